@@ -1,0 +1,182 @@
+"""One actor: an address, a mailbox, and turns that take everything that waits.
+
+An actor costs a task only while it is awake. Going to rest is one step without a checkpoint: the mailbox is empty and
+nothing is in flight, so no mail can fall between the resting actor and the next one of the same address.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Generic, TypeVar
+
+import trio
+
+from gochat.actors.mailbox import Mailbox
+from gochat.actors.supervisor import Spec, Supervisor
+from gochat.errors import Denied, Full, StoreError
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M")
+A = TypeVar("A", bound="Actor[Any]")
+
+INTERNAL = Denied("internal", "a fault of the server; it has been logged")
+
+
+class Actor(ABC, Generic[M]):
+    """Subclasses give `load`, `turn` and `refuse`; the rest is the same for all."""
+
+    __slots__ = ("_batch", "_singly", "address", "last_turn", "mailbox", "resting", "started")
+
+    lingers: ClassVar[bool] = True
+    """Whether the task stays when the mailbox is empty, or ends until there is mail again."""
+
+    def __init__(self, address: str, capacity: int) -> None:
+        self.address = address
+        self.mailbox: Mailbox[M] = Mailbox(address, capacity)
+        self.last_turn = trio.current_time()
+        self.resting = False
+        self.started = False
+        self._batch: list[M] = []
+        self._singly = 0
+
+    @abstractmethod
+    async def load(self) -> None:
+        """Rebuild the state. Called before the first turn and after each crash. A StoreError answers all waiting mail."""
+
+    @abstractmethod
+    async def turn(self, batch: list[M]) -> None:
+        """Handle the batch, and take each piece out of `batch` once it may not be handled again."""
+
+    @abstractmethod
+    def refuse(self, mail: M, denied: Denied) -> None:
+        """Answer mail that is not handled. Must not raise."""
+
+    def handle_now(self, mail: M) -> bool:
+        """Handle the mail at once, in the teller's task, where that keeps the order and awaits nothing. False: it was
+        not handled, and goes into the mailbox."""
+        return False
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is in flight beside the mailbox."""
+        return False
+
+    def rest(self) -> bool:
+        """Ask the actor to end if it is idle. True if it will: from now on its address may be given to a new one."""
+        if len(self.mailbox) or self._batch or self.busy:
+            return False
+        self.resting = True
+        self.mailbox.wake()
+        return True
+
+    async def run(self) -> None:
+        """The life between two crashes. A crash with mail in hand loses none of it: see `_after_crash`."""
+        try:
+            await self.load()
+        except StoreError as error:
+            log.warning("%s can't be loaded: %s", self.address, error)
+            self.refuse_all(Denied("unavailable", "the room can't be loaded now", retry_after_ms=1000))
+        except Exception:
+            # Mail that waits for a state that can't be built would wait for ever.
+            self.refuse_all(INTERNAL)
+            raise
+        while not self.resting:
+            if not self.lingers and not len(self.mailbox):
+                self.started = False
+                return
+            await self.mailbox.wait()
+            batch = self._next_batch()
+            if not batch:
+                continue
+            try:
+                await self.turn(batch)
+            except Exception:
+                self._after_crash()
+                raise
+            self._batch = []
+            self.last_turn = trio.current_time()
+
+    def refuse_all(self, denied: Denied) -> None:
+        for mail in self.mailbox.take_nowait():
+            self.refuse(mail, denied)
+
+    def _next_batch(self) -> list[M]:
+        batch = self.mailbox.take_nowait()
+        if self._singly and batch:
+            self._singly -= 1
+            if len(batch) > 1:
+                self.mailbox.put_back(batch[1:])
+                batch = batch[:1]
+        self._batch = batch
+        return batch
+
+    def _after_crash(self) -> None:
+        """One piece of a batch crashed the turn, but which? Try the rest again one at a time; the one that crashes alone
+        is set aside with `internal`."""
+        batch, self._batch = self._batch, []
+        if len(batch) == 1:
+            self.refuse(batch[0], INTERNAL)
+        elif batch:
+            self._singly = len(batch)
+            self.mailbox.put_back(batch)
+
+
+class Registry(Generic[A]):
+    """Actors by address, started on first mail, ended when idle. Mail goes to an address, never to a kept mailbox."""
+
+    def __init__(self, supervisor: Supervisor, make: Callable[[str], A], most: int) -> None:
+        self._supervisor = supervisor
+        self._make = make
+        self._most = most
+        self._actors: dict[str, A] = {}
+
+    def __len__(self) -> int:
+        return len(self._actors)
+
+    def __iter__(self) -> Iterator[A]:
+        return iter(self._actors.values())
+
+    def get(self, address: str) -> A | None:
+        """The awake actor of this address."""
+        return self._actors.get(address)
+
+    def tell(self, address: str, mail: Any) -> None:
+        """Put mail into the actor's mailbox, waking the actor if it rests. Never waits. Raises Full: nothing was taken."""
+        actor = self._actors.get(address)
+        if actor is None:
+            actor = self._wake(address)
+        if actor.handle_now(mail):
+            return
+        actor.mailbox.put(mail)
+        if not actor.started:
+            self._start(actor)
+
+    def at(self, address: str) -> A:
+        """The actor of this address, woken if it rests. Raises Full."""
+        return self._actors.get(address) or self._wake(address)
+
+    def rest_idle(self, before: float) -> int:
+        """Let actors rest whose last turn was before that moment of the trio clock; how many will."""
+        idle = [actor for actor in self._actors.values() if actor.last_turn < before and actor.rest()]
+        for actor in idle:
+            del self._actors[actor.address]
+        return len(idle)
+
+    def _wake(self, address: str) -> A:
+        if len(self._actors) >= self._most:
+            raise Full(f"{self._most} actors are awake")
+        actor = self._actors[address] = self._make(address)
+        return actor
+
+    def _start(self, actor: A) -> None:
+        actor.started = True
+
+        def given_up() -> None:
+            if self._actors.get(actor.address) is actor:
+                del self._actors[actor.address]
+            actor.refuse_all(INTERNAL)
+
+        self._supervisor.start(Spec(actor.address, actor.run, "temporary", given_up))

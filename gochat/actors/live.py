@@ -1,0 +1,217 @@
+"""Who hears a room now: the live sessions of users and rooms, and how a batch of facts gets to them.
+
+A session that keeps up needs no state per room: it hears what was committed after its welcome. Only sessions that are
+*apart* from a room (still greeting, replaying, lagging) are asked for each batch. House rule: one send a session and
+batch, encoded once a codec.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+import trio
+
+from gochat.domain.facts import AnyFact, Closed, Member
+from gochat.domain.ids import dm_users, is_dm
+from gochat.protocol.codec import Codec
+
+log = logging.getLogger(__name__)
+
+#: How many sends one slice of a delivery may do before others get their turn: about 1 ms.
+SLICE = 400
+
+
+class Subscriber(Protocol):
+    """A live session, as rooms see it."""
+
+    codec: Codec
+    user: str
+    since: int
+    """Number of the last transaction that its welcome holds."""
+    apart: bool
+    """Whether any room's facts need to be asked for with `takes`."""
+
+    def takes(self, stretch: Stretch) -> bool:
+        """Whether the facts are for this session now; if not, the session sees to it that it gets them in time."""
+
+    def push(self, data: bytes) -> bool:
+        """Whole frames to the peer, or False: the outbox is full and nothing was taken."""
+
+    def push_soft(self, data: bytes) -> None:
+        """The same for what may be dropped when the outbox is over half full."""
+
+    def lag(self, room: str, head: int) -> None:
+        """Facts of the room could not be taken: tell the peer as soon as there is space."""
+
+    def abort(self) -> None:
+        """End the session at once: its state can't be trusted."""
+
+    def entered(self, stretch: Stretch) -> None:
+        """Its user is in the room from the first of these facts on."""
+
+    def left(self, stretch: Stretch) -> None:
+        """Its user is no longer in the room after the last of these facts."""
+
+
+class Stretch:
+    """Facts of one room, of one transaction, for one set of listeners. Encoded at most once for each codec."""
+
+    __slots__ = ("added", "commit", "encoded", "facts", "first", "last", "removed", "room")
+
+    def __init__(self, room: str, commit: int, facts: Sequence[AnyFact]) -> None:
+        self.room = room
+        self.commit = commit
+        self.facts = facts
+        self.first = facts[0].seq
+        self.last = facts[-1].seq
+        self.added: Collection[str] = ()
+        self.removed: Collection[str] | None = ()
+        """Users who hear nothing after this; None when that is everybody."""
+        self.encoded: dict[Codec, bytes] = {}
+
+    def encode(self, codec: Codec) -> bytes:
+        data = self.encoded[codec] = codec.encode_all(self.facts)
+        return data
+
+
+def stretches(room: str, commit: int, facts: Sequence[AnyFact]) -> list[Stretch]:
+    """Cut a batch where the set of listeners changes: before an `added`, after a `removed`, a `left`, a `closed`."""
+    if all(type(fact) is not Member and type(fact) is not Closed for fact in facts):
+        return [Stretch(room, commit, facts)]
+    cut: list[Stretch] = []
+    begin = 0
+    added: Collection[str] = ()
+    for index, fact in enumerate(facts):
+        if isinstance(fact, Member) and fact.change == "added":
+            if index > begin:
+                cut.append(_stretch(room, commit, facts[begin:index], added, ()))
+            begin, added = index, fact.users
+        elif isinstance(fact, Closed) or (isinstance(fact, Member) and fact.change in ("removed", "left")):
+            removed = None if isinstance(fact, Closed) else fact.users
+            cut.append(_stretch(room, commit, facts[begin : index + 1], added, removed))
+            begin, added = index + 1, ()
+    if begin < len(facts):
+        cut.append(_stretch(room, commit, facts[begin:], added, ()))
+    return cut
+
+
+def _stretch(
+    room: str, commit: int, facts: Sequence[AnyFact], added: Collection[str], removed: Collection[str] | None
+) -> Stretch:
+    stretch = Stretch(room, commit, facts)
+    stretch.added, stretch.removed = added, removed
+    return stretch
+
+
+class Live:
+    """The tables: sessions of each user, sessions in each group, sessions that watch each user."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, dict[Subscriber, None]] = {}
+        self.groups: dict[str, dict[Subscriber, None]] = {}
+        self.watchers: dict[str, dict[Subscriber, None]] = {}
+        self.greetings: dict[Subscriber, float] = {}
+        """Sessions whose welcome is being read, the oldest first, and when that began."""
+
+        self.readings: dict[object, float] = {}
+        """Other readings of the log under way, the oldest first."""
+
+    def listeners(self, room: str) -> list[Subscriber]:
+        """The sessions that hear the room now, in the order they came."""
+        if not is_dm(room):
+            return list(self.groups.get(room, ()))
+        one, other = dm_users(room)
+        sessions = list(self.users.get(one, ()))
+        if other != one:
+            sessions.extend(self.users.get(other, ()))
+        return sessions
+
+    def count(self, room: str) -> int:
+        """How many sessions hear the room, without listing them; a DM's are few."""
+        return len(self.groups.get(room, ())) if not is_dm(room) else 0
+
+    def enter(self, room: str, session: Subscriber) -> None:
+        self.groups.setdefault(room, {})[session] = None
+
+    def leave(self, room: str, session: Subscriber) -> None:
+        drop(self.groups, room, session)
+
+    def oldest_reading(self) -> float:
+        """When the oldest of the greetings and readings under way began; now, if there is none. A room that had a turn
+        since then does not go to rest: who reads its log must still learn from it what was delivered meanwhile."""
+        now = trio.current_time()
+        return min(next(iter(self.greetings.values()), now), next(iter(self.readings.values()), now))
+
+    # ------------------------------------------------------------------------------------------ delivery
+
+    def deliver_now(self, stretch: Stretch) -> None:
+        """Give the stretch to all who hear the room, in one go."""
+        self.begin(stretch)
+        self.give(stretch, self.listeners(stretch.room))
+        self.end(stretch)
+
+    async def deliver(self, stretch: Stretch) -> None:
+        """The same for a large room: in slices, with a checkpoint between. Who comes or goes meanwhile gets each fact
+        once all the same: `takes` knows what a newcomer has been given already."""
+        self.begin(stretch)
+        sessions = self.listeners(stretch.room)
+        here = self.groups.get(stretch.room, {})
+        for begin in range(0, len(sessions), SLICE):
+            if begin:
+                await trio.lowlevel.checkpoint()
+                self.give(stretch, [session for session in sessions[begin : begin + SLICE] if session in here])
+            else:
+                self.give(stretch, sessions[:SLICE])
+        self.end(stretch)
+
+    def begin(self, stretch: Stretch) -> None:
+        """Newcomers hear the room from the fact that named them."""
+        for user in stretch.added:
+            for session in self.users.get(user, ()):
+                session.entered(stretch)
+
+    def give(self, stretch: Stretch, sessions: Iterable[Subscriber]) -> None:
+        commit = stretch.commit
+        encoded = stretch.encoded
+        for session in sessions:
+            # `apart` and `since` are almost always False and small; asking both is cheaper than a call.
+            if (session.apart or commit <= session.since) and not session.takes(stretch):
+                continue
+            try:
+                if not session.push(encoded.get(session.codec) or stretch.encode(session.codec)):
+                    session.lag(stretch.room, stretch.last)
+            except Exception:
+                # One session's fault must not leave a gap in the others' order.
+                log.exception("%s: a delivery to %s failed", stretch.room, session.user)
+                session.abort()
+
+    def end(self, stretch: Stretch) -> None:
+        """Who was removed hears nothing more."""
+        if stretch.removed is None:
+            for session in [*self.groups.get(stretch.room, ()), *self.greetings]:
+                session.left(stretch)
+            return
+        for user in stretch.removed:
+            for session in list(self.users.get(user, ())):
+                session.left(stretch)
+
+    def tell_softly(self, sessions: Iterable[Subscriber], frame: msgspec.Struct) -> None:
+        """An event that may be lost (typing, read, presence)."""
+        encoded: dict[Codec, bytes] = {}
+        for session in sessions:
+            data = encoded.get(session.codec)
+            if data is None:
+                data = encoded[session.codec] = session.codec.encode(frame)
+            session.push_soft(data)
+
+
+def drop(table: dict[str, dict[Subscriber, None]], key: str, session: Subscriber) -> None:
+    """Take a session out of a table, and the row with the last one."""
+    row = table.get(key)
+    if row is not None:
+        row.pop(session, None)
+        if not row:
+            del table[key]

@@ -1,0 +1,244 @@
+"""A room: the one place that numbers its facts.
+
+A turn takes all mail that waits, decides it as one batch, records the facts, and only when they are durable answers
+the askers and tells the listeners. One append is in flight a room; what comes meanwhile is the next batch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gochat.actors.actor import INTERNAL, Actor
+from gochat.actors.live import SLICE, Live, Stretch, stretches
+from gochat.actors.messages import Submit
+from gochat.actors.supervisor import Spec, Supervisor
+from gochat.domain import commands as ask
+from gochat.domain.facts import AnyFact
+from gochat.domain.ids import is_dm
+from gochat.domain.record import Recorded, RoomRecord
+from gochat.domain.turn import Done, GroupLimits, Knowledge, Outcome, Turn
+from gochat.errors import Denied, Full, StoreError
+from gochat.ports import Clash, Committed, Journal
+from gochat.protocol import replies
+
+log = logging.getLogger(__name__)
+
+#: Keys of the latest sends that are known without asking the store. A repeat usually comes within seconds.
+RECENT_KEYS = 256
+#: Only in rooms up to this size do members hear who reads and who types (protocol.md).
+SMALL_ROOM = 50
+TYPING_EVERY_MS = 3000
+
+
+class RoomParts(NamedTuple):
+    """What every room of a node shares."""
+
+    journal: Journal
+    live: Live
+    supervisor: Supervisor
+    limits: GroupLimits
+    now_ms: Callable[[], int]
+    mailbox: int
+
+
+class RoomActor(Actor[Submit]):
+    """See the module. `delivered` is the last seq whose delivery has begun: who enters the room later hears what
+    comes after it, and has to read the log up to it."""
+
+    __slots__ = ("_deliveries", "_dm", "_keys", "_parts", "_reads", "_typed", "delivered", "record")
+
+    def __init__(self, room: str, parts: RoomParts) -> None:
+        super().__init__(room, parts.mailbox)
+        self._parts = parts
+        self._dm = is_dm(room)
+        self._keys: dict[tuple[str, str], Recorded] = {}
+        self._typed: dict[str, int] = {}
+        self._reads: dict[str, int] = {}
+        self._deliveries: deque[Stretch] = deque()
+        self.record: RoomRecord | None = None
+        self.delivered = -1
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._deliveries)
+
+    def refuse(self, mail: Submit, denied: Denied) -> None:
+        mail.settle(denied)
+        mail.ticket.flush()
+
+    async def load(self) -> None:
+        self.record = None
+        await self._loaded()
+
+    async def _loaded(self) -> RoomRecord:
+        if self.record is None:
+            self.record = await self._parts.journal.load(self.address)
+            self._keys.clear()
+            if self.delivered < 0:
+                self.delivered = self.record.head
+            elif self.record.head > self.delivered:
+                # An append failed and was recorded all the same. Nobody was told: let everybody catch up.
+                self.delivered = self.record.head
+                for session in self._parts.live.listeners(self.address):
+                    session.lag(self.address, self.record.head)
+        return self.record
+
+    # ------------------------------------------------------------------------------------------ a turn
+
+    async def turn(self, batch: list[Submit]) -> None:
+        try:
+            record = await self._loaded()
+            turn, outcomes, commit = await self._recorded(record, batch)
+        except StoreError as error:
+            log.error("%s: %s", self.address, error)
+            self.record = None
+            denied = Denied("unavailable", "the store can't do this now", retry_after_ms=1000, unknown=error.unknown)
+            mail = self._settle(batch, [denied] * len(batch))
+        except Full as full:
+            mail = self._settle(batch, [Denied("busy", str(full), retry_after_ms=200)] * len(batch))
+        else:
+            # Acks go first: the ack of a fact reaches its sender before the fact does.
+            mail = self._settle(batch, outcomes)
+            if commit is not None:
+                self._deliver(commit, turn.facts)
+            self._pass_on(mail, outcomes)
+        for each in mail:
+            each.ticket.flush()
+
+    async def _recorded(self, record: RoomRecord, batch: list[Submit]) -> tuple[Turn, list[Outcome], int | None]:
+        """Decide the batch and make its facts durable; with the number of the transaction, if there was one."""
+        while True:
+            knowledge = await self._knowledge(record, batch)
+            turn = Turn(record, self._keys, knowledge, self._parts.limits, self._parts.now_ms())
+            outcomes = [self._decide(turn, mail) for mail in batch]
+            await self._look_up_refused(record, batch, outcomes)
+            if not turn.facts:
+                return turn, outcomes, None
+            result = await self._append(record, turn)
+            if not isinstance(result, Clash):
+                self.record = turn.draft
+                self._remember(turn.fresh_keys)
+                return turn, outcomes, result.commit
+            # The store knows keys that this actor had forgotten: they are answered, the rest is decided again.
+            self._remember(result.found)
+
+    async def _append(self, record: RoomRecord, turn: Turn) -> Committed | Clash:
+        try:
+            return await self._parts.journal.append(record, turn.facts)
+        except (StoreError, Full):
+            raise
+        except Exception as error:
+            # Whatever it was, the facts may be recorded: the batch must not be tried again as if they were not.
+            raise StoreError(f"append failed: {error!r}", unknown=True) from error
+
+    def _decide(self, turn: Turn, mail: Submit) -> Outcome:
+        try:
+            return turn.decide(mail.command, mail.refusal)
+        except Exception:
+            log.exception("%s: a command crashed its decision", self.address)
+            return INTERNAL
+
+    async def _knowledge(self, record: RoomRecord, batch: list[Submit]) -> Knowledge:
+        on_messages = [mail.command for mail in batch if isinstance(mail.command, ask.OnMessage)]
+        if not on_messages:
+            return Knowledge()
+        journal = self._parts.journal
+        targets = await journal.targets(record, [command.seq for command in on_messages])
+        reactions = [(c.seq, c.user, c.emoji) for c in on_messages if isinstance(c, ask.React)]
+        reacted = await journal.reacted(record, reactions) if reactions else {}
+        return Knowledge(targets=targets, reacted=reacted)
+
+    async def _look_up_refused(self, record: RoomRecord, batch: list[Submit], outcomes: list[Outcome]) -> None:
+        """A recorded key is answered with its ack, whatever would refuse it today. Only refusals pay for the look-up."""
+        asked: dict[tuple[str, str], list[int]] = {}
+        for index, (mail, outcome) in enumerate(zip(batch, outcomes, strict=True)):
+            command = mail.command
+            if isinstance(outcome, Denied) and isinstance(command, ask.Send) and command.key is not None:
+                asked.setdefault((command.user, command.key), []).append(index)
+        if not asked or not record.head:
+            return
+        found = await self._parts.journal.recorded(record, list(asked))
+        for place, known in found.items():
+            for index in asked[place]:
+                outcomes[index] = Done(known.seq, known.ts, True)
+
+    def _remember(self, keys: dict[tuple[str, str], Recorded]) -> None:
+        if not keys:
+            return
+        known = self._keys
+        known.update(keys)
+        excess = len(known) - RECENT_KEYS
+        if excess > 0:
+            for place in list(known)[:excess]:
+                del known[place]
+
+    def _settle(self, batch: list[Submit], outcomes: list[Outcome]) -> list[Submit]:
+        """Answer everybody. From here on no mail of the batch may be handled again."""
+        mail = list(batch)
+        batch.clear()
+        for each, outcome in zip(mail, outcomes, strict=True):
+            each.settle(outcome)
+        return mail
+
+    # ------------------------------------------------------------------------------------------ telling
+
+    def _deliver(self, commit: int, facts: list[AnyFact]) -> None:
+        live = self._parts.live
+        for stretch in stretches(self.address, commit, facts):
+            if self._deliveries or live.count(self.address) > SLICE:
+                self._deliveries.append(stretch)
+                if len(self._deliveries) == 1:
+                    self._parts.supervisor.start(Spec(f"deliver {self.address}", self._deliver_queue, "temporary"))
+            else:
+                self.delivered = stretch.last
+                live.deliver_now(stretch)
+
+    async def _deliver_queue(self) -> None:
+        while self._deliveries:
+            stretch = self._deliveries[0]
+            self.delivered = stretch.last
+            await self._parts.live.deliver(stretch)
+            self._deliveries.popleft()
+
+    def _pass_on(self, mail: list[Submit], outcomes: list[Outcome]) -> None:
+        """Reads and typing: events without a seq."""
+        for each, outcome in zip(mail, outcomes, strict=True):
+            command = each.command
+            if isinstance(outcome, Done):
+                if isinstance(command, ask.Read):
+                    self._read(command)
+                elif isinstance(command, ask.Typing):
+                    self._typing(command.user)
+
+    def _read(self, command: ask.Read) -> None:
+        record, user = self.record, command.user
+        if record is None or (not self._dm and user not in record.members):
+            return  # An admin looks on without a seat.
+        seq = min(command.seq, record.head)
+        if seq <= self._reads.get(user, 0):
+            return
+        self._reads.pop(user, None)
+        self._reads[user] = seq
+        if len(self._reads) > 2 * SMALL_ROOM:
+            del self._reads[next(iter(self._reads))]
+        self._parts.journal.note_read(record, user, seq)
+        live = self._parts.live
+        sessions = live.listeners(self.address) if self._small(record) else list(live.users.get(user, ()))
+        live.tell_softly(sessions, replies.Read(room=self.address, sender=user, seq=seq))
+
+    def _typing(self, user: str) -> None:
+        now_ms = self._parts.now_ms()
+        if self.record is None or not self._small(self.record):
+            return
+        if now_ms - self._typed.get(user, -TYPING_EVERY_MS) < TYPING_EVERY_MS:
+            return
+        self._typed[user] = now_ms
+        live = self._parts.live
+        others = [session for session in live.listeners(self.address) if session.user != user]
+        live.tell_softly(others, replies.Typing(room=self.address, sender=user))
+
+    def _small(self, record: RoomRecord) -> bool:
+        return self._dm or len(record.members) <= SMALL_ROOM

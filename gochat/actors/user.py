@@ -1,0 +1,90 @@
+"""A user: who of them is connected, how much they may still say, and who wants to know whether they are there.
+
+A user's turn awaits nothing, so it runs in the caller whenever the actor is idle: mail is handled in the order it came
+either way. What it tells is put into other mailboxes, never run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gochat.actors.actor import INTERNAL, Actor, Registry
+from gochat.actors.live import Live
+from gochat.actors.messages import Submit
+from gochat.actors.room import RoomActor
+from gochat.domain import commands as ask
+from gochat.domain.limits import TokenBucket
+from gochat.errors import Denied, Full
+
+log = logging.getLogger(__name__)
+
+
+class UserParts(NamedTuple):
+    """What every user of a node shares."""
+
+    live: Live
+    rooms: Registry[RoomActor]
+    now_ms: Callable[[], int]
+    messages_per_s: float
+    message_burst: int
+    mailbox: int
+
+
+class UserActor(Actor[Submit]):
+    """Awake while connected, and until forgetting its bucket changes nothing."""
+
+    __slots__ = ("_handling", "_parts", "bucket")
+
+    lingers = False
+
+    def __init__(self, user: str, parts: UserParts) -> None:
+        super().__init__(user, parts.mailbox)
+        self._parts = parts
+        self.bucket = TokenBucket(parts.messages_per_s, parts.message_burst)
+        self._handling = False
+
+    @property
+    def busy(self) -> bool:
+        return self.address in self._parts.live.users or not self.bucket.full(self._parts.now_ms())
+
+    async def load(self) -> None:
+        """Nothing of a user's own is kept besides the name and the time last seen, which nobody asks the actor for."""
+
+    async def turn(self, batch: list[Submit]) -> None:
+        while batch:
+            self._handle(batch.pop(0))
+
+    def handle_now(self, mail: Submit) -> bool:
+        if self._handling or len(self.mailbox):
+            return False
+        self._handling = True
+        try:
+            self._handle(mail)
+        except Exception:
+            log.exception("%s: a turn crashed", self.address)
+            self.refuse(mail, INTERNAL)
+        finally:
+            self._handling = False
+        return True
+
+    def _handle(self, mail: Submit) -> None:
+        """One turn: this user's own limits, then on to the room."""
+        command = mail.command
+        if isinstance(command, ask.Send | ask.Edit):
+            wait_ms = self.bucket.take(self._parts.now_ms())
+            if not wait_ms:
+                mail.bucket = self.bucket
+            else:
+                mail.refusal = Denied(
+                    "rate_limited", "too many messages at once", retry_after_ms=wait_ms, rule="messages_per_s"
+                )  # fmt: skip
+        try:
+            self._parts.rooms.tell(command.room, mail)
+        except Full as full:
+            self.refuse(mail, Denied("busy", str(full), retry_after_ms=200))
+
+    def refuse(self, mail: Submit, denied: Denied) -> None:
+        mail.settle(denied)
+        mail.ticket.flush()

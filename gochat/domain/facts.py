@@ -1,0 +1,73 @@
+"""What happened in a room. A fact is recorded, numbered by its room, and told to every member once.
+
+The same structs are the wire's events (protocol.md, "fact"): what is recorded is what is told, so that a
+batch is encoded once and no translation can drift. Fields with defaults are left out when they are not set.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Role: TypeAlias = Literal["owner", "moderator", "member"]
+HistoryScope: TypeAlias = Literal["all", "since_join"]
+PostRight: TypeAlias = Literal["members", "moderators", "owner"]
+Change: TypeAlias = Literal["added", "removed", "left", "role"]
+
+
+class Fact(msgspec.Struct, tag_field="type", omit_defaults=True, kw_only=True, gc=False, rename={"sender": "from"}):
+    """The fields that every fact has. `ts` never falls as `seq` grows."""
+
+    room: str
+    seq: int
+    ts: int
+    sender: str
+
+
+class Message(Fact, tag="message", kw_only=True):
+    body: str | None = None
+    """None only in a message that was deleted."""
+    key: str | None = None
+    reply_to: int | None = None
+    edited: int | None = None
+    """When it was last edited; set only where a message is shown as it is now (replay, history)."""
+    deleted: int | None = None
+    reactions: dict[str, int] | None = None
+
+
+class Edit(Fact, tag="edit", kw_only=True):
+    target: int
+    body: str | None = None
+    """The new body when told live, the present one when replayed, absent in history and once the target is deleted."""
+
+
+class Delete(Fact, tag="delete", kw_only=True):
+    target: int
+
+
+class Reaction(Fact, tag="reaction", kw_only=True):
+    target: int
+    emoji: str
+    on: bool
+
+
+class Member(Fact, tag="member", gc=True, kw_only=True):
+    users: list[str]
+    change: Change
+    role: Role | None = None
+    title: str | None = None
+    """Only in seq 1, which creates the group."""
+
+
+class Group(Fact, tag="group", kw_only=True):
+    title: str | None = None
+    history: HistoryScope | None = None
+    post: PostRight | None = None
+
+
+class Closed(Fact, tag="closed", kw_only=True):
+    """The group's last fact."""
+
+
+AnyFact: TypeAlias = Message | Edit | Delete | Reaction | Member | Group | Closed

@@ -1,0 +1,205 @@
+"""The seams: what the actors and sessions ask of the outside, with the promises in words.
+
+A port never waits for an actor. Every implementation of a port passes that port's suite in tests/contracts/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from gochat.domain.facts import AnyFact, Role
+from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
+from gochat.protocol.replies import (
+    ContactEntry,
+    GroupEntry,
+    MemberEntry,
+    RoomEntry,
+    UserEntry,
+)
+
+# ---------------------------------------------------------------------------------------------- journal
+
+
+class Committed(msgspec.Struct, frozen=True, gc=False):
+    """A batch is durable: it survives power loss."""
+
+    commit: int
+    """Number of the transaction; later transactions have greater numbers. A welcome read at `commit` n holds
+    every fact of transactions up to n and none of a later one."""
+
+
+class Clash(msgspec.Struct, frozen=True):
+    """Nothing of the batch was recorded: these (sender, key) are recorded already. Decide the rest again."""
+
+    found: dict[tuple[str, str], Recorded]
+
+
+class Journal(Protocol):
+    """The write side of the store. Everything of one `append` is recorded in one transaction or not at all."""
+
+    @property
+    def epoch(self) -> str:
+        """Names the log of every room in this store; changes only when the log was rolled back."""
+
+    async def load(self, room: str) -> RoomRecord:
+        """The room as its facts made it; with `head` 0 if it has none. Raises StoreError."""
+
+    async def append(self, record: RoomRecord, facts: Sequence[AnyFact]) -> Committed | Clash:
+        """Record `facts`, whose seqs follow the room's head without a gap, and all that is derived from them:
+        seats, heads, read positions of senders, reactions, present bodies. Durable when it returns.
+
+        Many rooms' batches share one transaction (group commit). Raises StoreError: nothing is recorded, or with
+        `unknown` it may be, and the caller loads the room again. Raises Full when too many batches wait.
+        `record` names the room and its `num`; it is not changed.
+        """
+
+    async def recorded(self, record: RoomRecord, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Recorded]:
+        """Those of the (sender, key) pairs that are recorded in the room."""
+
+    async def targets(self, record: RoomRecord, seqs: Sequence[int]) -> dict[int, Target]:
+        """The messages among `seqs`, deleted ones included; other facts and unknown seqs are left out."""
+
+    async def reacted(
+        self, record: RoomRecord, asked: Sequence[tuple[int, str, str]]
+    ) -> dict[tuple[int, str, str], Reacted]:
+        """The last word of each (seq, user, emoji) that ever had one."""
+
+    def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
+        """Raise the user's read position to `seq`, durable within 1 s. Never waits; keeps the maximum."""
+
+    def note_user(self, user: str, *, name: str | None = None, last_seen: int | None = None) -> None:
+        """Keep the user's shown name or the time last seen, durable within 1 s. Never waits."""
+
+    async def flush(self) -> None:
+        """Return when everything noted before the call is durable."""
+
+
+# ---------------------------------------------------------------------------------------------- archive
+
+
+class Asker(msgspec.Struct, frozen=True, gc=False):
+    """Who asks. An admin reads as if a member of every group."""
+
+    user: str
+    admin: bool = False
+
+
+class Snapshot(msgspec.Struct, kw_only=True):
+    """What `welcome` tells, read at one moment. `online` is left False: presence is not the store's to know."""
+
+    commit: int
+    """The last transaction that this snapshot holds."""
+    contacts: list[ContactEntry]
+    rooms: list[RoomEntry]
+    former: dict[str, int]
+    """Of the rooms asked for: groups the user is no longer in, and the seq of the fact that ended it."""
+    heads: dict[str, int]
+    """Heads of the rooms asked for that the user is in (or may write to: a DM)."""
+
+
+class Facts(msgspec.Struct):
+    """A stretch of a room's log."""
+
+    entries: list[AnyFact]
+    head: int
+
+
+class Archive(Protocol):
+    """The read side of the store. Each call reads one consistent moment, at least as new as every append that had
+    returned when it was called. Lists are ascending and stable under paging. Every method raises StoreError.
+
+    A method that names an `asker` answers None where the asker may not read that room; `seat` says why.
+    """
+
+    async def welcome(self, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
+        """The user's `contacts` latest private rooms, newest first, and all of the groups; `rooms` are those that a
+        client wants to resume."""
+
+    async def page(
+        self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int
+    ) -> Facts | None:
+        """Facts above `after`, or the nearest below `before`, or with neither the newest; shown as they are now.
+        An edit entry has no body. What the group's `since_join` hides is left out."""
+
+    async def replay(self, room: str, after: int, upto: int, limit: int) -> list[AnyFact]:
+        """Facts after < seq <= upto, at most `limit`, as page shows them, but an edit carries the present body."""
+
+    async def head(self, room: str) -> int:
+        """The room's head; 0 where nothing was recorded."""
+
+    async def seat(self, user: str, room: str) -> Role | str | None:
+        """The user's role in the group, "former" if it ended, None if there never was one. DMs: "member"."""
+
+    async def groups(self, user: str, owner: str | None, limit: int, cursor: str | None) -> tuple[list[GroupEntry], str | None]:
+        """The groups the user is in (of `owner`, if given), by name; and where the next page starts."""
+
+    async def members(
+        self, asker: Asker, room: str, limit: int, cursor: str | None
+    ) -> tuple[list[MemberEntry], str | None] | None:
+        """The members by id."""
+
+    async def search_messages(
+        self, user: str, q: str, room: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[AnyFact], str | None]:
+        """Messages with every word of `q` in rooms the user is in (or only in `room`), newest first. A word matches
+        as a prefix; words of scripts without spaces match anywhere. What was recorded up to 1 s ago may be missing."""
+
+    async def search_users(self, q: str, limit: int, cursor: str | None) -> tuple[list[UserEntry], str | None]:
+        """Users whose id, or a word of whose name, starts with `q`, by id."""
+
+    async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
+        """Shown name and time last seen of those that ever signed in."""
+
+    async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
+        """Those of `others` who share a room with the user (a DM counts once it has a message)."""
+
+
+# ---------------------------------------------------------------------------------------------- tokens
+
+
+class Identity(msgspec.Struct, frozen=True, gc=False):
+    """Who a token says one is, and what it allows."""
+
+    user: str
+    scopes: frozenset[str]
+    name: str | None = None
+    expires_s: float | None = None
+    """Unix time, seconds; None only for development sign-in."""
+    token_id: str | None = None
+
+
+class Tokens(Protocol):
+    """Says who a token belongs to."""
+
+    async def verify(self, token: str) -> Identity:
+        """Raises AuthError with a reason that does not repeat the token."""
+
+
+# ---------------------------------------------------------------------------------------------- connection
+
+
+class Connection(Protocol):
+    """One peer's byte stream as a session sees it. Bytes are whole frames, already framed for the transport."""
+
+    @property
+    def transport(self) -> str:
+        """"ws" or "tcp"."""
+
+    @property
+    def peer(self) -> str:
+        """The peer's address, for logs and limits."""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether both listener and peer are loopback addresses, with no proxy between."""
+
+    def try_send(self, data: bytes) -> int:
+        """Hand to the kernel what it takes now; how many bytes that was. Never raises, never waits. 0 also when
+        the stream can't be written directly (TLS) or is broken: the writer task finds out which."""
+
+    async def send(self, data: bytes) -> None:
+        """Return when the kernel has taken all of it. Raises trio.BrokenResourceError or ClosedResourceError."""
+

@@ -1,0 +1,1 @@
+"""The wire contract, sans I/O: frames, codecs, framing, and the table of the conversation."""

@@ -1,0 +1,103 @@
+"""Frames to bytes and back: one codec for each way that a frame travels, made once and kept for life.
+
+A codec's `encode` gives a whole frame, framed for its transport, so that a batch is encoded once per codec and the
+same bytes go to every session of that codec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from gochat.protocol import websocket
+from gochat.protocol.replies import ReplyId
+from gochat.protocol.requests import AnyRequest, Id
+
+
+class BadFrame(msgspec.Struct, frozen=True):
+    """What came is not a request. `id` is the request's, if it could be read; `frame` says whether it had at least
+    the form of a frame: an object with a string `type`."""
+
+    problem: str
+    id: ReplyId = None
+    frame: bool = False
+
+
+class _Envelope(msgspec.Struct):
+    """What is left to be read of a frame whose fields are wrong."""
+
+    type: str
+    id: Id | None = None
+
+
+class Codec:
+    """One encoding (JSON or msgpack) in one framing. `name` is for logs and counters."""
+
+    def __init__(
+        self,
+        name: str,
+        encoder: Callable[[Any], bytes],
+        decoder: Callable[[type[Any]], Callable[[bytes], Any]],
+        framing: Callable[[bytes], bytes],
+    ) -> None:
+        self.name = name
+        self._encode = encoder
+        self._framing = framing
+        self._decode: Callable[[bytes], AnyRequest] = decoder(AnyRequest)  # type: ignore[arg-type]
+        self._decode_envelope: Callable[[bytes], _Envelope] = decoder(_Envelope)
+
+    def encode(self, frame: msgspec.Struct) -> bytes:
+        return self._framing(self._encode(frame))
+
+    def encode_all(self, frames: Iterable[msgspec.Struct]) -> bytes:
+        encode, framing = self._encode, self._framing
+        return b"".join([framing(encode(frame)) for frame in frames])
+
+    def decode(self, payload: bytes) -> AnyRequest | BadFrame:
+        """One request from one payload. Never raises: depth, numbers, surrogates and bad UTF-8 all give a BadFrame."""
+        try:
+            return self._decode(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            problem = "nested too deeply" if isinstance(error, RecursionError) else _one_line(error)
+        try:
+            envelope = self._decode_envelope(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return BadFrame(problem)
+        return BadFrame(problem, envelope.id, frame=True)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _line(payload: bytes) -> bytes:
+    return payload + b"\n"
+
+
+def _text(payload: bytes) -> bytes:
+    return websocket.frame(websocket.TEXT, payload)
+
+
+def _binary(payload: bytes) -> bytes:
+    return websocket.frame(websocket.BINARY, payload)
+
+
+def _json_decoder(kind: type[Any]) -> Callable[[bytes], Any]:
+    return msgspec.json.Decoder(kind).decode
+
+
+def _msgpack_decoder(kind: type[Any]) -> Callable[[bytes], Any]:
+    return msgspec.msgpack.Decoder(kind).decode
+
+
+_json = msgspec.json.Encoder().encode
+_msgpack = msgspec.msgpack.Encoder().encode
+
+WS_JSON = Codec("ws-json", _json, _json_decoder, _text)
+WS_MSGPACK = Codec("ws-msgpack", _msgpack, _msgpack_decoder, _binary)
+LINE_JSON = Codec("line-json", _json, _json_decoder, _line)
+
+#: The WebSocket subprotocols, in the server's order of preference (protocol.md, "Transports").
+SUBPROTOCOLS = {"gochat.v1.json": WS_JSON, "gochat.v1.msgpack": WS_MSGPACK}

@@ -1,0 +1,215 @@
+"""The conversation as a table: which request needs which scope, which is answered without an `id`, and what a
+well-formed request asks of a room.
+
+Form is checked here, once, for every door: names, bodies, combinations of fields. What may happen is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from gochat.domain import commands as ask
+from gochat.domain import ids
+from gochat.errors import Denied
+from gochat.protocol import requests as req
+from gochat.protocol.replies import Limits
+from gochat.protocol.requests import AnyRequest
+
+READ, WRITE, GROUPS, ADMIN = "chat:read", "chat:write", "groups:write", "admin"
+
+
+class Rule(NamedTuple):
+    """One row: the scope a request needs (None: only to be signed in), and whether it is answered without an `id`."""
+
+    scope: str | None
+    answers: bool
+
+
+RULES: dict[type[AnyRequest], Rule] = {
+    req.Hello: Rule(None, True),
+    req.Refresh: Rule(None, False),
+    req.Resume: Rule(READ, False),
+    req.Ping: Rule(None, True),
+    req.Pong: Rule(None, False),
+    req.Send: Rule(WRITE, False),
+    req.Edit: Rule(WRITE, False),
+    req.Delete: Rule(WRITE, False),
+    req.React: Rule(WRITE, False),
+    req.Read: Rule(READ, False),
+    req.Typing: Rule(WRITE, False),
+    req.History: Rule(READ, True),
+    req.Search: Rule(READ, True),
+    req.Groups: Rule(READ, True),
+    req.Members: Rule(READ, True),
+    req.Watch: Rule(READ, False),
+    req.GroupAction: Rule(GROUPS, False),
+}
+
+
+class Speaker(NamedTuple):
+    """Who a request comes from, as far as its form matters."""
+
+    user: str
+    admin: bool
+
+
+def bad(problem: str) -> Denied:
+    return Denied("bad_request", problem)
+
+
+NO_ROOM = Denied("not_found", "there is no such room")
+
+
+def check_text(text: str, most: int, what: str) -> str | Denied:
+    """`text` as it is stored: trimmed, 1..`most` code points, without NUL. Lone surrogates never get through a decoder."""
+    text = text.strip()
+    if not text:
+        return bad(f"the {what} is empty")
+    if len(text) > most:
+        return Denied("too_large", f"the {what} has {len(text)} characters, at most {most} are allowed")
+    if "\0" in text:
+        return bad(f"the {what} contains NUL")
+    return text
+
+
+def check_room(room: str, who: Speaker) -> Denied | None:
+    """Refuses what is no canonical room id, and DMs of others (to an admin they are there)."""
+    if not ids.is_room(room):
+        return bad("room: not a room id such as group:tea or dm:ann:bob (users in byte order)")
+    if ids.is_dm(room) and who.user not in ids.dm_users(room) and not who.admin:
+        return NO_ROOM
+    return None
+
+
+def to_command(request: AnyRequest, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+    """The command that a request means, or why it means none. Only for the types in `COMMANDS`."""
+    return COMMANDS[type(request)](request, who, limits)
+
+
+def _send(request: req.Send, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+    room = ids.resolve(request.to, who.user)
+    if room is None:
+        return bad("to: not an address such as user:bob or group:tea, nor a room id")
+    if ids.is_dm(room) and who.user not in ids.dm_users(room):
+        return NO_ROOM  # Also for an admin: a DM is written by its two users alone.
+    body = request.body
+    # The common case, without a call: nothing to trim, not empty, not too long.
+    if not body or len(body) > limits.body_chars or body[0].isspace() or body[-1].isspace() or "\0" in body:
+        checked = check_text(body, limits.body_chars, "body")
+        if isinstance(checked, Denied):
+            return checked
+        body = checked
+    if request.key is not None and "\0" in request.key:
+        return bad("key: contains NUL")
+    return ask.Send(
+        room=room, user=who.user, admin=who.admin, body=body, key=request.key, reply_to=request.reply_to
+    )  # fmt: skip
+
+
+def _edit(request: req.Edit, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+    body = check_text(request.body, limits.body_chars, "body")
+    if isinstance(body, Denied):
+        return body
+    return check_room(request.room, who) or ask.Edit(
+        room=request.room, user=who.user, admin=who.admin, seq=request.seq, body=body
+    )
+
+
+def _delete(request: req.Delete, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+    return check_room(request.room, who) or ask.Delete(
+        room=request.room, user=who.user, admin=who.admin, seq=request.seq
+    )
+
+
+def _react(request: req.React, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+    emoji = request.emoji.strip()
+    if not emoji or len(emoji.encode()) > 32 or "\0" in emoji:
+        return bad("emoji: 1 to 32 bytes of UTF-8")
+    return check_room(request.room, who) or ask.React(
+        room=request.room, user=who.user, admin=who.admin, seq=request.seq, emoji=emoji, on=request.on
+    )
+
+
+def _read(request: req.Read, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+    return check_room(request.room, who) or ask.Read(
+        room=request.room, user=who.user, admin=who.admin, seq=request.seq
+    )
+
+
+def _typing(request: req.Typing, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+    return check_room(request.room, who) or ask.Typing(room=request.room, user=who.user, admin=who.admin)
+
+
+#: Which optional fields each action of `group` takes, and which of them it needs.
+ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "create": (frozenset({"title", "users", "history", "post"}), frozenset()),
+    "set": (frozenset({"title", "history", "post"}), frozenset()),
+    "add": (frozenset({"users"}), frozenset({"users"})),
+    "remove": (frozenset({"users"}), frozenset({"users"})),
+    "role": (frozenset({"user", "role"}), frozenset({"user", "role"})),
+    "leave": (frozenset({"successor"}), frozenset()),
+    "delete": (frozenset(), frozenset()),
+}
+
+
+def _group(request: req.GroupAction, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+    if not ids.is_name(request.name):
+        return bad(f"name: a group's name has the form {ids.NAME_PATTERN}")
+    takes, needs = ACTIONS[request.action]
+    given = {
+        field
+        for field in ("title", "users", "history", "post", "user", "role", "successor")
+        if getattr(request, field) is not None
+    }
+    if given - takes:
+        return bad(f"{request.action} takes no {', '.join(sorted(given - takes))}")
+    if needs - given:
+        return bad(f"{request.action} needs {', '.join(sorted(needs - given))}")
+    for user in (*(request.users or ()), *filter(None, (request.user, request.successor))):
+        if not ids.is_name(user):
+            return bad(f"not a user id: the form is {ids.NAME_PATTERN}")
+    if request.users is not None and len(request.users) > limits.add_users:
+        return bad(f"users: at most {limits.add_users} in one request")
+    title = request.title
+    if title is not None:
+        title = title.strip()
+        if "\0" in title:
+            return bad("title: contains NUL")
+    return _group_command(request, who, title)
+
+
+def _group_command(request: req.GroupAction, who: Speaker, title: str | None) -> ask.AnyCommand | Denied:
+    base: dict[str, Any] = {"room": ids.group(request.name), "user": who.user, "admin": who.admin}
+    users = tuple(request.users or ())
+    match request.action:
+        case "create":
+            return ask.Create(
+                **base, title=title, users=users, history=request.history or "all", post=request.post or "members"
+            )
+        case "set":
+            if title is None and request.history is None and request.post is None:
+                return bad("set needs one of title, history, post")
+            return ask.Configure(**base, title=title, history=request.history, post=request.post)
+        case "add" | "remove":
+            if not users:
+                return bad("users: at least one")
+            return ask.Add(**base, users=users) if request.action == "add" else ask.Remove(**base, users=users)
+        case "role":
+            assert request.user is not None and request.role is not None  # checked by ACTIONS
+            return ask.SetRole(**base, member=request.user, role=request.role)
+        case "leave":
+            return ask.Leave(**base, successor=request.successor)
+        case "delete":
+            return ask.Close(**base)
+
+
+COMMANDS: dict[type[AnyRequest], Callable[[Any, Speaker, Limits], ask.AnyCommand | Denied]] = {
+    req.Send: _send,
+    req.Edit: _edit,
+    req.Delete: _delete,
+    req.React: _react,
+    req.Read: _read,
+    req.Typing: _typing,
+    req.GroupAction: _group,
+}

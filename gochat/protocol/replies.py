@@ -1,0 +1,223 @@
+"""Every frame the server may send besides the facts (domain/facts.py): replies, and events without a seq."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from gochat.domain.facts import AnyFact, Role
+
+ReplyId: TypeAlias = int | str | None
+
+
+class Frame(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True):
+    """Any server frame. `id` echoes the request's; events have none."""
+
+
+class Reply(Frame, kw_only=True):
+    id: ReplyId = None
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What `welcome.limits` tells; bytes, characters, counts and messages a second."""
+
+    frame_bytes: int = 65_536
+    body_chars: int = 4_000
+    add_users: int = 200
+    group_members: int = 100_000
+    window: int = 128
+    sessions: int = 20
+    messages_per_s: float = 1.0
+    message_burst: int = 1
+    key_days: int | None = None
+    """How long a key is remembered; None is for ever."""
+
+
+class Last(msgspec.Struct, rename={"sender": "from"}, gc=False):
+    """The latest message of a room, for a list; its body cut at 200 characters."""
+
+    seq: int
+    ts: int
+    sender: str
+    body: str
+
+
+class ContactEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    user: str
+    name: str
+    online: bool
+    last_seen: int | None = None
+    room: str
+    epoch: str
+    head: int
+    read: int
+    unread: int
+    last: Last | None = None
+
+
+class RoomEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    room: str
+    title: str
+    role: Role
+    epoch: str
+    head: int
+    read: int
+    unread: int
+    last: Last | None = None
+
+
+class RequestEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    user: str
+    name: str
+    room: str
+    head: int
+    last: Last
+
+
+class Welcome(Reply, tag="welcome", kw_only=True):
+    user: str
+    session: str
+    node: str
+    server: str
+    heartbeat_s: float
+    limits: Limits
+    contacts: list[ContactEntry]
+    rooms: list[RoomEntry]
+    requests: list[RequestEntry]
+
+
+class Ack(Reply, tag="ack", gc=False, kw_only=True):
+    """The request's fact is durable. `duplicate`: it was already, at this seq."""
+
+    room: str
+    seq: int
+    epoch: str
+    ts: int
+    duplicate: bool = False
+
+
+class Ok(Reply, tag="ok", gc=False, kw_only=True):
+    room: str | None = None
+    seq: int | None = None
+    head: int | None = None
+    state: str | None = None
+
+
+class Error(Reply, tag="error", gc=False, kw_only=True):
+    code: str
+    message: str
+    temporary: bool
+    retry_after_ms: int | None = None
+    rule: str | None = None
+    unknown: bool = False
+    close: int | None = None
+
+
+class Pong(Reply, tag="pong", gc=False, kw_only=True):
+    pass
+
+
+class Page(Reply, tag="page", kw_only=True):
+    """Every fact of a range, ascending and dense. `complete` false: a part of it can't be reached now."""
+
+    room: str
+    epoch: str
+    entries: list[AnyFact]
+    head: int
+    complete: bool
+
+
+class UserEntry(msgspec.Struct, gc=False):
+    user: str
+    name: str
+
+
+class UserResults(Reply, tag="results", kw_only=True):
+    users: list[UserEntry]
+    next: str | None = None
+
+
+class MessageResults(Reply, tag="results", kw_only=True):
+    entries: list[AnyFact]
+    next: str | None = None
+
+
+class GroupEntry(msgspec.Struct, kw_only=True, gc=False):
+    room: str
+    title: str
+    role: Role
+    members: int
+
+
+class Groups(Reply, tag="groups", kw_only=True):
+    groups: list[GroupEntry]
+    next: str | None = None
+
+
+class MemberEntry(msgspec.Struct, kw_only=True, gc=False):
+    user: str
+    name: str
+    role: Role
+    since: int
+    """The `ts` of the fact that added the user."""
+
+
+class Members(Reply, tag="members", kw_only=True):
+    room: str
+    members: list[MemberEntry]
+    next: str | None = None
+
+
+class PresenceEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    user: str
+    online: bool
+    last_seen: int | None = None
+
+
+class Presence(Reply, tag="presence", kw_only=True):
+    """The reply to `watch`, and the event when a watched user comes or goes."""
+
+    users: list[PresenceEntry]
+
+
+class Read(Frame, tag="read", rename={"sender": "from"}, gc=False, kw_only=True):
+    room: str
+    sender: str
+    seq: int
+
+
+class Typing(Frame, tag="typing", rename={"sender": "from"}, gc=False, kw_only=True):
+    room: str
+    sender: str
+
+
+class Lag(Frame, tag="lag", gc=False, kw_only=True):
+    """Facts were left out. No fact of that room comes until `resume`."""
+
+    room: str
+    epoch: str
+    head: int
+
+
+class Reset(Frame, tag="reset", gc=False, kw_only=True):
+    """The position that a client gave belongs to another log: it starts the room anew."""
+
+    room: str
+    epoch: str
+    head: int
+
+
+class Goaway(Frame, tag="goaway", gc=False, kw_only=True):
+    reason: str
+    reconnect_ms: int
+
+
+class Ping(Frame, tag="ping", gc=False, kw_only=True):
+    pass
+
+
+AnyReply: TypeAlias = (
+    Welcome | Ack | Ok | Error | Pong | Page | UserResults | MessageResults | Groups | Members | Presence
+)
+AnyEvent: TypeAlias = AnyFact | Read | Typing | Presence | Lag | Reset | Goaway | Ping

@@ -1,0 +1,43 @@
+"""Deadlines of all sessions in one wheel of one-second slots: no timer, no task and no scope for each session."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import trio
+
+
+class Timed(Protocol):
+    def check(self, now: float) -> float | None:
+        """Do what is due; when to be asked again (trio clock), or None: never."""
+
+
+class Wheel:
+    """Each entry is asked at its time, at most a second late, and not before."""
+
+    def __init__(self) -> None:
+        self._slots: dict[int, list[Timed]] = {}
+        self._last = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self._slots.values()))
+
+    def add(self, entry: Timed, at: float) -> None:
+        self._slots.setdefault(max(math.ceil(at), self._last + 1), []).append(entry)
+
+    async def run(self) -> None:
+        while True:
+            await trio.sleep_until(math.floor(trio.current_time()) + 1)
+            self.turn(trio.current_time())
+
+    def turn(self, now: float) -> None:
+        """Ask all that are due. After a pause of the process all missed slots are due at once."""
+        current = math.floor(now)
+        due = [slot for slot in self._slots if slot <= current]
+        self._last = max(self._last, current)
+        for slot in sorted(due):
+            for entry in self._slots.pop(slot):
+                again = entry.check(now)
+                if again is not None:
+                    self.add(entry, again)

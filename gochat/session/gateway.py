@@ -1,0 +1,75 @@
+"""What every session of a node shares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import trio
+
+from gochat.actors.actor import Registry
+from gochat.actors.live import Live
+from gochat.actors.room import RoomActor
+from gochat.actors.user import UserActor
+from gochat.ports import Archive, Journal, Tokens
+from gochat.protocol.replies import Limits, Presence, PresenceEntry
+from gochat.session.clock import Wheel
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """A session's deadlines, in seconds, and the bound of its outbox in bytes."""
+
+    hello_s: float = 10.0
+    heartbeat_s: float = 30.0
+    slow_s: float = 30.0
+    token_grace_s: float = 25.0
+    outbox_bytes: int = 1 << 20
+
+
+class Gateway(msgspec.Struct, kw_only=True, frozen=True):
+    """Built once by the node. `spawn` starts a task that lives as long as the node's sessions; what it raises ends
+    no other."""
+
+    node: str
+    server: str
+    journal: Journal
+    archive: Archive
+    tokens: Tokens
+    live: Live
+    users: Registry[UserActor]
+    rooms: Registry[RoomActor]
+    limits: Limits
+    pace: Pace
+    wheel: Wheel
+    dev_sign_in: bool
+    """Whether `hello {user}` without a token is let in from loopback."""
+    spawn: Callable[[Callable[..., Awaitable[Any]]], None]
+    greet: Callable[..., Awaitable[None]]
+    """Carries out a `hello` (session/greeting.py)."""
+    answer: Callable[..., Awaitable[None]]
+    """Carries out a request that asks for data (session/queries.py)."""
+    say_lag: Callable[..., Awaitable[None]]
+    """Tells one room's `lag` (session/replay.py)."""
+    sessions: dict[str, Any]
+    """Live sessions by their id."""
+
+
+    def presence(self, user: str, last_seen: int | None = None) -> None:
+        """Tell those who watch the user that they came, or went at `last_seen`."""
+        watchers = self.live.watchers.get(user)
+        if watchers:
+            entry = PresenceEntry(user=user, online=last_seen is None, last_seen=last_seen)
+            self.live.tell_softly(list(watchers), Presence(users=[entry]))
+
+    def went_offline(self, user: str) -> None:
+        """The user's last session has ended."""
+        now_ms = time.time_ns() // 1_000_000
+        self.journal.note_user(user, last_seen=now_ms)
+        self.presence(user, now_ms)
+
+
+def in_trio_time(unix_s: float) -> float:
+    """A moment of the wall clock on trio's clock, which no step of the wall clock moves."""
+    return trio.current_time() + unix_s - time.time()

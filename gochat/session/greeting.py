@@ -1,0 +1,172 @@
+"""`hello`: who is it, what do they see first, and from where on do they hear each room.
+
+The session is in its user's table before the welcome is read, and takes notes of what it is told meanwhile. The welcome
+says how new it is; what was committed later is caught up from the log. So nothing falls between, and nothing comes twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+import trio
+
+from gochat.domain.ids import is_name
+from gochat.errors import BAD_TOKEN, REPLACED, SLOW, VIOLATION, AuthError, Denied, Full, StoreError
+from gochat.ports import Identity, Snapshot
+from gochat.protocol import replies
+from gochat.protocol.conversation import GROUPS, READ, WRITE
+from gochat.protocol.requests import Hello, Position
+from gochat.session.gateway import Gateway, in_trio_time
+from gochat.session.places import REPLAY_ALL, Notice, Replaying, place_after
+from gochat.session.replay import start_replays
+from gochat.session.session import CLOSED, OPEN, Session
+
+log = logging.getLogger(__name__)
+
+CONTACTS = 15
+RESUME_ROOMS = 1000
+NEVER = 1 << 62
+DEV_SCOPES = frozenset((READ, WRITE, GROUPS))
+
+
+async def greet(session: Session, hello: Hello) -> None:
+    """Sign the session in and welcome it, or say why not and close."""
+    gateway = session.gateway
+    try:
+        identity = await identify(session, hello)
+        if isinstance(identity, Denied):
+            session.fail(identity, BAD_TOKEN if identity.code == "unauthorized" else VIOLATION, hello.id)
+            return
+        _enter(session, hello, identity)
+        snapshot = await gateway.archive.welcome(identity.user, CONTACTS, list(hello.resume))
+    except AuthError as error:
+        session.fail(Denied("unauthorized", str(error)), BAD_TOKEN, hello.id)
+        return
+    except (StoreError, Full) as error:
+        log.error("no welcome for %s: %s", session.user, error)
+        session.fail(Denied("unavailable", "the store can't be read now", retry_after_ms=1000), SLOW, hello.id)
+        return
+    if session.state != CLOSED and session.connection.closing is None and session.notices is not None:
+        _welcome(session, hello, snapshot)
+
+
+async def identify(session: Session, hello: Hello) -> Identity | Denied:
+    """Who the credential says it is: the hello's token, else the handshake's, else development sign-in."""
+    gateway = session.gateway
+    token, session.credential = hello.token or session.credential, None
+    if len(hello.resume) > RESUME_ROOMS:
+        return Denied("bad_request", f"resume: at most {RESUME_ROOMS} rooms")
+    if token:
+        return await gateway.tokens.verify(token)
+    if hello.user is None:
+        return Denied("unauthorized", "a token is needed")
+    if not gateway.dev_sign_in or not session.connection.loopback:
+        return Denied("unauthorized", "a token is needed; signing in by name alone is for development, on loopback")
+    if not is_name(hello.user):
+        return Denied("bad_request", "user: not a well-formed user id")
+    return Identity(hello.user, DEV_SCOPES)
+
+
+def _enter(session: Session, hello: Hello, identity: Identity) -> None:
+    """Into the user's table; older sessions of the same device, or beyond the limit, give way."""
+    gateway, user = session.gateway, identity.user
+    gateway.users.at(user)
+    others = list(gateway.live.users.get(user, ()))
+    same_device = [other for other in others if hello.device is not None and other.device == hello.device]
+    excess = len(others) - len(same_device) + 1 - gateway.limits.sessions
+    for other in [*same_device, *[o for o in others if o not in same_device][: max(0, excess)]]:
+        other.close(REPLACED, "a newer session took this one's place")
+        other.ended()
+    session.signed_in(identity, None if identity.expires_s is None else in_trio_time(identity.expires_s))
+    session.device = hello.device
+    session.id = secrets.token_urlsafe(12)
+    gateway.sessions[session.id] = session
+    gateway.live.greetings[session] = trio.current_time()
+    first = user not in gateway.live.users
+    gateway.live.users.setdefault(user, {})[session] = None
+    session.connection.signed_in()
+    if identity.name is not None:
+        gateway.journal.note_user(user, name=identity.name)
+    if first:
+        gateway.presence(user)
+
+
+def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
+    gateway = session.gateway
+    notices = [notice for notice in session.notices or () if notice.commit > snapshot.commit]
+    session.notices = None
+    session.since = snapshot.commit
+    session.state = OPEN
+    gateway.live.greetings.pop(session, None)
+    gateway.wheel.add(session, trio.current_time() + gateway.pace.heartbeat_s)
+    session.send(_frame(session, hello, snapshot))
+    if not _may_read(session):
+        # Signed in, but not to listen: no transaction is ever newer than this.
+        session.since = NEVER
+        session.pump()
+        return
+    session.place("", None)
+    for entry in snapshot.rooms:
+        session.enter(entry.room)
+        room = gateway.rooms.get(entry.room)
+        if room is not None and room.delivered > entry.head:
+            session.place(entry.room, Replaying(entry.head))
+    _resume(session, hello.resume, snapshot)
+    for notice in notices:
+        _catch_up(session, notice, snapshot)
+    start_replays(session)
+    session.pump()
+
+
+def _catch_up(session: Session, notice: Notice, snapshot: Snapshot) -> None:
+    """What was told while the welcome was read, and is newer than it."""
+    place = (session.places or {}).get(notice.room)
+    if notice.kind == "left":
+        session.leave(notice.room)
+        if isinstance(place, Replaying):
+            place.until = notice.seq
+        return
+    if notice.kind == "entered":
+        session.enter(notice.room)
+    if place is None or notice.kind == "entered":
+        session.place(notice.room, Replaying(notice.seq - 1))
+
+
+def _resume(session: Session, asked: dict[str, Position], snapshot: Snapshot) -> None:
+    """Put each room where the client left it, as far as may be."""
+    epoch = session.gateway.journal.epoch
+    budget = REPLAY_ALL
+    for room, position in asked.items():
+        ended = snapshot.former.get(room)
+        head = snapshot.heads.get(room) if ended is None else ended
+        if head is None:
+            continue
+        if position.seq > head or position.epoch not in (None, epoch):
+            session.send(replies.Reset(room=room, epoch=epoch, head=head))
+            continue
+        place = place_after(head, position.seq, budget)
+        if isinstance(place, Replaying):
+            budget -= head - position.seq
+            place.until = ended
+            if head == position.seq and room not in (session.places or {}):
+                continue
+        session.place(room, place)
+
+
+def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcome:
+    gateway = session.gateway
+    read = _may_read(session)
+    for contact in snapshot.contacts:
+        contact.online = contact.user in gateway.live.users
+    return replies.Welcome(
+        id=hello.id, user=session.user, session=session.id, node=gateway.node, server=gateway.server,
+        heartbeat_s=gateway.pace.heartbeat_s, limits=gateway.limits,
+        contacts=snapshot.contacts if read else [], rooms=snapshot.rooms if read else [], requests=[],
+    )  # fmt: skip
+
+
+
+
+def _may_read(session: Session) -> bool:
+    return session.identity is not None and (READ in session.identity.scopes or session.speaker.admin)

@@ -1,0 +1,153 @@
+"""Requests that ask for data: read, shape, reply. Each runs as a job of its session."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from gochat.actors.live import drop
+from gochat.domain.ids import is_name
+from gochat.errors import AuthError, Denied, Full, StoreError
+from gochat.ports import Asker
+from gochat.protocol import replies
+from gochat.protocol import requests as req
+from gochat.protocol.conversation import RULES, check_room
+from gochat.session import replay
+from gochat.session.gateway import in_trio_time
+from gochat.session.session import CLOSED, Session
+
+log = logging.getLogger(__name__)
+
+NO_ROOM = Denied("not_found", "there is no such room")
+NOT_MEMBER = Denied("not_member", "you are no longer a member of this room")
+
+
+async def answer(session: Session, request: req.AnyRequest) -> None:
+    """Answer one request for data, whatever happens on the way."""
+    try:
+        reply = await ANSWERS[type(request)](session, request)
+    except (StoreError, Full) as error:
+        log.error("%s for %s: %s", type(request).__name__, session.user, error)
+        reply = Denied("unavailable", "the store can't be read now", retry_after_ms=1000)
+    except Exception:
+        log.exception("a query of %s crashed", session.user)
+        reply = Denied("internal", "a fault of the server; it has been logged")
+    if session.state == CLOSED:
+        return
+    session.settled()
+    if isinstance(reply, Denied):
+        session.deny(request.id, reply)
+    elif request.id is not None or RULES[type(request)].answers:
+        session.send(reply)
+    session.pump()
+
+
+async def _history(session: Session, request: req.History) -> msgspec.Struct | Denied:
+    denied = check_room(request.room, session.speaker)
+    if denied is None and request.before is not None and request.after is not None:
+        denied = Denied("bad_request", "before and after exclude each other")
+    if denied is not None:
+        return denied
+    archive = session.gateway.archive
+    facts = await archive.page(
+        _asker(session), request.room, before=request.before, after=request.after, limit=request.limit
+    )  # fmt: skip
+    if facts is None:
+        return await _absent(session, request.room)
+    return replies.Page(
+        id=request.id, room=request.room, epoch=session.gateway.journal.epoch, entries=facts.entries,
+        head=facts.head, complete=True,
+    )  # fmt: skip
+
+
+async def _search(session: Session, request: req.Search) -> msgspec.Struct | Denied:
+    archive = session.gateway.archive
+    if request.scope == "users":
+        users, following = await archive.search_users(request.q, request.limit, request.cursor)
+        return replies.UserResults(id=request.id, users=users, next=following)
+    if request.room is not None:
+        denied = check_room(request.room, session.speaker)
+        if denied is not None:
+            return denied
+        if await archive.seat(session.user, request.room) in (None, "former"):
+            return await _absent(session, request.room)
+    entries, following = await archive.search_messages(
+        session.user, request.q, request.room, request.limit, request.cursor
+    )  # fmt: skip
+    return replies.MessageResults(id=request.id, entries=entries, next=following)
+
+
+async def _groups(session: Session, request: req.Groups) -> msgspec.Struct | Denied:
+    groups, following = await session.gateway.archive.groups(
+        session.user, request.owner, request.limit, request.cursor
+    )  # fmt: skip
+    return replies.Groups(id=request.id, groups=groups, next=following)
+
+
+async def _members(session: Session, request: req.Members) -> msgspec.Struct | Denied:
+    denied = check_room(request.room, session.speaker)
+    if denied is not None:
+        return denied
+    found = await session.gateway.archive.members(_asker(session), request.room, request.limit, request.cursor)
+    if found is None:
+        return await _absent(session, request.room)
+    return replies.Members(id=request.id, room=request.room, members=found[0], next=found[1])
+
+
+async def _watch(session: Session, request: req.Watch) -> msgspec.Struct | Denied:
+    gateway, live = session.gateway, session.gateway.live
+    if not all(map(is_name, request.users)):
+        return Denied("bad_request", "users: not a well-formed user id")
+    users = list(dict.fromkeys(request.users))
+    visible = set(users) if session.speaker.admin else await gateway.archive.acquainted(session.user, users)
+    visible.update({session.user} & set(users))
+    known = await gateway.archive.users(users)
+    if session.state == CLOSED:
+        return NO_ROOM
+    for user in session.watching:
+        drop(live.watchers, user, session)
+    session.watching = tuple(user for user in users if user in visible)
+    for user in session.watching:
+        live.watchers.setdefault(user, {})[session] = None
+    entries = []
+    for user in users:
+        online = user in visible and user in live.users
+        seen = known[user][1] if user in visible and not online and user in known else None
+        entries.append(replies.PresenceEntry(user=user, online=online, last_seen=seen))
+    return replies.Presence(id=request.id, users=entries)
+
+
+async def _refresh(session: Session, request: req.Refresh) -> msgspec.Struct | Denied:
+    try:
+        identity = await session.gateway.tokens.verify(request.token)
+    except AuthError as error:
+        return Denied("unauthorized", str(error))
+    if identity.user != session.user:
+        return Denied("unauthorized", "the token is another user's")
+    if session.state != CLOSED:
+        session.signed_in(identity, None if identity.expires_s is None else in_trio_time(identity.expires_s))
+    return replies.Ok(id=request.id)
+
+
+def _asker(session: Session) -> Asker:
+    return Asker(session.user, session.speaker.admin)
+
+
+async def _absent(session: Session, room: str) -> Denied:
+    """Only someone who was a member learns that there is such a room."""
+    seat = await session.gateway.archive.seat(session.user, room)
+    return NOT_MEMBER if seat == "former" else NO_ROOM
+
+
+ANSWERS: dict[type[req.AnyRequest], Callable[[Session, Any], Awaitable[msgspec.Struct | Denied]]] = {
+    req.History: _history,
+    req.Search: _search,
+    req.Groups: _groups,
+    req.Members: _members,
+    req.Watch: _watch,
+    req.Refresh: _refresh,
+    req.Resume: replay.resume,
+}

@@ -1,0 +1,443 @@
+"""One client's conversation: frames in, commands out; replies and facts in, frames out.
+
+Frames are carried out in the order they came. At most `window` requests are unsettled, and with the outbox over half
+full no further one is carried out; what has been read by then waits here, and the transport reads no more. Nothing in
+this class waits: what must wait is a job, and a session runs its jobs one after the other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import msgspec
+import trio
+
+from gochat.actors.live import Stretch, drop
+from gochat.actors.messages import Submit
+from gochat.errors import (
+    NO_HEARTBEAT,
+    SLOW,
+    TOKEN_ENDED,
+    TOO_LARGE,
+    VIOLATION,
+    Denied,
+    Full,
+)
+from gochat.ports import Identity
+from gochat.protocol import replies
+from gochat.protocol import requests as req
+from gochat.protocol.codec import BadFrame, Codec
+from gochat.protocol.conversation import ADMIN, COMMANDS, RULES, Speaker, to_command
+from gochat.session.gateway import Gateway
+from gochat.session.places import From, Lagging, Notice, Place, Replaying
+from gochat.session.ticket import Pending, error_frame
+from gochat.transports.connection import Connection
+
+log = logging.getLogger(__name__)
+
+NEW, GREETING, OPEN, CLOSED = range(4)
+#: Notices kept while a welcome is read; more, and the client is asked to come again.
+MOST_NOTICES = 10_000
+
+Job = Callable[[], Awaitable[None]]
+
+
+class Session:
+    """See the module. Transports call it as their Receiver, rooms as their Subscriber."""
+
+    __slots__ = (
+        "_inbox", "_jobs", "_pinged_at", "_pumping", "_readable", "_spacious", "_unsettled", "_working",
+        "apart", "codec", "connection", "credential", "device", "expires_at", "gateway", "groups", "id",
+        "identity", "notices", "outbox", "places", "push", "since", "speaker", "state", "user", "waiting", "watching",
+    )  # fmt: skip
+
+    def __init__(self, gateway: Gateway, connection: Connection, codec: Codec, credential: str | None) -> None:
+        self.gateway = gateway
+        self.connection = connection
+        self.codec = codec
+        self.credential = credential
+        self.outbox = connection.outbox
+        self.push = connection.outbox.push
+        self.state = NEW
+        self.id = ""
+        self.user = ""
+        self.speaker = Speaker("", False)
+        self.identity: Identity | None = None
+        self.device: str | None = None
+        self.expires_at: float | None = None
+        self.since = 0
+        self.apart = True
+        self.places: dict[str, Place] | None = None
+        self.notices: list[Notice] | None = None
+        self.groups: dict[str, None] | None = None
+        self.watching: tuple[str, ...] = ()
+        self.waiting = False
+        self._inbox: deque[bytes] | None = None
+        self._readable: trio.Event | None = None
+        self._spacious: trio.Event | None = None
+        self._unsettled = 0
+        self._pumping = False
+        self._pinged_at: float | None = None
+        self._jobs: deque[Job] | None = None
+        self._working = False
+        self.outbox.when_space(self._space)
+        gateway.wheel.add(_HelloDeadline(self), trio.current_time() + gateway.pace.hello_s)
+
+    # ------------------------------------------------------------------------------------------ from the transport
+
+    def receive(self, payload: bytes) -> None:
+        if self._inbox is not None:
+            self._inbox.append(payload)
+        elif self._may_go_on():
+            self._carry_out(payload)
+        else:
+            self._inbox = deque((payload,))
+            self.waiting = True
+
+    async def readable(self) -> None:
+        while self.waiting and self.state != CLOSED:
+            if self._readable is None:
+                self._readable = trio.Event()
+            await self._readable.wait()
+
+    def too_large(self) -> None:
+        self.fail(Denied("too_large", f"a frame has at most {self.gateway.limits.frame_bytes} bytes"), TOO_LARGE)
+
+    def violated(self, problem: str) -> None:
+        self.fail(Denied("bad_request", problem), VIOLATION)
+
+    def ended(self) -> None:
+        if self.state == CLOSED:
+            return
+        signed_in, self.state = self.state != NEW and self.user != "", CLOSED
+        if signed_in:
+            self._detach()
+        self._inbox = self._jobs = self.places = self.notices = None
+        self.waiting = False
+        for event in (self._readable, self._spacious):
+            if event is not None:
+                event.set()
+
+    # ------------------------------------------------------------------------------------------ carrying out
+
+    def _may_go_on(self) -> bool:
+        outbox = self.outbox
+        return self.state != GREETING and self._unsettled < self.gateway.limits.window and (
+            outbox.size * 2 <= outbox.limit
+        )  # fmt: skip
+
+    def pump(self) -> None:
+        """Carry out what waits, as far as may be."""
+        if self._inbox is None or self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._inbox and self._may_go_on() and self.state != CLOSED:
+                self._carry_out(self._inbox.popleft())
+        finally:
+            self._pumping = False
+        if not self._inbox:
+            self._inbox = None
+            self.waiting = False
+            if self._readable is not None:
+                self._readable.set()
+                self._readable = None
+
+    def _carry_out(self, payload: bytes) -> None:
+        if self.state == CLOSED or self.connection.closing is not None:
+            return
+        try:
+            request = self.codec.decode(payload)
+            if isinstance(request, BadFrame):
+                self._bad_frame(request)
+            elif self.state == NEW:
+                self._first(request)
+            else:
+                self._request(request)
+        except Exception:
+            log.exception("a frame of %s crashed its session", self.user or self.connection.peer)
+            self.send(replies.Error(code="internal", message="a fault of the server", temporary=False))
+
+    def _bad_frame(self, frame: BadFrame) -> None:
+        denied = Denied("bad_request", frame.problem)
+        if self.state == NEW:
+            self.fail(denied, VIOLATION)
+        else:
+            self.deny(frame.id, denied)
+
+    def _first(self, request: req.AnyRequest) -> None:
+        if not isinstance(request, req.Hello):
+            self.fail(Denied("bad_request", "the first frame is always a hello"), VIOLATION, request.id)
+            return
+        self.state = GREETING
+        self.notices = []
+        self.gateway.spawn(partial(self.gateway.greet, self, request))
+
+    def _request(self, request: req.AnyRequest) -> None:
+        kind = type(request)
+        if kind is req.Ping:
+            self.send(replies.Pong(id=request.id))
+            return
+        if kind is req.Pong:
+            self.connection.peer_answers = True
+            return
+        if kind is req.Hello:
+            self.deny(request.id, Denied("conflict", "this session has said hello"))
+            return
+        scope = RULES[kind].scope
+        identity = self.identity
+        if identity is None or (scope is not None and scope not in identity.scopes and not self.speaker.admin):
+            self.deny(request.id, Denied("forbidden", f"the token lacks the scope {scope}"))
+            return
+        self._unsettled += 1
+        if kind not in COMMANDS:
+            self.start_job(partial(self.gateway.answer, self, request))
+            return
+        command = to_command(request, self.speaker, self.gateway.limits)
+        if isinstance(command, Denied):
+            self.settled()
+            self.deny(request.id, command)
+            return
+        ticket = Pending(self, request.id, kind, command.room, self.gateway.journal.epoch)
+        try:
+            self.gateway.users.tell(self.user, Submit(command, ticket))
+        except Full as full:
+            ticket.settle(Denied("busy", str(full), retry_after_ms=200))
+            ticket.flush()
+
+    # ------------------------------------------------------------------------------------------ to the peer
+
+    def send(self, frame: msgspec.Struct) -> None:
+        """A reply or an event that must arrive; queued whatever the outbox holds."""
+        outbox = self.outbox
+        outbox.put(self.codec.encode(frame))
+        outbox.flush()
+
+    def settled(self) -> None:
+        """One request fewer is unsettled."""
+        self._unsettled -= 1
+
+    def deny(self, request_id: replies.ReplyId, denied: Denied) -> None:
+        self.send(error_frame(request_id, denied))
+
+    def fail(self, denied: Denied, number: int, request_id: replies.ReplyId = None) -> None:
+        """Say what is wrong, and close."""
+        if self.state == CLOSED or self.connection.closing is not None:
+            return
+        self.send(error_frame(request_id, denied, number))
+        self.connection.finish(number, denied.message[:120])
+
+    def close(self, number: int, reason: str, denied: Denied | None = None) -> None:
+        """Close without an error of the peer's; where there is no close frame the number stands in a last error."""
+        if self.connection.closing is None and self.connection.transport != "ws":
+            why = denied or Denied("unavailable", reason)
+            self.send(error_frame(None, why, number))
+        self.connection.finish(number, reason)
+
+    def abort(self) -> None:
+        self.connection.abort()
+
+    async def space(self) -> None:
+        """Return when the outbox is at most half full, or the session is over."""
+        while self.state == OPEN and self.outbox.size * 2 > self.outbox.limit:
+            if self._spacious is None:
+                self._spacious = trio.Event()
+            await self._spacious.wait()
+
+    def push_soft(self, data: bytes) -> None:
+        outbox = self.outbox
+        if self.state == OPEN and outbox.size * 2 <= outbox.limit:
+            outbox.push(data)
+
+    # ------------------------------------------------------------------------------------------ jobs
+
+    def start_job(self, job: Job) -> None:
+        """Run something that waits; jobs of a session run one at a time, in order. Their number is bounded: each is a
+        request within the window, or the one replay of a room."""
+        if self._jobs is None:
+            self._jobs = deque()
+        self._jobs.append(job)
+        if not self._working:
+            self._working = True
+            self.gateway.spawn(self._work)
+
+    async def _work(self) -> None:
+        try:
+            while self._jobs:
+                await self._jobs.popleft()()
+        finally:
+            self._working = False
+            self._jobs = None
+
+    # ------------------------------------------------------------------------------------------ from rooms
+
+    def takes(self, stretch: Stretch) -> bool:
+        if self.state == GREETING:
+            self._notice("facts", stretch.room, stretch.first, stretch.commit)
+            return False
+        if stretch.commit <= self.since or self.state != OPEN:
+            return False
+        place = self.places.get(stretch.room) if self.places else None
+        if place is None:
+            return True
+        if not isinstance(place, From) or place.seq > stretch.first:
+            return False
+        self.place(stretch.room, None)
+        return True
+
+    def place(self, room: str, place: Place | None) -> None:
+        """Put the session apart from the room, or back among those who simply hear it."""
+        if place is not None:
+            if self.places is None:
+                self.places = {}
+            self.places[room] = place
+        elif self.places is not None:
+            self.places.pop(room, None)
+            if not self.places:
+                self.places = None
+        self.apart = self.state != OPEN or self.places is not None
+
+    def lag(self, room: str, head: int) -> None:
+        if self.state != OPEN or (self.places and isinstance(self.places.get(room), Lagging)):
+            return
+        self.place(room, Lagging())
+        outbox = self.outbox
+        if outbox.size * 2 <= outbox.limit:
+            self.tell_lag()
+
+    def tell_lag(self) -> None:
+        """Say of every lagging room that it lags, once."""
+        for room, place in list((self.places or {}).items()):
+            if isinstance(place, Lagging) and not place.told:
+                place.told = True
+                self.start_job(partial(self.gateway.say_lag, self, room))
+
+    def entered(self, stretch: Stretch) -> None:
+        if self.state == GREETING:
+            self._notice("entered", stretch.room, stretch.first, stretch.commit)
+        elif self.state == OPEN and stretch.commit > self.since:
+            self.enter(stretch.room)
+            # Facts that came before an earlier removal are over; the room starts anew with this fact.
+            self.place(stretch.room, None)
+
+    def left(self, stretch: Stretch) -> None:
+        if self.state == GREETING:
+            self._notice("left", stretch.room, stretch.last, stretch.commit)
+            return
+        if self.state != OPEN or stretch.commit <= self.since:
+            return
+        self.leave(stretch.room)
+        place = self.places.get(stretch.room) if self.places else None
+        if isinstance(place, Replaying):
+            place.until = stretch.last
+        elif isinstance(place, From):
+            self.place(stretch.room, None)
+
+    def enter(self, room: str) -> None:
+        if self.groups is None:
+            self.groups = {}
+        self.groups[room] = None
+        self.gateway.live.enter(room, self)
+
+    def leave(self, room: str) -> None:
+        if self.groups is not None:
+            self.groups.pop(room, None)
+        self.gateway.live.leave(room, self)
+
+    def _notice(self, kind: str, room: str, seq: int, commit: int) -> None:
+        if self.notices is None:
+            return
+        self.notices.append(Notice(kind, room, seq, commit))
+        if len(self.notices) > MOST_NOTICES:
+            self.close(SLOW, "too much happened while the welcome was read")
+            self.notices = None
+
+    def _space(self) -> None:
+        """The outbox is at most half full again."""
+        if self._spacious is not None:
+            self._spacious.set()
+            self._spacious = None
+        if self.state == OPEN:
+            self.tell_lag()
+            self.pump()
+
+    # ------------------------------------------------------------------------------------------ time
+
+    def check(self, now: float) -> float | None:
+        connection, pace = self.connection, self.gateway.pace
+        if self.state != OPEN or connection.closing is not None:
+            return None
+        if self.expires_at is not None and now >= self.expires_at + pace.token_grace_s:
+            self.close(TOKEN_ENDED, "the token has ended", Denied("unauthorized", "the token has ended"))
+            return None
+        outbox = self.outbox
+        if outbox.size:
+            if now - outbox.progress_at >= pace.slow_s:
+                self.close(SLOW, "nothing was read", Denied("unavailable", "nothing was read"))
+                connection.abort()
+                return None
+            due = outbox.progress_at + pace.slow_s
+        else:
+            due = self._heartbeat(now)
+        if self.expires_at is not None:
+            due = min(due, self.expires_at + pace.token_grace_s)
+        return min(due, now + pace.heartbeat_s)
+
+    def _heartbeat(self, now: float) -> float:
+        connection, beat = self.connection, self.gateway.pace.heartbeat_s
+        if self.waiting:
+            return now + beat  # The server itself is not reading: silence says nothing of the peer.
+        if now - connection.heard < beat:
+            self._pinged_at = None
+            return connection.heard + beat
+        if self._pinged_at is None or self._pinged_at < connection.heard:
+            self._pinged_at = now
+            connection.ping(self.codec)
+            return now + beat
+        if now - self._pinged_at >= beat and (connection.transport == "ws" or connection.peer_answers):
+            self.close(NO_HEARTBEAT, "no sign of life", Denied("unavailable", "no sign of life"))
+            connection.abort()
+        return now + beat
+
+    # ------------------------------------------------------------------------------------------ signing in and out
+
+    def signed_in(self, identity: Identity, expires_at: float | None) -> None:
+        """Take an identity on: at hello, and at each refresh."""
+        self.identity = identity
+        self.user = identity.user
+        self.speaker = Speaker(identity.user, ADMIN in identity.scopes)
+        self.expires_at = expires_at
+
+    def _detach(self) -> None:
+        """Out of all tables."""
+        live, gateway = self.gateway.live, self.gateway
+        live.greetings.pop(self, None)
+        gateway.sessions.pop(self.id, None)
+        for room in self.groups or ():
+            live.leave(room, self)
+        self.groups = None
+        for user in self.watching:
+            drop(live.watchers, user, self)
+        self.watching = ()
+        if self in live.users.get(self.user, ()):
+            drop(live.users, self.user, self)
+            if self.user not in live.users:
+                gateway.went_offline(self.user)
+
+
+
+class _HelloDeadline:
+    """Ends a session that has not been welcomed in time."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def check(self, now: float) -> None:
+        session = self._session
+        if session.state in (NEW, GREETING):
+            session.close(NO_HEARTBEAT, "no hello in time", Denied("unauthorized", "no hello in time"))

@@ -1,0 +1,138 @@
+"""What a session holds of its peer's connection, whatever the transport.
+
+The connection's own task reads; the outbox alone writes; `finish` and `abort` only ask, so that a session may call them
+from anywhere, and the connection's task does the closing.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, Protocol, TypeAlias
+
+import trio
+
+from gochat.protocol.codec import Codec
+from gochat.transports.outbox import Outbox, Spawn
+
+#: How much is asked of the kernel at once: enough for a burst, little enough to be shared by thousands.
+READ_BYTES = 64 * 1024
+#: How long an orderly close may take before the connection is dropped.
+CLOSE_S = 2.0
+
+
+class Receiver(Protocol):
+    """The session, as a transport sees it. Only `readable` waits; nothing here raises."""
+
+    waiting: bool
+    """Whether frames wait to be carried out. The transport then reads nothing more until `readable` returns."""
+
+    def receive(self, payload: bytes) -> None:
+        """One whole data frame, its framing taken off."""
+
+    async def readable(self) -> None:
+        """Return when every frame that was received has been carried out."""
+
+    def too_large(self) -> None:
+        """The peer's frame was over the limit."""
+
+    def violated(self, problem: str) -> None:
+        """The peer broke the rules of the transport."""
+
+    def ended(self) -> None:
+        """The connection is gone. The last call of all, and always made."""
+
+
+class Connection(ABC):
+    """One peer."""
+
+    __slots__ = ("_handle", "_stream", "closing", "heard", "loopback", "outbox", "peer", "peer_answers", "signed_in")
+
+    transport: ClassVar[str]
+
+    def __init__(
+        self, stream: trio.abc.Stream, handle: socket.socket, *, direct: bool, peer: str, loopback: bool,
+        outbox_bytes: int, spawn: Spawn, signed_in: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """`handle` is the socket under the stream; `direct`: bytes may be written to it past the stream (no TLS)."""
+        self.peer = peer
+        self.loopback = loopback
+        self.heard = trio.current_time()
+        """When the last byte came from the peer; trio clock."""
+        self.peer_answers = False
+        """Whether the peer ever answered a ping."""
+        self.closing: tuple[int, str] | None = None
+        """The close code and reason, once somebody has asked for the end."""
+        self.signed_in: Callable[[], None] = signed_in
+        """Called once, when the peer has said who it is."""
+        self._handle = handle
+        self._stream = stream
+        self.outbox = Outbox(outbox_bytes, spawn, socket=handle if direct else None, stream=stream)
+
+    @abstractmethod
+    def ping(self, codec: Codec) -> None:
+        """Ask the peer for a sign of life."""
+
+    def finish(self, number: int, reason: str) -> None:
+        """Close in order: what waits is still sent. The first number counts."""
+        if self.closing is None:
+            self.closing = (number, reason)
+            self._stop_reading()
+
+    def abort(self) -> None:
+        """Drop the connection with what waits."""
+        self.closing = self.closing or (0, "aborted")
+        self.outbox.discard()
+        _shutdown(self._handle, socket.SHUT_RDWR)
+
+    def _stop_reading(self) -> None:
+        _shutdown(self._handle, socket.SHUT_RD)  # Wakes the reader, which sees the end of the stream.
+
+    async def receive(self) -> bytes:
+        """The next bytes of the peer; empty at the end, however it came."""
+        try:
+            if self.outbox.direct:
+                while True:
+                    # Waiting first costs one system call; receiving first would cost two, for nothing is there yet.
+                    await trio.lowlevel.wait_readable(self._handle)
+                    try:
+                        data = self._handle.recv(READ_BYTES)
+                        break
+                    except BlockingIOError:
+                        continue
+            else:
+                data = bytes(await self._stream.receive_some(READ_BYTES))
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            return b""
+        self.heard = trio.current_time()
+        return data
+
+    async def close(self) -> None:
+        """Send what waits, then let go of the socket; bounded by CLOSE_S."""
+        with trio.move_on_after(CLOSE_S, shield=True):
+            await self.outbox.flushed()
+            if not self.outbox.broken and self.outbox.direct:
+                _shutdown(self._handle, socket.SHUT_WR)
+        self.outbox.discard()
+        await trio.aclose_forcefully(self._stream)
+
+
+Accept: TypeAlias = Callable[[Connection, Codec, str | None], Receiver]
+"""Makes the session of a new connection: its codec, and the credential of the handshake, if there was one."""
+
+
+def _shutdown(handle: socket.socket, how: int) -> None:
+    try:
+        handle.shutdown(how)
+    except OSError:
+        pass  # It is closed or was never connected: what was wanted is so.
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an IP address is one of this machine's own."""
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

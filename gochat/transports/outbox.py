@@ -1,0 +1,165 @@
+"""The only writer of a socket: a queue of whole frames, bounded in bytes.
+
+What the kernel takes at once goes out at once, from whoever pushes. Only what it does not take waits here, for a writer
+task that exists while something waits. So an idle connection costs no task, and a quick one no task switch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from socket import socket
+from typing import TypeAlias
+
+import trio
+
+Spawn: TypeAlias = Callable[[Callable[[], Awaitable[None]]], None]
+
+#: The most that is joined for one write.
+WRITE_BYTES = 256 * 1024
+
+
+class Outbox:
+    """Frames on their way to one peer. `limit` bounds `size`, the bytes that wait."""
+
+    __slots__ = (
+        "_chunks", "_flushed", "_on_space", "_socket", "_spawn", "_stream", "_writing",
+        "broken", "direct", "limit", "progress_at", "sent", "size",
+    )  # fmt: skip
+
+    def __init__(self, limit: int, spawn: Spawn, *, socket: socket | None, stream: trio.abc.SendStream) -> None:
+        """`socket` is the non-blocking handle under `stream`, or None where bytes must go through the stream (TLS)."""
+        self.limit = limit
+        self.size = 0
+        self.sent = 0
+        self.broken = False
+        self.progress_at = 0.0
+        """When the kernel last took bytes while some waited; trio clock."""
+        self._chunks: list[bytes] | None = None
+        self._writing = False
+        self.direct = socket is not None
+        self._socket = socket
+        self._stream = stream
+        self._spawn = spawn
+        self._flushed: trio.Event | None = None
+        self._on_space: Callable[[], None] | None = None
+
+    def when_space(self, callback: Callable[[], None]) -> None:
+        """Call back, whenever waiting bytes have fallen to half of the limit or less."""
+        self._on_space = callback
+
+    def push(self, data: bytes) -> bool:
+        """Send, or queue behind what waits. False: it would pass the limit, and nothing was taken."""
+        if self.size:
+            if self.size + len(data) > self.limit:
+                return False
+            self.put(data)
+            if not self._writing:
+                self.flush()
+            return True
+        self._send(data)
+        return True
+
+    def put(self, data: bytes) -> None:
+        """Queue without sending, whatever the limit; the caller calls `flush` before its turn ends. For replies, whose
+        number is bounded by the session's window."""
+        if self.broken:
+            return
+        if self._chunks is None:
+            self._chunks = []
+        self._chunks.append(data)
+        self.size += len(data)
+
+    def flush(self) -> None:
+        """Send what waits, as far as the kernel takes it."""
+        if self.size and not self._writing:
+            chunks = self._chunks or []
+            self._chunks, self.size = None, 0
+            self._send(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    async def flushed(self) -> None:
+        """Return when nothing waits, or the peer is gone."""
+        while self.size and not self.broken:
+            if self._flushed is None:
+                self._flushed = trio.Event()
+            await self._flushed.wait()
+
+    def discard(self) -> None:
+        """The peer is gone: nothing that waits, and nothing pushed later, is kept."""
+        self.broken = True
+        self._chunks, self.size = None, 0
+        self._wake()
+
+    def _send(self, data: bytes) -> None:
+        """Nothing waits: give the kernel what it takes, keep the rest for a writer."""
+        if self.broken:
+            return
+        taken = 0
+        if self._socket is not None:
+            try:
+                taken = self._socket.send(data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.discard()  # The reader sees the same error and ends the connection.
+                return
+            if taken == len(data):
+                self.sent += taken
+                return
+            self.sent += taken
+            data = data[taken:]
+        self._chunks, self.size = [data], len(data)
+        self.progress_at = trio.current_time()
+        self._writing = True
+        self._spawn(self._write)
+
+    async def _write(self) -> None:
+        """The writer task: lives while something waits."""
+        try:
+            while self._chunks:
+                data = self._take()
+                if self._socket is None:
+                    await self._stream.send_all(data)
+                    self._took(len(data))
+                else:
+                    await self._write_socket(self._socket, data)
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            self.discard()
+        finally:
+            self._writing = False
+            if not self.size:
+                self._wake()
+
+    async def _write_socket(self, sock: socket, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            await trio.lowlevel.wait_writable(sock)
+            try:
+                taken = sock.send(view)
+            except BlockingIOError:
+                continue
+            view = view[taken:]
+            self._took(taken)
+
+    def _take(self) -> bytes:
+        chunks = self._chunks or []
+        if len(chunks) == 1:
+            self._chunks = []
+            return chunks[0]
+        most, size = 0, 0
+        while most < len(chunks) and size < WRITE_BYTES:
+            size += len(chunks[most])
+            most += 1
+        self._chunks = chunks[most:]
+        return b"".join(chunks[:most])
+
+    def _took(self, count: int) -> None:
+        self.sent += count
+        self.size = max(0, self.size - count)  # `discard` may have come in between.
+        self.progress_at = trio.current_time()
+        if self._on_space is not None and self.size * 2 <= self.limit:
+            self._on_space()
+
+    def _wake(self) -> None:
+        if self._flushed is not None:
+            self._flushed.set()
+            self._flushed = None

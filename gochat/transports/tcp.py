@@ -1,0 +1,39 @@
+"""Raw TCP: one JSON frame a line, usable from `nc`. The number of a close stands in the last `error {close}`."""
+
+from __future__ import annotations
+
+import trio
+
+from gochat.protocol.codec import LINE_JSON, Codec
+from gochat.protocol.ndjson import LineReader, TooLarge
+from gochat.protocol.replies import Ping
+from gochat.transports.connection import Accept, Connection
+
+_PING = LINE_JSON.encode(Ping())
+
+
+class TcpConnection(Connection):
+    __slots__ = ()
+
+    transport = "tcp"
+
+    def ping(self, codec: Codec) -> None:
+        self.outbox.push(_PING)
+
+
+async def serve(connection: TcpConnection, accept: Accept, frame_bytes: int) -> None:
+    """Serve one connection until it ends, and close it."""
+    session = accept(connection, LINE_JSON, None)
+    lines = LineReader(frame_bytes)
+    try:
+        while connection.closing is None and (data := await connection.receive()):
+            for line in lines.feed(data):
+                session.receive(line)
+            if session.waiting:
+                await session.readable()
+    except TooLarge:
+        session.too_large()
+    finally:
+        session.ended()
+        with trio.CancelScope(shield=True):
+            await connection.close()

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gochat.domain.limits import TokenBucket
+
+
+def test_one_a_second_with_a_burst_of_one() -> None:
+    bucket = TokenBucket(1.0, 1)
+    assert bucket.take(1_000_000) == 0
+    assert bucket.take(1_000_000) == 1000
+    assert bucket.take(1_000_400) == 600
+    assert bucket.take(1_001_000) == 0
+
+
+def test_a_token_that_was_not_due_comes_back() -> None:
+    bucket = TokenBucket(1.0, 1)
+    bucket.take(5_000)
+    bucket.give_back()
+    assert bucket.take(5_000) == 0
+
+
+def test_no_rate_is_no_limit() -> None:
+    bucket = TokenBucket(0, 1)
+    assert not any(bucket.take(0) for _ in range(100))
+
+
+def test_a_clock_that_is_set_back_neither_gives_nor_takes() -> None:
+    bucket = TokenBucket(1.0, 1)
+    bucket.take(10_000)
+    assert bucket.take(0) == 1000
+    assert bucket.take(1_000) == 0
+
+
+@given(st.lists(st.integers(0, 3000), max_size=50), st.integers(1, 5))
+def test_never_more_than_the_rate_and_the_burst(steps: list[int], burst: int) -> None:
+    bucket, now, taken = TokenBucket(2.0, burst), 1_000_000, 0
+    begin = now
+    for step in steps:
+        now += step
+        wait = bucket.take(now)
+        taken += wait == 0
+        assert taken <= burst + (now - begin) * 2 / 1000 + 1e-6
+        if wait:
+            twin = TokenBucket(2.0, burst)
+            twin._tokens, twin._at_ms = bucket._tokens, bucket._at_ms
+            assert twin.take(now + wait) == 0, "the hint is true"
