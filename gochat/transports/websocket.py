@@ -7,9 +7,9 @@ queued in the connection's outbox as one whole frame, behind what waits there.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import trio
 import trio_websocket
@@ -18,8 +18,6 @@ from gochat.domain.limits import TokenBucket
 from gochat.protocol import websocket as frames
 from gochat.protocol.codec import SUBPROTOCOLS, WS_JSON, Codec
 from gochat.transports.connection import CLOSE_S, Accept, Connection, Receiver
-
-log = logging.getLogger(__name__)
 
 _PING = frames.frame(frames.PING, b"")
 #: Control frames a second that a peer may send: each costs trio-websocket about 20 us.
@@ -47,26 +45,31 @@ class WebSocketConnection(Connection):
 class _Stream(trio.abc.Stream):
     """The stream that trio-websocket reads and writes. See the module."""
 
-    __slots__ = ("_connection", "_controls", "_frames", "_pass", "_replay", "_trailing", "opened", "session")
+    __slots__ = ("_connection", "_controls", "_frames", "_opened", "_pass", "_replay", "_trailing", "session")
 
-    def __init__(self, connection: WebSocketConnection, head: bytes, trailing: bytes, reader: frames.FrameReader):
+    def __init__(self, connection: WebSocketConnection, head: bytes, trailing: bytes, reader: frames.FrameReader) -> None:
         self._connection = connection
         self._frames = reader
         self._replay: bytes | None = head
         self._trailing = trailing
         self._pass: deque[bytes] = deque()
         self._controls: TokenBucket | None = None
-        self.opened: trio.Event | None = trio.Event()
+        self._opened: trio.Event | None = trio.Event()
         self.session: Receiver | None = None
+
+    def open(self) -> None:
+        """The handshake is done: read on."""
+        if self._opened is not None:
+            self._opened.set()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if self._replay is not None:
             head, self._replay = self._replay, None
             await trio.lowlevel.checkpoint()
             return head
-        if self.opened is not None:
-            await self.opened.wait()
-            self.opened = None
+        if self._opened is not None:
+            await self._opened.wait()
+            self._opened = None
         while not self._pass:
             data = self._trailing or await self._connection.receive()
             self._trailing = b""
@@ -116,14 +119,24 @@ class _Stream(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
 
-async def serve(
-    connection: WebSocketConnection, head: bytes, trailing: bytes, subprotocol: str | None, credential: str | None,
-    accept: Accept, frame_bytes: int,
-) -> None:  # fmt: skip
-    """Serve one upgraded connection until it ends, and close it. `head` is the request's head as it came."""
+class Opening(NamedTuple):
+    """A handshake that may be accepted."""
+
+    head: bytes
+    """The request's head, as trio-websocket is to see it."""
+    trailing: bytes
+    """What came behind it."""
+    subprotocol: str | None
+    credential: str | None
+
+
+async def serve(connection: WebSocketConnection, opening: Opening, accept: Accept, frame_bytes: int) -> None:
+    """Serve one connection from its handshake until it ends, and close it."""
+    subprotocol, credential = opening.subprotocol, opening.credential
     codec = SUBPROTOCOLS[subprotocol] if subprotocol else WS_JSON
-    opcode = frames.BINARY if subprotocol == "gochat.v1.msgpack" else frames.TEXT
-    stream = _Stream(connection, head, trailing, frames.FrameReader(frame_bytes, opcode))
+    opcode = frames.BINARY if codec is SUBPROTOCOLS["gochat.v1.msgpack"] else frames.TEXT
+    stream = _Stream(connection, opening.head, opening.trailing, frames.FrameReader(frame_bytes, opcode))
+    del opening  # What is only needed once is not kept as long as the connection lives.
     connection.ended = trio.Event()
     session: Receiver | None = None
     try:
@@ -131,9 +144,8 @@ async def serve(
             request = await trio_websocket.wrap_server_stream(nursery, stream)
             peer = await request.accept(subprotocol=subprotocol)
             stream.session = session = accept(connection, codec, credential)
-            opened, request = stream.opened, None
-            if opened is not None:
-                opened.set()
+            stream.open()
+            del request, credential
             await connection.ended.wait()
             session.ended()
             if connection.closing is not None and not connection.outbox.broken:
@@ -150,7 +162,7 @@ async def serve(
             await connection.close()
 
 
-def choose_subprotocol(offered: Iterator[str]) -> tuple[str | None, str | None]:
+def choose_subprotocol(offered: Iterable[str]) -> tuple[str | None, str | None]:
     """The subprotocol to speak (None: none was offered), and the token of a `bearer.T` entry, which is never echoed."""
     chosen: str | None = None
     credential: str | None = None

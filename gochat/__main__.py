@@ -1,0 +1,5 @@
+"""`python -m gochat`."""
+
+from gochat.cli import main
+
+main()

@@ -1,0 +1,72 @@
+"""What a token's claims must be once its signature holds. Pure: claims in, an identity out.
+
+PyJWT checks the registered claims but takes times as strings, fractions and booleans, and knows no longest lifetime;
+here every field has one type. A claim that is named here and has another form refuses the token.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from gochat.config import Auth
+from gochat.domain.ids import is_name
+from gochat.errors import AuthError
+from gochat.ports import Identity
+from gochat.protocol.conversation import ADMIN, GROUPS, READ, WRITE
+
+#: Every scope there is, and those that a token gets when none are asked for.
+SCOPES = frozenset({READ, WRITE, GROUPS, ADMIN})
+DEFAULT_SCOPES = SCOPES - {ADMIN}
+
+#: Seconds since the epoch; beyond 2**53 a JSON number is not exact everywhere.
+_Time = Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class _Claims(msgspec.Struct):
+    iat: _Time
+    exp: _Time
+    nbf: _Time | None = None
+    iss: str | None = None
+    jti: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    scope: str = ""
+    name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+
+
+def identity(claims: Mapping[str, Any], rules: Auth) -> Identity:
+    """Who the claims speak of. Raises AuthError with a reason that repeats nothing of them.
+
+    Scopes that are not known here mean nothing here: a token may serve other services too.
+    """
+    try:
+        known = msgspec.convert(claims, _Claims)
+    except msgspec.ValidationError as error:
+        raise AuthError(f"a claim has the wrong form: {error}") from None
+    if not 0 < known.exp - known.iat <= rules.max_lifetime_s:
+        raise AuthError(f"the token is made for longer than {rules.max_lifetime_s} seconds, or for no time")
+    if rules.require_jti and known.jti is None:
+        raise AuthError("claim jti is missing")
+    if known.name is not None and not _is_printable(known.name):
+        raise AuthError("claim name has characters that can't be shown")
+    return Identity(
+        user=_user(claims.get(rules.user_claim), rules.user_claim),
+        scopes=SCOPES.intersection(known.scope.split(" ")),
+        name=known.name,
+        expires_s=float(known.exp),
+        token_id=known.jti,
+    )
+
+
+def _user(value: Any, claim: str) -> str:
+    if not isinstance(value, str) or not is_name(value):
+        raise AuthError(f"{claim} is not a user id: up to 64 of a-z 0-9 _ . - that start with a letter or digit")
+    return value
+
+
+def _is_printable(text: str) -> bool:
+    """Whether `text` has no controls, lone surrogates or line separators, and is more than blanks."""
+    return bool(text.strip()) and not any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text)

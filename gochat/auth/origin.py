@@ -1,0 +1,74 @@
+"""Which web pages may connect. A browser sends Origin and no page can forge it; what sends none is no browser.
+
+Tokens travel in no cookie, so a foreign page could only act with a token of its own; the check keeps it from using
+a visitor's browser, and above all from signing in to a server in development on the visitor's own machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from gochat.config import is_loopback
+
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+class OriginRules:
+    """The rule for one node: its listed origins, and whether development sign-in is on."""
+
+    def __init__(self, listed: Sequence[str], *, dev: bool) -> None:
+        self._listed = frozenset(filter(None, map(_parse_origin, listed)))
+        self._dev = dev
+
+    def refusal(self, origins: Sequence[str], hosts: Sequence[str]) -> str | None:
+        """Why a request with these Origin and Host header values is refused; None if it may go on.
+
+        With development sign-in on, Host must be a loopback name: a foreign page that points its own name at
+        127.0.0.1 (DNS rebinding) is its own origin, and only Host tells.
+        """
+        if len(origins) > 1 or len(hosts) > 1:
+            return "more than one Origin or Host"
+        host = hosts[0] if hosts else ""
+        if self._dev and not is_loopback(_split_host(host)[0]):
+            return "while development sign-in is on, Host must be a loopback name"
+        if not origins:
+            return None
+        origin = _parse_origin(origins[0])
+        if origin is None:
+            return "this origin may not connect"
+        scheme, name, port = origin
+        if origin in self._listed or (name, port) == _host_with_port(host, scheme):
+            return None
+        return "this origin may not connect"
+
+
+def _parse_origin(text: str) -> tuple[str, str, int] | None:
+    """(scheme, host, port) of a serialized origin (RFC 6454 section 6.2); None for `null` and what is no origin."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return None
+    if not parts.hostname or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        return None
+    if port is None:
+        port = _DEFAULT_PORTS.get(parts.scheme)
+    return None if port is None else (parts.scheme, parts.hostname, port)
+
+
+def _host_with_port(host: str, scheme: str) -> tuple[str, int]:
+    name, port = _split_host(host)
+    return name, _DEFAULT_PORTS.get(scheme, 0) if port is None else port
+
+
+def _split_host(host: str) -> tuple[str, int | None]:
+    """The name, lower-case and without brackets, and the port of a Host header; an empty name if it is malformed."""
+    try:
+        parts = urlsplit(f"//{host}")
+        port = parts.port
+    except ValueError:
+        return "", None
+    if not parts.hostname or parts.netloc != host or "@" in host:
+        return "", None
+    return parts.hostname, port

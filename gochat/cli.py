@@ -1,0 +1,130 @@
+"""The command line: a table of commands, each imported when it is called, and one place where errors become exit codes.
+
+Importing everything would take half a second; `gochat --help` loads nothing but click.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import NamedTuple, NoReturn
+
+import click
+
+from gochat import __version__
+from gochat.commands import (
+    EXIT_AUTH,
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    CommandError,
+)
+from gochat.errors import AuthError, ConfigError, GochatError
+
+
+class Row(NamedTuple):
+    module: str
+    help: str
+    """As the command's own first line, so that the list needs no import."""
+
+
+COMMANDS = {
+    "serve": Row("gochat.commands.serve", "Run a node until SIGTERM or Ctrl-C."),
+    "chat": Row("gochat.commands.chat", "Chat from this terminal."),
+    "send": Row("gochat.commands.send", "Send one message."),
+    "tail": Row("gochat.commands.tail", "Print what happens, as it happens."),
+    "room": Row("gochat.commands.room", "Work on a room's log."),
+    "token": Row("gochat.commands.token", "Issue and inspect tokens."),
+    "config": Row("gochat.commands.config", "Write, check and show settings."),
+    "doctor": Row("gochat.commands.doctor", "Check whether a node can run here: open files, ports, disk, clock."),
+}
+
+
+class LazyGroup(click.Group):
+    """Finds commands in `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        row = COMMANDS.get(cmd_name)
+        if row is None:
+            return None
+        command = getattr(importlib.import_module(row.module), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, row.help) for name, row in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show where an error comes from.")
+@click.pass_context
+def gochat(ctx: click.Context, debug: bool) -> None:
+    """Private and group chat that loses nothing.
+
+    \b
+      gochat serve                     serve on this machine
+      gochat chat alice                chat as alice, in another terminal
+      gochat COMMAND --help            what a command takes, with examples
+    """
+    ctx.obj = debug
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with one of `EXIT_CODES`."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; an error becomes a line or two on standard error. Returns the exit code."""
+    context: click.Context | None = None
+    try:
+        context = gochat.make_context("gochat", list(arguments))
+        with context:
+            result = gochat.invoke(context)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does. Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except Exception as error:
+        if context is not None and context.obj:
+            raise
+        return _explain(error)
+    return result if isinstance(result, int) else EXIT_OK
+
+
+def _explain(error: Exception) -> int:
+    """Say in one line what went wrong, in a second what to do, and choose the exit code."""
+    if not isinstance(error, GochatError):
+        _say(f"internal error: {type(error).__name__}: {error}", "`gochat --debug ...` shows where")
+        return EXIT_INTERNAL
+    if isinstance(error, CommandError):
+        _say(str(error), error.hint)
+        return error.code
+    if isinstance(error, ConfigError):
+        _say(str(error), "`gochat config init FILE` writes a file that explains every key")
+        return EXIT_CONFIG
+    _say(str(error), "")
+    return EXIT_AUTH if isinstance(error, AuthError) else EXIT_FAILED
+
+
+def _say(problem: str, hint: str) -> None:
+    from gochat.log import inert  # an error may repeat what a peer or a file said
+
+    click.echo(f"gochat: {inert(problem)}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)

@@ -1,0 +1,31 @@
+"""The Python client of gochat, for trio.
+
+async with gochat.client.connect("ws://127.0.0.1:8080/v1/ws", user="ann") as chat:
+    await chat.send("user:bob", "hello")
+    async for event in chat:
+        ...
+"""
+
+from gochat.client.chat import Chat, connect
+from gochat.client.errors import BadUrl, ClientError, Ended, Lost, Refused, Unreachable
+from gochat.client.events import Event, Offline, Online
+from gochat.client.positions import Reset
+from gochat.client.wire import Fact, Page, Unknown
+
+__all__ = [
+    "BadUrl",
+    "Chat",
+    "ClientError",
+    "Ended",
+    "Event",
+    "Fact",
+    "Lost",
+    "Offline",
+    "Online",
+    "Page",
+    "Refused",
+    "Reset",
+    "Unknown",
+    "Unreachable",
+    "connect",
+]

@@ -1,0 +1,263 @@
+"""What an application does with gochat: connect, read events, ask.
+
+`connect` gives a `Chat` that survives broken connections. Each method sends one request and returns its reply; it
+waits for as long as that takes, over reconnects, so a caller who wants a limit uses `trio.fail_after`. Each raises
+Refused when the server says no, and Ended when the session is over.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import msgspec
+import trio
+
+from gochat.client.errors import ClientError, Refused, raise_alone
+from gochat.client.events import Event
+from gochat.client.links import parse_url
+from gochat.client.positions import room_of
+from gochat.client.session import Session
+from gochat.client.wire import Page, Results
+from gochat.domain.facts import AnyFact, HistoryScope, PostRight, Role
+from gochat.protocol import replies
+from gochat.protocol import requests as req
+from gochat.protocol.replies import Ack, Ok
+
+Entry = TypeVar("Entry")
+R = TypeVar("R", replies.Groups, replies.Members, Results)
+
+#: Events that wait for the application before the server is made to wait.
+QUEUE = 1_000
+#: Most entries that one page or list may hold (protocol.md, "Messages and rooms").
+LIMIT = 200
+
+
+@asynccontextmanager
+async def connect(
+    url: str, *, token: str | None = None, user: str | None = None, device: str | None = None, queue: int = QUEUE
+) -> AsyncIterator[Chat]:
+    """Sign in to the server at `url` (`ws://HOST:PORT/v1/ws`, `wss://...`, `tcp://HOST:PORT`) and stay signed in.
+
+    `token` says who one is; in development, on the same machine, `user` does without one. A session with the same
+    `device` is replaced. `queue` bounds the events that wait to be read: while it is full the server is made to wait.
+    Raises BadUrl, Unreachable, or Refused (`unauthorized`) if the first connection can't be made; later ones are
+    made again by themselves, with growing pauses, until the server says not to.
+    """
+    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+        raise ClientError("the token holds characters that no token has")
+    session = Session(parse_url(url), token=token, user=user, device=device, queue=queue)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.run)
+            try:
+                await session.ready.wait()
+                yield Chat(session)
+            finally:
+                session.stop()
+    except BaseExceptionGroup as group:
+        raise_alone(group)
+
+
+class Chat:
+    """One user's session. `async for event in chat` gives events (gochat.client.events): of each room every fact,
+    once, in order, across reconnects; read them, or nothing more will come."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def welcome(self) -> replies.Welcome:
+        """What the server told at the latest sign-in: contacts, rooms, limits."""
+        return self._session.welcome
+
+    @property
+    def user(self) -> str:
+        return self._session.welcome.user
+
+    def __aiter__(self) -> Chat:
+        return self
+
+    async def __anext__(self) -> Event:
+        """The next event. Raises Ended once the session is over and all events are read."""
+        return await self._session.inbox.get()
+
+    def room(self, to: str) -> str:
+        """The room id that an address (`user:bob`, `group:tea`) means to this user."""
+        return room_of(to, self.user)
+
+    # ------------------------------------------------------------------------------------------ messages
+
+    async def send(
+        self, to: str, body: str, *, key: str | None = None, reply_to: int | None = None, patience_s: float = 0.0
+    ) -> Ack:
+        """Send a message; returns when it is durable. `to` is an address or a room id.
+
+        Sends with the same `key` are one message; without one a random key is made, so that a send that is repeated
+        after a broken connection is one message too. For `patience_s` a refusal that is temporary (rate limit, busy)
+        is not raised but the send repeated when the server says.
+        """
+        request = req.Send(to=to, body=body, key=key or secrets.token_urlsafe(12), reply_to=reply_to)
+        deadline = trio.current_time() + patience_s
+        while True:
+            try:
+                return await self._session.call(request, Ack)
+            except Refused as refused:
+                if not refused.temporary or trio.current_time() + refused.wait_s > deadline:
+                    raise
+                wait_s = refused.wait_s
+            await trio.sleep(wait_s)
+
+    async def edit(self, room: str, seq: int, body: str) -> Ack:
+        return await self._session.call(req.Edit(room=self.room(room), seq=seq, body=body), Ack)
+
+    async def delete(self, room: str, seq: int) -> Ack:
+        return await self._session.call(req.Delete(room=self.room(room), seq=seq), Ack)
+
+    async def react(self, room: str, seq: int, emoji: str, on: bool = True) -> Ack:
+        """Add one's reaction to a message, or take it back."""
+        return await self._session.call(req.React(room=self.room(room), seq=seq, emoji=emoji, on=on), Ack)
+
+    async def read(self, room: str, seq: int) -> None:
+        """Mark everything up to `seq` as read; a lower seq than before changes nothing."""
+        await self._session.call(req.Read(room=self.room(room), seq=seq), Ok)
+
+    async def typing(self, room: str) -> None:
+        await self._session.call(req.Typing(room=self.room(room)), Ok)
+
+    # ------------------------------------------------------------------------------------------ the past
+
+    async def page(self, room: str, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Page:
+        """Facts above `after`, or the nearest below `before`, or the newest; ascending. Fewer than `limit` may come."""
+        request = req.History(room=self.room(room), before=before, after=after, limit=limit)
+        return await self._session.call(request, Page)
+
+    async def history(
+        self, room: str, *, before: int | None = None, after: int | None = None, limit: int = LIMIT
+    ) -> AsyncIterator[Page]:
+        """Page by page through a room's log: upwards from `after` to the head, or else downwards from `before` (or
+        the newest) to the beginning. Each page is ascending in itself; leave the loop when you have enough.
+
+        Raises Refused (`unavailable`) after a page of which a part can't be reached now: to go on would leave a gap.
+        """
+        while True:
+            page = await self.page(room, before=before, after=after, limit=limit)
+            yield page
+            if not page.complete:
+                raise Refused(
+                    replies.Error(
+                        code="unavailable", message="a part of the history can't be reached now", temporary=True
+                    )
+                )
+            if not page.entries:
+                return
+            first, last = page.entries[0].seq, page.entries[-1].seq
+            if after is not None:
+                after = last
+                if last >= page.head:
+                    return
+            else:
+                before = first
+                if first == 1:
+                    return
+
+    async def rewind(self, room: str, seq: int, epoch: str | None = None) -> None:
+        """Let the events of a room go on after `seq`, wherever they are: 0 is from its beginning. `epoch` (of the
+        welcome, an ack or a page) makes a log that was rolled back show as a Reset. Raises Refused if the room can't
+        be read, and then changes nothing."""
+        room = self.room(room)
+        await self.page(room, limit=1)
+        self._session.rewind(room, seq, epoch)
+
+    # ------------------------------------------------------------------------------------------ lists
+
+    def search(self, q: str, *, room: str | None = None, limit: int = 50) -> AsyncIterator[AnyFact]:
+        """Messages with these words in the user's rooms, or in one of them, newest first."""
+        where = None if room is None else self.room(room)
+        request = req.Search(q=q, scope="messages", room=where, limit=limit)
+        return self._listed(request, Results, lambda reply: reply.entries)
+
+    def search_users(self, q: str, *, limit: int = 50) -> AsyncIterator[replies.UserEntry]:
+        """Users by the beginning of their id or name."""
+        return self._listed(req.Search(q=q, scope="users", limit=limit), Results, lambda reply: reply.users)
+
+    def groups(self, owner: str | None = None) -> AsyncIterator[replies.GroupEntry]:
+        """The groups the user is in, or those of one owner among them."""
+        return self._listed(req.Groups(owner=owner, limit=LIMIT), replies.Groups, lambda reply: reply.groups)
+
+    def members(self, room: str) -> AsyncIterator[replies.MemberEntry]:
+        request = req.Members(room=self.room(room), limit=LIMIT)
+        return self._listed(request, replies.Members, lambda reply: reply.members)
+
+    async def _listed(
+        self, request: req.Search | req.Groups | req.Members, kind: type[R], entries: Callable[[R], Iterable[Entry]]
+    ) -> AsyncIterator[Entry]:
+        while True:
+            reply = await self._session.call(request, kind)
+            for entry in entries(reply):
+                yield entry
+            if reply.next is None:
+                return
+            request = msgspec.structs.replace(request, cursor=reply.next)
+
+    # ------------------------------------------------------------------------------------------ groups
+
+    async def create_group(
+        self,
+        name: str,
+        *,
+        title: str | None = None,
+        users: Iterable[str] = (),
+        history: HistoryScope | None = None,
+        post: PostRight | None = None,
+    ) -> Ok:
+        """Found a group and own it. Raises Lost if the connection broke before the reply: see whether it is there."""
+        return await self._group(name, "create", title=title, users=list(users) or None, history=history, post=post)
+
+    async def set_group(
+        self,
+        name: str,
+        *,
+        title: str | None = None,
+        history: HistoryScope | None = None,
+        post: PostRight | None = None,
+    ) -> Ok:
+        return await self._group(name, "set", title=title, history=history, post=post)
+
+    async def add_users(self, name: str, users: Iterable[str]) -> Ok:
+        """All of them or none; who is in the group already is no error."""
+        return await self._group(name, "add", users=list(users))
+
+    async def remove_users(self, name: str, users: Iterable[str]) -> Ok:
+        return await self._group(name, "remove", users=list(users))
+
+    async def set_role(self, name: str, user: str, role: Role) -> Ok:
+        return await self._group(name, "role", user=user, role=role)
+
+    async def leave_group(self, name: str, *, successor: str | None = None) -> Ok:
+        """Leave. The last owner needs a successor. May raise Lost."""
+        return await self._group(name, "leave", successor=successor)
+
+    async def delete_group(self, name: str) -> Ok:
+        """End a group for all its members; its name is never given again. May raise Lost."""
+        return await self._group(name, "delete")
+
+    async def _group(self, name: str, action: str, **fields: Any) -> Ok:
+        request = req.GroupAction(name=name.removeprefix("group:"), action=action, **fields)  # type: ignore[arg-type]
+        return await self._session.call(request, Ok)
+
+    # ------------------------------------------------------------------------------------------ session
+
+    async def watch(self, users: Iterable[str]) -> list[replies.PresenceEntry]:
+        """See when these users come and go, instead of those watched before; at most 15. Holds over reconnects."""
+        watching = list(users)
+        reply = await self._session.call(req.Watch(users=watching), replies.Presence)
+        self._session.watching = watching
+        return reply.users
+
+    async def refresh(self, token: str) -> None:
+        """Replace the token before it ends; reconnects use the new one."""
+        await self._session.call(req.Refresh(token=token), Ok)
+        self._session.token = token

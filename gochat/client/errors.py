@@ -1,0 +1,82 @@
+"""What can go wrong for a client: one family, each with the facts that a caller decides by."""
+
+from __future__ import annotations
+
+import trio
+
+from gochat.errors import CLOSE_BY_NUMBER, GochatError
+from gochat.protocol.replies import Error
+
+
+class ClientError(GochatError):
+    """Base of every exception of the client."""
+
+
+class BadUrl(ClientError):
+    """The URL names no gochat server."""
+
+
+class Unreachable(ClientError):
+    """There is no connection: it could not be made, or it broke. `number` is the close code, if there was one."""
+
+    def __init__(self, reason: str, number: int | None = None) -> None:
+        super().__init__(reason)
+        self.number = number
+
+
+class Garbled(Unreachable):
+    """The peer sent what is no frame of the protocol: it is no gochat server, or bytes were lost."""
+
+
+class Refused(ClientError):
+    """The server refused a request. `code` is what programs decide by (gochat.errors.CODES); the text is for people.
+
+    With `temporary` the same request may succeed later, after `retry_after_ms` if that is set. With `unknown` it may
+    have been carried out: repeat it with the same key.
+    """
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(f"{error.message} ({error.code})")
+        self.code = error.code
+        self.message = error.message
+        self.temporary = error.temporary
+        self.retry_after_ms = error.retry_after_ms
+        self.rule = error.rule
+        self.unknown = error.unknown
+
+    @property
+    def wait_s(self) -> float:
+        """How long to wait before the request is repeated; 1 s where the server does not say."""
+        return 1.0 if self.retry_after_ms is None else self.retry_after_ms / 1000
+
+
+class Lost(ClientError):
+    """The connection broke after the request was sent and before its reply came: it may have been carried out.
+
+    Only for what is not safe to repeat (creating, leaving and deleting a group); everything else is repeated.
+    """
+
+
+class Ended(ClientError):
+    """The session is over and is not opened again. `number` is the close code, if the server gave one."""
+
+    def __init__(self, reason: str, number: int | None = None) -> None:
+        super().__init__(reason)
+        self.number = number
+
+
+def raise_alone(group: BaseExceptionGroup[BaseException]) -> None:
+    """Raise the one exception of a group that is not a cancellation by itself, or else the group: callers need not
+    see that a nursery was in use."""
+    # What ended a session is one exception, even where several tasks met it.
+    errors = {id(error): error for error in group.exceptions if not isinstance(error, trio.Cancelled)}
+    if len(errors) != 1:
+        raise group
+    (error,) = errors.values()
+    raise error from error.__cause__
+
+
+def why_closed(number: int) -> str:
+    """What a close code means, for people."""
+    row = CLOSE_BY_NUMBER.get(number)
+    return f"{row.meaning} ({number})" if row else f"The server closed the connection ({number})."

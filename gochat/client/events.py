@@ -1,0 +1,28 @@
+"""What an application gets to read: facts, what the server says besides, and what becomes of the connection."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from gochat.client.positions import Reset
+from gochat.client.wire import Fact
+from gochat.protocol import replies
+
+
+class Offline(msgspec.Struct, frozen=True):
+    """The connection is gone, or an attempt to make it failed. The next attempt comes after `retry_s` seconds."""
+
+    reason: str
+    retry_s: float
+
+
+class Online(msgspec.Struct, frozen=True):
+    """There is a connection again. Facts that were missed follow; groups that the user was added to meanwhile are
+    only listed in `welcome`."""
+
+    welcome: replies.Welcome
+
+
+Event: TypeAlias = Fact | replies.Read | replies.Typing | replies.Presence | replies.Error | Reset | Offline | Online

@@ -1,0 +1,265 @@
+"""Where a client stands in each room's log, and what it must ask for to have all of it. No I/O.
+
+One law decides what the application gets: of each room only the fact that follows the last one, except where the
+server itself says that what lies between can't be had. Everything else here is about asking: a room is *behind* when
+facts of it are known or suspected to be missing, and stays so until the server has promised to go on from there.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final, TypeAlias
+
+import msgspec
+
+from gochat.client.wire import Fact, Page
+from gochat.domain import ids
+from gochat.domain.facts import Closed, Member
+from gochat.protocol import replies
+from gochat.protocol import requests as req
+from gochat.protocol.requests import Position
+
+#: Most rooms in one `hello` (protocol.md, "Session"); the others are resumed one by one after `welcome`.
+RESUME_ROOMS: Final = 1_000
+#: A room this near to its head is resumed, one further away is paged first. The server replays up to 500 facts; the
+#: head moves on meanwhile.
+RESUME_WITHIN: Final = 250
+#: Facts asked for in one page while a room catches up.
+PAGE: Final = 200
+
+
+Ask: TypeAlias = req.Resume | req.History
+
+
+class State(enum.Enum):
+    LIVE = enum.auto()
+    BEHIND = enum.auto()
+    GONE = enum.auto()
+    """The user is not in the room, or the room is closed. A later fact begins a new stay."""
+
+
+class Place:
+    """One room. `seq` is the last fact handed on."""
+
+    __slots__ = ("asked", "epoch", "head", "no_resume", "promised", "resumed_at", "seq", "state")
+
+    def __init__(self, seq: int, epoch: str | None) -> None:
+        self.seq = seq
+        self.epoch = epoch
+        self.state = State.LIVE
+        self.head = seq
+        """The latest head that the server told."""
+        self.asked: Ask | None = None
+        """The request whose answer counts; that of any other is stale."""
+        self.promised = False
+        """Nothing has contradicted the `resume` that is on its way: no `lag`, and no fact that was passed over."""
+        self.resumed_at: int | None = None
+        """Where the last `resume` began. To be behind at the same place again means that the fact after it can't be
+        had, and only a page can say where the rest begins."""
+        self.no_resume = False
+        """The server refused `resume`: the user has left, and the past is all that can be had."""
+
+    def live(self) -> None:
+        """The server goes on from here by itself."""
+        self.state = State.LIVE
+        self.asked = self.resumed_at = None
+        self.no_resume = False
+
+
+class Reset(msgspec.Struct, kw_only=True):
+    """An event of the client: what was handed on of this room belongs to another log, or does not connect to what
+    comes. Facts go on after `head`; what lies before it is in the room's history."""
+
+    room: str
+    epoch: str
+    head: int
+
+
+class Positions:
+    """All rooms of one user."""
+
+    def __init__(self) -> None:
+        self.user = ""
+        self._places: dict[str, Place] = {}
+        self._behind: dict[str, None] = {}
+        self._caught: set[str] = set()
+        self._named: set[str] = set()
+        self._welcomed = False
+
+    # ------------------------------------------------------------------------------------------ a connection begins
+
+    def resume(self, frame_bytes: int) -> dict[str, Position]:
+        """What `hello` names: as many rooms as one frame holds, those with the latest facts first."""
+        named: dict[str, Position] = {}
+        room_bytes = frame_bytes * 3 // 4  # the rest of the frame is for the token
+        for room, place in reversed(self._places.items()):
+            # 45: the JSON around the two, and a seq of 11 digits.
+            room_bytes -= len(room) + len(place.epoch or "") + 45
+            if room_bytes < 0 or len(named) == RESUME_ROOMS:
+                break
+            if place.state is not State.GONE:
+                named[room] = Position(place.seq, place.epoch)
+        self._named = set(named)
+        return named
+
+    def welcomed(self, welcome: replies.Welcome) -> list[Reset]:
+        """Take the heads that `welcome` tells. Rooms that were named go on by themselves; a room that is new here
+        begins at its head, and a private room that appeared while there was no connection at what its user has read.
+        """
+        self.user = welcome.user
+        self._behind.clear()
+        self._caught.clear()
+        entries: list[replies.ContactEntry | replies.RoomEntry] = [*welcome.contacts, *welcome.rooms]
+        listed = {entry.room: entry for entry in entries}
+        for room, place in self._places.items():
+            if place.state is not State.GONE:
+                place.live()
+                if room not in self._named and room not in listed:
+                    self._fall_behind(room, place)
+        resets = [self._listed(entry) for room, entry in listed.items() if room not in self._named]
+        self._welcomed = True
+        return [reset for reset in resets if reset is not None]
+
+    def _listed(self, entry: replies.ContactEntry | replies.RoomEntry) -> Reset | None:
+        room, epoch, head = entry.room, entry.epoch, entry.head
+        place = self._places.get(room)
+        if place is None or place.state is State.GONE:
+            missed = self._welcomed and ids.is_dm(room)
+            place = self._places[room] = Place(min(entry.read, head) if missed else head, epoch)
+        elif place.epoch not in (None, epoch) or place.seq > head:
+            return self.reset(replies.Reset(room=room, epoch=epoch, head=head))
+        place.epoch, place.head = epoch, head
+        if place.seq < head:
+            self._fall_behind(room, place)
+        return None
+
+    # ------------------------------------------------------------------------------------------ what the server says
+
+    def take(self, fact: Fact, full: bool = False) -> bool:
+        """Whether this fact is the next of its room and is to be handed on. With `full` the application has no space
+        for it: the room falls behind, and is asked for again when there is."""
+        room, seq = fact.room, fact.seq
+        place = self._places.get(room)
+        if place is None or (place.state is State.GONE and seq > place.seq):
+            # A room begins with whatever comes first: that is its head at `welcome`, or the fact that added the user.
+            place = self._places[room] = Place(seq - 1, None)
+        if seq <= place.seq:
+            return False
+        if full or seq > place.seq + 1:
+            self._fall_behind(room, place)
+            return False
+        self._advance(room, place, fact)
+        return True
+
+    def lagging(self, lag: replies.Lag) -> Reset | None:
+        """Facts were left out. Where it can't be known which, the room starts anew."""
+        place = self._places.get(lag.room)
+        if place is None or place.state is State.GONE or place.epoch not in (None, lag.epoch) or place.seq > lag.head:
+            return self.reset(replies.Reset(room=lag.room, epoch=lag.epoch, head=lag.head))
+        place.epoch, place.head = lag.epoch, lag.head
+        self._fall_behind(lag.room, place)
+        return None
+
+    def reset(self, reset: replies.Reset) -> Reset:
+        """The room's log is another one: go on from its head. The server is asked to, since it may wait for that."""
+        self.rewind(reset.room, reset.head, reset.epoch)
+        return Reset(room=reset.room, epoch=reset.epoch, head=reset.head)
+
+    def rewind(self, room: str, seq: int, epoch: str | None) -> None:
+        """Go on with the fact after `seq`, whatever was handed on before."""
+        place = self._places[room] = Place(seq, epoch)
+        self._fall_behind(room, place)
+
+    # ------------------------------------------------------------------------------------------ catching up
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is a room for `next_behind`."""
+        return bool(self._behind)
+
+    def next_behind(self) -> str | None:
+        """The room that has been behind the longest and that nobody is catching up. The caller now does, by `ask`,
+        until that says None; the room is not given out again before."""
+        room = next(iter(self._behind), None)
+        if room is not None:
+            del self._behind[room]
+            self._caught.add(room)
+        return room
+
+    def ask(self, room: str) -> Ask | None:
+        """What to ask next so that the room catches up; None when it has. One request at a time for each room."""
+        place = self._places[room]
+        if place.state is not State.BEHIND:
+            self._caught.discard(room)
+            return None
+        if place.no_resume or place.resumed_at == place.seq or place.head - place.seq > RESUME_WITHIN:
+            place.resumed_at = None
+            place.asked = req.History(room=room, after=place.seq, limit=PAGE)
+        else:
+            place.promised = True
+            place.resumed_at = place.seq
+            place.asked = req.Resume(room=room, seq=place.seq, epoch=place.epoch)
+        return place.asked
+
+    def answered(self, asked: Ask, reply: replies.Ok | Page) -> tuple[list[Fact], Reset | None]:
+        """What is to be handed on now that `asked` was answered. A complete page is the server's word on what can be
+        had: a room goes on with its first entry even where that is not the next fact."""
+        place = self._places[asked.room]
+        if place.asked is not asked:
+            return [], None
+        if not isinstance(reply, Page):
+            if place.promised and place.state is State.BEHIND:
+                place.state = State.LIVE
+            return [], None
+        if place.epoch not in (None, reply.epoch) or place.seq > reply.head:
+            return [], self.reset(replies.Reset(room=asked.room, epoch=reply.epoch, head=reply.head))
+        place.epoch, place.head = reply.epoch, reply.head
+        return self._paged(asked.room, place, reply), None
+
+    def _paged(self, room: str, place: Place, page: Page) -> list[Fact]:
+        fresh: list[Fact] = []
+        for fact in page.entries:
+            if fact.seq == place.seq + 1 or (page.complete and fact.seq > place.seq):
+                if place.state is State.GONE:
+                    place.state = State.BEHIND  # A page may hold the end of one stay and the beginning of the next.
+                self._advance(room, place, fact)
+                fresh.append(fact)
+        if page.complete and not page.entries:
+            place.seq = max(place.seq, page.head)
+        if place.no_resume and place.seq >= page.head:
+            place.state = State.GONE
+        return fresh
+
+    def refused(self, asked: Ask) -> None:
+        """What `ask` gave was refused for good. Who may not resume may still be allowed to page."""
+        place = self._places[asked.room]
+        if place.asked is not asked:
+            return
+        if isinstance(asked, req.Resume):
+            place.no_resume = True
+        elif place.state is State.BEHIND:
+            place.state = State.GONE
+
+    # ------------------------------------------------------------------------------------------ shared
+
+    def _advance(self, room: str, place: Place, fact: Fact) -> None:
+        place.seq = fact.seq
+        place.head = max(place.head, fact.seq)
+        if isinstance(fact, Closed) or (
+            isinstance(fact, Member) and fact.change in ("removed", "left") and self.user in fact.users
+        ):
+            place.state = State.GONE
+        # The rooms of the latest facts stand last: `resume` names those first.
+        self._places[room] = self._places.pop(room)
+
+    def _fall_behind(self, room: str, place: Place) -> None:
+        place.promised = False
+        if place.state is State.LIVE:
+            place.state = State.BEHIND
+            if room not in self._caught:
+                self._behind[room] = None
+
+
+def room_of(to: str, user: str) -> str:
+    """The room that an address means to `user`. What is neither address nor room is left for the server to refuse."""
+    return ids.resolve(to, user) or to

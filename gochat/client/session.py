@@ -1,0 +1,387 @@
+"""A session that outlives its connections: the thin I/O shell around `Positions`, `Pending` and `Backoff`.
+
+At any time at most one connection is open. Its reader is the only one who hands events to the inbox for what comes
+live, its writer the only one who writes. When the inbox is full the reader stops, and with it, by way of TCP, the
+server; only while the application itself waits for a reply does the reader go on, and then facts that do not fit are
+left out and asked for again. So no application can dead-lock itself, and none can be made to hold more than it reads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
+
+import msgspec
+import trio
+
+import gochat
+from gochat.client import links
+from gochat.client.backoff import Backoff
+from gochat.client.errors import ClientError, Ended, Garbled, Lost, Refused, Unreachable
+from gochat.client.events import Event, Offline, Online
+from gochat.client.inbox import Inbox
+from gochat.client.pending import Pending
+from gochat.client.positions import Positions
+from gochat.client.wire import FACTS, Page, Reply, ServerFrame, Strange, decode, encode
+from gochat.protocol import replies
+from gochat.protocol import requests as req
+from gochat.protocol.requests import AnyRequest
+
+R = TypeVar("R")
+
+#: Rooms that catch up at the same time: enough to hide the round trips, few enough not to fill the inbox at once.
+CATCH_UP_AT_ONCE: Final = 4
+#: How long `welcome` may take. The server itself closes a connection that says no `hello` for 10 s.
+GREET_S: Final = 10.0
+#: How long a goodbye may take.
+CLOSE_S: Final = 1.0
+#: How long to wait before a page of which a part could not be reached is asked for again.
+INCOMPLETE_S: Final = 1.0
+#: Requests of the application under way at once; more wait for their turn. The server's own bound is a setting.
+WINDOW: Final = 128
+#: A close code from here on means: do not come back (protocol.md, "Errors").
+FINAL: Final = 4500
+
+_FACTS: Final = frozenset(FACTS)
+
+
+class _Call:
+    """One request whose reply somebody waits for."""
+
+    __slots__ = ("done", "error", "reply")
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.reply: Reply | Strange | None = None
+        self.error: ClientError | None = None
+
+    def answer(self, reply: Reply | Strange) -> None:
+        self.reply = reply
+        self.done.set()
+
+    def fail(self, error: ClientError) -> None:
+        self.error = error
+        self.done.set()
+
+
+class Session:
+    """See the module."""
+
+    def __init__(
+        self, address: links.Address, *, token: str | None, user: str | None, device: str | None, queue: int
+    ) -> None:
+        self.ready = trio.Event()
+        """Set with the first `welcome`."""
+        self.token = token
+        self.watching: list[str] = []
+        self.inbox: Inbox[Event] = Inbox(queue)
+        self.positions = Positions()
+        self._address = address
+        self._as = user
+        self._device = device
+        self._pending = Pending()
+        self._calls: dict[int, _Call] = {}
+        self._window = trio.CapacityLimiter(WINDOW)
+        self._waiting = 0
+        self._posts: list[bytes] = []
+        self._wake = trio.Event()
+        self._catchers = trio.lowlevel.ParkingLot()
+        self._backoff = Backoff()
+        self._welcome: replies.Welcome | None = None
+        self._scope = trio.CancelScope()
+        self._stopping = False
+        self._end: ClientError | None = None
+        self._talk: trio.CancelScope | None = None
+        self._forget_connection()
+
+    def _forget_connection(self) -> None:
+        self._greeted_at: float | None = None
+        self._heard = math.inf
+        self._parting: replies.Error | None = None
+        """An error that the server sent in place of a close frame."""
+        self._asked_ms: int | None = None
+
+    # ------------------------------------------------------------------------------------------ for the application
+
+    @property
+    def welcome(self) -> replies.Welcome:
+        """That of the latest connection. There is one once `run` has started."""
+        assert self._welcome is not None
+        return self._welcome
+
+    async def call(self, request: AnyRequest, kind: type[R], *, inner: bool = False) -> R:
+        """Send a request and return its reply, over as many connections as that takes.
+
+        Raises Refused, Lost, or what ended the session. Cancelled, the request may have been carried out. `inner`
+        is for the session's own requests: they neither wait for the window nor keep the reader going.
+        """
+        if inner:
+            return await self._call(request, kind)
+        async with self._window:
+            self._waiting += 1
+            self.inbox.stir()
+            try:
+                return await self._call(request, kind)
+            finally:
+                self._waiting -= 1
+
+    async def _call(self, request: AnyRequest, kind: type[R]) -> R:
+        if self._end is not None:
+            raise self._end
+        number = self._pending.next_id()
+        payload = encode(msgspec.structs.replace(request, id=number))
+        if len(payload) > self.welcome.limits.frame_bytes:
+            # The server would close the session for it, and not let it come back.
+            raise Refused(_too_large(len(payload), self.welcome.limits.frame_bytes))
+        call = _Call()
+        self._pending.open(number, request, payload)
+        self._calls[number] = call
+        self._wake.set()
+        try:
+            await call.done.wait()
+        finally:
+            del self._calls[number]
+            self._pending.close(number)
+        if call.error is not None:
+            raise call.error
+        if isinstance(call.reply, replies.Error):
+            raise Refused(call.reply)
+        if not isinstance(call.reply, kind):
+            raise Garbled(f"the server answered with what is no {kind.__name__.lower()}")
+        return call.reply
+
+    def rewind(self, room: str, seq: int, epoch: str | None) -> None:
+        """Hand on the room's facts after `seq`, again where they were already."""
+        self.inbox.drop(lambda event: type(event) in _FACTS and event.room == room)  # type: ignore[union-attr]
+        self.positions.rewind(room, seq, epoch)
+        self._catchers.unpark_all()
+
+    def stop(self) -> None:
+        """Let `run` return: at once, or after a goodbye of at most CLOSE_S."""
+        self._stopping = True
+        (self._talk or self._scope).cancel()
+        self._finish(Ended("this session has been closed"))
+
+    # ------------------------------------------------------------------------------------------ one after the other
+
+    async def run(self) -> None:
+        """Connect, again and again until the server says not to. Raises what prevents the first `welcome`."""
+        with self._scope:
+            while True:
+                end = await self._connection()
+                for number in self._pending.broken():
+                    self._calls[number].fail(Lost("the connection broke before the reply: it may have been done"))
+                if self._welcome is None:
+                    raise end
+                if self._stopping or not _may_return(end):
+                    self._finish(end)
+                    return
+                lived_s = 0.0 if self._greeted_at is None else trio.current_time() - self._greeted_at
+                retry_s = self._backoff.delay_s(lived_s, self._asked_ms)
+                self._offer(Offline(str(end), retry_s))
+                await trio.sleep(retry_s)
+
+    async def _connection(self) -> ClientError:
+        """One connection, from dialling to its end; why it ended."""
+        self._forget_connection()
+        end: ClientError = Unreachable("the connection broke")
+        try:
+            async with trio.open_nursery() as nursery:
+                link = await links.dial(self._address, self.token, nursery)
+                try:
+                    with trio.CancelScope() as self._talk:
+                        await self._converse(link)
+                    with trio.move_on_after(CLOSE_S):
+                        await link.aclose()
+                finally:
+                    self._talk = None
+                    await trio.aclose_forcefully(link)  # type: ignore[arg-type]  # all it asks for is aclose
+                    nursery.cancel_scope.cancel()
+        except* links.LINK_ERRORS as group:
+            end = links.flat(group)
+        except* Refused as group:
+            end = _first(group)
+        if self._parting is not None:
+            return Unreachable(self._parting.message, self._parting.close)
+        return end
+
+    def _finish(self, end: ClientError) -> None:
+        if self._end is not None:
+            return
+        if isinstance(end, Unreachable):
+            end = Ended(str(end), end.number)
+        self._end = end
+        for call in self._calls.values():
+            call.fail(end)
+        self.inbox.end(end)
+
+    def _hello(self) -> req.Hello:
+        limits = replies.Limits() if self._welcome is None else self._welcome.limits
+        return req.Hello(
+            token=self.token if self._address.scheme == "tcp" else None,
+            user=self._as,
+            device=self._device,
+            client=f"gochat-python/{gochat.__version__}",
+            resume=self.positions.resume(limits.frame_bytes),
+        )
+
+    # ------------------------------------------------------------------------------------------ one connection
+
+    async def _converse(self, link: links.Link) -> None:
+        await link.send([encode(self._hello())])
+        async with trio.open_nursery() as nursery:
+            with trio.fail_after(GREET_S) as patience:
+                while True:
+                    payloads = await link.receive()
+                    self._heard = trio.current_time()
+                    for payload in payloads:
+                        if self.inbox.full and not self._waiting:
+                            await self._hold()
+                        frame = decode(payload)
+                        if self._greeted_at is not None:
+                            self._handle(frame)
+                        elif isinstance(frame, replies.Welcome):
+                            patience.deadline = math.inf
+                            self._welcomed(frame, link, nursery)
+                        elif isinstance(frame, replies.Error):
+                            raise Refused(frame)
+
+    def _welcomed(self, welcome: replies.Welcome, link: links.Link, nursery: trio.Nursery) -> None:
+        if self._welcome is not None:
+            self.inbox.put(Online(welcome))
+        self._welcome = welcome
+        self._greeted_at = trio.current_time()
+        self._hand_on(self.positions.welcomed(welcome))
+        self._posts = [encode(req.Watch(users=self.watching))] if self.watching else []
+        nursery.start_soon(self._write, link)
+        nursery.start_soon(self._watch_silence, max(1.0, welcome.heartbeat_s))
+        for _ in range(CATCH_UP_AT_ONCE):
+            nursery.start_soon(self._catch_up)
+        # From here on the end is `stop`: a cancelled application still says goodbye.
+        self._scope.shield = True
+        self.ready.set()
+
+    async def _hold(self) -> None:
+        """Wait until the application has read something, or waits for a reply."""
+        self._heard = math.inf  # While nothing is read, silence says nothing of the server.
+        await self.inbox.space(unless=lambda: self._waiting > 0)
+        self._heard = trio.current_time()
+
+    async def _write(self, link: links.Link) -> None:
+        try:
+            while True:
+                payloads = [*self._posts, *self._pending.take()]
+                self._posts.clear()
+                if payloads:
+                    await link.send(payloads)
+                else:
+                    await self._wake.wait()
+                    self._wake = trio.Event()
+        except links.LINK_ERRORS:
+            # The reader finds out the same, and may still have to read why.
+            return
+
+    async def _watch_silence(self, beat_s: float) -> None:
+        """A server that has nothing to say is asked whether it is there, and given up when it does not answer."""
+        while True:
+            await trio.sleep(beat_s)
+            quiet_s = trio.current_time() - self._heard
+            if quiet_s >= 2 * beat_s:
+                raise Unreachable(f"the server has been silent for {quiet_s:.0f} s")
+            if quiet_s >= beat_s:
+                self._post(req.Ping())
+
+    async def _catch_up(self) -> None:
+        """Serve the rooms that are behind, one at a time."""
+        while True:
+            room = self.positions.next_behind()
+            if room is None:
+                await self._catchers.park()
+                continue
+            await self.inbox.half_empty()
+            while (asked := self.positions.ask(room)) is not None:
+                try:
+                    kind: type[Any] = Page if isinstance(asked, req.History) else replies.Ok
+                    reply = await self.call(asked, kind, inner=True)
+                except Refused as refused:
+                    if refused.temporary:
+                        await trio.sleep(refused.wait_s)
+                    else:
+                        self.positions.refused(asked)
+                    continue
+                fresh, reset = self.positions.answered(asked, reply)
+                self._hand_on(fresh)
+                self._hand_on([reset] if reset else [])
+                if isinstance(reply, Page) and not reply.complete and not fresh:
+                    await trio.sleep(INCOMPLETE_S)
+                await self.inbox.half_empty()
+
+    # ------------------------------------------------------------------------------------------ what comes
+
+    def _handle(self, frame: ServerFrame) -> None:
+        if type(frame) in _FACTS:
+            if self.positions.take(frame, self.inbox.full):  # type: ignore[arg-type]  # narrowed by the set
+                self.inbox.put(frame)  # type: ignore[arg-type]
+        else:
+            self._handle_other(frame)
+        if self.positions.waiting:
+            self._catchers.unpark_all()
+
+    def _handle_other(self, frame: ServerFrame) -> None:
+        match frame:
+            case replies.Read() | replies.Typing():
+                self._offer(frame)
+            case replies.Lag():
+                reset = self.positions.lagging(frame)
+                self._hand_on([reset] if reset else [])
+            case replies.Reset():
+                self._hand_on([self.positions.reset(frame)])
+            case replies.Goaway():
+                self._asked_ms = frame.reconnect_ms
+            case replies.Ping():
+                self._post(req.Pong())
+            case _:
+                self._reply(frame)  # type: ignore[arg-type]  # facts were taken out before
+
+    def _reply(self, frame: Reply | Strange) -> None:
+        if isinstance(frame, replies.Error) and frame.close is not None:
+            self._parting = frame
+        call = self._calls.get(frame.id) if isinstance(frame.id, int) else None
+        if call is not None:
+            call.answer(frame)
+        elif isinstance(frame, replies.Presence) or (isinstance(frame, replies.Error) and frame.id is None):
+            self._offer(frame)
+
+    def _hand_on(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.inbox.put(event)
+
+    def _offer(self, event: Event) -> None:
+        """What may be left out when there is no space."""
+        if not self.inbox.full:
+            self.inbox.put(event)
+
+    def _post(self, request: AnyRequest) -> None:
+        """Send what gets no reply that anybody waits for."""
+        self._posts.append(encode(request))
+        self._wake.set()
+
+
+def _first(group: BaseExceptionGroup[Refused]) -> Refused:
+    """The first leaf of a group."""
+    inner = group.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+
+
+def _too_large(size: int, most: int) -> replies.Error:
+    return replies.Error(
+        code="too_large", message=f"the request has {size} bytes, at most {most} are allowed", temporary=False
+    )
+
+
+def _may_return(end: ClientError) -> bool:
+    """Whether to connect again after this end."""
+    if isinstance(end, Refused):
+        return end.temporary
+    return isinstance(end, Unreachable) and (end.number is None or end.number < FINAL)

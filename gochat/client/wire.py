@@ -1,0 +1,167 @@
+"""Frames as a client meets them: requests to bytes, bytes to whatever a server may send.
+
+A server may be newer than the client. Types and fields that are not known here are no error: a fact of an unknown
+type still has its seq and is handed on as `Unknown`, anything else that is unknown is `Strange` and can be ignored.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, get_args
+
+import msgspec
+
+from gochat.client.errors import ClientError, Garbled
+from gochat.domain.facts import AnyFact
+from gochat.protocol import replies
+from gochat.protocol.requests import Request
+
+
+class Results(replies.Reply, tag="results", kw_only=True):
+    """The reply to `search`: users or messages, whichever were asked for."""
+
+    users: list[replies.UserEntry] = msgspec.field(default_factory=list)
+    entries: list[AnyFact] = msgspec.field(default_factory=list)
+    next: str | None = None
+
+
+class Unknown(msgspec.Struct, kw_only=True, rename={"sender": "from"}):
+    """A fact of a type that this client does not know; `raw` is the whole of it, JSON."""
+
+    type: str
+    room: str
+    seq: int
+    ts: int
+    sender: str
+    raw: bytes = b""
+
+
+class Strange(msgspec.Struct):
+    """A frame that this client does not know and that is no fact."""
+
+    type: str
+    id: replies.ReplyId = None
+
+
+Fact: TypeAlias = AnyFact | Unknown
+FACTS = get_args(Fact)
+
+
+class Page(msgspec.Struct, kw_only=True):
+    """A stretch of a room's log, ascending and dense. `complete` false: a part of it can't be reached now."""
+
+    room: str
+    epoch: str
+    entries: list[Fact]
+    head: int
+    complete: bool
+    id: replies.ReplyId = None
+
+
+class _RawPage(replies.Reply, tag="page", kw_only=True):
+    """A page as it travels: entries are decoded one by one, so that one of an unknown type does not cost the others."""
+
+    room: str
+    epoch: str
+    entries: list[msgspec.Raw]
+    head: int
+    complete: bool
+
+
+_Known: TypeAlias = (
+    AnyFact
+    | replies.Welcome
+    | replies.Ack
+    | replies.Ok
+    | replies.Error
+    | replies.Pong
+    | _RawPage
+    | Results
+    | replies.Groups
+    | replies.Members
+    | replies.Presence
+    | replies.Read
+    | replies.Typing
+    | replies.Lag
+    | replies.Reset
+    | replies.Goaway
+    | replies.Ping
+)
+Reply: TypeAlias = (
+    replies.Welcome
+    | replies.Ack
+    | replies.Ok
+    | replies.Error
+    | replies.Pong
+    | Page
+    | Results
+    | replies.Groups
+    | replies.Members
+    | replies.Presence
+)
+ServerFrame: TypeAlias = (
+    Fact | Reply | replies.Read | replies.Typing | replies.Lag | replies.Reset | replies.Goaway | replies.Ping | Strange
+)
+
+_encode = msgspec.json.Encoder().encode
+_decode_known: msgspec.json.Decoder[_Known] = msgspec.json.Decoder(_Known)
+_decode_fact: msgspec.json.Decoder[AnyFact] = msgspec.json.Decoder(AnyFact)
+_decode_unknown = msgspec.json.Decoder(Unknown)
+_decode_strange = msgspec.json.Decoder(Strange)
+
+
+def encode(request: Request) -> bytes:
+    """A request as one JSON object. Raises ClientError if a text in it is no Unicode."""
+    try:
+        return _encode(request)
+    except UnicodeEncodeError:
+        raise ClientError("a text holds half of a surrogate pair, which is no character") from None
+
+
+def encode_fact(fact: Fact) -> bytes:
+    """A fact as the JSON object that a server sends."""
+    return fact.raw if isinstance(fact, Unknown) else _encode(fact)
+
+
+def encode_reply(reply: replies.Reply) -> bytes:
+    """A reply as the JSON object that a server sends."""
+    return _encode(reply)
+
+
+def decode(payload: bytes | str) -> ServerFrame:
+    """One frame from one payload. Raises Garbled if it is not even a JSON object with a string `type`."""
+    try:
+        frame = _decode_known.decode(payload)
+    except msgspec.ValidationError:
+        return _decode_other(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Garbled("the peer does not speak gochat's protocol") from None
+    if type(frame) is _RawPage:
+        return Page(
+            id=frame.id, room=frame.room, epoch=frame.epoch, head=frame.head, complete=frame.complete,
+            entries=[_decode_entry(bytes(raw)) for raw in frame.entries],
+        )  # fmt: skip
+    return frame  # type: ignore[return-value]  # a _RawPage never gets here
+
+
+def _decode_entry(raw: bytes) -> Fact:
+    try:
+        return _decode_fact.decode(raw)
+    except msgspec.ValidationError:
+        unknown = _decode_other(raw)
+        if isinstance(unknown, Unknown):
+            return unknown
+    raise Garbled("a page holds what is no fact")
+
+
+def _decode_other(payload: bytes | str) -> Unknown | Strange:
+    """What is neither known nor garbled. A fact is known by its `room`, `seq` and `ts`."""
+    try:
+        unknown = _decode_unknown.decode(payload)
+        unknown.raw = payload.encode() if isinstance(payload, str) else bytes(payload)
+        return unknown
+    except msgspec.ValidationError:
+        pass  # It lacks what every fact has; it may still be a frame.
+    try:
+        return _decode_strange.decode(payload)
+    except msgspec.ValidationError:
+        raise Garbled("the peer does not speak gochat's protocol") from None

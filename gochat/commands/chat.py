@@ -1,0 +1,42 @@
+"""`gochat chat`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from gochat.client import Chat
+from gochat.client.terminal.console import Console
+from gochat.client.terminal.stdin import lines
+from gochat.commands.online import check_address, connection_options, online
+
+
+@click.command()
+@click.argument("to", required=False, metavar="[TO]")
+@connection_options
+def chat(to: str | None, url: str, user: str | None, token: str | None) -> None:
+    """Chat from this terminal.
+
+    A line goes to TO (user:NAME or group:NAME); messages of all your rooms show as they come. Lines that begin with /
+    are commands, /help lists them. Ctrl-D, Ctrl-C or /quit leave. Lost connections are made again.
+
+    \b
+    Examples:
+      gochat chat user:bob --as ann
+      GOCHAT_TOKEN=$(gochat token issue ann) gochat chat group:tea --url wss://chat.example.org/v1/ws
+      echo "deployed $VERSION" | gochat chat group:ops --as robot
+    """
+    if to is not None:
+        check_address(to)
+    present = sys.stdin.isatty()
+
+    async def body(session: Chat) -> None:
+        console = Console(session, to=to, present=present, say=click.echo, note=note)
+        await console.run(lines(sys.stdin.fileno()))
+
+    online(body, url, user, token)
+
+
+def note(line: str) -> None:
+    click.echo(line, err=True)

@@ -1,0 +1,118 @@
+"""What the commands that talk to a server share: which server, who one is, how they end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import click
+import trio
+
+from gochat.client import BadUrl, Chat, Ended, Refused, Unreachable, connect
+from gochat.client.errors import ClientError, raise_alone
+from gochat.commands import EXIT_AUTH, EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
+from gochat.errors import BAD_TOKEN, REVOKED
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DEFAULT_URL = "ws://127.0.0.1:8080/v1/ws"
+#: The server refused for now: EX_TEMPFAIL of sysexits(3), as for mail that is to be sent again.
+EXIT_TRY_AGAIN = 75
+
+
+def connection_options(function: Function) -> Function:
+    """Adds `--url`, `--as` and `--token`."""
+    for option in (
+        click.option("--token", metavar="TOKEN", help="Token to sign in with; better in GOCHAT_TOKEN, unseen by ps."),
+        click.option("--as", "user", metavar="USER", help="Sign in by name alone: in development, on this machine."),
+        click.option(
+            "--url", envvar="GOCHAT_URL", default=DEFAULT_URL, show_default=True, metavar="URL",
+            help="ws://, wss:// or tcp:// address of the server; also GOCHAT_URL.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def check_address(to: str) -> str:
+    """An address or room id as it was typed, or a usage error that says how one looks."""
+    from gochat.domain import ids
+
+    if ids.resolve(to, "-") is None and not ids.is_room(to):
+        hint = f"; did you mean user:{to}?" if ids.is_name(to) else ""
+        raise click.BadParameter(f"an address is user:NAME or group:NAME, in small letters{hint}", param_hint=repr(to))
+    return to
+
+
+def online(
+    body: Callable[[Chat], Awaitable[None]],
+    url: str,
+    user: str | None,
+    token: str | None,
+    *,
+    limit_s: float | None = None,
+) -> bool:
+    """Sign in and run `body`. False if SIGINT or SIGTERM ended it.
+
+    Every way to fail becomes a CommandError whose code tells scripts what kind it was.
+    """
+    if user is not None and token is not None:
+        raise click.UsageError("--as and --token are two ways to say who you are: use one")
+    if user is None and token is None:
+        token = os.environ.get("GOCHAT_TOKEN")
+    if user is None and not token:
+        raise click.UsageError("who are you? Use --as USER on the server's own machine, or set GOCHAT_TOKEN")
+    try:
+        return trio.run(_online, body, url, user, token and token.strip(), limit_s)
+    except trio.TooSlowError:
+        raise CommandError(
+            f"{url}: no reply in {limit_s:.0f} s", hint="it may have been done", code=EXIT_UNREACHABLE
+        ) from None
+    except ClientError as error:
+        raise _explained(error, url) from error
+
+
+async def _online(
+    body: Callable[[Chat], Awaitable[None]], url: str, user: str | None, token: str | None, limit_s: float | None
+) -> bool:
+    interrupted = False
+
+    async def watch_signals(scope: trio.CancelScope) -> None:
+        nonlocal interrupted
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                interrupted = True
+                scope.cancel()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch_signals, nursery.cancel_scope)
+            with trio.fail_after(float("inf") if limit_s is None else limit_s):
+                async with connect(url, token=token, user=user) as chat:
+                    await body(chat)
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise_alone(group)
+    return not interrupted
+
+
+def _explained(error: ClientError, url: str) -> CommandError:
+    match error:
+        case BadUrl():
+            return CommandError(f"{url}: {error}", code=EXIT_USAGE)
+        case Unreachable():
+            hint = "is it running? `gochat serve` starts one on this machine" if url == DEFAULT_URL else ""
+            return CommandError(f"can't reach {url}: {error}", hint=hint, code=EXIT_UNREACHABLE)
+        case Ended():
+            code = EXIT_AUTH if error.number in (BAD_TOKEN, REVOKED) else EXIT_UNREACHABLE
+            return CommandError(f"the session is over: {error}", code=code)
+        case Refused(code="unauthorized"):
+            hint = "--as works only in development, on the server's own machine; else set GOCHAT_TOKEN"
+            return CommandError(str(error), hint=hint, code=EXIT_AUTH)
+        case Refused(code="forbidden"):
+            return CommandError(str(error), code=EXIT_AUTH)
+        case Refused(temporary=True):
+            return CommandError(str(error), hint=f"try again in {error.wait_s:.1f} s", code=EXIT_TRY_AGAIN)
+    return CommandError(str(error), code=EXIT_FAILED)

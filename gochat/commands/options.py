@@ -1,0 +1,46 @@
+"""The options that find a node's settings, for every command that works with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gochat.settings import Loaded, load
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def config_option(function: Function) -> Function:
+    """Adds `--config`."""
+    return click.option(
+        "--config",
+        "config",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="GOCHAT_CONFIG",
+        metavar="FILE",
+        help="Settings file.  [default: ./config.toml if there is one]",
+    )(function)
+
+
+def config_file(config: Path | None) -> Path | None:
+    """The settings file to read: the one that was named, else ./config.toml if there is one."""
+    if config is not None:
+        return config
+    local = Path("config.toml")
+    return local if local.is_file() else None
+
+
+def load_settings(config: Path | None, flags: Mapping[str, str | None] | None = None) -> Loaded:
+    """The settings from file, environment and flags (by path; None is not given), with their origins.
+
+    Warnings go to standard error, a line each. Raises ConfigError.
+    """
+    given = {path: value for path, value in (flags or {}).items() if value is not None}
+    loaded = load(config_file(config), os.environ, given)
+    for warning in loaded.warnings:
+        click.echo(f"gochat: warning: {warning}", err=True)
+    return loaded

@@ -1,0 +1,65 @@
+"""`gochat send`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from gochat.client import Chat
+from gochat.client.terminal.text import address
+from gochat.client.wire import encode_reply
+from gochat.commands import EXIT_INTERRUPTED, EXIT_OK
+from gochat.commands.online import check_address, connection_options, online
+
+#: How long the connection and the reply may take, beside `--wait`.
+REPLY_S = 30.0
+
+
+@click.command()
+@click.argument("to", metavar="TO")
+@click.argument("text", nargs=-1, metavar="[TEXT]...")
+@click.option("--key", metavar="KEY", help="Sends with the same key are one message, however often they are repeated.")
+@click.option("--reply-to", type=click.IntRange(min=1), metavar="SEQ", help="Answer this message of the room.")
+@click.option(
+    "--wait", "wait_s", type=click.FloatRange(min=0, max=3600), default=5.0, show_default=True, metavar="SECONDS",
+    help="Repeat for so long what is refused only for now (rate limit, busy server).",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the acknowledgement as JSON.")
+@connection_options
+def send(
+    to: str,
+    text: tuple[str, ...],
+    key: str | None,
+    reply_to: int | None,
+    wait_s: float,
+    as_json: bool,
+    url: str,
+    user: str | None,
+    token: str | None,
+) -> int:
+    """Send one message.
+
+    TO is user:NAME or group:NAME. Without TEXT it is read from standard input. It ends once the message is recorded:
+    with 0 and the message's room and number, with 4 if you may not, with 75 if it was refused for now, with 5 if there
+    was no reply, with 1 if it was refused for good.
+
+    \b
+    Examples:
+      gochat send user:bob "lunch?" --as ann
+      git log -1 --format=%s | gochat send group:ops --key "$(git rev-parse HEAD)"
+      gochat send group:ops "disk full" --json | jq .seq
+    """
+    check_address(to)
+    message = " ".join(text) if text else sys.stdin.buffer.read().decode(errors="replace").rstrip("\n")
+    if not message.strip():
+        raise click.UsageError("there is no text to send")
+
+    async def body(session: Chat) -> None:
+        ack = await session.send(to, message, key=key, reply_to=reply_to, patience_s=wait_s)
+        if as_json:
+            sys.stdout.buffer.write(encode_reply(ack) + b"\n")
+        else:
+            click.echo(f"{address(ack.room, session.user)} #{ack.seq}")
+
+    return EXIT_OK if online(body, url, user, token, limit_s=REPLY_S + wait_s) else EXIT_INTERRUPTED

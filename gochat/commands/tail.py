@@ -1,0 +1,71 @@
+"""`gochat tail`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from gochat.client import Chat, Fact, Offline, Online, Reset
+from gochat.client.terminal.text import fact_line, notice
+from gochat.client.wire import FACTS, encode_fact
+from gochat.commands.online import check_address, connection_options, online
+
+
+@click.command()
+@click.argument("rooms", nargs=-1, metavar="[ROOM]...")
+@click.option("--json", "as_json", is_flag=True, help="Print each fact as one JSON object, as the server sends it.")
+@click.option("--from", "first", type=click.IntRange(min=1), metavar="SEQ", help="Begin with this fact of each ROOM.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="End after so many facts.")
+@connection_options
+def tail(
+    rooms: tuple[str, ...],
+    as_json: bool,
+    first: int | None,
+    limit: int | None,
+    url: str,
+    user: str | None,
+    token: str | None,
+) -> None:
+    """Print what happens, as it happens.
+
+    Facts of the named rooms, or of all rooms you are in: each once and in order, across reconnects, until interrupted.
+    What becomes of the connection goes to standard error.
+
+    \b
+    Examples:
+      gochat tail --as ann
+      gochat tail group:ops --json --as robot | jq -r 'select(.type == "message") | .body'
+      gochat tail group:ops --from 1 --limit 100 --json --as robot
+    """
+    for room in rooms:
+        check_address(room)
+    if first is not None and not rooms:
+        raise click.UsageError("--from counts the facts of a room: name one")
+
+    async def body(session: Chat) -> None:
+        wanted = {session.room(room) for room in rooms}
+        for room in wanted:
+            if first is not None:
+                await session.rewind(room, first - 1)
+            else:
+                await session.page(room, limit=1)  # Says now that a room can't be read, instead of printing nothing.
+        left = limit
+        async for event in session:
+            if isinstance(event, FACTS) and (not wanted or event.room in wanted):
+                _print(event, session.user, as_json)
+                left = None if left is None else left - 1
+                if left == 0:
+                    return
+            elif isinstance(event, Offline | Online | Reset):
+                click.echo(notice(event, session.user), err=True)
+
+    online(body, url, user, token)
+
+
+def _print(fact: Fact, me: str, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.buffer.write(encode_fact(fact) + b"\n")
+        sys.stdout.buffer.flush()
+    else:
+        click.echo(fact_line(fact, me))

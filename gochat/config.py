@@ -1,0 +1,335 @@
+"""The settings: every key with its type, bounds, unit, reason and default. Pure values; `settings` reads them.
+
+config.toml and docs/reference/settings.md are written from this module, so nothing about a key stands anywhere else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import typing
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+#: RFC 7518 section 3.2: a key for HS256 has at least as many bits as its hash.
+MIN_SECRET_BYTES = 32
+
+
+def _key(unit: str, *, why: str, flag: str = "", secret: bool = False, **bounds: Any) -> Meta:
+    return Meta(description=why, extra={"unit": unit, "flag": flag, "secret": secret}, **bounds)
+
+
+# fmt: off
+class Node(msgspec.Struct, frozen=True):
+    """The process and its folder."""
+
+    name: Annotated[str, _key("text", max_length=64, why=
+        "Names the node to clients and in logs; empty: the name of the host.")] = ""
+    data: Annotated[str, _key("folder", min_length=1, flag="--data", why=
+        "Holds the database, and the secret made when none is configured. Made when missing; for one node.")] = "data"
+    drain_s: Annotated[float, _key("seconds", ge=0, le=600, why=
+        "From SIGTERM to the end: sessions leave, rooms finish, the store closes. Some supervisors allow 10 s.")] = 10.0
+
+
+class Http(msgspec.Struct, frozen=True):
+    """HTTP and WebSocket, on one port."""
+
+    bind: Annotated[str, _key("HOST:PORT", flag="--http", why=
+        "Where to listen; an IPv6 host stands in brackets, port 0 takes a free one.")] = "127.0.0.1:8080"
+    origins: Annotated[list[str], _key("origins", max_length=100, why=
+        "Web origins whose pages may connect, beside the page's own host, such as https://chat.example.")] = []
+    trusted_proxies: Annotated[list[str], _key("networks", max_length=100, why=
+        "Peers whose X-Forwarded-For is believed, such as 10.0.0.0/8; from others it would defeat the limits.")] = []
+    tls_cert: Annotated[str, _key("file", why=
+        "Certificate chain, PEM, for TLS without a proxy in front; needs tls_key.")] = ""
+    tls_key: Annotated[str, _key("file", why=
+        "The certificate's private key, PEM, without a passphrase.")] = ""
+
+
+class Tcp(msgspec.Struct, frozen=True):
+    """Raw TCP: a frame a line. It has no TLS, so keep it on loopback or a private network."""
+
+    bind: Annotated[str, _key("HOST:PORT", flag="--tcp", why=
+        "Where to listen; empty: off.")] = "127.0.0.1:8081"
+
+
+class Auth(msgspec.Struct, frozen=True):
+    """Who may sign in. One key with one algorithm: `secret`, `key_file`, `jwks_file` or `jwks_url`."""
+
+    dev: Annotated[Literal["auto", "on", "off"], _key("choice", why=
+        "Sign-in by name, within loopback; auto: on while no key is configured and http.bind is loopback.")] = "auto"
+    algorithm: Annotated[Literal["HS256", "RS256", "ES256", "EdDSA"], _key("choice", why=
+        "The only one accepted: a token may not choose. HS256 goes with secret, others with a public key.")] = "HS256"
+    secret: Annotated[str, _key("text", secret=True, why=
+        "Key for HS256, at least 32 bytes. Whoever has it can be anyone: keep it out of files that others read.")] = ""
+    key_file: Annotated[str, _key("file", why=
+        "Public key, PEM, of the one who signs the tokens.")] = ""
+    jwks_file: Annotated[str, _key("file", why=
+        "Public keys as a JWK set; a token's kid picks one.")] = ""
+    jwks_url: Annotated[str, _key("URL", why=
+        "Where to fetch the JWK set, https or loopback; fetched again after 5 minutes, kept while that fails.")] = ""
+    user_claim: Annotated[str, _key("claim", min_length=1, max_length=64, why=
+        "The claim that holds the user id, for issuers whose sub is not fit to be shown.")] = "sub"
+    issuer: Annotated[str, _key("text", max_length=512, why=
+        "What iss must be; empty: not checked. Set it when the signer serves more than this site.")] = ""
+    audience: Annotated[str, _key("text", min_length=1, max_length=512, why=
+        "What aud must be or hold, so that a token for another service is of no use here.")] = "gochat"
+    require_jti: Annotated[bool, _key("yes or no", why=
+        "Whether a token must carry an id; one is needed to revoke a single token.")] = False
+    max_lifetime_s: Annotated[int, _key("seconds", ge=60, le=366 * 86_400, why=
+        "Longest time from iat to exp: a lost token is of use no longer than this.")] = 30 * 86_400
+    leeway_s: Annotated[int, _key("seconds", ge=0, le=300, why=
+        "How far the signer's clock may be off.")] = 5
+
+    def __repr__(self) -> str:
+        return f"Auth(algorithm={self.algorithm!r}, configured={self.configured})"
+
+    @property
+    def configured(self) -> bool:
+        """Whether a key is configured; if none is, `auth.secret` makes one in the data folder."""
+        return bool(self.secret or self.key_file or self.jwks_file or self.jwks_url)
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What one client, and all together, may take. `welcome` tells clients those that concern them."""
+
+    frame_bytes: Annotated[int, _key("bytes", ge=1_024, le=1_048_576, why=
+        "A client's frame; a longer one closes the session before it is read.")] = 65_536
+    body_chars: Annotated[int, _key("characters", ge=1, le=100_000, why=
+        "A message's body; four times as many bytes must fit into a frame.")] = 4_000
+    add_users: Annotated[int, _key("users", ge=1, le=1_000, why=
+        "Users in one add: they become one fact, which every member gets.")] = 200
+    group_members: Annotated[int, _key("users", ge=2, le=1_000_000, why=
+        "Members of a group.")] = 100_000
+    window: Annotated[int, _key("requests", ge=1, le=10_000, why=
+        "Requests a session may have unsettled before its socket is not read: what one client can queue.")] = 128
+    sessions: Annotated[int, _key("sessions", ge=1, le=1_000, why=
+        "Sessions of one user at a time.")] = 20
+    messages_per_s: Annotated[float, _key("messages a second", ge=0, le=1e9, why=
+        "What a user may send in the long run, over all sessions; 0: no limit. People type slower.")] = 1.0
+    message_burst: Annotated[int, _key("messages", ge=1, le=1_000_000, why=
+        "What a user may send at once after a pause.")] = 1
+    connections: Annotated[int, _key("connections", ge=1, le=1_000_000, why=
+        "All connections at a time; the open files that the system allows are a limit too.")] = 50_000
+    unauthenticated: Annotated[int, _key("connections", ge=1, le=1_000_000, why=
+        "Connections at a time that have not signed in: strangers can take no more than these.")] = 2_000
+    unauthenticated_per_address: Annotated[int, _key("connections", ge=1, le=1_000_000, why=
+        "The same from one address (an IPv6 /64), so that one stranger can't take all of them.")] = 200
+    handshake_s: Annotated[float, _key("seconds", gt=0, le=600, why=
+        "From accept to the end of the TLS and WebSocket handshakes.")] = 5.0
+    hello_s: Annotated[float, _key("seconds", gt=0, le=600, why=
+        "From the handshake to hello.")] = 10.0
+    outbox_bytes: Annotated[int, _key("bytes", ge=65_536, le=1 << 30, why=
+        "What may wait for a slow reader; full, the reader is told lag and fetches the rest later.")] = 1_048_576
+    mailbox: Annotated[int, _key("messages", ge=16, le=1_000_000, why=
+        "What may wait for one user or room; full, requests are answered busy.")] = 8_192
+
+
+class Session(msgspec.Struct, frozen=True):
+    """When a session ends by itself."""
+
+    heartbeat_s: Annotated[float, _key("seconds", gt=0, le=3_600, why=
+        "Silence until the server pings, and again until it closes; proxies often cut idle streams at 60 s.")] = 30.0
+    slow_s: Annotated[float, _key("seconds", gt=0, le=3_600, why=
+        "How long a peer may read nothing while bytes wait for it.")] = 30.0
+    token_grace_s: Annotated[float, _key("seconds", ge=0, le=3_600, why=
+        "From the end of the token to the end of the session: time to refresh.")] = 25.0
+
+
+class Rooms(msgspec.Struct, frozen=True):
+    """Rooms and users in memory."""
+
+    idle_s: Annotated[float, _key("seconds", gt=0, le=86_400, why=
+        "After this long without mail a room or user leaves memory; it is read back when mail comes.")] = 60.0
+
+
+class Log(msgspec.Struct, frozen=True):
+    """What is written to standard error."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], _key("choice", why=
+        "The least that is written; debug tells of every connection.")] = "info"
+    format: Annotated[Literal["text", "json"], _key("choice", why=
+        "text for people, json for collectors: an object a line.")] = "text"
+# fmt: on
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """All settings of a node. `problems` says what is wrong between them."""
+
+    node: Node = Node()
+    http: Http = Http()
+    tcp: Tcp = Tcp()
+    auth: Auth = Auth()
+    limits: Limits = Limits()
+    session: Session = Session()
+    rooms: Rooms = Rooms()
+    log: Log = Log()
+
+    @property
+    def dev_sign_in(self) -> bool:
+        """Whether a client on loopback may sign in by name alone."""
+        if self.auth.dev == "auto":
+            return not self.auth.configured and parse_address(self.http.bind).loopback
+        return self.auth.dev == "on"
+
+
+class Key(NamedTuple):
+    """One setting as the reference, config.toml and the loader see it."""
+
+    path: str
+    type: Any
+    """With its bounds, as msgspec takes it."""
+    default: Any
+    unit: str
+    why: str
+    flag: str
+    secret: bool
+
+    @property
+    def allowed(self) -> str:
+        """What the value may be, with its unit, for people."""
+        return _allowed(self.type, self.unit)
+
+
+class Address(NamedTuple):
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def loopback(self) -> bool:
+        return is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address without brackets, can only be this machine (RFC 6761 section 6.3)."""
+    name = host.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def parse_address(text: str) -> Address:
+    """HOST:PORT or [IPV6]:PORT. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    bracketed = host.startswith("[") and host.endswith("]")
+    bare = host[1:-1] if bracketed else host
+    if bracketed:
+        ipaddress.IPv6Address(bare)
+    if not colon or not bare or (":" in bare and not bracketed):
+        raise ValueError("must be HOST:PORT")
+    if not (port.isascii() and port.isdecimal() and int(port) <= 65_535):
+        raise ValueError("must end in a port from 0 to 65535")
+    return Address(bare, int(port))
+
+
+@cache
+def sections() -> dict[str, type[msgspec.Struct]]:
+    """The sections by name, in the order of the file."""
+    return dict(typing.get_type_hints(Settings))
+
+
+@cache
+def keys() -> dict[str, Key]:
+    """Every key by its path, such as `http.bind`, in the order of the file."""
+    return {key.path: key for name, section in sections().items() for key in _keys_of(name, section)}
+
+
+def _keys_of(name: str, section: type[msgspec.Struct]) -> Iterator[Key]:
+    defaults = section()
+    for field, hint in typing.get_type_hints(section, include_extras=True).items():
+        (meta,) = hint.__metadata__
+        yield Key(f"{name}.{field}", hint, getattr(defaults, field), why=meta.description, **meta.extra)
+
+
+def _allowed(hint: Any, unit: str) -> str:
+    (meta,) = hint.__metadata__
+    kind = hint.__origin__
+    if typing.get_origin(kind) is Literal:
+        *others, last = (f'"{choice}"' for choice in typing.get_args(kind))
+        return f"{', '.join(others)} or {last}"
+    if kind is bool:
+        return "true or false"
+    if kind in (int, float):
+        low = f"{meta.ge:,.0f}" if meta.ge is not None else f"above {meta.gt:,.0f}"
+        return f"{'whole number' if kind is int else 'number'}, {low} to {meta.le:,.0f} {unit}"
+    if kind is str:
+        return f"{unit}, up to {meta.max_length} characters" if meta.max_length else unit
+    return f"list of {unit}"
+
+
+def problems(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What is wrong though each value alone is allowed: (path of the key, what to do), the first first."""
+    network = list(_network_problems(settings))
+    yield from network or _auth_problems(settings)
+    limits = settings.limits
+    if limits.body_chars * 4 > limits.frame_bytes:
+        yield "limits.body_chars", "four times this many bytes must fit into limits.frame_bytes"
+    if limits.unauthenticated_per_address > limits.unauthenticated:
+        yield "limits.unauthenticated_per_address", "must not be above limits.unauthenticated"
+
+
+def _network_problems(settings: Settings) -> Iterator[tuple[str, str]]:
+    for path, text in ("http.bind", settings.http.bind), ("tcp.bind", settings.tcp.bind or "off:0"):
+        try:
+            parse_address(text)
+        except ValueError as error:
+            yield path, f"{error}, such as 127.0.0.1:8080 or [::1]:8080"
+    for origin in settings.http.origins:
+        if not _is_origin(origin):
+            yield "http.origins", f"{origin!r} must be scheme://host[:port], such as https://chat.example"
+    for network in settings.http.trusted_proxies:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            yield "http.trusted_proxies", f"{network!r} must be an address or a network, such as 10.0.0.0/8"
+    if bool(settings.http.tls_cert) != bool(settings.http.tls_key):
+        yield "http.tls_cert", "http.tls_cert and http.tls_key go together"
+
+
+def _auth_problems(settings: Settings) -> Iterator[tuple[str, str]]:
+    auth = settings.auth
+    sources = [name for name in ("secret", "key_file", "jwks_file", "jwks_url") if getattr(auth, name)]
+    if len(sources) > 1:
+        yield f"auth.{sources[1]}", f"auth.{sources[0]} is set already: one key, one algorithm"
+    elif auth.algorithm == "HS256" and sources and sources != ["secret"]:
+        yield "auth.algorithm", f"HS256 takes auth.secret; for auth.{sources[0]} say RS256, ES256 or EdDSA"
+    elif auth.algorithm != "HS256" and (not sources or sources == ["secret"]):
+        yield "auth.algorithm", f"{auth.algorithm} needs auth.key_file, auth.jwks_file or auth.jwks_url"
+    if auth.secret and len(auth.secret.encode("utf-8", "replace")) < MIN_SECRET_BYTES:
+        yield "auth.secret", f"must have at least {MIN_SECRET_BYTES} bytes; `openssl rand -hex 32` makes one"
+    if auth.jwks_url and not _is_safe_url(auth.jwks_url):
+        yield "auth.jwks_url", "must be an https URL, or an http URL of a loopback host"
+    if auth.dev == "on" and auth.configured:
+        yield "auth.dev", "development sign-in is off as soon as a key is configured; leave it at auto"
+    elif auth.dev == "on" and not parse_address(settings.http.bind).loopback:
+        yield "auth.dev", "development sign-in is for loopback only, and http.bind is not loopback"
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    port_part = "" if port is None else f":{port}"
+    return bool(parts.scheme and host) and text.lower() == f"{parts.scheme}://{host}{port_part}"
+
+
+def _is_safe_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))

@@ -1,0 +1,98 @@
+"""The doors of a node: from an accepted stream to a session, for each transport.
+
+Here the parts meet that must not know each other: listeners, transports, HTTP and sessions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trio
+
+from gochat.auth.origin import OriginRules
+from gochat.config import Settings
+from gochat.http.address import TrustedProxies, was_forwarded
+from gochat.http.app import Readiness, make_app
+from gochat.http.problems import Problem
+from gochat.http.shell import HttpShell
+from gochat.http.upgrade import Upgrade
+from gochat.http.wire import HttpLimits
+from gochat.protocol.codec import SUBPROTOCOLS, Codec
+from gochat.session import Gateway, Session
+from gochat.transports import tcp, websocket
+from gochat.transports.admission import Lease
+from gochat.transports.connection import Connection
+from gochat.transports.listen import linger
+from gochat.transports.outbox import Spawn
+
+
+class Doors:
+    """Makes connections and sessions with a node's settings."""
+
+    def __init__(self, gateway: Gateway, spawn: Spawn, settings: Settings, readiness: Readiness) -> None:
+        self._gateway = gateway
+        self._spawn = spawn
+        self._origins = OriginRules(settings.http.origins, dev=settings.dev_sign_in)
+        self._shell = HttpShell(
+            make_app(readiness),
+            scheme="https" if settings.http.tls_cert else "http",
+            trusted=TrustedProxies(settings.http.trusted_proxies),
+            limits=HttpLimits(head_s=settings.limits.handshake_s),
+        )
+
+    def accept(self, connection: Connection, codec: Codec, credential: str | None) -> Session:
+        return Session(self._gateway, connection, codec, credential)
+
+    def drain(self) -> None:
+        self._shell.drain()
+
+    async def tcp(self, stream: trio.abc.Stream, lease: Lease) -> None:
+        connection = tcp.TcpConnection(stream, **self._parts(lease, lease.peer, lease.loopback))
+        await tcp.serve(connection, self.accept, self._gateway.limits.frame_bytes)
+
+    async def http(self, stream: trio.abc.Stream, lease: Lease) -> None:
+        """HTTP until a request upgrades, then WebSocket. Nothing of the first phase lives on in the second."""
+        upgrade = await self._shell.serve(stream, lease.peer)
+        if upgrade is None:
+            return
+        try:
+            opening = self._opening(upgrade, lease)
+        except Problem as problem:
+            await stream.send_all(problem.encode())
+            await linger(stream)
+            return
+        loopback = lease.loopback and not was_forwarded(upgrade.headers)
+        connection = websocket.WebSocketConnection(stream, **self._parts(lease, upgrade.client, loopback))
+        del upgrade
+        await websocket.serve(connection, opening, self.accept, self._gateway.limits.frame_bytes)
+
+    def _opening(self, upgrade: Upgrade, lease: Lease) -> websocket.Opening:
+        """What the WebSocket phase needs of the request. Raises Problem where it is refused."""
+        refusal = self._origins.refusal(_all(upgrade, b"origin"), _all(upgrade, b"host"))
+        if refusal is not None:
+            raise Problem(403, "forbidden", refusal)
+        if upgrade.client != lease.peer and not lease.count_as(upgrade.client):
+            raise Problem(503, "busy", "too many connections from this address have not signed in")
+        offered = list(upgrade.subprotocols())
+        chosen, credential = websocket.choose_subprotocol(offered)
+        if chosen is None and any(not entry.startswith("bearer.") for entry in offered):
+            raise Problem(400, "bad_request", f"the subprotocols here are {' and '.join(SUBPROTOCOLS)}")
+        scheme, _, token = (upgrade.header(b"authorization") or "").partition(" ")
+        if scheme.lower() == "bearer":
+            credential = token.strip()
+        return websocket.Opening(upgrade.head(chosen), upgrade.trailing, chosen, credential)
+
+    def _parts(self, lease: Lease, peer: str, loopback: bool) -> dict[str, Any]:
+        return {
+            "handle": lease.handle,
+            "direct": lease.direct,
+            "peer": peer,
+            "loopback": loopback,
+            "outbox_bytes": self._gateway.pace.outbox_bytes,
+            "spawn": self._spawn,
+            "signed_in": lease.authenticated,
+        }
+
+
+def _all(upgrade: Upgrade, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for header, value in upgrade.headers if header == name]

@@ -1,0 +1,109 @@
+"""The HTTP phase of a connection: request after request, until one upgrades or the connection ends.
+
+Every wait is bounded, and whatever the peer sends, it gets a response or the end of the connection. A request that
+opens a WebSocket is returned, not served: by then nothing of HTTP is left but the request itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+import h11
+import trio
+
+from gochat.http.address import client_address
+from gochat.http.asgi import App, Exchange, make_scope
+from gochat.http.problems import Problem
+from gochat.http.upgrade import Upgrade, check_upgrade, origin_form
+from gochat.http.wire import HttpLimits, Wire
+from gochat.transports.listen import linger
+
+
+class HttpShell:
+    """Serves `app` on any number of connections. `trusted` proxies may say whom they speak for."""
+
+    def __init__(
+        self, app: App, *, scheme: str = "http", trusted: Container[str] = frozenset(), limits: HttpLimits | None = None
+    ) -> None:
+        self._app = app
+        self._scheme = scheme
+        self._trusted = trusted
+        self._limits = limits or HttpLimits()
+        self._idle: set[trio.CancelScope] = set()
+        self._draining = False
+
+    async def serve(self, stream: trio.abc.Stream, peer: str) -> Upgrade | None:
+        """Answer requests until one opens a WebSocket. None: the connection is over, the caller closes the stream."""
+        wire = Wire(stream, self._limits)
+        try:
+            upgrade = await self._requests(wire, peer)
+            if upgrade is not None:
+                return upgrade
+        except Problem as problem:
+            await self._refuse(stream, problem)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return None
+        await linger(stream)
+        return None
+
+    def drain(self) -> None:
+        """Close connections that wait for a request now, and the others after their response."""
+        self._draining = True
+        for scope in self._idle:
+            scope.cancel()
+
+    async def _requests(self, wire: Wire, peer: str) -> Upgrade | None:
+        request = await self._read_head(wire)
+        while request is not None:
+            _check(request, self._limits)
+            headers = list(request.headers)
+            client = client_address(peer, headers, self._trusted)
+            if check_upgrade(request):
+                return Upgrade(request.target.decode("ascii"), headers, client, wire.buffered)
+            wire.closing = self._draining
+            await Exchange(wire, request, self._limits).run(self._app, make_scope(request, client, self._scheme))
+            if not wire.next_cycle() or not await self._wait_for_request(wire):
+                return None
+            request = await self._read_head(wire)
+        return None
+
+    async def _wait_for_request(self, wire: Wire) -> bool:
+        """Whether another request begins before the connection has been idle for too long."""
+        if wire.buffered:
+            return True
+        with trio.move_on_after(self._limits.idle_s) as scope:
+            self._idle.add(scope)
+            try:
+                return not self._draining and await wire.read()
+            finally:
+                self._idle.discard(scope)
+        return False
+
+    async def _read_head(self, wire: Wire) -> h11.Request | None:
+        with trio.move_on_after(self._limits.head_s):
+            event = await wire.event()
+            return event if isinstance(event, h11.Request) else None
+        if wire.buffered:
+            raise Problem(408, "bad_request", "the request's head did not come in time")
+        return None  # Browsers open connections ahead of need; one that never spoke is not answered.
+
+    async def _refuse(self, stream: trio.abc.Stream, problem: Problem) -> None:
+        with trio.move_on_after(self._limits.write_s):
+            try:
+                await stream.send_all(problem.encode())
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return
+
+
+def _check(request: h11.Request, limits: HttpLimits) -> None:
+    """Refuse what h11 lets pass and nobody behind should have to think of. Raises Problem."""
+    if not request.http_version.startswith(b"1."):
+        raise Problem(505, "bad_request", "this server speaks HTTP/1.1")
+    framing = {name: value for name, value in request.headers if name in (b"content-length", b"transfer-encoding")}
+    if len(framing) > 1:
+        # Two readers may disagree on where such a request ends: the way to smuggle one (RFC 9112, section 6.1).
+        raise Problem(400, "bad_request", "Content-Length and Transfer-Encoding contradict each other")
+    if int(framing.get(b"content-length", b"0")) > limits.body_bytes:
+        raise Problem(413, "too_large", f"a body has at most {limits.body_bytes} bytes")
+    if not origin_form(request.target).startswith(b"/"):
+        raise Problem(400, "bad_request", "the request's target is not a path")

@@ -1,0 +1,99 @@
+"""The opening handshake of a WebSocket (RFC 6455, section 4.2.1): a request is one, or is refused, or is another."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Final
+
+import h11
+import msgspec
+
+from gochat.http.problems import Problem
+
+PATH: Final = b"/v1/ws"
+_VERSION: Final = b"13"
+_HOW: Final = "this is a WebSocket: connect with version 13 and subprotocol gochat.v1.json or gochat.v1.msgpack"
+
+
+class Upgrade(msgspec.Struct, frozen=True):
+    """A request that may become a WebSocket; nothing has been answered yet. It holds nothing of the HTTP phase."""
+
+    target: str
+    """The path, and the query if there is one."""
+    headers: list[tuple[bytes, bytes]]
+    """Names in lower case, in the order they came."""
+    client: str
+    """The address to count it under: the peer's, or the one that a trusted proxy speaks for."""
+    trailing: bytes
+    """What came behind the head."""
+
+    def header(self, name: bytes) -> str | None:
+        """Its value; of a header that came several times all values, joined as RFC 9110 section 5.3 has it."""
+        return _values(self.headers, name)
+
+    def subprotocols(self) -> Iterator[str]:
+        """What the client offers, in its order."""
+        return _tokens(self.header(b"sec-websocket-protocol"))
+
+    def head(self, subprotocol: str | None) -> bytes:
+        """The request once more, for whoever does the handshake: only what that needs, and only `subprotocol` offered.
+
+        So no credential stays in a handshake's objects for as long as the connection lives. The Host is not the
+        client's: wsproto takes it for a domain name, and what is none leaves it as a UnicodeError.
+        """
+        key = (self.header(b"sec-websocket-key") or "").encode("latin-1")
+        offer = b"Sec-WebSocket-Protocol: %s\r\n" % subprotocol.encode("ascii") if subprotocol is not None else b""
+        return (
+            b"GET %s HTTP/1.1\r\nHost: gochat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n" % (PATH, key, offer)
+        )
+
+
+def check_upgrade(request: h11.Request) -> bool:
+    """Whether the request opens a WebSocket; False if it is for another path. Raises Problem."""
+    target, headers = origin_form(request.target), list(request.headers)
+    if target.partition(b"?")[0] != PATH:
+        return False
+    if request.method != b"GET":
+        raise Problem(405, "bad_request", _HOW, ((b"Allow", b"GET"),))
+    upgrades = "websocket" in map(str.lower, _tokens(_values(headers, b"upgrade")))
+    versions = [value for name, value in headers if name == b"sec-websocket-version"]
+    if not upgrades or versions != [_VERSION]:
+        wanted = ((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Sec-WebSocket-Version", _VERSION))
+        raise Problem(426, "bad_request", _HOW, wanted)
+    if "upgrade" not in map(str.lower, _tokens(_values(headers, b"connection"))):
+        raise Problem(400, "bad_request", "the Connection header does not say Upgrade")
+    if request.http_version < b"1.1":
+        raise Problem(400, "bad_request", "a WebSocket needs HTTP/1.1")
+    if not _is_key(_values(headers, b"sec-websocket-key") or ""):
+        raise Problem(400, "bad_request", "the Sec-WebSocket-Key header is not 16 bytes in base64")
+    if (_values(headers, b"content-length") or "0") != "0" or _values(headers, b"transfer-encoding") is not None:
+        raise Problem(400, "bad_request", "the opening handshake of a WebSocket has no body")
+    return True
+
+
+def origin_form(target: bytes) -> bytes:
+    """The path and query of a request's target; a server must also accept it as a whole URL (RFC 9112, 3.2.2)."""
+    scheme, separator, rest = target.partition(b"://")
+    if separator and scheme.lower() in (b"http", b"https"):
+        _host, slash, path = rest.partition(b"/")
+        return slash + path or b"/"
+    return target
+
+
+def _values(headers: list[tuple[bytes, bytes]], name: bytes) -> str | None:
+    found = [value for header, value in headers if header == name]
+    return b", ".join(found).decode("latin-1") if found else None
+
+
+def _tokens(value: str | None) -> Iterator[str]:
+    return (token.strip() for token in (value or "").split(",") if token.strip())
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text.encode("latin-1"), validate=True)) == 16
+    except binascii.Error:
+        return False

@@ -1,0 +1,102 @@
+"""h11 and a stream: whole HTTP events in and out, and every wait bounded.
+
+What a peer does wrong comes out as Problem, its going away as trio.BrokenResourceError; h11's own errors stay here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import h11
+import msgspec
+import trio
+
+from gochat.http.problems import Problem
+
+#: Read at a time; h11 counts after each read, so a head may pass its limit by this much.
+READ_BYTES: Final = 8 * 1024
+
+
+class HttpLimits(msgspec.Struct, frozen=True):
+    """What one HTTP client may take; bytes and seconds."""
+
+    head_bytes: int = 16 * 1024
+    body_bytes: int = 1 << 20
+    head_s: float = 5.0
+    """From the first byte of a request to the end of its head; for the first request from the start."""
+    body_s: float = 30.0
+    """From the app's first wish for the body to the body's end."""
+    idle_s: float = 75.0
+    """Between two requests: proxies keep idle connections for 60 s, and the one who waits longer must be the server."""
+    write_s: float = 30.0
+    """For one write to be taken by the kernel."""
+
+
+class Wire:
+    """One connection as h11 sees it."""
+
+    __slots__ = ("_limits", "_stream", "closing", "h11")
+
+    def __init__(self, stream: trio.abc.Stream, limits: HttpLimits) -> None:
+        self.h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
+        self.closing = False
+        """Whether the next response is to be the last."""
+        self._stream = stream
+        self._limits = limits
+
+    @property
+    def buffered(self) -> bytes:
+        """What was read and belongs to no event yet."""
+        return self.h11.trailing_data[0]
+
+    @property
+    def body_read(self) -> bool:
+        """Whether the request has come to its end."""
+        return self.h11.their_state is not h11.SEND_BODY and self.h11.their_state is not h11.ERROR
+
+    async def read(self) -> bool:
+        """Read more. False at the end of the stream."""
+        data = await self._stream.receive_some(READ_BYTES)
+        self.h11.receive_data(bytes(data))
+        return bool(data)
+
+    async def event(self) -> h11.Event:
+        """The next event that the peer brings about. The caller bounds the time. Raises Problem."""
+        while True:
+            event = self.event_nowait()
+            if event is not None:
+                return event
+            await self.read()
+
+    def event_nowait(self) -> h11.Event | None:
+        """The next event of what has been read; None when more is needed. Raises Problem."""
+        try:
+            event = self.h11.next_event()
+        except h11.RemoteProtocolError as error:
+            status = error.error_status_hint
+            code, detail = ("too_large", "the head is too long") if status == 431 else ("bad_request", "bad HTTP/1.1")
+            raise Problem(status, code, detail) from None
+        return event if isinstance(event, h11.Event) else None
+
+    def discard_body(self) -> None:
+        """Drop what has come of the request's body. The rest, if there is one, is not waited for."""
+        try:
+            while self.h11.their_state is h11.SEND_BODY and self.event_nowait() is not None:
+                pass
+        except Problem:
+            return
+
+    async def write(self, *events: h11.Event) -> None:
+        """Send events in one write. Raises trio.BrokenResourceError, also when the peer takes too long to take it."""
+        data = b"".join([self.h11.send(event) or b"" for event in events])
+        with trio.move_on_after(self._limits.write_s) as deadline:
+            await self._stream.send_all(data)
+        if deadline.cancelled_caught:
+            raise trio.BrokenResourceError("the peer takes no bytes")
+
+    def next_cycle(self) -> bool:
+        """Get ready for another request on the same connection. False if it must be closed."""
+        if self.h11.our_state is not h11.DONE or self.h11.their_state is not h11.DONE:
+            return False
+        self.h11.start_next_cycle()
+        return True

@@ -1,0 +1,285 @@
+"""The composition root: builds every part from the settings, nests their lifetimes, and drains.
+
+Started inside out: store, actors, sessions, listeners. Stopped the other way round: accept no more; say goaway, each
+session with another delay; let rooms finish what they hold; flush and close the store. No ack is lost on the way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import resource
+import signal
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+
+import gochat
+from gochat import store as stores
+from gochat.actors.actor import Registry
+from gochat.actors.live import Live
+from gochat.actors.room import RoomActor, RoomParts
+from gochat.actors.supervisor import Spec, Supervisor
+from gochat.actors.user import UserActor, UserParts
+from gochat.auth import tokens as auth
+from gochat.config import Settings
+from gochat.domain.turn import GroupLimits
+from gochat.doors import Doors
+from gochat.errors import DRAINING, Denied, GochatError
+from gochat.http.address import TrustedProxies
+from gochat.http.app import Check
+from gochat.protocol import replies
+from gochat.session import Gateway
+from gochat.session.clock import Wheel
+from gochat.session.gateway import Pace
+from gochat.session.greeting import greet
+from gochat.session.queries import answer
+from gochat.session.replay import say_lag
+from gochat.transports.admission import Connections
+from gochat.transports.listen import Server, open_listeners
+
+log = logging.getLogger(__name__)
+
+#: Awake actors of each kind. An idle room is about 6 KB.
+MOST_ACTORS = 200_000
+#: How often idle actors are looked for.
+SWEEP_S = 5.0
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Node:
+    """A running node; made by `running`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.name = settings.node.name or socket.gethostname()
+        self.addresses: list[tuple[str, str]] = []
+        """What listens where: ("http", "127.0.0.1:8080") and so on."""
+        self.draining = trio.Event()
+        self.live = Live()
+        self.wheel = Wheel()
+        self.gateway: Gateway
+        self.connections: Connections
+        self.doors: Doors
+        self._servers: list[Server] = []
+
+    def drain(self) -> None:
+        """Begin to stop. A second call changes nothing."""
+        self.draining.set()
+
+    def readiness(self) -> list[Check]:
+        return [Check("accepting", "the node is draining" if self.draining.is_set() else None)]
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Node]:
+    """A node that serves until the block is left, which drains it. Raises GochatError if it can't start."""
+    node = Node(settings)
+    data = Path(settings.node.data)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    tokens = auth.tokens(settings)
+    async with stores.open(data / "gochat.db") as store, Supervisor("node") as services:
+        async with Supervisor("actors") as actors, trio.open_nursery() as sessions:
+            spawn = partial(_spawn, sessions)
+            rooms, users = _registries(node, store.journal, actors)
+            node.gateway = _gateway(node, store, tokens, users, rooms, spawn)
+            services.start(Spec("wheel", node.wheel.run))
+            services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
+            await _listen(node, spawn, sessions)
+            try:
+                yield node
+            finally:
+                with trio.CancelScope(shield=True):
+                    await _drain(node, rooms)
+                sessions.cancel_scope.cancel()
+
+
+def _registries(
+    node: Node, journal: Any, actors: Supervisor
+) -> tuple[Registry[RoomActor], Registry[UserActor]]:  # fmt: skip
+    limits = node.settings.limits
+    group_limits = GroupLimits(add_users=limits.add_users, members=limits.group_members)
+    room_parts = RoomParts(journal, node.live, actors, group_limits, now_ms, limits.mailbox)
+    rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, room_parts), MOST_ACTORS)
+    user_parts = UserParts(
+        node.live, rooms, now_ms, limits.messages_per_s, limits.message_burst, limits.mailbox
+    )  # fmt: skip
+    users: Registry[UserActor] = Registry(actors, lambda user: UserActor(user, user_parts), MOST_ACTORS)
+    return rooms, users
+
+
+def _gateway(
+    node: Node, store: Any, tokens: auth.JwtTokens, users: Registry[UserActor], rooms: Registry[RoomActor],
+    spawn: Callable[..., None],
+) -> Gateway:  # fmt: skip
+    settings = node.settings
+    limits, session = settings.limits, settings.session
+    told = {field: getattr(limits, field) for field in replies.Limits.__struct_fields__ if hasattr(limits, field)}
+    return Gateway(
+        node=node.name,
+        server=f"gochat/{gochat.__version__}",
+        journal=store.journal,
+        archive=store.archive,
+        tokens=tokens,
+        live=node.live,
+        users=users,
+        rooms=rooms,
+        limits=replies.Limits(**told),
+        pace=Pace(
+            hello_s=limits.hello_s,
+            heartbeat_s=session.heartbeat_s,
+            slow_s=session.slow_s,
+            token_grace_s=session.token_grace_s,
+            outbox_bytes=limits.outbox_bytes,
+        ),
+        wheel=node.wheel,
+        dev_sign_in=settings.dev_sign_in,
+        spawn=spawn,
+        greet=greet,
+        answer=answer,
+        say_lag=say_lag,
+        sessions={},
+    )
+
+
+def _spawn(nursery: trio.Nursery, task: Callable[[], Awaitable[Any]]) -> None:
+    """Start a task whose failure is its own affair."""
+    nursery.start_soon(_walled, task)
+
+
+async def _walled(task: Callable[[], Awaitable[Any]]) -> None:
+    try:
+        await task()
+    except Exception:
+        log.exception("a task of a session crashed")
+
+
+async def _sweep(node: Node, rooms: Registry[RoomActor], users: Registry[UserActor]) -> None:
+    """Let idle actors rest. A room that somebody's reading of the log depends on stays awake."""
+    while True:
+        await trio.sleep(SWEEP_S)
+        before = min(trio.current_time() - node.settings.rooms.idle_s, node.live.oldest_reading())
+        rooms.rest_idle(before)
+        users.rest_idle(before)
+
+
+# ---------------------------------------------------------------------------------------------- listening
+
+
+async def _listen(node: Node, spawn: Callable[..., None], nursery: trio.Nursery) -> None:
+    settings = node.settings
+    limits = settings.limits
+    node.connections = Connections(
+        capacity=limits.connections, unauthenticated=limits.unauthenticated,
+        per_address=limits.unauthenticated_per_address, exempt=TrustedProxies(settings.http.trusted_proxies),
+    )  # fmt: skip
+    node.doors = doors = Doors(node.gateway, spawn, settings, node.readiness)
+    tls = _tls(settings)
+    wanted = [
+        ("https" if tls else "http", settings.http.bind, doors.http, tls),
+        ("tcp", settings.tcp.bind, doors.tcp, None),
+    ]
+    for name, bind, handler, context in wanted:
+        if not bind:
+            continue
+        listeners = open_listeners(bind)
+        server = Server(name, handler, node.connections, tls=context, handshake_s=limits.handshake_s)
+        await nursery.start(partial(server.serve, listeners))
+        node._servers.append(server)
+        for listener in listeners:
+            host, port, *_ = listener.getsockname()
+            node.addresses.append((name, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"))
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.http.tls_cert:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.http.tls_cert, settings.http.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise GochatError(f"http.tls_cert, http.tls_key: can't be used ({error})") from error
+    return context
+
+
+# ---------------------------------------------------------------------------------------------- stopping
+
+
+async def _drain(node: Node, rooms: Registry[RoomActor]) -> None:
+    """Let everybody go in order, within `node.drain_s`."""
+    node.drain()
+    grace = node.settings.node.drain_s
+    for server in node._servers:
+        server.stop(grace)
+    node.doors.drain()
+    sessions = list(node.gateway.sessions.values())
+    # Half of the time for the sessions, spread so that they do not all knock at the next node in one instant.
+    spread_ms = int(grace * 1000 / 2)
+    for session in sessions:
+        session.send(replies.Goaway(reason="draining", reconnect_ms=random.randint(0, spread_ms)))
+    with trio.move_on_after(grace / 2):
+        while any(len(room.mailbox) or room.busy for room in rooms):
+            await trio.sleep(0.01)
+    for session in sessions:
+        session.close(DRAINING, "draining", Denied("unavailable", "the node is draining"))
+    with trio.move_on_after(grace / 4):
+        while node.connections.statistics().open:
+            await trio.sleep(0.01)
+
+
+# ---------------------------------------------------------------------------------------------- the process
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or Ctrl-C, then drain. Returns the exit code."""
+    _raise_open_files()
+    return trio.run(_main, settings, strict_exception_groups=True)
+
+
+async def _main(settings: Settings) -> int:
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            async with running(settings) as node:
+                for name, address in node.addresses:
+                    print(_ready_line(name, address), flush=True)
+                if node.gateway.dev_sign_in:
+                    print("development sign-in is on: whoever connects from this machine is who they say", flush=True)
+                async for number in signals:
+                    log.info("%s: draining", signal.Signals(number).name)
+                    nursery.start_soon(_force, signals)
+                    break
+            nursery.cancel_scope.cancel()
+    return 0
+
+
+async def _force(signals: AsyncIterator[int]) -> None:
+    """A second signal ends the process at once. What was acked is durable all the same."""
+    async for _ in signals:
+        log.warning("stopped at once")
+        os._exit(1)
+
+
+def _ready_line(name: str, address: str) -> str:
+    if name == "tcp":
+        return f"gochat is listening on tcp://{address}"
+    ws = "wss" if name == "https" else "ws"
+    return f"gochat is listening on {name}://{address} (WebSocket: {ws}://{address}/v1/ws)"
+
+
+def _raise_open_files() -> None:
+    """Each connection is an open file; the soft limit is often 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

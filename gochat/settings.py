@@ -1,0 +1,129 @@
+"""Reads the settings: a flag, else the environment (`GOCHAT_HTTP__BIND`), else the file, else the default.
+
+It remembers where each value came from. A key that the file should not have is an error, since it is a slip of
+whoever wrote the file; a `GOCHAT_*` name that means nothing is a warning, since machines outlive releases.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gochat.config import Key, Settings, keys, problems, sections
+from gochat.errors import ConfigError
+
+ENV_PREFIX = "GOCHAT_"
+#: Names that commands read; they are no settings of a node.
+ENV_OTHERS = frozenset({"GOCHAT_CONFIG", "GOCHAT_TOKEN", "GOCHAT_URL"})
+DEFAULT = "default"
+MASK = "********"
+
+
+class Loaded(NamedTuple):
+    settings: Settings
+    origins: dict[str, str]
+    """Where the value of each key came from, such as `environment GOCHAT_HTTP__BIND`."""
+    warnings: list[str]
+
+
+def env_name(path: str) -> str:
+    """The environment's name for a key: `http.bind` is GOCHAT_HTTP__BIND."""
+    return ENV_PREFIX + path.upper().replace(".", "__")
+
+
+def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]) -> Loaded:
+    """The settings of a node. `flags` are values by path; `file` None is none. Raises ConfigError.
+
+    In the environment a list is written with commas, and an empty value counts as given.
+    """
+    values, origins = _read_file(file) if file is not None else ({}, {})
+    for path in keys():
+        name = env_name(path)
+        if name in environ:
+            values[path], origins[path] = environ[name], f"environment {name}"
+        if path in flags:
+            values[path], origins[path] = flags[path], f"flag {keys()[path].flag}"
+    document: dict[str, dict[str, Any]] = {}
+    for path, value in values.items():
+        section, _, field = path.partition(".")
+        document.setdefault(section, {})[field] = _convert(keys()[path], value, origins[path])
+    settings = msgspec.convert(document, Settings)
+    for path, problem in problems(settings):
+        raise ConfigError(path, origins.get(path, DEFAULT), problem)
+    return Loaded(settings, {path: origins.get(path, DEFAULT) for path in keys()}, _env_warnings(environ))
+
+
+def shown(settings: Settings, path: str) -> Any:
+    """The value of a key, fit to be shown: a secret is masked."""
+    section, _, field = path.partition(".")
+    value = getattr(getattr(settings, section), field)
+    return MASK if keys()[path].secret and value else value
+
+
+def _read_file(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    name = str(file)
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError("file", name, (error.strerror or "can't be read").lower()) from error
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+        raise ConfigError("syntax", name, str(error)) from error
+    values: dict[str, Any] = {}
+    for section, content in document.items():
+        if section not in sections():
+            kind = "section" if isinstance(content, dict) else "key"
+            raise ConfigError(section, name, f"no such {kind}; {_hint(section)}")
+        if not isinstance(content, dict):
+            raise ConfigError(section, name, f"is a section: write [{section}] and its keys below it")
+        for field, value in content.items():
+            path = f"{section}.{field}"
+            if path not in keys():
+                raise ConfigError(path, name, f"no such key; {_hint(path)}")
+            values[path] = value
+    return values, dict.fromkeys(values, name)
+
+
+def _hint(path: str) -> str:
+    """The nearest names there are for one that there is not; failing that, all of them."""
+    section, _, field = path.partition(".")
+    if section in sections() and field:
+        near = difflib.get_close_matches(path, keys(), 2, 0.8) or [p for p in keys() if p.endswith(f".{field}")]
+        rest = ", ".join(key.partition(".")[2] for key in keys() if key.startswith(f"{section}."))
+        return f"did you mean {' or '.join(near)}?" if near else f"[{section}] has {rest}"
+    near = difflib.get_close_matches(section, sections(), 1, 0.6)
+    if near:
+        return f"did you mean [{near[0]}]?"
+    near = [p for p in keys() if p.endswith(f".{section}")]
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sections())}"
+
+
+def _convert(key: Key, value: Any, origin: str) -> Any:
+    from_text = not isinstance(key.default, str) and origin.startswith(("environment ", "flag "))
+    if from_text and isinstance(key.default, list):
+        value = [item.strip() for item in value.split(",") if item.strip()]
+    try:
+        return msgspec.convert(value, key.type, strict=not from_text)
+    except msgspec.ValidationError as error:
+        said = "this value" if key.secret else _cut(value)
+        raise ConfigError(key.path, origin, f"{said} is not allowed; allowed: {key.allowed}") from error
+
+
+def _cut(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _env_warnings(environ: Mapping[str, str]) -> list[str]:
+    known = {env_name(path) for path in keys()} | ENV_OTHERS
+    warnings = []
+    for name in sorted(environ):
+        if name.startswith(ENV_PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.8)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            warnings.append(f"environment {name} is not a setting; ignored{hint}")
+    return warnings

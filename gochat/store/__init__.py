@@ -1,0 +1,7 @@
+"""SQLite: the journal that remembers, and the archive that is asked. `open` gives both."""
+
+from gochat.store.store import Store, open_store
+
+open = open_store  # noqa: A001 -- `store.open(path)` reads as what it does
+
+__all__ = ["Store", "open"]

@@ -1,0 +1,120 @@
+"""The writing connection and its faults: commits, feeds the index when there is time, starts anew after an error.
+
+After an I/O error nothing of the group is acked and the connection is not trusted any more: a failed fsync may be
+followed by one that says all is well although pages are gone. The next commit opens a new one and looks first whether
+the logs that were being written are whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+
+from gochat.errors import StoreError
+from gochat.ports import Clash
+from gochat.store import index
+from gochat.store.schema import SEQ_BITS, SEQ_MASK
+from gochat.store.transaction import Batch, Notes, Writer
+
+log = logging.getLogger(__name__)
+
+#: While commits keep coming the index is fed this often; when none come, at once.
+FEED_EVERY_S = 0.25
+#: After this long without a commit, the index may take its time.
+QUIET_S = 0.02
+
+
+class Committer:
+    """Lives in the writer thread."""
+
+    def __init__(self, opens: Callable[[], sqlite3.Connection]) -> None:
+        self._opens = opens
+        self._writer: Writer | None = Writer(opens())
+        self._suspects: dict[int, str] = {}
+        """Rooms whose last append failed, to be looked at before the next commit."""
+        self._behind = index.behind(self._writer.connection)
+        self._fed_at = self._busy_at = time.monotonic()
+
+    def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
+        """Record all, durably; see Writer.commit. Raises StoreError when nothing of it is, or may be, recorded."""
+        writer = self._reopened()
+        before = writer.commits
+        try:
+            results = writer.commit(batches, notes)
+        except sqlite3.Error as error:
+            # SQLite rolls back what was not committed; whether a COMMIT that failed took effect, only a look can tell.
+            unknown = writer.committing
+            self._discard(batches)
+            raise StoreError(f"nothing could be recorded: {error}", unknown=unknown) from error
+        if writer.commits != before:
+            self._behind.update(batch.num for batch in batches)
+        self._busy_at = time.monotonic()
+        return results
+
+    def idle(self) -> float | None:
+        """Feed the index, if it is time; in how many seconds it is time again, None: when something was committed."""
+        if not self._behind or self._writer is None:
+            return None
+        now = time.monotonic()
+        if now - self._busy_at < QUIET_S and now - self._fed_at < FEED_EVERY_S:
+            return QUIET_S
+        num = next(iter(self._behind))
+        connection = self._writer.connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            more = index.feed(connection, num)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            log.error("the search index can't be fed: %s", error)
+            self._discard(())
+            return None
+        self._behind.discard(num)
+        if more:
+            self._behind.add(num)
+        self._fed_at = time.monotonic()
+        return 0.0 if self._behind else None
+
+    def close(self) -> None:
+        """Bring the log file into the database, and close."""
+        if self._writer is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._writer.connection.close()
+
+    def _discard(self, batches: Sequence[Batch]) -> None:
+        writer, self._writer = self._writer, None
+        self._suspects.update((batch.num, batch.room) for batch in batches)
+        if writer is not None:
+            with contextlib.suppress(sqlite3.Error):
+                writer.connection.close()
+
+    def _reopened(self) -> Writer:
+        if self._writer is not None:
+            return self._writer
+        try:
+            connection = self._opens()
+            writer = Writer(connection)
+            for num, room in self._suspects.items():
+                _verify(connection, num, room)
+            self._behind = index.behind(connection)
+        except sqlite3.Error as error:
+            raise StoreError(f"the database can't be opened again: {error}") from error
+        self._suspects.clear()
+        self._writer = writer
+        log.warning("the database was opened again after an error")
+        return writer
+
+
+def _verify(connection: sqlite3.Connection, num: int, room: str) -> None:
+    """The tail of the log is dense and ends at the head. Raises StoreError."""
+    row = connection.execute("SELECT head FROM room WHERE num = ?", (num,)).fetchone()
+    head = row[0] if row else 0
+    base, low = num << SEQ_BITS, max(0, head - 1000)
+    count, last = connection.execute(
+        "SELECT count(*), max(id) FROM fact WHERE id > ? AND id <= ?", (base | low, base | SEQ_MASK)
+    ).fetchone()
+    if count != head - low or (last or base) != (base | head):
+        raise StoreError(f"{room}: the log is damaged near its head {head}")

@@ -1,0 +1,54 @@
+"""Cuts text into the words that are searched for.
+
+Scripts that put spaces between words are cut at what is no letter or digit. Scripts that do not (Han, kana, Thai ...)
+are cut into overlapping pairs and single characters, so that a word of two characters is found wherever it stands.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+#: Scripts without spaces: Thai to Khmer, kana, bopomofo, Han with its extensions, Yi.
+_DENSE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
+_RUNS = re.compile(f"([{_DENSE}]+)|([^\\W_{_DENSE}]+)")
+
+
+def _runs(text: str) -> Iterator[tuple[str, bool]]:
+    """The runs of one script's characters, and whether it is one without spaces."""
+    for match in _RUNS.finditer(unicodedata.normalize("NFKC", text).casefold()):
+        yield match[0], match[1] is not None
+
+
+def index_text(text: str) -> str:
+    """What stands in the index for a body."""
+    words: list[str] = []
+    for run, dense in _runs(text):
+        if dense:
+            # Pairs side by side, so that a longer word is a phrase of them; then every character by itself.
+            words += [run[i : i + 2] for i in range(len(run) - 1)] or [run]
+            words.append("|")
+            words += run if len(run) > 1 else ()
+        else:
+            words.append(run)
+    return " ".join(words)
+
+
+def match_text(query: str) -> str | None:
+    """The FTS5 expression that finds every word of `query`; None if there is none. Nothing of it is FTS5 syntax."""
+    terms: list[str] = []
+    for run, dense in _runs(query):
+        if dense and len(run) > 1:
+            pairs = " ".join(run[i : i + 2] for i in range(len(run) - 1))
+            terms.append(f'"{pairs}"')
+        elif dense:
+            terms.append(f'"{run}"')
+        else:
+            terms.append(f'"{run}" *')
+    return " AND ".join(terms) or None
+
+
+def name_words(user: str, name: str | None) -> set[str]:
+    """The words under which a user is found: the id, and each word of the shown name."""
+    return {user, *(run for run, _ in _runs(name or ""))}

@@ -1,0 +1,209 @@
+"""The journal: what the actors write with, and group commit.
+
+One commit is in flight. What is appended meanwhile waits and goes into the next, one scheduler tick after it came, so
+that a burst over many rooms is one transaction and one fsync. Small commits are the worst waste: 107 us of CPU each,
+however little is in them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import outcome
+import trio
+
+from gochat.domain.facts import AnyFact
+from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
+from gochat.errors import Full, StoreError
+from gochat.ports import Clash, Committed
+from gochat.store import reads
+from gochat.store.committer import Committer
+from gochat.store.pool import Readers
+from gochat.store.thread import OwnerThread
+from gochat.store.transaction import Batch, Notes
+
+log = logging.getLogger(__name__)
+
+#: Batches that may wait for a commit: each is one room's turn, so it takes that many busy rooms to fill it.
+MOST_WAITING = 50_000
+#: Notes that may wait; more are written at once.
+MOST_NOTES = 50_000
+#: How long a note may wait for a commit that takes it along.
+NOTES_S = 0.3
+
+
+class _Append:
+    """One parked `append`."""
+
+    __slots__ = ("batch", "task")
+
+    def __init__(self, batch: Batch, task: trio.lowlevel.Task) -> None:
+        self.batch = batch
+        self.task: trio.lowlevel.Task | None = task
+
+
+class SqliteJournal:
+    """`ports.Journal` on SQLite. `run` must be running."""
+
+    def __init__(self, writer: OwnerThread[Committer], readers: Readers, epoch: str, next_num: int) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._epoch = epoch
+        self._next_num = next_num
+        self._waiting: list[_Append] = []
+        self._reads: dict[tuple[str, int], int] = {}
+        self._users: dict[str, tuple[str | None, int | None]] = {}
+        self._in_flight = False
+        self._committed = trio.Event()
+        """Set when the next commit has ended, well or not."""
+        self._work = trio.Event()
+        self._noted = trio.Event()
+        self._closing = False
+
+    @property
+    def epoch(self) -> str:
+        return self._epoch
+
+    # ------------------------------------------------------------------------------------------ reading for rules
+
+    async def load(self, room: str) -> RoomRecord:
+        record = await self._readers.call(lambda connection: reads.record(connection, room))
+        if record is None:
+            self._next_num += 1
+            return RoomRecord(room=room, num=self._next_num)
+        return record
+
+    async def recorded(self, record: RoomRecord, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Recorded]:
+        return await self._readers.call(lambda connection: reads.recorded(connection, record.num, keys))
+
+    async def targets(self, record: RoomRecord, seqs: Sequence[int]) -> dict[int, Target]:
+        return await self._readers.call(lambda connection: reads.targets(connection, record.num, seqs))
+
+    async def reacted(
+        self, record: RoomRecord, asked: Sequence[tuple[int, str, str]]
+    ) -> dict[tuple[int, str, str], Reacted]:
+        return await self._readers.call(lambda connection: reads.reacted(connection, record.num, asked))
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    async def append(self, record: RoomRecord, facts: Sequence[AnyFact]) -> Committed | Clash:
+        if self._closing:
+            raise StoreError("the store is closing")
+        if len(self._waiting) >= MOST_WAITING:
+            raise Full(f"{MOST_WAITING} rooms wait for a commit")
+        entry = _Append(Batch(record.room, record.num, facts), trio.lowlevel.current_task())
+        self._waiting.append(entry)
+        self._work.set()
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            entry.task = None  # It may be recorded all the same.
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        result: Committed | Clash = await trio.lowlevel.wait_task_rescheduled(abort)
+        return result
+
+    def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
+        place = (user, record.num)
+        if seq > self._reads.get(place, 0):
+            self._reads[place] = seq
+            self._note()
+
+    def note_user(self, user: str, *, name: str | None = None, last_seen: int | None = None) -> None:
+        old_name, old_seen = self._users.get(user, (None, None))
+        self._users[user] = (name if name is not None else old_name, last_seen if last_seen is not None else old_seen)
+        self._note()
+
+    def _note(self) -> None:
+        self._noted.set()
+        if len(self._reads) + len(self._users) >= MOST_NOTES:
+            self._work.set()
+
+    async def flush(self) -> None:
+        await trio.lowlevel.checkpoint()
+        while self._in_flight or self._waiting or self._reads or self._users:
+            committed = self._committed
+            self._work.set()
+            await committed.wait()
+
+    # ------------------------------------------------------------------------------------------ group commit
+
+    async def run(self) -> None:
+        """Commit what waits, for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._flush_notes)
+            while True:
+                await self._work.wait()
+                # The tick in which the others of this burst come.
+                await trio.lowlevel.checkpoint()
+                self._work = trio.Event()
+                if self._waiting or self._reads or self._users:
+                    await self._commit()
+
+    async def close(self) -> None:
+        """Write what waits; nothing is taken any more."""
+        self._closing = True
+        await self.flush()
+
+    async def _flush_notes(self) -> None:
+        while True:
+            await self._noted.wait()
+            await trio.sleep(NOTES_S)
+            self._noted = trio.Event()
+            if self._reads or self._users:
+                self._work.set()
+
+    async def _commit(self) -> None:
+        appends, self._waiting = self._waiting, []
+        notes, self._reads, self._users = Notes(self._reads, self._users), {}, {}
+        batches = [entry.batch for entry in appends]
+        committed = self._committed
+
+        def done(result: outcome.Outcome[list[int | Clash | StoreError]]) -> None:
+            self._in_flight = False
+            _hand_out(appends, result)
+            if isinstance(result, outcome.Error):
+                self._keep(notes)
+            self._committed = trio.Event()
+            committed.set()
+
+        self._in_flight = True
+        self._writer.submit(_commit_job(batches, notes), done)
+        with trio.CancelScope(shield=True):
+            await committed.wait()
+
+    def _keep(self, notes: Notes) -> None:
+        """A commit failed: its notes go with the next one, unless newer ones came."""
+        for place, seq in notes.reads.items():
+            self._reads[place] = max(seq, self._reads.get(place, 0))
+        for user, (name, seen) in notes.users.items():
+            newer_name, newer_seen = self._users.get(user, (None, None))
+            self._users[user] = (newer_name or name, newer_seen or seen)
+        if self._reads or self._users:
+            self._noted.set()
+
+
+def _commit_job(batches: list[Batch], notes: Notes) -> Callable[[Committer], list[int | Clash | StoreError]]:
+    noted = notes if notes.reads or notes.users else None
+    return lambda committer: committer.commit(batches, noted)
+
+
+def _hand_out(appends: list[_Append], result: outcome.Outcome[list[Any]]) -> None:
+    """Wake each parked append with its own part of the result."""
+    shared: dict[int, outcome.Value[Committed]] = {}
+    for position, entry in enumerate(appends):
+        if entry.task is None:
+            continue
+        if isinstance(result, outcome.Error):
+            error = result.error
+            own: outcome.Outcome[Any] = outcome.Error(
+                StoreError(str(error), unknown=error.unknown) if isinstance(error, StoreError) else StoreError(str(error))
+            )
+        else:
+            part = result.value[position]
+            if isinstance(part, int):
+                own = shared.get(part) or shared.setdefault(part, outcome.Value(Committed(part)))
+            else:
+                own = outcome.Error(part) if isinstance(part, StoreError) else outcome.Value(part)
+        trio.lowlevel.reschedule(entry.task, own)

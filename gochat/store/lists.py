@@ -1,0 +1,168 @@
+"""Lists: the welcome, groups, members, users."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from gochat.domain.ids import dm_users, is_dm, peer
+from gochat.ports import Asker, Snapshot
+from gochat.protocol.replies import ContactEntry, GroupEntry, Last, MemberEntry, RoomEntry, UserEntry
+from gochat.store import pages
+from gochat.store.schema import SEQ_BITS
+
+LAST_CHARS = 200
+
+# One row of a list of rooms. Who sends has read their own message, so nothing of one's own is above `read`: what is
+# unread is a difference of two counts, less what was deleted between.
+_ENTRY = f"""
+    SELECT r.id, r.num, r.head, s.read, r.title, s.role,
+        r.messages - coalesce((SELECT n FROM fact WHERE id = (r.num << {SEQ_BITS}) + s.read), 0)
+          - (SELECT count(*) FROM fact d WHERE d.delete_seq IS NOT NULL
+             AND d.id > (r.num << {SEQ_BITS}) + s.read AND d.id <= (r.num << {SEQ_BITS}) + r.head),
+        l.id - (r.num << {SEQ_BITS}), l.ts, l.sender, substr(l.body, 1, {LAST_CHARS})
+    FROM seat s JOIN room r ON r.num = s.num
+    LEFT JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0
+    WHERE s.user = ? """
+_GROUPS = _ENTRY + "AND s.role IN ('owner', 'moderator', 'member') ORDER BY r.id"
+_CONTACTS = _ENTRY + "AND s.role = 'dm' ORDER BY l.ts DESC, r.num LIMIT ?"
+
+
+def welcome(connection: sqlite3.Connection, epoch: str, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
+    (commit,) = connection.execute("SELECT commits FROM clock").fetchone()
+    heads, former = _positions(connection, user, rooms)
+    return Snapshot(
+        commit=commit,
+        contacts=_contacts(connection, epoch, user, contacts) if contacts else [],
+        rooms=[
+            RoomEntry(room=room, title=title, role=role, epoch=epoch, head=head, read=read, unread=unread, last=_last(*l))
+            for room, _, head, read, title, role, unread, *l in connection.execute(_GROUPS, (user,))
+        ] if contacts else [],
+        former=former,
+        heads=heads,
+    )  # fmt: skip
+
+
+def _last(seq: int | None, ts: int, sender: str, body: str | None) -> Last | None:
+    return Last(seq=seq, ts=ts, sender=sender, body=body or "") if seq is not None else None
+
+
+def _contacts(connection: sqlite3.Connection, epoch: str, user: str, most: int) -> list[ContactEntry]:
+    rows = connection.execute(_CONTACTS, (user, most)).fetchall()
+    known = users(connection, [peer(row[0], user) for row in rows])
+    entries = []
+    for room, _, head, read, _, _, unread, *last in rows:
+        other = peer(room, user)
+        name, seen = known.get(other, (other, None))
+        entries.append(
+            ContactEntry(
+                user=other, name=name, online=False, last_seen=seen, room=room, epoch=epoch, head=head, read=read,
+                unread=unread, last=_last(*last),
+            )
+        )  # fmt: skip
+    return entries
+
+
+def _positions(
+    connection: sqlite3.Connection, user: str, rooms: Sequence[str]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Of these rooms: heads of those the user is in, and where the user's time in the others ended."""
+    heads: dict[str, int] = {}
+    former: dict[str, int] = {}
+    for room in rooms:
+        row = connection.execute(
+            "SELECT r.head, s.role, s.left_seq FROM room r LEFT JOIN seat s ON s.num = r.num AND s.user = ?"
+            " WHERE r.id = ?",
+            (user, room),
+        ).fetchone()
+        if is_dm(room):
+            if room.count(":") == 2 and user in dm_users(room):
+                heads[room] = row[0] if row else 0
+        elif row is not None and row[1] == "former":
+            former[room] = row[2]
+        elif row is not None and row[1] is not None:
+            heads[room] = row[0]
+    return heads, former
+
+
+def seat(connection: sqlite3.Connection, user: str, room: str) -> str | None:
+    if is_dm(room):
+        return "member" if user in dm_users(room) else None
+    row = connection.execute(
+        "SELECT s.role, r.closed FROM room r JOIN seat s ON s.num = r.num AND s.user = ? WHERE r.id = ?", (user, room)
+    ).fetchone()
+    return None if row is None or row[1] else row[0]
+
+
+def groups(
+    connection: sqlite3.Connection, user: str, owner: str | None, limit: int, cursor: str | None
+) -> tuple[list[GroupEntry], str | None]:
+    where, values = "", [user, cursor or ""]
+    if owner is not None:
+        where = "AND EXISTS (SELECT 1 FROM seat o WHERE o.user = ? AND o.num = r.num AND o.role = 'owner')"
+        values.append(owner)
+    rows = connection.execute(
+        f"""SELECT r.id, r.title, s.role, (SELECT count(*) FROM seat m WHERE m.num = r.num AND m.role <> 'dm'
+                AND m.role <> 'former')
+            FROM seat s JOIN room r ON r.num = s.num
+            WHERE s.user = ? AND s.role IN ('owner', 'moderator', 'member') AND r.id > ? {where}
+            ORDER BY r.id LIMIT ?""",
+        (*values, limit + 1),
+    ).fetchall()
+    entries = [GroupEntry(room=room, title=title, role=role, members=count) for room, title, role, count in rows[:limit]]
+    return entries, entries[-1].room if len(rows) > limit else None
+
+
+def members(
+    connection: sqlite3.Connection, asker: Asker, room: str, limit: int, cursor: str | None
+) -> tuple[list[MemberEntry], str | None] | None:
+    seen = pages.view(connection, asker, room)
+    if seen is None:
+        return None
+    if is_dm(room):
+        both = sorted(set(dm_users(room)))
+        known = users(connection, both)
+        return [MemberEntry(user=u, name=known.get(u, (u, None))[0], role="member", since=0) for u in both], None
+    rows = connection.execute(
+        """SELECT s.user, coalesce(u.name, s.user), s.role, s.since_ts FROM seat s LEFT JOIN user u ON u.id = s.user
+           WHERE s.num = ? AND s.role <> 'dm' AND s.role <> 'former' AND s.user > ? ORDER BY s.user LIMIT ?""",
+        (seen.num, cursor or "", limit + 1),
+    ).fetchall()
+    entries = [MemberEntry(user=user, name=name, role=role, since=since) for user, name, role, since in rows[:limit]]
+    return entries, entries[-1].user if len(rows) > limit else None
+
+
+def users(connection: sqlite3.Connection, asked: Sequence[str]) -> dict[str, tuple[str, int | None]]:
+    """Shown name and time last seen of those that ever signed in."""
+    if not asked:
+        return {}
+    marks = ", ".join("?" * len(asked))
+    rows = connection.execute(f"SELECT id, name, last_seen FROM user WHERE id IN ({marks})", list(asked))
+    return {user: (name or user, seen) for user, name, seen in rows}
+
+
+def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
+    marks = ", ".join("?" * len(others))
+    values: list[Any] = [*others, user]
+    return {
+        other
+        for (other,) in connection.execute(
+            f"""SELECT DISTINCT o.user FROM seat o JOIN seat s ON s.num = o.num
+                WHERE o.user IN ({marks}) AND o.role <> 'former' AND s.user = ? AND s.role <> 'former'""",
+            values,
+        )
+    }
+
+
+def search_users(
+    connection: sqlite3.Connection, q: str, limit: int, cursor: str | None
+) -> tuple[list[UserEntry], str | None]:
+    word = q.strip().casefold()
+    rows = connection.execute(
+        """SELECT DISTINCT w.user, coalesce(u.name, w.user) FROM user_word w LEFT JOIN user u ON u.id = w.user
+           WHERE w.word >= ? AND w.word < ? AND w.user > ? ORDER BY w.user LIMIT ?""",
+        (word, word + "\U0010ffff", cursor or "", limit + 1),
+    ).fetchall()
+    entries = [UserEntry(user, name) for user, name in rows[:limit]] if word else []
+    return entries, entries[-1].user if len(rows) > limit and entries else None

@@ -1,0 +1,104 @@
+"""Stretches of a room's log, shown as they are now."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gochat.domain.facts import AnyFact
+from gochat.domain.ids import dm_users, is_dm
+from gochat.ports import Asker, Facts
+from gochat.store.rows import EDIT, SHOWN, Row, shown
+from gochat.store.schema import SEQ_BITS, SEQ_MASK
+
+#: A server's frame holds 1 MiB; bodies of a page may fill this much of it, and escaping in JSON the rest.
+PAGE_BYTES = 450_000
+
+
+class View(NamedTuple):
+    """A room as one user may see it: facts with low < seq <= high."""
+
+    num: int
+    low: int
+    head: int
+
+
+def view(connection: sqlite3.Connection, asker: Asker, room: str) -> View | None:
+    """What the asker may see of the room now; None where that is nothing. A DM is always there for its two users."""
+    row = connection.execute("SELECT num, head, history, closed FROM room WHERE id = ?", (room,)).fetchone()
+    if is_dm(room):
+        if asker.user not in dm_users(room) and not asker.admin:
+            return None
+        return View(row[0], 0, row[1]) if row else View(0, 0, 0)
+    if row is None or row[3]:
+        return None
+    num, head, history, _ = row
+    seat = connection.execute(
+        "SELECT role, since_seq FROM seat WHERE user = ? AND num = ?", (asker.user, num)
+    ).fetchone()
+    if asker.admin:
+        return View(num, 0, head)
+    if seat is None or seat[0] == "former":
+        return None
+    return View(num, seat[1] - 1 if history == "since_join" else 0, head)
+
+
+def page(
+    connection: sqlite3.Connection, asker: Asker, room: str, before: int | None, after: int | None, limit: int
+) -> Facts | None:
+    seen = view(connection, asker, room)
+    if seen is None:
+        return None
+    base = seen.num << SEQ_BITS
+    if after is not None:
+        low = min(max(after, seen.low), SEQ_MASK)
+        rows = _rows(connection, base | low, base | seen.head, "ASC", limit)
+    else:
+        high = seen.head if before is None else min(before - 1, seen.head)
+        rows = _rows(connection, base | seen.low, base | max(high, 0), "DESC", limit)
+        rows.reverse()
+    return Facts(show(connection, room, rows), seen.head)
+
+
+def replay(connection: sqlite3.Connection, room: str, after: int, upto: int, limit: int) -> list[AnyFact]:
+    row = connection.execute("SELECT num FROM room WHERE id = ?", (room,)).fetchone()
+    if row is None:
+        return []
+    base = row[0] << SEQ_BITS
+    return show(connection, room, _rows(connection, base | after, base | upto, "ASC", limit), edits=True)
+
+
+def show(connection: sqlite3.Connection, room: str, rows: Sequence[Row], *, edits: bool = False) -> list[AnyFact]:
+    """The facts of rows of one room. With `edits` an edit tells the present body of its message."""
+    if not rows:
+        return []
+
+    def body_of(row_id: int) -> str | None:
+        found = connection.execute("SELECT body FROM fact WHERE id = ?", (row_id,)).fetchone()
+        return found[0] if found else None
+
+    reactions: dict[int, dict[str, int]] = {}
+    for target, emoji, count in connection.execute(
+        "SELECT target, emoji, count(*) FROM reaction WHERE target BETWEEN ? AND ? AND is_on GROUP BY target, emoji",
+        (rows[0][0], rows[-1][0]),
+    ):
+        reactions.setdefault(target, {})[emoji] = count
+    for row in rows:
+        if row[9] is not None:
+            reactions.pop(row[0], None)
+    return [shown(room, row, reactions, body_of if edits and row[2] == EDIT else None) for row in rows]
+
+
+def _rows(connection: sqlite3.Connection, low: int, high: int, order: str, limit: int) -> list[Row]:
+    """Rows with low < id <= high, in that order, as many as fit a page; the bound they begin at comes first."""
+    found: list[Row] = []
+    size = 0
+    for row in connection.execute(
+        f"SELECT {SHOWN} FROM fact WHERE id > ? AND id <= ? ORDER BY id {order} LIMIT ?", (low, high, limit)
+    ):
+        size += 200 + 3 * len(row[4] or "") + len(row[7] or "")
+        if found and size > PAGE_BYTES:
+            break
+        found.append(row)
+    return found

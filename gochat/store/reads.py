@@ -1,0 +1,66 @@
+"""What the rules need of the log, read in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from gochat.domain.record import Reacted, RoomRecord, Target
+from gochat.store.rows import MESSAGE
+from gochat.store.schema import SEQ_BITS, SEQ_MASK
+from gochat.store.transaction import recorded
+
+__all__ = ["reacted", "record", "recorded", "targets"]
+
+
+def record(connection: sqlite3.Connection, room: str) -> RoomRecord | None:
+    """The room as its facts made it."""
+    row = connection.execute(
+        "SELECT num, head, ts, title, history, post, closed FROM room WHERE id = ?", (room,)
+    ).fetchone()
+    if row is None:
+        return None
+    num, head, ts, title, history, post, closed = row
+    found = RoomRecord(
+        room=room, num=num, head=head, ts=ts, title=title, history=history, post=post, closed=bool(closed)
+    )  # fmt: skip
+    for user, role in connection.execute("SELECT user, role FROM seat WHERE num = ? AND role <> 'dm'", (num,)):
+        if role == "former":
+            found.former.add(user)
+        else:
+            found.members[user] = role
+    return found
+
+
+def targets(connection: sqlite3.Connection, num: int, seqs: Sequence[int]) -> dict[int, Target]:
+    found = {}
+    for seq in set(seqs):
+        if not 0 < seq <= SEQ_MASK:
+            continue
+        row = connection.execute(
+            "SELECT sender, ts, body, edit_seq, edit_ts, delete_seq, delete_ts FROM fact WHERE id = ? AND kind = ?",
+            (num << SEQ_BITS | seq, MESSAGE),
+        ).fetchone()
+        if row is not None:
+            author, ts, body, edit_seq, edit_ts, delete_seq, delete_ts = row
+            found[seq] = Target(
+                author=author, ts=ts, body=body, edit_seq=edit_seq, edit_ts=edit_ts, delete_seq=delete_seq,
+                delete_ts=delete_ts,
+            )  # fmt: skip
+    return found
+
+
+def reacted(
+    connection: sqlite3.Connection, num: int, asked: Sequence[tuple[int, str, str]]
+) -> dict[tuple[int, str, str], Reacted]:
+    found = {}
+    for seq, user, emoji in asked:
+        if not 0 < seq <= SEQ_MASK:
+            continue
+        row = connection.execute(
+            "SELECT is_on, seq, ts FROM reaction WHERE target = ? AND user = ? AND emoji = ?",
+            (num << SEQ_BITS | seq, user, emoji),
+        ).fetchone()
+        if row is not None:
+            found[seq, user, emoji] = Reacted(on=bool(row[0]), seq=row[1], ts=row[2])
+    return found

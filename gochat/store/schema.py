@@ -1,0 +1,109 @@
+"""The tables, their migrations, and how a connection is set up.
+
+A fact's row id is its room's number and its seq in one integer: the newest facts of a room lie side by side, a page is
+a range, and no second index is written for them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from pathlib import Path
+
+import sqlite_utils
+from sqlite_utils import Migrations
+
+from gochat.errors import StoreError
+
+#: Bits of a row id that hold the seq; the room's number stands above. Half a thousand million rooms, 17 thousand
+#: million facts each (domain.ids.MAX_SEQ).
+SEQ_BITS = 34
+SEQ_MASK = (1 << SEQ_BITS) - 1
+
+migrations = Migrations("gochat")
+
+
+@migrations()
+def m001_first(db: sqlite_utils.Database) -> None:
+    """Rooms and their logs; what follows from the logs; users; the full-text index."""
+    for statement in _FIRST:
+        db.execute(statement)
+    db.execute("INSERT INTO meta VALUES (?)", (secrets.token_urlsafe(9),))
+
+
+_FIRST = (
+    """CREATE TABLE meta (epoch TEXT NOT NULL)""",
+    # The number of the last transaction: a row of its own, since every transaction writes it.
+    """CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), commits INTEGER NOT NULL)""",
+    """INSERT INTO clock VALUES (1, 0)""",
+    """CREATE TABLE room (
+        num INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, head INTEGER NOT NULL, ts INTEGER NOT NULL,
+        messages INTEGER NOT NULL,          -- how many messages there ever were
+        last INTEGER NOT NULL,              -- seq of the latest message
+        indexed INTEGER NOT NULL DEFAULT 0, -- last seq that the full-text index holds
+        title TEXT NOT NULL DEFAULT '', history TEXT NOT NULL DEFAULT 'all', post TEXT NOT NULL DEFAULT 'members',
+        closed INTEGER NOT NULL DEFAULT 0)""",
+    """CREATE TABLE fact (
+        id INTEGER PRIMARY KEY, ts INTEGER NOT NULL, kind INTEGER NOT NULL, sender TEXT NOT NULL,
+        body TEXT, key TEXT,
+        target INTEGER, -- seq: of a message what it replies to, of an edit, a delete, a reaction what it is about
+        data TEXT,      -- JSON: what only rare facts have
+        n INTEGER NOT NULL, -- messages of the room up to and with this fact, for counting what is unread
+        edit_seq INTEGER, edit_ts INTEGER, delete_seq INTEGER, delete_ts INTEGER)""",
+    f"""CREATE UNIQUE INDEX fact_key ON fact (id >> {SEQ_BITS}, sender, key) WHERE key IS NOT NULL""",
+    """CREATE INDEX fact_deleted ON fact (id) WHERE delete_seq IS NOT NULL""",
+    # role: owner, moderator, member; former, with left_seq; or dm, for the two users of a private room.
+    """CREATE TABLE seat (
+        user TEXT NOT NULL, num INTEGER NOT NULL, role TEXT NOT NULL, since_seq INTEGER NOT NULL,
+        since_ts INTEGER NOT NULL, read INTEGER NOT NULL, left_seq INTEGER, PRIMARY KEY (user, num)) WITHOUT ROWID""",
+    """CREATE INDEX seat_room ON seat (num, user) WHERE role <> 'dm'""",
+    """CREATE TABLE reaction (
+        target INTEGER NOT NULL, user TEXT NOT NULL, emoji TEXT NOT NULL, is_on INTEGER NOT NULL,
+        seq INTEGER NOT NULL, ts INTEGER NOT NULL, PRIMARY KEY (target, user, emoji)) WITHOUT ROWID""",
+    """CREATE TABLE user (id TEXT PRIMARY KEY, name TEXT, last_seen INTEGER) WITHOUT ROWID""",
+    """CREATE TABLE user_word (word TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (word, user)) WITHOUT ROWID""",
+    """CREATE VIRTUAL TABLE search USING fts5 (room, body, content='', tokenize="unicode61", prefix='2 3')""",
+)
+
+
+def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit, which no thread owns: the caller sees to it that one uses it at a time."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection.execute("PRAGMA busy_timeout = 5000")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    else:
+        # FULL: a commit survives power loss. NORMAL would lose the last ones, acked or not.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        # Deleted text is overwritten where that costs no further write.
+        connection.execute("PRAGMA secure_delete = FAST")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    connection.execute("PRAGMA cache_size = -16384")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
+
+
+def prepare(path: str) -> None:
+    """Make the database if there is none, and bring it to this release's schema. Raises StoreError."""
+    if path != ":memory:" and not Path(path).exists():
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    try:
+        connection = connect(path)
+        try:
+            migrate(connection, path)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} can't be used: {error}") from error
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    db = sqlite_utils.Database(connection)
+    known = {migration.name for migration in migrations.pending(sqlite_utils.Database(memory=True))}
+    if "_sqlite_migrations" in db.table_names():
+        applied = {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations")}
+        if applied - known:
+            raise StoreError(f"{path} was written by a newer release; use that one, or another node.data folder")
+    migrations.apply(db)

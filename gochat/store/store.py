@@ -1,0 +1,79 @@
+"""Opens the database and nests its parts: the writer, the readers, the journal's committer."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import trio
+
+from gochat.errors import StoreError
+from gochat.store.archive import SqliteArchive
+from gochat.store.committer import Committer
+from gochat.store.journal import SqliteJournal
+from gochat.store.pool import Readers
+from gochat.store.schema import connect, migrate, prepare
+from gochat.store.thread import OwnerThread
+
+MEMORY = ":memory:"
+#: How long closing waits for what is noted to become durable.
+CLOSE_S = 10.0
+
+
+class Store(NamedTuple):
+    journal: SqliteJournal
+    archive: SqliteArchive
+
+
+@asynccontextmanager
+async def open_store(path: Path | str, *, inline: bool = False) -> AsyncIterator[Store]:
+    """A store in the file at `path`, or in memory. With `inline` all is done in the caller's thread, in one connection:
+    for simulated time, where no thread may be. Raises StoreError."""
+    opens_writer, opens_reader = _connections(str(path), inline)
+    try:
+        first = opens_reader()
+        (epoch,) = first.execute("SELECT epoch FROM meta").fetchone()
+        (last,) = first.execute("SELECT coalesce(max(num), 0) FROM room").fetchone()
+        if not inline:
+            first.close()
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} can't be read: {error}") from error
+    readers = Readers(opens_reader, inline=inline)
+    writer: OwnerThread[Committer] = OwnerThread(
+        "writer", partial(Committer, opens_writer), inline=inline, idle=Committer.idle
+    )  # fmt: skip
+    journal = SqliteJournal(writer, readers, epoch, last)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(journal.run)
+        try:
+            yield Store(journal, SqliteArchive(readers, epoch))
+        finally:
+            with trio.CancelScope(shield=True):
+                with trio.move_on_after(CLOSE_S):
+                    await journal.close()
+                await writer.call(Committer.close)
+                writer.stop()
+                readers.stop()
+                for thread in (writer, readers):
+                    await trio.to_thread.run_sync(thread.join)
+            nursery.cancel_scope.cancel()
+
+
+def _connections(
+    path: str, inline: bool
+) -> tuple[Callable[[], sqlite3.Connection], Callable[[], sqlite3.Connection]]:  # fmt: skip
+    if not inline:
+        if path == MEMORY:
+            raise ValueError("a database in memory has one connection: open it inline")
+        prepare(path)
+        return partial(connect, path), partial(connect, path, read_only=True)
+    if path != MEMORY:
+        prepare(path)
+    only = connect(path)
+    if path == MEMORY:
+        migrate(only, path)
+    return (lambda: only), (lambda: only)

@@ -1,0 +1,169 @@
+"""A peer of a node: sends and receives frames as plain dicts, over every transport, with nothing of gochat's client."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import deque
+from typing import Any
+
+import msgspec
+import trio
+import trio_websocket
+
+from gochat.node import Node
+
+Frame = dict[str, Any]
+WAIT_S = 10.0
+
+
+def address(node: Node, door: str) -> tuple[str, int]:
+    """Where a door of the node listens."""
+    text = next(where for name, where in node.addresses if name == door)
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
+class Closed(Exception):
+    """The node closed the connection; `code` is the number, if one was told."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Peer:
+    """One connection. Replies are told from events by their id."""
+
+    def __init__(self) -> None:
+        self.events: deque[Frame] = deque()
+        self.welcome: Frame = {}
+        self._ids = itertools.count(1)
+        self.close_code: int | None = None
+
+    @staticmethod
+    async def open(node: Node, transport: str, nursery: trio.Nursery) -> Peer:
+        with trio.fail_after(WAIT_S):
+            if transport == "tcp":
+                return TcpPeer(await trio.open_tcp_stream(*address(node, "tcp")))
+            host, port = address(node, "http")
+            subprotocol = "gochat.v1.msgpack" if transport == "ws-msgpack" else "gochat.v1.json"
+            return await WsPeer.connect(nursery, f"ws://{host}:{port}/v1/ws", [subprotocol])
+
+    async def send(self, frame: Frame) -> None:
+        raise NotImplementedError
+
+    async def receive(self) -> Frame:
+        """The next frame, whatever it is. Raises Closed."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------------------------------ conversation
+
+    async def hello(self, user: str, **fields: Any) -> Frame:
+        self.welcome = await self.ask("hello", user=user, **fields)
+        assert self.welcome["type"] == "welcome", self.welcome
+        return self.welcome
+
+    async def ask(self, kind: str, **fields: Any) -> Frame:
+        """Send a request and wait for its reply; events that come first are kept."""
+        request_id = next(self._ids)
+        await self.send({"type": kind, "id": request_id, **fields})
+        with trio.fail_after(WAIT_S):
+            while True:
+                frame = await self.receive()
+                if frame.get("id") == request_id:
+                    return frame
+                self.events.append(frame)
+
+    async def event(self, *kinds: str) -> Frame:
+        """The next event, of one of these kinds if any are named; others are dropped."""
+        with trio.fail_after(WAIT_S):
+            while True:
+                frame = self.events.popleft() if self.events else await self.receive()
+                if not kinds or frame["type"] in kinds:
+                    return frame
+
+    async def facts(self, room: str, upto: int) -> list[Frame]:
+        """The facts of a room up to a seq, as they come."""
+        found: list[Frame] = []
+        while not found or found[-1]["seq"] < upto:
+            frame = await self.event()
+            if frame.get("room") == room and "seq" in frame and frame["type"] != "read":
+                found.append(frame)
+        return found
+
+    async def nothing_more(self) -> None:
+        """Everything that was on its way has come, and it was no event."""
+        await self.ask("ping")
+        assert not self.events, list(self.events)
+
+    async def closed(self) -> int | None:
+        """Wait for the node to close; the number it gave."""
+        with trio.fail_after(WAIT_S):
+            try:
+                while True:
+                    await self.receive()
+            except Closed as closed:
+                return closed.code
+
+
+class TcpPeer(Peer):
+    def __init__(self, stream: trio.SocketStream) -> None:
+        super().__init__()
+        self.stream = stream
+        self._buffer = bytearray()
+
+    async def send(self, frame: Frame) -> None:
+        await self.stream.send_all(json.dumps(frame).encode() + b"\n")
+
+    async def receive(self) -> Frame:
+        while (end := self._buffer.find(b"\n")) < 0:
+            try:
+                data = await self.stream.receive_some()
+            except trio.BrokenResourceError:
+                data = b""
+            if not data:
+                raise Closed(self.close_code)
+            self._buffer += data
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        frame: Frame = json.loads(line)
+        self.close_code = frame.get("close", self.close_code)
+        return frame
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+
+class WsPeer(Peer):
+    def __init__(self, socket: trio_websocket.WebSocketConnection) -> None:
+        super().__init__()
+        self.socket = socket
+        self._binary = socket.subprotocol == "gochat.v1.msgpack"
+
+    @staticmethod
+    async def connect(nursery: trio.Nursery, url: str, subprotocols: list[str], **options: Any) -> WsPeer:
+        return WsPeer(
+            await trio_websocket.connect_websocket_url(nursery, url, subprotocols=subprotocols, **options)
+        )  # fmt: skip
+
+    async def send(self, frame: Frame) -> None:
+        if self._binary:
+            await self.socket.send_message(msgspec.msgpack.encode(frame))
+        else:
+            await self.socket.send_message(json.dumps(frame))
+
+    async def receive(self) -> Frame:
+        try:
+            message = await self.socket.get_message()
+        except trio_websocket.ConnectionClosed as closed:
+            raise Closed(closed.reason.code if closed.reason else None) from None
+        frame: Frame = msgspec.msgpack.decode(message) if isinstance(message, bytes) else json.loads(message)
+        return frame
+
+    async def aclose(self) -> None:
+        with trio.move_on_after(2):
+            await self.socket.aclose()

@@ -1,0 +1,80 @@
+"""One sample of every frame there is, in every form that matters."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gochat.domain import facts
+from gochat.protocol import replies as out
+from gochat.protocol import requests as req
+
+BASE = {"room": "group:tea", "seq": 7, "ts": 1_700_000_000_000, "sender": "ann"}
+LAST = out.Last(seq=7, ts=1_700_000_000_000, sender="ann", body="hi")
+
+REQUESTS: dict[str, msgspec.Struct] = {
+    "hello": req.Hello(id=1, token="T", device="phone", client="cli/1", resume={"group:tea": req.Position(6, "e1")}),
+    "hello-dev": req.Hello(user="ann"),
+    "refresh": req.Refresh(id="r", token="T"),
+    "resume": req.Resume(id=2, room="group:tea", seq=3, epoch="e1"),
+    "ping": req.Ping(id=3),
+    "pong": req.Pong(),
+    "send": req.Send(id=4, to="user:bob", body="hi 😀", key="k", reply_to=2),
+    "edit": req.Edit(id=5, room="group:tea", seq=7, body="ho"),
+    "delete": req.Delete(id=6, room="group:tea", seq=7),
+    "react": req.React(id=7, room="group:tea", seq=7, emoji="👍", on=True),
+    "read": req.Read(room="group:tea", seq=7),
+    "typing": req.Typing(room="group:tea"),
+    "history": req.History(id=8, room="group:tea", before=7, limit=20),
+    "search": req.Search(id=9, q="tea", scope="messages", room="group:tea"),
+    "groups": req.Groups(id=10, owner="ann"),
+    "members": req.Members(id=11, room="group:tea", limit=10, cursor="bob"),
+    "watch": req.Watch(id=12, users=["bob"]),
+    "group": req.GroupAction(id=13, name="tea", action="create", title="Tea", users=["bob"], history="since_join"),
+}
+
+FACTS: dict[str, msgspec.Struct] = {
+    "message": facts.Message(**BASE, body="hi", key="k", reply_to=2),
+    "message-replayed": facts.Message(**BASE, body="ho", edited=1_700_000_000_001, reactions={"👍": 2}),
+    "message-deleted": facts.Message(**BASE, deleted=1_700_000_000_002),
+    "edit": facts.Edit(**BASE, target=3, body="ho"),
+    "delete": facts.Delete(**BASE, target=3),
+    "reaction": facts.Reaction(**BASE, target=3, emoji="👍", on=False),
+    "member-created": facts.Member(**BASE, users=["ann"], change="added", role="owner", title="Tea"),
+    "member": facts.Member(**BASE, users=["bob", "cat"], change="removed"),
+    "group": facts.Group(**BASE, title="Coffee", history="all", post="moderators"),
+    "closed": facts.Closed(**BASE),
+}
+
+REPLIES: dict[str, msgspec.Struct] = {
+    "welcome": out.Welcome(
+        id=1, user="ann", session="s1", node="n1", server="gochat/0", heartbeat_s=30.0, limits=out.Limits(),
+        contacts=[out.ContactEntry(user="bob", name="Bob", online=False, last_seen=5, room="dm:ann:bob", epoch="e1",
+                                   head=7, read=6, unread=1, last=LAST)],
+        rooms=[out.RoomEntry(room="group:tea", title="Tea", role="owner", epoch="e1", head=7, read=7, unread=0)],
+        requests=[out.RequestEntry(user="zoe", name="zoe", room="dm:ann:zoe", head=1, last=LAST)],
+    ),
+    "ack": out.Ack(id=4, room="group:tea", seq=7, epoch="e1", ts=1_700_000_000_000),
+    "ack-duplicate": out.Ack(id=4, room="group:tea", seq=7, epoch="e1", ts=1_700_000_000_000, duplicate=True),
+    "ok": out.Ok(id=5),
+    "ok-group": out.Ok(id=5, room="group:tea", seq=7),
+    "ok-resume": out.Ok(id=5, head=7),
+    "error": out.Error(id=6, code="rate_limited", message="slow down", temporary=True, retry_after_ms=600, rule="r"),
+    "error-close": out.Error(code="unauthorized", message="no", temporary=False, close=4500),
+    "error-unknown": out.Error(id=6, code="unavailable", message="no", temporary=True, unknown=True),
+    "pong": out.Pong(id=7),
+    "page": out.Page(id=8, room="group:tea", epoch="e1", entries=[facts.Message(**BASE, body="hi")], head=7,
+                     complete=True),
+    "results-users": out.UserResults(id=9, users=[out.UserEntry("bob", "Bob")], next="bob"),
+    "results-messages": out.MessageResults(id=9, entries=[facts.Message(**BASE, body="hi")]),
+    "groups": out.Groups(id=10, groups=[out.GroupEntry(room="group:tea", title="Tea", role="owner", members=3)]),
+    "members": out.Members(id=11, room="group:tea",
+                           members=[out.MemberEntry(user="ann", name="Ann", role="owner", since=5)], next="ann"),
+    "presence": out.Presence(id=12, users=[out.PresenceEntry(user="bob", online=False, last_seen=5)]),
+    "presence-event": out.Presence(users=[out.PresenceEntry(user="bob", online=True)]),
+    "read": out.Read(room="group:tea", sender="bob", seq=7),
+    "typing": out.Typing(room="group:tea", sender="bob"),
+    "lag": out.Lag(room="group:tea", epoch="e1", head=7),
+    "reset": out.Reset(room="group:tea", epoch="e2", head=3),
+    "goaway": out.Goaway(reason="draining", reconnect_ms=1500),
+    "ping": out.Ping(),
+}  # fmt: skip
