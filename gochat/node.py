@@ -186,6 +186,8 @@ async def _listen(node: Node, spawn: Callable[..., None], nursery: trio.Nursery)
     )  # fmt: skip
     node.doors = doors = Doors(node.gateway, spawn, settings, node.readiness)
     tls = _tls(settings)
+    # The kernel would also give up a peer that merely reads nothing: the slow-reader rule shall come first.
+    dead_peer_s = settings.session.slow_s + 2 * settings.session.heartbeat_s
     wanted = [
         ("https" if tls else "http", settings.http.bind, doors.http, tls),
         ("tcp", settings.tcp.bind, doors.tcp, None),
@@ -194,7 +196,9 @@ async def _listen(node: Node, spawn: Callable[..., None], nursery: trio.Nursery)
         if not bind:
             continue
         listeners = open_listeners(bind)
-        server = Server(name, handler, node.connections, tls=context, handshake_s=limits.handshake_s)
+        server = Server(
+            name, handler, node.connections, tls=context, handshake_s=limits.handshake_s, dead_peer_s=dead_peer_s
+        )
         await nursery.start(partial(server.serve, listeners))
         node._servers.append(server)
         for listener in listeners:

@@ -73,8 +73,9 @@ class Journal(Protocol):
     def note_user(self, user: str, *, name: str | None = None, last_seen: int | None = None) -> None:
         """Keep the user's shown name or the time last seen, durable within 1 s. Never waits."""
 
-    async def flush(self) -> None:
-        """Return when everything noted before the call is durable."""
+    async def flush_reads(self) -> None:
+        """Return when the read positions noted before the call are durable, so that a reading shows them. If the
+        commit that should take them fails, they wait for the next, and this returns all the same."""
 
 
 # ---------------------------------------------------------------------------------------------- archive

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 #: How many sends one slice of a delivery may do before others get their turn: about 1 ms.
 SLICE = 400
+MOST_SEEN = 1000
 
 
 class Subscriber(Protocol):
@@ -113,6 +114,8 @@ class Live:
         self.users: dict[str, dict[Subscriber, None]] = {}
         self.groups: dict[str, dict[Subscriber, None]] = {}
         self.watchers: dict[str, dict[Subscriber, None]] = {}
+        self.last_seen: dict[str, int] = {}
+        """When users went offline, for the latest `MOST_SEEN` of them; the store knows all, a moment later."""
         self.greetings: dict[Subscriber, float] = {}
         """Sessions whose welcome is being read, the oldest first, and when that began."""
 
@@ -132,6 +135,12 @@ class Live:
     def count(self, room: str) -> int:
         """How many sessions hear the room, without listing them; a DM's are few."""
         return len(self.groups.get(room, ())) if not is_dm(room) else 0
+
+    def saw(self, user: str, ts: int) -> None:
+        self.last_seen.pop(user, None)
+        self.last_seen[user] = ts
+        if len(self.last_seen) > MOST_SEEN:
+            del self.last_seen[next(iter(self.last_seen))]
 
     def enter(self, room: str, session: Subscriber) -> None:
         self.groups.setdefault(room, {})[session] = None

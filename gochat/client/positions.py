@@ -107,7 +107,6 @@ class Positions:
         begins at its head, and a private room that appeared while there was no connection at what its user has read.
         """
         self.user = welcome.user
-        self._behind.clear()
         self._caught.clear()
         entries: list[replies.ContactEntry | replies.RoomEntry] = [*welcome.contacts, *welcome.rooms]
         listed = {entry.room: entry for entry in entries}

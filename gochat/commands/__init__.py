@@ -25,7 +25,8 @@ class ExitCode(NamedTuple):
     meaning: str
 
 
-#: Every code a command ends with; 70 and 75 are EX_SOFTWARE and EX_TEMPFAIL of sysexits(3), 130 is what shells give for SIGINT.
+#: Every code a command ends with. 70 and 75 are EX_SOFTWARE and EX_TEMPFAIL of sysexits(3); 130 is what shells give
+#: for SIGINT.
 EXIT_CODES = (
     ExitCode(EXIT_OK, "It is done."),
     ExitCode(EXIT_FAILED, "It can't be done; the line says why."),

@@ -55,17 +55,8 @@ class Exchange:
     """One request of a connection, and the response to it."""
 
     __slots__ = (
-        "_deadline",
-        "_done",
-        "_gone",
-        "_head",
-        "_limits",
-        "_problem",
-        "_request",
-        "_size",
-        "_started",
-        "_wire",
-    )
+        "_deadline", "_done", "_gone", "_head", "_limits", "_problem", "_request", "_size", "_started", "_wire",
+    )  # fmt: skip
 
     def __init__(self, wire: Wire, request: h11.Request, limits: HttpLimits) -> None:
         self._wire = wire
@@ -111,6 +102,9 @@ class Exchange:
         except Problem as problem:
             self._problem = problem
             raise
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._gone = True
+            return {"type": "http.disconnect"}
         if isinstance(event, h11.Data):
             return {"type": "http.request", "body": bytes(event.data), "more_body": True}
         return {"type": "http.request", "body": b"", "more_body": False}

@@ -59,6 +59,8 @@ class HttpShell:
             headers = list(request.headers)
             client = client_address(peer, headers, self._trusted)
             if check_upgrade(request):
+                if self._draining:
+                    raise Problem(503, "unavailable", "the node is going down; connect again")
                 return Upgrade(request.target.decode("ascii"), headers, client, wire.buffered)
             wire.closing = self._draining
             await Exchange(wire, request, self._limits).run(self._app, make_scope(request, client, self._scheme))

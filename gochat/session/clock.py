@@ -1,4 +1,4 @@
-"""Deadlines of all sessions in one wheel of one-second slots: no timer, no task and no scope for each session."""
+"""Deadlines of all sessions in one wheel: no timer, no task and no scope for each session."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import Protocol
 import trio
 
 
+#: A slot of the wheel; how late an entry may be asked.
+SLOT_S = 0.25
+
+
 class Timed(Protocol):
     def check(self, now: float) -> float | None:
         """Do what is due; when to be asked again (trio clock), or None: never."""
 
 
 class Wheel:
-    """Each entry is asked at its time, at most a second late, and not before."""
+    """Each entry is asked at its time, at most a slot late, and not before."""
 
     def __init__(self) -> None:
         self._slots: dict[int, list[Timed]] = {}
@@ -24,16 +28,16 @@ class Wheel:
         return sum(map(len, self._slots.values()))
 
     def add(self, entry: Timed, at: float) -> None:
-        self._slots.setdefault(max(math.ceil(at), self._last + 1), []).append(entry)
+        self._slots.setdefault(max(math.ceil(at / SLOT_S), self._last + 1), []).append(entry)
 
     async def run(self) -> None:
         while True:
-            await trio.sleep_until(math.floor(trio.current_time()) + 1)
+            await trio.sleep_until((math.floor(trio.current_time() / SLOT_S) + 1) * SLOT_S)
             self.turn(trio.current_time())
 
     def turn(self, now: float) -> None:
         """Ask all that are due. After a pause of the process all missed slots are due at once."""
-        current = math.floor(now)
+        current = math.floor(now / SLOT_S)
         due = [slot for slot in self._slots if slot <= current]
         self._last = max(self._last, current)
         for slot in sorted(due):

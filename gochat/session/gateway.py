@@ -67,6 +67,7 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
         """The user's last session has ended."""
         now_ms = time.time_ns() // 1_000_000
         self.journal.note_user(user, last_seen=now_ms)
+        self.live.saw(user, now_ms)
         self.presence(user, now_ms)
 
 

@@ -39,6 +39,7 @@ async def greet(session: Session, hello: Hello) -> None:
             session.fail(identity, BAD_TOKEN if identity.code == "unauthorized" else VIOLATION, hello.id)
             return
         _enter(session, hello, identity)
+        await gateway.journal.flush_reads()
         snapshot = await gateway.archive.welcome(identity.user, CONTACTS, list(hello.resume))
     except AuthError as error:
         session.fail(Denied("unauthorized", str(error)), BAD_TOKEN, hello.id)
@@ -86,8 +87,7 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
     first = user not in gateway.live.users
     gateway.live.users.setdefault(user, {})[session] = None
     session.connection.signed_in()
-    if identity.name is not None:
-        gateway.journal.note_user(user, name=identity.name)
+    gateway.journal.note_user(user, name=identity.name or "")
     if first:
         gateway.presence(user)
 

@@ -115,8 +115,10 @@ async def _watch(session: Session, request: req.Watch) -> msgspec.Struct | Denie
     entries = []
     for user in users:
         online = user in visible and user in live.users
-        seen = known[user][1] if user in visible and not online and user in known else None
-        entries.append(replies.PresenceEntry(user=user, online=online, last_seen=seen))
+        seen = live.last_seen.get(user) or (known[user][1] if user in known else None)
+        entries.append(
+            replies.PresenceEntry(user=user, online=online, last_seen=seen if user in visible and not online else None)
+        )
     return replies.Presence(id=request.id, users=entries)
 
 

@@ -397,9 +397,13 @@ class Session:
             self._pinged_at = now
             connection.ping(self.codec)
             return now + beat
-        if now - self._pinged_at >= beat and (connection.transport == "ws" or connection.peer_answers):
-            self.close(NO_HEARTBEAT, "no sign of life", Denied("unavailable", "no sign of life"))
-            connection.abort()
+        if now - self._pinged_at >= beat:
+            if connection.transport == "ws" or connection.peer_answers:
+                self.close(NO_HEARTBEAT, "no sign of life", Denied("unavailable", "no sign of life"))
+                return now + beat
+            # Who never answered may not be able to, as `nc` is not: TCP itself finds out whether the peer lives.
+            self._pinged_at = now
+            connection.ping(self.codec)
         return now + beat
 
     # ------------------------------------------------------------------------------------------ signing in and out

@@ -55,9 +55,10 @@ class SqliteJournal:
         self._waiting: list[_Append] = []
         self._reads: dict[tuple[str, int], int] = {}
         self._users: dict[str, tuple[str | None, int | None]] = {}
-        self._in_flight = False
+        self._begun = self._ended = 0
+        self._reads_in_flight = False
         self._committed = trio.Event()
-        """Set when the next commit has ended, well or not."""
+        """Set when the next commit to end has ended, well or not."""
         self._work = trio.Event()
         self._noted = trio.Event()
         self._closing = False
@@ -120,12 +121,16 @@ class SqliteJournal:
         if len(self._reads) + len(self._users) >= MOST_NOTES:
             self._work.set()
 
-    async def flush(self) -> None:
-        await trio.lowlevel.checkpoint()
-        while self._in_flight or self._waiting or self._reads or self._users:
-            committed = self._committed
-            self._work.set()
-            await committed.wait()
+    async def flush_reads(self) -> None:
+        if self._reads:
+            goal = self._begun + 1  # They go with the next commit to begin.
+        elif self._reads_in_flight:
+            goal = self._begun
+        else:
+            return
+        self._work.set()
+        while self._ended < goal:
+            await self._committed.wait()
 
     # ------------------------------------------------------------------------------------------ group commit
 
@@ -144,7 +149,9 @@ class SqliteJournal:
     async def close(self) -> None:
         """Write what waits; nothing is taken any more."""
         self._closing = True
-        await self.flush()
+        while self._begun > self._ended or self._waiting or self._reads or self._users:
+            self._work.set()
+            await self._committed.wait()
 
     async def _flush_notes(self) -> None:
         while True:
@@ -161,14 +168,15 @@ class SqliteJournal:
         committed = self._committed
 
         def done(result: outcome.Outcome[list[int | Clash | StoreError]]) -> None:
-            self._in_flight = False
+            self._ended += 1
             _hand_out(appends, result)
             if isinstance(result, outcome.Error):
                 self._keep(notes)
             self._committed = trio.Event()
             committed.set()
 
-        self._in_flight = True
+        self._begun += 1
+        self._reads_in_flight = bool(notes.reads)
         self._writer.submit(_commit_job(batches, notes), done)
         with trio.CancelScope(shield=True):
             await committed.wait()

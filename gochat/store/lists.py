@@ -125,7 +125,7 @@ def members(
         known = users(connection, both)
         return [MemberEntry(user=u, name=known.get(u, (u, None))[0], role="member", since=0) for u in both], None
     rows = connection.execute(
-        """SELECT s.user, coalesce(u.name, s.user), s.role, s.since_ts FROM seat s LEFT JOIN user u ON u.id = s.user
+        """SELECT s.user, coalesce(nullif(u.name, ''), s.user), s.role, s.since_ts FROM seat s LEFT JOIN user u ON u.id = s.user
            WHERE s.num = ? AND s.role <> 'dm' AND s.role <> 'former' AND s.user > ? ORDER BY s.user LIMIT ?""",
         (seen.num, cursor or "", limit + 1),
     ).fetchall()
@@ -160,7 +160,7 @@ def search_users(
 ) -> tuple[list[UserEntry], str | None]:
     word = q.strip().casefold()
     rows = connection.execute(
-        """SELECT DISTINCT w.user, coalesce(u.name, w.user) FROM user_word w LEFT JOIN user u ON u.id = w.user
+        """SELECT DISTINCT w.user, coalesce(nullif(u.name, ''), w.user) FROM user_word w LEFT JOIN user u ON u.id = w.user
            WHERE w.word >= ? AND w.word < ? AND w.user > ? ORDER BY w.user LIMIT ?""",
         (word, word + "\U0010ffff", cursor or "", limit + 1),
     ).fetchall()

@@ -247,12 +247,14 @@ class Writer:
             _READS.run(self.connection, [(user, num, seq) for (user, num), seq in notes.reads.items()])
         for user, (name, last_seen) in notes.users.items():
             old = self.connection.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone()
-            self.connection.execute(
-                "INSERT INTO user VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET name = coalesce(excluded.name, name),"
-                " last_seen = coalesce(excluded.last_seen, last_seen)",
-                (user, name, last_seen),
-            )
-            if old is None or (name is not None and name != old[0]):
+            renamed = old is None or (name is not None and name != old[0])
+            if renamed or last_seen is not None:
+                self.connection.execute(
+                    "INSERT INTO user VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                    " name = coalesce(excluded.name, name), last_seen = coalesce(excluded.last_seen, last_seen)",
+                    (user, name, last_seen),
+                )
+            if renamed:
                 self.connection.execute("DELETE FROM user_word WHERE user = ?", (user,))
                 self.connection.executemany(
                     "INSERT OR IGNORE INTO user_word VALUES (?, ?)", [(word, user) for word in name_words(user, name)]

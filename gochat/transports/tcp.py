@@ -31,7 +31,9 @@ async def serve(connection: TcpConnection, accept: Accept, frame_bytes: int) -> 
                 session.receive(line)
             if session.waiting:
                 await session.readable()
-    except TooLarge:
+    except TooLarge as too_large:
+        for line in too_large.lines:
+            session.receive(line)
         session.too_large()
     finally:
         session.ended()

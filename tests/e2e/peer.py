@@ -45,7 +45,9 @@ class Peer:
     async def open(node: Node, transport: str, nursery: trio.Nursery) -> Peer:
         with trio.fail_after(WAIT_S):
             if transport == "tcp":
-                return TcpPeer(await trio.open_tcp_stream(*address(node, "tcp")))
+                stream = await trio.open_tcp_stream(*address(node, "tcp"))
+                nursery.start_soon(_close_at_the_end, stream)
+                return TcpPeer(stream)
             host, port = address(node, "http")
             subprotocol = "gochat.v1.msgpack" if transport == "ws-msgpack" else "gochat.v1.json"
             return await WsPeer.connect(nursery, f"ws://{host}:{port}/v1/ws", [subprotocol])
@@ -108,6 +110,13 @@ class Peer:
                     await self.receive()
             except Closed as closed:
                 return closed.code
+
+
+async def _close_at_the_end(stream: trio.SocketStream) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        stream.socket.close()
 
 
 class TcpPeer(Peer):
