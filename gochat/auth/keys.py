@@ -125,7 +125,6 @@ def _is_for(entry: Mapping[str, Any], algorithm: str) -> bool:
         and entry.get("use", "sig") == "sig"
         and isinstance(operations, list)
         and "verify" in operations
-        and "d" not in entry
     )
 
 

@@ -79,10 +79,11 @@ class Committer:
 
     def close(self) -> None:
         """Bring the log file into the database, and close."""
-        if self._writer is not None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
             with contextlib.suppress(sqlite3.Error):
-                self._writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._writer.connection.close()
+                writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            writer.connection.close()
 
     def _discard(self, batches: Sequence[Batch]) -> None:
         writer, self._writer = self._writer, None

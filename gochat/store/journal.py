@@ -198,20 +198,16 @@ def _commit_job(batches: list[Batch], notes: Notes) -> Callable[[Committer], lis
 
 
 def _hand_out(appends: list[_Append], result: outcome.Outcome[list[Any]]) -> None:
-    """Wake each parked append with its own part of the result."""
-    shared: dict[int, outcome.Value[Committed]] = {}
+    """Wake each parked append with its own part of the result. An outcome can be taken once: each gets its own."""
     for position, entry in enumerate(appends):
         if entry.task is None:
             continue
-        if isinstance(result, outcome.Error):
-            error = result.error
-            own: outcome.Outcome[Any] = outcome.Error(
-                StoreError(str(error), unknown=error.unknown) if isinstance(error, StoreError) else StoreError(str(error))
-            )
+        part = result.error if isinstance(result, outcome.Error) else result.value[position]
+        own: outcome.Outcome[Committed | Clash]
+        if isinstance(part, int):
+            own = outcome.Value(Committed(part))
+        elif isinstance(part, Clash):
+            own = outcome.Value(part)
         else:
-            part = result.value[position]
-            if isinstance(part, int):
-                own = shared.get(part) or shared.setdefault(part, outcome.Value(Committed(part)))
-            else:
-                own = outcome.Error(part) if isinstance(part, StoreError) else outcome.Value(part)
+            own = outcome.Error(StoreError(str(part), unknown=getattr(part, "unknown", True)))
         trio.lowlevel.reschedule(entry.task, own)

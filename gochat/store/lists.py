@@ -26,7 +26,7 @@ _ENTRY = f"""
     LEFT JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0
     WHERE s.user = ? """
 _GROUPS = _ENTRY + "AND s.role IN ('owner', 'moderator', 'member') ORDER BY r.id"
-_CONTACTS = _ENTRY + "AND s.role = 'dm' ORDER BY l.ts DESC, r.num LIMIT ?"
+_CONTACTS = _ENTRY + "AND s.role = 'dm' ORDER BY l.ts DESC, r.num DESC LIMIT ?"
 
 
 def welcome(connection: sqlite3.Connection, epoch: str, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:

@@ -48,9 +48,8 @@ class Peer:
                 stream = await trio.open_tcp_stream(*address(node, "tcp"))
                 nursery.start_soon(_close_at_the_end, stream)
                 return TcpPeer(stream)
-            host, port = address(node, "http")
             subprotocol = "gochat.v1.msgpack" if transport == "ws-msgpack" else "gochat.v1.json"
-            return await WsPeer.connect(nursery, f"ws://{host}:{port}/v1/ws", [subprotocol])
+            return await WsPeer.connect(nursery, node, [subprotocol])
 
     async def send(self, frame: Frame) -> None:
         raise NotImplementedError
@@ -154,10 +153,15 @@ class WsPeer(Peer):
         self._binary = socket.subprotocol == "gochat.v1.msgpack"
 
     @staticmethod
-    async def connect(nursery: trio.Nursery, url: str, subprotocols: list[str], **options: Any) -> WsPeer:
+    async def connect(nursery: trio.Nursery, node: Node, subprotocols: list[str], **options: Any) -> WsPeer:
+        host, port = address(node, "http")
+        stream = await trio.open_tcp_stream(host, port)
+        nursery.start_soon(_close_at_the_end, stream)
         return WsPeer(
-            await trio_websocket.connect_websocket_url(nursery, url, subprotocols=subprotocols, **options)
-        )  # fmt: skip
+            await trio_websocket.wrap_client_stream(
+                nursery, stream, f"{host}:{port}", "/v1/ws", subprotocols=subprotocols, **options
+            )
+        )
 
     async def send(self, frame: Frame) -> None:
         if self._binary:

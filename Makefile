@@ -1,0 +1,79 @@
+# make run     serve on this machine alone, with ./config.toml and the data in ./data
+# make test    the tests        make test-long   the tests that take minutes
+# make check   lint, types, floors, docs
+# make docs    write config.toml and docs/reference/ anew from the code
+# make lock    write the lock files anew from pyproject.toml
+#
+# Needs make, and Python 3.11 or later with its venv module; everything else goes into .venv.
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.PHONY: run test test-long check docs bench-quick lock clean python
+
+# The first of these that is new enough and can make a virtual environment; `make PYTHON=python3.13` asks for one.
+BASE := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+# Stamps live in .venv, so that removing it removes them.
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+LINTED := $(wildcard gochat tests bench docs)
+
+run: $(RUNTIME)
+	@exec $(BIN)/gochat serve $(ARGS)
+
+test: $(DEV)
+	$(PYTEST) $(ARGS)
+
+test-long: $(DEV)
+	$(PYTEST) -m long $(ARGS)
+
+check: $(DEV)
+	$(BIN)/ruff check $(LINTED)
+	$(BIN)/ruff format --check $(LINTED)
+	$(BIN)/flake8-async --disable ASYNC9,ASYNC124 $$(find gochat bench -name '*.py')
+	$(BIN)/mypy
+	$(PYTEST) -q tests/test_floors.py tests/test_docs.py
+
+docs: $(DEV)
+	$(BIN)/python docs/generate.py
+
+bench-quick: $(RUNTIME)
+	$(BIN)/python -m bench quick
+
+# The package itself is installed by the locked build backend: nothing unpinned is fetched. The first of the two
+# to be made installs all it needs, so that `make test` alone reads one lock.
+$(RUNTIME): requirements.lock pyproject.toml | .venv/bin/python
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements-dev.lock pyproject.toml | .venv/bin/python
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ $(RUNTIME)
+
+.venv/bin/python: | python
+	$(BASE) -m venv .venv
+
+python:
+	@test -n "$(BASE)" || { echo "gochat needs Python 3.11 or later with its venv module. On Debian or Ubuntu:"; \
+		echo "    sudo apt-get install -y python3 python3-venv"; exit 1; }
+
+# Universal locks: one file for every Python and platform, with hashes and without addresses. The dev lock holds
+# the runtime lock's versions; hatchling is in both, since it builds the package. `make lock ARGS=--upgrade` takes
+# what is new; without it only what pyproject.toml asks for changes.
+lock: python
+	@test -x .build/uv/bin/uv || { $(BASE) -m venv .build/uv && .build/uv/bin/python -m pip install --quiet uv; }
+	@for extra in "" dev; do \
+		out=requirements$${extra:+-$$extra}.lock; \
+		echo 'hatchling>=1.27' | .build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 \
+			--generate-hashes --no-header --no-annotate $(ARGS) --output-file $$out \
+			$${extra:+--extra $$extra --constraint requirements.lock} pyproject.toml - >/dev/null && \
+		sed -i "1i # Written by 'make lock' from pyproject.toml." $$out || exit 1; \
+	done
+
+clean:
+	rm -rf .venv .build .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

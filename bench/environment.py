@@ -1,0 +1,66 @@
+"""Where a figure was measured: without it the figure says nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from bench import procfs
+from bench.server import ROOT, Cores, durable
+
+_PACKAGES = ("trio", "trio-websocket", "msgspec")
+
+
+def describe(data: Path, cores: Cores) -> dict[str, str | float | bool]:
+    """`data` is the folder in which the servers under test keep their data. To be called before the load begins."""
+    kind, device = procfs.filesystem(data)
+    found: dict[str, str | float | bool] = {
+        "cpu": _cpu(),
+        "cores": os.cpu_count() or 1,
+        "load_average": round(os.getloadavg()[0], 2),
+        "server_cores": _list(cores.server),
+        "load_cores": _list(cores.load),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "data": f"{kind} on {device}",
+        "durable": durable(data),
+        "commit": _commit(),
+    }
+    return found | {package: _version(package) for package in _PACKAGES}
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _list(cores: frozenset[int]) -> str:
+    return ",".join(map(str, sorted(cores)))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    """The commit of this tree, with "+" where files differ from it; "unknown" without git."""
+    try:
+        head = _git("rev-parse", "--short", "HEAD")
+        return head + ("+" if _git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
+    return done.stdout.strip()

@@ -1,0 +1,77 @@
+"""One user who writes to one room: builds the messages, and checks every ack and fact that comes back."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from bench.faults import Fault
+from bench.load.client import Client
+from bench.load.frames import NO_FACTS, Bodies, Log, Seen, decode, describe
+from bench.load.stream import Stream
+
+
+class Sender:
+    """`sent`, `acked` and `log.seen` count messages; the first message is number 1. The socket is non-blocking."""
+
+    __slots__ = ("_bodies", "_head", "_keys", "_open", "_stream", "_unsent", "acked", "client", "log", "sent", "times")
+
+    def __init__(self, client: Client, to: str, log: Log, bodies: Bodies, *, keys: bool) -> None:
+        self.client = client
+        self.log = log
+        self.sent = 0
+        self.acked = 0
+        self.times = [0]
+        """When message n was handed to the kernel, in nanoseconds of `time.perf_counter_ns`."""
+        self._bodies = bodies
+        self._keys = keys
+        self._head = f'"to":"{to}","body":"'
+        self._open: set[int] = set()
+        self._stream = Stream(client)
+        self._unsent = b""
+
+    def send(self, count: int, now: int) -> None:
+        """Send the next `count` messages in one piece. What the kernel does not take goes with the next bytes."""
+        frame, bodies, head = self.client.wire.frame, self._bodies, self._head
+        numbers = range(self.sent + 1, self.sent + count + 1)
+        pieces = [self._unsent]
+        for number in numbers:
+            tail = f'","key":"{number}"}}' if self._keys else '"}'
+            pieces.append(frame(f'{{"type":"send","id":{number},{head}{bodies[number]}{tail}'.encode()))
+        self._open.update(numbers)
+        self.times += [now] * count
+        self.sent += count
+        self._unsent = b"".join(pieces)
+        self._flush()
+
+    def receive(self) -> None:
+        """Take what the server sent: acks, the room's facts, and events of no interest here."""
+        for frame in self.frames():
+            if frame.type == "ack":
+                self._ack(frame)
+            elif frame.type not in NO_FACTS:
+                self.log.check(frame, self.client.name)
+
+    def frames(self) -> list[Seen]:
+        """What the server sent, unchecked."""
+        frames = [decode(payload, self.client.name) for payload in self._stream.read()]
+        self._flush()
+        return frames
+
+    def settle(self, number: int | None) -> None:
+        """The message is answered. Raises Fault unless it was open."""
+        if number not in self._open:
+            raise Fault(f"{self.client.name}: an answer to id {number}, which is not open")
+        self._open.remove(number)
+        self.acked += 1
+
+    def _ack(self, frame: Seen) -> None:
+        self.settle(frame.id)
+        if frame.id is not None and frame.seq != self.log.seq(frame.id):
+            expected = self.log.seq(frame.id)
+            raise Fault(f"{self.client.name}: seq {expected} expected for id {frame.id}, got {describe(frame)}")
+
+    def _flush(self) -> None:
+        if self._unsent:
+            # Not taken: the server reads no further for now, and its next words are when to try again.
+            with suppress(BlockingIOError):
+                self._unsent = self._unsent[self.client.sock.send(self._unsent) :]

@@ -1,0 +1,82 @@
+"""Says what a run found: a table for people, JSON for machines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bench.results import Row, Run
+
+#: Above this share of its core the load itself may be what limits the figure.
+_BUSY = 0.9
+
+_HEADS = (
+    "load",
+    "server",
+    "median",
+    "least..greatest",
+    "unit",
+    "p50 ms",
+    "p99 ms",
+    "server us",
+    "load cpu",
+    "ratio",
+    "",
+)
+_NOTES = {
+    "server us": "the server's CPU time, in microseconds a message",
+    "load cpu": f"the load's share of its own core; from {_BUSY:.0%} on the figure is marked 'at least'",
+    "ratio": "to the yardstick in the same turn; median over turns",
+}
+
+
+def to_json(run: Run) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n"
+
+
+def to_table(run: Run) -> str:
+    columns = [column for column in zip(_HEADS, *map(_cells, run.rows), strict=True) if any(column[1:])]
+    lines = [", ".join(f"{name} {value}" for name, value in run.environment.items()), "", *_lines(columns), ""]
+    lines += [f"{head}: {_NOTES[head]}" for head, *_ in columns if head in _NOTES]
+    lines += dict.fromkeys(f"p50, p99: {row.load}: {row.latency_of}" for row in run.rows if row.latency_of)
+    if not run.environment["durable"]:
+        lines.append(
+            "WARNING: the data folder is in memory: nothing was flushed to a disk, and the figures say little."
+        )
+    return "\n".join(lines)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        row.load,
+        row.target,
+        _number(row.median),
+        f"{_number(row.least)}..{_number(row.greatest)}" if row.least != row.greatest else "",
+        row.unit,
+        f"{row.latency_ms['p50']:.2f}" if row.latency_ms else "",
+        f"{row.latency_ms['p99']:.2f}" if row.latency_ms else "",
+        f"{row.server_cpu_us_per_message:.1f}" if row.server_cpu_us_per_message else "",
+        f"{row.generator_cpu:.0%}" if row.generator_cpu else "",
+        f"{row.ratio:.2f} of {row.against}" if row.ratio is not None else "",
+        " ".join(_remarks(row)),
+    )
+
+
+def _remarks(row: Row) -> list[str]:
+    remarks = []
+    if row.holds is not None:
+        remarks.append(f"wanted {row.bound}: {'holds' if row.holds else 'DOES NOT HOLD'}")
+    if row.generator_cpu >= _BUSY:
+        remarks.append("(at least)")
+    return remarks
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
+
+
+def _lines(columns: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in columns]
+    rows = zip(*columns, strict=True)
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,194 @@
+"""Starts the server that is measured, on cores of its own and with a data folder of its own, and stops it.
+
+The harness starts it as a user would, `python -m gochat serve`, with every setting in the environment, so that no
+settings file of the machine has a say. SQLite is as it is by default: nothing is made faster for the bench.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import procfs
+from bench.faults import Broken, Fault, Gone
+from bench.load.client import Address
+from bench.load.wire import BARE, WEBSOCKET, Wire
+from bench.tokens import Issuer
+
+ROOT = Path(__file__).resolve().parent.parent
+_READY_S = 20.0
+_STOP_S = 15.0
+_MANY = "1000000"
+_ENDED = (0, -signal.SIGTERM)
+
+#: The rate limit is on, its code runs for every message, and it is set so high that it never acts.
+SETTINGS: dict[str, str] = {
+    "GOCHAT_LIMITS__MESSAGES_PER_S": _MANY,
+    "GOCHAT_LIMITS__MESSAGE_BURST": _MANY,
+}
+
+
+class Cores(NamedTuple):
+    """Which cores the server and the load run on; the same set where there is only one core."""
+
+    server: frozenset[int]
+    load: frozenset[int]
+
+    @classmethod
+    def split(cls) -> Cores:
+        """One core for the server, another for the load."""
+        cores = sorted(os.sched_getaffinity(0))
+        return cls(frozenset(cores[:1]), frozenset(cores[1:2] or cores))
+
+
+class Running(NamedTuple):
+    """A server that is ready."""
+
+    pid: int
+    address: Address
+
+
+class Gochat:
+    """The server under test. Its data outlives `run`, so that it can be started again on what was made before."""
+
+    def __init__(self, wire: Wire, folder: Path, cores: Cores, program: Sequence[str]) -> None:
+        """`folder` takes the data; `program` is what the interpreter is started with."""
+        self.issuer = Issuer()
+        self._wire = wire
+        self._cores = cores
+        self._folder = folder
+        self._program = program
+
+    @contextmanager
+    def run(self) -> Iterator[Running]:
+        ports = {"ws": _free_port(), "tcp": _free_port()}
+        arguments = ["--data", str(self._folder / "data")]
+        arguments += ["--http", f"127.0.0.1:{ports['ws']}", "--tcp", f"127.0.0.1:{ports['tcp']}"]
+        settings = {**SETTINGS, "GOCHAT_AUTH__SECRET": self.issuer.secret}
+        words = [f":{port}" for port in ports.values()]
+        log = self._folder / "server.log"
+        with _process([*self._program, *arguments], settings, self._cores, log, words) as pid:
+            yield Running(pid, Address("127.0.0.1", ports[self._wire.name], self._wire))
+
+
+@contextmanager
+def limit_fanout(members: int, folder: Path, cores: Cores, *, single: bool) -> Iterator[Running]:
+    """The fan-out yardstick; it serves exactly `members` connections, until the first of them goes."""
+    arguments = ["-m", "bench.limit.fanout", "--members", str(members), *(["--single"] if single else [])]
+    log = folder / "limit.log"
+    with _process(arguments, {}, cores, log, ["listening on "], _ENDED) as pid:
+        yield Running(pid, Address("127.0.0.1", _told_port(log), BARE))
+
+
+@contextmanager
+def limit_echo(folder: Path, cores: Cores) -> Iterator[Running]:
+    """The dm yardstick: a naive trio-websocket echo."""
+    log = folder / "limit.log"
+    with _process(["-m", "bench.limit.echo"], {}, cores, log, ["listening on "], _ENDED) as pid:
+        yield Running(pid, Address("127.0.0.1", _told_port(log), WEBSOCKET, path="/", protocol=""))
+
+
+@contextmanager
+def data_folder(parent: Path) -> Iterator[Path]:
+    """A new folder below `parent`, removed afterwards."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="gochat-bench-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def durable(folder: Path) -> bool:
+    """Whether a flush to this folder reaches a disk."""
+    return procfs.filesystem(folder)[0] not in ("tmpfs", "ramfs", "devtmpfs")
+
+
+@contextmanager
+def _process(
+    arguments: Sequence[str],
+    settings: Mapping[str, str],
+    cores: Cores,
+    log: Path,
+    words: Sequence[str],
+    statuses: Collection[int] = (0,),
+) -> Iterator[int]:
+    """Run the program until the block ends; ready when the log holds all `words`. Raises Broken if it does not
+    become ready, dies, or does not end with one of `statuses` after SIGTERM."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GOCHAT_")}
+    environment = {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **settings}
+    with log.open("wb") as output:
+        # A child starts on its parent's cores: so it is on its own from the first instruction.
+        mine = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, cores.server)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, *arguments], env=environment, cwd=log.parent, stdout=output, stderr=output
+            )
+        finally:
+            os.sched_setaffinity(0, mine)
+    try:
+        _await_ready(process, log, words)
+        yield process.pid
+        _stop(process, log, statuses)
+    except Fault as error:
+        if isinstance(error, Gone) and _ends(process):
+            raise Broken(f"{error}; the server ended with status {process.returncode}; {_tail(log)}") from None
+        error.add_note(_tail(log))
+        raise
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _stop(process: subprocess.Popen[bytes], log: Path, statuses: Collection[int]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        status = process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        raise Broken(f"the server did not stop within {_STOP_S:.0f} s of SIGTERM; {_tail(log)}") from None
+    if status not in statuses:
+        raise Broken(f"the server ended with status {status}; {_tail(log)}")
+
+
+def _await_ready(process: subprocess.Popen[bytes], log: Path, words: Sequence[str]) -> None:
+    deadline = time.monotonic() + _READY_S
+    while not all(word in log.read_text(errors="replace") for word in words):
+        if process.poll() is not None:
+            raise Broken(f"the server ended with status {process.returncode} before it was ready; {_tail(log)}")
+        if time.monotonic() > deadline:
+            raise Broken(f"the server was not ready within {_READY_S:.0f} s; {_tail(log)}")
+        time.sleep(0.02)
+
+
+def _ends(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process has ended, or does so in a moment: its sockets close first."""
+    try:
+        process.wait(1.0)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return "the server's last words:\n" + "\n".join(lines[-10:])
+
+
+def _told_port(log: Path) -> int:
+    return int(log.read_text().split(":", 1)[1].split()[0])
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -1,0 +1,332 @@
+"""Writes what the code says into the reference: `python docs/generate.py`; with `--check` it only says what is stale.
+
+A page in docs/reference/ is prose with blocks between `<!-- begin NAME -->` and `<!-- end -->`; the function of that
+name in `BLOCKS` writes the block. config.toml is written whole.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from gochat.cli import COMMANDS, gochat
+from gochat.commands import EXIT_CODES
+from gochat.commands.config import sample, toml
+from gochat.config import keys, sections
+from gochat.domain import facts
+from gochat.errors import CLOSES, CODES
+from gochat.protocol import replies
+from gochat.protocol import requests as req
+from gochat.protocol.conversation import ADMIN, RULES
+from gochat.settings import env_name
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+HELP_WIDTH = 100
+
+#: What a request is answered with. `read` and `typing` get `ok` only if they carry an id, `pong` nothing.
+REPLIES: dict[type[msgspec.Struct], tuple[type[msgspec.Struct], ...]] = {
+    req.Hello: (replies.Welcome,),
+    req.Refresh: (replies.Ok,),
+    req.Resume: (replies.Ok,),
+    req.Ping: (replies.Pong,),
+    req.Pong: (),
+    req.Send: (replies.Ack,),
+    req.Edit: (replies.Ack,),
+    req.Delete: (replies.Ack,),
+    req.React: (replies.Ack,),
+    req.Read: (replies.Ok,),
+    req.Typing: (replies.Ok,),
+    req.History: (replies.Page,),
+    req.Search: (replies.UserResults, replies.MessageResults),
+    req.Groups: (replies.Groups,),
+    req.Members: (replies.Members,),
+    req.Watch: (replies.Presence,),
+    req.GroupAction: (replies.Ok,),
+}
+ALL_FACTS = typing.get_args(facts.AnyFact)
+#: Fields that every fact has; they are described once.
+COMMON = {"id", "room", "seq", "ts", "from"}
+
+
+# ------------------------------------------------------------------------------------------------ tables
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """A Markdown table. Bars in a cell would end it."""
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    head = list(head)
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *cells)]
+
+
+def settings_block() -> Iterator[str]:
+    for name, section in sections().items():
+        yield from ("", f"## [{name}]", "", flat(section.__doc__ or ""), "")
+        rows = []
+        for key in keys().values():
+            if key.path.startswith(f"{name}."):
+                names = [f"`{key.path}`", f"`{env_name(key.path)}`", *([f"`{key.flag}`"] if key.flag else [])]
+                rows.append(["<br>".join(names), f"`{toml(key.default)}`", key.allowed, key.why])
+        yield from table(["key", "default", "allowed", "why"], rows)
+
+
+def codes_block() -> Iterator[str]:
+    rows = [[f"`{c.name}`", str(c.http), "yes" if c.temporary else "no", c.meaning] for c in CODES]
+    yield from table(["code", "HTTP", "temporary", "meaning"], rows)
+
+
+def closes_block() -> Iterator[str]:
+    rows = [[str(c.number), c.name, "yes" if c.reconnect else "no", c.meaning] for c in CLOSES]
+    yield from table(["number", "name", "reconnect", "meaning"], rows)
+
+
+def exit_codes_block() -> Iterator[str]:
+    yield from table(["code", "meaning"], [[str(code.number), code.meaning] for code in EXIT_CODES])
+
+
+def scopes_block() -> Iterator[str]:
+    granted: dict[str, list[str]] = {}
+    for kind, rule in RULES.items():
+        if rule.scope is not None:
+            granted.setdefault(rule.scope, []).append(f"`{tag(kind)}`")
+    rows = [[f"`{scope}`", ", ".join(names)] for scope, names in granted.items()]
+    yield from table(["scope", "allows"], [*rows, [f"`{ADMIN}`", "all of these, in every room"]])
+
+
+def commands_block() -> Iterator[str]:
+    context = click.Context(gochat, info_name="gochat", **gochat.context_settings)
+    for name in COMMANDS:
+        command = gochat.get_command(context, name)
+        assert command is not None
+        yield from _command(command, name, context)
+
+
+def _command(command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
+    context = click.Context(command, info_name=name, parent=parent, terminal_width=HELP_WIDTH)
+    yield from ("", f"## {context.command_path}", "", "```text", *command.get_help(context).splitlines(), "```")
+    if isinstance(command, click.Group):
+        for child in command.list_commands(context):
+            found = command.get_command(context, child)
+            assert found is not None
+            yield from _command(found, child, context)
+
+
+# ------------------------------------------------------------------------------------------------ frames
+
+
+def requests_block() -> Iterator[str]:
+    for kind in typing.get_args(req.AnyRequest):
+        answers = " or ".join(dict.fromkeys(f"`{tag(reply)}`" for reply in REPLIES[kind])) or "nothing"
+        scope = RULES[kind].scope
+        yield from ("", f"### `{tag(kind)}` → {answers}", "")
+        yield from _paragraphs(kind)
+        yield f"Scope: {f'`{scope}`' if scope else 'none'}."
+        yield from _fields(kind, skip={"id"}, client=True)
+
+
+def replies_block() -> Iterator[str]:
+    yield from _frames(typing.get_args(replies.AnyReply), skip={"id"})
+
+
+def facts_block() -> Iterator[str]:
+    yield from _frames(ALL_FACTS, skip=COMMON)
+
+
+def events_block() -> Iterator[str]:
+    yield from _frames([kind for kind in typing.get_args(replies.AnyEvent) if kind not in ALL_FACTS], skip={"id"})
+
+
+def parts_block() -> Iterator[str]:
+    """The structs that frames are made of, in the order of their first use."""
+    parts: dict[type[msgspec.Struct], None] = {}
+    for frame in (*typing.get_args(req.AnyRequest), *typing.get_args(replies.AnyReply)):
+        _collect(frame, parts)
+    for part in parts:
+        yield from ("", f"### {part.__name__}", "")
+        yield from _paragraphs(part)
+        yield from _fields(part, skip=set(), client=part is req.Position)
+
+
+def _frames(frames: Sequence[type[msgspec.Struct]], skip: set[str]) -> Iterator[str]:
+    tags = [tag(kind) for kind in frames]
+    for kind in frames:
+        also = f" ({kind.__name__})" if tags.count(tag(kind)) > 1 else ""
+        yield from ("", f"### `{tag(kind)}`{also}", "")
+        yield from _paragraphs(kind)
+        yield from _fields(kind, skip)
+
+
+def _collect(frame: type[msgspec.Struct], parts: dict[type[msgspec.Struct], None]) -> None:
+    for hint in typing.get_type_hints(frame).values():
+        for kind in _leaves(hint):
+            if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind not in ALL_FACTS:
+                parts[kind] = None
+                _collect(kind, parts)
+
+
+def _leaves(hint: Any) -> Iterator[Any]:
+    arguments = typing.get_args(hint)
+    if not arguments:
+        yield hint
+    for argument in arguments:
+        yield from _leaves(argument)
+
+
+def tag(kind: type[msgspec.Struct]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+def _fields(kind: type[msgspec.Struct], skip: set[str], *, client: bool = False) -> Iterator[str]:
+    """The table of a struct's fields; nothing if it has none beside those in `skip`."""
+    notes = field_docs(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
+    fields = [field for field in msgspec.structs.fields(kind) if field.encode_name not in skip]
+    if not fields:
+        return
+    rows = [
+        [f"`{f.encode_name}`", type_text(hints[f.name]), _presence(kind, f, client), notes.get(f.name, "")]
+        for f in fields
+    ]
+    head = ["field", "type", "default" if client else "present", "meaning"]
+    columns = 4 if any(row[3] for row in rows) else 3
+    yield ""
+    yield from table(head[:columns], [row[:columns] for row in rows])
+
+
+def _presence(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo, client: bool) -> str:
+    """Of a client's field what it is when left out; of a server's field whether it may be missing."""
+    if not client:
+        return "when set" if kind.__struct_config__.omit_defaults and not field.required else "always"
+    if field.required:
+        return "required"
+    default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+    return "may be left out" if default is None else f"`{msgspec.json.encode(default).decode()}`"
+
+
+def type_text(hint: Any, meta: msgspec.Meta | None = None) -> str:
+    """A field's type and bounds, for people."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return type_text(arguments[0], hint.__metadata__[0])
+    if origin is typing.Literal:
+        return " or ".join(f"`{msgspec.json.encode(value).decode()}`" for value in arguments)
+    if origin in (typing.Union, types.UnionType):
+        if arguments == ALL_FACTS:
+            return "[fact](#facts)"
+        return " or ".join(type_text(one) for one in arguments if one is not type(None))
+    if origin is list:
+        most = f"up to {meta.max_length} " if meta and meta.max_length else ""
+        return f"list of {most}{type_text(arguments[0])}"
+    if origin is dict:
+        return f"object of {type_text(arguments[0])} to {type_text(arguments[1])}"
+    if issubclass(hint, msgspec.Struct):
+        return f"[{hint.__name__}](#{hint.__name__.lower()})"
+    name = {str: "string", int: "integer", float: "number", bool: "boolean"}[hint]
+    return name + (_span(meta) if meta else "")
+
+
+def _span(meta: msgspec.Meta) -> str:
+    low, high = (meta.ge, meta.le) if meta.le is not None else (meta.min_length, meta.max_length)
+    if high is None:
+        return ""
+    top = "2^53" if high == 2**53 else f"{high:,}"
+    return f" -{top}..{top}" if low == -high else f" {low or 0}..{top}"
+
+
+# ------------------------------------------------------------------------------------------------ docstrings
+
+
+@cache
+def field_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """The strings below the fields of a class and of its bases."""
+    docs: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if not base.__module__.startswith("gochat."):
+            continue
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, below in zip(definition.body, definition.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_text(below):
+                docs[field.target.id] = flat(below.value.value)  # type: ignore[attr-defined]
+    return docs
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _paragraphs(kind: type[Any]) -> Iterator[str]:
+    """A class's own docstring; a base's says nothing of it."""
+    own = kind.__dict__.get("__doc__")
+    if own:
+        yield flat(own)
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+# ------------------------------------------------------------------------------------------------ pages
+
+BLOCKS: dict[str, Callable[[], Iterable[str]]] = {
+    "settings": settings_block,
+    "codes": codes_block,
+    "closes": closes_block,
+    "exit codes": exit_codes_block,
+    "commands": commands_block,
+    "scopes": scopes_block,
+    "requests": requests_block,
+    "replies": replies_block,
+    "facts": facts_block,
+    "events": events_block,
+    "parts": parts_block,
+}
+_BLOCK = re.compile(r"<!-- begin ([a-z ]+) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def page(text: str) -> str:
+    """`text` with every block written anew."""
+    return _BLOCK.sub(lambda block: f"<!-- begin {block[1]} -->\n{_body(block[1])}\n<!-- end -->", text)
+
+
+def _body(name: str) -> str:
+    text = "\n".join(BLOCKS[name]()).strip("\n")
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """Every written file, and what should be in it."""
+    yield ROOT / "config.toml", sample()
+    for path in sorted(REFERENCE.glob("*.md")):
+        yield path, page(path.read_text(encoding="utf-8"))
+
+
+def stale() -> dict[Path, str]:
+    """The files that do not say what the code says, with what they should say."""
+    return {path: text for path, text in files() if not path.exists() or path.read_text(encoding="utf-8") != text}
+
+
+def main() -> int:
+    check = sys.argv[1:] == ["--check"]
+    old = stale()
+    for path, content in old.items():
+        print(f"{'stale' if check else 'wrote'}: {path.relative_to(ROOT)}")
+        if not check:
+            path.write_text(content, encoding="utf-8")
+    return 1 if check and old else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

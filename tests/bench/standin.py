@@ -1,0 +1,180 @@
+"""A server that keeps no message and speaks just enough of the contract for the load, over WebSocket and TCP. On demand
+it does one thing wrong, at message `--at`, to the user `--victim` (or to everyone).
+
+Faults: drop, repeat, swap, body (of a fact); ack (a wrong seq); refuse (an error); forget (the rooms, in `welcome`);
+die (the process ends).
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+from trio_websocket import ConnectionClosed, WebSocketRequest, serve_websocket
+
+Put = Callable[[dict[str, Any]], None]
+
+
+class Chat:
+    def __init__(self, fault: str, at: int, victim: str, kept: Path) -> None:
+        self._fault, self._at, self._victim, self._kept = fault, at, victim, kept
+        self._members: dict[str, list[str]] = json.loads(kept.read_text()) if kept.exists() else {}
+        self._heads: dict[str, int] = defaultdict(int)
+        self._sessions: dict[str, list[Put]] = defaultdict(list)
+        self._held: dict[str, dict[str, Any]] = {}
+
+    def hello(self, user: str, put: Put) -> None:
+        forgot = self._fault == "forget"
+        mine = [] if forgot else [room for room, members in self._members.items() if user in members]
+        told: dict[str, list[dict[str, str]]] = {"dm": [], "group": []}
+        for room in mine:
+            told[room.split(":")[0]].append({"room": room})
+        put({"type": "welcome", "id": 0, "user": user, "contacts": told["dm"], "rooms": told["group"], "requests": []})
+        self._sessions[user].append(put)
+
+    def keep(self) -> None:
+        self._kept.parent.mkdir(exist_ok=True)
+        self._kept.write_text(json.dumps(self._members))
+
+    def bye(self, user: str, put: Put) -> None:
+        self._sessions[user].remove(put)
+
+    def request(self, user: str, frame: dict[str, Any], put: Put) -> None:
+        if frame["type"] == "group":
+            room = f"group:{frame['name']}"
+            self._members.setdefault(room, [user]).extend(frame["users"])
+            self._heads[room] += 1
+            put({"type": "ok", "id": frame["id"], "room": room, "seq": self._heads[room]})
+        elif frame["type"] == "send":
+            self._send(user, frame, put)
+
+    def _send(self, user: str, frame: dict[str, Any], put: Put) -> None:
+        kind, _, name = frame["to"].partition(":")
+        room = frame["to"] if kind == "group" else ":".join(["dm", *sorted((user, name))])
+        members = self._members.setdefault(room, [user, name])
+        self._heads[room] += 1
+        seq, number = self._heads[room], frame["id"]
+        hit = number == self._at
+        if hit and self._fault == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if hit and self._fault == "refuse":
+            put({"type": "error", "id": number, "code": "busy", "message": "a queue is full", "temporary": True})
+        acked = seq + 1 if hit and self._fault == "ack" else seq
+        put({"type": "ack", "id": number, "room": room, "seq": acked, "epoch": "0", "ts": 0})
+        fact = {"type": "message", "room": room, "seq": seq, "ts": 0, "from": user, "body": frame["body"]}
+        for member in members:
+            for facts in self._faulty(member, fact, hit):
+                for session in self._sessions[member]:
+                    session(facts)
+
+    def _faulty(self, member: str, fact: dict[str, Any], hit: bool) -> list[dict[str, Any]]:
+        held = [self._held.pop(member)] if member in self._held else []
+        if not hit or self._victim not in (member, "everyone"):
+            return [fact, *held]
+        if self._fault == "swap":
+            self._held[member] = fact
+        bodies = {**fact, "body": fact["body"][::-1]}
+        return {"drop": [], "swap": [], "repeat": [fact, fact], "body": [bodies]}.get(self._fault, [fact])
+
+
+def user_of(token: str) -> str:
+    claims = token.split(".")[1]
+    return str(json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["sub"])
+
+
+async def serve(
+    chat: Chat, read: Callable[[], Awaitable[list[bytes]]], write: Callable[[list[bytes]], Awaitable[None]]
+) -> None:
+    """One connection: `read` gives frames, none at the end; `write` takes them."""
+    outbox, waiting = trio.open_memory_channel[bytes](100_000)
+
+    def put(frame: dict[str, Any]) -> None:
+        outbox.send_nowait(json.dumps(frame).encode())
+
+    async def pump() -> None:
+        with suppress(ConnectionClosed, trio.BrokenResourceError):
+            async for payload in waiting:
+                payloads = [payload]
+                while waiting.statistics().current_buffer_used:
+                    payloads.append(waiting.receive_nowait())
+                await write(payloads)
+
+    user = ""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pump)
+        while payloads := await read():
+            for payload in payloads:
+                frame = json.loads(payload)
+                if frame["type"] == "hello":
+                    user = user_of(frame["token"])
+                    chat.hello(user, put)
+                else:
+                    chat.request(user, frame, put)
+        nursery.cancel_scope.cancel()
+    chat.bye(user, put)
+
+
+async def over_tcp(chat: Chat, stream: trio.SocketStream) -> None:
+    rest = b""
+
+    async def read() -> list[bytes]:
+        nonlocal rest
+        with suppress(trio.BrokenResourceError):
+            while data := await stream.receive_some():
+                *lines, rest = (rest + data).split(b"\n")
+                if found := [line for line in lines if line]:
+                    return found
+        return []
+
+    await serve(chat, read, lambda payloads: stream.send_all(b"".join(payload + b"\n" for payload in payloads)))
+
+
+async def over_websocket(chat: Chat, request: WebSocketRequest) -> None:
+    connection = await request.accept(subprotocol="gochat.v1.json")
+
+    async def read() -> list[bytes]:
+        try:
+            message = await connection.get_message()
+            return [message if isinstance(message, bytes) else message.encode()]
+        except ConnectionClosed:
+            return []
+
+    async def write(payloads: list[bytes]) -> None:
+        for payload in payloads:
+            await connection.send_message(payload.decode())
+
+    await serve(chat, read, write)
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fault", default="")
+    parser.add_argument("--at", type=int, default=0)
+    parser.add_argument("--victim", default="everyone")
+    for name in ("--data", "--http", "--tcp"):
+        parser.add_argument(name, required=True)
+    args = parser.parse_args()
+    chat = Chat(args.fault, args.at, args.victim, Path(args.data) / "rooms.json")
+    http, tcp = (int(bind.rpartition(":")[2]) for bind in (args.http, args.tcp))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve_websocket, partial(over_websocket, chat), "127.0.0.1", http, None)
+        await nursery.start(partial(trio.serve_tcp, partial(over_tcp, chat), tcp, host="127.0.0.1"))
+        print(f"ws 127.0.0.1:{http}\ntcp 127.0.0.1:{tcp}", flush=True)
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            async for _ in signals:
+                nursery.cancel_scope.cancel()
+    chat.keep()
+
+
+if __name__ == "__main__":
+    trio.run(main)

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import gc
+
+import h11
+import pytest
+import trio
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, Request
+
+from gochat.http.shell import HttpShell
+from gochat.http.upgrade import Upgrade, origin_form
+from tests.http.wiring import GET, UPGRADE, Client, serving
+
+
+async def app(scope: object, receive: object, send: object) -> None:
+    """The one app here: says what it was asked for."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})  # type: ignore[operator]
+    await send({"type": "http.response.body", "body": b"ok"})  # type: ignore[operator]
+
+
+async def upgraded(client: Client) -> Upgrade:
+    await client.ended.wait()
+    assert client.upgrade is not None
+    return client.upgrade
+
+
+async def test_an_upgrade_is_returned_with_all_that_came_and_nothing_answered() -> None:
+    async with serving(HttpShell(app)) as client:
+        await client.send(UPGRADE + b"Origin: http://chat.example\r\nX-A: 1\r\nX-A: 2\r\n\r\n\x81\x80abcd")
+        upgrade = await upgraded(client)
+        assert upgrade.target == "/v1/ws"
+        assert upgrade.client == "192.0.2.1"
+        assert upgrade.trailing == b"\x81\x80abcd"
+        assert upgrade.header(b"origin") == "http://chat.example"
+        assert upgrade.header(b"x-a") == "1, 2"
+        assert upgrade.header(b"authorization") is None
+        with trio.move_on_after(0.01) as nothing:
+            await client.stream.receive_some()
+        assert nothing.cancelled_caught
+
+
+async def test_an_upgrade_on_a_kept_alive_connection_byte_by_byte() -> None:
+    async with serving(HttpShell(app)) as client:
+        assert (await client.get(b"/")).body == b"ok"
+        assert (await client.get(b"/other")).body == b"ok"
+        for byte in UPGRADE + b"\r\n":
+            await client.send(bytes([byte]))
+        assert (await upgraded(client)).trailing == b""
+
+
+async def test_an_upgrade_behind_pipelined_requests() -> None:
+    async with serving(HttpShell(app)) as client:
+        await client.send(GET % b"/" + GET % b"/" + UPGRADE + b"\r\ntrailing")
+        assert (await client.response()).body == b"ok"
+        assert (await client.response()).body == b"ok"
+        assert (await upgraded(client)).trailing == b"trailing"
+
+
+async def test_the_client_behind_a_trusted_proxy_is_named() -> None:
+    async with serving(HttpShell(app, trusted={"10.0.0.1"}), peer="10.0.0.1") as client:
+        await client.send(UPGRADE + b"X-Forwarded-For: 198.51.100.7\r\n\r\n")
+        assert (await upgraded(client)).client == "198.51.100.7"
+
+
+async def test_after_an_upgrade_nothing_of_http_is_left() -> None:
+    def living() -> list[object]:
+        return [item for item in gc.get_objects() if type(item).__module__.partition(".")[0] == "h11"]
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = len([item for item in living() if isinstance(item, h11.Connection | h11.Request)])
+        async with serving(HttpShell(app)) as client:
+            await client.get(b"/")
+            await client.send(UPGRADE + b"\r\n")
+            await upgraded(client)
+            assert len([item for item in living() if isinstance(item, h11.Connection | h11.Request)]) == before
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("subprotocol", [None, "gochat.v1.msgpack"])
+async def test_the_head_is_what_a_handshake_needs_and_holds_no_secret(subprotocol: str | None) -> None:
+    async with serving(HttpShell(app)) as client:
+        await client.send(
+            UPGRADE.replace(b"chat.example", b"a..b" + b"x" * 64)  # no domain name: wsproto raised UnicodeError
+            + b"Authorization: Bearer s3cret\r\nSec-WebSocket-Protocol: bearer.s3cret\r\n"
+            + b"Sec-WebSocket-Protocol: gochat.v1.json,gochat.v1.msgpack\r\nX-Latin: \xe9\r\n\r\n"
+        )
+        upgrade = await upgraded(client)
+    assert list(upgrade.subprotocols()) == ["bearer.s3cret", "gochat.v1.json", "gochat.v1.msgpack"]
+    assert b"s3cret" not in upgrade.head(subprotocol)
+    server = WSConnection(ConnectionType.SERVER)
+    server.receive_data(upgrade.head(subprotocol) + upgrade.trailing)
+    [request] = server.events()
+    assert isinstance(request, Request)
+    assert request.target == "/v1/ws"
+    answer = server.send(AcceptConnection(subprotocol=subprotocol))
+    # The key and its answer are the example of RFC 6455, section 1.3.
+    assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in answer
+    assert (b"gochat.v1.msgpack" in answer) is (subprotocol is not None)
+
+
+def change(old: bytes, new: bytes) -> bytes:
+    assert old in UPGRADE
+    return UPGRADE.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (change(b"Version: 13", b"Version: 8"), 426),
+        (change(b"Version: 13", b"Version: 13\r\nSec-WebSocket-Version: 8"), 426),
+        (change(b"Sec-WebSocket-Version: 13\r\n", b""), 426),
+        (change(b"Upgrade: websocket\r\n", b""), 426),
+        (change(b"Upgrade: websocket", b"Upgrade: h2c"), 426),
+        (change(b"Connection: Upgrade", b"Connection: keep-alive"), 400),
+        (change(b"Connection: Upgrade\r\n", b""), 400),
+        (change(b"dGhlIHNhbXBsZSBub25jZQ==", b"dGhlIHNhbXBsZQ=="), 400),
+        (change(b"dGhlIHNhbXBsZSBub25jZQ==", b"!" * 24), 400),
+        (change(b"dGhlIHNhbXBsZSBub25jZQ==", b"\xe9" * 24), 400),
+        (change(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", b""), 400),
+        (UPGRADE + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", 400),
+        (UPGRADE + b"Content-Length: 5\r\n", 400),
+        (UPGRADE + b"Transfer-Encoding: chunked\r\n", 400),
+        (change(b"HTTP/1.1", b"HTTP/1.0"), 400),
+        (change(b"GET", b"POST"), 405),
+        (change(b"Host: chat.example\r\n", b""), 400),
+    ],
+)
+async def test_what_is_no_handshake_is_refused(request_head: bytes, status: int) -> None:
+    async with serving(HttpShell(app)) as client:
+        await client.send(request_head + b"\r\n")
+        response = await client.response()
+        assert response.status == status
+        assert response.headers[b"connection"].lower() in (b"close", b"upgrade")
+        if status == 426:
+            assert response.headers[b"sec-websocket-version"] == b"13"
+            assert response.headers[b"upgrade"] == b"websocket"
+        assert await client.rest() == b""
+    assert client.upgrade is None
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        change(b"Upgrade: websocket", b"Upgrade: WebSocket"),
+        change(b"Connection: Upgrade", b"Connection: keep-alive, UPGRADE"),
+        change(b"Connection: Upgrade", b"Connection: keep-alive\r\nConnection: upgrade"),
+        change(b"/v1/ws", b"/v1/ws?x=1"),
+        change(b"/v1/ws", b"http://chat.example/v1/ws"),
+        UPGRADE + b"Content-Length: 0\r\n",
+    ],
+)
+async def test_what_the_rfc_allows_is_taken(request_head: bytes) -> None:
+    async with serving(HttpShell(app)) as client:
+        await client.send(request_head + b"\r\n")
+        assert (await upgraded(client)).head(None).startswith(b"GET /v1/ws HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    "head", [change(b"/v1/ws", b"/v1/wsx"), change(b"Upgrade: websocket", b"Upgrade: h2c").replace(b"/v1/ws", b"/")]
+)
+async def test_an_upgrade_that_is_not_ours_is_a_request_like_any_other(head: bytes) -> None:
+    async with serving(HttpShell(app)) as client:
+        await client.send(head + b"\r\n")
+        assert (await client.response()).body == b"ok"
+        assert (await client.get(b"/")).body == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("target", "form"),
+    [
+        (b"/a?b", b"/a?b"),
+        (b"http://host/a?b", b"/a?b"),
+        (b"HTTPS://host:1", b"/"),
+        (b"/x://y", b"/x://y"),
+        (b"host:443", b"host:443"),
+        (b"*", b"*"),
+    ],
+)
+def test_a_target_may_be_a_whole_url(target: bytes, form: bytes) -> None:
+    assert origin_form(target) == form

@@ -1,0 +1,209 @@
+"""The command line as a shell sees it: real processes, exit codes, both outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+
+from gochat import __version__, cli
+from gochat.commands import EXIT_AUTH, EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
+from gochat.config import keys
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+
+
+def gochat(*arguments: str, stdin: str = "", code: int = EXIT_OK) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "gochat", *arguments], input=stdin, capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == code, done
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_help_is_there_at_once() -> None:
+    text = gochat("--help").stdout
+    assert all(name in text for name in cli.COMMANDS)
+    # Processor time, since the machine may be busy with something else: 200 ms is what all of it may take.
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    gochat("--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.2
+
+
+def test_help_loads_no_part_of_the_server() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "gochat", "--help"], capture_output=True, text=True, timeout=30
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "click" in loaded
+    assert not loaded & {"trio", "jwt", "cryptography", "sqlite3", "starlette", "gochat.config", "gochat.node"}
+
+
+def test_version() -> None:
+    assert gochat("--version").stdout == f"gochat {__version__}\n"
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_the_list_says_what_each_command_says_of_itself(name: str) -> None:
+    command = cli.gochat.get_command(click.Context(cli.gochat), name)
+    assert command is not None
+    assert command.name == name
+    assert command.get_short_help_str(100) == cli.COMMANDS[name].help
+
+
+WRONG = [["bogus"], ["token", "issue"], ["config", "show", "--nonsense"], ["token", "issue", "a", "--ttl", "x"]]
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+def test_a_wrong_command_line(arguments: list[str]) -> None:
+    assert gochat(*arguments, code=EXIT_USAGE).stdout == ""
+
+
+def test_a_token_is_issued_inspected_and_refused() -> None:
+    first, second = gochat("token", "issue", "ann", "bob", "--ttl", "90s", "--scope", "chat:read").stdout.split()
+    seen = json.loads(gochat("token", "inspect", "--json", stdin=f"{first}\n").stdout)
+    assert (seen["accepted"], seen["reason"], seen["claims"]["sub"]) == (True, None, "ann")
+    assert seen["claims"]["exp"] - seen["claims"]["iat"] == 90
+    assert seen["claims"]["scope"] == "chat:read"
+    assert gochat("token", "inspect", second).stdout.endswith("accepted\n")
+    Path("data/auth.secret").unlink()
+    refused = gochat("token", "inspect", second, code=EXIT_AUTH)
+    assert refused.stdout.endswith("refused: the signature is wrong\n")
+    assert gochat("token", "inspect", "nonsense", code=EXIT_AUTH).stderr == "gochat: this is not a token\n"
+
+
+def test_tokens_as_json() -> None:
+    lines = gochat("token", "issue", "ann", "bob", "--json").stdout.splitlines()
+    assert [json.loads(line)["user"] for line in lines] == ["ann", "bob"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["Ann"], ["ann", "--ttl", "40d"], ["ann", "--scope", "root"], ["ann", "--name", "x" * 65]]
+)
+def test_a_token_that_no_node_would_take(arguments: list[str]) -> None:
+    done = gochat("token", "issue", *arguments, code=EXIT_AUTH)
+    assert done.stdout == ""
+    assert done.stderr.startswith("gochat: ")
+
+
+def test_a_written_config_is_whole_and_good() -> None:
+    gochat("config", "init")
+    with Path("config.toml").open("rb") as file:
+        document = tomllib.load(file)
+    found = {f"{section}.{key}": value for section, content in document.items() for key, value in content.items()}
+    assert found == {key.path: key.default for key in keys().values()}
+    assert "config.toml: ok" in gochat("config", "check").stderr
+    done = gochat("config", "init", code=EXIT_FAILED)
+    assert "exists" in done.stderr
+    assert "hint: " in done.stderr
+    gochat("config", "init", "--force")
+
+
+def test_show_tells_where_a_value_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("other.toml").write_text("[limits]\nwindow = 7\n")
+    monkeypatch.setenv("GOCHAT_CONFIG", "other.toml")
+    monkeypatch.setenv("GOCHAT_AUTH__SECRET", "s" * 40)
+    shown = json.loads(gochat("config", "show", "--json").stdout)
+    assert shown["limits.window"] == {"value": 7, "origin": "other.toml"}
+    assert shown["auth.secret"] == {"value": "********", "origin": "environment GOCHAT_AUTH__SECRET"}
+    assert shown["http.bind"]["origin"] == "default"
+    text = gochat("config", "show", "--origin").stdout
+    assert 'auth.secret = "********"' in text
+    assert "s" * 40 not in text
+    # What it prints is TOML with dotted keys.
+    assert tomllib.loads(text)["limits"]["window"] == 7
+
+
+def test_a_wrong_setting_is_one_line_and_a_hint() -> None:
+    Path("config.toml").write_text("[http]\nbnd = 1\n")
+    done = gochat("config", "check", code=EXIT_CONFIG)
+    problem, hint = done.stderr.splitlines()
+    assert problem == "gochat: config.toml: http.bnd: no such key; did you mean http.bind?"
+    assert hint.startswith("hint: ")
+    assert gochat("serve", code=EXIT_CONFIG).stderr == done.stderr
+
+
+def test_debug_shows_where() -> None:
+    Path("config.toml").write_text("[http]\nbnd = 1\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "gochat", "--debug", "config", "check"], capture_output=True, text=True, timeout=30
+    )
+    assert "Traceback" in done.stderr
+    assert done.returncode != EXIT_OK
+
+
+def test_an_unknown_name_in_the_environment_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOCHAT_HTP__BIND", "x")
+    (line, *_) = gochat("config", "check").stderr.splitlines()
+    assert line.startswith("gochat: warning: environment GOCHAT_HTP__BIND")
+
+
+def test_check_reads_the_key_files() -> None:
+    Path("config.toml").write_text('[auth]\nalgorithm = "ES256"\nkey_file = "absent.pem"\n')
+    assert "absent.pem" in gochat("config", "check", code=EXIT_CONFIG).stderr
+    Path("config.toml").write_text('[http]\ntls_cert = "absent.pem"\ntls_key = "absent.pem"\n')
+    assert "absent.pem" in gochat("config", "check", code=EXIT_CONFIG).stderr
+
+
+def test_an_error_that_quotes_a_file_is_inert() -> None:
+    Path("config.toml").write_text('["a\\u001b[2J\\nforged: line"]\n')
+    problem, _ = gochat("config", "check", code=EXIT_CONFIG).stderr.splitlines()
+    assert "\\x1b[2J\\x0aforged" in problem
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = [sys.executable, "-m", "gochat", "token", "issue", *["ann"] * 5_000]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        process.wait(30)
+
+
+def test_doctor_finds_this_machine_fit_or_says_why() -> None:
+    free = socket.create_server(("127.0.0.1", 0))
+    taken = socket.create_server(("127.0.0.1", 0))
+    free_port, taken_port = free.getsockname()[1], taken.getsockname()[1]
+    free.close()
+    Path("config.toml").write_text(
+        f'[http]\nbind = "127.0.0.1:{free_port}"\n[tcp]\nbind = ""\n[limits]\nconnections = 1\n'
+    )
+    found = json.loads(gochat("doctor", "--json").stdout)
+    assert [finding["check"] for finding in found] == ["software", "key", "open files", "http.bind", "disk", "clock"]
+    assert {finding["status"] for finding in found} <= {"ok", "warn"}
+    assert list(Path().iterdir()) == [Path("config.toml")]
+    Path("config.toml").write_text(f'[tcp]\nbind = "127.0.0.1:{taken_port}"\n[http]\nbind = "127.0.0.1:{free_port}"\n')
+    text = gochat("doctor", code=EXIT_FAILED).stdout
+    assert f"fail  tcp.bind: 127.0.0.1:{taken_port}: address already in use" in text
+    taken.close()
+
+
+def test_doctor_notices_a_clock_that_was_set_back_and_a_secret_that_others_read() -> None:
+    gochat("token", "issue", "ann")
+    secret = Path("data/auth.secret")
+    os.utime(secret, (time.time() + 10_000, time.time() + 10_000))
+    secret.chmod(0o644)
+    done = subprocess.run(
+        [sys.executable, "-m", "gochat", "doctor", "--json"], capture_output=True, text=True, timeout=30
+    )
+    found = {finding["check"]: finding["status"] for finding in json.loads(done.stdout)}
+    assert found["clock"] == "warn"
+    assert found["key"] == "fail"
+    assert done.returncode == EXIT_FAILED

@@ -1,0 +1,59 @@
+"""The reference says what the code says, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("gochat_docs_generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_and_config_toml_are_fresh(generate: ModuleType) -> None:
+    stale = [str(path.relative_to(ROOT)) for path in generate.stale()]
+    assert stale == [], "run `make docs`"
+
+
+def test_every_block_is_used(generate: ModuleType) -> None:
+    text = "".join(path.read_text() for path in (ROOT / "docs" / "reference").glob("*.md"))
+    assert set(re.findall(r"<!-- begin ([a-z ]+) -->", text)) == set(generate.BLOCKS)
+
+
+def test_every_request_has_its_reply_and_its_rule(generate: ModuleType) -> None:
+    assert generate.REPLIES.keys() == generate.RULES.keys()
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that headings can be linked by, as the usual renderers make them."""
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_within_the_project_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        name, _, anchor = target.partition("#")
+        path = (page.parent / name).resolve() if name else page
+        assert path.exists(), f"{page.name}: {target}"
+        if anchor:
+            assert anchor in anchors(path), f"{page.name}: {target}"
