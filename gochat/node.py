@@ -33,7 +33,7 @@ from gochat.auth import tokens as auth
 from gochat.config import Settings
 from gochat.domain.turn import GroupLimits
 from gochat.doors import Doors
-from gochat.errors import DRAINING, Denied, GochatError
+from gochat.errors import DRAINING, ConfigError, Denied, GochatError
 from gochat.http.address import TrustedProxies
 from gochat.http.app import Check
 from gochat.protocol import replies
@@ -52,6 +52,8 @@ log = logging.getLogger(__name__)
 MOST_ACTORS = 200_000
 #: How often idle actors are looked for.
 SWEEP_S = 5.0
+#: How often a drain looks whether it is done.
+POLL_S = 0.01
 
 
 def now_ms() -> int:
@@ -86,23 +88,34 @@ class Node:
 async def running(settings: Settings) -> AsyncIterator[Node]:
     """A node that serves until the block is left, which drains it. Raises GochatError if it can't start."""
     node = Node(settings)
-    data = Path(settings.node.data)
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     tokens = auth.tokens(settings)
-    async with stores.open(data / "gochat.db") as store, Supervisor("node") as services:
-        async with Supervisor("actors") as actors, trio.open_nursery() as sessions:
-            spawn = partial(_spawn, sessions)
-            rooms, users = _registries(node, store.journal, actors)
-            node.gateway = _gateway(node, store, tokens, users, rooms, spawn)
-            services.start(Spec("wheel", node.wheel.run))
-            services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
-            await _listen(node, spawn, sessions)
-            try:
-                yield node
-            finally:
-                with trio.CancelScope(shield=True):
-                    await _drain(node, rooms)
-                sessions.cancel_scope.cancel()
+    async with (
+        stores.open(_database(settings)) as store,
+        Supervisor("node") as services,
+        Supervisor("actors") as actors,
+        trio.open_nursery() as sessions,
+    ):
+        spawn = partial(_spawn, sessions)
+        rooms, users = _registries(node, store.journal, actors)
+        node.gateway = _gateway(node, store, tokens, users, rooms, spawn)
+        services.start(Spec("wheel", node.wheel.run))
+        services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
+        await _listen(node, spawn, sessions)
+        try:
+            yield node
+        finally:
+            with trio.CancelScope(shield=True):
+                await _drain(node, rooms)
+            sessions.cancel_scope.cancel()
+
+
+def _database(settings: Settings) -> Path:
+    data = Path(settings.node.data)
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError("node.data", str(data), (error.strerror or "can't be made").lower()) from error
+    return data / "gochat.db"
 
 
 def _registries(
@@ -233,13 +246,14 @@ async def _drain(node: Node, rooms: Registry[RoomActor]) -> None:
     for session in sessions:
         session.send(replies.Goaway(reason="draining", reconnect_ms=random.randint(0, spread_ms)))
     with trio.move_on_after(grace / 2):
-        while any(len(room.mailbox) or room.busy for room in rooms):
-            await trio.sleep(0.01)
+        # Polled, once in a node's life: an event would cost every turn of every room.
+        while any(len(room.mailbox) or room.busy for room in rooms):  # noqa: ASYNC110
+            await trio.sleep(POLL_S)
     for session in sessions:
         session.close(DRAINING, "draining", Denied("unavailable", "the node is draining"))
     with trio.move_on_after(grace / 4):
-        while node.connections.statistics().open:
-            await trio.sleep(0.01)
+        while node.connections.statistics().open:  # noqa: ASYNC110
+            await trio.sleep(POLL_S)
 
 
 # ---------------------------------------------------------------------------------------------- the process

@@ -119,9 +119,7 @@ class Archive(Protocol):
         """The user's `contacts` latest private rooms, newest first, and all of the groups; `rooms` are those that a
         client wants to resume."""
 
-    async def page(
-        self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int
-    ) -> Facts | None:
+    async def page(self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int) -> Facts | None:
         """Facts above `after`, or the nearest below `before`, or with neither the newest; shown as they are now.
         An edit entry has no body. What the group's `since_join` hides is left out."""
 
@@ -134,7 +132,9 @@ class Archive(Protocol):
     async def seat(self, user: str, room: str) -> Role | str | None:
         """The user's role in the group, "former" if it ended, None if there never was one. DMs: "member"."""
 
-    async def groups(self, user: str, owner: str | None, limit: int, cursor: str | None) -> tuple[list[GroupEntry], str | None]:
+    async def groups(
+        self, user: str, owner: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[GroupEntry], str | None]:
         """The groups the user is in (of `owner`, if given), by name; and where the next page starts."""
 
     async def members(
@@ -187,7 +187,7 @@ class Connection(Protocol):
 
     @property
     def transport(self) -> str:
-        """"ws" or "tcp"."""
+        """ "ws" or "tcp"."""
 
     @property
     def peer(self) -> str:
@@ -203,4 +203,3 @@ class Connection(Protocol):
 
     async def send(self, data: bytes) -> None:
         """Return when the kernel has taken all of it. Raises trio.BrokenResourceError or ClosedResourceError."""
-

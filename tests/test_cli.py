@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -207,3 +208,18 @@ def test_doctor_notices_a_clock_that_was_set_back_and_a_secret_that_others_read(
     assert found["clock"] == "warn"
     assert found["key"] == "fail"
     assert done.returncode == EXIT_FAILED
+
+
+def test_serve_listens_where_the_flags_say_and_ends_well() -> None:
+    flags = ["--data", "store", "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "gochat", "serve", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = [process.stdout.readline(), process.stdout.readline()]
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=20)
+    assert "http://127.0.0.1:" in ready[0]
+    assert "tcp://127.0.0.1:" in ready[1]
+    assert process.returncode == EXIT_OK
+    assert "Traceback" not in said
+    assert Path("store").is_dir()

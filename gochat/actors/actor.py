@@ -44,7 +44,7 @@ class Actor(ABC, Generic[M]):
 
     @abstractmethod
     async def load(self) -> None:
-        """Rebuild the state. Called before the first turn and after each crash. A StoreError answers all waiting mail."""
+        """Rebuild the state, before the first turn and after each crash. A StoreError answers all mail that waits."""
 
     @abstractmethod
     async def turn(self, batch: list[M]) -> None:
@@ -114,8 +114,8 @@ class Actor(ABC, Generic[M]):
         return batch
 
     def _after_crash(self) -> None:
-        """One piece of a batch crashed the turn, but which? Try the rest again one at a time; the one that crashes alone
-        is set aside with `internal`."""
+        """One piece of a batch crashed the turn, but which? Try again one at a time; the one that crashes alone is set
+        aside with `internal`."""
         batch, self._batch = self._batch, []
         if len(batch) == 1:
             self.refuse(batch[0], INTERNAL)
@@ -144,7 +144,7 @@ class Registry(Generic[A]):
         return self._actors.get(address)
 
     def tell(self, address: str, mail: Any) -> None:
-        """Put mail into the actor's mailbox, waking the actor if it rests. Never waits. Raises Full: nothing was taken."""
+        """Put mail into the actor's mailbox, waking it if it rests. Never waits. Raises Full: nothing was taken."""
         actor = self._actors.get(address)
         if actor is None:
             actor = self._wake(address)

@@ -30,6 +30,7 @@ class Subscriber(Protocol):
 
     codec: Codec
     user: str
+    device: str | None
     since: int
     """Number of the last transaction that its welcome holds."""
     apart: bool
@@ -47,8 +48,14 @@ class Subscriber(Protocol):
     def lag(self, room: str, head: int) -> None:
         """Facts of the room could not be taken: tell the peer as soon as there is space."""
 
+    def close(self, number: int, reason: str) -> None:
+        """Close in order, with a number of errors.CLOSES."""
+
     def abort(self) -> None:
         """End the session at once: its state can't be trusted."""
+
+    def ended(self) -> None:
+        """It is over: out of all tables."""
 
     def entered(self, stretch: Stretch) -> None:
         """Its user is in the room from the first of these facts on."""

@@ -152,7 +152,7 @@ class RoomActor(Actor[Submit]):
         return Knowledge(targets=targets, reacted=reacted)
 
     async def _look_up_refused(self, record: RoomRecord, batch: list[Submit], outcomes: list[Outcome]) -> None:
-        """A recorded key is answered with its ack, whatever would refuse it today. Only refusals pay for the look-up."""
+        """A recorded key is answered with its ack, whatever would refuse it today. Only refusals pay for looking."""
         asked: dict[tuple[str, str], list[int]] = {}
         for index, (mail, outcome) in enumerate(zip(batch, outcomes, strict=True)):
             command = mail.command

@@ -17,66 +17,66 @@ class Command(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Asked under the `admin` scope: rights inside the room are not asked for."""
 
 
-class Send(Command, kw_only=True):
+class Send(Command, frozen=True, kw_only=True):
     body: str
     key: str | None = None
     reply_to: int | None = None
 
 
-class Edit(Command, kw_only=True):
+class Edit(Command, frozen=True, kw_only=True):
     seq: int
     body: str
 
 
-class Delete(Command, kw_only=True):
+class Delete(Command, frozen=True, kw_only=True):
     seq: int
 
 
-class React(Command, kw_only=True):
+class React(Command, frozen=True, kw_only=True):
     seq: int
     emoji: str
     on: bool
 
 
-class Read(Command, kw_only=True):
+class Read(Command, frozen=True, kw_only=True):
     seq: int
 
 
-class Typing(Command, kw_only=True):
+class Typing(Command, frozen=True, kw_only=True):
     pass
 
 
-class Create(Command, gc=True, kw_only=True):
+class Create(Command, gc=True, frozen=True, kw_only=True):
     title: str | None = None
     users: tuple[str, ...] = ()
     history: HistoryScope = "all"
     post: PostRight = "members"
 
 
-class Configure(Command, kw_only=True):
+class Configure(Command, frozen=True, kw_only=True):
     title: str | None = None
     history: HistoryScope | None = None
     post: PostRight | None = None
 
 
-class Add(Command, gc=True, kw_only=True):
+class Add(Command, gc=True, frozen=True, kw_only=True):
     users: tuple[str, ...]
 
 
-class Remove(Command, gc=True, kw_only=True):
+class Remove(Command, gc=True, frozen=True, kw_only=True):
     users: tuple[str, ...]
 
 
-class SetRole(Command, kw_only=True):
+class SetRole(Command, frozen=True, kw_only=True):
     member: str
     role: Role
 
 
-class Leave(Command, kw_only=True):
+class Leave(Command, frozen=True, kw_only=True):
     successor: str | None = None
 
 
-class Close(Command, kw_only=True):
+class Close(Command, frozen=True, kw_only=True):
     """Delete the group."""
 
 

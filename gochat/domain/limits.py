@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-
 #: Sums of fractions fall short of a whole token by rounding; who waited as told must not be refused for that.
 _WHOLE = 1 - 1e-9
 

@@ -7,7 +7,7 @@ room takes the draft over when the facts are durable, or drops it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -212,7 +212,7 @@ class Turn:
         only_title = command.history is None and command.post is None
         if self._rank(command) < _RANK["moderator" if only_title else "owner"]:
             return Denied("forbidden", "only an owner may change the group; a moderator may change its title")
-        changed = {
+        changed: dict[str, Any] = {
             name: value
             for name, value in (("title", command.title), ("history", command.history), ("post", command.post))
             if value is not None and value != getattr(draft, name)
@@ -317,7 +317,7 @@ class Turn:
             self.draft.own_members()
             self._owns_members = True
 
-    def _next(self, command: ask.AnyCommand) -> dict[str, object]:
+    def _next(self, command: ask.AnyCommand) -> dict[str, Any]:
         draft = self.draft
         return {"room": draft.room, "seq": draft.head + 1, "ts": max(self._now_ms, draft.ts), "sender": command.user}
 

@@ -62,7 +62,7 @@ NO_ROOM = Denied("not_found", "there is no such room")
 
 
 def check_text(text: str, most: int, what: str) -> str | Denied:
-    """`text` as it is stored: trimmed, 1..`most` code points, without NUL. Lone surrogates never get through a decoder."""
+    """`text` as it is stored: trimmed, 1..`most` code points, no NUL. Lone surrogates never get through a decoder."""
     text = text.strip()
     if not text:
         return bad(f"the {what} is empty")
@@ -132,9 +132,7 @@ def _react(request: req.React, who: Speaker, limits: Limits) -> ask.AnyCommand |
 
 
 def _read(request: req.Read, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
-    return check_room(request.room, who) or ask.Read(
-        room=request.room, user=who.user, admin=who.admin, seq=request.seq
-    )
+    return check_room(request.room, who) or ask.Read(room=request.room, user=who.user, admin=who.admin, seq=request.seq)
 
 
 def _typing(request: req.Typing, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:

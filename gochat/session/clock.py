@@ -7,7 +7,6 @@ from typing import Protocol
 
 import trio
 
-
 #: A slot of the wheel; how late an entry may be asked.
 SLOT_S = 0.25
 

@@ -55,7 +55,6 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     sessions: dict[str, Any]
     """Live sessions by their id."""
 
-
     def presence(self, user: str, last_seen: int | None = None) -> None:
         """Tell those who watch the user that they came, or went at `last_seen`."""
         watchers = self.live.watchers.get(user)

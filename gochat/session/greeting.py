@@ -1,7 +1,8 @@
 """`hello`: who is it, what do they see first, and from where on do they hear each room.
 
-The session is in its user's table before the welcome is read, and takes notes of what it is told meanwhile. The welcome
-says how new it is; what was committed later is caught up from the log. So nothing falls between, and nothing comes twice.
+The session is in its user's table before the welcome is read, and takes notes of what it is told meanwhile. The
+welcome says how new it is; what was committed later is caught up from the log. So nothing falls between, and nothing
+comes twice.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from gochat.ports import Identity, Snapshot
 from gochat.protocol import replies
 from gochat.protocol.conversation import GROUPS, READ, WRITE
 from gochat.protocol.requests import Hello, Position
-from gochat.session.gateway import Gateway, in_trio_time
+from gochat.session.gateway import in_trio_time
 from gochat.session.places import REPLAY_ALL, Notice, Replaying, place_after
 from gochat.session.replay import start_replays
 from gochat.session.session import CLOSED, OPEN, Session
@@ -164,8 +165,6 @@ def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcom
         heartbeat_s=gateway.pace.heartbeat_s, limits=gateway.limits,
         contacts=snapshot.contacts if read else [], rooms=snapshot.rooms if read else [], requests=[],
     )  # fmt: skip
-
-
 
 
 def _may_read(session: Session) -> bool:

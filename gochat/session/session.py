@@ -432,7 +432,6 @@ class Session:
                 gateway.went_offline(self.user)
 
 
-
 class _HelloDeadline:
     """Ends a session that has not been welcomed in time."""
 

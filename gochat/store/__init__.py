@@ -2,6 +2,6 @@
 
 from gochat.store.store import Store, open_store
 
-open = open_store  # noqa: A001 -- `store.open(path)` reads as what it does
+open = open_store
 
 __all__ = ["Store", "open"]

@@ -20,9 +20,7 @@ class SqliteArchive:
     async def welcome(self, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
         return await self._call(lambda connection: lists.welcome(connection, self._epoch, user, contacts, rooms))
 
-    async def page(
-        self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int
-    ) -> Facts | None:
+    async def page(self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int) -> Facts | None:
         return await self._call(lambda connection: pages.page(connection, asker, room, before, after, limit))
 
     async def replay(self, room: str, after: int, upto: int, limit: int) -> list[AnyFact]:

@@ -11,7 +11,10 @@ import unicodedata
 from collections.abc import Iterator
 
 #: Scripts without spaces: Thai to Khmer, kana, bopomofo, Han with its extensions, Yi.
-_DENSE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
+_DENSE = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\ua000-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
+)
 _RUNS = re.compile(f"([{_DENSE}]+)|([^\\W_{_DENSE}]+)")
 
 

@@ -31,7 +31,8 @@ def feed(connection: sqlite3.Connection, num: int) -> bool:
     base = num << SEQ_BITS
     (indexed, head) = connection.execute("SELECT indexed, head FROM room WHERE num = ?", (num,)).fetchone()
     rows = connection.execute(
-        "SELECT id, body, kind FROM fact WHERE id > ? AND id <= ? ORDER BY id LIMIT ?", (base | indexed, base | head, SLICE)
+        "SELECT id, body, kind FROM fact WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+        (base | indexed, base | head, SLICE),
     ).fetchall()
     connection.executemany(
         "INSERT INTO search (rowid, room, body) VALUES (?, ?, ?)",

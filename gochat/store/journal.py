@@ -167,7 +167,7 @@ class SqliteJournal:
         batches = [entry.batch for entry in appends]
         committed = self._committed
 
-        def done(result: outcome.Outcome[list[int | Clash | StoreError]]) -> None:
+        def done(result: outcome.Error | outcome.Value[list[Any]]) -> None:
             self._ended += 1
             _hand_out(appends, result)
             if isinstance(result, outcome.Error):
@@ -197,7 +197,7 @@ def _commit_job(batches: list[Batch], notes: Notes) -> Callable[[Committer], lis
     return lambda committer: committer.commit(batches, noted)
 
 
-def _hand_out(appends: list[_Append], result: outcome.Outcome[list[Any]]) -> None:
+def _hand_out(appends: list[_Append], result: outcome.Error | outcome.Value[list[Any]]) -> None:
     """Wake each parked append with its own part of the result. An outcome can be taken once: each gets its own."""
     for position, entry in enumerate(appends):
         if entry.task is None:

@@ -25,7 +25,7 @@ _ENTRY = f"""
     FROM seat s JOIN room r ON r.num = s.num
     LEFT JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0
     WHERE s.user = ? """
-_GROUPS = _ENTRY + "AND s.role IN ('owner', 'moderator', 'member') ORDER BY r.id"
+_IN_GROUPS = _ENTRY + "AND s.role IN ('owner', 'moderator', 'member') ORDER BY r.id"
 _CONTACTS = _ENTRY + "AND s.role = 'dm' ORDER BY l.ts DESC, r.num DESC LIMIT ?"
 
 
@@ -35,10 +35,7 @@ def welcome(connection: sqlite3.Connection, epoch: str, user: str, contacts: int
     return Snapshot(
         commit=commit,
         contacts=_contacts(connection, epoch, user, contacts) if contacts else [],
-        rooms=[
-            RoomEntry(room=room, title=title, role=role, epoch=epoch, head=head, read=read, unread=unread, last=_last(*l))
-            for room, _, head, read, title, role, unread, *l in connection.execute(_GROUPS, (user,))
-        ] if contacts else [],
+        rooms=_groups(connection, epoch, user) if contacts else [],
         former=former,
         heads=heads,
     )  # fmt: skip
@@ -46,6 +43,15 @@ def welcome(connection: sqlite3.Connection, epoch: str, user: str, contacts: int
 
 def _last(seq: int | None, ts: int, sender: str, body: str | None) -> Last | None:
     return Last(seq=seq, ts=ts, sender=sender, body=body or "") if seq is not None else None
+
+
+def _groups(connection: sqlite3.Connection, epoch: str, user: str) -> list[RoomEntry]:
+    return [
+        RoomEntry(
+            room=room, title=title, role=role, epoch=epoch, head=head, read=read, unread=unread, last=_last(*last)
+        )
+        for room, _, head, read, title, role, unread, *last in connection.execute(_IN_GROUPS, (user,))
+    ]
 
 
 def _contacts(connection: sqlite3.Connection, epoch: str, user: str, most: int) -> list[ContactEntry]:
@@ -110,7 +116,7 @@ def groups(
             ORDER BY r.id LIMIT ?""",
         (*values, limit + 1),
     ).fetchall()
-    entries = [GroupEntry(room=room, title=title, role=role, members=count) for room, title, role, count in rows[:limit]]
+    entries = [GroupEntry(room=room, title=title, role=role, members=size) for room, title, role, size in rows[:limit]]
     return entries, entries[-1].room if len(rows) > limit else None
 
 
@@ -125,11 +131,12 @@ def members(
         known = users(connection, both)
         return [MemberEntry(user=u, name=known.get(u, (u, None))[0], role="member", since=0) for u in both], None
     rows = connection.execute(
-        """SELECT s.user, coalesce(nullif(u.name, ''), s.user), s.role, s.since_ts FROM seat s LEFT JOIN user u ON u.id = s.user
+        """SELECT s.user, coalesce(nullif(u.name, ''), s.user), s.role, s.since_ts
+           FROM seat s LEFT JOIN user u ON u.id = s.user
            WHERE s.num = ? AND s.role <> 'dm' AND s.role <> 'former' AND s.user > ? ORDER BY s.user LIMIT ?""",
         (seen.num, cursor or "", limit + 1),
     ).fetchall()
-    entries = [MemberEntry(user=user, name=name, role=role, since=since) for user, name, role, since in rows[:limit]]
+    entries = [MemberEntry(user=user, name=name, role=role, since=ts) for user, name, role, ts in rows[:limit]]
     return entries, entries[-1].user if len(rows) > limit else None
 
 
@@ -160,7 +167,8 @@ def search_users(
 ) -> tuple[list[UserEntry], str | None]:
     word = q.strip().casefold()
     rows = connection.execute(
-        """SELECT DISTINCT w.user, coalesce(nullif(u.name, ''), w.user) FROM user_word w LEFT JOIN user u ON u.id = w.user
+        """SELECT DISTINCT w.user, coalesce(nullif(u.name, ''), w.user)
+           FROM user_word w LEFT JOIN user u ON u.id = w.user
            WHERE w.word >= ? AND w.word < ? AND w.user > ? ORDER BY w.user LIMIT ?""",
         (word, word + "\U0010ffff", cursor or "", limit + 1),
     ).fetchall()

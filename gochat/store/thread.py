@@ -1,7 +1,7 @@
 """A thread that owns a connection, and how trio tasks have work done there.
 
-Not trio's worker threads: handing one call to them costs some 100 us, and any of them may run it. Here a call is a queue
-put, and its answer one wake-up of the loop.
+Not trio's worker threads: handing one call to them costs some 100 us, and any of them may run it. Here a call is a
+queue put, and its answer one wake-up of the loop.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import outcome
 import trio
@@ -17,7 +17,8 @@ import trio
 C = TypeVar("C")
 T = TypeVar("T")
 
-Done = Callable[["outcome.Outcome[Any]"], None]
+Done: TypeAlias = Callable[[Any], None]
+"""Gets the outcome of a job: an outcome.Value or an outcome.Error."""
 
 
 class OwnerThread(Generic[C]):
@@ -28,7 +29,8 @@ class OwnerThread(Generic[C]):
     """
 
     def __init__(
-        self, name: str, opens: Callable[[], C], *, inline: bool = False, idle: Callable[[C], float | None] | None = None,
+        self, name: str, opens: Callable[[], C], *, inline: bool = False,
+        idle: Callable[[C], float | None] | None = None,
         jobs: queue.SimpleQueue[Any] | None = None,
     ) -> None:  # fmt: skip
         self._opens = opens

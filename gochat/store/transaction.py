@@ -86,7 +86,9 @@ class Writer:
 
     def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         """Record all in one transaction; for each batch the transaction's number, or why nothing of it is recorded.
-        Raises sqlite3.Error when the whole transaction failed; then nothing is recorded, unless COMMIT itself failed."""
+
+        Raises sqlite3.Error when all of it failed: nothing is recorded, unless it was COMMIT that failed.
+        """
         try:
             return self._commit_together(batches, notes)
         except sqlite3.IntegrityError:
@@ -197,7 +199,8 @@ class Writer:
             target = num << SEQ_BITS | fact.target
             index.change(self.connection, num, fact.target, fact.body)
             execute(
-                "UPDATE fact SET body = ?, edit_seq = ?, edit_ts = ? WHERE id = ?", (fact.body, fact.seq, fact.ts, target)
+                "UPDATE fact SET body = ?, edit_seq = ?, edit_ts = ? WHERE id = ?",
+                (fact.body, fact.seq, fact.ts, target),
             )
         elif isinstance(fact, facts.Delete):
             index.change(self.connection, num, fact.target, None)

@@ -47,7 +47,9 @@ class _Stream(trio.abc.Stream):
 
     __slots__ = ("_connection", "_controls", "_frames", "_opened", "_pass", "_replay", "_trailing", "session")
 
-    def __init__(self, connection: WebSocketConnection, head: bytes, trailing: bytes, reader: frames.FrameReader) -> None:
+    def __init__(
+        self, connection: WebSocketConnection, head: bytes, trailing: bytes, reader: frames.FrameReader
+    ) -> None:
         self._connection = connection
         self._frames = reader
         self._replay: bytes | None = head
@@ -172,5 +174,3 @@ def choose_subprotocol(offered: Iterable[str]) -> tuple[str | None, str | None]:
         elif chosen is None and entry in SUBPROTOCOLS:
             chosen = entry
     return chosen, credential
-
-

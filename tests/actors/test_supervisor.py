@@ -34,10 +34,13 @@ async def test_a_permanent_child_that_crashes_too_often_ends_the_supervisor(auto
         runs += 1
         raise RuntimeError("planted")
 
-    with trio.fail_after(60), pytest.raises(ExceptionGroup) as raised:
+    async def supervise() -> None:
         async with Supervisor("s", Intensity(3, 10)) as supervisor:
             supervisor.start(Spec("child", child))
             await trio.sleep_forever()
+
+    with trio.fail_after(60), pytest.raises(ExceptionGroup) as raised:
+        await supervise()
     assert raised.group_contains(GaveUp)
     assert runs == 4
 

@@ -41,9 +41,7 @@ async def test_a_token_signs_in(start: Start, nursery: trio.Nursery, transport: 
 
 
 @pytest.mark.parametrize("hello", [{}, {"user": "ann"}, {"token": "nonsense"}, {"token": token("ann", aud="other")}])
-async def test_no_good_token_closes(
-    start: Start, nursery: trio.Nursery, transport: str, hello: dict[str, Any]
-) -> None:
+async def test_no_good_token_closes(start: Start, nursery: trio.Nursery, transport: str, hello: dict[str, Any]) -> None:
     async with start(auth={"secret": SECRET}) as node:
         peer = await Peer.open(node, transport, nursery)
         error = await peer.ask("hello", **hello)
