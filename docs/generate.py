@@ -102,7 +102,8 @@ def scopes_block() -> Iterator[str]:
         if rule.scope is not None:
             granted.setdefault(rule.scope, []).append(f"`{tag(kind)}`")
     rows = [[f"`{scope}`", ", ".join(names)] for scope, names in granted.items()]
-    yield from table(["scope", "allows"], [*rows, [f"`{ADMIN}`", "all of these, in every room"]])
+    rows.append([f"`{ADMIN}`", "all of these, of anyone; but a private room is written to by its two users alone"])
+    yield from table(["scope", "allows"], rows)
 
 
 def commands_block() -> Iterator[str]:

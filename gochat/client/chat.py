@@ -100,6 +100,13 @@ class Chat:
         is not raised but the send repeated when the server says.
         """
         request = req.Send(to=to, body=body, key=key or secrets.token_urlsafe(12), reply_to=reply_to)
+        return await self._patiently(request, patience_s)
+
+    async def edit(self, room: str, seq: int, body: str, *, patience_s: float = 0.0) -> Ack:
+        """Change the text of one's own message. `patience_s` as for `send`."""
+        return await self._patiently(req.Edit(room=self.room(room), seq=seq, body=body), patience_s)
+
+    async def _patiently(self, request: req.Send | req.Edit, patience_s: float) -> Ack:
         deadline = trio.current_time() + patience_s
         while True:
             try:
@@ -109,9 +116,6 @@ class Chat:
                     raise
                 wait_s = refused.wait_s
             await trio.sleep(wait_s)
-
-    async def edit(self, room: str, seq: int, body: str) -> Ack:
-        return await self._session.call(req.Edit(room=self.room(room), seq=seq, body=body), Ack)
 
     async def delete(self, room: str, seq: int) -> Ack:
         return await self._session.call(req.Delete(room=self.room(room), seq=seq), Ack)

@@ -38,6 +38,8 @@ GREET_S: Final = 10.0
 CLOSE_S: Final = 1.0
 #: How long to wait before a page of which a part could not be reached is asked for again.
 INCOMPLETE_S: Final = 1.0
+#: No server can make its clients ask for life signs more often than this.
+LEAST_BEAT_S: Final = 0.1
 #: Requests of the application under way at once; more wait for their turn. The server's own bound is a setting.
 WINDOW: Final = 128
 #: A close code from here on means: do not come back (protocol.md, "Errors").
@@ -255,7 +257,7 @@ class Session:
         self._hand_on(self.positions.welcomed(welcome))
         self._posts = [encode(req.Watch(users=self.watching))] if self.watching else []
         nursery.start_soon(self._write, link)
-        nursery.start_soon(self._watch_silence, max(1.0, welcome.heartbeat_s))
+        nursery.start_soon(self._watch_silence, max(LEAST_BEAT_S, welcome.heartbeat_s))
         for _ in range(CATCH_UP_AT_ONCE):
             nursery.start_soon(self._catch_up)
         # From here on the end is `stop`: a cancelled application still says goodbye.
@@ -285,12 +287,15 @@ class Session:
     async def _watch_silence(self, beat_s: float) -> None:
         """A server that has nothing to say is asked whether it is there, and given up when it does not answer."""
         while True:
-            await trio.sleep(beat_s)
             quiet_s = trio.current_time() - self._heard
-            if quiet_s >= 2 * beat_s:
-                raise Unreachable(f"the server has been silent for {quiet_s:.0f} s")
-            if quiet_s >= beat_s:
-                self._post(req.Ping())
+            if quiet_s < beat_s:
+                await trio.sleep(min(beat_s, beat_s - quiet_s))
+                continue
+            self._post(req.Ping())
+            asked_at = trio.current_time()
+            await trio.sleep(beat_s)
+            if self._heard < asked_at:
+                raise Unreachable(f"the server has been silent for {quiet_s + beat_s:.0f} s")
 
     async def _catch_up(self) -> None:
         """Serve the rooms that are behind, one at a time."""

@@ -230,7 +230,7 @@ async def _reply(console: Console, rest: str) -> None:
 
 async def _edit(console: Console, rest: str) -> None:
     seq, body = _seq_and_rest(rest, COMMANDS["edit"].usage)
-    await console.chat.edit(console.to(), seq, body)
+    await console.chat.edit(console.to(), seq, body, patience_s=PATIENCE_S)
 
 
 async def _delete(console: Console, rest: str) -> None:
