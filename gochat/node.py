@@ -81,7 +81,10 @@ class Node:
         self.draining.set()
 
     def readiness(self) -> list[Check]:
-        return [Check("accepting", "the node is draining" if self.draining.is_set() else None)]
+        return [
+            Check("accepting", "the node is draining" if self.draining.is_set() else None),
+            Check("store", self.gateway.journal.problem),
+        ]
 
 
 @contextlib.asynccontextmanager

@@ -40,6 +40,9 @@ class Clash(msgspec.Struct, frozen=True):
 class Journal(Protocol):
     """The write side of the store. Everything of one `append` is recorded in one transaction or not at all."""
 
+    problem: str | None
+    """Why the last commit failed; None when it did not."""
+
     @property
     def epoch(self) -> str:
         """Names the log of every room in this store; changes only when the log was rolled back."""

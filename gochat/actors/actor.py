@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 import trio
@@ -28,7 +29,7 @@ INTERNAL = Denied("internal", "a fault of the server; it has been logged")
 class Actor(ABC, Generic[M]):
     """Subclasses give `load`, `turn` and `refuse`; the rest is the same for all."""
 
-    __slots__ = ("_batch", "_singly", "address", "last_turn", "mailbox", "resting", "started")
+    __slots__ = ("_batch", "_singly", "address", "last_turn", "mailbox", "on_rest", "resting", "started")
 
     lingers: ClassVar[bool] = True
     """Whether the task stays when the mailbox is empty, or ends until there is mail again."""
@@ -39,6 +40,8 @@ class Actor(ABC, Generic[M]):
         self.last_turn = trio.current_time()
         self.resting = False
         self.started = False
+        self.on_rest: Callable[[], None] | None = None
+        """Takes the actor's address from it; set by its registry."""
         self._batch: list[M] = []
         self._singly = 0
 
@@ -57,6 +60,11 @@ class Actor(ABC, Generic[M]):
     def handle_now(self, mail: M) -> bool:
         """Handle the mail at once, in the teller's task, where that keeps the order and awaits nothing. False: it was
         not handled, and goes into the mailbox."""
+        return False
+
+    @property
+    def worthless(self) -> bool:
+        """Whether there is nothing to keep awake for: names that nobody knows must not fill the memory."""
         return False
 
     @property
@@ -98,6 +106,8 @@ class Actor(ABC, Generic[M]):
                 raise
             self._batch = []
             self.last_turn = trio.current_time()
+            if self.worthless and self.rest() and self.on_rest is not None:
+                self.on_rest()
 
     def refuse_all(self, denied: Denied) -> None:
         for mail in self.mailbox.take_nowait():
@@ -169,14 +179,18 @@ class Registry(Generic[A]):
         if len(self._actors) >= self._most:
             raise Full(f"{self._most} actors are awake")
         actor = self._actors[address] = self._make(address)
+        actor.on_rest = partial(self._forget, actor)
         return actor
+
+    def _forget(self, actor: A) -> None:
+        if self._actors.get(actor.address) is actor:
+            del self._actors[actor.address]
 
     def _start(self, actor: A) -> None:
         actor.started = True
 
         def given_up() -> None:
-            if self._actors.get(actor.address) is actor:
-                del self._actors[actor.address]
+            self._forget(actor)
             actor.refuse_all(INTERNAL)
 
         self._supervisor.start(Spec(actor.address, actor.run, "temporary", given_up))

@@ -65,6 +65,11 @@ class RoomActor(Actor[Submit]):
     def busy(self) -> bool:
         return bool(self._deliveries)
 
+    @property
+    def worthless(self) -> bool:
+        """A room without a fact: somebody asked for what is not there."""
+        return self.record is None or not self.record.head
+
     def refuse(self, mail: Submit, denied: Denied) -> None:
         mail.settle(denied)
         mail.ticket.flush()

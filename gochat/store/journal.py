@@ -62,6 +62,8 @@ class SqliteJournal:
         self._work = trio.Event()
         self._noted = trio.Event()
         self._closing = False
+        self.problem: str | None = None
+        """Why the last commit failed; None when it did not."""
 
     @property
     def epoch(self) -> str:
@@ -169,6 +171,7 @@ class SqliteJournal:
 
         def done(result: outcome.Error | outcome.Value[list[Any]]) -> None:
             self._ended += 1
+            self.problem = str(result.error) if isinstance(result, outcome.Error) else None
             _hand_out(appends, result)
             if isinstance(result, outcome.Error):
                 self._keep(notes)

@@ -26,7 +26,11 @@ _ENTRY = f"""
     LEFT JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0
     WHERE s.user = ? """
 _IN_GROUPS = _ENTRY + "AND s.role IN ('owner', 'moderator', 'member') ORDER BY r.id"
-_CONTACTS = _ENTRY + "AND s.role = 'dm' ORDER BY l.ts DESC, r.num DESC LIMIT ?"
+# Which are the latest is found first: what an entry shows is looked up for those alone.
+_CONTACTS = f"""{_ENTRY} AND s.num IN (
+        SELECT t.num FROM seat t JOIN room q ON q.num = t.num JOIN fact m ON m.id = (q.num << {SEQ_BITS}) + q.last
+        WHERE t.user = ? AND t.role = 'dm' ORDER BY m.ts DESC, m.id DESC LIMIT ?)
+    ORDER BY l.ts DESC, l.id DESC"""
 
 
 def welcome(connection: sqlite3.Connection, epoch: str, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
@@ -55,7 +59,7 @@ def _groups(connection: sqlite3.Connection, epoch: str, user: str) -> list[RoomE
 
 
 def _contacts(connection: sqlite3.Connection, epoch: str, user: str, most: int) -> list[ContactEntry]:
-    rows = connection.execute(_CONTACTS, (user, most)).fetchall()
+    rows = connection.execute(_CONTACTS, (user, user, most)).fetchall()
     known = users(connection, [peer(row[0], user) for row in rows])
     entries = []
     for room, _, head, read, _, _, unread, *last in rows:

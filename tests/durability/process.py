@@ -1,0 +1,126 @@
+"""A node as its own process: started, looked at from outside, killed, started again."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import trio
+
+from tests.durability.wire import Address, Link
+
+ROOT = Path(__file__).parents[2]
+#: Development sign-in, and as many messages as anybody likes.
+SETTINGS = {"GOCHAT_LIMITS__MESSAGES_PER_S": "0"}
+GOCHAT = ("-m", "gochat")
+START_S = 20.0
+
+
+class Served:
+    """`gochat serve` on `folder`/data, its log in `folder`/log. May be started again after it ended."""
+
+    def __init__(self, folder: Path, *, program: tuple[str, ...] = GOCHAT, **env: str) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.log = folder / "log"
+        self.env = env
+        self.addresses: dict[str, Address] = {}
+        self.up = trio.Event()
+        self._program = program
+        self._process: trio.Process | None = None
+
+    async def start(self) -> None:
+        """Return when it listens."""
+        env = {name: value for name, value in os.environ.items() if not name.startswith("GOCHAT_")}
+        command = [
+            sys.executable, *self._program, "serve",
+            "--data", str(self.data), "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0",
+        ]  # fmt: skip
+        with self.log.open("ab") as log:
+            self._process = await trio.lowlevel.open_process(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd=self.folder,
+                env={**env, "PYTHONPATH": str(ROOT), **SETTINGS, **self.env},
+            )  # fmt: skip
+        said = b""
+        with trio.fail_after(START_S):
+            while len(found := re.findall(rb"(http|tcp)://([\d.]+):(\d+) ?.*\n", said)) < 2:
+                data = await self._stdout.receive_some()
+                assert data, self.log.read_text()
+                said += data
+        self.addresses = {door.decode(): (host.decode(), int(port)) for door, host, port in found}
+        self.up.set()
+
+    async def kill(self) -> None:
+        """SIGKILL: no handler, no flush, no farewell."""
+        self.up = trio.Event()
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit code. It has 10 s."""
+        self.up = trio.Event()
+        with trio.fail_after(10):
+            return await self._end(signal.SIGTERM)
+
+    async def aclose(self) -> None:
+        if self._process is not None:
+            with trio.CancelScope(shield=True):
+                await self.kill()
+
+    async def _end(self, number: signal.Signals) -> int:
+        process, self._process = self._process, None
+        assert process is not None
+        process.send_signal(number)
+        code = await process.wait()
+        await process.stdout.aclose()  # type: ignore[union-attr]
+        return code
+
+    @property
+    def _stdout(self) -> trio.abc.ReceiveStream:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    # ------------------------------------------------------------------------------------------ peers
+
+    async def connect(self, transport: str) -> Link:
+        """A new connection, as soon as the node is up. Raises Closed when it went down meanwhile."""
+        await self.up.wait()
+        return await Link.open(transport, self.addresses["tcp" if transport == "tcp" else "http"])
+
+    async def sign_in(self, user: str, transport: str = "tcp") -> Link:
+        """The same, signed in."""
+        link = await self.connect(transport)
+        try:
+            await link.hello(user)
+        except BaseException:
+            await link.aclose()
+            raise
+        return link
+
+    # ------------------------------------------------------------------------------------------ from outside
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        assert self._process.returncode is None, self.log.read_text()[-2_000:]
+        return self._process.pid
+
+    @property
+    def open_files(self) -> int:
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+
+    @property
+    def threads(self) -> int:
+        return sum(1 for _ in Path(f"/proc/{self.pid}/task").iterdir())
+
+    @property
+    def rss(self) -> int:
+        """Bytes of memory that are the process's own: pages of files that it maps do not count."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
+
+

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import trio
+
+from gochat.node import Node
+from tests.e2e.peer import Peer, address
+
+
+async def get(node: Node, path: str) -> str:
+    async with await trio.open_tcp_stream(*address(node, "http")) as stream:
+        await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        with trio.fail_after(10):
+            return b"".join([chunk async for chunk in stream]).decode()
+
+
+async def test_health(node: Node) -> None:
+    assert (await get(node, "/livez")).startswith("HTTP/1.1 200 ")
+    verbose = await get(node, "/readyz?verbose")
+    assert verbose.endswith("[+] accepting ok\n[+] store ok\nready\n")
+    node.drain()
+    drained = await get(node, "/readyz?verbose")
+    assert drained.startswith("HTTP/1.1 503 ") and "[-] accepting: the node is draining" in drained
+
+
+async def test_names_that_nobody_knows_are_not_kept(node: Node, nursery: trio.Nursery) -> None:
+    ann = await Peer.open(node, "tcp", nursery)
+    await ann.hello("ann")
+    for number in range(50):
+        assert (await ann.ask("send", to=f"group:none{number}", body="x"))["code"] == "not_found"
+    assert len(node.gateway.rooms) == 0
+    assert (await ann.ask("group", name="tea", action="create"))["seq"] == 1
+    assert len(node.gateway.rooms) == 1
