@@ -269,8 +269,8 @@ def run(settings: Settings) -> int:
 
 
 async def _main(settings: Settings) -> int:
-    async with trio.open_nursery() as nursery:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
             async with running(settings) as node:
                 for name, address in node.addresses:
                     print(_ready_line(name, address), flush=True)

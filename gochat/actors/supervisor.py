@@ -64,9 +64,10 @@ class Supervisor:
         return self
 
     async def __aexit__(self, *exc: object) -> bool | None:
+        # `stop` shields itself and bounds each child; a nursery is left as any other is.
         if exc[0] is None:
-            await self.stop()
-        return await self._manager.__aexit__(*exc)  # type: ignore[arg-type]
+            await self.stop()  # noqa: ASYNC102
+        return await self._manager.__aexit__(*exc)  # type: ignore[arg-type]  # noqa: ASYNC102
 
     def __len__(self) -> int:
         return len(self._children)

@@ -216,7 +216,7 @@ class Session:
         self._end = end
         for call in self._calls.values():
             call.fail(end)
-        self.inbox.end(end)
+        pass
 
     def _hello(self) -> req.Hello:
         limits = replies.Limits() if self._welcome is None else self._welcome.limits
@@ -350,12 +350,14 @@ class Session:
                 self._reply(frame)  # type: ignore[arg-type]  # facts were taken out before
 
     def _reply(self, frame: Reply | Strange) -> None:
+        call = self._calls.get(frame.id) if isinstance(frame.id, int) else None
         if isinstance(frame, replies.Error) and frame.close is not None:
             self._parting = frame
-        call = self._calls.get(frame.id) if isinstance(frame.id, int) else None
         if call is not None:
             call.answer(frame)
-        elif isinstance(frame, replies.Presence) or (isinstance(frame, replies.Error) and frame.id is None):
+        elif isinstance(frame, replies.Presence):
+            self._offer(frame)
+        elif isinstance(frame, replies.Error) and frame.id is None and frame.close is None:
             self._offer(frame)
 
     def _hand_on(self, events: Iterable[Event]) -> None:

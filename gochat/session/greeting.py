@@ -12,6 +12,7 @@ import secrets
 
 import trio
 
+from gochat.auth.fetched import KeysUnavailable
 from gochat.domain.ids import is_name
 from gochat.errors import BAD_TOKEN, REPLACED, SLOW, VIOLATION, AuthError, Denied, Full, StoreError
 from gochat.ports import Identity, Snapshot
@@ -42,6 +43,10 @@ async def greet(session: Session, hello: Hello) -> None:
         _enter(session, hello, identity)
         await gateway.journal.flush_reads()
         snapshot = await gateway.archive.welcome(identity.user, CONTACTS, list(hello.resume))
+    except KeysUnavailable as error:
+        # Nothing is known against the token: the client shall come again.
+        session.fail(Denied("unavailable", str(error), retry_after_ms=5000), SLOW, hello.id)
+        return
     except AuthError as error:
         session.fail(Denied("unauthorized", str(error)), BAD_TOKEN, hello.id)
         return

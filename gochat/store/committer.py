@@ -44,7 +44,7 @@ class Committer:
         before = writer.commits
         try:
             results = writer.commit(batches, notes)
-        except sqlite3.Error as error:
+        except Exception as error:
             # SQLite rolls back what was not committed; whether a COMMIT that failed took effect, only a look can tell.
             unknown = writer.committing
             self._discard(batches)
@@ -95,13 +95,18 @@ class Committer:
     def _reopened(self) -> Writer:
         if self._writer is not None:
             return self._writer
+        connection: sqlite3.Connection | None = None
         try:
             connection = self._opens()
             writer = Writer(connection)
             for num, room in self._suspects.items():
                 _verify(connection, num, room)
             self._behind = index.behind(connection)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, StoreError):
+                raise
             raise StoreError(f"the database can't be opened again: {error}") from error
         self._suspects.clear()
         self._writer = writer

@@ -190,7 +190,9 @@ class SqliteJournal:
             self._reads[place] = max(seq, self._reads.get(place, 0))
         for user, (name, seen) in notes.users.items():
             newer_name, newer_seen = self._users.get(user, (None, None))
-            self._users[user] = (newer_name or name, newer_seen or seen)
+            self._users[user] = (
+                name if newer_name is None else newer_name, seen if newer_seen is None else newer_seen
+            )  # fmt: skip
         if self._reads or self._users:
             self._noted.set()
 

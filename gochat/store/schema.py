@@ -22,6 +22,8 @@ SEQ_BITS = 34
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
 migrations = Migrations("gochat")
+#: The migrations below. A database that had others is a newer release's.
+KNOWN = frozenset({"m001_first"})
 
 
 @migrations()
@@ -101,9 +103,8 @@ def prepare(path: str) -> None:
 
 def migrate(connection: sqlite3.Connection, path: str) -> None:
     db = sqlite_utils.Database(connection)
-    known = {migration.name for migration in migrations.pending(sqlite_utils.Database(memory=True))}
     if "_sqlite_migrations" in db.table_names():
         applied = {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations")}
-        if applied - known:
+        if applied - KNOWN:
             raise StoreError(f"{path} was written by a newer release; use that one, or another node.data folder")
     migrations.apply(db)

@@ -6,6 +6,7 @@ by the hundred with one statement, whichever rooms they belong to.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -20,6 +21,11 @@ from gochat.store import index
 from gochat.store.cut import name_words
 from gochat.store.rows import WRITTEN, Row, written
 from gochat.store.schema import SEQ_BITS
+
+log = logging.getLogger(__name__)
+
+#: What one piece of a group can be guilty of: it clashes, or holds what SQLite can't take. All else is the database's.
+_UNFIT = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, OverflowError, UnicodeError)
 
 CHUNKS = (256, 64, 16, 4, 1)
 #: How many rooms' message counts are kept; they are read again when needed.
@@ -39,6 +45,12 @@ class Notes(NamedTuple):
 
     reads: dict[tuple[str, int], int]
     users: dict[str, tuple[str | None, int | None]]
+
+    def apart(self) -> list[Notes]:
+        """The same, one by one."""
+        return [Notes({place: seq}, {}) for place, seq in self.reads.items()] + [
+            Notes({}, {user: noted}) for user, noted in self.users.items()
+        ]
 
 
 class _Many:
@@ -91,12 +103,10 @@ class Writer:
         """
         try:
             return self._commit_together(batches, notes)
-        except sqlite3.IntegrityError:
-            self._roll_back(batches)
-        except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            self._roll_back(batches)
-            if isinstance(error, sqlite3.OperationalError) or len(batches) == 0:
+        except _UNFIT:
+            if self.committing:
                 raise
+            self._roll_back(batches)
         return self._commit_apart(batches, notes)
 
     def _commit_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
@@ -108,7 +118,8 @@ class Writer:
         return [number] * len(batches)
 
     def _commit_apart(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
-        """Something in the group clashes: each batch in a savepoint of its own, so that it costs nobody else."""
+        """Something in the group clashes or can't be written: each piece in a savepoint of its own, so that it costs
+        nobody else."""
         execute = self.connection.execute
         failed: dict[int, Clash | StoreError] = {}
         execute("BEGIN IMMEDIATE")
@@ -117,13 +128,20 @@ class Writer:
                 execute("SAVEPOINT batch")
                 try:
                     self._write([batch])
-                except (sqlite3.IntegrityError, sqlite3.ProgrammingError, OverflowError, UnicodeError) as error:
+                except _UNFIT as error:
                     execute("ROLLBACK TO batch")
                     self._counts.pop(batch.num, None)
-                    failed[position] = self._clash(batch) or StoreError(f"{batch.room}: {error}")
+                    clash = self._clash(batch) if isinstance(error, sqlite3.IntegrityError) else None
+                    failed[position] = clash or StoreError(f"{batch.room}: {error}")
                 execute("RELEASE batch")
-            if notes is not None:
-                self._note(notes)
+            for note in notes.apart() if notes is not None else ():
+                execute("SAVEPOINT note")
+                try:
+                    self._note(note)
+                except _UNFIT as error:
+                    execute("ROLLBACK TO note")
+                    log.error("a note can't be recorded and is dropped: %s", error)
+                execute("RELEASE note")
             number = self._finish()
         except sqlite3.Error:
             self._roll_back(batches)

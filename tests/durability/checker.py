@@ -5,7 +5,6 @@ Pure: it knows no server and no socket. `violations` says in words what was prom
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -134,7 +133,3 @@ def _heard_alike(evidence: Evidence) -> Iterator[str]:
                 if len(facts) < len(history):
                     yield f"{reader} heard {len(facts)} of the {len(history)} facts of {room}"
 
-
-def repeated(evidence: Evidence) -> int:
-    """How many acks came for a message that had one already."""
-    return sum(count - 1 for count in Counter(name for name, _ in evidence.acks).values())

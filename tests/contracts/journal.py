@@ -1,0 +1,290 @@
+"""The suite of `ports.Journal`. An implementation's tests give the fixture `store`, with a `journal` and an `archive`
+of one fresh store, and take the suite over as a subclass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+
+from gochat.domain import commands as ask
+from gochat.domain import facts
+from gochat.domain.ids import MAX_SEQ
+from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
+from gochat.errors import StoreError
+from gochat.ports import Clash, Committed
+from tests.contracts.scribe import Scribe
+
+TEA, DM = "group:tea", "dm:ann:bob"
+#: For what must come; generous, since machines are shared.
+SOON = 20
+
+
+def message(room: str, seq: int, body: str = "hi", **fields: Any) -> facts.Message:
+    return facts.Message(**{"room": room, "seq": seq, "ts": 1000 + seq, "sender": "ann", "body": body} | fields)
+
+
+async def read_positions(store: Any, user: str, room: str) -> tuple[int, int]:
+    """`read` and `unread` as the user's welcome tells them."""
+    snapshot = await store.archive.welcome(user, 15, [])
+    (entry,) = [entry for entry in (*snapshot.contacts, *snapshot.rooms) if entry.room == room]
+    return entry.read, entry.unread
+
+
+class JournalContract:
+    # ------------------------------------------------------------------------------------------ load and append
+
+    async def test_a_room_without_facts_loads_at_head_0(self, store: Any) -> None:
+        tea, dm = await store.journal.load(TEA), await store.journal.load(DM)
+        assert (tea.room, tea.head, tea.members) == (TEA, 0, {})
+        assert tea.num != dm.num
+
+    async def test_what_was_appended_is_there_when_append_returns(self, store: Any) -> None:
+        record = await store.journal.load(DM)
+        result = await store.journal.append(record, [message(DM, 1), message(DM, 2)])
+        assert isinstance(result, Committed)
+        assert record.head == 0, "the record that names the room is not changed"
+        loaded = await store.journal.load(DM)
+        assert (loaded.num, loaded.head, loaded.ts, loaded.members) == (record.num, 2, 1002, {})
+        assert await store.archive.head(DM) == 2
+
+    async def test_a_room_loads_as_its_facts_made_it(self, store: Any) -> None:
+        tea = await Scribe.at(store.journal, TEA)
+        await tea.made(ask.Create, title="Tea", users=("bob", "cat", "dan"), history="since_join", post="moderators")
+        await tea.made(ask.SetRole, member="bob", role="moderator")
+        await tea.made(ask.Configure, "bob", title="")
+        await tea.made(ask.Remove, users=("cat", "dan"))
+        await tea.made(ask.Add, users=("dan",))
+        await tea.made(ask.Leave, "bob")
+        loaded = await store.journal.load(TEA)
+        assert loaded == tea.folded() == tea.record
+        assert (loaded.title, loaded.members, loaded.former) == ("", {"ann": "owner", "dan": "member"}, {"cat", "bob"})
+
+    async def test_a_closed_room_loads_closed(self, store: Any) -> None:
+        tea = await Scribe.at(store.journal, TEA)
+        await tea.made(ask.Create, users=("bob",))
+        await tea.made(ask.Close)
+        loaded = await store.journal.load(TEA)
+        assert loaded == tea.folded()
+        assert loaded.closed and loaded.former == {"ann", "bob"}
+
+    async def test_later_transactions_have_greater_numbers(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        for _ in range(3):
+            await dm.said("hi")
+        assert dm.commits == sorted(set(dm.commits))
+        assert (await store.archive.welcome("ann", 15, [])).commit >= dm.commits[-1]
+
+    async def test_appends_of_one_tick_share_a_transaction(self, store: Any) -> None:
+        records = [await store.journal.load(f"dm:ann:u{n:03}") for n in range(200)]
+        commits: list[int] = []
+
+        async def append(record: RoomRecord) -> None:
+            commits.append((await store.journal.append(record, [message(record.room, 1)])).commit)
+
+        with trio.fail_after(SOON):
+            async with trio.open_nursery() as nursery:
+                for record in records:
+                    nursery.start_soon(append, record)
+        assert len(commits) == 200
+        assert len(set(commits)) == 1
+
+    async def test_a_cancelled_append_disturbs_nobody(self, store: Any) -> None:
+        mine, other = await store.journal.load(DM), await store.journal.load("dm:ann:cat")
+
+        async def give_up() -> None:
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await store.journal.append(mine, [message(DM, 1)])
+
+        with trio.fail_after(SOON):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(give_up)
+                nursery.start_soon(store.journal.append, other, [message(other.room, 1)])
+            # It may have been recorded: whoever gave up loads the room again.
+            mine = await store.journal.load(DM)
+            result = await store.journal.append(mine, [message(DM, mine.head + 1)])
+        assert isinstance(result, Committed)
+        assert await store.archive.head(other.room) == 1
+
+    # ------------------------------------------------------------------------------------------ keys
+
+    async def test_a_recorded_key_clashes_and_nothing_of_its_batch_is_recorded(self, store: Any) -> None:
+        record = await store.journal.load(DM)
+        await store.journal.append(record, [message(DM, 1, key="k"), message(DM, 2, key="l")])
+        record = await store.journal.load(DM)
+        result = await store.journal.append(
+            record, [message(DM, 3, "fresh", key="m"), message(DM, 4, "repeat", key="l"), message(DM, 5)]
+        )
+        assert result == Clash({("ann", "l"): Recorded(2, 1002)})
+        assert (await store.journal.load(DM)).head == 2
+        assert await store.journal.recorded(record, [("ann", "m")]) == {}
+        assert isinstance(await store.journal.append(record, [message(DM, 3, "fresh", key="m")]), Committed)
+
+    async def test_a_key_is_its_senders_and_its_rooms_own(self, store: Any) -> None:
+        dm, tea = await Scribe.at(store.journal, DM), await Scribe.at(store.journal, "dm:ann:cat")
+        await dm.turn(ask.Send(room=DM, user="ann", body="x", key="k"), ask.Send(room=DM, user="bob", body="x", key="k"))
+        await tea.turn(ask.Send(room=tea.room, user="ann", body="x", key="k"))
+        found = await store.journal.recorded(dm.record, [("ann", "k"), ("bob", "k"), ("ann", "K"), ("cat", "k")])
+        assert found == {("ann", "k"): Recorded(1, 1000), ("bob", "k"): Recorded(2, 1000)}
+        assert await store.journal.recorded(tea.record, [("ann", "k"), ("bob", "k")]) == {("ann", "k"): Recorded(1, 1000)}
+        assert await store.journal.recorded(tea.record, []) == {}
+
+    async def test_a_clash_costs_only_its_own_batch(self, store: Any) -> None:
+        rooms = [f"dm:ann:u{n}" for n in range(6)]
+        scribes = [await Scribe.at(store.journal, room) for room in rooms]
+        for scribe in scribes:
+            await scribe.turn(ask.Send(room=scribe.room, user="ann", body="first", key="k"))
+        results: dict[str, Any] = {}
+
+        async def append(scribe: Scribe, key: str) -> None:
+            facts_ = [message(scribe.room, 2, key=key), message(scribe.room, 3)]
+            results[scribe.room] = await store.journal.append(scribe.record, facts_)
+
+        with trio.fail_after(SOON):
+            async with trio.open_nursery() as nursery:
+                for n, scribe in enumerate(scribes):
+                    nursery.start_soon(append, scribe, "k" if n % 3 == 1 else f"fresh {n}")
+        clashed = [room for room in rooms if isinstance(results[room], Clash)]
+        assert clashed == [rooms[1], rooms[4]]
+        assert len({results[room].commit for room in rooms if room not in clashed}) == 1
+        for room in rooms:
+            assert await store.archive.head(room) == (1 if room in clashed else 3)
+            snapshot = await store.archive.welcome(room.rpartition(":")[2], 15, [])
+            assert snapshot.contacts[0].unread == (1 if room in clashed else 3), "counts are not disturbed either"
+
+    # ------------------------------------------------------------------------------------------ what can't be recorded
+
+    @pytest.mark.parametrize(
+        "bad", [{"body": "\ud800"}, {"ts": 1 << 63}, {"key": "\udfff"}, {"reply_to": 1 << 64}], ids=str
+    )
+    async def test_a_batch_that_cannot_be_written_costs_only_itself(self, store: Any, bad: dict[str, Any]) -> None:
+        records = [await store.journal.load(f"dm:ann:u{n}") for n in range(3)]
+        results: dict[int, Any] = {}
+
+        async def append(n: int) -> None:
+            batch = [message(records[n].room, 1), message(records[n].room, 2, **(bad if n == 1 else {}))]
+            try:
+                results[n] = await store.journal.append(records[n], batch)
+            except StoreError as error:
+                results[n] = error
+
+        with trio.fail_after(SOON):
+            async with trio.open_nursery() as nursery:
+                for n in range(3):
+                    nursery.start_soon(append, n)
+            assert isinstance(results[0], Committed) and isinstance(results[2], Committed)
+            assert isinstance(results[1], StoreError) and not results[1].unknown
+            assert [await store.archive.head(record.room) for record in records] == [2, 0, 2]
+            assert isinstance(await store.journal.append(records[1], [message(records[1].room, 1)]), Committed)
+
+    async def test_a_seq_is_recorded_once(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        old = dm.record
+        await dm.said("one")
+        with pytest.raises(StoreError) as caught:
+            await store.journal.append(old, [message(DM, 1, "another")])
+        assert not caught.value.unknown
+        assert (await store.archive.replay(DM, 0, 9, 9)) == dm.log
+
+    # ------------------------------------------------------------------------------------------ reading for rules
+
+    async def test_targets_are_the_messages_deleted_ones_included(self, store: Any) -> None:
+        tea = await Scribe.at(store.journal, TEA)
+        await tea.made(ask.Create, users=("bob",))
+        one, two, three = await tea.said("one", "two", "three", user="bob")
+        edit = await tea.made(ask.Edit, "bob", seq=two, body="TWO")
+        delete = await tea.made(ask.Delete, seq=three)
+        found = await store.journal.targets(tea.record, [1, one, two, three, edit.seq, 99, 0, -1, MAX_SEQ, MAX_SEQ + 1, 1 << 70])
+        ts = tea.log[one - 1].ts
+        assert found == {
+            one: Target(author="bob", ts=ts, body="one"),
+            two: Target(author="bob", ts=ts, body="TWO", edit_seq=edit.seq, edit_ts=edit.ts),
+            three: Target(author="bob", ts=ts, body=None, delete_seq=delete.seq, delete_ts=delete.ts),
+        }
+
+    async def test_a_message_edited_in_its_own_batch_has_the_new_body(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        await dm.turn(
+            ask.Send(room=DM, user="ann", body="helo"), ask.Edit(room=DM, user="ann", seq=1, body="hello"),
+            ask.React(room=DM, user="bob", seq=1, emoji="+", on=True), ask.Send(room=DM, user="bob", body="x"),
+            ask.Delete(room=DM, user="bob", seq=4),
+        )  # fmt: skip
+        assert {seq: t.body for seq, t in (await store.journal.targets(dm.record, [1, 4])).items()} == {1: "hello", 4: None}
+        assert await store.archive.replay(DM, 0, 9, 9) == dm.shown(edits=True)
+
+    async def test_reacted_is_the_last_word(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        await dm.said("hi")
+        on = await dm.made(ask.React, "bob", seq=1, emoji="👍", on=True)
+        places = [(1, "bob", "👍"), (1, "ann", "👍"), (1, "bob", "+"), (0, "bob", "👍"), (1 << 70, "bob", "👍")]
+        assert await store.journal.reacted(dm.record, places) == {places[0]: Reacted(on=True, seq=2, ts=on.ts)}
+        off = await dm.made(ask.React, "bob", seq=1, emoji="👍", on=False)
+        assert await store.journal.reacted(dm.record, places) == {places[0]: Reacted(on=False, seq=3, ts=off.ts)}
+
+    # ------------------------------------------------------------------------------------------ notes
+
+    async def test_read_positions_only_rise(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        await dm.said("one", "two", "three")
+        assert await read_positions(store, "bob", DM) == (0, 3)
+        for noted, (read, unread) in [(2, (2, 1)), (1, (2, 1)), (3, (3, 0)), (2, (3, 0))]:
+            store.journal.note_read(dm.record, "bob", noted)
+            with trio.fail_after(SOON):
+                await store.journal.flush_reads()
+            assert await read_positions(store, "bob", DM) == (read, unread)
+
+    async def test_a_read_position_is_durable_soon_without_a_flush(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        await dm.said("one")
+        store.journal.note_read(dm.record, "bob", 1)
+        with trio.fail_after(SOON):
+            while await read_positions(store, "bob", DM) != (1, 0):
+                await trio.sleep(0.02)
+
+    async def test_sending_moves_ones_own_read_position(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        await dm.said("one", "two")
+        await dm.said("three", user="bob")
+        assert await read_positions(store, "bob", DM) == (3, 0)
+        assert await read_positions(store, "ann", DM) == (2, 1)
+
+    async def test_a_read_position_of_one_without_a_seat_is_nothing(self, store: Any) -> None:
+        tea = await Scribe.at(store.journal, TEA)
+        await tea.made(ask.Create)
+        store.journal.note_read(tea.record, "zoe", 1)
+        with trio.fail_after(SOON):
+            await store.journal.flush_reads()
+        assert await store.archive.seat("zoe", TEA) is None
+        assert await store.journal.load(TEA) == tea.record
+
+    async def test_flushing_nothing_returns_at_once(self, store: Any) -> None:
+        with trio.fail_after(SOON):
+            await store.journal.flush_reads()
+
+    async def test_names_and_times_last_seen_are_kept_apart(self, store: Any) -> None:
+        journal = store.journal
+        journal.note_user("ann", name="Ann B.")
+        journal.note_user("ann", last_seen=5)
+        journal.note_user("bob", last_seen=7)
+        await self.noted(store, "ann", ("Ann B.", 5))
+        assert await store.archive.users(["ann", "bob", "zoe"]) == {"ann": ("Ann B.", 5), "bob": ("bob", 7)}
+        journal.note_user("ann", last_seen=9)
+        await self.noted(store, "ann", ("Ann B.", 9))
+        journal.note_user("ann", name="")
+        await self.noted(store, "ann", ("ann", 9))
+
+    async def test_a_name_that_cannot_be_written_stops_nothing(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        store.journal.note_user("bad", name="\ud800")
+        store.journal.note_user("good", name="Good")
+        with trio.fail_after(SOON):
+            await dm.said("one")
+        await self.noted(store, "good", ("Good", None))
+
+    @staticmethod
+    async def noted(store: Any, user: str, expected: tuple[str, int | None]) -> None:
+        with trio.fail_after(SOON):
+            while (await store.archive.users([user])).get(user) != expected:
+                await trio.sleep(0.02)

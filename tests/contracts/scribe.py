@@ -1,0 +1,148 @@
+"""Writes one room's history by the rules, turn by turn, and remembers it as naively as can be: what the suites compare
+a store with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gochat.domain import commands as ask
+from gochat.domain import facts
+from gochat.domain.facts import AnyFact
+from gochat.domain.record import RoomRecord
+from gochat.domain.turn import Done, GroupLimits, Knowledge, Outcome, Turn
+from gochat.ports import Clash, Journal
+
+#: More than any page or replay of these tests asks for.
+ALL = 1 << 20
+
+
+class Scribe:
+    """`log` is what was told, in order; `commits` the transaction of each fact."""
+
+    def __init__(self, journal: Journal, record: RoomRecord) -> None:
+        self.journal = journal
+        self.record = record
+        self.room = record.room
+        self.log: list[AnyFact] = []
+        self.commits: list[int] = []
+        self.reads: dict[str, int] = {}
+        self.now_ms = 1000
+
+    @classmethod
+    async def at(cls, journal: Journal, room: str) -> Scribe:
+        return cls(journal, await journal.load(room))
+
+    async def decide(self, *commands: ask.AnyCommand) -> tuple[Turn, list[Outcome]]:
+        """What a room's turn would append."""
+        journal, record = self.journal, self.record
+        named = [command for command in commands if isinstance(command, ask.Edit | ask.Delete | ask.React)]
+        knowledge = Knowledge(
+            await journal.targets(record, [command.seq for command in named]),
+            await journal.reacted(record, [(c.seq, c.user, c.emoji) for c in named if isinstance(c, ask.React)]),
+        )
+        keys = [(c.user, c.key) for c in commands if isinstance(c, ask.Send) and c.key is not None]
+        turn = Turn(record, await journal.recorded(record, keys), knowledge, GroupLimits(), self.now_ms)
+        return turn, [turn.decide(command) for command in commands]
+
+    async def turn(self, *commands: ask.AnyCommand) -> list[Outcome]:
+        turn, outcomes = await self.decide(*commands)
+        self.now_ms += 1
+        if turn.facts:
+            result = await self.journal.append(self.record, turn.facts)
+            assert not isinstance(result, Clash)
+            self.took(turn, result.commit)
+        return outcomes
+
+    def took(self, turn: Turn, commit: int) -> None:
+        """The turn's facts were recorded."""
+        self.record = turn.draft
+        self.log += turn.facts
+        self.commits += [commit] * len(turn.facts)
+        for fact in turn.facts:
+            if isinstance(fact, facts.Message):
+                self.read(fact.sender, fact.seq)
+            elif isinstance(fact, facts.Member) and fact.change == "added":
+                for user in fact.users:
+                    self.read(user, fact.seq)
+
+    async def made(self, kind: type[Any], user: str = "ann", **fields: Any) -> Done:
+        """One command that holds."""
+        (outcome,) = await self.turn(kind(room=self.room, user=user, **fields))
+        assert isinstance(outcome, Done), outcome
+        return outcome
+
+    async def said(self, *bodies: str, user: str = "ann") -> list[int]:
+        """Messages of one turn; their seqs."""
+        outcomes = await self.turn(*(ask.Send(room=self.room, user=user, body=body) for body in bodies))
+        return [outcome.seq for outcome in outcomes if isinstance(outcome, Done)]
+
+    def read(self, user: str, seq: int) -> None:
+        self.reads[user] = max(seq, self.reads.get(user, 0))
+
+    # ------------------------------------------------------------------------------------------ what should be so
+
+    @property
+    def head(self) -> int:
+        return len(self.log)
+
+    def folded(self) -> RoomRecord:
+        record = RoomRecord(room=self.room, num=self.record.num)
+        for fact in self.log:
+            record.apply(fact)
+        return record
+
+    def bodies(self) -> dict[int, str]:
+        """Present bodies by seq."""
+        found: dict[int, str] = {}
+        for fact in self.log:
+            if isinstance(fact, facts.Message):
+                found[fact.seq] = fact.body or ""
+            elif isinstance(fact, facts.Edit):
+                found[fact.target] = fact.body or ""
+            elif isinstance(fact, facts.Delete):
+                del found[fact.target]
+        return found
+
+    def shown(self, *, edits: bool = False) -> list[AnyFact]:
+        """The log as it is shown now; with `edits` an edit tells the present body."""
+        bodies = self.bodies()
+        on: dict[tuple[int, str, str], bool] = {}
+        edited: dict[int, int] = {}
+        deleted: dict[int, int] = {}
+        for fact in self.log:
+            if isinstance(fact, facts.Reaction):
+                on[fact.target, fact.emoji, fact.sender] = fact.on
+            elif isinstance(fact, facts.Edit):
+                edited[fact.target] = fact.ts
+            elif isinstance(fact, facts.Delete):
+                deleted[fact.target] = fact.ts
+        counts: dict[int, dict[str, int]] = {}
+        for (target, emoji, _), is_on in on.items():
+            if is_on and target not in deleted:
+                row = counts.setdefault(target, {})
+                row[emoji] = row.get(emoji, 0) + 1
+        return [self._shown(fact, bodies, edited, deleted, counts, edits=edits) for fact in self.log]
+
+    def _shown(
+        self, fact: AnyFact, bodies: dict[int, str], edited: dict[int, int], deleted: dict[int, int],
+        counts: dict[int, dict[str, int]], *, edits: bool,
+    ) -> AnyFact:  # fmt: skip
+        if isinstance(fact, facts.Message):
+            gone = deleted.get(fact.seq)
+            return msgspec.structs.replace(
+                fact, body=bodies.get(fact.seq), edited=None if gone else edited.get(fact.seq), deleted=gone,
+                reactions=counts.get(fact.seq),
+            )  # fmt: skip
+        if isinstance(fact, facts.Edit):
+            return msgspec.structs.replace(fact, body=bodies.get(fact.target) if edits else None)
+        return fact
+
+    def unread(self, user: str) -> int:
+        """Messages of others above what the user has read, that are not deleted."""
+        read, bodies = self.reads.get(user, 0), self.bodies()
+        return sum(
+            isinstance(fact, facts.Message) and fact.seq > read and fact.sender != user and fact.seq in bodies
+            for fact in self.log
+        )
