@@ -7,6 +7,7 @@ session with another delay; let rooms finish what they hold; flush and close the
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import random
@@ -265,6 +266,7 @@ async def _drain(node: Node, rooms: Registry[RoomActor]) -> None:
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C, then drain. Returns the exit code."""
     _raise_open_files()
+    _tune_collector()
     return trio.run(_main, settings, strict_exception_groups=True)
 
 
@@ -296,6 +298,15 @@ def _ready_line(name: str, address: str) -> str:
         return f"gochat is listening on tcp://{address}"
     ws = "wss" if name == "https" else "ws"
     return f"gochat is listening on {name}://{address} (WebSocket: {ws}://{address}/v1/ws)"
+
+
+def _tune_collector() -> None:
+    """Nearly all garbage here dies by reference count; looking for the rest is what costs. With Python's own thresholds
+    the collector took a third of the main thread's time under 1:1 load. What was imported is never garbage.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _raise_open_files() -> None:

@@ -216,7 +216,7 @@ class Session:
         self._end = end
         for call in self._calls.values():
             call.fail(end)
-        pass
+        self.inbox.end(end)
 
     def _hello(self) -> req.Hello:
         limits = replies.Limits() if self._welcome is None else self._welcome.limits

@@ -61,21 +61,31 @@ class Committer:
         now = time.monotonic()
         if now - self._busy_at < QUIET_S and now - self._fed_at < FEED_EVERY_S:
             return QUIET_S
-        num = next(iter(self._behind))
-        connection = self._writer.connection
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            more = index.feed(connection, num)
-            connection.execute("COMMIT")
+            self._feed(self._writer.connection)
         except sqlite3.Error as error:
             log.error("the search index can't be fed: %s", error)
             self._discard(())
             return None
-        self._behind.discard(num)
-        if more:
-            self._behind.add(num)
         self._fed_at = time.monotonic()
         return 0.0 if self._behind else None
+
+    def _feed(self, connection: sqlite3.Connection) -> None:
+        """One slice, of as many rooms as it takes. Not synced: it follows from the log, and the next commit syncs it."""
+        connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            left = index.SLICE
+            while self._behind and left > 0:
+                num = self._behind.pop()
+                fed = index.feed(connection, num, left)
+                if fed is None:
+                    self._behind.add(num)
+                    break
+                left -= fed + 1
+            connection.execute("COMMIT")
+        finally:
+            connection.execute("PRAGMA synchronous = FULL")
 
     def close(self) -> None:
         """Bring the log file into the database, and close."""

@@ -12,7 +12,7 @@ from gochat.store.cut import index_text
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
-#: Messages that are indexed in one go: some 10 ms, which is what a commit may have to wait.
+#: Facts that are indexed in one go: some 10 ms, which is what a commit may have to wait.
 SLICE = 200
 
 
@@ -26,13 +26,13 @@ def behind(connection: sqlite3.Connection) -> set[int]:
     return {num for (num,) in connection.execute("SELECT num FROM room WHERE indexed < head")}
 
 
-def feed(connection: sqlite3.Connection, num: int) -> bool:
-    """Index the room's next slice in the open transaction; whether there is more."""
+def feed(connection: sqlite3.Connection, num: int, most: int) -> int | None:
+    """Index at most `most` of the room's next facts in the open transaction. How many that were; None: it has more."""
     base = num << SEQ_BITS
     (indexed, head) = connection.execute("SELECT indexed, head FROM room WHERE num = ?", (num,)).fetchone()
     rows = connection.execute(
         "SELECT id, body, kind FROM fact WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
-        (base | indexed, base | head, SLICE),
+        (base | indexed, base | head, most),
     ).fetchall()
     connection.executemany(
         "INSERT INTO search (rowid, room, body) VALUES (?, ?, ?)",
@@ -40,7 +40,7 @@ def feed(connection: sqlite3.Connection, num: int) -> bool:
     )
     upto = rows[-1][0] & SEQ_MASK if rows else head
     connection.execute("UPDATE room SET indexed = ? WHERE num = ?", (upto, num))
-    return bool(upto < head)
+    return None if upto < head else len(rows)
 
 
 def change(connection: sqlite3.Connection, num: int, seq: int, body: str | None) -> None:
