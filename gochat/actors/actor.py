@@ -53,6 +53,9 @@ class Actor(ABC, Generic[M]):
     async def turn(self, batch: list[M]) -> None:
         """Handle the batch, and take each piece out of `batch` once it may not be handled again."""
 
+    async def woken(self) -> None:
+        """The mailbox was woken without mail."""
+
     @abstractmethod
     def refuse(self, mail: M, denied: Denied) -> None:
         """Answer mail that is not handled. Must not raise."""
@@ -98,6 +101,7 @@ class Actor(ABC, Generic[M]):
             await self.mailbox.wait()
             batch = self._next_batch()
             if not batch:
+                await self.woken()
                 continue
             try:
                 await self.turn(batch)

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+import trio
+
 from gochat.actors.actor import INTERNAL, Actor
 from gochat.actors.live import SLICE, Live, Stretch, stretches
 from gochat.actors.messages import Submit
@@ -31,6 +33,8 @@ RECENT_KEYS = 256
 #: Only in rooms up to this size do members hear who reads and who types (protocol.md).
 SMALL_ROOM = 50
 TYPING_EVERY_MS = 3000
+#: After a failed append, how long until the room is rebuilt if no mail makes it sooner.
+REBUILD_S = 0.5
 
 
 class RoomParts(NamedTuple):
@@ -63,7 +67,12 @@ class RoomActor(Actor[Submit]):
 
     @property
     def busy(self) -> bool:
-        return bool(self._deliveries)
+        return bool(self._deliveries) or self._doubtful
+
+    @property
+    def _doubtful(self) -> bool:
+        """Whether an append failed, and what it left is not known yet: listeners may have to be told of it."""
+        return self.record is None and self.delivered >= 0
 
     @property
     def worthless(self) -> bool:
@@ -99,7 +108,7 @@ class RoomActor(Actor[Submit]):
             turn, outcomes, commit = await self._recorded(record, batch)
         except StoreError as error:
             log.error("%s: %s", self.address, error)
-            self.record = None
+            self._doubt()
             denied = Denied("unavailable", "the store can't do this now", retry_after_ms=1000, unknown=error.unknown)
             mail = self._settle(batch, [denied] * len(batch))
         except Full as full:
@@ -112,6 +121,24 @@ class RoomActor(Actor[Submit]):
             self._pass_on(mail, outcomes)
         for each in mail:
             each.ticket.flush()
+
+    def _doubt(self) -> None:
+        """Rebuild the room from the journal before anything else: with the next mail, or in a moment."""
+        self.record = None
+        if self._doubtful:
+            self._parts.supervisor.start(Spec(f"rebuild {self.address}", self._wake_later, "temporary"))
+
+    async def _wake_later(self) -> None:
+        await trio.sleep(REBUILD_S)
+        self.mailbox.wake()
+
+    async def woken(self) -> None:
+        if self._doubtful:
+            try:
+                await self._loaded()
+            except StoreError as error:
+                log.warning("%s: %s", self.address, error)
+                self._doubt()
 
     async def _recorded(self, record: RoomRecord, batch: list[Submit]) -> tuple[Turn, list[Outcome], int | None]:
         """Decide the batch and make its facts durable; with the number of the transaction, if there was one."""

@@ -22,13 +22,12 @@ from gochat.protocol.requests import Hello, Position
 from gochat.session.gateway import in_trio_time
 from gochat.session.places import REPLAY_ALL, Notice, Replaying, place_after
 from gochat.session.replay import start_replays
-from gochat.session.session import CLOSED, OPEN, Session
+from gochat.session.session import CLOSED, NEVER, Session
 
 log = logging.getLogger(__name__)
 
 CONTACTS = 15
 RESUME_ROOMS = 1000
-NEVER = 1 << 62
 DEV_SCOPES = frozenset((READ, WRITE, GROUPS))
 
 
@@ -101,31 +100,25 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
 def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     gateway = session.gateway
     notices = [notice for notice in session.notices or () if notice.commit > snapshot.commit]
-    session.notices = None
-    session.since = snapshot.commit
-    session.state = OPEN
+    hears = session.may_read
+    session.open(snapshot.commit if hears else NEVER)
     gateway.live.greetings.pop(session, None)
     gateway.wheel.add(session, trio.current_time() + gateway.pace.heartbeat_s)
     session.send(_frame(session, hello, snapshot))
-    if not _may_read(session):
-        # Signed in, but not to listen: no transaction is ever newer than this.
-        session.since = NEVER
-        session.pump()
-        return
-    session.place("", None)
-    for entry in snapshot.rooms:
-        session.enter(entry.room)
-        room = gateway.rooms.get(entry.room)
-        if room is not None and room.delivered > entry.head:
-            session.place(entry.room, Replaying(entry.head))
-    _resume(session, hello.resume, snapshot)
-    for notice in notices:
-        _catch_up(session, notice, snapshot)
-    start_replays(session)
+    if hears:
+        for entry in snapshot.rooms:
+            session.enter(entry.room)
+            room = gateway.rooms.get(entry.room)
+            if room is not None and room.delivered > entry.head:
+                session.place(entry.room, Replaying(entry.head))
+        _resume(session, hello.resume, snapshot)
+        for notice in notices:
+            _catch_up(session, notice)
+        start_replays(session)
     session.pump()
 
 
-def _catch_up(session: Session, notice: Notice, snapshot: Snapshot) -> None:
+def _catch_up(session: Session, notice: Notice) -> None:
     """What was told while the welcome was read, and is newer than it."""
     place = (session.places or {}).get(notice.room)
     if notice.kind == "left":
@@ -162,7 +155,7 @@ def _resume(session: Session, asked: dict[str, Position], snapshot: Snapshot) ->
 
 def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcome:
     gateway = session.gateway
-    read = _may_read(session)
+    read = session.may_read
     for contact in snapshot.contacts:
         contact.online = contact.user in gateway.live.users
     return replies.Welcome(
@@ -170,7 +163,3 @@ def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcom
         heartbeat_s=gateway.pace.heartbeat_s, limits=gateway.limits,
         contacts=snapshot.contacts if read else [], rooms=snapshot.rooms if read else [], requests=[],
     )  # fmt: skip
-
-
-def _may_read(session: Session) -> bool:
-    return session.identity is not None and (READ in session.identity.scopes or session.speaker.admin)

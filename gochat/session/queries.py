@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from gochat.actors.live import drop
 from gochat.domain.ids import is_name
-from gochat.errors import AuthError, Denied, Full, StoreError
+from gochat.errors import TOKEN_ENDED, AuthError, Denied, Full, StoreError
 from gochat.ports import Asker
 from gochat.protocol import replies
 from gochat.protocol import requests as req
@@ -130,8 +131,16 @@ async def _refresh(session: Session, request: req.Refresh) -> msgspec.Struct | D
     if identity.user != session.user:
         return Denied("unauthorized", "the token is another user's")
     if session.state != CLOSED:
+        heard = session.may_read
         session.signed_in(identity, None if identity.expires_s is None else in_trio_time(identity.expires_s))
+        if session.may_read != heard:
+            # What a session hears is decided by its welcome: let it come again.
+            session.start_job(partial(_come_again, session))
     return replies.Ok(id=request.id)
+
+
+async def _come_again(session: Session) -> None:
+    session.close(TOKEN_ENDED, "the scopes have changed; connect again")
 
 
 def _asker(session: Session) -> Asker:

@@ -30,7 +30,7 @@ from gochat.ports import Identity
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.codec import BadFrame, Codec
-from gochat.protocol.conversation import ADMIN, COMMANDS, RULES, Speaker, to_command
+from gochat.protocol.conversation import ADMIN, COMMANDS, READ, RULES, Speaker, to_command
 from gochat.session.gateway import Gateway
 from gochat.session.places import From, Lagging, Notice, Place, Replaying
 from gochat.session.ticket import Pending, error_frame
@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 NEW, GREETING, OPEN, CLOSED = range(4)
 #: Notices kept while a welcome is read; more, and the client is asked to come again.
 MOST_NOTICES = 10_000
+#: No transaction is ever newer.
+NEVER = 1 << 62
 
 Job = Callable[[], Awaitable[None]]
 
@@ -249,7 +251,7 @@ class Session:
 
     def push_soft(self, data: bytes) -> None:
         outbox = self.outbox
-        if self.state == OPEN and outbox.size * 2 <= outbox.limit:
+        if self.state == OPEN and self.since != NEVER and outbox.size * 2 <= outbox.limit:
             outbox.push(data)
 
     # ------------------------------------------------------------------------------------------ jobs
@@ -268,6 +270,10 @@ class Session:
         try:
             while self._jobs:
                 await self._jobs.popleft()()
+        except Exception:
+            # A job answers for itself; what it did not foresee leaves the session in a state that nobody knows.
+            log.exception("a job of %s crashed", self.user)
+            self.abort()
         finally:
             self._working = False
             self._jobs = None
@@ -299,6 +305,13 @@ class Session:
             if not self.places:
                 self.places = None
         self.apart = self.state != OPEN or self.places is not None
+
+    def open(self, commit: int) -> None:
+        """The welcome is made: hear what is committed after transaction `commit`; with NEVER, nothing."""
+        self.state = OPEN
+        self.since = commit
+        self.notices = None
+        self.apart = False
 
     def lag(self, room: str, head: int) -> None:
         if self.state != OPEN or (self.places and isinstance(self.places.get(room), Lagging)):
@@ -414,6 +427,10 @@ class Session:
         self.user = identity.user
         self.speaker = Speaker(identity.user, ADMIN in identity.scopes)
         self.expires_at = expires_at
+
+    @property
+    def may_read(self) -> bool:
+        return self.identity is not None and (READ in self.identity.scopes or self.speaker.admin)
 
     def _detach(self) -> None:
         """Out of all tables."""

@@ -83,7 +83,10 @@ async def test_without_a_read_scope_one_hears_nothing(start: Start, nursery: tri
         await ann.ask("hello", token=token("ann"))
         await ann.ask("group", name="tea", action="create", users=["bob"])
         await ann.ask("send", to="user:bob", body="hi")
+        await ann.ask("typing", room="dm:ann:bob")
         await deaf.nothing_more()
+        assert (await deaf.ask("refresh", token=token("bob")))["type"] == "ok"
+        assert await deaf.closed() == 4003, "to hear, it has to be welcomed again"
 
 
 async def test_a_credential_of_the_handshake(start: Start, nursery: trio.Nursery) -> None:
