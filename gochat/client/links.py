@@ -84,12 +84,21 @@ async def dial(address: Address, token: str | None, nursery: trio.Nursery) -> Li
         stream = await trio.open_tcp_stream(address.host, address.port)
         if address.scheme == "tcp":
             return LineLink(stream)
-        watched = _Watched(stream, address)
+        watched = _Watched(stream)
         try:
+            if address.scheme == "wss":
+                watched = await _secured(stream, address.host)
             return WebSocketLink(watched, await _shake_hands(watched, address, token, nursery))
         except BaseException:
-            await trio.aclose_forcefully(watched)
+            await trio.aclose_forcefully(stream)
             raise
+
+
+async def _secured(stream: trio.SocketStream, host: str) -> _Watched:
+    # HTTPS servers often end the TCP connection without a goodbye of TLS.
+    secure = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host, https_compatible=True)
+    await secure.do_handshake()
+    return _Watched(secure)
 
 
 async def _shake_hands(
@@ -126,6 +135,8 @@ def flat(error: BaseException) -> Unreachable:
             return Unreachable(f"the server answered the WebSocket handshake with HTTP status {error.status_code}")
         case trio.TooSlowError():
             return Unreachable(f"no answer within {DIAL_S:.0f} s")
+        case trio.BrokenResourceError(__cause__=ssl.SSLError() as cause):
+            return Unreachable(f"TLS: {getattr(cause, 'verify_message', None) or cause.reason}")
         case trio.BrokenResourceError() | trio.ClosedResourceError():
             return Unreachable("the connection broke")
         case ProtocolError() | trio_websocket.HandshakeError():
@@ -159,11 +170,8 @@ class _Watched(trio.abc.Stream):
     socket open where the server was the one to close.
     """
 
-    def __init__(self, stream: trio.SocketStream, address: Address) -> None:
-        secure = address.scheme == "wss"
-        self._stream: trio.abc.Stream = trio.SSLStream(
-            stream, ssl.create_default_context(), server_hostname=address.host, https_compatible=True
-        ) if secure else stream  # fmt: skip
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
         self._ended = trio.Event()
 
     async def fail_at_end(self) -> None:

@@ -304,8 +304,11 @@ class Session:
             if room is None:
                 await self._catchers.park()
                 continue
-            await self.inbox.half_empty()
-            while (asked := self.positions.ask(room)) is not None:
+            while True:
+                await self.inbox.half_empty()
+                asked = self.positions.ask(room)
+                if asked is None:
+                    break
                 try:
                     kind: type[Any] = Page if isinstance(asked, req.History) else replies.Ok
                     reply = await self.call(asked, kind, inner=True)
@@ -320,7 +323,6 @@ class Session:
                 self._hand_on([reset] if reset else [])
                 if isinstance(reply, Page) and not reply.complete and not fresh:
                     await trio.sleep(INCOMPLETE_S)
-                await self.inbox.half_empty()
 
     # ------------------------------------------------------------------------------------------ what comes
 
@@ -355,9 +357,9 @@ class Session:
             self._parting = frame
         if call is not None:
             call.answer(frame)
-        elif isinstance(frame, replies.Presence):
-            self._offer(frame)
-        elif isinstance(frame, replies.Error) and frame.id is None and frame.close is None:
+        elif isinstance(frame, replies.Presence) or (
+            isinstance(frame, replies.Error) and frame.id is None and frame.close is None
+        ):
             self._offer(frame)
 
     def _hand_on(self, events: Iterable[Event]) -> None:

@@ -30,8 +30,9 @@ QUIET_S = 0.02
 class Committer:
     """Lives in the writer thread."""
 
-    def __init__(self, opens: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, opens: Callable[[], sqlite3.Connection], quiet_s: float = QUIET_S) -> None:
         self._opens = opens
+        self._quiet_s = quiet_s
         self._writer: Writer | None = Writer(opens())
         self._suspects: dict[int, str] = {}
         """Rooms whose last append failed, to be looked at before the next commit."""
@@ -59,8 +60,8 @@ class Committer:
         if not self._behind or self._writer is None:
             return None
         now = time.monotonic()
-        if now - self._busy_at < QUIET_S and now - self._fed_at < FEED_EVERY_S:
-            return QUIET_S
+        if now - self._busy_at < self._quiet_s and now - self._fed_at < FEED_EVERY_S:
+            return self._quiet_s
         try:
             self._feed(self._writer.connection)
         except sqlite3.Error as error:
@@ -71,7 +72,7 @@ class Committer:
         return 0.0 if self._behind else None
 
     def _feed(self, connection: sqlite3.Connection) -> None:
-        """One slice, of as many rooms as it takes. Not synced: it follows from the log, and the next commit syncs it."""
+        """One slice, of as many rooms as it takes. Not synced: it follows from the log, and the next commit syncs."""
         connection.execute("PRAGMA synchronous = NORMAL")
         try:
             connection.execute("BEGIN IMMEDIATE")

@@ -15,12 +15,20 @@ _DENSE = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     "\ua000-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
 )
-_RUNS = re.compile(f"([{_DENSE}]+)|([^\\W_{_DENSE}]+)")
+#: Marks that belong to the letter before them, and the scripts of India, which are full of them: no end of a word.
+_MARKS = "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0711\u0730-\u074a\u07a6-\u07b0\u0900-\u0963\u0966-\u0dff"
+_LETTER = f"[^\\W_{_DENSE}]"
+_RUNS = re.compile(f"([{_DENSE}]+)|({_LETTER}(?:{_LETTER}|[{_MARKS}])*)")
+
+
+def folded(text: str) -> str:
+    """The same for all widths and cases."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _runs(text: str) -> Iterator[tuple[str, bool]]:
     """The runs of one script's characters, and whether it is one without spaces."""
-    for match in _RUNS.finditer(unicodedata.normalize("NFKC", text).casefold()):
+    for match in _RUNS.finditer(folded(text)):
         yield match[0], match[1] is not None
 
 

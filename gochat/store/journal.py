@@ -149,7 +149,7 @@ class SqliteJournal:
                     await self._commit()
 
     async def close(self) -> None:
-        """Write what waits; nothing is taken any more."""
+        """Write what waits; nothing is taken any more. Notes are tried once more, not for ever."""
         self._closing = True
         while self._begun > self._ended or self._waiting or self._reads or self._users:
             self._work.set()
@@ -173,7 +173,7 @@ class SqliteJournal:
             self._ended += 1
             self.problem = str(result.error) if isinstance(result, outcome.Error) else None
             _hand_out(appends, result)
-            if isinstance(result, outcome.Error):
+            if isinstance(result, outcome.Error) and not self._closing:
                 self._keep(notes)
             self._committed = trio.Event()
             committed.set()

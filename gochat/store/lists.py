@@ -10,6 +10,7 @@ from gochat.domain.ids import dm_users, is_dm, peer
 from gochat.ports import Asker, Snapshot
 from gochat.protocol.replies import ContactEntry, GroupEntry, Last, MemberEntry, RoomEntry, UserEntry
 from gochat.store import pages
+from gochat.store.cut import folded
 from gochat.store.schema import SEQ_BITS
 
 LAST_CHARS = 200
@@ -169,7 +170,7 @@ def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str])
 def search_users(
     connection: sqlite3.Connection, q: str, limit: int, cursor: str | None
 ) -> tuple[list[UserEntry], str | None]:
-    word = q.strip().casefold()
+    word = folded(q.strip())
     rows = connection.execute(
         """SELECT DISTINCT w.user, coalesce(nullif(u.name, ''), w.user)
            FROM user_word w LEFT JOIN user u ON u.id = w.user

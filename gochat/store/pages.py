@@ -6,14 +6,21 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm
 from gochat.ports import Asker, Facts
 from gochat.store.rows import EDIT, SHOWN, Row, shown
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
-#: A server's frame holds 1 MiB; bodies of a page may fill this much of it, and escaping in JSON the rest.
-PAGE_BYTES = 450_000
+#: A server's frame holds 1 MiB; entries may fill this much of it, measured in JSON, the longer of the encodings.
+PAGE_BYTES = 1_000_000
+#: Different reactions that are told of one message, the most frequent ones: no fact may outgrow a frame.
+MOST_EMOJI = 1000
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class View(NamedTuple):
@@ -58,15 +65,31 @@ def page(
         high = seen.head if before is None else min(before - 1, seen.head)
         rows = _rows(connection, base | seen.low, base | max(high, 0), "DESC", limit)
         rows.reverse()
-    return Facts(show(connection, room, rows), seen.head)
+    entries = show(connection, room, rows)
+    if after is None:
+        entries.reverse()
+    entries = entries[: fitting(entries)]
+    if after is None:
+        entries.reverse()
+    return Facts(entries, seen.head)
 
 
 def replay(connection: sqlite3.Connection, room: str, after: int, upto: int, limit: int) -> list[AnyFact]:
-    row = connection.execute("SELECT num FROM room WHERE id = ?", (room,)).fetchone()
+    row = connection.execute("SELECT num, head FROM room WHERE id = ?", (room,)).fetchone()
     if row is None:
         return []
-    base = row[0] << SEQ_BITS
-    return show(connection, room, _rows(connection, base | after, base | upto, "ASC", limit), edits=True)
+    base, low, high = row[0] << SEQ_BITS, min(max(after, 0), row[1]), min(max(upto, 0), row[1])
+    return show(connection, room, _rows(connection, base | low, base | high, "ASC", limit), edits=True)
+
+
+def fitting(entries: Sequence[AnyFact]) -> int:
+    """How many of the entries, from the first on, fit a frame; one always does."""
+    size = 0
+    for count, fact in enumerate(entries):
+        size += len(_encode(fact)) + 1
+        if count and size > PAGE_BYTES:
+            return count
+    return len(entries)
 
 
 def show(connection: sqlite3.Connection, room: str, rows: Sequence[Row], *, edits: bool = False) -> list[AnyFact]:
@@ -84,6 +107,9 @@ def show(connection: sqlite3.Connection, room: str, rows: Sequence[Row], *, edit
         (rows[0][0], rows[-1][0]),
     ):
         reactions.setdefault(target, {})[emoji] = count
+    for target, counts in reactions.items():
+        if len(counts) > MOST_EMOJI:
+            reactions[target] = dict(sorted(counts.items(), key=lambda item: -item[1])[:MOST_EMOJI])
     for row in rows:
         if row[9] is not None:
             reactions.pop(row[0], None)
@@ -91,13 +117,13 @@ def show(connection: sqlite3.Connection, room: str, rows: Sequence[Row], *, edit
 
 
 def _rows(connection: sqlite3.Connection, low: int, high: int, order: str, limit: int) -> list[Row]:
-    """Rows with low < id <= high, in that order, as many as fit a page; the bound they begin at comes first."""
+    """Rows with low < id <= high, in that order, about as many as fit a page; the bound they begin at comes first."""
     found: list[Row] = []
     size = 0
     for row in connection.execute(
         f"SELECT {SHOWN} FROM fact WHERE id > ? AND id <= ? ORDER BY id {order} LIMIT ?", (low, high, limit)
     ):
-        size += 200 + 3 * len(row[4] or "") + len(row[7] or "")
+        size += len(row[4] or "") + len(row[7] or "")
         if found and size > PAGE_BYTES:
             break
         found.append(row)

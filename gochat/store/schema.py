@@ -65,7 +65,9 @@ _FIRST = (
         seq INTEGER NOT NULL, ts INTEGER NOT NULL, PRIMARY KEY (target, user, emoji)) WITHOUT ROWID""",
     """CREATE TABLE user (id TEXT PRIMARY KEY, name TEXT, last_seen INTEGER) WITHOUT ROWID""",
     """CREATE TABLE user_word (word TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (word, user)) WITHOUT ROWID""",
-    """CREATE VIRTUAL TABLE search USING fts5 (room, body, content='', tokenize="unicode61", prefix='2 3')""",
+    # The text comes cut (cut.py). SQLite's tables are of Unicode 6.1: what they call unassigned may be a letter by now.
+    """CREATE VIRTUAL TABLE search USING fts5 (
+        room, body, content='', prefix='2 3', tokenize="unicode61 remove_diacritics 2 categories 'L* M* N* Co Cn'")""",
 )
 
 
@@ -90,7 +92,10 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
 def prepare(path: str) -> None:
     """Make the database if there is none, and bring it to this release's schema. Raises StoreError."""
     if path != ":memory:" and not Path(path).exists():
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        except OSError as error:
+            raise StoreError(f"{path} can't be made: {error.strerror}") from error
     try:
         connection = connect(path)
         try:

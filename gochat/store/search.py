@@ -32,8 +32,9 @@ def messages(
     newest = heapq.merge(*streams, key=lambda found: (-found[1][1], -found[1][0]))
     found = list(itertools.islice(newest, limit + 1))
     entries = [pages.show(connection, name, [row])[0] for name, row in found[:limit]]
-    last = found[limit - 1][1] if len(found) > limit else None
-    return entries, f"{last[1]}.{last[0]}" if last else None
+    count = pages.fitting(entries)
+    last = found[count - 1][1] if len(found) > count else None
+    return entries[:count], f"{last[1]}.{last[0]}" if last else None
 
 
 def _rooms(connection: sqlite3.Connection, user: str, room: str | None) -> list[tuple[int, str, int]]:

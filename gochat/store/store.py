@@ -43,12 +43,14 @@ async def open_store(path: Path | str, *, inline: bool = False) -> AsyncIterator
     except sqlite3.Error as error:
         raise StoreError(f"{path} can't be read: {error}") from error
     readers = Readers(opens_reader, inline=inline)
-    writer: OwnerThread[Committer] = OwnerThread(
-        "writer", partial(Committer, opens_writer), inline=inline, idle=Committer.idle
-    )  # fmt: skip
+    # Inline nobody comes back later to feed the index: it is fed at once.
+    committer = partial(Committer, opens_writer, 0.0) if inline else partial(Committer, opens_writer)
+    writer: OwnerThread[Committer] = OwnerThread("writer", committer, inline=inline, idle=Committer.idle)
     journal = SqliteJournal(writer, readers, epoch, last)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(journal.run)
+        # Whoever cancels the block wants it closed in order: what was noted is still committed.
+        committing = trio.CancelScope(shield=True)
+        nursery.start_soon(_run_in, committing, journal)
         try:
             yield Store(journal, SqliteArchive(readers, epoch))
         finally:
@@ -60,7 +62,12 @@ async def open_store(path: Path | str, *, inline: bool = False) -> AsyncIterator
                 readers.stop()
                 for thread in (writer, readers):
                     await trio.to_thread.run_sync(thread.join)
-            nursery.cancel_scope.cancel()
+            committing.cancel()
+
+
+async def _run_in(scope: trio.CancelScope, journal: SqliteJournal) -> None:
+    with scope:
+        await journal.run()
 
 
 def _connections(

@@ -1,0 +1,83 @@
+"""The README's commands, run as they stand but for ports and folders."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from gochat.node import running
+from tests.e2e.conftest import make_settings
+from tests.e2e.peer import address
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GOCHAT = [sys.executable, "-m", "gochat"]
+
+
+def shell_lines() -> list[str]:
+    return [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+
+
+async def test_the_bare_socket(tmp_path: Path) -> None:
+    script = re.search(r"python3 -c '\n(.*?)'\n```", README, re.DOTALL)
+    assert script is not None
+    with trio.fail_after(60):
+        async with running(make_settings(tmp_path / "data")) as node:
+            port = address(node, "tcp")[1]
+            done = await trio.run_process(
+                [sys.executable, "-c", script[1].replace("8081", str(port))], capture_stdout=True
+            )
+    kinds = re.findall(r'"type":"(\w+)"', done.stdout.decode())
+    assert kinds == ["welcome", "ack", "message"]
+
+
+async def test_a_first_chat(tmp_path: Path) -> None:
+    """The two `gochat chat` lines: what the one types, the other sees."""
+    commands = [shlex.split(line)[1:] for line in shell_lines() if "gochat chat" in line]
+    assert len(commands) == 2
+    with trio.fail_after(60):
+        async with running(make_settings(tmp_path / "data")) as node, trio.open_nursery() as nursery:
+            host, port = address(node, "http")
+            url = ["--url", f"ws://{host}:{port}/v1/ws"]
+            processes = []
+            for command in commands:
+                run = partial(trio.run_process, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                processes.append(await nursery.start(run, [*GOCHAT, *command, *url]))
+            ann, bob = processes
+            await ann.stdin.send_all(b"hello from the README\n")
+            seen = b""
+            while b"hello from the README" not in seen:
+                data = await bob.stdout.receive_some()
+                assert data, seen
+                seen += data
+            for process in (ann, bob):
+                await process.stdin.aclose()
+
+
+def test_the_other_commands(tmp_path: Path) -> None:
+    wanted = [line for line in shell_lines() if re.search(r"gochat (token|config|doctor)", line)]
+    assert len(wanted) == 3
+    environment = {"PATH": "/usr/bin:/bin", "GOCHAT_NODE__DATA": str(tmp_path / "data"), "HOME": str(tmp_path)}
+    for line in wanted:
+        arguments = shlex.split(line.partition("#")[0])[1:]
+        done = subprocess.run(
+            [sys.executable, "-m", "gochat", *arguments],
+            cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr
+        if "doctor" not in line:  # what it finds depends on the machine
+            assert done.returncode == 0, done.stderr
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md"]:
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in link:
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
