@@ -20,8 +20,8 @@ from gochat.actors.supervisor import Spec, Supervisor
 from gochat.domain import commands as ask
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import is_dm
-from gochat.domain.record import Recorded, RoomRecord
-from gochat.domain.turn import Done, GroupLimits, Knowledge, Outcome, Turn
+from gochat.domain.record import RoomRecord
+from gochat.domain.turn import Done, GroupLimits, Knowledge, Outcome, RecentKeys, Turn
 from gochat.errors import Denied, Full, StoreError
 from gochat.ports import Clash, Committed, Journal
 from gochat.protocol import replies
@@ -35,6 +35,10 @@ SMALL_ROOM = 50
 TYPING_EVERY_MS = 3000
 #: After a failed append, how long until the room is rebuilt if no mail makes it sooner.
 REBUILD_S = 0.5
+
+
+ON_MESSAGE = (ask.Edit, ask.Delete, ask.React)
+PASSED_ON = frozenset((ask.Read, ask.Typing))
 
 
 class RoomParts(NamedTuple):
@@ -58,7 +62,7 @@ class RoomActor(Actor[Submit]):
         super().__init__(room, parts.mailbox)
         self._parts = parts
         self._dm = is_dm(room)
-        self._keys: dict[tuple[str, str], Recorded] = {}
+        self._keys = RecentKeys(RECENT_KEYS)
         self._typed: dict[str, int] = {}
         self._reads: dict[str, int] = {}
         self._deliveries: deque[Stretch] = deque()
@@ -146,16 +150,17 @@ class RoomActor(Actor[Submit]):
             knowledge = await self._knowledge(record, batch)
             turn = Turn(record, self._keys, knowledge, self._parts.limits, self._parts.now_ms())
             outcomes = [self._decide(turn, mail) for mail in batch]
-            await self._look_up_refused(record, batch, outcomes)
+            if any(type(outcome) is Denied for outcome in outcomes):
+                await self._look_up_refused(record, batch, outcomes)
             if not turn.facts:
                 return turn, outcomes, None
             result = await self._append(record, turn)
             if not isinstance(result, Clash):
                 self.record = turn.draft
-                self._remember(turn.fresh_keys)
+                self._keys.remember(turn.fresh_keys)
                 return turn, outcomes, result.commit
             # The store knows keys that this actor had forgotten: they are answered, the rest is decided again.
-            self._remember(result.found)
+            self._keys.remember(result.found)
 
     async def _append(self, record: RoomRecord, turn: Turn) -> Committed | Clash:
         try:
@@ -174,7 +179,7 @@ class RoomActor(Actor[Submit]):
             return INTERNAL
 
     async def _knowledge(self, record: RoomRecord, batch: list[Submit]) -> Knowledge:
-        on_messages = [mail.command for mail in batch if isinstance(mail.command, ask.OnMessage)]
+        on_messages = [mail.command for mail in batch if isinstance(mail.command, ON_MESSAGE)]
         if not on_messages:
             return Knowledge()
         journal = self._parts.journal
@@ -196,16 +201,6 @@ class RoomActor(Actor[Submit]):
         for place, known in found.items():
             for index in asked[place]:
                 outcomes[index] = Done(known.seq, known.ts, True)
-
-    def _remember(self, keys: dict[tuple[str, str], Recorded]) -> None:
-        if not keys:
-            return
-        known = self._keys
-        known.update(keys)
-        excess = len(known) - RECENT_KEYS
-        if excess > 0:
-            for place in list(known)[:excess]:
-                del known[place]
 
     def _settle(self, batch: list[Submit], outcomes: list[Outcome]) -> list[Submit]:
         """Answer everybody. From here on no mail of the batch may be handled again."""
@@ -239,10 +234,10 @@ class RoomActor(Actor[Submit]):
         """Reads and typing: events without a seq."""
         for each, outcome in zip(mail, outcomes, strict=True):
             command = each.command
-            if isinstance(outcome, Done):
+            if type(command) in PASSED_ON and isinstance(outcome, Done):
                 if isinstance(command, ask.Read):
                     self._read(command)
-                elif isinstance(command, ask.Typing):
+                else:
                     self._typing(command.user)
 
     def _read(self, command: ask.Read) -> None:

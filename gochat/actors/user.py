@@ -21,6 +21,10 @@ from gochat.errors import Denied, Full
 log = logging.getLogger(__name__)
 
 
+#: What counts as a message said.
+TAKES_TOKEN = frozenset((ask.Send, ask.Edit))
+
+
 class UserParts(NamedTuple):
     """What every user of a node shares."""
 
@@ -72,7 +76,7 @@ class UserActor(Actor[Submit]):
     def _handle(self, mail: Submit) -> None:
         """One turn: this user's own limits, then on to the room."""
         command = mail.command
-        if isinstance(command, ask.Send | ask.Edit):
+        if type(command) in TAKES_TOKEN:
             wait_ms = self.bucket.take(self._parts.now_ms())
             if not wait_ms:
                 mail.bucket = self.bucket

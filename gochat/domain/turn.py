@@ -7,7 +7,7 @@ room takes the draft over when the facts are durable, or drops it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
@@ -51,13 +51,42 @@ _RANK: dict[Role | None, int] = {None: 0, "member": 1, "moderator": 2, "owner": 
 _POST_RANK = {"members": 1, "moderators": 2, "owner": 3}
 
 
+class KnownKeys(Protocol):
+    """Keys that are known to be recorded; others may be too."""
+
+    def get(self, place: tuple[str, str], /) -> Recorded | None: ...
+
+
+class RecentKeys:
+    """The latest `most` keys of a room, and up to as many older ones. Two generations: forgetting costs nothing."""
+
+    __slots__ = ("_most", "_new", "_old")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._new: dict[tuple[str, str], Recorded] = {}
+        self._old: dict[tuple[str, str], Recorded] = {}
+
+    def get(self, place: tuple[str, str], /) -> Recorded | None:
+        return self._new.get(place) or self._old.get(place)
+
+    def remember(self, keys: Mapping[tuple[str, str], Recorded]) -> None:
+        if keys:
+            self._new.update(keys)
+            if len(self._new) >= self._most:
+                self._old, self._new = self._new, {}
+
+    def clear(self) -> None:
+        self._new, self._old = {}, {}
+
+
 class Turn:
     """Collects the facts of one batch. After `decide` has refused a command, the draft is as it was before it."""
 
     def __init__(
         self,
         record: RoomRecord,
-        known_keys: Mapping[tuple[str, str], Recorded],
+        known_keys: KnownKeys,
         knowledge: Knowledge,
         limits: GroupLimits,
         now_ms: int,
@@ -87,7 +116,7 @@ class Turn:
             return self._delete(command)
         if isinstance(command, ask.React):
             return self._react(command)
-        if isinstance(command, ask.Read | ask.Typing):
+        if isinstance(command, (ask.Read, ask.Typing)):
             return Done(self.draft.head, self.draft.ts)
         if self._dm:
             return Denied("bad_request", "a private room is not a group")

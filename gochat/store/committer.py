@@ -42,7 +42,6 @@ class Committer:
     def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         """Record all, durably; see Writer.commit. Raises StoreError when nothing of it is, or may be, recorded."""
         writer = self._reopened()
-        before = writer.commits
         try:
             results = writer.commit(batches, notes)
         except Exception as error:
@@ -50,8 +49,7 @@ class Committer:
             unknown = writer.committing
             self._discard(batches)
             raise StoreError(f"nothing could be recorded: {error}", unknown=unknown) from error
-        if writer.commits != before:
-            self._behind.update(batch.num for batch in batches)
+        self._behind.update(batch.num for batch, result in zip(batches, results, strict=True) if isinstance(result, int))
         self._busy_at = time.monotonic()
         return results
 
@@ -64,29 +62,29 @@ class Committer:
             return self._quiet_s
         try:
             self._feed(self._writer.connection)
-        except sqlite3.Error as error:
-            log.error("the search index can't be fed: %s", error)
+        except Exception as error:
+            # Nothing may end this thread: the log is written in it.
+            log.error("the search index can't be fed: %r", error)
             self._discard(())
             return None
         self._fed_at = time.monotonic()
         return 0.0 if self._behind else None
 
     def _feed(self, connection: sqlite3.Connection) -> None:
-        """One slice, of as many rooms as it takes. Not synced: it follows from the log, and the next commit syncs."""
+        """One slice, of as many rooms as it takes. Not synced: it follows from the log, and the next commit syncs. After
+        an error the connection is of no more use."""
         connection.execute("PRAGMA synchronous = NORMAL")
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            left = index.SLICE
-            while self._behind and left > 0:
-                num = self._behind.pop()
-                fed = index.feed(connection, num, left)
-                if fed is None:
-                    self._behind.add(num)
-                    break
-                left -= fed + 1
-            connection.execute("COMMIT")
-        finally:
-            connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        left = index.SLICE
+        while self._behind and left > 0:
+            num = self._behind.pop()
+            fed = index.feed(connection, num, left)
+            if fed is None:
+                self._behind.add(num)
+                break
+            left -= fed + 1
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA synchronous = FULL")
 
     def close(self) -> None:
         """Bring the log file into the database, and close."""
