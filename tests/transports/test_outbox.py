@@ -1,0 +1,148 @@
+"""The outbox over real socket pairs: order, bounds, and no task while nothing waits."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+import trio
+import trio.testing
+
+from gochat.transports.outbox import Outbox
+
+BUFFER = 8 * 1024
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        end.setblocking(False)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+    with ours, theirs:
+        yield ours, theirs
+
+
+class Spawned:
+    """Starts writers in a nursery and counts them."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self.count = 0
+
+    def __call__(self, task: Callable[[], Awaitable[None]]) -> None:
+        self.count += 1
+        self._nursery.start_soon(task)
+
+
+async def read(end: socket.socket, count: int) -> bytes:
+    data = b""
+    with trio.fail_after(10):
+        while len(data) < count:
+            await trio.lowlevel.wait_readable(end)
+            data += end.recv(4096)
+    return data
+
+
+def make(ours: socket.socket, nursery: trio.Nursery, limit: int = 1 << 20) -> tuple[Outbox, Spawned]:
+    spawned = Spawned(nursery)
+    stream = trio.testing.memory_stream_pair()[0]
+    return Outbox(limit, spawned, socket=ours, stream=stream), spawned
+
+
+async def test_what_the_kernel_takes_needs_no_task(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    outbox, spawned = make(pair[0], nursery)
+    assert outbox.push(b"one")
+    outbox.put(b"two")
+    outbox.put(b"three")
+    assert outbox.size == 8
+    assert outbox.push(b"four"), "what was put goes before what is pushed"
+    assert await read(pair[1], 15) == b"onetwothreefour"
+    assert (outbox.size, outbox.sent, spawned.count) == (0, 15, 0)
+
+
+async def test_what_the_kernel_does_not_take_waits_in_order(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    outbox, spawned = make(pair[0], nursery)
+    chunks = [bytes([number]) * random.Random(number).randint(1, 5000) for number in range(100)]
+    for number, chunk in enumerate(chunks):
+        if number % 3:
+            assert outbox.push(chunk)
+        else:
+            outbox.put(chunk)
+            outbox.flush()
+    assert outbox.size > 0
+    whole = b"".join(chunks)
+    assert await read(pair[1], len(whole)) == whole
+    with trio.fail_after(10):
+        await outbox.flushed()
+    assert (outbox.size, outbox.sent) == (0, len(whole))
+    assert spawned.count == 1
+
+
+async def test_full_takes_nothing(pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery) -> None:
+    outbox, _ = make(pair[0], nursery, limit=20_000)
+    space: list[int] = []
+    outbox.when_space(lambda: space.append(outbox.size))
+    taken = b""
+    frame = 0
+    while outbox.push(data := bytes([frame % 256]) * 1000):
+        taken += data
+        frame += 1
+    assert outbox.size <= 20_000
+    refused = outbox.size
+    assert not outbox.push(b"x" * 1000) and outbox.size == refused
+    outbox.put(b"reply")
+    assert outbox.size == refused + 5, "a reply is queued all the same"
+    assert not space
+    assert await read(pair[1], len(taken) + 5) == taken + b"reply"
+    with trio.fail_after(10):
+        await outbox.flushed()
+    assert space and max(space) <= 10_000, "told when half is free"
+    assert outbox.push(b"again")
+
+
+async def test_a_broken_peer_costs_nothing_more(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    outbox, _ = make(pair[0], nursery)
+    while not outbox.size:
+        outbox.push(b"x" * 4096)
+    pair[1].close()
+    with trio.fail_after(10):
+        await outbox.flushed()
+    assert outbox.broken
+    assert outbox.push(b"more"), "who is gone does not lag"
+    outbox.put(b"more")
+    assert outbox.size == 0
+
+
+async def test_discarding_wakes_who_waits(pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery) -> None:
+    outbox, _ = make(pair[0], nursery)
+    while not outbox.size:
+        outbox.push(b"x" * 4096)
+    with trio.fail_after(10):
+        async with trio.open_nursery() as waiting:
+            waiting.start_soon(outbox.flushed)
+            await trio.testing.wait_all_tasks_blocked()
+            outbox.discard()
+    nursery.cancel_scope.cancel()
+
+
+async def test_through_a_stream_that_is_no_socket(nursery: trio.Nursery) -> None:
+    near, far = trio.testing.memory_stream_pair()
+    outbox = Outbox(1 << 20, Spawned(nursery), socket=None, stream=near)
+    outbox.push(b"one")
+    outbox.put(b"two")
+    outbox.flush()
+    outbox.push(b"three")
+    data = b""
+    with trio.fail_after(10):
+        while len(data) < 11:
+            data += await far.receive_some()
+    assert data == b"onetwothree"
