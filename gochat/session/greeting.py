@@ -20,9 +20,10 @@ from gochat.protocol import replies
 from gochat.protocol.conversation import GROUPS, READ, WRITE
 from gochat.protocol.requests import Hello, Position
 from gochat.session.gateway import in_trio_time
+from gochat.session.listener import CLOSED, NEVER
 from gochat.session.places import REPLAY_ALL, Notice, Replaying, place_after
 from gochat.session.replay import start_replays
-from gochat.session.session import CLOSED, NEVER, Session
+from gochat.session.session import Session
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from gochat.protocol import requests as req
 from gochat.protocol.conversation import RULES, check_room
 from gochat.session import replay
 from gochat.session.gateway import in_trio_time
-from gochat.session.session import CLOSED, Session
+from gochat.session.listener import CLOSED
+from gochat.session.session import Session
 
 log = logging.getLogger(__name__)
 

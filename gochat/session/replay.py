@@ -15,8 +15,9 @@ from gochat.domain.ids import dm_users, is_dm, is_room
 from gochat.errors import Denied, StoreError
 from gochat.protocol import replies
 from gochat.protocol.requests import Resume
+from gochat.session.listener import CLOSED, OPEN
 from gochat.session.places import From, Lagging, Replaying, place_after
-from gochat.session.session import CLOSED, OPEN, Session
+from gochat.session.session import Session
 
 log = logging.getLogger(__name__)
 

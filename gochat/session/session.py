@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
 from functools import partial
 
-import msgspec
 import trio
 
-from gochat.actors.live import Stretch, drop
 from gochat.actors.messages import Submit
 from gochat.errors import (
     NO_HEARTBEAT,
@@ -32,54 +29,30 @@ from gochat.protocol import requests as req
 from gochat.protocol.codec import BadFrame, Codec
 from gochat.protocol.conversation import ADMIN, COMMANDS, READ, RULES, Speaker, to_command
 from gochat.session.gateway import Gateway
-from gochat.session.places import From, Lagging, Notice, Place, Replaying
+from gochat.session.listener import CLOSED, GREETING, NEW, OPEN, Job, Listener
 from gochat.session.ticket import Pending, error_frame
 from gochat.transports.connection import Connection
 
 log = logging.getLogger(__name__)
 
-NEW, GREETING, OPEN, CLOSED = range(4)
-#: Notices kept while a welcome is read; more, and the client is asked to come again.
-MOST_NOTICES = 10_000
-#: No transaction is ever newer.
-NEVER = 1 << 62
 
-Job = Callable[[], Awaitable[None]]
-
-
-class Session:
+class Session(Listener):
     """See the module. Transports call it as their Receiver, rooms as their Subscriber."""
 
     __slots__ = (
-        "_inbox", "_jobs", "_pinged_at", "_pumping", "_readable", "_spacious", "_unsettled", "_working",
-        "apart", "codec", "connection", "credential", "device", "expires_at", "gateway", "groups", "id",
-        "identity", "notices", "outbox", "places", "push", "since", "speaker", "state", "user", "waiting", "watching",
+        "_inbox", "_jobs", "_pinged_at", "_pumping", "_readable", "_unsettled", "_working",
+        "credential", "expires_at", "identity", "speaker", "waiting",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, connection: Connection, codec: Codec, credential: str | None) -> None:
-        self.gateway = gateway
-        self.connection = connection
-        self.codec = codec
+        super().__init__(gateway, connection, codec)
         self.credential = credential
-        self.outbox = connection.outbox
-        self.push = connection.outbox.push
-        self.state = NEW
-        self.id = ""
-        self.user = ""
         self.speaker = Speaker("", False)
         self.identity: Identity | None = None
-        self.device: str | None = None
         self.expires_at: float | None = None
-        self.since = 0
-        self.apart = True
-        self.places: dict[str, Place] | None = None
-        self.notices: list[Notice] | None = None
-        self.groups: dict[str, None] | None = None
-        self.watching: tuple[str, ...] = ()
         self.waiting = False
         self._inbox: deque[bytes] | None = None
         self._readable: trio.Event | None = None
-        self._spacious: trio.Event | None = None
         self._unsettled = 0
         self._pumping = False
         self._pinged_at: float | None = None
@@ -116,12 +89,12 @@ class Session:
             return
         signed_in, self.state = self.state != NEW and self.user != "", CLOSED
         if signed_in:
-            self._detach()
-        self._inbox = self._jobs = self.places = self.notices = None
+            self.leave_all()
+        self._inbox = self._jobs = None
         self.waiting = False
-        for event in (self._readable, self._spacious):
-            if event is not None:
-                event.set()
+        self.has_space()
+        if self._readable is not None:
+            self._readable.set()
 
     # ------------------------------------------------------------------------------------------ carrying out
 
@@ -212,12 +185,6 @@ class Session:
 
     # ------------------------------------------------------------------------------------------ to the peer
 
-    def send(self, frame: msgspec.Struct) -> None:
-        """A reply or an event that must arrive; queued whatever the outbox holds."""
-        outbox = self.outbox
-        outbox.put(self.codec.encode(frame))
-        outbox.flush()
-
     def settled(self) -> None:
         """One request fewer is unsettled."""
         self._unsettled -= 1
@@ -239,21 +206,6 @@ class Session:
             self.send(error_frame(None, why, number))
         self.connection.finish(number, reason)
 
-    def abort(self) -> None:
-        self.connection.abort()
-
-    async def space(self) -> None:
-        """Return when the outbox is at most half full, or the session is over."""
-        while self.state == OPEN and self.outbox.size * 2 > self.outbox.limit:
-            if self._spacious is None:
-                self._spacious = trio.Event()
-            await self._spacious.wait()
-
-    def push_soft(self, data: bytes) -> None:
-        outbox = self.outbox
-        if self.state == OPEN and self.since != NEVER and outbox.size * 2 <= outbox.limit:
-            outbox.push(data)
-
     # ------------------------------------------------------------------------------------------ jobs
 
     def start_job(self, job: Job) -> None:
@@ -266,6 +218,12 @@ class Session:
             self._working = True
             self.gateway.spawn(self._work)
 
+    def _space(self) -> None:
+        self.has_space()
+        if self.state == OPEN:
+            self.tell_lag()
+            self.pump()
+
     async def _work(self) -> None:
         try:
             while self._jobs:
@@ -277,105 +235,6 @@ class Session:
         finally:
             self._working = False
             self._jobs = None
-
-    # ------------------------------------------------------------------------------------------ from rooms
-
-    def takes(self, stretch: Stretch) -> bool:
-        if self.state == GREETING:
-            self._notice("facts", stretch.room, stretch.first, stretch.commit)
-            return False
-        if stretch.commit <= self.since or self.state != OPEN:
-            return False
-        place = self.places.get(stretch.room) if self.places else None
-        if place is None:
-            return True
-        if not isinstance(place, From) or place.seq > stretch.first:
-            return False
-        self.place(stretch.room, None)
-        return True
-
-    def place(self, room: str, place: Place | None) -> None:
-        """Put the session apart from the room, or back among those who simply hear it."""
-        if place is not None:
-            if self.places is None:
-                self.places = {}
-            self.places[room] = place
-        elif self.places is not None:
-            self.places.pop(room, None)
-            if not self.places:
-                self.places = None
-        self.apart = self.state != OPEN or self.places is not None
-
-    def open(self, commit: int) -> None:
-        """The welcome is made: hear what is committed after transaction `commit`; with NEVER, nothing."""
-        self.state = OPEN
-        self.since = commit
-        self.notices = None
-        self.apart = False
-
-    def lag(self, room: str, head: int) -> None:
-        if self.state != OPEN or (self.places and isinstance(self.places.get(room), Lagging)):
-            return
-        self.place(room, Lagging())
-        outbox = self.outbox
-        if outbox.size * 2 <= outbox.limit:
-            self.tell_lag()
-
-    def tell_lag(self) -> None:
-        """Say of every lagging room that it lags, once."""
-        for room, place in list((self.places or {}).items()):
-            if isinstance(place, Lagging) and not place.told:
-                place.told = True
-                self.start_job(partial(self.gateway.say_lag, self, room))
-
-    def entered(self, stretch: Stretch) -> None:
-        if self.state == GREETING:
-            self._notice("entered", stretch.room, stretch.first, stretch.commit)
-        elif self.state == OPEN and stretch.commit > self.since:
-            self.enter(stretch.room)
-            # Facts that came before an earlier removal are over; the room starts anew with this fact.
-            self.place(stretch.room, None)
-
-    def left(self, stretch: Stretch) -> None:
-        if self.state == GREETING:
-            self._notice("left", stretch.room, stretch.last, stretch.commit)
-            return
-        if self.state != OPEN or stretch.commit <= self.since:
-            return
-        self.leave(stretch.room)
-        place = self.places.get(stretch.room) if self.places else None
-        if isinstance(place, Replaying):
-            place.until = stretch.last
-        elif isinstance(place, From):
-            self.place(stretch.room, None)
-
-    def enter(self, room: str) -> None:
-        if self.groups is None:
-            self.groups = {}
-        self.groups[room] = None
-        self.gateway.live.enter(room, self)
-
-    def leave(self, room: str) -> None:
-        if self.groups is not None:
-            self.groups.pop(room, None)
-        self.gateway.live.leave(room, self)
-
-    def _notice(self, kind: str, room: str, seq: int, commit: int) -> None:
-        if self.notices is None:
-            return
-        self.notices.append(Notice(kind, room, seq, commit))
-        if len(self.notices) > MOST_NOTICES:
-            self.close(SLOW, "too much happened while the welcome was read")
-            self.notices = None
-
-    def _space(self) -> None:
-        """The outbox is at most half full again."""
-        if self._spacious is not None:
-            self._spacious.set()
-            self._spacious = None
-        if self.state == OPEN:
-            self.tell_lag()
-            self.pump()
 
     # ------------------------------------------------------------------------------------------ time
 
@@ -431,22 +290,6 @@ class Session:
     @property
     def may_read(self) -> bool:
         return self.identity is not None and (READ in self.identity.scopes or self.speaker.admin)
-
-    def _detach(self) -> None:
-        """Out of all tables."""
-        live, gateway = self.gateway.live, self.gateway
-        live.greetings.pop(self, None)
-        gateway.sessions.pop(self.id, None)
-        for room in self.groups or ():
-            live.leave(room, self)
-        self.groups = None
-        for user in self.watching:
-            drop(live.watchers, user, self)
-        self.watching = ()
-        if self in live.users.get(self.user, ()):
-            drop(live.users, self.user, self)
-            if self.user not in live.users:
-                gateway.went_offline(self.user)
 
 
 class _HelloDeadline:
