@@ -31,7 +31,7 @@ from gochat.protocol.conversation import ADMIN, COMMANDS, READ, RULES, Speaker, 
 from gochat.session.gateway import Gateway
 from gochat.session.listener import CLOSED, GREETING, NEW, OPEN, Job, Listener
 from gochat.session.ticket import Pending, error_frame
-from gochat.transports.connection import Connection
+from gochat.transports.connection import BURST, Connection
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Session(Listener):
 
     __slots__ = (
         "_inbox", "_jobs", "_pinged_at", "_pumping", "_readable", "_unsettled", "_working",
-        "credential", "expires_at", "identity", "speaker", "waiting",
+        "budget", "credential", "expires_at", "identity", "speaker", "waiting",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, connection: Connection, codec: Codec, credential: str | None) -> None:
@@ -50,6 +50,7 @@ class Session(Listener):
         self.speaker = Speaker("", False)
         self.identity: Identity | None = None
         self.expires_at: float | None = None
+        self.budget = BURST
         self.waiting = False
         self._inbox: deque[bytes] | None = None
         self._readable: trio.Event | None = None
@@ -74,6 +75,11 @@ class Session(Listener):
 
     async def readable(self) -> None:
         while self.waiting and self.state != CLOSED:
+            if self.budget <= 0:
+                await trio.lowlevel.checkpoint()
+                self.budget = BURST
+                self.pump()
+                continue
             if self._readable is None:
                 self._readable = trio.Event()
             await self._readable.wait()
@@ -100,7 +106,7 @@ class Session(Listener):
 
     def _may_go_on(self) -> bool:
         outbox = self.outbox
-        return self.state != GREETING and self._unsettled < self.gateway.limits.window and (
+        return self.state != GREETING and self.budget > 0 and self._unsettled < self.gateway.limits.window and (
             outbox.size * 2 <= outbox.limit
         )  # fmt: skip
 
@@ -117,13 +123,14 @@ class Session(Listener):
         if not self._inbox:
             self._inbox = None
             self.waiting = False
-            if self._readable is not None:
-                self._readable.set()
-                self._readable = None
+        if self._readable is not None and (not self.waiting or self.budget <= 0):
+            self._readable.set()
+            self._readable = None
 
     def _carry_out(self, payload: bytes) -> None:
         if self.state == CLOSED or self.connection.closing is not None:
             return
+        self.budget -= 1
         try:
             request = self.codec.decode(payload)
             if isinstance(request, BadFrame):

@@ -19,6 +19,9 @@ from gochat.transports.outbox import Outbox, Spawn
 
 #: How much is asked of the kernel at once: enough for a burst, little enough to be shared by thousands.
 READ_BYTES = 64 * 1024
+#: Frames of one peer that are carried out before others get a turn: at 10 us each, a read full of the smallest frames
+#: would otherwise hold up everybody for 30 ms.
+BURST = 256
 #: How long an orderly close may take before the connection is dropped.
 CLOSE_S = 2.0
 
@@ -26,6 +29,8 @@ CLOSE_S = 2.0
 class Receiver(Protocol):
     """The session, as a transport sees it. Only `readable` waits; nothing here raises."""
 
+    budget: int
+    """Frames it may still carry out before others get a turn; set to BURST with each read."""
     waiting: bool
     """Whether frames wait to be carried out. The transport then reads nothing more until `readable` returns."""
 

@@ -7,7 +7,7 @@ import trio
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.ndjson import LineReader, TooLarge
 from gochat.protocol.replies import Ping
-from gochat.transports.connection import Accept, Connection
+from gochat.transports.connection import BURST, Accept, Connection
 
 _PING = LINE_JSON.encode(Ping())
 
@@ -27,6 +27,7 @@ async def serve(connection: TcpConnection, accept: Accept, frame_bytes: int) -> 
     lines = LineReader(frame_bytes)
     try:
         while connection.closing is None and (data := await connection.receive()):
+            session.budget = BURST
             for line in lines.feed(data):
                 session.receive(line)
             if session.waiting:

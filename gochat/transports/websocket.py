@@ -17,7 +17,7 @@ import trio_websocket
 from gochat.domain.limits import TokenBucket
 from gochat.protocol import websocket as frames
 from gochat.protocol.codec import SUBPROTOCOLS, WS_JSON, Codec
-from gochat.transports.connection import CLOSE_S, Accept, Connection, Receiver
+from gochat.transports.connection import BURST, CLOSE_S, Accept, Connection, Receiver
 
 _PING = frames.frame(frames.PING, b"")
 #: Control frames a second that a peer may send: each costs trio-websocket about 20 us.
@@ -82,6 +82,7 @@ class _Stream(trio.abc.Stream):
         return self._pass.popleft()
 
     async def _take(self, data: bytes, session: Receiver) -> None:
+        session.budget = BURST
         for item in self._frames.feed(data):
             if isinstance(item, bytes):
                 session.receive(item)

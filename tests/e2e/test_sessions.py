@@ -221,6 +221,27 @@ async def test_more_than_the_window_at_once(connect: Connect, transport: str) ->
     assert [fact["body"] for fact in facts] == [str(number) for number in range(500)]
 
 
+async def test_a_burst_of_small_frames_is_carried_out_in_order(connect: Connect, transport: str) -> None:
+    ann: Peer = await connect("ann", transport)
+    async with trio.open_nursery() as sending:
+
+        async def send_all() -> None:
+            for number in range(1500):
+                kind = {"type": "send", "to": "user:ann", "body": "x"} if number % 3 else {"type": "ping"}
+                await ann.send({**kind, "id": number})
+
+        sending.start_soon(send_all)
+        answered: list[int] = []
+        with trio.fail_after(30):
+            while len(answered) < 1500:
+                frame = await ann.receive()
+                if "id" in frame:
+                    answered.append(frame["id"])
+    assert sorted(answered) == list(range(1500))
+    acks = [number for number in answered if number % 3]
+    assert acks == sorted(acks)
+
+
 # ---------------------------------------------------------------------------------------------- coming back
 
 
