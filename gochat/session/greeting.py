@@ -40,6 +40,8 @@ async def greet(session: Session, hello: Hello) -> None:
         if isinstance(identity, Denied):
             session.fail(identity, BAD_TOKEN if identity.code == "unauthorized" else VIOLATION, hello.id)
             return
+        if session.state == CLOSED or session.connection.closing is not None:
+            return  # Gone meanwhile: in the tables it would stay for ever.
         _enter(session, hello, identity)
         await gateway.journal.flush_reads()
         snapshot = await gateway.archive.welcome(identity.user, CONTACTS, list(hello.resume))

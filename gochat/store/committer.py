@@ -49,7 +49,9 @@ class Committer:
             unknown = writer.committing
             self._discard(batches)
             raise StoreError(f"nothing could be recorded: {error}", unknown=unknown) from error
-        self._behind.update(batch.num for batch, result in zip(batches, results, strict=True) if isinstance(result, int))
+        self._behind.update(
+            batch.num for batch, result in zip(batches, results, strict=True) if isinstance(result, int)
+        )
         self._busy_at = time.monotonic()
         return results
 
@@ -62,8 +64,7 @@ class Committer:
             return self._quiet_s
         try:
             self._feed(self._writer.connection)
-        except Exception as error:
-            # Nothing may end this thread: the log is written in it.
+        except Exception as error:  # noqa: BLE001 -- nothing may end this thread: the log is written in it
             log.error("the search index can't be fed: %r", error)
             self._discard(())
             return None
@@ -71,8 +72,8 @@ class Committer:
         return 0.0 if self._behind else None
 
     def _feed(self, connection: sqlite3.Connection) -> None:
-        """One slice, of as many rooms as it takes. Not synced: it follows from the log, and the next commit syncs. After
-        an error the connection is of no more use."""
+        """One slice, of as many rooms as it takes. Not synced: it follows from the log, and the next commit syncs.
+        After an error the connection is of no more use."""
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("BEGIN IMMEDIATE")
         left = index.SLICE

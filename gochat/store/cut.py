@@ -16,7 +16,11 @@ _DENSE = (
     "\ua000-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
 )
 #: Marks that belong to the letter before them, and the scripts of India, which are full of them: no end of a word.
-_MARKS = "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0711\u0730-\u074a\u07a6-\u07b0\u0900-\u0963\u0966-\u0dff"
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a"
+    "\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0711\u0730-\u074a"
+    "\u07a6-\u07b0\u0900-\u0963\u0966-\u0dff"
+)
 _LETTER = f"[^\\W_{_DENSE}]"
 _RUNS = re.compile(f"([{_DENSE}]+)|({_LETTER}(?:{_LETTER}|[{_MARKS}])*)")
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import trio
 import trio_websocket
+from wsproto.utilities import LocalProtocolError
 
 from gochat.domain.limits import TokenBucket
 from gochat.protocol import websocket as frames
@@ -72,6 +73,9 @@ class _Stream(trio.abc.Stream):
         if self._opened is not None:
             await self._opened.wait()
             self._opened = None
+        if self._connection.outbox.broken:
+            self._connection.ended.set()
+            return b""
         while not self._pass:
             data = self._trailing or await self._connection.receive()
             self._trailing = b""
@@ -88,6 +92,7 @@ class _Stream(trio.abc.Stream):
                 session.receive(item)
             elif isinstance(item, frames.Passthrough):
                 if not self._affordable():
+                    self._pass.clear()
                     session.violated("too many control frames")
                     return
                 self._pass.append(item.data)
@@ -111,6 +116,8 @@ class _Stream(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
         await outbox.flushed()
         if outbox.broken:
+            # trio-websocket's reader ends with this; nothing else would tell the connection.
+            self._connection.ended.set()
             raise trio.BrokenResourceError
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -158,6 +165,8 @@ async def serve(connection: WebSocketConnection, opening: Opening, accept: Accep
             nursery.cancel_scope.cancel()
     except* (trio_websocket.HandshakeError, trio_websocket.ConnectionClosed, trio.BrokenResourceError):
         pass  # The peer went away in the middle of a handshake or of a close: there is nobody to tell.
+    except* LocalProtocolError:
+        pass  # trio-websocket answers a ping that crosses our Close, which the protocol does not allow.
     finally:
         if session is not None:
             session.ended()

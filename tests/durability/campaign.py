@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
 
 
 def gather(evidence: Evidence, rng: random.Random) -> Crowd:
-    """Each sender writes to its group, to a reader and to its neighbour; each reader hears all groups and its own DMs."""
+    """Each sender writes to its group, to a reader and to its neighbour; each reader hears all groups and its DMs."""
     names = [f"s{number:02}" for number in range(SENDERS)]
     users = sorted({user for _, user, _ in READERS})
     rooms: dict[str, list[str]] = {"r1": [f"group:{group}" for group in GROUPS]}

@@ -1,4 +1,4 @@
-"""What is left of a chat, judged from outside: what was sent, what was acked, what was heard, and the history at the end.
+"""What is left of a chat, judged from outside: what was sent, what was acked, what was heard, and the history.
 
 Pure: it knows no server and no socket. `violations` says in words what was promised and is not so.
 """
@@ -132,4 +132,3 @@ def _heard_alike(evidence: Evidence) -> Iterator[str]:
             else:
                 if len(facts) < len(history):
                     yield f"{reader} heard {len(facts)} of the {len(history)} facts of {room}"
-

@@ -23,11 +23,12 @@ START_S = 20.0
 class Served:
     """`gochat serve` on `folder`/data, its log in `folder`/log. May be started again after it ended."""
 
-    def __init__(self, folder: Path, *, program: tuple[str, ...] = GOCHAT, **env: str) -> None:
+    def __init__(self, folder: Path, *, env: dict[str, str] | None = None, program: tuple[str, ...] = GOCHAT) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
         self.data = folder / "data"
         self.log = folder / "log"
-        self.env = env
+        self.env = env or {}
         self.addresses: dict[str, Address] = {}
         self.up = trio.Event()
         self._program = program
@@ -111,7 +112,15 @@ class Served:
 
     @property
     def open_files(self) -> int:
-        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+        """Sockets and all else; without the database's own files, which each of its few connections opens when it is
+        first used."""
+        count = 0
+        for handle in Path(f"/proc/{self.pid}/fd").iterdir():
+            try:
+                count += self.data not in handle.readlink().parents
+            except FileNotFoundError:
+                continue  # It was closed meanwhile.
+        return count
 
     @property
     def threads(self) -> int:
@@ -122,5 +131,3 @@ class Served:
         """Bytes of memory that are the process's own: pages of files that it maps do not count."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"RssAnon:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
-
-

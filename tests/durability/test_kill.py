@@ -12,10 +12,10 @@ from tests.durability.process import Served
 
 
 def judge(outcome: Outcome, log: Path) -> None:
-    assert violations(outcome.evidence)[:10] == []
+    broken = violations(outcome.evidence)
+    assert not broken, "\n".join(broken[:10])
     assert len(outcome.evidence.acks) > 100
     assert outcome.interrupted > 0, "nothing was in flight: the kills came at idle moments"
-    print(len(outcome.evidence.acks), outcome[1:])
     assert "Traceback" not in log.read_text()
 
 
