@@ -18,6 +18,7 @@ import trio
 from gochat.client.errors import ClientError, Refused, raise_alone
 from gochat.client.events import Event
 from gochat.client.links import parse_url
+from gochat.client.paging import Listing, Pages
 from gochat.client.positions import room_of
 from gochat.client.session import Session
 from gochat.client.wire import Page, Results
@@ -110,7 +111,7 @@ class Chat:
         deadline = trio.current_time() + patience_s
         while True:
             try:
-                return await self._session.call(request, Ack)
+                return await self._session.calls.call(request, Ack)
             except Refused as refused:
                 if not refused.temporary or trio.current_time() + refused.wait_s > deadline:
                     raise
@@ -118,27 +119,27 @@ class Chat:
             await trio.sleep(wait_s)
 
     async def delete(self, room: str, seq: int) -> Ack:
-        return await self._session.call(req.Delete(room=self.room(room), seq=seq), Ack)
+        return await self._session.calls.call(req.Delete(room=self.room(room), seq=seq), Ack)
 
     async def react(self, room: str, seq: int, emoji: str, on: bool = True) -> Ack:
         """Add one's reaction to a message, or take it back."""
-        return await self._session.call(req.React(room=self.room(room), seq=seq, emoji=emoji, on=on), Ack)
+        return await self._session.calls.call(req.React(room=self.room(room), seq=seq, emoji=emoji, on=on), Ack)
 
     async def read(self, room: str, seq: int) -> None:
         """Mark everything up to `seq` as read; a lower seq than before changes nothing."""
-        await self._session.call(req.Read(room=self.room(room), seq=seq), Ok)
+        await self._session.calls.call(req.Read(room=self.room(room), seq=seq), Ok)
 
     async def typing(self, room: str) -> None:
-        await self._session.call(req.Typing(room=self.room(room)), Ok)
+        await self._session.calls.call(req.Typing(room=self.room(room)), Ok)
 
     # ------------------------------------------------------------------------------------------ the past
 
     async def page(self, room: str, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Page:
         """Facts above `after`, or the nearest below `before`, or the newest; ascending. Fewer than `limit` may come."""
         request = req.History(room=self.room(room), before=before, after=after, limit=limit)
-        return await self._session.call(request, Page)
+        return await self._session.calls.call(request, Page)
 
-    async def history(
+    def history(
         self, room: str, *, before: int | None = None, after: int | None = None, limit: int = LIMIT
     ) -> AsyncIterator[Page]:
         """Page by page through a room's log: upwards from `after` to the head, or else downwards from `before` (or
@@ -146,26 +147,11 @@ class Chat:
 
         Raises Refused (`unavailable`) after a page of which a part can't be reached now: to go on would leave a gap.
         """
-        while True:
-            page = await self.page(room, before=before, after=after, limit=limit)
-            yield page
-            if not page.complete:
-                raise Refused(
-                    replies.Error(
-                        code="unavailable", message="a part of the history can't be reached now", temporary=True
-                    )
-                )
-            if not page.entries:
-                return
-            first, last = page.entries[0].seq, page.entries[-1].seq
-            if after is not None:
-                after = last
-                if last >= page.head:
-                    return
-            else:
-                before = first
-                if first == 1:
-                    return
+
+        async def ask(before: int | None, after: int | None) -> Page:
+            return await self.page(room, before=before, after=after, limit=limit)
+
+        return Pages(ask, before, after)
 
     async def rewind(self, room: str, seq: int, epoch: str | None = None) -> None:
         """Let the events of a room go on after `seq`, wherever they are: 0 is from its beginning. `epoch` (of the
@@ -195,16 +181,14 @@ class Chat:
         request = req.Members(room=self.room(room), limit=LIMIT)
         return self._listed(request, replies.Members, lambda reply: reply.members)
 
-    async def _listed(
+    def _listed(
         self, request: req.Search | req.Groups | req.Members, kind: type[R], entries: Callable[[R], Iterable[Entry]]
     ) -> AsyncIterator[Entry]:
-        while True:
-            reply = await self._session.call(request, kind)
-            for entry in entries(reply):
-                yield entry
-            if reply.next is None:
-                return
-            request = msgspec.structs.replace(request, cursor=reply.next)
+        async def ask(cursor: str | None) -> tuple[Iterable[Entry], str | None]:
+            reply = await self._session.calls.call(msgspec.structs.replace(request, cursor=cursor), kind)
+            return entries(reply), reply.next
+
+        return Listing(ask)
 
     # ------------------------------------------------------------------------------------------ groups
 
@@ -250,18 +234,18 @@ class Chat:
 
     async def _group(self, name: str, action: str, **fields: Any) -> Ok:
         request = req.GroupAction(name=name.removeprefix("group:"), action=action, **fields)  # type: ignore[arg-type]
-        return await self._session.call(request, Ok)
+        return await self._session.calls.call(request, Ok)
 
     # ------------------------------------------------------------------------------------------ session
 
     async def watch(self, users: Iterable[str]) -> list[replies.PresenceEntry]:
         """See when these users come and go, instead of those watched before; at most 15. Holds over reconnects."""
         watching = list(users)
-        reply = await self._session.call(req.Watch(users=watching), replies.Presence)
+        reply = await self._session.calls.call(req.Watch(users=watching), replies.Presence)
         self._session.watching = watching
         return reply.users
 
     async def refresh(self, token: str) -> None:
         """Replace the token before it ends; reconnects use the new one."""
-        await self._session.call(req.Refresh(token=token), Ok)
+        await self._session.calls.call(req.Refresh(token=token), Ok)
         self._session.token = token

@@ -5,6 +5,8 @@ A link tells its end by raising Unreachable, with the close code where the trans
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple, Protocol
@@ -160,7 +162,9 @@ def _os_reason(error: OSError) -> str:
         cause = cause.exceptions[0]
     if isinstance(cause, OSError):
         error = cause
-    return (error.strerror or str(error)).lower()
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return (error.strerror or str(error)).lower()
+    return os.strerror(error.errno).lower()
 
 
 class _Watched(trio.abc.Stream):

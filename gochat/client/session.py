@@ -1,4 +1,4 @@
-"""A session that outlives its connections: the thin I/O shell around `Positions`, `Pending` and `Backoff`.
+"""A session that outlives its connections: the thin I/O shell around `Positions`, `Calls` and `Backoff`.
 
 At any time at most one connection is open. Its reader is the only one who hands events to the inbox for what comes
 live, its writer the only one who writes. When the inbox is full the reader stops, and with it, by way of TCP, the
@@ -10,25 +10,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-import msgspec
 import trio
 
 import gochat
 from gochat.client import links
 from gochat.client.backoff import Backoff
-from gochat.client.errors import ClientError, Ended, Garbled, Lost, Refused, Unreachable
+from gochat.client.calls import Calls
+from gochat.client.errors import ClientError, Ended, Refused, Unreachable
 from gochat.client.events import Event, Offline, Online
 from gochat.client.inbox import Inbox
-from gochat.client.pending import Pending
 from gochat.client.positions import Positions
 from gochat.client.wire import FACTS, Page, Reply, ServerFrame, Strange, decode, encode
+from gochat.errors import BAD_TOKEN
 from gochat.protocol import replies
 from gochat.protocol import requests as req
-from gochat.protocol.requests import AnyRequest
-
-R = TypeVar("R")
 
 #: Rooms that catch up at the same time: enough to hide the round trips, few enough not to fill the inbox at once.
 CATCH_UP_AT_ONCE: Final = 4
@@ -40,31 +37,10 @@ CLOSE_S: Final = 1.0
 INCOMPLETE_S: Final = 1.0
 #: No server can make its clients ask for life signs more often than this.
 LEAST_BEAT_S: Final = 0.1
-#: Requests of the application under way at once; more wait for their turn. The server's own bound is a setting.
-WINDOW: Final = 128
 #: A close code from here on means: do not come back (protocol.md, "Errors").
 FINAL: Final = 4500
 
 _FACTS: Final = frozenset(FACTS)
-
-
-class _Call:
-    """One request whose reply somebody waits for."""
-
-    __slots__ = ("done", "error", "reply")
-
-    def __init__(self) -> None:
-        self.done = trio.Event()
-        self.reply: Reply | Strange | None = None
-        self.error: ClientError | None = None
-
-    def answer(self, reply: Reply | Strange) -> None:
-        self.reply = reply
-        self.done.set()
-
-    def fail(self, error: ClientError) -> None:
-        self.error = error
-        self.done.set()
 
 
 class Session:
@@ -78,22 +54,16 @@ class Session:
         self.token = token
         self.watching: list[str] = []
         self.inbox: Inbox[Event] = Inbox(queue)
+        self.calls = Calls(on_wait=self.inbox.stir)
         self.positions = Positions()
         self._address = address
         self._as = user
         self._device = device
-        self._pending = Pending()
-        self._calls: dict[int, _Call] = {}
-        self._window = trio.CapacityLimiter(WINDOW)
-        self._waiting = 0
-        self._posts: list[bytes] = []
-        self._wake = trio.Event()
         self._catchers = trio.lowlevel.ParkingLot()
         self._backoff = Backoff()
         self._welcome: replies.Welcome | None = None
         self._scope = trio.CancelScope()
         self._stopping = False
-        self._end: ClientError | None = None
         self._talk: trio.CancelScope | None = None
         self._forget_connection()
 
@@ -112,47 +82,6 @@ class Session:
         assert self._welcome is not None
         return self._welcome
 
-    async def call(self, request: AnyRequest, kind: type[R], *, inner: bool = False) -> R:
-        """Send a request and return its reply, over as many connections as that takes.
-
-        Raises Refused, Lost, or what ended the session. Cancelled, the request may have been carried out. `inner`
-        is for the session's own requests: they neither wait for the window nor keep the reader going.
-        """
-        if inner:
-            return await self._call(request, kind)
-        async with self._window:
-            self._waiting += 1
-            self.inbox.stir()
-            try:
-                return await self._call(request, kind)
-            finally:
-                self._waiting -= 1
-
-    async def _call(self, request: AnyRequest, kind: type[R]) -> R:
-        if self._end is not None:
-            raise self._end
-        number = self._pending.next_id()
-        payload = encode(msgspec.structs.replace(request, id=number))
-        if len(payload) > self.welcome.limits.frame_bytes:
-            # The server would close the session for it, and not let it come back.
-            raise Refused(_too_large(len(payload), self.welcome.limits.frame_bytes))
-        call = _Call()
-        self._pending.open(number, request, payload)
-        self._calls[number] = call
-        self._wake.set()
-        try:
-            await call.done.wait()
-        finally:
-            del self._calls[number]
-            self._pending.close(number)
-        if call.error is not None:
-            raise call.error
-        if isinstance(call.reply, replies.Error):
-            raise Refused(call.reply)
-        if not isinstance(call.reply, kind):
-            raise Garbled(f"the server answered with what is no {kind.__name__.lower()}")
-        return call.reply
-
     def rewind(self, room: str, seq: int, epoch: str | None) -> None:
         """Hand on the room's facts after `seq`, again where they were already."""
         self.inbox.drop(lambda event: type(event) in _FACTS and event.room == room)  # type: ignore[union-attr]
@@ -163,7 +92,6 @@ class Session:
         """Let `run` return: at once, or after a goodbye of at most CLOSE_S."""
         self._stopping = True
         (self._talk or self._scope).cancel()
-        self._finish(Ended("this session has been closed"))
 
     # ------------------------------------------------------------------------------------------ one after the other
 
@@ -172,17 +100,19 @@ class Session:
         with self._scope:
             while True:
                 end = await self._connection()
-                for number in self._pending.broken():
-                    self._calls[number].fail(Lost("the connection broke before the reply: it may have been done"))
+                self.calls.broken()
+                if self._stopping:
+                    break
                 if self._welcome is None:
                     raise end
-                if self._stopping or not _may_return(end):
+                if not _may_return(end):
                     self._finish(end)
                     return
                 lived_s = 0.0 if self._greeted_at is None else trio.current_time() - self._greeted_at
                 retry_s = self._backoff.delay_s(lived_s, self._asked_ms)
                 self._offer(Offline(str(end), retry_s))
                 await trio.sleep(retry_s)
+        self._finish(Ended("this session has been closed"))
 
     async def _connection(self) -> ClientError:
         """One connection, from dialling to its end; why it ended."""
@@ -209,23 +139,20 @@ class Session:
         return end
 
     def _finish(self, end: ClientError) -> None:
-        if self._end is not None:
-            return
         if isinstance(end, Unreachable):
             end = Ended(str(end), end.number)
-        self._end = end
-        for call in self._calls.values():
-            call.fail(end)
+        elif isinstance(end, Refused):
+            end = Ended(str(end), BAD_TOKEN if end.code == "unauthorized" else None)
+        self.calls.end(end)
         self.inbox.end(end)
 
     def _hello(self) -> req.Hello:
-        limits = replies.Limits() if self._welcome is None else self._welcome.limits
         return req.Hello(
             token=self.token if self._address.scheme == "tcp" else None,
             user=self._as,
             device=self._device,
             client=f"gochat-python/{gochat.__version__}",
-            resume=self.positions.resume(limits.frame_bytes),
+            resume=self.positions.resume(self.calls.frame_bytes),
         )
 
     # ------------------------------------------------------------------------------------------ one connection
@@ -238,7 +165,7 @@ class Session:
                     payloads = await link.receive()
                     self._heard = trio.current_time()
                     for payload in payloads:
-                        if self.inbox.full and not self._waiting:
+                        if self._greeted_at is not None and self.inbox.full and not self.calls.waiting:
                             await self._hold()
                         frame = decode(payload)
                         if self._greeted_at is not None:
@@ -253,9 +180,11 @@ class Session:
         if self._welcome is not None:
             self.inbox.put(Online(welcome))
         self._welcome = welcome
+        self.calls.frame_bytes = welcome.limits.frame_bytes
         self._greeted_at = trio.current_time()
         self._hand_on(self.positions.welcomed(welcome))
-        self._posts = [encode(req.Watch(users=self.watching))] if self.watching else []
+        if self.watching:
+            self.calls.post(req.Watch(users=self.watching))
         nursery.start_soon(self._write, link)
         nursery.start_soon(self._watch_silence, max(LEAST_BEAT_S, welcome.heartbeat_s))
         for _ in range(CATCH_UP_AT_ONCE):
@@ -267,19 +196,13 @@ class Session:
     async def _hold(self) -> None:
         """Wait until the application has read something, or waits for a reply."""
         self._heard = math.inf  # While nothing is read, silence says nothing of the server.
-        await self.inbox.space(unless=lambda: self._waiting > 0)
+        await self.inbox.space(unless=lambda: self.calls.waiting > 0)
         self._heard = trio.current_time()
 
     async def _write(self, link: links.Link) -> None:
         try:
             while True:
-                payloads = [*self._posts, *self._pending.take()]
-                self._posts.clear()
-                if payloads:
-                    await link.send(payloads)
-                else:
-                    await self._wake.wait()
-                    self._wake = trio.Event()
+                await link.send(await self.calls.outgoing())
         except links.LINK_ERRORS:
             # The reader finds out the same, and may still have to read why.
             return
@@ -291,7 +214,7 @@ class Session:
             if quiet_s < beat_s:
                 await trio.sleep(min(beat_s, beat_s - quiet_s))
                 continue
-            self._post(req.Ping())
+            self.calls.post(req.Ping())
             asked_at = trio.current_time()
             await trio.sleep(beat_s)
             if self._heard < asked_at:
@@ -311,7 +234,7 @@ class Session:
                     break
                 try:
                     kind: type[Any] = Page if isinstance(asked, req.History) else replies.Ok
-                    reply = await self.call(asked, kind, inner=True)
+                    reply = await self.calls.inner(asked, kind)
                 except Refused as refused:
                     if refused.temporary:
                         await trio.sleep(refused.wait_s)
@@ -347,17 +270,16 @@ class Session:
             case replies.Goaway():
                 self._asked_ms = frame.reconnect_ms
             case replies.Ping():
-                self._post(req.Pong())
+                self.calls.post(req.Pong())
             case _:
                 self._reply(frame)  # type: ignore[arg-type]  # facts were taken out before
 
     def _reply(self, frame: Reply | Strange) -> None:
-        call = self._calls.get(frame.id) if isinstance(frame.id, int) else None
         if isinstance(frame, replies.Error) and frame.close is not None:
             self._parting = frame
-        if call is not None:
-            call.answer(frame)
-        elif isinstance(frame, replies.Presence) or (
+        if self.calls.answered(frame):
+            return
+        if isinstance(frame, replies.Presence) or (
             isinstance(frame, replies.Error) and frame.id is None and frame.close is None
         ):
             self._offer(frame)
@@ -371,22 +293,11 @@ class Session:
         if not self.inbox.full:
             self.inbox.put(event)
 
-    def _post(self, request: AnyRequest) -> None:
-        """Send what gets no reply that anybody waits for."""
-        self._posts.append(encode(request))
-        self._wake.set()
-
 
 def _first(group: BaseExceptionGroup[Refused]) -> Refused:
     """The first leaf of a group."""
     inner = group.exceptions[0]
     return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
-
-
-def _too_large(size: int, most: int) -> replies.Error:
-    return replies.Error(
-        code="too_large", message=f"the request has {size} bytes, at most {most} are allowed", temporary=False
-    )
 
 
 def _may_return(end: ClientError) -> bool:

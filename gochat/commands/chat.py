@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from gochat.client import Chat
-from gochat.client.terminal.console import Console
-from gochat.client.terminal.stdin import lines
-from gochat.commands.online import check_address, connection_options, online
+from gochat.commands.connection import check_address, connection_options
+
+if TYPE_CHECKING:
+    from gochat.client import Chat
 
 
 @click.command()
@@ -29,11 +30,15 @@ def chat(to: str | None, url: str, user: str | None, token: str | None) -> None:
     """
     if to is not None:
         check_address(to)
+    from gochat.client.terminal.console import Console
+    from gochat.client.terminal.stdin import Lines
+    from gochat.commands.online import online
+
     present = sys.stdin.isatty()
 
     async def body(session: Chat) -> None:
         console = Console(session, to=to, present=present, say=click.echo, note=note)
-        await console.run(lines(sys.stdin.fileno()))
+        await console.run(Lines(sys.stdin.fileno()))
 
     online(body, url, user, token)
 

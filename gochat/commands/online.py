@@ -1,49 +1,21 @@
-"""What the commands that talk to a server share: which server, who one is, how they end."""
+"""What the commands that talk to a server share: signing in, running, and how they end."""
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
 
 import click
 import trio
 
 from gochat.client import BadUrl, Chat, Ended, Refused, Unreachable, connect
 from gochat.client.errors import ClientError, raise_alone
-from gochat.commands import EXIT_AUTH, EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
+from gochat.commands import EXIT_AUTH, EXIT_FAILED, EXIT_TRY_AGAIN, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
+from gochat.commands.connection import DEFAULT_URL
 from gochat.errors import BAD_TOKEN, REVOKED
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-DEFAULT_URL = "ws://127.0.0.1:8080/v1/ws"
-#: The server refused for now: EX_TEMPFAIL of sysexits(3), as for mail that is to be sent again.
-EXIT_TRY_AGAIN = 75
-
-
-def connection_options(function: Function) -> Function:
-    """Adds `--url`, `--as` and `--token`."""
-    for option in (
-        click.option("--token", metavar="TOKEN", help="Token to sign in with; better in GOCHAT_TOKEN, unseen by ps."),
-        click.option("--as", "user", metavar="USER", help="Sign in by name alone: in development, on this machine."),
-        click.option(
-            "--url", envvar="GOCHAT_URL", default=DEFAULT_URL, show_default=True, metavar="URL",
-            help="ws://, wss:// or tcp:// address of the server; also GOCHAT_URL.",
-        ),
-    ):  # fmt: skip
-        function = option(function)
-    return function
-
-
-def check_address(to: str) -> str:
-    """An address or room id as it was typed, or a usage error that says how one looks."""
-    from gochat.domain import ids
-
-    if ids.resolve(to, "-") is None and not ids.is_room(to):
-        hint = f"; did you mean user:{to}?" if ids.is_name(to) else ""
-        raise click.BadParameter(f"an address is user:NAME or group:NAME, in small letters{hint}", param_hint=repr(to))
-    return to
 
 
 def online(
@@ -64,6 +36,10 @@ def online(
         token = os.environ.get("GOCHAT_TOKEN")
     if user is None and not token:
         raise click.UsageError("who are you? Use --as USER on the server's own machine, or set GOCHAT_TOKEN")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that is not set to UTF-8 shows escapes instead of ending the command.
+            stream.reconfigure(errors="backslashreplace")
     try:
         return trio.run(_online, body, url, user, token and token.strip(), limit_s)
     except trio.TooSlowError:
@@ -101,7 +77,8 @@ async def _online(
 def _explained(error: ClientError, url: str) -> CommandError:
     match error:
         case BadUrl():
-            return CommandError(f"{url}: {error}", code=EXIT_USAGE)
+            # Without the URL: what makes it bad may be a token in it.
+            return CommandError(str(error), code=EXIT_USAGE)
         case Unreachable():
             hint = "is it running? `gochat serve` starts one on this machine" if url == DEFAULT_URL else ""
             return CommandError(f"can't reach {url}: {error}", hint=hint, code=EXIT_UNREACHABLE)

@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from gochat.client import Chat
-from gochat.client.wire import encode_fact
 from gochat.commands import EXIT_INTERRUPTED, EXIT_OK, CommandError
-from gochat.commands.online import check_address, connection_options, online
+from gochat.commands.connection import check_address, connection_options
+
+if TYPE_CHECKING:
+    from gochat.client import Chat
 
 _PROGRESS_S = 1.0
 
@@ -42,6 +43,7 @@ def export(room: str, file: str, url: str, user: str | None, token: str | None) 
       gochat room export user:bob - --as ann | jq -r .body
     """
     check_address(room)
+    from gochat.commands.online import online
 
     def run(write: Callable[[bytes], object]) -> int:
         async def body(session: Chat) -> None:
@@ -61,6 +63,8 @@ def export(room: str, file: str, url: str, user: str | None, token: str | None) 
 
 
 async def _export(session: Chat, room: str, write: Callable[[bytes], object]) -> None:
+    from gochat.client.wire import encode_fact
+
     progress = _Progress()
     goal: int | None = None
     async for page in session.history(room, after=0):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from gochat.client import Chat
-from gochat.client.terminal.text import address
-from gochat.client.wire import encode_reply
 from gochat.commands import EXIT_INTERRUPTED, EXIT_OK
-from gochat.commands.online import check_address, connection_options, online
+from gochat.commands.connection import check_address, connection_options
+
+if TYPE_CHECKING:
+    from gochat.client import Chat
 
 #: How long the connection and the reply may take, beside `--wait`.
 REPLY_S = 30.0
@@ -54,6 +55,9 @@ def send(
     message = " ".join(text) if text else sys.stdin.buffer.read().decode(errors="replace").rstrip("\n")
     if not message.strip():
         raise click.UsageError("there is no text to send")
+    from gochat.client.terminal.text import address
+    from gochat.client.wire import encode_reply
+    from gochat.commands.online import online
 
     async def body(session: Chat) -> None:
         ack = await session.send(to, message, key=key, reply_to=reply_to, patience_s=wait_s)

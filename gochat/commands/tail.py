@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from gochat.client import Chat, Fact, Offline, Online, Reset
-from gochat.client.terminal.text import fact_line, notice
-from gochat.client.wire import FACTS, encode_fact
-from gochat.commands.online import check_address, connection_options, online
+from gochat.commands.connection import check_address, connection_options
+
+if TYPE_CHECKING:
+    from gochat.client import Chat, Fact
 
 
 @click.command()
@@ -42,6 +43,17 @@ def tail(
         check_address(room)
     if first is not None and not rooms:
         raise click.UsageError("--from counts the facts of a room: name one")
+    from gochat.client import Offline, Online, Reset
+    from gochat.client.terminal.text import fact_line, notice
+    from gochat.client.wire import FACTS, encode_fact
+    from gochat.commands.online import online
+
+    def show(fact: Fact, me: str) -> None:
+        if as_json:
+            sys.stdout.buffer.write(encode_fact(fact) + b"\n")
+            sys.stdout.buffer.flush()
+        else:
+            click.echo(fact_line(fact, me))
 
     async def body(session: Chat) -> None:
         wanted = {session.room(room) for room in rooms}
@@ -53,7 +65,7 @@ def tail(
         left = limit
         async for event in session:
             if isinstance(event, FACTS) and (not wanted or event.room in wanted):
-                _print(event, session.user, as_json)
+                show(event, session.user)
                 left = None if left is None else left - 1
                 if left == 0:
                     return
@@ -61,11 +73,3 @@ def tail(
                 click.echo(notice(event, session.user), err=True)
 
     online(body, url, user, token)
-
-
-def _print(fact: Fact, me: str, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.buffer.write(encode_fact(fact) + b"\n")
-        sys.stdout.buffer.flush()
-    else:
-        click.echo(fact_line(fact, me))

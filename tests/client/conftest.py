@@ -1,11 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from gochat.config import Http, Limits, Settings, Tcp
+from gochat.config import Node as NodeSettings
+from gochat.node import Node, running
 from tests.client.peer import Peer
 from tests.client.peer import peer as open_peer
+
+Start = Callable[..., AbstractAsyncContextManager[Node]]
 
 
 @pytest.fixture
@@ -13,3 +22,38 @@ async def peer() -> AsyncIterator[Peer]:
     """A scripted server on a port of its own."""
     async with open_peer() as scripted:
         yield scripted
+
+
+def address(node: Node, name: str) -> str:
+    """Where the node listens: HOST:PORT of "http", with or without TLS, or "tcp"."""
+    return next(address for scheme, address in node.addresses if scheme.startswith(name))
+
+
+def url(node: Node, transport: str = "ws") -> str:
+    return f"ws://{address(node, 'http')}/v1/ws" if transport == "ws" else f"tcp://{address(node, 'tcp')}"
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    """Starts a real node on this test's data, without a rate limit; the second time where the first one listened."""
+    binds = {"http": "127.0.0.1:0", "tcp": "127.0.0.1:0"}
+
+    @asynccontextmanager
+    async def start_node(messages_per_s: float = 0.0, **http: Any) -> AsyncIterator[Node]:
+        settings = Settings(
+            node=NodeSettings(name="test", data=str(tmp_path / "data"), drain_s=0.5),
+            http=msgspec.structs.replace(Http(bind=binds["http"]), **http),
+            tcp=Tcp(bind=binds["tcp"]),
+            limits=Limits(messages_per_s=messages_per_s),
+        )
+        async with running(settings) as node:
+            binds.update({name: address(node, name) for name in binds})
+            yield node
+
+    return start_node
+
+
+@pytest.fixture
+async def node(start: Start) -> AsyncIterator[Node]:
+    async with start() as running_node:
+        yield running_node

@@ -115,6 +115,7 @@ async def peer() -> AsyncIterator[Peer]:
     try:
         yield scripted
     finally:
-        for visit in scripted.visits:
-            await visit.close()
-        await listener.aclose()
+        with trio.move_on_after(1, shield=True):
+            for visit in scripted.visits:
+                await visit.close()
+            await listener.aclose()

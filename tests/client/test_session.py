@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 import trio
+import trio.testing
 import trio_websocket
 
 from gochat.client import Chat, Ended, Lost, Offline, Online, Refused, Reset, Unreachable, connect
@@ -19,7 +21,9 @@ R = TypeVar("R")
 
 
 @asynccontextmanager
-async def talking(peer: Peer, *rooms: dict[str, Any], queue: int = 1_000, **welcome: Any) -> AsyncIterator[tuple[Chat, Visit]]:
+async def talking(
+    peer: Peer, *rooms: dict[str, Any], queue: int = 1_000, **welcome: Any
+) -> AsyncIterator[tuple[Chat, Visit]]:
     """A client, and its first connection as the server sees it."""
     visits: list[Visit] = []
 
@@ -112,6 +116,13 @@ async def test_a_server_that_speaks_something_else_is_unreachable(peer: Peer, nu
     with pytest.raises(Unreachable, match="protocol"):
         async with connect(peer.url, user="ann"):
             pytest.fail("that was no welcome")
+
+
+async def test_connecting_can_be_given_up(peer: Peer) -> None:
+    with trio.move_on_after(0.2) as patience:
+        async with connect(peer.url, user="ann"):
+            pytest.fail("nobody answered")
+    assert patience.cancelled_caught
 
 
 async def test_what_the_application_raises_comes_out_alone(peer: Peer, nursery: trio.Nursery) -> None:
@@ -293,7 +304,13 @@ async def test_the_pause_that_a_draining_server_asks_for_is_kept(peer: Peer) -> 
     async with talking(peer) as (chat, visit):
         await visit.send(
             {"type": "goaway", "reason": "draining", "reconnect_ms": 123},
-            {"type": "error", "code": "unavailable", "message": "the node is draining", "temporary": True, "close": 4000},
+            {
+                "type": "error",
+                "code": "unavailable",
+                "message": "the node is draining",
+                "temporary": True,
+                "close": 4000,
+            },
         )
         await visit.close()
         assert await event(chat) == Offline("the node is draining", 0.123)
@@ -316,6 +333,39 @@ async def test_a_close_that_says_not_to_come_back_ends_the_session(peer: Peer, n
         assert await peer.idle()
 
 
+async def test_a_token_that_is_over_ends_the_session(peer: Peer) -> None:
+    async with talking(peer) as (chat, visit):
+        await visit.close()
+        again = await peer.visit()
+        await again.expect("hello")
+        await again.send(
+            {"type": "error", "code": "unauthorized", "message": "over", "temporary": False, "close": 4500}
+        )
+        assert isinstance(await event(chat), Offline)
+        with pytest.raises(Ended, match="over") as caught:
+            await event(chat)
+        assert caught.value.number == 4500
+
+
+async def test_a_refusal_for_now_does_not_end_the_session(peer: Peer) -> None:
+    async with talking(peer) as (_, visit):
+        await visit.close()
+        again = await peer.visit()
+        await again.expect("hello")
+        await again.send({"type": "error", "code": "busy", "message": "full", "temporary": True})
+        await (await peer.visit()).welcome()
+
+
+async def test_what_still_waits_when_the_application_leaves_is_told_so(peer: Peer, nursery: trio.Nursery) -> None:
+    async with talking(peer) as (chat, visit):
+        sending = Asking(nursery, lambda: chat.send("user:bob", "one"))
+        reading = Asking(nursery, lambda: anext(chat))
+        await visit.expect("send")
+    for asking in (sending, reading):
+        with pytest.raises(Ended, match="closed"):
+            await asking.result()
+
+
 async def test_a_server_that_is_silent_is_asked_and_then_given_up(peer: Peer) -> None:
     async with talking(peer, heartbeat_s=0.1) as (chat, visit):
         await visit.expect("ping")
@@ -325,10 +375,24 @@ async def test_a_server_that_is_silent_is_asked_and_then_given_up(peer: Peer) ->
         await (await peer.visit()).welcome()
 
 
-async def test_a_ping_is_answered(peer: Peer) -> None:
-    async with talking(peer) as (_, visit):
+async def test_a_ping_is_answered_once(peer: Peer, nursery: trio.Nursery) -> None:
+    async with talking(peer) as (chat, visit):
         await visit.send({"type": "ping"})
         assert await visit.expect("pong") == {"type": "pong"}
+        asking = Asking(nursery, lambda: chat.send("user:bob", "one"))
+        await visit.ack(await visit.expect("send"))
+        await asking.result()
+
+
+async def test_an_idle_session_does_nothing(peer: Peer) -> None:
+    async with talking(peer, listed(0)) as (chat, visit):
+        await visit.send({"type": "ping"}, message(2))
+        await visit.expect("pong")
+        await visit.reply(await visit.expect("resume"), "ok", head=2)
+        await visit.send(message(1), message(2))
+        assert await bodies(chat, 2) == ["m1", "m2"]
+        with trio.fail_after(2):
+            await trio.testing.wait_all_tasks_blocked(0.05)
 
 
 # ---------------------------------------------------------------------------------------------- catching up
@@ -409,6 +473,18 @@ async def test_an_application_that_does_not_read_stops_the_server(peer: Peer) ->
             assert (await event(chat)).seq == seq
 
 
+async def test_an_application_that_does_not_read_is_still_signed_in_again(peer: Peer) -> None:
+    async with talking(peer, listed(0), queue=3) as (chat, visit):
+        await visit.send(*(message(seq) for seq in range(1, 4)))
+        while len(chat._session.inbox) < 3:  # noqa: ASYNC110  # nothing tells from outside
+            await trio.sleep(0.01)
+        await visit.close()
+        await (await peer.visit()).welcome(listed(3), session="second")
+        with trio.fail_after(5):
+            while chat.welcome.session != "second":  # noqa: ASYNC110
+                await trio.sleep(0.01)
+
+
 async def test_a_call_gets_its_reply_past_a_full_queue_and_nothing_is_lost(peer: Peer, nursery: trio.Nursery) -> None:
     async with talking(peer, listed(0), queue=10) as (chat, visit):
         await visit.send(*(message(seq) for seq in range(1, 31)))
@@ -416,6 +492,8 @@ async def test_a_call_gets_its_reply_past_a_full_queue_and_nothing_is_lost(peer:
         await visit.ack(await visit.expect("send"), 31)
         assert (await asking.result()).seq == 31
         assert len(chat._session.inbox) == 10
+        with trio.move_on_after(0.2):
+            pytest.fail(f"nothing is asked for before there is space: {await visit.receive()}")
         assert await bodies(chat, 5) == [f"m{seq}" for seq in range(1, 6)]
         request = await visit.expect("resume")
         assert request["seq"] == 10
@@ -452,6 +530,36 @@ async def test_a_close_code_of_a_websocket_counts() -> None:
                 async with connect(url, token="abc"):
                     pytest.fail("it was closed")
     assert caught.value.number == 4503
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_leaving_says_goodbye(cancelled: bool) -> None:
+    codes: list[int] = []
+    welcome = msgspec.json.encode(
+        replies.Welcome(
+            user="ann", session="s", node="n", server="scripted", heartbeat_s=30, limits=replies.Limits(),
+            contacts=[], rooms=[], requests=[],
+        )
+    )  # fmt: skip
+
+    async def handler(request: trio_websocket.WebSocketRequest) -> None:
+        websocket = await request.accept()
+        await websocket.get_message()
+        await websocket.send_message(welcome.decode())
+        try:
+            await websocket.get_message()
+        except trio_websocket.ConnectionClosed as closed:
+            assert closed.reason is not None
+            codes.append(closed.reason.code)
+
+    with trio.fail_after(5):
+        async with websocket_server(handler) as url:
+            with trio.CancelScope() as scope:
+                async with connect(url, user="ann"):
+                    if cancelled:
+                        scope.cancel()
+                        await trio.sleep_forever()
+            assert codes == [1000]
 
 
 async def test_a_refused_upgrade_says_so() -> None:

@@ -6,7 +6,7 @@ that `/edit`, `/delete` and `/react` take.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Final, NamedTuple
 
 import trio
@@ -41,7 +41,7 @@ class Console:
         self._unread: dict[str, int] = {}
         self._seen = trio.Event()
 
-    async def run(self, lines: AsyncIterator[str]) -> None:
+    async def run(self, lines: AsyncIterable[str]) -> None:
         """Until the input ends or says so. Raises Ended when the server ends the session."""
         self._greet()
         try:
@@ -100,7 +100,7 @@ class Console:
 
     # ------------------------------------------------------------------------------------------ what is typed
 
-    async def _obey_all(self, lines: AsyncIterator[str]) -> None:
+    async def _obey_all(self, lines: AsyncIterable[str]) -> None:
         async for line in lines:
             try:
                 await self._obey(line)

@@ -1,0 +1,283 @@
+"""The commands as processes, against a real node: what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import trio
+
+from gochat.client import Chat, connect
+from gochat.node import Node
+from tests.client.conftest import Start, url
+from tests.client.peer import TEA, Peer, listed, message
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def environment(server: Node | str, **more: str) -> dict[str, str]:
+    return {**os.environ, "GOCHAT_URL": server if isinstance(server, str) else url(server), **more}
+
+
+async def gochat(node: Node | str, *words: str, text: str = "", **env: str) -> Ran:
+    """Run one command to its end."""
+    with trio.fail_after(20):
+        done = await trio.run_process(
+            [sys.executable, "-m", "gochat", *words], stdin=text.encode(), capture_stdout=True, capture_stderr=True,
+            check=False, env=environment(node, **env), cwd=ROOT,
+        )  # fmt: skip
+    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+class Running:
+    """A command that is under way."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self.process = process
+        self.out = ""
+
+    async def prints(self, what: str) -> None:
+        assert self.process.stdout is not None
+        with trio.fail_after(20):
+            while what not in self.out:
+                data = await self.process.stdout.receive_some()
+                assert data, f"it ended after {self.out!r}"
+                self.out += data.decode()
+
+    async def type(self, line: str) -> None:
+        assert self.process.stdin is not None
+        await self.process.stdin.send_all(line.encode() + b"\n")
+
+    async def ends(self, by: signal.Signals | None = None) -> int:
+        if by is not None:
+            self.process.send_signal(by)
+        with trio.fail_after(20):
+            return await self.process.wait()
+
+
+@asynccontextmanager
+async def running(node: Node | str, *words: str) -> AsyncIterator[Running]:
+    run = partial(
+        trio.run_process, [sys.executable, "-m", "gochat", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, check=False, env=environment(node), cwd=ROOT,
+    )  # fmt: skip
+    async with trio.open_nursery() as nursery:
+        process: trio.Process = await nursery.start(run)
+        yield Running(process)
+        nursery.cancel_scope.cancel()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
+async def notes(chat: Chat, count: int) -> None:
+    for number in range(1, count + 1):
+        await chat.send("user:ann", f"note {number}", key=f"k{number}")
+
+
+# ---------------------------------------------------------------------------------------------- send
+
+
+async def test_send_says_where_the_message_stands(node: Node) -> None:
+    assert await gochat(node, "send", "user:bob", "hi", "there", "--as", "ann") == (0, "user:bob #1\n", "")
+    sent = await gochat(node, "send", "user:bob", "--json", "--reply-to", "1", "--as", "ann", text="two\nlines\n")
+    ack = json.loads(sent.out)
+    assert (ack["type"], ack["room"], ack["seq"]) == ("ack", "dm:ann:bob", 2)
+    async with connect(url(node), user="bob") as bob:
+        entries: list[Any] = (await bob.page("user:ann")).entries
+    assert [(entry.body, entry.reply_to) for entry in entries] == [("hi there", None), ("two\nlines", 1)]
+
+
+async def test_a_key_makes_repeats_one_message(node: Node) -> None:
+    for _ in range(2):
+        assert (await gochat(node, "send", "user:bob", "hi", "--key", "k", "--as", "ann")).out == "user:bob #1\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["group:none", "hi", "--as", "ann"], 1, "(not_found)"),
+        (["user:bob", "x" * 4_001, "--as", "ann"], 1, "(too_large)"),
+        (["user:bob", "hi", "--token", "nonsense"], 4, "(unauthorized)"),
+        (["bob", "hi", "--as", "ann"], 2, "did you mean user:bob?"),
+        (["user:bob", " ", "--as", "ann"], 2, "no text"),
+        (["user:bob", "hi"], 2, "who are you?"),
+        (["user:bob", "hi", "--as", "ann", "--token", "t"], 2, "use one"),
+        (["user:bob", "hi", "--as", "ann", "--url", "http://x"], 2, "the URL must be"),
+        (["user:bob", "hi", "--as", "ann", "--url", "ws://127.0.0.1:1"], 5, "refused"),
+        (["user:bob", "hi", "--as", "ann", "--url", "ws://host/?token=SECRET"], 2, "a token goes beside it"),
+    ],
+)
+async def test_the_exit_code_tells_the_kind_of_refusal(node: Node, words: list[str], code: int, says: str) -> None:
+    ran = await gochat(node, "send", *words)
+    assert (ran.code, ran.out) == (code, "")
+    assert says in ran.err
+    assert "Traceback" not in ran.err
+    assert "SECRET" not in ran.err
+
+
+async def test_what_is_refused_for_now_has_a_code_of_its_own(start: Start) -> None:
+    async with start(messages_per_s=0.02) as node, connect(url(node), user="ann") as ann:
+        await ann.send("user:bob", "one")
+        ran = await gochat(node, "send", "user:bob", "two", "--wait", "0", "--as", "ann")
+        assert (ran.code, "rate_limited" in ran.err) == (75, True)
+
+
+async def test_what_is_refused_for_now_is_waited_for(start: Start) -> None:
+    async with start(messages_per_s=0.5) as node, connect(url(node), user="ann") as ann:
+        await ann.send("user:bob", "one")
+        assert (await gochat(node, "send", "user:bob", "two", "--as", "ann")).out == "user:bob #2\n"
+
+
+# ---------------------------------------------------------------------------------------------- chat
+
+
+async def test_chat_in_a_pipe(node: Node) -> None:
+    ran = await gochat(node, "chat", "user:bob", "--as", "ann", text="hello\n/history\n")
+    assert ran.code == 0
+    assert "user:bob #1 ann: hello" in ran.out
+    assert "* signed in as ann" in ran.err
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+async def test_chat_ends_well_when_it_is_interrupted(node: Node, by: signal.Signals) -> None:
+    async with running(node, "chat", "user:bob", "--as", "ann") as ann:
+        await ann.prints("writing to user:bob")
+        async with connect(url(node), user="bob") as bob:
+            await bob.send("user:ann", "\x1b]0;owned\x07")
+        await ann.prints("bob: \\x1b]0;owned\\x07")
+        await ann.type("bye")
+        await ann.prints("ann: bye")
+        assert await ann.ends(by) == 0
+
+
+async def test_chat_comes_back_when_the_node_does(start: Start) -> None:
+    async with start() as node, running(node, "chat", "user:ann", "--as", "ann") as ann:
+        await ann.prints("writing to user:ann")
+        for session in list(node.gateway.sessions.values()):
+            session.close(4000, "draining")
+        await ann.prints("* connection lost")
+        await ann.prints("* connected again")
+        await ann.type("still here")
+        await ann.prints("ann: still here")
+        await ann.type("/quit")
+        assert await ann.ends() == 0
+
+
+async def test_a_server_that_is_not_there_is_explained() -> None:
+    ran = await gochat("ws://127.0.0.1:1/v1/ws", "chat", "user:bob", "--as", "ann")
+    assert ran.code == 5
+    assert ran.err.startswith("gochat: can't reach ws://127.0.0.1:1/v1/ws: ")
+
+
+# ---------------------------------------------------------------------------------------------- tail
+
+
+async def test_tail_prints_facts_as_json_until_the_limit(node: Node) -> None:
+    async with connect(url(node), user="ann") as ann:
+        await notes(ann, 5)
+        await ann.create_group("tea")
+    ran = await gochat(node, "tail", "user:ann", "--from", "2", "--limit", "3", "--json", "--as", "ann")
+    facts = [json.loads(line) for line in ran.out.splitlines()]
+    assert ran.code == 0
+    assert [(fact["seq"], fact["body"], fact["from"]) for fact in facts] == [
+        (seq, f"note {seq}", "ann") for seq in (2, 3, 4)
+    ]
+
+
+async def test_tail_follows_and_ends_well_when_it_is_interrupted(node: Node) -> None:
+    async with connect(url(node), user="ann") as ann:
+        await notes(ann, 1)
+        async with running(node, "tail", "user:ann", "--from", "1", "--as", "ann") as tail:
+            await tail.prints("ann: note 1\n")
+            await ann.create_group("tea")  # not asked for
+            await ann.send("user:ann", "new")
+            await tail.prints("ann: new\n")
+            assert await tail.ends(signal.SIGINT) == 0
+    assert "tea" not in tail.out
+
+
+async def test_tail_of_a_room_that_can_not_be_read_fails(node: Node) -> None:
+    ran = await gochat(node, "tail", "group:none", "--as", "ann")
+    assert (ran.code, ran.out) == (1, "")
+    assert "not_found" in ran.err
+
+
+# ---------------------------------------------------------------------------------------------- room export
+
+
+async def test_export_writes_the_whole_log(node: Node, tmp_path: Path) -> None:
+    async with connect(url(node, "tcp"), user="ann") as ann:
+        await notes(ann, 450)
+        await ann.delete("user:ann", 1)
+    file = tmp_path / "notes.jsonl"
+    ran = await gochat(node, "room", "export", "user:ann", str(file), "--as", "ann")
+    assert (ran.code, ran.out, ran.err) == (0, "", "451 facts exported\n")
+    facts = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [fact["seq"] for fact in facts] == list(range(1, 452))
+    assert "body" not in facts[0]
+    assert names(tmp_path) == ["notes.jsonl"]
+    assert (await gochat(node, "room", "export", "user:ann", "-", "--as", "ann")).out == file.read_text()
+
+
+async def test_an_export_that_fails_leaves_what_was_there(node: Node, tmp_path: Path) -> None:
+    file = tmp_path / "tea.jsonl"
+    file.write_text("the last one")
+    ran = await gochat(node, "room", "export", "group:tea", str(file), "--as", "mallory")
+    assert (ran.code, "not_found" in ran.err) == (1, True)
+    assert names(tmp_path) == ["tea.jsonl"]
+    assert file.read_text() == "the last one"
+    ran = await gochat(node, "room", "export", "user:ann", str(tmp_path / "none" / "x"), "--as", "ann")
+    assert (ran.code, "no such file" in ran.err) == (1, True)
+
+
+async def test_an_export_that_is_interrupted_leaves_nothing(peer: Peer, tmp_path: Path) -> None:
+    file = tmp_path / "tea.jsonl"
+    async with running(peer.url, "room", "export", TEA, str(file), "--as", "ann") as export:
+        visit = await peer.visit()
+        await visit.welcome(listed(9))
+        request = await visit.expect("history")
+        entries = [message(1), message(2)]
+        await visit.reply(request, "page", room=TEA, epoch="e1", entries=entries, head=9, complete=True)
+        await visit.expect("history")
+        assert await export.ends(signal.SIGINT) == 130
+    assert names(tmp_path) == []
+
+
+async def test_an_export_ends_where_the_log_did_when_it_began(peer: Peer, tmp_path: Path) -> None:
+    file = tmp_path / "tea.jsonl"
+    async with running(peer.url, "room", "export", TEA, str(file), "--as", "ann") as export:
+        visit = await peer.visit()
+        await visit.welcome(listed(3))
+        for seqs, head in (((1, 2), 3), ((3, 4), 4)):
+            entries = [message(seq) for seq in seqs]
+            request = await visit.expect("history")
+            await visit.reply(request, "page", room=TEA, epoch="e1", entries=entries, head=head, complete=True)
+        assert await export.ends() == 0
+    assert [json.loads(line)["seq"] for line in file.read_text().splitlines()] == [1, 2, 3]
+
+
+# ---------------------------------------------------------------------------------------------- help
+
+
+@pytest.mark.parametrize("command", ["chat", "send", "tail", "room"])
+async def test_help_does_not_wait_for_the_network_libraries(command: str) -> None:
+    code = f"import gochat.commands.{command}, sys; sys.exit('trio' in sys.modules)"
+    with trio.fail_after(20):
+        await trio.run_process([sys.executable, "-c", code], cwd=ROOT)

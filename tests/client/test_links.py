@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+import trio
+
+from gochat.client import BadUrl, Unreachable, connect
+from gochat.client.links import Address, parse_url
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("ws://127.0.0.1:8080/v1/ws", Address("ws", "127.0.0.1", 8080, "/v1/ws")),
+        ("ws://chat.example.org", Address("ws", "chat.example.org", 80, "/v1/ws")),
+        ("wss://chat.example.org/chat/ws", Address("wss", "chat.example.org", 443, "/chat/ws")),
+        ("ws://[::1]:8080/", Address("ws", "::1", 8080, "/v1/ws")),
+        ("tcp://127.0.0.1", Address("tcp", "127.0.0.1", 8081, "/v1/ws")),
+    ],
+)
+def test_an_address_has_its_defaults(url: str, address: Address) -> None:
+    assert parse_url(url) == address
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "chat.example.org", "http://chat.example.org", "ws://", "ws://host:port", "ws://host:99999", "tcp://host/path",
+     "ws://ann:secret@host/v1/ws", "ws://host/v1/ws?token=secret", "ws://host/v1/ws#secret", "ws://[::1"],
+)  # fmt: skip
+def test_what_names_no_server_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(BadUrl) as caught:
+        parse_url(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_the_reason_is_the_system_s_own(host: str) -> None:
+    with trio.fail_after(5), pytest.raises(Unreachable) as caught:
+        async with connect(f"ws://{host}:1", user="ann"):
+            pytest.fail("nobody listens there")
+    assert str(caught.value) == "connection refused"
