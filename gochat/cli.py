@@ -71,7 +71,7 @@ def gochat(ctx: click.Context, debug: bool) -> None:
 
     \b
       gochat serve                     serve on this machine
-      gochat chat alice                chat as alice, in another terminal
+      gochat chat user:bob --as ann    chat, in another terminal
       gochat COMMAND --help            what a command takes, with examples
     """
     ctx.obj = debug

@@ -20,7 +20,7 @@ from gochat.protocol import replies
 from gochat.protocol.conversation import GROUPS, READ, WRITE
 from gochat.protocol.requests import Hello, Position
 from gochat.session.gateway import in_trio_time
-from gochat.session.listener import CLOSED, NEVER
+from gochat.session.listener import NEVER
 from gochat.session.places import REPLAY_ALL, Notice, Replaying, place_after
 from gochat.session.replay import start_replays
 from gochat.session.session import Session
@@ -40,7 +40,7 @@ async def greet(session: Session, hello: Hello) -> None:
         if isinstance(identity, Denied):
             session.fail(identity, BAD_TOKEN if identity.code == "unauthorized" else VIOLATION, hello.id)
             return
-        if session.state == CLOSED or session.connection.closing is not None:
+        if session.over:
             return  # Gone meanwhile: in the tables it would stay for ever.
         _enter(session, hello, identity)
         await gateway.journal.flush_reads()
@@ -56,7 +56,7 @@ async def greet(session: Session, hello: Hello) -> None:
         log.error("no welcome for %s: %s", session.user, error)
         session.fail(Denied("unavailable", "the store can't be read now", retry_after_ms=1000), SLOW, hello.id)
         return
-    if session.state != CLOSED and session.connection.closing is None and session.notices is not None:
+    if not session.over and session.notices is not None:
         _welcome(session, hello, snapshot)
 
 

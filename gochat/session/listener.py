@@ -54,6 +54,11 @@ class Listener(ABC):
         self.watching: tuple[str, ...] = ()
         self._spacious: trio.Event | None = None
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, or is about to."""
+        return self.state == CLOSED or self.connection.closing is not None
+
     @abstractmethod
     def start_job(self, job: Job) -> None:
         """Run something that waits, after the jobs that were started before."""
