@@ -40,7 +40,7 @@ async def greet(session: Session, hello: Hello) -> None:
         if isinstance(identity, Denied):
             session.fail(identity, BAD_TOKEN if identity.code == "unauthorized" else VIOLATION, hello.id)
             return
-        if session.over:
+        if session.is_over():
             return  # Gone meanwhile: in the tables it would stay for ever.
         _enter(session, hello, identity)
         await gateway.journal.flush_reads()
@@ -56,7 +56,7 @@ async def greet(session: Session, hello: Hello) -> None:
         log.error("no welcome for %s: %s", session.user, error)
         session.fail(Denied("unavailable", "the store can't be read now", retry_after_ms=1000), SLOW, hello.id)
         return
-    if not session.over and session.notices is not None:
+    if not session.is_over() and session.notices is not None:
         _welcome(session, hello, snapshot)
 
 

@@ -54,8 +54,7 @@ class Listener(ABC):
         self.watching: tuple[str, ...] = ()
         self._spacious: trio.Event | None = None
 
-    @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether it has ended, or is about to."""
         return self.state == CLOSED or self.connection.closing is not None
 
