@@ -11,6 +11,7 @@ import trio
 
 from gochat.auth.origin import OriginRules
 from gochat.config import Settings
+from gochat.http import rest
 from gochat.http.address import TrustedProxies, was_forwarded
 from gochat.http.app import Readiness, make_app
 from gochat.http.problems import Problem
@@ -34,7 +35,7 @@ class Doors:
         self._spawn = spawn
         self._origins = OriginRules(settings.http.origins, dev=settings.dev_sign_in)
         self._shell = HttpShell(
-            make_app(readiness),
+            make_app(readiness, rest.routes(_rest(gateway))),
             scheme="https" if settings.http.tls_cert else "http",
             trusted=TrustedProxies(settings.http.trusted_proxies),
             limits=HttpLimits(head_s=settings.limits.handshake_s),
@@ -92,6 +93,13 @@ class Doors:
             "spawn": self._spawn,
             "signed_in": lease.authenticated,
         }
+
+
+def _rest(gateway: Gateway) -> rest.RestParts:
+    return rest.RestParts(
+        tokens=gateway.tokens, archive=gateway.archive, journal=gateway.journal, tell=gateway.users.tell,
+        limits=gateway.limits,
+    )  # fmt: skip
 
 
 def _all(upgrade: Upgrade, name: bytes) -> list[str]:

@@ -100,6 +100,8 @@ class Snapshot(msgspec.Struct, kw_only=True):
     rooms: list[RoomEntry]
     former: dict[str, int]
     """Of the rooms asked for: groups the user is no longer in, and the seq of the fact that ended it."""
+    hidden: dict[str, int]
+    """Of the rooms asked for: the seq up to which `since_join` hides the room, where it hides anything."""
     heads: dict[str, int]
     """Heads of the rooms asked for that the user is in (or may write to: a DM)."""
 

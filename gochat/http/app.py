@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from gochat import __version__
 from gochat.http.problems import MEDIA_TYPE, problem_body
@@ -20,6 +20,7 @@ from gochat.http.problems import MEDIA_TYPE, problem_body
 _INDEX = f"""gochat {__version__}
 
 This is a chat server. Clients connect by WebSocket to /v1/ws on this host and port.
+Other programs use REST under /v1, described by /v1/openapi.json.
 /livez says whether the process lives, /readyz whether it can serve; /readyz?verbose says what is missing.
 """
 _REFUSALS = {
@@ -41,7 +42,9 @@ class Check(NamedTuple):
 Readiness: TypeAlias = Callable[[], Iterable[Check]]
 
 
-def make_app(readiness: Readiness) -> Starlette:
+def make_app(readiness: Readiness, routes: Iterable[BaseRoute] = ()) -> Starlette:
+    """The app; `routes` are what else it serves."""
+
     async def readyz(request: Request) -> Response:
         checks = list(readiness())
         ready = all(check.problem is None for check in checks)
@@ -51,7 +54,7 @@ def make_app(readiness: Readiness) -> Starlette:
         return PlainTextResponse(text, 200 if ready else 503, _NO_STORE)
 
     app = Starlette(
-        routes=[Route("/", _index), Route("/livez", _livez), Route("/readyz", readyz)],
+        routes=[Route("/", _index), Route("/livez", _livez), Route("/readyz", readyz), *routes],
         exception_handlers={HTTPException: _refused, Exception: _crashed},
     )
     # A redirect would be built from the Host header, which anybody may write.

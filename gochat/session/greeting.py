@@ -147,11 +147,12 @@ def _resume(session: Session, asked: dict[str, Position], snapshot: Snapshot) ->
         if position.seq > head or position.epoch not in (None, epoch):
             session.send(replies.Reset(room=room, epoch=epoch, head=head))
             continue
-        place = place_after(head, position.seq, budget)
+        held = max(position.seq, snapshot.hidden.get(room, 0))
+        place = place_after(head, held, budget)
         if isinstance(place, Replaying):
-            budget -= head - position.seq
+            budget -= head - held
             place.until = ended
-            if head == position.seq and room not in (session.places or {}):
+            if head == held and room not in (session.places or {}):
                 continue
         session.place(room, place)
 

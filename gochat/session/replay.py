@@ -107,7 +107,7 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
     if request.seq > head or request.epoch not in (None, epoch):
         session.start_job(partial(_reset, session, room, head, ended))
     else:
-        place = place_after(head, request.seq, head)
+        place = place_after(head, max(request.seq, snapshot.hidden.get(room, 0)), head)
         if isinstance(place, Replaying):
             place.until = ended
             session.place(room, place)

@@ -25,6 +25,7 @@ _ENTRY = f"""
         l.id - (r.num << {SEQ_BITS}), l.ts, l.sender, substr(l.body, 1, {LAST_CHARS})
     FROM seat s JOIN room r ON r.num = s.num
     LEFT JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0
+        AND (r.history = 'all' OR r.last >= s.since_seq)
     WHERE s.user = ? """
 _IN_GROUPS = _ENTRY + "AND s.role IN ('owner', 'moderator', 'member') ORDER BY r.id"
 # Which are the latest is found first: what an entry shows is looked up for those alone.
@@ -36,13 +37,14 @@ _CONTACTS = f"""{_ENTRY} AND s.num IN (
 
 def welcome(connection: sqlite3.Connection, epoch: str, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
     (commit,) = connection.execute("SELECT commits FROM clock").fetchone()
-    heads, former = _positions(connection, user, rooms)
+    heads, former, hidden = _positions(connection, user, rooms)
     return Snapshot(
         commit=commit,
         contacts=_contacts(connection, epoch, user, contacts) if contacts else [],
         rooms=_groups(connection, epoch, user) if contacts else [],
         former=former,
         heads=heads,
+        hidden=hidden,
     )  # fmt: skip
 
 
@@ -77,24 +79,31 @@ def _contacts(connection: sqlite3.Connection, epoch: str, user: str, most: int) 
 
 def _positions(
     connection: sqlite3.Connection, user: str, rooms: Sequence[str]
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Of these rooms: heads of those the user is in, and where the user's time in the others ended."""
+) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """Of these rooms: heads of those the user is in, where the user's time in the others ended, and up to which seq
+    they are hidden."""
     heads: dict[str, int] = {}
     former: dict[str, int] = {}
+    hidden: dict[str, int] = {}
     for room in rooms:
         row = connection.execute(
-            "SELECT r.head, s.role, s.left_seq FROM room r LEFT JOIN seat s ON s.num = r.num AND s.user = ?"
+            "SELECT r.head, s.role, s.left_seq, r.history, s.since_seq FROM room r LEFT JOIN seat s ON s.num = r.num AND s.user = ?"
             " WHERE r.id = ?",
             (user, room),
         ).fetchone()
         if is_dm(room):
             if room.count(":") == 2 and user in dm_users(room):
                 heads[room] = row[0] if row else 0
-        elif row is not None and row[1] == "former":
+            continue
+        if row is None or row[1] is None:
+            continue
+        if row[1] == "former":
             former[room] = row[2]
-        elif row is not None and row[1] is not None:
+        else:
             heads[room] = row[0]
-    return heads, former
+        if row[3] == "since_join":
+            hidden[room] = row[4] - 1
+    return heads, former, hidden
 
 
 def seat(connection: sqlite3.Connection, user: str, room: str) -> str | None:

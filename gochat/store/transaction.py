@@ -69,7 +69,9 @@ class _Many:
                 begin, left = begin + size, left - size
 
 
-_FACTS = _Many(f"INSERT INTO fact ({WRITTEN})", 9)
+# OR FAIL: a statement that fails may leave some of its rows, for the whole batch is rolled back anyway; that spares
+# SQLite the statement's own journal.
+_FACTS = _Many(f"INSERT OR FAIL INTO fact ({WRITTEN})", 9)
 _ROOMS = _Many(
     "INSERT INTO room (num, id, head, ts, messages, last)", 6,
     """ON CONFLICT (num) DO UPDATE SET head = excluded.head, ts = excluded.ts, messages = excluded.messages,

@@ -278,6 +278,22 @@ async def test_a_removal_while_away_is_the_last_fact(connect: Connect) -> None:
     await bob.nothing_more()
 
 
+async def test_who_joins_later_sees_nothing_of_a_hidden_past(connect: Connect) -> None:
+    ann: Peer = await connect("ann")
+    await ann.ask("group", name="tea", action="create", history="since_join")
+    await ann.ask("send", to="group:tea", body="before")
+    await ann.ask("group", name="tea", action="add", users=["bob"])
+    bob: Peer = await connect(None)
+    welcome = await bob.hello("bob", resume={"group:tea": {"seq": 0}})
+    assert "last" not in welcome["rooms"][0] and welcome["rooms"][0]["unread"] == 0
+    assert [fact["seq"] for fact in await bob.facts("group:tea", 4)] == [4]
+    assert (await bob.ask("resume", room="group:tea", seq=1))["type"] == "ok"
+    assert [fact["seq"] for fact in await bob.facts("group:tea", 4)] == [4]
+    assert [entry["seq"] for entry in (await bob.ask("history", room="group:tea"))["entries"]] == [4]
+    search = await bob.ask("search", q="before", **{"in": "messages"})
+    assert search["entries"] == []
+
+
 async def test_another_epoch_or_a_seq_past_the_head_is_a_reset(connect: Connect) -> None:
     ann: Peer = await connect("ann")
     await ann.ask("send", to="user:bob", body="one")

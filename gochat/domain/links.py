@@ -1,0 +1,237 @@
+"""Links to foreign sites, as people and their clients see them. Pure; public suffixes come in as a value.
+
+A link is
+
+- anything behind `://` (any scheme, `hxxp` and such too), with whatever host: a name, a number, an address. It ends at
+  the next space or closing mark. What stands before an `@` there is told apart, so `own.org@evil.com` is evil.com;
+- `//host`, `www.host` and a bare domain whose last labels are a public suffix: `evil.com`, `пример.рф`, `evil[.]com`;
+- an IPv4 address with a port or a path; alone, 1.2.3.4 is a version.
+
+Hosts are compared as browsers do: NFKC, small letters, percent-decoding, labels in punycode. A look-alike of an own
+domain is therefore another domain.
+
+Not links: mail addresses and mentions (`bob@evil.com`, `@ann.me`) without a path or port; a name in a path
+(`docs/readme.com`); bare names under `.md .rs .py .sh .pl .ps .cc .so .ml .mk .zip .mov`, which are files far more
+often than sites (with `www.`, a scheme, a port or a path they count); a sentence whose next one follows without a
+space and begins with a word that is a suffix (`done.It was`); a number before a suffix of two letters (`9.am`). In
+small letters `done.it` is a domain, since nothing tells it from one. `evil dot com` and `evil .com` are left alone,
+for the sake of the dot com bubble; `evil[dot]com` is seen.
+"""
+
+# ruff: noqa: RUF001 -- ambiguous characters are what this is about
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from gochat.domain.lookalikes import is_invisible
+
+_FILES = frozenset(["md", "rs", "py", "sh", "pl", "ps", "cc", "so", "ml", "mk", "zip", "mov"])
+#: Suffixes that begin English sentences.
+_SENTENCE_STARTERS = frozenset(
+    ("ad", "am", "as", "at", "be", "by", "do", "hm", "id", "in", "is", "it", "la", "me", "my", "no", "pm", "to", "us")
+)  # fmt: skip
+#: Read as a dot in domain names (IDNA 2003, RFC 3490 section 3.1), besides those that NFKC makes one.
+_IDEOGRAPHIC_DOTS = "\u3002\uff61"
+_LONGEST_HOST = 253  # RFC 1035, 2.3.4
+#: One more than the longest rule of the public suffix list has.
+_MOST_LABELS = 7
+#: What is looked at of a host behind a scheme: a label of one character may be percent-encoded in 12.
+_MOST_OF_HOST = 4 * _LONGEST_HOST
+_ENDS = ".,;:!?*_~'\""
+_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?+(?![\w-])"
+
+#: Between Latin letters only: elsewhere it ends a sentence.
+_IDEOGRAPHIC_DOT = re.compile(rf"(?<=[A-Za-z0-9])[{_IDEOGRAPHIC_DOTS}](?=[A-Za-z0-9])")
+_SUSPECT_ASCII = re.compile(r"\.[)\]}]?\w|//|:\\|[\[({](?i:dot)[\])}]")
+_SUSPECT = re.compile(
+    r"[.．․][^\w\s]{0,4}\w|[。｡][^\w\s]{0,4}[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]|[/／∕⁄][/／∕⁄]|[:：][\\＼]|[\[({（](?i:dot)[\])}）]"
+)
+_WRITTEN_DOT = re.compile(r"\s?[\[({]\s?(?:\.|(?i:dot))\s?[\])}]\s?")
+_AFTER_SCHEME = re.compile(r":([/\\]+)([^\s/\\?#<>\"]+)")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.*-]*\Z", re.IGNORECASE)
+_LONGEST_SCHEME = 21
+_BARE = re.compile(
+    rf"\b(?<![\w@])((?<![/\\])|(?<=//))({_LABEL}(?:\.{_LABEL})++)(?!@)\.?((?::\d{{1,5}})?(?:[/?#][^\s<>\"]*)?)"
+)
+_AFTER_MAIL = re.compile(rf"@({_LABEL}(?:\.{_LABEL})++)((?::\d{{1,5}}|[/?#])[^\s<>\"]*)")
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s\[\](){}<>\"'`,;:|*!]+)", re.IGNORECASE)
+_REST = re.compile(r"[^\s<>\"]*")
+_IPV4 = re.compile(r"(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}").fullmatch
+
+
+class Link(NamedTuple):
+    """Characters `start` to `end` of the text (code points, end exclusive) link to `host`, in canonical form."""
+
+    start: int
+    end: int
+    host: str
+
+
+def suffix_rules(lines: Iterable[str]) -> frozenset[str]:
+    """The rules of a public suffix list, labels in punycode; its private section, if marked, is left out.
+
+    The form is that of publicsuffix.org: a rule a line, `//` comments, `*.` for any label, `!` for an exception.
+    """
+    rules = set()
+    for line in lines:
+        if "BEGIN PRIVATE DOMAINS" in line:
+            break
+        rule = line.split("//")[0].strip()
+        if rule:
+            mark = "!" if rule.startswith("!") else ""
+            rules.add(mark + canonical_host(rule.removeprefix("!")))
+    return frozenset(rules)
+
+
+def canonical_host(host: str) -> str:
+    """A host as hosts are compared: NFKC, small letters, percent-decoded, labels in punycode, no dot at the end.
+
+    For own domains too. Any string will do: what is no host stays some other string.
+    """
+    if "%" in host:
+        host = unquote(host, errors="replace")
+    if not host.isascii():
+        host = "".join(char for char in host if not is_invisible(char))
+        host = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", host).lower())
+        for dot in _IDEOGRAPHIC_DOTS:
+            host = host.replace(dot, ".")
+    host = host.lower().strip(".").removeprefix("[").removesuffix("]")
+    return host if host.isascii() else ".".join(map(_a_label, host.split(".")))
+
+
+def _a_label(label: str) -> str:
+    """RFC 3492. A label without a punycode form (a lone surrogate) is escaped: it is no own domain in any case."""
+    if label.isascii():
+        return label
+    return "xn--" + label.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode("punycode").decode(
+        "ascii"
+    )
+
+
+def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[str]) -> list[Link]:
+    """Every link to a host that is neither one of `own_domains` (canonical) nor below one, in order of the text.
+
+    `suffixes`: from `suffix_rules`. Any string will do for a text.
+    """
+    if (_SUSPECT_ASCII if text.isascii() else _SUSPECT).search(text) is None:
+        return []
+    read = text if text.isascii() else _IDEOGRAPHIC_DOT.sub(".", text.translate(_READ))
+    plain = _WRITTEN_DOT.sub(".", read)
+    found = [*_with_scheme(plain), *_without_scheme(plain, suffixes)]
+    links: list[Link] = []
+    for start, end, host in sorted(found):
+        if not _is_own(host, own_domains) and not (links and links[-1].end >= end and links[-1].host == host):
+            links.append(Link(start, end, host))
+    if not links or plain is text:
+        return links
+    at = _places(text, read)
+    return [Link(at[link.start], at[link.end - 1] + 1, link.host) for link in links]
+
+
+class _Read(dict[int, str | None]):
+    """A table for `str.translate`: a character as browsers read it in a host; None if nothing is drawn for it."""
+
+    def __missing__(self, code: int) -> str | None:
+        char = chr(code)
+        read = None if is_invisible(char) else unicodedata.normalize("NFKC", char)
+        self[code] = read
+        return read
+
+
+_READ: dict[int, str | None] = _Read({code: chr(code) for code in range(128)})
+
+
+def _places(text: str, plain: str) -> list[int]:
+    """For each character of the text as it was read its index in the text."""
+    at = [index for index, char in enumerate(text) for _ in _READ[ord(char)] or ""]
+    places, done = [], 0
+    for match in _WRITTEN_DOT.finditer(plain):
+        places += [*at[done : match.start()], at[match.start()]]
+        done = match.end()
+    return places + at[done:]
+
+
+def _with_scheme(plain: str) -> Iterator[tuple[int, int, str]]:
+    for match in _AFTER_SCHEME.finditer(plain):
+        colon = match.start()
+        scheme = _SCHEME.search(plain, max(0, colon - _LONGEST_SCHEME), colon)
+        if len(match[1]) < 2 and (scheme is None or scheme[0].lower() not in ("http", "https")):
+            continue
+        user, at, rest = match[2].rpartition("@")
+        host = _HOST.match(rest)
+        name = canonical_host(host[1].rstrip(_ENDS)[:_MOST_OF_HOST]) if host else ""
+        if host and any(char.isalnum() for char in name):
+            end = match.start(2) + len(user) + len(at) + host.end()
+            yield scheme.start() if scheme else colon, _trimmed_end(plain, end), name
+
+
+def _without_scheme(plain: str, suffixes: Collection[str]) -> Iterator[tuple[int, int, str]]:
+    for match in _BARE.finditer(plain):
+        name, rest = match[2], match[3]
+        if _is_meant(name, rest) and _may_be_public(name, suffixes):
+            host = canonical_host(name)
+            if _IPV4(host) or _is_public(host, suffixes):
+                yield match.start(2), _trimmed_end(plain, match.end(2)), host
+    for match in _AFTER_MAIL.finditer(plain) if "@" in plain else ():
+        host = canonical_host(match[1])
+        if _is_public(host, suffixes):
+            yield match.start(1), _trimmed_end(plain, match.end(1)), host
+
+
+def _is_meant(name: str, rest: str) -> bool:
+    """Whether a name with dots may be meant as a site: not as a number, a file or two sentences without a space."""
+    if rest:
+        return True
+    first, _, last = name.rpartition(".")
+    if last.isdecimal():
+        return False
+    if "." in first:
+        return True
+    suffix = last.lower()
+    if suffix in _FILES or (len(last) == 2 and len(first) <= 2 and first.isdecimal()):
+        return first.lower() == "www"
+    return not (suffix in _SENTENCE_STARTERS and last.istitle() and not name.istitle())
+
+
+def _may_be_public(name: str, suffixes: Collection[str]) -> bool:
+    """Tells most of what is no host apart cheaply: the list has a rule for each top-level domain."""
+    last = name[name.rfind(".") + 1 :].lower()
+    return last in suffixes or not last.isascii() or last.isdecimal() or f"*.{last}" in suffixes
+
+
+def _is_public(host: str, suffixes: Collection[str]) -> bool:
+    """Whether the host is a name below a public suffix (publicsuffix.org: the longest rule counts)."""
+    if len(host) > _LONGEST_HOST:
+        return False
+    labels = host.split(".")[-_MOST_LABELS:]
+    for first in range(len(labels)):
+        rest = ".".join(labels[first:])
+        if "!" + rest in suffixes:
+            return True
+        if rest in suffixes or "*." + ".".join(labels[first + 1 :]) in suffixes:
+            return first > 0
+    return False
+
+
+def _is_own(host: str, own_domains: Collection[str]) -> bool:
+    while host:
+        if host in own_domains:
+            return True
+        host = host.partition(".")[2]
+    return False
+
+
+def _trimmed_end(plain: str, end: int) -> int:
+    """Where the link ends that is known to reach `end`: at a space, less the marks that belong to the sentence."""
+    rest = _REST.match(plain, end)
+    path = rest[0] if rest and rest[0][:1] in (":", "/", "?", "#", "\\") else ""
+    while path and (
+        path[-1] in _ENDS or (path[-1] in ")]}" and path.count(path[-1]) > path.count("([{"[")]}".index(path[-1])]))
+    ):
+        path = path[:-1]
+    return end + len(path)

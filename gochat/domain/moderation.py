@@ -1,0 +1,93 @@
+"""What a text may say: listed words and foreign links, and what follows from either.
+
+Each rule has one action. `refuse` denies the text, `mask` lets it pass with `*` in the place of what was found, `flag`
+lets it pass as it is and tells the moderators. A denial names its rule, and never repeats what it found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+from gochat.domain.links import Link, canonical_host, foreign_links
+from gochat.domain.words import Hit, Words, mask
+from gochat.errors import Denied
+
+Action: TypeAlias = Literal["refuse", "mask", "flag"]
+LinkPolicy: TypeAlias = Literal["allow", "contacts", "deny"]
+
+LISTED_WORD = "words.listed"
+FOREIGN_LINK = "links.foreign"
+STRANGERS_LINK = "links.contacts"
+#: `BY_RULE[rule]` is what its denial says.
+BY_RULE = {
+    LISTED_WORD: Denied("censored", "the text contains a listed word", rule=LISTED_WORD),
+    FOREIGN_LINK: Denied("external_link", "links to other sites are not allowed here", rule=FOREIGN_LINK),
+    STRANGERS_LINK: Denied("external_link", "only contacts may send links to other sites", rule=STRANGERS_LINK),
+}
+
+
+class Flag(NamedTuple):
+    """For moderators: why a text that passed should be looked at. Characters `start` to `end` of it, end exclusive."""
+
+    rule: str
+    found: str
+    """The entry of the list, or the host."""
+    start: int
+    end: int
+
+
+class Verdict(NamedTuple):
+    text: str
+    """What may be recorded: the text itself, or masked. Means nothing if denied."""
+    denied: Denied | None = None
+    flags: tuple[Flag, ...] = ()
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The rules in force. Replaced as a whole when they are read anew; safe to share between threads."""
+
+    words: Words = Words()
+    on_word: Action = "refuse"
+    links: LinkPolicy = "allow"
+    on_link: Action = "refuse"
+    own_domains: frozenset[str] = frozenset()
+    """Canonical hosts (see `build`); each covers what is below it."""
+    suffixes: frozenset[str] = frozenset()
+    """The rules of the public suffix list, from links.suffix_rules. Without them bare domains are not seen."""
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        words: Words,
+        on_word: Action,
+        links: LinkPolicy,
+        on_link: Action,
+        own_domains: Iterable[str],
+        suffixes: frozenset[str],
+    ) -> Rules:
+        """The rules from settings as they are written: own domains in any form."""
+        return cls(words, on_word, links, on_link, frozenset(map(canonical_host, own_domains)), suffixes)
+
+    def check(self, text: str, *, contacts: bool) -> Verdict:
+        """What becomes of `text`. `contacts`: whether sender and receivers are contacts, for the policy of that name.
+
+        A refused word is the answer before a refused link. Nothing is raised, whatever the text.
+        """
+        hits = self.words.find(text)
+        bound = self.links == "deny" or (self.links == "contacts" and not contacts)
+        links = foreign_links(text, self.own_domains, self.suffixes) if bound else []
+        return self._verdict(text, hits, links) if hits or links else Verdict(text)
+
+    def _verdict(self, text: str, hits: list[Hit], links: list[Link]) -> Verdict:
+        link_rule = FOREIGN_LINK if self.links == "deny" else STRANGERS_LINK
+        found = [(self.on_word, Flag(LISTED_WORD, hit.entry, hit.start, hit.end)) for hit in hits]
+        found += [(self.on_link, Flag(link_rule, link.host, link.start, link.end)) for link in links]
+        for action, flag in found:
+            if action == "refuse":
+                return Verdict(text, BY_RULE[flag.rule])
+        masked = mask(text, [(flag.start, flag.end) for action, flag in found if action == "mask"])
+        return Verdict(masked, flags=tuple(flag for action, flag in found if action == "flag"))

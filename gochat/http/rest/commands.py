@@ -1,0 +1,60 @@
+"""From a request to its outcome: the same way as a frame's, with a ticket that somebody waits for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from gochat.actors.messages import Submit
+from gochat.domain.commands import AnyCommand
+from gochat.domain.turn import Done, Outcome
+from gochat.errors import Denied, Full
+from gochat.http.rest.parts import Call
+from gochat.http.rest.refused import Refused
+from gochat.protocol.conversation import to_command
+from gochat.protocol.requests import AnyRequest
+
+#: How long a request waits for its command to be settled; a healthy node takes milliseconds.
+SETTLE_S: Final = 10.0
+
+
+class Settlement:
+    """The ticket of one command."""
+
+    __slots__ = ("_outcome", "_settled")
+
+    def __init__(self) -> None:
+        self._settled = trio.Event()
+        self._outcome: Outcome | None = None
+
+    def settle(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self._settled.set()
+
+    def flush(self) -> None:
+        """Nothing waits: the response is sent by its own task."""
+
+    async def outcome(self) -> Outcome:
+        """What came of it. After SETTLE_S it may still be carried out, and nobody here will know."""
+        with trio.move_on_after(SETTLE_S):
+            await self._settled.wait()
+        return self._outcome or Denied(
+            "unavailable", "the answer did not come in time", retry_after_ms=1000, unknown=True
+        )  # fmt: skip
+
+
+async def carry_out(call: Call, request: AnyRequest) -> tuple[AnyCommand, Done]:
+    """Carry out what a frame with this request would have asked for; durable when it returns. Raises Refused."""
+    command = to_command(request, call.who, call.parts.limits)
+    if isinstance(command, Denied):
+        raise Refused(command)
+    ticket = Settlement()
+    try:
+        call.parts.tell(call.identity.user, Submit(command, ticket))
+    except Full as full:
+        raise Refused(Denied("busy", str(full), retry_after_ms=200)) from full
+    outcome = await ticket.outcome()
+    if isinstance(outcome, Denied):
+        raise Refused(outcome)
+    return command, outcome

@@ -1,0 +1,47 @@
+"""Entity tags and preconditions (RFC 9110, sections 8.8.3 and 13).
+
+A tag is a digest of the representation, so that it changes when, and only when, what a reader sees has changed. An
+`If-Match` is looked at just before the command is submitted: it keeps apart people who edit, not two writers of one
+millisecond, for the room decides without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+import msgspec
+from starlette.datastructures import Headers
+
+from gochat.errors import Denied
+from gochat.http.rest.refused import Refused, bad
+
+TAG_PATTERN: Final = r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")'
+_TAG: Final = re.compile(TAG_PATTERN)
+_TAGS: Final = re.compile(rf"{TAG_PATTERN}([ \t]*,[ \t]*{TAG_PATTERN})*")
+
+encode = msgspec.json.Encoder().encode
+
+
+def entity_tag(representation: bytes) -> str:
+    return f'"{hashlib.blake2b(representation, digest_size=12).hexdigest()}"'
+
+
+def is_fresh(headers: Headers, tag: str) -> bool:
+    """Whether `If-None-Match` says that the client has this representation. Compared weakly: a proxy may have
+    weakened the tag on the way."""
+    given = ",".join(headers.getlist("if-none-match"))
+    return given.strip() == "*" or any(found == tag for _, found in _TAG.findall(given))
+
+
+def check_match(headers: Headers, present: msgspec.Struct) -> None:
+    """Raises Refused where `If-Match` names other representations than the present one."""
+    given = ",".join(headers.getlist("if-match"))
+    if given == "*":
+        return
+    if _TAGS.fullmatch(given) is None:
+        raise bad('If-Match: entity tags such as "abc", separated by commas, or *')
+    tag = entity_tag(encode(present))
+    if not any(found == tag for weak, found in _TAG.findall(given) if not weak):
+        raise Refused(Denied("conflict", "it has changed since; read it again"), status=412, headers={"etag": tag})

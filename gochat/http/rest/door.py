@@ -1,0 +1,189 @@
+"""From an HTTP request to a call, and from its reply to a response.
+
+In this order, so that strangers learn nothing and cost little: the size it announces, who asks, whether the scope
+suffices, the query, the body. What is refused is a problem of the one error table.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from gochat.auth.fetched import KeysUnavailable
+from gochat.errors import AuthError, Denied, Full, StoreError
+from gochat.http.rest.allowance import Allowance
+from gochat.http.rest.conditions import encode, entity_tag, is_fresh
+from gochat.http.rest.parts import Call, Reply, RestParts, allows
+from gochat.http.rest.refused import Refused, bad
+from gochat.http.rest.shapes import Query
+from gochat.ports import Identity
+from gochat.protocol.conversation import RULES
+from gochat.protocol.requests import AnyRequest
+
+log = logging.getLogger(__name__)
+
+JSON: Final = "application/json"
+#: Parameters in a query; none has more than a handful.
+MOST_PARAMETERS: Final = 20
+
+
+class Operation(NamedTuple):
+    """One row of the table: a method on a path, and everything that is to be known of it."""
+
+    method: str
+    path: str
+    means: type[AnyRequest]
+    """The frame that asks for the same; it gives the scope."""
+    handler: Callable[[Call], Awaitable[Reply]]
+    summary: str
+    returns: type[msgspec.Struct] | None
+    """The value of a reply; None where it has no body."""
+    statuses: tuple[int, ...] = (200,)
+    query: type[Query] = Query
+    body: type[msgspec.Struct] | None = None
+    body_needed: bool = True
+    errors: tuple[str, ...] = ()
+    """Codes beside those that follow from the rest of the row."""
+    headers: tuple[str, ...] = ()
+    """Request headers that are heeded, beside Authorization."""
+
+
+class Resource:
+    """What answers at one path: an ASGI app."""
+
+    def __init__(self, parts: RestParts, allowance: Allowance, operations: dict[str, Operation]) -> None:
+        self._parts = parts
+        self._allowance = allowance
+        self._operations = operations
+        methods = sorted({*operations, *(["HEAD"] if "GET" in operations else [])})
+        self._allow = ", ".join(methods)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except Refused as refused:
+            response = refused.response()
+        except (StoreError, Full) as error:
+            log.error("%s %s: %s", request.method, scope["path"], error)
+            denied = Denied("unavailable", "the store can't be read now", retry_after_ms=1000)
+            response = Refused(denied).response()
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        if b"%2f" in request.scope["raw_path"].lower():
+            # Decoded it would be another path than the one that a proxy in front has judged.
+            raise Refused(Denied("not_found", "there is nothing at this path"))
+        operation = self._operations.get("GET" if request.method == "HEAD" else request.method)
+        if operation is None:
+            raise bad("this path does not take that method", status=405, headers={"allow": self._allow})
+        most = self._parts.limits.frame_bytes
+        if int(request.headers.get("content-length", "0")) > most:
+            raise _too_large(most)
+        identity = await _identify(self._parts, request.headers)
+        if not allows(identity, operation.means):
+            raise _lacks(RULES[operation.means].scope)
+        if operation.method == "GET":
+            self._allowance.take(identity.user)
+        call = Call(
+            parts=self._parts, identity=identity, path=request.path_params,
+            query=_query(operation.query, request.scope["query_string"]),
+            body=await _body(operation, request, most), headers=request.headers,
+        )  # fmt: skip
+        return _response(operation.method, call.headers, await operation.handler(call))
+
+
+async def _identify(parts: RestParts, headers: Headers) -> Identity:
+    """Who the bearer token speaks for (RFC 6750). Raises Refused."""
+    given = headers.getlist("authorization")
+    scheme, _, token = (given[0] if len(given) == 1 else "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        denied = Denied("unauthorized", "a token is needed, as `Authorization: Bearer TOKEN`")
+        raise Refused(denied, headers={"www-authenticate": 'Bearer realm="gochat"'})
+    try:
+        return await parts.tokens.verify(token.strip())
+    except KeysUnavailable as error:
+        raise Refused(Denied("unavailable", str(error), retry_after_ms=5000)) from error
+    except AuthError as error:
+        challenge = {"www-authenticate": 'Bearer realm="gochat", error="invalid_token"'}
+        raise Refused(Denied("unauthorized", str(error)), headers=challenge) from error
+
+
+def _lacks(scope: str | None) -> Refused:
+    challenge = f'Bearer realm="gochat", error="insufficient_scope", scope="{scope}"'
+    return Refused(Denied("forbidden", f"the token lacks the scope {scope}"), headers={"www-authenticate": challenge})
+
+
+def _query(kind: type[Query], text: bytes) -> Query:
+    try:
+        pairs = parse_qsl(
+            text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS
+        )  # fmt: skip
+    except ValueError:
+        raise bad(f"the query is not UTF-8, percent-encoded, of at most {MOST_PARAMETERS} parameters") from None
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        raise bad("a query parameter is given twice")
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise bad(f"query: {_one_line(error)}") from None
+
+
+async def _body(operation: Operation, request: Request, most: int) -> msgspec.Struct | None:
+    if operation.body is None:
+        return None
+    data = bytearray()
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        data += message["body"]
+        more = message["more_body"]
+        if len(data) > most:
+            raise _too_large(most)
+    if not data and not operation.body_needed:
+        return operation.body()
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise bad(f"the body must be {JSON}", status=415, headers={"accept": JSON})
+    try:
+        found: msgspec.Struct = _decoder(operation.body).decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise bad("nested too deeply" if isinstance(error, RecursionError) else _one_line(error)) from None
+    return found
+
+
+@cache
+def _decoder(kind: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
+    """One for each kind of body, kept for life."""
+    return msgspec.json.Decoder(kind)
+
+
+def _too_large(most: int) -> Refused:
+    return Refused(Denied("too_large", f"a body has at most {most} bytes"))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _response(method: str, headers: Headers, reply: Reply) -> Response:
+    told = {"cache-control": "no-store", "x-content-type-options": "nosniff", **reply.headers}
+    if reply.value is None:
+        return Response(None, reply.status, told)
+    content = encode(reply.value)
+    if reply.tagged:
+        tag = entity_tag(content)
+        told |= {"etag": tag, "cache-control": "private, no-cache"}
+        if method == "GET" and is_fresh(headers, tag):
+            return Response(None, 304, told)
+    return Response(content, reply.status, told, JSON)

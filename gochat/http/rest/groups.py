@@ -1,0 +1,101 @@
+"""Groups: list, create, read, change, delete."""
+
+from __future__ import annotations
+
+from gochat.domain import ids
+from gochat.domain.turn import NO_ROOM
+from gochat.http.rest.commands import carry_out
+from gochat.http.rest.conditions import check_match
+from gochat.http.rest.parts import Call, Reply, check
+from gochat.http.rest.refused import Refused
+from gochat.http.rest.rooms import absent, changed, need_read, next_link, or_none, or_unset
+from gochat.http.rest.shapes import GroupChange, GroupPage, GroupsQuery, GroupView, NewGroup
+from gochat.protocol.conversation import check_room
+from gochat.protocol.requests import GroupAction
+
+_PATH = "/v1/groups"
+
+
+async def list_groups(call: Call) -> Reply:
+    query: GroupsQuery = call.query
+    entries, following = await call.parts.archive.groups(
+        call.identity.user, or_none(query.owner), query.limit, or_none(query.cursor)
+    )
+    groups = [
+        GroupView(name=_name(each.room), room=each.room, title=each.title, role=each.role, members=each.members)
+        for each in entries
+    ]
+    page = GroupPage(groups=groups, next=or_unset(following))
+    return Reply(value=page, headers=next_link(_PATH, query, page.next))
+
+
+async def create(call: Call) -> Reply:
+    body: NewGroup = call.body
+    await carry_out(
+        call,
+        GroupAction(
+            name=body.name, action="create", title=or_none(body.title), users=or_none(body.users),
+            history=or_none(body.history), post=or_none(body.post),
+        ),
+    )  # fmt: skip
+    view = await _seen(call, body.name) or GroupView(name=body.name, room=ids.group(body.name))
+    return Reply(value=view, status=201, headers={"location": f"{_PATH}/{body.name}"}, tagged=True)
+
+
+async def read(call: Call) -> Reply:
+    return Reply(value=await find_group(call, call.path["group"]), tagged=True)
+
+
+async def change(call: Call) -> Reply:
+    body: GroupChange = call.body
+    name = call.path["group"]
+    await _check_match(call, name)
+    await carry_out(
+        call,
+        GroupAction(
+            name=name, action="set", title=or_none(body.title), history=or_none(body.history), post=or_none(body.post)
+        ),
+    )
+    return changed(await _seen(call, name))
+
+
+async def delete(call: Call) -> Reply:
+    name = call.path["group"]
+    await _check_match(call, name)
+    await carry_out(call, GroupAction(name=name, action="delete"))
+    return Reply(status=204)
+
+
+async def find_group(call: Call, name: str) -> GroupView:
+    """The group as the one who asks may see it. Raises Refused."""
+    room, archive = ids.group(name), call.parts.archive
+    check(check_room(room, call.who))
+    if not call.who.admin and await archive.seat(call.identity.user, room) in (None, "former"):
+        raise await absent(call, room)
+    record = await call.parts.journal.load(room)
+    if not record.head or record.closed:
+        raise Refused(NO_ROOM)
+    return GroupView(
+        name=name, room=room, title=record.title, role=or_unset(record.members.get(call.identity.user)),
+        members=len(record.members), history=record.history, post=record.post,
+    )  # fmt: skip
+
+
+async def _seen(call: Call, name: str) -> GroupView | None:
+    """The group as it is now; None where the one who made or changed it may not read it."""
+    if not call.may_read:
+        return None
+    try:
+        return await find_group(call, name)
+    except Refused:
+        return None  # They were removed since, or it was deleted.
+
+
+async def _check_match(call: Call, name: str) -> None:
+    if "if-match" in call.headers:
+        need_read(call)
+        check_match(call.headers, await find_group(call, name))
+
+
+def _name(room: str) -> str:
+    return room.removeprefix("group:")

@@ -1,0 +1,92 @@
+"""Members of a group: list, read one, put one in or give a role, take one out or leave."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from msgspec import UNSET
+
+from gochat.domain import ids
+from gochat.domain.facts import Role
+from gochat.errors import Denied
+from gochat.http.rest.commands import carry_out
+from gochat.http.rest.parts import Call, Reply, check
+from gochat.http.rest.refused import Refused, bad
+from gochat.http.rest.rooms import absent, next_link, or_none, or_unset
+from gochat.http.rest.shapes import LeaveQuery, ListQuery, MemberChange, MemberPage, MemberView
+from gochat.protocol.conversation import check_room
+from gochat.protocol.requests import GroupAction
+
+_NO_MEMBER = Denied("not_found", "that user is not a member of the group")
+
+
+async def list_members(call: Call) -> Reply:
+    query: ListQuery = call.query
+    room = ids.group(call.path["group"])
+    check(check_room(room, call.who))
+    found = await call.parts.archive.members(call.asker, room, query.limit, or_none(query.cursor))
+    if found is None:
+        raise await absent(call, room)
+    entries, following = found
+    members = [MemberView(user=each.user, name=each.name, role=each.role, since=each.since) for each in entries]
+    page = MemberPage(room=room, members=members, next=or_unset(following))
+    return Reply(value=page, headers=next_link(f"/v1/groups/{call.path['group']}/users", query, page.next))
+
+
+async def read(call: Call) -> Reply:
+    return Reply(value=await _find(call))
+
+
+async def put(call: Call) -> Reply:
+    """201 when the user came in by this request, else 200.
+
+    The role is asked for first: whoever may not give it is refused before anything is done. Only to an owner is it
+    answered that the user is no member yet.
+    """
+    change: MemberChange = call.body
+    name, user = call.path["group"], call.path["id"]
+    add = GroupAction(name=name, action="add", users=[user])
+    if change.role is UNSET:
+        _, done = await carry_out(call, add)
+        came = not done.duplicate
+    else:
+        set_role = GroupAction(name=name, action="role", user=user, role=or_none(change.role))
+        try:
+            await carry_out(call, set_role)
+            came = False
+        except Refused as refused:
+            if refused.denied.code != "not_found":
+                raise
+            _, done = await carry_out(call, add)
+            await carry_out(call, set_role)
+            came = not done.duplicate
+    if came:
+        view = await _find(call) if call.may_read else MemberView(user=user)
+        return Reply(value=view, status=201, headers={"location": f"/v1/groups/{name}/users/{user}"})
+    return Reply(value=await _find(call)) if call.may_read else Reply(status=204)
+
+
+async def remove(call: Call) -> Reply:
+    query: LeaveQuery = call.query
+    name, user = call.path["group"], call.path["id"]
+    if user == call.identity.user:
+        await carry_out(call, GroupAction(name=name, action="leave", successor=or_none(query.successor)))
+    elif query.successor is not UNSET:
+        raise bad("successor: only for who leaves")
+    else:
+        await carry_out(call, GroupAction(name=name, action="remove", users=[user]))
+    return Reply(status=204)
+
+
+async def _find(call: Call) -> MemberView:
+    room, user, archive = ids.group(call.path["group"]), call.path["id"], call.parts.archive
+    check(check_room(room, call.who))
+    if not ids.is_name(user):
+        raise bad(f"not a user id: the form is {ids.NAME_PATTERN}")
+    if not call.who.admin and await archive.seat(call.identity.user, room) in (None, "former"):
+        raise await absent(call, room)
+    role = await archive.seat(user, room)
+    if role in (None, "former"):
+        raise Refused(_NO_MEMBER)
+    known = await archive.users([user])
+    return MemberView(user=user, name=known.get(user, (user, None))[0], role=cast(Role, role))

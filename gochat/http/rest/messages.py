@@ -1,0 +1,149 @@
+"""Messages: send, read one or a stretch of a room's log, edit, delete."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from msgspec import UNSET
+
+from gochat.domain import commands as ask
+from gochat.domain.facts import Message
+from gochat.domain.ids import parse_message_id
+from gochat.domain.turn import NO_MESSAGE
+from gochat.http.rest.commands import carry_out
+from gochat.http.rest.conditions import check_match
+from gochat.http.rest.parts import Call, Reply, check
+from gochat.http.rest.refused import Refused, bad
+from gochat.http.rest.rooms import absent, changed, need_read, or_none
+from gochat.http.rest.shapes import HistoryPage, HistoryQuery, MessageEdit, MessageView, NewMessage, entry, message_view
+from gochat.protocol import requests as req
+from gochat.protocol.conversation import check_room
+
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
+_MOST_KEY: Final = 64
+
+
+async def send(call: Call) -> Reply:
+    """201 with the message; for a repeated key too, since a repeat is answered with the result of the first request
+    (draft-ietf-httpapi-idempotency-key-header-07, section 2.6), and a header says which it was. A recorded key counts
+    whatever body comes with it, as on the other doors; the draft would also allow 422."""
+    body: NewMessage = call.body
+    command, done = await carry_out(
+        call,
+        req.Send(to=body.to, body=body.body, key=_key(call), reply_to=or_none(body.reply_to)),
+    )
+    assert isinstance(command, ask.Send)
+    view = await _seen(call, command.room, done.seq) if done.duplicate else None
+    if view is None:
+        # A recorded key is answered also to who may not read the room, or has left it: but not with a body.
+        fact = Message(
+            room=command.room, seq=done.seq, ts=done.ts, sender=command.user, key=command.key,
+            body=None if done.duplicate else command.body, reply_to=None if done.duplicate else command.reply_to,
+        )  # fmt: skip
+        view = message_view(fact)
+    headers = {"location": _location(view.id)} | ({"idempotent-replayed": "true"} if done.duplicate else {})
+    return Reply(value=view, status=201, headers=headers, tagged=True)
+
+
+async def history(call: Call) -> Reply:
+    query: HistoryQuery = call.query
+    check(check_room(query.room, call.who))
+    before, after = or_none(query.before), or_none(query.after)
+    if before is not None and after is not None:
+        raise bad("before and after exclude each other")
+    facts = await call.parts.archive.page(call.asker, query.room, before=before, after=after, limit=query.limit)
+    if facts is None:
+        raise await absent(call, query.room)
+    page = HistoryPage(
+        room=query.room, epoch=call.parts.journal.epoch, head=facts.head, entries=list(map(entry, facts.entries))
+    )
+    return Reply(value=page, headers=_next(query, page))
+
+
+async def read(call: Call) -> Reply:
+    return Reply(value=await _find(call, *_named(call)), tagged=True)
+
+
+async def edit(call: Call) -> Reply:
+    body: MessageEdit = call.body
+    room, seq = _named(call)
+    await _check_match(call, room, seq)
+    await carry_out(call, req.Edit(room=room, seq=seq, body=body.body))
+    return changed(await _seen(call, room, seq))
+
+
+async def delete(call: Call) -> Reply:
+    room, seq = _named(call)
+    await _check_match(call, room, seq)
+    await carry_out(call, req.Delete(room=room, seq=seq))
+    return Reply(status=204)
+
+
+def _named(call: Call) -> tuple[str, int]:
+    """The room and seq that the path names. Raises Refused."""
+    named = parse_message_id(call.path["id"])
+    if named is None:
+        raise bad("not a message id such as group:tea:42 or dm:ann:bob:7 (users in byte order)")
+    return named
+
+
+async def _find(call: Call, room: str, seq: int) -> MessageView:
+    """The message as it is now. Raises Refused."""
+    facts = await call.parts.archive.page(call.asker, room, before=None, after=seq - 1, limit=1)
+    if facts is None:
+        raise await absent(call, room)
+    for fact in facts.entries:
+        if isinstance(fact, Message) and fact.seq == seq:
+            return message_view(fact)
+    raise Refused(NO_MESSAGE)
+
+
+async def _seen(call: Call, room: str, seq: int) -> MessageView | None:
+    """The message as it is now; None where the one who sent or changed it may not read it."""
+    if not call.may_read:
+        return None
+    try:
+        return await _find(call, room, seq)
+    except Refused:
+        return None  # They were removed since.
+
+
+async def _check_match(call: Call, room: str, seq: int) -> None:
+    if "if-match" in call.headers:
+        need_read(call)
+        check_match(call.headers, await _find(call, room, seq))
+
+
+def _key(call: Call) -> str | None:
+    """The Idempotency-Key: a quoted string as the draft has it (RFC 8941, section 3.3.3), or bare as most send it."""
+    given = call.headers.getlist("idempotency-key")
+    if not given:
+        return None
+    key = given[0]
+    quoted = _QUOTED.fullmatch(key)
+    if quoted is not None:
+        key = re.sub(r"\\(.)", r"\1", quoted[1])
+    if len(given) > 1 or not 1 <= len(key) <= _MOST_KEY or not key.isascii() or not key.isprintable():
+        raise bad(f"Idempotency-Key: 1 to {_MOST_KEY} printable ASCII characters, once")
+    return key
+
+
+def _location(message: str) -> str:
+    return f"/v1/messages/{quote(message, safe=':')}"
+
+
+def _next(query: HistoryQuery, page: HistoryPage) -> dict[str, str]:
+    """The link to what comes further on in the direction that was asked for."""
+    if not page.entries:
+        return {}
+    bound: dict[str, int]
+    if query.after is not UNSET:
+        bound = {"after": page.entries[-1].seq}
+        more = page.entries[-1].seq < page.head
+    else:
+        bound = {"before": page.entries[0].seq}
+        more = page.entries[0].seq > 1
+    link = urlencode({"room": query.room, "limit": query.limit, **bound}, safe=":")
+    return {"link": f'</v1/messages?{link}>; rel="next"'} if more else {}

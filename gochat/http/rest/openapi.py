@@ -1,0 +1,195 @@
+"""The OpenAPI 3.1 document of the REST door: made from the table of operations, the structs that decode and encode, and
+the one error table. Nothing of an operation is written here a second time."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from gochat import __version__
+from gochat.domain.ids import MAX_SEQ, NAME_PATTERN
+from gochat.errors import BY_NAME, CODES
+from gochat.http.problems import MEDIA_TYPE
+from gochat.http.rest.conditions import TAG_PATTERN
+from gochat.http.rest.door import JSON, Operation
+from gochat.http.rest.refused import ProblemDetails
+from gochat.http.rest.shapes import ROOM_PATTERN, GroupChange, Query
+from gochat.http.rest.table import OPERATIONS
+from gochat.protocol.conversation import RULES
+from gochat.protocol.requests import Key
+
+Json = dict[str, Any]
+
+_REF: Final = "#/components/schemas/{name}"
+_NAME: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
+#: What stands in a path, and what it names.
+_PATH: Final[dict[str, Json]] = {
+    "group": {"description": "The group's name.", "schema": _NAME},
+    "user": {"description": "The user's id.", "schema": _NAME},
+    "message": {
+        "description": f"The room's id, a colon, and the message's seq, at most {MAX_SEQ}.",
+        "schema": {"type": "string", "pattern": f"^{ROOM_PATTERN}:[1-9][0-9]{{0,10}}$"},
+        "example": "group:tea:42",
+    },
+}
+_TAGS: Final = {"type": "string", "description": 'Entity tags, or "*".'}
+_HEADERS: Final[dict[str, Json]] = {
+    "Idempotency-Key": {
+        "description": "Names the message among its sender's in that room: a repeat makes no second one.",
+        "schema": msgspec.json.schema(Key) | {"pattern": "^[ -~]+$"},
+    },
+    "If-Match": {
+        "description": "Go on only if it is still what one of these tags names.",
+        "schema": _TAGS | {"pattern": rf"^(\*|{TAG_PATTERN}([ \t]*,[ \t]*{TAG_PATTERN})*)$"},
+    },
+    "If-None-Match": {"description": "Answer 304 if it is still what one of these tags names.", "schema": _TAGS},
+}
+_TOLD: Final[dict[str, Json]] = {
+    "Location": {"description": "Where it is.", "schema": {"type": "string", "format": "uri-reference"}},
+    "Link": {"description": 'The next page, as rel="next", if there is one.', "schema": {"type": "string"}},
+    "ETag": {"description": "Changes whenever the representation does.", "schema": {"type": "string"}},
+    "Idempotent-Replayed": {"description": "`true`: the key was recorded before.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
+    "WWW-Authenticate": {"description": "What the token lacks (RFC 6750).", "schema": {"type": "string"}},
+}
+_NARROWER: Final = {
+    412: "It is no longer what `If-Match` names.",
+    415: f"The body is not {JSON}.",
+}
+
+
+@cache
+def document() -> bytes:
+    """The document as JSON; always the same bytes."""
+    return msgspec.json.encode(build())
+
+
+def build() -> Json:
+    paths: dict[str, Json] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "gochat",
+            "version": __version__,
+            "description": "Private and group chat. The same commands and rules as over WebSocket and TCP; times are"
+            " milliseconds since the Unix epoch, UTC.",
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def _schemas() -> Json:
+    kinds: dict[type, None] = {ProblemDetails: None}
+    for operation in OPERATIONS:
+        kinds.update({kind: None for kind in (operation.returns, operation.body) if kind is not None})
+    _, schemas = msgspec.json.schema_components(list(kinds), ref_template=_REF)
+    schemas[ProblemDetails.__name__]["properties"]["code"]["enum"] = [code.name for code in CODES]
+    schemas[GroupChange.__name__]["minProperties"] = 1
+    return schemas
+
+
+def _operation(operation: Operation) -> Json:
+    scope = RULES[operation.means].scope
+    told: Json = {
+        "operationId": _operation_id(operation),
+        "summary": operation.summary,
+        "description": f"Needs the scope `{scope}`." if scope else "Needs a token, whatever its scopes.",
+        "tags": [operation.path.split("/")[2]],
+        "security": [{"bearer": [scope] if scope else []}],
+        "parameters": [*_path(operation.path), *_query(operation.query), *_heeded(operation)],
+        "responses": {
+            **{str(status): _success(operation, status) for status in operation.statuses},
+            **{str(status): _failure(status, codes) for status, codes in sorted(_failures(operation).items())},
+        },
+    }
+    if operation.body is not None:
+        content = {JSON: {"schema": {"$ref": _REF.format(name=operation.body.__name__)}}}
+        told["requestBody"] = {"required": operation.body_needed, "content": content}
+    return told
+
+
+def _operation_id(operation: Operation) -> str:
+    """Such as `groups_create`: the name that a client made from the document calls it by."""
+    module = operation.handler.__module__.rpartition(".")[2]
+    return f"{module}_{operation.handler.__name__}"
+
+
+def _path(path: str) -> list[Json]:
+    found = []
+    for name in re.findall(r"{(\w+)}", path):
+        what = "group" if name == "group" else "message" if path.startswith("/v1/messages") else "user"
+        found.append({"name": name, "in": "path", "required": True, **_PATH[what]})
+    return found
+
+
+def _query(kind: type[Query]) -> list[Json]:
+    schema = msgspec.json.schema_components([kind], ref_template=_REF)[1][kind.__name__]
+    return [
+        {"name": name, "in": "query", "required": name in schema["required"], "schema": property_}
+        for name, property_ in schema["properties"].items()
+    ]
+
+
+def _heeded(operation: Operation) -> list[Json]:
+    return [{"name": name, "in": "header", "required": False, **_HEADERS[name]} for name in operation.headers]
+
+
+def _success(operation: Operation, status: int) -> Json:
+    names = []
+    if status == 201:
+        names.append("Location")
+    if "Idempotency-Key" in operation.headers:
+        names.append("Idempotent-Replayed")
+    if "limit" in operation.query.__struct_fields__:
+        names.append("Link")
+    if status != 204 and {"If-Match", "If-None-Match"}.intersection(operation.headers):
+        names.append("ETag")
+    told: Json = {"description": HTTPStatus(status).phrase}
+    if names:
+        told["headers"] = {name: _TOLD[name] for name in names}
+    if operation.returns is not None and status in (200, 201):
+        told["content"] = {JSON: {"schema": {"$ref": _REF.format(name=operation.returns.__name__)}}}
+    return told
+
+
+def _failures(operation: Operation) -> dict[int, list[str]]:
+    """Statuses and the codes that come with them."""
+    codes = {"bad_request", "unauthorized", "too_large", "unavailable", "internal", *operation.errors}
+    if RULES[operation.means].scope is not None:
+        codes.add("forbidden")
+    if operation.method == "GET":
+        codes.add("rate_limited")
+    else:
+        codes.add("busy")
+    found: dict[int, list[str]] = {}
+    for code in CODES:
+        if code.name in codes:
+            found.setdefault(code.http, []).append(code.name)
+    if operation.body is not None:
+        found[415] = ["bad_request"]
+    if "If-Match" in operation.headers:
+        found[412] = ["conflict"]
+    return found
+
+
+def _failure(status: int, codes: list[str]) -> Json:
+    text = _NARROWER.get(status) or " ".join(f"`{code}`: {BY_NAME[code].meaning}" for code in codes)
+    told: Json = {
+        "description": text,
+        "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="ProblemDetails")}}},
+    }
+    names = ["WWW-Authenticate"] * (status in (401, 403)) + ["Retry-After"] * (status in (429, 503))
+    if names:
+        told["headers"] = {name: _TOLD[name] for name in names}
+    return told

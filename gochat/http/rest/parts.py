@@ -1,0 +1,82 @@
+"""What the REST door needs of a node, and what one call of it knows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from starlette.datastructures import Headers
+
+from gochat.actors.messages import Submit
+from gochat.errors import Denied
+from gochat.http.rest.refused import Refused
+from gochat.ports import Archive, Asker, Identity, Journal, Tokens
+from gochat.protocol.conversation import ADMIN, RULES, Speaker
+from gochat.protocol.replies import Limits
+from gochat.protocol.requests import AnyRequest, History
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class RestParts(msgspec.Struct, frozen=True, kw_only=True):
+    """Built once by the node."""
+
+    tokens: Tokens
+    archive: Archive
+    journal: Journal
+    tell: Callable[[str, Submit], None]
+    """Puts a command into the mailbox of a user's actor (`Registry.tell`). Raises Full."""
+    limits: Limits
+    now_ms: Callable[[], int] = _now_ms
+    reads_per_s: float = 50.0
+    """What one user may read in the long run, over all tokens and connections; 0: no limit."""
+    read_burst: int = 200
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request whose sender is known, whose scope suffices, and whose form has been checked."""
+
+    parts: RestParts
+    identity: Identity
+    path: Mapping[str, str]
+    """The path's parameters, decoded."""
+    query: Any
+    body: Any
+    headers: Headers
+
+    @property
+    def who(self) -> Speaker:
+        return Speaker(self.identity.user, ADMIN in self.identity.scopes)
+
+    @property
+    def asker(self) -> Asker:
+        return Asker(*self.who)
+
+    @property
+    def may_read(self) -> bool:
+        return allows(self.identity, History)
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call is answered with."""
+
+    value: msgspec.Struct | None = None
+    status: int = 200
+    headers: dict[str, str] = {}
+    tagged: bool = False
+    """Whether it has an ETag, so that a client may ask whether it has changed."""
+
+
+def allows(identity: Identity, kind: type[AnyRequest]) -> bool:
+    scope = RULES[kind].scope
+    return scope is None or scope in identity.scopes or ADMIN in identity.scopes
+
+
+def check(denied: Denied | None) -> None:
+    """Raises Refused if there is a denial."""
+    if denied is not None:
+        raise Refused(denied)

@@ -1,0 +1,54 @@
+"""What operations on rooms share: who may know that there is such a room, and links from page to page."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from gochat.domain.turn import NO_ROOM, NOT_MEMBER
+from gochat.errors import Denied
+from gochat.http.rest.parts import Call, Reply
+from gochat.http.rest.refused import Refused
+from gochat.http.rest.shapes import ListQuery
+from gochat.protocol.conversation import READ
+
+T = TypeVar("T")
+
+_BLIND: Final = Denied("forbidden", f"If-Match asks what is there now: the token lacks the scope {READ}")
+
+
+async def absent(call: Call, room: str) -> Refused:
+    """Why the one who asks may not read the room: only who was a member learns that there is one."""
+    seat = await call.parts.archive.seat(call.identity.user, room)
+    return Refused(NOT_MEMBER if seat == "former" else NO_ROOM)
+
+
+def need_read(call: Call) -> None:
+    """A precondition tells what is there, so it needs the scope of reading. Raises Refused."""
+    if not call.may_read:
+        raise Refused(_BLIND)
+
+
+def changed(view: msgspec.Struct | None) -> Reply:
+    """What was changed, or 204 where the one who changed it may not read it."""
+    return Reply(value=view, status=200 if view is not None else 204, tagged=True)
+
+
+def next_link(path: str, query: ListQuery, cursor: str | UnsetType) -> dict[str, str]:
+    """A Link header (RFC 8288) to the next page, if there is one: the same query from `cursor` on."""
+    if cursor is UNSET:
+        return {}
+    asked = {name: value for name, value in msgspec.structs.asdict(query).items() if value is not UNSET}
+    return {"link": f'<{path}?{urlencode({**asked, "cursor": cursor}, safe=":")}>; rel="next"'}
+
+
+def or_none(value: T | UnsetType) -> T | None:
+    """As the request structs have it: what was left out is None."""
+    return None if isinstance(value, UnsetType) else value
+
+
+def or_unset(value: T | None) -> T | UnsetType:
+    return UNSET if value is None else value

@@ -1,0 +1,194 @@
+"""What goes in and out as JSON. A body or a query with a field that is not known here is refused: a misspelt field that
+was ignored would look like success."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from gochat.domain import facts
+from gochat.domain.facts import HistoryScope, PostRight, Role
+from gochat.domain.ids import NAME_PATTERN, message_id
+from gochat.protocol import requests as req
+from gochat.protocol.replies import Limits, UserEntry
+from gochat.protocol.requests import Cursor, Limit, Seq
+
+# ---------------------------------------------------------------------------------------------- forms
+
+
+def _told(pattern: str) -> Meta:
+    """A form that clients are told in the OpenAPI document. It is checked in `protocol.conversation`, for all doors."""
+    return Meta(extra_json_schema={"pattern": pattern})
+
+
+ROOM_PATTERN: Final = f"(group:{NAME_PATTERN}|dm:{NAME_PATTERN}:{NAME_PATTERN})"
+Name: TypeAlias = Annotated[req.Name, _told(f"^{NAME_PATTERN}$")]
+Room: TypeAlias = Annotated[req.Room, _told(f"^{ROOM_PATTERN}$")]
+Address: TypeAlias = Annotated[req.Room, _told(f"^(user:{NAME_PATTERN}|{ROOM_PATTERN})$")]
+Title: TypeAlias = Annotated[req.Title, _told(r"^[^\x00]*$")]
+Text: TypeAlias = Annotated[str, _told(r"^[^\x00]*[^\x00\s][^\x00]*$")]
+
+# ---------------------------------------------------------------------------------------------- in: bodies
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class NewMessage(Body, kw_only=True):
+    """A message to an address (`user:bob`, `group:tea`) or a room id."""
+
+    to: Address
+    body: Text
+    reply_to: Annotated[int, Meta(ge=1, le=2**53)] | UnsetType = UNSET
+    """The seq of a message of the same room."""
+
+
+class MessageEdit(Body, kw_only=True):
+    body: Text
+
+
+class NewGroup(Body, kw_only=True):
+    """A group whose owner is the one who asks. Its name is never given again."""
+
+    name: Name
+    title: Title | UnsetType = UNSET
+    users: list[Name] | UnsetType = UNSET
+    history: HistoryScope | UnsetType = UNSET
+    post: PostRight | UnsetType = UNSET
+
+
+class GroupChange(Body, kw_only=True):
+    """What is left out stays as it is; at least one is needed."""
+
+    title: Title | UnsetType = UNSET
+    history: HistoryScope | UnsetType = UNSET
+    post: PostRight | UnsetType = UNSET
+
+
+class MemberChange(Body, kw_only=True):
+    """Without `role` a member keeps the present one, and who is new becomes `member`."""
+
+    role: Role | UnsetType = UNSET
+
+
+# ---------------------------------------------------------------------------------------------- in: queries
+
+
+class Query(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class HistoryQuery(Query, kw_only=True):
+    """Bounds are exclusive: `before` gives the nearest below it, `after` those above it, neither the newest."""
+
+    room: Room
+    before: Seq | UnsetType = UNSET
+    after: Seq | UnsetType = UNSET
+    limit: Limit = 50
+
+
+class ListQuery(Query, kw_only=True):
+    limit: Limit = 50
+    cursor: Cursor | UnsetType = UNSET
+    """`next` of the page before."""
+
+
+class GroupsQuery(ListQuery, kw_only=True):
+    owner: req.Name | UnsetType = UNSET
+    """Only groups that this user owns."""
+
+
+class UsersQuery(ListQuery, kw_only=True):
+    q: Annotated[str, Meta(min_length=1, max_length=200)]
+    """What the id, or a word of the name, begins with."""
+
+
+class LeaveQuery(Query, kw_only=True):
+    successor: Name | UnsetType = UNSET
+    """Who owns the group when its last owner leaves."""
+
+
+# ---------------------------------------------------------------------------------------------- out
+
+
+class MessageView(facts.Message, tag="message", kw_only=True):
+    """A message as it is now. `body` is absent where it was deleted, or where the one who asks may not read it."""
+
+    id: str
+
+
+Entry: TypeAlias = (
+    MessageView | facts.Edit | facts.Delete | facts.Reaction | facts.Member | facts.Group | facts.Closed
+)  # fmt: skip
+
+
+class HistoryPage(msgspec.Struct, kw_only=True):
+    """Every fact of a range, ascending and dense by seq."""
+
+    room: str
+    epoch: str
+    """Names the room's log: another epoch than before means that the log was rolled back; start the room anew."""
+    head: int
+    entries: list[Entry]
+
+
+class GroupView(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A group. A list leaves out the last two; to who made it and may not read, the names alone are told."""
+
+    name: str
+    room: str
+    title: str | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
+    """The role of the one who asks; absent for an admin who is no member."""
+    members: int | UnsetType = UNSET
+    history: HistoryScope | UnsetType = UNSET
+    post: PostRight | UnsetType = UNSET
+
+
+class GroupPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    groups: list[GroupView]
+    next: str | UnsetType = UNSET
+
+
+class MemberView(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A member. `since`, when they were added, stands in lists alone; to who added them and may not read, the id alone
+    is told."""
+
+    user: str
+    name: str | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
+    since: int | UnsetType = UNSET
+
+
+class MemberPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    room: str
+    members: list[MemberView]
+    next: str | UnsetType = UNSET
+
+
+class UserPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    users: list[UserEntry]
+    next: str | UnsetType = UNSET
+
+
+class Me(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Who the token speaks for, and what it allows."""
+
+    user: str
+    name: str
+    scopes: list[str]
+    expires: int | UnsetType = UNSET
+    """When the token ends, in milliseconds since the Unix epoch."""
+    limits: Limits
+
+
+def message_view(fact: facts.Message) -> MessageView:
+    fields = {name: getattr(fact, name) for name in fact.__struct_fields__}
+    return MessageView(id=message_id(fact.room, fact.seq), **fields)
+
+
+def entry(fact: facts.AnyFact) -> Entry:
+    return message_view(fact) if isinstance(fact, facts.Message) else fact

@@ -1,0 +1,25 @@
+"""Users: who am I, and who is there."""
+
+from __future__ import annotations
+
+from gochat.http.rest.parts import Call, Reply
+from gochat.http.rest.rooms import next_link, or_none, or_unset
+from gochat.http.rest.shapes import Me, UserPage, UsersQuery
+
+
+async def me(call: Call) -> Reply:
+    identity = call.identity
+    expires = None if identity.expires_s is None else round(identity.expires_s * 1000)
+    return Reply(
+        value=Me(
+            user=identity.user, name=identity.name or identity.user, scopes=sorted(identity.scopes),
+            expires=or_unset(expires), limits=call.parts.limits,
+        )
+    )  # fmt: skip
+
+
+async def search(call: Call) -> Reply:
+    query: UsersQuery = call.query
+    users, following = await call.parts.archive.search_users(query.q, query.limit, or_none(query.cursor))
+    page = UserPage(users=users, next=or_unset(following))
+    return Reply(value=page, headers=next_link("/v1/users", query, page.next))
