@@ -251,7 +251,7 @@ async def _drain(node: Node, rooms: Registry[RoomActor]) -> None:
         session.send(replies.Goaway(reason="draining", reconnect_ms=random.randint(0, spread_ms)))
     with trio.move_on_after(grace / 2):
         # Polled, once in a node's life: an event would cost every turn of every room.
-        while any(len(room.mailbox) or room.busy for room in rooms):  # noqa: ASYNC110
+        while not all(room.idle for room in rooms):  # noqa: ASYNC110
             await trio.sleep(POLL_S)
     for session in sessions:
         session.close(DRAINING, "draining", Denied("unavailable", "the node is draining"))

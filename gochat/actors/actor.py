@@ -75,9 +75,14 @@ class Actor(ABC, Generic[M]):
         """Whether something is in flight beside the mailbox."""
         return False
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing in the mailbox, in hand, or in flight."""
+        return not len(self.mailbox) and not self._batch and not self.busy
+
     def rest(self) -> bool:
         """Ask the actor to end if it is idle. True if it will: from now on its address may be given to a new one."""
-        if len(self.mailbox) or self._batch or self.busy:
+        if not self.idle:
             return False
         self.resting = True
         self.mailbox.wake()

@@ -193,10 +193,10 @@ class Live:
         commit = stretch.commit
         encoded = stretch.encoded
         for session in sessions:
-            # `apart` and `since` are almost always False and small; asking both is cheaper than a call.
-            if (session.apart or commit <= session.since) and not session.takes(stretch):
-                continue
             try:
+                # `apart` and `since` are almost always False and small; asking both is cheaper than a call.
+                if (session.apart or commit <= session.since) and not session.takes(stretch):
+                    continue
                 if not session.push(encoded.get(session.codec) or stretch.encode(session.codec)):
                     session.lag(stretch.room, stretch.last)
             except Exception:

@@ -22,7 +22,12 @@ log = logging.getLogger(__name__)
 
 
 #: What counts as a message said.
-TAKES_TOKEN = frozenset((ask.Send, ask.Edit))
+MESSAGES = frozenset((ask.Send, ask.Edit))
+#: What else leaves a fact in every member's log. It has a bucket of its own, so much larger than that of messages.
+ACTIONS = frozenset(
+    (ask.Delete, ask.React, ask.Create, ask.Configure, ask.Add, ask.Remove, ask.SetRole, ask.Leave, ask.Close)
+)
+ACTIONS_PER_MESSAGE, ACTION_BURST = 10, 100
 
 
 class UserParts(NamedTuple):
@@ -39,7 +44,7 @@ class UserParts(NamedTuple):
 class UserActor(Actor[Submit]):
     """Awake while connected, and until forgetting its bucket changes nothing."""
 
-    __slots__ = ("_handling", "_parts", "bucket")
+    __slots__ = ("_handling", "_parts", "actions", "bucket")
 
     lingers = False
 
@@ -47,11 +52,15 @@ class UserActor(Actor[Submit]):
         super().__init__(user, parts.mailbox)
         self._parts = parts
         self.bucket = TokenBucket(parts.messages_per_s, parts.message_burst)
+        self.actions = TokenBucket(
+            parts.messages_per_s * ACTIONS_PER_MESSAGE, parts.message_burst * ACTION_BURST
+        )  # fmt: skip
         self._handling = False
 
     @property
     def busy(self) -> bool:
-        return self.address in self._parts.live.users or not self.bucket.full(self._parts.now_ms())
+        now_ms = self._parts.now_ms()
+        return self.address in self._parts.live.users or not (self.bucket.full(now_ms) and self.actions.full(now_ms))
 
     async def load(self) -> None:
         """Nothing of a user's own is kept besides the name and the time last seen, which nobody asks the actor for."""
@@ -76,13 +85,15 @@ class UserActor(Actor[Submit]):
     def _handle(self, mail: Submit) -> None:
         """One turn: this user's own limits, then on to the room."""
         command = mail.command
-        if type(command) in TAKES_TOKEN:
-            wait_ms = self.bucket.take(self._parts.now_ms())
+        kind = type(command)
+        if kind in MESSAGES or kind in ACTIONS:
+            bucket = self.bucket if kind in MESSAGES else self.actions
+            wait_ms = bucket.take(self._parts.now_ms())
             if not wait_ms:
-                mail.bucket = self.bucket
+                mail.bucket = bucket
             else:
                 mail.refusal = Denied(
-                    "rate_limited", "too many messages at once", retry_after_ms=wait_ms, rule="messages_per_s"
+                    "rate_limited", "too much at once", retry_after_ms=wait_ms, rule="messages_per_s"
                 )  # fmt: skip
         try:
             self._parts.rooms.tell(command.room, mail)

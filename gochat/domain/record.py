@@ -26,6 +26,8 @@ class RoomRecord(msgspec.Struct, kw_only=True):
     closed: bool = False
     members: dict[str, Role] = {}
     """Present members of a group, with their roles; empty for a DM."""
+    owners: set[str] = set()
+    """Those of the members who own the group: asked for often, and not to be searched among 100,000."""
     former: set[str] = set()
     """Users who were members and no longer are."""
 
@@ -33,12 +35,13 @@ class RoomRecord(msgspec.Struct, kw_only=True):
         """A copy to try a turn on. Members are shared until `own_members`; nothing else is."""
         return RoomRecord(
             room=self.room, num=self.num, head=self.head, ts=self.ts, title=self.title, history=self.history,
-            post=self.post, closed=self.closed, members=self.members, former=self.former,
+            post=self.post, closed=self.closed, members=self.members, owners=self.owners, former=self.former,
         )  # fmt: skip
 
     def own_members(self) -> None:
         """Stop sharing the members with the record this is a draft of; once a turn, for it copies them all."""
         self.members = dict(self.members)
+        self.owners = set(self.owners)
         self.former = set(self.former)
 
     def apply(self, fact: AnyFact) -> None:
@@ -57,6 +60,7 @@ class RoomRecord(msgspec.Struct, kw_only=True):
             self.closed = True
             self.former.update(self.members)
             self.members.clear()
+            self.owners.clear()
 
     def _apply_member(self, fact: Member) -> None:
         if fact.title is not None:
@@ -65,10 +69,15 @@ class RoomRecord(msgspec.Struct, kw_only=True):
             role = fact.role or "member"
             for user in fact.users:
                 self.members[user] = role
+            if role == "owner":
+                self.owners.update(fact.users)
+            else:
+                self.owners.difference_update(fact.users)
             self.former.difference_update(fact.users)
         else:
             for user in fact.users:
                 self.members.pop(user, None)
+            self.owners.difference_update(fact.users)
             self.former.update(fact.users)
 
 

@@ -106,21 +106,21 @@ class Turn:
         if isinstance(command, ask.Send):
             return self._send(command, refusal)
         if isinstance(command, ask.Create):
-            return self._create(command)
+            return refusal or self._create(command)
         denied = self._present(command)
         if denied is not None:
             return denied
         if isinstance(command, ask.Edit):
-            return refusal or self._edit(command)
+            return self._edit(command, refusal)
         if isinstance(command, ask.Delete):
-            return self._delete(command)
+            return self._delete(command, refusal)
         if isinstance(command, ask.React):
-            return self._react(command)
+            return self._react(command, refusal)
         if isinstance(command, (ask.Read, ask.Typing)):
             return Done(self.draft.head, self.draft.ts)
         if self._dm:
             return Denied("bad_request", "a private room is not a group")
-        return self._on_group(command)
+        return refusal or self._on_group(command)
 
     def recorded(self, user: str, key: str) -> Recorded | None:
         """Where this turn knows the key to be recorded."""
@@ -153,7 +153,7 @@ class Turn:
             self.fresh_keys[command.user, key] = Recorded(seq, draft.ts)
         return Done(seq, draft.ts)
 
-    def _edit(self, command: ask.Edit) -> Outcome:
+    def _edit(self, command: ask.Edit, refusal: Denied | None) -> Outcome:
         target = self._target(command.seq)
         if target is None or target.body is None:
             return NO_MESSAGE
@@ -161,11 +161,14 @@ class Turn:
             return Denied("forbidden", "only its author may edit a message")
         if target.body == command.body:
             return Done(target.edit_seq or command.seq, target.edit_ts or target.ts, True)
+        denied = self._may_post(command) or refusal
+        if denied is not None:
+            return denied
         fact = self._add(facts.Edit(**self._next(command), target=command.seq, body=command.body))
         target.body, target.edit_seq, target.edit_ts = command.body, fact.seq, fact.ts
         return Done(fact.seq, fact.ts)
 
-    def _delete(self, command: ask.Delete) -> Outcome:
+    def _delete(self, command: ask.Delete, refusal: Denied | None) -> Outcome:
         target = self._target(command.seq)
         if target is None:
             return NO_MESSAGE
@@ -173,11 +176,13 @@ class Turn:
             return Denied("forbidden", "only its author or a moderator may delete a message")
         if target.delete_seq is not None:
             return Done(target.delete_seq, target.delete_ts or target.ts, True)
+        if refusal is not None:
+            return refusal
         fact = self._add(facts.Delete(**self._next(command), target=command.seq))
         target.body, target.delete_seq, target.delete_ts = None, fact.seq, fact.ts
         return Done(fact.seq, fact.ts)
 
-    def _react(self, command: ask.React) -> Outcome:
+    def _react(self, command: ask.React, refusal: Denied | None) -> Outcome:
         target = self._target(command.seq)
         if target is None or target.body is None:
             return NO_MESSAGE
@@ -186,6 +191,9 @@ class Turn:
         if (last.on if last else False) == command.on:
             # Never reacted and off: so since the message itself.
             return Done(last.seq, last.ts, True) if last else Done(command.seq, target.ts, True)
+        denied = self._may_post(command) or refusal
+        if denied is not None:
+            return denied
         fact = self._add(
             facts.Reaction(**self._next(command), target=command.seq, emoji=command.emoji, on=command.on)
         )  # fmt: skip
@@ -311,7 +319,7 @@ class Turn:
             return None
         return NOT_MEMBER if command.user in draft.former and not draft.closed else NO_ROOM
 
-    def _may_post(self, command: ask.Send) -> Denied | None:
+    def _may_post(self, command: ask.Send | ask.Edit | ask.React) -> Denied | None:
         if self._dm or self.draft.post == "members" or self._rank(command) >= _POST_RANK[self.draft.post]:
             return None
         return Denied("forbidden", f"only {self.draft.post} may write here", rule="group.post")
@@ -327,7 +335,7 @@ class Turn:
         return None
 
     def _would_lose_last_owner(self, gone: list[str]) -> bool:
-        owners = {user for user, role in self.draft.members.items() if role == "owner"}
+        owners = self.draft.owners
         return bool(owners) and owners.issubset(gone)
 
     def _as_it_is(self) -> Done:

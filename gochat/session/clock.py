@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Protocol
 
 import trio
+
+log = logging.getLogger(__name__)
 
 #: A slot of the wheel; how late an entry may be asked.
 SLOT_S = 0.25
@@ -41,6 +44,10 @@ class Wheel:
         self._last = max(self._last, current)
         for slot in sorted(due):
             for entry in self._slots.pop(slot):
-                again = entry.check(now)
+                try:
+                    again = entry.check(now)
+                except Exception:
+                    log.exception("a deadline crashed")  # The others of its slot must not lose theirs.
+                    again = now + 1
                 if again is not None:
                     self.add(entry, again)

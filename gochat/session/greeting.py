@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 CONTACTS = 15
 RESUME_ROOMS = 1000
+#: What the groups of a welcome may take of a frame's 1 MiB.
+WELCOME_BYTES = 900_000
 DEV_SCOPES = frozenset((READ, WRITE, GROUPS))
 
 
@@ -84,9 +86,6 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
     others = list(gateway.live.users.get(user, ()))
     same_device = [other for other in others if hello.device is not None and other.device == hello.device]
     excess = len(others) - len(same_device) + 1 - gateway.limits.sessions
-    for other in [*same_device, *[o for o in others if o not in same_device][: max(0, excess)]]:
-        other.close(REPLACED, "a newer session took this one's place")
-        other.ended()
     session.signed_in(identity, None if identity.expires_s is None else in_trio_time(identity.expires_s))
     session.device = hello.device
     session.id = secrets.token_urlsafe(12)
@@ -94,6 +93,10 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
     gateway.live.greetings[session] = trio.current_time()
     first = user not in gateway.live.users
     gateway.live.users.setdefault(user, {})[session] = None
+    # After the new one has come, so that the user does not seem to leave in between.
+    for other in [*same_device, *[o for o in others if o not in same_device][: max(0, excess)]]:
+        other.close(REPLACED, "a newer session took this one's place")
+        other.ended()
     session.connection.signed_in()
     gateway.journal.note_user(user, name=identity.name or "")
     if first:
@@ -165,5 +168,16 @@ def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcom
     return replies.Welcome(
         id=hello.id, user=session.user, session=session.id, node=gateway.node, server=gateway.server,
         heartbeat_s=gateway.pace.heartbeat_s, limits=gateway.limits,
-        contacts=snapshot.contacts if read else [], rooms=snapshot.rooms if read else [], requests=[],
+        contacts=snapshot.contacts if read else [], rooms=_fitting(snapshot.rooms) if read else [], requests=[],
     )  # fmt: skip
+
+
+def _fitting(rooms: list[replies.RoomEntry]) -> list[replies.RoomEntry]:
+    """As many as fit a frame; a client that is in more finds the rest by `groups`, and hears them all the same."""
+    size = 0
+    for count, room in enumerate(rooms):
+        # Escaped in JSON, a character may take six bytes.
+        size += 400 + 6 * (len(room.title) + (len(room.last.body) if room.last else 0))
+        if size > WELCOME_BYTES:
+            return rooms[:count]
+    return rooms

@@ -103,14 +103,16 @@ class Listener(ABC):
         if self.state == GREETING:
             self._notice("facts", stretch.room, stretch.first, stretch.commit)
             return False
-        if stretch.commit <= self.since or self.state != OPEN:
+        if self.state != OPEN:
             return False
         place = self.places.get(stretch.room) if self.places else None
         if place is None:
-            return True
+            return stretch.commit > self.since
         if not isinstance(place, From) or place.seq > stretch.first:
             return False
-        self.place(stretch.room, None)
+        # What was committed before the welcome may be delivered after it; who replayed up to it is owed that too.
+        if stretch.commit > self.since:
+            self.place(stretch.room, None)
         return True
 
     def place(self, room: str, place: Place | None) -> None:

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: Facts that are read at a time.
 PIECE = 100
+#: How often, and how long apart, a membership is looked at that changes at this very moment.
+LOOKS, LOOK_AGAIN_S = 20, 0.05
 
 
 def start_replays(session: Session) -> None:
@@ -41,18 +43,9 @@ async def replay(session: Session, room: str, place: Replaying) -> None:
         while session.state == OPEN and (session.places or {}).get(room) is place:
             gateway.live.readings.pop(token, None)
             gateway.live.readings[token] = trio.current_time()
-            awake = gateway.rooms.get(room)
-            upto = awake.delivered if awake is not None and awake.delivered >= 0 else None
-            if upto is None:
-                head = await gateway.archive.head(room)
-                awake = gateway.rooms.get(room)
-                if awake is not None and awake.delivered > head:
-                    continue
-                upto = head
-            if place.until is not None:
-                upto = place.until
+            upto = await _upto(session, room, place)
             if place.after >= upto:
-                _level(session, room, place, upto, delivering=awake is not None and awake.busy)
+                _level(session, room, place)
                 return
             await _piece(session, room, place, upto)
     except StoreError as error:
@@ -64,9 +57,33 @@ async def replay(session: Session, room: str, place: Replaying) -> None:
         gateway.live.readings.pop(token, None)
 
 
-def _level(session: Session, room: str, place: Replaying, upto: int, *, delivering: bool) -> None:
-    """Live from here on; or done with the room, where the user's time in it has ended."""
-    session.place(room, From(upto + 1) if delivering and place.until is None else None)
+async def _upto(session: Session, room: str, place: Replaying) -> int:
+    """How far to read before the session is level: to what the room has begun to deliver. Who has read further already
+    goes on to the head, for only there no stretch of facts is cut in two. The caller looks at it without a checkpoint.
+    """
+    gateway = session.gateway
+    if place.until is not None:
+        return place.until
+    while True:
+        awake = gateway.rooms.get(room)
+        if awake is not None and 0 <= awake.delivered >= place.after:
+            return awake.delivered
+        head = await gateway.archive.head(room)
+        # While the head was read the room may have woken, or delivered more.
+        awake = gateway.rooms.get(room)
+        if awake is None or awake.delivered <= head:
+            return head
+
+
+def _level(session: Session, room: str, place: Replaying) -> None:
+    """Live from here on; or done with the room, where the user's time in it has ended.
+
+    A room that is awake may still deliver what was read, or what its last commit brought: below `after` it is passed
+    over, above it is taken, whether the welcome held it or not.
+    """
+    hears = is_dm(room) or room in (session.groups or ())
+    awake = session.gateway.rooms.get(room) is not None
+    session.place(room, From(place.after + 1) if awake and hears else None)
 
 
 async def _piece(session: Session, room: str, place: Replaying, upto: int) -> None:
@@ -98,9 +115,17 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
         return Denied("bad_request", "room: not a room id")
     if is_dm(room) and session.user not in dm_users(room):
         return Denied("not_found", "there is no such room")
-    snapshot = await gateway.archive.welcome(session.user, 0, [room])
-    ended = snapshot.former.get(room)
-    head = snapshot.heads.get(room) if ended is None else ended
+    for _ in range(LOOKS):
+        snapshot = await gateway.archive.welcome(session.user, 0, [room])
+        ended = snapshot.former.get(room)
+        head = snapshot.heads.get(room) if ended is None else ended
+        # Being added or removed is delivered a moment after it is recorded; what the session was told must agree.
+        settled = is_dm(room) or head is None or (ended is None) == (room in (session.groups or ()))
+        if settled:
+            break
+        await trio.sleep(LOOK_AGAIN_S)
+    else:
+        return Denied("unavailable", "the membership is changing", retry_after_ms=1000)
     if head is None or session.state == CLOSED:
         return Denied("not_found", "there is no such room")
     epoch = gateway.journal.epoch

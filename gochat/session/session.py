@@ -74,7 +74,7 @@ class Session(Listener):
             self.waiting = True
 
     async def readable(self) -> None:
-        while self.waiting and self.state != CLOSED:
+        while self.waiting and not self.is_over() and not self.outbox.broken:
             if self.budget <= 0:
                 await trio.lowlevel.checkpoint()
                 self.budget = BURST
@@ -99,8 +99,12 @@ class Session(Listener):
         self._inbox = self._jobs = None
         self.waiting = False
         self.has_space()
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
         if self._readable is not None:
             self._readable.set()
+            self._readable = None
 
     # ------------------------------------------------------------------------------------------ carrying out
 
@@ -123,9 +127,8 @@ class Session(Listener):
         if not self._inbox:
             self._inbox = None
             self.waiting = False
-        if self._readable is not None and (not self.waiting or self.budget <= 0):
-            self._readable.set()
-            self._readable = None
+        if not self.waiting or self.budget <= 0:
+            self._wake_reader()
 
     def _carry_out(self, payload: bytes) -> None:
         if self.state == CLOSED or self.connection.closing is not None:
@@ -205,6 +208,7 @@ class Session(Listener):
             return
         self.send(error_frame(request_id, denied, number))
         self.connection.finish(number, denied.message[:120])
+        self._wake_reader()
 
     def close(self, number: int, reason: str, denied: Denied | None = None) -> None:
         """Close without an error of the peer's; where there is no close frame the number stands in a last error."""
@@ -212,6 +216,11 @@ class Session(Listener):
             why = denied or Denied("unavailable", reason)
             self.send(error_frame(None, why, number))
         self.connection.finish(number, reason)
+        self._wake_reader()
+
+    def abort(self) -> None:
+        super().abort()
+        self._wake_reader()
 
     # ------------------------------------------------------------------------------------------ jobs
 
@@ -227,6 +236,9 @@ class Session(Listener):
 
     def _space(self) -> None:
         self.has_space()
+        if self.outbox.broken:
+            self._wake_reader()  # It finds out that the peer is gone.
+            return
         if self.state == OPEN:
             self.tell_lag()
             self.pump()
@@ -253,10 +265,13 @@ class Session(Listener):
             self.close(TOKEN_ENDED, "the token has ended", Denied("unauthorized", "the token has ended"))
             return None
         outbox = self.outbox
+        if outbox.broken:
+            self.abort()
+            return None
         if outbox.size:
             if now - outbox.progress_at >= pace.slow_s:
                 self.close(SLOW, "nothing was read", Denied("unavailable", "nothing was read"))
-                connection.abort()
+                self.abort()
                 return None
             due = outbox.progress_at + pace.slow_s
         else:

@@ -13,8 +13,11 @@ from gochat.store.pool import Readers
 
 
 class SqliteArchive:
-    def __init__(self, readers: Readers, epoch: str) -> None:
+    """`searchers` are threads apart: a search that takes long shall not hold up a hello."""
+
+    def __init__(self, readers: Readers, searchers: Readers, epoch: str) -> None:
         self._call = readers.call
+        self._search = searchers.call
         self._epoch = epoch
 
     async def welcome(self, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
@@ -49,7 +52,7 @@ class SqliteArchive:
     async def search_messages(
         self, user: str, q: str, room: str | None, limit: int, cursor: str | None
     ) -> tuple[list[AnyFact], str | None]:
-        return await self._call(lambda connection: search.messages(connection, user, q, room, limit, cursor))
+        return await self._search(lambda connection: search.messages(connection, user, q, room, limit, cursor))
 
     async def search_users(self, q: str, limit: int, cursor: str | None) -> tuple[list[UserEntry], str | None]:
         return await self._call(lambda connection: lists.search_users(connection, q, limit, cursor))

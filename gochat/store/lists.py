@@ -87,8 +87,8 @@ def _positions(
     hidden: dict[str, int] = {}
     for room in rooms:
         row = connection.execute(
-            "SELECT r.head, s.role, s.left_seq, r.history, s.since_seq FROM room r LEFT JOIN seat s ON s.num = r.num AND s.user = ?"
-            " WHERE r.id = ?",
+            "SELECT r.head, s.role, s.left_seq, r.history, s.since_seq"
+            " FROM room r LEFT JOIN seat s ON s.num = r.num AND s.user = ? WHERE r.id = ?",
             (user, room),
         ).fetchone()
         if is_dm(room):

@@ -29,6 +29,8 @@ def record(connection: sqlite3.Connection, room: str) -> RoomRecord | None:
             found.former.add(user)
         else:
             found.members[user] = role
+            if role == "owner":
+                found.owners.add(user)
     return found
 
 

@@ -18,6 +18,7 @@ from gochat.store.index import room_word
 from gochat.store.rows import SHOWN, Row
 from gochat.store.schema import SEQ_BITS
 
+_MOST = (1 << 63) - 1
 _COLUMNS = ", ".join(f"f.{column.strip()}" for column in SHOWN.split(","))
 
 
@@ -66,4 +67,6 @@ def _matches(
 
 def _parse(cursor: str | None) -> tuple[int, int] | None:
     ts, _, row_id = (cursor or "").partition(".")
-    return (int(ts), int(row_id)) if ts.isdecimal() and row_id.isdecimal() and len(row_id) < 20 > len(ts) else None
+    if not (ts.isdecimal() and row_id.isdecimal() and len(ts) < 20 > len(row_id)):
+        return None
+    return min(int(ts), _MOST), min(int(row_id), _MOST)

@@ -22,6 +22,8 @@ from gochat.store.thread import OwnerThread
 MEMORY = ":memory:"
 #: How long closing waits for what is noted to become durable.
 CLOSE_S = 10.0
+#: How long one search may take before it is given up as `unavailable`.
+SEARCH_S = 2.0
 
 
 class Store(NamedTuple):
@@ -43,6 +45,7 @@ async def open_store(path: Path | str, *, inline: bool = False) -> AsyncIterator
     except sqlite3.Error as error:
         raise StoreError(f"{path} can't be read: {error}") from error
     readers = Readers(opens_reader, inline=inline)
+    searchers = Readers(opens_reader, inline=inline, threads=1, deadline_s=SEARCH_S)
     # Inline nobody comes back later to feed the index: it is fed at once.
     committer = partial(Committer, opens_writer, 0.0) if inline else partial(Committer, opens_writer)
     writer: OwnerThread[Committer] = OwnerThread("writer", committer, inline=inline, idle=Committer.idle)
@@ -52,7 +55,7 @@ async def open_store(path: Path | str, *, inline: bool = False) -> AsyncIterator
         committing = trio.CancelScope(shield=True)
         nursery.start_soon(_run_in, committing, journal)
         try:
-            yield Store(journal, SqliteArchive(readers, epoch))
+            yield Store(journal, SqliteArchive(readers, searchers, epoch))
         finally:
             with trio.CancelScope(shield=True):
                 with trio.move_on_after(CLOSE_S):
@@ -60,7 +63,8 @@ async def open_store(path: Path | str, *, inline: bool = False) -> AsyncIterator
                 await writer.call(Committer.close)
                 writer.stop()
                 readers.stop()
-                for thread in (writer, readers):
+                searchers.stop()
+                for thread in (writer, readers, searchers):
                     await trio.to_thread.run_sync(thread.join)
             committing.cancel()
 

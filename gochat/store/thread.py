@@ -25,15 +25,16 @@ class OwnerThread(Generic[C]):
     """Runs jobs one at a time, in order, on what `opens` gives. With `inline` the caller runs them: no thread at all.
 
     `idle` is called after each job, and when none came for a while; it says in how many seconds it wants to be called
-    again, or None: only after the next job.
+    again, or None: only after the next job. `closes` lets go of what was opened, when the thread ends.
     """
 
     def __init__(
         self, name: str, opens: Callable[[], C], *, inline: bool = False,
-        idle: Callable[[C], float | None] | None = None,
+        idle: Callable[[C], float | None] | None = None, closes: Callable[[C], None] | None = None,
         jobs: queue.SimpleQueue[Any] | None = None,
     ) -> None:  # fmt: skip
         self._opens = opens
+        self._closes = closes
         self._idle = idle
         self._jobs: queue.SimpleQueue[Any] = jobs if jobs is not None else queue.SimpleQueue()
         self._inline = opens() if inline else None
@@ -93,6 +94,8 @@ class OwnerThread(Generic[C]):
             except queue.Empty:
                 entry = ()
             if entry is None:
+                if self._closes is not None:
+                    self._closes(owned)
                 return
             if entry:
                 job, done = entry

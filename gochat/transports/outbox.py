@@ -44,7 +44,7 @@ class Outbox:
         self._on_space: Callable[[], None] | None = None
 
     def when_space(self, callback: Callable[[], None]) -> None:
-        """Call back, whenever waiting bytes have fallen to half of the limit or less."""
+        """Call back, whenever waiting bytes have fallen to half of the limit or less, and when the peer is gone."""
         self._on_space = callback
 
     def push(self, data: bytes) -> bool:
@@ -85,9 +85,13 @@ class Outbox:
 
     def discard(self) -> None:
         """The peer is gone: nothing that waits, and nothing pushed later, is kept."""
+        if self.broken:
+            return
         self.broken = True
         self._chunks, self.size = None, 0
         self._wake()
+        if self._on_space is not None:
+            self._on_space()
 
     def _send(self, data: bytes) -> None:
         """Nothing waits: give the kernel what it takes, keep the rest for a writer."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from tests.contracts.archive import ArchiveContract
 from tests.contracts.journal import JournalContract
 
 
 class TestJournal(JournalContract):
+    pass
+
+
+class TestArchive(ArchiveContract):
     pass

@@ -1,0 +1,183 @@
+"""Rooms over the inline store, for simulated time, with peers that only record. No socket and no thread is in play."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import msgspec
+import trio
+import trio.testing
+
+from gochat import store as stores
+from gochat.actors.actor import Registry
+from gochat.actors.live import Live, Stretch
+from gochat.actors.messages import Submit
+from gochat.actors.room import RoomActor, RoomParts
+from gochat.actors.supervisor import Supervisor
+from gochat.domain import commands as ask
+from gochat.domain.facts import AnyFact
+from gochat.domain.record import RoomRecord
+from gochat.domain.turn import GroupLimits, Outcome
+from gochat.ports import Clash, Committed
+from gochat.protocol.codec import LINE_JSON, Codec
+from gochat.protocol.replies import Lag, Read, Typing
+from gochat.store import Store
+
+TEA = "group:tea"
+
+
+class Recorder:
+    """A session that takes everything, in the table of one user."""
+
+    def __init__(self, house: House, user: str, codec: Codec = LINE_JSON) -> None:
+        self.live = house.live
+        self.events = house.events
+        self.user = user
+        self.codec = codec
+        self.device = None
+        self.since = 0
+        self.apart = False
+        self.full = False
+        self.pushes: list[bytes] = []
+        self.soft: list[bytes] = []
+        self.lags: list[tuple[str, int]] = []
+        self.aborted = False
+        self.live.users.setdefault(user, {})[self] = None
+
+    @property
+    def facts(self) -> list[AnyFact]:
+        return [msgspec.json.decode(line, type=AnyFact) for data in self.pushes for line in data.splitlines()]
+
+    @property
+    def seqs(self) -> list[int]:
+        return [fact.seq for fact in self.facts]
+
+    @property
+    def told(self) -> list[Any]:
+        return [msgspec.json.decode(line, type=Read | Typing | Lag) for data in self.soft for line in data.splitlines()]
+
+    def takes(self, stretch: Stretch) -> bool:
+        return not self.apart and stretch.commit > self.since
+
+    def push(self, data: bytes) -> bool:
+        if self.full:
+            return False
+        self.events.append(("push", self))
+        self.pushes.append(data)
+        return True
+
+    def push_soft(self, data: bytes) -> None:
+        self.soft.append(data)
+
+    def lag(self, room: str, head: int) -> None:
+        self.lags.append((room, head))
+
+    def close(self, number: int, reason: str) -> None:
+        self.ended()
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def ended(self) -> None:
+        self.live.users[self.user].pop(self)
+
+    def entered(self, stretch: Stretch) -> None:
+        self.live.enter(stretch.room, self)
+
+    def left(self, stretch: Stretch) -> None:
+        self.live.leave(stretch.room, self)
+
+
+class Asked:
+    """A ticket that remembers its answer."""
+
+    def __init__(self, house: House) -> None:
+        self._events = house.events
+        self.outcome: Outcome | None = None
+        self.flushed = 0
+
+    def settle(self, outcome: Outcome) -> None:
+        assert self.outcome is None, "settled twice"
+        self.outcome = outcome
+        self._events.append(("settle", self))
+
+    def flush(self) -> None:
+        assert self.outcome is not None, "flushed before it was settled"
+        self.flushed += 1
+
+
+class Tap:
+    """The journal, with a note of what was recorded when; `fails` may raise instead of an append, or after it."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.log: dict[str, list[tuple[int, AnyFact]]] = {}
+        self.before: list[Exception] = []
+        self.after: list[Exception] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def append(self, record: RoomRecord, facts: Sequence[AnyFact]) -> Committed | Clash:
+        if self.before:
+            raise self.before.pop()
+        result: Committed | Clash = await self._inner.append(record, facts)
+        if isinstance(result, Committed):
+            self.log.setdefault(record.room, []).extend((result.commit, fact) for fact in facts)
+        if self.after:
+            raise self.after.pop()
+        return result
+
+
+class House:
+    def __init__(self, store: Store, actors: Supervisor) -> None:
+        self.archive = store.archive
+        self.journal = Tap(store.journal)
+        self.live = Live()
+        self.events: list[tuple[str, Any]] = []
+        """Answers and pushes, in the order they came."""
+        self.actors = actors
+        parts = RoomParts(self.journal, self.live, actors, GroupLimits(), self.now_ms, 10_000)
+        self.rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, parts), 1000)
+
+    @staticmethod
+    def now_ms() -> int:
+        return int(trio.current_time() * 1000)
+
+    def ask(self, *commands: ask.AnyCommand) -> list[Asked]:
+        """Put the commands into their rooms' mailboxes: one batch, if they are for one room."""
+        asked = []
+        for command in commands:
+            asked.append(Asked(self))
+            self.rooms.tell(command.room, Submit(command, asked[-1]))
+        return asked
+
+    async def outcomes(self, *commands: ask.AnyCommand) -> list[Outcome]:
+        asked = self.ask(*commands)
+        await self.settled()
+        return [each.outcome for each in asked if each.outcome is not None]
+
+    async def settled(self) -> None:
+        """Return when nothing goes on any more."""
+        await trio.sleep(60)
+
+    async def tea(self, *users: str, **fields: Any) -> None:
+        await self.outcomes(ask.Create(room=TEA, user="ann", users=users, **fields))
+        self.events.clear()
+
+    def say(self, *bodies: str, user: str = "ann", room: str = TEA, **fields: Any) -> list[ask.Send]:
+        return [ask.Send(room=room, user=user, body=body, **fields) for body in bodies]
+
+
+@asynccontextmanager
+async def keep_house() -> AsyncIterator[House]:
+    async with stores.open(":memory:", inline=True) as store, Supervisor("actors") as actors:
+        yield House(store, actors)
+
+
+def run(main: Any, *args: Any) -> None:
+    """Run it in simulated time."""
+    trio.run(partial(main, *args), clock=trio.testing.MockClock(autojump_threshold=0))

@@ -1,0 +1,321 @@
+"""A room records before it tells and answers before it delivers; all hear what happened while they were in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from gochat.actors import live, room
+from gochat.domain import commands as ask
+from gochat.domain import facts
+from gochat.domain.turn import Done
+from gochat.errors import Denied, Full, StoreError
+from gochat.protocol.codec import LINE_JSON, WS_JSON, WS_MSGPACK
+from gochat.protocol.replies import Read, Typing
+from tests.actors.house import TEA, House, Recorder, keep_house, run
+
+DM = "dm:ann:bob"
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    async with keep_house() as house:
+        yield house
+
+
+def seqs(outcomes: list[Any]) -> list[int]:
+    assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
+    return [outcome.seq for outcome in outcomes]
+
+
+# ---------------------------------------------------------------------------------------------- one turn
+
+
+async def test_answers_come_before_facts_and_leave_after_them(house: House, autojump_clock: MockClock) -> None:
+    ann, bob = Recorder(house, "ann"), Recorder(house, "bob")
+    await house.tea("bob")
+    asked = house.ask(*house.say("one", "two"))
+    await house.settled()
+    assert [kind for kind, _ in house.events] == ["settle", "settle", "push", "push"]
+    assert seqs([each.outcome for each in asked]) == [3, 4]
+    assert [each.flushed for each in asked] == [1, 1]
+    assert ann.seqs == [1, 2, 3, 4]
+    assert bob.seqs == [2, 3, 4], "from the fact on that added bob"
+
+
+async def test_a_batch_is_one_append_and_one_push_a_session_encoded_once_a_codec(
+    house: House, autojump_clock: MockClock
+) -> None:
+    sessions = [Recorder(house, "ann", codec) for codec in (LINE_JSON, WS_JSON, WS_MSGPACK) for _ in range(3)]
+    await house.outcomes(*house.say("first", room=DM))
+    for session in sessions:
+        session.pushes.clear()
+    await house.outcomes(*house.say(*map(str, range(20)), room=DM))
+    commits = [commit for commit, _ in house.journal.log[DM]]
+    assert commits == [commits[0]] + [commits[-1]] * 20
+    for session in sessions:
+        (data,) = session.pushes
+        first = next(other for other in sessions if other.codec is session.codec)
+        assert data is first.pushes[0], "the same bytes, not equal ones"
+    assert len({session.pushes[0] for session in sessions}) == 3
+
+
+async def test_a_dm_reaches_all_sessions_of_both(house: House, autojump_clock: MockClock) -> None:
+    sessions = [Recorder(house, user) for user in ("ann", "ann", "bob", "cat")]
+    own = Recorder(house, "dan")
+    await house.outcomes(*house.say("hi", room=DM), *house.say("note", user="dan", room="dm:dan:dan"))
+    assert [session.seqs for session in sessions] == [[1], [1], [1], []]
+    assert own.seqs == [1]
+
+
+async def test_what_is_refused_is_no_fact_and_stops_nobody(house: House, autojump_clock: MockClock) -> None:
+    ann = Recorder(house, "ann")
+    await house.tea()
+    outcomes = await house.outcomes(*house.say("a"), *house.say("b", user="zoe"), *house.say("c"))
+    assert isinstance(outcomes[1], Denied) and outcomes[1].code == "not_found"
+    assert seqs([outcomes[0], outcomes[2]]) == [2, 3]
+    assert ann.seqs == [1, 2, 3]
+
+
+async def test_a_refused_repeat_is_answered_with_its_ack(house: House, autojump_clock: MockClock) -> None:
+    await house.tea("bob")
+    (first,) = await house.outcomes(*house.say("hi", user="bob", key="k"))
+    await house.outcomes(ask.Remove(room=TEA, user="ann", users=("bob",)))
+    await house.outcomes(*(ask.Send(room=TEA, user="ann", body="x", key=f"k{n}") for n in range(room.RECENT_KEYS * 3)))
+    repeat, other = await house.outcomes(*house.say("hi", user="bob", key="k"), *house.say("hi", user="bob", key="new"))
+    assert isinstance(first, Done) and repeat == Done(first.seq, first.ts, True)
+    assert isinstance(other, Denied) and other.code == "not_member"
+
+
+async def test_a_key_that_the_room_forgot_clashes_and_the_rest_is_decided_again(
+    house: House, autojump_clock: MockClock
+) -> None:
+    ann = Recorder(house, "ann")
+    first, *_ = await house.outcomes(*house.say("old", room=DM, key="k"))
+    many = [ask.Send(room=DM, user="ann", body="x", key=f"k{n}") for n in range(room.RECENT_KEYS * 3)]
+    await house.outcomes(*many)
+    head = len(many) + 1
+    outcomes = await house.outcomes(
+        *house.say("new", room=DM, key="n"), *house.say("old", room=DM, key="k"), *house.say("last", room=DM)
+    )
+    assert isinstance(first, Done)
+    assert (outcomes[1], seqs(outcomes)) == (Done(1, first.ts, True), [head + 1, 1, head + 2])
+    assert ann.seqs == list(range(1, head + 3)), "no seq is burnt"
+
+
+# ---------------------------------------------------------------------------------------------- a failing store
+
+
+async def test_what_the_store_refused_is_unavailable_and_nobody_hears_of_it(
+    house: House, autojump_clock: MockClock
+) -> None:
+    ann = Recorder(house, "ann")
+    await house.outcomes(*house.say("one", room=DM))
+    house.journal.before.append(StoreError("disk full"))
+    (outcome,) = await house.outcomes(*house.say("two", room=DM, key="k"))
+    assert isinstance(outcome, Denied) and (outcome.code, outcome.unknown, outcome.temporary) == (
+        "unavailable",
+        False,
+        True,
+    )
+    assert (ann.seqs, ann.lags) == ([1], [])
+    assert seqs(await house.outcomes(*house.say("two", room=DM, key="k"))) == [2]
+    assert ann.seqs == [1, 2]
+
+
+@pytest.mark.parametrize("mail_comes", [True, False])
+async def test_what_was_recorded_all_the_same_makes_listeners_lag(
+    house: House, autojump_clock: MockClock, mail_comes: bool
+) -> None:
+    ann, bob, zoe = (Recorder(house, user) for user in ("ann", "bob", "zoe"))
+    await house.outcomes(*house.say("one", room=DM))
+    house.journal.after.append(StoreError("COMMIT failed", unknown=True))
+    asked = house.ask(*house.say("two", room=DM, key="k"))
+    while asked[0].outcome is None:
+        await trio.lowlevel.checkpoint()
+    denied = asked[0].outcome
+    assert isinstance(denied, Denied) and (denied.code, denied.unknown) == ("unavailable", True)
+    assert ann.seqs == bob.seqs == [1]
+    if mail_comes:
+        assert seqs(await house.outcomes(*house.say("two", room=DM, key="k"))) == [2], "the repeat finds it"
+    await house.settled()
+    assert ann.lags == bob.lags == [(DM, 2)]
+    assert zoe.lags == []
+    assert seqs(await house.outcomes(*house.say("three", room=DM))) == [3]
+    assert ann.seqs == [1, 3], "a session that lags would see to the rest itself"
+
+
+async def test_an_append_that_crashes_is_unknown(house: House, autojump_clock: MockClock) -> None:
+    house.journal.after.append(RuntimeError("a bug"))
+    (outcome,) = await house.outcomes(*house.say("one", room=DM, key="k"))
+    assert isinstance(outcome, Denied) and outcome.unknown
+    assert seqs(await house.outcomes(*house.say("one", room=DM, key="k"))) == [1]
+
+
+async def test_a_full_store_is_busy(house: House, autojump_clock: MockClock) -> None:
+    house.journal.before.append(Full("too many wait"))
+    (outcome,) = await house.outcomes(*house.say("one", room=DM))
+    assert isinstance(outcome, Denied) and outcome.code == "busy" and outcome.retry_after_ms
+    assert seqs(await house.outcomes(*house.say("one", room=DM))) == [1]
+
+
+async def test_a_room_that_rested_goes_on_where_it_was(house: House, autojump_clock: MockClock) -> None:
+    await house.outcomes(*house.say("one", room=DM, key="k"))
+    assert house.rooms.rest_idle(trio.current_time()) == 1
+    ann = Recorder(house, "ann")
+    assert seqs(await house.outcomes(*house.say("again", room=DM, key="k"), *house.say("two", room=DM))) == [1, 2]
+    assert (ann.seqs, ann.lags) == ([2], [])
+
+
+# ---------------------------------------------------------------------------------------------- listeners
+
+
+async def test_a_full_session_lags_and_costs_nobody_else(house: House, autojump_clock: MockClock) -> None:
+    ann, bob = Recorder(house, "ann"), Recorder(house, "bob")
+    ann.full = True
+    await house.outcomes(*house.say("one", "two", room=DM))
+    assert (ann.lags, ann.pushes) == ([(DM, 2)], [])
+    assert bob.seqs == [1, 2]
+
+
+async def test_a_session_that_crashes_is_aborted_and_costs_nobody_else(house: House, autojump_clock: MockClock) -> None:
+    class Broken(Recorder):
+        def push(self, data: bytes) -> bool:
+            raise RuntimeError("a bug")
+
+    broken, bob = Broken(house, "ann"), Recorder(house, "bob")
+    await house.outcomes(*house.say("one", room=DM))
+    assert broken.aborted
+    assert bob.seqs == [1]
+
+
+async def test_reads_and_typing_are_told_softly(house: House, autojump_clock: MockClock) -> None:
+    ann, bob, cat = (Recorder(house, user) for user in ("ann", "bob", "cat"))
+    await house.tea("bob")
+    await house.outcomes(*house.say("one"))
+    await house.outcomes(
+        ask.Read(room=TEA, user="bob", seq=99), ask.Read(room=TEA, user="bob", seq=1), ask.Typing(room=TEA, user="bob"),
+        ask.Typing(room=TEA, user="bob"), ask.Read(room=TEA, user="zoe", seq=1),
+    )  # fmt: skip
+    assert ann.told == [Read(room=TEA, sender="bob", seq=3), Typing(room=TEA, sender="bob")]
+    assert bob.told == ann.told[:1], "typing is not told to who types"
+    assert cat.told == []
+    (entry,) = (await house.archive.welcome("bob", 15, [])).rooms
+    assert entry.read == 3
+
+
+async def test_in_a_large_room_reads_are_told_to_the_reader_alone(house: House, autojump_clock: MockClock) -> None:
+    await house.tea("bob", *(f"u{n}" for n in range(room.SMALL_ROOM)))
+    ann, bob, other = (Recorder(house, user) for user in ("ann", "bob", "bob"))
+    for session in (ann, bob, other):
+        house.live.enter(TEA, session)
+    await house.outcomes(ask.Read(room=TEA, user="bob", seq=1), ask.Typing(room=TEA, user="bob"))
+    assert (ann.told, bob.told, other.told) == ([], *[[Read(room=TEA, sender="bob", seq=1)]] * 2)
+
+
+async def test_a_large_delivery_is_cut_and_the_next_batch_comes_after_it(
+    house: House, autojump_clock: MockClock
+) -> None:
+    await house.tea("bob")
+    sessions = [Recorder(house, "bob") for _ in range(3 * live.SLICE)]
+    for session in sessions:
+        house.live.enter(TEA, session)
+    asked = house.ask(*house.say("one"))
+    while asked[0].outcome is None:
+        await trio.lowlevel.checkpoint()
+    reached: list[int] = []
+    for tick in range(20):
+        reached.append(sum(bool(session.pushes) for session in sessions))
+        house.ask(*house.say(f"more {tick}"))
+        await trio.lowlevel.checkpoint()
+    assert any(0 < count < len(sessions) for count in reached), "others have their turn between the slices"
+    await house.settled()
+    assert all(session.seqs == list(range(3, 24)) for session in sessions)
+
+
+async def test_who_goes_while_a_delivery_is_under_way_is_not_reached(house: House, autojump_clock: MockClock) -> None:
+    await house.tea("bob")
+    sessions = [Recorder(house, "bob") for _ in range(6 * live.SLICE)]
+    for session in sessions:
+        house.live.enter(TEA, session)
+    house.ask(*house.say("one"))
+    while not sessions[0].pushes:
+        await trio.lowlevel.checkpoint()
+    last = sessions[-1]
+    assert not last.pushes
+    house.live.leave(TEA, last)
+    await house.settled()
+    assert last.pushes == []
+    assert all(session.seqs == [3] for session in sessions[:-1])
+
+
+async def test_a_delivery_that_is_under_way_keeps_the_room_awake(house: House, autojump_clock: MockClock) -> None:
+    await house.tea("bob")
+    for _ in range(3 * live.SLICE):
+        house.live.enter(TEA, Recorder(house, "bob"))
+    (asked,) = house.ask(*house.say("one"))
+    while asked.outcome is None:
+        await trio.lowlevel.checkpoint()
+    assert house.rooms.rest_idle(trio.current_time() + 1000) == 0
+    await house.settled()
+    assert house.rooms.rest_idle(trio.current_time() + 1000) == 1
+
+
+# ---------------------------------------------------------------------------------------------- who hears what
+
+USERS = ["ann", "bob", "cat", "dan"]
+BASE: dict[str, Any] = {"room": st.just(TEA), "user": st.sampled_from(USERS)}
+SOME = st.lists(st.sampled_from(USERS), min_size=1, max_size=3).map(tuple)
+COMMANDS = st.one_of(
+    st.builds(ask.Send, **BASE, body=st.just("x")),
+    st.builds(ask.Add, room=st.just(TEA), user=st.just("root"), admin=st.just(True), users=SOME),
+    st.builds(ask.Remove, room=st.just(TEA), user=st.just("root"), admin=st.just(True), users=SOME),
+    st.builds(ask.Leave, **BASE, successor=st.sampled_from(USERS)),
+    st.builds(ask.SetRole, room=st.just(TEA), user=st.just("root"), admin=st.just(True),
+              member=st.sampled_from(USERS), role=st.just("owner")),
+    *([st.builds(ask.Close, **BASE)] * 1),
+)  # fmt: skip
+
+
+def heard(log: list[facts.AnyFact], user: str) -> list[int]:
+    """Facts while a member: from the one that added the user to the one that ended it, both told."""
+    found, present = [], False
+    for fact in log:
+        change = fact.change if isinstance(fact, facts.Member) and user in fact.users else None
+        present |= change == "added"
+        if present:
+            found.append(fact.seq)
+        if isinstance(fact, facts.Closed) or change in ("removed", "left"):
+            present = False
+    return found
+
+
+@settings(max_examples=80)
+@given(st.lists(st.lists(COMMANDS, min_size=1, max_size=8), max_size=6), st.booleans())
+def test_each_hears_what_happened_while_they_were_in(batches: list[list[ask.AnyCommand]], sliced: bool) -> None:
+    async def main() -> None:
+        async with keep_house() as house:
+            sessions = [Recorder(house, user) for user in [*USERS, "ann", "bob", "zoe"]]
+            with pytest.MonkeyPatch.context() as patch:
+                if sliced:
+                    patch.setattr(live, "SLICE", 1)
+                    patch.setattr(room, "SLICE", 1)
+                await house.tea("bob")
+                for number, batch in enumerate(batches):
+                    house.ask(*batch)
+                    if number % 2:
+                        await house.settled()
+                    else:
+                        await trio.lowlevel.checkpoint()
+                await house.settled()
+            log = [fact for _, fact in house.journal.log[TEA]]
+            for session in sessions:
+                assert session.seqs == heard(log, session.user), session.user
+
+    run(main)

@@ -1,0 +1,562 @@
+# ruff: noqa: RUF001 -- widths and scripts are what is tested
+"""The suite of `ports.Archive`: what is read is what was recorded, as it is now, and no more than one may see.
+
+Given like the journal's suite: a fixture `store` with a `journal` and an `archive` of one fresh store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+from gochat.domain import commands as ask
+from gochat.domain import facts
+from gochat.domain.facts import AnyFact
+from gochat.domain.record import RoomRecord
+from gochat.ports import Asker
+from gochat.protocol import replies
+from gochat.protocol.replies import GroupEntry, Last, MemberEntry, UserEntry
+from tests.contracts.journal import DM, SOON, TEA, message
+from tests.contracts.scribe import Scribe
+
+FRAME_BYTES = 1 << 20
+ANN, BOB, ZOE, ADMIN = Asker("ann"), Asker("bob"), Asker("zoe"), Asker("root", admin=True)
+NEWEST = {"before": None, "after": None}
+
+
+async def entries(store: Any, asker: Asker, room: str, **bounds: int | None) -> list[AnyFact]:
+    page = await store.archive.page(asker, room, **(NEWEST | {"limit": 200} | bounds))
+    assert page is not None
+    return list(page.entries)
+
+
+def seqs(found: list[AnyFact]) -> list[int]:
+    return [fact.seq for fact in found]
+
+
+async def until(answer: Callable[[], Awaitable[Any]], expected: Any, within_s: float = SOON) -> None:
+    """Ask again until that is the answer: the index is fed, and notes are written, a moment later."""
+    with trio.move_on_after(within_s):
+        while await answer() != expected:
+            await trio.sleep(0.01)
+    assert await answer() == expected
+
+
+async def tea_of(store: Any, *users: str, room: str = TEA, **fields: Any) -> Scribe:
+    scribe = await Scribe.at(store.journal, room)
+    await scribe.made(ask.Create, users=users, **fields)
+    return scribe
+
+
+class ArchiveContract:
+    # ------------------------------------------------------------------------------------------ pages
+
+    async def test_the_newest_page_and_its_bounds(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        await dm.said(*(f"m{n}" for n in range(1, 11)))
+        assert await entries(store, ANN, DM) == dm.log
+        assert seqs(await entries(store, BOB, DM, limit=3)) == [8, 9, 10]
+        assert seqs(await entries(store, BOB, DM, before=8, limit=3)) == [5, 6, 7]
+        assert seqs(await entries(store, BOB, DM, after=8, limit=3)) == [9, 10]
+        assert seqs(await entries(store, BOB, DM, after=0, limit=3)) == [1, 2, 3]
+        for empty in ({"before": 1}, {"before": 0}, {"before": -5}, {"after": 10}, {"after": 1 << 70}):
+            page = await store.archive.page(ANN, DM, **(NEWEST | empty), limit=5)
+            assert (page.entries, page.head) == ([], 10)
+        assert seqs(await entries(store, ANN, DM, before=1 << 70, limit=1)) == [10]
+        assert seqs(await entries(store, ANN, DM, after=-(1 << 70), limit=1)) == [1]
+
+    async def test_rooms_beside_it_do_not_show(self, store: Any) -> None:
+        scribes = [await Scribe.at(store.journal, room) for room in ("dm:ann:x", "dm:ann:y", "dm:ann:z")]
+        for scribe in scribes:
+            await scribe.said("a", "b")
+        for scribe in scribes:
+            for bounds in ({}, {"after": 0}, {"before": 99}):
+                assert await entries(store, ANN, scribe.room, **bounds) == scribe.log
+            assert await store.archive.replay(scribe.room, 0, 99, 99) == scribe.log
+            assert await store.archive.replay(scribe.room, -1, 1 << 33, 99) == scribe.log
+
+    async def test_everything_is_shown_as_it_is_now(self, store: Any) -> None:
+        tea = await tea_of(store, "bob", "cat", title="Tea", history="since_join", post="moderators")
+        await tea.made(ask.Configure, post="members", history="all")
+        one, two, _ = await tea.said("one", "two", "three", user="bob")
+        reply = await tea.made(ask.Send, "cat", body="yes", key="k", reply_to=two)
+        await tea.made(ask.Edit, "bob", seq=one, body="ONE")
+        await tea.made(ask.Edit, "bob", seq=one, body="1")
+        for user in ("ann", "bob", "cat"):
+            await tea.made(ask.React, user, seq=one, emoji="👍", on=True)
+            await tea.made(ask.React, user, seq=two, emoji="x", on=True)
+        await tea.made(ask.React, "cat", seq=one, emoji="👍", on=False)
+        await tea.made(ask.React, "bob", seq=one, emoji="\x01", on=True)
+        await tea.made(ask.Edit, "bob", seq=two, body="TWO")
+        await tea.made(ask.Delete, "ann", seq=two)
+        await tea.made(ask.SetRole, member="bob", role="moderator")
+        await tea.made(ask.Remove, "bob", users=("cat",))
+        await tea.made(ask.Leave, "bob")
+        page = await entries(store, ANN, TEA)
+        assert page == tea.shown()
+        assert page[one - 1] == facts.Message(
+            room=TEA, seq=one, ts=tea.log[one - 1].ts, sender="bob", body="1", edited=tea.log[reply.seq + 1].ts,
+            reactions={"👍": 2, "\x01": 1},
+        )  # fmt: skip
+        gone = page[two - 1]
+        assert isinstance(gone, facts.Message)
+        assert (gone.body, gone.edited, gone.reactions, gone.deleted is None) == (None, None, None, False)
+        assert await store.archive.replay(TEA, 0, tea.head, 200) == tea.shown(edits=True)
+
+    async def test_a_replayed_edit_tells_the_present_body_and_after_a_delete_none(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        await dm.said("helo")
+        await dm.made(ask.Edit, seq=1, body="hell")
+        await dm.made(ask.Edit, seq=1, body="hello")
+        first, *edits = await store.archive.replay(DM, 0, 9, 9)
+        assert [first.body, *(edit.body for edit in edits)] == ["hello"] * 3
+        assert [edit.body for edit in (await entries(store, ANN, DM))[1:]] == [None, None]
+        await dm.made(ask.Delete, seq=1)
+        assert [getattr(fact, "body", None) for fact in await store.archive.replay(DM, 0, 9, 9)] == [None] * 4
+
+    @pytest.mark.parametrize("limit", [1, 7, 50])
+    async def test_pages_in_both_directions_join_to_the_log_while_it_grows(self, store: Any, limit: int) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        await dm.said(*map(str, range(40)))
+        up: list[AnyFact] = []
+        down: list[AnyFact] = []
+        replayed: list[AnyFact] = []
+        grown, start = 0, dm.head
+        with trio.fail_after(SOON):
+            while True:
+                page = await store.archive.page(ANN, DM, before=None, after=len(up), limit=limit)
+                up += page.entries
+                replayed += await store.archive.replay(DM, len(replayed), page.head, limit)
+                lowest = down[0].seq if down else start + 1
+                down = (await store.archive.page(ANN, DM, before=lowest, after=None, limit=limit)).entries + down
+                if grown < 20:
+                    grown += 1
+                    await dm.said(f"more {grown}")
+                elif len(up) == len(replayed) == dm.head and len(down) == start:
+                    break
+        assert up == replayed == dm.log
+        assert down == dm.log[:start]
+
+    async def test_a_moment_is_one_moment_while_it_is_written(self, store: Any) -> None:
+        """Each transaction adds ten: no reading sees a part of one."""
+        record: RoomRecord = await store.journal.load(DM)
+        done = trio.Event()
+
+        async def write() -> None:
+            for turn in range(30):
+                await store.journal.append(record, [message(DM, 10 * turn + n) for n in range(1, 11)])
+            done.set()
+
+        with trio.fail_after(SOON):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(write)
+                while not done.is_set():
+                    page = await store.archive.page(ANN, DM, **NEWEST, limit=200)
+                    assert page.head % 10 == 0 and seqs(page.entries)[-1:] == ([page.head] if page.head else [])
+                    snapshot = await store.archive.welcome("bob", 15, [DM])
+                    for contact in snapshot.contacts:
+                        assert contact.head == contact.unread == snapshot.heads[DM]
+                        assert contact.head % 10 == 0 and contact.last is not None and contact.last.seq == contact.head
+
+    @pytest.mark.parametrize("character", ["a", '"', "\\", "\x01", "é", "漢", "😀", "\u2028"], ids=ascii)
+    async def test_a_page_fits_a_frame(self, store: Any, character: str) -> None:
+        record = await store.journal.load("dm:" + "a" * 64 + ":" + "b" * 64)
+        asker = Asker("a" * 64)
+        body, key = character * 4000, character * 60
+        batch = [
+            message(record.room, seq, body, sender="a" * 64, key=f"{key}{seq}", ts=1 << 50) for seq in range(1, 201)
+        ]  # fmt: skip
+        await store.journal.append(record, batch)
+        await self.fits(store, asker, record.room, body)
+        short = await store.journal.load("dm:" + "a" * 64 + ":" + "c" * 64)
+        batch = [
+            message(short.room, seq, character, sender="a" * 64, key=f"{key}{seq}", ts=1 << 50) for seq in range(1, 201)
+        ]  # fmt: skip
+        await store.journal.append(short, batch)
+        assert len(await entries(store, asker, short.room)) == 200
+        await self.fits(store, asker, short.room, character)
+
+    async def test_a_page_of_many_reactions_fits_a_frame(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        await dm.said(*"1234567")
+        for seq, many in enumerate((6000, 900, 900, 900, 900, 900, 6000), 1):
+            emoji = ["\x01" * 27 + f"{n:05}" for n in range(many)]
+            await dm.turn(*(ask.React(room=DM, user="ann", seq=seq, emoji=each, on=True) for each in emoji))
+            await dm.made(ask.React, "bob", seq=seq, emoji=emoji[-1], on=True)
+        assert len(await entries(store, ANN, DM, before=8)) < 7, "else nothing is tested here"
+        await self.fits(store, ANN, DM, "1", after=0)
+        await self.fits(store, ANN, DM, "7", before=8)
+        first, *_, last = await store.archive.replay(DM, 0, 7, 7)
+        for fact in (first, last):
+            assert isinstance(fact, facts.Message) and fact.reactions is not None
+            assert len(msgspec.json.encode(fact)) < FRAME_BYTES
+            assert max(fact.reactions.values()) == 2, "the most frequent ones are told"
+
+    @staticmethod
+    async def fits(store: Any, asker: Asker, room: str, body: str, **bounds: int) -> None:
+        page = await store.archive.page(asker, room, **(NEWEST | bounds), limit=200)
+        nearest = 0 if "after" in bounds else -1
+        assert page.entries and page.entries[nearest].body == body
+        frame = replies.Page(
+            id="\x01" * 64, room=room, epoch="e" * 32, entries=page.entries, head=page.head, complete=True
+        )  # fmt: skip
+        assert len(msgspec.json.encode(frame)) < FRAME_BYTES
+        assert len(msgspec.msgpack.encode(frame)) < FRAME_BYTES
+
+    # ------------------------------------------------------------------------------------------ who may read
+
+    async def test_who_may_read_a_group(self, store: Any) -> None:
+        tea = await tea_of(store, "bob")
+        await tea.said("hi")
+        assert await store.archive.page(ZOE, TEA, **NEWEST, limit=5) is None
+        assert await store.archive.page(ANN, "group:none", **NEWEST, limit=5) is None
+        assert await store.archive.members(ZOE, TEA, 5, None) is None
+        assert await entries(store, BOB, TEA) == await entries(store, ADMIN, TEA) == tea.log
+        await tea.made(ask.Remove, users=("bob",))
+        assert await store.archive.page(BOB, TEA, **NEWEST, limit=5) is None
+        assert await store.archive.members(BOB, TEA, 5, None) is None
+        assert [await store.archive.seat(user, TEA) for user in ("ann", "bob", "zoe")] == ["owner", "former", None]
+        assert await store.archive.seat("ann", "group:none") is None
+
+    async def test_a_closed_group_is_gone(self, store: Any) -> None:
+        tea = await tea_of(store, "bob")
+        await tea.said("hello")
+        await until(lambda: self.found(store, "ann", "hello"), [2 + 1])
+        await tea.made(ask.Close)
+        for asker in (ANN, BOB, ADMIN):
+            assert await store.archive.page(asker, TEA, **NEWEST, limit=5) is None
+            assert await store.archive.members(asker, TEA, 5, None) is None
+            assert await store.archive.seat(asker.user, TEA) is None
+        assert await self.found(store, "ann", "hello") == []
+        assert await store.archive.groups("ann", None, 5, None) == ([], None)
+        snapshot = await store.archive.welcome("bob", 15, [TEA])
+        assert (snapshot.rooms, snapshot.heads, snapshot.former) == ([], {}, {TEA: tea.head})
+        assert await store.archive.replay(TEA, 0, tea.head, 99) == tea.log, "those who were in it hear its end"
+        assert await store.archive.acquainted("ann", ["bob"]) == set()
+
+    async def test_a_dm_is_there_for_its_two_users(self, store: Any) -> None:
+        assert await store.archive.seat("ann", DM) == "member"
+        assert await store.archive.seat("zoe", DM) is None
+        page = await store.archive.page(ANN, DM, **NEWEST, limit=5)
+        assert (page.entries, page.head, await store.archive.head(DM)) == ([], 0, 0)
+        assert await store.archive.replay(DM, 0, 5, 5) == []
+        assert await store.archive.page(ZOE, DM, **NEWEST, limit=5) is None
+        dm = await Scribe.at(store.journal, DM)
+        await dm.said("hi")
+        assert await store.archive.page(ZOE, DM, **NEWEST, limit=5) is None
+        assert await entries(store, BOB, DM) == await entries(store, ADMIN, DM) == dm.log
+        assert await store.archive.members(BOB, DM, 5, None) == (
+            [MemberEntry(user=user, name=user, role="member", since=0) for user in ("ann", "bob")], None,
+        )  # fmt: skip
+        assert await store.archive.members(ZOE, DM, 5, None) is None
+
+    async def test_ones_own_room(self, store: Any) -> None:
+        own = await Scribe.at(store.journal, "dm:ann:ann")
+        await own.said("a note")
+        assert await entries(store, ANN, own.room) == own.log
+        (contact,) = (await store.archive.welcome("ann", 15, [])).contacts
+        assert (contact.user, contact.unread) == ("ann", 0)
+        members, _ = await store.archive.members(ANN, own.room, 5, None)
+        assert [member.user for member in members] == ["ann"]
+
+    async def test_since_join_hides_what_was_before(self, store: Any) -> None:
+        tea = await tea_of(store, "bob", history="since_join")
+        await tea.said("earlier")
+        await tea.made(ask.Add, users=("cat",))
+        joined = tea.head
+        await tea.said("later")
+        cat = Asker("cat")
+        for bounds in ({}, {"after": 0}, {"before": tea.head + 1}):
+            assert await entries(store, cat, TEA, **bounds) == tea.log[joined - 1 :]
+        assert await entries(store, cat, TEA, before=joined) == []
+        assert await entries(store, BOB, TEA) == tea.log[2:], "bob joined with the third fact"
+        assert await entries(store, ADMIN, TEA) == tea.log
+        await until(lambda: self.found(store, "bob", "earlier later"), [])
+        await until(lambda: self.found(store, "bob", "earlier"), [joined - 1])
+        assert await self.found(store, "cat", "earlier") == []
+        await until(lambda: self.found(store, "cat", "later"), [joined + 1])
+        await tea.made(ask.Configure, history="all")
+        assert await entries(store, cat, TEA) == tea.log
+        assert await self.found(store, "cat", "earlier") == [joined - 1]
+        await tea.made(ask.Configure, history="since_join")
+        await tea.made(ask.Remove, users=("bob",))
+        await tea.made(ask.Add, users=("bob",))
+        assert await entries(store, BOB, TEA) == tea.log[-1:], "who comes again begins anew"
+
+    # ------------------------------------------------------------------------------------------ welcome
+
+    async def test_a_welcome_has_the_latest_private_rooms_and_all_groups(self, store: Any) -> None:
+        journal = store.journal
+        for n, peer in enumerate(("bob", "cat", "dan", "eve")):
+            dm = await Scribe.at(journal, f"dm:ann:{peer}")
+            dm.now_ms = 1000 * (n + 1)
+            await dm.said("x" * 300 if peer == "eve" else f"to {peer}")
+        for name in ("tea", "coffee"):
+            await tea_of(store, "ann", room=f"group:{name}", title=name.title())
+        await tea_of(store, room="group:others")
+        snapshot = await store.archive.welcome("ann", 3, [])
+        assert [contact.room for contact in snapshot.contacts] == ["dm:ann:eve", "dm:ann:dan", "dm:ann:cat"]
+        assert snapshot.contacts[0].last == Last(seq=1, ts=4000, sender="ann", body="x" * 200)
+        assert [room.room for room in snapshot.rooms] == ["group:coffee", "group:others", "group:tea"]
+        room = snapshot.rooms[-1]
+        assert (room.title, room.role, room.epoch, room.head, room.last) == ("Tea", "owner", journal.epoch, 1, None)
+        again = await Scribe.at(journal, "dm:ann:bob")
+        again.now_ms = 9000
+        await again.said("again", user="bob")
+        first, *_ = (await store.archive.welcome("ann", 3, [])).contacts
+        assert (first.user, first.name, first.head, first.read, first.unread, first.online) == (
+            "bob", "bob", 2, 1, 1, False,
+        )  # fmt: skip
+        assert (await store.archive.welcome("nobody", 15, [])).contacts == []
+
+    async def test_a_welcome_holds_every_fact_up_to_its_commit_and_none_after(self, store: Any) -> None:
+        scribes = [await Scribe.at(store.journal, f"dm:ann:u{n}") for n in range(5)]
+        rooms = [scribe.room for scribe in scribes]
+        going = len(scribes)
+
+        async def write(scribe: Scribe) -> None:
+            nonlocal going
+            for _ in range(15):
+                await scribe.said("x", "y")
+            going -= 1
+
+        snapshots = []
+        with trio.fail_after(SOON):
+            async with trio.open_nursery() as nursery:
+                for scribe in scribes:
+                    nursery.start_soon(write, scribe)
+                while going:
+                    snapshots.append(await store.archive.welcome("ann", 15, rooms))
+        for snapshot in snapshots:
+            for scribe in scribes:
+                held = sum(commit <= snapshot.commit for commit in scribe.commits)
+                assert snapshot.heads[scribe.room] == held
+        commits = [snapshot.commit for snapshot in snapshots]
+        assert commits == sorted(commits)
+
+    async def test_a_welcome_tells_of_rooms_asked_for_whether_one_is_in_them(self, store: Any) -> None:
+        tea = await tea_of(store, "bob")
+        await tea.made(ask.Remove, users=("bob",))
+        ended = tea.head
+        await tea.said("more")
+        asked = [TEA, DM, "dm:cat:dan", "group:none", "dm:odd", "nonsense", "dm:a:b:c"]
+        snapshot = await store.archive.welcome("bob", 0, asked)
+        assert (snapshot.former, snapshot.heads) == ({TEA: ended}, {DM: 0})
+        assert (await store.archive.welcome("ann", 15, asked)).heads == {TEA: tea.head, DM: 0}
+        assert (await store.archive.welcome("zoe", 15, asked)).heads == {}
+        await tea.made(ask.Add, users=("bob",))
+        snapshot = await store.archive.welcome("bob", 15, [TEA])
+        assert (snapshot.former, snapshot.heads) == ({}, {TEA: tea.head})
+
+    async def test_unread_is_what_others_said_and_did_not_take_back(self, store: Any) -> None:
+        tea = await tea_of(store, "bob", "cat")
+        said = await tea.said("one", "two", "three", "four")
+        await tea.made(ask.Delete, seq=said[1])
+        await tea.made(ask.React, seq=said[0], emoji="+", on=True)
+        for user in ("ann", "bob", "cat"):
+            (room,) = (await store.archive.welcome(user, 15, [])).rooms
+            assert room.unread == tea.unread(user)
+            assert room.last is not None and (room.last.seq, room.last.body) == (said[3], "four")
+        await tea.made(ask.Delete, seq=said[3])
+        (room,) = (await store.archive.welcome("bob", 15, [])).rooms
+        assert room.unread == tea.unread("bob") == 2
+        assert room.last is not None and (room.last.seq, room.last.body) == (said[3], "")
+
+    # ------------------------------------------------------------------------------------------ lists
+
+    async def test_lists_are_paged_by_cursor(self, store: Any) -> None:
+        users = tuple(f"u{n:02}" for n in range(25))
+        tea = await tea_of(store, *users, title="Tea")
+        for n in range(7):
+            await tea_of(store, "ann", room=f"group:g{n}")
+        for user in users:
+            store.journal.note_user(user, name=f"User {user}")
+
+        async def collect(ask_for: Callable[[str | None], Awaitable[Any]]) -> list[Any]:
+            found, cursor = await ask_for(None)
+            while cursor is not None:
+                more, cursor = await ask_for(cursor)
+                found = found + more
+                assert more
+            return list(found)
+
+        members = await collect(lambda cursor: store.archive.members(ANN, TEA, 4, cursor))
+        assert [member.user for member in members] == sorted(("ann", *users))
+        assert members[0] == MemberEntry(user="ann", name="ann", role="owner", since=1000)
+        for size in (1, 4, 8, 9):
+            groups = await collect(lambda cursor, size=size: store.archive.groups("ann", None, size, cursor))
+            assert [group.room for group in groups] == [*(f"group:g{n}" for n in range(7)), TEA]
+        assert groups[-1] == GroupEntry(room=TEA, title="Tea", role="owner", members=26)
+        assert (await store.archive.groups("u01", "ann", 50, None))[0][0].role == "member"
+        assert await store.archive.groups("ann", "u01", 50, None) == ([], None)
+        await tea.made(ask.Remove, users=("u03",))
+        assert (await store.archive.groups("u01", None, 50, None))[0][0].members == 25
+
+        async def users_found() -> list[UserEntry]:
+            return await collect(lambda cursor: store.archive.search_users("user", 4, cursor))
+
+        await until(users_found, [UserEntry(user, f"User {user}") for user in users])
+
+    async def test_a_user_is_found_by_id_or_a_word_of_the_name(self, store: Any) -> None:
+        journal = store.journal
+        journal.note_user("ann", name="Änne Müller")
+        journal.note_user("bob.x")
+        journal.note_user("han", name="漢字 太郎")
+        journal.note_user("wide", name="Ｂｏｂ")
+
+        async def found(q: str) -> list[str]:
+            return [entry.user for entry in (await store.archive.search_users(q, 50, None))[0]]
+
+        await until(lambda: found("ÄN"), ["ann"])
+        for q, expected in {
+            "mül": ["ann"], " ann ": ["ann"], "bob": ["bob.x", "wide"], "ｂob": ["bob.x", "wide"], "BOB.": ["bob.x"],
+            "漢": ["han"], "太郎": ["han"], "ller": [], "": [], " ": [], "%": [], "_": [], "b\"' OR": [],
+        }.items():  # fmt: skip
+            assert await found(q) == expected, q
+        journal.note_user("ann", name="Zora")
+        await until(lambda: found("zora"), ["ann"])
+        assert await found("mül") == []
+        assert await found("ann") == ["ann"]
+
+    async def test_acquainted_are_those_who_share_a_room(self, store: Any) -> None:
+        others = ["bob", "cat", "dan", "eve"]
+        assert await store.archive.acquainted("ann", others) == set()
+        tea = await tea_of(store, "bob", "cat")
+        dm = await Scribe.at(store.journal, "dm:ann:dan")
+        assert await store.archive.acquainted("ann", others) == {"bob", "cat"}
+        await dm.said("hi")
+        assert await store.archive.acquainted("ann", others) == {"bob", "cat", "dan"}
+        assert await store.archive.acquainted("bob", ["ann", "dan"]) == {"ann"}
+        await tea.made(ask.Remove, users=("cat",))
+        assert await store.archive.acquainted("ann", ["cat"]) == set()
+        assert await store.archive.acquainted("cat", ["ann", "bob"]) == set()
+        assert await store.archive.acquainted("ann", []) == set()
+
+    # ------------------------------------------------------------------------------------------ search
+
+    @staticmethod
+    async def found(store: Any, user: str, q: str, room: str | None = None) -> list[int]:
+        return seqs((await store.archive.search_messages(user, q, room, 50, None))[0])
+
+    async def test_a_search_knows_words_prefixes_and_scripts(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        bodies = ["Hello, World", "helium balloons", "我们明天在北京大学见面", "ร้านกาแฟอยู่ที่นี่", "CAFÉ crème", "हिन्दी में",
+                  "ｆｕｌｌ ｗｉｄｔｈ", "straße", "a-b_c", "日本語とEnglish混ぜる",
+                  "Tiếng Việt", "42 and 4.2"]  # fmt: skip
+        await dm.said(*bodies)
+        await until(lambda: self.found(store, "ann", "4"), [12])
+        for q, expected in {
+            "hel": [2, 1], "hello world": [1], "world hello": [1], "hello there": [], "ello": [], "北京": [3],
+            "京大": [3], "京": [3], "大京": [], "北京大学": [3], "明天 北京": [3], "กาแฟ": [4], "cafe creme": [5],
+            "CREME": [5], "हिन्दी": [6], "हि": [6], "full WIDTH": [7], "ＦＵＬＬ": [7], "strasse": [8], "a": [12, 9],
+            "b": [9, 2], "b c": [9], "語": [10], "日本 english": [10], "混ぜる": [10], "tieng viet": [11], "4.2": [12],
+        }.items():  # fmt: skip
+            assert await self.found(store, "bob", q) == expected, q
+
+    async def test_a_search_stays_in_ones_rooms(self, store: Any) -> None:
+        dm, tea = await Scribe.at(store.journal, DM), await tea_of(store, "cat")
+        tea.now_ms = 5000
+        await dm.said("secret one")
+        (said,) = await tea.said("secret two")
+        await until(lambda: self.found(store, "ann", "secret"), [said, 1])
+        await until(lambda: self.found(store, "cat", "secret"), [said])
+        assert await self.found(store, "bob", "secret") == [1]
+        assert await self.found(store, "zoe", "secret") == []
+        assert await self.found(store, "ann", "secret", DM) == [1]
+        assert await self.found(store, "ann", "secret", TEA) == [said]
+        assert await self.found(store, "bob", "secret", TEA) == []
+        assert await self.found(store, "bob", "secret", "group:none") == []
+        assert await self.found(store, "ann", f"r{dm.record.num}") == [], "a room's own word is none of the body's"
+        await tea.made(ask.Remove, users=("cat",))
+        assert await self.found(store, "cat", "secret") == []
+
+    async def test_a_search_finds_the_present_bodies(self, store: Any) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        await dm.said("apple pie", "apple tart", "plum")
+        await until(lambda: self.found(store, "ann", "apple"), [2, 1])
+        await dm.made(ask.Edit, seq=1, body="cherry pie")
+        assert await self.found(store, "ann", "apple") == [2], "what an edit took away is gone at once"
+        assert await self.found(store, "ann", "cherry") == [1]
+        await dm.made(ask.Edit, seq=1, body="apple again")
+        await dm.made(ask.Delete, seq=2)
+        assert await self.found(store, "ann", "apple") == [1]
+        ((shown,), _) = await store.archive.search_messages("ann", "again", None, 5, None)
+        assert shown == dm.shown()[0]
+        # Sent, changed and deleted in one transaction, before the index sees any of it.
+        await dm.turn(
+            ask.Send(room=DM, user="ann", body="mango"), ask.Send(room=DM, user="ann", body="mango"),
+            ask.Edit(room=DM, user="ann", seq=dm.head + 1, body="grape"),
+            ask.Delete(room=DM, user="ann", seq=dm.head + 2),
+            ask.Send(room=DM, user="ann", body="last"),
+        )  # fmt: skip
+        await until(lambda: self.found(store, "ann", "last"), [dm.head])
+        assert await self.found(store, "ann", "mango") == []
+        assert await self.found(store, "ann", "grape") == [dm.head - 4]
+
+    async def test_a_search_is_newest_first_and_paged(self, store: Any) -> None:
+        scribes = [await Scribe.at(store.journal, f"dm:ann:u{n}") for n in range(3)]
+        expected: list[tuple[int, str, int]] = []
+        for n in range(30):
+            scribe = scribes[n % 7 % 3]
+            scribe.now_ms = 1000 + n // 4  # Some have the same `ts`.
+            (seq,) = await scribe.said(f"word {n}")
+            expected.append((scribe.now_ms - 1, scribe.room, seq))
+
+        async def collect(limit: int) -> list[tuple[int, str, int]]:
+            found: list[tuple[int, str, int]] = []
+            cursor = None
+            while True:
+                more, cursor = await store.archive.search_messages("ann", "word", None, limit, cursor)
+                found += [(fact.ts, fact.room, fact.seq) for fact in more]
+                if cursor is None:
+                    return found
+                assert len(more) == limit
+
+        async def count() -> int:
+            return len(await collect(50))
+
+        await until(count, 30)
+        for limit in (1, 7, 15, 30, 31):
+            found = await collect(limit)
+            assert sorted(found) == sorted(expected)
+            assert [ts for ts, _, _ in found] == sorted((ts for ts, _, _ in expected), reverse=True)
+            assert len(set(found)) == 30
+
+    async def test_results_fit_a_frame(self, store: Any) -> None:
+        record = await store.journal.load(DM)
+        body = "word " + "漢\x01" * 1990
+        await store.journal.append(record, [message(DM, seq, body) for seq in range(1, 301)])
+        await until(lambda: self.found(store, "ann", "word", "dm:ann:cat"), [])
+        found: list[int] = []
+
+        async def last() -> list[int]:
+            return seqs((await store.archive.search_messages("ann", "word", None, 1, None))[0])
+
+        await until(last, [300])
+        cursor = None
+        while True:
+            more, cursor = await store.archive.search_messages("ann", "word", None, 200, cursor)
+            found += seqs(more)
+            frame = replies.MessageResults(id="\x01" * 64, entries=more, next=cursor)
+            assert len(msgspec.json.encode(frame)) < FRAME_BYTES
+            assert len(msgspec.msgpack.encode(frame)) < FRAME_BYTES
+            if cursor is None:
+                break
+            assert more
+        assert found == list(range(300, 0, -1))
+
+    @pytest.mark.parametrize(
+        "q", ["", " ", "!", '"', "a AND", "NOT", "(", "*", "body : x", "NEAR(a b)", "^a", "a + b", "{a}", "\0", "-a",
+              "漢" * 200, "a " * 100, "a b c " * 33, "' OR 1"],
+    )  # fmt: skip
+    async def test_no_text_is_a_syntax_error(self, store: Any, q: str) -> None:
+        dm = await Scribe.at(store.journal, DM)
+        await dm.said("x")
+        await store.archive.search_messages("ann", q, None, 5, None)
+        await store.archive.search_messages("ann", q, DM, 5, "garbage")
+        await store.archive.search_messages("ann", "x", DM, 5, "9" * 30 + ".1")
+        await store.archive.search_users(q, 5, q)

@@ -1,0 +1,204 @@
+"""Links are found as people and their clients see them."""
+
+# ruff: noqa: RUF001 -- ambiguous characters are what this is about
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gochat.domain.links import canonical_host, foreign_links, suffix_rules
+
+CLEAN = Path(__file__).with_name("clean.txt").read_text(encoding="utf-8").splitlines()
+SUFFIXES = suffix_rules(
+    """
+// ===BEGIN ICANN DOMAINS===
+com
+net
+org
+// two levels
+uk
+co.uk
+*.ck
+!www.ck
+io
+it
+is
+in
+to
+me
+my
+am
+so
+md
+rs
+py
+sh
+рф
+公司
+de
+us
+tg
+id
+name
+// ===END ICANN DOMAINS===
+// ===BEGIN PRIVATE DOMAINS===
+github.io
+""".splitlines()
+)
+OWN = frozenset({"good.com", "localhost", "xn--e1aybc.xn--p1ai"})
+
+
+def found(text: str) -> list[tuple[str, str]]:
+    return [(text[link.start : link.end], link.host) for link in foreign_links(text, OWN, SUFFIXES)]
+
+
+@pytest.mark.parametrize(
+    ("text", "link", "host"),
+    [
+        ("see http://evil.com/x?y=1.", "http://evil.com/x?y=1", "evil.com"),
+        ("EVIL.Com!", "EVIL.Com", "evil.com"),
+        ("www.evil.com", "www.evil.com", "www.evil.com"),
+        ("(evil.co.uk)", "evil.co.uk", "evil.co.uk"),
+        ("evil.com.", "evil.com", "evil.com"),
+        ("**evil.com**", "evil.com", "evil.com"),
+        ("see...evil.com", "evil.com", "evil.com"),
+        ("-evil.com", "evil.com", "evil.com"),
+        ("evil.github.io", "evil.github.io", "evil.github.io"),
+        ("github.io", "github.io", "github.io"),
+        ("b.a.ck", "b.a.ck", "b.a.ck"),
+        ("[x](http://evil.com/a_(b))", "http://evil.com/a_(b)", "evil.com"),
+        ("[evil.com](http://good.com)", "evil.com", "evil.com"),
+        ("<http://evil.com>", "http://evil.com", "evil.com"),
+        ("http://evil.com:8080/", "http://evil.com:8080/", "evil.com"),
+        ("evil.com:8080", "evil.com:8080", "evil.com"),
+        ("evil.sh/x", "evil.sh/x", "evil.sh"),
+        ("www.evil.sh", "www.evil.sh", "www.evil.sh"),
+        ("done.it", "done.it", "done.it"),
+        ("https://good.com@evil.com/", "https://good.com@evil.com/", "evil.com"),
+        ("http://user:pw@evil.com", "http://user:pw@evil.com", "evil.com"),
+        ("http://evil.com#@good.com", "http://evil.com#@good.com", "evil.com"),
+        ("http://evil.com\\@good.com", "http://evil.com\\@good.com", "evil.com"),
+        ("http://good.com.evil.com", "http://good.com.evil.com", "good.com.evil.com"),
+        ("notgood.com", "notgood.com", "notgood.com"),
+        ("bob@evil.com/x", "evil.com/x", "evil.com"),
+        ("https://good.com/?u=https://evil.com/", "https://evil.com/", "evil.com"),
+        ("http://[::1]:80/", "http://[::1]:80/", "::1"),
+        ("http://127.0.0.1:80", "http://127.0.0.1:80", "127.0.0.1"),
+        ("10.0.0.1:80", "10.0.0.1:80", "10.0.0.1"),
+        ("http://3232235777/", "http://3232235777/", "3232235777"),
+        ("http://intranet/", "http://intranet/", "intranet"),
+        ("//evil.com/x", "evil.com/x", "evil.com"),
+        ("http:\\\\evil.com", "http:\\\\evil.com", "evil.com"),
+        ("https:/evil.com", "https:/evil.com", "evil.com"),
+        ("https:evil.com", "evil.com", "evil.com"),
+        ("hxxp://evil.com h**p://good.com", "hxxp://evil.com", "evil.com"),
+        ("evil[.]com", "evil[.]com", "evil.com"),
+        ("evil (dot) com", "evil (dot) com", "evil.com"),
+        ("http://ev%69l%2ecom/", "http://ev%69l%2ecom/", "evil.com"),
+        ("ev\u200bil\u00ad.com", "ev\u200bil\u00ad.com", "evil.com"),
+        ("ｅｖｉｌ．ｃｏｍ", "ｅｖｉｌ．ｃｏｍ", "evil.com"),
+        ("evil。com", "evil。com", "evil.com"),
+        ("ｈｔｔｐ：／／evil.com", "ｈｔｔｐ：／／evil.com", "evil.com"),
+        ("пример.рф", "пример.рф", "xn--e1afmkfd.xn--p1ai"),
+        ("xn--e1afmkfd.xn--p1ai", "xn--e1afmkfd.xn--p1ai", "xn--e1afmkfd.xn--p1ai"),
+        ("gооd.com", "gооd.com", "xn--gd-fmca.com"),
+        ("straße.de", "straße.de", "xn--strae-oqa.de"),
+        ("tg://resolve?domain=x", "tg://resolve?domain=x", "resolve"),
+    ],
+)
+def test_links(text: str, link: str, host: str) -> None:
+    assert found(text) == [(link, host)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://good.com/a?b#c https://sub.good.com good.com GOOD.COM.",
+        "http://localhost:8080/ http://user@good.com:80",
+        "тест.рф http://a.тест.рф xn--e1aybc.xn--p1ai",
+        "co.uk a.ck .com com",
+        "1.2.3 1.2.3.4 v10.0.0.1 256.1.1.1:80",
+        "readme.md main.rs setup.py run.sh",
+        "docs/readme.com and/or",
+        "end.Then he. done.It was. ok.So what",
+        "bob@evil.com mailto:bob@evil.com @ann.me",
+        "9.am 12.30 e.g. i.e. U.S.A. Ph.D.",
+        "evil dot com, the dot com bubble, .com",
+        "他很好。公司在上海。公司，",
+        "http:// https:// :// // comment http://... http://)",
+        "ratio 3:2, c:\\temp",
+        "console.log(x) foo.bar",
+    ],
+)
+def test_no_links(text: str) -> None:
+    assert found(text) == []
+
+
+@pytest.mark.parametrize("text", CLEAN)
+def test_clean_text_passes(text: str) -> None:
+    assert found(text) == []
+
+
+def test_all_links_are_found_in_order() -> None:
+    assert [host for _, host in found("b.com, http://a.com/x and c.co.uk? no: good.com")] == [
+        "b.com",
+        "a.com",
+        "c.co.uk",
+    ]
+
+
+def test_without_suffixes_only_what_says_so_is_a_link() -> None:
+    assert [link.host for link in foreign_links("evil.com http://evil.org", (), frozenset())] == ["evil.org"]
+
+
+def test_a_canonical_host_is_one_form_of_many() -> None:
+    forms = (
+        "Bücher.example",
+        "bücher.example.",
+        "xn--bcher-kva.example",
+        "b\u00fc%63her.example",
+        "BU\u0308CHER.EXAMPLE",
+    )
+    assert {canonical_host(form) for form in forms} == {"xn--bcher-kva.example"}
+
+
+NASTY = st.text(st.one_of(st.sampled_from("ahtp:/\\.com@[]()%2e-_ 19。\u200b:рф"), st.characters()), max_size=60)
+
+
+@given(NASTY)
+def test_any_text_will_do(text: str) -> None:
+    for start, end, host in foreign_links(text, OWN, SUFFIXES):
+        assert 0 <= start < end <= len(text)
+        assert host.isascii()
+
+
+@given(NASTY)
+def test_the_canonical_form_is_its_own(host: str) -> None:
+    once = canonical_host(host.replace("%", ""))
+    assert once.isascii()
+    if "%" not in once:
+        assert canonical_host(once) == once
+
+
+@given(
+    st.sampled_from(CLEAN), st.sampled_from(CLEAN), st.sampled_from(("evil.com", "www.evil.com/x", "http://evil.com"))
+)
+def test_a_planted_link_is_found(before: str, after: str, link: str) -> None:
+    text = f"{before} {link} {after}"
+    assert [text[start:end] for start, end, _ in foreign_links(text, OWN, SUFFIXES)] == [link]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a." * 2000, "http://" * 570, "://x@" * 800, "x.y" * 1300, "http://a/" + ")" * 3990, "a-" * 2000, "[.]" * 1300],
+)
+def test_no_text_is_expensive(text: str) -> None:
+    """The bound is generous; what grew with the square of the length took longer."""
+    started = time.perf_counter()
+    foreign_links(text, OWN, SUFFIXES)
+    assert time.perf_counter() - started < 0.5

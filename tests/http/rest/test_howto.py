@@ -1,0 +1,56 @@
+"""The lines of docs/howto/rest.md, run as they stand but for the port."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from gochat.config import Limits
+from gochat.node import running
+from tests.e2e.conftest import make_settings
+from tests.e2e.peer import address
+
+PAGE = (Path(__file__).parents[3] / "docs" / "howto" / "rest.md").read_text(encoding="utf-8")
+#: Stops at the first line that fails; what curl calls success may still be an error of the server's.
+PRELUDE = 'set -eu\ncurl() { command curl --fail-with-body --max-time 20 "$@"; echo; }\n'
+
+
+async def test_every_line_runs_at_the_first_try(tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        assert os.environ.get("CI") != "true", "curl is missing"
+        pytest.skip("curl is missing")
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
+    assert len(blocks) == 5
+    limits = Limits()  # The limits that a node has by itself.
+    names = {name: getattr(limits, name) for name in ("messages_per_s", "message_burst")}
+    with trio.fail_after(60):
+        async with running(make_settings(tmp_path / "data", limits=names)) as node:
+            port = address(node, "http")[1]
+            done = await trio.run_process(
+                ["sh", "-c", PRELUDE + "".join(blocks).replace("127.0.0.1:8080", f"127.0.0.1:{port}")],
+                cwd=tmp_path, env=environment(tmp_path), capture_stdout=True, capture_stderr=True, check=False,
+            )  # fmt: skip
+    told = done.stdout.decode()
+    assert done.returncode == 0, told + done.stderr.decode()
+    assert told.count('"id":"group:tea:6"') == 6, told
+    assert '"body":"Tea is ready"' in told
+    assert "\n304\n" in told
+    assert '"title":"Green tea"' in told
+    links = re.findall(r"link: <(\S+)>; rel=\"next\"", told)
+    assert links == ["/v1/messages?room=group:tea&limit=2&before=6", "/v1/groups/tea/users?limit=1&cursor=ann"]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """With this `gochat` on the path, whether or not it is installed."""
+    command = folder / "bin" / "gochat"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m gochat "$@"\n')
+    command.chmod(0o755)
+    root = str(Path(__file__).parents[3])
+    return {"PATH": f"{command.parent}:/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": root}

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from gochat.http.rest.openapi import build, document
+from gochat.http.rest.table import OPERATIONS
+from tests.http.rest.conftest import As
+
+
+def validated(folder: Path, document: bytes) -> tuple[int, str]:
+    """What the specification's own schema says. In a process of its own: the validator's proxies look like anything,
+    which is no company for tests that count objects."""
+    file = folder / "openapi.json"
+    file.write_bytes(document)
+    command = [sys.executable, "-m", "openapi_spec_validator", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_document_is_valid(tmp_path: Path) -> None:
+    status, told = validated(tmp_path, document())
+    assert status == 0, told
+    broken = build()
+    del broken["paths"]["/v1/messages/{id}"]["get"]["parameters"]
+    status, told = validated(tmp_path, json.dumps(broken).encode())
+    assert status == 1 and "Path parameter 'id'" in told, told
+
+
+def test_every_operation_is_described_once() -> None:
+    paths = build()["paths"]
+    described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert described == {(operation.method, operation.path) for operation in OPERATIONS}
+    assert len(described) == len(OPERATIONS)
+    names = [told["operationId"] for methods in paths.values() for told in methods.values()]
+    assert len(set(names)) == len(names)
+
+
+async def test_it_is_served_to_anybody(as_: As) -> None:
+    answer = await as_(None).get("/v1/openapi.json")
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.body == document()
+    again = await as_(None)("GET", "/v1/openapi.json", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status, again.body) == (304, b"")
+
+
+async def test_answers_are_as_described(as_: As) -> None:
+    described = build()
+    ann, eve = as_("ann"), as_("eve", ["chat:write"])
+    calls: list[tuple[Any, str, str, str, Any]] = [
+        (ann, "GET", "/v1/me", "/v1/me", None),
+        (ann, "POST", "/v1/groups", "/v1/groups", {"name": "tea", "users": ["bob"], "history": "since_join"}),
+        (ann, "POST", "/v1/groups", "/v1/groups", {"name": "tea"}),
+        (ann, "GET", "/v1/groups", "/v1/groups?limit=1", None),
+        (ann, "GET", "/v1/groups/{group}", "/v1/groups/tea", None),
+        (ann, "PATCH", "/v1/groups/{group}", "/v1/groups/tea", {"title": "x"}),
+        (ann, "PUT", "/v1/groups/{group}/users/{id}", "/v1/groups/tea/users/carl", {"role": "moderator"}),
+        (ann, "PUT", "/v1/groups/{group}/users/{id}", "/v1/groups/tea/users/carl", None),
+        (ann, "GET", "/v1/groups/{group}/users/{id}", "/v1/groups/tea/users/carl", None),
+        (ann, "GET", "/v1/groups/{group}/users", "/v1/groups/tea/users?limit=2", None),
+        (ann, "DELETE", "/v1/groups/{group}/users/{id}", "/v1/groups/tea/users/carl", None),
+        (ann, "POST", "/v1/messages", "/v1/messages", {"to": "group:tea", "body": "x"}),
+        (ann, "POST", "/v1/messages", "/v1/messages", {"to": "group:tea"}),
+        (ann, "PATCH", "/v1/messages/{id}", "/v1/messages/group:tea:8", {"body": "y"}),
+        (ann, "GET", "/v1/messages/{id}", "/v1/messages/group:tea:8", None),
+        (ann, "DELETE", "/v1/messages/{id}", "/v1/messages/group:tea:8", None),
+        (ann, "GET", "/v1/messages", "/v1/messages?room=group:tea&limit=200", None),
+        (ann, "GET", "/v1/messages", "/v1/messages?room=group:none", None),
+        (eve, "GET", "/v1/groups", "/v1/groups", None),
+        (ann, "GET", "/v1/users", "/v1/users?q=a", None),
+        (ann, "DELETE", "/v1/groups/{group}", "/v1/groups/tea", None),
+    ]
+    seen = set()
+    for rest, method, path, target, body in calls:
+        answer = await rest(method, target, body)
+        told = described["paths"][path][method.lower()]["responses"][str(answer.status)]
+        for kind, content in told.get("content", {}).items():
+            assert answer.headers["content-type"] == kind
+            schema = {**content["schema"], "components": described["components"]}
+            jsonschema.Draft202012Validator(schema).validate(answer.json)
+        if answer.status == 201:
+            assert "Location" in told["headers"] and answer.headers["location"]
+        seen.add((method, path, answer.status < 400))
+    assert {(operation.method, operation.path, True) for operation in OPERATIONS} <= seen

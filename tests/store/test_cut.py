@@ -1,0 +1,105 @@
+# ruff: noqa: RUF001 -- widths and scripts are what is tested
+"""What is a word, whatever the script; and that no text breaks the index or its query language."""
+
+from __future__ import annotations
+
+import sqlite3
+import unicodedata
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gochat.store.cut import folded, index_text, match_text, name_words
+from gochat.store.schema import connect, migrate
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
+#: Letters of scripts without spaces.
+DENSE = st.sampled_from([*"漢字北京大学見面ひらがなカタカナกขคงจกက", "\U00020000", "\U00030000", "鿿", "ꀀ", "ㄅ"])
+
+
+@pytest.fixture(scope="module")
+def index() -> sqlite3.Connection:
+    connection = connect(":memory:")
+    migrate(connection, ":memory:")
+    return connection
+
+
+def finds(index: sqlite3.Connection, body: str, q: str) -> bool:
+    match = match_text(q)
+    index.execute("INSERT INTO search (search) VALUES ('delete-all')")
+    index.execute("INSERT INTO search (rowid, room, body) VALUES (1, 'r1', ?)", (index_text(body),))
+    if match is None:
+        return False
+    return (
+        index.execute("SELECT 1 FROM search WHERE search MATCH ?", (f"room : r1 AND body : ({match})",)).fetchone()
+        is not None
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "q"),
+    [
+        ("Hello, World!", "WORLD hel"), ("ＦＵＬＬ width", "full ＷＩＤＴＨ"), ("naïve café", "NAIVE cafe"),
+        ("cafe", "café"),
+        ("e\u0301clair", "éclair"), ("Tiếng Việt", "tieng viet"), ("Straße", "STRASSE"), ("İstanbul", "istanbul"),
+        ("हिन्दी में", "हिन्दी"), ("हिन्दी में", "हिन्"), ("தமிழ்", "தமிழ்"),
+        ("العَرَبِيَّة", "العَرَ"),
+        ("한국어 대화", "한국"),
+        ("我们在北京大学见面", "北京"), ("我们在北京大学见面", "京大学见"), ("東京タワー", "タワ"),
+        ("go語rust", "rust 語 go"), ("ｶﾞｲﾄﾞ", "ガイド"),
+        ("漢", "漢"), ("ﬁne", "fine"), ("3.14 m²", "14 m2"), ("snake_case", "case"), ("C3PO", "c3"), ("a\u200bb", "b"),
+    ],
+)  # fmt: skip
+def test_found(index: sqlite3.Connection, body: str, q: str) -> None:
+    assert finds(index, body, q)
+
+
+@pytest.mark.parametrize(
+    ("body", "q"),
+    [
+        ("Hello", "ello"), ("Hello", "hello there"), ("北京 大学", "京大"), ("北京", "京北"), ("北京大学", "北大"),
+        ("r1", "r2"),
+        ("हिन्दी", "हद"), ("body", "room"), ("anything", "!?"), ("anything", ""), ("日本 本日", "日本本"),
+    ],
+)  # fmt: skip
+def test_not_found(index: sqlite3.Connection, body: str, q: str) -> None:
+    assert not finds(index, body, q)
+
+
+@given(TEXT, TEXT)
+@example("a", '" OR *')
+@example("\u0301", "\u0301 a")
+@example("a", "a " * 100)
+@example("a", "漢" * 200)
+def test_no_text_breaks_anything(index: sqlite3.Connection, body: str, q: str) -> None:
+    finds(index, body, q)
+    name_words("ann", body)
+
+
+@given(st.text())
+def test_cutting_never_raises(text: str) -> None:
+    """Lone surrogates and NUL included, though none gets here."""
+    index_text(text)
+    match_text(text)
+
+
+@given(st.text(DENSE, max_size=8), st.text(DENSE, min_size=2, max_size=2), st.text(DENSE, max_size=8))
+def test_two_characters_of_a_dense_run_are_found_anywhere(
+    index: sqlite3.Connection, before: str, word: str, after: str
+) -> None:
+    assert finds(index, f"x {before}{word}{after}.", word)
+
+
+@given(st.text(DENSE, max_size=8), st.text(DENSE, min_size=1, max_size=5))
+def test_what_is_not_in_a_dense_run_is_not_found(index: sqlite3.Connection, body: str, word: str) -> None:
+    assert finds(index, body, word) == (folded(word) in folded(body))
+
+
+@given(TEXT)
+def test_every_word_of_a_text_finds_it(index: sqlite3.Connection, text: str) -> None:
+    for word in name_words("a", text) - {"a"}:
+        # Marks that Latin letters lose may be all that there is of a word.
+        if any(unicodedata.category(character)[0] in "LN" for character in word):
+            assert finds(index, text, word), ascii(word)
+            assert finds(index, text, text)

@@ -1,0 +1,177 @@
+"""Whatever happens in a room, the store tells it as a naive memory does. Random histories, made by the rules."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gochat import store as stores
+from gochat.domain import commands as ask
+from gochat.domain import facts
+from gochat.domain.ids import is_dm
+from gochat.ports import Asker
+from gochat.store import Store
+from tests.contracts.archive import until
+from tests.contracts.scribe import Scribe
+
+TEA, DM = "group:tea", "dm:ann:bob"
+PEOPLE = ["ann", "bob", "cat", "dan"]
+BODIES = ["red apple", "Apple pie", "APPLET", "北京大学", "大学", "京北", "red", "ÉCLAIR 北京", "pie-red"]
+#: Words that are searched for, and whether a body has them, said another way than the index does.
+QUERIES: dict[str, Any] = {
+    "apple": lambda body: "apple" in body.lower(),
+    "red": lambda body: "red" in body,
+    "pie": lambda body: "pie" in body,
+    "eclair": lambda body: "ÉCLAIR" in body,
+    "北京": lambda body: "北京" in body,
+    "京": lambda body: "京" in body,
+    "大学": lambda body: "大学" in body,
+    "red apple": lambda body: body == "red apple",
+    "nothing": lambda body: False,
+}
+
+
+class Noted(ask.Read, kw_only=True):
+    """A read position, noted between two turns."""
+
+
+def commands(room: str, users: list[str]) -> st.SearchStrategy[Any]:
+    base: dict[str, Any] = {"room": st.just(room), "user": st.sampled_from(users)}
+    at = st.integers(1, 15)
+    some = st.lists(st.sampled_from(users), max_size=3).map(tuple)
+    bodies = st.sampled_from(BODIES)
+    on_messages = [
+        st.builds(ask.Send, **base, body=bodies, key=st.sampled_from([None, "k", "l", "m"])),
+        st.builds(ask.Send, **base, body=bodies),
+        st.builds(ask.Edit, **base, seq=at, body=bodies),
+        st.builds(ask.Delete, **base, seq=at),
+        st.builds(ask.React, **base, seq=at, emoji=st.sampled_from("+-"), on=st.booleans()),
+        st.builds(Noted, **base, seq=at),
+    ]
+    if is_dm(room):
+        return st.one_of(on_messages)
+    return st.one_of(
+        *on_messages,
+        st.builds(
+            ask.Configure, **base, title=st.sampled_from([None, "U", ""]),
+            history=st.sampled_from([None, "since_join", "all"]), post=st.sampled_from([None, "owner", "members"]),
+        ),
+        st.builds(ask.Add, **base, users=some),
+        st.builds(ask.Remove, **base, users=some),
+        st.builds(ask.SetRole, **base, member=st.sampled_from(users), role=st.sampled_from(["owner", "moderator"])),
+        st.builds(ask.Leave, **base, successor=st.one_of(st.none(), st.sampled_from(users))),
+        *([st.builds(ask.Close, **base)] if users[0] == "ann" else []),
+    )  # fmt: skip
+
+
+def histories(room: str, users: list[str]) -> st.SearchStrategy[Any]:
+    return st.lists(st.lists(commands(room, users), min_size=1, max_size=6), max_size=8)
+
+
+async def live_through(store: Store, tea_turns: list[list[Any]], dm_turns: list[list[Any]]) -> None:
+    tea, dm = await Scribe.at(store.journal, TEA), await Scribe.at(store.journal, DM)
+    await tea.made(ask.Create, title="T", users=("bob", "cat"))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play, store, tea, tea_turns)
+        nursery.start_soon(play, store, dm, dm_turns)
+    await store.journal.flush_reads()
+    for scribe in (tea, dm):
+        if scribe.head:
+            assert await store.journal.load(scribe.room) == scribe.folded() == scribe.record
+        await check_log(store, scribe)
+    await check_welcomes(store, tea, dm)
+    await check_search(store, tea, dm)
+
+
+async def play(store: Store, scribe: Scribe, turns: list[list[Any]]) -> None:
+    for turn in turns:
+        for noted in turn:
+            if isinstance(noted, Noted) and (is_dm(scribe.room) or noted.user in scribe.record.members):
+                seq = min(noted.seq, scribe.head)
+                store.journal.note_read(scribe.record, noted.user, seq)
+                scribe.read(noted.user, seq)
+        await scribe.turn(*(aimed(scribe, command) for command in turn if not isinstance(command, Noted)))
+
+
+def aimed(scribe: Scribe, command: ask.AnyCommand) -> ask.AnyCommand:
+    """An edit or a delete of a message that is there, mostly by its author: else nearly all would be refused."""
+    sent = [fact for fact in scribe.log if isinstance(fact, facts.Message)]
+    if not sent or not isinstance(command, ask.Edit | ask.Delete) or command.seq == 1:
+        return command
+    target = sent[command.seq % len(sent)]
+    return msgspec.structs.replace(command, seq=target.seq, user=target.sender)
+
+
+async def check_log(store: Store, scribe: Scribe) -> None:
+    room, shown = scribe.room, scribe.shown()
+    assert await store.archive.head(room) == scribe.head
+    replayed: list[facts.AnyFact] = []
+    while len(replayed) < scribe.head:
+        more = await store.archive.replay(room, len(replayed), scribe.head, 7)
+        assert more
+        replayed += more
+    assert replayed == scribe.shown(edits=True)
+    up: list[facts.AnyFact] = []
+    down: list[facts.AnyFact] = []
+    root = Asker("root", admin=True)
+    while not scribe.record.closed and len(up) < scribe.head:
+        page = await store.archive.page(root, room, before=None, after=len(up), limit=5)
+        below = await store.archive.page(root, room, before=down[0].seq if down else None, after=None, limit=5)
+        assert page is not None and below is not None
+        up, down = up + page.entries, below.entries + down
+    assert up == down == ([] if scribe.record.closed else shown)
+
+
+async def check_welcomes(store: Store, tea: Scribe, dm: Scribe) -> None:
+    for user in PEOPLE:
+        snapshot = await store.archive.welcome(user, 15, [TEA, DM])
+        groups = [(room.room, room.role, room.title, room.head, room.unread) for room in snapshot.rooms]
+        role = tea.record.members.get(user)
+        assert groups == ([(TEA, role, tea.record.title, tea.head, tea.unread(user))] if role else [])
+        assert (TEA in snapshot.former) == (user in tea.record.former)
+        private = [(contact.room, contact.head, contact.unread) for contact in snapshot.contacts]
+        assert private == ([(DM, dm.head, dm.unread(user))] if dm.head and user in ("ann", "bob") else [])
+        seat = "former" if user in tea.record.former else role
+        assert await store.archive.seat(user, TEA) == (None if tea.record.closed else seat)
+
+
+async def check_search(store: Store, tea: Scribe, dm: Scribe) -> None:
+    async def found(q: str) -> set[tuple[str, int]]:
+        entries, _ = await store.archive.search_messages("ann", q, None, 200, None)
+        return {(fact.room, fact.seq) for fact in entries}
+
+    rooms = [dm, *([tea] if "ann" in tea.record.members and tea.record.history == "all" else [])]
+    if len(rooms) == 1 and "ann" in tea.record.members:
+        return  # What since_join hides has its own test.
+    for q, holds in QUERIES.items():
+        expected = {(room.room, seq) for room in rooms for seq, body in room.bodies().items() if holds(body)}
+        await until(lambda q=q: found(q), expected, 3)  # type: ignore[misc]
+
+
+@settings(max_examples=60)
+@given(histories(TEA, PEOPLE), histories(DM, ["ann", "bob"]))
+def test_inline(tea: list[list[Any]], dm: list[list[Any]]) -> None:
+    async def main() -> None:
+        async with stores.open(":memory:", inline=True) as store:
+            await live_through(store, tea, dm)
+
+    trio.run(main)
+
+
+@settings(max_examples=15)
+@given(histories(TEA, PEOPLE), histories(DM, ["ann", "bob"]))
+def test_threaded(tea: list[list[Any]], dm: list[list[Any]]) -> None:
+    async def main() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            async with stores.open(Path(folder) / "gochat.db") as store:
+                await live_through(store, tea, dm)
+            async with stores.open(Path(folder) / "gochat.db") as store:
+                assert (await store.journal.load(TEA)).head >= 1
+
+    trio.run(main)
