@@ -147,9 +147,10 @@ class TcpPeer(Peer):
 
 
 class WsPeer(Peer):
-    def __init__(self, socket: trio_websocket.WebSocketConnection) -> None:
+    def __init__(self, socket: trio_websocket.WebSocketConnection, stream: trio.SocketStream) -> None:
         super().__init__()
         self.socket = socket
+        self.stream = stream
         self._binary = socket.subprotocol == "gochat.v1.msgpack"
 
     @staticmethod
@@ -157,11 +158,10 @@ class WsPeer(Peer):
         host, port = address(node, "http")
         stream = await trio.open_tcp_stream(host, port)
         nursery.start_soon(_close_at_the_end, stream)
-        return WsPeer(
-            await trio_websocket.wrap_client_stream(
-                nursery, stream, f"{host}:{port}", "/v1/ws", subprotocols=subprotocols, **options
-            )
+        socket = await trio_websocket.wrap_client_stream(
+            nursery, stream, f"{host}:{port}", "/v1/ws", subprotocols=subprotocols, **options
         )
+        return WsPeer(socket, stream)
 
     async def send(self, frame: Frame) -> None:
         if self._binary:
