@@ -425,7 +425,7 @@ async def test_a_peer_that_vanishes_while_it_is_not_read_ends(
         await peer.hello("ann")
         for _ in range(30):
             await peer.ask("send", to="user:ann", body="\u0001" * 4000)
-        for number in range(100):
+        for number in range(300):  # more than the window
             await peer.send({"type": "history", "id": number, "room": "dm:ann:ann", "limit": 200})
         (session,) = node.gateway.sessions.values()
         with trio.fail_after(10):
