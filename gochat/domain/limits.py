@@ -24,13 +24,18 @@ class TokenBucket:
         if not self.rate:
             return 0
         # A wall clock may be set back; time then stands still for the bucket instead of running backwards.
-        elapsed_ms = max(0, now_ms - self._at_ms)
+        elapsed_ms = now_ms - self._at_ms
         self._at_ms = now_ms
-        self._tokens = min(self.burst, self._tokens + elapsed_ms * self.rate / 1000)
-        if self._tokens >= _WHOLE:
-            self._tokens = max(0.0, self._tokens - 1)
+        tokens = self._tokens
+        if elapsed_ms > 0:
+            tokens += elapsed_ms * self.rate / 1000
+            if tokens > self.burst:
+                tokens = self.burst
+        if tokens >= _WHOLE:
+            self._tokens = tokens - 1 if tokens > 1 else 0.0
             return 0
-        return max(1, math.ceil((1 - self._tokens) * 1000 / self.rate))
+        self._tokens = tokens
+        return max(1, math.ceil((1 - tokens) * 1000 / self.rate))
 
     def give_back(self) -> None:
         """Return a token that was taken for something that turned out to need none."""

@@ -91,7 +91,7 @@ def _send(request: req.Send, who: Speaker, limits: Limits) -> ask.AnyCommand | D
     room = ids.resolve(request.to, who.user)
     if room is None:
         return bad("to: not an address such as user:bob or group:tea, nor a room id")
-    if ids.is_dm(room) and who.user not in ids.dm_users(room):
+    if ids.is_dm(request.to) and who.user not in ids.dm_users(room):
         return NO_ROOM  # Also for an admin: a DM is written by its two users alone.
     body = request.body
     # The common case, without a call: nothing to trim, not empty, not too long.

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 #: While commits keep coming the index is fed this often; when none come, at once.
 FEED_EVERY_S = 0.25
 #: After this long without a commit, the index may take its time.
-QUIET_S = 0.02
+QUIET_S = 0.25
 
 
 class Committer:
