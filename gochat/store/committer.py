@@ -36,12 +36,26 @@ class Committer:
         self._writer: Writer | None = Writer(opens())
         self._suspects: dict[int, str] = {}
         """Rooms whose last append failed, to be looked at before the next commit."""
+        self._damaged: dict[int, str] = {}
+        """Rooms whose log was found not to be whole, until it is."""
         self._behind = index.behind(self._writer.connection)
         self._fed_at = self._busy_at = time.monotonic()
 
     def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         """Record all, durably; see Writer.commit. Raises StoreError when nothing of it is, or may be, recorded."""
         writer = self._reopened()
+        damaged = self._look_again(writer.connection) if self._damaged else {}
+        if damaged:
+            # A room whose log is not whole takes nothing; the others go on.
+            sound = iter(self._commit(writer, [batch for batch in batches if batch.num not in damaged], notes))
+            return [
+                StoreError(damaged[batch.num]) if batch.num in damaged else next(sound) for batch in batches
+            ]  # fmt: skip
+        return self._commit(writer, batches, notes)
+
+    def _commit(
+        self, writer: Writer, batches: Sequence[Batch], notes: Notes | None
+    ) -> list[int | Clash | StoreError]:  # fmt: skip
         try:
             results = writer.commit(batches, notes)
         except Exception as error:
@@ -109,28 +123,35 @@ class Committer:
         try:
             connection = self._opens()
             writer = Writer(connection)
-            for num, room in self._suspects.items():
-                _verify(connection, num, room)
+            self._damaged.update(self._suspects)
+            self._look_again(connection)
             self._behind = index.behind(connection)
-        except (sqlite3.Error, StoreError) as error:
+        except sqlite3.Error as error:
             if connection is not None:
                 connection.close()
-            if isinstance(error, StoreError):
-                raise
             raise StoreError(f"the database can't be opened again: {error}") from error
         self._suspects.clear()
         self._writer = writer
         log.warning("the database was opened again after an error")
         return writer
 
+    def _look_again(self, connection: sqlite3.Connection) -> dict[int, str]:
+        """What is wrong with the rooms that were or may be damaged; those that are whole are so no more."""
+        problems: dict[int, str] = {}
+        for num, room in list(self._damaged.items()):
+            if _whole(connection, num):
+                del self._damaged[num]
+            else:
+                problems[num] = f"{room}: the log is damaged near its head"
+        return problems
 
-def _verify(connection: sqlite3.Connection, num: int, room: str) -> None:
-    """The tail of the log is dense and ends at the head. Raises StoreError."""
+
+def _whole(connection: sqlite3.Connection, num: int) -> bool:
+    """Whether the tail of the log is dense and ends at the head."""
     row = connection.execute("SELECT head FROM room WHERE num = ?", (num,)).fetchone()
     head = row[0] if row else 0
     base, low = num << SEQ_BITS, max(0, head - 1000)
     count, last = connection.execute(
         "SELECT count(*), max(id) FROM fact WHERE id > ? AND id <= ?", (base | low, base | SEQ_MASK)
     ).fetchone()
-    if count != head - low or (last or base) != (base | head):
-        raise StoreError(f"{room}: the log is damaged near its head {head}")
+    return bool(count == head - low and (last or base) == (base | head))

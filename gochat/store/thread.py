@@ -14,6 +14,8 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import outcome
 import trio
 
+from gochat.errors import StoreError
+
 C = TypeVar("C")
 T = TypeVar("T")
 
@@ -86,7 +88,11 @@ class OwnerThread(Generic[C]):
             self._thread.join()
 
     def _run(self) -> None:
-        owned = self._opens()
+        try:
+            owned = self._opens()
+        except Exception as error:  # noqa: BLE001 -- whatever it is, callers must not wait for ever
+            self._refuse_all(StoreError(f"the database can't be opened: {error}"))
+            return
         pause: float | None = None if self._idle is None else 0.0
         while True:
             try:
@@ -102,6 +108,11 @@ class OwnerThread(Generic[C]):
                 self._tell(done, outcome.capture(job, owned))
             if self._idle is not None:
                 pause = self._idle(owned)
+
+    def _refuse_all(self, error: StoreError) -> None:
+        """There is nothing to work on: whoever asks is told, until `stop`."""
+        while (entry := self._jobs.get()) is not None:
+            self._tell(entry[1], outcome.Error(StoreError(str(error))))
 
     def _tell(self, done: Done, result: outcome.Outcome[Any]) -> None:
         assert self._token is not None

@@ -189,6 +189,8 @@ async def test_a_damaged_tail_is_refused(tmp_path: Path) -> None:
                 with trio.fail_after(SOON), pytest.raises(StoreError, match="damaged"):
                     await store.journal.append(record, [message(DM, 6)])
             assert [fact.seq for fact in await store.archive.replay(DM, 0, 9, 9)] == [1, 2, 3, 5], "reading goes on"
+            other = RoomRecord(room="dm:ann:zoe", num=2)
+            assert isinstance(await store.journal.append(other, [message("dm:ann:zoe", 1)]), Committed), "so do others"
             vandal.execute(f"INSERT INTO fact VALUES ({', '.join('?' * len(row))})", row)
         loaded = await store.journal.load(DM)
         assert isinstance(await store.journal.append(loaded, [message(DM, loaded.head + 1)]), Committed)
