@@ -5,16 +5,18 @@ Here the parts meet that must not know each other: listeners, transports, HTTP a
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import trio
 
 from gochat.auth.origin import OriginRules
 from gochat.config import Settings
-from gochat.http import rest
 from gochat.http.address import TrustedProxies, was_forwarded
-from gochat.http.app import Readiness, make_app
+from gochat.http.asgi import App
+from gochat.http.late import LateApp
 from gochat.http.problems import Problem
+from gochat.http.readiness import Readiness
 from gochat.http.shell import HttpShell
 from gochat.http.upgrade import Upgrade
 from gochat.http.wire import HttpLimits
@@ -34,8 +36,9 @@ class Doors:
         self._gateway = gateway
         self._spawn = spawn
         self._origins = OriginRules(settings.http.origins, dev=settings.dev_sign_in)
+        self._app = LateApp(partial(_make_app, gateway, readiness))
         self._shell = HttpShell(
-            make_app(readiness, rest.routes(_rest(gateway))),
+            self._app,
             scheme="https" if settings.http.tls_cert else "http",
             trusted=TrustedProxies(settings.http.trusted_proxies),
             limits=HttpLimits(head_s=settings.limits.handshake_s),
@@ -46,6 +49,10 @@ class Doors:
 
     def drain(self) -> None:
         self._shell.drain()
+
+    async def warm_up(self) -> None:
+        """Get ready what the first request would have to wait for."""
+        await self._app.load()
 
     async def tcp(self, stream: trio.abc.Stream, lease: Lease) -> None:
         connection = tcp.TcpConnection(stream, **self._parts(lease, lease.peer, lease.loopback))
@@ -95,11 +102,15 @@ class Doors:
         }
 
 
-def _rest(gateway: Gateway) -> rest.RestParts:
-    return rest.RestParts(
+def _make_app(gateway: Gateway, readiness: Readiness) -> App:
+    from gochat.http import rest  # with Starlette some 70 ms: not before the node listens
+    from gochat.http.app import make_app
+
+    parts = rest.RestParts(
         tokens=gateway.tokens, archive=gateway.archive, journal=gateway.journal, tell=gateway.users.tell,
         limits=gateway.limits,
     )  # fmt: skip
+    return make_app(readiness, rest.routes(parts))
 
 
 def _all(upgrade: Upgrade, name: bytes) -> list[str]:

@@ -36,7 +36,7 @@ from gochat.domain.turn import GroupLimits
 from gochat.doors import Doors
 from gochat.errors import DRAINING, ConfigError, Denied, GochatError
 from gochat.http.address import TrustedProxies
-from gochat.http.app import Check
+from gochat.http.readiness import Check
 from gochat.protocol import replies
 from gochat.session import Gateway
 from gochat.session.clock import Wheel
@@ -105,6 +105,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
         services.start(Spec("wheel", node.wheel.run))
         services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
         await _listen(node, spawn, sessions)
+        services.start(Spec("warm up", node.doors.warm_up, "temporary"))
         try:
             yield node
         finally:

@@ -37,7 +37,7 @@ TYPING_EVERY_MS = 3000
 REBUILD_S = 0.5
 
 
-ON_MESSAGE = (ask.Edit, ask.Delete, ask.React)
+ON_MESSAGE = frozenset((ask.Edit, ask.Delete, ask.React))
 PASSED_ON = frozenset((ask.Read, ask.Typing))
 
 
@@ -179,9 +179,11 @@ class RoomActor(Actor[Submit]):
             return INTERNAL
 
     async def _knowledge(self, record: RoomRecord, batch: list[Submit]) -> Knowledge:
-        on_messages = [mail.command for mail in batch if isinstance(mail.command, ON_MESSAGE)]
-        if not on_messages:
+        if ON_MESSAGE.isdisjoint([type(mail.command) for mail in batch]):
             return Knowledge()
+        on_messages: list[ask.OnMessage] = [
+            mail.command for mail in batch if isinstance(mail.command, (ask.Edit, ask.Delete, ask.React))
+        ]
         journal = self._parts.journal
         targets = await journal.targets(record, [command.seq for command in on_messages])
         reactions = [(c.seq, c.user, c.emoji) for c in on_messages if isinstance(c, ask.React)]
@@ -232,6 +234,8 @@ class RoomActor(Actor[Submit]):
 
     def _pass_on(self, mail: list[Submit], outcomes: list[Outcome]) -> None:
         """Reads and typing: events without a seq."""
+        if PASSED_ON.isdisjoint([type(each.command) for each in mail]):
+            return
         for each, outcome in zip(mail, outcomes, strict=True):
             command = each.command
             if type(command) in PASSED_ON and isinstance(outcome, Done):

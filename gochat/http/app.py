@@ -5,8 +5,7 @@ Errors of the framework's own (no such path, wrong method, an exception) are pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from gochat import __version__
 from gochat.http.problems import MEDIA_TYPE, problem_body
+from gochat.http.readiness import Check, Readiness
 
 _INDEX = f"""gochat {__version__}
 
@@ -28,18 +28,6 @@ _REFUSALS = {
     405: ("bad_request", "this path does not take that method"),
 }
 _NO_STORE = {"cache-control": "no-store"}
-
-
-class Check(NamedTuple):
-    """One thing that must be well for the node to serve."""
-
-    name: str
-    problem: str | None = None
-    """What is wrong, in a few words; None when it is well."""
-
-
-#: Asked for at each probe, so it must not wait. A node that drains gives a check that is not well.
-Readiness: TypeAlias = Callable[[], Iterable[Check]]
 
 
 def make_app(readiness: Readiness, routes: Iterable[BaseRoute] = ()) -> Starlette:

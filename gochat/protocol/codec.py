@@ -15,6 +15,9 @@ from gochat.protocol import websocket
 from gochat.protocol.replies import ReplyId
 from gochat.protocol.requests import AnyRequest, Id
 
+#: Payloads whose frame header is kept.
+SHORT = 1024
+
 
 class BadFrame(msgspec.Struct, frozen=True):
     """What came is not a request. `id` is the request's, if it could be read; `frame` says whether it had at least
@@ -76,12 +79,15 @@ def _line(payload: bytes) -> bytes:
     return payload + b"\n"
 
 
-def _text(payload: bytes) -> bytes:
-    return websocket.frame(websocket.TEXT, payload)
+def _framing(opcode: int) -> Callable[[bytes], bytes]:
+    """WebSocket frames of one opcode. Nearly all are short: their headers are made once."""
+    headers = [websocket.frame(opcode, bytes(size))[: -size or None] for size in range(SHORT)]
 
+    def framing(payload: bytes) -> bytes:
+        size = len(payload)
+        return headers[size] + payload if size < SHORT else websocket.frame(opcode, payload)
 
-def _binary(payload: bytes) -> bytes:
-    return websocket.frame(websocket.BINARY, payload)
+    return framing
 
 
 def _json_decoder(kind: type[Any]) -> Callable[[bytes], Any]:
@@ -95,8 +101,8 @@ def _msgpack_decoder(kind: type[Any]) -> Callable[[bytes], Any]:
 _json = msgspec.json.Encoder().encode
 _msgpack = msgspec.msgpack.Encoder().encode
 
-WS_JSON = Codec("ws-json", _json, _json_decoder, _text)
-WS_MSGPACK = Codec("ws-msgpack", _msgpack, _msgpack_decoder, _binary)
+WS_JSON = Codec("ws-json", _json, _json_decoder, _framing(websocket.TEXT))
+WS_MSGPACK = Codec("ws-msgpack", _msgpack, _msgpack_decoder, _framing(websocket.BINARY))
 LINE_JSON = Codec("line-json", _json, _json_decoder, _line)
 
 #: The WebSocket subprotocols, in the server's order of preference (protocol.md, "Transports").

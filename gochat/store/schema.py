@@ -1,4 +1,4 @@
-"""The tables, their migrations, and how a connection is set up.
+"""The tables, and how a connection is set up.
 
 A fact's row id is its room's number and its seq in one integer: the newest facts of a room lie side by side, a page is
 a range, and no second index is written for them.
@@ -6,35 +6,18 @@ a range, and no second index is written for them.
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
-from pathlib import Path
-
-import sqlite_utils
-from sqlite_utils import Migrations
-
-from gochat.errors import StoreError
 
 #: Bits of a row id that hold the seq; the room's number stands above. Half a thousand million rooms, 17 thousand
 #: million facts each (domain.ids.MAX_SEQ).
 SEQ_BITS = 34
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
-migrations = Migrations("gochat")
-#: The migrations below. A database that had others is a newer release's.
+#: The migrations of migrations.py. A database that had others is a newer release's.
 KNOWN = frozenset({"m001_first"})
 
-
-@migrations()
-def m001_first(db: sqlite_utils.Database) -> None:
-    """Rooms and their logs; what follows from the logs; users; the full-text index."""
-    for statement in _FIRST:
-        db.execute(statement)
-    db.execute("INSERT INTO meta VALUES (?)", (secrets.token_urlsafe(9),))
-
-
-_FIRST = (
+FIRST = (
     """CREATE TABLE meta (epoch TEXT NOT NULL)""",
     # The number of the last transaction: a row of its own, since every transaction writes it.
     """CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), commits INTEGER NOT NULL)""",
@@ -71,6 +54,17 @@ _FIRST = (
 )
 
 
+#: Where sqlite-utils keeps what it has applied.
+APPLIED = """CREATE TABLE "_sqlite_migrations" (
+   "id" INTEGER PRIMARY KEY,
+   "migration_set" TEXT,
+   "name" TEXT,
+   "applied_at" TEXT
+)"""
+APPLIED_INDEX = """CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
+    ON "_sqlite_migrations" ("migration_set", "name")"""
+
+
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection in autocommit, which no thread owns: the caller sees to it that one uses it at a time."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
@@ -83,33 +77,12 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         # Deleted text is overwritten where that costs no further write.
         connection.execute("PRAGMA secure_delete = FAST")
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        # 64 MB: a hot page is written back once for many commits; reading that much back at a start takes 0.1 s.
+        connection.execute("PRAGMA wal_autocheckpoint = 16000")
     connection.execute("PRAGMA cache_size = -16384")
     connection.execute("PRAGMA temp_store = MEMORY")
     return connection
 
 
-def prepare(path: str) -> None:
-    """Make the database if there is none, and bring it to this release's schema. Raises StoreError."""
-    if path != ":memory:" and not Path(path).exists():
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-        except OSError as error:
-            raise StoreError(f"{path} can't be made: {error.strerror}") from error
-    try:
-        connection = connect(path)
-        try:
-            migrate(connection, path)
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise StoreError(f"{path} can't be used: {error}") from error
-
-
-def migrate(connection: sqlite3.Connection, path: str) -> None:
-    db = sqlite_utils.Database(connection)
-    if "_sqlite_migrations" in db.table_names():
-        applied = {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations")}
-        if applied - KNOWN:
-            raise StoreError(f"{path} was written by a newer release; use that one, or another node.data folder")
-    migrations.apply(db)
+def new_epoch() -> str:
+    return secrets.token_urlsafe(9)

@@ -16,7 +16,8 @@ from gochat.store.archive import SqliteArchive
 from gochat.store.committer import Committer
 from gochat.store.journal import SqliteJournal
 from gochat.store.pool import Readers
-from gochat.store.schema import connect, migrate, prepare
+from gochat.store.schema import connect
+from gochat.store.setup import migrate, prepare
 from gochat.store.thread import OwnerThread
 
 MEMORY = ":memory:"

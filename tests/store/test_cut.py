@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gochat.store.cut import folded, index_text, match_text, name_words
-from gochat.store.schema import connect, migrate
+from gochat.store.schema import connect
+from gochat.store.setup import migrate
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
 #: Letters of scripts without spaces.

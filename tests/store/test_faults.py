@@ -20,7 +20,7 @@ from gochat import store as stores
 from gochat.domain.record import RoomRecord
 from gochat.errors import Full, StoreError
 from gochat.ports import Asker, Committed
-from gochat.store import Store, journal, schema
+from gochat.store import Store, journal, schema, setup
 from gochat.store.schema import SEQ_BITS
 from tests.contracts.journal import DM, SOON, TEA, message
 from tests.contracts.scribe import Scribe
@@ -290,7 +290,7 @@ async def test_the_files_are_the_owners_alone(tmp_path: Path) -> None:
 
 def test_every_migration_is_known() -> None:
     with contextlib.closing(schema.connect(":memory:")) as connection:
-        schema.migrate(connection, ":memory:")
+        setup.migrate(connection, ":memory:")
         applied = {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations")}
     assert applied == schema.KNOWN
 

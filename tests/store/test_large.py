@@ -15,7 +15,7 @@ import trio
 from gochat import store as stores
 from gochat.domain import facts
 from gochat.ports import Asker
-from gochat.store import schema
+from gochat.store import schema, setup
 from gochat.store.cut import index_text
 from gochat.store.index import room_word
 from gochat.store.rows import WRITTEN, written
@@ -48,7 +48,7 @@ def body(seq: int) -> str:
 def fill(path: Path, size: int) -> None:
     """Write the room through the schema, as so many appends would have."""
     with contextlib.closing(schema.connect(str(path))) as connection:
-        schema.migrate(connection, str(path))
+        setup.migrate(connection, str(path))
         connection.execute("PRAGMA synchronous = OFF")
         marks = ", ".join("?" * len(WRITTEN.split(",")))
         for first in range(1, size + 1, 10_000):
