@@ -22,7 +22,7 @@ from gochat.store.transaction import Batch, Notes, Writer
 log = logging.getLogger(__name__)
 
 #: While commits keep coming the index is fed this often; when none come, at once.
-FEED_EVERY_S = 0.25
+FEED_EVERY_S = 0.5
 #: After this long without a commit, the index may take its time.
 QUIET_S = 0.25
 

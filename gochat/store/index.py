@@ -12,8 +12,8 @@ from gochat.store.cut import index_text
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
-#: Facts that are indexed in one go: some 10 ms, which is what a commit may have to wait.
-SLICE = 200
+#: Facts that are indexed in one go: some 3 ms, which is what a commit may have to wait.
+SLICE = 100
 
 
 def room_word(num: int) -> str:
