@@ -54,7 +54,15 @@ REPLIES: dict[type[msgspec.Struct], tuple[type[msgspec.Struct], ...]] = {
     req.Groups: (replies.Groups,),
     req.Members: (replies.Members,),
     req.Watch: (replies.Presence,),
+    req.Contacts: (replies.Contacts,),
+    req.Requests: (replies.Requests,),
+    req.ContactAction: (replies.Ok,),
     req.GroupAction: (replies.Ok,),
+    req.Report: (replies.Ok,),
+    req.Reports: (replies.Reports,),
+    req.CloseReport: (replies.Ok,),
+    req.AdminAction: (replies.Ok,),
+    req.Audit: (replies.Audit,),
 }
 ALL_FACTS = typing.get_args(facts.AnyFact)
 #: Fields that every fact has; they are described once.

@@ -129,6 +129,40 @@ class Limits(msgspec.Struct, frozen=True):
         "What may wait for one user or room; full, requests are answered busy.")] = 8_192
 
 
+class Policy(msgspec.Struct, frozen=True):
+    """Who may write to whom, and what."""
+
+    strangers: Annotated[Literal["request", "allow", "deny"], _key("choice", why=
+        "Who is no contact may ask to write, simply write, or not write at all. A block goes before it.")] = "request"
+    request_messages: Annotated[int, _key("messages", ge=1, le=100, why=
+        "Messages of a stranger that may wait until the receiver answers.")] = 3
+    request_budget: Annotated[int, _key("users a day", ge=0, le=1_000_000, why=
+        "Strangers that one user may ask within 24 hours: a spammer writes to many, people to few.")] = 20
+    decline_days: Annotated[int, _key("days", ge=0, le=3_650, why=
+        "How long after a decline the same user is refused; then they may ask again.")] = 30
+    group_adds: Annotated[Literal["anyone", "contacts"], _key("choice", why=
+        "Whether users may be added to a group by anyone, or only by those who are in their contacts.")] = "anyone"
+    word_action: Annotated[Literal["refuse", "mask", "flag", "off"], _key("choice", why=
+        "For a listed word: refuse the text, put * in its place, or let it pass and tell the moderators.")] = "refuse"
+    words_file: Annotated[str, _key("file", why=
+        "The list of words, one a line, read again on SIGHUP; empty: the short one that comes with gochat.")] = ""
+    links: Annotated[Literal["allow", "contacts", "deny"], _key("choice", why=
+        "Links to other sites than own_domains; contacts: only between contacts, in private chats.")] = "deny"
+    link_action: Annotated[Literal["refuse", "mask", "flag"], _key("choice", why=
+        "For a link that is not allowed: refuse the text, mask the link, or let it pass and tell the moderators.")] = "refuse"
+    own_domains: Annotated[list[str], _key("domains", max_length=1_000, why=
+        "Sites that may always be linked to, with all that is below them, such as chat.example.")] = []
+    suffixes_file: Annotated[str, _key("file", why=
+        "A public suffix list, which tells bare domains from other words; empty: the one that comes with gochat.")] = ""
+
+
+class History(msgspec.Struct, frozen=True):
+    """Who may read what was said."""
+
+    after_leaving: Annotated[bool, _key("yes or no", why=
+        "Whether who was removed or has left may still read the group up to then.")] = True
+
+
 class Session(msgspec.Struct, frozen=True):
     """When a session ends by itself."""
 
@@ -165,6 +199,8 @@ class Settings(msgspec.Struct, frozen=True):
     tcp: Tcp = Tcp()
     auth: Auth = Auth()
     limits: Limits = Limits()
+    policy: Policy = Policy()
+    history: History = History()
     session: Session = Session()
     rooms: Rooms = Rooms()
     log: Log = Log()

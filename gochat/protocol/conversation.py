@@ -43,7 +43,15 @@ RULES: dict[type[AnyRequest], Rule] = {
     req.Groups: Rule(READ, True),
     req.Members: Rule(READ, True),
     req.Watch: Rule(READ, False),
+    req.Contacts: Rule(READ, True),
+    req.Requests: Rule(READ, True),
+    req.ContactAction: Rule(WRITE, False),
     req.GroupAction: Rule(GROUPS, False),
+    req.Report: Rule(WRITE, False),
+    req.Reports: Rule(READ, True),
+    req.CloseReport: Rule(GROUPS, False),
+    req.AdminAction: Rule(ADMIN, False),
+    req.Audit: Rule(ADMIN, True),
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from gochat.domain.facts import AnyFact, Role
 
 ReplyId: TypeAlias = int | str | None
+#: What one user holds of another. `request`: the other asks to write. See domain/relationship.py.
+RelationState: TypeAlias = Literal["none", "request", "contact", "blocked", "declined"]
 
 
 class Frame(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True):
@@ -73,6 +75,39 @@ class RequestEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     room: str
     head: int
     last: Last
+
+
+class ContactState(msgspec.Struct, kw_only=True, gc=False):
+    user: str
+    name: str
+    state: RelationState
+
+
+class ReportEntry(msgspec.Struct, omit_defaults=True, kw_only=True, rename={"sender": "from"}, gc=False):
+    report: int
+    ts: int
+    room: str
+    seq: int
+    sender: str
+    """Who wrote the message."""
+    body: str | None = None
+    """As it is now, cut at 200 characters; absent where it was deleted."""
+    by: str | None = None
+    """Who reported it; absent where a rule did."""
+    rule: str | None = None
+    reason: str | None = None
+
+
+class AuditEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    id: int
+    ts: int
+    actor: str
+    action: str
+    room: str | None = None
+    subject: str | None = None
+    """The user, message or token it was done to."""
+    detail: str | None = None
+    """What else there is to know of it: a JSON object."""
 
 
 class Welcome(Reply, tag="welcome", kw_only=True):
@@ -181,6 +216,43 @@ class Presence(Reply, tag="presence", kw_only=True):
     users: list[PresenceEntry]
 
 
+class Contacts(Reply, tag="contacts", kw_only=True):
+    contacts: list[ContactState]
+    next: str | None = None
+
+
+class Requests(Reply, tag="requests", kw_only=True):
+    requests: list[RequestEntry]
+    next: str | None = None
+
+
+class Reports(Reply, tag="reports", kw_only=True):
+    reports: list[ReportEntry]
+    next: str | None = None
+
+
+class Audit(Reply, tag="audit", kw_only=True):
+    entries: list[AuditEntry]
+    next: str | None = None
+
+
+class Request(Frame, tag="request", gc=False, kw_only=True):
+    """A stranger's messages wait for an answer. No fact of that room comes until `accept`, or until one writes back."""
+
+    user: str
+    name: str
+    room: str
+    head: int
+    last: Last
+
+
+class Contact(Frame, tag="contact", gc=False, kw_only=True):
+    """What one holds of a user has changed, perhaps on another device."""
+
+    user: str
+    state: RelationState
+
+
 class Read(Frame, tag="read", rename={"sender": "from"}, gc=False, kw_only=True):
     room: str
     sender: str
@@ -218,6 +290,20 @@ class Ping(Frame, tag="ping", gc=False, kw_only=True):
 
 
 AnyReply: TypeAlias = (
-    Welcome | Ack | Ok | Error | Pong | Page | UserResults | MessageResults | Groups | Members | Presence
+    Welcome
+    | Ack
+    | Ok
+    | Error
+    | Pong
+    | Page
+    | UserResults
+    | MessageResults
+    | Groups
+    | Members
+    | Presence
+    | Contacts
+    | Requests
+    | Reports
+    | Audit
 )
-AnyEvent: TypeAlias = AnyFact | Read | Typing | Presence | Lag | Reset | Goaway | Ping
+AnyEvent: TypeAlias = AnyFact | Read | Typing | Presence | Request | Contact | Lag | Reset | Goaway | Ping

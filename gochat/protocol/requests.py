@@ -18,6 +18,9 @@ Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Room: TypeAlias = Annotated[str, Meta(min_length=1, max_length=140)]
 Title: TypeAlias = Annotated[str, Meta(max_length=200)]
 Cursor: TypeAlias = Annotated[str, Meta(max_length=200)]
+Reason: TypeAlias = Annotated[str, Meta(max_length=500)]
+#: At most 100 years.
+Seconds: TypeAlias = Annotated[int, Meta(ge=1, le=3_155_760_000)]
 
 
 class Request(msgspec.Struct, tag_field="type", kw_only=True, omit_defaults=True):
@@ -124,11 +127,68 @@ class Watch(Request, tag="watch", kw_only=True):
     users: Annotated[list[Name], Meta(max_length=15)]
 
 
+class Contacts(Request, tag="contacts", kw_only=True):
+    """The users to whom one's state is not `none`, by id; those who merely wait for an answer stand in `requests`."""
+
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class Requests(Request, tag="requests", kw_only=True):
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class ContactAction(Request, tag="contact", kw_only=True):
+    user: Name
+    action: Literal["add", "remove", "block", "unblock", "accept", "decline"]
+
+
+class Report(Request, tag="report", kw_only=True):
+    """Tells the moderators of the room, and every admin, of a message."""
+
+    room: Room
+    seq: Annotated[int, Meta(ge=1, le=2**53)]
+    reason: Reason | None = None
+
+
+class Reports(Request, tag="reports", kw_only=True):
+    """Open reports, oldest first: of a group for its moderators; without `room` all of them, for an admin."""
+
+    room: Room | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class CloseReport(Request, tag="close_report", kw_only=True):
+    report: Annotated[int, Meta(ge=1, le=2**53)]
+
+
+class AdminAction(Request, tag="admin", kw_only=True):
+    """What only an admin may: keep a user out for a while (`seconds`) or until taken back, or end tokens: all those
+    of `user` that were issued up to now, or the one with the id `token`."""
+
+    action: Literal["suspend", "unsuspend", "revoke"]
+    user: Name | None = None
+    token: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    seconds: Seconds | None = None
+    reason: Reason | None = None
+
+
+class Audit(Request, tag="audit", kw_only=True):
+    """Who did what to whom, newest first."""
+
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
 class GroupAction(Request, tag="group", kw_only=True):
     """One action on a group. Which of the optional fields an action takes is checked in `conversation`."""
 
     name: Name
-    action: Literal["create", "set", "add", "remove", "role", "leave", "delete"]
+    action: Literal[
+        "create", "set", "add", "remove", "role", "leave", "delete", "mute", "unmute", "ban", "unban"
+    ]  # fmt: skip
     title: Title | None = None
     users: list[Name] | None = None
     history: HistoryScope | None = None
@@ -136,6 +196,8 @@ class GroupAction(Request, tag="group", kw_only=True):
     user: Name | None = None
     role: Role | None = None
     successor: Name | None = None
+    seconds: Seconds | None = None
+    """How long a `mute` or `ban` holds; without it, until it is taken back."""
 
 
 AnyRequest: TypeAlias = (
@@ -155,5 +217,13 @@ AnyRequest: TypeAlias = (
     | Groups
     | Members
     | Watch
+    | Contacts
+    | Requests
+    | ContactAction
     | GroupAction
+    | Report
+    | Reports
+    | CloseReport
+    | AdminAction
+    | Audit
 )

@@ -18,9 +18,20 @@ migrations = Migrations("gochat")
 @migrations()
 def m001_first(db: sqlite_utils.Database) -> None:
     """Rooms and their logs; what follows from the logs; users; the full-text index."""
-    for statement in schema.FIRST:
+    for statement in schema.ROOMS:
         db.execute(statement)
     db.execute("INSERT INTO meta VALUES (?)", (schema.new_epoch(),))
+
+
+@migrations()
+def m002_people(db: sqlite_utils.Database) -> None:
+    """Relations between users, moderation, audit. Until now everybody could write to everybody; those who did still may."""
+    for statement in schema.PEOPLE:
+        db.execute(statement)
+    db.execute(
+        "INSERT INTO relation (user, peer, num, contact) SELECT s.user, t.user, s.num, 1 FROM seat s"
+        " JOIN seat t ON t.num = s.num AND t.user <> s.user WHERE s.role = 'dm' AND t.role = 'dm'"
+    )
 
 
 def apply(connection: sqlite3.Connection) -> None:

@@ -15,9 +15,9 @@ SEQ_BITS = 34
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
 #: The migrations of migrations.py. A database that had others is a newer release's.
-KNOWN = frozenset({"m001_first"})
+KNOWN = frozenset({"m001_first", "m002_people"})
 
-FIRST = (
+ROOMS = (
     """CREATE TABLE meta (epoch TEXT NOT NULL)""",
     # The number of the last transaction: a row of its own, since every transaction writes it.
     """CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), commits INTEGER NOT NULL)""",
@@ -53,6 +53,43 @@ FIRST = (
         room, body, content='', prefix='2 3', tokenize="unicode61 remove_diacritics 2 categories 'L* M* N* Co Cn'")""",
 )
 
+PEOPLE = (
+    # What `user` holds of `peer`: one row a side. `asked_at`: peer has asked to write, and all messages of theirs above
+    # that seq wait. Nothing of it counts in the room's seq, for only one of the two may see it.
+    """CREATE TABLE relation (
+        user TEXT NOT NULL, peer TEXT NOT NULL, num INTEGER NOT NULL, contact INTEGER NOT NULL DEFAULT 0,
+        blocked_at INTEGER,  -- the room's head when user blocked peer
+        declined_ts INTEGER, -- when user declined peer
+        asked_at INTEGER, asked_ts INTEGER, PRIMARY KEY (user, peer)) WITHOUT ROWID""",
+    """CREATE INDEX relation_blocked ON relation (peer, user) WHERE blocked_at IS NOT NULL""",
+    """CREATE INDEX relation_asked ON relation (user, peer) WHERE asked_at IS NOT NULL""",
+    # What made it so, in order; `at` is the room's head when it was decided.
+    """CREATE TABLE relation_change (
+        num INTEGER NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, ts INTEGER NOT NULL, user TEXT NOT NULL,
+        change TEXT NOT NULL, PRIMARY KEY (num, n)) WITHOUT ROWID""",
+    """CREATE INDEX relation_asks ON relation_change (user, ts) WHERE change = 'ask'""",
+    # Who may not write in a group, or not be in it; `until` NULL is until it is taken back.
+    """CREATE TABLE sanction (
+        num INTEGER NOT NULL, user TEXT NOT NULL, kind TEXT NOT NULL, until INTEGER, ts INTEGER NOT NULL,
+        PRIMARY KEY (num, user, kind)) WITHOUT ROWID""",
+    """CREATE TABLE report (
+        id INTEGER PRIMARY KEY, ts INTEGER NOT NULL, num INTEGER NOT NULL, seq INTEGER NOT NULL,
+        user TEXT,          -- who reported it; NULL: a rule did
+        rule TEXT, reason TEXT, closed_ts INTEGER, closed_by TEXT)""",
+    """CREATE UNIQUE INDEX report_once ON report (num, seq, coalesce(user, ''), coalesce(rule, ''))""",
+    """CREATE INDEX report_open ON report (num, id) WHERE closed_ts IS NULL""",
+    """CREATE TABLE audit (
+        id INTEGER PRIMARY KEY, ts INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
+        room TEXT, subject TEXT, -- the user, message or report it is about
+        detail TEXT)            -- JSON""",
+    """CREATE TABLE suspension (
+        user TEXT PRIMARY KEY, ts INTEGER NOT NULL, until INTEGER, actor TEXT NOT NULL, reason TEXT) WITHOUT ROWID""",
+    # kind "jti": the token of that id; kind "user": all of the user's tokens issued up to `ts`, in milliseconds.
+    """CREATE TABLE revocation (
+        kind TEXT NOT NULL, value TEXT NOT NULL, ts INTEGER NOT NULL, PRIMARY KEY (kind, value)) WITHOUT ROWID""",
+)
+#: What the migrations make of nothing.
+FIRST = ROOMS + PEOPLE
 
 #: Where sqlite-utils keeps what it has applied.
 APPLIED = """CREATE TABLE "_sqlite_migrations" (

@@ -30,6 +30,16 @@ REQUESTS: dict[str, msgspec.Struct] = {
     "members": req.Members(id=11, room="group:tea", limit=10, cursor="bob"),
     "watch": req.Watch(id=12, users=["bob"]),
     "group": req.GroupAction(id=13, name="tea", action="create", title="Tea", users=["bob"], history="since_join"),
+    "group-ban": req.GroupAction(id=13, name="tea", action="ban", user="bob", seconds=3600),
+    "contacts": req.Contacts(id=14, limit=10, cursor="bob"),
+    "requests": req.Requests(id=15),
+    "contact": req.ContactAction(id=16, user="bob", action="block"),
+    "report": req.Report(id=17, room="group:tea", seq=7, reason="spam"),
+    "reports": req.Reports(id=18, room="group:tea"),
+    "close_report": req.CloseReport(id=19, report=3),
+    "admin": req.AdminAction(id=20, action="suspend", user="bob", seconds=3600, reason="spam"),
+    "admin-revoke": req.AdminAction(id=21, action="revoke", token="j1"),
+    "audit": req.Audit(id=22, limit=10),
 }
 
 FACTS: dict[str, msgspec.Struct] = {
@@ -71,6 +81,21 @@ REPLIES: dict[str, msgspec.Struct] = {
                            members=[out.MemberEntry(user="ann", name="Ann", role="owner", since=5)], next="ann"),
     "presence": out.Presence(id=12, users=[out.PresenceEntry(user="bob", online=False, last_seen=5)]),
     "presence-event": out.Presence(users=[out.PresenceEntry(user="bob", online=True)]),
+    "contacts": out.Contacts(id=14, contacts=[out.ContactState(user="bob", name="Bob", state="contact")], next="bob"),
+    "requests": out.Requests(
+        id=15, requests=[out.RequestEntry(user="zoe", name="Zoe", room="dm:ann:zoe", head=1, last=LAST)]
+    ),
+    "ok-contact": out.Ok(id=16, state="blocked"),
+    "reports": out.Reports(
+        id=18, reports=[out.ReportEntry(report=3, ts=5, room="group:tea", seq=7, sender="bob", body="hi", by="ann",
+                                        reason="spam")],
+    ),
+    "audit": out.Audit(
+        id=22, entries=[out.AuditEntry(id=4, ts=5, actor="ann", action="group.ban", room="group:tea", subject="bob",
+                                       detail='{"until":9}')],
+    ),
+    "request": out.Request(user="zoe", name="Zoe", room="dm:ann:zoe", head=1, last=LAST),
+    "contact-event": out.Contact(user="bob", state="contact"),
     "read": out.Read(room="group:tea", sender="bob", seq=7),
     "typing": out.Typing(room="group:tea", sender="bob"),
     "lag": out.Lag(room="group:tea", epoch="e1", head=7),
