@@ -149,7 +149,7 @@ class Policy(msgspec.Struct, frozen=True):
     links: Annotated[Literal["allow", "contacts", "deny"], _key("choice", why=
         "Links to other sites than own_domains; contacts: only between contacts, in private chats.")] = "deny"
     link_action: Annotated[Literal["refuse", "mask", "flag"], _key("choice", why=
-        "For a link that is not allowed: refuse the text, mask the link, or let it pass and tell the moderators.")] = "refuse"
+        "For a link that is not allowed: refuse the text, mask it, or let it pass and tell the moderators.")] = "refuse"
     own_domains: Annotated[list[str], _key("domains", max_length=1_000, why=
         "Sites that may always be linked to, with all that is below them, such as chat.example.")] = []
     suffixes_file: Annotated[str, _key("file", why=

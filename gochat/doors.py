@@ -107,8 +107,8 @@ def _make_app(gateway: Gateway, readiness: Readiness) -> App:
     from gochat.http.app import make_app
 
     parts = rest.RestParts(
-        tokens=gateway.tokens, archive=gateway.archive, journal=gateway.journal, tell=gateway.users.tell,
-        limits=gateway.limits,
+        tokens=gateway.tokens, standing=gateway.standing, archive=gateway.archive, journal=gateway.journal,
+        tell=gateway.users.tell, limits=gateway.limits, after_leaving=gateway.after_leaving,
     )  # fmt: skip
     return make_app(readiness, rest.routes(parts))
 

@@ -31,8 +31,11 @@ from gochat.actors.room import RoomActor, RoomParts
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.actors.user import UserActor, UserParts
 from gochat.auth import tokens as auth
+from gochat.auth.standing import Standing
 from gochat.config import Settings
-from gochat.domain.turn import GroupLimits
+from gochat.domain.moderation import Rules
+from gochat.domain.relationship import DAY_MS, ContactPolicy
+from gochat.domain.turn import RoomRules
 from gochat.doors import Doors
 from gochat.errors import DRAINING, ConfigError, Denied, GochatError
 from gochat.http.address import TrustedProxies
@@ -61,6 +64,10 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class _NoRules:
+    current = Rules()
+
+
 class Node:
     """A running node; made by `running`."""
 
@@ -71,6 +78,7 @@ class Node:
         """What listens where: ("http", "127.0.0.1:8080") and so on."""
         self.draining = trio.Event()
         self.live = Live()
+        self.rules = _NoRules()
         self.wheel = Wheel()
         self.gateway: Gateway
         self.connections: Connections
@@ -94,14 +102,16 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     node = Node(settings)
     tokens = auth.tokens(settings)
     async with (
-        stores.open(_database(settings)) as store,
+        stores.open(_database(settings), decline_ms=settings.policy.decline_days * DAY_MS) as store,
         Supervisor("node") as services,
         Supervisor("actors") as actors,
         trio.open_nursery() as sessions,
     ):
         spawn = partial(_spawn, sessions)
-        rooms, users = _registries(node, store.journal, actors)
-        node.gateway = _gateway(node, store, tokens, users, rooms, spawn)
+        rooms, users = _registries(node, store, actors)
+        since_ms = now_ms() - settings.auth.max_lifetime_s * 1000
+        standing = Standing(await store.journal.standing(since_ms))
+        node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn)
         services.start(Spec("wheel", node.wheel.run))
         services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
         await _listen(node, spawn, sessions)
@@ -124,22 +134,30 @@ def _database(settings: Settings) -> Path:
 
 
 def _registries(
-    node: Node, journal: Any, actors: Supervisor
+    node: Node, store: stores.Store, actors: Supervisor
 ) -> tuple[Registry[RoomActor], Registry[UserActor]]:  # fmt: skip
     limits = node.settings.limits
-    group_limits = GroupLimits(add_users=limits.add_users, members=limits.group_members)
-    room_parts = RoomParts(journal, node.live, actors, group_limits, now_ms, limits.mailbox)
+    policy = node.settings.policy
+    rules = RoomRules(
+        add_users=limits.add_users, members=limits.group_members,
+        contacts=ContactPolicy(policy.strangers, policy.request_messages, policy.decline_days * DAY_MS),
+    )  # fmt: skip
+    room_parts = RoomParts(
+        store.journal, node.live, actors, rules, now_ms, limits.mailbox, policy.group_adds == "contacts",
+        store.archive.users,
+    )  # fmt: skip
     rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, room_parts), MOST_ACTORS)
     user_parts = UserParts(
-        node.live, rooms, now_ms, limits.messages_per_s, limits.message_burst, limits.mailbox
+        node.live, rooms, now_ms, limits.messages_per_s, limits.message_burst, limits.mailbox, node.rules,
+        policy.request_budget,
     )  # fmt: skip
     users: Registry[UserActor] = Registry(actors, lambda user: UserActor(user, user_parts), MOST_ACTORS)
     return rooms, users
 
 
 def _gateway(
-    node: Node, store: Any, tokens: auth.JwtTokens, users: Registry[UserActor], rooms: Registry[RoomActor],
-    spawn: Callable[..., None],
+    node: Node, store: Any, tokens: auth.JwtTokens, standing: Standing, users: Registry[UserActor],
+    rooms: Registry[RoomActor], spawn: Callable[..., None],
 ) -> Gateway:  # fmt: skip
     settings = node.settings
     limits, session = settings.limits, settings.session
@@ -150,6 +168,9 @@ def _gateway(
         journal=store.journal,
         archive=store.archive,
         tokens=tokens,
+        standing=standing,
+        rules=node.rules,
+        after_leaving=settings.history.after_leaving,
         live=node.live,
         users=users,
         rooms=rooms,

@@ -10,12 +10,17 @@ from typing import Protocol
 
 import msgspec
 
+from gochat.domain.beside import AnyBeside, AnyStanding
 from gochat.domain.facts import AnyFact, Role
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.protocol.replies import (
+    AuditEntry,
     ContactEntry,
+    ContactState,
     GroupEntry,
     MemberEntry,
+    ReportEntry,
+    RequestEntry,
     RoomEntry,
     UserEntry,
 )
@@ -50,9 +55,12 @@ class Journal(Protocol):
     async def load(self, room: str) -> RoomRecord:
         """The room as its facts made it; with `head` 0 if it has none. Raises StoreError."""
 
-    async def append(self, record: RoomRecord, facts: Sequence[AnyFact]) -> Committed | Clash:
+    async def append(
+        self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside] = ()
+    ) -> Committed | Clash:  # fmt: skip
         """Record `facts`, whose seqs follow the room's head without a gap, and all that is derived from them:
-        seats, heads, read positions of senders, reactions, present bodies. Durable when it returns.
+        seats, heads, read positions of senders, reactions, present bodies; and what goes `beside` them, of which
+        relation changes follow the relation's without a gap. Either may be empty. Durable when it returns.
 
         Many rooms' batches share one transaction (group commit). Raises StoreError: nothing is recorded, or with
         `unknown` it may be, and the caller loads the room again. Raises Full when too many batches wait.
@@ -69,6 +77,19 @@ class Journal(Protocol):
         self, record: RoomRecord, asked: Sequence[tuple[int, str, str]]
     ) -> dict[tuple[int, str, str], Reacted]:
         """The last word of each (seq, user, emoji) that ever had one."""
+
+    async def asks(self, user: str, since_ms: int) -> list[int]:
+        """When the user asked strangers to be let write, from `since_ms` on, in order."""
+
+    async def held_by(self, peer: str, users: Sequence[str]) -> dict[str, tuple[bool, bool]]:
+        """Of each of `users` whether they have `peer` as a contact, and whether they have blocked them."""
+
+    async def oversee(self, entries: Sequence[AnyBeside]) -> None:
+        """Record what belongs to no room's turn: reports that are closed, who may come in, the audit log. Durable when
+        it returns. Raises StoreError, Full."""
+
+    async def standing(self, since_ms: int) -> list[AnyStanding]:
+        """Suspensions, and revocations since then."""
 
     def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
         """Raise the user's read position to `seq`, durable within 1 s. Never waits; keeps the maximum."""
@@ -89,15 +110,19 @@ class Asker(msgspec.Struct, frozen=True, gc=False):
 
     user: str
     admin: bool = False
+    after_leaving: bool = True
+    """Whether a group may still be read up to where the user's time in it ended."""
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
-    """What `welcome` tells, read at one moment. `online` is left False: presence is not the store's to know."""
+    """What `welcome` tells, read at one moment; but not who is online: presence is not the store's to know."""
 
     commit: int
     """The last transaction that this snapshot holds."""
     contacts: list[ContactEntry]
+    """`online` says whether the user may know it at all."""
     rooms: list[RoomEntry]
+    requests: list[RequestEntry]
     former: dict[str, int]
     """Of the rooms asked for: groups the user is no longer in, and the seq of the fact that ended it."""
     hidden: dict[str, int]
@@ -121,8 +146,8 @@ class Archive(Protocol):
     """
 
     async def welcome(self, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
-        """The user's `contacts` latest private rooms, newest first, and all of the groups; `rooms` are those that a
-        client wants to resume."""
+        """The user's `contacts` latest private rooms, newest first, without blocked users; all of the groups; as many
+        of the latest requests; `rooms` are those that a client wants to resume."""
 
     async def page(self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int) -> Facts | None:
         """Facts above `after`, or the nearest below `before`, or with neither the newest; shown as they are now.
@@ -160,7 +185,29 @@ class Archive(Protocol):
         """Shown name and time last seen of those that ever signed in."""
 
     async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
-        """Those of `others` who share a room with the user (a DM counts once it has a message)."""
+        """Those of `others` whose presence the user may see: they share a group or a private room that is no mere
+        request, or have the user as a contact; and neither has blocked the other."""
+
+    async def contacts(
+        self, user: str, limit: int, cursor: str | None
+    ) -> tuple[list[ContactState], str | None]:  # fmt: skip
+        """The users to whom the user's state is contact, blocked or declined, by id."""
+
+    async def requests(
+        self, user: str, limit: int, cursor: str | None
+    ) -> tuple[list[RequestEntry], str | None]:  # fmt: skip
+        """Requests that wait for the user, by who asks."""
+
+    async def reports(
+        self, room: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[ReportEntry], str | None]:  # fmt: skip
+        """Open reports, oldest first, of one room or of all."""
+
+    async def report_room(self, report: int) -> tuple[str, bool] | None:
+        """The room of a report, and whether it is open."""
+
+    async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
+        """The audit log, newest first."""
 
 
 # ---------------------------------------------------------------------------------------------- tokens
@@ -175,6 +222,8 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     expires_s: float | None = None
     """Unix time, seconds; None only for development sign-in."""
     token_id: str | None = None
+    issued_s: float | None = None
+    """The token's `iat`; None for development sign-in."""
 
 
 class Tokens(Protocol):

@@ -7,8 +7,9 @@ batch, encoded once a codec.
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -17,6 +18,7 @@ import trio
 from gochat.domain.facts import AnyFact, Closed, Member
 from gochat.domain.ids import dm_users, is_dm
 from gochat.protocol.codec import Codec
+from gochat.protocol.replies import Presence, PresenceEntry
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ class Subscriber(Protocol):
 class Stretch:
     """Facts of one room, of one transaction, for one set of listeners. Encoded at most once for each codec."""
 
-    __slots__ = ("added", "commit", "encoded", "facts", "first", "last", "removed", "room")
+    __slots__ = ("added", "commit", "encoded", "facts", "first", "hidden", "last", "removed", "room")
 
     def __init__(self, room: str, commit: int, facts: Sequence[AnyFact]) -> None:
         self.room = room
@@ -78,6 +80,8 @@ class Stretch:
         self.added: Collection[str] = ()
         self.removed: Collection[str] | None = ()
         """Users who hear nothing after this; None when that is everybody."""
+        self.hidden: str | None = None
+        """A user of a private room who does not hear these: they were asked, and have not answered."""
         self.encoded: dict[Codec, bytes] = {}
 
     def encode(self, codec: Codec) -> bytes:
@@ -85,8 +89,21 @@ class Stretch:
         return data
 
 
-def stretches(room: str, commit: int, facts: Sequence[AnyFact]) -> list[Stretch]:
-    """Cut a batch where the set of listeners changes: before an `added`, after a `removed`, a `left`, a `closed`."""
+def stretches(
+    room: str, commit: int, facts: Sequence[AnyFact], hidden: Mapping[int, str] = {}
+) -> list[Stretch]:  # fmt: skip
+    """Cut a batch where the set of listeners changes: before an `added`, after a `removed`, a `left`, a `closed`, and
+    in a private room where one of the two begins or ceases to hear. `hidden`: who does not, by seq."""
+    if hidden:
+        cut = []
+        for user, group in itertools.groupby(facts, key=lambda fact: hidden.get(fact.seq)):
+            cut.append(Stretch(room, commit, list(group)))
+            cut[-1].hidden = user
+        return cut
+    return _stretches(room, commit, facts)
+
+
+def _stretches(room: str, commit: int, facts: Sequence[AnyFact]) -> list[Stretch]:
     if all(type(fact) is not Member and type(fact) is not Closed for fact in facts):
         return [Stretch(room, commit, facts)]
     cut: list[Stretch] = []
@@ -129,15 +146,24 @@ class Live:
         self.readings: dict[object, float] = {}
         """Other readings of the log under way, the oldest first."""
 
-    def listeners(self, room: str) -> list[Subscriber]:
-        """The sessions that hear the room now, in the order they came."""
+    def listeners(self, room: str, hidden: str | None = None) -> list[Subscriber]:
+        """The sessions that hear the room now, in the order they came; those of the user `hidden` do not."""
         if not is_dm(room):
             return list(self.groups.get(room, ()))
         one, other = dm_users(room)
-        sessions = list(self.users.get(one, ()))
-        if other != one:
+        sessions = list(self.users.get(one, ())) if one != hidden else []
+        if other not in (one, hidden):
             sessions.extend(self.users.get(other, ()))
         return sessions
+
+    def part(self, one: str, other: str) -> None:
+        """Neither of the two watches the other any more; to both the other goes offline."""
+        for user, peer in ((one, other), (other, one)):
+            watchers = [session for session in self.watchers.get(peer, ()) if session.user == user]
+            for session in watchers:
+                drop(self.watchers, peer, session)
+            if watchers:
+                self.tell_softly(watchers, Presence(users=[PresenceEntry(user=peer, online=False)]))
 
     def count(self, room: str) -> int:
         """How many sessions hear the room, without listing them; a DM's are few."""
@@ -166,7 +192,7 @@ class Live:
     def deliver_now(self, stretch: Stretch) -> None:
         """Give the stretch to all who hear the room, in one go."""
         self.begin(stretch)
-        self.give(stretch, self.listeners(stretch.room))
+        self.give(stretch, self.listeners(stretch.room, stretch.hidden))
         self.end(stretch)
 
     async def deliver(self, stretch: Stretch) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from gochat.domain.commands import AnyCommand
-from gochat.domain.limits import TokenBucket
+from gochat.domain.limits import SlidingWindow, TokenBucket
+from gochat.domain.moderation import Flag
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied
 
@@ -22,6 +23,15 @@ class Ticket(Protocol):
         """Let the answer leave."""
 
 
+class Judged(NamedTuple):
+    """What the rules for words and links made of a command."""
+
+    command: AnyCommand
+    refusal: Denied | None = None
+    flags: tuple[Flag, ...] = ()
+    """Why moderators should look at it."""
+
+
 class Submit(msgspec.Struct):
     """A command to a room."""
 
@@ -31,6 +41,13 @@ class Submit(msgspec.Struct):
     """What the user's own limits say. The room may know something that goes before it: a recorded key, no such room."""
     bucket: TokenBucket | None = None
     """Where a token was taken for this; it is given back if it turns out that none was due."""
+    flags: tuple[Flag, ...] = ()
+    if_strangers: Judged | None = None
+    """What holds instead where the receivers do not have the sender as a contact: only the room knows."""
+    asks: SlidingWindow | None = None
+    """How many strangers the sender may still ask."""
+    origin: object = None
+    """The session that asks; its own action is no news to it."""
 
     def settle(self, outcome: Outcome) -> None:
         """Answer the asker. A token is due for what was done now, and for what words or links refused."""

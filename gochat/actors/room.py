@@ -16,12 +16,14 @@ import trio
 from gochat.actors.actor import INTERNAL, Actor
 from gochat.actors.live import SLICE, Live, Stretch, stretches
 from gochat.actors.messages import Submit
+from gochat.actors.relations import Names, tell_request, tell_states
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.domain import commands as ask
-from gochat.domain.facts import AnyFact
-from gochat.domain.ids import is_dm
+from gochat.domain.ids import dm_users, is_dm
+from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import RoomRecord
-from gochat.domain.turn import Done, GroupLimits, Knowledge, Outcome, RecentKeys, Turn
+from gochat.domain.relationship import DAY_MS
+from gochat.domain.turn import Done, Knowledge, Outcome, RecentKeys, RoomRules, Turn
 from gochat.errors import Denied, Full, StoreError
 from gochat.ports import Clash, Committed, Journal
 from gochat.protocol import replies
@@ -37,7 +39,10 @@ TYPING_EVERY_MS = 3000
 REBUILD_S = 0.5
 
 
-ON_MESSAGE = frozenset((ask.Edit, ask.Delete, ask.React))
+ON_MESSAGE = frozenset((ask.Edit, ask.Delete, ask.React, ask.Report))
+ADDS = frozenset((ask.Create, ask.Add))
+BLOCKER = Denied("blocked", "one of the users can't be added by you", rule="group.adds")
+NO_CONTACT = Denied("declined", "one of the users may be added only by their contacts", rule="group.adds")
 PASSED_ON = frozenset((ask.Read, ask.Typing))
 
 
@@ -47,9 +52,13 @@ class RoomParts(NamedTuple):
     journal: Journal
     live: Live
     supervisor: Supervisor
-    limits: GroupLimits
+    rules: RoomRules
     now_ms: Callable[[], int]
     mailbox: int
+    adds_by_contacts: bool = False
+    """Whether users are added to groups only by their contacts."""
+    names: Names | None = None
+    """Shown names, as the archive has them; without it the ids are told."""
 
 
 class RoomActor(Actor[Submit]):
@@ -100,7 +109,8 @@ class RoomActor(Actor[Submit]):
             elif self.record.head > self.delivered:
                 # An append failed and was recorded all the same. Nobody was told: let everybody catch up.
                 self.delivered = self.record.head
-                for session in self._parts.live.listeners(self.address):
+                asked = self.record.relation.asked if self.record.relation is not None else None
+                for session in self._parts.live.listeners(self.address, asked):
                     session.lag(self.address, self.record.head)
         return self.record
 
@@ -121,8 +131,10 @@ class RoomActor(Actor[Submit]):
             # Acks go first: the ack of a fact reaches its sender before the fact does.
             mail = self._settle(batch, outcomes)
             if commit is not None:
-                self._deliver(commit, turn.facts)
+                self._deliver(commit, turn)
             self._pass_on(mail, outcomes)
+            if turn.beside or turn.hidden:
+                await self._tell_two(record, turn, mail)
         for each in mail:
             each.ticket.flush()
 
@@ -148,23 +160,29 @@ class RoomActor(Actor[Submit]):
         """Decide the batch and make its facts durable; with the number of the transaction, if there was one."""
         while True:
             knowledge = await self._knowledge(record, batch)
-            turn = Turn(record, self._keys, knowledge, self._parts.limits, self._parts.now_ms())
+            asks = await self._asks(record, batch) if self._dm else {}
+            turn = Turn(record, self._keys, knowledge, self._parts.rules, self._parts.now_ms(), asks)
             outcomes = [self._decide(turn, mail) for mail in batch]
             if any(type(outcome) is Denied for outcome in outcomes):
                 await self._look_up_refused(record, batch, outcomes)
-            if not turn.facts:
+            if not turn.facts and not turn.beside:
                 return turn, outcomes, None
-            result = await self._append(record, turn)
+            try:
+                result = await self._append(record, turn)
+            except BaseException:
+                turn.undo()
+                raise
             if not isinstance(result, Clash):
                 self.record = turn.draft
                 self._keys.remember(turn.fresh_keys)
                 return turn, outcomes, result.commit
             # The store knows keys that this actor had forgotten: they are answered, the rest is decided again.
+            turn.undo()
             self._keys.remember(result.found)
 
     async def _append(self, record: RoomRecord, turn: Turn) -> Committed | Clash:
         try:
-            return await self._parts.journal.append(record, turn.facts)
+            return await self._parts.journal.append(record, turn.facts, turn.beside)
         except (StoreError, Full):
             raise
         except Exception as error:
@@ -172,23 +190,62 @@ class RoomActor(Actor[Submit]):
             raise StoreError(f"append failed: {error!r}", unknown=True) from error
 
     def _decide(self, turn: Turn, mail: Submit) -> Outcome:
+        command, refusal, flags = mail.command, mail.refusal, mail.flags
+        if mail.if_strangers is not None and not turn.are_contacts(command.user):
+            command, refusal, flags = mail.if_strangers
         try:
-            return turn.decide(mail.command, mail.refusal)
+            outcome = turn.decide(command, refusal)
+            if flags and isinstance(outcome, Done) and not outcome.duplicate:
+                turn.flag(command, outcome.seq, flags)
+            return outcome
         except Exception:
             log.exception("%s: a command crashed its decision", self.address)
             return INTERNAL
 
     async def _knowledge(self, record: RoomRecord, batch: list[Submit]) -> Knowledge:
-        if ON_MESSAGE.isdisjoint([type(mail.command) for mail in batch]):
-            return Knowledge()
+        kinds = [type(mail.command) for mail in batch]
+        knowledge = Knowledge() if ON_MESSAGE.isdisjoint(kinds) else await self._of_messages(record, batch)
+        if not ADDS.isdisjoint(kinds):
+            knowledge.unwilling = await self._unwilling(batch)
+        return knowledge
+
+    async def _of_messages(self, record: RoomRecord, batch: list[Submit]) -> Knowledge:
         on_messages: list[ask.OnMessage] = [
-            mail.command for mail in batch if isinstance(mail.command, (ask.Edit, ask.Delete, ask.React))
+            mail.command for mail in batch if isinstance(mail.command, (ask.Edit, ask.Delete, ask.React, ask.Report))
         ]
         journal = self._parts.journal
         targets = await journal.targets(record, [command.seq for command in on_messages])
         reactions = [(c.seq, c.user, c.emoji) for c in on_messages if isinstance(c, ask.React)]
         reacted = await journal.reacted(record, reactions) if reactions else {}
         return Knowledge(targets=targets, reacted=reacted)
+
+    async def _unwilling(self, batch: list[Submit]) -> dict[tuple[str, str], Denied]:
+        """Who of those that are to be added can't be, by the one who asks."""
+        found: dict[tuple[str, str], Denied] = {}
+        for mail in batch:
+            command = mail.command
+            if not isinstance(command, (ask.Create, ask.Add)):
+                continue
+            users = [user for user in command.users if user != command.user]
+            for user, (contact, blocked) in (await self._parts.journal.held_by(command.user, users)).items():
+                if blocked:
+                    found[command.user, user] = BLOCKER
+                elif self._parts.adds_by_contacts and not contact:
+                    found[command.user, user] = NO_CONTACT
+        return found
+
+    async def _asks(self, record: RoomRecord, batch: list[Submit]) -> dict[str, SlidingWindow]:
+        """How many strangers the senders of the batch may still ask. Only where one of them may have to."""
+        relation = record.relation
+        if relation is None or self._parts.rules.contacts.strangers != "request":
+            return {}
+        if relation.one.contact and relation.other.contact and ask.Contact not in [type(m.command) for m in batch]:
+            return {}
+        windows = {mail.command.user: mail.asks for mail in batch if mail.asks is not None}
+        for user, window in windows.items():
+            if not window.known:
+                window.learn(await self._parts.journal.asks(user, self._parts.now_ms() - DAY_MS))
+        return windows
 
     async def _look_up_refused(self, record: RoomRecord, batch: list[Submit], outcomes: list[Outcome]) -> None:
         """A recorded key is answered with its ack, whatever would refuse it today. Only refusals pay for looking."""
@@ -214,9 +271,9 @@ class RoomActor(Actor[Submit]):
 
     # ------------------------------------------------------------------------------------------ telling
 
-    def _deliver(self, commit: int, facts: list[AnyFact]) -> None:
+    def _deliver(self, commit: int, turn: Turn) -> None:
         live = self._parts.live
-        for stretch in stretches(self.address, commit, facts):
+        for stretch in stretches(self.address, commit, turn.facts, turn.hidden) if turn.facts else ():
             if self._deliveries or live.count(self.address) > SLICE:
                 self._deliveries.append(stretch)
                 if len(self._deliveries) == 1:
@@ -232,22 +289,39 @@ class RoomActor(Actor[Submit]):
             await self._parts.live.deliver(stretch)
             self._deliveries.popleft()
 
+    async def _tell_two(self, before: RoomRecord, turn: Turn, mail: list[Submit]) -> None:
+        parts, after = self._parts, turn.draft.relation
+        if before.relation is None or after is None:
+            return
+        tell_states(parts.live, mail, before.relation, after, parts.rules.contacts, parts.now_ms())
+        if turn.hidden:
+            try:
+                await tell_request(parts.live, turn, parts.names)
+            except StoreError as error:
+                log.warning("%s: a request is not told now: %s", self.address, error)  # `requests` lists it.
+
     def _pass_on(self, mail: list[Submit], outcomes: list[Outcome]) -> None:
         """Reads and typing: events without a seq."""
         if PASSED_ON.isdisjoint([type(each.command) for each in mail]):
             return
         for each, outcome in zip(mail, outcomes, strict=True):
             command = each.command
-            if type(command) in PASSED_ON and isinstance(outcome, Done):
+            if type(command) in PASSED_ON and isinstance(outcome, Done) and self._has_seat(command.user):
                 if isinstance(command, ask.Read):
                     self._read(command)
                 else:
                     self._typing(command.user)
 
+    def _has_seat(self, user: str) -> bool:
+        """An admin looks on without one."""
+        if self._dm:
+            return user in dm_users(self.address)
+        return self.record is not None and user in self.record.members
+
     def _read(self, command: ask.Read) -> None:
         record, user = self.record, command.user
-        if record is None or (not self._dm and user not in record.members):
-            return  # An admin looks on without a seat.
+        if record is None:
+            return
         seq = min(command.seq, record.head)
         if seq <= self._reads.get(user, 0):
             return
@@ -257,12 +331,13 @@ class RoomActor(Actor[Submit]):
             del self._reads[next(iter(self._reads))]
         self._parts.journal.note_read(record, user, seq)
         live = self._parts.live
-        sessions = live.listeners(self.address) if self._small(record) else list(live.users.get(user, ()))
+        shared = self._small(record) and not self._apart(record)
+        sessions = live.listeners(self.address) if shared else list(live.users.get(user, ()))
         live.tell_softly(sessions, replies.Read(room=self.address, sender=user, seq=seq))
 
     def _typing(self, user: str) -> None:
         now_ms = self._parts.now_ms()
-        if self.record is None or not self._small(self.record):
+        if self.record is None or not self._small(self.record) or self._apart(self.record):
             return
         if now_ms - self._typed.get(user, -TYPING_EVERY_MS) < TYPING_EVERY_MS:
             return
@@ -270,6 +345,11 @@ class RoomActor(Actor[Submit]):
         live = self._parts.live
         others = [session for session in live.listeners(self.address) if session.user != user]
         live.tell_softly(others, replies.Typing(room=self.address, sender=user))
+
+    def _apart(self, record: RoomRecord) -> bool:
+        """Whether the two users of a private room are to learn nothing of each other."""
+        relation = record.relation
+        return relation is not None and (relation.blocked or relation.asked is not None)
 
     def _small(self, record: RoomRecord) -> bool:
         return self._dm or len(record.members) <= SMALL_ROOM

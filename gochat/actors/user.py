@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+import msgspec
 
 from gochat.actors.actor import INTERNAL, Actor, Registry
 from gochat.actors.live import Live
-from gochat.actors.messages import Submit
+from gochat.actors.messages import Judged, Submit
 from gochat.actors.room import RoomActor
 from gochat.domain import commands as ask
-from gochat.domain.limits import TokenBucket
+from gochat.domain.limits import SlidingWindow, TokenBucket
+from gochat.domain.moderation import BY_RULE, LISTED_WORD, Rules, Verdict
+from gochat.domain.relationship import DAY_MS
 from gochat.errors import Denied, Full
 
 log = logging.getLogger(__name__)
@@ -23,11 +27,25 @@ log = logging.getLogger(__name__)
 
 #: What counts as a message said.
 MESSAGES = frozenset((ask.Send, ask.Edit))
-#: What else leaves a fact in every member's log. It has a bucket of its own, so much larger than that of messages.
+#: What else is recorded. It has a bucket of its own, so much larger than that of messages.
 ACTIONS = frozenset(
-    (ask.Delete, ask.React, ask.Create, ask.Configure, ask.Add, ask.Remove, ask.SetRole, ask.Leave, ask.Close)
-)
+    (
+        ask.Delete, ask.React, ask.Report, ask.Contact, ask.Create, ask.Configure, ask.Add, ask.Remove, ask.SetRole,
+        ask.Leave, ask.Close, ask.Mute, ask.Unmute, ask.Ban, ask.Unban,
+    )
+)  # fmt: skip
+#: Where a command has text that others get to read.
+TEXTS: dict[type[ask.AnyCommand], str] = {
+    ask.Send: "body", ask.Edit: "body", ask.React: "emoji", ask.Create: "title", ask.Configure: "title",
+}  # fmt: skip
 ACTIONS_PER_MESSAGE, ACTION_BURST = 10, 100
+LISTED_NAME = BY_RULE[LISTED_WORD]
+
+
+class InForce(Protocol):
+    """The rules for words and links that hold now; another value after they were read anew."""
+
+    current: Rules
 
 
 class UserParts(NamedTuple):
@@ -39,12 +57,15 @@ class UserParts(NamedTuple):
     messages_per_s: float
     message_burst: int
     mailbox: int
+    rules: InForce
+    asks_a_day: int = 20
+    """Strangers that a user may ask within 24 hours."""
 
 
 class UserActor(Actor[Submit]):
     """Awake while connected, and until forgetting its bucket changes nothing."""
 
-    __slots__ = ("_handling", "_parts", "actions", "bucket")
+    __slots__ = ("_handling", "_parts", "actions", "asks", "bucket")
 
     lingers = False
 
@@ -55,6 +76,7 @@ class UserActor(Actor[Submit]):
         self.actions = TokenBucket(
             parts.messages_per_s * ACTIONS_PER_MESSAGE, parts.message_burst * ACTION_BURST
         )  # fmt: skip
+        self.asks = SlidingWindow(parts.asks_a_day, DAY_MS)
         self._handling = False
 
     @property
@@ -95,11 +117,42 @@ class UserActor(Actor[Submit]):
                 mail.refusal = Denied(
                     "rate_limited", "too much at once", retry_after_ms=wait_ms, rule="messages_per_s"
                 )  # fmt: skip
+            if kind in TEXTS and mail.refusal is None:
+                self._judge(mail)
+            if kind is ask.Send:
+                mail.asks = self.asks
         try:
             self._parts.rooms.tell(command.room, mail)
         except Full as full:
             self.refuse(mail, Denied("busy", str(full), retry_after_ms=200))
 
+    def _judge(self, mail: Submit) -> None:
+        """Ask the rules about what others would read."""
+        command = mail.command
+        field = TEXTS[type(command)]
+        text = getattr(command, field)
+        rules = self._parts.rules.current
+        if isinstance(command, ask.Create):
+            # A group's name can't be masked.
+            name = rules.check(command.room.partition(":")[2], contacts=False)
+            mail.refusal = name.denied or (None if name.text == command.room.partition(":")[2] else LISTED_NAME)
+        if not text or mail.refusal is not None:
+            return
+        verdict = rules.check(text, contacts=True)
+        if verdict.denied is not None or verdict.text is not text or verdict.flags:
+            mail.command, mail.refusal, mail.flags = judged(command, field, verdict)
+        if rules.links == "contacts" and mail.refusal is None:
+            strict = rules.check(text, contacts=False)
+            if strict != verdict:
+                mail.if_strangers = judged(command, field, strict)
+
     def refuse(self, mail: Submit, denied: Denied) -> None:
         mail.settle(denied)
         mail.ticket.flush()
+
+
+def judged(command: ask.AnyCommand, field: str, verdict: Verdict) -> Judged:
+    """The command as the verdict lets it pass."""
+    if verdict.text != getattr(command, field):
+        command = msgspec.structs.replace(command, **{field: verdict.text})
+    return Judged(command, verdict.denied, verdict.flags)

@@ -58,6 +58,7 @@ def identity(claims: Mapping[str, Any], rules: Auth) -> Identity:
         name=known.name,
         expires_s=float(known.exp),
         token_id=known.jti,
+        issued_s=float(known.iat),
     )
 
 

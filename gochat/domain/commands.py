@@ -7,6 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from gochat.domain.facts import HistoryScope, PostRight, Role
+from gochat.domain.relationship import Action
 
 
 class Command(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -80,6 +81,43 @@ class Close(Command, frozen=True, kw_only=True):
     """Delete the group."""
 
 
-OnMessage: TypeAlias = Edit | Delete | React
-OnGroup: TypeAlias = Create | Configure | Add | Remove | SetRole | Leave | Close
-AnyCommand: TypeAlias = Send | OnMessage | Read | Typing | OnGroup
+class Mute(Command, frozen=True, kw_only=True):
+    """A member may read, not write. `seconds` None: until `Unmute`."""
+
+    member: str
+    seconds: int | None = None
+
+
+class Unmute(Command, frozen=True, kw_only=True):
+    member: str
+
+
+class Ban(Command, frozen=True, kw_only=True):
+    """Out of the group, and not to be added again. `seconds` None: until `Unban`."""
+
+    member: str
+    seconds: int | None = None
+
+
+class Unban(Command, frozen=True, kw_only=True):
+    member: str
+
+
+class Contact(Command, frozen=True, kw_only=True):
+    """What the user holds of the other user of a private room."""
+
+    action: Action
+
+
+class Report(Command, frozen=True, kw_only=True):
+    """Tell the moderators of a message."""
+
+    seq: int
+    reason: str | None = None
+
+
+OnMessage: TypeAlias = Edit | Delete | React | Report
+OnGroup: TypeAlias = (
+    Create | Configure | Add | Remove | SetRole | Leave | Close | Mute | Unmute | Ban | Unban
+)  # fmt: skip
+AnyCommand: TypeAlias = Send | OnMessage | Read | Typing | Contact | OnGroup

@@ -1,8 +1,10 @@
-"""A token bucket as a value: how much may be done how fast."""
+"""How much may be done how fast, as values: a token bucket, and a window that slides."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Iterable
 
 #: Sums of fractions fall short of a whole token by rounding; who waited as told must not be refused for that.
 _WHOLE = 1 - 1e-9
@@ -44,3 +46,39 @@ class TokenBucket:
     def full(self, now_ms: int) -> bool:
         """Whether forgetting this bucket would change nothing."""
         return not self.rate or self._tokens + max(0, now_ms - self._at_ms) * self.rate / 1000 >= self.burst
+
+
+class SlidingWindow:
+    """At most `most` times within any `period_ms`. It must be told once what happened before it was made."""
+
+    __slots__ = ("_at_ms", "known", "most", "period_ms")
+
+    def __init__(self, most: int, period_ms: int) -> None:
+        self.most = most
+        self.period_ms = period_ms
+        self.known = False
+        """Whether it has been told."""
+        self._at_ms: deque[int] = deque()
+
+    def learn(self, earlier_ms: Iterable[int]) -> None:
+        """Take what happened before, in order; only the first telling counts."""
+        if not self.known:
+            self._at_ms.extendleft(reversed(list(earlier_ms)))
+            self.known = True
+
+    def wait(self, now_ms: int) -> int:
+        """0 if it may happen now, else after how many milliseconds."""
+        while self._at_ms and self._at_ms[0] <= now_ms - self.period_ms:
+            self._at_ms.popleft()
+        if len(self._at_ms) < self.most:
+            return 0
+        return self._at_ms[0] + self.period_ms - now_ms if self._at_ms else self.period_ms
+
+    def take(self, now_ms: int) -> None:
+        """It happens."""
+        self._at_ms.append(now_ms)
+
+    def give_back(self) -> None:
+        """The latest did not happen after all."""
+        if self._at_ms:
+            self._at_ms.pop()

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import msgspec
 
+from gochat.domain import relationship
+from gochat.domain.beside import Sanctioned, SanctionKind
 from gochat.domain.facts import AnyFact, Closed, Group, HistoryScope, Member, PostRight, Role
+from gochat.domain.ids import is_dm
+from gochat.domain.relationship import Relation
 
 
 class RoomRecord(msgspec.Struct, kw_only=True):
@@ -30,13 +34,34 @@ class RoomRecord(msgspec.Struct, kw_only=True):
     """Those of the members who own the group: asked for often, and not to be searched among 100,000."""
     former: set[str] = set()
     """Users who were members and no longer are."""
+    relation: Relation | None = None
+    """Of a private room's two users; None in a group and in one's own room. Not made by facts: see relationship.py."""
+    sanctions: dict[tuple[str, SanctionKind], int | None] = {}
+    """Who is muted or banned, and until when; those that are over may still stand here. Not made by facts either."""
+
+    @classmethod
+    def new(cls, room: str, num: int) -> RoomRecord:
+        """A room in which nothing has happened yet."""
+        return cls(room=room, num=num, relation=relationship.of_room(room) if is_dm(room) else None)
 
     def draft(self) -> RoomRecord:
-        """A copy to try a turn on. Members are shared until `own_members`; nothing else is."""
+        """A copy to try a turn on. Members are shared until `own_members`, sanctions until `sanction`."""
         return RoomRecord(
             room=self.room, num=self.num, head=self.head, ts=self.ts, title=self.title, history=self.history,
             post=self.post, closed=self.closed, members=self.members, owners=self.owners, former=self.former,
+            relation=self.relation, sanctions=self.sanctions,
         )  # fmt: skip
+
+    def sanction(self, change: Sanctioned) -> None:
+        """Take a mute, a ban, or the end of one."""
+        place = (change.user, change.kind)
+        self.sanctions = {known: until for known, until in self.sanctions.items() if known != place}
+        if change.on:
+            self.sanctions[place] = change.until
+
+    def sanctioned(self, user: str, kind: SanctionKind, now_ms: int) -> bool:
+        until = self.sanctions.get((user, kind), 0)
+        return until is None or until > now_ms
 
     def own_members(self) -> None:
         """Stop sharing the members with the record this is a draft of; once a turn, for it copies them all."""

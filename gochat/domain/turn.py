@@ -1,115 +1,56 @@
 """What may happen in a room: one turn decides a whole batch of commands against one room at one moment.
 
 Pure: the same record, knowledge, time and commands give the same facts and outcomes. The turn works on a draft; the
-room takes the draft over when the facts are durable, or drops it.
+room takes the draft over when the facts are durable, or drops it. What concerns groups alone is in `group_turn`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol, TypeAlias
-
-import msgspec
+from collections.abc import Iterable
 
 from gochat.domain import commands as ask
-from gochat.domain import facts
-from gochat.domain.facts import AnyFact, Role
-from gochat.domain.ids import is_dm
-from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
+from gochat.domain import facts, relationship
+from gochat.domain.beside import Related, Reported
+from gochat.domain.draft import (
+    NO_MESSAGE,
+    NO_ROOM,
+    NOT_MEMBER,
+    RANK,
+    Done,
+    Knowledge,
+    Outcome,
+    RecentKeys,
+    RoomRules,
+)
+from gochat.domain.group_turn import GroupTurn
+from gochat.domain.ids import dm_users
+from gochat.domain.moderation import Flag
+from gochat.domain.record import Reacted, Recorded, Target
+from gochat.domain.relationship import Change, RelationChange, Way
 from gochat.errors import Denied
 
+__all__ = [
+    "NOT_MEMBER", "NO_MESSAGE", "NO_ROOM", "Done", "Knowledge", "Outcome", "RecentKeys", "RoomRules", "Turn",
+]  # fmt: skip
 
-class Done(msgspec.Struct, frozen=True, gc=False):
-    """The command holds: its fact is at `seq`. With `duplicate` it did so before this turn."""
-
-    seq: int
-    ts: int
-    duplicate: bool = False
-
-
-Outcome: TypeAlias = Done | Denied
-
-
-class Knowledge(msgspec.Struct):
-    """What was read of the log for this turn, beside the record."""
-
-    targets: dict[int, Target] = {}
-    reacted: dict[tuple[int, str, str], Reacted] = {}
-
-
-class GroupLimits(msgspec.Struct, frozen=True):
-    add_users: int = 200
-    members: int = 100_000
-
-
-NO_ROOM = Denied("not_found", "there is no such room")
-NOT_MEMBER = Denied("not_member", "you are no longer a member of this room")
-NO_MESSAGE = Denied("not_found", "there is no such message")
-LAST_OWNER = Denied("conflict", "a group needs an owner: name a successor, or delete the group")
-
-_RANK: dict[Role | None, int] = {None: 0, "member": 1, "moderator": 2, "owner": 3}
+MUTED = "you are muted in this group"
 _POST_RANK = {"members": 1, "moderators": 2, "owner": 3}
 
 
-class KnownKeys(Protocol):
-    """Keys that are known to be recorded; others may be too."""
-
-    def get(self, place: tuple[str, str], /) -> Recorded | None: ...
-
-
-class RecentKeys:
-    """The latest `most` keys of a room, and up to as many older ones. Two generations: forgetting costs nothing."""
-
-    __slots__ = ("_most", "_new", "_old")
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._new: dict[tuple[str, str], Recorded] = {}
-        self._old: dict[tuple[str, str], Recorded] = {}
-
-    def get(self, place: tuple[str, str], /) -> Recorded | None:
-        return self._new.get(place) or self._old.get(place)
-
-    def remember(self, keys: Mapping[tuple[str, str], Recorded]) -> None:
-        if keys:
-            self._new.update(keys)
-            if len(self._new) >= self._most:
-                self._old, self._new = self._new, {}
-
-    def clear(self) -> None:
-        self._new, self._old = {}, {}
-
-
-class Turn:
+class Turn(GroupTurn):
     """Collects the facts of one batch. After `decide` has refused a command, the draft is as it was before it."""
-
-    def __init__(
-        self,
-        record: RoomRecord,
-        known_keys: KnownKeys,
-        knowledge: Knowledge,
-        limits: GroupLimits,
-        now_ms: int,
-    ) -> None:
-        self.draft = record.draft()
-        self.facts: list[AnyFact] = []
-        self.fresh_keys: dict[tuple[str, str], Recorded] = {}
-        self._known_keys = known_keys
-        self._knowledge = knowledge
-        self._limits = limits
-        self._now_ms = now_ms
-        self._dm = is_dm(record.room)
-        self._owns_members = False
 
     def decide(self, command: ask.AnyCommand, refusal: Denied | None = None) -> Outcome:
         """What comes of `command`. `refusal` is what the sender's own limits say; what the room says goes before it."""
         if isinstance(command, ask.Send):
             return self._send(command, refusal)
         if isinstance(command, ask.Create):
-            return refusal or self._create(command)
+            return self._create(command, refusal)
         denied = self._present(command)
         if denied is not None:
             return denied
+        if self._dm and isinstance(command, (ask.Edit, ask.React)) and command.user not in dm_users(self.draft.room):
+            return Denied("forbidden", "a private room is written to by its two users alone")
         if isinstance(command, ask.Edit):
             return self._edit(command, refusal)
         if isinstance(command, ask.Delete):
@@ -118,13 +59,30 @@ class Turn:
             return self._react(command, refusal)
         if isinstance(command, (ask.Read, ask.Typing)):
             return Done(self.draft.head, self.draft.ts)
+        if isinstance(command, ask.Report):
+            return self._report(command, refusal)
+        if isinstance(command, ask.Contact):
+            return self._contact(command, refusal)
         if self._dm:
             return Denied("bad_request", "a private room is not a group")
-        return refusal or self._on_group(command)
+        return self._on_group(command, refusal)
 
     def recorded(self, user: str, key: str) -> Recorded | None:
         """Where this turn knows the key to be recorded."""
         return self.fresh_keys.get((user, key)) or self._known_keys.get((user, key))
+
+    def are_contacts(self, sender: str) -> bool:
+        """Whether whoever gets a message of the sender's here has the sender as a contact. In groups nobody asked."""
+        if not self._dm:
+            return False
+        relation = self.draft.relation
+        return relation is None or relation.of(relation.peer(sender)).contact
+
+    def flag(self, command: ask.AnyCommand, seq: int, flags: Iterable[Flag]) -> None:
+        """Tell the moderators of a text that passed but should be looked at."""
+        target = command.seq if isinstance(command, ask.Edit) else seq
+        for rule in dict.fromkeys(flag.rule for flag in flags):
+            self.beside.append(Reported(target, self._now_ms, rule=rule))
 
     # ------------------------------------------------------------------------------------------ messages
 
@@ -134,12 +92,19 @@ class Turn:
             known = self.recorded(command.user, key)
             if known is not None:
                 return Done(known.seq, known.ts, True)
-        denied = self._present(command) or self._may_post(command) or refusal
+        draft = self.draft
+        denied = self._present(command) or self._may_post(command)
         if denied is not None:
             return denied
-        draft = self.draft
+        way: Way | Denied = "open" if draft.relation is None else self._way(command.user)
+        if isinstance(way, Denied):
+            return way
+        if refusal is not None:
+            return refusal
         if command.reply_to is not None and command.reply_to > draft.head:
             return NO_MESSAGE
+        if way != "open":
+            self._come_by(way, command.user)
         draft.head = seq = draft.head + 1
         if self._now_ms > draft.ts:
             draft.ts = self._now_ms
@@ -161,7 +126,7 @@ class Turn:
             return Denied("forbidden", "only its author may edit a message")
         if target.body == command.body:
             return Done(target.edit_seq or command.seq, target.edit_ts or target.ts, True)
-        denied = self._may_post(command) or refusal
+        denied = self._may_post(command) or self._may_touch(command) or refusal
         if denied is not None:
             return denied
         fact = self._add(facts.Edit(**self._next(command), target=command.seq, body=command.body))
@@ -172,12 +137,14 @@ class Turn:
         target = self._target(command.seq)
         if target is None:
             return NO_MESSAGE
-        if target.author != command.user and not (command.admin or self._rank(command) >= _RANK["moderator"]):
+        if target.author != command.user and not (command.admin or self._rank(command) >= RANK["moderator"]):
             return Denied("forbidden", "only its author or a moderator may delete a message")
         if target.delete_seq is not None:
             return Done(target.delete_seq, target.delete_ts or target.ts, True)
         if refusal is not None:
             return refusal
+        if target.author != command.user:
+            self._audit(command, "message.delete", f"{self.draft.room}:{command.seq}", author=target.author)
         fact = self._add(facts.Delete(**self._next(command), target=command.seq))
         target.body, target.delete_seq, target.delete_ts = None, fact.seq, fact.ts
         return Done(fact.seq, fact.ts)
@@ -191,7 +158,7 @@ class Turn:
         if (last.on if last else False) == command.on:
             # Never reacted and off: so since the message itself.
             return Done(last.seq, last.ts, True) if last else Done(command.seq, target.ts, True)
-        denied = self._may_post(command) or refusal
+        denied = self._may_post(command) or self._may_touch(command) or refusal
         if denied is not None:
             return denied
         fact = self._add(
@@ -211,154 +178,89 @@ class Turn:
                 self._knowledge.targets[seq] = known
         return known
 
-    # ------------------------------------------------------------------------------------------ groups
+    # ------------------------------------------------------------------------------------------ two users
 
-    def _create(self, command: ask.Create) -> Outcome:
-        if self.draft.head:
-            return Denied("conflict", "a group of this name exists or existed; names are never given again")
-        others = [user for user in dict.fromkeys(command.users) if user != command.user]
-        denied = self._room_for(others, present=1)
-        if denied is not None:
-            return denied
-        self._members_change(command, [command.user], "added", role="owner", title=command.title or "")
-        if command.history != "all" or command.post != "members":
-            self._add(facts.Group(**self._next(command), history=command.history, post=command.post))
-        if others:
-            self._members_change(command, others, "added", role="member")
-        return Done(self.draft.head, self.draft.ts)
+    def _way(self, sender: str) -> Way | Denied:
+        """How the sender's message comes to the other of the two, if they may still ask anybody today."""
+        relation = self.draft.relation
+        assert relation is not None
+        way = relationship.way(relation, sender, self._rules.contacts, self._now_ms)
+        window = self._asks.get(sender) if way == "ask" else None
+        wait_ms = window.wait(self._now_ms) if window is not None else 0
+        if wait_ms:
+            return Denied(
+                "rate_limited", "you have asked many strangers today", retry_after_ms=wait_ms, rule="request.budget"
+            )
+        return way
 
-    def _on_group(self, command: ask.OnGroup) -> Outcome:
-        if isinstance(command, ask.Configure):
-            return self._configure(command)
-        if isinstance(command, ask.Add):
-            return self._add_members(command)
-        if isinstance(command, ask.Remove):
-            return self._remove_members(command)
-        if isinstance(command, ask.SetRole):
-            return self._set_role(command)
-        if isinstance(command, ask.Leave):
-            return self._leave(command)
-        if self._rank(command) < _RANK["owner"]:
-            return Denied("forbidden", "only an owner may delete the group")
-        self._own_members()
-        fact = self._add(facts.Closed(**self._next(command)))
-        return Done(fact.seq, fact.ts)
-
-    def _configure(self, command: ask.Configure) -> Outcome:
+    def _come_by(self, way: Way, sender: str) -> None:
+        """What a message changes by coming this way. Called before its fact is added."""
+        if way == "answer":
+            self._change(sender, "accept")
+            return
+        if way == "ask":
+            self._change(sender, "ask")
+            window = self._asks.get(sender)
+            if window is not None:
+                window.take(self._now_ms)
+                self._taken.append(window)
         draft = self.draft
-        only_title = command.history is None and command.post is None
-        if self._rank(command) < _RANK["moderator" if only_title else "owner"]:
-            return Denied("forbidden", "only an owner may change the group; a moderator may change its title")
-        changed: dict[str, Any] = {
-            name: value
-            for name, value in (("title", command.title), ("history", command.history), ("post", command.post))
-            if value is not None and value != getattr(draft, name)
-        }
-        if not changed:
-            return self._as_it_is()
-        fact = self._add(facts.Group(**self._next(command), **changed))
-        return Done(fact.seq, fact.ts)
+        assert draft.relation is not None
+        draft.relation = draft.relation.waits(sender)
+        self.hidden[draft.head + 1] = draft.relation.peer(sender)
 
-    def _add_members(self, command: ask.Add) -> Outcome:
-        if self._rank(command) < _RANK["moderator"]:
-            return Denied("forbidden", "only an owner or a moderator may add users")
-        new = [user for user in dict.fromkeys(command.users) if user not in self.draft.members]
-        denied = self._room_for(new, present=len(self.draft.members))
-        if denied is not None:
-            return denied
-        if not new:
-            return self._as_it_is()
-        return self._members_change(command, new, "added", role="member")
+    def _may_touch(self, command: ask.Edit | ask.React) -> Denied | None:
+        """What refuses a message of the user's refuses an edit and a reaction. Neither asks, and neither answers."""
+        relation = self.draft.relation
+        if relation is None:
+            return None
+        way = relationship.way(relation, command.user, self._rules.contacts, self._now_ms)
+        if isinstance(way, Denied):
+            return way
+        return relationship.NOT_OPEN if way == "ask" else None
 
-    def _remove_members(self, command: ask.Remove) -> Outcome:
-        rank = self._rank(command)
-        members = self.draft.members
-        gone = [user for user in dict.fromkeys(command.users) if user in members]
-        if rank < _RANK["moderator"] or (
-            rank < _RANK["owner"] and any(_RANK[members[user]] >= rank for user in gone)
-        ):  # fmt: skip
-            return Denied("forbidden", "a moderator may remove members; only an owner may remove others")
-        if not gone:
-            return self._as_it_is()
-        if self._would_lose_last_owner(gone):
-            return LAST_OWNER
-        return self._members_change(command, gone, "removed")
+    def _contact(self, command: ask.Contact, refusal: Denied | None) -> Outcome:
+        relation = self.draft.relation
+        if relation is None:
+            return Denied("bad_request", "that is you")
+        change = relationship.change_for(relation, command.user, command.action)
+        if change is not None and not isinstance(change, Denied):
+            if refusal is not None:
+                return refusal
+            self._change(command.user, change)
+        elif change is not None:
+            return change
+        assert self.draft.relation is not None
+        state = self.draft.relation.state(command.user, self._now_ms, self._rules.contacts)
+        return Done(self.draft.head, self.draft.ts, change is None, state)
 
-    def _set_role(self, command: ask.SetRole) -> Outcome:
-        if self._rank(command) < _RANK["owner"]:
-            return Denied("forbidden", "only an owner may change roles")
-        role = self.draft.members.get(command.member)
-        if role is None:
-            return Denied("not_found", "that user is not a member of the group")
-        if role == command.role:
-            return self._as_it_is()
-        if self._would_lose_last_owner([command.member]):
-            return LAST_OWNER
-        return self._members_change(command, [command.member], "role", role=command.role)
-
-    def _leave(self, command: ask.Leave) -> Outcome:
-        if command.user not in self.draft.members:
-            return NO_ROOM
-        if self._would_lose_last_owner([command.user]):
-            heir = command.successor
-            if heir is None:
-                return LAST_OWNER
-            if heir == command.user or heir not in self.draft.members:
-                return Denied("not_found", "the successor is not another member of the group")
-            self._members_change(command, [heir], "role", role="owner")
-        return self._members_change(command, [command.user], "left")
+    def _change(self, user: str, kind: Change) -> None:
+        draft = self.draft
+        assert draft.relation is not None
+        change = RelationChange(draft.relation.changes + 1, draft.head, self._now_ms, user, kind)
+        draft.relation = draft.relation.apply(change)
+        self.beside.append(Related(change, draft.relation))
 
     # ------------------------------------------------------------------------------------------ shared
 
-    def _present(self, command: ask.AnyCommand) -> Denied | None:
-        """Refuses who is not in the room. A DM's two users always are: who else asks never gets here."""
-        if self._dm:
-            return None
-        draft = self.draft
-        if command.user in draft.members or (command.admin and draft.head and not draft.closed):
-            return None
-        return NOT_MEMBER if command.user in draft.former and not draft.closed else NO_ROOM
+    def _report(self, command: ask.Report, refusal: Denied | None) -> Outcome:
+        target = self._target(command.seq)
+        if target is None or target.body is None:
+            return NO_MESSAGE
+        if refusal is not None:
+            return refusal
+        self.beside.append(Reported(command.seq, self._now_ms, command.user, reason=command.reason))
+        self._audit(command, "message.report", f"{self.draft.room}:{command.seq}", author=target.author)
+        return Done(command.seq, target.ts)
 
     def _may_post(self, command: ask.Send | ask.Edit | ask.React) -> Denied | None:
-        if self._dm or self.draft.post == "members" or self._rank(command) >= _POST_RANK[self.draft.post]:
-            return None
-        return Denied("forbidden", f"only {self.draft.post} may write here", rule="group.post")
-
-    def _rank(self, command: ask.AnyCommand) -> int:
-        return _RANK["owner"] if command.admin else _RANK[self.draft.members.get(command.user)]
-
-    def _room_for(self, new: list[str], present: int) -> Denied | None:
-        if len(new) > self._limits.add_users:
-            return Denied("bad_request", f"at most {self._limits.add_users} users in one request")
-        if present + len(new) > self._limits.members:
-            return Denied("conflict", f"a group holds at most {self._limits.members} users", rule="group.members")
-        return None
-
-    def _would_lose_last_owner(self, gone: list[str]) -> bool:
-        owners = self.draft.owners
-        return bool(owners) and owners.issubset(gone)
-
-    def _as_it_is(self) -> Done:
-        return Done(self.draft.head, self.draft.ts, True)
-
-    def _members_change(
-        self, command: ask.AnyCommand, users: list[str], change: facts.Change, role: Role | None = None,
-        title: str | None = None,
-    ) -> Done:  # fmt: skip
-        self._own_members()
-        fact = self._add(facts.Member(**self._next(command), users=users, change=change, role=role, title=title))
-        return Done(fact.seq, fact.ts)
-
-    def _own_members(self) -> None:
-        if not self._owns_members:
-            self.draft.own_members()
-            self._owns_members = True
-
-    def _next(self, command: ask.AnyCommand) -> dict[str, Any]:
         draft = self.draft
-        return {"room": draft.room, "seq": draft.head + 1, "ts": max(self._now_ms, draft.ts), "sender": command.user}
-
-    def _add(self, fact: AnyFact) -> AnyFact:
-        self.draft.apply(fact)
-        self.facts.append(fact)
-        return fact
+        if self._dm:
+            return None
+        if draft.post != "members" and self._rank(command) < _POST_RANK[draft.post]:
+            return Denied("forbidden", f"only {draft.post} may write here", rule="group.post")
+        if draft.sanctions and draft.sanctioned(command.user, "mute", self._now_ms):
+            until = draft.sanctions[command.user, "mute"]
+            left_ms = None if until is None else until - self._now_ms
+            return Denied("forbidden", MUTED, retry_after_ms=left_ms, rule="group.muted")
+        return None

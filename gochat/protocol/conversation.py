@@ -156,18 +156,19 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "role": (frozenset({"user", "role"}), frozenset({"user", "role"})),
     "leave": (frozenset({"successor"}), frozenset()),
     "delete": (frozenset(), frozenset()),
+    "mute": (frozenset({"user", "seconds"}), frozenset({"user"})),
+    "unmute": (frozenset({"user"}), frozenset({"user"})),
+    "ban": (frozenset({"user", "seconds"}), frozenset({"user"})),
+    "unban": (frozenset({"user"}), frozenset({"user"})),
 }
+GIVEN = ("title", "users", "history", "post", "user", "role", "successor", "seconds")
 
 
 def _group(request: req.GroupAction, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
     if not ids.is_name(request.name):
         return bad(f"name: a group's name has the form {ids.NAME_PATTERN}")
     takes, needs = ACTIONS[request.action]
-    given = {
-        field
-        for field in ("title", "users", "history", "post", "user", "role", "successor")
-        if getattr(request, field) is not None
-    }
+    given = {field for field in GIVEN if getattr(request, field) is not None}
     if given - takes:
         return bad(f"{request.action} takes no {', '.join(sorted(given - takes))}")
     if needs - given:
@@ -208,6 +209,31 @@ def _group_command(request: req.GroupAction, who: Speaker, title: str | None) ->
             return ask.Leave(**base, successor=request.successor)
         case "delete":
             return ask.Close(**base)
+    assert request.user is not None
+    match request.action:
+        case "mute":
+            return ask.Mute(**base, member=request.user, seconds=request.seconds)
+        case "unmute":
+            return ask.Unmute(**base, member=request.user)
+        case "ban":
+            return ask.Ban(**base, member=request.user, seconds=request.seconds)
+        case "unban":
+            return ask.Unban(**base, member=request.user)
+
+
+def _contact(request: req.ContactAction, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+    if not ids.is_name(request.user):
+        return bad(f"user: not a user id: the form is {ids.NAME_PATTERN}")
+    return ask.Contact(room=ids.dm(who.user, request.user), user=who.user, admin=who.admin, action=request.action)
+
+
+def _report(request: req.Report, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+    reason = request.reason.strip() if request.reason is not None else None
+    if reason is not None and "\0" in reason:
+        return bad("reason: contains NUL")
+    return check_room(request.room, who) or ask.Report(
+        room=request.room, user=who.user, admin=who.admin, seq=request.seq, reason=reason or None
+    )
 
 
 COMMANDS: dict[type[AnyRequest], Callable[[Any, Speaker, Limits], ask.AnyCommand | Denied]] = {
@@ -218,4 +244,6 @@ COMMANDS: dict[type[AnyRequest], Callable[[Any, Speaker, Limits], ask.AnyCommand
     req.Read: _read,
     req.Typing: _typing,
     req.GroupAction: _group,
+    req.ContactAction: _contact,
+    req.Report: _report,
 }

@@ -12,7 +12,8 @@ import trio
 from gochat.actors.actor import Registry
 from gochat.actors.live import Live
 from gochat.actors.room import RoomActor
-from gochat.actors.user import UserActor
+from gochat.actors.user import InForce, UserActor
+from gochat.auth.standing import Standing
 from gochat.ports import Archive, Journal, Tokens
 from gochat.protocol.replies import Limits, Presence, PresenceEntry
 from gochat.session.clock import Wheel
@@ -43,6 +44,12 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     limits: Limits
     pace: Pace
     wheel: Wheel
+    after_leaving: bool
+    """Whether a group may still be read up to where one's time in it ended."""
+    rules: InForce
+    """What shown names are held against."""
+    standing: Standing
+    """Who may not be let in although their token is good."""
     dev_sign_in: bool
     """Whether `hello {user}` without a token is let in from loopback."""
     spawn: Callable[[Callable[..., Awaitable[Any]]], None]

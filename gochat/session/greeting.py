@@ -19,7 +19,7 @@ from gochat.ports import Identity, Snapshot
 from gochat.protocol import replies
 from gochat.protocol.conversation import GROUPS, READ, WRITE
 from gochat.protocol.requests import Hello, Position
-from gochat.session.gateway import in_trio_time
+from gochat.session.gateway import Gateway, in_trio_time
 from gochat.session.listener import NEVER
 from gochat.session.places import REPLAY_ALL, Notice, Replaying, place_after
 from gochat.session.replay import start_replays
@@ -44,6 +44,11 @@ async def greet(session: Session, hello: Hello) -> None:
             return
         if session.is_over():
             return  # Gone meanwhile: in the tables it would stay for ever.
+        # Asked here, in one step with entering: who is shut out at this very moment is not let in.
+        refusal = gateway.standing.refusal(identity)
+        if refusal is not None:
+            session.fail(Denied("unauthorized", refusal), BAD_TOKEN, hello.id)
+            return
         _enter(session, hello, identity)
         await gateway.journal.flush_reads()
         snapshot = await gateway.archive.welcome(identity.user, CONTACTS, list(hello.resume))
@@ -98,9 +103,17 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
         other.close(REPLACED, "a newer session took this one's place")
         other.ended()
     session.connection.signed_in()
-    gateway.journal.note_user(user, name=identity.name or "")
+    gateway.journal.note_user(user, name=shown_name(gateway, identity))
     if first:
         gateway.presence(user)
+
+
+def shown_name(gateway: Gateway, identity: Identity) -> str:
+    """The token's name, as far as the rules for words and links let it be shown; empty: the id is shown."""
+    if identity.name is None:
+        return ""
+    verdict = gateway.rules.current.check(identity.name, contacts=False)
+    return "" if verdict.denied is not None else verdict.text
 
 
 def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
@@ -164,11 +177,12 @@ def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcom
     gateway = session.gateway
     read = session.may_read
     for contact in snapshot.contacts:
-        contact.online = contact.user in gateway.live.users
+        contact.online = contact.online and contact.user in gateway.live.users
     return replies.Welcome(
         id=hello.id, user=session.user, session=session.id, node=gateway.node, server=gateway.server,
         heartbeat_s=gateway.pace.heartbeat_s, limits=gateway.limits,
-        contacts=snapshot.contacts if read else [], rooms=_fitting(snapshot.rooms) if read else [], requests=[],
+        contacts=snapshot.contacts if read else [], rooms=_fitting(snapshot.rooms) if read else [],
+        requests=snapshot.requests if read else [],
     )  # fmt: skip
 
 

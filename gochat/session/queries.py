@@ -16,7 +16,7 @@ from gochat.ports import Asker
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import RULES, check_room
-from gochat.session import replay
+from gochat.session import oversight, replay
 from gochat.session.gateway import in_trio_time
 from gochat.session.listener import CLOSED
 from gochat.session.session import Session
@@ -100,6 +100,16 @@ async def _members(session: Session, request: req.Members) -> msgspec.Struct | D
     return replies.Members(id=request.id, room=request.room, members=found[0], next=found[1])
 
 
+async def _contacts(session: Session, request: req.Contacts) -> msgspec.Struct | Denied:
+    contacts, following = await session.gateway.archive.contacts(session.user, request.limit, request.cursor)
+    return replies.Contacts(id=request.id, contacts=contacts, next=following)
+
+
+async def _requests(session: Session, request: req.Requests) -> msgspec.Struct | Denied:
+    found, following = await session.gateway.archive.requests(session.user, request.limit, request.cursor)
+    return replies.Requests(id=request.id, requests=found, next=following)
+
+
 async def _watch(session: Session, request: req.Watch) -> msgspec.Struct | Denied:
     gateway, live = session.gateway, session.gateway.live
     if not all(map(is_name, request.users)):
@@ -132,6 +142,9 @@ async def _refresh(session: Session, request: req.Refresh) -> msgspec.Struct | D
         return Denied("unauthorized", str(error))
     if identity.user != session.user:
         return Denied("unauthorized", "the token is another user's")
+    refusal = session.gateway.standing.refusal(identity)
+    if refusal is not None:
+        return Denied("unauthorized", refusal)
     if session.state != CLOSED:
         heard = session.may_read
         session.signed_in(identity, None if identity.expires_s is None else in_trio_time(identity.expires_s))
@@ -146,7 +159,7 @@ async def _come_again(session: Session) -> None:
 
 
 def _asker(session: Session) -> Asker:
-    return Asker(session.user, session.speaker.admin)
+    return Asker(session.user, session.speaker.admin, session.gateway.after_leaving)
 
 
 async def _absent(session: Session, room: str) -> Denied:
@@ -161,6 +174,12 @@ ANSWERS: dict[type[req.AnyRequest], Callable[[Session, Any], Awaitable[msgspec.S
     req.Groups: _groups,
     req.Members: _members,
     req.Watch: _watch,
+    req.Contacts: _contacts,
+    req.Requests: _requests,
+    req.Reports: oversight.reports,
+    req.CloseReport: oversight.close_report,
+    req.AdminAction: oversight.administer,
+    req.Audit: oversight.audit,
     req.Refresh: _refresh,
     req.Resume: replay.resume,
 }

@@ -188,7 +188,7 @@ class Session(Listener):
             return
         ticket = Pending(self, request.id, kind, command.room, self.gateway.journal.epoch)
         try:
-            self.gateway.users.tell(self.user, Submit(command, ticket))
+            self.gateway.users.tell(self.user, Submit(command, ticket, origin=self))
         except Full as full:
             ticket.settle(Denied("busy", str(full), retry_after_ms=200))
             ticket.flush()

@@ -24,11 +24,12 @@ class Asker(Protocol):
     def pump(self) -> None: ...
 
 
-#: What a request is answered with when it holds: the ack of a fact, `ok` with the fact of a group, or only `ok`.
-ACK, OK_FACT, OK = range(3)
+#: What a request is answered with when it holds: the ack of a fact, `ok` with the fact of a group, only `ok`, or `ok`
+#: with what one holds of a user.
+ACK, OK_FACT, OK, OK_STATE = range(4)
 ANSWERS: dict[type[req.AnyRequest], int] = {
     req.Send: ACK, req.Edit: ACK, req.Delete: ACK, req.React: ACK, req.GroupAction: OK_FACT, req.Read: OK,
-    req.Typing: OK,
+    req.Typing: OK, req.Report: OK, req.ContactAction: OK_STATE,
 }  # fmt: skip
 
 
@@ -64,6 +65,8 @@ class Pending:
             )
         if self._answer == OK_FACT:
             return replies.Ok(id=self._id, room=self._room, seq=done.seq)
+        if self._answer == OK_STATE:
+            return replies.Ok(id=self._id, room=self._room, head=done.seq, state=done.state)
         return replies.Ok(id=self._id)
 
 

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 
 from gochat.domain.facts import AnyFact
 from gochat.ports import Asker, Facts, Snapshot
-from gochat.protocol.replies import GroupEntry, MemberEntry, UserEntry
-from gochat.store import lists, pages, search
+from gochat.protocol.replies import (
+    AuditEntry,
+    ContactState,
+    GroupEntry,
+    MemberEntry,
+    ReportEntry,
+    RequestEntry,
+    UserEntry,
+)
+from gochat.store import lists, oversight, pages, people, search
 from gochat.store.pool import Readers
 
 
 class SqliteArchive:
     """`searchers` are threads apart: a search that takes long shall not hold up a hello."""
 
-    def __init__(self, readers: Readers, searchers: Readers, epoch: str) -> None:
+    def __init__(self, readers: Readers, searchers: Readers, epoch: str, decline_ms: int) -> None:
         self._call = readers.call
         self._search = searchers.call
         self._epoch = epoch
+        self._decline_ms = decline_ms
 
     async def welcome(self, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
         return await self._call(lambda connection: lists.welcome(connection, self._epoch, user, contacts, rooms))
@@ -61,4 +71,20 @@ class SqliteArchive:
         return await self._call(lambda connection: lists.users(connection, users))
 
     async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
-        return await self._call(lambda connection: lists.acquainted(connection, user, others))
+        return await self._call(lambda connection: people.acquainted(connection, user, others))
+
+    async def contacts(self, user: str, limit: int, cursor: str | None) -> tuple[list[ContactState], str | None]:
+        declined_after = time.time_ns() // 1_000_000 - self._decline_ms
+        return await self._call(lambda connection: people.contacts(connection, user, declined_after, limit, cursor))
+
+    async def requests(self, user: str, limit: int, cursor: str | None) -> tuple[list[RequestEntry], str | None]:
+        return await self._call(lambda connection: people.requests(connection, user, limit, cursor))
+
+    async def reports(self, room: str | None, limit: int, cursor: str | None) -> tuple[list[ReportEntry], str | None]:
+        return await self._call(lambda connection: oversight.reports(connection, room, limit, cursor))
+
+    async def report_room(self, report: int) -> tuple[str, bool] | None:
+        return await self._call(lambda connection: oversight.report_room(connection, report))
+
+    async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
+        return await self._call(lambda connection: oversight.audit(connection, limit, cursor))

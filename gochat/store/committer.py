@@ -64,7 +64,7 @@ class Committer:
             self._discard(batches)
             raise StoreError(f"nothing could be recorded: {error}", unknown=unknown) from error
         self._behind.update(
-            batch.num for batch, result in zip(batches, results, strict=True) if isinstance(result, int)
+            batch.num for batch, result in zip(batches, results, strict=True) if isinstance(result, int) and batch.facts
         )
         self._busy_at = time.monotonic()
         return results

@@ -14,11 +14,12 @@ from typing import Any
 import outcome
 import trio
 
+from gochat.domain.beside import AnyBeside, AnyStanding
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.errors import Full, StoreError
 from gochat.ports import Clash, Committed
-from gochat.store import reads
+from gochat.store import beside, reads
 from gochat.store.committer import Committer
 from gochat.store.pool import Readers
 from gochat.store.thread import OwnerThread
@@ -75,7 +76,7 @@ class SqliteJournal:
         record = await self._readers.call(lambda connection: reads.record(connection, room))
         if record is None:
             self._next_num += 1
-            return RoomRecord(room=room, num=self._next_num)
+            return RoomRecord.new(room, self._next_num)
         return record
 
     async def recorded(self, record: RoomRecord, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Recorded]:
@@ -91,12 +92,24 @@ class SqliteJournal:
 
     # ------------------------------------------------------------------------------------------ writing
 
-    async def append(self, record: RoomRecord, facts: Sequence[AnyFact]) -> Committed | Clash:
+    async def asks(self, user: str, since_ms: int) -> list[int]:
+        return await self._readers.call(lambda connection: beside.asks(connection, user, since_ms))
+
+    async def held_by(self, peer: str, users: Sequence[str]) -> dict[str, tuple[bool, bool]]:
+        return await self._readers.call(lambda connection: beside.held_by(connection, peer, users))
+
+    async def append(
+        self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside] = ()
+    ) -> Committed | Clash:  # fmt: skip
+        return await self._parked(Batch(record.room, record.num, facts, beside))
+
+    async def _parked(self, batch: Batch) -> Committed | Clash:
+        """Wait for the commit that takes the batch."""
         if self._closing:
             raise StoreError("the store is closing")
         if len(self._waiting) >= MOST_WAITING:
             raise Full(f"{MOST_WAITING} rooms wait for a commit")
-        entry = _Append(Batch(record.room, record.num, facts), trio.lowlevel.current_task())
+        entry = _Append(batch, trio.lowlevel.current_task())
         self._waiting.append(entry)
         self._work.set()
 
@@ -106,6 +119,13 @@ class SqliteJournal:
 
         result: Committed | Clash = await trio.lowlevel.wait_task_rescheduled(abort)
         return result
+
+    async def standing(self, since_ms: int) -> list[AnyStanding]:
+        return await self._readers.call(lambda connection: beside.standing(connection, since_ms))
+
+    async def oversee(self, entries: Sequence[AnyBeside]) -> None:
+        result = await self._parked(Batch("", 0, (), entries))
+        assert isinstance(result, Committed)
 
     def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
         place = (user, record.num)

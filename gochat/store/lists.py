@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
 
 from gochat.domain.ids import dm_users, is_dm, peer
 from gochat.ports import Asker, Snapshot
 from gochat.protocol.replies import ContactEntry, GroupEntry, Last, MemberEntry, RoomEntry, UserEntry
-from gochat.store import pages
+from gochat.store import pages, people
 from gochat.store.cut import folded
 from gochat.store.schema import SEQ_BITS
-
-LAST_CHARS = 200
 
 # One row of a list of rooms. Who sends has read their own message, so nothing of one's own is above `read`: what is
 # unread is a difference of two counts, less what was deleted between.
@@ -22,16 +19,20 @@ _ENTRY = f"""
         r.messages - coalesce((SELECT n FROM fact WHERE id = (r.num << {SEQ_BITS}) + s.read), 0)
           - (SELECT count(*) FROM fact d WHERE d.delete_seq IS NOT NULL
              AND d.id > (r.num << {SEQ_BITS}) + s.read AND d.id <= (r.num << {SEQ_BITS}) + r.head),
-        l.id - (r.num << {SEQ_BITS}), l.ts, l.sender, substr(l.body, 1, {LAST_CHARS})
+        l.id - (r.num << {SEQ_BITS}), l.ts, l.sender, substr(l.body, 1, {people.LAST_CHARS})
     FROM seat s JOIN room r ON r.num = s.num
     LEFT JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0
         AND (r.history = 'all' OR r.last >= s.since_seq)
     WHERE s.user = ? """
 _IN_GROUPS = _ENTRY + "AND s.role IN ('owner', 'moderator', 'member') ORDER BY r.id"
-# Which are the latest is found first: what an entry shows is looked up for those alone.
+# Which are the latest is found first: what an entry shows is looked up for those alone. Who is blocked, waits for an
+# answer or was declined stands elsewhere.
 _CONTACTS = f"""{_ENTRY} AND s.num IN (
         SELECT t.num FROM seat t JOIN room q ON q.num = t.num JOIN fact m ON m.id = (q.num << {SEQ_BITS}) + q.last
-        WHERE t.user = ? AND t.role = 'dm' ORDER BY m.ts DESC, m.id DESC LIMIT ?)
+        WHERE t.user = ? AND t.role = 'dm' AND t.num NOT IN (
+            SELECT num FROM relation WHERE user = ? AND (blocked_at IS NOT NULL OR asked_at IS NOT NULL
+            OR declined_ts IS NOT NULL))
+        ORDER BY m.ts DESC, m.id DESC LIMIT ?)
     ORDER BY l.ts DESC, l.id DESC"""
 
 
@@ -42,6 +43,7 @@ def welcome(connection: sqlite3.Connection, epoch: str, user: str, contacts: int
         commit=commit,
         contacts=_contacts(connection, epoch, user, contacts) if contacts else [],
         rooms=_groups(connection, epoch, user) if contacts else [],
+        requests=people.latest_requests(connection, user, contacts) if contacts else [],
         former=former,
         heads=heads,
         hidden=hidden,
@@ -62,15 +64,18 @@ def _groups(connection: sqlite3.Connection, epoch: str, user: str) -> list[RoomE
 
 
 def _contacts(connection: sqlite3.Connection, epoch: str, user: str, most: int) -> list[ContactEntry]:
-    rows = connection.execute(_CONTACTS, (user, user, most)).fetchall()
-    known = users(connection, [peer(row[0], user) for row in rows])
+    rows = connection.execute(_CONTACTS, (user, user, user, most)).fetchall()
+    others = [peer(row[0], user) for row in rows]
+    known = users(connection, others)
+    visible = people.acquainted(connection, user, others) | {user}
     entries = []
     for room, _, head, read, _, _, unread, *last in rows:
         other = peer(room, user)
         name, seen = known.get(other, (other, None))
         entries.append(
             ContactEntry(
-                user=other, name=name, online=False, last_seen=seen, room=room, epoch=epoch, head=head, read=read,
+                user=other, name=name, online=other in visible, last_seen=seen if other in visible else None,
+                room=room, epoch=epoch, head=head, read=read,
                 unread=unread, last=_last(*last),
             )
         )  # fmt: skip
@@ -92,7 +97,8 @@ def _positions(
             (user, room),
         ).fetchone()
         if is_dm(room):
-            if room.count(":") == 2 and user in dm_users(room):
+            # What waits for an answer is not heard yet.
+            if room.count(":") == 2 and user in dm_users(room) and not people.waits(connection, user, room):
                 heads[room] = row[0] if row else 0
             continue
         if row is None or row[1] is None:
@@ -138,7 +144,7 @@ def members(
     connection: sqlite3.Connection, asker: Asker, room: str, limit: int, cursor: str | None
 ) -> tuple[list[MemberEntry], str | None] | None:
     seen = pages.view(connection, asker, room)
-    if seen is None:
+    if seen is None or seen.former:
         return None
     if is_dm(room):
         both = sorted(set(dm_users(room)))
@@ -161,19 +167,6 @@ def users(connection: sqlite3.Connection, asked: Sequence[str]) -> dict[str, tup
     marks = ", ".join("?" * len(asked))
     rows = connection.execute(f"SELECT id, name, last_seen FROM user WHERE id IN ({marks})", list(asked))
     return {user: (name or user, seen) for user, name, seen in rows}
-
-
-def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
-    marks = ", ".join("?" * len(others))
-    values: list[Any] = [*others, user]
-    return {
-        other
-        for (other,) in connection.execute(
-            f"""SELECT DISTINCT o.user FROM seat o JOIN seat s ON s.num = o.num
-                WHERE o.user IN ({marks}) AND o.role <> 'former' AND s.user = ? AND s.role <> 'former'""",
-            values,
-        )
-    }
 
 
 def search_users(

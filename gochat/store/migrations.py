@@ -25,7 +25,7 @@ def m001_first(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def m002_people(db: sqlite_utils.Database) -> None:
-    """Relations between users, moderation, audit. Until now everybody could write to everybody; those who did still may."""
+    """Relations between users, moderation, audit. Until now anybody could write to anybody; who did still may."""
     for statement in schema.PEOPLE:
         db.execute(statement)
     db.execute(

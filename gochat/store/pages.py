@@ -29,6 +29,8 @@ class View(NamedTuple):
     num: int
     low: int
     head: int
+    former: bool = False
+    """The user is in the group no more: `head` is where that was recorded."""
 
 
 def view(connection: sqlite3.Connection, asker: Asker, room: str) -> View | None:
@@ -42,20 +44,23 @@ def view(connection: sqlite3.Connection, asker: Asker, room: str) -> View | None
         return None
     num, head, history, _ = row
     seat = connection.execute(
-        "SELECT role, since_seq FROM seat WHERE user = ? AND num = ?", (asker.user, num)
+        "SELECT role, since_seq, left_seq FROM seat WHERE user = ? AND num = ?", (asker.user, num)
     ).fetchone()
     if asker.admin:
         return View(num, 0, head)
-    if seat is None or seat[0] == "former":
+    if seat is None:
         return None
-    return View(num, seat[1] - 1 if history == "since_join" else 0, head)
+    low = seat[1] - 1 if history == "since_join" else 0
+    if seat[0] == "former":
+        return View(num, low, seat[2], former=True)
+    return View(num, low, head)
 
 
 def page(
     connection: sqlite3.Connection, asker: Asker, room: str, before: int | None, after: int | None, limit: int
 ) -> Facts | None:
     seen = view(connection, asker, room)
-    if seen is None:
+    if seen is None or (seen.former and not asker.after_leaving):
         return None
     base = seen.num << SEQ_BITS
     if after is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from gochat.domain.ids import is_dm
 from gochat.domain.record import Reacted, RoomRecord, Target
+from gochat.store import beside
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.transaction import recorded
@@ -24,6 +26,10 @@ def record(connection: sqlite3.Connection, room: str) -> RoomRecord | None:
     found = RoomRecord(
         room=room, num=num, head=head, ts=ts, title=title, history=history, post=post, closed=bool(closed)
     )  # fmt: skip
+    if is_dm(room):
+        found.relation = beside.relation(connection, num, room)
+        return found
+    found.sanctions = beside.sanctions(connection, num)
     for user, role in connection.execute("SELECT user, role FROM seat WHERE num = ? AND role <> 'dm'", (num,)):
         if role == "former":
             found.former.add(user)

@@ -62,6 +62,8 @@ PEOPLE = (
         declined_ts INTEGER, -- when user declined peer
         asked_at INTEGER, asked_ts INTEGER, PRIMARY KEY (user, peer)) WITHOUT ROWID""",
     """CREATE INDEX relation_blocked ON relation (peer, user) WHERE blocked_at IS NOT NULL""",
+    """CREATE INDEX relation_apart ON relation (user, num)
+        WHERE blocked_at IS NOT NULL OR asked_at IS NOT NULL OR declined_ts IS NOT NULL""",
     """CREATE INDEX relation_asked ON relation (user, peer) WHERE asked_at IS NOT NULL""",
     # What made it so, in order; `at` is the room's head when it was decided.
     """CREATE TABLE relation_change (

@@ -42,7 +42,7 @@ def _rooms(connection: sqlite3.Connection, user: str, room: str | None) -> list[
     """Number and id of the rooms the user is in, and the seq up to which each is hidden from them."""
     if room is not None:
         seen = pages.view(connection, Asker(user), room)
-        return [(seen.num, room, seen.low)] if seen is not None else []
+        return [(seen.num, room, seen.low)] if seen is not None and not seen.former else []
     return list(
         connection.execute(
             """SELECT r.num, r.id, CASE r.history WHEN 'since_join' THEN s.since_seq - 1 ELSE 0 END

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import trio
 
+from gochat.domain.relationship import DAY_MS
 from gochat.errors import StoreError
 from gochat.store.archive import SqliteArchive
 from gochat.store.committer import Committer
@@ -33,9 +34,9 @@ class Store(NamedTuple):
 
 
 @asynccontextmanager
-async def open_store(path: Path | str, *, inline: bool = False) -> AsyncIterator[Store]:
+async def open_store(path: Path | str, *, inline: bool = False, decline_ms: int = 30 * DAY_MS) -> AsyncIterator[Store]:
     """A store in the file at `path`, or in memory. With `inline` all is done in the caller's thread, in one connection:
-    for simulated time, where no thread may be. Raises StoreError."""
+    for simulated time, where no thread may be. `decline_ms` is for how long lists show a decline. Raises StoreError."""
     opens_writer, opens_reader = _connections(str(path), inline)
     try:
         first = opens_reader()
@@ -56,7 +57,7 @@ async def open_store(path: Path | str, *, inline: bool = False) -> AsyncIterator
         committing = trio.CancelScope(shield=True)
         nursery.start_soon(_run_in, committing, journal)
         try:
-            yield Store(journal, SqliteArchive(readers, searchers, epoch))
+            yield Store(journal, SqliteArchive(readers, searchers, epoch, decline_ms))
         finally:
             with trio.CancelScope(shield=True):
                 with trio.move_on_after(CLOSE_S):

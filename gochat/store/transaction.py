@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gochat.domain import facts
+from gochat.domain.beside import AnyBeside
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import Recorded
 from gochat.errors import StoreError
 from gochat.ports import Clash
-from gochat.store import index
+from gochat.store import beside, index
 from gochat.store.cut import name_words
 from gochat.store.rows import WRITTEN, Row, written
 from gochat.store.schema import SEQ_BITS
@@ -38,6 +39,7 @@ class Batch(NamedTuple):
     room: str
     num: int
     facts: Sequence[AnyFact]
+    beside: Sequence[AnyBeside] = ()
 
 
 class Notes(NamedTuple):
@@ -178,7 +180,12 @@ class Writer:
         reads: list[Row] = []
         seats: list[Row] = []
         rare: list[tuple[Batch, AnyFact]] = []
+        apart: list[Batch] = []
         for batch in batches:
+            if batch.beside:
+                apart.append(batch)
+                if not batch.facts:
+                    continue
             base, count, last, senders = batch.num << SEQ_BITS, self._count(batch.num), 0, {}
             for fact in batch.facts:
                 if type(fact) is facts.Message:
@@ -200,6 +207,8 @@ class Writer:
             _SEATS.run(connection, seats)
         for batch, fact in rare:
             self._rare(batch.num, fact)
+        for batch in apart:
+            self._beside(batch)
         if reads:
             _READS.run(connection, reads)
 
@@ -245,6 +254,15 @@ class Writer:
             execute("UPDATE room SET closed = 1 WHERE num = ?", (num,))
             execute("UPDATE seat SET role = 'former', left_seq = ? WHERE num = ? AND role NOT IN ('former', 'dm')",
                     (fact.seq, num))  # fmt: skip
+
+    def _beside(self, batch: Batch) -> None:
+        if not batch.facts and batch.num:
+            # A relation may begin before the first message.
+            self.connection.execute(
+                "INSERT OR IGNORE INTO room (num, id, head, ts, messages, last) VALUES (?, ?, 0, 0, 0, 0)",
+                (batch.num, batch.room),
+            )
+        beside.write(self.connection, batch.num, batch.room, batch.beside)
 
     def _member(self, num: int, fact: facts.Member) -> None:
         execute = self.connection.execute

@@ -18,13 +18,15 @@ from gochat.actors.messages import Submit
 from gochat.actors.room import RoomActor, RoomParts
 from gochat.actors.supervisor import Supervisor
 from gochat.domain import commands as ask
+from gochat.domain.beside import AnyBeside
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
-from gochat.domain.turn import GroupLimits, Outcome
+from gochat.domain.turn import Outcome, RoomRules
 from gochat.ports import Clash, Committed
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.replies import Lag, Read, Typing
 from gochat.store import Store
+from tests.policies import OPEN
 
 TEA = "group:tea"
 
@@ -121,10 +123,12 @@ class Tap:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def append(self, record: RoomRecord, facts: Sequence[AnyFact]) -> Committed | Clash:
+    async def append(
+        self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside] = ()
+    ) -> Committed | Clash:
         if self.before:
             raise self.before.pop()
-        result: Committed | Clash = await self._inner.append(record, facts)
+        result: Committed | Clash = await self._inner.append(record, facts, beside)
         if isinstance(result, Committed):
             self.log.setdefault(record.room, []).extend((result.commit, fact) for fact in facts)
         if self.after:
@@ -133,14 +137,14 @@ class Tap:
 
 
 class House:
-    def __init__(self, store: Store, actors: Supervisor) -> None:
+    def __init__(self, store: Store, actors: Supervisor, rules: RoomRules) -> None:
         self.archive = store.archive
         self.journal = Tap(store.journal)
         self.live = Live()
         self.events: list[tuple[str, Any]] = []
         """Answers and pushes, in the order they came."""
         self.actors = actors
-        parts = RoomParts(self.journal, self.live, actors, GroupLimits(), self.now_ms, 10_000)
+        parts = RoomParts(self.journal, self.live, actors, rules, self.now_ms, 10_000)
         self.rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, parts), 1000)
 
     @staticmethod
@@ -173,9 +177,9 @@ class House:
 
 
 @asynccontextmanager
-async def keep_house() -> AsyncIterator[House]:
+async def keep_house(rules: RoomRules = OPEN) -> AsyncIterator[House]:
     async with stores.open(":memory:", inline=True) as store, Supervisor("actors") as actors:
-        yield House(store, actors)
+        yield House(store, actors, rules)
 
 
 def run(main: Any, *args: Any) -> None:

@@ -19,6 +19,7 @@ from gochat.actors import room as room_module
 from gochat.actors.actor import Registry
 from gochat.actors.live import Stretch, stretches
 from gochat.actors.user import UserActor, UserParts
+from gochat.auth.standing import Standing
 from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.protocol import replies
@@ -32,6 +33,7 @@ from gochat.session.session import Session
 from gochat.transports.outbox import Outbox
 from tests.actors.house import TEA, House, keep_house, run
 from tests.actors.test_room import heard
+from tests.policies import NoRules
 
 # ---------------------------------------------------------------------------------------------- stretches
 
@@ -153,12 +155,13 @@ class Town:
         self.house = house
         self.dice = random.Random(seed)
         self.spawn = nursery.start_soon
-        parts = UserParts(house.live, house.rooms, house.now_ms, 0.0, 1, 1000)
+        parts = UserParts(house.live, house.rooms, house.now_ms, 0.0, 1, 1000, NoRules())
         users: Registry[UserActor] = Registry(house.actors, lambda user: UserActor(user, parts), 1000)
         self.gateway = Gateway(
             node="here", server="test", journal=house.journal, archive=house.archive, tokens=None, live=house.live,  # type: ignore[arg-type]
             users=users, rooms=house.rooms, limits=replies.Limits(messages_per_s=0), pace=SCOPES, wheel=Wheel(),
-            dev_sign_in=True, spawn=self.spawn, greet=greet, answer=answer, say_lag=say_lag, sessions={},
+            after_leaving=True, rules=NoRules(), standing=Standing(), dev_sign_in=True, spawn=self.spawn, greet=greet,
+            answer=answer, say_lag=say_lag, sessions={},
         )  # fmt: skip
 
     def pause(self) -> float:

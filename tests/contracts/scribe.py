@@ -9,10 +9,12 @@ import msgspec
 
 from gochat.domain import commands as ask
 from gochat.domain import facts
+from gochat.domain.beside import AnyBeside, Related, Sanctioned
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
-from gochat.domain.turn import Done, GroupLimits, Knowledge, Outcome, Turn
+from gochat.domain.turn import Done, Knowledge, Outcome, Turn
 from gochat.ports import Clash, Journal
+from tests.policies import OPEN
 
 #: More than any page or replay of these tests asks for.
 ALL = 1 << 20
@@ -29,6 +31,8 @@ class Scribe:
         self.commits: list[int] = []
         self.reads: dict[str, int] = {}
         self.now_ms = 1000
+        self.rules = OPEN
+        self.beside: list[AnyBeside] = []
 
     @classmethod
     async def at(cls, journal: Journal, room: str) -> Scribe:
@@ -43,14 +47,14 @@ class Scribe:
             await journal.reacted(record, [(c.seq, c.user, c.emoji) for c in named if isinstance(c, ask.React)]),
         )
         keys = [(c.user, c.key) for c in commands if isinstance(c, ask.Send) and c.key is not None]
-        turn = Turn(record, await journal.recorded(record, keys), knowledge, GroupLimits(), self.now_ms)
+        turn = Turn(record, await journal.recorded(record, keys), knowledge, self.rules, self.now_ms)
         return turn, [turn.decide(command) for command in commands]
 
     async def turn(self, *commands: ask.AnyCommand) -> list[Outcome]:
         turn, outcomes = await self.decide(*commands)
         self.now_ms += 1
-        if turn.facts:
-            result = await self.journal.append(self.record, turn.facts)
+        if turn.facts or turn.beside:
+            result = await self.journal.append(self.record, turn.facts, turn.beside)
             assert not isinstance(result, Clash)
             self.took(turn, result.commit)
         return outcomes
@@ -58,6 +62,7 @@ class Scribe:
     def took(self, turn: Turn, commit: int) -> None:
         """The turn's facts were recorded."""
         self.record = turn.draft
+        self.beside += turn.beside
         self.log += turn.facts
         self.commits += [commit] * len(turn.facts)
         for fact in turn.facts:
@@ -88,9 +93,22 @@ class Scribe:
         return len(self.log)
 
     def folded(self) -> RoomRecord:
-        record = RoomRecord(room=self.room, num=self.record.num)
+        """The room, rebuilt from its log and from what stands beside it."""
+        record = RoomRecord.new(self.room, self.record.num)
         for fact in self.log:
             record.apply(fact)
+        for entry in self.beside:
+            if isinstance(entry, Related):
+                assert record.relation is not None
+                record.relation = record.relation.apply(entry.change)
+            elif isinstance(entry, Sanctioned):
+                record.sanction(entry)
+        relation = record.relation
+        if relation is not None and relation.asked is not None:
+            seq = relation.of(relation.asked).asked_at or 0
+            for _ in [fact for fact in self.log if fact.seq > seq and isinstance(fact, facts.Message)]:
+                relation = relation.waits(relation.peer(relation.asked or ""))
+            record.relation = relation
         return record
 
     def bodies(self) -> dict[int, str]:

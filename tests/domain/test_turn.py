@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
-from gochat.domain.turn import Done, GroupLimits, Knowledge, Outcome, Turn
+from gochat.domain.turn import Done, Knowledge, Outcome, RoomRules, Turn
 from gochat.errors import Denied
 
 TEA = "group:tea"
@@ -21,13 +21,13 @@ DM = "dm:ann:bob"
 class Bench:
     """A room that takes one turn after the other, and remembers everything as the store would."""
 
-    def __init__(self, room: str = TEA, limits: GroupLimits | None = None) -> None:
+    def __init__(self, room: str = TEA, limits: RoomRules | None = None) -> None:
         self.record = RoomRecord(room=room, num=1)
         self.log: list[facts.AnyFact] = []
         self.keys: dict[tuple[str, str], Recorded] = {}
         self.targets: dict[int, Target] = {}
         self.reacted: dict[tuple[int, str, str], Reacted] = {}
-        self.limits = limits or GroupLimits()
+        self.limits = limits or RoomRules()
         self.now_ms = 1000
 
     def turn(self, *commands: ask.AnyCommand, refusal: Denied | None = None) -> list[Outcome]:
@@ -177,7 +177,7 @@ def test_who_may_post_is_the_groups_setting(tea: Bench) -> None:
 
 
 def test_a_group_has_its_size() -> None:
-    bench = Bench(limits=GroupLimits(add_users=3, members=4))
+    bench = Bench(limits=RoomRules(add_users=3, members=4))
     bench.made(ask.Create, users=("b", "c"))
     assert code(bench.made(ask.Add, users=("d", "e", "f", "g"))) == "bad_request"
     assert code(bench.made(ask.Add, users=("d", "e"))) == "conflict"

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import trio
 
-from gochat.config import Auth, Http, Limits, Node, Session, Settings, Tcp
+from gochat.config import Auth, Http, Limits, Node, Policy, Session, Settings, Tcp
 from gochat.node import Node as RunningNode
 from gochat.node import running
 from tests.e2e.peer import Peer
@@ -20,13 +20,14 @@ Start = Callable[..., AbstractAsyncContextManager[RunningNode]]
 
 
 def make_settings(data: Path, **sections: Any) -> Settings:
-    """Settings of a test node: free ports, no rate limit unless asked for."""
+    """Settings of a test node: free ports, no rate limit, and everybody may write to everybody, unless asked for."""
     base = Settings(
         node=Node(name="test", data=str(data), drain_s=2.0),
         http=Http(bind="127.0.0.1:0"),
         tcp=Tcp(bind="127.0.0.1:0"),
         auth=Auth(),
         limits=Limits(messages_per_s=0.0),
+        policy=Policy(strangers="allow", word_action="off", links="allow"),
         session=Session(),
     )
     changed = {

@@ -109,7 +109,11 @@ async def _identify(parts: RestParts, headers: Headers) -> Identity:
         denied = Denied("unauthorized", "a token is needed, as `Authorization: Bearer TOKEN`")
         raise Refused(denied, headers={"www-authenticate": 'Bearer realm="gochat"'})
     try:
-        return await parts.tokens.verify(token.strip())
+        identity = await parts.tokens.verify(token.strip())
+        refusal = parts.standing.refusal(identity)
+        if refusal is not None:
+            raise AuthError(refusal)
+        return identity
     except KeysUnavailable as error:
         raise Refused(Denied("unavailable", str(error), retry_after_ms=5000)) from error
     except AuthError as error:

@@ -10,6 +10,7 @@ import msgspec
 from starlette.datastructures import Headers
 
 from gochat.actors.messages import Submit
+from gochat.auth.standing import Standing
 from gochat.errors import Denied
 from gochat.http.rest.refused import Refused
 from gochat.ports import Archive, Asker, Identity, Journal, Tokens
@@ -26,12 +27,14 @@ class RestParts(msgspec.Struct, frozen=True, kw_only=True):
     """Built once by the node."""
 
     tokens: Tokens
+    standing: Standing
     archive: Archive
     journal: Journal
     tell: Callable[[str, Submit], None]
     """Puts a command into the mailbox of a user's actor (`Registry.tell`). Raises Full."""
     limits: Limits
     now_ms: Callable[[], int] = _now_ms
+    after_leaving: bool = True
     reads_per_s: float = 50.0
     """What one user may read in the long run, over all tokens and connections; 0: no limit."""
     read_burst: int = 200
@@ -54,7 +57,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def asker(self) -> Asker:
-        return Asker(*self.who)
+        return Asker(*self.who, self.parts.after_leaving)
 
     @property
     def may_read(self) -> bool:

@@ -1,0 +1,52 @@
+"""Telling two users what has changed between them: contacts, requests, and that neither sees the other any more."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from gochat.actors.live import Live
+from gochat.actors.messages import Submit
+from gochat.domain import commands as ask
+from gochat.domain.facts import Message
+from gochat.domain.relationship import ContactPolicy, Relation
+from gochat.domain.turn import Turn
+from gochat.protocol import replies
+
+#: Characters of a message that a list or a request shows.
+LAST_CHARS = 200
+
+Names: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, tuple[str, int | None]]]]
+
+
+def tell_states(
+    live: Live, mail: Sequence[Submit], before: Relation, after: Relation, policy: ContactPolicy, now_ms: int
+) -> None:
+    """`contact` to all sessions of those whose state has changed, but who changed it; a block ends presence."""
+    if after.blocked and not before.blocked:
+        live.part(*after.users)
+    acted = {id(each.origin) for each in mail if isinstance(each.command, ask.Contact)}
+    for user in after.users:
+        state = after.state(user, now_ms, policy)
+        if state == before.state(user, now_ms, policy) or (state == "request" and not before.blocked):
+            continue
+        sessions = [session for session in live.users.get(user, ()) if id(session) not in acted]
+        live.tell_softly(sessions, replies.Contact(user=after.peer(user), state=state))
+
+
+async def tell_request(live: Live, turn: Turn, names: Names | None) -> None:
+    """`request` to the one who has been asked, with the latest of the messages that wait."""
+    relation = turn.draft.relation
+    asked = relation.asked if relation is not None else None
+    if relation is None or asked is None or not live.users.get(asked):
+        return
+    waiting = [fact for fact in turn.facts if isinstance(fact, Message) and turn.hidden.get(fact.seq) == asked]
+    if not waiting:
+        return
+    sender, last = relation.peer(asked), waiting[-1]
+    known = await names([sender]) if names is not None else {}
+    frame = replies.Request(
+        user=sender, name=known.get(sender, (sender, None))[0], room=last.room, head=turn.draft.head,
+        last=replies.Last(seq=last.seq, ts=last.ts, sender=sender, body=(last.body or "")[:LAST_CHARS]),
+    )  # fmt: skip
+    live.tell_softly(list(live.users.get(asked, ())), frame)

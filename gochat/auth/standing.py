@@ -1,0 +1,62 @@
+"""Who may not come in although their token is good: suspended users and revoked tokens.
+
+Held in memory, as the store has it; what changes is recorded first and then applied here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from gochat.domain.beside import AnyStanding, Suspended
+from gochat.ports import Identity
+
+SUSPENDED = "the user is suspended"
+REVOKED = "the token was revoked"
+
+
+class Standing:
+    """Asked at every hello, refresh and request of REST."""
+
+    def __init__(self, entries: Iterable[AnyStanding] = ()) -> None:
+        self._suspended: dict[str, int | None] = {}
+        self._tokens: set[str] = set()
+        self._users: dict[str, int] = {}
+        for entry in entries:
+            self.apply(entry)
+
+    def apply(self, entry: AnyStanding) -> None:
+        """Take what has been recorded."""
+        if isinstance(entry, Suspended):
+            self._suspended.pop(entry.user, None)
+            if entry.on:
+                self._suspended[entry.user] = entry.until
+        elif entry.kind == "jti":
+            self._tokens.add(entry.value)
+        else:
+            self._users[entry.value] = max(entry.ts, self._users.get(entry.value, 0))
+
+    def refusal(self, identity: Identity) -> str | None:
+        """Why this identity is not let in; None if it is.
+
+        A token's `iat` has whole seconds: one issued in the very second of a revocation is revoked with the others.
+        """
+        if identity.user in self._suspended:
+            until = self._suspended[identity.user]
+            if until is None or until > time.time_ns() // 1_000_000:
+                return SUSPENDED
+        if identity.token_id is not None and identity.token_id in self._tokens:
+            return REVOKED
+        revoked = self._users.get(identity.user)
+        if revoked is not None and identity.issued_s is not None and identity.issued_s * 1000 <= revoked:
+            return REVOKED
+        return None
+
+
+def touches(entry: AnyStanding, identity: Identity) -> bool:
+    """Whether live sessions of this identity end by what has just been recorded."""
+    if isinstance(entry, Suspended):
+        return entry.on and entry.user == identity.user
+    if entry.kind == "jti":
+        return entry.value == identity.token_id
+    return entry.value == identity.user

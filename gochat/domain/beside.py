@@ -1,0 +1,85 @@
+"""What is recorded beside a room's log, in the same transaction: it concerns the room, but not every member may see it,
+so it has no seq and is told to nobody as a fact. Some of it concerns no room, but the site.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from gochat.domain.relationship import Relation, RelationChange
+
+SanctionKind: TypeAlias = Literal["mute", "ban"]
+
+
+class Related(msgspec.Struct, frozen=True):
+    """A change of a private room's relation, and what it led to."""
+
+    change: RelationChange
+    after: Relation
+
+
+class Sanctioned(msgspec.Struct, frozen=True, gc=False):
+    """A mute or ban of a member, or its end."""
+
+    user: str
+    kind: SanctionKind
+    on: bool
+    ts: int
+    until: int | None = None
+    """When it ends by itself, in milliseconds; None: it does not."""
+
+
+class Reported(msgspec.Struct, frozen=True, gc=False):
+    """Somebody, or a rule, wants moderators to look at a message. The same twice is one report."""
+
+    seq: int
+    ts: int
+    user: str | None = None
+    rule: str | None = None
+    reason: str | None = None
+
+
+class Audited(msgspec.Struct, frozen=True, gc=False):
+    """An entry of the audit log."""
+
+    ts: int
+    actor: str
+    action: str
+    subject: str | None = None
+    detail: str | None = None
+    """A JSON object."""
+    room: str | None = None
+    """Where it is not the room that it is recorded with."""
+
+
+class ReportClosed(msgspec.Struct, frozen=True, gc=False):
+    """A moderator has dealt with a report."""
+
+    report: int
+    ts: int
+    user: str
+
+
+class Suspended(msgspec.Struct, frozen=True, gc=False):
+    """A user is kept out of the whole site, or no longer."""
+
+    user: str
+    on: bool
+    ts: int
+    until: int | None = None
+    actor: str = ""
+    reason: str | None = None
+
+
+class Revoked(msgspec.Struct, frozen=True, gc=False):
+    """The token with the id `value`, or all of the user `value` that were issued up to `ts`, are good no more."""
+
+    kind: Literal["jti", "user"]
+    value: str
+    ts: int
+
+
+AnyStanding: TypeAlias = Suspended | Revoked
+AnyBeside: TypeAlias = Related | Sanctioned | Reported | Audited | ReportClosed | AnyStanding

@@ -1,0 +1,194 @@
+"""Decisions about groups: who is in them, with which role, and under which rules.
+
+Several owners are allowed; nobody changes an owner but an owner, and the last one does not go without a successor.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gochat.domain import commands as ask
+from gochat.domain import facts
+from gochat.domain.beside import Sanctioned, SanctionKind
+from gochat.domain.draft import NO_ROOM, RANK, Done, Draft, Outcome
+from gochat.errors import Denied
+
+LAST_OWNER = Denied("conflict", "a group needs an owner: name a successor, or delete the group")
+NAME_TAKEN = Denied("conflict", "a group of this name exists or existed; names are never given again")
+BANNED = Denied("forbidden", "that user is banned from the group", rule="group.banned")
+
+
+class GroupTurn(Draft):
+    """The part of a turn that is about groups."""
+
+    def _create(self, command: ask.Create, refusal: Denied | None) -> Outcome:
+        others = [user for user in dict.fromkeys(command.users) if user != command.user]
+        denied = self._too_many(others) or self._unwilling(command, others) or refusal
+        if denied is None and self.draft.head:
+            denied = NAME_TAKEN
+        denied = denied or self._no_space(others, present=1)
+        if denied is not None:
+            return denied
+        self._members_change(command, [command.user], "added", role="owner", title=command.title or "")
+        if command.history != "all" or command.post != "members":
+            self._add(facts.Group(**self._next(command), history=command.history, post=command.post))
+        if others:
+            self._members_change(command, others, "added", role="member")
+        return Done(self.draft.head, self.draft.ts)
+
+    def _on_group(self, command: ask.OnGroup, refusal: Denied | None) -> Outcome:
+        """`refusal` comes after what the room forbids, and before a conflict: the order of the error table."""
+        if isinstance(command, ask.Configure):
+            return self._configure(command, refusal)
+        if isinstance(command, ask.Add):
+            return self._add_members(command, refusal)
+        if isinstance(command, ask.Remove):
+            return self._remove_members(command, refusal)
+        if isinstance(command, ask.SetRole):
+            return self._set_role(command, refusal)
+        if isinstance(command, ask.Leave):
+            return self._leave(command, refusal)
+        if isinstance(command, (ask.Mute, ask.Unmute, ask.Ban, ask.Unban)):
+            return self._sanction(command, refusal)
+        if self._rank(command) < RANK["owner"]:
+            return Denied("forbidden", "only an owner may delete the group")
+        if refusal is not None:
+            return refusal
+        self._own_members()
+        fact = self._add(facts.Closed(**self._next(command)))
+        return Done(fact.seq, fact.ts)
+
+    def _configure(self, command: ask.Configure, refusal: Denied | None) -> Outcome:
+        draft = self.draft
+        only_title = command.history is None and command.post is None
+        if self._rank(command) < RANK["moderator" if only_title else "owner"]:
+            return Denied("forbidden", "only an owner may change the group; a moderator may change its title")
+        changed: dict[str, Any] = {
+            name: value
+            for name, value in (("title", command.title), ("history", command.history), ("post", command.post))
+            if value is not None and value != getattr(draft, name)
+        }
+        if not changed:
+            return self._as_it_is()
+        if refusal is not None:
+            return refusal
+        fact = self._add(facts.Group(**self._next(command), **changed))
+        return Done(fact.seq, fact.ts)
+
+    def _add_members(self, command: ask.Add, refusal: Denied | None) -> Outcome:
+        if self._rank(command) < RANK["moderator"]:
+            return Denied("forbidden", "only an owner or a moderator may add users")
+        new = [user for user in dict.fromkeys(command.users) if user not in self.draft.members]
+        denied = self._too_many(new) or self._unwilling(command, new)
+        if denied is not None:
+            return denied
+        if not new:
+            return self._as_it_is()
+        denied = refusal or self._no_space(new, present=len(self.draft.members))
+        if denied is not None:
+            return denied
+        return self._members_change(command, new, "added", role="member")
+
+    def _remove_members(self, command: ask.Remove, refusal: Denied | None) -> Outcome:
+        gone = [user for user in dict.fromkeys(command.users) if user in self.draft.members]
+        denied = self._outranked(command, gone)
+        if denied is not None:
+            return denied
+        if not gone:
+            return self._as_it_is()
+        if refusal is not None:
+            return refusal
+        if self._would_lose_last_owner(gone):
+            return LAST_OWNER
+        for user in gone:
+            self._audit(command, "group.remove", user)
+        return self._members_change(command, gone, "removed")
+
+    def _sanction(
+        self, command: ask.Mute | ask.Unmute | ask.Ban | ask.Unban, refusal: Denied | None
+    ) -> Outcome:  # fmt: skip
+        """A mute or ban that is set anew counts from now. Only what changes something is recorded."""
+        user, on = command.member, isinstance(command, (ask.Mute, ask.Ban))
+        kind: SanctionKind = "mute" if isinstance(command, (ask.Mute, ask.Unmute)) else "ban"
+        denied = self._outranked(command, [user])
+        if denied is not None:
+            return denied
+        present = user in self.draft.members
+        if isinstance(command, ask.Mute) and not present:
+            return Denied("not_found", "that user is not a member of the group")
+        if not on and not self.draft.sanctioned(user, kind, self._now_ms):
+            return self._as_it_is()
+        if refusal is not None:
+            return refusal
+        if isinstance(command, ask.Ban) and present and self._would_lose_last_owner([user]):
+            return LAST_OWNER
+        seconds = command.seconds if isinstance(command, (ask.Mute, ask.Ban)) else None
+        until = None if seconds is None else self._now_ms + seconds * 1000
+        change = Sanctioned(user, kind, on, self._now_ms, until)
+        self.draft.sanction(change)
+        self.beside.append(change)
+        self._audit(command, f"group.{kind if on else 'un' + kind}", user, until=until)
+        if isinstance(command, ask.Ban) and present:
+            return self._members_change(command, [user], "removed")
+        return Done(self.draft.head, self.draft.ts)
+
+    def _set_role(self, command: ask.SetRole, refusal: Denied | None) -> Outcome:
+        if self._rank(command) < RANK["owner"]:
+            return Denied("forbidden", "only an owner may change roles")
+        role = self.draft.members.get(command.member)
+        if role is None:
+            return Denied("not_found", "that user is not a member of the group")
+        if role == command.role:
+            return self._as_it_is()
+        if refusal is not None:
+            return refusal
+        if self._would_lose_last_owner([command.member]):
+            return LAST_OWNER
+        return self._members_change(command, [command.member], "role", role=command.role)
+
+    def _leave(self, command: ask.Leave, refusal: Denied | None) -> Outcome:
+        if command.user not in self.draft.members:
+            return NO_ROOM
+        if refusal is not None:
+            return refusal
+        if self._would_lose_last_owner([command.user]):
+            heir = command.successor
+            if heir is None:
+                return LAST_OWNER
+            if heir == command.user or heir not in self.draft.members:
+                return Denied("not_found", "the successor is not another member of the group")
+            self._members_change(command, [heir], "role", role="owner")
+        return self._members_change(command, [command.user], "left")
+
+    def _outranked(self, command: ask.AnyCommand, users: list[str]) -> Denied | None:
+        """A moderator acts on members, an owner on everybody."""
+        rank, members = self._rank(command), self.draft.members
+        if rank < RANK["moderator"] or (
+            rank < RANK["owner"] and any(RANK[members.get(user)] >= rank for user in users)
+        ):  # fmt: skip
+            return Denied("forbidden", "a moderator acts on members; on others only an owner does")
+        return None
+
+    def _unwilling(self, command: ask.AnyCommand, users: list[str]) -> Denied | None:
+        """Why one of them can't be added; an admin adds anybody but the banned."""
+        if self.draft.sanctions:
+            for user in users:
+                if self.draft.sanctioned(user, "ban", self._now_ms):
+                    return BANNED
+        if command.admin or not self._knowledge.unwilling:
+            return None
+        return next(filter(None, (self._knowledge.unwilling.get((command.user, user)) for user in users)), None)
+
+    def _too_many(self, users: list[str]) -> Denied | None:
+        most = self._rules.add_users
+        return Denied("bad_request", f"at most {most} users in one request") if len(users) > most else None
+
+    def _no_space(self, new: list[str], present: int) -> Denied | None:
+        most = self._rules.members
+        if present + len(new) > most:
+            return Denied("conflict", f"a group holds at most {most} users", rule="group.members")
+        return None
+
+    def _would_lose_last_owner(self, gone: list[str]) -> bool:
+        owners = self.draft.owners
+        return bool(owners) and owners.issubset(gone)

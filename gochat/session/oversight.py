@@ -1,0 +1,108 @@
+"""What moderators and admins ask for: reports, the audit log, suspending users, revoking tokens."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from gochat.auth.standing import touches
+from gochat.domain.beside import AnyBeside, AnyStanding, Audited, ReportClosed, Revoked, Suspended
+from gochat.domain.ids import is_name
+from gochat.errors import REVOKED, Denied
+from gochat.protocol import replies
+from gochat.protocol import requests as req
+from gochat.protocol.conversation import bad, check_room
+from gochat.session.session import Session
+
+NO_ROOM = Denied("not_found", "there is no such room")
+NO_REPORT = Denied("not_found", "there is no such report")
+MODERATORS_ONLY = Denied("forbidden", "reports are for the moderators of a group, and for admins")
+
+
+async def reports(session: Session, request: req.Reports) -> msgspec.Struct | Denied:
+    room = request.room
+    if room is None:
+        if not session.speaker.admin:
+            return MODERATORS_ONLY
+    else:
+        denied = check_room(room, session.speaker) or await _moderates(session, room)
+        if denied is not None:
+            return denied
+    found, following = await session.gateway.archive.reports(room, request.limit, request.cursor)
+    return replies.Reports(id=request.id, reports=found, next=following)
+
+
+async def close_report(session: Session, request: req.CloseReport) -> msgspec.Struct | Denied:
+    found = await session.gateway.archive.report_room(request.report)
+    if found is None:
+        return NO_REPORT
+    room, is_open = found
+    denied = await _moderates(session, room)
+    if denied is not None:
+        return NO_REPORT if denied.code != "forbidden" else denied
+    if is_open:
+        now = _now_ms()
+        await session.gateway.journal.oversee(
+            [
+                ReportClosed(request.report, now, session.user),
+                Audited(now, session.user, "report.close", str(request.report), room=room),
+            ]
+        )
+    return replies.Ok(id=request.id)
+
+
+async def administer(session: Session, request: req.AdminAction) -> msgspec.Struct | Denied:
+    """Suspend or unsuspend a user, revoke tokens. Live sessions that it touches end before the answer."""
+    entry = _standing(request, session.user)
+    if isinstance(entry, Denied):
+        return entry
+    gateway = session.gateway
+    known = {"until": getattr(entry, "until", None), "reason": request.reason, "kind": getattr(entry, "kind", None)}
+    detail = msgspec.json.encode({name: value for name, value in known.items() if value is not None}).decode()
+    subject = request.user or request.token
+    traced: list[AnyBeside] = [entry, Audited(entry.ts, session.user, f"user.{request.action}", subject, detail)]
+    await gateway.journal.oversee(traced)
+    gateway.standing.apply(entry)
+    for other in list(gateway.sessions.values()):
+        if other.identity is not None and touches(entry, other.identity):
+            other.close(REVOKED, "your access has ended", Denied("unauthorized", "your access has ended"))
+            other.ended()
+    return replies.Ok(id=request.id)
+
+
+async def audit(session: Session, request: req.Audit) -> msgspec.Struct | Denied:
+    entries, following = await session.gateway.archive.audit(request.limit, request.cursor)
+    return replies.Audit(id=request.id, entries=entries, next=following)
+
+
+async def _moderates(session: Session, room: str) -> Denied | None:
+    """Refuses who is no moderator of the room."""
+    if session.speaker.admin:
+        return None
+    if not room.startswith("group:"):
+        return MODERATORS_ONLY
+    seat = await session.gateway.archive.seat(session.user, room)
+    if seat is None or seat == "former":
+        return NO_ROOM
+    return None if seat in ("moderator", "owner") else MODERATORS_ONLY
+
+
+def _standing(request: req.AdminAction, actor: str) -> AnyStanding | Denied:
+    now = _now_ms()
+    if request.user is not None and not is_name(request.user):
+        return bad("user: not a user id")
+    if request.action == "revoke":
+        if (request.user is None) == (request.token is None) or request.seconds is not None:
+            return bad("revoke needs one of user and token, and no seconds")
+        return Revoked("jti" if request.token is not None else "user", request.token or request.user or "", now)
+    if request.user is None or request.token is not None:
+        return bad(f"{request.action} needs user, and no token")
+    if request.action == "unsuspend" and request.seconds is not None:
+        return bad("unsuspend takes no seconds")
+    until = None if request.seconds is None else now + request.seconds * 1000
+    return Suspended(request.user, request.action == "suspend", now, until, actor, request.reason)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

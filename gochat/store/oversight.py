@@ -1,0 +1,56 @@
+"""What moderators and admins look at: reports that are open, and the audit log."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from gochat.protocol.replies import AuditEntry, ReportEntry
+from gochat.store.people import LAST_CHARS
+from gochat.store.schema import SEQ_BITS
+
+
+def reports(
+    connection: sqlite3.Connection, room: str | None, limit: int, cursor: str | None
+) -> tuple[list[ReportEntry], str | None]:
+    """Open reports, oldest first, of one room or of all."""
+    where, values = ("AND r.id = ?", [room]) if room is not None else ("", [])
+    rows = connection.execute(
+        f"""SELECT p.id, p.ts, r.id, p.seq, f.sender, substr(f.body, 1, {LAST_CHARS}), p.user, p.rule, p.reason
+            FROM report p JOIN room r ON r.num = p.num JOIN fact f ON f.id = (p.num << {SEQ_BITS}) + p.seq
+            WHERE p.closed_ts IS NULL AND p.id > ? {where} ORDER BY p.id LIMIT ?""",
+        (number(cursor, 0), *values, limit + 1),
+    ).fetchall()
+    entries = [
+        ReportEntry(report=id_, ts=ts, room=name, seq=seq, sender=sender, body=body, by=by, rule=rule, reason=reason)
+        for id_, ts, name, seq, sender, body, by, rule, reason in rows[:limit]
+    ]
+    return entries, str(entries[-1].report) if len(rows) > limit else None
+
+
+def report_room(connection: sqlite3.Connection, report: int) -> tuple[str, bool] | None:
+    """The room of a report, and whether it is open."""
+    row: tuple[Any, ...] | None = connection.execute(
+        "SELECT r.id, p.closed_ts IS NULL FROM report p JOIN room r ON r.num = p.num WHERE p.id = ?", (report,)
+    ).fetchone()
+    return (row[0], bool(row[1])) if row else None
+
+
+def audit(
+    connection: sqlite3.Connection, limit: int, cursor: str | None
+) -> tuple[list[AuditEntry], str | None]:  # fmt: skip
+    """The audit log, newest first."""
+    rows = connection.execute(
+        "SELECT id, ts, actor, action, room, subject, detail FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?",
+        (number(cursor, (1 << 63) - 1), limit + 1),
+    ).fetchall()
+    entries = [
+        AuditEntry(id=id_, ts=ts, actor=actor, action=action, room=room, subject=subject, detail=detail)
+        for id_, ts, actor, action, room, subject, detail in rows[:limit]
+    ]
+    return entries, str(entries[-1].id) if len(rows) > limit else None
+
+
+def number(cursor: str | None, otherwise: int) -> int:
+    """The row id that a cursor names; one that is none leads to where the list begins."""
+    return int(cursor) if cursor and cursor.isascii() and cursor.isdecimal() and len(cursor) < 19 else otherwise

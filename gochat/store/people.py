@@ -1,0 +1,100 @@
+"""Lists of people: contacts, requests that wait, who may see whom."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from gochat.domain.ids import peer
+from gochat.protocol.replies import ContactState, Last, RequestEntry
+from gochat.store.schema import SEQ_BITS
+
+LAST_CHARS = 200
+
+# The latest message of a request: nobody but the one who asks has written since.
+_REQUESTS = f"""
+    SELECT p.peer, coalesce(nullif(u.name, ''), p.peer), r.id, r.head, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender,
+        coalesce(substr(l.body, 1, {LAST_CHARS}), '')
+    FROM relation p JOIN room r ON r.num = p.num JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last
+    LEFT JOIN user u ON u.id = p.peer
+    WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL """
+
+
+def requests(
+    connection: sqlite3.Connection, user: str, limit: int, cursor: str | None
+) -> tuple[list[RequestEntry], str | None]:
+    """Requests to the user, by who asks."""
+    rows = connection.execute(
+        f"{_REQUESTS} AND p.peer > ? ORDER BY p.peer LIMIT ?", (user, cursor or "", limit + 1)
+    ).fetchall()
+    entries = [_request(row) for row in rows[:limit]]
+    return entries, entries[-1].user if len(rows) > limit else None
+
+
+def latest_requests(connection: sqlite3.Connection, user: str, most: int) -> list[RequestEntry]:
+    """The latest of them first, for the welcome."""
+    rows = connection.execute(f"{_REQUESTS} ORDER BY p.asked_ts DESC, p.peer LIMIT ?", (user, most)).fetchall()
+    return [_request(row) for row in rows]
+
+
+def _request(row: tuple[Any, ...]) -> RequestEntry:
+    other, name, room, head, seq, ts, sender, body = row
+    return RequestEntry(
+        user=other, name=name, room=room, head=head, last=Last(seq=seq, ts=ts, sender=sender, body=body)
+    )
+
+
+def contacts(
+    connection: sqlite3.Connection, user: str, declined_after: int, limit: int, cursor: str | None
+) -> tuple[list[ContactState], str | None]:
+    """The users to whom the user's state is contact, blocked or declined, by id."""
+    rows = connection.execute(
+        """SELECT p.peer, coalesce(nullif(u.name, ''), p.peer),
+               CASE WHEN p.blocked_at IS NOT NULL THEN 'blocked' WHEN p.contact THEN 'contact' ELSE 'declined' END
+           FROM relation p LEFT JOIN user u ON u.id = p.peer
+           WHERE p.user = ? AND p.peer > ? AND (p.contact OR p.blocked_at IS NOT NULL OR p.declined_ts > ?)
+           ORDER BY p.peer LIMIT ?""",
+        (user, cursor or "", declined_after, limit + 1),
+    ).fetchall()
+    entries = [ContactState(user=other, name=name, state=state) for other, name, state in rows[:limit]]
+    return entries, entries[-1].user if len(rows) > limit else None
+
+
+def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
+    """Those of `others` whose presence the user may see: they share a group or a private room that is no mere request,
+    or have the user as a contact; and neither has blocked the other."""
+    if not others:
+        return set()
+    marks = ", ".join("?" * len(others))
+    seen: set[str] = set()
+    private: set[str] = set()
+    for other, is_dm in connection.execute(
+        f"""SELECT DISTINCT o.user, o.role = 'dm' FROM seat o JOIN seat s ON s.num = o.num
+            WHERE o.user IN ({marks}) AND o.role <> 'former' AND s.user = ? AND s.role <> 'former'""",
+        [*others, user],
+    ):
+        (private if is_dm else seen).add(other)
+    for holder, held, contact, blocked, waits in connection.execute(
+        f"""SELECT user, peer, contact, blocked_at IS NOT NULL, asked_at IS NOT NULL OR declined_ts IS NOT NULL
+            FROM relation WHERE (user = ? AND peer IN ({marks})) OR (peer = ? AND user IN ({marks}))
+            ORDER BY blocked_at IS NOT NULL""",
+        [user, *others, user, *others],
+    ):
+        other = held if holder == user else holder
+        if blocked:
+            seen.discard(other)
+            private.discard(other)
+        elif holder == other and contact:
+            seen.add(other)
+        elif holder == other and waits:
+            private.discard(other)
+    return seen | private
+
+
+def waits(connection: sqlite3.Connection, user: str, room: str) -> bool:
+    """Whether the private room is a request to the user that waits for an answer."""
+    row = connection.execute(
+        "SELECT 1 FROM relation WHERE user = ? AND peer = ? AND asked_at IS NOT NULL", (user, peer(room, user))
+    ).fetchone()
+    return row is not None
