@@ -19,6 +19,7 @@ from gochat.protocol.replies import (
     ContactState,
     GroupEntry,
     MemberEntry,
+    RelationState,
     ReportEntry,
     RequestEntry,
     RoomEntry,
@@ -189,9 +190,9 @@ class Archive(Protocol):
         request, or have the user as a contact; and neither has blocked the other."""
 
     async def contacts(
-        self, user: str, limit: int, cursor: str | None
+        self, user: str, limit: int, cursor: str | None, only: RelationState | None = None
     ) -> tuple[list[ContactState], str | None]:  # fmt: skip
-        """The users to whom the user's state is contact, blocked or declined, by id."""
+        """The users to whom the user's state is contact, blocked or declined (or `only` one of these), by id."""
 
     async def requests(
         self, user: str, limit: int, cursor: str | None

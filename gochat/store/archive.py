@@ -13,6 +13,7 @@ from gochat.protocol.replies import (
     ContactState,
     GroupEntry,
     MemberEntry,
+    RelationState,
     ReportEntry,
     RequestEntry,
     UserEntry,
@@ -73,9 +74,13 @@ class SqliteArchive:
     async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
         return await self._call(lambda connection: people.acquainted(connection, user, others))
 
-    async def contacts(self, user: str, limit: int, cursor: str | None) -> tuple[list[ContactState], str | None]:
+    async def contacts(
+        self, user: str, limit: int, cursor: str | None, only: RelationState | None = None
+    ) -> tuple[list[ContactState], str | None]:
         declined_after = time.time_ns() // 1_000_000 - self._decline_ms
-        return await self._call(lambda connection: people.contacts(connection, user, declined_after, limit, cursor))
+        return await self._call(
+            lambda connection: people.contacts(connection, user, declined_after, limit, cursor, only)
+        )
 
     async def requests(self, user: str, limit: int, cursor: str | None) -> tuple[list[RequestEntry], str | None]:
         return await self._call(lambda connection: people.requests(connection, user, limit, cursor))

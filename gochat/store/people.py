@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gochat.domain.ids import peer
-from gochat.protocol.replies import ContactState, Last, RequestEntry
+from gochat.protocol.replies import ContactState, Last, RelationState, RequestEntry
 from gochat.store.schema import SEQ_BITS
 
 LAST_CHARS = 200
@@ -46,16 +46,22 @@ def _request(row: tuple[Any, ...]) -> RequestEntry:
 
 
 def contacts(
-    connection: sqlite3.Connection, user: str, declined_after: int, limit: int, cursor: str | None
+    connection: sqlite3.Connection,
+    user: str,
+    declined_after: int,
+    limit: int,
+    cursor: str | None,
+    only: RelationState | None,
 ) -> tuple[list[ContactState], str | None]:
-    """The users to whom the user's state is contact, blocked or declined, by id."""
+    """The users to whom the user's state is contact, blocked or declined (or `only` one of these), by id."""
     rows = connection.execute(
-        """SELECT p.peer, coalesce(nullif(u.name, ''), p.peer),
-               CASE WHEN p.blocked_at IS NOT NULL THEN 'blocked' WHEN p.contact THEN 'contact' ELSE 'declined' END
+        """SELECT * FROM (SELECT p.peer, coalesce(nullif(u.name, ''), p.peer),
+               CASE WHEN p.blocked_at IS NOT NULL THEN 'blocked' WHEN p.contact THEN 'contact'
+                   ELSE 'declined' END AS state
            FROM relation p LEFT JOIN user u ON u.id = p.peer
            WHERE p.user = ? AND p.peer > ? AND (p.contact OR p.blocked_at IS NOT NULL OR p.declined_ts > ?)
-           ORDER BY p.peer LIMIT ?""",
-        (user, cursor or "", declined_after, limit + 1),
+           ORDER BY p.peer) WHERE ? IS NULL OR state = ? LIMIT ?""",
+        (user, cursor or "", declined_after, only, only, limit + 1),
     ).fetchall()
     entries = [ContactState(user=other, name=name, state=state) for other, name, state in rows[:limit]]
     return entries, entries[-1].user if len(rows) > limit else None

@@ -67,6 +67,7 @@ def test_a_good_token() -> None:
         user="alice",
         scopes=frozenset({"chat:read", "chat:write"}),
         name="Alice A.",
+        issued_s=float(payload["iat"]),
         expires_s=float(payload["exp"]),
         token_id="t1",
     )

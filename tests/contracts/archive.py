@@ -217,7 +217,11 @@ class ArchiveContract:
         assert await store.archive.members(ZOE, TEA, 5, None) is None
         assert await entries(store, BOB, TEA) == await entries(store, ADMIN, TEA) == tea.log
         await tea.made(ask.Remove, users=("bob",))
-        assert await store.archive.page(BOB, TEA, **NEWEST, limit=5) is None
+        await tea.said("secret")
+        former = await store.archive.page(BOB, TEA, **NEWEST, limit=9)
+        assert (former.entries, former.head) == (tea.log[:-1], tea.head - 1), "up to where it ended"
+        assert seqs((await store.archive.page(BOB, TEA, before=None, after=2, limit=9)).entries) == [3, 4]
+        assert await store.archive.page(Asker("bob", after_leaving=False), TEA, **NEWEST, limit=5) is None
         assert await store.archive.members(BOB, TEA, 5, None) is None
         assert [await store.archive.seat(user, TEA) for user in ("ann", "bob", "zoe")] == ["owner", "former", None]
         assert await store.archive.seat("ann", "group:none") is None
@@ -309,7 +313,7 @@ class ArchiveContract:
         await again.said("again", user="bob")
         first, *_ = (await store.archive.welcome("ann", 3, [])).contacts
         assert (first.user, first.name, first.head, first.read, first.unread, first.online) == (
-            "bob", "bob", 2, 1, 1, False,
+            "bob", "bob", 2, 1, 1, True,
         )  # fmt: skip
         assert (await store.archive.welcome("nobody", 15, [])).contacts == []
 

@@ -15,7 +15,7 @@ from tests.durability.wire import Address, Link
 
 ROOT = Path(__file__).parents[2]
 #: Development sign-in, and as many messages as anybody likes.
-SETTINGS = {"GOCHAT_LIMITS__MESSAGES_PER_S": "0"}
+SETTINGS = {"GOCHAT_LIMITS__MESSAGES_PER_S": "0", "GOCHAT_POLICY__STRANGERS": "allow"}
 GOCHAT = ("-m", "gochat")
 START_S = 20.0
 

@@ -80,15 +80,28 @@ async def test_who_is_removed_hears_that_and_nothing_more(connect: Connect, tran
     await ann.ask("send", to="group:tea", body="secret")
     assert [fact["change"] for fact in await bob.facts("group:tea", 3)] == ["added", "removed"]
     await bob.nothing_more()
-    for kind, fields in (("send", {"to": "group:tea", "body": "x"}), ("history", {"room": "group:tea"}),
-                         ("members", {"room": "group:tea"}), ("typing", {"room": "group:tea"})):  # fmt: skip
+    for kind, fields in (("send", {"to": "group:tea", "body": "x"}), ("members", {"room": "group:tea"}),
+                         ("typing", {"room": "group:tea"}), ("search", {"q": "secret", "in": "messages",
+                                                                        "room": "group:tea"})):  # fmt: skip
         assert (await bob.ask(kind, **fields))["code"] == "not_member", kind
+    page = await bob.ask("history", room="group:tea")
+    assert (page["head"], [fact["seq"] for fact in page["entries"]]) == (3, [1, 2, 3]), "up to the end of bob's time"
     zoe: Peer = await connect("zoe", transport)
     assert (await zoe.ask("history", room="group:tea"))["code"] == "not_found"
     await ann.ask("group", name="tea", action="add", users=["bob"])
     assert (await bob.event("member"))["seq"] == 5
     await ann.ask("send", to="group:tea", body="welcome back")
     assert (await bob.event("message"))["seq"] == 6
+
+
+async def test_history_may_end_with_membership(start: Any, transport: str, nursery: trio.Nursery) -> None:
+    async with start(history={"after_leaving": False}) as node:
+        ann, bob = await Peer.open(node, transport, nursery), await Peer.open(node, transport, nursery)
+        await ann.hello("ann")
+        await bob.hello("bob")
+        await ann.ask("group", name="tea", action="create", users=["bob"])
+        await ann.ask("group", name="tea", action="remove", users=["bob"])
+        assert (await bob.ask("history", room="group:tea"))["code"] == "not_member"
 
 
 async def test_a_key_is_one_message(connect: Connect, transport: str) -> None:

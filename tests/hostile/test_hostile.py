@@ -17,6 +17,7 @@ from tests.hostile.attacks import USERS, attack
 
 #: Short, so that who sits there silent is gone soon; and caps that one attacking address does not meet.
 ENV = {
+    "GOCHAT_POLICY__STRANGERS": "allow",
     "GOCHAT_LIMITS__HANDSHAKE_S": "1",
     "GOCHAT_LIMITS__HELLO_S": "1",
     "GOCHAT_LIMITS__UNAUTHENTICATED": "5000",
@@ -94,6 +95,7 @@ async def test_no_task_is_left(tmp_path: Path) -> None:
         node=config.Node(name="test", data=str(tmp_path / "data"), drain_s=2.0),
         http=config.Http(bind="127.0.0.1:0"),
         tcp=config.Tcp(bind="127.0.0.1:0"),
+        policy=config.Policy(strangers="allow"),
         limits=config.Limits(messages_per_s=0.0, handshake_s=1.0, hello_s=1.0, unauthenticated_per_address=2_000),
     )
     async with running(settings) as node:

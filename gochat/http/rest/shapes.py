@@ -12,7 +12,7 @@ from gochat.domain import facts
 from gochat.domain.facts import HistoryScope, PostRight, Role
 from gochat.domain.ids import NAME_PATTERN, message_id
 from gochat.protocol import requests as req
-from gochat.protocol.replies import Limits, UserEntry
+from gochat.protocol.replies import Limits, RelationState, RequestEntry, UserEntry
 from gochat.protocol.requests import Cursor, Limit, Seq
 
 # ---------------------------------------------------------------------------------------------- forms
@@ -171,6 +171,26 @@ class MemberPage(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 class UserPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     users: list[UserEntry]
+    next: str | UnsetType = UNSET
+
+
+class ContactView(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What the one who asks holds of a user. `name` is for those who may read."""
+
+    user: str
+    name: str | UnsetType = UNSET
+    state: RelationState
+
+
+class ContactPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    contacts: list[ContactView]
+    next: str | UnsetType = UNSET
+
+
+class RequestPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Who asks to write. Their messages are read with `GET /v1/messages`."""
+
+    requests: list[RequestEntry]
     next: str | UnsetType = UNSET
 
 

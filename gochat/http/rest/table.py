@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from gochat.http.rest import groups, members, messages, users
+from gochat.http.rest import groups, members, messages, people, users
 from gochat.http.rest.door import Operation
 from gochat.http.rest.shapes import (
+    ContactPage,
+    ContactView,
     GroupChange,
     GroupPage,
     GroupsQuery,
@@ -23,12 +25,16 @@ from gochat.http.rest.shapes import (
     MessageView,
     NewGroup,
     NewMessage,
+    RequestPage,
     UserPage,
     UsersQuery,
 )
 from gochat.protocol import requests as req
 
 _ABSENT: Final = ("not_found", "not_member")
+_TEXT: Final = ("rate_limited", "censored", "external_link")
+_REFUSED: Final = ("blocked", "declined", *_TEXT)
+_RELATED: Final = ("conflict", "rate_limited")
 _GROUP: Final = "/v1/groups/{group}"
 _MEMBER: Final = "/v1/groups/{group}/users/{id}"
 _MESSAGE: Final = "/v1/messages/{id}"
@@ -39,34 +45,54 @@ OPERATIONS: Final = (
     Operation("GET", "/v1/users", req.Search, users.search, "Users by the beginning of their id or name", UserPage,
               query=UsersQuery),
 
+    Operation("GET", "/v1/contacts", req.Contacts, people.list_contacts, "What one holds of other users, by id",
+              ContactPage, query=ListQuery),
+    Operation("PUT", "/v1/contacts/{id}", req.ContactAction, people.add,
+              "Add a contact; accepts, where a request of that user waits", ContactView, errors=_RELATED),
+    Operation("DELETE", "/v1/contacts/{id}", req.ContactAction, people.remove, "Remove a contact", None, (204,),
+              errors=("rate_limited",)),
+    Operation("GET", "/v1/requests", req.Requests, people.list_requests, "Who asks to write to one, by id",
+              RequestPage, query=ListQuery),
+    Operation("PUT", "/v1/requests/{id}", req.ContactAction, people.accept, "Accept a request", ContactView,
+              errors=(*_RELATED, "not_found")),
+    Operation("DELETE", "/v1/requests/{id}", req.ContactAction, people.decline, "Decline a request", None, (204,),
+              errors=("not_found", "rate_limited")),
+    Operation("GET", "/v1/blocks", req.Contacts, people.list_blocks, "Whom one has blocked, by id", ContactPage,
+              query=ListQuery),
+    Operation("PUT", "/v1/blocks/{id}", req.ContactAction, people.block, "Block a user", ContactView,
+              errors=("rate_limited",)),
+    Operation("DELETE", "/v1/blocks/{id}", req.ContactAction, people.unblock, "Unblock a user", None, (204,),
+              errors=("rate_limited",)),
+
     Operation("POST", "/v1/messages", req.Send, messages.send, "Send a message", MessageView, (201,),
-              body=NewMessage, errors=(*_ABSENT, "rate_limited"), headers=("Idempotency-Key",)),
+              body=NewMessage, errors=(*_ABSENT, *_REFUSED), headers=("Idempotency-Key",)),
     Operation("GET", "/v1/messages", req.History, messages.history, "A stretch of a room's log", HistoryPage,
               query=HistoryQuery, errors=_ABSENT),
     Operation("GET", _MESSAGE, req.History, messages.read, "A message as it is now", MessageView, (200, 304),
               errors=_ABSENT, headers=("If-None-Match",)),
     Operation("PATCH", _MESSAGE, req.Edit, messages.edit, "Edit a message", MessageView, (200, 204),
-              body=MessageEdit, errors=(*_ABSENT, "rate_limited"), headers=("If-Match",)),
+              body=MessageEdit, errors=(*_ABSENT, *_REFUSED), headers=("If-Match",)),
     Operation("DELETE", _MESSAGE, req.Delete, messages.delete, "Delete a message", None, (204,),
-              errors=_ABSENT, headers=("If-Match",)),
+              errors=(*_ABSENT, "rate_limited"), headers=("If-Match",)),
 
     Operation("GET", "/v1/groups", req.Groups, groups.list_groups, "The groups one is in, by name", GroupPage,
               query=GroupsQuery),
     Operation("POST", "/v1/groups", req.GroupAction, groups.create, "Create a group", GroupView, (201,),
-              body=NewGroup, errors=("conflict",)),
+              body=NewGroup, errors=("conflict", *_REFUSED)),
     Operation("GET", _GROUP, req.Groups, groups.read, "A group as it is now", GroupView, (200, 304),
               errors=_ABSENT, headers=("If-None-Match",)),
     Operation("PATCH", _GROUP, req.GroupAction, groups.change, "Change a group", GroupView, (200, 204),
-              body=GroupChange, errors=_ABSENT, headers=("If-Match",)),
+              body=GroupChange, errors=(*_ABSENT, *_TEXT), headers=("If-Match",)),
     Operation("DELETE", _GROUP, req.GroupAction, groups.delete, "Delete a group", None, (204,),
-              errors=_ABSENT, headers=("If-Match",)),
+              errors=(*_ABSENT, "rate_limited"), headers=("If-Match",)),
 
     Operation("GET", f"{_GROUP}/users", req.Members, members.list_members, "The members of a group, by id", MemberPage,
               query=ListQuery, errors=_ABSENT),
     Operation("GET", _MEMBER, req.Members, members.read, "A member of a group", MemberView, errors=_ABSENT),
     Operation("PUT", _MEMBER, req.GroupAction, members.put, "Add a user to a group, or give a member a role",
-              MemberView, (200, 201, 204), body=MemberChange, body_needed=False, errors=(*_ABSENT, "conflict")),
+              MemberView, (200, 201, 204), body=MemberChange, body_needed=False,
+              errors=(*_ABSENT, "conflict", "blocked", "declined", "rate_limited")),
     Operation("DELETE", _MEMBER, req.GroupAction, members.remove, "Take a user out of a group, or leave it", None,
-              (204,), query=LeaveQuery, errors=(*_ABSENT, "conflict")),
+              (204,), query=LeaveQuery, errors=(*_ABSENT, "conflict", "rate_limited")),
 )
 # fmt: on
