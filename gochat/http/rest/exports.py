@@ -86,10 +86,20 @@ class Download(Response):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
             with trio.fail_after(DOWNLOAD_S):
+                if scope["method"] == "HEAD":
+                    self._close()
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                while piece := await trio.to_thread.run_sync(self._file.read, PIECE):
+                while not self._file.closed:
+                    piece = await trio.to_thread.run_sync(self._file.read, PIECE)
+                    if len(piece) < PIECE:
+                        # Before the last bytes leave: who has them all may ask for the next file at once.
+                        self._close()
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
+            self._close()
+
+    def _close(self) -> None:
+        if not self._file.closed:
             self._file.close()
             self._release()

@@ -73,10 +73,11 @@ ROOM_VIEWS: Final = (
         (SELECT group_concat(emoji || ' ' || count, ', ') FROM (SELECT emoji, count(*) AS count FROM reaction
             WHERE target = fact.seq GROUP BY emoji ORDER BY emoji)) AS reactions
         FROM fact WHERE kind = 'message' ORDER BY seq""",
-    f"""CREATE VIEW members AS SELECT user, coalesce(nullif(name, ''), user) AS name, role, {time_of("since_ts")} AS since
-        FROM member WHERE role <> 'former' ORDER BY user""",
-    f"""CREATE VIEW former_members AS SELECT m.user, coalesce(nullif(m.name, ''), m.user) AS name, {time_of("m.since_ts")} AS since,
-        {time_of("f.ts")} AS until FROM member m JOIN fact f ON f.seq = m.left_seq ORDER BY m.user""",
+    f"""CREATE VIEW members AS SELECT user, coalesce(nullif(name, ''), user) AS name, role,
+        {time_of("since_ts")} AS since FROM member WHERE role <> 'former' ORDER BY user""",
+    f"""CREATE VIEW former_members AS SELECT user, coalesce(nullif(name, ''), user) AS name,
+        {time_of("since_ts")} AS since, {time_of("f.ts")} AS until
+        FROM member JOIN fact f ON f.seq = left_seq ORDER BY user""",
     f"""CREATE VIEW log AS SELECT seq, {time_of("ts")} AS time, kind, sender, target, data FROM fact ORDER BY seq""",
 )
 

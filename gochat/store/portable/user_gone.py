@@ -224,7 +224,8 @@ class _Deletion:
             counts = [self._connection.execute(statement, values).rowcount for statement, values in statements]
             self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise
         return counts
 

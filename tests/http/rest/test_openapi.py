@@ -73,6 +73,7 @@ async def test_answers_are_as_described(as_: As) -> None:
         (ann, "GET", "/v1/messages", "/v1/messages?room=group:none", None),
         (eve, "GET", "/v1/groups", "/v1/groups", None),
         (ann, "GET", "/v1/users", "/v1/users?q=a", None),
+        (ann, "GET", "/v1/groups/{group}/export", "/v1/groups/tea/export", None),
         (ann, "DELETE", "/v1/groups/{group}", "/v1/groups/tea", None),
     ]
     seen = set()
@@ -81,6 +82,8 @@ async def test_answers_are_as_described(as_: As) -> None:
         told = described["paths"][path][method.lower()]["responses"][str(answer.status)]
         for kind, content in told.get("content", {}).items():
             assert answer.headers["content-type"] == kind
+            if not content:
+                continue  # A file.
             schema = {**content["schema"], "components": described["components"]}
             jsonschema.Draft202012Validator(schema).validate(answer.json)
         if answer.status == 201:
