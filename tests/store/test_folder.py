@@ -33,26 +33,28 @@ def holder(tmp_path: Path) -> subprocess.Popen[str]:
     return process
 
 
+def refused(data: Path, told: str) -> None:
+    with pytest.raises(folder.FolderInUse, match=told), folder.locked(data):
+        raise AssertionError
+
+
 @pytest.mark.parametrize("end", [signal.SIGKILL, None])
 def test_the_folder_is_taken_until_its_process_ends(
     holder: subprocess.Popen[str], tmp_path: Path, end: signal.Signals | None
 ) -> None:
     with holder:
-        with pytest.raises(folder.FolderInUse, match=rf"{tmp_path}: node.data: .*\(process {holder.pid}\)"):
-            with folder.locked(tmp_path):
-                raise AssertionError
+        refused(tmp_path, rf"{tmp_path}: node.data: .*\(process {holder.pid}\)")
         if end is not None:
             holder.send_signal(end)
-    with folder.locked(tmp_path), pytest.raises(folder.FolderInUse, match=f"process {os.getpid()}"):
-        with folder.locked(tmp_path):
-            raise AssertionError
+    with folder.locked(tmp_path):
+        refused(tmp_path, f"process {os.getpid()}")
     with folder.locked(tmp_path):
         pass
 
 
 def test_a_folder_that_can_not_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="node.data"):
+    with pytest.raises(ConfigError, match=r"node\.data"):
         folder.make(tmp_path / "file" / "data")
     with pytest.raises(ConfigError, match="can't be locked"), folder.locked(tmp_path / "absent"):
         raise AssertionError

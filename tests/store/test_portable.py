@@ -62,15 +62,13 @@ async def names(store: Store, room: str) -> Any:
 def test_what_went_out_comes_back_the_same(tea: Turns, dm: Turns, twice: bool) -> None:
     async def main() -> None:
         with tempfile.TemporaryDirectory() as made:
-            old, new = Path(made, "old"), Path(made, "new")
-            old.mkdir()
-            new.mkdir()
+            old, new = Path(made), Path(made, "new.db")
             scribes = await lived(old, tea, dm)
             for scribe in scribes:
                 for time in range(1 + twice) if scribe.head else ():
-                    done = import_room(old / name(scribe.room), new / "gochat.db")
+                    done = import_room(old / name(scribe.room), new)
                     assert done == (scribe.room, scribe.head, 0 if time else scribe.head)
-            async with stores.open(old / "gochat.db") as before, stores.open(new / "gochat.db") as after:
+            async with stores.open(old / "gochat.db") as before, stores.open(new) as after:
                 for scribe in scribes:
                     await same(before, after, scribe)
                 await check_welcomes(after, *scribes)
