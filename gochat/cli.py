@@ -37,6 +37,7 @@ COMMANDS = {
     "send": Row("gochat.commands.send", "Send one message."),
     "tail": Row("gochat.commands.tail", "Print what happens, as it happens."),
     "room": Row("gochat.commands.room", "Work on a room's log."),
+    "user": Row("gochat.commands.user", "Export or delete what is kept of a user."),
     "token": Row("gochat.commands.token", "Issue and inspect tokens."),
     "config": Row("gochat.commands.config", "Write, check and show settings."),
     "doctor": Row("gochat.commands.doctor", "Check whether a node can run here: open files, ports, disk, clock."),
@@ -116,7 +117,7 @@ def _explain(error: Exception) -> int:
         _say(str(error), error.hint)
         return error.code
     if isinstance(error, ConfigError):
-        _say(str(error), "`gochat config init FILE` writes a file that explains every key")
+        _say(str(error), error.hint)
         return EXIT_CONFIG
     _say(str(error), "")
     return EXIT_AUTH if isinstance(error, AuthError) else EXIT_FAILED

@@ -6,6 +6,7 @@ Here the parts meet that must not know each other: listeners, transports, HTTP a
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import trio
@@ -36,7 +37,7 @@ class Doors:
         self._gateway = gateway
         self._spawn = spawn
         self._origins = OriginRules(settings.http.origins, dev=settings.dev_sign_in)
-        self._app = LateApp(partial(_make_app, gateway, readiness))
+        self._app = LateApp(partial(_make_app, gateway, readiness, Path(settings.node.data)))
         self._shell = HttpShell(
             self._app,
             scheme="https" if settings.http.tls_cert else "http",
@@ -102,13 +103,13 @@ class Doors:
         }
 
 
-def _make_app(gateway: Gateway, readiness: Readiness) -> App:
+def _make_app(gateway: Gateway, readiness: Readiness, data: Path) -> App:
     from gochat.http import rest  # with Starlette some 70 ms: not before the node listens
     from gochat.http.app import make_app
 
     parts = rest.RestParts(
         tokens=gateway.tokens, standing=gateway.standing, archive=gateway.archive, journal=gateway.journal,
-        tell=gateway.users.tell, limits=gateway.limits, after_leaving=gateway.after_leaving,
+        tell=gateway.users.tell, limits=gateway.limits, after_leaving=gateway.after_leaving, exports=rest.Exports(data),
     )  # fmt: skip
     return make_app(readiness, rest.routes(parts))
 

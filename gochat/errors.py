@@ -97,6 +97,9 @@ class GochatError(Exception):
 class ConfigError(GochatError):
     """A setting can't be used. Names the key, where it was set, and what is allowed."""
 
+    hint = "`gochat config init FILE` writes a file that explains every key"
+    """What to do about it, for people."""
+
     def __init__(self, key: str, source: str, problem: str) -> None:
         super().__init__(f"{source}: {key}: {problem}")
         self.key = key

@@ -37,7 +37,7 @@ from gochat.domain.moderation import Rules
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import RoomRules
 from gochat.doors import Doors
-from gochat.errors import DRAINING, ConfigError, Denied, GochatError
+from gochat.errors import DRAINING, Denied, GochatError
 from gochat.http.address import TrustedProxies
 from gochat.http.readiness import Check
 from gochat.protocol import replies
@@ -47,6 +47,7 @@ from gochat.session.gateway import Pace
 from gochat.session.greeting import greet
 from gochat.session.queries import answer
 from gochat.session.replay import say_lag
+from gochat.store import folder
 from gochat.transports.admission import Connections
 from gochat.transports.listen import Server, open_listeners
 
@@ -100,9 +101,21 @@ class Node:
 async def running(settings: Settings) -> AsyncIterator[Node]:
     """A node that serves until the block is left, which drains it. Raises GochatError if it can't start."""
     node = Node(settings)
-    tokens = auth.tokens(settings)
+    data = Path(settings.node.data)
+    folder.make(data)
+    with folder.locked(data):
+        tokens = auth.tokens(settings)
+        async with _started(node, tokens):
+            yield node
+
+
+@contextlib.asynccontextmanager
+async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
+    settings = node.settings
     async with (
-        stores.open(_database(settings), decline_ms=settings.policy.decline_days * DAY_MS) as store,
+        stores.open(
+            folder.database(Path(settings.node.data)), decline_ms=settings.policy.decline_days * DAY_MS
+        ) as store,
         Supervisor("node") as services,
         Supervisor("actors") as actors,
         trio.open_nursery() as sessions,
@@ -117,20 +130,11 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
         await _listen(node, spawn, sessions)
         services.start(Spec("warm up", node.doors.warm_up, "temporary"))
         try:
-            yield node
+            yield
         finally:
             with trio.CancelScope(shield=True):
                 await _drain(node, rooms)
             sessions.cancel_scope.cancel()
-
-
-def _database(settings: Settings) -> Path:
-    data = Path(settings.node.data)
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError("node.data", str(data), (error.strerror or "can't be made").lower()) from error
-    return data / "gochat.db"
 
 
 def _registries(
@@ -289,7 +293,16 @@ def run(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C, then drain. Returns the exit code."""
     _raise_open_files()
     _tune_collector()
-    return trio.run(_main, settings, strict_exception_groups=True)
+    try:
+        return trio.run(_main, settings, strict_exception_groups=True)
+    except BaseExceptionGroup as group:
+        # Why a node can't start is one error, whatever nurseries it came through.
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if isinstance(error, GochatError):
+            raise error from None
+        raise
 
 
 async def _main(settings: Settings) -> int:

@@ -26,6 +26,11 @@ def config_option(function: Function) -> Function:
     )(function)
 
 
+def data_option(function: Function) -> Function:
+    """Adds `--data`."""
+    return click.option("--data", metavar="FOLDER", help="Folder of the database (node.data).")(function)
+
+
 def config_file(config: Path | None) -> Path | None:
     """The settings file to read: the one that was named, else ./config.toml if there is one."""
     if config is not None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import json
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
-from gochat.commands import EXIT_INTERRUPTED, EXIT_OK, CommandError
+from gochat.commands import EXIT_INTERRUPTED, EXIT_OK
 from gochat.commands.connection import check_address, connection_options
+from gochat.commands.files import Progress, replacing
+from gochat.commands.options import config_option, data_option, load_settings
+from gochat.domain import ids
 
 if TYPE_CHECKING:
     from gochat.client import Chat
 
-_PROGRESS_S = 1.0
+#: How the name of a file of the one form and of the other ends.
+DATABASES = (".sqlite", ".sqlite3", ".db")
+LINES = (".jsonl", ".ndjson")
 
 
 @click.group()
@@ -30,20 +34,95 @@ def room() -> None:
 @room.command()
 @click.argument("room", metavar="ROOM")
 @click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option(
+    "--as-of",
+    metavar="SEQ|TIME",
+    help="As it was then: after that fact, or at that ISO 8601 time, UTC if it names no zone.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was exported as one object.")
+@data_option
+@config_option
 @connection_options
-def export(room: str, file: str, url: str, user: str | None, token: str | None) -> int:
-    """Write a room's log to FILE as JSON lines; - is standard output.
+def export(
+    room: str, file: str, as_of: str | None, as_json: bool, data: str | None, config: Path | None, url: str,
+    user: str | None, token: str | None,
+) -> int:  # fmt: skip
+    """Write a room's log to FILE.
 
-    Every fact that you may read, up to the last one when the export began, as it is now: edited messages with their
-    present text, deleted ones without. FILE is replaced when all of it is there, or not at all.
+    FILE.sqlite (or .db): one database with messages, members, reactions, all facts and a full-text index, for sqlite3,
+    other programs and `gochat room import`. It is read from the node's own database (--config, --data), which may be in
+    use; ROOM is group:NAME or dm:ONE:OTHER. `sqlite3 FILE.sqlite "SELECT * FROM readme"` explains it.
+
+    FILE.jsonl, or - for standard output: every fact that you may read, a JSON object a line, from a server (--url,
+    --as, --token), up to the last one when the export began.
+
+    Both show what was said as it is now: edited messages with their present text, deleted ones without. --as-of undoes
+    later edits and deletes as far as it is known what was there: such messages are marked. FILE is replaced when all of
+    it is there, or not at all.
 
     \b
     Examples:
+      gochat room export group:tea tea.sqlite --data /var/lib/gochat
+      gochat room export group:tea tea.sqlite --as-of 2026-02-03T18:00Z --json
       gochat room export group:tea tea.jsonl --as ann
       gochat room export user:bob - --as ann | jq -r .body
     """
-    check_address(room)
+    if Path(file).suffix in DATABASES:
+        if user is not None or token is not None:
+            raise click.UsageError(f"{file} is read from the node's own database, not as a user; for what a user may"
+                                   " read, name FILE.jsonl")  # fmt: skip
+        return _export_database(_room_id(room), Path(file), as_of, as_json, config, data)
+    if as_of is not None or as_json or data is not None:
+        raise click.UsageError("--as-of, --json and --data go with FILE.sqlite")
+    return _export_lines(check_address(room), file, url, user, token)
+
+
+def _export_database(
+    room: str, file: Path, as_of: str | None, as_json: bool, config: Path | None, data: str | None
+) -> int:  # fmt: skip
+    from gochat.store import folder
+    from gochat.store.portable.room_out import export_room
+
+    upto_seq, upto_ms = _point(as_of)
+    settings, _, _ = load_settings(config, {"node.data": data})
+    progress = Progress("exported")
+    with replacing(file) as part:
+        done = export_room(
+            folder.database(Path(settings.node.data)), room, part, now_ms=time.time_ns() // 1_000_000,
+            progress=progress, upto_seq=upto_seq, upto_ms=upto_ms,
+        )  # fmt: skip
+    progress.done()
+    if as_json:
+        click.echo(json.dumps({"file": str(file), **done._asdict(), "bytes": file.stat().st_size}))
+    return EXIT_OK
+
+
+def _point(text: str | None) -> tuple[int | None, int | None]:
+    """The seq or the time that --as-of names: digits are a seq, all else is a time."""
+    if text is None:
+        return None, None
+    if text.isdecimal() and text.isascii():
+        return int(text), None
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter("a seq, or a time such as 2026-02-03T18:00Z", param_hint="--as-of") from None
+    return None, int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _room_id(text: str) -> str:
+    if not ids.is_room(text):
+        raise click.BadParameter(
+            "a room here is group:NAME, or dm:ONE:OTHER with the users in byte order", param_hint=repr(text)
+        )
+    return text
+
+
+def _export_lines(room: str, file: str, url: str, user: str | None, token: str | None) -> int:
     from gochat.commands.online import online
+
+    if user is None and token is None and file != "-" and Path(file).suffix not in LINES:
+        raise click.UsageError(f"what is {file} to be? FILE.sqlite is a database, FILE.jsonl or - are JSON lines")
 
     def run(write: Callable[[bytes], object]) -> int:
         async def body(session: Chat) -> None:
@@ -55,8 +134,9 @@ def export(room: str, file: str, url: str, user: str | None, token: str | None) 
         code = run(sys.stdout.buffer.write)
         sys.stdout.buffer.flush()
         return code
-    with _replacing(Path(file)) as out:
-        code = run(out.write)
+    with replacing(Path(file)) as part:
+        with part.open("wb") as out:
+            code = run(out.write)
         if code != EXIT_OK:
             raise click.Abort
     return code
@@ -65,51 +145,49 @@ def export(room: str, file: str, url: str, user: str | None, token: str | None) 
 async def _export(session: Chat, room: str, write: Callable[[bytes], object]) -> None:
     from gochat.client.wire import encode_fact
 
-    progress = _Progress()
-    goal: int | None = None
+    progress = Progress("exported")
+    count, goal = 0, None
     async for page in session.history(room, after=0):
         goal = page.head if goal is None else goal
         entries = [fact for fact in page.entries if fact.seq <= goal]
         write(b"".join(encode_fact(fact) + b"\n" for fact in entries))
-        progress.count += len(entries)
-        progress.show(goal)
+        count += len(entries)
+        progress(count, goal)
         if page.entries and page.entries[-1].seq >= goal:
             break
     progress.done()
 
 
-class _Progress:
-    """How many facts are written: now and then where somebody looks, and at the end."""
+@room.command("import")
+@click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--as", "name", metavar="ROOM", help="Name of the new group, such as group:tea2.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was imported as one object.")
+@data_option
+@config_option
+def import_(file: Path, name: str | None, as_json: bool, data: str | None, config: Path | None) -> int:
+    """Bring an exported room into this node's database. The node must be stopped.
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._shown_at = time.monotonic()
-        self._live = sys.stderr.isatty()
+    The room has the same facts, seqs, times and keys as where it came from, with its members and how far they have
+    read. Where it exists already and agrees with the file, what is missing is appended: importing twice does no harm.
+    Where it differs nothing is changed.
 
-    def show(self, goal: int) -> None:
-        if self._live and time.monotonic() - self._shown_at >= _PROGRESS_S:
-            self._shown_at = time.monotonic()
-            click.echo(f"\r{self.count:,} of {goal:,} facts", err=True, nl=False)
+    \b
+    Examples:
+      gochat room import tea.sqlite
+      gochat room import tea.sqlite --as group:tea2 --data /var/lib/gochat
+    """
+    from gochat.store import folder
+    from gochat.store.portable.room_in import import_room
 
-    def done(self) -> None:
-        click.echo(f"{chr(13) if self._live else ''}{self.count:,} facts exported", err=True)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the name `path` when it is whole and on the disk; until then what is there stays."""
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise CommandError(f"{path}: {(error.strerror or 'can not be written').lower()}") from error
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise CommandError(f"{path}: {(error.strerror or 'can not be written').lower()}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    room = _room_id(name) if name is not None else None
+    settings, _, _ = load_settings(config, {"node.data": data})
+    place = Path(settings.node.data)
+    folder.make(place)
+    progress = Progress("read")
+    with folder.locked(place):
+        done = import_room(file, folder.database(place), room=room, progress=progress)
+    if as_json:
+        click.echo(json.dumps(done._asdict()))
+    else:
+        click.echo(f"{done.room}: {done.facts:,} facts, {done.added:,} of them new", err=True)
+    return EXIT_OK

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from gochat.domain import facts
@@ -151,6 +151,24 @@ class Writer:
             self._roll_back(batches)
             raise
         return [failed.get(position, number) for position in range(len(batches))]
+
+    def commit_all(self, batches: Iterable[Batch], after: Callable[[], Notes]) -> int:
+        """Record what may be more than memory holds, in one transaction: all of it, or nothing. `after` is called when
+        all are written; it gives what is noted beside them, and may write more. Returns the transaction's number."""
+        nums: set[int] = set()
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            for batch in batches:
+                nums.add(batch.num)
+                self._write([batch])
+            self._note(after())
+            return self._finish()
+        except BaseException:
+            for num in nums:
+                self._counts.pop(num, None)
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            raise
 
     def _finish(self) -> int:
         number = self.commits + 1

@@ -5,7 +5,8 @@ A request becomes the very request struct that a frame would have been, needs th
 one forbids. Reading goes to the archive. `table` names every operation; routes and OpenAPI document come from it.
 """
 
+from gochat.http.rest.exports import Exports
 from gochat.http.rest.parts import RestParts
 from gochat.http.rest.routes import routes
 
-__all__ = ["RestParts", "routes"]
+__all__ = ["Exports", "RestParts", "routes"]

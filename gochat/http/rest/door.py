@@ -54,6 +54,8 @@ class Operation(NamedTuple):
     """Codes beside those that follow from the rest of the row."""
     headers: tuple[str, ...] = ()
     """Request headers that are heeded, beside Authorization."""
+    media: str | None = None
+    """The media type of a reply that is a file and no value."""
 
 
 class Resource:
@@ -182,6 +184,9 @@ def _one_line(error: Exception) -> str:
 
 def _response(method: str, headers: Headers, reply: Reply) -> Response:
     told = {"cache-control": "no-store", "x-content-type-options": "nosniff", **reply.headers}
+    if reply.response is not None:
+        reply.response.headers.update(told)
+        return reply.response
     if reply.value is None:
         return Response(None, reply.status, told)
     content = encode(reply.value)

@@ -53,6 +53,7 @@ _TOLD: Final[dict[str, Json]] = {
     "Link": {"description": 'The next page, as rel="next", if there is one.', "schema": {"type": "string"}},
     "ETag": {"description": "Changes whenever the representation does.", "schema": {"type": "string"}},
     "Idempotent-Replayed": {"description": "`true`: the key was recorded before.", "schema": {"type": "string"}},
+    "Content-Disposition": {"description": "A name for the file.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
     "WWW-Authenticate": {"description": "What the token lacks (RFC 6750).", "schema": {"type": "string"}},
 }
@@ -155,9 +156,13 @@ def _success(operation: Operation, status: int) -> Json:
         names.append("Link")
     if status != 204 and {"If-Match", "If-None-Match"}.intersection(operation.headers):
         names.append("ETag")
+    if operation.media is not None and status == 200:
+        names.append("Content-Disposition")
     told: Json = {"description": HTTPStatus(status).phrase}
     if names:
         told["headers"] = {name: _TOLD[name] for name in names}
+    if operation.media is not None and status == 200:
+        told["content"] = {operation.media: {}}
     if operation.returns is not None and status in (200, 201):
         told["content"] = {JSON: {"schema": {"$ref": _REF.format(name=operation.returns.__name__)}}}
     return told

@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 from starlette.datastructures import Headers
+from starlette.responses import Response
 
 from gochat.actors.messages import Submit
 from gochat.auth.standing import Standing
 from gochat.errors import Denied
+from gochat.http.rest.exports import Exports
 from gochat.http.rest.refused import Refused
 from gochat.ports import Archive, Asker, Identity, Journal, Tokens
 from gochat.protocol.conversation import ADMIN, RULES, Speaker
@@ -33,6 +35,7 @@ class RestParts(msgspec.Struct, frozen=True, kw_only=True):
     tell: Callable[[str, Submit], None]
     """Puts a command into the mailbox of a user's actor (`Registry.tell`). Raises Full."""
     limits: Limits
+    exports: Exports
     now_ms: Callable[[], int] = _now_ms
     after_leaving: bool = True
     reads_per_s: float = 50.0
@@ -70,6 +73,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     value: msgspec.Struct | None = None
     status: int = 200
     headers: dict[str, str] = {}
+    response: Response | None = None
+    """What is no value: it is sent as it is, with `headers`."""
     tagged: bool = False
     """Whether it has an ETag, so that a client may ask whether it has changed."""
 

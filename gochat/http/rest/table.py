@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from gochat.http.rest import groups, members, messages, people, users
+from gochat.http.rest import export, groups, members, messages, people, users
 from gochat.http.rest.door import Operation
+from gochat.http.rest.exports import MEDIA_TYPE
 from gochat.http.rest.shapes import (
     ContactPage,
     ContactView,
@@ -85,6 +86,9 @@ OPERATIONS: Final = (
               body=GroupChange, errors=(*_ABSENT, *_TEXT), headers=("If-Match",)),
     Operation("DELETE", _GROUP, req.GroupAction, groups.delete, "Delete a group", None, (204,),
               errors=(*_ABSENT, "rate_limited"), headers=("If-Match",)),
+
+    Operation("GET", f"{_GROUP}/export", req.History, export.download, "A group with its log, as an SQLite file", None,
+              errors=(*_ABSENT, "busy"), media=MEDIA_TYPE),
 
     Operation("GET", f"{_GROUP}/users", req.Members, members.list_members, "The members of a group, by id", MemberPage,
               query=ListQuery, errors=_ABSENT),

@@ -20,7 +20,7 @@ As = Callable[..., Rest]
 
 @pytest.fixture
 async def node(tmp_path: Path) -> AsyncIterator[Node]:
-    async with running(make_settings(tmp_path / "data")) as running_node:
+    async with running(make_settings(tmp_path / "data", policy={"strangers": "request"})) as running_node:
         yield running_node
 
 

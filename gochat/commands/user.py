@@ -1,0 +1,122 @@
+"""`gochat user`: what is kept of a user."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gochat.commands import EXIT_OK, CommandError
+from gochat.commands.files import Progress, replacing
+from gochat.commands.options import config_option, data_option, load_settings
+from gochat.domain import ids
+
+if TYPE_CHECKING:
+    from gochat.store.portable.user_gone import Removed
+
+
+@click.group()
+def user() -> None:
+    """Export or delete what is kept of a user."""
+
+
+@user.command()
+@click.argument("user", metavar="USER")
+@click.argument("file", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print what was exported as one object.")
+@data_option
+@config_option
+def export(user: str, file: Path, as_json: bool, data: str | None, config: Path | None) -> int:
+    """Write what is kept of a user to FILE, an SQLite database.
+
+    Profile, rooms and roles, own messages everywhere, what others wrote to the user in private chats, own reactions,
+    contacts and blocks, reports made, and what was decided about the user. It is read from the node's own database,
+    which may be in use. FILE is replaced when all of it is there, or not at all.
+
+    \b
+    Examples:
+      gochat user export ann ann.sqlite
+      sqlite3 ann.sqlite "SELECT * FROM messages"
+    """
+    from gochat.store import folder
+    from gochat.store.portable.user_out import export_user
+
+    settings, _, _ = load_settings(config, {"node.data": data})
+    with replacing(file) as part:
+        done = export_user(
+            folder.database(Path(settings.node.data)), _user(user), part, now_ms=time.time_ns() // 1_000_000
+        )
+    if as_json:
+        click.echo(json.dumps({"file": str(file), **done._asdict(), "bytes": file.stat().st_size}))
+    else:
+        told = f"{done.messages:,} messages, {done.received:,} received, {done.rooms:,} rooms"
+        click.echo(f"{told} exported", err=True)
+    return EXIT_OK
+
+
+@user.command()
+@click.argument("user", metavar="USER")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was deleted as one object.")
+@data_option
+@config_option
+def delete(user: str, yes: bool, as_json: bool, data: str | None, config: Path | None) -> int:
+    """Delete a user's data for good. The node must be stopped.
+
+    All messages of the user are deleted, reactions taken back, groups left; where the last owner goes, the moderator,
+    else the member, who has been there longest becomes owner; an empty group is closed. Name, contacts, blocks, read
+    positions and keys go too, and tokens issued until now are revoked. At the end the whole file is written anew, so
+    that nothing is left between the pages: that takes time, and as much free disk as the database has.
+
+    Stopped half-way, run it again. Exported files and backups are yours to delete. Nothing of others is deleted.
+
+    \b
+    Examples:
+      gochat user export ann ann.sqlite && gochat user delete ann
+      gochat user delete ann --yes --json --data /var/lib/gochat
+    """
+    from gochat.store import folder
+    from gochat.store.portable.user_gone import delete_user
+
+    _user(user)
+    settings, _, _ = load_settings(config, {"node.data": data})
+    place = Path(settings.node.data)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("nobody is there to be asked; --yes deletes without asking")
+        click.confirm(f"Delete everything that {user} wrote?", abort=True, err=True)
+    if not folder.database(place).is_file():
+        raise CommandError(f"there is no file {folder.database(place)}", hint="--data names the folder")
+    progress = Progress("recorded")
+    with folder.locked(place):
+        done = delete_user(
+            folder.database(place), user, now_ms=time.time_ns() // 1_000_000, progress=progress
+        )  # fmt: skip
+    if as_json:
+        import msgspec
+
+        click.echo(msgspec.json.encode(done).decode())
+    else:
+        _tell(done)
+    return EXIT_OK
+
+
+def _tell(done: Removed) -> None:
+    for name, count in (
+        ("messages deleted", done.messages), ("reactions taken back", done.reactions),
+        ("groups left", done.groups_left), ("groups closed", done.groups_closed), ("keys removed", done.keys),
+        ("contacts and blocks removed", done.relations), ("reports emptied", done.reports),
+    ):  # fmt: skip
+        click.echo(f"{count:,} {name}")
+    for group, heir in done.successors.items():
+        click.echo(f"{group} has a new owner: {heir}")
+
+
+def _user(text: str) -> str:
+    if not ids.is_name(text):
+        raise click.BadParameter("a user id has small letters, digits, and _ . - inside", param_hint=repr(text))
+    return text

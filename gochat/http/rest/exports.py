@@ -1,0 +1,105 @@
+"""Rooms as files, made beside the running server. One at a time: each reads a whole log, and takes that much disk."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import trio
+from starlette.responses import Response
+
+from gochat.errors import Denied
+from gochat.http.rest.refused import Refused
+from gochat.store.folder import database
+from gochat.store.portable.room_out import export_room
+
+#: As registered with IANA.
+MEDIA_TYPE: Final = "application/vnd.sqlite3"
+#: Read and sent at a time. A peer has HttpLimits.write_s to take one: 2 KB a second is enough.
+PIECE: Final = 64 * 1024
+#: How long the one who asks for a second file should wait.
+BUSY_MS: Final = 10_000
+#: How long a download may take: nobody else gets one meanwhile.
+DOWNLOAD_S: Final = 3600.0
+
+_PREFIX: Final = ".export-"
+
+
+class Exports:
+    """`data` is the node's folder: the files are made there, for elsewhere may be less space."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._busy = False
+
+    async def make(self, room: str) -> Download:
+        """The room's file, to be sent at once: until then nobody gets another. Raises Refused, StoreError."""
+        if self._busy:
+            raise Refused(Denied("busy", "another export is being made or read", retry_after_ms=BUSY_MS))
+        self._busy = True
+        try:
+            file = await trio.to_thread.run_sync(self._make, room)
+        except BaseException:
+            self._busy = False
+            raise
+        return Download(file, self._release)
+
+    def _make(self, room: str) -> BinaryIO:
+        """In a thread. The file has no name any more when it is whole: it goes with whoever has it open."""
+        for left in self._data.glob(f"{_PREFIX}*"):
+            left.unlink()  # by a node that was killed
+        descriptor, name = tempfile.mkstemp(prefix=_PREFIX, dir=self._data)
+        try:
+            now_ms = time.time_ns() // 1_000_000
+            # Not for others to see how far each has read: live that is told in small rooms only.
+            export_room(database(self._data), room, Path(name), now_ms=now_ms, reads=False, progress=_give_up)
+            return os.fdopen(descriptor, "rb")
+        except BaseException:
+            os.close(descriptor)
+            raise
+        finally:
+            Path(name).unlink()
+
+    def _release(self) -> None:
+        self._busy = False
+
+
+def _give_up(done: int, goal: int) -> None:
+    """Raises trio.Cancelled when nobody waits for the file any more."""
+    trio.from_thread.check_cancelled()
+
+
+class Download(Response):
+    """Sends a file and closes it, however that ends. `release` is called then."""
+
+    def __init__(self, file: BinaryIO, release: Callable[[], None]) -> None:
+        self._file = file
+        self._release = release
+        self.status_code = 200
+        self.background = None
+        self.init_headers({"content-length": str(os.fstat(file.fileno()).st_size), "content-type": MEDIA_TYPE})
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            with trio.fail_after(DOWNLOAD_S):
+                if scope["method"] == "HEAD":
+                    self._close()
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                while not self._file.closed:
+                    piece = await trio.to_thread.run_sync(self._file.read, PIECE)
+                    if len(piece) < PIECE:
+                        # Before the last bytes leave: who has them all may ask for the next file at once.
+                        self._close()
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if not self._file.closed:
+            self._file.close()
+            self._release()

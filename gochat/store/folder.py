@@ -1,0 +1,65 @@
+"""A node's data folder: what is where in it, and the lock that keeps it to one process.
+
+The lock is the kernel's (flock): it ends with the process, however that ends. The file stays; taking it away would let
+two processes hold two locks of one name.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from gochat.errors import ConfigError
+
+LOCK: Final = "lock"
+
+
+class FolderInUse(ConfigError):
+    """Another process has the data folder."""
+
+    hint = "stop it first, or name another folder with --data"
+
+
+def database(data: Path) -> Path:
+    """The file that holds everything."""
+    return data / "gochat.db"
+
+
+def make(data: Path) -> None:
+    """Make the folder if there is none. Raises ConfigError."""
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError("node.data", str(data), (error.strerror or "can't be made").lower()) from error
+
+
+@contextmanager
+def locked(data: Path) -> Iterator[None]:
+    """Have the folder to oneself. It must exist. Raises FolderInUse at once when it is taken, ConfigError when it can't
+    be locked."""
+    try:
+        descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError("node.data", str(data), f"can't be locked: {error.strerror}") from error
+    try:
+        _take(descriptor, data)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, data: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
+        problem = f"another gochat works in this folder (process {holder})"
+        raise FolderInUse("node.data", str(data.absolute()), problem) from None
+    except OSError as error:
+        raise ConfigError("node.data", str(data), f"can't be locked: {error.strerror}") from error
+    os.truncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())

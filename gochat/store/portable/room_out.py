@@ -1,0 +1,161 @@
+"""A room as one file, as it is now or as it was at a point of its log.
+
+What was edited or deleted later is undone as far as it can be: a body that was deleted or written over is gone from
+the store at once, so such a message is marked (`fact.later`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from gochat.domain.ids import is_dm
+from gochat.errors import StoreError
+from gochat.store.cut import index_text
+from gochat.store.portable import form
+from gochat.store.portable.past import Past
+from gochat.store.portable.source import reading
+from gochat.store.rows import KINDS, MESSAGE
+from gochat.store.schema import SEQ_BITS, SEQ_MASK
+
+#: Called with what is done and how much there is; may raise to give up.
+Progress: TypeAlias = Callable[[int, int], None]
+
+#: Facts between two looks at the progress; some 10 ms.
+SLICE = 1000
+#: The names of the kinds, by their number in the store.
+KIND_NAMES = {number: str(kind.__struct_config__.tag) for kind, number in KINDS.items()}
+
+_FACT = "INSERT INTO fact (seq, ts, kind, sender, target, key, body, data, later) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_LATEST = "(SELECT target, max(seq) AS at, ts FROM fact WHERE kind = '{}' GROUP BY target)"
+#: What the facts up to `as_of` made of the messages: SQLite gives `ts` of the row that has the maximum.
+_FOLD = (
+    f"UPDATE fact SET edited_seq = e.at, edited_ts = e.ts FROM {_LATEST.format('edit')} AS e WHERE seq = e.target",
+    f"UPDATE fact SET deleted_seq = d.at, deleted_ts = d.ts FROM {_LATEST.format('delete')} AS d WHERE seq = d.target",
+    """INSERT INTO reaction SELECT target, sender, emoji, seq, ts FROM (
+        SELECT target, sender, json_extract(data, '$.emoji') AS emoji, json_extract(data, '$.on') AS is_on,
+            max(seq) AS seq, ts
+        FROM fact WHERE kind = 'reaction' GROUP BY 1, 2, 3)
+        WHERE is_on AND target NOT IN (SELECT seq FROM fact WHERE deleted_seq IS NOT NULL)""",
+)
+
+
+class Exported(NamedTuple):
+    room: str
+    facts: int
+    messages: int
+    members: int
+    as_of: int
+    head: int
+
+
+class _Room(NamedTuple):
+    num: int
+    head: int
+    as_of: int
+
+
+def export_room(
+    database: Path, room: str, target: Path, *, now_ms: int, upto_seq: int | None = None, upto_ms: int | None = None,
+    reads: bool = True, progress: Progress = lambda done, goal: None,
+) -> Exported:  # fmt: skip
+    """Write the room to the empty or absent file `target`, up to a seq, or to a time, if one is given. Without `reads`
+    it does not tell how far each member has read. Raises StoreError."""
+    with reading(database) as source, form.made(target, form.ROOM_TABLES, form.ROOM_README) as out:
+        found = _find(source, room, upto_seq, upto_ms)
+        past = Past(room)
+        messages = 0
+        for rows in _slices(source, found):
+            progress(rows[0][0] - 1, found.as_of)
+            messages += _write(out, rows, past)
+        for statement in _FOLD:
+            out.execute(statement)
+        present = found.as_of == found.head
+        _write_members(source, out, found.num, past, reads=reads and present)
+        if present:
+            _write_beside(source, out, room, found.num)
+        (epoch,) = source.execute("SELECT epoch FROM meta").fetchone()
+        form.put(out, "meta", form.stamp(form.ROOM, now_ms) | {
+            "room": room, "epoch": epoch, "head": found.head, "as_of": found.as_of, "title": past.title,
+            "history": past.history, "post": past.post, "closed": past.closed,
+        })  # fmt: skip
+        for view in form.ROOM_VIEWS:
+            out.execute(view)
+        out.execute("INSERT INTO search (search) VALUES ('optimize')")
+        progress(found.as_of, found.as_of)
+    members = sum(seat.role != "former" for seat in past.seats.values())
+    return Exported(room, found.as_of, messages, members, found.as_of, found.head)
+
+
+def _find(source: sqlite3.Connection, room: str, upto_seq: int | None, upto_ms: int | None) -> _Room:
+    row = source.execute("SELECT num, head FROM room WHERE id = ?", (room,)).fetchone()
+    if row is None or not row[1]:
+        raise StoreError(f"there is no room {room}")
+    num, head = row
+    if upto_seq is not None:
+        if not 1 <= upto_seq <= head:
+            raise StoreError(f"{room} has facts 1 to {head}, and none of seq {upto_seq}")
+        return _Room(num, head, upto_seq)
+    if upto_ms is not None:
+        # From the newest down: `ts` never falls as seq grows.
+        last = source.execute(
+            "SELECT id FROM fact WHERE id > ? AND id <= ? AND ts <= ? ORDER BY id DESC LIMIT 1",
+            (num << SEQ_BITS, num << SEQ_BITS | head, upto_ms),
+        ).fetchone()
+        if last is None:
+            raise StoreError(f"at that time nothing had happened in {room}")
+        return _Room(num, head, last[0] & SEQ_MASK)
+    return _Room(num, head, head)
+
+
+def _slices(source: sqlite3.Connection, room: _Room) -> Iterator[list[Any]]:
+    """Rows of `fact` as they go into the file, but for the kind, which has its name there."""
+    base = room.num << SEQ_BITS
+    cursor = source.execute(
+        """SELECT id & ?, ts, kind, sender, target, key, body, data,
+            CASE WHEN delete_seq > ? THEN 'deleted' WHEN delete_seq IS NULL AND edit_seq > ? THEN 'edited' END
+            FROM fact WHERE id > ? AND id <= ? ORDER BY id""",
+        (SEQ_MASK, room.as_of, room.as_of, base, base | room.as_of),
+    )
+    while rows := cursor.fetchmany(SLICE):
+        yield rows
+
+
+def _write(out: sqlite3.Connection, rows: list[Any], past: Past) -> int:
+    """How many of them are messages."""
+    messages = [row for row in rows if row[2] == MESSAGE]
+    out.executemany(_FACT, [(*row[:2], KIND_NAMES[row[2]], *row[3:]) for row in rows])
+    out.executemany(
+        "INSERT INTO search (rowid, body) VALUES (?, ?)",
+        [(row[0], index_text(row[6])) for row in messages if row[6] is not None],
+    )
+    for seq, ts, kind, *_, data, _later in rows:
+        if seq == 1 or kind != MESSAGE:
+            past.apply(KIND_NAMES[kind], seq, ts, msgspec.json.decode(data) if data else {})
+    return len(messages)
+
+
+def _write_members(source: sqlite3.Connection, out: sqlite3.Connection, num: int, past: Past, *, reads: bool) -> None:
+    read = dict(source.execute("SELECT user, read FROM seat WHERE num = ?", (num,))) if reads else {}
+    for user, seat in past.seats.items():
+        name = source.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone()
+        out.execute(
+            "INSERT INTO member VALUES (?, ?, ?, ?, ?, ?, ?)", (user, name[0] if name else None, *seat, read.get(user))
+        )
+
+
+def _write_beside(source: sqlite3.Connection, out: sqlite3.Connection, room: str, num: int) -> None:
+    """What belongs to the room and is not in its log: known of the present only."""
+    for table, columns, wanted in (
+        ("sanction", "user, kind, until, ts", not is_dm(room)),
+        ("relation", "user, peer, contact, blocked_at, declined_ts, asked_at, asked_ts", is_dm(room)),
+        ("relation_change", "n, at, ts, user, change", is_dm(room)),
+    ):
+        if wanted:
+            rows = source.execute(f"SELECT {columns} FROM {table} WHERE num = ?", (num,)).fetchall()
+            marks = ", ".join("?" * (columns.count(",") + 1))
+            out.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)

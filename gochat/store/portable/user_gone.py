@@ -1,0 +1,237 @@
+"""Takes away what is kept of a user. The logs stay dense: what was said is deleted by facts, as the user could have
+done, and clients learn it like any other.
+
+Each step looks at what there still is and takes that away in whole transactions: started again after a kill it goes on
+where it was, and once done it finds nothing. What stays, and why: docs/decisions/user-data.md.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gochat.domain import facts
+from gochat.domain.facts import AnyFact
+from gochat.errors import StoreError
+from gochat.ports import Clash
+from gochat.store.portable.room_out import Progress
+from gochat.store.rows import MESSAGE
+from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
+from gochat.store.setup import prepare
+from gochat.store.transaction import Batch, Writer
+
+#: Facts in a transaction.
+CHUNK = 1000
+
+
+class Removed(msgspec.Struct):
+    """What was taken away, this time."""
+
+    user: str
+    messages: int = 0
+    reactions: int = 0
+    groups_left: int = 0
+    groups_closed: int = 0
+    successors: dict[str, str] = {}
+    """New owners, by group."""
+    keys: int = 0
+    relations: int = 0
+    reports: int = 0
+
+
+def delete_user(
+    database: Path, user: str, *, now_ms: int, progress: Progress = lambda done, goal: None
+) -> Removed:  # fmt: skip
+    """Nobody else may use the database. Raises StoreError, also where nothing is kept of the user."""
+    if not database.is_file():
+        raise StoreError(f"there is no file {database}")
+    prepare(str(database))
+    try:
+        with closing(connect(str(database))) as connection:
+            # Not FAST, which leaves on the disk what lies in pages that come free.
+            connection.execute("PRAGMA secure_delete = ON")
+            return _Deletion(connection, user, now_ms, progress).run()
+    except sqlite3.Error as error:
+        raise StoreError(f"{database}: {error}; run it again to go on") from error
+
+
+class _Deletion:
+    def __init__(self, connection: sqlite3.Connection, user: str, now_ms: int, progress: Progress) -> None:
+        self._connection = connection
+        self._writer = Writer(connection)
+        self._user = user
+        self._now_ms = now_ms
+        self._progress = progress
+        self._removed = Removed(user)
+
+    def run(self) -> Removed:
+        messages, reactions = self._written(), self._reactions()
+        if not (messages or reactions or self._known()):
+            raise StoreError(f"nothing is kept of a user {self._user}")
+        self._revoke()
+        goal = len(messages) + len(reactions)
+        self._record(self._deletes(messages), goal)
+        self._record(self._offs(reactions), goal)
+        self._leave()
+        self._forget_keys()
+        self._forget_person()
+        self._overwrite()
+        return self._removed
+
+    # ------------------------------------------------------------------------------------------ what there is
+
+    def _known(self) -> bool:
+        return any(
+            self._connection.execute(f"SELECT 1 FROM {table} WHERE {column} = ? LIMIT 1", (self._user,)).fetchone()
+            for table, column in (("user", "id"), ("seat", "user"), ("fact", "sender"), ("relation", "user"))
+        )
+
+    def _written(self) -> list[int]:
+        """Row ids of the user's messages that are not deleted."""
+        found = self._connection.execute(
+            f"SELECT id FROM fact WHERE sender = ? AND kind = {MESSAGE} AND delete_seq IS NULL ORDER BY id",
+            (self._user,),
+        )
+        return [row_id for (row_id,) in found]
+
+    def _reactions(self) -> list[tuple[int, str]]:
+        """The user's reactions to what others wrote and is still there."""
+        return self._connection.execute(
+            """SELECT x.target, x.emoji FROM reaction x JOIN fact f ON f.id = x.target
+                WHERE x.user = ? AND x.is_on AND f.delete_seq IS NULL AND f.sender <> x.user
+                ORDER BY x.target, x.emoji""",
+            (self._user,),
+        ).fetchall()
+
+    # ------------------------------------------------------------------------------------------ facts
+
+    def _deletes(self, messages: list[int]) -> Iterator[tuple[int, AnyFact]]:
+        for row_id in messages:
+            yield row_id >> SEQ_BITS, facts.Delete(**self._unnumbered, target=row_id & SEQ_MASK)
+
+    def _offs(self, reactions: list[tuple[int, str]]) -> Iterator[tuple[int, AnyFact]]:
+        for target, emoji in reactions:
+            fact = facts.Reaction(**self._unnumbered, target=target & SEQ_MASK, emoji=emoji, on=False)
+            yield target >> SEQ_BITS, fact
+
+    @property
+    def _unnumbered(self) -> dict[str, Any]:
+        return {"room": "", "seq": 0, "ts": 0, "sender": self._user}
+
+    def _record(self, found: Iterable[tuple[int, AnyFact]], goal: int) -> None:
+        """Facts that have no number yet, by their rooms' numbers, which come in order."""
+        for num, of_room in groupby(found, key=lambda pair: pair[0]):
+            chunk: list[AnyFact] = []
+            for _, fact in of_room:
+                chunk.append(fact)
+                if len(chunk) == CHUNK:
+                    self._append(num, chunk)
+                    chunk = []
+            if chunk:
+                self._append(num, chunk)
+            self._progress(self._removed.messages + self._removed.reactions, goal)
+
+    def _append(self, num: int, unnumbered: list[AnyFact]) -> None:
+        room, head, ts = self._connection.execute("SELECT id, head, ts FROM room WHERE num = ?", (num,)).fetchone()
+        numbered = [
+            msgspec.structs.replace(fact, room=room, seq=head + place, ts=max(ts, self._now_ms))
+            for place, fact in enumerate(unnumbered, 1)
+        ]
+        (result,) = self._writer.commit([Batch(room, num, numbered)], None)
+        if isinstance(result, StoreError):
+            raise result
+        assert not isinstance(result, Clash)
+        self._removed.messages += sum(isinstance(fact, facts.Delete) for fact in numbered)
+        self._removed.reactions += sum(isinstance(fact, facts.Reaction) for fact in numbered)
+
+    # ------------------------------------------------------------------------------------------ groups
+
+    def _leave(self) -> None:
+        for num, room, role in self._connection.execute(
+            """SELECT s.num, r.id, s.role FROM seat s JOIN room r ON r.num = s.num
+               WHERE s.user = ? AND s.role IN ('owner', 'moderator', 'member') ORDER BY s.num""",
+            (self._user,),
+        ).fetchall():
+            heir, others = self._heir(num)
+            if heir is None:
+                self._append(num, [facts.Closed(**self._unnumbered)])
+                self._removed.groups_closed += 1
+                continue
+            left: list[AnyFact] = [self._change([self._user], "left")]
+            if role == "owner" and not others:
+                left.insert(0, self._change([heir], "role", "owner"))
+                self._removed.successors[room] = heir
+            self._append(num, left)
+            self._removed.groups_left += 1
+
+    def _heir(self, num: int) -> tuple[str | None, bool]:
+        """Who comes next, if anybody is left: a moderator before a member, whoever has been there longest, and who is
+        suspended last; and whether there is another owner."""
+        row = self._connection.execute(
+            """SELECT s.user, s.role = 'owner' FROM seat s LEFT JOIN suspension p ON p.user = s.user
+               WHERE s.num = ? AND s.user <> ? AND s.role IN ('owner', 'moderator', 'member')
+               ORDER BY s.role = 'owner' DESC, p.user IS NOT NULL, s.role = 'moderator' DESC, s.since_seq, s.user
+               LIMIT 1""",
+            (num, self._user),
+        ).fetchone()
+        return (row[0], bool(row[1])) if row else (None, False)
+
+    def _change(self, users: list[str], change: facts.Change, role: facts.Role | None = None) -> facts.Member:
+        return facts.Member(**self._unnumbered, users=users, change=change, role=role)
+
+    # ------------------------------------------------------------------------------------------ what is in no log
+
+    def _revoke(self) -> None:
+        """A device that comes back with an old token would send again what it holds."""
+        self._write([(
+            "INSERT INTO revocation VALUES ('user', ?, ?) ON CONFLICT DO UPDATE SET ts = max(ts, excluded.ts)",
+            (self._user, self._now_ms),
+        )])  # fmt: skip
+
+    def _forget_keys(self) -> None:
+        """They may say something, and nobody will repeat a message by them any more."""
+        (self._removed.keys,) = self._write([
+            (f"UPDATE fact SET key = NULL WHERE sender = ? AND kind = {MESSAGE} AND key IS NOT NULL", (self._user,)),
+        ])  # fmt: skip
+
+    def _forget_person(self) -> None:
+        one = (self._user,)
+        counts = self._write([
+            ("DELETE FROM relation WHERE user = ?", one),
+            ("DELETE FROM relation_change WHERE user = ?", one),
+            # A request of theirs that waits has nothing to show any more.
+            ("""DELETE FROM relation WHERE peer = ? AND asked_at IS NOT NULL AND NOT contact AND blocked_at IS NULL
+                AND declined_ts IS NULL""", one),
+            ("UPDATE relation SET asked_at = NULL, asked_ts = NULL WHERE peer = ? AND asked_at IS NOT NULL", one),
+            ("DELETE FROM report WHERE user = ? AND closed_ts IS NOT NULL", one),
+            ("UPDATE report SET reason = NULL WHERE user = ? AND reason IS NOT NULL", one),
+            ("UPDATE seat SET read = 0 WHERE user = ? AND read > 0", one),
+            ("DELETE FROM user_word WHERE user = ?", one),
+            ("DELETE FROM user WHERE id = ?", one),
+        ])  # fmt: skip
+        self._removed.relations, self._removed.reports = counts[0], counts[4] + counts[5]
+
+    def _write(self, statements: list[tuple[str, tuple[object, ...]]]) -> list[int]:
+        """One transaction; how many rows each statement changed."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            counts = [self._connection.execute(statement, values).rowcount for statement, values in statements]
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        return counts
+
+    def _overwrite(self) -> None:
+        """Words that were deleted stay in the index's segments until these are merged; VACUUM writes all pages anew, so
+        that nothing lies in what was free before; the log file holds old pages until it is cut."""
+        self._connection.execute("INSERT INTO search (search) VALUES ('optimize')")
+        self._connection.execute("VACUUM")
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

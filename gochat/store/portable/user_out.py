@@ -1,0 +1,103 @@
+"""What is kept of one user, as one file: what the user wrote and did, and what concerns the user.
+
+Of others it holds what they wrote to the user in private rooms, and no more: see docs/decisions/user-data.md.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gochat.domain.ids import peer
+from gochat.errors import StoreError
+from gochat.store.portable import form
+from gochat.store.portable.room_out import KIND_NAMES, SLICE, Progress
+from gochat.store.portable.source import reading
+from gochat.store.rows import MESSAGE
+from gochat.store.schema import SEQ_BITS, SEQ_MASK
+
+#: All of what the user wrote, and the other half of the user's private rooms.
+_FACTS = f"""SELECT r.id, f.id & {SEQ_MASK}, f.ts, f.kind, f.sender, f.target, f.key, f.body, f.data,
+        CASE WHEN f.delete_ts IS NULL THEN f.edit_ts END, f.delete_ts
+    FROM fact f JOIN room r ON r.num = f.id >> {SEQ_BITS} WHERE """
+
+_COPIES = (
+    ("profile", "SELECT id, name, last_seen FROM user WHERE id = :user"),
+    ("room", """SELECT r.id, r.title, CASE s.role WHEN 'dm' THEN 'member' ELSE s.role END, s.since_seq, s.since_ts,
+        s.left_seq, s.read FROM seat s JOIN room r ON r.num = s.num WHERE s.user = :user"""),
+    ("reaction", f"""SELECT r.id, x.target & {SEQ_MASK}, x.emoji, x.ts
+        FROM reaction x JOIN room r ON r.num = x.target >> {SEQ_BITS} WHERE x.user = :user AND x.is_on"""),
+    ("relation", "SELECT peer, contact, blocked_at, declined_ts FROM relation WHERE user = :user"),
+    ("relation_change", """SELECT peer(r.id, :user), c.ts, c.change FROM relation_change c JOIN room r ON r.num = c.num
+        WHERE c.user = :user ORDER BY c.ts"""),
+    ("report", """SELECT r.id, p.seq, p.ts, p.reason, p.closed_ts FROM report p JOIN room r ON r.num = p.num
+        WHERE p.user = :user"""),
+    ("sanction", """SELECT r.id, s.kind, s.until, s.ts FROM sanction s JOIN room r ON r.num = s.num
+        WHERE s.user = :user"""),
+    ("suspension", "SELECT ts, until, reason FROM suspension WHERE user = :user"),
+)  # fmt: skip
+
+
+class UserExported(NamedTuple):
+    user: str
+    rooms: int
+    messages: int
+    """What the user wrote."""
+    received: int
+    """What others wrote to the user in private rooms."""
+
+
+def export_user(
+    database: Path, user: str, target: Path, *, now_ms: int, progress: Progress = lambda done, goal: None
+) -> UserExported:
+    """Write what is kept of the user to the empty or absent file `target`. Reads all facts once.
+
+    Raises StoreError, also where nothing is kept."""
+    own = received = 0
+    with reading(database) as source, form.made(target, form.USER_TABLES, form.USER_README) as out:
+        source.create_function("peer", 2, peer, deterministic=True)
+        for table, query in _COPIES:
+            rows = source.execute(query, {"user": user}).fetchall()
+            if rows:
+                out.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        for facts in _facts(source, user):
+            messages = [fact for fact in facts if fact[3] == MESSAGE]
+            mine = sum(fact[4] == user for fact in messages)
+            own, received = own + mine, received + len(messages) - mine
+            out.executemany(
+                "INSERT OR IGNORE INTO message (room, seq, ts, sender, reply_to, key, body, edited_ts, deleted_ts)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(*fact[:3], fact[4], fact[5], fact[6] if fact[4] == user else None, fact[7], *fact[9:])
+                 for fact in messages],
+            )  # fmt: skip
+            out.executemany(
+                "INSERT OR IGNORE INTO action VALUES (?, ?, ?, ?, ?, ?)",
+                [(*fact[:3], KIND_NAMES[fact[3]], fact[5], fact[8])
+                 for fact in facts if fact[3] != MESSAGE and fact[4] == user],
+            )  # fmt: skip
+            progress(own + received, own + received)
+        (rooms,) = out.execute("SELECT count(*) FROM room").fetchone()
+        if not (rooms or own or out.execute("SELECT 1 FROM profile").fetchone()):
+            raise StoreError(f"nothing is kept of a user {user}")
+        (epoch,) = source.execute("SELECT epoch FROM meta").fetchone()
+        form.put(out, "meta", form.stamp(form.USER, now_ms) | {"user": user, "epoch": epoch})
+        for view in form.USER_VIEWS:
+            out.execute(view)
+    return UserExported(user, rooms, own, received)
+
+
+def _facts(source: sqlite3.Connection, user: str) -> Iterator[list[Any]]:
+    """Every fact once: there is no index by sender, and an admin may write where they have no seat."""
+    private = source.execute("SELECT num FROM seat WHERE user = ? AND role = 'dm'", (user,)).fetchall()
+    queries: list[tuple[str, tuple[Any, ...]]] = [(f"{_FACTS}f.sender = ? ORDER BY f.id", (user,))]
+    queries += [
+        (f"{_FACTS}f.id > ? AND f.id <= ? AND f.sender <> ? AND f.kind = {MESSAGE} ORDER BY f.id",
+         (num << SEQ_BITS, num << SEQ_BITS | SEQ_MASK, user))
+        for (num,) in private
+    ]  # fmt: skip
+    for query, values in queries:
+        cursor = source.execute(query, values)
+        while rows := cursor.fetchmany(SLICE):
+            yield rows

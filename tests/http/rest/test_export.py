@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from gochat.http.rest import exports
+from gochat.node import Node
+from tests.e2e.peer import WAIT_S, address
+from tests.http.rest.client import issue
+from tests.http.rest.conftest import As
+
+PATH = "/v1/groups/tea/export"
+
+
+async def tea(as_: As, **fields: Any) -> None:
+    ann = as_("ann")
+    assert (await ann.post("/v1/groups", {"name": "tea", "users": ["bob", "cat"], **fields})).status == 201
+    for body in "green", "black":
+        assert (await ann.post("/v1/messages", {"to": "group:tea", "body": body})).status == 201
+
+
+async def test_an_owner_downloads_the_group(as_: As, tmp_path: Path) -> None:
+    await tea(as_, title="Tea")
+    answer = await as_("ann").get(PATH)
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/vnd.sqlite3"
+    assert answer.headers["content-disposition"] == 'attachment; filename="tea.sqlite"'
+    assert answer.headers["cache-control"] == "no-store"
+    (tmp_path / "tea.sqlite").write_bytes(answer.body)
+    with closing(sqlite3.connect(tmp_path / "tea.sqlite")) as db:
+        assert db.execute("SELECT body FROM messages").fetchall() == [("green",), ("black",)]
+        assert db.execute("SELECT user, role FROM members").fetchall() == [
+            ("ann", "owner"), ("bob", "member"), ("cat", "member"),
+        ]  # fmt: skip
+        assert db.execute("SELECT count(read) FROM member").fetchall() == [(0,)], "how far others read is not told"
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert not list((tmp_path / "data").glob(".export*"))
+    again = await as_("ann")("HEAD", PATH)
+    assert (again.status, again.headers["content-length"]) == (200, str(len(answer.body)))
+    assert (await as_("root", ["admin"]).get(PATH)).status == 200
+
+
+async def test_nobody_else_does(as_: As) -> None:
+    assert (await as_("ann").get(PATH)).refusal == (404, "not_found")
+    await tea(as_)
+    assert (await as_("bob").get(PATH)).refusal == (403, "forbidden")
+    assert (await as_("zoe").get(PATH)).refusal == (404, "not_found")
+    assert (await as_("ann").delete("/v1/groups/tea/users/cat")).status == 204
+    assert (await as_("cat").get(PATH)).refusal[0] in (403, 404)
+    assert (await as_("ann", ["chat:write"]).get(PATH)).refusal == (403, "forbidden")
+    assert (await as_(None).get(PATH)).refusal == (401, "unauthorized")
+    assert (await as_("ann").get("/v1/groups/Tea%20x/export")).refusal == (400, "bad_request")
+
+
+async def test_an_owner_gets_no_history_that_is_hidden_from_them(as_: As) -> None:
+    await tea(as_, history="since_join")
+    ann = as_("ann")
+    assert (await ann("PUT", "/v1/groups/tea/users/bob", {"role": "owner"})).status == 200
+    assert (await as_("bob").get(PATH)).refusal == (403, "forbidden")
+    assert (await ann.patch("/v1/groups/tea", {"history": "all"})).status == 200
+    assert (await as_("bob").get(PATH)).status == 200
+
+
+async def test_one_at_a_time_and_who_goes_away_makes_room(as_: As, node: Node, monkeypatch: Any) -> None:
+    await tea(as_)
+    monkeypatch.setattr(exports, "PIECE", 16)  # so that it does not fit into the sockets' buffers
+    head = f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {issue(node, 'ann')}\r\n\r\n"
+    slow = await trio.open_tcp_stream(*address(node, "http"))
+    await slow.send_all(head.encode())
+    with trio.fail_after(WAIT_S):
+        assert (await slow.receive_some(12)).startswith(b"HTTP/1.1 200")
+        refused = await as_("ann").get(PATH)
+        assert refused.refusal == (503, "busy")
+        assert int(refused.headers["retry-after"]) >= 1
+        await slow.aclose()
+        monkeypatch.setattr(exports, "PIECE", 65_536)
+        while (answer := await as_("ann").get(PATH)).status == 503:
+            await trio.sleep(0.01)
+    assert answer.status == 200
+
+
+async def test_what_a_killed_node_left_is_cleared_away(as_: As, tmp_path: Path) -> None:
+    await tea(as_)
+    left = tmp_path / "data" / ".export-left"
+    left.write_text(json.dumps("x"))
+    assert (await as_("ann").get(PATH)).status == 200
+    assert not left.exists()

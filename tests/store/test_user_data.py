@@ -1,0 +1,203 @@
+"""What is kept of a user: out in one file, and gone for good."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from gochat import store as stores
+from gochat.domain import commands as ask
+from gochat.domain.facts import AnyFact, Closed, Delete, Member, Message, Reaction
+from gochat.errors import StoreError
+from gochat.ports import Asker
+from gochat.store.portable import user_gone
+from gochat.store.portable.user_gone import Removed, delete_user
+from gochat.store.portable.user_out import export_user
+from gochat.store.schema import connect
+from tests.contracts.scribe import ALL, Scribe
+
+TEA, DM, OWN, LAST = "group:tea", "dm:ann:bob", "group:own", "group:last"
+SECRETS = ["xylophone", "quixotic", "zeppelin", "keystring"]
+
+
+async def lived(database: Path) -> None:
+    """Ann writes everywhere: in a private room, in groups with others, as last owner, alone."""
+    async with stores.open(database) as store:
+        dm = await Scribe.at(store.journal, DM)
+        await dm.said("xylophone one", "two")
+        await dm.said("from bob", user="bob")
+        await dm.made(ask.React, "ann", seq=3, emoji="+", on=True)
+        await dm.made(ask.Edit, "ann", seq=2, body="quixotic two")
+        tea = await Scribe.at(store.journal, TEA)
+        await tea.made(ask.Create, "cat", users=("ann", "bob"))
+        await tea.made(ask.Send, "ann", body="zeppelin", key="keystring")
+        await tea.said("from bob in tea", user="bob")
+        own = await Scribe.at(store.journal, OWN)
+        await own.made(ask.Create, "ann", users=("cat", "dan", "bob"))
+        await own.made(ask.Add, users=("eve",))
+        for user in ("eve", "dan"):
+            await own.made(ask.SetRole, "ann", member=user, role="moderator")
+        await own.said("xylophone in own")
+        last = await Scribe.at(store.journal, LAST)
+        await last.made(ask.Create, "ann", title="Mine")
+        await last.said("quixotic alone")
+        store.journal.note_user("ann", name="Ann Quixotic", last_seen=5)
+        store.journal.note_user("bob", name="Bob")
+        await store.journal.flush_reads()
+
+        async def indexed() -> bool:
+            with closing(connect(str(database))) as db:
+                return bool(db.execute("SELECT count(*) = 0 FROM room WHERE indexed < head").fetchone()[0])
+
+        with trio.fail_after(5):
+            while not await indexed():
+                await trio.sleep(0.01)
+    with closing(connect(str(database))) as db:
+        (num,) = db.execute("SELECT num FROM room WHERE id = ?", (DM,)).fetchone()
+        db.executemany(
+            "INSERT INTO relation (user, peer, num, contact, blocked_at, asked_at) VALUES (?, ?, ?, ?, ?, ?)",
+            [("ann", "bob", num, 1, None, None), ("bob", "ann", num, 0, 3, None), ("cat", "ann", 9, 0, None, 1)],
+        )
+        db.executemany(
+            "INSERT INTO relation_change VALUES (?, ?, 1, 5, ?, ?)",
+            [(num, 1, "ann", "add"), (num, 2, "bob", "block"), (9, 1, "ann", "ask")],
+        )
+        db.executemany(
+            "INSERT INTO report (ts, num, seq, user, reason, closed_ts) VALUES (5, ?, ?, ?, ?, ?)",
+            [(num, 3, "ann", "quixotic rude", None), (num, 2, "ann", "zeppelin", 6), (num, 1, "bob", "spam", None)],
+        )
+        db.execute("INSERT INTO suspension VALUES ('eve', 1, NULL, 'root', 'why')")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    trio.run(lived, tmp_path / "gochat.db")
+    return tmp_path / "gochat.db"
+
+
+def rows(file: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(file)) as db:
+        return db.execute(query).fetchall()
+
+
+async def log(database: Path, room: str) -> list[AnyFact]:
+    async with stores.open(database) as store:
+        record = await store.journal.load(room)
+        facts = await store.archive.replay(room, 0, ALL, ALL)
+        assert [fact.seq for fact in facts] == list(range(1, record.head + 1)), "dense"
+        return facts
+
+
+def test_a_users_file_has_what_is_theirs_and_nothing_of_others(database: Path, tmp_path: Path) -> None:
+    file = tmp_path / "ann.sqlite"
+    done = export_user(database, "ann", file, now_ms=7)
+    assert (done.rooms, done.messages, done.received) == (4, 5, 1)
+    assert rows(file, "SELECT user, name, last_seen FROM profile") == [("ann", "Ann Quixotic", 5)]
+    assert rows(file, "SELECT room, sender, body FROM message ORDER BY room, seq") == [
+        (DM, "ann", "xylophone one"), (DM, "ann", "quixotic two"), (DM, "bob", "from bob"),
+        (LAST, "ann", "quixotic alone"), (OWN, "ann", "xylophone in own"), (TEA, "ann", "zeppelin"),
+    ]  # fmt: skip
+    assert rows(file, "SELECT room, role FROM rooms") == [
+        (DM, "member"), (LAST, "owner"), (OWN, "owner"), (TEA, "member"),
+    ]  # fmt: skip
+    assert rows(file, "SELECT room, target, emoji FROM reaction") == [(DM, 3, "+")]
+    assert rows(file, "SELECT * FROM relation") == [("bob", 1, None, None)]
+    assert rows(file, "SELECT peer, change FROM relation_change WHERE change = 'add'") == [("bob", "add")]
+    assert rows(file, "SELECT seq, reason FROM report ORDER BY seq") == [(2, "zeppelin"), (3, "quixotic rude")]
+    assert b"from bob in tea" not in file.read_bytes()
+    assert b"spam" not in file.read_bytes()
+    assert rows(file, "SELECT kind, user FROM meta") == [("user", "ann")]
+    with pytest.raises(StoreError, match="nothing is kept"):
+        export_user(database, "nobody", tmp_path / "nobody", now_ms=7)
+
+
+async def check_gone(database: Path) -> None:
+    dm = await log(database, DM)
+    assert [fact.target for fact in dm if isinstance(fact, Delete)] == [1, 2]
+    assert dm[-1] == Reaction(room=DM, seq=len(dm), ts=dm[-1].ts, sender="ann", target=3, emoji="+", on=False)
+    assert [(fact.sender, fact.body) for fact in dm if isinstance(fact, Message)] == [
+        ("ann", None), ("ann", None), ("bob", "from bob"),
+    ]  # fmt: skip
+    tea = await log(database, TEA)
+    assert isinstance(tea[-1], Member) and (tea[-1].users, tea[-1].change) == (["ann"], "left")
+    own = await log(database, OWN)
+    heir, left = own[-2:]
+    assert isinstance(heir, Member) and (heir.users, heir.role) == (["dan"], "owner"), "eve is suspended"
+    assert isinstance(left, Member) and left.change == "left"
+    assert isinstance((await log(database, LAST))[-1], Closed)
+    async with stores.open(database) as store:
+        assert {room: (await store.archive.seat("ann", room)) for room in (TEA, OWN, LAST)} == {
+            TEA: "former", OWN: "former", LAST: None,
+        }  # fmt: skip
+        assert await store.archive.search_users("quixotic", 9, None) == ([], None)
+        snapshot = await store.archive.welcome("bob", 15, [])
+        assert [(contact.user, contact.name) for contact in snapshot.contacts] == [("ann", "ann")]
+        assert (await store.archive.search_messages("bob", "xylophone", None, 9, None))[0] == []
+        assert (await store.archive.page(Asker("bob"), DM, before=None, after=None, limit=200)) is not None
+    assert rows(database, "SELECT user, peer, blocked_at FROM relation") == [("bob", "ann", 3)]
+    assert rows(database, "SELECT user, change FROM relation_change") == [("bob", "block")]
+    assert rows(database, "SELECT user, seq, reason FROM report ORDER BY seq") == [("bob", 1, "spam"), ("ann", 3, None)]
+    assert rows(database, "SELECT kind, value FROM revocation") == [("user", "ann")]
+    assert rows(database, "SELECT count(*) FROM seat WHERE user = 'ann' AND read > 0") == [(0,)]
+    for file in database.parent.glob("gochat.db*"):
+        content = file.read_bytes().lower()
+        assert not [word for word in SECRETS if word.encode() in content], file
+
+
+def test_nothing_of_a_deleted_user_is_left(database: Path) -> None:
+    on_disk = database.read_bytes().lower()
+    assert all(word.encode() in on_disk for word in SECRETS)
+    assert delete_user(database, "ann", now_ms=7_000) == Removed(
+        "ann", messages=5, reactions=1, groups_left=2, groups_closed=1, successors={OWN: "dan"}, keys=1, relations=1,
+        reports=2,
+    )  # fmt: skip
+    trio.run(check_gone, database)
+    assert delete_user(database, "ann", now_ms=8_000) == Removed("ann")
+
+
+@pytest.mark.parametrize("stop", range(1, 15))
+def test_stopped_anywhere_it_goes_on(database: Path, monkeypatch: pytest.MonkeyPatch, stop: int) -> None:
+    """Stopped as a kill would, after any of its transactions."""
+    monkeypatch.setattr(user_gone, "CHUNK", 1)
+    connects = user_gone.connect
+    left = stop
+
+    class Killed(BaseException):
+        pass
+
+    class Mortal(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+            nonlocal left
+            done = super().execute(sql, *values)
+            if sql.startswith(("COMMIT", "VACUUM", "INSERT INTO search (search) VALUES")):
+                left -= 1
+                if not left:
+                    raise Killed
+            return done
+
+    def mortal(path: str) -> sqlite3.Connection:
+        connects(path).close()
+        connection = sqlite3.connect(path, isolation_level=None, factory=Mortal)
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+    monkeypatch.setattr(user_gone, "connect", mortal)
+    try:
+        delete_user(database, "ann", now_ms=7_000)
+    except Killed:
+        pass
+    monkeypatch.setattr(user_gone, "connect", connects)
+    delete_user(database, "ann", now_ms=8_000)
+    trio.run(check_gone, database)
+
+
+def test_whom_nobody_knows(database: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nothing is kept of a user nobody"):
+        delete_user(database, "nobody", now_ms=7)
+    with pytest.raises(StoreError, match="no file"):
+        delete_user(tmp_path / "absent.db", "ann", now_ms=7)

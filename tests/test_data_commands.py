@@ -1,0 +1,144 @@
+"""The commands that work on a data folder, as a shell sees them, beside a node that is a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from gochat.commands import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
+
+NODE = ["serve", "--data", "data", "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+
+
+def gochat(*arguments: str, code: int = EXIT_OK) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "gochat", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code, done
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@contextmanager
+def serving(end: signal.Signals = signal.SIGTERM) -> Iterator[str]:
+    """A node on ./data; its TCP address."""
+    with subprocess.Popen([sys.executable, "-m", "gochat", *NODE], stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.DEVNULL) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.send_signal(end)
+
+
+def said(url: str) -> None:
+    for user, to, body in ("ann", "bob", "green tea"), ("bob", "ann", "black tea"):
+        gochat("send", "--url", url, "--as", user, f"user:{to}", body)
+
+
+def rows(file: str, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(file)) as db:
+        return db.execute(query).fetchall()
+
+
+def test_a_folder_has_one_node_and_readers_need_no_lock() -> None:
+    with serving(signal.SIGKILL) as url:
+        said(url)
+        for command in (NODE, ["room", "import", "x.sqlite"], ["user", "delete", "ann", "--yes"]):
+            done = gochat(*command, code=EXIT_CONFIG)
+            assert f"{Path('data').absolute()}: node.data: another gochat works in this folder (process " in done.stderr
+            assert "hint: stop it first, or name another folder with --data\n" in done.stderr
+            assert done.stdout == ""
+        told = json.loads(gochat("room", "export", "dm:ann:bob", "dm.sqlite", "--json").stdout)
+        assert (told["messages"], told["bytes"]) == (2, Path("dm.sqlite").stat().st_size)
+        told = json.loads(gochat("user", "export", "ann", "ann.sqlite", "--json").stdout)
+        assert (told["messages"], told["received"]) == (1, 1)
+    with serving():  # A lock ends with its process, however that ends.
+        pass
+
+
+def test_a_room_moves_and_a_user_goes() -> None:
+    with serving() as url:
+        said(url)
+        said(url)
+    done = gochat("room", "export", "dm:ann:bob", "dm.sqlite")
+    assert (done.stdout, done.stderr) == ("", "4 facts exported\n")
+    assert oct(Path("dm.sqlite").stat().st_mode & 0o777) == "0o600"
+    assert json.loads(gochat("room", "import", "dm.sqlite", "--data", "new/er", "--json").stdout)["added"] == 4
+    assert "4 facts, 0 of them new" in gochat("room", "import", "dm.sqlite", "--data", "new/er").stderr
+    gochat("room", "export", "dm:ann:bob", "new.sqlite", "--data", "new/er")
+    assert rows("dm.sqlite", "SELECT * FROM fact") == rows("new.sqlite", "SELECT * FROM fact")
+    gochat("room", "export", "dm:ann:bob", "then.db", "--as-of", "1")
+    assert rows("then.db", "SELECT body FROM messages") == [("green tea",)]
+    gochat("room", "export", "dm:ann:bob", "then.db", "--as-of", "2999-01-01")
+    assert len(rows("then.db", "SELECT body FROM messages")) == 4
+
+    assert "--yes" in gochat("user", "delete", "ann", code=EXIT_USAGE).stderr
+    assert gochat("user", "delete", "ann", "--yes").stdout.startswith("2 messages deleted\n")
+    assert json.loads(gochat("user", "delete", "ann", "--yes", "--json").stdout)["messages"] == 0
+    gochat("room", "export", "dm:ann:bob", "dm.sqlite")
+    assert rows("dm.sqlite", "SELECT sender, body FROM messages") == [
+        ("ann", None), ("bob", "black tea"), ("ann", None), ("bob", "black tea"),
+    ]  # fmt: skip
+    with serving() as url:
+        assert "#7" in gochat("send", "--url", url, "--as", "bob", "user:ann", "still there?").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["room", "export", "group:tea", "x.sqlite"], EXIT_FAILED, "there is no file data/gochat.db"),
+        (["room", "export", "user:bob", "x.sqlite"], EXIT_USAGE, "dm:ONE:OTHER"),
+        (["room", "export", "group:tea", "x.sqlite", "--as", "ann"], EXIT_USAGE, "FILE.jsonl"),
+        (["room", "export", "group:tea", "x.jsonl", "--as-of", "7"], EXIT_USAGE, "FILE.sqlite"),
+        (["room", "export", "group:tea", "x.sqlite", "--as-of", "noon"], EXIT_USAGE, "2026-02-03T18:00Z"),
+        (["room", "export", "group:tea", "x.tar"], EXIT_USAGE, "FILE.sqlite"),
+        (["room", "import", "x.sqlite"], EXIT_FAILED, "there is no file x.sqlite"),
+        (["room", "import", "x.sqlite", "--as", "tea"], EXIT_USAGE, "group:NAME"),
+        (["user", "export", "ann", "x.sqlite"], EXIT_FAILED, "there is no file data/gochat.db"),
+        (["user", "export", "Ann", "x.sqlite"], EXIT_USAGE, "small letters"),
+        (["user", "delete", "ann", "--yes"], EXIT_FAILED, "there is no file data/gochat.db"),
+    ],
+)
+def test_what_can_not_be_is_one_line(arguments: list[str], code: int, told: str) -> None:
+    assert told in gochat(*arguments, code=code).stderr
+    assert not list(Path().glob("*x.*")) and not list(Path().glob(".*"))
+
+
+def test_an_import_that_is_killed_leaves_nothing_half() -> None:
+    """Killed at some point of a second's work; where, only the kernel knows."""
+    with serving() as url:
+        said(url)
+    with closing(sqlite3.connect("data/gochat.db")) as db, db:
+        (last,) = db.execute("SELECT max(id) FROM fact").fetchone()
+        db.execute("WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM c WHERE x < 50000) INSERT INTO fact"
+                   " (id, ts, kind, sender, body, n) SELECT ? + x, (SELECT ts FROM room), 0, 'ann', 'again', 2 + x"
+                   " FROM c", (last,))  # fmt: skip
+        db.execute("UPDATE room SET head = head + 50000, messages = messages + 50000, last = last + 50000")
+    gochat("room", "export", "dm:ann:bob", "dm.sqlite")
+    process = subprocess.Popen([sys.executable, "-m", "gochat", "room", "import", "dm.sqlite", "--data", "new"])
+    wal = Path("new/gochat.db-wal")
+    while process.poll() is None and not (wal.exists() and wal.stat().st_size > 200_000):
+        os.sched_yield()
+    process.kill()
+    process.wait()
+    assert rows("new/gochat.db", "SELECT count(*) FROM fact") in ([(0,)], [(50_002,)])
+    told = json.loads(gochat("room", "import", "dm.sqlite", "--data", "new", "--json").stdout)
+    assert told["facts"] == 50_002
