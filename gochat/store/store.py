@@ -12,8 +12,9 @@ from typing import NamedTuple
 import trio
 
 from gochat.errors import StoreError
+from gochat.metrics import Commits
 from gochat.store.archive import SqliteArchive
-from gochat.store.committer import Committer
+from gochat.store.committer import QUIET_S, Committer
 from gochat.store.journal import SqliteJournal
 from gochat.store.pool import Readers
 from gochat.store.schema import connect
@@ -30,6 +31,7 @@ SEARCH_S = 2.0
 class Store(NamedTuple):
     journal: SqliteJournal
     archive: SqliteArchive
+    commits: Commits
 
 
 @asynccontextmanager
@@ -48,7 +50,8 @@ async def open_store(path: Path | str, *, inline: bool = False) -> AsyncIterator
     readers = Readers(opens_reader, inline=inline)
     searchers = Readers(opens_reader, inline=inline, threads=1, deadline_s=SEARCH_S)
     # Inline nobody comes back later to feed the index: it is fed at once.
-    committer = partial(Committer, opens_writer, 0.0) if inline else partial(Committer, opens_writer)
+    commits = Commits()
+    committer = partial(Committer, opens_writer, 0.0 if inline else QUIET_S, commits)
     writer: OwnerThread[Committer] = OwnerThread("writer", committer, inline=inline, idle=Committer.idle)
     journal = SqliteJournal(writer, readers, epoch, last)
     async with trio.open_nursery() as nursery:
@@ -56,7 +59,7 @@ async def open_store(path: Path | str, *, inline: bool = False) -> AsyncIterator
         committing = trio.CancelScope(shield=True)
         nursery.start_soon(_run_in, committing, journal)
         try:
-            yield Store(journal, SqliteArchive(readers, searchers, epoch))
+            yield Store(journal, SqliteArchive(readers, searchers, epoch), commits)
         finally:
             with trio.CancelScope(shield=True):
                 with trio.move_on_after(CLOSE_S):
