@@ -114,13 +114,14 @@ class Doors:
 def _make_app(gateway: Gateway, readiness: Readiness, collect: Callable[[], bytes], audience: Any) -> App:
     from gochat.http import rest  # with Starlette some 70 ms: not before the node listens
     from gochat.http.app import make_app
+    from gochat.http.documents import documents
     from gochat.http.exposition import metrics_routes
 
     parts = rest.RestParts(
         tokens=gateway.tokens, archive=gateway.archive, journal=gateway.journal, tell=gateway.users.tell,
         limits=gateway.limits,
     )  # fmt: skip
-    return make_app(readiness, [*metrics_routes(collect, audience), *rest.routes(parts)])
+    return make_app(readiness, [*metrics_routes(collect, audience), *documents(), *rest.routes(parts)])
 
 
 def _all(upgrade: Upgrade, name: bytes) -> list[str]:
