@@ -18,6 +18,7 @@ import click
 import msgspec
 
 from gochat.cli import COMMANDS, gochat
+from gochat.collector import METRICS
 from gochat.commands import EXIT_CODES
 from gochat.commands.config import sample, toml
 from gochat.config import keys, sections
@@ -72,6 +73,11 @@ def closes_block() -> Iterator[str]:
 
 def exit_codes_block() -> Iterator[str]:
     yield from table(["code", "meaning"], [[str(code.number), code.meaning] for code in EXIT_CODES])
+
+
+def metrics_block() -> Iterator[str]:
+    rows = [[f"`{m.name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels), m.help] for m in METRICS]
+    yield from table(["metric", "kind", "labels", "meaning"], rows)
 
 
 def scopes_block() -> Iterator[str]:
@@ -239,6 +245,7 @@ BLOCKS: dict[str, Callable[[], Iterable[str]]] = {
     "closes": closes_block,
     "exit codes": exit_codes_block,
     "commands": commands_block,
+    "metrics": metrics_block,
     "scopes": scopes_block,
     "requests": requests_block,
     "replies": replies_block,
