@@ -23,6 +23,8 @@ from gochat.http.readiness import Readiness
 from gochat.metrics import Commits, Family, Histogram, Kind, Samples, render
 from gochat.session import Gateway
 from gochat.transports.admission import Connections
+from gochat.transports.tcp import TcpConnection
+from gochat.transports.websocket import WebSocketConnection
 
 
 class Sources(NamedTuple):
@@ -62,6 +64,9 @@ def _families(sources: Sources) -> Iterator[Family]:
 
 
 # ---------------------------------------------------------------------------------------------- reading
+
+
+_NO_SESSIONS: Final = dict.fromkeys((TcpConnection.transport, WebSocketConnection.transport), 0)
 
 
 def _by(values: Iterable[tuple[object, float]]) -> Samples:
@@ -168,7 +173,7 @@ METRICS: Final[tuple[Metric, ...]] = (
            lambda s: s.connections.statistics().exhausted),
 
     Metric("gochat_sessions", "gauge", "Signed-in sessions, by transport.",
-           lambda s: _by(s.gateway.live.counts.sessions.items()), ("transport",)),
+           lambda s: _by((_NO_SESSIONS | s.gateway.live.counts.sessions).items()), ("transport",)),
     Metric("gochat_users_online", "gauge", "Users with a session on this node.",
            lambda s: len(s.gateway.live.users)),
     Metric("gochat_hellos_total", "counter", "Sign-ins by what came of them: ok, or the code of the refusal.",
