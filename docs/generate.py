@@ -6,15 +6,11 @@ name in `BLOCKS` writes the block. config.toml is written whole.
 
 from __future__ import annotations
 
-import ast
-import inspect
 import re
 import sys
-import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +18,16 @@ import click
 import msgspec
 
 from gochat.cli import COMMANDS, gochat
+from gochat.collector import METRICS
 from gochat.commands import EXIT_CODES
 from gochat.commands.config import sample, toml
 from gochat.config import keys, sections
 from gochat.domain import facts
 from gochat.errors import CLOSES, CODES
+from gochat.http.schemas import field_notes, flat
 from gochat.protocol import replies
 from gochat.protocol import requests as req
+from gochat.protocol.answers import REPLIES
 from gochat.protocol.conversation import ADMIN, RULES
 from gochat.settings import env_name
 
@@ -36,34 +35,6 @@ ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 HELP_WIDTH = 100
 
-#: What a request is answered with. `read` and `typing` get `ok` only if they carry an id, `pong` nothing.
-REPLIES: dict[type[msgspec.Struct], tuple[type[msgspec.Struct], ...]] = {
-    req.Hello: (replies.Welcome,),
-    req.Refresh: (replies.Ok,),
-    req.Resume: (replies.Ok,),
-    req.Ping: (replies.Pong,),
-    req.Pong: (),
-    req.Send: (replies.Ack,),
-    req.Edit: (replies.Ack,),
-    req.Delete: (replies.Ack,),
-    req.React: (replies.Ack,),
-    req.Read: (replies.Ok,),
-    req.Typing: (replies.Ok,),
-    req.History: (replies.Page,),
-    req.Search: (replies.UserResults, replies.MessageResults),
-    req.Groups: (replies.Groups,),
-    req.Members: (replies.Members,),
-    req.Watch: (replies.Presence,),
-    req.Contacts: (replies.Contacts,),
-    req.Requests: (replies.Requests,),
-    req.ContactAction: (replies.Ok,),
-    req.GroupAction: (replies.Ok,),
-    req.Report: (replies.Ok,),
-    req.Reports: (replies.Reports,),
-    req.CloseReport: (replies.Ok,),
-    req.AdminAction: (replies.Ok,),
-    req.Audit: (replies.Audit,),
-}
 ALL_FACTS = typing.get_args(facts.AnyFact)
 #: Fields that every fact has; they are described once.
 COMMON = {"id", "room", "seq", "ts", "from"}
@@ -102,6 +73,11 @@ def closes_block() -> Iterator[str]:
 
 def exit_codes_block() -> Iterator[str]:
     yield from table(["code", "meaning"], [[str(code.number), code.meaning] for code in EXIT_CODES])
+
+
+def metrics_block() -> Iterator[str]:
+    rows = [[f"`{m.name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels), m.help] for m in METRICS]
+    yield from table(["metric", "kind", "labels", "meaning"], rows)
 
 
 def scopes_block() -> Iterator[str]:
@@ -199,7 +175,7 @@ def tag(kind: type[msgspec.Struct]) -> str:
 
 def _fields(kind: type[msgspec.Struct], skip: set[str], *, client: bool = False) -> Iterator[str]:
     """The table of a struct's fields; nothing if it has none beside those in `skip`."""
-    notes = field_docs(kind)
+    notes = field_notes(kind)
     hints = typing.get_type_hints(kind, include_extras=True)
     fields = [field for field in msgspec.structs.fields(kind) if field.encode_name not in skip]
     if not fields:
@@ -254,37 +230,11 @@ def _span(meta: msgspec.Meta) -> str:
     return f" -{top}..{top}" if low == -high else f" {low or 0}..{top}"
 
 
-# ------------------------------------------------------------------------------------------------ docstrings
-
-
-@cache
-def field_docs(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """The strings below the fields of a class and of its bases."""
-    docs: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        if not base.__module__.startswith("gochat."):
-            continue
-        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-        assert isinstance(definition, ast.ClassDef)
-        for field, below in zip(definition.body, definition.body[1:], strict=False):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_text(below):
-                docs[field.target.id] = flat(below.value.value)  # type: ignore[attr-defined]
-    return docs
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
 def _paragraphs(kind: type[Any]) -> Iterator[str]:
     """A class's own docstring; a base's says nothing of it."""
     own = kind.__dict__.get("__doc__")
     if own:
         yield flat(own)
-
-
-def flat(text: str) -> str:
-    return " ".join(text.split())
 
 
 # ------------------------------------------------------------------------------------------------ pages
@@ -295,6 +245,7 @@ BLOCKS: dict[str, Callable[[], Iterable[str]]] = {
     "closes": closes_block,
     "exit codes": exit_codes_block,
     "commands": commands_block,
+    "metrics": metrics_block,
     "scopes": scopes_block,
     "requests": requests_block,
     "replies": replies_block,

@@ -48,6 +48,8 @@ class Http(msgspec.Struct, frozen=True):
         "Certificate chain, PEM, for TLS without a proxy in front; needs tls_key.")] = ""
     tls_key: Annotated[str, _key("file", why=
         "The certificate's private key, PEM, without a passphrase.")] = ""
+    metrics: Annotated[Literal["loopback", "all", "off"], _key("choice", why=
+        "Who may read /metrics: this machine without a proxy between, everybody, or nobody.")] = "loopback"
 
 
 class Tcp(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ Here the parts meet that must not know each other: listeners, transports, HTTP a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,16 @@ from gochat.transports.outbox import Spawn
 class Doors:
     """Makes connections and sessions with a node's settings."""
 
-    def __init__(self, gateway: Gateway, spawn: Spawn, settings: Settings, readiness: Readiness) -> None:
+    def __init__(
+        self, gateway: Gateway, spawn: Spawn, settings: Settings, readiness: Readiness, collect: Callable[[], bytes]
+    ) -> None:  # fmt: skip
+        """`collect` gives what `/metrics` tells."""
         self._gateway = gateway
         self._spawn = spawn
         self._origins = OriginRules(settings.http.origins, dev=settings.dev_sign_in)
-        self._app = LateApp(partial(_make_app, gateway, readiness, Path(settings.node.data)))
+        self._app = LateApp(
+            partial(_make_app, gateway, readiness, collect, settings.http.metrics, Path(settings.node.data))
+        )
         self._shell = HttpShell(
             self._app,
             scheme="https" if settings.http.tls_cert else "http",
@@ -47,6 +53,11 @@ class Doors:
 
     def accept(self, connection: Connection, codec: Codec, credential: str | None) -> Session:
         return Session(self._gateway, connection, codec, credential)
+
+    @property
+    def responses(self) -> Mapping[int, int]:
+        """HTTP responses by status, since the start."""
+        return self._shell.responses
 
     def drain(self) -> None:
         self._shell.drain()
@@ -103,15 +114,19 @@ class Doors:
         }
 
 
-def _make_app(gateway: Gateway, readiness: Readiness, data: Path) -> App:
+def _make_app(
+    gateway: Gateway, readiness: Readiness, collect: Callable[[], bytes], audience: Any, data: Path
+) -> App:  # fmt: skip
     from gochat.http import rest  # with Starlette some 70 ms: not before the node listens
     from gochat.http.app import make_app
+    from gochat.http.documents import documents
+    from gochat.http.exposition import metrics_routes
 
     parts = rest.RestParts(
         tokens=gateway.tokens, standing=gateway.standing, archive=gateway.archive, journal=gateway.journal,
         tell=gateway.users.tell, limits=gateway.limits, after_leaving=gateway.after_leaving, exports=rest.Exports(data),
     )  # fmt: skip
-    return make_app(readiness, rest.routes(parts))
+    return make_app(readiness, [*metrics_routes(collect, audience), *documents(), *rest.routes(parts)])
 
 
 def _all(upgrade: Upgrade, name: bytes) -> list[str]:

@@ -32,6 +32,7 @@ from gochat.actors.supervisor import Spec, Supervisor
 from gochat.actors.user import UserActor, UserParts
 from gochat.auth import tokens as auth
 from gochat.auth.standing import Standing
+from gochat.collector import Sources, collect
 from gochat.config import Settings
 from gochat.domain.moderation import Rules
 from gochat.domain.relationship import DAY_MS, ContactPolicy
@@ -40,6 +41,7 @@ from gochat.doors import Doors
 from gochat.errors import DRAINING, Denied, GochatError
 from gochat.http.address import TrustedProxies
 from gochat.http.readiness import Check
+from gochat.metrics import Commits
 from gochat.protocol import replies
 from gochat.session import Gateway
 from gochat.session.clock import Wheel
@@ -84,6 +86,9 @@ class Node:
         self.gateway: Gateway
         self.connections: Connections
         self.doors: Doors
+        self.database: Path
+        self.commits: Commits
+        self.supervisors: tuple[Supervisor, ...] = ()
         self._servers: list[Server] = []
 
     def drain(self) -> None:
@@ -96,11 +101,21 @@ class Node:
             Check("store", self.gateway.journal.problem),
         ]
 
+    def metrics(self) -> bytes:
+        """What `/metrics` tells."""
+        return collect(
+            Sources(
+                self.gateway, self.connections, self.commits, self.supervisors, self.readiness,
+                self.database, self.doors.responses,
+            )
+        )  # fmt: skip
+
 
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Node]:
     """A node that serves until the block is left, which drains it. Raises GochatError if it can't start."""
     node = Node(settings)
+    node.database = folder.database(Path(settings.node.data))
     data = Path(settings.node.data)
     folder.make(data)
     with folder.locked(data):
@@ -113,13 +128,12 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
 async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
     settings = node.settings
     async with (
-        stores.open(
-            folder.database(Path(settings.node.data)), decline_ms=settings.policy.decline_days * DAY_MS
-        ) as store,
+        stores.open(node.database, decline_ms=settings.policy.decline_days * DAY_MS) as store,
         Supervisor("node") as services,
         Supervisor("actors") as actors,
         trio.open_nursery() as sessions,
     ):
+        node.commits, node.supervisors = store.commits, (services, actors)
         spawn = partial(_spawn, sessions)
         rooms, users = _registries(node, store, actors)
         since_ms = now_ms() - settings.auth.max_lifetime_s * 1000
@@ -227,7 +241,7 @@ async def _listen(node: Node, spawn: Callable[..., None], nursery: trio.Nursery)
         capacity=limits.connections, unauthenticated=limits.unauthenticated,
         per_address=limits.unauthenticated_per_address, exempt=TrustedProxies(settings.http.trusted_proxies),
     )  # fmt: skip
-    node.doors = doors = Doors(node.gateway, spawn, settings, node.readiness)
+    node.doors = doors = Doors(node.gateway, spawn, settings, node.readiness, node.metrics)
     tls = _tls(settings)
     # The kernel would also give up a peer that merely reads nothing: the slow-reader rule shall come first.
     dead_peer_s = settings.session.slow_s + 2 * settings.session.heartbeat_s

@@ -23,7 +23,7 @@ FLOORS = (
     ("ports",),
     ("actors", "store", "cluster", "auth", "notify", "transports", "client"),
     ("session", "http"),
-    ("doors",),
+    ("doors", "collector"),
     ("node",),
     ("commands",),
     ("cli",),

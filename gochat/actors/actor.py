@@ -151,6 +151,9 @@ class Registry(Generic[A]):
         self._make = make
         self._most = most
         self._actors: dict[str, A] = {}
+        self.woken = 0
+        self.refused = 0
+        """How much mail was refused, because a mailbox was full or too many actors are awake."""
 
     def __len__(self) -> int:
         return len(self._actors)
@@ -169,7 +172,11 @@ class Registry(Generic[A]):
             actor = self._wake(address)
         if actor.handle_now(mail):
             return
-        actor.mailbox.put(mail)
+        try:
+            actor.mailbox.put(mail)
+        except Full:
+            self.refused += 1
+            raise
         if not actor.started:
             self._start(actor)
 
@@ -186,9 +193,11 @@ class Registry(Generic[A]):
 
     def _wake(self, address: str) -> A:
         if len(self._actors) >= self._most:
+            self.refused += 1
             raise Full(f"{self._most} actors are awake")
         actor = self._actors[address] = self._make(address)
         actor.on_rest = partial(self._forget, actor)
+        self.woken += 1
         return actor
 
     def _forget(self, actor: A) -> None:

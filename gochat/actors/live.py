@@ -17,6 +17,8 @@ import trio
 
 from gochat.domain.facts import AnyFact, Closed, Member
 from gochat.domain.ids import dm_users, is_dm
+from gochat.errors import CLOSES, CODES
+from gochat.metrics import Counts
 from gochat.protocol.codec import Codec
 from gochat.protocol.replies import Presence, PresenceEntry
 
@@ -145,6 +147,7 @@ class Live:
 
         self.readings: dict[object, float] = {}
         """Other readings of the log under way, the oldest first."""
+        self.counts = Counts([code.name for code in CODES], [close.number for close in CLOSES])
 
     def listeners(self, room: str, hidden: str | None = None) -> list[Subscriber]:
         """The sessions that hear the room now, in the order they came; those of the user `hidden` do not."""
@@ -215,20 +218,25 @@ class Live:
             for session in self.users.get(user, ()):
                 session.entered(stretch)
 
-    def give(self, stretch: Stretch, sessions: Iterable[Subscriber]) -> None:
+    def give(self, stretch: Stretch, sessions: Sequence[Subscriber]) -> None:
         commit = stretch.commit
         encoded = stretch.encoded
+        left_out = 0
         for session in sessions:
             try:
                 # `apart` and `since` are almost always False and small; asking both is cheaper than a call.
                 if (session.apart or commit <= session.since) and not session.takes(stretch):
+                    left_out += 1
                     continue
                 if not session.push(encoded.get(session.codec) or stretch.encode(session.codec)):
                     session.lag(stretch.room, stretch.last)
+                    left_out += 1
             except Exception:
                 # One session's fault must not leave a gap in the others' order.
                 log.exception("%s: a delivery to %s failed", stretch.room, session.user)
                 session.abort()
+                left_out += 1
+        self.counts.deliveries += (len(sessions) - left_out) * len(stretch.facts)
 
     def end(self, stretch: Stretch) -> None:
         """Who was removed hears nothing more."""

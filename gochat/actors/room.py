@@ -137,6 +137,9 @@ class RoomActor(Actor[Submit]):
                 await self._tell_two(record, turn, mail)
         for each in mail:
             each.ticket.flush()
+        counts = self._parts.live.counts
+        counts.turns += 1
+        counts.commands += len(mail)
 
     def _doubt(self) -> None:
         """Rebuild the room from the journal before anything else: with the next mail, or in a moment."""

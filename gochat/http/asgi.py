@@ -56,6 +56,7 @@ class Exchange:
 
     __slots__ = (
         "_deadline", "_done", "_gone", "_head", "_limits", "_problem", "_request", "_size", "_started", "_wire",
+        "status",
     )  # fmt: skip
 
     def __init__(self, wire: Wire, request: h11.Request, limits: HttpLimits) -> None:
@@ -69,6 +70,8 @@ class Exchange:
         self._started = False
         self._done = trio.Event()
         self._gone = False
+        self.status = 0
+        """Of the response, once it has begun."""
 
     async def run(self, app: App, scope: Scope) -> None:
         """Returns when the response has left, or the connection can only be closed.
@@ -140,6 +143,7 @@ class Exchange:
         if not self._started:
             events.append(self._response(head))
             self._started = True
+            self.status = head["status"]
         if message.get("body") and self._request.method != b"HEAD" and head["status"] not in _BODILESS:
             events.append(h11.Data(data=message["body"]))
         last = not message.get("more_body", False)

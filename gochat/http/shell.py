@@ -29,6 +29,8 @@ class HttpShell:
         self._scheme = scheme
         self._trusted = trusted
         self._limits = limits or HttpLimits()
+        self.responses: dict[int, int] = {}
+        """How many have been given, by status."""
         self._idle: set[trio.CancelScope] = set()
         self._draining = False
 
@@ -63,7 +65,9 @@ class HttpShell:
                     raise Problem(503, "unavailable", "the node is going down; connect again")
                 return Upgrade(request.target.decode("ascii"), headers, client, wire.buffered)
             wire.closing = self._draining
-            await Exchange(wire, request, self._limits).run(self._app, make_scope(request, client, self._scheme))
+            exchange = Exchange(wire, request, self._limits)
+            await exchange.run(self._app, make_scope(request, client, self._scheme))
+            self._count(exchange.status)
             if not wire.next_cycle() or not await self._wait_for_request(wire):
                 return None
             request = await self._read_head(wire)
@@ -89,7 +93,11 @@ class HttpShell:
             raise Problem(408, "bad_request", "the request's head did not come in time")
         return None  # Browsers open connections ahead of need; one that never spoke is not answered.
 
+    def _count(self, status: int) -> None:
+        self.responses[status] = self.responses.get(status, 0) + 1
+
     async def _refuse(self, stream: trio.abc.Stream, problem: Problem) -> None:
+        self._count(problem.status)
         with trio.move_on_after(self._limits.write_s):
             try:
                 await stream.send_all(problem.encode())

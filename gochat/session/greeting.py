@@ -40,7 +40,7 @@ async def greet(session: Session, hello: Hello) -> None:
     try:
         identity = await identify(session, hello)
         if isinstance(identity, Denied):
-            session.fail(identity, BAD_TOKEN if identity.code == "unauthorized" else VIOLATION, hello.id)
+            _refuse(session, hello, identity, BAD_TOKEN if identity.code == "unauthorized" else VIOLATION)
             return
         if session.is_over():
             return  # Gone meanwhile: in the tables it would stay for ever.
@@ -54,17 +54,23 @@ async def greet(session: Session, hello: Hello) -> None:
         snapshot = await gateway.archive.welcome(identity.user, CONTACTS, list(hello.resume))
     except KeysUnavailable as error:
         # Nothing is known against the token: the client shall come again.
-        session.fail(Denied("unavailable", str(error), retry_after_ms=5000), SLOW, hello.id)
+        _refuse(session, hello, Denied("unavailable", str(error), retry_after_ms=5000), SLOW)
         return
     except AuthError as error:
-        session.fail(Denied("unauthorized", str(error)), BAD_TOKEN, hello.id)
+        _refuse(session, hello, Denied("unauthorized", str(error)), BAD_TOKEN)
         return
     except (StoreError, Full) as error:
         log.error("no welcome for %s: %s", session.user, error)
-        session.fail(Denied("unavailable", "the store can't be read now", retry_after_ms=1000), SLOW, hello.id)
+        _refuse(session, hello, Denied("unavailable", "the store can't be read now", retry_after_ms=1000), SLOW)
         return
     if not session.is_over() and session.notices is not None:
         _welcome(session, hello, snapshot)
+
+
+def _refuse(session: Session, hello: Hello, denied: Denied, number: int) -> None:
+    hellos = session.gateway.live.counts.hellos
+    hellos[denied.code] = hellos.get(denied.code, 0) + 1
+    session.fail(denied, number, hello.id)
 
 
 async def identify(session: Session, hello: Hello) -> Identity | Denied:
@@ -95,6 +101,8 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
     session.device = hello.device
     session.id = secrets.token_urlsafe(12)
     gateway.sessions[session.id] = session
+    by_transport, transport = gateway.live.counts.sessions, session.connection.transport
+    by_transport[transport] = by_transport.get(transport, 0) + 1
     gateway.live.greetings[session] = trio.current_time()
     first = user not in gateway.live.users
     gateway.live.users.setdefault(user, {})[session] = None
@@ -124,6 +132,7 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     gateway.live.greetings.pop(session, None)
     gateway.wheel.add(session, trio.current_time() + gateway.pace.heartbeat_s)
     session.send(_frame(session, hello, snapshot))
+    gateway.live.counts.hellos["ok"] += 1
     if hears:
         for entry in snapshot.rooms:
             session.enter(entry.room)

@@ -137,6 +137,7 @@ class Listener(ABC):
     def lag(self, room: str, head: int) -> None:
         if self.state != OPEN or (self.places and isinstance(self.places.get(room), Lagging)):
             return
+        self.gateway.live.counts.lags += 1
         self.place(room, Lagging())
         outbox = self.outbox
         if outbox.size * 2 <= outbox.limit:
@@ -193,7 +194,8 @@ class Listener(ABC):
         """Out of the tables of rooms, of who watches whom, and of the user's sessions."""
         live, gateway = self.gateway.live, self.gateway
         live.greetings.pop(self, None)
-        gateway.sessions.pop(self.id, None)
+        if gateway.sessions.pop(self.id, None) is not None:
+            live.counts.sessions[self.connection.transport] -= 1
         for room in self.groups or ():
             live.leave(room, self)
         self.groups = self.places = self.notices = None

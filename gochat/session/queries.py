@@ -29,6 +29,8 @@ NOT_MEMBER = Denied("not_member", "you are no longer a member of this room")
 
 async def answer(session: Session, request: req.AnyRequest) -> None:
     """Answer one request for data, whatever happens on the way."""
+    queries, kind = session.gateway.live.counts.queries, str(request.__struct_config__.tag)
+    queries[kind] = queries.get(kind, 0) + 1
     await session.space()  # Nothing is read for a peer that does not take what was read before.
     try:
         reply = await ANSWERS[type(request)](session, request)

@@ -199,22 +199,33 @@ class Session(Listener):
         """One request fewer is unsettled."""
         self._unsettled -= 1
 
+    def denied(self, denied: Denied, close: int | None = None) -> None:
+        """Count a refusal, and with which number it closes."""
+        counts = self.gateway.live.counts
+        counts.denials[denied.code] += 1
+        if close is not None:
+            counts.closes[close] += 1
+
     def deny(self, request_id: replies.ReplyId, denied: Denied) -> None:
+        self.denied(denied)
         self.send(error_frame(request_id, denied))
 
     def fail(self, denied: Denied, number: int, request_id: replies.ReplyId = None) -> None:
         """Say what is wrong, and close."""
         if self.state == CLOSED or self.connection.closing is not None:
             return
+        self.denied(denied, number)
         self.send(error_frame(request_id, denied, number))
         self.connection.finish(number, denied.message[:120])
         self._wake_reader()
 
     def close(self, number: int, reason: str, denied: Denied | None = None) -> None:
         """Close without an error of the peer's; where there is no close frame the number stands in a last error."""
-        if self.connection.closing is None and self.connection.transport != "ws":
-            why = denied or Denied("unavailable", reason)
-            self.send(error_frame(None, why, number))
+        if self.connection.closing is None:
+            self.gateway.live.counts.closes[number] += 1
+            if self.connection.transport != "ws":
+                why = denied or Denied("unavailable", reason)
+                self.send(error_frame(None, why, number))
         self.connection.finish(number, reason)
         self._wake_reader()
 

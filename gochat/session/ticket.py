@@ -20,6 +20,7 @@ class Asker(Protocol):
     codec: Codec
     outbox: Outbox
 
+    def denied(self, denied: Denied, close: int | None = None) -> None: ...
     def settled(self) -> None: ...
     def pump(self) -> None: ...
 
@@ -52,6 +53,7 @@ class Pending:
             if self._id is not None:
                 asker.outbox.put(asker.codec.encode(self._reply(outcome)))
         else:
+            asker.denied(outcome)
             asker.outbox.put(asker.codec.encode(error_frame(self._id, outcome)))
 
     def flush(self) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from gochat.errors import StoreError
+from gochat.metrics import Commits
 from gochat.ports import Clash
 from gochat.store import index
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
@@ -30,8 +31,11 @@ QUIET_S = 0.25
 class Committer:
     """Lives in the writer thread."""
 
-    def __init__(self, opens: Callable[[], sqlite3.Connection], quiet_s: float = QUIET_S) -> None:
+    def __init__(
+        self, opens: Callable[[], sqlite3.Connection], quiet_s: float = QUIET_S, counts: Commits | None = None
+    ) -> None:  # fmt: skip
         self._opens = opens
+        self._counts = counts or Commits()
         self._quiet_s = quiet_s
         self._writer: Writer | None = Writer(opens())
         self._suspects: dict[int, str] = {}
@@ -39,10 +43,20 @@ class Committer:
         self._damaged: dict[int, str] = {}
         """Rooms whose log was found not to be whole, until it is."""
         self._behind = index.behind(self._writer.connection)
+        self._counts.backlog = len(self._behind)
         self._fed_at = self._busy_at = time.monotonic()
 
     def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         """Record all, durably; see Writer.commit. Raises StoreError when nothing of it is, or may be, recorded."""
+        try:
+            return self._commit_sound(batches, notes)
+        except StoreError:
+            self._counts.failed += 1
+            raise
+
+    def _commit_sound(
+        self, batches: Sequence[Batch], notes: Notes | None
+    ) -> list[int | Clash | StoreError]:  # fmt: skip
         writer = self._reopened()
         damaged = self._look_again(writer.connection) if self._damaged else {}
         if damaged:
@@ -56,6 +70,7 @@ class Committer:
     def _commit(
         self, writer: Writer, batches: Sequence[Batch], notes: Notes | None
     ) -> list[int | Clash | StoreError]:  # fmt: skip
+        began = time.monotonic()
         try:
             results = writer.commit(batches, notes)
         except Exception as error:
@@ -67,6 +82,12 @@ class Committer:
             batch.num for batch, result in zip(batches, results, strict=True) if isinstance(result, int) and batch.facts
         )
         self._busy_at = time.monotonic()
+        counts = self._counts
+        counts.facts += writer.facts
+        counts.messages += writer.messages
+        counts.batches.observe(len(batches))
+        counts.seconds.observe(self._busy_at - began)
+        counts.backlog = len(self._behind)
         return results
 
     def idle(self) -> float | None:
@@ -83,6 +104,7 @@ class Committer:
             self._discard(())
             return None
         self._fed_at = time.monotonic()
+        self._counts.backlog = len(self._behind)
         return 0.0 if self._behind else None
 
     def _feed(self, connection: sqlite3.Connection) -> None:

@@ -13,8 +13,9 @@ import trio
 
 from gochat.domain.relationship import DAY_MS
 from gochat.errors import StoreError
+from gochat.metrics import Commits
 from gochat.store.archive import SqliteArchive
-from gochat.store.committer import Committer
+from gochat.store.committer import QUIET_S, Committer
 from gochat.store.journal import SqliteJournal
 from gochat.store.pool import Readers
 from gochat.store.schema import connect
@@ -31,6 +32,7 @@ SEARCH_S = 2.0
 class Store(NamedTuple):
     journal: SqliteJournal
     archive: SqliteArchive
+    commits: Commits
 
 
 @asynccontextmanager
@@ -49,7 +51,8 @@ async def open_store(path: Path | str, *, inline: bool = False, decline_ms: int 
     readers = Readers(opens_reader, inline=inline)
     searchers = Readers(opens_reader, inline=inline, threads=1, deadline_s=SEARCH_S)
     # Inline nobody comes back later to feed the index: it is fed at once.
-    committer = partial(Committer, opens_writer, 0.0) if inline else partial(Committer, opens_writer)
+    commits = Commits()
+    committer = partial(Committer, opens_writer, 0.0 if inline else QUIET_S, commits)
     writer: OwnerThread[Committer] = OwnerThread("writer", committer, inline=inline, idle=Committer.idle)
     journal = SqliteJournal(writer, readers, epoch, last)
     async with trio.open_nursery() as nursery:
@@ -57,7 +60,7 @@ async def open_store(path: Path | str, *, inline: bool = False, decline_ms: int 
         committing = trio.CancelScope(shield=True)
         nursery.start_soon(_run_in, committing, journal)
         try:
-            yield Store(journal, SqliteArchive(readers, searchers, epoch, decline_ms))
+            yield Store(journal, SqliteArchive(readers, searchers, epoch, decline_ms), commits)
         finally:
             with trio.CancelScope(shield=True):
                 with trio.move_on_after(CLOSE_S):

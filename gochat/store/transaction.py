@@ -98,6 +98,9 @@ class Writer:
         self.commits = int(connection.execute("SELECT commits FROM clock").fetchone()[0])
         self.committing = False
         """Whether the last thing tried was a COMMIT, so that its failure says nothing."""
+        self.facts = self.messages = 0
+        """How many the last commit recorded."""
+        self._facts = self._messages = 0
         self._counts: dict[int, int] = {}
 
     def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
@@ -114,7 +117,7 @@ class Writer:
         return self._commit_apart(batches, notes)
 
     def _commit_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
-        self.connection.execute("BEGIN IMMEDIATE")
+        self._begin()
         self._write(batches)
         if notes is not None:
             self._note(notes)
@@ -126,7 +129,7 @@ class Writer:
         nobody else."""
         execute = self.connection.execute
         failed: dict[int, Clash | StoreError] = {}
-        execute("BEGIN IMMEDIATE")
+        self._begin()
         try:
             for position, batch in enumerate(batches):
                 execute("SAVEPOINT batch")
@@ -156,7 +159,7 @@ class Writer:
         """Record what may be more than memory holds, in one transaction: all of it, or nothing. `after` is called when
         all are written; it gives what is noted beside them, and may write more. Returns the transaction's number."""
         nums: set[int] = set()
-        self.connection.execute("BEGIN IMMEDIATE")
+        self._begin()
         try:
             for batch in batches:
                 nums.add(batch.num)
@@ -170,6 +173,10 @@ class Writer:
                 self.connection.execute("ROLLBACK")
             raise
 
+    def _begin(self) -> None:
+        self.connection.execute("BEGIN IMMEDIATE")
+        self._facts = self._messages = 0
+
     def _finish(self) -> int:
         number = self.commits + 1
         self.connection.execute("UPDATE clock SET commits = ?", (number,))
@@ -177,6 +184,7 @@ class Writer:
         self.connection.execute("COMMIT")
         self.committing = False
         self.commits = number
+        self.facts, self.messages = self._facts, self._messages
         return number
 
     def _roll_back(self, batches: Sequence[Batch]) -> None:
@@ -229,6 +237,8 @@ class Writer:
             self._beside(batch)
         if reads:
             _READS.run(connection, reads)
+        self._facts += len(rows)
+        self._messages += len(rows) - len(rare)
 
     def _count(self, num: int) -> int:
         count = self._counts.get(num)

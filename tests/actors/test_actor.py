@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import trio
 import trio.testing
 
@@ -112,3 +113,10 @@ async def test_a_registry_has_its_bound(autojump_clock: object) -> None:
             pass
         else:
             raise AssertionError("a second actor was started")
+        assert (registry.woken, registry.refused) == (1, 1)
+        full = registry.at("x").mailbox
+        while len(full) < full.capacity:
+            registry.tell("x", "b")
+        with pytest.raises(Full):
+            registry.tell("x", "b")
+        assert (registry.woken, registry.refused) == (1, 2)

@@ -184,6 +184,19 @@ async def test_a_full_session_lags_and_costs_nobody_else(house: House, autojump_
     assert bob.seqs == [1, 2]
 
 
+async def test_only_what_a_session_was_handed_counts_as_delivered(house: House, autojump_clock: MockClock) -> None:
+    class Broken(Recorder):
+        def push(self, data: bytes) -> bool:
+            raise RuntimeError("a bug")
+
+    sessions = [Recorder(house, "ann"), Recorder(house, "ann"), Recorder(house, "bob"), Broken(house, "bob")]
+    sessions[0].full = sessions[1].apart = True
+    await house.outcomes(*house.say("one", "two", "three", room=DM))
+    assert [len(session.seqs) for session in sessions] == [0, 0, 3, 0]
+    assert house.live.counts.deliveries == 3
+    assert (house.live.counts.turns, house.live.counts.commands) == (1, 3)
+
+
 async def test_a_session_that_crashes_is_aborted_and_costs_nobody_else(house: House, autojump_clock: MockClock) -> None:
     class Broken(Recorder):
         def push(self, data: bytes) -> bool:

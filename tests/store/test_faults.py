@@ -163,6 +163,7 @@ async def test_a_commit_that_fails_is_unknown_and_the_next_one_works(tmp_path: P
         with full_disk(path), pytest.raises(StoreError) as caught:
             await store.journal.append(record, [message(DM, 2, "lost", key="l")])
         assert caught.value.unknown
+        assert (store.commits.failed, store.commits.facts, store.commits.messages) == (1, 1, 1)
         with trio.fail_after(SOON):
             result = await store.journal.append(other, [message(other.room, 1)])
             assert isinstance(first, Committed) and isinstance(result, Committed) and result.commit > first.commit

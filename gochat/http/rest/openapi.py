@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -19,12 +19,10 @@ from gochat.http.rest.door import JSON, Operation
 from gochat.http.rest.refused import ProblemDetails
 from gochat.http.rest.shapes import ROOM_PATTERN, GroupChange, Query
 from gochat.http.rest.table import OPERATIONS
+from gochat.http.schemas import REF, Json, described
 from gochat.protocol.conversation import RULES
 from gochat.protocol.requests import Key
 
-Json = dict[str, Any]
-
-_REF: Final = "#/components/schemas/{name}"
 _NAME: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
 #: What stands in a path, and what it names.
 _PATH: Final[dict[str, Json]] = {
@@ -94,7 +92,7 @@ def _schemas() -> Json:
     kinds: dict[type, None] = {ProblemDetails: None}
     for operation in OPERATIONS:
         kinds.update({kind: None for kind in (operation.returns, operation.body) if kind is not None})
-    _, schemas = msgspec.json.schema_components(list(kinds), ref_template=_REF)
+    schemas = described(kinds)
     schemas[ProblemDetails.__name__]["properties"]["code"]["enum"] = [code.name for code in CODES]
     schemas[GroupChange.__name__]["minProperties"] = 1
     return schemas
@@ -115,7 +113,7 @@ def _operation(operation: Operation) -> Json:
         },
     }
     if operation.body is not None:
-        content = {JSON: {"schema": {"$ref": _REF.format(name=operation.body.__name__)}}}
+        content = {JSON: {"schema": {"$ref": REF.format(name=operation.body.__name__)}}}
         told["requestBody"] = {"required": operation.body_needed, "content": content}
     return told
 
@@ -135,11 +133,14 @@ def _path(path: str) -> list[Json]:
 
 
 def _query(kind: type[Query]) -> list[Json]:
-    schema = msgspec.json.schema_components([kind], ref_template=_REF)[1][kind.__name__]
-    return [
-        {"name": name, "in": "query", "required": name in schema["required"], "schema": property_}
-        for name, property_ in schema["properties"].items()
-    ]
+    schema = described([kind])[kind.__name__]
+    found = []
+    for name, property_ in schema["properties"].items():
+        told = {"name": name, "in": "query", "required": name in schema["required"], "schema": property_}
+        if "description" in property_:
+            told["description"] = property_.pop("description")
+        found.append(told)
+    return found
 
 
 def _heeded(operation: Operation) -> list[Json]:
@@ -164,7 +165,7 @@ def _success(operation: Operation, status: int) -> Json:
     if operation.media is not None and status == 200:
         told["content"] = {operation.media: {}}
     if operation.returns is not None and status in (200, 201):
-        told["content"] = {JSON: {"schema": {"$ref": _REF.format(name=operation.returns.__name__)}}}
+        told["content"] = {JSON: {"schema": {"$ref": REF.format(name=operation.returns.__name__)}}}
     return told
 
 
@@ -192,7 +193,7 @@ def _failure(status: int, codes: list[str]) -> Json:
     text = _NARROWER.get(status) or " ".join(f"`{code}`: {BY_NAME[code].meaning}" for code in codes)
     told: Json = {
         "description": text,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="ProblemDetails")}}},
+        "content": {MEDIA_TYPE: {"schema": {"$ref": REF.format(name="ProblemDetails")}}},
     }
     names = ["WWW-Authenticate"] * (status in (401, 403)) + ["Retry-After"] * (status in (429, 503))
     if names:

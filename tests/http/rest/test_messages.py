@@ -32,6 +32,7 @@ async def test_a_message_is_created_and_read(as_: As) -> None:
 async def test_both_doors_tell_the_same(as_: As, peer: OpenPeer) -> None:
     bob: Peer = await peer("bob")
     ann = as_("ann")
+    await bob.ask("contact", user="ann", action="add")
     sent = (await ann.post("/v1/messages", {"to": "user:bob", "body": "by REST"}, Idempotency_Key="k1")).json
     told = await bob.event("message")
     assert {**told, "id": sent["id"]} == sent
