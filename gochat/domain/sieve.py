@@ -1,0 +1,237 @@
+"""The quick test for listed words: lets nearly all texts pass for a fraction of what close reading costs.
+
+It may take a harmless text for a suspect, never the other way round. A text becomes one byte a letter, so that most of
+the work is done by `bytes.translate` and one search: small letters; one code for each letter above ASCII that is in an
+entry, and one for all others; what may stand for a letter as itself; `.` for ends of sentences, `_` for other signs of
+honest text, `~` for signs that are not, a space for white space.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from gochat.domain.lookalikes import FOLD, FOLD_LEET, JOINED, LEET
+from gochat.domain.patterns import letters, letters_or_leet, trie
+from gochat.domain.readings import SENTENCE_ENDS, spelled_rows
+
+#: Signs that end or join words in honest text.
+HONEST = frozenset(".,-'/:;&?()[]\"…‘’“”‐‑–—·。、・，！？：；「」『』《》（）")  # noqa: RUF001 -- these are what it is about
+#: Digits before and behind a word are no part of it (`shit123`); their number is bounded, and so is the search.
+_LEET_END = "(?=[A-Z]{0,16} )"
+_END = "(?= )"
+
+#: Codes of letters above ASCII that are in an entry. With more letters than codes some share one: for those the
+#: quick test is asked again, exactly.
+_FIRST, _CODES, _OTHER = 0x80, 0x7F, "\xff"
+_LETTERS = bytes([*range(ord("a"), ord("z") + 1), *range(_FIRST, 256)])
+_LETTERS_AND_SPACE = _LETTERS + b" "
+#: From a coded text to its plain reading.
+_TO_PLAIN = bytes(code if code in _LETTERS else ord(" ") for code in range(256))
+
+
+#: What may stand for a letter, in ASCII; above it `0` stands for all.
+_LEET_SIGNS = b"0123456789@$|!+"
+_SIGNS = b"._~"
+
+
+def _code(code: int) -> str:
+    read = FOLD_LEET[code]
+    if LEET[code]:
+        return chr(code) if code < _FIRST else "0"
+    if read != " ":
+        return read
+    char = chr(code)
+    if char.isspace():
+        return " "
+    return "." if char in SENTENCE_ENDS else "_" if char in HONEST else "~"
+
+
+#: The same tables for ASCII, for `bytes.translate`.
+_LEFT_OUT = bytes(code for code in range(128) if not FOLD[code])
+_ASCII_CODED = bytes(ord(_code(code) or " ") if code < 128 else 0 for code in range(256))
+#: From a coded ASCII text to its reading with capitals.
+_TO_LEET = bytes(ord(FOLD_LEET[code] or " ") if code < 128 else 0 for code in range(256))
+_DIGITS = b"0123456789"
+_PLAIN_OR_SIGN = _LETTERS_AND_SPACE + _SIGNS
+#: Numbers, and signs that only count as letters beside one.
+_NUMBERS = b"0123456789!+" + _SIGNS
+
+_SINGLES = re.compile(rb" [^ ] +[^ ] +[^ ] ").search
+#: What is no letter, before a letter; or what may stand for one, behind one: else the plain reading is the only one.
+_ODD_ASCII = re.compile(r"[!-@\[-`{-~](?:(?=[\w@$|])|(?<=\S[0-9@$|+]))").search
+#: A sign that is not honest, or a single letter among signs: else a joined chunk is never a hit.
+_HIDING = re.compile(rf"[^\w\s{re.escape(''.join(sorted(HONEST)))}]|[_\u115f\u1160\u3164\uffa0]|\b\w\b").search
+#: The same in coded ASCII chunks.
+_HIDING_ASCII = re.compile(rb"[~@$|!+]|[ ._][a-z0-9](?=[ ._])").search
+#: `!` where it ends a sentence is no letter.
+_BANGS = re.compile(rb"![!.]*(?= )").sub
+_LONG_RUN = re.compile(r"(.)\1{3}", re.DOTALL).search
+_ENDS = "".join(sorted(HONEST))
+
+
+class Skeleton(NamedTuple):
+    """An entry as it is looked for."""
+
+    letters: str
+    opens: bool
+    ends_open: bool
+    spaceless: bool
+
+
+class _Codes(dict[int, str]):
+    """A table for `str.translate`."""
+
+    def __init__(self, listed: Iterable[str]) -> None:
+        self._listed = {char: chr(_FIRST + number % _CODES) for number, char in enumerate(sorted(set(listed)))}
+
+    def __missing__(self, code: int) -> str:
+        read = _code(code)
+        if not read.isascii():
+            read = "".join(char if char.isascii() else self._listed.get(char, _OTHER) for char in read)
+        read = read if len(read) == 1 else read.replace(" ", "~")
+        self[code] = read
+        return read
+
+    @property
+    def are_shared(self) -> bool:
+        return len(self._listed) > _CODES
+
+    def of(self, skeleton: str) -> str:
+        return "".join(self._listed.get(char, char) for char in skeleton)
+
+
+class Sieve:
+    """For one list of entries; never changed afterwards."""
+
+    __slots__ = (
+        "_codes", "_empty", "_exceptions", "_has_digits", "_least", "_phrases", "_plain_inside", "_plain_words",
+        "inside", "words",
+    )  # fmt: skip
+
+    def __init__(self, skeletons: Sequence[Skeleton], exceptions: frozenset[str], *, has_digits: bool) -> None:
+        alone = [entry for entry in skeletons if not entry.spaceless]
+        inside = [entry for entry in skeletons if entry.opens]
+        phrases = [entry for entry in alone if " " in entry.letters]
+        self._empty = not skeletons
+        self._least = min((len(entry.letters) for entry in skeletons if entry.letters.isascii()), default=1 << 20)
+        self._has_digits = has_digits
+        self._exceptions = exceptions
+        self._codes = _Codes(char for entry in skeletons for char in entry.letters if not char.isascii())
+        plain_words = trie(self._coded(alone), letters, _END)
+        plain_inside = trie(self._coded(inside), letters, _END, inside=True)
+        self._plain_words = re.compile(f" (?:{plain_words})".encode("latin-1"))
+        self._plain_inside = re.compile(plain_inside.encode("latin-1"))
+        #: Of readings with capitals, as `readings` makes them. What is found is group 1.
+        self.words = _leet_words(alone)
+        self.inside = re.compile(f"({trie(_looked_for(inside), letters_or_leet, _LEET_END, inside=True)})")
+        self._phrases = _leet_words(phrases) if phrases else None
+
+    def _coded(self, entries: Iterable[Skeleton]) -> Iterator[tuple[str, bool]]:
+        return ((self._codes.of(word), ends_open) for word, ends_open in _looked_for(entries))
+
+    def suspects(self, text: str) -> bool:
+        """False only where there is no hit."""
+        if self._empty:
+            return False
+        if text.isascii():
+            coded = b" " + text.encode().translate(_ASCII_CODED, _LEFT_OUT) + b" "
+        else:
+            coded = f" {text.translate(self._codes)} ".encode("latin-1")
+        plain = coded.translate(_TO_PLAIN)
+        if (self._plain_words.search(plain) or self._plain_inside.search(plain)) and self._is_found(text, plain):
+            return True
+        if _SINGLES(plain) and self._is_spelled(text, plain):
+            return True
+        signs = coded.translate(None, _LETTERS_AND_SPACE)
+        if not signs:
+            return False
+        if not text.isascii():
+            return self._is_odd(text, bool(signs.translate(None, _SIGNS)))
+        return (self._has_digits or _ODD_ASCII(text) is not None) and self._is_odd_ascii(text, coded, signs)
+
+    def _is_found(self, text: str, plain: bytes) -> bool:
+        """Whether what was found in the plain reading is no exception, and no other letter of the same code."""
+        if not text.isascii():
+            return not self._codes.are_shared or self._has_match(text.translate(FOLD))
+        if not self._exceptions or len(plain) != len(text) + 2:
+            return True
+        for pattern in (self._plain_words, self._plain_inside):
+            for match in pattern.finditer(plain):
+                start = match.start() + (pattern is self._plain_words)
+                first, last = plain.rindex(b" ", 0, start + 1), plain.index(b" ", match.end())
+                if text[first : last - 1].lower() not in self._exceptions:
+                    return True
+        return False
+
+    def _is_spelled(self, text: str, plain: bytes) -> bool:
+        """Whether single letters in a row spell an entry."""
+        rows = " ".join(spelled_rows(plain.decode("latin-1"))).encode("latin-1")
+        if self._plain_words.search(b" " + rows + b" ") or self._plain_inside.search(rows + b" "):
+            return True
+        leet = text.translate(FOLD_LEET)
+        return leet != leet.lower() and self._has_match(" ".join(spelled_rows(leet)))
+
+    def _is_odd(self, text: str, has_leet: bool) -> bool:
+        """Whether chunks that are not all letters may have a hit in another reading than the plain one."""
+        odd = [chunk.rstrip(SENTENCE_ENDS).strip(_ENDS) for chunk in text.split() if not chunk.isalpha()]
+        chunks = " ".join([chunk for chunk in odd if not chunk.isalpha()])
+        if has_leet and (self._has_match(chunks.translate(FOLD_LEET)) or self._is_phrase(text)):
+            return True
+        return _HIDING(chunks) is not None and self._has_match(chunks.translate(JOINED))
+
+    def _is_odd_ascii(self, text: str, coded: bytes, signs: bytes) -> bool:
+        """The same, for a coded text; `signs` are those in it."""
+        if b"!" in signs:
+            coded = _BANGS(b"", coded)
+        stripped = [chunk.strip(_SIGNS) for chunk in coded.split() if not chunk.isalpha()]
+        odd = [chunk for chunk in stripped if len(chunk) >= self._least and not chunk.isalpha()]
+        if signs.translate(None, _SIGNS):
+            leet = [chunk for chunk in odd if chunk.translate(None, _PLAIN_OR_SIGN)]
+            if leet and self._is_leet(leet if self._has_digits else [c for c in leet if c.strip(_NUMBERS)]):
+                return True
+            if self._is_phrase(text):
+                return True
+        together = b" ".join(odd)
+        if _HIDING_ASCII(b" " + together + b" ") is None:
+            return False
+        joined = [chunk for chunk in odd if self._least <= len(chunk.translate(None, _SIGNS)) < len(chunk)]
+        if not joined or not self._is_joined(joined):
+            return False
+        # Words of a phrase may each be honest.
+        return self._phrases is not None or self._is_joined([c for c in joined if _HIDING_ASCII(b" " + c + b" ")])
+
+    def _is_leet(self, chunks: Sequence[bytes]) -> bool:
+        """Whether they may be an entry with digits and signs for letters."""
+        coded = b" " + b" ".join(chunks) + b" "
+        leet = coded.translate(_TO_LEET).decode()
+        for pattern in (self.words, self.inside):
+            for match in pattern.finditer(leet):
+                start, end = match.span(1)
+                digits = end - start - len(coded[start:end].translate(None, _DIGITS))
+                # Runs are shortened before digits are counted.
+                if 2 * digits <= end - start or self._has_digits or _LONG_RUN(match[1]):
+                    return True
+        return False
+
+    def _is_phrase(self, text: str) -> bool:
+        return self._phrases is not None and self._phrases.search(f" {text.translate(FOLD_LEET)} ") is not None
+
+    def _is_joined(self, chunks: Sequence[bytes]) -> bool:
+        data = b" " + b" ".join(chunks).translate(_TO_LEET, _SIGNS) + b" "
+        if data.islower():
+            return bool(self._plain_words.search(data) or self._plain_inside.search(data))
+        return self._has_match(data.decode())
+
+    def _has_match(self, letters: str) -> bool:
+        letters = f" {letters} "
+        return self.words.search(letters) is not None or self.inside.search(letters) is not None
+
+
+def _looked_for(entries: Iterable[Skeleton]) -> Iterator[tuple[str, bool]]:
+    return ((entry.letters, entry.ends_open) for entry in entries)
+
+
+def _leet_words(entries: Iterable[Skeleton]) -> re.Pattern[str]:
+    return re.compile(f" [A-Z]{{0,16}}?({trie(_looked_for(entries), letters_or_leet, _LEET_END)})")
