@@ -204,14 +204,14 @@ def _places(text: str, plain: str) -> list[int]:
 
 def _with_scheme(plain: str, own_domains: Collection[str]) -> Iterator[tuple[int, int, str]]:
     for match in _AFTER_SCHEME.finditer(plain):
-        colon = match.start()
-        scheme = _SCHEME.search(plain, max(0, colon - _LONGEST_SCHEME), colon)
-        if len(match[1]) < 2 and (scheme is None or scheme[0].lower() not in ("http", "https")):
-            continue
         user, at, rest = match[2].rpartition("@")
         host = _HOST.match(rest)
         name = canonical_host(host[1].rstrip(_ENDS)[:_MOST_OF_HOST]) if host else ""
-        if host and not _is_own(name, own_domains) and any(char.isalnum() for char in name):
+        if host is None or _is_own(name, own_domains) or not any(char.isalnum() for char in name):
+            continue
+        colon = match.start()
+        scheme = _SCHEME.search(plain, max(0, colon - _LONGEST_SCHEME), colon)
+        if len(match[1]) > 1 or (scheme is not None and scheme[0].lower() in ("http", "https")):
             end = match.start(2) + len(user) + len(at) + host.end()
             yield scheme.start() if scheme else colon, _trimmed_end(plain, end), name
 

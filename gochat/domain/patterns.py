@@ -13,6 +13,8 @@ from typing import TypeAlias
 
 _RUN = re.compile(r"(.)\1*", re.DOTALL)
 NOTHING = "(?!)"
+#: English letters, the frequent ones first: a branch that is tried early is found early.
+_FREQUENT = "etaoinshrdlcumwfgypbvkjxqz"
 
 RunPattern: TypeAlias = Callable[[str, bool], str]
 #: What a pattern may go on with; an end has nothing behind it.
@@ -57,7 +59,12 @@ def trie(
 
 
 def _pattern(node: _Node) -> str:
-    """Branches with more letters come first, the end of an entry last."""
-    longest_first = sorted(node, key=lambda branch: (-len(branch) if node[branch] else 1, branch))
-    branches = [branch + (_pattern(node[branch]) if node[branch] else "") for branch in longest_first]
+    """Frequent letters come first, of one letter the branch with more of it, and the end of an entry last."""
+    in_order = sorted(node, key=lambda branch: (not node[branch], _rank(branch), -len(branch), branch))
+    branches = [branch + (_pattern(node[branch]) if node[branch] else "") for branch in in_order]
     return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
+
+
+def _rank(branch: str) -> int:
+    letter = branch[:2].strip("[\\")[:1]
+    return _FREQUENT.find(letter) if letter in _FREQUENT else len(_FREQUENT)

@@ -19,7 +19,8 @@ from gochat.domain.readings import SENTENCE_ENDS, spelled_rows
 #: Signs that end or join words in honest text.
 HONEST = frozenset(".,-'/:;&?()[]\"…‘’“”‐‑–—·。、・，！？：；「」『』《》（）")  # noqa: RUF001 -- these are what it is about
 #: Digits before and behind a word are no part of it (`shit123`); their number is bounded, and so is the search.
-_LEET_END = "(?=[A-Z]{0,16} )"
+_MOST_LEADING = 16
+_LEET_END = f"(?=[A-Z]{{0,{_MOST_LEADING}}} )"
 _END = "(?= )"
 
 #: Codes of letters above ASCII that are in an entry. With more letters than codes some share one: for those the
@@ -34,6 +35,8 @@ _TO_PLAIN = bytes(code if code in _LETTERS else ord(" ") for code in range(256))
 #: What may stand for a letter, in ASCII; above it `0` stands for all.
 _LEET_SIGNS = b"0123456789@$|!+"
 _SIGNS = b"._~"
+#: As numbers, for `in`: a number is looked for five times as fast.
+_FULL_STOP, _HONEST_SIGN, _OTHER_SIGN, _BANG = b"._~!"
 
 
 def _code(code: int) -> str:
@@ -54,7 +57,9 @@ _ASCII_CODED = bytes(ord(_code(code) or " ") if code < 128 else 0 for code in ra
 #: From a coded ASCII text to its reading with capitals.
 _TO_LEET = bytes(ord(FOLD_LEET[code] or " ") if code < 128 else 0 for code in range(256))
 _DIGITS = b"0123456789"
-_PLAIN_OR_SIGN = _LETTERS_AND_SPACE + _SIGNS
+_NO_SIGNS = bytes(code if code not in _SIGNS else ord(" ") for code in range(256))
+#: From there on to a reading where what may stand for a letter is one, and `l` is `i`, since `1` may be either.
+_TO_KEY = bytes(ord(chr(code).lower().replace("l", "i")) if code < _FIRST else code for code in _TO_LEET)
 #: Numbers, and signs that only count as letters beside one.
 _NUMBERS = b"0123456789!+" + _SIGNS
 
@@ -69,6 +74,7 @@ _HIDING_ASCII = re.compile(rb"[~@$|!+]|[ ._][a-z0-9](?=[ ._])").search
 _BANGS = re.compile(rb"![!.]*(?= )").sub
 _LONG_RUN = re.compile(r"(.)\1{3}", re.DOTALL).search
 _ENDS = "".join(sorted(HONEST))
+_NONE = range(0)
 
 
 class Skeleton(NamedTuple):
@@ -106,8 +112,8 @@ class Sieve:
     """For one list of entries; never changed afterwards."""
 
     __slots__ = (
-        "_codes", "_empty", "_exceptions", "_has_digits", "_least", "_phrases", "_plain_inside", "_plain_words",
-        "inside", "words",
+        "_codes", "_empty", "_exceptions", "_has_digits", "_least", "_near_inside", "_near_words", "_phrases",
+        "_plain_inside", "_plain_words", "inside", "words",
     )  # fmt: skip
 
     def __init__(self, skeletons: Sequence[Skeleton], exceptions: frozenset[str], *, has_digits: bool) -> None:
@@ -123,6 +129,10 @@ class Sieve:
         plain_inside = trie(self._coded(inside), letters, _END, inside=True)
         self._plain_words = re.compile(f" (?:{plain_words})".encode("latin-1"))
         self._plain_inside = re.compile(plain_inside.encode("latin-1"))
+        near = [(_key(entry.letters), True) for entry in alone if entry.letters.isascii()]
+        near_inside = [(_key(entry.letters), True) for entry in inside if entry.letters.isascii()]
+        self._near_words = re.compile(f" (?:{trie(near, letters, _END)})".encode())
+        self._near_inside = re.compile(trie(near_inside, letters, _END, inside=True).encode())
         #: Of readings with capitals, as `readings` makes them. What is found is group 1.
         self.words = _leet_words(alone)
         self.inside = re.compile(f"({trie(_looked_for(inside), letters_or_leet, _LEET_END, inside=True)})")
@@ -183,28 +193,38 @@ class Sieve:
 
     def _is_odd_ascii(self, text: str, coded: bytes, signs: bytes) -> bool:
         """The same, for a coded text; `signs` are those in it."""
-        if b"!" in signs:
-            coded = _BANGS(b"", coded)
-        stripped = [chunk.strip(_SIGNS) for chunk in coded.split() if not chunk.isalpha()]
-        odd = [chunk for chunk in stripped if len(chunk) >= self._least and not chunk.isalpha()]
-        if signs.translate(None, _SIGNS):
-            leet = [chunk for chunk in odd if chunk.translate(None, _PLAIN_OR_SIGN)]
-            if leet and self._is_leet(leet if self._has_digits else [c for c in leet if c.strip(_NUMBERS)]):
-                return True
-            if self._is_phrase(text):
-                return True
-        together = b" ".join(odd)
-        if _HIDING_ASCII(b" " + together + b" ") is None:
+        only_honest = not signs.translate(None, b"._")
+        if only_honest and not self._is_plain(coded.translate(None, b"._")):
             return False
-        joined = [chunk for chunk in odd if self._least <= len(chunk.translate(None, _SIGNS)) < len(chunk)]
+        if _BANG in signs:
+            coded = _BANGS(b"", coded)
+        least = self._least
+        odd = [
+            stripped
+            for chunk in coded.split()
+            if not chunk.isalpha() and len(chunk) >= least and not (stripped := chunk.strip(_SIGNS)).isalpha()
+        ]
+        if not odd:
+            return False
+        together = b" " + b" ".join(odd) + b" "
+        if not only_honest and (self._is_leet(together.translate(_NO_SIGNS)) or self._is_phrase(text)):
+            return True
+        if _HIDING_ASCII(together) is None:
+            return False
+        joined = [chunk for chunk in odd if _HONEST_SIGN in chunk or _FULL_STOP in chunk or _OTHER_SIGN in chunk]
         if not joined or not self._is_joined(joined):
             return False
         # Words of a phrase may each be honest.
         return self._phrases is not None or self._is_joined([c for c in joined if _HIDING_ASCII(b" " + c + b" ")])
 
-    def _is_leet(self, chunks: Sequence[bytes]) -> bool:
-        """Whether they may be an entry with digits and signs for letters."""
-        coded = b" " + b" ".join(chunks) + b" "
+    def _is_leet(self, coded: bytes) -> bool:
+        """Whether a word may be an entry with digits and signs for letters."""
+        pieces = [piece for piece in coded.split() if len(piece) >= self._least and not piece.isalpha()]
+        if not self._has_digits:
+            pieces = [piece for piece in pieces if piece.strip(_NUMBERS)]
+        if not pieces or not self._is_near(pieces):
+            return False
+        coded = b" " + b" ".join(pieces) + b" "
         leet = coded.translate(_TO_LEET).decode()
         for pattern in (self.words, self.inside):
             for match in pattern.finditer(leet):
@@ -215,18 +235,40 @@ class Sieve:
                     return True
         return False
 
+    def _is_near(self, pieces: Sequence[bytes]) -> bool:
+        """A quicker test for the same, which takes `l` for `i` and the beginning of an entry for all of it."""
+        coded = b" " + b" ".join(pieces) + b" "
+        key = coded.translate(_TO_KEY)
+        if self._near_words.search(key) or self._near_inside.search(key):
+            return True
+        # What stands before a word may be no part of it.
+        shorter = [piece[start:] for piece in pieces if len(piece) > self._least for start in self._later_starts(piece)]
+        return bool(shorter and self._near_words.search(b" " + b" ".join(shorter).translate(_TO_KEY)))
+
+    def _later_starts(self, piece: bytes) -> range:
+        leading = len(piece) - len(piece.lstrip(_LEET_SIGNS))
+        return range(1, 1 + min(_MOST_LEADING, leading, len(piece) - self._least)) if leading else _NONE
+
     def _is_phrase(self, text: str) -> bool:
         return self._phrases is not None and self._phrases.search(f" {text.translate(FOLD_LEET)} ") is not None
 
     def _is_joined(self, chunks: Sequence[bytes]) -> bool:
-        data = b" " + b" ".join(chunks).translate(_TO_LEET, _SIGNS) + b" "
-        if data.islower():
-            return bool(self._plain_words.search(data) or self._plain_inside.search(data))
-        return self._has_match(data.decode())
+        coded = b" " + b" ".join(chunks).translate(None, _SIGNS) + b" "
+        if coded.translate(_TO_LEET).islower():
+            return self._is_plain(coded)
+        pieces = [piece for piece in coded.split() if len(piece) >= self._least]
+        return self._is_near(pieces) and self._has_match(coded.translate(_TO_LEET).decode())
+
+    def _is_plain(self, letters: bytes) -> bool:
+        return self._plain_words.search(letters) is not None or self._plain_inside.search(letters) is not None
 
     def _has_match(self, letters: str) -> bool:
         letters = f" {letters} "
         return self.words.search(letters) is not None or self.inside.search(letters) is not None
+
+
+def _key(skeleton: str) -> str:
+    return skeleton.replace("l", "i")
 
 
 def _looked_for(entries: Iterable[Skeleton]) -> Iterator[tuple[str, bool]]:
@@ -234,4 +276,4 @@ def _looked_for(entries: Iterable[Skeleton]) -> Iterator[tuple[str, bool]]:
 
 
 def _leet_words(entries: Iterable[Skeleton]) -> re.Pattern[str]:
-    return re.compile(f" [A-Z]{{0,16}}?({trie(_looked_for(entries), letters_or_leet, _LEET_END)})")
+    return re.compile(f" [A-Z]{{0,{_MOST_LEADING}}}?({trie(_looked_for(entries), letters_or_leet, _LEET_END)})")
