@@ -39,6 +39,7 @@ COMMANDS = {
     "room": Row("gochat.commands.room", "Work on a room's log."),
     "token": Row("gochat.commands.token", "Issue and inspect tokens."),
     "config": Row("gochat.commands.config", "Write, check and show settings."),
+    "policy": Row("gochat.commands.policy", "Try rules and limits on what was said."),
     "doctor": Row("gochat.commands.doctor", "Check whether a node can run here: open files, ports, disk, clock."),
 }
 

@@ -108,21 +108,25 @@ def suffix_rules(lines: Iterable[str]) -> frozenset[str]:
     for line in lines:
         if "BEGIN PRIVATE DOMAINS" in line:
             break
-        rule = line.split("//")[0].strip()
-        if rule:
+        rule = line.partition("//")[0].strip()
+        if not rule:
+            continue
+        if rule.isascii() and "%" not in rule:
+            rule = rule.lower().strip(".")  # nearly all of 7,000: the long way would take a fifth of a node's start
+        else:
             mark = "!" if rule.startswith("!") else ""
-            rules.add(mark + canonical_host(rule.removeprefix("!")))
-    return frozenset(rules.union(*map(_tops, rules)))
+            rule = mark + canonical_host(rule.removeprefix("!"))
+        rules.add(rule)
+    # Top-level domains as a text may have them, also of rules for what is below one: `*.ck`, `xn--p1ai`.
+    tops = {rule.removeprefix("*.") for rule in rules if rule.rfind(".") <= 1 and not rule.startswith("!")}
+    return frozenset(rules.union(tops, map(_in_unicode, tops)))
 
 
-def _tops(rule: str) -> Iterator[str]:
-    """The top-level domain of a rule for such (`*.ck`, `xn--p1ai`), as a text may have it."""
-    top = rule.removeprefix("*.")
-    if "." not in top and not top.startswith("!"):
-        yield top
-        if top.startswith("xn--"):
-            with contextlib.suppress(UnicodeError):
-                yield top.removeprefix("xn--").encode().decode("punycode")
+def _in_unicode(label: str) -> str:
+    with contextlib.suppress(UnicodeError):
+        if label.startswith("xn--"):
+            return label.removeprefix("xn--").encode().decode("punycode")
+    return label
 
 
 def canonical_host(host: str) -> str:
