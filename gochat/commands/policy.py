@@ -165,7 +165,7 @@ class _Text:
         parts = [f"{count:,} {was} -> {now}" for (was, now), count in sorted(total.changes.items())]
         click.echo(
             f"{total.messages:,} messages: {', '.join(parts) or 'nothing changes'}; the new limit refuses"
-            f" {total.limited:,} of {total.limited_users:,} users"
+            f" {total.limited:,} messages of {total.limited_users:,} users"
         )
 
 

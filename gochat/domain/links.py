@@ -80,6 +80,8 @@ _IPV4 = re.compile(r"(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\
 
 
 _LABELS = re.compile(r"\.([\w-]+)").findall
+#: A host as most URLs have it.
+_URL_HOST = re.compile(r"//([a-z0-9]{1,63}(?:\.[a-z0-9]{1,63})+)(?=[/?#\s]|\Z)").sub
 _NAMES = re.compile(r"\w+(?:\.\w+)+").findall
 #: Beside or within a name: it may begin or end elsewhere than it seems.
 _UNEVEN = re.compile(r"[-_@/\\]|\w{64}").search
@@ -230,6 +232,8 @@ def _may_have_bare(plain: str, own_domains: Collection[str], suffixes: Collectio
     if rules.isdisjoint(_LABELS(plain.lower())):
         return False
     meant = _NOT_MEANT(" ", plain).lower()
+    if "//" in meant:
+        meant = _URL_HOST(lambda match: "//" if _is_own(match[1], own_domains) else match[0], meant)
     if rules.isdisjoint(_LABELS(meant)):
         return False
     if _UNEVEN(meant) is not None:

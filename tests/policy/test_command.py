@@ -75,7 +75,7 @@ def database() -> Database:
 
 def test_it_lists_what_would_change(database: Database) -> None:
     database.say("group:tea", "ann", "good evening")
-    database.say("group:tea", "ann", "a \x1b[2Jgrobnik \u202eand " + "more " * 20)
+    database.say("group:tea", "ann", "a \x1b[2J grobnik \u202eand " + "more " * 20)
     database.say("group:tea", "bob", "shit happens")
     database.say("group:tea", "bob", "a grobnik long ago", ago_ms=40 * DAY_MS)
     database.say("group:tea", "bob", "a grobnik, deleted")
@@ -85,12 +85,12 @@ def test_it_lists_what_would_change(database: Database) -> None:
     ann, bob, summary = objects()
     assert (ann["message"], ann["sender"], ann["rule"]) == ("group:tea:2", "ann", "words.listed")
     assert (ann["was"], ann["would_be"]) == ("allowed", "flagged")
-    assert str(ann["body"]).startswith("a \\x1b[2Jgrobnik \\u202eand more")
+    assert str(ann["body"]).startswith("a \\x1b[2J grobnik \\u202eand more")
     assert len(str(ann["body"])) < 80
     assert (bob["message"], bob["was"], bob["would_be"]) == ("group:tea:3", "refused", "allowed")
     assert summary["messages"] == 3
     text = gochat("new.toml").stdout
-    assert "group:tea:2  ann  words.listed: allowed -> flagged  a \\x1b[2Jgrobnik" in text
+    assert "group:tea:2  ann  words.listed: allowed -> flagged  a \\x1b[2J grobnik" in text
     assert "3 messages: 1 allowed -> flagged, 1 refused -> allowed" in text.splitlines()[-1]
     assert objects("--against", "50d")[-1]["messages"] == 4
 
