@@ -231,6 +231,8 @@ def _may_have_bare(plain: str, own_domains: Collection[str], suffixes: Collectio
         return not rules.isdisjoint(unicodedata.normalize("NFKC", " ".join(_LABELS(plain.lower()))).split())
     if rules.isdisjoint(_LABELS(plain.lower())):
         return False
+    if "@" in plain:
+        return True  # an address may have another beginning than it seems
     meant = _NOT_MEANT(" ", plain).lower()
     if "//" in meant:
         meant = _URL_HOST(lambda match: "//" if _is_own(match[1], own_domains) else match[0], meant)

@@ -68,6 +68,7 @@ _SINGLES = re.compile(rb" [^ ] +[^ ] +[^ ] ").search
 _ODD_ASCII = re.compile(r"[!-@\[-`{-~](?:(?=[\w@$|])|(?<=\S[0-9@$|+]))").search
 #: A sign that is not honest, or a single letter among signs: else a joined chunk is never a hit.
 _HIDING = re.compile(rf"[^\w\s{re.escape(''.join(sorted(HONEST)))}]|[_\u115f\u1160\u3164\uffa0]|\b\w\b").search
+_DISHONEST = re.compile(rf"[^\w\s{re.escape(''.join(sorted(HONEST)))}]|_").search
 #: The same in coded ASCII chunks.
 _HIDING_ASCII = re.compile(rb"[~@$|!+]|[ ._][a-z0-9](?=[ ._])").search
 #: `!` where it ends a sentence is no letter.
@@ -113,7 +114,7 @@ class Sieve:
 
     __slots__ = (
         "_codes", "_empty", "_exceptions", "_has_digits", "_least", "_near_inside", "_near_words", "_phrases",
-        "_plain_inside", "_plain_words", "inside", "words",
+        "_plain_inside", "_plain_words", "_spaceless", "inside", "words",
     )  # fmt: skip
 
     def __init__(self, skeletons: Sequence[Skeleton], exceptions: frozenset[str], *, has_digits: bool) -> None:
@@ -121,9 +122,13 @@ class Sieve:
         inside = [entry for entry in skeletons if entry.opens]
         phrases = [entry for entry in alone if " " in entry.letters]
         self._empty = not skeletons
-        self._least = min((len(entry.letters) for entry in skeletons if entry.letters.isascii()), default=1 << 20)
+        in_ascii = [word for entry in skeletons if entry.letters.isascii() for word in entry.letters.split()]
+        self._least = min(map(len, in_ascii), default=1 << 20)
         self._has_digits = has_digits
         self._exceptions = exceptions
+        self._spaceless = {
+            char for entry in skeletons if entry.spaceless for char in entry.letters if not char.isascii()
+        }
         self._codes = _Codes(char for entry in skeletons for char in entry.letters if not char.isascii())
         plain_words = trie(self._coded(alone), letters, _END)
         plain_inside = trie(self._coded(inside), letters, _END, inside=True)
@@ -189,7 +194,14 @@ class Sieve:
         chunks = " ".join([chunk for chunk in odd if not chunk.isalpha()])
         if has_leet and (self._has_match(chunks.translate(FOLD_LEET)) or self._is_phrase(text)):
             return True
-        return _HIDING(chunks) is not None and self._has_match(chunks.translate(JOINED))
+        if _HIDING(chunks) is None:
+            return False
+        joined = f" {chunks.translate(JOINED)} "
+        if self.words.search(joined) is not None:
+            return True
+        # Honest signs hide nothing in scripts without spaces.
+        found = {match[1] for match in self.inside.finditer(joined)}
+        return any(not self._spaceless.issuperset(word) for word in found) or bool(found and _DISHONEST(chunks))
 
     def _is_odd_ascii(self, text: str, coded: bytes, signs: bytes) -> bool:
         """The same, for a coded text; `signs` are those in it."""
