@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gochat.domain import links
@@ -41,6 +41,13 @@ def odd_texts(draw: st.DrawFn) -> str:
 
 
 @given(odd_texts(), st.sampled_from(LISTS))
+@example("12gr0bnik", LISTS[0])
+@example("5z@ss1 z455 z4555", LISTS[0])
+@example("pl~onk", LISTS[0])
+@example("p'lonk, pl'onk", LISTS[0])
+@example("傻。瓜 傻*瓜 1", LISTS[0])
+@example("z a s s 71t1e", LISTS[0])
+@example("1i1 1l1", LISTS[1])
 def test_the_sieve_lets_no_listed_word_pass(text: str, words: Words) -> None:
     thorough = any(True for reading in readings(text) for _ in words._hits(text, reading))
     assert bool(words.find(text)) == thorough
@@ -77,6 +84,12 @@ NAMES = (
 
 
 @given(st.lists(st.sampled_from(NAMES), max_size=7).map("".join))
+@example("see www.md")
+@example("see -www.md")
+@example("co.uk, evil.com")
+@example("http://good.com/evil.com x//evil.com")
+@example("9.am:80 1.2.3.4/x")
+@example("see B.A.CK")
 def test_no_name_is_ruled_out_that_close_reading_finds(text: str) -> None:
     quick = foreign_links(text, OWN, SUFFIXES)
     rules_out = links._may_have_bare
