@@ -22,7 +22,6 @@ for the sake of the dot com bubble; `evil[dot]com` is seen.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator
@@ -107,28 +106,32 @@ def suffix_rules(lines: Iterable[str]) -> frozenset[str]:
     The form is that of publicsuffix.org: a rule a line, `//` comments, `*.` for any label, `!` for an exception.
     """
     rules: set[str] = set()
+    written: dict[str, str] = {}
     for line in lines:
-        if "BEGIN PRIVATE DOMAINS" in line:
-            break
-        rule = line.partition("//")[0].strip()
-        if not rule:
+        if line.startswith("//"):
+            if "BEGIN PRIVATE DOMAINS" in line:
+                break
             continue
-        if rule.isascii() and "%" not in rule:
-            rule = rule.lower().strip(".")  # nearly all of 7,000: the long way would take a fifth of a node's start
-        else:
+        rule = line.partition("//")[0].strip()
+        if not rule.isascii() or "%" in rule:
             mark = "!" if rule.startswith("!") else ""
-            rule = mark + canonical_host(rule.removeprefix("!"))
-        rules.add(rule)
+            host = rule.removeprefix("!")
+            rule = mark + canonical_host(host)
+            written[rule] = unicodedata.normalize("NFKC", host.lower())
+        rules.add(rule.lower().strip("."))
+    rules.discard("")
     # Top-level domains as a text may have them, also of rules for what is below one: `*.ck`, `xn--p1ai`.
     tops = {rule.removeprefix("*.") for rule in rules if rule.rfind(".") <= 1 and not rule.startswith("!")}
-    return frozenset(rules.union(tops, map(_in_unicode, tops)))
+    return frozenset(
+        rules.union(tops, [written.get(top) or _in_unicode(top) for top in tops if top.startswith("xn--")])
+    )
 
 
 def _in_unicode(label: str) -> str:
-    with contextlib.suppress(UnicodeError):
-        if label.startswith("xn--"):
-            return label.removeprefix("xn--").encode().decode("punycode")
-    return label
+    try:
+        return label.removeprefix("xn--").encode().decode("punycode")
+    except UnicodeError:
+        return label
 
 
 def canonical_host(host: str) -> str:
