@@ -40,6 +40,7 @@ COMMANDS = {
     "user": Row("gochat.commands.user", "Export or delete what is kept of a user."),
     "token": Row("gochat.commands.token", "Issue and inspect tokens."),
     "config": Row("gochat.commands.config", "Write, check and show settings."),
+    "policy": Row("gochat.commands.policy", "Try rules and limits on what was said."),
     "doctor": Row("gochat.commands.doctor", "Check whether a node can run here: open files, ports, disk, clock."),
 }
 

@@ -34,7 +34,6 @@ from gochat.auth import tokens as auth
 from gochat.auth.standing import Standing
 from gochat.collector import Sources, collect
 from gochat.config import Settings
-from gochat.domain.moderation import Rules
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import RoomRules
 from gochat.doors import Doors
@@ -42,6 +41,7 @@ from gochat.errors import DRAINING, Denied, GochatError
 from gochat.http.address import TrustedProxies
 from gochat.http.readiness import Check
 from gochat.metrics import Commits
+from gochat.policy import RulesInForce
 from gochat.protocol import replies
 from gochat.session import Gateway
 from gochat.session.clock import Wheel
@@ -67,10 +67,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class _NoRules:
-    current = Rules()
-
-
 class Node:
     """A running node; made by `running`."""
 
@@ -81,7 +77,7 @@ class Node:
         """What listens where: ("http", "127.0.0.1:8080") and so on."""
         self.draining = trio.Event()
         self.live = Live()
-        self.rules = _NoRules()
+        self.rules: RulesInForce
         self.wheel = Wheel()
         self.gateway: Gateway
         self.connections: Connections
@@ -120,6 +116,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     folder.make(data)
     with folder.locked(data):
         tokens = auth.tokens(settings)
+        node.rules = RulesInForce(settings.policy)
         async with _started(node, tokens):
             yield node
 
@@ -142,6 +139,7 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         services.start(Spec("wheel", node.wheel.run))
         services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
         await _listen(node, spawn, sessions)
+        services.start(Spec("compile rules", partial(trio.to_thread.run_sync, node.rules.warm_up), "temporary"))
         services.start(Spec("warm up", node.doors.warm_up, "temporary"))
         try:
             yield
@@ -327,12 +325,20 @@ async def _main(settings: Settings) -> int:
                     print(_ready_line(name, address), flush=True)
                 if node.gateway.dev_sign_in:
                     print("development sign-in is on: whoever connects from this machine is who they say", flush=True)
+                nursery.start_soon(_reload, node)
                 async for number in signals:
                     log.info("%s: draining", signal.Signals(number).name)
                     nursery.start_soon(_force, signals)
                     break
             nursery.cancel_scope.cancel()
     return 0
+
+
+async def _reload(node: Node) -> None:
+    """Read the lists of words and suffixes again at each SIGHUP; the log says what came of it."""
+    with trio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            await trio.to_thread.run_sync(node.rules.reload)
 
 
 async def _force(signals: AsyncIterator[int]) -> None:
