@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 
 import click
 
-from gochat.domain import ids
+from gochat.domain import ids, spans
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DEFAULT_URL = "ws://127.0.0.1:8080/v1/ws"
+#: How long a connection and one reply may take, in seconds.
+REPLY_S = 30.0
 
 
 def connection_options(function: Function) -> Function:
@@ -37,3 +39,27 @@ def check_address(to: str) -> str:
         hint = f"; did you mean user:{to}?" if ids.is_name(to) else ""
         raise click.BadParameter(f"an address is user:NAME or group:NAME, in small letters{hint}", param_hint=repr(to))
     return to
+
+
+class User(click.ParamType[str]):
+    """A user id; `user:bob` means bob."""
+
+    name = "user"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        user = str(value).removeprefix("user:")
+        if not ids.is_name(user):
+            self.fail(f"{value!r} is no user id: the form is {ids.NAME_PATTERN}", param, ctx)
+        return user
+
+
+class Duration(click.ParamType[int]):
+    """Seconds, or a number with s, m, h or d."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        span = spans.seconds(str(value))
+        if span is None:
+            self.fail(f"{value!r} is not {spans.FORM}", param, ctx)
+        return span
