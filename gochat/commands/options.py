@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from gochat.domain import spans
 from gochat.settings import Loaded, load
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -23,10 +21,10 @@ class Duration(click.ParamType[int]):
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        match = re.fullmatch(r"([0-9]{1,9})([smhd]?)", str(value))
-        if match is None:
-            self.fail(f"{value!r} is not a duration such as 90s, 15m, 12h or 30d", param, ctx)
-        return int(match[1]) * _UNITS[match[2]]
+        span = spans.seconds(str(value))
+        if span is None:
+            self.fail(f"{value!r} is not {spans.FORM}", param, ctx)
+        return span
 
 
 def config_option(function: Function) -> Function:
