@@ -25,6 +25,7 @@ FLOORS = (
     ("session", "http"),
     ("doors", "collector"),
     ("node",),
+    ("process",),
     ("commands",),
     ("cli",),
     ("__main__",),
