@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from gochat.domain.facts import AnyFact
 from gochat.ports import Asker, Facts, Snapshot
 from gochat.protocol.replies import GroupEntry, MemberEntry, UserEntry
-from gochat.store import lists, pages, search
+from gochat.store import lists, pages, people, search
 from gochat.store.pool import Readers
 
 
@@ -54,8 +54,10 @@ class SqliteArchive:
     ) -> tuple[list[AnyFact], str | None]:
         return await self._search(lambda connection: search.messages(connection, user, q, room, limit, cursor))
 
-    async def search_users(self, q: str, limit: int, cursor: str | None) -> tuple[list[UserEntry], str | None]:
-        return await self._call(lambda connection: lists.search_users(connection, q, limit, cursor))
+    async def search_users(
+        self, asker: str, q: str, limit: int, cursor: str | None
+    ) -> tuple[list[UserEntry], str | None]:
+        return await self._search(lambda connection: people.search_users(connection, asker, q, limit, cursor))
 
     async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
         return await self._call(lambda connection: lists.users(connection, users))

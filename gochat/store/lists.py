@@ -8,9 +8,8 @@ from typing import Any
 
 from gochat.domain.ids import dm_users, is_dm, peer
 from gochat.ports import Asker, Snapshot
-from gochat.protocol.replies import ContactEntry, GroupEntry, Last, MemberEntry, RoomEntry, UserEntry
+from gochat.protocol.replies import ContactEntry, GroupEntry, Last, MemberEntry, RoomEntry
 from gochat.store import pages
-from gochat.store.cut import folded
 from gochat.store.schema import SEQ_BITS
 
 LAST_CHARS = 200
@@ -174,17 +173,3 @@ def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str])
             values,
         )
     }
-
-
-def search_users(
-    connection: sqlite3.Connection, q: str, limit: int, cursor: str | None
-) -> tuple[list[UserEntry], str | None]:
-    word = folded(q.strip())
-    rows = connection.execute(
-        """SELECT DISTINCT w.user, coalesce(nullif(u.name, ''), w.user)
-           FROM user_word w LEFT JOIN user u ON u.id = w.user
-           WHERE w.word >= ? AND w.word < ? AND w.user > ? ORDER BY w.user LIMIT ?""",
-        (word, word + "\U0010ffff", cursor or "", limit + 1),
-    ).fetchall()
-    entries = [UserEntry(user, name) for user, name in rows[:limit]] if word else []
-    return entries, entries[-1].user if len(rows) > limit and entries else None
