@@ -13,7 +13,7 @@ from typing import NamedTuple
 from gochat.store.cut import query_words
 
 #: A page holds some 1,500 rows of a word, and reading them takes 0.3 ms.
-MOST_PAGES = 20
+MOST_PAGES = 30
 #: Words of a query that are located; a few narrow it down well enough.
 _MOST_WORDS = 4
 
@@ -58,7 +58,9 @@ def locate(connection: sqlite3.Connection, q: str) -> Located | None:
     rare.sort()
     found: set[int] | None = None
     for _, term in rare[:_MOST_WORDS]:
-        rows = {row for (row,) in connection.execute("SELECT rowid FROM message_word WHERE message_word MATCH ?", (term,))}
+        rows = {
+            row for (row,) in connection.execute("SELECT rowid FROM message_word WHERE message_word MATCH ?", (term,))
+        }
         found = rows if found is None else found & rows
         if not found:
             break

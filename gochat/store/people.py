@@ -21,7 +21,9 @@ from gochat.store.near import LAST, SHORTEST, is_near, near_beginnings
 #: Of many words that are asked for, so many of the longest may lead; to look for near ones takes a millisecond each.
 _LEADERS, _NEAR_LEADERS = 4, 2
 #: More rows than this are not counted, nor read to narrow down others: that many are met soon enough.
-_MANY = 4000
+_MANY = 10_000
+#: So few rows are gone through as they are, each in some 10 us.
+_FEW = 100
 
 _is_id_part = re.compile(r"[a-z0-9][a-z0-9_.-]*").fullmatch
 
@@ -122,7 +124,7 @@ def _lead(
     leader = fewest[0] if chosen is None else chosen
     second = next(n for n in fewest if n != leader)
     among = None
-    if counts[second] < _MANY:
+    if counts[leader] > _FEW and counts[second] < _MANY:
         among = {
             user
             for span in candidates[second]

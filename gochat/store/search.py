@@ -20,7 +20,7 @@ from gochat.store.cut import match_text
 from gochat.store.index import BLOCK_BITS, block_mark
 from gochat.store.locate import Located, locate
 from gochat.store.rows import SHOWN, Row
-from gochat.store.schema import SEQ_BITS
+from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
 #: SQLite's largest integer.
 _MOST = (1 << 63) - 1
@@ -56,17 +56,20 @@ def messages(
     rooms = _rooms(connection, user, room)
     located = locate(connection, q) if _blocks(rooms) > _FEW_BLOCKS else None
     if located is not None:
-        rows = _by_room(located, rooms)
-        rooms = [found for found in rooms if found.num in rows]
-    else:
-        rows = {}
+        nums = {row_id >> SEQ_BITS for row_id in located.rows}
+        rooms = [found for found in rooms if found.num in nums]
     before = _parse(cursor)
     if before is not None:
         rooms = [_as_of(connection, found, before) for found in rooms]
-    if located is not None and located.exact:
-        streams = [_given(connection, found, rows[found.num]) for found in rooms]
+    if located is None:
+        streams = [_matches(connection, found, match) for found in rooms]
     else:
-        streams = [_matches(connection, found, match, rows.get(found.num)) for found in rooms]
+        rows = _by_room(located, rooms)
+        rooms = [_up_to(connection, found, rows[found.num][0]) for found in rooms if found.num in rows]
+        if located.exact:
+            streams = [_given(connection, rows[found.num]) for found in rooms]
+        else:
+            streams = [_matches(connection, found, match, rows[found.num]) for found in rooms]
     found = list(itertools.islice(_newest(rooms, streams), limit + 1))
     entries = [pages.show(connection, name, [row])[0] for name, row in found[:limit]]
     count = pages.fitting(entries)
@@ -107,14 +110,21 @@ def _as_of(connection: sqlite3.Connection, room: _Room, before: Place) -> _Room:
     return room._replace(head=low, ts=ts)
 
 
+def _up_to(connection: sqlite3.Connection, room: _Room, row_id: int) -> _Room:
+    """The room as far as that row."""
+    row = connection.execute("SELECT ts FROM fact WHERE id = ?", (row_id,)).fetchone()
+    return room._replace(head=row_id & SEQ_MASK, ts=row[0]) if row is not None else room
+
+
 def _by_room(located: Located, rooms: list[_Room]) -> dict[int, list[int]]:
-    """Of the rows that were located those in the rooms, newest first."""
-    found: dict[int, list[int]] = {room.num: [] for room in rooms}
+    """Of the rows that were located those that are to be searched, newest first."""
+    found: dict[int, list[int]] = {}
+    wanted = {room.num: room for room in rooms}
     for row_id in located.rows:
-        rows = found.get(row_id >> SEQ_BITS)
-        if rows is not None:
-            rows.append(row_id)
-    return {num: sorted(rows, reverse=True) for num, rows in found.items() if rows}
+        room = wanted.get(row_id >> SEQ_BITS)
+        if room is not None and room.low < row_id & SEQ_MASK <= room.head:
+            found.setdefault(room.num, []).append(row_id)
+    return {num: sorted(rows, reverse=True) for num, rows in found.items()}
 
 
 def _newest(rooms: list[_Room], streams: list[Iterator[Row]]) -> Iterator[tuple[str, Row]]:
@@ -135,15 +145,12 @@ def _newest(rooms: list[_Room], streams: list[Iterator[Row]]) -> Iterator[tuple[
             heapq.heapreplace(waiting, (-row[1], -row[0], n))
 
 
-def _given(connection: sqlite3.Connection, room: _Room, rows: list[int]) -> Iterator[Row]:
-    """Those of the rows that are to be seen."""
-    base = room.num << SEQ_BITS
+def _given(connection: sqlite3.Connection, rows: list[int]) -> Iterator[Row]:
     for row_id in rows:
-        if base | room.low < row_id <= base | room.head:
-            yield from connection.execute(f"SELECT {SHOWN} FROM fact WHERE id = ?", (row_id,))
+        yield from connection.execute(f"SELECT {SHOWN} FROM fact WHERE id = ?", (row_id,))
 
 
-def _matches(connection: sqlite3.Connection, room: _Room, match: str, rows: list[int] | None) -> Iterator[Row]:
+def _matches(connection: sqlite3.Connection, room: _Room, match: str, rows: list[int] | None = None) -> Iterator[Row]:
     """One room's matches, newest first: block by block, from the head on. With `rows` only in their blocks."""
     base = room.num << SEQ_BITS
     first, last = base | room.low, base | room.head

@@ -36,7 +36,7 @@ _MESSAGE: Final = "/v1/messages/{id}"
 # fmt: off
 OPERATIONS: Final = (
     Operation("GET", "/v1/me", req.Hello, users.me, "Who the token speaks for, and what it allows", Me),
-    Operation("GET", "/v1/users", req.Search, users.search, "Users by the beginning of their id or name", UserPage,
+    Operation("GET", "/v1/users", req.Search, users.search, "Users by id or the words of their name", UserPage,
               query=UsersQuery),
 
     Operation("POST", "/v1/messages", req.Send, messages.send, "Send a message", MessageView, (201,),
