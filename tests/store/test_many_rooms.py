@@ -170,6 +170,24 @@ def test_what_is_found_does_not_depend_on_the_way(tmp_path: Path, way: str, monk
     trio.run(main)
 
 
+def test_what_is_edited_or_deleted_is_in_neither_index(tmp_path: Path) -> None:
+    fill(tmp_path / "gochat.db", iter([Said(1, 1 << SEQ_BITS | 1, ["needle", "北京"])]), 1, 0)
+    with contextlib.closing(schema.connect(str(tmp_path / "gochat.db"))) as connection:
+
+        def found(q: str) -> tuple[int, int]:
+            located = locate.locate(connection, q)
+            assert located is not None
+            return len(located.rows), len(search.messages(connection, ANN, q, None, 5, None)[0])
+
+        assert found("needle") == found("北京") == found("needle 京") == (1, 1)
+        index.change(connection, 1, 1, "thread")
+        connection.execute("UPDATE fact SET body = 'thread'")
+        assert found("needle") == found("北京") == (0, 0)
+        assert found("thread") == (1, 1)
+        index.change(connection, 1, 1, None)
+        assert found("thread") == (0, 0)
+
+
 @pytest.mark.long
 def test_a_search_is_fast_among_a_million_messages_and_100_000_users(tmp_path: Path) -> None:
     dice = random.Random(7)
