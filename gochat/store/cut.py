@@ -78,15 +78,14 @@ def match_text(query: str, mark: str) -> str | None:
     return " AND ".join(terms) or None
 
 
-def query_words(query: str) -> Iterator[tuple[str, bool, bool]]:
-    """The words of the index that a text with every word of `query` has: each, whether it is only the beginning of one,
-    and whether it says all of what was asked for: a longer word of a script without spaces is more than its pairs."""
+def query_words(query: str) -> Iterator[tuple[str, bool]]:
+    """The words of the index that a text with every word of `query` has: each, and whether it is only the beginning of
+    one. A text that has them may still have them in another order, where a script has no spaces."""
     for run, dense in _runs(query):
         if not dense:
-            yield run, True, True
+            yield run, True
         else:
-            for i in range(max(1, len(run) - 1)):
-                yield run[i : i + 2], False, len(run) <= 2
+            yield from ((run[i : i + 2], False) for i in range(max(1, len(run) - 1)))
 
 
 def text_words(text: str) -> list[str]:

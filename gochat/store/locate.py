@@ -1,4 +1,4 @@
-"""Where a word is, if that is in few messages: the rows that have it, from an index of all rooms together.
+"""Where a word is, if that is in few messages: the blocks that have it, from an index of all rooms together.
 
 Before anything is read of a word it is seen from FTS5's own table of pages how much there is of it, which takes some
 0.1 ms. What is frequent is not read here: of that, a look into the newest blocks of a few rooms finds enough.
@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import sqlite3
 import unicodedata
-from typing import NamedTuple
+from collections.abc import Mapping
+from itertools import accumulate
 
 from gochat.store.cut import query_words
+from gochat.store.index import BLOCK_BITS
+from gochat.store.schema import SEQ_BITS
 
-#: A page holds some 1,500 rows of a word, and reading them takes 0.3 ms.
-MOST_PAGES = 30
-#: Words of a query that are located; a few narrow it down well enough.
-_MOST_WORDS = 4
+#: A page holds some 2,500 rows of a word, which take 0.6 ms, two thirds of it to hand them over. So a word by itself
+#: may have this many pages, ...
+MOST_PAGES = 25
+#: ... and words of which only the rows that have all of them are handed over may have more, together.
+MOST_PAGES_TOGETHER = 100
 
 # The first page of each segment that begins past the word, less the last one that begins before it: fts5_structure(5)
 # calls this table the %_idx table. A page's entry is its first word, or what tells that from the word before; terms
@@ -35,36 +39,25 @@ _PAGES = """
     ), 0) FROM segment WHERE id IS NOT NULL"""
 
 
-class Located(NamedTuple):
-    """Row ids of messages, among which are all that match; `exact` if all of them do."""
+def locate(connection: sqlite3.Connection, q: str, upto: Mapping[int, int] | None) -> dict[int, int] | None:
+    """The blocks that may have a message with every word of `q`, and the newest row of each that may be one. All blocks
+    that have one are among them. None if the words of `q` are too frequent to say.
 
-    rows: set[int]
-    exact: bool
-
-
-def locate(connection: sqlite3.Connection, q: str) -> Located | None:
-    """The rows that have the rare words of `q`; None if it has none."""
-    rare: list[tuple[int, str]] = []
-    exact = True
-    for word, is_prefix, is_whole in query_words(q):
-        pages = _pages(connection, word, is_prefix=is_prefix)
-        exact = exact and is_whole
-        if pages <= MOST_PAGES:
-            rare.append((pages, f'"{word}" *' if is_prefix else f'"{word}"'))
-        else:
-            exact = False
-    if not rare:
+    With `upto`, by the rooms' numbers, only rows up to these.
+    """
+    terms = sorted(
+        (_pages(connection, word, is_prefix=is_prefix), f'"{word}" *' if is_prefix else f'"{word}"')
+        for word, is_prefix in query_words(q)
+    )
+    totals = list(accumulate(pages for pages, _ in terms))
+    count = sum(total <= MOST_PAGES_TOGETHER for total in totals)
+    if count == 0 or (count == 1 and totals[0] > MOST_PAGES):
         return None
-    rare.sort()
-    found: set[int] | None = None
-    for _, term in rare[:_MOST_WORDS]:
-        rows = {
-            row for (row,) in connection.execute("SELECT rowid FROM message_word WHERE message_word MATCH ?", (term,))
-        }
-        found = rows if found is None else found & rows
-        if not found:
-            break
-    return Located(found or set(), exact and len(rare) <= _MOST_WORDS)
+    match = " AND ".join(term for _, term in terms[:count])
+    rows = connection.execute("SELECT rowid FROM message_word WHERE message_word MATCH ? ORDER BY rowid", (match,))
+    if upto is None:
+        return {row_id >> BLOCK_BITS: row_id for (row_id,) in rows}
+    return {row_id >> BLOCK_BITS: row_id for (row_id,) in rows if row_id <= upto.get(row_id >> SEQ_BITS, 0)}
 
 
 def _pages(connection: sqlite3.Connection, word: str, *, is_prefix: bool) -> int:

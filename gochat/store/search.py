@@ -1,6 +1,6 @@
 """Full-text search of messages, newest first, in the rooms that the asker is in.
 
-Rare words say themselves in which messages they are (locate.py). Otherwise rooms are looked into, but none before all
+Where rare words are an index of all rooms says (locate.py). Otherwise rooms are looked into, but none before all
 that may be newer than its head has been found: a frequent word takes a look into few rooms. Only one that is frequent
 elsewhere takes a look into each, of some 50 us.
 """
@@ -18,18 +18,16 @@ from gochat.ports import Asker
 from gochat.store import pages
 from gochat.store.cut import match_text
 from gochat.store.index import BLOCK_BITS, block_mark
-from gochat.store.locate import Located, locate
+from gochat.store.locate import locate
 from gochat.store.rows import SHOWN, Row
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
 #: SQLite's largest integer.
 _MOST = (1 << 63) - 1
-_COLUMNS = ", ".join(f"f.{column.strip()}" for column in SHOWN.split(","))
 #: Stands for a block's mark until that is known. It is no letter, so no word has it.
 _MARK = "\0"
-#: Matches that are read at a time: at first few, since most rooms have something newer beside them.
-_FIRST, _MORE = 8, 64
-
+#: Matches that are read at a time.
+_AT_ONCE = 64
 #: So many are looked into as fast as a word is located.
 _FEW_BLOCKS = 50
 
@@ -54,22 +52,20 @@ def messages(
     if match is None:
         return [], None
     rooms = _rooms(connection, user, room)
-    located = locate(connection, q) if _blocks(rooms) > _FEW_BLOCKS else None
-    if located is not None:
-        nums = {row_id >> SEQ_BITS for row_id in located.rows}
-        rooms = [found for found in rooms if found.num in nums]
     before = _parse(cursor)
     if before is not None:
         rooms = [_as_of(connection, found, before) for found in rooms]
-    if located is None:
-        streams = [_matches(connection, found, match) for found in rooms]
-    else:
-        rows = _by_room(located, rooms)
-        rooms = [_up_to(connection, found, rows[found.num][0]) for found in rooms if found.num in rows]
-        if located.exact:
-            streams = [_given(connection, rows[found.num]) for found in rooms]
-        else:
-            streams = [_matches(connection, found, match, rows[found.num]) for found in rooms]
+    blocks = None
+    if _blocks(rooms) > _FEW_BLOCKS:
+        upto = None if before is None else {found.num: found.num << SEQ_BITS | found.head for found in rooms}
+        located = locate(connection, q, upto)
+        if located is not None:
+            blocks = _by_room(located)
+            rooms = [_up_to(connection, found, located[blocks[found.num][0]]) for found in rooms if found.num in blocks]
+    streams = [
+        _shown(connection, _matches(connection, found, match, blocks[found.num] if blocks is not None else None))
+        for found in rooms
+    ]
     found = list(itertools.islice(_newest(rooms, streams), limit + 1))
     entries = [pages.show(connection, name, [row])[0] for name, row in found[:limit]]
     count = pages.fitting(entries)
@@ -110,21 +106,20 @@ def _as_of(connection: sqlite3.Connection, room: _Room, before: Place) -> _Room:
     return room._replace(head=low, ts=ts)
 
 
-def _up_to(connection: sqlite3.Connection, room: _Room, row_id: int) -> _Room:
-    """The room as far as that row."""
-    row = connection.execute("SELECT ts FROM fact WHERE id = ?", (row_id,)).fetchone()
-    return room._replace(head=row_id & SEQ_MASK, ts=row[0]) if row is not None else room
+def _up_to(connection: sqlite3.Connection, room: _Room, newest: int) -> _Room:
+    """The room as far as the newest row that may be found in it."""
+    if newest >= room.num << SEQ_BITS | room.head:
+        return room
+    row = connection.execute("SELECT ts FROM fact WHERE id = ?", (newest,)).fetchone()
+    return room._replace(head=newest & SEQ_MASK, ts=row[0]) if row is not None else room
 
 
-def _by_room(located: Located, rooms: list[_Room]) -> dict[int, list[int]]:
-    """Of the rows that were located those that are to be searched, newest first."""
-    found: dict[int, list[int]] = {}
-    wanted = {room.num: room for room in rooms}
-    for row_id in located.rows:
-        room = wanted.get(row_id >> SEQ_BITS)
-        if room is not None and room.low < row_id & SEQ_MASK <= room.head:
-            found.setdefault(room.num, []).append(row_id)
-    return {num: sorted(rows, reverse=True) for num, rows in found.items()}
+def _by_room(located: Iterable[int]) -> dict[int, list[int]]:
+    """The blocks of each room, newest first."""
+    blocks: dict[int, list[int]] = {}
+    for block in sorted(located, reverse=True):
+        blocks.setdefault(block >> SEQ_BITS - BLOCK_BITS, []).append(block)
+    return blocks
 
 
 def _newest(rooms: list[_Room], streams: list[Iterator[Row]]) -> Iterator[tuple[str, Row]]:
@@ -145,32 +140,34 @@ def _newest(rooms: list[_Room], streams: list[Iterator[Row]]) -> Iterator[tuple[
             heapq.heapreplace(waiting, (-row[1], -row[0], n))
 
 
-def _given(connection: sqlite3.Connection, rows: list[int]) -> Iterator[Row]:
-    for row_id in rows:
+def _shown(connection: sqlite3.Connection, row_ids: Iterable[int]) -> Iterator[Row]:
+    """Each row is read when it is asked for: of most rooms that is one."""
+    for row_id in row_ids:
         yield from connection.execute(f"SELECT {SHOWN} FROM fact WHERE id = ?", (row_id,))
 
 
-def _matches(connection: sqlite3.Connection, room: _Room, match: str, rows: list[int] | None = None) -> Iterator[Row]:
-    """One room's matches, newest first: block by block, from the head on. With `rows` only in their blocks."""
+def _matches(connection: sqlite3.Connection, room: _Room, match: str, located: list[int] | None) -> Iterator[int]:
+    """One room's matches, newest first: block by block, from the head on. Only blocks in which something was located,
+    if that is given."""
     base = room.num << SEQ_BITS
     first, last = base | room.low, base | room.head
     blocks: Iterable[int] = range(last >> BLOCK_BITS, (first >> BLOCK_BITS) - 1, -1)
-    if rows is not None:
-        blocks = [block for block in dict.fromkeys(row >> BLOCK_BITS for row in rows) if block in blocks]
+    if located is not None:
+        blocks = [block for block in located if block in blocks]
     for block in blocks:
         marked = match.replace(_MARK, block_mark(block << BLOCK_BITS))
-        high, most = min(last, (block + 1 << BLOCK_BITS) - 1), _FIRST
+        high = min(last, (block + 1 << BLOCK_BITS) - 1)
         while True:
             found = connection.execute(
-                f"""SELECT {_COLUMNS} FROM search JOIN fact f ON f.id = search.rowid
-                    WHERE search MATCH ? AND search.rowid > ? AND search.rowid <= ?
-                    ORDER BY search.rowid DESC LIMIT ?""",
-                (marked, first, high, most),
+                "SELECT rowid FROM search WHERE search MATCH ? AND rowid > ? AND rowid <= ?"
+                " ORDER BY rowid DESC LIMIT ?",
+                (marked, first, high, _AT_ONCE),
             ).fetchall()
-            yield from found
-            if len(found) < most:
+            for (row_id,) in found:
+                yield row_id
+            if len(found) < _AT_ONCE:
                 break
-            high, most = found[-1][0] - 1, _MORE
+            high = found[-1][0] - 1
 
 
 def _parse(cursor: str | None) -> Place | None:
