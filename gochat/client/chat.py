@@ -148,7 +148,7 @@ class Chat(People):
         return self._listed(request, Results, lambda reply: reply.entries)
 
     def search_users(self, q: str, *, limit: int = 50) -> AsyncIterator[replies.UserEntry]:
-        """Users by the beginning of their id or name."""
+        """Users by the beginning of their id or of a word of their name; then those where a letter is wrong."""
         return self._listed(req.Search(q=q, scope="users", limit=limit), Results, lambda reply: reply.users)
 
     def groups(self, owner: str | None = None) -> AsyncIterator[replies.GroupEntry]:
