@@ -1,0 +1,123 @@
+"""The results as a page of Markdown: what was measured, the ratios, what was wanted, and under which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bench.peers import gochat
+from bench.peers.base import Peer
+from bench.peers.run import BOUNDS, LOADS, SINGLE, Found, Options, median, ratio_to
+from bench.results import Measure
+
+#: Above this share of its core the load itself may be what limits the figure.
+_BUSY = 0.9
+
+
+def page(
+    started: str,
+    environment: Mapping[str, str | float | bool],
+    versions: Mapping[str, str],
+    peers: Mapping[str, Peer],
+    left_out: Mapping[str, str],
+    found: Found,
+    options: Options,
+) -> str:
+    """`versions` of the servers that ran, gochat's too; `left_out`: why the others did not."""
+    names = list(versions)
+    length = options.length
+    stretch = f"{length.seconds:g} s each" if length.messages is None else f"{length.messages} messages each"
+    parts = [
+        "# gochat beside other servers",
+        "",
+        "Written by `python -m bench.peers`; [the guide](../../docs/howto/peers.md) says what is measured and how.",
+        f"{started}, {options.turns} turns, {stretch}. Every server had the same core to itself, the load had the "
+        "other one. Figures of one run on one machine: compare within the table, not with other tables.",
+        "",
+        ", ".join(f"{name} {value}" for name, value in environment.items()) + ".",
+        "",
+        "## Figures",
+        "",
+        f"Medians over turns. `fanout`: {options.members:,} members, {options.window} messages in flight, deliveries/s. "
+        f"`fanout-1`: one message at a time to {options.members:,} members, ms from the send to the last member. "
+        f"`dm`: {options.pairs} pairs, messages/s. Behind each: the server's CPU time in us a message.",
+        "",
+        *_table(["server", "version", *LOADS], [_figures(name, versions[name], found) for name in names]),
+        "",
+        *_notes(found.measures),
+        "## gochat by each",
+        "",
+        "Medians of the ratios within a turn. In `fanout-1` less is better, elsewhere more.",
+        "",
+        *_table(["peer", *LOADS], [_ratios(name, found.measures) for name in names if name != gochat.NAME]),
+        "",
+        "## What is wanted",
+        "",
+        *_table(["load", "against", "wanted", "measured", ""], _wanted(found.measures)),
+        "",
+        "## Settings",
+        "",
+        "gochat is the only one that has a message on disk before it says so.",
+        "",
+        *_table(
+            ["server", "stored", "settled in a room by", "set up"],
+            [
+                (gochat.NAME, *gochat.SETTINGS),
+                *((name, *peers[name].settings) for name in names if name in peers),
+            ],
+        ),
+    ]
+    if left_out or found.failed:
+        parts += ["", "## Left out", ""]
+        parts += [f"- {name}: {reason}." for name, reason in left_out.items()]
+        parts += [f"- {name}: no figure: {reason.splitlines()[0]}." for name, reason in found.failed.items()]
+    return "\n".join(parts) + "\n"
+
+
+def _of(measures: Iterable[Measure], load: str, target: str) -> list[Measure]:
+    return [measure for measure in measures if (measure.load, measure.target) == (load, target)]
+
+
+def _figures(name: str, version: str, found: Found) -> tuple[str, ...]:
+    return (name, version, *(_figure(_of(found.measures, load, name)) for load in LOADS))
+
+
+def _figure(group: Sequence[Measure]) -> str:
+    if not group:
+        return "no figure"
+    value, cpu = median(group, "value"), median(group, "server_cpu_us_per_message")
+    # A load that takes longer to look than the server to deliver makes a latency longer, not shorter.
+    busy = median(group, "generator_cpu") >= _BUSY
+    bound = ("at most " if group[0].load == SINGLE else "at least ") if busy else ""
+    return f"{bound}{_number(value)} ({_number(cpu)} us)"
+
+
+def _notes(measures: Sequence[Measure]) -> list[str]:
+    if any(measure.generator_cpu >= _BUSY for measure in measures):
+        return [f"At least, at most: the load took {_BUSY:.0%} of its core or more; the server may be better.", ""]
+    return []
+
+
+def _ratios(name: str, measures: Sequence[Measure]) -> tuple[str, ...]:
+    return (name, *(_ratio(ratio_to(measures, load, name)) for load in LOADS))
+
+
+def _wanted(measures: Sequence[Measure]) -> list[tuple[str, ...]]:
+    rows = []
+    for bound in BOUNDS:
+        value = ratio_to(measures, bound.load, bound.against)
+        said = "not measured" if value is None else "holds" if bound.holds(value) else "DOES NOT HOLD"
+        rows.append((bound.load, bound.against, str(bound), _ratio(value), said))
+    return rows
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return [f"| {' | '.join(cells)} |" for cells in lines]

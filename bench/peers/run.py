@@ -1,0 +1,169 @@
+"""Runs gochat and its peers in turn, and gathers what was measured. Loads of one name are the same for all."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from bench.faults import Broken, Fault
+from bench.load.loop import Driver
+from bench.load.outcome import Length
+from bench.load.wire import WEBSOCKET
+from bench.peers import gochat
+from bench.peers.base import BODY, Peer
+from bench.peers.client import members
+from bench.peers.load import Pairs, Room
+from bench.results import Bound, Measure, ratio
+from bench.scenarios import dm, fanout
+from bench.scenarios.stage import Stage, Stretch, measure
+from bench.server import Cores, data_folder
+
+FANOUT, SINGLE, DM_1, DM_16 = "fanout", "fanout-1", "dm W=1", "dm W=16"
+LOADS = (FANOUT, SINGLE, DM_1, DM_16)
+_DM = {DM_1: 1, DM_16: 16}
+_ROOM = "bench"
+_LAST, _SETTLED = "send to last member", "send to acked and delivered"
+
+#: What is wanted of gochat against a peer.
+BOUNDS = (
+    Bound(load=FANOUT, target="gochat", against="nats", at_least=2),
+    Bound(load=FANOUT, target="gochat", against="socketio-node", at_least=20),
+    Bound(load=FANOUT, target="gochat", against="ejabberd", at_least=50),
+    Bound(load=SINGLE, target="gochat", against="socketio-node", at_most=1),
+    Bound(load=DM_1, target="gochat", against="ejabberd", at_least=1),
+    Bound(load=DM_1, target="gochat", against="python-socketio", at_least=2),
+    Bound(load=DM_16, target="gochat", against="socketio-node", at_least=1),
+    Bound(load=DM_16, target="gochat", against="ejabberd", at_least=3),
+)
+
+
+class Options(NamedTuple):
+    length: Length
+    turns: int = 3
+    members: int = 1000
+    window: int = 64
+    pairs: int = 100
+
+
+class Found(NamedTuple):
+    """What a run found."""
+
+    measures: list[Measure]
+    failed: dict[str, str]
+    """Why a server gave no figure in some turn, by its name; it has no further turns."""
+
+
+def run(peers: Sequence[Peer], data: Path, cores: Cores, options: Options, say: Callable[[str], None]) -> Found:
+    """`say` hears of the progress. A server that fails ends its own turns, not the run."""
+    turns: dict[str, Callable[[int], Iterator[Measure]]] = {
+        gochat.NAME: lambda turn: _gochat(data, cores, options, turn)
+    }
+    for peer in peers:
+        turns[peer.name] = lambda turn, peer=peer: _peer(peer, data, cores, options, turn)  # type: ignore[misc]
+    found = Found([], {})
+    for turn in range(1, options.turns + 1):
+        for name, measured in turns.items():
+            if name in found.failed:
+                continue
+            try:
+                for figure in measured(turn):
+                    found.measures.append(figure)
+                    say(f"turn {turn}  {name:16} {figure.load:9} {figure.value:14,.2f} {figure.unit}")
+            except (Fault, Broken, OSError) as error:
+                found.failed[name] = "\n".join([str(error), *getattr(error, "__notes__", [])])
+                say(f"turn {turn}  {name:16} no figure: {found.failed[name]}")
+    return found
+
+
+def ratio_to(measures: Sequence[Measure], load: str, peer: str) -> float | None:
+    """gochat's value by the peer's: the median of the ratios within a turn."""
+    mine = [m for m in measures if (m.load, m.target) == (load, gochat.NAME)]
+    return ratio(mine, [m for m in measures if (m.load, m.target) == (load, peer)])
+
+
+def _gochat(data: Path, cores: Cores, options: Options, turn: int) -> Iterator[Measure]:
+    stage = Stage(data, cores, WEBSOCKET, gochat.PROGRAM)
+    pairs = dm.Options(options.length, options.pairs, tuple(_DM.values()), BODY, 1, yardsticks=False)
+    for load, figure in zip(_DM, dm.run(stage, pairs).measures, strict=True):
+        yield msgspec.structs.replace(figure, load=load, turn=turn)
+    many = fanout.Options(options.length, options.members, options.window, BODY, 1, yardsticks=False)
+    [figure] = fanout.run(stage, many).measures
+    yield msgspec.structs.replace(figure, load=FANOUT, turn=turn)
+    users = _users("u", options.members)
+    with data_folder(data) as folder, gochat.room(folder, cores, users) as (server, found):
+        load = Room(found, gochat.to_room, acks=True, copy=True, window=1)
+        load.strict = True
+        with closing(Driver(load)) as driver:  # type: ignore[arg-type]
+            yield _single(measure(driver, server.pid, options.length), gochat.NAME, turn)
+
+
+def _peer(peer: Peer, data: Path, cores: Cores, options: Options, turn: int) -> Iterator[Measure]:
+    """The pairs come first: they leave less behind in the server than 1,000 members do."""
+    with data_folder(data) as folder, peer.serve(folder, cores) as server:
+        writers, readers = _users("a", options.pairs), _users("b", options.pairs)
+        with members(peer, server.port, writers + readers, None) as found:
+            both = list(zip(found[: options.pairs], found[options.pairs :], strict=True))
+            pairs = Pairs(both, peer.to_user, acks=peer.direct_acks)
+            with closing(Driver(pairs)) as driver:  # type: ignore[arg-type]
+                for load, pairs.window in _DM.items():
+                    yield _dm(measure(driver, server.pid, options.length), load, peer.name, turn)
+        with members(peer, server.port, _users("u", options.members), _ROOM) as found:
+            room = Room(
+                found,
+                lambda number: peer.to_room(_ROOM, number),
+                acks=peer.room_acks,
+                copy=peer.room_copy,
+                window=options.window,
+            )
+            with closing(Driver(room)) as driver:  # type: ignore[arg-type]
+                yield _fanout(measure(driver, server.pid, options.length), room.receivers, peer.name, turn)
+                room.window, room.strict = 1, True
+                yield _single(measure(driver, server.pid, options.length), peer.name, turn)
+
+
+def _users(letter: str, count: int) -> list[str]:
+    return [f"{letter}{number:04d}" for number in range(count)]
+
+
+def _fanout(stretch: Stretch, receivers: int, target: str, turn: int) -> Measure:
+    messages, seconds = stretch.outcome.messages, stretch.outcome.seconds
+    return _figure(stretch, FANOUT, target, turn, messages * receivers / seconds, "deliveries/s", _LAST)
+
+
+def _dm(stretch: Stretch, load: str, target: str, turn: int) -> Measure:
+    value = stretch.outcome.messages / stretch.outcome.seconds
+    return _figure(stretch, load, target, turn, value, "messages/s", _SETTLED)
+
+
+def _single(stretch: Stretch, target: str, turn: int) -> Measure:
+    median_ms = stretch.outcome.latency.percentile(50) / 1e6
+    return _figure(stretch, SINGLE, target, turn, median_ms, "ms", _LAST)
+
+
+def _figure(stretch: Stretch, load: str, target: str, turn: int, value: float, unit: str, latency_of: str) -> Measure:
+    outcome = stretch.outcome
+    if not outcome.messages:
+        raise Broken("nothing was sent in the time given: give it more --seconds")
+    return Measure(
+        load=load,
+        target=target,
+        turn=turn,
+        value=value,
+        unit=unit,
+        messages=outcome.messages,
+        seconds=outcome.seconds,
+        latency_of=latency_of,
+        latency_ns=outcome.latency.buckets(),
+        generator_cpu=stretch.generator_cpu,
+        server_cpu_us_per_message=stretch.cpu_us(outcome.messages),
+        server_rss_mb=stretch.server_rss_mb,
+    )
+
+
+def median(measures: Sequence[Measure], field: str) -> float:
+    return float(statistics.median(getattr(measure, field) for measure in measures))
