@@ -25,19 +25,21 @@ def page(
     """`versions` of the servers that ran, gochat's too; `left_out`: why the others did not."""
     names = list(versions)
     length = options.length
+    turns = "1 turn" if options.turns == 1 else f"{options.turns} turns"
     stretch = f"{length.seconds:g} s each" if length.messages is None else f"{length.messages} messages each"
     parts = [
         "# gochat beside other servers",
         "",
         "Written by `python -m bench.peers`; [the guide](../../docs/howto/peers.md) says what is measured and how.",
-        f"{started}, {options.turns} turns, {stretch}. Every server had the same core to itself, the load had the "
+        f"{started}; {turns}, {stretch}. Every server had the same core to itself, the load had the "
         "other one. Figures of one run on one machine: compare within the table, not with other tables.",
         "",
         ", ".join(f"{name} {value}" for name, value in environment.items()) + ".",
         "",
         "## Figures",
         "",
-        f"Medians over turns. `fanout`: {options.members:,} members, {options.window} messages in flight, deliveries/s. "
+        f"Medians over turns. `fanout`: {options.members:,} members, {options.window} messages in flight, "
+        "deliveries/s from the first send until the last member has everything. "
         f"`fanout-1`: one message at a time to {options.members:,} members, ms from the send to the last member. "
         f"`dm`: {options.pairs} pairs, messages/s. Behind each: the server's CPU time in us a message.",
         "",
