@@ -14,10 +14,12 @@ has() { dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null | 
 # One at a time, so that one that fails costs itself. None of them is to run as a service: not now, not at the next boot.
 debian() {
     if ! has "$1"; then
+        units=$1
+        [ "$1" = ejabberd ] && ! has erlang-base && units="ejabberd epmd"
         echo "installing $1"
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1" >/dev/null 2>"$BUILD/apt.log" ||
             { echo "$1 could not be installed:"; tail -3 "$BUILD/apt.log"; return; }
-        command -v systemctl >/dev/null && systemctl disable "$1" >/dev/null 2>&1
+        command -v systemctl >/dev/null && systemctl disable $units >/dev/null 2>&1
     fi
 }
 

@@ -61,10 +61,10 @@ class Found(NamedTuple):
 def run(peers: Sequence[Peer], data: Path, cores: Cores, options: Options, say: Callable[[str], None]) -> Found:
     """`say` hears of the progress. A server that fails ends its own turns, not the run."""
     turns: dict[str, Callable[[int], Iterator[Measure]]] = {
-        gochat.NAME: lambda turn: _gochat(data, cores, options, turn)
+        gochat.NAME: lambda turn: gochat_turn(data, cores, options, turn)
     }
     for peer in peers:
-        turns[peer.name] = lambda turn, peer=peer: _peer(peer, data, cores, options, turn)  # type: ignore[misc]
+        turns[peer.name] = lambda turn, peer=peer: peer_turn(peer, data, cores, options, turn)  # type: ignore[misc]
     found = Found([], {})
     for turn in range(1, options.turns + 1):
         for name, measured in turns.items():
@@ -86,7 +86,7 @@ def ratio_to(measures: Sequence[Measure], load: str, peer: str) -> float | None:
     return ratio(mine, [m for m in measures if (m.load, m.target) == (load, peer)])
 
 
-def _gochat(data: Path, cores: Cores, options: Options, turn: int) -> Iterator[Measure]:
+def gochat_turn(data: Path, cores: Cores, options: Options, turn: int) -> Iterator[Measure]:
     stage = Stage(data, cores, WEBSOCKET, gochat.PROGRAM)
     pairs = dm.Options(options.length, options.pairs, tuple(_DM.values()), BODY, 1, yardsticks=False)
     for load, figure in zip(_DM, dm.run(stage, pairs).measures, strict=True):
@@ -102,7 +102,7 @@ def _gochat(data: Path, cores: Cores, options: Options, turn: int) -> Iterator[M
             yield _single(measure(driver, server.pid, options.length), gochat.NAME, turn)
 
 
-def _peer(peer: Peer, data: Path, cores: Cores, options: Options, turn: int) -> Iterator[Measure]:
+def peer_turn(peer: Peer, data: Path, cores: Cores, options: Options, turn: int) -> Iterator[Measure]:
     """The pairs come first: they leave less behind in the server than 1,000 members do."""
     with data_folder(data) as folder, peer.serve(folder, cores) as server:
         writers, readers = _users("a", options.pairs), _users("b", options.pairs)
