@@ -28,13 +28,14 @@ SETTINGS = Settings(
 def room(folder: Path, cores: Cores, users: Sequence[str]) -> Iterator[tuple[Running, list[Member]]]:
     """A server, and a group with all `users` signed in; the first one is the owner."""
     server = Gochat(WEBSOCKET, folder, cores, PROGRAM)
-    with server.run() as (pid, address):
+    with server.run() as running:
+        address = running.address
         with signed_in(address, server.issuer, users[:1]) as [(owner, _)]:
             make_group(owner, "bench", users[1:])
         with signed_in(address, server.issuer, users) as signed:
             found = [Member(client.sock, client.name, Marks(b'"type":"ack"'), WEBSOCKET.alive) for client, _ in signed]
             drain(found)
-            yield Running(pid, address.port), found
+            yield Running(running.pid, address.port), found
 
 
 def to_room(number: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The loads on a peer, for bench.load.loop's driver: one writer to a room, and pairs.
+"""The loads on a peer: one writer to a room, and pairs.
 
 They are closed loops, as gochat's own: a message goes out when an earlier one is settled.
 """

@@ -104,7 +104,7 @@ def _ratios(name: str, measures: Sequence[Measure]) -> tuple[str, ...]:
 
 
 def _wanted(measures: Sequence[Measure]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for bound in BOUNDS:
         value = ratio_to(measures, bound.load, bound.against)
         said = "not measured" if value is None else "holds" if bound.holds(value) else "DOES NOT HOLD"

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from bench.faults import Broken, Fault
-from bench.load.loop import Driver
 from bench.load.outcome import Length
 from bench.load.wire import WEBSOCKET
 from bench.peers import gochat
 from bench.peers.base import BODY, Peer
 from bench.peers.client import members
 from bench.peers.load import Pairs, Room
+from bench.peers.loop import Stretch, driven
 from bench.results import Bound, Measure, ratio
 from bench.scenarios import dm, fanout
-from bench.scenarios.stage import Stage, Stretch, measure
+from bench.scenarios.stage import Stage
 from bench.server import Cores, data_folder
 
 FANOUT, SINGLE, DM_1, DM_16 = "fanout", "fanout-1", "dm W=1", "dm W=16"
@@ -88,18 +87,22 @@ def ratio_to(measures: Sequence[Measure], load: str, peer: str) -> float | None:
 
 def gochat_turn(data: Path, cores: Cores, options: Options, turn: int) -> Iterator[Measure]:
     stage = Stage(data, cores, WEBSOCKET, gochat.PROGRAM)
-    pairs = dm.Options(options.length, options.pairs, tuple(_DM.values()), BODY, 1, yardsticks=False)
+    pairs = dm.Options(
+        options.length, pairs=options.pairs, windows=tuple(_DM.values()), body=BODY, turns=1, yardsticks=False
+    )
     for load, figure in zip(_DM, dm.run(stage, pairs).measures, strict=True):
-        yield msgspec.structs.replace(figure, load=load, turn=turn)
-    many = fanout.Options(options.length, options.members, options.window, BODY, 1, yardsticks=False)
+        yield msgspec.structs.replace(figure, load=load, target=gochat.NAME, turn=turn)
+    many = fanout.Options(
+        options.length, members=options.members, window=options.window, body=BODY, turns=1, yardsticks=False
+    )
     [figure] = fanout.run(stage, many).measures
-    yield msgspec.structs.replace(figure, load=FANOUT, turn=turn)
+    yield msgspec.structs.replace(figure, load=FANOUT, target=gochat.NAME, turn=turn)
     users = _users("u", options.members)
     with data_folder(data) as folder, gochat.room(folder, cores, users) as (server, found):
-        load = Room(found, gochat.to_room, acks=True, copy=True, window=1)
-        load.strict = True
-        with closing(Driver(load)) as driver:  # type: ignore[arg-type]
-            yield _single(measure(driver, server.pid, options.length), gochat.NAME, turn)
+        room = Room(found, gochat.to_room, acks=True, copy=True, window=1)
+        room.strict = True
+        with driven(room, server.pid) as measure:
+            yield _single(measure(options.length), gochat.NAME, turn)
 
 
 def peer_turn(peer: Peer, data: Path, cores: Cores, options: Options, turn: int) -> Iterator[Measure]:
@@ -109,9 +112,9 @@ def peer_turn(peer: Peer, data: Path, cores: Cores, options: Options, turn: int)
         with members(peer, server.port, writers + readers, None) as found:
             both = list(zip(found[: options.pairs], found[options.pairs :], strict=True))
             pairs = Pairs(both, peer.to_user, acks=peer.direct_acks)
-            with closing(Driver(pairs)) as driver:  # type: ignore[arg-type]
+            with driven(pairs, server.pid) as measure:
                 for load, pairs.window in _DM.items():
-                    yield _dm(measure(driver, server.pid, options.length), load, peer.name, turn)
+                    yield _dm(measure(options.length), load, peer.name, turn)
         with members(peer, server.port, _users("u", options.members), _ROOM) as found:
             room = Room(
                 found,
@@ -120,10 +123,10 @@ def peer_turn(peer: Peer, data: Path, cores: Cores, options: Options, turn: int)
                 copy=peer.room_copy,
                 window=options.window,
             )
-            with closing(Driver(room)) as driver:  # type: ignore[arg-type]
-                yield _fanout(measure(driver, server.pid, options.length), room.receivers, peer.name, turn)
+            with driven(room, server.pid) as measure:
+                yield _fanout(measure(options.length), room.receivers, peer.name, turn)
                 room.window, room.strict = 1, True
-                yield _single(measure(driver, server.pid, options.length), peer.name, turn)
+                yield _single(measure(options.length), peer.name, turn)
 
 
 def _users(letter: str, count: int) -> list[str]:
@@ -131,36 +134,31 @@ def _users(letter: str, count: int) -> list[str]:
 
 
 def _fanout(stretch: Stretch, receivers: int, target: str, turn: int) -> Measure:
-    messages, seconds = stretch.outcome.messages, stretch.outcome.seconds
-    return _figure(stretch, FANOUT, target, turn, messages * receivers / seconds, "deliveries/s", _LAST)
+    value = stretch.messages * receivers / stretch.seconds
+    return _figure(stretch, FANOUT, target, turn, value, "deliveries/s", _LAST)
 
 
 def _dm(stretch: Stretch, load: str, target: str, turn: int) -> Measure:
-    value = stretch.outcome.messages / stretch.outcome.seconds
-    return _figure(stretch, load, target, turn, value, "messages/s", _SETTLED)
+    return _figure(stretch, load, target, turn, stretch.messages / stretch.seconds, "messages/s", _SETTLED)
 
 
 def _single(stretch: Stretch, target: str, turn: int) -> Measure:
-    median_ms = stretch.outcome.latency.percentile(50) / 1e6
-    return _figure(stretch, SINGLE, target, turn, median_ms, "ms", _LAST)
+    return _figure(stretch, SINGLE, target, turn, stretch.latency.percentile(50) / 1e6, "ms", _LAST)
 
 
 def _figure(stretch: Stretch, load: str, target: str, turn: int, value: float, unit: str, latency_of: str) -> Measure:
-    outcome = stretch.outcome
-    if not outcome.messages:
-        raise Broken("nothing was sent in the time given: give it more --seconds")
     return Measure(
         load=load,
         target=target,
         turn=turn,
         value=value,
         unit=unit,
-        messages=outcome.messages,
-        seconds=outcome.seconds,
+        messages=stretch.messages,
+        seconds=stretch.seconds,
         latency_of=latency_of,
-        latency_ns=outcome.latency.buckets(),
+        latency_ns=stretch.latency.buckets(),
         generator_cpu=stretch.generator_cpu,
-        server_cpu_us_per_message=stretch.cpu_us(outcome.messages),
+        server_cpu_us_per_message=stretch.server_cpu_us,
         server_rss_mb=stretch.server_rss_mb,
     )
 
