@@ -133,3 +133,9 @@ def test_the_command_writes_the_page_and_leaves_out_what_is_missing(tmp_path: Pa
     assert "| gochat | " in text
     assert ("| nats | " in text) or ("- nats: nats-server is not installed" in text)
     assert '"gochat-bench/1"' in as_json.read_text()
+
+
+def test_the_installer_is_a_shell_script_without_addresses() -> None:
+    script = ROOT / "bench" / "peers" / "install.sh"
+    assert subprocess.run(["sh", "-n", script], check=False).returncode == 0
+    assert "://" not in script.read_text()
