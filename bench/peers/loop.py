@@ -61,13 +61,17 @@ class Stretch(NamedTuple):
     server_rss_mb: float
 
 
-Measure = Callable[[Length], Stretch]
+class Loop(NamedTuple):
+    """A load with its epoll set. Both may be called as often as is wanted."""
+
+    warm_up: Callable[[Length], None]
+    """Drive for a tenth of the length, unmeasured."""
+    measure: Callable[[Length], Stretch]
 
 
 @contextmanager
-def driven(load: Load, pid: int) -> Iterator[Measure]:
-    """A load on its epoll set, as a function that warms up and measures, as often as it is called. `pid` is the
-    server's."""
+def driven(load: Load, pid: int) -> Iterator[Loop]:
+    """`pid` is the server's."""
     epoll = select.epoll()
     readers: dict[int, Callable[[], None]] = {}
     for member, reader in load.readers().items():
@@ -75,8 +79,10 @@ def driven(load: Load, pid: int) -> Iterator[Measure]:
         epoll.register(member.sock.fileno(), select.EPOLLIN)
         readers[member.sock.fileno()] = reader
 
-    def measure(length: Length) -> Stretch:
+    def warm_up(length: Length) -> None:
         _drive(load, epoll, readers, length.warm_up(), Histogram())
+
+    def measure(length: Length) -> Stretch:
         sent, latency = load.sent, Histogram()
         server, mine, waited, began = procfs.cpu_s(pid), time.process_time(), _waited_s(), time.perf_counter()
         _drive(load, epoll, readers, length, latency)
@@ -89,7 +95,7 @@ def driven(load: Load, pid: int) -> Iterator[Measure]:
         return Stretch(messages, seconds, latency, cpu_s / had_s, server * 1e6 / messages, rss_mb)
 
     try:
-        yield measure
+        yield Loop(warm_up, measure)
     finally:
         epoll.close()
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bench.peers import gochat
 from bench.peers.base import Peer
-from bench.peers.run import BOUNDS, LOADS, SINGLE, Found, Options, median, ratio_to
+from bench.peers.run import BOUNDS, LOADS, SINGLE, Found, Options, cpu_ratio_to, median, of, ratio_to
 from bench.results import Measure
 
 #: Above this share of its core the load itself may be what limits the figure.
 _BUSY = 0.9
+#: Above this load average before the run, the two cores are not the run's own.
+_FREE = 0.5
 
 
 def page(
@@ -24,6 +26,7 @@ def page(
 ) -> str:
     """`versions` of the servers that ran, gochat's too; `left_out`: why the others did not."""
     names = list(versions)
+    others = [name for name in names if name != gochat.NAME]
     length = options.length
     turns = "1 turn" if options.turns == 1 else f"{options.turns} turns"
     stretch = f"{length.seconds:g} s each" if length.messages is None else f"{length.messages} messages each"
@@ -31,11 +34,12 @@ def page(
         "# gochat beside other servers",
         "",
         "Written by `python -m bench.peers`; [the guide](../../docs/howto/peers.md) says what is measured and how.",
-        f"{started}; {turns}, {stretch}. Every server had the same core to itself, the load had the "
+        f"{started}; {turns}, {stretch}. Every server ran on the same core, the load on the "
         "other one. Figures of one run on one machine: compare within the table, not with other tables.",
         "",
         ", ".join(f"{name} {value}" for name, value in environment.items()) + ".",
         "",
+        *_busy(environment),
         "## Figures",
         "",
         f"Medians over turns. `fanout`: {options.members:,} members, {options.window} messages in flight, "
@@ -50,7 +54,12 @@ def page(
         "",
         "Medians of the ratios within a turn. In `fanout-1` less is better, elsewhere more.",
         "",
-        *_table(["peer", *LOADS], [_ratios(name, found.measures) for name in names if name != gochat.NAME]),
+        *_table(["peer", *LOADS], [_ratios(ratio_to, name, found.measures) for name in others]),
+        "",
+        "The same in CPU time of the server, a message: how many times as much the peer takes. Other programs on the "
+        "machine touch it less.",
+        "",
+        *_table(["peer", *LOADS], [_ratios(cpu_ratio_to, name, found.measures) for name in others]),
         "",
         "## What is wanted",
         "",
@@ -75,12 +84,8 @@ def page(
     return "\n".join(parts) + "\n"
 
 
-def _of(measures: Iterable[Measure], load: str, target: str) -> list[Measure]:
-    return [measure for measure in measures if (measure.load, measure.target) == (load, target)]
-
-
 def _figures(name: str, version: str, found: Found) -> tuple[str, ...]:
-    return (name, version, *(_figure(_of(found.measures, load, name)) for load in LOADS))
+    return (name, version, *(_figure(of(found.measures, load, name)) for load in LOADS))
 
 
 def _figure(group: Sequence[Measure]) -> str:
@@ -93,14 +98,23 @@ def _figure(group: Sequence[Measure]) -> str:
     return f"{bound}{_number(value)} ({_number(cpu)} us)"
 
 
+def _busy(environment: Mapping[str, str | float | bool]) -> list[str]:
+    load = float(environment.get("load_average", 0))
+    if load <= _FREE:
+        return []
+    return [f"**Only indicative**: the machine had other work when the run began (load average {load:g}).", ""]
+
+
 def _notes(measures: Sequence[Measure]) -> list[str]:
     if any(measure.generator_cpu >= _BUSY for measure in measures):
         return [f"At least, at most: the load took {_BUSY:.0%} of its core or more; the server may be better.", ""]
     return []
 
 
-def _ratios(name: str, measures: Sequence[Measure]) -> tuple[str, ...]:
-    return (name, *(_ratio(ratio_to(measures, load, name)) for load in LOADS))
+def _ratios(
+    by: Callable[[Sequence[Measure], str, str], float | None], name: str, measures: Sequence[Measure]
+) -> tuple[str, ...]:
+    return (name, *(_ratio(by(measures, load, name)) for load in LOADS))
 
 
 def _wanted(measures: Sequence[Measure]) -> list[tuple[str, ...]]:

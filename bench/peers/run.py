@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,8 @@ FANOUT, SINGLE, DM_1, DM_16 = "fanout", "fanout-1", "dm W=1", "dm W=16"
 LOADS = (FANOUT, SINGLE, DM_1, DM_16)
 _DM = {DM_1: 1, DM_16: 16}
 _ROOM = "bench"
+#: In flight while a room warms up: a slow server takes half a minute for 64 messages to 1,000 members.
+_GENTLE = 8
 _LAST, _SETTLED = "send to last member", "send to acked and delivered"
 
 #: What is wanted of gochat against a peer.
@@ -81,8 +83,20 @@ def run(peers: Sequence[Peer], data: Path, cores: Cores, options: Options, say: 
 
 def ratio_to(measures: Sequence[Measure], load: str, peer: str) -> float | None:
     """gochat's value by the peer's: the median of the ratios within a turn."""
-    mine = [m for m in measures if (m.load, m.target) == (load, gochat.NAME)]
-    return ratio(mine, [m for m in measures if (m.load, m.target) == (load, peer)])
+    return ratio(of(measures, load, gochat.NAME), of(measures, load, peer))
+
+
+def cpu_ratio_to(measures: Sequence[Measure], load: str, peer: str) -> float | None:
+    """The server's CPU time a message: the peer's by gochat's, the median within a turn. More is better for gochat."""
+    spent = [
+        [msgspec.structs.replace(m, value=m.server_cpu_us_per_message) for m in of(measures, load, target)]
+        for target in (peer, gochat.NAME)
+    ]
+    return ratio(*spent)
+
+
+def of(measures: Iterable[Measure], load: str, target: str) -> list[Measure]:
+    return [measure for measure in measures if (measure.load, measure.target) == (load, target)]
 
 
 def gochat_turn(data: Path, cores: Cores, options: Options, turn: int) -> Iterator[Measure]:
@@ -101,8 +115,9 @@ def gochat_turn(data: Path, cores: Cores, options: Options, turn: int) -> Iterat
     with data_folder(data) as folder, gochat.room(folder, cores, users) as (server, found):
         room = Room(found, gochat.to_room, acks=True, copy=True, window=1)
         room.strict = True
-        with driven(room, server.pid) as measure:
-            yield _single(measure(options.length), gochat.NAME, turn)
+        with driven(room, server.pid) as loop:
+            loop.warm_up(options.length)
+            yield _single(loop.measure(options.length), gochat.NAME, turn)
 
 
 def peer_turn(peer: Peer, data: Path, cores: Cores, options: Options, turn: int) -> Iterator[Measure]:
@@ -112,21 +127,25 @@ def peer_turn(peer: Peer, data: Path, cores: Cores, options: Options, turn: int)
         with members(peer, server.port, writers + readers, None) as found:
             both = list(zip(found[: options.pairs], found[options.pairs :], strict=True))
             pairs = Pairs(both, peer.to_user, acks=peer.direct_acks)
-            with driven(pairs, server.pid) as measure:
+            with driven(pairs, server.pid) as loop:
                 for load, pairs.window in _DM.items():
-                    yield _dm(measure(options.length), load, peer.name, turn)
+                    loop.warm_up(options.length)
+                    yield _dm(loop.measure(options.length), load, peer.name, turn)
         with members(peer, server.port, _users("u", options.members), _ROOM) as found:
             room = Room(
                 found,
                 lambda number: peer.to_room(_ROOM, number),
                 acks=peer.room_acks,
                 copy=peer.room_copy,
-                window=options.window,
+                window=min(_GENTLE, options.window),
             )
-            with driven(room, server.pid) as measure:
-                yield _fanout(measure(options.length), room.receivers, peer.name, turn)
+            with driven(room, server.pid) as loop:
+                loop.warm_up(options.length)
+                room.window = options.window
+                yield _fanout(loop.measure(options.length), room.receivers, peer.name, turn)
                 room.window, room.strict = 1, True
-                yield _single(measure(options.length), peer.name, turn)
+                loop.warm_up(options.length)
+                yield _single(loop.measure(options.length), peer.name, turn)
 
 
 def _users(letter: str, count: int) -> list[str]:

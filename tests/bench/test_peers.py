@@ -14,7 +14,7 @@ from bench.peers.cli import main
 from bench.peers.mosquitto import Mosquitto, Packets
 from bench.peers.page import page
 from bench.peers.roster import PEERS
-from bench.peers.run import BOUNDS, FANOUT, LOADS, SINGLE, Found, Options, ratio_to
+from bench.peers.run import BOUNDS, FANOUT, LOADS, SINGLE, Found, Options, cpu_ratio_to, ratio_to
 from bench.results import Measure
 
 Said = Callable[[int], bytes]
@@ -155,6 +155,24 @@ def test_a_ratio_is_the_median_over_turns() -> None:
         for figure in figures({FANOUT: {"gochat": mine, "nats": 10}}, turn)
     ]
     assert ratio_to(measures, FANOUT, "nats") == 2.0
+
+
+def test_the_ratio_of_cpu_time_is_how_often_the_peer_takes_what_gochat_takes() -> None:
+    spent = {"gochat": 20.0, "nats": 50.0}
+    measures = [
+        Measure(load=FANOUT, target=target, turn=1, value=1, unit="u", server_cpu_us_per_message=us)
+        for target, us in spent.items()
+    ]
+    assert cpu_ratio_to(measures, FANOUT, "nats") == 2.5
+
+
+def test_the_page_says_that_the_machine_was_busy() -> None:
+    versions = {"gochat": "1"}
+    pages = [
+        page("now", {"load_average": load}, versions, PEERS, {}, Found([], {}), Options(Length(3.0)))
+        for load in (0.4, 3.9)
+    ]
+    assert ["Only indicative" in text for text in pages] == [False, True]
 
 
 def test_what_is_wanted_is_of_loads_and_peers_that_there_are() -> None:
