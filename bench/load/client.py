@@ -16,7 +16,7 @@ import msgspec
 from bench.faults import Fault, Gone
 from bench.load.frames import Seen, Welcome, decode, decode_welcome
 from bench.load.wire import Wire
-from bench.tokens import Issuer
+from bench.tokens import Issuer, TokenFile
 
 _PATIENCE_S = 20.0
 _WAVE = 50  # Well below any sensible cap on connections that have not signed in.
@@ -123,7 +123,9 @@ def connected(address: Address, names: Sequence[str]) -> Iterator[list[Client]]:
 
 
 @contextmanager
-def signed_in(address: Address, issuer: Issuer, names: Sequence[str]) -> Iterator[list[tuple[Client, Welcome]]]:
+def signed_in(
+    address: Address, issuer: Issuer | TokenFile, names: Sequence[str]
+) -> Iterator[list[tuple[Client, Welcome]]]:
     """One connection a user, with its `welcome`; closed at the end. The token goes with `hello` on every transport."""
     with ExitStack() as stack:
         signed: list[tuple[Client, Welcome]] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.faults import Fault
+from bench.rulebook import Sentences
 
 #: Events that are not facts and may come at any time.
 NO_FACTS = frozenset(("read", "typing", "presence", "contact", "ping"))
@@ -21,14 +22,23 @@ class Seen(msgspec.Struct, gc=False):
     body: str = ""
     code: str = ""
     message: str = ""
+    head: int = 0
+
+
+class Place(msgspec.Struct, gc=False):
+    """A room in a `welcome`."""
+
+    room: str
+    head: int = 0
+    epoch: str = ""
 
 
 class Welcome(msgspec.Struct):
     """What a sign-in tells of the user's rooms."""
 
     type: str
-    contacts: list[msgspec.Raw] = []
-    rooms: list[msgspec.Raw] = []
+    contacts: list[Place] = []
+    rooms: list[Place] = []
     code: str = ""
     message: str = ""
 
@@ -67,6 +77,10 @@ class Bodies:
     def __getitem__(self, number: int) -> str:
         return f"{number:08d}{self._filler}"
 
+    def json(self, number: int) -> str:
+        """As it stands between the quotes of a JSON string."""
+        return self[number]
+
 
 class Log:
     """The facts of one room with one writer, as one reader must see them: message n has seq `base` + n, comes once
@@ -74,7 +88,7 @@ class Log:
 
     __slots__ = ("_base", "_bodies", "_room", "_sender", "seen")
 
-    def __init__(self, room: str, sender: str, base: int, bodies: Bodies) -> None:
+    def __init__(self, room: str, sender: str, base: int, bodies: Bodies | Sentences) -> None:
         self._room = room
         self._sender = sender
         self._base = base
