@@ -31,6 +31,15 @@ class Address(NamedTuple):
     path: str = "/v1/ws"
     protocol: str = "gochat.v1.json"
 
+    def upgrade(self) -> bytes:
+        """The request that opens a WebSocket."""
+        protocol = f"Sec-WebSocket-Protocol: {self.protocol}\r\n" if self.protocol else ""
+        return (
+            f"GET {self.path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: Z29jaGF0LWJlbmNoLWtleQ==\r\nSec-WebSocket-Version: 13\r\n"
+            f"{protocol}\r\n"
+        ).encode()
+
 
 class Client:
     """One connection. Blocking until `unblock`, which the load calls before it takes the socket over."""
@@ -68,14 +77,6 @@ class Client:
             if frame.id is not None:
                 found.append(frame)
         return found
-
-    def upgrade(self, address: Address) -> None:
-        protocol = f"Sec-WebSocket-Protocol: {address.protocol}\r\n" if address.protocol else ""
-        self.sock.sendall(
-            f"GET {address.path} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Key: Z29jaGF0LWJlbmNoLWtleQ==\r\nSec-WebSocket-Version: 13\r\n"
-            f"{protocol}\r\n".encode()
-        )
 
     def upgraded(self) -> None:
         head = b""
@@ -141,7 +142,7 @@ def _open(address: Address, names: Sequence[str], stack: ExitStack) -> list[Clie
     clients = [stack.enter_context(closing(Client(address, name))) for name in names]
     if address.wire.name == "ws":
         for client in clients:
-            client.upgrade(address)
+            client.sock.sendall(address.upgrade())
         for client in clients:
             client.upgraded()
     return clients

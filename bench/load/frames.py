@@ -43,6 +43,17 @@ class Welcome(msgspec.Struct):
     message: str = ""
 
 
+class Page(msgspec.Struct, gc=False):
+    """The answer to `history`."""
+
+    type: str
+    room: str = ""
+    head: int = 0
+    complete: bool = True
+    entries: list[Seen] = []
+
+
+_pages = msgspec.json.Decoder(Page)
 _decoder = msgspec.json.Decoder(Seen)
 _welcome = msgspec.json.Decoder(Welcome)
 
@@ -62,6 +73,13 @@ def decode_welcome(payload: bytes, who: str) -> Welcome:
     if welcome.type != "welcome":
         raise Fault(f"{who}: {welcome.type} instead of welcome: {welcome.code} {welcome.message}".rstrip())
     return welcome
+
+
+def read_page(payload: bytes, who: str) -> Page:
+    try:
+        return _pages.decode(payload)
+    except msgspec.DecodeError as error:
+        raise Fault(f"{who}: not a page ({error}): {payload[:120]!r}") from None
 
 
 class Bodies:
