@@ -53,6 +53,14 @@ class Page(msgspec.Struct, gc=False):
     entries: list[Seen] = []
 
 
+class Results(msgspec.Struct, gc=False):
+    """The answer to `search`."""
+
+    type: str
+    entries: list[Seen] = []
+
+
+_results = msgspec.json.Decoder(Results)
 _pages = msgspec.json.Decoder(Page)
 _decoder = msgspec.json.Decoder(Seen)
 _welcome = msgspec.json.Decoder(Welcome)
@@ -80,6 +88,13 @@ def read_page(payload: bytes, who: str) -> Page:
         return _pages.decode(payload)
     except msgspec.DecodeError as error:
         raise Fault(f"{who}: not a page ({error}): {payload[:120]!r}") from None
+
+
+def read_results(payload: bytes, who: str) -> Results:
+    try:
+        return _results.decode(payload)
+    except msgspec.DecodeError as error:
+        raise Fault(f"{who}: no results ({error}): {payload[:120]!r}") from None
 
 
 class Bodies:

@@ -31,10 +31,8 @@ class Person:
         "token",
     )  # fmt: skip
 
-    def __init__(
-        self, client: Client, welcome: Welcome, token: str, groups: Sequence[str], dms: Mapping[str, str]
-    ) -> None:
-        """`groups` are room ids; `dms` are room ids with the other user."""
+    def __init__(self, client: Client, welcome: Welcome, token: str, groups: Sequence[str], dms: Sequence[str]) -> None:
+        """`groups` and `dms` are room ids."""
         self.client = client
         self.name = client.name
         self.token = token
