@@ -12,7 +12,7 @@ from bench.results import POINTS, Row, Run
 #: Above this share of its core the load itself may be what limits the figure.
 _BUSY = 0.9
 
-_HEADS = (
+HEADS = (
     "load",
     "server",
     "median",
@@ -41,8 +41,13 @@ def to_json(run: Run) -> bytes:
 
 
 def to_table(run: Run) -> str:
-    columns = [column for column in zip(_HEADS, *map(_cells, run.rows), strict=True) if any(column[1:])]
-    lines = [", ".join(f"{name} {value}" for name, value in run.environment.items()), "", *_lines(columns), ""]
+    columns = [column for column in zip(HEADS, *map(cells, run.rows), strict=True) if any(column[1:])]
+    lines = [
+        ", ".join(f"{name} {value}" for name, value in run.environment.items()),
+        "",
+        *aligned(list(zip(*columns, strict=True))),
+        "",
+    ]
     lines += [f"{head}: {_NOTES[head]}" for head, *_ in columns if head in _NOTES]
     lines += dict.fromkeys(f"p50, p99: {row.load}: {row.latency_of}" for row in run.rows if row.latency_of)
     lines += _latencies(run.rows)
@@ -53,7 +58,8 @@ def to_table(run: Run) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
+    """What the table says of a row, under HEADS."""
     return (
         row.load,
         row.target,
@@ -82,16 +88,16 @@ def _remarks(row: Row) -> list[str]:
 
 def _latencies(rows: Sequence[Row]) -> list[str]:
     """A table of every latency that was counted, and what their names mean."""
-    cells = [
+    found = [
         (row.load, row.target, name, *(f"{points[point]:.2f}" for point in POINTS))
         for row in rows
         for name, points in row.latencies.items()
         if points
     ]
-    if not cells:
+    if not found:
         return []
-    names = dict.fromkeys(name for _, _, name, *_ in cells)
-    table = _lines(list(zip(("load", "server", "latency, ms", *POINTS), *cells, strict=True)))
+    names = dict.fromkeys(name for _, _, name, *_ in found)
+    table = aligned([("load", "server", "latency, ms", *POINTS), *found])
     return ["", *table, "", *(f"{name}: {NAMES[name]}" for name in names if name in NAMES)]
 
 
@@ -103,7 +109,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
 
 
-def _lines(columns: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in columns]
-    rows = zip(*columns, strict=True)
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Lines in which the cells of each column stand below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

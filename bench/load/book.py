@@ -10,6 +10,8 @@ NAMES = {
     "last": "planned send to read by the last member",
     "ack": "planned send to its ack",
     "settled": "planned send to acked and delivered",
+    "ack, others": "ack of a message in another room, while nothing goes to the big one",
+    "ack, meanwhile": "ack of a message in another room, while one goes to the big one",
     "late": "planned send to handed to the kernel: the load's own delay, part of the others",
     "page": "request to page",
     "results": "request to results",

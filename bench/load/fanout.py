@@ -99,6 +99,11 @@ class Fanout(Load):
             )
         return f"{mine}and some to {len(late)} of them {late[:3]}"
 
+    def in_flight(self) -> bool:
+        """Whether a message is sent that not everybody here has."""
+        behind = self.received < len(self.tape.bytes) * len(self._members) or self.tape.messages < self.sent
+        return bool(behind and self._members) or (self.sender is not None and not self.sender.complete())
+
     def watch(self, news: int) -> None:
         """The tape grew by whole messages: time one of them, unless another is being timed."""
         if self._behind:

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -57,6 +57,7 @@ def fleet(processes: int, make: Make, tick: Tick | None = None) -> Iterator[Driv
     try:
         crew.await_ready()
         yield crew
+        crew.finish()
     finally:
         crew.end()
 
@@ -85,10 +86,16 @@ class _Crew:
             pipe.send((length.share(index, count), began))
         return _together(self._answers(None))
 
-    def end(self) -> None:
+    def finish(self) -> None:
+        """Let the loads look once more at what they have. Raises Fault."""
         for pipe in self._pipes:
-            with suppress(OSError):
-                pipe.send(None)
+            pipe.send(None)
+        self._answers(None)
+
+    def end(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for pipe in self._pipes:
             pipe.close()
         for process in self._processes:
             process.join(1.0)
@@ -128,6 +135,7 @@ def _work(pipe: Connection, part: Part, make: Make, delivered: memoryview) -> No
             pipe.send(None)
             while (order := pipe.recv()) is not None:
                 pipe.send(driver.drive(*order))
+        pipe.send(None)
     except (EOFError, BrokenPipeError):
         pass  # The parent needs no more.
     except (Fault, Broken) as error:

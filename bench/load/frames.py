@@ -119,10 +119,10 @@ class Log:
     """The facts of one room with one writer, as one reader must see them: message n has seq `base` + n, comes once
     and in order."""
 
-    __slots__ = ("_base", "_bodies", "_room", "_sender", "seen")
+    __slots__ = ("_base", "_bodies", "_sender", "room", "seen")
 
     def __init__(self, room: str, sender: str, base: int, bodies: Bodies | Sentences) -> None:
-        self._room = room
+        self.room = room
         self._sender = sender
         self._base = base
         self._bodies = bodies
@@ -134,7 +134,7 @@ class Log:
     def check(self, frame: Seen, who: str) -> None:
         """Take the next fact. Raises Fault unless it is the one that must come now."""
         number = self.seen + 1
-        if frame.type != "message" or frame.room != self._room:
+        if frame.type != "message" or frame.room != self.room:
             raise Fault(f"{who}: {self.expected()} expected, got {describe(frame)}")
         if frame.seq != self._base + number:
             what = "lost or swapped" if frame.seq > self._base + number else "repeated or swapped"
@@ -144,7 +144,7 @@ class Log:
         self.seen = number
 
     def expected(self) -> str:
-        return f"seq {self._base + self.seen + 1} of {self._room}"
+        return f"seq {self._base + self.seen + 1} of {self.room}"
 
 
 def describe(frame: Seen) -> str:

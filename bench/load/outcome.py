@@ -28,6 +28,8 @@ class Length(NamedTuple):
     window: int = 0
     """Closed loop: how many in flight; 0: what the load was made with."""
     seed: int = 0
+    whole: bool = False
+    """One process sends it all, and the others only listen."""
 
     def warm_up(self) -> Length:
         """A tenth of it."""
@@ -37,6 +39,8 @@ class Length(NamedTuple):
 
     def share(self, index: int, count: int) -> Length:
         """One process' part of it, of `count`."""
+        if self.whole:
+            return self
         messages = None if self.messages is None else (self.messages + count - 1 - index) // count
         return self._replace(rate=self.rate / count, messages=messages, seed=self.seed * 1000 + index)
 
@@ -45,9 +49,11 @@ class Supply:
     """Says how many messages may still be sent, or, in an open loop, for when the next are planned. Times are
     nanoseconds of the clock in which `began` is given."""
 
-    __slots__ = ("_left", "_planned", "_stop", "next", "open", "window")
+    __slots__ = ("_left", "_planned", "_stop", "began", "length", "next", "open", "window")
 
     def __init__(self, length: Length, began: int) -> None:
+        self.length = length
+        self.began = began
         self._left = length.messages
         self._stop = began + int(length.seconds * 1e9)
         self.open = length.rate > 0

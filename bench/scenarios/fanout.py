@@ -122,7 +122,7 @@ def _drive(
             yield Fanout(sender, listeners, Tape(running.address.wire.split, log()), options.window, board)
 
     with stage.rig(running, make, f"fanout, {target}, turn {turn}") as rig:
-        stretch = rig.measure(options.length._replace(rate=options.rate, window=options.window))
+        stretch = rig.measure(options.length._replace(rate=options.rate, window=options.window, whole=True))
     deliveries = stretch.outcome.messages * len(names)
     how = f"{options.rate:g}/s" if options.rate else f"W={options.window}"
     return stretch.measure(

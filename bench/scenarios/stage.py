@@ -144,6 +144,14 @@ class Rig(NamedTuple):
     def measure(self, length: Length) -> Stretch:
         """Warm up, then measure; then count system calls, where that is wanted."""
         self.drives.drive(length.warm_up())
+        stretch = self.plain(length)
+        if self.syscalls:
+            counted = count_syscalls(self.pid, lambda: self.drives.drive(length.warm_up()).deliveries)
+            stretch = stretch._replace(syscalls=counted)
+        return stretch
+
+    def plain(self, length: Length) -> Stretch:
+        """Measure without warming up."""
         self.watch.begin(length.seconds)
         pid = self.pid
         cpu_s, switches = (procfs.cpu_s(pid), sum(procfs.switches(pid))) if pid else (0.0, 0)
@@ -154,9 +162,6 @@ class Rig(NamedTuple):
             stretch = Stretch(
                 outcome, length, cpu_s, procfs.rss_bytes(pid) / 1e6, switches, Counted(), self.watch.memory
             )
-        if self.syscalls:
-            counted = count_syscalls(pid, lambda: self.drives.drive(length.warm_up()).deliveries)
-            stretch = stretch._replace(syscalls=counted)
         return stretch
 
 
