@@ -82,6 +82,8 @@ def _changes(old: Row, new: Row, latencies: Sequence[str]) -> Iterator[Change]:
         "syscalls/delivery": (old.syscalls_per_delivery, new.syscalls_per_delivery),
     }
     for name, points in old.latencies.items():
+        if name == "late":
+            continue  # The load's own.
         for point in latencies:
             figures[f"{name} {point} ms"] = (points.get(point, 0.0), new.latencies.get(name, {}).get(point, 0.0))
     for figure, (before, after) in figures.items():

@@ -96,7 +96,8 @@ def _drawing(title: str, lines: Sequence[Line], ticks: Sequence[tuple[float, str
         return _HEIGHT - _BOTTOM - (value - low) / ((high - low) or 1) * (_HEIGHT - _BOTTOM - 24)
 
     parts = [
-        f"<svg viewBox='0 0 {_WIDTH} {_HEIGHT + 16 * len(lines)}' width={_WIDTH} role=img aria-label='{escape(title)}'>"
+        f"<svg viewBox='0 0 {_WIDTH} {_HEIGHT + 16 * len(lines)}' width={_WIDTH} role=img",
+        f" aria-label='{escape(title)}'>",
     ]
     parts.append(f"<text x={_LEFT} y=14>{escape(title)}</text>")
     for at in _levels(low, high, log=log):

@@ -34,9 +34,7 @@ class Place(NamedTuple):
         if where.scheme not in ("ws", "tcp") or not where.hostname or not where.port:
             raise Broken(f"--url {url}: give ws://HOST:PORT or tcp://HOST:PORT")
         if bool(secret) == bool(tokens):
-            raise Broken(
-                "--url needs either a secret to sign tokens with (--secret-file, GOCHAT_BENCH_SECRET) or --tokens"
-            )
+            raise Broken("--url needs --secret (or GOCHAT_BENCH_SECRET) to sign tokens with, or --tokens")
         host, port = where.hostname, where.port
         if where.scheme == "ws":
             address = Address(host, port, WEBSOCKET, path=where.path if where.path not in ("", "/") else _PATH)
@@ -55,6 +53,7 @@ class Remote:
         self.issuer = place.issuer
         self._place = place
         self._tag = secrets.token_hex(3)
+        self.series = self._tag
         self._given = 0
 
     @contextmanager

@@ -95,6 +95,9 @@ class Gochat:
         """User ids for a part of the load; the same each time."""
         return [f"{prefix}{number:04d}" for number in range(count)]
 
+    series = ""
+    """What goes before keys, so that those of two runs differ."""
+
     def group(self, name: str) -> str:
         """A group's name."""
         return name

@@ -56,7 +56,7 @@ class Totals:
 class Mixed(Load):
     def __init__(
         self, people: Sequence[Person], ledger: Ledger, bodies: AnyBodies, address: Address, totals: Totals, part: Part,
-        actions: Mapping[str, int] = ACTIONS,
+        series: str = "", actions: Mapping[str, int] = ACTIONS,
     ) -> None:  # fmt: skip
         self._people = people
         self._ledger = ledger
@@ -64,6 +64,7 @@ class Mixed(Load):
         self._address = address
         self._totals = totals
         self._part = part
+        self._series = series
         self._rng = random.Random(part.index)
         self._kinds, self._weights = list(actions), list(actions.values())
         self._away: list[tuple[int, int, Person]] = []
@@ -167,7 +168,9 @@ class Mixed(Load):
     def _send(self, person: Person, room: str, planned: int) -> None:
         person.sent = number = person.sent + 1
         text = body(self._bodies, number, planned)
-        payload = f'{{"type":"send","id":{number},"to":"{room}","body":"{text}","key":"{number}"}}'.encode()
+        payload = (
+            f'{{"type":"send","id":{number},"to":"{room}","body":"{text}","key":"{self._series}{number}"}}'.encode()
+        )
         frame = person.session.wire.frame(payload)
         person.open[number] = Message(room, frame, planned)
         self._unsettled.add(person)

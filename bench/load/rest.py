@@ -33,8 +33,16 @@ class RestSender:
     """Has what a Sender has. It hears no facts: only the answers to its requests."""
 
     def __init__(
-        self, client: HttpClient, to: str, log: Log, bodies: Bodies | Sentences, *, token: str, keys: bool
-    ) -> None:
+        self,
+        client: HttpClient,
+        to: str,
+        log: Log,
+        bodies: Bodies | Sentences,
+        *,
+        token: str,
+        keys: bool,
+        series: str = "",
+    ) -> None:  # fmt: skip
         self.client = client
         self.log = log
         self.sent = 0
@@ -42,6 +50,7 @@ class RestSender:
         self.times = [0]
         self._bodies = bodies
         self._keys = keys
+        self._series = series
         self._to = to
         self._head = (
             f"POST /v1/messages HTTP/1.1\r\nHost: {client.host}\r\nAuthorization: Bearer {token}\r\n"
@@ -89,7 +98,7 @@ class RestSender:
             return
         self._posted = number = self._posted + 1
         body = f'{{"to":"{self._to}","body":"{self._bodies.json(number)}"}}'.encode()
-        key = f"Idempotency-Key: {number}\r\n" if self._keys else ""
+        key = f"Idempotency-Key: {self._series}{number}\r\n" if self._keys else ""
         self._unsent += f"{self._head}{key}Content-Length: {len(body)}\r\n\r\n".encode() + body
         self._flush()
 

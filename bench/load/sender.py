@@ -15,9 +15,25 @@ from bench.rulebook import Sentences
 class Sender:
     """`sent`, `acked` and `log.seen` count messages; the first message is number 1. The socket is non-blocking."""
 
-    __slots__ = ("_bodies", "_head", "_keys", "_open", "_stream", "_unsent", "acked", "client", "log", "sent", "times")
+    __slots__ = (
+        "_bodies",
+        "_head",
+        "_keys",
+        "_open",
+        "_series",
+        "_stream",
+        "_unsent",
+        "acked",
+        "client",
+        "log",
+        "sent",
+        "times",
+    )
 
-    def __init__(self, client: Client, to: str, log: Log, bodies: Bodies | Sentences, *, keys: bool) -> None:
+    def __init__(
+        self, client: Client, to: str, log: Log, bodies: Bodies | Sentences, *, keys: bool, series: str = ""
+    ) -> None:
+        """`series` goes before the number in each key, where an earlier load had the same user and room."""
         self.client = client
         self.log = log
         self.sent = 0
@@ -27,6 +43,7 @@ class Sender:
         `time.perf_counter_ns`."""
         self._bodies = bodies
         self._keys = keys
+        self._series = series
         self._head = f'"to":"{to}","body":"'
         self._open: set[int] = set()
         self._stream = Stream(client)
@@ -35,10 +52,11 @@ class Sender:
     def send(self, count: int, now: int, planned: Sequence[int] | None = None) -> None:
         """Send the next `count` messages in one piece. What the kernel does not take goes with the next bytes."""
         frame, body, head = self.client.wire.frame, self._bodies.json, self._head
+        series = self._series
         numbers = range(self.sent + 1, self.sent + count + 1)
         pieces = [self._unsent]
         for number in numbers:
-            tail = f'","key":"{number}"}}' if self._keys else '"}'
+            tail = f'","key":"{series}{number}"}}' if self._keys else '"}'
             pieces.append(frame(f'{{"type":"send","id":{number},{head}{body(number)}{tail}'.encode()))
         self._open.update(numbers)
         self.times += planned or [now] * count

@@ -112,12 +112,15 @@ def make_pairs(
             base = head(client, room) if stage.place is not None else 0
             mine, theirs = (Log(room, client.name, base, bodies) for _ in range(2))
             sender: Sender | RestSender
+            to = f"user:{peer.name}"
             if stage.rest:
                 door = stack.enter_context(closing(HttpClient(*running.http, client.name)))
                 token = server.issuer.token(client.name)
-                sender = RestSender(door, f"user:{peer.name}", mine, bodies, token=token, keys=options.keys)
+                sender = RestSender(
+                    door, f"user:{peer.name}", mine, bodies, token=token, keys=options.keys, series=server.series
+                )
             else:
-                sender = Sender(client, f"user:{peer.name}", mine, bodies, keys=options.keys)
+                sender = Sender(client, to, mine, bodies, keys=options.keys, series=server.series)
             pairs.append((sender, Receiver(peer, theirs)))
         if stage.rest:
             talking_stack.close()

@@ -62,7 +62,7 @@ def _gochat(stage: Stage, server: Server, options: Options, turn: int, target: s
             with _people(running, server, community, members, part) as people:
                 ledger = Ledger(rooms_here(members, [person.name for person in people]), stage.bodies(options.body))
                 bodies = stage.bodies(options.body)
-                yield Mixed(people, ledger, bodies, running.address, totals, part, options.actions)
+                yield Mixed(people, ledger, bodies, running.address, totals, part, server.series, options.actions)
 
         length = options.length._replace(rate=options.rate, shape="poisson" if options.soak else "day", seed=turn)
         with stage.rig(running, make, f"{name}, {target}, turn {turn}") as rig:

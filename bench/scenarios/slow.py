@@ -16,7 +16,7 @@ from bench.load.fleet import Part
 from bench.load.frames import Log, Seen, decode, describe
 from bench.load.outcome import Length
 from bench.load.sender import Sender
-from bench.load.shared import Board
+from bench.load.shared import Board, shared
 from bench.load.tape import Tape
 from bench.results import Drawn, Measure
 from bench.scenarios.dm import against_off
@@ -24,7 +24,10 @@ from bench.scenarios.fanout import made_group
 from bench.scenarios.stage import Server, Stage
 from bench.server import Running
 
-_BUFFER = 4096  # Bytes that a slow reader's kernel takes for it: a phone in a tunnel takes none.
+#: Bytes that a slow reader's kernel takes for it; much less, and the window opens again in tiny steps.
+_BUFFER, _WIDE = 65_536, 4_194_304
+#: What those find who did not read: everything, or `lag` after some messages, or the end of the connection.
+ENDS = ("level", "lag", "closed")
 
 
 class Options(NamedTuple):
@@ -61,7 +64,7 @@ def _stretch(
     stage: Stage, server: Server, running: Running, names: Sequence[str], room: str, base: int, slow: int,
     options: Options, turn: int, target: str,
 ) -> Measure:  # fmt: skip
-    bodies, board = stage.bodies(options.body), Board()
+    bodies, board, ends = stage.bodies(options.body), Board(), shared(stage.processes * len(ENDS))
     reading = names[: len(names) - slow]
     lazy = names[len(reading) :]
 
@@ -74,13 +77,13 @@ def _stretch(
             for client in asleep:
                 client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
             log = Log(room, names[0], base, bodies)
-            sender = Sender(awake[0], room, log, bodies, keys=True) if part.index == 0 else None
+            sender = Sender(awake[0], room, log, bodies, keys=True, series=f"{slow}-") if part.index == 0 else None
             tape = Tape(running.address.wire.split, Log(room, names[0], base, bodies))
             load = Fanout(sender, awake[1:] if sender else awake, tape, 64, board)
             yield load
             for client in asleep:
-                found = Log(room, names[0], base, bodies)
-                check_sleeper(client, found, tape.messages)
+                end = check_sleeper(client, Log(room, names[0], base, bodies), tape.messages)
+                ends[part.index * len(ENDS) + ENDS.index(end)] += 1
 
     label = f"slow-readers, {slow} of {len(names)} asleep, {target}, turn {turn}"
     with stage.rig(running, make, label) as rig:
@@ -96,14 +99,18 @@ def _stretch(
         deliveries=deliveries,
         latency="deliver",
     )
-    measure.counts = {**measure.counts, "sent": sent}
+    found = {f"slow: {end}": sum(ends[number :: len(ENDS)]) for number, end in enumerate(ENDS)}
+    measure.counts = {**measure.counts, **found, "sent": sent}
+    if slow:
+        measure.remarks = [", ".join(f"{count} {end}" for end, count in found.items() if count)]
     return measure
 
 
 def check_sleeper(client: Client, log: Log, messages: int) -> str:
-    """What one who read nothing finds: "level", "lag" or "closed". Raises Fault for anything but a begin of what the
+    """What one who read nothing finds: one of ENDS. Raises Fault for anything but a begin of what the
     others got, and then one of these."""
     client.sock.setblocking(True)
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WIDE)
     client.sock.settimeout(20.0)
     try:
         while log.seen < messages:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from bench import hdr, procfs, rulebook
 from bench.counting import Counted, count_syscalls
 from bench.faults import Broken
-from bench.load.book import NAMES
+from bench.load.book import NAMES, Book
 from bench.load.fleet import Drives, Make, fleet
 from bench.load.frames import Bodies
 from bench.load.outcome import Length, Outcome
@@ -25,6 +25,8 @@ Server: TypeAlias = Gochat | Remote
 
 #: Above this share of its core an open loop does not keep its plan, and its latencies are its own.
 BUSY_OPEN = 0.8
+#: From here on a load's own delay is worth a remark.
+_LATE_MS = 5.0
 
 
 class Stage(NamedTuple):
@@ -131,7 +133,7 @@ class Stretch(NamedTuple):
             server_rss_mb=self.server_rss_mb,
             switches_per_delivery=self.switches / deliveries if deliveries else 0.0,
             syscalls_per_delivery=calls.calls / calls.deliveries if calls.deliveries else 0.0,
-            remarks=[calls.remark] if calls.remark else [],
+            remarks=[*filter(None, [calls.remark, _lateness(outcome.book)])],
         )
 
 
@@ -163,6 +165,12 @@ class Rig(NamedTuple):
                 outcome, length, cpu_s, procfs.rss_bytes(pid) / 1e6, switches, Counted(), self.watch.memory
             )
         return stretch
+
+
+def _lateness(book: Book) -> str:
+    """What to say of a load that was itself late, as where other programs share its core."""
+    late = book["late"].percentile(99) / 1e6
+    return f"p99 of the load's own delay is {late:.0f} ms" if late > _LATE_MS else ""
 
 
 def _rates(timeline: Sequence[tuple[int, int]]) -> list[tuple[float, float]]:
