@@ -37,6 +37,15 @@ def switches(pid: int) -> Switches:
     return Switches(waited, pushed)
 
 
+def waited_s() -> float:
+    """How long this process' first thread was ready to run while another had its core, in seconds; 0 where the kernel
+    does not tell."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
 def rss_bytes(pid: int) -> int:
     """Resident memory, shared pages included."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE

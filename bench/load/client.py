@@ -46,10 +46,20 @@ class Client:
 
     __slots__ = ("_payloads", "_rest", "name", "sock", "wire")
 
-    def __init__(self, address: Address, name: str) -> None:
+    def __init__(self, address: Address, name: str, buffer: int = 0) -> None:
+        """`buffer`: how many bytes the kernel takes for one who does not read; 0 leaves that to the kernel."""
         self.name = name
         self.wire = address.wire
-        self.sock = socket.create_connection((address.host, address.port), timeout=_PATIENCE_S)
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.sock.settimeout(_PATIENCE_S)
+        if buffer:
+            # Before it connects: the peer is told then, and a window that shrinks later makes packets be dropped.
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        try:
+            self.sock.connect((address.host, address.port))
+        except OSError as error:
+            self.sock.close()
+            raise Gone(f"{name}: {address.host}:{address.port}: {error}") from None
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._rest = b""
         self._payloads: deque[bytes] = deque()
@@ -125,21 +135,21 @@ def connected(address: Address, names: Sequence[str]) -> Iterator[list[Client]]:
 
 @contextmanager
 def signed_in(
-    address: Address, issuer: Issuer | TokenFile, names: Sequence[str]
+    address: Address, issuer: Issuer | TokenFile, names: Sequence[str], buffer: int = 0
 ) -> Iterator[list[tuple[Client, Welcome]]]:
     """One connection a user, with its `welcome`; closed at the end. The token goes with `hello` on every transport."""
     with ExitStack() as stack:
         signed: list[tuple[Client, Welcome]] = []
         for wave in _waves(names):
-            clients = _open(address, wave, stack)
+            clients = _open(address, wave, stack, buffer)
             for client in clients:
                 client.write(type="hello", id=0, token=issuer.token(client.name), client="bench")
             signed += [(client, decode_welcome(client.payload(), client.name)) for client in clients]
         yield signed
 
 
-def _open(address: Address, names: Sequence[str], stack: ExitStack) -> list[Client]:
-    clients = [stack.enter_context(closing(Client(address, name))) for name in names]
+def _open(address: Address, names: Sequence[str], stack: ExitStack, buffer: int = 0) -> list[Client]:
+    clients = [stack.enter_context(closing(Client(address, name, buffer))) for name in names]
     if address.wire.name == "ws":
         for client in clients:
             client.sock.sendall(address.upgrade())

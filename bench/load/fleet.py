@@ -154,12 +154,17 @@ def _together(outcomes: list[Outcome]) -> Outcome:
         for name, count in outcome.counts.items():
             counts[name] = counts.get(name, 0) + count
     seconds = max(outcome.seconds for outcome in outcomes)
-    busiest = max(outcome.cpu_s / outcome.seconds for outcome in outcomes) * seconds
-    shared_cores = sum(outcome.cpu_s for outcome in outcomes) / min(len(outcomes), len(os.sched_getaffinity(0)))
+    # Where they share cores each waits for the others: then it is the cores that count.
+    busiest = max(outcomes, key=lambda outcome: outcome.generator_cpu)
+    cpu_s, waited_s = busiest.cpu_s, busiest.waited_s
+    cores = len(os.sched_getaffinity(0))
+    if cores < len(outcomes):
+        cpu_s, waited_s = sum(outcome.cpu_s for outcome in outcomes) / cores, 0.0
     return Outcome(
         messages=sum(outcome.messages for outcome in outcomes),
         seconds=seconds,
-        cpu_s=max(busiest, shared_cores),
+        cpu_s=cpu_s,
+        waited_s=waited_s,
         book=book,
         deliveries=sum(outcome.deliveries for outcome in outcomes),
         timeline=merged([outcome.timeline for outcome in outcomes]),

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from bench import procfs
 from bench.faults import Fault, Gone
 from bench.load.book import Book
 from bench.load.client import Client
@@ -80,6 +81,9 @@ class Load:
         """What is not there yet, in words."""
         raise NotImplementedError
 
+    def close(self) -> None:
+        """Close the connections that the load itself opened."""
+
     def counts(self) -> dict[str, int]:
         """What else was counted since the connections were opened."""
         return {}
@@ -106,7 +110,7 @@ class Driver:
         sent, delivered, counts = load.sent, load.delivered, load.counts()
         if began is not None:
             time.sleep(max(0, began - time.perf_counter_ns()) / 1e9)
-        cpu_began, began = time.process_time(), began or time.perf_counter_ns()
+        cpu_began, wait_began, began = time.process_time(), procfs.waited_s(), began or time.perf_counter_ns()
         timeline = [(0, 0)]
         try:
             load.begin(Supply(length, began), book)
@@ -119,6 +123,7 @@ class Driver:
             messages=load.sent - sent,
             seconds=spent / 1e9,
             cpu_s=time.process_time() - cpu_began,
+            waited_s=procfs.waited_s() - wait_began,
             book=book,
             deliveries=load.delivered - delivered,
             timeline=tuple(timeline),
@@ -126,7 +131,8 @@ class Driver:
         )
 
     def close(self) -> None:
-        """The connections stay open: they are their owner's."""
+        """Connections that the load was given stay open: they are their owner's."""
+        self._load.close()
         self._poll.close()
         self._timer.close()
 

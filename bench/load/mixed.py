@@ -121,6 +121,10 @@ class Mixed(Load):
             f"{self._expected() - self.delivered} deliveries; acks, pages or a welcome to {len(late)} users {late[:3]}"
         )
 
+    def close(self) -> None:
+        for person in self._people:
+            person.session.close()
+
     def counts(self) -> dict[str, int]:
         return dict(self._counts)
 

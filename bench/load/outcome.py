@@ -94,12 +94,13 @@ class Supply:
 def _planned(length: Length, began: int) -> Iterator[int]:
     rng = random.Random(length.seed)
     at, number = 0.0, 0
+    day_long = length.shape == "day" and length.seconds > 0
     most = math.inf if length.messages is None else length.messages
     while number < most:
         if length.shape == "even":
             at = number / length.rate
         else:
-            day = 1 - _SWING * math.cos(2 * math.pi * at / length.seconds) if length.shape == "day" else 1.0
+            day = 1 - _SWING * math.cos(2 * math.pi * at / length.seconds) if day_long else 1.0
             at += rng.expovariate(length.rate * day)
         if length.messages is None and at >= length.seconds:
             return
@@ -122,7 +123,10 @@ class Outcome(NamedTuple):
     counts: Mapping[str, int] = MappingProxyType({})
     """What else was counted, by name."""
     processes: int = 1
+    waited_s: float = 0.0
+    """How long the generator was ready to run and another program had its core."""
 
     @property
     def generator_cpu(self) -> float:
-        return self.cpu_s / self.seconds
+        """The share of the time in which it could have its core."""
+        return self.cpu_s / max(self.seconds - self.waited_s, self.cpu_s, 1e-9)

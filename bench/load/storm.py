@@ -67,6 +67,10 @@ class Storm(Load):
     def complete(self) -> bool:
         return self.delivered == self.sent and all(not place.busy for place in self._places)
 
+    def close(self) -> None:
+        for place in self._places:
+            place.close()
+
     def owed(self) -> str:
         names = [place.guest.name for place in self._places if place.busy]
         return f"welcomes or missed messages to {len(names)} users {names[:3]}"
@@ -87,6 +91,10 @@ class _Place:
         self._log = guest.missed() if guest.missed else None
         self._session = Session(address, guest.name, poll, self._welcome, self._frames)
         self._session.connect(guest.token, guest.resume)
+
+    def close(self) -> None:
+        if self.busy:
+            self._session.close()
 
     def _welcome(self, welcome: Welcome) -> None:
         if len(welcome.rooms) != self.guest.rooms:

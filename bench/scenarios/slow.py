@@ -4,7 +4,6 @@ who read nothing. What the slow ones find when they look is checked too: all up 
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -24,8 +23,8 @@ from bench.scenarios.fanout import made_group
 from bench.scenarios.stage import Server, Stage
 from bench.server import Running
 
-#: Bytes that a slow reader's kernel takes for it; much less, and the window opens again in tiny steps.
-_BUFFER, _WIDE = 65_536, 4_194_304
+_BUFFER = 65_536  # Bytes that a slow reader's kernel takes for it.
+_WAKE_S = 40.0  # The server's kernel may wait so long before it tries again to send to one that took nothing.
 #: What those find who did not read: everything, or `lag` after some messages, or the end of the connection.
 ENDS = ("level", "lag", "closed")
 
@@ -71,11 +70,11 @@ def _stretch(
     @contextmanager
     def make(part: Part) -> Iterator[Fanout]:
         mine, theirs = (group[part.index :: part.count] for group in (reading, lazy))
-        with signed_in(running.address, server.issuer, [*mine, *theirs]) as signed:
-            clients = [client for client, _ in signed]
-            awake, asleep = clients[: len(mine)], clients[len(mine) :]
-            for client in asleep:
-                client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        with (
+            signed_in(running.address, server.issuer, mine) as quick,
+            signed_in(running.address, server.issuer, theirs, _BUFFER) as tired,
+        ):
+            awake, asleep = ([client for client, _ in signed] for signed in (quick, tired))
             log = Log(room, names[0], base, bodies)
             sender = Sender(awake[0], room, log, bodies, keys=True, series=f"{slow}-") if part.index == 0 else None
             tape = Tape(running.address.wire.split, Log(room, names[0], base, bodies))
@@ -110,8 +109,7 @@ def check_sleeper(client: Client, log: Log, messages: int) -> str:
     """What one who read nothing finds: one of ENDS. Raises Fault for anything but a begin of what the
     others got, and then one of these."""
     client.sock.setblocking(True)
-    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _WIDE)
-    client.sock.settimeout(20.0)
+    client.sock.settimeout(_WAKE_S)
     try:
         while log.seen < messages:
             frame: Seen = decode(client.payload(), client.name)

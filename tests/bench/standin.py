@@ -3,7 +3,7 @@ it does one thing wrong, at message `--at`, to the user `--victim` (or to everyo
 over all who get any.
 
 Faults: drop, repeat, swap, body (of a fact); ack (a wrong seq); refuse (an error); forget (the rooms, in `welcome`);
-die (the process ends).
+short (a replay, by one); page (of history, by one); die (the process ends).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Chat:
         self._heads: dict[str, int] = defaultdict(int)
         self._sessions: dict[str, list[Put]] = defaultdict(list)
         self._facts: dict[str, list[bytes]] = defaultdict(list)
+        self._keys: dict[tuple[str, str, str], int] = {}
         self._held: dict[str, bytes] = {}
         self._delivered = 0
 
@@ -45,7 +46,8 @@ class Chat:
         lists = {"contacts": told["dm"], "rooms": told["group"], "requests": []}
         put(encoded({"type": "welcome", "id": 0, "user": user, **lists}))
         for room, position in resume.items():
-            for fact in self._facts[room][position["seq"] :]:
+            short = -1 if self._fault == "short" else None
+            for fact in self._facts[room][position["seq"] : short]:
                 put(fact)
         self._sessions[user].append(put)
 
@@ -94,9 +96,15 @@ class Chat:
 
     def _send(self, user: str, frame: dict[str, Any], put: Put) -> None:
         kind, _, name = frame["to"].partition(":")
-        room = frame["to"] if kind == "group" else ":".join(["dm", *sorted((user, name))])
-        members = self._members.setdefault(room, [user, name])
+        room = ":".join(["dm", *sorted((user, name))]) if kind == "user" else frame["to"]
+        place = (user, room, frame.get("key", ""))
+        if place[2] and place in self._keys:
+            ack = {"type": "ack", "id": frame["id"], "room": room, "seq": self._keys[place], "duplicate": True}
+            put(encoded(ack))
+            return
+        members = self._members.setdefault(room, room.split(":")[1:])
         seq, number = self._next(room), frame["id"]
+        self._keys[place] = seq
         hit = number == self._at
         if hit and self._fault == "die":
             os.kill(os.getpid(), signal.SIGKILL)
