@@ -11,7 +11,7 @@ from typing import NamedTuple
 from bench.results import POINTS, Row
 
 _FORM = re.compile(
-    r"""(?: (?P<load>[^:<>=]+) : )? \s* (?P<name>[a-z][a-z ,_]*?) (?: \. (?P<point>p[0-9.]+|max) )? \s*
+    r"""(?: (?P<load>[^:]+) : )? \s* (?P<name>[a-z][a-z ,_]*?) (?: \. (?P<point>p[0-9.]+|max) )? \s*
     (?P<sign> <= | >= | < | > ) \s* (?P<number>[0-9.]+(?:e[0-9]+)?) \s* (?P<unit>ms|us|s)?""",
     re.VERBOSE,
 )
