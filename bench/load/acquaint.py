@@ -17,14 +17,14 @@ def befriend(pairs: Sequence[tuple[Client, Client]]) -> bool:
     """Make both of each pair the other's contact, so that nobody's messages wait for an answer. False where the server
     knows nothing of contacts. Raises Fault for any other refusal."""
     asks = [(one, other) for pair in pairs for one, other in (pair, pair[::-1])]
-    known = True
     for start in range(0, len(asks), _WAVE):
         wave = asks[start : start + _WAVE]
         for client, peer in wave:
             client.write(type="contact", id=1, user=peer.name, action="add")
-        for client, _ in wave:
-            known &= _answered(client)
-    return known
+        known = [_answered(client) for client, _ in wave]
+        if not all(known):
+            return False
+    return True
 
 
 def _answered(client: Client) -> bool:

@@ -6,6 +6,7 @@ A wave's connections are opened together and their answers read together, so tha
 from __future__ import annotations
 
 import socket
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -19,6 +20,7 @@ from bench.load.wire import Wire
 from bench.tokens import Issuer, TokenFile
 
 _PATIENCE_S = 20.0
+_ALIVE_S = 8.0
 _WAVE = 50  # Well below any sensible cap on connections that have not signed in.
 
 
@@ -140,7 +142,13 @@ def signed_in(
     """One connection a user, with its `welcome`; closed at the end. The token goes with `hello` on every transport."""
     with ExitStack() as stack:
         signed: list[tuple[Client, Welcome]] = []
+        spoke = time.monotonic()
         for wave in _waves(names):
+            if time.monotonic() - spoke > _ALIVE_S:
+                # Thousands take longer than the server waits until it asks whether the first ones live.
+                spoke = time.monotonic()
+                for client, _ in signed:
+                    client.say_alive()
             clients = _open(address, wave, stack, buffer)
             for client in clients:
                 client.write(type="hello", id=0, token=issuer.token(client.name), client="bench")

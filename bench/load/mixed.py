@@ -18,12 +18,12 @@ from bench.load.book import Book
 from bench.load.client import Address
 from bench.load.fleet import Part
 from bench.load.frames import NO_FACTS, Page, Seen, Welcome, decode, describe, read_page
-from bench.load.ledger import AnyBodies, Ledger, Room, body
+from bench.load.ledger import AnyBodies, Ledger, body
 from bench.load.loop import Load, Poll
 from bench.load.outcome import Supply
 from bench.load.person import Message, Person
 from bench.load.session import Session
-from bench.load.shared import shared
+from bench.load.totals import Totals
 
 #: What people do, and how often.
 ACTIONS: Mapping[str, int] = MappingProxyType(
@@ -31,26 +31,6 @@ ACTIONS: Mapping[str, int] = MappingProxyType(
 )
 _AWAY_NS = 1_000_000_000  # How long a connection is lost at most: below what a replay can make good.
 _TRIES = 20
-
-
-class Totals:
-    """What the processes tell each other: see `shared`. One row of each for every process."""
-
-    def __init__(self, processes: int, rooms: int) -> None:
-        self.rooms = rooms
-        self.sent = [shared(rooms) for _ in range(processes)]
-        self.done = [shared(1) for _ in range(processes)]
-        self.crcs = [shared(rooms) for _ in range(processes)]
-        self.facts = [shared(rooms) for _ in range(processes)]
-
-    def check(self, names: Sequence[str]) -> None:
-        """Raises Fault unless the members in all processes got the same facts."""
-        for index, name in enumerate(names):
-            told = {
-                (facts[index], crc[index]) for facts, crc in zip(self.facts, self.crcs, strict=True) if facts[index]
-            }
-            if len(told) > 1:
-                raise Fault(f"{name}: members in different load processes got different facts: {sorted(told)}")
 
 
 class Mixed(Load):
@@ -235,12 +215,3 @@ class Mixed(Load):
             self._book["page"].record(now - planned)
         elif seen.type not in NO_FACTS:
             raise Fault(f"{person.name}: nothing like it was to come: {describe(seen)}")
-
-
-def rooms_here(members: Mapping[str, Sequence[str]], here: Sequence[str]) -> dict[str, Room]:
-    """The rooms of a community as a process with these people sees them."""
-    mine = set(here)
-    return {
-        name: Room(index, name, users, sum(user in mine for user in users))
-        for index, (name, users) in enumerate(members.items())
-    }

@@ -15,9 +15,10 @@ from bench.load.client import signed_in
 from bench.load.community import Community
 from bench.load.fleet import Part
 from bench.load.ledger import Ledger
-from bench.load.mixed import ACTIONS, Mixed, Totals, rooms_here
+from bench.load.mixed import ACTIONS, Mixed
 from bench.load.outcome import Length
 from bench.load.person import Person
+from bench.load.totals import Totals, rooms_here
 from bench.results import Drawn, Measure
 from bench.scenarios.dm import against_off
 from bench.scenarios.fanout import make_group

@@ -9,6 +9,7 @@ import pytest
 from bench.faults import Broken, Fault
 from bench.load.community import Community
 from bench.load.outcome import Length
+from bench.load.totals import Totals
 from bench.scenarios import mixed
 from tests.bench.stages import SHORT, gochat, standin
 
@@ -69,7 +70,7 @@ def test_an_ack_with_another_seq_is_caught(tmp_path: Path) -> None:
 
 
 def test_members_in_two_processes_who_get_other_facts_are_caught() -> None:
-    totals = mixed.Totals(2, 2)
+    totals = Totals(2, 2)
     for row in range(2):
         totals.facts[row][1], totals.crcs[row][1] = 7, 99
     totals.check(["group:a", "group:b"])
