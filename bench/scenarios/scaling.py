@@ -161,5 +161,10 @@ def _beside(stage: Stage, options: Options, turn: int) -> list[Measure]:
             deliveries=stretch.outcome.messages * options.big,
             latency=latency,
         )
+        others = {"ack, others", "ack, meanwhile"} - {latency}
+        measure.latencies, measure.hdr = (
+            {name: found for name, found in kept.items() if name not in others}
+            for kept in (measure.latencies, measure.hdr)
+        )
         measures.append(measure)
     return measures
