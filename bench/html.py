@@ -12,12 +12,12 @@ from bench.histogram import Histogram
 from bench.report import HEADS, cells
 from bench.results import Measure, Run
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 560, 260, 64, 34
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _RIGHT = 560, 260, 64, 34, 24
 _COLOURS = ("#1b6ca8", "#c8553d", "#3a7d44", "#8e5ea2", "#b8860b", "#4b4b4b", "#00798c", "#d1495b")
 _PERCENTILES = (0.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.95, 99.99)
 _STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1180px;padding:0 1em;color:#222}
 table{border-collapse:collapse;font-size:13px}td,th{padding:.25em .7em;border-bottom:1px solid #ddd;text-align:left}
-td:nth-child(n+3){font-variant-numeric:tabular-nums}svg{max-width:100%;height:auto;margin:.4em 1em .4em 0}
+td:nth-child(n+3){font-variant-numeric:tabular-nums}svg{vertical-align:top;max-width:100%;height:auto;margin:.4em 1em .4em 0}
 svg text{font:11px system-ui,sans-serif;fill:#444}p.small{color:#555;font-size:13px}h2{margin:1.4em 0 .2em}"""
 
 
@@ -90,7 +90,7 @@ def _drawing(title: str, lines: Sequence[Line], ticks: Sequence[tuple[float, str
     low, high = (math.floor(low), max(math.ceil(high), math.floor(low) + 1)) if log else (min(0.0, low), high or 1.0)
 
     def x(value: float) -> float:
-        return _LEFT + (value - left) / ((right - left) or 1) * (_WIDTH - _LEFT - 10)
+        return _LEFT + (value - left) / ((right - left) or 1) * (_WIDTH - _LEFT - _RIGHT)
 
     def y(value: float) -> float:
         return _HEIGHT - _BOTTOM - (value - low) / ((high - low) or 1) * (_HEIGHT - _BOTTOM - 24)
@@ -102,7 +102,7 @@ def _drawing(title: str, lines: Sequence[Line], ticks: Sequence[tuple[float, str
     parts.append(f"<text x={_LEFT} y=14>{escape(title)}</text>")
     for at in _levels(low, high, log=log):
         told = f"{10**at:g}" if log else f"{at:,.4g}"
-        parts.append(f"<path d='M{_LEFT} {y(at):.1f}H{_WIDTH - 10}' stroke=#ddd />")
+        parts.append(f"<path d='M{_LEFT} {y(at):.1f}H{_WIDTH - _RIGHT}' stroke=#ddd />")
         parts.append(f"<text x={_LEFT - 6} y={y(at) + 4:.1f} text-anchor=end>{told}</text>")
     for at, told in ticks or [(at, f"{at:.4g}") for at in _levels(left, right, log=False)]:
         if left <= at <= right:
@@ -120,4 +120,8 @@ def _drawing(title: str, lines: Sequence[Line], ticks: Sequence[tuple[float, str
 def _levels(low: float, high: float, *, log: bool) -> Iterable[float]:
     if log:
         return range(int(low), int(high) + 1)
-    return [low + (high - low) * step / 4 for step in range(5)]
+    rough = (high - low) / 5 or 1.0
+    power = 10 ** math.floor(math.log10(rough))
+    step = next(power * size for size in (1, 2, 5, 10) if power * size >= rough)
+    first = math.ceil(low / step)
+    return [step * number for number in range(first, math.floor(high / step) + 1)]

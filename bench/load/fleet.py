@@ -29,8 +29,8 @@ Tick: TypeAlias = Callable[[int], None]
 class Part(NamedTuple):
     """Which of the processes this is."""
 
-    index: int
-    count: int
+    index: int  # type: ignore[assignment]
+    count: int  # type: ignore[assignment]
 
 
 Make: TypeAlias = Callable[[Part], AbstractContextManager[Load]]

@@ -124,7 +124,7 @@ class Stretch(NamedTuple):
             hdr={name: hdr.encode(buckets) for name, buckets in book.items()},
             timeline=_rates(outcome.timeline),
             memory=[(round(at, 1), round(megabytes, 1)) for at, megabytes in self.memory],
-            counts=outcome.counts,
+            counts=dict(outcome.counts),
             processes=outcome.processes,
             rate=self.length.rate,
             generator_cpu=outcome.generator_cpu,
