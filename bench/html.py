@@ -17,7 +17,8 @@ _COLOURS = ("#1b6ca8", "#c8553d", "#3a7d44", "#8e5ea2", "#b8860b", "#4b4b4b", "#
 _PERCENTILES = (0.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.95, 99.99)
 _STYLE = """body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:1180px;padding:0 1em;color:#222}
 table{border-collapse:collapse;font-size:13px}td,th{padding:.25em .7em;border-bottom:1px solid #ddd;text-align:left}
-td:nth-child(n+3){font-variant-numeric:tabular-nums}svg{vertical-align:top;max-width:100%;height:auto;margin:.4em 1em .4em 0}
+td:nth-child(n+3){font-variant-numeric:tabular-nums}svg{vertical-align:top;max-width:100%;height:auto;
+margin:.4em 1em .4em 0}
 svg text{font:11px system-ui,sans-serif;fill:#444}p.small{color:#555;font-size:13px}h2{margin:1.4em 0 .2em}"""
 
 
@@ -101,10 +102,10 @@ def _drawing(title: str, lines: Sequence[Line], ticks: Sequence[tuple[float, str
     ]
     parts.append(f"<text x={_LEFT} y=14>{escape(title)}</text>")
     for at in _levels(low, high, log=log):
-        told = f"{10**at:g}" if log else f"{at:,.4g}"
+        told = f"{10**at:g}" if log else f"{at:,.10g}"
         parts.append(f"<path d='M{_LEFT} {y(at):.1f}H{_WIDTH - _RIGHT}' stroke=#ddd />")
         parts.append(f"<text x={_LEFT - 6} y={y(at) + 4:.1f} text-anchor=end>{told}</text>")
-    for at, told in ticks or [(at, f"{at:.4g}") for at in _levels(left, right, log=False)]:
+    for at, told in ticks or [(at, f"{at:,.10g}") for at in _levels(left, right, log=False)]:
         if left <= at <= right:
             parts.append(f"<text x={x(at):.1f} y={_HEIGHT - _BOTTOM + 16} text-anchor=middle>{told}</text>")
     for number, line in enumerate(lines):
