@@ -24,6 +24,7 @@ from gochat import store as stores
 from gochat.actors.actor import Registry
 from gochat.actors.live import Live
 from gochat.actors.room import RoomActor, RoomParts
+from gochat.actors.rounds import Rounds
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.actors.user import UserActor, UserParts
 from gochat.auth import tokens as auth
@@ -154,8 +155,10 @@ def _registries(
         add_users=limits.add_users, members=limits.group_members,
         contacts=ContactPolicy(policy.strangers, policy.request_messages, policy.decline_days * DAY_MS),
     )  # fmt: skip
+    rounds = Rounds()
+    actors.start(Spec("rounds", rounds.run))
     room_parts = RoomParts(
-        store.journal, node.live, actors, rules, now_ms, limits.mailbox, policy.group_adds == "contacts",
+        store.journal, node.live, actors, rules, now_ms, limits.mailbox, rounds, policy.group_adds == "contacts",
         store.archive.users,
     )  # fmt: skip
     rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, room_parts), MOST_ACTORS)

@@ -5,14 +5,15 @@ A port never waits for an actor. Every implementation of a port passes that port
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 import msgspec
 
 from gochat.domain.beside import AnyBeside, AnyStanding
 from gochat.domain.facts import AnyFact, Role
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
+from gochat.errors import StoreError
 from gochat.protocol.replies import (
     AuditEntry,
     ContactEntry,
@@ -43,6 +44,10 @@ class Clash(msgspec.Struct, frozen=True):
     found: dict[tuple[str, str], Recorded]
 
 
+OnRecorded: TypeAlias = Callable[[Committed | Clash | StoreError], None]
+"""Is told what became of a batch, in the loop's own thread. What it raises is logged and goes no further."""
+
+
 class Journal(Protocol):
     """The write side of the store. Everything of one `append` is recorded in one transaction or not at all."""
 
@@ -67,6 +72,12 @@ class Journal(Protocol):
         `unknown` it may be, and the caller loads the room again. Raises Full when too many batches wait.
         `record` names the room and its `num`; it is not changed.
         """
+
+    def begin(
+        self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside], done: OnRecorded
+    ) -> None:  # fmt: skip
+        """The same without waiting: `done` is called, once and later, with what `append` would have returned, or the
+        StoreError that it would have raised. Raises StoreError when the store is closing, and Full: then it is not."""
 
     async def recorded(self, record: RoomRecord, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Recorded]:
         """Those of the (sender, key) pairs that are recorded in the room."""

@@ -29,7 +29,7 @@ INTERNAL = Denied("internal", "a fault of the server; it has been logged")
 class Actor(ABC, Generic[M]):
     """Subclasses give `load`, `turn` and `refuse`; the rest is the same for all."""
 
-    __slots__ = ("_batch", "_singly", "address", "last_turn", "mailbox", "on_rest", "resting", "started")
+    __slots__ = ("_batch", "_singly", "address", "last_turn", "mailbox", "on_rest", "resting", "start", "started")
 
     lingers: ClassVar[bool] = True
     """Whether the task stays when the mailbox is empty, or ends until there is mail again."""
@@ -42,6 +42,8 @@ class Actor(ABC, Generic[M]):
         self.started = False
         self.on_rest: Callable[[], None] | None = None
         """Takes the actor's address from it; set by its registry."""
+        self.start: Callable[[], None] = _no_registry
+        """Starts the actor's task, unless it runs already; set by its registry."""
         self._batch: list[M] = []
         self._singly = 0
 
@@ -143,6 +145,10 @@ class Actor(ABC, Generic[M]):
             self.mailbox.put_back(batch)
 
 
+def _no_registry() -> None:
+    raise RuntimeError("an actor without a registry has no task")
+
+
 class Registry(Generic[A]):
     """Actors by address, started on first mail, ended when idle. Mail goes to an address, never to a kept mailbox."""
 
@@ -177,8 +183,7 @@ class Registry(Generic[A]):
         except Full:
             self.refused += 1
             raise
-        if not actor.started:
-            self._start(actor)
+        actor.start()
 
     def at(self, address: str) -> A:
         """The actor of this address, woken if it rests. Raises Full."""
@@ -197,6 +202,7 @@ class Registry(Generic[A]):
             raise Full(f"{self._most} actors are awake")
         actor = self._actors[address] = self._make(address)
         actor.on_rest = partial(self._forget, actor)
+        actor.start = partial(self._start, actor)
         self.woken += 1
         return actor
 
@@ -205,6 +211,8 @@ class Registry(Generic[A]):
             del self._actors[actor.address]
 
     def _start(self, actor: A) -> None:
+        if actor.started:
+            return
         actor.started = True
 
         def given_up() -> None:

@@ -58,6 +58,18 @@ def may_ask(record: RoomRecord, kinds: Collection[type], policy: ContactPolicy) 
     return not (relation.one.contact and relation.other.contact) or ask.Contact in kinds
 
 
+def decides_at_once(record: RoomRecord, policy: ContactPolicy) -> bool:
+    """Whether plain commands are decided by the record alone, and change no relation."""
+    relation = record.relation
+    if relation is None:
+        return True
+    one, other = relation.one, relation.other
+    if one.contact and other.contact:
+        return True
+    settled = one.asked_at is other.asked_at is one.declined_ts is other.declined_ts is None
+    return settled and policy.strangers == "allow"
+
+
 async def windows(journal: Journal, batch: Sequence[Submit], now_ms: int) -> dict[str, SlidingWindow]:
     """How many strangers each sender of the batch may still ask. Raises StoreError."""
     found = {mail.command.user: mail.asks for mail in batch if mail.asks is not None}

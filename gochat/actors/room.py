@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import trio
@@ -17,29 +18,24 @@ from gochat.actors import knowledge
 from gochat.actors.actor import INTERNAL, Actor
 from gochat.actors.live import SLICE, Live, Stretch, stretches
 from gochat.actors.messages import Submit
+from gochat.actors.passing import PASSED_ON, Passing
 from gochat.actors.relations import Names, tell_request, tell_states
+from gochat.actors.rounds import Rounds
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.domain import commands as ask
-from gochat.domain.ids import dm_users, is_dm
+from gochat.domain.ids import is_dm
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Done, Knowledge, Outcome, RecentKeys, RoomRules, Turn
 from gochat.errors import Denied, Full, StoreError
 from gochat.ports import Clash, Committed, Journal
-from gochat.protocol import replies
 
 log = logging.getLogger(__name__)
 
 #: Keys of the latest sends that are known without asking the store. A repeat usually comes within seconds.
 RECENT_KEYS = 256
-#: Only in rooms up to this size do members hear who reads and who types (protocol.md).
-SMALL_ROOM = 50
-TYPING_EVERY_MS = 3000
 #: After a failed append, how long until the room is rebuilt if no mail makes it sooner.
 REBUILD_S = 0.5
-
-#: Events without a seq.
-PASSED_ON = frozenset((ask.Read, ask.Typing))
 
 
 class RoomParts(NamedTuple):
@@ -51,6 +47,7 @@ class RoomParts(NamedTuple):
     rules: RoomRules
     now_ms: Callable[[], int]
     mailbox: int
+    rounds: Rounds
     adds_by_contacts: bool = False
     """Whether users are added to groups only by their contacts."""
     names: Names | None = None
@@ -61,22 +58,31 @@ class RoomActor(Actor[Submit]):
     """See the module. `delivered` is the last seq whose delivery has begun: who enters the room later hears what
     comes after it, and has to read the log up to it."""
 
-    __slots__ = ("_deliveries", "_dm", "_keys", "_parts", "_reads", "_typed", "delivered", "record")
+    __slots__ = (
+        "_deliveries", "_dm", "_flying", "_keys", "_landing", "_parts", "_passing", "_queued", "delivered", "record",
+    )  # fmt: skip
+
+    lingers = False
 
     def __init__(self, room: str, parts: RoomParts) -> None:
         super().__init__(room, parts.mailbox)
         self._parts = parts
         self._dm = is_dm(room)
         self._keys = RecentKeys(RECENT_KEYS)
-        self._typed: dict[str, int] = {}
-        self._reads: dict[str, int] = {}
+        self._passing: Passing | None = None
         self._deliveries: deque[Stretch] = deque()
         self.record: RoomRecord | None = None
         self.delivered = -1
+        self._queued = False
+        """Whether the next round takes this room."""
+        self._flying = False
+        """Whether a round's batch is being recorded."""
+        self._landing: trio.Event | None = None
+        """Set when it is; made by who waits for it."""
 
     @property
     def busy(self) -> bool:
-        return bool(self._deliveries) or self._doubtful
+        return bool(self._deliveries) or self._flying or self._queued or self._doubtful
 
     @property
     def _doubtful(self) -> bool:
@@ -93,8 +99,11 @@ class RoomActor(Actor[Submit]):
         mail.ticket.flush()
 
     async def load(self) -> None:
-        self.record = None
-        await self._loaded()
+        try:
+            await self._loaded()
+        except StoreError:
+            self._doubt()
+            raise
 
     async def _loaded(self) -> RoomRecord:
         if self.record is None:
@@ -112,30 +121,134 @@ class RoomActor(Actor[Submit]):
 
     # ------------------------------------------------------------------------------------------ a turn
 
+    def handle_now(self, mail: Submit) -> bool:
+        """Leave it to the next round, unless the room's own task is at work or must be."""
+        record = self.record
+        if self.started or record is None or type(mail.command) not in knowledge.PLAIN:
+            return False
+        if not knowledge.decides_at_once(record, self._parts.rules.contacts):
+            return False
+        self.mailbox.put(mail)
+        self._queue()
+        return True
+
+    def _queue(self) -> None:
+        if not self._queued and not self._flying:
+            self._queued = True
+            self._parts.rounds.add(self)
+
+    def round(self) -> None:
+        """One turn without a task of the room's own. What it can't do it leaves to that."""
+        self._queued = False
+        if self.started or self._flying or self.record is None:
+            return  # The task has the mail, or the landing goes on.
+        self._batch = batch = self.mailbox.take_nowait()
+        try:
+            if batch and not self._take_off(self.record, batch):
+                self.mailbox.put_back(batch)
+                self.start()
+        except Exception:
+            log.exception("%s: a round crashed", self.address)
+            self._after_crash()
+            self.start()
+        finally:
+            self._batch = []
+
+    def _after_crash(self) -> None:
+        super()._after_crash()
+        self.record = None
+
+    def _take_off(self, record: RoomRecord, batch: list[Submit]) -> bool:
+        """Decide the batch and have it recorded. False: it needs more than the record."""
+        parts = self._parts
+        turn = Turn(record, self._keys, Knowledge(), parts.rules, parts.now_ms())
+        outcomes = [self._decide(turn, mail) for mail in batch]
+        if turn.draft.relation is not record.relation or self._may_be_recorded(record, batch, outcomes):
+            return False
+        if not turn.facts and not turn.beside:
+            self._finish(batch, outcomes, turn, None)
+            return True
+        try:
+            parts.journal.begin(record, turn.facts, turn.beside, partial(self._landed, batch, outcomes, turn))
+        except (StoreError, Full) as error:
+            self._fail(batch, error)
+            return True
+        self._flying = True
+        return True
+
+    def _landed(
+        self, batch: list[Submit], outcomes: list[Outcome], turn: Turn, result: Committed | Clash | StoreError
+    ) -> None:
+        """The round's batch is recorded, or is not."""
+        self._flying = False
+        try:
+            if isinstance(result, Committed):
+                self.record = turn.draft
+                self._keys.remember(turn.fresh_keys)
+                self._finish(batch, outcomes, turn, result.commit)
+            elif isinstance(result, Clash):
+                # The store knows keys that this actor had forgotten: they are answered, the rest is decided again.
+                self._keys.remember(result.found)
+                if self._landing is not None:
+                    self._batch[:0] = batch  # The task has what came later in hand.
+                else:
+                    self.mailbox.put_back(batch)
+            else:
+                self._fail(batch, result)
+        except Exception:
+            log.exception("%s: what was recorded could not be told", self.address)
+            self._doubt()
+            for mail in batch:
+                self.refuse(mail, INTERNAL)
+        if self._landing is not None:
+            self._landing.set()
+            self._landing = None
+        elif len(self.mailbox) and not self.started:
+            self._queue()
+
     async def turn(self, batch: list[Submit]) -> None:
+        if self._flying:
+            self._landing = trio.Event()
+            await self._landing.wait()
         try:
             record = await self._loaded()
             turn, outcomes, commit = await self._recorded(record, batch)
-        except StoreError as error:
-            log.error("%s: %s", self.address, error)
-            self._doubt()
-            denied = Denied("unavailable", "the store can't do this now", retry_after_ms=1000, unknown=error.unknown)
-            mail = self._settle(batch, [denied] * len(batch))
-        except Full as full:
-            mail = self._settle(batch, [Denied("busy", str(full), retry_after_ms=200)] * len(batch))
-        else:
-            # Acks go first: the ack of a fact reaches its sender before the fact does.
-            mail = self._settle(batch, outcomes)
-            if commit is not None:
-                self._deliver(commit, turn)
-            self._pass_on(mail, outcomes)
-            if turn.beside or turn.hidden:
-                await self._tell_two(record, turn, mail)
+        except (StoreError, Full) as error:
+            self._fail(batch, error)
+            return
+        mail = self._finish(batch, outcomes, turn, commit, flush=False)
+        if turn.beside or turn.hidden:
+            await self._tell_two(record, turn, mail)
         for each in mail:
             each.ticket.flush()
+
+    def _finish(
+        self, batch: list[Submit], outcomes: list[Outcome], turn: Turn, commit: int | None, *, flush: bool = True
+    ) -> list[Submit]:
+        """Answer and tell. Acks go first: the ack of a fact reaches its sender before the fact does."""
+        mail = self._settle(batch, outcomes)
+        if commit is not None:
+            self._deliver(commit, turn)
+        self._pass_on(mail, outcomes)
+        if flush:
+            for each in mail:
+                each.ticket.flush()
+        self.last_turn = trio.current_time()
         counts = self._parts.live.counts
         counts.turns += 1
         counts.commands += len(mail)
+        return mail
+
+    def _fail(self, batch: list[Submit], error: StoreError | Full) -> None:
+        """Nothing of the batch is recorded, as far as is known."""
+        if isinstance(error, Full):
+            denied = Denied("busy", str(error), retry_after_ms=200)
+        else:
+            log.error("%s: %s", self.address, error)
+            self._doubt()
+            denied = Denied("unavailable", "the store can't do this now", retry_after_ms=1000, unknown=error.unknown)
+        for each in self._settle(batch, [denied] * len(batch)):
+            each.ticket.flush()
 
     def _doubt(self) -> None:
         """Rebuild the room from the journal before anything else: with the next mail, or in a moment."""
@@ -145,15 +258,8 @@ class RoomActor(Actor[Submit]):
 
     async def _wake_later(self) -> None:
         await trio.sleep(REBUILD_S)
-        self.mailbox.wake()
-
-    async def woken(self) -> None:
         if self._doubtful:
-            try:
-                await self._loaded()
-            except StoreError as error:
-                log.warning("%s: %s", self.address, error)
-                self._doubt()
+            self.start()
 
     async def _recorded(self, record: RoomRecord, batch: list[Submit]) -> tuple[Turn, list[Outcome], int | None]:
         """Decide the batch and make its facts durable; with the number of the transaction, if there was one."""
@@ -213,6 +319,13 @@ class RoomActor(Actor[Submit]):
             log.exception("%s: a command crashed its decision", self.address)
             return INTERNAL
 
+    def _may_be_recorded(self, record: RoomRecord, batch: list[Submit], outcomes: list[Outcome]) -> bool:
+        """Whether something was refused that a recorded key would answer: only the store can tell."""
+        return bool(record.head) and any(
+            type(outcome) is Denied and isinstance(mail.command, ask.Send) and mail.command.key is not None
+            for mail, outcome in zip(batch, outcomes, strict=True)
+        )
+
     async def _look_up_refused(self, record: RoomRecord, batch: list[Submit], outcomes: list[Outcome]) -> None:
         """A recorded key is answered with its ack, whatever would refuse it today. Only refusals pay for looking."""
         asked: dict[tuple[str, str], list[int]] = {}
@@ -268,54 +381,10 @@ class RoomActor(Actor[Submit]):
 
     def _pass_on(self, mail: list[Submit], outcomes: list[Outcome]) -> None:
         """Reads and typing: events without a seq."""
-        if PASSED_ON.isdisjoint([type(each.command) for each in mail]):
+        if self.record is None or PASSED_ON.isdisjoint([type(each.command) for each in mail]):
             return
+        if self._passing is None:
+            self._passing = Passing(self._parts.journal, self._parts.live, self._parts.now_ms)
         for each, outcome in zip(mail, outcomes, strict=True):
-            command = each.command
-            if type(command) in PASSED_ON and isinstance(outcome, Done) and self._has_seat(command.user):
-                if isinstance(command, ask.Read):
-                    self._read(command)
-                else:
-                    self._typing(command.user)
-
-    def _has_seat(self, user: str) -> bool:
-        """An admin looks on without one."""
-        if self._dm:
-            return user in dm_users(self.address)
-        return self.record is not None and user in self.record.members
-
-    def _read(self, command: ask.Read) -> None:
-        record, user = self.record, command.user
-        if record is None:
-            return
-        seq = min(command.seq, record.head)
-        if seq <= self._reads.get(user, 0):
-            return
-        self._reads.pop(user, None)
-        self._reads[user] = seq
-        if len(self._reads) > 2 * SMALL_ROOM:
-            del self._reads[next(iter(self._reads))]
-        self._parts.journal.note_read(record, user, seq)
-        live = self._parts.live
-        shared = self._small(record) and not self._apart(record)
-        sessions = live.listeners(self.address) if shared else list(live.users.get(user, ()))
-        live.tell_softly(sessions, replies.Read(room=self.address, sender=user, seq=seq))
-
-    def _typing(self, user: str) -> None:
-        now_ms = self._parts.now_ms()
-        if self.record is None or not self._small(self.record) or self._apart(self.record):
-            return
-        if now_ms - self._typed.get(user, -TYPING_EVERY_MS) < TYPING_EVERY_MS:
-            return
-        self._typed[user] = now_ms
-        live = self._parts.live
-        others = [session for session in live.listeners(self.address) if session.user != user]
-        live.tell_softly(others, replies.Typing(room=self.address, sender=user))
-
-    def _apart(self, record: RoomRecord) -> bool:
-        """Whether the two users of a private room are to learn nothing of each other."""
-        relation = record.relation
-        return relation is not None and (relation.blocked or relation.asked is not None)
-
-    def _small(self, record: RoomRecord) -> bool:
-        return self._dm or len(record.members) <= SMALL_ROOM
+            if isinstance(outcome, Done) and isinstance(each.command, (ask.Read, ask.Typing)):
+                self._passing.take(self.record, each.command)

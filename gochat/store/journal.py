@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import outcome
 import trio
@@ -18,7 +18,7 @@ from gochat.domain.beside import AnyBeside, AnyStanding
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.errors import Full, StoreError
-from gochat.ports import Clash, Committed
+from gochat.ports import Clash, Committed, OnRecorded
 from gochat.store import beside, reads
 from gochat.store.committer import Committer
 from gochat.store.pool import Readers
@@ -35,14 +35,11 @@ MOST_NOTES = 50_000
 NOTES_S = 0.3
 
 
-class _Append:
-    """One parked `append`."""
+class _Append(NamedTuple):
+    """A batch that waits for a commit, and who is told what became of it."""
 
-    __slots__ = ("batch", "task")
-
-    def __init__(self, batch: Batch, task: trio.lowlevel.Task) -> None:
-        self.batch = batch
-        self.task: trio.lowlevel.Task | None = task
+    batch: Batch
+    done: OnRecorded
 
 
 class SqliteJournal:
@@ -103,20 +100,35 @@ class SqliteJournal:
     ) -> Committed | Clash:  # fmt: skip
         return await self._parked(Batch(record.room, record.num, facts, beside))
 
-    async def _parked(self, batch: Batch) -> Committed | Clash:
-        """Wait for the commit that takes the batch."""
+    def begin(
+        self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside], done: OnRecorded
+    ) -> None:  # fmt: skip
+        self._begin(Batch(record.room, record.num, facts, beside), done)
+
+    def _begin(self, batch: Batch, done: OnRecorded) -> None:
         if self._closing:
             raise StoreError("the store is closing")
         if len(self._waiting) >= MOST_WAITING:
             raise Full(f"{MOST_WAITING} rooms wait for a commit")
-        entry = _Append(batch, trio.lowlevel.current_task())
-        self._waiting.append(entry)
+        self._waiting.append(_Append(batch, done))
         self._work.set()
 
+    async def _parked(self, batch: Batch) -> Committed | Clash:
+        """Wait for the commit that takes the batch."""
+        task = trio.lowlevel.current_task()
+        waiting = True
+
+        def done(result: Committed | Clash | StoreError) -> None:
+            if waiting:
+                told = outcome.Error(result) if isinstance(result, StoreError) else outcome.Value(result)
+                trio.lowlevel.reschedule(task, told)
+
         def abort(_: object) -> trio.lowlevel.Abort:
-            entry.task = None  # It may be recorded all the same.
+            nonlocal waiting
+            waiting = False  # It may be recorded all the same.
             return trio.lowlevel.Abort.SUCCEEDED
 
+        self._begin(batch, done)
         result: Committed | Clash = await trio.lowlevel.wait_task_rescheduled(abort)
         return result
 
@@ -223,16 +235,17 @@ def _commit_job(batches: list[Batch], notes: Notes) -> Callable[[Committer], lis
 
 
 def _hand_out(appends: list[_Append], result: outcome.Error | outcome.Value[list[Any]]) -> None:
-    """Wake each parked append with its own part of the result. An outcome can be taken once: each gets its own."""
+    """Tell each append its own part of the result. An exception is raised once: each gets its own."""
     for position, entry in enumerate(appends):
-        if entry.task is None:
-            continue
         part = result.error if isinstance(result, outcome.Error) else result.value[position]
-        own: outcome.Outcome[Committed | Clash]
+        own: Committed | Clash | StoreError
         if isinstance(part, int):
-            own = outcome.Value(Committed(part))
+            own = Committed(part)
         elif isinstance(part, Clash):
-            own = outcome.Value(part)
+            own = part
         else:
-            own = outcome.Error(StoreError(str(part), unknown=getattr(part, "unknown", True)))
-        trio.lowlevel.reschedule(entry.task, own)
+            own = StoreError(str(part), unknown=getattr(part, "unknown", True))
+        try:
+            entry.done(own)
+        except Exception:
+            log.exception("%s: what was recorded could not be handed on", entry.batch.room)

@@ -16,13 +16,15 @@ from gochat.actors.actor import Registry
 from gochat.actors.live import Live, Stretch
 from gochat.actors.messages import Submit
 from gochat.actors.room import RoomActor, RoomParts
-from gochat.actors.supervisor import Supervisor
+from gochat.actors.rounds import Rounds
+from gochat.actors.supervisor import Spec, Supervisor
 from gochat.domain import commands as ask
 from gochat.domain.beside import AnyBeside
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Outcome, RoomRules
-from gochat.ports import Clash, Committed
+from gochat.errors import Full, StoreError
+from gochat.ports import Clash, Committed, OnRecorded
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.replies import Lag, Read, Typing
 from gochat.store import Store
@@ -135,6 +137,28 @@ class Tap:
             raise self.after.pop()
         return result
 
+    def begin(
+        self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside], done: OnRecorded
+    ) -> None:
+        if self.before:
+            error = self.before.pop()
+            if isinstance(error, Full):
+                raise error
+            trio.lowlevel.current_trio_token().run_sync_soon(done, as_told(error))
+            return
+
+        def told(result: Committed | Clash | StoreError) -> None:
+            if isinstance(result, Committed):
+                self.log.setdefault(record.room, []).extend((result.commit, fact) for fact in facts)
+            done(as_told(self.after.pop()) if self.after else result)
+
+        self._inner.begin(record, facts, beside, told)
+
+
+def as_told(error: Exception) -> StoreError:
+    """What a journal says of a fault, whatever it was."""
+    return error if isinstance(error, StoreError) else StoreError(f"append failed: {error!r}", unknown=True)
+
 
 class House:
     def __init__(self, store: Store, actors: Supervisor, rules: RoomRules) -> None:
@@ -144,7 +168,9 @@ class House:
         self.events: list[tuple[str, Any]] = []
         """Answers and pushes, in the order they came."""
         self.actors = actors
-        parts = RoomParts(self.journal, self.live, actors, rules, self.now_ms, 10_000)
+        rounds = Rounds()
+        actors.start(Spec("rounds", rounds.run))
+        parts = RoomParts(self.journal, self.live, actors, rules, self.now_ms, 10_000, rounds)
         self.rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, parts), 1000)
 
     @staticmethod

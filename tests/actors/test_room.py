@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from gochat.actors import live, room
+from gochat.actors.passing import SMALL_ROOM
 from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.turn import Done
@@ -224,7 +225,7 @@ async def test_reads_and_typing_are_told_softly(house: House, autojump_clock: Mo
 
 
 async def test_in_a_large_room_reads_are_told_to_the_reader_alone(house: House, autojump_clock: MockClock) -> None:
-    await house.tea("bob", *(f"u{n}" for n in range(room.SMALL_ROOM)))
+    await house.tea("bob", *(f"u{n}" for n in range(SMALL_ROOM)))
     ann, bob, other = (Recorder(house, user) for user in ("ann", "bob", "bob"))
     for session in (ann, bob, other):
         house.live.enter(TEA, session)

@@ -49,6 +49,25 @@ class JournalContract:
         assert (loaded.num, loaded.head, loaded.ts, loaded.members) == (record.num, 2, 1002, {})
         assert await store.archive.head(DM) == 2
 
+    async def test_begin_tells_what_append_returns(self, store: Any) -> None:
+        record = await store.journal.load(DM)
+        told: list[Any] = []
+        with trio.fail_after(SOON):
+            for seq, key in ((1, "k"), (2, "k"), (2, "l")):
+                done = trio.Event()
+
+                def tell(result: Any, done: trio.Event = done) -> None:
+                    told.append(result)
+                    done.set()
+                    raise RuntimeError("what the teller raises goes no further")
+
+                store.journal.begin(record, [message(DM, seq, key=key)], (), tell)
+                await done.wait()
+        first, clash, second = told
+        assert isinstance(first, Committed) and isinstance(second, Committed) and second.commit > first.commit
+        assert clash == Clash({("ann", "k"): Recorded(1, 1001)})
+        assert await store.archive.head(DM) == 2
+
     async def test_a_room_loads_as_its_facts_made_it(self, store: Any) -> None:
         tea = await Scribe.at(store.journal, TEA)
         await tea.made(ask.Create, title="Tea", users=("bob", "cat", "dan"), history="since_join", post="moderators")

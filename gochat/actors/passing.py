@@ -1,0 +1,76 @@
+"""What is passed on in a room without a seq, and may be lost: who reads, who types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from gochat.actors.live import Live
+from gochat.domain import commands as ask
+from gochat.domain.ids import dm_users, is_dm
+from gochat.domain.record import RoomRecord
+from gochat.ports import Journal
+from gochat.protocol import replies
+
+#: Only in rooms up to this size do members hear who reads and who types (protocol.md).
+SMALL_ROOM = 50
+TYPING_EVERY_MS = 3000
+
+PASSED_ON = frozenset((ask.Read, ask.Typing))
+Passed: TypeAlias = ask.Read | ask.Typing
+
+
+class Passing:
+    """What one room remembers of it: how far users have read, and when they typed last."""
+
+    __slots__ = ("_journal", "_live", "_now_ms", "_reads", "_typed")
+
+    def __init__(self, journal: Journal, live: Live, now_ms: Callable[[], int]) -> None:
+        self._journal = journal
+        self._live = live
+        self._now_ms = now_ms
+        self._typed: dict[str, int] = {}
+        self._reads: dict[str, int] = {}
+
+    def take(self, record: RoomRecord, command: Passed) -> None:
+        if not _has_seat(record, command.user):
+            return
+        if isinstance(command, ask.Read):
+            self._read(record, command.user, min(command.seq, record.head))
+        elif _small(record) and not _apart(record):
+            self._type(record, command.user)
+
+    def _read(self, record: RoomRecord, user: str, seq: int) -> None:
+        if seq <= self._reads.get(user, 0):
+            return
+        self._reads.pop(user, None)
+        self._reads[user] = seq
+        if len(self._reads) > 2 * SMALL_ROOM:
+            del self._reads[next(iter(self._reads))]
+        self._journal.note_read(record, user, seq)
+        shared = _small(record) and not _apart(record)
+        sessions = self._live.listeners(record.room) if shared else list(self._live.users.get(user, ()))
+        self._live.tell_softly(sessions, replies.Read(room=record.room, sender=user, seq=seq))
+
+    def _type(self, record: RoomRecord, user: str) -> None:
+        now_ms = self._now_ms()
+        if now_ms - self._typed.get(user, -TYPING_EVERY_MS) < TYPING_EVERY_MS:
+            return
+        self._typed[user] = now_ms
+        others = [session for session in self._live.listeners(record.room) if session.user != user]
+        self._live.tell_softly(others, replies.Typing(room=record.room, sender=user))
+
+
+def _has_seat(record: RoomRecord, user: str) -> bool:
+    """An admin looks on without one."""
+    return user in dm_users(record.room) if is_dm(record.room) else user in record.members
+
+
+def _apart(record: RoomRecord) -> bool:
+    """Whether the two users of a private room are to learn nothing of each other."""
+    relation = record.relation
+    return relation is not None and (relation.blocked or relation.asked is not None)
+
+
+def _small(record: RoomRecord) -> bool:
+    return len(record.members) <= SMALL_ROOM
