@@ -12,8 +12,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bench.faults import Broken
+from gochat.store.index import put
 
 _SEQ_BITS = 34
+_CHUNK = 10_000
 _WORDS = 1000
 _SENTENCES = 1009
 
@@ -83,11 +85,11 @@ def _fill(connection: sqlite3.Connection, room: str, messages: int, texts: Seque
         values,
     )
     if index:
-        connection.execute(
-            """INSERT INTO search (rowid, room, body) SELECT id, :word, body FROM fact
-            WHERE id > :base + :head AND id <= :base + :last""",
-            {**values, "word": f"r{num}"},
-        )
+        rows = connection.execute(
+            "SELECT id, body FROM fact WHERE id > :base + :head AND id <= :base + :last", values
+        )  # fmt: skip
+        while chunk := rows.fetchmany(_CHUNK):
+            put(connection, chunk)
     connection.execute(
         """UPDATE room SET head = :last, messages = :before + :last - :head, last = :last, indexed = :last
         WHERE id = :room""",
