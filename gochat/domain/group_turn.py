@@ -148,7 +148,9 @@ class GroupTurn(Draft):
 
     def _leave(self, command: ask.Leave, refusal: Denied | None) -> Outcome:
         if command.user not in self.draft.members:
-            return NOT_MEMBER if command.user in self.draft.former else NO_ROOM  # An admin, who is in no need of a seat.
+            return (
+                NOT_MEMBER if command.user in self.draft.former else NO_ROOM
+            )  # An admin, who is in no need of a seat.
         if refusal is not None:
             return refusal
         if self._would_lose_last_owner([command.user]):

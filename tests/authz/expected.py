@@ -84,8 +84,8 @@ SCOPES: Final[dict[str | None, tuple[str, ...]]] = {
     None: ("ping", "pong", "hello again", "refresh", "refresh with another's token", "who am I"),
     "chat:read": (
         "resume", "read", "history", "one message", "search in it", "members", "list members", "one member",
-        "one group", "groups", "contacts", "blocks", "requests", "search users", "search everywhere", "watch", "reports",
-        "all reports", "export",
+        "one group", "groups", "contacts", "blocks", "requests", "search users", "search everywhere", "watch",
+        "reports", "all reports", "export",
     ),
     "chat:write": (
         "send", "send a recorded key", "edit one's own", "edit another's", "delete one's own", "delete another's",
@@ -196,48 +196,51 @@ accept a request, decline a request:        none     none      none    none     
 
 #: A token without the scope `admin`, in a private room.
 PRIVATE: Final = """
-                                     contact stranger asked asked-out receiver blocked blocker  declined decliner own  others
-send:                                ok      ok       ok    waits     ok       blocked blocked  refused  ok       ok   none
-react, edit one's own:               ok      ask      ok    waits     ok       blocked blocked  refused  ok       ok   none
-send a recorded key:                 ok      ok       ok    ok        ok       ok      ok       ok       ok       ok   none
-edit another's, delete another's:    role    role     role  role      role     role    role     role     role     none none
-delete one's own:                    ok      ok       ok    ok        ok       ok      ok       ok       ok       ok   none
-history, one message, search in it:  ok      ok       ok    ok        ok       ok      ok       ok       ok       ok   none
-resume:                              ok      ok       ok    ok        none     ok      ok       ok       ok       ok   none
-members, read, typing:               ok      ok       ok    ok        ok       ok      ok       ok       ok       ok   none
-report:                              ok      ok       ok    ok        ok       ok      ok       ok       ok       none none
-reports, close a report:             role    role     role  role      role     role    role     role     role     role none
-all reports:                         role    role     role  role      role     role    role     role     role     role role
-add a contact:                       ok      ok       ok    ok        ok       ok      taken    ok       ok       bad  ok
-remove a contact, block, unblock:    ok      ok       ok    ok        ok       ok      ok       ok       ok       bad  ok
-accept a request:                    ok      none     none  none      ok       none    taken    none     none     bad  none
-decline a request:                   none    none     none  none      ok       none    none     none     ok       bad  none
+                                  contact stranger asked asked-out receiver blocked blocker declined decliner own others
+send:                             ok      ok       ok    waits     ok       blocked blocked refused  ok       ok   none
+react, edit one's own:            ok      ask      ok    waits     ok       blocked blocked refused  ok       ok   none
+send a recorded key:              ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
+edit another's, delete another's: role    role     role  role      role     role    role    role     role     none none
+delete one's own:                 ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
+history, one message:             ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
+resume:                           ok      ok       ok    ok        none     ok      ok      ok       ok       ok   none
+search in it, members:            ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
+read, typing:                     ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
+report:                           ok      ok       ok    ok        ok       ok      ok      ok       ok       none none
+reports, close a report:          role    role     role  role      role     role    role    role     role     role none
+all reports:                      role    role     role  role      role     role    role    role     role     role role
+add a contact:                    ok      ok       ok    ok        ok       ok      taken   ok       ok       bad  ok
+remove a contact, block, unblock: ok      ok       ok    ok        ok       ok      ok      ok       ok       bad  ok
+accept a request:                 ok      none     none  none      ok       none    taken   none     none     bad  none
+decline a request:                none    none     none  none      ok       none    none    none     ok       bad  none
 """
 
 #: With the scope `admin`, in a private room: everything is read; it is written to by its two users alone, under the
 #: rules that hold for all.
 PRIVATE_ADMIN: Final = """
-                                     contact stranger asked asked-out receiver blocked blocker  declined decliner own  others
-send:                                ok      ok       ok    waits     ok       blocked blocked  refused  ok       ok   none
-react, edit one's own:               ok      ask      ok    waits     ok       blocked blocked  refused  ok       ok   role
-send a recorded key:                 ok      ok       ok    ok        ok       ok      ok       ok       ok       ok   none
-edit another's:                      ok      ask      ok    waits     ok       blocked blocked  refused  ok       none role
-delete one's own:                    ok      ok       ok    ok        ok       ok      ok       ok       ok       ok   ok
-delete another's:                    ok      ok       ok    ok        ok       ok      ok       ok       ok       none ok
-history, one message:                ok      ok       ok    ok        ok       ok      ok       ok       ok       ok   ok
-resume:                              ok      ok       ok    ok        none     ok      ok       ok       ok       ok   none
-search in it:                        ok      ok       ok    ok        ok       ok      ok       ok       ok       ok   none
-members, read, typing:               ok      ok       ok    ok        ok       ok      ok       ok       ok       ok   ok
-report:                              ok      ok       ok    ok        ok       ok      ok       ok       ok       none ok
-reports, close a report, all reports: ok     ok       ok    ok        ok       ok      ok       ok       ok       ok   ok
-add a contact:                       ok      ok       ok    ok        ok       ok      taken    ok       ok       bad  ok
-remove a contact, block, unblock:    ok      ok       ok    ok        ok       ok      ok       ok       ok       bad  ok
-accept a request:                    ok      none     none  none      ok       none    taken    none     none     bad  none
-decline a request:                   none    none     none  none      ok       none    none     none     ok       bad  none
+                                  contact stranger asked asked-out receiver blocked blocker declined decliner own others
+send:                             ok      ok       ok    waits     ok       blocked blocked refused  ok       ok   none
+react, edit one's own:            ok      ask      ok    waits     ok       blocked blocked refused  ok       ok   role
+send a recorded key:              ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
+edit another's:                   ok      ask      ok    waits     ok       blocked blocked refused  ok       none role
+delete one's own:                 ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok
+delete another's:                 ok      ok       ok    ok        ok       ok      ok      ok       ok       none ok
+history, one message:             ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok
+resume:                           ok      ok       ok    ok        none     ok      ok      ok       ok       ok   none
+search in it:                     ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
+members, read, typing:            ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok
+report:                           ok      ok       ok    ok        ok       ok      ok      ok       ok       none ok
+reports, close a report:          ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok
+all reports:                      ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok
+add a contact:                    ok      ok       ok    ok        ok       ok      taken   ok       ok       bad  ok
+remove a contact, block, unblock: ok      ok       ok    ok        ok       ok      ok      ok       ok       bad  ok
+accept a request:                 ok      none     none  none      ok       none    taken   none     none     bad  none
+decline a request:                none    none     none  none      ok       none    none    none     ok       bad  none
 """
 
-#: Where `history.after_leaving` is false: what changes for who was a member.
+#: With `history.after_leaving = false`: what is closed to whom.
 CLOSED_TO_FORMER: Final = ("history", "one message")
+FORMER: Final = ("removed", "banned")
 
 
 def parsed(text: str) -> dict[str, dict[str, str]]:
@@ -265,7 +268,7 @@ TABLES: Final = {
 SCOPE_OF: Final = {operation: scope for scope, operations in SCOPES.items() for operation in operations}
 
 
-def answer(operation: str, place: str, relation: str, scopes: str) -> Answer:
+def answer(operation: str, place: str, relation: str, scopes: str, *, after_leaving: bool = True) -> Answer:
     """What the server says to one who asks for `operation` with a set of scopes, and is `relation` in a `place`.
 
     The token comes first, then the scope, then what the room says. Raises Unnamed.
@@ -281,6 +284,8 @@ def answer(operation: str, place: str, relation: str, scopes: str) -> Answer:
             return ANSWERS[ANYWHERE[operation]]
         if place == "private" and operation in OF_GROUPS:
             return ANSWERS["bad"]
+        if not after_leaving and not admin and relation in FORMER and operation in CLOSED_TO_FORMER:
+            return ANSWERS["out"]
         return ANSWERS[TABLES[place, admin][operation][relation]]
     except KeyError as error:
         raise Unnamed(f"{operation} by {scopes}, {relation} in a {place} room: no word of {error}") from None

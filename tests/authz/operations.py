@@ -22,7 +22,12 @@ class Operation(NamedTuple):
 
 
 MESSAGES, MESSAGE = "/v1/messages", "/v1/messages/{id}"
-GROUPS, GROUP, USERS, USER = "/v1/groups", "/v1/groups/{group}", "/v1/groups/{group}/users", "/v1/groups/{group}/users/{id}"
+GROUPS, GROUP, USERS, USER = (
+    "/v1/groups",
+    "/v1/groups/{group}",
+    "/v1/groups/{group}/users",
+    "/v1/groups/{group}/users/{id}",
+)
 CONTACT, REQUEST, BLOCK = "/v1/contacts/{id}", "/v1/requests/{id}", "/v1/blocks/{id}"
 
 
@@ -148,9 +153,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         lambda s: ("POST", GROUPS, {"name": s.new}),
         ("POST", GROUPS),
     ),
-    "create what exists": Operation(
-        group("create"), lambda s: ("POST", GROUPS, {"name": s.name}), ("POST", GROUPS)
-    ),
+    "create what exists": Operation(group("create"), lambda s: ("POST", GROUPS, {"name": s.name}), ("POST", GROUPS)),
     "set the title": Operation(group("set", title="Tea"), *patched(title="Tea")),
     "set history and post": Operation(
         group("set", history="all", post="members"), *patched(history="all", post="members")
