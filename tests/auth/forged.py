@@ -217,7 +217,8 @@ def _claims(claims: dict[str, Any], secret: str) -> Family:
         for name, value in NO_TEXTS.items():
             yield of(f"{claim} is {name}", claims | {claim: value})
     for sub in ("", "Alice", "ALICE", " alice", "alice ", "alice\n", "alice\0", "al ice", "-alice", ".alice",
-                "a" * 65, "a:b", "dm:a:b", "user:alice", "a/b", "..", "*", "\u0430lice", "alice\u200b", "\uff41lice"):  # fmt: skip
+                "a" * 65, "a:b", "dm:a:b", "user:alice", "a/b", "..", "*", "\u0430lice", "alice\u200b",
+                "\uff41lice"):  # fmt: skip
         yield of(f"sub {sub!r}", claims | {"sub": sub})
     for aud in ("", "gochat ", "GOCHAT", "gochat2", "*", [], ["other"], [["gochat"]], ["gochat", 1], ["go", "chat"], {},
                 {"gochat": 1}, True, 0, 1):  # fmt: skip

@@ -167,7 +167,7 @@ def _success(operation: Operation, status: int) -> Json:
     if names:
         told["headers"] = {name: _TOLD[name] for name in names}
     if operation.media is not None and status == 200:
-        told["content"] = {operation.media: {}}
+        told["content"] = {operation.media: {"schema": {"type": "string", "format": "binary"}}}
     if operation.returns is not None and status in (200, 201):
         told["content"] = {JSON: {"schema": {"$ref": REF.format(name=operation.returns.__name__)}}}
     return told

@@ -69,7 +69,7 @@ class GroupChange(Body, kw_only=True):
     post: PostRight | UnsetType = UNSET
 
 
-class MemberChange(Body, kw_only=True):
+class Membership(Body, kw_only=True):
     """Without `role` a member keeps the present one, and who is new becomes `member`."""
 
     role: Role | UnsetType = UNSET
