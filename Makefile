@@ -1,6 +1,7 @@
 # make run     serve on this machine alone, with ./config.toml and the data in ./data
 # make test    the tests        make test-long   the tests that take minutes
 # make check   lint, types, floors, docs
+# make bench-peers   install other chat servers and measure them beside gochat: bench/results/peers.md
 # make docs    write config.toml and docs/reference/ anew from the code
 # make lock    write the lock files anew from pyproject.toml
 #
@@ -8,7 +9,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: run test test-long check docs bench-quick lock clean python
+.PHONY: run test test-long check docs bench-quick bench-peers lock clean python
 
 # The first of these that is new enough and can make a virtual environment; `make PYTHON=python3.13` asks for one.
 BASE := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -45,6 +46,11 @@ docs: $(DEV)
 
 bench-quick: $(RUNTIME)
 	$(BIN)/python -m bench quick
+
+bench-peers: $(RUNTIME)
+	PYTHON=$(BASE) sh bench/peers/install.sh
+	@mkdir -p bench/results
+	$(BIN)/python -m bench.peers --out bench/results/peers.md $(ARGS)
 
 # The package itself is installed by the locked build backend: nothing unpinned is fetched. The first of the two
 # to be made installs all it needs, so that `make test` alone reads one lock.

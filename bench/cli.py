@@ -1,156 +1,212 @@
 """The command line: the only place of the harness that prints and exits.
 
 Exit status: 0 measured (whether or not what is wanted holds: the table says so), 1 no figure, because the server
-broke the contract or could not be run, 2 wrong usage.
+broke the contract or could not be run, or because the load could not keep its plan, 2 wrong usage, 3 a threshold does
+not hold, or a comparison found something worse.
 """
 
 from __future__ import annotations
 
-import datetime
-import os
-import resource
-import shlex
 import sys
-from collections.abc import Callable, Sequence
-from functools import wraps
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import click
 
-from bench import environment, report
-from bench.faults import Broken, Fault
+from bench import compare
+from bench.faults import Broken
+from bench.finish import NOT_HELD, finish, no_figure
 from bench.load.outcome import Length
-from bench.load.wire import WIRES
-from bench.results import Drawn, Run, summarize
-from bench.scenarios import dm, fanout, idle
+from bench.options import Common, Sending, Timed, common, sending, timed
+from bench.results import Drawn
+from bench.scenarios import connect, dm, fanout, history, idle, mixed, scaling, slow
 from bench.scenarios.stage import Stage
-from bench.server import Cores
 
-_FILES_BESIDE = 100  # Open files besides the connections.
-_FULL, _QUICK = 5.0, 2.0  # Seconds of load a stretch.
-_QUICK_USERS = 1000
-
-
-class Common(NamedTuple):
-    """Options of every command."""
-
-    turns: int | None
-    transport: str
-    data: Path
-    program: str
-    as_json: bool
-    out: Path | None
-
-
-class Timed(NamedTuple):
-    """Options of commands that send for a while."""
-
-    seconds: float | None
-    messages: int | None
-    body: int
-    keys: bool
-    yardsticks: bool
-    quick: bool
-
-    @property
-    def length(self) -> Length:
-        return Length(self.seconds or (_QUICK if self.quick else _FULL), self.messages)
-
-
-def _gathered(name: str, kind: Any, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Give a command these options, handed over as one argument `name` of that kind."""
-
-    def decorate(command: Callable[..., None]) -> Any:
-        @wraps(command)
-        def gather(**values: Any) -> None:
-            values[name] = kind(**{field: values.pop(field) for field in kind._fields})
-            command(**values)
-
-        decorated: Any = gather
-        for option in reversed(options):
-            decorated = option(decorated)
-        return decorated
-
-    return decorate
-
-
-_common = _gathered(
-    "common",
-    Common,
-    click.option("--turns", type=click.IntRange(1),
-                 help="Times each server is measured, in turn.  [3; quick and idle 1]"),
-    click.option("--transport", type=click.Choice(sorted(WIRES)), default="ws", show_default=True),
-    click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path(".build/bench"),
-                 show_default=True, help="Folder for the servers' data; on a real disk."),
-    click.option("--program", default="-m gochat serve", show_default=True,
-                 help="What Python is started with to serve; --data, --http and --tcp are added."),
-    click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
-    click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the JSON to this file."),
-)  # fmt: skip
-_timed = _gathered(
-    "timed",
-    Timed,
-    click.option("--seconds", type=click.FloatRange(0.1, 60), help="How long each stretch sends.  [5; quick 2]"),
-    click.option("--messages", type=click.IntRange(1), help="Send so many messages in each stretch instead."),
-    click.option("--body", type=click.IntRange(16, 3000), default=100, show_default=True, help="Characters a body."),
-    click.option("--keys/--no-keys", default=True, show_default=True, help="Send idempotency keys, as clients do."),
-    click.option("--yardsticks/--no-yardsticks", default=True, show_default=True, help="Measure the limits too."),
-    click.option("--quick", is_flag=True, help="Shorter, for a first look."),
-)
+_QUICK_S, _QUICK_USERS = 2.0, 1000
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 def main() -> None:
-    """Measure gochat, started by this command on a core of its own, beside its yardsticks.
+    """Measure gochat, started by this command on a core of its own, or wherever it runs; check all that it says.
 
     \b
-    python -m bench quick                         everything, in under a minute
+    python -m bench quick                               fanout, dm and idle, in under a minute
     python -m bench fanout --seconds 10 --turns 5
     python -m bench dm --window 1 --window 16 --out run.json
-    python -m bench idle --users 4000 --json
+    python -m bench mixed --rate 400 --threshold 'deliver.p99<50ms' --html run.html
+    GOCHAT_BENCH_SECRET=... python -m bench connect --url ws://chat.example:8080
+    python -m bench compare before.json after.json --tolerance 0.1
     """
 
 
 @main.command("fanout")
 @click.option("--members", type=click.IntRange(2), default=1000, show_default=True)
 @click.option("--window", type=click.IntRange(1, 128), default=64, show_default=True, help="Messages in flight.")
-@_timed
-@_common
-def fanout_command(members: int, window: int, timed: Timed, common: Common) -> None:
+@sending
+@timed
+@common
+def fanout_command(members: int, window: int, sending: Sending, timed: Timed, common: Common) -> None:
     """One member writes, all members of the group listen.
 
     \b
     python -m bench fanout
     python -m bench fanout --transport tcp --members 200 --messages 20000
+    python -m bench fanout --rate 500                 latencies at a planned rate
+    python -m bench fanout --rules full --turns 5     what rules for words and links cost
     """
-    turns = _turns(common, timed.quick)
-    options = fanout.Options(timed.length, members, window, timed.body, turns, timed.keys, timed.yardsticks)
-    _finish(members, common, lambda stage: fanout.run(stage, options))
+    options = fanout.Options(
+        timed.length(), members, window, timed.body, common.turns_or(3, quick=timed.quick), sending.keys,
+        sending.yardsticks, sending.rate,
+    )  # fmt: skip
+    _not_rest(common)
+    finish(members, common, lambda stage: fanout.run(stage, options))
 
 
 @main.command("dm")
 @click.option("--pairs", type=click.IntRange(1), default=100, show_default=True)
 @click.option("--window", "windows", type=click.IntRange(1, 128), multiple=True, default=(1, 16), show_default=True,
               help="Messages in flight in each pair; may be repeated.")  # fmt: skip
-@_timed
-@_common
-def dm_command(pairs: int, windows: Sequence[int], timed: Timed, common: Common) -> None:
+@sending
+@timed
+@common
+def dm_command(pairs: int, windows: Sequence[int], sending: Sending, timed: Timed, common: Common) -> None:
     """Pairs of users, one of each writes to the other.
 
     \b
     python -m bench dm
     python -m bench dm --pairs 10 --window 4 --turns 5
+    python -m bench dm --transport rest --window 1    sent by POST /v1/messages
     """
-    turns = _turns(common, timed.quick)
-    options = dm.Options(timed.length, pairs, windows, timed.body, turns, timed.keys, timed.yardsticks)
-    _finish(2 * pairs, common, lambda stage: dm.run(stage, options))
+    options = dm.Options(
+        timed.length(), pairs, windows, timed.body, common.turns_or(3, quick=timed.quick), sending.keys,
+        sending.yardsticks, sending.rate,
+    )  # fmt: skip
+    if common.transport == "rest":
+        options = options._replace(windows=(1,), yardsticks=False)  # One request at a time on a connection.
+    finish(3 * pairs, common, lambda stage: dm.run(stage, options))
+
+
+def _community(soak: bool) -> None:
+    name = "soak" if soak else "mixed"
+    usual = 600.0 if soak else 30.0
+
+    @main.command(name, help=_COMMUNITY_HELP[name])
+    @click.option("--users", type=click.IntRange(4), default=500, show_default=True)
+    @click.option(
+        "--rooms",
+        type=click.IntRange(1),
+        default=100,
+        show_default=True,
+        help="Groups; everybody is in the first, half of all in the second, a third in the next.",
+    )
+    @click.option("--rate", type=click.FloatRange(0.1), default=200.0, show_default=True, help="Actions a second.")
+    @timed
+    @common
+    def command(users: int, rooms: int, rate: float, timed: Timed, common: Common) -> None:
+        length = timed.length(usual)
+        options = mixed.Options(length, users, rooms, rate, timed.body, common.turns_or(1), soak)
+        _not_rest(common)
+        finish(users, common, lambda stage: mixed.run(stage, options))  # fmt: skip
+
+
+_COMMUNITY_HELP = {
+    "mixed": """A day of a community, compressed into --seconds (30): groups by Zipf's law, messages, typing, reads,
+    pages, connections that are lost and resumed. Open loop.
+
+    \b
+    python -m bench mixed
+    python -m bench mixed --users 2000 --rate 1000 --processes 4 --html day.html
+    """,
+    "soak": """The same at an even rate and for long (--seconds 600); the growth of the server's memory is a row.
+
+    \b
+    python -m bench soak --seconds 3600 --html soak.html
+    python -m bench soak --threshold 'soak*memory:value<5'
+    """,
+}
+_community(soak=False)
+_community(soak=True)
+
+
+@main.command("connect")
+@click.option("--users", type=click.IntRange(1), default=1000, show_default=True)
+@click.option("--places", type=click.IntRange(1, 199), default=64, show_default=True, help="Sign-ins in flight.")
+@click.option("--missed", type=click.IntRange(1, 500), default=10, show_default=True,
+              help="Messages that one who resumes has missed.")  # fmt: skip
+@timed
+@common
+def connect_command(users: int, places: int, missed: int, timed: Timed, common: Common) -> None:
+    """A storm of sign-ins, new ones, then ones that resume: connect, authenticate (HS256), welcome, replay.
+
+    \b
+    python -m bench connect
+    python -m bench connect --places 16 --missed 100 --transport tcp
+    """
+    turns = common.turns_or(3, quick=timed.quick)
+    options = connect.Options(timed.length(), users, places, missed, timed.body, turns)
+    _not_rest(common)
+    finish(places, common, lambda stage: connect.run(stage, options))
+
+
+def _queries(what: str, limit: int) -> None:
+    @main.command(what, help=_QUERY_HELP[what])
+    @click.option("--clients", type=click.IntRange(2), default=16, show_default=True, help="Who ask, one at a time.")
+    @click.option(
+        "--stored", type=click.IntRange(200), default=100_000, show_default=True, help="Messages in the room."
+    )
+    @click.option("--limit", type=click.IntRange(1, 200), default=limit, show_default=True, help="Entries a page.")
+    @timed
+    @common
+    def command(clients: int, stored: int, limit: int, timed: Timed, common: Common) -> None:
+        turns = common.turns_or(3, quick=timed.quick)
+        options = history.Options(timed.length(), clients, stored, limit, turns, what)
+        _not_rest(common)
+        finish(clients, common, lambda stage: history.run(stage, options))
+
+
+_QUERY_HELP = {
+    "history": """Pages of history from random places of a room that holds --stored messages.
+
+    \b
+    python -m bench history
+    python -m bench history --stored 1000000 --limit 200
+    """,
+    "search": """Searches for words of a room that holds --stored messages.
+
+    \b
+    python -m bench search
+    python -m bench search --stored 1000000 --clients 4
+    """,
+}
+_queries("history", 50)
+_queries("search", 20)
+
+
+@main.command("slow-readers")
+@click.option("--members", type=click.IntRange(3), default=100, show_default=True)
+@click.option("--slow", "asleep", type=click.IntRange(1), default=10, show_default=True, help="Who read nothing.")
+@click.option("--rate", type=click.FloatRange(0.1), default=200.0, show_default=True, help="Messages a second.")
+@click.option("--body", type=click.IntRange(16, 3000), default=1000, show_default=True, help="Characters a body.")
+@click.option("--seconds", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Of each stretch.")
+@common
+def slow_command(members: int, asleep: int, rate: float, body: int, seconds: float, common: Common) -> None:
+    """A group of which some stop reading; the others' latency, before and then. Open loop.
+
+    \b
+    python -m bench slow-readers
+    python -m bench slow-readers --slow 50 --threshold 'slow-readers 50*:deliver.p99<50ms'
+    """
+    options = slow.Options(Length(seconds), members, asleep, rate, body, common.turns_or(3))
+    if asleep > members - 2:
+        raise click.UsageError("--slow: at least two members must read")
+    _not_rest(common)
+    finish(members, common, lambda stage: slow.run(stage, options))
 
 
 @main.command("idle")
 @click.option("--users", type=click.IntRange(4), help="A multiple of 4.  [4000; quick 1000]")
 @click.option("--quick", is_flag=True, help="Fewer users, for a first look.")
-@_common
+@common
 def idle_command(users: int | None, quick: bool, common: Common) -> None:
     """Users who are signed in and do nothing: memory for each.
 
@@ -159,11 +215,46 @@ def idle_command(users: int | None, quick: bool, common: Common) -> None:
     python -m bench idle --users 10000
     """
     options = idle.Options(users or (_QUICK_USERS if quick else 4000), common.turns or 1)
-    _finish(options.users, common, lambda stage: idle.run(stage, options))
+    _not_rest(common)
+    finish(options.users, common, lambda stage: idle.run(stage, options))
+
+
+@main.command("scaling")
+@click.option("--members", type=click.IntRange(2), multiple=True, default=(100, 1000, 10_000), show_default=True)
+@click.option("--few", type=click.IntRange(1), default=256, show_default=True, help="n of n and 4n messages.")
+@click.option(
+    "--stored",
+    type=click.IntRange(200),
+    multiple=True,
+    show_default=True,
+    default=tuple(10**power for power in range(3, 8)),
+)
+@click.option(
+    "--big",
+    type=click.IntRange(0),
+    default=10_000,
+    show_default=True,
+    help="Members of the room beside which others write; 0 leaves that out.",
+)
+@timed
+@common
+def scaling_command(
+    members: Sequence[int], few: int, stored: Sequence[int], big: int, timed: Timed, common: Common
+) -> None:  # fmt: skip
+    """What one more costs: CPU a delivery for n and 4n messages, by members; a message and a page, by what is stored;
+    the others' acks while a message goes to a big room. Minutes, and 2 GB of disk for 10^7 messages.
+
+    \b
+    python -m bench scaling
+    python -m bench scaling --members 100 --members 400 --stored 1000 --stored 100000 --big 500
+    """
+    options = scaling.Options(timed.length(), members, few, stored, big, body=timed.body, turns=common.turns or 1)
+    _not_rest(common)
+    finish(max([*members, big]) + 40, common, lambda stage: scaling.run(stage, options))
 
 
 @main.command("quick")
-@_common
+@common
 def quick_command(common: Common) -> None:
     """A short fanout, dm and idle in one table; under a minute with one turn.
 
@@ -171,7 +262,8 @@ def quick_command(common: Common) -> None:
     python -m bench quick
     python -m bench quick --turns 3 --out run.json
     """
-    length, turns = Length(_QUICK), common.turns or 1
+    length, turns = Length(_QUICK_S), common.turns or 1
+    _not_rest(common)
 
     def run(stage: Stage) -> Drawn:
         parts = (
@@ -181,42 +273,35 @@ def quick_command(common: Common) -> None:
         )
         return Drawn([m for part in parts for m in part.measures], [b for part in parts for b in part.bounds])
 
-    _finish(_QUICK_USERS, common, run)
+    finish(_QUICK_USERS, common, run)
 
 
-def _turns(common: Common, quick: bool) -> int:
-    return common.turns or (1 if quick else 3)
+@main.command("compare")
+@click.argument("before", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("after", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    default=0.1,
+    show_default=True,
+    help="How much worse a figure may be: 0.1 is a tenth.",
+)
+def compare_command(before: Path, after: Path, tolerance: float) -> None:  # fmt: skip
+    """Two runs that --out wrote: ratios, and a verdict for each. Status 3 if anything is worse.
 
-
-def _finish(connections: int, common: Common, run: Callable[[Stage], Drawn]) -> None:
-    """Run the scenario, and say what it found."""
-    started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    stage = Stage(common.data.resolve(), Cores.split(), WIRES[common.transport], shlex.split(common.program))
-    place = environment.describe(stage.data, stage.cores)
+    \b
+    python -m bench compare before.json after.json
+    python -m bench compare before.json after.json --tolerance 0.3
+    """
     try:
-        _allow_files(connections + _FILES_BESIDE)
-        os.sched_setaffinity(0, stage.cores.load)
-        drawn = run(stage)
-    except (Fault, Broken) as error:
-        click.echo("\n".join([f"no figure: {error}", *getattr(error, "__notes__", [])]), err=True)
-        sys.exit(1)
-    result = Run(
-        started=started,
-        command=sys.argv[1:],
-        environment=place,
-        rows=summarize(drawn.measures, drawn.bounds),
-        bounds=drawn.bounds,
-        measures=drawn.measures,
-    )
-    if common.out:
-        common.out.write_bytes(report.to_json(result))
-    click.echo(report.to_json(result).decode() if common.as_json else report.to_table(result))
+        comparison = compare.compare(compare.read(before), compare.read(after))
+    except Broken as error:
+        no_figure(error)
+    click.echo(compare.table(comparison, tolerance))
+    if not comparison.changes or any(change.verdict(tolerance) == "WORSE" for change in comparison.changes):
+        sys.exit(NOT_HELD)
 
 
-def _allow_files(wanted: int) -> None:
-    """Raise the soft limit of open files; a child inherits it. Raises Broken where the hard limit forbids it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise Broken(f"{wanted} open files are needed and {hard} allowed: raise the hard limit (ulimit -Hn)")
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+def _not_rest(common: Common) -> None:
+    if common.transport == "rest":
+        raise click.UsageError("--transport rest: only dm sends by REST")

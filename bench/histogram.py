@@ -42,6 +42,15 @@ class Histogram:
         self._counts[_index(value) if value < _LARGEST else -1] += count
         self.count += count
 
+    def add(self, other: Histogram) -> None:
+        """Add what another histogram holds."""
+        counts = self._counts
+        for index, count in enumerate(other._counts):
+            if count:
+                counts[index] += count
+        self.count += other.count
+        self.largest = max(self.largest, other.largest)
+
     def merge(self, buckets: Mapping[int, int]) -> None:
         """Add what another histogram's `buckets` hold; as if its values had been recorded here."""
         for value, count in buckets.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -11,6 +11,8 @@ import msgspec
 from bench.histogram import Histogram
 
 SCHEMA = "gochat-bench/1"
+#: The percentiles that are shown, by name.
+POINTS = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p99.9": 99.9, "max": 100.0}
 
 
 class Measure(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -35,6 +37,25 @@ class Measure(msgspec.Struct, kw_only=True, omit_defaults=True):
     server_cpu_us_per_delivery: float = 0
     server_rss_mb: float = 0
     """Megabytes of 10^6 bytes."""
+    deliveries: int = 0
+    latencies: dict[str, dict[int, int]] = {}
+    """Every latency that was counted, by name (bench/load/book.py), as in `latency_ns`."""
+    hdr: dict[str, str] = {}
+    """The same as HdrHistogram's log encoding: V2, compressed, base64; nanoseconds."""
+    timeline: list[tuple[float, float]] = []
+    """(seconds since the begin, what the value counts, a second, since the point before)."""
+    memory: list[tuple[float, float]] = []
+    """(seconds since the begin, resident megabytes of the server), for what runs long."""
+    counts: dict[str, int] = {}
+    """What else happened, by name."""
+    processes: int = 1
+    rate: float = 0
+    """Open loop: what was planned a second. 0: closed loop."""
+    switches_per_delivery: float = 0
+    """Context switches of the server's threads."""
+    syscalls_per_delivery: float = 0
+    remarks: list[str] = []
+    """What a reader of the figure must know, such as what could not be measured here."""
 
 
 class Bound(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
@@ -45,11 +66,14 @@ class Bound(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     against: str = ""
     at_least: float | None = None
     at_most: float | None = None
+    """Neither: nothing is wanted, only the ratio is to be shown."""
 
     def holds(self, value: float) -> bool:
         return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
 
     def __str__(self) -> str:
+        if self.at_least is None and self.at_most is None:
+            return ""
         return f">= {self.at_least:g}" if self.at_least is not None else f"<= {self.at_most:g}"
 
 
@@ -64,7 +88,7 @@ class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
     greatest: float
     latency_of: str
     latency_ms: dict[str, float]
-    """Milliseconds at p50, p99 and the maximum, over the messages of all turns."""
+    """Milliseconds at POINTS, over the messages of all turns."""
     generator_cpu: float
     server_cpu_us_per_message: float
     server_cpu_us_per_delivery: float
@@ -74,6 +98,11 @@ class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Median, over the turns, of the ratio within a turn: neighbours in time share the machine's mood."""
     bound: str = ""
     holds: bool | None = None
+    latencies: dict[str, dict[str, float]] = {}
+    """Milliseconds at POINTS, by the latency's name."""
+    switches_per_delivery: float = 0
+    syscalls_per_delivery: float = 0
+    remarks: list[str] = []
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -115,7 +144,7 @@ def _judge(row: Row, bound: Bound, group: list[Measure], groups: dict[tuple[str,
         value = ratio(group, groups.get((bound.load, bound.against), []))
         row.against, row.ratio = bound.against, value
     row.bound = str(bound)
-    row.holds = None if value is None else bound.holds(value)
+    row.holds = None if value is None or not row.bound else bound.holds(value)
 
 
 def ratio(mine: Iterable[Measure], others: Iterable[Measure]) -> float | None:
@@ -140,17 +169,24 @@ def _row(group: Sequence[Measure]) -> Row:
         least=min(values),
         greatest=max(values),
         latency_of=first.latency_of,
-        latency_ms=_latencies(group),
+        latency_ms=milliseconds(measure.latency_ns for measure in group),
+        latencies={
+            name: milliseconds(measure.latencies.get(name, {}) for measure in group)
+            for name in dict.fromkeys(name for measure in group for name in measure.latencies)
+        },
         generator_cpu=median("generator_cpu"),
         server_cpu_us_per_message=median("server_cpu_us_per_message"),
         server_cpu_us_per_delivery=median("server_cpu_us_per_delivery"),
         server_rss_mb=median("server_rss_mb"),
+        switches_per_delivery=median("switches_per_delivery"),
+        syscalls_per_delivery=median("syscalls_per_delivery"),
+        remarks=list(dict.fromkeys(remark for measure in group for remark in measure.remarks)),
     )
 
 
-def _latencies(group: Sequence[Measure]) -> dict[str, float]:
+def milliseconds(parts: Iterable[Mapping[int, int]]) -> dict[str, float]:
+    """At POINTS, over all parts together; nothing where they hold nothing."""
     merged = Histogram()
-    for measure in group:
-        merged.merge(measure.latency_ns)
-    points = {"p50": 50.0, "p99": 99.0, "max": 100.0}
-    return {name: merged.percentile(at) / 1e6 for name, at in points.items()} if merged.count else {}
+    for part in parts:
+        merged.merge(part)
+    return {name: merged.percentile(at) / 1e6 for name, at in POINTS.items()} if merged.count else {}

@@ -27,7 +27,7 @@ from bench.tokens import Issuer
 
 ROOT = Path(__file__).resolve().parent.parent
 _READY_S = 20.0
-_STOP_S = 15.0
+_STOP_S = 60.0  # It drains for 10 s, and then has thousands of connections to see off.
 _MANY = "1000000"
 _ENDED = (0, -signal.SIGTERM)
 
@@ -45,25 +45,30 @@ class Cores(NamedTuple):
     load: frozenset[int]
 
     @classmethod
-    def split(cls) -> Cores:
-        """One core for the server, another for the load."""
+    def split(cls, processes: int = 1) -> Cores:
+        """One core for the server, others for the load, as many as it has processes if there are so many."""
         cores = sorted(os.sched_getaffinity(0))
-        return cls(frozenset(cores[:1]), frozenset(cores[1:2] or cores))
+        return cls(frozenset(cores[:1]), frozenset(cores[1 : 1 + processes] or cores))
 
 
 class Running(NamedTuple):
-    """A server that is ready."""
+    """A server that is ready. `pid` 0: it runs elsewhere, and what it takes can't be seen."""
 
     pid: int
     address: Address
+    http: tuple[str, int] = ("", 0)
+    """Host and port of its REST interface."""
 
 
 class Gochat:
     """The server under test. Its data outlives `run`, so that it can be started again on what was made before."""
 
-    def __init__(self, wire: Wire, folder: Path, cores: Cores, program: Sequence[str]) -> None:
-        """`folder` takes the data; `program` is what the interpreter is started with."""
+    def __init__(
+        self, wire: Wire, folder: Path, cores: Cores, program: Sequence[str], settings: Mapping[str, str] | None = None
+    ) -> None:
+        """`folder` takes the data; `program` is what the interpreter is started with; `settings` go before SETTINGS."""
         self.issuer = Issuer()
+        self._settings = settings or {}
         self._wire = wire
         self._cores = cores
         self._folder = folder
@@ -74,11 +79,28 @@ class Gochat:
         ports = {"ws": _free_port(), "tcp": _free_port()}
         arguments = ["--data", str(self._folder / "data")]
         arguments += ["--http", f"127.0.0.1:{ports['ws']}", "--tcp", f"127.0.0.1:{ports['tcp']}"]
-        settings = {**SETTINGS, "GOCHAT_AUTH__SECRET": self.issuer.secret}
+        settings = {**SETTINGS, **self._settings, "GOCHAT_AUTH__SECRET": self.issuer.secret}
         words = [f":{port}" for port in ports.values()]
         log = self._folder / "server.log"
         with _process([*self._program, *arguments], settings, self._cores, log, words) as pid:
-            yield Running(pid, Address("127.0.0.1", ports[self._wire.name], self._wire))
+            address = Address("127.0.0.1", ports[self._wire.name], self._wire)
+            yield Running(pid, address, ("127.0.0.1", ports["ws"]))
+
+    @property
+    def database(self) -> Path:
+        """Where the data is while the server does not run."""
+        return self._folder / "data" / "gochat.db"
+
+    def names(self, prefix: str, count: int) -> list[str]:
+        """User ids for a part of the load; the same each time."""
+        return [f"{prefix}{number:04d}" for number in range(count)]
+
+    series = ""
+    """What goes before keys, so that those of two runs differ."""
+
+    def group(self, name: str) -> str:
+        """A group's name."""
+        return name
 
 
 @contextmanager

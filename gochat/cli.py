@@ -36,10 +36,13 @@ COMMANDS = {
     "chat": Row("gochat.commands.chat", "Chat from this terminal."),
     "send": Row("gochat.commands.send", "Send one message."),
     "tail": Row("gochat.commands.tail", "Print what happens, as it happens."),
+    "contact": Row("gochat.commands.contact", "Say who may write to you."),
+    "admin": Row("gochat.commands.admin", "Moderate a running node."),
     "room": Row("gochat.commands.room", "Work on a room's log."),
     "user": Row("gochat.commands.user", "Export or delete what is kept of a user."),
     "token": Row("gochat.commands.token", "Issue and inspect tokens."),
     "config": Row("gochat.commands.config", "Write, check and show settings."),
+    "policy": Row("gochat.commands.policy", "Try rules and limits on what was said."),
     "doctor": Row("gochat.commands.doctor", "Check whether a node can run here: open files, ports, disk, clock."),
 }
 

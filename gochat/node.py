@@ -7,12 +7,8 @@ session with another delay; let rooms finish what they hold; flush and close the
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
-import os
 import random
-import resource
-import signal
 import socket
 import ssl
 import time
@@ -34,7 +30,6 @@ from gochat.auth import tokens as auth
 from gochat.auth.standing import Standing
 from gochat.collector import Sources, collect
 from gochat.config import Settings
-from gochat.domain.moderation import Rules
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import RoomRules
 from gochat.doors import Doors
@@ -42,6 +37,7 @@ from gochat.errors import DRAINING, Denied, GochatError
 from gochat.http.address import TrustedProxies
 from gochat.http.readiness import Check
 from gochat.metrics import Commits
+from gochat.policy import RulesInForce
 from gochat.protocol import replies
 from gochat.session import Gateway
 from gochat.session.clock import Wheel
@@ -67,10 +63,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class _NoRules:
-    current = Rules()
-
-
 class Node:
     """A running node; made by `running`."""
 
@@ -81,7 +73,7 @@ class Node:
         """What listens where: ("http", "127.0.0.1:8080") and so on."""
         self.draining = trio.Event()
         self.live = Live()
-        self.rules = _NoRules()
+        self.rules: RulesInForce
         self.wheel = Wheel()
         self.gateway: Gateway
         self.connections: Connections
@@ -120,6 +112,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     folder.make(data)
     with folder.locked(data):
         tokens = auth.tokens(settings)
+        node.rules = RulesInForce(settings.policy)
         async with _started(node, tokens):
             yield node
 
@@ -142,6 +135,7 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         services.start(Spec("wheel", node.wheel.run))
         services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
         await _listen(node, spawn, sessions)
+        services.start(Spec("compile rules", partial(trio.to_thread.run_sync, node.rules.warm_up), "temporary"))
         services.start(Spec("warm up", node.doors.warm_up, "temporary"))
         try:
             yield
@@ -298,69 +292,3 @@ async def _drain(node: Node, rooms: Registry[RoomActor]) -> None:
     with trio.move_on_after(grace / 4):
         while node.connections.statistics().open:  # noqa: ASYNC110
             await trio.sleep(POLL_S)
-
-
-# ---------------------------------------------------------------------------------------------- the process
-
-
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or Ctrl-C, then drain. Returns the exit code."""
-    _raise_open_files()
-    _tune_collector()
-    try:
-        return trio.run(_main, settings, strict_exception_groups=True)
-    except BaseExceptionGroup as group:
-        # Why a node can't start is one error, whatever nurseries it came through.
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        if isinstance(error, GochatError):
-            raise error from None
-        raise
-
-
-async def _main(settings: Settings) -> int:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            async with running(settings) as node:
-                for name, address in node.addresses:
-                    print(_ready_line(name, address), flush=True)
-                if node.gateway.dev_sign_in:
-                    print("development sign-in is on: whoever connects from this machine is who they say", flush=True)
-                async for number in signals:
-                    log.info("%s: draining", signal.Signals(number).name)
-                    nursery.start_soon(_force, signals)
-                    break
-            nursery.cancel_scope.cancel()
-    return 0
-
-
-async def _force(signals: AsyncIterator[int]) -> None:
-    """A second signal ends the process at once. What was acked is durable all the same."""
-    async for _ in signals:
-        log.warning("stopped at once")
-        os._exit(1)
-
-
-def _ready_line(name: str, address: str) -> str:
-    if name == "tcp":
-        return f"gochat is listening on tcp://{address}"
-    ws = "wss" if name == "https" else "ws"
-    return f"gochat is listening on {name}://{address} (WebSocket: {ws}://{address}/v1/ws)"
-
-
-def _tune_collector() -> None:
-    """Nearly all garbage here dies by reference count; looking for the rest is what costs. With Python's own thresholds
-    the collector took a third of the main thread's time under 1:1 load. What was imported is never garbage.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
-def _raise_open_files() -> None:
-    """Each connection is an open file; the soft limit is often 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -179,8 +179,12 @@ class Archive(Protocol):
         """Messages with every word of `q` in rooms the user is in (or only in `room`), newest first. A word matches
         as a prefix; words of scripts without spaces match anywhere. What was recorded up to 1 s ago may be missing."""
 
-    async def search_users(self, q: str, limit: int, cursor: str | None) -> tuple[list[UserEntry], str | None]:
-        """Users whose id, or a word of whose name, starts with `q`, by id."""
+    async def search_users(
+        self, asker: str, q: str, limit: int, cursor: str | None
+    ) -> tuple[list[UserEntry], str | None]:
+        """Users whose id starts with `q`, or who have every word of `q` in their name as the beginning of a word, by
+        the word that was found; then those where a word of 4 letters or more is one letter away from that. Not users
+        who blocked the asker."""
 
     async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
         """Shown name and time last seen of those that ever signed in."""

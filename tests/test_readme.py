@@ -11,13 +11,20 @@ from pathlib import Path
 
 import trio
 
+from gochat.client import connect
+from gochat.config import Http, Settings, Tcp
+from gochat.config import Node as NodeSettings
 from gochat.node import running
-from tests.e2e.conftest import make_settings
 from tests.e2e.peer import address
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GOCHAT = [sys.executable, "-m", "gochat"]
+
+
+def defaults(data: Path) -> Settings:
+    """What `make run` serves with, but for ports and folder."""
+    return Settings(node=NodeSettings(data=str(data)), http=Http(bind="127.0.0.1:0"), tcp=Tcp(bind="127.0.0.1:0"))
 
 
 def shell_lines() -> list[str]:
@@ -28,21 +35,27 @@ async def test_the_bare_socket(tmp_path: Path) -> None:
     script = re.search(r"python3 -c '\n(.*?)'\n```", README, re.DOTALL)
     assert script is not None
     with trio.fail_after(60):
-        async with running(make_settings(tmp_path / "data")) as node:
+        async with running(defaults(tmp_path / "data")) as node:
             port = address(node, "tcp")[1]
             done = await trio.run_process(
                 [sys.executable, "-c", script[1].replace("8081", str(port))], capture_stdout=True
             )
+            async with connect(f"tcp://127.0.0.1:{port}", user="ann") as ann:
+                assert [(entry.user, entry.last.body) for entry in ann.welcome.requests] == [
+                    ("zoe", "hi from a bare socket")
+                ]
     kinds = re.findall(r'"type":"(\w+)"', done.stdout.decode())
     assert kinds == ["welcome", "ack", "message"]
 
 
 async def test_a_first_chat(tmp_path: Path) -> None:
-    """The two `gochat chat` lines: what the one types, the other sees."""
+    """The two `gochat chat` lines: what the one types reaches the other as a request, who answers, and it goes on."""
     commands = [shlex.split(line)[1:] for line in shell_lines() if "gochat chat" in line]
     assert len(commands) == 2
+    told = re.search(r"^ann wants to write to you: .*$", README, re.MULTILINE)
+    assert told is not None
     with trio.fail_after(60):
-        async with running(make_settings(tmp_path / "data")) as node, trio.open_nursery() as nursery:
+        async with running(defaults(tmp_path / "data")) as node, trio.open_nursery() as nursery:
             host, port = address(node, "http")
             url = ["--url", f"ws://{host}:{port}/v1/ws"]
             processes = []
@@ -50,14 +63,26 @@ async def test_a_first_chat(tmp_path: Path) -> None:
                 run = partial(trio.run_process, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
                 processes.append(await nursery.start(run, [*GOCHAT, *command, *url]))
             ann, bob = processes
-            await ann.stdin.send_all(b"hello from the README\n")
-            seen = b""
-            while b"hello from the README" not in seen:
-                data = await bob.stdout.receive_some()
-                assert data, seen
-                seen += data
+            await prints(bob, "writing to user:ann")
+            await prints(ann, "writing to user:bob")
+            await ann.stdin.send_all(b"hello\n")
+            await prints(bob, told[0])
+            await bob.stdin.send_all(b"hello yourself\n")
+            await prints(ann, "user:bob #2 bob: hello yourself")
+            await ann.stdin.send_all(b"how are you?\n")
+            await prints(bob, "user:ann #3 ann: how are you?")
             for process in (ann, bob):
                 await process.stdin.aclose()
+
+
+async def prints(process: trio.Process, what: str) -> None:
+    """Return once the process has printed this, after all that was waited for before."""
+    seen = ""
+    assert process.stdout is not None
+    while what not in seen:
+        data = await process.stdout.receive_some()
+        assert data, seen
+        seen += data.decode()
 
 
 def test_the_other_commands(tmp_path: Path) -> None:

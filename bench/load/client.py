@@ -6,6 +6,7 @@ A wave's connections are opened together and their answers read together, so tha
 from __future__ import annotations
 
 import socket
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -16,9 +17,10 @@ import msgspec
 from bench.faults import Fault, Gone
 from bench.load.frames import Seen, Welcome, decode, decode_welcome
 from bench.load.wire import Wire
-from bench.tokens import Issuer
+from bench.tokens import Issuer, TokenFile
 
 _PATIENCE_S = 20.0
+_ALIVE_S = 8.0
 _WAVE = 50  # Well below any sensible cap on connections that have not signed in.
 
 
@@ -31,16 +33,35 @@ class Address(NamedTuple):
     path: str = "/v1/ws"
     protocol: str = "gochat.v1.json"
 
+    def upgrade(self) -> bytes:
+        """The request that opens a WebSocket."""
+        protocol = f"Sec-WebSocket-Protocol: {self.protocol}\r\n" if self.protocol else ""
+        return (
+            f"GET {self.path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: Z29jaGF0LWJlbmNoLWtleQ==\r\nSec-WebSocket-Version: 13\r\n"
+            f"{protocol}\r\n"
+        ).encode()
+
 
 class Client:
     """One connection. Blocking until `unblock`, which the load calls before it takes the socket over."""
 
     __slots__ = ("_payloads", "_rest", "name", "sock", "wire")
 
-    def __init__(self, address: Address, name: str) -> None:
+    def __init__(self, address: Address, name: str, buffer: int = 0) -> None:
+        """`buffer`: how many bytes the kernel takes for one who does not read; 0 leaves that to the kernel."""
         self.name = name
         self.wire = address.wire
-        self.sock = socket.create_connection((address.host, address.port), timeout=_PATIENCE_S)
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.sock.settimeout(_PATIENCE_S)
+        if buffer:
+            # Before it connects: the peer is told then, and a window that shrinks later makes packets be dropped.
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        try:
+            self.sock.connect((address.host, address.port))
+        except OSError as error:
+            self.sock.close()
+            raise Gone(f"{name}: {address.host}:{address.port}: {error}") from None
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._rest = b""
         self._payloads: deque[bytes] = deque()
@@ -68,14 +89,6 @@ class Client:
             if frame.id is not None:
                 found.append(frame)
         return found
-
-    def upgrade(self, address: Address) -> None:
-        protocol = f"Sec-WebSocket-Protocol: {address.protocol}\r\n" if address.protocol else ""
-        self.sock.sendall(
-            f"GET {address.path} HTTP/1.1\r\nHost: {address.host}:{address.port}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Key: Z29jaGF0LWJlbmNoLWtleQ==\r\nSec-WebSocket-Version: 13\r\n"
-            f"{protocol}\r\n".encode()
-        )
 
     def upgraded(self) -> None:
         head = b""
@@ -123,23 +136,31 @@ def connected(address: Address, names: Sequence[str]) -> Iterator[list[Client]]:
 
 
 @contextmanager
-def signed_in(address: Address, issuer: Issuer, names: Sequence[str]) -> Iterator[list[tuple[Client, Welcome]]]:
+def signed_in(
+    address: Address, issuer: Issuer | TokenFile, names: Sequence[str], buffer: int = 0
+) -> Iterator[list[tuple[Client, Welcome]]]:
     """One connection a user, with its `welcome`; closed at the end. The token goes with `hello` on every transport."""
     with ExitStack() as stack:
         signed: list[tuple[Client, Welcome]] = []
+        spoke = time.monotonic()
         for wave in _waves(names):
-            clients = _open(address, wave, stack)
+            if time.monotonic() - spoke > _ALIVE_S:
+                # Thousands take longer than the server waits until it asks whether the first ones live.
+                spoke = time.monotonic()
+                for client, _ in signed:
+                    client.say_alive()
+            clients = _open(address, wave, stack, buffer)
             for client in clients:
                 client.write(type="hello", id=0, token=issuer.token(client.name), client="bench")
             signed += [(client, decode_welcome(client.payload(), client.name)) for client in clients]
         yield signed
 
 
-def _open(address: Address, names: Sequence[str], stack: ExitStack) -> list[Client]:
-    clients = [stack.enter_context(closing(Client(address, name))) for name in names]
+def _open(address: Address, names: Sequence[str], stack: ExitStack, buffer: int = 0) -> list[Client]:
+    clients = [stack.enter_context(closing(Client(address, name, buffer))) for name in names]
     if address.wire.name == "ws":
         for client in clients:
-            client.upgrade(address)
+            client.sock.sendall(address.upgrade())
         for client in clients:
             client.upgraded()
     return clients

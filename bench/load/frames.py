@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bench.faults import Fault
+from bench.rulebook import Sentences
 
 #: Events that are not facts and may come at any time.
 NO_FACTS = frozenset(("read", "typing", "presence", "contact", "ping"))
@@ -21,18 +22,46 @@ class Seen(msgspec.Struct, gc=False):
     body: str = ""
     code: str = ""
     message: str = ""
+    head: int = 0
+
+
+class Place(msgspec.Struct, gc=False):
+    """A room in a `welcome`."""
+
+    room: str
+    head: int = 0
+    epoch: str = ""
 
 
 class Welcome(msgspec.Struct):
     """What a sign-in tells of the user's rooms."""
 
     type: str
-    contacts: list[msgspec.Raw] = []
-    rooms: list[msgspec.Raw] = []
+    contacts: list[Place] = []
+    rooms: list[Place] = []
     code: str = ""
     message: str = ""
 
 
+class Page(msgspec.Struct, gc=False):
+    """The answer to `history`."""
+
+    type: str
+    room: str = ""
+    head: int = 0
+    complete: bool = True
+    entries: list[Seen] = []
+
+
+class Results(msgspec.Struct, gc=False):
+    """The answer to `search`."""
+
+    type: str
+    entries: list[Seen] = []
+
+
+_results = msgspec.json.Decoder(Results)
+_pages = msgspec.json.Decoder(Page)
 _decoder = msgspec.json.Decoder(Seen)
 _welcome = msgspec.json.Decoder(Welcome)
 
@@ -54,6 +83,20 @@ def decode_welcome(payload: bytes, who: str) -> Welcome:
     return welcome
 
 
+def read_page(payload: bytes, who: str) -> Page:
+    try:
+        return _pages.decode(payload)
+    except msgspec.DecodeError as error:
+        raise Fault(f"{who}: not a page ({error}): {payload[:120]!r}") from None
+
+
+def read_results(payload: bytes, who: str) -> Results:
+    try:
+        return _results.decode(payload)
+    except msgspec.DecodeError as error:
+        raise Fault(f"{who}: no results ({error}): {payload[:120]!r}") from None
+
+
 class Bodies:
     """Bodies of one size; each begins with its message's number, so that a swapped body shows."""
 
@@ -67,15 +110,19 @@ class Bodies:
     def __getitem__(self, number: int) -> str:
         return f"{number:08d}{self._filler}"
 
+    def json(self, number: int) -> str:
+        """As it stands between the quotes of a JSON string."""
+        return self[number]
+
 
 class Log:
     """The facts of one room with one writer, as one reader must see them: message n has seq `base` + n, comes once
     and in order."""
 
-    __slots__ = ("_base", "_bodies", "_room", "_sender", "seen")
+    __slots__ = ("_base", "_bodies", "_sender", "room", "seen")
 
-    def __init__(self, room: str, sender: str, base: int, bodies: Bodies) -> None:
-        self._room = room
+    def __init__(self, room: str, sender: str, base: int, bodies: Bodies | Sentences) -> None:
+        self.room = room
         self._sender = sender
         self._base = base
         self._bodies = bodies
@@ -87,7 +134,7 @@ class Log:
     def check(self, frame: Seen, who: str) -> None:
         """Take the next fact. Raises Fault unless it is the one that must come now."""
         number = self.seen + 1
-        if frame.type != "message" or frame.room != self._room:
+        if frame.type != "message" or frame.room != self.room:
             raise Fault(f"{who}: {self.expected()} expected, got {describe(frame)}")
         if frame.seq != self._base + number:
             what = "lost or swapped" if frame.seq > self._base + number else "repeated or swapped"
@@ -97,7 +144,7 @@ class Log:
         self.seen = number
 
     def expected(self) -> str:
-        return f"seq {self._base + self.seen + 1} of {self._room}"
+        return f"seq {self._base + self.seen + 1} of {self.room}"
 
 
 def describe(frame: Seen) -> str:

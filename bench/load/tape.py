@@ -15,7 +15,7 @@ from bench.load.wire import Splitter
 class Tape:
     """Grows by what the members get, about 1 MB for 5,000 messages, and is kept whole: a run is a matter of seconds."""
 
-    __slots__ = ("_log", "_rest", "_split", "bytes")
+    __slots__ = ("_log", "_news", "_rest", "_split", "bytes")
 
     def __init__(self, split: Splitter, log: Log) -> None:
         self.bytes = bytearray()
@@ -23,6 +23,7 @@ class Tape:
         self._split = split
         self._log = log
         self._rest = b""
+        self._news: list[bytes] = []
 
     @property
     def messages(self) -> int:
@@ -33,6 +34,11 @@ class Tape:
     def whole(self) -> int:
         """The offset at which the last whole message ends."""
         return len(self.bytes) - len(self._rest)
+
+    def passed_by(self, back: int) -> int:
+        """An offset by which a message is over that came with the last growth: 0 is the last of them, 1 the one before.
+        Where another follows it is the begin of that one's payload."""
+        return self.bytes.rindex(self._news[-back]) if back else self.whole
 
     def take(self, who: str, at: int, piece: bytes) -> bool:
         """`who` got `piece` at offset `at`. True if the tape grew by it. Raises Fault if it is not what must come."""
@@ -50,6 +56,7 @@ class Tape:
         self._rest = (self._rest + new)[used:]
         for payload in payloads:
             self._log.check(decode(payload, who), who)
+        self._news = payloads
         return bool(payloads)
 
     def _difference(self, at: int, piece: bytes) -> str:

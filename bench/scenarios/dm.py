@@ -6,22 +6,22 @@ number in flight.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import NamedTuple
 
-from bench.faults import Broken
-from bench.load.client import connected, signed_in
-from bench.load.frames import Bodies, Log
-from bench.load.loop import Driver
+from bench.load.acquaint import befriend, head, room_of, settle
+from bench.load.client import Client, connected, signed_in
+from bench.load.fleet import Part
+from bench.load.frames import Log
 from bench.load.outcome import Length
 from bench.load.pairs import Pairs, Receiver
+from bench.load.rest import HttpClient, RestSender
 from bench.load.sender import Sender
 from bench.results import Bound, Drawn, Measure
-from bench.scenarios.stage import Stage, measure
-from bench.server import Gochat, Running, data_folder, limit_echo
+from bench.scenarios.stage import Rig, Server, Stage
+from bench.server import Running, data_folder, limit_echo
 
-_LATENCY = "send to acked and delivered"
 #: What is wanted of gochat's messages a second against the echo's, by the number in flight.
 _WANTED = {1: 0.45, 16: 2.0}
 
@@ -34,79 +34,126 @@ class Options(NamedTuple):
     turns: int = 3
     keys: bool = True
     yardsticks: bool = True
+    rate: float = 0.0
+    """Open loop: messages a second, over all pairs. 0: closed loop."""
+
+    @property
+    def plan(self) -> Length:
+        return self.length._replace(rate=self.rate)
 
 
 def run(stage: Stage, options: Options) -> Drawn:
     measures: list[Measure] = []
+    yardsticks = options.yardsticks and stage.place is None and not options.rate and stage.rules == "default"
     for turn in range(1, options.turns + 1):
-        measures += _gochat(stage, options, turn)
-        if options.yardsticks:
+        for target, rules in stage.targets():
+            measures += _gochat(stage, options, turn, target, rules)
+        if yardsticks:
             measures += _echo(stage, options, turn)
-    bounds = [
-        Bound(load=_load(options, window), target="gochat", against="echo", at_least=_WANTED[window])
+    return Drawn(measures, _bounds(stage, options, measures) if yardsticks else against_off(stage, measures))
+
+
+def against_off(stage: Stage, measures: Sequence[Measure]) -> list[Bound]:
+    """With `--rules full`: the ratio to the server that checks nothing."""
+    if stage.rules != "full":
+        return []
+    (first, _), (second, _) = stage.targets()
+    loads = dict.fromkeys(measure.load for measure in measures)
+    return [Bound(load=load, target=first, against=second) for load in loads]
+
+
+def _bounds(stage: Stage, options: Options, measures: Sequence[Measure]) -> list[Bound]:
+    return [
+        Bound(load=_load(stage, options, window), target=measures[0].target, against="echo", at_least=_WANTED[window])
         for window in options.windows
-        if options.yardsticks and window in _WANTED
+        if window in _WANTED and not stage.rest
     ]
-    return Drawn(measures, bounds)
 
 
-def _load(options: Options, window: int) -> str:
-    return f"dm {options.pairs} pairs W={window}"
+def _load(stage: Stage, options: Options, window: int) -> str:
+    how = f"{options.rate:g}/s" if options.rate else f"W={window}"
+    return f"dm {options.pairs} pairs {how}{' REST' if stage.rest else ''}"
 
 
-def _gochat(stage: Stage, options: Options, turn: int) -> list[Measure]:
-    numbers = range(options.pairs)
-    writers, readers = [f"a{number:04d}" for number in numbers], [f"b{number:04d}" for number in numbers]
-    bodies = Bodies(options.body)
-    with data_folder(stage.data) as folder:
-        server = Gochat(stage.wire, folder, stage.cores, stage.program)
-        with server.run() as running, signed_in(running.address, server.issuer, writers + readers) as signed:
-            clients = [client for client, _ in signed]
-            pairs: list[tuple[Sender, Receiver | None]] = []
-            for writer, reader in zip(clients[: options.pairs], clients[options.pairs :], strict=True):
-                room = f"dm:{writer.name}:{reader.name}"
-                mine, theirs = (Log(room, writer.name, 0, bodies) for _ in range(2))
-                sender = Sender(writer, f"user:{reader.name}", mine, bodies, keys=options.keys)
-                pairs.append((sender, Receiver(reader, theirs)))
-            return list(_drive(running, pairs, options, "gochat", turn))
+def _gochat(stage: Stage, options: Options, turn: int, target: str, rules: str) -> list[Measure]:
+    # A kept connection that only posts has not signed in, as far as the server's door is concerned.
+    doors = {"limits__unauthenticated": "100000", "limits__unauthenticated_per_address": "100000"} if stage.rest else {}
+    with stage.server(rules, **doors) as server, server.run() as running:
+        writers, readers = server.names("a", options.pairs), server.names("b", options.pairs)
+
+        @contextmanager
+        def make(part: Part) -> Iterator[Pairs]:
+            mine = slice(part.index, None, part.count)
+            with make_pairs(stage, server, running, writers[mine], readers[mine], options) as pairs:
+                yield pairs
+
+        with stage.rig(running, make, f"dm, {target}, turn {turn}") as rig:
+            return list(_drive(stage, rig, options, target, turn))
+
+
+@contextmanager
+def make_pairs(
+    stage: Stage, server: Server, running: Running, writers: Sequence[str], readers: Sequence[str], options: Options
+) -> Iterator[Pairs]:
+    """The pairs, connected, and contacts of each other."""
+    bodies = stage.bodies(options.body)
+    with ExitStack() as stack:
+        signed = stack.enter_context(signed_in(running.address, server.issuer, readers))
+        listening = [client for client, _ in signed]
+        talking_stack = stack.enter_context(ExitStack())
+        signed = talking_stack.enter_context(signed_in(running.address, server.issuer, writers))
+        talking = [client for client, _ in signed]
+        befriend(list(zip(talking, listening, strict=True)))
+        settle([*talking, *listening])
+        pairs: list[tuple[Sender | RestSender, Receiver | None]] = []
+        for client, peer in zip(talking, listening, strict=True):
+            room = room_of(client.name, peer.name)
+            # Only where others may have been before.
+            base = head(client, room) if stage.place is not None else 0
+            mine, theirs = (Log(room, client.name, base, bodies) for _ in range(2))
+            sender: Sender | RestSender
+            to = f"user:{peer.name}"
+            if stage.rest:
+                door = stack.enter_context(closing(HttpClient(*running.http, client.name)))
+                token = server.issuer.token(client.name)
+                sender = RestSender(
+                    door, f"user:{peer.name}", mine, bodies, token=token, keys=options.keys, series=server.series
+                )
+            else:
+                sender = Sender(client, to, mine, bodies, keys=options.keys, series=server.series)
+            pairs.append((sender, Receiver(peer, theirs)))
+        if stage.rest:
+            talking_stack.close()
+        yield Pairs(pairs, 1)
 
 
 def _echo(stage: Stage, options: Options, turn: int) -> list[Measure]:
-    bodies = Bodies(options.body)
-    with (
-        data_folder(stage.data) as folder,
-        limit_echo(folder, stage.cores) as running,
-        connected(running.address, [f"a{number:04d}" for number in range(options.pairs)]) as clients,
-    ):
-        pairs: list[tuple[Sender, Receiver | None]] = []
-        for number, client in enumerate(clients):
-            sender = Sender(client, f"user:b{number:04d}", Log("", "", 0, bodies), bodies, keys=options.keys)
-            pairs.append((sender, None))
-        return list(_drive(running, pairs, options, "echo", turn))
+    with data_folder(stage.data) as folder, limit_echo(folder, stage.cores) as running:
+        names = [f"a{number:04d}" for number in range(options.pairs)]
+
+        @contextmanager
+        def make(part: Part) -> Iterator[Pairs]:
+            with connected(running.address, names[part.index :: part.count]) as clients:
+                yield Pairs([(_echoed(stage, options, client), None) for client in clients], 1)
+
+        with stage._replace(syscalls=False).rig(running, make, f"dm, echo, turn {turn}") as rig:
+            return list(_drive(stage, rig, options, "echo", turn))
 
 
-def _drive(
-    running: Running, pairs: Sequence[tuple[Sender, Receiver | None]], options: Options, target: str, turn: int
-) -> Iterable[Measure]:
-    load = Pairs(pairs, 1)
-    with closing(Driver(load)) as driver:
-        for window in options.windows:
-            load.window = window
-            stretch = measure(driver, running.pid, options.length)
-            outcome = stretch.outcome
-            if not outcome.messages:
-                raise Broken("nothing was sent in the time given: give it more --seconds")
-            yield Measure(
-                load=_load(options, window),
-                target=target,
-                turn=turn,
-                value=outcome.messages / outcome.seconds,
-                unit="messages/s",
-                messages=outcome.messages,
-                seconds=outcome.seconds,
-                latency_of=_LATENCY,
-                latency_ns=outcome.latency.buckets(),
-                generator_cpu=stretch.generator_cpu,
-                server_cpu_us_per_message=stretch.cpu_us(outcome.messages),
-                server_rss_mb=stretch.server_rss_mb,
-            )
+def _echoed(stage: Stage, options: Options, client: Client) -> Sender:
+    bodies = stage.bodies(options.body)
+    return Sender(client, f"user:b{client.name[1:]}", Log("", "", 0, bodies), bodies, keys=options.keys)
+
+
+def _drive(stage: Stage, rig: Rig, options: Options, target: str, turn: int) -> Iterator[Measure]:
+    for window in (1,) if options.rate else options.windows:
+        stretch = rig.measure(options.plan._replace(window=window))
+        yield stretch.measure(
+            load=_load(stage, options, window),
+            target=target,
+            turn=turn,
+            value=stretch.outcome.messages / stretch.outcome.seconds,
+            unit="messages/s",
+            deliveries=stretch.outcome.messages,
+            latency="settled",
+        )

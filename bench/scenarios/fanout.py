@@ -5,25 +5,26 @@ The yardstick is the barest loop that does the same (bench/limit/fanout.py), dri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
-from bench.faults import Broken
 from bench.load.client import Client, connected, signed_in
 from bench.load.fanout import Fanout
-from bench.load.frames import Bodies, Log
-from bench.load.loop import Driver
+from bench.load.fleet import Part
+from bench.load.frames import Log
 from bench.load.outcome import Length
 from bench.load.sender import Sender
+from bench.load.shared import Board
 from bench.load.tape import Tape
 from bench.results import Bound, Drawn, Measure
-from bench.scenarios.stage import Stage, measure
-from bench.server import Gochat, Running, data_folder, limit_fanout
+from bench.scenarios.dm import against_off
+from bench.scenarios.stage import Server, Stage
+from bench.server import Running, data_folder, limit_fanout
 
-_ROOM = "group:bench"
 _ADD = 200  # Users in one `add`: the contract's limit.
-_LATENCY = "send to last member"
+
+Connect = Callable[[Sequence[str]], AbstractContextManager[list[Client]]]
 
 
 class Options(NamedTuple):
@@ -34,31 +35,48 @@ class Options(NamedTuple):
     turns: int = 3
     keys: bool = True
     yardsticks: bool = True
+    rate: float = 0.0
+    """Open loop: messages a second. 0: closed loop."""
 
 
 def run(stage: Stage, options: Options) -> Drawn:
     measures = []
+    yardsticks = options.yardsticks and stage.place is None and not options.rate and stage.rules == "default"
     for turn in range(1, options.turns + 1):
-        measures.append(_gochat(stage, options, turn))
-        if options.yardsticks:
+        for target, rules in stage.targets():
+            with stage.server(rules) as server:
+                measures.append(gochat(stage, server, options, turn, target))
+        if yardsticks:
             measures += [_limit(stage, options, turn, single=single) for single in (False, True)]
-    load = measures[0].load
-    bounds = [
-        Bound(load=load, target="gochat", against="limit", at_least=0.5),
-        Bound(load=load, target="limit, single sends", against="limit", at_most=0.2),
-    ]
-    return Drawn(measures, bounds if options.yardsticks else [])
+    if not yardsticks:
+        return Drawn(measures, against_off(stage, measures))
+    load, target = measures[0].load, measures[0].target
+    return Drawn(
+        measures,
+        [
+            Bound(load=load, target=target, against="limit", at_least=0.5),
+            Bound(load=load, target="limit, single sends", against="limit", at_most=0.2),
+        ],
+    )
 
 
-def _gochat(stage: Stage, options: Options, turn: int) -> Measure:
-    names = [f"u{number:04d}" for number in range(options.members)]
-    with data_folder(stage.data) as folder:
-        server = Gochat(stage.wire, folder, stage.cores, stage.program)
-        with server.run() as running:
-            with signed_in(running.address, server.issuer, names[:1]) as [(owner, _)]:
-                base = make_group(owner, "bench", names[1:])
-            with signed_in(running.address, server.issuer, names) as signed:
-                return _drive(running, [client for client, _ in signed], base, options, "gochat", turn)
+def gochat(stage: Stage, server: Server, options: Options, turn: int, target: str) -> Measure:
+    with server.run() as running:
+        names, group = server.names("u", options.members), server.group("bench")
+        base = made_group(running, server, group, names)
+
+        @contextmanager
+        def connect(mine: Sequence[str]) -> Iterator[list[Client]]:
+            with signed_in(running.address, server.issuer, mine) as signed:
+                yield [client for client, _ in signed]
+
+        return _drive(stage, running, names, connect, f"group:{group}", base, options, target, turn)
+
+
+def made_group(running: Running, server: Server, group: str, names: Sequence[str]) -> int:
+    """Have the first of the users make a group with all of them; its head."""
+    with signed_in(running.address, server.issuer, names[:1]) as [(owner, _)]:
+        return make_group(owner, group, names[1:])
 
 
 def make_group(owner: Client, name: str, users: Sequence[str]) -> int:
@@ -72,37 +90,47 @@ def make_group(owner: Client, name: str, users: Sequence[str]) -> int:
 
 
 def _limit(stage: Stage, options: Options, turn: int, *, single: bool) -> Measure:
+    names = [f"u{number:04d}" for number in range(options.members)]
+    target = "limit, single sends" if single else "limit"
     with (
         data_folder(stage.data) as folder,
         limit_fanout(options.members, folder, stage.cores, single=single) as running,
-        connected(running.address, [f"u{number:04d}" for number in range(options.members)]) as clients,
     ):
-        return _drive(running, clients, 0, options, "limit, single sends" if single else "limit", turn)
+
+        def connect(mine: Sequence[str]) -> AbstractContextManager[list[Client]]:
+            return connected(running.address, mine)
+
+        stage = stage._replace(syscalls=False)
+        return _drive(stage, running, names, connect, "group:bench", 0, options, target, turn)
 
 
-def _drive(running: Running, clients: list[Client], base: int, options: Options, target: str, turn: int) -> Measure:
-    bodies = Bodies(options.body)
-    sender_client, *listeners = clients
-    sender = Sender(sender_client, _ROOM, Log(_ROOM, sender_client.name, base, bodies), bodies, keys=options.keys)
-    tape = Tape(running.address.wire.split, Log(_ROOM, sender_client.name, base, bodies))
-    with closing(Driver(Fanout(sender, listeners, tape, options.window))) as driver:
-        stretch = measure(driver, running.pid, options.length)
-    outcome = stretch.outcome
-    if not outcome.messages:
-        raise Broken("nothing was sent in the time given: give it more --seconds")
-    deliveries = outcome.messages * len(clients)
-    return Measure(
-        load=f"fanout {len(clients)} W={options.window}",
+def _drive(
+    stage: Stage, running: Running, names: Sequence[str], connect: Connect, room: str, base: int, options: Options,
+    target: str, turn: int,
+) -> Measure:  # fmt: skip
+    bodies, board = stage.bodies(options.body), Board()
+
+    def log() -> Log:
+        return Log(room, names[0], base, bodies)
+
+    @contextmanager
+    def make(part: Part) -> Iterator[Fanout]:
+        with connect(names[part.index :: part.count]) as clients:
+            # The first process has the first user, who writes.
+            sender = Sender(clients[0], room, log(), bodies, keys=options.keys) if part.index == 0 else None
+            listeners = clients[1:] if sender else clients
+            yield Fanout(sender, listeners, Tape(running.address.wire.split, log()), options.window, board)
+
+    with stage.rig(running, make, f"fanout, {target}, turn {turn}") as rig:
+        stretch = rig.measure(options.length._replace(rate=options.rate, window=options.window, whole=True))
+    deliveries = stretch.outcome.messages * len(names)
+    how = f"{options.rate:g}/s" if options.rate else f"W={options.window}"
+    return stretch.measure(
+        load=f"fanout {len(names)} {how}",
         target=target,
         turn=turn,
-        value=deliveries / outcome.seconds,
+        value=deliveries / stretch.outcome.seconds,
         unit="deliveries/s",
-        messages=outcome.messages,
-        seconds=outcome.seconds,
-        latency_of=_LATENCY,
-        latency_ns=outcome.latency.buckets(),
-        generator_cpu=stretch.generator_cpu,
-        server_cpu_us_per_message=stretch.cpu_us(outcome.messages),
-        server_cpu_us_per_delivery=stretch.cpu_us(deliveries),
-        server_rss_mb=stretch.server_rss_mb,
+        deliveries=deliveries,
+        latency="last",
     )

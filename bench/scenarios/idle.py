@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 from bench import procfs
 from bench.faults import Broken, Fault
+from bench.load.acquaint import befriend
 from bench.load.client import Address, signed_in
 from bench.load.frames import Welcome
 from bench.results import Bound, Drawn, Measure
 from bench.scenarios.fanout import make_group
 from bench.scenarios.stage import Stage
-from bench.server import Gochat, data_folder
-from bench.tokens import Issuer
+from bench.tokens import Issuer, TokenFile
 
 _GROUP = 100  # Members of each group.
 _CIRCLE = 4  # Users of whom each has a private room with each other: 3 rooms a user.
@@ -42,9 +43,9 @@ def run(stage: Stage, options: Options) -> Drawn:
 
 
 def _gochat(stage: Stage, options: Options, turn: int) -> Measure:
+    stage.own("idle")
     names = [f"u{number:05d}" for number in range(options.users)]
-    with data_folder(stage.data) as folder:
-        server = Gochat(stage.wire, folder, stage.cores, stage.program)
+    with stage.server() as server:
         with server.run() as running:
             _make_data(running.address, server.issuer, names)
         with server.run() as running:
@@ -63,7 +64,7 @@ def _gochat(stage: Stage, options: Options, turn: int) -> Measure:
     )
 
 
-def _make_data(address: Address, issuer: Issuer, names: Sequence[str]) -> None:
+def _make_data(address: Address, issuer: Issuer | TokenFile, names: Sequence[str]) -> None:
     """Groups of 100, and in each four users every two of them with one message."""
     for number, start in enumerate(range(0, len(names), _GROUP)):
         owner_name, *others = names[start : start + _GROUP]
@@ -72,6 +73,7 @@ def _make_data(address: Address, issuer: Issuer, names: Sequence[str]) -> None:
     circles = [names[start : start + _CIRCLE] for start in range(0, len(names), _CIRCLE)]
     peers = {circle[i]: circle[i + 1 :] for circle in circles for i in range(len(circle) - 1)}
     writers = list(peers)
+    _befriend(address, issuer, circles)
     for start in range(0, len(writers), _WAVE):
         with signed_in(address, issuer, writers[start : start + _WAVE]) as signed:
             for client, _ in signed:
@@ -79,6 +81,17 @@ def _make_data(address: Address, issuer: Issuer, names: Sequence[str]) -> None:
                     client.write(type="send", id=number, to=f"user:{peer}", body=f"hello {peer}")
             for client, _ in signed:
                 client.replies(len(peers[client.name]))
+
+
+def _befriend(address: Address, issuer: Issuer | TokenFile, circles: Sequence[Sequence[str]]) -> None:
+    """Every two of a circle."""
+    step = _WAVE // _CIRCLE
+    for start in range(0, len(circles), step):
+        wave = [name for circle in circles[start : start + step] for name in circle]
+        with signed_in(address, issuer, wave) as signed:
+            clients = [client for client, _ in signed]
+            groups = [clients[at : at + _CIRCLE] for at in range(0, len(clients), _CIRCLE)]
+            befriend([pair for group in groups for pair in combinations(group, 2)])
 
 
 def _check(user: str, welcome: Welcome) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import trio
 
+from gochat.actors import knowledge
 from gochat.actors.actor import INTERNAL, Actor
 from gochat.actors.live import SLICE, Live, Stretch, stretches
 from gochat.actors.messages import Submit
@@ -22,7 +23,6 @@ from gochat.domain import commands as ask
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import RoomRecord
-from gochat.domain.relationship import DAY_MS
 from gochat.domain.turn import Done, Knowledge, Outcome, RecentKeys, RoomRules, Turn
 from gochat.errors import Denied, Full, StoreError
 from gochat.ports import Clash, Committed, Journal
@@ -38,11 +38,7 @@ TYPING_EVERY_MS = 3000
 #: After a failed append, how long until the room is rebuilt if no mail makes it sooner.
 REBUILD_S = 0.5
 
-
-ON_MESSAGE = frozenset((ask.Edit, ask.Delete, ask.React, ask.Report))
-ADDS = frozenset((ask.Create, ask.Add))
-BLOCKER = Denied("blocked", "one of the users can't be added by you", rule="group.adds")
-NO_CONTACT = Denied("declined", "one of the users may be added only by their contacts", rule="group.adds")
+#: Events without a seq.
 PASSED_ON = frozenset((ask.Read, ask.Typing))
 
 
@@ -161,10 +157,10 @@ class RoomActor(Actor[Submit]):
 
     async def _recorded(self, record: RoomRecord, batch: list[Submit]) -> tuple[Turn, list[Outcome], int | None]:
         """Decide the batch and make its facts durable; with the number of the transaction, if there was one."""
+        parts, kinds = self._parts, {type(mail.command) for mail in batch}
         while True:
-            knowledge = await self._knowledge(record, batch)
-            asks = await self._asks(record, batch) if self._dm else {}
-            turn = Turn(record, self._keys, knowledge, self._parts.rules, self._parts.now_ms(), asks)
+            known, asks = await self._known(record, batch, kinds)
+            turn = Turn(record, self._keys, known, parts.rules, parts.now_ms(), asks)
             outcomes = [self._decide(turn, mail) for mail in batch]
             if any(type(outcome) is Denied for outcome in outcomes):
                 await self._look_up_refused(record, batch, outcomes)
@@ -182,6 +178,18 @@ class RoomActor(Actor[Submit]):
             # The store knows keys that this actor had forgotten: they are answered, the rest is decided again.
             turn.undo()
             self._keys.remember(result.found)
+
+    async def _known(
+        self, record: RoomRecord, batch: list[Submit], kinds: set[type]
+    ) -> tuple[Knowledge, dict[str, SlidingWindow]]:
+        """What must be read for this batch; nearly always nothing."""
+        parts = self._parts
+        known, asks = Knowledge(), dict[str, SlidingWindow]()
+        if not kinds <= knowledge.PLAIN:
+            known = await knowledge.gather(parts.journal, record, batch, by_contacts=parts.adds_by_contacts)
+        if self._dm and knowledge.may_ask(record, kinds, parts.rules.contacts):
+            asks = await knowledge.windows(parts.journal, batch, parts.now_ms())
+        return known, asks
 
     async def _append(self, record: RoomRecord, turn: Turn) -> Committed | Clash:
         try:
@@ -204,51 +212,6 @@ class RoomActor(Actor[Submit]):
         except Exception:
             log.exception("%s: a command crashed its decision", self.address)
             return INTERNAL
-
-    async def _knowledge(self, record: RoomRecord, batch: list[Submit]) -> Knowledge:
-        kinds = [type(mail.command) for mail in batch]
-        knowledge = Knowledge() if ON_MESSAGE.isdisjoint(kinds) else await self._of_messages(record, batch)
-        if not ADDS.isdisjoint(kinds):
-            knowledge.unwilling = await self._unwilling(batch)
-        return knowledge
-
-    async def _of_messages(self, record: RoomRecord, batch: list[Submit]) -> Knowledge:
-        on_messages: list[ask.OnMessage] = [
-            mail.command for mail in batch if isinstance(mail.command, (ask.Edit, ask.Delete, ask.React, ask.Report))
-        ]
-        journal = self._parts.journal
-        targets = await journal.targets(record, [command.seq for command in on_messages])
-        reactions = [(c.seq, c.user, c.emoji) for c in on_messages if isinstance(c, ask.React)]
-        reacted = await journal.reacted(record, reactions) if reactions else {}
-        return Knowledge(targets=targets, reacted=reacted)
-
-    async def _unwilling(self, batch: list[Submit]) -> dict[tuple[str, str], Denied]:
-        """Who of those that are to be added can't be, by the one who asks."""
-        found: dict[tuple[str, str], Denied] = {}
-        for mail in batch:
-            command = mail.command
-            if not isinstance(command, (ask.Create, ask.Add)):
-                continue
-            users = [user for user in command.users if user != command.user]
-            for user, (contact, blocked) in (await self._parts.journal.held_by(command.user, users)).items():
-                if blocked:
-                    found[command.user, user] = BLOCKER
-                elif self._parts.adds_by_contacts and not contact:
-                    found[command.user, user] = NO_CONTACT
-        return found
-
-    async def _asks(self, record: RoomRecord, batch: list[Submit]) -> dict[str, SlidingWindow]:
-        """How many strangers the senders of the batch may still ask. Only where one of them may have to."""
-        relation = record.relation
-        if relation is None or self._parts.rules.contacts.strangers != "request":
-            return {}
-        if relation.one.contact and relation.other.contact and ask.Contact not in [type(m.command) for m in batch]:
-            return {}
-        windows = {mail.command.user: mail.asks for mail in batch if mail.asks is not None}
-        for user, window in windows.items():
-            if not window.known:
-                window.learn(await self._parts.journal.asks(user, self._parts.now_ms() - DAY_MS))
-        return windows
 
     async def _look_up_refused(self, record: RoomRecord, batch: list[Submit], outcomes: list[Outcome]) -> None:
         """A recorded key is answered with its ack, whatever would refuse it today. Only refusals pay for looking."""

@@ -8,18 +8,17 @@ Refused when the server says no, and Ended when the session is over.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
 
-import msgspec
 import trio
 
+from gochat.client.asking import LIMIT
 from gochat.client.errors import ClientError, Refused, raise_alone
 from gochat.client.events import Event
 from gochat.client.links import parse_url
-from gochat.client.paging import Listing, Pages
-from gochat.client.positions import room_of
+from gochat.client.paging import Pages
+from gochat.client.people import People
 from gochat.client.session import Session
 from gochat.client.wire import Page, Results
 from gochat.domain.facts import AnyFact, HistoryScope, PostRight, Role
@@ -27,13 +26,8 @@ from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.replies import Ack, Ok
 
-Entry = TypeVar("Entry")
-R = TypeVar("R", replies.Groups, replies.Members, Results)
-
 #: Events that wait for the application before the server is made to wait.
 QUEUE = 1_000
-#: Most entries that one page or list may hold (protocol.md, "Messages and rooms").
-LIMIT = 200
 
 
 @asynccontextmanager
@@ -62,21 +56,9 @@ async def connect(
         raise_alone(group)
 
 
-class Chat:
+class Chat(People):
     """One user's session. `async for event in chat` gives events (gochat.client.events): of each room every fact,
-    once, in order, across reconnects; read them, or nothing more will come."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    @property
-    def welcome(self) -> replies.Welcome:
-        """What the server told at the latest sign-in: contacts, rooms, limits."""
-        return self._session.welcome
-
-    @property
-    def user(self) -> str:
-        return self._session.welcome.user
+    once, in order, across reconnects; read them, or nothing more will come. Requests about people are in `People`."""
 
     def __aiter__(self) -> Chat:
         return self
@@ -84,10 +66,6 @@ class Chat:
     async def __anext__(self) -> Event:
         """The next event. Raises Ended once the session is over and all events are read."""
         return await self._session.inbox.get()
-
-    def room(self, to: str) -> str:
-        """The room id that an address (`user:bob`, `group:tea`) means to this user."""
-        return room_of(to, self.user)
 
     # ------------------------------------------------------------------------------------------ messages
 
@@ -170,7 +148,7 @@ class Chat:
         return self._listed(request, Results, lambda reply: reply.entries)
 
     def search_users(self, q: str, *, limit: int = 50) -> AsyncIterator[replies.UserEntry]:
-        """Users by the beginning of their id or name."""
+        """Users by the beginning of their id or of a word of their name; then those where a letter is wrong."""
         return self._listed(req.Search(q=q, scope="users", limit=limit), Results, lambda reply: reply.users)
 
     def groups(self, owner: str | None = None) -> AsyncIterator[replies.GroupEntry]:
@@ -180,15 +158,6 @@ class Chat:
     def members(self, room: str) -> AsyncIterator[replies.MemberEntry]:
         request = req.Members(room=self.room(room), limit=LIMIT)
         return self._listed(request, replies.Members, lambda reply: reply.members)
-
-    def _listed(
-        self, request: req.Search | req.Groups | req.Members, kind: type[R], entries: Callable[[R], Iterable[Entry]]
-    ) -> AsyncIterator[Entry]:
-        async def ask(cursor: str | None) -> tuple[Iterable[Entry], str | None]:
-            reply = await self._session.calls.call(msgspec.structs.replace(request, cursor=cursor), kind)
-            return entries(reply), reply.next
-
-        return Listing(ask)
 
     # ------------------------------------------------------------------------------------------ groups
 
@@ -231,10 +200,6 @@ class Chat:
     async def delete_group(self, name: str) -> Ok:
         """End a group for all its members; its name is never given again. May raise Lost."""
         return await self._group(name, "delete")
-
-    async def _group(self, name: str, action: str, **fields: Any) -> Ok:
-        request = req.GroupAction(name=name.removeprefix("group:"), action=action, **fields)  # type: ignore[arg-type]
-        return await self._session.calls.call(request, Ok)
 
     # ------------------------------------------------------------------------------------------ session
 

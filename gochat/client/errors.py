@@ -53,7 +53,8 @@ class Refused(ClientError):
 class Lost(ClientError):
     """The connection broke after the request was sent and before its reply came: it may have been carried out.
 
-    Only for what is not safe to repeat (creating, leaving and deleting a group); everything else is repeated.
+    Only for what is not safe to repeat (creating, leaving and deleting a group, mutes, bans, what an admin does);
+    everything else is repeated.
     """
 
 

@@ -25,4 +25,15 @@ class Online(msgspec.Struct, frozen=True):
     welcome: replies.Welcome
 
 
-Event: TypeAlias = Fact | replies.Read | replies.Typing | replies.Presence | replies.Error | Reset | Offline | Online
+Event: TypeAlias = (
+    Fact
+    | replies.Read
+    | replies.Typing
+    | replies.Presence
+    | replies.Request
+    | replies.Contact
+    | replies.Error
+    | Reset
+    | Offline
+    | Online
+)

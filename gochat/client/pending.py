@@ -17,9 +17,11 @@ def repeatable(request: AnyRequest) -> bool:
     if isinstance(request, req.Send):
         return request.key is not None
     if isinstance(request, req.GroupAction):
-        return request.action in ("set", "add", "remove", "role")
-    # A position belongs to the connection that it was asked on: the next `hello` carries all of them.
-    return not isinstance(request, req.Resume)
+        # A mute or ban that is set again counts from then on.
+        return request.action in ("set", "add", "remove", "role", "unmute", "unban")
+    # A position belongs to the connection that it was asked on: the next `hello` carries all of them. What an admin
+    # does counts from when it is done, and stands in the audit log each time.
+    return not isinstance(request, req.Resume | req.AdminAction)
 
 
 class Pending:

@@ -57,7 +57,8 @@ class Place:
         """Where the last `resume` began. To be behind at the same place again means that the fact after it can't be
         had, and only a page can say where the rest begins."""
         self.no_resume = False
-        """The server refused `resume`: the user has left, and the past is all that can be had."""
+        """The server refused `resume`: the user has left the group, or has not yet answered who asks to write. The past
+        is all that can be had."""
 
     def live(self) -> None:
         """The server goes on from here by itself."""
@@ -105,15 +106,17 @@ class Positions:
     def welcomed(self, welcome: replies.Welcome) -> list[Reset]:
         """Take the heads that `welcome` tells. Rooms that were named go on by themselves; a room that is new here
         begins at its head, and a private room that appeared while there was no connection at what its user has read.
+        Of a private room that waits for an answer nothing comes: it is left as it is until `opened`.
         """
         self.user = welcome.user
         self._caught.clear()
         entries: list[replies.ContactEntry | replies.RoomEntry] = [*welcome.contacts, *welcome.rooms]
         listed = {entry.room: entry for entry in entries}
+        waiting = {entry.room for entry in welcome.requests}
         for room, place in self._places.items():
             if place.state is not State.GONE:
                 place.live()
-                if room not in self._named and room not in listed:
+                if room not in self._named and room not in listed and room not in waiting:
                     self._fall_behind(room, place)
         resets = [self._listed(entry) for room, entry in listed.items() if room not in self._named]
         self._welcomed = True
@@ -168,6 +171,16 @@ class Positions:
         """Go on with the fact after `seq`, whatever was handed on before."""
         place = self._places[room] = Place(seq, epoch)
         self._fall_behind(room, place)
+
+    def opened(self, room: str) -> None:
+        """A private room that may have waited for an answer is live again. What came meanwhile follows what was handed
+        on before; of a room that is new here the waiting messages are history, and it begins with what comes next."""
+        place = self._places.get(room)
+        if place is not None:
+            # The server refused this while the room waited, and may since then wait for it.
+            place.no_resume = False
+            place.resumed_at = None
+            self._fall_behind(room, place)
 
     # ------------------------------------------------------------------------------------------ catching up
 
@@ -226,7 +239,10 @@ class Positions:
         if page.complete and not page.entries:
             place.seq = max(place.seq, page.head)
         if place.no_resume and place.seq >= page.head:
-            place.state = State.GONE
+            if ids.is_dm(room):
+                place.live()  # Nobody leaves a private room: it waits for an answer, and goes on from here.
+            else:
+                place.state = State.GONE
         return fresh
 
     def refused(self, asked: Ask) -> None:

@@ -23,6 +23,7 @@ from gochat.client.events import Event, Offline, Online
 from gochat.client.inbox import Inbox
 from gochat.client.positions import Positions
 from gochat.client.wire import FACTS, Page, Reply, ServerFrame, Strange, decode, encode
+from gochat.domain import ids
 from gochat.errors import BAD_TOKEN
 from gochat.protocol import replies
 from gochat.protocol import requests as req
@@ -86,6 +87,11 @@ class Session:
         """Hand on the room's facts after `seq`, again where they were already."""
         self.inbox.drop(lambda event: type(event) in _FACTS and event.room == room)  # type: ignore[union-attr]
         self.positions.rewind(room, seq, epoch)
+        self._catchers.unpark_all()
+
+    def opened(self, user: str) -> None:
+        """The private room with this user may have waited for an answer, and does no longer."""
+        self.positions.opened(ids.dm(self.welcome.user, user))
         self._catchers.unpark_all()
 
     def stop(self) -> None:
@@ -260,7 +266,11 @@ class Session:
 
     def _handle_other(self, frame: ServerFrame) -> None:
         match frame:
-            case replies.Read() | replies.Typing():
+            case replies.Read() | replies.Typing() | replies.Request():
+                self._offer(frame)
+            case replies.Contact():
+                if frame.state == "contact":
+                    self.opened(frame.user)
                 self._offer(frame)
             case replies.Lag():
                 reset = self.positions.lagging(frame)

@@ -79,6 +79,12 @@ _Known: TypeAlias = (
     | replies.Groups
     | replies.Members
     | replies.Presence
+    | replies.Contacts
+    | replies.Requests
+    | replies.Reports
+    | replies.Audit
+    | replies.Request
+    | replies.Contact
     | replies.Read
     | replies.Typing
     | replies.Lag
@@ -97,9 +103,23 @@ Reply: TypeAlias = (
     | replies.Groups
     | replies.Members
     | replies.Presence
+    | replies.Contacts
+    | replies.Requests
+    | replies.Reports
+    | replies.Audit
 )
 ServerFrame: TypeAlias = (
-    Fact | Reply | replies.Read | replies.Typing | replies.Lag | replies.Reset | replies.Goaway | replies.Ping | Strange
+    Fact
+    | Reply
+    | replies.Request
+    | replies.Contact
+    | replies.Read
+    | replies.Typing
+    | replies.Lag
+    | replies.Reset
+    | replies.Goaway
+    | replies.Ping
+    | Strange
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -122,9 +142,9 @@ def encode_fact(fact: Fact) -> bytes:
     return fact.raw if isinstance(fact, Unknown) else _encode(fact)
 
 
-def encode_reply(reply: replies.Reply) -> bytes:
-    """A reply as the JSON object that a server sends."""
-    return _encode(reply)
+def encode_sent(sent: msgspec.Struct) -> bytes:
+    """A reply, an event, or an entry of a list as the JSON object that a server sends."""
+    return _encode(sent)
 
 
 def decode(payload: bytes | str) -> ServerFrame:

@@ -20,7 +20,8 @@ def chat(to: str | None, url: str, user: str | None, token: str | None) -> None:
     """Chat from this terminal.
 
     A line goes to TO (user:NAME or group:NAME); messages of all your rooms show as they come. Lines that begin with /
-    are commands, /help lists them. Ctrl-D, Ctrl-C or /quit leave. Lost connections are made again.
+    are commands, /help lists them. Who has not written to you before asks first: accept, or write back. Ctrl-D, Ctrl-C
+    or /quit leave. Lost connections are made again.
 
     \b
     Examples:

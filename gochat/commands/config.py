@@ -13,6 +13,7 @@ from gochat.auth.tokens import tokens
 from gochat.commands import EXIT_CONFIG, CommandError
 from gochat.commands.options import config_file, config_option, load_settings
 from gochat.config import keys, sections
+from gochat.policy import load_rules
 from gochat.settings import shown
 
 
@@ -45,7 +46,7 @@ def init(file: Path, force: bool) -> None:
 @config.command()
 @config_option
 def check(config: Path | None) -> None:
-    """Read all settings and key files, and say whether a node could start with them.
+    """Read all settings, key files and lists, and say whether a node could start with them.
 
     Ends with 3 at the first thing that is wrong.
 
@@ -60,6 +61,7 @@ def check(config: Path | None) -> None:
         name = getattr(settings.http, path)
         if name and not Path(name).is_file():
             raise CommandError(f"http.{path}: there is no file {name}", code=EXIT_CONFIG)
+    load_rules(settings.policy)
     click.echo(f"{config_file(config) or 'no file'}: ok", err=True)
 
 

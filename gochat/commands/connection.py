@@ -15,6 +15,8 @@ from gochat.domain import ids
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DEFAULT_URL = "ws://127.0.0.1:8080/v1/ws"
+#: How long a connection and one reply may take, in seconds.
+REPLY_S = 30.0
 
 
 def connection_options(function: Function) -> Function:
@@ -37,3 +39,15 @@ def check_address(to: str) -> str:
         hint = f"; did you mean user:{to}?" if ids.is_name(to) else ""
         raise click.BadParameter(f"an address is user:NAME or group:NAME, in small letters{hint}", param_hint=repr(to))
     return to
+
+
+class User(click.ParamType[str]):
+    """A user id; `user:bob` means bob."""
+
+    name = "user"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        user = str(value).removeprefix("user:")
+        if not ids.is_name(user):
+            self.fail(f"{value!r} is no user id: the form is {ids.NAME_PATTERN}", param, ctx)
+        return user

@@ -13,8 +13,19 @@ import trio
 
 from gochat.client import BadUrl, Chat, Ended, Refused, Unreachable, connect
 from gochat.client.errors import ClientError, raise_alone
-from gochat.commands import EXIT_AUTH, EXIT_FAILED, EXIT_TRY_AGAIN, EXIT_UNREACHABLE, EXIT_USAGE, CommandError
-from gochat.commands.connection import DEFAULT_URL
+from gochat.client.terminal.text import refusal
+from gochat.commands import (
+    EXIT_AUTH,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    EXIT_TRY_AGAIN,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+    CommandError,
+)
+from gochat.commands.connection import DEFAULT_URL, REPLY_S
+from gochat.domain import spans
 from gochat.errors import BAD_TOKEN, REVOKED
 
 
@@ -48,6 +59,18 @@ def online(
         ) from None
     except ClientError as error:
         raise _explained(error, url) from error
+
+
+def asked(
+    body: Callable[[Chat], Awaitable[None]],
+    url: str,
+    user: str | None,
+    token: str | None,
+    *,
+    limit_s: float | None = REPLY_S,
+) -> int:
+    """Sign in, run `body`, and return the exit code."""
+    return EXIT_OK if online(body, url, user, token, limit_s=limit_s) else EXIT_INTERRUPTED
 
 
 async def _online(
@@ -89,7 +112,7 @@ def _explained(error: ClientError, url: str) -> CommandError:
             hint = "--as works only in development, on the server's own machine; else set GOCHAT_TOKEN"
             return CommandError(str(error), hint=hint, code=EXIT_AUTH)
         case Refused(code="forbidden"):
-            return CommandError(str(error), code=EXIT_AUTH)
+            return CommandError(refusal(error), code=EXIT_AUTH)
         case Refused(temporary=True):
-            return CommandError(str(error), hint=f"try again in {error.wait_s:.1f} s", code=EXIT_TRY_AGAIN)
-    return CommandError(str(error), code=EXIT_FAILED)
+            return CommandError(str(error), hint=f"try again in {spans.shown(error.wait_s)}", code=EXIT_TRY_AGAIN)
+    return CommandError(refusal(error), code=EXIT_FAILED)

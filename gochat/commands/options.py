@@ -9,9 +9,22 @@ from typing import Any, TypeVar
 
 import click
 
+from gochat.domain import spans
 from gochat.settings import Loaded, load
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType[int]):
+    """Seconds, or a number with s, m, h or d."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        span = spans.seconds(str(value))
+        if span is None:
+            self.fail(f"{value!r} is not {spans.FORM}", param, ctx)
+        return span
 
 
 def config_option(function: Function) -> Function:

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from gochat.commands import EXIT_INTERRUPTED, EXIT_OK
-from gochat.commands.connection import check_address, connection_options
+from gochat.commands.connection import REPLY_S, check_address, connection_options
 
 if TYPE_CHECKING:
     from gochat.client import Chat
-
-#: How long the connection and the reply may take, beside `--wait`.
-REPLY_S = 30.0
 
 
 @click.command()
@@ -43,7 +40,7 @@ def send(
 
     TO is user:NAME or group:NAME. Without TEXT it is read from standard input. It ends once the message is recorded:
     with 0 and the message's room and number, with 4 if you may not, with 75 if it was refused for now, with 5 if there
-    was no reply, with 1 if it was refused for good.
+    was no reply, with 1 if it was refused for good. What you write to a stranger may wait for them to accept you.
 
     \b
     Examples:
@@ -56,13 +53,13 @@ def send(
     if not message.strip():
         raise click.UsageError("there is no text to send")
     from gochat.client.terminal.text import address
-    from gochat.client.wire import encode_reply
+    from gochat.client.wire import encode_sent
     from gochat.commands.online import online
 
     async def body(session: Chat) -> None:
         ack = await session.send(to, message, key=key, reply_to=reply_to, patience_s=wait_s)
         if as_json:
-            sys.stdout.buffer.write(encode_reply(ack) + b"\n")
+            sys.stdout.buffer.write(encode_sent(ack) + b"\n")
         else:
             click.echo(f"{address(ack.room, session.user)} #{ack.seq}")
 

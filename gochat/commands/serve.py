@@ -29,6 +29,6 @@ def serve(config: Path | None, data: str | None, http: str | None, tcp: str | No
     """
     settings, _, _ = load_settings(config, {"node.data": data, "http.bind": http, "tcp.bind": tcp})
     log.setup(settings.log.level, settings.log.format)
-    from gochat import node  # all of the server: not for --help, nor for a setting that is wrong
+    from gochat import process  # all of the server: not for --help, nor for a setting that is wrong
 
-    return node.run(settings)
+    return process.run(settings)

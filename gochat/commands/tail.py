@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("rooms", nargs=-1, metavar="[ROOM]...")
-@click.option("--json", "as_json", is_flag=True, help="Print each fact as one JSON object, as the server sends it.")
+@click.option("--json", "as_json", is_flag=True, help="Print each as one JSON object, as the server sends it.")
 @click.option("--from", "first", type=click.IntRange(min=1), metavar="SEQ", help="Begin with this fact of each ROOM.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="End after so many facts.")
 @connection_options
@@ -31,7 +31,7 @@ def tail(
     """Print what happens, as it happens.
 
     Facts of the named rooms, or of all rooms you are in: each once and in order, across reconnects, until interrupted.
-    What becomes of the connection goes to standard error.
+    A stranger who wants to write to you shows as a request. What becomes of the connection goes to standard error.
 
     \b
     Examples:
@@ -44,16 +44,18 @@ def tail(
     if first is not None and not rooms:
         raise click.UsageError("--from counts the facts of a room: name one")
     from gochat.client import Offline, Online, Reset
-    from gochat.client.terminal.text import fact_line, notice
-    from gochat.client.wire import FACTS, encode_fact
+    from gochat.client.terminal.text import fact_line, notice, request_line
+    from gochat.client.wire import FACTS, encode_fact, encode_sent
     from gochat.commands.online import online
+    from gochat.protocol.replies import Request
 
-    def show(fact: Fact, me: str) -> None:
+    def show(event: Fact | Request, me: str) -> None:
         if as_json:
-            sys.stdout.buffer.write(encode_fact(fact) + b"\n")
+            line = encode_sent(event) if isinstance(event, Request) else encode_fact(event)
+            sys.stdout.buffer.write(line + b"\n")
             sys.stdout.buffer.flush()
         else:
-            click.echo(fact_line(fact, me))
+            click.echo(request_line(event, me) if isinstance(event, Request) else fact_line(event, me))
 
     async def body(session: Chat) -> None:
         wanted = {session.room(room) for room in rooms}
@@ -69,6 +71,8 @@ def tail(
                 left = None if left is None else left - 1
                 if left == 0:
                     return
+            elif isinstance(event, Request) and (not wanted or event.room in wanted):
+                show(event, session.user)
             elif isinstance(event, Offline | Online | Reset):
                 click.echo(notice(event, session.user), err=True)
 

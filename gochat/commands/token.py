@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from pathlib import Path
@@ -14,22 +13,8 @@ import trio
 from gochat.auth.claims import DEFAULT_SCOPES
 from gochat.auth.tokens import issuer, tokens, unverified
 from gochat.commands import EXIT_AUTH, EXIT_OK
-from gochat.commands.options import config_option, load_settings
+from gochat.commands.options import Duration, config_option, load_settings
 from gochat.errors import AuthError
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
-
-
-class Duration(click.ParamType[int]):
-    """Seconds, or a number with s, m, h or d."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        match = re.fullmatch(r"([0-9]{1,9})([smhd]?)", str(value))
-        if match is None:
-            self.fail(f"{value!r} is not a duration such as 90s, 15m, 12h or 30d", param, ctx)
-        return int(match[1]) * _UNITS[match[2]]
 
 
 @click.group()

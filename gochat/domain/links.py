@@ -47,9 +47,23 @@ _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?+(?![\w-])"
 
 #: Between Latin letters only: elsewhere it ends a sentence.
 _IDEOGRAPHIC_DOT = re.compile(rf"(?<=[A-Za-z0-9])[{_IDEOGRAPHIC_DOTS}](?=[A-Za-z0-9])")
-_SUSPECT_ASCII = re.compile(r"\.[)\]}]?\w|//|:\\|[\[({](?i:dot)[\])}]")
-_SUSPECT = re.compile(
-    r"[.．․][^\w\s]{0,4}\w|[。｡][^\w\s]{0,4}[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]|[/／∕⁄][/／∕⁄]|[:：][\\＼]|[\[({（](?i:dot)[\])}）]"
+_BRACKETED_DOT = re.compile(r"[\[({（](?i:dot)[\])}）]").search
+_DOT_BEFORE = re.compile(r"[.．․][^\w\s]{0,4}\w").search
+_IDEOGRAPHIC_BEFORE = re.compile(r"[。｡][^\w\s]{0,4}[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]").search
+_TWO_SLASHES = re.compile(r"[/／∕⁄][/／∕⁄]").search
+_COLON_BACKSLASH = re.compile(r"[:：][\\＼]").search
+#: In ASCII, and in any text: a link has one of these characters, and then what the pattern finds.
+_SIGNS_ASCII = (
+    (".", re.compile(r"\.[)\]}]?\w").search), ("//", _TWO_SLASHES), (":\\", _COLON_BACKSLASH), ("(", _BRACKETED_DOT),
+    ("[", _BRACKETED_DOT), ("{", _BRACKETED_DOT),
+)  # fmt: skip
+_SIGNS = (
+    (".", re.compile(r"\.[^\w\s]{0,4}\w").search),
+    *((dot, _DOT_BEFORE) for dot in "．․"),
+    *((dot, _IDEOGRAPHIC_BEFORE) for dot in "。｡"),
+    *((slash, _TWO_SLASHES) for slash in "/／∕⁄"),
+    *((slash, _COLON_BACKSLASH) for slash in "\\＼"),
+    *((bracket, _BRACKETED_DOT) for bracket in "[({（"),
 )
 _WRITTEN_DOT = re.compile(r"\s?[\[({]\s?(?:\.|(?i:dot))\s?[\])}]\s?")
 _AFTER_SCHEME = re.compile(r":([/\\]+)([^\s/\\?#<>\"]+)")
@@ -62,6 +76,20 @@ _AFTER_MAIL = re.compile(rf"@({_LABEL}(?:\.{_LABEL})++)((?::\d{{1,5}}|[/?#])[^\s
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s\[\](){}<>\"'`,;:|*!]+)", re.IGNORECASE)
 _REST = re.compile(r"[^\s<>\"]*")
 _IPV4 = re.compile(r"(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}").fullmatch
+
+
+_LABELS = re.compile(r"\.([\w-]+)").findall
+#: A host as most URLs have it.
+_URL_HOST = re.compile(r"//([a-z0-9]{1,63}(?:\.[a-z0-9]{1,63})+)(?=[/?#\s]|\Z)").sub
+_NAMES = re.compile(r"\w+(?:\.\w+)+").findall
+#: Beside or within a name: it may begin or end elsewhere than it seems.
+_UNEVEN = re.compile(r"[-_@/\\]|\w{64}").search
+_ADDRESS = re.compile(r"\.\d{1,3}\.?[:/?#]").search
+#: What `_is_meant` would call a file, a time, or two sentences; ASCII only, and not all of it.
+_NOT_MEANT = re.compile(
+    rf"(?<![\w.@/\\:-])(?:[a-z]{{1,60}}\.(?:{'|'.join(sorted(word.title() for word in _SENTENCE_STARTERS))})"
+    rf"|(?!(?i:www)\.)[a-zA-Z0-9][a-zA-Z0-9_-]{{0,60}}\.(?i:{'|'.join(sorted(_FILES))})|\d\d?\.[A-Za-z]{{2}})(?![\w.:/?#@-])"
+).sub
 
 
 class Link(NamedTuple):
@@ -77,15 +105,33 @@ def suffix_rules(lines: Iterable[str]) -> frozenset[str]:
 
     The form is that of publicsuffix.org: a rule a line, `//` comments, `*.` for any label, `!` for an exception.
     """
-    rules = set()
+    rules: set[str] = set()
+    written: dict[str, str] = {}
     for line in lines:
-        if "BEGIN PRIVATE DOMAINS" in line:
-            break
-        rule = line.split("//")[0].strip()
-        if rule:
+        if line.startswith("//"):
+            if "BEGIN PRIVATE DOMAINS" in line:
+                break
+            continue
+        rule = line.partition("//")[0].strip()
+        if not rule.isascii() or "%" in rule:
             mark = "!" if rule.startswith("!") else ""
-            rules.add(mark + canonical_host(rule.removeprefix("!")))
-    return frozenset(rules)
+            host = rule.removeprefix("!")
+            rule = mark + canonical_host(host)
+            written[rule] = unicodedata.normalize("NFKC", host.lower())
+        rules.add(rule.lower().strip("."))
+    rules.discard("")
+    # Top-level domains as a text may have them, also of rules for what is below one: `*.ck`, `xn--p1ai`.
+    tops = {rule.removeprefix("*.") for rule in rules if rule.rfind(".") <= 1 and not rule.startswith("!")}
+    return frozenset(
+        rules.union(tops, [written.get(top) or _in_unicode(top) for top in tops if top.startswith("xn--")])
+    )
+
+
+def _in_unicode(label: str) -> str:
+    try:
+        return label.removeprefix("xn--").encode().decode("punycode")
+    except UnicodeError:
+        return label
 
 
 def canonical_host(host: str) -> str:
@@ -118,16 +164,25 @@ def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[
 
     `suffixes`: from `suffix_rules`. Any string will do for a text.
     """
-    if (_SUSPECT_ASCII if text.isascii() else _SUSPECT).search(text) is None:
+    for sign, is_there in _SIGNS_ASCII if text.isascii() else _SIGNS:
+        if sign in text and is_there(text):
+            break
+    else:
         return []
     read = text if text.isascii() else _IDEOGRAPHIC_DOT.sub(".", text.translate(_READ))
-    plain = _WRITTEN_DOT.sub(".", read)
-    found = [*_with_scheme(plain), *_without_scheme(plain, suffixes)]
+    plain = _WRITTEN_DOT.sub(".", read) if "(" in read or "[" in read or "{" in read else read
+    found = list(_with_scheme(plain, own_domains)) if ":" in plain else []
+    if _may_have_bare(plain, own_domains, suffixes):
+        found += _without_scheme(plain, own_domains, suffixes)
+    if "@" in plain:
+        found += _after_mail(plain, own_domains, suffixes)
+    if not found:
+        return []
     links: list[Link] = []
     for start, end, host in sorted(found):
-        if not _is_own(host, own_domains) and not (links and links[-1].end >= end and links[-1].host == host):
+        if not (links and links[-1].end >= end and links[-1].host == host):
             links.append(Link(start, end, host))
-    if not links or plain is text:
+    if plain is text:
         return links
     at = _places(text, read)
     return [Link(at[link.start], at[link.end - 1] + 1, link.host) for link in links]
@@ -156,30 +211,59 @@ def _places(text: str, plain: str) -> list[int]:
     return places + at[done:]
 
 
-def _with_scheme(plain: str) -> Iterator[tuple[int, int, str]]:
+def _with_scheme(plain: str, own_domains: Collection[str]) -> Iterator[tuple[int, int, str]]:
     for match in _AFTER_SCHEME.finditer(plain):
-        colon = match.start()
-        scheme = _SCHEME.search(plain, max(0, colon - _LONGEST_SCHEME), colon)
-        if len(match[1]) < 2 and (scheme is None or scheme[0].lower() not in ("http", "https")):
-            continue
         user, at, rest = match[2].rpartition("@")
         host = _HOST.match(rest)
         name = canonical_host(host[1].rstrip(_ENDS)[:_MOST_OF_HOST]) if host else ""
-        if host and any(char.isalnum() for char in name):
+        if host is None or _is_own(name, own_domains) or not any(char.isalnum() for char in name):
+            continue
+        colon = match.start()
+        scheme = _SCHEME.search(plain, max(0, colon - _LONGEST_SCHEME), colon)
+        if len(match[1]) > 1 or (scheme is not None and scheme[0].lower() in ("http", "https")):
             end = match.start(2) + len(user) + len(at) + host.end()
             yield scheme.start() if scheme else colon, _trimmed_end(plain, end), name
 
 
-def _without_scheme(plain: str, suffixes: Collection[str]) -> Iterator[tuple[int, int, str]]:
+def _may_have_bare(plain: str, own_domains: Collection[str], suffixes: Collection[str]) -> bool:
+    """False only where `_without_scheme` finds nothing: few texts with dots have a top-level domain behind one."""
+    rules = frozenset(suffixes)  # which costs nothing where it is one
+    if _ADDRESS(plain) is not None:
+        return True
+    if not plain.isascii():
+        return not rules.isdisjoint(unicodedata.normalize("NFKC", " ".join(_LABELS(plain.lower()))).split())
+    if rules.isdisjoint(_LABELS(plain.lower())):
+        return False
+    if "@" in plain:
+        return True  # an address may have another beginning than it seems
+    meant = _NOT_MEANT(" ", plain).lower()
+    if "//" in meant:
+        meant = _URL_HOST(lambda match: "//" if _is_own(match[1], own_domains) else match[0], meant)
+    if rules.isdisjoint(_LABELS(meant)):
+        return False
+    if _UNEVEN(meant) is not None:
+        return True
+    names = [name for name in _NAMES(meant) if name not in rules and name not in own_domains]
+    return not rules.isdisjoint([name[name.rfind(".") + 1 :] for name in names])
+
+
+def _without_scheme(
+    plain: str, own_domains: Collection[str], suffixes: Collection[str]
+) -> Iterator[tuple[int, int, str]]:  # fmt: skip
     for match in _BARE.finditer(plain):
         name, rest = match[2], match[3]
-        if _is_meant(name, rest) and _may_be_public(name, suffixes):
+        if _may_be_public(name, suffixes) and _is_meant(name, rest):
             host = canonical_host(name)
-            if _IPV4(host) or _is_public(host, suffixes):
+            if not _is_own(host, own_domains) and (_is_public(host, suffixes) or _IPV4(host)):
                 yield match.start(2), _trimmed_end(plain, match.end(2)), host
-    for match in _AFTER_MAIL.finditer(plain) if "@" in plain else ():
+
+
+def _after_mail(
+    plain: str, own_domains: Collection[str], suffixes: Collection[str]
+) -> Iterator[tuple[int, int, str]]:  # fmt: skip
+    for match in _AFTER_MAIL.finditer(plain):
         host = canonical_host(match[1])
-        if _is_public(host, suffixes):
+        if not _is_own(host, own_domains) and _is_public(host, suffixes):
             yield match.start(1), _trimmed_end(plain, match.end(1)), host
 
 
@@ -201,7 +285,9 @@ def _is_meant(name: str, rest: str) -> bool:
 def _may_be_public(name: str, suffixes: Collection[str]) -> bool:
     """Tells most of what is no host apart cheaply: the list has a rule for each top-level domain."""
     last = name[name.rfind(".") + 1 :].lower()
-    return last in suffixes or not last.isascii() or last.isdecimal() or f"*.{last}" in suffixes
+    if not last.isascii():
+        last = unicodedata.normalize("NFKC", last)
+    return last in suffixes or last.isdecimal()
 
 
 def _is_public(host: str, suffixes: Collection[str]) -> bool:

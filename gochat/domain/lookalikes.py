@@ -148,9 +148,8 @@ class _Joined(dict[int, str | None]):
     """`FOLD_LEET` with nothing but white space as separator."""
 
     def __missing__(self, code: int) -> str | None:
-        read = FOLD_LEET[code]
-        left_out = not read or (read == " " and not chr(code).isspace())
-        self[code] = None if left_out else read  # None, not "": only that is fast in ASCII text
+        read = " " if chr(code).isspace() else FOLD_LEET[code].replace(" ", "")
+        self[code] = read or None  # None, not "": only that is fast in ASCII text
         return self[code]
 
 

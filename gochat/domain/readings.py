@@ -92,7 +92,7 @@ def spelled_rows(letters: str) -> Iterator[str]:
 
 
 def _trims(row: str) -> Iterator[tuple[int, int]]:
-    if sum(not "A" <= letter <= "Z" for letter in row) < _LEAST_SPELLED:
+    if not row.islower() and sum(not "A" <= letter <= "Z" for letter in row) < _LEAST_SPELLED:
         return
     for first in (0, 1) if row[0] in _SHORT_WORDS else (0,):
         for last in (0, 1) if row[-1] in _SHORT_WORDS else (0,):

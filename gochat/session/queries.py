@@ -71,7 +71,7 @@ async def _history(session: Session, request: req.History) -> msgspec.Struct | D
 async def _search(session: Session, request: req.Search) -> msgspec.Struct | Denied:
     archive = session.gateway.archive
     if request.scope == "users":
-        users, following = await archive.search_users(request.q, request.limit, request.cursor)
+        users, following = await archive.search_users(session.user, request.q, request.limit, request.cursor)
         return replies.UserResults(id=request.id, users=users, next=following)
     if request.room is not None:
         denied = check_room(request.room, session.speaker)

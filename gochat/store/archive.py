@@ -18,7 +18,7 @@ from gochat.protocol.replies import (
     RequestEntry,
     UserEntry,
 )
-from gochat.store import lists, oversight, pages, people, search
+from gochat.store import lists, oversight, pages, people, search, user_search
 from gochat.store.pool import Readers
 
 
@@ -65,8 +65,10 @@ class SqliteArchive:
     ) -> tuple[list[AnyFact], str | None]:
         return await self._search(lambda connection: search.messages(connection, user, q, room, limit, cursor))
 
-    async def search_users(self, q: str, limit: int, cursor: str | None) -> tuple[list[UserEntry], str | None]:
-        return await self._call(lambda connection: lists.search_users(connection, q, limit, cursor))
+    async def search_users(
+        self, asker: str, q: str, limit: int, cursor: str | None
+    ) -> tuple[list[UserEntry], str | None]:
+        return await self._search(lambda connection: user_search.search_users(connection, asker, q, limit, cursor))
 
     async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
         return await self._call(lambda connection: lists.users(connection, users))

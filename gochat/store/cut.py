@@ -22,7 +22,11 @@ _MARKS = (
     "\u07a6-\u07b0\u0900-\u0963\u0966-\u0dff"
 )
 _LETTER = f"[^\\W_{_DENSE}]"
+_DENSE_LETTER = re.compile(f"[{_DENSE}]").match
 _RUNS = re.compile(f"([{_DENSE}]+)|({_LETTER}(?:{_LETTER}|[{_MARKS}])*)")
+
+#: Words of names are kept this long.
+LONGEST = 64
 
 _ASCII_WORDS = re.compile("[a-z0-9]+").findall
 
@@ -38,37 +42,61 @@ def _runs(text: str) -> Iterator[tuple[str, bool]]:
         yield match[0], match[1] is not None
 
 
-def index_text(text: str) -> str:
-    """What stands in the index for a body."""
+def is_dense(letter: str) -> bool:
+    """Whether the letter is of a script without spaces."""
+    return _DENSE_LETTER(letter) is not None
+
+
+def index_text(text: str, mark: str = "") -> str:
+    """What stands in the index for a body. Each word begins with `mark`, which is of letters and digits."""
+    words: list[str] = []
     if text.isascii():
         # Most of what is indexed, and a tenth of the time: nothing to fold, no script without spaces.
-        return " ".join(_ASCII_WORDS(text.lower()))
-    words: list[str] = []
-    for run, dense in _runs(text):
-        if dense:
-            # Pairs side by side, so that a longer word is a phrase of them; then every character by itself.
-            words += [run[i : i + 2] for i in range(len(run) - 1)] or [run]
-            words.append("|")
-            words += run if len(run) > 1 else ()
-        else:
-            words.append(run)
-    return " ".join(words)
+        words = _ASCII_WORDS(text.lower())
+    else:
+        for run, dense in _runs(text):
+            if dense:
+                # Pairs side by side, so that a longer word is a phrase of them; then every character by itself.
+                words += [run[i : i + 2] for i in range(len(run) - 1)] or [run]
+                words += run if len(run) > 1 else ()
+            else:
+                words.append(run)
+    return mark + f" {mark}".join(words) if words else ""
 
 
-def match_text(query: str) -> str | None:
+def match_text(query: str, mark: str) -> str | None:
     """The FTS5 expression that finds every word of `query`; None if there is none. Nothing of it is FTS5 syntax."""
     terms: list[str] = []
     for run, dense in _runs(query):
         if dense and len(run) > 1:
-            pairs = " ".join(run[i : i + 2] for i in range(len(run) - 1))
+            pairs = " ".join(mark + run[i : i + 2] for i in range(len(run) - 1))
             terms.append(f'"{pairs}"')
         elif dense:
-            terms.append(f'"{run}"')
+            terms.append(f'"{mark}{run}"')
         else:
-            terms.append(f'"{run}" *')
+            terms.append(f'"{mark}{run}" *')
     return " AND ".join(terms) or None
 
 
+def query_words(query: str) -> Iterator[tuple[str, bool]]:
+    """The words of the index that a text with every word of `query` has: each, and whether it is only the beginning of
+    one. A text that has them may still have them in another order, where a script has no spaces."""
+    for run, dense in _runs(query):
+        if not dense:
+            yield run, True
+        else:
+            yield from ((run[i : i + 2], False) for i in range(max(1, len(run) - 1)))
+
+
+def text_words(text: str) -> list[str]:
+    """The words of a text, in order. Runs of scripts without spaces stay whole."""
+    return [run for run, _ in _runs(text)]
+
+
 def name_words(user: str, name: str | None) -> set[str]:
-    """The words under which a user is found: the id, and each word of the shown name."""
-    return {user, *(run for run, _ in _runs(name or ""))}
+    """The words under which a user is found: the id, and each word of the shown name, which without one is the id.
+    Where a script has no spaces a word may begin anywhere."""
+    words = {user}
+    for run, dense in _runs(name or user):
+        words.update(run[i : i + LONGEST] for i in range(len(run) if dense else 1))
+    return words

@@ -1,12 +1,17 @@
-"""The full-text index: fed from the log, outside the hot path; changed with the log where it was already fed.
+"""The full-text indexes: fed from the log, outside the hot path; changed with the log where they were already fed.
 
-Each room remembers up to which seq the index holds it. The index keeps no text of its own, so taking something out
-needs the text as it was put in.
+Each room remembers up to which seq they hold it. They keep no text of their own, so taking something out needs the text
+as it was put in.
+
+In the one, every word begins with the number of a block of messages that lie side by side in one room. So a look-up
+reads what that block has of a word, or of all words that begin so, and nothing of other rooms; nor of the past, while
+there are newer blocks to look at. The other has the words as they are, of all rooms (locate.py).
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 
 from gochat.store.cut import index_text
 from gochat.store.rows import MESSAGE
@@ -16,9 +21,36 @@ from gochat.store.schema import SEQ_BITS, SEQ_MASK
 SLICE = 100
 
 
-def room_word(num: int) -> str:
-    """The word that stands for a room, so that a search is cut down to rooms inside the index."""
-    return f"r{num}"
+#: Bits of a row id within a block. Whoever searches looks into each block once, some 30 us, and pays some 0.2 us for
+#: each of a block's messages that a short prefix matches.
+BLOCK_BITS = 14
+
+
+def block_mark(row_id: int) -> str:
+    """What the words of this row's block begin with. None is the beginning of another: x is no hexadecimal digit."""
+    return f"{row_id >> BLOCK_BITS:x}x"
+
+
+def put(connection: sqlite3.Connection, messages: Sequence[tuple[int, str]]) -> None:
+    """Put in messages: row ids and bodies."""
+    connection.executemany(
+        "INSERT INTO search (rowid, body) VALUES (?, ?)",
+        [(row_id, index_text(body, block_mark(row_id))) for row_id, body in messages],
+    )
+    connection.executemany(
+        "INSERT INTO message_word (rowid, body) VALUES (?, ?)",
+        [(row_id, index_text(body)) for row_id, body in messages],
+    )
+
+
+def _take_out(connection: sqlite3.Connection, row_id: int, body: str) -> None:
+    connection.execute(
+        "INSERT INTO search (search, rowid, body) VALUES ('delete', ?, ?)",
+        (row_id, index_text(body, block_mark(row_id))),
+    )
+    connection.execute(
+        "INSERT INTO message_word (message_word, rowid, body) VALUES ('delete', ?, ?)", (row_id, index_text(body))
+    )
 
 
 def behind(connection: sqlite3.Connection) -> set[int]:
@@ -34,10 +66,7 @@ def feed(connection: sqlite3.Connection, num: int, most: int) -> int | None:
         "SELECT id, body, kind FROM fact WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
         (base | indexed, base | head, most),
     ).fetchall()
-    connection.executemany(
-        "INSERT INTO search (rowid, room, body) VALUES (?, ?, ?)",
-        [(row, room_word(num), index_text(body)) for row, body, kind in rows if kind == MESSAGE and body is not None],
-    )
+    put(connection, [(row, body) for row, body, kind in rows if kind == MESSAGE and body is not None])
     upto = rows[-1][0] & SEQ_MASK if rows else head
     connection.execute("UPDATE room SET indexed = ? WHERE num = ?", (upto, num))
     return None if upto < head else len(rows)
@@ -51,11 +80,8 @@ def change(connection: sqlite3.Connection, num: int, seq: int, body: str | None)
     ).fetchone()
     if row is None:
         return  # Not fed yet: it will be, as it is by then.
-    row_id, word = num << SEQ_BITS | seq, room_word(num)
+    row_id = num << SEQ_BITS | seq
     if row[0] is not None:
-        connection.execute(
-            "INSERT INTO search (search, rowid, room, body) VALUES ('delete', ?, ?, ?)",
-            (row_id, word, index_text(row[0])),
-        )
+        _take_out(connection, row_id, row[0])
     if body is not None:
-        connection.execute("INSERT INTO search (rowid, room, body) VALUES (?, ?, ?)", (row_id, word, index_text(body)))
+        put(connection, [(row_id, body)])

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from gochat.domain.ids import dm_users, is_dm, peer
 from gochat.ports import Asker, Snapshot
-from gochat.protocol.replies import ContactEntry, GroupEntry, Last, MemberEntry, RoomEntry, UserEntry
+from gochat.protocol.replies import ContactEntry, GroupEntry, Last, MemberEntry, RoomEntry
 from gochat.store import pages, people
-from gochat.store.cut import folded
 from gochat.store.schema import SEQ_BITS
 
 # One row of a list of rooms. Who sends has read their own message, so nothing of one's own is above `read`: what is
@@ -167,17 +166,3 @@ def users(connection: sqlite3.Connection, asked: Sequence[str]) -> dict[str, tup
     marks = ", ".join("?" * len(asked))
     rows = connection.execute(f"SELECT id, name, last_seen FROM user WHERE id IN ({marks})", list(asked))
     return {user: (name or user, seen) for user, name, seen in rows}
-
-
-def search_users(
-    connection: sqlite3.Connection, q: str, limit: int, cursor: str | None
-) -> tuple[list[UserEntry], str | None]:
-    word = folded(q.strip())
-    rows = connection.execute(
-        """SELECT DISTINCT w.user, coalesce(nullif(u.name, ''), w.user)
-           FROM user_word w LEFT JOIN user u ON u.id = w.user
-           WHERE w.word >= ? AND w.word < ? AND w.user > ? ORDER BY w.user LIMIT ?""",
-        (word, word + "\U0010ffff", cursor or "", limit + 1),
-    ).fetchall()
-    entries = [UserEntry(user, name) for user, name in rows[:limit]] if word else []
-    return entries, entries[-1].user if len(rows) > limit and entries else None

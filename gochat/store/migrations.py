@@ -11,6 +11,7 @@ import sqlite_utils
 from sqlite_utils import Migrations
 
 from gochat.store import schema
+from gochat.store.cut import name_words
 
 migrations = Migrations("gochat")
 
@@ -18,16 +19,25 @@ migrations = Migrations("gochat")
 @migrations()
 def m001_first(db: sqlite_utils.Database) -> None:
     """Rooms and their logs; what follows from the logs; users; the full-text index."""
-    for statement in schema.ROOMS:
+    for statement in (*schema.ROOMS, schema.OLD_SEARCH):
         db.execute(statement)
     db.execute("INSERT INTO meta VALUES (?)", (schema.new_epoch(),))
 
 
 @migrations()
 def m002_people(db: sqlite_utils.Database) -> None:
-    """Relations between users, moderation, audit. Until now anybody could write to anybody; who did still may."""
-    for statement in schema.PEOPLE:
+    """Relations between users, moderation, audit. Until now anybody could write to anybody; who did still may.
+
+    The indexes are laid out anew. The writer feeds those of messages from the logs, a slice at a time, while the
+    node runs; until it is level older messages are missing in searches.
+    """
+    for statement in ("DROP TABLE search", *schema.SEARCH, *schema.PEOPLE):
         db.execute(statement)
+    db.execute("UPDATE room SET indexed = 0")
+    db.execute("DELETE FROM user_word")
+    for user, name in db.execute("SELECT id, name FROM user").fetchall():
+        words = [(word, user) for word in name_words(user, name)]
+        db.conn.executemany("INSERT INTO user_word VALUES (?, ?)", words)
     db.execute(
         "INSERT INTO relation (user, peer, num, contact) SELECT s.user, t.user, s.num, 1 FROM seat s"
         " JOIN seat t ON t.num = s.num AND t.user <> s.user WHERE s.role = 'dm' AND t.role = 'dm'"

@@ -48,9 +48,17 @@ ROOMS = (
         seq INTEGER NOT NULL, ts INTEGER NOT NULL, PRIMARY KEY (target, user, emoji)) WITHOUT ROWID""",
     """CREATE TABLE user (id TEXT PRIMARY KEY, name TEXT, last_seen INTEGER) WITHOUT ROWID""",
     """CREATE TABLE user_word (word TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (word, user)) WITHOUT ROWID""",
-    # The text comes cut (cut.py). SQLite's tables are of Unicode 6.1: what they call unassigned may be a letter by now.
-    """CREATE VIRTUAL TABLE search USING fts5 (
-        room, body, content='', prefix='2 3', tokenize="unicode61 remove_diacritics 2 categories 'L* M* N* Co Cn'")""",
+)
+
+# The text comes cut (cut.py). SQLite's tables are of Unicode 6.1: what they call unassigned may be a letter by now.
+_TOKENS = """tokenize="unicode61 remove_diacritics 2 categories 'L* M* N* Co Cn'\""""
+#: What m001 made and m002 replaces: every search of a room read what all rooms have of a word.
+OLD_SEARCH = f"""CREATE VIRTUAL TABLE search USING fts5 (room, body, content='', prefix='2 3', {_TOKENS})"""
+#: What has a word, twice: block by block (index.py), for what is frequent; and all together, for what is rare. Of the
+#: latter only row ids are wanted.
+SEARCH = (
+    f"""CREATE VIRTUAL TABLE search USING fts5 (body, content='', columnsize=0, {_TOKENS})""",
+    f"""CREATE VIRTUAL TABLE message_word USING fts5 (body, content='', columnsize=0, detail=none, {_TOKENS})""",
 )
 
 PEOPLE = (
@@ -91,7 +99,7 @@ PEOPLE = (
         kind TEXT NOT NULL, value TEXT NOT NULL, ts INTEGER NOT NULL, PRIMARY KEY (kind, value)) WITHOUT ROWID""",
 )
 #: What the migrations make of nothing.
-FIRST = ROOMS + PEOPLE
+FIRST = (*ROOMS, *SEARCH, *PEOPLE)
 
 #: Where sqlite-utils keeps what it has applied.
 APPLIED = """CREATE TABLE "_sqlite_migrations" (

@@ -1,6 +1,8 @@
 """Full-text search of messages, newest first, in the rooms that the asker is in.
 
-One look-up a room: inside a room row ids grow with time, so FTS5 gives its newest matches without sorting all of them.
+Where rare words are an index of all rooms says (locate.py). Otherwise rooms are looked into, but none before all
+that may be newer than its head has been found: a frequent word takes a look into few rooms. Only one that is frequent
+elsewhere takes a look into each, of some 50 us.
 """
 
 from __future__ import annotations
@@ -8,64 +10,171 @@ from __future__ import annotations
 import heapq
 import itertools
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from gochat.domain.facts import AnyFact
 from gochat.ports import Asker
 from gochat.store import pages
 from gochat.store.cut import match_text
-from gochat.store.index import room_word
+from gochat.store.index import BLOCK_BITS, block_mark
+from gochat.store.locate import locate
 from gochat.store.rows import SHOWN, Row
-from gochat.store.schema import SEQ_BITS
+from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
+#: SQLite's largest integer.
 _MOST = (1 << 63) - 1
-_COLUMNS = ", ".join(f"f.{column.strip()}" for column in SHOWN.split(","))
+#: Stands for a block's mark until that is known. It is no letter, so no word has it.
+_MARK = "\0"
+#: Matches that are read at a time.
+_AT_ONCE = 64
+#: So many are looked into as fast as a word is located.
+_FEW_BLOCKS = 50
+
+Place = tuple[int, int]
+"""`ts` and row id: what results are ordered by."""
+
+
+class _Room(NamedTuple):
+    """A room to search: facts with low < seq <= head, the last of them recorded at `ts`."""
+
+    num: int
+    name: str
+    low: int
+    head: int
+    ts: int
 
 
 def messages(
     connection: sqlite3.Connection, user: str, q: str, room: str | None, limit: int, cursor: str | None
 ) -> tuple[list[AnyFact], str | None]:
-    match = match_text(q)
+    match = match_text(q, _MARK)
     if match is None:
         return [], None
+    rooms = _rooms(connection, user, room)
     before = _parse(cursor)
-    streams = [_matches(connection, num, name, low, match, before) for num, name, low in _rooms(connection, user, room)]
-    newest = heapq.merge(*streams, key=lambda found: (-found[1][1], -found[1][0]))
-    found = list(itertools.islice(newest, limit + 1))
+    if before is not None:
+        rooms = [_as_of(connection, found, before) for found in rooms]
+    blocks = None
+    if _blocks(rooms) > _FEW_BLOCKS:
+        upto = None if before is None else {found.num: found.num << SEQ_BITS | found.head for found in rooms}
+        located = locate(connection, q, upto)
+        if located is not None:
+            blocks = _by_room(located)
+            rooms = [_up_to(connection, found, located[blocks[found.num][0]]) for found in rooms if found.num in blocks]
+    streams = [
+        _shown(connection, _matches(connection, found, match, blocks[found.num] if blocks is not None else None))
+        for found in rooms
+    ]
+    found = list(itertools.islice(_newest(rooms, streams), limit + 1))
     entries = [pages.show(connection, name, [row])[0] for name, row in found[:limit]]
     count = pages.fitting(entries)
     last = found[count - 1][1] if len(found) > count else None
     return entries[:count], f"{last[1]}.{last[0]}" if last else None
 
 
-def _rooms(connection: sqlite3.Connection, user: str, room: str | None) -> list[tuple[int, str, int]]:
-    """Number and id of the rooms the user is in, and the seq up to which each is hidden from them."""
+def _rooms(connection: sqlite3.Connection, user: str, room: str | None) -> list[_Room]:
+    """The rooms the user is in, above what each hides from them."""
     if room is not None:
         seen = pages.view(connection, Asker(user), room)
-        return [(seen.num, room, seen.low)] if seen is not None and not seen.former else []
-    return list(
-        connection.execute(
-            """SELECT r.num, r.id, CASE r.history WHEN 'since_join' THEN s.since_seq - 1 ELSE 0 END
-               FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ? AND s.role <> 'former'""",
-            (user,),
+        if seen is None or seen.former:
+            return []
+        return [_Room(seen.num, room, seen.low, seen.head, 0)]
+    # What waits for an answer is read when one has looked at who asks, and is not found before.
+    return [
+        _Room(*row)
+        for row in connection.execute(
+            """SELECT r.num, r.id, CASE r.history WHEN 'since_join' THEN s.since_seq - 1 ELSE 0 END, r.head, r.ts
+               FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ? AND s.role <> 'former'
+                 AND s.num NOT IN (SELECT num FROM relation WHERE user = ? AND asked_at IS NOT NULL)""",
+            (user, user),
         )
-    )
+    ]
 
 
-def _matches(
-    connection: sqlite3.Connection, num: int, name: str, low: int, match: str, before: tuple[int, int] | None
-) -> Iterator[tuple[str, Row]]:
-    ts, row_id = before or (1 << 62, 1 << 62)
-    for row in connection.execute(
-        f"""SELECT {_COLUMNS} FROM search JOIN fact f ON f.id = search.rowid
-            WHERE search MATCH ? AND search.rowid > ? AND search.rowid < ? AND (f.ts, f.id) < (?, ?)
-            ORDER BY search.rowid DESC""",
-        (f"room : {room_word(num)} AND body : ({match})", num << SEQ_BITS | low, (num + 1) << SEQ_BITS, ts, row_id),
-    ):
-        yield name, row
+def _blocks(rooms: list[_Room]) -> int:
+    """How many blocks the rooms have."""
+    return sum((room.head >> BLOCK_BITS) - (room.low >> BLOCK_BITS) + 1 for room in rooms)
 
 
-def _parse(cursor: str | None) -> tuple[int, int] | None:
+def _as_of(connection: sqlite3.Connection, room: _Room, before: Place) -> _Room:
+    """The room as far as it is before that place. Its `ts` never falls as the seq grows."""
+    base, low, high, ts = room.num << SEQ_BITS, room.low, room.head, room.ts
+    while low < high:
+        middle = (low + high + 1) // 2
+        row = connection.execute("SELECT ts FROM fact WHERE id = ?", (base | middle,)).fetchone()
+        if row is not None and (row[0], base | middle) < before:
+            low, ts = middle, row[0]
+        else:
+            high = middle - 1
+    return room._replace(head=low, ts=ts)
+
+
+def _up_to(connection: sqlite3.Connection, room: _Room, newest: int) -> _Room:
+    """The room as far as the newest row that may be found in it."""
+    if newest >= room.num << SEQ_BITS | room.head:
+        return room
+    row = connection.execute("SELECT ts FROM fact WHERE id = ?", (newest,)).fetchone()
+    return room._replace(head=newest & SEQ_MASK, ts=row[0]) if row is not None else room
+
+
+def _by_room(located: Iterable[int]) -> dict[int, list[int]]:
+    """The blocks of each room, newest first."""
+    blocks: dict[int, list[int]] = {}
+    for block in sorted(located, reverse=True):
+        blocks.setdefault(block >> SEQ_BITS - BLOCK_BITS, []).append(block)
+    return blocks
+
+
+def _newest(rooms: list[_Room], streams: list[Iterator[Row]]) -> Iterator[tuple[str, Row]]:
+    """The matches of all rooms, newest first."""
+    waiting = [(-room.ts, -((room.num << SEQ_BITS) | room.head), n) for n, room in enumerate(rooms)]
+    heapq.heapify(waiting)
+    at_hand: dict[int, Row] = {}
+    while waiting:
+        n = waiting[0][2]
+        if n in at_hand:
+            yield rooms[n].name, at_hand[n]
+        # Else nothing that was found so far is newer than what this room may have: now it is looked into.
+        row = next(streams[n], None)
+        if row is None:
+            heapq.heappop(waiting)
+        else:
+            at_hand[n] = row
+            heapq.heapreplace(waiting, (-row[1], -row[0], n))
+
+
+def _shown(connection: sqlite3.Connection, row_ids: Iterable[int]) -> Iterator[Row]:
+    """Each row is read when it is asked for: of most rooms that is one."""
+    for row_id in row_ids:
+        yield from connection.execute(f"SELECT {SHOWN} FROM fact WHERE id = ?", (row_id,))
+
+
+def _matches(connection: sqlite3.Connection, room: _Room, match: str, located: list[int] | None) -> Iterator[int]:
+    """One room's matches, newest first: block by block, from the head on. Only blocks in which something was located,
+    if that is given."""
+    base = room.num << SEQ_BITS
+    first, last = base | room.low, base | room.head
+    blocks: Iterable[int] = range(last >> BLOCK_BITS, (first >> BLOCK_BITS) - 1, -1)
+    if located is not None:
+        blocks = [block for block in located if block in blocks]
+    for block in blocks:
+        marked = match.replace(_MARK, block_mark(block << BLOCK_BITS))
+        high = min(last, (block + 1 << BLOCK_BITS) - 1)
+        while True:
+            found = connection.execute(
+                "SELECT rowid FROM search WHERE search MATCH ? AND rowid > ? AND rowid <= ?"
+                " ORDER BY rowid DESC LIMIT ?",
+                (marked, first, high, _AT_ONCE),
+            ).fetchall()
+            for (row_id,) in found:
+                yield row_id
+            if len(found) < _AT_ONCE:
+                break
+            high = found[-1][0] - 1
+
+
+def _parse(cursor: str | None) -> Place | None:
     ts, _, row_id = (cursor or "").partition(".")
     if not (ts.isdecimal() and row_id.isdecimal() and len(ts) < 20 > len(row_id)):
         return None

@@ -324,10 +324,13 @@ class Writer:
                     (user, name, last_seen),
                 )
             if renamed:
-                self.connection.execute("DELETE FROM user_word WHERE user = ?", (user,))
-                self.connection.executemany(
-                    "INSERT OR IGNORE INTO user_word VALUES (?, ?)", [(word, user) for word in name_words(user, name)]
-                )
+                # The words of the old name are known from it: they are not looked for among everybody's.
+                before, after = name_words(user, old[0]) if old is not None else set(), name_words(user, name)
+                for statement, words in (
+                    ("DELETE FROM user_word WHERE word = ? AND user = ?", before - after),
+                    ("INSERT OR IGNORE INTO user_word VALUES (?, ?)", after - before),
+                ):
+                    self.connection.executemany(statement, [(word, user) for word in words])
 
 
 def recorded(

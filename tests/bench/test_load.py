@@ -9,10 +9,10 @@ from contextlib import closing, suppress
 import pytest
 
 from bench.faults import Fault
-from bench.histogram import Histogram
+from bench.load.book import Book
 from bench.load.client import Address, Client
 from bench.load.frames import Bodies, Log, decode_welcome
-from bench.load.loop import Driver
+from bench.load.loop import Driver, Load
 from bench.load.outcome import Length, Supply
 from bench.load.sender import Sender
 from bench.load.wire import LINES
@@ -33,10 +33,8 @@ def ends() -> Iterator[tuple[Client, socket.socket]]:
                 yield client, peer
 
 
-class Listening:
+class Listening(Load):
     """A load that sends nothing, and is complete when the server has heard of the client."""
-
-    sent = 0
 
     def __init__(self, client: Client, peer: socket.socket) -> None:
         self.listeners = [client]
@@ -46,7 +44,7 @@ class Listening:
     def readers(self) -> Mapping[Client, Callable[[], None]]:
         return {self.listeners[0]: lambda: None}
 
-    def begin(self, supply: Supply, latency: Histogram) -> None:
+    def begin(self, supply: Supply, book: Book) -> None:
         self._peer.setblocking(False)
 
     def complete(self) -> bool:

@@ -8,10 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 import bench.limit
-from bench.cli import main
 from bench.faults import Broken, Fault
 from bench.load.outcome import Length
 from bench.load.wire import WIRES
@@ -151,10 +149,3 @@ def test_the_command_prints_no_figure_for_a_server_at_fault(tmp_path: Path) -> N
     assert "seq 4 " in done.stderr.splitlines()[0]
     assert "the server's last words:\nws 127.0.0.1:" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("command", ["fanout", "dm", "idle", "quick"])
-def test_every_command_explains_itself(command: str) -> None:
-    result = CliRunner().invoke(main, [command, "--help"])
-    assert result.exit_code == 0
-    assert f"python -m bench {command}" in result.output

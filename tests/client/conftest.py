@@ -8,13 +8,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from gochat.config import Http, Limits, Settings, Tcp
+from gochat.config import Http, Limits, Policy, Settings, Tcp
 from gochat.config import Node as NodeSettings
 from gochat.node import Node, running
 from tests.client.peer import Peer
 from tests.client.peer import peer as open_peer
 
 Start = Callable[..., AbstractAsyncContextManager[Node]]
+
+#: Everybody may write to everybody, and whatever they like: for tests that are about something else.
+OPEN = Policy(strangers="allow", word_action="off", links="allow")
 
 
 @pytest.fixture
@@ -35,16 +38,18 @@ def url(node: Node, transport: str = "ws") -> str:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Starts a real node on this test's data, without a rate limit; the second time where the first one listened."""
+    """Starts a real node on this test's data, without a rate limit and with an open policy; the second time where the
+    first one listened."""
     binds = {"http": "127.0.0.1:0", "tcp": "127.0.0.1:0"}
 
     @asynccontextmanager
-    async def start_node(messages_per_s: float = 0.0, **http: Any) -> AsyncIterator[Node]:
+    async def start_node(messages_per_s: float = 0.0, policy: Policy = OPEN, **http: Any) -> AsyncIterator[Node]:
         settings = Settings(
             node=NodeSettings(name="test", data=str(tmp_path / "data"), drain_s=0.5),
             http=msgspec.structs.replace(Http(bind=binds["http"]), **http),
             tcp=Tcp(bind=binds["tcp"]),
             limits=Limits(messages_per_s=messages_per_s),
+            policy=policy,
         )
         async with running(settings) as node:
             binds.update({name: address(node, name) for name in binds})
@@ -56,4 +61,11 @@ def start(tmp_path: Path) -> Start:
 @pytest.fixture
 async def node(start: Start) -> AsyncIterator[Node]:
     async with start() as running_node:
+        yield running_node
+
+
+@pytest.fixture
+async def strict(start: Start) -> AsyncIterator[Node]:
+    """A node with the policy that is the default: strangers ask, foreign links and listed words are refused."""
+    async with start(policy=Policy()) as running_node:
         yield running_node

@@ -70,6 +70,12 @@ def test_what_is_not_safe_to_repeat_is_lost_once_sent_but_not_before() -> None:
         (req.GroupAction(name="tea", action="create"), False),
         (req.GroupAction(name="tea", action="leave"), False),
         (req.GroupAction(name="tea", action="delete"), False),
+        (req.GroupAction(name="tea", action="mute", user="bob", seconds=60), False),
+        (req.GroupAction(name="tea", action="unban", user="bob"), True),
+        (req.ContactAction(user="bob", action="accept"), True),
+        (req.Report(room="group:tea", seq=1), True),
+        (req.CloseReport(report=1), True),
+        (req.AdminAction(action="suspend", user="bob"), False),
     ],
 )
 def test_which_requests_are_safe_to_repeat(request_: AnyRequest, safe: bool) -> None:

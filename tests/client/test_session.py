@@ -583,3 +583,72 @@ async def test_a_server_that_goes_away_in_the_handshake_is_not_waited_for(peer: 
     with trio.fail_after(3), pytest.raises(Unreachable, match="handshake"):
         async with connect(peer.url.replace("tcp", "ws"), user="ann"):
             pytest.fail("it has left")
+
+
+# ---------------------------------------------------------------------------------------------- people
+
+DM = "dm:ann:bob"
+BOB = {"user": "bob", "name": "bob", "online": True, "room": DM, "epoch": "e1", "head": 5, "read": 5, "unread": 0}
+
+
+async def test_an_accept_asks_for_what_waited(peer: Peer, nursery: trio.Nursery) -> None:
+    async with talking(peer, contacts=[BOB]) as (chat, visit):
+        asking = Asking(nursery, lambda: chat.accept("bob"))
+        request = await visit.expect("contact")
+        assert (request["user"], request["action"]) == ("bob", "accept")
+        await visit.reply(request, "ok", room=DM, head=6, state="contact")
+        resume = await visit.expect("resume")
+        assert (resume["room"], resume["seq"]) == (DM, 5)
+        await visit.reply(resume, "ok", head=6)
+        await visit.send(message(6, DM))
+        assert await bodies(chat, 1) == ["m6"]
+        assert (await asking.result()).state == "contact"
+
+
+async def test_so_does_an_accept_on_another_device(peer: Peer) -> None:
+    async with talking(peer, contacts=[BOB]) as (chat, visit):
+        last = {"seq": 6, "ts": 6, "from": "bob", "body": "m6"}
+        await visit.send({"type": "request", "user": "bob", "name": "bob", "room": DM, "head": 6, "last": last})
+        await visit.send({"type": "contact", "user": "bob", "state": "contact"})
+        assert isinstance(await event(chat), replies.Request)
+        assert await event(chat) == replies.Contact(user="bob", state="contact")
+        resume = await visit.expect("resume")
+        await visit.reply(resume, "ok", head=6)
+        await visit.send(message(6, DM))
+        assert await bodies(chat, 1) == ["m6"]
+
+
+async def test_a_decline_asks_for_nothing(peer: Peer, nursery: trio.Nursery) -> None:
+    async with talking(peer, contacts=[BOB]) as (chat, visit):
+        asking = Asking(nursery, lambda: chat.decline("bob"))
+        await visit.reply(await visit.expect("contact"), "ok", room=DM, head=6, state="declined")
+        assert (await asking.result()).state == "declined"
+        await visit.send({"type": "contact", "user": "bob", "state": "declined"})
+        assert isinstance(await event(chat), replies.Contact)
+        sending = Asking(nursery, lambda: chat.send("user:bob", "x"))
+        await visit.ack(await visit.expect("send"), 7)
+        await sending.result()
+
+
+async def test_what_an_admin_does_is_not_done_twice(peer: Peer, nursery: trio.Nursery) -> None:
+    async with talking(peer) as (chat, visit):
+        asking = Asking(nursery, lambda: chat.suspend("bob", seconds=60))
+        request = await visit.expect("admin")
+        assert (request["action"], request["user"], request["seconds"]) == ("suspend", "bob", 60)
+        await visit.close()
+        with pytest.raises(Lost):
+            await asking.result()
+
+
+async def test_lists_are_read_to_their_end(peer: Peer, nursery: trio.Nursery) -> None:
+    async def all_of() -> list[str]:
+        return [entry.user async for entry in chat.contacts()]
+
+    async with talking(peer) as (chat, visit):
+        asking = Asking(nursery, all_of)
+        for users, cursor in ((["bob", "eve"], "eve"), (["kim"], None)):
+            request = await visit.expect("contacts")
+            assert request.get("cursor") == (None if cursor else "eve")
+            entries = [{"user": user, "name": user, "state": "contact"} for user in users]
+            await visit.reply(request, "contacts", contacts=entries, **({"next": cursor} if cursor else {}))
+        assert await asking.result() == ["bob", "eve", "kim"]

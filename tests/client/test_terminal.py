@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,15 +15,17 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gochat.client import Chat, Offline, Online, Reset, Unknown, connect
+from gochat.client import Chat, Offline, Online, Refused, Reset, Unknown, connect
 from gochat.client.terminal import text
-from gochat.client.terminal.console import COMMANDS, Console
+from gochat.client.terminal.commands import COMMANDS
+from gochat.client.terminal.console import Console
 from gochat.client.terminal.stdin import LINE_BYTES, Lines
-from gochat.domain import facts
+from gochat.domain import facts, moderation
 from gochat.node import Node
 from gochat.protocol import replies
 from tests.client.conftest import url
 
+ROOT = Path(__file__).parent.parent.parent
 BASE: dict[str, Any] = {"room": "group:tea", "seq": 7, "ts": 0, "sender": "ann"}
 
 
@@ -112,6 +115,55 @@ def test_what_becomes_of_the_connection_is_told() -> None:
     )
     assert text.notice(replies.Typing(room="group:tea", sender="bob"), "ann") is None
     assert text.notice(Online(None), "ann") == "* connected again"  # type: ignore[arg-type]  # it is not looked at
+
+
+def asked(body: str, *, name: str = "bob") -> replies.Request:
+    last = replies.Last(seq=1, ts=0, sender="bob", body=body)
+    return replies.Request(user="bob", name=name, room="dm:ann:bob", head=1, last=last)
+
+
+def test_a_request_shows_who_and_what() -> None:
+    line = text.request_line(asked("hi"), "ann")
+    assert line.endswith('user:bob #1 bob wants to write to you: "hi"')
+    line = text.request_line(asked("hi\n\x1b[2J", name="Bob\x07"), "ann")
+    assert line.endswith('bob (Bob\\x07) wants to write to you: "hi\n      | \\x1b[2J"')
+
+
+def refused(rule: str, code: str = "declined", **fields: Any) -> str:
+    return text.refusal(Refused(replies.Error(code=code, message="no", temporary=False, rule=rule, **fields)))
+
+
+def test_refusals_are_said_in_plain_words() -> None:
+    assert refused("request.waits") == (
+        "your messages wait for an answer; until it comes you can't send more (declined)"
+    )  # fmt: skip
+    assert refused("group.muted", "forbidden", retry_after_ms=600_000) == (
+        "you are muted in this group; again in 10 min (forbidden)"
+    )
+    assert refused("links.foreign", "external_link") == "links to other sites are not allowed here (external_link)"
+    assert refused("a.rule.of.tomorrow") == "no (declined)"
+
+
+def test_every_rule_that_a_person_can_break_has_its_words() -> None:
+    source = "".join(
+        path.read_text() for folder in ("domain", "actors") for path in (ROOT / "gochat" / folder).glob("*.py")
+    )  # fmt: skip
+    rules = {*re.findall(r'rule="([a-z.]+)"', source), *moderation.BY_RULE} - {"group.members"}
+    assert "request.waits" in rules
+    assert {rule for rule in rules if refused(rule) == "no (declined)"} == set()
+
+
+@pytest.mark.parametrize(
+    ("state", "line"),
+    [
+        ("contact", "* bob is a contact now: you can write to each other"),
+        ("declined", "* bob is declined, and can't ask again for a while"),
+        ("blocked", "* bob is blocked: neither of you can write to the other"),
+        ("none", "* bob is no contact"),
+    ],
+)
+def test_every_state_has_its_words(state: Any, line: str) -> None:
+    assert text.notice(replies.Contact(user="bob", state=state), "ann") == line
 
 
 # ---------------------------------------------------------------------------------------------- what is read
@@ -244,6 +296,18 @@ async def test_a_group_from_the_keyboard(node: Node) -> None:
         ("/watch bob user:eve", "* eve is offline"),
         ("/help", "/quit"),
         ("/rooms", "signed in as ann"),
+        ("/contacts", "* no contacts yet"),
+        ("/requests", "* nobody waits for an answer"),
+        ("/accept", "usage: /accept USER"),
+        ("/accept bob", "no request of that user waits"),
+        ("/block Bob!", "usage: /block USER"),
+        ("/add user:eve", "* eve is a contact now"),
+        ("/report", "usage: /report NUMBER [REASON]"),
+        ("/report 99 spam", "(not_found)"),
+        ("/kick", "usage: /kick USER..."),
+        ("/kick eve", "the current room is no group"),
+        ("/mute eve", "the current room is no group"),
+        ("/ban eve long", "TIME is a time such as 90s"),
     ],
 )
 async def test_what_can_not_be_done_is_explained(node: Node, line: str, answer: str) -> None:
@@ -287,3 +351,105 @@ async def test_nobody_at_the_screen_reads_nothing(node: Node) -> None:
         await ann.type("/watch eve")  # its answer comes after what would have been read
         await ann.sees("* eve is offline")
     assert await unread(node) == 1
+
+
+# ---------------------------------------------------------------------------------------------- strangers
+
+
+async def test_a_stranger_asks_and_writing_back_accepts(strict: Node) -> None:
+    async with screen(strict, "ann", "user:bob") as ann, screen(strict, "bob", "user:ann") as bob:
+        await bob.sees("* writing to user:ann")
+        await ann.type("hello")
+        await bob.sees(
+            'user:ann #1 ann wants to write to you: "hello" (/accept ann, /decline ann, /block ann; or just write back)'
+        )
+        await bob.type("hello yourself")
+        await ann.sees("user:bob #2 bob: hello yourself")
+        await bob.sees("* ann is a contact now")
+        await ann.sees("* bob is a contact now")
+        await ann.type("how are you?")
+        await bob.sees("user:ann #3 ann: how are you?")
+    assert sum("hello yourself" in line for line in bob.said) == 1
+
+
+async def test_who_is_in_another_room_is_told_where_to_write_back(strict: Node) -> None:
+    async with screen(strict, "bob", "user:eve") as bob, screen(strict, "ann", "user:bob") as ann:
+        await ann.type("hello")
+        await bob.sees('wants to write to you: "hello" (/accept ann, /decline ann, /block ann; or /to user:ann and')
+        await bob.type("/to user:ann")
+        await bob.sees("user:ann #1 ann: hello")
+        await bob.sees("* ann wants to write to you (/accept ann, /decline ann, /block ann; or just write back)")
+
+
+async def test_what_waited_before_is_shown_at_the_start(strict: Node) -> None:
+    async with screen(strict, "ann", "user:bob") as ann:
+        await ann.type("one", "two", "three", "four")
+        await ann.sees("* not done: your messages wait for an answer; until it comes you can't send more (declined)")
+    async with screen(strict, "bob", "user:ann") as bob:
+        await bob.sees("requests:")
+        await bob.sees('user:ann #3 ann wants to write to you: "three"')
+        for number, body in ((1, "one"), (2, "two"), (3, "three")):
+            await bob.sees(f"user:ann #{number} ann: {body}")
+        await bob.sees("* ann wants to write to you (/accept ann, /decline ann, /block ann; or just write back)")
+        await bob.type("/accept ann", "hi")
+        await bob.sees("* ann is a contact now")
+        await bob.sees("user:ann #4 bob: hi")
+        await bob.type("/requests", "/contacts")
+        await bob.sees("* nobody waits for an answer")
+        await bob.sees("user:ann, contact")
+    assert sum("ann: one" in line for line in bob.said) == 1
+
+
+async def test_a_friend_of_old_who_asks_again_shows_once(strict: Node) -> None:
+    async with screen(strict, "ann", "user:bob") as ann, screen(strict, "bob") as bob:
+        await bob.type("/add ann")
+        await bob.sees("* ann is a contact now")
+        await ann.type("one")
+        await bob.sees("ann: one")
+        await bob.type("/remove ann")
+        await bob.sees("* ann is no contact")
+        await ann.type("two", "three")
+        await bob.sees('"three"')
+        await bob.type("/accept user:ann")
+        await ann.sees("* bob is a contact now")
+        await ann.type("four")
+        await bob.sees("#4 ann: four")
+    shown = [line.split("user:ann ")[1] for line in bob.said if " ann: " in line]
+    assert sorted(set(shown)) == sorted(shown)
+    assert {"#2 ann: two", "#3 ann: three"} <= set(shown)
+
+
+async def test_a_stranger_is_declined_and_blocked(strict: Node) -> None:
+    async with screen(strict, "ann", "user:bob") as ann, screen(strict, "bob") as bob:
+        await ann.type("hello")
+        await bob.sees('"hello"')
+        await bob.type("/decline ann")
+        await bob.sees("* ann is declined")
+        await ann.type("please")
+        await ann.sees("* not done: your request was declined (declined)")
+        await bob.type("/block ann", "/contacts")
+        await bob.sees("user:ann, blocked")
+        await ann.type("please!")
+        await ann.sees("* not done: one of you has blocked the other (blocked)")
+        await bob.type("/unblock ann", "/to user:ann", "/report 1 rude")
+        await bob.sees("* reported")
+        await ann.type("see https://spam.example/")
+        await ann.sees("* not done: your request was declined")
+
+
+async def test_moderators_in_a_group(strict: Node) -> None:
+    async with screen(strict, "ann") as ann, screen(strict, "bob") as bob:
+        await ann.type("/group create tea bob eve")
+        await bob.sees("ann added bob, eve")
+        await bob.type("/to group:tea", "/mute ann")
+        await bob.sees("* not done: a moderator acts on members")
+        await ann.type("/mute bob 10m")
+        await ann.sees("* bob is muted")
+        await bob.type("spam")
+        await bob.sees("* not done: you are muted in this group; again in 10 min (forbidden)")
+        await ann.type("/unmute bob", "/kick eve", "/ban user:bob")
+        await bob.sees("ann removed bob")
+        await ann.type("/group add bob")
+        await ann.sees("that user is banned from this group")
+        await ann.type("/unban bob", "/group add bob")
+        await ann.sees("#5 ann added bob")

@@ -401,7 +401,7 @@ class ArchiveContract:
         assert (await store.archive.groups("u01", None, 50, None))[0][0].members == 25
 
         async def users_found() -> list[UserEntry]:
-            return await collect(lambda cursor: store.archive.search_users("user", 4, cursor))
+            return await collect(lambda cursor: store.archive.search_users("ann", "user", 4, cursor))
 
         await until(users_found, [UserEntry(user, f"User {user}") for user in users])
 
@@ -413,11 +413,12 @@ class ArchiveContract:
         journal.note_user("wide", name="Ｂｏｂ")
 
         async def found(q: str) -> list[str]:
-            return [entry.user for entry in (await store.archive.search_users(q, 50, None))[0]]
+            return [entry.user for entry in (await store.archive.search_users("ann", q, 50, None))[0]]
 
         await until(lambda: found("ÄN"), ["ann"])
         for q, expected in {
-            "mül": ["ann"], " ann ": ["ann"], "bob": ["bob.x", "wide"], "ｂob": ["bob.x", "wide"], "BOB.": ["bob.x"],
+            "mül": ["ann"], " ann ": ["ann"], "bob": ["bob.x", "wide"], "ｂob": ["bob.x", "wide"],
+            "BOB.": ["bob.x", "wide"], "x": ["bob.x"], "müller änne": ["ann"], "änne bob": [],
             "漢": ["han"], "太郎": ["han"], "ller": [], "": [], " ": [], "%": [], "_": [], "b\"' OR": [],
         }.items():  # fmt: skip
             assert await found(q) == expected, q
@@ -425,6 +426,61 @@ class ArchiveContract:
         await until(lambda: found("zora"), ["ann"])
         assert await found("mül") == []
         assert await found("ann") == ["ann"]
+
+    async def test_a_user_is_found_despite_one_wrong_letter(self, store: Any) -> None:
+        journal = store.journal
+        for user, name in {
+            "ann": "Katharina Ivanova", "bob": "Catherine Kat", "cat": "Екатерина", "dan": "김민준서",
+            "eve.smith": None, "fay": "山田太郎一二", "gus": "Kathedral",
+        }.items():  # fmt: skip
+            journal.note_user(user, name=name)
+
+        async def found(q: str) -> list[str]:
+            return [entry.user for entry in (await store.archive.search_users("zoe", q, 50, None))[0]]
+
+        await until(lambda: found("kathed"), ["gus"])
+        for q, expected in {
+            "katharina": ["ann"], "katarina": ["ann"], "kattharina": ["ann"], "kathaxina": ["ann"],
+            "kahtarina": ["ann"], "xatharina": ["ann"], "atharina": ["ann"], "xkatharina": ["ann"],
+            "akthar": ["ann"], "kathr": ["ann", "gus"], "katxxrina": [], "ktharinq": [],
+            "екатиринa": [], "екатирина": ["cat"], "катерина": ["cat"], "김민준": ["dan"], "김민순서": ["dan"],
+            "eve.smiht": ["eve.smith"], "ev.smith": ["eve.smith"], "simth": ["eve.smith"],
+            "kat": ["bob", "ann", "gus"], "kax": [], "kathe": ["gus", "bob", "ann"],
+            "ivanova kahtarina": ["ann"], "ivnova kahtarina": ["ann"], "ivanova catherine": [],
+            "太郎": ["fay"], "田太": ["fay"], "郎太": [], "山田次郎一": ["fay"], "田次郎一": ["fay"],
+        }.items():  # fmt: skip
+            assert await found(q) == expected, q
+
+    async def test_users_with_a_wrong_letter_come_after_the_others_on_whatever_page(self, store: Any) -> None:
+        names = ["Mara", "Marta", "Maria", "Marie Maria", "Mira Marla", "Marla", "Marco", "Karla Maria", "Amria"]
+        for n in range(45):
+            store.journal.note_user(f"u{n:02}", name=names[n % 9])
+
+        async def collect(limit: int) -> list[str]:
+            users: list[str] = []
+            cursor = None
+            while True:
+                more, cursor = await store.archive.search_users("zoe", "maria", limit, cursor)
+                users += [entry.user for entry in more]
+                if cursor is None:
+                    return users
+                assert len(more) == limit
+
+        async def count() -> int:
+            return len(await collect(50))
+
+        await until(count, 40)
+        exact = [f"u{n:02}" for n in range(45) if "Maria" in names[n % 9]]
+        for limit in (1, 7, 15, 39, 40, 50):
+            users = await collect(limit)
+            assert users[: len(exact)] == exact
+            assert len(set(users)) == len(users) == 40
+        # Who comes meanwhile changes nothing before or behind.
+        first, cursor = await store.archive.search_users("zoe", "maria", 20, None)
+        store.journal.note_user("a0", name="Maria")
+        await until(count, 41)
+        rest, _ = await store.archive.search_users("zoe", "maria", 50, cursor)
+        assert [entry.user for entry in first + rest] == users
 
     async def test_acquainted_are_those_who_share_a_room(self, store: Any) -> None:
         others = ["bob", "cat", "dan", "eve"]
@@ -563,4 +619,4 @@ class ArchiveContract:
         await store.archive.search_messages("ann", q, None, 5, None)
         await store.archive.search_messages("ann", q, DM, 5, "garbage")
         await store.archive.search_messages("ann", "x", DM, 5, "9" * 30 + ".1")
-        await store.archive.search_users(q, 5, q)
+        await store.archive.search_users("ann", q, 5, q)

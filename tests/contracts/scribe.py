@@ -111,6 +111,11 @@ class Scribe:
             record.relation = relation
         return record
 
+    def state(self, user: str) -> str:
+        """What the user holds of the other, in a private room; what was declined counts as declined for ever."""
+        assert self.record.relation is not None
+        return self.record.relation.state(user, 0, self.rules.contacts)
+
     def bodies(self) -> dict[int, str]:
         """Present bodies by seq."""
         found: dict[int, str] = {}

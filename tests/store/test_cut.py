@@ -10,10 +10,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gochat.store.cut import folded, index_text, match_text, name_words
-from gochat.store.schema import connect
+from gochat.store.cut import folded, index_text, match_text, name_words, query_words
+from gochat.store.index import BLOCK_BITS, block_mark, put
+from gochat.store.locate import locate
+from gochat.store.schema import SEQ_BITS, connect
 from gochat.store.setup import migrate
 
+ROW = 5 << SEQ_BITS | 7
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=60)
 #: Letters of scripts without spaces.
 DENSE = st.sampled_from([*"漢字北京大学見面ひらがなカタカナกขคงจกက", "\U00020000", "\U00030000", "鿿", "ꀀ", "ㄅ"])
@@ -27,15 +30,19 @@ def index() -> sqlite3.Connection:
 
 
 def finds(index: sqlite3.Connection, body: str, q: str) -> bool:
-    match = match_text(q)
-    index.execute("INSERT INTO search (search) VALUES ('delete-all')")
-    index.execute("INSERT INTO search (rowid, room, body) VALUES (1, 'r1', ?)", (index_text(body),))
+    """Whether the row of that body is found; if so, it is located too."""
+    for table in ("search", "message_word"):
+        index.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
+    put(index, [(ROW, body)])
+    match = match_text(q, block_mark(ROW))
     if match is None:
+        assert list(query_words(q)) == []
         return False
-    return (
-        index.execute("SELECT 1 FROM search WHERE search MATCH ?", (f"room : r1 AND body : ({match})",)).fetchone()
-        is not None
-    )
+    found = index.execute("SELECT rowid FROM search WHERE search MATCH ?", (match,)).fetchall()
+    located = locate(index, q, None)
+    assert located is not None
+    assert found == [] or located == {ROW >> BLOCK_BITS: ROW}
+    return bool(found)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +89,8 @@ def test_no_text_breaks_anything(index: sqlite3.Connection, body: str, q: str) -
 def test_cutting_never_raises(text: str) -> None:
     """Lone surrogates and NUL included, though none gets here."""
     index_text(text)
-    match_text(text)
+    match_text(text, "x")
+    list(query_words(text))
 
 
 @given(st.text(DENSE, max_size=8), st.text(DENSE, min_size=2, max_size=2), st.text(DENSE, max_size=8))

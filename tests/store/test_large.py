@@ -15,9 +15,7 @@ import trio
 from gochat import store as stores
 from gochat.domain import facts
 from gochat.ports import Asker
-from gochat.store import schema, setup
-from gochat.store.cut import index_text
-from gochat.store.index import room_word
+from gochat.store import index, schema, setup
 from gochat.store.rows import WRITTEN, written
 from gochat.store.schema import SEQ_BITS
 
@@ -65,10 +63,7 @@ def fill(path: Path, size: int) -> None:
                     for seq in seqs
                 ),
             )
-            connection.executemany(
-                "INSERT INTO search (rowid, room, body) VALUES (?, ?, ?)",
-                ((NUM << SEQ_BITS | seq, room_word(NUM), index_text(body(seq))) for seq in seqs),
-            )
+            index.put(connection, [(NUM << SEQ_BITS | seq, body(seq)) for seq in seqs])
             connection.execute("COMMIT")
         connection.execute(
             "INSERT INTO room (num, id, head, ts, messages, last, indexed) VALUES (?, ?, ?, ?, ?, ?, ?)",

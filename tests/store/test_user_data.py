@@ -134,9 +134,8 @@ async def check_gone(database: Path) -> None:
         assert {room: (await store.archive.seat("ann", room)) for room in (TEA, OWN, LAST)} == {
             TEA: "former", OWN: "former", LAST: None,
         }  # fmt: skip
-        assert await store.archive.search_users("quixotic", 9, None) == ([], None)
-        snapshot = await store.archive.welcome("bob", 15, [])
-        assert [(contact.user, contact.name) for contact in snapshot.contacts] == [("ann", "ann")]
+        assert await store.archive.search_users("zoe", "quixotic", 9, None) == ([], None)
+        assert await store.archive.users(["ann"]) == {}
         assert (await store.archive.search_messages("bob", "xylophone", None, 9, None))[0] == []
         assert (await store.archive.page(Asker("bob"), DM, before=None, after=None, limit=200)) is not None
     assert rows(database, "SELECT user, peer, blocked_at FROM relation") == [("bob", "ann", 3)]

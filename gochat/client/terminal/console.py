@@ -7,23 +7,23 @@ that `/edit`, `/delete` and `/react` take.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import trio
 
-from gochat.client.chat import LIMIT, Chat
+from gochat.client.chat import Chat
 from gochat.client.errors import ClientError, Ended, raise_alone
+from gochat.client.events import Event, Online
+from gochat.client.positions import Reset
 from gochat.client.terminal import text
-from gochat.client.wire import FACTS
+from gochat.client.terminal.command import PATIENCE_S, Misused, Quit
+from gochat.client.terminal.commands import COMMANDS
+from gochat.client.wire import FACTS, Fact
 from gochat.domain import facts, ids
+from gochat.protocol import replies
 
-#: How long a line is held back for a rate limit or a busy server before it is given up.
-PATIENCE_S: Final = 30.0
-_HITS: Final = 20
-
-
-class Misused(Exception):
-    """A command was typed wrongly; the text says how to type it."""
+#: Most messages of a stranger that are looked for in the history; `policy.request_messages` is 3 by default.
+_WAITING: Final = 50
 
 
 class Console:
@@ -40,6 +40,10 @@ class Console:
         self._to = to
         self._unread: dict[str, int] = {}
         self._seen = trio.Event()
+        self._asking = {entry.user for entry in chat.welcome.requests}
+        """Users who are known to wait for an answer."""
+        self._shown: dict[str, int] = {}
+        """By room, the last fact on the screen: what waited for an answer may come as an event too."""
 
     async def run(self, lines: AsyncIterable[str]) -> None:
         """Until the input ends or says so. Raises Ended when the server ends the session."""
@@ -48,6 +52,7 @@ class Console:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._show_events)
                 nursery.start_soon(self._mark_read)
+                await self._try(self._show_current())
                 await self._obey_all(lines)
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -67,6 +72,7 @@ class Console:
         for title, lines in (
             ("contacts:", [text.contact_line(entry) for entry in welcome.contacts]),
             ("groups:", [text.room_line(entry) for entry in welcome.rooms]),
+            ("requests:", [text.request_line(entry, welcome.user) for entry in welcome.requests]),
         ):
             if lines:
                 self.say("\n".join((title, *lines)))
@@ -77,12 +83,72 @@ class Console:
         me = self.chat.user
         async for event in self.chat:
             if isinstance(event, FACTS):
-                self.say(text.fact_line(event, me))
-            elif (line := text.notice(event, me)) is not None:
-                self.note(line)
+                self._show(event)
+            elif isinstance(event, replies.Request):
+                self._asking.add(event.user)
+                self.say(f"{text.request_line(event, me)} {self._hint(event.user)}")
+            else:
+                self._follow(event)
+                if (line := text.notice(event, me)) is not None:
+                    self.note(line)
             if isinstance(event, facts.Message) and event.sender != me and event.room == self._room_or_none():
-                self._unread[event.room] = event.seq
-                self._seen.set()
+                self._has_read(event.room, event.seq)
+
+    def _show(self, fact: Fact) -> None:
+        if fact.seq > self._shown.get(fact.room, 0):
+            self._shown[fact.room] = fact.seq
+            self.say(text.fact_line(fact, self.chat.user))
+
+    def _follow(self, event: Event) -> None:
+        """Keep in mind who waits for an answer."""
+        match event:
+            case replies.Contact():
+                self.holds(event.user, event.state)
+            case Online():
+                self._asking = {entry.user for entry in event.welcome.requests}
+            case Reset():
+                self._shown.pop(event.room, None)
+
+    def holds(self, user: str, state: str) -> None:
+        """What this user holds of another has changed."""
+        if state == "request":
+            self._asking.add(user)
+        else:
+            self._asking.discard(user)
+
+    def _hint(self, user: str) -> str:
+        """What one can do about a request."""
+        who = text.inert(user)
+        reply = "just write back" if self._to == f"user:{user}" else f"/to user:{who} and write back"
+        return f"(/accept {who}, /decline {who}, /block {who}; or {reply})"
+
+    async def show_waiting(self, user: str) -> None:
+        """Show the messages with which a stranger asks to write, if one does."""
+        if user not in self._asking:
+            return
+        page = await self.chat.page(f"user:{user}", limit=_WAITING)
+        waiting: list[facts.Message] = []
+        for fact in reversed(page.entries):
+            if fact.sender != user:
+                break
+            if isinstance(fact, facts.Message):
+                waiting.append(fact)
+        for fact in reversed(waiting):
+            self._show(fact)
+        if waiting:
+            self._has_read(page.room, waiting[0].seq)
+
+    async def _show_current(self) -> None:
+        """What waits where lines go now."""
+        room = self._room_or_none()
+        peer = ids.peer(room, self.chat.user) if room is not None and ids.is_dm(room) else ""
+        if peer in self._asking:
+            await self.show_waiting(peer)
+            self.note(f"* {text.inert(peer)} wants to write to you {self._hint(peer)}")
+
+    def _has_read(self, room: str, seq: int) -> None:
+        self._unread[room] = max(seq, self._unread.get(room, 0))
+        self._seen.set()
 
     async def _mark_read(self) -> None:
         """Tell what was read, the latest of each room, without holding up what shows."""
@@ -103,15 +169,20 @@ class Console:
     async def _obey_all(self, lines: AsyncIterable[str]) -> None:
         async for line in lines:
             try:
-                await self._obey(line)
-            except Misused as misused:
-                self.note(f"* {misused}")
-            except Ended:
-                raise
-            except ClientError as error:
-                self.note(f"* not done: {text.inert(str(error))}")
-            except _Quit:
+                await self._try(self._obey(line))
+            except Quit:
                 return
+
+    async def _try(self, doing: Awaitable[None]) -> None:
+        """Say why something can't be done, instead of ending for it."""
+        try:
+            await doing
+        except Misused as misused:
+            self.note(f"* {misused}")
+        except Ended:
+            raise
+        except ClientError as error:
+            self.note(f"* not done: {text.inert(text.refusal(error))}")
 
     async def _obey(self, line: str) -> None:
         line = line.strip()
@@ -134,11 +205,12 @@ class Console:
             raise Misused("nobody to write to yet: /to user:NAME or /to group:NAME")
         return self._to
 
-    def write_to(self, to: str) -> None:
+    async def write_to(self, to: str) -> None:
         if ids.resolve(to, self.chat.user) is None:
             raise Misused("an address is user:NAME or group:NAME, in small letters")
         self._to = to
         self.note(f"* writing to {to}")
+        await self._show_current()
 
     def room(self) -> str:
         return self.chat.room(self.to())
@@ -151,159 +223,3 @@ class Console:
         if not self.to().startswith("group:"):
             raise Misused("the current room is no group: /to group:NAME first")
         return self.to()[6:]
-
-
-class _Quit(Exception):
-    """`/quit` was typed."""
-
-
-class Command(NamedTuple):
-    usage: str
-    help: str
-    action: Callable[[Console, str], Awaitable[None] | None]
-
-
-def _number(word: str, usage: str) -> int:
-    if not word.removeprefix("#").isdecimal():
-        raise Misused(f"usage: {usage}")
-    return int(word.removeprefix("#"))
-
-
-def _seq_and_rest(rest: str, usage: str) -> tuple[int, str]:
-    seq, _, more = rest.partition(" ")
-    if not more.strip():
-        raise Misused(f"usage: {usage}")
-    return _number(seq, usage), more.strip()
-
-
-def _users(words: list[str]) -> list[str]:
-    return [word.removeprefix("user:").rstrip(",") for word in words]
-
-
-def _to(console: Console, rest: str) -> None:
-    console.write_to(rest)
-
-
-async def _who(console: Console, rest: str) -> None:
-    if console.to().startswith("group:"):
-        async for member in console.chat.members(console.to()):
-            name = "" if member.name == member.user else f" ({text.inert(member.name)})"
-            console.say(f"  {text.inert(member.user)}{name}, {member.role}")
-    else:
-        peer = ids.peer(console.room(), console.chat.user)
-        for entry in await console.chat.watch([peer]):
-            console.say(text.presence_line(entry))
-
-
-def _rooms(console: Console, rest: str) -> None:
-    console.list_rooms()
-
-
-async def _history(console: Console, rest: str) -> None:
-    limit = _number(rest, COMMANDS["history"].usage) if rest else 20
-    page = await console.chat.page(console.room(), limit=max(1, min(limit, LIMIT)))
-    for fact in page.entries:
-        # A page shows messages as they are now, so that what made them so is not shown again.
-        if not isinstance(fact, facts.Edit | facts.Delete | facts.Reaction):
-            console.say(text.fact_line(fact, console.chat.user))
-    if not page.entries:
-        console.note("* nothing yet")
-
-
-async def _search(console: Console, rest: str) -> None:
-    if not rest:
-        raise Misused("usage: " + COMMANDS["search"].usage)
-    found = 0
-    async for fact in console.chat.search(rest, limit=_HITS):
-        console.say(text.fact_line(fact, console.chat.user))
-        found += 1
-        if found == _HITS:
-            break
-    if not found:
-        console.note("* nothing found")
-
-
-async def _reply(console: Console, rest: str) -> None:
-    seq, body = _seq_and_rest(rest, COMMANDS["reply"].usage)
-    await console.chat.send(console.to(), body, reply_to=seq, patience_s=PATIENCE_S)
-
-
-async def _edit(console: Console, rest: str) -> None:
-    seq, body = _seq_and_rest(rest, COMMANDS["edit"].usage)
-    await console.chat.edit(console.to(), seq, body, patience_s=PATIENCE_S)
-
-
-async def _delete(console: Console, rest: str) -> None:
-    await console.chat.delete(console.to(), _number(rest, COMMANDS["delete"].usage))
-
-
-async def _react(console: Console, rest: str) -> None:
-    seq, emoji = _seq_and_rest(rest, COMMANDS["react"].usage)
-    await console.chat.react(console.to(), seq, emoji)
-
-
-async def _unreact(console: Console, rest: str) -> None:
-    seq, emoji = _seq_and_rest(rest, COMMANDS["unreact"].usage)
-    await console.chat.react(console.to(), seq, emoji, on=False)
-
-
-async def _watch(console: Console, rest: str) -> None:
-    for entry in await console.chat.watch(_users(rest.split())):
-        console.say(text.presence_line(entry))
-
-
-async def _group(console: Console, rest: str) -> None:
-    action, *words = rest.split() or [""]
-    chat = console.chat
-    match action, words:
-        case "create", [name, *users]:
-            await chat.create_group(name, users=_users(users))
-            console.write_to(f"group:{name.removeprefix('group:')}")
-        case "add", [_, *_]:
-            await chat.add_users(console.group(), _users(words))
-        case "remove", [_, *_]:
-            await chat.remove_users(console.group(), _users(words))
-        case "role", [user, ("owner" | "moderator" | "member") as role]:
-            await chat.set_role(console.group(), _users([user])[0], role)
-        case "title", [_, *_]:
-            await chat.set_group(console.group(), title=" ".join(words))
-        case "leave", [*heir] if len(heir) < 2:
-            await chat.leave_group(console.group(), successor=next(iter(_users(heir)), None))
-        case "delete", []:
-            await chat.delete_group(console.group())
-        case _:
-            raise Misused("usage: " + COMMANDS["group"].usage)
-
-
-def _help(console: Console, rest: str) -> None:
-    width = max(len(command.usage) for command in COMMANDS.values() if len(command.usage) < 30)
-    for command in COMMANDS.values():
-        gap = "\n" + " " * (width + 4) if len(command.usage) > width else " " * (width + 2 - len(command.usage))
-        console.say(f"  {command.usage}{gap}{command.help}")
-
-
-def _quit(console: Console, rest: str) -> None:
-    raise _Quit
-
-
-COMMANDS: Final[dict[str, Command]] = {
-    "to": Command("/to user:NAME | group:NAME", "write to somebody else", _to),
-    "rooms": Command("/rooms", "contacts and groups as of the last sign-in", _rooms),
-    "who": Command("/who", "who is in this room", _who),
-    "history": Command("/history [N]", "the last N entries of this room (20)", _history),
-    "search": Command("/search WORDS", "messages with these words, in all your rooms", _search),
-    "reply": Command("/reply NUMBER TEXT", "answer a message", _reply),
-    "edit": Command("/edit NUMBER TEXT", "change a message of yours", _edit),
-    "delete": Command("/delete NUMBER", "delete a message", _delete),
-    "react": Command("/react NUMBER EMOJI", "react to a message", _react),
-    "unreact": Command("/unreact NUMBER EMOJI", "take a reaction back", _unreact),
-    "watch": Command("/watch USER...", "see when they come and go", _watch),
-    "group": Command(
-        "/group create NAME [USER...] | add USER... | remove USER... | role USER ROLE | title TEXT | "
-        "leave [HEIR] | delete",
-        "found a group; the others are about the current one",
-        _group,
-    ),
-    "help": Command("/help", "this list", _help),
-    "quit": Command("/quit", "leave, as Ctrl-D does", _quit),
-}

@@ -5,16 +5,41 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+from gochat.client.errors import ClientError, Refused
 from gochat.client.events import Event, Offline, Online
 from gochat.client.positions import Reset
 from gochat.client.wire import Fact, Unknown
-from gochat.domain import facts, ids
+from gochat.domain import facts, ids, spans
 from gochat.protocol import replies
 
 #: Without these two emoji fall apart and Persian is misspelt; neither moves a cursor or turns text around.
 _JOINERS: Final = frozenset("\u200c\u200d")
 #: Further lines of a body are marked, so that none can pass for a line of another message.
 _NEXT_LINE: Final = "\n      | "
+#: By state: what one user holds of another.
+_STATES: Final = {
+    "none": "{} is no contact",
+    "request": "{} waits for your answer",
+    "contact": "{} is a contact now: you can write to each other",
+    "blocked": "{} is blocked: neither of you can write to the other",
+    "declined": "{} is declined, and can't ask again for a while",
+}
+#: By rule: why something is refused, for people. What has no line here is said in the server's words.
+_REFUSALS: Final = {
+    "contact.blocked": "one of you has blocked the other",
+    "request.waits": "your messages wait for an answer; until it comes you can't send more",
+    "request.declined": "your request was declined",
+    "request.none": "they have not accepted you: only a new message can ask them",
+    "request.budget": "you have asked as many strangers as you may in a day",
+    "strangers.deny": "here only contacts can write to each other; they would have to /add you first",
+    "words.listed": "it contains a word that is not allowed here",
+    "links.foreign": "links to other sites are not allowed here",
+    "links.contacts": "only contacts may send each other links to other sites",
+    "group.muted": "you are muted in this group",
+    "group.banned": "that user is banned from this group; a moderator can /unban them",
+    "group.adds": "you can't add one of them: they have blocked you, or let only their contacts add them",
+    "group.post": "not everybody may write in this group",
+}
 
 
 def inert(text: str) -> str:
@@ -57,6 +82,8 @@ def notice(event: Event, me: str) -> str | None:
             return "* connected again"
         case Reset():
             return f"* {address(event.room, me)}: the server went back to an earlier state; see /history"
+        case replies.Contact():
+            return state_notice(event.user, event.state)
         case replies.Presence():
             return "\n".join(presence_line(entry) for entry in event.users)
         case replies.Error():
@@ -76,15 +103,56 @@ def presence_line(entry: replies.PresenceEntry) -> str:
     return f"* {inert(entry.user)} is offline{seen}"
 
 
+def request_line(entry: replies.RequestEntry | replies.Request, me: str) -> str:
+    """Who asks to write, and with which words; the latest message, if there are several."""
+    last = entry.last
+    where = f"{clock(last.ts)} {address(entry.room, me)} #{last.seq}"
+    return f'{where} {_named(entry.user, entry.name)} wants to write to you: "{body(last.body)}"'
+
+
+def state_line(entry: replies.ContactState) -> str:
+    return f"  user:{_named(entry.user, entry.name)}, {inert(entry.state)}"
+
+
+def state_notice(user: str, state: str) -> str:
+    """What one user holds of another now."""
+    return f"* {_STATES.get(state, '{} is: ' + inert(state)).format(inert(user))}"
+
+
+def refusal(error: ClientError) -> str:
+    """Why something was refused, in plain words and with what can be done."""
+    if not isinstance(error, Refused) or error.rule not in _REFUSALS:
+        return str(error)
+    again = f"; again in {spans.shown(error.wait_s)}" if error.retry_after_ms else ""
+    return f"{_REFUSALS[error.rule]}{again} ({error.code})"
+
+
+def report_line(entry: replies.ReportEntry, me: str) -> str:
+    """One open report: which message, and who minds."""
+    said = f'"{body(entry.body)}"' if entry.body is not None else "(deleted)"
+    minds = inert(entry.by) if entry.by is not None else f"the rule {inert(entry.rule or '?')}"
+    reason = f": {inert(entry.reason)}" if entry.reason else ""
+    where = f"{address(entry.room, me)} #{entry.seq}"
+    return f"{entry.report} {clock(entry.ts)} {where} {inert(entry.sender)}: {said}, by {minds}{reason}"
+
+
+def audit_line(entry: replies.AuditEntry) -> str:
+    parts = (entry.actor, entry.action, entry.subject, entry.room, entry.detail)
+    return f"{entry.id} {clock(entry.ts)} " + " ".join(inert(part) for part in parts if part is not None)
+
+
 def contact_line(entry: replies.ContactEntry) -> str:
-    named = "" if entry.name == entry.user else f" ({inert(entry.name)})"
     state = "online" if entry.online else "offline"
-    return f"  user:{inert(entry.user)}{named}, {state}{_unread(entry.unread)}{_last(entry.last)}"
+    return f"  user:{_named(entry.user, entry.name)}, {state}{_unread(entry.unread)}{_last(entry.last)}"
 
 
 def room_line(entry: replies.RoomEntry) -> str:
     titled = f" ({inert(entry.title)})" if entry.title else ""
     return f"  {inert(entry.room)}{titled}, {entry.role}{_unread(entry.unread)}{_last(entry.last)}"
+
+
+def _named(user: str, name: str) -> str:
+    return inert(user) if name == user else f"{inert(user)} ({inert(name)})"
 
 
 def _unread(count: int) -> str:

@@ -43,7 +43,7 @@ _MESSAGE: Final = "/v1/messages/{id}"
 # fmt: off
 OPERATIONS: Final = (
     Operation("GET", "/v1/me", req.Hello, users.me, "Who the token speaks for, and what it allows", Me),
-    Operation("GET", "/v1/users", req.Search, users.search, "Users by the beginning of their id or name", UserPage,
+    Operation("GET", "/v1/users", req.Search, users.search, "Users by id or the words of their name", UserPage,
               query=UsersQuery),
 
     Operation("GET", "/v1/contacts", req.Contacts, people.list_contacts, "What one holds of other users, by id",

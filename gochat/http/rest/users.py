@@ -20,6 +20,8 @@ async def me(call: Call) -> Reply:
 
 async def search(call: Call) -> Reply:
     query: UsersQuery = call.query
-    users, following = await call.parts.archive.search_users(query.q, query.limit, or_none(query.cursor))
+    users, following = await call.parts.archive.search_users(
+        call.identity.user, query.q, query.limit, or_none(query.cursor)
+    )
     page = UserPage(users=users, next=or_unset(following))
     return Reply(value=page, headers=next_link("/v1/users", query, page.next))

@@ -230,8 +230,9 @@ class _Deletion:
         return counts
 
     def _overwrite(self) -> None:
-        """Words that were deleted stay in the index's segments until these are merged; VACUUM writes all pages anew, so
-        that nothing lies in what was free before; the log file holds old pages until it is cut."""
-        self._connection.execute("INSERT INTO search (search) VALUES ('optimize')")
+        """Words that were deleted stay in the segments of the indexes until these are merged; VACUUM writes all pages
+        anew, so that nothing lies in what was free before; the log file holds old pages until it is cut."""
+        for table in ("search", "message_word"):
+            self._connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
         self._connection.execute("VACUUM")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

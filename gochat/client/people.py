@@ -1,0 +1,119 @@
+"""What an application asks about people: contacts and requests, reports, and what only moderators and admins may.
+
+Where strangers have to ask (`policy.strangers`), their first messages wait, and the event `Request` tells of them. No
+event of that room comes until the user accepts, or writes back, which accepts too; from then on it is as any other.
+What waited is in the room's history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Literal
+
+from gochat.client.asking import LIMIT, Asking
+from gochat.protocol import replies
+from gochat.protocol import requests as req
+from gochat.protocol.replies import Ok
+
+
+class People(Asking):
+    """See the module. `user` is a user id, without `user:`. The state in a reply is what one holds of that user now;
+    what is so already is no error."""
+
+    def contacts(self) -> AsyncIterator[replies.ContactState]:
+        """The users who are contacts, blocked or declined, by id."""
+        return self._listed(req.Contacts(limit=LIMIT), replies.Contacts, lambda reply: reply.contacts)
+
+    def requests(self) -> AsyncIterator[replies.RequestEntry]:
+        """The users who wait for an answer, by id."""
+        return self._listed(req.Requests(limit=LIMIT), replies.Requests, lambda reply: reply.requests)
+
+    async def add_contact(self, user: str) -> Ok:
+        """Let the user write without asking. One who has asked is accepted."""
+        return await self._contact(user, "add")
+
+    async def remove_contact(self, user: str) -> Ok:
+        return await self._contact(user, "remove")
+
+    async def accept(self, user: str) -> Ok:
+        """Accept a user's request: both are contacts, and the room goes live. Refused
+        (`not_found`) if none waits."""
+        return await self._contact(user, "accept")
+
+    async def decline(self, user: str) -> Ok:
+        """Refuse a user's request, and further ones for a while; they learn it if they write again. Refused
+        (`not_found`) if none waits."""
+        return await self._contact(user, "decline")
+
+    async def block(self, user: str) -> Ok:
+        """Neither can write to the other any more, nor see whether they are there."""
+        return await self._contact(user, "block")
+
+    async def unblock(self, user: str) -> Ok:
+        return await self._contact(user, "unblock")
+
+    async def _contact(
+        self, user: str, action: Literal["add", "remove", "block", "unblock", "accept", "decline"]
+    ) -> Ok:  # fmt: skip
+        reply = await self._session.calls.call(req.ContactAction(user=user, action=action), Ok)
+        if reply.state == "contact":
+            self._session.opened(user)
+        return reply
+
+    # ------------------------------------------------------------------------------------------ moderation
+
+    async def report(self, room: str, seq: int, reason: str | None = None) -> None:
+        """Tell the moderators of a message; `reason` has at most 500 characters. The same twice is one report."""
+        await self._session.calls.call(req.Report(room=self.room(room), seq=seq, reason=reason), Ok)
+
+    def reports(self, room: str | None = None) -> AsyncIterator[replies.ReportEntry]:
+        """Open reports, oldest first: of a group for its moderators; of all rooms, for an admin."""
+        where = None if room is None else self.room(room)
+        return self._listed(req.Reports(room=where, limit=LIMIT), replies.Reports, lambda reply: reply.reports)
+
+    async def close_report(self, report: int) -> None:
+        """Mark a report as dealt with."""
+        await self._session.calls.call(req.CloseReport(report=report), Ok)
+
+    async def mute(self, group: str, user: str, *, seconds: int | None = None) -> Ok:
+        """Keep a member from writing, for so long or until taken back. May raise Lost."""
+        return await self._group(group, "mute", user=user, seconds=seconds)
+
+    async def unmute(self, group: str, user: str) -> Ok:
+        return await self._group(group, "unmute", user=user)
+
+    async def ban(self, group: str, user: str, *, seconds: int | None = None) -> Ok:
+        """Remove a user from a group and keep them out, for so long or until taken back. May raise Lost."""
+        return await self._group(group, "ban", user=user, seconds=seconds)
+
+    async def unban(self, group: str, user: str) -> Ok:
+        return await self._group(group, "unban", user=user)
+
+    async def _group(self, name: str, action: str, **fields: object) -> Ok:
+        request = req.GroupAction(name=name.removeprefix("group:"), action=action, **fields)  # type: ignore[arg-type]
+        return await self._session.calls.call(request, Ok)
+
+    # ------------------------------------------------------------------------------------------ for admins
+
+    async def suspend(self, user: str, *, seconds: int | None = None, reason: str | None = None) -> None:
+        """Keep a user out of the site, for so long or until taken back; their sessions end. May raise Lost."""
+        await self._admin(req.AdminAction(action="suspend", user=user, seconds=seconds, reason=reason))
+
+    async def unsuspend(self, user: str, *, reason: str | None = None) -> None:
+        """Let a user in again. May raise Lost."""
+        await self._admin(req.AdminAction(action="unsuspend", user=user, reason=reason))
+
+    async def revoke_tokens(self, user: str, *, reason: str | None = None) -> None:
+        """End all tokens of a user that were issued up to now, and the sessions that live by them. May raise Lost."""
+        await self._admin(req.AdminAction(action="revoke", user=user, reason=reason))
+
+    async def revoke_token(self, jti: str, *, reason: str | None = None) -> None:
+        """End the one token with this id (its claim `jti`). May raise Lost."""
+        await self._admin(req.AdminAction(action="revoke", token=jti, reason=reason))
+
+    async def _admin(self, request: req.AdminAction) -> None:
+        await self._session.calls.call(request, Ok)
+
+    def audit(self) -> AsyncIterator[replies.AuditEntry]:
+        """Who did what to whom, newest first."""
+        return self._listed(req.Audit(limit=LIMIT), replies.Audit, lambda reply: reply.entries)

@@ -1,0 +1,92 @@
+"""What a typed command is, what it may use of the console, and how its words are read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, Protocol
+
+from gochat.client.chat import Chat
+from gochat.domain import ids, spans
+
+#: How long a line is held back for a rate limit or a busy server before it is given up.
+PATIENCE_S: Final = 30.0
+
+
+class Misused(Exception):
+    """A command was typed wrongly; the text says how to type it."""
+
+
+class Quit(Exception):
+    """The user wants to leave."""
+
+
+class Front(Protocol):
+    """The console, as commands use it."""
+
+    chat: Chat
+    say: Callable[[str], None]
+    """Prints what was asked for."""
+    note: Callable[[str], None]
+    """Prints what became of it."""
+
+    def list_rooms(self) -> None:
+        """Print contacts, groups and requests as of the last sign-in."""
+
+    def to(self) -> str:
+        """The address that lines go to. Raises Misused if there is none."""
+
+    def room(self) -> str:
+        """The room id of that address."""
+
+    def group(self) -> str:
+        """The name of the group that lines go to. Raises Misused if they go elsewhere."""
+
+    async def write_to(self, to: str) -> None:
+        """Let lines go to another address from now on."""
+
+    async def show_waiting(self, user: str) -> None:
+        """Show the messages with which a stranger asks to write, if one does."""
+
+    def holds(self, user: str, state: str) -> None:
+        """What this user holds of another has changed."""
+
+
+class Command(NamedTuple):
+    usage: str
+    help: str
+    action: Callable[[Front, str], Awaitable[None] | None]
+
+
+def number(word: str, usage: str) -> int:
+    if not word.removeprefix("#").isdecimal():
+        raise Misused(f"usage: {usage}")
+    return int(word.removeprefix("#"))
+
+
+def seq_and_rest(rest: str, usage: str) -> tuple[int, str]:
+    seq, _, more = rest.partition(" ")
+    if not more.strip():
+        raise Misused(f"usage: {usage}")
+    return number(seq, usage), more.strip()
+
+
+def user_of(word: str, usage: str) -> str:
+    user = word.removeprefix("user:").rstrip(",")
+    if not ids.is_name(user):
+        raise Misused(f"usage: {usage}")
+    return user
+
+
+def users(words: list[str]) -> list[str]:
+    return [word.removeprefix("user:").rstrip(",") for word in words]
+
+
+def user_and_span(rest: str, usage: str) -> tuple[str, int | None]:
+    """A user, and the seconds of a span if one follows."""
+    words = rest.split()
+    if not 1 <= len(words) <= 2:
+        raise Misused(f"usage: {usage}")
+    span = spans.seconds(words[1]) if len(words) == 2 else None
+    if len(words) == 2 and not span:
+        raise Misused(f"usage: {usage}; TIME is {spans.FORM}")
+    return user_of(words[0], usage), span

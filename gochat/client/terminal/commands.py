@@ -1,0 +1,143 @@
+"""The commands of the terminal client: those about rooms and messages; those about people stand in `people`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gochat.client.asking import LIMIT
+from gochat.client.terminal import text
+from gochat.client.terminal.command import PATIENCE_S, Command, Front, Misused, Quit, number, seq_and_rest, users
+from gochat.client.terminal.people import PEOPLE
+from gochat.domain import facts, ids
+
+_HITS: Final = 20
+
+
+async def _to(console: Front, rest: str) -> None:
+    await console.write_to(rest)
+
+
+async def _who(console: Front, rest: str) -> None:
+    if console.to().startswith("group:"):
+        async for member in console.chat.members(console.to()):
+            name = "" if member.name == member.user else f" ({text.inert(member.name)})"
+            console.say(f"  {text.inert(member.user)}{name}, {member.role}")
+    else:
+        peer = ids.peer(console.room(), console.chat.user)
+        for entry in await console.chat.watch([peer]):
+            console.say(text.presence_line(entry))
+
+
+def _rooms(console: Front, rest: str) -> None:
+    console.list_rooms()
+
+
+async def _history(console: Front, rest: str) -> None:
+    limit = number(rest, COMMANDS["history"].usage) if rest else 20
+    page = await console.chat.page(console.room(), limit=max(1, min(limit, LIMIT)))
+    for fact in page.entries:
+        # A page shows messages as they are now, so that what made them so is not shown again.
+        if not isinstance(fact, facts.Edit | facts.Delete | facts.Reaction):
+            console.say(text.fact_line(fact, console.chat.user))
+    if not page.entries:
+        console.note("* nothing yet")
+
+
+async def _search(console: Front, rest: str) -> None:
+    if not rest:
+        raise Misused("usage: " + COMMANDS["search"].usage)
+    found = 0
+    async for fact in console.chat.search(rest, limit=_HITS):
+        console.say(text.fact_line(fact, console.chat.user))
+        found += 1
+        if found == _HITS:
+            break
+    if not found:
+        console.note("* nothing found")
+
+
+async def _reply(console: Front, rest: str) -> None:
+    seq, body = seq_and_rest(rest, COMMANDS["reply"].usage)
+    await console.chat.send(console.to(), body, reply_to=seq, patience_s=PATIENCE_S)
+
+
+async def _edit(console: Front, rest: str) -> None:
+    seq, body = seq_and_rest(rest, COMMANDS["edit"].usage)
+    await console.chat.edit(console.to(), seq, body, patience_s=PATIENCE_S)
+
+
+async def _delete(console: Front, rest: str) -> None:
+    await console.chat.delete(console.to(), number(rest, COMMANDS["delete"].usage))
+
+
+async def _react(console: Front, rest: str) -> None:
+    seq, emoji = seq_and_rest(rest, COMMANDS["react"].usage)
+    await console.chat.react(console.to(), seq, emoji)
+
+
+async def _unreact(console: Front, rest: str) -> None:
+    seq, emoji = seq_and_rest(rest, COMMANDS["unreact"].usage)
+    await console.chat.react(console.to(), seq, emoji, on=False)
+
+
+async def _watch(console: Front, rest: str) -> None:
+    for entry in await console.chat.watch(users(rest.split())):
+        console.say(text.presence_line(entry))
+
+
+async def _group(console: Front, rest: str) -> None:
+    action, *words = rest.split() or [""]
+    chat = console.chat
+    match action, words:
+        case "create", [name, *others]:
+            await chat.create_group(name, users=users(others))
+            await console.write_to(f"group:{name.removeprefix('group:')}")
+        case "add", [_, *_]:
+            await chat.add_users(console.group(), users(words))
+        case "remove", [_, *_]:
+            await chat.remove_users(console.group(), users(words))
+        case "role", [user, ("owner" | "moderator" | "member") as role]:
+            await chat.set_role(console.group(), users([user])[0], role)
+        case "title", [_, *_]:
+            await chat.set_group(console.group(), title=" ".join(words))
+        case "leave", [*heir] if len(heir) < 2:
+            await chat.leave_group(console.group(), successor=next(iter(users(heir)), None))
+        case "delete", []:
+            await chat.delete_group(console.group())
+        case _:
+            raise Misused("usage: " + COMMANDS["group"].usage)
+
+
+def _help(console: Front, rest: str) -> None:
+    width = max(len(command.usage) for command in COMMANDS.values() if len(command.usage) < 30)
+    for command in COMMANDS.values():
+        gap = "\n" + " " * (width + 4) if len(command.usage) > width else " " * (width + 2 - len(command.usage))
+        console.say(f"  {command.usage}{gap}{command.help}")
+
+
+def _quit(console: Front, rest: str) -> None:
+    raise Quit
+
+
+COMMANDS: Final[dict[str, Command]] = {
+    "to": Command("/to user:NAME | group:NAME", "write to somebody else", _to),
+    "rooms": Command("/rooms", "contacts and groups as of the last sign-in", _rooms),
+    "who": Command("/who", "who is in this room", _who),
+    "history": Command("/history [N]", "the last N entries of this room (20)", _history),
+    "search": Command("/search WORDS", "messages with these words, in all your rooms", _search),
+    "reply": Command("/reply NUMBER TEXT", "answer a message", _reply),
+    "edit": Command("/edit NUMBER TEXT", "change a message of yours", _edit),
+    "delete": Command("/delete NUMBER", "delete a message", _delete),
+    "react": Command("/react NUMBER EMOJI", "react to a message", _react),
+    "unreact": Command("/unreact NUMBER EMOJI", "take a reaction back", _unreact),
+    "watch": Command("/watch USER...", "see when they come and go", _watch),
+    "group": Command(
+        "/group create NAME [USER...] | add USER... | remove USER... | role USER ROLE | title TEXT | "
+        "leave [HEIR] | delete",
+        "found a group; the others are about the current one",
+        _group,
+    ),
+    **PEOPLE,
+    "help": Command("/help", "this list", _help),
+    "quit": Command("/quit", "leave, as Ctrl-D does", _quit),
+}

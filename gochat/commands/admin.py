@@ -1,0 +1,192 @@
+"""`gochat admin`: what only an admin may, on a running node."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from gochat.commands.connection import REPLY_S, User, check_address, connection_options
+from gochat.commands.options import Duration
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from gochat.client import Chat
+
+Entry = TypeVar("Entry", bound="msgspec.Struct")
+
+REASON = click.option("--reason", metavar="TEXT", help="Why, for the audit log; at most 500 characters.")
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print an object a line, as the server sends it.")
+
+
+@click.group()
+def admin() -> None:
+    """Moderate a running node.
+
+    It takes a token with the scope admin: `gochat token issue root --scope admin` makes one, GOCHAT_TOKEN passes it on.
+    """
+
+
+@admin.command()
+@click.argument("who", metavar="USER", type=User())
+@click.option(
+    "--for",
+    "seconds",
+    type=Duration(),
+    metavar="TIME",
+    help="How long: 90s, 15m, 12h, 30d.  [default: until unsuspend]",
+)
+@REASON
+@connection_options
+def suspend(who: str, seconds: int | None, reason: str | None, url: str, user: str | None, token: str | None) -> int:
+    """Keep USER out of the site. Their sessions end at once.
+
+    \b
+    Examples:
+      gochat admin suspend mallory --for 7d --reason spam
+      gochat admin suspend mallory
+    """
+    if seconds == 0:
+        raise click.BadParameter("no time at all", param_hint="'--for'")
+
+    async def body(session: Chat) -> None:
+        await session.suspend(who, seconds=seconds, reason=reason)
+        click.echo(f"suspended user:{who}", err=True)
+
+    return _ask(body, url, user, token)
+
+
+@admin.command()
+@click.argument("who", metavar="USER", type=User())
+@REASON
+@connection_options
+def unsuspend(who: str, reason: str | None, url: str, user: str | None, token: str | None) -> int:
+    """Let USER in again.
+
+    \b
+    Example:
+      gochat admin unsuspend mallory
+    """
+
+    async def body(session: Chat) -> None:
+        await session.unsuspend(who, reason=reason)
+        click.echo(f"user:{who} may sign in", err=True)
+
+    return _ask(body, url, user, token)
+
+
+@admin.command()
+@click.option("--user", "of", metavar="USER", type=User(), help="All tokens of this user that were issued up to now.")
+@click.option("--jti", metavar="JTI", help="The token with this id, its claim jti.")
+@REASON
+@connection_options
+def revoke(of: str | None, jti: str | None, reason: str | None, url: str, user: str | None, token: str | None) -> int:
+    """End tokens, and the sessions that live by them.
+
+    \b
+    Examples:
+      gochat admin revoke --user mallory --reason "stolen phone"
+      gochat admin revoke --jti 0b5f6a
+    """
+    if (of is None) == (jti is None):
+        raise click.UsageError("whose? Name one of --user and --jti")
+
+    async def body(session: Chat) -> None:
+        if of is not None:
+            await session.revoke_tokens(of, reason=reason)
+        elif jti is not None:
+            await session.revoke_token(jti, reason=reason)
+        click.echo("revoked", err=True)
+
+    return _ask(body, url, user, token)
+
+
+@admin.command()
+@click.option("--room", metavar="ROOM", help="Of this room alone; of their groups moderators may ask too.")
+@AS_JSON
+@connection_options
+def reports(room: str | None, as_json: bool, url: str, user: str | None, token: str | None) -> int:
+    """Print the open reports, oldest first.
+
+    \b
+    Examples:
+      gochat admin reports
+      gochat admin reports --room group:tea --json | jq -r '"\\(.report) \\(.from)"'
+    """
+    if room is not None:
+        check_address(room)
+    from gochat.client.terminal.text import report_line
+
+    async def body(session: Chat) -> None:
+        await _print(session.reports(room), None if as_json else lambda entry: report_line(entry, session.user))
+
+    return _ask(body, url, user, token, limit_s=None)
+
+
+@admin.command()
+@click.argument("report", type=click.IntRange(min=1))
+@connection_options
+def close(report: int, url: str, user: str | None, token: str | None) -> int:
+    """Mark REPORT, a number that `reports` prints, as dealt with.
+
+    \b
+    Example:
+      gochat admin close 12
+    """
+
+    async def body(session: Chat) -> None:
+        await session.close_report(report)
+        click.echo(f"closed {report}", err=True)
+
+    return _ask(body, url, user, token)
+
+
+@admin.command()
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.  [default: all]")
+@AS_JSON
+@connection_options
+def audit(limit: int | None, as_json: bool, url: str, user: str | None, token: str | None) -> int:
+    """Print who did what to whom, newest first.
+
+    \b
+    Examples:
+      gochat admin audit --limit 20
+      gochat admin audit --json | jq 'select(.actor == "root")'
+    """
+    from gochat.client.terminal.text import audit_line
+
+    async def body(session: Chat) -> None:
+        await _print(session.audit(), None if as_json else audit_line, limit)
+
+    return _ask(body, url, user, token, limit_s=None)
+
+
+def _ask(
+    body: Callable[[Chat], Awaitable[None]],
+    url: str,
+    user: str | None,
+    token: str | None,
+    *,
+    limit_s: float | None = REPLY_S,
+) -> int:
+    from gochat.commands.online import asked
+
+    return asked(body, url, user, token, limit_s=limit_s)
+
+
+async def _print(entries: AsyncIterator[Entry], line: Callable[[Entry], str] | None, limit: int | None = None) -> None:
+    """Each entry on a line; as JSON where `line` is None."""
+    from gochat.client.wire import encode_sent
+
+    left = limit
+    async for entry in entries:
+        if line is None:
+            sys.stdout.buffer.write(encode_sent(entry) + b"\n")
+        else:
+            click.echo(line(entry))
+        left = None if left is None else left - 1
+        if left == 0:
+            return
