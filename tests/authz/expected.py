@@ -239,7 +239,7 @@ decline a request:                none    none     none  none      ok       none
 """
 
 #: With `history.after_leaving = false`: what is closed to whom.
-CLOSED_TO_FORMER: Final = ("history", "one message")
+CLOSED_TO_FORMER: Final = ("history", "one message", "resume")
 FORMER: Final = ("removed", "banned")
 
 
