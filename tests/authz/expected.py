@@ -274,12 +274,10 @@ def answer(operation: str, place: str, relation: str, scopes: str, *, after_leav
     The token comes first, then the scope, then what the room says. Raises Unnamed.
     """
     try:
-        scope, held = SCOPE_OF[operation], SCOPE_SETS[scopes]
+        scope, held, _ = SCOPE_OF[operation], SCOPE_SETS[scopes], RELATIONS[place][relation]
         admin = "admin" in held
         if scope is not None and scope not in held and not admin:
             return NO_SCOPE
-        if relation not in RELATIONS[place]:
-            raise KeyError(relation)
         if operation in ANYWHERE:
             return ANSWERS[ANYWHERE[operation]]
         if place == "private" and operation in OF_GROUPS:

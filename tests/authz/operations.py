@@ -101,7 +101,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "pong": Operation(asks("pong"), silent=True),
     "hello again": Operation(asks("hello", user=lambda s: s.asker)),
     "refresh": Operation(asks("refresh", token=lambda s: s.token)),
-    "refresh with another's token": Operation(asks("refresh", token=lambda s: s.world.token("somebody"))),
+    "refresh with another's token": Operation(asks("refresh", token=lambda s: s.strange_token)),
     "who am I": Operation(None, *get("/v1/me", "/v1/me")),
     # Messages
     "send": Operation(

@@ -137,6 +137,8 @@ class Stage:
 
     def __init__(self, world: World, place: str, relation: str, asker: str) -> None:
         self.world = world
+        self.token = self.strange_token = ""
+        """The asker's, with the scopes of the cell; and another user's."""
         self.relation = relation
         self.asker = asker
         number = world.number()
