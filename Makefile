@@ -20,6 +20,9 @@ PYTEST := $(BIN)/python -m pytest
 # Stamps live in .venv, so that removing it removes them.
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
+# A generator of REST clients, which only a long test needs. Apart: it asks for versions of its own of what the
+# checks use, ruff among them.
+OPENAPI_CLIENT := .build/openapi-client/bin/openapi-python-client
 LINTED := $(wildcard gochat tests bench docs)
 
 run: $(RUNTIME)
@@ -28,7 +31,7 @@ run: $(RUNTIME)
 test: $(DEV)
 	$(PYTEST) $(ARGS)
 
-test-long: $(DEV)
+test-long: $(DEV) $(OPENAPI_CLIENT)
 	$(PYTEST) -m long $(ARGS)
 
 check: $(DEV)
@@ -60,6 +63,10 @@ $(DEV): requirements-dev.lock pyproject.toml | .venv/bin/python
 	$(PIP) install --require-hashes -r requirements-dev.lock
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(RUNTIME)
+
+$(OPENAPI_CLIENT): | python
+	$(BASE) -m venv .build/openapi-client
+	.build/openapi-client/bin/python -m pip --disable-pip-version-check --quiet install openapi-python-client==0.29.1
 
 .venv/bin/python: | python
 	$(BASE) -m venv .venv

@@ -6,11 +6,13 @@ name in `BLOCKS` writes the block. config.toml is written whole.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,50 @@ def scopes_block() -> Iterator[str]:
     rows = [[f"`{scope}`", ", ".join(names)] for scope, names in granted.items()]
     rows.append([f"`{ADMIN}`", "all of these, of anyone; but a private room is written to by its two users alone"])
     yield from table(["scope", "allows"], rows)
+
+
+def _specification() -> Any:
+    """What the tests hold a node against. Loaded from its file: where this runs `tests` may be no package."""
+    spec = importlib.util.spec_from_file_location("gochat_expected", ROOT / "tests" / "authz" / "expected.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+EXPECTED = _specification()
+
+
+def needs_block() -> Iterator[str]:
+    rows = [[f"`{scope}`" if scope else "none", ", ".join(names)] for scope, names in EXPECTED.SCOPES.items()]
+    yield from table(["scope", "operations"], rows)
+
+
+def permissions_block(place: str, *, admin: bool) -> Iterator[str]:
+    """What each relation is answered; operations that all are answered alike share a row."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for operation, row in EXPECTED.TABLES[place, admin].items():
+        alike.setdefault(tuple(row.values()), []).append(operation)
+    rows = [[", ".join(names), *map(_answer, answers)] for answers, names in alike.items()]
+    yield from table(["operation", *EXPECTED.RELATIONS[place]], rows)
+
+
+def _answer(word: str) -> str:
+    answer = EXPECTED.ANSWERS[word]
+    return "yes" if answer.code is None else "<br>".join(f"`{part}`" for part in answer if part is not None)
+
+
+def relations_block(place: str) -> Iterator[str]:
+    yield from table(["column", "who asks"], EXPECTED.RELATIONS[place].items())
+
+
+def anywhere_block() -> Iterator[str]:
+    yield from table(["operation", "answer"], [[name, _answer(word)] for name, word in EXPECTED.ANYWHERE.items()])
+
+
+def of_groups_block() -> Iterator[str]:
+    yield f"{', '.join(EXPECTED.OF_GROUPS)}."
 
 
 def commands_block() -> Iterator[str]:
@@ -247,6 +293,15 @@ BLOCKS: dict[str, Callable[[], Iterable[str]]] = {
     "commands": commands_block,
     "metrics": metrics_block,
     "scopes": scopes_block,
+    "needs": needs_block,
+    "anywhere": anywhere_block,
+    "of groups": of_groups_block,
+    "relations in a group": partial(relations_block, "group"),
+    "relations in a private room": partial(relations_block, "private"),
+    "in a group": partial(permissions_block, "group", admin=False),
+    "in a group as admin": partial(permissions_block, "group", admin=True),
+    "in a private room": partial(permissions_block, "private", admin=False),
+    "in a private room as admin": partial(permissions_block, "private", admin=True),
     "requests": requests_block,
     "replies": replies_block,
     "facts": facts_block,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,6 +25,8 @@ from gochat.ports import Identity
 #: Far above real tokens, and far below what makes parsing costly; a WebSocket's head is of this order too.
 MAX_TOKEN_CHARS = 8_192
 _TYPES = ("jwt", "at+jwt")
+#: Three parts in base64url without padding (RFC 7515, sections 2 and 7.1): one token has one form.
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+").fullmatch
 
 _REASONS: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
     (jwt.ExpiredSignatureError, "the token is over"),
@@ -136,7 +139,7 @@ def _keys(settings: Settings) -> Keys:
 
 
 def _header(token: str) -> dict[str, Any]:
-    if not token.isascii() or len(token) > MAX_TOKEN_CHARS:
+    if len(token) > MAX_TOKEN_CHARS or _COMPACT(token) is None:
         raise AuthError("the token is not well formed, or too long")
     try:
         header = jwt.get_unverified_header(token)

@@ -10,7 +10,7 @@ from typing import Any
 from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.beside import Sanctioned, SanctionKind
-from gochat.domain.draft import NO_ROOM, RANK, Done, Draft, Outcome
+from gochat.domain.draft import NO_ROOM, NOT_MEMBER, RANK, Done, Draft, Outcome
 from gochat.errors import Denied
 
 LAST_OWNER = Denied("conflict", "a group needs an owner: name a successor, or delete the group")
@@ -148,7 +148,9 @@ class GroupTurn(Draft):
 
     def _leave(self, command: ask.Leave, refusal: Denied | None) -> Outcome:
         if command.user not in self.draft.members:
-            return NO_ROOM
+            return (
+                NOT_MEMBER if command.user in self.draft.former else NO_ROOM
+            )  # An admin, who is in no need of a seat.
         if refusal is not None:
             return refusal
         if self._would_lose_last_owner([command.user]):

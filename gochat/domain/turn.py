@@ -259,7 +259,7 @@ class Turn(GroupTurn):
             return None
         if draft.post != "members" and self._rank(command) < _POST_RANK[draft.post]:
             return Denied("forbidden", f"only {draft.post} may write here", rule="group.post")
-        if draft.sanctions and draft.sanctioned(command.user, "mute", self._now_ms):
+        if draft.sanctions and not command.admin and draft.sanctioned(command.user, "mute", self._now_ms):
             until = draft.sanctions[command.user, "mute"]
             left_ms = None if until is None else until - self._now_ms
             return Denied("forbidden", MUTED, retry_after_ms=left_ms, rule="group.muted")

@@ -44,7 +44,7 @@ _SHOWN: Final[dict[str, tuple[str, ...]]] = {
     "GroupAction": ("title", "users"),
     "GroupChange": ("title",),
     "Hello": ("token",),
-    "MemberChange": ("role",),
+    "Membership": ("role",),
     "Message": ("body", "key"),
     "MessageView": ("body",),
     "NewGroup": ("title", "users"),

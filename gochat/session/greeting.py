@@ -167,7 +167,7 @@ def _resume(session: Session, asked: dict[str, Position], snapshot: Snapshot) ->
     for room, position in asked.items():
         ended = snapshot.former.get(room)
         head = snapshot.heads.get(room) if ended is None else ended
-        if head is None:
+        if head is None or (ended is not None and not (session.gateway.after_leaving or session.speaker.admin)):
             continue
         if position.seq > head or position.epoch not in (None, epoch):
             session.send(replies.Reset(room=room, epoch=epoch, head=head))

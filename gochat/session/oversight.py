@@ -16,6 +16,7 @@ from gochat.protocol.conversation import bad, check_room
 from gochat.session.session import Session
 
 NO_ROOM = Denied("not_found", "there is no such room")
+NOT_MEMBER = Denied("not_member", "you are no longer a member of this room")
 NO_REPORT = Denied("not_found", "there is no such report")
 MODERATORS_ONLY = Denied("forbidden", "reports are for the moderators of a group, and for admins")
 
@@ -80,11 +81,11 @@ async def _moderates(session: Session, room: str) -> Denied | None:
     """Refuses who is no moderator of the room."""
     if session.speaker.admin:
         return None
-    if not room.startswith("group:"):
-        return MODERATORS_ONLY
     seat = await session.gateway.archive.seat(session.user, room)
-    if seat is None or seat == "former":
+    if seat is None:
         return NO_ROOM
+    if seat == "former":
+        return NOT_MEMBER
     return None if seat in ("moderator", "owner") else MODERATORS_ONLY
 
 

@@ -128,6 +128,8 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
         return Denied("unavailable", "the membership is changing", retry_after_ms=1000)
     if head is None or session.state == CLOSED:
         return Denied("not_found", "there is no such room")
+    if ended is not None and not (gateway.after_leaving or session.speaker.admin):
+        return Denied("not_member", "you are no longer a member of this room")
     epoch = gateway.journal.epoch
     if request.seq > head or request.epoch not in (None, epoch):
         session.start_job(partial(_reset, session, room, head, ended))

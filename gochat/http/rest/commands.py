@@ -44,6 +44,13 @@ class Settlement:
         )  # fmt: skip
 
 
+def check_form(call: Call, request: AnyRequest) -> None:
+    """Raises Refused for what `carry_out` would refuse by its form alone: that is told before a precondition fails."""
+    command = to_command(request, call.who, call.parts.limits)
+    if isinstance(command, Denied):
+        raise Refused(command)
+
+
 async def carry_out(call: Call, request: AnyRequest) -> tuple[AnyCommand, Done]:
     """Carry out what a frame with this request would have asked for; durable when it returns. Raises Refused."""
     command = to_command(request, call.who, call.parts.limits)

@@ -19,10 +19,11 @@ async def download(call: Call) -> Reply:
     name = call.path["group"]
     room, archive = ids.group(name), call.parts.archive
     check(check_room(room, call.who))
+    seat = await archive.seat(call.identity.user, room)
     first = await archive.page(call.asker, room, before=None, after=0, limit=1)
-    if first is None or not first.head:
+    if first is None or not first.head or (seat == "former" and not call.who.admin):
         raise await absent(call, room)
-    if not call.who.admin and await archive.seat(call.identity.user, room) != "owner":
+    if not call.who.admin and seat != "owner":
         raise Refused(_NOT_OWNER)
     if first.entries[0].seq != 1:
         raise Refused(_HIDDEN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gochat.domain import ids
 from gochat.domain.turn import NO_ROOM
-from gochat.http.rest.commands import carry_out
+from gochat.http.rest.commands import carry_out, check_form
 from gochat.http.rest.conditions import check_match
 from gochat.http.rest.parts import Call, Reply, check
 from gochat.http.rest.refused import Refused
@@ -49,13 +49,12 @@ async def read(call: Call) -> Reply:
 async def change(call: Call) -> Reply:
     body: GroupChange = call.body
     name = call.path["group"]
-    await _check_match(call, name)
-    await carry_out(
-        call,
-        GroupAction(
-            name=name, action="set", title=or_none(body.title), history=or_none(body.history), post=or_none(body.post)
-        ),
+    request = GroupAction(
+        name=name, action="set", title=or_none(body.title), history=or_none(body.history), post=or_none(body.post)
     )
+    check_form(call, request)
+    await _check_match(call, name)
+    await carry_out(call, request)
     return changed(await _seen(call, name))
 
 

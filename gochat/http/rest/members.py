@@ -13,7 +13,7 @@ from gochat.http.rest.commands import carry_out
 from gochat.http.rest.parts import Call, Reply, check
 from gochat.http.rest.refused import Refused, bad
 from gochat.http.rest.rooms import absent, next_link, or_none, or_unset
-from gochat.http.rest.shapes import LeaveQuery, ListQuery, MemberChange, MemberPage, MemberView
+from gochat.http.rest.shapes import LeaveQuery, ListQuery, MemberPage, Membership, MemberView
 from gochat.protocol.conversation import check_room
 from gochat.protocol.requests import GroupAction
 
@@ -43,7 +43,7 @@ async def put(call: Call) -> Reply:
     The role is asked for first: whoever may not give it is refused before anything is done. Only to an owner is it
     answered that the user is no member yet.
     """
-    change: MemberChange = call.body
+    change: Membership = call.body
     name, user = call.path["group"], call.path["id"]
     add = GroupAction(name=name, action="add", users=[user])
     if change.role is UNSET:

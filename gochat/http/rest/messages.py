@@ -12,7 +12,7 @@ from gochat.domain import commands as ask
 from gochat.domain.facts import Message
 from gochat.domain.ids import parse_message_id
 from gochat.domain.turn import NO_MESSAGE
-from gochat.http.rest.commands import carry_out
+from gochat.http.rest.commands import carry_out, check_form
 from gochat.http.rest.conditions import check_match
 from gochat.http.rest.parts import Call, Reply, check
 from gochat.http.rest.refused import Refused, bad
@@ -69,8 +69,10 @@ async def read(call: Call) -> Reply:
 async def edit(call: Call) -> Reply:
     body: MessageEdit = call.body
     room, seq = _named(call)
+    request = req.Edit(room=room, seq=seq, body=body.body)
+    check_form(call, request)
     await _check_match(call, room, seq)
-    await carry_out(call, req.Edit(room=room, seq=seq, body=body.body))
+    await carry_out(call, request)
     return changed(await _seen(call, room, seq))
 
 

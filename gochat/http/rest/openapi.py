@@ -14,7 +14,6 @@ from gochat import __version__
 from gochat.domain.ids import MAX_SEQ, NAME_PATTERN
 from gochat.errors import BY_NAME, CODES
 from gochat.http.problems import MEDIA_TYPE
-from gochat.http.rest.conditions import TAG_PATTERN
 from gochat.http.rest.door import JSON, Operation
 from gochat.http.rest.refused import ProblemDetails
 from gochat.http.rest.shapes import ROOM_PATTERN, GroupChange, Query
@@ -28,13 +27,17 @@ _NAME: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
 _PATH: Final[dict[str, Json]] = {
     "group": {"description": "The group's name.", "schema": _NAME},
     "user": {"description": "The user's id.", "schema": _NAME},
+    "other": {"description": "The other user's id; one's own is refused.", "schema": _NAME},
     "message": {
-        "description": f"The room's id, a colon, and the message's seq, at most {MAX_SEQ}.",
+        "description": f"The room's id (of a private room with its users in byte order), a colon, and the message's"
+        f" seq, at most {MAX_SEQ}.",
         "schema": {"type": "string", "pattern": f"^{ROOM_PATTERN}:[1-9][0-9]{{0,10}}$"},
         "example": "group:tea:42",
     },
 }
 _TAGS: Final = {"type": "string", "description": 'Entity tags, or "*".'}
+#: A tag as the server makes them, and most others. Bytes above ASCII are let pass too, but no JSON string can say them.
+_TAG: Final = '(W/)?"[!#-~]*"'
 _HEADERS: Final[dict[str, Json]] = {
     "Idempotency-Key": {
         "description": "Names the message among its sender's in that room: a repeat makes no second one.",
@@ -42,7 +45,7 @@ _HEADERS: Final[dict[str, Json]] = {
     },
     "If-Match": {
         "description": "Go on only if it is still what one of these tags names.",
-        "schema": _TAGS | {"pattern": rf"^(\*|{TAG_PATTERN}([ \t]*,[ \t]*{TAG_PATTERN})*)$"},
+        "schema": _TAGS | {"pattern": rf"^(\*|{_TAG}([ \t]*,[ \t]*{_TAG})*)$"},
     },
     "If-None-Match": {"description": "Answer 304 if it is still what one of these tags names.", "schema": _TAGS},
 }
@@ -77,7 +80,7 @@ def build() -> Json:
             "title": "gochat",
             "version": __version__,
             "description": "Private and group chat. The same commands and rules as over WebSocket and TCP; times are"
-            " milliseconds since the Unix epoch, UTC.",
+            " milliseconds since the Unix epoch, UTC. An integer is written without a fraction: 69, not 69.0.",
         },
         "servers": [{"url": "/"}],
         "paths": paths,
@@ -128,6 +131,7 @@ def _path(path: str) -> list[Json]:
     found = []
     for name in re.findall(r"{(\w+)}", path):
         what = "group" if name == "group" else "message" if path.startswith("/v1/messages") else "user"
+        what = "other" if what == "user" and not path.startswith("/v1/groups") else what
         found.append({"name": name, "in": "path", "required": True, **_PATH[what]})
     return found
 
@@ -163,7 +167,7 @@ def _success(operation: Operation, status: int) -> Json:
     if names:
         told["headers"] = {name: _TOLD[name] for name in names}
     if operation.media is not None and status == 200:
-        told["content"] = {operation.media: {}}
+        told["content"] = {operation.media: {"schema": {"type": "string", "format": "binary"}}}
     if operation.returns is not None and status in (200, 201):
         told["content"] = {JSON: {"schema": {"$ref": REF.format(name=operation.returns.__name__)}}}
     return told

@@ -41,6 +41,7 @@ class NewMessage(Body, kw_only=True):
     """A message to an address (`user:bob`, `group:tea`) or a room id."""
 
     to: Address
+    """`user:bob`, `group:tea`, or a room's id: that of a private room has its users in byte order."""
     body: Text
     reply_to: Annotated[int, Meta(ge=1, le=2**53)] | UnsetType = UNSET
     """The seq of a message of the same room."""
@@ -68,7 +69,7 @@ class GroupChange(Body, kw_only=True):
     post: PostRight | UnsetType = UNSET
 
 
-class MemberChange(Body, kw_only=True):
+class Membership(Body, kw_only=True):
     """Without `role` a member keeps the present one, and who is new becomes `member`."""
 
     role: Role | UnsetType = UNSET
@@ -85,8 +86,11 @@ class HistoryQuery(Query, kw_only=True):
     """Bounds are exclusive: `before` gives the nearest below it, `after` those above it, neither the newest."""
 
     room: Room
+    """`group:tea`, or `dm:ann:bob` with the users in byte order."""
     before: Seq | UnsetType = UNSET
+    """Not together with `after`."""
     after: Seq | UnsetType = UNSET
+    """Not together with `before`."""
     limit: Limit = 50
 
 
@@ -108,7 +112,7 @@ class UsersQuery(ListQuery, kw_only=True):
 
 class LeaveQuery(Query, kw_only=True):
     successor: Name | UnsetType = UNSET
-    """Who owns the group when its last owner leaves."""
+    """Who owns the group when its last owner leaves. Only for who leaves."""
 
 
 # ---------------------------------------------------------------------------------------------- out

@@ -21,7 +21,7 @@ from tests.http.rest.conftest import As
 
 BODIES = {
     "NewMessage": {"to": "group:tea", "body": "x"}, "MessageEdit": {"body": "x"}, "NewGroup": {"name": "new"},
-    "GroupChange": {"title": "x"}, "MemberChange": {"role": "member"},
+    "GroupChange": {"title": "x"}, "Membership": {"role": "member"},
 }  # fmt: skip
 QUERIES = {"HistoryQuery": "?room=group:tea", "UsersQuery": "?q=ann"}
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")

@@ -29,6 +29,9 @@ async def test_a_group_from_creation_to_deletion(as_: As, peer: Callable[..., An
     assert (changed.status, changed.json) == (200, group | {"title": "Green tea", "post": "members"})
     stale = await ann.patch("/v1/groups/tea", {"title": "Tea"}, If_Match=made.headers["etag"])
     assert stale.refusal == (412, "conflict")
+    assert (await ann.patch("/v1/groups/tea", {}, If_Match='"old"')).refusal == (400, "bad_request"), (
+        "its form is first"
+    )
     tag = changed.headers["etag"]
     assert (await ann("GET", "/v1/groups/tea", headers={"If-None-Match": tag})).status == 304
     await ann.post("/v1/messages", {"to": "group:tea", "body": "x"})

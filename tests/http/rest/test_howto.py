@@ -8,32 +8,35 @@ import shutil
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
-from gochat.config import Limits
+from gochat.config import Limits, Policy
 from gochat.node import running
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import address
 
 PAGE = (Path(__file__).parents[3] / "docs" / "howto" / "rest.md").read_text(encoding="utf-8")
 #: Stops at the first line that fails; what curl calls success may still be an error of the server's.
-PRELUDE = 'set -eu\ncurl() { command curl --fail-with-body --max-time 20 "$@"; echo; }\n'
+PRELUDE = 'set -eu\ncurl() { command curl --fail-with-body --max-time 20 "$@" && echo; }\n'
 
 
 async def test_every_line_runs_at_the_first_try(tmp_path: Path) -> None:
     if shutil.which("curl") is None:
         assert os.environ.get("CI") != "true", "curl is missing"
         pytest.skip("curl is missing")
-    blocks = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 5
-    limits = Limits()  # The limits that a node has by itself.
+    blocks = re.findall(r"```sh( refused)?\n(.*?)```", PAGE, re.DOTALL)
+    assert len(blocks) == 10
+    script = PRELUDE + "".join(must_be_refused(text) if refused else text for refused, text in blocks)
+    limits = Limits()  # The limits and the rules that a node has by itself.
     names = {name: getattr(limits, name) for name in ("messages_per_s", "message_burst")}
+    policy = msgspec.structs.asdict(Policy())
     with trio.fail_after(60):
-        async with running(make_settings(tmp_path / "data", limits=names)) as node:
+        async with running(make_settings(tmp_path / "data", limits=names, policy=policy)) as node:
             port = address(node, "http")[1]
             done = await trio.run_process(
-                ["sh", "-c", PRELUDE + "".join(blocks).replace("127.0.0.1:8080", f"127.0.0.1:{port}")],
+                ["sh", "-c", script.replace("127.0.0.1:8080", f"127.0.0.1:{port}")],
                 cwd=tmp_path, env=environment(tmp_path), capture_stdout=True, capture_stderr=True, check=False,
             )  # fmt: skip
     told = done.stdout.decode()
@@ -41,9 +44,20 @@ async def test_every_line_runs_at_the_first_try(tmp_path: Path) -> None:
     assert told.count('"id":"group:tea:6"') == 6, told
     assert '"body":"Tea is ready"' in told
     assert "\n304\n" in told
+    refusals = re.findall(r'"code":"(\w+)".*?"rule":"([\w.]+)"', told)
+    assert [refusal for refusal in refusals if refusal[0] != "rate_limited"] == [
+        ("blocked", "contact.blocked"), ("declined", "request.declined"), ("external_link", "links.foreign"),
+    ]  # fmt: skip
+    assert '"contacts":[{"user":"ann","name":"ann","state":"contact"}]' in told
+    assert '"body":"Thanks"' in told
     assert '"title":"Green tea"' in told
     links = re.findall(r"link: <(\S+)>; rel=\"next\"", told)
     assert links == ["/v1/messages?room=group:tea&limit=2&before=6", "/v1/groups/tea/users?limit=1&cursor=ann"]
+
+
+def must_be_refused(block: str) -> str:
+    """A failure of one of these lines is what the page says; that none of them fails stops the script."""
+    return "".join(f"if {line}; then exit 1; fi\n" for line in block.replace("\\\n", "").splitlines())
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -135,6 +135,7 @@ async def test_edit_and_delete_with_tags(as_: As, peer: OpenPeer) -> None:
     assert (edited.json["body"], edited.json["edited"]) == ("two", edited.json["edited"])
     assert edited.headers["etag"] != tag
     assert (await listening.event("edit"))["body"] == "two"
+    assert (await ann.patch(path, {"body": " "}, If_Match=tag)).refusal == (400, "bad_request"), "its form is first"
     stale = await ann.patch(path, {"body": "three"}, If_Match=tag)
     assert (stale.refusal, stale.headers["etag"]) == ((412, "conflict"), edited.headers["etag"])
     assert (await ann.patch(path, {"body": "three"}, If_Match=f"W/{edited.headers['etag']}")).status == 412

@@ -94,7 +94,7 @@ async def test_answers_are_as_described(as_: As) -> None:
         told = described["paths"][path][method.lower()]["responses"][str(answer.status)]
         for kind, content in told.get("content", {}).items():
             assert answer.headers["content-type"] == kind
-            if not content:
+            if "json" not in kind:
                 continue  # A file.
             schema = {**content["schema"], "components": described["components"]}
             jsonschema.Draft202012Validator(schema).validate(answer.json)

@@ -1,0 +1,197 @@
+"""Every operation: the frame that asks for it, and the calls of REST that do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from tests.authz.stage import Call, Stage
+from tests.e2e.peer import Frame
+
+
+class Operation(NamedTuple):
+    frame: Callable[[Stage], Frame] | None = None
+    call: Callable[[Stage], Call] | None = None
+    row: tuple[str, str] | None = None
+    """Of the table of REST: the method and the path that `call` is of."""
+    spends: str = ""
+    """Where it changes what the one who asks is to the room, so that nothing else can be asked there: `group` or
+    `private`, or both."""
+    silent: bool = False
+    """No reply comes, whatever happens."""
+
+
+MESSAGES, MESSAGE = "/v1/messages", "/v1/messages/{id}"
+GROUPS, GROUP, USERS, USER = (
+    "/v1/groups",
+    "/v1/groups/{group}",
+    "/v1/groups/{group}/users",
+    "/v1/groups/{group}/users/{id}",
+)
+CONTACT, REQUEST, BLOCK = "/v1/contacts/{id}", "/v1/requests/{id}", "/v1/blocks/{id}"
+
+
+def asks(kind: str, **fields: Callable[[Stage], Any] | Any) -> Callable[[Stage], Frame]:
+    """A frame; fields that are functions are asked of the stage."""
+
+    def frame(stage: Stage) -> Frame:
+        found = {name: value(stage) if callable(value) else value for name, value in fields.items()}
+        return {"type": kind, **found}
+
+    return frame
+
+
+def group(action: str, **fields: Any) -> Callable[[Stage], Frame]:
+    return asks("group", name=lambda s: s.name, action=action, **fields)
+
+
+def contact(action: str, method: str, path: str) -> Operation:
+    frame = asks("contact", user=lambda s: s.meets, action=action)
+    return Operation(
+        frame, lambda s: (method, path.replace("{id}", s.meets), None), (method, path), spends="private group"
+    )
+
+
+def admin(action: str) -> Operation:
+    return Operation(asks("admin", action=action, user=lambda s: f"{s.new}.x"))
+
+
+def get(path: str, row: str) -> tuple[Callable[[Stage], Call], tuple[str, str]]:
+    return lambda s: ("GET", path.format(s=s), None), ("GET", row)
+
+
+def remove(user: str) -> Operation:
+    return Operation(
+        group("remove", users=[user]), lambda s: ("DELETE", f"/v1/groups/{s.name}/users/{user}", None), ("DELETE", USER)
+    )
+
+
+def role(user: str, given: str) -> Operation:
+    return Operation(
+        group("role", user=user, role=given),
+        lambda s: ("PUT", f"/v1/groups/{s.name}/users/{user}", {"role": given}),
+        ("PUT", USER),
+    )
+
+
+def patched(**fields: str) -> tuple[Callable[[Stage], Call], tuple[str, str]]:
+    return lambda s: ("PATCH", f"/v1/groups/{s.name}", fields), ("PATCH", GROUP)
+
+
+def edit(seq: Callable[[Stage], int]) -> Operation:
+    return Operation(
+        asks("edit", room=lambda s: s.room, seq=seq, body="coffee"),
+        lambda s: ("PATCH", f"/v1/messages/{s.room}:{seq(s)}", {"body": "coffee"}),
+        ("PATCH", MESSAGE),
+    )
+
+
+def delete(seq: Callable[[Stage], int]) -> Operation:
+    return Operation(
+        asks("delete", room=lambda s: s.room, seq=seq),
+        lambda s: ("DELETE", f"/v1/messages/{s.room}:{seq(s)}", None),
+        ("DELETE", MESSAGE),
+    )
+
+
+ROOM: Final = {"room": lambda s: s.room}
+
+OPERATIONS: Final[dict[str, Operation]] = {
+    "ping": Operation(asks("ping")),
+    "pong": Operation(asks("pong"), silent=True),
+    "hello again": Operation(asks("hello", user=lambda s: s.asker)),
+    "refresh": Operation(asks("refresh", token=lambda s: s.token)),
+    "refresh with another's token": Operation(asks("refresh", token=lambda s: s.strange_token)),
+    "who am I": Operation(None, *get("/v1/me", "/v1/me")),
+    # Messages
+    "send": Operation(
+        asks("send", to=lambda s: s.room, body="tea"),
+        lambda s: ("POST", MESSAGES, {"to": s.room, "body": "tea"}),
+        ("POST", MESSAGES),
+        spends="private",
+    ),
+    "send a recorded key": Operation(
+        asks("send", to=lambda s: s.room, body="tea", key="recorded"),
+        lambda s: ("POST", MESSAGES, {"to": s.room, "body": "tea", "headers": {"Idempotency-Key": "recorded"}}),
+        ("POST", MESSAGES),
+    ),
+    "edit one's own": edit(lambda s: s.own[0]),
+    "edit another's": edit(lambda s: s.others[0]),
+    "delete one's own": delete(lambda s: s.own[1]),
+    "delete another's": delete(lambda s: s.others[1]),
+    "react": Operation(asks("react", **ROOM, seq=lambda s: s.own[0], emoji="+", on=True)),
+    "read": Operation(asks("read", **ROOM, seq=1)),
+    "typing": Operation(asks("typing", **ROOM)),
+    "report": Operation(asks("report", **ROOM, seq=lambda s: s.others[0])),
+    # Reading
+    "resume": Operation(asks("resume", **ROOM, seq=0)),
+    "history": Operation(asks("history", **ROOM), *get("/v1/messages?room={s.room}", MESSAGES)),
+    "one message": Operation(None, *get("/v1/messages/{s.room}:{s.own[0]}", MESSAGE)),
+    "search in it": Operation(asks("search", **ROOM, q="tea", **{"in": "messages"})),
+    "search everywhere": Operation(asks("search", q="tea", **{"in": "messages"})),
+    "search users": Operation(asks("search", q="kee", **{"in": "users"}), *get("/v1/users?q=kee", "/v1/users")),
+    "members": Operation(asks("members", **ROOM)),
+    "list members": Operation(None, *get("/v1/groups/{s.name}/users", USERS)),
+    "one member": Operation(None, *get("/v1/groups/{s.name}/users/to.meet", USER)),
+    "one group": Operation(None, *get("/v1/groups/{s.name}", GROUP)),
+    "groups": Operation(asks("groups"), *get(GROUPS, GROUPS)),
+    "export": Operation(None, *get("/v1/groups/{s.name}/export", "/v1/groups/{group}/export")),
+    "watch": Operation(asks("watch", users=lambda s: [s.other])),
+    # Other users
+    "contacts": Operation(asks("contacts"), *get("/v1/contacts", "/v1/contacts")),
+    "blocks": Operation(None, *get("/v1/blocks", "/v1/blocks")),
+    "requests": Operation(asks("requests"), *get("/v1/requests", "/v1/requests")),
+    "add a contact": contact("add", "PUT", CONTACT),
+    "remove a contact": contact("remove", "DELETE", CONTACT),
+    "block": contact("block", "PUT", BLOCK),
+    "unblock": contact("unblock", "DELETE", BLOCK),
+    "accept a request": contact("accept", "PUT", REQUEST),
+    "decline a request": contact("decline", "DELETE", REQUEST),
+    # Groups
+    "create": Operation(
+        asks("group", name=lambda s: s.new, action="create"),
+        lambda s: ("POST", GROUPS, {"name": s.new}),
+        ("POST", GROUPS),
+    ),
+    "create what exists": Operation(group("create"), lambda s: ("POST", GROUPS, {"name": s.name}), ("POST", GROUPS)),
+    "set the title": Operation(group("set", title="Tea"), *patched(title="Tea")),
+    "set history and post": Operation(
+        group("set", history="all", post="members"), *patched(history="all", post="members")
+    ),
+    "add users": Operation(
+        group("add", users=lambda s: [s.new]),
+        lambda s: ("PUT", f"/v1/groups/{s.name}/users/{s.new}", None),
+        ("PUT", USER),
+    ),
+    "remove a member": remove("to.remove"),
+    "remove a moderator": remove("mod.to.remove"),
+    "remove an owner": remove("own.to.remove"),
+    "make a member moderator": role("to.promote", "moderator"),
+    "make an owner member": role("own.to.demote", "member"),
+    "leave": Operation(
+        group("leave"),
+        lambda s: ("DELETE", f"/v1/groups/{s.name}/users/{s.asker}", None),
+        ("DELETE", USER),
+        spends="group",
+    ),
+    "delete the group": Operation(
+        group("delete"), lambda s: ("DELETE", f"/v1/groups/{s.name}", None), ("DELETE", GROUP), spends="group"
+    ),
+    "mute a member": Operation(group("mute", user="to.mute")),
+    "mute a moderator": Operation(group("mute", user="mod.to.mute", seconds=60)),
+    "mute an owner": Operation(group("mute", user="own.to.mute")),
+    "unmute": Operation(group("unmute", user="to.unmute")),
+    "ban a member": Operation(group("ban", user="to.ban")),
+    "ban a moderator": Operation(group("ban", user="mod.to.ban", seconds=60)),
+    "ban an owner": Operation(group("ban", user="own.to.ban")),
+    "unban": Operation(group("unban", user=lambda s: s.other)),
+    # Moderation
+    "reports": Operation(asks("reports", **ROOM)),
+    "all reports": Operation(asks("reports", limit=1)),
+    "close a report": Operation(asks("close_report", report=lambda s: s.report)),
+    "suspend": admin("suspend"),
+    "unsuspend": admin("unsuspend"),
+    "revoke a user's tokens": admin("revoke"),
+    "revoke a token": Operation(asks("admin", action="revoke", token=lambda s: s.new)),
+    "audit": Operation(asks("audit", limit=1)),
+}
