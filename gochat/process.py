@@ -26,25 +26,32 @@ def run(settings: Settings) -> int:
     try:
         return trio.run(_main, settings, strict_exception_groups=True)
     except BaseExceptionGroup as group:
-        # Why a node can't start is one error, whatever nurseries it came through.
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            error = error.exceptions[0]
-        if isinstance(error, GochatError):
-            raise error from None
-        raise
+        failure = _only(group)
+        if failure is None:
+            raise
+    raise failure
+
+
+def _only(error: BaseException) -> GochatError | None:
+    """Why a node can't start is one error, whatever nurseries it came through."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, GochatError) else None
 
 
 async def _main(settings: Settings) -> int:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             async with running(settings) as node:
                 for name, address in node.addresses:
                     print(_ready_line(name, address), flush=True)
                 if node.gateway.dev_sign_in:
                     print("development sign-in is on: whoever connects from this machine is who they say", flush=True)
-                nursery.start_soon(_reload, node)
                 async for number in signals:
+                    if number == signal.SIGHUP:
+                        # The lists of words and suffixes are read again; the log says what came of it.
+                        await trio.to_thread.run_sync(node.rules.reload)
+                        continue
                     log.info("%s: draining", signal.Signals(number).name)
                     nursery.start_soon(_force, signals)
                     break
@@ -52,18 +59,12 @@ async def _main(settings: Settings) -> int:
     return 0
 
 
-async def _reload(node: Node) -> None:
-    """Read the lists of words and suffixes again at each SIGHUP; the log says what came of it."""
-    with trio.open_signal_receiver(signal.SIGHUP) as signals:
-        async for _ in signals:
-            await trio.to_thread.run_sync(node.rules.reload)
-
-
 async def _force(signals: AsyncIterator[int]) -> None:
     """A second signal ends the process at once. What was acked is durable all the same."""
-    async for _ in signals:
-        log.warning("stopped at once")
-        os._exit(1)
+    async for number in signals:
+        if number != signal.SIGHUP:
+            log.warning("stopped at once")
+            os._exit(1)
 
 
 def _ready_line(name: str, address: str) -> str:
