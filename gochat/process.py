@@ -14,7 +14,7 @@ import trio
 
 from gochat.config import Settings
 from gochat.errors import GochatError
-from gochat.node import Node, running
+from gochat.node import running
 
 log = logging.getLogger(__name__)
 
