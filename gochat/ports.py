@@ -165,8 +165,11 @@ class Archive(Protocol):
         """Facts above `after`, or the nearest below `before`, or with neither the newest; shown as they are now.
         An edit entry has no body. What the group's `since_join` hides is left out."""
 
-    async def replay(self, room: str, after: int, upto: int, limit: int) -> list[AnyFact]:
-        """Facts after < seq <= upto, at most `limit`, as page shows them, but an edit carries the present body."""
+    async def replay(
+        self, room: str, after: int, upto: int, limit: int, *, reader: str | None = None
+    ) -> list[AnyFact]:  # fmt: skip
+        """Facts after < seq <= upto, at most `limit`, as page shows them, but an edit carries the present body. Of a
+        private room that `reader` lets wait, nothing of what waits."""
 
     async def head(self, room: str) -> int:
         """The room's head; 0 where nothing was recorded."""

@@ -120,6 +120,10 @@ class Actor(ABC, Generic[M]):
             if self.worthless and self.rest() and self.on_rest is not None:
                 self.on_rest()
 
+    def given_up(self) -> None:
+        """It crashed too often, and its address is no longer its own."""
+        self.refuse_all(INTERNAL)
+
     def refuse_all(self, denied: Denied) -> None:
         for mail in self.mailbox.take_nowait():
             self.refuse(mail, denied)
@@ -176,9 +180,9 @@ class Registry(Generic[A]):
         actor = self._actors.get(address)
         if actor is None:
             actor = self._wake(address)
-        if actor.handle_now(mail):
-            return
         try:
+            if actor.handle_now(mail):
+                return
             actor.mailbox.put(mail)
         except Full:
             self.refused += 1
@@ -217,6 +221,6 @@ class Registry(Generic[A]):
 
         def given_up() -> None:
             self._forget(actor)
-            actor.refuse_all(INTERNAL)
+            actor.given_up()
 
         self._supervisor.start(Spec(actor.address, actor.run, "temporary", given_up))

@@ -140,6 +140,8 @@ class Live:
         self.users: dict[str, dict[Subscriber, None]] = {}
         self.groups: dict[str, dict[Subscriber, None]] = {}
         self.watchers: dict[str, dict[Subscriber, None]] = {}
+        self.parted = 0
+        """How often somebody ceased to see somebody: who looks up what may be seen looks again if this has changed."""
         self.last_seen: dict[str, int] = {}
         """When users went offline, for the latest `MOST_SEEN` of them; the store knows all, a moment later."""
         self.greetings: dict[Subscriber, float] = {}
@@ -159,14 +161,14 @@ class Live:
             sessions.extend(self.users.get(other, ()))
         return sessions
 
-    def part(self, one: str, other: str) -> None:
-        """Neither of the two watches the other any more; to both the other goes offline."""
-        for user, peer in ((one, other), (other, one)):
-            watchers = [session for session in self.watchers.get(peer, ()) if session.user == user]
-            for session in watchers:
-                drop(self.watchers, peer, session)
-            if watchers:
-                self.tell_softly(watchers, Presence(users=[PresenceEntry(user=peer, online=False)]))
+    def part(self, user: str, other: str) -> None:
+        """The user may not see any more whether the other is there: to them the other goes offline."""
+        self.parted += 1
+        watchers = [session for session in self.watchers.get(other, ()) if session.user == user]
+        for session in watchers:
+            drop(self.watchers, other, session)
+        if watchers:
+            self.tell_softly(watchers, Presence(users=[PresenceEntry(user=other, online=False)]))
 
     def count(self, room: str) -> int:
         """How many sessions hear the room, without listing them; a DM's are few."""

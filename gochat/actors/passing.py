@@ -9,6 +9,7 @@ from gochat.actors.live import Live
 from gochat.domain import commands as ask
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import RoomRecord
+from gochat.domain.relationship import ContactPolicy, way
 from gochat.ports import Journal
 from gochat.protocol import replies
 
@@ -23,12 +24,13 @@ Passed: TypeAlias = ask.Read | ask.Typing
 class Passing:
     """What one room remembers of it: how far users have read, and when they typed last."""
 
-    __slots__ = ("_journal", "_live", "_now_ms", "_reads", "_typed")
+    __slots__ = ("_journal", "_live", "_now_ms", "_policy", "_reads", "_typed")
 
-    def __init__(self, journal: Journal, live: Live, now_ms: Callable[[], int]) -> None:
+    def __init__(self, journal: Journal, live: Live, now_ms: Callable[[], int], policy: ContactPolicy) -> None:
         self._journal = journal
         self._live = live
         self._now_ms = now_ms
+        self._policy = policy
         self._typed: dict[str, int] = {}
         self._reads: dict[str, int] = {}
 
@@ -37,8 +39,16 @@ class Passing:
             return
         if isinstance(command, ask.Read):
             self._read(record, command.user, min(command.seq, record.head))
-        elif _small(record) and not _apart(record):
+        elif _small(record) and self._open(record, command.user) and not self._muted(record, command.user):
             self._type(record, command.user)
+
+    def _open(self, record: RoomRecord, sender: str) -> bool:
+        """Whether a message of the sender's would come to the other of a private room as any other."""
+        relation = record.relation
+        return relation is None or way(relation, sender, self._policy, self._now_ms()) == "open"
+
+    def _muted(self, record: RoomRecord, user: str) -> bool:
+        return bool(record.sanctions) and record.sanctioned(user, "mute", self._now_ms())
 
     def _read(self, record: RoomRecord, user: str, seq: int) -> None:
         if seq <= self._reads.get(user, 0):
@@ -48,7 +58,8 @@ class Passing:
         if len(self._reads) > 2 * SMALL_ROOM:
             del self._reads[next(iter(self._reads))]
         self._journal.note_read(record, user, seq)
-        shared = _small(record) and not _apart(record)
+        # How far one has read is told to whom one lets write.
+        shared = _small(record) and (record.relation is None or self._open(record, record.relation.peer(user)))
         sessions = self._live.listeners(record.room) if shared else list(self._live.users.get(user, ()))
         self._live.tell_softly(sessions, replies.Read(room=record.room, sender=user, seq=seq))
 
@@ -64,12 +75,6 @@ class Passing:
 def _has_seat(record: RoomRecord, user: str) -> bool:
     """An admin looks on without one."""
     return user in dm_users(record.room) if is_dm(record.room) else user in record.members
-
-
-def _apart(record: RoomRecord) -> bool:
-    """Whether the two users of a private room are to learn nothing of each other."""
-    relation = record.relation
-    return relation is not None and (relation.blocked or relation.asked is not None)
 
 
 def _small(record: RoomRecord) -> bool:

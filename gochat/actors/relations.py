@@ -23,8 +23,12 @@ def tell_states(
     live: Live, mail: Sequence[Submit], before: Relation, after: Relation, policy: ContactPolicy, now_ms: int
 ) -> None:
     """`contact` to all sessions of those whose state has changed, but who changed it; a block ends presence."""
+    one, other = after.users
     if after.blocked and not before.blocked:
-        live.part(*after.users)
+        live.part(one, other)
+        live.part(other, one)
+    elif after.withheld is not None and before.withheld is None:
+        live.part(after.peer(after.withheld), after.withheld)
     acted = {id(each.origin) for each in mail if isinstance(each.command, ask.Contact)}
     for user in after.users:
         state = after.state(user, now_ms, policy)

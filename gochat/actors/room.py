@@ -114,8 +114,8 @@ class RoomActor(Actor[Submit]):
             elif self.record.head > self.delivered:
                 # An append failed and was recorded all the same. Nobody was told: let everybody catch up.
                 self.delivered = self.record.head
-                asked = self.record.relation.asked if self.record.relation is not None else None
-                for session in self._parts.live.listeners(self.address, asked):
+                withheld = self.record.relation.withheld if self.record.relation is not None else None
+                for session in self._parts.live.listeners(self.address, withheld):
                     session.lag(self.address, self.record.head)
         return self.record
 
@@ -140,8 +140,11 @@ class RoomActor(Actor[Submit]):
     def round(self) -> None:
         """One turn without a task of the room's own. What it can't do it leaves to that."""
         self._queued = False
-        if self.started or self._flying or self.record is None:
+        if self.started or self._flying:
             return  # The task has the mail, or the landing goes on.
+        if self.record is None:
+            self.start()
+            return
         self._batch = batch = self.mailbox.take_nowait()
         try:
             if batch and not self._take_off(self.record, batch):
@@ -216,23 +219,20 @@ class RoomActor(Actor[Submit]):
         except (StoreError, Full) as error:
             self._fail(batch, error)
             return
-        mail = self._finish(batch, outcomes, turn, commit, flush=False)
+        mail = self._finish(batch, outcomes, turn, commit)
         if turn.beside or turn.hidden:
             await self._tell_two(record, turn, mail)
-        for each in mail:
-            each.ticket.flush()
 
     def _finish(
-        self, batch: list[Submit], outcomes: list[Outcome], turn: Turn, commit: int | None, *, flush: bool = True
-    ) -> list[Submit]:
+        self, batch: list[Submit], outcomes: list[Outcome], turn: Turn, commit: int | None
+    ) -> list[Submit]:  # fmt: skip
         """Answer and tell. Acks go first: the ack of a fact reaches its sender before the fact does."""
         mail = self._settle(batch, outcomes)
         if commit is not None:
             self._deliver(commit, turn)
         self._pass_on(mail, outcomes)
-        if flush:
-            for each in mail:
-                each.ticket.flush()
+        for each in mail:
+            each.ticket.flush()
         self.last_turn = trio.current_time()
         counts = self._parts.live.counts
         counts.turns += 1
@@ -249,6 +249,12 @@ class RoomActor(Actor[Submit]):
             denied = Denied("unavailable", "the store can't do this now", retry_after_ms=1000, unknown=error.unknown)
         for each in self._settle(batch, [denied] * len(batch)):
             each.ticket.flush()
+
+    def given_up(self) -> None:
+        """What was recorded may not have been told: whoever listens catches up."""
+        super().given_up()
+        for session in self._parts.live.listeners(self.address) if self.delivered >= 0 else ():
+            session.lag(self.address, self.delivered)
 
     def _doubt(self) -> None:
         """Rebuild the room from the journal before anything else: with the next mail, or in a moment."""
@@ -268,11 +274,11 @@ class RoomActor(Actor[Submit]):
             known, asks = await self._known(record, batch, kinds)
             turn = Turn(record, self._keys, known, parts.rules, parts.now_ms(), asks)
             outcomes = [self._decide(turn, mail) for mail in batch]
-            if any(type(outcome) is Denied for outcome in outcomes):
-                await self._look_up_refused(record, batch, outcomes)
-            if not turn.facts and not turn.beside:
-                return turn, outcomes, None
             try:
+                if any(type(outcome) is Denied for outcome in outcomes):
+                    await self._look_up_refused(record, batch, outcomes)
+                if not turn.facts and not turn.beside:
+                    return turn, outcomes, None
                 result = await self._append(record, turn)
             except BaseException:
                 turn.undo()
@@ -384,7 +390,8 @@ class RoomActor(Actor[Submit]):
         if self.record is None or PASSED_ON.isdisjoint([type(each.command) for each in mail]):
             return
         if self._passing is None:
-            self._passing = Passing(self._parts.journal, self._parts.live, self._parts.now_ms)
+            parts = self._parts
+            self._passing = Passing(parts.journal, parts.live, parts.now_ms, parts.rules.contacts)
         for each, outcome in zip(mail, outcomes, strict=True):
             if isinstance(outcome, Done) and isinstance(each.command, (ask.Read, ask.Typing)):
                 self._passing.take(self.record, each.command)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+import trio
+
 from gochat.domain.beside import AnyStanding, Suspended
 from gochat.ports import Identity
 
@@ -22,6 +24,8 @@ class Standing:
         self._suspended: dict[str, int | None] = {}
         self._tokens: set[str] = set()
         self._users: dict[str, int] = {}
+        self.changing = trio.Lock()
+        """Held from before something is recorded until it is applied."""
         for entry in entries:
             self.apply(entry)
 

@@ -101,7 +101,7 @@ class Draft:
         self.facts: list[AnyFact] = []
         self.beside: list[AnyBeside] = []
         self.hidden: dict[int, str] = {}
-        """Seqs of facts of a private room that one of the two does not hear: they were asked and have not answered."""
+        """Seqs of facts of a private room that one of the two does not hear: they let the other wait."""
         self.fresh_keys: dict[tuple[str, str], Recorded] = {}
         self._known_keys = known_keys
         self._knowledge = knowledge
@@ -130,6 +130,15 @@ class Draft:
     def _rank(self, command: ask.AnyCommand) -> int:
         return RANK["owner"] if command.admin else RANK[self.draft.members.get(command.user)]
 
+    def _muted(self, command: ask.AnyCommand) -> Denied | None:
+        """Refuses who may not say anything in the group for now."""
+        draft = self.draft
+        if not draft.sanctions or command.admin or not draft.sanctioned(command.user, "mute", self._now_ms):
+            return None
+        until = draft.sanctions[command.user, "mute"]
+        left_ms = None if until is None else until - self._now_ms
+        return Denied("forbidden", "you are muted in this group", retry_after_ms=left_ms, rule="group.muted")
+
     def _as_it_is(self) -> Done:
         return Done(self.draft.head, self.draft.ts, True)
 
@@ -146,7 +155,15 @@ class Draft:
     def _add(self, fact: AnyFact) -> AnyFact:
         self.draft.apply(fact)
         self.facts.append(fact)
+        self._hide(fact.seq)
         return fact
+
+    def _hide(self, seq: int) -> None:
+        """Who lets the other of a private room wait hears nothing of it."""
+        relation = self.draft.relation
+        withheld = relation.withheld if relation is not None else None
+        if withheld is not None:
+            self.hidden[seq] = withheld
 
     def _members_change(
         self, command: ask.AnyCommand, users: list[str], change: facts.Change, role: Role | None = None,

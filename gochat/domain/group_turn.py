@@ -63,6 +63,9 @@ class GroupTurn(Draft):
         only_title = command.history is None and command.post is None
         if self._rank(command) < RANK["moderator" if only_title else "owner"]:
             return Denied("forbidden", "only an owner may change the group; a moderator may change its title")
+        muted = self._muted(command) if command.title is not None else None
+        if muted is not None:
+            return muted
         changed: dict[str, Any] = {
             name: value
             for name, value in (("title", command.title), ("history", command.history), ("post", command.post))

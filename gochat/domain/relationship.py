@@ -19,11 +19,11 @@ DAY_MS = 86_400_000
 Strangers: TypeAlias = Literal["request", "allow", "deny"]
 State: TypeAlias = Literal["none", "request", "contact", "blocked", "declined"]
 Action: TypeAlias = Literal["add", "remove", "block", "unblock", "accept", "decline"]
-Change: TypeAlias = Literal["add", "remove", "block", "unblock", "accept", "decline", "ask"]
+Change: TypeAlias = Literal["add", "remove", "block", "unblock", "accept", "decline", "ask", "lapse"]
 
 #: How a message comes to its receiver: as any other; as the answer that makes both contacts; as the first one of a
-#: request; as one more that waits.
-Way: TypeAlias = Literal["open", "answer", "ask", "wait"]
+#: request; as one more that waits; or as any other after a decline that is over, where strangers may write.
+Way: TypeAlias = Literal["open", "answer", "ask", "wait", "lapse"]
 
 
 class ContactPolicy(msgspec.Struct, frozen=True):
@@ -56,6 +56,8 @@ class Side(msgspec.Struct, frozen=True, gc=False):
     asked_ts: int | None = None
     waiting: int = 0
     """How many messages wait."""
+    withheld_at: int | None = None
+    """Nothing of the room above this seq is told to the user: a request waits, or was declined."""
 
 
 BLOCKED = Denied("blocked", "one of you has blocked the other", rule="contact.blocked")
@@ -88,10 +90,17 @@ class Relation(msgspec.Struct, frozen=True):
 
     @property
     def asked(self) -> str | None:
-        """The user who has been asked and has not answered: they hear nothing of the room."""
+        """The user who has been asked and has not answered."""
         if self.one.asked_at is not None:
             return self.users[0]
         return self.users[1] if self.other.asked_at is not None else None
+
+    @property
+    def withheld(self) -> str | None:
+        """The user who hears nothing of the room, until they let the other write."""
+        if self.one.withheld_at is not None:
+            return self.users[0]
+        return self.users[1] if self.other.withheld_at is not None else None
 
     def state(self, user: str, now_ms: int, policy: ContactPolicy) -> State:
         """What the user is told of the other."""
@@ -123,9 +132,14 @@ class Relation(msgspec.Struct, frozen=True):
                 mine = Side(contact=True, blocked_at=mine.blocked_at)
                 theirs = Side(contact=True, blocked_at=theirs.blocked_at)
             case "decline":
-                mine = Side(declined_ts=change.ts, blocked_at=mine.blocked_at)
+                mine = Side(declined_ts=change.ts, blocked_at=mine.blocked_at, withheld_at=mine.withheld_at)
             case "ask":
-                theirs = Side(asked_at=change.at, asked_ts=change.ts, blocked_at=theirs.blocked_at)
+                since = change.at if theirs.withheld_at is None else theirs.withheld_at
+                theirs = Side(
+                    asked_at=change.at, asked_ts=change.ts, blocked_at=theirs.blocked_at, withheld_at=since
+                )  # fmt: skip
+            case "lapse":
+                theirs = Side(blocked_at=theirs.blocked_at)
         return self._with(user, mine, theirs, change.n)
 
     def waits(self, sender: str) -> Relation:
@@ -152,12 +166,14 @@ def way(relation: Relation, sender: str, policy: ContactPolicy, now_ms: int) -> 
     if mine.asked_at is not None or mine.declined_ts is not None:
         # They asked. Whoever writes back has accepted, also after having declined.
         return "answer"
-    if theirs.contact or policy.strangers == "allow":
+    if theirs.contact:
         return "open"
-    if policy.strangers == "deny":
-        return NO_STRANGERS
     if _declined(theirs, now_ms, policy):
         return DECLINED
+    if policy.strangers == "allow":
+        return "open" if theirs.withheld_at is None else "lapse"
+    if policy.strangers == "deny":
+        return NO_STRANGERS
     if theirs.asked_at is None:
         return "ask"
     return "wait" if theirs.waiting < policy.request_messages else WAITS

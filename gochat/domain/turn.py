@@ -33,7 +33,6 @@ __all__ = [
     "NOT_MEMBER", "NO_MESSAGE", "NO_ROOM", "Done", "Knowledge", "Outcome", "RecentKeys", "RoomRules", "Turn",
 ]  # fmt: skip
 
-MUTED = "you are muted in this group"
 _POST_RANK = {"members": 1, "moderators": 2, "owner": 3}
 
 
@@ -96,13 +95,13 @@ class Turn(GroupTurn):
         denied = self._present(command) or self._may_post(command)
         if denied is not None:
             return denied
+        if command.reply_to is not None and command.reply_to > draft.head:
+            return NO_MESSAGE
         way: Way | Denied = "open" if draft.relation is None else self._way(command.user)
         if isinstance(way, Denied):
             return way
         if refusal is not None:
             return refusal
-        if command.reply_to is not None and command.reply_to > draft.head:
-            return NO_MESSAGE
         if way != "open":
             self._come_by(way, command.user)
         draft.head = seq = draft.head + 1
@@ -195,8 +194,8 @@ class Turn(GroupTurn):
 
     def _come_by(self, way: Way, sender: str) -> None:
         """What a message changes by coming this way. Called before its fact is added."""
-        if way == "answer":
-            self._change(sender, "accept")
+        if way in ("answer", "lapse"):
+            self._change(sender, "accept" if way == "answer" else "lapse")
             return
         if way == "ask":
             self._change(sender, "ask")
@@ -207,7 +206,7 @@ class Turn(GroupTurn):
         draft = self.draft
         assert draft.relation is not None
         draft.relation = draft.relation.waits(sender)
-        self.hidden[draft.head + 1] = draft.relation.peer(sender)
+        self._hide(draft.head + 1)
 
     def _may_touch(self, command: ask.Edit | ask.React) -> Denied | None:
         """What refuses a message of the user's refuses an edit and a reaction. Neither asks, and neither answers."""
@@ -217,7 +216,7 @@ class Turn(GroupTurn):
         way = relationship.way(relation, command.user, self._rules.contacts, self._now_ms)
         if isinstance(way, Denied):
             return way
-        return relationship.NOT_OPEN if way == "ask" else None
+        return relationship.NOT_OPEN if way in ("ask", "lapse") else None
 
     def _contact(self, command: ask.Contact, refusal: Denied | None) -> Outcome:
         relation = self.draft.relation
@@ -229,7 +228,7 @@ class Turn(GroupTurn):
                 return refusal
             self._change(command.user, change)
         elif change is not None:
-            return change
+            return refusal if refusal is not None and change.code == "conflict" else change
         assert self.draft.relation is not None
         state = self.draft.relation.state(command.user, self._now_ms, self._rules.contacts)
         return Done(self.draft.head, self.draft.ts, change is None, state)
@@ -250,7 +249,6 @@ class Turn(GroupTurn):
         if refusal is not None:
             return refusal
         self.beside.append(Reported(command.seq, self._now_ms, command.user, reason=command.reason))
-        self._audit(command, "message.report", f"{self.draft.room}:{command.seq}", author=target.author)
         return Done(command.seq, target.ts)
 
     def _may_post(self, command: ask.Send | ask.Edit | ask.React) -> Denied | None:
@@ -259,8 +257,4 @@ class Turn(GroupTurn):
             return None
         if draft.post != "members" and self._rank(command) < _POST_RANK[draft.post]:
             return Denied("forbidden", f"only {draft.post} may write here", rule="group.post")
-        if draft.sanctions and not command.admin and draft.sanctioned(command.user, "mute", self._now_ms):
-            until = draft.sanctions[command.user, "mute"]
-            left_ms = None if until is None else until - self._now_ms
-            return Denied("forbidden", MUTED, retry_after_ms=left_ms, rule="group.muted")
-        return None
+        return self._muted(command)

@@ -63,8 +63,9 @@ async def administer(session: Session, request: req.AdminAction) -> msgspec.Stru
     detail = msgspec.json.encode({name: value for name, value in known.items() if value is not None}).decode()
     subject = request.user or request.token
     traced: list[AnyBeside] = [entry, Audited(entry.ts, session.user, f"user.{request.action}", subject, detail)]
-    await gateway.journal.oversee(traced)
-    gateway.standing.apply(entry)
+    async with gateway.standing.changing:  # What is recorded last holds in the end.
+        await gateway.journal.oversee(traced)
+        gateway.standing.apply(entry)
     for other in list(gateway.sessions.values()):
         if other.identity is not None and touches(entry, other.identity):
             other.close(REVOKED, "your access has ended", Denied("unauthorized", "your access has ended"))

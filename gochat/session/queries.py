@@ -117,9 +117,13 @@ async def _watch(session: Session, request: req.Watch) -> msgspec.Struct | Denie
     if not all(map(is_name, request.users)):
         return Denied("bad_request", "users: not a well-formed user id")
     users = list(dict.fromkeys(request.users))
-    visible = set(users) if session.speaker.admin else await gateway.archive.acquainted(session.user, users)
+    while True:
+        parted = live.parted
+        visible = set(users) if session.speaker.admin else await gateway.archive.acquainted(session.user, users)
+        known = await gateway.archive.users(users)
+        if live.parted == parted:
+            break
     visible.update({session.user} & set(users))
-    known = await gateway.archive.users(users)
     if session.state == CLOSED:
         return NO_ROOM
     for user in session.watching:

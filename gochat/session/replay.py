@@ -91,8 +91,13 @@ async def _piece(session: Session, room: str, place: Replaying, upto: int) -> No
     await session.space()
     if session.state != OPEN:
         return
-    facts = await session.gateway.archive.replay(room, place.after, upto, PIECE)
+    facts = await session.gateway.archive.replay(room, place.after, upto, PIECE, reader=session.user)
     if session.state != OPEN or (session.places or {}).get(room) is not place:
+        return
+    if not facts and is_dm(room):
+        session.place(
+            room, None
+        )  # A request waits: what it says is not told, and the room not heard, until it is let in.
         return
     if not facts:
         raise StoreError(f"{room} has no facts from {place.after + 1} to {upto}")
@@ -127,6 +132,8 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
     else:
         return Denied("unavailable", "the membership is changing", retry_after_ms=1000)
     if head is None or session.state == CLOSED:
+        if is_dm(room) and session.state == OPEN:
+            session.place(room, None)  # Let in, it is heard from there on, whatever was missed before.
         return Denied("not_found", "there is no such room")
     if ended is not None and not (gateway.after_leaving or session.speaker.admin):
         return Denied("not_member", "you are no longer a member of this room")

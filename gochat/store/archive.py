@@ -37,8 +37,10 @@ class SqliteArchive:
     async def page(self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int) -> Facts | None:
         return await self._call(lambda connection: pages.page(connection, asker, room, before, after, limit))
 
-    async def replay(self, room: str, after: int, upto: int, limit: int) -> list[AnyFact]:
-        return await self._call(lambda connection: pages.replay(connection, room, after, upto, limit))
+    async def replay(
+        self, room: str, after: int, upto: int, limit: int, *, reader: str | None = None
+    ) -> list[AnyFact]:  # fmt: skip
+        return await self._call(lambda connection: pages.replay(connection, room, after, upto, limit, reader))
 
     async def head(self, room: str) -> int:
         def read(connection: sqlite3.Connection) -> int:

@@ -35,10 +35,7 @@ def write(connection: sqlite3.Connection, num: int, room: str, entries: Sequence
         elif isinstance(entry, Sanctioned):
             _sanction(connection, num, entry)
         elif isinstance(entry, Reported):
-            connection.execute(
-                "INSERT OR IGNORE INTO report (ts, num, seq, user, rule, reason) VALUES (?, ?, ?, ?, ?, ?)",
-                (entry.ts, num, entry.seq, entry.user, entry.rule, entry.reason),
-            )
+            _report(connection, num, room, entry)
         elif isinstance(entry, Audited):
             connection.execute(
                 "INSERT INTO audit (ts, actor, action, room, subject, detail) VALUES (?, ?, ?, ?, ?, ?)",
@@ -51,6 +48,19 @@ def write(connection: sqlite3.Connection, num: int, room: str, entries: Sequence
             )
         else:
             _stand(connection, entry)
+
+
+def _report(connection: sqlite3.Connection, num: int, room: str, entry: Reported) -> None:
+    """The same again, while it is open, is nothing new: neither in the list nor in the audit log."""
+    inserted = connection.execute(
+        "INSERT OR IGNORE INTO report (ts, num, seq, user, rule, reason) VALUES (?, ?, ?, ?, ?, ?)",
+        (entry.ts, num, entry.seq, entry.user, entry.rule, entry.reason),
+    ).rowcount
+    if inserted and entry.user is not None:
+        connection.execute(
+            "INSERT INTO audit (ts, actor, action, room, subject) VALUES (?, ?, 'message.report', ?, ?)",
+            (entry.ts, entry.user, room, f"{room}:{entry.seq}"),
+        )
 
 
 def _stand(connection: sqlite3.Connection, entry: AnyStanding) -> None:
@@ -77,10 +87,10 @@ def _relate(connection: sqlite3.Connection, num: int, entry: Related) -> None:
     for user in after.users:
         side = after.of(user)
         connection.execute(
-            "INSERT OR REPLACE INTO relation VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO relation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 user, after.peer(user), num, side.contact, side.blocked_at, side.declined_ts, side.asked_at,
-                side.asked_ts,
+                side.asked_ts, side.withheld_at,
             ),
         )  # fmt: skip
 
@@ -106,13 +116,13 @@ def relation(connection: sqlite3.Connection, num: int, room: str) -> Relation | 
     if made is None:
         return None
     sides: dict[str, Side] = {}
-    for user, contact, blocked_at, declined_ts, asked_at, asked_ts in connection.execute(
-        "SELECT user, contact, blocked_at, declined_ts, asked_at, asked_ts FROM relation"
+    for user, contact, blocked_at, declined_ts, asked_at, asked_ts, withheld_at in connection.execute(
+        "SELECT user, contact, blocked_at, declined_ts, asked_at, asked_ts, withheld_at FROM relation"
         " WHERE (user = ? AND peer = ?) OR (user = ? AND peer = ?)",
         (*made.users, made.users[1], made.users[0]),
     ):
         waiting = _messages_above(connection, num, asked_at) if asked_at is not None else 0
-        sides[user] = Side(bool(contact), blocked_at, declined_ts, asked_at, asked_ts, waiting)
+        sides[user] = Side(bool(contact), blocked_at, declined_ts, asked_at, asked_ts, waiting, withheld_at)
     (changes,) = connection.execute("SELECT coalesce(max(n), 0) FROM relation_change WHERE num = ?", (num,)).fetchone()
     one, other = made.users
     return Relation(made.users, sides.get(one, Side()), sides.get(other, Side()), changes)

@@ -29,8 +29,7 @@ _IN_GROUPS = _ENTRY + "AND s.role IN ('owner', 'moderator', 'member') ORDER BY r
 _CONTACTS = f"""{_ENTRY} AND s.num IN (
         SELECT t.num FROM seat t JOIN room q ON q.num = t.num JOIN fact m ON m.id = (q.num << {SEQ_BITS}) + q.last
         WHERE t.user = ? AND t.role = 'dm' AND t.num NOT IN (
-            SELECT num FROM relation WHERE user = ? AND (blocked_at IS NOT NULL OR asked_at IS NOT NULL
-            OR declined_ts IS NOT NULL))
+            SELECT num FROM relation WHERE user = ? AND (blocked_at IS NOT NULL OR withheld_at IS NOT NULL))
         ORDER BY m.ts DESC, m.id DESC LIMIT ?)
     ORDER BY l.ts DESC, l.id DESC"""
 

@@ -39,8 +39,9 @@ def m002_people(db: sqlite_utils.Database) -> None:
         words = [(word, user) for word in name_words(user, name)]
         db.conn.executemany("INSERT INTO user_word VALUES (?, ?)", words)
     db.execute(
-        "INSERT INTO relation (user, peer, num, contact) SELECT s.user, t.user, s.num, 1 FROM seat s"
-        " JOIN seat t ON t.num = s.num AND t.user <> s.user WHERE s.role = 'dm' AND t.role = 'dm'"
+        "WITH pair AS MATERIALIZED (SELECT num, min(user) AS one, max(user) AS other FROM seat WHERE role = 'dm'"
+        " GROUP BY num HAVING one <> other) INSERT INTO relation (user, peer, num, contact)"
+        " SELECT one, other, num, 1 FROM pair UNION ALL SELECT other, one, num, 1 FROM pair"
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm
 from gochat.ports import Asker, Facts
+from gochat.store import people
 from gochat.store.rows import EDIT, SHOWN, Row, shown
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
@@ -79,7 +80,12 @@ def page(
     return Facts(entries, seen.head)
 
 
-def replay(connection: sqlite3.Connection, room: str, after: int, upto: int, limit: int) -> list[AnyFact]:
+def replay(
+    connection: sqlite3.Connection, room: str, after: int, upto: int, limit: int, reader: str | None = None
+) -> list[AnyFact]:
+    if reader is not None and is_dm(room):
+        withheld_at = people.withheld_at(connection, reader, room)
+        upto = upto if withheld_at is None else min(upto, withheld_at)
     row = connection.execute("SELECT num, head FROM room WHERE id = ?", (room,)).fetchone()
     if row is None:
         return []

@@ -82,7 +82,7 @@ def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str])
     ):
         (private if is_dm else seen).add(other)
     for holder, held, contact, blocked, waits in connection.execute(
-        f"""SELECT user, peer, contact, blocked_at IS NOT NULL, asked_at IS NOT NULL OR declined_ts IS NOT NULL
+        f"""SELECT user, peer, contact, blocked_at IS NOT NULL, withheld_at IS NOT NULL
             FROM relation WHERE (user = ? AND peer IN ({marks})) OR (peer = ? AND user IN ({marks}))
             ORDER BY blocked_at IS NOT NULL""",
         [user, *others, user, *others],
@@ -99,8 +99,13 @@ def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str])
 
 
 def waits(connection: sqlite3.Connection, user: str, room: str) -> bool:
-    """Whether the private room is a request to the user that waits for an answer."""
+    """Whether nothing of the private room is told to the user now: a request waits, or was declined."""
+    return withheld_at(connection, user, room) is not None
+
+
+def withheld_at(connection: sqlite3.Connection, user: str, room: str) -> int | None:
+    """The seq above which that is so."""
     row = connection.execute(
-        "SELECT 1 FROM relation WHERE user = ? AND peer = ? AND asked_at IS NOT NULL", (user, peer(room, user))
+        "SELECT withheld_at FROM relation WHERE user = ? AND peer = ?", (user, peer(room, user))
     ).fetchone()
-    return row is not None
+    return row[0] if row is not None else None

@@ -68,10 +68,12 @@ PEOPLE = (
         user TEXT NOT NULL, peer TEXT NOT NULL, num INTEGER NOT NULL, contact INTEGER NOT NULL DEFAULT 0,
         blocked_at INTEGER,  -- the room's head when user blocked peer
         declined_ts INTEGER, -- when user declined peer
-        asked_at INTEGER, asked_ts INTEGER, PRIMARY KEY (user, peer)) WITHOUT ROWID""",
+        asked_at INTEGER, asked_ts INTEGER,
+        withheld_at INTEGER, -- nothing of the room above this seq is told to user: a request waits, or was declined
+        PRIMARY KEY (user, peer)) WITHOUT ROWID""",
     """CREATE INDEX relation_blocked ON relation (peer, user) WHERE blocked_at IS NOT NULL""",
     """CREATE INDEX relation_apart ON relation (user, num)
-        WHERE blocked_at IS NOT NULL OR asked_at IS NOT NULL OR declined_ts IS NOT NULL""",
+        WHERE blocked_at IS NOT NULL OR withheld_at IS NOT NULL""",
     """CREATE INDEX relation_asked ON relation (user, peer) WHERE asked_at IS NOT NULL""",
     # What made it so, in order; `at` is the room's head when it was decided.
     """CREATE TABLE relation_change (
@@ -86,7 +88,8 @@ PEOPLE = (
         id INTEGER PRIMARY KEY, ts INTEGER NOT NULL, num INTEGER NOT NULL, seq INTEGER NOT NULL,
         user TEXT,          -- who reported it; NULL: a rule did
         rule TEXT, reason TEXT, closed_ts INTEGER, closed_by TEXT)""",
-    """CREATE UNIQUE INDEX report_once ON report (num, seq, coalesce(user, ''), coalesce(rule, ''))""",
+    """CREATE UNIQUE INDEX report_once ON report (num, seq, coalesce(user, ''), coalesce(rule, ''))
+        WHERE closed_ts IS NULL""",
     """CREATE INDEX report_open ON report (num, id) WHERE closed_ts IS NULL""",
     """CREATE TABLE audit (
         id INTEGER PRIMARY KEY, ts INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,

@@ -86,7 +86,7 @@ def _rooms(connection: sqlite3.Connection, user: str, room: str | None) -> list[
         for row in connection.execute(
             """SELECT r.num, r.id, CASE r.history WHEN 'since_join' THEN s.since_seq - 1 ELSE 0 END, r.head, r.ts
                FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ? AND s.role <> 'former'
-                 AND s.num NOT IN (SELECT num FROM relation WHERE user = ? AND asked_at IS NOT NULL)""",
+                 AND s.num NOT IN (SELECT num FROM relation WHERE user = ? AND withheld_at IS NOT NULL)""",
             (user, user),
         )
     ]

@@ -125,6 +125,32 @@ async def test_reports(node: Node, nursery: trio.Nursery, tea: tuple[Peer, Peer,
     assert (await mod.ask("reports", room=TEA))["reports"] == []
 
 
+async def test_a_closed_report_may_come_again_and_an_open_one_once(
+    node: Node, nursery: trio.Nursery, tea: tuple[Peer, Peer, Peer]
+) -> None:
+    ann, mod, bob = tea
+    sent = await bob.ask("send", to=TEA, body="x")
+    for _ in range(3):
+        await ann.ask("report", room=TEA, seq=sent["seq"])
+    (report,) = (await mod.ask("reports", room=TEA))["reports"]
+    await mod.ask("close_report", report=report["report"])
+    await ann.ask("report", room=TEA, seq=sent["seq"])
+    assert len((await mod.ask("reports", room=TEA))["reports"]) == 1
+    root = await signed_in(node, nursery, token(node, "root", admin=True))
+    actions = [entry["action"] for entry in (await root.ask("audit"))["entries"]]
+    assert actions == ["message.report", "report.close", "message.report"]
+
+
+async def test_who_is_muted_names_nothing(tea: tuple[Peer, Peer, Peer]) -> None:
+    ann, mod, bob = tea
+    await ann.ask("group", name="tea", action="mute", user="mod")
+    reply = await mod.ask("group", name="tea", action="set", title="Mine")
+    assert refused(reply) == ("forbidden", "group.muted")
+    await mod.ask("typing", room=TEA)
+    await bob.facts(TEA, 3)
+    await bob.nothing_more()
+
+
 async def test_everything_leaves_a_trace(node: Node, nursery: trio.Nursery, tea: tuple[Peer, Peer, Peer]) -> None:
     ann, mod, bob = tea
     root = await signed_in(node, nursery, token(node, "root", admin=True))

@@ -99,6 +99,73 @@ async def test_a_declined_request(connect: Connect, transport: str) -> None:
     assert (await ann.ask("send", to="user:bob", body="thanks"))["type"] == "ack"
 
 
+async def test_nothing_of_what_waits_is_heard(connect: Connect, transport: str) -> None:
+    """Not by an edit, a reaction or a delete, nor by typing, nor by a resume; and the other way round no read."""
+    ann: Peer = await connect("ann", transport)
+    bob: Peer = await connect("bob", transport)
+    await ann.ask("typing", room=ROOM)
+    await ann.ask("send", to="user:bob", body="hi")
+    assert (await bob.event())["type"] == "request", "a stranger's typing is not told"
+    for seq, declined in enumerate((False, True), 1):
+        if declined:
+            await bob.ask("contact", user="ann", action="decline")
+        else:
+            await ann.ask("edit", room=ROOM, seq=1, body="edited")
+            await ann.ask("react", room=ROOM, seq=1, emoji="+", on=True)
+        await ann.ask("typing", room=ROOM)
+        await bob.nothing_more()
+        await bob.ask("read", room=ROOM, seq=seq)
+        await bob.ask("typing", room=ROOM)
+        assert (await bob.event())["type"] == "read", "one's own sessions are told"
+    head = (await ann.ask("delete", room=ROOM, seq=1))["seq"]
+    assert [fact["type"] for fact in await ann.facts(ROOM, head)] == ["message", "edit", "reaction", "delete"]
+    await ann.nothing_more()
+    await bob.nothing_more()
+    assert (await bob.ask("resume", room=ROOM, seq=0))["code"] == "not_found"
+    again: Peer = await connect("bob", transport, resume={ROOM: {"seq": 0}})
+    await again.nothing_more()
+    assert (await bob.ask("search", q="hi", **{"in": "messages"}))["entries"] == []
+
+
+async def test_who_became_a_stranger_sees_presence_no_more(connect: Connect) -> None:
+    ann: Peer = await connect("ann")
+    bob: Peer = await connect("bob")
+    await befriend(ann, bob)
+    await ann.ask("send", to="user:bob", body="hi")
+    assert (await ann.ask("watch", users=["bob"]))["users"][0]["online"]
+    await bob.ask("contact", user="ann", action="remove")
+    await ann.ask("send", to="user:bob", body="hello?")
+    assert (await ann.event("presence"))["users"] == [{"user": "bob", "online": False}]
+    await bob.aclose()
+    await connect("bob")
+    ann.events = type(ann.events)(each for each in ann.events if each["type"] == "presence")
+    await ann.nothing_more()
+
+
+async def test_a_target_that_is_not_there_goes_before_the_relation(connect: Connect) -> None:
+    ann: Peer = await connect("ann")
+    bob: Peer = await connect("bob")
+    await bob.ask("contact", user="ann", action="block")
+    assert refused(await ann.ask("send", to="user:bob", body="x", reply_to=9)) == ("not_found", None)
+
+
+async def test_a_decline_holds_though_strangers_may_write_by_now(start: Start, nursery: trio.Nursery) -> None:
+    for policy in ({"strangers": "request"}, {"strangers": "allow"}, {"strangers": "allow", "decline_days": 0}):
+        async with start(policy=policy) as node:
+            ann, bob = await Peer.open(node, "tcp", nursery), await Peer.open(node, "tcp", nursery)
+            await ann.hello("ann")
+            await bob.hello("bob")
+            reply = await ann.ask("send", to="user:bob", body="hi")
+            if policy["strangers"] == "request":
+                await bob.ask("contact", user="ann", action="decline")
+            elif "decline_days" not in policy:
+                assert refused(reply) == ("declined", "request.declined")
+            else:
+                assert (await bob.event())["seq"] == reply["seq"] == 2
+            await ann.aclose()
+            await bob.aclose()
+
+
 async def test_a_day_has_so_many_strangers(connect: Connect, transport: str) -> None:
     ann: Peer = await connect("ann", transport)
     for user in ("u1", "u2", "u3"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from pathlib import Path
 
 from gochat.store import migrations, schema, setup
@@ -12,6 +13,27 @@ from gochat.store import migrations, schema, setup
 def _shape(connection: sqlite3.Connection) -> tuple[set[str], list[tuple[str, str]]]:
     made = {" ".join(sql.split()) for (sql,) in connection.execute("SELECT sql FROM sqlite_master") if sql}
     return made, connection.execute("SELECT migration_set, name FROM _sqlite_migrations ORDER BY id").fetchall()
+
+
+def test_a_database_of_the_first_release_is_migrated_in_no_time(tmp_path: Path) -> None:
+    """20,000 private rooms: whoever wrote to each other may go on, and the statement that says so is not quadratic."""
+    path = str(tmp_path / "old.db")
+    with contextlib.closing(schema.connect(path)) as old:
+        for statement in (*schema.ROOMS, schema.OLD_SEARCH, schema.APPLIED, schema.APPLIED_INDEX):
+            old.execute(statement)
+        old.execute("INSERT INTO meta VALUES ('e1')")
+        old.execute("INSERT INTO _sqlite_migrations VALUES ('1', 'gochat', 'm001_first', '')")
+        rooms = [(num, f"dm:a:u{num}") for num in range(1, 20_001)]
+        old.execute("BEGIN")
+        old.executemany("INSERT INTO room (num, id, head, ts, messages, last) VALUES (?, ?, 1, 1, 1, 1)", rooms)
+        for user in ("a", "u"):
+            seats = [(user if user == "a" else f"u{num}", num) for num, _ in rooms]
+            old.executemany("INSERT INTO seat VALUES (?, ?, 'dm', 1, 1, 0, NULL)", seats)
+        old.execute("COMMIT")
+        began = time.process_time()
+        setup.migrate(old, path)
+        assert time.process_time() - began < 5, "quadratic, it takes minutes"
+        assert old.execute("SELECT count(*), sum(contact) FROM relation").fetchone() == (40_000, 40_000)
 
 
 def test_made_anew_and_migrated_are_the_same(tmp_path: Path) -> None:

@@ -100,6 +100,10 @@ class Resource:
             query=_query(operation.query, request.scope["query_string"]),
             body=await _body(operation, request, most), headers=request.headers,
         )  # fmt: skip
+        # Asked again, in one step with what follows: a body may take its time, and the user be suspended meanwhile.
+        refusal = self._parts.standing.refusal(identity)
+        if refusal is not None:
+            raise _invalid(refusal)
         return _response(operation.method, call.headers, await operation.handler(call))
 
 
@@ -119,8 +123,12 @@ async def _identify(parts: RestParts, headers: Headers) -> Identity:
     except KeysUnavailable as error:
         raise Refused(Denied("unavailable", str(error), retry_after_ms=5000)) from error
     except AuthError as error:
-        challenge = {"www-authenticate": 'Bearer realm="gochat", error="invalid_token"'}
-        raise Refused(Denied("unauthorized", str(error)), headers=challenge) from error
+        raise _invalid(str(error)) from error
+
+
+def _invalid(problem: str) -> Refused:
+    challenge = {"www-authenticate": 'Bearer realm="gochat", error="invalid_token"'}
+    return Refused(Denied("unauthorized", problem), headers=challenge)
 
 
 def _lacks(scope: str | None) -> Refused:

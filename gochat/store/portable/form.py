@@ -60,7 +60,7 @@ ROOM_TABLES: Final = (
         user TEXT NOT NULL, kind TEXT NOT NULL, until INTEGER, ts INTEGER NOT NULL, PRIMARY KEY (user, kind))""",
     """CREATE TABLE relation (
         user TEXT NOT NULL, peer TEXT NOT NULL, contact INTEGER NOT NULL, blocked_at INTEGER, declined_ts INTEGER,
-        asked_at INTEGER, asked_ts INTEGER, PRIMARY KEY (user, peer))""",
+        asked_at INTEGER, asked_ts INTEGER, withheld_at INTEGER, PRIMARY KEY (user, peer))""",
     """CREATE TABLE relation_change (
         n INTEGER PRIMARY KEY, at INTEGER NOT NULL, ts INTEGER NOT NULL, user TEXT NOT NULL, change TEXT NOT NULL)""",
     """CREATE VIRTUAL TABLE search USING fts5 (

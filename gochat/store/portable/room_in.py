@@ -241,7 +241,7 @@ class _Import:
                 users[user] = (name[:MOST_KEY], None)
         if new:
             self._copy(num, "sanction", "user, kind, until, ts")
-            self._copy(num, "relation", "user, peer, contact, blocked_at, declined_ts, asked_at, asked_ts")
+            self._copy(num, "relation", "user, peer, contact, blocked_at, declined_ts, asked_at, asked_ts, withheld_at")
             self._copy(num, "relation_change", "n, at, ts, user, change")
         return Notes(reads, users)
 

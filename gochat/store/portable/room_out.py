@@ -152,7 +152,7 @@ def _write_beside(source: sqlite3.Connection, out: sqlite3.Connection, room: str
     """What belongs to the room and is not in its log: known of the present only."""
     for table, columns, wanted in (
         ("sanction", "user, kind, until, ts", not is_dm(room)),
-        ("relation", "user, peer, contact, blocked_at, declined_ts, asked_at, asked_ts", is_dm(room)),
+        ("relation", "user, peer, contact, blocked_at, declined_ts, asked_at, asked_ts, withheld_at", is_dm(room)),
         ("relation_change", "n, at, ts, user, change", is_dm(room)),
     ):
         if wanted:

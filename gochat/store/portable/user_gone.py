@@ -208,7 +208,8 @@ class _Deletion:
             # A request of theirs that waits has nothing to show any more.
             ("""DELETE FROM relation WHERE peer = ? AND asked_at IS NOT NULL AND NOT contact AND blocked_at IS NULL
                 AND declined_ts IS NULL""", one),
-            ("UPDATE relation SET asked_at = NULL, asked_ts = NULL WHERE peer = ? AND asked_at IS NOT NULL", one),
+            ("""UPDATE relation SET asked_at = NULL, asked_ts = NULL, withheld_at = NULL
+                WHERE peer = ? AND withheld_at IS NOT NULL""", one),
             ("DELETE FROM report WHERE user = ? AND closed_ts IS NOT NULL", one),
             ("UPDATE report SET reason = NULL WHERE user = ? AND reason IS NOT NULL", one),
             ("UPDATE seat SET read = 0 WHERE user = ? AND read > 0", one),
