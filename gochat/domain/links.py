@@ -46,17 +46,16 @@ _ENDS = ".,;:!?*_~'\""
 _LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?+(?![\w-])"
 
 #: Between Latin letters only: elsewhere it ends a sentence.
-_IDEOGRAPHIC_DOT = re.compile(rf"(?<=[A-Za-z0-9])[{_IDEOGRAPHIC_DOTS}](?=[A-Za-z0-9])")
+_IDEOGRAPHIC_DOT = re.compile(rf"[{_IDEOGRAPHIC_DOTS}](?<=[A-Za-z0-9].)(?=[A-Za-z0-9])")
 _BRACKETED_DOT = re.compile(r"[\[({（](?i:dot)[\])}）]").search
 _DOT_BEFORE = re.compile(r"[.．․][^\w\s]{0,4}\w").search
-_IDEOGRAPHIC_BEFORE = re.compile(r"[。｡][^\w\s]{0,4}[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]").search
+#: Behind what may read as Latin, which Han, kana, Hangul and their marks never do.
+_IDEOGRAPHIC_BEFORE = re.compile(
+    r"[^\s\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af！-／：-＠][^\w\s]{0,4}[。｡][^\w\s]{0,4}[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]"
+).search
 _TWO_SLASHES = re.compile(r"[/／∕⁄][/／∕⁄]").search
 _COLON_BACKSLASH = re.compile(r"[:：][\\＼]").search
-#: In ASCII, and in any text: a link has one of these characters, and then what the pattern finds.
-_SIGNS_ASCII = (
-    (".", re.compile(r"\.[)\]}]?\w").search), ("//", _TWO_SLASHES), (":\\", _COLON_BACKSLASH), ("(", _BRACKETED_DOT),
-    ("[", _BRACKETED_DOT), ("{", _BRACKETED_DOT),
-)  # fmt: skip
+_DOT = re.compile(r"\.[)\]}]?\w").search
 _SIGNS = (
     (".", re.compile(r"\.[^\w\s]{0,4}\w").search),
     *((dot, _DOT_BEFORE) for dot in "．․"),
@@ -65,6 +64,7 @@ _SIGNS = (
     *((slash, _COLON_BACKSLASH) for slash in "\\＼"),
     *((bracket, _BRACKETED_DOT) for bracket in "[({（"),
 )
+_IN_BRACKETS = re.compile(r"[\[({]\s?(?:\.|(?i:dot))\s?[\])}]").search
 _WRITTEN_DOT = re.compile(r"\s?[\[({]\s?(?:\.|(?i:dot))\s?[\])}]\s?")
 _AFTER_SCHEME = re.compile(r":([/\\]+)([^\s/\\?#<>\"]+)")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.*-]*\Z", re.IGNORECASE)
@@ -81,15 +81,14 @@ _IPV4 = re.compile(r"(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\
 _LABELS = re.compile(r"\.([\w-]+)").findall
 #: A host as most URLs have it.
 _URL_HOST = re.compile(r"//([a-z0-9]{1,63}(?:\.[a-z0-9]{1,63})+)(?=[/?#\s]|\Z)").sub
-_NAMES = re.compile(r"\w+(?:\.\w+)+").findall
-#: Beside or within a name: it may begin or end elsewhere than it seems.
-_UNEVEN = re.compile(r"[-_@/\\]|\w{64}").search
 _ADDRESS = re.compile(r"\.\d{1,3}\.?[:/?#]").search
 #: What `_is_meant` would call a file, a time, or two sentences; ASCII only, and not all of it.
 _NOT_MEANT = re.compile(
     rf"(?<![\w.@/\\:-])(?:[a-z]{{1,60}}\.(?:{'|'.join(sorted(word.title() for word in _SENTENCE_STARTERS))})"
     rf"|(?!(?i:www)\.)[a-zA-Z0-9][a-zA-Z0-9_-]{{0,60}}\.(?i:{'|'.join(sorted(_FILES))})|\d\d?\.[A-Za-z]{{2}})(?![\w.:/?#@-])"
 ).sub
+#: What stands behind an `@`, with its path.
+_MAIL = re.compile(rf"@({_LABEL}(?:\.{_LABEL})*+)(\.?(?::\d{{1,5}})?(?:[/?#][^\s<>\"]*)?)").sub
 
 
 class Link(NamedTuple):
@@ -146,7 +145,7 @@ def canonical_host(host: str) -> str:
         host = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", host).lower())
         for dot in _IDEOGRAPHIC_DOTS:
             host = host.replace(dot, ".")
-    host = host.lower().strip(".").removeprefix("[").removesuffix("]")
+    host = host.lower().strip(".[]")
     return host if host.isascii() else ".".join(map(_a_label, host.split(".")))
 
 
@@ -164,13 +163,10 @@ def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[
 
     `suffixes`: from `suffix_rules`. Any string will do for a text.
     """
-    for sign, is_there in _SIGNS_ASCII if text.isascii() else _SIGNS:
-        if sign in text and is_there(text):
-            break
-    else:
+    if not _may_have_links(text):
         return []
     read = text if text.isascii() else _IDEOGRAPHIC_DOT.sub(".", text.translate(_READ))
-    plain = _WRITTEN_DOT.sub(".", read) if "(" in read or "[" in read or "{" in read else read
+    plain = _WRITTEN_DOT.sub(".", read) if _IN_BRACKETS(read) else read
     found = list(_with_scheme(plain, own_domains)) if ":" in plain else []
     if _may_have_bare(plain, own_domains, suffixes):
         found += _without_scheme(plain, own_domains, suffixes)
@@ -186,6 +182,18 @@ def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[
         return links
     at = _places(text, read)
     return [Link(at[link.start], at[link.end - 1] + 1, link.host) for link in links]
+
+
+def _may_have_links(text: str) -> bool:
+    """A link has one of a few signs, and around it what a pattern finds."""
+    if text.isascii():
+        return (
+            ("." in text and _DOT(text) is not None)
+            or "//" in text
+            or ":\\" in text
+            or (("(" in text or "[" in text or "{" in text) and _BRACKETED_DOT(text) is not None)
+        )
+    return any(sign in text and is_there(text) is not None for sign, is_there in _SIGNS)
 
 
 class _Read(dict[int, str | None]):
@@ -228,34 +236,44 @@ def _with_scheme(plain: str, own_domains: Collection[str]) -> Iterator[tuple[int
 def _may_have_bare(plain: str, own_domains: Collection[str], suffixes: Collection[str]) -> bool:
     """False only where `_without_scheme` finds nothing: few texts with dots have a top-level domain behind one."""
     rules = frozenset(suffixes)  # which costs nothing where it is one
+    labels = _LABELS(plain.lower())
+    if not plain.isascii():
+        labels = unicodedata.normalize("NFKC", " ".join(labels)).split()
     if _ADDRESS(plain) is not None:
         return True
-    if not plain.isascii():
-        return not rules.isdisjoint(unicodedata.normalize("NFKC", " ".join(_LABELS(plain.lower()))).split())
-    if rules.isdisjoint(_LABELS(plain.lower())):
+    if rules.isdisjoint(labels):
         return False
-    if "@" in plain:
-        return True  # an address may have another beginning than it seems
+    if "@" in plain or not plain.isascii():
+        return True
     meant = _NOT_MEANT(" ", plain).lower()
     if "//" in meant:
         meant = _URL_HOST(lambda match: "//" if _is_own(match[1], own_domains) else match[0], meant)
-    if rules.isdisjoint(_LABELS(meant)):
-        return False
-    if _UNEVEN(meant) is not None:
-        return True
-    names = [name for name in _NAMES(meant) if name not in rules and name not in own_domains]
-    return not rules.isdisjoint([name[name.rfind(".") + 1 :] for name in names])
+    return not rules.isdisjoint(_LABELS(meant))
 
 
 def _without_scheme(
     plain: str, own_domains: Collection[str], suffixes: Collection[str]
 ) -> Iterator[tuple[int, int, str]]:  # fmt: skip
-    for match in _BARE.finditer(plain):
-        name, rest = match[2], match[3]
-        if _may_be_public(name, suffixes) and _is_meant(name, rest):
-            host = canonical_host(name)
-            if not _is_own(host, own_domains) and (_is_public(host, suffixes) or _IPV4(host)):
-                yield match.start(2), _trimmed_end(plain, match.end(2)), host
+    """Names are judged before their places are looked for: most are no links, and the same ones come again."""
+    masked = _MAIL(_masked, plain) if "@" in plain else plain
+    likely = {
+        (name, rest)
+        for _, name, rest in _BARE.findall(masked)
+        if (top := name[name.rfind(".") + 1 :].lower()) in suffixes or not top.isascii() or (rest and _IPV4(name))
+    }
+    hosts = {(name, rest): _foreign_host(name, rest, own_domains, suffixes) for name, rest in likely}
+    if not any(hosts.values()):
+        return
+    for match in _BARE.finditer(masked):
+        host = hosts.get((match[2], match[3]))
+        if host:
+            yield match.start(2), _trimmed_end(plain, match.end(2)), host
+
+
+def _masked(mail: re.Match[str]) -> str:
+    """A mail address, so that no part of its host seems a bare domain; of two plain labels none would."""
+    is_plain = mail[1].count(".") < 2 and "-" not in mail[1]
+    return "@" * (mail.end(1) - mail.start()) + (mail[2] if is_plain else "@" * len(mail[2]))
 
 
 def _after_mail(
@@ -267,27 +285,25 @@ def _after_mail(
             yield match.start(1), _trimmed_end(plain, match.end(1)), host
 
 
-def _is_meant(name: str, rest: str) -> bool:
-    """Whether a name with dots may be meant as a site: not as a number, a file or two sentences without a space."""
-    if rest:
-        return True
-    first, _, last = name.rpartition(".")
-    if last.isdecimal():
-        return False
-    if "." in first:
-        return True
+def _foreign_host(name: str, rest: str, own_domains: Collection[str], suffixes: Collection[str]) -> str | None:
+    """The host that a name with dots means, if it means one; `rest` is the port and path."""
+    if not rest and name.count(".") == 1 and not _is_meant(name):
+        return None
+    if name in own_domains or name in suffixes:
+        return None
+    host = canonical_host(name)
+    if not _is_own(host, own_domains) and (_is_public(host, suffixes) or _IPV4(host)):
+        return host
+    return None
+
+
+def _is_meant(name: str) -> bool:
+    """Whether a name of two labels may be meant as a site: not as a file, a time or two sentences without a space."""
+    first, _, last = name.partition(".")
     suffix = last.lower()
     if suffix in _FILES or (len(last) == 2 and len(first) <= 2 and first.isdecimal()):
         return first.lower() == "www"
     return not (suffix in _SENTENCE_STARTERS and last.istitle() and not name.istitle())
-
-
-def _may_be_public(name: str, suffixes: Collection[str]) -> bool:
-    """Tells most of what is no host apart cheaply: the list has a rule for each top-level domain."""
-    last = name[name.rfind(".") + 1 :].lower()
-    if not last.isascii():
-        last = unicodedata.normalize("NFKC", last)
-    return last in suffixes or last.isdecimal()
 
 
 def _is_public(host: str, suffixes: Collection[str]) -> bool:

@@ -144,6 +144,30 @@ def test_clean_text_passes(text: str) -> None:
     assert found(text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("bob@mail.evil.com", []),
+        ("bob@a-b.evil.com, ann@x-y.com", []),
+        ("bob@mail.evil.com, evil.org", ["evil.org"]),
+        ("bob@mail.evil.com evil.com", ["evil.com"]),
+        ("bob@mail.evil.com/x", ["mail.evil.com"]),
+        ("bob@mail.evil.com:25", ["mail.evil.com"]),
+        ("http://bob@mail.evil.com", ["mail.evil.com"]),
+        ("bob@good.com//evil.com", ["evil.com"]),
+    ],
+)
+def test_a_part_of_a_mail_address_is_no_domain(text: str, hosts: list[str]) -> None:
+    assert [host for _, host in found(text)] == hosts
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"), [("㎞。com", ["km.com"]), ("天。com 気。1.2", []), ("𝐞𝐯𝐢𝐥。com", ["evil.com"])]
+)
+def test_an_ideographic_dot_joins_what_reads_as_latin(text: str, hosts: list[str]) -> None:
+    assert [host for _, host in found(text)] == hosts
+
+
 def test_all_links_are_found_in_order() -> None:
     assert [host for _, host in found("b.com, http://a.com/x and c.co.uk? no: good.com")] == [
         "b.com",
