@@ -63,6 +63,10 @@ _TO_KEY = bytes(ord(chr(code).lower().replace("l", "i")) if code < _FIRST else c
 #: Numbers, and signs that only count as letters beside one.
 _NUMBERS = b"0123456789!+" + _SIGNS
 
+#: From a coded ASCII text to where digits and where letters stand.
+_TO_KINDS = bytes(
+    ord("0") if chr(code) in "0123456789" else ord("a") if code in _LETTERS else ord(" ") for code in range(256)
+)
 _SINGLES = re.compile(rb" [^ ] +[^ ] +[^ ] ").search
 #: What is no letter, before a letter; or what may stand for one, behind one: else the plain reading is the only one.
 _ODD_ASCII = re.compile(r"[!-@\[-`{-~](?:(?=[\w@$|])|(?<=\S[0-9@$|+]))").search
@@ -162,6 +166,11 @@ class Sieve:
         signs = coded.translate(None, _LETTERS_AND_SPACE)
         if not signs:
             return False
+        if not self._has_digits and self._phrases is None and not signs.translate(None, _DIGITS):
+            # Years, prices, times: a number that stands alone is no word, and there is nothing else to read.
+            kinds = coded.translate(_TO_KINDS)
+            if b"a0" not in kinds and b"0a" not in kinds:
+                return False
         if not text.isascii():
             return self._is_odd(text, bool(signs.translate(None, _SIGNS)))
         return (self._has_digits or _ODD_ASCII(text) is not None) and self._is_odd_ascii(text, coded, signs)
