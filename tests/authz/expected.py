@@ -203,7 +203,7 @@ send a recorded key:              ok      ok       ok    ok        ok       ok  
 edit another's, delete another's: role    role     role  role      role     role    role    role     role     none none
 delete one's own:                 ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
 history, one message:             ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
-resume:                           ok      ok       ok    ok        none     ok      ok      ok       ok       ok   none
+resume:                           ok      ok       ok    ok        none     ok      ok      ok       none     ok   none
 search in it, members:            ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
 read, typing:                     ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
 report:                           ok      ok       ok    ok        ok       ok      ok      ok       ok       none none
@@ -226,7 +226,7 @@ edit another's:                   ok      ask      ok    waits     ok       bloc
 delete one's own:                 ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok
 delete another's:                 ok      ok       ok    ok        ok       ok      ok      ok       ok       none ok
 history, one message:             ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok
-resume:                           ok      ok       ok    ok        none     ok      ok      ok       ok       ok   none
+resume:                           ok      ok       ok    ok        none     ok      ok      ok       none     ok   none
 search in it:                     ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
 members, read, typing:            ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok
 report:                           ok      ok       ok    ok        ok       ok      ok      ok       ok       none ok

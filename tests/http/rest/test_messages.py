@@ -125,6 +125,7 @@ async def test_paging_in_both_directions(as_: As) -> None:
 async def test_edit_and_delete_with_tags(as_: As, peer: OpenPeer) -> None:
     ann, bob = as_("ann"), as_("bob")
     listening: Peer = await peer("bob")
+    await listening.ask("contact", user="ann", action="add")
     sent = await ann.post("/v1/messages", {"to": "user:bob", "body": "one"})
     path, tag = sent.headers["location"], sent.headers["etag"]
     unchanged = await bob("GET", path, headers={"If-None-Match": f'W/{tag}, "other"'})
