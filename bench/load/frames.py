@@ -105,7 +105,8 @@ class Bodies:
     def __init__(self, size: int) -> None:
         if size < 16:
             raise ValueError("a body needs at least 16 characters: 8 are its number")
-        self._filler = ("The quick brown fox jumps over the lazy dog and " * (size // 48 + 1))[: size - 9] + "."
+        # The number stands apart, as numbers do in what people write: glued to a word it would be read as a disguise.
+        self._filler = (" The quick brown fox jumps over the lazy dog and" * (size // 48 + 1))[: size - 9] + "."
 
     def __getitem__(self, number: int) -> str:
         return f"{number:08d}{self._filler}"
