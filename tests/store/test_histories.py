@@ -159,7 +159,7 @@ async def check_search(store: Store, tea: Scribe, dm: Scribe) -> None:
 
     # A request that waits for ann is not among what she finds.
     rooms = [
-        *([dm] if dm.state("ann") != "request" else []),
+        *([dm] if dm.record.relation is not None and dm.record.relation.withheld != "ann" else []),
         *([tea] if "ann" in tea.record.members and tea.record.history == "all" else []),
     ]
     if tea not in rooms and "ann" in tea.record.members:
