@@ -100,7 +100,7 @@ class Doors:
         scheme, _, token = (upgrade.header(b"authorization") or "").partition(" ")
         if scheme.lower() == "bearer":
             credential = token.strip()
-        return websocket.Opening(upgrade.head(chosen), upgrade.trailing, chosen, credential)
+        return websocket.Opening(upgrade.key, upgrade.trailing, chosen, credential)
 
     def _parts(self, lease: Lease, peer: str, loopback: bool) -> dict[str, Any]:
         return {

@@ -37,18 +37,10 @@ class Upgrade(msgspec.Struct, frozen=True):
         """What the client offers, in its order."""
         return _tokens(self.header(b"sec-websocket-protocol"))
 
-    def head(self, subprotocol: str | None) -> bytes:
-        """The request once more, for whoever does the handshake: only what that needs, and only `subprotocol` offered.
-
-        So no credential stays in a handshake's objects for as long as the connection lives. The Host is not the
-        client's: wsproto takes it for a domain name, and what is none leaves it as a UnicodeError.
-        """
-        key = (self.header(b"sec-websocket-key") or "").encode("latin-1")
-        offer = b"Sec-WebSocket-Protocol: %s\r\n" % subprotocol.encode("ascii") if subprotocol is not None else b""
-        return (
-            b"GET %s HTTP/1.1\r\nHost: gochat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n" % (PATH, key, offer)
-        )
+    @property
+    def key(self) -> bytes:
+        """What the answer to the handshake is made of."""
+        return (self.header(b"sec-websocket-key") or "").encode("latin-1")
 
 
 def check_upgrade(request: h11.Request) -> bool:
