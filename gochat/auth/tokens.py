@@ -1,8 +1,8 @@
 """Tokens: JWTs signed with one algorithm, verified against keys that the operator chose, and issued with the secret.
 
 `JwtTokens` is the `Tokens` port. What it refuses it refuses with an AuthError that repeats nothing of the token.
-Signatures are PyJWT's to verify. Taking a token apart is done here, once: PyJWT does it twice where the header is wanted
-first, and looks at each use whether the secret is not rather a public key, which is known since it was loaded.
+Signatures are PyJWT's to verify. Taking a token apart is done here, once: PyJWT does it twice where the header is
+wanted first, and looks at each use whether the secret is not rather a public key, which is known since loading.
 """
 
 from __future__ import annotations
