@@ -5,9 +5,11 @@ import gc
 import h11
 import pytest
 import trio
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from gochat.http.shell import HttpShell
-from gochat.http.upgrade import Upgrade, origin_form
+from gochat.http.upgrade import Head, Upgrade, origin_form, plain_upgrade
 from tests.http.wiring import GET, UPGRADE, Client, serving
 
 
@@ -170,3 +172,50 @@ async def test_an_upgrade_that_is_not_ours_is_a_request_like_any_other(head: byt
 )
 def test_a_target_may_be_a_whole_url(target: bytes, form: bytes) -> None:
     assert origin_form(target) == form
+
+
+def by_h11(data: bytes) -> tuple[Head, bytes] | None:
+    """What h11 makes of it; None where that is no whole request."""
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(data)
+    try:
+        request = connection.next_event()
+    except h11.RemoteProtocolError:
+        return None
+    if not isinstance(request, h11.Request):
+        return None
+    head = Head(request.method, request.target, list(request.headers), request.http_version)
+    return head, connection.trailing_data[0]
+
+
+PIECES = [
+    b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b",", b"\0", b"\x7f", b"\x0b", b"\x0c", b"\x85", b"\xa0", b"\xe9", b"x",
+    b"?a=b", b"#", b"\r\n folded", b"Host: other\r\n", b"Content-Length: 5\r\n", b"content-length : 5\r\n",
+    b"Transfer-Encoding: chunked\r\n", b"Bad Name: 1\r\n", b": none\r\n", b"Expect: 100-continue\r\n",
+    b"Empty:\r\n", b"X-Y: \t \r\n", b"\x81\x80abcd",
+]  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(UPGRADE) + 2), st.integers(0, 3), st.sampled_from(PIECES) | st.binary(max_size=3)),
+        max_size=3,
+    )
+)
+@example([(len(UPGRADE) + 2, 0, b"trailing")])
+@example([(UPGRADE.index(b"\r\nHost") + 2, 0, b"X-Y:\t a  b\t \r\n")])
+def test_what_is_read_without_h11_it_would_read_so_too(changes: list[tuple[int, int, bytes]]) -> None:
+    data = UPGRADE + b"\r\n"
+    for at, cut, piece in changes:
+        data = data[:at] + piece + data[at + cut :]
+    found = plain_upgrade(data)
+    if found is not None:
+        assert found == by_h11(data)
+
+
+def test_browsers_and_the_like_are_read_without_h11() -> None:
+    data = UPGRADE + b"Origin: http://chat.example\r\nUser-Agent: Mozilla/5.0 (X11)\r\nCookie:\r\n\r\n\x81\x80abcd"
+    assert plain_upgrade(data) == by_h11(data)
+    assert plain_upgrade(data) is not None
+    assert plain_upgrade(data[:-8]) is None
+    assert plain_upgrade(GET.replace(b"/ ", b"/v1/wss ")) is None
