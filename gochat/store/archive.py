@@ -31,8 +31,10 @@ class SqliteArchive:
         self._epoch = epoch
         self._decline_ms = decline_ms
 
-    async def welcome(self, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
-        return await self._call(lambda connection: lists.welcome(connection, self._epoch, user, contacts, rooms))
+    async def welcome(
+        self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}
+    ) -> Snapshot:  # fmt: skip
+        return await self._call(lambda connection: lists.welcome(connection, self._epoch, user, contacts, rooms, held))
 
     async def page(self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int) -> Facts | None:
         return await self._call(lambda connection: pages.page(connection, asker, room, before, after, limit))

@@ -467,3 +467,37 @@ async def test_draining_answers_what_is_in_flight(start: Start, nursery: trio.Nu
             if frame["type"] == "ack":
                 answered.append(frame["id"])
     assert answered == [f"m{number}" for number in range(100)]
+
+
+@pytest.mark.parametrize(("count", "size"), [(3, 10), (150, 3000), (450, 10)])
+async def test_what_was_missed_comes_once_and_in_order_however_much_it_is(
+    connect: Connect, transport: str, count: int, size: int
+) -> None:
+    """Part of it with the welcome, the rest piece by piece."""
+    ann: Peer = await connect("ann")
+    await ann.ask("group", name="tea", action="create", users=["bob"])
+    for number in range(count):
+        await ann.send({"type": "send", "to": "group:tea", "body": f"{number} " + "x" * size})
+    await ann.facts("group:tea", count + 2)
+    bob: Peer = await connect(None, transport)
+    await bob.hello("bob", resume={"group:tea": {"seq": 1}})
+    await ann.ask("send", to="group:tea", body="live")
+    facts = await bob.facts("group:tea", count + 3)
+    assert [fact["seq"] for fact in facts] == list(range(2, count + 4))
+    assert facts[-1]["body"] == "live"
+    await bob.nothing_more()
+
+
+async def test_who_may_not_read_gets_no_missed_facts(start: Start, nursery: trio.Nursery) -> None:
+    async with start(auth={"secret": SECRET}) as node:
+        ann = await Peer.open(node, "tcp", nursery)
+        await ann.ask("hello", token=token("ann"))
+        await ann.ask("group", name="tea", action="create", users=["bob"])
+        await ann.ask("send", to="group:tea", body="missed")
+        for scope, expected in (("chat:write", []), ("chat:read", [2, 3])):
+            bob = await Peer.open(node, "tcp", nursery)
+            await bob.ask("hello", token=token("bob", scope), resume={"group:tea": {"seq": 1}})
+            assert [(await bob.event())["seq"] for _ in expected] == expected
+            await bob.nothing_more()
+            await bob.aclose()
+        await ann.aclose()

@@ -16,7 +16,7 @@ from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.ids import is_dm
 from gochat.domain.turn import RoomRules
-from gochat.ports import Asker
+from gochat.ports import Asker, Snapshot
 from gochat.store import Store
 from tests.contracts.archive import until
 from tests.contracts.scribe import Scribe
@@ -136,7 +136,9 @@ async def check_log(store: Store, scribe: Scribe) -> None:
 
 async def check_welcomes(store: Store, tea: Scribe, dm: Scribe) -> None:
     for user in PEOPLE:
-        snapshot = await store.archive.welcome(user, 15, [TEA, DM])
+        held = {scribe.room: scribe.head // 3 for scribe in (tea, dm)}
+        snapshot = await store.archive.welcome(user, 15, [TEA, DM], held)
+        check_missed(snapshot, user, tea, dm)
         groups = [(room.room, room.role, room.title, room.head, room.unread) for room in snapshot.rooms]
         role = tea.record.members.get(user)
         assert groups == ([(TEA, role, tea.record.title, tea.head, tea.unread(user))] if role else [])
@@ -150,6 +152,17 @@ async def check_welcomes(store: Store, tea: Scribe, dm: Scribe) -> None:
         assert [each.state for each in listed] == ([state] if state in ("contact", "blocked") else [])
         seat = "former" if user in tea.record.former else role
         assert await store.archive.seat(user, TEA) == (None if tea.record.closed else seat)
+
+
+def check_missed(snapshot: Snapshot, user: str, tea: Scribe, dm: Scribe) -> None:
+    """Of each room that the user hears, what a client does not hold; of others nothing."""
+    for scribe in (tea, dm):
+        low = max(scribe.head // 3, snapshot.hidden.get(scribe.room, 0))
+        expected = scribe.shown(edits=True)[low:] if scribe.room in snapshot.heads else []
+        assert snapshot.missed.get(scribe.room, []) == expected
+    assert (TEA in snapshot.heads) == (user in tea.record.members)
+    waits = dm.record.relation is not None and dm.record.relation.withheld == user
+    assert (DM in snapshot.heads) == (user in ("ann", "bob") and not waits)
 
 
 async def check_search(store: Store, tea: Scribe, dm: Scribe) -> None:
