@@ -82,11 +82,12 @@ class HttpShell:
 
     def _upgrade(self, request: h11.Request | Head, client: str, trailing: bytes) -> Upgrade | None:
         """What the request is, if it opens a WebSocket. Raises Problem."""
-        if not check_upgrade(request):
+        fields = check_upgrade(request)
+        if fields is None:
             return None
         if self._draining:
             raise Problem(503, "unavailable", "the node is going down; connect again")
-        return Upgrade(request.target.decode("ascii"), list(request.headers), client, trailing)
+        return Upgrade(request.target.decode("ascii"), fields, client, trailing)
 
     async def _wait_for_request(self, wire: Wire) -> bool:
         """Whether another request begins before the connection has been idle for too long."""
