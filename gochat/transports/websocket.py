@@ -116,8 +116,7 @@ class WebSocketConnection(Connection):
         """Send a Close, unless one was sent."""
         protocol = self._sans_io()
         if protocol.state in _OPEN:
-            self.outbox.put(protocol.send(close))
-            self.outbox.flush()
+            self.outbox.put_last(protocol.send(close))
 
     def _sans_io(self) -> WsProto:
         if self._protocol is None:

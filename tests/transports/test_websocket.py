@@ -181,6 +181,8 @@ async def test_our_close_comes_once_and_the_peer_s_is_waited_for() -> None:
         peer.connection.finish(4001, "slow")
         assert await peer.events() == [CloseConnection(4000, "draining")]
         assert peer.session.heard == ["ended"]
+        peer.connection.outbox.put(b"\x81\x04late")
+        peer.connection.outbox.flush()
         await peer.send(client_frame(9, b"a ping that crossed it"))
         await trio.testing.wait_all_tasks_blocked()
         assert not peer.served.is_set()
