@@ -9,7 +9,7 @@ from gochat.domain.ids import dm_users, is_dm, peer
 from gochat.ports import Asker, Snapshot
 from gochat.protocol.replies import ContactEntry, GroupEntry, Last, MemberEntry, RoomEntry
 from gochat.store import pages, people
-from gochat.store.schema import SEQ_BITS
+from gochat.store.schema import LAST_COMMIT, SEQ_BITS
 
 # One row of a list of rooms. Who sends has read their own message, so nothing of one's own is above `read`: what is
 # unread is a difference of two counts, less what was deleted between.
@@ -35,7 +35,7 @@ _CONTACTS = f"""{_ENTRY} AND s.num IN (
 
 
 def welcome(connection: sqlite3.Connection, epoch: str, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
-    (commit,) = connection.execute("SELECT commits FROM clock").fetchone()
+    (commit,) = connection.execute(LAST_COMMIT).fetchone()
     heads, former, hidden = _positions(connection, user, rooms)
     return Snapshot(
         commit=commit,
