@@ -16,7 +16,7 @@ from gochat.errors import StoreError
 from gochat.metrics import Commits
 from gochat.store.archive import SqliteArchive
 from gochat.store.committer import QUIET_S, Committer
-from gochat.store.journal import SqliteJournal
+from gochat.store.journal import MOST_WAITING, SqliteJournal
 from gochat.store.pool import Readers
 from gochat.store.schema import connect
 from gochat.store.setup import migrate, prepare
@@ -36,9 +36,12 @@ class Store(NamedTuple):
 
 
 @asynccontextmanager
-async def open_store(path: Path | str, *, inline: bool = False, decline_ms: int = 30 * DAY_MS) -> AsyncIterator[Store]:
+async def open_store(
+    path: Path | str, *, inline: bool = False, decline_ms: int = 30 * DAY_MS, most_waiting: int = MOST_WAITING
+) -> AsyncIterator[Store]:
     """A store in the file at `path`, or in memory. With `inline` all is done in the caller's thread, in one connection:
-    for simulated time, where no thread may be. `decline_ms` is for how long lists show a decline. Raises StoreError."""
+    for simulated time, where no thread may be. `decline_ms` is for how long lists show a decline. While
+    `most_waiting` rooms wait for a commit, the next is refused as Full. Raises StoreError."""
     opens_writer, opens_reader = _connections(str(path), inline)
     try:
         first = opens_reader()
@@ -54,7 +57,7 @@ async def open_store(path: Path | str, *, inline: bool = False, decline_ms: int 
     commits = Commits()
     committer = partial(Committer, opens_writer, 0.0 if inline else QUIET_S, commits)
     writer: OwnerThread[Committer] = OwnerThread("writer", committer, inline=inline, idle=Committer.idle)
-    journal = SqliteJournal(writer, readers, epoch, last)
+    journal = SqliteJournal(writer, readers, epoch, last, most_waiting)
     async with trio.open_nursery() as nursery:
         # Whoever cancels the block wants it closed in order: what was noted is still committed.
         committing = trio.CancelScope(shield=True)
