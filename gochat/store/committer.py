@@ -46,6 +46,7 @@ class Pace(NamedTuple):
     """Messages that are merged in one go at least: some 2 ms, which is what a commit may have to wait."""
 
 
+PACE = Pace()
 #: While a lot is merged, so many messages are for each that is committed: it is gone before the next one is full.
 GAIN = 1.5
 
@@ -54,7 +55,7 @@ class Committer:
     """Lives in the writer thread."""
 
     def __init__(
-        self, opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace = Pace(), counts: Commits | None = None,
+        self, opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace = PACE, counts: Commits | None = None,
     ) -> None:  # fmt: skip
         self._opens = opens
         self._tail = tail

@@ -48,13 +48,15 @@ class SqliteJournal:
     """`ports.Journal` on SQLite. `run` must be running."""
 
     def __init__(
-        self, writer: OwnerThread[Committer], readers: Readers, merged: Merged, epoch: str, next_num: int
+        self, writer: OwnerThread[Committer], readers: Readers, merged: Merged, epoch: str, next_num: int,
+        most_waiting: int = MOST_WAITING,
     ) -> None:  # fmt: skip
         self._writer = writer
         self._readers = readers
         self._merged = merged
         self._epoch = epoch
         self._next_num = next_num
+        self._most_waiting = most_waiting
         self._waiting: list[_Append] = []
         self._reads: dict[tuple[str, int], int] = {}
         self._users: dict[str, tuple[str | None, int | None]] = {}
@@ -113,8 +115,8 @@ class SqliteJournal:
     def _begin(self, batch: Batch, done: OnRecorded) -> None:
         if self._closing:
             raise StoreError("the store is closing")
-        if len(self._waiting) >= MOST_WAITING:
-            raise Full(f"{MOST_WAITING} rooms wait for a commit")
+        if len(self._waiting) >= self._most_waiting:
+            raise Full(f"{self._most_waiting} rooms wait for a commit")
         self._waiting.append(_Append(batch, done))
         self._work.set()
 
