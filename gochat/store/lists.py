@@ -10,7 +10,7 @@ from gochat.domain.ids import dm_users, is_dm, peer
 from gochat.ports import Asker, Snapshot
 from gochat.protocol.replies import ContactEntry, GroupEntry, Last, MemberEntry, RoomEntry
 from gochat.store import pages, people
-from gochat.store.schema import SEQ_BITS
+from gochat.store.schema import LAST_COMMIT, SEQ_BITS
 
 #: Facts that a welcome brings along of all rooms that a client resumes, and the characters in them. What is missing
 #: beyond that is read piece by piece, as there is space for it.
@@ -42,7 +42,7 @@ _CONTACTS = f"""{_ENTRY} AND s.num IN (
 def welcome(
     connection: sqlite3.Connection, epoch: str, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int]
 ) -> Snapshot:
-    (commit,) = connection.execute("SELECT commits FROM clock").fetchone()
+    (commit,) = connection.execute(LAST_COMMIT).fetchone()
     heads, former, hidden = _positions(connection, user, rooms)
     return Snapshot(
         commit=commit,

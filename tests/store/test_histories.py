@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from gochat.ports import Asker, Snapshot
 from gochat.store import Store
 from tests.contracts.archive import until
 from tests.contracts.scribe import Scribe
+from tests.store.conftest import PACES
 
 TEA, DM = "group:tea", "dm:ann:bob"
 PEOPLE = ["ann", "bob", "cat", "dan"]
@@ -192,14 +194,41 @@ def test_inline(tea: list[list[Any]], dm: list[list[Any]]) -> None:
     trio.run(main)
 
 
-@settings(max_examples=15)
-@given(histories(TEA, PEOPLE), histories(DM, ["ann", "bob"]))
-def test_threaded(tea: list[list[Any]], dm: list[list[Any]]) -> None:
+@settings(max_examples=25)
+@given(histories(TEA, PEOPLE), histories(DM, ["ann", "bob"]), st.sampled_from(sorted(PACES)))
+def test_threaded(tea: list[list[Any]], dm: list[list[Any]], pace: str) -> None:
     async def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            async with stores.open(Path(folder) / "gochat.db") as store:
+            async with stores.open(Path(folder) / "gochat.db", pace=PACES[pace]) as store:
                 await live_through(store, tea, dm)
             async with stores.open(Path(folder) / "gochat.db") as store:
                 assert (await store.journal.load(TEA)).head >= 1
+
+    trio.run(main)
+
+
+@settings(max_examples=25)
+@given(histories(TEA, PEOPLE), histories(DM, ["ann", "bob"]))
+def test_a_crash_before_anything_was_merged(tea: list[list[Any]], dm: list[list[Any]]) -> None:
+    async def main() -> None:
+        with tempfile.TemporaryDirectory() as made:
+            folder = Path(made)
+            async with stores.open(folder / "gochat.db", pace=PACES["unmerged"]) as store:
+                scribes = [await Scribe.at(store.journal, room) for room in (TEA, DM)]
+                scribes[1].rules = RoomRules()
+                await scribes[0].made(ask.Create, title="T", users=("bob", "cat"))
+                for scribe, turns in zip(scribes, (tea, dm), strict=True):
+                    await play(store, scribe, turns)
+                await store.journal.flush_reads()
+                # As a kill leaves them: nobody writes now.
+                for end in ("", "-wal"):
+                    shutil.copy(folder / f"gochat.db{end}", folder / f"left.db{end}")
+            async with stores.open(folder / "left.db") as left:
+                for scribe in scribes:
+                    if scribe.head or scribe.beside:
+                        assert await left.journal.load(scribe.room) == scribe.folded()
+                    await check_log(left, scribe)
+                await check_welcomes(left, *scribes)
+                await check_search(left, *scribes)
 
     trio.run(main)
