@@ -75,7 +75,7 @@ class SqliteArchive:
     async def search_messages(
         self, user: str, q: str, room: str | None, limit: int, cursor: str | None
     ) -> tuple[list[AnyFact], str | None]:
-        await self._merged.level(*([room] if room is not None else []))
+        await self._merged.level(search.ROOMS, [user])  # So that the index, which is fed from the logs, comes soon.
         return await self._search(lambda connection: search.messages(connection, user, q, room, limit, cursor))
 
     async def search_users(
@@ -98,10 +98,14 @@ class SqliteArchive:
         )
 
     async def requests(self, user: str, limit: int, cursor: str | None) -> tuple[list[RequestEntry], str | None]:
-        return await self._merged.of_all(lambda connection: people.requests(connection, user, limit, cursor))
+        return await self._merged.of_rooms(
+            people.ASKING, [user], lambda connection: people.requests(connection, user, limit, cursor)
+        )
 
     async def reports(self, room: str | None, limit: int, cursor: str | None) -> tuple[list[ReportEntry], str | None]:
-        return await self._merged.of_all(lambda connection: oversight.reports(connection, room, limit, cursor))
+        return await self._merged.of_rooms(
+            oversight.REPORTED, [], lambda connection: oversight.reports(connection, room, limit, cursor)
+        )
 
     async def report_room(self, report: int) -> tuple[str, bool] | None:
         return await self._call(lambda connection: oversight.report_room(connection, report))

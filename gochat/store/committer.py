@@ -12,7 +12,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from gochat.errors import StoreError
@@ -44,6 +44,8 @@ class Pace(NamedTuple):
     """How long a message may wait for its merge while commits keep coming."""
     slice: int = 256
     """Messages that are merged in one go at least: some 2 ms, which is what a commit may have to wait."""
+    retry_s: float = 1.0
+    """How long after a failure the database is opened again, unless something is to be committed before."""
 
 
 PACE = Pace()
@@ -64,11 +66,11 @@ class Committer:
         self._writer: Writer | None = Writer(opens(), tail)
         self._suspects: dict[int, str] = {}
         """Rooms whose last append failed, to be looked at before the next commit."""
-        self._damaged: dict[int, str] = {}
+        self._damaged: dict[int, str] = tail.stuck_rooms()
         """Rooms whose log was found not to be whole, until it is."""
         self._behind = index.behind(self._writer.connection)
         self._counts.backlog = len(self._behind)
-        self._fed_at = self._busy_at = self._merged_at = time.monotonic()
+        self._fed_at = self._busy_at = self._merged_at = self._failed_at = time.monotonic()
         self._committed = 0
         """Messages since the last slice of a merge."""
 
@@ -84,7 +86,7 @@ class Committer:
         self, batches: Sequence[Batch], notes: Notes | None
     ) -> list[int | Clash | StoreError]:  # fmt: skip
         writer = self._reopened()
-        damaged = self._look_again(writer.connection) if self._damaged else {}
+        damaged = self._look_again(writer) if self._damaged else {}
         if damaged:
             # A room whose log is not whole takes nothing; the others go on.
             sound = iter(self._commit(writer, [batch for batch in batches if batch.num not in damaged], notes))
@@ -104,7 +106,9 @@ class Committer:
             unknown = writer.committing
             self._discard(batches)
             raise StoreError(f"nothing could be recorded: {error}", unknown=unknown) from error
-        self._behind |= writer.longer
+        if self._tail.facts <= writer.facts:
+            self._merged_at = began  # It was empty: what is in it waits since now.
+        self._after(writer)
         self._committed += writer.facts
         self._busy_at = time.monotonic()
         counts = self._counts
@@ -115,34 +119,46 @@ class Committer:
         counts.backlog = len(self._behind)
         return results
 
-    def merge(self, rooms: Iterable[str] | None = None) -> None:
-        """Merge what the tail holds of these rooms, or of all. Raises StoreError."""
-        self._merge(self._reopened(), self._tail.nums(rooms))
+    def merge(self, nums: Sequence[int]) -> bool:
+        """Merge what the tail holds of these rooms, a slice of it. Whether more is left. Raises StoreError."""
+        return self._merge(self._reopened(), nums, 4 * self._pace.slice)
 
     def read(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job` on this connection with all of the user's rooms merged: nothing can be committed between the two.
         Raises StoreError, and what `job` raises."""
         writer = self._reopened()
-        seats = writer.connection.execute("SELECT num FROM seat WHERE user = ?", (user,))
-        self._merge(writer, [num for (num,) in seats if num in self._tail])
         try:
+            seats = writer.connection.execute("SELECT num FROM seat WHERE user = ?", (user,)).fetchall()
+            self._merge(writer, [num for (num,) in seats if num in self._tail], None)
             return job(writer.connection)
         except sqlite3.Error as error:
             raise StoreError(f"reading failed: {error}") from error
 
-    def _merge(self, writer: Writer, nums: Iterable[int]) -> None:
+    def _merge(self, writer: Writer, nums: Sequence[int], most: int | None) -> bool:
         try:
-            writer.merge(nums)
+            more = writer.merge(nums, most)
         except Exception as error:
-            # What was committed is in the table; whoever opens it anew merges it.
-            self._discard(())
+            if not _only_busy(error, writer):
+                # What was committed is in the table; whoever opens it anew merges it.
+                self._discard(())
             raise StoreError(f"messages can't be merged: {error}") from error
-        self._behind |= writer.longer
+        self._after(writer)
+        if not self._tail.stuck.keys().isdisjoint(nums):
+            raise StoreError("a log is damaged near its head")
+        return more
+
+    def _after(self, writer: Writer) -> None:
+        """Take note of what a transaction did."""
+        self._behind |= writer.take_longer()
+        if self._tail.stuck:
+            self._damaged.update(self._tail.stuck_rooms())
 
     def idle(self) -> float | None:
         """Merge and feed the index, if it is time; in how many seconds it is time again, None: when something was
         committed."""
-        if self._writer is None or not (self._tail.facts or self._tail.merging or self._behind):
+        if self._writer is None:
+            return self._try_again()
+        if not (self._tail.facts or self._tail.merging or self._behind):
             return None
         now = time.monotonic()
         quiet = now - self._busy_at >= self._pace.quiet_s
@@ -155,11 +171,24 @@ class Committer:
             self._feed(self._writer.connection)
         except Exception as error:  # noqa: BLE001 -- nothing may end this thread: the log is written in it
             log.error("the search index can't be fed, or messages not be merged: %r", error)
-            self._discard(())
-            return None
+            if not _only_busy(error, self._writer):
+                self._discard(())
+            return self._pace.retry_s
         self._fed_at = time.monotonic()
         self._counts.backlog = len(self._behind)
         return 0.0 if self._behind else None
+
+    def _try_again(self) -> float | None:
+        """Open the database, which failed; commits try it too."""
+        wait_s = self._failed_at + self._pace.retry_s - time.monotonic()
+        if wait_s > 0:
+            return wait_s
+        try:
+            self._reopened()
+        except StoreError:
+            self._failed_at = time.monotonic()
+            return self._pace.retry_s
+        return 0.0
 
     def _due(self, now: float, quiet: bool) -> bool:
         """Whether a slice is to be merged now. A merge goes on at the pace of the commits, or all at once in a quiet
@@ -176,8 +205,8 @@ class Committer:
 
     def _merge_slice(self, writer: Writer) -> None:
         most, self._committed = max(self._pace.slice, int(self._committed * GAIN)), 0
-        writer.merge(self._tail.next(most))
-        self._behind |= writer.longer
+        writer.merge_slice(most)
+        self._after(writer)
         if not self._tail.merging:
             self._merged_at = time.monotonic()
 
@@ -202,14 +231,17 @@ class Committer:
         writer, self._writer = self._writer, None
         if writer is not None:
             with contextlib.suppress(sqlite3.Error):
-                writer.merge(self._tail.nums())
+                while writer.merge(self._tail.nums(self._tail.rooms())):
+                    pass
                 writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             writer.connection.close()
 
     def _discard(self, batches: Sequence[Batch]) -> None:
         writer, self._writer = self._writer, None
-        self._tail.drop()
-        self._suspects.update((batch.num, batch.room) for batch in batches)
+        written = {batch.room: batch.num for batch in batches}
+        self._tail.doubt(written)
+        self._failed_at = time.monotonic()
+        self._suspects.update((num, room) for room, num in written.items())
         if writer is not None:
             with contextlib.suppress(sqlite3.Error):
                 writer.connection.close()
@@ -222,9 +254,10 @@ class Committer:
             connection = self._opens()
             writer = Writer(connection, self._tail)
             self._damaged.update(self._suspects)
-            self._look_again(connection)
+            self._after(writer)
+            self._look_again(writer)
             self._behind = index.behind(connection)
-        except sqlite3.Error as error:
+        except Exception as error:
             if connection is not None:
                 connection.close()
             raise StoreError(f"the database can't be opened again: {error}") from error
@@ -233,15 +266,23 @@ class Committer:
         log.warning("the database was opened again after an error")
         return writer
 
-    def _look_again(self, connection: sqlite3.Connection) -> dict[int, str]:
+    def _look_again(self, writer: Writer) -> dict[int, str]:
         """What is wrong with the rooms that were or may be damaged; those that are whole are so no more."""
         problems: dict[int, str] = {}
+        if self._tail.stuck:
+            writer.merge(list(self._tail.stuck))
         for num, room in list(self._damaged.items()):
-            if _whole(connection, num):
+            if num not in self._tail.stuck and _whole(writer.connection, num):
                 del self._damaged[num]
             else:
                 problems[num] = f"{room}: the log is damaged near its head"
         return problems
+
+
+def _only_busy(error: Exception, writer: Writer) -> bool:
+    """Whether another process held the lock, so that nothing was begun."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code == sqlite3.SQLITE_BUSY and not writer.committing and not writer.connection.in_transaction
 
 
 def _whole(connection: sqlite3.Connection, num: int) -> bool:

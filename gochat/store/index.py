@@ -61,7 +61,10 @@ def behind(connection: sqlite3.Connection) -> set[int]:
 def feed(connection: sqlite3.Connection, num: int, most: int) -> int | None:
     """Index at most `most` of the room's next facts in the open transaction. How many that were; None: it has more."""
     base = num << SEQ_BITS
-    (indexed, head) = connection.execute("SELECT indexed, head FROM room WHERE num = ?", (num,)).fetchone()
+    row = connection.execute("SELECT indexed, head FROM room WHERE num = ?", (num,)).fetchone()
+    if row is None:
+        return 0  # What would have made the room was rolled back.
+    indexed, head = row
     rows = connection.execute(
         "SELECT id, body, kind FROM fact WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
         (base | indexed, base | head, most),

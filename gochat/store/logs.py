@@ -51,7 +51,7 @@ class Logs:
         self._counts: dict[int, int] = {}
         self._heads: dict[int, int] = {}
         self.longer: set[int] = set()
-        """The rooms whose logs grew since this was last emptied."""
+        """The rooms whose logs grew since this was last emptied, or would have, had it not been rolled back."""
 
     def head(self, num: int) -> int:
         """The last seq in the room's log; 0 where there is no room."""
@@ -69,9 +69,11 @@ class Logs:
         self._heads.pop(num, None)
 
     def write(self, batches: Sequence[Batch]) -> None:
+        if len(self._counts) >= KNOWN:
+            self._counts.clear()
         rows: list[Row] = []
         rooms: list[Row] = []
-        reads: list[Row] = []
+        reads: dict[tuple[str, int], int] = {}
         seats: list[Row] = []
         rare: list[tuple[Batch, AnyFact]] = []
         apart: list[Batch] = []
@@ -92,7 +94,7 @@ class Logs:
             rooms.append((batch.num, batch.room, final.seq, final.ts, count, last))
             if first.seq == 1 and is_dm(batch.room):
                 seats += [(user, batch.num, "dm", 1, first.ts, 0) for user in set(dm_users(batch.room))]
-            reads += [(sender, batch.num, seq) for sender, seq in senders.items()]
+            reads.update(((sender, batch.num), seq) for sender, seq in senders.items())
             self._counts[batch.num], self._heads[batch.num] = count, final.seq
             self.longer.add(batch.num)
         connection = self._connection
@@ -104,15 +106,13 @@ class Logs:
             self._rare(batch.num, fact)
         for batch in apart:
             self._beside(batch)
-        raise_reads(connection, reads)
+        raise_reads(connection, [(*place, seq) for place, seq in reads.items()])
 
     def _count(self, num: int) -> int:
         count = self._counts.get(num)
         if count is None:
             row = self._connection.execute("SELECT messages FROM room WHERE num = ?", (num,)).fetchone()
             count = int(row[0]) if row else 0
-            if len(self._counts) >= KNOWN:
-                self._counts.clear()
         return count
 
     def _rare(self, num: int, fact: AnyFact) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
+from gochat.errors import StoreError
 from gochat.store.committer import Committer
 from gochat.store.pool import Readers
+from gochat.store.portable.source import reading
 from gochat.store.tail import Tail
 from gochat.store.thread import OwnerThread
 
@@ -15,27 +18,32 @@ T = TypeVar("T")
 
 
 class Merged:
-    """What was acked before a call is read by it. All raise StoreError."""
+    """What was acked before a call is read by it, also when nothing can be written and so nothing merged. All raise
+    StoreError."""
 
-    def __init__(self, readers: Readers, writer: OwnerThread[Committer], tail: Tail) -> None:
+    def __init__(
+        self, readers: Readers, writer: OwnerThread[Committer], tail: Tail, path: Path | None
+    ) -> None:  # fmt: skip
+        """`path`: where the file can be opened once more."""
         self._call = readers.call
         self._writer = writer
         self._tail = tail
+        self._path = path
 
     async def of_room(self, room: str, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job`, which reads this room, in a reading thread."""
-        await self.level(room)
-        return await self._call(job)
+        return await (self._call(job) if await self._level([room]) else self._beside(job))
 
-    async def of_all(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        await self.level()
-        return await self._call(job)
+    async def of_rooms(self, rooms: str, values: Sequence[Any], job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job`, which reads the rooms whose ids the query `rooms` gives."""
+        return await (self._call(job) if await self.level(rooms, values) else self._beside(job))
 
-    async def level(self, *rooms: str) -> None:
-        """Have these rooms merged; without one, all."""
-        wanted = rooms or None
-        if self._tail.holds(wanted):
-            await self._writer.call(lambda committer: committer.merge(wanted))
+    async def level(self, rooms: str, values: Sequence[Any]) -> bool:
+        """Have the rooms whose ids the query gives merged. Whether they could be."""
+        if not self._tail.holds():
+            return True
+        found = await self._call(lambda connection: connection.execute(rooms, values).fetchall())
+        return await self._level([room for (room,) in found])
 
     async def at_commit(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job`, which reads the user's rooms and the number of the last transaction: it sees all that was
@@ -44,16 +52,47 @@ class Merged:
         That is more than the others need. A reading thread can do it as long as nothing in the tail that it sees is of
         a room of theirs. Else the writer does, between two commits.
         """
+        unmerged: list[int] = []
 
         def read(connection: sqlite3.Connection) -> tuple[T] | None:
             numbers = [number for (number,) in connection.execute("SELECT number FROM tail")]
             if numbers:
                 nums = {num for (num,) in connection.execute("SELECT num FROM seat WHERE user = ?", (user,))}
-                if self._tail.touches(numbers, nums):
-                    return None
-            return (job(connection),)
+                unmerged.extend(self._tail.touches(numbers, nums))
+            return None if unmerged else (job(connection),)
 
         found = await self._call(read)
         if found is not None:
             return found[0]
-        return await self._writer.call(lambda committer: committer.read(user, job))
+        if await self._level_nums(unmerged):
+            try:
+                return await self._writer.call(lambda committer: committer.read(user, job))
+            except StoreError:
+                pass
+        return await self._beside(job)
+
+    async def _level(self, rooms: Sequence[str]) -> bool:
+        """Have these rooms merged. Whether they could be."""
+        return not self._tail.holds(rooms) or await self._level_nums(self._tail.nums(rooms))
+
+    async def _level_nums(self, nums: Sequence[int]) -> bool:
+        """A slice at a time, so that commits do not wait for all of it."""
+        try:
+            while not self._tail.unsure:
+                if not await self._writer.call(lambda committer: committer.merge(nums)):
+                    return True
+        except StoreError:
+            pass
+        return False
+
+    async def _beside(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job` on a connection that shows the tail as if it were merged. That costs a look at all of it."""
+        path = self._path
+        if path is None:
+            return await self._call(job)
+
+        def read(_: sqlite3.Connection) -> T:
+            with reading(path) as connection:
+                return job(connection)
+
+        return await self._call(read)

@@ -9,6 +9,9 @@ from gochat.protocol.replies import AuditEntry, ReportEntry
 from gochat.store.people import LAST_CHARS
 from gochat.store.schema import SEQ_BITS
 
+#: The rooms in which messages are reported.
+REPORTED = "SELECT DISTINCT r.id FROM report p JOIN room r ON r.num = p.num WHERE p.closed_ts IS NULL"
+
 
 def reports(
     connection: sqlite3.Connection, room: str | None, limit: int, cursor: str | None

@@ -20,6 +20,9 @@ _REQUESTS = f"""
     LEFT JOIN user u ON u.id = p.peer
     WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL """
 
+#: The rooms in which they wait.
+ASKING = "SELECT r.id FROM relation p JOIN room r ON r.num = p.num WHERE p.user = ? AND p.asked_at IS NOT NULL"
+
 
 def requests(
     connection: sqlite3.Connection, user: str, limit: int, cursor: str | None

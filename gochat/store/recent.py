@@ -27,6 +27,11 @@ class Said(NamedTuple):
 
 def said_since(connection: sqlite3.Connection, since_ms: int) -> Iterator[Said]:
     """Room by room, in the order of each; at the end, once more by room, what the node has not merged yet."""
+    # The tail first: what is merged meanwhile is then in both, and not in neither.
+    connection.execute("BEGIN")
+    late = unmerged(connection)
+    connection.execute("COMMIT")
+    above = {num: messages[0].seq for num, messages in late.items()}
     rooms: dict[int, str] = {}
     last = -1
     while True:
@@ -36,6 +41,8 @@ def said_since(connection: sqlite3.Connection, since_ms: int) -> Iterator[Said]:
         ).fetchall()  # fmt: skip
         for row_id, ts, kind, sender, body in rows:
             num = row_id >> SEQ_BITS
+            if num in above and row_id & SEQ_MASK >= above[num]:
+                continue
             room = rooms.get(num)
             if room is None:
                 room = rooms[num] = _room(connection, num)
@@ -43,7 +50,7 @@ def said_since(connection: sqlite3.Connection, since_ms: int) -> Iterator[Said]:
         if len(rows) < PAGE:
             break
         last = rows[-1][0]
-    for messages in unmerged(connection).values():
+    for messages in late.values():
         for message in messages:
             if message.ts >= since_ms:
                 yield Said(message.room, message.seq, message.ts, message.sender, message.body)

@@ -26,6 +26,8 @@ from gochat.store.schema import SEQ_BITS, SEQ_MASK
 _MOST = (1 << 63) - 1
 #: Stands for a block's mark until that is known. It is no letter, so no word has it.
 _MARK = "\0"
+#: The rooms that are searched, and some that are not.
+ROOMS = "SELECT r.id FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ?"
 #: Matches that are read at a time.
 _AT_ONCE = 64
 #: So many are looked into as fast as a word is located.

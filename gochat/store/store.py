@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import trio
 
@@ -62,8 +62,14 @@ async def open_store(
     pace = pace or (PACE._replace(quiet_s=0.0) if inline else PACE)
     committer = partial(Committer, opens_writer, tail, pace, commits)
     writer: OwnerThread[Committer] = OwnerThread("writer", committer, inline=inline, idle=Committer.idle)
-    merged = Merged(readers, writer, tail)
+    merged = Merged(readers, writer, tail, None if inline else Path(path))
     journal = SqliteJournal(writer, readers, merged, epoch, last, most_waiting)
+    threads = (writer, readers, searchers)
+    try:
+        await writer.call(lambda _: None)  # What a crash left is merged by now, or this says why it can't be.
+    except BaseException:
+        await _end(threads)
+        raise
     async with trio.open_nursery() as nursery:
         # Whoever cancels the block wants it closed in order: what was noted is still committed.
         committing = trio.CancelScope(shield=True)
@@ -72,15 +78,22 @@ async def open_store(
             yield Store(journal, SqliteArchive(readers, searchers, merged, epoch, decline_ms), commits)
         finally:
             with trio.CancelScope(shield=True):
-                with trio.move_on_after(CLOSE_S):
-                    await journal.close()
-                await writer.call(Committer.close)
-                writer.stop()
-                readers.stop()
-                searchers.stop()
-                for thread in (writer, readers, searchers):
-                    await trio.to_thread.run_sync(thread.join)
-            committing.cancel()
+                try:
+                    with trio.move_on_after(CLOSE_S):
+                        await journal.close()
+                    with suppress(StoreError):  # It could not be opened.
+                        await writer.call(Committer.close)
+                finally:
+                    await _end(threads)
+                    committing.cancel()
+
+
+async def _end(threads: Sequence[OwnerThread[Any] | Readers]) -> None:
+    with trio.CancelScope(shield=True):
+        for thread in threads:
+            thread.stop()
+        for thread in threads:
+            await trio.to_thread.run_sync(thread.join)
 
 
 async def _run_in(scope: trio.CancelScope, journal: SqliteJournal) -> None:

@@ -12,11 +12,18 @@ reads it: a room is merged before it is read.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
 
 import msgspec
 
 from gochat.domain.facts import Message
+
+Key: TypeAlias = tuple[int, str, str]
+"""Room, sender, key."""
+Pieces: TypeAlias = Mapping[int, Sequence[Message]]
+"""Messages by room, each room's in order."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[tuple[int, list[Message]]]).decode
@@ -29,9 +36,20 @@ class _Lot:
 
     def __init__(self) -> None:
         self.rooms: dict[int, list[Message]] = {}
-        self.keys: set[tuple[int, str, str]] = set()
+        self.keys: set[Key] = set()
         self.last = 0
         """The number of the latest transaction."""
+
+    def forget(self, num: int, upto: int) -> int:
+        """Let go of the room's messages up to a seq. How many those were."""
+        messages = self.rooms.get(num)
+        if messages is None or messages[0].seq > upto:
+            return 0
+        count = upto - messages[0].seq + 1
+        if count >= len(messages):
+            return len(self.rooms.pop(num))
+        del messages[:count]
+        return count
 
 
 class Tail:
@@ -42,58 +60,90 @@ class Tail:
         self._order: list[int] = []
         """The rooms of the old lot, the last one first."""
         self._names: dict[str, int] = {}
-        self._commits: dict[int, frozenset[int]] = {}
-        """The rooms of each transaction that has a row."""
+        self._rows: dict[int, dict[int, int]] = {}
+        """Of each transaction that has a row its rooms, and the last seq of each."""
         self.facts = 0
+        """How many are to be merged."""
+        self.stuck: dict[int, list[Message]] = {}
+        """Of rooms whose logs do not take them. They stay in the table."""
         self.unsure = True
-        """The table may hold what is not known here: the writer has not begun, or a write failed."""
+        """The writer has not begun, or could not write: nothing can be merged, and memory and table may differ. What
+        is named in memory then is what may be unmerged."""
 
     def __contains__(self, num: int) -> bool:
-        return num in self._new.rooms or num in self._old.rooms
+        return num in self._new.rooms or num in self._old.rooms or num in self.stuck
 
     def holds(self, rooms: Iterable[str] | None = None) -> bool:
         """Whether something of these rooms, or of any, is or may be unmerged."""
-        if self.unsure:
-            return True
         names = self._names
         return bool(names) if rooms is None else any(room in names for room in rooms)
 
-    def touches(self, numbers: Iterable[int], nums: Collection[int]) -> bool:
-        """Whether one of these transactions, whose rows were seen in the table, is or may be of one of the rooms."""
-        commits = self._commits
+    def touches(self, numbers: Iterable[int], nums: Iterable[int]) -> list[int]:
+        """Those of the rooms of which one of these transactions, whose rows were seen in the table, is or may be."""
+        rows = self._rows
+        found: set[int] = set()
         for number in numbers:
-            rooms = commits.get(number)
-            if rooms is None or not rooms.isdisjoint(nums):
-                return True
-        return False
+            row = rows.get(number)
+            if row is None:
+                return list(nums)
+            found.update(num for num in nums if num in row)
+        return list(found)
 
-    def nums(self, rooms: Iterable[str] | None = None) -> list[int]:
-        """The numbers of those of the rooms, or of all, that have something unmerged."""
+    def nums(self, rooms: Iterable[str]) -> list[int]:
+        """The numbers of those of the rooms that have something unmerged."""
         names = self._names
-        return list(names.values()) if rooms is None else [names[room] for room in rooms if room in names]
+        return [names[room] for room in rooms if room in names]
 
-    def head(self, num: int) -> int | None:
-        """The room's last unmerged seq."""
+    def rooms(self) -> list[str]:
+        """Those that have something unmerged."""
+        return list(self._names)
+
+    def stuck_rooms(self) -> dict[int, str]:
+        """The names of rooms whose logs take nothing, by number."""
+        return {num: messages[0].room for num, messages in self.stuck.items()}
+
+    def head(self, num: int) -> int:
+        """The room's last unmerged seq; 0 where there is none."""
         found = self._new.rooms.get(num) or self._old.rooms.get(num)
-        return found[-1].seq if found else None
+        return found[-1].seq if found else 0
 
-    def has(self, key: tuple[int, str, str]) -> bool:
-        """Whether a message of (room, sender, key) is in the tail, merged or not."""
+    def has(self, key: Key) -> bool:
+        """Whether a message with the key is in the tail, merged or not."""
         return key in self._new.keys or key in self._old.keys
 
-    def pending(self, num: int) -> list[Message]:
-        """What of the room is not merged, in order."""
-        return [*self._old.rooms.get(num, ()), *self._new.rooms.get(num, ())]
+    def pending(self, nums: Iterable[int], most: int | None = None) -> dict[int, list[Message]]:
+        """What of the rooms is not merged, in order; at most so many messages."""
+        found: dict[int, list[Message]] = {}
+        for num in nums:
+            if most is not None and most <= 0:
+                break
+            messages = [
+                *self.stuck.get(num, ()), *self._old.rooms.get(num, ()), *self._new.rooms.get(num, ())
+            ][:most]  # fmt: skip
+            if messages:
+                found[num] = messages
+            if most is not None:
+                most -= len(messages)
+        return found
+
+    def row_of(self, num: int, seq: int) -> int | None:
+        """The number of the transaction whose row may have the message."""
+        for number, row in self._rows.items():
+            if row.get(num, 0) >= seq:
+                return number
+        return None
 
     # ------------------------------------------------------------------------------------------ writing
 
-    def expect(self, number: int, nums: Iterable[int]) -> None:
+    def expect(self, number: int, rooms: Pieces) -> None:
         """Transaction `number` is about to be committed; a reader may see its row before `add`."""
-        self._commits[number] = frozenset(nums)
+        self._rows[number] = {num: messages[-1].seq for num, messages in rooms.items()}
 
-    def add(
-        self, number: int, rooms: Mapping[int, Sequence[Message]], keys: Iterable[tuple[int, str, str]]
-    ) -> None:  # fmt: skip
+    def cancel(self, number: int) -> None:
+        """It was not."""
+        self._rows.pop(number, None)
+
+    def add(self, number: int, rooms: Pieces, keys: Iterable[Key]) -> None:
         """It was committed."""
         if not rooms:
             return
@@ -109,62 +159,112 @@ class Tail:
         new.keys.update(keys)
         new.last = number
 
+    @property
+    def merging(self) -> bool:
+        """Whether a lot is being merged."""
+        return bool(self._old.last)
+
+    @property
+    def rows(self) -> int:
+        """How many the table has."""
+        return len(self._rows)
+
     def turn_over(self) -> None:
         """Close the new lot: it is the one to merge now. The old one must be merged."""
         assert not self._old.rooms
         self._old, self._new = self._new, _Lot()
         self._order = sorted(self._old.rooms, reverse=True)
 
-    @property
-    def merging(self) -> bool:
-        """Whether a lot is being merged."""
-        return bool(self._old.last)
-
-    def next(self, most: int) -> list[int]:
-        """Rooms of the lot that is being merged, with about so many messages; those with the lowest row ids first."""
-        chosen: list[int] = []
+    def slice(self, most: int) -> dict[int, list[Message]]:
+        """The next messages of the lot that is being merged, about so many; those with the lowest row ids first."""
+        found: dict[int, list[Message]] = {}
         while self._order and most > 0:
-            num = self._order.pop()
-            if num in self._old.rooms:  # Else it was read meanwhile.
-                chosen.append(num)
-                most -= len(self._old.rooms[num])
-        return chosen
+            num = self._order[-1]
+            messages = self._old.rooms.get(num, ())  # None is left of a room that was read meanwhile.
+            if messages:
+                found[num] = list(messages[:most])
+            if len(messages) <= most:
+                self._order.pop()
+            most -= len(messages)
+        return found
 
-    def spent(self, merged: Collection[int]) -> int:
-        """Up to which transaction rows are of no more use, once these rooms are merged; 0: none is."""
+    def spent(self, merged: Pieces) -> int:
+        """Up to which transaction rows are of no more use, once these are merged; 0: none is."""
+
+        def done(lot: _Lot) -> bool:
+            return all(num in merged and merged[num][-1].seq >= rest[-1].seq for num, rest in lot.rooms.items())
+
         old, new = self._old, self._new
-        if any(num not in merged for num in old.rooms):
+        if not done(old):
             return 0
-        return old.last if any(num not in merged for num in new.rooms) else max(old.last, new.last)
+        return max(old.last, new.last) if done(new) else old.last
 
-    def forget(self, merged: Iterable[int], spent: int) -> None:
-        """These rooms are merged, and rows up to `spent` deleted."""
-        for num in merged:
-            for lot in (self._old, self._new):
-                messages = lot.rooms.pop(num, None)
-                if messages is not None:
-                    self.facts -= len(messages)
-                    self._names.pop(messages[0].room, None)
+    def forget(self, merged: Pieces, spent: int) -> None:
+        """These are merged, and rows up to `spent` deleted."""
+        for num, messages in merged.items():
+            self.stuck.pop(num, None)
+            self.facts -= sum(lot.forget(num, messages[-1].seq) for lot in (self._old, self._new))
+            if num not in self:
+                self._names.pop(messages[0].room, None)
         if spent:
             self._old = _Lot()
             if spent >= self._new.last:
                 self._new = _Lot()
-            for number in [number for number in self._commits if number <= spent]:
-                del self._commits[number]
+            for number in [number for number in self._rows if number <= spent]:
+                del self._rows[number]
+            if self.stuck:
+                self.expect(spent, self.stuck)
 
-    def drop(self) -> None:
-        """Nothing is known any more of what the table holds."""
+    def jam(self, num: int, messages: list[Message]) -> None:
+        """The room's log does not take these, which is all there is of it."""
+        self.facts -= sum(lot.forget(num, messages[-1].seq) for lot in (self._old, self._new))
+        self.stuck[num] = messages
+        self._names[messages[0].room] = num
+
+    def doubt(self, rooms: Mapping[str, int]) -> None:
+        """The writer can't write. These rooms were being written."""
         self.unsure = True
-        self._new, self._old, self.facts = _Lot(), _Lot(), 0
-        self._names, self._commits = {}, {}
+        self._names = {**self._names, **rooms}
+
+    def begin(self) -> None:
+        """The writer has begun, or begun anew: the table is what it says."""
+        self._new, self._old, self.facts, self._order = _Lot(), _Lot(), 0, []
+        self.stuck, self._rows, self._names = {}, {}, {}
+        self.unsure = False
 
 
-def append(connection: sqlite3.Connection, number: int, pieces: Sequence[tuple[int, Sequence[Message]]]) -> None:
+@contextmanager
+def wiping(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is deleted meanwhile is overwritten, whole pages too, which costs writing them once more."""
+    connection.execute("PRAGMA secure_delete = ON").close()
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA secure_delete = FAST").close()
+
+
+def append(connection: sqlite3.Connection, number: int, pieces: Pieces) -> None:
     """Write the row of transaction `number`. Raises UnicodeError for a text that can't be encoded."""
-    connection.execute("INSERT INTO tail VALUES (?, ?)", (number, _encode(pieces)))
+    connection.execute("INSERT INTO tail VALUES (?, ?)", (number, _encode(list(pieces.items()))))
 
 
-def unmerged(connection: sqlite3.Connection) -> Mapping[int, list[Message]]:
+def delete(connection: sqlite3.Connection, spent: int, stuck: Pieces) -> None:
+    """Delete the rows up to `spent`, but for what is stuck. Their texts are in the logs now, to be deleted there one
+    day: no other copy may stay in free pages."""
+    with wiping(connection):
+        connection.execute("DELETE FROM tail WHERE number <= ?", (spent,))
+    if stuck:
+        append(connection, spent, stuck)
+
+
+def take_out(connection: sqlite3.Connection, number: int, num: int) -> None:
+    """Take a room, which is merged, out of a row."""
+    for (pieces,) in connection.execute("SELECT messages FROM tail WHERE number = ?", (number,)).fetchall():
+        rest = [piece for piece in _decode(pieces) if piece[0] != num]
+        connection.execute("UPDATE tail SET messages = ? WHERE number = ?", (_encode(rest), number))
+
+
+def unmerged(connection: sqlite3.Connection) -> dict[int, list[Message]]:
     """What the table holds that the logs do not, by room, in order."""
     found: dict[int, list[Message]] = {}
     heads: dict[int, int] = {}

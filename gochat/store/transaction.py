@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from gochat.domain import facts
@@ -31,8 +31,6 @@ _UNFIT = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, O
 #: What an INTEGER of SQLite can hold.
 _MOST = (1 << 63) - 1
 
-_Key = tuple[int, str, str]
-
 #: Whether one of (room, sender, key) is in the logs.
 _KEYS = Many(
     "SELECT 1 FROM (", 3,
@@ -44,7 +42,7 @@ _KEYS = Many(
 class Writer:
     """The writing side of one connection. What a crash left in the tail is merged first.
 
-    `tail` is told of what was committed. After an exception nothing is known of it: the caller drops both.
+    `tail` is told of what was committed. After an exception both are of no more use.
     """
 
     def __init__(self, connection: sqlite3.Connection, known: tail.Tail | None = None) -> None:
@@ -58,10 +56,10 @@ class Writer:
         self._logs = Logs(connection)
         self._recover()
 
-    @property
-    def longer(self) -> set[int]:
-        """The rooms whose logs the last transaction made longer."""
-        return self._logs.longer
+    def take_longer(self) -> set[int]:
+        """The rooms whose logs were made longer since the last call; some may not be there after all."""
+        longer, self._logs.longer = self._logs.longer, set()
+        return longer
 
     def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         """Record all in one transaction; for each batch the transaction's number, or why nothing of it is recorded.
@@ -73,45 +71,94 @@ class Writer:
         except _UNFIT:
             if self.committing:
                 raise
-            self._roll_back(batches)
+            self._roll_back(batch.num for batch in batches)
         return self._commit_apart(batches, notes)
 
-    def merge(self, nums: Iterable[int]) -> None:
-        """Merge what the tail holds of these rooms into their logs; then rows that are of no more use are deleted.
+    def merge(self, nums: Collection[int], most: int | None = None) -> bool:
+        """Merge what the tail holds of these rooms, at most so many messages, into their logs; then rows that are of no
+        more use are deleted. Whether more is left. What a log does not take is `tail.stuck`.
 
         Not synced: it follows from what was committed, and the next commit syncs.
         """
-        merged = {num for num in nums if num in self.tail}
-        spent = self.tail.spent(merged)
-        if not merged and not spent:
+        self._merge(self.tail.pending(nums, most))
+        return any(num in self.tail and num not in self.tail.stuck for num in nums)
+
+    def merge_slice(self, most: int) -> None:
+        """The same with the next messages of the lot that is being merged."""
+        self._merge(self.tail.slice(most))
+
+    def _merge(self, pieces: tail.Pieces) -> None:
+        spent = self.tail.spent(pieces)
+        if not pieces and not spent:
             return
         self.connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self._merge_together(pieces, spent)
+        except _UNFIT:
+            if self.committing:
+                raise
+            self._roll_back(pieces)
+            self._merge_apart(pieces)
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            self.connection.execute("PRAGMA synchronous = FULL")
+
+    def _merge_together(self, pieces: tail.Pieces, spent: int) -> None:
         self._begin()
-        self._logs.write(self._pending(merged))
-        self._finish(self.commits, spent)
-        self.connection.execute("PRAGMA synchronous = FULL")
-        self.tail.forget(merged, spent)
+        self._logs.write(_batches(pieces))
+        self._finish(self.commits, spent, merged=pieces)
+        self.tail.forget(pieces, spent)
+
+    def _merge_apart(self, pieces: tail.Pieces) -> None:
+        """A log does not take what follows its head: it is damaged. That costs no other room anything."""
+        merged: dict[int, Sequence[facts.Message]] = {}
+        failed: list[int] = []
+        self._begin()
+        for batch in _batches(pieces):
+            self.connection.execute("SAVEPOINT room")
+            try:
+                self._logs.write([batch])
+                merged[batch.num] = pieces[batch.num]
+            except _UNFIT as error:
+                self.connection.execute("ROLLBACK TO room")
+                self._logs.forget(batch.num)
+                failed.append(batch.num)
+                log.error("%s: messages can't be merged into its log: %s", batch.room, error)
+            self.connection.execute("RELEASE room")
+        self._finish(self.commits)
+        self.tail.forget(merged, 0)
+        for num in failed:
+            self.tail.jam(num, self.tail.pending([num]).get(num) or list(pieces[num]))
 
     def _recover(self) -> None:
         """Merge what the table holds and nobody knows of any more."""
-        if self.connection.execute("SELECT 1 FROM tail LIMIT 1").fetchone() is not None:
-            self._begin()
-            left = tail.unmerged(self.connection)
-            self._logs.write([Batch(messages[0].room, num, messages) for num, messages in left.items()])
-            self._finish(self.commits, self.commits)
-        self.tail.unsure = False
+        left = tail.unmerged(self.connection)
+        (rows,) = self.connection.execute("SELECT count(*) FROM tail").fetchone()
+        self.tail.begin()
+        if not rows:
+            return
+        try:
+            self._merge_together(left, self.commits)
+        except _UNFIT:
+            if self.committing:
+                raise
+            self._roll_back(left)
+            self._merge_apart(left)
+            self._merge_together({}, self.commits)
 
     def _commit_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         number = self.commits + 1
         late, keys, here = self._parted(batches)
+        merged = self.tail.pending(batch.num for batch in here)
         self._begin()
         if late:
             self._check_new(keys)
             self.tail.expect(number, late)
-            tail.append(self.connection, number, list(late.items()))
-        merged = {batch.num for batch in here if batch.num in self.tail}
+            tail.append(self.connection, number, late)
         if here:
-            self._logs.write([*self._pending(merged), *here])
+            self._logs.write(_batches(merged))
+            self._write(here)
         if notes is not None:
             noted.write(self.connection, notes)
         # The clock is a page: while rows of the tail tell the number, it stands still.
@@ -121,13 +168,31 @@ class Writer:
         self._count_recorded(batches)
         return [number] * len(batches)
 
+    def _write(self, batches: Sequence[Batch]) -> None:
+        """Write into the logs; a text that is edited or deleted is gone from the tail too, and from pages it was in."""
+        old = [
+            (batch.num, fact.target)
+            for batch in batches
+            for fact in batch.facts
+            if isinstance(fact, facts.Edit | facts.Delete)
+        ]
+        if not old:
+            self._logs.write(batches)
+            return
+        with tail.wiping(self.connection):
+            self._logs.write(batches)
+            for num, target in old:
+                number = self.tail.row_of(num, target)
+                if number is not None:
+                    tail.take_out(self.connection, number, num)
+
     def _parted(
         self, batches: Sequence[Batch]
-    ) -> tuple[dict[int, Sequence[facts.Message]], list[_Key], list[Batch]]:  # fmt: skip
+    ) -> tuple[dict[int, Sequence[facts.Message]], list[tail.Key], list[Batch]]:  # fmt: skip
         """What can go into the tail, by room, and its keys: messages of rooms that are there, and nothing else; and
         the batches that can't."""
         late: dict[int, Sequence[facts.Message]] = {}
-        keys: list[_Key] = []
+        keys: list[tail.Key] = []
         here: list[Batch] = []
         for batch in batches:
             num, known = batch.num, len(keys)
@@ -152,34 +217,30 @@ class Writer:
         head = self.tail.head(num) or self._logs.head(num)
         return 0 < head == batch[0].seq - 1 and batch[-1].seq == head + len(batch)
 
-    def _check_new(self, keys: list[_Key]) -> None:
+    def _check_new(self, keys: list[tail.Key]) -> None:
         """Raises sqlite3.IntegrityError if one is recorded, as the index of keys does."""
         has = self.tail.has
         if len(set(keys)) < len(keys) or any(has(key) for key in keys) or _KEYS.run(self.connection, keys):
             raise sqlite3.IntegrityError("a key is recorded already")
-
-    def _pending(self, nums: Iterable[int]) -> list[Batch]:
-        found = ((num, self.tail.pending(num)) for num in nums)
-        return [Batch(messages[0].room, num, messages) for num, messages in found]
 
     def _commit_apart(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         """Something in the group clashes or can't be written: each piece in a savepoint of its own, so that it costs
         nobody else."""
         execute = self.connection.execute
         failed: dict[int, Clash | StoreError] = {}
-        merged = {batch.num for batch in batches if batch.num in self.tail}
+        self._merge(self.tail.pending(batch.num for batch in batches))
         self._begin()
         try:
-            self._logs.write(self._pending(merged))
             for position, batch in enumerate(batches):
+                if batch.num in self.tail.stuck:
+                    failed[position] = StoreError(f"{batch.room}: the log is damaged near its head")
+                    continue
                 execute("SAVEPOINT batch")
                 try:
-                    self._logs.write([batch])
+                    self._write([batch])
                 except _UNFIT as error:
                     execute("ROLLBACK TO batch")
                     self._logs.forget(batch.num)
-                    if batch.num not in merged:
-                        self._logs.longer.discard(batch.num)
                     clash = self._clash(batch) if isinstance(error, sqlite3.IntegrityError) else None
                     failed[position] = clash or StoreError(f"{batch.room}: {error}")
                 execute("RELEASE batch")
@@ -194,9 +255,8 @@ class Writer:
             number = self.commits + 1
             self._finish(number)
         except sqlite3.Error:
-            self._roll_back(batches)
+            self._roll_back(batch.num for batch in batches)
             raise
-        self.tail.forget(merged, 0)
         self._count_recorded([batch for position, batch in enumerate(batches) if position not in failed])
         return [failed.get(position, number) for position in range(len(batches))]
 
@@ -214,19 +274,18 @@ class Writer:
             self._finish(self.commits + 1)
             return self.commits
         except BaseException:
-            for num in nums:
-                self._logs.forget(num)
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
+            self._roll_back(nums)
             raise
 
     def _begin(self) -> None:
         self.connection.execute("BEGIN IMMEDIATE")
-        self._logs.longer = set()
 
-    def _finish(self, number: int, spent: int = 0, *, written: bool = True) -> None:
+    def _finish(
+        self, number: int, spent: int = 0, *, written: bool = True, merged: tail.Pieces | None = None
+    ) -> None:  # fmt: skip
         if spent:
-            self.connection.execute("DELETE FROM tail WHERE number <= ?", (spent,))
+            stuck = {num: messages for num, messages in self.tail.stuck.items() if num not in (merged or ())}
+            tail.delete(self.connection, spent, stuck)
         if spent or written:
             self.connection.execute("UPDATE clock SET commits = ?", (number,))
         self.committing = True
@@ -234,9 +293,10 @@ class Writer:
         self.committing = False
         self.commits = number
 
-    def _roll_back(self, batches: Sequence[Batch]) -> None:
-        for batch in batches:
-            self._logs.forget(batch.num)
+    def _roll_back(self, nums: Iterable[int]) -> None:
+        for num in nums:
+            self._logs.forget(num)
+        self.tail.cancel(self.commits + 1)
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
 
@@ -248,6 +308,10 @@ class Writer:
         keys = [(fact.sender, fact.key) for fact in batch.facts if isinstance(fact, facts.Message) and fact.key]
         found = recorded(self.connection, batch.num, keys)
         return Clash(found) if found else None
+
+
+def _batches(pieces: tail.Pieces) -> list[Batch]:
+    return [Batch(messages[0].room, num, messages) for num, messages in pieces.items()]
 
 
 def recorded(

@@ -21,6 +21,7 @@ from gochat.domain.record import RoomRecord
 from gochat.errors import Full, StoreError
 from gochat.ports import Asker, Committed
 from gochat.store import Store, schema, setup
+from gochat.store.committer import Pace
 from gochat.store.schema import SEQ_BITS
 from tests.contracts.journal import DM, SOON, TEA, message
 from tests.contracts.scribe import Scribe
@@ -177,7 +178,7 @@ async def test_a_commit_that_fails_is_unknown_and_the_next_one_works(tmp_path: P
 
 async def test_a_damaged_tail_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
-    async with stores.open(path) as store:
+    async with stores.open(path, pace=Pace(retry_s=1e6)) as store:
         record = RoomRecord(room=DM, num=1)
         await store.journal.append(record, [message(DM, seq) for seq in range(1, 6)])
         with full_disk(path), pytest.raises(StoreError):

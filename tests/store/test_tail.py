@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import trio
 from gochat import store as stores
 from gochat.domain import facts
 from gochat.domain.record import RoomRecord
+from gochat.errors import StoreError
 from gochat.ports import Clash, Committed
 from gochat.store import Store, pages, schema, setup
 from gochat.store.committer import Committer, Pace
@@ -23,7 +25,7 @@ from gochat.store.overlay import overlay
 from gochat.store.portable.source import reading
 from gochat.store.recent import said_since
 from gochat.store.tail import Tail
-from tests.contracts.journal import DM, SOON, TEA, message
+from tests.contracts.journal import DM, SOON, message
 from tests.store.conftest import PACES
 
 ROOMS = [f"dm:ann:u{n:03}" for n in range(40)]
@@ -222,19 +224,128 @@ def test_an_empty_tail_needs_no_overlay(tmp_path: Path, opens: Callable[[], sqli
 # ---------------------------------------------------------------------------------------------- faults
 
 
-async def test_rooms_that_failed_a_commit_are_read_as_they_are_on_disk(tmp_path: Path) -> None:
-    """The writer let go of its connection: what the tail held is merged by the next, before anybody reads."""
+@contextlib.contextmanager
+def table_gone(path: Path) -> Iterator[sqlite3.Connection]:
+    """Whoever writes to the tail fails."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as vandal:
+        vandal.execute("ALTER TABLE tail RENAME TO gone")
+        yield vandal
+        vandal.execute("ALTER TABLE gone RENAME TO tail")
+
+
+async def test_after_a_failed_commit_rooms_are_as_they_are_on_disk(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
     with trio.fail_after(SOON):
         async with stores.open(path, pace=PACES["unmerged"]) as store:
-            record = await store.journal.load(TEA.replace("group", "dm:ann"))
+            record = await store.journal.load(DM)
             for seq in (1, 2, 3):
-                await appended(store, record, message(record.room, seq))
-            with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as vandal:
-                vandal.execute("ALTER TABLE tail RENAME TO gone")
-                with pytest.raises(Exception, match="no such table"):
-                    await store.journal.append(record, [message(record.room, 4)])
-                vandal.execute("ALTER TABLE gone RENAME TO tail")
-            assert (await store.journal.load(record.room)).head == 3
-            await appended(store, record, message(record.room, 4))
-            assert await store.archive.head(record.room) == 4
+                await appended(store, record, message(DM, seq))
+            with table_gone(path), pytest.raises(StoreError, match="no such table"):
+                await store.journal.append(record, [message(DM, 4)])
+            assert (await store.journal.load(DM)).head == 3
+            await appended(store, record, message(DM, 4))
+            assert await store.archive.head(DM) == 4
+
+
+async def test_while_nothing_can_be_written_all_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "gochat.db"
+    with trio.fail_after(SOON):
+        async with stores.open(path, pace=Pace(quiet_s=1e6, retry_s=1e6)) as store:
+            for room in (DM, "dm:cat:dan"):
+                await talked(store, room, 3)
+            with locked(path):
+                begun = time.monotonic()
+                with pytest.raises(StoreError):
+                    await store.journal.append(await store.journal.load(DM), [message(DM, 4)])
+                waited = time.monotonic() - begun
+                for room in (DM, "dm:cat:dan"):
+                    assert await store.archive.head(room) == 3
+                    assert (await store.journal.load(room)).head == 3
+                for user in ("ann", "cat"):
+                    (contact,) = (await store.archive.welcome(user, 15, [])).contacts
+                    assert (contact.head, contact.read) == (3, 3)
+                assert time.monotonic() - begun < waited + 4, "nobody waits for the lock who only reads"
+            assert (await store.journal.load(DM)).head == 3
+            await appended(store, await store.journal.load(DM), message(DM, 4))
+
+
+async def talked(store: Store, room: str, count: int) -> None:
+    record = await store.journal.load(room)
+    for seq in range(1, count + 1):
+        await appended(store, record, message(room, seq, sender=room.split(":")[1]))
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another process holds SQLite's lock, for longer than a writer waits."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+async def test_a_log_that_takes_nothing_costs_no_other_room(tmp_path: Path) -> None:
+    """A page was lost: the log has a fact above its head."""
+    path, other = tmp_path / "gochat.db", "dm:cat:dan"
+    with trio.fail_after(SOON):
+        async with stores.open(path, pace=PACES["unmerged"]) as store:
+            for room in (DM, other):
+                await talked(store, room, 2)
+            damaged = await store.journal.load("dm:ann:zoe")
+            await appended(store, damaged, message(damaged.room, 1))
+            await appended(store, damaged, message(damaged.room, 2))
+            vandalize(path, "INSERT INTO fact (id, ts, kind, sender, n) VALUES (?, 1002, 0, 'ann', 2)", damaged.num)
+            assert (await store.archive.head(other), await store.archive.head(damaged.room)) == (2, 2)
+            with pytest.raises(StoreError, match="damaged"):
+                await store.journal.append(damaged, [message(damaged.room, 3)])
+            await appended(store, await store.journal.load(other), message(other, 3))
+        async with stores.open(path) as store:
+            assert (await store.archive.head(other), await store.archive.head(damaged.room)) == (3, 2)
+            with pytest.raises(StoreError, match="damaged"):
+                await store.journal.append(damaged, [message(damaged.room, 3)])
+            vandalize(path, "DELETE FROM fact WHERE id = ?", damaged.num)
+            await appended(store, damaged, message(damaged.room, 3))
+            found = await store.archive.replay(damaged.room, 0, 9, 9)
+            assert [fact.seq for fact in found] == [1, 2, 3], "what had waited is where it belongs"
+
+
+def vandalize(path: Path, statement: str, num: int) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as vandal:
+        vandal.execute(statement, (num << schema.SEQ_BITS | 2,))
+
+
+async def test_a_node_that_cannot_merge_what_a_crash_left_does_not_start(
+    tmp_path: Path, opens: Callable[[], sqlite3.Connection]
+) -> None:
+    committer = Committer(opens, Tail(), PACES["unmerged"] or Pace())
+    talk(committer, ROOMS[:2], 1, 3)
+    with contextlib.closing(opens()) as vandal, trio.fail_after(SOON):
+        vandal.execute("UPDATE tail SET messages = 'nonsense'")
+        with pytest.raises(StoreError, match="can't be opened"):
+            async with stores.open(tmp_path / "gochat.db"):
+                pass
+
+
+# ---------------------------------------------------------------------------------------------- deleting
+
+
+@pytest.mark.parametrize("length", [1, 700])
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_deleted_text_is_nowhere_in_the_file(tmp_path: Path, opens: Any, *, merged: bool, length: int) -> None:
+    """Neither in the tail nor in a page that was in use, as soon as the log is in the file."""
+    tail, count = Tail(), 60
+    committer = Committer(opens, tail, Pace(quiet_s=1e6 if not merged else 0))
+    batch = Batch(DM, 1, [])
+    committer.commit([batch._replace(facts=[message(DM, 1)])], None)
+    for seq in range(2, 2 + count):
+        committer.commit([batch._replace(facts=[message(DM, seq, f"SECRET{seq:04} " * length)])], None)
+    while merged and committer.idle() == 0:
+        pass
+    head = 1 + count
+    for seq in range(2, 2 + count):
+        gone = facts.Delete(room=DM, seq=head + seq - 1, ts=3000, sender="ann", target=seq)
+        committer.commit([batch._replace(facts=[gone])], None)
+    with contextlib.closing(opens()) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        assert connection.execute("SELECT count(*) FROM fact WHERE body IS NOT NULL").fetchone() == (1,)
+    assert b"SECRET" not in (tmp_path / "gochat.db").read_bytes()
