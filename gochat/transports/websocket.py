@@ -46,7 +46,7 @@ class WebSocketConnection(Connection):
 class _Stream(trio.abc.Stream):
     """The stream that trio-websocket reads and writes. See the module."""
 
-    __slots__ = ("_connection", "_controls", "_frames", "_opened", "_pass", "_replay", "_trailing", "session")
+    __slots__ = ("_connection", "_controls", "_frames", "_opened", "_over", "_pass", "_replay", "_trailing", "session")
 
     def __init__(
         self, connection: WebSocketConnection, head: bytes, trailing: bytes, reader: frames.FrameReader
@@ -55,6 +55,7 @@ class _Stream(trio.abc.Stream):
         self._frames = reader
         self._replay: bytes | None = head
         self._trailing = trailing
+        self._over = False
         self._pass: deque[bytes] = deque()
         self._controls: TokenBucket | None = None
         self._opened: trio.Event | None = trio.Event()
@@ -77,15 +78,24 @@ class _Stream(trio.abc.Stream):
             self._connection.ended.set()
             return b""
         while not self._pass:
-            data = self._trailing or await self._connection.receive()
-            self._trailing = b""
-            if not data or self.session is None:
+            if self._trailing:
+                data, self._trailing = self._trailing, b""
+                self._take(data)
+            else:
+                await self._connection.receive_all(self._take)
+            if self._over or self.session is None:
                 self._connection.ended.set()
                 return b""
-            await self._take(data, self.session)
+            if self.session.waiting:
+                await self.session.readable()
         return self._pass.popleft()
 
-    async def _take(self, data: bytes, session: Receiver) -> None:
+    def _take(self, data: bytes) -> bool:
+        """Hand on what came. True: before more is read, something must be passed on or waited for."""
+        session = self.session
+        if not data or session is None:
+            self._over = True
+            return True
         session.budget = BURST
         for item in self._frames.feed(data):
             if isinstance(item, bytes):
@@ -94,14 +104,13 @@ class _Stream(trio.abc.Stream):
                 if not self._affordable():
                     self._pass.clear()
                     session.violated("too many control frames")
-                    return
+                    break
                 self._pass.append(item.data)
             elif item is frames.Refused.TOO_LARGE:
                 session.too_large()
             else:
                 session.violated("the other opcode than the subprotocol's")
-        if session.waiting:
-            await session.readable()
+        return session.waiting or bool(self._pass)
 
     def _affordable(self) -> bool:
         self._connection.peer_answers = True
