@@ -157,7 +157,7 @@ async def test_one_that_ends_another_in_the_same_round(pair: Pair) -> None:
 async def test_others_get_a_turn_between_slices() -> None:
     """However many have something to read."""
     poller = Poller()
-    pairs = [socket.socketpair() for _ in range(SLICE + 1)]
+    pairs = [socket.socketpair() for _ in range(2 * SLICE + 1)]
     turns = 0
 
     async def count() -> None:
@@ -180,7 +180,7 @@ async def test_others_get_a_turn_between_slices() -> None:
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(poller.run)
         nursery.start_soon(count)
-        while len(before) <= SLICE:
+        while len(before) < len(pairs):
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
     for near, far in pairs:
