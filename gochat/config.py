@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import typing
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -245,6 +245,7 @@ class Address(NamedTuple):
         return is_loopback(self.host)
 
 
+@lru_cache(64)
 def is_loopback(host: str) -> bool:
     """Whether `host`, a name or an address without brackets, can only be this machine (RFC 6761 section 6.3)."""
     name = host.lower().removesuffix(".")

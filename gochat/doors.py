@@ -84,7 +84,7 @@ class Doors:
             await stream.send_all(problem.encode())
             await linger(stream)
             return
-        loopback = lease.loopback and not was_forwarded(upgrade.headers)
+        loopback = lease.loopback and not was_forwarded(upgrade.fields)
         connection = websocket.WebSocketConnection(stream, **self._parts(lease, upgrade.client, loopback))
         del upgrade
         await websocket.serve(connection, opening, self.accept, self._gateway.limits.frame_bytes)
@@ -103,7 +103,7 @@ class Doors:
         scheme, _, token = (upgrade.header(b"authorization") or "").partition(" ")
         if scheme.lower() == "bearer":
             credential = token.strip()
-        return websocket.Opening(upgrade.head(chosen), upgrade.trailing, chosen, credential)
+        return websocket.Opening(upgrade.key, upgrade.trailing, chosen, credential)
 
     def _parts(self, lease: Lease, peer: str, loopback: bool) -> dict[str, Any]:
         return {
@@ -134,4 +134,4 @@ def _make_app(
 
 
 def _all(upgrade: Upgrade, name: bytes) -> list[str]:
-    return [value.decode("latin-1") for header, value in upgrade.headers if header == name]
+    return [value.decode("latin-1") for value in upgrade.fields.get(name, ())]

@@ -141,6 +141,8 @@ class Snapshot(msgspec.Struct, kw_only=True):
     """Of the rooms asked for: the seq up to which `since_join` hides the room, where it hides anything."""
     heads: dict[str, int]
     """Heads of the rooms asked for that the user is in (or may write to: a DM)."""
+    missed: dict[str, list[AnyFact]]
+    """Of those, the facts above the seq that the client holds, as far as they were read: the first of them, or none."""
 
 
 class Facts(msgspec.Struct):
@@ -157,9 +159,12 @@ class Archive(Protocol):
     A method that names an `asker` answers None where the asker may not read that room; `seat` says why.
     """
 
-    async def welcome(self, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
+    async def welcome(
+        self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}
+    ) -> Snapshot:  # fmt: skip
         """The user's `contacts` latest private rooms, newest first, without blocked users; all of the groups; as many
-        of the latest requests; `rooms` are those that a client wants to resume."""
+        of the latest requests; `rooms` are those that a client wants to resume, `held` the seqs that it holds of those
+        whose missed facts are wanted at once, where they are few."""
 
     async def page(self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int) -> Facts | None:
         """Facts above `after`, or the nearest below `before`, or with neither the newest; shown as they are now.

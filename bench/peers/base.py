@@ -17,7 +17,8 @@ from bench.faults import Fault
 from bench.server import Cores
 
 BODY = 100  # Characters of every message.
-MARK = b"=bench="
+#: With spaces around it: glued to the number and a word it would be read as a word in disguise by gochat's rules.
+MARK = b" =bench= "
 _DIGITS = 8
 _FILLER = (b"The quick brown fox jumps over the lazy dog and " * 3)[: BODY - _DIGITS - len(MARK)]
 #: Longer than any mark, and than a number and its mark: what may stand on both sides of the border of two reads.

@@ -20,7 +20,9 @@ PROGRAM = ("-m", "gochat", "serve")
 SETTINGS = Settings(
     stored="every message, on disk (SQLite, synchronous=FULL) before it is acked or delivered",
     settled="ack, after it is on disk",
-    setup="rate limit set to 10^6 messages/s; the writer gets a copy 1:1 too",
+    setup="rate limit set to 10^6 messages/s; the writer gets a copy 1:1 too; rooms under the rules it comes with; "
+    "`dm` without rules for words and links (`word_action` off, `links` allow); `gochat, lists`: 1,000 words refused, "
+    "links refused except to its own domain",
 )
 
 

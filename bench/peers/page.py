@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from bench.peers import gochat
 from bench.peers.base import Peer
-from bench.peers.run import BOUNDS, LOADS, SINGLE, Found, Options, cpu_ratio_to, median, of, ratio_to
+from bench.peers.run import BOUNDS, LISTS, LOADS, SINGLE, Found, Options, cpu_ratio_to, median, of, ratio_to
 from bench.results import Measure
 
 #: Above this share of its core the load itself may be what limits the figure.
 _BUSY = 0.9
 #: Above this load average before the run, the two cores are not the run's own.
 _FREE = 0.5
+#: The columns of the ratios: gochat's pairs with lists stand by the peers' pairs.
+_COMPARED = (*LOADS, *LISTS.values())
 
 
 def page(
@@ -45,21 +47,23 @@ def page(
         f"Medians over turns. `fanout`: {options.members:,} members, {options.window} messages in flight, "
         "deliveries/s from the first send until the last member has everything. "
         f"`fanout-1`: one message at a time to {options.members:,} members, ms from the send to the last member. "
-        f"`dm`: {options.pairs} pairs, messages/s. Behind each: the server's CPU time in us a message.",
+        f"`dm`: {options.pairs} pairs, messages/s; gochat's row has them without lists of words and links, which no "
+        "peer has, the row `gochat, lists` with complete ones. "
+        "Behind each: the server's CPU time in us a message.",
         "",
-        *_table(["server", "version", *LOADS], [_figures(name, versions[name], found) for name in names]),
+        *_table(["server", "version", *LOADS], _rows(versions, found)),
         "",
         *_notes(found.measures),
         "## gochat by each",
         "",
         "Medians of the ratios within a turn. In `fanout-1` less is better, elsewhere more.",
         "",
-        *_table(["peer", *LOADS], [_ratios(ratio_to, name, found.measures) for name in others]),
+        *_table(["peer", *_COMPARED], [_ratios(ratio_to, name, found.measures) for name in others]),
         "",
         "The same in CPU time of the server, a message: how many times as much the peer takes. Other programs on the "
         "machine touch it less.",
         "",
-        *_table(["peer", *LOADS], [_ratios(cpu_ratio_to, name, found.measures) for name in others]),
+        *_table(["peer", *_COMPARED], [_ratios(cpu_ratio_to, name, found.measures) for name in others]),
         "",
         "## What is wanted",
         "",
@@ -84,8 +88,13 @@ def page(
     return "\n".join(parts) + "\n"
 
 
-def _figures(name: str, version: str, found: Found) -> tuple[str, ...]:
-    return (name, version, *(_figure(of(found.measures, load, name)) for load in LOADS))
+def _rows(versions: Mapping[str, str], found: Found) -> Iterator[tuple[str, ...]]:
+    """A row a server; after gochat's one with lists, where the loads that are the same for both have no figure."""
+    for name, version in versions.items():
+        yield (name, version, *(_figure(of(found.measures, load, name)) for load in LOADS))
+        if name == gochat.NAME:
+            lists = (_figure(of(found.measures, LISTS[load], name)) if load in LISTS else "" for load in LOADS)
+            yield (f"{name}, lists", version, *lists)
 
 
 def _figure(group: Sequence[Measure]) -> str:
@@ -114,7 +123,7 @@ def _notes(measures: Sequence[Measure]) -> list[str]:
 def _ratios(
     by: Callable[[Sequence[Measure], str, str], float | None], name: str, measures: Sequence[Measure]
 ) -> tuple[str, ...]:
-    return (name, *(_ratio(by(measures, load, name)) for load in LOADS))
+    return (name, *(_ratio(by(measures, load, name)) for load in _COMPARED))
 
 
 def _wanted(measures: Sequence[Measure]) -> list[tuple[str, ...]]:

@@ -23,8 +23,11 @@ from bench.scenarios.stage import Stage
 from bench.server import Cores, data_folder
 
 FANOUT, SINGLE, DM_1, DM_16 = "fanout", "fanout-1", "dm W=1", "dm W=16"
+#: What gochat and its peers are compared in. gochat checks no words and links in its pairs there: no peer does.
 LOADS = (FANOUT, SINGLE, DM_1, DM_16)
 _DM = {DM_1: 1, DM_16: 16}
+#: The pairs of gochat with complete lists of words and links, by the load of the peers that they stand beside.
+LISTS = {DM_1: f"{DM_1}, lists", DM_16: f"{DM_16}, lists"}
 _ROOM = "bench"
 #: In flight while a room warms up: a slow server takes half a minute for 64 messages to 1,000 members.
 _GENTLE = 8
@@ -74,7 +77,7 @@ def run(peers: Sequence[Peer], data: Path, cores: Cores, options: Options, say: 
             try:
                 for figure in measured(turn):
                     found.measures.append(figure)
-                    say(f"turn {turn}  {name:16} {figure.load:9} {figure.value:14,.2f} {figure.unit}")
+                    say(f"turn {turn}  {name:16} {figure.load:15} {figure.value:14,.2f} {figure.unit}")
             except (Fault, Broken, OSError) as error:
                 found.failed[name] = "\n".join([str(error), *getattr(error, "__notes__", [])])
                 say(f"turn {turn}  {name:16} no figure: {found.failed[name]}")
@@ -83,16 +86,21 @@ def run(peers: Sequence[Peer], data: Path, cores: Cores, options: Options, say: 
 
 def ratio_to(measures: Sequence[Measure], load: str, peer: str) -> float | None:
     """gochat's value by the peer's: the median of the ratios within a turn."""
-    return ratio(of(measures, load, gochat.NAME), of(measures, load, peer))
+    return ratio(of(measures, load, gochat.NAME), of(measures, _of_peers(load), peer))
 
 
 def cpu_ratio_to(measures: Sequence[Measure], load: str, peer: str) -> float | None:
     """The server's CPU time a message: the peer's by gochat's, the median within a turn. More is better for gochat."""
     spent = [
-        [msgspec.structs.replace(m, value=m.server_cpu_us_per_message) for m in of(measures, load, target)]
-        for target in (peer, gochat.NAME)
+        [msgspec.structs.replace(m, value=m.server_cpu_us_per_message) for m in of(measures, of_load, target)]
+        for of_load, target in ((_of_peers(load), peer), (load, gochat.NAME))
     ]
     return ratio(*spent)
+
+
+def _of_peers(load: str) -> str:
+    """The peers' load that one of gochat's stands beside."""
+    return next((plain for plain, lists in LISTS.items() if lists == load), load)
 
 
 def of(measures: Iterable[Measure], load: str, target: str) -> list[Measure]:
@@ -101,10 +109,13 @@ def of(measures: Iterable[Measure], load: str, target: str) -> list[Measure]:
 
 def gochat_turn(data: Path, cores: Cores, options: Options, turn: int) -> Iterator[Measure]:
     stage = Stage(data, cores, WEBSOCKET, gochat.PROGRAM)
+    # Two servers, one with the lists and one without, and the same sentences for both.
+    both = stage._replace(rules="full")
     pairs = dm.Options(
         options.length, pairs=options.pairs, windows=tuple(_DM.values()), body=BODY, turns=1, yardsticks=False
     )
-    for load, figure in zip(_DM, dm.run(stage, pairs).measures, strict=True):
+    loads = [load if rules == "off" else LISTS[load] for _, rules in both.targets() for load in _DM]
+    for load, figure in zip(loads, dm.run(both, pairs).measures, strict=True):
         yield msgspec.structs.replace(figure, load=load, target=gochat.NAME, turn=turn)
     many = fanout.Options(
         options.length, members=options.members, window=options.window, body=BODY, turns=1, yardsticks=False

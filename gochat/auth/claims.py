@@ -1,7 +1,7 @@
 """What a token's claims must be once its signature holds. Pure: claims in, an identity out.
 
-PyJWT checks the registered claims but takes times as strings, fractions and booleans, and knows no longest lifetime;
-here every field has one type. A claim that is named here and has another form refuses the token.
+Every field has one type, where others take times as strings, fractions and booleans. A claim that is named here and has
+another form refuses the token.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from gochat.config import Auth
 from gochat.domain.ids import is_name
@@ -25,30 +25,44 @@ DEFAULT_SCOPES = SCOPES - {ADMIN}
 
 #: Seconds since the epoch; beyond 2**53 a JSON number is not exact everywhere.
 _Time = Annotated[int, Meta(ge=0, le=2**53)]
+_REQUIRED = ("sub", "iat", "exp", "aud")
 
 
-class _Claims(msgspec.Struct):
+class _Claims(msgspec.Struct, gc=False):
+    sub: str
     iat: _Time
     exp: _Time
-    nbf: _Time | None = None
+    aud: str | list[str]
+    nbf: _Time | UnsetType = UNSET
     iss: str | None = None
-    jti: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    jti: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET
     scope: str = ""
     name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 
 
-def identity(claims: Mapping[str, Any], rules: Auth) -> Identity:
-    """Who the claims speak of. Raises AuthError with a reason that repeats nothing of them.
+def identity(claims: Mapping[str, Any], rules: Auth, now_s: float | None = None) -> Identity:
+    """Who the claims speak of; with `now_s` (Unix time) they must hold at that time. Raises AuthError with a reason
+    that repeats nothing of them.
 
     Scopes that are not known here mean nothing here: a token may serve other services too.
     """
+    for name in _REQUIRED:
+        if claims.get(name) is None:
+            raise AuthError(f"claim {name} is missing")
     try:
         known = msgspec.convert(claims, _Claims)
     except msgspec.ValidationError as error:
         raise AuthError(f"a claim has the wrong form: {error}") from None
+    if now_s is not None:
+        _check_times(known, now_s, rules.leeway_s)
     if not 0 < known.exp - known.iat <= rules.max_lifetime_s:
         raise AuthError(f"the token is made for longer than {rules.max_lifetime_s} seconds, or for no time")
-    if rules.require_jti and known.jti is None:
+    if rules.audience not in ([known.aud] if isinstance(known.aud, str) else known.aud):
+        raise AuthError("the token is for another audience")
+    if rules.issuer and known.iss != rules.issuer:
+        raise AuthError("the token is from another issuer" if known.iss is not None else "claim iss is missing")
+    token_id = known.jti if isinstance(known.jti, str) else None
+    if rules.require_jti and token_id is None:
         raise AuthError("claim jti is missing")
     if known.name is not None and not _is_printable(known.name):
         raise AuthError("claim name has characters that can't be shown")
@@ -57,9 +71,17 @@ def identity(claims: Mapping[str, Any], rules: Auth) -> Identity:
         scopes=SCOPES.intersection(known.scope.split(" ")),
         name=known.name,
         expires_s=float(known.exp),
-        token_id=known.jti,
+        token_id=token_id,
         issued_s=float(known.iat),
     )
+
+
+def _check_times(claims: _Claims, now_s: float, leeway_s: float) -> None:
+    """Clocks may differ by the leeway."""
+    if claims.exp <= now_s - leeway_s:
+        raise AuthError("the token is over")
+    if claims.iat > now_s + leeway_s or (isinstance(claims.nbf, int) and claims.nbf > now_s + leeway_s):
+        raise AuthError("the token is not valid yet")
 
 
 def _user(value: Any, claim: str) -> str:

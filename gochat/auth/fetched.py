@@ -23,6 +23,7 @@ from gochat.errors import AuthError
 REFRESH_S = 300.0
 #: Least time between two fetches: a new key of the issuer is known this late at worst.
 RETRY_S = 30.0
+#: For a connection, and for each piece of the answer; all of it has twice as long.
 TIMEOUT_S = 5.0
 MAX_BYTES = 262_144
 
@@ -36,11 +37,15 @@ class KeysUnavailable(AuthError):
 class FetchedKeys:
     """The keys at `url`, an https URL or one of a loopback host."""
 
-    def __init__(self, url: str, algorithm: str, *, refresh_s: float = REFRESH_S, retry_s: float = RETRY_S) -> None:
+    def __init__(
+        self, url: str, algorithm: str, *, refresh_s: float = REFRESH_S, retry_s: float = RETRY_S,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:  # fmt: skip
         self._url = url
         self._algorithm = algorithm
         self._refresh_s = refresh_s
         self._retry_s = retry_s
+        self._timeout_s = timeout_s
         self._keys: KeySet | None = None
         self._fetched_at = self._tried_at = float("-inf")
         self._one_at_a_time = trio.Lock()
@@ -65,9 +70,9 @@ class FetchedKeys:
     async def _refresh(self) -> None:
         self._tried_at = trio.current_time()
         try:
-            with trio.fail_after(2 * TIMEOUT_S):
+            with trio.fail_after(2 * self._timeout_s):
                 document = await trio.to_thread.run_sync(
-                    _fetch, self._url, abandon_on_cancel=True, limiter=self._threads
+                    _fetch, self._url, self._timeout_s, abandon_on_cancel=True, limiter=self._threads
                 )  # fmt: skip
             self._keys = parse_key_set(document, self._algorithm)
             self._fetched_at = trio.current_time()
@@ -85,10 +90,10 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _fetch(url: str) -> bytes:
+def _fetch(url: str, timeout_s: float) -> bytes:
     opener = urllib.request.build_opener(_NoRedirects)
     try:
-        with opener.open(url, timeout=TIMEOUT_S) as response:
+        with opener.open(url, timeout=timeout_s) as response:
             document: bytes = response.read(MAX_BYTES + 1)
     except urllib.error.HTTPError as error:
         error.close()  # it is the response too, and holds the socket

@@ -48,15 +48,16 @@ def client_address(peer: str, headers: Headers, trusted: Container[str]) -> str:
     return client
 
 
-def was_forwarded(headers: Headers) -> bool:
-    """Whether a proxy says that it stands between, trusted or not: then a loopback peer need not be a local user."""
-    return any(name in _FORWARDED for name, _ in headers)
+def was_forwarded(names: Iterable[bytes]) -> bool:
+    """Whether a proxy says, by one of these headers, that it stands between, trusted or not: then a loopback peer need
+    not be a local user."""
+    return not _FORWARDED.isdisjoint(names)
 
 
 def is_local(client: str, headers: Headers) -> bool:
     """Whether a request can only come from this machine: from a loopback address, and by no proxy's hand."""
     address = _parse(client)
-    return address is not None and address.is_loopback and not was_forwarded(headers)
+    return address is not None and address.is_loopback and not was_forwarded(name for name, _ in headers)
 
 
 def _without_port(hop: str) -> str:

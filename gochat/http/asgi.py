@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import h11
 import trio
 
-from gochat.http.problems import Problem
+from gochat.http.problems import CutShort, Problem
 from gochat.http.upgrade import origin_form
 from gochat.http.wire import HttpLimits, Wire
 from gochat.transports.listen import describe
@@ -82,6 +82,9 @@ class Exchange:
         failed = False
         try:
             await app(scope, self.receive, self.send)
+        except* CutShort as group:
+            failed = True
+            log.info("%s %s was cut short: %s", scope["method"], scope["path"], group.exceptions[0])
         except* Exception as group:
             if self._problem is None and not self._gone:
                 failed = True

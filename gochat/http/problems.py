@@ -42,6 +42,10 @@ class Problem(Exception):
         return b"\r\n".join(lines)
 
 
+class CutShort(Exception):
+    """Ends a response before its end, on purpose; the connection is closed. Says why, for the log."""
+
+
 def problem_body(status: int, code: str, detail: str = "") -> bytes:
     """Without a `type` member, so the title is that of the status (RFC 9457, section 4.2.1); `code` is an extension."""
     return msgspec.json.encode(_Details(HTTPStatus(status).phrase, status, detail or BY_NAME[code].meaning, code))

@@ -14,8 +14,8 @@ import trio
 from gochat.http.address import client_address
 from gochat.http.asgi import App, Exchange, make_scope
 from gochat.http.problems import Problem
-from gochat.http.upgrade import Upgrade, check_upgrade, origin_form
-from gochat.http.wire import HttpLimits, Wire
+from gochat.http.upgrade import Head, Upgrade, check_upgrade, origin_form, plain_upgrade
+from gochat.http.wire import READ_BYTES, HttpLimits, Wire
 from gochat.transports.listen import linger
 
 
@@ -36,9 +36,13 @@ class HttpShell:
 
     async def serve(self, stream: trio.abc.Stream, peer: str) -> Upgrade | None:
         """Answer requests until one opens a WebSocket. None: the connection is over, the caller closes the stream."""
-        wire = Wire(stream, self._limits)
+        deadline = trio.current_time() + self._limits.head_s
         try:
-            upgrade = await self._requests(wire, peer)
+            data = b""
+            with trio.CancelScope(deadline=deadline):
+                data = bytes(await stream.receive_some(READ_BYTES))
+            # Browsers open connections ahead of need; one that never spoke is not answered.
+            upgrade = await self._requests(stream, data, peer, deadline) if data else None
             if upgrade is not None:
                 return upgrade
         except Problem as problem:
@@ -54,24 +58,36 @@ class HttpShell:
         for scope in self._idle:
             scope.cancel()
 
-    async def _requests(self, wire: Wire, peer: str) -> Upgrade | None:
-        request = await self._read_head(wire)
+    async def _requests(self, stream: trio.abc.Stream, data: bytes, peer: str, deadline: float) -> Upgrade | None:
+        """`data` are the first bytes, `deadline` is that of the first head."""
+        if (plain := plain_upgrade(data)) is not None:
+            head, trailing = plain
+            return self._upgrade(head, client_address(peer, head.headers, self._trusted), trailing)
+        wire = Wire(stream, self._limits, data)
+        request = await self._read_head(wire, deadline)
         while request is not None:
             _check(request, self._limits)
-            headers = list(request.headers)
-            client = client_address(peer, headers, self._trusted)
-            if check_upgrade(request):
-                if self._draining:
-                    raise Problem(503, "unavailable", "the node is going down; connect again")
-                return Upgrade(request.target.decode("ascii"), headers, client, wire.buffered)
+            client = client_address(peer, list(request.headers), self._trusted)
+            upgrade = self._upgrade(request, client, wire.buffered)
+            if upgrade is not None:
+                return upgrade
             wire.closing = self._draining
             exchange = Exchange(wire, request, self._limits)
             await exchange.run(self._app, make_scope(request, client, self._scheme))
             self._count(exchange.status)
             if not wire.next_cycle() or not await self._wait_for_request(wire):
                 return None
-            request = await self._read_head(wire)
+            request = await self._read_head(wire, trio.current_time() + self._limits.head_s)
         return None
+
+    def _upgrade(self, request: h11.Request | Head, client: str, trailing: bytes) -> Upgrade | None:
+        """What the request is, if it opens a WebSocket. Raises Problem."""
+        fields = check_upgrade(request)
+        if fields is None:
+            return None
+        if self._draining:
+            raise Problem(503, "unavailable", "the node is going down; connect again")
+        return Upgrade(request.target.decode("ascii"), fields, client, trailing)
 
     async def _wait_for_request(self, wire: Wire) -> bool:
         """Whether another request begins before the connection has been idle for too long."""
@@ -85,13 +101,13 @@ class HttpShell:
                 self._idle.discard(scope)
         return False
 
-    async def _read_head(self, wire: Wire) -> h11.Request | None:
-        with trio.move_on_after(self._limits.head_s):
+    async def _read_head(self, wire: Wire, deadline: float) -> h11.Request | None:
+        with trio.CancelScope(deadline=deadline):
             event = await wire.event()
             return event if isinstance(event, h11.Request) else None
         if wire.buffered:
             raise Problem(408, "bad_request", "the request's head did not come in time")
-        return None  # Browsers open connections ahead of need; one that never spoke is not answered.
+        return None
 
     def _count(self, status: int) -> None:
         self.responses[status] = self.responses.get(status, 0) + 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 import h11
 import msgspec
@@ -17,13 +18,17 @@ _VERSION: Final = b"13"
 _HOW: Final = "this is a WebSocket: connect with version 13 and subprotocol gochat.v1.json or gochat.v1.msgpack"
 
 
+Fields: TypeAlias = dict[bytes, list[bytes]]
+"""The values of each header by its name, in the order they came."""
+
+
 class Upgrade(msgspec.Struct, frozen=True):
     """A request that may become a WebSocket; nothing has been answered yet. It holds nothing of the HTTP phase."""
 
     target: str
     """The path, and the query if there is one."""
-    headers: list[tuple[bytes, bytes]]
-    """Names in lower case, in the order they came."""
+    fields: Fields
+    """Names in lower case."""
     client: str
     """The address to count it under: the peer's, or the one that a trusted proxy speaks for."""
     trailing: bytes
@@ -31,47 +36,78 @@ class Upgrade(msgspec.Struct, frozen=True):
 
     def header(self, name: bytes) -> str | None:
         """Its value; of a header that came several times all values, joined as RFC 9110 section 5.3 has it."""
-        return _values(self.headers, name)
+        return _joined(self.fields, name)
 
     def subprotocols(self) -> Iterator[str]:
         """What the client offers, in its order."""
         return _tokens(self.header(b"sec-websocket-protocol"))
 
-    def head(self, subprotocol: str | None) -> bytes:
-        """The request once more, for whoever does the handshake: only what that needs, and only `subprotocol` offered.
-
-        So no credential stays in a handshake's objects for as long as the connection lives. The Host is not the
-        client's: wsproto takes it for a domain name, and what is none leaves it as a UnicodeError.
-        """
-        key = (self.header(b"sec-websocket-key") or "").encode("latin-1")
-        offer = b"Sec-WebSocket-Protocol: %s\r\n" % subprotocol.encode("ascii") if subprotocol is not None else b""
-        return (
-            b"GET %s HTTP/1.1\r\nHost: gochat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n" % (PATH, key, offer)
-        )
+    @property
+    def key(self) -> bytes:
+        """What the answer to the handshake is made of."""
+        return (self.header(b"sec-websocket-key") or "").encode("latin-1")
 
 
-def check_upgrade(request: h11.Request) -> bool:
-    """Whether the request opens a WebSocket; False if it is for another path. Raises Problem."""
-    target, headers = origin_form(request.target), list(request.headers)
-    if target.partition(b"?")[0] != PATH:
-        return False
+class Head(NamedTuple):
+    """A request's head, as h11 gives it."""
+
+    method: bytes
+    target: bytes
+    headers: list[tuple[bytes, bytes]]
+    http_version: bytes
+
+
+#: A whole head of the common kind: every line as RFC 9112 writes it, ended by CRLF, none folded. No line can be read in
+#: two ways, so that matching takes one pass over it.
+_PLAIN = re.compile(
+    rb"GET (/v1/ws(?:\?[!-~]*)?) HTTP/1\.1\r\n((?:[-!#$%&'*+.^_`|~0-9a-zA-Z]+:[\t -~\x80-\xff]*\r\n)+)\r\n"
+).match
+#: Where a body may follow, h11 has to say where it ends.
+_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
+
+
+def plain_upgrade(data: bytes) -> tuple[Head, bytes] | None:
+    """What `data` begins with, if that is a whole request for PATH of the common kind, and what comes behind it. h11
+    would say the same of it, at ten times the cost; whatever else it may be, even a good request, is for h11 to say."""
+    found = _PLAIN(data)
+    if found is None:
+        return None
+    headers = []
+    hosts = 0
+    for line in found[2].split(b"\r\n")[:-1]:
+        name, _, value = line.partition(b":")
+        name = name.lower()
+        if name in _FRAMING:
+            return None
+        hosts += name == b"host"
+        headers.append((name, value.strip(b" \t")))
+    if hosts != 1:
+        return None
+    return Head(b"GET", found[1], headers, b"1.1"), data[found.end() :]
+
+
+def check_upgrade(request: h11.Request | Head) -> Fields | None:
+    """The headers of a request that opens a WebSocket; None if it is for another path. Raises Problem."""
+    if origin_form(request.target).partition(b"?")[0] != PATH:
+        return None
+    headers: Fields = {}
+    for name, value in request.headers:
+        headers.setdefault(name, []).append(value)
     if request.method != b"GET":
         raise Problem(405, "bad_request", _HOW, ((b"Allow", b"GET"),))
-    upgrades = "websocket" in map(str.lower, _tokens(_values(headers, b"upgrade")))
-    versions = [value for name, value in headers if name == b"sec-websocket-version"]
-    if not upgrades or versions != [_VERSION]:
+    upgrades = "websocket" in map(str.lower, _tokens(_joined(headers, b"upgrade")))
+    if not upgrades or headers.get(b"sec-websocket-version") != [_VERSION]:
         wanted = ((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Sec-WebSocket-Version", _VERSION))
         raise Problem(426, "bad_request", _HOW, wanted)
-    if "upgrade" not in map(str.lower, _tokens(_values(headers, b"connection"))):
+    if "upgrade" not in map(str.lower, _tokens(_joined(headers, b"connection"))):
         raise Problem(400, "bad_request", "the Connection header does not say Upgrade")
     if request.http_version < b"1.1":
         raise Problem(400, "bad_request", "a WebSocket needs HTTP/1.1")
-    if not _is_key(_values(headers, b"sec-websocket-key") or ""):
+    if not _is_key(_joined(headers, b"sec-websocket-key") or ""):
         raise Problem(400, "bad_request", "the Sec-WebSocket-Key header is not 16 bytes in base64")
-    if (_values(headers, b"content-length") or "0") != "0" or _values(headers, b"transfer-encoding") is not None:
+    if (_joined(headers, b"content-length") or "0") != "0" or _joined(headers, b"transfer-encoding") is not None:
         raise Problem(400, "bad_request", "the opening handshake of a WebSocket has no body")
-    return True
+    return headers
 
 
 def origin_form(target: bytes) -> bytes:
@@ -83,9 +119,9 @@ def origin_form(target: bytes) -> bytes:
     return target
 
 
-def _values(headers: list[tuple[bytes, bytes]], name: bytes) -> str | None:
-    found = [value for header, value in headers if header == name]
-    return b", ".join(found).decode("latin-1") if found else None
+def _joined(fields: Fields, name: bytes) -> str | None:
+    found = fields.get(name)
+    return None if found is None else b", ".join(found).decode("latin-1")
 
 
 def _tokens(value: str | None) -> Iterator[str]:

@@ -37,12 +37,15 @@ class Wire:
 
     __slots__ = ("_limits", "_stream", "closing", "h11")
 
-    def __init__(self, stream: trio.abc.Stream, limits: HttpLimits) -> None:
+    def __init__(self, stream: trio.abc.Stream, limits: HttpLimits, data: bytes = b"") -> None:
+        """`data` has been read already."""
         self.h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
         self.closing = False
         """Whether the next response is to be the last."""
         self._stream = stream
         self._limits = limits
+        if data:
+            self.h11.receive_data(data)
 
     @property
     def buffered(self) -> bytes:

@@ -51,7 +51,7 @@ async def greet(session: Session, hello: Hello) -> None:
             return
         _enter(session, hello, identity)
         await gateway.journal.flush_reads()
-        snapshot = await gateway.archive.welcome(identity.user, CONTACTS, list(hello.resume))
+        snapshot = await gateway.archive.welcome(identity.user, CONTACTS, list(hello.resume), _held(session, hello))
     except KeysUnavailable as error:
         # Nothing is known against the token: the client shall come again.
         _refuse(session, hello, Denied("unavailable", str(error), retry_after_ms=5000), SLOW)
@@ -65,6 +65,14 @@ async def greet(session: Session, hello: Hello) -> None:
         return
     if not session.is_over() and session.notices is not None:
         _welcome(session, hello, snapshot)
+
+
+def _held(session: Session, hello: Hello) -> dict[str, int]:
+    """What the client holds of rooms whose log is still the one it knows, if it may hear any."""
+    if not session.may_read:
+        return {}
+    epochs = (None, session.gateway.journal.epoch)
+    return {room: position.seq for room, position in hello.resume.items() if position.epoch in epochs}
 
 
 def _refuse(session: Session, hello: Hello, denied: Denied, number: int) -> None:
@@ -131,7 +139,7 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     session.open(snapshot.commit if hears else NEVER)
     gateway.live.greetings.pop(session, None)
     gateway.wheel.add(session, trio.current_time() + gateway.pace.heartbeat_s)
-    session.send(_frame(session, hello, snapshot))
+    session.outbox.put(session.codec.encode(_frame(session, hello, snapshot)))
     gateway.live.counts.hellos["ok"] += 1
     if hears:
         for entry in snapshot.rooms:
@@ -143,6 +151,7 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
         for notice in notices:
             _catch_up(session, notice)
         start_replays(session)
+    session.outbox.flush()
     session.pump()
 
 
@@ -173,6 +182,11 @@ def _resume(session: Session, asked: dict[str, Position], snapshot: Snapshot) ->
             session.send(replies.Reset(room=room, epoch=epoch, head=head))
             continue
         held = max(position.seq, snapshot.hidden.get(room, 0))
+        missed = snapshot.missed.get(room)
+        if missed:
+            session.outbox.put(session.codec.encode_all(missed))
+            budget -= len(missed)
+            held = missed[-1].seq
         place = place_after(head, held, budget)
         if isinstance(place, Replaying):
             budget -= head - held

@@ -19,35 +19,45 @@ from gochat.protocol.replies import (
     UserEntry,
 )
 from gochat.store import lists, oversight, pages, people, search, user_search
+from gochat.store.merged import Merged
 from gochat.store.pool import Readers
 
 
 class SqliteArchive:
     """`searchers` are threads apart: a search that takes long shall not hold up a hello."""
 
-    def __init__(self, readers: Readers, searchers: Readers, epoch: str, decline_ms: int) -> None:
+    def __init__(self, readers: Readers, searchers: Readers, merged: Merged, epoch: str, decline_ms: int) -> None:
         self._call = readers.call
+        self._merged = merged
         self._search = searchers.call
         self._epoch = epoch
         self._decline_ms = decline_ms
 
-    async def welcome(self, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
-        return await self._call(lambda connection: lists.welcome(connection, self._epoch, user, contacts, rooms))
+    async def welcome(
+        self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}
+    ) -> Snapshot:  # fmt: skip
+        return await self._merged.at_commit(
+            user, lambda connection: lists.welcome(connection, self._epoch, user, contacts, rooms, held)
+        )
 
     async def page(self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int) -> Facts | None:
-        return await self._call(lambda connection: pages.page(connection, asker, room, before, after, limit))
+        return await self._merged.of_room(
+            room, lambda connection: pages.page(connection, asker, room, before, after, limit)
+        )
 
     async def replay(
         self, room: str, after: int, upto: int, limit: int, *, reader: str | None = None
     ) -> list[AnyFact]:  # fmt: skip
-        return await self._call(lambda connection: pages.replay(connection, room, after, upto, limit, reader))
+        return await self._merged.of_room(
+            room, lambda connection: pages.replay(connection, room, after, upto, limit, reader)
+        )
 
     async def head(self, room: str) -> int:
         def read(connection: sqlite3.Connection) -> int:
             row = connection.execute("SELECT head FROM room WHERE id = ?", (room,)).fetchone()
             return int(row[0]) if row else 0
 
-        return await self._call(read)
+        return await self._merged.of_room(room, read)
 
     async def seat(self, user: str, room: str) -> str | None:
         return await self._call(lambda connection: lists.seat(connection, user, room))
@@ -65,6 +75,7 @@ class SqliteArchive:
     async def search_messages(
         self, user: str, q: str, room: str | None, limit: int, cursor: str | None
     ) -> tuple[list[AnyFact], str | None]:
+        await self._merged.level(*([room] if room is not None else []))
         return await self._search(lambda connection: search.messages(connection, user, q, room, limit, cursor))
 
     async def search_users(
@@ -87,10 +98,10 @@ class SqliteArchive:
         )
 
     async def requests(self, user: str, limit: int, cursor: str | None) -> tuple[list[RequestEntry], str | None]:
-        return await self._call(lambda connection: people.requests(connection, user, limit, cursor))
+        return await self._merged.of_all(lambda connection: people.requests(connection, user, limit, cursor))
 
     async def reports(self, room: str | None, limit: int, cursor: str | None) -> tuple[list[ReportEntry], str | None]:
-        return await self._call(lambda connection: oversight.reports(connection, room, limit, cursor))
+        return await self._merged.of_all(lambda connection: oversight.reports(connection, room, limit, cursor))
 
     async def report_room(self, report: int) -> tuple[str, bool] | None:
         return await self._call(lambda connection: oversight.report_room(connection, report))

@@ -1,4 +1,5 @@
-"""The writing connection and its faults: commits, feeds the index when there is time, starts anew after an error.
+"""The writing connection and its faults: commits, merges the tail and feeds the index beside that, starts anew after an
+error.
 
 After an I/O error nothing of the group is acked and the connection is not trusted any more: a failed fsync may be
 followed by one that says all is well although pages are gone. The next commit opens a new one and looks first whether
@@ -11,40 +12,65 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from gochat.errors import StoreError
 from gochat.metrics import Commits
 from gochat.ports import Clash
 from gochat.store import index
+from gochat.store.logs import Batch
+from gochat.store.notes import Notes
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
-from gochat.store.transaction import Batch, Notes, Writer
+from gochat.store.tail import Tail
+from gochat.store.transaction import Writer
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 #: While commits keep coming the index is fed this often; when none come, at once.
 FEED_EVERY_S = 0.5
-#: After this long without a commit, the index may take its time.
-QUIET_S = 0.25
+
+
+class Pace(NamedTuple):
+    """When the tail is merged."""
+
+    quiet_s: float = 0.25
+    """After this long without a commit, merging and the index may take their time."""
+    at: int = 8192
+    """Messages at which a merge begins, however busy the writer is. Two such lots may be in memory, some 10 MB."""
+    after_s: float = 2.0
+    """How long a message may wait for its merge while commits keep coming."""
+    slice: int = 256
+    """Messages that are merged in one go at least: some 2 ms, which is what a commit may have to wait."""
+
+
+PACE = Pace()
+#: While a lot is merged, so many messages are for each that is committed: it is gone before the next one is full.
+GAIN = 1.5
 
 
 class Committer:
     """Lives in the writer thread."""
 
     def __init__(
-        self, opens: Callable[[], sqlite3.Connection], quiet_s: float = QUIET_S, counts: Commits | None = None
+        self, opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace = PACE, counts: Commits | None = None,
     ) -> None:  # fmt: skip
         self._opens = opens
+        self._tail = tail
         self._counts = counts or Commits()
-        self._quiet_s = quiet_s
-        self._writer: Writer | None = Writer(opens())
+        self._pace = pace
+        self._writer: Writer | None = Writer(opens(), tail)
         self._suspects: dict[int, str] = {}
         """Rooms whose last append failed, to be looked at before the next commit."""
         self._damaged: dict[int, str] = {}
         """Rooms whose log was found not to be whole, until it is."""
         self._behind = index.behind(self._writer.connection)
         self._counts.backlog = len(self._behind)
-        self._fed_at = self._busy_at = time.monotonic()
+        self._fed_at = self._busy_at = self._merged_at = time.monotonic()
+        self._committed = 0
+        """Messages since the last slice of a merge."""
 
     def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         """Record all, durably; see Writer.commit. Raises StoreError when nothing of it is, or may be, recorded."""
@@ -78,9 +104,8 @@ class Committer:
             unknown = writer.committing
             self._discard(batches)
             raise StoreError(f"nothing could be recorded: {error}", unknown=unknown) from error
-        self._behind.update(
-            batch.num for batch, result in zip(batches, results, strict=True) if isinstance(result, int) and batch.facts
-        )
+        self._behind |= writer.longer
+        self._committed += writer.facts
         self._busy_at = time.monotonic()
         counts = self._counts
         counts.facts += writer.facts
@@ -90,22 +115,71 @@ class Committer:
         counts.backlog = len(self._behind)
         return results
 
+    def merge(self, rooms: Iterable[str] | None = None) -> None:
+        """Merge what the tail holds of these rooms, or of all. Raises StoreError."""
+        self._merge(self._reopened(), self._tail.nums(rooms))
+
+    def read(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job` on this connection with all of the user's rooms merged: nothing can be committed between the two.
+        Raises StoreError, and what `job` raises."""
+        writer = self._reopened()
+        seats = writer.connection.execute("SELECT num FROM seat WHERE user = ?", (user,))
+        self._merge(writer, [num for (num,) in seats if num in self._tail])
+        try:
+            return job(writer.connection)
+        except sqlite3.Error as error:
+            raise StoreError(f"reading failed: {error}") from error
+
+    def _merge(self, writer: Writer, nums: Iterable[int]) -> None:
+        try:
+            writer.merge(nums)
+        except Exception as error:
+            # What was committed is in the table; whoever opens it anew merges it.
+            self._discard(())
+            raise StoreError(f"messages can't be merged: {error}") from error
+        self._behind |= writer.longer
+
     def idle(self) -> float | None:
-        """Feed the index, if it is time; in how many seconds it is time again, None: when something was committed."""
-        if not self._behind or self._writer is None:
+        """Merge and feed the index, if it is time; in how many seconds it is time again, None: when something was
+        committed."""
+        if self._writer is None or not (self._tail.facts or self._tail.merging or self._behind):
             return None
         now = time.monotonic()
-        if now - self._busy_at < self._quiet_s and now - self._fed_at < FEED_EVERY_S:
-            return self._quiet_s
+        quiet = now - self._busy_at >= self._pace.quiet_s
         try:
+            if self._due(now, quiet):
+                self._merge_slice(self._writer)
+                return 0.0
+            if not self._behind or (not quiet and now - self._fed_at < FEED_EVERY_S):
+                return min(self._pace.quiet_s, FEED_EVERY_S)
             self._feed(self._writer.connection)
         except Exception as error:  # noqa: BLE001 -- nothing may end this thread: the log is written in it
-            log.error("the search index can't be fed: %r", error)
+            log.error("the search index can't be fed, or messages not be merged: %r", error)
             self._discard(())
             return None
         self._fed_at = time.monotonic()
         self._counts.backlog = len(self._behind)
         return 0.0 if self._behind else None
+
+    def _due(self, now: float, quiet: bool) -> bool:
+        """Whether a slice is to be merged now. A merge goes on at the pace of the commits, or all at once in a quiet
+        moment."""
+        if self._tail.merging:
+            return quiet or self._committed > 0
+        if self._tail.facts and (
+            quiet or self._tail.facts >= self._pace.at or now - self._merged_at >= self._pace.after_s
+        ):  # fmt: skip
+            self._tail.turn_over()
+            self._committed = 0
+            return True
+        return False
+
+    def _merge_slice(self, writer: Writer) -> None:
+        most, self._committed = max(self._pace.slice, int(self._committed * GAIN)), 0
+        writer.merge(self._tail.next(most))
+        self._behind |= writer.longer
+        if not self._tail.merging:
+            self._merged_at = time.monotonic()
 
     def _feed(self, connection: sqlite3.Connection) -> None:
         """One slice, of as many rooms as it takes. Not synced: it follows from the log, and the next commit syncs.
@@ -124,15 +198,17 @@ class Committer:
         connection.execute("PRAGMA synchronous = FULL")
 
     def close(self) -> None:
-        """Bring the log file into the database, and close."""
+        """Merge what is left, bring the log file into the database, and close."""
         writer, self._writer = self._writer, None
         if writer is not None:
             with contextlib.suppress(sqlite3.Error):
+                writer.merge(self._tail.nums())
                 writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             writer.connection.close()
 
     def _discard(self, batches: Sequence[Batch]) -> None:
         writer, self._writer = self._writer, None
+        self._tail.drop()
         self._suspects.update((batch.num, batch.room) for batch in batches)
         if writer is not None:
             with contextlib.suppress(sqlite3.Error):
@@ -144,7 +220,7 @@ class Committer:
         connection: sqlite3.Connection | None = None
         try:
             connection = self._opens()
-            writer = Writer(connection)
+            writer = Writer(connection, self._tail)
             self._damaged.update(self._suspects)
             self._look_again(connection)
             self._behind = index.behind(connection)

@@ -10,10 +10,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-#: Scripts without spaces: Thai to Khmer, kana, bopomofo, Han with its extensions, Yi.
+#: Scripts without spaces: Thai to Khmer, kana, bopomofo, Han with its extensions, Yi. The gaps are their signs, such as
+#: \u0e3f (baht) and \u30fb (a dot between names): SQLite's tokenizer takes those for spaces.
 _DENSE = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3100-\u312f\u31a0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\ua000-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u0e00-\u0e3e\u0e40-\u0e4e\u0e50-\u0e59\u0e5c-\u0eff\u1000-\u1049\u1050-\u109d"
+    "\u1780-\u17d3\u17d7\u17dc-\u17ff\u3040-\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u312f\u31a0-\u31bf\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua48f\uf900-\ufaff\U00020000-\U0003ffff"
 )
 #: Marks that belong to the letter before them, and the scripts of India, which are full of them: no end of a word.
 _MARKS = (

@@ -21,9 +21,11 @@ from gochat.errors import Full, StoreError
 from gochat.ports import Clash, Committed, OnRecorded
 from gochat.store import beside, reads
 from gochat.store.committer import Committer
+from gochat.store.logs import Batch
+from gochat.store.merged import Merged
+from gochat.store.notes import Notes
 from gochat.store.pool import Readers
 from gochat.store.thread import OwnerThread
-from gochat.store.transaction import Batch, Notes
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +47,16 @@ class _Append(NamedTuple):
 class SqliteJournal:
     """`ports.Journal` on SQLite. `run` must be running."""
 
-    def __init__(self, writer: OwnerThread[Committer], readers: Readers, epoch: str, next_num: int) -> None:
+    def __init__(
+        self, writer: OwnerThread[Committer], readers: Readers, merged: Merged, epoch: str, next_num: int,
+        most_waiting: int = MOST_WAITING,
+    ) -> None:  # fmt: skip
         self._writer = writer
         self._readers = readers
+        self._merged = merged
         self._epoch = epoch
         self._next_num = next_num
+        self._most_waiting = most_waiting
         self._waiting: list[_Append] = []
         self._reads: dict[tuple[str, int], int] = {}
         self._users: dict[str, tuple[str | None, int | None]] = {}
@@ -70,17 +77,17 @@ class SqliteJournal:
     # ------------------------------------------------------------------------------------------ reading for rules
 
     async def load(self, room: str) -> RoomRecord:
-        record = await self._readers.call(lambda connection: reads.record(connection, room))
+        record = await self._merged.of_room(room, lambda connection: reads.record(connection, room))
         if record is None:
             self._next_num += 1
             return RoomRecord.new(room, self._next_num)
         return record
 
     async def recorded(self, record: RoomRecord, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Recorded]:
-        return await self._readers.call(lambda connection: reads.recorded(connection, record.num, keys))
+        return await self._merged.of_room(record.room, lambda connection: reads.recorded(connection, record.num, keys))
 
     async def targets(self, record: RoomRecord, seqs: Sequence[int]) -> dict[int, Target]:
-        return await self._readers.call(lambda connection: reads.targets(connection, record.num, seqs))
+        return await self._merged.of_room(record.room, lambda connection: reads.targets(connection, record.num, seqs))
 
     async def reacted(
         self, record: RoomRecord, asked: Sequence[tuple[int, str, str]]
@@ -108,8 +115,8 @@ class SqliteJournal:
     def _begin(self, batch: Batch, done: OnRecorded) -> None:
         if self._closing:
             raise StoreError("the store is closing")
-        if len(self._waiting) >= MOST_WAITING:
-            raise Full(f"{MOST_WAITING} rooms wait for a commit")
+        if len(self._waiting) >= self._most_waiting:
+            raise Full(f"{self._most_waiting} rooms wait for a commit")
         self._waiting.append(_Append(batch, done))
         self._work.set()
 

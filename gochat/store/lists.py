@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from gochat.domain.facts import AnyFact, Edit, Message
 from gochat.domain.ids import dm_users, is_dm, peer
 from gochat.ports import Asker, Snapshot
 from gochat.protocol.replies import ContactEntry, GroupEntry, Last, MemberEntry, RoomEntry
 from gochat.store import pages, people
-from gochat.store.schema import SEQ_BITS
+from gochat.store.schema import LAST_COMMIT, SEQ_BITS
+
+#: Facts that a welcome brings along of all rooms that a client resumes, and the characters in them. What is missing
+#: beyond that is read piece by piece, as there is space for it.
+MISSED, MISSED_CHARS = 200, 100_000
 
 # One row of a list of rooms. Who sends has read their own message, so nothing of one's own is above `read`: what is
 # unread is a difference of two counts, less what was deleted between.
@@ -34,8 +39,10 @@ _CONTACTS = f"""{_ENTRY} AND s.num IN (
     ORDER BY l.ts DESC, l.id DESC"""
 
 
-def welcome(connection: sqlite3.Connection, epoch: str, user: str, contacts: int, rooms: Sequence[str]) -> Snapshot:
-    (commit,) = connection.execute("SELECT commits FROM clock").fetchone()
+def welcome(
+    connection: sqlite3.Connection, epoch: str, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int]
+) -> Snapshot:
+    (commit,) = connection.execute(LAST_COMMIT).fetchone()
     heads, former, hidden = _positions(connection, user, rooms)
     return Snapshot(
         commit=commit,
@@ -45,6 +52,7 @@ def welcome(connection: sqlite3.Connection, epoch: str, user: str, contacts: int
         former=former,
         heads=heads,
         hidden=hidden,
+        missed=_missed(connection, heads, hidden, held) if held else {},
     )  # fmt: skip
 
 
@@ -108,6 +116,22 @@ def _positions(
         if row[3] == "since_join":
             hidden[room] = row[4] - 1
     return heads, former, hidden
+
+
+def _missed(
+    connection: sqlite3.Connection, heads: Mapping[str, int], hidden: Mapping[str, int], held: Mapping[str, int]
+) -> dict[str, list[AnyFact]]:
+    """The facts between what is held and the head, room by room while they are few."""
+    found: dict[str, list[AnyFact]] = {}
+    facts, chars = MISSED, MISSED_CHARS
+    for room, seq in held.items():
+        head, low = heads.get(room, 0), max(seq, hidden.get(room, 0))
+        if not 0 < head - low <= facts or chars <= 0:
+            continue
+        found[room] = pages.replay(connection, room, low, head, facts, chars=chars)
+        facts -= len(found[room])
+        chars -= sum(len(fact.body or "") for fact in found[room] if isinstance(fact, Message | Edit))
+    return found
 
 
 def seat(connection: sqlite3.Connection, user: str, room: str) -> str | None:

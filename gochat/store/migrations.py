@@ -45,6 +45,13 @@ def m002_people(db: sqlite_utils.Database) -> None:
     )
 
 
+@migrations()
+def m003_tail(db: sqlite_utils.Database) -> None:
+    """Messages are committed in the order they come, and merged into the logs later."""
+    for statement in schema.TAIL:
+        db.execute(statement)
+
+
 def apply(connection: sqlite3.Connection) -> None:
     """Apply those that are missing."""
     migrations.apply(sqlite_utils.Database(connection))

@@ -81,8 +81,10 @@ def page(
 
 
 def replay(
-    connection: sqlite3.Connection, room: str, after: int, upto: int, limit: int, reader: str | None = None
-) -> list[AnyFact]:
+    connection: sqlite3.Connection, room: str, after: int, upto: int, limit: int, reader: str | None = None,
+    chars: int = PAGE_BYTES,
+) -> list[AnyFact]:  # fmt: skip
+    """Facts after < seq <= upto, `limit` at most, and about as many as have `chars` characters; one always."""
     if reader is not None and is_dm(room):
         withheld_at = people.withheld_at(connection, reader, room)
         upto = upto if withheld_at is None else min(upto, withheld_at)
@@ -90,7 +92,7 @@ def replay(
     if row is None:
         return []
     base, low, high = row[0] << SEQ_BITS, min(max(after, 0), row[1]), min(max(upto, 0), row[1])
-    return show(connection, room, _rows(connection, base | low, base | high, "ASC", limit), edits=True)
+    return show(connection, room, _rows(connection, base | low, base | high, "ASC", limit, chars), edits=True)
 
 
 def fitting(entries: Sequence[AnyFact]) -> int:
@@ -127,7 +129,9 @@ def show(connection: sqlite3.Connection, room: str, rows: Sequence[Row], *, edit
     return [shown(room, row, reactions, body_of if edits and row[2] == EDIT else None) for row in rows]
 
 
-def _rows(connection: sqlite3.Connection, low: int, high: int, order: str, limit: int) -> list[Row]:
+def _rows(
+    connection: sqlite3.Connection, low: int, high: int, order: str, limit: int, chars: int = PAGE_BYTES
+) -> list[Row]:  # fmt: skip
     """Rows with low < id <= high, in that order, about as many as fit a page; the bound they begin at comes first."""
     found: list[Row] = []
     size = 0
@@ -135,7 +139,7 @@ def _rows(connection: sqlite3.Connection, low: int, high: int, order: str, limit
         f"SELECT {SHOWN} FROM fact WHERE id > ? AND id <= ? ORDER BY id {order} LIMIT ?", (low, high, limit)
     ):
         size += len(row[4] or "") + len(row[7] or "")
-        if found and size > PAGE_BYTES:
+        if found and size > chars:
             break
         found.append(row)
     return found

@@ -1,12 +1,21 @@
-"""The reading connections: a few threads, one connection each, one queue for all."""
+"""The reading connections: a few threads, one connection each, one queue for all.
+
+What is asked for in one tick of the loop is read together: one wake-up of a thread, one transaction, one wake-up of the
+loop. In a storm of sign-ins handing over costs more than reading.
+"""
 
 from __future__ import annotations
 
 import queue
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+import outcome
+import trio
 
 from gochat.errors import StoreError
 from gochat.store.thread import OwnerThread
@@ -17,6 +26,38 @@ T = TypeVar("T")
 THREADS = 3
 #: Steps of SQLite's machine between two looks at the clock; some 100 us.
 STEPS = 10_000
+#: Jobs that are read together: one that is slow holds up so many others at most.
+TOGETHER = 16
+
+Job: TypeAlias = Callable[[sqlite3.Connection], Any]
+Told: TypeAlias = outcome.Value[Any] | outcome.Error
+
+
+class _Call:
+    """A job, the task that waits for it, and what came of it."""
+
+    __slots__ = ("job", "result", "task")
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.task: trio.lowlevel.Task | None = None
+        self.result: Told | None = None
+
+    def tell(self, result: Told) -> None:
+        self.result = result
+        if self.task is not None:
+            trio.lowlevel.reschedule(self.task, result)
+
+    async def wait(self) -> Any:
+        """Cancelled, the job runs all the same and nobody hears of it."""
+        if self.result is not None:
+            return self.result.unwrap()
+        self.task = trio.lowlevel.current_task()
+        return await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self.task = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class Readers:
@@ -30,6 +71,11 @@ class Readers:
         jobs: queue.SimpleQueue[object] = queue.SimpleQueue()
         count = 1 if inline else threads
         self._deadline_s = deadline_s
+        self._together = TOGETHER if deadline_s is None else 1
+        self._waiting: deque[_Call] = deque()
+        self._free = count
+        """Threads that have nothing to do."""
+        self._gathering = False
         self._threads = [
             OwnerThread(f"reader {n}", opens, inline=inline, jobs=jobs, closes=sqlite3.Connection.close)
             for n in range(count)
@@ -37,9 +83,20 @@ class Readers:
 
     async def call(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Raises StoreError."""
-        return await self._threads[0].call(lambda connection: _read(connection, job, self._deadline_s))
+        call = _Call(job)
+        self._waiting.append(call)
+        if self._free and not self._gathering:
+            self._gathering = True
+            # The tick in which the others of a burst come.
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            self._gathering = False
+            self._hand_over()
+        result: T = await call.wait()
+        return result
 
     def stop(self) -> None:
+        self._free = len(self._waiting)  # Whatever still waits is read first.
+        self._hand_over()
         for thread in self._threads:
             thread.stop()
 
@@ -47,18 +104,43 @@ class Readers:
         for thread in self._threads:
             thread.join()
 
+    def _hand_over(self) -> None:
+        while self._waiting and self._free > 0:
+            calls = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._together))]
+            self._free -= 1
+            jobs = [call.job for call in calls]
+            self._threads[0].submit(partial(_read, jobs, self._deadline_s), partial(self._done, calls))
 
-def _read(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], T], deadline_s: float | None) -> T:
+    def _done(self, calls: list[_Call], result: outcome.Value[list[Told]] | outcome.Error) -> None:
+        self._free += 1
+        for position, call in enumerate(calls):
+            if isinstance(result, outcome.Error):
+                # An exception is raised once: each gets its own.
+                call.tell(outcome.Error(StoreError(str(result.error))))
+            else:
+                call.tell(result.value[position])
+        self._hand_over()
+
+
+def _read(jobs: list[Job], deadline_s: float | None, connection: sqlite3.Connection) -> list[Told]:
+    """All of them in one transaction. What one of them raises is its own affair."""
     try:
         connection.execute("BEGIN")
         if deadline_s is not None:
             end = time.monotonic() + deadline_s
             connection.set_progress_handler(lambda: time.monotonic() > end, STEPS)
         try:
-            return job(connection)
+            return [outcome.capture(_run, job, connection) for job in jobs]
         finally:
             if deadline_s is not None:
                 connection.set_progress_handler(None, 0)
             connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise StoreError(f"reading failed: {error}") from error
+
+
+def _run(job: Job, connection: sqlite3.Connection) -> Any:
+    try:
+        return job(connection)
     except sqlite3.Error as error:
         raise StoreError(f"reading failed: {error}") from error

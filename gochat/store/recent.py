@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from gochat.store.rows import EDIT, MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
+from gochat.store.tail import unmerged
 
 #: A page is a read transaction of its own: an open one would keep the writer from shortening its WAL.
 PAGE = 2_000
@@ -25,7 +26,7 @@ class Said(NamedTuple):
 
 
 def said_since(connection: sqlite3.Connection, since_ms: int) -> Iterator[Said]:
-    """Room by room, in the order of each."""
+    """Room by room, in the order of each; at the end, once more by room, what the node has not merged yet."""
     rooms: dict[int, str] = {}
     last = -1
     while True:
@@ -40,8 +41,12 @@ def said_since(connection: sqlite3.Connection, since_ms: int) -> Iterator[Said]:
                 room = rooms[num] = _room(connection, num)
             yield Said(room, row_id & SEQ_MASK, ts, sender, body if kind == MESSAGE else None)
         if len(rows) < PAGE:
-            return
+            break
         last = rows[-1][0]
+    for messages in unmerged(connection).values():
+        for message in messages:
+            if message.ts >= since_ms:
+                yield Said(message.room, message.seq, message.ts, message.sender, message.body)
 
 
 def _room(connection: sqlite3.Connection, num: int) -> str:

@@ -15,11 +15,11 @@ SEQ_BITS = 34
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
 #: The migrations of migrations.py. A database that had others is a newer release's.
-KNOWN = frozenset({"m001_first", "m002_people"})
+KNOWN = frozenset({"m001_first", "m002_people", "m003_tail"})
 
 ROOMS = (
     """CREATE TABLE meta (epoch TEXT NOT NULL)""",
-    # The number of the last transaction: a row of its own, since every transaction writes it.
+    # The number of the last transaction that wrote more than the tail: a row of its own, for it is written often.
     """CREATE TABLE clock (one INTEGER PRIMARY KEY CHECK (one = 1), commits INTEGER NOT NULL)""",
     """INSERT INTO clock VALUES (1, 0)""",
     """CREATE TABLE room (
@@ -101,8 +101,12 @@ PEOPLE = (
     """CREATE TABLE revocation (
         kind TEXT NOT NULL, value TEXT NOT NULL, ts INTEGER NOT NULL, PRIMARY KEY (kind, value)) WITHOUT ROWID""",
 )
+#: Transactions whose messages are not in the logs yet (tail.py): JSON of [[room's number, [message, ...]], ...].
+TAIL = ("CREATE TABLE tail (number INTEGER PRIMARY KEY, messages BLOB NOT NULL)",)
 #: What the migrations make of nothing.
-FIRST = (*ROOMS, *SEARCH, *PEOPLE)
+FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL)
+#: The number of the last transaction, as this connection sees it.
+LAST_COMMIT = "SELECT max(commits, coalesce((SELECT max(number) FROM tail), 0)) FROM clock"
 
 #: Where sqlite-utils keeps what it has applied.
 APPLIED = """CREATE TABLE "_sqlite_migrations" (

@@ -15,11 +15,13 @@ from gochat.domain.relationship import DAY_MS
 from gochat.errors import StoreError
 from gochat.metrics import Commits
 from gochat.store.archive import SqliteArchive
-from gochat.store.committer import QUIET_S, Committer
-from gochat.store.journal import SqliteJournal
+from gochat.store.committer import PACE, Committer, Pace
+from gochat.store.journal import MOST_WAITING, SqliteJournal
+from gochat.store.merged import Merged
 from gochat.store.pool import Readers
 from gochat.store.schema import connect
 from gochat.store.setup import migrate, prepare
+from gochat.store.tail import Tail
 from gochat.store.thread import OwnerThread
 
 MEMORY = ":memory:"
@@ -36,9 +38,14 @@ class Store(NamedTuple):
 
 
 @asynccontextmanager
-async def open_store(path: Path | str, *, inline: bool = False, decline_ms: int = 30 * DAY_MS) -> AsyncIterator[Store]:
+async def open_store(
+    path: Path | str, *, inline: bool = False, decline_ms: int = 30 * DAY_MS, most_waiting: int = MOST_WAITING,
+    pace: Pace | None = None,
+) -> AsyncIterator[Store]:  # fmt: skip
     """A store in the file at `path`, or in memory. With `inline` all is done in the caller's thread, in one connection:
-    for simulated time, where no thread may be. `decline_ms` is for how long lists show a decline. Raises StoreError."""
+    for simulated time, where no thread may be. `decline_ms` is for how long lists show a decline. While
+    `most_waiting` rooms wait for a commit, the next is refused as Full. `pace` says when messages are merged into their
+    rooms' logs, which nobody should notice. Raises StoreError."""
     opens_writer, opens_reader = _connections(str(path), inline)
     try:
         first = opens_reader()
@@ -50,17 +57,19 @@ async def open_store(path: Path | str, *, inline: bool = False, decline_ms: int 
         raise StoreError(f"{path} can't be read: {error}") from error
     readers = Readers(opens_reader, inline=inline)
     searchers = Readers(opens_reader, inline=inline, threads=1, deadline_s=SEARCH_S)
-    # Inline nobody comes back later to feed the index: it is fed at once.
-    commits = Commits()
-    committer = partial(Committer, opens_writer, 0.0 if inline else QUIET_S, commits)
+    # Inline nobody comes back later to merge and to feed the index: it is done at once.
+    commits, tail = Commits(), Tail()
+    pace = pace or (PACE._replace(quiet_s=0.0) if inline else PACE)
+    committer = partial(Committer, opens_writer, tail, pace, commits)
     writer: OwnerThread[Committer] = OwnerThread("writer", committer, inline=inline, idle=Committer.idle)
-    journal = SqliteJournal(writer, readers, epoch, last)
+    merged = Merged(readers, writer, tail)
+    journal = SqliteJournal(writer, readers, merged, epoch, last, most_waiting)
     async with trio.open_nursery() as nursery:
         # Whoever cancels the block wants it closed in order: what was noted is still committed.
         committing = trio.CancelScope(shield=True)
         nursery.start_soon(_run_in, committing, journal)
         try:
-            yield Store(journal, SqliteArchive(readers, searchers, epoch, decline_ms), commits)
+            yield Store(journal, SqliteArchive(readers, searchers, merged, epoch, decline_ms), commits)
         finally:
             with trio.CancelScope(shield=True):
                 with trio.move_on_after(CLOSE_S):

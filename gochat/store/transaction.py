@@ -1,7 +1,7 @@
 """One transaction: what a group of batches writes. Runs in whichever thread owns the connection; knows no trio.
 
-Each statement is a moment in which other threads take the GIL, and getting it back may cost milliseconds. So rows go in
-by the hundred with one statement, whichever rooms they belong to.
+Messages, which are nearly all that is ever written, go into the tail and are merged later (tail.py). All else is rare,
+and is written where it belongs at once; what the tail holds of its room is merged in the same transaction.
 """
 
 from __future__ import annotations
@@ -9,99 +9,59 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gochat.domain import facts
-from gochat.domain.beside import AnyBeside
 from gochat.domain.facts import AnyFact
-from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import Recorded
 from gochat.errors import StoreError
 from gochat.ports import Clash
-from gochat.store import beside, index
-from gochat.store.cut import name_words
-from gochat.store.rows import WRITTEN, Row, written
-from gochat.store.schema import SEQ_BITS
+from gochat.store import notes as noted
+from gochat.store import tail
+from gochat.store.logs import Batch, Logs
+from gochat.store.many import Many
+from gochat.store.notes import Notes
+from gochat.store.schema import LAST_COMMIT, SEQ_BITS
 
 log = logging.getLogger(__name__)
 
 #: What one piece of a group can be guilty of: it clashes, or holds what SQLite can't take. All else is the database's.
 _UNFIT = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, OverflowError, UnicodeError)
 
-CHUNKS = (256, 64, 16, 4, 1)
-#: How many rooms' message counts are kept; they are read again when needed.
-KNOWN_COUNTS = 50_000
+#: What an INTEGER of SQLite can hold.
+_MOST = (1 << 63) - 1
 
+_Key = tuple[int, str, str]
 
-class Batch(NamedTuple):
-    """One room's facts of one turn."""
-
-    room: str
-    num: int
-    facts: Sequence[AnyFact]
-    beside: Sequence[AnyBeside] = ()
-
-
-class Notes(NamedTuple):
-    """What was noted beside the facts: the highest read position of (user, room), names, times last seen."""
-
-    reads: dict[tuple[str, int], int]
-    users: dict[str, tuple[str | None, int | None]]
-
-    def apart(self) -> list[Notes]:
-        """The same, one by one."""
-        return [Notes({place: seq}, {}) for place, seq in self.reads.items()] + [
-            Notes({}, {user: noted}) for user, noted in self.users.items()
-        ]
-
-
-class _Many:
-    """A statement over many rows: `head VALUES (?, ...), ... tail`, in chunks that the statement cache keeps."""
-
-    def __init__(self, head: str, columns: int, tail: str = "") -> None:
-        row = f"({', '.join('?' * columns)})"
-        self._statements = {size: f"{head} VALUES {', '.join([row] * size)} {tail}" for size in CHUNKS}
-
-    def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-        begin, left = 0, len(rows)
-        for size in CHUNKS:
-            while left >= size:
-                values = [value for row in rows[begin : begin + size] for value in row]
-                connection.execute(self._statements[size], values)
-                begin, left = begin + size, left - size
-
-
-# OR FAIL: a statement that fails may leave some of its rows, for the whole batch is rolled back anyway; that spares
-# SQLite the statement's own journal.
-_FACTS = _Many(f"INSERT OR FAIL INTO fact ({WRITTEN})", 9)
-_ROOMS = _Many(
-    "INSERT INTO room (num, id, head, ts, messages, last)", 6,
-    """ON CONFLICT (num) DO UPDATE SET head = excluded.head, ts = excluded.ts, messages = excluded.messages,
-       last = max(last, excluded.last)""",
-)  # fmt: skip
-_SEATS = _Many(
-    "INSERT INTO seat (user, num, role, since_seq, since_ts, read)", 6,
-    """ON CONFLICT (user, num) DO UPDATE SET role = excluded.role, since_seq = excluded.since_seq,
-       since_ts = excluded.since_ts, read = max(read, excluded.read), left_seq = NULL""",
-)  # fmt: skip
-_READS = _Many(
-    "UPDATE seat SET read = v.column3 FROM (", 3,
-    ") AS v WHERE seat.user = v.column1 AND seat.num = v.column2 AND seat.read < v.column3",
+#: Whether one of (room, sender, key) is in the logs.
+_KEYS = Many(
+    "SELECT 1 FROM (", 3,
+    f""") AS v WHERE EXISTS (SELECT 1 FROM fact WHERE key IS NOT NULL
+        AND id >> {SEQ_BITS} = v.column1 AND sender = v.column2 AND key = v.column3) LIMIT 1""",
 )  # fmt: skip
 
 
 class Writer:
-    """The writing side of one connection. `counts` may be dropped at any time."""
+    """The writing side of one connection. What a crash left in the tail is merged first.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    `tail` is told of what was committed. After an exception nothing is known of it: the caller drops both.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, known: tail.Tail | None = None) -> None:
         self.connection = connection
-        self.commits = int(connection.execute("SELECT commits FROM clock").fetchone()[0])
+        self.tail = known or tail.Tail()
+        self.commits = int(connection.execute(LAST_COMMIT).fetchone()[0])
         self.committing = False
         """Whether the last thing tried was a COMMIT, so that its failure says nothing."""
         self.facts = self.messages = 0
         """How many the last commit recorded."""
-        self._facts = self._messages = 0
-        self._counts: dict[int, int] = {}
+        self._logs = Logs(connection)
+        self._recover()
+
+    @property
+    def longer(self) -> set[int]:
+        """The rooms whose logs the last transaction made longer."""
+        return self._logs.longer
 
     def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         """Record all in one transaction; for each batch the transaction's number, or why nothing of it is recorded.
@@ -116,221 +76,178 @@ class Writer:
             self._roll_back(batches)
         return self._commit_apart(batches, notes)
 
-    def _commit_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
+    def merge(self, nums: Iterable[int]) -> None:
+        """Merge what the tail holds of these rooms into their logs; then rows that are of no more use are deleted.
+
+        Not synced: it follows from what was committed, and the next commit syncs.
+        """
+        merged = {num for num in nums if num in self.tail}
+        spent = self.tail.spent(merged)
+        if not merged and not spent:
+            return
+        self.connection.execute("PRAGMA synchronous = NORMAL")
         self._begin()
-        self._write(batches)
+        self._logs.write(self._pending(merged))
+        self._finish(self.commits, spent)
+        self.connection.execute("PRAGMA synchronous = FULL")
+        self.tail.forget(merged, spent)
+
+    def _recover(self) -> None:
+        """Merge what the table holds and nobody knows of any more."""
+        if self.connection.execute("SELECT 1 FROM tail LIMIT 1").fetchone() is not None:
+            self._begin()
+            left = tail.unmerged(self.connection)
+            self._logs.write([Batch(messages[0].room, num, messages) for num, messages in left.items()])
+            self._finish(self.commits, self.commits)
+        self.tail.unsure = False
+
+    def _commit_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
+        number = self.commits + 1
+        late, keys, here = self._parted(batches)
+        self._begin()
+        if late:
+            self._check_new(keys)
+            self.tail.expect(number, late)
+            tail.append(self.connection, number, list(late.items()))
+        merged = {batch.num for batch in here if batch.num in self.tail}
+        if here:
+            self._logs.write([*self._pending(merged), *here])
         if notes is not None:
-            self._note(notes)
-        number = self._finish()
+            noted.write(self.connection, notes)
+        # The clock is a page: while rows of the tail tell the number, it stands still.
+        self._finish(number, written=bool(here) or notes is not None)
+        self.tail.add(number, late, keys)
+        self.tail.forget(merged, 0)
+        self._count_recorded(batches)
         return [number] * len(batches)
+
+    def _parted(
+        self, batches: Sequence[Batch]
+    ) -> tuple[dict[int, Sequence[facts.Message]], list[_Key], list[Batch]]:  # fmt: skip
+        """What can go into the tail, by room, and its keys: messages of rooms that are there, and nothing else; and
+        the batches that can't."""
+        late: dict[int, Sequence[facts.Message]] = {}
+        keys: list[_Key] = []
+        here: list[Batch] = []
+        for batch in batches:
+            num, known = batch.num, len(keys)
+            if batch.beside or not batch.facts or num in late or not self._follows(num, batch.facts):
+                here.append(batch)
+                continue
+            for fact in batch.facts:
+                if type(fact) is not facts.Message or max(fact.ts, fact.reply_to or 0) > _MOST:
+                    del keys[known:]
+                    here.append(batch)
+                    break
+                if fact.key is not None:
+                    keys.append((num, fact.sender, fact.key))
+            else:
+                late[num] = batch.facts  # type: ignore[assignment]
+        if any(batch.num in late for batch in here):
+            return {}, [], list(batches)  # Two of one room: in their order, then.
+        return late, keys, here
+
+    def _follows(self, num: int, batch: Sequence[AnyFact]) -> bool:
+        """Whether the facts follow the log of a room that has one. All else is for SQLite to judge."""
+        head = self.tail.head(num) or self._logs.head(num)
+        return 0 < head == batch[0].seq - 1 and batch[-1].seq == head + len(batch)
+
+    def _check_new(self, keys: list[_Key]) -> None:
+        """Raises sqlite3.IntegrityError if one is recorded, as the index of keys does."""
+        has = self.tail.has
+        if len(set(keys)) < len(keys) or any(has(key) for key in keys) or _KEYS.run(self.connection, keys):
+            raise sqlite3.IntegrityError("a key is recorded already")
+
+    def _pending(self, nums: Iterable[int]) -> list[Batch]:
+        found = ((num, self.tail.pending(num)) for num in nums)
+        return [Batch(messages[0].room, num, messages) for num, messages in found]
 
     def _commit_apart(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         """Something in the group clashes or can't be written: each piece in a savepoint of its own, so that it costs
         nobody else."""
         execute = self.connection.execute
         failed: dict[int, Clash | StoreError] = {}
+        merged = {batch.num for batch in batches if batch.num in self.tail}
         self._begin()
         try:
+            self._logs.write(self._pending(merged))
             for position, batch in enumerate(batches):
                 execute("SAVEPOINT batch")
                 try:
-                    self._write([batch])
+                    self._logs.write([batch])
                 except _UNFIT as error:
                     execute("ROLLBACK TO batch")
-                    self._counts.pop(batch.num, None)
+                    self._logs.forget(batch.num)
+                    if batch.num not in merged:
+                        self._logs.longer.discard(batch.num)
                     clash = self._clash(batch) if isinstance(error, sqlite3.IntegrityError) else None
                     failed[position] = clash or StoreError(f"{batch.room}: {error}")
                 execute("RELEASE batch")
             for note in notes.apart() if notes is not None else ():
                 execute("SAVEPOINT note")
                 try:
-                    self._note(note)
+                    noted.write(self.connection, note)
                 except _UNFIT as error:
                     execute("ROLLBACK TO note")
                     log.error("a note can't be recorded and is dropped: %s", error)
                 execute("RELEASE note")
-            number = self._finish()
+            number = self.commits + 1
+            self._finish(number)
         except sqlite3.Error:
             self._roll_back(batches)
             raise
+        self.tail.forget(merged, 0)
+        self._count_recorded([batch for position, batch in enumerate(batches) if position not in failed])
         return [failed.get(position, number) for position in range(len(batches))]
 
     def commit_all(self, batches: Iterable[Batch], after: Callable[[], Notes]) -> int:
         """Record what may be more than memory holds, in one transaction: all of it, or nothing. `after` is called when
-        all are written; it gives what is noted beside them, and may write more. Returns the transaction's number."""
+        all are written; it gives what is noted beside them, and may write more. Returns the transaction's number.
+        The tail must be empty."""
         nums: set[int] = set()
         self._begin()
         try:
             for batch in batches:
                 nums.add(batch.num)
-                self._write([batch])
-            self._note(after())
-            return self._finish()
+                self._logs.write([batch])
+            noted.write(self.connection, after())
+            self._finish(self.commits + 1)
+            return self.commits
         except BaseException:
             for num in nums:
-                self._counts.pop(num, None)
+                self._logs.forget(num)
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")
             raise
 
     def _begin(self) -> None:
         self.connection.execute("BEGIN IMMEDIATE")
-        self._facts = self._messages = 0
+        self._logs.longer = set()
 
-    def _finish(self) -> int:
-        number = self.commits + 1
-        self.connection.execute("UPDATE clock SET commits = ?", (number,))
+    def _finish(self, number: int, spent: int = 0, *, written: bool = True) -> None:
+        if spent:
+            self.connection.execute("DELETE FROM tail WHERE number <= ?", (spent,))
+        if spent or written:
+            self.connection.execute("UPDATE clock SET commits = ?", (number,))
         self.committing = True
         self.connection.execute("COMMIT")
         self.committing = False
         self.commits = number
-        self.facts, self.messages = self._facts, self._messages
-        return number
 
     def _roll_back(self, batches: Sequence[Batch]) -> None:
         for batch in batches:
-            self._counts.pop(batch.num, None)
+            self._logs.forget(batch.num)
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
+
+    def _count_recorded(self, batches: Sequence[Batch]) -> None:
+        self.facts = sum(len(batch.facts) for batch in batches)
+        self.messages = sum(type(fact) is facts.Message for batch in batches for fact in batch.facts)
 
     def _clash(self, batch: Batch) -> Clash | None:
         keys = [(fact.sender, fact.key) for fact in batch.facts if isinstance(fact, facts.Message) and fact.key]
         found = recorded(self.connection, batch.num, keys)
         return Clash(found) if found else None
-
-    # ------------------------------------------------------------------------------------------ rows
-
-    def _write(self, batches: Sequence[Batch]) -> None:
-        rows: list[Row] = []
-        rooms: list[Row] = []
-        reads: list[Row] = []
-        seats: list[Row] = []
-        rare: list[tuple[Batch, AnyFact]] = []
-        apart: list[Batch] = []
-        for batch in batches:
-            if batch.beside:
-                apart.append(batch)
-                if not batch.facts:
-                    continue
-            base, count, last, senders = batch.num << SEQ_BITS, self._count(batch.num), 0, {}
-            for fact in batch.facts:
-                if type(fact) is facts.Message:
-                    count += 1
-                    last = senders[fact.sender] = fact.seq
-                else:
-                    rare.append((batch, fact))
-                rows.append(written(base, fact, count))
-            first, final = batch.facts[0], batch.facts[-1]
-            rooms.append((batch.num, batch.room, final.seq, final.ts, count, last))
-            if first.seq == 1 and is_dm(batch.room):
-                seats += [(user, batch.num, "dm", 1, first.ts, 0) for user in set(dm_users(batch.room))]
-            reads += [(sender, batch.num, seq) for sender, seq in senders.items()]
-            self._counts[batch.num] = count
-        connection = self.connection
-        _ROOMS.run(connection, rooms)
-        _FACTS.run(connection, rows)
-        if seats:
-            _SEATS.run(connection, seats)
-        for batch, fact in rare:
-            self._rare(batch.num, fact)
-        for batch in apart:
-            self._beside(batch)
-        if reads:
-            _READS.run(connection, reads)
-        self._facts += len(rows)
-        self._messages += len(rows) - len(rare)
-
-    def _count(self, num: int) -> int:
-        count = self._counts.get(num)
-        if count is None:
-            row = self.connection.execute("SELECT messages FROM room WHERE num = ?", (num,)).fetchone()
-            count = int(row[0]) if row else 0
-            if len(self._counts) >= KNOWN_COUNTS:
-                self._counts.clear()
-        return count
-
-    def _rare(self, num: int, fact: AnyFact) -> None:
-        """What other facts than messages change beside their own row."""
-        execute = self.connection.execute
-        if isinstance(fact, facts.Edit):
-            target = num << SEQ_BITS | fact.target
-            index.change(self.connection, num, fact.target, fact.body)
-            execute(
-                "UPDATE fact SET body = ?, edit_seq = ?, edit_ts = ? WHERE id = ?",
-                (fact.body, fact.seq, fact.ts, target),
-            )
-        elif isinstance(fact, facts.Delete):
-            index.change(self.connection, num, fact.target, None)
-            execute(
-                "UPDATE fact SET body = NULL, delete_seq = ?, delete_ts = ? WHERE id = ?",
-                (fact.seq, fact.ts, num << SEQ_BITS | fact.target),
-            )
-        elif isinstance(fact, facts.Reaction):
-            execute(
-                "INSERT OR REPLACE INTO reaction VALUES (?, ?, ?, ?, ?, ?)",
-                (num << SEQ_BITS | fact.target, fact.sender, fact.emoji, fact.on, fact.seq, fact.ts),
-            )
-        elif isinstance(fact, facts.Member):
-            self._member(num, fact)
-        elif isinstance(fact, facts.Group):
-            execute(
-                "UPDATE room SET title = coalesce(?, title), history = coalesce(?, history), post = coalesce(?, post)"
-                " WHERE num = ?",
-                (fact.title, fact.history, fact.post, num),
-            )
-        elif isinstance(fact, facts.Closed):
-            execute("UPDATE room SET closed = 1 WHERE num = ?", (num,))
-            execute("UPDATE seat SET role = 'former', left_seq = ? WHERE num = ? AND role NOT IN ('former', 'dm')",
-                    (fact.seq, num))  # fmt: skip
-
-    def _beside(self, batch: Batch) -> None:
-        if not batch.facts and batch.num:
-            # A relation may begin before the first message.
-            self.connection.execute(
-                "INSERT OR IGNORE INTO room (num, id, head, ts, messages, last) VALUES (?, ?, 0, 0, 0, 0)",
-                (batch.num, batch.room),
-            )
-        beside.write(self.connection, batch.num, batch.room, batch.beside)
-
-    def _member(self, num: int, fact: facts.Member) -> None:
-        execute = self.connection.execute
-        if fact.title is not None:
-            execute("UPDATE room SET title = ? WHERE num = ?", (fact.title, num))
-        if fact.change == "added":
-            # Who joins has nothing unread: read up to the fact that says so.
-            _SEATS.run(
-                self.connection,
-                [(user, num, fact.role or "member", fact.seq, fact.ts, fact.seq) for user in fact.users],
-            )
-            return
-        for user in fact.users:
-            if fact.change == "role":
-                execute("UPDATE seat SET role = ? WHERE user = ? AND num = ?", (fact.role, user, num))
-            else:
-                execute(
-                    "UPDATE seat SET role = 'former', left_seq = ? WHERE user = ? AND num = ?", (fact.seq, user, num)
-                )
-
-    def _note(self, notes: Notes) -> None:
-        if notes.reads:
-            _READS.run(self.connection, [(user, num, seq) for (user, num), seq in notes.reads.items()])
-        for user, (name, last_seen) in notes.users.items():
-            old = self.connection.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone()
-            renamed = old is None or (name is not None and name != old[0])
-            if renamed or last_seen is not None:
-                self.connection.execute(
-                    "INSERT INTO user VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-                    " name = coalesce(excluded.name, name), last_seen = coalesce(excluded.last_seen, last_seen)",
-                    (user, name, last_seen),
-                )
-            if renamed:
-                # The words of the old name are known from it: they are not looked for among everybody's.
-                before, after = name_words(user, old[0]) if old is not None else set(), name_words(user, name)
-                for statement, words in (
-                    ("DELETE FROM user_word WHERE word = ? AND user = ?", before - after),
-                    ("INSERT OR IGNORE INTO user_word VALUES (?, ?)", after - before),
-                ):
-                    self.connection.executemany(statement, [(word, user) for word in words])
 
 
 def recorded(

@@ -10,6 +10,7 @@ import errno
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import PurePath
 from typing import Final, TypeAlias
@@ -32,6 +33,9 @@ ACCEPTS_A_TURN: Final = 16
 EXHAUSTED_PAUSE_S: Final = 0.1
 #: What a flood repeats is told once in this time.
 QUIET_S: Final = 60.0
+
+#: Whether an accepted socket has its listener's options: on Linux it is made as a copy of it.
+_INHERITED: Final = sys.platform == "linux"
 
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 # Errors that belong to the one connection (accept(2), "Error handling"): the next may be well.
@@ -88,6 +92,9 @@ class Server:
         self, listeners: Sequence[socket.socket], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Accept until `stop`; return when the last connection has ended. The listeners are closed at `stop`."""
+        if self._dead_peer_s is not None:
+            for listener in listeners:
+                _give_up_after(listener, self._dead_peer_s)
         with self._serving:
             async with trio.open_nursery() as connections:
                 try:
@@ -150,7 +157,7 @@ class Server:
             self._connections.release(lease)
 
     async def _open(self, handle: socket.socket) -> trio.abc.Stream | None:
-        if self._dead_peer_s is not None:
+        if self._dead_peer_s is not None and not _INHERITED:
             _give_up_after(handle, self._dead_peer_s)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(handle))
         if self._tls is None:

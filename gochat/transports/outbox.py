@@ -22,7 +22,7 @@ class Outbox:
     """Frames on their way to one peer. `limit` bounds `size`, the bytes that wait."""
 
     __slots__ = (
-        "_chunks", "_flushed", "_on_space", "_socket", "_spawn", "_stream", "_writing",
+        "_chunks", "_finished", "_flushed", "_on_space", "_socket", "_spawn", "_stream", "_writing",
         "broken", "direct", "limit", "progress_at", "sent", "size",
     )  # fmt: skip
 
@@ -36,6 +36,7 @@ class Outbox:
         """When the kernel last took bytes while some waited; trio clock."""
         self._chunks: list[bytes] | None = None
         self._writing = False
+        self._finished = False
         self.direct = socket is not None
         self._socket = socket
         self._stream = stream
@@ -67,12 +68,18 @@ class Outbox:
     def put(self, data: bytes) -> None:
         """Queue without sending, whatever the limit; the caller calls `flush` before its turn ends. For replies, whose
         number is bounded by the session's window."""
-        if self.broken:
+        if self.broken or self._finished:
             return
         if self._chunks is None:
             self._chunks = []
         self._chunks.append(data)
         self.size += len(data)
+
+    def put_last(self, data: bytes) -> None:
+        """Queue and send; what is put later is dropped: a reply that comes late must not follow a WebSocket's Close."""
+        self.put(data)
+        self._finished = True
+        self.flush()
 
     def flush(self) -> None:
         """Send what waits, as far as the kernel takes it."""

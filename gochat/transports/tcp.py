@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import trio
-
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.ndjson import LineReader, TooLarge
 from gochat.protocol.replies import Ping
@@ -46,5 +44,4 @@ async def serve(connection: TcpConnection, accept: Accept, frame_bytes: int) -> 
         session.too_large()
     finally:
         session.ended()
-        with trio.CancelScope(shield=True):
-            await connection.close()
+        await connection.close()

@@ -1,19 +1,19 @@
-"""WebSocket: trio-websocket does the handshake, ping, pong and close; data frames take a fast lane past it.
+"""WebSocket: the connection's one task accepts the handshake, and gives data frames straight to the session.
 
-trio-websocket gets a stream of ours. Reading, it is given only control frames and violations, one whole frame at a
-time; data frames go straight to the session, from trio-websocket's own reader task. Writing, what it wants to send is
-queued in the connection's outbox as one whole frame, behind what waits there.
+What is no data frame and what breaks the protocol is wsproto's to answer. It is asked for the first of these: most
+connections end without one, and every sign-in pays for what a connection is given at its start.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import trio
-import trio_websocket
-from wsproto.utilities import LocalProtocolError
+from wsproto.connection import Connection as WsProto
+from wsproto.connection import ConnectionState, ConnectionType
+from wsproto.events import CloseConnection, Ping
+from wsproto.utilities import generate_accept_token
 
 from gochat.domain.limits import TokenBucket
 from gochat.protocol import websocket as frames
@@ -21,166 +21,150 @@ from gochat.protocol.codec import SUBPROTOCOLS, WS_JSON, Codec
 from gochat.transports.connection import BURST, CLOSE_S, Accept, Connection, Receiver
 
 _PING = frames.frame(frames.PING, b"")
-#: Control frames a second that a peer may send: each costs trio-websocket about 20 us.
+#: Control frames a second that a peer may send: each costs wsproto about 20 us.
 CONTROLS_PER_S, CONTROL_BURST = 10.0, 64
+#: States in which a Close may be sent.
+_OPEN = (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING)
 
 
 class WebSocketConnection(Connection):
-    __slots__ = ("ended",)
+    __slots__ = ("_controls", "_over", "_protocol", "_session")
 
     transport = "ws"
-    ended: trio.Event
+    _session: Receiver
+    _over: trio.Event
+    _controls: TokenBucket | None
+    _protocol: WsProto | None
 
     def ping(self, codec: Codec) -> None:
         self.outbox.push(_PING)
 
     def _stop_reading(self) -> None:
-        """The peer's Close is still to be read: only the connection's task is woken."""
-        self.ended.set()
+        """The peer's Close is still to be read: the reader goes on."""
+        self._spawn(self._see_off)
 
-    def abort(self) -> None:
-        super().abort()
-        self.ended.set()
+    async def _see_off(self) -> None:
+        """Say Close behind what waits. The reader ends with the peer's, or when it has not come in time."""
+        self._session.ended()
+        if self._over.is_set() or self.outbox.broken or self.closing is None:
+            return
+        number, reason = self.closing
+        self._close(CloseConnection(number, reason))
+        with trio.move_on_after(CLOSE_S) as late:
+            await self._over.wait()
+        if late.cancelled_caught:
+            self.abort()
 
+    async def converse(self, session: Receiver, reader: frames.FrameReader, trailing: bytes) -> None:
+        """Read until the conversation is over; `trailing` has been read already."""
+        self._begin(session)
+        outbox, over = self.outbox, False
 
-class _Stream(trio.abc.Stream):
-    """The stream that trio-websocket reads and writes. See the module."""
+        def take(data: bytes) -> bool:
+            """True: nothing more is read, or not before something was waited for."""
+            nonlocal over
+            session.budget = BURST
+            over = not data or not self._take(reader.feed(data))
+            return over or session.waiting or outbox.broken or (self._protocol is not None and outbox.size > 0)
 
-    __slots__ = ("_connection", "_controls", "_frames", "_opened", "_over", "_pass", "_replay", "_trailing", "session")
+        try:
+            if trailing:
+                take(trailing)
+                trailing = b""
+            while not over and not outbox.broken:
+                if session.waiting:
+                    await session.readable()
+                if self._protocol is not None:
+                    await outbox.flushed()  # Who does not read its pongs shall send no more pings.
+                await self.receive_all(take)
+        finally:
+            self._over.set()
 
-    def __init__(
-        self, connection: WebSocketConnection, head: bytes, trailing: bytes, reader: frames.FrameReader
-    ) -> None:
-        self._connection = connection
-        self._frames = reader
-        self._replay: bytes | None = head
-        self._trailing = trailing
-        self._over = False
-        self._pass: deque[bytes] = deque()
-        self._controls: TokenBucket | None = None
-        self._opened: trio.Event | None = trio.Event()
-        self.session: Receiver | None = None
+    def _begin(self, session: Receiver) -> None:
+        self._session, self._over = session, trio.Event()
+        self._controls = self._protocol = None
 
-    def open(self) -> None:
-        """The handshake is done: read on."""
-        if self._opened is not None:
-            self._opened.set()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        if self._replay is not None:
-            head, self._replay = self._replay, None
-            await trio.lowlevel.checkpoint()
-            return head
-        if self._opened is not None:
-            await self._opened.wait()
-            self._opened = None
-        if self._connection.outbox.broken:
-            self._connection.ended.set()
-            return b""
-        while not self._pass:
-            if self._trailing:
-                data, self._trailing = self._trailing, b""
-                self._take(data)
-            else:
-                await self._connection.receive_all(self._take)
-            if self._over or self.session is None:
-                self._connection.ended.set()
-                return b""
-            if self.session.waiting:
-                await self.session.readable()
-        return self._pass.popleft()
-
-    def _take(self, data: bytes) -> bool:
-        """Hand on what came. True: before more is read, something must be passed on or waited for."""
-        session = self.session
-        if not data or session is None:
-            self._over = True
-            return True
-        session.budget = BURST
-        for item in self._frames.feed(data):
+    def _take(self, items: Sequence[frames.Item]) -> bool:
+        """Whether to read on."""
+        session = self._session
+        for item in items:
             if isinstance(item, bytes):
                 session.receive(item)
             elif isinstance(item, frames.Passthrough):
                 if not self._affordable():
-                    self._pass.clear()
                     session.violated("too many control frames")
-                    break
-                self._pass.append(item.data)
+                    return True
+                if not self._control(item.data):
+                    return False
             elif item is frames.Refused.TOO_LARGE:
                 session.too_large()
             else:
                 session.violated("the other opcode than the subprotocol's")
-        return session.waiting or bool(self._pass)
+        return True
 
     def _affordable(self) -> bool:
-        self._connection.peer_answers = True
+        self.peer_answers = True
         if self._controls is None:
             self._controls = TokenBucket(CONTROLS_PER_S, CONTROL_BURST)
         return not self._controls.take(int(trio.current_time() * 1000))
 
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        outbox = self._connection.outbox
-        outbox.put(bytes(data))
-        outbox.flush()
-        await trio.lowlevel.checkpoint()
-        await outbox.flushed()
-        if outbox.broken:
-            # trio-websocket's reader ends with this; nothing else would tell the connection.
-            self._connection.ended.set()
-            raise trio.BrokenResourceError
+    def _control(self, data: bytes) -> bool:
+        """Answer a control frame, or what breaks the protocol. Whether to read on."""
+        protocol = self._sans_io()
+        protocol.receive_data(data)
+        for event in protocol.events():
+            if isinstance(event, CloseConnection):
+                self._close(event.response())
+                return False
+            if isinstance(event, Ping) and self.closing is None:
+                self.outbox.put(protocol.send(event.response()))
+                self.outbox.flush()
+        return True
 
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._connection.outbox.flushed()
+    def _close(self, close: CloseConnection) -> None:
+        """Send a Close, unless one was sent."""
+        protocol = self._sans_io()
+        if protocol.state in _OPEN:
+            self.outbox.put_last(protocol.send(close))
 
-    async def aclose(self) -> None:
-        """trio-websocket has done with it; the connection's task closes the socket."""
-        self._connection.ended.set()
-        await trio.lowlevel.checkpoint()
+    def _sans_io(self) -> WsProto:
+        if self._protocol is None:
+            self._protocol = WsProto(ConnectionType.SERVER)
+        return self._protocol
 
 
 class Opening(NamedTuple):
     """A handshake that may be accepted."""
 
-    head: bytes
-    """The request's head, as trio-websocket is to see it."""
+    key: bytes
+    """The client's Sec-WebSocket-Key."""
     trailing: bytes
-    """What came behind it."""
+    """What came behind the request."""
     subprotocol: str | None
     credential: str | None
+
+    def answer(self) -> bytes:
+        """The response that accepts it (RFC 6455, section 4.2.2)."""
+        chosen = f"Sec-WebSocket-Protocol: {self.subprotocol}\r\n".encode("ascii") if self.subprotocol else b""
+        return (
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: %s\r\n%s\r\n" % (generate_accept_token(self.key), chosen)
+        )
 
 
 async def serve(connection: WebSocketConnection, opening: Opening, accept: Accept, frame_bytes: int) -> None:
     """Serve one connection from its handshake until it ends, and close it."""
-    subprotocol, credential = opening.subprotocol, opening.credential
-    codec = SUBPROTOCOLS[subprotocol] if subprotocol else WS_JSON
+    codec = SUBPROTOCOLS[opening.subprotocol] if opening.subprotocol else WS_JSON
     opcode = frames.BINARY if codec is SUBPROTOCOLS["gochat.v1.msgpack"] else frames.TEXT
-    stream = _Stream(connection, opening.head, opening.trailing, frames.FrameReader(frame_bytes, opcode))
+    connection.outbox.push(opening.answer())
+    session = accept(connection, codec, opening.credential)
+    conversation = connection.converse(session, frames.FrameReader(frame_bytes, opcode), opening.trailing)
     del opening  # What is only needed once is not kept as long as the connection lives.
-    connection.ended = trio.Event()
-    session: Receiver | None = None
     try:
-        async with trio.open_nursery() as nursery:
-            request = await trio_websocket.wrap_server_stream(nursery, stream)
-            peer = await request.accept(subprotocol=subprotocol)
-            stream.session = session = accept(connection, codec, credential)
-            stream.open()
-            del request, credential
-            await connection.ended.wait()
-            session.ended()
-            if connection.closing is not None and not connection.outbox.broken:
-                number, reason = connection.closing
-                with trio.move_on_after(CLOSE_S):
-                    await peer.aclose(number, reason)
-            nursery.cancel_scope.cancel()
-    except* (trio_websocket.HandshakeError, trio_websocket.ConnectionClosed, trio.BrokenResourceError):
-        pass  # The peer went away in the middle of a handshake or of a close: there is nobody to tell.
-    except* LocalProtocolError:
-        pass  # trio-websocket answers a ping that crosses our Close, which the protocol does not allow.
+        await conversation
     finally:
-        if session is not None:
-            session.ended()
-        with trio.CancelScope(shield=True):
-            await connection.close()
+        session.ended()
+        await connection.close()
 
 
 def choose_subprotocol(offered: Iterable[str]) -> tuple[str | None, str | None]:

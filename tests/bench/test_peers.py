@@ -9,12 +9,12 @@ from click.testing import CliRunner
 
 from bench.faults import Fault
 from bench.load.outcome import Length
-from bench.peers.base import BODY, Inbox, Marks, body
+from bench.peers.base import BODY, MARK, Inbox, Marks, body
 from bench.peers.cli import main
 from bench.peers.mosquitto import Mosquitto, Packets
 from bench.peers.page import page
 from bench.peers.roster import PEERS
-from bench.peers.run import BOUNDS, FANOUT, LOADS, SINGLE, Found, Options, cpu_ratio_to, ratio_to
+from bench.peers.run import BOUNDS, DM_1, DM_16, FANOUT, LISTS, LOADS, SINGLE, Found, Options, cpu_ratio_to, ratio_to
 from bench.results import Measure
 
 Said = Callable[[int], bytes]
@@ -137,6 +137,15 @@ def test_the_page_says_what_holds_and_what_does_not() -> None:
     assert "Left out" not in text
 
 
+def test_pairs_with_lists_have_a_row_of_their_own_and_stand_by_the_peers_pairs() -> None:
+    measures = figures({DM_1: {"gochat": 20, "nats": 10}, LISTS[DM_1]: {"gochat": 15}, FANOUT: {"gochat": 7}})
+    text = written(Found(measures, {}))
+    assert "| gochat | 1 | 7.00 (0.00 us) | no figure | 20.0 (0.00 us) | no figure |" in text
+    assert "| gochat, lists | 1 |  |  | 15.0 (0.00 us) | no figure |" in text
+    assert "| nats |  |  | 2.00 |  | 1.50 |  |" in text
+    assert ratio_to(measures, LISTS[DM_16], "nats") is None
+
+
 def test_the_page_names_what_was_left_out_and_what_failed() -> None:
     text = written(Found([], {"nats": "u0001: closed\nthe log"}), {"prosody": "prosody is not installed"})
     assert "- prosody: prosody is not installed.\n- nats: no figure: u0001: closed.\n" in text
@@ -164,6 +173,13 @@ def test_the_ratio_of_cpu_time_is_how_often_the_peer_takes_what_gochat_takes() -
         for target, us in spent.items()
     ]
     assert cpu_ratio_to(measures, FANOUT, "nats") == 2.5
+
+
+def test_nothing_in_a_body_is_read_as_a_word_in_disguise() -> None:
+    """What gochat's rules must look at letter by letter costs it what it costs no peer."""
+    number, mark, rest = body(7).partition(MARK)
+    assert (number, mark.strip(b" ="), rest[:4]) == (b"00000007", b"bench", b"The ")
+    assert mark[:1] == mark[-1:] == b" "
 
 
 def test_the_page_says_that_the_machine_was_busy() -> None:

@@ -81,10 +81,8 @@ async def test_messages_are_found(node: Node) -> None:
         async with connect(url(node), user="ann") as ann:
             for text in ("green tea", "black coffee", "茶道"):
                 await ann.send("user:ann", text)
-            found: list[Any] = []
-            while not found:  # the index follows the log within a second
-                found = [entry async for entry in ann.search("tea")]
-                await trio.sleep(0.05)
+            while not (found := [entry async for entry in ann.search("tea")]):
+                await trio.sleep(0.05)  # The index follows the log within a second.
             assert [entry.body for entry in found] == ["green tea"]
 
 

@@ -44,5 +44,5 @@ def test_what_is_no_network_is_refused() -> None:
 
 @pytest.mark.parametrize("name", [b"forwarded", b"x-forwarded-for", b"via", b"x-real-ip"])
 def test_a_proxy_shows(name: bytes) -> None:
-    assert was_forwarded([(b"host", b"x"), (name, b"1.1.1.1")])
-    assert not was_forwarded([(b"host", b"x"), (b"origin", b"http://x")])
+    assert was_forwarded([b"host", name])
+    assert not was_forwarded([b"host", b"origin"])

@@ -5,11 +5,11 @@ import gc
 import h11
 import pytest
 import trio
-from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, Request
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from gochat.http.shell import HttpShell
-from gochat.http.upgrade import Upgrade, origin_form
+from gochat.http.upgrade import Head, Upgrade, origin_form, plain_upgrade
 from tests.http.wiring import GET, UPGRADE, Client, serving
 
 
@@ -80,26 +80,16 @@ async def test_after_an_upgrade_nothing_of_http_is_left() -> None:
         gc.enable()
 
 
-@pytest.mark.parametrize("subprotocol", [None, "gochat.v1.msgpack"])
-async def test_the_head_is_what_a_handshake_needs_and_holds_no_secret(subprotocol: str | None) -> None:
+async def test_what_the_client_offers_and_the_key_are_read() -> None:
     async with serving(HttpShell(app)) as client:
         await client.send(
-            UPGRADE.replace(b"chat.example", b"a..b" + b"x" * 64)  # no domain name: wsproto raised UnicodeError
+            UPGRADE.replace(b"chat.example", b"a..b" + b"x" * 64)  # no domain name
             + b"Authorization: Bearer s3cret\r\nSec-WebSocket-Protocol: bearer.s3cret\r\n"
             + b"Sec-WebSocket-Protocol: gochat.v1.json,gochat.v1.msgpack\r\nX-Latin: \xe9\r\n\r\n"
         )
         upgrade = await upgraded(client)
     assert list(upgrade.subprotocols()) == ["bearer.s3cret", "gochat.v1.json", "gochat.v1.msgpack"]
-    assert b"s3cret" not in upgrade.head(subprotocol)
-    server = WSConnection(ConnectionType.SERVER)
-    server.receive_data(upgrade.head(subprotocol) + upgrade.trailing)
-    [request] = server.events()
-    assert isinstance(request, Request)
-    assert request.target == "/v1/ws"
-    answer = server.send(AcceptConnection(subprotocol=subprotocol))
-    # The key and its answer are the example of RFC 6455, section 1.3.
-    assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in answer
-    assert (b"gochat.v1.msgpack" in answer) is (subprotocol is not None)
+    assert upgrade.key == b"dGhlIHNhbXBsZSBub25jZQ=="
 
 
 def change(old: bytes, new: bytes) -> bytes:
@@ -156,7 +146,7 @@ async def test_what_is_no_handshake_is_refused(request_head: bytes, status: int)
 async def test_what_the_rfc_allows_is_taken(request_head: bytes) -> None:
     async with serving(HttpShell(app)) as client:
         await client.send(request_head + b"\r\n")
-        assert (await upgraded(client)).head(None).startswith(b"GET /v1/ws HTTP/1.1\r\n")
+        assert (await upgraded(client)).key == b"dGhlIHNhbXBsZSBub25jZQ=="
 
 
 @pytest.mark.parametrize(
@@ -182,3 +172,50 @@ async def test_an_upgrade_that_is_not_ours_is_a_request_like_any_other(head: byt
 )
 def test_a_target_may_be_a_whole_url(target: bytes, form: bytes) -> None:
     assert origin_form(target) == form
+
+
+def by_h11(data: bytes) -> tuple[Head, bytes] | None:
+    """What h11 makes of it; None where that is no whole request."""
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(data)
+    try:
+        request = connection.next_event()
+    except h11.RemoteProtocolError:
+        return None
+    if not isinstance(request, h11.Request):
+        return None
+    head = Head(request.method, request.target, list(request.headers), request.http_version)
+    return head, connection.trailing_data[0]
+
+
+PIECES = [
+    b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b",", b"\0", b"\x7f", b"\x0b", b"\x0c", b"\x85", b"\xa0", b"\xe9", b"x",
+    b"?a=b", b"#", b"\r\n folded", b"Host: other\r\n", b"Content-Length: 5\r\n", b"content-length : 5\r\n",
+    b"Transfer-Encoding: chunked\r\n", b"Bad Name: 1\r\n", b": none\r\n", b"Expect: 100-continue\r\n",
+    b"Empty:\r\n", b"X-Y: \t \r\n", b"\x81\x80abcd",
+]  # fmt: skip
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, len(UPGRADE) + 2), st.integers(0, 3), st.sampled_from(PIECES) | st.binary(max_size=3)),
+        max_size=3,
+    )
+)
+@example([(len(UPGRADE) + 2, 0, b"trailing")])
+@example([(UPGRADE.index(b"\r\nHost") + 2, 0, b"X-Y:\t a  b\t \r\n")])
+def test_what_is_read_without_h11_it_would_read_so_too(changes: list[tuple[int, int, bytes]]) -> None:
+    data = UPGRADE + b"\r\n"
+    for at, cut, piece in changes:
+        data = data[:at] + piece + data[at + cut :]
+    found = plain_upgrade(data)
+    if found is not None:
+        assert found == by_h11(data)
+
+
+def test_browsers_and_the_like_are_read_without_h11() -> None:
+    data = UPGRADE + b"Origin: http://chat.example\r\nUser-Agent: Mozilla/5.0 (X11)\r\nCookie:\r\n\r\n\x81\x80abcd"
+    assert plain_upgrade(data) == by_h11(data)
+    assert plain_upgrade(data) is not None
+    assert plain_upgrade(data[:-8]) is None
+    assert plain_upgrade(GET.replace(b"/ ", b"/v1/wss ")) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,13 +10,24 @@ import pytest
 
 from gochat import store as stores
 from gochat.store import Store
+from gochat.store.committer import Pace
 
 pytest.register_assert_rewrite("tests.contracts")
 
 
-@pytest.fixture(params=["threaded", "inline"])
+_NEVER_S = 1e6
+PACES = {
+    "threaded": None,
+    "inline": None,
+    "unmerged": Pace(quiet_s=_NEVER_S, at=sys.maxsize, after_s=_NEVER_S),
+    "piecemeal": Pace(quiet_s=_NEVER_S, at=2, slice=1),
+}
+
+
+@pytest.fixture(params=PACES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """Every implementation there is."""
-    inline = request.param == "inline"
-    async with stores.open(":memory:" if inline else tmp_path / "gochat.db", inline=inline) as opened:
+    """Every implementation there is; and the one with threads when it merges only what is asked for, and a message at a
+    time while others come."""
+    inline, pace = request.param == "inline", PACES[request.param]
+    async with stores.open(":memory:" if inline else tmp_path / "gochat.db", inline=inline, pace=pace) as opened:
         yield opened

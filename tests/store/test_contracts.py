@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from tests.contracts.archive import ArchiveContract
 from tests.contracts.journal import JournalContract
+from tests.contracts.search import SearchContract
 
 
 class TestJournal(JournalContract):
     pass
 
 
-class TestArchive(ArchiveContract):
+class TestArchive(ArchiveContract, SearchContract):
     pass

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gochat.store.cut import folded, index_text, match_text, name_words, query_words
+from gochat.store.cut import folded, index_text, is_dense, match_text, name_words, query_words
 from gochat.store.index import BLOCK_BITS, block_mark, put
 from gochat.store.locate import locate
 from gochat.store.schema import SEQ_BITS, connect
@@ -55,7 +55,7 @@ def finds(index: sqlite3.Connection, body: str, q: str) -> bool:
         ("العَرَبِيَّة", "العَرَ"),
         ("한국어 대화", "한국"),
         ("我们在北京大学见面", "北京"), ("我们在北京大学见面", "京大学见"), ("東京タワー", "タワ"),
-        ("go語rust", "rust 語 go"), ("ｶﾞｲﾄﾞ", "ガイド"),
+        ("go語rust", "rust 語 go"), ("ｶﾞｲﾄﾞ", "ガイド"), ("ジョン・レノン", "レノン"),
         ("漢", "漢"), ("ﬁne", "fine"), ("3.14 m²", "14 m2"), ("snake_case", "case"), ("C3PO", "c3"), ("a\u200bb", "b"),
     ],
 )  # fmt: skip
@@ -75,8 +75,17 @@ def test_not_found(index: sqlite3.Connection, body: str, q: str) -> None:
     assert not finds(index, body, q)
 
 
+def test_a_dense_letter_is_one_for_the_index_too(index: sqlite3.Connection) -> None:
+    """Its tokenizer takes signs for spaces, whatever their script."""
+    dense = [character for character in map(chr, range(0x10000)) if is_dense(character)]
+    assert not [character for character in dense if unicodedata.category(character)[0] in "PSZ"]
+    assert [index_text(sign) for sign in "\u30a0\u30fb\u31c0\u0e3f"] == [""] * 4
+
+
 @given(TEXT, TEXT)
 @example("a", '" OR *')
+@example("\u31c0", "\u31c0")
+@example("漢", "漢\u0e3f字")
 @example("\u0301", "\u0301 a")
 @example("a", "a " * 100)
 @example("a", "漢" * 200)

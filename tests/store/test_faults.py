@@ -20,7 +20,7 @@ from gochat import store as stores
 from gochat.domain.record import RoomRecord
 from gochat.errors import Full, StoreError
 from gochat.ports import Asker, Committed
-from gochat.store import Store, journal, schema, setup
+from gochat.store import Store, schema, setup
 from gochat.store.schema import SEQ_BITS
 from tests.contracts.journal import DM, SOON, TEA, message
 from tests.contracts.scribe import Scribe
@@ -201,9 +201,8 @@ async def test_a_damaged_tail_is_refused(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- bounds, ends
 
 
-async def test_when_too_many_wait_the_next_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "MOST_WAITING", 3)
-    async with stores.open(tmp_path / "gochat.db") as store:
+async def test_when_too_many_wait_the_next_is_full(tmp_path: Path) -> None:
+    async with stores.open(tmp_path / "gochat.db", most_waiting=3) as store:
         outcomes: list[str] = []
 
         async def append(n: int) -> None:

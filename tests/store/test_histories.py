@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.ids import is_dm
 from gochat.domain.turn import RoomRules
-from gochat.ports import Asker
+from gochat.ports import Asker, Snapshot
 from gochat.store import Store
 from tests.contracts.archive import until
 from tests.contracts.scribe import Scribe
+from tests.store.conftest import PACES
 
 TEA, DM = "group:tea", "dm:ann:bob"
 PEOPLE = ["ann", "bob", "cat", "dan"]
@@ -136,7 +138,9 @@ async def check_log(store: Store, scribe: Scribe) -> None:
 
 async def check_welcomes(store: Store, tea: Scribe, dm: Scribe) -> None:
     for user in PEOPLE:
-        snapshot = await store.archive.welcome(user, 15, [TEA, DM])
+        held = {scribe.room: scribe.head // 3 for scribe in (tea, dm)}
+        snapshot = await store.archive.welcome(user, 15, [TEA, DM], held)
+        check_missed(snapshot, user, tea, dm)
         groups = [(room.room, room.role, room.title, room.head, room.unread) for room in snapshot.rooms]
         role = tea.record.members.get(user)
         assert groups == ([(TEA, role, tea.record.title, tea.head, tea.unread(user))] if role else [])
@@ -150,6 +154,17 @@ async def check_welcomes(store: Store, tea: Scribe, dm: Scribe) -> None:
         assert [each.state for each in listed] == ([state] if state in ("contact", "blocked") else [])
         seat = "former" if user in tea.record.former else role
         assert await store.archive.seat(user, TEA) == (None if tea.record.closed else seat)
+
+
+def check_missed(snapshot: Snapshot, user: str, tea: Scribe, dm: Scribe) -> None:
+    """Of each room that the user hears, what a client does not hold; of others nothing."""
+    for scribe in (tea, dm):
+        low = max(scribe.head // 3, snapshot.hidden.get(scribe.room, 0))
+        expected = scribe.shown(edits=True)[low:] if scribe.room in snapshot.heads else []
+        assert snapshot.missed.get(scribe.room, []) == expected
+    assert (TEA in snapshot.heads) == (user in tea.record.members)
+    waits = dm.record.relation is not None and dm.record.relation.withheld == user
+    assert (DM in snapshot.heads) == (user in ("ann", "bob") and not waits)
 
 
 async def check_search(store: Store, tea: Scribe, dm: Scribe) -> None:
@@ -179,14 +194,41 @@ def test_inline(tea: list[list[Any]], dm: list[list[Any]]) -> None:
     trio.run(main)
 
 
-@settings(max_examples=15)
-@given(histories(TEA, PEOPLE), histories(DM, ["ann", "bob"]))
-def test_threaded(tea: list[list[Any]], dm: list[list[Any]]) -> None:
+@settings(max_examples=25)
+@given(histories(TEA, PEOPLE), histories(DM, ["ann", "bob"]), st.sampled_from(sorted(PACES)))
+def test_threaded(tea: list[list[Any]], dm: list[list[Any]], pace: str) -> None:
     async def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            async with stores.open(Path(folder) / "gochat.db") as store:
+            async with stores.open(Path(folder) / "gochat.db", pace=PACES[pace]) as store:
                 await live_through(store, tea, dm)
             async with stores.open(Path(folder) / "gochat.db") as store:
                 assert (await store.journal.load(TEA)).head >= 1
+
+    trio.run(main)
+
+
+@settings(max_examples=25)
+@given(histories(TEA, PEOPLE), histories(DM, ["ann", "bob"]))
+def test_a_crash_before_anything_was_merged(tea: list[list[Any]], dm: list[list[Any]]) -> None:
+    async def main() -> None:
+        with tempfile.TemporaryDirectory() as made:
+            folder = Path(made)
+            async with stores.open(folder / "gochat.db", pace=PACES["unmerged"]) as store:
+                scribes = [await Scribe.at(store.journal, room) for room in (TEA, DM)]
+                scribes[1].rules = RoomRules()
+                await scribes[0].made(ask.Create, title="T", users=("bob", "cat"))
+                for scribe, turns in zip(scribes, (tea, dm), strict=True):
+                    await play(store, scribe, turns)
+                await store.journal.flush_reads()
+                # As a kill leaves them: nobody writes now.
+                for end in ("", "-wal"):
+                    shutil.copy(folder / f"gochat.db{end}", folder / f"left.db{end}")
+            async with stores.open(folder / "left.db") as left:
+                for scribe in scribes:
+                    if scribe.head or scribe.beside:
+                        assert await left.journal.load(scribe.room) == scribe.folded()
+                    await check_log(left, scribe)
+                await check_welcomes(left, *scribes)
+                await check_search(left, *scribes)
 
     trio.run(main)

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gochat import store as stores
@@ -64,6 +64,8 @@ def test_what_went_out_comes_back_the_same(tea: Turns, dm: Turns, twice: bool) -
         with tempfile.TemporaryDirectory() as made:
             old, new = Path(made), Path(made, "new.db")
             scribes = await lived(old, tea, dm)
+            # Without a fact there is no room to go out, whatever the two may hold of each other.
+            assume(all(scribe.head or not (held := scribe.record.relation) or not held.changes for scribe in scribes))
             for scribe in scribes:
                 for time in range(1 + twice) if scribe.head else ():
                     done = import_room(old / name(scribe.room), new)

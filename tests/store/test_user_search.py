@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from gochat.store import migrations, schema, setup
 from gochat.store.cut import is_dense, name_words
 from gochat.store.near import LAST, is_near, near_beginnings
-from gochat.store.transaction import Notes, Writer
+from gochat.store.notes import Notes
+from gochat.store.transaction import Writer
 from gochat.store.user_search import search_users
 
 #: Few letters, so that words are often near to each other; two of them of scripts without spaces.

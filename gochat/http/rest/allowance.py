@@ -14,10 +14,11 @@ MOST_USERS: Final = 10_000
 
 
 class Allowance:
-    def __init__(self, per_s: float, burst: int, now_ms: Callable[[], int]) -> None:
+    def __init__(self, per_s: float, burst: int, now_ms: Callable[[], int], most_users: int = MOST_USERS) -> None:
         self._per_s = per_s
         self._burst = burst
         self._now_ms = now_ms
+        self._most_users = most_users
         self._buckets: dict[str, TokenBucket] = {}
 
     def take(self, user: str) -> None:
@@ -25,7 +26,7 @@ class Allowance:
         now_ms = self._now_ms()
         bucket = self._buckets.get(user)
         if bucket is None:
-            if len(self._buckets) >= MOST_USERS:
+            if len(self._buckets) >= self._most_users:
                 self._forget(now_ms)
             bucket = self._buckets[user] = TokenBucket(self._per_s, self._burst)
         wait_ms = bucket.take(now_ms)
@@ -34,5 +35,5 @@ class Allowance:
 
     def _forget(self, now_ms: int) -> None:
         self._buckets = {user: bucket for user, bucket in self._buckets.items() if not bucket.full(now_ms)}
-        for user in list(self._buckets)[: max(0, len(self._buckets) - MOST_USERS // 2)]:
+        for user in list(self._buckets)[: max(0, len(self._buckets) - self._most_users // 2)]:
             del self._buckets[user]

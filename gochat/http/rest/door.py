@@ -22,7 +22,7 @@ from gochat.errors import AuthError, Denied, Full, StoreError
 from gochat.http.rest.allowance import Allowance
 from gochat.http.rest.conditions import encode, entity_tag, is_fresh
 from gochat.http.rest.parts import Call, Reply, RestParts, allows
-from gochat.http.rest.refused import Refused, bad
+from gochat.http.rest.refused import Refused, bad, invalid_token
 from gochat.http.rest.shapes import Query
 from gochat.ports import Identity
 from gochat.protocol.conversation import RULES
@@ -103,7 +103,7 @@ class Resource:
         # Asked again, in one step with what follows: a body may take its time, and the user be suspended meanwhile.
         refusal = self._parts.standing.refusal(identity)
         if refusal is not None:
-            raise _invalid(refusal)
+            raise invalid_token(refusal)
         return _response(operation.method, call.headers, await operation.handler(call))
 
 
@@ -123,12 +123,7 @@ async def _identify(parts: RestParts, headers: Headers) -> Identity:
     except KeysUnavailable as error:
         raise Refused(Denied("unavailable", str(error), retry_after_ms=5000)) from error
     except AuthError as error:
-        raise _invalid(str(error)) from error
-
-
-def _invalid(problem: str) -> Refused:
-    challenge = {"www-authenticate": 'Bearer realm="gochat", error="invalid_token"'}
-    return Refused(Denied("unauthorized", problem), headers=challenge)
+        raise invalid_token(str(error)) from error
 
 
 def _lacks(scope: str | None) -> Refused:

@@ -27,5 +27,5 @@ async def download(call: Call) -> Reply:
         raise Refused(_NOT_OWNER)
     if first.entries[0].seq != 1:
         raise Refused(_HIDDEN)
-    file = await call.parts.exports.make(room)
+    file = await call.parts.exports.make(room, lambda: call.parts.standing.refusal(call.identity))
     return Reply(response=file, headers={"content-disposition": f'attachment; filename="{name}.sqlite"'})

@@ -13,7 +13,8 @@ import trio
 from starlette.responses import Response
 
 from gochat.errors import Denied
-from gochat.http.rest.refused import Refused
+from gochat.http.problems import CutShort
+from gochat.http.rest.refused import Refused, invalid_token
 from gochat.store.folder import database
 from gochat.store.portable.room_out import export_room
 
@@ -36,17 +37,21 @@ class Exports:
         self._data = data
         self._busy = False
 
-    async def make(self, room: str) -> Download:
-        """The room's file, to be sent at once: until then nobody gets another. Raises Refused, StoreError."""
+    async def make(self, room: str, refusal: Callable[[], str | None]) -> Download:
+        """The room's file, to be sent at once: until then nobody gets another. `refusal` is asked when it is made and
+        between its pieces: why its reader may no longer have it; None: go on. Raises Refused, StoreError."""
         if self._busy:
             raise Refused(Denied("busy", "another export is being made or read", retry_after_ms=BUSY_MS))
         self._busy = True
         try:
             file = await trio.to_thread.run_sync(self._make, room)
+            if problem := refusal():
+                file.close()
+                raise invalid_token(problem)
         except BaseException:
             self._busy = False
             raise
-        return Download(file, self._release)
+        return Download(file, refusal, self._release)
 
     def _make(self, room: str) -> BinaryIO:
         """In a thread. The file has no name any more when it is whole: it goes with whoever has it open."""
@@ -74,10 +79,12 @@ def _give_up(done: int, goal: int) -> None:
 
 
 class Download(Response):
-    """Sends a file and closes it, however that ends. `release` is called then."""
+    """Sends a file and closes it, however that ends. `release` is called then. A reader who is refused in the middle
+    gets a closed connection, since the status has been told: the length says that the file is not whole."""
 
-    def __init__(self, file: BinaryIO, release: Callable[[], None]) -> None:
+    def __init__(self, file: BinaryIO, refusal: Callable[[], str | None], release: Callable[[], None]) -> None:
         self._file = file
+        self._refusal = refusal
         self._release = release
         self.status_code = 200
         self.background = None
@@ -95,9 +102,15 @@ class Download(Response):
                         # Before the last bytes leave: who has them all may ask for the next file at once.
                         self._close()
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    self._go_on()
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._close()
+
+    def _go_on(self) -> None:
+        """Raises CutShort if there is more, and it is not to be sent."""
+        if not self._file.closed and (problem := self._refusal()):
+            raise CutShort(problem)
 
     def _close(self) -> None:
         if not self._file.closed:

@@ -51,3 +51,9 @@ class Refused(Exception):
 
 def bad(problem: str, *, status: int | None = None, headers: dict[str, str] | None = None) -> Refused:
     return Refused(Denied("bad_request", problem), status=status, headers=headers)
+
+
+def invalid_token(problem: str) -> Refused:
+    """Of a token that is not, or no longer, good (RFC 6750, section 3.1)."""
+    challenge = {"www-authenticate": 'Bearer realm="gochat", error="invalid_token"'}
+    return Refused(Denied("unauthorized", problem), headers=challenge)

@@ -17,12 +17,14 @@ import msgspec
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm, is_name, is_room
 from gochat.errors import StoreError
+from gochat.store.logs import Batch
+from gochat.store.notes import Notes
 from gochat.store.portable import form
 from gochat.store.portable.room_out import KIND_NAMES, SLICE, Progress
 from gochat.store.portable.source import read_only
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
 from gochat.store.setup import prepare
-from gochat.store.transaction import Batch, Notes, Writer
+from gochat.store.transaction import Writer
 
 #: The longest body and key that any settings allow.
 MOST_CHARS = 100_000
@@ -111,12 +113,13 @@ class _Import:
         """Messages without a body that no fact deletes, with their senders."""
 
     def run(self) -> Imported:
+        writer = Writer(self._target)
         row = self._target.execute("SELECT num, head FROM room WHERE id = ?", (self._room,)).fetchone()
         num, head = row or (self._new_num(), 0)
         kept = self._compare(num, min(head, self._as_of))
         if self._as_of <= head:
             return Imported(self._room, head, 0)
-        Writer(self._target).commit_all(self._batches(num, kept), lambda: self._beside(num, new=row is None))
+        writer.commit_all(self._batches(num, kept), lambda: self._beside(num, new=row is None))
         (facts,) = self._target.execute("SELECT head FROM room WHERE num = ?", (num,)).fetchone()
         self._target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Imported(self._room, facts, facts - head)

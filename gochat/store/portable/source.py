@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gochat.errors import StoreError
+from gochat.store.overlay import overlay
 from gochat.store.schema import KNOWN
 
 
@@ -22,6 +23,7 @@ def reading(database: Path) -> Iterator[sqlite3.Connection]:
     try:
         connection.execute("BEGIN")
         _check(connection, database)
+        overlay(connection)
         yield connection
     except sqlite3.Error as error:
         raise StoreError(f"{database} can't be read: {error}") from error

@@ -20,11 +20,12 @@ from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.errors import StoreError
 from gochat.ports import Clash
+from gochat.store.logs import Batch
 from gochat.store.portable.room_out import Progress
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
 from gochat.store.setup import prepare
-from gochat.store.transaction import Batch, Writer
+from gochat.store.transaction import Writer
 
 #: Facts in a transaction.
 CHUNK = 1000

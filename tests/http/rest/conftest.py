@@ -44,10 +44,10 @@ async def peer(node: Node, nursery: trio.Nursery) -> AsyncIterator[Callable[...,
     """Opens signed-in peers to the node's sockets."""
     peers: list[Peer] = []
 
-    async def open_peer(user: str, transport: str = "ws") -> Peer:
+    async def open_peer(user: str, transport: str = "ws", **hello: Any) -> Peer:
         opened = await Peer.open(node, transport, nursery)
         peers.append(opened)
-        await opened.hello(user)
+        await opened.hello(user, **hello)
         return opened
 
     yield open_peer

@@ -6,13 +6,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
 from gochat.http.rest import exports
+from gochat.http.rest.refused import Refused
 from gochat.node import Node
 from tests.e2e.peer import WAIT_S, address
 from tests.http.rest.client import issue
 from tests.http.rest.conftest import As
+from tests.http.wiring import Client
 
 PATH = "/v1/groups/tea/export"
 
@@ -82,6 +85,41 @@ async def test_one_at_a_time_and_who_goes_away_makes_room(as_: As, node: Node, m
         while (answer := await as_("ann").get(PATH)).status == 503:
             await trio.sleep(0.01)
     assert answer.status == 200
+
+
+@pytest.mark.parametrize("change", [{"action": "suspend", "user": "ann"}, {"action": "revoke", "user": "ann"}])
+async def test_who_is_shut_out_gets_no_more_of_it(
+    as_: As, node: Node, peer: Any, monkeypatch: Any, caplog: pytest.LogCaptureFixture, change: dict[str, str]
+) -> None:
+    await tea(as_)
+    monkeypatch.setattr(exports, "PIECE", 16)  # so that it does not fit into the sockets' buffers
+    root = await peer("root", token=issue(node, "root", ["admin"]))
+    reader = Client(await trio.open_tcp_stream(*address(node, "http")))
+    await reader.send(
+        f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {issue(node, 'ann')}\r\n\r\n".encode()
+    )
+    with trio.fail_after(WAIT_S), caplog.at_level("INFO"):
+        answer = await reader.response(body=False)
+        assert answer.status == 200
+        assert (await root.ask("admin", **change))["type"] == "ok"
+        assert 0 < len(await reader.rest()) < int(answer.headers[b"content-length"])
+        await reader.stream.aclose()
+        monkeypatch.setattr(exports, "PIECE", 65_536)
+        assert (await as_("root", ["admin"]).get(PATH)).status == 200
+    assert (await as_("ann").get(PATH)).refusal == (401, "unauthorized")
+    [cut] = [record for record in caplog.records if "cut short" in record.message]
+    assert f"GET {PATH} was cut short: the " in cut.message
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_who_is_shut_out_while_it_is_made_gets_nothing_of_it(as_: As, tmp_path: Path) -> None:
+    await tea(as_)
+    made = exports.Exports(tmp_path / "data")
+    with pytest.raises(Refused, match="suspended") as refused:
+        await made.make("group:tea", lambda: "the user is suspended")
+    assert refused.value.status == 401
+    with pytest.raises(Refused, match="suspended"):  # and not "busy"
+        await made.make("group:tea", lambda: "the user is suspended")
 
 
 async def test_what_a_killed_node_left_is_cleared_away(as_: As, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from gochat.domain.turn import Done
 from gochat.errors import Denied
-from gochat.http.rest import allowance, commands
+from gochat.http.rest import commands
 from gochat.http.rest.allowance import Allowance
 from gochat.http.rest.commands import Settlement
 from gochat.http.rest.conditions import is_fresh
@@ -35,10 +35,9 @@ async def test_a_settled_command_is_answered_at_once() -> None:
     assert await ticket.outcome() == Done(1, 2)
 
 
-def test_buckets_are_bounded_and_who_has_read_much_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allowance, "MOST_USERS", 4)
+def test_buckets_are_bounded_and_who_has_read_much_is_remembered() -> None:
     now = 0
-    reads = Allowance(1.0, 2, lambda: now)
+    reads = Allowance(1.0, 2, lambda: now, most_users=4)
     for user in "abc":
         reads.take(user)
     now = 10_000

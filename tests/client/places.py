@@ -1,0 +1,45 @@
+"""What a server tells of rooms and where they are."""
+
+from __future__ import annotations
+
+from gochat.client.wire import Page
+from gochat.domain import facts
+from gochat.protocol import replies
+
+TEA, DM = "group:tea", "dm:ann:bob"
+
+
+def message(seq: int, room: str = TEA) -> facts.Message:
+    return facts.Message(room=room, seq=seq, ts=seq, sender="bob", body=f"m{seq}")
+
+
+def member(seq: int, change: facts.Change, *users: str) -> facts.Member:
+    return facts.Member(room=TEA, seq=seq, ts=seq, sender="eve", users=list(users), change=change)
+
+
+def room(head: int, *, room: str = TEA, epoch: str = "e1", read: int = 0) -> replies.RoomEntry:
+    return replies.RoomEntry(room=room, title="", role="member", epoch=epoch, head=head, read=read, unread=0)
+
+
+def contact(head: int, *, read: int = 0, epoch: str = "e1") -> replies.ContactEntry:
+    return replies.ContactEntry(
+        user="bob", name="bob", online=True, room=DM, epoch=epoch, head=head, read=read, unread=head - read
+    )
+
+
+def request(head: int) -> replies.RequestEntry:
+    last = replies.Last(seq=head, ts=head, sender="bob", body="hi")
+    return replies.RequestEntry(user="bob", name="bob", room=DM, head=head, last=last)
+
+
+def welcome(*entries: replies.RoomEntry | replies.ContactEntry | replies.RequestEntry) -> replies.Welcome:
+    return replies.Welcome(
+        user="ann", session="s", node="n", server="test", heartbeat_s=30, limits=replies.Limits(),
+        requests=[entry for entry in entries if isinstance(entry, replies.RequestEntry)],
+        contacts=[entry for entry in entries if isinstance(entry, replies.ContactEntry)],
+        rooms=[entry for entry in entries if isinstance(entry, replies.RoomEntry)],
+    )  # fmt: skip
+
+
+def page(head: int, *seqs: int, epoch: str = "e1", complete: bool = True, room: str = TEA) -> Page:
+    return Page(room=room, epoch=epoch, entries=[message(seq, room) for seq in seqs], head=head, complete=complete)

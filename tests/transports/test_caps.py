@@ -1,0 +1,164 @@
+"""Caps on connections, a crowd of them, and stopping with some open."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import resource
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import trio
+import trio.testing
+
+from gochat.transports.listen import Server, open_listeners
+from tests.transports.listening import books, connect, echo, echoes, open_files, serving, until
+
+
+async def test_over_a_cap_the_newest_is_closed_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    connections = books(unauthenticated=2)
+    async with serving(connections=connections) as (_, listener), await connect(listener) as one:
+        assert await echoes(one)
+        two = await connect(listener)
+        assert await echoes(two)
+        for _ in range(3):
+            async with await connect(listener) as three:
+                assert not await echoes(three)
+        await one.send_all(b"sign in")
+        await one.receive_some()
+        async with await connect(listener) as four:
+            assert await echoes(four)
+        assert await echoes(two)
+        await two.aclose()
+    assert connections.statistics().refused_unauthenticated == 3
+    assert [record.levelname for record in caplog.records] == ["WARNING"], "a flood is told of once"
+
+
+async def test_one_address_can_not_take_all() -> None:
+    connections = books(per_address=1)
+    async with serving(connections=connections, bind="0.0.0.0:0") as (_, listener):
+        port = listener.getsockname()[1]
+        async with await trio.open_tcp_stream("127.0.0.1", port) as one:
+            assert await echoes(one)
+            async with await trio.open_tcp_stream("127.0.0.1", port) as two:
+                assert not await echoes(two)
+            other = trio.SocketStream(trio.socket.socket())
+            await other.socket.bind(("127.0.0.2", 0))
+            await other.socket.connect(("127.0.0.1", port))
+            async with other:
+                assert await echoes(other)
+    assert connections.statistics().refused_address == 1
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probe = os.open(os.devnull, os.O_RDONLY)  # the lowest free number: no lower one is left under the limit
+    os.close(probe)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (probe, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_without_descriptors_it_waits_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    connections = books()
+    async with serving(connections=connections) as (_, listener), await connect(listener) as old:
+        assert await echoes(old)
+        new = trio.SocketStream(trio.socket.socket())
+        with no_descriptors_left():
+            await new.socket.connect(listener.getsockname())
+            await until(lambda: connections.statistics().exhausted >= 2)
+            assert await echoes(old)
+        async with new:
+            assert await echoes(new)
+    assert [record.getMessage().partition(" (")[0] for record in caplog.records] == [
+        "test: can't accept connections: Too many open files"
+    ]
+
+
+# --- stopping
+
+
+async def test_stop_accepts_no_more_and_lets_connections_finish() -> None:
+    connections = books()
+    async with trio.open_nursery() as nursery:
+        server = Server("test", echo, connections)
+        [listener] = open_listeners("127.0.0.1:0")
+        address = listener.getsockname()
+        await nursery.start(server.serve, [listener])
+        with trio.fail_after(10):
+            async with await trio.open_tcp_stream(*address) as stream:
+                assert await echoes(stream)
+                server.stop(grace_s=1000)
+                await until(lambda: listener.fileno() == -1)
+                with pytest.raises(OSError, match="all attempts to connect"):
+                    await trio.open_tcp_stream(*address)
+                assert await echoes(stream)
+            while nursery.child_tasks:
+                await trio.testing.wait_all_tasks_blocked(0.001)
+
+
+async def test_after_the_grace_the_rest_is_cancelled() -> None:
+    connections = books()
+    async with trio.open_nursery() as nursery:
+        server = Server("test", echo, connections)
+        [listener] = open_listeners("127.0.0.1:0")
+        await nursery.start(server.serve, [listener])
+        with trio.fail_after(10):
+            async with await connect(listener) as stream:
+                assert await echoes(stream)
+                server.stop(grace_s=1000)
+                server.stop(grace_s=0)
+                server.stop(grace_s=1000)
+                assert await stream.receive_some() == b""
+    assert connections.statistics().open == 0
+
+
+async def test_cancelled_from_outside_it_closes_everything() -> None:
+    connections = books()
+    async with serving(connections=connections) as (_, listener):
+        stream = await connect(listener)
+        assert await echoes(stream)
+    assert listener.fileno() == -1
+    assert connections.statistics().open == 0
+    async with stream:
+        assert not await echoes(stream)
+
+
+# --- hostile
+
+
+async def test_a_crowd_leaves_nothing_behind() -> None:
+    connections = books(capacity=1000, unauthenticated=1000, per_address=1000)
+    gc.collect()
+    async with serving(connections=connections) as (_, listener):
+        before = open_files()
+
+        async def visit(number: int) -> None:
+            try:
+                stream = await connect(listener)
+                if number % 3:
+                    await stream.send_all(b"crash" if number % 2 else b"x" * number)
+                if number % 5 == 0:
+                    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                await stream.aclose()
+            except (OSError, trio.BrokenResourceError):
+                return
+
+        logging.disable()
+        try:
+            async with trio.open_nursery() as nursery:
+                for number in range(200):
+                    nursery.start_soon(visit, number)
+            await until(lambda: connections.statistics().accepted == 200 and connections.statistics().open == 0)
+        finally:
+            logging.disable(logging.NOTSET)
+        assert open_files() == before
+        async with await connect(listener) as stream:
+            assert await echoes(stream)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import datetime
+import ssl
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from gochat.transports.admission import Lease
+from tests.transports.listening import books, connect, echo, echoes, serving, until
+
+
+@pytest.fixture(scope="module")
+def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of a server and of a client that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file: Path = tmp_path_factory.mktemp("tls") / "both.pem"
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(private + certificate.public_bytes(pem))
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(file)
+    return server, ssl.create_default_context(cafile=str(file))
+
+
+async def test_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    leases: list[Lease] = []
+
+    async def handler(stream: trio.abc.Stream, lease: Lease) -> None:
+        leases.append(lease)
+        await echo(stream, lease)
+
+    server_context, client_context = contexts
+    async with serving(handler, tls=server_context) as (_, listener):
+        stream = trio.SSLStream(await connect(listener), client_context, server_hostname="localhost")
+        assert await echoes(stream)
+        await trio.aclose_forcefully(stream)
+    assert [lease.direct for lease in leases] == [False]
+
+
+@pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"])
+async def test_no_tls_handshake_in_time_or_at_all(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext], first: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    connections = books()
+    async with serving(connections=connections, tls=contexts[0], handshake_s=0.05) as (_, listener):
+        async with await connect(listener) as stream:
+            await stream.send_all(first)
+            try:
+                while await stream.receive_some():
+                    pass
+            except trio.BrokenResourceError:
+                pass  # closed with unread bytes
+        await until(lambda: connections.statistics().open == 0)
+    assert not caplog.records
