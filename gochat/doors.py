@@ -29,16 +29,19 @@ from gochat.transports.admission import Lease
 from gochat.transports.connection import Connection
 from gochat.transports.listen import linger
 from gochat.transports.outbox import Spawn
+from gochat.transports.poller import Poller
 
 
 class Doors:
     """Makes connections and sessions with a node's settings."""
 
     def __init__(
-        self, gateway: Gateway, spawn: Spawn, settings: Settings, readiness: Readiness, collect: Callable[[], bytes]
+        self, gateway: Gateway, spawn: Spawn, settings: Settings, readiness: Readiness, collect: Callable[[], bytes],
+        poller: Poller,
     ) -> None:  # fmt: skip
         """`collect` gives what `/metrics` tells."""
         self._gateway = gateway
+        self._poller = poller
         self._spawn = spawn
         self._origins = OriginRules(settings.http.origins, dev=settings.dev_sign_in)
         self._app = LateApp(
@@ -111,6 +114,7 @@ class Doors:
             "outbox_bytes": self._gateway.pace.outbox_bytes,
             "spawn": self._spawn,
             "signed_in": lease.authenticated,
+            "poller": self._poller,
         }
 
 

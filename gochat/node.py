@@ -49,6 +49,7 @@ from gochat.session.replay import say_lag
 from gochat.store import folder
 from gochat.transports.admission import Connections
 from gochat.transports.listen import Server, open_listeners
+from gochat.transports.poller import Poller
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,7 @@ class Node:
         self.live = Live()
         self.rules: RulesInForce
         self.wheel = Wheel()
+        self.poller = Poller()
         self.gateway: Gateway
         self.connections: Connections
         self.doors: Doors
@@ -134,6 +136,7 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         standing = Standing(await store.journal.standing(since_ms))
         node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn)
         services.start(Spec("wheel", node.wheel.run))
+        services.start(Spec("poller", node.poller.run))
         services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
         await _listen(node, spawn, sessions)
         services.start(Spec("compile rules", partial(trio.to_thread.run_sync, node.rules.warm_up), "temporary"))
@@ -238,7 +241,9 @@ async def _listen(node: Node, spawn: Callable[..., None], nursery: trio.Nursery)
         capacity=limits.connections, unauthenticated=limits.unauthenticated,
         per_address=limits.unauthenticated_per_address, exempt=TrustedProxies(settings.http.trusted_proxies),
     )  # fmt: skip
-    node.doors = doors = Doors(node.gateway, spawn, settings, node.readiness, node.metrics)
+    node.doors = doors = Doors(
+        node.gateway, spawn, settings, node.readiness, node.metrics, node.poller
+    )  # fmt: skip
     tls = _tls(settings)
     # The kernel would also give up a peer that merely reads nothing: the slow-reader rule shall come first.
     dead_peer_s = settings.session.slow_s + 2 * settings.session.heartbeat_s

@@ -68,23 +68,26 @@ class Subscriber(Protocol):
         """Its user is no longer in the room after the last of these facts."""
 
 
-class Stretch:
+class Stretch(msgspec.Struct, eq=False):
     """Facts of one room, of one transaction, for one set of listeners. Encoded at most once for each codec."""
 
-    __slots__ = ("added", "commit", "encoded", "facts", "first", "hidden", "last", "removed", "room")
+    room: str
+    commit: int
+    facts: Sequence[AnyFact]
+    added: Collection[str] = ()
+    removed: Collection[str] | None = ()
+    """Users who hear nothing after this; None when that is everybody."""
+    hidden: str | None = None
+    """A user of a private room who does not hear these: they were asked, and have not answered."""
+    encoded: dict[Codec, bytes] = {}
 
-    def __init__(self, room: str, commit: int, facts: Sequence[AnyFact]) -> None:
-        self.room = room
-        self.commit = commit
-        self.facts = facts
-        self.first = facts[0].seq
-        self.last = facts[-1].seq
-        self.added: Collection[str] = ()
-        self.removed: Collection[str] | None = ()
-        """Users who hear nothing after this; None when that is everybody."""
-        self.hidden: str | None = None
-        """A user of a private room who does not hear these: they were asked, and have not answered."""
-        self.encoded: dict[Codec, bytes] = {}
+    @property
+    def first(self) -> int:
+        return self.facts[0].seq
+
+    @property
+    def last(self) -> int:
+        return self.facts[-1].seq
 
     def encode(self, codec: Codec) -> bytes:
         data = self.encoded[codec] = codec.encode_all(self.facts)
@@ -99,8 +102,7 @@ def stretches(
     if hidden:
         cut = []
         for user, group in itertools.groupby(facts, key=lambda fact: hidden.get(fact.seq)):
-            cut.append(Stretch(room, commit, list(group)))
-            cut[-1].hidden = user
+            cut.append(Stretch(room, commit, list(group), hidden=user))
         return cut
     return _stretches(room, commit, facts)
 
@@ -114,23 +116,15 @@ def _stretches(room: str, commit: int, facts: Sequence[AnyFact]) -> list[Stretch
     for index, fact in enumerate(facts):
         if isinstance(fact, Member) and fact.change == "added":
             if index > begin:
-                cut.append(_stretch(room, commit, facts[begin:index], added, ()))
+                cut.append(Stretch(room, commit, facts[begin:index], added))
             begin, added = index, fact.users
         elif isinstance(fact, Closed) or (isinstance(fact, Member) and fact.change in ("removed", "left")):
             removed = None if isinstance(fact, Closed) else fact.users
-            cut.append(_stretch(room, commit, facts[begin : index + 1], added, removed))
+            cut.append(Stretch(room, commit, facts[begin : index + 1], added, removed))
             begin, added = index + 1, ()
     if begin < len(facts):
-        cut.append(_stretch(room, commit, facts[begin:], added, ()))
+        cut.append(Stretch(room, commit, facts[begin:], added))
     return cut
-
-
-def _stretch(
-    room: str, commit: int, facts: Sequence[AnyFact], added: Collection[str], removed: Collection[str] | None
-) -> Stretch:
-    stretch = Stretch(room, commit, facts)
-    stretch.added, stretch.removed = added, removed
-    return stretch
 
 
 class Live:
@@ -153,13 +147,14 @@ class Live:
 
     def listeners(self, room: str, hidden: str | None = None) -> list[Subscriber]:
         """The sessions that hear the room now, in the order they came; those of the user `hidden` do not."""
-        if not is_dm(room):
+        if not room.startswith("dm:"):
             return list(self.groups.get(room, ()))
         one, other = dm_users(room)
-        sessions = list(self.users.get(one, ())) if one != hidden else []
-        if other not in (one, hidden):
-            sessions.extend(self.users.get(other, ()))
-        return sessions
+        users = self.users
+        if hidden is None and one != other:
+            return [*users.get(one, ()), *users.get(other, ())]
+        hearing = [user for user in dict.fromkeys((one, other)) if user != hidden]
+        return [session for user in hearing for session in users.get(user, ())]
 
     def part(self, user: str, other: str) -> None:
         """The user may not see any more whether the other is there: to them the other goes offline."""

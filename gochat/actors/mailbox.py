@@ -30,22 +30,23 @@ class MailboxStatistics(NamedTuple):
 class Mailbox(Generic[T]):
     """Mail for one reader, in the order it came."""
 
-    __slots__ = ("_mail", "_peak", "_reader", "_refused", "_taken", "_woken", "capacity", "name")
+    __slots__ = ("_peak", "_reader", "_refused", "_taken", "_woken", "capacity", "name", "waiting")
 
     def __init__(self, name: str, capacity: int) -> None:
         self.name = name
         self.capacity = capacity
-        self._mail: list[T] = []
+        self.waiting: list[T] = []
+        """What waits; only to be looked at."""
         self._reader: trio.lowlevel.Task | None = None
         self._woken = False
         self._peak = self._taken = self._refused = 0
 
     def __len__(self) -> int:
-        return len(self._mail)
+        return len(self.waiting)
 
     def put(self, mail: T) -> None:
         """Take the mail, or raise Full and take nothing."""
-        waiting = self._mail
+        waiting = self.waiting
         if len(waiting) >= self.capacity:
             self._refused += 1
             raise Full(f"the mailbox of {self.name} is full ({self.capacity})")
@@ -55,12 +56,12 @@ class Mailbox(Generic[T]):
 
     def put_back(self, mail: list[T]) -> None:
         """Return mail that was taken but not handled, to the front. It counted when it came: never Full."""
-        self._mail[:0] = mail
+        self.waiting[:0] = mail
         self.wake()
 
     def take_nowait(self) -> list[T]:
         """Everything that waits, perhaps nothing."""
-        mail, self._mail = self._mail, []
+        mail, self.waiting = self.waiting, []
         count = len(mail)
         self._taken += count
         if count > self._peak:
@@ -76,7 +77,7 @@ class Mailbox(Generic[T]):
 
     async def wait(self) -> None:
         """Return when there is mail, or when somebody called `wake`. Only one task may wait."""
-        if self._mail or self._woken:
+        if self.waiting or self._woken:
             self._woken = False
             await trio.lowlevel.checkpoint()
             return
@@ -92,5 +93,5 @@ class Mailbox(Generic[T]):
         self._woken = False
 
     def statistics(self) -> MailboxStatistics:
-        peak = max(self._peak, len(self._mail))
-        return MailboxStatistics(len(self._mail), self.capacity, peak, self._taken, self._refused)
+        peak = max(self._peak, len(self.waiting))
+        return MailboxStatistics(len(self.waiting), self.capacity, peak, self._taken, self._refused)

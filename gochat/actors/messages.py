@@ -20,7 +20,7 @@ class Ticket(Protocol):
         """Answer the request. The bytes may wait for `flush`, so that an ack and its fact leave together."""
 
     def flush(self) -> None:
-        """Let the answer leave."""
+        """Let the answer leave, and whatever else of the same session waits: of its answers in a row one is asked."""
 
 
 class Judged(NamedTuple):

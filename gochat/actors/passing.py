@@ -17,7 +17,6 @@ from gochat.protocol import replies
 SMALL_ROOM = 50
 TYPING_EVERY_MS = 3000
 
-PASSED_ON = frozenset((ask.Read, ask.Typing))
 Passed: TypeAlias = ask.Read | ask.Typing
 
 

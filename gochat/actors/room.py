@@ -18,7 +18,7 @@ from gochat.actors import knowledge
 from gochat.actors.actor import INTERNAL, Actor
 from gochat.actors.live import SLICE, Live, Stretch, stretches
 from gochat.actors.messages import Submit
-from gochat.actors.passing import PASSED_ON, Passing
+from gochat.actors.passing import Passing
 from gochat.actors.relations import Names, tell_request, tell_states
 from gochat.actors.rounds import Rounds
 from gochat.actors.supervisor import Spec, Supervisor
@@ -129,7 +129,8 @@ class RoomActor(Actor[Submit]):
         if not knowledge.decides_at_once(record, self._parts.rules.contacts):
             return False
         self.mailbox.put(mail)
-        self._queue()
+        if not self._queued:
+            self._queue()
         return True
 
     def _queue(self) -> None:
@@ -166,7 +167,9 @@ class RoomActor(Actor[Submit]):
         parts = self._parts
         turn = Turn(record, self._keys, Knowledge(), parts.rules, parts.now_ms())
         outcomes = [self._decide(turn, mail) for mail in batch]
-        if turn.draft.relation is not record.relation or self._may_be_recorded(record, batch, outcomes):
+        if turn.draft.relation is not record.relation:
+            return False
+        if Denied in map(type, outcomes) and self._may_be_recorded(record, batch, outcomes):
             return False
         if not turn.facts and not turn.beside:
             self._finish(batch, outcomes, turn, None)
@@ -206,7 +209,7 @@ class RoomActor(Actor[Submit]):
         if self._landing is not None:
             self._landing.set()
             self._landing = None
-        elif len(self.mailbox) and not self.started:
+        elif self.mailbox.waiting and not self.started:
             self._queue()
 
     async def turn(self, batch: list[Submit]) -> None:
@@ -228,11 +231,11 @@ class RoomActor(Actor[Submit]):
     ) -> list[Submit]:  # fmt: skip
         """Answer and tell. Acks go first: the ack of a fact reaches its sender before the fact does."""
         mail = self._settle(batch, outcomes)
-        if commit is not None:
+        if commit is not None and turn.facts:
             self._deliver(commit, turn)
-        self._pass_on(mail, outcomes)
-        for each in mail:
-            each.ticket.flush()
+        if turn.passes_on:
+            self._pass_on(mail, outcomes)
+        _flush(mail)
         self.last_turn = trio.current_time()
         counts = self._parts.live.counts
         counts.turns += 1
@@ -247,8 +250,7 @@ class RoomActor(Actor[Submit]):
             log.error("%s: %s", self.address, error)
             self._doubt()
             denied = Denied("unavailable", "the store can't do this now", retry_after_ms=1000, unknown=error.unknown)
-        for each in self._settle(batch, [denied] * len(batch)):
-            each.ticket.flush()
+        _flush(self._settle(batch, [denied] * len(batch)))
 
     def given_up(self) -> None:
         """What was recorded may not have been told: whoever listens catches up."""
@@ -358,7 +360,12 @@ class RoomActor(Actor[Submit]):
 
     def _deliver(self, commit: int, turn: Turn) -> None:
         live = self._parts.live
-        for stretch in stretches(self.address, commit, turn.facts, turn.hidden) if turn.facts else ():
+        if self._dm and not turn.hidden:
+            # Nobody comes or goes, and those who hear it are few.
+            self.delivered = turn.draft.head
+            live.give(Stretch(self.address, commit, turn.facts), live.listeners(self.address))
+            return
+        for stretch in stretches(self.address, commit, turn.facts, turn.hidden):
             if self._deliveries or live.count(self.address) > SLICE:
                 self._deliveries.append(stretch)
                 if len(self._deliveries) == 1:
@@ -387,7 +394,7 @@ class RoomActor(Actor[Submit]):
 
     def _pass_on(self, mail: list[Submit], outcomes: list[Outcome]) -> None:
         """Reads and typing: events without a seq."""
-        if self.record is None or PASSED_ON.isdisjoint([type(each.command) for each in mail]):
+        if self.record is None:
             return
         if self._passing is None:
             parts = self._parts
@@ -395,3 +402,12 @@ class RoomActor(Actor[Submit]):
         for each, outcome in zip(mail, outcomes, strict=True):
             if isinstance(outcome, Done) and isinstance(each.command, (ask.Read, ask.Typing)):
                 self._passing.take(self.record, each.command)
+
+
+def _flush(mail: list[Submit]) -> None:
+    """Let the answers leave. What one session asked in a row leaves together."""
+    last = None
+    for each in mail:
+        if each.origin is None or each.origin is not last:
+            each.ticket.flush()
+            last = each.origin

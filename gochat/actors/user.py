@@ -92,7 +92,7 @@ class UserActor(Actor[Submit]):
             self._handle(batch.pop(0))
 
     def handle_now(self, mail: Submit) -> bool:
-        if self._handling or len(self.mailbox):
+        if self._handling or self.mailbox.waiting:
             return False
         self._handling = True
         try:
@@ -108,8 +108,9 @@ class UserActor(Actor[Submit]):
         """One turn: this user's own limits, then on to the room."""
         command = mail.command
         kind = type(command)
-        if kind in MESSAGES or kind in ACTIONS:
-            bucket = self.bucket if kind in MESSAGES else self.actions
+        said = kind in MESSAGES
+        if said or kind in ACTIONS:
+            bucket = self.bucket if said else self.actions
             wait_ms = bucket.take(self._parts.now_ms())
             if not wait_ms:
                 mail.bucket = bucket
@@ -136,7 +137,7 @@ class UserActor(Actor[Submit]):
             # A group's name can't be masked.
             name = rules.check(command.room.partition(":")[2], contacts=False)
             mail.refusal = name.denied or (None if name.text == command.room.partition(":")[2] else LISTED_NAME)
-        if not text or mail.refusal is not None:
+        if not text or mail.refusal is not None or rules.passes(text):
             return
         verdict = rules.check(text, contacts=True)
         if verdict.denied is not None or verdict.text is not text or verdict.flags:

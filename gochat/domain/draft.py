@@ -11,7 +11,6 @@ from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.beside import AnyBeside, Audited
 from gochat.domain.facts import AnyFact, Role
-from gochat.domain.ids import is_dm
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.domain.relationship import ContactPolicy, State
@@ -87,6 +86,11 @@ class RecentKeys:
 class Draft:
     """The ground of a turn. Facts are added one by one and applied to `draft` at once."""
 
+    __slots__ = (
+        "_asks", "_dm", "_knowledge", "_known_keys", "_now_ms", "_owns_members", "_rules", "_taken",
+        "beside", "draft", "facts", "fresh_keys", "hidden", "passes_on",
+    )  # fmt: skip
+
     def __init__(
         self,
         record: RoomRecord,
@@ -103,13 +107,15 @@ class Draft:
         self.hidden: dict[int, str] = {}
         """Seqs of facts of a private room that one of the two does not hear: they let the other wait."""
         self.fresh_keys: dict[tuple[str, str], Recorded] = {}
+        self.passes_on = False
+        """Whether somebody read or typed: that is passed on without a fact."""
         self._known_keys = known_keys
         self._knowledge = knowledge
         self._rules = rules
         self._now_ms = now_ms
         self._asks = asks
         self._taken: list[SlidingWindow] = []
-        self._dm = is_dm(record.room)
+        self._dm = record.room.startswith("dm:")
         self._owns_members = False
 
     def undo(self) -> None:

@@ -21,6 +21,8 @@ BANNED = Denied("forbidden", "that user is banned from the group", rule="group.b
 class GroupTurn(Draft):
     """The part of a turn that is about groups."""
 
+    __slots__ = ()
+
     def _create(self, command: ask.Create, refusal: Denied | None) -> Outcome:
         others = [user for user in dict.fromkeys(command.users) if user != command.user]
         denied = self._too_many(others) or self._unwilling(command, others) or refusal

@@ -46,11 +46,7 @@ class RoomRecord(msgspec.Struct, kw_only=True):
 
     def draft(self) -> RoomRecord:
         """A copy to try a turn on. Members are shared until `own_members`, sanctions until `sanction`."""
-        return RoomRecord(
-            room=self.room, num=self.num, head=self.head, ts=self.ts, title=self.title, history=self.history,
-            post=self.post, closed=self.closed, members=self.members, owners=self.owners, former=self.former,
-            relation=self.relation, sanctions=self.sanctions,
-        )  # fmt: skip
+        return msgspec.structs.replace(self)
 
     def sanction(self, change: Sanctioned) -> None:
         """Take a mute, a ban, or the end of one."""

@@ -160,9 +160,13 @@ def of_room(room: str) -> Relation | None:
 
 def way(relation: Relation, sender: str, policy: ContactPolicy, now_ms: int) -> Way | Denied:
     """Whether and how a message of the sender's comes to the other."""
-    if relation.blocked:
+    mine, theirs = relation.one, relation.other
+    if mine.blocked_at is not None or theirs.blocked_at is not None:
         return BLOCKED
-    theirs, mine = relation.of(relation.peer(sender)), relation.of(sender)
+    if mine.contact and theirs.contact:
+        return "open"  # Nearly always. A contact neither asks nor was declined.
+    if sender != relation.users[0]:
+        mine, theirs = theirs, mine
     if mine.asked_at is not None or mine.declined_ts is not None:
         # They asked. Whoever writes back has accepted, also after having declined.
         return "answer"

@@ -39,6 +39,8 @@ _POST_RANK = {"members": 1, "moderators": 2, "owner": 3}
 class Turn(GroupTurn):
     """Collects the facts of one batch. After `decide` has refused a command, the draft is as it was before it."""
 
+    __slots__ = ()
+
     def decide(self, command: ask.AnyCommand, refusal: Denied | None = None) -> Outcome:
         """What comes of `command`. `refusal` is what the sender's own limits say; what the room says goes before it."""
         if isinstance(command, ask.Send):
@@ -57,6 +59,7 @@ class Turn(GroupTurn):
         if isinstance(command, ask.React):
             return self._react(command, refusal)
         if isinstance(command, (ask.Read, ask.Typing)):
+            self.passes_on = True
             return Done(self.draft.head, self.draft.ts)
         if isinstance(command, ask.Report):
             return self._report(command, refusal)
@@ -68,7 +71,8 @@ class Turn(GroupTurn):
 
     def recorded(self, user: str, key: str) -> Recorded | None:
         """Where this turn knows the key to be recorded."""
-        return self.fresh_keys.get((user, key)) or self._known_keys.get((user, key))
+        place = (user, key)
+        return self.fresh_keys.get(place) or self._known_keys.get(place)
 
     def are_contacts(self, sender: str) -> bool:
         """Whether whoever gets a message of the sender's here has the sender as a contact. In groups nobody asked."""
@@ -86,36 +90,40 @@ class Turn(GroupTurn):
     # ------------------------------------------------------------------------------------------ messages
 
     def _send(self, command: ask.Send, refusal: Denied | None) -> Outcome:
-        key = command.key
+        key, sender, place = command.key, command.user, None
         if key is not None:
-            known = self.recorded(command.user, key)
+            place = (sender, key)
+            known = self.fresh_keys.get(place) or self._known_keys.get(place)
             if known is not None:
                 return Done(known.seq, known.ts, True)
         draft = self.draft
-        denied = self._present(command) or self._may_post(command)
-        if denied is not None:
-            return denied
+        if not self._dm:  # Into a private room its two users may always write, as far as the room goes.
+            denied = self._present(command) or self._may_post(command)
+            if denied is not None:
+                return denied
         if command.reply_to is not None and command.reply_to > draft.head:
             return NO_MESSAGE
-        way: Way | Denied = "open" if draft.relation is None else self._way(command.user)
+        way: Way | Denied = "open" if draft.relation is None else self._way(sender)
         if isinstance(way, Denied):
             return way
         if refusal is not None:
             return refusal
         if way != "open":
-            self._come_by(way, command.user)
+            self._come_by(way, sender)
         draft.head = seq = draft.head + 1
-        if self._now_ms > draft.ts:
-            draft.ts = self._now_ms
+        ts = self._now_ms
+        if ts > draft.ts:
+            draft.ts = ts
+        else:
+            ts = draft.ts
         self.facts.append(
             facts.Message(
-                room=draft.room, seq=seq, ts=draft.ts, sender=command.user, body=command.body, key=key,
-                reply_to=command.reply_to,
+                room=draft.room, seq=seq, ts=ts, sender=sender, body=command.body, key=key, reply_to=command.reply_to
             )
-        )  # fmt: skip
-        if key is not None:
-            self.fresh_keys[command.user, key] = Recorded(seq, draft.ts)
-        return Done(seq, draft.ts)
+        )
+        if place is not None:
+            self.fresh_keys[place] = Recorded(seq, ts)
+        return Done(seq, ts)
 
     def _edit(self, command: ask.Edit, refusal: Denied | None) -> Outcome:
         target = self._target(command.seq)

@@ -84,6 +84,8 @@ class Words:
 
     def find(self, text: str) -> list[Hit]:
         """Every listed word, in order, none inside another. Any string will do, lone surrogates too."""
+        if not self._skeletons:
+            return []
         sieve = self._compiled or self.compile()
         if not sieve.suspects(text):
             return []

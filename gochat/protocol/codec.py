@@ -6,7 +6,8 @@ same bytes go to every session of that codec.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -44,19 +45,32 @@ class Codec:
         encoder: Callable[[Any], bytes],
         decoder: Callable[[type[Any]], Callable[[bytes], Any]],
         framing: Callable[[bytes], bytes],
+        headers: Sequence[bytes] = (),
     ) -> None:
+        """`framing` makes a frame of a payload; `headers[size]` is what it puts before one that is short."""
         self.name = name
         self._encode = encoder
         self._framing = framing
+        self._headers = headers
+        self._short = len(headers)
         self._decode: Callable[[bytes], AnyRequest] = decoder(AnyRequest)  # type: ignore[arg-type]
         self._decode_envelope: Callable[[bytes], _Envelope] = decoder(_Envelope)
 
     def encode(self, frame: msgspec.Struct) -> bytes:
-        return self._framing(self._encode(frame))
+        payload = self._encode(frame)
+        size = len(payload)
+        return self._headers[size] + payload if size < self._short else self._framing(payload)
 
-    def encode_all(self, frames: Iterable[msgspec.Struct]) -> bytes:
-        encode, framing = self._encode, self._framing
-        return b"".join([framing(encode(frame)) for frame in frames])
+    def encode_all(self, frames: Sequence[msgspec.Struct]) -> bytes:
+        if len(frames) == 1:
+            return self.encode(frames[0])
+        encode, headers, short, framing = self._encode, self._headers, self._short, self._framing
+        return b"".join(
+            [
+                headers[len(payload)] + payload if len(payload) < short else framing(payload)
+                for payload in map(encode, frames)
+            ]
+        )
 
     def decode(self, payload: bytes) -> AnyRequest | BadFrame:
         """One request from one payload. Never raises: depth, numbers, surrogates and bad UTF-8 all give a BadFrame."""
@@ -79,15 +93,12 @@ def _line(payload: bytes) -> bytes:
     return payload + b"\n"
 
 
-def _framing(opcode: int) -> Callable[[bytes], bytes]:
-    """WebSocket frames of one opcode. Nearly all are short: their headers are made once."""
+def _websocket(
+    name: str, encoder: Callable[[Any], bytes], decoder: Callable[[type[Any]], Callable[[bytes], Any]], opcode: int
+) -> Codec:
+    """Frames of one opcode. Nearly all are short: their headers are made once."""
     headers = [websocket.frame(opcode, bytes(size))[: -size or None] for size in range(SHORT)]
-
-    def framing(payload: bytes) -> bytes:
-        size = len(payload)
-        return headers[size] + payload if size < SHORT else websocket.frame(opcode, payload)
-
-    return framing
+    return Codec(name, encoder, decoder, partial(websocket.frame, opcode), headers)
 
 
 def _json_decoder(kind: type[Any]) -> Callable[[bytes], Any]:
@@ -101,8 +112,8 @@ def _msgpack_decoder(kind: type[Any]) -> Callable[[bytes], Any]:
 _json = msgspec.json.Encoder().encode
 _msgpack = msgspec.msgpack.Encoder().encode
 
-WS_JSON = Codec("ws-json", _json, _json_decoder, _framing(websocket.TEXT))
-WS_MSGPACK = Codec("ws-msgpack", _msgpack, _msgpack_decoder, _framing(websocket.BINARY))
+WS_JSON = _websocket("ws-json", _json, _json_decoder, websocket.TEXT)
+WS_MSGPACK = _websocket("ws-msgpack", _msgpack, _msgpack_decoder, websocket.BINARY)
 LINE_JSON = Codec("line-json", _json, _json_decoder, _line)
 
 #: The WebSocket subprotocols, in the server's order of preference (protocol.md, "Transports").

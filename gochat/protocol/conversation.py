@@ -7,7 +7,8 @@ Form is checked here, once, for every door: names, bodies, combinations of field
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
 
 from gochat.domain import commands as ask
 from gochat.domain import ids
@@ -55,11 +56,23 @@ RULES: dict[type[AnyRequest], Rule] = {
 }
 
 
+@lru_cache(100)
+def granted(scopes: frozenset[str]) -> frozenset[type[AnyRequest]]:
+    """The requests that a token with these scopes allows."""
+    return frozenset(
+        kind for kind, rule in RULES.items() if rule.scope is None or rule.scope in scopes or ADMIN in scopes
+    )
+
+
 class Speaker(NamedTuple):
     """Who a request comes from, as far as its form matters."""
 
     user: str
     admin: bool
+
+
+Make: TypeAlias = Callable[[Any, Speaker, Limits], ask.AnyCommand | Denied]
+"""Makes the command that a request means, or says why it means none."""
 
 
 def bad(problem: str) -> Denied:
@@ -96,10 +109,11 @@ def to_command(request: AnyRequest, who: Speaker, limits: Limits) -> ask.AnyComm
 
 
 def _send(request: req.Send, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
-    room = ids.resolve(request.to, who.user)
+    to, user = request.to, who.user
+    room = ids.resolve(to, user)
     if room is None:
         return bad("to: not an address such as user:bob or group:tea, nor a room id")
-    if ids.is_dm(request.to) and who.user not in ids.dm_users(room):
+    if to.startswith("dm:") and user not in ids.dm_users(room):
         return NO_ROOM  # Also for an admin: a DM is written by its two users alone.
     body = request.body
     # The common case, without a call: nothing to trim, not empty, not too long.
@@ -108,11 +122,10 @@ def _send(request: req.Send, who: Speaker, limits: Limits) -> ask.AnyCommand | D
         if isinstance(checked, Denied):
             return checked
         body = checked
-    if request.key is not None and "\0" in request.key:
+    key = request.key
+    if key is not None and "\0" in key:
         return bad("key: contains NUL")
-    return ask.Send(
-        room=room, user=who.user, admin=who.admin, body=body, key=request.key, reply_to=request.reply_to
-    )  # fmt: skip
+    return ask.Send(room=room, user=user, admin=who.admin, body=body, key=key, reply_to=request.reply_to)
 
 
 def _edit(request: req.Edit, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
@@ -236,7 +249,7 @@ def _report(request: req.Report, who: Speaker, limits: Limits) -> ask.AnyCommand
     )
 
 
-COMMANDS: dict[type[AnyRequest], Callable[[Any, Speaker, Limits], ask.AnyCommand | Denied]] = {
+COMMANDS: dict[type[AnyRequest], Make] = {
     req.Send: _send,
     req.Edit: _edit,
     req.Delete: _delete,

@@ -103,7 +103,8 @@ class FrameReader:
                 after = start + size
                 if 0 <= size <= limit and after <= end:
                     key = data[start - 4 : start] * (size // 4 + 1)
-                    items.append((from_bytes(data[start:after]) ^ from_bytes(key[:size])).to_bytes(size))
+                    number = from_bytes(data[start:after], "little") ^ from_bytes(key[:size], "little")
+                    items.append(number.to_bytes(size, "little"))
                     pos = after
                     continue
             pos = self._frame(data, pos, items)

@@ -42,7 +42,7 @@ async def answer(session: Session, request: req.AnyRequest) -> None:
         reply = Denied("internal", "a fault of the server; it has been logged")
     if session.state == CLOSED:
         return
-    session.settled()
+    session.unsettled -= 1
     if isinstance(reply, Denied):
         session.deny(request.id, reply)
     elif request.id is not None or RULES[type(request)].answers:

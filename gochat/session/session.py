@@ -27,10 +27,10 @@ from gochat.ports import Identity
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.codec import BadFrame, Codec
-from gochat.protocol.conversation import ADMIN, COMMANDS, READ, RULES, Speaker, to_command
+from gochat.protocol.conversation import ADMIN, COMMANDS, READ, RULES, Speaker, granted
 from gochat.session.gateway import Gateway
 from gochat.session.listener import CLOSED, GREETING, NEW, OPEN, Job, Listener
-from gochat.session.ticket import Pending, error_frame
+from gochat.session.ticket import ANSWERS, Pending, error_frame
 from gochat.transports.connection import BURST, Connection
 
 log = logging.getLogger(__name__)
@@ -40,21 +40,25 @@ class Session(Listener):
     """See the module. Transports call it as their Receiver, rooms as their Subscriber."""
 
     __slots__ = (
-        "_inbox", "_jobs", "_pinged_at", "_pumping", "_readable", "_unsettled", "_working",
-        "budget", "credential", "expires_at", "identity", "speaker", "waiting",
+        "_inbox", "_jobs", "_pinged_at", "_pumping", "_readable", "_working",
+        "budget", "credential", "epoch", "expires_at", "granted", "identity", "speaker", "unsettled", "waiting",
+        "window",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, connection: Connection, codec: Codec, credential: str | None) -> None:
         super().__init__(gateway, connection, codec)
         self.credential = credential
         self.speaker = Speaker("", False)
+        self.granted: frozenset[type[req.AnyRequest]] = frozenset()
         self.identity: Identity | None = None
         self.expires_at: float | None = None
         self.budget = BURST
         self.waiting = False
         self._inbox: deque[bytes] | None = None
         self._readable: trio.Event | None = None
-        self._unsettled = 0
+        self.unsettled = 0
+        self.window = gateway.limits.window
+        self.epoch = gateway.journal.epoch
         self._pumping = False
         self._pinged_at: float | None = None
         self._jobs: deque[Job] | None = None
@@ -110,8 +114,9 @@ class Session(Listener):
 
     def _may_go_on(self) -> bool:
         outbox = self.outbox
-        return self.state != GREETING and self.budget > 0 and self._unsettled < self.gateway.limits.window and (
-            outbox.size * 2 <= outbox.limit
+        return (
+            self.state != GREETING and self.budget > 0 and self.unsettled < self.window
+            and outbox.size * 2 <= outbox.limit
         )  # fmt: skip
 
     def pump(self) -> None:
@@ -140,6 +145,8 @@ class Session(Listener):
                 self._bad_frame(request)
             elif self.state == NEW:
                 self._first(request)
+            elif type(request) in COMMANDS:
+                self._command(request)
             else:
                 self._request(request)
         except Exception:
@@ -172,32 +179,33 @@ class Session(Listener):
         if kind is req.Hello:
             self.deny(request.id, Denied("conflict", "this session has said hello"))
             return
-        scope = RULES[kind].scope
-        identity = self.identity
-        if identity is None or (scope is not None and scope not in identity.scopes and not self.speaker.admin):
-            self.deny(request.id, Denied("forbidden", f"the token lacks the scope {scope}"))
+        if kind not in self.granted:
+            self._lacks_scope(request)
             return
-        self._unsettled += 1
-        if kind not in COMMANDS:
-            self.start_job(partial(self.gateway.answer, self, request))
+        self.unsettled += 1
+        self.start_job(partial(self.gateway.answer, self, request))
+
+    def _command(self, request: req.AnyRequest) -> None:
+        kind, gateway = type(request), self.gateway
+        if kind not in self.granted:
+            self._lacks_scope(request)
             return
-        command = to_command(request, self.speaker, self.gateway.limits)
+        command = COMMANDS[kind](request, self.speaker, gateway.limits)
         if isinstance(command, Denied):
-            self.settled()
             self.deny(request.id, command)
             return
-        ticket = Pending(self, request.id, kind, command.room, self.gateway.journal.epoch)
+        self.unsettled += 1
+        ticket = Pending(self, request.id, ANSWERS[kind], command.room)
         try:
-            self.gateway.users.tell(self.user, Submit(command, ticket, origin=self))
+            gateway.users.tell(self.user, Submit(command, ticket, origin=self))
         except Full as full:
             ticket.settle(Denied("busy", str(full), retry_after_ms=200))
             ticket.flush()
 
-    # ------------------------------------------------------------------------------------------ to the peer
+    def _lacks_scope(self, request: req.AnyRequest) -> None:
+        self.deny(request.id, Denied("forbidden", f"the token lacks the scope {RULES[type(request)].scope}"))
 
-    def settled(self) -> None:
-        """One request fewer is unsettled."""
-        self._unsettled -= 1
+    # ------------------------------------------------------------------------------------------ to the peer
 
     def denied(self, denied: Denied, close: int | None = None) -> None:
         """Count a refusal, and with which number it closes."""
@@ -318,6 +326,7 @@ class Session(Listener):
         self.identity = identity
         self.user = identity.user
         self.speaker = Speaker(identity.user, ADMIN in identity.scopes)
+        self.granted = granted(identity.scopes)
         self.expires_at = expires_at
 
     @property

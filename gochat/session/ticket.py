@@ -19,9 +19,12 @@ class Asker(Protocol):
 
     codec: Codec
     outbox: Outbox
+    epoch: str
+    waiting: bool
+    """Whether frames wait to be carried out."""
+    unsettled: int
 
     def denied(self, denied: Denied, close: int | None = None) -> None: ...
-    def settled(self) -> None: ...
     def pump(self) -> None: ...
 
 
@@ -34,42 +37,46 @@ ANSWERS: dict[type[req.AnyRequest], int] = {
 }  # fmt: skip
 
 
-class Pending:
+class Pending(msgspec.Struct, eq=False):
     """One unsettled command of a session."""
 
-    __slots__ = ("_answer", "_asker", "_epoch", "_id", "_room")
-
-    def __init__(self, asker: Asker, request_id: replies.ReplyId, kind: type[req.AnyRequest], room: str, epoch: str):
-        self._asker = asker
-        self._id = request_id
-        self._answer = ANSWERS[kind]
-        self._room = room
-        self._epoch = epoch
+    asker: Asker
+    request_id: replies.ReplyId
+    answer: int
+    room: str
 
     def settle(self, outcome: Outcome) -> None:
-        asker = self._asker
-        asker.settled()
+        asker = self.asker
+        asker.unsettled -= 1
         if isinstance(outcome, Done):
-            if self._id is not None:
-                asker.outbox.put(asker.codec.encode(self._reply(outcome)))
+            if self.request_id is None:
+                return
+            reply: replies.Reply
+            if self.answer == ACK:
+                reply = replies.Ack(
+                    id=self.request_id, room=self.room, seq=outcome.seq, epoch=asker.epoch, ts=outcome.ts,
+                    duplicate=outcome.duplicate,
+                )  # fmt: skip
+            else:
+                reply = self._ok(outcome)
+            asker.outbox.put(asker.codec.encode(reply))
         else:
             asker.denied(outcome)
-            asker.outbox.put(asker.codec.encode(error_frame(self._id, outcome)))
+            asker.outbox.put(asker.codec.encode(error_frame(self.request_id, outcome)))
 
     def flush(self) -> None:
-        self._asker.outbox.flush()
-        self._asker.pump()
+        asker = self.asker
+        if asker.outbox.size:
+            asker.outbox.flush()
+        if asker.waiting:
+            asker.pump()
 
-    def _reply(self, done: Done) -> msgspec.Struct:
-        if self._answer == ACK:
-            return replies.Ack(
-                id=self._id, room=self._room, seq=done.seq, epoch=self._epoch, ts=done.ts, duplicate=done.duplicate
-            )
-        if self._answer == OK_FACT:
-            return replies.Ok(id=self._id, room=self._room, seq=done.seq)
-        if self._answer == OK_STATE:
-            return replies.Ok(id=self._id, room=self._room, head=done.seq, state=done.state)
-        return replies.Ok(id=self._id)
+    def _ok(self, done: Done) -> replies.Ok:
+        if self.answer == OK_FACT:
+            return replies.Ok(id=self.request_id, room=self.room, seq=done.seq)
+        if self.answer == OK_STATE:
+            return replies.Ok(id=self.request_id, room=self.room, head=done.seq, state=done.state)
+        return replies.Ok(id=self.request_id)
 
 
 def error_frame(request_id: replies.ReplyId, denied: Denied, close: int | None = None) -> replies.Error:

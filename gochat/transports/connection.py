@@ -16,6 +16,7 @@ import trio
 
 from gochat.protocol.codec import Codec
 from gochat.transports.outbox import Outbox, Spawn
+from gochat.transports.poller import Poller
 
 #: How much is asked of the kernel at once: enough for a burst, little enough to be shared by thousands.
 READ_BYTES = 64 * 1024
@@ -54,14 +55,15 @@ class Connection(ABC):
     """One peer."""
 
     __slots__ = (
-        "_handle", "_spawn", "_stream", "closing", "heard", "loopback", "outbox", "peer", "peer_answers", "signed_in",
+        "_handle", "_poller", "_spawn", "_stream", "closing", "heard", "loopback", "outbox", "peer", "peer_answers",
+        "signed_in",
     )  # fmt: skip
 
     transport: ClassVar[str]
 
     def __init__(
         self, stream: trio.abc.Stream, handle: socket.socket, *, direct: bool, peer: str, loopback: bool,
-        outbox_bytes: int, spawn: Spawn, signed_in: Callable[[], None],
+        outbox_bytes: int, spawn: Spawn, signed_in: Callable[[], None], poller: Poller,
     ) -> None:  # fmt: skip
         """`handle` is the socket under the stream; `direct`: bytes may be written to it past the stream (no TLS)."""
         self.peer = peer
@@ -75,6 +77,7 @@ class Connection(ABC):
         self.signed_in: Callable[[], None] = signed_in
         """Called once, when the peer has said who it is."""
         self._handle = handle
+        self._poller = poller
         self._stream = stream
         self._spawn = spawn
         self.outbox = Outbox(outbox_bytes, spawn, socket=handle if direct else None, stream=stream)
@@ -116,6 +119,27 @@ class Connection(ABC):
             return b""
         self.heard = trio.current_time()
         return data
+
+    async def receive_all(self, take: Callable[[bytes], bool]) -> None:
+        """Give `take` the peer's bytes as they come, empty at the end, until it says that this is enough. What it
+        raises is raised here."""
+        if not self.outbox.direct:
+            while not take(await self.receive()):
+                pass
+            return
+        handle = self._handle
+
+        def ready(now: float) -> bool:
+            try:
+                data = handle.recv(READ_BYTES)
+            except BlockingIOError:
+                return False
+            except OSError:
+                return take(b"")
+            self.heard = now
+            return take(data)
+
+        await self._poller.watch(handle, ready)
 
     async def close(self) -> None:
         """Send what waits, then let go of the socket; bounded by CLOSE_S, whoever cancels."""

@@ -53,9 +53,14 @@ class Outbox:
         if self.size:
             if self.size + len(data) > self.limit:
                 return False
-            self.put(data)
-            if not self._writing:
-                self.flush()
+            if self._writing or self._chunks is None:
+                self.put(data)
+            else:
+                # Answers that wait for this very batch: all leaves in one write.
+                self._chunks.append(data)
+                data = b"".join(self._chunks)
+                self._chunks, self.size = None, 0
+                self._send(data)
             return True
         self._send(data)
         return True

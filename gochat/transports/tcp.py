@@ -23,11 +23,19 @@ async def serve(connection: TcpConnection, accept: Accept, frame_bytes: int) -> 
     """Serve one connection until it ends, and close it."""
     session = accept(connection, LINE_JSON, None)
     lines = LineReader(frame_bytes)
+    over = False
+
+    def take(data: bytes) -> bool:
+        nonlocal over
+        over = not data
+        session.budget = BURST
+        for line in lines.feed(data):
+            session.receive(line)
+        return over or session.waiting or connection.closing is not None
+
     try:
-        while connection.closing is None and (data := await connection.receive()):
-            session.budget = BURST
-            for line in lines.feed(data):
-                session.receive(line)
+        while not over and connection.closing is None:
+            await connection.receive_all(take)
             if session.waiting:
                 await session.readable()
     except TooLarge as too_large:

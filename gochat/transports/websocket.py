@@ -58,16 +58,25 @@ class WebSocketConnection(Connection):
     async def converse(self, session: Receiver, reader: frames.FrameReader, trailing: bytes) -> None:
         """Read until the conversation is over; `trailing` has been read already."""
         self._begin(session)
+        outbox, over = self.outbox, False
+
+        def take(data: bytes) -> bool:
+            """True: nothing more is read, or not before something was waited for."""
+            nonlocal over
+            session.budget = BURST
+            over = not data or not self._take(reader.feed(data))
+            return over or session.waiting or outbox.broken or (self._protocol is not None and outbox.size > 0)
+
         try:
-            while not self.outbox.broken and (data := trailing or await self.receive()):
+            if trailing:
+                take(trailing)
                 trailing = b""
-                session.budget = BURST
-                if not self._take(reader.feed(data)):
-                    return
+            while not over and not outbox.broken:
                 if session.waiting:
                     await session.readable()
                 if self._protocol is not None:
-                    await self.outbox.flushed()  # Who does not read its pongs shall send no more pings.
+                    await outbox.flushed()  # Who does not read its pongs shall send no more pings.
+                await self.receive_all(take)
         finally:
             self._over.set()
 

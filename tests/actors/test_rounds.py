@@ -11,12 +11,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from gochat.actors.messages import Submit
 from gochat.actors.room import RoomActor
 from gochat.actors.rounds import SLICE, Rounds
 from gochat.domain import commands as ask
 from gochat.domain.turn import Done
 from gochat.errors import Denied, StoreError
-from tests.actors.house import House, Recorder, keep_house
+from tests.actors.house import Asked, House, Recorder, keep_house
 
 DM = "dm:ann:bob"
 
@@ -111,7 +112,7 @@ async def test_a_refused_send_with_a_key_is_looked_up(house: House, autojump_clo
     actor._keys.clear()
     rate = Denied("rate_limited", "slow")
     asked = house.ask(*house.say("x", room=DM, key="k"))
-    mail = actor.mailbox._mail[0]
+    mail = actor.mailbox.waiting[0]
     mail.refusal = rate
     await house.settled()
     assert isinstance(known, Done)
@@ -165,3 +166,16 @@ async def test_a_round_is_cut_in_slices(autojump_clock: MockClock, nursery: trio
         ticks += 1
     assert taken == list(range(4 * SLICE))
     assert at[-1] - at[0] >= 2, "others had turns in between"
+
+
+async def test_the_answers_of_all_sessions_leave(house: House, autojump_clock: MockClock) -> None:
+    """Those of one session that stand in a row together, of sessions in turn each, and of askers without a session."""
+    await awake(house)
+    one, other = object(), object()
+    asked = [Asked(house) for _ in range(7)]
+    for ticket, origin in zip(asked, [one, one, other, one, one, None, None], strict=True):
+        [command] = house.say("x", room=DM)
+        house.rooms.tell(DM, Submit(command, ticket, origin=origin))
+    await house.settled()
+    assert all(isinstance(ticket.outcome, Done) for ticket in asked)
+    assert [ticket.flushed for ticket in asked] == [1, 0, 1, 1, 0, 1, 1]

@@ -87,3 +87,21 @@ def test_any_text_gets_one_verdict_and_keeps_its_length(text: str, action: Actio
         assert verdict.denied is None
     else:
         assert verdict.text == text
+
+
+@given(
+    st.text(st.one_of(st.sampled_from("grobniksax .com:/@1-"), st.characters()), max_size=60),
+    st.sampled_from(("allow", "contacts", "deny")),
+    st.booleans(),
+)
+def test_what_passes_has_a_verdict_that_changes_nothing(text: str, links: LinkPolicy, contacts: bool) -> None:
+    judge = rules("mask", links)
+    if judge.passes(text):
+        assert judge.check(text, contacts=contacts) == (text, None, ())
+
+
+def test_what_passes_without_a_verdict() -> None:
+    assert Rules().passes(BOTH)
+    assert rules(links="allow").passes("see evil.com")
+    assert not rules(links="allow").passes(BOTH)
+    assert not rules(links="contacts").passes("see evil.com")

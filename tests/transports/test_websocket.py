@@ -15,6 +15,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Event, Ping, Pong,
 
 from gochat.protocol.websocket import client_frame
 from gochat.transports.connection import CLOSE_S
+from gochat.transports.poller import Poller
 from gochat.transports.websocket import CONTROL_BURST, Opening, WebSocketConnection, serve
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
@@ -109,9 +110,11 @@ async def talking(trailing: bytes = b"") -> AsyncIterator[Peer]:
             await serve(connection, Opening(KEY, trailing, None, None), accept, 1000)  # type: ignore[arg-type]
             peer.served.set()
 
+        poller = Poller()
+        nursery.start_soon(poller.run)
         connection = WebSocketConnection(
             trio.testing.memory_stream_pair()[0], ours, direct=True, peer="192.0.2.1", loopback=False,
-            outbox_bytes=1 << 20, spawn=nursery.start_soon, signed_in=lambda: None,
+            outbox_bytes=1 << 20, spawn=nursery.start_soon, signed_in=lambda: None, poller=poller,
         )  # fmt: skip
         peer = Peer(theirs, connection)
         nursery.start_soon(run)
