@@ -21,13 +21,33 @@ class Many:
         row = f"({', '.join('?' * columns)})"
         self._statements = {size: f"{head} VALUES {', '.join([row] * size)} {tail}" for size in CHUNKS}
 
-    def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> bool:
-        """Whether a chunk gave a row; it ends there."""
+    def of(self, size: int) -> str:
+        """The statement over so many rows, which is one of CHUNKS."""
+        return self._statements[size]
+
+    def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
         begin, left = 0, len(rows)
         for size in CHUNKS:
             while left >= size:
                 values = [value for row in rows[begin : begin + size] for value in row]
-                if connection.execute(self._statements[size], values).fetchone() is not None:
-                    return True
+                connection.execute(self._statements[size], values)
                 begin, left = begin + size, left - size
+
+
+class Probe:
+    """A query over many rows, of which only is asked whether it gives one. A row of NULLs must give none: with such the
+    rows are made up to a chunk, so that nearly always it is one statement."""
+
+    def __init__(self, head: str, columns: int, tail: str) -> None:
+        self._many = Many(head, columns, tail)
+        self._nothing = (None,) * columns
+
+    def finds(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> bool:
+        for begin in range(0, len(rows), CHUNKS[0]):
+            chunk = rows[begin : begin + CHUNKS[0]]
+            size = min(size for size in CHUNKS if size >= len(chunk))
+            values = [value for row in chunk for value in row]
+            values += self._nothing * (size - len(chunk))
+            if connection.execute(self._many.of(size), values).fetchone() is not None:
+                return True
         return False

@@ -19,7 +19,7 @@ from gochat.ports import Clash
 from gochat.store import notes as noted
 from gochat.store import tail
 from gochat.store.logs import Batch, Logs
-from gochat.store.many import Many
+from gochat.store.many import Probe
 from gochat.store.notes import Notes
 from gochat.store.schema import LAST_COMMIT, SEQ_BITS
 
@@ -32,7 +32,7 @@ _UNFIT = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, O
 _MOST = (1 << 63) - 1
 
 #: Whether one of (room, sender, key) is in the logs.
-_KEYS = Many(
+_KEYS = Probe(
     "SELECT 1 FROM (", 3,
     f""") AS v WHERE EXISTS (SELECT 1 FROM fact WHERE key IS NOT NULL
         AND id >> {SEQ_BITS} = v.column1 AND sender = v.column2 AND key = v.column3) LIMIT 1""",
@@ -220,7 +220,7 @@ class Writer:
     def _check_new(self, keys: list[tail.Key]) -> None:
         """Raises sqlite3.IntegrityError if one is recorded, as the index of keys does."""
         has = self.tail.has
-        if len(set(keys)) < len(keys) or any(has(key) for key in keys) or _KEYS.run(self.connection, keys):
+        if len(set(keys)) < len(keys) or any(has(key) for key in keys) or _KEYS.finds(self.connection, keys):
             raise sqlite3.IntegrityError("a key is recorded already")
 
     def _commit_apart(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
