@@ -24,8 +24,9 @@ from gochat.protocol.replies import Presence, PresenceEntry
 
 log = logging.getLogger(__name__)
 
-#: How many sends one slice of a delivery may do before others get their turn: about 1 ms.
-SLICE = 400
+#: How many sends one slice of a delivery may do before others get their turn: about 2 ms. A message waits for some five
+#: slices of others on its way.
+SLICE = 100
 MOST_SEEN = 1000
 
 

@@ -38,6 +38,10 @@ RECENT_KEYS = 256
 REBUILD_S = 0.5
 
 
+#: Stretches of a large room that are given or wait for it: one is decided and recorded while another goes out.
+MOST_DELIVERIES = 2
+
+
 class RoomParts(NamedTuple):
     """What every room of a node shares."""
 
@@ -59,7 +63,8 @@ class RoomActor(Actor[Submit]):
     comes after it, and has to read the log up to it."""
 
     __slots__ = (
-        "_deliveries", "_dm", "_flying", "_keys", "_landing", "_parts", "_passing", "_queued", "delivered", "record",
+        "_caught_up", "_deliveries", "_dm", "_flying", "_keys", "_landing", "_parts", "_passing", "_queued",
+        "delivered", "record",
     )  # fmt: skip
 
     lingers = False
@@ -71,6 +76,8 @@ class RoomActor(Actor[Submit]):
         self._keys = RecentKeys(RECENT_KEYS)
         self._passing: Passing | None = None
         self._deliveries: deque[Stretch] = deque()
+        self._caught_up: trio.Event | None = None
+        """Set when one of them is done; made by who waits for it."""
         self.record: RoomRecord | None = None
         self.delivered = -1
         self._queued = False
@@ -141,8 +148,8 @@ class RoomActor(Actor[Submit]):
     def round(self) -> None:
         """One turn without a task of the room's own. What it can't do it leaves to that."""
         self._queued = False
-        if self.started or self._flying:
-            return  # The task has the mail, or the landing goes on.
+        if self.started or self._flying or self._behind():
+            return  # The task has the mail, or the landing or the delivery goes on.
         if self.record is None:
             self.start()
             return
@@ -209,10 +216,22 @@ class RoomActor(Actor[Submit]):
         if self._landing is not None:
             self._landing.set()
             self._landing = None
-        elif self.mailbox.waiting and not self.started:
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self.mailbox.waiting and not self.started:
             self._queue()
 
+    def _behind(self) -> bool:
+        """Whether the next turn waits: what it recorded would only wait for what is delivered before, and with it the
+        writers would run ahead of the readers without bound."""
+        return len(self._deliveries) >= MOST_DELIVERIES
+
     async def turn(self, batch: list[Submit]) -> None:
+        while self._behind():
+            self._caught_up = trio.Event()
+            await self._caught_up.wait()
         if self._flying:
             self._landing = trio.Event()
             await self._landing.wait()
@@ -380,6 +399,11 @@ class RoomActor(Actor[Submit]):
             self.delivered = stretch.last
             await self._parts.live.deliver(stretch)
             self._deliveries.popleft()
+            if self._caught_up is not None:
+                self._caught_up.set()
+                self._caught_up = None
+            else:
+                self._go_on()
 
     async def _tell_two(self, before: RoomRecord, turn: Turn, mail: list[Submit]) -> None:
         parts, after = self._parts, turn.draft.relation
