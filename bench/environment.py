@@ -6,6 +6,7 @@ import os
 import platform
 import sqlite3
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def describe(data: Path, cores: Cores) -> dict[str, str | float | bool]:
         "load_cores": _list(cores.load),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "python_from": "the system" if sys.base_prefix == "/usr" else "elsewhere",
         "sqlite": sqlite3.sqlite_version,
         "data": f"{kind} on {device}",
         "durable": durable(data),
