@@ -68,7 +68,7 @@ async def open_store(
     try:
         await writer.call(lambda _: None)  # What a crash left is merged by now, or this says why it can't be.
     except BaseException:
-        await _end(threads)
+        await _end(threads)  # noqa: ASYNC102 -- shielded by itself; threads end
         raise
     async with trio.open_nursery() as nursery:
         # Whoever cancels the block wants it closed in order: what was noted is still committed.
@@ -84,7 +84,7 @@ async def open_store(
                     with suppress(StoreError):  # It could not be opened.
                         await writer.call(Committer.close)
                 finally:
-                    await _end(threads)
+                    await _end(threads)  # noqa: ASYNC102
                     committing.cancel()
 
 
