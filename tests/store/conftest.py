@@ -24,10 +24,9 @@ PACES = {
 }
 
 
-@pytest.fixture(params=PACES)
+@pytest.fixture(params=["threaded", "inline", "unmerged"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """Every implementation there is; and the one with threads when it merges only what is asked for, and a message at a
-    time while others come."""
+    """Every implementation there is; and the one with threads when it merges only what is asked for."""
     inline, pace = request.param == "inline", PACES[request.param]
     async with stores.open(":memory:" if inline else tmp_path / "gochat.db", inline=inline, pace=pace) as opened:
         yield opened
