@@ -165,7 +165,7 @@ class Writer:
         self._finish(number, written=bool(here) or notes is not None)
         self.tail.add(number, late, keys)
         self.tail.forget(merged, 0)
-        self._count_recorded(batches)
+        self._count_recorded(here, sum(map(len, late.values())))
         return [number] * len(batches)
 
     def _write(self, batches: Sequence[Batch]) -> None:
@@ -200,7 +200,7 @@ class Writer:
                 here.append(batch)
                 continue
             for fact in batch.facts:
-                if type(fact) is not facts.Message or max(fact.ts, fact.reply_to or 0) > _MOST:
+                if type(fact) is not facts.Message or fact.ts > _MOST or (fact.reply_to or 0) > _MOST:
                     del keys[known:]
                     here.append(batch)
                     break
@@ -300,9 +300,10 @@ class Writer:
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
 
-    def _count_recorded(self, batches: Sequence[Batch]) -> None:
-        self.facts = sum(len(batch.facts) for batch in batches)
-        self.messages = sum(type(fact) is facts.Message for batch in batches for fact in batch.facts)
+    def _count_recorded(self, batches: Sequence[Batch], late: int = 0) -> None:
+        """`late`: messages in the tail, beside these batches."""
+        self.facts = late + sum(len(batch.facts) for batch in batches)
+        self.messages = late + sum(type(fact) is facts.Message for batch in batches for fact in batch.facts)
 
     def _clash(self, batch: Batch) -> Clash | None:
         keys = [(fact.sender, fact.key) for fact in batch.facts if isinstance(fact, facts.Message) and fact.key]
