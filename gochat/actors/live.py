@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from gochat.domain.facts import AnyFact, Closed, Member
-from gochat.domain.ids import dm_users, is_dm
+from gochat.domain.ids import dm_users
 from gochat.errors import CLOSES, CODES
 from gochat.metrics import Counts
 from gochat.protocol.codec import Codec
@@ -131,7 +131,9 @@ def _stretches(room: str, commit: int, facts: Sequence[AnyFact]) -> list[Stretch
 class Live:
     """The tables: sessions of each user, sessions in each group, sessions that watch each user."""
 
-    def __init__(self) -> None:
+    def __init__(self, slice_: int = SLICE) -> None:
+        """`slice_`: see SLICE."""
+        self._slice = slice_
         self.users: dict[str, dict[Subscriber, None]] = {}
         self.groups: dict[str, dict[Subscriber, None]] = {}
         self.watchers: dict[str, dict[Subscriber, None]] = {}
@@ -166,9 +168,9 @@ class Live:
         if watchers:
             self.tell_softly(watchers, Presence(users=[PresenceEntry(user=other, online=False)]))
 
-    def count(self, room: str) -> int:
-        """How many sessions hear the room, without listing them; a DM's are few."""
-        return len(self.groups.get(room, ())) if not is_dm(room) else 0
+    def is_large(self, room: str) -> bool:
+        """Whether a delivery takes more than one slice; a DM's never does."""
+        return len(self.groups.get(room, ())) > self._slice
 
     def saw(self, user: str, ts: int) -> None:
         self.last_seen.pop(user, None)
@@ -202,12 +204,12 @@ class Live:
         self.begin(stretch)
         sessions = self.listeners(stretch.room)
         here = self.groups.get(stretch.room, {})
-        for begin in range(0, len(sessions), SLICE):
+        for begin in range(0, len(sessions), self._slice):
             if begin:
                 await trio.lowlevel.checkpoint()
-                self.give(stretch, [session for session in sessions[begin : begin + SLICE] if session in here])
+                self.give(stretch, [session for session in sessions[begin : begin + self._slice] if session in here])
             else:
-                self.give(stretch, sessions[:SLICE])
+                self.give(stretch, sessions[: self._slice])
         self.end(stretch)
 
     def begin(self, stretch: Stretch) -> None:

@@ -16,7 +16,7 @@ import trio
 
 from gochat.actors import knowledge
 from gochat.actors.actor import INTERNAL, Actor
-from gochat.actors.live import SLICE, Live, Stretch, stretches
+from gochat.actors.live import Live, Stretch, stretches
 from gochat.actors.messages import Submit
 from gochat.actors.passing import Passing
 from gochat.actors.relations import Names, tell_request, tell_states
@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 RECENT_KEYS = 256
 #: After a failed append, how long until the room is rebuilt if no mail makes it sooner.
 REBUILD_S = 0.5
-
-
 #: Stretches of a large room that are given or wait for it: one is decided and recorded while another goes out.
 MOST_DELIVERIES = 2
 
@@ -274,7 +272,11 @@ class RoomActor(Actor[Submit]):
     def given_up(self) -> None:
         """What was recorded may not have been told: whoever listens catches up."""
         super().given_up()
-        for session in self._parts.live.listeners(self.address) if self.delivered >= 0 else ():
+        if self.delivered >= 0:
+            self._let_catch_up()
+
+    def _let_catch_up(self) -> None:
+        for session in self._parts.live.listeners(self.address):
             session.lag(self.address, self.delivered)
 
     def _doubt(self) -> None:
@@ -385,10 +387,12 @@ class RoomActor(Actor[Submit]):
             live.give(Stretch(self.address, commit, turn.facts), live.listeners(self.address))
             return
         for stretch in stretches(self.address, commit, turn.facts, turn.hidden):
-            if self._deliveries or live.count(self.address) > SLICE:
+            if self._deliveries or live.is_large(self.address):
                 self._deliveries.append(stretch)
                 if len(self._deliveries) == 1:
-                    self._parts.supervisor.start(Spec(f"deliver {self.address}", self._deliver_queue, "temporary"))
+                    self._parts.supervisor.start(
+                        Spec(f"deliver {self.address}", self._deliver_queue, "temporary", self._undelivered)
+                    )
             else:
                 self.delivered = stretch.last
                 live.deliver_now(stretch)
@@ -399,11 +403,21 @@ class RoomActor(Actor[Submit]):
             self.delivered = stretch.last
             await self._parts.live.deliver(stretch)
             self._deliveries.popleft()
-            if self._caught_up is not None:
-                self._caught_up.set()
-                self._caught_up = None
-            else:
-                self._go_on()
+            self._less_behind()
+
+    def _undelivered(self) -> None:
+        """The delivery crashed too often: whoever listens catches up from the log."""
+        self.delivered = self._deliveries[-1].last
+        self._deliveries.clear()
+        self._let_catch_up()
+        self._less_behind()
+
+    def _less_behind(self) -> None:
+        if self._caught_up is not None:
+            self._caught_up.set()
+            self._caught_up = None
+        else:
+            self._go_on()
 
     async def _tell_two(self, before: RoomRecord, turn: Turn, mail: list[Submit]) -> None:
         parts, after = self._parts, turn.draft.relation

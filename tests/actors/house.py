@@ -13,7 +13,7 @@ import trio.testing
 
 from gochat import store as stores
 from gochat.actors.actor import Registry
-from gochat.actors.live import Live, Stretch
+from gochat.actors.live import SLICE, Live, Stretch
 from gochat.actors.messages import Submit
 from gochat.actors.room import RoomActor, RoomParts
 from gochat.actors.rounds import Rounds
@@ -161,10 +161,10 @@ def as_told(error: Exception) -> StoreError:
 
 
 class House:
-    def __init__(self, store: Store, actors: Supervisor, rules: RoomRules) -> None:
+    def __init__(self, store: Store, actors: Supervisor, rules: RoomRules, slice_: int = SLICE) -> None:
         self.archive = store.archive
         self.journal = Tap(store.journal)
-        self.live = Live()
+        self.live = Live(slice_)
         self.events: list[tuple[str, Any]] = []
         """Answers and pushes, in the order they came."""
         self.actors = actors
@@ -203,9 +203,9 @@ class House:
 
 
 @asynccontextmanager
-async def keep_house(rules: RoomRules = OPEN) -> AsyncIterator[House]:
+async def keep_house(rules: RoomRules = OPEN, slice_: int = SLICE) -> AsyncIterator[House]:
     async with stores.open(":memory:", inline=True) as store, Supervisor("actors") as actors:
-        yield House(store, actors, rules)
+        yield House(store, actors, rules, slice_)
 
 
 def run(main: Any, *args: Any) -> None:

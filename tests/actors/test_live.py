@@ -14,10 +14,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gochat.actors import live as live_module
-from gochat.actors import room as room_module
 from gochat.actors.actor import Registry
-from gochat.actors.live import Stretch, stretches
+from gochat.actors.live import SLICE, Stretch, stretches
 from gochat.actors.user import UserActor, UserParts
 from gochat.auth.standing import Standing
 from gochat.domain import commands as ask
@@ -175,8 +173,8 @@ class Town:
             await trio.sleep(self.pause())
 
 
-async def in_town(seed: int, act: Callable[[Town], Any]) -> None:
-    async with keep_house() as house, trio.open_nursery() as nursery:
+async def in_town(seed: int, act: Callable[[Town], Any], slice_: int = SLICE) -> None:
+    async with keep_house(slice_=slice_) as house, trio.open_nursery() as nursery:
         await act(Town(house, nursery, seed))
         nursery.cancel_scope.cancel()
 
@@ -258,10 +256,7 @@ def check(house: House, here: list[Peer], gone: set[Peer]) -> None:
 @settings(max_examples=25)
 @given(st.integers(0, 1 << 32))
 def test_each_fact_once_whoever_comes_and_goes(slice_: int, seed: int) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(live_module, "SLICE", slice_)
-        patch.setattr(room_module, "SLICE", slice_)
-        run(partial(in_town, seed, a_busy_day))
+    run(partial(in_town, seed, a_busy_day, slice_))
 
 
 async def a_slow_reader(town: Town) -> None:

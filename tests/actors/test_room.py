@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from gochat.actors import live, room
+from gochat.actors.live import SLICE, Stretch
 from gochat.actors.passing import SMALL_ROOM
+from gochat.actors.room import RECENT_KEYS
 from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.turn import Done
@@ -88,7 +89,7 @@ async def test_a_refused_repeat_is_answered_with_its_ack(house: House, autojump_
     await house.tea("bob")
     (first,) = await house.outcomes(*house.say("hi", user="bob", key="k"))
     await house.outcomes(ask.Remove(room=TEA, user="ann", users=("bob",)))
-    await house.outcomes(*(ask.Send(room=TEA, user="ann", body="x", key=f"k{n}") for n in range(room.RECENT_KEYS * 3)))
+    await house.outcomes(*(ask.Send(room=TEA, user="ann", body="x", key=f"k{n}") for n in range(RECENT_KEYS * 3)))
     repeat, other = await house.outcomes(*house.say("hi", user="bob", key="k"), *house.say("hi", user="bob", key="new"))
     assert isinstance(first, Done) and repeat == Done(first.seq, first.ts, True)
     assert isinstance(other, Denied) and other.code == "not_member"
@@ -99,7 +100,7 @@ async def test_a_key_that_the_room_forgot_clashes_and_the_rest_is_decided_again(
 ) -> None:
     ann = Recorder(house, "ann")
     first, *_ = await house.outcomes(*house.say("old", room=DM, key="k"))
-    many = [ask.Send(room=DM, user="ann", body="x", key=f"k{n}") for n in range(room.RECENT_KEYS * 3)]
+    many = [ask.Send(room=DM, user="ann", body="x", key=f"k{n}") for n in range(RECENT_KEYS * 3)]
     await house.outcomes(*many)
     head = len(many) + 1
     outcomes = await house.outcomes(
@@ -237,7 +238,7 @@ async def test_a_large_delivery_is_cut_and_the_next_batch_comes_after_it(
     house: House, autojump_clock: MockClock
 ) -> None:
     await house.tea("bob")
-    sessions = [Recorder(house, "bob") for _ in range(3 * live.SLICE)]
+    sessions = [Recorder(house, "bob") for _ in range(3 * SLICE)]
     for session in sessions:
         house.live.enter(TEA, session)
     asked = house.ask(*house.say("one"))
@@ -259,7 +260,7 @@ async def test_writers_do_not_run_ahead_of_what_is_delivered(
 ) -> None:
     """However long a delivery takes, one batch more is recorded meanwhile, and all that comes after is the next."""
     await house.tea("bob")
-    sessions = [Recorder(house, "bob") for _ in range(8 * live.SLICE)]
+    sessions = [Recorder(house, "bob") for _ in range(8 * SLICE)]
     for session in sessions:
         house.live.enter(TEA, session)
     asked: list[Any] = []
@@ -277,9 +278,32 @@ async def test_writers_do_not_run_ahead_of_what_is_delivered(
     assert all(each.outcome is not None for each in asked)
 
 
+async def test_a_delivery_that_crashes_too_often_is_given_up_and_the_room_goes_on(
+    house: House, autojump_clock: MockClock
+) -> None:
+    """Whoever listens learns how far the log goes, and the writers do not wait for ever."""
+
+    class Faulty(Recorder):
+        def entered(self, stretch: Stretch) -> None:
+            raise RuntimeError("a fault of the session's")
+
+    await house.tea("bob")
+    sessions = [Recorder(house, "bob") for _ in range(2 * SLICE)]
+    for session in sessions:
+        house.live.enter(TEA, session)
+    Faulty(house, "cat")
+    await house.outcomes(ask.Add(room=TEA, user="ann", users=("cat",)))
+    await trio.sleep(60)
+    assert [session.lags for session in sessions] == [[(TEA, 3)]] * len(sessions)
+    for body in ("one", "two", "three"):
+        await house.outcomes(*house.say(body))
+    await house.settled()
+    assert all(session.seqs == [4, 5, 6] for session in sessions)
+
+
 async def test_who_goes_while_a_delivery_is_under_way_is_not_reached(house: House, autojump_clock: MockClock) -> None:
     await house.tea("bob")
-    sessions = [Recorder(house, "bob") for _ in range(6 * live.SLICE)]
+    sessions = [Recorder(house, "bob") for _ in range(6 * SLICE)]
     for session in sessions:
         house.live.enter(TEA, session)
     house.ask(*house.say("one"))
@@ -295,7 +319,7 @@ async def test_who_goes_while_a_delivery_is_under_way_is_not_reached(house: Hous
 
 async def test_a_delivery_that_is_under_way_keeps_the_room_awake(house: House, autojump_clock: MockClock) -> None:
     await house.tea("bob")
-    for _ in range(3 * live.SLICE):
+    for _ in range(3 * SLICE):
         house.live.enter(TEA, Recorder(house, "bob"))
     (asked,) = house.ask(*house.say("one"))
     while asked.outcome is None:
@@ -338,20 +362,16 @@ def heard(log: list[facts.AnyFact], user: str) -> list[int]:
 @given(st.lists(st.lists(COMMANDS, min_size=1, max_size=8), max_size=6), st.booleans())
 def test_each_hears_what_happened_while_they_were_in(batches: list[list[ask.AnyCommand]], sliced: bool) -> None:
     async def main() -> None:
-        async with keep_house() as house:
+        async with keep_house(slice_=1 if sliced else SLICE) as house:
             sessions = [Recorder(house, user) for user in [*USERS, "ann", "bob", "zoe"]]
-            with pytest.MonkeyPatch.context() as patch:
-                if sliced:
-                    patch.setattr(live, "SLICE", 1)
-                    patch.setattr(room, "SLICE", 1)
-                await house.tea("bob")
-                for number, batch in enumerate(batches):
-                    house.ask(*batch)
-                    if number % 2:
-                        await house.settled()
-                    else:
-                        await trio.lowlevel.checkpoint()
-                await house.settled()
+            await house.tea("bob")
+            for number, batch in enumerate(batches):
+                house.ask(*batch)
+                if number % 2:
+                    await house.settled()
+                else:
+                    await trio.lowlevel.checkpoint()
+            await house.settled()
             log = [fact for _, fact in house.journal.log[TEA]]
             for session in sessions:
                 assert session.seqs == heard(log, session.user), session.user
