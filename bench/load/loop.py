@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 from bench import procfs
@@ -45,7 +46,7 @@ class Poll:
         del self.readers[sock.fileno()]
 
 
-class Load:
+class Load(ABC):
     """One way to load a server. Everything may raise Fault."""
 
     sent: int = 0
@@ -65,23 +66,23 @@ class Load:
         """What to call when a client's socket is readable."""
         return {}
 
+    @abstractmethod
     def begin(self, supply: Supply, book: Book) -> None:
         """Send the first messages of a stretch, and hold to `supply` for the rest."""
-        raise NotImplementedError
 
     def wake(self, now: int) -> int | None:
         """Do what is planned up to `now`; when to be called again, at the latest; None: never, for now."""
         return None
 
+    @abstractmethod
     def complete(self) -> bool:
         """Whether everything owed is there. Asked once a round."""
-        raise NotImplementedError
 
+    @abstractmethod
     def owed(self) -> str:
         """What is not there yet, in words."""
-        raise NotImplementedError
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 -- most open none
         """Close the connections that the load itself opened."""
 
     def counts(self) -> dict[str, int]:

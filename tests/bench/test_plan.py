@@ -94,6 +94,9 @@ class Stalled(Load):
     def complete(self) -> bool:
         return self._supply.next is None
 
+    def owed(self) -> str:
+        return "what is planned"
+
 
 def test_a_stall_is_in_the_latency_of_all_that_was_planned_meanwhile() -> None:
     with closing(Driver(Stalled(0.2))) as driver:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeAlias
 
 import msgspec
 import pytest
@@ -13,6 +15,18 @@ from gochat.protocol import replies
 from tests.contracts.archive import FRAME_BYTES, seqs, tea_of, until
 from tests.contracts.journal import DM, TEA, message
 from tests.contracts.scribe import Scribe
+
+Search: TypeAlias = Callable[[int, str | None], Awaitable[tuple[list[Any], str | None]]]
+
+
+async def all_pages(search: Search, limit: int) -> list[Any]:
+    """What `search` finds, page by page: each but the last is full."""
+    found, cursor = await search(limit, None)
+    while cursor is not None:
+        assert len(found) % limit == 0
+        more, cursor = await search(limit, cursor)
+        found = [*found, *more]
+    return found
 
 
 class SearchContract:
@@ -70,14 +84,8 @@ class SearchContract:
             store.journal.note_user(f"u{n:02}", name=names[n % 9])
 
         async def collect(limit: int) -> list[str]:
-            users: list[str] = []
-            cursor = None
-            while True:
-                more, cursor = await store.archive.search_users("zoe", "maria", limit, cursor)
-                users += [entry.user for entry in more]
-                if cursor is None:
-                    return users
-                assert len(more) == limit
+            search = store.archive.search_users
+            return [entry.user for entry in await all_pages(partial(search, "zoe", "maria"), limit)]
 
         async def count() -> int:
             return len(await collect(50))
@@ -166,14 +174,9 @@ class SearchContract:
             expected.append((scribe.now_ms - 1, scribe.room, seq))
 
         async def collect(limit: int) -> list[tuple[int, str, int]]:
-            found: list[tuple[int, str, int]] = []
-            cursor = None
-            while True:
-                more, cursor = await store.archive.search_messages("ann", "word", None, limit, cursor)
-                found += [(fact.ts, fact.room, fact.seq) for fact in more]
-                if cursor is None:
-                    return found
-                assert len(more) == limit
+            search = store.archive.search_messages
+            found = await all_pages(partial(search, "ann", "word", None), limit)
+            return [(fact.ts, fact.room, fact.seq) for fact in found]
 
         async def count() -> int:
             return len(await collect(50))

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import ssl
 from pathlib import Path
 
-import pytest
 import trio
 import trio_websocket
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests import certificates
 from tests.e2e.conftest import Start
 from tests.e2e.peer import WsPeer, address
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """Certificate and key of "localhost", in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    file = tmp_path / "both.pem"
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file.write_bytes(private + made.public_bytes(pem))
-    return file
-
-
-async def test_a_conversation(start: Start, nursery: trio.Nursery, certificate: Path) -> None:
+async def test_a_conversation(start: Start, nursery: trio.Nursery, tmp_path: Path) -> None:
+    certificate = certificates.localhost(tmp_path)
     async with start(http={"tls_cert": str(certificate), "tls_key": str(certificate)}) as node:
         host, port = address(node, "https")
         context = ssl.create_default_context(cafile=str(certificate))

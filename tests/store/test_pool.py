@@ -34,6 +34,17 @@ def reading(path: Path, **options: object) -> Iterator[Readers]:
         readers.join()
 
 
+class Slow:
+    """A job that says when it began, and ends when it may."""
+
+    def __init__(self) -> None:
+        self.began, self.goes_on = threading.Event(), threading.Event()
+
+    def __call__(self, _: sqlite3.Connection) -> None:
+        self.began.set()
+        self.goes_on.wait(10)
+
+
 def count(connection: sqlite3.Connection) -> int:
     number: int = connection.execute("SELECT count(*) FROM n").fetchone()[0]
     return number
@@ -98,39 +109,29 @@ async def test_any_number_is_answered_in_its_own_place(tmp_path: Path, jobs: int
 
 
 async def test_a_call_that_is_cancelled_harms_no_other(tmp_path: Path) -> None:
-    began, goes_on = threading.Event(), threading.Event()
-
-    def slow(connection: sqlite3.Connection) -> None:
-        began.set()
-        goes_on.wait(10)
-
+    slow = Slow()
     with reading(tmp_path / "a.db", threads=1) as readers:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(readers.call, slow)
-            await trio.to_thread.run_sync(began.wait)
+            await trio.to_thread.run_sync(slow.began.wait)
             with trio.CancelScope() as scope:
                 scope.cancel()
                 await readers.call(count)
             assert scope.cancelled_caught
             nursery.start_soon(trio.lowlevel.checkpoint)
             nursery.start_soon(collect, readers, [count])
-            goes_on.set()
+            slow.goes_on.set()
         assert await readers.call(count) == 0
 
 
 async def test_while_one_thread_is_slow_others_read(tmp_path: Path) -> None:
-    began, goes_on = threading.Event(), threading.Event()
-
-    def slow(connection: sqlite3.Connection) -> None:
-        began.set()
-        goes_on.wait(10)
-
+    slow = Slow()
     with reading(tmp_path / "a.db", threads=2) as readers:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(readers.call, slow)
-            await trio.to_thread.run_sync(began.wait)
+            await trio.to_thread.run_sync(slow.began.wait)
             assert await readers.call(count) == 0
-            goes_on.set()
+            slow.goes_on.set()
 
 
 async def test_who_cannot_read_is_told_each_for_themselves(tmp_path: Path) -> None:
