@@ -73,6 +73,7 @@ class Committer:
         self._fed_at = self._busy_at = self._merged_at = self._failed_at = time.monotonic()
         self._committed = 0
         """Messages since the last slice of a merge."""
+        self._closed = False
 
     def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         """Record all, durably; see Writer.commit. Raises StoreError when nothing of it is, or may be, recorded."""
@@ -157,7 +158,7 @@ class Committer:
         """Merge and feed the index, if it is time; in how many seconds it is time again, None: when something was
         committed."""
         if self._writer is None:
-            return self._try_again()
+            return None if self._closed else self._try_again()
         if not (self._tail.facts or self._tail.merging or self._behind):
             return None
         now = time.monotonic()
@@ -227,7 +228,8 @@ class Committer:
         connection.execute("PRAGMA synchronous = FULL")
 
     def close(self) -> None:
-        """Merge what is left, bring the log file into the database, and close."""
+        """Merge what is left, bring the log file into the database, and close for good."""
+        self._closed = True
         writer, self._writer = self._writer, None
         if writer is not None:
             with contextlib.suppress(sqlite3.Error):
@@ -249,6 +251,8 @@ class Committer:
     def _reopened(self) -> Writer:
         if self._writer is not None:
             return self._writer
+        if self._closed:
+            raise StoreError("the store is closed")
         connection: sqlite3.Connection | None = None
         try:
             connection = self._opens()

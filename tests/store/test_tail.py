@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -106,6 +107,21 @@ def test_what_is_rare_brings_the_rest_of_its_room_along(opens: Callable[[], sqli
         assert [(fact.seq, getattr(fact, "body", None)) for fact in shown] == [
             (1, "hi"), (2, "hi"), (3, "ho"), (4, "hi"), (5, "ho"),
         ]  # fmt: skip
+
+
+async def test_a_store_that_is_closed_stays_closed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "gochat.db"
+    async with stores.open(path, pace=PACES["unmerged"]) as store:
+        await talked(store, DM, 3)
+    assert os.listdir(tmp_path) == [path.name], "the log file is in the database"
+    assert not caplog.records
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert rows(connection) == (0, 3)
+    committer = Committer(partial(schema.connect, str(path)), Tail(), Pace(retry_s=0))
+    committer.close()
+    assert committer.idle() is None
+    with pytest.raises(StoreError, match="closed"):
+        committer.merge([1])
 
 
 # ---------------------------------------------------------------------------------------------- keys
