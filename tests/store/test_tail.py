@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -109,11 +108,15 @@ def test_what_is_rare_brings_the_rest_of_its_room_along(opens: Callable[[], sqli
         ]  # fmt: skip
 
 
+def files(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir()]
+
+
 async def test_a_store_that_is_closed_stays_closed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "gochat.db"
     async with stores.open(path, pace=PACES["unmerged"]) as store:
         await talked(store, DM, 3)
-    assert os.listdir(tmp_path) == [path.name], "the log file is in the database"
+    assert files(tmp_path) == [path.name], "the log file is in the database"
     assert not caplog.records
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert rows(connection) == (0, 3)
