@@ -160,6 +160,7 @@ def _registries(
     )  # fmt: skip
     rounds = Rounds()
     actors.start(Spec("rounds", rounds.run))
+    actors.start(Spec("flusher", node.live.flusher.run))
     room_parts = RoomParts(
         store.journal, node.live, actors, rules, now_ms, limits.mailbox, rounds, policy.group_adds == "contacts",
         store.archive.users,

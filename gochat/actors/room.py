@@ -7,7 +7,6 @@ the askers and tells the listeners. One append is in flight a room; what comes m
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -16,6 +15,7 @@ import trio
 
 from gochat.actors import knowledge
 from gochat.actors.actor import INTERNAL, Actor
+from gochat.actors.deliveries import Deliveries
 from gochat.actors.live import Live, Stretch, stretches
 from gochat.actors.messages import Submit
 from gochat.actors.passing import Passing
@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 RECENT_KEYS = 256
 #: After a failed append, how long until the room is rebuilt if no mail makes it sooner.
 REBUILD_S = 0.5
-#: Stretches of a large room that are given or wait for it: one is decided and recorded while another goes out.
-MOST_DELIVERIES = 2
 
 
 class RoomParts(NamedTuple):
@@ -61,8 +59,7 @@ class RoomActor(Actor[Submit]):
     comes after it, and has to read the log up to it."""
 
     __slots__ = (
-        "_caught_up", "_deliveries", "_dm", "_flying", "_keys", "_landing", "_parts", "_passing", "_queued",
-        "delivered", "record",
+        "_deliveries", "_dm", "_flying", "_keys", "_landing", "_parts", "_passing", "_queued", "record",
     )  # fmt: skip
 
     lingers = False
@@ -73,17 +70,19 @@ class RoomActor(Actor[Submit]):
         self._dm = is_dm(room)
         self._keys = RecentKeys(RECENT_KEYS)
         self._passing: Passing | None = None
-        self._deliveries: deque[Stretch] = deque()
-        self._caught_up: trio.Event | None = None
-        """Set when one of them is done; made by who waits for it."""
+        self._deliveries = Deliveries(room, parts.live, parts.supervisor, self._go_on, self._let_catch_up)
         self.record: RoomRecord | None = None
-        self.delivered = -1
         self._queued = False
         """Whether the next round takes this room."""
         self._flying = False
         """Whether a round's batch is being recorded."""
         self._landing: trio.Event | None = None
         """Set when it is; made by who waits for it."""
+
+    @property
+    def delivered(self) -> int:
+        """See the class; -1 before the room is loaded."""
+        return self._deliveries.delivered
 
     @property
     def busy(self) -> bool:
@@ -115,10 +114,10 @@ class RoomActor(Actor[Submit]):
             self.record = await self._parts.journal.load(self.address)
             self._keys.clear()
             if self.delivered < 0:
-                self.delivered = self.record.head
+                self._deliveries.delivered = self.record.head
             elif self.record.head > self.delivered:
                 # An append failed and was recorded all the same. Nobody was told: let everybody catch up.
-                self.delivered = self.record.head
+                self._deliveries.delivered = self.record.head
                 withheld = self.record.relation.withheld if self.record.relation is not None else None
                 for session in self._parts.live.listeners(self.address, withheld):
                     session.lag(self.address, self.record.head)
@@ -146,7 +145,7 @@ class RoomActor(Actor[Submit]):
     def round(self) -> None:
         """One turn without a task of the room's own. What it can't do it leaves to that."""
         self._queued = False
-        if self.started or self._flying or self._behind():
+        if self.started or self._flying or self._deliveries.behind:
             return  # The task has the mail, or the landing or the delivery goes on.
         if self.record is None:
             self.start()
@@ -221,15 +220,8 @@ class RoomActor(Actor[Submit]):
         if self.mailbox.waiting and not self.started:
             self._queue()
 
-    def _behind(self) -> bool:
-        """Whether the next turn waits: what it recorded would only wait for what is delivered before, and with it the
-        writers would run ahead of the readers without bound."""
-        return len(self._deliveries) >= MOST_DELIVERIES
-
     async def turn(self, batch: list[Submit]) -> None:
-        while self._behind():
-            self._caught_up = trio.Event()
-            await self._caught_up.wait()
+        await self._deliveries.catch_up()
         if self._flying:
             self._landing = trio.Event()
             await self._landing.wait()
@@ -383,41 +375,11 @@ class RoomActor(Actor[Submit]):
         live = self._parts.live
         if self._dm and not turn.hidden:
             # Nobody comes or goes, and those who hear it are few.
-            self.delivered = turn.draft.head
+            self._deliveries.delivered = turn.draft.head
             live.give(Stretch(self.address, commit, turn.facts), live.listeners(self.address))
             return
         for stretch in stretches(self.address, commit, turn.facts, turn.hidden):
-            if self._deliveries or live.is_large(self.address):
-                self._deliveries.append(stretch)
-                if len(self._deliveries) == 1:
-                    self._parts.supervisor.start(
-                        Spec(f"deliver {self.address}", self._deliver_queue, "temporary", self._undelivered)
-                    )
-            else:
-                self.delivered = stretch.last
-                live.deliver_now(stretch)
-
-    async def _deliver_queue(self) -> None:
-        while self._deliveries:
-            stretch = self._deliveries[0]
-            self.delivered = stretch.last
-            await self._parts.live.deliver(stretch)
-            self._deliveries.popleft()
-            self._less_behind()
-
-    def _undelivered(self) -> None:
-        """The delivery crashed too often: whoever listens catches up from the log."""
-        self.delivered = self._deliveries[-1].last
-        self._deliveries.clear()
-        self._let_catch_up()
-        self._less_behind()
-
-    def _less_behind(self) -> None:
-        if self._caught_up is not None:
-            self._caught_up.set()
-            self._caught_up = None
-        else:
-            self._go_on()
+            self._deliveries.add(stretch)
 
     async def _tell_two(self, before: RoomRecord, turn: Turn, mail: list[Submit]) -> None:
         parts, after = self._parts, turn.draft.relation

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Protocol
 
 import trio
-from outcome import Value
+
+from gochat.actors.sleeper import Sleeper
 
 #: Turns between two checkpoints: about 1 ms.
 SLICE = 50
@@ -28,32 +29,21 @@ class Rounds:
 
     def __init__(self) -> None:
         self._ready: list[Ready] = []
-        self._sleeper: trio.lowlevel.Task | None = None
+        self._sleeper = Sleeper()
 
     def add(self, room: Ready) -> None:
         """Take the room into the next round; it sees to it that it is there once."""
         self._ready.append(room)
-        if self._sleeper is not None:
-            sleeper, self._sleeper = self._sleeper, None
-            trio.lowlevel.reschedule(sleeper, Value(None))
+        self._sleeper.wake()
 
     async def run(self) -> None:
         while True:
             if self._ready:
                 await trio.lowlevel.checkpoint()
             else:
-                await self._sleep()
+                await self._sleeper.sleep()
             rooms, self._ready = self._ready, []
             for number, room in enumerate(rooms, 1):
                 room.round()
                 if number % SLICE == 0:
                     await trio.lowlevel.checkpoint()
-
-    async def _sleep(self) -> None:
-        self._sleeper = trio.lowlevel.current_task()
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._sleeper = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)

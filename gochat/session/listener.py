@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 import trio
 
+from gochat.actors.flusher import Line
 from gochat.actors.live import Stretch, drop
 from gochat.errors import SLOW
 from gochat.protocol.codec import Codec
@@ -32,8 +33,8 @@ class Listener(ABC):
     """The rooms' Subscriber. A Session is one, and adds the conversation."""
 
     __slots__ = (
-        "_spacious", "apart", "codec", "connection", "device", "gateway", "groups", "id", "notices", "outbox", "places",
-        "push", "since", "state", "user", "watching",
+        "_spacious", "apart", "codec", "connection", "device", "flush", "gateway", "groups", "id", "line", "notices",
+        "offer", "outbox", "places", "push", "since", "state", "user", "watching",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, connection: Connection, codec: Codec) -> None:
@@ -42,6 +43,9 @@ class Listener(ABC):
         self.codec = codec
         self.outbox = connection.outbox
         self.push = connection.outbox.push
+        self.offer = connection.outbox.offer
+        self.flush = connection.outbox.flush
+        self.line: Line | None = None
         self.state = NEW
         self.id = ""
         self.user = ""
@@ -82,7 +86,10 @@ class Listener(ABC):
     def push_soft(self, data: bytes) -> None:
         outbox = self.outbox
         if self.state == OPEN and self.since != NEVER and outbox.size * 2 <= outbox.limit:
-            outbox.push(data)
+            if self.line is None:
+                outbox.push(data)
+            else:
+                outbox.offer(data)  # It leaves with what is queued.
 
     async def space(self) -> None:
         """Return when the outbox is at most half full, or the session is over."""

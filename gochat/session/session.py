@@ -287,7 +287,7 @@ class Session(Listener):
         if outbox.broken:
             self.abort()
             return None
-        if outbox.size:
+        if outbox.writing:
             if now - outbox.progress_at >= pace.slow_s:
                 self.close(SLOW, "nothing was read", Denied("unavailable", "nothing was read"))
                 self.abort()

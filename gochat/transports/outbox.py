@@ -1,7 +1,7 @@
 """The only writer of a socket: a queue of whole frames, bounded in bytes.
 
-What the kernel takes at once goes out at once, from whoever pushes. Only what it does not take waits here, for a writer
-task that exists while something waits. So an idle connection costs no task, and a quick one no task switch.
+What the kernel takes at once goes out at once, from whoever pushes or flushes. What it does not take waits here, for a
+writer task that exists while something waits. So an idle connection costs no task, and a quick one no task switch.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Outbox:
     """Frames on their way to one peer. `limit` bounds `size`, the bytes that wait."""
 
     __slots__ = (
-        "_chunks", "_finished", "_flushed", "_on_space", "_socket", "_spawn", "_stream", "_writing",
-        "broken", "direct", "limit", "progress_at", "sent", "size",
+        "_chunks", "_finished", "_flushed", "_on_space", "_socket", "_spawn", "_stream",
+        "broken", "direct", "limit", "progress_at", "sent", "size", "writing",
     )  # fmt: skip
 
     def __init__(self, limit: int, spawn: Spawn, *, socket: socket | None, stream: trio.abc.SendStream) -> None:
@@ -33,9 +33,10 @@ class Outbox:
         self.sent = 0
         self.broken = False
         self.progress_at = 0.0
-        """When the kernel last took bytes while some waited; trio clock."""
+        """When the kernel last took bytes while `writing`; trio clock."""
+        self.writing = False
+        """Whether the kernel takes no more: a writer waits for it."""
         self._chunks: list[bytes] | None = None
-        self._writing = False
         self._finished = False
         self.direct = socket is not None
         self._socket = socket
@@ -53,16 +54,18 @@ class Outbox:
         if self.size:
             if self.size + len(data) > self.limit:
                 return False
-            if self._writing or self._chunks is None:
-                self.put(data)
-            else:
-                # Answers that wait for this very batch: all leaves in one write.
-                self._chunks.append(data)
-                data = b"".join(self._chunks)
-                self._chunks, self.size = None, 0
-                self._send(data)
+            self.put(data)
+            self.flush()  # What was queued leaves in the same write.
             return True
         self._send(data)
+        return True
+
+    def offer(self, data: bytes) -> bool:
+        """Queue without sending, unless that would pass the limit: then False, and nothing was taken. The caller sees
+        to it that `flush` is called in a moment."""
+        if self.size and self.size + len(data) > self.limit:
+            return False
+        self.put(data)
         return True
 
     def put(self, data: bytes) -> None:
@@ -83,13 +86,16 @@ class Outbox:
 
     def flush(self) -> None:
         """Send what waits, as far as the kernel takes it."""
-        if self.size and not self._writing:
-            chunks = self._chunks or []
+        if self.size and not self.writing:
+            chunks, crowded = self._chunks or [], self.size * 2 > self.limit
             self._chunks, self.size = None, 0
             self._send(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            if crowded and self._on_space is not None and self.size * 2 <= self.limit:
+                self._on_space()
 
     async def flushed(self) -> None:
-        """Return when nothing waits, or the peer is gone."""
+        """Send what waits; return when nothing does any more, or the peer is gone."""
+        self.flush()
         while self.size and not self.broken:
             if self._flushed is None:
                 self._flushed = trio.Event()
@@ -125,7 +131,7 @@ class Outbox:
             data = data[taken:]
         self._chunks, self.size = [data], len(data)
         self.progress_at = trio.current_time()
-        self._writing = True
+        self.writing = True
         self._spawn(self._write)
 
     async def _write(self) -> None:
@@ -141,7 +147,7 @@ class Outbox:
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             self.discard()
         finally:
-            self._writing = False
+            self.writing = False
             if not self.size:
                 self._wake()
 

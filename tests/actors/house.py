@@ -13,6 +13,7 @@ import trio.testing
 
 from gochat import store as stores
 from gochat.actors.actor import Registry
+from gochat.actors.flusher import Line
 from gochat.actors.live import SLICE, Live, Stretch
 from gochat.actors.messages import Submit
 from gochat.actors.room import RoomActor, RoomParts
@@ -45,7 +46,9 @@ class Recorder:
         self.since = 0
         self.apart = False
         self.full = False
+        self.line: Line | None = None
         self.pushes: list[bytes] = []
+        self.offers: list[bytes] = []
         self.soft: list[bytes] = []
         self.lags: list[tuple[str, int]] = []
         self.aborted = False
@@ -72,6 +75,17 @@ class Recorder:
         self.events.append(("push", self))
         self.pushes.append(data)
         return True
+
+    def offer(self, data: bytes) -> bool:
+        if self.full:
+            return False
+        self.offers.append(data)
+        return True
+
+    def flush(self) -> None:
+        offers, self.offers = self.offers, []
+        for data in offers:
+            self.push(data)
 
     def push_soft(self, data: bytes) -> None:
         self.soft.append(data)
@@ -170,6 +184,7 @@ class House:
         self.actors = actors
         rounds = Rounds()
         actors.start(Spec("rounds", rounds.run))
+        actors.start(Spec("flusher", self.live.flusher.run))
         parts = RoomParts(self.journal, self.live, actors, rules, self.now_ms, 10_000, rounds)
         self.rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, parts), 1000)
 

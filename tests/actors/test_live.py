@@ -21,7 +21,7 @@ from gochat.auth.standing import Standing
 from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.protocol import replies
-from gochat.protocol.codec import LINE_JSON
+from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.session.clock import Wheel
 from gochat.session.gateway import Gateway, Pace
 from gochat.session.greeting import greet
@@ -93,6 +93,8 @@ class Wire:
         self.frames += map(msgspec.json.decode, data.splitlines())
 
     def signed_in(self) -> None: ...
+
+    def ping(self, codec: Codec) -> None: ...
 
     def finish(self, number: int, reason: str) -> None:
         self.closing = self.closing or (number, reason)
@@ -301,3 +303,41 @@ def _holding(wire: Wire, held: trio.Event) -> Callable[[bytes], Any]:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_slow_reader_lags_and_catches_up(seed: int) -> None:
     run(partial(in_town, seed, a_slow_reader))
+
+
+async def a_queue_that_waits_for_its_turn(town: Town) -> None:
+    """What stands in line is the server's to send: the peer is not slow."""
+    await town.house.tea("bob")
+    bob = Peer(town, "bob")
+    await town.house.settled()
+    assert bob.session.offer(LINE_JSON.encode(replies.Pong(id=1)))
+    await trio.sleep(SCOPES.slow_s + 1)
+    bob.session.check(trio.current_time())
+    assert bob.wire.closing is None
+    town.house.ask(*town.house.say("one"))
+    await town.house.settled()
+    assert [frame["type"] for frame in bob.wire.frames[-2:]] == ["pong", "message"]
+
+
+def test_what_stands_in_line_makes_nobody_slow() -> None:
+    run(partial(in_town, 1, a_queue_that_waits_for_its_turn))
+
+
+async def a_soft_event_for_who_stands_in_line(town: Town) -> None:
+    """It leaves with what is queued, behind it, and costs no send of its own."""
+    await town.house.tea("bob")
+    bob = Peer(town, "bob")
+    await town.house.settled()
+    before = len(bob.wire.frames)
+    line = town.house.live.flusher.short
+    bob.session.offer(LINE_JSON.encode(replies.Pong(id=1)))
+    line.add(bob.session)
+    town.house.live.tell_softly([bob.session], replies.Typing(room=TEA, sender="ann"))
+    assert bob.wire.outbox.size and not bob.wire.outbox.writing
+    town.house.live.flusher.wake()
+    await town.house.settled()
+    assert [frame["type"] for frame in bob.wire.frames[before:]] == ["pong", "typing"]
+
+
+def test_a_soft_event_waits_with_what_is_queued() -> None:
+    run(partial(in_town, 1, a_soft_event_for_who_stands_in_line))

@@ -107,6 +107,41 @@ async def test_full_takes_nothing(pair: tuple[socket.socket, socket.socket], nur
     assert outbox.push(b"again")
 
 
+async def test_what_is_offered_waits_and_leaves_with_what_comes_next(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    outbox, spawned = make(pair[0], nursery, limit=10)
+    assert outbox.offer(b"one")
+    assert (outbox.size, outbox.sent, outbox.writing) == (3, 0, False)
+    assert outbox.offer(b"two") and outbox.offer(b"four")
+    assert not outbox.offer(b"x") and outbox.size == 10, "full takes nothing"
+    outbox.flush()
+    assert (outbox.size, outbox.sent) == (0, 10)
+    assert outbox.offer(b"more than the limit"), "the first is taken, whatever its size"
+    outbox.put(b"reply")
+    with trio.fail_after(10):
+        await outbox.flushed()
+    assert await read(pair[1], outbox.sent) == b"onetwofourmore than the limitreply"
+    assert spawned.count == 0
+
+
+async def test_who_waits_for_space_is_told_by_what_is_flushed(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    outbox, _ = make(pair[0], nursery, limit=10)
+    space: list[int] = []
+    outbox.when_space(lambda: space.append(outbox.size))
+    outbox.offer(b"five!")
+    outbox.flush()
+    assert not space, "it was never over half full"
+    outbox.offer(b"sixsix")
+    outbox.flush()
+    assert space == [0]
+    outbox.offer(b"sixsix")
+    assert outbox.push(b"four")
+    assert space == [0, 0]
+
+
 async def test_a_broken_peer_costs_nothing_more(
     pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
 ) -> None:
