@@ -19,7 +19,7 @@ from bench.finish import NOT_HELD, finish, no_figure
 from bench.load.outcome import Length
 from bench.options import Common, Sending, Timed, common, sending, timed
 from bench.results import Drawn
-from bench.scenarios import connect, dm, fanout, history, idle, mixed, scaling, slow
+from bench.scenarios import connect, dm, fanout, history, idle, knee, mixed, scaling, slow
 from bench.scenarios.stage import Stage
 
 _QUICK_S, _QUICK_USERS = 2.0, 1000
@@ -86,19 +86,23 @@ def dm_command(pairs: int, windows: Sequence[int], sending: Sending, timed: Time
     finish(3 * pairs, common, lambda stage: dm.run(stage, options))
 
 
+_users = click.option("--users", type=click.IntRange(4), default=500, show_default=True)
+_rooms = click.option(
+    "--rooms",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Groups; everybody is in the first, half of all in the second, a third in the next.",
+)
+
+
 def _community(soak: bool) -> None:
     name = "soak" if soak else "mixed"
     usual = 600.0 if soak else 30.0
 
     @main.command(name, help=_COMMUNITY_HELP[name])
-    @click.option("--users", type=click.IntRange(4), default=500, show_default=True)
-    @click.option(
-        "--rooms",
-        type=click.IntRange(1),
-        default=100,
-        show_default=True,
-        help="Groups; everybody is in the first, half of all in the second, a third in the next.",
-    )
+    @_users
+    @_rooms
     @click.option("--rate", type=click.FloatRange(0.1), default=200.0, show_default=True, help="Actions a second.")
     @timed
     @common
@@ -126,6 +130,31 @@ _COMMUNITY_HELP = {
 }
 _community(soak=False)
 _community(soak=True)
+
+
+@main.command("knee")
+@_users
+@_rooms
+@click.option("--rate", "rates", type=click.FloatRange(0.1), multiple=True, default=knee.RATES, show_default=True,
+              help="Actions a second; at least three.")  # fmt: skip
+@timed
+@common
+def knee_command(users: int, rooms: int, rates: Sequence[float], timed: Timed, common: Common) -> None:
+    """The community of `mixed` at one rate after the other: at which of them the knee is, the best of rate divided by
+    the mean time of a delivery, and how long things take at 70 % of it. Some 6 minutes.
+
+    
+    python -m bench knee
+    python -m bench knee --threshold '*70%*:deliver.p99<100ms'
+    python -m bench knee --rate 500 --rate 1000 --rate 2000 --rate 4000 --processes 4
+    """
+    if len(set(rates)) < knee.LEAST:
+        raise click.UsageError(f"--rate: the knee is found among {knee.LEAST} rates at least")
+    options = knee.Options(
+        mixed.Options(timed.length(8.0), users, rooms, body=timed.body), sorted(set(rates)), common.turns_or(3)
+    )
+    _not_rest(common)
+    finish(users, common, lambda stage: knee.run(stage, options))
 
 
 @main.command("connect")

@@ -67,6 +67,10 @@ class Histogram:
                 return edge
         return self.largest
 
+    def mean(self) -> float:
+        """At most 1/32 too great; 0 where nothing was recorded."""
+        return sum(edge * count for edge, count in self.buckets().items()) / self.count if self.count else 0.0
+
     def buckets(self) -> dict[int, int]:
         """The count of each bucket that holds something, by its upper edge, ascending. The last edge is the greatest
         value itself."""

@@ -31,6 +31,7 @@ ACTIONS: Mapping[str, int] = MappingProxyType(
 )
 _AWAY_NS = 1_000_000_000  # How long a connection is lost at most: below what a replay can make good.
 _TRIES = 20
+_HELD_NS = 1_000_000  # When to look again whether somebody is there.
 
 
 class Mixed(Load):
@@ -48,6 +49,7 @@ class Mixed(Load):
         self._rng = random.Random(part.index)
         self._kinds, self._weights = list(actions), list(actions.values())
         self._away: list[tuple[int, int, Person]] = []
+        self._held: list[int] = []
         self._unsettled: set[Person] = set()
         self._stretch = 0
         self._counts = dict.fromkeys((*actions, "replayed"), 0)
@@ -75,17 +77,22 @@ class Mixed(Load):
         self._stretch += 1
 
     def wake(self, now: int) -> int | None:
-        for planned in self._supply.due(now):
-            self._act(planned)
-            self._book["late"].record(time.perf_counter_ns() - planned)
+        held, self._held = self._held, []
+        for planned in [*held, *self._supply.due(now)]:
+            if self._act(planned):
+                self._book["late"].record(time.perf_counter_ns() - planned)
+            else:
+                self._held.append(planned)
         while self._away and self._away[0][0] <= now:
             _, _, person = heapq.heappop(self._away)
             person.session.connect(person.token, person.positions())
         times = [self._supply.next] if self._supply.next is not None else []
-        return min([*times, self._away[0][0]]) if self._away else self._supply.next
+        times += [self._away[0][0]] if self._away else []
+        times += [now + _HELD_NS] if self._held else []
+        return min(times, default=None)
 
     def complete(self) -> bool:
-        if self._supply.next is not None or self._away or not self._quiet():
+        if self._supply.next is not None or self._away or self._held or not self._quiet():
             return False
         totals, mine = self._totals, self._part.index
         totals.done[mine][0] = self._stretch
@@ -121,12 +128,13 @@ class Mixed(Load):
         }  # fmt: skip
         return not self._unsettled
 
-    def _act(self, planned: int) -> None:
+    def _act(self, planned: int) -> bool:
+        """False: nearly everybody is away; who comes back does it, late."""
         rng = self._rng
         [kind] = rng.choices(self._kinds, self._weights)
         person = next((p for p in (rng.choice(self._people) for _ in range(_TRIES)) if p.online), None)
         if person is None:
-            raise Fault(f"nobody is connected who could {kind}")
+            return False
         rooms = person.groups if kind != "dm" else person.dms
         if not rooms:
             kind, rooms = "group", person.groups
@@ -145,6 +153,7 @@ class Mixed(Load):
             self._ask(person, type="history", id=number, room=room)
         else:
             self._leave(person)
+        return True
 
     def _ask(self, person: Person, **frame: object) -> None:
         person.session.send(person.session.wire.frame(msgspec.json.encode(frame)))

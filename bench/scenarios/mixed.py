@@ -22,7 +22,7 @@ from bench.load.totals import Totals, rooms_here
 from bench.results import Drawn, Measure
 from bench.scenarios.dm import against_off
 from bench.scenarios.fanout import make_group
-from bench.scenarios.stage import Server, Stage, Stretch
+from bench.scenarios.stage import Rig, Server, Stage, Stretch
 from bench.server import Running
 
 _WAVE = 25
@@ -51,27 +51,39 @@ def run(stage: Stage, options: Options) -> Drawn:
 
 def _gochat(stage: Stage, server: Server, options: Options, turn: int, target: str) -> list[Measure]:
     name = "soak" if options.soak else "mixed"
+    length = options.length._replace(rate=options.rate, shape="poisson" if options.soak else "day", seed=turn)
+    with community(stage, server, options, f"{name}, {target}, turn {turn}") as rig:
+        stretch = rig.measure(length)
+    load = f"{name} {options.users} users {options.rate:g}/s"
+    found = measured(stretch, load, target, turn)
+    return [found, *_growth(stretch, load, target, turn)] if options.soak else [found]
+
+
+@contextmanager
+def community(stage: Stage, server: Server, options: Options, label: str) -> Iterator[Rig]:
+    """The load of a community that is connected; at the end all must have had the same."""
     with server.run() as running:
         groups = [server.group(f"room{number:03d}") for number in range(options.rooms)]
-        community = Community.make(server.names("p", options.users), groups)
-        make_rooms(running, server, community)
-        members = community.members()
+        people = Community.make(server.names("p", options.users), groups)
+        make_rooms(running, server, people)
+        members = people.members()
         totals = Totals(stage.processes, len(members))
 
         @contextmanager
         def make(part: Part) -> Iterator[Mixed]:
-            with _people(running, server, community, members, part) as people:
-                ledger = Ledger(rooms_here(members, [person.name for person in people]), stage.bodies(options.body))
+            with _people(running, server, people, members, part) as mine:
+                ledger = Ledger(rooms_here(members, [person.name for person in mine]), stage.bodies(options.body))
                 bodies = stage.bodies(options.body)
-                yield Mixed(people, ledger, bodies, running.address, totals, part, server.series, options.actions)
+                yield Mixed(mine, ledger, bodies, running.address, totals, part, server.series, options.actions)
 
-        length = options.length._replace(rate=options.rate, shape="poisson" if options.soak else "day", seed=turn)
-        with stage.rig(running, make, f"{name}, {target}, turn {turn}") as rig:
-            stretch = rig.measure(length)
+        with stage.rig(running, make, label) as rig:
+            yield rig
         totals.check(list(members))
+
+
+def measured(stretch: Stretch, load: str, target: str, turn: int) -> Measure:
     outcome = stretch.outcome
-    load = f"{name} {options.users} users {options.rate:g}/s"
-    found = stretch.measure(
+    return stretch.measure(
         load=load,
         target=target,
         turn=turn,
@@ -80,7 +92,6 @@ def _gochat(stage: Stage, server: Server, options: Options, turn: int, target: s
         deliveries=outcome.deliveries,
         latency="deliver",
     )
-    return [found, *_growth(stretch, load, target, turn)] if options.soak else [found]
 
 
 def _growth(stretch: Stretch, load: str, target: str, turn: int) -> list[Measure]:

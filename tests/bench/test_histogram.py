@@ -33,6 +33,12 @@ def test_merging_is_recording_both(left: list[int], right: list[int]) -> None:
     assert (merged.count, merged.largest) == (both.count, both.largest)
 
 
+@given(VALUES)
+def test_the_mean_is_never_too_small_and_at_most_a_32nd_too_great(values: list[int]) -> None:
+    exact = sum(values) / len(values)
+    assert exact <= filled(values).mean() * (1 + 1e-12) <= exact * (1 + 1 / 32) * (1 + 2e-12)
+
+
 def test_small_values_are_exact() -> None:
     assert filled(list(range(64))).buckets() == dict.fromkeys(range(64), 1)
 
@@ -43,4 +49,4 @@ def test_a_value_beyond_the_range_still_counts_and_is_the_maximum() -> None:
 
 
 def test_without_values_there_are_only_zeros() -> None:
-    assert (Histogram().percentile(99), Histogram().buckets()) == (0, {})
+    assert (Histogram().percentile(99), Histogram().mean(), Histogram().buckets()) == (0, 0, {})

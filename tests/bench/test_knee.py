@@ -1,0 +1,51 @@
+"""The knee: which of some rates it is, and what is measured to find it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from bench.cli import main
+from bench.faults import Broken
+from bench.scenarios import knee, mixed
+from tests.bench.stages import SHORT, standin
+
+TALK: Mapping[str, int] = {"group": 70, "dm": 30}
+
+
+def test_the_knee_is_the_rate_with_the_most_for_its_time() -> None:
+    times = {100: [5.0, 5.0, 5.0], 200: [9.0, 6.0, 7.0], 300: [11.0, 12.0, 900.0], 400: [20.0, 20.0, 20.0]}
+    assert knee.found(times, 3) == 200, "by the medians over the turns"
+
+
+def test_a_rate_that_not_every_turn_came_to_is_none() -> None:
+    times = {100: [5.0, 5.0], 200: [6.0, 6.0], 300: [20.0, 20.0], 400: [1.0]}
+    assert knee.found(times, 2) == 200
+    del times[100]
+    with pytest.raises(Broken, match="only 2 of the rates"):
+        knee.found(times, 2)
+
+
+def test_where_the_highest_is_the_best_the_knee_is_not_found() -> None:
+    with pytest.raises(Broken, match="at 300/s or above: ask for higher rates"):
+        knee.found({100: [5.0], 200: [6.0], 300: [7.0]}, 1)
+
+
+def test_all_rates_are_measured_and_then_what_is_below_the_best(tmp_path: Path) -> None:
+    community = mixed.Options(SHORT._replace(seconds=0.5), users=12, rooms=3, actions=TALK)
+    options = knee.Options(community, rates=(40, 60, 80), turns=2)
+    measures = knee.run(standin(tmp_path), options, lambda times, _: sorted(times)[1]).measures
+    assert [(measure.rate, measure.turn) for measure in measures] == [
+        (40, 1), (60, 1), (80, 1), (40, 2), (60, 2), (80, 2), (42, 1), (42, 2),
+    ]  # fmt: skip
+    assert measures[-1].load == "knee 12 users 42/s, 70% of the knee (60/s)"
+    assert all(measure.unit == "deliveries/s" and measure.value > 0 for measure in measures)
+
+
+def test_who_asks_for_too_few_rates_is_told(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["knee", "--rate", "10", "--rate", "10", "--rate", "20", "--data", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "among 3 rates at least" in result.output
