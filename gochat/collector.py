@@ -210,6 +210,8 @@ METRICS: Final[tuple[Metric, ...]] = (
            lambda s: s.commits.failed),
     Metric("gochat_store_problem", "gauge", "1 if the last commit failed.",
            lambda s: int(s.gateway.journal.problem is not None)),
+    Metric("gochat_unmerged_messages", "gauge", "Durable messages that are not in their rooms' logs yet; see the tail.",
+           lambda s: s.commits.unmerged),
     Metric("gochat_index_backlog", "gauge", "Rooms with facts that a search does not find yet.",
            lambda s: s.commits.backlog),
     Metric("gochat_store_bytes", "gauge", "Size of the database's files.", _store_bytes, ("file",)),

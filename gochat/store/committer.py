@@ -69,7 +69,7 @@ class Committer:
         self._damaged: dict[int, str] = tail.stuck_rooms()
         """Rooms whose log was found not to be whole, until it is."""
         self._behind = index.behind(self._writer.connection)
-        self._counts.backlog = len(self._behind)
+        self._counts.backlog, self._counts.unmerged = len(self._behind), tail.facts
         self._fed_at = self._busy_at = self._merged_at = self._failed_at = time.monotonic()
         self._committed = 0
         """Messages since the last slice of a merge."""
@@ -150,6 +150,7 @@ class Committer:
 
     def _after(self, writer: Writer) -> None:
         """Take note of what a transaction did."""
+        self._counts.unmerged = self._tail.facts
         self._behind |= writer.take_longer()
         if self._tail.stuck:
             self._damaged.update(self._tail.stuck_rooms())

@@ -141,6 +141,7 @@ def _tcp(node: Node) -> tuple[str, int]:
 async def test_health_and_the_store(node: Node, connect: Connect) -> None:
     ann = await connect("ann")
     await ann.ask("send", to="user:bob", body="hi")
+    await settled(node, "gochat_unmerged_messages", 0)
     told = await settled(node, "gochat_index_backlog", 0)
     assert (told["gochat_ready"], told["gochat_store_problem"], told["gochat_commits_failed_total"]) == (1, 0, 0)
     assert told['gochat_check{check="store"}'] == told['gochat_check{check="accepting"}'] == 1

@@ -17,6 +17,7 @@ from gochat import store as stores
 from gochat.domain import facts
 from gochat.domain.record import RoomRecord
 from gochat.errors import StoreError
+from gochat.metrics import Commits
 from gochat.ports import Clash, Committed
 from gochat.store import Store, pages, schema, setup
 from gochat.store.committer import Committer, Pace
@@ -72,13 +73,13 @@ def test_while_commits_come_a_merge_keeps_pace_and_ends(opens: Callable[[], sqli
 
 
 def test_in_a_quiet_moment_all_is_merged(opens: Callable[[], sqlite3.Connection]) -> None:
-    tail = Tail()
-    committer = Committer(opens, tail, Pace(quiet_s=0, slice=1))
+    tail, counts = Tail(), Commits()
+    committer = Committer(opens, tail, Pace(quiet_s=0, slice=1), counts)
     talk(committer, ROOMS, 1, 3)
-    assert tail.facts == 80, "the first message makes the room, and is written at once"
+    assert tail.facts == counts.unmerged == 80, "the first message makes the room, and is written at once"
     while committer.idle() == 0:
-        pass
-    assert (tail.facts, tail.holds()) == (0, False)
+        assert counts.unmerged == tail.facts
+    assert (tail.facts, tail.holds(), counts.unmerged) == (0, False, 0)
     with contextlib.closing(opens()) as reader:
         assert rows(reader) == (0, 120)
 
