@@ -36,27 +36,26 @@ class Options(NamedTuple):
     turns: int = 3
 
 
-def found(times: Times, turns: int) -> float:
-    """The rate with the highest power; of rates that not every turn came to, none. Raises Broken where the highest of
-    all is the best: the knee lies above it."""
-    power = {rate: rate / statistics.median(each) for rate, each in times.items() if len(each) == turns}
-    if len(power) < LEAST:
-        raise Broken(f"the load could keep only {len(power)} of the rates: lower them, or raise --processes")
+def found(times: Times) -> float | None:
+    """The rate with the highest power, by the medians over the turns that came to it. None where it is the highest of
+    all: the knee lies above it, or there."""
+    power = {rate: rate / statistics.median(each) for rate, each in times.items()}
     knee = max(power, key=power.__getitem__)
-    if knee == max(power):
-        raise Broken(f"the knee is at {knee:g}/s or above: ask for higher rates, with more --processes if need be")
-    return knee
+    return None if knee == max(times) else knee
 
 
-def run(stage: Stage, options: Options, find: Callable[[Times, int], float] = found) -> Drawn:
+def run(stage: Stage, options: Options, find: Callable[[Times], float | None] = found) -> Drawn:
     measures: list[Measure] = []
     times: dict[float, list[float]] = {}
     [(target, rules)] = stage.targets()[:1]
     for turn in range(1, options.turns + 1):
         for rate, stretch in _climb(stage, options, rules, turn):
             measures.append(mixed.measured(stretch, f"{_named(options)} {rate:g}/s", target, turn))
-            times.setdefault(rate, []).append(stretch.outcome.book["deliver"].mean())
-    knee = find(times, options.turns)
+            times.setdefault(rate, []).append(_mean(stretch))
+    knee = find(times)
+    if knee is None:
+        measures[-1].remarks.append(f"the knee is at {max(times):g}/s or above: no figure at {SHARE:.0%} of it")
+        return Drawn(measures, [])
     rate = SHARE * knee
     load = f"{_named(options)} {rate:g}/s, {SHARE:.0%} of the knee ({knee:g}/s)"
     for turn in range(1, options.turns + 1):
@@ -78,8 +77,8 @@ def _climb(stage: Stage, options: Options, rules: str, turn: int) -> list[tuple[
     ):
         for rate in options.rates:
             stretch = rig.measure(options.community.length._replace(rate=rate, shape="day", seed=turn))
-            if stretch.outcome.generator_cpu > BUSY_OPEN:
-                break
+            if stretch.outcome.generator_cpu > BUSY_OPEN and stretches:
+                break  # At the lowest rate of all the measure itself says so.
             stretches.append((rate, stretch))
             if _mean(stretch) > _FAR * _mean(stretches[0][1]):
                 break
@@ -87,7 +86,11 @@ def _climb(stage: Stage, options: Options, rules: str, turn: int) -> list[tuple[
 
 
 def _mean(stretch: Stretch) -> float:
-    return stretch.outcome.book["deliver"].mean()
+    """Raises Broken where nothing was delivered."""
+    delivered = stretch.outcome.book["deliver"]
+    if not delivered.count:
+        raise Broken("nothing was delivered in the time given: give it more --seconds")
+    return delivered.mean()
 
 
 def _named(options: Options) -> str:

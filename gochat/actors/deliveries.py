@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
@@ -14,6 +15,8 @@ from gochat.actors.supervisor import Spec, Supervisor
 #: Stretches of a room that are on their way out. What comes then waits and is the next batch, so that writers do not
 #: run ahead of readers. With 2 of them messages of a busy community came a fifth later, with 32 no sooner.
 MOST = 8
+#: And so many bytes, or a little more: every listener's outbox holds them.
+MOST_BYTES = 256 * 1024
 
 
 class Deliveries:
@@ -21,7 +24,8 @@ class Deliveries:
     too often: whoever listens has to read the log up to `delivered`."""
 
     __slots__ = (
-        "_caught_up", "_given_up", "_leaving", "_less", "_live", "_room", "_supervisor", "_waiting", "delivered",
+        "_bytes", "_caught_up", "_given_up", "_leaving", "_less", "_live", "_room", "_supervisor", "_waiting",
+        "delivered",
     )  # fmt: skip
 
     def __init__(
@@ -35,6 +39,8 @@ class Deliveries:
         self._waiting: deque[Stretch] = deque()
         self._leaving = 0
         """Stretches that were given, and still stand in line to leave."""
+        self._bytes = 0
+        """And their size."""
         self._caught_up: trio.Event | None = None
         """Set when there is one less; made by who waits for it."""
         self.delivered = -1
@@ -47,7 +53,7 @@ class Deliveries:
     def behind(self) -> bool:
         """Whether the next turn waits: what it recorded would only wait for what is delivered before, and with it the
         writers would run ahead of the readers without bound."""
-        return len(self._waiting) + self._leaving >= MOST
+        return len(self._waiting) + self._leaving >= MOST or self._bytes >= MOST_BYTES
 
     async def catch_up(self) -> None:
         """Return when it is not behind."""
@@ -59,7 +65,7 @@ class Deliveries:
         """Deliver it after those before it."""
         if not self._waiting and not self._live.is_large(self._room):
             self.delivered = stretch.last
-            self._let_leave(self._live.deliver_now(stretch))
+            self._let_leave(stretch, self._live.deliver_now(stretch))
             return
         self._waiting.append(stretch)
         if len(self._waiting) == 1:
@@ -69,15 +75,18 @@ class Deliveries:
         while self._waiting:
             stretch = self._waiting[0]
             self.delivered = stretch.last
-            self._let_leave(await self._live.deliver(stretch))
+            self._let_leave(stretch, await self._live.deliver(stretch))
             self._waiting.popleft()
 
-    def _let_leave(self, line: Line) -> None:
+    def _let_leave(self, stretch: Stretch, line: Line) -> None:
+        size = max(map(len, stretch.encoded.values()), default=0)
         self._leaving += 1
-        line.when_level(self._has_left)
+        self._bytes += size
+        self._live.flusher.when_left(line, partial(self._has_left, size))
 
-    def _has_left(self) -> None:
+    def _has_left(self, size: int) -> None:
         self._leaving -= 1
+        self._bytes -= size
         self._one_less()
 
     def _crashed(self) -> None:

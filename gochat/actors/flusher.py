@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -91,6 +92,13 @@ class Flusher:
     def wake(self) -> None:
         """Somebody stands in line."""
         self._sleeper.wake()
+
+    def when_left(self, line: Line, callback: Callable[[], None]) -> None:
+        """Call it once all have been served who were added to `line`: who stood in the short one was left there."""
+        if line is self.long:
+            line.when_level(partial(self.short.when_level, callback))
+        else:
+            line.when_level(callback)
 
     async def run(self) -> None:
         short, long = self.short, self.long

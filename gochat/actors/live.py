@@ -197,17 +197,12 @@ class Live:
     # ------------------------------------------------------------------------------------------ delivery
 
     def deliver_now(self, stretch: Stretch) -> Line:
-        """Give the stretch to all who hear the room, in one go; the line with which it leaves. What few hear leaves at
-        once, unless others wait in line: then each may have more to hear, and all of it leaves together."""
+        """Give the stretch to all who hear the room, in one go; the line with which it leaves."""
         self.begin(stretch)
         sessions = self.listeners(stretch.room, stretch.hidden)
-        line = self.flusher.short
-        if len(sessions) <= self._few and not line.waiting:
-            self.give(stretch, sessions)
-        else:
-            self.offer(stretch, sessions, line)
+        self.offer(stretch, sessions, self.flusher.short, few=len(sessions) <= self._few)
         self.end(stretch)
-        return line
+        return self.flusher.short
 
     async def deliver(self, stretch: Stretch) -> Line:
         """The same for a large room: in slices, with a checkpoint between. Who comes or goes meanwhile gets each fact
@@ -232,15 +227,18 @@ class Live:
                 session.entered(stretch)
 
     def give(self, stretch: Stretch, sessions: Sequence[Subscriber]) -> None:
-        """Send it to each of them that it is for."""
+        """Send it to each of them that it is for, at once, and with it what waits there."""
         self._hand(stretch, sessions, None)
 
-    def offer(self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line) -> None:
-        """Queue it for each of them that it is for, to leave when it is their turn in line."""
-        self._hand(stretch, sessions, line)
+    def offer(self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line, *, few: bool = False) -> None:
+        """Queue it for each of them that it is for, to leave when it is their turn in line. `few`: who does not stand
+        in one is sent it at once."""
+        self._hand(stretch, sessions, line, few=few)
         self.flusher.wake()
 
-    def _hand(self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line | None) -> None:
+    def _hand(
+        self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line | None, *, few: bool = False
+    ) -> None:  # fmt: skip
         commit = stretch.commit
         encoded = stretch.encoded
         short = self.flusher.short
@@ -252,7 +250,7 @@ class Live:
                     left_out += 1
                     continue
                 data = encoded.get(session.codec) or stretch.encode(session.codec)
-                if line is None:
+                if line is None or (few and session.line is None):
                     taken = session.push(data)
                 else:
                     taken = session.offer(data)

@@ -52,7 +52,7 @@ class Outbox:
     def push(self, data: bytes) -> bool:
         """Send, or queue behind what waits. False: it would pass the limit, and nothing was taken."""
         if self.size:
-            if self.size + len(data) > self.limit:
+            if not self._has_room(data):
                 return False
             self.put(data)
             self.flush()  # What was queued leaves in the same write.
@@ -63,10 +63,17 @@ class Outbox:
     def offer(self, data: bytes) -> bool:
         """Queue without sending, unless that would pass the limit: then False, and nothing was taken. The caller sees
         to it that `flush` is called in a moment."""
-        if self.size and self.size + len(data) > self.limit:
+        if self.size and not self._has_room(data):
             return False
         self.put(data)
         return True
+
+    def _has_room(self, data: bytes) -> bool:
+        """Whether it fits behind what the kernel does not take: what merely waits for its turn makes nobody slow."""
+        if self.size + len(data) <= self.limit:
+            return True
+        self.flush()
+        return not self.size or self.size + len(data) <= self.limit
 
     def put(self, data: bytes) -> None:
         """Queue without sending, whatever the limit; the caller calls `flush` before its turn ends. For replies, whose
@@ -86,17 +93,23 @@ class Outbox:
 
     def flush(self) -> None:
         """Send what waits, as far as the kernel takes it."""
-        if self.size and not self.writing:
-            chunks, crowded = self._chunks or [], self.size * 2 > self.limit
-            self._chunks, self.size = None, 0
-            self._send(chunks[0] if len(chunks) == 1 else b"".join(chunks))
-            if crowded and self._on_space is not None and self.size * 2 <= self.limit:
-                self._on_space()
+        if not self.size or self.writing:
+            return
+        if self._socket is None:
+            self._begin_writing()
+            return
+        chunks, crowded = self._chunks or [], self.size * 2 > self.limit
+        self._chunks, self.size = None, 0
+        self._send(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        if crowded and self._on_space is not None and self.size * 2 <= self.limit:
+            self._on_space()
 
     async def flushed(self) -> None:
         """Send what waits; return when nothing does any more, or the peer is gone."""
-        self.flush()
-        while self.size and not self.broken:
+        while True:
+            self.flush()  # Something may have been offered since.
+            if not self.size or self.broken:
+                return
             if self._flushed is None:
                 self._flushed = trio.Event()
             await self._flushed.wait()
@@ -130,6 +143,9 @@ class Outbox:
             self.sent += taken
             data = data[taken:]
         self._chunks, self.size = [data], len(data)
+        self._begin_writing()
+
+    def _begin_writing(self) -> None:
         self.progress_at = trio.current_time()
         self.writing = True
         self._spawn(self._write)
@@ -148,7 +164,9 @@ class Outbox:
             self.discard()
         finally:
             self.writing = False
-            if not self.size:
+            if self.size:
+                self.discard()  # Cancelled in the middle of a frame: nothing may follow it.
+            else:
                 self._wake()
 
     async def _write_socket(self, sock: socket, data: bytes) -> None:

@@ -65,7 +65,7 @@ class WebSocketConnection(Connection):
             nonlocal over
             session.budget = BURST
             over = not data or not self._take(reader.feed(data))
-            return over or session.waiting or outbox.broken or (self._protocol is not None and outbox.size > 0)
+            return over or session.waiting or outbox.broken or (self._protocol is not None and outbox.writing)
 
         try:
             if trailing:
@@ -74,7 +74,7 @@ class WebSocketConnection(Connection):
             while not over and not outbox.broken:
                 if session.waiting:
                     await session.readable()
-                if self._protocol is not None:
+                if self._protocol is not None and outbox.writing:
                     await outbox.flushed()  # Who does not read its pongs shall send no more pings.
                 await self.receive_all(take)
         finally:

@@ -117,6 +117,18 @@ async def test_who_waits_for_the_line_is_told_when_all_have_left_that_stood_ther
     assert told == [0, 6, 8], "after the slice with the last of them"
 
 
+async def test_what_a_long_line_was_to_take_has_left_only_when_the_short_one_has(flusher: Flusher) -> None:
+    """Who stood in the short line already was not added to the long one."""
+    sent: list[str] = []
+    told: list[str] = []
+    stand(flusher.short, some("abcdefg", sent))
+    stand(flusher.long, some("01", sent))
+    flusher.when_left(flusher.long, lambda: told.append("".join(sent)))
+    flusher.wake()
+    await wait_all_tasks_blocked()
+    assert told == ["abc01defg"]
+
+
 async def test_a_fault_ends_its_own_session_alone(flusher: Flusher, caplog: pytest.LogCaptureFixture) -> None:
     sent: list[str] = []
     told: list[bool] = []

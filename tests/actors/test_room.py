@@ -285,6 +285,62 @@ async def test_writers_do_not_run_ahead_of_what_is_delivered(
     assert all(each.outcome is not None for each in asked)
 
 
+async def test_a_large_room_whose_listeners_stand_in_line_already_is_bounded_too(
+    small_house: House, autojump_clock: MockClock
+) -> None:
+    house, others = small_house, [f"group:others{number}" for number in range(3)]
+    await house.tea("bob")
+    sessions = [Recorder(house, "bob") for _ in range(60)]
+    for number, other in enumerate(others):
+        await house.outcomes(ask.Create(room=other, user="ann", users=("bob",)))
+        for session in sessions[number * 20 : number * 20 + 9]:  # Few enough for the short line.
+            house.live.enter(other, session)
+    for session in sessions:
+        if session in {other: None for room in others for other in house.live.groups[room]}:
+            house.live.enter(TEA, session)
+    most = 0
+    for number in range(100):
+        for room in (TEA, *others):
+            house.ask(*house.say(f"{number}", room=room))
+        await trio.lowlevel.checkpoint()
+        most = max(most, *(sum(b"group:tea" in data for data in session.offers) for session in sessions))
+    assert 1 < most <= deliveries.MOST
+    await house.settled()
+
+
+async def test_much_is_on_its_way_in_bytes_too(small_house: House, autojump_clock: MockClock) -> None:
+    house = small_house
+    await house.tea("bob")
+    sessions = [Recorder(house, "bob") for _ in range(60)]
+    for session in sessions:
+        house.live.enter(TEA, session)
+    most = 0
+    for number in range(40):
+        house.ask(*house.say(f"{number}" + "x" * (deliveries.MOST_BYTES // 3)))
+        await trio.lowlevel.checkpoint()
+        most = max(most, *(len(session.offers) for session in sessions))
+    assert 3 <= most < deliveries.MOST
+    await house.settled()
+    assert all(session.seqs == list(range(3, 43)) for session in sessions)
+
+
+async def test_what_few_say_is_sent_at_once_to_who_does_not_stand_in_line(
+    house: House, autojump_clock: MockClock
+) -> None:
+    await house.tea("bob")
+    waiting, free = Recorder(house, "bob"), Recorder(house, "bob")
+    for session in (waiting, free):
+        house.live.enter(TEA, session)
+    house.live.flusher.short.add(waiting)
+    asked = house.ask(*house.say("one"))
+    while asked[0].outcome is None:
+        await trio.lowlevel.checkpoint()
+    assert (free.seqs, waiting.seqs, len(waiting.offers)) in (([3], [], 1), ([3], [3], 0))
+    assert ("push", free) in house.events
+    await house.settled()
+    assert waiting.seqs == [3]
+
+
 async def test_a_delivery_that_crashes_too_often_is_given_up_and_the_room_goes_on(
     small_house: House, autojump_clock: MockClock
 ) -> None:

@@ -129,7 +129,21 @@ def test_without_a_name_the_only_key_is_meant() -> None:
         {},
         7,
     ],
-    ids=str,
+    ids=[
+        "EC where RSA is wanted",
+        "another algorithm",
+        "encryption",
+        "signing",
+        "key_ops no list",
+        "private",
+        "too short",
+        "kid no text",
+        "n no number",
+        "symmetric",
+        "no numbers",
+        "nothing",
+        "no object",
+    ],
 )
 def test_keys_for_something_else_are_left_out(entry: Any) -> None:
     assert find(parse_key_set(document(entry, jwk(RSA, kid="good")), "RS256"), "good") == RSA.public_key()

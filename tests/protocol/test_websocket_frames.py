@@ -184,7 +184,11 @@ def test_a_violation_and_all_after_it_pass_to_whom_it_is_one_too(violation: byte
     assert wsproto_fails(violation)
 
 
-@pytest.mark.parametrize("violation", [client_frame(TEXT, b"new"), client_frame(BINARY, b"new"), b"\xc1\x80" + KEY])
+@pytest.mark.parametrize(
+    "violation",
+    [client_frame(TEXT, b"new"), client_frame(BINARY, b"new"), b"\xc1\x80" + KEY],
+    ids=["text", "binary", "compressed"],
+)
 def test_a_violation_inside_a_message_is_one_also_to_whom_that_message_is_unknown(violation: bytes) -> None:
     [item] = feed_all([client_frame(TEXT, b"begun", fin=False) + violation])
     assert isinstance(item, Passthrough)

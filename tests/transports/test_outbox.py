@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from gochat.transports.outbox import Outbox
+from gochat.transports.outbox import WRITE_BYTES, Outbox
 
 BUFFER = 8 * 1024
 
@@ -114,7 +114,7 @@ async def test_what_is_offered_waits_and_leaves_with_what_comes_next(
     assert outbox.offer(b"one")
     assert (outbox.size, outbox.sent, outbox.writing) == (3, 0, False)
     assert outbox.offer(b"two") and outbox.offer(b"four")
-    assert not outbox.offer(b"x") and outbox.size == 10, "full takes nothing"
+    assert (outbox.size, outbox.sent) == (10, 0)
     outbox.flush()
     assert (outbox.size, outbox.sent) == (0, 10)
     assert outbox.offer(b"more than the limit"), "the first is taken, whatever its size"
@@ -123,6 +123,60 @@ async def test_what_is_offered_waits_and_leaves_with_what_comes_next(
         await outbox.flushed()
     assert await read(pair[1], outbox.sent) == b"onetwofourmore than the limitreply"
     assert spawned.count == 0
+
+
+async def test_full_is_only_who_lets_the_kernel_be_full(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    outbox, _ = make(pair[0], nursery, limit=10)
+    assert outbox.offer(b"0123456789")
+    assert outbox.offer(b"x"), "what merely waited has left"
+    assert (outbox.size, outbox.sent) == (1, 10)
+    assert outbox.push(b"0123456789")
+    assert (outbox.size, outbox.sent) == (0, 21)
+    while not outbox.writing:
+        assert outbox.offer(b"x" * 4096)
+        outbox.flush()
+    assert not outbox.offer(b"x") and not outbox.push(b"x"), "now it is"
+
+
+async def test_what_is_offered_while_a_writer_ends_keeps_nobody_waiting(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    """Who waits for all to leave does not wait for a second writer that never comes."""
+    outbox, spawned = make(pair[0], nursery)
+    while not outbox.writing:
+        outbox.push(b"x" * 4096)
+
+    async def offer() -> None:
+        while outbox.size:
+            await trio.lowlevel.checkpoint()
+        outbox.offer(b"fact")
+        await trio.lowlevel.checkpoint()
+        outbox.flush()
+
+    nursery.start_soon(offer)
+    nursery.start_soon(read, pair[1], outbox.sent + outbox.size + 4)
+    with trio.fail_after(10):
+        await outbox.flushed()
+    assert (outbox.size, spawned.count) == (0, 1)
+
+
+async def test_nothing_follows_a_frame_that_was_cut_off(pair: tuple[socket.socket, socket.socket]) -> None:
+    async with trio.open_nursery() as nursery:
+        outbox, _ = make(pair[0], nursery)
+        while not outbox.writing:
+            outbox.push(b"x" * 4096)
+        await trio.testing.wait_all_tasks_blocked()
+        outbox.offer(b"more")
+        nursery.cancel_scope.cancel()
+    sent = outbox.sent
+    with trio.fail_after(10):
+        await outbox.flushed()
+    assert outbox.broken
+    assert len(await read(pair[1], sent)) == sent
+    with pytest.raises(BlockingIOError):
+        pair[1].recv(1)
 
 
 async def test_who_waits_for_space_is_told_by_what_is_flushed(
@@ -181,3 +235,24 @@ async def test_through_a_stream_that_is_no_socket(nursery: trio.Nursery) -> None
         while len(data) < 11:
             data += await far.receive_some()
     assert data == b"onetwothree"
+
+
+async def test_through_a_stream_much_leaves_in_pieces_and_each_is_progress(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A slow line is not one that stands still."""
+    pieces: list[tuple[float, int]] = []
+
+    class Slow:
+        async def send_all(self, data: bytes) -> None:
+            await trio.sleep(10)
+            pieces.append((outbox.progress_at, len(data)))
+
+    outbox = Outbox(1 << 20, Spawned(nursery), socket=None, stream=Slow())  # type: ignore[arg-type]
+    began = trio.current_time()
+    for _ in range(100):
+        assert outbox.offer(b"x" * 10_000)
+    await outbox.flushed()
+    assert sum(size for _, size in pieces) == 1_000_000
+    assert max(size for _, size in pieces) < WRITE_BYTES + 10_000
+    assert [at - began for at, _ in pieces] == [10.0 * number for number in range(len(pieces))]
