@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -85,9 +86,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 
 def _software() -> Finding:
-    with sqlite3.connect(":memory:") as database:
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
         full_text = database.execute("SELECT sqlite_compileoption_used('ENABLE_FTS5')").fetchone()[0]
-    database.close()
     detail = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     if not full_text:
         return Finding("software", "fail", f"{detail} without FTS5", "search needs an SQLite built with ENABLE_FTS5")

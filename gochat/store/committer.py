@@ -63,7 +63,7 @@ class Committer:
         self._tail = tail
         self._counts = counts or Commits()
         self._pace = pace
-        self._writer: Writer | None = Writer(opens(), tail)
+        self._writer: Writer | None = _writer(opens, tail)
         self._suspects: dict[int, str] = {}
         """Rooms whose last append failed, to be looked at before the next commit."""
         self._damaged: dict[int, str] = tail.stuck_rooms()
@@ -254,17 +254,16 @@ class Committer:
             return self._writer
         if self._closed:
             raise StoreError("the store is closed")
-        connection: sqlite3.Connection | None = None
+        writer: Writer | None = None
         try:
-            connection = self._opens()
-            writer = Writer(connection, self._tail)
+            writer = _writer(self._opens, self._tail)
             self._damaged.update(self._suspects)
             self._after(writer)
             self._look_again(writer)
-            self._behind = index.behind(connection)
+            self._behind = index.behind(writer.connection)
         except Exception as error:
-            if connection is not None:
-                connection.close()
+            if writer is not None:
+                writer.connection.close()
             raise StoreError(f"the database can't be opened again: {error}") from error
         self._suspects.clear()
         self._writer = writer
@@ -282,6 +281,15 @@ class Committer:
             else:
                 problems[num] = f"{room}: the log is damaged near its head"
         return problems
+
+
+def _writer(opens: Callable[[], sqlite3.Connection], tail: Tail) -> Writer:
+    connection = opens()
+    try:
+        return Writer(connection, tail)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _only_busy(error: Exception, writer: Writer) -> bool:

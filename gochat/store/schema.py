@@ -122,19 +122,23 @@ APPLIED_INDEX = """CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_nam
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection in autocommit, which no thread owns: the caller sees to it that one uses it at a time."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-    connection.execute("PRAGMA busy_timeout = 5000")
-    if read_only:
-        connection.execute("PRAGMA query_only = ON")
-    else:
-        # FULL: a commit survives power loss. NORMAL would lose the last ones, acked or not.
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA journal_mode = WAL")
-        # Deleted text is overwritten where that costs no further write.
-        connection.execute("PRAGMA secure_delete = FAST")
-        # 64 MB: a hot page is written back once for many commits; reading that much back at a start takes 0.1 s.
-        connection.execute("PRAGMA wal_autocheckpoint = 16000")
-    connection.execute("PRAGMA cache_size = -16384")
-    connection.execute("PRAGMA temp_store = MEMORY")
+    try:
+        connection.execute("PRAGMA busy_timeout = 5000")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        else:
+            # FULL: a commit survives power loss. NORMAL would lose the last ones, acked or not.
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            # Deleted text is overwritten where that costs no further write.
+            connection.execute("PRAGMA secure_delete = FAST")
+            # 64 MB: a hot page is written back once for many commits; reading that much back at a start takes 0.1 s.
+            connection.execute("PRAGMA wal_autocheckpoint = 16000")
+        connection.execute("PRAGMA cache_size = -16384")
+        connection.execute("PRAGMA temp_store = MEMORY")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -61,7 +61,9 @@ async def open_store(
     commits, tail = Commits(), Tail()
     pace = pace or (PACE._replace(quiet_s=0.0) if inline else PACE)
     committer = partial(Committer, opens_writer, tail, pace, commits)
-    writer: OwnerThread[Committer] = OwnerThread("writer", committer, inline=inline, idle=Committer.idle)
+    writer: OwnerThread[Committer] = OwnerThread(
+        "writer", committer, inline=inline, idle=Committer.idle, closes=Committer.close
+    )  # fmt: skip
     merged = Merged(readers, writer, tail, None if inline else Path(path))
     journal = SqliteJournal(writer, readers, merged, epoch, last, most_waiting)
     threads = (writer, readers, searchers)

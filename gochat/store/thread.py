@@ -86,6 +86,8 @@ class OwnerThread(Generic[C]):
     def join(self) -> None:
         if self._thread is not None:
             self._thread.join()
+        elif self._inline is not None and self._closes is not None:
+            self._closes(self._inline)
 
     def _run(self) -> None:
         try:

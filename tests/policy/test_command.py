@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -69,8 +71,10 @@ class Database:
 
 
 @pytest.fixture
-def database() -> Database:
-    return Database(Path("data/gochat.db"))
+def database() -> Iterator[Database]:
+    database = Database(Path("data/gochat.db"))
+    with contextlib.closing(database.connection):
+        yield database
 
 
 def test_it_lists_what_would_change(database: Database) -> None:

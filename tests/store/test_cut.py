@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import sqlite3
 import unicodedata
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from hypothesis import example, given
@@ -23,10 +25,10 @@ DENSE = st.sampled_from([*"漢字北京大学見面ひらがなカタカナก�
 
 
 @pytest.fixture(scope="module")
-def index() -> sqlite3.Connection:
-    connection = connect(":memory:")
-    migrate(connection, ":memory:")
-    return connection
+def index() -> Iterator[sqlite3.Connection]:
+    with closing(connect(":memory:")) as connection:
+        migrate(connection, ":memory:")
+        yield connection
 
 
 def finds(index: sqlite3.Connection, body: str, q: str) -> bool:

@@ -33,10 +33,11 @@ ROOMS = [f"dm:ann:u{n:03}" for n in range(40)]
 
 
 @pytest.fixture
-def opens(tmp_path: Path) -> Callable[[], sqlite3.Connection]:
+def opens(tmp_path: Path) -> Iterator[Callable[[], sqlite3.Connection]]:
     path = str(tmp_path / "gochat.db")
     setup.prepare(path)
-    return partial(schema.connect, path)
+    with contextlib.ExitStack() as opened:
+        yield lambda: opened.enter_context(contextlib.closing(schema.connect(path)))
 
 
 def talk(committer: Committer, rooms: list[str], first: int, count: int) -> None:
