@@ -7,7 +7,6 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 import trio
@@ -17,6 +16,7 @@ from gochat.http.app import Check, make_app
 from gochat.http.shell import HttpShell
 from gochat.transports.admission import Connections, Lease
 from gochat.transports.listen import Server, open_listeners
+from tests.handles import open_files
 from tests.http.wiring import GET, UPGRADE, Client
 
 VISITS = 300
@@ -42,10 +42,6 @@ async def node() -> AsyncIterator[tuple[Connections, tuple[str, int]]]:
         with trio.fail_after(30):
             yield connections, listeners[0].getsockname()
         nursery.cancel_scope.cancel()
-
-
-def open_files() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 async def test_requests_then_an_upgrade_on_one_socket() -> None:

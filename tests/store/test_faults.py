@@ -25,6 +25,7 @@ from gochat.store.committer import Pace
 from gochat.store.schema import SEQ_BITS
 from tests.contracts.journal import DM, SOON, TEA, message
 from tests.contracts.scribe import Scribe
+from tests.handles import open_files
 
 #: Appends to ten rooms at once for ever, and says after each what was acked: `room head`.
 WRITER = """
@@ -149,10 +150,6 @@ def full_disk(path: Path) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def open_files() -> int:
-    return len(list(Path("/dev/fd").iterdir()))
 
 
 async def test_a_commit_that_fails_is_unknown_and_the_next_one_works(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import trio
 import trio.testing
@@ -51,10 +50,6 @@ async def echoes(stream: trio.abc.Stream) -> bool:
         return await stream.receive_some() == b"hello"
     except trio.BrokenResourceError:
         return False
-
-
-def open_files() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 async def until(condition: object) -> None:

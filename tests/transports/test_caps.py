@@ -16,7 +16,8 @@ import trio
 import trio.testing
 
 from gochat.transports.listen import Server, open_listeners
-from tests.transports.listening import books, connect, echo, echoes, open_files, serving, until
+from tests.handles import open_files
+from tests.transports.listening import books, connect, echo, echoes, serving, until
 
 
 async def test_over_a_cap_the_newest_is_closed_and_counted(caplog: pytest.LogCaptureFixture) -> None:
