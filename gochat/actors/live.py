@@ -234,7 +234,8 @@ class Live:
         """Queue it for each of them that it is for, to leave when it is their turn in line. `few`: who does not stand
         in one is sent it at once."""
         self._hand(stretch, sessions, line, few=few)
-        self.flusher.wake()
+        if line.waiting:
+            self.flusher.wake()
 
     def _hand(
         self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line | None, *, few: bool = False

@@ -68,7 +68,7 @@ class Merged:
             try:
                 return await self._writer.call(lambda committer: committer.read(user, job))
             except StoreError:
-                pass
+                pass  # It can't write now; it can be read all the same.
         return await self._beside(job)
 
     async def _level(self, rooms: Sequence[str]) -> bool:
@@ -82,7 +82,7 @@ class Merged:
                 if not await self._writer.call(lambda committer: committer.merge(nums)):
                     return True
         except StoreError:
-            pass
+            pass  # The committer has logged it and tries again; who asks reads beside the tail.
         return False
 
     async def _beside(self, job: Callable[[sqlite3.Connection], T]) -> T:

@@ -52,6 +52,12 @@ def make(ours: socket.socket, nursery: trio.Nursery, limit: int = 1 << 20) -> tu
     return Outbox(limit, spawned, socket=ours, stream=stream), spawned
 
 
+def fill(outbox: Outbox) -> None:
+    """Until the kernel takes no more."""
+    while not outbox.writing:
+        outbox.push(b"x" * 4096)
+
+
 async def test_what_the_kernel_takes_needs_no_task(
     pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
 ) -> None:
@@ -134,9 +140,7 @@ async def test_full_is_only_who_lets_the_kernel_be_full(
     assert (outbox.size, outbox.sent) == (1, 10)
     assert outbox.push(b"0123456789")
     assert (outbox.size, outbox.sent) == (0, 21)
-    while not outbox.writing:
-        assert outbox.offer(b"x" * 4096)
-        outbox.flush()
+    fill(outbox)
     assert not outbox.offer(b"x") and not outbox.push(b"x"), "now it is"
 
 
@@ -145,8 +149,7 @@ async def test_what_is_offered_while_a_writer_ends_keeps_nobody_waiting(
 ) -> None:
     """Who waits for all to leave does not wait for a second writer that never comes."""
     outbox, spawned = make(pair[0], nursery)
-    while not outbox.writing:
-        outbox.push(b"x" * 4096)
+    fill(outbox)
 
     async def offer() -> None:
         while outbox.size:
@@ -165,8 +168,7 @@ async def test_what_is_offered_while_a_writer_ends_keeps_nobody_waiting(
 async def test_nothing_follows_a_frame_that_was_cut_off(pair: tuple[socket.socket, socket.socket]) -> None:
     async with trio.open_nursery() as nursery:
         outbox, _ = make(pair[0], nursery)
-        while not outbox.writing:
-            outbox.push(b"x" * 4096)
+        fill(outbox)
         await trio.testing.wait_all_tasks_blocked()
         outbox.offer(b"more")
         nursery.cancel_scope.cancel()
@@ -200,8 +202,7 @@ async def test_a_broken_peer_costs_nothing_more(
     pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
 ) -> None:
     outbox, _ = make(pair[0], nursery)
-    while not outbox.size:
-        outbox.push(b"x" * 4096)
+    fill(outbox)
     pair[1].close()
     with trio.fail_after(10):
         await outbox.flushed()
@@ -213,8 +214,7 @@ async def test_a_broken_peer_costs_nothing_more(
 
 async def test_discarding_wakes_who_waits(pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery) -> None:
     outbox, _ = make(pair[0], nursery)
-    while not outbox.size:
-        outbox.push(b"x" * 4096)
+    fill(outbox)
     with trio.fail_after(10):
         async with trio.open_nursery() as waiting:
             waiting.start_soon(outbox.flushed)

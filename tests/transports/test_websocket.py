@@ -228,6 +228,22 @@ async def test_who_reads_no_pongs_is_read_no_further(autojump_clock: trio.testin
         assert peer.session.heard == [b"one"]
 
 
+async def test_what_stands_in_line_does_not_leave_for_each_frame_that_comes(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """After a ping too: only who does not read is waited for."""
+    async with talking() as peer:
+        await peer.send(client_frame(9, b""))
+        await trio.testing.wait_all_tasks_blocked()
+        assert peer.connection.outbox.offer(b"\x81\x01a")
+        await peer.send(client_frame(10, b""))
+        await trio.testing.wait_all_tasks_blocked()
+        assert peer.connection.outbox.size == 3
+        await peer.send(client_frame(1, b"one"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert peer.session.heard == [b"one"]
+
+
 async def test_an_end_without_a_word_ends_the_session() -> None:
     async with talking() as peer:
         await trio.testing.wait_all_tasks_blocked()
