@@ -82,7 +82,7 @@ class Merged:
                 if not await self._writer.call(lambda committer: committer.merge(nums)):
                     return True
         except StoreError:
-            pass  # The committer has logged it and tries again; who asks reads beside the tail.
+            pass  # Commits meet the same fault and report it; who asks reads beside the tail.
         return False
 
     async def _beside(self, job: Callable[[sqlite3.Connection], T]) -> T:
