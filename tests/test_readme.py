@@ -16,6 +16,7 @@ from gochat.config import Http, Settings, Tcp
 from gochat.config import Node as NodeSettings
 from gochat.node import running
 from tests.e2e.peer import address
+from tests.tokens import issue
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,7 +41,7 @@ async def test_the_bare_socket(tmp_path: Path) -> None:
             done = await trio.run_process(
                 [sys.executable, "-c", script[1].replace("8081", str(port))], capture_stdout=True
             )
-            async with connect(f"tcp://127.0.0.1:{port}", user="ann") as ann:
+            async with connect(f"tcp://127.0.0.1:{port}", token=issue(node, "ann")) as ann:
                 assert [(entry.user, entry.last.body) for entry in ann.welcome.requests] == [
                     ("zoe", "hi from a bare socket")
                 ]

@@ -4,6 +4,7 @@ delivery is under way. Each fact once, none lost, in order."""
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,7 +18,10 @@ from hypothesis import strategies as st
 from gochat.actors.actor import Registry
 from gochat.actors.live import SLICE, Stretch, stretches
 from gochat.actors.user import UserActor, UserParts
+from gochat.auth.keys import OneKey
 from gochat.auth.standing import Standing
+from gochat.auth.tokens import Issuer, JwtTokens
+from gochat.config import Auth
 from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.protocol import replies
@@ -74,6 +78,8 @@ def test_a_stretch_is_encoded_once() -> None:
 # ---------------------------------------------------------------------------------------------- sessions
 
 SCOPES = Pace(outbox_bytes=1 << 20)
+SECRET = "s" * 32
+AUTH = Auth(secret=SECRET)
 
 
 class Wire:
@@ -112,7 +118,7 @@ class Peer:
         self.resume = resume
         self.wire = Wire(town.spawn, town.pause)
         self.session = Session(town.gateway, self.wire, LINE_JSON, None)  # type: ignore[arg-type]
-        self.ask(type="hello", user=user, resume={} if resume is None else {TEA: {"seq": resume}})
+        self.ask(type="hello", token=town.token(user), resume={} if resume is None else {TEA: {"seq": resume}})
 
     def ask(self, **frame: Any) -> None:
         self.session.receive(msgspec.json.encode(frame))
@@ -158,11 +164,15 @@ class Town:
         parts = UserParts(house.live, house.rooms, house.now_ms, 0.0, 1, 1000, NoRules())
         users: Registry[UserActor] = Registry(house.actors, lambda user: UserActor(user, parts), 1000)
         self.gateway = Gateway(
-            node="here", server="test", journal=house.journal, archive=house.archive, tokens=None, live=house.live,  # type: ignore[arg-type]
-            users=users, rooms=house.rooms, limits=replies.Limits(messages_per_s=0), pace=SCOPES, wheel=Wheel(),
+            node="here", server="test", journal=house.journal, archive=house.archive,
+            tokens=JwtTokens(AUTH, OneKey(SECRET.encode())), live=house.live, users=users, rooms=house.rooms,
+            limits=replies.Limits(messages_per_s=0), pace=SCOPES, wheel=Wheel(),
             after_leaving=True, rules=NoRules(), standing=Standing(), dev_sign_in=True, spawn=self.spawn, greet=greet,
             answer=answer, say_lag=say_lag, sessions={},
         )  # fmt: skip
+
+    def token(self, user: str) -> str:
+        return Issuer(AUTH, SECRET).issue(user, now_s=int(time.time()), ttl_s=3_600)
 
     def pause(self) -> float:
         """Mostly the next tick; now and then long enough for many turns."""

@@ -99,7 +99,7 @@ ROOM: Final = {"room": lambda s: s.room}
 OPERATIONS: Final[dict[str, Operation]] = {
     "ping": Operation(asks("ping")),
     "pong": Operation(asks("pong"), silent=True),
-    "hello again": Operation(asks("hello", user=lambda s: s.asker)),
+    "hello again": Operation(asks("hello", token=lambda s: s.token)),
     "refresh": Operation(asks("refresh", token=lambda s: s.token)),
     "refresh with another's token": Operation(asks("refresh", token=lambda s: s.strange_token)),
     "who am I": Operation(None, *get("/v1/me", "/v1/me")),

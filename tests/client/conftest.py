@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from gochat.client import Chat, connect
 from gochat.config import Http, Limits, Policy, Settings, Tcp
 from gochat.config import Node as NodeSettings
 from gochat.node import Node, running
 from tests.client.peer import Peer
 from tests.client.peer import peer as open_peer
+from tests.tokens import issue
 
 Start = Callable[..., AbstractAsyncContextManager[Node]]
 
@@ -34,6 +36,11 @@ def address(node: Node, name: str) -> str:
 
 def url(node: Node, transport: str = "ws") -> str:
     return f"ws://{address(node, 'http')}/v1/ws" if transport == "ws" else f"tcp://{address(node, 'tcp')}"
+
+
+def enter(node: Node, user: str, transport: str = "ws", **options: Any) -> AbstractAsyncContextManager[Chat]:
+    """A client that signs in to the node as this user."""
+    return connect(url(node, transport), token=issue(node, user), **options)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ async def talking(
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(greet)
-            async with connect(peer.url, user="ann", queue=queue) as chat:
+            async with connect(peer.url, token="abc", queue=queue) as chat:
                 yield chat, visits[0]
 
 

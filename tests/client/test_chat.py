@@ -17,7 +17,8 @@ from gochat.client import Chat, Ended, Offline, Online, Refused, Unreachable, co
 from gochat.domain import facts
 from gochat.node import Node
 from gochat.protocol import replies
-from tests.client.conftest import Start, url
+from tests.client.conftest import Start, enter, url
+from tests.tokens import issue
 
 
 @pytest.fixture(params=["ws", "tcp"])
@@ -35,7 +36,10 @@ async def fact(chat: Chat) -> Any:
 
 async def test_two_users_chat(node: Node, transport: str) -> None:
     with trio.fail_after(10):
-        async with connect(url(node, transport), user="ann") as ann, connect(url(node, transport), user="bob") as bob:
+        async with (
+            enter(node, "ann", transport) as ann,
+            enter(node, "bob", transport) as bob,
+        ):
             ack = await ann.send("user:bob", "hi 😀")
             heard = await fact(bob)
             assert (heard.room, heard.seq, heard.sender, heard.body) == ("dm:ann:bob", ack.seq, "ann", "hi 😀")
@@ -57,7 +61,10 @@ async def test_two_users_chat(node: Node, transport: str) -> None:
 
 async def test_a_group_and_its_lists(node: Node, transport: str) -> None:
     with trio.fail_after(10):
-        async with connect(url(node, transport), user="ann") as ann, connect(url(node, transport), user="bob") as bob:
+        async with (
+            enter(node, "ann", transport) as ann,
+            enter(node, "bob", transport) as bob,
+        ):
             await ann.create_group("tea", title="Tea", users=["bob"])
             await ann.add_users("tea", ["eve", "kim"])
             await ann.remove_users("tea", ["eve"])
@@ -78,7 +85,7 @@ async def test_a_group_and_its_lists(node: Node, transport: str) -> None:
 
 async def test_messages_are_found(node: Node) -> None:
     with trio.fail_after(10):
-        async with connect(url(node), user="ann") as ann:
+        async with enter(node, "ann") as ann:
             for text in ("green tea", "black coffee", "茶道"):
                 await ann.send("user:ann", text)
             while not (found := [entry async for entry in ann.search("tea")]):
@@ -88,23 +95,23 @@ async def test_messages_are_found(node: Node) -> None:
 
 async def test_presence_of_who_is_watched(node: Node) -> None:
     with trio.fail_after(10):
-        async with connect(url(node), user="ann") as ann:
+        async with enter(node, "ann") as ann:
             await ann.send("user:bob", "hi")
             (before,) = await ann.watch(["bob"])
             assert not before.online
-            async with connect(url(node), user="bob"):
+            async with enter(node, "bob"):
                 await fact(ann)
                 assert await anext(ann) == replies.Presence(users=[replies.PresenceEntry(user="bob", online=True)])
 
 
 async def test_a_rewind_brings_the_whole_log(node: Node) -> None:
     with trio.fail_after(20):
-        async with connect(url(node, "tcp"), user="ann") as ann:
+        async with enter(node, "ann", "tcp") as ann:
             for number in range(620):
                 await ann.send("user:ann", f"note {number}", key=f"k{number}")
             await ann.rewind("user:ann", 0)
             assert [(await fact(ann)).seq for _ in range(620)] == list(range(1, 621))
-        async with connect(url(node, "tcp"), user="ann") as ann:
+        async with enter(node, "ann", "tcp") as ann:
             await ann.rewind("user:ann", 0)
             assert [(await fact(ann)).seq for _ in range(620)] == list(range(1, 621))
             assert [len(page.entries) async for page in ann.history("user:ann", after=0)] == [200, 200, 200, 20]
@@ -118,16 +125,16 @@ async def test_a_session_lives_through_a_restart(start: Start, transport: str) -
     acked: list[int] = []
     listening, a_third, done = trio.Event(), trio.Event(), trio.Event()
 
-    async def write(address: str) -> None:
-        async with connect(address, user="ann") as chat:
+    async def write(address: str, token: str) -> None:
+        async with connect(address, token=token) as chat:
             await listening.wait()
             for number in range(60):
                 acked.append((await chat.send("user:bob", f"{number}")).seq)
                 if number == 20:
                     a_third.set()
 
-    async def listen(address: str) -> None:
-        async with connect(address, user="bob") as chat:
+    async def listen(address: str, token: str) -> None:
+        async with connect(address, token=token) as chat:
             listening.set()
             async for event in chat:
                 if isinstance(event, facts.Message):
@@ -140,8 +147,8 @@ async def test_a_session_lives_through_a_restart(start: Start, transport: str) -
         async with trio.open_nursery() as nursery:
             async with start() as node:
                 address = url(node, transport)
-                nursery.start_soon(listen, address)
-                nursery.start_soon(write, address)
+                nursery.start_soon(listen, address, issue(node, "bob"))
+                nursery.start_soon(write, address, issue(node, "ann"))
                 await a_third.wait()
             async with start():
                 await done.wait()
@@ -153,8 +160,8 @@ async def test_a_first_message_that_comes_while_there_is_no_connection_is_heard(
     seen: list[Any] = []
     listening, offline, heard = trio.Event(), trio.Event(), trio.Event()
 
-    async def listen(address: str) -> None:
-        async with connect(address, user="ann") as chat:
+    async def listen(address: str, token: str) -> None:
+        async with connect(address, token=token) as chat:
             listening.set()
             async for event in chat:
                 seen.append(event)
@@ -168,11 +175,11 @@ async def test_a_first_message_that_comes_while_there_is_no_connection_is_heard(
         async with trio.open_nursery() as nursery:
             async with start() as node:
                 address = url(node)
-                nursery.start_soon(listen, address)
+                nursery.start_soon(listen, address, issue(node, "ann"))
                 await listening.wait()
             await offline.wait()
             async with start() as node:
-                async with connect(url(node, "tcp"), user="bob") as bob:
+                async with enter(node, "bob", "tcp") as bob:
                     await bob.send("user:ann", "first")
                 await heard.wait()
     assert any(isinstance(event, Online) for event in seen)
@@ -181,7 +188,7 @@ async def test_a_first_message_that_comes_while_there_is_no_connection_is_heard(
 
 async def test_a_session_that_is_replaced_does_not_come_back(node: Node, transport: str) -> None:
     with trio.fail_after(10):
-        phone = {"user": "ann", "device": "phone"}
+        phone = {"token": issue(node, "ann"), "device": "phone"}
         async with connect(url(node, transport), **phone) as first, connect(url(node, transport), **phone) as second:
             with pytest.raises(Ended) as caught:
                 await anext(first)
@@ -231,8 +238,8 @@ async def test_tls_is_checked_and_used(start: Start, tmp_path: Path, monkeypatch
         async with start(tls_cert=str(cert_file), tls_key=str(key_file)) as node:
             secure = url(node).replace("ws:", "wss:")
             with pytest.raises(Unreachable, match="TLS: self"):
-                async with connect(secure, user="ann"):
+                async with connect(secure, token=issue(node, "ann")):
                     pytest.fail("nobody vouches for this certificate")
             monkeypatch.setenv("SSL_CERT_FILE", str(cert_file))
-            async with connect(secure, user="ann") as ann:
+            async with connect(secure, token=issue(node, "ann")) as ann:
                 assert (await ann.send("user:ann", "note")).seq == 1

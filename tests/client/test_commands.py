@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import pytest
 import trio
 
-from gochat.client import Chat, connect
+from gochat.client import Chat
 from gochat.node import Node
-from tests.client.conftest import Start, url
+from tests.client.conftest import Start, enter, url
 from tests.client.peer import TEA, Peer, listed, message
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,7 +31,11 @@ class Ran(NamedTuple):
 
 
 def environment(server: Node | str, **more: str) -> dict[str, str]:
-    return {**os.environ, "GOCHAT_URL": server if isinstance(server, str) else url(server), **more}
+    """What tells a command which server, and whose secret signs for `--as`."""
+    known = {"GOCHAT_URL": server if isinstance(server, str) else url(server)}
+    if isinstance(server, Node):
+        known["GOCHAT_NODE__DATA"] = server.settings.node.data
+    return {**os.environ, **known, **more}
 
 
 async def gochat(node: Node | str, *words: str, text: str = "", **env: str) -> Ran:
@@ -99,7 +103,7 @@ async def test_send_says_where_the_message_stands(node: Node) -> None:
     sent = await gochat(node, "send", "user:bob", "--json", "--reply-to", "1", "--as", "ann", text="two\nlines\n")
     ack = json.loads(sent.out)
     assert (ack["type"], ack["room"], ack["seq"]) == ("ack", "dm:ann:bob", 2)
-    async with connect(url(node), user="bob") as bob:
+    async with enter(node, "bob") as bob:
         entries: list[Any] = (await bob.page("user:ann")).entries
     assert [(entry.body, entry.reply_to) for entry in entries] == [("hi there", None), ("two\nlines", 1)]
 
@@ -133,14 +137,14 @@ async def test_the_exit_code_tells_the_kind_of_refusal(node: Node, words: list[s
 
 
 async def test_what_is_refused_for_now_has_a_code_of_its_own(start: Start) -> None:
-    async with start(messages_per_s=0.02) as node, connect(url(node), user="ann") as ann:
+    async with start(messages_per_s=0.02) as node, enter(node, "ann") as ann:
         await ann.send("user:bob", "one")
         ran = await gochat(node, "send", "user:bob", "two", "--wait", "0", "--as", "ann")
         assert (ran.code, "rate_limited" in ran.err) == (75, True)
 
 
 async def test_what_is_refused_for_now_is_waited_for(start: Start) -> None:
-    async with start(messages_per_s=0.5) as node, connect(url(node), user="ann") as ann:
+    async with start(messages_per_s=0.5) as node, enter(node, "ann") as ann:
         await ann.send("user:bob", "one")
         assert (await gochat(node, "send", "user:bob", "two", "--as", "ann")).out == "user:bob #2\n"
 
@@ -159,7 +163,7 @@ async def test_chat_in_a_pipe(node: Node) -> None:
 async def test_chat_ends_well_when_it_is_interrupted(node: Node, by: signal.Signals) -> None:
     async with running(node, "chat", "user:bob", "--as", "ann") as ann:
         await ann.prints("writing to user:bob")
-        async with connect(url(node), user="bob") as bob:
+        async with enter(node, "bob") as bob:
             await bob.send("user:ann", "\x1b]0;owned\x07")
         await ann.prints("bob: \\x1b]0;owned\\x07")
         await ann.type("bye")
@@ -190,7 +194,7 @@ async def test_a_server_that_is_not_there_is_explained() -> None:
 
 
 async def test_tail_prints_facts_as_json_until_the_limit(node: Node) -> None:
-    async with connect(url(node), user="ann") as ann:
+    async with enter(node, "ann") as ann:
         await notes(ann, 5)
         await ann.create_group("tea")
     ran = await gochat(node, "tail", "user:ann", "--from", "2", "--limit", "3", "--json", "--as", "ann")
@@ -202,7 +206,7 @@ async def test_tail_prints_facts_as_json_until_the_limit(node: Node) -> None:
 
 
 async def test_tail_follows_and_ends_well_when_it_is_interrupted(node: Node) -> None:
-    async with connect(url(node), user="ann") as ann:
+    async with enter(node, "ann") as ann:
         await notes(ann, 1)
         async with running(node, "tail", "user:ann", "--from", "1", "--as", "ann") as tail:
             await tail.prints("ann: note 1\n")
@@ -225,7 +229,7 @@ async def test_tail_prints_requests(strict: Node) -> None:
         running(strict, "tail", "--as", "bob") as plain,
     ):
         await until_online(strict, "bob", 2)
-        async with connect(url(strict), user="ann") as ann:
+        async with enter(strict, "ann") as ann:
             await ann.send("user:bob", "hi")
         await tail.prints("\n")
         request = json.loads(tail.out)
@@ -244,7 +248,7 @@ async def until_online(node: Node, user: str, sessions: int) -> None:
 
 
 async def test_contacts_from_the_command_line(strict: Node) -> None:
-    async with connect(url(strict), user="ann") as ann:
+    async with enter(strict, "ann") as ann:
         await ann.send("user:bob", "hi\x1b[2J")
         ran = await gochat(strict, "contact", "list", "--requests", "--as", "bob")
         assert ran.out.endswith(' user:ann #1 ann wants to write to you: "hi\\x1b[2J"\n')
@@ -296,9 +300,9 @@ async def test_one_message_too_many_to_a_stranger_is_explained(strict: Node) -> 
 
 
 async def test_a_site_is_moderated_from_the_command_line(strict: Node, tmp_path: Path) -> None:
-    async with connect(url(strict), user="ann") as ann:
+    async with enter(strict, "ann") as ann:
         await ann.create_group("tea", users=["bob"])
-        async with connect(url(strict), user="bob") as bob:
+        async with enter(strict, "bob") as bob:
             spam = await bob.send("group:tea", "buy!")
         await ann.report("group:tea", spam.seq, "spam")
     data = {"GOCHAT_NODE__DATA": str(tmp_path / "data")}
@@ -358,7 +362,7 @@ async def test_who_is_no_admin_is_told_so(strict: Node, words: list[str], code: 
 
 
 async def test_export_writes_the_whole_log(node: Node, tmp_path: Path) -> None:
-    async with connect(url(node, "tcp"), user="ann") as ann:
+    async with enter(node, "ann", "tcp") as ann:
         await notes(ann, 450)
         await ann.delete("user:ann", 1)
     file = tmp_path / "notes.jsonl"

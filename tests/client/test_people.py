@@ -13,9 +13,10 @@ from gochat.config import Policy
 from gochat.domain import facts
 from gochat.node import Node
 from gochat.protocol import replies
-from tests.client.conftest import Start, url
+from tests.client.conftest import Start, enter, url
 from tests.client.test_chat import fact
 from tests.client.test_commands import gochat
+from tests.tokens import issue
 
 
 async def event(chat: Chat, kind: type[Any]) -> Any:
@@ -32,7 +33,10 @@ def bodies(page: Any) -> list[str]:
 
 async def test_a_request_arrives_is_accepted_and_the_room_is_live(strict: Node) -> None:
     with trio.fail_after(10):
-        async with connect(url(strict), user="ann") as ann, connect(url(strict), user="bob") as bob:
+        async with (
+            enter(strict, "ann") as ann,
+            enter(strict, "bob") as bob,
+        ):
             await ann.send("user:bob", "hi")
             asked = await event(bob, replies.Request)
             assert (asked.user, asked.room, asked.head, asked.last.body) == ("ann", "dm:ann:bob", 1, "hi")
@@ -51,7 +55,10 @@ async def test_a_request_arrives_is_accepted_and_the_room_is_live(strict: Node) 
 
 async def test_writing_back_accepts(strict: Node) -> None:
     with trio.fail_after(10):
-        async with connect(url(strict), user="ann") as ann, connect(url(strict), user="bob") as bob:
+        async with (
+            enter(strict, "ann") as ann,
+            enter(strict, "bob") as bob,
+        ):
             await ann.send("user:bob", "hi")
             await event(bob, replies.Request)
             assert (await bob.send("user:ann", "ho")).seq == 2
@@ -65,9 +72,9 @@ async def test_writing_back_accepts(strict: Node) -> None:
 async def test_what_another_device_accepts_is_live_on_this_one(strict: Node) -> None:
     with trio.fail_after(10):
         async with (
-            connect(url(strict), user="ann") as ann,
-            connect(url(strict), user="bob", device="phone") as phone,
-            connect(url(strict), user="bob", device="desk") as desk,
+            enter(strict, "ann") as ann,
+            enter(strict, "bob", device="phone") as phone,
+            enter(strict, "bob", device="desk") as desk,
         ):
             await ann.send("user:bob", "hi")
             for device in (phone, desk):
@@ -81,7 +88,10 @@ async def test_what_another_device_accepts_is_live_on_this_one(strict: Node) -> 
 
 async def test_several_messages_wait_and_one_too_many_is_refused(strict: Node) -> None:
     with trio.fail_after(10):
-        async with connect(url(strict), user="ann") as ann, connect(url(strict), user="bob") as bob:
+        async with (
+            enter(strict, "ann") as ann,
+            enter(strict, "bob") as bob,
+        ):
             for number in range(3):
                 await ann.send("user:bob", f"hi {number}")
                 assert (await event(bob, replies.Request)).last.body == f"hi {number}"
@@ -99,9 +109,9 @@ async def test_a_friend_of_old_who_asks_again_leaves_no_gap(strict: Node) -> Non
     other, and also where the connection broke meanwhile."""
     with trio.fail_after(20):
         async with (
-            connect(url(strict), user="ann") as ann,
-            connect(url(strict, "tcp"), user="bob", device="phone") as phone,
-            connect(url(strict), user="bob", device="desk") as desk,
+            enter(strict, "ann") as ann,
+            enter(strict, "bob", "tcp", device="phone") as phone,
+            enter(strict, "bob", device="desk") as desk,
         ):
             await phone.add_contact("ann")
             await ann.send("user:bob", "1")
@@ -136,8 +146,8 @@ async def test_after_a_reconnect_a_request_still_waits(start: Start) -> None:
         async with start(policy=Policy()) as node:
             address = url(node)
             async with trio.open_nursery() as nursery:
-                bob = await nursery.start(stay, address, "bob")
-                async with connect(address, user="ann") as ann:
+                bob = await nursery.start(stay, address, issue(node, "bob"))
+                async with connect(address, token=issue(node, "ann")) as ann:
                     await ann.send("user:bob", "hi")
                 await event(bob, replies.Request)
                 for session in list(node.gateway.sessions.values()):
@@ -146,21 +156,24 @@ async def test_after_a_reconnect_a_request_still_waits(start: Start) -> None:
                 assert {type(each) for each in passed} <= {Offline, Online}
                 assert [entry.last.body for entry in passed[-1].welcome.requests] == ["hi"]
                 await bob.accept("ann")
-                async with connect(address, user="ann") as ann:
+                async with connect(address, token=issue(node, "ann")) as ann:
                     await ann.send("user:bob", "again")
                 assert (await event(bob, facts.Message)).seq == 2
                 nursery.cancel_scope.cancel()
 
 
-async def stay(address: str, user: str, task_status: trio.TaskStatus[Chat] = trio.TASK_STATUS_IGNORED) -> None:
-    async with connect(address, user=user) as chat:
+async def stay(address: str, token: str, task_status: trio.TaskStatus[Chat] = trio.TASK_STATUS_IGNORED) -> None:
+    async with connect(address, token=token) as chat:
         task_status.started(chat)
         await trio.sleep_forever()
 
 
 async def test_declined_and_blocked(strict: Node) -> None:
     with trio.fail_after(10):
-        async with connect(url(strict), user="ann") as ann, connect(url(strict), user="bob") as bob:
+        async with (
+            enter(strict, "ann") as ann,
+            enter(strict, "bob") as bob,
+        ):
             await ann.send("user:bob", "hi")
             assert (await bob.decline("ann")).state == "declined"
             assert (await bob.decline("ann")).state == "declined"
@@ -183,7 +196,10 @@ async def test_declined_and_blocked(strict: Node) -> None:
 
 async def test_a_group_is_moderated(strict: Node) -> None:
     with trio.fail_after(10):
-        async with connect(url(strict), user="ann") as ann, connect(url(strict), user="bob") as bob:
+        async with (
+            enter(strict, "ann") as ann,
+            enter(strict, "bob") as bob,
+        ):
             await ann.create_group("tea", users=["bob"])
             spam = await bob.send("group:tea", "buy!")
             await ann.report("group:tea", spam.seq, "spam")
@@ -222,16 +238,16 @@ async def test_what_an_admin_does(strict: Node, tmp_path: Path) -> None:
     token = await admin_token(tmp_path, strict)
     with trio.fail_after(10):
         async with connect(url(strict), token=token) as root:
-            async with connect(url(strict), user="bob") as bob:
+            async with enter(strict, "bob") as bob:
                 await root.suspend("bob", seconds=600, reason="spam")
                 with pytest.raises(Ended) as caught:
                     await bob.send("user:ann", "hi")
                 assert caught.value.number == 4503
             with pytest.raises(Refused):
-                async with connect(url(strict), user="bob"):
+                async with enter(strict, "bob"):
                     pytest.fail("he is suspended")
             await root.unsuspend("bob")
-            async with connect(url(strict), user="bob") as bob:
+            async with enter(strict, "bob") as bob:
                 await bob.send("user:ann", "hi")
                 await root.revoke_tokens("bob")
                 with pytest.raises(Ended):
@@ -245,7 +261,7 @@ async def test_what_an_admin_does(strict: Node, tmp_path: Path) -> None:
                 ("root", "user.suspend", "bob"),
             ]
             assert [entry async for entry in root.reports()] == []
-        async with connect(url(strict), user="ann") as ann:
+        async with enter(strict, "ann") as ann:
             with pytest.raises(Refused) as refused:
                 await ann.suspend("bob")
             assert refused.value.code == "forbidden"

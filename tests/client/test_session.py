@@ -36,7 +36,7 @@ async def test_hello_says_who_and_welcome_what(peer: Peer, nursery: trio.Nursery
 
 async def test_a_server_that_is_not_there_is_unreachable() -> None:
     with pytest.raises(Unreachable, match="refused"):
-        async with connect("tcp://127.0.0.1:1", user="ann"):
+        async with connect("tcp://127.0.0.1:1", token="abc"):
             pytest.fail("there is nobody")
 
 
@@ -61,13 +61,13 @@ async def test_a_server_that_speaks_something_else_is_unreachable(peer: Peer, nu
 
     nursery.start_soon(babble)
     with pytest.raises(Unreachable, match="protocol"):
-        async with connect(peer.url, user="ann"):
+        async with connect(peer.url, token="abc"):
             pytest.fail("that was no welcome")
 
 
 async def test_connecting_can_be_given_up(peer: Peer) -> None:
     with trio.move_on_after(0.2) as patience:
-        async with connect(peer.url, user="ann"):
+        async with connect(peer.url, token="abc"):
             pytest.fail("nobody answered")
     assert patience.cancelled_caught
 
@@ -78,7 +78,7 @@ async def test_what_the_application_raises_comes_out_alone(peer: Peer, nursery: 
 
     nursery.start_soon(greet)
     with trio.fail_after(5), pytest.raises(ZeroDivisionError):
-        async with connect(peer.url, user="ann"):
+        async with connect(peer.url, token="abc"):
             raise ZeroDivisionError
 
 
@@ -241,7 +241,7 @@ async def test_leaving_says_goodbye(cancelled: bool) -> None:
     with trio.fail_after(5):
         async with websocket_server(handler) as url:
             with trio.CancelScope() as scope:
-                async with connect(url, user="ann"):
+                async with connect(url, token="abc"):
                     if cancelled:
                         scope.cancel()
                         await trio.sleep_forever()
@@ -255,7 +255,7 @@ async def test_a_refused_upgrade_says_so() -> None:
     with trio.fail_after(5):
         async with websocket_server(handler) as url:
             with pytest.raises(Unreachable, match="403"):
-                async with connect(url, user="ann"):
+                async with connect(url, token="abc"):
                     pytest.fail("it was refused")
 
 
@@ -267,7 +267,7 @@ async def test_a_server_that_goes_away_in_the_handshake_is_not_waited_for(peer: 
 
     nursery.start_soon(leave)
     with trio.fail_after(3), pytest.raises(Unreachable, match="handshake"):
-        async with connect(peer.url.replace("tcp", "ws"), user="ann"):
+        async with connect(peer.url.replace("tcp", "ws"), token="abc"):
             pytest.fail("it has left")
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from gochat.client import Chat, connect
+from gochat.client import Chat
 from gochat.client.terminal.commands import COMMANDS
 from gochat.client.terminal.console import Console
 from gochat.client.terminal.stdin import LINE_BYTES, Lines
 from gochat.node import Node
-from tests.client.conftest import url
+from tests.client.conftest import enter
 
 # ---------------------------------------------------------------------------------------------- what is read
 
@@ -92,7 +92,7 @@ class Screen:
 @asynccontextmanager
 async def screen(node: Node, user: str, to: str | None = None, present: bool = True) -> AsyncIterator[Screen]:
     with trio.fail_after(20):
-        async with connect(url(node), user=user) as chat, trio.open_nursery() as nursery:
+        async with enter(node, user) as chat, trio.open_nursery() as nursery:
             shown = Screen(chat, to, present)
             nursery.start_soon(shown.run)
             yield shown
@@ -192,7 +192,7 @@ async def test_at_the_start_unread_messages_are_counted_and_what_shows_is_read(n
 
 
 async def unread(node: Node) -> int:
-    async with connect(url(node), user="ann") as chat:
+    async with enter(node, "ann") as chat:
         return chat.welcome.contacts[0].unread
 
 

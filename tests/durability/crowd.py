@@ -119,7 +119,8 @@ class Reader:
         while True:
             try:
                 async with await served.connect(self._transport) as self._link:
-                    await self._link.send({"type": "hello", "user": self.user, "resume": self._positions()})
+                    token = served.token(self.user)
+                    await self._link.send({"type": "hello", "token": token, "resume": self._positions()})
                     await self._listen()
             except Closed:
                 continue

@@ -12,9 +12,10 @@ from pathlib import Path
 import trio
 
 from tests.durability.wire import Address, Link
+from tests.tokens import issue_in
 
 ROOT = Path(__file__).parents[2]
-#: Development sign-in, and as many messages as anybody likes.
+#: As many messages as anybody likes, to whomever.
 SETTINGS = {"GOCHAT_LIMITS__MESSAGES_PER_S": "0", "GOCHAT_POLICY__STRANGERS": "allow"}
 GOCHAT = ("-m", "gochat")
 START_S = 20.0
@@ -92,11 +93,15 @@ class Served:
         await self.up.wait()
         return await Link.open(transport, self.addresses["tcp" if transport == "tcp" else "http"])
 
+    def token(self, user: str) -> str:
+        """Of a user, signed with the node's own secret."""
+        return issue_in(self.data, user)
+
     async def sign_in(self, user: str, transport: str = "tcp") -> Link:
         """The same, signed in."""
         link = await self.connect(transport)
         try:
-            await link.hello(user)
+            await link.hello(self.token(user))
         except BaseException:
             await link.aclose()
             raise

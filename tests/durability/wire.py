@@ -101,9 +101,9 @@ class Link:
             pass
         return reply
 
-    async def hello(self, user: str, **fields: Any) -> Frame:
+    async def hello(self, token: str, **fields: Any) -> Frame:
         """Sign in; the welcome."""
-        welcome = await self.ask({"type": "hello", "id": "hello", "user": user, **fields})
+        welcome = await self.ask({"type": "hello", "id": "hello", "token": token, **fields})
         if welcome["type"] != "welcome":
             raise Closed(str(welcome))
         return welcome

@@ -12,6 +12,7 @@ import trio
 import trio_websocket
 
 from gochat.node import Node
+from tests.tokens import issue
 
 Frame = dict[str, Any]
 WAIT_S = 10.0
@@ -35,7 +36,8 @@ class Closed(Exception):
 class Peer:
     """One connection. Replies are told from events by their id."""
 
-    def __init__(self) -> None:
+    def __init__(self, node: Node) -> None:
+        self.node = node
         self.events: deque[Frame] = deque()
         self.welcome: Frame = {}
         self._ids = itertools.count(1)
@@ -47,7 +49,7 @@ class Peer:
             if transport == "tcp":
                 stream = await trio.open_tcp_stream(*address(node, "tcp"))
                 nursery.start_soon(_close_at_the_end, stream)
-                return TcpPeer(stream)
+                return TcpPeer(node, stream)
             subprotocol = "gochat.v1.msgpack" if transport == "ws-msgpack" else "gochat.v1.json"
             return await WsPeer.connect(nursery, node, [subprotocol])
 
@@ -64,7 +66,8 @@ class Peer:
     # ------------------------------------------------------------------------------------------ conversation
 
     async def hello(self, user: str, **fields: Any) -> Frame:
-        self.welcome = await self.ask("hello", user=user, **fields)
+        """Sign in; with a token that the node accepts, unless one is given."""
+        self.welcome = await self.ask("hello", **{"token": issue(self.node, user), **fields})
         assert self.welcome["type"] == "welcome", self.welcome
         return self.welcome
 
@@ -119,8 +122,8 @@ async def _close_at_the_end(stream: trio.SocketStream) -> None:
 
 
 class TcpPeer(Peer):
-    def __init__(self, stream: trio.SocketStream) -> None:
-        super().__init__()
+    def __init__(self, node: Node, stream: trio.SocketStream) -> None:
+        super().__init__(node)
         self.stream = stream
         self._buffer = bytearray()
 
@@ -147,8 +150,10 @@ class TcpPeer(Peer):
 
 
 class WsPeer(Peer):
-    def __init__(self, socket: trio_websocket.WebSocketConnection, stream: trio.SocketStream) -> None:
-        super().__init__()
+    def __init__(
+        self, node: Node, socket: trio_websocket.WebSocketConnection, stream: trio.SocketStream
+    ) -> None:  # fmt: skip
+        super().__init__(node)
         self.socket = socket
         self.stream = stream
         self._binary = socket.subprotocol == "gochat.v1.msgpack"
@@ -161,7 +166,7 @@ class WsPeer(Peer):
         socket = await trio_websocket.wrap_client_stream(
             nursery, stream, f"{host}:{port}", "/v1/ws", subprotocols=subprotocols, **options
         )
-        return WsPeer(socket, stream)
+        return WsPeer(node, socket, stream)
 
     async def send(self, frame: Frame) -> None:
         if self._binary:

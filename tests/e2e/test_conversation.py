@@ -180,7 +180,7 @@ async def test_the_welcome_shows_what_there_is(connect: Connect, transport: str)
         ({"type": "group", "name": "tea", "action": "add"}, "bad_request"),
         ({"type": "group", "name": "tea", "action": "leave", "title": "x"}, "bad_request"),
         ({"type": "group", "name": "tea", "action": "leave"}, "not_found"),
-        ({"type": "hello", "user": "ann"}, "conflict"),
+        ({"type": "hello"}, "conflict"),
         ({"type": "resume", "room": "group:none", "seq": 0}, "not_found"),
         ({"type": "refresh", "token": "x"}, "unauthorized"),
     ],

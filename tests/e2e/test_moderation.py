@@ -187,8 +187,8 @@ async def test_a_suspended_user_is_out(start: Start, nursery: trio.Nursery, tran
     async with start() as node:
         root = await signed_in(node, nursery, token(node, "root", admin=True), transport)
         bob = await signed_in(node, nursery, token(node, "bob"), transport)
-        dev = await Peer.open(node, transport, nursery)
-        await dev.hello("bob")
+        other = await Peer.open(node, transport, nursery)
+        await other.hello("bob")
         for fields in ({"action": "suspend"}, {"action": "unsuspend", "user": "bob", "seconds": 5},
                        {"action": "suspend", "user": "Bob"}, {"action": "revoke"},
                        {"action": "revoke", "user": "bob", "token": "t"}):  # fmt: skip
@@ -196,9 +196,9 @@ async def test_a_suspended_user_is_out(start: Start, nursery: trio.Nursery, tran
         assert refused(await bob.ask("admin", action="suspend", user="root")) == ("forbidden", None)
         with trio.fail_after(2):
             assert (await root.ask("admin", action="suspend", user="bob"))["type"] == "ok"
-            assert await bob.closed() == await dev.closed() == 4503
+            assert await bob.closed() == await other.closed() == 4503
         await turned_away(node, nursery, transport, token=token(node, "bob"))
-        await turned_away(node, nursery, transport, user="bob")
+        await turned_away(node, nursery, transport, token=token(node, "bob", admin=True))
         await root.aclose()
     async with start() as node:
         await turned_away(node, nursery, transport, token=token(node, "bob"))
@@ -217,11 +217,11 @@ async def test_a_suspension_ends_by_itself(start: Start, nursery: trio.Nursery) 
     async with start() as node:
         root = await signed_in(node, nursery, token(node, "root", admin=True))
         await root.ask("admin", action="suspend", user="bob", seconds=1)
-        await turned_away(node, nursery, "tcp", user="bob")
+        await turned_away(node, nursery, "tcp", token=token(node, "bob"))
         with trio.fail_after(5):
             while True:
                 bob = await Peer.open(node, "tcp", nursery)
-                if (await bob.ask("hello", user="bob"))["type"] == "welcome":
+                if (await bob.ask("hello", token=token(node, "bob")))["type"] == "welcome":
                     break
 
 

@@ -139,7 +139,7 @@ async def test_lists_are_read_again(tmp_path: Path, words: Path) -> None:
     await served.start()
     try:
         async with await Link.open("tcp", served.addresses["tcp"]) as ann:
-            await ann.hello("ann")
+            await ann.hello(served.token("ann"))
 
             async def code(body: str) -> Any:
                 return (await ann.ask({"type": "send", "id": body, "to": "user:ann", "body": body})).get("code")

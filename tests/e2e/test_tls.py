@@ -21,7 +21,7 @@ async def test_a_conversation(start: Start, nursery: trio.Nursery, tmp_path: Pat
         secret = trio.SSLStream(await trio.open_tcp_stream(host, port), context, server_hostname="localhost")
         with trio.fail_after(10):
             socket = await trio_websocket.wrap_client_stream(nursery, secret, f"localhost:{port}", "/v1/ws")
-            peer = WsPeer(socket, secret.transport_stream)
+            peer = WsPeer(node, socket, secret.transport_stream)
             await peer.hello("ann")
             # More than one read takes, and more than the window lets be carried out at once.
             bodies = [f"{number} {'x' * 1000}" for number in range(300)]

@@ -10,7 +10,7 @@ import json
 import random
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -26,7 +26,9 @@ DEPTH = 10_000
 class Visitor:
     """One connection of an attacker."""
 
-    def __init__(self, http: Address, tcp: Address, rng: random.Random) -> None:
+    def __init__(self, http: Address, tcp: Address, hellos: Sequence[bytes], rng: random.Random) -> None:
+        self.hellos = hellos
+        """Good ones, as JSON: one for each of USERS."""
         self.http = http
         self.tcp = tcp
         self.rng = rng
@@ -89,7 +91,7 @@ class Visitor:
 
     async def sign_in(self) -> Callable[[bytes], Awaitable[None]]:
         """On either port; how to send a payload as a frame from here on."""
-        hello = json.dumps({"type": "hello", "user": self.rng.choice(USERS)}).encode()
+        hello = self.rng.choice(self.hellos)
         if self.rng.random() < 0.5:
             await self.dial(self.tcp)
             await self.send(hello + b"\n")
@@ -146,7 +148,7 @@ async def broken_handshake(visitor: Visitor) -> None:
 async def trailing_then_reset(visitor: Visitor) -> None:
     await visitor.dial(visitor.http)
     trailing = visitor.rng.choice((
-        noise(visitor.rng), ws_frame(b'{"type":"hello","user":"mallory0"}') * 3, ws_frame(b"", CLOSE),
+        noise(visitor.rng), ws_frame(visitor.hellos[0]) * 3, ws_frame(b"", CLOSE),
         ws_frame(b"x")[:3],
     ))  # fmt: skip
     await visitor.send(upgrade(visitor.http) + trailing)
@@ -249,7 +251,7 @@ async def hello_then_garbage(visitor: Visitor) -> None:
             visitor.rng.choice((
                 noise(visitor.rng, 200).replace(b"\n", b" "), b"null", b"[]", b'"x"', b"{}", b"{" * 50, b'{"type":7}',
                 b'{"type":"send"}', b'{"type":"send","to":"group:","body":"x"}', b'{"type":"nothing","id":"\\ud800"}',
-                b'{"type":"send","to":"user:mallory1","body":"\\u0000"}', b'{"type":"hello","user":"mallory0"}',
+                b'{"type":"send","to":"user:mallory1","body":"\\u0000"}', visitor.hellos[0],
                 b'{"type":"send","to":"user:mallory1","body":"\\ud83d"}', b'{"type":"watch","users":[1,null,{}]}',
                 b'{"type":"resume","room":"group:tea","seq":-5}', b'{"type":"group","name":"\xff","action":"create"}',
                 b'{"type":"search","q":"\\" OR * NEAR(","in":"messages"}', b'{"type":"history","room":"dm:a:b:c"}',
@@ -263,7 +265,7 @@ async def broken_frames(visitor: Visitor) -> None:
     """What RFC 6455 forbids, before and after a hello."""
     await visitor.open_ws()
     if visitor.rng.random() < 0.5:
-        await visitor.send(ws_frame(b'{"type":"hello","user":"mallory0"}'))
+        await visitor.send(ws_frame(visitor.hellos[0]))
     await visitor.send(
         visitor.rng.choice((
             ws_frame(b'{"type":"ping"}', mask=False),
@@ -289,7 +291,7 @@ async def broken_frames(visitor: Visitor) -> None:
 async def controls_then_reset(visitor: Visitor) -> None:
     """Control frames that ask for an answer, from one who is gone when it comes."""
     await visitor.open_ws()
-    await visitor.send(ws_frame(b'{"type":"hello","user":"mallory0"}'))
+    await visitor.send(ws_frame(visitor.hellos[0]))
     while b'"welcome"' not in visitor.heard and not await visitor.listen(0.01):
         pass
     await visitor.send(ws_frame(b"x", visitor.rng.choice((PING, CLOSE))) + ws_frame(b"y", PING) * 3)
@@ -301,7 +303,7 @@ async def hello_and_the_end_at_once(visitor: Visitor) -> None:
     await visitor.open_ws()
     while b"\r\n\r\n" not in visitor.heard and not await visitor.listen(0.01):
         pass
-    hello = ws_frame(b'{"type":"hello","user":"mallory0"}')
+    hello = ws_frame(visitor.hellos[0])
     oversize = struct.pack("!BBQ", 0x81, 0xFF, 1 << 31) + b"\0\0\0\0"
     await visitor.send(hello + visitor.rng.choice((oversize, ws_frame(b"{}", BINARY), ws_frame(b"", CLOSE))))
     await visitor.listen()
@@ -323,13 +325,16 @@ ATTACKS: tuple[Attack, ...] = (
 
 
 async def attack(
-    http: Address, tcp: Address, *, visits: int, seed: int, at_once: int = 100, patience_s: float = 30.0
-) -> None:
-    """So many connections, each attack by turns. Raises AssertionError when a peer was shown a traceback."""
+    http: Address, tcp: Address, token: Callable[[str], str], *, visits: int, seed: int, at_once: int = 100,
+    patience_s: float = 30.0,
+) -> None:  # fmt: skip
+    """So many connections, each attack by turns; `token` signs for a user. Raises AssertionError when a peer was shown
+    a traceback."""
     limiter = trio.CapacityLimiter(at_once)
+    hellos = [json.dumps({"type": "hello", "token": token(user)}).encode() for user in USERS]
 
     async def visit(number: int) -> None:
-        visitor = Visitor(http, tcp, random.Random(f"{seed} {number}"))
+        visitor = Visitor(http, tcp, hellos, random.Random(f"{seed} {number}"))
         chosen = ATTACKS[number % len(ATTACKS)]
         try:
             with trio.fail_after(patience_s):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -14,6 +16,7 @@ from gochat.node import running
 from tests.durability.process import Served
 from tests.durability.wire import Address, Link
 from tests.hostile.attacks import USERS, attack
+from tests.tokens import issue
 
 #: Short, so that who sits there silent is gone soon; and caps that one attacking address does not meet.
 ENV = {
@@ -26,12 +29,12 @@ ENV = {
 BACK_S = 20.0
 
 
-async def chat(http: Address, tcp: Address, key: str) -> None:
+async def chat(http: Address, tcp: Address, token: Callable[[str], str], key: str) -> None:
     """Two users, two transports: a message arrives and is acked; the attackers' names are known too."""
     with trio.fail_after(10):
         async with await Link.open("tcp", tcp) as ann, await Link.open("ws", http) as bob:
-            await ann.hello("ann")
-            await bob.hello("bob")
+            await ann.hello(token("ann"))
+            await bob.hello(token("bob"))
             ack = await ann.ask({"type": "send", "id": key, "to": "user:bob", "body": key, "key": key})
             assert ack["type"] == "ack", ack
             while (frame := await bob.receive()).get("key") != key:
@@ -39,7 +42,7 @@ async def chat(http: Address, tcp: Address, key: str) -> None:
             assert (frame["type"], frame["body"], frame["seq"]) == ("message", key, ack["seq"])
         for user in USERS:
             async with await Link.open("tcp", tcp) as link:
-                await link.hello(user)
+                await link.hello(token(user))
                 await link.ask({"type": "send", "id": 1, "to": "user:mallory1", "body": "warm", "key": key})
 
 
@@ -47,10 +50,10 @@ async def survive(served: Served, visits: int) -> None:
     await served.start()
     try:
         http, tcp = served.addresses["http"], served.addresses["tcp"]
-        await chat(http, tcp, "before")
+        await chat(http, tcp, served.token, "before")
         pid, files, threads = served.pid, served.open_files, served.threads
-        await attack(http, tcp, visits=visits, seed=1)
-        await chat(http, tcp, "after")
+        await attack(http, tcp, served.token, visits=visits, seed=1)
+        await chat(http, tcp, served.token, "after")
         with trio.move_on_after(BACK_S):
             while served.open_files > files or served.threads > threads:
                 await trio.sleep(0.05)
@@ -99,11 +102,12 @@ async def test_no_task_is_left(tmp_path: Path) -> None:
         limits=config.Limits(messages_per_s=0.0, handshake_s=1.0, hello_s=1.0, unauthenticated_per_address=2_000),
     )
     async with running(settings) as node:
+        token = partial(issue, node)
         http, tcp = (_address(node.addresses, door) for door in ("http", "tcp"))
-        await chat(http, tcp, "before")
+        await chat(http, tcp, token, "before")
         before = tasks()
-        await attack(http, tcp, visits=160, seed=2)
-        await chat(http, tcp, "after")
+        await attack(http, tcp, token, visits=160, seed=2)
+        await chat(http, tcp, token, "after")
         with trio.move_on_after(BACK_S):
             while tasks() - before or node.connections.statistics().open:
                 await trio.sleep(0.05)

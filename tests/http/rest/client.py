@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
 import trio
 
-from gochat.auth import tokens as auth
-from gochat.auth.claims import DEFAULT_SCOPES
 from gochat.node import Node
 from tests.e2e.peer import WAIT_S, address
 from tests.http.wiring import Client
+from tests.tokens import issue as issue
 
 
 class Answer:
@@ -104,7 +101,3 @@ class Rest:
 
     async def delete(self, path: str, **headers: str) -> Answer:
         return await self("DELETE", path, headers={name.replace("_", "-"): v for name, v in headers.items()})
-
-
-def issue(node: Node, user: str, scopes: Iterable[str] = DEFAULT_SCOPES, **options: Any) -> str:
-    return auth.issuer(node.settings).issue(user, now_s=int(time.time()), ttl_s=3600, scopes=scopes, **options)
