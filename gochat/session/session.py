@@ -2,7 +2,8 @@
 
 Frames are carried out in the order they came. At most `window` requests are unsettled, and with the outbox over half
 full no further one is carried out; what has been read by then waits here, and the transport reads no more. Nothing in
-this class waits: what must wait is a job, and a session runs its jobs one after the other.
+this class waits: what must wait is a job. A session runs its jobs one after the other in two lanes: searches, and all
+else, so that a list does not wait behind the session's own search.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Session(Listener):
     """See the module. Transports call it as their Receiver, rooms as their Subscriber."""
 
     __slots__ = (
-        "_inbox", "_jobs", "_pinged_at", "_pumping", "_readable", "_working",
+        "_inbox", "_jobs", "_pinged_at", "_pumping", "_readable", "_searches",
         "budget", "credential", "epoch", "expires_at", "granted", "identity", "speaker", "unsettled", "waiting",
         "window",
     )  # fmt: skip
@@ -62,7 +63,7 @@ class Session(Listener):
         self._pumping = False
         self._pinged_at: float | None = None
         self._jobs: deque[Job] | None = None
-        self._working = False
+        self._searches: deque[Job] | None = None
         self.outbox.when_space(self._space)
         gateway.wheel.add(_HelloDeadline(self), trio.current_time() + gateway.pace.hello_s)
 
@@ -100,7 +101,10 @@ class Session(Listener):
         signed_in, self.state = self.state != NEW and self.user != "", CLOSED
         if signed_in:
             self.leave_all()
-        self._inbox = self._jobs = None
+        self._inbox = None
+        for lane in (self._jobs, self._searches):
+            if lane is not None:
+                lane.clear()
         self.waiting = False
         self.has_space()
         self._wake_reader()
@@ -183,7 +187,11 @@ class Session(Listener):
             self._lacks_scope(request)
             return
         self.unsettled += 1
-        self.start_job(partial(self.gateway.answer, self, request))
+        job = partial(self.gateway.answer, self, request)
+        if kind is req.Search:
+            self._start_search(job)
+        else:
+            self.start_job(job)
 
     def _command(self, request: req.AnyRequest) -> None:
         kind, gateway = type(request), self.gateway
@@ -244,14 +252,21 @@ class Session(Listener):
     # ------------------------------------------------------------------------------------------ jobs
 
     def start_job(self, job: Job) -> None:
-        """Run something that waits; jobs of a session run one at a time, in order. Their number is bounded: each is a
-        request within the window, or the one replay of a room."""
-        if self._jobs is None:
-            self._jobs = deque()
-        self._jobs.append(job)
-        if not self._working:
-            self._working = True
-            self.gateway.spawn(self._work)
+        """Run something that waits; these jobs run one at a time, in order. Their number is bounded: each is a request
+        within the window, or the one replay of a room."""
+        if self._jobs is not None:
+            self._jobs.append(job)
+            return
+        self._jobs = deque((job,))
+        self.gateway.spawn(self._work)
+
+    def _start_search(self, job: Job) -> None:
+        """The same in the lane of searches."""
+        if self._searches is not None:
+            self._searches.append(job)
+            return
+        self._searches = deque((job,))
+        self.gateway.spawn(self._search)
 
     def _space(self) -> None:
         self.has_space()
@@ -264,15 +279,24 @@ class Session(Listener):
 
     async def _work(self) -> None:
         try:
-            while self._jobs:
-                await self._jobs.popleft()()
+            await self._run_all(self._jobs)
+        finally:
+            self._jobs = None
+
+    async def _search(self) -> None:
+        try:
+            await self._run_all(self._searches)
+        finally:
+            self._searches = None
+
+    async def _run_all(self, lane: deque[Job] | None) -> None:
+        try:
+            while lane:
+                await lane.popleft()()
         except Exception:
             # A job answers for itself; what it did not foresee leaves the session in a state that nobody knows.
             log.exception("a job of %s crashed", self.user)
             self.abort()
-        finally:
-            self._working = False
-            self._jobs = None
 
     # ------------------------------------------------------------------------------------------ time
 
