@@ -138,7 +138,7 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     hears = session.may_read
     session.open(snapshot.commit if hears else NEVER)
     gateway.live.greetings.pop(session, None)
-    gateway.wheel.add(session, trio.current_time() + gateway.pace.heartbeat_s)
+    session.keep_time()
     session.outbox.put(session.codec.encode(_frame(session, hello, snapshot)))
     gateway.live.counts.hellos["ok"] += 1
     if hears:

@@ -9,6 +9,7 @@ else, so that a list does not wait behind the session's own search.
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from functools import partial
 
@@ -41,7 +42,7 @@ class Session(Listener):
     """See the module. Transports call it as their Receiver, rooms as their Subscriber."""
 
     __slots__ = (
-        "_inbox", "_jobs", "_pinged_at", "_pumping", "_readable", "_searches",
+        "_check_at", "_inbox", "_jobs", "_pinged_at", "_pumping", "_readable", "_searches",
         "budget", "credential", "epoch", "expires_at", "granted", "identity", "speaker", "unsettled", "waiting",
         "window",
     )  # fmt: skip
@@ -62,9 +63,12 @@ class Session(Listener):
         self.epoch = gateway.journal.epoch
         self._pumping = False
         self._pinged_at: float | None = None
+        self._check_at = math.inf
         self._jobs: deque[Job] | None = None
         self._searches: deque[Job] | None = None
         self.outbox.when_space(self._space)
+        if gateway.pace.slow_s < gateway.pace.heartbeat_s:
+            self.outbox.when_blocked(self._blocked)
         gateway.wheel.add(_HelloDeadline(self), trio.current_time() + gateway.pace.hello_s)
 
     # ------------------------------------------------------------------------------------------ from the transport
@@ -300,14 +304,43 @@ class Session(Listener):
 
     # ------------------------------------------------------------------------------------------ time
 
+    def keep_time(self) -> None:
+        """The session is open: its deadlines count from now on."""
+        self._check_by(trio.current_time() + self.gateway.pace.heartbeat_s)
+        self._check_token()
+
+    def _check_by(self, at: float) -> None:
+        """Be checked at `at`, or earlier. The wheel keeps the later entry: `check` drops it when it comes. Deadlines
+        move forward at most once in `slow_s` and once a `refresh`, so that few such entries wait."""
+        if at < self._check_at:
+            self._check_at = at
+            self.gateway.wheel.add(self, at)
+
+    def _check_token(self) -> None:
+        if self.expires_at is not None and self._check_at < math.inf:
+            self._check_by(self.expires_at + self.gateway.pace.token_grace_s)
+
+    def _blocked(self) -> None:
+        """The kernel takes no more bytes. Asked for only where the next heartbeat may be later than `slow_s`."""
+        if self._check_at < math.inf:
+            self._check_by(trio.current_time() + self.gateway.pace.slow_s)
+
     def check(self, now: float) -> float | None:
+        if now < self._check_at:
+            return None  # An entry from before the deadline came nearer.
+        due = self._check(now)
+        self._check_at = math.inf if due is None else due
+        return due
+
+    def _check(self, now: float) -> float | None:
+        """Do what is due; when there will be something due again, or None: never."""
         connection, pace = self.connection, self.gateway.pace
         if self.state != OPEN or connection.closing is not None:
             return None
         if self.expires_at is not None and now >= self.expires_at + pace.token_grace_s:
             self.close(TOKEN_ENDED, "the token has ended", Denied("unauthorized", "the token has ended"))
             return None
-        outbox = self.outbox
+        outbox, due = self.outbox, now + pace.heartbeat_s
         if outbox.broken:
             self.abort()
             return None
@@ -316,12 +349,13 @@ class Session(Listener):
                 self.close(SLOW, "nothing was read", Denied("unavailable", "nothing was read"))
                 self.abort()
                 return None
-            due = outbox.progress_at + pace.slow_s
         else:
-            due = self._heartbeat(now)
+            due = min(due, self._heartbeat(now))
+        if outbox.writing:
+            due = min(due, outbox.progress_at + pace.slow_s)  # A ping may have been what was not taken.
         if self.expires_at is not None:
             due = min(due, self.expires_at + pace.token_grace_s)
-        return min(due, now + pace.heartbeat_s)
+        return due
 
     def _heartbeat(self, now: float) -> float:
         connection, beat = self.connection, self.gateway.pace.heartbeat_s
@@ -352,6 +386,7 @@ class Session(Listener):
         self.speaker = Speaker(identity.user, ADMIN in identity.scopes)
         self.granted = granted(identity.scopes)
         self.expires_at = expires_at
+        self._check_token()
 
     @property
     def may_read(self) -> bool:

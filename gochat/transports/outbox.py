@@ -16,13 +16,15 @@ Spawn: TypeAlias = Callable[[Callable[[], Awaitable[None]]], None]
 
 #: The most that is joined for one write.
 WRITE_BYTES = 256 * 1024
+#: The most that goes through a stream at once: what TLS puts into one record (RFC 8446, section 5.1).
+RECORD_BYTES = 16 * 1024
 
 
 class Outbox:
     """Frames on their way to one peer. `limit` bounds `size`, the bytes that wait."""
 
     __slots__ = (
-        "_chunks", "_finished", "_flushed", "_on_space", "_socket", "_spawn", "_stream",
+        "_chunks", "_finished", "_flushed", "_on_blocked", "_on_space", "_socket", "_spawn", "_stream",
         "broken", "direct", "limit", "progress_at", "sent", "size", "writing",
     )  # fmt: skip
 
@@ -44,10 +46,15 @@ class Outbox:
         self._spawn = spawn
         self._flushed: trio.Event | None = None
         self._on_space: Callable[[], None] | None = None
+        self._on_blocked: Callable[[], None] | None = None
 
     def when_space(self, callback: Callable[[], None]) -> None:
         """Call back, whenever waiting bytes have fallen to half of the limit or less, and when the peer is gone."""
         self._on_space = callback
+
+    def when_blocked(self, callback: Callable[[], None]) -> None:
+        """Call back whenever the kernel takes no more and a writer begins to wait for it."""
+        self._on_blocked = callback
 
     def push(self, data: bytes) -> bool:
         """Send, or queue behind what waits. False: it would pass the limit, and nothing was taken."""
@@ -149,6 +156,8 @@ class Outbox:
         self.progress_at = trio.current_time()
         self.writing = True
         self._spawn(self._write)
+        if self._on_blocked is not None:
+            self._on_blocked()
 
     async def _write(self) -> None:
         """The writer task: lives while something waits."""
@@ -156,8 +165,7 @@ class Outbox:
             while self._chunks:
                 data = self._take()
                 if self._socket is None:
-                    await self._stream.send_all(data)
-                    self._took(len(data))
+                    await self._write_stream(data)
                 else:
                     await self._write_socket(self._socket, data)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
@@ -168,6 +176,14 @@ class Outbox:
                 self.discard()  # Cancelled in the middle of a frame: nothing may follow it.
             else:
                 self._wake()
+
+    async def _write_stream(self, data: bytes) -> None:
+        """A stream says only that it has taken all: given piece by piece, a peer that reads slowly is not mistaken for
+        one that reads nothing."""
+        for start in range(0, len(data), RECORD_BYTES):
+            piece = data[start : start + RECORD_BYTES]
+            await self._stream.send_all(piece)
+            self._took(len(piece))
 
     async def _write_socket(self, sock: socket, data: bytes) -> None:
         view = memoryview(data)
