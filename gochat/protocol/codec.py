@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from gochat.protocol import websocket
+from gochat.protocol.problems import DECODING, sentence
 from gochat.protocol.replies import ReplyId
 from gochat.protocol.requests import AnyRequest, Id
 
 #: Payloads whose frame header is kept.
 SHORT = 1024
+#: The requests by what `type` says.
+_KINDS: dict[str, type[msgspec.Struct]] = {str(kind.__struct_config__.tag): kind for kind in get_args(AnyRequest)}
 
 
 class BadFrame(msgspec.Struct, frozen=True):
@@ -76,17 +79,13 @@ class Codec:
         """One request from one payload. Never raises: depth, numbers, surrogates and bad UTF-8 all give a BadFrame."""
         try:
             return self._decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            problem = "nested too deeply" if isinstance(error, RecursionError) else _one_line(error)
+        except DECODING as error:
+            failed = error
         try:
             envelope = self._decode_envelope(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return BadFrame(problem)
-        return BadFrame(problem, envelope.id, frame=True)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        except DECODING:
+            return BadFrame(sentence(failed, "frame"))
+        return BadFrame(sentence(failed, "frame", _KINDS.get(envelope.type)), envelope.id, frame=True)
 
 
 def _line(payload: bytes) -> bytes:

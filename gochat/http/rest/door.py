@@ -26,6 +26,7 @@ from gochat.http.rest.refused import Refused, bad, invalid_token
 from gochat.http.rest.shapes import Query
 from gochat.ports import Identity
 from gochat.protocol.conversation import RULES
+from gochat.protocol.problems import DECODING, sentence
 from gochat.protocol.requests import AnyRequest
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,7 @@ def _query(kind: type[Query], text: bytes) -> Query:
     try:
         return msgspec.convert(given, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise bad(f"query: {_one_line(error)}") from None
+        raise bad(sentence(error, "query", kind)) from None
 
 
 async def _body(operation: Operation, request: Request, most: int) -> msgspec.Struct | None:
@@ -166,8 +167,8 @@ async def _body(operation: Operation, request: Request, most: int) -> msgspec.St
         raise bad(f"the body must be {JSON}", status=415, headers={"accept": JSON})
     try:
         found: msgspec.Struct = _decoder(operation.body).decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise bad("nested too deeply" if isinstance(error, RecursionError) else _one_line(error)) from None
+    except DECODING as error:
+        raise bad(sentence(error, "body", operation.body)) from None
     return found
 
 
@@ -179,10 +180,6 @@ def _decoder(kind: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
 
 def _too_large(most: int) -> Refused:
     return Refused(Denied("too_large", f"a body has at most {most} bytes"))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _response(method: str, headers: Headers, reply: Reply) -> Response:

@@ -17,6 +17,7 @@ import msgspec
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm, is_name, is_room
 from gochat.errors import StoreError
+from gochat.protocol.problems import sentence
 from gochat.store.logs import Batch
 from gochat.store.notes import Notes
 from gochat.store.portable import form
@@ -189,7 +190,7 @@ class _Import:
         try:
             return _convert(fields)
         except msgspec.MsgspecError as error:
-            raise StoreError(f"the file's fact {seq} is none: {error}") from error
+            raise StoreError(f"the file's fact {seq} is none: {sentence(error, 'fact')}") from error
 
     def _take(self, fact: AnyFact, row: Any) -> AnyFact:
         """Check that the fact may follow the last one. Raises StoreError."""
@@ -277,4 +278,4 @@ def _decode(data: Any) -> dict[str, Any] | None:
     try:
         return msgspec.json.decode(data, type=dict[str, Any])
     except (msgspec.MsgspecError, TypeError) as error:
-        raise StoreError(f"the file holds data that is none: {error}") from error
+        raise StoreError(f"the file holds data that is none: {sentence(error, 'fact')}") from error

@@ -21,7 +21,7 @@ BEYOND_A_SCHEMA: Final[dict[str, str]] = {
     "to: not an address such as user:bob or group:tea, nor a room id": "a pattern can't compare: users in byte order",
     "room: not a room id such as group:tea or dm:ann:bob (users in byte order)": "the same",
     "not a message id such as group:tea:42 or dm:ann:bob:7 (users in byte order)": "the same",
-    "Expected `int`, got `float` - at `$.reply_to`": "69.0 is an integer to JSON Schema; the document's head says it",
+    "reply_to: must be a whole number, not a decimal number": "69.0 is an integer to JSON Schema; its head says it",
 }
 
 
