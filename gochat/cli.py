@@ -5,6 +5,7 @@ Importing everything would take half a second; `gochat --help` loads nothing but
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -83,7 +84,16 @@ def gochat(ctx: click.Context, debug: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with one of `EXIT_CODES`."""
+    _fill_standard_descriptors()
     sys.exit(run(sys.argv[1:]))
+
+
+def _fill_standard_descriptors() -> None:
+    """Open /dev/null in the place of standard files that the caller closed: otherwise the first socket would become
+    standard output, and what is printed would go to its peer."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(descriptor)
 
 
 def run(arguments: list[str]) -> int:
@@ -93,6 +103,8 @@ def run(arguments: list[str]) -> int:
         context = gochat.make_context("gochat", list(arguments))
         with context:
             result = gochat.invoke(context)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
@@ -101,14 +113,28 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does. Python would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has gone, as `head` does.
+        _drop_output()
         return EXIT_FAILED
     except Exception as error:
         if context is not None and context.obj:
             raise
+        if isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT_ERRORS:
+            _drop_output()
+            _say(f"standard output can't be written: {(error.strerror or 'failed').lower()}", "")
+            return EXIT_FAILED
         return _explain(error)
     return result if isinstance(result, int) else EXIT_OK
+
+
+#: What writing to a full disk, a broken one, over a quota or a limit of a file's size gives. What is written to a file
+#: by name says that name, so that without one it is the standard output.
+_OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG})
+
+
+def _drop_output() -> None:
+    """Send what is left of the output nowhere: Python would complain when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: Exception) -> int:

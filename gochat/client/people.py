@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Literal
 
 from gochat.client.asking import LIMIT, Asking
+from gochat.client.wire import Results
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.replies import Ok
@@ -27,6 +28,12 @@ class People(Asking):
     def requests(self) -> AsyncIterator[replies.RequestEntry]:
         """The users who wait for an answer, by id."""
         return self._listed(req.Requests(limit=LIMIT), replies.Requests, lambda reply: reply.requests)
+
+    async def is_known(self, user: str) -> bool:
+        """Whether search finds the id: somebody has signed in with it, and has not blocked this user."""
+        request = req.Search(q=user, scope="users", limit=LIMIT)
+        found = await self._session.calls.call(request, Results)
+        return any(entry.user == user for entry in found.users)
 
     async def add_contact(self, user: str) -> Ok:
         """Let the user write without asking. One who has asked is accepted."""

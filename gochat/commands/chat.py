@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from typing import TYPE_CHECKING
 
 import click
 
+from gochat.commands import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from gochat.commands.connection import check_address, connection_options
+from gochat.commands.files import note, stdin_descriptor
 
 if TYPE_CHECKING:
     from gochat.client import Chat
+    from gochat.client.terminal.console import Console
 
 
 @click.command()
 @click.argument("to", required=False, metavar="[TO]")
 @connection_options
-def chat(to: str | None, url: str, user: str | None, token: str | None) -> None:
+def chat(to: str | None, url: str, user: str | None, token: str | None) -> int:
     """Chat from this terminal.
 
     A line goes to TO (user:NAME or group:NAME); messages of all your rooms show as they come. Lines that begin with /
-    are commands, /help lists them. Who has not written to you before asks first: accept, or write back. Ctrl-D, Ctrl-C
-    or /quit leave. Lost connections are made again.
+    are commands, /help lists them. Users who have not written to you before ask first: accept, or write back. Lost
+    connections are made again, and what you wrote meanwhile is sent then; /unsent lists it.
+
+    Ctrl-D or /quit leave when everything is sent, Ctrl-C at once. Lines that were not sent are told, and the exit
+    status is then 1, or 130 after Ctrl-C.
 
     \b
     Examples:
@@ -35,14 +41,35 @@ def chat(to: str | None, url: str, user: str | None, token: str | None) -> None:
     from gochat.client.terminal.stdin import Lines
     from gochat.commands.online import online
 
-    present = sys.stdin.isatty()
+    stdin = stdin_descriptor()
+    present = os.isatty(stdin)
+    console: Console | None = None
 
     async def body(session: Chat) -> None:
+        nonlocal console
         console = Console(session, to=to, present=present, say=click.echo, note=note)
-        await console.run(Lines(sys.stdin.fileno()))
+        await console.run(Lines(stdin))
 
-    online(body, url, user, token)
+    try:
+        finished = online(body, url, user, token)
+    finally:
+        if console is not None:
+            _tell_unsent(console)
+    if console is None or finished:
+        return EXIT_FAILED if console is not None and _failed(console, present) else EXIT_OK
+    return EXIT_INTERRUPTED if console.unsent else EXIT_OK
 
 
-def note(line: str) -> None:
-    click.echo(line, err=True)
+def _failed(console: Console, present: bool) -> bool:
+    """Whether something that was asked for did not happen. A person has seen each refusal and gone on; a script has
+    only the exit status."""
+    return bool(console.unsent) if present else console.failures > 0
+
+
+def _tell_unsent(console: Console) -> None:
+    from gochat.client.terminal.text import counted, unsent_line
+
+    if console.unsent:
+        note(f"* {counted(len(console.unsent), 'message')} not sent:")
+        for draft in console.unsent:
+            note(unsent_line(draft))

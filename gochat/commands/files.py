@@ -1,4 +1,5 @@
-"""Files that commands write: whole or not at all, with a word now and then of how far it is."""
+"""Files that commands read and write: standard input and output as clear errors, files whole or not at all, with a word
+now and then of how far it is."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from gochat.commands import CommandError
+from gochat.commands import EXIT_USAGE, CommandError
 
 _PROGRESS_S = 1.0
 
@@ -41,6 +42,28 @@ def _unwritable(path: Path, error: OSError) -> CommandError:
     return CommandError(f"{path}: {(error.strerror or 'can not be written').lower()}")
 
 
+def stdin_descriptor() -> int:
+    """The descriptor of standard input. Raises CommandError where the caller closed it (`<&-`)."""
+    if sys.stdin is None:
+        raise CommandError("standard input is closed", hint="`< /dev/null` is an empty one", code=EXIT_USAGE)
+    return sys.stdin.fileno()
+
+
+def stdin_text() -> str:
+    """All of standard input. Raises CommandError where it is closed, or is not UTF-8: to guess the encoding would say
+    what nobody wrote."""
+    stdin_descriptor()
+    data = sys.stdin.buffer.read()
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise CommandError(
+            f"standard input is not UTF-8, from byte {error.start + 1} on",
+            hint="`iconv -f ENCODING -t UTF-8` converts it",
+            code=EXIT_USAGE,
+        ) from error
+
+
 class Progress:
     """How many facts are done: now and then where somebody looks, and at the end."""
 
@@ -59,3 +82,8 @@ class Progress:
 
     def done(self) -> None:
         click.echo(f"{chr(13) if self._live else ''}{self.count:,} facts {self._done}", err=True)
+
+
+def note(line: str) -> None:
+    """Say something that is no part of the output."""
+    click.echo(line, err=True)

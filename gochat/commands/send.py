@@ -9,6 +9,7 @@ import click
 
 from gochat.commands import EXIT_INTERRUPTED, EXIT_OK
 from gochat.commands.connection import REPLY_S, check_address, connection_options
+from gochat.commands.files import note, stdin_text
 
 if TYPE_CHECKING:
     from gochat.client import Chat
@@ -49,7 +50,7 @@ def send(
       gochat send group:ops "disk full" --json | jq .seq
     """
     check_address(to)
-    message = " ".join(text) if text else sys.stdin.buffer.read().decode(errors="replace").rstrip("\n")
+    message = " ".join(text) if text else stdin_text().rstrip("\n")
     if not message.strip():
         raise click.UsageError("there is no text to send")
     from gochat.client.terminal.text import address
@@ -62,5 +63,9 @@ def send(
             sys.stdout.buffer.write(encode_sent(ack) + b"\n")
         else:
             click.echo(f"{address(ack.room, session.user)} #{ack.seq}")
+        if ack.request:
+            note("* a request: the receiver must accept you before you can go on writing")
+        if ack.seq == 1 and to.startswith("user:") and not await session.is_known(to.removeprefix("user:")):
+            note(f"* nobody has signed in as {to.removeprefix('user:')} yet")
 
     return EXIT_OK if online(body, url, user, token, limit_s=REPLY_S + wait_s) else EXIT_INTERRUPTED

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("rooms", nargs=-1, metavar="[ROOM]...")
 @click.option("--json", "as_json", is_flag=True, help="Print each as one JSON object, as the server sends it.")
-@click.option("--from", "first", type=click.IntRange(min=1), metavar="SEQ", help="Begin with this fact of each ROOM.")
+@click.option(
+    "--from",
+    "first",
+    type=click.IntRange(min=1),
+    metavar="SEQ",
+    help="Begin with this fact of each ROOM, once it is there.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="End after so many facts.")
 @connection_options
 def tail(
@@ -60,13 +66,12 @@ def tail(
     async def body(session: Chat) -> None:
         wanted = {session.room(room) for room in rooms}
         for room in wanted:
-            if first is not None:
-                await session.rewind(room, first - 1)
-            else:
-                await session.page(room, limit=1)  # Says now that a room can't be read, instead of printing nothing.
+            await _begin(session, room, first)
         left = limit
         async for event in session:
             if isinstance(event, FACTS) and (not wanted or event.room in wanted):
+                if first is not None and event.seq < first:
+                    continue
                 show(event, session.user)
                 left = None if left is None else left - 1
                 if left == 0:
@@ -77,3 +82,15 @@ def tail(
                 click.echo(notice(event, session.user), err=True)
 
     online(body, url, user, token)
+
+
+async def _begin(session: Chat, room: str, first: int | None) -> None:
+    """Let the room's facts come from `first` on. Raises Refused where the room can't be read: better than to print
+    nothing. Only a room that has that fact is rewound: to ask for more than there is would look like a rollback."""
+    from gochat.client.terminal.text import address
+
+    page = await session.page(room, limit=1)
+    if first is not None and first <= page.head:
+        await session.rewind(room, first - 1)
+    elif first is not None and first > page.head + 1:
+        click.echo(f"* {address(room, session.user)} ends at #{page.head} so far; waiting", err=True)

@@ -25,6 +25,8 @@ class Done(msgspec.Struct, frozen=True, gc=False):
     duplicate: bool = False
     state: State | None = None
     """Only of a `Contact`: what the user now holds of the other."""
+    asks: bool = False
+    """Only of a `Send`: the message waits as a request until its receiver accepts the sender."""
 
 
 Outcome: TypeAlias = Done | Denied

@@ -123,7 +123,7 @@ class Turn(GroupTurn):
         )
         if place is not None:
             self.fresh_keys[place] = Recorded(seq, ts)
-        return Done(seq, ts)
+        return Done(seq, ts, asks=True) if way in ("ask", "wait") else Done(seq, ts)
 
     def _edit(self, command: ask.Edit, refusal: Denied | None) -> Outcome:
         target = self._target(command.seq)

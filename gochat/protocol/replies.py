@@ -130,6 +130,8 @@ class Ack(Reply, tag="ack", gc=False, kw_only=True):
     epoch: str
     ts: int
     duplicate: bool = False
+    request: bool = False
+    """The message asks to write: its receiver has not accepted the sender, and sees it as a request."""
 
 
 class Ok(Reply, tag="ok", gc=False, kw_only=True):

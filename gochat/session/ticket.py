@@ -55,7 +55,7 @@ class Pending(msgspec.Struct, eq=False):
             if self.answer == ACK:
                 reply = replies.Ack(
                     id=self.request_id, room=self.room, seq=outcome.seq, epoch=asker.epoch, ts=outcome.ts,
-                    duplicate=outcome.duplicate,
+                    duplicate=outcome.duplicate, request=outcome.asks,
                 )  # fmt: skip
             else:
                 reply = self._ok(outcome)

@@ -99,7 +99,8 @@ async def notes(chat: Chat, count: int) -> None:
 
 
 async def test_send_says_where_the_message_stands(node: Node) -> None:
-    assert await gochat(node, "send", "user:bob", "hi", "there", "--as", "ann") == (0, "user:bob #1\n", "")
+    ran = await gochat(node, "send", "user:bob", "hi", "there", "--as", "ann")
+    assert ran == (0, "user:bob #1\n", "* nobody has signed in as bob yet\n")
     sent = await gochat(node, "send", "user:bob", "--json", "--reply-to", "1", "--as", "ann", text="two\nlines\n")
     ack = json.loads(sent.out)
     assert (ack["type"], ack["room"], ack["seq"]) == ("ack", "dm:ann:bob", 2)
@@ -190,6 +191,71 @@ async def test_a_server_that_is_not_there_is_explained() -> None:
     assert ran.err.startswith("gochat: can't reach ws://127.0.0.1:1/v1/ws: ")
 
 
+async def test_a_refused_line_of_a_pipe_is_told_by_the_exit_status(strict: Node) -> None:
+    ran = await gochat(strict, "chat", "user:ann", "--as", "ann", text="see https://spam.example/\nfine\n")
+    assert ran.code == 1
+    assert "* not done: links to other sites are not allowed here" in ran.err
+    assert "* 1 message not sent:\n  1 to user:ann: see https://spam.example/" in ran.err
+    async with enter(strict, "ann") as ann:
+        entries: list[Any] = (await ann.page("user:ann")).entries
+    assert [entry.body for entry in entries] == ["fine"]
+
+
+@pytest.mark.parametrize("text", ["/nope\n", "/delete 99\n"])
+async def test_a_command_that_fails_in_a_pipe_is_told_by_the_exit_status(node: Node, text: str) -> None:
+    assert (await gochat(node, "chat", "user:ann", "--as", "ann", text=text)).code == 1
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_chat_tells_what_it_has_not_sent(start: Start, by: signal.Signals) -> None:
+    async with start(messages_per_s=0.02) as node, running(node, "chat", "user:ann", "--as", "ann") as ann:
+        await ann.type("one")
+        await ann.prints("ann: one")
+        await ann.type("two")
+        await ann.prints("* the server takes the next message in")
+        assert await ann.ends(by) == 130
+        await ann.prints("* 1 message not sent:\n  2 to user:ann: two [waits]")
+
+
+@pytest.mark.parametrize("words", [["chat", "user:ann"], ["send", "user:ann"]])
+async def test_closed_standard_input_is_explained(node: Node, words: list[str]) -> None:
+    ran = await shell(node, f"{sys.executable} -m gochat {' '.join(words)} --as ann <&-")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.endswith("gochat: standard input is closed\nhint: `< /dev/null` is an empty one\n")
+
+
+@pytest.mark.parametrize("words", ["send user:ann hi", "tail user:ann --from 1", "contact list", "--help"])
+async def test_a_full_standard_output_is_explained(node: Node, words: str) -> None:
+    async with enter(node, "ann") as ann:
+        await notes(ann, 1)
+        await ann.add_contact("bob")
+    who = "" if words == "--help" else " --as ann"
+    ran = await shell(node, f"{sys.executable} -m gochat {words}{who} >/dev/full")
+    assert (ran.code, ran.err) == (1, "gochat: standard output can't be written: no space left on device\n")
+
+
+async def test_closed_standard_output_gives_no_socket_its_place(node: Node) -> None:
+    ran = await shell(node, f"{sys.executable} -m gochat send user:ann hi --as ann >&-")
+    assert (ran.code, ran.err) == (0, "")
+
+
+async def shell(node: Node, line: str) -> Ran:
+    with trio.fail_after(20):
+        done = await trio.run_process(
+            ["sh", "-c", line], capture_stdout=True, capture_stderr=True, check=False, env=environment(node), cwd=ROOT
+        )
+    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+async def test_text_that_is_not_utf_8_is_explained(node: Node) -> None:
+    ran = await shell(node, rf"printf 'caf\351\n' | {sys.executable} -m gochat send user:ann --as ann")
+    assert (ran.code, ran.out) == (2, "")
+    assert "standard input is not UTF-8, from byte 4 on" in ran.err
+    ran = await shell(node, rf"printf 'one\ncaf\351\n' | {sys.executable} -m gochat chat user:ann --as ann")
+    assert ran.code == 1
+    assert "* not sent: line 2: byte 4 of the line is not UTF-8" in ran.err
+
+
 # ---------------------------------------------------------------------------------------------- tail
 
 
@@ -215,6 +281,18 @@ async def test_tail_follows_and_ends_well_when_it_is_interrupted(node: Node) -> 
             await tail.prints("ann: new\n")
             assert await tail.ends(signal.SIGINT) == 0
     assert "tea" not in tail.out
+
+
+async def test_tail_from_beyond_the_head_waits_and_claims_no_rollback(node: Node) -> None:
+    async with enter(node, "ann") as ann:
+        await notes(ann, 1)
+        async with running(node, "tail", "user:ann", "--from", "3", "--limit", "1", "--as", "ann") as tail:
+            await tail.prints("* user:ann ends at #1 so far; waiting\n")
+            await notes(ann, 3)
+            await tail.prints("#3 ann: note 3\n")
+            assert await tail.ends() == 0
+    assert "note 2" not in tail.out
+    assert "earlier state" not in tail.out
 
 
 async def test_tail_of_a_room_that_can_not_be_read_fails(node: Node) -> None:
@@ -290,7 +368,9 @@ async def test_each_action_prints_what_it_led_to(strict: Node, words: list[str],
 async def test_one_message_too_many_to_a_stranger_is_explained(strict: Node) -> None:
     for number in range(1, 4):
         ran = await gochat(strict, "send", "user:bob", f"{number}", "--as", "ann")
-        assert ran == (0, f"user:bob #{number}\n", "")
+        assert (ran.code, ran.out) == (0, f"user:bob #{number}\n")
+        assert ran.err.startswith("* a request: the receiver must accept you")
+        assert ("nobody has signed in as bob" in ran.err) is (number == 1)
     ran = await gochat(strict, "send", "user:bob", "4", "--as", "ann")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == "gochat: your messages wait for an answer; until it comes you can't send more (declined)\n"

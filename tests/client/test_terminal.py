@@ -14,14 +14,16 @@ import trio
 from gochat.client import Chat
 from gochat.client.terminal.commands import COMMANDS
 from gochat.client.terminal.console import Console
-from gochat.client.terminal.stdin import LINE_BYTES, Lines
+from gochat.client.terminal.stdin import LINE_BYTES, TERMINAL_BYTES, Lines, Unreadable
 from gochat.node import Node
 from tests.client.conftest import enter
+from tests.client.peer import TEA, Peer, listed
+from tests.client.talk import talking
 
 # ---------------------------------------------------------------------------------------------- what is read
 
 
-async def read(data: bytes) -> list[str]:
+async def read(data: bytes) -> list[str | Unreadable]:
     reader, writer = os.pipe()
     try:
         with trio.fail_after(5):
@@ -39,14 +41,39 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 async def test_lines_come_without_their_ends() -> None:
-    assert await read(b"one\r\n\ntwo\xff\n" + "tee ☕".encode()) == ["one", "", "two\ufffd", "tee ☕"]
+    assert await read(b"one\r\n\n" + "tee ☕".encode()) == ["one", "", "tee ☕"]
     assert await read(b"") == []
 
 
-async def test_an_endless_line_is_cut() -> None:
-    got = await read(b"x" * (3 * LINE_BYTES) + b"\nend\n")
-    assert got[-1] == "end"
-    assert all(len(line) <= LINE_BYTES + 65_536 for line in got)
+async def test_text_in_another_encoding_is_not_guessed_at() -> None:
+    one, other, last = await read(b"one\ncaf\xe9\nlast\n")
+    assert (one, last) == ("one", "last")
+    assert isinstance(other, Unreadable)
+    assert "byte 4 of the line is not UTF-8" in other.problem
+
+
+@pytest.mark.parametrize("end", [b"\nend\n", b"\nend"])
+async def test_an_endless_line_is_no_message_and_no_part_of_it_is(end: bytes) -> None:
+    long, last = await read(b"x" * (3 * LINE_BYTES) + end)
+    assert isinstance(long, Unreadable)
+    assert last == "end"
+    (alone,) = await read(b"x" * (3 * LINE_BYTES))
+    assert isinstance(alone, Unreadable)
+
+
+@pytest.mark.parametrize(("size", "whole"), [(100, True), (TERMINAL_BYTES - 1, True), (TERMINAL_BYTES + 900, False)])
+async def test_a_line_that_the_terminal_has_cut_is_not_passed_off_as_whole(size: int, whole: bool) -> None:
+    keyboard, terminal = os.openpty()
+    try:
+        os.write(keyboard, b"x" * size + b"\n" + b"next\n")
+        with trio.fail_after(5):
+            lines = Lines(terminal)
+            first, second = await anext(lines), await anext(lines)
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    assert first == "x" * size if whole else isinstance(first, Unreadable)
+    assert second == "next"
 
 
 async def test_a_plain_file_is_read_too(tmp_path: Path) -> None:
@@ -65,7 +92,7 @@ class Screen:
     def __init__(self, chat: Chat, to: str | None, present: bool) -> None:
         self.said: list[str] = []
         self.noted: list[str] = []
-        self.keys, self._typed = trio.open_memory_channel[str](100)
+        self.keys, self._typed = trio.open_memory_channel[str | Unreadable](100)
         self._changed = trio.Event()
         say, note = partial(self._show, self.said), partial(self._show, self.noted)
         self.console = Console(chat, to=to, present=present, say=say, note=note)
@@ -74,7 +101,7 @@ class Screen:
         where.append(line)
         self._changed.set()
 
-    async def type(self, *typed: str) -> None:
+    async def type(self, *typed: str | Unreadable) -> None:
         for line in typed:
             await self.keys.send(line)
 
@@ -146,6 +173,11 @@ async def test_a_group_from_the_keyboard(node: Node) -> None:
         ("/group add eve", "the current room is no group"),
         ("/delete 99", "(not_found)"),
         ("/watch bob user:eve", "* eve is offline"),
+        ("/unsent", "* everything is sent"),
+        ("/drop 1", "no message of that number waits"),
+        ("/drop", "usage: /drop NUMBER | all"),
+        ("/retry 1", "no message of that number was refused"),
+        (Unreadable("byte 1 of the line is not UTF-8"), "* not sent: byte 1 of the line is not UTF-8"),
         ("/help", "/quit"),
         ("/rooms", "signed in as ann"),
         ("/contacts", "* no contacts yet"),
@@ -162,7 +194,7 @@ async def test_a_group_from_the_keyboard(node: Node) -> None:
         ("/ban eve long", "TIME is a time such as 90s"),
     ],
 )
-async def test_what_can_not_be_done_is_explained(node: Node, line: str, answer: str) -> None:
+async def test_what_can_not_be_done_is_explained(node: Node, line: str | Unreadable, answer: str) -> None:
     async with screen(node, "ann", "user:bob") as ann:
         await ann.type(line, "still here")
         await ann.sees(answer)
@@ -305,3 +337,81 @@ async def test_moderators_in_a_group(strict: Node) -> None:
         await ann.sees("that user is banned from this group")
         await ann.type("/unban bob", "/group add bob")
         await ann.sees("#5 ann added bob")
+
+
+# ---------------------------------------------------------------------------------------------- unsent
+
+
+async def test_a_refused_line_is_kept_tried_again_and_dropped(strict: Node) -> None:
+    async with screen(strict, "ann", "user:ann") as ann:
+        await ann.type("see https://spam.example/", "next")
+        await ann.sees("* not done: links to other sites are not allowed here")
+        await ann.sees("* it is kept: /retry 1 sends it again, /drop 1 forgets it")
+        await ann.sees("ann: next")
+        await ann.type("/unsent")
+        await ann.sees("  1 to user:ann: see https://spam.example/ [links to other sites")
+        await ann.type("/retry 1", "/drop 1", "/unsent")
+        await ann.sees("* dropped; 0 messages left")
+        await ann.sees("* everything is sent")
+
+
+async def test_the_writer_learns_that_a_stranger_must_accept_first(strict: Node) -> None:
+    async with screen(strict, "bob") as bob, screen(strict, "ann", "user:bob") as ann:
+        await ann.type("hello")
+        await ann.sees("* bob gets this as a request: they must accept you")
+        await bob.sees("wants to write to you")
+        await bob.type("/accept ann")
+        await ann.sees("* bob is a contact now")
+        await ann.type("again")
+        await bob.sees("ann: again")
+    assert sum("gets this as a request" in line for line in ann.noted) == 1
+
+
+async def test_an_id_that_never_signed_in_is_told(node: Node) -> None:
+    async with screen(node, "bob") as bob:
+        await bob.sees("signed in as bob")
+    async with screen(node, "ann", "user:bbo") as ann:
+        await ann.sees("* nobody has signed in as bbo yet")
+        with trio.fail_after(5):  # Users are found within a second of their sign-in.
+            while not await ann.console.chat.is_known("bob"):
+                await trio.sleep(0.05)
+        await ann.type("/to user:bob", "hi")
+        await ann.sees("ann: hi")
+    assert not any("signed in as bob" in line for line in ann.noted)
+
+
+async def test_an_heir_who_never_signed_in_is_asked_about(node: Node) -> None:
+    async with screen(node, "ann") as ann:
+        await ann.type("/group create tea ghost", "/group leave ghost")
+        await ann.sees("* nobody has signed in as ghost yet; /group leave ghost! leaves the group to them all the same")
+        await ann.type("/group leave ghost!")
+        await ann.sees("ann left")
+
+
+async def test_rooms_shows_what_happened_since_the_sign_in(node: Node) -> None:
+    async with screen(node, "ann") as ann, screen(node, "bob", "user:ann") as bob:
+        await ann.sees("signed in as ann")
+        await bob.type("news")
+        await ann.sees("bob: news")
+        await ann.type("/rooms")
+        await ann.sees("  user:bob, offline, 1 unread: ")
+
+
+async def test_commands_are_answered_while_there_is_no_connection(peer: Peer) -> None:
+    async with talking(peer, listed(0)) as (chat, visit), trio.open_nursery() as nursery:
+        shown = Screen(chat, TEA, present=True)
+        nursery.start_soon(shown.run)
+        await shown.sees("* writing to group:tea")
+        await shown.type("/who")
+        await visit.expect("members")
+        await visit.close()
+        await shown.sees("* not done: there is no connection")
+        await shown.type("kept", "/history", "/unsent", "/help")
+        await shown.sees("  1 to group:tea: kept [waits]")
+        await shown.sees("/quit")
+        second = await peer.visit()
+        await second.welcome(listed(0))
+        sent = await second.expect("send")
+        assert sent["body"] == "kept"
+        await second.ack(sent)
+        await shown.type("/quit")

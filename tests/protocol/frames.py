@@ -64,6 +64,7 @@ REPLIES: dict[str, msgspec.Struct] = {
         requests=[out.RequestEntry(user="zoe", name="zoe", room="dm:ann:zoe", head=1, last=LAST)],
     ),
     "ack": out.Ack(id=4, room="group:tea", seq=7, epoch="e1", ts=1_700_000_000_000),
+    "ack-request": out.Ack(id=4, room="dm:ann:bob", seq=1, epoch="e1", ts=1_700_000_000_000, request=True),
     "ack-duplicate": out.Ack(id=4, room="group:tea", seq=7, epoch="e1", ts=1_700_000_000_000, duplicate=True),
     "ok": out.Ok(id=5),
     "ok-group": out.Ok(id=5, room="group:tea", seq=7),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from gochat.client.chat import Chat
+from gochat.client.unsent import Unsent
 from gochat.domain import ids, spans
-
-#: How long a line is held back for a rate limit or a busy server before it is given up.
-PATIENCE_S: Final = 30.0
 
 
 class Misused(Exception):
@@ -29,8 +27,16 @@ class Front(Protocol):
     note: Callable[[str], None]
     """Prints what became of it."""
 
+    unsent: Unsent
+
     def list_rooms(self) -> None:
-        """Print contacts, groups and requests as of the last sign-in."""
+        """Print contacts, groups and requests."""
+
+    def list_unsent(self) -> None:
+        """Print the messages that the server has not recorded."""
+
+    async def write(self, body: str, *, reply_to: int | None = None, edits: int | None = None) -> None:
+        """Take a message for the current room, or a new text of one. Raises Misused where too much waits already."""
 
     def to(self) -> str:
         """The address that lines go to. Raises Misused if there is none."""

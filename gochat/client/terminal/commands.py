@@ -6,7 +6,7 @@ from typing import Final
 
 from gochat.client.asking import LIMIT
 from gochat.client.terminal import text
-from gochat.client.terminal.command import PATIENCE_S, Command, Front, Misused, Quit, number, seq_and_rest, users
+from gochat.client.terminal.command import Command, Front, Misused, Quit, number, seq_and_rest, users
 from gochat.client.terminal.people import PEOPLE
 from gochat.domain import facts, ids
 
@@ -58,12 +58,30 @@ async def _search(console: Front, rest: str) -> None:
 
 async def _reply(console: Front, rest: str) -> None:
     seq, body = seq_and_rest(rest, COMMANDS["reply"].usage)
-    await console.chat.send(console.to(), body, reply_to=seq, patience_s=PATIENCE_S)
+    await console.write(body, reply_to=seq)
 
 
 async def _edit(console: Front, rest: str) -> None:
     seq, body = seq_and_rest(rest, COMMANDS["edit"].usage)
-    await console.chat.edit(console.to(), seq, body, patience_s=PATIENCE_S)
+    await console.write(body, edits=seq)
+
+
+def _unsent(console: Front, rest: str) -> None:
+    console.list_unsent()
+
+
+def _drop(console: Front, rest: str) -> None:
+    if rest == "all":
+        for draft in list(console.unsent):
+            console.unsent.drop(draft.number)
+    elif console.unsent.drop(number(rest, COMMANDS["drop"].usage)) is None:
+        raise Misused("no message of that number waits; /unsent lists them")
+    console.note(f"* dropped; {text.counted(len(console.unsent), 'message')} left")
+
+
+def _retry(console: Front, rest: str) -> None:
+    if console.unsent.retry(number(rest, COMMANDS["retry"].usage)) is None:
+        raise Misused("no message of that number was refused; /unsent lists them")
 
 
 async def _delete(console: Front, rest: str) -> None:
@@ -101,11 +119,20 @@ async def _group(console: Front, rest: str) -> None:
         case "title", [_, *_]:
             await chat.set_group(console.group(), title=" ".join(words))
         case "leave", [*heir] if len(heir) < 2:
-            await chat.leave_group(console.group(), successor=next(iter(users(heir)), None))
+            await _leave(console, next(iter(users(heir)), None))
         case "delete", []:
             await chat.delete_group(console.group())
         case _:
             raise Misused("usage: " + COMMANDS["group"].usage)
+
+
+async def _leave(console: Front, heir: str | None) -> None:
+    """Leave the current group. An heir who never signed in may never come to own anything: that is asked about first,
+    and `!` behind the name is the answer."""
+    if heir is not None and not heir.endswith("!") and not await console.chat.is_known(heir):
+        heir = text.inert(heir)
+        raise Misused(f"nobody has signed in as {heir} yet; /group leave {heir}! leaves the group to them all the same")
+    await console.chat.leave_group(console.group(), successor=heir and heir.removesuffix("!"))
 
 
 def _help(console: Front, rest: str) -> None:
@@ -121,12 +148,15 @@ def _quit(console: Front, rest: str) -> None:
 
 COMMANDS: Final[dict[str, Command]] = {
     "to": Command("/to user:NAME | group:NAME", "write to somebody else", _to),
-    "rooms": Command("/rooms", "contacts and groups as of the last sign-in", _rooms),
+    "rooms": Command("/rooms", "contacts, groups and requests", _rooms),
     "who": Command("/who", "who is in this room", _who),
     "history": Command("/history [N]", "the last N entries of this room (20)", _history),
     "search": Command("/search WORDS", "messages with these words, in all your rooms", _search),
     "reply": Command("/reply NUMBER TEXT", "answer a message", _reply),
     "edit": Command("/edit NUMBER TEXT", "change a message of yours", _edit),
+    "unsent": Command("/unsent", "what you wrote and the server has not recorded", _unsent),
+    "retry": Command("/retry NUMBER", "send a refused line again; the number is that of /unsent", _retry),
+    "drop": Command("/drop NUMBER | all", "forget an unsent line", _drop),
     "delete": Command("/delete NUMBER", "delete a message", _delete),
     "react": Command("/react NUMBER EMOJI", "react to a message", _react),
     "unreact": Command("/unreact NUMBER EMOJI", "take a reaction back", _unreact),

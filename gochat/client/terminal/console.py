@@ -1,11 +1,13 @@
 """The chat in a terminal: what is typed goes to the current room, lines that begin with `/` are commands.
 
 What others see is what the server recorded: one's own messages show when they come back from it, with the number
-that `/edit`, `/delete` and `/react` take.
+that `/edit`, `/delete` and `/react` take. Until then they are unsent (gochat.client.unsent): a line is taken at once,
+whether or not there is a connection, and leaving tells which lines never went.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterable, Awaitable, Callable
 from typing import Final
 
@@ -13,15 +15,22 @@ import trio
 
 from gochat.client.chat import Chat
 from gochat.client.errors import ClientError, Ended, raise_alone
-from gochat.client.events import Event, Online
+from gochat.client.events import Event, Offline, Online
 from gochat.client.positions import Reset
+from gochat.client.rooms import Rooms
 from gochat.client.terminal import text
-from gochat.client.terminal.command import PATIENCE_S, Misused, Quit
+from gochat.client.terminal.command import Misused, Quit
 from gochat.client.terminal.commands import COMMANDS
+from gochat.client.terminal.stdin import Unreadable
+from gochat.client.unsent import Draft, Unsendable, Unsent
 from gochat.client.wire import FACTS, Fact
 from gochat.domain import facts, ids
 from gochat.protocol import replies
 
+#: From here on a pause that the server asks for is worth a line; shorter ones nobody notices.
+_SLOW_S: Final = 3.0
+#: How long a command waits for messages that were typed before it; longer only where they are held up.
+_IN_TURN_S: Final = 1.0
 #: Most messages of a stranger that are looked for in the history; `policy.request_messages` is 3 by default.
 _WAITING: Final = 50
 
@@ -36,8 +45,14 @@ class Console:
         self.chat = chat
         self.say = say
         self.note = note
+        self.rooms = Rooms(chat.welcome)
+        self.unsent = Unsent(chat, on_ack=self._sent, on_refused=self._refused, on_wait=self._slowed)
+        self.failures = 0
+        """Lines that were refused, or could not be read."""
         self._present = present
         self._to = to
+        self._online = True
+        self._asking_server: trio.CancelScope | None = None
         self._unread: dict[str, int] = {}
         self._seen = trio.Event()
         self._asking = {entry.user for entry in chat.welcome.requests}
@@ -45,18 +60,34 @@ class Console:
         self._shown: dict[str, int] = {}
         """By room, the last fact on the screen: what waited for an answer may come as an event too."""
 
-    async def run(self, lines: AsyncIterable[str]) -> None:
-        """Until the input ends or says so. Raises Ended when the server ends the session."""
+    async def run(self, lines: AsyncIterable[str | Unreadable]) -> None:
+        """Until the input ends or says so, and everything typed before is sent or refused. Raises Ended when the server
+        ends the session."""
         self._greet()
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._show_events)
                 nursery.start_soon(self._mark_read)
+                nursery.start_soon(self.unsent.run)
                 await self._try(self._show_current())
                 await self._obey_all(lines)
+                await self._send_rest()
                 nursery.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             raise_alone(group)
+
+    async def _send_rest(self) -> None:
+        if self._present and self.unsent.waiting:
+            count = text.counted(self.unsent.waiting, "message")
+            self.note(f"* {count} not sent yet; gochat waits for the server. Ctrl-C drops what waits")
+        await self.unsent.settled()
+
+    def list_unsent(self) -> None:
+        """Print the messages that the server has not recorded, or that there is none."""
+        for draft in self.unsent:
+            self.say(text.unsent_line(draft))
+        if not self.unsent:
+            self.note("* everything is sent")
 
     def _greet(self) -> None:
         welcome = self.chat.welcome
@@ -68,11 +99,11 @@ class Console:
             self.note(f"* writing to {text.inert(self._to)}; /help lists the commands")
 
     def list_rooms(self) -> None:
-        welcome = self.chat.welcome
+        rooms = self.rooms
         for title, lines in (
-            ("contacts:", [text.contact_line(entry) for entry in welcome.contacts]),
-            ("groups:", [text.room_line(entry) for entry in welcome.rooms]),
-            ("requests:", [text.request_line(entry, welcome.user) for entry in welcome.requests]),
+            ("contacts:", [text.contact_line(entry) for entry in rooms.contacts]),
+            ("groups:", [text.room_line(entry) for entry in rooms.groups]),
+            ("requests:", [text.request_line(entry, self.chat.user) for entry in rooms.requests]),
         ):
             if lines:
                 self.say("\n".join((title, *lines)))
@@ -82,6 +113,7 @@ class Console:
     async def _show_events(self) -> None:
         me = self.chat.user
         async for event in self.chat:
+            self.rooms.take(event)
             if isinstance(event, FACTS):
                 self._show(event)
             elif isinstance(event, replies.Request):
@@ -104,7 +136,12 @@ class Console:
         match event:
             case replies.Contact():
                 self.holds(event.user, event.state)
+            case Offline():
+                self._online = False
+                if self._present and self._asking_server is not None:
+                    self._asking_server.cancel()
             case Online():
+                self._online = True
                 self._asking = {entry.user for entry in event.welcome.requests}
             case Reset():
                 self._shown.pop(event.room, None)
@@ -139,12 +176,16 @@ class Console:
             self._has_read(page.room, waiting[0].seq)
 
     async def _show_current(self) -> None:
-        """What waits where lines go now."""
+        """What is worth knowing of where lines go now: whether that user waits for an answer, or is nobody yet."""
         room = self._room_or_none()
-        peer = ids.peer(room, self.chat.user) if room is not None and ids.is_dm(room) else ""
+        if room is None or not ids.is_dm(room) or not self._online:
+            return
+        peer = ids.peer(room, self.chat.user)
         if peer in self._asking:
             await self.show_waiting(peer)
             self.note(f"* {text.inert(peer)} wants to write to you {self._hint(peer)}")
+        elif peer != self.chat.user and self._present and room not in self.rooms and not await self.chat.is_known(peer):
+            self.note(f"* nobody has signed in as {text.inert(peer)} yet; they will see what you write when they do")
 
     def _has_read(self, room: str, seq: int) -> None:
         self._unread[room] = max(seq, self._unread.get(room, 0))
@@ -166,8 +207,14 @@ class Console:
 
     # ------------------------------------------------------------------------------------------ what is typed
 
-    async def _obey_all(self, lines: AsyncIterable[str]) -> None:
+    async def _obey_all(self, lines: AsyncIterable[str | Unreadable]) -> None:
+        number = 0
         async for line in lines:
+            number += 1
+            if isinstance(line, Unreadable):
+                self.failures += 1
+                self.note(f"* not sent: {'' if self._present else f'line {number}: '}{line.problem}")
+                continue
             try:
                 await self._try(self._obey(line))
             except Quit:
@@ -178,10 +225,12 @@ class Console:
         try:
             await doing
         except Misused as misused:
+            self.failures += 1
             self.note(f"* {misused}")
         except Ended:
             raise
         except ClientError as error:
+            self.failures += 1
             self.note(f"* not done: {text.inert(text.refusal(error))}")
 
     async def _obey(self, line: str) -> None:
@@ -189,7 +238,7 @@ class Console:
         if not line:
             return
         if not line.startswith("/") or line.startswith("//"):
-            await self.chat.send(self.to(), line.removeprefix("/"), patience_s=PATIENCE_S)
+            await self.write(line.removeprefix("/"))
             return
         name, _, rest = line[1:].partition(" ")
         command = COMMANDS.get(name)
@@ -197,7 +246,50 @@ class Console:
             raise Misused(f"there is no /{text.inert(name)}; /help lists the commands, // begins a line with a slash")
         result = command.action(self, rest.strip())
         if result is not None:
+            await self._ask_server(result)
+
+    async def _ask_server(self, result: Awaitable[None]) -> None:
+        """Carry out a command that needs the server, after what was written before it. In a pipe it waits for that, and
+        for a connection; a person waits no longer than is noticed, is told at once that there is no connection, and
+        can type something else."""
+        with trio.move_on_after(_IN_TURN_S if self._present else math.inf):
+            await self.unsent.settled()
+        with trio.CancelScope() as self._asking_server:
+            if self._present and not self._online:
+                self._asking_server.cancel()
             await result
+        if self._asking_server.cancelled_caught:
+            self.note("* not done: there is no connection; try again when it is back. /unsent lists what waits")
+        self._asking_server = None
+
+    async def write(self, body: str, *, reply_to: int | None = None, edits: int | None = None) -> None:
+        """Take a line for the current room; it is sent as soon as the server takes it. Raises Misused where too much
+        waits already, but makes a pipe wait."""
+        to = self.to()
+        if not self._present:
+            await self.unsent.space()
+        try:
+            self.unsent.write(to, body, reply_to=reply_to, edits=edits)
+        except Unsendable as error:
+            raise Misused(f"not taken: {error}; /unsent lists them, /drop NUMBER forgets one") from error
+
+    # ------------------------------------------------------------------------------------------ what becomes of it
+
+    def _sent(self, draft: Draft, ack: replies.Ack) -> None:
+        if ack.request:
+            peer = text.inert(ids.peer(ack.room, self.chat.user))
+            self.note(f"* {peer} gets this as a request: they must accept you before you can go on writing")
+
+    def _refused(self, draft: Draft) -> None:
+        self.failures += 1
+        assert draft.refused is not None
+        self.note(f"* not done: {text.inert(text.refusal(draft.refused))}")
+        if self._present:
+            self.note(f"* it is kept: /retry {draft.number} sends it again, /drop {draft.number} forgets it")
+
+    def _slowed(self, wait_s: float) -> None:
+        if wait_s >= _SLOW_S:
+            self.note(f"* the server takes the next message in {wait_s:.0f} s; /unsent lists what waits")
 
     def to(self) -> str:
         """The address that lines go to."""

@@ -8,6 +8,7 @@ from typing import Final
 from gochat.client.errors import ClientError, Refused
 from gochat.client.events import Event, Offline, Online
 from gochat.client.positions import Reset
+from gochat.client.unsent import Draft
 from gochat.client.wire import Fact, Unknown
 from gochat.domain import facts, ids, spans
 from gochat.protocol import replies
@@ -94,6 +95,18 @@ def notice(event: Event, me: str) -> str | None:
 def fact_line(fact: Fact, me: str) -> str:
     """One fact: time, room, seq, and who did what."""
     return f"{clock(fact.ts)} {address(fact.room, me)} #{fact.seq} {_what(fact)}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 message`, `2 messages`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def unsent_line(draft: Draft) -> str:
+    """One message that the server has not recorded, and why not."""
+    to = f"{inert(draft.to)}, as #{draft.edits}" if draft.edits is not None else inert(draft.to)
+    why = "waits" if draft.refused is None else inert(refusal(draft.refused))
+    return f"  {draft.number} to {to}: {body(draft.body)} [{why}]"
 
 
 def presence_line(entry: replies.PresenceEntry) -> str:

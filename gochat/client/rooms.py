@@ -1,0 +1,144 @@
+"""The user's rooms as a list shows them: kept up with what happens after `welcome` told them. No I/O.
+
+It is fed every event that the application reads. What an event does not tell (the title of a group that the user was
+just added to, the presence of somebody who is not watched) stays as it was, until the next `welcome`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from gochat.client.events import Event, Online
+from gochat.client.wire import FACTS, Fact
+from gochat.domain import facts, ids
+from gochat.protocol import replies
+from gochat.protocol.replies import ContactEntry, Last, RequestEntry, RoomEntry
+
+#: Characters of a body that a list holds, as in `welcome`.
+_LAST_CHARS: Final = 200
+
+Entry = ContactEntry | RoomEntry
+
+
+class Rooms:
+    """`contacts` are private rooms, the latest talk first; `groups` are in the order of their ids; `requests` are
+    strangers who wait for an answer, the latest first."""
+
+    def __init__(self, welcome: replies.Welcome) -> None:
+        self._me = welcome.user
+        self._entries: dict[str, Entry] = {}
+        self._requests: dict[str, RequestEntry] = {}
+        self._welcomed(welcome)
+
+    @property
+    def contacts(self) -> list[ContactEntry]:
+        found = [entry for entry in self._entries.values() if isinstance(entry, ContactEntry)]
+        return sorted(found, key=lambda entry: entry.last.ts if entry.last else 0, reverse=True)
+
+    @property
+    def groups(self) -> list[RoomEntry]:
+        found = [entry for entry in self._entries.values() if isinstance(entry, RoomEntry)]
+        return sorted(found, key=lambda entry: entry.room)
+
+    @property
+    def requests(self) -> list[RequestEntry]:
+        return sorted(self._requests.values(), key=lambda entry: entry.last.ts, reverse=True)
+
+    def __contains__(self, room: str) -> bool:
+        """Whether something is known of a room, among them whether something was ever said in it."""
+        return room in self._entries
+
+    def take(self, event: Event) -> None:
+        """Follow one event."""
+        match event:
+            case Online():
+                self._welcomed(event.welcome)
+            case replies.Read():
+                self._read(event)
+            case replies.Request():
+                self._asked(event)
+            case replies.Contact():
+                self._related(event)
+            case replies.Presence():
+                self._present(event)
+            case _ if isinstance(event, FACTS):
+                self._happened(event)
+
+    def _welcomed(self, welcome: replies.Welcome) -> None:
+        # `welcome` holds the latest private rooms only: the others that are known here stay.
+        told: list[Entry] = [*welcome.contacts, *welcome.rooms]
+        kept = [entry for entry in self._entries.values() if isinstance(entry, ContactEntry)]
+        self._entries = {entry.room: entry for entry in [*kept, *told]}
+        self._requests = {entry.user: entry for entry in welcome.requests}
+
+    def _happened(self, fact: Fact) -> None:
+        if isinstance(fact, facts.Closed) or (isinstance(fact, facts.Member) and self._is_end(fact)):
+            self._entries.pop(fact.room, None)
+            return
+        entry = self._entries.get(fact.room) or self._new(fact)
+        if fact.seq <= entry.head:
+            return  # It was counted when `welcome` was written.
+        changed = msgspec.structs.replace(entry, head=fact.seq)
+        match fact:
+            case facts.Message():
+                self._message(changed, fact)
+            case facts.Edit() if changed.last and changed.last.seq == fact.target and fact.body is not None:
+                changed.last = msgspec.structs.replace(changed.last, body=fact.body[:_LAST_CHARS])
+            case facts.Group() if isinstance(changed, RoomEntry) and fact.title is not None:
+                changed.title = fact.title
+            case facts.Member(change="role") if isinstance(changed, RoomEntry) and self._me in fact.users:
+                changed.role = fact.role or changed.role
+        self._entries[fact.room] = changed
+
+    def _is_end(self, fact: facts.Member) -> bool:
+        return self._me in fact.users and fact.change in ("removed", "left")
+
+    def _new(self, fact: Fact) -> Entry:
+        """A room that no list has told yet: everything that this session hears of it is new."""
+        if ids.is_dm(fact.room):
+            user = ids.peer(fact.room, self._me)
+            return ContactEntry(
+                user=user, name=user, online=False, room=fact.room, epoch="", head=fact.seq - 1, read=0, unread=0
+            )
+        title = fact.title if isinstance(fact, facts.Member) and fact.title else ""
+        owner = isinstance(fact, facts.Member) and fact.seq == 1 and fact.sender == self._me
+        return RoomEntry(
+            room=fact.room, title=title, role="owner" if owner else "member", epoch="", head=fact.seq - 1, read=0,
+            unread=0,
+        )  # fmt: skip
+
+    def _message(self, entry: Entry, fact: facts.Message) -> None:
+        body = fact.body or ""
+        entry.last = Last(seq=fact.seq, ts=fact.ts, sender=fact.sender, body=body[:_LAST_CHARS])
+        if fact.sender == self._me:
+            entry.read, entry.unread = fact.seq, 0  # To write is to have read.
+        else:
+            entry.unread += 1
+
+    def _read(self, event: replies.Read) -> None:
+        entry = self._entries.get(event.room)
+        if entry is None or event.sender != self._me or event.seq <= entry.read:
+            return
+        # How many of the messages above it are others' is not told; it can't be more than there are facts.
+        unread = min(entry.unread, max(0, entry.head - event.seq))
+        self._entries[event.room] = msgspec.structs.replace(entry, read=event.seq, unread=unread)
+
+    def _asked(self, event: replies.Request) -> None:
+        self._requests[event.user] = RequestEntry(
+            user=event.user, name=event.name, room=event.room, head=event.head, last=event.last
+        )
+
+    def _related(self, event: replies.Contact) -> None:
+        if event.state != "request":
+            self._requests.pop(event.user, None)
+        if event.state == "blocked":
+            self._entries.pop(ids.dm(self._me, event.user), None)
+
+    def _present(self, event: replies.Presence) -> None:
+        for told in event.users:
+            room = ids.dm(self._me, told.user)
+            entry = self._entries.get(room)
+            if isinstance(entry, ContactEntry):
+                self._entries[room] = msgspec.structs.replace(entry, online=told.online, last_seen=told.last_seen)

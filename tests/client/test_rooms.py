@@ -1,0 +1,137 @@
+"""The list of rooms follows what happens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gochat.client.events import Online
+from gochat.client.rooms import Rooms
+from gochat.domain import facts
+from gochat.protocol import replies
+
+DM, TEA = "dm:ann:bob", "group:tea"
+
+
+def contact(user: str = "bob", **fields: Any) -> replies.ContactEntry:
+    known: dict[str, Any] = {"name": user.title(), "online": False, "epoch": "e", "head": 4, "read": 2, "unread": 2}
+    return replies.ContactEntry(user=user, room=f"dm:ann:{user}", **known | fields)
+
+
+def group(room: str = TEA, **fields: Any) -> replies.RoomEntry:
+    known: dict[str, Any] = {"title": "Tea", "role": "member", "epoch": "e", "head": 9, "read": 9, "unread": 0}
+    return replies.RoomEntry(room=room, **known | fields)
+
+
+def welcome(*entries: replies.ContactEntry | replies.RoomEntry, **fields: Any) -> replies.Welcome:
+    known: dict[str, Any] = {
+        "user": "ann", "session": "s", "node": "n", "server": "x", "heartbeat_s": 30, "limits": replies.Limits(),
+        "contacts": [entry for entry in entries if isinstance(entry, replies.ContactEntry)],
+        "rooms": [entry for entry in entries if isinstance(entry, replies.RoomEntry)],
+        "requests": [],
+    }  # fmt: skip
+    return replies.Welcome(**known | fields)
+
+
+def message(room: str, seq: int, sender: str, body: str = "hi") -> facts.Message:
+    return facts.Message(room=room, seq=seq, ts=1_000 + seq, sender=sender, body=body)
+
+
+def member(room: str, seq: int, change: Any, *users: str, **fields: Any) -> facts.Member:
+    return facts.Member(room=room, seq=seq, ts=seq, sender="eve", users=list(users), change=change, **fields)
+
+
+def rooms(*events: Any) -> Rooms:
+    known = Rooms(welcome(contact(), group()))
+    for event in events:
+        known.take(event)
+    return known
+
+
+def test_a_message_of_another_counts_as_unread_and_shows_as_the_latest() -> None:
+    (entry,) = rooms(message(DM, 5, "bob", "x" * 300)).contacts
+    assert (entry.head, entry.unread) == (5, 3)
+    assert entry.last is not None
+    assert (entry.last.sender, len(entry.last.body)) == ("bob", 200)
+
+
+def test_an_own_message_reads_the_room() -> None:
+    (entry,) = rooms(message(DM, 5, "bob"), message(DM, 6, "ann")).contacts
+    assert (entry.head, entry.read, entry.unread) == (6, 6, 0)
+
+
+def test_a_fact_that_the_welcome_has_counted_is_not_counted_again() -> None:
+    (entry,) = rooms(message(DM, 4, "bob")).contacts
+    assert (entry.head, entry.unread) == (4, 2)
+
+
+def test_reading_on_another_device_reads_here_too() -> None:
+    def after(seq: int, sender: str = "ann") -> int:
+        return rooms(replies.Read(room=DM, sender=sender, seq=seq)).contacts[0].unread
+
+    assert after(4) == 0
+    assert after(3) == 1
+    assert after(4, sender="bob") == 2, "how far the other has read says nothing of this user"
+    assert after(1) == 2
+
+
+def test_the_latest_talk_comes_first_and_a_new_one_appears() -> None:
+    known = rooms(message("dm:ann:eve", 1, "eve"), message(DM, 5, "bob"))
+    assert [entry.user for entry in known.contacts] == ["bob", "eve"]
+    assert known.contacts[1].unread == 1
+    assert "dm:ann:eve" in known
+    assert "dm:ann:zoe" not in known
+
+
+def test_groups_come_and_go_and_change_their_title() -> None:
+    known = rooms(
+        member("group:new", 3, "added", "ann"),
+        facts.Group(room=TEA, seq=10, ts=1, sender="eve", title="Green tea"),
+        member(TEA, 11, "role", "ann", role="moderator"),
+        member(TEA, 12, "removed", "bob"),
+    )
+    assert [(entry.room, entry.title, entry.role) for entry in known.groups] == [
+        ("group:new", "", "member"),
+        (TEA, "Green tea", "moderator"),
+    ]
+    known.take(member(TEA, 13, "removed", "ann"))
+    known.take(facts.Closed(room="group:new", seq=4, ts=1, sender="eve"))
+    assert known.groups == []
+
+
+def test_an_edit_of_the_latest_message_shows() -> None:
+    known = rooms(
+        message(TEA, 10, "bob", "helo"),
+        facts.Edit(room=TEA, seq=11, ts=1, sender="bob", target=10, body="hello"),
+        facts.Edit(room=TEA, seq=12, ts=1, sender="bob", target=3, body="older"),
+    )
+    last = known.groups[0].last
+    assert last is not None
+    assert last.body == "hello"
+    assert known.groups[0].unread == 1
+
+
+def test_requests_wait_until_there_is_an_answer() -> None:
+    last = replies.Last(seq=1, ts=1, sender="eve", body="hi")
+    known = rooms(replies.Request(user="eve", name="Eve", room="dm:ann:eve", head=1, last=last))
+    assert [entry.user for entry in known.requests] == ["eve"]
+    known.take(replies.Contact(user="eve", state="contact"))
+    assert known.requests == []
+
+
+def test_a_blocked_user_leaves_the_list() -> None:
+    assert rooms(replies.Contact(user="bob", state="blocked")).contacts == []
+
+
+def test_presence_shows_in_the_list() -> None:
+    told = [
+        replies.PresenceEntry(user="bob", online=True),
+        replies.PresenceEntry(user="nobody", online=True),
+    ]
+    known = rooms(replies.Presence(users=told))
+    assert [entry.online for entry in known.contacts] == [True]
+
+
+def test_a_new_welcome_counts_and_keeps_private_rooms_that_it_does_not_hold() -> None:
+    known = rooms(message("dm:ann:eve", 1, "eve"), Online(welcome(contact(head=9, unread=7))))
+    assert {entry.user: entry.unread for entry in known.contacts} == {"bob": 7, "eve": 1}
+    assert known.groups == [], "a welcome names all groups"
