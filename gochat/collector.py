@@ -22,7 +22,7 @@ from gochat.errors import CLOSE_BY_NUMBER
 from gochat.http.readiness import Readiness
 from gochat.metrics import Commits, Family, Histogram, Kind, Samples, render
 from gochat.session import Gateway
-from gochat.transports.admission import Connections
+from gochat.transports.admission import EVICTED_FOR, Connections
 from gochat.transports.tcp import TcpConnection
 from gochat.transports.websocket import WebSocketConnection
 
@@ -74,13 +74,9 @@ def _by(values: Iterable[tuple[object, float]]) -> Samples:
     return {(str(label),): value for label, value in values}
 
 
-def _refused_connections(sources: Sources) -> Samples:
-    told = sources.connections.statistics()
-    return {
-        ("capacity",): told.refused_capacity,
-        ("unauthenticated",): told.refused_unauthenticated,
-        ("address",): told.refused_address,
-    }
+def _evicted_connections(sources: Sources) -> Samples:
+    evicted = sources.connections.statistics().evicted
+    return _by((limit, evicted.get(limit, 0)) for limit in EVICTED_FOR)
 
 
 def _registries(sources: Sources) -> tuple[tuple[str, int, int, int], ...]:
@@ -165,8 +161,13 @@ METRICS: Final[tuple[Metric, ...]] = (
            lambda s: s.connections.statistics().unauthenticated),
     Metric("gochat_connections_accepted_total", "counter", "Connections that were let in.",
            lambda s: s.connections.statistics().accepted),
-    Metric("gochat_connections_refused_total", "counter", "Connections that were not, by the limit that was reached.",
-           _refused_connections, ("limit",)),
+    Metric("gochat_connections_refused_total", "counter", "Connections that were not: signed-in users take all places.",
+           lambda s: s.connections.statistics().refused),
+    Metric("gochat_connections_evicted_total", "counter",
+           "Connections without sign-in that were closed to make room, by the limit that was reached.",
+           _evicted_connections, ("limit",)),
+    Metric("gochat_connections_unauthenticated_bytes", "gauge", "What is kept for connections that have not signed in.",
+           lambda s: s.connections.statistics().unauthenticated_bytes),
     Metric("gochat_connections_failed_total", "counter", "Connections that a fault of the server ended; see the log.",
            lambda s: s.connections.statistics().failed),
     Metric("gochat_accept_pauses_total", "counter", "Pauses of accepting, for want of open files or memory.",

@@ -118,9 +118,11 @@ class Limits(msgspec.Struct, frozen=True):
     connections: Annotated[int, _key("connections", ge=1, le=1_000_000, why=
         "All connections at a time; the open files that the system allows are a limit too.")] = 50_000
     unauthenticated: Annotated[int, _key("connections", ge=1, le=1_000_000, why=
-        "Connections at a time that have not signed in: strangers can take no more than these.")] = 2_000
+        "Connections at a time that have not signed in; past it the oldest of the address with most goes.")] = 2_000
     unauthenticated_per_address: Annotated[int, _key("connections", ge=1, le=1_000_000, why=
         "The same from one address (an IPv6 /64), so that one stranger can't take all of them.")] = 200
+    unauthenticated_bytes: Annotated[int, _key("bytes", ge=1 << 20, le=1 << 40, why=
+        "What may be kept for all of these together; past it the one for which most is kept goes.")] = 1 << 25
     handshake_s: Annotated[float, _key("seconds", gt=0, le=600, why=
         "From accept to the end of the TLS and WebSocket handshakes.")] = 5.0
     hello_s: Annotated[float, _key("seconds", gt=0, le=600, why=

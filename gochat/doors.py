@@ -23,6 +23,7 @@ from gochat.http.shell import HttpShell
 from gochat.http.upgrade import Upgrade
 from gochat.http.wire import HttpLimits
 from gochat.protocol.codec import SUBPROTOCOLS, Codec
+from gochat.protocol.requests import FIRST_FRAME_BYTES
 from gochat.session import Gateway, Session
 from gochat.transports import tcp, websocket
 from gochat.transports.admission import Lease
@@ -71,11 +72,11 @@ class Doors:
 
     async def tcp(self, stream: trio.abc.Stream, lease: Lease) -> None:
         connection = tcp.TcpConnection(stream, **self._parts(lease, lease.peer, lease.loopback))
-        await tcp.serve(connection, self.accept, self._gateway.limits.frame_bytes)
+        await tcp.serve(connection, self.accept, self._gateway.limits.frame_bytes, FIRST_FRAME_BYTES)
 
     async def http(self, stream: trio.abc.Stream, lease: Lease) -> None:
         """HTTP until a request upgrades, then WebSocket. Nothing of the first phase lives on in the second."""
-        upgrade = await self._shell.serve(stream, lease.peer)
+        upgrade = await self._shell.serve(stream, lease)
         if upgrade is None:
             return
         try:
@@ -86,16 +87,18 @@ class Doors:
             return
         loopback = lease.loopback and not was_forwarded(upgrade.fields)
         connection = websocket.WebSocketConnection(stream, **self._parts(lease, upgrade.client, loopback))
+        lease.let_go()
+        lease.hold(len(opening.trailing))
         del upgrade
-        await websocket.serve(connection, opening, self.accept, self._gateway.limits.frame_bytes)
+        await websocket.serve(connection, opening, self.accept, self._gateway.limits.frame_bytes, FIRST_FRAME_BYTES)
 
     def _opening(self, upgrade: Upgrade, lease: Lease) -> websocket.Opening:
         """What the WebSocket phase needs of the request. Raises Problem where it is refused."""
         refusal = self._origins.refusal(_all(upgrade, b"origin"), _all(upgrade, b"host"))
         if refusal is not None:
             raise Problem(403, "forbidden", refusal)
-        if upgrade.client != lease.peer and not lease.count_as(upgrade.client):
-            raise Problem(503, "busy", "too many connections from this address have not signed in")
+        if upgrade.client != lease.peer:
+            lease.count_as(upgrade.client)
         offered = list(upgrade.subprotocols())
         chosen, credential = websocket.choose_subprotocol(offered)
         if chosen is None and any(not entry.startswith("bearer.") for entry in offered):
@@ -113,7 +116,7 @@ class Doors:
             "loopback": loopback,
             "outbox_bytes": self._gateway.pace.outbox_bytes,
             "spawn": self._spawn,
-            "signed_in": lease.authenticated,
+            "lease": lease,
             "poller": self._poller,
         }
 

@@ -240,7 +240,8 @@ async def _listen(node: Node, spawn: Callable[..., None], nursery: trio.Nursery)
     limits = settings.limits
     node.connections = Connections(
         capacity=limits.connections, unauthenticated=limits.unauthenticated,
-        per_address=limits.unauthenticated_per_address, exempt=TrustedProxies(settings.http.trusted_proxies),
+        per_address=limits.unauthenticated_per_address, unauthenticated_bytes=limits.unauthenticated_bytes,
+        exempt=TrustedProxies(settings.http.trusted_proxies),
     )  # fmt: skip
     node.doors = doors = Doors(
         node.gateway, spawn, settings, node.readiness, node.metrics, node.poller

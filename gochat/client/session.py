@@ -158,7 +158,7 @@ class Session:
             user=self._as,
             device=self._device,
             client=f"gochat-python/{gochat.__version__}",
-            resume=self.positions.resume(self.calls.frame_bytes),
+            resume=self.positions.resume(req.FIRST_FRAME_BYTES),
         )
 
     # ------------------------------------------------------------------------------------------ one connection

@@ -19,6 +19,7 @@ import trio
 from gochat.http.problems import CutShort, Problem
 from gochat.http.upgrade import origin_form
 from gochat.http.wire import HttpLimits, Wire
+from gochat.transports.admission import Lease
 from gochat.transports.listen import describe
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,11 @@ _REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus
 _BODILESS = frozenset((204, 304))
 
 
-def make_scope(request: h11.Request, client: str, scheme: str) -> Scope:
+#: The scope's key of the connection's lease, whose `answering` an app sets once it knows the user.
+LEASE = "gochat.lease"
+
+
+def make_scope(request: h11.Request, client: str, scheme: str, lease: Lease) -> Scope:
     path, _, query = origin_form(request.target).partition(b"?")
     return {
         "type": "http",
@@ -48,6 +53,7 @@ def make_scope(request: h11.Request, client: str, scheme: str) -> Scope:
         "headers": list(request.headers),
         "client": (client, 0),
         "server": None,
+        LEASE: lease,
     }
 
 

@@ -16,6 +16,7 @@ from gochat.http.asgi import App, Exchange, make_scope
 from gochat.http.problems import Problem
 from gochat.http.upgrade import Head, Upgrade, check_upgrade, origin_form, plain_upgrade
 from gochat.http.wire import READ_BYTES, HttpLimits, Wire
+from gochat.transports.admission import Lease
 from gochat.transports.listen import linger
 
 
@@ -34,15 +35,20 @@ class HttpShell:
         self._idle: set[trio.CancelScope] = set()
         self._draining = False
 
-    async def serve(self, stream: trio.abc.Stream, peer: str) -> Upgrade | None:
-        """Answer requests until one opens a WebSocket. None: the connection is over, the caller closes the stream."""
+    async def serve(self, stream: trio.abc.Stream, lease: Lease) -> Upgrade | None:
+        """Answer requests until one opens a WebSocket. None: the connection is over, the caller closes the stream.
+
+        What is kept for the connection is told to its lease, and the client that each request comes from. A request of
+        a known user shields the connection while it is answered, and no longer: HTTP signs nobody in.
+        """
         deadline = trio.current_time() + self._limits.head_s
         try:
             data = b""
             with trio.CancelScope(deadline=deadline):
                 data = bytes(await stream.receive_some(READ_BYTES))
             # Browsers open connections ahead of need; one that never spoke is not answered.
-            upgrade = await self._requests(stream, data, peer, deadline) if data else None
+            lease.hold(len(data))
+            upgrade = await self._requests(stream, data, lease, deadline) if data else None
             if upgrade is not None:
                 return upgrade
         except Problem as problem:
@@ -58,12 +64,13 @@ class HttpShell:
         for scope in self._idle:
             scope.cancel()
 
-    async def _requests(self, stream: trio.abc.Stream, data: bytes, peer: str, deadline: float) -> Upgrade | None:
+    async def _requests(self, stream: trio.abc.Stream, data: bytes, lease: Lease, deadline: float) -> Upgrade | None:
         """`data` are the first bytes, `deadline` is that of the first head."""
+        peer = lease.peer
         if (plain := plain_upgrade(data)) is not None:
             head, trailing = plain
             return self._upgrade(head, client_address(peer, head.headers, self._trusted), trailing)
-        wire = Wire(stream, self._limits, data)
+        wire = Wire(stream, self._limits, lease, data)
         request = await self._read_head(wire, deadline)
         while request is not None:
             _check(request, self._limits)
@@ -71,9 +78,12 @@ class HttpShell:
             upgrade = self._upgrade(request, client, wire.buffered)
             if upgrade is not None:
                 return upgrade
+            if client != peer:
+                lease.count_as(client)
             wire.closing = self._draining
             exchange = Exchange(wire, request, self._limits)
-            await exchange.run(self._app, make_scope(request, client, self._scheme))
+            await exchange.run(self._app, make_scope(request, client, self._scheme, lease))
+            lease.answering = False
             self._count(exchange.status)
             if not wire.next_cycle() or not await self._wait_for_request(wire):
                 return None

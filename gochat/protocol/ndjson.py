@@ -20,15 +20,17 @@ class TooLarge(GochatError):
 
 
 class LineReader:
-    """Splits what a peer sends into lines of at most `limit` bytes, not counting the line's end.
+    """Splits what a peer sends into lines of at most `limit` bytes, not counting the line's end; the first line, which
+    signs in, may have `first_limit`.
 
     However the stream is cut into chunks, the lines are the same.
     """
 
-    __slots__ = ("_limit", "_partial")
+    __slots__ = ("_limit", "_partial", "_rest_limit")
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, first_limit: int = 0) -> None:
+        self._limit = max(limit, first_limit)
+        self._rest_limit = limit
         self._partial: bytearray | None = None
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -47,18 +49,23 @@ class LineReader:
         rest = lines.pop()
         if b"\r" in data:
             lines = [line.removesuffix(b"\r") for line in lines]
-        if len(data) > self._limit:
+        if len(data) > self._rest_limit:
             self._check_lines(lines)
         lines = [line for line in lines if line]
+        if lines:
+            self._limit = self._rest_limit
         if rest:
             self._partial = bytearray(rest)
             self._check_partial(self._partial, lines)
         return lines
 
     def _check_lines(self, lines: list[bytes]) -> None:
+        limit = self._limit
         for number, line in enumerate(lines):
-            if len(line) > self._limit:
-                raise TooLarge(self._limit, [line for line in lines[:number] if line])
+            if len(line) > limit:
+                raise TooLarge(limit, [line for line in lines[:number] if line])
+            if line:
+                limit = self._rest_limit
 
     def _check_partial(self, partial: bytearray, lines: list[bytes]) -> None:
         over = len(partial) - self._limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -19,6 +19,9 @@ Room: TypeAlias = Annotated[str, Meta(min_length=1, max_length=140)]
 Title: TypeAlias = Annotated[str, Meta(max_length=200)]
 Cursor: TypeAlias = Annotated[str, Meta(max_length=200)]
 Reason: TypeAlias = Annotated[str, Meta(max_length=500)]
+#: What the first frame of a connection may have, if `limits.frame_bytes` is less: a `hello` that resumes 1,000 rooms
+#: with the longest ids and epochs takes 220 KB.
+FIRST_FRAME_BYTES: Final = 256 * 1024
 #: At most 100 years.
 Seconds: TypeAlias = Annotated[int, Meta(ge=1, le=3_155_760_000)]
 

@@ -58,19 +58,24 @@ class _Mode(enum.Enum):
 class FrameReader:
     """Splits what a client sends after its handshake into whole messages and what is not ours to answer.
 
-    `limit` bounds a message in bytes, all its fragments together; `opcode`, TEXT or BINARY, is the one that the
+    `limit` bounds a message in bytes, all its fragments together, and `first_limit`, if that is more, the first
+    message, which signs in; `opcode`, TEXT or BINARY, is the one that the
     subprotocol allows. Items come in the order of the wire; a message stands where its last fragment does. However
     the stream is cut into chunks the items are the same, save how the bytes after a violation or a Close are cut.
     """
 
-    __slots__ = ("_common", "_fragments", "_limit", "_message", "_mode", "_need", "_opcode", "_partial", "_skip")
+    __slots__ = (
+        "_common", "_fragments", "_limit", "_message", "_mode", "_need", "_opcode", "_partial", "_rest_limit", "_skip",
+    )  # fmt: skip
 
-    def __init__(self, limit: int, opcode: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, opcode: int, first_limit: int = 0) -> None:
+        self._limit = max(limit, first_limit)
+        self._rest_limit = limit
         self._opcode = opcode
         self._mode = _Mode.TAKING
-        # The first byte of a message in one frame; -1, which no byte is, while such a frame is not to be taken.
-        self._common = _FIN | opcode
+        # The first byte of a message in one frame; -1, which no byte is, while such a frame is not to be taken, or the
+        # limit is that of the first message.
+        self._common = _FIN | opcode if self._limit == limit else -1
         self._partial: bytearray | None = None  # the beginning of a frame,
         self._need = 0  # and how long it must be before more can be said about it
         self._message: bytearray | None = None  # a message's fragments so far,
@@ -108,7 +113,8 @@ class FrameReader:
                     pos = after
                     continue
             pos = self._frame(data, pos, items)
-            plain = self._mode is _Mode.TAKING and self._message is None
+            limit = self._limit
+            plain = self._mode is _Mode.TAKING and self._message is None and limit == self._rest_limit
             common = self._common = _FIN | self._opcode if plain else -1
         return items
 
@@ -169,6 +175,7 @@ class FrameReader:
             items.append(bytes(message))
             self._message = None
             self._fragments = 0
+            self._limit = self._rest_limit
         return after
 
     def _wait(self, data: bytes, pos: int, need: int) -> int:

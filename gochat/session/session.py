@@ -94,7 +94,10 @@ class Session(Listener):
             await self._readable.wait()
 
     def too_large(self) -> None:
-        self.fail(Denied("too_large", f"a frame has at most {self.gateway.limits.frame_bytes} bytes"), TOO_LARGE)
+        most = self.gateway.limits.frame_bytes
+        if self.state == NEW:
+            most = max(most, req.FIRST_FRAME_BYTES)
+        self.fail(Denied("too_large", f"a frame has at most {most} bytes"), TOO_LARGE)
 
     def violated(self, problem: str) -> None:
         self.fail(Denied("bad_request", problem), VIOLATION)

@@ -1,18 +1,23 @@
 """Who may connect: the caps and counts that all listeners of a node share.
 
-Over a cap the newest connection is the one to go. Those who have not signed in have caps of their own, in all and for
-each address, so that strangers cost strangers and never those who are in.
+Strangers, connections that have not signed in, have caps of their own, in number, in bytes and for each address. Over
+a cap it is never the newcomer who pays: the oldest stranger of the address that holds most of them is closed. So a
+stranger who holds connections costs other strangers nothing, and those who are in nothing either.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Container
+from collections import Counter
+from collections.abc import Container, Iterator
 
 import msgspec
 
 #: What an IPv4 address is behind when a dual-stack socket shows it (RFC 4291, section 2.5.5.2).
 _MAPPED = bytes(10) + b"\xff\xff"
+
+#: The limits for whose sake a stranger may be closed.
+EVICTED_FOR = ("capacity", "unauthenticated", "address", "bytes", "open_files")
 
 
 class Statistics(msgspec.Struct, frozen=True):
@@ -20,12 +25,15 @@ class Statistics(msgspec.Struct, frozen=True):
 
     open: int
     unauthenticated: int
+    unauthenticated_bytes: int
+    """What those that are not signed in have sent and hold."""
     addresses: int
     """Addresses (of IPv6: /64 networks) that have a connection which is not signed in."""
     accepted: int
-    refused_capacity: int
-    refused_unauthenticated: int
-    refused_address: int
+    refused: int
+    """At the cap of all connections, with nobody but signed-in users."""
+    evicted: dict[str, int]
+    """Strangers closed to make room, by the limit that was reached, one of EVICTED_FOR."""
     failed: int
     """Connections ended by an exception that nobody expected; each left one line in the log."""
     exhausted: int
@@ -33,9 +41,9 @@ class Statistics(msgspec.Struct, frozen=True):
 
 
 class Lease:
-    """One connection's place. It counts as unauthenticated until its handler says otherwise."""
+    """One connection's place. It counts as a stranger until its handler says otherwise."""
 
-    __slots__ = ("_connections", "_key", "_stranger", "direct", "handle", "loopback", "peer")
+    __slots__ = ("_connections", "_key", "_stranger", "answering", "direct", "handle", "held", "loopback", "peer")
 
     def __init__(
         self, connections: Connections, handle: socket.socket, peer: str, loopback: bool, direct: bool
@@ -48,58 +56,85 @@ class Lease:
         """The other end's address, without its port. Behind a proxy it is the proxy's."""
         self.loopback = loopback
         """Whether both the listener and the peer have loopback addresses; a proxy may still stand between."""
+        self.answering = False
+        """Whether it waits for the answer to a request with a good token: among the strangers of its address it is
+        closed last."""
+        self.held = 0
+        """Bytes that are kept for it, while it is a stranger."""
         self._connections = connections
-        self._key: str | bytes | None = None
+        self._key: str | bytes = b""
         self._stranger = True
+
+    @property
+    def stranger(self) -> bool:
+        """Whether it has neither signed in nor been closed to make room."""
+        return self._stranger
 
     def authenticated(self) -> None:
         """The peer proved who it is: it no longer counts against the caps of those who did not. May be repeated."""
         if self._stranger:
-            self._stranger = False
             self._connections.signed_in(self)
 
-    def count_as(self, address: str) -> bool:
-        """Count it under the address that a trusted proxy speaks for. False: that one is at its cap, so close."""
-        return not self._stranger or self._connections.move(self, address)
+    def count_as(self, address: str) -> None:
+        """Count it under the address that a trusted proxy speaks for. Another stranger of that address, or this one,
+        may be closed for it."""
+        if self._stranger:
+            self._connections.move(self, address)
+
+    def hold(self, count: int) -> None:
+        """So many more bytes (negative: fewer) are kept for it. Past the bound the stranger that holds most is closed:
+        perhaps this one, which then sees the end of its stream."""
+        if self._stranger:
+            self._connections.hold(self, count)
+
+    def let_go(self) -> None:
+        """Nothing is kept for it any more."""
+        self.hold(-self.held)
 
 
 class Connections:
-    """The books. `capacity` bounds all connections, `unauthenticated` those that have not signed in, `per_address` the
-    same for one address, or one /64 of IPv6: what a single customer is given. An address in `exempt` (a proxy) has no
-    cap of its own; `Lease.count_as` names those it speaks for.
+    """The books. `capacity` bounds all connections, `unauthenticated` the strangers among them, `unauthenticated_bytes`
+    what is kept for these together, and `per_address` their number from one address, or one /64 of IPv6: what a single
+    customer is given. An address in `exempt` (a proxy) has no cap of its own; `Lease.count_as` names those it speaks
+    for. Every call costs the same, however many there are, but for the one that passes the bound in bytes.
     """
 
     def __init__(
-        self, *, capacity: int, unauthenticated: int, per_address: int, exempt: Container[str] = frozenset()
-    ) -> None:
+        self, *, capacity: int, unauthenticated: int, per_address: int, unauthenticated_bytes: int = 1 << 25,
+        exempt: Container[str] = frozenset(),
+    ) -> None:  # fmt: skip
         self._capacity = capacity
         self._most_strangers = unauthenticated
+        self._most_bytes = unauthenticated_bytes
         self._per_address = per_address
         self._exempt = exempt
         self._open = 0
         self._strangers = 0
-        self._by_address: dict[str | bytes, int] = {}
+        self._held = 0
+        self._by_address: dict[str | bytes, dict[Lease, None]] = {}
+        """The strangers of each address, the oldest first."""
+        self._by_count: dict[int, dict[str | bytes, None]] = {}
+        """The addresses that have so many strangers, so that those with most are found at once."""
+        self._most = 0
+        """The largest number of strangers that an address has."""
         self._accepted = 0
-        self._refused_capacity = 0
-        self._refused_unauthenticated = 0
-        self._refused_address = 0
+        self._refused = 0
+        self._evicted: Counter[str] = Counter()
         self._failed = 0
         self._exhausted = 0
 
     def admit(self, handle: socket.socket, peer: str, *, loopback: bool, direct: bool) -> Lease | None:
-        """A place, to be given back with `release`; None when a cap is reached."""
-        if self._open >= self._capacity:
-            self._refused_capacity += 1
+        """A place, to be given back with `release`; None when all are taken by users who have signed in."""
+        if self._open >= self._capacity and not self.evict("capacity"):
+            self._refused += 1
             return None
         if self._strangers >= self._most_strangers:
-            self._refused_unauthenticated += 1
-            return None
+            self.evict("unauthenticated")
         lease = Lease(self, handle, peer, loopback, direct)
-        if peer not in self._exempt and not self.move(lease, peer):
-            return None
         self._accepted += 1
         self._open += 1
         self._strangers += 1
+        self._enter_address(lease, peer)
         return lease
 
     def release(self, lease: Lease) -> None:
@@ -107,20 +142,31 @@ class Connections:
         lease.authenticated()
         self._open -= 1
 
-    def signed_in(self, lease: Lease) -> None:
-        self._strangers -= 1
-        self._leave_address(lease)
-
-    def move(self, lease: Lease, address: str) -> bool:
-        self._leave_address(lease)
-        key = _customer(address)
-        count = self._by_address.get(key, 0)
-        if count >= self._per_address:
-            self._refused_address += 1
+    def evict(self, limit: str) -> bool:
+        """Close the oldest stranger of an address that holds most of them, for want of what `limit` bounds. False:
+        there is none."""
+        if not self._strangers:
             return False
-        self._by_address[key] = count + 1
-        lease._key = key
+        self._close_oldest(next(iter(self._by_count[self._most])), limit)
         return True
+
+    def signed_in(self, lease: Lease) -> None:
+        self._leave_address(lease)
+        self._strangers -= 1
+        self._held -= lease.held
+        lease.held = 0
+        lease._stranger = False
+
+    def move(self, lease: Lease, address: str) -> None:
+        if _customer(address) != lease._key:
+            self._leave_address(lease)
+            self._enter_address(lease, address)
+
+    def hold(self, lease: Lease, count: int) -> None:
+        lease.held += count
+        self._held += count
+        while self._held > self._most_bytes:
+            self._close(max(self._all_strangers(), key=_held), "bytes")
 
     def note_failed(self) -> None:
         self._failed += 1
@@ -132,23 +178,62 @@ class Connections:
         return Statistics(
             open=self._open,
             unauthenticated=self._strangers,
+            unauthenticated_bytes=self._held,
             addresses=len(self._by_address),
             accepted=self._accepted,
-            refused_capacity=self._refused_capacity,
-            refused_unauthenticated=self._refused_unauthenticated,
-            refused_address=self._refused_address,
+            refused=self._refused,
+            evicted=dict(self._evicted),
             failed=self._failed,
             exhausted=self._exhausted,
         )
 
+    def _enter_address(self, lease: Lease, address: str) -> None:
+        key = lease._key = _customer(address)
+        leases = self._by_address.setdefault(key, {})
+        if len(leases) >= self._per_address and address not in self._exempt:
+            self._close_oldest(key, "address")
+            leases = self._by_address.setdefault(key, {})
+        leases[lease] = None
+        self._count(key, len(leases) - 1, len(leases))
+
     def _leave_address(self, lease: Lease) -> None:
-        key, lease._key = lease._key, None
-        if key is None:
-            return
-        if self._by_address[key] == 1:
-            del self._by_address[key]
-        else:
-            self._by_address[key] -= 1
+        leases = self._by_address[lease._key]
+        del leases[lease]
+        self._count(lease._key, len(leases) + 1, len(leases))
+        if not leases:
+            del self._by_address[lease._key]
+
+    def _count(self, key: str | bytes, before: int, now: int) -> None:
+        """An address has one stranger more or less than before."""
+        if before:
+            del self._by_count[before][key]
+            if not self._by_count[before]:
+                del self._by_count[before]
+        if now:
+            self._by_count.setdefault(now, {})[key] = None
+        if now > self._most or self._most not in self._by_count:
+            self._most = now
+
+    def _close_oldest(self, key: str | bytes, limit: str) -> None:
+        leases = self._by_address[key]
+        self._close(next((lease for lease in leases if not lease.answering), next(iter(leases))), limit)
+
+    def _close(self, lease: Lease, limit: str) -> None:
+        """It is out of the books at once; its own task finds the end of the stream and closes the socket."""
+        self._evicted[limit] += 1
+        self.signed_in(lease)
+        try:
+            lease.handle.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # The peer has gone by itself.
+
+    def _all_strangers(self) -> Iterator[Lease]:
+        for leases in self._by_address.values():
+            yield from leases
+
+
+def _held(lease: Lease) -> int:
+    return lease.held
 
 
 def _customer(address: str) -> str | bytes:

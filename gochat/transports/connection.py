@@ -15,6 +15,7 @@ from typing import ClassVar, Protocol, TypeAlias
 import trio
 
 from gochat.protocol.codec import Codec
+from gochat.transports.admission import Lease
 from gochat.transports.outbox import Outbox, Spawn
 from gochat.transports.poller import Poller
 
@@ -55,15 +56,15 @@ class Connection(ABC):
     """One peer."""
 
     __slots__ = (
-        "_handle", "_poller", "_spawn", "_stream", "closing", "heard", "loopback", "outbox", "peer", "peer_answers",
-        "signed_in",
+        "_handle", "_lease", "_poller", "_spawn", "_stream", "closing", "heard", "loopback", "outbox", "peer",
+        "peer_answers",
     )  # fmt: skip
 
     transport: ClassVar[str]
 
     def __init__(
         self, stream: trio.abc.Stream, handle: socket.socket, *, direct: bool, peer: str, loopback: bool,
-        outbox_bytes: int, spawn: Spawn, signed_in: Callable[[], None], poller: Poller,
+        outbox_bytes: int, spawn: Spawn, lease: Lease, poller: Poller,
     ) -> None:  # fmt: skip
         """`handle` is the socket under the stream; `direct`: bytes may be written to it past the stream (no TLS)."""
         self.peer = peer
@@ -74,8 +75,7 @@ class Connection(ABC):
         """Whether the peer ever answered a ping."""
         self.closing: tuple[int, str] | None = None
         """The close code and reason, once somebody has asked for the end."""
-        self.signed_in: Callable[[], None] = signed_in
-        """Called once, when the peer has said who it is."""
+        self._lease: Lease | None = lease
         self._handle = handle
         self._poller = poller
         self._stream = stream
@@ -85,6 +85,12 @@ class Connection(ABC):
     @abstractmethod
     def ping(self, codec: Codec) -> None:
         """Ask the peer for a sign of life."""
+
+    def signed_in(self) -> None:
+        """The peer has said who it is: what it sends is no longer counted."""
+        if self._lease is not None:
+            self._lease.authenticated()
+            self._lease = None
 
     def finish(self, number: int, reason: str) -> None:
         """Close in order: what waits is still sent. The first number counts."""
@@ -118,6 +124,8 @@ class Connection(ABC):
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
         self.heard = trio.current_time()
+        if self._lease is not None:
+            self._lease.hold(len(data))
         return data
 
     async def receive_all(self, take: Callable[[bytes], bool]) -> None:
@@ -137,6 +145,8 @@ class Connection(ABC):
             except OSError:
                 return take(b"")
             self.heard = now
+            if self._lease is not None:
+                self._lease.hold(len(data))
             return take(data)
 
         await self._poller.watch(handle, ready)

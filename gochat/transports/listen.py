@@ -1,7 +1,8 @@
 """One accept loop for every transport.
 
 Whatever a peer sends and whatever a handler raises ends that one connection: nothing but cancellation leaves the wall
-around it. What comes over a cap, or when the process has no file descriptor left, costs the newcomer only.
+around it. What comes over a cap, or when the process has no file descriptor left, costs the oldest of those who have
+not signed in (`admission`).
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ BACKLOG: Final = 4_096
 ACCEPTS_A_TURN: Final = 16
 #: Without descriptors the waiting connection keeps the listener readable: the loop would spin without a pause.
 EXHAUSTED_PAUSE_S: Final = 0.1
+#: Time for a connection that was closed to make room to give its descriptor back.
+EVICTION_PAUSE_S: Final = 0.01
 #: What a flood repeats is told once in this time.
 QUIET_S: Final = 60.0
 
@@ -116,7 +119,7 @@ class Server:
         local = is_loopback(listener.getsockname()[0])
         while True:
             await trio.lowlevel.wait_readable(listener)
-            for _ in range(ACCEPTS_A_TURN):
+            for turn in range(ACCEPTS_A_TURN):
                 try:
                     handle, (peer, *_rest) = listener.accept()
                 except BlockingIOError:
@@ -128,13 +131,15 @@ class Server:
                         raise
                     self._connections.note_exhausted()
                     self._warn(f"can't accept connections: {error.strerror}")
-                    await trio.sleep(EXHAUSTED_PAUSE_S)
+                    # Only the first failure of a turn says that somebody waits: Linux looks for a descriptor first.
+                    evicted = turn == 0 and self._connections.evict("open_files")
+                    await trio.sleep(EVICTION_PAUSE_S if evicted else EXHAUSTED_PAUSE_S)
                     break
                 direct = self._tls is None
                 lease = self._connections.admit(handle, peer, loopback=local and is_loopback(peer), direct=direct)
                 if lease is None:
                     handle.close()
-                    self._warn("too many connections; the newest are refused")
+                    self._warn("too many connections (limits.connections), all signed in; the newest are refused")
                 else:
                     connections.start_soon(self._connection, lease, name=f"{self.name} {peer}")
 

@@ -19,10 +19,10 @@ class TcpConnection(Connection):
         self.outbox.push(_PING)
 
 
-async def serve(connection: TcpConnection, accept: Accept, frame_bytes: int) -> None:
+async def serve(connection: TcpConnection, accept: Accept, frame_bytes: int, first_bytes: int) -> None:
     """Serve one connection until it ends, and close it."""
     session = accept(connection, LINE_JSON, None)
-    lines = LineReader(frame_bytes)
+    lines = LineReader(frame_bytes, first_bytes)
     over = False
 
     def take(data: bytes) -> bool:

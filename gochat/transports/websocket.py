@@ -152,13 +152,15 @@ class Opening(NamedTuple):
         )
 
 
-async def serve(connection: WebSocketConnection, opening: Opening, accept: Accept, frame_bytes: int) -> None:
+async def serve(
+    connection: WebSocketConnection, opening: Opening, accept: Accept, frame_bytes: int, first_bytes: int
+) -> None:
     """Serve one connection from its handshake until it ends, and close it."""
     codec = SUBPROTOCOLS[opening.subprotocol] if opening.subprotocol else WS_JSON
     opcode = frames.BINARY if codec is SUBPROTOCOLS["gochat.v1.msgpack"] else frames.TEXT
     connection.outbox.push(opening.answer())
     session = accept(connection, codec, opening.credential)
-    conversation = connection.converse(session, frames.FrameReader(frame_bytes, opcode), opening.trailing)
+    conversation = connection.converse(session, frames.FrameReader(frame_bytes, opcode, first_bytes), opening.trailing)
     del opening  # What is only needed once is not kept as long as the connection lives.
     try:
         await conversation

@@ -122,15 +122,20 @@ async def test_what_limits_refuse(start: Start, nursery: trio.Nursery) -> None:
     async with start(limits={"connections": 2}) as node:
         ann = await Peer.open(node, "tcp", nursery)
         await ann.hello("ann")
-        while True:
-            told = await scrape(node)
-            if told['gochat_connections_refused_total{limit="capacity"}']:
-                break
-            async with await trio.open_tcp_stream(*_tcp(node)), await trio.open_tcp_stream(*_tcp(node)) as second:
-                assert await second.receive_some() == b""
-            while node.connections.statistics().open > 1:
-                await trio.lowlevel.checkpoint()  # The next scrape needs the place of the one that was let in.
-        assert told['gochat_connections_refused_total{limit="address"}'] == 0
+        async with await trio.open_tcp_stream(*_tcp(node)) as idle, await trio.open_tcp_stream(*_tcp(node)):
+            assert await idle.receive_some() == b"", "it made room"
+        bob = await Peer.open(node, "tcp", nursery)
+        await bob.hello("bob")
+        async with await trio.open_tcp_stream(*_tcp(node)) as third:
+            assert await third.receive_some() == b""
+        await bob.aclose()
+        while node.connections.statistics().open > 1:
+            await trio.lowlevel.checkpoint()  # The scrape needs the place.
+        told = await scrape(node)
+        assert told["gochat_connections_refused_total"] == 1
+        assert told['gochat_connections_evicted_total{limit="capacity"}'] >= 1
+        assert told['gochat_connections_evicted_total{limit="address"}'] == 0
+        assert told["gochat_connections_unauthenticated_bytes"] < 10_000
 
 
 def _tcp(node: Node) -> tuple[str, int]:

@@ -17,7 +17,7 @@ from gochat.http.asgi import Receive, Scope, Send
 from gochat.http.shell import HttpShell
 from gochat.http.wire import HttpLimits
 from gochat.transports.listen import open_listeners
-from tests.http.wiring import GET, serving
+from tests.http.wiring import GET, leased, serving
 
 
 async def text(request: Request) -> StarletteResponse:
@@ -197,7 +197,7 @@ async def test_a_reset_within_the_body_is_a_disconnect_and_no_failure_of_the_app
         listener.close()
 
         async def serve() -> None:
-            assert await HttpShell(app).serve(far, "192.0.2.1") is None
+            assert await HttpShell(app).serve(far, leased()) is None
             await far.aclose()
             ended.set()
 

@@ -28,7 +28,7 @@ async def node() -> AsyncIterator[tuple[Connections, tuple[str, int]]]:
     shell = HttpShell(make_app(lambda: [Check("all")]))
 
     async def handler(stream: trio.abc.Stream, lease: Lease) -> None:
-        upgrade = await shell.serve(stream, lease.peer)
+        upgrade = await shell.serve(stream, lease)
         if upgrade is not None:
             data: bytes | bytearray = upgrade.trailing or b"none"
             while data:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gochat.http.asgi import Receive, Scope, Send
 from gochat.http.shell import HttpShell
 from gochat.http.wire import HttpLimits
-from tests.http.wiring import GET, UPGRADE, Response, serving
+from tests.http.wiring import GET, UPGRADE, Response, leased, serving
 
 LIMITS = HttpLimits(head_bytes=16 * 1024, body_bytes=100, head_s=5, body_s=30, idle_s=75, write_s=30)
 
@@ -236,7 +236,7 @@ async def test_one_who_reads_nothing_is_given_up(autojump_clock: trio.testing.Mo
     finished = trio.Event()
     near, far = trio.testing.lockstep_stream_pair()  # holds no byte that was not asked for
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(HttpShell(endless, limits=LIMITS).serve, far, "192.0.2.1")
+        nursery.start_soon(HttpShell(endless, limits=LIMITS).serve, far, leased())
         await near.send_all(GET % b"/")
         start = trio.current_time()
         await finished.wait()

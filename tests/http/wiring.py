@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import trio.testing
 
 from gochat.http.shell import HttpShell
 from gochat.http.upgrade import Upgrade
+from gochat.transports.admission import Connections, Lease
 
 GET = b"GET %s HTTP/1.1\r\nHost: chat.example\r\n\r\n"
 UPGRADE = (
@@ -33,6 +35,7 @@ class Client:
         self.buffer = b""
         self.upgrade: Upgrade | None = None
         self.ended = trio.Event()
+        self.lease: Lease
 
     async def send(self, data: bytes) -> None:
         await self.stream.send_all(data)
@@ -79,14 +82,24 @@ class Client:
         return bool(data)
 
 
+def leased(peer: str = "192.0.2.1") -> Lease:
+    """The place of a connection whose socket is closed already."""
+    with socket.socket() as handle:
+        connections = Connections(capacity=1, unauthenticated=1, per_address=1)
+        lease = connections.admit(handle, peer, loopback=False, direct=False)
+    assert lease is not None
+    return lease
+
+
 @asynccontextmanager
 async def serving(shell: HttpShell, peer: str = "192.0.2.1", seconds: float = 10) -> AsyncIterator[Client]:
     """One connection to `shell`, in memory. `client.upgrade` holds what `serve` returned once `ended` is set."""
     near, far = trio.testing.memory_stream_pair()
     client = Client(near)
+    client.lease = leased(peer)
 
     async def serve() -> None:
-        client.upgrade = await shell.serve(far, peer)
+        client.upgrade = await shell.serve(far, client.lease)
         client.ended.set()
         if client.upgrade is None:
             await far.aclose()

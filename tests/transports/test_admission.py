@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -20,36 +21,85 @@ def books(capacity: int = 100, unauthenticated: int = 100, per_address: int = 10
     return Connections(capacity=capacity, unauthenticated=unauthenticated, per_address=per_address, **more)  # type: ignore[arg-type]
 
 
-def admit(connections: Connections, handle: socket.socket, peer: str = "192.0.2.1") -> Lease | None:
-    return connections.admit(handle, peer, loopback=False, direct=True)
+def admit(connections: Connections, handle: socket.socket, peer: str = "192.0.2.1") -> Lease:
+    lease = connections.admit(handle, peer, loopback=False, direct=True)
+    assert lease is not None
+    return lease
 
 
 def test_capacity_bounds_all(handle: socket.socket) -> None:
     connections = books(capacity=2)
     first, second = admit(connections, handle), admit(connections, handle)
-    assert first is not None
-    assert second is not None
     first.authenticated()
-    assert admit(connections, handle) is None
+    third = admit(connections, handle)
+    assert not second.stranger, "it was closed to make room"
+    third.authenticated()
+    connections.release(second)
+    assert connections.admit(handle, "192.0.2.2", loopback=False, direct=True) is None
     connections.release(first)
-    assert admit(connections, handle) is not None
-    assert connections.statistics().refused_capacity == 1
+    admit(connections, handle)
+    told = connections.statistics()
+    assert (told.refused, told.evicted) == (1, {"capacity": 1})
 
 
 def test_only_strangers_count_against_the_caps_of_strangers(handle: socket.socket) -> None:
     connections = books(unauthenticated=1)
     first = admit(connections, handle)
-    assert first is not None
-    assert admit(connections, handle, "192.0.2.2") is None
     first.authenticated()
     first.authenticated()
     second = admit(connections, handle, "192.0.2.2")
-    assert second is not None
+    assert second.stranger
     connections.release(second)
     connections.release(first)
     statistics = connections.statistics()
     assert (statistics.open, statistics.unauthenticated, statistics.addresses) == (0, 0, 0)
-    assert (statistics.accepted, statistics.refused_unauthenticated) == (2, 1)
+    assert (statistics.accepted, statistics.evicted) == (2, {})
+
+
+def test_the_oldest_of_the_address_with_most_goes_first(handle: socket.socket) -> None:
+    connections = books(unauthenticated=5)
+    lone = admit(connections, handle, "192.0.2.9")
+    crowd = [admit(connections, handle, "192.0.2.1") for _ in range(4)]
+    crowd.append(admit(connections, handle, "192.0.2.1"))
+    assert [lease.stranger for lease in crowd] == [False, True, True, True, True]
+    newcomers = [admit(connections, handle, f"198.51.100.{number}") for number in range(3)]
+    assert [lease.stranger for lease in crowd] == [False, False, False, False, True]
+    assert lone.stranger and all(lease.stranger for lease in newcomers)
+    assert connections.statistics().unauthenticated == 5
+
+
+def test_a_request_in_flight_with_a_good_token_is_closed_last(handle: socket.socket) -> None:
+    connections = books(unauthenticated=3)
+    asking, idle, other = (admit(connections, handle) for _ in range(3))
+    asking.answering = True
+    admit(connections, handle)
+    assert asking.stranger and not idle.stranger
+    other.answering = True
+    for _ in range(3):
+        admit(connections, handle).answering = True
+    assert connections.statistics().unauthenticated == 3, "who holds only such requests shuts nobody out"
+
+
+def test_bytes_are_bounded_for_all_strangers_together_and_the_biggest_goes(handle: socket.socket) -> None:
+    connections = books(unauthenticated_bytes=1000)
+    small, big, third = (admit(connections, handle) for _ in range(3))
+    small.hold(300)
+    big.hold(500)
+    third.hold(200)
+    assert connections.statistics().unauthenticated_bytes == 1000
+    small.hold(100)
+    assert (small.stranger, big.stranger, third.stranger) == (True, False, True)
+    big.hold(900)
+    assert connections.statistics().unauthenticated_bytes == 600, "who is closed holds nothing"
+    small.authenticated()
+    small.hold(5000)
+    assert connections.statistics().unauthenticated_bytes == 200, "nor is it asked of those who are in"
+    third.hold(900)
+    assert not third.stranger, "alone it may not pass the bound either"
+    for lease in (small, big, third):
+        connections.release(lease)
+    told = connections.statistics()
+    assert (told.unauthenticated_bytes, told.open, told.evicted) == (0, 0, {"bytes": 2})
 
 
 @pytest.mark.parametrize(
@@ -66,55 +116,62 @@ def test_only_strangers_count_against_the_caps_of_strangers(handle: socket.socke
 )
 def test_an_address_is_a_customer(handle: socket.socket, one: str, other: str, same: bool) -> None:
     connections = books(per_address=1)
-    assert admit(connections, handle, one) is not None
-    assert (admit(connections, handle, other) is None) is same
-    assert connections.statistics().refused_address == same
+    first = admit(connections, handle, one)
+    assert admit(connections, handle, other).stranger
+    assert first.stranger is not same
+    assert connections.statistics().evicted == ({"address": 1} if same else {})
 
 
 def test_a_proxy_has_no_cap_but_those_it_speaks_for_do(handle: socket.socket) -> None:
     connections = books(per_address=1, exempt={"10.0.0.1"})
-    leases = [admit(connections, handle, "10.0.0.1") for _ in range(3)]
-    first, second, third = (lease for lease in leases if lease is not None)
-    assert first.count_as("198.51.100.7")
-    assert not second.count_as("198.51.100.7")
-    assert third.count_as("198.51.100.8")
-    first.authenticated()
-    assert second.count_as("198.51.100.7")
-    assert first.count_as("198.51.100.8"), "who is signed in no longer counts"
+    first, second, third = (admit(connections, handle, "10.0.0.1") for _ in range(3))
+    first.count_as("198.51.100.7")
+    assert first.stranger
+    second.count_as("198.51.100.7")
+    assert second.stranger and not first.stranger
+    second.count_as("198.51.100.7")
+    assert second.stranger, "it does not give way to itself"
+    third.authenticated()
+    third.count_as("198.51.100.7")
+    assert second.stranger, "who is signed in no longer counts"
     for lease in (first, second, third):
         connections.release(lease)
     assert connections.statistics().addresses == 0
     assert connections.statistics().unauthenticated == 0
 
 
-@given(st.lists(st.tuples(st.sampled_from(["admit", "sign in", "move", "release"]), st.integers(0, 5)), max_size=60))
-def test_the_counts_are_those_of_the_leases(steps: list[tuple[str, int]]) -> None:
-    connections = books(capacity=4, unauthenticated=3, per_address=2)
-    living: list[Lease] = []
-    strangers: dict[Lease, str] = {}
+STEPS = ["admit", "sign in", "move", "hold", "release"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 5)), max_size=80))
+def test_the_books_hold_their_bounds_whatever_comes(steps: list[tuple[str, int]]) -> None:
+    connections = books(capacity=6, unauthenticated=4, per_address=2, unauthenticated_bytes=1000)
+    living: dict[Lease, str] = {}
     with socket.socket() as sock:
         for step, number in steps:
             address = f"192.0.2.{number % 3}"
-            lease = living[number % len(living)] if living else None
+            lease = list(living)[number % len(living)] if living else None
             if step == "admit":
-                new = admit(connections, sock, address)
-                fits = len(living) < 4 and len(strangers) < 3 and list(strangers.values()).count(address) < 2
-                assert (new is not None) is fits
+                new = connections.admit(sock, address, loopback=False, direct=True)
+                assert (new is None) is (len(living) >= 6 and not any(one.stranger for one in [*living, new] if one))
                 if new is not None:
-                    living.append(new)
-                    strangers[new] = address
+                    assert new.stranger
+                    living[new] = address
             elif lease is not None and step == "sign in":
                 lease.authenticated()
-                strangers.pop(lease, None)
             elif lease is not None and step == "release":
                 connections.release(lease)
-                living.remove(lease)
-                strangers.pop(lease, None)
-            elif lease is not None and lease in strangers:
-                del strangers[lease]
-                moved = lease.count_as(address)
-                assert moved is (list(strangers.values()).count(address) < 2)
-                strangers[lease] = address if moved else f"refused {id(lease)}"
-            statistics = connections.statistics()
-            assert (statistics.open, statistics.unauthenticated) == (len(living), len(strangers))
-            assert statistics.addresses == len({a for a in strangers.values() if not a.startswith("refused")})
+                del living[lease]
+            elif lease is not None and step == "hold":
+                lease.hold(number * 150)
+            elif lease is not None:
+                lease.count_as(address)
+                living[lease] = address
+            told = connections.statistics()
+            strangers = [one for one in living if one.stranger]
+            most = Counter(living[one] for one in strangers)
+            assert (told.open, told.unauthenticated) == (len(living), len(strangers))
+            assert told.addresses == len(most)
+            assert max(most.values(), default=0) <= 2
+            assert len(strangers) <= 4
+            assert told.unauthenticated_bytes == sum(one.held for one in strangers) <= 1000

@@ -20,22 +20,41 @@ from tests.handles import open_files
 from tests.transports.listening import books, connect, echo, echoes, serving, until
 
 
-async def test_over_a_cap_the_newest_is_closed_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+async def sign_in(stream: trio.SocketStream) -> None:
+    await stream.send_all(b"sign in")
+    assert await stream.receive_some() == b"sign in"
+
+
+async def test_over_the_cap_of_strangers_the_oldest_is_closed_and_the_newcomer_let_in() -> None:
     connections = books(unauthenticated=2)
     async with serving(connections=connections) as (_, listener), await connect(listener) as one:
+        await sign_in(one)
+        crowd = []
+        for _ in range(5):
+            crowd.append(await connect(listener))
+            assert await echoes(crowd[-1])
+        assert [await echoes(stream) for stream in crowd] == [False, False, False, True, True]
         assert await echoes(one)
-        two = await connect(listener)
-        assert await echoes(two)
-        for _ in range(3):
-            async with await connect(listener) as three:
-                assert not await echoes(three)
-        await one.send_all(b"sign in")
-        await one.receive_some()
-        async with await connect(listener) as four:
-            assert await echoes(four)
-        assert await echoes(two)
-        await two.aclose()
-    assert connections.statistics().refused_unauthenticated == 3
+        for stream in crowd:
+            await stream.aclose()
+    assert connections.statistics().evicted == {"unauthenticated": 3}
+
+
+async def test_only_those_who_have_signed_in_can_fill_a_node(caplog: pytest.LogCaptureFixture) -> None:
+    connections = books(capacity=2)
+    async with serving(connections=connections) as (_, listener), await connect(listener) as one:
+        await sign_in(one)
+        async with await connect(listener) as idle:
+            assert await echoes(idle)
+            async with await connect(listener) as two:
+                await sign_in(two)
+                assert not await echoes(idle)
+                await until(lambda: connections.statistics().open == 2)
+                for _ in range(3):
+                    async with await connect(listener) as three:
+                        assert not await echoes(three)
+                assert await echoes(one) and await echoes(two)
+    assert connections.statistics().refused == 3
     assert [record.levelname for record in caplog.records] == ["WARNING"], "a flood is told of once"
 
 
@@ -45,14 +64,16 @@ async def test_one_address_can_not_take_all() -> None:
         port = listener.getsockname()[1]
         async with await trio.open_tcp_stream("127.0.0.1", port) as one:
             assert await echoes(one)
-            async with await trio.open_tcp_stream("127.0.0.1", port) as two:
-                assert not await echoes(two)
             other = trio.SocketStream(trio.socket.socket())
             await other.socket.bind(("127.0.0.2", 0))
             await other.socket.connect(("127.0.0.1", port))
             async with other:
                 assert await echoes(other)
-    assert connections.statistics().refused_address == 1
+                async with await trio.open_tcp_stream("127.0.0.1", port) as two:
+                    assert await echoes(two)
+                    assert not await echoes(one)
+                    assert await echoes(other)
+    assert connections.statistics().evicted == {"address": 1}
 
 
 @contextmanager
@@ -70,7 +91,7 @@ def no_descriptors_left() -> Iterator[None]:
 async def test_without_descriptors_it_waits_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     connections = books()
     async with serving(connections=connections) as (_, listener), await connect(listener) as old:
-        assert await echoes(old)
+        await sign_in(old)
         new = trio.SocketStream(trio.socket.socket())
         with no_descriptors_left():
             await new.socket.connect(listener.getsockname())
@@ -78,9 +99,27 @@ async def test_without_descriptors_it_waits_and_goes_on(caplog: pytest.LogCaptur
             assert await echoes(old)
         async with new:
             assert await echoes(new)
+        assert await echoes(old)
     assert [record.getMessage().partition(" (")[0] for record in caplog.records] == [
         "test: can't accept connections: Too many open files"
     ]
+
+
+async def test_without_descriptors_strangers_make_room() -> None:
+    """Where the system allows fewer open files than the caps do, strangers could hold them all."""
+    connections = books()
+    async with serving(connections=connections) as (_, listener), await connect(listener) as old:
+        await sign_in(old)
+        async with await connect(listener) as idle:
+            assert await echoes(idle)
+            new = trio.SocketStream(trio.socket.socket())
+            with no_descriptors_left():
+                await new.socket.connect(listener.getsockname())
+                async with new:
+                    assert await echoes(new)
+                assert not await echoes(idle)
+                assert await echoes(old)
+    assert connections.statistics().evicted == {"open_files": 1}
 
 
 # --- stopping

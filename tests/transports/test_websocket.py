@@ -17,6 +17,7 @@ from gochat.protocol.websocket import client_frame
 from gochat.transports.connection import CLOSE_S
 from gochat.transports.poller import Poller
 from gochat.transports.websocket import CONTROL_BURST, Opening, WebSocketConnection, serve
+from tests.transports.listening import books
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -107,14 +108,16 @@ async def talking(trailing: bytes = b"") -> AsyncIterator[Peer]:
             return peer.session
 
         async def run() -> None:
-            await serve(connection, Opening(KEY, trailing, None, None), accept, 1000)  # type: ignore[arg-type]
+            await serve(connection, Opening(KEY, trailing, None, None), accept, 1000, 0)  # type: ignore[arg-type]
             peer.served.set()
 
         poller = Poller()
+        lease = books().admit(ours, "192.0.2.1", loopback=False, direct=True)
+        assert lease is not None
         nursery.start_soon(poller.run)
         connection = WebSocketConnection(
             trio.testing.memory_stream_pair()[0], ours, direct=True, peer="192.0.2.1", loopback=False,
-            outbox_bytes=1 << 20, spawn=nursery.start_soon, signed_in=lambda: None, poller=poller,
+            outbox_bytes=1 << 20, spawn=nursery.start_soon, lease=lease, poller=poller,
         )  # fmt: skip
         peer = Peer(theirs, connection)
         nursery.start_soon(run)

@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from gochat.auth.fetched import KeysUnavailable
 from gochat.errors import AuthError, Denied, Full, StoreError
+from gochat.http.asgi import LEASE
 from gochat.http.rest.allowance import Allowance
 from gochat.http.rest.conditions import encode, entity_tag, is_fresh
 from gochat.http.rest.parts import Call, Reply, RestParts, allows
@@ -92,6 +93,7 @@ class Resource:
         if int(request.headers.get("content-length", "0")) > most:
             raise _too_large(most)
         identity = await _identify(self._parts, request.headers)
+        request.scope[LEASE].answering = True
         if not allows(identity, operation.means):
             raise _lacks(RULES[operation.means].scope)
         if operation.method == "GET":
