@@ -22,6 +22,7 @@ from gochat.errors import CLOSE_BY_NUMBER
 from gochat.http.readiness import Readiness
 from gochat.metrics import Commits, Family, Histogram, Kind, Samples, render
 from gochat.session import Gateway
+from gochat.store.health import Health
 from gochat.transports.admission import EVICTED_FOR, Connections
 from gochat.transports.tcp import TcpConnection
 from gochat.transports.websocket import WebSocketConnection
@@ -33,6 +34,7 @@ class Sources(NamedTuple):
     gateway: Gateway
     connections: Connections
     commits: Commits
+    health: Health
     supervisors: tuple[Supervisor, ...]
     readiness: Readiness
     database: Path
@@ -209,8 +211,12 @@ METRICS: Final[tuple[Metric, ...]] = (
            lambda s: s.commits.seconds),
     Metric("gochat_commits_failed_total", "counter", "Commits that failed; what waited was answered unavailable.",
            lambda s: s.commits.failed),
-    Metric("gochat_store_problem", "gauge", "1 if the last commit failed.",
-           lambda s: int(s.gateway.journal.problem is not None)),
+    Metric("gochat_store_problem", "gauge", "1 while the database can't be written or read as it should.",
+           lambda s: int((s.health.problem or s.gateway.journal.problem) is not None)),
+    Metric("gochat_store_damaged", "gauge", "1 once damage of the database was met; the log says where.",
+           lambda s: int(s.health.damage is not None)),
+    Metric("gochat_reads_failed_total", "counter", "Reads that failed; who asked was told.",
+           lambda s: s.health.failed_reads),
     Metric("gochat_unmerged_messages", "gauge", "Durable messages that are not in their rooms' logs yet; see the tail.",
            lambda s: s.commits.unmerged),
     Metric("gochat_index_backlog", "gauge", "Rooms with facts that a search does not find yet.",

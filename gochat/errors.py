@@ -122,5 +122,23 @@ class StoreError(GochatError):
         self.unknown = unknown
 
 
+class Damaged(StoreError):
+    """The database does not hold what was written: trying again is of no use."""
+
+
+def again(error: BaseException) -> StoreError:
+    """The same error once more, for one who must have their own: an exception is raised once."""
+    kind = Damaged if isinstance(error, Damaged) else StoreError
+    return kind(str(error), unknown=getattr(error, "unknown", False))
+
+
+def store_refusal(error: Exception, doing: str) -> Denied:
+    """What a peer is told of a store that failed. `doing` says what it can't do now, where it may later."""
+    if isinstance(error, Damaged):
+        return Denied("internal", "the server's database is damaged here; its operator has to restore it")
+    unknown = isinstance(error, StoreError) and error.unknown
+    return Denied("unavailable", doing, retry_after_ms=1000, unknown=unknown)
+
+
 class Full(GochatError):
     """A bounded queue is full. Nothing was taken; the caller answers `busy`."""

@@ -47,6 +47,7 @@ from gochat.session.greeting import greet
 from gochat.session.queries import answer
 from gochat.session.replay import say_lag
 from gochat.store import folder
+from gochat.store.health import Health
 from gochat.transports.admission import Connections
 from gochat.transports.listen import Server, open_listeners
 from gochat.transports.poller import Poller
@@ -83,6 +84,7 @@ class Node:
         self.doors: Doors
         self.database: Path
         self.commits: Commits
+        self.health: Health
         self.supervisors: tuple[Supervisor, ...] = ()
         self._servers: list[Server] = []
 
@@ -93,14 +95,14 @@ class Node:
     def readiness(self) -> list[Check]:
         return [
             Check("accepting", "the node is draining" if self.draining.is_set() else None),
-            Check("store", self.gateway.journal.problem),
+            Check("store", self.health.problem or self.gateway.journal.problem),
         ]
 
     def metrics(self) -> bytes:
         """What `/metrics` tells."""
         return collect(
             Sources(
-                self.gateway, self.connections, self.commits, self.supervisors, self.readiness,
+                self.gateway, self.connections, self.commits, self.health, self.supervisors, self.readiness,
                 self.database, self.doors.responses,
             )
         )  # fmt: skip
@@ -129,7 +131,7 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         Supervisor("actors") as actors,
         trio.open_nursery() as sessions,
     ):
-        node.commits, node.supervisors = store.commits, (services, actors)
+        node.commits, node.health, node.supervisors = store.commits, store.health, (services, actors)
         spawn = partial(_spawn, sessions)
         rooms, users = _registries(node, store, actors)
         since_ms = now_ms() - settings.auth.max_lifetime_s * 1000

@@ -16,7 +16,7 @@ import trio
 
 from gochat.actors.mailbox import Mailbox
 from gochat.actors.supervisor import Spec, Supervisor
-from gochat.errors import Denied, Full, StoreError
+from gochat.errors import Denied, Full, StoreError, store_refusal
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Actor(ABC, Generic[M]):
             await self.load()
         except StoreError as error:
             log.warning("%s can't be loaded: %s", self.address, error)
-            self.refuse_all(Denied("unavailable", "the room can't be loaded now", retry_after_ms=1000))
+            self.refuse_all(store_refusal(error, "the room can't be loaded now"))
         except Exception:
             # Mail that waits for a state that can't be built would wait for ever.
             self.refuse_all(INTERNAL)

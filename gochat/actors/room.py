@@ -27,7 +27,7 @@ from gochat.domain.ids import is_dm
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Done, Knowledge, Outcome, RecentKeys, RoomRules, Turn
-from gochat.errors import Denied, Full, StoreError
+from gochat.errors import Denied, Full, StoreError, store_refusal
 from gochat.ports import Clash, Committed, Journal
 
 log = logging.getLogger(__name__)
@@ -258,7 +258,7 @@ class RoomActor(Actor[Submit]):
         else:
             log.error("%s: %s", self.address, error)
             self._doubt()
-            denied = Denied("unavailable", "the store can't do this now", retry_after_ms=1000, unknown=error.unknown)
+            denied = store_refusal(error, "the store can't do this now")
         _flush(self._settle(batch, [denied] * len(batch)))
 
     def given_up(self) -> None:

@@ -14,7 +14,7 @@ import trio
 
 from gochat.auth.fetched import KeysUnavailable
 from gochat.domain.ids import is_name
-from gochat.errors import BAD_TOKEN, REPLACED, SLOW, VIOLATION, AuthError, Denied, Full, StoreError
+from gochat.errors import BAD_TOKEN, REPLACED, SLOW, VIOLATION, AuthError, Denied, Full, StoreError, store_refusal
 from gochat.ports import Identity, Snapshot
 from gochat.protocol import replies
 from gochat.protocol.conversation import GROUPS, READ, WRITE
@@ -61,7 +61,7 @@ async def greet(session: Session, hello: Hello) -> None:
         return
     except (StoreError, Full) as error:
         log.error("no welcome for %s: %s", session.user, error)
-        _refuse(session, hello, Denied("unavailable", "the store can't be read now", retry_after_ms=1000), SLOW)
+        _refuse(session, hello, store_refusal(error, "the store can't be read now"), SLOW)
         return
     if not session.is_over() and session.notices is not None:
         _welcome(session, hello, snapshot)

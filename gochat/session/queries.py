@@ -11,7 +11,7 @@ import msgspec
 
 from gochat.actors.live import drop
 from gochat.domain.ids import is_name
-from gochat.errors import TOKEN_ENDED, AuthError, Denied, Full, StoreError
+from gochat.errors import TOKEN_ENDED, AuthError, Denied, Full, StoreError, store_refusal
 from gochat.ports import Asker
 from gochat.protocol import replies
 from gochat.protocol import requests as req
@@ -36,7 +36,7 @@ async def answer(session: Session, request: req.AnyRequest) -> None:
         reply = await ANSWERS[type(request)](session, request)
     except (StoreError, Full) as error:
         log.error("%s for %s: %s", type(request).__name__, session.user, error)
-        reply = Denied("unavailable", "the store can't be read now", retry_after_ms=1000)
+        reply = store_refusal(error, "the store can't be read now")
     except Exception:
         log.exception("a query of %s crashed", session.user)
         reply = Denied("internal", "a fault of the server; it has been logged")

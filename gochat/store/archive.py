@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from gochat.domain.facts import AnyFact
+from gochat.errors import Damaged, StoreError
 from gochat.ports import Asker, Facts, Snapshot
 from gochat.protocol.replies import (
     AuditEntry,
@@ -19,6 +20,7 @@ from gochat.protocol.replies import (
     UserEntry,
 )
 from gochat.store import lists, oversight, pages, people, search, user_search
+from gochat.store.health import Health
 from gochat.store.merged import Merged
 from gochat.store.pool import Readers
 
@@ -26,12 +28,15 @@ from gochat.store.pool import Readers
 class SqliteArchive:
     """`searchers` are threads apart: a search that takes long shall not hold up a hello."""
 
-    def __init__(self, readers: Readers, searchers: Readers, merged: Merged, epoch: str, decline_ms: int) -> None:
+    def __init__(
+        self, readers: Readers, searchers: Readers, merged: Merged, epoch: str, decline_ms: int, health: Health
+    ) -> None:  # fmt: skip
         self._call = readers.call
         self._merged = merged
         self._search = searchers.call
         self._epoch = epoch
         self._decline_ms = decline_ms
+        self._health = health
 
     async def welcome(
         self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}
@@ -75,8 +80,25 @@ class SqliteArchive:
     async def search_messages(
         self, user: str, q: str, room: str | None, limit: int, cursor: str | None
     ) -> tuple[list[AnyFact], str | None]:
-        await self._merged.level(search.ROOMS, [user])  # So that the index, which is fed from the logs, comes soon.
-        return await self._search(lambda connection: search.messages(connection, user, q, room, limit, cursor))
+        rooms, values = (search.ROOMS, [user]) if room is None else (search.ROOM, [room])
+        # Merged, so that the index, which is fed from the logs, comes soon.
+        if not await self._merged.level(rooms, values):
+            raise StoreError("messages wait to be put in their places, and can't be searched")
+
+        def read(connection: sqlite3.Connection) -> tuple[list[AnyFact], str | None]:
+            self._check_indexed(connection, rooms, values)
+            return search.messages(connection, user, q, room, limit, cursor)
+
+        return await self._search(read)
+
+    def _check_indexed(self, connection: sqlite3.Connection, rooms: str, values: Sequence[str]) -> None:
+        """Raises Damaged where a search would miss messages for good."""
+        unindexed, lost = self._health.unindexed, self._health.index_lost
+        if unindexed:
+            found = connection.execute(f"SELECT num FROM room WHERE id IN ({rooms})", values)
+            lost = lost or any(num in unindexed for (num,) in found)
+        if lost:
+            raise Damaged("new messages can't be put into the search index")
 
     async def search_users(
         self, asker: str, q: str, limit: int, cursor: str | None

@@ -15,10 +15,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
-from gochat.errors import StoreError
+import msgspec
+
+from gochat.errors import Damaged, StoreError
 from gochat.metrics import Commits
 from gochat.ports import Clash
 from gochat.store import index
+from gochat.store.health import Health, is_damage
 from gochat.store.logs import Batch
 from gochat.store.notes import Notes
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
@@ -58,18 +61,21 @@ class Committer:
 
     def __init__(
         self, opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace = PACE, counts: Commits | None = None,
+        health: Health | None = None,
     ) -> None:  # fmt: skip
         self._opens = opens
+        self._health = health or Health()
         self._tail = tail
         self._counts = counts or Commits()
         self._pace = pace
         self._writer: Writer | None = _writer(opens, tail)
         self._suspects: dict[int, str] = {}
         """Rooms whose last append failed, to be looked at before the next commit."""
-        self._damaged: dict[int, str] = tail.stuck_rooms()
+        self._damaged: dict[int, str] = {}
         """Rooms whose log was found not to be whole, until it is."""
-        self._behind = index.behind(self._writer.connection)
+        self._behind = self._not_indexed(self._writer)
         self._counts.backlog, self._counts.unmerged = len(self._behind), tail.facts
+        self._after(self._writer)
         self._fed_at = self._busy_at = self._merged_at = self._failed_at = time.monotonic()
         self._committed = 0
         """Messages since the last slice of a merge."""
@@ -78,10 +84,16 @@ class Committer:
     def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         """Record all, durably; see Writer.commit. Raises StoreError when nothing of it is, or may be, recorded."""
         try:
-            return self._commit_sound(batches, notes)
-        except StoreError:
+            results = self._commit_sound(batches, notes)
+        except StoreError as error:
             self._counts.failed += 1
+            self._health.writing = str(error)
             raise
+        self._health.writing = None
+        for result in results:
+            if isinstance(result, Damaged):
+                self._health.damaged(str(result))
+        return results
 
     def _commit_sound(
         self, batches: Sequence[Batch], notes: Notes | None
@@ -92,7 +104,7 @@ class Committer:
             # A room whose log is not whole takes nothing; the others go on.
             sound = iter(self._commit(writer, [batch for batch in batches if batch.num not in damaged], notes))
             return [
-                StoreError(damaged[batch.num]) if batch.num in damaged else next(sound) for batch in batches
+                Damaged(damaged[batch.num]) if batch.num in damaged else next(sound) for batch in batches
             ]  # fmt: skip
         return self._commit(writer, batches, notes)
 
@@ -106,6 +118,8 @@ class Committer:
             # SQLite rolls back what was not committed; whether a COMMIT that failed took effect, only a look can tell.
             unknown = writer.committing
             self._discard(batches)
+            if is_damage(error):
+                self._health.damaged(str(error))
             raise StoreError(f"nothing could be recorded: {error}", unknown=unknown) from error
         if self._tail.facts <= writer.facts:
             self._merged_at = began  # It was empty: what is in it waits since now.
@@ -132,8 +146,8 @@ class Committer:
             seats = writer.connection.execute("SELECT num FROM seat WHERE user = ?", (user,)).fetchall()
             self._merge(writer, [num for (num,) in seats if num in self._tail], None)
             return job(writer.connection)
-        except sqlite3.Error as error:
-            raise StoreError(f"reading failed: {error}") from error
+        except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged) as error:
+            raise self._health.failed("reading failed", error) from error
 
     def _merge(self, writer: Writer, nums: Sequence[int], most: int | None) -> bool:
         try:
@@ -142,18 +156,21 @@ class Committer:
             if not _only_busy(error, writer):
                 # What was committed is in the table; whoever opens it anew merges it.
                 self._discard(())
-            raise StoreError(f"messages can't be merged: {error}") from error
+            self._health.writing = f"messages can't be merged: {error}"
+            raise StoreError(self._health.writing) from error
         self._after(writer)
         if not self._tail.stuck.keys().isdisjoint(nums):
-            raise StoreError("a log is damaged near its head")
+            raise Damaged("a log is damaged near its head")
         return more
 
     def _after(self, writer: Writer) -> None:
         """Take note of what a transaction did."""
         self._counts.unmerged = self._tail.facts
-        self._behind |= writer.take_longer()
-        if self._tail.stuck:
-            self._damaged.update(self._tail.stuck_rooms())
+        self._behind |= writer.take_longer() - self._health.unindexed
+        for num, room in self._tail.stuck_rooms().items():
+            if num not in self._damaged:
+                self._damaged[num] = room
+                self._health.damaged(f"the log of {room}, near its head")
 
     def idle(self) -> float | None:
         """Merge and feed the index, if it is time; in how many seconds it is time again, None: when something was
@@ -174,8 +191,10 @@ class Committer:
         except Exception as error:  # noqa: BLE001 -- nothing may end this thread: the log is written in it
             log.error("the search index can't be fed, or messages not be merged: %r", error)
             if not _only_busy(error, self._writer):
+                self._health.writing = f"messages can't be merged, or not be put into the search index: {error}"
                 self._discard(())
             return self._pace.retry_s
+        self._health.writing = None
         self._fed_at = time.monotonic()
         self._counts.backlog = len(self._behind)
         return 0.0 if self._behind else None
@@ -214,19 +233,47 @@ class Committer:
 
     def _feed(self, connection: sqlite3.Connection) -> None:
         """One slice, of as many rooms as it takes. Not synced: it follows from the log, and the next commit syncs.
-        After an error the connection is of no more use."""
+        After an error the connection is of no more use. A room that can't be fed, since something is damaged, is left
+        out from then on."""
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("BEGIN IMMEDIATE")
         left = index.SLICE
         while self._behind and left > 0:
             num = self._behind.pop()
-            fed = index.feed(connection, num, left)
+            fed = self._feed_room(connection, num, left)
             if fed is None:
                 self._behind.add(num)
                 break
             left -= fed + 1
         connection.execute("COMMIT")
         connection.execute("PRAGMA synchronous = FULL")
+
+    def _feed_room(self, connection: sqlite3.Connection, num: int, most: int) -> int | None:
+        """See index.feed."""
+        connection.execute("SAVEPOINT feed")
+        try:
+            return index.feed(connection, num, most)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            connection.execute("ROLLBACK TO feed")
+            self._health.unindexed.add(num)
+            self._health.damaged(f"the search index, or the log of room {num}: {error}")
+            return 0
+        finally:
+            if connection.in_transaction:
+                connection.execute("RELEASE feed")
+
+    def _not_indexed(self, writer: Writer) -> set[int]:
+        """Rooms with facts that the index does not hold, but for those that it can't take."""
+        try:
+            return index.behind(writer.connection) - self._health.unindexed
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._health.index_lost = True
+            self._health.damaged(f"the table of rooms: {error}")
+            return set()
 
     def close(self) -> None:
         """Merge what is left, bring the log file into the database, and close for good."""
@@ -260,13 +307,16 @@ class Committer:
             self._damaged.update(self._suspects)
             self._after(writer)
             self._look_again(writer)
-            self._behind = index.behind(writer.connection)
+            self._behind = self._not_indexed(writer)
         except Exception as error:
             if writer is not None:
                 writer.connection.close()
-            raise StoreError(f"the database can't be opened again: {error}") from error
+            if is_damage(error):
+                self._health.damaged(str(error))
+            self._health.writing = f"the database can't be opened again: {error}"
+            raise StoreError(self._health.writing) from error
         self._suspects.clear()
-        self._writer = writer
+        self._writer, self._health.writing = writer, None
         log.warning("the database was opened again after an error")
         return writer
 
@@ -280,6 +330,7 @@ class Committer:
                 del self._damaged[num]
             else:
                 problems[num] = f"{room}: the log is damaged near its head"
+                self._health.damaged(problems[num])
         return problems
 
 
@@ -299,7 +350,16 @@ def _only_busy(error: Exception, writer: Writer) -> bool:
 
 
 def _whole(connection: sqlite3.Connection, num: int) -> bool:
-    """Whether the tail of the log is dense and ends at the head."""
+    """Whether the end of the log is dense and ends at the head."""
+    try:
+        return _is_dense(connection, num)
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        return False
+
+
+def _is_dense(connection: sqlite3.Connection, num: int) -> bool:
     row = connection.execute("SELECT head FROM room WHERE num = ?", (num,)).fetchone()
     head = row[0] if row else 0
     base, low = num << SEQ_BITS, max(0, head - 1000)

@@ -17,7 +17,7 @@ import trio
 from gochat.domain.beside import AnyBeside, AnyStanding
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
-from gochat.errors import Full, StoreError
+from gochat.errors import Full, StoreError, again
 from gochat.ports import Clash, Committed, OnRecorded
 from gochat.store import beside, reads
 from gochat.store.committer import Committer
@@ -251,7 +251,7 @@ def _hand_out(appends: list[_Append], result: outcome.Error | outcome.Value[list
         elif isinstance(part, Clash):
             own = part
         else:
-            own = StoreError(str(part), unknown=getattr(part, "unknown", True))
+            own = again(part) if isinstance(part, StoreError) else StoreError(str(part), unknown=True)
         try:
             entry.done(own)
         except Exception:

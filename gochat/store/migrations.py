@@ -52,6 +52,20 @@ def m003_tail(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m004_boot(db: sqlite_utils.Database) -> None:
+    """Starts are counted, so that a copy that was put back is noticed."""
+    for statement in schema.BOOT:
+        db.execute(statement)
+
+
+@migrations()
+def m005_expired(db: sqlite_utils.Database) -> None:
+    """Texts may end with their age; it is kept up to where they have."""
+    for statement in schema.EXPIRED:
+        db.execute(statement)
+
+
 def apply(connection: sqlite3.Connection) -> None:
     """Apply those that are missing."""
     migrations.apply(sqlite_utils.Database(connection))

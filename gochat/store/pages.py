@@ -10,6 +10,7 @@ import msgspec
 
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm
+from gochat.errors import Damaged
 from gochat.ports import Asker, Facts
 from gochat.store import people
 from gochat.store.rows import EDIT, SHOWN, Row, shown
@@ -132,14 +133,22 @@ def show(connection: sqlite3.Connection, room: str, rows: Sequence[Row], *, edit
 def _rows(
     connection: sqlite3.Connection, low: int, high: int, order: str, limit: int, chars: int = PAGE_BYTES
 ) -> list[Row]:  # fmt: skip
-    """Rows with low < id <= high, in that order, about as many as fit a page; the bound they begin at comes first."""
+    """Rows with low < id <= high, in that order, about as many as fit a page; the bound they begin at comes first.
+    Raises Damaged where one is missing: a log has no gaps."""
     found: list[Row] = []
     size = 0
+    step = 1 if order == "ASC" else -1
+    due = low + 1 if step > 0 else high
     for row in connection.execute(
         f"SELECT {SHOWN} FROM fact WHERE id > ? AND id <= ? ORDER BY id {order} LIMIT ?", (low, high, limit)
     ):
+        if row[0] != due:
+            break
         size += len(row[4] or "") + len(row[7] or "")
         if found and size > chars:
-            break
+            return found
         found.append(row)
+        due += step
+    if len(found) < min(limit, high - low):
+        raise Damaged(f"room {due >> SEQ_BITS} has no fact {due & SEQ_MASK}")
     return found

@@ -14,10 +14,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
+import msgspec
 import outcome
 import trio
 
-from gochat.errors import StoreError
+from gochat.errors import Damaged, again
+from gochat.store.health import Health
 from gochat.store.thread import OwnerThread
 
 T = TypeVar("T")
@@ -64,12 +66,13 @@ class Readers:
     """Runs a function on a connection, inside one read transaction: what it reads is one moment."""
 
     def __init__(
-        self, opens: Callable[[], sqlite3.Connection], *, inline: bool = False, threads: int = THREADS,
-        deadline_s: float | None = None,
+        self, opens: Callable[[], sqlite3.Connection], health: Health | None = None, *, inline: bool = False,
+        threads: int = THREADS, deadline_s: float | None = None,
     ) -> None:  # fmt: skip
         """With `deadline_s` a call that reads for longer ends in a StoreError."""
         jobs: queue.SimpleQueue[object] = queue.SimpleQueue()
         count = 1 if inline else threads
+        self._health = health or Health()
         self._deadline_s = deadline_s
         self._together = TOGETHER if deadline_s is None else 1
         self._waiting: deque[_Call] = deque()
@@ -77,7 +80,7 @@ class Readers:
         """Threads that have nothing to do."""
         self._gathering = False
         self._threads = [
-            OwnerThread(f"reader {n}", opens, inline=inline, jobs=jobs, closes=sqlite3.Connection.close)
+            OwnerThread(f"reader {n}", opens, inline=inline, jobs=jobs, closes=lambda connection: connection.close())
             for n in range(count)
         ]
 
@@ -109,20 +112,22 @@ class Readers:
             calls = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._together))]
             self._free -= 1
             jobs = [call.job for call in calls]
-            self._threads[0].submit(partial(_read, jobs, self._deadline_s), partial(self._done, calls))
+            self._threads[0].submit(partial(_read, jobs, self._deadline_s, self._health), partial(self._done, calls))
 
     def _done(self, calls: list[_Call], result: outcome.Value[list[Told]] | outcome.Error) -> None:
         self._free += 1
         for position, call in enumerate(calls):
             if isinstance(result, outcome.Error):
                 # An exception is raised once: each gets its own.
-                call.tell(outcome.Error(StoreError(str(result.error))))
+                call.tell(outcome.Error(again(result.error)))
             else:
                 call.tell(result.value[position])
         self._hand_over()
 
 
-def _read(jobs: list[Job], deadline_s: float | None, connection: sqlite3.Connection) -> list[Told]:
+def _read(
+    jobs: list[Job], deadline_s: float | None, health: Health, connection: sqlite3.Connection
+) -> list[Told]:  # fmt: skip
     """All of them in one transaction. What one of them raises is its own affair."""
     try:
         connection.execute("BEGIN")
@@ -130,17 +135,20 @@ def _read(jobs: list[Job], deadline_s: float | None, connection: sqlite3.Connect
             end = time.monotonic() + deadline_s
             connection.set_progress_handler(lambda: time.monotonic() > end, STEPS)
         try:
-            return [outcome.capture(_run, job, connection) for job in jobs]
+            told = [outcome.capture(_run, job, health, connection) for job in jobs]
         finally:
             if deadline_s is not None:
                 connection.set_progress_handler(None, 0)
             connection.execute("COMMIT")
     except sqlite3.Error as error:
-        raise StoreError(f"reading failed: {error}") from error
+        raise health.failed("reading failed", error) from error
+    if health.reading is not None and any(isinstance(each, outcome.Value) for each in told):
+        health.read()
+    return told
 
 
-def _run(job: Job, connection: sqlite3.Connection) -> Any:
+def _run(job: Job, health: Health, connection: sqlite3.Connection) -> Any:
     try:
         return job(connection)
-    except sqlite3.Error as error:
-        raise StoreError(f"reading failed: {error}") from error
+    except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged) as error:
+        raise health.failed("reading failed", error) from error

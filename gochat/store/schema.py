@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from pathlib import Path
+from typing import Any, ClassVar, Final
+from urllib.parse import quote
+from weakref import WeakValueDictionary
 
+MEMORY: Final = ":memory:"
 #: Bits of a row id that hold the seq; the room's number stands above. Half a thousand million rooms, 17 thousand
 #: million facts each (domain.ids.MAX_SEQ).
 SEQ_BITS = 34
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
 #: The migrations of migrations.py. A database that had others is a newer release's.
-KNOWN = frozenset({"m001_first", "m002_people", "m003_tail"})
+KNOWN = frozenset({"m001_first", "m002_people", "m003_tail", "m004_boot", "m005_expired"})
 
 ROOMS = (
     """CREATE TABLE meta (epoch TEXT NOT NULL)""",
@@ -103,8 +108,15 @@ PEOPLE = (
 )
 #: Transactions whose messages are not in the logs yet (tail.py): JSON of [[room's number, [message, ...]], ...].
 TAIL = ("CREATE TABLE tail (number INTEGER PRIMARY KEY, messages BLOB NOT NULL)",)
+#: How often a node has started on this database (newest.py).
+BOOT = (
+    "CREATE TABLE boot (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL)",
+    "INSERT INTO boot VALUES (1, 0)",
+)
+#: Up to which seq of a room texts that were too old are gone (expiry.py).
+EXPIRED = ("CREATE TABLE expired (num INTEGER PRIMARY KEY, upto INTEGER NOT NULL)",)
 #: What the migrations make of nothing.
-FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL)
+FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED)
 #: The number of the last transaction, as this connection sees it.
 LAST_COMMIT = "SELECT max(commits, coalesce((SELECT max(number) FROM tail), 0)) FROM clock"
 
@@ -119,14 +131,34 @@ APPLIED_INDEX = """CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_nam
     ON "_sqlite_migrations" ("migration_set", "name")"""
 
 
+class Writing(sqlite3.Connection):
+    """The one connection that writes, and that brings the log file into the database (docs/decisions/one-writer.md)."""
+
+    open: ClassVar[WeakValueDictionary[str, Writing]] = WeakValueDictionary()
+    """By the file's real path."""
+    place = ""
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            if self.open.get(self.place) is self:
+                del self.open[self.place]
+
+
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection in autocommit, which no thread owns: the caller sees to it that one uses it at a time."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    """A connection in autocommit, which no thread owns: the caller sees to it that one uses it at a time.
+
+    Only one that may write exists at a time: a second one is a fault, and raises RuntimeError. One that is `read_only`
+    has the file open for reading alone: it can neither write nor make a checkpoint, not even when it is the last to be
+    closed; it makes no file either.
+    """
+    connection = _opened(path, read_only=read_only and path != MEMORY)
     try:
         connection.execute("PRAGMA busy_timeout = 5000")
-        if read_only:
-            connection.execute("PRAGMA query_only = ON")
-        else:
+        # A page that is damaged is found when it is read, not by what it leads to.
+        connection.execute("PRAGMA cell_size_check = ON")
+        if not read_only:
             # FULL: a commit survives power loss. NORMAL would lose the last ones, acked or not.
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA journal_mode = WAL")
@@ -139,6 +171,28 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
+    return connection
+
+
+def _opened(path: str, *, read_only: bool) -> sqlite3.Connection:
+    settings: dict[str, Any] = {"isolation_level": None, "check_same_thread": False, "cached_statements": 256}
+    if read_only:
+        place = f"file:{quote(str(Path(path).absolute()))}?mode=ro"
+        connection: sqlite3.Connection = sqlite3.connect(place, uri=True, **settings)
+        return connection
+    if path == MEMORY:
+        connection = sqlite3.connect(path, **settings)
+        return connection
+    return _one_writing(path, settings)
+
+
+def _one_writing(path: str, settings: dict[str, Any]) -> Writing:
+    place = str(Path(path).resolve())
+    if place in Writing.open:
+        raise RuntimeError(f"{path} has a connection that writes already: two could damage it")
+    connection = sqlite3.connect(path, factory=Writing, **settings)
+    connection.place = place
+    Writing.open[place] = connection
     return connection
 
 

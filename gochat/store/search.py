@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from gochat.domain.facts import AnyFact
+from gochat.errors import Damaged
 from gochat.ports import Asker
 from gochat.store import pages
 from gochat.store.cut import match_text
@@ -28,6 +29,7 @@ _MOST = (1 << 63) - 1
 _MARK = "\0"
 #: The rooms that are searched, and some that are not.
 ROOMS = "SELECT r.id FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ?"
+ROOM = "SELECT id FROM room WHERE id = ?"
 #: Matches that are read at a time.
 _AT_ONCE = 64
 #: So many are looked into as fast as a word is located.
@@ -149,7 +151,10 @@ def _newest(rooms: list[_Room], streams: list[Iterator[Row]]) -> Iterator[tuple[
 def _shown(connection: sqlite3.Connection, row_ids: Iterable[int]) -> Iterator[Row]:
     """Each row is read when it is asked for: of most rooms that is one."""
     for row_id in row_ids:
-        yield from connection.execute(f"SELECT {SHOWN} FROM fact WHERE id = ?", (row_id,))
+        row = connection.execute(f"SELECT {SHOWN} FROM fact WHERE id = ?", (row_id,)).fetchone()
+        if row is None:
+            raise Damaged(f"room {row_id >> SEQ_BITS} has no fact {row_id & SEQ_MASK}")
+        yield row
 
 
 def _matches(connection: sqlite3.Connection, room: _Room, match: str, located: list[int] | None) -> Iterator[int]:

@@ -16,15 +16,15 @@ from gochat.errors import StoreError
 from gochat.metrics import Commits
 from gochat.store.archive import SqliteArchive
 from gochat.store.committer import PACE, Committer, Pace
+from gochat.store.health import Health
 from gochat.store.journal import MOST_WAITING, SqliteJournal
 from gochat.store.merged import Merged
 from gochat.store.pool import Readers
-from gochat.store.schema import connect
+from gochat.store.schema import MEMORY, connect
 from gochat.store.setup import migrate, prepare
 from gochat.store.tail import Tail
 from gochat.store.thread import OwnerThread
 
-MEMORY = ":memory:"
 #: How long closing waits for what is noted to become durable.
 CLOSE_S = 10.0
 #: How long one search may take before it is given up as `unavailable`.
@@ -35,6 +35,7 @@ class Store(NamedTuple):
     journal: SqliteJournal
     archive: SqliteArchive
     commits: Commits
+    health: Health
 
 
 @asynccontextmanager
@@ -47,6 +48,7 @@ async def open_store(
     `most_waiting` rooms wait for a commit, the next is refused as Full. `pace` says when messages are merged into their
     rooms' logs, which nobody should notice. Raises StoreError."""
     opens_writer, opens_reader = _connections(str(path), inline)
+    health = Health(path)
     try:
         first = opens_reader()
         (epoch,) = first.execute("SELECT epoch FROM meta").fetchone()
@@ -55,12 +57,12 @@ async def open_store(
             first.close()
     except sqlite3.Error as error:
         raise StoreError(f"{path} can't be read: {error}") from error
-    readers = Readers(opens_reader, inline=inline)
-    searchers = Readers(opens_reader, inline=inline, threads=1, deadline_s=SEARCH_S)
+    readers = Readers(opens_reader, health, inline=inline)
+    searchers = Readers(opens_reader, health, inline=inline, threads=1, deadline_s=SEARCH_S)
     # Inline nobody comes back later to merge and to feed the index: it is done at once.
     commits, tail = Commits(), Tail()
     pace = pace or (PACE._replace(quiet_s=0.0) if inline else PACE)
-    committer = partial(Committer, opens_writer, tail, pace, commits)
+    committer = partial(Committer, opens_writer, tail, pace, commits, health)
     writer: OwnerThread[Committer] = OwnerThread(
         "writer", committer, inline=inline, idle=Committer.idle, closes=Committer.close
     )  # fmt: skip
@@ -77,12 +79,16 @@ async def open_store(
         committing = trio.CancelScope(shield=True)
         nursery.start_soon(_run_in, committing, journal)
         try:
-            yield Store(journal, SqliteArchive(readers, searchers, merged, epoch, decline_ms), commits)
+            archive = SqliteArchive(readers, searchers, merged, epoch, decline_ms, health)
+            yield Store(journal, archive, commits, health)
         finally:
             with trio.CancelScope(shield=True):
                 try:
                     with trio.move_on_after(CLOSE_S):
                         await journal.close()
+                    if not inline:
+                        # The writer's connection is the last: what closes last takes the log file away.
+                        await _end((readers, searchers))  # noqa: ASYNC102
                     with suppress(StoreError):  # It could not be opened.
                         await writer.call(Committer.close)
                 finally:

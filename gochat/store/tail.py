@@ -226,10 +226,17 @@ class Tail:
         self.unsure = True
         self._names = {**self._names, **rooms}
 
-    def begin(self) -> None:
-        """The writer has begun, or begun anew: the table is what it says."""
+    def begin(self, left: Pieces) -> None:
+        """The writer begins, or begins anew, and merges `left`, which is what the table holds. Until it has, whoever
+        reads these rooms must look at the table."""
+        self.unsure = True
+        self._names = {**self._names, **{messages[0].room: num for num, messages in left.items()}}
         self._new, self._old, self.facts, self._order = _Lot(), _Lot(), 0, []
-        self.stuck, self._rows, self._names = {}, {}, {}
+        self.stuck, self._rows = {}, {}
+
+    def begun(self) -> None:
+        """It has: what is not merged is stuck."""
+        self._names = {messages[0].room: num for num, messages in self.stuck.items()}
         self.unsure = False
 
 

@@ -14,10 +14,11 @@ from typing import Any
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import Recorded
-from gochat.errors import StoreError
+from gochat.errors import Damaged, StoreError
 from gochat.ports import Clash
 from gochat.store import notes as noted
 from gochat.store import tail
+from gochat.store.health import is_damage
 from gochat.store.logs import Batch, Logs
 from gochat.store.many import Probe
 from gochat.store.notes import Notes
@@ -68,8 +69,8 @@ class Writer:
         """
         try:
             return self._commit_together(batches, notes)
-        except _UNFIT:
-            if self.committing:
+        except Exception as error:
+            if not self._is_of_some(error):
                 raise
             self._roll_back(batch.num for batch in batches)
         return self._commit_apart(batches, notes)
@@ -94,8 +95,8 @@ class Writer:
         self.connection.execute("PRAGMA synchronous = NORMAL")
         try:
             self._merge_together(pieces, spent)
-        except _UNFIT:
-            if self.committing:
+        except Exception as error:
+            if not self._is_of_some(error):
                 raise
             self._roll_back(pieces)
             self._merge_apart(pieces)
@@ -120,7 +121,9 @@ class Writer:
             try:
                 self._logs.write([batch])
                 merged[batch.num] = pieces[batch.num]
-            except _UNFIT as error:
+            except Exception as error:
+                if not self._is_of_some(error):
+                    raise
                 self.connection.execute("ROLLBACK TO room")
                 self._logs.forget(batch.num)
                 failed.append(batch.num)
@@ -135,17 +138,21 @@ class Writer:
         """Merge what the table holds and nobody knows of any more."""
         left = tail.unmerged(self.connection)
         (rows,) = self.connection.execute("SELECT count(*) FROM tail").fetchone()
-        self.tail.begin()
-        if not rows:
-            return
-        try:
-            self._merge_together(left, self.commits)
-        except _UNFIT:
-            if self.committing:
-                raise
-            self._roll_back(left)
-            self._merge_apart(left)
-            self._merge_together({}, self.commits)
+        self.tail.begin(left)
+        if rows:
+            try:
+                self._merge_together(left, self.commits)
+            except Exception as error:
+                if not self._is_of_some(error):
+                    raise
+                self._roll_back(left)
+                self._merge_apart(left)
+                self._merge_together({}, self.commits)
+        self.tail.begun()
+
+    def _is_of_some(self, error: Exception) -> bool:
+        """Whether some of a group can be guilty of it, so that it may go well for the others."""
+        return not self.committing and (isinstance(error, _UNFIT) or is_damage(error))
 
     def _commit_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         number = self.commits + 1
@@ -233,28 +240,33 @@ class Writer:
         try:
             for position, batch in enumerate(batches):
                 if batch.num in self.tail.stuck:
-                    failed[position] = StoreError(f"{batch.room}: the log is damaged near its head")
+                    failed[position] = Damaged(f"{batch.room}: the log is damaged near its head")
                     continue
                 execute("SAVEPOINT batch")
                 try:
                     self._write([batch])
-                except _UNFIT as error:
+                except Exception as error:
+                    if not self._is_of_some(error):
+                        raise
                     execute("ROLLBACK TO batch")
                     self._logs.forget(batch.num)
                     clash = self._clash(batch) if isinstance(error, sqlite3.IntegrityError) else None
-                    failed[position] = clash or StoreError(f"{batch.room}: {error}")
+                    told = f"{batch.room}: {error}"
+                    failed[position] = clash or (Damaged(told) if is_damage(error) else StoreError(told))
                 execute("RELEASE batch")
             for note in notes.apart() if notes is not None else ():
                 execute("SAVEPOINT note")
                 try:
                     noted.write(self.connection, note)
-                except _UNFIT as error:
+                except Exception as error:
+                    if not self._is_of_some(error):
+                        raise
                     execute("ROLLBACK TO note")
                     log.error("a note can't be recorded and is dropped: %s", error)
                 execute("RELEASE note")
             number = self.commits + 1
             self._finish(number)
-        except sqlite3.Error:
+        except Exception:
             self._roll_back(batch.num for batch in batches)
             raise
         self._count_recorded([batch for position, batch in enumerate(batches) if position not in failed])

@@ -37,7 +37,13 @@ def opens(tmp_path: Path) -> Iterator[Callable[[], sqlite3.Connection]]:
     path = str(tmp_path / "gochat.db")
     setup.prepare(path)
     with contextlib.ExitStack() as opened:
-        yield lambda: opened.enter_context(contextlib.closing(schema.connect(path)))
+
+        def open_one() -> sqlite3.Connection:
+            """The first one writes; there can't be another."""
+            read_only = bool(schema.Writing.open)
+            return opened.enter_context(contextlib.closing(schema.connect(path, read_only=read_only)))
+
+        yield open_one
 
 
 def talk(committer: Committer, rooms: list[str], first: int, count: int) -> None:
@@ -200,7 +206,7 @@ async def test_who_is_in_no_room_that_talks_reads_beside_the_writer(tmp_path: Pa
             record = await store.journal.load(room)
             await appended(store, record, message(room, 1, sender=room.split(":")[1]))
         done = await appended(store, await store.journal.load(DM), message(DM, 2))
-        with contextlib.closing(schema.connect(str(tmp_path / "gochat.db"))) as reader:
+        with contextlib.closing(schema.connect(str(tmp_path / "gochat.db"), read_only=True)) as reader:
             assert (await store.archive.welcome("cat", 15, [])).commit == done.commit
             assert rows(reader) == (1, 2), "nothing was merged for cat"
             assert (await store.archive.welcome("bob", 15, [])).contacts[0].head == 2
@@ -340,8 +346,10 @@ async def test_a_node_that_cannot_merge_what_a_crash_left_does_not_start(
 ) -> None:
     committer = Committer(opens, Tail(), PACES["unmerged"] or Pace())
     talk(committer, ROOMS[:2], 1, 3)
-    with contextlib.closing(opens()) as vandal, trio.fail_after(SOON):
+    committer.read("nobody", lambda connection: connection.close())  # as a crash leaves it
+    with contextlib.closing(sqlite3.connect(tmp_path / "gochat.db", isolation_level=None)) as vandal:
         vandal.execute("UPDATE tail SET messages = 'nonsense'")
+    with trio.fail_after(SOON):
         with pytest.raises(StoreError, match="can't be opened"):
             async with stores.open(tmp_path / "gochat.db"):
                 pass
@@ -366,7 +374,10 @@ def test_a_deleted_text_is_nowhere_in_the_file(tmp_path: Path, opens: Any, *, me
     for seq in range(2, 2 + count):
         gone = facts.Delete(room=DM, seq=head + seq - 1, ts=3000, sender="ann", target=seq)
         committer.commit([batch._replace(facts=[gone])], None)
-    with contextlib.closing(opens()) as connection:
+
+    def all_in_the_file(connection: sqlite3.Connection) -> tuple[int]:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        assert connection.execute("SELECT count(*) FROM fact WHERE body IS NOT NULL").fetchone() == (1,)
+        return connection.execute("SELECT count(*) FROM fact WHERE body IS NOT NULL").fetchone()
+
+    assert committer.read("nobody", all_in_the_file) == (1,)
     assert b"SECRET" not in (tmp_path / "gochat.db").read_bytes()

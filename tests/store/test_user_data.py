@@ -51,7 +51,7 @@ async def lived(database: Path) -> None:
         await store.journal.flush_reads()
 
         async def indexed() -> bool:
-            with closing(connect(str(database))) as db:
+            with closing(connect(str(database), read_only=True)) as db:
                 return bool(db.execute("SELECT count(*) = 0 FROM room WHERE indexed < head").fetchone()[0])
 
         with trio.fail_after(5):

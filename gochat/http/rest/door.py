@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gochat.auth.fetched import KeysUnavailable
-from gochat.errors import AuthError, Denied, Full, StoreError
+from gochat.errors import AuthError, Denied, Full, StoreError, store_refusal
 from gochat.http.asgi import LEASE
 from gochat.http.rest.allowance import Allowance
 from gochat.http.rest.conditions import encode, entity_tag, is_fresh
@@ -78,8 +78,7 @@ class Resource:
             response = refused.response()
         except (StoreError, Full) as error:
             log.error("%s %s: %s", request.method, scope["path"], error)
-            denied = Denied("unavailable", "the store can't be read now", retry_after_ms=1000)
-            response = Refused(denied).response()
+            response = Refused(store_refusal(error, "the store can't be read now")).response()
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:

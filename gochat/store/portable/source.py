@@ -6,11 +6,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from gochat.errors import StoreError
 from gochat.store.overlay import overlay
-from gochat.store.schema import KNOWN
+from gochat.store.schema import KNOWN, connect
 
 
 @contextmanager
@@ -36,14 +35,9 @@ def read_only(file: Path) -> sqlite3.Connection:
     if not file.is_file():
         raise StoreError(f"there is no file {file}")
     try:
-        connection = sqlite3.connect(
-            f"file:{quote(str(file.absolute()))}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-        )
+        return connect(str(file), read_only=True)
     except sqlite3.Error as error:
         raise StoreError(f"{file} can't be opened: {error}") from error
-    connection.execute("PRAGMA busy_timeout = 5000")
-    connection.execute("PRAGMA temp_store = MEMORY")
-    return connection
 
 
 def _check(connection: sqlite3.Connection, database: Path) -> None:
