@@ -90,6 +90,9 @@ class Journal(Protocol):
     ) -> dict[tuple[int, str, str], Reacted]:
         """The last word of each (seq, user, emoji) that ever had one."""
 
+    async def since(self, record: RoomRecord, users: Sequence[str]) -> dict[str, int]:
+        """The seq at which each of `users` who is in the group came in, the last time."""
+
     async def asks(self, user: str, since_ms: int) -> list[int]:
         """When the user asked strangers to be let write, from `since_ms` on, in order."""
 
@@ -141,6 +144,8 @@ class Snapshot(msgspec.Struct, kw_only=True):
     """Of the rooms asked for: the seq up to which `since_join` hides the room, where it hides anything."""
     heads: dict[str, int]
     """Heads of the rooms asked for that the user is in (or may write to: a DM)."""
+    since: dict[str, int] = {}
+    """Of the groups the user is in, the seq at which they came in, the last time; 1 where it is left out."""
     missed: dict[str, list[AnyFact]]
     """Of those, the facts above the seq that the client holds, as far as they were read: the first of them, or none."""
 
@@ -171,10 +176,11 @@ class Archive(Protocol):
         An edit entry has no body. What the group's `since_join` hides is left out."""
 
     async def replay(
-        self, room: str, after: int, upto: int, limit: int, *, reader: str | None = None
+        self, room: str, after: int, upto: int, limit: int, *, reader: str | None = None, admin: bool = False
     ) -> list[AnyFact]:  # fmt: skip
-        """Facts after < seq <= upto, at most `limit`, as page shows them, but an edit carries the present body. Of a
-        private room that `reader` lets wait, nothing of what waits."""
+        """Facts after < seq <= upto, at most `limit`, as page shows them to `reader`, but an edit carries the present
+        body, and a group that was deleted is read by those who were in it then. Of a private room that `reader` lets
+        wait, nothing of what waits. Without `reader` all that there is."""
 
     async def head(self, room: str) -> int:
         """The room's head; 0 where nothing was recorded."""
@@ -223,12 +229,13 @@ class Archive(Protocol):
         """Requests that wait for the user, by who asks."""
 
     async def reports(
-        self, room: str | None, limit: int, cursor: str | None
+        self, room: str | None, limit: int, cursor: str | None, *, asker: Asker | None = None
     ) -> tuple[list[ReportEntry], str | None]:  # fmt: skip
-        """Open reports, oldest first, of one room or of all."""
+        """Open reports, oldest first, of one room or of all. To an `asker` who moderates that room, but owns it not,
+        none about a message that is hidden from them."""
 
-    async def report_room(self, report: int) -> tuple[str, bool] | None:
-        """The room of a report, and whether it is open."""
+    async def report_room(self, report: int, *, asker: Asker | None = None) -> tuple[str, bool] | None:
+        """The room of a report, and whether it is open; None where `reports` would not tell the asker of it."""
 
     async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
         """The audit log, newest first."""

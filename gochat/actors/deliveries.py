@@ -79,7 +79,7 @@ class Deliveries:
             self._waiting.popleft()
 
     def _let_leave(self, stretch: Stretch, line: Line) -> None:
-        size = max(map(len, stretch.encoded.values()), default=0)
+        size = stretch.size
         self._leaving += 1
         self._bytes += size
         self._live.flusher.when_left(line, partial(self._has_left, size))

@@ -6,6 +6,8 @@ from collections.abc import Collection, Sequence
 
 from gochat.actors.messages import Submit
 from gochat.domain import commands as ask
+from gochat.domain.draft import RecentMessages
+from gochat.domain.ids import is_dm
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import DAY_MS, ContactPolicy
@@ -20,13 +22,27 @@ BLOCKER = Denied("blocked", "one of the users can't be added by you", rule="grou
 NO_CONTACT = Denied("declined", "one of the users may be added only by their contacts", rule="group.adds")
 
 
-async def gather(journal: Journal, record: RoomRecord, batch: Sequence[Submit], *, by_contacts: bool) -> Knowledge:
+def names_messages(batch: Sequence[Submit]) -> bool:
+    """Whether a message of the batch replies to another."""
+    return any(isinstance(mail.command, ask.Send) and mail.command.reply_to is not None for mail in batch)
+
+
+async def gather(
+    journal: Journal, record: RoomRecord, batch: Sequence[Submit], recent: RecentMessages, *, by_contacts: bool
+) -> Knowledge:  # fmt: skip
     """Raises StoreError. `by_contacts`: users are added to groups only by their contacts."""
     commands = [mail.command for mail in batch]
     knowledge = Knowledge()
     named = [c for c in commands if isinstance(c, (ask.Edit, ask.Delete, ask.React, ask.Report))]
-    if named:
-        knowledge.targets = await journal.targets(record, [command.seq for command in named])
+    answered = {c.reply_to for c in commands if isinstance(c, ask.Send) and c.reply_to is not None}
+    unsure = {seq for seq in answered if seq <= record.head and recent.is_message(seq) is None}
+    if named or unsure:
+        knowledge.looked_up = frozenset(unsure.union(command.seq for command in named))
+        knowledge.targets = await journal.targets(record, list(knowledge.looked_up))
+        recent.learn(seq for seq in unsure if seq in knowledge.targets and knowledge.targets[seq].body is not None)
+    if (named or answered) and not is_dm(record.room) and _may_hide(record, commands):
+        askers = {c.user for c in commands if isinstance(c, (ask.Send, ask.Edit, ask.Delete, ask.React, ask.Report))}
+        knowledge.since = await journal.since(record, list(askers))
     reactions = [(c.seq, c.user, c.emoji) for c in named if isinstance(c, ask.React)]
     if reactions:
         knowledge.reacted = await journal.reacted(record, reactions)
@@ -34,6 +50,13 @@ async def gather(journal: Journal, record: RoomRecord, batch: Sequence[Submit], 
         if isinstance(command, (ask.Create, ask.Add)):
             knowledge.unwilling.update(await _unwilling(journal, command, by_contacts))
     return knowledge
+
+
+def _may_hide(record: RoomRecord, commands: Sequence[ask.AnyCommand]) -> bool:
+    """Whether what was said before they came in may be hidden from members while this batch is decided."""
+    return record.history == "since_join" or any(
+        isinstance(command, ask.Configure) and command.history is not None for command in commands
+    )
 
 
 async def _unwilling(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import itertools
 import logging
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 import trio
@@ -18,6 +19,7 @@ import trio
 from gochat.actors.flusher import Flusher, Line, Waiting
 from gochat.domain.facts import AnyFact, Closed, Member
 from gochat.domain.ids import dm_users
+from gochat.domain.sight import referred, refers_to, told
 from gochat.errors import CLOSES, CODES
 from gochat.metrics import Counts
 from gochat.protocol.codec import Codec
@@ -25,12 +27,17 @@ from gochat.protocol.replies import Presence, PresenceEntry
 
 log = logging.getLogger(__name__)
 
+V = TypeVar("V")
+
 #: How many sends are done before others get their turn: about 2 ms. A message waits for some five slices of others on
 #: its way.
 SLICE = 100
 #: To queue costs less than a tenth of a send.
 OFFERS_A_SEND = 10
 MOST_SEEN = 1000
+#: Facts of a stretch that refer to others, where those may be hidden from some of the listeners: it is encoded for as
+#: many different sights, and one more.
+REFERRING = 8
 
 
 class Subscriber(Waiting, Protocol):
@@ -82,7 +89,13 @@ class Stretch(msgspec.Struct, eq=False):
     """Users who hear nothing after this; None when that is everybody."""
     hidden: str | None = None
     """A user of a private room who does not hear these: they were asked, and have not answered."""
+    referred: tuple[int, ...] = ()
+    """Seqs that the facts refer to, ascending, where those may be hidden from some of the listeners."""
+    since: Mapping[str, int] = {}
+    """In a private room, where users begin to see it, if that is not the beginning."""
     encoded: dict[Codec, bytes] = {}
+    veiled: dict[int, Stretch] = {}
+    """What is told to those who do not see the first so many of `referred`; made when it is needed."""
 
     @property
     def first(self) -> int:
@@ -92,22 +105,65 @@ class Stretch(msgspec.Struct, eq=False):
     def last(self) -> int:
         return self.facts[-1].seq
 
+    @property
+    def size(self) -> int:
+        """Bytes of the largest encoding that was made."""
+        return max((len(data) for each in (self, *self.veiled.values()) for data in each.encoded.values()), default=0)
+
     def encode(self, codec: Codec) -> bytes:
         data = self.encoded[codec] = codec.encode_all(self.facts)
         return data
 
+    def for_those_since(self, since: int) -> Stretch:
+        """The stretch as it is told to whoever came in at that seq and sees nothing from before."""
+        count = bisect_left(self.referred, since)
+        if not count:
+            return self
+        found = self.veiled.get(count)
+        if found is None:
+            found = self.veiled[count] = Stretch(
+                self.room, self.commit, [told(fact, since - 1) for fact in self.facts], self.added, self.removed
+            )
+        return found
+
 
 def stretches(
-    room: str, commit: int, facts: Sequence[AnyFact], hidden: Mapping[int, str] = {}
+    room: str, commit: int, facts: Sequence[AnyFact], hidden: Mapping[int, str] = {}, *, veils: bool = False,
+    since: Mapping[str, int] = {},
 ) -> list[Stretch]:  # fmt: skip
     """Cut a batch where the set of listeners changes: before an `added`, after a `removed`, a `left`, a `closed`, and
-    in a private room where one of the two begins or ceases to hear. `hidden`: who does not, by seq."""
+    in a private room where one of the two begins or ceases to hear. `hidden`: who does not, by seq. `veils`: what the
+    facts refer to may be hidden from some; then few of them that do are in one stretch, for it is encoded once more
+    for each. `since`: of a private room, see Stretch."""
     if hidden:
         cut = []
         for user, group in itertools.groupby(facts, key=lambda fact: hidden.get(fact.seq)):
             cut.append(Stretch(room, commit, list(group), hidden=user))
+    else:
+        cut = _stretches(room, commit, facts)
+    if not veils:
         return cut
-    return _stretches(room, commit, facts)
+    cut = [piece for stretch in cut for piece in _few_referring(stretch)]
+    for stretch in cut:
+        stretch.referred, stretch.since = referred(stretch.facts), since
+    return cut
+
+
+def _few_referring(stretch: Stretch) -> list[Stretch]:
+    """The stretch in pieces with few facts that refer to others. Who comes hears the first, who goes the last."""
+    pieces: list[list[AnyFact]] = [[]]
+    few = 0
+    for fact in stretch.facts:
+        few += refers_to(fact) is not None
+        if few > REFERRING:
+            pieces.append([])
+            few = 1
+        pieces[-1].append(fact)
+    if len(pieces) == 1:
+        return [stretch]
+    cut = [Stretch(stretch.room, stretch.commit, piece, hidden=stretch.hidden) for piece in pieces]
+    cut[0].added, cut[-1].removed = stretch.added, stretch.removed
+    return cut
 
 
 def _stretches(room: str, commit: int, facts: Sequence[AnyFact]) -> list[Stretch]:
@@ -139,7 +195,8 @@ class Live:
         self._few = slice_
         self._slice = slice_ * OFFERS_A_SEND
         self.users: dict[str, dict[Subscriber, None]] = {}
-        self.groups: dict[str, dict[Subscriber, None]] = {}
+        self.groups: dict[str, dict[Subscriber, int]] = {}
+        """Each with the seq from which its user sees the group, if that hides what was before."""
         self.watchers: dict[str, dict[Subscriber, None]] = {}
         self.parted = 0
         """How often somebody ceased to see somebody: who looks up what may be seen looks again if this has changed."""
@@ -182,8 +239,15 @@ class Live:
         if len(self.last_seen) > MOST_SEEN:
             del self.last_seen[next(iter(self.last_seen))]
 
-    def enter(self, room: str, session: Subscriber) -> None:
-        self.groups.setdefault(room, {})[session] = None
+    def enter(self, room: str, session: Subscriber, since: int = 1) -> None:
+        """`since`: the seq at which the session's user came into the group."""
+        self.groups.setdefault(room, {})[session] = since
+
+    def seeing(self, room: str, seq: int, *, hides: bool) -> list[Subscriber]:
+        """The listeners who may know of that seq, in a group that `hides` what was before they came in."""
+        if not hides or room.startswith("dm:"):
+            return self.listeners(room)
+        return [session for session, since in self.groups.get(room, {}).items() if seq >= since]
 
     def leave(self, room: str, session: Subscriber) -> None:
         drop(self.groups, room, session)
@@ -228,14 +292,34 @@ class Live:
 
     def give(self, stretch: Stretch, sessions: Sequence[Subscriber]) -> None:
         """Send it to each of them that it is for, at once, and with it what waits there."""
-        self._hand(stretch, sessions, None)
+        if not stretch.referred:
+            self._hand(stretch, sessions, None)
+            return
+        for veiled, some in self._veiled(stretch, sessions):
+            self._hand(veiled, some, None)
 
     def offer(self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line, *, few: bool = False) -> None:
         """Queue it for each of them that it is for, to leave when it is their turn in line. `few`: who does not stand
         in one is sent it at once."""
-        self._hand(stretch, sessions, line, few=few)
+        if not stretch.referred:
+            self._hand(stretch, sessions, line, few=few)
+        else:
+            for veiled, some in self._veiled(stretch, sessions):
+                self._hand(veiled, some, line, few=few)
         if line.waiting:
             self.flusher.wake()
+
+    def _veiled(
+        self, stretch: Stretch, sessions: Iterable[Subscriber]
+    ) -> Iterable[tuple[Stretch, list[Subscriber]]]:  # fmt: skip
+        """What is told to whom, where the facts refer to what is hidden from some."""
+        here = self.groups.get(stretch.room, {})
+        parted: dict[int, tuple[Stretch, list[Subscriber]]] = {}
+        for session in sessions:
+            since = stretch.since.get(session.user, 1) if stretch.since else here.get(session, 1)
+            told = stretch.for_those_since(since)
+            parted.setdefault(id(told), (told, []))[1].append(session)
+        return parted.values()
 
     def _hand(
         self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line | None, *, few: bool = False
@@ -287,7 +371,7 @@ class Live:
             session.push_soft(data)
 
 
-def drop(table: dict[str, dict[Subscriber, None]], key: str, session: Subscriber) -> None:
+def drop(table: dict[str, dict[Subscriber, V]], key: str, session: Subscriber) -> None:
     """Take a session out of a table, and the row with the last one."""
     row = table.get(key)
     if row is not None:

@@ -59,7 +59,10 @@ class Passing:
         self._journal.note_read(record, user, seq)
         # How far one has read is told to whom one lets write.
         shared = _small(record) and (record.relation is None or self._open(record, record.relation.peer(user)))
-        sessions = self._live.listeners(record.room) if shared else list(self._live.users.get(user, ()))
+        if shared:
+            sessions = self._live.seeing(record.room, seq, hides=record.hides)
+        else:
+            sessions = list(self._live.users.get(user, ()))
         self._live.tell_softly(sessions, replies.Read(room=record.room, sender=user, seq=seq))
 
     def _type(self, record: RoomRecord, user: str) -> None:

@@ -26,7 +26,7 @@ from gochat.domain import commands as ask
 from gochat.domain.ids import is_dm
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import RoomRecord
-from gochat.domain.turn import Done, Knowledge, Outcome, RecentKeys, RoomRules, Turn
+from gochat.domain.turn import Done, Knowledge, Outcome, RecentKeys, RecentMessages, RoomRules, Turn
 from gochat.errors import Denied, Full, StoreError, store_refusal
 from gochat.ports import Clash, Committed, Journal
 
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 #: Keys of the latest sends that are known without asking the store. A repeat usually comes within seconds.
 RECENT_KEYS = 256
+#: Facts other than messages, and messages found by replies, that are known without asking the store.
+RECENT_OTHERS = 256
 #: After a failed append, how long until the room is rebuilt if no mail makes it sooner.
 REBUILD_S = 0.5
 
@@ -59,7 +61,7 @@ class RoomActor(Actor[Submit]):
     comes after it, and has to read the log up to it."""
 
     __slots__ = (
-        "_deliveries", "_dm", "_flying", "_keys", "_landing", "_parts", "_passing", "_queued", "record",
+        "_deliveries", "_dm", "_flying", "_keys", "_landing", "_parts", "_passing", "_queued", "_recent", "record",
     )  # fmt: skip
 
     lingers = False
@@ -69,6 +71,7 @@ class RoomActor(Actor[Submit]):
         self._parts = parts
         self._dm = is_dm(room)
         self._keys = RecentKeys(RECENT_KEYS)
+        self._recent = RecentMessages(RECENT_OTHERS)
         self._passing: Passing | None = None
         self._deliveries = Deliveries(room, parts.live, parts.supervisor, self._go_on, self._let_catch_up)
         self.record: RoomRecord | None = None
@@ -113,6 +116,7 @@ class RoomActor(Actor[Submit]):
         if self.record is None:
             self.record = await self._parts.journal.load(self.address)
             self._keys.clear()
+            self._recent.begin(self.record.head)
             if self.delivered < 0:
                 self._deliveries.delivered = self.record.head
             elif self.record.head > self.delivered:
@@ -169,9 +173,9 @@ class RoomActor(Actor[Submit]):
     def _take_off(self, record: RoomRecord, batch: list[Submit]) -> bool:
         """Decide the batch and have it recorded. False: it needs more than the record."""
         parts = self._parts
-        turn = Turn(record, self._keys, Knowledge(), parts.rules, parts.now_ms())
+        turn = Turn(record, self._keys, Knowledge(), parts.rules, parts.now_ms(), recent=self._recent)
         outcomes = [self._decide(turn, mail) for mail in batch]
-        if turn.draft.relation is not record.relation:
+        if turn.draft.relation is not record.relation or turn.unknown:
             return False
         if Denied in map(type, outcomes) and self._may_be_recorded(record, batch, outcomes):
             return False
@@ -287,7 +291,7 @@ class RoomActor(Actor[Submit]):
         parts, kinds = self._parts, {type(mail.command) for mail in batch}
         while True:
             known, asks = await self._known(record, batch, kinds)
-            turn = Turn(record, self._keys, known, parts.rules, parts.now_ms(), asks)
+            turn = Turn(record, self._keys, known, parts.rules, parts.now_ms(), asks, self._recent)
             outcomes = [self._decide(turn, mail) for mail in batch]
             try:
                 if any(type(outcome) is Denied for outcome in outcomes):
@@ -301,6 +305,8 @@ class RoomActor(Actor[Submit]):
             if not isinstance(result, Clash):
                 self.record = turn.draft
                 self._keys.remember(turn.fresh_keys)
+                if turn.others:
+                    self._recent.follow(turn.others)
                 return turn, outcomes, result.commit
             # The store knows keys that this actor had forgotten: they are answered, the rest is decided again.
             turn.undo()
@@ -312,8 +318,10 @@ class RoomActor(Actor[Submit]):
         """What must be read for this batch; nearly always nothing."""
         parts = self._parts
         known, asks = Knowledge(), dict[str, SlidingWindow]()
-        if not kinds <= knowledge.PLAIN:
-            known = await knowledge.gather(parts.journal, record, batch, by_contacts=parts.adds_by_contacts)
+        if not kinds <= knowledge.PLAIN or knowledge.names_messages(batch):
+            known = await knowledge.gather(
+                parts.journal, record, batch, self._recent, by_contacts=parts.adds_by_contacts
+            )  # fmt: skip
         if self._dm and knowledge.may_ask(record, kinds, parts.rules.contacts):
             asks = await knowledge.windows(parts.journal, batch, parts.now_ms())
         return known, asks
@@ -373,12 +381,15 @@ class RoomActor(Actor[Submit]):
 
     def _deliver(self, commit: int, turn: Turn) -> None:
         live = self._parts.live
-        if self._dm and not turn.hidden:
+        record = turn.draft
+        if self._dm and not turn.hidden and not record.hides:
             # Nobody comes or goes, and those who hear it are few.
             self._deliveries.delivered = turn.draft.head
             live.give(Stretch(self.address, commit, turn.facts), live.listeners(self.address))
             return
-        for stretch in stretches(self.address, commit, turn.facts, turn.hidden):
+        for stretch in stretches(
+            self.address, commit, turn.facts, turn.hidden, veils=record.hides, since=record.since
+        ):  # fmt: skip
             self._deliveries.add(stretch)
 
     async def _tell_two(self, before: RoomRecord, turn: Turn, mail: list[Submit]) -> None:

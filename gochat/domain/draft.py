@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -37,6 +37,10 @@ class Knowledge(msgspec.Struct):
 
     targets: dict[int, Target] = {}
     reacted: dict[tuple[int, str, str], Reacted] = {}
+    looked_up: frozenset[int] = frozenset()
+    """The seqs that were looked for; those that are not among `targets` are no messages."""
+    since: dict[str, int] = {}
+    """The seq at which users came into the group, the last time; of those who ask, where it hides what was before."""
     unwilling: dict[tuple[str, str], Denied] = {}
     """(who adds, who is added): why the latter can't be added to a group by the former."""
 
@@ -85,12 +89,52 @@ class RecentKeys:
         self._new, self._old = {}, {}
 
 
+class RecentMessages:
+    """Which seqs of a room are messages that are not deleted. Above `floor` all are but `others`, so that a message
+    costs nothing here; below it, those that were looked up. Both are bounded."""
+
+    __slots__ = ("_alive", "_floor", "_most", "_others")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._floor = 1 << 62
+        self._others: set[int] = set()
+        self._alive: set[int] = set()
+
+    def begin(self, head: int) -> None:
+        """Forget everything; what comes after `head` is told by `follow`."""
+        self._floor = head
+        self._others, self._alive = set(), set()
+
+    def is_message(self, seq: int) -> bool | None:
+        """Of a seq up to the head; None: only the store knows."""
+        if seq > self._floor:
+            return seq not in self._others
+        return True if seq in self._alive else None
+
+    def learn(self, seqs: Iterable[int]) -> None:
+        """The store has these as messages that are not deleted."""
+        if len(self._alive) >= self._most:
+            self._alive.clear()
+        self._alive.update(seqs)
+
+    def follow(self, recorded: Sequence[AnyFact]) -> None:
+        """Facts that were recorded and are no messages."""
+        for fact in recorded:
+            self._others.add(fact.seq)
+            if isinstance(fact, facts.Delete):
+                self._others.add(fact.target)
+                self._alive.discard(fact.target)
+        if len(self._others) > self._most:
+            self.begin(recorded[-1].seq)
+
+
 class Draft:
     """The ground of a turn. Facts are added one by one and applied to `draft` at once."""
 
     __slots__ = (
-        "_asks", "_dm", "_knowledge", "_known_keys", "_now_ms", "_owns_members", "_rules", "_taken",
-        "beside", "draft", "facts", "fresh_keys", "hidden", "passes_on",
+        "_asks", "_dm", "_knowledge", "_known_keys", "_now_ms", "_owns_members", "_recent", "_rules", "_taken",
+        "beside", "draft", "facts", "fresh_keys", "hidden", "others", "passes_on", "unknown",
     )  # fmt: skip
 
     def __init__(
@@ -101,11 +145,17 @@ class Draft:
         rules: RoomRules,
         now_ms: int,
         asks: Mapping[str, SlidingWindow] = {},
+        recent: RecentMessages | None = None,
     ) -> None:
-        """`asks`: how many strangers each sender may still ask; without an entry, any number."""
+        """`asks`: how many strangers each sender may still ask; without an entry, any number. `recent`: what is known
+        of messages beside `knowledge`; without it, every earlier fact is taken for one."""
         self.draft = record.draft()
         self.facts: list[AnyFact] = []
         self.beside: list[AnyBeside] = []
+        self.others: list[AnyFact] = []
+        """Those of the facts that are no messages."""
+        self.unknown = False
+        """Whether something was refused that only the store can tell: decide again with more `knowledge`."""
         self.hidden: dict[int, str] = {}
         """Seqs of facts of a private room that one of the two does not hear: they let the other wait."""
         self.fresh_keys: dict[tuple[str, str], Recorded] = {}
@@ -116,6 +166,7 @@ class Draft:
         self._rules = rules
         self._now_ms = now_ms
         self._asks = asks
+        self._recent = recent
         self._taken: list[SlidingWindow] = []
         self._dm = record.room.startswith("dm:")
         self._owns_members = False
@@ -134,6 +185,22 @@ class Draft:
         if command.user in draft.members or (command.admin and draft.head and not draft.closed):
             return None
         return NOT_MEMBER if command.user in draft.former and not draft.closed else NO_ROOM
+
+    def _low(self, command: ask.AnyCommand) -> int:
+        """The seq up to which the room is hidden from the one who asks."""
+        draft = self.draft
+        if self._dm:
+            return draft.since.get(command.user, 1) - 1
+        if draft.history != "since_join" or command.admin:
+            return 0
+        for fact in reversed(self.others):
+            if isinstance(fact, facts.Member) and fact.change == "added" and command.user in fact.users:
+                return fact.seq - 1
+        since = self._knowledge.since.get(command.user)
+        if since is None:
+            self.unknown = True
+            return draft.head
+        return since - 1
 
     def _rank(self, command: ask.AnyCommand) -> int:
         return RANK["owner"] if command.admin else RANK[self.draft.members.get(command.user)]
@@ -163,6 +230,7 @@ class Draft:
     def _add(self, fact: AnyFact) -> AnyFact:
         self.draft.apply(fact)
         self.facts.append(fact)
+        self.others.append(fact)
         self._hide(fact.seq)
         return fact
 

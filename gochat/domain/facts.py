@@ -70,4 +70,11 @@ class Closed(Fact, tag="closed", kw_only=True):
     """The group's last fact."""
 
 
-AnyFact: TypeAlias = Message | Edit | Delete | Reaction | Member | Group | Closed
+class Hidden(Fact, tag="hidden", kw_only=True):
+    """Stands in for a fact about a message that the reader may not see. It is never recorded, and tells no more than
+    that the seq is taken: `from` is absent."""
+
+    sender: str = ""
+
+
+AnyFact: TypeAlias = Message | Edit | Delete | Reaction | Member | Group | Closed | Hidden

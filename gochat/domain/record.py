@@ -34,6 +34,10 @@ class RoomRecord(msgspec.Struct, kw_only=True):
     """Those of the members who own the group: asked for often, and not to be searched among 100,000."""
     former: set[str] = set()
     """Users who were members and no longer are."""
+    since: dict[str, int] = {}
+    """Of a private room's users whose id had been another's: the seq at which they came in. Not made by facts."""
+    gone: frozenset[str] = frozenset()
+    """Those of a private room's users who were deleted. Not made by facts."""
     relation: Relation | None = None
     """Of a private room's two users; None in a group and in one's own room. Not made by facts: see relationship.py."""
     sanctions: dict[tuple[str, SanctionKind], int | None] = {}
@@ -58,6 +62,11 @@ class RoomRecord(msgspec.Struct, kw_only=True):
     def sanctioned(self, user: str, kind: SanctionKind, now_ms: int) -> bool:
         until = self.sanctions.get((user, kind), 0)
         return until is None or until > now_ms
+
+    @property
+    def hides(self) -> bool:
+        """Whether something that was said may be hidden from some who hear the room now."""
+        return self.history == "since_join" or bool(self.since)
 
     def own_members(self) -> None:
         """Stop sharing the members with the record this is a draft of; once a turn, for it copies them all."""

@@ -20,6 +20,7 @@ from gochat.domain.draft import (
     Knowledge,
     Outcome,
     RecentKeys,
+    RecentMessages,
     RoomRules,
 )
 from gochat.domain.group_turn import GroupTurn
@@ -30,7 +31,8 @@ from gochat.domain.relationship import Change, RelationChange, Way
 from gochat.errors import Denied
 
 __all__ = [
-    "NOT_MEMBER", "NO_MESSAGE", "NO_ROOM", "Done", "Knowledge", "Outcome", "RecentKeys", "RoomRules", "Turn",
+    "NOT_MEMBER", "NO_MESSAGE", "NO_ROOM", "Done", "Knowledge", "Outcome", "RecentKeys", "RecentMessages",
+    "RoomRules", "Turn",
 ]  # fmt: skip
 
 _POST_RANK = {"members": 1, "moderators": 2, "owner": 3}
@@ -101,7 +103,7 @@ class Turn(GroupTurn):
             denied = self._present(command) or self._may_post(command)
             if denied is not None:
                 return denied
-        if command.reply_to is not None and command.reply_to > draft.head:
+        if command.reply_to is not None and not self._may_reply(command, command.reply_to):
             return NO_MESSAGE
         way: Way | Denied = "open" if draft.relation is None else self._way(sender)
         if isinstance(way, Denied):
@@ -126,7 +128,7 @@ class Turn(GroupTurn):
         return Done(seq, ts, asks=True) if way in ("ask", "wait") else Done(seq, ts)
 
     def _edit(self, command: ask.Edit, refusal: Denied | None) -> Outcome:
-        target = self._target(command.seq)
+        target = self._target(command)
         if target is None or target.body is None:
             return NO_MESSAGE
         if target.author != command.user and not command.admin:
@@ -141,7 +143,7 @@ class Turn(GroupTurn):
         return Done(fact.seq, fact.ts)
 
     def _delete(self, command: ask.Delete, refusal: Denied | None) -> Outcome:
-        target = self._target(command.seq)
+        target = self._target(command)
         if target is None:
             return NO_MESSAGE
         if target.author != command.user and not (command.admin or self._rank(command) >= RANK["moderator"]):
@@ -157,7 +159,7 @@ class Turn(GroupTurn):
         return Done(fact.seq, fact.ts)
 
     def _react(self, command: ask.React, refusal: Denied | None) -> Outcome:
-        target = self._target(command.seq)
+        target = self._target(command)
         if target is None or target.body is None:
             return NO_MESSAGE
         place = (command.seq, command.user, command.emoji)
@@ -174,7 +176,26 @@ class Turn(GroupTurn):
         self._knowledge.reacted[place] = Reacted(on=command.on, seq=fact.seq, ts=fact.ts)
         return Done(fact.seq, fact.ts)
 
-    def _target(self, seq: int) -> Target | None:
+    def _target(self, command: ask.OnMessage) -> Target | None:
+        """The message that the command names, if the one who asks can see it."""
+        return self._message(command.seq) if command.seq > self._low(command) else None
+
+    def _may_reply(self, command: ask.Send, seq: int) -> bool:
+        """Whether `seq` is a message, not deleted, that the sender can see."""
+        head = self.facts[0].seq - 1 if self.facts else self.draft.head
+        if not self._low(command) < seq <= self.draft.head:
+            return False
+        known = self._message(seq)
+        if known is not None or seq > head:
+            return known is not None and known.body is not None
+        if self._recent is None:
+            return True
+        found = self._recent.is_message(seq)
+        if found is None and seq not in self._knowledge.looked_up:
+            self.unknown = True
+        return bool(found)
+
+    def _message(self, seq: int) -> Target | None:
         """The message at `seq`: read from the log, or decided earlier in this very turn."""
         known = self._knowledge.targets.get(seq)
         if known is None and self.facts and seq >= self.facts[0].seq:
@@ -251,7 +272,7 @@ class Turn(GroupTurn):
     # ------------------------------------------------------------------------------------------ shared
 
     def _report(self, command: ask.Report, refusal: Denied | None) -> Outcome:
-        target = self._target(command.seq)
+        target = self._target(command)
         if target is None or target.body is None:
             return NO_MESSAGE
         if refusal is not None:

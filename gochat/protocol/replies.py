@@ -36,13 +36,16 @@ class Limits(msgspec.Struct, frozen=True):
     """How long a key is remembered; None is for ever."""
 
 
-class Last(msgspec.Struct, rename={"sender": "from"}, gc=False):
+class Last(msgspec.Struct, omit_defaults=True, rename={"sender": "from"}, gc=False):
     """The latest message of a room, for a list; its body cut at 200 characters."""
 
     seq: int
     ts: int
     sender: str
     body: str
+    """Empty where it is deleted."""
+    deleted: int | None = None
+    """When it was deleted."""
 
 
 class ContactEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):

@@ -143,7 +143,7 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     gateway.live.counts.hellos["ok"] += 1
     if hears:
         for entry in snapshot.rooms:
-            session.enter(entry.room)
+            session.enter(entry.room, snapshot.since.get(entry.room, 1))
             room = gateway.rooms.get(entry.room)
             if room is not None and room.delivered > entry.head:
                 session.place(entry.room, Replaying(entry.head))
@@ -164,7 +164,7 @@ def _catch_up(session: Session, notice: Notice) -> None:
             place.until = notice.seq
         return
     if notice.kind == "entered":
-        session.enter(notice.room)
+        session.enter(notice.room, notice.seq)
     if place is None or notice.kind == "entered":
         session.place(notice.room, Replaying(notice.seq - 1))
 

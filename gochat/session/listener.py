@@ -161,7 +161,7 @@ class Listener(ABC):
         if self.state == GREETING:
             self._notice("entered", stretch.room, stretch.first, stretch.commit)
         elif self.state == OPEN and stretch.commit > self.since:
-            self.enter(stretch.room)
+            self.enter(stretch.room, stretch.first)
             # Facts that came before an earlier removal are over; the room starts anew with this fact.
             self.place(stretch.room, None)
 
@@ -178,11 +178,17 @@ class Listener(ABC):
         elif isinstance(place, From):
             self.place(stretch.room, None)
 
-    def enter(self, room: str) -> None:
+    def enter(self, room: str, since: int) -> None:
+        """The user is in the group from seq `since` on. An admin sees all of it."""
         if self.groups is None:
             self.groups = {}
         self.groups[room] = None
-        self.gateway.live.enter(room, self)
+        self.gateway.live.enter(room, self, 1 if self.oversees else since)
+
+    @property
+    @abstractmethod
+    def oversees(self) -> bool:
+        """Whether the user reads as if a member of every group from its beginning."""
 
     def leave(self, room: str) -> None:
         if self.groups is not None:

@@ -10,6 +10,7 @@ from gochat.auth.standing import touches
 from gochat.domain.beside import AnyBeside, AnyStanding, Audited, ReportClosed, Revoked, Suspended
 from gochat.domain.ids import is_name
 from gochat.errors import REVOKED, Denied
+from gochat.ports import Asker
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import bad, check_room
@@ -30,12 +31,14 @@ async def reports(session: Session, request: req.Reports) -> msgspec.Struct | De
         denied = check_room(room, session.speaker) or await _moderates(session, room)
         if denied is not None:
             return denied
-    found, following = await session.gateway.archive.reports(room, request.limit, request.cursor)
+    asker = Asker(session.user, session.speaker.admin)
+    found, following = await session.gateway.archive.reports(room, request.limit, request.cursor, asker=asker)
     return replies.Reports(id=request.id, reports=found, next=following)
 
 
 async def close_report(session: Session, request: req.CloseReport) -> msgspec.Struct | Denied:
-    found = await session.gateway.archive.report_room(request.report)
+    asker = Asker(session.user, session.speaker.admin)
+    found = await session.gateway.archive.report_room(request.report, asker=asker)
     if found is None:
         return NO_REPORT
     room, is_open = found

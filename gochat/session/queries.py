@@ -152,9 +152,9 @@ async def _refresh(session: Session, request: req.Refresh) -> msgspec.Struct | D
     if refusal is not None:
         return Denied("unauthorized", refusal)
     if session.state != CLOSED:
-        heard = session.may_read
+        heard = session.may_read, session.oversees
         session.signed_in(identity, None if identity.expires_s is None else in_trio_time(identity.expires_s))
-        if session.may_read != heard:
+        if (session.may_read, session.oversees) != heard:
             # What a session hears is decided by its welcome: let it come again.
             session.start_job(partial(_come_again, session))
     return replies.Ok(id=request.id)

@@ -91,13 +91,15 @@ async def _piece(session: Session, room: str, place: Replaying, upto: int) -> No
     await session.space()
     if session.state != OPEN:
         return
-    facts = await session.gateway.archive.replay(room, place.after, upto, PIECE, reader=session.user)
+    facts = await session.gateway.archive.replay(
+        room, place.after, upto, PIECE, reader=session.user, admin=session.speaker.admin
+    )  # fmt: skip
     if session.state != OPEN or (session.places or {}).get(room) is not place:
         return
-    if not facts and is_dm(room):
-        session.place(
-            room, None
-        )  # A request waits: what it says is not told, and the room not heard, until it is let in.
+    if not facts and (is_dm(room) or place.until is not None):
+        # A request waits: what it says is not told, and the room not heard, until it is let in. Or the user's time in
+        # the group ended, they were added again, and what was before is hidden: the delivery of that is on its way.
+        session.place(room, None)
         return
     if not facts:
         raise StoreError(f"{room} has no facts from {place.after + 1} to {upto}")

@@ -93,6 +93,10 @@ class Session(Listener):
                 self._readable = trio.Event()
             await self._readable.wait()
 
+    @property
+    def oversees(self) -> bool:
+        return self.speaker.admin
+
     def too_large(self) -> None:
         most = self.gateway.limits.frame_bytes
         if self.state == NEW:

@@ -51,10 +51,11 @@ class SqliteArchive:
         )
 
     async def replay(
-        self, room: str, after: int, upto: int, limit: int, *, reader: str | None = None
+        self, room: str, after: int, upto: int, limit: int, *, reader: str | None = None, admin: bool = False
     ) -> list[AnyFact]:  # fmt: skip
+        asker = None if reader is None else Asker(reader, admin)
         return await self._merged.of_room(
-            room, lambda connection: pages.replay(connection, room, after, upto, limit, reader)
+            room, lambda connection: pages.replay(connection, room, after, upto, limit, asker)
         )
 
     async def head(self, room: str) -> int:
@@ -124,13 +125,15 @@ class SqliteArchive:
             people.ASKING, [user], lambda connection: people.requests(connection, user, limit, cursor)
         )
 
-    async def reports(self, room: str | None, limit: int, cursor: str | None) -> tuple[list[ReportEntry], str | None]:
+    async def reports(
+        self, room: str | None, limit: int, cursor: str | None, *, asker: Asker | None = None
+    ) -> tuple[list[ReportEntry], str | None]:
         return await self._merged.of_rooms(
-            oversight.REPORTED, [], lambda connection: oversight.reports(connection, room, limit, cursor)
+            oversight.REPORTED, [], lambda connection: oversight.reports(connection, room, limit, cursor, asker)
         )
 
-    async def report_room(self, report: int) -> tuple[str, bool] | None:
-        return await self._call(lambda connection: oversight.report_room(connection, report))
+    async def report_room(self, report: int, *, asker: Asker | None = None) -> tuple[str, bool] | None:
+        return await self._call(lambda connection: oversight.report_room(connection, report, asker))
 
     async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
         return await self._call(lambda connection: oversight.audit(connection, limit, cursor))

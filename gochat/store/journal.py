@@ -89,6 +89,9 @@ class SqliteJournal:
     async def targets(self, record: RoomRecord, seqs: Sequence[int]) -> dict[int, Target]:
         return await self._merged.of_room(record.room, lambda connection: reads.targets(connection, record.num, seqs))
 
+    async def since(self, record: RoomRecord, users: Sequence[str]) -> dict[str, int]:
+        return await self._readers.call(lambda connection: reads.since(connection, record.num, users))
+
     async def reacted(
         self, record: RoomRecord, asked: Sequence[tuple[int, str, str]]
     ) -> dict[tuple[int, str, str], Reacted]:

@@ -11,6 +11,7 @@ from gochat.ports import Asker, Snapshot
 from gochat.protocol.replies import ContactEntry, GroupEntry, Last, MemberEntry, RoomEntry
 from gochat.store import pages, people
 from gochat.store.schema import LAST_COMMIT, SEQ_BITS
+from gochat.store.sight import LOW, view
 
 #: Facts that a welcome brings along of all rooms that a client resumes, and the characters in them. What is missing
 #: beyond that is read piece by piece, as there is space for it.
@@ -23,17 +24,17 @@ _ENTRY = f"""
         r.messages - coalesce((SELECT n FROM fact WHERE id = (r.num << {SEQ_BITS}) + s.read), 0)
           - (SELECT count(*) FROM fact d WHERE d.delete_seq IS NOT NULL
              AND d.id > (r.num << {SEQ_BITS}) + s.read AND d.id <= (r.num << {SEQ_BITS}) + r.head),
-        l.id - (r.num << {SEQ_BITS}), l.ts, l.sender, substr(l.body, 1, {people.LAST_CHARS})
+        s.since_seq, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender, substr(l.body, 1, {people.LAST_CHARS}), l.delete_ts
     FROM seat s JOIN room r ON r.num = s.num
     LEFT JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0
-        AND (r.history = 'all' OR r.last >= s.since_seq)
+        AND r.last > {LOW}
     WHERE s.user = ? """
 _IN_GROUPS = _ENTRY + "AND s.role IN ('owner', 'moderator', 'member') ORDER BY r.id"
 # Which are the latest is found first: what an entry shows is looked up for those alone. Who is blocked, waits for an
 # answer or was declined stands elsewhere.
 _CONTACTS = f"""{_ENTRY} AND s.num IN (
         SELECT t.num FROM seat t JOIN room q ON q.num = t.num JOIN fact m ON m.id = (q.num << {SEQ_BITS}) + q.last
-        WHERE t.user = ? AND t.role = 'dm' AND t.num NOT IN (
+        WHERE t.user = ? AND t.role = 'dm' AND q.last >= t.since_seq AND t.num NOT IN (
             SELECT num FROM relation WHERE user = ? AND (blocked_at IS NOT NULL OR withheld_at IS NOT NULL))
         ORDER BY m.ts DESC, m.id DESC LIMIT ?)
     ORDER BY l.ts DESC, l.id DESC"""
@@ -44,29 +45,36 @@ def welcome(
 ) -> Snapshot:
     (commit,) = connection.execute(LAST_COMMIT).fetchone()
     heads, former, hidden = _positions(connection, user, rooms)
+    entries, since = _groups(connection, epoch, user) if contacts else ([], {})
     return Snapshot(
         commit=commit,
         contacts=_contacts(connection, epoch, user, contacts) if contacts else [],
-        rooms=_groups(connection, epoch, user) if contacts else [],
+        rooms=entries,
+        since=since,
         requests=people.latest_requests(connection, user, contacts) if contacts else [],
         former=former,
         heads=heads,
         hidden=hidden,
-        missed=_missed(connection, heads, hidden, held) if held else {},
+        missed=_missed(connection, user, heads, hidden, held) if held else {},
     )  # fmt: skip
 
 
-def _last(seq: int | None, ts: int, sender: str, body: str | None) -> Last | None:
-    return Last(seq=seq, ts=ts, sender=sender, body=body or "") if seq is not None else None
+def _last(seq: int | None, ts: int, sender: str, body: str | None, deleted: int | None) -> Last | None:
+    return Last(seq=seq, ts=ts, sender=sender, body=body or "", deleted=deleted) if seq is not None else None
 
 
-def _groups(connection: sqlite3.Connection, epoch: str, user: str) -> list[RoomEntry]:
-    return [
-        RoomEntry(
-            room=room, title=title, role=role, epoch=epoch, head=head, read=read, unread=unread, last=_last(*last)
+def _groups(connection: sqlite3.Connection, epoch: str, user: str) -> tuple[list[RoomEntry], dict[str, int]]:
+    """The groups, and where the user came in, of those where that was not the beginning."""
+    entries, begun = [], {}
+    for room, _, head, read, title, role, unread, since, *last in connection.execute(_IN_GROUPS, (user,)):
+        entries.append(
+            RoomEntry(
+                room=room, title=title, role=role, epoch=epoch, head=head, read=read, unread=unread, last=_last(*last)
+            )
         )
-        for room, _, head, read, title, role, unread, *last in connection.execute(_IN_GROUPS, (user,))
-    ]
+        if since > 1:
+            begun[room] = since
+    return entries, begun
 
 
 def _contacts(connection: sqlite3.Connection, epoch: str, user: str, most: int) -> list[ContactEntry]:
@@ -75,7 +83,7 @@ def _contacts(connection: sqlite3.Connection, epoch: str, user: str, most: int) 
     known = users(connection, others)
     visible = people.acquainted(connection, user, others) | {user}
     entries = []
-    for room, _, head, read, _, _, unread, *last in rows:
+    for room, _, head, read, _, _, unread, _, *last in rows:
         other = peer(room, user)
         name, seen = known.get(other, (other, None))
         entries.append(
@@ -97,30 +105,24 @@ def _positions(
     former: dict[str, int] = {}
     hidden: dict[str, int] = {}
     for room in rooms:
-        row = connection.execute(
-            "SELECT r.head, s.role, s.left_seq, r.history, s.since_seq"
-            " FROM room r LEFT JOIN seat s ON s.num = r.num AND s.user = ? WHERE r.id = ?",
-            (user, room),
-        ).fetchone()
-        if is_dm(room):
-            # What waits for an answer is not heard yet.
-            if room.count(":") == 2 and user in dm_users(room) and not people.waits(connection, user, room):
-                heads[room] = row[0] if row else 0
+        if is_dm(room) and (room.count(":") != 2 or people.waits(connection, user, room)):
+            continue  # What waits for an answer is not heard yet.
+        seen = view(connection, Asker(user), room, closed=True)
+        if seen is None:
             continue
-        if row is None or row[1] is None:
-            continue
-        if row[1] == "former":
-            former[room] = row[2]
+        if seen.former:
+            former[room] = seen.head
         else:
-            heads[room] = row[0]
-        if row[3] == "since_join":
-            hidden[room] = row[4] - 1
+            heads[room] = seen.head
+        if seen.low:
+            hidden[room] = seen.low
     return heads, former, hidden
 
 
 def _missed(
-    connection: sqlite3.Connection, heads: Mapping[str, int], hidden: Mapping[str, int], held: Mapping[str, int]
-) -> dict[str, list[AnyFact]]:
+    connection: sqlite3.Connection, user: str, heads: Mapping[str, int], hidden: Mapping[str, int],
+    held: Mapping[str, int],
+) -> dict[str, list[AnyFact]]:  # fmt: skip
     """The facts between what is held and the head, room by room while they are few."""
     found: dict[str, list[AnyFact]] = {}
     facts, chars = MISSED, MISSED_CHARS
@@ -128,7 +130,7 @@ def _missed(
         head, low = heads.get(room, 0), max(seq, hidden.get(room, 0))
         if not 0 < head - low <= facts or chars <= 0:
             continue
-        found[room] = pages.replay(connection, room, low, head, facts, chars=chars)
+        found[room] = pages.replay(connection, room, low, head, facts, Asker(user), chars=chars)
         facts -= len(found[room])
         chars -= sum(len(fact.body or "") for fact in found[room] if isinstance(fact, Message | Edit))
     return found
@@ -165,7 +167,7 @@ def groups(
 def members(
     connection: sqlite3.Connection, asker: Asker, room: str, limit: int, cursor: str | None
 ) -> tuple[list[MemberEntry], str | None] | None:
-    seen = pages.view(connection, asker, room)
+    seen = view(connection, asker, room)
     if seen is None or seen.former:
         return None
     if is_dm(room):

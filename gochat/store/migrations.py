@@ -66,6 +66,21 @@ def m005_expired(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m006_sight(db: sqlite_utils.Database) -> None:
+    """What former members see is shown as it was when their time ended; deleted users leave a tombstone. A request
+    whose messages were all deleted no longer asks."""
+    for statement in schema.SIGHT:
+        db.execute(statement)
+    db.execute(
+        f"""UPDATE relation SET asked_at = NULL, asked_ts = NULL WHERE asked_at IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM fact f WHERE f.id > (relation.num << {schema.SEQ_BITS}) + relation.asked_at
+              AND f.id <= (relation.num << {schema.SEQ_BITS}) + {schema.SEQ_MASK} AND f.kind = 0
+              AND f.delete_seq IS NULL)
+            AND NOT EXISTS (SELECT 1 FROM tail)"""
+    )
+
+
 def apply(connection: sqlite3.Connection) -> None:
     """Apply those that are missing."""
     migrations.apply(sqlite_utils.Database(connection))

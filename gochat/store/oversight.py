@@ -5,19 +5,21 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+from gochat.ports import Asker
 from gochat.protocol.replies import AuditEntry, ReportEntry
 from gochat.store.people import LAST_CHARS
 from gochat.store.schema import SEQ_BITS
+from gochat.store.sight import view
 
 #: The rooms in which messages are reported.
 REPORTED = "SELECT DISTINCT r.id FROM report p JOIN room r ON r.num = p.num WHERE p.closed_ts IS NULL"
 
 
 def reports(
-    connection: sqlite3.Connection, room: str | None, limit: int, cursor: str | None
+    connection: sqlite3.Connection, room: str | None, limit: int, cursor: str | None, asker: Asker | None = None
 ) -> tuple[list[ReportEntry], str | None]:
-    """Open reports, oldest first, of one room or of all."""
-    where, values = ("AND r.id = ?", [room]) if room is not None else ("", [])
+    """Open reports, oldest first, of one room or of all; see `hidden_from`."""
+    where, values = ("AND r.id = ? AND p.seq > ?", [room, hidden_from(connection, asker, room)]) if room else ("", [])
     rows = connection.execute(
         f"""SELECT p.id, p.ts, r.id, p.seq, f.sender, substr(f.body, 1, {LAST_CHARS}), p.user, p.rule, p.reason
             FROM report p JOIN room r ON r.num = p.num JOIN fact f ON f.id = (p.num << {SEQ_BITS}) + p.seq
@@ -31,12 +33,23 @@ def reports(
     return entries, str(entries[-1].report) if len(rows) > limit else None
 
 
-def report_room(connection: sqlite3.Connection, report: int) -> tuple[str, bool] | None:
-    """The room of a report, and whether it is open."""
+def report_room(
+    connection: sqlite3.Connection, report: int, asker: Asker | None = None
+) -> tuple[str, bool] | None:  # fmt: skip
+    """The room of a report, and whether it is open; see `hidden_from`."""
     row: tuple[Any, ...] | None = connection.execute(
-        "SELECT r.id, p.closed_ts IS NULL FROM report p JOIN room r ON r.num = p.num WHERE p.id = ?", (report,)
+        "SELECT r.id, p.closed_ts IS NULL, p.seq FROM report p JOIN room r ON r.num = p.num WHERE p.id = ?", (report,)
     ).fetchone()
-    return (row[0], bool(row[1])) if row else None
+    if row is None or row[2] <= hidden_from(connection, asker, row[0]):
+        return None
+    return row[0], bool(row[1])
+
+
+def hidden_from(connection: sqlite3.Connection, asker: Asker | None, room: str) -> int:
+    """The seq up to which reports of the room are not told. What a moderator may not read is not reported to them;
+    owners handle all reports, for somebody must."""
+    seen = view(connection, asker, room) if asker is not None else None
+    return seen.low if seen is not None and seen.role != "owner" else 0
 
 
 def audit(

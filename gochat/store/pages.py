@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from gochat.domain.facts import AnyFact
-from gochat.domain.ids import dm_users, is_dm
+from gochat.domain.ids import is_dm
+from gochat.domain.sight import told
 from gochat.errors import Damaged
 from gochat.ports import Asker, Facts
 from gochat.store import people
-from gochat.store.rows import EDIT, SHOWN, Row, shown
+from gochat.store.rows import EDIT, REACTION, SHOWN, Row, shown
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
+from gochat.store.sight import View, view
 
 #: A server's frame holds 1 MiB; entries may fill this much of it, measured in JSON, the longer of the encodings.
 PAGE_BYTES = 1_000_000
@@ -23,39 +24,6 @@ MOST_EMOJI = 1000
 
 
 _encode = msgspec.json.Encoder().encode
-
-
-class View(NamedTuple):
-    """A room as one user may see it: facts with low < seq <= high."""
-
-    num: int
-    low: int
-    head: int
-    former: bool = False
-    """The user is in the group no more: `head` is where that was recorded."""
-
-
-def view(connection: sqlite3.Connection, asker: Asker, room: str) -> View | None:
-    """What the asker may see of the room now; None where that is nothing. A DM is always there for its two users."""
-    row = connection.execute("SELECT num, head, history, closed FROM room WHERE id = ?", (room,)).fetchone()
-    if is_dm(room):
-        if asker.user not in dm_users(room) and not asker.admin:
-            return None
-        return View(row[0], 0, row[1]) if row else View(0, 0, 0)
-    if row is None or row[3]:
-        return None
-    num, head, history, _ = row
-    seat = connection.execute(
-        "SELECT role, since_seq, left_seq FROM seat WHERE user = ? AND num = ?", (asker.user, num)
-    ).fetchone()
-    if asker.admin:
-        return View(num, 0, head)
-    if seat is None:
-        return None
-    low = seat[1] - 1 if history == "since_join" else 0
-    if seat[0] == "former":
-        return View(num, low, seat[2], former=True)
-    return View(num, low, head)
 
 
 def page(
@@ -72,7 +40,7 @@ def page(
         high = seen.head if before is None else min(before - 1, seen.head)
         rows = _rows(connection, base | seen.low, base | max(high, 0), "DESC", limit)
         rows.reverse()
-    entries = show(connection, room, rows)
+    entries = show(connection, room, rows, seen)
     if after is None:
         entries.reverse()
     entries = entries[: fitting(entries)]
@@ -82,18 +50,20 @@ def page(
 
 
 def replay(
-    connection: sqlite3.Connection, room: str, after: int, upto: int, limit: int, reader: str | None = None,
+    connection: sqlite3.Connection, room: str, after: int, upto: int, limit: int, reader: Asker | None = None,
     chars: int = PAGE_BYTES,
 ) -> list[AnyFact]:  # fmt: skip
-    """Facts after < seq <= upto, `limit` at most, and about as many as have `chars` characters; one always."""
+    """Facts after < seq <= upto, `limit` at most, and about as many as have `chars` characters; one always. Without
+    `reader` all that there is."""
     if reader is not None and is_dm(room):
-        withheld_at = people.withheld_at(connection, reader, room)
+        withheld_at = people.withheld_at(connection, reader.user, room)
         upto = upto if withheld_at is None else min(upto, withheld_at)
-    row = connection.execute("SELECT num, head FROM room WHERE id = ?", (room,)).fetchone()
-    if row is None:
+    # The deletion of a group is its last fact, and told to those who were in it.
+    seen = view(connection, reader or Asker("", admin=True), room, closed=True)
+    if seen is None or not seen.num:
         return []
-    base, low, high = row[0] << SEQ_BITS, min(max(after, 0), row[1]), min(max(upto, 0), row[1])
-    return show(connection, room, _rows(connection, base | low, base | high, "ASC", limit, chars), edits=True)
+    base, low, high = seen.num << SEQ_BITS, min(max(after, seen.low), seen.head), min(max(upto, 0), seen.head)
+    return show(connection, room, _rows(connection, base | low, base | high, "ASC", limit, chars), seen, edits=True)
 
 
 def fitting(entries: Sequence[AnyFact]) -> int:
@@ -106,20 +76,22 @@ def fitting(entries: Sequence[AnyFact]) -> int:
     return len(entries)
 
 
-def show(connection: sqlite3.Connection, room: str, rows: Sequence[Row], *, edits: bool = False) -> list[AnyFact]:
-    """The facts of rows of one room. With `edits` an edit tells the present body of its message."""
+def show(
+    connection: sqlite3.Connection, room: str, rows: Sequence[Row], seen: View, *, edits: bool = False
+) -> list[AnyFact]:  # fmt: skip
+    """The facts of rows of one room, ascending or descending, as the reader is told them. With `edits` an edit tells
+    the present body of its message."""
     if not rows:
         return []
+    upto = seen.head if seen.former else None
 
     def body_of(row_id: int) -> str | None:
-        found = connection.execute("SELECT body FROM fact WHERE id = ?", (row_id,)).fetchone()
-        return found[0] if found else None
+        found = connection.execute("SELECT body, edit_seq FROM fact WHERE id = ?", (row_id,)).fetchone()
+        return found[0] if found and (upto is None or (found[1] or 0) <= upto) else None
 
     reactions: dict[int, dict[str, int]] = {}
-    for target, emoji, count in connection.execute(
-        "SELECT target, emoji, count(*) FROM reaction WHERE target BETWEEN ? AND ? AND is_on GROUP BY target, emoji",
-        (rows[0][0], rows[-1][0]),
-    ):
+    first, last = sorted((rows[0][0], rows[-1][0]))
+    for target, emoji, count in _counts(connection, seen, first, last):
         reactions.setdefault(target, {})[emoji] = count
     for target, counts in reactions.items():
         if len(counts) > MOST_EMOJI:
@@ -127,7 +99,29 @@ def show(connection: sqlite3.Connection, room: str, rows: Sequence[Row], *, edit
     for row in rows:
         if row[9] is not None:
             reactions.pop(row[0], None)
-    return [shown(room, row, reactions, body_of if edits and row[2] == EDIT else None) for row in rows]
+    facts = [shown(room, row, reactions, body_of if edits and row[2] == EDIT else None, upto) for row in rows]
+    return [told(fact, seen.low) for fact in facts] if seen.low else facts
+
+
+def _counts(connection: sqlite3.Connection, seen: View, first: int, last: int) -> Iterable[tuple[int, str, int]]:
+    """How often messages with first <= row id <= last had each emoji: row id, emoji, count."""
+    if not seen.former:
+        return connection.execute(
+            "SELECT target, emoji, count(*) FROM reaction WHERE target BETWEEN ? AND ? AND is_on"
+            " GROUP BY target, emoji",
+            (first, last),
+        )
+    # A reaction that was changed later is asked of the log: what it was last, as far as the reader sees.
+    return connection.execute(
+        f"""SELECT x.target, x.emoji, count(*) FROM reaction x WHERE x.target BETWEEN :first AND :last AND
+            CASE WHEN x.seq <= :head THEN x.is_on ELSE coalesce((
+                SELECT json_extract(f.data, '$.on') FROM fact f
+                WHERE f.kind = {REACTION} AND f.id >> {SEQ_BITS} = :num AND f.target = x.target & {SEQ_MASK}
+                  AND f.sender = x.user AND json_extract(f.data, '$.emoji') = x.emoji AND f.id <= :upto
+                ORDER BY f.id DESC LIMIT 1), 0) END
+            GROUP BY x.target, x.emoji""",
+        {"first": first, "last": last, "head": seen.head, "num": seen.num, "upto": seen.num << SEQ_BITS | seen.head},
+    )
 
 
 def _rows(

@@ -15,7 +15,7 @@ LAST_CHARS = 200
 # The latest message of a request: nobody but the one who asks has written since.
 _REQUESTS = f"""
     SELECT p.peer, coalesce(nullif(u.name, ''), p.peer), r.id, r.head, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender,
-        coalesce(substr(l.body, 1, {LAST_CHARS}), '')
+        coalesce(substr(l.body, 1, {LAST_CHARS}), ''), l.delete_ts
     FROM relation p JOIN room r ON r.num = p.num JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last
     LEFT JOIN user u ON u.id = p.peer
     WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL """
@@ -42,10 +42,9 @@ def latest_requests(connection: sqlite3.Connection, user: str, most: int) -> lis
 
 
 def _request(row: tuple[Any, ...]) -> RequestEntry:
-    other, name, room, head, seq, ts, sender, body = row
-    return RequestEntry(
-        user=other, name=name, room=room, head=head, last=Last(seq=seq, ts=ts, sender=sender, body=body)
-    )
+    other, name, room, head, seq, ts, sender, body, deleted = row
+    last = Last(seq=seq, ts=ts, sender=sender, body=body, deleted=deleted)
+    return RequestEntry(user=other, name=name, room=room, head=head, last=last)
 
 
 def contacts(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from gochat.domain.ids import is_dm
+from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import Reacted, RoomRecord, Target
 from gochat.store import beside
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.transaction import recorded
 
-__all__ = ["reacted", "record", "recorded", "targets"]
+__all__ = ["reacted", "record", "recorded", "since", "targets"]
 
 
 def record(connection: sqlite3.Connection, room: str) -> RoomRecord | None:
@@ -28,6 +28,10 @@ def record(connection: sqlite3.Connection, room: str) -> RoomRecord | None:
     )  # fmt: skip
     if is_dm(room):
         found.relation = beside.relation(connection, num, room)
+        found.since = dict(
+            connection.execute("SELECT user, since_seq FROM seat WHERE num = ? AND user IN (?, ?) AND since_seq > 1",
+                               (num, *dm_users(room)))
+        )  # fmt: skip
         return found
     found.sanctions = beside.sanctions(connection, num)
     for user, role in connection.execute("SELECT user, role FROM seat WHERE num = ? AND role <> 'dm'", (num,)):
@@ -55,6 +59,17 @@ def targets(connection: sqlite3.Connection, num: int, seqs: Sequence[int]) -> di
                 author=author, ts=ts, body=body, edit_seq=edit_seq, edit_ts=edit_ts, delete_seq=delete_seq,
                 delete_ts=delete_ts,
             )  # fmt: skip
+    return found
+
+
+def since(connection: sqlite3.Connection, num: int, users: Sequence[str]) -> dict[str, int]:
+    found = {}
+    for user in users:
+        row = connection.execute(
+            "SELECT since_seq FROM seat WHERE user = ? AND num = ? AND role <> 'former'", (user, num)
+        ).fetchone()
+        if row is not None:
+            found[user] = int(row[0])
     return found
 
 

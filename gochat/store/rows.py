@@ -20,7 +20,7 @@ KINDS: dict[type[AnyFact], int] = {
 #: Columns of a fact as it is written; the others begin as NULL.
 WRITTEN = "id, ts, kind, sender, body, key, target, data, n"
 #: Columns of a fact as `shown` wants them.
-SHOWN = "id, ts, kind, sender, body, key, target, data, edit_ts, delete_ts"
+SHOWN = "id, ts, kind, sender, body, key, target, data, edit_ts, delete_ts, edit_seq"
 
 Row = tuple[Any, ...]
 
@@ -50,13 +50,16 @@ def _data(fact: AnyFact) -> str | None:
 
 
 def shown(
-    room: str, row: Row, reactions: Mapping[int, dict[str, int]], body_of: Callable[[int], str | None] | None = None
-) -> AnyFact:
+    room: str, row: Row, reactions: Mapping[int, dict[str, int]], body_of: Callable[[int], str | None] | None = None,
+    upto: int | None = None,
+) -> AnyFact:  # fmt: skip
     """The fact of a row in SHOWN's order, as it is now. `reactions` are counts by row id; `body_of` gives the present
-    body for an edit, where one is to be told."""
-    row_id, ts, kind, sender, body, key, target, data, edit_ts, delete_ts = row
+    body for an edit, where one is to be told. A body that came after seq `upto` is left out."""
+    row_id, ts, kind, sender, body, key, target, data, edit_ts, delete_ts, edit_seq = row
     seq = row_id & SEQ_MASK
     if kind == MESSAGE:
+        if upto is not None and edit_seq is not None and edit_seq > upto:
+            body = None
         return facts.Message(
             room=room, seq=seq, ts=ts, sender=sender, body=body, key=key, reply_to=target,
             edited=edit_ts if delete_ts is None else None, deleted=delete_ts, reactions=reactions.get(row_id),

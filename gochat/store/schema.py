@@ -20,7 +20,7 @@ SEQ_BITS = 34
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
 #: The migrations of migrations.py. A database that had others is a newer release's.
-KNOWN = frozenset({"m001_first", "m002_people", "m003_tail", "m004_boot", "m005_expired"})
+KNOWN = frozenset({"m001_first", "m002_people", "m003_tail", "m004_boot", "m005_expired", "m006_sight"})
 
 ROOMS = (
     """CREATE TABLE meta (epoch TEXT NOT NULL)""",
@@ -115,8 +115,17 @@ BOOT = (
 )
 #: Up to which seq of a room texts that were too old are gone (expiry.py).
 EXPIRED = ("CREATE TABLE expired (num INTEGER PRIMARY KEY, upto INTEGER NOT NULL)",)
+#: What former members are shown follows from the log as it was when their time ended. Kinds as in rows.py: 3 is a
+#: reaction, 5 a change of a group.
+SIGHT = (
+    f"""CREATE INDEX fact_reaction ON fact (id >> {SEQ_BITS}, target, sender, json_extract(data, '$.emoji'))
+        WHERE kind = 3""",
+    """CREATE INDEX fact_history ON fact (id) WHERE kind = 5 AND json_extract(data, '$.history') IS NOT NULL""",
+    # Ids of deleted users, who are not let in and not written to until they are released.
+    """CREATE TABLE tombstone (user TEXT PRIMARY KEY, ts INTEGER NOT NULL, released_ts INTEGER) WITHOUT ROWID""",
+)
 #: What the migrations make of nothing.
-FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED)
+FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED, *SIGHT)
 #: The number of the last transaction, as this connection sees it.
 LAST_COMMIT = "SELECT max(commits, coalesce((SELECT max(number) FROM tail), 0)) FROM clock"
 

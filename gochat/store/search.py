@@ -22,6 +22,7 @@ from gochat.store.index import BLOCK_BITS, block_mark
 from gochat.store.locate import locate
 from gochat.store.rows import SHOWN, Row
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
+from gochat.store.sight import LOW, View, view
 
 #: SQLite's largest integer.
 _MOST = (1 << 63) - 1
@@ -71,7 +72,9 @@ def messages(
         for found in rooms
     ]
     found = list(itertools.islice(_newest(rooms, streams), limit + 1))
-    entries = [pages.show(connection, name, [row])[0] for name, row in found[:limit]]
+    entries = [
+        pages.show(connection, each.name, [row], View(each.num, each.low, each.head))[0] for each, row in found[:limit]
+    ]
     count = pages.fitting(entries)
     last = found[count - 1][1] if len(found) > count else None
     return entries[:count], f"{last[1]}.{last[0]}" if last else None
@@ -80,7 +83,7 @@ def messages(
 def _rooms(connection: sqlite3.Connection, user: str, room: str | None) -> list[_Room]:
     """The rooms the user is in, above what each hides from them."""
     if room is not None:
-        seen = pages.view(connection, Asker(user), room)
+        seen = view(connection, Asker(user), room)
         if seen is None or seen.former:
             return []
         return [_Room(seen.num, room, seen.low, seen.head, 0)]
@@ -88,7 +91,7 @@ def _rooms(connection: sqlite3.Connection, user: str, room: str | None) -> list[
     return [
         _Room(*row)
         for row in connection.execute(
-            """SELECT r.num, r.id, CASE r.history WHEN 'since_join' THEN s.since_seq - 1 ELSE 0 END, r.head, r.ts
+            f"""SELECT r.num, r.id, {LOW}, r.head, r.ts
                FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ? AND s.role <> 'former'
                  AND s.num NOT IN (SELECT num FROM relation WHERE user = ? AND withheld_at IS NOT NULL)""",
             (user, user),
@@ -130,7 +133,7 @@ def _by_room(located: Iterable[int]) -> dict[int, list[int]]:
     return blocks
 
 
-def _newest(rooms: list[_Room], streams: list[Iterator[Row]]) -> Iterator[tuple[str, Row]]:
+def _newest(rooms: list[_Room], streams: list[Iterator[Row]]) -> Iterator[tuple[_Room, Row]]:
     """The matches of all rooms, newest first."""
     waiting = [(-room.ts, -((room.num << SEQ_BITS) | room.head), n) for n, room in enumerate(rooms)]
     heapq.heapify(waiting)
@@ -138,7 +141,7 @@ def _newest(rooms: list[_Room], streams: list[Iterator[Row]]) -> Iterator[tuple[
     while waiting:
         n = waiting[0][2]
         if n in at_hand:
-            yield rooms[n].name, at_hand[n]
+            yield rooms[n], at_hand[n]
         # Else nothing that was found so far is newer than what this room may have: now it is looked into.
         row = next(streams[n], None)
         if row is None:

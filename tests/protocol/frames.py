@@ -53,6 +53,7 @@ FACTS: dict[str, msgspec.Struct] = {
     "member": facts.Member(**BASE, users=["bob", "cat"], change="removed"),
     "group": facts.Group(**BASE, title="Coffee", history="all", post="moderators"),
     "closed": facts.Closed(**BASE),
+    "hidden": facts.Hidden(**{**BASE, "sender": ""}),
 }
 
 REPLIES: dict[str, msgspec.Struct] = {

@@ -195,6 +195,8 @@ def _what(fact: Fact) -> str:
             return f"{who} set " + ", ".join(f'{name} "{inert(value)}"' for name, value in parts if value is not None)
         case facts.Closed():
             return f"{who} deleted the group"
+        case facts.Hidden():
+            return "something was done to a message from before you joined"
         case Unknown():
             return f"{who}: {inert(fact.type)} (this client is too old to show it)"
 

@@ -125,7 +125,7 @@ class MessageView(facts.Message, tag="message", kw_only=True):
 
 
 Entry: TypeAlias = (
-    MessageView | facts.Edit | facts.Delete | facts.Reaction | facts.Member | facts.Group | facts.Closed
+    MessageView | facts.Edit | facts.Delete | facts.Reaction | facts.Member | facts.Group | facts.Closed | facts.Hidden
 )  # fmt: skip
 
 

@@ -1,0 +1,36 @@
+"""What one reader may see of a room: the rule that every path asks, live or from the log.
+
+A reader sees the facts with low < seq <= high. `low` is where a member of a group with `since_join` came in, the last
+time; `high` is the head, or where the time of a former member ended. What is told of a fact that the reader sees must
+not tell of one that the reader does not: `told` takes that away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from gochat.domain.facts import AnyFact, Delete, Edit, Hidden, Message, Reaction
+
+
+def refers_to(fact: AnyFact) -> int | None:
+    """The seq of the message that the fact is about, or replies to."""
+    if isinstance(fact, Message):
+        return fact.reply_to
+    return fact.target if isinstance(fact, Edit | Delete | Reaction) else None
+
+
+def told(fact: AnyFact, low: int) -> AnyFact:
+    """The fact as it is told to a reader from whom the room is hidden up to `low`. Its own seq is above that."""
+    seq = refers_to(fact)
+    if seq is None or seq > low:
+        return fact
+    if isinstance(fact, Message):
+        return msgspec.structs.replace(fact, reply_to=None)
+    return Hidden(room=fact.room, seq=fact.seq, ts=fact.ts)
+
+
+def referred(facts: Iterable[AnyFact]) -> tuple[int, ...]:
+    """The seqs that facts refer to, ascending: each is where what is told of them may differ between readers."""
+    return tuple(sorted({seq for seq in map(refers_to, facts) if seq is not None}))
