@@ -25,6 +25,7 @@ from gochat.http.wire import HttpLimits
 from gochat.protocol.codec import SUBPROTOCOLS, Codec
 from gochat.protocol.requests import FIRST_FRAME_BYTES
 from gochat.session import Gateway, Session
+from gochat.session.moderation import moderate
 from gochat.transports import tcp, websocket
 from gochat.transports.admission import Lease
 from gochat.transports.connection import Connection
@@ -132,6 +133,7 @@ def _make_app(
     parts = rest.RestParts(
         tokens=gateway.tokens, standing=gateway.standing, archive=gateway.archive, journal=gateway.journal,
         tell=gateway.users.tell, limits=gateway.limits, after_leaving=gateway.after_leaving, exports=rest.Exports(data),
+        moderate=partial(moderate, gateway),
     )  # fmt: skip
     return make_app(readiness, [*metrics_routes(collect, audience), *documents(), *rest.routes(parts)])
 

@@ -15,6 +15,7 @@ from gochat.domain.facts import AnyFact, Role
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.errors import StoreError
 from gochat.protocol.replies import (
+    Account,
     AuditEntry,
     ContactEntry,
     ContactState,
@@ -24,6 +25,8 @@ from gochat.protocol.replies import (
     ReportEntry,
     RequestEntry,
     RoomEntry,
+    RoomOverview,
+    Suspension,
     UserEntry,
 )
 
@@ -239,6 +242,17 @@ class Archive(Protocol):
 
     async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
         """The audit log, newest first."""
+
+    async def accounts(self, user: str | None, limit: int, cursor: str | None) -> tuple[list[Account], str | None]:
+        """Users who ever signed in, by id, with their suspensions; `sessions` is 0. Or only the one of that id."""
+
+    async def rooms(
+        self, user: str | None, private: bool, limit: int, cursor: str | None
+    ) -> tuple[list[RoomOverview], str | None]:
+        """All groups that are not closed, or all private rooms, by id; of one user, those that the user is in."""
+
+    async def suspensions(self, limit: int, cursor: str | None) -> tuple[list[Suspension], str | None]:
+        """Users who are suspended now, by id."""
 
 
 # ---------------------------------------------------------------------------------------------- tokens

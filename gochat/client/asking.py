@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -18,8 +18,23 @@ Entry = TypeVar("Entry")
 R = TypeVar(
     "R",
     replies.Groups, replies.Members, replies.Contacts, replies.Requests, replies.Reports, replies.Audit, Results,
+    replies.Users, replies.Rooms, replies.Sessions, replies.Suspensions,
 )  # fmt: skip
 
+#: Requests that are answered page by page.
+List: TypeAlias = (
+    req.Search
+    | req.Groups
+    | req.Members
+    | req.Contacts
+    | req.Requests
+    | req.Reports
+    | req.Audit
+    | req.Users
+    | req.Rooms
+    | req.Sessions
+    | req.Suspensions
+)
 #: Most entries that one page or list may hold (protocol.md, "Messages and rooms").
 LIMIT: Final = 200
 
@@ -45,7 +60,7 @@ class Asking:
 
     def _listed(
         self,
-        request: req.Search | req.Groups | req.Members | req.Contacts | req.Requests | req.Reports | req.Audit,
+        request: List,
         kind: type[R],
         entries: Callable[[R], Iterable[Entry]],
     ) -> AsyncIterator[Entry]:

@@ -124,3 +124,21 @@ class People(Asking):
     def audit(self) -> AsyncIterator[replies.AuditEntry]:
         """Who did what to whom, newest first."""
         return self._listed(req.Audit(limit=LIMIT), replies.Audit, lambda reply: reply.entries)
+
+    def accounts(self, user: str | None = None) -> AsyncIterator[replies.Account]:
+        """Everybody who ever signed in, by id, or the one of that id. This and the lists below are for admins."""
+        return self._listed(req.Users(user=user, limit=LIMIT), replies.Users, lambda reply: reply.users)
+
+    def rooms(self, user: str | None = None, *, private: bool = False) -> AsyncIterator[replies.RoomOverview]:
+        """All groups, or private rooms, by id; of one user, those that the user is in. To list private rooms leaves an
+        entry in the audit log."""
+        request = req.Rooms(user=user, private=private, limit=LIMIT)
+        return self._listed(request, replies.Rooms, lambda reply: reply.rooms)
+
+    def sessions(self, user: str | None = None) -> AsyncIterator[replies.SessionEntry]:
+        """Live sessions of the node that answers, by user."""
+        return self._listed(req.Sessions(user=user, limit=LIMIT), replies.Sessions, lambda reply: reply.sessions)
+
+    def suspensions(self) -> AsyncIterator[replies.Suspension]:
+        """Users who are suspended now, by id."""
+        return self._listed(req.Suspensions(limit=LIMIT), replies.Suspensions, lambda reply: reply.suspensions)

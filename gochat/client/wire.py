@@ -83,6 +83,10 @@ _Known: TypeAlias = (
     | replies.Requests
     | replies.Reports
     | replies.Audit
+    | replies.Users
+    | replies.Rooms
+    | replies.Sessions
+    | replies.Suspensions
     | replies.Request
     | replies.Contact
     | replies.Read
@@ -107,6 +111,10 @@ Reply: TypeAlias = (
     | replies.Requests
     | replies.Reports
     | replies.Audit
+    | replies.Users
+    | replies.Rooms
+    | replies.Sessions
+    | replies.Suspensions
 )
 ServerFrame: TypeAlias = (
     Fact

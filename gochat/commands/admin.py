@@ -53,8 +53,13 @@ def suspend(who: str, seconds: int | None, reason: str | None, url: str, user: s
         raise click.BadParameter("no time at all", param_hint="'--for'")
 
     async def body(session: Chat) -> None:
+        known = [entry async for entry in session.accounts(who)]
         await session.suspend(who, seconds=seconds, reason=reason)
         click.echo(f"suspended user:{who}", err=True)
+        if not known:
+            click.echo(
+                f"warning: nobody has signed in as {who} yet; if that is a slip: gochat admin unsuspend {who}", err=True
+            )
 
     return _ask(body, url, user, token)
 
@@ -142,6 +147,86 @@ def close(report: int, url: str, user: str | None, token: str | None) -> int:
         click.echo(f"closed {report}", err=True)
 
     return _ask(body, url, user, token)
+
+
+@admin.command()
+@click.argument("who", metavar="[USER]", type=User(), required=False)
+@AS_JSON
+@connection_options
+def users(who: str | None, as_json: bool, url: str, user: str | None, token: str | None) -> int:
+    """Print who ever signed in, by id, or USER alone: sessions, last seen, suspension.
+
+    \b
+    Examples:
+      gochat admin users
+      gochat admin users mallory
+      gochat admin users --json | jq -r 'select(.suspended) | .user'
+    """
+    from gochat.client.terminal.text import account_line
+
+    async def body(session: Chat) -> None:
+        await _print(session.accounts(who), None if as_json else account_line)
+
+    return _ask(body, url, user, token, limit_s=None)
+
+
+@admin.command()
+@click.option("--user", "of", metavar="USER", type=User(), help="Only rooms that this user is in.")
+@click.option("--private", is_flag=True, help="Private rooms instead of groups. The audit log tells of it.")
+@AS_JSON
+@connection_options
+def rooms(of: str | None, private: bool, as_json: bool, url: str, user: str | None, token: str | None) -> int:
+    """Print the groups, by id, with how much is in them.
+
+    \b
+    Examples:
+      gochat admin rooms
+      gochat admin rooms --user mallory --private --json | jq -r .room
+    """
+    from gochat.client.terminal.text import overview_line
+
+    async def body(session: Chat) -> None:
+        await _print(session.rooms(of, private=private), None if as_json else overview_line)
+
+    return _ask(body, url, user, token, limit_s=None)
+
+
+@admin.command()
+@click.option("--user", "of", metavar="USER", type=User(), help="Only those of this user.")
+@AS_JSON
+@connection_options
+def sessions(of: str | None, as_json: bool, url: str, user: str | None, token: str | None) -> int:
+    """Print the live sessions, by user.
+
+    \b
+    Examples:
+      gochat admin sessions
+      gochat admin sessions --user ann --json | jq -r .address
+    """
+    from gochat.client.terminal.text import session_line
+
+    async def body(session: Chat) -> None:
+        await _print(session.sessions(of), None if as_json else session_line)
+
+    return _ask(body, url, user, token, limit_s=None)
+
+
+@admin.command()
+@AS_JSON
+@connection_options
+def suspensions(as_json: bool, url: str, user: str | None, token: str | None) -> int:
+    """Print who is suspended now, by id.
+
+    \b
+    Example:
+      gochat admin suspensions
+    """
+    from gochat.client.terminal.text import suspension_line
+
+    async def body(session: Chat) -> None:
+        await _print(session.suspensions(), None if as_json else suspension_line)
+
+    return _ask(body, url, user, token, limit_s=None)
 
 
 @admin.command()

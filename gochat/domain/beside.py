@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.relationship import Relation, RelationChange
 
 SanctionKind: TypeAlias = Literal["mute", "ban"]
@@ -52,6 +53,13 @@ class Audited(msgspec.Struct, frozen=True, gc=False):
     """A JSON object."""
     room: str | None = None
     """Where it is not the room that it is recorded with."""
+
+
+def private_look(user: str, admin: bool, room: str, ts_ms: int) -> Audited | None:
+    """What the audit log gets when `user` reads a room: an entry where an admin reads a private room of two others."""
+    if not admin or not is_dm(room) or user in dm_users(room):
+        return None
+    return Audited(ts_ms, user, "room.read", room=room)
 
 
 class ReportClosed(msgspec.Struct, frozen=True, gc=False):

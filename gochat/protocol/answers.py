@@ -35,4 +35,8 @@ REPLIES: Final[dict[type[AnyRequest], tuple[type[replies.Reply], ...]]] = {
     req.CloseReport: (replies.Ok,),
     req.AdminAction: (replies.Ok,),
     req.Audit: (replies.Audit,),
+    req.Users: (replies.Users,),
+    req.Rooms: (replies.Rooms,),
+    req.Sessions: (replies.Sessions,),
+    req.Suspensions: (replies.Suspensions,),
 }

@@ -53,6 +53,10 @@ RULES: dict[type[AnyRequest], Rule] = {
     req.CloseReport: Rule(GROUPS, False),
     req.AdminAction: Rule(ADMIN, False),
     req.Audit: Rule(ADMIN, True),
+    req.Users: Rule(ADMIN, True),
+    req.Rooms: Rule(ADMIN, True),
+    req.Sessions: Rule(ADMIN, True),
+    req.Suspensions: Rule(ADMIN, True),
 }
 
 

@@ -241,6 +241,73 @@ class Audit(Reply, tag="audit", kw_only=True):
     next: str | None = None
 
 
+class Account(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """A user who ever signed in, as admins see one."""
+
+    user: str
+    name: str
+    last_seen: int | None = None
+    sessions: int = 0
+    """Live ones, on this node."""
+    suspended: bool = False
+    until: int | None = None
+    """When the suspension ends; absent where it does not end by itself."""
+
+
+class Users(Reply, tag="users", kw_only=True):
+    users: list[Account]
+    next: str | None = None
+
+
+class RoomOverview(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """A room as admins see it in a list: how much is in it, and nothing that was said."""
+
+    room: str
+    title: str = ""
+    head: int
+    messages: int
+    """How many there ever were, deleted ones included."""
+    ts: int
+    """Of the latest fact."""
+    last_message: int | None = None
+    """The `ts` of the latest message."""
+
+
+class Rooms(Reply, tag="rooms", kw_only=True):
+    rooms: list[RoomOverview]
+    next: str | None = None
+
+
+class SessionEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    user: str
+    since: int
+    """When it signed in."""
+    transport: str
+    address: str
+    device: str | None = None
+    node: str
+
+
+class Sessions(Reply, tag="sessions", kw_only=True):
+    sessions: list[SessionEntry]
+    next: str | None = None
+
+
+class Suspension(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    user: str
+    ts: int
+    until: int | None = None
+    """When it ends; absent where it does not end by itself."""
+    by: str
+    """Who suspended the user."""
+    reason: str | None = None
+
+
+class Suspensions(Reply, tag="suspensions", kw_only=True):
+    suspensions: list[Suspension]
+    next: str | None = None
+
+
 class Request(Frame, tag="request", gc=False, kw_only=True):
     """A stranger's messages wait for an answer. No fact of that room comes until `accept`, or until one writes back."""
 
@@ -310,5 +377,9 @@ AnyReply: TypeAlias = (
     | Requests
     | Reports
     | Audit
+    | Users
+    | Rooms
+    | Sessions
+    | Suspensions
 )
 AnyEvent: TypeAlias = AnyFact | Read | Typing | Presence | Request | Contact | Lag | Reset | Goaway | Ping

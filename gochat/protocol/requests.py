@@ -185,6 +185,39 @@ class Audit(Request, tag="audit", kw_only=True):
     cursor: Cursor | None = None
 
 
+class Users(Request, tag="users", kw_only=True):
+    """All users who ever signed in, by id, or the one of that id: for admins."""
+
+    user: Name | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class Rooms(Request, tag="rooms", kw_only=True):
+    """All groups, or with `private` all private rooms, by id; with `user` those of that user: for admins. To look at
+    private rooms leaves an entry in the audit log."""
+
+    user: Name | None = None
+    private: bool = False
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class Sessions(Request, tag="sessions", kw_only=True):
+    """Sessions of this node, by user, or those of one user: for admins."""
+
+    user: Name | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class Suspensions(Request, tag="suspensions", kw_only=True):
+    """Users who are suspended now, by id: for admins."""
+
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
 class GroupAction(Request, tag="group", kw_only=True):
     """One action on a group. Which of the optional fields an action takes is checked in `conversation`."""
 
@@ -229,4 +262,8 @@ AnyRequest: TypeAlias = (
     | CloseReport
     | AdminAction
     | Audit
+    | Users
+    | Rooms
+    | Sessions
+    | Suspensions
 )

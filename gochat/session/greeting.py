@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 
 import trio
 
@@ -108,6 +109,7 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
     session.signed_in(identity, None if identity.expires_s is None else in_trio_time(identity.expires_s))
     session.device = hello.device
     session.id = secrets.token_urlsafe(12)
+    session.signed_in_ns = time.time_ns()
     gateway.sessions[session.id] = session
     by_transport, transport = gateway.live.counts.sessions, session.connection.transport
     by_transport[transport] = by_transport.get(transport, 0) + 1

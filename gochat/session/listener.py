@@ -34,7 +34,7 @@ class Listener(ABC):
 
     __slots__ = (
         "_spacious", "apart", "codec", "connection", "device", "flush", "gateway", "groups", "id", "line", "notices",
-        "offer", "outbox", "places", "push", "since", "state", "user", "watching",
+        "offer", "outbox", "places", "push", "signed_in_ns", "since", "state", "user", "watching",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, connection: Connection, codec: Codec) -> None:
@@ -50,6 +50,8 @@ class Listener(ABC):
         self.id = ""
         self.user = ""
         self.device: str | None = None
+        self.signed_in_ns = 0
+        """On the wall clock; 0 before."""
         self.since = 0
         self.apart = True
         self.places: dict[str, Place] | None = None

@@ -13,8 +13,8 @@ from gochat.errors import REVOKED, Denied
 from gochat.ports import Asker
 from gochat.protocol import replies
 from gochat.protocol import requests as req
-from gochat.protocol.conversation import bad, check_room
-from gochat.session.session import Session
+from gochat.protocol.conversation import Speaker, bad, check_room
+from gochat.session.gateway import Gateway
 
 NO_ROOM = Denied("not_found", "there is no such room")
 NOT_MEMBER = Denied("not_member", "you are no longer a member of this room")
@@ -22,50 +22,47 @@ NO_REPORT = Denied("not_found", "there is no such report")
 MODERATORS_ONLY = Denied("forbidden", "reports are for the moderators of a group, and for admins")
 
 
-async def reports(session: Session, request: req.Reports) -> msgspec.Struct | Denied:
+async def reports(gateway: Gateway, who: Speaker, request: req.Reports) -> msgspec.Struct | Denied:
     room = request.room
     if room is None:
-        if not session.speaker.admin:
+        if not who.admin:
             return MODERATORS_ONLY
     else:
-        denied = check_room(room, session.speaker) or await _moderates(session, room)
+        denied = check_room(room, who) or await _moderates(gateway, who, room)
         if denied is not None:
             return denied
-    asker = Asker(session.user, session.speaker.admin)
-    found, following = await session.gateway.archive.reports(room, request.limit, request.cursor, asker=asker)
+    found, following = await gateway.archive.reports(room, request.limit, request.cursor, asker=Asker(*who))
     return replies.Reports(id=request.id, reports=found, next=following)
 
 
-async def close_report(session: Session, request: req.CloseReport) -> msgspec.Struct | Denied:
-    asker = Asker(session.user, session.speaker.admin)
-    found = await session.gateway.archive.report_room(request.report, asker=asker)
+async def close_report(gateway: Gateway, who: Speaker, request: req.CloseReport) -> msgspec.Struct | Denied:
+    found = await gateway.archive.report_room(request.report, asker=Asker(*who))
     if found is None:
         return NO_REPORT
     room, is_open = found
-    denied = await _moderates(session, room)
+    denied = await _moderates(gateway, who, room)
     if denied is not None:
         return NO_REPORT if denied.code != "forbidden" else denied
     if is_open:
         now = _now_ms()
-        await session.gateway.journal.oversee(
+        await gateway.journal.oversee(
             [
-                ReportClosed(request.report, now, session.user),
-                Audited(now, session.user, "report.close", str(request.report), room=room),
+                ReportClosed(request.report, now, who.user),
+                Audited(now, who.user, "report.close", str(request.report), room=room),
             ]
         )
     return replies.Ok(id=request.id)
 
 
-async def administer(session: Session, request: req.AdminAction) -> msgspec.Struct | Denied:
+async def administer(gateway: Gateway, who: Speaker, request: req.AdminAction) -> msgspec.Struct | Denied:
     """Suspend or unsuspend a user, revoke tokens. Live sessions that it touches end before the answer."""
-    entry = _standing(request, session.user)
+    entry = _standing(request, who.user)
     if isinstance(entry, Denied):
         return entry
-    gateway = session.gateway
     known = {"until": getattr(entry, "until", None), "reason": request.reason, "kind": getattr(entry, "kind", None)}
     detail = msgspec.json.encode({name: value for name, value in known.items() if value is not None}).decode()
     subject = request.user or request.token
-    traced: list[AnyBeside] = [entry, Audited(entry.ts, session.user, f"user.{request.action}", subject, detail)]
+    traced: list[AnyBeside] = [entry, Audited(entry.ts, who.user, f"user.{request.action}", subject, detail)]
     async with gateway.standing.changing:  # What is recorded last holds in the end.
         await gateway.journal.oversee(traced)
         gateway.standing.apply(entry)
@@ -76,16 +73,16 @@ async def administer(session: Session, request: req.AdminAction) -> msgspec.Stru
     return replies.Ok(id=request.id)
 
 
-async def audit(session: Session, request: req.Audit) -> msgspec.Struct | Denied:
-    entries, following = await session.gateway.archive.audit(request.limit, request.cursor)
+async def audit(gateway: Gateway, who: Speaker, request: req.Audit) -> msgspec.Struct | Denied:
+    entries, following = await gateway.archive.audit(request.limit, request.cursor)
     return replies.Audit(id=request.id, entries=entries, next=following)
 
 
-async def _moderates(session: Session, room: str) -> Denied | None:
+async def _moderates(gateway: Gateway, who: Speaker, room: str) -> Denied | None:
     """Refuses who is no moderator of the room."""
-    if session.speaker.admin:
+    if who.admin:
         return None
-    seat = await session.gateway.archive.seat(session.user, room)
+    seat = await gateway.archive.seat(who.user, room)
     if seat is None:
         return NO_ROOM
     if seat == "former":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -10,15 +11,17 @@ from typing import Any
 import msgspec
 
 from gochat.actors.live import drop
+from gochat.domain.beside import private_look
 from gochat.domain.ids import is_name
 from gochat.errors import TOKEN_ENDED, AuthError, Denied, Full, StoreError, store_refusal
 from gochat.ports import Asker
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import RULES, check_room
-from gochat.session import oversight, replay
+from gochat.session import replay
 from gochat.session.gateway import in_trio_time
 from gochat.session.listener import CLOSED
+from gochat.session.moderation import MODERATION, moderate
 from gochat.session.session import Session
 
 log = logging.getLogger(__name__)
@@ -56,6 +59,9 @@ async def _history(session: Session, request: req.History) -> msgspec.Struct | D
         denied = Denied("bad_request", "before and after exclude each other")
     if denied is not None:
         return denied
+    look = private_look(*session.speaker, request.room, time.time_ns() // 1_000_000)
+    if look is not None:
+        await session.gateway.journal.oversee([look])
     archive = session.gateway.archive
     facts = await archive.page(
         _asker(session), request.room, before=request.before, after=request.after, limit=request.limit
@@ -174,6 +180,10 @@ async def _absent(session: Session, room: str) -> Denied:
     return NOT_MEMBER if seat == "former" else NO_ROOM
 
 
+async def _moderate(session: Session, request: req.AnyRequest) -> msgspec.Struct | Denied:
+    return await moderate(session.gateway, session.speaker, request)
+
+
 ANSWERS: dict[type[req.AnyRequest], Callable[[Session, Any], Awaitable[msgspec.Struct | Denied]]] = {
     req.History: _history,
     req.Search: _search,
@@ -182,10 +192,7 @@ ANSWERS: dict[type[req.AnyRequest], Callable[[Session, Any], Awaitable[msgspec.S
     req.Watch: _watch,
     req.Contacts: _contacts,
     req.Requests: _requests,
-    req.Reports: oversight.reports,
-    req.CloseReport: oversight.close_report,
-    req.AdminAction: oversight.administer,
-    req.Audit: oversight.audit,
+    **dict.fromkeys(MODERATION, _moderate),
     req.Refresh: _refresh,
     req.Resume: replay.resume,
 }

@@ -10,6 +10,7 @@ from gochat.domain.facts import AnyFact
 from gochat.errors import Damaged, StoreError
 from gochat.ports import Asker, Facts, Snapshot
 from gochat.protocol.replies import (
+    Account,
     AuditEntry,
     ContactState,
     GroupEntry,
@@ -17,9 +18,11 @@ from gochat.protocol.replies import (
     RelationState,
     ReportEntry,
     RequestEntry,
+    RoomOverview,
+    Suspension,
     UserEntry,
 )
-from gochat.store import lists, oversight, pages, people, search, user_search
+from gochat.store import lists, oversight, overview, pages, people, search, user_search
 from gochat.store.health import Health
 from gochat.store.merged import Merged
 from gochat.store.pool import Readers
@@ -115,7 +118,7 @@ class SqliteArchive:
     async def contacts(
         self, user: str, limit: int, cursor: str | None, only: RelationState | None = None
     ) -> tuple[list[ContactState], str | None]:
-        declined_after = time.time_ns() // 1_000_000 - self._decline_ms
+        declined_after = _now_ms() - self._decline_ms
         return await self._call(
             lambda connection: people.contacts(connection, user, declined_after, limit, cursor, only)
         )
@@ -137,3 +140,21 @@ class SqliteArchive:
 
     async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
         return await self._call(lambda connection: oversight.audit(connection, limit, cursor))
+
+    async def accounts(self, user: str | None, limit: int, cursor: str | None) -> tuple[list[Account], str | None]:
+        return await self._call(lambda connection: overview.accounts(connection, user, _now_ms(), limit, cursor))
+
+    async def rooms(
+        self, user: str | None, private: bool, limit: int, cursor: str | None
+    ) -> tuple[list[RoomOverview], str | None]:
+        return await self._merged.of_rooms(
+            *overview.page_of_rooms(user, private, limit, cursor),
+            lambda connection: overview.rooms(connection, user, private, limit, cursor),
+        )
+
+    async def suspensions(self, limit: int, cursor: str | None) -> tuple[list[Suspension], str | None]:
+        return await self._call(lambda connection: overview.suspensions(connection, _now_ms(), limit, cursor))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

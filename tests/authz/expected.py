@@ -98,7 +98,10 @@ SCOPES: Final[dict[str | None, tuple[str, ...]]] = {
         "delete the group", "mute a member", "mute a moderator", "mute an owner", "unmute", "ban a member",
         "ban a moderator", "ban an owner", "unban", "close a report",
     ),
-    "admin": ("suspend", "unsuspend", "revoke a user's tokens", "revoke a token", "audit"),
+    "admin": (
+        "suspend", "unsuspend", "revoke a user's tokens", "revoke a token", "audit", "all users", "all groups",
+        "all private rooms", "all sessions", "all suspensions",
+    ),
 }  # fmt: skip
 
 #: Operations that have to do with no room and no other user: the same for everybody who has the scope.
@@ -122,6 +125,11 @@ ANYWHERE: Final[dict[str, str]] = {
     "revoke a user's tokens": "ok",
     "revoke a token": "ok",
     "audit": "ok",
+    "all users": "ok",
+    "all groups": "ok",
+    "all private rooms": "ok",
+    "all sessions": "ok",
+    "all suspensions": "ok",
 }
 
 #: What is asked of a group by its name. In the place of a name the id of a private room is not well formed.

@@ -21,7 +21,7 @@ class Operation(NamedTuple):
     """No reply comes, whatever happens."""
 
 
-MESSAGES, MESSAGE = "/v1/messages", "/v1/messages/{id}"
+MESSAGES, MESSAGE, REPORTS = "/v1/messages", "/v1/messages/{id}", "/v1/reports"
 GROUPS, GROUP, USERS, USER = (
     "/v1/groups",
     "/v1/groups/{group}",
@@ -52,8 +52,23 @@ def contact(action: str, method: str, path: str) -> Operation:
     )
 
 
-def admin(action: str) -> Operation:
-    return Operation(asks("admin", action=action, user=lambda s: f"{s.new}.x"))
+def admin(action: str, method: str, path: str, body: Any = None) -> Operation:
+    def call(stage: Stage) -> Call:
+        filled = body and {name: value.format(s=stage) for name, value in body.items()}
+        return method, path.replace("{id}", f"{stage.new}.x"), filled
+
+    return Operation(asks("admin", action=action, user=lambda s: f"{s.new}.x"), call, (method, path))
+
+
+def sanction(action: str, user: Callable[[Stage], str] | str, **fields: int) -> Operation:
+    method, kind = ("DELETE", action.removeprefix("un")) if action.startswith("un") else ("PUT", action)
+    path = f"/v1/groups/{{group}}/{kind}s/{{id}}"
+
+    def call(stage: Stage) -> Call:
+        name = user(stage) if callable(user) else user
+        return method, path.replace("{group}", stage.name).replace("{id}", name), fields or None
+
+    return Operation(group(action, user=user, **fields), call, (method, path))
 
 
 def get(path: str, row: str) -> tuple[Callable[[Stage], Call], tuple[str, str]]:
@@ -122,7 +137,11 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "react": Operation(asks("react", **ROOM, seq=lambda s: s.own[0], emoji="+", on=True)),
     "read": Operation(asks("read", **ROOM, seq=1)),
     "typing": Operation(asks("typing", **ROOM)),
-    "report": Operation(asks("report", **ROOM, seq=lambda s: s.others[0])),
+    "report": Operation(
+        asks("report", **ROOM, seq=lambda s: s.others[0]),
+        lambda s: ("POST", f"/v1/messages/{s.room}:{s.others[0]}/reports", None),
+        ("POST", "/v1/messages/{id}/reports"),
+    ),
     # Reading
     "resume": Operation(asks("resume", **ROOM, seq=0)),
     "history": Operation(asks("history", **ROOM), *get("/v1/messages?room={s.room}", MESSAGES)),
@@ -177,21 +196,38 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "delete the group": Operation(
         group("delete"), lambda s: ("DELETE", f"/v1/groups/{s.name}", None), ("DELETE", GROUP), spends="group"
     ),
-    "mute a member": Operation(group("mute", user="to.mute")),
-    "mute a moderator": Operation(group("mute", user="mod.to.mute", seconds=60)),
-    "mute an owner": Operation(group("mute", user="own.to.mute")),
-    "unmute": Operation(group("unmute", user="to.unmute")),
-    "ban a member": Operation(group("ban", user="to.ban")),
-    "ban a moderator": Operation(group("ban", user="mod.to.ban", seconds=60)),
-    "ban an owner": Operation(group("ban", user="own.to.ban")),
-    "unban": Operation(group("unban", user=lambda s: s.other)),
+    "mute a member": sanction("mute", "to.mute"),
+    "mute a moderator": sanction("mute", "mod.to.mute", seconds=60),
+    "mute an owner": sanction("mute", "own.to.mute"),
+    "unmute": sanction("unmute", "to.unmute"),
+    "ban a member": sanction("ban", "to.ban"),
+    "ban a moderator": sanction("ban", "mod.to.ban", seconds=60),
+    "ban an owner": sanction("ban", "own.to.ban"),
+    "unban": sanction("unban", lambda s: s.other),
     # Moderation
-    "reports": Operation(asks("reports", **ROOM)),
-    "all reports": Operation(asks("reports", limit=1)),
-    "close a report": Operation(asks("close_report", report=lambda s: s.report)),
-    "suspend": admin("suspend"),
-    "unsuspend": admin("unsuspend"),
-    "revoke a user's tokens": admin("revoke"),
-    "revoke a token": Operation(asks("admin", action="revoke", token=lambda s: s.new)),
-    "audit": Operation(asks("audit", limit=1)),
+    "reports": Operation(asks("reports", **ROOM), *get("/v1/reports?room={s.room}", REPORTS)),
+    "all reports": Operation(asks("reports", limit=1), *get("/v1/reports?limit=1", REPORTS)),
+    "close a report": Operation(
+        asks("close_report", report=lambda s: s.report),
+        lambda s: ("DELETE", f"/v1/reports/{s.report}", None),
+        ("DELETE", "/v1/reports/{report}"),
+    ),
+    "suspend": admin("suspend", "PUT", "/v1/admin/suspensions/{id}"),
+    "unsuspend": admin("unsuspend", "DELETE", "/v1/admin/suspensions/{id}"),
+    "revoke a user's tokens": admin("revoke", "POST", "/v1/admin/revocations", {"user": "{s.new}.x"}),
+    "revoke a token": Operation(
+        asks("admin", action="revoke", token=lambda s: s.new),
+        lambda s: ("POST", "/v1/admin/revocations", {"token": s.new}),
+        ("POST", "/v1/admin/revocations"),
+    ),
+    "audit": Operation(asks("audit", limit=1), *get("/v1/admin/audit?limit=1", "/v1/admin/audit")),
+    "all users": Operation(asks("users", limit=1), *get("/v1/admin/users?limit=1", "/v1/admin/users")),
+    "all groups": Operation(asks("rooms", limit=1), *get("/v1/admin/rooms?limit=1", "/v1/admin/rooms")),
+    "all private rooms": Operation(
+        asks("rooms", limit=1, private=True), *get("/v1/admin/rooms?limit=1&private=true", "/v1/admin/rooms")
+    ),
+    "all sessions": Operation(asks("sessions", limit=1), *get("/v1/admin/sessions?limit=1", "/v1/admin/sessions")),
+    "all suspensions": Operation(
+        asks("suspensions", limit=1), *get("/v1/admin/suspensions?limit=1", "/v1/admin/suspensions")
+    ),
 }

@@ -416,9 +416,39 @@ async def test_a_site_is_moderated_from_the_command_line(strict: Node, tmp_path:
     assert "root user.suspend bob" in (await gochat(strict, "admin", "audit", **token)).out
 
 
+async def test_an_admin_looks_over_the_site_from_the_command_line(strict: Node, tmp_path: Path) -> None:
+    data = {"GOCHAT_NODE__DATA": str(tmp_path / "data")}
+    token = {"GOCHAT_TOKEN": (await gochat(strict, "token", "issue", "root", "--scope", "admin", **data)).out}
+    async with enter(strict, "ann") as ann:
+        await ann.create_group("tea", title="Green\x1b[2J tea")
+        await ann.send("user:ann", "note")
+        ran = await gochat(strict, "admin", "users", "ann", **token)
+        assert (ran.code, ran.out) == (0, "user:ann, 1 session\n")
+        ran = await gochat(strict, "admin", "sessions", "--user", "ann", **token)
+        assert "ws from 127.0.0.1" in ran.out
+        ran = await gochat(strict, "admin", "rooms", **token)
+        assert ran.out == "group:tea (Green\\x1b[2J tea), 0 messages\n"
+        ran = await gochat(strict, "admin", "rooms", "--private", "--user", "ann", "--json", **token)
+        assert json.loads(ran.out)["room"] == "dm:ann:ann"
+        ran = await gochat(strict, "admin", "suspend", "ann", **token)
+        assert ran.err == "suspended user:ann\n"
+    ran = await gochat(strict, "admin", "suspend", "anm", "--reason", "spam", **token)
+    assert (ran.code, ran.err.splitlines()[1:]) == (
+        0, ["warning: nobody has signed in as anm yet; if that is a slip: gochat admin unsuspend anm"],
+    )  # fmt: skip
+    ran = await gochat(strict, "admin", "suspensions", **token)
+    assert [line.split(", since")[0] for line in ran.out.splitlines()] == ["user:anm", "user:ann"]
+    assert ", by root: spam\n" in ran.out
+    assert (await gochat(strict, "admin", "users", "nobody", **token)).out == ""
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
+        (["users"], 4, "(forbidden)"),
+        (["rooms", "--private"], 4, "(forbidden)"),
+        (["sessions"], 4, "(forbidden)"),
+        (["suspensions"], 4, "(forbidden)"),
         (["suspend", "bob"], 4, "(forbidden)"),
         (["audit"], 4, "(forbidden)"),
         (["reports"], 4, "(forbidden)"),

@@ -40,6 +40,10 @@ REQUESTS: dict[str, msgspec.Struct] = {
     "admin": req.AdminAction(id=20, action="suspend", user="bob", seconds=3600, reason="spam"),
     "admin-revoke": req.AdminAction(id=21, action="revoke", token="j1"),
     "audit": req.Audit(id=22, limit=10),
+    "users": req.Users(id=23, user="bob"),
+    "rooms": req.Rooms(id=24, user="bob", private=True, limit=10, cursor="dm:ann:bob"),
+    "sessions": req.Sessions(id=25),
+    "suspensions": req.Suspensions(id=26, limit=10),
 }
 
 FACTS: dict[str, msgspec.Struct] = {
@@ -95,6 +99,19 @@ REPLIES: dict[str, msgspec.Struct] = {
     "audit": out.Audit(
         id=22, entries=[out.AuditEntry(id=4, ts=5, actor="ann", action="group.ban", room="group:tea", subject="bob",
                                        detail='{"until":9}')],
+    ),
+    "users": out.Users(
+        id=23, users=[out.Account(user="bob", name="Bob", last_seen=5, sessions=2, suspended=True, until=9)], next="bob"
+    ),
+    "rooms": out.Rooms(
+        id=24, rooms=[out.RoomOverview(room="group:tea", title="Tea", head=7, messages=3, ts=5, last_message=4)]
+    ),
+    "sessions": out.Sessions(
+        id=25,
+        sessions=[out.SessionEntry(user="bob", since=5, transport="ws", address="::1", device="phone", node="n1")],
+    ),
+    "suspensions": out.Suspensions(
+        id=26, suspensions=[out.Suspension(user="bob", ts=5, until=9, by="root", reason="spam")]
     ),
     "request": out.Request(user="zoe", name="Zoe", room="dm:ann:zoe", head=1, last=LAST),
     "contact-event": out.Contact(user="bob", state="contact"),

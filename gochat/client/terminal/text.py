@@ -154,6 +154,33 @@ def audit_line(entry: replies.AuditEntry) -> str:
     return f"{entry.id} {clock(entry.ts)} " + " ".join(inert(part) for part in parts if part is not None)
 
 
+def account_line(entry: replies.Account) -> str:
+    """One user as admins see them."""
+    here = f", {counted(entry.sessions, 'session')}" if entry.sessions else ", offline"
+    seen = f", last seen {clock(entry.last_seen)}" if entry.last_seen and not entry.sessions else ""
+    until = f" until {clock(entry.until)}" if entry.until is not None else ""
+    return f"user:{_named(entry.user, entry.name)}{here}{seen}" + (f", suspended{until}" if entry.suspended else "")
+
+
+def overview_line(entry: replies.RoomOverview) -> str:
+    """One room as admins see it in a list."""
+    titled = f" ({inert(entry.title)})" if entry.title else ""
+    said = f", the latest {clock(entry.last_message)}" if entry.last_message is not None else ""
+    return f"{inert(entry.room)}{titled}, {counted(entry.messages, 'message')}{said}"
+
+
+def session_line(entry: replies.SessionEntry) -> str:
+    device = f", device {inert(entry.device)}" if entry.device is not None else ""
+    where = f"{inert(entry.transport)} from {inert(entry.address)}"
+    return f"user:{inert(entry.user)}, since {clock(entry.since)}, {where}{device}"
+
+
+def suspension_line(entry: replies.Suspension) -> str:
+    until = f" until {clock(entry.until)}" if entry.until is not None else ""
+    reason = f": {inert(entry.reason)}" if entry.reason else ""
+    return f"user:{inert(entry.user)}, since {clock(entry.ts)}{until}, by {inert(entry.by)}{reason}"
+
+
 def contact_line(entry: replies.ContactEntry) -> str:
     state = "online" if entry.online else "offline"
     return f"  user:{_named(entry.user, entry.name)}, {state}{_unread(entry.unread)}{_last(entry.last)}"

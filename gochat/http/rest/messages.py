@@ -16,7 +16,7 @@ from gochat.http.rest.commands import carry_out, check_form
 from gochat.http.rest.conditions import check_match
 from gochat.http.rest.parts import Call, Reply, check
 from gochat.http.rest.refused import Refused, bad
-from gochat.http.rest.rooms import absent, changed, need_read, or_none
+from gochat.http.rest.rooms import absent, changed, need_read, or_none, record_look
 from gochat.http.rest.shapes import HistoryPage, HistoryQuery, MessageEdit, MessageView, NewMessage, entry, message_view
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import check_room
@@ -53,6 +53,7 @@ async def history(call: Call) -> Reply:
     before, after = or_none(query.before), or_none(query.after)
     if before is not None and after is not None:
         raise bad("before and after exclude each other")
+    await record_look(call, query.room)
     facts = await call.parts.archive.page(call.asker, query.room, before=before, after=after, limit=query.limit)
     if facts is None:
         raise await absent(call, query.room)
@@ -63,12 +64,12 @@ async def history(call: Call) -> Reply:
 
 
 async def read(call: Call) -> Reply:
-    return Reply(value=await _find(call, *_named(call)), tagged=True)
+    return Reply(value=await _find(call, *named(call)), tagged=True)
 
 
 async def edit(call: Call) -> Reply:
     body: MessageEdit = call.body
-    room, seq = _named(call)
+    room, seq = named(call)
     request = req.Edit(room=room, seq=seq, body=body.body)
     check_form(call, request)
     await _check_match(call, room, seq)
@@ -77,13 +78,13 @@ async def edit(call: Call) -> Reply:
 
 
 async def delete(call: Call) -> Reply:
-    room, seq = _named(call)
+    room, seq = named(call)
     await _check_match(call, room, seq)
     await carry_out(call, req.Delete(room=room, seq=seq))
     return Reply(status=204)
 
 
-def _named(call: Call) -> tuple[str, int]:
+def named(call: Call) -> tuple[str, int]:
     """The room and seq that the path names. Raises Refused."""
     named = parse_message_id(call.path["id"])
     if named is None:
@@ -93,6 +94,7 @@ def _named(call: Call) -> tuple[str, int]:
 
 async def _find(call: Call, room: str, seq: int) -> MessageView:
     """The message as it is now. Raises Refused."""
+    await record_look(call, room)
     facts = await call.parts.archive.page(call.asker, room, before=None, after=seq - 1, limit=1)
     if facts is None:
         raise await absent(call, room)

@@ -16,7 +16,7 @@ from gochat.errors import BY_NAME, CODES
 from gochat.http.problems import MEDIA_TYPE
 from gochat.http.rest.door import JSON, Operation
 from gochat.http.rest.refused import ProblemDetails
-from gochat.http.rest.shapes import ROOM_PATTERN, GroupChange, Query
+from gochat.http.rest.shapes import ROOM_PATTERN, GroupChange, Query, Revocation
 from gochat.http.rest.table import OPERATIONS
 from gochat.http.schemas import REF, Json, described
 from gochat.protocol.conversation import RULES
@@ -27,6 +27,7 @@ _NAME: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
 _PATH: Final[dict[str, Json]] = {
     "group": {"description": "The group's name.", "schema": _NAME},
     "user": {"description": "The user's id.", "schema": _NAME},
+    "report": {"description": "The report's number.", "schema": {"type": "string", "pattern": "^[1-9][0-9]{0,15}$"}},
     "other": {"description": "The other user's id; one's own is refused.", "schema": _NAME},
     "message": {
         "description": f"The room's id (of a private room with its users in byte order), a colon, and the message's"
@@ -98,6 +99,7 @@ def _schemas() -> Json:
     schemas = described(kinds)
     schemas[ProblemDetails.__name__]["properties"]["code"]["enum"] = [code.name for code in CODES]
     schemas[GroupChange.__name__]["minProperties"] = 1
+    schemas[Revocation.__name__]["oneOf"] = [{"required": ["user"]}, {"required": ["token"]}]
     return schemas
 
 
@@ -130,7 +132,7 @@ def _operation_id(operation: Operation) -> str:
 def _path(path: str) -> list[Json]:
     found = []
     for name in re.findall(r"{(\w+)}", path):
-        what = "group" if name == "group" else "message" if path.startswith("/v1/messages") else "user"
+        what = name if name in ("group", "report") else "message" if path.startswith("/v1/messages") else "user"
         what = "other" if what == "user" and not path.startswith("/v1/groups") else what
         found.append({"name": name, "in": "path", "required": True, **_PATH[what]})
     return found

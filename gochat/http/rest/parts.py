@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -36,6 +36,8 @@ class RestParts(msgspec.Struct, frozen=True, kw_only=True):
     """Puts a command into the mailbox of a user's actor (`Registry.tell`). Raises Full."""
     limits: Limits
     exports: Exports
+    moderate: Callable[[Speaker, AnyRequest], Awaitable[msgspec.Struct | Denied]]
+    """Answers what moderators and admins ask for (session/moderation.py)."""
     now_ms: Callable[[], int] = _now_ms
     after_leaving: bool = True
     reads_per_s: float = 50.0

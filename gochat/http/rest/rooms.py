@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from gochat.domain.beside import private_look
 from gochat.domain.turn import NO_ROOM, NOT_MEMBER
 from gochat.errors import Denied
 from gochat.http.rest.parts import Call, Reply
@@ -24,6 +25,13 @@ async def absent(call: Call, room: str) -> Refused:
     """Why the one who asks may not read the room: only who was a member learns that there is one."""
     seat = await call.parts.archive.seat(call.identity.user, room)
     return Refused(NOT_MEMBER if seat == "former" else NO_ROOM)
+
+
+async def record_look(call: Call, room: str) -> None:
+    """Record that an admin reads a private room of others, before anything of it is told."""
+    look = private_look(*call.who, room, call.parts.now_ms())
+    if look is not None:
+        await call.parts.journal.oversee([look])
 
 
 def need_read(call: Call) -> None:

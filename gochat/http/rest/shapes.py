@@ -12,7 +12,18 @@ from gochat.domain import facts
 from gochat.domain.facts import HistoryScope, PostRight, Role
 from gochat.domain.ids import NAME_PATTERN, message_id
 from gochat.protocol import requests as req
-from gochat.protocol.replies import Limits, RelationState, RequestEntry, UserEntry
+from gochat.protocol.replies import (
+    Account,
+    AuditEntry,
+    Limits,
+    RelationState,
+    ReportEntry,
+    RequestEntry,
+    RoomOverview,
+    SessionEntry,
+    Suspension,
+    UserEntry,
+)
 from gochat.protocol.requests import Cursor, Limit, Seq
 
 # ---------------------------------------------------------------------------------------------- forms
@@ -75,6 +86,33 @@ class Membership(Body, kw_only=True):
     role: Role | UnsetType = UNSET
 
 
+class NewReport(Body, kw_only=True):
+    """Why moderators should look at a message."""
+
+    reason: req.Reason | UnsetType = UNSET
+
+
+class Sanction(Body, kw_only=True):
+    """A mute or a ban; without `seconds` it holds until it is taken back."""
+
+    seconds: req.Seconds | UnsetType = UNSET
+
+
+class Suspending(Body, kw_only=True):
+    """A suspension; without `seconds` it holds until it is taken back."""
+
+    seconds: req.Seconds | UnsetType = UNSET
+    reason: req.Reason | UnsetType = UNSET
+
+
+class Revocation(Body, kw_only=True):
+    """All tokens of `user` that were issued up to now, or the one with the id `token`: one of the two."""
+
+    user: Name | UnsetType = UNSET
+    token: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET
+    reason: req.Reason | UnsetType = UNSET
+
+
 # ---------------------------------------------------------------------------------------------- in: queries
 
 
@@ -108,6 +146,21 @@ class GroupsQuery(ListQuery, kw_only=True):
 class UsersQuery(ListQuery, kw_only=True):
     q: Annotated[str, Meta(min_length=1, max_length=200)]
     """What the id, or a word of the name, begins with."""
+
+
+class ReportsQuery(ListQuery, kw_only=True):
+    room: Room | UnsetType = UNSET
+    """Of this room alone. Without it all of them, for an admin."""
+
+
+class AccountsQuery(ListQuery, kw_only=True):
+    user: Name | UnsetType = UNSET
+    """Of this user alone."""
+
+
+class RoomsQuery(AccountsQuery, kw_only=True):
+    private: bool = False
+    """Private rooms instead of groups. To look at them leaves an entry in the audit log."""
 
 
 class LeaveQuery(Query, kw_only=True):
@@ -195,6 +248,36 @@ class RequestPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Who asks to write. Their messages are read with `GET /v1/messages`."""
 
     requests: list[RequestEntry]
+    next: str | UnsetType = UNSET
+
+
+class ReportPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    reports: list[ReportEntry]
+    next: str | UnsetType = UNSET
+
+
+class AuditPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    entries: list[AuditEntry]
+    next: str | UnsetType = UNSET
+
+
+class AccountPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    users: list[Account]
+    next: str | UnsetType = UNSET
+
+
+class RoomOverviewPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    rooms: list[RoomOverview]
+    next: str | UnsetType = UNSET
+
+
+class SessionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    sessions: list[SessionEntry]
+    next: str | UnsetType = UNSET
+
+
+class SuspensionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    suspensions: list[Suspension]
     next: str | UnsetType = UNSET
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from gochat.http.rest import export, groups, members, messages, people, users
+from gochat.http.rest import export, groups, members, messages, moderation, people, users
 from gochat.http.rest.door import Operation
 from gochat.http.rest.exports import MEDIA_TYPE
 from gochat.http.rest.shapes import (
+    AccountPage,
+    AccountsQuery,
+    AuditPage,
     ContactPage,
     ContactView,
     GroupChange,
@@ -26,7 +29,17 @@ from gochat.http.rest.shapes import (
     MessageView,
     NewGroup,
     NewMessage,
+    NewReport,
+    ReportPage,
+    ReportsQuery,
     RequestPage,
+    Revocation,
+    RoomOverviewPage,
+    RoomsQuery,
+    Sanction,
+    SessionPage,
+    Suspending,
+    SuspensionPage,
     UserPage,
     UsersQuery,
 )
@@ -39,6 +52,9 @@ _RELATED: Final = ("conflict", "rate_limited")
 _GROUP: Final = "/v1/groups/{group}"
 _MEMBER: Final = "/v1/groups/{group}/users/{id}"
 _MESSAGE: Final = "/v1/messages/{id}"
+_MUTE: Final = "/v1/groups/{group}/mutes/{id}"
+_BAN: Final = "/v1/groups/{group}/bans/{id}"
+_SANCTION: Final = (*_ABSENT, "conflict", "rate_limited")
 
 # fmt: off
 OPERATIONS: Final = (
@@ -98,5 +114,38 @@ OPERATIONS: Final = (
               errors=(*_ABSENT, "conflict", "blocked", "declined", "rate_limited")),
     Operation("DELETE", _MEMBER, req.GroupAction, members.remove, "Take a user out of a group, or leave it", None,
               (204,), query=LeaveQuery, errors=(*_ABSENT, "conflict", "rate_limited")),
+
+    Operation("PUT", _MUTE, req.GroupAction, moderation.mute, "Mute a member of a group", None, (204,), body=Sanction,
+              body_needed=False, errors=_SANCTION),
+    Operation("DELETE", _MUTE, req.GroupAction, moderation.unmute, "Let a muted member write again", None, (204,),
+              errors=_SANCTION),
+    Operation("PUT", _BAN, req.GroupAction, moderation.ban, "Remove a user from a group, not to be added again", None,
+              (204,), body=Sanction, body_needed=False, errors=_SANCTION),
+    Operation("DELETE", _BAN, req.GroupAction, moderation.unban, "Let a banned user be added again", None, (204,),
+              errors=_SANCTION),
+
+    Operation("POST", f"{_MESSAGE}/reports", req.Report, moderation.report, "Report a message to the moderators", None,
+              (204,), body=NewReport, body_needed=False, errors=(*_ABSENT, "rate_limited")),
+    Operation("GET", "/v1/reports", req.Reports, moderation.list_reports, "Open reports, oldest first", ReportPage,
+              query=ReportsQuery, errors=_ABSENT),
+    Operation("DELETE", "/v1/reports/{report}", req.CloseReport, moderation.close, "Close a report", None, (204,),
+              errors=_ABSENT),
+
+    Operation("GET", "/v1/admin/users", req.Users, moderation.list_accounts, "Users who ever signed in, by id",
+              AccountPage, query=AccountsQuery),
+    Operation("GET", "/v1/admin/rooms", req.Rooms, moderation.list_rooms, "Groups, or private rooms, by id",
+              RoomOverviewPage, query=RoomsQuery),
+    Operation("GET", "/v1/admin/sessions", req.Sessions, moderation.list_sessions, "Live sessions, by user",
+              SessionPage, query=AccountsQuery),
+    Operation("GET", "/v1/admin/suspensions", req.Suspensions, moderation.list_suspensions,
+              "Users who are suspended now, by id", SuspensionPage, query=ListQuery),
+    Operation("PUT", "/v1/admin/suspensions/{id}", req.AdminAction, moderation.suspend, "Suspend a user", None, (204,),
+              body=Suspending, body_needed=False),
+    Operation("DELETE", "/v1/admin/suspensions/{id}", req.AdminAction, moderation.unsuspend, "End a suspension", None,
+              (204,)),
+    Operation("POST", "/v1/admin/revocations", req.AdminAction, moderation.revoke, "Revoke tokens", None, (204,),
+              body=Revocation),
+    Operation("GET", "/v1/admin/audit", req.Audit, moderation.list_audit, "The audit log, newest first", AuditPage,
+              query=ListQuery),
 )
 # fmt: on

@@ -22,6 +22,7 @@ BEYOND_A_SCHEMA: Final[dict[str, str]] = {
     "room: not a room id such as group:tea or dm:ann:bob (users in byte order)": "the same",
     "not a message id such as group:tea:42 or dm:ann:bob:7 (users in byte order)": "the same",
     "reply_to: must be a whole number, not a decimal number": "69.0 is an integer to JSON Schema; its head says it",
+    "seconds: must be a whole number, not a decimal number": "the same",
 }
 
 

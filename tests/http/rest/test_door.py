@@ -21,15 +21,16 @@ from tests.http.rest.conftest import As
 
 BODIES = {
     "NewMessage": {"to": "group:tea", "body": "x"}, "MessageEdit": {"body": "x"}, "NewGroup": {"name": "new"},
-    "GroupChange": {"title": "x"}, "Membership": {"role": "member"},
+    "GroupChange": {"title": "x"}, "Membership": {"role": "member"}, "NewReport": {"reason": "spam"},
+    "Sanction": {"seconds": 60}, "Suspending": {"seconds": 60}, "Revocation": {"token": "j1"},
 }  # fmt: skip
-QUERIES = {"HistoryQuery": "?room=group:tea", "UsersQuery": "?q=ann"}
+QUERIES = {"HistoryQuery": "?room=group:tea", "UsersQuery": "?q=ann", "ReportsQuery": "?room=group:tea"}
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
 
 
 def target(operation: Operation) -> str:
     item = "group:tea:2" if operation.path.startswith("/v1/messages") else "bob"
-    return operation.path.format(group="tea", id=item) + QUERIES.get(operation.query.__name__, "")
+    return operation.path.format(group="tea", id=item, report=1) + QUERIES.get(operation.query.__name__, "")
 
 
 async def ask(rest: Rest, operation: Operation, **options: str) -> tuple[int, str] | int:
@@ -41,8 +42,9 @@ async def ask(rest: Rest, operation: Operation, **options: str) -> tuple[int, st
 def test_which_scope_is_needed() -> None:
     """As for the frames that ask for the same."""
     for operation in OPERATIONS:
-        changes = "groups:write" if operation.path.startswith("/v1/groups") else "chat:write"
+        changes = "groups:write" if operation.path.startswith(("/v1/groups", "/v1/reports")) else "chat:write"
         expected = None if operation.path == "/v1/me" else "chat:read" if operation.method == "GET" else changes
+        expected = "admin" if operation.path.startswith("/v1/admin/") else expected
         assert RULES[operation.means].scope == expected, operation
 
 
@@ -62,10 +64,13 @@ async def test_a_token_with_the_scope_is_needed(as_: As, operation: Operation) -
     assert refused == (403, "forbidden")
     allowed = await ask(as_("ann", [scope]), operation)
     if (operation.method, operation.path) in {("GET", "/v1/messages/{id}"), ("PATCH", "/v1/messages/{id}"),
-                                              ("DELETE", "/v1/messages/{id}")}:  # fmt: skip
+                                              ("DELETE", "/v1/messages/{id}"),
+                                              ("POST", "/v1/messages/{id}/reports")}:  # fmt: skip
         assert allowed == (404, "not_found"), "seq 2 is no message"
     elif operation.path == "/v1/requests/{id}":
         assert allowed == (404, "not_found"), "nobody asks"
+    elif operation.path == "/v1/reports/{report}":
+        assert allowed == (404, "not_found"), "nobody reported"
     else:
         assert allowed in operation.statuses
         done_already = ((409, "conflict"), (404, "not_found"))

@@ -27,7 +27,7 @@ async def test_every_line_runs_at_the_first_try(tmp_path: Path) -> None:
         assert os.environ.get("CI") != "true", "curl is missing"
         pytest.skip("curl is missing")
     blocks = re.findall(r"```sh( refused)?\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 10
+    assert len(blocks) == 11
     script = PRELUDE + "".join(must_be_refused(text) if refused else text for refused, text in blocks)
     limits = Limits()  # The limits and the rules that a node has by itself.
     names = {name: getattr(limits, name) for name in ("messages_per_s", "message_burst")}

@@ -51,7 +51,7 @@ async def test_it_is_served_to_anybody(as_: As) -> None:
 
 async def test_answers_are_as_described(as_: As) -> None:
     described = build()
-    ann, eve = as_("ann"), as_("eve", ["chat:write"])
+    ann, eve, root = as_("ann"), as_("eve", ["chat:write"]), as_("root", ["admin"])
     calls: list[tuple[Any, str, str, str, Any]] = [
         (ann, "GET", "/v1/me", "/v1/me", None),
         (ann, "POST", "/v1/groups", "/v1/groups", {"name": "tea", "users": ["bob"], "history": "since_join"}),
@@ -86,6 +86,25 @@ async def test_answers_are_as_described(as_: As) -> None:
         (ann, "PUT", "/v1/requests/{id}", "/v1/requests/eve", None),
         (as_("zoe"), "POST", "/v1/messages", "/v1/messages", {"to": "user:ann", "body": "x"}),
         (ann, "DELETE", "/v1/requests/{id}", "/v1/requests/zoe", None),
+        (ann, "PUT", "/v1/groups/{group}/mutes/{id}", "/v1/groups/tea/mutes/bob", {"seconds": 60}),
+        (ann, "DELETE", "/v1/groups/{group}/mutes/{id}", "/v1/groups/tea/mutes/bob", None),
+        (ann, "PUT", "/v1/groups/{group}/bans/{id}", "/v1/groups/tea/bans/bob", None),
+        (ann, "DELETE", "/v1/groups/{group}/bans/{id}", "/v1/groups/tea/bans/bob", None),
+        (eve, "POST", "/v1/messages/{id}/reports", "/v1/messages/dm:ann:eve:1/reports", {"reason": "rude"}),
+        (as_("zoe"), "POST", "/v1/messages/{id}/reports", "/v1/messages/dm:ann:zoe:1/reports", None),
+        (root, "GET", "/v1/reports", "/v1/reports?limit=1", None),
+        (root, "DELETE", "/v1/reports/{report}", "/v1/reports/1", None),
+        (root, "PUT", "/v1/admin/suspensions/{id}", "/v1/admin/suspensions/zoe", {"reason": "rude", "seconds": 60}),
+        (root, "PUT", "/v1/admin/suspensions/{id}", "/v1/admin/suspensions/yin", None),
+        (root, "GET", "/v1/admin/suspensions", "/v1/admin/suspensions?limit=1", None),
+        (root, "DELETE", "/v1/admin/suspensions/{id}", "/v1/admin/suspensions/zoe", None),
+        (root, "POST", "/v1/admin/revocations", "/v1/admin/revocations", {"user": "zoe"}),
+        (root, "POST", "/v1/admin/revocations", "/v1/admin/revocations", {"user": "zoe", "token": "j1"}),
+        (root, "GET", "/v1/admin/audit", "/v1/admin/audit?limit=3", None),
+        (root, "GET", "/v1/admin/users", "/v1/admin/users?limit=1", None),
+        (root, "GET", "/v1/admin/rooms", "/v1/admin/rooms?private=true&limit=1", None),
+        (root, "GET", "/v1/admin/sessions", "/v1/admin/sessions", None),
+        (ann, "GET", "/v1/admin/audit", "/v1/admin/audit", None),
         (ann, "DELETE", "/v1/groups/{group}", "/v1/groups/tea", None),
     ]
     seen = set()

@@ -1,0 +1,78 @@
+"""What an admin looks over: users, rooms, suspensions. Each a list by id, a page at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from gochat.protocol.replies import Account, RoomOverview, Suspension
+from gochat.store.schema import SEQ_BITS
+
+#: The first ids behind those of groups and of private rooms: ids begin with `group:` and `dm:`.
+_RANGES = {False: ("group:", "group;"), True: ("dm:", "dm;")}
+
+
+def accounts(
+    connection: sqlite3.Connection, user: str | None, now_ms: int, limit: int, cursor: str | None
+) -> tuple[list[Account], str | None]:
+    """Users who ever signed in. `sessions` is left at 0: who is online is not the store's to know."""
+    where, values = ("AND u.id = ?", [user]) if user is not None else ("", [])
+    rows = connection.execute(
+        f"""SELECT u.id, coalesce(nullif(u.name, ''), u.id), u.last_seen, s.user IS NOT NULL, s.until
+            FROM user u LEFT JOIN suspension s ON s.user = u.id AND (s.until IS NULL OR s.until > ?)
+            WHERE u.id > ? {where} ORDER BY u.id LIMIT ?""",
+        (now_ms, cursor or "", *values, limit + 1),
+    ).fetchall()
+    entries = [
+        Account(user=id_, name=name, last_seen=seen, suspended=bool(suspended), until=until)
+        for id_, name, seen, suspended, until in rows[:limit]
+    ]
+    return entries, entries[-1].user if len(rows) > limit else None
+
+
+def page_of_rooms(user: str | None, private: bool, limit: int, cursor: str | None) -> tuple[str, list[str | int]]:
+    """The query of the ids that `rooms` shows, and one more; and its values."""
+    low, high = _RANGES[private]
+    after = cursor if cursor is not None and low <= cursor < high else low
+    if user is None:
+        return "SELECT id FROM room WHERE id > ? AND id < ? AND closed = 0 ORDER BY id LIMIT ?", [
+            after, high, limit + 1,
+        ]  # fmt: skip
+    return (
+        """SELECT r.id FROM seat s JOIN room r ON r.num = s.num
+           WHERE s.user = ? AND s.role <> 'former' AND r.id > ? AND r.id < ? AND r.closed = 0 ORDER BY r.id LIMIT ?""",
+        [user, after, high, limit + 1],
+    )
+
+
+def rooms(
+    connection: sqlite3.Connection, user: str | None, private: bool, limit: int, cursor: str | None
+) -> tuple[list[RoomOverview], str | None]:
+    """Groups or private rooms that are not closed; of one user, those that the user is in."""
+    query, values = page_of_rooms(user, private, limit, cursor)
+    found = connection.execute(
+        f"""SELECT r.id, r.title, r.head, r.messages, r.ts,
+                (SELECT ts FROM fact WHERE id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0)
+            FROM room r WHERE r.id IN ({query}) ORDER BY r.id""",
+        values,
+    ).fetchall()
+    entries = [
+        RoomOverview(room=id_, title=title, head=head, messages=messages, ts=ts, last_message=last)
+        for id_, title, head, messages, ts, last in found[:limit]
+    ]
+    return entries, entries[-1].room if len(found) > limit else None
+
+
+def suspensions(
+    connection: sqlite3.Connection, now_ms: int, limit: int, cursor: str | None
+) -> tuple[list[Suspension], str | None]:
+    """Users who are suspended now."""
+    rows = connection.execute(
+        """SELECT user, ts, until, actor, reason FROM suspension
+           WHERE user > ? AND (until IS NULL OR until > ?) ORDER BY user LIMIT ?""",
+        (cursor or "", now_ms, limit + 1),
+    ).fetchall()
+    entries = [
+        Suspension(user=user, ts=ts, until=until, by=actor, reason=reason)
+        for user, ts, until, actor, reason in rows[:limit]
+    ]
+    return entries, entries[-1].user if len(rows) > limit else None
