@@ -45,7 +45,7 @@ class Http(msgspec.Struct, frozen=True):
     trusted_proxies: Annotated[list[str], _key("networks", max_length=100, why=
         "Peers whose X-Forwarded-For is believed, such as 10.0.0.0/8; from others it would defeat the limits.")] = []
     tls_cert: Annotated[str, _key("file", why=
-        "Certificate chain, PEM, for TLS without a proxy in front; needs tls_key.")] = ""
+        "Certificate chain, PEM, for TLS without a proxy in front; needs tls_key. Both are read again on SIGHUP.")] = ""
     tls_key: Annotated[str, _key("file", why=
         "The certificate's private key, PEM, without a passphrase.")] = ""
     metrics: Annotated[Literal["loopback", "all", "off"], _key("choice", why=

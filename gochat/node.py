@@ -98,6 +98,21 @@ class Node:
             Check("store", self.health.problem or self.gateway.journal.problem),
         ]
 
+    def reload(self) -> None:
+        """Read the files again that the settings name: lists of words and suffixes, certificate and key. What can't be
+        used is logged, and what was read before stays. For a thread: it reads files and compiles the lists."""
+        self.rules.reload()
+        try:
+            context = _tls(self.settings)
+        except GochatError as error:
+            log.error("the certificate stays as it was: %s", error)
+            return
+        if context is not None:
+            for server in self._servers:
+                if server.tls is not None:
+                    server.tls = context
+            log.info("the certificate is read again, for new connections")
+
     def metrics(self) -> bytes:
         """What `/metrics` tells."""
         return collect(
@@ -274,10 +289,16 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(settings.http.tls_cert, settings.http.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise GochatError(f"http.tls_cert, http.tls_key: can't be used ({error})") from error
+        context.load_cert_chain(settings.http.tls_cert, settings.http.tls_key, _no_password)
+    except (OSError, ValueError) as error:
+        files = f"http.tls_cert = {settings.http.tls_cert}, http.tls_key = {settings.http.tls_key}"
+        raise GochatError(f"{files}: can't be used ({error})") from error
     return context
+
+
+def _no_password() -> str:
+    """Without this OpenSSL would ask at the terminal, where nobody sits."""
+    raise ValueError("the key is encrypted; gochat needs one without a password")
 
 
 # ---------------------------------------------------------------------------------------------- stopping

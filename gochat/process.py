@@ -49,8 +49,7 @@ async def _main(settings: Settings) -> int:
                     print("development sign-in is on: whoever connects from this machine is who they say", flush=True)
                 async for number in signals:
                     if number == signal.SIGHUP:
-                        # The lists of words and suffixes are read again; the log says what came of it.
-                        await trio.to_thread.run_sync(node.rules.reload)
+                        await trio.to_thread.run_sync(node.reload)  # The log says what came of it.
                         continue
                     log.info("%s: draining", signal.Signals(number).name)
                     nursery.start_soon(_force, signals)

@@ -33,6 +33,11 @@ class LineReader:
         self._rest_limit = limit
         self._partial: bytearray | None = None
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a line has begun that has not ended."""
+        return self._partial is not None
+
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes, without their ends. Raises TooLarge."""
         partial = self._partial

@@ -31,7 +31,7 @@ from gochat.protocol import requests as req
 from gochat.protocol.codec import BadFrame, Codec
 from gochat.protocol.conversation import ADMIN, COMMANDS, READ, RULES, Speaker, granted
 from gochat.session.gateway import Gateway
-from gochat.session.listener import CLOSED, GREETING, NEW, OPEN, Job, Listener
+from gochat.session.listener import CLOSED, GREETING, NEVER, NEW, OPEN, Job, Listener
 from gochat.session.ticket import ANSWERS, Pending, error_frame
 from gochat.transports.connection import BURST, Connection
 
@@ -96,6 +96,26 @@ class Session(Listener):
     @property
     def oversees(self) -> bool:
         return self.speaker.admin
+
+    async def answered(self) -> None:
+        while self._owes() and not self.is_over() and not self.outbox.broken:
+            if self._inbox is None:
+                self._inbox = deque()
+            self.waiting = True  # Whatever is settled then pumps, which wakes this task.
+            if self.budget <= 0:
+                await trio.lowlevel.checkpoint()
+                self.budget = BURST
+                self.pump()
+                continue
+            if self._readable is None:
+                self._readable = trio.Event()
+            await self._readable.wait()
+        self.since = NEVER
+
+    def _owes(self) -> bool:
+        """Whether something that was received has not been answered to its end."""
+        lanes = self._jobs is not None or self._searches is not None
+        return bool(self._inbox) or self.unsettled > 0 or lanes or self.state == GREETING
 
     def too_large(self) -> None:
         most = self.gateway.limits.frame_bytes
@@ -293,12 +313,14 @@ class Session(Listener):
             await self._run_all(self._jobs)
         finally:
             self._jobs = None
+            self._wake_reader()
 
     async def _search(self) -> None:
         try:
             await self._run_all(self._searches)
         finally:
             self._searches = None
+            self._wake_reader()
 
     async def _run_all(self, lane: deque[Job] | None) -> None:
         try:

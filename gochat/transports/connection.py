@@ -29,7 +29,7 @@ CLOSE_S = 2.0
 
 
 class Receiver(Protocol):
-    """The session, as a transport sees it. Only `readable` waits; nothing here raises."""
+    """The session, as a transport sees it. Only `readable` and `answered` wait; nothing here raises."""
 
     budget: int
     """Frames it may still carry out before others get a turn; set to BURST with each read."""
@@ -41,6 +41,10 @@ class Receiver(Protocol):
 
     async def readable(self) -> None:
         """Return when every frame that was received has been carried out."""
+
+    async def answered(self) -> None:
+        """The peer sends no more. Return when all that was received has been carried out and answered, and from then on
+        hear of nothing; at once where nobody has signed in."""
 
     def too_large(self) -> None:
         """The peer's frame was over the limit."""
@@ -150,6 +154,13 @@ class Connection(ABC):
             return take(data)
 
         await self._poller.watch(handle, ready)
+
+    async def answer_last(self, session: Receiver) -> None:
+        """The peer has shut down its sending side, or is gone: what it sent is still answered. Returns when the answers
+        have left; a peer that does not take them is given up by the session, as any slow one."""
+        await session.answered()
+        if self.closing is None:
+            await self.outbox.flushed()
 
     async def close(self) -> None:
         """Send what waits, then let go of the socket; bounded by CLOSE_S, whoever cancels."""

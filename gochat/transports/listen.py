@@ -82,9 +82,10 @@ class Server:
         dead_peer_s: float | None = None,
     ) -> None:
         self.name = name
+        self.tls = tls
+        """New connections get this one; those that are open keep theirs. None for a listener without TLS."""
         self._handler = handler
         self._connections = connections
-        self._tls = tls
         self._handshake_s = handshake_s
         self._dead_peer_s = dead_peer_s
         self._accepting = trio.CancelScope()
@@ -135,7 +136,7 @@ class Server:
                     evicted = turn == 0 and self._connections.evict("open_files")
                     await trio.sleep(EVICTION_PAUSE_S if evicted else EXHAUSTED_PAUSE_S)
                     break
-                direct = self._tls is None
+                direct = self.tls is None
                 lease = self._connections.admit(handle, peer, loopback=local and is_loopback(peer), direct=direct)
                 if lease is None:
                     handle.close()
@@ -165,9 +166,9 @@ class Server:
         if self._dead_peer_s is not None and not _INHERITED:
             _give_up_after(handle, self._dead_peer_s)
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(handle))
-        if self._tls is None:
+        if self.tls is None:
             return stream
-        secure = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+        secure = trio.SSLStream(stream, self.tls, server_side=True, https_compatible=True)
         with trio.move_on_after(self._handshake_s):
             await secure.do_handshake()
             return secure

@@ -38,6 +38,10 @@ async def serve(connection: TcpConnection, accept: Accept, frame_bytes: int, fir
             await connection.receive_all(take)
             if session.waiting:
                 await session.readable()
+        if connection.closing is None:
+            await connection.answer_last(session)
+            if lines.unfinished:
+                session.violated("the last line has no end, so it was left out: a frame ends with \\n")
     except TooLarge as too_large:
         for line in too_large.lines:
             session.receive(line)

@@ -58,13 +58,14 @@ class WebSocketConnection(Connection):
     async def converse(self, session: Receiver, reader: frames.FrameReader, trailing: bytes) -> None:
         """Read until the conversation is over; `trailing` has been read already."""
         self._begin(session)
-        outbox, over = self.outbox, False
+        outbox, over, ended = self.outbox, False, False
 
         def take(data: bytes) -> bool:
             """True: nothing more is read, or not before something was waited for."""
-            nonlocal over
+            nonlocal over, ended
             session.budget = BURST
-            over = not data or not self._take(reader.feed(data))
+            ended = not data
+            over = ended or not self._take(reader.feed(data))
             return over or session.waiting or outbox.broken or (self._protocol is not None and outbox.writing)
 
         try:
@@ -77,6 +78,10 @@ class WebSocketConnection(Connection):
                 if self._protocol is not None and outbox.writing:
                     await outbox.flushed()  # Who does not read its pongs shall send no more pings.
                 await self.receive_all(take)
+            if ended and self.closing is None:
+                # No Close came, yet the peer may still read: what it sent is answered, and a Close ends the answers.
+                await self.answer_last(session)
+                self._close(CloseConnection(1000))
         finally:
             self._over.set()
 

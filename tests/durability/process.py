@@ -49,7 +49,7 @@ class Served:
             )  # fmt: skip
         said = b""
         with trio.fail_after(START_S):
-            while len(found := re.findall(rb"(http|tcp)://([\d.]+):(\d+) ?.*\n", said)) < 2:
+            while len(found := re.findall(rb"(https?|tcp)://([\d.]+):(\d+) ?.*\n", said)) < 2:
                 data = await self._stdout.receive_some()
                 assert data, self.log.read_text()
                 said += data

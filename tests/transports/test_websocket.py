@@ -59,6 +59,9 @@ class Echo:
     async def readable(self) -> None:
         raise AssertionError
 
+    async def answered(self) -> None:
+        self.heard.append("answered")
+
     def too_large(self) -> None:
         self._connection.finish(4504, "too large")
 
@@ -252,5 +255,5 @@ async def test_an_end_without_a_word_ends_the_session() -> None:
         await trio.testing.wait_all_tasks_blocked()
         peer._handle.close()
         await peer.served.wait()
-        assert peer.session.heard == ["ended"]
+        assert peer.session.heard == ["answered", "ended"]
         assert peer.connection._handle.fileno() == -1
