@@ -26,6 +26,7 @@ from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.protocol import replies
 from gochat.protocol.codec import LINE_JSON, Codec
+from gochat.protocol.ndjson import LineReader
 from gochat.session.clock import Wheel
 from gochat.session.gateway import Gateway, Pace
 from gochat.session.greeting import greet
@@ -92,11 +93,16 @@ class Wire:
         self.closing: tuple[int, str] | None = None
         self.heard = 0.0
         self._pause = pause
+        self._reader = LineReader(1 << 20)
         self.outbox = Outbox(SCOPES.outbox_bytes, spawn, socket=None, stream=self)  # type: ignore[arg-type]
 
     async def send_all(self, data: bytes) -> None:
         await trio.sleep(self._pause())
-        self.frames += map(msgspec.json.decode, data.splitlines())
+        self.take(data)
+
+    def take(self, data: bytes) -> None:
+        """Bytes come in pieces that know no frames."""
+        self.frames += map(msgspec.json.decode, self._reader.feed(data))
 
     def signed_in(self) -> None: ...
 
@@ -305,7 +311,7 @@ async def a_slow_reader(town: Town) -> None:
 def _holding(wire: Wire, held: trio.Event) -> Callable[[bytes], Any]:
     async def send_all(data: bytes) -> None:
         await held.wait()
-        wire.frames += map(msgspec.json.decode, data.splitlines())
+        wire.take(data)
 
     return send_all
 
