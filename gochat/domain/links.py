@@ -4,18 +4,17 @@ A link is
 
 - anything behind `://` (any scheme, `hxxp` and such too), with whatever host: a name, a number, an address. It ends at
   the next space or closing mark. What stands before an `@` there is told apart, so `own.org@evil.com` is evil.com;
-- `//host`, `www.host` and a bare domain whose last labels are a public suffix: `evil.com`, `пример.рф`, `evil[.]com`;
+- `//host`, `www.host` and a bare domain whose last labels are a public suffix: `evil.com`, `пример.рф`. Letters of
+  other scripts or `_` may be glued to it: `evil.com에서`, `_evil.com_`;
+- the same with its dot in disguise: `evil[.]com`, `evil&#46;com`, `evil%2ecom`, `evil dot com`, `evil . com`;
 - an IPv4 address with a port or a path; alone, 1.2.3.4 is a version.
 
 Hosts are compared as browsers do: NFKC, small letters, percent-decoding, labels in punycode. A look-alike of an own
 domain is therefore another domain.
 
 Not links: mail addresses and mentions (`bob@evil.com`, `@ann.me`) without a path or port; a name in a path
-(`docs/readme.com`); bare names under `.md .rs .py .sh .pl .ps .cc .so .ml .mk .zip .mov`, which are files far more
-often than sites (with `www.`, a scheme, a port or a path they count); a sentence whose next one follows without a
-space and begins with a word that is a suffix (`done.It was`); a number before a suffix of two letters (`9.am`). In
-small letters `done.it` is a domain, since nothing tells it from one. `evil dot com` and `evil .com` are left alone,
-for the sake of the dot com bubble; `evil[dot]com` is seen.
+(`docs/readme.com`); bare names that are rather files, times, or a sentence whose next one follows without a space
+(see `sites`). In small letters `done.it` is a domain, since nothing tells it from one.
 """
 
 # ruff: noqa: RUF001 -- ambiguous characters are what this is about
@@ -24,69 +23,92 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
-from urllib.parse import unquote
 
-from gochat.domain.lookalikes import is_invisible
+from gochat.domain.hosts import IDEOGRAPHIC_DOTS, LONGEST_HOST, canonical_host, is_own, is_public, suffix_rules
+from gochat.domain.lookalikes import is_invisible, script
+from gochat.domain.sites import (
+    FILES,
+    FOLLOWS,
+    is_clear,
+    is_meant,
+    may_be_spelled,
+    may_hide_site,
+    spelled_hosts,
+    without_com,
+    without_sentence,
+)
 
-_FILES = frozenset(["md", "rs", "py", "sh", "pl", "ps", "cc", "so", "ml", "mk", "zip", "mov"])
-#: Suffixes that begin English sentences.
-_SENTENCE_STARTERS = frozenset(
-    ("ad", "am", "as", "at", "be", "by", "do", "hm", "id", "in", "is", "it", "la", "me", "my", "no", "pm", "to", "us")
-)  # fmt: skip
-#: Read as a dot in domain names (IDNA 2003, RFC 3490 section 3.1), besides those that NFKC makes one.
-_IDEOGRAPHIC_DOTS = "\u3002\uff61"
-_LONGEST_HOST = 253  # RFC 1035, 2.3.4
-#: One more than the longest rule of the public suffix list has.
-_MOST_LABELS = 7
+__all__ = ["Link", "canonical_host", "foreign_links", "suffix_rules"]
+
 #: What is looked at of a host behind a scheme: a label of one character may be percent-encoded in 12.
-_MOST_OF_HOST = 4 * _LONGEST_HOST
+_MOST_OF_HOST = 4 * LONGEST_HOST
 _ENDS = ".,;:!?*_~'\""
-_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?+(?![\w-])"
+#: Marks that are part of a letter in the scripts of top-level domains; `\w` has none of them.
+_MARKS = (
+    "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e"
+    "\u0eb1-\u0ecd\u1000-\u109f\u1780-\u17d3"
+)
+_LABEL = rf"[^\W_](?:[\w{_MARKS}-]{{0,62}}(?<![_-]))?+(?![^\W_]|[{_MARKS}]|[_-]+[^\W_])"
+_ASCII_LABEL = r"[a-zA-Z0-9](?:[\w-]{0,61}[a-zA-Z0-9])?+(?![a-zA-Z0-9]|[_-]+[a-zA-Z0-9])"
 
 #: Between Latin letters only: elsewhere it ends a sentence.
-_IDEOGRAPHIC_DOT = re.compile(rf"[{_IDEOGRAPHIC_DOTS}](?<=[A-Za-z0-9].)(?=[A-Za-z0-9])")
-_BRACKETED_DOT = re.compile(r"[\[({（](?i:dot)[\])}）]").search
-_DOT_BEFORE = re.compile(r"[.．․][^\w\s]{0,4}\w").search
+_IDEOGRAPHIC_DOT = re.compile(rf"[{IDEOGRAPHIC_DOTS}](?<=[A-Za-z0-9].)(?=[A-Za-z0-9])")
+_BRACKETED_DOT = re.compile(r"[\[({（<](?i:dot)[\])}）>]").search
+_DOT_BEFORE = re.compile(r"[.．․﹒][^\w\s]{0,4}\w").search
 #: Behind what may read as Latin, which Han, kana, Hangul and their marks never do.
 _IDEOGRAPHIC_BEFORE = re.compile(
     r"[^\s\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af！-／：-＠][^\w\s]{0,4}[。｡][^\w\s]{0,4}[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]"
 ).search
 _TWO_SLASHES = re.compile(r"[/／∕⁄][/／∕⁄]").search
 _COLON_BACKSLASH = re.compile(r"[:：][\\＼]").search
-_DOT = re.compile(r"\.[)\]}]?\w").search
+_DOT = re.compile(r"\.[)\]}>]?\w|\. ?[)\]}>]").search
+_ENCODED = re.compile(r"&#|&(?:period|dot);|%2[eE]").search
 _SIGNS = (
     (".", re.compile(r"\.[^\w\s]{0,4}\w").search),
-    *((dot, _DOT_BEFORE) for dot in "．․"),
+    *((dot, _DOT_BEFORE) for dot in "．․﹒"),
     *((dot, _IDEOGRAPHIC_BEFORE) for dot in "。｡"),
     *((slash, _TWO_SLASHES) for slash in "/／∕⁄"),
     *((slash, _COLON_BACKSLASH) for slash in "\\＼"),
-    *((bracket, _BRACKETED_DOT) for bracket in "[({（"),
+    *((bracket, _BRACKETED_DOT) for bracket in "[({（<"),
+    *((sign, _ENCODED) for sign in "&%"),
 )
-_IN_BRACKETS = re.compile(r"[\[({]\s?(?:\.|(?i:dot))\s?[\])}]").search
-_WRITTEN_DOT = re.compile(r"\s?[\[({]\s?(?:\.|(?i:dot))\s?[\])}]\s?")
+_IN_BRACKETS = re.compile(r"[\[({<]\s?(?:\.|(?i:dot))\s?[\])}>]").search
+#: A dot, or in entities any character, that is written in another way; read as one character.
+_WRITTEN = re.compile(
+    r"\s?[\[({<]\s?(?:\.|(?i:dot))\s?[\])}>]\s?|(?<=[\w.-])%2[eE](?=\w)|&(?:period|dot);|&#0*(\d{2,3});|&#[xX]0*([\da-fA-F]{2});"
+)
 _AFTER_SCHEME = re.compile(r":([/\\]+)([^\s/\\?#<>\"]+)")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.*-]*\Z", re.IGNORECASE)
 _LONGEST_SCHEME = 21
+_BEHIND_HOST = rf"(?!@)(?=({FOLLOWS})?)\.?((?::\d{{1,5}})?(?:[/?#][^\s<>\"]*)?)"
 _BARE = re.compile(
-    rf"\b(?<![\w@])((?<![/\\])|(?<=//))({_LABEL}(?:\.{_LABEL})++)(?!@)\.?((?::\d{{1,5}})?(?:[/?#][^\s<>\"]*)?)"
+    rf"(?<![^\W_]|[@{_MARKS}]|%(?=[2-7][\da-fA-F]))((?<![/\\])|(?<=//))({_LABEL}(?:\.{_LABEL})++){_BEHIND_HOST}"
 )
+#: The same for texts in ASCII, in half the time.
+_BARE_ASCII = re.compile(
+    rf"(?<![a-zA-Z0-9@]|%(?=[2-7][\da-fA-F]))((?<![/\\])|(?<=//))({_ASCII_LABEL}(?:\.{_ASCII_LABEL})++){_BEHIND_HOST}",
+    re.ASCII,
+)
+#: Signs that a host in ASCII, or one in another script, has letters before or behind it that are not its own.
+_GLUED = re.compile(
+    r"[a-zA-Z0-9]\.[a-zA-Z0-9-]*[a-zA-Z0-9](?=_|[^\x00-\x7f])|(?:_|[^\x00-\x7f])[a-zA-Z0-9-]+\.[a-zA-Z0-9]"
+).search
+_GLUED_OTHERS = re.compile(r"[\u0370-\u058f](?=[\u0590-\ud7ff])|[\u0590-\ud7ff](?=[\u0370-\u058f])").search
 _AFTER_MAIL = re.compile(rf"@({_LABEL}(?:\.{_LABEL})++)((?::\d{{1,5}}|[/?#])[^\s<>\"]*)")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s\[\](){}<>\"'`,;:|*!]+)", re.IGNORECASE)
 _REST = re.compile(r"[^\s<>\"]*")
 _IPV4 = re.compile(r"(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}").fullmatch
 
 
-_LABELS = re.compile(r"\.([\w-]+)").findall
-#: A host as most URLs have it.
-_URL_HOST = re.compile(r"//([a-z0-9]{1,63}(?:\.[a-z0-9]{1,63})+)(?=[/?#\s]|\Z)").sub
+_LABELS = re.compile(rf"\.([\w{_MARKS}-]+)").findall
+_ASCII_LABELS = re.compile(r"\.([a-z0-9]+)").findall
+#: The beginnings of labels that other letters may be glued to.
+_ASCII_BEGINNINGS = re.compile(r"(?<![^ ])[a-z0-9]+").findall
+_BEHIND_FILE = re.compile(rf"[a-z]\.?[:/?#]|\.[\w-]+\.(?:{'|'.join(sorted(FILES))})|[^\x00-\x7f]").search
+
 _ADDRESS = re.compile(r"\.\d{1,3}\.?[:/?#]").search
-#: What `_is_meant` would call a file, a time, or two sentences; ASCII only, and not all of it.
-_NOT_MEANT = re.compile(
-    rf"(?<![\w.@/\\:-])(?:[a-z]{{1,60}}\.(?:{'|'.join(sorted(word.title() for word in _SENTENCE_STARTERS))})"
-    rf"|(?!(?i:www)\.)[a-zA-Z0-9][a-zA-Z0-9_-]{{0,60}}\.(?i:{'|'.join(sorted(_FILES))})|\d\d?\.[A-Za-z]{{2}})(?![\w.:/?#@-])"
-).sub
 #: What stands behind an `@`, with its path.
 _MAIL = re.compile(rf"@({_LABEL}(?:\.{_LABEL})*+)(\.?(?::\d{{1,5}})?(?:[/?#][^\s<>\"]*)?)").sub
 
@@ -99,65 +121,6 @@ class Link(NamedTuple):
     host: str
 
 
-def suffix_rules(lines: Iterable[str]) -> frozenset[str]:
-    """The rules of a public suffix list, labels in punycode; its private section, if marked, is left out.
-
-    The form is that of publicsuffix.org: a rule a line, `//` comments, `*.` for any label, `!` for an exception.
-    """
-    rules: set[str] = set()
-    written: dict[str, str] = {}
-    for line in lines:
-        if line.startswith("//"):
-            if "BEGIN PRIVATE DOMAINS" in line:
-                break
-            continue
-        rule = line.partition("//")[0].strip()
-        if not rule.isascii() or "%" in rule:
-            mark = "!" if rule.startswith("!") else ""
-            host = rule.removeprefix("!")
-            rule = mark + canonical_host(host)
-            written[rule] = unicodedata.normalize("NFKC", host.lower())
-        rules.add(rule.lower().strip("."))
-    rules.discard("")
-    # Top-level domains as a text may have them, also of rules for what is below one: `*.ck`, `xn--p1ai`.
-    tops = {rule.removeprefix("*.") for rule in rules if rule.rfind(".") <= 1 and not rule.startswith("!")}
-    return frozenset(
-        rules.union(tops, [written.get(top) or _in_unicode(top) for top in tops if top.startswith("xn--")])
-    )
-
-
-def _in_unicode(label: str) -> str:
-    try:
-        return label.removeprefix("xn--").encode().decode("punycode")
-    except UnicodeError:
-        return label
-
-
-def canonical_host(host: str) -> str:
-    """A host as hosts are compared: NFKC, small letters, percent-decoded, labels in punycode, no dot at the end.
-
-    For own domains too. Any string will do: what is no host stays some other string.
-    """
-    if "%" in host:
-        host = unquote(host, errors="replace")
-    if not host.isascii():
-        host = "".join(char for char in host if not is_invisible(char))
-        host = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", host).lower())
-        for dot in _IDEOGRAPHIC_DOTS:
-            host = host.replace(dot, ".")
-    host = host.lower().strip(".[]")
-    return host if host.isascii() else ".".join(map(_a_label, host.split(".")))
-
-
-def _a_label(label: str) -> str:
-    """RFC 3492. A label without a punycode form (a lone surrogate) is escaped: it is no own domain in any case."""
-    if label.isascii():
-        return label
-    return "xn--" + label.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode("punycode").decode(
-        "ascii"
-    )
-
-
 def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[str]) -> list[Link]:
     """Every link to a host that is neither one of `own_domains` (canonical) nor below one, in order of the text.
 
@@ -166,12 +129,15 @@ def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[
     if not _may_have_links(text):
         return []
     read = text if text.isascii() else _IDEOGRAPHIC_DOT.sub(".", text.translate(_READ))
-    plain = _WRITTEN_DOT.sub(".", read) if _IN_BRACKETS(read) else read
+    is_written = _IN_BRACKETS(read) is not None or (("&" in read or "%" in read) and _ENCODED(read) is not None)
+    plain = _WRITTEN.sub(_unwritten, read) if is_written else read
     found = list(_with_scheme(plain, own_domains)) if ":" in plain else []
-    if _may_have_bare(plain, own_domains, suffixes):
+    if _may_have_bare(plain, suffixes):
         found += _without_scheme(plain, own_domains, suffixes)
     if "@" in plain:
         found += _after_mail(plain, own_domains, suffixes)
+    if suffixes and may_be_spelled(plain):
+        found += _spelled(plain, own_domains)
     if not found:
         return []
     links: list[Link] = []
@@ -191,9 +157,10 @@ def _may_have_links(text: str) -> bool:
             ("." in text and _DOT(text) is not None)
             or "//" in text
             or ":\\" in text
-            or (("(" in text or "[" in text or "{" in text) and _BRACKETED_DOT(text) is not None)
+            or may_be_spelled(text)
+            or (("&" in text or "%" in text) and _ENCODED(text) is not None)
         )
-    return any(sign in text and is_there(text) is not None for sign, is_there in _SIGNS)
+    return any(sign in text and is_there(text) is not None for sign, is_there in _SIGNS) or may_be_spelled(text)
 
 
 class _Read(dict[int, str | None]):
@@ -206,14 +173,35 @@ class _Read(dict[int, str | None]):
         return read
 
 
+class _Alone(dict[int, str]):
+    """A table for `str.translate`, one for one: a space for `_` and for letters and marks of the scripts that are no
+    company for a host; those with capitals are, if it says so."""
+
+    def __init__(self, *, with_capitals: bool) -> None:
+        self._scripts = {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN"} if with_capitals else {"LATIN"}
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        is_letter = unicodedata.category(char)[0] in "LM"
+        self[code] = alone = " " if char == "_" or (is_letter and script(char) not in self._scripts) else char
+        return alone
+
+
 _READ: dict[int, str | None] = _Read({code: chr(code) for code in range(128)})
+_LATIN_ALONE, _CASED_ALONE = _Alone(with_capitals=False), _Alone(with_capitals=True)
+
+
+def _unwritten(match: re.Match[str]) -> str:
+    """What is written in another way, as one character."""
+    code = int(match[1]) if match[1] else int(match[2], 16) if match[2] else ord(".")
+    return chr(code) if code < 128 and chr(code).isprintable() else "."
 
 
 def _places(text: str, plain: str) -> list[int]:
     """For each character of the text as it was read its index in the text."""
     at = [index for index, char in enumerate(text) for _ in _READ[ord(char)] or ""]
     places, done = [], 0
-    for match in _WRITTEN_DOT.finditer(plain):
+    for match in _WRITTEN.finditer(plain):
         places += [*at[done : match.start()], at[match.start()]]
         done = match.end()
     return places + at[done:]
@@ -224,7 +212,7 @@ def _with_scheme(plain: str, own_domains: Collection[str]) -> Iterator[tuple[int
         user, at, rest = match[2].rpartition("@")
         host = _HOST.match(rest)
         name = canonical_host(host[1].rstrip(_ENDS)[:_MOST_OF_HOST]) if host else ""
-        if host is None or _is_own(name, own_domains) or not any(char.isalnum() for char in name):
+        if host is None or is_own(name, own_domains) or not any(char.isalnum() for char in name):
             continue
         colon = match.start()
         scheme = _SCHEME.search(plain, max(0, colon - _LONGEST_SCHEME), colon)
@@ -233,41 +221,78 @@ def _with_scheme(plain: str, own_domains: Collection[str]) -> Iterator[tuple[int
             yield scheme.start() if scheme else colon, _trimmed_end(plain, end), name
 
 
-def _may_have_bare(plain: str, own_domains: Collection[str], suffixes: Collection[str]) -> bool:
+def _may_have_bare(plain: str, suffixes: Collection[str]) -> bool:
     """False only where `_without_scheme` finds nothing: few texts with dots have a top-level domain behind one."""
     rules = frozenset(suffixes)  # which costs nothing where it is one
-    labels = _LABELS(plain.lower())
-    if not plain.isascii():
-        labels = unicodedata.normalize("NFKC", " ".join(labels)).split()
     if _ADDRESS(plain) is not None:
         return True
-    if rules.isdisjoint(labels):
-        return False
-    if "@" in plain or not plain.isascii():
+    lowered = plain.lower()
+    if ".xn--" in lowered:
         return True
-    meant = _NOT_MEANT(" ", plain).lower()
-    if "//" in meant:
-        meant = _URL_HOST(lambda match: "//" if _is_own(match[1], own_domains) else match[0], meant)
-    return not rules.isdisjoint(_LABELS(meant))
+    tops = rules.intersection(_labels(lowered))
+    return bool(tops) and not (tops <= FILES and "www" not in lowered and _BEHIND_FILE(lowered) is None)
+
+
+def _labels(lowered: str) -> list[str]:
+    """What may be a top-level domain, those in punycode left out."""
+    if lowered.isascii():
+        return _ASCII_LABELS(lowered)
+    labels = " ".join(_LABELS(lowered))
+    glued = [*_ASCII_BEGINNINGS(labels), *labels.translate(_CASED_ALONE).split()]
+    return [*unicodedata.normalize("NFKC", labels.replace("_", " ")).split(), *glued]
 
 
 def _without_scheme(
     plain: str, own_domains: Collection[str], suffixes: Collection[str]
 ) -> Iterator[tuple[int, int, str]]:  # fmt: skip
-    """Names are judged before their places are looked for: most are no links, and the same ones come again."""
-    masked = _MAIL(_masked, plain) if "@" in plain else plain
+    masked = without_com(_MAIL(_masked, plain) if "@" in plain else plain)
+    others = []  # The same text, less the letters that a host may be glued to.
+    is_ascii = masked.isascii()
+    if ("_" in masked or not is_ascii) and _GLUED(masked) is not None:
+        others.append(masked.translate(_LATIN_ALONE))
+    if not is_ascii and _GLUED_OTHERS(masked) is not None:
+        others.append(masked.translate(_CASED_ALONE))
+    taken: list[tuple[int, int]] = []
+    for start, end, host, own in _bare(masked, own_domains, suffixes, with_own=bool(others)):
+        taken.append((start, end))
+        if not own:
+            yield start, _trimmed_end(plain, end), host
+    for alone in others:
+        for start, end, host, own in _bare(alone, own_domains, suffixes, with_own=False):
+            is_free = not any(first < end and start < last for first, last in taken)
+            if not own and is_free and not (plain[end : end + 1] == "_" and not is_clear(plain[start:end])):
+                taken.append((start, end))
+                yield start, _trimmed_end(alone, end), host
+
+
+def _bare(
+    masked: str, own_domains: Collection[str], suffixes: Collection[str], *, with_own: bool
+) -> Iterator[tuple[int, int, str, bool]]:  # fmt: skip
+    """Where bare hosts are, and whether they are our own: those are left out unless asked for. Names are judged before
+    their places are looked for: most are no links, and the same ones come again."""
+    pattern = _BARE_ASCII if masked.isascii() else _BARE
     likely = {
-        (name, rest)
-        for _, name, rest in _BARE.findall(masked)
-        if (top := name[name.rfind(".") + 1 :].lower()) in suffixes or not top.isascii() or (rest and _IPV4(name))
+        (name, follows, rest)
+        for _, name, follows, rest in pattern.findall(masked)
+        if (with_own or name not in own_domains)
+        and (
+            (top := name[name.rfind(".") + 1 :].lower()) in suffixes
+            or not top.isascii()
+            or (rest and _IPV4(name))
+            or (follows and may_hide_site(name, suffixes))
+        )
     }
-    hosts = {(name, rest): _foreign_host(name, rest, own_domains, suffixes) for name, rest in likely}
-    if not any(hosts.values()):
+    hosts = {
+        each: judged
+        for each in likely
+        if (judged := _judged(*each, own_domains, suffixes)) is not None and (with_own or not judged[2])
+    }
+    if not hosts:
         return
-    for match in _BARE.finditer(masked):
-        host = hosts.get((match[2], match[3]))
-        if host:
-            yield match.start(2), _trimmed_end(plain, match.end(2)), host
+    for match in pattern.finditer(masked):
+        judged = hosts.get((match[2], match[3] or "", match[4]))
+        if judged:
+            yield match.start(2), match.start(2) + judged[0], judged[1], judged[2]
 
 
 def _masked(mail: re.Match[str]) -> str:
@@ -281,51 +306,36 @@ def _after_mail(
 ) -> Iterator[tuple[int, int, str]]:  # fmt: skip
     for match in _AFTER_MAIL.finditer(plain):
         host = canonical_host(match[1])
-        if not _is_own(host, own_domains) and _is_public(host, suffixes):
+        if not is_own(host, own_domains) and is_public(host, suffixes):
             yield match.start(1), _trimmed_end(plain, match.end(1)), host
 
 
-def _foreign_host(name: str, rest: str, own_domains: Collection[str], suffixes: Collection[str]) -> str | None:
-    """The host that a name with dots means, if it means one; `rest` is the port and path."""
-    if not rest and name.count(".") == 1 and not _is_meant(name):
+def _spelled(plain: str, own_domains: Collection[str]) -> Iterator[tuple[int, int, str]]:
+    for start, end, name in spelled_hosts(plain):
+        host = canonical_host(name)
+        if not is_own(host, own_domains):
+            yield start, _trimmed_end(plain, end), host
+
+
+def _judged(
+    name: str, follows: str, rest: str, own_domains: Collection[str], suffixes: Collection[str]
+) -> tuple[int, str, bool] | None:  # fmt: skip
+    """Whether a name with dots means a host: how much of the name it is, the host, and whether it is our own.
+
+    `follows` and `rest` are what stands behind it: more of a sentence; port and path.
+    """
+    if name in suffixes:
         return None
-    if name in own_domains or name in suffixes:
-        return None
+    if not rest:
+        if follows:
+            name = without_sentence(name, follows)
+        if name.count(".") < 2 and not is_meant(name):
+            return None
+        if name in suffixes:
+            return None
     host = canonical_host(name)
-    if not _is_own(host, own_domains) and (_is_public(host, suffixes) or _IPV4(host)):
-        return host
-    return None
-
-
-def _is_meant(name: str) -> bool:
-    """Whether a name of two labels may be meant as a site: not as a file, a time or two sentences without a space."""
-    first, _, last = name.partition(".")
-    suffix = last.lower()
-    if suffix in _FILES or (len(last) == 2 and len(first) <= 2 and first.isdecimal()):
-        return first.lower() == "www"
-    return not (suffix in _SENTENCE_STARTERS and last.istitle() and not name.istitle())
-
-
-def _is_public(host: str, suffixes: Collection[str]) -> bool:
-    """Whether the host is a name below a public suffix (publicsuffix.org: the longest rule counts)."""
-    if len(host) > _LONGEST_HOST:
-        return False
-    labels = host.split(".")[-_MOST_LABELS:]
-    for first in range(len(labels)):
-        rest = ".".join(labels[first:])
-        if "!" + rest in suffixes:
-            return True
-        if rest in suffixes or "*." + ".".join(labels[first + 1 :]) in suffixes:
-            return first > 0
-    return False
-
-
-def _is_own(host: str, own_domains: Collection[str]) -> bool:
-    while host:
-        if host in own_domains:
-            return True
-        host = host.partition(".")[2]
-    return False
+    own = is_own(host, own_domains)
+    return (len(name), host, own) if own or is_public(host, suffixes) or (rest and _IPV4(host)) else None
 
 
 def _trimmed_end(plain: str, end: int) -> int:

@@ -45,6 +45,15 @@ us
 tg
 id
 name
+no
+how
+now
+open
+click
+call
+info
+pl
+भारत
 // ===END ICANN DOMAINS===
 // ===BEGIN PRIVATE DOMAINS===
 github.io
@@ -109,6 +118,40 @@ def found(text: str) -> list[tuple[str, str]]:
         ("gооd.com", "gооd.com", "xn--gd-fmca.com"),
         ("straße.de", "straße.de", "xn--strae-oqa.de"),
         ("tg://resolve?domain=x", "tg://resolve?domain=x", "resolve"),
+        ("evil.com에서 봐요", "evil.com", "evil.com"),
+        ("请访问evil.com谢谢", "evil.com", "evil.com"),
+        ("サイトはevil.comです", "evil.com", "evil.com"),
+        ("ดูที่evil.comนะ", "evil.com", "evil.com"),
+        ("evil.comда", "evil.com", "evil.com"),
+        ("пример.рф에서", "пример.рф", "xn--e1afmkfd.xn--p1ai"),
+        ("उदाहरण.भारत", "उदाहरण.भारत", "xn--p1b6ci4b4b3a.xn--h2brj9c"),
+        ("_evil.com_", "evil.com", "evil.com"),
+        ("__evil.com__", "evil.com", "evil.com"),
+        ("_пример.рф_", "пример.рф", "xn--e1afmkfd.xn--p1ai"),
+        ("evil.com_now", "evil.com", "evil.com"),
+        ("evil.com-", "evil.com", "evil.com"),
+        ("evil.pl", "evil.pl", "evil.pl"),
+        ("see evil.It", "evil.It", "evil.it"),
+        ("Evil.It! she said", "Evil.It", "evil.it"),
+        ("Evil.Com is here", "Evil.Com", "evil.com"),
+        ("evil.Com is here", "evil.Com", "evil.com"),
+        ("www.Evil.It works", "www.Evil.It", "www.evil.it"),
+        ("evil.com.Visit us", "evil.com", "evil.com"),
+        ("evil.it.It was", "evil.it", "evil.it"),
+        ("evil{.}com", "evil{.}com", "evil.com"),
+        ("evil<dot>com", "evil<dot>com", "evil.com"),
+        ("evil[ . ]com", "evil[ . ]com", "evil.com"),
+        ("evil﹒com", "evil﹒com", "evil.com"),
+        ("evil&#46;com", "evil&#46;com", "evil.com"),
+        ("evil&period;com", "evil&period;com", "evil.com"),
+        ("&#101;vil&#x2e;com", "&#101;vil&#x2e;com", "evil.com"),
+        ("evil%2ecom", "evil%2ecom", "evil.com"),
+        ("go to evil dot com now", "evil dot com", "evil.com"),
+        ("evil DOT co DOT uk", "evil DOT co DOT uk", "evil.co.uk"),
+        ("evil . com", "evil . com", "evil.com"),
+        ("see evil .com now", "evil .com", "evil.com"),
+        ("see evil. com", "evil. com", "evil.com"),
+        ("evil dot it", "evil dot it", "evil.it"),
     ],
 )
 def test_links(text: str, link: str, host: str) -> None:
@@ -133,6 +176,18 @@ def test_links(text: str, link: str, host: str) -> None:
         "http:// https:// :// // comment http://... http://)",
         "ratio 3:2, c:\\temp",
         "console.log(x) foo.bar",
+        "done.It was good. Yes.It works. Thanks.In a minute. Ok.My bad. Sure.No problem, Hello.How are you",
+        "ok.Now go 1.Open the door 2.Click the button 10.Call me 1.open it",
+        "done.It's me. no.So.It goes. Really.\"It is.",
+        "das Ende.Am Anfang, Größe.Am Montag, конец.It was, e.g.In this case",
+        "see README.It is long, resolv.conf.It names, 127.0.0.1.It is",
+        "node.name_of self.name_x in_it.is_ok",
+        "megoldással.Pl. 1994",
+        "a modo de cada arquivo para o grupo.Com o tempo",
+        "good.com에서 _good.com_ good . com good dot com good&#46;com good%2ecom",
+        "java.net.Socket is one. see foo.name(5)",
+        "connect the dot in the middle, a .com file, every .org domain, mot . It was",
+        "AT&T; 100%2e &# &period",
     ],
 )
 def test_no_links(text: str) -> None:
