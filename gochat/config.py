@@ -62,8 +62,6 @@ class Tcp(msgspec.Struct, frozen=True):
 class Auth(msgspec.Struct, frozen=True):
     """Who may sign in. One key with one algorithm: `secret`, `key_file`, `jwks_file` or `jwks_url`."""
 
-    dev: Annotated[Literal["auto", "on", "off"], _key("choice", why=
-        "Sign-in by name, within loopback; auto: on while no key is configured and http.bind is loopback.")] = "auto"
     algorithm: Annotated[Literal["HS256", "RS256", "ES256", "EdDSA"], _key("choice", why=
         "The only one accepted: a token may not choose. HS256 goes with secret, others with a public key.")] = "HS256"
     secret: Annotated[str, _key("text", secret=True, why=
@@ -92,7 +90,7 @@ class Auth(msgspec.Struct, frozen=True):
 
     @property
     def configured(self) -> bool:
-        """Whether a key is configured; if none is, `auth.secret` makes one in the data folder."""
+        """Whether a key is configured; if none is, the node makes a secret in its data folder."""
         return bool(self.secret or self.key_file or self.jwks_file or self.jwks_url)
 
 
@@ -208,13 +206,6 @@ class Settings(msgspec.Struct, frozen=True):
     session: Session = Session()
     rooms: Rooms = Rooms()
     log: Log = Log()
-
-    @property
-    def dev_sign_in(self) -> bool:
-        """Whether a client on loopback may sign in by name alone."""
-        if self.auth.dev == "auto":
-            return not self.auth.configured and parse_address(self.http.bind).loopback
-        return self.auth.dev == "on"
 
 
 class Key(NamedTuple):
@@ -350,10 +341,6 @@ def _auth_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "auth.secret", f"must have at least {MIN_SECRET_BYTES} bytes; `openssl rand -hex 32` makes one"
     if auth.jwks_url and not _is_safe_url(auth.jwks_url):
         yield "auth.jwks_url", "must be an https URL, or an http URL of a loopback host"
-    if auth.dev == "on" and auth.configured:
-        yield "auth.dev", "development sign-in is off as soon as a key is configured; leave it at auto"
-    elif auth.dev == "on" and not parse_address(settings.http.bind).loopback:
-        yield "auth.dev", "development sign-in is for loopback only, and http.bind is not loopback"
 
 
 def _is_origin(text: str) -> bool:

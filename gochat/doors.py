@@ -45,7 +45,7 @@ class Doors:
         self._gateway = gateway
         self._poller = poller
         self._spawn = spawn
-        self._origins = OriginRules(settings.http.origins, dev=settings.dev_sign_in)
+        self._origins = OriginRules(settings.http.origins)
         self._app = LateApp(
             partial(_make_app, gateway, readiness, collect, settings.http.metrics, Path(settings.node.data))
         )

@@ -75,6 +75,9 @@ class Close(NamedTuple):
 DRAINING, SLOW, NO_HEARTBEAT, TOKEN_ENDED = 4000, 4001, 4002, 4003
 BAD_TOKEN, VIOLATION, REPLACED, REVOKED, TOO_LARGE = 4500, 4501, 4502, 4503, 4504
 
+#: What the refusal of a sign-in without a token says, on every transport.
+NO_TOKEN = "a token is needed; `gochat token issue USER` makes one, on the server's machine"  # noqa: S105
+
 CLOSES: tuple[Close, ...] = (
     Close(DRAINING, "draining", True, "The node is draining; reconnect after `reconnect_ms`."),
     Close(SLOW, "slow", True, "The peer read nothing for 30 s while bytes waited for it."),
@@ -100,8 +103,10 @@ class ConfigError(GochatError):
     hint = "`gochat config init FILE` writes a file that explains every key"
     """What to do about it, for people."""
 
-    def __init__(self, key: str, source: str, problem: str) -> None:
+    def __init__(self, key: str, source: str, problem: str, *, hint: str | None = None) -> None:
         super().__init__(f"{source}: {key}: {problem}")
+        if hint is not None:
+            self.hint = hint
         self.key = key
         self.source = source
         self.problem = problem

@@ -28,6 +28,7 @@ from gochat.actors.rounds import Rounds
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.actors.user import UserActor, UserParts
 from gochat.auth import tokens as auth
+from gochat.auth.secret import FILE_NAME, make_secret
 from gochat.auth.standing import Standing
 from gochat.collector import Sources, collect
 from gochat.config import Settings
@@ -131,6 +132,8 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     data = Path(settings.node.data)
     folder.make(data)
     with folder.locked(data):
+        if not settings.auth.configured and make_secret(data):
+            log.info("made the secret that signs tokens", extra={"file": str(data / FILE_NAME)})
         tokens = auth.tokens(settings)
         node.rules = RulesInForce(settings.policy)
         async with _started(node, tokens):
@@ -219,7 +222,6 @@ def _gateway(
             outbox_bytes=limits.outbox_bytes,
         ),
         wheel=node.wheel,
-        dev_sign_in=settings.dev_sign_in,
         spawn=spawn,
         greet=greet,
         answer=answer,

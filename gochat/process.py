@@ -45,8 +45,6 @@ async def _main(settings: Settings) -> int:
             async with running(settings) as node:
                 for name, address in node.addresses:
                     print(_ready_line(name, address), flush=True)
-                if node.gateway.dev_sign_in:
-                    print("development sign-in is on: whoever connects from this machine is who they say", flush=True)
                 async for number in signals:
                     if number == signal.SIGHUP:
                         await trio.to_thread.run_sync(node.reload)  # The log says what came of it.

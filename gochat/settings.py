@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,24 @@ ENV_PREFIX = "GOCHAT_"
 ENV_OTHERS = frozenset({"GOCHAT_CONFIG", "GOCHAT_TOKEN", "GOCHAT_URL"})
 DEFAULT = "default"
 MASK = "********"
+
+
+class Old(NamedTuple):
+    """What earlier releases wrote into settings files, and what is made of it."""
+
+    value: Any
+    """What is read in its place; None where the key is gone."""
+    told: str
+
+
+_NO_DEV = "signing in by name alone is gone: `gochat chat --as USER` signs a token with the secret of the node"
+#: By path and value.
+OLD = {
+    ("auth.dev", "auto"): Old(None, f"remove it; {_NO_DEV}"),
+    ("auth.dev", "off"): Old(None, "remove it; there is nothing left that it turns off"),
+}
+#: Keys that are gone: a value that has no row above is an error, which says this.
+GONE = {"auth.dev": f"{_NO_DEV}, `gochat token issue USER` makes one for others; remove auth.dev"}
 
 
 class Loaded(NamedTuple):
@@ -42,12 +60,13 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]
     In the environment a list is written with commas, and an empty value counts as given.
     """
     values, origins = _read_file(file) if file is not None else ({}, {})
-    for path in keys():
+    for path in (*keys(), *GONE):
         name = env_name(path)
         if name in environ:
             values[path], origins[path] = environ[name], f"environment {name}"
         if path in flags:
             values[path], origins[path] = flags[path], f"flag {keys()[path].flag}"
+    warnings = [*_replace_old(values, origins), *_env_warnings(environ)]
     document: dict[str, dict[str, Any]] = {}
     for path, value in values.items():
         section, _, field = path.partition(".")
@@ -55,7 +74,7 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]
     settings = msgspec.convert(document, Settings)
     for path, problem in problems(settings):
         raise ConfigError(path, origins.get(path, DEFAULT), problem)
-    return Loaded(settings, {path: origins.get(path, DEFAULT) for path in keys()}, _env_warnings(environ))
+    return Loaded(settings, {path: origins.get(path, DEFAULT) for path in keys()}, warnings)
 
 
 def shown(settings: Settings, path: str) -> Any:
@@ -82,10 +101,25 @@ def _read_file(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
             raise ConfigError(section, name, f"is a section: write [{section}] and its keys below it")
         for field, value in content.items():
             path = f"{section}.{field}"
-            if path not in keys():
+            if path not in keys() and path not in GONE:
                 raise ConfigError(path, name, f"no such key; {_hint(path)}")
             values[path] = value
     return values, dict.fromkeys(values, name)
+
+
+def _replace_old(values: dict[str, Any], origins: Mapping[str, str]) -> Iterator[str]:
+    """Put what is meant today in the place of what earlier releases wrote; a warning for each. Raises ConfigError for a
+    key that is gone, where its value can't be passed over."""
+    for path, value in list(values.items()):
+        old = OLD.get((path, value)) if isinstance(value, str) else None
+        if old is not None:
+            if old.value is None:
+                del values[path]
+            else:
+                values[path] = old.value
+            yield f"{origins[path]}: {path} = {value!r}: {old.told}"
+        elif path in GONE:
+            raise ConfigError(path, origins[path], GONE[path])
 
 
 def _hint(path: str) -> str:
@@ -119,7 +153,7 @@ def _cut(value: Any) -> str:
 
 
 def _env_warnings(environ: Mapping[str, str]) -> list[str]:
-    known = {env_name(path) for path in keys()} | ENV_OTHERS
+    known = {env_name(path) for path in (*keys(), *GONE)} | ENV_OTHERS
     warnings = []
     for name in sorted(environ):
         if name.startswith(ENV_PREFIX) and name not in known:

@@ -17,6 +17,7 @@ import click
 import pytest
 
 from gochat import __version__, cli
+from gochat.auth.secret import make_secret
 from gochat.commands import EXIT_AUTH, EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from gochat.config import keys
 
@@ -75,20 +76,79 @@ def test_a_wrong_command_line(arguments: list[str]) -> None:
     assert gochat(*arguments, code=EXIT_USAGE).stdout == ""
 
 
-def test_a_token_is_issued_inspected_and_refused() -> None:
+@pytest.fixture
+def secret() -> Path:
+    """The secret that a node has made in ./data."""
+    make_secret(Path("data"))
+    return Path("data/auth.secret")
+
+
+def test_a_token_is_issued_inspected_and_refused(secret: Path) -> None:
     first, second = gochat("token", "issue", "ann", "bob", "--ttl", "90s", "--scope", "chat:read").stdout.split()
     seen = json.loads(gochat("token", "inspect", "--json", stdin=f"{first}\n").stdout)
     assert (seen["accepted"], seen["reason"], seen["claims"]["sub"]) == (True, None, "ann")
     assert seen["claims"]["exp"] - seen["claims"]["iat"] == 90
     assert seen["claims"]["scope"] == "chat:read"
     assert gochat("token", "inspect", second).stdout.endswith("accepted\n")
-    Path("data/auth.secret").unlink()
+    secret.unlink()
+    make_secret(Path("data"))
     refused = gochat("token", "inspect", second, code=EXIT_AUTH)
     assert refused.stdout.endswith("refused: the signature is wrong\n")
     assert gochat("token", "inspect", "nonsense", code=EXIT_AUTH).stderr == "gochat: this is not a token\n"
 
 
-def test_tokens_as_json() -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [["token", "issue", "ann"], ["chat", "--as", "ann"], ["send", "user:bob", "x", "--as", "ann"],
+     ["tail", "--as", "ann"], ["contact", "list", "--as", "ann"], ["admin", "reports", "--as", "ann"],
+     ["room", "export", "user:ann", "-", "--as", "ann"]],
+)  # fmt: skip
+def test_no_command_makes_a_secret(arguments: list[str]) -> None:
+    """The folder is named in full, since the wrong one is what people take for the right one; and the way out."""
+    done = gochat(*arguments, code=EXIT_CONFIG)
+    assert f"gochat: {Path('data').absolute()}: node.data: there is no such folder\nhint: `gochat serve`" in done.stderr
+    Path("data").mkdir()
+    assert "there is no secret here" in gochat(*arguments, code=EXIT_CONFIG).stderr
+    assert not list(Path("data").iterdir())
+    assert "--data" in done.stderr and done.stdout == ""
+
+
+def test_tokens_of_another_folder(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret.parent.rename("elsewhere")
+    token = gochat("token", "issue", "ann", "--data", "elsewhere").stdout
+    assert "accepted" in gochat("token", "inspect", "--data", "elsewhere", stdin=token).stdout
+    gochat("config", "check", "--data", "elsewhere")
+    assert 'node.data = "elsewhere"' in gochat("config", "show", "--data", "elsewhere").stdout
+    Path("other.toml").write_text('[node]\ndata = "elsewhere"\n')
+    assert "accepted" in gochat("token", "inspect", "--config", "other.toml", stdin=token).stdout
+    monkeypatch.setenv("GOCHAT_NODE__DATA", "elsewhere")
+    assert "accepted" in gochat("token", "inspect", stdin=token).stdout
+    Path("elsewhere/auth.secret").chmod(0o644)
+    assert "others may read it" in gochat("config", "check", code=EXIT_CONFIG).stderr
+    assert not Path("data").exists()
+
+
+def test_to_sign_where_the_key_is_elsewhere() -> None:
+    Path("config.toml").write_text('[auth]\nalgorithm = "ES256"\nkey_file = "key.pem"\n')
+    for arguments in ["token", "issue", "ann"], ["chat", "--as", "ann"]:
+        told = gochat(*arguments, code=EXIT_CONFIG).stderr
+        assert "auth.key_file: tokens for this node are signed elsewhere" in told
+        assert "GOCHAT_TOKEN" in told
+
+
+@pytest.mark.parametrize(
+    "host", ["chat.example", "127.0.0.1.example", "192.0.2.1", "[2001:db8::1]:8080", "localhost@evil.example"]
+)
+def test_a_local_token_is_not_sent_to_another_machine(secret: Path, host: str) -> None:
+    url = ["--url", f"ws://{host}/v1/ws"]
+    done = gochat("send", "user:bob", "hi", "--as", "ann", *url, code=EXIT_USAGE)
+    assert "gochat token issue USER" in done.stderr or "@" in host
+    assert "GOCHAT_TOKEN" in done.stderr or "@" in host
+    assert "use one" in gochat("chat", "--as", "ann", "--token", "x", code=EXIT_USAGE).stderr
+    assert "--as" in gochat("chat", "--token", "x", "--data", "data", code=EXIT_USAGE).stderr
+
+
+def test_tokens_as_json(secret: Path) -> None:
     lines = gochat("token", "issue", "ann", "bob", "--json").stdout.splitlines()
     assert [json.loads(line)["user"] for line in lines] == ["ann", "bob"]
 
@@ -96,7 +156,7 @@ def test_tokens_as_json() -> None:
 @pytest.mark.parametrize(
     "arguments", [["Ann"], ["ann", "--ttl", "40d"], ["ann", "--scope", "root"], ["ann", "--name", "x" * 65]]
 )
-def test_a_token_that_no_node_would_take(arguments: list[str]) -> None:
+def test_a_token_that_no_node_would_take(secret: Path, arguments: list[str]) -> None:
     done = gochat("token", "issue", *arguments, code=EXIT_AUTH)
     assert done.stdout == ""
     assert done.stderr.startswith("gochat: ")
@@ -167,7 +227,7 @@ def test_an_error_that_quotes_a_file_is_inert() -> None:
     assert "\\x1b[2J\\x0aforged" in problem
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
+def test_a_reader_that_goes_away_is_no_error(secret: Path) -> None:
     command = [sys.executable, "-m", "gochat", "token", "issue", *["ann"] * 5_000]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -196,9 +256,7 @@ def test_doctor_finds_this_machine_fit_or_says_why() -> None:
     taken.close()
 
 
-def test_doctor_notices_a_clock_that_was_set_back_and_a_secret_that_others_read() -> None:
-    gochat("token", "issue", "ann")
-    secret = Path("data/auth.secret")
+def test_doctor_notices_a_clock_that_was_set_back_and_a_secret_that_others_read(secret: Path) -> None:
     os.utime(secret, (time.time() + 10_000, time.time() + 10_000))
     secret.chmod(0o644)
     done = subprocess.run(

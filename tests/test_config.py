@@ -184,20 +184,27 @@ def test_secrets_are_masked_and_never_repeated(tmp_path: Path) -> None:
     assert "4242" not in str(refused(tmp_path, "[auth]\nsecret = 4242"))
 
 
-@pytest.mark.parametrize(
-    ("dev", "secret", "bind", "on"),
-    [
-        ("auto", "", "127.0.0.1:0", True),
-        ("auto", "", "[::1]:0", True),
-        ("auto", "", "0.0.0.0:0", False),
-        ("auto", SECRET, "127.0.0.1:0", False),
-        ("off", "", "127.0.0.1:0", False),
-        ("on", "", "localhost:0", True),
-    ],
-)
-def test_development_sign_in_is_for_loopback_without_a_key(dev: str, secret: str, bind: str, on: bool) -> None:
-    environ = {"GOCHAT_AUTH__DEV": dev, "GOCHAT_AUTH__SECRET": secret, "GOCHAT_HTTP__BIND": bind}
-    assert load(None, environ, {}).settings.dev_sign_in is on
+@pytest.mark.parametrize("value", ["auto", "off"])
+def test_development_sign_in_of_an_old_file_is_passed_over_and_told(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'[auth]\ndev = "{value}"\n')
+    loaded = load(file, {}, {})
+    assert loaded.settings == Settings()
+    assert set(loaded.origins) == set(keys())
+    (warning,) = loaded.warnings
+    assert warning.startswith(f"{file}: auth.dev = '{value}': remove it")
+    (warning,) = load(None, {"GOCHAT_AUTH__DEV": value}, {}).warnings
+    assert warning.startswith("environment GOCHAT_AUTH__DEV: auth.dev")
+
+
+def test_development_sign_in_that_is_asked_for_is_an_error_with_the_way_out(tmp_path: Path) -> None:
+    for error in (
+        refused(tmp_path, '[auth]\ndev = "on"'),
+        refused(tmp_path, "", {"GOCHAT_AUTH__DEV": "on"}),
+        refused(tmp_path, "[auth]\ndev = true"),
+    ):
+        assert error.key == "auth.dev"
+        assert "--as USER" in error.problem and "gochat token issue USER" in error.problem
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "a.localhost", "127.9.9.9", "::1"])

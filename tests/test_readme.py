@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import trio
 
+from gochat.auth.secret import make_secret
 from gochat.client import connect
 from gochat.config import Http, Settings, Tcp
 from gochat.config import Node as NodeSettings
@@ -32,26 +34,43 @@ def shell_lines() -> list[str]:
     return [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 
 
-async def test_the_bare_socket(tmp_path: Path) -> None:
-    script = re.search(r"python3 -c '\n(.*?)'\n```", README, re.DOTALL)
-    assert script is not None
+def shell_block(holds: str) -> str:
+    (block,) = [block for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) if holds in block]
+    return str(block)
+
+
+def checkout(folder: Path) -> dict[str, str]:
+    """Make `folder` look like the checkout after `make run`; the environment for a shell in it."""
+    program = folder / ".venv" / "bin" / "gochat"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gochat "$@"\n')
+    program.chmod(0o755)
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)}
+
+
+async def test_the_bare_socket_and_curl(tmp_path: Path) -> None:
+    """Both blocks in one shell, since the one sets the token that the other uses."""
+    environment = checkout(tmp_path)
     with trio.fail_after(60):
         async with running(defaults(tmp_path / "data")) as node:
-            port = address(node, "tcp")[1]
+            tcp, http = address(node, "tcp")[1], address(node, "http")[1]
+            script = f"set -eu\n{shell_block('python3 -c')}\n{shell_block('curl')}"
             done = await trio.run_process(
-                [sys.executable, "-c", script[1].replace("8081", str(port))], capture_stdout=True
-            )
-            async with connect(f"tcp://127.0.0.1:{port}", token=issue(node, "ann")) as ann:
+                ["sh", "-c", script.replace("8081", str(tcp)).replace("8080", str(http))],
+                capture_stdout=True, cwd=tmp_path, env=environment,
+            )  # fmt: skip
+            async with connect(f"tcp://127.0.0.1:{tcp}", token=issue(node, "ann")) as ann:
                 assert [(entry.user, entry.last.body) for entry in ann.welcome.requests] == [
                     ("zoe", "hi from a bare socket")
                 ]
-    kinds = re.findall(r'"type":"(\w+)"', done.stdout.decode())
-    assert kinds == ["welcome", "ack", "message"]
+    *frames, me = map(json.loads, done.stdout.decode().splitlines())
+    assert [frame["type"] for frame in frames] == ["welcome", "ack", "message"]
+    assert me["user"] == "zoe"
 
 
 async def test_a_first_chat(tmp_path: Path) -> None:
     """The two `gochat chat` lines: what the one types reaches the other as a request, who answers, and it goes on."""
-    commands = [shlex.split(line)[1:] for line in shell_lines() if "gochat chat" in line]
+    commands = [shlex.split(line)[1:] for line in shell_block("gochat chat user:bob --as").splitlines()]
     assert len(commands) == 2
     told = re.search(r"^ann wants to write to you: .*$", README, re.MULTILINE)
     assert told is not None
@@ -61,7 +80,10 @@ async def test_a_first_chat(tmp_path: Path) -> None:
             url = ["--url", f"ws://{host}:{port}/v1/ws"]
             processes = []
             for command in commands:
-                run = partial(trio.run_process, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                run = partial(
+                    trio.run_process, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                    cwd=tmp_path, env=checkout(tmp_path),
+                )  # fmt: skip
                 processes.append(await nursery.start(run, [*GOCHAT, *command, *url]))
             ann, bob = processes
             await prints(bob, "writing to user:ann")
@@ -87,9 +109,10 @@ async def prints(process: trio.Process, what: str) -> None:
 
 
 def test_the_other_commands(tmp_path: Path) -> None:
-    wanted = [line for line in shell_lines() if re.search(r"gochat (token|config|doctor)", line)]
+    wanted = [line for line in shell_lines() if re.search(r"^\S*gochat (token|config|doctor)", line)]
     assert len(wanted) == 3
     environment = {"PATH": "/usr/bin:/bin", "GOCHAT_NODE__DATA": str(tmp_path / "data"), "HOME": str(tmp_path)}
+    make_secret(tmp_path / "data")  # as the node has that runs
     for line in wanted:
         arguments = shlex.split(line.partition("#")[0])[1:]
         done = subprocess.run(

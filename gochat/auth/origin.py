@@ -1,7 +1,8 @@
 """Which web pages may connect. A browser sends Origin and no page can forge it; what sends none is no browser.
 
-Tokens travel in no cookie, so a foreign page could only act with a token of its own; the check keeps it from using
-a visitor's browser, and above all from signing in to a server in development on the visitor's own machine.
+Tokens travel in no cookie, so a foreign page could only act with a token of its own; the check keeps it from using a
+visitor's browser at all. A page that points its own name at this machine (DNS rebinding) is its own origin here, and
+may connect: it gets no further than every other program without a token.
 """
 
 from __future__ import annotations
@@ -9,29 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from gochat.config import is_loopback
-
 _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 class OriginRules:
-    """The rule for one node: its listed origins, and whether development sign-in is on."""
+    """The rule for one node: a page of its own host, or of a listed origin."""
 
-    def __init__(self, listed: Sequence[str], *, dev: bool) -> None:
+    def __init__(self, listed: Sequence[str]) -> None:
         self._listed = frozenset(filter(None, map(_parse_origin, listed)))
-        self._dev = dev
 
     def refusal(self, origins: Sequence[str], hosts: Sequence[str]) -> str | None:
-        """Why a request with these Origin and Host header values is refused; None if it may go on.
-
-        With development sign-in on, Host must be a loopback name: a foreign page that points its own name at
-        127.0.0.1 (DNS rebinding) is its own origin, and only Host tells.
-        """
+        """Why a request with these Origin and Host header values is refused; None if it may go on."""
         if len(origins) > 1 or len(hosts) > 1:
             return "more than one Origin or Host"
         host = hosts[0] if hosts else ""
-        if self._dev and not is_loopback(_split_host(host)[0]):
-            return "while development sign-in is on, Host must be a loopback name"
         if not origins:
             return None
         origin = _parse_origin(origins[0])

@@ -1,4 +1,8 @@
-"""The secret that a node makes for itself when no key is configured: once, in its data folder, for its eyes alone."""
+"""The secret that a node makes for itself when no key is configured: once, in its data folder, for its eyes alone.
+
+Only a node that starts makes one (`make_secret`). All else reads it (`own_secret`): a second one, made in another
+folder by mistake, would sign tokens that the node refuses.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +17,46 @@ from gochat.errors import ConfigError
 FILE_NAME = "auth.secret"
 
 
-def own_secret(folder: Path) -> str:
-    """The secret kept in `folder`; made if there is none. Two starters at once get the same one.
+def make_secret(folder: Path) -> bool:
+    """Make the secret in `folder` unless there is one; returns whether it was made.
 
-    The folder is made too, for its owner only. Raises ConfigError.
+    Two starters at once get the same one. The folder is made too, for its owner only. Raises ConfigError.
     """
     file = folder / FILE_NAME
     try:
-        if not file.exists():
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _make(file)
-        return _read(file)
+        if file.exists():
+            return False
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _make(file)
     except OSError as error:
-        raise ConfigError("node.data", str(file), (error.strerror or "can't be used").lower()) from error
+        raise _unusable(file, error) from error
 
 
-def _make(file: Path) -> None:
+def own_secret(folder: Path) -> str:
+    """The secret kept in `folder`. Raises ConfigError; where there is none it says what to do."""
+    file = folder.absolute() / FILE_NAME
+    try:
+        return _read(file)
+    except FileNotFoundError:
+        problem = "there is no secret here to sign tokens with" if folder.is_dir() else "there is no such folder"
+        hint = "`gochat serve` makes it at its first start; --data or --config name the folder of a node that has one"
+        raise ConfigError("node.data", str(file.parent), problem, hint=hint) from None
+    except PermissionError:
+        problem = "permission denied: tokens are signed by the users who may read it"
+        raise ConfigError("node.data", str(file), problem, hint="run this as the user who runs the node") from None
+    except OSError as error:
+        raise _unusable(file, error) from error
+
+
+def _unusable(file: Path, error: OSError) -> ConfigError:
+    return ConfigError("node.data", str(file), (error.strerror or "can't be used").lower())
+
+
+def _make(file: Path) -> bool:
     """Write a new secret under a name of its own, then link it: `file` is never seen half written, or replaced."""
     draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    first = False
     try:
         with os.fdopen(handle, "w", encoding="ascii") as stream:
             stream.write(secrets.token_hex(MIN_SECRET_BYTES))
@@ -39,6 +64,7 @@ def _make(file: Path) -> None:
             os.fsync(stream.fileno())
         with contextlib.suppress(FileExistsError):  # the other starter was first: its secret counts
             os.link(draft, file)
+            first = True
     finally:
         draft.unlink()
     folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -46,6 +72,7 @@ def _make(file: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+    return first
 
 
 def _read(file: Path) -> str:

@@ -114,19 +114,22 @@ class Issuer:
 
 
 def tokens(settings: Settings) -> JwtTokens:
-    """The verifier that the settings ask for. Reads key files; makes the node's own secret if there is no key.
+    """The verifier that the settings ask for. Reads key files, or the node's own secret if no key is configured.
 
     Raises ConfigError.
     """
-    auth = settings.auth
-    return JwtTokens(auth, _keys(settings))
+    return JwtTokens(settings.auth, _keys(settings))
 
 
 def issuer(settings: Settings) -> Issuer:
-    """The issuer for a node with these settings. Raises ConfigError where the signing key is elsewhere."""
+    """The issuer for a node with these settings. Raises ConfigError where the signing key is elsewhere, or where there
+    is no secret."""
     auth = settings.auth
     if auth.configured and not auth.secret:
-        raise ConfigError("auth.algorithm", "settings", "tokens are signed elsewhere; here is only the public key")
+        source = next(name for name in ("key_file", "jwks_file", "jwks_url") if getattr(auth, name))
+        problem = "tokens for this node are signed elsewhere, by the service that has the private key"
+        hint = "have that service issue a token, and pass it on in GOCHAT_TOKEN"
+        raise ConfigError(f"auth.{source}", "settings", problem, hint=hint)
     return Issuer(auth, auth.secret or own_secret(Path(settings.node.data)))
 
 

@@ -1,12 +1,13 @@
 """The Python client of gochat, for trio.
 
-async with gochat.client.connect("ws://127.0.0.1:8080/v1/ws", user="ann") as chat:
+async with gochat.client.connect("ws://127.0.0.1:8080/v1/ws", token=os.environ["GOCHAT_TOKEN"]) as chat:
     await chat.send("user:bob", "hello")
     async for event in chat:
         ...
 """
 
 from gochat.client.chat import Chat, connect
+from gochat.client.credential import TokenSource
 from gochat.client.errors import BadUrl, ClientError, Ended, Lost, Refused, Unreachable
 from gochat.client.events import Event, Offline, Online
 from gochat.client.positions import Reset
@@ -25,6 +26,7 @@ __all__ = [
     "Page",
     "Refused",
     "Reset",
+    "TokenSource",
     "Unknown",
     "Unreachable",
     "connect",

@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 import trio
 
 from gochat.client.asking import LIMIT
-from gochat.client.errors import ClientError, Refused, raise_alone
+from gochat.client.credential import TokenSource
+from gochat.client.errors import Refused, raise_alone
 from gochat.client.events import Event
 from gochat.client.links import parse_url
 from gochat.client.paging import Pages
@@ -32,18 +33,20 @@ QUEUE = 1_000
 
 @asynccontextmanager
 async def connect(
-    url: str, *, token: str | None = None, user: str | None = None, device: str | None = None, queue: int = QUEUE
-) -> AsyncIterator[Chat]:
+    url: str, *, token: TokenSource, device: str | None = None, queue: int = QUEUE
+) -> AsyncIterator[Chat]:  # fmt: skip
     """Sign in to the server at `url` (`ws://HOST:PORT/v1/ws`, `wss://...`, `tcp://HOST:PORT`) and stay signed in.
 
-    `token` says who one is; in development, on the same machine, `user` does without one. A session with the same
-    `device` is replaced. `queue` bounds the events that wait to be read: while it is full the server is made to wait.
-    Raises BadUrl, Unreachable, or Refused (`unauthorized`) if the first connection can't be made; later ones are
-    made again by themselves, with growing pauses, until the server says not to.
+    `token` says who one is: a token, or a function, plain or async, that returns a new one. The function is called for
+    each connection, and a minute before a token ends, so that the session lives on; a session with one token alone ends
+    with it. Where the function raises Unreachable or OSError it is called again later; all else that it raises ends the
+    session, and is raised here.
+
+    A session with the same `device` is replaced. `queue` bounds the events that wait to be read: while it is full the
+    server is made to wait. Raises BadUrl, Unreachable, or Refused (`unauthorized`) if the first connection can't be
+    made; later ones are made again by themselves, with growing pauses, until the server says not to.
     """
-    if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
-        raise ClientError("the token holds characters that no token has")
-    session = Session(parse_url(url), token=token, user=user, device=device, queue=queue)
+    session = Session(parse_url(url), token=token, device=device, queue=queue)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(session.run)
@@ -211,6 +214,6 @@ class Chat(People):
         return reply.users
 
     async def refresh(self, token: str) -> None:
-        """Replace the token before it ends; reconnects use the new one."""
+        """Replace the token before it ends; reconnects use the new one, unless a function gives them theirs."""
         await self._session.calls.call(req.Refresh(token=token), Ok)
-        self._session.token = token
+        self._session.refreshed(token)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import trio
 
 from gochat.errors import CLOSE_BY_NUMBER, GochatError
@@ -70,11 +72,19 @@ def raise_alone(group: BaseExceptionGroup[BaseException]) -> None:
     """Raise the one exception of a group that is not a cancellation by itself, or else the group: callers need not
     see that a nursery was in use."""
     # What ended a session is one exception, even where several tasks met it.
-    errors = {id(error): error for error in group.exceptions if not isinstance(error, trio.Cancelled)}
+    errors = {id(error): error for error in _leaves(group) if not isinstance(error, trio.Cancelled)}
     if len(errors) != 1:
         raise group
     (error,) = errors.values()
     raise error from error.__cause__
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
 
 
 def why_closed(number: int) -> str:

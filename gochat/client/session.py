@@ -18,6 +18,7 @@ import gochat
 from gochat.client import links
 from gochat.client.backoff import Backoff
 from gochat.client.calls import Calls
+from gochat.client.credential import TokenFunction, TokenSource, obtain, refresh_in_s
 from gochat.client.errors import ClientError, Ended, Refused, Unreachable
 from gochat.client.events import Event, Offline, Online
 from gochat.client.inbox import Inbox
@@ -36,6 +37,8 @@ GREET_S: Final = 10.0
 CLOSE_S: Final = 1.0
 #: How long to wait before a page of which a part could not be reached is asked for again.
 INCOMPLETE_S: Final = 1.0
+#: How long to wait before a token that could not be had is asked for again.
+REFRESH_AGAIN_S: Final = 5.0
 #: No server can make its clients ask for life signs more often than this.
 LEAST_BEAT_S: Final = 0.1
 #: A close code from here on means: do not come back (protocol.md, "Errors").
@@ -48,17 +51,18 @@ class Session:
     """See the module."""
 
     def __init__(
-        self, address: links.Address, *, token: str | None, user: str | None, device: str | None, queue: int
-    ) -> None:
+        self, address: links.Address, *, token: TokenSource, device: str | None, queue: int
+    ) -> None:  # fmt: skip
         self.ready = trio.Event()
         """Set with the first `welcome`."""
-        self.token = token
         self.watching: list[str] = []
         self.inbox: Inbox[Event] = Inbox(queue)
         self.calls = Calls(on_wait=self.inbox.stir)
         self.positions = Positions()
         self._address = address
-        self._as = user
+        self._source = token
+        self._token = ""
+        """That of the connection, or of its latest refresh."""
         self._device = device
         self._catchers = trio.lowlevel.ParkingLot()
         self._backoff = Backoff()
@@ -94,6 +98,12 @@ class Session:
         self.positions.opened(ids.dm(self.welcome.user, user))
         self._catchers.unpark_all()
 
+    def refreshed(self, token: str) -> None:
+        """The server has taken this token in place of the one before."""
+        self._token = token
+        if isinstance(self._source, str):
+            self._source = token
+
     def stop(self) -> None:
         """Let `run` return: at once, or after a goodbye of at most CLOSE_S."""
         self._stopping = True
@@ -125,8 +135,9 @@ class Session:
         self._forget_connection()
         end: ClientError = Unreachable("the connection broke")
         try:
+            self._token = await obtain(self._source)
             async with trio.open_nursery() as nursery:
-                link = await links.dial(self._address, self.token, nursery)
+                link = await links.dial(self._address, self._token, nursery)
                 try:
                     with trio.CancelScope() as self._talk:
                         await self._converse(link)
@@ -154,8 +165,7 @@ class Session:
 
     def _hello(self) -> req.Hello:
         return req.Hello(
-            token=self.token if self._address.scheme == "tcp" else None,
-            user=self._as,
+            token=self._token if self._address.scheme == "tcp" else None,
             device=self._device,
             client=f"gochat-python/{gochat.__version__}",
             resume=self.positions.resume(req.FIRST_FRAME_BYTES),
@@ -193,6 +203,8 @@ class Session:
             self.calls.post(req.Watch(users=self.watching))
         nursery.start_soon(self._write, link)
         nursery.start_soon(self._watch_silence, max(LEAST_BEAT_S, welcome.heartbeat_s))
+        if not isinstance(self._source, str):
+            nursery.start_soon(self._keep_signed_in, self._source)
         for _ in range(CATCH_UP_AT_ONCE):
             nursery.start_soon(self._catch_up)
         # From here on the end is `stop`: a cancelled application still says goodbye.
@@ -225,6 +237,27 @@ class Session:
             await trio.sleep(beat_s)
             if self._heard < asked_at:
                 raise Unreachable(f"the server has been silent for {quiet_s + beat_s:.0f} s")
+
+    async def _keep_signed_in(self, source: TokenFunction) -> None:
+        """Give the server a new token before the one that it has ends.
+
+        Where that fails the session ends with its token, and the next connection signs in with a new one.
+        """
+        due_s = refresh_in_s(self._token)
+        while due_s is not None:
+            await trio.sleep(due_s)
+            try:
+                token = await obtain(source)
+            except links.LINK_ERRORS:
+                due_s = REFRESH_AGAIN_S
+                continue
+            try:
+                await self.calls.inner(req.Refresh(token=token), replies.Ok)
+            except Refused as refused:
+                due_s = refused.wait_s if refused.temporary else None
+                continue
+            self.refreshed(token)
+            due_s = refresh_in_s(token)
 
     async def _catch_up(self) -> None:
         """Serve the rooms that are behind, one at a time."""

@@ -14,7 +14,7 @@ from gochat.commands.options import Duration
 if TYPE_CHECKING:
     import msgspec
 
-    from gochat.client import Chat
+    from gochat.client import Chat, TokenSource
 
 Entry = TypeVar("Entry", bound="msgspec.Struct")
 
@@ -41,7 +41,7 @@ def admin() -> None:
 )
 @REASON
 @connection_options
-def suspend(who: str, seconds: int | None, reason: str | None, url: str, user: str | None, token: str | None) -> int:
+def suspend(who: str, seconds: int | None, reason: str | None, url: str, token: TokenSource | None) -> int:
     """Keep USER out of the site. Their sessions end at once.
 
     \b
@@ -61,14 +61,14 @@ def suspend(who: str, seconds: int | None, reason: str | None, url: str, user: s
                 f"warning: nobody has signed in as {who} yet; if that is a slip: gochat admin unsuspend {who}", err=True
             )
 
-    return _ask(body, url, user, token)
+    return _ask(body, url, token)
 
 
 @admin.command()
 @click.argument("who", metavar="USER", type=User())
 @REASON
 @connection_options
-def unsuspend(who: str, reason: str | None, url: str, user: str | None, token: str | None) -> int:
+def unsuspend(who: str, reason: str | None, url: str, token: TokenSource | None) -> int:
     """Let USER in again.
 
     \b
@@ -80,7 +80,7 @@ def unsuspend(who: str, reason: str | None, url: str, user: str | None, token: s
         await session.unsuspend(who, reason=reason)
         click.echo(f"user:{who} may sign in", err=True)
 
-    return _ask(body, url, user, token)
+    return _ask(body, url, token)
 
 
 @admin.command()
@@ -88,7 +88,7 @@ def unsuspend(who: str, reason: str | None, url: str, user: str | None, token: s
 @click.option("--jti", metavar="JTI", help="The token with this id, its claim jti.")
 @REASON
 @connection_options
-def revoke(of: str | None, jti: str | None, reason: str | None, url: str, user: str | None, token: str | None) -> int:
+def revoke(of: str | None, jti: str | None, reason: str | None, url: str, token: TokenSource | None) -> int:
     """End tokens, and the sessions that live by them.
 
     \b
@@ -106,14 +106,14 @@ def revoke(of: str | None, jti: str | None, reason: str | None, url: str, user: 
             await session.revoke_token(jti, reason=reason)
         click.echo("revoked", err=True)
 
-    return _ask(body, url, user, token)
+    return _ask(body, url, token)
 
 
 @admin.command()
 @click.option("--room", metavar="ROOM", help="Of this room alone; of their groups moderators may ask too.")
 @AS_JSON
 @connection_options
-def reports(room: str | None, as_json: bool, url: str, user: str | None, token: str | None) -> int:
+def reports(room: str | None, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print the open reports, oldest first.
 
     \b
@@ -128,13 +128,13 @@ def reports(room: str | None, as_json: bool, url: str, user: str | None, token: 
     async def body(session: Chat) -> None:
         await _print(session.reports(room), None if as_json else lambda entry: report_line(entry, session.user))
 
-    return _ask(body, url, user, token, limit_s=None)
+    return _ask(body, url, token, limit_s=None)
 
 
 @admin.command()
 @click.argument("report", type=click.IntRange(min=1))
 @connection_options
-def close(report: int, url: str, user: str | None, token: str | None) -> int:
+def close(report: int, url: str, token: TokenSource | None) -> int:
     """Mark REPORT, a number that `reports` prints, as dealt with.
 
     \b
@@ -146,14 +146,14 @@ def close(report: int, url: str, user: str | None, token: str | None) -> int:
         await session.close_report(report)
         click.echo(f"closed {report}", err=True)
 
-    return _ask(body, url, user, token)
+    return _ask(body, url, token)
 
 
 @admin.command()
 @click.argument("who", metavar="[USER]", type=User(), required=False)
 @AS_JSON
 @connection_options
-def users(who: str | None, as_json: bool, url: str, user: str | None, token: str | None) -> int:
+def users(who: str | None, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print who ever signed in, by id, or USER alone: sessions, last seen, suspension.
 
     \b
@@ -167,7 +167,7 @@ def users(who: str | None, as_json: bool, url: str, user: str | None, token: str
     async def body(session: Chat) -> None:
         await _print(session.accounts(who), None if as_json else account_line)
 
-    return _ask(body, url, user, token, limit_s=None)
+    return _ask(body, url, token, limit_s=None)
 
 
 @admin.command()
@@ -175,7 +175,7 @@ def users(who: str | None, as_json: bool, url: str, user: str | None, token: str
 @click.option("--private", is_flag=True, help="Private rooms instead of groups. The audit log tells of it.")
 @AS_JSON
 @connection_options
-def rooms(of: str | None, private: bool, as_json: bool, url: str, user: str | None, token: str | None) -> int:
+def rooms(of: str | None, private: bool, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print the groups, by id, with how much is in them.
 
     \b
@@ -188,14 +188,14 @@ def rooms(of: str | None, private: bool, as_json: bool, url: str, user: str | No
     async def body(session: Chat) -> None:
         await _print(session.rooms(of, private=private), None if as_json else overview_line)
 
-    return _ask(body, url, user, token, limit_s=None)
+    return _ask(body, url, token, limit_s=None)
 
 
 @admin.command()
 @click.option("--user", "of", metavar="USER", type=User(), help="Only those of this user.")
 @AS_JSON
 @connection_options
-def sessions(of: str | None, as_json: bool, url: str, user: str | None, token: str | None) -> int:
+def sessions(of: str | None, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print the live sessions, by user.
 
     \b
@@ -208,13 +208,13 @@ def sessions(of: str | None, as_json: bool, url: str, user: str | None, token: s
     async def body(session: Chat) -> None:
         await _print(session.sessions(of), None if as_json else session_line)
 
-    return _ask(body, url, user, token, limit_s=None)
+    return _ask(body, url, token, limit_s=None)
 
 
 @admin.command()
 @AS_JSON
 @connection_options
-def suspensions(as_json: bool, url: str, user: str | None, token: str | None) -> int:
+def suspensions(as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print who is suspended now, by id.
 
     \b
@@ -226,14 +226,14 @@ def suspensions(as_json: bool, url: str, user: str | None, token: str | None) ->
     async def body(session: Chat) -> None:
         await _print(session.suspensions(), None if as_json else suspension_line)
 
-    return _ask(body, url, user, token, limit_s=None)
+    return _ask(body, url, token, limit_s=None)
 
 
 @admin.command()
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.  [default: all]")
 @AS_JSON
 @connection_options
-def audit(limit: int | None, as_json: bool, url: str, user: str | None, token: str | None) -> int:
+def audit(limit: int | None, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print who did what to whom, newest first.
 
     \b
@@ -246,20 +246,19 @@ def audit(limit: int | None, as_json: bool, url: str, user: str | None, token: s
     async def body(session: Chat) -> None:
         await _print(session.audit(), None if as_json else audit_line, limit)
 
-    return _ask(body, url, user, token, limit_s=None)
+    return _ask(body, url, token, limit_s=None)
 
 
 def _ask(
     body: Callable[[Chat], Awaitable[None]],
     url: str,
-    user: str | None,
-    token: str | None,
+    token: TokenSource | None,
     *,
     limit_s: float | None = REPLY_S,
 ) -> int:
     from gochat.commands.online import asked
 
-    return asked(body, url, user, token, limit_s=limit_s)
+    return asked(body, url, token, limit_s=limit_s)
 
 
 async def _print(entries: AsyncIterator[Entry], line: Callable[[Entry], str] | None, limit: int | None = None) -> None:

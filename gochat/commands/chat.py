@@ -12,14 +12,14 @@ from gochat.commands.connection import check_address, connection_options
 from gochat.commands.files import note, stdin_descriptor
 
 if TYPE_CHECKING:
-    from gochat.client import Chat
+    from gochat.client import Chat, TokenSource
     from gochat.client.terminal.console import Console
 
 
 @click.command()
 @click.argument("to", required=False, metavar="[TO]")
 @connection_options
-def chat(to: str | None, url: str, user: str | None, token: str | None) -> int:
+def chat(to: str | None, url: str, token: TokenSource | None) -> int:
     """Chat from this terminal.
 
     A line goes to TO (user:NAME or group:NAME); messages of all your rooms show as they come. Lines that begin with /
@@ -51,7 +51,7 @@ def chat(to: str | None, url: str, user: str | None, token: str | None) -> int:
         await console.run(Lines(stdin))
 
     try:
-        finished = online(body, url, user, token)
+        finished = online(body, url, token)
     finally:
         if console is not None:
             _tell_unsent(console)

@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
+from gochat.auth.secret import FILE_NAME
 from gochat.auth.tokens import tokens
 from gochat.commands import EXIT_CONFIG, CommandError
-from gochat.commands.options import config_file, config_option, load_settings
+from gochat.commands.options import config_file, config_option, data_option, load_settings
 from gochat.config import keys, sections
 from gochat.policy import load_rules
 from gochat.settings import shown
@@ -45,7 +46,8 @@ def init(file: Path, force: bool) -> None:
 
 @config.command()
 @config_option
-def check(config: Path | None) -> None:
+@data_option
+def check(config: Path | None, data: str | None) -> None:
     """Read all settings, key files and lists, and say whether a node could start with them.
 
     Ends with 3 at the first thing that is wrong.
@@ -54,8 +56,8 @@ def check(config: Path | None) -> None:
     Example:
       gochat config check --config /etc/gochat/config.toml && systemctl restart gochat
     """
-    settings, _, _ = load_settings(config)
-    if settings.auth.configured:
+    settings, _, _ = load_settings(config, {"node.data": data})
+    if settings.auth.configured or (Path(settings.node.data) / FILE_NAME).exists():
         tokens(settings)
     for path in "tls_cert", "tls_key":
         name = getattr(settings.http, path)
@@ -67,9 +69,10 @@ def check(config: Path | None) -> None:
 
 @config.command()
 @config_option
+@data_option
 @click.option("--origin", is_flag=True, help="Show where each value comes from.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object: value and origin of each key.")
-def show(config: Path | None, origin: bool, as_json: bool) -> None:
+def show(config: Path | None, data: str | None, origin: bool, as_json: bool) -> None:
     """Show every setting as a node here would see it. Secrets are masked.
 
     \b
@@ -77,7 +80,7 @@ def show(config: Path | None, origin: bool, as_json: bool) -> None:
       gochat config show --origin
       GOCHAT_HTTP__BIND=127.0.0.1:9000 gochat config show --json
     """
-    loaded = load_settings(config)
+    loaded = load_settings(config, {"node.data": data})
     values = {path: shown(loaded.settings, path) for path in loaded.origins}
     if as_json:
         click.echo(json.dumps({p: {"value": v, "origin": loaded.origins[p]} for p, v in values.items()}, indent=2))

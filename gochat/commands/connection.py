@@ -5,40 +5,27 @@ Nothing here, nor at the top of those commands, imports trio: `--help` answers a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gochat.commands import EXIT_USAGE, CommandError
+from gochat.commands.options import config_option, data_option, load_settings
+from gochat.config import is_loopback
 from gochat.domain import ids
+
+if TYPE_CHECKING:
+    from gochat.client import TokenSource
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DEFAULT_URL = "ws://127.0.0.1:8080/v1/ws"
 #: How long a connection and one reply may take, in seconds.
 REPLY_S = 30.0
-
-
-def connection_options(function: Function) -> Function:
-    """Adds `--url`, `--as` and `--token`."""
-    for option in (
-        click.option("--token", metavar="TOKEN", help="Token to sign in with; better in GOCHAT_TOKEN, unseen by ps."),
-        click.option("--as", "user", metavar="USER", help="Sign in by name alone: in development, on this machine."),
-        click.option(
-            "--url", envvar="GOCHAT_URL", default=DEFAULT_URL, show_default=True, metavar="URL",
-            help="ws://, wss:// or tcp:// address of the server; also GOCHAT_URL.",
-        ),
-    ):  # fmt: skip
-        function = option(function)
-    return function
-
-
-def check_address(to: str) -> str:
-    """An address or room id as it was typed, or a usage error that says how one looks."""
-    if ids.resolve(to, "-") is None and not ids.is_room(to):
-        hint = f"; did you mean user:{to}?" if ids.is_name(to) else ""
-        raise click.BadParameter(f"an address is user:NAME or group:NAME, in small letters{hint}", param_hint=repr(to))
-    return to
 
 
 class User(click.ParamType[str]):
@@ -51,3 +38,72 @@ class User(click.ParamType[str]):
         if not ids.is_name(user):
             self.fail(f"{value!r} is no user id: the form is {ids.NAME_PATTERN}", param, ctx)
         return user
+
+
+def connection_options(function: Function) -> Function:
+    """Adds `--url`, `--as`, `--token`, `--config` and `--data`; the command gets `url` and `token`, which is None where
+    nobody said who signs in."""
+
+    @wraps(function)
+    def with_credential(
+        *, url: str, user: str | None, token: str | None, config: Path | None, data: str | None, **rest: Any
+    ) -> Any:
+        return function(url=url, token=credential(url, user, token, config, data), **rest)
+
+    return server_options(config_option(data_option(with_credential)))  # type: ignore[return-value]
+
+
+def server_options(function: Function) -> Function:
+    """Adds `--url`, `--as` and `--token` alone, for a command that passes them to `credential` itself."""
+    for option in (
+        click.option("--token", metavar="TOKEN", help="Token to sign in with; better in GOCHAT_TOKEN, unseen by ps."),
+        click.option(
+            "--as", "user", type=User(), metavar="USER",
+            help="Sign in as USER with the secret of the node on this machine (--config, --data), as who may read it.",
+        ),
+        click.option(
+            "--url", envvar="GOCHAT_URL", default=DEFAULT_URL, show_default=True, metavar="URL",
+            help="ws://, wss:// or tcp:// address of the server; also GOCHAT_URL.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+def credential(
+    url: str, user: str | None, token: str | None, config: Path | None, data: str | None
+) -> TokenSource | None:
+    """What to sign in with: `token` or that of GOCHAT_TOKEN, or for `user` a function that signs new ones with the
+    secret of the node whose settings and folder these are. None if nobody said who signs in.
+
+    Raises UsageError, CommandError, ConfigError.
+    """
+    if user is None:
+        if data is not None:
+            raise click.UsageError("--data names the folder whose secret signs for --as: say who you are by --as USER")
+        return token if token is not None else os.environ.get("GOCHAT_TOKEN")
+    if token is not None:
+        raise click.UsageError("--as and --token are two ways to say who you are: use one")
+    from gochat.client import BadUrl
+    from gochat.client.links import parse_url
+    from gochat.commands.signing import signer
+
+    try:
+        host = parse_url(url).host
+    except BadUrl as error:
+        raise CommandError(str(error), code=EXIT_USAGE) from error
+    if data is None and not is_loopback(host):
+        # A token that this machine's secret signs would be of use here to whoever answers there.
+        problem = "--as signs with a secret of this machine, and the URL leads to another one"
+        hint = "on that machine `gochat token issue USER` makes a token, to be set here as GOCHAT_TOKEN;" \
+               " or name the folder of that server's secret with --data"  # fmt: skip
+        raise CommandError(problem, hint=hint, code=EXIT_USAGE)
+    return signer(load_settings(config, {"node.data": data}).settings, user)
+
+
+def check_address(to: str) -> str:
+    """An address or room id as it was typed, or a usage error that says how one looks."""
+    if ids.resolve(to, "-") is None and not ids.is_room(to):
+        hint = f"; did you mean user:{to}?" if ids.is_name(to) else ""
+        raise click.BadParameter(f"an address is user:NAME or group:NAME, in small letters{hint}", param_hint=repr(to))
+    return to

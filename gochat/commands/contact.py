@@ -10,7 +10,7 @@ import click
 from gochat.commands.connection import User, connection_options
 
 if TYPE_CHECKING:
-    from gochat.client import Chat
+    from gochat.client import Chat, TokenSource
 
 
 @click.group()
@@ -21,7 +21,7 @@ def contact() -> None:
     """
 
 
-def _act(action: str, peer: str, url: str, user: str | None, token: str | None) -> int:
+def _act(action: str, peer: str, url: str, token: TokenSource | None) -> int:
     """Carry out one action, and print what it led to."""
     from gochat.commands.online import asked
 
@@ -33,14 +33,14 @@ def _act(action: str, peer: str, url: str, user: str | None, token: str | None) 
         reply = await actions[action](peer)
         click.echo(f"user:{peer} {reply.state}")
 
-    return asked(body, url, user, token)
+    return asked(body, url, token)
 
 
 @contact.command("list")
 @click.option("--requests", is_flag=True, help="Those who wait for an answer, instead of contacts.")
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line, as the server sends it.")
 @connection_options
-def list_(requests: bool, as_json: bool, url: str, user: str | None, token: str | None) -> int:
+def list_(requests: bool, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print your contacts, and whom you have blocked or declined.
 
     \b
@@ -60,7 +60,7 @@ def list_(requests: bool, as_json: bool, url: str, user: str | None, token: str 
             async for entry in session.contacts():
                 _print(encode_sent(entry) if as_json else state_line(entry).strip())
 
-    return asked(body, url, user, token, limit_s=None)
+    return asked(body, url, token, limit_s=None)
 
 
 def _print(line: bytes | str) -> None:
@@ -73,59 +73,59 @@ def _print(line: bytes | str) -> None:
 @contact.command()
 @click.argument("peer", metavar="USER", type=User())
 @connection_options
-def add(peer: str, url: str, user: str | None, token: str | None) -> int:
+def add(peer: str, url: str, token: TokenSource | None) -> int:
     """Let USER write to you without asking.
 
     \b
     Example:
       gochat contact add bob --as ann
     """
-    return _act("add", peer, url, user, token)
+    return _act("add", peer, url, token)
 
 
 @contact.command()
 @click.argument("peer", metavar="USER", type=User())
 @connection_options
-def remove(peer: str, url: str, user: str | None, token: str | None) -> int:
+def remove(peer: str, url: str, token: TokenSource | None) -> int:
     """Take USER out of your contacts: they have to ask again.
 
     \b
     Example:
       gochat contact remove bob --as ann
     """
-    return _act("remove", peer, url, user, token)
+    return _act("remove", peer, url, token)
 
 
 @contact.command()
 @click.argument("peer", metavar="USER", type=User())
 @connection_options
-def block(peer: str, url: str, user: str | None, token: str | None) -> int:
+def block(peer: str, url: str, token: TokenSource | None) -> int:
     """Block USER: neither of you can write to the other.
 
     \b
     Example:
       gochat contact block mallory --as ann
     """
-    return _act("block", peer, url, user, token)
+    return _act("block", peer, url, token)
 
 
 @contact.command()
 @click.argument("peer", metavar="USER", type=User())
 @connection_options
-def unblock(peer: str, url: str, user: str | None, token: str | None) -> int:
+def unblock(peer: str, url: str, token: TokenSource | None) -> int:
     """Take a block back.
 
     \b
     Example:
       gochat contact unblock mallory --as ann
     """
-    return _act("unblock", peer, url, user, token)
+    return _act("unblock", peer, url, token)
 
 
 @contact.command()
 @click.argument("peer", metavar="USER", type=User())
 @connection_options
-def accept(peer: str, url: str, user: str | None, token: str | None) -> int:
+def accept(peer: str, url: str, token: TokenSource | None) -> int:
     """Accept the request of USER. Ends with 1 if none waits.
 
     \b
@@ -134,17 +134,17 @@ def accept(peer: str, url: str, user: str | None, token: str | None) -> int:
         gochat contact accept "$who" --as ann
       done
     """
-    return _act("accept", peer, url, user, token)
+    return _act("accept", peer, url, token)
 
 
 @contact.command()
 @click.argument("peer", metavar="USER", type=User())
 @connection_options
-def decline(peer: str, url: str, user: str | None, token: str | None) -> int:
+def decline(peer: str, url: str, token: TokenSource | None) -> int:
     """Decline the request of USER, and further ones for a while. Ends with 1 if none waits.
 
     \b
     Example:
       gochat contact decline bob --as ann
     """
-    return _act("decline", peer, url, user, token)
+    return _act("decline", peer, url, token)

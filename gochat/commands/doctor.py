@@ -22,7 +22,7 @@ import click
 from gochat.auth.secret import FILE_NAME
 from gochat.auth.tokens import tokens
 from gochat.commands import EXIT_FAILED, EXIT_OK
-from gochat.commands.options import config_option, load_settings
+from gochat.commands.options import config_option, data_option, load_settings
 from gochat.config import Settings, parse_address
 from gochat.errors import ConfigError
 
@@ -49,8 +49,9 @@ class Finding(NamedTuple):
 
 @click.command()
 @config_option
+@data_option
 @click.option("--json", "as_json", is_flag=True, help="Print one list of objects: check, status, detail, hint.")
-def doctor(config: Path | None, as_json: bool) -> int:
+def doctor(config: Path | None, data: str | None, as_json: bool) -> int:
     """Check whether a node can run here: open files, ports, disk, clock.
 
     Ends with 1 if a check fails; a warning is no failure.
@@ -58,9 +59,10 @@ def doctor(config: Path | None, as_json: bool) -> int:
     \b
     Examples:
       gochat doctor
+      gochat doctor --data /var/lib/gochat
       gochat doctor --config /etc/gochat/config.toml --json
     """
-    settings, _, _ = load_settings(config)
+    settings, _, _ = load_settings(config, {"node.data": data})
     findings = list(examine(settings))
     if as_json:
         click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
@@ -101,9 +103,9 @@ def _key(settings: Settings, folder: Path) -> Finding:
         tokens(settings)
     except ConfigError as error:
         return Finding("key", "fail", str(error))
-    return Finding(
-        "key", "ok", f"{settings.auth.algorithm}, development sign-in {'on' if settings.dev_sign_in else 'off'}"
-    )
+    if not settings.auth.configured:
+        return Finding("key", "ok", f"the node's own secret, {folder / FILE_NAME}")
+    return Finding("key", "ok", settings.auth.algorithm)
 
 
 def _open_files(connections: int) -> Finding:

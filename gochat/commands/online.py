@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -11,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import click
 import trio
 
-from gochat.client import BadUrl, Chat, Ended, Refused, Unreachable, connect
+from gochat.client import BadUrl, Chat, Ended, Refused, TokenSource, Unreachable, connect
 from gochat.client.errors import ClientError, raise_alone
 from gochat.client.terminal.text import refusal
 from gochat.commands import (
@@ -32,8 +31,7 @@ from gochat.errors import BAD_TOKEN, REVOKED
 def online(
     body: Callable[[Chat], Awaitable[None]],
     url: str,
-    user: str | None,
-    token: str | None,
+    token: TokenSource | None,
     *,
     limit_s: float | None = None,
 ) -> bool:
@@ -41,18 +39,15 @@ def online(
 
     Every way to fail becomes a CommandError whose code tells scripts what kind it was.
     """
-    if user is not None and token is not None:
-        raise click.UsageError("--as and --token are two ways to say who you are: use one")
-    if user is None and token is None:
-        token = os.environ.get("GOCHAT_TOKEN")
-    if user is None and not token:
+    source = token.strip() if isinstance(token, str) else token
+    if not source:
         raise click.UsageError("who are you? Use --as USER on the server's own machine, or set GOCHAT_TOKEN")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that is not set to UTF-8 shows escapes instead of ending the command.
             stream.reconfigure(errors="backslashreplace")
     try:
-        return trio.run(_online, body, url, user, token and token.strip(), limit_s)
+        return trio.run(_online, body, url, source, limit_s)
     except trio.TooSlowError:
         raise CommandError(
             f"{url}: no reply in {limit_s:.0f} s", hint="it may have been done", code=EXIT_UNREACHABLE
@@ -64,18 +59,15 @@ def online(
 def asked(
     body: Callable[[Chat], Awaitable[None]],
     url: str,
-    user: str | None,
-    token: str | None,
+    token: TokenSource | None,
     *,
     limit_s: float | None = REPLY_S,
 ) -> int:
     """Sign in, run `body`, and return the exit code."""
-    return EXIT_OK if online(body, url, user, token, limit_s=limit_s) else EXIT_INTERRUPTED
+    return EXIT_OK if online(body, url, token, limit_s=limit_s) else EXIT_INTERRUPTED
 
 
-async def _online(
-    body: Callable[[Chat], Awaitable[None]], url: str, user: str | None, token: str | None, limit_s: float | None
-) -> bool:
+async def _online(body: Callable[[Chat], Awaitable[None]], url: str, token: TokenSource, limit_s: float | None) -> bool:
     interrupted = False
 
     async def watch_signals(scope: trio.CancelScope) -> None:
@@ -89,7 +81,7 @@ async def _online(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, nursery.cancel_scope)
             with trio.fail_after(float("inf") if limit_s is None else limit_s):
-                async with connect(url, token=token, user=user) as chat:
+                async with connect(url, token=token) as chat:
                     await body(chat)
             nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
@@ -109,7 +101,7 @@ def _explained(error: ClientError, url: str) -> CommandError:
             code = EXIT_AUTH if error.number in (BAD_TOKEN, REVOKED) else EXIT_UNREACHABLE
             return CommandError(f"the session is over: {error}", code=code)
         case Refused(code="unauthorized"):
-            hint = "--as works only in development, on the server's own machine; else set GOCHAT_TOKEN"
+            hint = "`gochat token issue USER` on the server's machine makes a token; set it as GOCHAT_TOKEN"
             return CommandError(str(error), hint=hint, code=EXIT_AUTH)
         case Refused(code="forbidden"):
             return CommandError(refusal(error), code=EXIT_AUTH)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from gochat.commands import EXIT_INTERRUPTED, EXIT_OK
-from gochat.commands.connection import check_address, connection_options
+from gochat.commands.connection import check_address, credential, server_options
 from gochat.commands.files import Progress, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain import ids
 
 if TYPE_CHECKING:
-    from gochat.client import Chat
+    from gochat.client import Chat, TokenSource
 
 #: How the name of a file of the one form and of the other ends.
 DATABASES = (".sqlite", ".sqlite3", ".db")
@@ -42,7 +42,7 @@ def room() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print what was exported as one object.")
 @data_option
 @config_option
-@connection_options
+@server_options
 def export(
     room: str, file: str, as_of: str | None, as_json: bool, data: str | None, config: Path | None, url: str,
     user: str | None, token: str | None,
@@ -72,9 +72,12 @@ def export(
             raise click.UsageError(f"{file} is read from the node's own database, not as a user; for what a user may"
                                    " read, name FILE.jsonl")  # fmt: skip
         return _export_database(_room_id(room), Path(file), as_of, as_json, config, data)
-    if as_of is not None or as_json or data is not None:
-        raise click.UsageError("--as-of, --json and --data go with FILE.sqlite")
-    return _export_lines(check_address(room), file, url, user, token)
+    if as_of is not None or as_json or (data is not None and user is None):
+        raise click.UsageError("--as-of and --json go with FILE.sqlite, and --data with that or with --as")
+    check_address(room)
+    if user is None and token is None and file != "-" and Path(file).suffix not in LINES:
+        raise click.UsageError(f"what is {file} to be? FILE.sqlite is a database, FILE.jsonl or - are JSON lines")
+    return _export_lines(room, file, url, credential(url, user, token, config, data))
 
 
 def _export_database(
@@ -118,17 +121,14 @@ def _room_id(text: str) -> str:
     return text
 
 
-def _export_lines(room: str, file: str, url: str, user: str | None, token: str | None) -> int:
+def _export_lines(room: str, file: str, url: str, token: TokenSource | None) -> int:
     from gochat.commands.online import online
-
-    if user is None and token is None and file != "-" and Path(file).suffix not in LINES:
-        raise click.UsageError(f"what is {file} to be? FILE.sqlite is a database, FILE.jsonl or - are JSON lines")
 
     def run(write: Callable[[bytes], object]) -> int:
         async def body(session: Chat) -> None:
             await _export(session, session.room(room), write)
 
-        return EXIT_OK if online(body, url, user, token) else EXIT_INTERRUPTED
+        return EXIT_OK if online(body, url, token) else EXIT_INTERRUPTED
 
     if file == "-":
         code = run(sys.stdout.buffer.write)

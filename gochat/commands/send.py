@@ -12,7 +12,7 @@ from gochat.commands.connection import REPLY_S, check_address, connection_option
 from gochat.commands.files import note, stdin_text
 
 if TYPE_CHECKING:
-    from gochat.client import Chat
+    from gochat.client import Chat, TokenSource
 
 
 @click.command()
@@ -34,8 +34,7 @@ def send(
     wait_s: float,
     as_json: bool,
     url: str,
-    user: str | None,
-    token: str | None,
+    token: TokenSource | None,
 ) -> int:
     """Send one message.
 
@@ -68,4 +67,4 @@ def send(
         if ack.seq == 1 and to.startswith("user:") and not await session.is_known(to.removeprefix("user:")):
             note(f"* nobody has signed in as {to.removeprefix('user:')} yet")
 
-    return EXIT_OK if online(body, url, user, token, limit_s=REPLY_S + wait_s) else EXIT_INTERRUPTED
+    return EXIT_OK if online(body, url, token, limit_s=REPLY_S + wait_s) else EXIT_INTERRUPTED

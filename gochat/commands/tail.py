@@ -10,7 +10,7 @@ import click
 from gochat.commands.connection import check_address, connection_options
 
 if TYPE_CHECKING:
-    from gochat.client import Chat, Fact
+    from gochat.client import Chat, Fact, TokenSource
 
 
 @click.command()
@@ -31,8 +31,7 @@ def tail(
     first: int | None,
     limit: int | None,
     url: str,
-    user: str | None,
-    token: str | None,
+    token: TokenSource | None,
 ) -> None:
     """Print what happens, as it happens.
 
@@ -81,7 +80,7 @@ def tail(
             elif isinstance(event, Offline | Online | Reset):
                 click.echo(notice(event, session.user), err=True)
 
-    online(body, url, user, token)
+    online(body, url, token)
 
 
 async def _begin(session: Chat, room: str, first: int | None) -> None:

@@ -13,7 +13,7 @@ import trio
 from gochat.auth.claims import DEFAULT_SCOPES
 from gochat.auth.tokens import issuer, tokens, unverified
 from gochat.commands import EXIT_AUTH, EXIT_OK
-from gochat.commands.options import Duration, config_option, load_settings
+from gochat.commands.options import Duration, config_option, data_option, load_settings
 from gochat.errors import AuthError
 
 
@@ -24,6 +24,7 @@ def token() -> None:
 
 @token.command()
 @config_option
+@data_option
 @click.argument("users", nargs=-1, required=True, metavar="USER...")
 @click.option(
     "--ttl", type=Duration(), default="1d", show_default=True, metavar="TIME", help="How long: 90s, 15m, 12h, 30d."
@@ -32,21 +33,24 @@ def token() -> None:
 @click.option("--name", help="Name to show instead of the user id.")
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line: user, token, exp.")
 def issue(
-    users: tuple[str, ...], config: Path | None, ttl: int, scope: str | None, name: str | None, as_json: bool
-) -> None:
+    users: tuple[str, ...], config: Path | None, data: str | None, ttl: int, scope: str | None, name: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Issue tokens, one a line.
 
-    They are signed with auth.secret, or with the secret in the data folder that a node makes when no key is configured.
+    They are signed with auth.secret, or with the secret in the data folder that a node makes at its first start without
+    a configured key. Whoever has a token is that user: pass it on in GOCHAT_TOKEN or a file, not as an argument.
 
     \b
     Examples:
       gochat token issue alice
       gochat token issue alice bob --ttl 12h --scope "chat:read chat:write"
+      gochat token issue root --scope admin --ttl 15m --data /var/lib/gochat
       GOCHAT_TOKEN=$(gochat token issue alice) gochat chat
     """
     if name is not None and len(users) > 1:
         raise click.UsageError("--name is the name of one user")
-    settings, _, _ = load_settings(config)
+    settings, _, _ = load_settings(config, {"node.data": data})
     sign = issuer(settings)
     now_s = int(time.time())
     scopes = DEFAULT_SCOPES if scope is None else scope.split()
@@ -57,9 +61,10 @@ def issue(
 
 @token.command()
 @config_option
+@data_option
 @click.argument("text", metavar="TOKEN", default="-")
 @click.option("--json", "as_json", is_flag=True, help="Print one object: accepted, reason, header, claims.")
-def inspect(text: str, config: Path | None, as_json: bool) -> int:
+def inspect(text: str, config: Path | None, data: str | None, as_json: bool) -> int:
     """Show what a token says, and whether a node with these settings accepts it.
 
     Without TOKEN, or with -, it is read from standard input, which keeps it out of the shell's history. Ends with 4 if
@@ -70,7 +75,7 @@ def inspect(text: str, config: Path | None, as_json: bool) -> int:
       gochat token issue alice | gochat token inspect
       gochat token inspect --json < token.txt
     """
-    settings, _, _ = load_settings(config)
+    settings, _, _ = load_settings(config, {"node.data": data})
     given = sys.stdin.readline().strip() if text == "-" else text
     header, claims = unverified(given)
     reason = None

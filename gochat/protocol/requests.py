@@ -41,7 +41,6 @@ class Position(msgspec.Struct, omit_defaults=True):
 
 class Hello(Request, tag="hello", kw_only=True):
     token: str | None = None
-    user: str | None = None
     device: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     client: Annotated[str, Meta(max_length=200)] | None = None
     resume: dict[Room, Position] = {}

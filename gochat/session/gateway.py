@@ -50,8 +50,6 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     """What shown names are held against."""
     standing: Standing
     """Who may not be let in although their token is good."""
-    dev_sign_in: bool
-    """Whether `hello {user}` without a token is let in from loopback."""
     spawn: Callable[[Callable[..., Awaitable[Any]]], None]
     greet: Callable[..., Awaitable[None]]
     """Carries out a `hello` (session/greeting.py)."""

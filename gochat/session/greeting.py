@@ -14,11 +14,20 @@ import time
 import trio
 
 from gochat.auth.fetched import KeysUnavailable
-from gochat.domain.ids import is_name
-from gochat.errors import BAD_TOKEN, REPLACED, SLOW, VIOLATION, AuthError, Denied, Full, StoreError, store_refusal
+from gochat.errors import (
+    BAD_TOKEN,
+    NO_TOKEN,
+    REPLACED,
+    SLOW,
+    VIOLATION,
+    AuthError,
+    Denied,
+    Full,
+    StoreError,
+    store_refusal,
+)
 from gochat.ports import Identity, Snapshot
 from gochat.protocol import replies
-from gochat.protocol.conversation import GROUPS, READ, WRITE
 from gochat.protocol.requests import Hello, Position
 from gochat.session.gateway import Gateway, in_trio_time
 from gochat.session.listener import NEVER
@@ -32,7 +41,6 @@ CONTACTS = 15
 RESUME_ROOMS = 1000
 #: What the groups of a welcome may take of a frame's 1 MiB.
 WELCOME_BYTES = 900_000
-DEV_SCOPES = frozenset((READ, WRITE, GROUPS))
 
 
 async def greet(session: Session, hello: Hello) -> None:
@@ -83,20 +91,13 @@ def _refuse(session: Session, hello: Hello, denied: Denied, number: int) -> None
 
 
 async def identify(session: Session, hello: Hello) -> Identity | Denied:
-    """Who the credential says it is: the hello's token, else the handshake's, else development sign-in."""
-    gateway = session.gateway
+    """Who the credential says it is: the hello's token, else the handshake's."""
     token, session.credential = hello.token or session.credential, None
     if len(hello.resume) > RESUME_ROOMS:
         return Denied("bad_request", f"resume: at most {RESUME_ROOMS} rooms")
-    if token:
-        return await gateway.tokens.verify(token)
-    if hello.user is None:
-        return Denied("unauthorized", "a token is needed")
-    if not gateway.dev_sign_in or not session.connection.loopback:
-        return Denied("unauthorized", "a token is needed; signing in by name alone is for development, on loopback")
-    if not is_name(hello.user):
-        return Denied("bad_request", "user: not a well-formed user id")
-    return Identity(hello.user, DEV_SCOPES)
+    if not token:
+        return Denied("unauthorized", NO_TOKEN)
+    return await session.gateway.tokens.verify(token)
 
 
 def _enter(session: Session, hello: Hello, identity: Identity) -> None:

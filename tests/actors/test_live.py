@@ -173,7 +173,7 @@ class Town:
             node="here", server="test", journal=house.journal, archive=house.archive,
             tokens=JwtTokens(AUTH, OneKey(SECRET.encode())), live=house.live, users=users, rooms=house.rooms,
             limits=replies.Limits(messages_per_s=0), pace=SCOPES, wheel=Wheel(),
-            after_leaving=True, rules=NoRules(), standing=Standing(), dev_sign_in=True, spawn=self.spawn, greet=greet,
+            after_leaving=True, rules=NoRules(), standing=Standing(), spawn=self.spawn, greet=greet,
             answer=answer, say_lag=say_lag, sessions={},
         )  # fmt: skip
 

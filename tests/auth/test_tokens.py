@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from gochat.auth.claims import DEFAULT_SCOPES, SCOPES
 from gochat.auth.keys import OneKey
+from gochat.auth.secret import make_secret
 from gochat.auth.tokens import MAX_TOKEN_CHARS, Issuer, JwtTokens, issuer, tokens, unverified
 from gochat.config import Auth, Node, Settings
 from gochat.errors import AuthError, ConfigError
@@ -425,14 +426,18 @@ async def test_public_keys_verify_and_are_no_secrets(algorithm: str, tmp_path: P
     other = PRIVATE_KEYS[algorithm]()
     with pytest.raises(AuthError, match="signature is wrong"):
         await verifier.verify(jwt.encode(claims(), other, algorithm))
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match=r"auth\.key_file: tokens for this node are signed elsewhere"):
         issuer(Settings(auth=Auth(algorithm=algorithm, key_file="key.pem")))  # type: ignore[arg-type]
 
 
 async def test_without_a_key_the_node_and_its_issuer_share_a_secret_of_their_own(tmp_path: Path) -> None:
     settings = Settings(node=Node(data=str(tmp_path / "data")))
+    with pytest.raises(ConfigError, match="no such folder"):
+        issuer(settings)
+    make_secret(tmp_path / "data")
     token = issuer(settings).issue("ann", now_s=int(time.time()), ttl_s=60)
     assert (await tokens(settings).verify(token)).user == "ann"
+    make_secret(tmp_path / "other")
     elsewhere = Settings(node=Node(data=str(tmp_path / "other")))
     with pytest.raises(AuthError, match="signature is wrong"):
         await tokens(elsewhere).verify(token)

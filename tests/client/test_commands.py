@@ -31,10 +31,12 @@ class Ran(NamedTuple):
 
 
 def environment(server: Node | str, **more: str) -> dict[str, str]:
-    """What tells a command which server, and whose secret signs for `--as`."""
-    known = {"GOCHAT_URL": server if isinstance(server, str) else url(server)}
+    """What tells a command which server: of a node also the folder whose secret signs for `--as`, of a scripted one a
+    token."""
     if isinstance(server, Node):
-        known["GOCHAT_NODE__DATA"] = server.settings.node.data
+        known = {"GOCHAT_URL": url(server), "GOCHAT_NODE__DATA": server.settings.node.data}
+    else:
+        known = {"GOCHAT_URL": server, "GOCHAT_TOKEN": "abc"}
     return {**os.environ, **known, **more}
 
 
@@ -186,7 +188,7 @@ async def test_chat_comes_back_when_the_node_does(start: Start) -> None:
 
 
 async def test_a_server_that_is_not_there_is_explained() -> None:
-    ran = await gochat("ws://127.0.0.1:1/v1/ws", "chat", "user:bob", "--as", "ann")
+    ran = await gochat("ws://127.0.0.1:1/v1/ws", "chat", "user:bob")
     assert ran.code == 5
     assert ran.err.startswith("gochat: can't reach ws://127.0.0.1:1/v1/ws: ")
 
@@ -498,7 +500,7 @@ async def test_an_export_that_fails_leaves_what_was_there(node: Node, tmp_path: 
 
 async def test_an_export_that_is_interrupted_leaves_nothing(peer: Peer, tmp_path: Path) -> None:
     file = tmp_path / "tea.jsonl"
-    async with running(peer.url, "room", "export", TEA, str(file), "--as", "ann") as export:
+    async with running(peer.url, "room", "export", TEA, str(file)) as export:
         visit = await peer.visit()
         await visit.welcome(listed(9))
         request = await visit.expect("history")
@@ -511,7 +513,7 @@ async def test_an_export_that_is_interrupted_leaves_nothing(peer: Peer, tmp_path
 
 async def test_an_export_ends_where_the_log_did_when_it_began(peer: Peer, tmp_path: Path) -> None:
     file = tmp_path / "tea.jsonl"
-    async with running(peer.url, "room", "export", TEA, str(file), "--as", "ann") as export:
+    async with running(peer.url, "room", "export", TEA, str(file)) as export:
         visit = await peer.visit()
         await visit.welcome(listed(3))
         for seqs, head in (((1, 2), 3), ((3, 4), 4)):

@@ -13,7 +13,6 @@ LAST = out.Last(seq=7, ts=1_700_000_000_000, sender="ann", body="hi")
 
 REQUESTS: dict[str, msgspec.Struct] = {
     "hello": req.Hello(id=1, token="T", device="phone", client="cli/1", resume={"group:tea": req.Position(6, "e1")}),
-    "hello-dev": req.Hello(user="ann"),
     "refresh": req.Refresh(id="r", token="T"),
     "resume": req.Resume(id=2, room="group:tea", seq=3, epoch="e1"),
     "ping": req.Ping(id=3),

@@ -14,7 +14,7 @@ import pytest
 from gochat.domain.facts import AnyFact
 from gochat.protocol.codec import LINE_JSON, WS_JSON, WS_MSGPACK, BadFrame
 from gochat.protocol.replies import AnyEvent, AnyReply
-from gochat.protocol.requests import AnyRequest
+from gochat.protocol.requests import AnyRequest, Hello
 from tests.protocol.frames import FACTS, REPLIES, REQUESTS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -39,6 +39,14 @@ def test_every_request_reads_back(name: str) -> None:
     frame = REQUESTS[name]
     assert WS_JSON.decode(msgspec.json.encode(frame)) == frame
     assert WS_MSGPACK.decode(msgspec.msgpack.encode(frame)) == frame
+
+
+def test_what_was_withdrawn_is_still_decoded() -> None:
+    """`hello.user` signed in by name alone: today it is ignored as any unknown field, whatever is in it."""
+    (row,) = (GOLDEN / "withdrawn.tsv").read_text(encoding="utf-8").splitlines()
+    _, json, msgpack = row.split("\t")
+    assert WS_JSON.decode(json.encode()) == WS_MSGPACK.decode(bytes.fromhex(msgpack)) == Hello()
+    assert WS_JSON.decode(b'{"type":"hello","user":5}') == Hello()
 
 
 def test_there_is_a_sample_of_every_frame() -> None:

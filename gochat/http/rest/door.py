@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gochat.auth.fetched import KeysUnavailable
-from gochat.errors import AuthError, Denied, Full, StoreError, store_refusal
+from gochat.errors import NO_TOKEN, AuthError, Denied, Full, StoreError, store_refusal
 from gochat.http.asgi import LEASE
 from gochat.http.rest.allowance import Allowance
 from gochat.http.rest.conditions import encode, entity_tag, is_fresh
@@ -114,7 +114,7 @@ async def _identify(parts: RestParts, headers: Headers) -> Identity:
     given = headers.getlist("authorization")
     scheme, _, token = (given[0] if len(given) == 1 else "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        denied = Denied("unauthorized", "a token is needed, as `Authorization: Bearer TOKEN`")
+        denied = Denied("unauthorized", f"{NO_TOKEN}; it goes into `Authorization: Bearer TOKEN`")
         raise Refused(denied, headers={"www-authenticate": 'Bearer realm="gochat"'})
     try:
         identity = await parts.tokens.verify(token.strip())

@@ -1,0 +1,27 @@
+"""Signing tokens for commands on the node's own machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from gochat.auth.claims import DEFAULT_SCOPES
+from gochat.auth.tokens import issuer
+from gochat.config import Settings
+
+#: Of a token that a command signs for itself: long enough to connect, and of no use to those who find it later.
+TTL_S = 300
+
+
+def signer(settings: Settings, user: str) -> Callable[[], str]:
+    """A function that signs a new token for `user` at each call: it may read, write and keep groups, for five minutes.
+
+    Raises ConfigError where there is no secret to sign with: none is made.
+    """
+    signing = issuer(settings)
+    ttl_s = min(TTL_S, settings.auth.max_lifetime_s)
+
+    def sign() -> str:
+        return signing.issue(user, now_s=int(time.time()), ttl_s=ttl_s, scopes=DEFAULT_SCOPES)
+
+    return sign
