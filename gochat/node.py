@@ -23,6 +23,7 @@ import gochat
 from gochat import store as stores
 from gochat.actors.actor import Registry
 from gochat.actors.live import Live
+from gochat.actors.presence import settle_doubts
 from gochat.actors.room import RoomActor, RoomParts
 from gochat.actors.rounds import Rounds
 from gochat.actors.supervisor import Spec, Supervisor
@@ -181,6 +182,9 @@ def _registries(
     rounds = Rounds()
     actors.start(Spec("rounds", rounds.run))
     actors.start(Spec("flusher", node.live.flusher.run))
+    actors.start(
+        Spec("presence", partial(settle_doubts, node.live, store.archive.acquainted, store.archive.onlookers))
+    )  # fmt: skip
     room_parts = RoomParts(
         store.journal, node.live, actors, rules, now_ms, limits.mailbox, rounds, policy.group_adds == "contacts",
         store.archive.users,

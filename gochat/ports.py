@@ -218,8 +218,12 @@ class Archive(Protocol):
         """Shown name and time last seen of those that ever signed in."""
 
     async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
-        """Those of `others` whose presence the user may see: they share a group or a private room that is no mere
-        request, or have the user as a contact; and neither has blocked the other."""
+        """Those of `others` whose presence the user may see: they share a group; or have the user as a contact; or
+        share a private room that is no mere request, while one of them has the other as a contact, or where strangers
+        may write and nothing but messages was ever between them. And neither has blocked the other."""
+
+    async def onlookers(self, user: str, others: Sequence[str]) -> set[str]:
+        """Those of `others` who may see the user's presence, by the same rule."""
 
     async def contacts(
         self, user: str, limit: int, cursor: str | None, only: RelationState | None = None

@@ -47,6 +47,9 @@ class Subscriber(Waiting, Protocol):
     device: str | None
     since: int
     """Number of the last transaction that its welcome holds."""
+    user: str
+    watching: tuple[str, ...]
+    """The users whose presence it was told of."""
     apart: bool
     """Whether any room's facts need to be asked for with `takes`."""
 
@@ -186,6 +189,14 @@ def _stretches(room: str, commit: int, facts: Sequence[AnyFact]) -> list[Stretch
     return cut
 
 
+class Doubt(msgspec.Struct, eq=False):
+    """A user who may have ceased to see others; with `watched` others may have ceased to see the user, too."""
+
+    watched: bool
+    held: bool = False
+    """Whether something was not told because of it."""
+
+
 class Live:
     """The tables: sessions of each user, sessions in each group, sessions that watch each user."""
 
@@ -198,6 +209,11 @@ class Live:
         self.groups: dict[str, dict[Subscriber, int]] = {}
         """Each with the seq from which its user sees the group, if that hides what was before."""
         self.watchers: dict[str, dict[Subscriber, None]] = {}
+        self.lookers: dict[str, dict[Subscriber, None]] = {}
+        """Of each user, the sessions that watch others, but not those of admins, who see everybody."""
+        self.doubts: dict[str, Doubt] = {}
+        """Users of whom the store is to be asked who sees whom: see presence.py."""
+        self._doubted = trio.Event()
         self.parted = 0
         """How often somebody ceased to see somebody: who looks up what may be seen looks again if this has changed."""
         self.last_seen: dict[str, int] = {}
@@ -223,11 +239,52 @@ class Live:
     def part(self, user: str, other: str) -> None:
         """The user may not see any more whether the other is there: to them the other goes offline."""
         self.parted += 1
-        watchers = [session for session in self.watchers.get(other, ()) if session.user == user]
+        watching = self.watchers.get(other, {})
+        watchers = [session for session in self.lookers.get(user, ()) if session in watching]
         for session in watchers:
             drop(self.watchers, other, session)
         if watchers:
             self.tell_softly(watchers, Presence(users=[PresenceEntry(user=other, online=False)]))
+
+    def watch(self, session: Subscriber, users: Sequence[str], *, oversees: bool) -> None:
+        """The session is told of these users from now on, and of no others. The caller keeps `watching`."""
+        for user in session.watching:
+            drop(self.watchers, user, session)
+        drop(self.lookers, session.user, session)
+        for user in users:
+            self.watchers.setdefault(user, {})[session] = None
+        if users and not oversees:
+            self.lookers.setdefault(session.user, {})[session] = None
+
+    def doubt(self, user: str, *, watched: bool) -> None:
+        """What the user sees of others, and if `watched` others of the user, may have become less."""
+        self.parted += 1
+        if user in self.lookers or (watched and user in self.watchers):
+            old = self.doubts.pop(user, None)
+            self.doubts[user] = Doubt(watched or (old is not None and old.watched), old is not None and old.held)
+            self._doubted.set()
+
+    async def in_doubt(self) -> str:
+        """The user who has been in doubt for longest; waits for one."""
+        while not self.doubts:
+            self._doubted = trio.Event()
+            await self._doubted.wait()
+        return next(iter(self.doubts))
+
+    def onlookers(self, user: str) -> list[Subscriber]:
+        """The sessions that may be told of the user now. What others are not told because of a doubt they are told when
+        it is settled."""
+        doubt = self.doubts.get(user)
+        told = []
+        for session in self.watchers.get(user, ()):
+            own = self.doubts.get(session.user)
+            if (doubt is None and own is None) or session not in self.lookers.get(session.user, ()):
+                told.append(session)
+            if own is not None:
+                own.held = True
+        if doubt is not None:
+            doubt.held = True
+        return told
 
     def is_large(self, room: str) -> bool:
         """Whether a delivery takes more than one slice; a DM's never does."""
@@ -352,12 +409,16 @@ class Live:
         self.counts.deliveries += (len(sessions) - left_out) * len(stretch.facts)
 
     def end(self, stretch: Stretch) -> None:
-        """Who was removed hears nothing more."""
+        """Who was removed hears nothing more, and may see the others' presence no more."""
         if stretch.removed is None:
+            self.parted += 1
             for session in [*self.groups.get(stretch.room, ()), *self.greetings]:
+                if session.user in self.lookers:
+                    self.doubt(session.user, watched=False)  # Each pair that is watched has one who watches.
                 session.left(stretch)
             return
         for user in stretch.removed:
+            self.doubt(user, watched=True)
             for session in list(self.users.get(user, ())):
                 session.left(stretch)
 

@@ -22,13 +22,15 @@ Names: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, tuple[str, i
 def tell_states(
     live: Live, mail: Sequence[Submit], before: Relation, after: Relation, policy: ContactPolicy, now_ms: int
 ) -> None:
-    """`contact` to all sessions of those whose state has changed, but who changed it; a block ends presence."""
+    """`contact` to all sessions of those whose state has changed, but who changed it; a block ends presence, and the
+    end of a contact may."""
     one, other = after.users
     if after.blocked and not before.blocked:
         live.part(one, other)
         live.part(other, one)
-    elif after.withheld is not None and before.withheld is None:
-        live.part(after.peer(after.withheld), after.withheld)
+    elif (after.withheld is not None and before.withheld is None) or _lost_contact(before, after):
+        live.doubt(one, watched=False)
+        live.doubt(other, watched=False)
     acted = {id(each.origin) for each in mail if isinstance(each.command, ask.Contact)}
     for user in after.users:
         state = after.state(user, now_ms, policy)
@@ -36,6 +38,10 @@ def tell_states(
             continue
         sessions = [session for session in live.users.get(user, ()) if id(session) not in acted]
         live.tell_softly(sessions, replies.Contact(user=after.peer(user), state=state))
+
+
+def _lost_contact(before: Relation, after: Relation) -> bool:
+    return any(before.of(user).contact and not after.of(user).contact for user in after.users)
 
 
 async def tell_request(live: Live, turn: Turn, names: Names | None) -> None:

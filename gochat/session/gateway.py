@@ -62,10 +62,9 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
 
     def presence(self, user: str, last_seen: int | None = None) -> None:
         """Tell those who watch the user that they came, or went at `last_seen`."""
-        watchers = self.live.watchers.get(user)
-        if watchers:
+        if user in self.live.watchers:
             entry = PresenceEntry(user=user, online=last_seen is None, last_seen=last_seen)
-            self.live.tell_softly(list(watchers), Presence(users=[entry]))
+            self.live.tell_softly(self.live.onlookers(user), Presence(users=[entry]))
 
     def went_offline(self, user: str) -> None:
         """The user's last session has ended."""

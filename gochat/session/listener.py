@@ -214,8 +214,7 @@ class Listener(ABC):
         for room in self.groups or ():
             live.leave(room, self)
         self.groups = self.places = self.notices = None
-        for user in self.watching:
-            drop(live.watchers, user, self)
+        live.watch(self, (), oversees=True)
         self.watching = ()
         if self in live.users.get(self.user, ()):
             drop(live.users, self.user, self)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from gochat.actors.live import drop
 from gochat.domain.beside import private_look
 from gochat.domain.ids import is_name
 from gochat.errors import TOKEN_ENDED, AuthError, Denied, Full, StoreError, store_refusal
@@ -27,6 +26,8 @@ from gochat.session.session import Session
 log = logging.getLogger(__name__)
 
 NO_ROOM = Denied("not_found", "there is no such room")
+#: How often what a user sees is looked up anew because somebody, somewhere, ceased to see somebody meanwhile.
+LOOKS = 3
 NOT_MEMBER = Denied("not_member", "you are no longer a member of this room")
 
 
@@ -119,24 +120,24 @@ async def _requests(session: Session, request: req.Requests) -> msgspec.Struct |
 
 
 async def _watch(session: Session, request: req.Watch) -> msgspec.Struct | Denied:
-    gateway, live = session.gateway, session.gateway.live
+    live = session.gateway.live
     if not all(map(is_name, request.users)):
         return Denied("bad_request", "users: not a well-formed user id")
     users = list(dict.fromkeys(request.users))
-    while True:
-        parted = live.parted
-        visible = set(users) if session.speaker.admin else await gateway.archive.acquainted(session.user, users)
-        known = await gateway.archive.users(users)
+    parted = live.parted
+    visible, known = await _visible(session, users)
+    for _ in range(LOOKS):
         if live.parted == parted:
             break
-    visible.update({session.user} & set(users))
+        parted = live.parted
+        visible, known = await _visible(session, users)
     if session.state == CLOSED:
         return NO_ROOM
-    for user in session.watching:
-        drop(live.watchers, user, session)
-    session.watching = tuple(user for user in users if user in visible)
-    for user in session.watching:
-        live.watchers.setdefault(user, {})[session] = None
+    watching = tuple(user for user in users if user in visible)
+    live.watch(session, watching, oversees=session.oversees)
+    session.watching = watching
+    if live.parted != parted:
+        live.doubt(session.user, watched=False)  # Somebody ceases to see somebody all the time: it is looked up again.
     entries = []
     for user in users:
         online = user in visible and user in live.users
@@ -145,6 +146,15 @@ async def _watch(session: Session, request: req.Watch) -> msgspec.Struct | Denie
             replies.PresenceEntry(user=user, online=online, last_seen=seen if user in visible and not online else None)
         )
     return replies.Presence(id=request.id, users=entries)
+
+
+async def _visible(
+    session: Session, users: list[str]
+) -> tuple[set[str], Mapping[str, tuple[str, int | None]]]:  # fmt: skip
+    """Those whose presence the session may see, and what is known of all."""
+    archive = session.gateway.archive
+    visible = set(users) if session.oversees else await archive.acquainted(session.user, users)
+    return visible | ({session.user} & set(users)), await archive.users(users)
 
 
 async def _refresh(session: Session, request: req.Refresh) -> msgspec.Struct | Denied:

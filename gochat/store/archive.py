@@ -115,6 +115,9 @@ class SqliteArchive:
     async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
         return await self._call(lambda connection: people.acquainted(connection, user, others))
 
+    async def onlookers(self, user: str, others: Sequence[str]) -> set[str]:
+        return await self._call(lambda connection: people.onlookers(connection, user, others))
+
     async def contacts(
         self, user: str, limit: int, cursor: str | None, only: RelationState | None = None
     ) -> tuple[list[ContactState], str | None]:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from gochat.domain.ids import peer
+from gochat.domain.ids import dm, peer
 from gochat.protocol.replies import ContactState, Last, RelationState, RequestEntry
 from gochat.store.schema import SEQ_BITS
 
@@ -70,34 +70,51 @@ def contacts(
 
 
 def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
-    """Those of `others` whose presence the user may see: they share a group or a private room that is no mere request,
-    or have the user as a contact; and neither has blocked the other."""
+    """Those of `others` whose presence the user may see; see ports.Archive."""
     if not others:
         return set()
     marks = ", ".join("?" * len(others))
-    seen: set[str] = set()
-    private: set[str] = set()
-    for other, is_dm in connection.execute(
-        f"""SELECT DISTINCT o.user, o.role = 'dm' FROM seat o JOIN seat s ON s.num = o.num
-            WHERE o.user IN ({marks}) AND o.role <> 'former' AND s.user = ? AND s.role <> 'former'""",
-        [*others, user],
-    ):
-        (private if is_dm else seen).add(other)
-    for holder, held, contact, blocked, waits in connection.execute(
+    seen = {
+        other
+        for (other,) in connection.execute(
+            f"""SELECT DISTINCT o.user FROM seat o JOIN seat s ON s.num = o.num AND s.user = ?
+                WHERE o.user IN ({marks}) AND o.role NOT IN ('former', 'dm') AND s.role <> 'former'""",
+            [user, *others],
+        )
+    }
+    private = _private(connection, user, others)
+    related: set[str] = set()
+    contacts: set[str] = set()
+    blocked: set[str] = set()
+    for holder, held, contact, blocks, waits in connection.execute(
         f"""SELECT user, peer, contact, blocked_at IS NOT NULL, withheld_at IS NOT NULL
-            FROM relation WHERE (user = ? AND peer IN ({marks})) OR (peer = ? AND user IN ({marks}))
-            ORDER BY blocked_at IS NOT NULL""",
+            FROM relation WHERE (user = ? AND peer IN ({marks})) OR (peer = ? AND user IN ({marks}))""",
         [user, *others, user, *others],
     ):
         other = held if holder == user else holder
-        if blocked:
-            seen.discard(other)
-            private.discard(other)
-        elif holder == other and contact:
-            seen.add(other)
+        related.add(other)
+        if blocks:
+            blocked.add(other)
+        if contact:
+            contacts.add(other)
+            if holder == other:
+                seen.add(other)
         elif holder == other and waits:
             private.discard(other)
-    return seen | private
+    return (seen | (private - related) | (private & contacts)) - blocked
+
+
+def onlookers(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
+    """Those of `others` who may see the user's presence."""
+    return {other for other in others if acquainted(connection, other, [user])}
+
+
+def _private(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
+    """Those of `others` with whom the user's private room is there."""
+    rooms = {dm(user, other): other for other in others}
+    marks = ", ".join("?" * len(rooms))
+    found = connection.execute(f"SELECT id FROM room WHERE id IN ({marks}) AND head > 0", list(rooms))
+    return {rooms[room] for (room,) in found}
 
 
 def waits(connection: sqlite3.Connection, user: str, room: str) -> bool:
