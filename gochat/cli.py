@@ -41,6 +41,8 @@ COMMANDS = {
     "admin": Row("gochat.commands.admin", "Moderate a running node."),
     "room": Row("gochat.commands.room", "Work on a room's log."),
     "user": Row("gochat.commands.user", "Export or delete what is kept of a user."),
+    "backup": Row("gochat.commands.backup", "Copy the node's database to FILE, whole and checked."),
+    "restore": Row("gochat.commands.restore", "Put a backup in the place of the database of a stopped node."),
     "token": Row("gochat.commands.token", "Issue and inspect tokens."),
     "config": Row("gochat.commands.config", "Write, check and show settings."),
     "policy": Row("gochat.commands.policy", "Try rules and limits on what was said."),

@@ -51,12 +51,14 @@ class Counts:
 class Commits:
     """What the journal has committed since the store was opened. Written by the writer's thread only."""
 
-    __slots__ = ("backlog", "batches", "facts", "failed", "messages", "seconds", "unmerged")
+    __slots__ = ("backlog", "batches", "facts", "failed", "messages", "number", "seconds", "unmerged")
 
     def __init__(self) -> None:
         self.facts = 0
         self.messages = 0
         self.failed = 0
+        self.number = 0
+        """Of the last transaction."""
         self.backlog = 0
         """Rooms with facts that the search index does not hold yet."""
         self.unmerged = 0

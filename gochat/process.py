@@ -8,6 +8,7 @@ import logging
 import os
 import resource
 import signal
+import sqlite3
 from collections.abc import AsyncIterator
 
 import trio
@@ -15,6 +16,7 @@ import trio
 from gochat.config import Settings
 from gochat.errors import GochatError
 from gochat.node import running
+from gochat.store.schema import WAL_RESET_BUG, has_wal_reset_bug
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ async def _main(settings: Settings) -> int:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             async with running(settings) as node:
+                if has_wal_reset_bug(sqlite3.sqlite_version_info):
+                    log.info("SQLite %s: %s", sqlite3.sqlite_version, WAL_RESET_BUG)
                 for name, address in node.addresses:
                     print(_ready_line(name, address), flush=True)
                 async for number in signals:

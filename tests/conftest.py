@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from gochat.store import schema
 
 # Machines are shared, so no example is judged by its time; `HYPOTHESIS_PROFILE=long` looks harder.
 settings.register_profile("short", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,3 +21,37 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("GOCHAT_")]:
         monkeypatch.delenv(name)
+
+
+#: What changes a database, its log file, or how the two go together.
+_WRITES = frozenset(
+    getattr(sqlite3, f"SQLITE_{name}")
+    for name in ("INSERT", "UPDATE", "DELETE", "CREATE_TABLE", "CREATE_INDEX", "CREATE_VIEW", "CREATE_TRIGGER",
+                 "DROP_TABLE", "DROP_INDEX", "ALTER_TABLE", "ATTACH", "REINDEX")
+)  # fmt: skip
+_CHECKPOINTS = frozenset(("wal_checkpoint", "wal_autocheckpoint", "journal_mode", "locking_mode"))
+
+
+@pytest.fixture(autouse=True)
+def one_connection_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """In no test does a connection of gochat that reads do anything else. That there is one which writes is seen to by
+    `schema.connect` itself, in tests and out of them."""
+    broken: list[tuple[object, ...]] = []
+    opened = schema._opened
+
+    def judge(action: int, first: str | None, second: str | None, place: str | None, _: str | None) -> int:
+        # What is declared of a virtual table is told as a change of sqlite_master, and changes nothing.
+        wrote = action in _WRITES and place != "temp" and first != "sqlite_master"
+        if wrote or (action == sqlite3.SQLITE_PRAGMA and first in _CHECKPOINTS):
+            broken.append((action, first, second, place))
+        return sqlite3.SQLITE_OK
+
+    def watched(path: str, *, read_only: bool) -> sqlite3.Connection:
+        connection = opened(path, read_only=read_only)
+        if read_only:
+            connection.set_authorizer(judge)
+        return connection
+
+    monkeypatch.setattr(schema, "_opened", watched)
+    yield
+    assert not broken, broken

@@ -25,6 +25,7 @@ from gochat.commands import EXIT_FAILED, EXIT_OK
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.config import Settings, parse_address
 from gochat.errors import ConfigError
+from gochat.store.schema import WAL_RESET_BUG, has_wal_reset_bug
 
 #: Open files beside connections: the store and its readers, listeners, logs.
 SPARE_FILES = 100
@@ -93,6 +94,8 @@ def _software() -> Finding:
     detail = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     if not full_text:
         return Finding("software", "fail", f"{detail} without FTS5", "search needs an SQLite built with ENABLE_FTS5")
+    if has_wal_reset_bug(sqlite3.sqlite_version_info):
+        return Finding("software", "warn", detail, WAL_RESET_BUG)
     return Finding("software", "ok", detail)
 
 

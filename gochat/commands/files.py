@@ -31,11 +31,20 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         os.fsync(descriptor)
         part.replace(path)
+        _sync_name(path)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
         os.close(descriptor)
         part.unlink(missing_ok=True)
+
+
+def _sync_name(path: Path) -> None:
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _unwritable(path: Path, error: OSError) -> CommandError:
@@ -62,6 +71,26 @@ def stdin_text() -> str:
             hint="`iconv -f ENCODING -t UTF-8` converts it",
             code=EXIT_USAGE,
         ) from error
+
+
+class Share:
+    """How much of something is done, in percent: now and then where somebody looks."""
+
+    def __init__(self, done: str) -> None:
+        """`done` is what it is in the end, such as "copied"."""
+        self._done = done
+        self._shown_at = time.monotonic()
+        self._live = sys.stderr.isatty()
+        self._shown = False
+
+    def __call__(self, count: int, goal: int) -> None:
+        if self._live and time.monotonic() - self._shown_at >= _PROGRESS_S:
+            self._shown_at, self._shown = time.monotonic(), True
+            click.echo(f"\r{100 * count // max(goal, 1)} % {self._done}", err=True, nl=False)
+
+    def done(self) -> None:
+        if self._shown:
+            click.echo(f"\r{' ' * 20}\r", err=True, nl=False)
 
 
 class Progress:

@@ -166,6 +166,7 @@ class Committer:
     def _after(self, writer: Writer) -> None:
         """Take note of what a transaction did."""
         self._counts.unmerged = self._tail.facts
+        self._counts.number = writer.commits
         self._behind |= writer.take_longer() - self._health.unindexed
         for num, room in self._tail.stuck_rooms().items():
             if num not in self._damaged:

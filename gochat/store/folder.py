@@ -29,6 +29,11 @@ def database(data: Path) -> Path:
     return data / "gochat.db"
 
 
+def owns(name: str) -> bool:
+    """Whether a file of that name in the folder is, or may be, the node's own."""
+    return name.startswith("gochat.") or name in (LOCK, "auth.secret")
+
+
 def make(data: Path) -> None:
     """Make the folder if there is none. Raises ConfigError."""
     try:

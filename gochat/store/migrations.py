@@ -84,3 +84,9 @@ def m006_sight(db: sqlite_utils.Database) -> None:
 def apply(connection: sqlite3.Connection) -> None:
     """Apply those that are missing."""
     migrations.apply(sqlite_utils.Database(connection))
+
+
+def told(name: str) -> str:
+    """What a migration changes, in a line."""
+    (found,) = [each for each in migrations.pending(sqlite_utils.Database(memory=True)) if each.name == name]
+    return (found.fn.__doc__ or "").strip().splitlines()[0]

@@ -140,6 +140,21 @@ APPLIED_INDEX = """CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_nam
     ON "_sqlite_migrations" ("migration_set", "name")"""
 
 
+#: What is to be known of an SQLite that has the bug.
+WAL_RESET_BUG: Final = (
+    "this SQLite has the WAL-reset bug, which can damage a database that two connections write to at once. gochat uses"
+    " one; while it runs no other program may open gochat.db: `gochat backup` copies it"
+)
+
+
+def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
+    """Whether SQLite of that version may damage a database when two connections write, or make checkpoints, at once
+    (sqlite.org/wal.html, "the WAL-reset bug"). Distributions may have mended it without another number."""
+    if (3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51):
+        return False
+    return (3, 7) <= version < (3, 51, 3)
+
+
 class Writing(sqlite3.Connection):
     """The one connection that writes, and that brings the log file into the database (docs/decisions/one-writer.md)."""
 

@@ -1,47 +1,139 @@
-"""Makes a database, or brings one to this release's schema."""
+"""Makes a database, brings one to this release's schema, and begins a node's life on it."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 from gochat.errors import StoreError
-from gochat.store.schema import APPLIED, APPLIED_INDEX, FIRST, KNOWN, connect, new_epoch
+from gochat.store.newest import Newest, Note, read, why_older
+from gochat.store.portable import backup, form
+from gochat.store.schema import APPLIED, APPLIED_INDEX, FIRST, KNOWN, LAST_COMMIT, MEMORY, connect, new_epoch
+
+log = logging.getLogger(__name__)
 
 
 def prepare(path: str) -> None:
-    """Make the database if there is none, and bring it to this release's schema. Raises StoreError."""
-    if path != ":memory:" and not Path(path).exists():
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-        except OSError as error:
-            raise StoreError(f"{path} can't be made: {error.strerror}") from error
+    """Make the database if there is none, and bring it to this release's schema. Before that it is copied to a file
+    beside it, named by the schema it had. Raises StoreError, and has changed nothing where the file is not gochat's or
+    can't be written."""
     try:
-        connection = connect(path)
-        try:
+        if path != MEMORY:
+            _check_place(Path(path))
+        with closing(connect(path)) as connection:
             migrate(connection, path)
-        finally:
-            connection.close()
     except sqlite3.Error as error:
         raise StoreError(f"{path} can't be used: {error}") from error
 
 
-def migrate(connection: sqlite3.Connection, path: str) -> None:
-    """Bring the database to this release's schema. Raises StoreError for one that is of a newer release."""
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if not tables:
-        _create(connection)
+def _check_place(path: Path) -> None:
+    """Make an empty file where there is none; otherwise look at what there is without touching it."""
+    if not path.exists():
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        except OSError as error:
+            raise StoreError(f"{path} can't be made: {error.strerror}") from error
         return
-    applied: set[str] = set()
-    if "_sqlite_migrations" in tables:
-        applied = {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations")}
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise StoreError(f"{path} can't be used: it, or its folder, is read-only for the one who runs this")
+    with closing(connect(str(path), read_only=True)) as connection:
+        _applied(connection, str(path))
+
+
+def _applied(connection: sqlite3.Connection, path: str) -> set[str] | None:
+    """The migrations that the database has; None where it is empty. Raises StoreError where it is not gochat's, or is
+    a newer release's."""
+    if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
+        return None
+    if connection.execute("PRAGMA application_id").fetchone() == (form.APPLICATION_ID,):
+        raise StoreError(f"{path} is an export, and no node's database; `gochat room import` takes it")
+    applied = backup.migrations_of(connection)
+    if not applied:
+        raise StoreError(f"{path} is a database of another program; name another node.data folder")
     if applied - KNOWN:
         raise StoreError(f"{path} was written by a newer release; use that one, or another node.data folder")
-    if applied != KNOWN:
-        from gochat.store.migrations import apply  # sqlite-utils takes a seventh of a node's start to load
+    return applied
 
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Bring the database to this release's schema. Raises StoreError for one that is of a newer release."""
+    applied = _applied(connection, path)
+    if applied is None:
+        _create(connection)
+    elif applied != KNOWN:
+        kept = _keep(connection, Path(path), len(applied)) if path != MEMORY else None
+        from gochat.store.migrations import apply, told  # sqlite-utils takes a seventh of a node's start to load
+
+        log.warning(
+            "%s goes from schema %d to %d; as it was it is in %s", path, len(applied), len(KNOWN), kept or "memory"
+        )
+        for name in sorted(KNOWN - applied):
+            log.info("%s: %s", name, told(name))
+        began = time.monotonic()
         apply(connection)
+        log.info("%s has schema %d, after %.1f s", path, len(KNOWN), time.monotonic() - began)
+
+
+def _keep(connection: sqlite3.Connection, path: Path, schema: int) -> Path:
+    """Copy the database as it is. Raises StoreError: then nothing is changed."""
+    kept = path.with_name(f"{path.name}.schema-{schema}")
+    part = path.with_name(f".{kept.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        size = path.stat().st_size
+        # A quarter more, for what the migration writes.
+        backup.require_space(path.parent, size + size // 4)
+        backup.copy(connection, part)
+        backup.check_pages(part)
+        part.replace(kept)
+    except (OSError, sqlite3.Error, StoreError) as error:
+        raise StoreError(
+            f"{path} is of an older release, and can't be copied before it is brought to this one: {error}"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return kept
+
+
+def begin(path: str) -> Note:
+    """Count a start of the node. A database that is older than what was noted beside it gets a new epoch, and the log
+    says so. Raises StoreError."""
+    database = Path(path)
+    noted = read(database)
+    try:
+        with closing(connect(path)) as connection:
+            (epoch,) = connection.execute("SELECT epoch FROM meta").fetchone()
+            (boot,) = connection.execute("SELECT number FROM boot").fetchone()
+            (commit,) = connection.execute(LAST_COMMIT).fetchone()
+            why = why_older(Newest(epoch, boot, commit), noted)
+            if why is not None:
+                epoch = new_epoch()
+                log.warning("%s is a copy that was put back: %s. It has a new epoch: clients start anew", path, why)
+            boot = max(boot, noted.boot if noted is not None else 0) + 1
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("UPDATE meta SET epoch = ?", (epoch,))
+            connection.execute("UPDATE boot SET number = ?", (boot,))
+            connection.execute("COMMIT")
+        return Note(database, Newest(epoch, boot, commit))
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} can't be used: {error}") from error
+    except OSError as error:
+        raise StoreError(f"{path}: how new it is can't be noted beside it: {error.strerror}") from error
+
+
+def note(database: Path) -> None:
+    """A command has written to the database: note how new it is. One that no node has started on needs no note."""
+    with closing(connect(str(database), read_only=True)) as connection:
+        (epoch,) = connection.execute("SELECT epoch FROM meta").fetchone()
+        (boot,) = connection.execute("SELECT number FROM boot").fetchone()
+        (commit,) = connection.execute(LAST_COMMIT).fetchone()
+    noted = read(database)
+    if noted is not None and why_older(Newest(epoch, boot, commit), noted) is None:
+        Note(database, Newest(epoch, boot, commit)).close(commit)
 
 
 def _create(connection: sqlite3.Connection) -> None:

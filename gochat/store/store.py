@@ -19,14 +19,17 @@ from gochat.store.committer import PACE, Committer, Pace
 from gochat.store.health import Health
 from gochat.store.journal import MOST_WAITING, SqliteJournal
 from gochat.store.merged import Merged
+from gochat.store.newest import Note
 from gochat.store.pool import Readers
 from gochat.store.schema import MEMORY, connect
-from gochat.store.setup import migrate, prepare
+from gochat.store.setup import begin, migrate, prepare
 from gochat.store.tail import Tail
 from gochat.store.thread import OwnerThread
 
 #: How long closing waits for what is noted to become durable.
 CLOSE_S = 10.0
+#: How often it is noted how new the database is: of so much it is not noticed when a copy comes in its place.
+NOTE_S = 1.0
 #: How long one search may take before it is given up as `unavailable`.
 SEARCH_S = 2.0
 
@@ -48,6 +51,32 @@ async def open_store(
     `most_waiting` rooms wait for a commit, the next is refused as Full. `pace` says when messages are merged into their
     rooms' logs, which nobody should notice. Raises StoreError."""
     opens_writer, opens_reader = _connections(str(path), inline)
+    if inline:
+        async with _opened(path, opens_writer, opens_reader, Commits(), True, decline_ms, most_waiting, pace) as store:
+            yield store
+        return
+    note, commits = begin(str(path)), Commits()
+    try:
+        async with (
+            _opened(path, opens_writer, opens_reader, commits, False, decline_ms, most_waiting, pace) as store,
+            trio.open_nursery() as nursery,
+        ):
+            nursery.start_soon(_keep_noted, note, commits)
+            try:
+                yield store
+            finally:
+                nursery.cancel_scope.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(note.close, max(commits.number, note.newest.commit))
+
+
+@asynccontextmanager
+async def _opened(
+    path: Path | str, opens_writer: Callable[[], sqlite3.Connection], opens_reader: Callable[[], sqlite3.Connection],
+    commits: Commits, inline: bool, decline_ms: int, most_waiting: int, pace: Pace | None,
+) -> AsyncIterator[Store]:  # fmt: skip
+    """The parts around the connections; the writer's is the last to be closed."""
     health = Health(path)
     try:
         first = opens_reader()
@@ -60,7 +89,7 @@ async def open_store(
     readers = Readers(opens_reader, health, inline=inline)
     searchers = Readers(opens_reader, health, inline=inline, threads=1, deadline_s=SEARCH_S)
     # Inline nobody comes back later to merge and to feed the index: it is done at once.
-    commits, tail = Commits(), Tail()
+    tail = Tail()
     pace = pace or (PACE._replace(quiet_s=0.0) if inline else PACE)
     committer = partial(Committer, opens_writer, tail, pace, commits, health)
     writer: OwnerThread[Committer] = OwnerThread(
@@ -102,6 +131,14 @@ async def _end(threads: Sequence[OwnerThread[Any] | Readers]) -> None:
             thread.stop()
         for thread in threads:
             await trio.to_thread.run_sync(thread.join)
+
+
+async def _keep_noted(note: Note, commits: Commits) -> None:
+    """Have it noted beside the database how new that is."""
+    while True:
+        await trio.sleep(NOTE_S)
+        if commits.number != note.newest.commit:
+            await trio.to_thread.run_sync(note.move, commits.number)
 
 
 async def _run_in(scope: trio.CancelScope, journal: SqliteJournal) -> None:

@@ -285,7 +285,7 @@ async def test_the_files_are_the_owners_alone(tmp_path: Path) -> None:
         await store.journal.append(RoomRecord(room=DM, num=1), [message(DM, 1)])
         await store.archive.page(Asker("ann"), DM, before=None, after=None, limit=1)
         modes = permissions(tmp_path)
-    assert modes == dict.fromkeys(["gochat.db", "gochat.db-shm", "gochat.db-wal"], 0o600)
+    assert modes == dict.fromkeys(["gochat.db", "gochat.db-shm", "gochat.db-wal", "gochat.newest"], 0o600)
 
 
 def test_every_migration_is_known() -> None:

@@ -24,7 +24,7 @@ from gochat.store.portable import form
 from gochat.store.portable.room_out import KIND_NAMES, SLICE, Progress
 from gochat.store.portable.source import read_only
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
-from gochat.store.setup import prepare
+from gochat.store.setup import note, prepare
 from gochat.store.transaction import Writer
 
 #: The longest body and key that any settings allow.
@@ -61,7 +61,9 @@ def import_room(
             room = _name(source, room)
             prepare(str(database))
             with closing(connect(str(database))) as target:
-                return _Import(source, target, room, progress).run()
+                done = _Import(source, target, room, progress).run()
+            note(database)
+            return done
         except sqlite3.Error as error:
             raise StoreError(f"{file} can't be imported: {error}") from error
 

@@ -24,7 +24,7 @@ from gochat.store.logs import Batch
 from gochat.store.portable.room_out import Progress
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
-from gochat.store.setup import prepare
+from gochat.store.setup import note, prepare
 from gochat.store.transaction import Writer
 
 #: Facts in a transaction.
@@ -57,7 +57,9 @@ def delete_user(
         with closing(connect(str(database))) as connection:
             # Not FAST, which leaves on the disk what lies in pages that come free.
             connection.execute("PRAGMA secure_delete = ON")
-            return _Deletion(connection, user, now_ms, progress).run()
+            done = _Deletion(connection, user, now_ms, progress).run()
+        note(database)
+        return done
     except sqlite3.Error as error:
         raise StoreError(f"{database}: {error}; run it again to go on") from error
 

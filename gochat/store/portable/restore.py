@@ -1,0 +1,125 @@
+"""A backup in the place of a node's database, which is stopped. The database that was there is kept aside.
+
+At every moment there is a database in its place: the old one until the new one takes its name. The new one has a new
+epoch, so that clients start anew instead of going on from positions in a log that is no more.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from gochat.errors import StoreError
+from gochat.store import newest
+from gochat.store.newest import Newest
+from gochat.store.portable import backup
+from gochat.store.portable.backup import Checked, Progress
+from gochat.store.portable.source import read_only
+from gochat.store.schema import connect, new_epoch
+from gochat.store.setup import prepare
+
+#: What stands beside a database while it is in use.
+_BESIDE = ("-wal", "-shm")
+
+
+class Staged(NamedTuple):
+    """A copy of the backup in the data folder, ready to take the database's place."""
+
+    part: Path
+    found: Checked
+    """What the backup holds."""
+
+
+@contextmanager
+def staged(file: Path, database: Path, progress: Progress = lambda done, goal: None) -> Iterator[Staged]:
+    """Check the backup, copy it beside the database, and bring the copy to this release's schema. It is gone when the
+    block ends, unless `put_in_place` was called. Raises StoreError: nothing was changed."""
+    found = backup.check(file)
+    if database.exists() and file.samefile(database):
+        raise StoreError(f"{file} is the node's own database")
+    descriptor, name = tempfile.mkstemp(prefix=".restore-", suffix=".part", dir=database.parent)
+    os.close(descriptor)
+    part = Path(name)
+    try:
+        backup.require_space(database.parent, file.stat().st_size)
+        with closing(read_only(file)) as source:
+            source.execute("BEGIN")
+            source.execute("SELECT 1 FROM sqlite_master").fetchone()
+            backup.copy(source, part, progress)
+        prepare(name)
+        yield Staged(part, found)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{file} can't be restored: {error}") from error
+    finally:
+        for left in (part, *(Path(f"{name}{end}") for end in _BESIDE)):
+            left.unlink(missing_ok=True)
+        for left in database.parent.glob(f"{part.name}.schema-*"):
+            left.unlink()  # Of an older release: the backup itself is what it was before.
+
+
+def put_in_place(copy: Staged, database: Path, *, keep: bool = True) -> Path | None:
+    """Give the copy a new epoch and the database's name. Returns where the database that was there is kept, if there
+    was one. Nobody else may use the folder. Raises StoreError."""
+    noted = newest.read(database)
+    there = _boot_of(database)
+    new = Newest(new_epoch(), max(copy.found.boot, there, noted.boot if noted else 0) + 1, copy.found.commit)
+    try:
+        with closing(connect(str(copy.part))) as connection:
+            connection.execute("UPDATE meta SET epoch = ?", (new.epoch,))
+            connection.execute("UPDATE boot SET number = ?", (new.boot,))
+            connection.execute("PRAGMA journal_mode = DELETE")
+        _sync(copy.part)
+        kept = _aside(database) if database.exists() else None
+        copy.part.replace(database)
+        newest.sync_folder(database.parent)
+        newest.Note(database, new).close(new.commit)
+        if kept is not None and not keep:
+            for end in ("", *_BESIDE):
+                Path(f"{kept}{end}").unlink(missing_ok=True)
+            kept = None
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{database} can't be replaced: {error}") from error
+    return kept
+
+
+def _aside(database: Path) -> Path:
+    """Give the database a second name, and take away what would be read as the log of the one that comes."""
+    with suppress(sqlite3.Error), closing(connect(str(database))) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    kept = next(path for n in range(100) if not (path := _named(database, stamp, n)).exists())
+    os.link(database, kept)
+    log_file = Path(f"{database}-wal")
+    if log_file.exists():
+        # It could not be brought into the database, which is damaged then.
+        log_file.replace(f"{kept}-wal")
+    Path(f"{database}-shm").unlink(missing_ok=True)
+    return kept
+
+
+def _named(database: Path, stamp: str, n: int) -> Path:
+    return database.with_name(f"{database.name}.replaced-{stamp}{f'-{n}' if n else ''}")
+
+
+def _boot_of(database: Path) -> int:
+    """How often a node started on the database that is there, as far as that can be read."""
+    if not database.exists():
+        return 0
+    with suppress(sqlite3.Error, StoreError), closing(read_only(database)) as connection:
+        (boot,) = connection.execute("SELECT number FROM boot").fetchone()
+        return int(boot)
+    return 0
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,266 @@
+"""Backups of a node under load, put back while clients hold positions in the log that is no more."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from gochat.store import setup
+from tests.durability.checker import Evidence, Fact
+from tests.durability.crowd import FACTS, PAGE, Sender, create_groups, dm, fact, history
+from tests.durability.process import ROOT, Served
+from tests.durability.wire import Closed, Frame
+
+SENDERS = ("s1", "s2", "s3", "s4")
+ROOMS = ("group:tea", "group:oak", *(dm(sender, "r1") for sender in SENDERS))
+WAIT_S = 60.0
+
+
+async def gochat(served: Served, *arguments: str) -> str:
+    """A command on the node's folder; what it says."""
+    command = [sys.executable, "-m", "gochat", *arguments, "--data", str(served.data)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = await trio.run_process(command, stdin=b"", capture_stdout=True, capture_stderr=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stderr.decode()
+
+
+class Device:
+    """A client as the protocol wants one: it holds what it was told, room by room, and starts anew at `reset`. `shown`
+    is what its user sees. What may not be is in `complaints`."""
+
+    def __init__(self, transport: str) -> None:
+        self.shown: dict[str, list[Fact]] = {room: [] for room in ROOMS}
+        self.complaints: list[str] = []
+        self.resets = 0
+        self.welcomed = trio.Event()
+        self._transport = transport
+        self._epoch: str | None = None
+        self._paging: dict[str, int] = {}
+        """Rooms whose past is being read; the number of the request that ends it, once that is sent."""
+        self._asked = 0
+        self._link: Any = None
+
+    def held(self, room: str) -> int:
+        return self.shown[room][-1].seq if self.shown[room] else 0
+
+    async def run(self, served: Served) -> None:
+        while True:
+            try:
+                async with await served.connect(self._transport) as self._link:
+                    self._paging.clear()
+                    resume = {room: {"seq": self.held(room), "epoch": self._epoch} for room in ROOMS if self._epoch}
+                    await self._link.send({"type": "hello", "token": served.token("r1"), "resume": resume})
+                    while True:
+                        await self._take(await self._link.receive())
+            except Closed:
+                continue
+
+    async def _take(self, frame: Frame) -> None:
+        kind, room = frame["type"], frame.get("room", "")
+        if kind == "welcome":
+            first = self._epoch is None
+            self._epoch = next(entry["epoch"] for entry in [*frame["rooms"], *frame["contacts"]])
+            self.welcomed.set()
+            for room in ROOMS if first else ():
+                await self._page(room)
+        elif kind in FACTS and room in self.shown and room not in self._paging:
+            if frame["seq"] != self.held(room) + 1:
+                self.complaints.append(f"{room}:{frame['seq']} came after {self.held(room)}")
+            self.shown[room].append(fact(frame))
+        elif kind == "reset":
+            self.resets += 1
+            self._epoch = frame["epoch"]
+            self.shown[room] = []
+            await self._page(room)
+        elif kind == "lag":
+            await self._page(room)
+        elif kind == "page":
+            await self._paged(frame)
+        elif kind == "ok":
+            self._paging = {room: asked for room, asked in self._paging.items() if asked != frame["id"]}
+        elif kind == "error" and frame["code"] != "unavailable":
+            self.complaints.append(str(frame))
+
+    async def _page(self, room: str) -> None:
+        self._paging[room] = 0
+        await self._link.send({"type": "history", "room": room, "after": self.held(room), "limit": PAGE})
+
+    async def _paged(self, page: Frame) -> None:
+        room = page["room"]
+        self.shown[room] += map(fact, page["entries"])
+        if page["entries"] and self.held(room) < page["head"]:
+            await self._page(room)
+            return
+        self._asked += 1
+        self._paging[room] = self._asked
+        resume = {"room": room, "seq": self.held(room), "epoch": self._epoch}
+        await self._link.send({"type": "resume", "id": self._asked, **resume})
+
+
+@pytest.mark.parametrize("restores", [2, pytest.param(20, marks=pytest.mark.long)])
+async def test_clients_of_the_old_log_skip_nothing_and_see_nothing_twice(tmp_path: Path, restores: int) -> None:
+    """By turns a backup is restored, and a bare copy is put back."""
+    rng = random.Random(7)
+    served, evidence, devices = Served(tmp_path), Evidence(), [Device("tcp"), Device("ws")]
+    groups = ["group:tea", "group:oak"]
+    senders = [
+        Sender(user, ("tcp", "ws")[n % 2], [*groups, dm(user, "r1")], evidence, random.Random(n))
+        for n, user in enumerate(SENDERS)
+    ]
+    try:
+        await served.start()
+        await create_groups(served, {"tea": ["r1", *SENDERS], "oak": ["r1", *SENDERS]})
+        async with trio.open_nursery() as nursery:
+            for device in devices:
+                nursery.start_soon(device.run, served)
+            async with trio.open_nursery() as writing:
+                stop = trio.Event()
+                for sender in senders:
+                    writing.start_soon(sender.run, served, stop)
+                for number in range(restores):
+                    await some_acks(senders)
+                    await old_log_comes_back(served, tmp_path, bare=number % 2 == 1, rng=rng, senders=senders)
+                await some_acks(senders)
+                stop.set()
+                writing.cancel_scope.deadline = trio.current_time() + WAIT_S
+            truth = await history(served, "r1", list(ROOMS))
+            with trio.move_on_after(WAIT_S):
+                while any(device.held(room) < len(truth[room]) for device in devices for room in ROOMS):
+                    await trio.sleep(0.02)
+            nursery.cancel_scope.cancel()
+        for device in devices:
+            assert not device.complaints, device.complaints[:5]
+            assert device.shown == truth
+            assert device.resets >= restores * len(groups)
+        assert all(found.seq == seq for facts in truth.values() for seq, found in enumerate(facts, 1))
+        assert "Traceback" not in served.log.read_text()
+    finally:
+        await served.aclose()
+
+
+async def old_log_comes_back(
+    served: Served, folder: Path, *, bare: bool, rng: random.Random, senders: list[Sender]
+) -> None:
+    copy = folder / "copy.db"
+    if bare:
+        assert await served.stop() == 0
+        shutil.copy(served.data / "gochat.db", copy)
+        await served.start()
+    else:
+        await gochat(served, "backup", str(copy), "--force")
+    await some_acks(senders)
+    await trio.sleep(rng.uniform(0.0, 0.3))
+    if not bare:
+        await served.kill()
+        await gochat(served, "restore", str(copy), "--yes", "--discard")
+    else:
+        assert await served.stop() == 0
+        shutil.copy(copy, served.data / "gochat.db")
+    await served.start()
+    if bare:
+        assert "is a copy that was put back" in served.log.read_text()
+
+
+async def some_acks(senders: list[Sender]) -> None:
+    for sender in senders:
+        sender.acked = trio.Event()
+    with trio.fail_after(WAIT_S):
+        for sender in senders:
+            await sender.acked.wait()
+
+
+def descriptors(pid: int, file: Path) -> list[int]:
+    """How the process has the file open, each time."""
+    found = []
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        if handle.exists() and handle.readlink() == file:
+            flags = Path(f"/proc/{pid}/fdinfo/{handle.name}").read_text().split("flags:")[1].split()[0]
+            found.append(int(flags, 8) & os.O_ACCMODE)
+    return found
+
+
+async def test_a_node_has_one_descriptor_that_can_write_to_its_database(tmp_path: Path) -> None:
+    """Under load, with its readers, an export and a backup beside it."""
+    served, evidence = Served(tmp_path), Evidence()
+    senders = [Sender(user, "tcp", [dm(user, "r1")], evidence, random.Random(1)) for user in SENDERS]
+    try:
+        await served.start()
+        async with trio.open_nursery() as nursery:
+            for sender in senders:
+                nursery.start_soon(sender.run, served, trio.Event())
+            await some_acks(senders)
+            await history(served, "r1", [dm(user, "r1") for user in SENDERS])
+            await gochat(served, "backup", str(tmp_path / "copy.db"))
+            await gochat(served, "room", "export", dm("s1", "r1"), str(tmp_path / "room.sqlite"))
+            modes = descriptors(served.pid, served.data / "gochat.db")
+            nursery.cancel_scope.cancel()
+        assert modes.count(os.O_RDWR) == 1 and modes.count(os.O_RDONLY) >= 1, modes
+    finally:
+        await served.aclose()
+
+
+async def test_acks_do_not_wait_for_a_backup(tmp_path: Path) -> None:
+    """Every message that was acked before it began is in it; and while it runs acks come."""
+    served, evidence = Served(tmp_path), Evidence()
+    sender = Sender("s1", "tcp", [dm("r1", "s1")], evidence, random.Random(1), size=4000)
+    try:
+        await served.start()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sender.run, served, trio.Event())
+            while len(evidence.acks) < 2000:
+                await trio.sleep(0.01)
+            before = len(evidence.acks)
+            told = await gochat(served, "backup", str(tmp_path / "copy.db"))
+            assert len(evidence.acks) > before
+            nursery.cancel_scope.cancel()
+        assert "checked" in told and "auth.secret is not in it" in told
+        other = Served(tmp_path / "other")
+        other.data.mkdir(mode=0o700)
+        shutil.copy(served.data / "auth.secret", other.data)
+        await gochat(other, "restore", str(tmp_path / "copy.db"), "--yes")
+        try:
+            await other.start()
+            found = await history(other, "r1", [dm("r1", "s1")])
+        finally:
+            await other.aclose()
+        seqs = {each.key: each.seq for each in found[dm("r1", "s1")]}
+        assert all(seqs.get(name.key) == seq for name, seq in evidence.acks[:before])
+    finally:
+        await served.aclose()
+
+
+def test_commands_refuse_what_would_lose_something(tmp_path: Path) -> None:
+    data, env = tmp_path / "data", {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def run(*arguments: str, code: int) -> str:
+        command = [sys.executable, "-m", "gochat", *arguments, "--data", str(data)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, check=False)
+        assert done.returncode == code, done
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    copy = tmp_path / "copy.db"
+    assert f"there is no file {data / 'gochat.db'}" in run("backup", str(copy), code=1)
+    data.mkdir()
+    setup.prepare(str(data / "gochat.db"))
+    run("backup", str(copy), code=0)
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert "--force replaces it" in run("backup", str(copy), code=1)
+    run("backup", str(copy), "--force", code=0)
+    assert "own files" in run("backup", str(data / "gochat.db"), "--force", code=1)
+    assert "--yes" in run("restore", str(copy), code=2)
+    assert "own database" in run("restore", str(data / "gochat.db"), "--yes", code=1)
+    copy.write_bytes(copy.read_bytes()[:-9000])
+    before = (data / "gochat.db").read_bytes()
+    assert "malformed" in run("restore", str(copy), "--yes", code=1)
+    assert (data / "gochat.db").read_bytes() == before
+    assert not [left for left in [*tmp_path.iterdir(), *data.iterdir()] if ".part" in left.name]
