@@ -48,8 +48,10 @@ class Http(msgspec.Struct, frozen=True):
         "Certificate chain, PEM, for TLS without a proxy in front; needs tls_key. Both are read again on SIGHUP.")] = ""
     tls_key: Annotated[str, _key("file", why=
         "The certificate's private key, PEM, without a passphrase.")] = ""
-    metrics: Annotated[Literal["loopback", "all", "off"], _key("choice", why=
-        "Who may read /metrics: this machine without a proxy between, everybody, or nobody.")] = "loopback"
+    metrics: Annotated[Literal["token", "all", "off"], _key("choice", why=
+        "Who may read /metrics: tokens with the scope metrics or admin, everybody, or nobody.")] = "token"
+    metrics_bind: Annotated[str, _key("HOST:PORT", why=
+        "An address of its own for /metrics, which http.bind then does not have; empty: none.")] = ""
 
 
 class Tcp(msgspec.Struct, frozen=True):
@@ -311,7 +313,8 @@ def problems(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _network_problems(settings: Settings) -> Iterator[tuple[str, str]]:
-    for path, text in ("http.bind", settings.http.bind), ("tcp.bind", settings.tcp.bind or "off:0"):
+    optional = [("tcp.bind", settings.tcp.bind), ("http.metrics_bind", settings.http.metrics_bind)]
+    for path, text in [("http.bind", settings.http.bind), *((path, text) for path, text in optional if text)]:
         try:
             parse_address(text)
         except ValueError as error:

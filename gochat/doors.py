@@ -46,15 +46,18 @@ class Doors:
         self._poller = poller
         self._spawn = spawn
         self._origins = OriginRules(settings.http.origins)
-        self._app = LateApp(
-            partial(_make_app, gateway, readiness, collect, settings.http.metrics, Path(settings.node.data))
-        )
-        self._shell = HttpShell(
-            self._app,
+        metrics = partial(_metrics, gateway, collect, settings.http.metrics)
+        own_address = bool(settings.http.metrics_bind)
+        data = Path(settings.node.data)
+        self._app = LateApp(partial(_make_app, gateway, readiness, list if own_address else metrics, data))
+        shell = partial(
+            HttpShell,
             scheme="https" if settings.http.tls_cert else "http",
             trusted=TrustedProxies(settings.http.trusted_proxies),
             limits=HttpLimits(head_s=settings.limits.handshake_s),
         )
+        self._shell = shell(self._app)
+        self._metrics_shell = shell(LateApp(partial(_make_metrics_app, readiness, metrics)))
 
     def accept(self, connection: Connection, codec: Codec, credential: str | None) -> Session:
         return Session(self._gateway, connection, codec, credential)
@@ -66,6 +69,7 @@ class Doors:
 
     def drain(self) -> None:
         self._shell.drain()
+        self._metrics_shell.drain()
 
     async def warm_up(self) -> None:
         """Get ready what the first request would have to wait for."""
@@ -74,6 +78,13 @@ class Doors:
     async def tcp(self, stream: trio.abc.Stream, lease: Lease) -> None:
         connection = tcp.TcpConnection(stream, **self._parts(lease, lease.peer, lease.loopback))
         await tcp.serve(connection, self.accept, self._gateway.limits.frame_bytes, FIRST_FRAME_BYTES)
+
+    async def metrics(self, stream: trio.abc.Stream, lease: Lease) -> None:
+        """The address of `http.metrics_bind`: no WebSocket, no REST."""
+        upgrade = await self._metrics_shell.serve(stream, lease)
+        if upgrade is not None:
+            await stream.send_all(Problem(404, "not_found", "there is no WebSocket at this address").encode())
+            await linger(stream)
 
     async def http(self, stream: trio.abc.Stream, lease: Lease) -> None:
         """HTTP until a request upgrades, then WebSocket. Nothing of the first phase lives on in the second."""
@@ -123,19 +134,32 @@ class Doors:
 
 
 def _make_app(
-    gateway: Gateway, readiness: Readiness, collect: Callable[[], bytes], audience: Any, data: Path
+    gateway: Gateway, readiness: Readiness, metrics: Callable[[], list[Any]], data: Path
 ) -> App:  # fmt: skip
+    """The app of `http.bind`; `metrics` gives the routes of metrics, none where these have an address of their own."""
     from gochat.http import rest  # with Starlette some 70 ms: not before the node listens
     from gochat.http.app import make_app
     from gochat.http.documents import documents
-    from gochat.http.exposition import metrics_routes
 
     parts = rest.RestParts(
         tokens=gateway.tokens, standing=gateway.standing, archive=gateway.archive, journal=gateway.journal,
         tell=gateway.users.tell, limits=gateway.limits, after_leaving=gateway.after_leaving, exports=rest.Exports(data),
         moderate=partial(moderate, gateway),
     )  # fmt: skip
-    return make_app(readiness, [*metrics_routes(collect, audience), *documents(), *rest.routes(parts)])
+    return make_app(readiness, [*metrics(), *documents(), *rest.routes(parts)])
+
+
+def _make_metrics_app(readiness: Readiness, metrics: Callable[[], list[Any]]) -> App:
+    from gochat.http.app import make_app
+
+    return make_app(readiness, metrics())
+
+
+def _metrics(gateway: Gateway, collect: Callable[[], bytes], audience: Any) -> list[Any]:
+    from gochat.http.exposition import metrics_routes
+    from gochat.http.rest.door import identify
+
+    return list(metrics_routes(collect, audience, partial(identify, gateway.tokens, gateway.standing)))
 
 
 def _all(upgrade: Upgrade, name: bytes) -> list[str]:

@@ -275,6 +275,7 @@ async def _listen(node: Node, spawn: Callable[..., None], nursery: trio.Nursery)
     wanted = [
         ("https" if tls else "http", settings.http.bind, doors.http, tls),
         ("tcp", settings.tcp.bind, doors.tcp, None),
+        ("metrics", settings.http.metrics_bind, doors.metrics, tls),
     ]
     for name, bind, handler, context in wanted:
         if not bind:

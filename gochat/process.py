@@ -71,6 +71,8 @@ async def _force(signals: AsyncIterator[int]) -> None:
 def _ready_line(name: str, address: str) -> str:
     if name == "tcp":
         return f"gochat is listening on tcp://{address}"
+    if name == "metrics":
+        return f"gochat tells its metrics on {address}"
     ws = "wss" if name == "https" else "ws"
     return f"gochat is listening on {name}://{address} (WebSocket: {ws}://{address}/v1/ws)"
 

@@ -36,6 +36,11 @@ _NO_DEV = "signing in by name alone is gone: `gochat chat --as USER` signs a tok
 #: By path and value.
 OLD = {
     ("auth.dev", "auto"): Old(None, f"remove it; {_NO_DEV}"),
+    ("http.metrics", "loopback"): Old(
+        "token",
+        'read as "token": behind a proxy everybody seems to come from this machine; '
+        "`gochat token issue NAME --scope metrics` makes a token for what reads /metrics",
+    ),
     ("auth.dev", "off"): Old(None, "remove it; there is nothing left that it turns off"),
 }
 #: Keys that are gone: a value that has no row above is an error, which says this.

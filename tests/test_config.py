@@ -244,3 +244,14 @@ def test_auth_says_whether_a_key_is_configured() -> None:
     assert not Auth().configured
     for name in "secret", "key_file", "jwks_file", "jwks_url":
         assert Auth(**{name: "x"}).configured
+
+
+def test_metrics_for_loopback_of_an_old_file_are_for_tokens_and_told(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('[http]\nmetrics = "loopback"\n')
+    loaded = load(file, {}, {})
+    assert loaded.settings.http.metrics == "token"
+    (warning,) = loaded.warnings
+    assert warning.startswith(f"{file}: http.metrics = 'loopback': read as \"token\"")
+    assert "--scope metrics" in warning
+    assert refused(tmp_path, '[http]\nmetrics_bind = "nowhere"').key == "http.metrics_bind"

@@ -17,11 +17,11 @@ from gochat.config import Auth
 from gochat.domain.ids import is_name
 from gochat.errors import AuthError
 from gochat.ports import Identity
-from gochat.protocol.conversation import ADMIN, GROUPS, READ, WRITE
+from gochat.protocol.conversation import ADMIN, GROUPS, METRICS, READ, WRITE
 
 #: Every scope there is, and those that a token gets when none are asked for.
-SCOPES = frozenset({READ, WRITE, GROUPS, ADMIN})
-DEFAULT_SCOPES = SCOPES - {ADMIN}
+SCOPES = frozenset({READ, WRITE, GROUPS, ADMIN, METRICS})
+DEFAULT_SCOPES = frozenset({READ, WRITE, GROUPS})
 
 #: Seconds since the epoch; beyond 2**53 a JSON number is not exact everywhere.
 _Time = Annotated[int, Meta(ge=0, le=2**53)]

@@ -29,7 +29,7 @@ def token() -> None:
 @click.option(
     "--ttl", type=Duration(), default="1d", show_default=True, metavar="TIME", help="How long: 90s, 15m, 12h, 30d."
 )
-@click.option("--scope", metavar="SCOPES", help="Scopes, with spaces between.  [default: all but admin]")
+@click.option("--scope", metavar="SCOPES", help="Scopes, with spaces between.  [default: all but admin and metrics]")
 @click.option("--name", help="Name to show instead of the user id.")
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line: user, token, exp.")
 def issue(
@@ -45,6 +45,7 @@ def issue(
     Examples:
       gochat token issue alice
       gochat token issue alice bob --ttl 12h --scope "chat:read chat:write"
+      gochat token issue prometheus --scope metrics --ttl 30d > /etc/prometheus/gochat.token
       gochat token issue root --scope admin --ttl 15m --data /var/lib/gochat
       GOCHAT_TOKEN=$(gochat token issue alice) gochat chat
     """

@@ -54,12 +54,6 @@ def was_forwarded(names: Iterable[bytes]) -> bool:
     return not _FORWARDED.isdisjoint(names)
 
 
-def is_local(client: str, headers: Headers) -> bool:
-    """Whether a request can only come from this machine: from a loopback address, and by no proxy's hand."""
-    address = _parse(client)
-    return address is not None and address.is_loopback and not was_forwarded(name for name, _ in headers)
-
-
 def _without_port(hop: str) -> str:
     """Some proxies write `1.2.3.4:567` and `[2001:db8::1]:567`."""
     if hop.startswith("["):

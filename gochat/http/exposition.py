@@ -1,31 +1,43 @@
-"""`/metrics`: numbers for operators, to whom the setting `http.metrics` allows."""
+"""`/metrics`: numbers for operators, to whom the setting `http.metrics` allows.
+
+From where a request comes says nothing: behind a proxy all come from this machine, and so does the browser of a visitor
+whose page points its own name at 127.0.0.1 (DNS rebinding).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Literal, TypeAlias
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gochat.http.address import is_local
-from gochat.http.problems import MEDIA_TYPE as PROBLEM
-from gochat.http.problems import problem_body
+from gochat.http.asgi import LEASE
+from gochat.http.rest.door import lacks_scope
+from gochat.http.rest.refused import Refused
 from gochat.metrics import MEDIA_TYPE
+from gochat.ports import Identity
+from gochat.protocol.conversation import ADMIN, METRICS
 
-Audience: TypeAlias = Literal["loopback", "all", "off"]
+Audience: TypeAlias = Literal["token", "all", "off"]
+Identify: TypeAlias = Callable[[Headers], Awaitable[Identity]]
 
 
-def metrics_routes(collect: Callable[[], bytes], audience: Audience) -> list[Route]:
-    """The route; none if nobody may read it."""
+def metrics_routes(collect: Callable[[], bytes], audience: Audience, identify: Identify) -> list[Route]:
+    """The route; none if nobody may read it. `identify` says who the bearer token of a request speaks for, or raises
+    Refused."""
 
     async def metrics(request: Request) -> Response:
-        if audience != "all" and not (request.client and is_local(request.client.host, request.scope["headers"])):
-            body = problem_body(
-                403, "forbidden", "metrics are told on this machine alone; http.metrics says to whom else"
-            )
-            return Response(body, 403, media_type=PROBLEM)
+        if audience == "token":
+            try:
+                identity = await identify(request.headers)
+                if not identity.scopes & {METRICS, ADMIN}:
+                    raise lacks_scope(METRICS)
+            except Refused as refused:
+                return refused.response()
+            request.scope[LEASE].answering = True
         return Response(collect(), headers={"cache-control": "no-store", "content-type": MEDIA_TYPE})
 
     return [] if audience == "off" else [Route("/metrics", metrics)]

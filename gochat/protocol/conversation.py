@@ -18,6 +18,8 @@ from gochat.protocol.replies import Limits
 from gochat.protocol.requests import AnyRequest
 
 READ, WRITE, GROUPS, ADMIN = "chat:read", "chat:write", "groups:write", "admin"
+#: For a program that reads `/metrics`, and nothing else.
+METRICS = "metrics"
 
 
 class Rule(NamedTuple):

@@ -4,11 +4,14 @@ import trio
 
 from gochat.node import Node
 from tests.e2e.peer import Peer, address
+from tests.tokens import issue
 
 
-async def get(node: Node, path: str) -> str:
-    async with await trio.open_tcp_stream(*address(node, "http")) as stream:
-        await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+async def get(node: Node, path: str, door: str = "http", *scopes: str) -> str:
+    """The whole answer to one request, with a token that has these scopes."""
+    token = f"Authorization: Bearer {issue(node, 'operator', scopes)}\r\n" if scopes else ""
+    async with await trio.open_tcp_stream(*address(node, door)) as stream:
+        await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{token}\r\n".encode())
         with trio.fail_after(10):
             return b"".join([chunk async for chunk in stream]).decode()
 

@@ -24,7 +24,7 @@ Connect = Callable[..., Any]
 
 async def scrape(node: Node) -> dict[str, float]:
     """Samples by name and labels, as in `gochat_sessions{transport="ws"}`."""
-    head, _, text = (await get(node, "/metrics")).partition("\r\n\r\n")
+    head, _, text = (await get(node, "/metrics", "http", "metrics")).partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 200 "), head
     told: dict[str, float] = {}
     for family in text_string_to_metric_families(text):
@@ -45,7 +45,7 @@ async def settled(node: Node, key: str, value: float) -> dict[str, float]:
 
 
 async def test_every_metric_is_told_once_with_its_type_and_help(node: Node) -> None:
-    text = (await get(node, "/metrics")).partition("\r\n\r\n")[2]
+    text = (await get(node, "/metrics", "http", "metrics")).partition("\r\n\r\n")[2]
     families = list(text_string_to_metric_families(text))
     assert [family.name for family in families] == [metric.name.removesuffix("_total") for metric in METRICS]
     for family, metric in zip(families, METRICS, strict=True):
@@ -175,6 +175,19 @@ async def test_the_process(node: Node) -> None:
 
 
 async def test_who_may_read_is_a_setting(start: Start) -> None:
-    for audience, status in (("loopback", 200), ("all", 200), ("off", 404)):
+    for audience, status in (("token", 401), ("all", 200), ("off", 404)):
         async with start(http={"metrics": audience}) as node:
             assert re.match(rf"HTTP/1.1 {status} ", await get(node, "/metrics"))
+
+
+async def test_they_may_have_an_address_of_their_own(start: Start) -> None:
+    async with start(http={"metrics_bind": "127.0.0.1:0"}) as node:
+        assert (await get(node, "/metrics", "http", "admin")).startswith("HTTP/1.1 404 ")
+        assert (await get(node, "/metrics", "metrics")).startswith("HTTP/1.1 401 ")
+        assert "gochat_build_info" in await get(node, "/metrics", "metrics", "metrics")
+        assert (await get(node, "/livez", "metrics")).startswith("HTTP/1.1 200 ")
+        for path in "/v1/ws", "/v1/me", "/docs":
+            assert (await get(node, path, "metrics", "admin")).startswith("HTTP/1.1 4"), path
+    async with start(http={"metrics": "all", "metrics_bind": "127.0.0.1:0"}) as node:
+        assert (await get(node, "/metrics", "metrics")).startswith("HTTP/1.1 200 ")
+        assert (await get(node, "/metrics")).startswith("HTTP/1.1 404 ")

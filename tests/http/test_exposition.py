@@ -1,64 +1,71 @@
 from __future__ import annotations
 
 import json
+import time
+from typing import Any
 
 import pytest
 
+from gochat.auth.keys import OneKey
+from gochat.auth.standing import Standing
+from gochat.auth.tokens import Issuer, JwtTokens
+from gochat.config import Auth
+from gochat.domain.beside import Suspended
 from gochat.http.app import make_app
 from gochat.http.exposition import Audience, metrics_routes
+from gochat.http.rest.door import identify
 from gochat.http.shell import HttpShell
 from tests.http.wiring import serving
 
 TEXT = b"# TYPE x gauge\nx 1\n"
-PROXIES = {"127.0.0.1", "10.0.0.1"}
+SECRET = "s" * 32
+AUTH = Auth(secret=SECRET)
+CODES = {401: "unauthorized", 403: "forbidden", 404: "not_found"}
 
 
-async def status(audience: Audience, peer: str, header: bytes = b"") -> int:
-    shell = HttpShell(make_app(list, metrics_routes(lambda: TEXT, audience)), trusted=PROXIES)
+def token(*scopes: str, user: str = "prometheus") -> str:
+    return Issuer(AUTH, SECRET).issue(user, now_s=int(time.time()), ttl_s=60, scopes=scopes)
+
+
+async def status(audience: Audience, text: str | None = None, peer: str = "127.0.0.1", header: str = "") -> int:
+    """What a peer with this token gets."""
+    standing = Standing([Suspended("mallory", True, None)])
+    tokens = JwtTokens(AUTH, OneKey(SECRET.encode()))
+
+    async def who(headers: Any) -> Any:
+        return await identify(tokens, standing, headers)
+
+    shell = HttpShell(make_app(list, metrics_routes(lambda: TEXT, audience, who)), trusted={"127.0.0.1", "10.0.0.1"})
+    given = "" if text is None else f"Authorization: Bearer {text}\r\n"
     async with serving(shell, peer) as client:
-        await client.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n%s\r\n" % header)
+        await client.send(f"GET /metrics HTTP/1.1\r\nHost: x\r\n{given}{header}\r\n".encode())
         response = await client.response()
         if response.status == 200:
             assert response.body == TEXT
             assert response.headers[b"content-type"] == b"text/plain; version=0.0.4; charset=utf-8"
             assert response.headers[b"cache-control"] == b"no-store"
         else:
-            assert json.loads(response.body)["code"] == {403: "forbidden", 404: "not_found"}[response.status]
+            assert json.loads(response.body)["code"] == CODES[response.status]
+            assert (b"www-authenticate" in response.headers) is (response.status != 404)
         return response.status
 
 
-@pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1"])
-async def test_this_machine_may_read(peer: str) -> None:
-    assert await status("loopback", peer) == 200
-    assert await status("all", peer) == 200
-    assert await status("off", peer) == 404
+@pytest.mark.parametrize("scopes", [["metrics"], ["admin"], ["admin", "metrics", "chat:read"]])
+async def test_a_token_for_it_reads(scopes: list[str]) -> None:
+    assert await status("token", token(*scopes)) == 200
+    assert await status("all", token(*scopes)) == 200
+    assert await status("off", token(*scopes)) == 404
 
 
-@pytest.mark.parametrize("peer", ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1", ""])
-async def test_others_only_if_all_may(peer: str) -> None:
-    assert await status("loopback", peer) == 403
-    assert await status("all", peer) == 200
-    assert await status("off", peer) == 404
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "192.0.2.1", ""])
+@pytest.mark.parametrize("header", ["", "X-Forwarded-For: 127.0.0.1\r\n", "Forwarded: for=127.0.0.1\r\n"])
+async def test_where_one_comes_from_opens_nothing(peer: str, header: str) -> None:
+    assert await status("token", None, peer, header) == 401
+    assert await status("all", None, peer, header) == 200
+    assert await status("off", None, peer, header) == 404
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        b"X-Forwarded-For: 192.0.2.1\r\n",
-        b"X-Forwarded-For: 127.0.0.1\r\n",
-        b"X-Forwarded-For: 127.0.0.1, 192.0.2.1\r\n",
-        b"X-Forwarded-For: unknown\r\n",
-        b"Forwarded: for=192.0.2.1\r\n",
-        b"Via: 1.1 proxy\r\n",
-        b"X-Real-IP: 192.0.2.1\r\n",
-    ],
-)
-async def test_a_proxy_on_this_machine_opens_nothing(header: bytes) -> None:
-    assert await status("loopback", "127.0.0.1", header) == 403
-    assert await status("loopback", "127.0.0.2", header) == 403
-    assert await status("all", "127.0.0.1", header) == 200
-
-
-async def test_a_far_peer_can_not_claim_to_be_near() -> None:
-    assert await status("loopback", "10.0.0.1", b"X-Forwarded-For: 127.0.0.1\r\n") == 403
-    assert await status("loopback", "192.0.2.1", b"X-Forwarded-For: ::1\r\n") == 403
+async def test_other_tokens_do_not() -> None:
+    assert await status("token", token("chat:read", "chat:write", "groups:write")) == 403
+    assert await status("token", "nonsense") == 401
+    assert await status("token", token("metrics", user="mallory")) == 401, "a suspended user"

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gochat.auth.fetched import KeysUnavailable
+from gochat.auth.standing import Standing
 from gochat.errors import NO_TOKEN, AuthError, Denied, Full, StoreError, store_refusal
 from gochat.http.asgi import LEASE
 from gochat.http.rest.allowance import Allowance
@@ -25,7 +26,7 @@ from gochat.http.rest.conditions import encode, entity_tag, is_fresh
 from gochat.http.rest.parts import Call, Reply, RestParts, allows
 from gochat.http.rest.refused import Refused, bad, invalid_token
 from gochat.http.rest.shapes import Query
-from gochat.ports import Identity
+from gochat.ports import Identity, Tokens
 from gochat.protocol.conversation import RULES
 from gochat.protocol.problems import DECODING, sentence
 from gochat.protocol.requests import AnyRequest
@@ -91,10 +92,10 @@ class Resource:
         most = self._parts.limits.frame_bytes
         if int(request.headers.get("content-length", "0")) > most:
             raise _too_large(most)
-        identity = await _identify(self._parts, request.headers)
+        identity = await identify(self._parts.tokens, self._parts.standing, request.headers)
         request.scope[LEASE].answering = True
         if not allows(identity, operation.means):
-            raise _lacks(RULES[operation.means].scope)
+            raise lacks_scope(RULES[operation.means].scope)
         if operation.method == "GET":
             self._allowance.take(identity.user)
         call = Call(
@@ -109,7 +110,7 @@ class Resource:
         return _response(operation.method, call.headers, await operation.handler(call))
 
 
-async def _identify(parts: RestParts, headers: Headers) -> Identity:
+async def identify(tokens: Tokens, standing: Standing, headers: Headers) -> Identity:
     """Who the bearer token speaks for (RFC 6750). Raises Refused."""
     given = headers.getlist("authorization")
     scheme, _, token = (given[0] if len(given) == 1 else "").partition(" ")
@@ -117,8 +118,8 @@ async def _identify(parts: RestParts, headers: Headers) -> Identity:
         denied = Denied("unauthorized", f"{NO_TOKEN}; it goes into `Authorization: Bearer TOKEN`")
         raise Refused(denied, headers={"www-authenticate": 'Bearer realm="gochat"'})
     try:
-        identity = await parts.tokens.verify(token.strip())
-        refusal = parts.standing.refusal(identity)
+        identity = await tokens.verify(token.strip())
+        refusal = standing.refusal(identity)
         if refusal is not None:
             raise AuthError(refusal)
         return identity
@@ -128,7 +129,7 @@ async def _identify(parts: RestParts, headers: Headers) -> Identity:
         raise invalid_token(str(error)) from error
 
 
-def _lacks(scope: str | None) -> Refused:
+def lacks_scope(scope: str | None) -> Refused:
     challenge = f'Bearer realm="gochat", error="insufficient_scope", scope="{scope}"'
     return Refused(Denied("forbidden", f"the token lacks the scope {scope}"), headers={"www-authenticate": challenge})
 
