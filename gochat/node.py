@@ -24,7 +24,7 @@ from gochat import store as stores
 from gochat.actors.actor import Registry
 from gochat.actors.live import Live
 from gochat.actors.presence import settle_doubts
-from gochat.actors.room import RoomActor, RoomParts
+from gochat.actors.room import RECENT_KEYS, RoomActor, RoomParts
 from gochat.actors.rounds import Rounds
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.actors.user import UserActor, UserParts
@@ -34,7 +34,7 @@ from gochat.auth.standing import Standing
 from gochat.collector import Sources, collect
 from gochat.config import Settings
 from gochat.domain.relationship import DAY_MS, ContactPolicy
-from gochat.domain.turn import RoomRules
+from gochat.domain.turn import RecentKeys, RoomRules
 from gochat.doors import Doors
 from gochat.errors import DRAINING, Denied, GochatError
 from gochat.http.address import TrustedProxies
@@ -186,8 +186,8 @@ def _registries(
         Spec("presence", partial(settle_doubts, node.live, store.archive.acquainted, store.archive.onlookers))
     )  # fmt: skip
     room_parts = RoomParts(
-        store.journal, node.live, actors, rules, now_ms, limits.mailbox, rounds, policy.group_adds == "contacts",
-        store.archive.users,
+        store.journal, node.live, actors, rules, now_ms, limits.mailbox, rounds, RecentKeys(RECENT_KEYS),
+        policy.group_adds == "contacts", store.archive.users,
     )  # fmt: skip
     rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, room_parts), MOST_ACTORS)
     user_parts = UserParts(

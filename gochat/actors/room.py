@@ -32,8 +32,9 @@ from gochat.ports import Clash, Committed, Journal
 
 log = logging.getLogger(__name__)
 
-#: Keys of the latest sends that are known without asking the store. A repeat usually comes within seconds.
-RECENT_KEYS = 256
+#: Keys of the latest sends of all rooms that are known without asking the store: 3 to 6 MB. A repeat usually comes
+#: within seconds; a key that was forgotten costs a look into the store.
+RECENT_KEYS = 8_192
 #: Facts other than messages, and messages found by replies, that are known without asking the store.
 RECENT_OTHERS = 256
 #: After a failed append, how long until the room is rebuilt if no mail makes it sooner.
@@ -50,6 +51,8 @@ class RoomParts(NamedTuple):
     now_ms: Callable[[], int]
     mailbox: int
     rounds: Rounds
+    keys: RecentKeys
+    """Shared, so that its bound holds for the node however many rooms there are."""
     adds_by_contacts: bool = False
     """Whether users are added to groups only by their contacts."""
     names: Names | None = None
@@ -70,7 +73,7 @@ class RoomActor(Actor[Submit]):
         super().__init__(room, parts.mailbox)
         self._parts = parts
         self._dm = is_dm(room)
-        self._keys = RecentKeys(RECENT_KEYS)
+        self._keys = parts.keys
         self._recent = RecentMessages(RECENT_OTHERS)
         self._passing: Passing | None = None
         self._deliveries = Deliveries(room, parts.live, parts.supervisor, self._go_on, self._let_catch_up)
@@ -115,7 +118,6 @@ class RoomActor(Actor[Submit]):
     async def _loaded(self) -> RoomRecord:
         if self.record is None:
             self.record = await self._parts.journal.load(self.address)
-            self._keys.clear()
             self._recent.begin(self.record.head)
             if self.delivered < 0:
                 self._deliveries.delivered = self.record.head
@@ -198,11 +200,11 @@ class RoomActor(Actor[Submit]):
         try:
             if isinstance(result, Committed):
                 self.record = turn.draft
-                self._keys.remember(turn.fresh_keys)
+                self._keys.remember(self.address, turn.fresh_keys)
                 self._finish(batch, outcomes, turn, result.commit)
             elif isinstance(result, Clash):
                 # The store knows keys that this actor had forgotten: they are answered, the rest is decided again.
-                self._keys.remember(result.found)
+                self._keys.remember(self.address, result.found)
                 if self._landing is not None:
                     self._batch[:0] = batch  # The task has what came later in hand.
                 else:
@@ -304,13 +306,13 @@ class RoomActor(Actor[Submit]):
                 raise
             if not isinstance(result, Clash):
                 self.record = turn.draft
-                self._keys.remember(turn.fresh_keys)
+                self._keys.remember(self.address, turn.fresh_keys)
                 if turn.others:
                     self._recent.follow(turn.others)
                 return turn, outcomes, result.commit
             # The store knows keys that this actor had forgotten: they are answered, the rest is decided again.
             turn.undo()
-            self._keys.remember(result.found)
+            self._keys.remember(self.address, result.found)
 
     async def _known(
         self, record: RoomRecord, batch: list[Submit], kinds: set[type]

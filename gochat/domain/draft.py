@@ -63,30 +63,36 @@ RANK: dict[Role | None, int] = {None: 0, "member": 1, "moderator": 2, "owner": 3
 class KnownKeys(Protocol):
     """Keys that are known to be recorded; others may be too."""
 
-    def get(self, place: tuple[str, str], /) -> Recorded | None: ...
+    def get(self, place: tuple[str, str, str], /) -> Recorded | None:
+        """Where the key of (room, sender, key) is recorded."""
 
 
 class RecentKeys:
-    """The latest `most` keys of a room, and up to as many older ones. Two generations: forgetting costs nothing."""
+    """The latest `most` keys of all rooms, and up to as many older ones: some 350 bytes each. The store knows every
+    key, so forgetting one costs a look there and nothing else. Two generations: forgetting itself costs nothing."""
 
     __slots__ = ("_most", "_new", "_old")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._new: dict[tuple[str, str], Recorded] = {}
-        self._old: dict[tuple[str, str], Recorded] = {}
+        self._new: dict[tuple[str, str, str], Recorded] = {}
+        self._old: dict[tuple[str, str, str], Recorded] = {}
 
-    def get(self, place: tuple[str, str], /) -> Recorded | None:
+    def __len__(self) -> int:
+        return len(self._new) + len(self._old)
+
+    def get(self, place: tuple[str, str, str], /) -> Recorded | None:
         return self._new.get(place) or self._old.get(place)
 
-    def remember(self, keys: Mapping[tuple[str, str], Recorded]) -> None:
-        if keys:
-            self._new.update(keys)
-            if len(self._new) >= self._most:
-                self._old, self._new = self._new, {}
-
-    def clear(self) -> None:
-        self._new, self._old = {}, {}
+    def remember(self, room: str, keys: Mapping[tuple[str, str], Recorded]) -> None:
+        """These (sender, key) are recorded in the room. A batch may take the new generation past its bound once."""
+        if not keys:
+            return
+        new = self._new
+        for (sender, key), recorded in keys.items():
+            new[room, sender, key] = recorded
+        if len(new) >= self._most:
+            self._old, self._new = new, {}
 
 
 class RecentMessages:

@@ -73,8 +73,7 @@ class Turn(GroupTurn):
 
     def recorded(self, user: str, key: str) -> Recorded | None:
         """Where this turn knows the key to be recorded."""
-        place = (user, key)
-        return self.fresh_keys.get(place) or self._known_keys.get(place)
+        return self.fresh_keys.get((user, key)) or self._known_keys.get((self.draft.room, user, key))
 
     def are_contacts(self, sender: str) -> bool:
         """Whether whoever gets a message of the sender's here has the sender as a contact. In groups nobody asked."""
@@ -95,7 +94,7 @@ class Turn(GroupTurn):
         key, sender, place = command.key, command.user, None
         if key is not None:
             place = (sender, key)
-            known = self.fresh_keys.get(place) or self._known_keys.get(place)
+            known = self.fresh_keys.get(place) or self._known_keys.get((self.draft.room, sender, key))
             if known is not None:
                 return Done(known.seq, known.ts, True)
         draft = self.draft

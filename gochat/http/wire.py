@@ -79,6 +79,7 @@ class Wire:
         try:
             event = self.h11.next_event()
         except h11.RemoteProtocolError as error:
+            error.__traceback__ = None  # A frame of h11's in it holds the error: a cycle.
             status = error.error_status_hint
             code, detail = ("too_large", "the head is too long") if status == 431 else ("bad_request", "bad HTTP/1.1")
             raise Problem(status, code, detail) from None

@@ -137,6 +137,7 @@ class Session(Listener):
             if lane is not None:
                 lane.clear()
         self.waiting = False
+        self.outbox.when_space(None)
         self.has_space()
         self._wake_reader()
 

@@ -83,6 +83,7 @@ class Poller:
             if watches.get(descriptor) is watch:
                 self._forget(descriptor)
                 trio.lowlevel.reschedule(watch.task, result)
+            del result  # An error holds this frame, which would hold the error.
 
     def _forget(self, descriptor: int) -> None:
         assert self._epoll is not None

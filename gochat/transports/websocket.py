@@ -31,7 +31,8 @@ class WebSocketConnection(Connection):
     __slots__ = ("_controls", "_over", "_protocol", "_session")
 
     transport = "ws"
-    _session: Receiver
+    _session: Receiver | None
+    """Until the conversation is over: the session holds its connection, and the two would be a cycle."""
     _over: trio.Event
     _controls: TokenBucket | None
     _protocol: WsProto | None
@@ -45,7 +46,8 @@ class WebSocketConnection(Connection):
 
     async def _see_off(self) -> None:
         """Say Close behind what waits. The reader ends with the peer's, or when it has not come in time."""
-        self._session.ended()
+        if self._session is not None:
+            self._session.ended()
         if self._over.is_set() or self.outbox.broken or self.closing is None:
             return
         number, reason = self.closing
@@ -84,6 +86,7 @@ class WebSocketConnection(Connection):
                 self._close(CloseConnection(1000))
         finally:
             self._over.set()
+            self._session = None
 
     def _begin(self, session: Receiver) -> None:
         self._session, self._over = session, trio.Event()
@@ -92,6 +95,7 @@ class WebSocketConnection(Connection):
     def _take(self, items: Sequence[frames.Item]) -> bool:
         """Whether to read on."""
         session = self._session
+        assert session is not None
         for item in items:
             if isinstance(item, bytes):
                 session.receive(item)

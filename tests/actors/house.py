@@ -22,8 +22,8 @@ from gochat.actors.supervisor import Spec, Supervisor
 from gochat.domain import commands as ask
 from gochat.domain.beside import AnyBeside
 from gochat.domain.facts import AnyFact
-from gochat.domain.record import RoomRecord
-from gochat.domain.turn import Outcome, RoomRules
+from gochat.domain.record import Recorded, RoomRecord
+from gochat.domain.turn import Outcome, RecentKeys, RoomRules
 from gochat.errors import Full, StoreError
 from gochat.ports import Clash, Committed, OnRecorded
 from gochat.protocol.codec import LINE_JSON, Codec
@@ -32,6 +32,8 @@ from gochat.store import Store
 from tests.policies import OPEN
 
 TEA = "group:tea"
+#: Keys that the rooms know without asking the store: few, so that a test can have them forgotten.
+KEYS = 256
 
 
 class Recorder:
@@ -182,10 +184,11 @@ class House:
         self.events: list[tuple[str, Any]] = []
         """Answers and pushes, in the order they came."""
         self.actors = actors
+        self.keys = RecentKeys(KEYS)
         rounds = Rounds()
         actors.start(Spec("rounds", rounds.run))
         actors.start(Spec("flusher", self.live.flusher.run))
-        parts = RoomParts(self.journal, self.live, actors, rules, self.now_ms, 10_000, rounds)
+        parts = RoomParts(self.journal, self.live, actors, rules, self.now_ms, 10_000, rounds, self.keys)
         self.rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, parts), 1000)
 
     @staticmethod
@@ -204,6 +207,12 @@ class House:
         asked = self.ask(*commands)
         await self.settled()
         return [each.outcome for each in asked if each.outcome is not None]
+
+    def forget_keys(self) -> None:
+        """Other rooms say so much that no key of these is known any more but to the store."""
+        for generation in range(2):
+            others = {("zoe", f"{generation} {number}"): Recorded(1, 1) for number in range(KEYS)}
+            self.keys.remember("group:elsewhere", others)
 
     async def settled(self) -> None:
         """Return when nothing goes on any more."""

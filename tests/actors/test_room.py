@@ -14,14 +14,13 @@ from trio.testing import MockClock
 from gochat.actors import deliveries
 from gochat.actors.live import SLICE, Stretch
 from gochat.actors.passing import SMALL_ROOM
-from gochat.actors.room import RECENT_KEYS
 from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.turn import Done
 from gochat.errors import Denied, Full, StoreError
 from gochat.protocol.codec import LINE_JSON, WS_JSON, WS_MSGPACK
 from gochat.protocol.replies import Read, Typing
-from tests.actors.house import TEA, House, Recorder, keep_house, run
+from tests.actors.house import KEYS, TEA, House, Recorder, keep_house, run
 
 DM = "dm:ann:bob"
 
@@ -97,7 +96,7 @@ async def test_a_refused_repeat_is_answered_with_its_ack(house: House, autojump_
     await house.tea("bob")
     (first,) = await house.outcomes(*house.say("hi", user="bob", key="k"))
     await house.outcomes(ask.Remove(room=TEA, user="ann", users=("bob",)))
-    await house.outcomes(*(ask.Send(room=TEA, user="ann", body="x", key=f"k{n}") for n in range(RECENT_KEYS * 3)))
+    await house.outcomes(*(ask.Send(room=TEA, user="ann", body="x", key=f"k{n}") for n in range(KEYS * 3)))
     repeat, other = await house.outcomes(*house.say("hi", user="bob", key="k"), *house.say("hi", user="bob", key="new"))
     assert isinstance(first, Done) and repeat == Done(first.seq, first.ts, True)
     assert isinstance(other, Denied) and other.code == "not_member"
@@ -108,7 +107,7 @@ async def test_a_key_that_the_room_forgot_clashes_and_the_rest_is_decided_again(
 ) -> None:
     ann = Recorder(house, "ann")
     first, *_ = await house.outcomes(*house.say("old", room=DM, key="k"))
-    many = [ask.Send(room=DM, user="ann", body="x", key=f"k{n}") for n in range(RECENT_KEYS * 3)]
+    many = [ask.Send(room=DM, user="ann", body="x", key=f"k{n}") for n in range(KEYS * 3)]
     await house.outcomes(*many)
     head = len(many) + 1
     outcomes = await house.outcomes(
@@ -117,6 +116,15 @@ async def test_a_key_that_the_room_forgot_clashes_and_the_rest_is_decided_again(
     assert isinstance(first, Done)
     assert (outcomes[1], seqs(outcomes)) == (Done(1, first.ts, True), [head + 1, 1, head + 2])
     assert ann.seqs == list(range(1, head + 3)), "no seq is burnt"
+
+
+async def test_all_rooms_together_keep_few_keys_in_memory(house: House, autojump_clock: MockClock) -> None:
+    for number in range(60):
+        room = f"dm:ann:b{number:02}"
+        await house.outcomes(*(ask.Send(room=room, user="ann", body="x", key=f"k{n}") for n in range(20)))
+    assert KEYS <= len(house.keys) <= 2 * KEYS
+    (repeat,) = await house.outcomes(ask.Send(room="dm:ann:b00", user="ann", body="x", key="k0"))
+    assert isinstance(repeat, Done) and (repeat.seq, repeat.duplicate) == (1, True)
 
 
 # ---------------------------------------------------------------------------------------------- a failing store

@@ -90,9 +90,9 @@ async def test_order_is_kept_whatever_a_command_needs(house: House, autojump_clo
 
 @pytest.mark.parametrize("meanwhile", [False, True])
 async def test_a_key_that_was_forgotten(house: House, autojump_clock: MockClock, meanwhile: bool) -> None:
-    actor = await awake(house)
+    await awake(house)
     (known,) = await house.outcomes(*house.say("x", room=DM, key="k"))
-    actor._keys.clear()
+    house.forget_keys()
     asked = house.ask(*house.say("again", room=DM, key="k"), *house.say("new", room=DM))
     if meanwhile:
         for _ in range(3):
@@ -109,7 +109,7 @@ async def test_a_key_that_was_forgotten(house: House, autojump_clock: MockClock,
 async def test_a_refused_send_with_a_key_is_looked_up(house: House, autojump_clock: MockClock) -> None:
     actor = await awake(house)
     (known,) = await house.outcomes(*house.say("x", room=DM, key="k"))
-    actor._keys.clear()
+    house.forget_keys()
     rate = Denied("rate_limited", "slow")
     asked = house.ask(*house.say("x", room=DM, key="k"))
     mail = actor.mailbox.waiting[0]

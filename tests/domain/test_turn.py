@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
-from gochat.domain.turn import Done, Knowledge, Outcome, RoomRules, Turn
+from gochat.domain.turn import Done, Knowledge, Outcome, RecentKeys, RoomRules, Turn
 from gochat.errors import Denied
 
 TEA = "group:tea"
@@ -24,7 +24,7 @@ class Bench:
     def __init__(self, room: str = TEA, limits: RoomRules | None = None) -> None:
         self.record = RoomRecord(room=room, num=1)
         self.log: list[facts.AnyFact] = []
-        self.keys: dict[tuple[str, str], Recorded] = {}
+        self.keys: dict[tuple[str, str, str], Recorded] = {}
         self.targets: dict[int, Target] = {}
         self.reacted: dict[tuple[int, str, str], Reacted] = {}
         self.limits = limits or RoomRules()
@@ -35,7 +35,7 @@ class Bench:
         outcomes = [turn.decide(command, refusal) for command in commands]
         self.record = turn.draft
         self.log += turn.facts
-        self.keys |= turn.fresh_keys
+        self.keys |= {(self.record.room, *place): recorded for place, recorded in turn.fresh_keys.items()}
         for fact in turn.facts:
             if isinstance(fact, facts.Message):
                 self.targets.setdefault(fact.seq, Target(author=fact.sender, ts=fact.ts, body=fact.body))
@@ -265,3 +265,20 @@ def test_facts_alone_rebuild_the_room(batches: list[list[ask.AnyCommand]]) -> No
     assert rebuilt == bench.record
     assert [fact.seq for fact in bench.log] == list(range(1, len(bench.log) + 1))
     assert bench.record.closed or not bench.record.members or "owner" in bench.record.members.values()
+
+
+def test_what_is_kept_of_keys_is_bounded_for_all_rooms_together() -> None:
+    keys = RecentKeys(100)
+    for number in range(1_000):
+        keys.remember(f"group:g{number}", {("ann", "k"): Recorded(number, 1)})
+        assert len(keys) <= 200
+    assert keys.get(("group:g999", "ann", "k")) == Recorded(999, 1)
+    assert keys.get(("group:g0", "ann", "k")) is None, "the oldest are forgotten first"
+
+
+def test_the_same_key_in_another_room_is_another_key() -> None:
+    keys = RecentKeys(100)
+    keys.remember(TEA, {("ann", "k"): Recorded(1, 1)})
+    turn = Turn(RoomRecord(room="dm:ann:bob", num=2), keys, Knowledge(), RoomRules(), 1)
+    assert turn.recorded("ann", "k") is None
+    assert turn.decide(ask.Send(room="dm:ann:bob", user="ann", body="x", key="k")) == Done(1, 1)
