@@ -219,6 +219,8 @@ METRICS: Final[tuple[Metric, ...]] = (
            lambda s: s.health.failed_reads),
     Metric("gochat_unmerged_messages", "gauge", "Durable messages that are not in their rooms' logs yet; see the tail.",
            lambda s: s.commits.unmerged),
+    Metric("gochat_unmerged_bytes", "gauge", "Memory that those messages take; 32 MB at most.",
+           lambda s: s.commits.unmerged_bytes),
     Metric("gochat_index_backlog", "gauge", "Rooms with facts that a search does not find yet.",
            lambda s: s.commits.backlog),
     Metric("gochat_store_bytes", "gauge", "Size of the database's files.", _store_bytes, ("file",)),

@@ -51,7 +51,9 @@ class Counts:
 class Commits:
     """What the journal has committed since the store was opened. Written by the writer's thread only."""
 
-    __slots__ = ("backlog", "batches", "facts", "failed", "messages", "number", "seconds", "unmerged")
+    __slots__ = (
+        "backlog", "batches", "facts", "failed", "messages", "number", "seconds", "unmerged", "unmerged_bytes",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.facts = 0
@@ -63,6 +65,8 @@ class Commits:
         """Rooms with facts that the search index does not hold yet."""
         self.unmerged = 0
         """Messages that are recorded and not yet in their rooms' logs."""
+        self.unmerged_bytes = 0
+        """What they take in memory."""
         self.batches = Histogram(0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
         """Rooms' batches in one commit; none where only notes were written."""
         self.seconds = Histogram(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)

@@ -80,7 +80,7 @@ class Codec:
         try:
             return self._decode(payload)
         except DECODING as error:
-            failed = error
+            failed = error.with_traceback(None)  # It would hold this frame, which holds it: a cycle.
         try:
             envelope = self._decode_envelope(payload)
         except DECODING:

@@ -138,6 +138,7 @@ class Session(Listener):
                 lane.clear()
         self.waiting = False
         self.outbox.when_space(None)
+        self.outbox.when_blocked(None)
         self.has_space()
         self._wake_reader()
 

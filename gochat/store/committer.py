@@ -26,7 +26,7 @@ from gochat.store.logs import Batch
 from gochat.store.notes import Notes
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.tail import Tail
-from gochat.store.transaction import Writer
+from gochat.store.transaction import FULL_BYTES, Writer
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,12 @@ class Pace(NamedTuple):
     quiet_s: float = 0.25
     """After this long without a commit, merging and the index may take their time."""
     at: int = 8192
-    """Messages at which a merge begins, however busy the writer is. Two such lots may be in memory, some 10 MB."""
+    """Messages at which a merge begins, however busy the writer is."""
+    at_bytes: int = 8 << 20
+    """The same in bytes of memory. Two such lots may be in memory: some 10 MB of short messages, 16 MB of long ones."""
+    full_bytes: int = FULL_BYTES
+    """What may be unmerged in all. From half of it on more is merged after each commit than it brought, and the next
+    commit waits for that; what does not fit all the same goes into the logs at once."""
     after_s: float = 2.0
     """How long a message may wait for its merge while commits keep coming."""
     slice: int = 256
@@ -68,13 +73,13 @@ class Committer:
         self._tail = tail
         self._counts = counts or Commits()
         self._pace = pace
-        self._writer: Writer | None = _writer(opens, tail)
+        self._writer: Writer | None = _writer(opens, tail, pace)
         self._suspects: dict[int, str] = {}
         """Rooms whose last append failed, to be looked at before the next commit."""
         self._damaged: dict[int, str] = {}
         """Rooms whose log was found not to be whole, until it is."""
         self._behind = self._not_indexed(self._writer)
-        self._counts.backlog, self._counts.unmerged = len(self._behind), tail.facts
+        self._counts.backlog = len(self._behind)
         self._after(self._writer)
         self._fed_at = self._busy_at = self._merged_at = self._failed_at = time.monotonic()
         self._committed = 0
@@ -165,7 +170,7 @@ class Committer:
 
     def _after(self, writer: Writer) -> None:
         """Take note of what a transaction did."""
-        self._counts.unmerged = self._tail.facts
+        self._counts.unmerged, self._counts.unmerged_bytes = self._tail.facts, self._tail.bytes
         self._counts.number = writer.commits
         self._behind |= writer.take_longer() - self._health.unindexed
         for num, room in self._tail.stuck_rooms().items():
@@ -218,7 +223,8 @@ class Committer:
         if self._tail.merging:
             return quiet or self._committed > 0
         if self._tail.facts and (
-            quiet or self._tail.facts >= self._pace.at or now - self._merged_at >= self._pace.after_s
+            quiet or self._tail.facts >= self._pace.at or self._tail.bytes >= self._pace.at_bytes
+            or now - self._merged_at >= self._pace.after_s
         ):  # fmt: skip
             self._tail.turn_over()
             self._committed = 0
@@ -226,7 +232,11 @@ class Committer:
         return False
 
     def _merge_slice(self, writer: Writer) -> None:
-        most, self._committed = max(self._pace.slice, int(self._committed * GAIN)), 0
+        tail, pace = self._tail, self._pace
+        most = max(pace.slice, int(self._committed * GAIN), tail.overdue(GAIN * tail.new_bytes / pace.at_bytes))
+        if tail.bytes * 2 >= pace.full_bytes:
+            most = max(most, tail.facts // 8)
+        self._committed = 0
         writer.merge_slice(most)
         self._after(writer)
         if not self._tail.merging:
@@ -304,7 +314,7 @@ class Committer:
             raise StoreError("the store is closed")
         writer: Writer | None = None
         try:
-            writer = _writer(self._opens, self._tail)
+            writer = _writer(self._opens, self._tail, self._pace)
             self._damaged.update(self._suspects)
             self._after(writer)
             self._look_again(writer)
@@ -335,10 +345,10 @@ class Committer:
         return problems
 
 
-def _writer(opens: Callable[[], sqlite3.Connection], tail: Tail) -> Writer:
+def _writer(opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace) -> Writer:
     connection = opens()
     try:
-        return Writer(connection, tail)
+        return Writer(connection, tail, pace.full_bytes)
     except BaseException:
         connection.close()
         raise

@@ -28,28 +28,67 @@ Pieces: TypeAlias = Mapping[int, Sequence[Message]]
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[tuple[int, list[Message]]]).decode
 
+#: Memory of a message beside its body, and of its key (CPython 3.11, keys of 36 characters).
+MESSAGE_BYTES, KEY_BYTES = 400, 192
+#: Bytes for each character of a text that is not ASCII, at most: 4 of its own, and 4 of its UTF-8, which CPython keeps
+#: beside it once it was encoded.
+WIDE = 8
+
+
+def weigh(messages: Sequence[Message]) -> int:
+    """Bytes of memory that the messages take at most, their keys not counted. The same whenever it is asked."""
+    size = MESSAGE_BYTES * len(messages)
+    for message in messages:
+        body = message.body or ""
+        size += len(body) if body.isascii() else WIDE * len(body)
+    return size
+
 
 class _Lot:
     """Consecutive transactions that are merged together."""
 
-    __slots__ = ("keys", "last", "rooms")
+    __slots__ = ("bytes", "count", "keys", "last", "left", "rooms")
 
     def __init__(self) -> None:
         self.rooms: dict[int, list[Message]] = {}
         self.keys: set[Key] = set()
         self.last = 0
         """The number of the latest transaction."""
+        self.count = self.left = 0
+        """Messages that it ever had, and those that are not merged."""
+        self.bytes = 0
+        """What those take in memory."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory; keys are kept until the whole lot is merged."""
+        return self.bytes + KEY_BYTES * len(self.keys)
+
+    def add(self, num: int, messages: Sequence[Message]) -> bool:
+        """Whether nothing of the room was in it."""
+        self.count += len(messages)
+        self.left += len(messages)
+        self.bytes += weigh(messages)
+        known = self.rooms.get(num)
+        if known is None:
+            self.rooms[num] = list(messages)
+        else:
+            known.extend(messages)
+        return known is None
 
     def forget(self, num: int, upto: int) -> int:
         """Let go of the room's messages up to a seq. How many those were."""
         messages = self.rooms.get(num)
         if messages is None or messages[0].seq > upto:
             return 0
-        count = upto - messages[0].seq + 1
-        if count >= len(messages):
-            return len(self.rooms.pop(num))
-        del messages[:count]
-        return count
+        gone = messages[: upto - messages[0].seq + 1]
+        self.left -= len(gone)
+        self.bytes -= weigh(gone)
+        if len(gone) == len(messages):
+            del self.rooms[num]
+        else:
+            del messages[: len(gone)]
+        return len(gone)
 
 
 class Tail:
@@ -65,7 +104,7 @@ class Tail:
         self.facts = 0
         """How many are to be merged."""
         self.stuck: dict[int, list[Message]] = {}
-        """Of rooms whose logs do not take them. They stay in the table."""
+        """Of rooms whose logs do not take them. They stay in the table, and such a room takes no more."""
         self.unsure = True
         """The writer has not begun, or could not write: nothing can be merged, and memory and table may differ. What
         is named in memory then is what may be unmerged."""
@@ -149,12 +188,8 @@ class Tail:
             return
         new = self._new
         for num, messages in rooms.items():
-            known = new.rooms.get(num)
-            if known is None:
-                new.rooms[num] = list(messages)
+            if new.add(num, messages):
                 self._names[messages[0].room] = num
-            else:
-                known.extend(messages)
             self.facts += len(messages)
         new.keys.update(keys)
         new.last = number
@@ -163,6 +198,21 @@ class Tail:
     def merging(self) -> bool:
         """Whether a lot is being merged."""
         return bool(self._old.last)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of what is to be merged, and of the keys of what was."""
+        return self._new.size + self._old.size
+
+    @property
+    def new_bytes(self) -> int:
+        """The same of the lot that is not being merged."""
+        return self._new.size
+
+    def overdue(self, share: float) -> int:
+        """How many messages must be merged now for this share of the lot to be."""
+        old = self._old
+        return int(min(share, 1) * old.count) - (old.count - old.left)
 
     @property
     def rows(self) -> int:

@@ -32,6 +32,9 @@ _UNFIT = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, O
 #: What an INTEGER of SQLite can hold.
 _MOST = (1 << 63) - 1
 
+#: Memory that messages may take in the tail.
+FULL_BYTES = 32 << 20
+
 #: Whether one of (room, sender, key) is in the logs.
 _KEYS = Probe(
     "SELECT 1 FROM (", 3,
@@ -46,7 +49,11 @@ class Writer:
     `tail` is told of what was committed. After an exception both are of no more use.
     """
 
-    def __init__(self, connection: sqlite3.Connection, known: tail.Tail | None = None) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, known: tail.Tail | None = None, full_bytes: int = FULL_BYTES
+    ) -> None:  # fmt: skip
+        """`full_bytes`: memory that the tail may take. What does not fit goes into the logs at once."""
+        self._full_bytes = full_bytes
         self.connection = connection
         self.tail = known or tail.Tail()
         self.commits = int(connection.execute(LAST_COMMIT).fetchone()[0])
@@ -201,6 +208,7 @@ class Writer:
         late: dict[int, Sequence[facts.Message]] = {}
         keys: list[tail.Key] = []
         here: list[Batch] = []
+        space = self._full_bytes - self.tail.bytes
         for batch in batches:
             num, known = batch.num, len(keys)
             if batch.beside or not batch.facts or num in late or not self._follows(num, batch.facts):
@@ -214,7 +222,14 @@ class Writer:
                 if fact.key is not None:
                     keys.append((num, fact.sender, fact.key))
             else:
-                late[num] = batch.facts  # type: ignore[assignment]
+                messages: Sequence[facts.Message] = batch.facts  # type: ignore[assignment]
+                size = tail.weigh(messages) + tail.KEY_BYTES * (len(keys) - known)
+                if size > space:
+                    del keys[known:]
+                    here.append(batch)
+                else:
+                    space -= size
+                    late[num] = messages
         if any(batch.num in late for batch in here):
             return {}, [], list(batches)  # Two of one room: in their order, then.
         return late, keys, here

@@ -54,8 +54,8 @@ class Outbox:
         would wait for the cycle collector together, with all that they hold."""
         self._on_space = callback
 
-    def when_blocked(self, callback: Callable[[], None]) -> None:
-        """Call back whenever the kernel takes no more and a writer begins to wait for it."""
+    def when_blocked(self, callback: Callable[[], None] | None) -> None:
+        """Call back whenever the kernel takes no more and a writer begins to wait for it; None: no more."""
         self._on_blocked = callback
 
     def push(self, data: bytes) -> bool:

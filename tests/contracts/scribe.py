@@ -47,7 +47,9 @@ class Scribe:
             await journal.reacted(record, [(c.seq, c.user, c.emoji) for c in named if isinstance(c, ask.React)]),
         )
         keys = [(c.user, c.key) for c in commands if isinstance(c, ask.Send) and c.key is not None]
-        turn = Turn(record, await journal.recorded(record, keys), knowledge, self.rules, self.now_ms)
+        recorded = await journal.recorded(record, keys)
+        known = {(record.room, *place): where for place, where in recorded.items()}
+        turn = Turn(record, known, knowledge, self.rules, self.now_ms)
         return turn, [turn.decide(command) for command in commands]
 
     async def turn(self, *commands: ask.AnyCommand) -> list[Outcome]:

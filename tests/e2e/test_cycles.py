@@ -192,7 +192,7 @@ async def test_a_session_is_freed_when_it_ends(
 ) -> None:
     async with start(
         limits={"hello_s": HELLO_S, "frame_bytes": 1024, "body_chars": 256},
-        session={"heartbeat_s": 0.5}, policy={"word_action": "off"},
+        session={"heartbeat_s": 0.5, "slow_s": 0.4}, policy={"word_action": "off"},
     ) as node:  # fmt: skip
         token = issue(node, "ann")
         with trio.fail_after(30):

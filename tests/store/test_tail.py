@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -25,7 +28,7 @@ from gochat.store.logs import Batch
 from gochat.store.overlay import overlay
 from gochat.store.portable.source import reading
 from gochat.store.recent import said_since
-from gochat.store.tail import Tail
+from gochat.store.tail import Tail, weigh
 from tests.contracts.journal import DM, SOON, message
 from tests.store.conftest import PACES
 
@@ -77,6 +80,39 @@ def test_while_commits_come_a_merge_keeps_pace_and_ends(opens: Callable[[], sqli
         assert turns > 10, "rows of the tail are deleted lot by lot"
         committer.close()
         assert rows(reader) == (0, 40 * 101)
+
+
+@pytest.mark.parametrize("length", [1, 400, 4_000])
+@pytest.mark.parametrize("burst", [1, 40], ids=["steady", "bursts"])
+def test_long_messages_take_no_more_memory_than_short_ones(
+    opens: Callable[[], sqlite3.Connection], length: int, burst: int
+) -> None:
+    """However long the bodies are, and however many come in one commit: what is unmerged has a bound in bytes."""
+    tail, counts, full = Tail(), Commits(), 4 << 20
+    pace = Pace(quiet_s=1e6, at=400, after_s=1e6, slice=10, at_bytes=full // 4, full_bytes=full)
+    committer = Committer(opens, tail, pace, counts)
+    talk(committer, ROOMS, 1, 1)
+    body, most, seq = "\N{TEACUP WITHOUT HANDLE}" * length, 0, 2
+    for _ in range(50):
+        batches = [
+            Batch(room, num, [message(room, seq + n, key=f"k{seq + n}", body=body) for n in range(burst)])
+            for num, room in enumerate(ROOMS, 1)
+        ]
+        assert all(isinstance(result, int) for result in committer.commit(batches, None))
+        seq += burst
+        most = max(most, tail.bytes)
+        held = tail.pending(range(1, 41))
+        assert tail.bytes >= sum(weigh(messages) for messages in held.values())
+        committer.idle()
+        assert counts.unmerged_bytes == tail.bytes
+        if seq > 200:
+            break
+    assert 0 < most <= full
+    with contextlib.closing(opens()) as reader:
+        committer.close()
+        assert rows(reader) == (0, 40 * (seq - 1))
+        assert tail.bytes == 0
+        assert reader.execute("SELECT count(*) FROM fact WHERE body = ?", (body,)).fetchone()[0] == 40 * (seq - 2)
 
 
 def test_in_a_quiet_moment_all_is_merged(opens: Callable[[], sqlite3.Connection]) -> None:
@@ -136,6 +172,27 @@ async def test_a_store_that_is_closed_stays_closed(tmp_path: Path, caplog: pytes
 
 
 # ---------------------------------------------------------------------------------------------- keys
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["x" * 100, "\xe4" * 100, "\N{TEACUP WITHOUT HANDLE}" * 100, "\N{GRINNING FACE}" * 100],
+    ids=["ascii", "latin", "tea", "face"],
+)
+def test_no_message_takes_more_memory_than_is_counted(body: str) -> None:
+    """Measured as a message comes from a client, encoded as it is for the table and for those who hear it."""
+    frame = json.dumps({"type": "message", "room": DM, "seq": 1, "ts": 1, "from": "ann", "key": "k" * 36, "body": body})
+    decode, count = msgspec.json.Decoder(facts.Message).decode, 1_000
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        messages = [decode(frame) for _ in range(count)]
+        for message in messages:
+            msgspec.json.encode(message)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 0.3 < (after - before) / weigh(messages) <= 1
 
 
 async def test_a_key_in_the_tail_is_known_and_costs_nobody_else(tmp_path: Path) -> None:
