@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from gochat.domain.beside import AnyBeside, AnyStanding
-from gochat.domain.facts import AnyFact, Role
+from gochat.domain.facts import AnyFact, HistoryScope, PostRight, Role
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.errors import StoreError
 from gochat.protocol.replies import (
@@ -140,6 +140,9 @@ class Snapshot(msgspec.Struct, kw_only=True):
     contacts: list[ContactEntry]
     """`online` says whether the user may know it at all."""
     rooms: list[RoomEntry]
+    """The groups by name, as many as fit a welcome."""
+    others: dict[str, int] = {}
+    """Heads of the groups that did not fit."""
     requests: list[RequestEntry]
     former: dict[str, int]
     """Of the rooms asked for: groups the user is no longer in, and the seq of the fact that ended it."""
@@ -158,6 +161,18 @@ class Facts(msgspec.Struct):
 
     entries: list[AnyFact]
     head: int
+    next: int | None = None
+    """Of a page of messages, where there may be more: the bound to go on with."""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """A group as one who is in it sees it; to an admin who is not, `role` is None."""
+
+    title: str
+    role: Role | None
+    members: int
+    history: HistoryScope
+    post: PostRight
 
 
 class Archive(Protocol):
@@ -170,13 +185,17 @@ class Archive(Protocol):
     async def welcome(
         self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}
     ) -> Snapshot:  # fmt: skip
-        """The user's `contacts` latest private rooms, newest first, without blocked users; all of the groups; as many
+        """The user's `contacts` latest private rooms, newest first, without blocked users; the groups; as many
         of the latest requests; `rooms` are those that a client wants to resume, `held` the seqs that it holds of those
         whose missed facts are wanted at once, where they are few."""
 
-    async def page(self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int) -> Facts | None:
+    async def page(
+        self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int, messages: bool = False
+    ) -> Facts | None:
         """Facts above `after`, or the nearest below `before`, or with neither the newest; shown as they are now.
-        An edit entry has no body. What the group's `since_join` hides is left out."""
+        An edit entry has no body. What the group's `since_join` hides is left out. With `messages` only messages that
+        are not deleted: a call looks at some 30,000 facts at most, so a page may be short, or empty, and have a `next`.
+        """
 
     async def replay(
         self, room: str, after: int, upto: int, limit: int, *, reader: str | None = None, admin: bool = False
@@ -190,6 +209,9 @@ class Archive(Protocol):
 
     async def seat(self, user: str, room: str) -> Role | str | None:
         """The user's role in the group, "former" if it ended, None if there never was one. DMs: "member"."""
+
+    async def group(self, asker: Asker, room: str) -> Group | None:
+        """One group; None where the asker is not in it, or it is closed."""
 
     async def groups(
         self, user: str, owner: str | None, limit: int, cursor: str | None
@@ -226,9 +248,10 @@ class Archive(Protocol):
         """Those of `others` who may see the user's presence, by the same rule."""
 
     async def contacts(
-        self, user: str, limit: int, cursor: str | None, only: RelationState | None = None
+        self, user: str, limit: int, cursor: str | None, only: RelationState | None = None, rooms: bool = False
     ) -> tuple[list[ContactState], str | None]:  # fmt: skip
-        """The users to whom the user's state is contact, blocked or declined (or `only` one of these), by id."""
+        """The users to whom the user's state is contact, blocked or declined (or `only` blocked), by id. With `rooms`
+        also those with whom there is no more than a private room; not those who wait for an answer."""
 
     async def requests(
         self, user: str, limit: int, cursor: str | None

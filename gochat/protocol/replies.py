@@ -80,10 +80,18 @@ class RequestEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     last: Last
 
 
-class ContactState(msgspec.Struct, kw_only=True, gc=False):
+class ContactState(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """The room's fields are there where one hears the private room: not of who is blocked or declined."""
+
     user: str
     name: str
     state: RelationState
+    room: str | None = None
+    epoch: str | None = None
+    head: int | None = None
+    read: int | None = None
+    unread: int | None = None
+    last: Last | None = None
 
 
 class ReportEntry(msgspec.Struct, omit_defaults=True, kw_only=True, rename={"sender": "from"}, gc=False):
@@ -123,6 +131,8 @@ class Welcome(Reply, tag="welcome", kw_only=True):
     contacts: list[ContactEntry]
     rooms: list[RoomEntry]
     requests: list[RequestEntry]
+    rooms_next: str | None = None
+    """There where not all groups fit: the `cursor` with which `groups` goes on with the others."""
 
 
 class Ack(Reply, tag="ack", gc=False, kw_only=True):
@@ -159,13 +169,17 @@ class Pong(Reply, tag="pong", gc=False, kw_only=True):
 
 
 class Page(Reply, tag="page", kw_only=True):
-    """Every fact of a range, ascending and dense. `complete` false: a part of it can't be reached now."""
+    """Every fact of a range, ascending and dense; of a `history` with `messages` only messages that are not deleted.
+    `complete` false: a part of it can't be reached now."""
 
     room: str
     epoch: str
     entries: list[AnyFact]
     head: int
     complete: bool
+    next: int | None = None
+    """With `messages`, where there may be more in this direction: the `after` or `before` to go on with, also where
+    this page is short or empty."""
 
 
 class UserEntry(msgspec.Struct, gc=False):
@@ -183,11 +197,18 @@ class MessageResults(Reply, tag="results", kw_only=True):
     next: str | None = None
 
 
-class GroupEntry(msgspec.Struct, kw_only=True, gc=False):
+class GroupEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """What `welcome.rooms` tells of a group, and how many members it has. Older servers end with `members`."""
+
     room: str
     title: str
     role: Role
     members: int
+    epoch: str | None = None
+    head: int | None = None
+    read: int | None = None
+    unread: int | None = None
+    last: Last | None = None
 
 
 class Groups(Reply, tag="groups", kw_only=True):

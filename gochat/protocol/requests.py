@@ -103,6 +103,8 @@ class History(Request, tag="history", kw_only=True):
     before: Seq | None = None
     after: Seq | None = None
     limit: Limit = 50
+    messages: bool = False
+    """Skip deleted messages, and all that is no message. The page then says by `next` where to go on."""
 
 
 class Search(Request, tag="search", kw_only=True):
@@ -134,6 +136,8 @@ class Contacts(Request, tag="contacts", kw_only=True):
 
     limit: Limit = 50
     cursor: Cursor | None = None
+    rooms: bool = False
+    """Also the users with whom one has no more than a private room: their state is `none`."""
 
 
 class Requests(Request, tag="requests", kw_only=True):

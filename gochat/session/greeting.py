@@ -7,6 +7,7 @@ comes twice.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import secrets
 import time
@@ -39,8 +40,6 @@ log = logging.getLogger(__name__)
 
 CONTACTS = 15
 RESUME_ROOMS = 1000
-#: What the groups of a welcome may take of a frame's 1 MiB.
-WELCOME_BYTES = 900_000
 
 
 async def greet(session: Session, hello: Hello) -> None:
@@ -145,11 +144,13 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     session.outbox.put(session.codec.encode(_frame(session, hello, snapshot)))
     gateway.live.counts.hellos["ok"] += 1
     if hears:
-        for entry in snapshot.rooms:
-            session.enter(entry.room, snapshot.since.get(entry.room, 1))
-            room = gateway.rooms.get(entry.room)
-            if room is not None and room.delivered > entry.head:
-                session.place(entry.room, Replaying(entry.head))
+        for name, head in itertools.chain(
+            ((entry.room, entry.head) for entry in snapshot.rooms), snapshot.others.items()
+        ):
+            session.enter(name, snapshot.since.get(name, 1))
+            room = gateway.rooms.get(name)
+            if room is not None and room.delivered > head:
+                session.place(name, Replaying(head))
         _resume(session, hello.resume, snapshot)
         for notice in notices:
             _catch_up(session, notice)
@@ -207,17 +208,7 @@ def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcom
     return replies.Welcome(
         id=hello.id, user=session.user, session=session.id, node=gateway.node, server=gateway.server,
         heartbeat_s=gateway.pace.heartbeat_s, limits=gateway.limits,
-        contacts=snapshot.contacts if read else [], rooms=_fitting(snapshot.rooms) if read else [],
+        contacts=snapshot.contacts if read else [], rooms=snapshot.rooms if read else [],
         requests=snapshot.requests if read else [],
+        rooms_next=snapshot.rooms[-1].room if read and snapshot.others else None,
     )  # fmt: skip
-
-
-def _fitting(rooms: list[replies.RoomEntry]) -> list[replies.RoomEntry]:
-    """As many as fit a frame; a client that is in more finds the rest by `groups`, and hears them all the same."""
-    size = 0
-    for count, room in enumerate(rooms):
-        # Escaped in JSON, a character may take six bytes.
-        size += 400 + 6 * (len(room.title) + (len(room.last.body) if room.last else 0))
-        if size > WELCOME_BYTES:
-            return rooms[:count]
-    return rooms

@@ -65,13 +65,14 @@ async def _history(session: Session, request: req.History) -> msgspec.Struct | D
         await session.gateway.journal.oversee([look])
     archive = session.gateway.archive
     facts = await archive.page(
-        _asker(session), request.room, before=request.before, after=request.after, limit=request.limit
+        _asker(session), request.room, before=request.before, after=request.after, limit=request.limit,
+        messages=request.messages,
     )  # fmt: skip
     if facts is None:
         return await _absent(session, request.room)
     return replies.Page(
         id=request.id, room=request.room, epoch=session.gateway.journal.epoch, entries=facts.entries,
-        head=facts.head, complete=True,
+        head=facts.head, complete=True, next=facts.next,
     )  # fmt: skip
 
 
@@ -110,7 +111,9 @@ async def _members(session: Session, request: req.Members) -> msgspec.Struct | D
 
 
 async def _contacts(session: Session, request: req.Contacts) -> msgspec.Struct | Denied:
-    contacts, following = await session.gateway.archive.contacts(session.user, request.limit, request.cursor)
+    contacts, following = await session.gateway.archive.contacts(
+        session.user, request.limit, request.cursor, rooms=request.rooms
+    )
     return replies.Contacts(id=request.id, contacts=contacts, next=following)
 
 

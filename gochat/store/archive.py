@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from gochat.domain.facts import AnyFact
 from gochat.errors import Damaged, StoreError
-from gochat.ports import Asker, Facts, Snapshot
+from gochat.ports import Asker, Facts, Group, Snapshot
 from gochat.protocol.replies import (
     Account,
     AuditEntry,
@@ -48,9 +48,11 @@ class SqliteArchive:
             user, lambda connection: lists.welcome(connection, self._epoch, user, contacts, rooms, held)
         )
 
-    async def page(self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int) -> Facts | None:
+    async def page(
+        self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int, messages: bool = False
+    ) -> Facts | None:
         return await self._merged.of_room(
-            room, lambda connection: pages.page(connection, asker, room, before, after, limit)
+            room, lambda connection: pages.page(connection, asker, room, before, after, limit, messages)
         )
 
     async def replay(
@@ -71,10 +73,15 @@ class SqliteArchive:
     async def seat(self, user: str, room: str) -> str | None:
         return await self._call(lambda connection: lists.seat(connection, user, room))
 
+    async def group(self, asker: Asker, room: str) -> Group | None:
+        return await self._call(lambda connection: lists.group(connection, asker, room))
+
     async def groups(
         self, user: str, owner: str | None, limit: int, cursor: str | None
     ) -> tuple[list[GroupEntry], str | None]:
-        return await self._call(lambda connection: lists.groups(connection, user, owner, limit, cursor))
+        return await self._merged.of_user(
+            user, lambda connection: lists.groups(connection, self._epoch, user, owner, limit, cursor)
+        )
 
     async def members(
         self, asker: Asker, room: str, limit: int, cursor: str | None
@@ -119,24 +126,30 @@ class SqliteArchive:
         return await self._call(lambda connection: people.onlookers(connection, user, others))
 
     async def contacts(
-        self, user: str, limit: int, cursor: str | None, only: RelationState | None = None
+        self, user: str, limit: int, cursor: str | None, only: RelationState | None = None, rooms: bool = False
     ) -> tuple[list[ContactState], str | None]:
         declined_after = _now_ms() - self._decline_ms
-        return await self._call(
-            lambda connection: people.contacts(connection, user, declined_after, limit, cursor, only)
-        )
+        return await self._merged.of_user(
+            user,
+            lambda connection: lists.contacts(
+                connection, self._epoch, user, declined_after, limit, cursor, only, rooms
+            ),
+        )  # fmt: skip
 
     async def requests(self, user: str, limit: int, cursor: str | None) -> tuple[list[RequestEntry], str | None]:
-        return await self._merged.of_rooms(
-            people.ASKING, [user], lambda connection: people.requests(connection, user, limit, cursor)
-        )
+        return await self._merged.of_user(
+            user, lambda connection: people.requests(connection, user, limit, cursor)
+        )  # fmt: skip
 
     async def reports(
         self, room: str | None, limit: int, cursor: str | None, *, asker: Asker | None = None
     ) -> tuple[list[ReportEntry], str | None]:
-        return await self._merged.of_rooms(
-            oversight.REPORTED, [], lambda connection: oversight.reports(connection, room, limit, cursor, asker)
-        )
+        def read(connection: sqlite3.Connection) -> tuple[list[ReportEntry], str | None]:
+            return oversight.reports(connection, room, limit, cursor, asker)
+
+        if room is not None:
+            return await self._merged.of_room(room, read)
+        return await self._merged.of_rooms(oversight.REPORTED, [oversight.number(cursor, 0), limit + 1], read)
 
     async def report_room(self, report: int, *, asker: Asker | None = None) -> tuple[str, bool] | None:
         return await self._call(lambda connection: oversight.report_room(connection, report, asker))

@@ -24,6 +24,7 @@ from gochat.domain.beside import (
 )
 from gochat.domain.ids import is_dm
 from gochat.domain.relationship import Relation, Side
+from gochat.store.listing import relist
 from gochat.store.schema import SEQ_BITS
 
 
@@ -31,7 +32,7 @@ def write(connection: sqlite3.Connection, num: int, room: str, entries: Sequence
     """Record the entries, which belong to one room."""
     for entry in entries:
         if isinstance(entry, Related):
-            _relate(connection, num, entry)
+            _relate(connection, num, room, entry)
         elif isinstance(entry, Sanctioned):
             _sanction(connection, num, entry)
         elif isinstance(entry, Reported):
@@ -78,7 +79,7 @@ def _stand(connection: sqlite3.Connection, entry: AnyStanding) -> None:
         connection.execute("DELETE FROM suspension WHERE user = ?", (entry.user,))
 
 
-def _relate(connection: sqlite3.Connection, num: int, entry: Related) -> None:
+def _relate(connection: sqlite3.Connection, num: int, room: str, entry: Related) -> None:
     change, after = entry.change, entry.after
     connection.execute(
         "INSERT INTO relation_change VALUES (?, ?, ?, ?, ?, ?)",
@@ -93,6 +94,7 @@ def _relate(connection: sqlite3.Connection, num: int, entry: Related) -> None:
                 side.asked_ts, side.withheld_at,
             ),
         )  # fmt: skip
+    relist(connection, num, room)
 
 
 def _sanction(connection: sqlite3.Connection, num: int, entry: Sanctioned) -> None:

@@ -22,6 +22,7 @@ from gochat.metrics import Commits
 from gochat.ports import Clash
 from gochat.store import index
 from gochat.store.health import Health, is_damage
+from gochat.store.listing import seats_among
 from gochat.store.logs import Batch
 from gochat.store.notes import Notes
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
@@ -148,8 +149,8 @@ class Committer:
         Raises StoreError, and what `job` raises."""
         writer = self._reopened()
         try:
-            seats = writer.connection.execute("SELECT num FROM seat WHERE user = ?", (user,)).fetchall()
-            self._merge(writer, [num for (num,) in seats if num in self._tail], None)
+            unmerged = self._tail.nums(self._tail.rooms())
+            self._merge(writer, seats_among(writer.connection, user, unmerged), None)
             return job(writer.connection)
         except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged) as error:
             raise self._health.failed("reading failed", error) from error

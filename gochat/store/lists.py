@@ -5,11 +5,22 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from gochat.domain.facts import AnyFact, Edit, Message
-from gochat.domain.ids import dm_users, is_dm, peer
-from gochat.ports import Asker, Snapshot
-from gochat.protocol.replies import ContactEntry, GroupEntry, Last, MemberEntry, RoomEntry
+from gochat.domain.ids import dm, dm_users, is_dm, peer
+from gochat.ports import Asker, Group, Snapshot
+from gochat.protocol.replies import (
+    ContactEntry,
+    ContactState,
+    GroupEntry,
+    Last,
+    MemberEntry,
+    RelationState,
+    RoomEntry,
+)
 from gochat.store import pages, people
+from gochat.store.listing import BLOCK_BITS, IN_GROUP
 from gochat.store.schema import LAST_COMMIT, SEQ_BITS
 from gochat.store.sight import LOW, view
 
@@ -17,27 +28,32 @@ from gochat.store.sight import LOW, view
 #: beyond that is read piece by piece, as there is space for it.
 MISSED, MISSED_CHARS = 200, 100_000
 
+#: Bytes of a frame's 1 MiB that the groups of a welcome may take, in JSON, the longer of the encodings.
+WELCOME_BYTES = 900_000
+
+_encode = msgspec.json.Encoder().encode
+
 # One row of a list of rooms. Who sends has read their own message, so nothing of one's own is above `read`: what is
-# unread is a difference of two counts, less what was deleted between.
+# unread is a difference of two counts, less what was deleted between. That is counted one by one in the block of `read`
+# alone; for the blocks above it there are sums.
 _ENTRY = f"""
     SELECT r.id, r.num, r.head, s.read, r.title, s.role,
         r.messages - coalesce((SELECT n FROM fact WHERE id = (r.num << {SEQ_BITS}) + s.read), 0)
-          - (SELECT count(*) FROM fact d WHERE d.delete_seq IS NOT NULL
-             AND d.id > (r.num << {SEQ_BITS}) + s.read AND d.id <= (r.num << {SEQ_BITS}) + r.head),
-        s.since_seq, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender, substr(l.body, 1, {people.LAST_CHARS}), l.delete_ts
+          - (SELECT count(*) FROM fact d WHERE d.delete_seq IS NOT NULL AND d.id > (r.num << {SEQ_BITS}) + s.read
+             AND d.id < (r.num << {SEQ_BITS}) + (((s.read >> {BLOCK_BITS}) + 1) << {BLOCK_BITS}))
+          - (SELECT coalesce(sum(deleted), 0) FROM skipped k
+             WHERE k.num = r.num AND k.block > (s.read >> {BLOCK_BITS})),
+        s.since_seq, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender, substr(l.body, 1, {people.LAST_CHARS}), l.delete_ts,
+        r.members
     FROM seat s JOIN room r ON r.num = s.num
     LEFT JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0
         AND r.last > {LOW}
     WHERE s.user = ? """
-_IN_GROUPS = _ENTRY + "AND s.role IN ('owner', 'moderator', 'member') ORDER BY r.id"
-# Which are the latest is found first: what an entry shows is looked up for those alone. Who is blocked, waits for an
-# answer or was declined stands elsewhere.
-_CONTACTS = f"""{_ENTRY} AND s.num IN (
-        SELECT t.num FROM seat t JOIN room q ON q.num = t.num JOIN fact m ON m.id = (q.num << {SEQ_BITS}) + q.last
-        WHERE t.user = ? AND t.role = 'dm' AND q.last >= t.since_seq AND t.num NOT IN (
-            SELECT num FROM relation WHERE user = ? AND (blocked_at IS NOT NULL OR withheld_at IS NOT NULL))
-        ORDER BY m.ts DESC, m.id DESC LIMIT ?)
-    ORDER BY l.ts DESC, l.id DESC"""
+# A group's name among those of a user's seats: no user id has a colon.
+_GROUPS = "s.name > ? AND s.name >= 'group:' AND s.name < 'group;'"
+_IN_GROUPS = f"{_ENTRY} AND {_GROUPS}"
+_CONTACTS = _ENTRY + "AND s.latest IS NOT NULL ORDER BY s.latest DESC, s.num DESC LIMIT ?"
+_CONTACT = _ENTRY + "AND s.num = ?"
 
 
 def welcome(
@@ -45,11 +61,12 @@ def welcome(
 ) -> Snapshot:
     (commit,) = connection.execute(LAST_COMMIT).fetchone()
     heads, former, hidden = _positions(connection, user, rooms)
-    entries, since = _groups(connection, epoch, user) if contacts else ([], {})
+    entries, others, since = _groups(connection, epoch, user) if contacts else ([], {}, {})
     return Snapshot(
         commit=commit,
         contacts=_contacts(connection, epoch, user, contacts) if contacts else [],
         rooms=entries,
+        others=others,
         since=since,
         requests=people.latest_requests(connection, user, contacts) if contacts else [],
         former=former,
@@ -63,27 +80,46 @@ def _last(seq: int | None, ts: int, sender: str, body: str | None, deleted: int 
     return Last(seq=seq, ts=ts, sender=sender, body=body or "", deleted=deleted) if seq is not None else None
 
 
-def _groups(connection: sqlite3.Connection, epoch: str, user: str) -> tuple[list[RoomEntry], dict[str, int]]:
-    """The groups, and where the user came in, of those where that was not the beginning."""
-    entries, begun = [], {}
-    for room, _, head, read, title, role, unread, since, *last in connection.execute(_IN_GROUPS, (user,)):
-        entries.append(
-            RoomEntry(
-                room=room, title=title, role=role, epoch=epoch, head=head, read=read, unread=unread, last=_last(*last)
-            )
+def _groups(
+    connection: sqlite3.Connection, epoch: str, user: str
+) -> tuple[list[RoomEntry], dict[str, int], dict[str, int]]:
+    """The groups by name, as many as fit a welcome; the heads of the others; and where the user came in, of those where
+    that was not the beginning."""
+    entries: list[RoomEntry] = []
+    others: dict[str, int] = {}
+    begun: dict[str, int] = {}
+    size = 0
+    for room, _, head, read, title, role, unread, since, *last, _ in connection.execute(
+        f"{_IN_GROUPS} ORDER BY s.name", (user, "")
+    ):
+        entry = RoomEntry(
+            room=room, title=title, role=role, epoch=epoch, head=head, read=read, unread=unread, last=_last(*last)
         )
+        size += len(_encode(entry)) + 1
+        if size > WELCOME_BYTES:
+            break
+        entries.append(entry)
         if since > 1:
             begun[room] = since
-    return entries, begun
+    else:
+        return entries, others, begun
+    for room, head, since in connection.execute(
+        f"SELECT s.name, r.head, s.since_seq FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ? AND {_GROUPS}",
+        (user, entries[-1].room),
+    ):
+        others[room] = head
+        if since > 1:
+            begun[room] = since
+    return entries, others, begun
 
 
 def _contacts(connection: sqlite3.Connection, epoch: str, user: str, most: int) -> list[ContactEntry]:
-    rows = connection.execute(_CONTACTS, (user, user, user, most)).fetchall()
+    rows = connection.execute(_CONTACTS, (user, most)).fetchall()
     others = [peer(row[0], user) for row in rows]
     known = users(connection, others)
     visible = people.acquainted(connection, user, others) | {user}
     entries = []
-    for room, _, head, read, _, _, unread, _, *last in rows:
+    for room, _, head, read, _, _, unread, _, *last, _ in rows:
         other = peer(room, user)
         name, seen = known.get(other, (other, None))
         entries.append(
@@ -145,23 +181,71 @@ def seat(connection: sqlite3.Connection, user: str, room: str) -> str | None:
     return None if row is None or row[1] else row[0]
 
 
+def group(connection: sqlite3.Connection, asker: Asker, room: str) -> Group | None:
+    row = connection.execute(
+        f"""SELECT r.title, s.role, r.members, r.history, r.post, r.closed OR r.head = 0
+            FROM room r LEFT JOIN seat s ON s.num = r.num AND s.user = ? AND s.{IN_GROUP} WHERE r.id = ?""",
+        (asker.user, room),
+    ).fetchone()
+    if row is None or row[5] or (row[1] is None and not asker.admin):
+        return None
+    title, role, count, history, post, _ = row
+    return Group(title=title, role=role, members=count, history=history, post=post)
+
+
 def groups(
-    connection: sqlite3.Connection, user: str, owner: str | None, limit: int, cursor: str | None
+    connection: sqlite3.Connection, epoch: str, user: str, owner: str | None, limit: int, cursor: str | None
 ) -> tuple[list[GroupEntry], str | None]:
     where, values = "", [user, cursor or ""]
     if owner is not None:
         where = "AND EXISTS (SELECT 1 FROM seat o WHERE o.user = ? AND o.num = r.num AND o.role = 'owner')"
         values.append(owner)
-    rows = connection.execute(
-        f"""SELECT r.id, r.title, s.role, (SELECT count(*) FROM seat m WHERE m.num = r.num AND m.role <> 'dm'
-                AND m.role <> 'former')
-            FROM seat s JOIN room r ON r.num = s.num
-            WHERE s.user = ? AND s.role IN ('owner', 'moderator', 'member') AND r.id > ? {where}
-            ORDER BY r.id LIMIT ?""",
-        (*values, limit + 1),
-    ).fetchall()
-    entries = [GroupEntry(room=room, title=title, role=role, members=size) for room, title, role, size in rows[:limit]]
+    rows = connection.execute(f"{_IN_GROUPS} {where} ORDER BY s.name LIMIT ?", (*values, limit + 1)).fetchall()
+    entries = [
+        GroupEntry(
+            room=room, title=title, role=role, members=size, epoch=epoch, head=head, read=read, unread=unread,
+            last=_last(*last),
+        )
+        for room, _, head, read, title, role, unread, _, *last, size in rows[:limit]
+    ]  # fmt: skip
     return entries, entries[-1].room if len(rows) > limit else None
+
+
+def contacts(
+    connection: sqlite3.Connection, epoch: str, user: str, declined_after: int, limit: int, cursor: str | None,
+    only: RelationState | None, rooms: bool,
+) -> tuple[list[ContactState], str | None]:  # fmt: skip
+    found = people.held(connection, user, declined_after, limit + 1, cursor, only)
+    if rooms:
+        known = {entry.user for entry in found}
+        for other in _in_private(connection, user, limit + 1, cursor):
+            if other not in known:
+                found.append(people.stranger(connection, other))
+        found.sort(key=lambda entry: entry.user)
+    entries = found[:limit]
+    for entry in entries:
+        if entry.state in ("contact", "none"):
+            _tell_room(connection, epoch, user, entry)
+    return entries, entries[-1].user if len(found) > limit else None
+
+
+def _in_private(connection: sqlite3.Connection, user: str, limit: int, cursor: str | None) -> list[str]:
+    """The others of the user's private rooms, by id; not where a request waits, or somebody is blocked."""
+    found: list[str] = []
+    for low, high in ((cursor or "", "group:"), (max(cursor or "", "group;"), "\x7f")):
+        rows = connection.execute(
+            "SELECT name FROM seat WHERE user = ? AND name > ? AND name < ? ORDER BY name LIMIT ?",
+            (user, low, high, limit - len(found)),
+        )
+        found += [name for (name,) in rows]
+    return found
+
+
+def _tell_room(connection: sqlite3.Connection, epoch: str, user: str, entry: ContactState) -> None:
+    entry.room, entry.epoch, entry.head, entry.read, entry.unread = dm(user, entry.user), epoch, 0, 0, 0
+    row = connection.execute("SELECT num FROM room WHERE id = ?", (entry.room,)).fetchone()
+    for _, _, head, read, _, _, unread, _, *last, _ in connection.execute(_CONTACT, (user, *row)) if row else ():
+        entry.head, entry.read, entry.unread, entry.last = head, read, unread, _last(*last)
 
 
 def members(
@@ -175,9 +259,9 @@ def members(
         known = users(connection, both)
         return [MemberEntry(user=u, name=known.get(u, (u, None))[0], role="member", since=0) for u in both], None
     rows = connection.execute(
-        """SELECT s.user, coalesce(nullif(u.name, ''), s.user), s.role, s.since_ts
+        f"""SELECT s.user, coalesce(nullif(u.name, ''), s.user), s.role, s.since_ts
            FROM seat s LEFT JOIN user u ON u.id = s.user
-           WHERE s.num = ? AND s.role <> 'dm' AND s.role <> 'former' AND s.user > ? ORDER BY s.user LIMIT ?""",
+           WHERE s.num = ? AND s.{IN_GROUP} AND s.user > ? ORDER BY s.user LIMIT ?""",
         (seen.num, cursor or "", limit + 1),
     ).fetchall()
     entries = [MemberEntry(user=user, name=name, role=role, since=ts) for user, name, role, ts in rows[:limit]]

@@ -10,7 +10,7 @@ from gochat.domain import facts
 from gochat.domain.beside import AnyBeside
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm
-from gochat.store import beside, index
+from gochat.store import beside, index, listing
 from gochat.store.many import Many
 from gochat.store.notes import raise_reads
 from gochat.store.rows import WRITTEN, Row, written
@@ -28,8 +28,8 @@ _ROOMS = Many(
        last = max(last, excluded.last)""",
 )  # fmt: skip
 _SEATS = Many(
-    "INSERT INTO seat (user, num, role, since_seq, since_ts, read)", 6,
-    """ON CONFLICT (user, num) DO UPDATE SET role = excluded.role, since_seq = excluded.since_seq,
+    "INSERT INTO seat (user, num, role, since_seq, since_ts, read, name)", 7,
+    """ON CONFLICT (user, num) DO UPDATE SET role = excluded.role, since_seq = excluded.since_seq, name = excluded.name,
        since_ts = excluded.since_ts, read = max(read, excluded.read), left_seq = NULL""",
 )  # fmt: skip
 
@@ -73,8 +73,10 @@ class Logs:
             self._counts.clear()
         rows: list[Row] = []
         rooms: list[Row] = []
-        reads: dict[tuple[str, int], int] = {}
+        reads: list[Row] = []
+        dm_seats: list[Row] = []
         seats: list[Row] = []
+        made: list[Batch] = []
         rare: list[tuple[Batch, AnyFact]] = []
         apart: list[Batch] = []
         for batch in batches:
@@ -82,19 +84,26 @@ class Logs:
                 apart.append(batch)
                 if not batch.facts:
                     continue
-            base, count, last, senders = batch.num << SEQ_BITS, self._count(batch.num), 0, {}
+            base, count, last, last_ts, senders = batch.num << SEQ_BITS, self._count(batch.num), 0, 0, {}
             for fact in batch.facts:
                 if type(fact) is facts.Message:
                     count += 1
                     last = senders[fact.sender] = fact.seq
+                    last_ts = fact.ts
                 else:
                     rare.append((batch, fact))
                 rows.append(written(base, fact, count))
             first, final = batch.facts[0], batch.facts[-1]
             rooms.append((batch.num, batch.room, final.seq, final.ts, count, last))
-            if first.seq == 1 and is_dm(batch.room):
-                seats += [(user, batch.num, "dm", 1, first.ts, 0) for user in set(dm_users(batch.room))]
-            reads.update(((sender, batch.num), seq) for sender, seq in senders.items())
+            if is_dm(batch.room):
+                if first.seq == 1:
+                    seats += [(user, batch.num, "dm", 1, first.ts, 0, None) for user in set(dm_users(batch.room))]
+                    made.append(batch)
+                if last:
+                    users = dict.fromkeys(dm_users(batch.room))
+                    dm_seats += [(user, batch.num, senders.get(user, 0), last_ts) for user in users]
+            else:
+                reads += [(sender, batch.num, seq) for sender, seq in senders.items()]
             self._counts[batch.num], self._heads[batch.num] = count, final.seq
             self.longer.add(batch.num)
         connection = self._connection
@@ -102,11 +111,14 @@ class Logs:
         _FACTS.run(connection, rows)
         if seats:
             _SEATS.run(connection, seats)
+        for batch in made:
+            listing.relist(connection, batch.num, batch.room)
         for batch, fact in rare:
-            self._rare(batch.num, fact)
+            self._rare(batch, fact)
         for batch in apart:
             self._beside(batch)
-        raise_reads(connection, [(*place, seq) for place, seq in reads.items()])
+        raise_reads(connection, reads)
+        listing.raise_dm_seats(connection, dm_seats)
 
     def _count(self, num: int) -> int:
         count = self._counts.get(num)
@@ -115,9 +127,11 @@ class Logs:
             count = int(row[0]) if row else 0
         return count
 
-    def _rare(self, num: int, fact: AnyFact) -> None:
+    def _rare(self, batch: Batch, fact: AnyFact) -> None:
         """What other facts than messages change beside their own row."""
-        execute = self._connection.execute
+        execute, num = self._connection.execute, batch.num
+        gone = isinstance(fact, facts.Delete) and listing.is_shown(self._connection, num, fact.target)
+        listing.skip(self._connection, num, [fact.seq], [fact.target] if gone else ())  # type: ignore[union-attr]
         if isinstance(fact, facts.Edit):
             target = num << SEQ_BITS | fact.target
             index.change(self._connection, num, fact.target, fact.body)
@@ -137,7 +151,7 @@ class Logs:
                 (num << SEQ_BITS | fact.target, fact.sender, fact.emoji, fact.on, fact.seq, fact.ts),
             )
         elif isinstance(fact, facts.Member):
-            self._member(num, fact)
+            self._member(batch, fact)
         elif isinstance(fact, facts.Group):
             execute(
                 "UPDATE room SET title = coalesce(?, title), history = coalesce(?, history), post = coalesce(?, post)"
@@ -145,8 +159,8 @@ class Logs:
                 (fact.title, fact.history, fact.post, num),
             )
         elif isinstance(fact, facts.Closed):
-            execute("UPDATE room SET closed = 1 WHERE num = ?", (num,))
-            execute("UPDATE seat SET role = 'former', left_seq = ? WHERE num = ? AND role NOT IN ('former', 'dm')",
+            execute("UPDATE room SET closed = 1, members = 0 WHERE num = ?", (num,))
+            execute(f"UPDATE seat SET role = 'former', left_seq = ?, name = NULL WHERE num = ? AND {listing.IN_GROUP}",
                     (fact.seq, num))  # fmt: skip
 
     def _beside(self, batch: Batch) -> None:
@@ -158,21 +172,32 @@ class Logs:
             )
         beside.write(self._connection, batch.num, batch.room, batch.beside)
 
-    def _member(self, num: int, fact: facts.Member) -> None:
-        execute = self._connection.execute
+    def _member(self, batch: Batch, fact: facts.Member) -> None:
+        execute, num = self._connection.execute, batch.num
         if fact.title is not None:
             execute("UPDATE room SET title = ? WHERE num = ?", (fact.title, num))
+        if fact.change == "role":
+            for user in fact.users:
+                execute("UPDATE seat SET role = ? WHERE user = ? AND num = ?", (fact.role, user, num))
+            return
+        users = list(dict.fromkeys(fact.users))
+        there = sum(self._is_member(num, user) for user in users)
         if fact.change == "added":
             # Who joins has nothing unread: read up to the fact that says so.
-            _SEATS.run(
-                self._connection,
-                [(user, num, fact.role or "member", fact.seq, fact.ts, fact.seq) for user in fact.users],
-            )
-            return
-        for user in fact.users:
-            if fact.change == "role":
-                execute("UPDATE seat SET role = ? WHERE user = ? AND num = ?", (fact.role, user, num))
-            else:
+            rows = [(user, num, fact.role or "member", fact.seq, fact.ts, fact.seq, batch.room) for user in users]
+            _SEATS.run(self._connection, rows)
+            more = len(users) - there
+        else:
+            for user in users:
                 execute(
-                    "UPDATE seat SET role = 'former', left_seq = ? WHERE user = ? AND num = ?", (fact.seq, user, num)
+                    "UPDATE seat SET role = 'former', left_seq = ?, name = NULL WHERE user = ? AND num = ?",
+                    (fact.seq, user, num),
                 )
+            more = -there
+        execute("UPDATE room SET members = members + ? WHERE num = ?", (more, num))
+
+    def _is_member(self, num: int, user: str) -> bool:
+        row = self._connection.execute(
+            f"SELECT 1 FROM seat WHERE user = ? AND num = ? AND {listing.IN_GROUP}", (user, num)
+        ).fetchone()
+        return row is not None

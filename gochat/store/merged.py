@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from gochat.errors import StoreError
 from gochat.store.committer import Committer
+from gochat.store.listing import seats_among
 from gochat.store.pool import Readers
 from gochat.store.portable.source import reading
 from gochat.store.tail import Tail
@@ -38,6 +39,15 @@ class Merged:
         """Run `job`, which reads the rooms whose ids the query `rooms` gives."""
         return await (self._call(job) if await self.level(rooms, values) else self._beside(job))
 
+    async def of_user(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job`, which reads rooms of this user."""
+        tail = self._tail
+        if not tail.holds():
+            return await self._call(job)
+        unmerged = tail.nums(tail.rooms())
+        nums = await self._call(lambda connection: seats_among(connection, user, unmerged))
+        return await (self._call(job) if not nums or await self._level_nums(nums) else self._beside(job))
+
     async def level(self, rooms: str, values: Sequence[Any]) -> bool:
         """Have the rooms whose ids the query gives merged. Whether they could be."""
         if not self._tail.holds():
@@ -57,8 +67,7 @@ class Merged:
         def read(connection: sqlite3.Connection) -> tuple[T] | None:
             numbers = [number for (number,) in connection.execute("SELECT number FROM tail")]
             if numbers:
-                nums = {num for (num,) in connection.execute("SELECT num FROM seat WHERE user = ?", (user,))}
-                unmerged.extend(self._tail.touches(numbers, nums))
+                unmerged.extend(seats_among(connection, user, self._tail.rooms_of(numbers)))
             return None if unmerged else (job(connection),)
 
         found = await self._call(read)

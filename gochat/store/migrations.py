@@ -12,6 +12,8 @@ from sqlite_utils import Migrations
 
 from gochat.store import schema
 from gochat.store.cut import name_words
+from gochat.store.listing import BLOCK_BITS, IN_GROUP, relist
+from gochat.store.rows import MESSAGE
 
 migrations = Migrations("gochat")
 
@@ -79,6 +81,24 @@ def m006_sight(db: sqlite_utils.Database) -> None:
               AND f.delete_seq IS NULL)
             AND NOT EXISTS (SELECT 1 FROM tail)"""
     )
+
+
+@migrations()
+def m007_reads(db: sqlite_utils.Database) -> None:
+    """Lists cost by what they return: what they are read from is made of the logs, in one look at all of them."""
+    for statement in schema.READS:
+        db.execute(statement)
+    db.execute(
+        f"""INSERT INTO skipped SELECT id >> {schema.SEQ_BITS}, (id & {schema.SEQ_MASK}) >> {BLOCK_BITS}, count(*),
+                count(delete_seq) FROM fact WHERE kind <> {MESSAGE} OR delete_seq IS NOT NULL GROUP BY 1, 2"""
+    )
+    db.execute(f"UPDATE seat SET name = (SELECT id FROM room r WHERE r.num = seat.num) WHERE {IN_GROUP}")
+    db.execute(
+        f"""UPDATE room SET members = s.members FROM (
+                SELECT num, count(*) AS members FROM seat WHERE {IN_GROUP} GROUP BY num) AS s WHERE s.num = room.num"""
+    )
+    for num, room in db.execute("SELECT num, id FROM room WHERE id LIKE 'dm:%'").fetchall():
+        relist(db.conn, num, room)
 
 
 def apply(connection: sqlite3.Connection) -> None:

@@ -19,9 +19,10 @@ _VIEWS = (
     "CREATE TEMP VIEW fact AS SELECT * FROM main.fact UNION ALL SELECT * FROM temp.late_fact",
     """CREATE TEMP VIEW room AS SELECT num, id, coalesce(l.head, r.head) AS head, coalesce(l.ts, r.ts) AS ts,
         coalesce(l.messages, r.messages) AS messages, coalesce(l.last, r.last) AS last, indexed, title, history, post,
-        closed FROM main.room r LEFT JOIN temp.late_room l USING (num)""",
+        closed, members FROM main.room r LEFT JOIN temp.late_room l USING (num)""",
     """CREATE TEMP VIEW seat AS SELECT user, num, role, since_seq, since_ts, max(s.read, coalesce(l.read, 0)) AS read,
-        left_seq FROM main.seat s LEFT JOIN temp.late_read l USING (user, num)""",
+        left_seq, name, max(latest, coalesce((SELECT ts FROM temp.late_room r WHERE r.num = s.num), 0)) AS latest
+        FROM main.seat s LEFT JOIN temp.late_read l USING (user, num)""",
 )
 
 

@@ -11,15 +11,19 @@ from gochat.store.people import LAST_CHARS
 from gochat.store.schema import SEQ_BITS
 from gochat.store.sight import view
 
-#: The rooms in which messages are reported.
-REPORTED = "SELECT DISTINCT r.id FROM report p JOIN room r ON r.num = p.num WHERE p.closed_ts IS NULL"
+#: The rooms that a page of reports of all rooms is about: its values are as for `reports`.
+REPORTED = """SELECT DISTINCT r.id FROM (
+    SELECT num FROM report WHERE closed_ts IS NULL AND id > ? ORDER BY id LIMIT ?) p JOIN room r ON r.num = p.num"""
 
 
 def reports(
     connection: sqlite3.Connection, room: str | None, limit: int, cursor: str | None, asker: Asker | None = None
 ) -> tuple[list[ReportEntry], str | None]:
     """Open reports, oldest first, of one room or of all; see `hidden_from`."""
-    where, values = ("AND r.id = ? AND p.seq > ?", [room, hidden_from(connection, asker, room)]) if room else ("", [])
+    where, values = "", []
+    if room is not None:
+        where = "AND p.num = (SELECT num FROM room WHERE id = ?) AND p.seq > ?"
+        values = [room, hidden_from(connection, asker, room)]
     rows = connection.execute(
         f"""SELECT p.id, p.ts, r.id, p.seq, f.sender, substr(f.body, 1, {LAST_CHARS}), p.user, p.rule, p.reason
             FROM report p JOIN room r ON r.num = p.num JOIN fact f ON f.id = (p.num << {SEQ_BITS}) + p.seq

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -13,7 +15,8 @@ from gochat.domain.sight import told
 from gochat.errors import Damaged
 from gochat.ports import Asker, Facts
 from gochat.store import people
-from gochat.store.rows import EDIT, REACTION, SHOWN, Row, shown
+from gochat.store.listing import BLOCK_BITS, full_blocks
+from gochat.store.rows import EDIT, MESSAGE, REACTION, SHOWN, Row, shown
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.sight import View, view
 
@@ -23,15 +26,24 @@ PAGE_BYTES = 1_000_000
 MOST_EMOJI = 1000
 
 
+#: What one page of messages may look at: so many blocks that are passed over, or, each as costly as LOOK of these, that
+#: are looked into. Some 5 ms in all.
+WORK, LOOK = 4096, 128
+#: Nothing is left in that direction.
+_DONE: Final = -1
+
 _encode = msgspec.json.Encoder().encode
 
 
 def page(
-    connection: sqlite3.Connection, asker: Asker, room: str, before: int | None, after: int | None, limit: int
-) -> Facts | None:
+    connection: sqlite3.Connection, asker: Asker, room: str, before: int | None, after: int | None, limit: int,
+    messages: bool = False,
+) -> Facts | None:  # fmt: skip
     seen = view(connection, asker, room)
     if seen is None or (seen.former and not asker.after_leaving):
         return None
+    if messages:
+        return _messages_page(connection, room, seen, before, after, limit)
     base = seen.num << SEQ_BITS
     if after is not None:
         low = min(max(after, seen.low), SEQ_MASK)
@@ -47,6 +59,81 @@ def page(
     if after is None:
         entries.reverse()
     return Facts(entries, seen.head)
+
+
+def _messages_page(
+    connection: sqlite3.Connection, room: str, seen: View, before: int | None, after: int | None, limit: int
+) -> Facts:
+    """The same, of messages alone that are not deleted."""
+    if after is not None:
+        stretch, down = _Stretch(seen.num, min(max(after, seen.low), SEQ_MASK), seen.head), False
+    else:
+        high = seen.head if before is None else min(before - 1, seen.head)
+        stretch, down = _Stretch(seen.num, seen.low, max(high, 0)), True
+    rows, end = _messages(connection, stretch, limit, down)
+    # Block by block: the reactions that are counted are those to what lies between the first and the last of the rows.
+    entries = [
+        fact for _, of_block in groupby(rows, key=lambda row: row[0] >> BLOCK_BITS)
+        for fact in show(connection, room, list(of_block), seen)
+    ]  # fmt: skip
+    fit = fitting(entries)
+    if fit < len(entries):
+        entries, end = entries[:fit], None
+    following = entries[-1].seq if end is None else end
+    if down:
+        entries.reverse()
+    return Facts(entries, seen.head, following if end != _DONE else None)
+
+
+class _Stretch(NamedTuple):
+    """Facts of a room with low < seq <= high."""
+
+    num: int
+    low: int
+    high: int
+
+
+def _messages(
+    connection: sqlite3.Connection, stretch: _Stretch, limit: int, down: bool
+) -> tuple[list[Row], int | None]:  # fmt: skip
+    """The first messages of the stretch, or with `down` the last ones, the latest first; and where that ended: None at
+    the last one that is given, a bound that all is looked at up to, or _DONE.
+
+    Blocks without a message are passed over. In the others each fact is looked at: WORK bounds both together.
+    """
+    order, step = ("DESC", -1) if down else ("ASC", 1)
+    first, last = (stretch.low + 1) >> BLOCK_BITS, stretch.high >> BLOCK_BITS
+    full = full_blocks(connection, stretch.num, first, last, order)
+    passed = next(full, None)
+    rows: list[Row] = []
+    size = work = 0
+    for block in range(first, last + 1)[::step]:
+        if work >= WORK:
+            # All of the blocks before this one is looked at.
+            return rows, (block + 1 << BLOCK_BITS) if down else (block << BLOCK_BITS) - 1
+        if block == passed:
+            passed = next(full, None)
+            work += 1
+            continue
+        work += LOOK
+        for row in _shown_in(connection, stretch, block, order, limit + 1 - len(rows)):
+            size += len(row[4] or "")
+            if len(rows) == limit or (rows and size > PAGE_BYTES):
+                return rows, None
+            rows.append(row)
+    return rows, _DONE
+
+
+def _shown_in(
+    connection: sqlite3.Connection, stretch: _Stretch, block: int, order: str, limit: int
+) -> sqlite3.Cursor:  # fmt: skip
+    base = stretch.num << SEQ_BITS
+    low, high = max(stretch.low, (block << BLOCK_BITS) - 1), min(stretch.high, (block + 1 << BLOCK_BITS) - 1)
+    return connection.execute(
+        f"""SELECT {SHOWN} FROM fact WHERE id > ? AND id <= ? AND kind = {MESSAGE} AND delete_seq IS NULL
+            ORDER BY id {order} LIMIT ?""",
+        (base + low, base + high, limit),
+    )
 
 
 def replay(

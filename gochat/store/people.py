@@ -8,6 +8,7 @@ from typing import Any
 
 from gochat.domain.ids import dm, peer
 from gochat.protocol.replies import ContactState, Last, RelationState, RequestEntry
+from gochat.store.listing import IN_GROUP
 from gochat.store.schema import SEQ_BITS
 
 LAST_CHARS = 200
@@ -20,8 +21,8 @@ _REQUESTS = f"""
     LEFT JOIN user u ON u.id = p.peer
     WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL """
 
-#: The rooms in which they wait.
-ASKING = "SELECT r.id FROM relation p JOIN room r ON r.num = p.num WHERE p.user = ? AND p.asked_at IS NOT NULL"
+# What else the user holds of others is not passed over.
+_BY_PEER = _REQUESTS.replace("relation p", "relation p INDEXED BY relation_asked")
 
 
 def requests(
@@ -29,7 +30,7 @@ def requests(
 ) -> tuple[list[RequestEntry], str | None]:
     """Requests to the user, by who asks."""
     rows = connection.execute(
-        f"{_REQUESTS} AND p.peer > ? ORDER BY p.peer LIMIT ?", (user, cursor or "", limit + 1)
+        f"{_BY_PEER} AND p.peer > ? ORDER BY p.peer LIMIT ?", (user, cursor or "", limit + 1)
     ).fetchall()
     entries = [_request(row) for row in rows[:limit]]
     return entries, entries[-1].user if len(rows) > limit else None
@@ -47,60 +48,57 @@ def _request(row: tuple[Any, ...]) -> RequestEntry:
     return RequestEntry(user=other, name=name, room=room, head=head, last=last)
 
 
-def contacts(
+def held(
     connection: sqlite3.Connection,
     user: str,
     declined_after: int,
     limit: int,
     cursor: str | None,
     only: RelationState | None,
-) -> tuple[list[ContactState], str | None]:
-    """The users to whom the user's state is contact, blocked or declined (or `only` one of these), by id."""
+) -> list[ContactState]:
+    """The users to whom the user's state is contact, blocked or declined (or `only` blocked), by id."""
+    index, where, values = "relation_blocks", "p.blocked_at IS NOT NULL", []
+    if only is None:
+        index = "relation_held"
+        where = "(contact OR blocked_at IS NOT NULL OR declined_ts IS NOT NULL)"  # The index of these, in its words.
+        where += " AND (p.contact OR p.blocked_at IS NOT NULL OR p.declined_ts > ?)"
+        values.append(declined_after)
     rows = connection.execute(
-        """SELECT * FROM (SELECT p.peer, coalesce(nullif(u.name, ''), p.peer),
-               CASE WHEN p.blocked_at IS NOT NULL THEN 'blocked' WHEN p.contact THEN 'contact'
-                   ELSE 'declined' END AS state
-           FROM relation p LEFT JOIN user u ON u.id = p.peer
-           WHERE p.user = ? AND p.peer > ? AND (p.contact OR p.blocked_at IS NOT NULL OR p.declined_ts > ?)
-           ORDER BY p.peer) WHERE ? IS NULL OR state = ? LIMIT ?""",
-        (user, cursor or "", declined_after, only, only, limit + 1),
-    ).fetchall()
-    entries = [ContactState(user=other, name=name, state=state) for other, name, state in rows[:limit]]
-    return entries, entries[-1].user if len(rows) > limit else None
+        f"""SELECT p.peer, coalesce(nullif(u.name, ''), p.peer),
+                CASE WHEN p.blocked_at IS NOT NULL THEN 'blocked' WHEN p.contact THEN 'contact' ELSE 'declined' END
+            FROM relation p INDEXED BY {index} LEFT JOIN user u ON u.id = p.peer
+            WHERE p.user = ? AND p.peer > ? AND {where} ORDER BY p.peer LIMIT ?""",
+        (user, cursor or "", *values, limit),
+    )
+    return [ContactState(user=other, name=name, state=state) for other, name, state in rows]
+
+
+def stranger(connection: sqlite3.Connection, user: str) -> ContactState:
+    """Somebody with whom one has no more than a private room."""
+    row = connection.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone()
+    return ContactState(user=user, name=(row[0] if row else None) or user, state="none")
 
 
 def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
     """Those of `others` whose presence the user may see; see ports.Archive."""
     if not others:
         return set()
-    marks = ", ".join("?" * len(others))
-    seen = {
-        other
-        for (other,) in connection.execute(
-            f"""SELECT DISTINCT o.user FROM seat o JOIN seat s ON s.num = o.num AND s.user = ?
-                WHERE o.user IN ({marks}) AND o.role NOT IN ('former', 'dm') AND s.role <> 'former'""",
-            [user, *others],
-        )
-    }
+    seen = {other for other in others if _share_a_group(connection, user, other)}
     private = _private(connection, user, others)
     related: set[str] = set()
     contacts: set[str] = set()
     blocked: set[str] = set()
-    for holder, held, contact, blocks, waits in connection.execute(
-        f"""SELECT user, peer, contact, blocked_at IS NOT NULL, withheld_at IS NOT NULL
-            FROM relation WHERE (user = ? AND peer IN ({marks})) OR (peer = ? AND user IN ({marks}))""",
-        [user, *others, user, *others],
-    ):
-        other = held if holder == user else holder
-        related.add(other)
-        if blocks:
-            blocked.add(other)
-        if contact:
-            contacts.add(other)
-            if holder == other:
-                seen.add(other)
-        elif holder == other and waits:
-            private.discard(other)
+    for other in others:
+        for holder, contact, blocks, waiting in _sides(connection, user, other):
+            related.add(other)
+            if blocks:
+                blocked.add(other)
+            if contact:
+                contacts.add(other)
+                if holder == other:
+                    seen.add(other)
+            elif holder == other and waiting:
+                private.discard(other)
     return (seen | (private - related) | (private & contacts)) - blocked
 
 
@@ -115,6 +113,44 @@ def _private(connection: sqlite3.Connection, user: str, others: Sequence[str]) -
     marks = ", ".join("?" * len(rooms))
     found = connection.execute(f"SELECT id FROM room WHERE id IN ({marks}) AND head > 0", list(rooms))
     return {rooms[room] for (room,) in found}
+
+
+def _sides(connection: sqlite3.Connection, user: str, other: str) -> list[tuple[str, bool, bool, bool]]:
+    """What each of the two holds of the other: who, whether as a contact, blocked, letting them wait."""
+    found: list[tuple[str, bool, bool, bool]] = []
+    for holder, held in ((user, other), (other, user)):
+        found += connection.execute(
+            """SELECT user, contact, blocked_at IS NOT NULL, withheld_at IS NOT NULL FROM relation
+               WHERE user = ? AND peer = ?""",
+            (holder, held),
+        )
+    return found
+
+
+def _share_a_group(connection: sqlite3.Connection, user: str, other: str) -> bool:
+    """Looks at the groups of the one who is in fewer; private rooms are not looked at."""
+    few, many = _fewer_groups_first(connection, user, other)
+    row = connection.execute(
+        f"""SELECT 1 FROM seat a CROSS JOIN seat b ON b.user = ? AND b.num = a.num AND b.{IN_GROUP}
+            WHERE a.user = ? AND a.name >= 'group:' AND a.name < 'group;' LIMIT 1""",
+        (many, few),
+    ).fetchone()
+    return row is not None
+
+
+def _fewer_groups_first(connection: sqlite3.Connection, one: str, other: str) -> tuple[str, str]:
+    """Counts no further than the fewer of the two reach, or little."""
+    most = 16
+    while True:
+        for each, rest in ((one, other), (other, one)):
+            (count,) = connection.execute(
+                """SELECT count(*) FROM (SELECT 1 FROM seat WHERE user = ? AND name >= 'group:' AND name < 'group;'
+                   LIMIT ?)""",
+                (each, most),
+            ).fetchone()
+            if count < most:
+                return each, rest
+        most *= 4
 
 
 def waits(connection: sqlite3.Connection, user: str, room: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import Reacted, RoomRecord, Target
 from gochat.store import beside
+from gochat.store.listing import IN_GROUP
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.transaction import recorded
@@ -34,13 +35,12 @@ def record(connection: sqlite3.Connection, room: str) -> RoomRecord | None:
         )  # fmt: skip
         return found
     found.sanctions = beside.sanctions(connection, num)
-    for user, role in connection.execute("SELECT user, role FROM seat WHERE num = ? AND role <> 'dm'", (num,)):
-        if role == "former":
-            found.former.add(user)
-        else:
-            found.members[user] = role
-            if role == "owner":
-                found.owners.add(user)
+    for user, role in connection.execute(f"SELECT user, role FROM seat WHERE num = ? AND {IN_GROUP}", (num,)):
+        found.members[user] = role
+        if role == "owner":
+            found.owners.add(user)
+    formers = connection.execute("SELECT user FROM seat WHERE num = ? AND role = 'former'", (num,))
+    found.former.update(user for (user,) in formers)
     return found
 
 

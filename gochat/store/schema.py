@@ -20,7 +20,7 @@ SEQ_BITS = 34
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
 #: The migrations of migrations.py. A database that had others is a newer release's.
-KNOWN = frozenset({"m001_first", "m002_people", "m003_tail", "m004_boot", "m005_expired", "m006_sight"})
+KNOWN = frozenset({"m001_first", "m002_people", "m003_tail", "m004_boot", "m005_expired", "m006_sight", "m007_reads"})
 
 ROOMS = (
     """CREATE TABLE meta (epoch TEXT NOT NULL)""",
@@ -124,8 +124,31 @@ SIGHT = (
     # Ids of deleted users, who are not let in and not written to until they are released.
     """CREATE TABLE tombstone (user TEXT PRIMARY KEY, ts INTEGER NOT NULL, released_ts INTEGER) WITHOUT ROWID""",
 )
+#: What lists read, so that they cost by what they return (listing.py, docs/decisions/reads.md).
+READS = (
+    "ALTER TABLE seat ADD COLUMN name TEXT",  # what the list has it by: a group's id, the other user of a private room
+    "ALTER TABLE seat ADD COLUMN latest INTEGER",  # of a private room: when its latest message came
+    "CREATE INDEX seat_name ON seat (user, name) WHERE name IS NOT NULL",
+    "CREATE INDEX seat_latest ON seat (user, latest) WHERE latest IS NOT NULL",
+    # Those who are in a group, and those who were, apart: whoever lists the ones does not pass over the others.
+    "DROP INDEX seat_room",
+    "CREATE INDEX seat_member ON seat (num, user) WHERE role IN ('owner', 'moderator', 'member')",
+    "CREATE INDEX seat_former ON seat (num, user) WHERE role = 'former'",
+    "ALTER TABLE room ADD COLUMN members INTEGER NOT NULL DEFAULT 0",
+    # By block of 1,024 seqs how many facts are no message or a deleted one, and how many of them are the latter.
+    """CREATE TABLE skipped (
+        num INTEGER NOT NULL, block INTEGER NOT NULL, facts INTEGER NOT NULL, deleted INTEGER NOT NULL,
+        PRIMARY KEY (num, block)) WITHOUT ROWID""",
+    "CREATE INDEX skipped_full ON skipped (num, block) WHERE facts = 1024",
+    """CREATE INDEX relation_asking ON relation (user, asked_ts, peer)
+        WHERE asked_at IS NOT NULL AND blocked_at IS NULL""",
+    """CREATE INDEX relation_held ON relation (user, peer)
+        WHERE contact OR blocked_at IS NOT NULL OR declined_ts IS NOT NULL""",
+    "CREATE INDEX relation_blocks ON relation (user, peer) WHERE blocked_at IS NOT NULL",
+    "CREATE INDEX report_queue ON report (id) WHERE closed_ts IS NULL",
+)
 #: What the migrations make of nothing.
-FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED, *SIGHT)
+FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED, *SIGHT, *READS)
 #: The number of the last transaction, as this connection sees it.
 LAST_COMMIT = "SELECT max(commits, coalesce((SELECT max(number) FROM tail), 0)) FROM clock"
 

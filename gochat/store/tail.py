@@ -92,7 +92,7 @@ class _Lot:
 
 
 class Tail:
-    """Changed in the writer thread only, and only after its transaction; `holds` and `touches` may be asked in any."""
+    """Changed in the writer thread only, and only after its transaction; `holds` and `rooms_of` may be asked in any."""
 
     def __init__(self) -> None:
         self._new, self._old = _Lot(), _Lot()
@@ -117,21 +117,22 @@ class Tail:
         names = self._names
         return bool(names) if rooms is None else any(room in names for room in rooms)
 
-    def touches(self, numbers: Iterable[int], nums: Iterable[int]) -> list[int]:
-        """Those of the rooms of which one of these transactions, whose rows were seen in the table, is or may be."""
+    def rooms_of(self, numbers: Iterable[int]) -> list[int] | None:
+        """The rooms of which one of these transactions, whose rows were seen in the table, is or may be; None: that is
+        not known."""
         rows = self._rows
         found: set[int] = set()
         for number in numbers:
             row = rows.get(number)
             if row is None:
-                return list(nums)
-            found.update(num for num in nums if num in row)
+                return None
+            found.update(row)
         return list(found)
 
     def nums(self, rooms: Iterable[str]) -> list[int]:
         """The numbers of those of the rooms that have something unmerged."""
-        names = self._names
-        return [names[room] for room in rooms if room in names]
+        found = map(self._names.get, rooms)
+        return [num for num in found if num is not None]
 
     def rooms(self) -> list[str]:
         """Those that have something unmerged."""

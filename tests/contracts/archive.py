@@ -393,7 +393,9 @@ class ArchiveContract:
         for size in (1, 4, 8, 9):
             groups = await collect(lambda cursor, size=size: store.archive.groups("ann", None, size, cursor))
             assert [group.room for group in groups] == [*(f"group:g{n}" for n in range(7)), TEA]
-        assert groups[-1] == GroupEntry(room=TEA, title="Tea", role="owner", members=26)
+        assert groups[-1] == GroupEntry(
+            room=TEA, title="Tea", role="owner", members=26, epoch=store.journal.epoch, head=2, read=1, unread=0
+        )
         assert (await store.archive.groups("u01", "ann", 50, None))[0][0].role == "member"
         assert await store.archive.groups("ann", "u01", 50, None) == ([], None)
         await tea.made(ask.Remove, users=("u03",))

@@ -16,6 +16,7 @@ from gochat import store as stores
 from gochat.domain import facts
 from gochat.ports import Asker
 from gochat.store import index, schema, setup
+from gochat.store.listing import relist
 from gochat.store.rows import WRITTEN, written
 from gochat.store.schema import SEQ_BITS
 
@@ -73,6 +74,7 @@ def fill(path: Path, size: int) -> None:
             "INSERT INTO seat (user, num, role, since_seq, since_ts, read) VALUES (?, ?, 'dm', 1, 1001, 0)",
             [("ann", NUM), ("bob", NUM)],
         )
+        relist(connection, NUM, DM)
 
 
 def peak_memory(path: Path) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gochat.domain import ids
-from gochat.domain.turn import NO_ROOM
 from gochat.http.rest.commands import carry_out, check_form
 from gochat.http.rest.conditions import check_match
 from gochat.http.rest.parts import Call, Reply, check
@@ -22,7 +21,18 @@ async def list_groups(call: Call) -> Reply:
         call.identity.user, or_none(query.owner), query.limit, or_none(query.cursor)
     )
     groups = [
-        GroupView(name=_name(each.room), room=each.room, title=each.title, role=each.role, members=each.members)
+        GroupView(
+            name=_name(each.room),
+            room=each.room,
+            title=each.title,
+            role=each.role,
+            members=each.members,
+            epoch=or_unset(each.epoch),
+            head=or_unset(each.head),
+            read=or_unset(each.read),
+            unread=or_unset(each.unread),
+            last=or_unset(each.last),
+        )
         for each in entries
     ]
     page = GroupPage(groups=groups, next=or_unset(following))
@@ -69,14 +79,12 @@ async def find_group(call: Call, name: str) -> GroupView:
     """The group as the one who asks may see it. Raises Refused."""
     room, archive = ids.group(name), call.parts.archive
     check(check_room(room, call.who))
-    if not call.who.admin and await archive.seat(call.identity.user, room) in (None, "former"):
+    found = await archive.group(call.asker, room)
+    if found is None:
         raise await absent(call, room)
-    record = await call.parts.journal.load(room)
-    if not record.head or record.closed:
-        raise Refused(NO_ROOM)
     return GroupView(
-        name=name, room=room, title=record.title, role=or_unset(record.members.get(call.identity.user)),
-        members=len(record.members), history=record.history, post=record.post,
+        name=name, room=room, title=found.title, role=or_unset(found.role), members=found.members,
+        history=found.history, post=found.post,
     )  # fmt: skip
 
 

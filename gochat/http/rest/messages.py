@@ -54,13 +54,15 @@ async def history(call: Call) -> Reply:
     if before is not None and after is not None:
         raise bad("before and after exclude each other")
     await record_look(call, query.room)
-    facts = await call.parts.archive.page(call.asker, query.room, before=before, after=after, limit=query.limit)
+    facts = await call.parts.archive.page(
+        call.asker, query.room, before=before, after=after, limit=query.limit, messages=query.messages
+    )
     if facts is None:
         raise await absent(call, query.room)
     page = HistoryPage(
         room=query.room, epoch=call.parts.journal.epoch, head=facts.head, entries=list(map(entry, facts.entries))
     )
-    return Reply(value=page, headers=_next(query, page))
+    return Reply(value=page, headers=_next(query, page, facts.next))
 
 
 async def read(call: Call) -> Reply:
@@ -138,16 +140,25 @@ def _location(message: str) -> str:
     return f"/v1/messages/{quote(message, safe=':')}"
 
 
-def _next(query: HistoryQuery, page: HistoryPage) -> dict[str, str]:
+def _next(query: HistoryQuery, page: HistoryPage, following: int | None) -> dict[str, str]:
     """The link to what comes further on in the direction that was asked for."""
+    bound: dict[str, int | str]
+    if query.messages:
+        if following is None:
+            return {}
+        bound = {"messages": "true", "after" if query.after is not UNSET else "before": following}
+        return _link(query, bound)
     if not page.entries:
         return {}
-    bound: dict[str, int]
     if query.after is not UNSET:
         bound = {"after": page.entries[-1].seq}
         more = page.entries[-1].seq < page.head
     else:
         bound = {"before": page.entries[0].seq}
         more = page.entries[0].seq > 1
+    return _link(query, bound) if more else {}
+
+
+def _link(query: HistoryQuery, bound: dict[str, int | str]) -> dict[str, str]:
     link = urlencode({"room": query.room, "limit": query.limit, **bound}, safe=":")
-    return {"link": f'</v1/messages?{link}>; rel="next"'} if more else {}
+    return {"link": f'</v1/messages?{link}>; rel="next"'}

@@ -11,7 +11,7 @@ from gochat.domain.relationship import Action
 from gochat.http.rest.commands import carry_out
 from gochat.http.rest.parts import Call, Reply
 from gochat.http.rest.rooms import next_link, or_none, or_unset
-from gochat.http.rest.shapes import ContactPage, ContactView, ListQuery, RequestPage
+from gochat.http.rest.shapes import ContactPage, ContactsQuery, ContactView, ListQuery, RequestPage
 from gochat.protocol.replies import RelationState
 from gochat.protocol.requests import ContactAction
 
@@ -21,7 +21,8 @@ _BLOCKS: Final = "/v1/blocks"
 
 
 async def list_contacts(call: Call) -> Reply:
-    return await _listed(call, _CONTACTS, None)
+    query: ContactsQuery = call.query
+    return await _listed(call, _CONTACTS, None, query.rooms)
 
 
 async def list_blocks(call: Call) -> Reply:
@@ -63,12 +64,18 @@ async def unblock(call: Call) -> Reply:
     return Reply(status=204)
 
 
-async def _listed(call: Call, path: str, only: RelationState | None) -> Reply:
+async def _listed(call: Call, path: str, only: RelationState | None, rooms: bool = False) -> Reply:
     query: ListQuery = call.query
     found, following = await call.parts.archive.contacts(
-        call.identity.user, query.limit, or_none(query.cursor), only
+        call.identity.user, query.limit, or_none(query.cursor), only, rooms
     )  # fmt: skip
-    contacts = [ContactView(user=each.user, name=each.name, state=each.state) for each in found]
+    contacts = [
+        ContactView(
+            user=each.user, name=each.name, state=each.state, room=or_unset(each.room), epoch=or_unset(each.epoch),
+            head=or_unset(each.head), read=or_unset(each.read), unread=or_unset(each.unread), last=or_unset(each.last),
+        )
+        for each in found
+    ]  # fmt: skip
     page = ContactPage(contacts=contacts, next=or_unset(following))
     return Reply(value=page, headers=next_link(path, query, page.next))
 

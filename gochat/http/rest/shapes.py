@@ -15,6 +15,7 @@ from gochat.protocol import requests as req
 from gochat.protocol.replies import (
     Account,
     AuditEntry,
+    Last,
     Limits,
     RelationState,
     ReportEntry,
@@ -130,6 +131,8 @@ class HistoryQuery(Query, kw_only=True):
     after: Seq | UnsetType = UNSET
     """Not together with `before`."""
     limit: Limit = 50
+    messages: bool = False
+    """Skip deleted messages, and all that is no message."""
 
 
 class ListQuery(Query, kw_only=True):
@@ -141,6 +144,11 @@ class ListQuery(Query, kw_only=True):
 class GroupsQuery(ListQuery, kw_only=True):
     owner: req.Name | UnsetType = UNSET
     """Only groups that this user owns."""
+
+
+class ContactsQuery(ListQuery, kw_only=True):
+    rooms: bool = False
+    """Also users with whom one has no more than a private room: their state is `none`."""
 
 
 class UsersQuery(ListQuery, kw_only=True):
@@ -183,7 +191,8 @@ Entry: TypeAlias = (
 
 
 class HistoryPage(msgspec.Struct, kw_only=True):
-    """Every fact of a range, ascending and dense by seq."""
+    """Every fact of a range, ascending and dense by seq; with `messages` only messages that are not deleted. The Link
+    header says whether there is more: such a page may be short, or empty, all the same."""
 
     room: str
     epoch: str
@@ -193,7 +202,8 @@ class HistoryPage(msgspec.Struct, kw_only=True):
 
 
 class GroupView(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A group. A list leaves out the last two; to who made it and may not read, the names alone are told."""
+    """A group. A list leaves out `history` and `post` and says where the room stands for the one who asks; one group
+    alone, the other way round. To who made it and may not read, the names alone are told."""
 
     name: str
     room: str
@@ -203,6 +213,12 @@ class GroupView(msgspec.Struct, omit_defaults=True, kw_only=True):
     members: int | UnsetType = UNSET
     history: HistoryScope | UnsetType = UNSET
     post: PostRight | UnsetType = UNSET
+    epoch: str | UnsetType = UNSET
+    head: int | UnsetType = UNSET
+    read: int | UnsetType = UNSET
+    unread: int | UnsetType = UNSET
+    """Messages of others above `read` that are not deleted."""
+    last: Last | UnsetType = UNSET
 
 
 class GroupPage(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -232,11 +248,19 @@ class UserPage(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class ContactView(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What the one who asks holds of a user. `name` is for those who may read."""
+    """What the one who asks holds of a user. `name` is for those who may read. The private room's fields stand in lists
+    alone, and not for who is blocked or declined."""
 
     user: str
     name: str | UnsetType = UNSET
     state: RelationState
+    room: str | UnsetType = UNSET
+    epoch: str | UnsetType = UNSET
+    head: int | UnsetType = UNSET
+    read: int | UnsetType = UNSET
+    unread: int | UnsetType = UNSET
+    """Messages of others above `read` that are not deleted."""
+    last: Last | UnsetType = UNSET
 
 
 class ContactPage(msgspec.Struct, omit_defaults=True, kw_only=True):

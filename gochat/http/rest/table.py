@@ -12,6 +12,7 @@ from gochat.http.rest.shapes import (
     AccountsQuery,
     AuditPage,
     ContactPage,
+    ContactsQuery,
     ContactView,
     GroupChange,
     GroupPage,
@@ -63,7 +64,7 @@ OPERATIONS: Final = (
               query=UsersQuery),
 
     Operation("GET", "/v1/contacts", req.Contacts, people.list_contacts, "What one holds of other users, by id",
-              ContactPage, query=ListQuery),
+              ContactPage, query=ContactsQuery),
     Operation("PUT", "/v1/contacts/{id}", req.ContactAction, people.add,
               "Add a contact; accepts, where a request of that user waits", ContactView, errors=_RELATED),
     Operation("DELETE", "/v1/contacts/{id}", req.ContactAction, people.remove, "Remove a contact", None, (204,),

@@ -18,6 +18,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm, is_name, is_room
 from gochat.errors import StoreError
 from gochat.protocol.problems import sentence
+from gochat.store.listing import relist
 from gochat.store.logs import Batch
 from gochat.store.notes import Notes
 from gochat.store.portable import form
@@ -249,6 +250,8 @@ class _Import:
             self._copy(num, "sanction", "user, kind, until, ts")
             self._copy(num, "relation", "user, peer, contact, blocked_at, declined_ts, asked_at, asked_ts, withheld_at")
             self._copy(num, "relation_change", "n, at, ts, user, change")
+            if is_dm(self._room):
+                relist(self._target, num, self._room)
         return Notes(reads, users)
 
     def _copy(self, num: int, table: str, columns: str) -> None:

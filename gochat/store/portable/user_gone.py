@@ -8,7 +8,7 @@ where it was, and once done it finds nothing. What stays, and why: docs/decision
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +20,7 @@ from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.errors import StoreError
 from gochat.ports import Clash
+from gochat.store.listing import relist
 from gochat.store.logs import Batch
 from gochat.store.portable.room_out import Progress
 from gochat.store.rows import MESSAGE
@@ -218,14 +219,25 @@ class _Deletion:
             ("UPDATE seat SET read = 0 WHERE user = ? AND read > 0", one),
             ("DELETE FROM user_word WHERE user = ?", one),
             ("DELETE FROM user WHERE id = ?", one),
-        ])  # fmt: skip
+        ], after=self._relist)  # fmt: skip
         self._removed.relations, self._removed.reports = counts[0], counts[4] + counts[5]
 
-    def _write(self, statements: list[tuple[str, tuple[object, ...]]]) -> list[int]:
-        """One transaction; how many rows each statement changed."""
+    def _relist(self) -> None:
+        """What the others hold of the user is another thing now, and so is which private rooms they are listed."""
+        for num, room in self._connection.execute(
+            "SELECT r.num, r.id FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ? AND s.role = 'dm'",
+            (self._user,),
+        ).fetchall():
+            relist(self._connection, num, room)
+
+    def _write(
+        self, statements: list[tuple[str, tuple[object, ...]]], after: Callable[[], None] = lambda: None
+    ) -> list[int]:
+        """One transaction, in which `after` is called last; how many rows each statement changed."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             counts = [self._connection.execute(statement, values).rowcount for statement, values in statements]
+            after()
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:

@@ -48,7 +48,7 @@ async def test_every_line_runs_at_the_first_try(tmp_path: Path) -> None:
     assert [refusal for refusal in refusals if refusal[0] != "rate_limited"] == [
         ("blocked", "contact.blocked"), ("declined", "request.declined"), ("external_link", "links.foreign"),
     ]  # fmt: skip
-    assert '"contacts":[{"user":"ann","name":"ann","state":"contact"}]' in told
+    assert '"contacts":[{"user":"ann","name":"ann","state":"contact","room":"dm:ann:bob",' in told
     assert '"body":"Thanks"' in told
     assert '"title":"Green tea"' in told
     links = re.findall(r"link: <(\S+)>; rel=\"next\"", told)

@@ -1,0 +1,100 @@
+"""What is kept beside the logs so that a list costs by what it returns, not by all there is (docs/decisions/reads.md).
+
+Of each user's rooms in `seat`: `name`, by which they are listed, a group's id or the other user of a private room; and
+`latest`, the time of a private room's latest message. Both are NULL where the room is not listed: the user is in the
+group no more, or the private room is blocked, waits for an answer, or has no message yet. Of each group in `room`: how
+many `members` it has. Of each block of seqs in `skipped`: how many facts of it are no message that is shown.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from gochat.domain.ids import dm_users, peer
+from gochat.store.many import Many
+from gochat.store.rows import MESSAGE, Row
+from gochat.store.schema import SEQ_BITS
+
+#: Seqs of a block: bits, and number.
+BLOCK_BITS = 10
+BLOCK = 1 << BLOCK_BITS
+
+#: A live seat in a group, as the partial index on these says it.
+IN_GROUP = "role IN ('owner', 'moderator', 'member')"
+
+_encode = msgspec.json.Encoder().encode
+
+_DM_SEATS = Many(
+    "UPDATE seat SET read = max(seat.read, v.column3), latest = max(seat.latest, v.column4) FROM (", 4,
+    """) AS v WHERE seat.user = v.column1 AND seat.num = v.column2
+       AND (seat.read < v.column3 OR seat.latest < v.column4)""",
+)  # fmt: skip
+_SKIPPED = Many(
+    "INSERT INTO skipped (num, block, facts, deleted)", 4,
+    "ON CONFLICT (num, block) DO UPDATE SET facts = facts + excluded.facts, deleted = deleted + excluded.deleted",
+)  # fmt: skip
+
+
+def raise_dm_seats(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Take note of messages in private rooms: (user, room's number, seq that the user wrote or 0, time of the latest).
+    `latest` stays NULL where the room is not listed."""
+    if rows:
+        _DM_SEATS.run(connection, rows)
+
+
+def relist(connection: sqlite3.Connection, num: int, room: str) -> None:
+    """A private room is new, or what its users hold of each other has changed: list it for either, or no longer."""
+    for user in set(dm_users(room)):
+        other = peer(room, user)
+        connection.execute(
+            f"""UPDATE seat SET (name, latest) = (
+                    SELECT ?, f.ts FROM room r JOIN fact f ON f.id = (r.num << {SEQ_BITS}) + r.last
+                    WHERE r.num = seat.num AND r.last >= max(seat.since_seq, 1) AND NOT EXISTS (
+                        SELECT 1 FROM relation p WHERE p.user = ? AND p.peer = ?
+                        AND (p.blocked_at IS NOT NULL OR p.withheld_at IS NOT NULL)))
+                WHERE user = ? AND num = ? AND role = 'dm'""",
+            (other, user, other, user, num),
+        )
+
+
+def skip(connection: sqlite3.Connection, num: int, seqs: Iterable[int], deleted: Iterable[int] = ()) -> None:
+    """Count facts that are no message, and messages that are deleted now and were not before."""
+    counts: dict[int, list[int]] = {}
+    for seq in seqs:
+        counts.setdefault(seq >> BLOCK_BITS, [0, 0])[0] += 1
+    for seq in deleted:
+        count = counts.setdefault(seq >> BLOCK_BITS, [0, 0])
+        count[0] += 1
+        count[1] += 1
+    _SKIPPED.run(connection, [(num, block, *count) for block, count in counts.items()])
+
+
+def is_shown(connection: sqlite3.Connection, num: int, seq: int) -> bool:
+    """Whether the fact is a message that is not deleted."""
+    row = connection.execute("SELECT kind, delete_seq FROM fact WHERE id = ?", (num << SEQ_BITS | seq,)).fetchone()
+    return row is not None and row[0] == MESSAGE and row[1] is None
+
+
+def full_blocks(connection: sqlite3.Connection, num: int, low: int, high: int, order: str) -> Iterator[int]:
+    """The blocks low..high of which no fact is a message that is shown."""
+    for (block,) in connection.execute(
+        f"""SELECT block FROM skipped WHERE num = ? AND facts = {BLOCK} AND block BETWEEN ? AND ?
+            ORDER BY block {order}""",
+        (num, low, high),
+    ):
+        yield block
+
+
+def seats_among(connection: sqlite3.Connection, user: str, nums: Sequence[int] | None) -> list[int]:
+    """Those of the rooms, or all where that is not known, that the user is or was in. Costs by how many the tail has,
+    not by how many the user is in."""
+    if nums is None:
+        return [num for (num,) in connection.execute("SELECT num FROM seat WHERE user = ?", (user,))]
+    found = connection.execute(
+        "SELECT s.num FROM json_each(?) AS v CROSS JOIN seat s ON s.user = ? AND s.num = v.value",
+        (_encode(list(nums)).decode(), user),
+    )
+    return [num for (num,) in found]
