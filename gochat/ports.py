@@ -96,6 +96,9 @@ class Journal(Protocol):
     async def since(self, record: RoomRecord, users: Sequence[str]) -> dict[str, int]:
         """The seq at which each of `users` who is in the group came in, the last time."""
 
+    async def waiting(self, record: RoomRecord) -> set[int]:
+        """The messages of a private room that wait for an answer and are not deleted."""
+
     async def asks(self, user: str, since_ms: int) -> list[int]:
         """When the user asked strangers to be let write, from `since_ms` on, in order."""
 

@@ -43,6 +43,8 @@ async def gather(
     if (named or answered) and not is_dm(record.room) and _may_hide(record, commands):
         askers = {c.user for c in commands if isinstance(c, (ask.Send, ask.Edit, ask.Delete, ask.React, ask.Report))}
         knowledge.since = await journal.since(record, list(askers))
+    if record.relation is not None and record.relation.asked and any(isinstance(c, ask.Delete) for c in commands):
+        knowledge.waiting = frozenset(await journal.waiting(record))
     reactions = [(c.seq, c.user, c.emoji) for c in named if isinstance(c, ask.React)]
     if reactions:
         knowledge.reacted = await journal.reacted(record, reactions)

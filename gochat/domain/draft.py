@@ -41,6 +41,8 @@ class Knowledge(msgspec.Struct):
     """The seqs that were looked for; those that are not among `targets` are no messages."""
     since: dict[str, int] = {}
     """The seq at which users came into the group, the last time; of those who ask, where it hides what was before."""
+    waiting: frozenset[int] = frozenset()
+    """The messages of a request that wait and are not deleted, where one of a private room may be."""
     unwilling: dict[tuple[str, str], Denied] = {}
     """(who adds, who is added): why the latter can't be added to a group by the former."""
 

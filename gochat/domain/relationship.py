@@ -19,7 +19,7 @@ DAY_MS = 86_400_000
 Strangers: TypeAlias = Literal["request", "allow", "deny"]
 State: TypeAlias = Literal["none", "request", "contact", "blocked", "declined"]
 Action: TypeAlias = Literal["add", "remove", "block", "unblock", "accept", "decline"]
-Change: TypeAlias = Literal["add", "remove", "block", "unblock", "accept", "decline", "ask", "lapse"]
+Change: TypeAlias = Literal["add", "remove", "block", "unblock", "accept", "decline", "ask", "lapse", "withdraw"]
 
 #: How a message comes to its receiver: as any other; as the answer that makes both contacts; as the first one of a
 #: request; as one more that waits; or as any other after a decline that is over, where strangers may write.
@@ -135,9 +135,13 @@ class Relation(msgspec.Struct, frozen=True):
                 mine = Side(declined_ts=change.ts, blocked_at=mine.blocked_at, withheld_at=mine.withheld_at)
             case "ask":
                 since = change.at if theirs.withheld_at is None else theirs.withheld_at
+                mine = msgspec.structs.replace(mine, withheld_at=None)  # Whoever asks hears what comes of it.
                 theirs = Side(
                     asked_at=change.at, asked_ts=change.ts, blocked_at=theirs.blocked_at, withheld_at=since
                 )  # fmt: skip
+            case "withdraw":
+                # What was said stays untold: a receiver who lets the other write now is not told of it either.
+                theirs = msgspec.structs.replace(theirs, asked_at=None, asked_ts=None, waiting=0)
             case "lapse":
                 theirs = Side(blocked_at=theirs.blocked_at)
         return self._with(user, mine, theirs, change.n)
@@ -171,10 +175,13 @@ def way(relation: Relation, sender: str, policy: ContactPolicy, now_ms: int) -> 
         # They asked. Whoever writes back has accepted, also after having declined.
         return "answer"
     if theirs.contact:
-        return "open"
+        # Nothing is told to whoever let the other wait, even after that was withdrawn: with this they hear the room.
+        return "open" if mine.withheld_at is None else "answer"
     if _declined(theirs, now_ms, policy):
         return DECLINED
     if policy.strangers == "allow":
+        if mine.withheld_at is not None:
+            return "answer"
         return "open" if theirs.withheld_at is None else "lapse"
     if policy.strangers == "deny":
         return NO_STRANGERS

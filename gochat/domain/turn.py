@@ -155,6 +155,7 @@ class Turn(GroupTurn):
             self._audit(command, "message.delete", f"{self.draft.room}:{command.seq}", author=target.author)
         fact = self._add(facts.Delete(**self._next(command), target=command.seq))
         target.body, target.delete_seq, target.delete_ts = None, fact.seq, fact.ts
+        self._withdraw()
         return Done(fact.seq, fact.ts)
 
     def _react(self, command: ask.React, refusal: Denied | None) -> Outcome:
@@ -235,6 +236,18 @@ class Turn(GroupTurn):
         assert draft.relation is not None
         draft.relation = draft.relation.waits(sender)
         self._hide(draft.head + 1)
+
+    def _withdraw(self) -> None:
+        """A request whose messages were all deleted asks no more."""
+        relation = self.draft.relation
+        asked = relation.asked if relation is not None else None
+        if relation is None or asked is None:
+            return
+        since = relation.of(asked).asked_at or 0
+        here = {fact.seq for fact in self.facts if isinstance(fact, facts.Message) and fact.seq > since}
+        gone = {fact.target for fact in self.others if isinstance(fact, facts.Delete)}
+        if not (here | self._knowledge.waiting) - gone:
+            self._change(relation.peer(asked), "withdraw")
 
     def _may_touch(self, command: ask.Edit | ask.React) -> Denied | None:
         """What refuses a message of the user's refuses an edit and a reaction. Neither asks, and neither answers."""

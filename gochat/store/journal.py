@@ -89,6 +89,14 @@ class SqliteJournal:
     async def targets(self, record: RoomRecord, seqs: Sequence[int]) -> dict[int, Target]:
         return await self._merged.of_room(record.room, lambda connection: reads.targets(connection, record.num, seqs))
 
+    async def waiting(self, record: RoomRecord) -> set[int]:
+        relation = record.relation
+        asked = relation.asked if relation is not None else None
+        if relation is None or asked is None:
+            return set()
+        after = relation.of(asked).asked_at or 0
+        return await self._merged.of_room(record.room, lambda connection: reads.messages(connection, record.num, after))
+
     async def since(self, record: RoomRecord, users: Sequence[str]) -> dict[str, int]:
         return await self._readers.call(lambda connection: reads.since(connection, record.num, users))
 

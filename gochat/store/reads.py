@@ -13,7 +13,7 @@ from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.transaction import recorded
 
-__all__ = ["reacted", "record", "recorded", "since", "targets"]
+__all__ = ["messages", "reacted", "record", "recorded", "since", "targets"]
 
 
 def record(connection: sqlite3.Connection, room: str) -> RoomRecord | None:
@@ -60,6 +60,15 @@ def targets(connection: sqlite3.Connection, num: int, seqs: Sequence[int]) -> di
                 delete_ts=delete_ts,
             )  # fmt: skip
     return found
+
+
+def messages(connection: sqlite3.Connection, num: int, after: int) -> set[int]:
+    """The messages above a seq that are not deleted."""
+    rows = connection.execute(
+        "SELECT id FROM fact WHERE id > ? AND id <= ? AND kind = ? AND delete_seq IS NULL",
+        (num << SEQ_BITS | after, num << SEQ_BITS | SEQ_MASK, MESSAGE),
+    )
+    return {row_id & SEQ_MASK for (row_id,) in rows}
 
 
 def since(connection: sqlite3.Connection, num: int, users: Sequence[str]) -> dict[str, int]:

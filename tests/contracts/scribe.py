@@ -45,6 +45,8 @@ class Scribe:
         knowledge = Knowledge(
             await journal.targets(record, [command.seq for command in named]),
             await journal.reacted(record, [(c.seq, c.user, c.emoji) for c in named if isinstance(c, ask.React)]),
+            since=await journal.since(record, [command.user for command in commands]),
+            waiting=frozenset(await journal.waiting(record)),
         )
         keys = [(c.user, c.key) for c in commands if isinstance(c, ask.Send) and c.key is not None]
         recorded = await journal.recorded(record, keys)

@@ -336,3 +336,52 @@ async def test_no_message_passes_a_block(start: Start, nursery: trio.Nursery) ->
         page = await bob.ask("history", room=ROOM, after=at - 1)
         assert [fact["seq"] for fact in page["entries"]] == [at]
         assert page["head"] == at
+
+
+async def test_a_request_whose_messages_were_deleted_asks_no_more(connect: Connect, transport: str) -> None:
+    ann: Peer = await connect("ann", transport)
+    bob: Peer = await connect("bob", transport)
+    seqs = [(await ann.ask("send", to="user:bob", body=body))["seq"] for body in ("one", "two")]
+    assert [(await bob.event())["type"] for _ in seqs] == ["request"] * 2
+    await ann.ask("delete", room=ROOM, seq=seqs[1])
+    (request,) = (await bob.ask("requests"))["requests"]
+    assert (request["last"]["seq"], request["last"]["body"]) == (seqs[1], "") and request["last"]["deleted"]
+    await bob.nothing_more()
+    await ann.ask("delete", room=ROOM, seq=seqs[0])
+    assert await bob.event() == {"type": "contact", "user": "ann", "state": "none"}
+    await bob.nothing_more()
+    assert (await bob.ask("requests"))["requests"] == []
+    again: Peer = await connect("bob", transport)
+    assert (again.welcome["requests"], again.welcome["contacts"]) == ([], [])
+    for action in ("accept", "decline"):
+        assert await state(bob, "ann", action) == ("not_found", None)
+    assert (await ann.ask("send", to="user:bob", body="three"))["type"] == "ack"
+    request = await bob.event()
+    assert (request["type"], request["last"]["body"]) == ("request", "three"), "it asks anew"
+    replies = [await ann.ask("send", to="user:bob", body=body) for body in ("four", "five", "six")]
+    assert [reply["type"] for reply in replies] == ["ack", "ack", "error"]
+
+
+async def test_asking_anew_counts_among_the_strangers_of_a_day(start: Start, nursery: trio.Nursery) -> None:
+    """Or a request could be sent and deleted for ever."""
+    async with start(policy={"strangers": "request", "request_budget": 2}) as node:
+        ann = await Peer.open(node, "tcp", nursery)
+        await ann.hello("ann")
+        for _ in range(2):
+            seq = (await ann.ask("send", to="user:bob", body="hi"))["seq"]
+            await ann.ask("delete", room=ROOM, seq=seq)
+        assert refused(await ann.ask("send", to="user:bob", body="hi")) == ("rate_limited", "request.budget")
+
+
+async def test_who_writes_after_a_request_was_withdrawn_asks_and_hears(connect: Connect) -> None:
+    ann, bob = await connect("ann"), await connect("bob")
+    seq = (await ann.ask("send", to="user:bob", body="hi"))["seq"]
+    await ann.ask("delete", room=ROOM, seq=seq)
+    await bob.ask("ping")
+    bob.events.clear()
+    ann.events.clear()
+    mine = (await bob.ask("send", to="user:ann", body="who was it?"))["seq"]
+    assert (await bob.event("message"))["seq"] == mine, "one's own sessions hear it"
+    assert (await ann.event("request", "message"))["type"] == "request"
+    reply = (await ann.ask("send", to="user:bob", body="me"))["seq"]
+    assert (await bob.event("message"))["seq"] == reply

@@ -16,6 +16,7 @@ from gochat import store as stores
 from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.ids import is_dm
+from gochat.domain.sight import told
 from gochat.domain.turn import RoomRules
 from gochat.ports import Asker, Snapshot
 from gochat.store import Store
@@ -147,7 +148,9 @@ async def check_welcomes(store: Store, tea: Scribe, dm: Scribe) -> None:
         assert (TEA in snapshot.former) == (user in tea.record.former)
         private = [(contact.room, contact.head, contact.unread) for contact in snapshot.contacts]
         state = dm.state(user) if user in ("ann", "bob") else "none"
-        shown = dm.head and user in ("ann", "bob") and state in ("none", "contact")
+        # What waited stays untold, also after the request was withdrawn.
+        waited = dm.record.relation is not None and dm.record.relation.withheld == user
+        shown = dm.head and user in ("ann", "bob") and state in ("none", "contact") and not waited
         assert private == ([(DM, dm.head, dm.unread(user))] if shown else [])
         assert [request.room for request in snapshot.requests] == ([DM] if state == "request" else [])
         listed, _ = await store.archive.contacts(user, 50, None)
@@ -159,8 +162,9 @@ async def check_welcomes(store: Store, tea: Scribe, dm: Scribe) -> None:
 def check_missed(snapshot: Snapshot, user: str, tea: Scribe, dm: Scribe) -> None:
     """Of each room that the user hears, what a client does not hold; of others nothing."""
     for scribe in (tea, dm):
-        low = max(scribe.head // 3, snapshot.hidden.get(scribe.room, 0))
-        expected = scribe.shown(edits=True)[low:] if scribe.room in snapshot.heads else []
+        hidden = snapshot.hidden.get(scribe.room, 0)
+        shown = scribe.shown(edits=True)[max(scribe.head // 3, hidden) :]
+        expected = [told(fact, hidden) for fact in shown] if scribe.room in snapshot.heads else []
         assert snapshot.missed.get(scribe.room, []) == expected
     assert (TEA in snapshot.heads) == (user in tea.record.members)
     waits = dm.record.relation is not None and dm.record.relation.withheld == user
