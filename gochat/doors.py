@@ -5,6 +5,8 @@ Here the parts meet that must not know each other: listeners, transports, HTTP a
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from gochat.auth.origin import OriginRules
 from gochat.config import Settings
 from gochat.http.address import TrustedProxies, was_forwarded
 from gochat.http.asgi import App
+from gochat.http.cors import Cors
 from gochat.http.late import LateApp
 from gochat.http.problems import Problem
 from gochat.http.readiness import Readiness
@@ -29,9 +32,11 @@ from gochat.session.moderation import moderate
 from gochat.transports import tcp, websocket
 from gochat.transports.admission import Lease
 from gochat.transports.connection import Connection
-from gochat.transports.listen import linger
+from gochat.transports.listen import QUIET_S, linger
 from gochat.transports.outbox import Spawn
 from gochat.transports.poller import Poller
+
+log = logging.getLogger(__name__)
 
 
 class Doors:
@@ -45,6 +50,7 @@ class Doors:
         self._gateway = gateway
         self._poller = poller
         self._spawn = spawn
+        self._quiet_until = -math.inf
         self._origins = OriginRules(settings.http.origins)
         metrics = partial(_metrics, gateway, collect, settings.http.metrics)
         own_address = bool(settings.http.metrics_bind)
@@ -56,7 +62,8 @@ class Doors:
             trusted=TrustedProxies(settings.http.trusted_proxies),
             limits=HttpLimits(head_s=settings.limits.handshake_s),
         )
-        self._shell = shell(self._app)
+        cors = Cors(self._origins.lists) if settings.http.origins else None
+        self._shell = shell(self._app, cors=cors)
         self._metrics_shell = shell(LateApp(partial(_make_metrics_app, readiness, metrics)))
 
     def accept(self, connection: Connection, codec: Codec, credential: str | None) -> Session:
@@ -108,17 +115,29 @@ class Doors:
         """What the WebSocket phase needs of the request. Raises Problem where it is refused."""
         refusal = self._origins.refusal(_all(upgrade, b"origin"), _all(upgrade, b"host"))
         if refusal is not None:
+            self._told_refusal(refusal)
             raise Problem(403, "forbidden", refusal)
         if upgrade.client != lease.peer:
             lease.count_as(upgrade.client)
         offered = list(upgrade.subprotocols())
         chosen, credential = websocket.choose_subprotocol(offered)
-        if chosen is None and any(not entry.startswith("bearer.") for entry in offered):
-            raise Problem(400, "bad_request", f"the subprotocols here are {' and '.join(SUBPROTOCOLS)}")
+        if chosen is None and offered:
+            here = " or ".join(SUBPROTOCOLS)
+            if credential is not None:
+                # Accepted without one of these, it would be the browser that ends the connection, and says nothing.
+                raise Problem(400, "bad_request", f"offer {here} beside bearer.T, which is no subprotocol but a token")
+            raise Problem(400, "bad_request", f"the subprotocols here are {here}")
         scheme, _, token = (upgrade.header(b"authorization") or "").partition(" ")
         if scheme.lower() == "bearer":
             credential = token.strip()
         return websocket.Opening(upgrade.key, upgrade.trailing, chosen, credential)
+
+    def _told_refusal(self, refusal: str) -> None:
+        """Log it, once in a while: whoever opens the page again and again shall not fill the log."""
+        now = trio.current_time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET_S
+            log.warning("a WebSocket was refused: %s (told once in %.0f s)", refusal, QUIET_S)
 
     def _parts(self, lease: Lease, peer: str, loopback: bool) -> dict[str, Any]:
         return {

@@ -27,12 +27,21 @@ class OriginRules:
         if not origins:
             return None
         origin = _parse_origin(origins[0])
-        if origin is None:
-            return "this origin may not connect"
-        scheme, name, port = origin
-        if origin in self._listed or (name, port) == _host_with_port(host, scheme):
+        if origin in self._listed or (origin is not None and origin[1:] == _host_with_port(host, origin[0])):
             return None
-        return "this origin may not connect"
+        return (
+            f"the Origin of the page, {_shown(origins[0])}, is neither the Host that was asked for, {_shown(host)}, nor"
+            " in http.origins: list it there, or let the proxy in front pass on the Host that it was asked for"
+        )
+
+    def lists(self, origin: str) -> bool:
+        """Whether the value of an Origin header is one of the listed."""
+        return _parse_origin(origin) in self._listed
+
+
+def _shown(value: str) -> str:
+    """What a header said, on one line and not endless."""
+    return repr(value[:100])
 
 
 def _parse_origin(text: str) -> tuple[str, str, int] | None:

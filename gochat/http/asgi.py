@@ -7,7 +7,7 @@ and never a traceback.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ import h11
 import trio
 
 from gochat.http.problems import CutShort, Problem
-from gochat.http.upgrade import origin_form
+from gochat.http.upgrade import Head
 from gochat.http.wire import HttpLimits, Wire
 from gochat.transports.admission import Lease
 from gochat.transports.listen import describe
@@ -38,8 +38,8 @@ _BODILESS = frozenset((204, 304))
 LEASE = "gochat.lease"
 
 
-def make_scope(request: h11.Request, client: str, scheme: str, lease: Lease) -> Scope:
-    path, _, query = origin_form(request.target).partition(b"?")
+def make_scope(request: Head, client: str, scheme: str, lease: Lease) -> Scope:
+    path, _, query = request.target.partition(b"?")
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
@@ -50,7 +50,7 @@ def make_scope(request: h11.Request, client: str, scheme: str, lease: Lease) -> 
         "raw_path": path,
         "query_string": query,
         "root_path": "",
-        "headers": list(request.headers),
+        "headers": request.headers,
         "client": (client, 0),
         "server": None,
         LEASE: lease,
@@ -61,12 +61,14 @@ class Exchange:
     """One request of a connection, and the response to it."""
 
     __slots__ = (
-        "_deadline", "_done", "_gone", "_head", "_limits", "_problem", "_request", "_size", "_started", "_wire",
-        "status",
+        "_deadline", "_done", "_gone", "_head", "_limits", "_problem", "_request", "_size", "_started", "_told",
+        "_wire", "status",
     )  # fmt: skip
 
-    def __init__(self, wire: Wire, request: h11.Request, limits: HttpLimits) -> None:
+    def __init__(self, wire: Wire, request: Head, limits: HttpLimits, told: Sequence[tuple[bytes, bytes]]) -> None:
+        """`told` are headers of the response beside the app's."""
         self._wire = wire
+        self._told = told
         self._request = request
         self._limits = limits
         self._size = 0  # of the request's body so far
@@ -168,6 +170,7 @@ class Exchange:
 
     def _response(self, head: Message) -> h11.Response:
         headers: list[tuple[bytes, bytes]] = [(bytes(name), bytes(value)) for name, value in head.get("headers", ())]
+        headers += self._told
         headers.append((b"date", formatdate(usegmt=True).encode("ascii")))
         self._wire.discard_body()
         if self._wire.closing or not self._wire.body_read:

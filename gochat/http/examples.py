@@ -57,19 +57,20 @@ def example(schema: Json, components: Json, title: str = "", field: str = "") ->
     """A value that the schema holds. `field` is the name it goes by in the schema `title`."""
     if "$ref" in schema:
         return example(components[schema["$ref"].rpartition("/")[2]], components)
-    if "default" in schema:
+    if schema.get("default") is not None:
         return schema["default"]
     if "const" in schema:
         return schema["const"]
     liked = _HERE.get((title, field), _VALUES.get(field))
     if "enum" in schema:
         return liked if liked in schema["enum"] else schema["enum"][0]
+    if schema.get("type") == "object":
+        return _object(schema, components)
     if "anyOf" in schema:
-        return example(schema["anyOf"][0], components, title, field)
+        kinds = [kind for kind in schema["anyOf"] if kind.get("type") != "null"]
+        return example(kinds[0], components, title, field)
     if schema["type"] == "array":
         return [example(schema["items"], components, title, field)]
-    if schema["type"] == "object":
-        return _object(schema, components)
     usual = _KINDS[schema["type"]]
     if type(liked) is type(usual):
         return liked

@@ -12,24 +12,29 @@ import h11
 import trio
 
 from gochat.http.address import client_address
-from gochat.http.asgi import App, Exchange, make_scope
+from gochat.http.asgi import App, Exchange, Scope, make_scope
+from gochat.http.cors import Cors, Headers
 from gochat.http.problems import Problem
-from gochat.http.upgrade import Head, Upgrade, check_upgrade, origin_form, plain_upgrade
+from gochat.http.target import headers_of, origin_form
+from gochat.http.upgrade import Head, Upgrade, check_upgrade, plain_upgrade
 from gochat.http.wire import READ_BYTES, HttpLimits, Wire
 from gochat.transports.admission import Lease
 from gochat.transports.listen import linger
 
 
 class HttpShell:
-    """Serves `app` on any number of connections. `trusted` proxies may say whom they speak for."""
+    """Serves `app` on any number of connections. `trusted` proxies may say whom they speak for; `cors` answers
+    preflights and has a word in every answer, errors included; None: no page of another origin may read any."""
 
     def __init__(
-        self, app: App, *, scheme: str = "http", trusted: Container[str] = frozenset(), limits: HttpLimits | None = None
-    ) -> None:
+        self, app: App, *, scheme: str = "http", trusted: Container[str] = frozenset(),
+        limits: HttpLimits | None = None, cors: Cors | None = None,
+    ) -> None:  # fmt: skip
         self._app = app
         self._scheme = scheme
         self._trusted = trusted
         self._limits = limits or HttpLimits()
+        self._cors = cors
         self.responses: dict[int, int] = {}
         """How many have been given, by status."""
         self._idle: set[trio.CancelScope] = set()
@@ -69,28 +74,38 @@ class HttpShell:
         peer = lease.peer
         if (plain := plain_upgrade(data)) is not None:
             head, trailing = plain
+            head = head._replace(headers=headers_of(head))
             return self._upgrade(head, client_address(peer, head.headers, self._trusted), trailing)
         wire = Wire(stream, self._limits, lease, data)
         request = await self._read_head(wire, deadline)
         while request is not None:
-            _check(request, self._limits)
-            client = client_address(peer, list(request.headers), self._trusted)
-            upgrade = self._upgrade(request, client, wire.buffered)
-            if upgrade is not None:
-                return upgrade
-            if client != peer:
-                lease.count_as(client)
-            wire.closing = self._draining
-            exchange = Exchange(wire, request, self._limits)
-            await exchange.run(self._app, make_scope(request, client, self._scheme, lease))
+            told = self._cors.allowance(request) if self._cors else ()
+            try:
+                head = _checked(request, self._limits)
+                client = client_address(peer, head.headers, self._trusted)
+                upgrade = self._upgrade(head, client, wire.buffered)
+                if upgrade is not None:
+                    return upgrade
+                if client != peer:
+                    lease.count_as(client)
+                await self._answer(wire, head, told, make_scope(head, client, self._scheme, lease))
+            except Problem as problem:
+                problem.headers += told
+                raise
             lease.answering = False
-            self._count(exchange.status)
             if not wire.next_cycle() or not await self._wait_for_request(wire):
                 return None
             request = await self._read_head(wire, trio.current_time() + self._limits.head_s)
         return None
 
-    def _upgrade(self, request: h11.Request | Head, client: str, trailing: bytes) -> Upgrade | None:
+    async def _answer(self, wire: Wire, head: Head, told: Headers, scope: Scope) -> None:
+        wire.closing = self._draining
+        exchange = Exchange(wire, head, self._limits, told)
+        preflight = self._cors is not None and self._cors.is_preflight(head)
+        await exchange.run(self._cors.permit if preflight and self._cors else self._app, scope)
+        self._count(exchange.status)
+
+    def _upgrade(self, request: Head, client: str, trailing: bytes) -> Upgrade | None:
         """What the request is, if it opens a WebSocket. Raises Problem."""
         fields = check_upgrade(request)
         if fields is None:
@@ -131,8 +146,9 @@ class HttpShell:
                 return
 
 
-def _check(request: h11.Request, limits: HttpLimits) -> None:
-    """Refuse what h11 lets pass and nobody behind should have to think of. Raises Problem."""
+def _checked(request: h11.Request, limits: HttpLimits) -> Head:
+    """The request as those behind see it: its target is a path, its Host header the host that it is for. Raises Problem
+    for what h11 lets pass and nobody behind should have to think of."""
     if not request.http_version.startswith(b"1."):
         raise Problem(505, "bad_request", "this server speaks HTTP/1.1")
     framing = {name: value for name, value in request.headers if name in (b"content-length", b"transfer-encoding")}
@@ -141,5 +157,7 @@ def _check(request: h11.Request, limits: HttpLimits) -> None:
         raise Problem(400, "bad_request", "Content-Length and Transfer-Encoding contradict each other")
     if int(framing.get(b"content-length", b"0")) > limits.body_bytes:
         raise Problem(413, "too_large", f"a body has at most {limits.body_bytes} bytes")
-    if not origin_form(request.target).startswith(b"/"):
+    headers, target = headers_of(request), origin_form(request.target)
+    if not target.startswith(b"/"):
         raise Problem(400, "bad_request", "the request's target is not a path")
+    return Head(request.method, target, headers, request.http_version)

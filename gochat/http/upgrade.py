@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple, TypeAlias
 
-import h11
 import msgspec
 
 from gochat.http.problems import Problem
@@ -49,7 +48,7 @@ class Upgrade(msgspec.Struct, frozen=True):
 
 
 class Head(NamedTuple):
-    """A request's head, as h11 gives it."""
+    """A request's head, its target a path, its header names in lower case."""
 
     method: bytes
     target: bytes
@@ -86,9 +85,9 @@ def plain_upgrade(data: bytes) -> tuple[Head, bytes] | None:
     return Head(b"GET", found[1], headers, b"1.1"), data[found.end() :]
 
 
-def check_upgrade(request: h11.Request | Head) -> Fields | None:
+def check_upgrade(request: Head) -> Fields | None:
     """The headers of a request that opens a WebSocket; None if it is for another path. Raises Problem."""
-    if origin_form(request.target).partition(b"?")[0] != PATH:
+    if request.target.partition(b"?")[0] != PATH:
         return None
     headers: Fields = {}
     for name, value in request.headers:
@@ -108,15 +107,6 @@ def check_upgrade(request: h11.Request | Head) -> Fields | None:
     if (_joined(headers, b"content-length") or "0") != "0" or _joined(headers, b"transfer-encoding") is not None:
         raise Problem(400, "bad_request", "the opening handshake of a WebSocket has no body")
     return headers
-
-
-def origin_form(target: bytes) -> bytes:
-    """The path and query of a request's target; a server must also accept it as a whole URL (RFC 9112, 3.2.2)."""
-    scheme, separator, rest = target.partition(b"://")
-    if separator and scheme.lower() in (b"http", b"https"):
-        _host, slash, path = rest.partition(b"/")
-        return slash + path or b"/"
-    return target
 
 
 def _joined(fields: Fields, name: bytes) -> str | None:

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gochat.http.shell import HttpShell
-from gochat.http.upgrade import Head, Upgrade, origin_form, plain_upgrade
+from gochat.http.target import origin_form
+from gochat.http.upgrade import Head, Upgrade, plain_upgrade
 from tests.http.wiring import GET, UPGRADE, Client, serving
 
 

@@ -153,6 +153,12 @@ def _query(kind: type[Query], text: bytes) -> Query:
 async def _body(operation: Operation, request: Request, most: int) -> msgspec.Struct | None:
     if operation.body is None:
         return None
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        # RFC 9110, section 15.5.16: what would have been taken stands in the answer.
+        raise bad(
+            "the body has a Content-Encoding; send it as it is", status=415, headers={"accept-encoding": "identity"}
+        )
     data = bytearray()
     more = True
     while more:

@@ -44,8 +44,8 @@ async def create(call: Call) -> Reply:
     await carry_out(
         call,
         GroupAction(
-            name=body.name, action="create", title=or_none(body.title), users=or_none(body.users),
-            history=or_none(body.history), post=or_none(body.post),
+            name=body.name, action="create", title=body.title, users=body.users,
+            history=body.history, post=body.post,
         ),
     )  # fmt: skip
     view = await _seen(call, body.name) or GroupView(name=body.name, room=ids.group(body.name))
@@ -59,9 +59,7 @@ async def read(call: Call) -> Reply:
 async def change(call: Call) -> Reply:
     body: GroupChange = call.body
     name = call.path["group"]
-    request = GroupAction(
-        name=name, action="set", title=or_none(body.title), history=or_none(body.history), post=or_none(body.post)
-    )
+    request = GroupAction(name=name, action="set", title=body.title, history=body.history, post=body.post)
     check_form(call, request)
     await _check_match(call, name)
     await carry_out(call, request)

@@ -46,11 +46,11 @@ async def put(call: Call) -> Reply:
     change: Membership = call.body
     name, user = call.path["group"], call.path["id"]
     add = GroupAction(name=name, action="add", users=[user])
-    if change.role is UNSET:
+    if change.role is None:
         _, done = await carry_out(call, add)
         came = not done.duplicate
     else:
-        set_role = GroupAction(name=name, action="role", user=user, role=or_none(change.role))
+        set_role = GroupAction(name=name, action="role", user=user, role=change.role)
         try:
             await carry_out(call, set_role)
             came = False

@@ -32,7 +32,7 @@ async def send(call: Call) -> Reply:
     body: NewMessage = call.body
     command, done = await carry_out(
         call,
-        req.Send(to=body.to, body=body.body, key=_key(call), reply_to=or_none(body.reply_to)),
+        req.Send(to=body.to, body=body.body, key=_key(call), reply_to=body.reply_to),
     )
     assert isinstance(command, ask.Send)
     view = await _seen(call, command.room, done.seq) if done.duplicate else None

@@ -53,7 +53,7 @@ def _page(call: Call, path: str, page: Any) -> Reply:
 async def report(call: Call) -> Reply:
     body: NewReport | None = call.body
     room, seq = named(call)
-    reason = None if body is None else or_none(body.reason)
+    reason = None if body is None else body.reason
     await carry_out(call, req.Report(room=room, seq=seq, reason=reason))
     return Reply(status=204)
 
@@ -94,7 +94,7 @@ async def unban(call: Call) -> Reply:
 
 async def _sanction(call: Call, action: Any) -> Reply:
     body: Sanction | None = call.body
-    seconds = None if body is None else or_none(body.seconds)
+    seconds = None if body is None else body.seconds
     await carry_out(
         call, req.GroupAction(name=call.path["group"], action=action, user=call.path["id"], seconds=seconds)
     )
@@ -107,8 +107,8 @@ async def _sanction(call: Call, action: Any) -> Reply:
 async def suspend(call: Call) -> Reply:
     body: Suspending | None = call.body
     request = req.AdminAction(
-        action="suspend", user=call.path["id"], seconds=None if body is None else or_none(body.seconds),
-        reason=None if body is None else or_none(body.reason),
+        action="suspend", user=call.path["id"], seconds=None if body is None else body.seconds,
+        reason=None if body is None else body.reason,
     )  # fmt: skip
     await _ask(call, request, replies.Ok)
     return Reply(status=204)
@@ -121,9 +121,7 @@ async def unsuspend(call: Call) -> Reply:
 
 async def revoke(call: Call) -> Reply:
     body: Revocation = call.body
-    request = req.AdminAction(
-        action="revoke", user=or_none(body.user), token=or_none(body.token), reason=or_none(body.reason)
-    )
+    request = req.AdminAction(action="revoke", user=body.user, token=body.token, reason=body.reason)
     await _ask(call, request, replies.Ok)
     return Reply(status=204)
 

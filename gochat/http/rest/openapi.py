@@ -61,7 +61,7 @@ _TOLD: Final[dict[str, Json]] = {
 }
 _NARROWER: Final = {
     412: "It is no longer what `If-Match` names.",
-    415: f"The body is not {JSON}.",
+    415: f"The body is not {JSON}, or has a Content-Encoding.",
 }
 
 
@@ -98,9 +98,14 @@ def _schemas() -> Json:
         kinds.update({kind: None for kind in (operation.returns, operation.body) if kind is not None})
     schemas = described(kinds)
     schemas[ProblemDetails.__name__]["properties"]["code"]["enum"] = [code.name for code in CODES]
-    schemas[GroupChange.__name__]["minProperties"] = 1
-    schemas[Revocation.__name__]["oneOf"] = [{"required": ["user"]}, {"required": ["token"]}]
+    schemas[GroupChange.__name__]["anyOf"] = [_given(name) for name in GroupChange.__struct_fields__]
+    schemas[Revocation.__name__]["oneOf"] = [_given("user"), _given("token")]
     return schemas
+
+
+def _given(name: str) -> Json:
+    """That an object has this field: null is as good as left out."""
+    return {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
 
 
 def _operation(operation: Operation) -> Json:

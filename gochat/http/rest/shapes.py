@@ -46,7 +46,7 @@ Text: TypeAlias = Annotated[str, _told(r"^[^\x00]*[^\x00\s][^\x00]*$")]
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    pass
+    """A field that may be left out may be null as well, and means the same: as it is in frames."""
 
 
 class NewMessage(Body, kw_only=True):
@@ -55,7 +55,7 @@ class NewMessage(Body, kw_only=True):
     to: Address
     """`user:bob`, `group:tea`, or a room's id: that of a private room has its users in byte order."""
     body: Text
-    reply_to: Annotated[int, Meta(ge=1, le=2**53)] | UnsetType = UNSET
+    reply_to: Annotated[int, Meta(ge=1, le=2**53)] | None = None
     """The seq of a message of the same room."""
 
 
@@ -67,51 +67,51 @@ class NewGroup(Body, kw_only=True):
     """A group whose owner is the one who asks. Its name is never given again."""
 
     name: Name
-    title: Title | UnsetType = UNSET
-    users: list[Name] | UnsetType = UNSET
-    history: HistoryScope | UnsetType = UNSET
-    post: PostRight | UnsetType = UNSET
+    title: Title | None = None
+    users: list[Name] | None = None
+    history: HistoryScope | None = None
+    post: PostRight | None = None
 
 
 class GroupChange(Body, kw_only=True):
     """What is left out stays as it is; at least one is needed."""
 
-    title: Title | UnsetType = UNSET
-    history: HistoryScope | UnsetType = UNSET
-    post: PostRight | UnsetType = UNSET
+    title: Title | None = None
+    history: HistoryScope | None = None
+    post: PostRight | None = None
 
 
 class Membership(Body, kw_only=True):
     """Without `role` a member keeps the present one, and who is new becomes `member`."""
 
-    role: Role | UnsetType = UNSET
+    role: Role | None = None
 
 
 class NewReport(Body, kw_only=True):
     """Why moderators should look at a message."""
 
-    reason: req.Reason | UnsetType = UNSET
+    reason: req.Reason | None = None
 
 
 class Sanction(Body, kw_only=True):
     """A mute or a ban; without `seconds` it holds until it is taken back."""
 
-    seconds: req.Seconds | UnsetType = UNSET
+    seconds: req.Seconds | None = None
 
 
 class Suspending(Body, kw_only=True):
     """A suspension; without `seconds` it holds until it is taken back."""
 
-    seconds: req.Seconds | UnsetType = UNSET
-    reason: req.Reason | UnsetType = UNSET
+    seconds: req.Seconds | None = None
+    reason: req.Reason | None = None
 
 
 class Revocation(Body, kw_only=True):
     """All tokens of `user` that were issued up to now, or the one with the id `token`: one of the two."""
 
-    user: Name | UnsetType = UNSET
-    token: Annotated[str, Meta(min_length=1, max_length=256)] | UnsetType = UNSET
-    reason: req.Reason | UnsetType = UNSET
+    user: Name | None = None
+    token: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    reason: req.Reason | None = None
 
 
 # ---------------------------------------------------------------------------------------------- in: queries

@@ -7,10 +7,12 @@ import socket
 import struct
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
 from gochat.http.rest.door import Operation
+from gochat.http.rest.openapi import build
 from gochat.http.rest.table import OPERATIONS
 from gochat.node import Node, running
 from gochat.protocol.conversation import RULES
@@ -294,3 +296,32 @@ async def test_a_node_that_drains_answers_and_closes(as_: As, node: Node) -> Non
     node.doors.drain()
     answer = await as_("ann").get("/v1/me")
     assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+# ---------------------------------------------------------------------------------------------- bodies
+
+
+KINDS = sorted({each.body for each in OPERATIONS if each.body is not None}, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize("body", KINDS)
+def test_a_field_that_may_be_left_out_may_be_null(body: type[msgspec.Struct]) -> None:
+    schema = build()["components"]["schemas"][body.__name__]
+    for field in msgspec.structs.fields(body):
+        if not field.required:
+            assert {"type": "null"} in schema["properties"][field.encode_name]["anyOf"], "the document says so"
+            assert msgspec.convert(None, field.type) is None
+            assert field.default is None
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "x-unknown", "gzip, identity", "GZIP"])
+async def test_a_content_coding_is_415_and_names_what_would_do(as_: As, coding: str) -> None:
+    message = json.dumps({"to": "user:ann", "body": "x"}).encode()
+    headers = {"Content-Encoding": coding, "Content-Type": "application/json"}
+    ann = as_("ann")
+    refused = await ann("POST", "/v1/messages", raw=message, headers=headers)
+    assert refused.refusal == (415, "bad_request")
+    assert refused.headers["accept-encoding"] == "identity"
+    assert (await ann("PUT", "/v1/groups/tea/users/bob", raw=b"\x1f\x8b", headers=headers)).status == 415
+    sent = await ann("POST", "/v1/messages", raw=message, headers=headers | {"Content-Encoding": "Identity"})
+    assert sent.status == 201
