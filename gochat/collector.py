@@ -217,6 +217,8 @@ METRICS: Final[tuple[Metric, ...]] = (
            lambda s: int(s.health.damage is not None)),
     Metric("gochat_reads_failed_total", "counter", "Reads that failed; who asked was told.",
            lambda s: s.health.failed_reads),
+    Metric("gochat_expired_messages_total", "counter", "Messages that lost their texts with their age; see retention.",
+           lambda s: s.commits.expired),
     Metric("gochat_unmerged_messages", "gauge", "Durable messages that are not in their rooms' logs yet; see the tail.",
            lambda s: s.commits.unmerged),
     Metric("gochat_unmerged_bytes", "gauge", "Memory that those messages take; 32 MB at most.",

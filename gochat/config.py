@@ -167,6 +167,15 @@ class History(msgspec.Struct, frozen=True):
         "Whether who was removed or has left may still read the group up to then.")] = True
 
 
+class Retention(msgspec.Struct, frozen=True):
+    """How long texts are kept. Older messages stay as deleted ones; `gochat room expire --dry-run` counts them."""
+
+    group_days: Annotated[int, _key("days", ge=0, le=36_500, why=
+        "Age at which messages of groups lose their texts, for good; 0: never. Backups keep what they hold.")] = 0
+    private_days: Annotated[int, _key("days", ge=0, le=36_500, why=
+        "The same for private chats; 0: never.")] = 0
+
+
 class Session(msgspec.Struct, frozen=True):
     """When a session ends by itself."""
 
@@ -205,6 +214,7 @@ class Settings(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     policy: Policy = Policy()
     history: History = History()
+    retention: Retention = Retention()
     session: Session = Session()
     rooms: Rooms = Rooms()
     log: Log = Log()

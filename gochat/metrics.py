@@ -52,13 +52,16 @@ class Commits:
     """What the journal has committed since the store was opened. Written by the writer's thread only."""
 
     __slots__ = (
-        "backlog", "batches", "facts", "failed", "messages", "number", "seconds", "unmerged", "unmerged_bytes",
+        "backlog", "batches", "expired", "facts", "failed", "messages", "number", "seconds", "unmerged",
+        "unmerged_bytes",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.facts = 0
         self.messages = 0
         self.failed = 0
+        self.expired = 0
+        """Messages that lost their texts with their age."""
         self.number = 0
         """Of the last transaction."""
         self.backlog = 0

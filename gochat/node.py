@@ -36,7 +36,7 @@ from gochat.config import Settings
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import RecentKeys, RoomRules
 from gochat.doors import Doors
-from gochat.errors import DRAINING, Denied, GochatError
+from gochat.errors import DRAINING, Denied, GochatError, StoreError
 from gochat.http.address import TrustedProxies
 from gochat.http.readiness import Check
 from gochat.metrics import Commits
@@ -50,6 +50,7 @@ from gochat.session.queries import answer
 from gochat.session.replay import say_lag
 from gochat.store import folder
 from gochat.store.health import Health
+from gochat.store.retention import cutoffs
 from gochat.transports.admission import Connections
 from gochat.transports.listen import Server, open_listeners
 from gochat.transports.poller import Poller
@@ -60,6 +61,8 @@ log = logging.getLogger(__name__)
 MOST_ACTORS = 200_000
 #: How often idle actors are looked for.
 SWEEP_S = 5.0
+#: How often it is looked for texts that are too old.
+RETENTION_S = 3600.0
 #: How often a drain looks whether it is done.
 POLL_S = 0.01
 
@@ -160,6 +163,8 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         services.start(Spec("poller", node.poller.run))
         services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
         await _listen(node, spawn, sessions)
+        if settings.retention.group_days or settings.retention.private_days:
+            services.start(Spec("retention", partial(_retain, node, store)))
         services.start(Spec("compile rules", partial(trio.to_thread.run_sync, node.rules.warm_up), "temporary"))
         services.start(Spec("warm up", node.doors.warm_up, "temporary"))
         try:
@@ -244,6 +249,18 @@ async def _walled(task: Callable[[], Awaitable[Any]]) -> None:
         await task()
     except Exception:
         log.exception("a task of a session crashed")
+
+
+async def _retain(node: Node, store: stores.Store) -> None:
+    """Take away the texts that are too old."""
+    days = node.settings.retention
+    while True:
+        try:
+            now = now_ms()
+            await store.retention.sweep(cutoffs(days.group_days, days.private_days, now), now)
+        except StoreError as error:
+            log.warning("retention: %s; again in %.0f minutes", error, RETENTION_S / 60)
+        await trio.sleep(RETENTION_S)
 
 
 async def _sweep(node: Node, rooms: Registry[RoomActor], users: Registry[UserActor]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gochat.commands import EXIT_INTERRUPTED, EXIT_OK
+from gochat.commands import EXIT_INTERRUPTED, EXIT_OK, CommandError
 from gochat.commands.connection import check_address, credential, server_options
 from gochat.commands.files import Progress, replacing
 from gochat.commands.options import config_option, data_option, load_settings
@@ -98,6 +98,66 @@ def _export_database(
     if as_json:
         click.echo(json.dumps({"file": str(file), **done._asdict(), "bytes": file.stat().st_size}))
     return EXIT_OK
+
+
+@room.command()
+@click.option("--dry-run", is_flag=True, help="Only count; the node may run.")
+@click.option("--older-than", type=click.IntRange(1, 36_500), metavar="DAYS", help="Instead of [retention].")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was counted as one object.")
+@data_option
+@config_option
+def expire(
+    dry_run: bool, older_than: int | None, yes: bool, as_json: bool, data: str | None, config: Path | None
+) -> int:  # fmt: skip
+    """Take the texts of old messages away for good.
+
+    As old as `retention.group_days` and `retention.private_days` say, which a running node sees to by itself, hour by
+    hour. The messages stay where they are and show as deleted. With --dry-run nothing is changed; without it the node
+    must be stopped. Backups keep what they hold.
+
+    \b
+    Examples:
+      gochat room expire --dry-run --older-than 365
+      gochat room expire --dry-run --config new.toml --json
+      gochat room expire --older-than 30 --yes
+    """
+    from gochat.store import folder
+    from gochat.store.expiry import count
+    from gochat.store.portable.source import reading
+    from gochat.store.retention import cutoffs, expire_all
+
+    settings, _, _ = load_settings(config, {"node.data": data})
+    kept = settings.retention
+    days = (kept.group_days, kept.private_days) if older_than is None else (older_than, older_than)
+    if not any(days):
+        raise CommandError("nothing expires: retention.group_days and retention.private_days are 0",
+                           hint="--older-than DAYS counts all the same")  # fmt: skip
+    place, now_ms = Path(settings.node.data), time.time_ns() // 1_000_000
+    database = folder.database(place)
+    with reading(database) as connection:
+        groups, private = count(connection, cutoffs(*days, now_ms))
+    if not as_json or not dry_run:
+        for name, found in ("groups", groups), ("private rooms", private):
+            oldest = "" if found.oldest_ms is None else f", the oldest of {_day(found.oldest_ms)}"
+            click.echo(f"{name}: {found.messages:,} messages in {found.rooms:,}{oldest}", err=as_json)
+    expired = 0
+    if not dry_run and (groups.messages or private.messages):
+        if not yes and not sys.stdin.isatty():
+            raise click.UsageError("nobody is there to be asked; --yes takes the texts without asking")
+        if not yes:
+            click.confirm("Take these texts away for good?", abort=True, err=True)
+        with folder.locked(place):
+            expired = expire_all(database, days, now_ms)
+        click.echo(f"{expired:,} messages lost their texts", err=True)
+    if as_json:
+        told = {"groups": groups._asdict(), "private": private._asdict(), "expired": expired}
+        click.echo(json.dumps(told))
+    return EXIT_OK
+
+
+def _day(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d")
 
 
 def _point(text: str | None) -> tuple[int | None, int | None]:

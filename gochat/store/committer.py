@@ -21,6 +21,7 @@ from gochat.errors import Damaged, StoreError
 from gochat.metrics import Commits
 from gochat.ports import Clash
 from gochat.store import index
+from gochat.store.expiry import Expired, Old
 from gochat.store.health import Health, is_damage
 from gochat.store.listing import seats_among
 from gochat.store.logs import Batch
@@ -154,6 +155,21 @@ class Committer:
             return job(writer.connection)
         except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged) as error:
             raise self._health.failed("reading failed", error) from error
+
+    def expire(self, old: Old, now_ms: int) -> Expired:
+        """See Writer.expire. Raises StoreError."""
+        writer = self._reopened()
+        try:
+            done = writer.expire(old, now_ms)
+        except Exception as error:
+            if is_damage(error):
+                self._health.damaged(f"what is too old in {old.room}: {error}")
+                return Expired(0, False)
+            if not _only_busy(error, writer):
+                self._discard(())
+            raise StoreError(f"what is too old can't be taken away: {error}") from error
+        self._counts.expired += done.messages
+        return done
 
     def _merge(self, writer: Writer, nums: Sequence[int], most: int | None) -> bool:
         try:

@@ -134,6 +134,8 @@ class Logs:
         listing.skip(self._connection, num, [fact.seq], [fact.target] if gone else ())  # type: ignore[union-attr]
         if isinstance(fact, facts.Edit):
             target = num << SEQ_BITS | fact.target
+            if execute("SELECT 1 FROM fact WHERE id = ? AND delete_seq IS NULL", (target,)).fetchone() is None:
+                return  # Its text expired after the edit was decided: it does not come back.
             index.change(self._connection, num, fact.target, fact.body)
             execute(
                 "UPDATE fact SET body = ?, edit_seq = ?, edit_ts = ? WHERE id = ?",

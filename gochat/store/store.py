@@ -21,6 +21,7 @@ from gochat.store.journal import MOST_WAITING, SqliteJournal
 from gochat.store.merged import Merged
 from gochat.store.newest import Note
 from gochat.store.pool import Readers
+from gochat.store.retention import Retention
 from gochat.store.schema import MEMORY, connect
 from gochat.store.setup import begin, migrate, prepare
 from gochat.store.tail import Tail
@@ -39,6 +40,7 @@ class Store(NamedTuple):
     archive: SqliteArchive
     commits: Commits
     health: Health
+    retention: Retention
 
 
 @asynccontextmanager
@@ -109,7 +111,7 @@ async def _opened(
         nursery.start_soon(_run_in, committing, journal)
         try:
             archive = SqliteArchive(readers, searchers, merged, epoch, decline_ms, health)
-            yield Store(journal, archive, commits, health)
+            yield Store(journal, archive, commits, health, Retention(readers, writer))
         finally:
             with trio.CancelScope(shield=True):
                 try:

@@ -16,8 +16,9 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.record import Recorded
 from gochat.errors import Damaged, StoreError
 from gochat.ports import Clash
+from gochat.store import expiry, tail
 from gochat.store import notes as noted
-from gochat.store import tail
+from gochat.store.expiry import Expired, Old
 from gochat.store.health import is_damage
 from gochat.store.logs import Batch, Logs
 from gochat.store.many import Probe
@@ -303,6 +304,23 @@ class Writer:
         except BaseException:
             self._roll_back(nums)
             raise
+
+    def expire(self, old: Old, now_ms: int) -> Expired:
+        """Take the texts of the room's next messages that are too old, in a transaction of its own; overwritten, as
+        what is deleted. Not synced: what is lost of it is done again."""
+        if old.num in self.tail.stuck:
+            return Expired(0, False)
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with tail.wiping(self.connection):
+                self._begin()
+                done = expiry.expire(self.connection, old, now_ms)
+                self._finish(self.commits, written=False)
+            return done
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            self.connection.execute("PRAGMA synchronous = FULL")
 
     def _begin(self) -> None:
         self.connection.execute("BEGIN IMMEDIATE")

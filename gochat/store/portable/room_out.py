@@ -44,6 +44,9 @@ _FOLD = (
 )
 
 
+_EXPIRED = "UPDATE fact SET deleted_seq = ?1, deleted_ts = ?2 WHERE seq = ?1 AND deleted_seq IS NULL"
+
+
 class Exported(NamedTuple):
     room: str
     facts: int
@@ -74,6 +77,7 @@ def export_room(
             messages += _write(out, rows, past)
         for statement in _FOLD:
             out.execute(statement)
+        out.executemany(_EXPIRED, _expired(source, found))
         present = found.as_of == found.head
         _write_members(source, out, found.num, past, reads=reads and present)
         if present:
@@ -123,6 +127,15 @@ def _slices(source: sqlite3.Connection, room: _Room) -> Iterator[list[Any]]:
     )
     while rows := cursor.fetchmany(SLICE):
         yield rows
+
+
+def _expired(source: sqlite3.Connection, room: _Room) -> Iterator[tuple[int, int]]:
+    """Messages whose texts went with their age: no fact tells of it."""
+    base = room.num << SEQ_BITS
+    return source.execute(
+        "SELECT id & ?, delete_ts FROM fact WHERE id > ? AND id <= ? AND delete_seq = id & ?",
+        (SEQ_MASK, base, base | room.as_of, SEQ_MASK),
+    )
 
 
 def _write(out: sqlite3.Connection, rows: list[Any], past: Past) -> int:
