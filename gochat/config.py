@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+#: The unit of the keys that say where to listen.
+ADDRESS = "HOST:PORT"
 #: RFC 7518 section 3.2: a key for HS256 has at least as many bits as its hash.
 MIN_SECRET_BYTES = 32
 
@@ -38,7 +40,7 @@ class Node(msgspec.Struct, frozen=True):
 class Http(msgspec.Struct, frozen=True):
     """HTTP and WebSocket, on one port."""
 
-    bind: Annotated[str, _key("HOST:PORT", flag="--http", why=
+    bind: Annotated[str, _key(ADDRESS, flag="--http", why=
         "Where to listen; an IPv6 host stands in brackets, port 0 takes a free one.")] = "127.0.0.1:8080"
     origins: Annotated[list[str], _key("origins", max_length=100, why=
         "Web origins whose pages may connect, beside the page's own host, such as https://chat.example.")] = []
@@ -50,14 +52,14 @@ class Http(msgspec.Struct, frozen=True):
         "The certificate's private key, PEM, without a passphrase.")] = ""
     metrics: Annotated[Literal["token", "all", "off"], _key("choice", why=
         "Who may read /metrics: tokens with the scope metrics or admin, everybody, or nobody.")] = "token"
-    metrics_bind: Annotated[str, _key("HOST:PORT", why=
+    metrics_bind: Annotated[str, _key(ADDRESS, why=
         "An address of its own for /metrics, which http.bind then does not have; empty: none.")] = ""
 
 
 class Tcp(msgspec.Struct, frozen=True):
     """Raw TCP: a frame a line. It has no TLS, so keep it on loopback or a private network."""
 
-    bind: Annotated[str, _key("HOST:PORT", flag="--tcp", why=
+    bind: Annotated[str, _key(ADDRESS, flag="--tcp", why=
         "Where to listen; empty: off.")] = "127.0.0.1:8081"
 
 
@@ -311,10 +313,19 @@ def _allowed(hint: Any, unit: str) -> str:
     return f"list of {unit}"
 
 
+def binds(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Every address that a node listens at: the path of its key, and HOST:PORT."""
+    for key in keys().values():
+        section, _, field = key.path.partition(".")
+        text: str = getattr(getattr(settings, section), field)
+        if key.unit == ADDRESS and (text or key.path == "http.bind"):
+            yield key.path, text
+
+
 def problems(settings: Settings) -> Iterator[tuple[str, str]]:
     """What is wrong though each value alone is allowed: (path of the key, what to do), the first first."""
-    network = list(_network_problems(settings))
-    yield from network or _auth_problems(settings)
+    yield from _network_problems(settings)
+    yield from _auth_problems(settings)
     limits = settings.limits
     if limits.body_chars * 4 > limits.frame_bytes:
         yield "limits.body_chars", "four times this many bytes must fit into limits.frame_bytes"
@@ -323,12 +334,16 @@ def problems(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _network_problems(settings: Settings) -> Iterator[tuple[str, str]]:
-    optional = [("tcp.bind", settings.tcp.bind), ("http.metrics_bind", settings.http.metrics_bind)]
-    for path, text in [("http.bind", settings.http.bind), *((path, text) for path, text in optional if text)]:
+    taken: dict[Address, str] = {}
+    for path, text in binds(settings):
         try:
-            parse_address(text)
+            address = parse_address(text)
         except ValueError as error:
             yield path, f"{error}, such as 127.0.0.1:8080 or [::1]:8080"
+            continue
+        if address.port and address in taken:
+            yield path, f"{taken[address]} listens at {text} already"
+        taken.setdefault(address, path)
     for origin in settings.http.origins:
         if not _is_origin(origin):
             yield "http.origins", f"{origin!r} must be scheme://host[:port], such as https://chat.example"

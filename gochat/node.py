@@ -108,7 +108,7 @@ class Node:
         used is logged, and what was read before stays. For a thread: it reads files and compiles the lists."""
         self.rules.reload()
         try:
-            context = _tls(self.settings)
+            context = tls_context(self.settings)
         except GochatError as error:
             log.error("the certificate stays as it was: %s", error)
             return
@@ -286,7 +286,7 @@ async def _listen(node: Node, spawn: Callable[..., None], nursery: trio.Nursery)
     node.doors = doors = Doors(
         node.gateway, spawn, settings, node.readiness, node.metrics, node.poller
     )  # fmt: skip
-    tls = _tls(settings)
+    tls = tls_context(settings)
     # The kernel would also give up a peer that merely reads nothing: the slow-reader rule shall come first.
     dead_peer_s = settings.session.slow_s + 2 * settings.session.heartbeat_s
     wanted = [
@@ -308,7 +308,7 @@ async def _listen(node: Node, spawn: Callable[..., None], nursery: trio.Nursery)
             node.addresses.append((name, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"))
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
     if not settings.http.tls_cert:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

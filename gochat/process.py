@@ -48,7 +48,7 @@ async def _main(settings: Settings) -> int:
                 if has_wal_reset_bug(sqlite3.sqlite_version_info):
                     log.info("SQLite %s: %s", sqlite3.sqlite_version, WAL_RESET_BUG)
                 for name, address in node.addresses:
-                    print(_ready_line(name, address), flush=True)
+                    _tell(_ready_line(name, address))
                 async for number in signals:
                     if number == signal.SIGHUP:
                         await trio.to_thread.run_sync(node.reload)  # The log says what came of it.
@@ -66,6 +66,14 @@ async def _force(signals: AsyncIterator[int]) -> None:
         if number != signal.SIGHUP:
             log.warning("stopped at once")
             os._exit(1)
+
+
+def _tell(line: str) -> None:
+    """Print what people and scripts wait for. A reader that has gone (`serve | head -1`) is no reason to end."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        log.warning("standard output can't be written: %s", error.strerror)
 
 
 def _ready_line(name: str, address: str) -> str:

@@ -60,26 +60,42 @@ def env_name(path: str) -> str:
 
 
 def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]) -> Loaded:
-    """The settings of a node. `flags` are values by path; `file` None is none. Raises ConfigError.
+    """The settings of a node. `flags` are values by path; `file` None is none. Raises ConfigError: the first mistake.
 
     In the environment a list is written with commas, and an empty value counts as given.
     """
-    values, origins = _read_file(file) if file is not None else ({}, {})
+    loaded, mistakes = read(file, environ, flags)
+    if mistakes:
+        raise mistakes[0]
+    return loaded
+
+
+def read(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, str]) -> tuple[Loaded, list[ConfigError]]:
+    """As `load`, but with every mistake instead of the first. A key that is wrong has its default then."""
+    mistakes: list[ConfigError] = []
+    values, origins = _read_file(file, mistakes) if file is not None else ({}, {})
     for path in (*keys(), *GONE):
         name = env_name(path)
         if name in environ:
             values[path], origins[path] = environ[name], f"environment {name}"
         if path in flags:
             values[path], origins[path] = flags[path], f"flag {keys()[path].flag}"
-    warnings = [*_replace_old(values, origins), *_env_warnings(environ)]
+    warnings = [*_replace_old(values, origins, mistakes), *_env_warnings(environ)]
     document: dict[str, dict[str, Any]] = {}
     for path, value in values.items():
         section, _, field = path.partition(".")
-        document.setdefault(section, {})[field] = _convert(keys()[path], value, origins[path])
+        try:
+            document.setdefault(section, {})[field] = _convert(keys()[path], value, origins[path])
+        except ConfigError as mistake:
+            mistakes.append(mistake)
     settings = msgspec.convert(document, Settings)
-    for path, problem in problems(settings):
-        raise ConfigError(path, origins.get(path, DEFAULT), problem)
-    return Loaded(settings, {path: origins.get(path, DEFAULT) for path in keys()}, warnings)
+    wrong = {mistake.key for mistake in mistakes}
+    mistakes += [
+        ConfigError(path, origins.get(path, DEFAULT), problem)
+        for path, problem in problems(settings)
+        if path not in wrong
+    ]
+    return Loaded(settings, {path: origins.get(path, DEFAULT) for path in keys()}, warnings), mistakes
 
 
 def shown(settings: Settings, path: str) -> Any:
@@ -89,32 +105,43 @@ def shown(settings: Settings, path: str) -> Any:
     return MASK if keys()[path].secret and value else value
 
 
-def _read_file(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def _read_file(file: Path, mistakes: list[ConfigError]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The file's values by path, and where they came from."""
     name = str(file)
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError("file", name, (error.strerror or "can't be read").lower()) from error
+        mistakes.append(ConfigError("file", name, (error.strerror or "can't be read").lower()))
+        return {}, {}
     except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
-        raise ConfigError("syntax", name, str(error)) from error
+        mistakes.append(ConfigError("syntax", name, str(error)))
+        return {}, {}
     values: dict[str, Any] = {}
     for section, content in document.items():
         if section not in sections():
             kind = "section" if isinstance(content, dict) else "key"
-            raise ConfigError(section, name, f"no such {kind}; {_hint(section)}")
-        if not isinstance(content, dict):
-            raise ConfigError(section, name, f"is a section: write [{section}] and its keys below it")
-        for field, value in content.items():
-            path = f"{section}.{field}"
-            if path not in keys() and path not in GONE:
-                raise ConfigError(path, name, f"no such key; {_hint(path)}")
-            values[path] = value
+            mistakes.append(ConfigError(section, name, f"no such {kind}; {_hint(section)}"))
+        elif not isinstance(content, dict):
+            mistakes.append(ConfigError(section, name, f"is a section: write [{section}] and its keys below it"))
+        else:
+            values |= _read_section(section, content, name, mistakes)
     return values, dict.fromkeys(values, name)
 
 
-def _replace_old(values: dict[str, Any], origins: Mapping[str, str]) -> Iterator[str]:
-    """Put what is meant today in the place of what earlier releases wrote; a warning for each. Raises ConfigError for a
-    key that is gone, where its value can't be passed over."""
+def _read_section(
+    section: str, content: Mapping[str, Any], name: str, mistakes: list[ConfigError]
+) -> Iterator[tuple[str, Any]]:
+    for field, value in content.items():
+        path = f"{section}.{field}"
+        if path in keys() or path in GONE:
+            yield path, value
+        else:
+            mistakes.append(ConfigError(path, name, f"no such key; {_hint(path)}"))
+
+
+def _replace_old(values: dict[str, Any], origins: Mapping[str, str], mistakes: list[ConfigError]) -> Iterator[str]:
+    """Put what is meant today in the place of what earlier releases wrote; a warning for each. A key that is gone is a
+    mistake, where its value can't be passed over."""
     for path, value in list(values.items()):
         old = OLD.get((path, value)) if isinstance(value, str) else None
         if old is not None:
@@ -124,7 +151,8 @@ def _replace_old(values: dict[str, Any], origins: Mapping[str, str]) -> Iterator
                 values[path] = old.value
             yield f"{origins[path]}: {path} = {value!r}: {old.told}"
         elif path in GONE:
-            raise ConfigError(path, origins[path], GONE[path])
+            del values[path]
+            mistakes.append(ConfigError(path, origins[path], GONE[path]))
 
 
 def _hint(path: str) -> str:

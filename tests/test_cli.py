@@ -19,6 +19,7 @@ import pytest
 from gochat import __version__, cli
 from gochat.auth.secret import make_secret
 from gochat.commands import EXIT_AUTH, EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
+from gochat.commands.presets import PRESETS
 from gochat.config import keys
 
 
@@ -221,6 +222,71 @@ def test_check_reads_the_key_files() -> None:
     assert "absent.pem" in gochat("config", "check", code=EXIT_CONFIG).stderr
 
 
+def test_check_tells_every_mistake_at_once() -> None:
+    Path("words.txt").write_text("/(/\n")
+    Path("bad.pem").write_text("no certificate")
+    Path("config.toml").write_text(
+        """
+        [http]
+        bind = "192.0.2.1:8080"
+        bnd = 1
+        tls_cert = "bad.pem"
+        tls_key = "bad.pem"
+        [tcp]
+        bind = "nonsense"
+        [auth]
+        secret = "short"
+        [policy]
+        words_file = "absent.txt"
+        [limits]
+        window = 0
+        body_chars = 100000
+        [node]
+        data = "words.txt"
+        [htp]
+        """
+    )
+    done = gochat("config", "check", "--json", code=EXIT_CONFIG)
+    told = {row["key"]: row for row in json.loads(done.stdout)}
+    assert told.keys() == {
+        "http.bind", "http.bnd", "http.tls_cert", "tcp.bind", "auth.secret", "policy.words_file", "limits.window",
+        "limits.body_chars", "node.data", "htp",
+    }  # fmt: skip
+    assert told["http.bind"]["problem"] == "192.0.2.1:8080: cannot assign requested address"
+    assert told["http.bnd"] == {
+        "key": "http.bnd", "origin": "config.toml", "problem": "no such key; did you mean http.bind?",
+        "hint": "`gochat config init FILE` writes a file that explains every key",
+    }  # fmt: skip
+    text = gochat("config", "check", code=EXIT_CONFIG).stderr
+    assert len([line for line in text.splitlines() if line.startswith("gochat: ")]) == len(told)
+    assert text.count("writes a file that explains every key") == 1
+    # What serve says first is among them.
+    assert gochat("serve", code=EXIT_CONFIG).stderr.splitlines()[0] in text
+
+
+def test_check_finds_two_listeners_at_one_address_and_a_file_that_is_not_there() -> None:
+    Path("config.toml").write_text('[http]\nbind = "127.0.0.1:9999"\n[tcp]\nbind = "127.0.0.1:9999"\n')
+    assert "tcp.bind: http.bind listens at 127.0.0.1:9999 already" in gochat("config", "check", code=EXIT_CONFIG).stderr
+    done = gochat("config", "check", "none.toml", "--json", code=EXIT_CONFIG)
+    assert [row["key"] for row in json.loads(done.stdout)] == ["file"]
+    Path("config.toml").write_text("[http\n")
+    done = gochat("config", "check", "--json", code=EXIT_CONFIG)
+    assert [row["key"] for row in json.loads(done.stdout)] == ["syntax"]
+    Path("config.toml").unlink()
+    assert json.loads(gochat("config", "check", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_is_the_defaults_but_for_what_it_says(preset: str) -> None:
+    gochat("config", "init", "--preset", preset)
+    text = Path("config.toml").read_text()
+    shown = json.loads(gochat("config", "show", "--json").stdout)
+    changed = {path: row["value"] for path, row in shown.items() if row["value"] != keys()[path].default}
+    assert changed == PRESETS[preset].values
+    assert all(path in text for path in changed)
+    assert "config.toml: ok" in gochat("config", "check").stderr
+
+
 def test_an_error_that_quotes_a_file_is_inert() -> None:
     Path("config.toml").write_text('["a\\u001b[2J\\nforged: line"]\n')
     problem, _ = gochat("config", "check", code=EXIT_CONFIG).stderr.splitlines()
@@ -256,6 +322,20 @@ def test_doctor_finds_this_machine_fit_or_says_why() -> None:
     taken.close()
 
 
+def test_doctor_is_content_beside_the_node_that_runs_here() -> None:
+    Path("config.toml").write_text('[http]\nbind = "127.0.0.1:0"\n[tcp]\nbind = "127.0.0.1:0"\n')
+    with subprocess.Popen([sys.executable, "-m", "gochat", "serve"], stdout=subprocess.PIPE, text=True) as node:
+        assert node.stdout is not None
+        http, tcp = (node.stdout.readline().split("://")[1].split()[0] for _ in range(2))
+        Path("config.toml").write_text(f'[http]\nbind = "{http}"\n[tcp]\nbind = "{tcp}"\n[limits]\nconnections = 1\n')
+        found = {each["check"]: each for each in json.loads(gochat("doctor", "--json").stdout)}
+        assert {each["status"] for each in found.values()} <= {"ok", "warn"}
+        assert f"(process {node.pid})" in found["http.bind"]["detail"]
+        assert f"(process {node.pid})" in found["tcp.bind"]["detail"]
+        assert "another gochat works in this folder" in gochat("serve", code=EXIT_CONFIG).stderr
+        node.send_signal(signal.SIGTERM)
+
+
 def test_doctor_notices_a_clock_that_was_set_back_and_a_secret_that_others_read(secret: Path) -> None:
     os.utime(secret, (time.time() + 10_000, time.time() + 10_000))
     secret.chmod(0o644)
@@ -281,3 +361,19 @@ def test_serve_listens_where_the_flags_say_and_ends_well() -> None:
     assert process.returncode == EXIT_OK
     assert "Traceback" not in said
     assert Path("store").is_dir()
+
+
+def test_serve_outlives_the_reader_of_its_output() -> None:
+    flags = ["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "gochat", "serve", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        for line in process.stderr:
+            if "standard output can't be written" in line:
+                break
+        process.send_signal(signal.SIGTERM)
+        said = process.stderr.read()
+        assert process.wait(20) == EXIT_OK
+    assert "Traceback" not in said

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
 import click
 
-from gochat.auth.secret import FILE_NAME
-from gochat.auth.tokens import tokens
-from gochat.commands import EXIT_CONFIG, CommandError
+from gochat.commands import EXIT_CONFIG, EXIT_OK, CommandError
+from gochat.commands.checks import mistakes
 from gochat.commands.options import config_file, config_option, data_option, load_settings
+from gochat.commands.presets import PRESETS
 from gochat.config import keys, sections
-from gochat.policy import load_rules
-from gochat.settings import shown
+from gochat.log import inert
+from gochat.settings import read, shown
+
+#: Mistakes that leave nothing, or not enough, to look further with.
+_READING = frozenset({"file", "syntax"})
 
 
 @click.group()
@@ -26,17 +30,22 @@ def config() -> None:
 @config.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="config.toml")
 @click.option("--force", is_flag=True, help="Replace the file if there is one.")
-def init(file: Path, force: bool) -> None:
-    """Write a file with every key, its default, unit and reason.
+@click.option(
+    "--preset", type=click.Choice(list(PRESETS)), default="community", show_default=True, metavar="NAME",
+    help=f"Who the users are to each other. {'; '.join(f'{name}: {each.help}' for name, each in PRESETS.items())}.",
+)  # fmt: skip
+def init(file: Path, force: bool, preset: str) -> None:
+    """Write a file with every key, its value, unit and reason.
 
     \b
     Examples:
       gochat config init
+      gochat config init --preset team
       gochat config init /etc/gochat/config.toml
     """
     try:
         with file.open("w" if force else "x", encoding="utf-8") as stream:
-            stream.write(sample())
+            stream.write(sample(preset))
     except FileExistsError:
         raise CommandError(f"{file} exists", hint="name another file, or replace it with --force") from None
     except OSError as error:
@@ -47,24 +56,39 @@ def init(file: Path, force: bool) -> None:
 @config.command()
 @config_option
 @data_option
-def check(config: Path | None, data: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects: key, origin, problem, hint.")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+def check(config: Path | None, data: str | None, as_json: bool, file: Path | None) -> int:
     """Read all settings, key files and lists, and say whether a node could start with them.
 
-    Ends with 3 at the first thing that is wrong.
+    FILE is the settings file, as --config. Every mistake is a line, with what to do about it; the exit status is 3 if
+    there is one.
 
     \b
-    Example:
-      gochat config check --config /etc/gochat/config.toml && systemctl restart gochat
+    Examples:
+      gochat config check /etc/gochat/config.toml && systemctl restart gochat
+      gochat config check --json | jq -r '.[].key'
     """
-    settings, _, _ = load_settings(config, {"node.data": data})
-    if settings.auth.configured or (Path(settings.node.data) / FILE_NAME).exists():
-        tokens(settings)
-    for path in "tls_cert", "tls_key":
-        name = getattr(settings.http, path)
-        if name and not Path(name).is_file():
-            raise CommandError(f"http.{path}: there is no file {name}", code=EXIT_CONFIG)
-    load_rules(settings.policy)
-    click.echo(f"{config_file(config) or 'no file'}: ok", err=True)
+    config = file or config
+    loaded, found = read(config_file(config), os.environ, {} if data is None else {"node.data": data})
+    for warning in loaded.warnings:
+        click.echo(f"gochat: warning: {warning}", err=True)
+    told = {mistake.key for mistake in found}
+    if not told & _READING:
+        found += mistakes(loaded, told)
+    if found and click.get_current_context().find_root().obj:
+        raise found[0]  # `--debug` shows where.
+    if as_json:
+        rows = [{"key": each.key, "origin": each.source, "problem": each.problem, "hint": each.hint} for each in found]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        for mistake in found:
+            click.echo(f"gochat: {inert(str(mistake))}", err=True)
+        for hint in dict.fromkeys(mistake.hint for mistake in found):
+            click.echo(f"hint: {hint}", err=True)
+        if not found:
+            click.echo(f"{config_file(config) or 'no file'}: ok", err=True)
+    return EXIT_CONFIG if found else EXIT_OK
 
 
 @config.command()
@@ -91,19 +115,23 @@ def show(config: Path | None, data: str | None, origin: bool, as_json: bool) -> 
         click.echo(f"{line:<{width}}  # {loaded.origins[path]}" if origin else line)
 
 
-def sample() -> str:
-    """A settings file with every key at its default, and why it is there."""
+def sample(preset: str = "community") -> str:
+    """A settings file with every key at its default, or as the preset has it, and why it is there."""
+    other = PRESETS[preset].values
     lines = [
         "# The settings of a gochat node: every key with its reason, unit and default. A flag goes before the",
         "# environment, the environment (GOCHAT_HTTP__BIND for http.bind) before this file. `gochat config check` says",
         "# what is wrong.",
     ]
+    if other:
+        lines += ["#", *_comment(f"This is the preset {preset}: {PRESETS[preset].help}. It sets {', '.join(other)}.")]
     for name, section in sections().items():
         lines += ["", *_comment(section.__doc__ or ""), f"[{name}]"]
         for key in keys().values():
             if key.path.startswith(f"{name}."):
                 lines += [*_comment(key.why), f"#   {key.allowed}"]
-                lines.append(f"{key.path.partition('.')[2]} = {toml(key.default)}")
+                lines += [f"#   default: {toml(key.default)}"] if key.path in other else []
+                lines.append(f"{key.path.partition('.')[2]} = {toml(other.get(key.path, key.default))}")
     return "\n".join(lines) + "\n"
 
 

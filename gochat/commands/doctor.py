@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import resource
-import socket
 import sqlite3
 import sys
 import tempfile
@@ -22,9 +21,11 @@ import click
 from gochat.auth.secret import FILE_NAME
 from gochat.auth.tokens import tokens
 from gochat.commands import EXIT_FAILED, EXIT_OK
+from gochat.commands.checks import why_not_here
 from gochat.commands.options import config_option, data_option, load_settings
-from gochat.config import Settings, parse_address
+from gochat.config import Settings, binds
 from gochat.errors import ConfigError
+from gochat.store.folder import holder
 from gochat.store.schema import WAL_RESET_BUG, has_wal_reset_bug
 
 #: Open files beside connections: the store and its readers, listeners, logs.
@@ -81,9 +82,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield _software()
     yield _key(settings, folder)
     yield _open_files(settings.limits.connections)
-    yield _port("http.bind", settings.http.bind)
-    if settings.tcp.bind:
-        yield _port("tcp.bind", settings.tcp.bind)
+    running = holder(folder)
+    for path, text in binds(settings):
+        yield _port(path, text, running)
     yield _disk(folder)
     yield _clock(folder)
 
@@ -121,20 +122,17 @@ def _open_files(connections: int) -> Finding:
     return Finding("open files", "warn", detail, hint)
 
 
-def _port(path: str, text: str) -> Finding:
-    address = parse_address(text)
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(place)
-    except OSError as error:
-        in_use = error.errno == errno.EADDRINUSE
-        hint = "is a node running already?" if in_use else f"set {path} to an address of this machine"
+def _port(path: str, text: str, running: str | None) -> Finding:
+    """Whether a node can listen there, or the one that runs in this folder does."""
+    error = why_not_here(text)
+    if error is None:
+        return Finding(path, "ok", f"{text} is free")
+    if error.errno != errno.EADDRINUSE:
+        hint = f"set {path} to an address of this machine"
         return Finding(path, "fail", f"{text}: {(error.strerror or str(error)).lower()}", hint)
-    return Finding(path, "ok", f"{text} is free")
+    if running is not None:
+        return Finding(path, "ok", f"{text} is in use, while a node runs in this folder (process {running})")
+    return Finding(path, "fail", f"{text}: {(error.strerror or '').lower()}", "is another program listening there?")
 
 
 def _disk(folder: Path) -> Finding:

@@ -23,6 +23,10 @@ class FolderInUse(ConfigError):
 
     hint = "stop it first, or name another folder with --data"
 
+    def __init__(self, data: Path, process: str) -> None:
+        super().__init__("node.data", str(data.absolute()), f"another gochat works in this folder (process {process})")
+        self.process = process
+
 
 def database(data: Path) -> Path:
     """The file that holds everything."""
@@ -40,6 +44,23 @@ def make(data: Path) -> None:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError("node.data", str(data), (error.strerror or "can't be made").lower()) from error
+
+
+def holder(data: Path) -> str | None:
+    """The process that works in the folder now, as its lock says; None where none does. Raises ConfigError."""
+    try:
+        descriptor = os.open(data / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError("node.data", str(data), f"the lock can't be read: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _process(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
 
 
 @contextmanager
@@ -61,10 +82,13 @@ def _take(descriptor: int, data: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
-        problem = f"another gochat works in this folder (process {holder})"
-        raise FolderInUse("node.data", str(data.absolute()), problem) from None
+        raise FolderInUse(data, _process(descriptor)) from None
     except OSError as error:
         raise ConfigError("node.data", str(data), f"can't be locked: {error.strerror}") from error
     os.truncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()}\n".encode())
+
+
+def _process(descriptor: int) -> str:
+    """The number that the lock's holder wrote into it."""
+    return os.read(descriptor, 20).decode("ascii", "replace").strip() or "unknown"
