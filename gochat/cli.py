@@ -44,6 +44,7 @@ COMMANDS = {
     "backup": Row("gochat.commands.backup", "Copy the node's database to FILE, whole and checked."),
     "restore": Row("gochat.commands.restore", "Put a backup in the place of the database of a stopped node."),
     "token": Row("gochat.commands.token", "Issue and inspect tokens."),
+    "link": Row("gochat.commands.link", "Print a link that signs a user in, once."),
     "config": Row("gochat.commands.config", "Write, check and show settings."),
     "policy": Row("gochat.commands.policy", "Try rules and limits on what was said."),
     "doctor": Row("gochat.commands.doctor", "Check whether a node can run here: open files, ports, disk, clock."),

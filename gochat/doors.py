@@ -15,6 +15,7 @@ from typing import Any
 import trio
 
 from gochat.auth.origin import OriginRules
+from gochat.auth.tickets import Tickets
 from gochat.config import Settings
 from gochat.http.address import TrustedProxies, was_forwarded
 from gochat.http.asgi import App
@@ -55,7 +56,8 @@ class Doors:
         metrics = partial(_metrics, gateway, collect, settings.http.metrics)
         own_address = bool(settings.http.metrics_bind)
         data = Path(settings.node.data)
-        self._app = LateApp(partial(_make_app, gateway, readiness, list if own_address else metrics, data))
+        tickets = Tickets(settings, gateway.standing, gateway.journal)
+        self._app = LateApp(partial(_make_app, gateway, readiness, list if own_address else metrics, data, tickets))
         shell = partial(
             HttpShell,
             scheme="https" if settings.http.tls_cert else "http",
@@ -153,7 +155,7 @@ class Doors:
 
 
 def _make_app(
-    gateway: Gateway, readiness: Readiness, metrics: Callable[[], list[Any]], data: Path
+    gateway: Gateway, readiness: Readiness, metrics: Callable[[], list[Any]], data: Path, tickets: Tickets
 ) -> App:  # fmt: skip
     """The app of `http.bind`; `metrics` gives the routes of metrics, none where these have an address of their own."""
     from gochat.http import rest  # with Starlette some 70 ms: not before the node listens
@@ -163,7 +165,7 @@ def _make_app(
     parts = rest.RestParts(
         tokens=gateway.tokens, standing=gateway.standing, archive=gateway.archive, journal=gateway.journal,
         tell=gateway.users.tell, limits=gateway.limits, after_leaving=gateway.after_leaving, exports=rest.Exports(data),
-        moderate=partial(moderate, gateway),
+        moderate=partial(moderate, gateway), tickets=tickets,
     )  # fmt: skip
     return make_app(readiness, [*metrics(), *documents(), *rest.routes(parts)])
 

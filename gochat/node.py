@@ -156,7 +156,7 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         node.commits, node.health, node.supervisors = store.commits, store.health, (services, actors)
         spawn = partial(_spawn, sessions)
         rooms, users = _registries(node, store, actors)
-        since_ms = now_ms() - settings.auth.max_lifetime_s * 1000
+        since_ms = now_ms() - (settings.auth.max_lifetime_s + 2 * settings.auth.leeway_s) * 1000
         standing = Standing(await store.journal.standing(since_ms))
         node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn)
         services.start(Spec("wheel", node.wheel.run))

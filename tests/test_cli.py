@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -147,6 +148,22 @@ def test_a_local_token_is_not_sent_to_another_machine(secret: Path, host: str) -
     assert "GOCHAT_TOKEN" in done.stderr or "@" in host
     assert "use one" in gochat("chat", "--as", "ann", "--token", "x", code=EXIT_USAGE).stderr
     assert "--as" in gochat("chat", "--token", "x", "--data", "data", code=EXIT_USAGE).stderr
+
+
+def test_a_link_needs_a_terminal_or_consent(secret: Path) -> None:
+    assert "--print" in gochat("link", "ann", code=EXIT_USAGE).stderr
+    text = gochat("link", "ann", "--print").stdout
+    assert re.fullmatch(r"http://127\.0\.0\.1:8080/#ticket=[\w.-]+\n", text)
+    told = json.loads(gochat("link", "ann", "--print", "--json", "--url", "https://chat.example", "--ttl", "8h").stdout)
+    address, _, ticket = told["url"].partition("#ticket=")
+    assert (address, told["user"]) == ("https://chat.example/", "ann")
+    assert 590 < told["exp"] - time.time() <= 600
+    assert "another type" in gochat("token", "inspect", ticket, code=EXIT_AUTH).stdout
+    for url in "chat.example", "ftp://chat.example", "https://chat.example/#x", "https://u:p@chat.example", "https://[":
+        assert "--url" in gochat("link", "ann", "--print", "--url", url, code=EXIT_USAGE).stderr
+    assert gochat("link", "ann", "--print", "--ttl", "40d", code=EXIT_AUTH).stdout == ""
+    secret.unlink()
+    assert "no secret here" in gochat("link", "ann", "--print", code=EXIT_CONFIG).stderr
 
 
 def test_tokens_as_json(secret: Path) -> None:

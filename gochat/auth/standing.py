@@ -56,6 +56,10 @@ class Standing:
             return REVOKED
         return None
 
+    def is_revoked(self, token_id: str) -> bool:
+        """Whether this one id was revoked, or used up."""
+        return token_id in self._tokens
+
 
 def touches(entry: AnyStanding, identity: Identity) -> bool:
     """Whether live sessions of this identity end by what has just been recorded."""

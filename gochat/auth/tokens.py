@@ -12,9 +12,9 @@ import re
 import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 import msgspec
@@ -33,6 +33,8 @@ from gochat.ports import Identity
 #: Far above real tokens, and far below what makes parsing costly; a WebSocket's head is of this order too.
 MAX_TOKEN_CHARS = 8_192
 _TYPES = ("jwt", "at+jwt")
+#: The type of a ticket (auth/tickets.py), which is no token.
+TICKET = "ticket+jwt"
 _MALFORMED = "the token is not well formed"
 #: Three parts in base64url without padding (RFC 7515, sections 2 and 7.1): one token has one form.
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+").fullmatch
@@ -55,15 +57,16 @@ _read_claims = msgspec.json.Decoder(dict[str, Any]).decode
 class JwtTokens:
     """Verifies tokens by `rules`, with keys from `keys`."""
 
-    def __init__(self, rules: Auth, keys: Keys) -> None:
+    def __init__(self, rules: Auth, keys: Keys, types: Sequence[str] = _TYPES) -> None:
         self._rules = rules
         self._keys = keys
+        self._types = types
         self._signatures = get_default_algorithms()[rules.algorithm]
 
     async def verify(self, token: str) -> Identity:
         """Whose token it is. Raises AuthError; of its claims nothing is looked at before its signature holds."""
         head, body, signature = _parts(token)
-        header = _header(head, self._rules.algorithm)
+        header = _header(head, self._rules.algorithm, self._types)
         key = await self._keys.find(header.kid if isinstance(header.kid, str) else None)
         signed = token[: len(head) + 1 + len(body)].encode("ascii")
         # Keys are made for the one algorithm, and long enough for it, when they are loaded.
@@ -88,8 +91,22 @@ class Issuer:
     ) -> str:
         """A token for `user`, good for `ttl_s` seconds from `now_s` (Unix time). Raises AuthError for what no node
         would accept."""
+        claims = self._claims(user, now_s, ttl_s, set(scopes), name)
+        identity(claims, self._rules)
+        return jwt.encode(claims, self._key, "HS256")
+
+    def ticket(
+        self, user: str, *, now_s: int, ttl_s: int, token_ttl_s: int, scopes: Iterable[str] = DEFAULT_SCOPES,
+        name: str | None = None,
+    ) -> str:  # fmt: skip
+        """A ticket that is good once, within `ttl_s`, for a token of `token_ttl_s`. Raises AuthError, as `issue`."""
+        self.issue(user, now_s=now_s, ttl_s=token_ttl_s, scopes=scopes, name=name)  # what it will be exchanged for
+        claims = self._claims(user, now_s, min(ttl_s, self._rules.max_lifetime_s), set(scopes), name)
+        claims |= {"aud": f"{self._rules.audience}#ticket", "ttl": token_ttl_s}
+        return jwt.encode(claims, self._key, "HS256", headers={"typ": TICKET})
+
+    def _claims(self, user: str, now_s: int, ttl_s: int, asked: set[str], name: str | None) -> dict[str, Any]:
         rules = self._rules
-        asked = set(scopes)
         if not is_name(user):
             raise AuthError(f"{user!r} is not a user id: up to 64 of a-z 0-9 _ . - that start with a letter or digit")
         if not 0 < ttl_s <= rules.max_lifetime_s:
@@ -109,8 +126,7 @@ class Issuer:
             claims["iss"] = rules.issuer
         if name is not None:
             claims["name"] = name
-        identity(claims, rules)
-        return jwt.encode(claims, self._key, "HS256")
+        return claims
 
 
 def tokens(settings: Settings) -> JwtTokens:
@@ -131,6 +147,22 @@ def issuer(settings: Settings) -> Issuer:
         hint = "have that service issue a token, and pass it on in GOCHAT_TOKEN"
         raise ConfigError(f"auth.{source}", "settings", problem, hint=hint)
     return Issuer(auth, auth.secret or own_secret(Path(settings.node.data)))
+
+
+class OwnKeys(NamedTuple):
+    """The secret of a node that signs tokens itself, and the same as what verifies them."""
+
+    secret: str
+    source: Keys
+
+
+def own_keys(settings: Settings) -> OwnKeys | None:
+    """None where tokens are signed elsewhere. Raises ConfigError."""
+    auth = settings.auth
+    if auth.configured and not auth.secret:
+        return None
+    secret = auth.secret or own_secret(Path(settings.node.data))
+    return OwnKeys(secret, OneKey(secret_key(secret, "auth.secret")))
 
 
 def unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -164,7 +196,7 @@ def _parts(token: str) -> tuple[str, str, str]:
     return head, body, signature
 
 
-def _header(part: str, algorithm: str) -> _Header:
+def _header(part: str, algorithm: str, types: Sequence[str]) -> _Header:
     try:
         header = _read_header(_decoded(part))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -172,7 +204,7 @@ def _header(part: str, algorithm: str) -> _Header:
     # Extensions that must be understood (RFC 7515 section 4.1.11), of which none are; b64 changes what is signed.
     if header.crit is not UNSET or header.b64 is not UNSET:
         raise AuthError("the token's header asks for an extension that is not known here")
-    if header.typ.lower().removeprefix("application/") not in _TYPES:
+    if header.typ.lower().removeprefix("application/") not in types:
         raise AuthError("the token is of another type")
     if header.alg != algorithm:
         raise AuthError("the token is not signed with the configured algorithm")

@@ -158,7 +158,7 @@ class Connections:
         lease._stranger = False
 
     def move(self, lease: Lease, address: str) -> None:
-        if _customer(address) != lease._key:
+        if customer(address) != lease._key:
             self._leave_address(lease)
             self._enter_address(lease, address)
 
@@ -188,7 +188,7 @@ class Connections:
         )
 
     def _enter_address(self, lease: Lease, address: str) -> None:
-        key = lease._key = _customer(address)
+        key = lease._key = customer(address)
         leases = self._by_address.setdefault(key, {})
         if len(leases) >= self._per_address and address not in self._exempt:
             self._close_oldest(key, "address")
@@ -236,7 +236,7 @@ def _held(lease: Lease) -> int:
     return lease.held
 
 
-def _customer(address: str) -> str | bytes:
+def customer(address: str) -> str | bytes:
     """What an address counts as: itself, or its /64 (RFC 6177: the least that an IPv6 site is given)."""
     if ":" not in address:
         return address

@@ -50,6 +50,7 @@ SCOPE_SETS: Final[dict[str, frozenset[str]]] = {
     "chat:write": frozenset({"chat:write"}),
     "groups:write": frozenset({"groups:write"}),
     "all three": frozenset({"chat:read", "chat:write", "groups:write"}),
+    "metrics": frozenset({"metrics"}),
     "admin": frozenset({"admin"}),
 }
 

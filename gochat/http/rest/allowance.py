@@ -14,7 +14,13 @@ MOST_USERS: Final = 10_000
 
 
 class Allowance:
-    def __init__(self, per_s: float, burst: int, now_ms: Callable[[], int], most_users: int = MOST_USERS) -> None:
+    def __init__(
+        self, per_s: float, burst: int, now_ms: Callable[[], int], most_users: int = MOST_USERS, *,
+        told: str = "too many reads at once", rule: str = "reads_per_s",
+    ) -> None:  # fmt: skip
+        """What is refused says `told`, and names the `rule`."""
+        self._told = told
+        self._rule = rule
         self._per_s = per_s
         self._burst = burst
         self._now_ms = now_ms
@@ -31,7 +37,7 @@ class Allowance:
             bucket = self._buckets[user] = TokenBucket(self._per_s, self._burst)
         wait_ms = bucket.take(now_ms)
         if wait_ms:
-            raise Refused(Denied("rate_limited", "too many reads at once", retry_after_ms=wait_ms, rule="reads_per_s"))
+            raise Refused(Denied("rate_limited", self._told, retry_after_ms=wait_ms, rule=self._rule))
 
     def _forget(self, now_ms: int) -> None:
         self._buckets = {user: bucket for user, bucket in self._buckets.items() if not bucket.full(now_ms)}

@@ -30,10 +30,12 @@ from gochat.ports import Identity, Tokens
 from gochat.protocol.conversation import RULES
 from gochat.protocol.problems import DECODING, sentence
 from gochat.protocol.requests import AnyRequest
+from gochat.transports.admission import customer
 
 log = logging.getLogger(__name__)
 
 JSON: Final = "application/json"
+NOBODY: Final = Identity("", frozenset())
 #: Parameters in a query; none has more than a handful.
 MOST_PARAMETERS: Final = 20
 
@@ -43,8 +45,8 @@ class Operation(NamedTuple):
 
     method: str
     path: str
-    means: type[AnyRequest]
-    """The frame that asks for the same; it gives the scope."""
+    means: type[AnyRequest] | None
+    """The frame that asks for the same; it gives the scope. None: no token is asked for."""
     handler: Callable[[Call], Awaitable[Reply]]
     summary: str
     returns: type[msgspec.Struct] | None
@@ -64,9 +66,12 @@ class Operation(NamedTuple):
 class Resource:
     """What answers at one path: an ASGI app."""
 
-    def __init__(self, parts: RestParts, allowance: Allowance, operations: dict[str, Operation]) -> None:
+    def __init__(
+        self, parts: RestParts, allowance: Allowance, strangers: Allowance, operations: dict[str, Operation]
+    ) -> None:  # fmt: skip
         self._parts = parts
         self._allowance = allowance
+        self._strangers = strangers
         self._operations = operations
         methods = sorted({*operations, *(["HEAD"] if "GET" in operations else [])})
         self._allow = ", ".join(methods)
@@ -92,12 +97,7 @@ class Resource:
         most = self._parts.limits.frame_bytes
         if int(request.headers.get("content-length", "0")) > most:
             raise _too_large(most)
-        identity = await identify(self._parts.tokens, self._parts.standing, request.headers)
-        request.scope[LEASE].answering = True
-        if not allows(identity, operation.means):
-            raise lacks_scope(RULES[operation.means].scope)
-        if operation.method == "GET":
-            self._allowance.take(identity.user)
+        identity = await self._admit(operation, request)
         call = Call(
             parts=self._parts, identity=identity, path=request.path_params,
             query=_query(operation.query, request.scope["query_string"]),
@@ -108,6 +108,19 @@ class Resource:
         if refusal is not None:
             raise invalid_token(refusal)
         return _response(operation.method, call.headers, await operation.handler(call))
+
+    async def _admit(self, operation: Operation, request: Request) -> Identity:
+        """Who asks, and may. Raises Refused."""
+        if operation.means is None:
+            self._strangers.take(str(customer(request.scope["client"][0])))
+            return NOBODY
+        identity = await identify(self._parts.tokens, self._parts.standing, request.headers)
+        request.scope[LEASE].answering = True
+        if not allows(identity, operation.means):
+            raise lacks_scope(RULES[operation.means].scope)
+        if operation.method == "GET":
+            self._allowance.take(identity.user)
+        return identity
 
 
 async def identify(tokens: Tokens, standing: Standing, headers: Headers) -> Identity:

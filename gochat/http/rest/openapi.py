@@ -109,13 +109,14 @@ def _given(name: str) -> Json:
 
 
 def _operation(operation: Operation) -> Json:
-    scope = RULES[operation.means].scope
+    scope = None if operation.means is None else RULES[operation.means].scope
+    needs = f"Needs the scope `{scope}`." if scope else "Needs a token, whatever its scopes."
     told: Json = {
         "operationId": _operation_id(operation),
         "summary": operation.summary,
-        "description": f"Needs the scope `{scope}`." if scope else "Needs a token, whatever its scopes.",
+        "description": needs if operation.means is not None else "Needs no token.",
         "tags": [operation.path.split("/")[2]],
-        "security": [{"bearer": [scope] if scope else []}],
+        "security": [{"bearer": [scope] if scope else []}] if operation.means is not None else [],
         "parameters": [*_path(operation.path), *_query(operation.query), *_heeded(operation)],
         "responses": {
             **{str(status): _success(operation, status) for status in operation.statuses},
@@ -183,7 +184,7 @@ def _success(operation: Operation, status: int) -> Json:
 def _failures(operation: Operation) -> dict[int, list[str]]:
     """Statuses and the codes that come with them."""
     codes = {"bad_request", "unauthorized", "too_large", "unavailable", "internal", *operation.errors}
-    if RULES[operation.means].scope is not None:
+    if operation.means is not None and RULES[operation.means].scope is not None:
         codes.add("forbidden")
     if operation.method == "GET":
         codes.add("rate_limited")

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from gochat.actors.messages import Submit
 from gochat.auth.standing import Standing
+from gochat.auth.tickets import Tickets
 from gochat.errors import Denied
 from gochat.http.rest.exports import Exports
 from gochat.http.rest.refused import Refused
@@ -36,6 +37,7 @@ class RestParts(msgspec.Struct, frozen=True, kw_only=True):
     """Puts a command into the mailbox of a user's actor (`Registry.tell`). Raises Full."""
     limits: Limits
     exports: Exports
+    tickets: Tickets
     moderate: Callable[[Speaker, AnyRequest], Awaitable[msgspec.Struct | Denied]]
     """Answers what moderators and admins ask for (session/moderation.py)."""
     now_ms: Callable[[], int] = _now_ms
@@ -43,6 +45,9 @@ class RestParts(msgspec.Struct, frozen=True, kw_only=True):
     reads_per_s: float = 50.0
     """What one user may read in the long run, over all tokens and connections; 0: no limit."""
     read_burst: int = 200
+    calls_per_s: float = 1.0
+    """What one address may ask in the long run that has no token, as who redeems a ticket has not."""
+    call_burst: int = 20
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

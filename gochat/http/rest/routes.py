@@ -12,7 +12,11 @@ from gochat.http.rest.table import OPERATIONS
 
 def routes(parts: RestParts) -> list[Route]:
     allowance = Allowance(parts.reads_per_s, parts.read_burst, parts.now_ms)
+    strangers = Allowance(
+        parts.calls_per_s, parts.call_burst, parts.now_ms, told="too many attempts from this address",
+        rule="calls_per_s",
+    )  # fmt: skip
     paths: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = operation
-    return [Route(path, Resource(parts, allowance, methods)) for path, methods in paths.items()]
+    return [Route(path, Resource(parts, allowance, strangers, methods)) for path, methods in paths.items()]

@@ -305,6 +305,21 @@ class SuspensionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     next: str | UnsetType = UNSET
 
 
+class Ticket(msgspec.Struct, kw_only=True):
+    """What a link of `gochat link` carries, behind `#ticket=`."""
+
+    ticket: Annotated[str, Meta(min_length=1, max_length=8_192)]
+
+
+class NewToken(msgspec.Struct, kw_only=True):
+    """What is given for a ticket."""
+
+    user: str
+    token: str
+    expires: int
+    """When the token ends, in milliseconds since the Unix epoch."""
+
+
 class Me(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Who the token speaks for, and what it allows."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gochat.http.rest import export, groups, members, messages, moderation, people, users
+from gochat.http.rest import export, groups, members, messages, moderation, people, tickets, users
 from gochat.http.rest.door import Operation
 from gochat.http.rest.exports import MEDIA_TYPE
 from gochat.http.rest.shapes import (
@@ -31,6 +31,7 @@ from gochat.http.rest.shapes import (
     NewGroup,
     NewMessage,
     NewReport,
+    NewToken,
     ReportPage,
     ReportsQuery,
     RequestPage,
@@ -41,6 +42,7 @@ from gochat.http.rest.shapes import (
     SessionPage,
     Suspending,
     SuspensionPage,
+    Ticket,
     UserPage,
     UsersQuery,
 )
@@ -60,6 +62,8 @@ _SANCTION: Final = (*_ABSENT, "conflict", "rate_limited")
 # fmt: off
 OPERATIONS: Final = (
     Operation("GET", "/v1/me", req.Hello, users.me, "Who the token speaks for, and what it allows", Me),
+    Operation("POST", "/v1/tickets", None, tickets.redeem, "A token for a single-use ticket", NewToken, body=Ticket,
+              errors=("rate_limited",)),
     Operation("GET", "/v1/users", req.Search, users.search, "Users by id or the words of their name", UserPage,
               query=UsersQuery),
 

@@ -10,7 +10,9 @@ import jsonschema
 
 from gochat.http.rest.openapi import build, document
 from gochat.http.rest.table import OPERATIONS
+from gochat.node import Node
 from tests.http.rest.conftest import As
+from tests.http.rest.test_tickets import ticket
 
 
 def validated(folder: Path, document: bytes) -> tuple[int, str]:
@@ -49,11 +51,13 @@ async def test_it_is_served_to_anybody(as_: As) -> None:
     assert (again.status, again.body) == (304, b"")
 
 
-async def test_answers_are_as_described(as_: As) -> None:
+async def test_answers_are_as_described(as_: As, node: Node) -> None:
     described = build()
     ann, eve, root = as_("ann"), as_("eve", ["chat:write"]), as_("root", ["admin"])
     calls: list[tuple[Any, str, str, str, Any]] = [
         (ann, "GET", "/v1/me", "/v1/me", None),
+        (as_(None), "POST", "/v1/tickets", "/v1/tickets", {"ticket": ticket(node)}),
+        (as_(None), "POST", "/v1/tickets", "/v1/tickets", {"ticket": "x"}),
         (ann, "POST", "/v1/groups", "/v1/groups", {"name": "tea", "users": ["bob"], "history": "since_join"}),
         (ann, "POST", "/v1/groups", "/v1/groups", {"name": "tea"}),
         (ann, "GET", "/v1/groups", "/v1/groups?limit=1", None),

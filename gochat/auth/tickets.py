@@ -1,0 +1,81 @@
+"""Single-use tickets: what a link carries to somebody who shall sign in, and what is given for it once.
+
+A ticket is signed with the same secret as a token, of another type and for an audience of its own: neither is taken
+for the other. That it was used is recorded before the token is given, and kept as a revoked id is, so that none works
+twice, however many ask at once and whatever happens to the node.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final, NamedTuple
+
+from msgspec import structs
+
+from gochat.auth.standing import Standing
+from gochat.auth.tokens import TICKET, Issuer, JwtTokens, own_keys, unverified
+from gochat.config import Settings
+from gochat.domain.beside import Revoked
+from gochat.errors import AuthError
+from gochat.ports import Journal
+
+#: How long a link may lie about before it is opened.
+TTL_S: Final = 600
+#: How long the token is good that is given for a ticket, unless the ticket says otherwise.
+TOKEN_TTL_S: Final = 43_200
+USED: Final = "the link was used already, or has been withdrawn; ask for a new one"
+#: Ids of used tickets stand among those of revoked tokens; no token that this node signs has such an id.
+_PREFIX: Final = "ticket:"
+
+
+class Granted(NamedTuple):
+    """What is given for a ticket."""
+
+    user: str
+    token: str
+    expires_s: int
+
+
+class Tickets:
+    """Takes tickets of the node with these settings."""
+
+    def __init__(self, settings: Settings, standing: Standing, journal: Journal) -> None:
+        keys = own_keys(settings)
+        self._standing = standing
+        self._journal = journal
+        if keys is None:
+            self._issuer = self._verifier = None
+            return
+        rules = structs.replace(settings.auth, audience=f"{settings.auth.audience}#ticket", require_jti=True)
+        self._issuer = Issuer(settings.auth, keys.secret)
+        self._verifier = JwtTokens(rules, keys.source, (TICKET,))
+
+    async def redeem(self, ticket: str) -> Granted:
+        """A token for a ticket, which is used up by that.
+
+        Raises AuthError for what is no ticket, or no longer; StoreError and Full where it can't be recorded now.
+        """
+        if self._issuer is None or self._verifier is None:
+            raise AuthError("this node signs no tokens: they come from the service that has the key")
+        who = await self._verifier.verify(ticket)
+        name = f"{_PREFIX}{who.token_id}"
+        async with self._standing.changing:
+            # Asked and recorded under one lock: of two requests at once the second finds what the first has done.
+            refusal = self._standing.refusal(who)
+            if refusal is not None:
+                raise AuthError(refusal)
+            if self._standing.is_revoked(name):
+                raise AuthError(USED)
+            entry = Revoked("jti", name, time.time_ns() // 1_000_000)
+            await self._journal.oversee([entry])
+            self._standing.apply(entry)
+        now_s, ttl_s = int(time.time()), _lifetime(ticket)
+        token = self._issuer.issue(who.user, now_s=now_s, ttl_s=ttl_s, scopes=who.scopes, name=who.name)
+        return Granted(who.user, token, now_s + ttl_s)
+
+
+def _lifetime(ticket: str) -> int:
+    """Of the token; its signature has been found good."""
+    _, claims = unverified(ticket)
+    ttl_s = claims.get("ttl")
+    return ttl_s if type(ttl_s) is int else TOKEN_TTL_S
