@@ -225,6 +225,9 @@ METRICS: Final[tuple[Metric, ...]] = (
            lambda s: s.commits.unmerged_bytes),
     Metric("gochat_index_backlog", "gauge", "Rooms with facts that a search does not find yet.",
            lambda s: s.commits.backlog),
+    Metric("gochat_reindex_left", "gauge",
+           "Messages and users to be indexed anew after an upgrade; all are found meanwhile.",
+           lambda s: s.commits.reindexing),
     Metric("gochat_store_bytes", "gauge", "Size of the database's files.", _store_bytes, ("file",)),
     Metric("gochat_store_free_bytes", "gauge", "What is free on the disk that the data is on.", _free_bytes),
 

@@ -145,5 +145,9 @@ def store_refusal(error: Exception, doing: str) -> Denied:
     return Denied("unavailable", doing, retry_after_ms=1000, unknown=unknown)
 
 
+class TooCostly(StoreError):
+    """A search would look at more than one search may. The text says what takes less; it is for whoever searched."""
+
+
 class Full(GochatError):
     """A bounded queue is full. Nothing was taken; the caller answers `busy`."""

@@ -52,7 +52,7 @@ class Commits:
     """What the journal has committed since the store was opened. Written by the writer's thread only."""
 
     __slots__ = (
-        "backlog", "batches", "expired", "facts", "failed", "messages", "number", "seconds", "unmerged",
+        "backlog", "batches", "expired", "facts", "failed", "messages", "number", "reindexing", "seconds", "unmerged",
         "unmerged_bytes",
     )  # fmt: skip
 
@@ -66,6 +66,8 @@ class Commits:
         """Of the last transaction."""
         self.backlog = 0
         """Rooms with facts that the search index does not hold yet."""
+        self.reindexing = 0
+        """Messages and users that are still to be indexed anew, after an upgrade."""
         self.unmerged = 0
         """Messages that are recorded and not yet in their rooms' logs."""
         self.unmerged_bytes = 0

@@ -227,17 +227,22 @@ class Archive(Protocol):
         """The members by id."""
 
     async def search_messages(
-        self, user: str, q: str, room: str | None, limit: int, cursor: str | None
-    ) -> tuple[list[AnyFact], str | None]:
+        self, user: str, q: str, room: str | None, limit: int, cursor: str | None,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> tuple[list[AnyFact], str | None]:  # fmt: skip
         """Messages with every word of `q` in rooms the user is in (or only in `room`), newest first. A word matches
-        as a prefix; words of scripts without spaces match anywhere. What was recorded up to 1 s ago may be missing."""
+        as a prefix; words of scripts without spaces match anywhere. What was recorded up to 1 s ago may be missing.
+
+        One search of a user runs at a time, and users take turns: raises Full when too many wait, or the turn does not
+        come soon; TooCostly when it would look at too much. It is dropped, and raises one of the two, when `wanted`
+        says no: it is asked in other threads."""
 
     async def search_users(
-        self, asker: str, q: str, limit: int, cursor: str | None
+        self, asker: str, q: str, limit: int, cursor: str | None, wanted: Callable[[], bool] = lambda: True
     ) -> tuple[list[UserEntry], str | None]:
         """Users whose id starts with `q`, or who have every word of `q` in their name as the beginning of a word, by
         the word that was found; then those where a word of 4 letters or more is one letter away from that. Not users
-        who blocked the asker."""
+        who blocked the asker. It takes its turn among the searches, as `search_messages` says."""
 
     async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
         """Shown name and time last seen of those that ever signed in."""

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from gochat.domain.beside import private_look
+from gochat.domain.folding import NO_WORDS, words
 from gochat.domain.ids import is_name
-from gochat.errors import TOKEN_ENDED, AuthError, Denied, Full, StoreError, store_refusal
+from gochat.errors import TOKEN_ENDED, AuthError, Denied, Full, StoreError, TooCostly, store_refusal
 from gochat.ports import Asker
 from gochat.protocol import replies
 from gochat.protocol import requests as req
@@ -38,7 +39,11 @@ async def answer(session: Session, request: req.AnyRequest) -> None:
     await session.space()  # Nothing is read for a peer that does not take what was read before.
     try:
         reply = await ANSWERS[type(request)](session, request)
-    except (StoreError, Full) as error:
+    except Full as full:
+        reply = Denied("busy", str(full), retry_after_ms=1000)
+    except TooCostly as error:
+        reply = Denied("unavailable", str(error))
+    except StoreError as error:
         log.error("%s for %s: %s", type(request).__name__, session.user, error)
         reply = store_refusal(error, "the store can't be read now")
     except Exception:
@@ -78,8 +83,14 @@ async def _history(session: Session, request: req.History) -> msgspec.Struct | D
 
 async def _search(session: Session, request: req.Search) -> msgspec.Struct | Denied:
     archive = session.gateway.archive
+    if not words(request.q):
+        return NO_WORDS
+
+    def wanted() -> bool:
+        return session.state != CLOSED
+
     if request.scope == "users":
-        users, following = await archive.search_users(session.user, request.q, request.limit, request.cursor)
+        users, following = await archive.search_users(session.user, request.q, request.limit, request.cursor, wanted)
         return replies.UserResults(id=request.id, users=users, next=following)
     if request.room is not None:
         denied = check_room(request.room, session.speaker)
@@ -88,7 +99,7 @@ async def _search(session: Session, request: req.Search) -> msgspec.Struct | Den
         if await archive.seat(session.user, request.room) in (None, "former"):
             return await _absent(session, request.room)
     entries, following = await archive.search_messages(
-        session.user, request.q, request.room, request.limit, request.cursor
+        session.user, request.q, request.room, request.limit, request.cursor, wanted
     )  # fmt: skip
     return replies.MessageResults(id=request.id, entries=entries, next=following)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gochat.domain.facts import AnyFact
 from gochat.errors import Damaged, StoreError
@@ -26,17 +26,18 @@ from gochat.store import lists, oversight, overview, pages, people, search, user
 from gochat.store.health import Health
 from gochat.store.merged import Merged
 from gochat.store.pool import Readers
+from gochat.store.searches import Budget, Searches, always
 
 
 class SqliteArchive:
-    """`searchers` are threads apart: a search that takes long shall not hold up a hello."""
+    """`searches` have threads apart: one that takes long shall not hold up a hello."""
 
     def __init__(
-        self, readers: Readers, searchers: Readers, merged: Merged, epoch: str, decline_ms: int, health: Health
+        self, readers: Readers, searches: Searches, merged: Merged, epoch: str, decline_ms: int, health: Health
     ) -> None:  # fmt: skip
         self._call = readers.call
         self._merged = merged
-        self._search = searchers.call
+        self._searches = searches
         self._epoch = epoch
         self._decline_ms = decline_ms
         self._health = health
@@ -89,18 +90,22 @@ class SqliteArchive:
         return await self._call(lambda connection: lists.members(connection, asker, room, limit, cursor))
 
     async def search_messages(
-        self, user: str, q: str, room: str | None, limit: int, cursor: str | None
-    ) -> tuple[list[AnyFact], str | None]:
+        self, user: str, q: str, room: str | None, limit: int, cursor: str | None,
+        wanted: Callable[[], bool] = always,
+    ) -> tuple[list[AnyFact], str | None]:  # fmt: skip
         rooms, values = (search.ROOMS, [user]) if room is None else (search.ROOM, [room])
-        # Merged, so that the index, which is fed from the logs, comes soon.
-        if not await self._merged.level(rooms, values):
-            raise StoreError("messages wait to be put in their places, and can't be searched")
 
-        def read(connection: sqlite3.Connection) -> tuple[list[AnyFact], str | None]:
+        def read(connection: sqlite3.Connection, budget: Budget) -> tuple[list[AnyFact], str | None]:
             self._check_indexed(connection, rooms, values)
-            return search.messages(connection, user, q, room, limit, cursor)
+            return search.messages(connection, user, q, room, limit, cursor, budget)
 
-        return await self._search(read)
+        async with self._searches.turn(user, wanted) as turn:
+            # Merged, so that the index, which is fed from the logs, comes soon.
+            if not await self._merged.level(
+                rooms, values, lambda job: turn.read(lambda connection, _: job(connection))
+            ):
+                raise StoreError("messages wait to be put in their places, and can't be searched")
+            return await turn.read(read)
 
     def _check_indexed(self, connection: sqlite3.Connection, rooms: str, values: Sequence[str]) -> None:
         """Raises Damaged where a search would miss messages for good."""
@@ -112,9 +117,12 @@ class SqliteArchive:
             raise Damaged("new messages can't be put into the search index")
 
     async def search_users(
-        self, asker: str, q: str, limit: int, cursor: str | None
+        self, asker: str, q: str, limit: int, cursor: str | None, wanted: Callable[[], bool] = always
     ) -> tuple[list[UserEntry], str | None]:
-        return await self._search(lambda connection: user_search.search_users(connection, asker, q, limit, cursor))
+        async with self._searches.turn(asker, wanted) as turn:
+            return await turn.read(
+                lambda connection, budget: user_search.search_users(connection, asker, q, limit, cursor, budget)
+            )
 
     async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
         return await self._call(lambda connection: lists.users(connection, users))

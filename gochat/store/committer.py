@@ -20,7 +20,7 @@ import msgspec
 from gochat.errors import Damaged, StoreError
 from gochat.metrics import Commits
 from gochat.ports import Clash
-from gochat.store import index
+from gochat.store import index, reindex
 from gochat.store.expiry import Expired, Old
 from gochat.store.health import Health, is_damage
 from gochat.store.listing import seats_among
@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 #: While commits keep coming the index is fed this often; when none come, at once.
 FEED_EVERY_S = 0.5
+#: While commits keep coming, making the indexes anew takes one part in so many of the writer's time.
+REINDEX_PAUSES = 5
 
 
 class Pace(NamedTuple):
@@ -81,7 +83,9 @@ class Committer:
         self._damaged: dict[int, str] = {}
         """Rooms whose log was found not to be whole, until it is."""
         self._behind = self._not_indexed(self._writer)
-        self._counts.backlog = len(self._behind)
+        self._reindex = self._to_index_anew(self._writer)
+        self._reindex_at = 0.0
+        self._counts.backlog, self._counts.reindexing = len(self._behind), self._reindex.left
         self._after(self._writer)
         self._fed_at = self._busy_at = self._merged_at = self._failed_at = time.monotonic()
         self._committed = 0
@@ -200,7 +204,7 @@ class Committer:
         committed."""
         if self._writer is None:
             return None if self._closed else self._try_again()
-        if not (self._tail.facts or self._tail.merging or self._behind):
+        if not (self._tail.facts or self._tail.merging or self._behind or self._reindex.under_way):
             return None
         now = time.monotonic()
         quiet = now - self._busy_at >= self._pace.quiet_s
@@ -208,19 +212,25 @@ class Committer:
             if self._due(now, quiet):
                 self._merge_slice(self._writer)
                 return 0.0
-            if not self._behind or (not quiet and now - self._fed_at < FEED_EVERY_S):
-                return min(self._pace.quiet_s, FEED_EVERY_S)
-            self._feed(self._writer.connection)
+            if self._behind and (quiet or now - self._fed_at >= FEED_EVERY_S):
+                self._unsynced(self._writer.connection, self._feed)
+                self._health.writing = None
+                self._fed_at = time.monotonic()
+                self._counts.backlog = len(self._behind)
+                return 0.0 if self._behind or self._reindex.under_way else None
+            if self._reindex.under_way and (quiet or now >= self._reindex_at):
+                self._unsynced(self._writer.connection, self._index_anew)
+                ended = time.monotonic()
+                self._reindex_at = ended + (REINDEX_PAUSES - 1) * (ended - now)
+                return 0.0
         except Exception as error:  # noqa: BLE001 -- nothing may end this thread: the log is written in it
             log.error("the search index can't be fed, or messages not be merged: %r", error)
             if not _only_busy(error, self._writer):
                 self._health.writing = f"messages can't be merged, or not be put into the search index: {error}"
                 self._discard(())
             return self._pace.retry_s
-        self._health.writing = None
-        self._fed_at = time.monotonic()
-        self._counts.backlog = len(self._behind)
-        return 0.0 if self._behind else None
+        wait_s = min(self._pace.quiet_s, FEED_EVERY_S)
+        return min(wait_s, max(0.001, self._reindex_at - now)) if self._reindex.under_way else wait_s
 
     def _try_again(self) -> float | None:
         """Open the database, which failed; commits try it too."""
@@ -259,12 +269,18 @@ class Committer:
         if not self._tail.merging:
             self._merged_at = time.monotonic()
 
-    def _feed(self, connection: sqlite3.Connection) -> None:
-        """One slice, of as many rooms as it takes. Not synced: it follows from the log, and the next commit syncs.
-        After an error the connection is of no more use. A room that can't be fed, since something is damaged, is left
-        out from then on."""
+    def _unsynced(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Do something in a transaction that is not synced: it follows from the log, and the next commit syncs. After
+        an error the connection is of no more use."""
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("BEGIN IMMEDIATE")
+        work(connection)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    def _feed(self, connection: sqlite3.Connection) -> None:
+        """One slice, of as many rooms as it takes. A room that can't be fed, since something is damaged, is left out
+        from then on."""
         left = index.SLICE
         while self._behind and left > 0:
             num = self._behind.pop()
@@ -273,8 +289,32 @@ class Committer:
                 self._behind.add(num)
                 break
             left -= fed + 1
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA synchronous = FULL")
+
+    def _index_anew(self, connection: sqlite3.Connection) -> None:
+        """A step. Where something is damaged, what is not done yet stays in the old index, until the next start."""
+        connection.execute("SAVEPOINT anew")
+        try:
+            self._reindex.note(reindex.step(connection))
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            connection.execute("ROLLBACK TO anew")
+            self._reindex.under_way = False
+            self._health.damaged(f"a search index, or a log: {error}")
+        finally:
+            if connection.in_transaction:
+                connection.execute("RELEASE anew")
+        self._counts.reindexing = self._reindex.left
+
+    def _to_index_anew(self, writer: Writer) -> reindex.Progress:
+        """What is left of that; nothing, where damage hides it."""
+        try:
+            return reindex.Progress(writer.connection)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._health.damaged(f"what the search index was made by: {error}")
+            return reindex.Progress(None)
 
     def _feed_room(self, connection: sqlite3.Connection, num: int, most: int) -> int | None:
         """See index.feed."""
@@ -336,6 +376,7 @@ class Committer:
             self._after(writer)
             self._look_again(writer)
             self._behind = self._not_indexed(writer)
+            self._reindex = self._to_index_anew(writer)
         except Exception as error:
             if writer is not None:
                 writer.connection.close()

@@ -1,47 +1,48 @@
 """Cuts text into the words that are searched for.
 
-Scripts that put spaces between words are cut at what is no letter or digit. Scripts that do not (Han, kana, Thai ...)
-are cut into overlapping pairs and single characters, so that a word of two characters is found wherever it stands.
+Scripts that put spaces between words are cut where folding cuts (domain/folding.py). In scripts that do not (Han, kana,
+Thai ...), and in Korean, which joins what others put a space between, any part of a word is found: they are cut into
+overlapping pairs and single characters.
+
+A `Cutter` is one folding's way to do it. While an index is made anew there are two.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
 
-#: Scripts without spaces: Thai to Khmer, kana, bopomofo, Han with its extensions, Yi. The gaps are their signs, such as
-#: \u0e3f (baht) and \u30fb (a dot between names): SQLite's tokenizer takes those for spaces.
-_DENSE = (
-    "\u0e00-\u0e3e\u0e40-\u0e4e\u0e50-\u0e59\u0e5c-\u0eff\u1000-\u1049\u1050-\u109d"
-    "\u1780-\u17d3\u17d7\u17dc-\u17ff\u3040-\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u312f\u31a0-\u31bf\u31f0-\u31ff"
-    "\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua48f\uf900-\ufaff\U00020000-\U0003ffff"
+from gochat.domain import folding
+
+#: Scripts without spaces: Thai to Khmer, kana, bopomofo, Han with its extensions, Yi; Korean, its letters included; and
+#: the letters that make flags, of which two are one. Folding leaves no signs among them.
+DENSE: Final = (
+    "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u312f\u3130-\u318f\u31a0-\u31bf\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua48f\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff"
+    "\U0001f1e6-\U0001f1ff\U00020000-\U0003ffff"
 )
-#: Marks that belong to the letter before them, and the scripts of India, which are full of them: no end of a word.
-_MARKS = (
-    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a"
-    "\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0711\u0730-\u074a"
-    "\u07a6-\u07b0\u0900-\u0963\u0966-\u0dff"
-)
-_LETTER = f"[^\\W_{_DENSE}]"
-_DENSE_LETTER = re.compile(f"[{_DENSE}]").match
-_RUNS = re.compile(f"([{_DENSE}]+)|({_LETTER}(?:{_LETTER}|[{_MARKS}])*)")
+_DENSE_LETTER = re.compile(f"[{DENSE}]").match
+_RUNS = re.compile(f"([{DENSE}]+)|[^{DENSE}]+").finditer
 
 #: Words of names are kept this long.
 LONGEST = 64
-
-_ASCII_WORDS = re.compile("[a-z0-9]+").findall
-
-
-def folded(text: str) -> str:
-    """The same for all widths and cases."""
-    return unicodedata.normalize("NFKC", text).casefold()
+#: So many words of a query are looked for in an index, the longest. What it finds is read for the others.
+MOST_WORDS = 8
 
 
-def _runs(text: str) -> Iterator[tuple[str, bool]]:
-    """The runs of one script's characters, and whether it is one without spaces."""
-    for match in _RUNS.finditer(folded(text)):
-        yield match[0], match[1] is not None
+class Run(NamedTuple):
+    """A word, or what stands together of a script without spaces."""
+
+    text: str
+    dense: bool
+
+    def implies(self, other: Run) -> bool:
+        """Whether a text that has this one has the other too."""
+        if self.dense != other.dense:
+            return False
+        return other.text in self.text if self.dense else self.text.startswith(other.text)
 
 
 def is_dense(letter: str) -> bool:
@@ -49,27 +50,77 @@ def is_dense(letter: str) -> bool:
     return _DENSE_LETTER(letter) is not None
 
 
-def index_text(text: str, mark: str = "") -> str:
-    """What stands in the index for a body. Each word begins with `mark`, which is of letters and digits."""
-    words: list[str] = []
-    if text.isascii():
-        # Most of what is indexed, and a tenth of the time: nothing to fold, no script without spaces.
-        words = _ASCII_WORDS(text.lower())
-    else:
-        for run, dense in _runs(text):
+def runs(text: str) -> Iterator[Run]:
+    """What the present folding makes of a text, in order."""
+    for word in folding.words(text):
+        if word.isascii():
+            yield Run(word, False)
+        else:
+            yield from (Run(match[0], match[1] is not None) for match in _RUNS(word))
+
+
+class Cutter:
+    """Cuts texts, and what is asked for, in the same way."""
+
+    def __init__(self, cut: Callable[[str], Iterator[Run]], ascii_words: Callable[[str], list[str]]) -> None:
+        """`ascii_words` does for ASCII what `cut` does, quickly."""
+        self._cut = cut
+        self._ascii_words = ascii_words
+
+    def index_words(self, text: str) -> list[str]:
+        """What stands in the index for a text."""
+        if text.isascii():
+            return self._ascii_words(text)
+        words: list[str] = []
+        for run, dense in self._cut(text):
             if dense:
                 # Pairs side by side, so that a longer word is a phrase of them; then every character by itself.
                 words += [run[i : i + 2] for i in range(len(run) - 1)] or [run]
                 words += run if len(run) > 1 else ()
             else:
                 words.append(run)
+        return words
+
+    def asked(self, query: str) -> list[Run]:
+        """What a text must have, the longest first: what is said twice counts once, as does what follows from other
+        words."""
+        found = sorted(dict.fromkeys(self._cut(query)), key=lambda run: -len(run.text))
+        needed: list[Run] = []
+        for run in found:
+            if not any(other.implies(run) for other in needed):
+                needed.append(run)
+        return needed
+
+    def has(self, text: str, asked: list[Run]) -> bool:
+        """Whether the text has all of these."""
+        own = set(self._cut(text))
+        return all(any(run.implies(one) for run in own) for one in asked)
+
+    def text_words(self, text: str) -> list[str]:
+        """The words of a text, in order. Runs of scripts without spaces stay whole."""
+        return [run.text for run in self._cut(text)]
+
+    def name_words(self, user: str, name: str | None) -> set[str]:
+        """The words under which a user is found: the id, and each word of the shown name, which without one is the id.
+        Where a script has no spaces a word may begin anywhere."""
+        words = {user}
+        for run, dense in self._cut(name or user):
+            words.update(run[i : i + LONGEST] for i in range(len(run) if dense else 1))
+        return words
+
+
+CUTTER: Final = Cutter(runs, folding.words)
+
+
+def index_text(words: list[str], mark: str = "") -> str:
+    """Words as the text that FTS5 is given. Each begins with `mark`, which is of letters and digits."""
     return mark + f" {mark}".join(words) if words else ""
 
 
-def match_text(query: str, mark: str) -> str | None:
-    """The FTS5 expression that finds every word of `query`; None if there is none. Nothing of it is FTS5 syntax."""
+def match_text(asked: list[Run], mark: str) -> str:
+    """The FTS5 expression that finds all of these. Nothing of it is FTS5 syntax."""
     terms: list[str] = []
-    for run, dense in _runs(query):
+    for run, dense in asked:
         if dense and len(run) > 1:
             pairs = " ".join(mark + run[i : i + 2] for i in range(len(run) - 1))
             terms.append(f'"{pairs}"')
@@ -77,28 +128,21 @@ def match_text(query: str, mark: str) -> str | None:
             terms.append(f'"{mark}{run}"')
         else:
             terms.append(f'"{mark}{run}" *')
-    return " AND ".join(terms) or None
+    return " AND ".join(terms)
 
 
-def query_words(query: str) -> Iterator[tuple[str, bool]]:
-    """The words of the index that a text with every word of `query` has: each, and whether it is only the beginning of
-    one. A text that has them may still have them in another order, where a script has no spaces."""
-    for run, dense in _runs(query):
+def asked_words(asked: list[Run]) -> dict[str, bool]:
+    """The words of the index that a text with all of these has, and whether each is only the beginning of one. A text
+    that has them may still have them in another order, where a script has no spaces."""
+    words: dict[str, bool] = {}
+    for run, dense in asked:
         if not dense:
-            yield run, True
+            words[run] = True
         else:
-            yield from ((run[i : i + 2], False) for i in range(max(1, len(run) - 1)))
-
-
-def text_words(text: str) -> list[str]:
-    """The words of a text, in order. Runs of scripts without spaces stay whole."""
-    return [run for run, _ in _runs(text)]
-
-
-def name_words(user: str, name: str | None) -> set[str]:
-    """The words under which a user is found: the id, and each word of the shown name, which without one is the id.
-    Where a script has no spaces a word may begin anywhere."""
-    words = {user}
-    for run, dense in _runs(name or user):
-        words.update(run[i : i + LONGEST] for i in range(len(run) if dense else 1))
+            words.update((run[i : i + 2], False) for i in range(max(1, len(run) - 1)))
     return words
+
+
+def typed_id(text: str) -> str:
+    """What was typed, read as the beginning of a user id: those have dots and hyphens."""
+    return unicodedata.normalize("NFKC", text).casefold().strip()

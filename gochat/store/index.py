@@ -6,14 +6,19 @@ as it was put in.
 In the one, every word begins with the number of a block of messages that lie side by side in one room. So a look-up
 reads what that block has of a word, or of all words that begin so, and nothing of other rooms; nor of the past, while
 there are newer blocks to look at. The other has the words as they are, of all rooms (locate.py).
+
+While they are made anew for another folding there are two pairs of them: the new one holds what was said since, and
+the newest of what was said before; the old one the rest (reindex.py).
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
-from gochat.store.cut import index_text
+from gochat.store import cut, cut_first
+from gochat.store.cut import Cutter, index_text
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
@@ -26,31 +31,48 @@ SLICE = 100
 BLOCK_BITS = 14
 
 
+class Index(NamedTuple):
+    """A pair of indexes, and how texts are cut for them."""
+
+    blocks: str
+    """The table with each word behind its block's mark."""
+    words: str
+    """The table of words as they are."""
+    rows: str
+    """That one's rows, word by word (fts5vocab)."""
+    cutter: Cutter
+    plain: Callable[[str], str]
+    """A word of the cutter's as `rows` tells it."""
+
+
+NEW: Final = Index("search", "message_word", "message_word_row", cut.CUTTER, str)
+OLD: Final = Index("search_old", "message_word_old", "message_word_old_row", cut_first.CUTTER, cut_first.plain)
+
+
 def block_mark(row_id: int) -> str:
     """What the words of this row's block begin with. None is the beginning of another: x is no hexadecimal digit."""
     return f"{row_id >> BLOCK_BITS:x}x"
 
 
-def put(connection: sqlite3.Connection, messages: Sequence[tuple[int, str]]) -> None:
-    """Put in messages: row ids and bodies."""
+def put(connection: sqlite3.Connection, messages: Sequence[tuple[int, str]], index: Index = NEW) -> None:
+    """Put in messages: row ids, ascending, and bodies."""
+    cut_up = [(row_id, index.cutter.index_words(body)) for row_id, body in messages]
     connection.executemany(
-        "INSERT INTO search (rowid, body) VALUES (?, ?)",
-        [(row_id, index_text(body, block_mark(row_id))) for row_id, body in messages],
+        f"INSERT INTO {index.blocks} (rowid, body) VALUES (?, ?)",
+        [(row_id, index_text(words, block_mark(row_id))) for row_id, words in cut_up],
     )
     connection.executemany(
-        "INSERT INTO message_word (rowid, body) VALUES (?, ?)",
-        [(row_id, index_text(body)) for row_id, body in messages],
+        f"INSERT INTO {index.words} (rowid, body) VALUES (?, ?)",
+        [(row_id, index_text(words)) for row_id, words in cut_up],
     )
 
 
-def _take_out(connection: sqlite3.Connection, row_id: int, body: str) -> None:
-    connection.execute(
-        "INSERT INTO search (search, rowid, body) VALUES ('delete', ?, ?)",
-        (row_id, index_text(body, block_mark(row_id))),
-    )
-    connection.execute(
-        "INSERT INTO message_word (message_word, rowid, body) VALUES ('delete', ?, ?)", (row_id, index_text(body))
-    )
+def _take_out(connection: sqlite3.Connection, row_id: int, body: str, index: Index) -> None:
+    words = index.cutter.index_words(body)
+    for table, mark in (index.blocks, block_mark(row_id)), (index.words, ""):
+        connection.execute(
+            f"INSERT INTO {table} ({table}, rowid, body) VALUES ('delete', ?, ?)", (row_id, index_text(words, mark))
+        )
 
 
 def behind(connection: sqlite3.Connection) -> set[int]:
@@ -78,13 +100,14 @@ def feed(connection: sqlite3.Connection, num: int, most: int) -> int | None:
 def change(connection: sqlite3.Connection, num: int, seq: int, body: str | None) -> None:
     """A message's body becomes another, or none. Called before the row is changed."""
     row = connection.execute(
-        "SELECT f.body FROM fact f JOIN room r ON r.num = ? WHERE f.id = ? AND r.indexed >= ?",
-        (num, num << SEQ_BITS | seq, seq),
+        """SELECT f.body, ? <= coalesce(x.upto, 0) FROM fact f JOIN room r ON r.num = ?
+           LEFT JOIN reindex x ON x.num = r.num WHERE f.id = ? AND r.indexed >= ?""",
+        (seq, num, num << SEQ_BITS | seq, seq),
     ).fetchone()
     if row is None:
         return  # Not fed yet: it will be, as it is by then.
-    row_id = num << SEQ_BITS | seq
+    row_id, index = num << SEQ_BITS | seq, OLD if row[1] else NEW
     if row[0] is not None:
-        _take_out(connection, row_id, row[0])
+        _take_out(connection, row_id, row[0], index)
     if body is not None:
-        put(connection, [(row_id, body)])
+        put(connection, [(row_id, body)], index)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from gochat.store.tail import Tail
 from gochat.store.thread import OwnerThread
 
 T = TypeVar("T")
+Call = Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]
 
 
 class Merged:
@@ -48,11 +49,11 @@ class Merged:
         nums = await self._call(lambda connection: seats_among(connection, user, unmerged))
         return await (self._call(job) if not nums or await self._level_nums(nums) else self._beside(job))
 
-    async def level(self, rooms: str, values: Sequence[Any]) -> bool:
-        """Have the rooms whose ids the query gives merged. Whether they could be."""
+    async def level(self, rooms: str, values: Sequence[Any], call: Call | None = None) -> bool:
+        """Have the rooms whose ids the query gives merged. Whether they could be. `call` reads, if given."""
         if not self._tail.holds():
             return True
-        found = await self._call(lambda connection: connection.execute(rooms, values).fetchall())
+        found = await (call or self._call)(lambda connection: connection.execute(rooms, values).fetchall())
         return await self._level([room for (room,) in found])
 
     async def at_commit(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:

@@ -10,8 +10,8 @@ import sqlite3
 import sqlite_utils
 from sqlite_utils import Migrations
 
-from gochat.store import schema
-from gochat.store.cut import name_words
+from gochat.store import reindex, schema
+from gochat.store.cut_first import CUTTER
 from gochat.store.listing import BLOCK_BITS, IN_GROUP, relist
 from gochat.store.rows import MESSAGE
 
@@ -21,7 +21,7 @@ migrations = Migrations("gochat")
 @migrations()
 def m001_first(db: sqlite_utils.Database) -> None:
     """Rooms and their logs; what follows from the logs; users; the full-text index."""
-    for statement in (*schema.ROOMS, schema.OLD_SEARCH):
+    for statement in (*schema.ROOMS, schema.FIRST_SEARCH):
         db.execute(statement)
     db.execute("INSERT INTO meta VALUES (?)", (schema.new_epoch(),))
 
@@ -33,12 +33,12 @@ def m002_people(db: sqlite_utils.Database) -> None:
     The indexes are laid out anew. The writer feeds those of messages from the logs, a slice at a time, while the
     node runs; until it is level older messages are missing in searches.
     """
-    for statement in ("DROP TABLE search", *schema.SEARCH, *schema.PEOPLE):
+    for statement in ("DROP TABLE search", *schema.OLD_SEARCH, *schema.PEOPLE):
         db.execute(statement)
     db.execute("UPDATE room SET indexed = 0")
     db.execute("DELETE FROM user_word")
     for user, name in db.execute("SELECT id, name FROM user").fetchall():
-        words = [(word, user) for word in name_words(user, name)]
+        words = [(word, user) for word in CUTTER.name_words(user, name)]
         db.conn.executemany("INSERT INTO user_word VALUES (?, ?)", words)
     db.execute(
         "WITH pair AS MATERIALIZED (SELECT num, min(user) AS one, max(user) AS other FROM seat WHERE role = 'dm'"
@@ -99,6 +99,14 @@ def m007_reads(db: sqlite_utils.Database) -> None:
     )
     for num, room in db.execute("SELECT num, id FROM room WHERE id LIKE 'dm:%'").fetchall():
         relist(db.conn, num, room)
+
+
+@migrations()
+def m008_folding(db: sqlite_utils.Database) -> None:
+    """Search folds as people type, in every script. What is there is indexed anew while the node runs (reindex.py)."""
+    for statement in schema.FOLDING:
+        db.execute(statement)
+    reindex.begin(db.conn)
 
 
 def apply(connection: sqlite3.Connection) -> None:

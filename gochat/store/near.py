@@ -22,15 +22,15 @@ _BANDS = ("", "\u3040", "\ua4d0", "\uf900", "\U00010000", "\U00020000", LAST)
 
 _LETTERS = """
     WITH RECURSIVE following (letter) AS (
-        SELECT (SELECT substr(word, :at, 1) FROM user_word WHERE word > :low AND word < :high ORDER BY word LIMIT 1)
+        SELECT (SELECT substr(word, :at, 1) FROM {table} WHERE word > :low AND word < :high ORDER BY word LIMIT 1)
         UNION ALL
-        SELECT (SELECT substr(word, :at, 1) FROM user_word
+        SELECT (SELECT substr(word, :at, 1) FROM {table}
                 WHERE word > :stem || letter || :last AND word < :high ORDER BY word LIMIT 1)
         FROM following WHERE letter IS NOT NULL)
     SELECT letter,
-        EXISTS (SELECT 1 FROM user_word
+        EXISTS (SELECT 1 FROM {table}
                 WHERE word >= :stem || letter || :other AND word < :stem || letter || :other || :last),
-        EXISTS (SELECT 1 FROM user_word
+        EXISTS (SELECT 1 FROM {table}
                 WHERE word >= :stem || letter || :missing AND word < :stem || letter || :missing || :last)
     FROM following WHERE letter <> :own"""
 
@@ -54,14 +54,15 @@ def is_near(word: str, typed: str) -> bool:
     return word.startswith(rest, at + 1) or word.startswith(typed[at:], at + 1)
 
 
-def near_beginnings(connection: sqlite3.Connection, typed: str) -> list[str]:
-    """The beginnings that are near to `typed` and that words have, in order. No word has two of them."""
+def near_beginnings(connection: sqlite3.Connection, typed: str, table: str = "user_word") -> list[str]:
+    """The beginnings that are near to `typed` and that words of the table have, in order. No word has two of them."""
     if len(typed) < SHORTEST:
         return []
     found: set[str] = set()
+    letters = _LETTERS.format(table=table)
     for at, own in enumerate(typed):
         stem, rest = typed[:at], typed[at + 1 :]
-        if stem and not _any(connection, stem):
+        if stem and not _any(connection, table, stem):
             break
         found.add(stem + rest)
         if rest and rest[0] != own:
@@ -72,21 +73,21 @@ def near_beginnings(connection: sqlite3.Connection, typed: str) -> list[str]:
                 "at": at + 1, "low": low, "high": high, "stem": stem, "own": own, "last": LAST,
                 "other": rest, "missing": own + rest,
             }  # fmt: skip
-            for letter, other, missing in connection.execute(_LETTERS, asked):
+            for letter, other, missing in connection.execute(letters, asked):
                 if other:
                     found.add(stem + letter + rest)
                 if missing:
                     found.add(stem + letter + own + rest)
     apart: list[str] = []
     for beginning in sorted(found):
-        if not (apart and beginning.startswith(apart[-1])) and _any(connection, beginning):
+        if not (apart and beginning.startswith(apart[-1])) and _any(connection, table, beginning):
             apart.append(beginning)
     return apart
 
 
-def _any(connection: sqlite3.Connection, beginning: str) -> bool:
+def _any(connection: sqlite3.Connection, table: str, beginning: str) -> bool:
     row = connection.execute(
-        "SELECT 1 FROM user_word WHERE word >= ? AND word < ? LIMIT 1", (beginning, beginning + LAST)
+        f"SELECT 1 FROM {table} WHERE word >= ? AND word < ? LIMIT 1", (beginning, beginning + LAST)
     ).fetchone()
     return row is not None
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gochat.store.cut import name_words
+from gochat.store import reindex
 from gochat.store.many import Many
 from gochat.store.rows import Row
 
@@ -47,10 +47,5 @@ def write(connection: sqlite3.Connection, notes: Notes) -> None:
                 (user, name, last_seen),
             )
         if renamed:
-            # The words of the old name are known from it: they are not looked for among everybody's.
-            before, after = name_words(user, old[0]) if old is not None else set(), name_words(user, name)
-            for statement, words in (
-                ("DELETE FROM user_word WHERE word = ? AND user = ?", before - after),
-                ("INSERT OR IGNORE INTO user_word VALUES (?, ?)", after - before),
-            ):
-                connection.executemany(statement, [(word, user) for word in words])
+            for names in reindex.names(connection):
+                names.change(connection, user, old, name)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import queue
 import sqlite3
-import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -26,8 +25,6 @@ T = TypeVar("T")
 
 #: Readers block on the disk more than on the interpreter: a slow search shall not hold up a hello.
 THREADS = 3
-#: Steps of SQLite's machine between two looks at the clock; some 100 us.
-STEPS = 10_000
 #: Jobs that are read together: one that is slow holds up so many others at most.
 TOGETHER = 16
 
@@ -67,14 +64,13 @@ class Readers:
 
     def __init__(
         self, opens: Callable[[], sqlite3.Connection], health: Health | None = None, *, inline: bool = False,
-        threads: int = THREADS, deadline_s: float | None = None,
+        threads: int = THREADS, together: int = TOGETHER,
     ) -> None:  # fmt: skip
-        """With `deadline_s` a call that reads for longer ends in a StoreError."""
+        """At most `together` jobs are read in one go."""
         jobs: queue.SimpleQueue[object] = queue.SimpleQueue()
         count = 1 if inline else threads
         self._health = health or Health()
-        self._deadline_s = deadline_s
-        self._together = TOGETHER if deadline_s is None else 1
+        self._together = together
         self._waiting: deque[_Call] = deque()
         self._free = count
         """Threads that have nothing to do."""
@@ -112,7 +108,7 @@ class Readers:
             calls = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._together))]
             self._free -= 1
             jobs = [call.job for call in calls]
-            self._threads[0].submit(partial(_read, jobs, self._deadline_s, self._health), partial(self._done, calls))
+            self._threads[0].submit(partial(_read, jobs, self._health), partial(self._done, calls))
 
     def _done(self, calls: list[_Call], result: outcome.Value[list[Told]] | outcome.Error) -> None:
         self._free += 1
@@ -125,20 +121,13 @@ class Readers:
         self._hand_over()
 
 
-def _read(
-    jobs: list[Job], deadline_s: float | None, health: Health, connection: sqlite3.Connection
-) -> list[Told]:  # fmt: skip
+def _read(jobs: list[Job], health: Health, connection: sqlite3.Connection) -> list[Told]:
     """All of them in one transaction. What one of them raises is its own affair."""
     try:
         connection.execute("BEGIN")
-        if deadline_s is not None:
-            end = time.monotonic() + deadline_s
-            connection.set_progress_handler(lambda: time.monotonic() > end, STEPS)
         try:
             told = [outcome.capture(_run, job, health, connection) for job in jobs]
         finally:
-            if deadline_s is not None:
-                connection.set_progress_handler(None, 0)
             connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise health.failed("reading failed", error) from error

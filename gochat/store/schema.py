@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Final
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
+from gochat.domain.folding import ASCII_SIGNS, VERSION
+
 MEMORY: Final = ":memory:"
 #: Bits of a row id that hold the seq; the room's number stands above. Half a thousand million rooms, 17 thousand
 #: million facts each (domain.ids.MAX_SEQ).
@@ -20,8 +22,22 @@ SEQ_BITS = 34
 SEQ_MASK = (1 << SEQ_BITS) - 1
 
 #: The migrations of migrations.py. A database that had others is a newer release's.
-KNOWN = frozenset({"m001_first", "m002_people", "m003_tail", "m004_boot", "m005_expired", "m006_sight", "m007_reads"})
+KNOWN = frozenset(
+    {
+        "m001_first",
+        "m002_people",
+        "m003_tail",
+        "m004_boot",
+        "m005_expired",
+        "m006_sight",
+        "m007_reads",
+        "m008_folding",
+    }
+)
 
+#: What users are found by.
+USER_WORDS = """CREATE TABLE user_word (
+    word TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (word, user)) WITHOUT ROWID"""
 ROOMS = (
     """CREATE TABLE meta (epoch TEXT NOT NULL)""",
     # The number of the last transaction that wrote more than the tail: a row of its own, for it is written often.
@@ -52,20 +68,37 @@ ROOMS = (
         target INTEGER NOT NULL, user TEXT NOT NULL, emoji TEXT NOT NULL, is_on INTEGER NOT NULL,
         seq INTEGER NOT NULL, ts INTEGER NOT NULL, PRIMARY KEY (target, user, emoji)) WITHOUT ROWID""",
     """CREATE TABLE user (id TEXT PRIMARY KEY, name TEXT, last_seen INTEGER) WITHOUT ROWID""",
-    """CREATE TABLE user_word (word TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (word, user)) WITHOUT ROWID""",
+    USER_WORDS,
 )
 
-# The text comes cut (cut.py). SQLite's tables are of Unicode 6.1: what they call unassigned may be a letter by now.
-_TOKENS = """tokenize="unicode61 remove_diacritics 2 categories 'L* M* N* Co Cn'\""""
+# SQLite's tables are of Unicode 6.1: what they call unassigned may be a letter by now.
+_OLD_TOKENS = """tokenize="unicode61 remove_diacritics 2 categories 'L* M* N* Co Cn'\""""
 #: What m001 made and m002 replaces: every search of a room read what all rooms have of a word.
-OLD_SEARCH = f"""CREATE VIRTUAL TABLE search USING fts5 (room, body, content='', prefix='2 3', {_TOKENS})"""
+FIRST_SEARCH = f"""CREATE VIRTUAL TABLE search USING fts5 (room, body, content='', prefix='2 3', {_OLD_TOKENS})"""
+#: What m002 made, for the first folding.
+OLD_SEARCH = (
+    f"""CREATE VIRTUAL TABLE search USING fts5 (body, content='', columnsize=0, {_OLD_TOKENS})""",
+    f"""CREATE VIRTUAL TABLE message_word USING fts5 (body, content='', columnsize=0, detail=none, {_OLD_TOKENS})""",
+)
+# The text comes folded and cut (cut.py): words are what has spaces around it, signs of ASCII included.
+_TOKENS = f"""tokenize="ascii tokenchars '{ASCII_SIGNS}'\""""
 #: What has a word, twice: block by block (index.py), for what is frequent; and all together, for what is rare. Of the
 #: latter only row ids are wanted.
 SEARCH = (
     f"""CREATE VIRTUAL TABLE search USING fts5 (body, content='', columnsize=0, {_TOKENS})""",
     f"""CREATE VIRTUAL TABLE message_word USING fts5 (body, content='', columnsize=0, detail=none, {_TOKENS})""",
+    # No table of its own: that one's rows, word by word.
+    """CREATE VIRTUAL TABLE message_word_row USING fts5vocab (message_word, instance)""",
 )
-
+#: What the indexes were made by, and what is still to be made anew (reindex.py).
+FOLDING = (
+    """CREATE TABLE folding (
+        version INTEGER NOT NULL, -- of the folding
+        users TEXT)               -- users up to this id have their words anew; NULL: all have""",
+    f"""INSERT INTO folding VALUES ({VERSION}, NULL)""",
+    # Facts of the room up to this seq are in the old index; of rooms that are not here none is.
+    """CREATE TABLE reindex (num INTEGER PRIMARY KEY, upto INTEGER NOT NULL)""",
+)
 PEOPLE = (
     # What `user` holds of `peer`: one row a side. `asked_at`: peer has asked to write, and all messages of theirs above
     # that seq wait. Nothing of it counts in the room's seq, for only one of the two may see it.
@@ -148,7 +181,7 @@ READS = (
     "CREATE INDEX report_queue ON report (id) WHERE closed_ts IS NULL",
 )
 #: What the migrations make of nothing.
-FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED, *SIGHT, *READS)
+FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED, *SIGHT, *READS, *FOLDING)
 #: The number of the last transaction, as this connection sees it.
 LAST_COMMIT = "SELECT max(commits, coalesce((SELECT max(number) FROM tail), 0)) FROM clock"
 

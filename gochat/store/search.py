@@ -10,18 +10,19 @@ from __future__ import annotations
 import heapq
 import itertools
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from gochat.domain.facts import AnyFact
 from gochat.errors import Damaged
 from gochat.ports import Asker
-from gochat.store import pages
-from gochat.store.cut import match_text
-from gochat.store.index import BLOCK_BITS, block_mark
-from gochat.store.locate import locate
+from gochat.store import pages, reindex
+from gochat.store.cut import MOST_WORDS, Run, match_text
+from gochat.store.index import BLOCK_BITS, OLD, Index, block_mark
+from gochat.store.locate import locate, possible
 from gochat.store.rows import SHOWN, Row
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
+from gochat.store.searches import Budget
 from gochat.store.sight import LOW, View, view
 
 #: SQLite's largest integer.
@@ -48,27 +49,50 @@ class _Room(NamedTuple):
     low: int
     head: int
     ts: int
+    old: int
+    """Up to this seq the old index holds it: only while there is one."""
+
+
+class _Asked(NamedTuple):
+    """What is looked for in one index."""
+
+    where: Index
+    words: list[Run]
+    match: str
+    others: list[Run]
+    """What a message must have beside the words that are looked for."""
+
+    def place(self, room: _Room) -> tuple[int, int]:
+        """The rows of a room that this index is to be asked for: above the one, up to the other."""
+        base = room.num << SEQ_BITS
+        if self.where is OLD:
+            return base | room.low, base | min(room.old, room.head)
+        return base | max(room.low, room.old), base | room.head
 
 
 def messages(
-    connection: sqlite3.Connection, user: str, q: str, room: str | None, limit: int, cursor: str | None
+    connection: sqlite3.Connection, user: str, q: str, room: str | None, limit: int, cursor: str | None, budget: Budget
 ) -> tuple[list[AnyFact], str | None]:
-    match = match_text(q, _MARK)
-    if match is None:
+    asked = [_asked(index, q) for index in reindex.indexes(connection)]
+    asked = [one for one in asked if one.words and possible(connection, one.where, one.words)]
+    if not asked:
         return [], None
     rooms = _rooms(connection, user, room)
+    budget.spend(len(rooms))
     before = _parse(cursor)
     if before is not None:
         rooms = [_as_of(connection, found, before) for found in rooms]
     blocks = None
     if _blocks(rooms) > _FEW_BLOCKS:
         upto = None if before is None else {found.num: found.num << SEQ_BITS | found.head for found in rooms}
-        located = locate(connection, q, upto)
+        located = _located(connection, asked, upto)
         if located is not None:
             blocks = _by_room(located)
             rooms = [_up_to(connection, found, located[blocks[found.num][0]]) for found in rooms if found.num in blocks]
     streams = [
-        _shown(connection, _matches(connection, found, match, blocks[found.num] if blocks is not None else None))
+        _shown(
+            connection, _matches(connection, found, asked, blocks[found.num] if blocks is not None else None, budget)
+        )
         for found in rooms
     ]
     found = list(itertools.islice(_newest(rooms, streams), limit + 1))
@@ -80,19 +104,39 @@ def messages(
     return entries[:count], f"{last[1]}.{last[0]}" if last else None
 
 
+def _asked(index: Index, q: str) -> _Asked:
+    words = index.cutter.asked(q)
+    return _Asked(index, words[:MOST_WORDS], match_text(words[:MOST_WORDS], _MARK), words[MOST_WORDS:])
+
+
+def _located(
+    connection: sqlite3.Connection, asked: list[_Asked], upto: Mapping[int, int] | None
+) -> dict[int, int] | None:  # fmt: skip
+    """What the indexes say together; None where one can't say."""
+    found: dict[int, int] = {}
+    for one in asked:
+        located = locate(connection, one.where, one.words, upto)
+        if located is None:
+            return None
+        for block, row_id in located.items():
+            found[block] = max(row_id, found.get(block, 0))
+    return found
+
+
 def _rooms(connection: sqlite3.Connection, user: str, room: str | None) -> list[_Room]:
     """The rooms the user is in, above what each hides from them."""
     if room is not None:
         seen = view(connection, Asker(user), room)
         if seen is None or seen.former:
             return []
-        return [_Room(seen.num, room, seen.low, seen.head, 0)]
+        return [_Room(seen.num, room, seen.low, seen.head, 0, reindex.old_upto(connection, seen.num))]
     # What waits for an answer is read when one has looked at who asks, and is not found before.
     return [
         _Room(*row)
         for row in connection.execute(
-            f"""SELECT r.num, r.id, {LOW}, r.head, r.ts
-               FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ? AND s.role <> 'former'
+            f"""SELECT r.num, r.id, {LOW}, r.head, r.ts, coalesce(x.upto, 0)
+               FROM seat s JOIN room r ON r.num = s.num LEFT JOIN reindex x ON x.num = r.num
+               WHERE s.user = ? AND s.role <> 'former'
                  AND s.num NOT IN (SELECT num FROM relation WHERE user = ? AND withheld_at IS NOT NULL)""",
             (user, user),
         )
@@ -160,28 +204,47 @@ def _shown(connection: sqlite3.Connection, row_ids: Iterable[int]) -> Iterator[R
         yield row
 
 
-def _matches(connection: sqlite3.Connection, room: _Room, match: str, located: list[int] | None) -> Iterator[int]:
+def _matches(
+    connection: sqlite3.Connection, room: _Room, asked: list[_Asked], located: list[int] | None, budget: Budget
+) -> Iterator[int]:
     """One room's matches, newest first: block by block, from the head on. Only blocks in which something was located,
     if that is given."""
     base = room.num << SEQ_BITS
-    first, last = base | room.low, base | room.head
-    blocks: Iterable[int] = range(last >> BLOCK_BITS, (first >> BLOCK_BITS) - 1, -1)
+    blocks: Iterable[int] = range(
+        (base | room.head) >> BLOCK_BITS, ((base | room.low) >> BLOCK_BITS) - 1, -1
+    )  # fmt: skip
     if located is not None:
         blocks = [block for block in located if block in blocks]
     for block in blocks:
-        marked = match.replace(_MARK, block_mark(block << BLOCK_BITS))
-        high = min(last, (block + 1 << BLOCK_BITS) - 1)
-        while True:
-            found = connection.execute(
-                "SELECT rowid FROM search WHERE search MATCH ? AND rowid > ? AND rowid <= ?"
-                " ORDER BY rowid DESC LIMIT ?",
-                (marked, first, high, _AT_ONCE),
-            ).fetchall()
-            for (row_id,) in found:
-                yield row_id
-            if len(found) < _AT_ONCE:
-                break
-            high = found[-1][0] - 1
+        for one in asked:  # The new index first: what the old one still holds is older.
+            low, high = one.place(room)
+            high = min(high, (block + 1 << BLOCK_BITS) - 1)
+            if max(low, (block << BLOCK_BITS) - 1) < high:
+                yield from _in_block(connection, one, block, low, high, budget)
+
+
+def _in_block(
+    connection: sqlite3.Connection, asked: _Asked, block: int, low: int, high: int, budget: Budget
+) -> Iterator[int]:
+    """Matches in low < row <= high, newest first."""
+    table, cutter = asked.where.blocks, asked.where.cutter
+    marked = asked.match.replace(_MARK, block_mark(block << BLOCK_BITS))
+    while True:
+        budget.spend()
+        found = connection.execute(
+            f"SELECT rowid FROM {table} WHERE {table} MATCH ? AND rowid > ? AND rowid <= ? ORDER BY rowid DESC LIMIT ?",
+            (marked, low, high, _AT_ONCE),
+        ).fetchall()
+        for (row_id,) in found:
+            if asked.others:
+                budget.spend()
+                row = connection.execute("SELECT body FROM fact WHERE id = ?", (row_id,)).fetchone()
+                if row is not None and not cutter.has(row[0] or "", asked.others):
+                    continue
+            yield row_id
+        if len(found) < _AT_ONCE:
+            return
+        high = found[-1][0] - 1
 
 
 def _parse(cursor: str | None) -> Place | None:

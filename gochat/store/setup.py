@@ -9,7 +9,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from gochat.domain.folding import VERSION
 from gochat.errors import StoreError
+from gochat.store import reindex
 from gochat.store.newest import Newest, Note, read, why_older
 from gochat.store.portable import backup, form
 from gochat.store.schema import APPLIED, APPLIED_INDEX, FIRST, KNOWN, LAST_COMMIT, MEMORY, connect, new_epoch
@@ -76,6 +78,13 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
         began = time.monotonic()
         apply(connection)
         log.info("%s has schema %d, after %.1f s", path, len(KNOWN), time.monotonic() - began)
+    (version,) = connection.execute("SELECT version FROM folding").fetchone()
+    if version > VERSION:
+        raise StoreError(f"{path} was written by a newer release; use that one, or another node.data folder")
+    if version < VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        reindex.begin(connection)
+        connection.execute("COMMIT")
 
 
 def _keep(connection: sqlite3.Connection, path: Path, schema: int) -> Path:

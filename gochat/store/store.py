@@ -14,6 +14,7 @@ import trio
 from gochat.domain.relationship import DAY_MS
 from gochat.errors import StoreError
 from gochat.metrics import Commits
+from gochat.store import searches
 from gochat.store.archive import SqliteArchive
 from gochat.store.committer import PACE, Committer, Pace
 from gochat.store.health import Health
@@ -23,6 +24,7 @@ from gochat.store.newest import Note
 from gochat.store.pool import Readers
 from gochat.store.retention import Retention
 from gochat.store.schema import MEMORY, connect
+from gochat.store.searches import Searches
 from gochat.store.setup import begin, migrate, prepare
 from gochat.store.tail import Tail
 from gochat.store.thread import OwnerThread
@@ -31,8 +33,6 @@ from gochat.store.thread import OwnerThread
 CLOSE_S = 10.0
 #: How often it is noted how new the database is: of so much it is not noticed when a copy comes in its place.
 NOTE_S = 1.0
-#: How long one search may take before it is given up as `unavailable`.
-SEARCH_S = 2.0
 
 
 class Store(NamedTuple):
@@ -89,7 +89,7 @@ async def _opened(
     except sqlite3.Error as error:
         raise StoreError(f"{path} can't be read: {error}") from error
     readers = Readers(opens_reader, health, inline=inline)
-    searchers = Readers(opens_reader, health, inline=inline, threads=1, deadline_s=SEARCH_S)
+    searchers = Readers(opens_reader, health, inline=inline, threads=searches.THREADS, together=1)
     # Inline nobody comes back later to merge and to feed the index: it is done at once.
     tail = Tail()
     pace = pace or (PACE._replace(quiet_s=0.0) if inline else PACE)
@@ -110,7 +110,7 @@ async def _opened(
         committing = trio.CancelScope(shield=True)
         nursery.start_soon(_run_in, committing, journal)
         try:
-            archive = SqliteArchive(readers, searchers, merged, epoch, decline_ms, health)
+            archive = SqliteArchive(readers, Searches(searchers), merged, epoch, decline_ms, health)
             yield Store(journal, archive, commits, health, Retention(readers, writer))
         finally:
             with trio.CancelScope(shield=True):

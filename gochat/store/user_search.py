@@ -15,8 +15,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gochat.protocol.replies import UserEntry
-from gochat.store.cut import LONGEST, folded, name_words, text_words
+from gochat.store import reindex
+from gochat.store.cut import LONGEST, Cutter, typed_id
 from gochat.store.near import LAST, SHORTEST, is_near, near_beginnings
+from gochat.store.reindex import Names
+from gochat.store.searches import Budget
 
 #: Of many words that are asked for, so many of the longest may lead; to look for near ones takes a millisecond each.
 _LEADERS, _NEAR_LEADERS = 4, 2
@@ -28,7 +31,7 @@ _FEW = 100
 _is_id_part = re.compile(r"[a-z0-9][a-z0-9_.-]*").fullmatch
 
 _ROWS = """
-    SELECT w.word, w.user, u.name FROM user_word w LEFT JOIN user u ON u.id = w.user
+    SELECT w.word, w.user, u.name FROM {table} w LEFT JOIN user u ON u.id = w.user
     WHERE (w.word, w.user) > (?, ?) AND w.word < ?
         AND NOT EXISTS (SELECT 1 FROM relation b WHERE b.peer = ? AND b.user = w.user AND b.blocked_at IS NOT NULL)
     ORDER BY w.word, w.user"""
@@ -59,15 +62,27 @@ class _Place(NamedTuple):
     user: str = ""
 
 
+class _Search(NamedTuple):
+    """What is asked of where."""
+
+    connection: sqlite3.Connection
+    names: Names
+    asker: str
+    stages: list[_Stage]
+    budget: Budget
+
+
 def search_users(
-    connection: sqlite3.Connection, asker: str, q: str, limit: int, cursor: str | None
+    connection: sqlite3.Connection, asker: str, q: str, limit: int, cursor: str | None, budget: Budget
 ) -> tuple[list[UserEntry], str | None]:
-    stages = _stages(q)
+    names = reindex.names(connection)[0]
+    stages = _stages(q, names.cutter)
+    search = _Search(connection, names, asker, stages, budget)
     after = _parse(cursor, stages)
     entries: list[UserEntry] = []
     ended = after
     for number in range(after.stage, len(stages)):
-        for place, name in _found(connection, asker, stages, after if number == after.stage else _Place(number)):
+        for place, name in _found(search, after if number == after.stage else _Place(number)):
             if len(entries) == limit:
                 return entries, f"{ended.stage}.{ended.leader} {ended.word} {ended.user}"
             entries.append(UserEntry(place.user, name or place.user))
@@ -75,9 +90,9 @@ def search_users(
     return entries, None
 
 
-def _stages(q: str) -> list[_Stage]:
-    whole = folded(q).strip()
-    words = tuple(dict.fromkeys(word[:LONGEST] for word in text_words(q)))
+def _stages(q: str, cutter: Cutter) -> list[_Stage]:
+    whole = typed_id(q)
+    words = tuple(dict.fromkeys(word[:LONGEST] for word in cutter.text_words(q)))
     readings: list[tuple[str, ...]] = [(whole[:LONGEST],)] if _is_id_part(whole) else []
     if words and (len(words) > 1 or not readings):
         readings.append(words)
@@ -85,20 +100,20 @@ def _stages(q: str) -> list[_Stage]:
     return [_Stage(words, False) for words in readings] + [_Stage(words, True) for words in nearly]
 
 
-def _found(
-    connection: sqlite3.Connection, asker: str, stages: list[_Stage], after: _Place
-) -> Iterator[tuple[_Place, str | None]]:
+def _found(search: _Search, after: _Place) -> Iterator[tuple[_Place, str | None]]:
     """Whom this stage finds after that place, in order, and their names."""
-    stage, earlier = stages[after.stage], stages[: after.stage]
-    leader, spans, among = _lead(connection, stage, after.leader)
+    stage, earlier = search.stages[after.stage], search.stages[: after.stage]
+    leader, spans, among = _lead(search, stage, after.leader)
+    rows = _ROWS.format(table=search.names.table)
     for low, high in spans:
         if high <= after.word:
             continue
         start = max((low, ""), (after.word, after.user))
-        for word, user, name in connection.execute(_ROWS, (*start, high, asker)):
+        for word, user, name in search.connection.execute(rows, (*start, high, search.asker)):
+            search.budget.spend()
             if among is not None and user not in among:
                 continue
-            own = name_words(user, name)
+            own = search.names.cutter.name_words(user, name)
             if (
                 stage.has_all(own)
                 and word == min(other for other in own if stage.fits(other, stage.words[leader]))
@@ -108,39 +123,37 @@ def _found(
 
 
 def _lead(
-    connection: sqlite3.Connection, stage: _Stage, chosen: int | None
+    search: _Search, stage: _Stage, chosen: int | None
 ) -> tuple[int, list[Span], set[str] | None]:  # fmt: skip
     """Which word to go by: the one that the fewest have, unless an earlier page chose; its spans; and if another word
     says so, which users alone may be found."""
     longest = sorted(range(len(stage.words)), key=lambda n: -len(stage.words[n]))
-    candidates = {n: _spans(connection, stage, n) for n in longest[: _NEAR_LEADERS if stage.near else _LEADERS]}
+    candidates = {n: _spans(search, stage, n) for n in longest[: _NEAR_LEADERS if stage.near else _LEADERS]}
     if chosen is not None and chosen not in candidates:
-        candidates[chosen] = _spans(connection, stage, chosen)
+        candidates[chosen] = _spans(search, stage, chosen)
     if len(candidates) == 1:
         ((leader, spans),) = candidates.items()
         return leader, spans, None
-    counts = {n: _count(connection, spans) for n, spans in candidates.items()}
+    counts = {n: _count(search, spans) for n, spans in candidates.items()}
     fewest = sorted(counts, key=lambda n: counts[n])
     leader = fewest[0] if chosen is None else chosen
     second = next(n for n in fewest if n != leader)
     among = None
     if counts[leader] > _FEW and counts[second] < _MANY:
-        among = {
-            user
-            for span in candidates[second]
-            for (user,) in connection.execute("SELECT user FROM user_word WHERE word >= ? AND word < ?", span)
-        }
+        users = f"SELECT user FROM {search.names.table} WHERE word >= ? AND word < ?"
+        among = {user for span in candidates[second] for (user,) in search.connection.execute(users, span)}
     return leader, candidates[leader], among
 
 
-def _spans(connection: sqlite3.Connection, stage: _Stage, number: int) -> list[Span]:
+def _spans(search: _Search, stage: _Stage, number: int) -> list[Span]:
     """Where the words are that one of the stage's words stands for. A word by itself was found exactly before."""
     typed = stage.words[number]
     if not stage.near:
         return [(typed, typed + LAST)]
     spans = []
     alone = len(stage.words) == 1
-    for beginning in near_beginnings(connection, typed):
+    search.budget.spend(len(typed))
+    for beginning in near_beginnings(search.connection, typed, search.names.table):
         if alone and typed.startswith(beginning):
             spans += [(beginning, typed), (typed + LAST, beginning + LAST)]
         else:
@@ -150,12 +163,11 @@ def _spans(connection: sqlite3.Connection, stage: _Stage, number: int) -> list[S
     return sorted(spans)
 
 
-def _count(connection: sqlite3.Connection, spans: list[Span]) -> int:
+def _count(search: _Search, spans: list[Span]) -> int:
+    counted = f"SELECT count(*) FROM (SELECT 1 FROM {search.names.table} WHERE word >= ? AND word < ? LIMIT ?)"
     count = 0
     for span in spans:
-        (more,) = connection.execute(
-            "SELECT count(*) FROM (SELECT 1 FROM user_word WHERE word >= ? AND word < ? LIMIT ?)", (*span, _MANY)
-        ).fetchone()
+        (more,) = search.connection.execute(counted, (*span, _MANY)).fetchone()
         count += more
         if count >= _MANY:
             break

@@ -46,6 +46,7 @@ class SearchContract:
         for q, expected in {
             "mül": ["ann"], " ann ": ["ann"], "bob": ["bob.x", "wide"], "ｂob": ["bob.x", "wide"],
             "BOB.": ["bob.x", "wide"], "x": ["bob.x"], "müller änne": ["ann"], "änne bob": [],
+            "mul": ["ann"], "anne": ["ann"],
             "漢": ["han"], "太郎": ["han"], "ller": [], "": [], " ": [], "%": [], "_": [], "b\"' OR": [],
         }.items():  # fmt: skip
             assert await found(q) == expected, q

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gochat.store.cut import folded, index_text, is_dense, match_text, name_words, query_words
-from gochat.store.index import BLOCK_BITS, block_mark, put
-from gochat.store.locate import locate
+from gochat.domain.folding import fold
+from gochat.store import cut_first
+from gochat.store.cut import CUTTER, MOST_WORDS, Run, asked_words, index_text, is_dense, match_text
+from gochat.store.index import BLOCK_BITS, NEW, block_mark, put
+from gochat.store.locate import locate, possible
 from gochat.store.schema import SEQ_BITS, connect
 from gochat.store.setup import migrate
 
@@ -32,19 +34,21 @@ def index() -> Iterator[sqlite3.Connection]:
 
 
 def finds(index: sqlite3.Connection, body: str, q: str) -> bool:
-    """Whether the row of that body is found; if so, it is located too."""
+    """Whether the row of that body is found; if so, it is located too, and has what was asked for when it is read."""
     for table in ("search", "message_word"):
         index.execute(f"INSERT INTO {table} ({table}) VALUES ('delete-all')")
     put(index, [(ROW, body)])
-    match = match_text(q, block_mark(ROW))
-    if match is None:
-        assert list(query_words(q)) == []
+    asked = CUTTER.asked(q)
+    if not asked:
         return False
-    found = index.execute("SELECT rowid FROM search WHERE search MATCH ?", (match,)).fetchall()
-    located = locate(index, q, None)
+    found = index.execute("SELECT rowid FROM search WHERE search MATCH ?", (match_text(asked, block_mark(ROW)),))
+    rows = found.fetchall()
+    located = locate(index, NEW, asked, None)
     assert located is not None
-    assert found == [] or located == {ROW >> BLOCK_BITS: ROW}
-    return bool(found)
+    assert rows == [] or located == {ROW >> BLOCK_BITS: ROW}
+    assert possible(index, NEW, asked) or not rows
+    assert CUTTER.has(body, asked) == bool(rows)
+    return bool(rows)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +62,12 @@ def finds(index: sqlite3.Connection, body: str, q: str) -> bool:
         ("한국어 대화", "한국"),
         ("我们在北京大学见面", "北京"), ("我们在北京大学见面", "京大学见"), ("東京タワー", "タワ"),
         ("go語rust", "rust 語 go"), ("ｶﾞｲﾄﾞ", "ガイド"), ("ジョン・レノン", "レノン"),
-        ("漢", "漢"), ("ﬁne", "fine"), ("3.14 m²", "14 m2"), ("snake_case", "case"), ("C3PO", "c3"), ("a\u200bb", "b"),
+        ("漢", "漢"), ("ﬁne", "fine"), ("3.14 m²", "14 m2"), ("snake_case", "case"), ("C3PO", "c3"), ("a\u200bb", "ab"),
+        ("대한민국", "한민"), ("대한민국", "국"), ("새해 복 많이 받으세요", "해 받으"),
+        ("C++ & Rust", "c++"), ("€50", "50 €"),
+        ("so 👍🏽 good", "👍"), ("so 👍 good", "👍🏿"), ("👩‍💻", "💻"), ("🇩🇪🇫🇷", "🇫🇷"), ("I ❤️ it", "❤"), ("1 < 2", "<"),
+        ("बाज़ार", "बाजार"), ("カタカナ", "かたか"), ("Łódź, Ærøskøbing", "lodz aeros"), ("٤٢", "42"), ("กำลังใจ", "ลัง"),
+        ("ខ្មែរ", "មែរ"), ("မြန်မာ", "မာ"), ("ພາສາລາວ", "ລາວ"), ("བོད་སྐད", "སྐད"),
     ],
 )  # fmt: skip
 def test_found(index: sqlite3.Connection, body: str, q: str) -> None:
@@ -71,17 +80,21 @@ def test_found(index: sqlite3.Connection, body: str, q: str) -> None:
         ("Hello", "ello"), ("Hello", "hello there"), ("北京 大学", "京大"), ("北京", "京北"), ("北京大学", "北大"),
         ("r1", "r2"),
         ("हिन्दी", "हद"), ("body", "room"), ("anything", "!?"), ("anything", ""), ("日本 本日", "日本本"),
+        ("🇩🇪", "🇪🇩"), ("한국", "국한"), ("か", "が"), ("c", "c++"), ("हिन्दी", "हिन्दु"),
     ],
 )  # fmt: skip
 def test_not_found(index: sqlite3.Connection, body: str, q: str) -> None:
     assert not finds(index, body, q)
 
 
-def test_a_dense_letter_is_one_for_the_index_too(index: sqlite3.Connection) -> None:
-    """Its tokenizer takes signs for spaces, whatever their script."""
-    dense = [character for character in map(chr, range(0x10000)) if is_dense(character)]
-    assert not [character for character in dense if unicodedata.category(character)[0] in "PSZ"]
-    assert [index_text(sign) for sign in "\u30a0\u30fb\u31c0\u0e3f"] == [""] * 4
+def test_a_dense_letter_is_no_sign() -> None:
+    """A sign is a word by itself, whatever its script: folding sets it apart, or leaves it out."""
+    for character in map(chr, range(0x110000)):
+        if is_dense(character) and unicodedata.category(character)[0] in "PSZ":
+            assert CUTTER.index_words(f"a{character}a")[0] == "a" or "\U0001f1e6" <= character <= "\U0001f1ff"
+    assert [CUTTER.index_words(sign) for sign in ("\u30a0", "\u30fb", "\u31c0", "\u0e3f")] == [
+        [], [], ["\u31c0"], ["\u0e3f"]
+    ]  # fmt: skip
 
 
 @given(TEXT, TEXT)
@@ -93,15 +106,16 @@ def test_a_dense_letter_is_one_for_the_index_too(index: sqlite3.Connection) -> N
 @example("a", "漢" * 200)
 def test_no_text_breaks_anything(index: sqlite3.Connection, body: str, q: str) -> None:
     finds(index, body, q)
-    name_words("ann", body)
+    CUTTER.name_words("ann", body)
 
 
 @given(st.text())
 def test_cutting_never_raises(text: str) -> None:
     """Lone surrogates and NUL included, though none gets here."""
-    index_text(text)
-    match_text(text, "x")
-    list(query_words(text))
+    for cutter in (CUTTER, cut_first.CUTTER):
+        index_text(cutter.index_words(text))
+        asked_words(cutter.asked(text))
+        match_text(cutter.asked(text), "x")
 
 
 @given(st.text(DENSE, max_size=8), st.text(DENSE, min_size=2, max_size=2), st.text(DENSE, max_size=8))
@@ -113,13 +127,19 @@ def test_two_characters_of_a_dense_run_are_found_anywhere(
 
 @given(st.text(DENSE, max_size=8), st.text(DENSE, min_size=1, max_size=5))
 def test_what_is_not_in_a_dense_run_is_not_found(index: sqlite3.Connection, body: str, word: str) -> None:
-    assert finds(index, body, word) == (folded(word) in folded(body))
+    assert finds(index, body, word) == (fold(word) in fold(body))
 
 
 @given(TEXT)
 def test_every_word_of_a_text_finds_it(index: sqlite3.Connection, text: str) -> None:
-    for word in name_words("a", text) - {"a"}:
-        # Marks that Latin letters lose may be all that there is of a word.
-        if any(unicodedata.category(character)[0] in "LN" for character in word):
-            assert finds(index, text, word), ascii(word)
-            assert finds(index, text, text)
+    for word in CUTTER.name_words("a", text) - {"a"}:
+        assert finds(index, text, word), ascii(word)
+        assert finds(index, text, text)
+
+
+def test_what_follows_from_other_words_counts_once() -> None:
+    assert CUTTER.asked("tea TEA te teapot Tea, t") == [Run("teapot", False)]
+    assert CUTTER.asked("北京大学 京大 学 北京 a") == [Run("北京大学", True), Run("a", False)]
+    assert CUTTER.asked("ab abc b 京北") == [Run("abc", False), Run("京北", True), Run("b", False)]
+    assert CUTTER.asked("a " * 100) == [Run("a", False)]
+    assert len(CUTTER.asked(" ".join(f"{n:02}" for n in range(60)))) == 60 > MOST_WORDS

@@ -16,9 +16,10 @@ import trio
 from gochat import store as stores
 from gochat.domain import facts
 from gochat.store import index, locate, schema, search, setup
-from gochat.store.cut import name_words
+from gochat.store.cut import CUTTER
 from gochat.store.rows import WRITTEN, written
 from gochat.store.schema import SEQ_BITS
+from gochat.store.searches import Budget
 
 ANN = "ann"
 FIRST_NAMES = [
@@ -122,7 +123,9 @@ def fill_users(path: Path, dice: random.Random, words: list[str], count: int) ->
         connection.execute("BEGIN")
         connection.executemany("INSERT INTO user (id, name) VALUES (?, ?)", users)
         for user, name in users:
-            connection.executemany("INSERT INTO user_word VALUES (?, ?)", ((w, user) for w in name_words(user, name)))
+            connection.executemany(
+                "INSERT INTO user_word VALUES (?, ?)", ((w, user) for w in CUTTER.name_words(user, name))
+            )
         connection.execute("COMMIT")
     return users
 
@@ -134,7 +137,7 @@ def test_what_is_found_does_not_depend_on_the_way(tmp_path: Path, way: str, monk
     everything = list(said(dice, words, 3000, 40, 50, 30))
     fill(tmp_path / "gochat.db", iter(everything), 40, 50)
     monkeypatch.setattr(search, "_FEW_BLOCKS", 1_000_000 if way == "looking into rooms" else 50)
-    for most in ("MOST_PAGES", "MOST_PAGES_TOGETHER"):
+    for most in ("MOST_ROWS", "MOST_ROWS_OF_TWO"):
         monkeypatch.setattr(locate, most, 1_000_000 if way == "locating all" else 0)
     mine = [
         one for one in everything
@@ -176,9 +179,9 @@ def test_what_is_edited_or_deleted_is_in_neither_index(tmp_path: Path) -> None:
     with contextlib.closing(schema.connect(str(tmp_path / "gochat.db"))) as connection:
 
         def found(q: str) -> tuple[int, int]:
-            located = locate.locate(connection, q, None)
+            located = locate.locate(connection, index.NEW, CUTTER.asked(q), None)
             assert located is not None
-            return len(located), len(search.messages(connection, ANN, q, None, 5, None)[0])
+            return len(located), len(search.messages(connection, ANN, q, None, 5, None, Budget())[0])
 
         assert found("needle") == found("北京") == found("needle 京") == (1, 1)
         index.change(connection, 1, 1, "thread")

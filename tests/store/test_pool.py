@@ -144,14 +144,3 @@ async def test_who_cannot_read_is_told_each_for_themselves(tmp_path: Path) -> No
     assert told[0] is not told[1]
     readers.stop()
     readers.join()
-
-
-async def test_one_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
-    def endless(connection: sqlite3.Connection) -> None:
-        connection.execute(
-            "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
-        ).fetchone()
-
-    with reading(tmp_path / "a.db", threads=1, deadline_s=0.05) as readers:
-        told = await collect(readers, [endless, count])
-        assert [type(each) for each in told] == [StoreError, int]

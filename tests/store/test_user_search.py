@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gochat.store import migrations, schema, setup
-from gochat.store.cut import is_dense, name_words
+from gochat.store.cut import CUTTER, is_dense
+from gochat.store.cut_first import CUTTER as FIRST_CUTTER
 from gochat.store.near import LAST, is_near, near_beginnings
 from gochat.store.notes import Notes
+from gochat.store.searches import Budget
 from gochat.store.transaction import Writer
 from gochat.store.user_search import search_users
 
@@ -40,7 +42,7 @@ def found(connection: sqlite3.Connection, asker: str, q: str, size: int = 3) -> 
     users: list[str] = []
     cursor = None
     while True:
-        page, cursor = search_users(connection, asker, q, size, cursor)
+        page, cursor = search_users(connection, asker, q, size, cursor, Budget())
         users += [entry.user for entry in page]
         if cursor is None:
             return users
@@ -94,7 +96,7 @@ def test_everybody_who_matches_is_listed_once_the_exact_first(
         assert listed == found(connection, "zoe", " ".join(asked), 50)
 
     def all_in(user: str, *, near: bool) -> bool:
-        own = name_words(user, users[user])
+        own = CUTTER.name_words(user, users[user])
         typed = [word for part in asked for word in sorted(_runs_of(part))]
         return all(any(word.startswith(t) or (near and is_near(word, t)) for word in own) for t in typed)
 
@@ -133,7 +135,9 @@ def test_who_blocked_the_asker_is_not_there(tmp_path: Path) -> None:
 def test_a_cursor_of_no_page_is_the_beginning(cursor: str) -> None:
     with database() as connection:
         noted(connection, {"ann": "Ann", "anna": None})
-        assert search_users(connection, "zoe", "ann", 5, cursor) == search_users(connection, "zoe", "ann", 5, None)
+        assert search_users(connection, "zoe", "ann", 5, cursor, Budget()) == search_users(
+            connection, "zoe", "ann", 5, None, Budget()
+        )
 
 
 def test_cursors_stay_short_whatever_the_name(tmp_path: Path) -> None:
@@ -155,7 +159,7 @@ def test_a_new_name_takes_the_old_words_away() -> None:
 
 def test_users_and_messages_of_the_first_schema_are_indexed_anew(tmp_path: Path) -> None:
     with contextlib.closing(schema.connect(str(tmp_path / "old.db"))) as connection:
-        for statement in (*schema.ROOMS, schema.OLD_SEARCH):
+        for statement in (*schema.ROOMS, schema.FIRST_SEARCH):
             connection.execute(statement)
         connection.execute("INSERT INTO meta VALUES ('e')")
         connection.execute(schema.APPLIED)
@@ -167,8 +171,8 @@ def test_users_and_messages_of_the_first_schema_are_indexed_anew(tmp_path: Path)
             "INSERT INTO room (num, id, head, ts, messages, last, indexed) VALUES (1, 'r', 9, 1, 9, 9, 9)"
         )
         migrations.apply(connection)
-        words = {word for (word,) in connection.execute("SELECT word FROM user_word")}
-        assert words == name_words("ann", "山田太郎") >= {"太郎", "郎", "ann"}
+        words = {word for (word,) in connection.execute("SELECT word FROM user_word_old")}
+        assert words == FIRST_CUTTER.name_words("ann", "山田太郎") >= {"太郎", "郎", "ann"}
         assert connection.execute("SELECT indexed FROM room").fetchall() == [(0,)]
         assert connection.execute("SELECT rowid FROM search WHERE search MATCH 'x'").fetchall() == []
-        assert near_beginnings(connection, "山田次郎") == ["山田太郎"] and LAST > "郎"
+        assert near_beginnings(connection, "山田次郎", "user_word_old") == ["山田太郎"] and LAST > "郎"

@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from gochat.auth.fetched import KeysUnavailable
 from gochat.auth.standing import Standing
-from gochat.errors import NO_TOKEN, AuthError, Denied, Full, StoreError, store_refusal
+from gochat.errors import NO_TOKEN, AuthError, Denied, Full, StoreError, TooCostly, store_refusal
 from gochat.http.asgi import LEASE
 from gochat.http.rest.allowance import Allowance
 from gochat.http.rest.conditions import encode, entity_tag, is_fresh
@@ -82,7 +82,11 @@ class Resource:
             response = await self._answer(request)
         except Refused as refused:
             response = refused.response()
-        except (StoreError, Full) as error:
+        except Full as full:
+            response = Refused(Denied("busy", str(full), retry_after_ms=1000)).response()
+        except TooCostly as error:
+            response = Refused(Denied("unavailable", str(error))).response()
+        except StoreError as error:
             log.error("%s %s: %s", request.method, scope["path"], error)
             response = Refused(store_refusal(error, "the store can't be read now")).response()
         await response(scope, receive, send)

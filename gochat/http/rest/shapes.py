@@ -153,7 +153,7 @@ class ContactsQuery(ListQuery, kw_only=True):
 
 class UsersQuery(ListQuery, kw_only=True):
     q: Annotated[str, Meta(min_length=1, max_length=200)]
-    """What the id, or a word of the name, begins with."""
+    """What the id, or a word of the name, begins with. Letters, digits, emoji and signs; not punctuation alone."""
 
 
 class ReportsQuery(ListQuery, kw_only=True):

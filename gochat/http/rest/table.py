@@ -65,7 +65,7 @@ OPERATIONS: Final = (
     Operation("POST", "/v1/tickets", None, tickets.redeem, "A token for a single-use ticket", NewToken, body=Ticket,
               errors=("rate_limited",)),
     Operation("GET", "/v1/users", req.Search, users.search, "Users by id or the words of their name", UserPage,
-              query=UsersQuery),
+              query=UsersQuery, errors=("busy",)),
 
     Operation("GET", "/v1/contacts", req.Contacts, people.list_contacts, "What one holds of other users, by id",
               ContactPage, query=ContactsQuery),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from gochat.domain.folding import NO_WORDS, words
 from gochat.http.rest.parts import Call, Reply
+from gochat.http.rest.refused import Refused
 from gochat.http.rest.rooms import next_link, or_none, or_unset
 from gochat.http.rest.shapes import Me, UserPage, UsersQuery
 
@@ -20,6 +22,8 @@ async def me(call: Call) -> Reply:
 
 async def search(call: Call) -> Reply:
     query: UsersQuery = call.query
+    if not words(query.q):
+        raise Refused(NO_WORDS)
     users, following = await call.parts.archive.search_users(
         call.identity.user, query.q, query.limit, or_none(query.cursor)
     )

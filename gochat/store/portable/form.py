@@ -89,8 +89,9 @@ ROOM_README: Final = (
     "later = 'edited': the message was edited after meta.as_of; what it said then is not kept, so the new body stands.",
     "later = 'deleted': it was deleted after meta.as_of, and what it said is not kept.",
     "Find words:  SELECT m.* FROM search JOIN messages m ON m.seq = search.rowid WHERE search MATCH 'green tea';",
-    "Beginnings too:  ... MATCH 'gre*'. Scripts without spaces are indexed in pairs: for three characters ABC write"
-    " MATCH '\"AB BC\"'.",
+    "Words are in the index without accents, strokes and points: for Łódź write lodz.",
+    "Beginnings too:  ... MATCH 'gre*'. Scripts without spaces, and Korean, are indexed in pairs: for three characters"
+    " ABC write MATCH '\"AB BC\"'.",
     "Who wrote most:  SELECT sender, count(*) FROM messages GROUP BY sender ORDER BY 2 DESC;",
     "Back into a server:  gochat room import FILE.",
 )  # fmt: skip

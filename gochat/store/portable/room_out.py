@@ -15,7 +15,7 @@ import msgspec
 
 from gochat.domain.ids import is_dm
 from gochat.errors import StoreError
-from gochat.store.cut import index_text
+from gochat.store.cut import CUTTER, index_text
 from gochat.store.portable import form
 from gochat.store.portable.past import Past
 from gochat.store.portable.source import reading
@@ -144,7 +144,7 @@ def _write(out: sqlite3.Connection, rows: list[Any], past: Past) -> int:
     out.executemany(_FACT, [(*row[:2], KIND_NAMES[row[2]], *row[3:]) for row in rows])
     out.executemany(
         "INSERT INTO search (rowid, body) VALUES (?, ?)",
-        [(row[0], index_text(row[6])) for row in messages if row[6] is not None],
+        [(row[0], index_text(CUTTER.index_words(row[6]))) for row in messages if row[6] is not None],
     )
     for seq, ts, kind, *_, data, _later in rows:
         if seq == 1 or kind != MESSAGE:

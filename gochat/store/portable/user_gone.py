@@ -20,6 +20,7 @@ from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.errors import StoreError
 from gochat.ports import Clash
+from gochat.store import reindex
 from gochat.store.listing import relist
 from gochat.store.logs import Batch
 from gochat.store.portable.room_out import Progress
@@ -217,7 +218,7 @@ class _Deletion:
             ("DELETE FROM report WHERE user = ? AND closed_ts IS NOT NULL", one),
             ("UPDATE report SET reason = NULL WHERE user = ? AND reason IS NOT NULL", one),
             ("UPDATE seat SET read = 0 WHERE user = ? AND read > 0", one),
-            ("DELETE FROM user_word WHERE user = ?", one),
+            *((f"DELETE FROM {names.table} WHERE user = ?", one) for names in reindex.names(self._connection)),
             ("DELETE FROM user WHERE id = ?", one),
         ], after=self._relist)  # fmt: skip
         self._removed.relations, self._removed.reports = counts[0], counts[4] + counts[5]
@@ -248,7 +249,8 @@ class _Deletion:
     def _overwrite(self) -> None:
         """Words that were deleted stay in the segments of the indexes until these are merged; VACUUM writes all pages
         anew, so that nothing lies in what was free before; the log file holds old pages until it is cut."""
-        for table in ("search", "message_word"):
-            self._connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
+        for index in reindex.indexes(self._connection):
+            for table in (index.blocks, index.words):
+                self._connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")
         self._connection.execute("VACUUM")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

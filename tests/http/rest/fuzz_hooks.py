@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import schemathesis
 
+from gochat.domain.folding import NO_WORDS
+
 #: Who asks, and another who has asked them to be let write.
 ASKER, OTHER = "ann", "zoe"
 
@@ -23,6 +25,7 @@ BEYOND_A_SCHEMA: Final[dict[str, str]] = {
     "not a message id such as group:tea:42 or dm:ann:bob:7 (users in byte order)": "the same",
     "reply_to: must be a whole number, not a decimal number": "69.0 is an integer to JSON Schema; its head says it",
     "seconds: must be a whole number, not a decimal number": "the same",
+    NO_WORDS.message: "what a word is can't be said by a pattern; the description says it",
 }
 
 
