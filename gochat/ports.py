@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
-from gochat.domain.beside import AnyBeside, AnyStanding
+from gochat.domain.beside import AnyBeside, AnyStanding, Deleted
 from gochat.domain.facts import AnyFact, HistoryScope, PostRight, Role
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.errors import StoreError
@@ -109,8 +109,11 @@ class Journal(Protocol):
         """Record what belongs to no room's turn: reports that are closed, who may come in, the audit log. Durable when
         it returns. Raises StoreError, Full."""
 
-    async def standing(self, since_ms: int) -> list[AnyStanding]:
-        """Suspensions, and revocations since then."""
+    async def deleted(self, users: Sequence[str]) -> set[str]:
+        """Those of `users` who were deleted, and whose ids are not released."""
+
+    async def standing(self, since_ms: int) -> list[AnyStanding | Deleted]:
+        """Deleted users, suspensions, and revocations since then."""
 
     def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
         """Raise the user's read position to `seq`, durable within 1 s. Never waits; keeps the maximum."""

@@ -98,6 +98,11 @@ def test_a_room_moves_and_a_user_goes() -> None:
         ("ann", None), ("bob", "black tea"), ("ann", None), ("bob", "black tea"),
     ]  # fmt: skip
     with serving() as url:
+        told = gochat("send", "--url", url, "--as", "bob", "user:ann", "still there?", code=EXIT_FAILED).stderr
+        assert "there is no such user" in told
+    assert "is released" in gochat("user", "release", "ann").stdout
+    assert "released already" in gochat("user", "release", "ann", code=EXIT_FAILED).stderr
+    with serving() as url:
         assert "#7" in gochat("send", "--url", url, "--as", "bob", "user:ann", "still there?").stdout
 
 

@@ -51,6 +51,7 @@ async def gather(
     for command in commands:
         if isinstance(command, (ask.Create, ask.Add)):
             knowledge.unwilling.update(await _unwilling(journal, command, by_contacts))
+            knowledge.gone |= await journal.deleted(command.users)
     return knowledge
 
 

@@ -1,4 +1,4 @@
-"""Who may not come in although their token is good: suspended users and revoked tokens.
+"""Who may not come in although their token is good: deleted and suspended users, and revoked tokens.
 
 Held in memory, as the store has it; what changes is recorded first and then applied here.
 """
@@ -10,9 +10,10 @@ from collections.abc import Iterable
 
 import trio
 
-from gochat.domain.beside import AnyStanding, Suspended
+from gochat.domain.beside import AnyStanding, Deleted, Suspended
 from gochat.ports import Identity
 
+DELETED = "account deleted"
 SUSPENDED = "the user is suspended"
 REVOKED = "the token was revoked"
 
@@ -20,7 +21,8 @@ REVOKED = "the token was revoked"
 class Standing:
     """Asked at every hello, refresh and request of REST."""
 
-    def __init__(self, entries: Iterable[AnyStanding] = ()) -> None:
+    def __init__(self, entries: Iterable[AnyStanding | Deleted] = ()) -> None:
+        self._deleted: set[str] = set()
         self._suspended: dict[str, int | None] = {}
         self._tokens: set[str] = set()
         self._users: dict[str, int] = {}
@@ -29,9 +31,11 @@ class Standing:
         for entry in entries:
             self.apply(entry)
 
-    def apply(self, entry: AnyStanding) -> None:
+    def apply(self, entry: AnyStanding | Deleted) -> None:
         """Take what has been recorded."""
-        if isinstance(entry, Suspended):
+        if isinstance(entry, Deleted):
+            self._deleted.add(entry.user)
+        elif isinstance(entry, Suspended):
             self._suspended.pop(entry.user, None)
             if entry.on:
                 self._suspended[entry.user] = entry.until
@@ -45,6 +49,8 @@ class Standing:
 
         A token's `iat` has whole seconds: one issued in the very second of a revocation is revoked with the others.
         """
+        if identity.user in self._deleted:
+            return DELETED
         if identity.user in self._suspended:
             until = self._suspended[identity.user]
             if until is None or until > time.time_ns() // 1_000_000:

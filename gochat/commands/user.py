@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def user() -> None:
-    """Export or delete what is kept of a user."""
+    """Export or delete what is kept of a user, or release the id of one."""
 
 
 @user.command()
@@ -102,6 +102,37 @@ def delete(user: str, yes: bool, as_json: bool, data: str | None, config: Path |
         click.echo(msgspec.json.encode(done).decode())
     else:
         _tell(done)
+    return EXIT_OK
+
+
+@user.command()
+@click.argument("user", metavar="USER")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as one object.")
+@data_option
+@config_option
+def release(user: str, as_json: bool, data: str | None, config: Path | None) -> int:
+    """Let the id of a deleted user be used again. The node must be stopped.
+
+    Until then the id is nobody's: it is not let in (`account deleted`), not written to and not added. Whoever gets it
+    finds no group, no private chat and no contact of the one who had it. What others decided about the id stays:
+    blocks, bans, mutes, a suspension. Tokens that were issued before the deletion stay revoked.
+
+    \b
+    Examples:
+      gochat user release ann
+      gochat user release ann --json --data /var/lib/gochat
+    """
+    from gochat.store import folder
+    from gochat.store.portable.user_gone import release_user
+
+    _user(user)
+    settings, _, _ = load_settings(config, {"node.data": data})
+    place = Path(settings.node.data)
+    if not folder.database(place).is_file():
+        raise CommandError(f"there is no file {folder.database(place)}", hint="--data names the folder")
+    with folder.locked(place):
+        release_user(folder.database(place), user, now_ms=time.time_ns() // 1_000_000)
+    click.echo(json.dumps({"user": user, "released": True}) if as_json else f"{user} is released")
     return EXIT_OK
 
 

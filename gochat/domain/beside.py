@@ -89,5 +89,11 @@ class Revoked(msgspec.Struct, frozen=True, gc=False):
     ts: int
 
 
+class Deleted(msgspec.Struct, frozen=True, gc=False):
+    """A user was deleted, and the id is nobody's until it is released. Not recorded while a node runs."""
+
+    user: str
+
+
 AnyStanding: TypeAlias = Suspended | Revoked
 AnyBeside: TypeAlias = Related | Sanctioned | Reported | Audited | ReportClosed | AnyStanding

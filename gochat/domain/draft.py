@@ -43,6 +43,8 @@ class Knowledge(msgspec.Struct):
     """The seq at which users came into the group, the last time; of those who ask, where it hides what was before."""
     waiting: frozenset[int] = frozenset()
     """The messages of a request that wait and are not deleted, where one of a private room may be."""
+    gone: frozenset[str] = frozenset()
+    """Those of the users who are to be added that were deleted."""
     unwilling: dict[tuple[str, str], Denied] = {}
     """(who adds, who is added): why the latter can't be added to a group by the former."""
 
@@ -57,6 +59,7 @@ class RoomRules(msgspec.Struct, frozen=True):
 
 NO_ROOM = Denied("not_found", "there is no such room")
 NOT_MEMBER = Denied("not_member", "you are no longer a member of this room")
+NO_USER = Denied("not_found", "there is no such user")
 NO_MESSAGE = Denied("not_found", "there is no such message")
 
 RANK: dict[Role | None, int] = {None: 0, "member": 1, "moderator": 2, "owner": 3}

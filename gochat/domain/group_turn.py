@@ -10,7 +10,7 @@ from typing import Any
 from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.beside import Sanctioned, SanctionKind
-from gochat.domain.draft import NO_ROOM, NOT_MEMBER, RANK, Done, Draft, Outcome
+from gochat.domain.draft import NO_ROOM, NO_USER, NOT_MEMBER, RANK, Done, Draft, Outcome
 from gochat.errors import Denied
 
 LAST_OWNER = Denied("conflict", "a group needs an owner: name a successor, or delete the group")
@@ -177,7 +177,9 @@ class GroupTurn(Draft):
         return None
 
     def _unwilling(self, command: ask.AnyCommand, users: list[str]) -> Denied | None:
-        """Why one of them can't be added; an admin adds anybody but the banned."""
+        """Why one of them can't be added; an admin adds anybody but the banned, and those who are no more."""
+        if not self._knowledge.gone.isdisjoint(users):
+            return NO_USER
         if self.draft.sanctions:
             for user in users:
                 if self.draft.sanctioned(user, "ban", self._now_ms):

@@ -14,6 +14,7 @@ from gochat.domain.beside import Related, Reported
 from gochat.domain.draft import (
     NO_MESSAGE,
     NO_ROOM,
+    NO_USER,
     NOT_MEMBER,
     RANK,
     Done,
@@ -104,6 +105,8 @@ class Turn(GroupTurn):
                 return denied
         if command.reply_to is not None and not self._may_reply(command, command.reply_to):
             return NO_MESSAGE
+        if draft.gone:
+            return NO_USER
         way: Way | Denied = "open" if draft.relation is None else self._way(sender)
         if isinstance(way, Denied):
             return way
@@ -252,6 +255,8 @@ class Turn(GroupTurn):
     def _may_touch(self, command: ask.Edit | ask.React) -> Denied | None:
         """What refuses a message of the user's refuses an edit and a reaction. Neither asks, and neither answers."""
         relation = self.draft.relation
+        if self.draft.gone:
+            return NO_USER
         if relation is None:
             return None
         way = relationship.way(relation, command.user, self._rules.contacts, self._now_ms)
@@ -263,6 +268,8 @@ class Turn(GroupTurn):
         relation = self.draft.relation
         if relation is None:
             return Denied("bad_request", "that is you")
+        if command.action in ("add", "accept") and self.draft.gone:
+            return NO_USER
         change = relationship.change_for(relation, command.user, command.action)
         if change is not None and not isinstance(change, Denied):
             if refusal is not None:

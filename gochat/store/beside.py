@@ -14,6 +14,7 @@ from gochat.domain.beside import (
     AnyBeside,
     AnyStanding,
     Audited,
+    Deleted,
     Related,
     ReportClosed,
     Reported,
@@ -154,18 +155,26 @@ def asks(connection: sqlite3.Connection, user: str, since_ms: int) -> list[int]:
     return [ts for (ts,) in rows]
 
 
-def standing(connection: sqlite3.Connection, since_ms: int) -> list[AnyStanding]:
-    """Suspensions, and revocations of tokens that may still be good: those issued since `since_ms`."""
-    suspended: list[AnyStanding] = [
+def standing(connection: sqlite3.Connection, since_ms: int) -> list[AnyStanding | Deleted]:
+    """Deleted users, suspensions, and revocations of tokens that may still be good: those issued since `since_ms`."""
+    gone = [Deleted(user) for (user,) in connection.execute("SELECT user FROM tombstone WHERE released_ts IS NULL")]
+    suspended: list[AnyStanding | Deleted] = [
         Suspended(user, True, ts, until, actor, reason)
         for user, ts, until, actor, reason in connection.execute(
             "SELECT user, ts, until, actor, reason FROM suspension"
         )
     ]
-    return suspended + [
+    return [*gone, *suspended] + [
         Revoked(kind, value, ts)
         for kind, value, ts in connection.execute("SELECT kind, value, ts FROM revocation WHERE ts > ?", (since_ms,))
     ]
+
+
+def deleted(connection: sqlite3.Connection, users: Sequence[str]) -> set[str]:
+    """Those of `users` who were deleted, and whose ids are not released."""
+    marks = ", ".join("?" * len(users))
+    query = f"SELECT user FROM tombstone WHERE released_ts IS NULL AND user IN ({marks})"
+    return {user for (user,) in connection.execute(query, list(users))}
 
 
 def held_by(

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import outcome
 import trio
 
-from gochat.domain.beside import AnyBeside, AnyStanding
+from gochat.domain.beside import AnyBeside, AnyStanding, Deleted
 from gochat.domain.facts import AnyFact
+from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.errors import Full, StoreError, again
 from gochat.ports import Clash, Committed, OnRecorded
@@ -80,7 +81,9 @@ class SqliteJournal:
         record = await self._merged.of_room(room, lambda connection: reads.record(connection, room))
         if record is None:
             self._next_num += 1
-            return RoomRecord.new(room, self._next_num)
+            record = RoomRecord.new(room, self._next_num)
+        if is_dm(room):
+            record.gone = frozenset(await self.deleted(dm_users(room)))
         return record
 
     async def recorded(self, record: RoomRecord, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Recorded]:
@@ -150,7 +153,10 @@ class SqliteJournal:
         result: Committed | Clash = await trio.lowlevel.wait_task_rescheduled(abort)
         return result
 
-    async def standing(self, since_ms: int) -> list[AnyStanding]:
+    async def deleted(self, users: Sequence[str]) -> set[str]:
+        return await self._readers.call(lambda connection: beside.deleted(connection, users))
+
+    async def standing(self, since_ms: int) -> list[AnyStanding | Deleted]:
         return await self._readers.call(lambda connection: beside.standing(connection, since_ms))
 
     async def oversee(self, entries: Sequence[AnyBeside]) -> None:

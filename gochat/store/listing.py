@@ -46,13 +46,16 @@ def raise_dm_seats(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
 
 
 def relist(connection: sqlite3.Connection, num: int, room: str) -> None:
-    """A private room is new, or what its users hold of each other has changed: list it for either, or no longer."""
+    """A private room is new, or what its users hold of each other has changed: list it for either, or no longer. Where
+    a user sees nothing of it, for the id had been another's, it waits at the end and is not listed before a message
+    comes."""
     for user in set(dm_users(room)):
         other = peer(room, user)
         connection.execute(
             f"""UPDATE seat SET (name, latest) = (
-                    SELECT ?, f.ts FROM room r JOIN fact f ON f.id = (r.num << {SEQ_BITS}) + r.last
-                    WHERE r.num = seat.num AND r.last >= max(seat.since_seq, 1) AND NOT EXISTS (
+                    SELECT ?, CASE WHEN r.last >= seat.since_seq THEN f.ts ELSE 0 END
+                    FROM room r JOIN fact f ON f.id = (r.num << {SEQ_BITS}) + r.last
+                    WHERE r.num = seat.num AND r.last >= 1 AND NOT EXISTS (
                         SELECT 1 FROM relation p WHERE p.user = ? AND p.peer = ?
                         AND (p.blocked_at IS NOT NULL OR p.withheld_at IS NOT NULL)))
                 WHERE user = ? AND num = ? AND role = 'dm'""",

@@ -52,7 +52,7 @@ _ENTRY = f"""
 # A group's name among those of a user's seats: no user id has a colon.
 _GROUPS = "s.name > ? AND s.name >= 'group:' AND s.name < 'group;'"
 _IN_GROUPS = f"{_ENTRY} AND {_GROUPS}"
-_CONTACTS = _ENTRY + "AND s.latest IS NOT NULL ORDER BY s.latest DESC, s.num DESC LIMIT ?"
+_CONTACTS = _ENTRY + "AND s.latest IS NOT NULL AND r.last >= s.since_seq ORDER BY s.latest DESC, s.num DESC LIMIT ?"
 _CONTACT = _ENTRY + "AND s.num = ?"
 
 

@@ -66,6 +66,44 @@ def delete_user(
         raise StoreError(f"{database}: {error}; run it again to go on") from error
 
 
+def release_user(database: Path, user: str, *, now_ms: int) -> None:
+    """Let the id of a deleted user be somebody's again, who finds nothing of the one who had it: no groups to read up
+    to their end, nothing of what was said in private rooms, in nobody's contacts. What others decided about the id
+    stays: blocks, bans, mutes, a suspension. Nobody else may use the database. Raises StoreError, also where no such
+    user was deleted."""
+    if not database.is_file():
+        raise StoreError(f"there is no file {database}")
+    prepare(str(database))
+    try:
+        with closing(connect(str(database))) as connection:
+            Writer(connection)  # What is in the tail belongs to the logs that are hidden here.
+            connection.execute("BEGIN IMMEDIATE")
+            released = connection.execute(
+                "UPDATE tombstone SET released_ts = ? WHERE user = ? AND released_ts IS NULL", (now_ms, user)
+            ).rowcount
+            if not released:
+                raise StoreError(f"no user {user} was deleted, or the id is released already")
+            for statement in _RELEASE:
+                connection.execute(statement, {"user": user, "now_ms": now_ms})
+            for num, room in connection.execute(
+                "SELECT s.num, r.id FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ?", (user,)
+            ).fetchall():
+                relist(connection, num, room)
+            connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise StoreError(f"{database}: {error}") from error
+
+
+_RELEASE = (
+    "DELETE FROM seat WHERE user = :user AND role <> 'dm'",
+    """UPDATE seat SET since_seq = (SELECT head FROM room r WHERE r.num = seat.num) + 1, since_ts = :now_ms,
+        read = (SELECT head FROM room r WHERE r.num = seat.num) WHERE user = :user""",
+    "DELETE FROM relation WHERE user = :user OR (peer = :user AND blocked_at IS NULL)",
+    """UPDATE relation SET contact = 0, declined_ts = NULL, asked_at = NULL, asked_ts = NULL, withheld_at = NULL
+        WHERE peer = :user""",
+)
+
+
 class _Deletion:
     def __init__(self, connection: sqlite3.Connection, user: str, now_ms: int, progress: Progress) -> None:
         self._connection = connection
@@ -196,6 +234,10 @@ class _Deletion:
         """A device that comes back with an old token would send again what it holds."""
         self._write([(
             "INSERT INTO revocation VALUES ('user', ?, ?) ON CONFLICT DO UPDATE SET ts = max(ts, excluded.ts)",
+            (self._user, self._now_ms),
+        ), (
+            "INSERT INTO tombstone (user, ts) VALUES (?, ?)"
+            " ON CONFLICT DO UPDATE SET ts = excluded.ts, released_ts = NULL",
             (self._user, self._now_ms),
         )])  # fmt: skip
 

@@ -15,17 +15,24 @@ from gochat.errors import StoreError
 from gochat.store.portable import form
 from gochat.store.portable.room_out import KIND_NAMES, SLICE, Progress
 from gochat.store.portable.source import reading
-from gochat.store.rows import MESSAGE
+from gochat.store.rows import GROUP, MEMBER, MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
 #: All of what the user wrote, and the other half of the user's private rooms.
-_FACTS = f"""SELECT r.id, f.id & {SEQ_MASK}, f.ts, f.kind, f.sender, f.target, f.key, f.body, f.data,
+# A group is told as it was when the user's time in it ended, and nothing of a user who had the id before.
+_FACTS = f"""SELECT r.id, f.id & {SEQ_MASK}, f.ts, f.kind, f.sender, f.target, f.key,
+        CASE WHEN s.role = 'former' AND f.edit_seq > s.left_seq THEN NULL ELSE f.body END, f.data,
         CASE WHEN f.delete_ts IS NULL THEN f.edit_ts END, f.delete_ts
-    FROM fact f JOIN room r ON r.num = f.id >> {SEQ_BITS} WHERE """
+    FROM fact f JOIN room r ON r.num = f.id >> {SEQ_BITS} LEFT JOIN seat s ON s.num = r.num AND s.user = :user
+    WHERE f.ts > (SELECT coalesce(max(released_ts), -1) FROM tombstone WHERE user = :user) AND """
 
 _COPIES = (
     ("profile", "SELECT id, name, last_seen FROM user WHERE id = :user"),
-    ("room", """SELECT r.id, r.title, CASE s.role WHEN 'dm' THEN 'member' ELSE s.role END, s.since_seq, s.since_ts,
+    ("room", f"""SELECT r.id, CASE s.role WHEN 'former' THEN (
+            SELECT json_extract(g.data, '$.title') FROM fact g WHERE g.id > r.num << {SEQ_BITS}
+              AND g.id <= (r.num << {SEQ_BITS}) + s.left_seq AND g.kind IN ({MEMBER}, {GROUP})
+              AND json_extract(g.data, '$.title') IS NOT NULL ORDER BY g.id DESC LIMIT 1) ELSE r.title END,
+        CASE s.role WHEN 'dm' THEN 'member' ELSE s.role END, s.since_seq, s.since_ts,
         s.left_seq, s.read FROM seat s JOIN room r ON r.num = s.num WHERE s.user = :user"""),
     ("reaction", f"""SELECT r.id, x.target & {SEQ_MASK}, x.emoji, x.ts
         FROM reaction x JOIN room r ON r.num = x.target >> {SEQ_BITS} WHERE x.user = :user AND x.is_on"""),
@@ -90,12 +97,12 @@ def export_user(
 
 def _facts(source: sqlite3.Connection, user: str) -> Iterator[list[Any]]:
     """Every fact once: there is no index by sender, and an admin may write where they have no seat."""
-    private = source.execute("SELECT num FROM seat WHERE user = ? AND role = 'dm'", (user,)).fetchall()
-    queries: list[tuple[str, tuple[Any, ...]]] = [(f"{_FACTS}f.sender = ? ORDER BY f.id", (user,))]
+    private = source.execute("SELECT num, since_seq FROM seat WHERE user = ? AND role = 'dm'", (user,)).fetchall()
+    queries: list[tuple[str, dict[str, Any]]] = [(f"{_FACTS}f.sender = :user ORDER BY f.id", {"user": user})]
     queries += [
-        (f"{_FACTS}f.id > ? AND f.id <= ? AND f.sender <> ? AND f.kind = {MESSAGE} ORDER BY f.id",
-         (num << SEQ_BITS, num << SEQ_BITS | SEQ_MASK, user))
-        for (num,) in private
+        (f"{_FACTS}f.id >= :first AND f.id <= :last AND f.sender <> :user AND f.kind = {MESSAGE} ORDER BY f.id",
+         {"user": user, "first": num << SEQ_BITS | since, "last": num << SEQ_BITS | SEQ_MASK})
+        for num, since in private
     ]  # fmt: skip
     for query, values in queries:
         cursor = source.execute(query, values)
