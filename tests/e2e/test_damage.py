@@ -1,0 +1,109 @@
+"""A node whose database is damaged, or whose disk is full: it says so, serves what is whole, and sends nobody into a
+loop. And one that lets texts end with their age."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from gochat.node import Node, running
+from tests.e2e.conftest import Start, make_settings
+from tests.e2e.peer import Peer
+from tests.e2e.test_health import get
+from tests.e2e.test_metrics import scrape
+from tests.store.test_damage import flipped, leaf_of, small_disk
+
+PAGE = 100
+
+
+async def said(node: Node, nursery: trio.Nursery, user: str, to: str, bodies: list[str]) -> None:
+    peer = await Peer.open(node, "tcp", nursery)
+    await peer.hello(user)
+    for body in bodies:
+        assert (await peer.ask("send", to=to, body=body))["type"] == "ack"
+    await peer.aclose()
+
+
+@pytest.fixture
+async def damaged(start: Start, tmp_path: Path, nursery: trio.Nursery) -> Path:
+    """A data folder: a page amid what ann wrote to bob is damaged."""
+    async with start() as node:
+        await said(node, nursery, "ann", "user:bob", ["SECRETONE " + "x" * 300] * PAGE)
+        await said(node, nursery, "ann", "user:cat", ["y" * 300] * PAGE)
+    path = tmp_path / "data" / "gochat.db"
+    return flipped(path, path, leaf_of(path, b"SECRETONE"))
+
+
+async def test_a_damaged_page_is_told_and_the_rest_is_served(
+    start: Start, damaged: Path, transport: str, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with start() as node:
+        ann = await Peer.open(node, transport, nursery)
+        await ann.hello("ann")
+        error = await ann.ask("history", room="dm:ann:bob", after=0, limit=PAGE)
+        assert (error["type"], error["code"], error["temporary"]) == ("error", "internal", False)
+        assert "damaged" in error["message"] and "retry_after_ms" not in error
+        page = await ann.ask("history", room="dm:ann:cat", after=0, limit=PAGE)
+        assert len(page["entries"]) == page["head"] == PAGE
+        assert (await ann.ask("send", to="user:cat", body="more"))["seq"] == PAGE + 1
+
+        told = await get(node, "/readyz?verbose")
+        assert told.startswith("HTTP/1.1 503 ") and "[-] store: gochat.db is damaged; the log says where" in told
+        assert "dm:" not in told
+        metrics = await scrape(node)
+        assert (metrics["gochat_store_damaged"], metrics["gochat_ready"]) == (1, 0)
+        assert metrics["gochat_reads_failed_total"] > 0
+        assert any(str(damaged) in record.getMessage() for record in caplog.records)
+        rest = await get(node, "/v1/rooms/dm:ann:bob/messages?after=0&limit=100", "http", "chat:read")
+        assert rest.startswith("HTTP/1.1 404 "), "who may not read it learns nothing of the damage"
+
+
+async def test_on_a_full_disk_the_past_is_read_whole_and_it_is_told(
+    tmp_path: Path, nursery: trio.Nursery, transport: str
+) -> None:
+    with small_disk(tmp_path / "disk", "8m") as disk:
+        (disk / "ballast").write_bytes(bytes(6 << 20))
+        async with running(make_settings(disk / "data")) as node:
+            ann = await Peer.open(node, transport, nursery)
+            await ann.hello("ann")
+            head = 0
+            while (reply := await ann.ask("send", to="user:bob", body="x" * 3000))["type"] == "ack":
+                head = reply["seq"]
+            assert (reply["code"], reply["temporary"]) == ("unavailable", True)
+            assert (await get(node, "/readyz")).startswith("HTTP/1.1 503 ")
+            metrics = await scrape(node)
+            assert (metrics["gochat_store_problem"], metrics["gochat_store_damaged"]) == (1, 0)
+            seen = 0
+            while seen < head:
+                page = await ann.ask("history", room="dm:ann:bob", after=seen, limit=100)
+                if page["type"] == "page":
+                    assert page["head"] >= head and page["complete"]
+                    assert [entry["seq"] for entry in page["entries"]] == list(
+                        range(seen + 1, page["entries"][-1]["seq"] + 1)
+                    )
+                    seen = page["entries"][-1]["seq"]
+                else:
+                    assert page["code"] == "unavailable"
+            (disk / "ballast").unlink()
+            with trio.fail_after(20):
+                while (reply := await ann.ask("send", to="user:bob", body="again"))["type"] != "ack":
+                    await trio.sleep(0.05)
+                while not (await get(node, "/readyz")).startswith("HTTP/1.1 200 "):
+                    await trio.sleep(0.05)
+
+
+async def test_a_node_lets_old_texts_end(start: Start, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with start() as node:
+        await said(node, nursery, "ann", "user:bob", ["old"])
+    monkeypatch.setattr("gochat.node.now_ms", lambda: 4_102_444_800_000)  # 2100
+    async with start(retention={"private_days": 30}) as node:
+        bob = await Peer.open(node, "tcp", nursery)
+        await bob.hello("bob")
+        with trio.fail_after(10):
+            while node.commits.expired < 1:
+                await trio.sleep(0.01)
+        page = await bob.ask("history", room="dm:ann:bob")
+        (entry,) = page["entries"]
+        assert "body" not in entry and entry["deleted"] == 4_102_444_800_000 and page["head"] == 1
