@@ -10,7 +10,7 @@ import sqlite3
 from typing import NamedTuple
 
 from gochat.domain.ids import is_dm
-from gochat.store import index
+from gochat.store import index, listing
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
@@ -70,7 +70,7 @@ def expire(connection: sqlite3.Connection, old: Old, now_ms: int) -> Expired:
         "SELECT id, ts, kind = ? AND delete_seq IS NULL FROM fact WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
         (MESSAGE, base | upto, base | SEQ_MASK, SLICE),
     ).fetchall()
-    count = 0
+    gone: list[int] = []
     for row_id, ts, has_text in rows:
         if ts >= old.before_ms:
             break
@@ -80,9 +80,10 @@ def expire(connection: sqlite3.Connection, old: Old, now_ms: int) -> Expired:
             connection.execute(
                 "UPDATE fact SET body = NULL, delete_seq = ?, delete_ts = ? WHERE id = ?", (upto, now_ms, row_id)
             )
-            count += 1
+            gone.append(upto)
+    listing.skip(connection, old.num, (), gone)
     connection.execute("INSERT OR REPLACE INTO expired VALUES (?, ?)", (old.num, upto))
-    return Expired(count, len(rows) == SLICE and rows[-1][0] == base | upto)
+    return Expired(len(gone), len(rows) == SLICE and rows[-1][0] == base | upto)
 
 
 class Count(NamedTuple):

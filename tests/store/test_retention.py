@@ -22,9 +22,11 @@ from gochat.domain.record import RoomRecord
 from gochat.ports import Asker, Clash, Committed
 from gochat.store import Store, setup
 from gochat.store.expiry import SLICE, count
+from gochat.store.listing import BLOCK
 from gochat.store.portable.room_out import export_room
 from gochat.store.portable.source import reading
 from gochat.store.retention import DAY_MS, cutoffs, expire_all
+from gochat.store.schema import SEQ_MASK
 from tests.contracts.journal import DM, SOON, TEA, message
 
 NOW = time.time_ns() // 1_000_000
@@ -97,6 +99,34 @@ async def test_groups_and_private_rooms_have_their_own_age_and_0_is_for_ever(tmp
         assert [body for _, body, _ in await shown(store, DM)] == ["hi", "hi"]
         assert (await store.archive.members(Asker("ann"), TEA, 9, None))[0][0].user == "ann"  # type: ignore[index]
         assert await store.retention.sweep(cutoffs(10, 10, NOW), NOW) == 3
+
+
+async def test_what_is_unread_and_what_is_left_out_of_lists_is_counted_as_for_deletes(tmp_path: Path) -> None:
+    """Over blocks of a log, and where some was deleted before."""
+    path, head = tmp_path / "gochat.db", 3 * BLOCK
+    async with stores.open(path) as store:
+        dm = await store.journal.load(DM)
+        await append(store, dm, *[said(DM, seq, 40 if seq < head - 5 else 5) for seq in range(1, head + 1)])
+        gone = [
+            facts.Delete(room=DM, seq=head + n, ts=NOW, sender="ann", target=seq)
+            for n, seq in enumerate((1, BLOCK, head - 1), 1)
+        ]
+        await append(store, dm, *gone)
+        await merged(store)
+        assert await store.retention.sweep(cutoffs(0, 30, NOW), NOW) == head - 6 - 2
+        assert (await store.archive.welcome("bob", 15, [])).contacts[0].unread == 5
+        deleted = facts.Delete(room=DM, seq=dm.head + 1, ts=NOW, sender="ann", target=5)
+        await append(store, dm, deleted)  # Decided before the text expired: it counts once.
+        assert (await store.archive.welcome("bob", 15, [])).contacts[0].unread == 5
+    with closing(sqlite3.connect(path)) as db:
+        found = db.execute("SELECT block, facts, deleted FROM skipped ORDER BY block").fetchall()
+        assert (
+            found
+            == db.execute(
+                f"""SELECT (id & {SEQ_MASK}) / {BLOCK}, count(*), count(delete_seq) FROM fact
+                WHERE kind <> 0 OR delete_seq IS NOT NULL GROUP BY 1 ORDER BY 1"""
+            ).fetchall()
+        )
 
 
 async def test_an_edit_that_was_decided_before_brings_nothing_back(tmp_path: Path) -> None:
