@@ -74,6 +74,8 @@ class Close(NamedTuple):
 #: 4000-4499: the client should reconnect. 4500-4999: it should not.
 DRAINING, SLOW, NO_HEARTBEAT, TOKEN_ENDED = 4000, 4001, 4002, 4003
 BAD_TOKEN, VIOLATION, REPLACED, REVOKED, TOO_LARGE = 4500, 4501, 4502, 4503, 4504
+#: RFC 6455's own, which every WebSocket client knows.
+INVALID_TEXT = 1007
 
 #: What the refusal of a sign-in without a token says, on every transport.
 NO_TOKEN = "a token is needed; `gochat token issue USER` makes one, on the server's machine"  # noqa: S105
@@ -87,6 +89,7 @@ CLOSES: tuple[Close, ...] = (
     Close(VIOLATION, "violation", False, "The protocol was violated."),
     Close(REPLACED, "replaced", False, "The same user and device connected again."),
     Close(REVOKED, "revoked", False, "The token was revoked."),
+    Close(INVALID_TEXT, "invalid_text", False, "A WebSocket's text was no UTF-8."),
     Close(TOO_LARGE, "too_large", False, "A frame was over the limit."),
 )
 

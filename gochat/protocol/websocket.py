@@ -3,11 +3,13 @@
 Data messages are taken here, whole and unmasked. Everything else is somebody else's to answer: control frames pass
 one at a time, and from the first frame that violates the protocol, or from a Close, every later byte passes.
 Frames are masked from client to server and never from server to client; no extension is ever negotiated.
-Whether text is UTF-8 is not looked at: the JSON decoder that reads the payload next refuses what is not.
+Text is checked to be UTF-8 (section 8.1), fragment by fragment where it comes in several: the JSON decoder behind skips
+the fields that it does not know without looking at their bytes.
 """
 
 from __future__ import annotations
 
+import codecs
 import enum
 import os
 from typing import Final, NamedTuple, TypeAlias
@@ -22,6 +24,8 @@ PONG: Final = 0xA
 #: Most fragments of one message. Bytes do not bound them: 300,000 empty ones in a single message kept trio-websocket
 #: busy for 2.8 s. A client that cuts the largest message (64 KiB) into pieces of 64 bytes sends 1,024.
 MAX_FRAGMENTS: Final = 1_024
+
+_Utf8: Final = codecs.getincrementaldecoder("utf-8")
 
 _FIN: Final = 0x80
 _RSV: Final = 0x70
@@ -43,6 +47,8 @@ class Refused(enum.Enum):
     """A message is over the limit in bytes or in fragments: told by its header, nothing of the payload is held."""
     WRONG_OPCODE = enum.auto()
     """Binary where the subprotocol is text, or the reverse."""
+    NOT_UTF8 = enum.auto()
+    """Text with bytes that are no UTF-8, in whatever field."""
 
 
 #: `bytes` is the payload of one whole message.
@@ -65,7 +71,8 @@ class FrameReader:
     """
 
     __slots__ = (
-        "_common", "_fragments", "_limit", "_message", "_mode", "_need", "_opcode", "_partial", "_rest_limit", "_skip",
+        "_common", "_decoder", "_fragments", "_limit", "_message", "_mode", "_need", "_opcode", "_partial",
+        "_rest_limit", "_skip",
     )  # fmt: skip
 
     def __init__(self, limit: int, opcode: int, first_limit: int = 0) -> None:
@@ -80,6 +87,7 @@ class FrameReader:
         self._need = 0  # and how long it must be before more can be said about it
         self._message: bytearray | None = None  # a message's fragments so far,
         self._fragments = 0  # and their number
+        self._decoder: codecs.IncrementalDecoder | None = None  # of its text
         self._skip = 0  # bytes of a refused payload that are still to come
 
     def feed(self, data: bytes) -> list[Item]:
@@ -94,6 +102,7 @@ class FrameReader:
         from_bytes = int.from_bytes
         limit = self._limit
         common = self._common
+        text = self._opcode == TEXT
         pos, end = 0, len(data)
         while pos < end:
             # The common case, all in one place since a call would double its cost: 0.7 us for 100 bytes.
@@ -109,9 +118,12 @@ class FrameReader:
                 if 0 <= size <= limit and after <= end:
                     key = data[start - 4 : start] * (size // 4 + 1)
                     number = from_bytes(data[start:after], "little") ^ from_bytes(key[:size], "little")
-                    items.append(number.to_bytes(size, "little"))
-                    pos = after
-                    continue
+                    payload = number.to_bytes(size, "little")
+                    # Nearly all is ASCII, which is told at 8 bytes a step: 30 ns for 100 bytes.
+                    if not text or payload.isascii() or _is_utf8(payload):
+                        items.append(payload)
+                        pos = after
+                        continue
             pos = self._frame(data, pos, items)
             limit = self._limit
             plain = self._mode is _Mode.TAKING and self._message is None and limit == self._rest_limit
@@ -167,16 +179,34 @@ class FrameReader:
         after = start + size
         if after > len(data):
             return self._wait(data, pos, after - pos)
+        payload = _mask(data[start:after], data[start - 4 : start])
+        final = bool(data[pos] & _FIN)
+        if not self._may_follow(payload, message is None, final):
+            return self._refuse(Refused.NOT_UTF8, after, len(data), 0, items)
         message = bytearray() if message is None else message
-        message += _mask(data[start:after], data[start - 4 : start])
+        message += payload
         self._fragments += 1
         self._message = message
-        if data[pos] & _FIN:
+        if final:
             items.append(bytes(message))
             self._message = None
             self._fragments = 0
             self._limit = self._rest_limit
         return after
+
+    def _may_follow(self, payload: bytes, first: bool, final: bool) -> bool:
+        """Whether the text of a message goes on, or begins, with these bytes."""
+        if self._opcode != TEXT:
+            return True
+        if first and final:
+            return _is_utf8(payload)
+        if first or self._decoder is None:
+            self._decoder = _Utf8()
+        try:
+            self._decoder.decode(payload, final)
+        except UnicodeDecodeError:
+            return False
+        return True
 
     def _wait(self, data: bytes, pos: int, need: int) -> int:
         self._partial = bytearray(data[pos:])
@@ -212,6 +242,14 @@ def _violates(first: int, second: int) -> bool:
     if first & _RSV or opcode not in _KNOWN or not second & _MASKED:
         return True
     return opcode >= CLOSE and (not first & _FIN or second & 0x7F > 125)
+
+
+def _is_utf8(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _mask(payload: bytes, key: bytes) -> bytes:

@@ -17,6 +17,7 @@ import trio
 
 from gochat.actors.messages import Submit
 from gochat.errors import (
+    INVALID_TEXT,
     NO_HEARTBEAT,
     SLOW,
     TOKEN_ENDED,
@@ -122,6 +123,9 @@ class Session(Listener):
         if self.state == NEW:
             most = max(most, req.FIRST_FRAME_BYTES)
         self.fail(Denied("too_large", f"a frame has at most {most} bytes"), TOO_LARGE)
+
+    def invalid_text(self) -> None:
+        self.close(INVALID_TEXT, "text that is not UTF-8")
 
     def violated(self, problem: str) -> None:
         self.fail(Denied("bad_request", problem), VIOLATION)

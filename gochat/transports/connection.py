@@ -49,6 +49,9 @@ class Receiver(Protocol):
     def too_large(self) -> None:
         """The peer's frame was over the limit."""
 
+    def invalid_text(self) -> None:
+        """A WebSocket's text was no UTF-8 (RFC 6455, section 8.1)."""
+
     def violated(self, problem: str) -> None:
         """The peer broke the rules of the transport."""
 

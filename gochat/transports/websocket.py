@@ -107,6 +107,8 @@ class WebSocketConnection(Connection):
                     return False
             elif item is frames.Refused.TOO_LARGE:
                 session.too_large()
+            elif item is frames.Refused.NOT_UTF8:
+                session.invalid_text()
             else:
                 session.violated("the other opcode than the subprotocol's")
         return True

@@ -68,12 +68,13 @@ def wsproto_fails(passed: bytes) -> bool:
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 125, 126, 127, 128, 255, 256, 65_535, 65_536, LIMIT])
-def test_a_whole_message_is_unmasked(size: int) -> None:
-    payload = bytes(i % 251 for i in range(size))
-    stream = client_frame(TEXT, payload)
-    assert feed_all([stream]) == [payload]
-    assert feed_all([stream * 2]) == [payload, payload]
-    assert feed_all([stream[:7], stream[7:]]) == [payload]
+@pytest.mark.parametrize(("opcode", "values"), [(TEXT, 127), (BINARY, 251)])
+def test_a_whole_message_is_unmasked(size: int, opcode: int, values: int) -> None:
+    payload = bytes(i % values for i in range(size))
+    stream = client_frame(opcode, payload)
+    assert feed_all([stream], opcode=opcode) == [payload]
+    assert feed_all([stream * 2], opcode=opcode) == [payload, payload]
+    assert feed_all([stream[:7], stream[7:]], opcode=opcode) == [payload]
 
 
 def test_the_mask_of_the_rfc_example() -> None:
@@ -266,3 +267,49 @@ def test_nothing_is_kept_between_whole_messages() -> None:
         reader.feed(byte)
     assert reader._partial is None
     assert reader._message is None
+
+
+# ---------------------------------------------------------------------------------------------- text is UTF-8
+
+#: RFC 3629: too long a form, a surrogate, above U+10FFFF, a stray byte, a character that does not end.
+NOT_UTF8 = [b"\xff\xfe", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"a\x80", b"\xe2\x82", b'{"x":"\xff"}']
+
+
+@pytest.mark.parametrize("bad", NOT_UTF8)
+@pytest.mark.parametrize("size", [0, 200, 70_000])
+def test_text_that_is_no_utf8_is_refused(bad: bytes, size: int) -> None:
+    data = client_frame(TEXT, b"one") + client_frame(TEXT, b"x" * size + bad) + client_frame(TEXT, b"two")
+    assert FrameReader(100_000, TEXT).feed(data) == [b"one", Refused.NOT_UTF8]
+    reader = FrameReader(100_000, TEXT)
+    assert [item for byte in data for item in reader.feed(bytes([byte]))] == [b"one", Refused.NOT_UTF8]
+    assert FrameReader(100_000, BINARY).feed(client_frame(BINARY, bad)) == [bad]
+
+
+def test_a_character_may_be_cut_by_fragments_and_a_bad_one_is_refused_at_its_fragment() -> None:
+    text = "κόσμε €😀".encode()
+    for cut in range(1, len(text)):
+        reader = FrameReader(1000, TEXT)
+        first = client_frame(TEXT, text[:cut], fin=False)
+        assert reader.feed(first + client_frame(0, text[cut:])) == [text]
+        assert reader.feed(client_frame(TEXT, "é".encode())) == ["é".encode()], "nothing is left of the one before"
+    reader = FrameReader(1000, TEXT)
+    assert reader.feed(client_frame(TEXT, b"ab\xce", fin=False)) == []
+    assert reader.feed(client_frame(0, b"\xce", fin=False)) == [Refused.NOT_UTF8], "before the message is whole"
+    reader = FrameReader(1000, TEXT)
+    assert reader.feed(client_frame(TEXT, b"ab\xce", fin=False) + client_frame(0, b"")) == [Refused.NOT_UTF8]
+
+
+@given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=4))
+def test_what_is_text_is_what_python_decodes(payload: bytes, cuts: list[int]) -> None:
+    edges = [0, *sorted(min(cut, len(payload)) for cut in cuts), len(payload)]
+    pieces = [payload[start:end] for start, end in pairwise(edges)]
+    data = b"".join(
+        client_frame(TEXT if number == 0 else 0, piece, fin=number == len(pieces) - 1)
+        for number, piece in enumerate(pieces)
+    )
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        assert FrameReader(1000, TEXT).feed(data) == [Refused.NOT_UTF8]
+    else:
+        assert FrameReader(1000, TEXT).feed(data) == [payload]

@@ -65,6 +65,9 @@ class Echo:
     def too_large(self) -> None:
         self._connection.finish(4504, "too large")
 
+    def invalid_text(self) -> None:
+        self._connection.finish(1007, "not UTF-8")
+
     def violated(self, problem: str) -> None:
         self.heard.append(problem)
         self._connection.finish(4501, problem)
