@@ -9,7 +9,7 @@ async with gochat.client.connect("ws://127.0.0.1:8080/v1/ws", token=os.environ["
 from gochat.client.chat import Chat, connect
 from gochat.client.credential import TokenSource
 from gochat.client.errors import BadUrl, ClientError, Ended, Lost, Refused, Unreachable
-from gochat.client.events import Event, Offline, Online
+from gochat.client.events import Event, Listed, Offline, Online
 from gochat.client.positions import Reset
 from gochat.client.wire import Fact, Page, Unknown
 
@@ -20,6 +20,7 @@ __all__ = [
     "Ended",
     "Event",
     "Fact",
+    "Listed",
     "Lost",
     "Offline",
     "Online",

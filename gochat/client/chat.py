@@ -115,24 +115,34 @@ class Chat(People):
 
     # ------------------------------------------------------------------------------------------ the past
 
-    async def page(self, room: str, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Page:
-        """Facts above `after`, or the nearest below `before`, or the newest; ascending. Fewer than `limit` may come."""
-        request = req.History(room=self.room(room), before=before, after=after, limit=limit)
+    async def page(
+        self, room: str, *, before: int | None = None, after: int | None = None, limit: int = 50, messages: bool = False
+    ) -> Page:
+        """Facts above `after`, or the nearest below `before`, or the newest; ascending. Fewer than `limit` may come.
+        With `messages` only messages that are not deleted: `next` is the bound to go on with, None at the end."""
+        request = req.History(room=self.room(room), before=before, after=after, limit=limit, messages=messages)
         return await self._session.calls.call(request, Page)
 
     def history(
-        self, room: str, *, before: int | None = None, after: int | None = None, limit: int = LIMIT
+        self,
+        room: str,
+        *,
+        before: int | None = None,
+        after: int | None = None,
+        limit: int = LIMIT,
+        messages: bool = False,
     ) -> AsyncIterator[Page]:
         """Page by page through a room's log: upwards from `after` to the head, or else downwards from `before` (or
-        the newest) to the beginning. Each page is ascending in itself; leave the loop when you have enough.
+        the newest) to the beginning. Each page is ascending in itself; leave the loop when you have enough. With
+        `messages` only messages that are not deleted; a page may be empty, and others follow.
 
         Raises Refused (`unavailable`) after a page of which a part can't be reached now: to go on would leave a gap.
         """
 
         async def ask(before: int | None, after: int | None) -> Page:
-            return await self.page(room, before=before, after=after, limit=limit)
+            return await self.page(room, before=before, after=after, limit=limit, messages=messages)
 
-        return Pages(ask, before, after)
+        return Pages(ask, before, after, messages)
 
     async def rewind(self, room: str, seq: int, epoch: str | None = None) -> None:
         """Let the events of a room go on after `seq`, wherever they are: 0 is from its beginning. `epoch` (of the

@@ -25,6 +25,14 @@ class Online(msgspec.Struct, frozen=True):
     welcome: replies.Welcome
 
 
+class Listed(msgspec.Struct, frozen=True):
+    """Rooms of the user that the latest `welcome` had no space for: more groups, or private rooms beside the latest.
+    They come as soon as they are found, some at a time; facts of these rooms may come before."""
+
+    groups: list[replies.GroupEntry]
+    contacts: list[replies.ContactState]
+
+
 Event: TypeAlias = (
     Fact
     | replies.Read
@@ -36,4 +44,5 @@ Event: TypeAlias = (
     | Reset
     | Offline
     | Online
+    | Listed
 )

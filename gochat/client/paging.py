@@ -16,11 +16,13 @@ Entry = TypeVar("Entry")
 
 class Pages:
     """The pages of a room's log: upwards from `after` to the head, or else downwards from `before` (None: the newest)
-    to the beginning. `ask(before, after)` fetches one."""
+    to the beginning. `ask(before, after)` fetches one. Pages of `messages` alone go on by what they say themselves."""
 
     def __init__(
-        self, ask: Callable[[int | None, int | None], Awaitable[Page]], before: int | None, after: int | None
-    ) -> None:
+        self, ask: Callable[[int | None, int | None], Awaitable[Page]], before: int | None, after: int | None,
+        messages: bool = False,
+    ) -> None:  # fmt: skip
+        self._messages = messages
         self._ask = ask
         self._before = before
         self._after = after
@@ -39,7 +41,13 @@ class Pages:
             raise StopAsyncIteration
         page = await self._ask(self._before, self._after)
         self._incomplete = not page.complete
-        if not page.entries:
+        if self._messages:
+            self._done = page.next is None
+            if self._after is not None:
+                self._after = page.next
+            else:
+                self._before = page.next
+        elif not page.entries:
             self._done = True
         elif self._after is not None:
             self._after = page.entries[-1].seq

@@ -21,9 +21,10 @@ class People(Asking):
     """See the module. `user` is a user id, without `user:`. The state in a reply is what one holds of that user now;
     what is so already is no error."""
 
-    def contacts(self) -> AsyncIterator[replies.ContactState]:
-        """The users who are contacts, blocked or declined, by id."""
-        return self._listed(req.Contacts(limit=LIMIT), replies.Contacts, lambda reply: reply.contacts)
+    def contacts(self, *, rooms: bool = False) -> AsyncIterator[replies.ContactState]:
+        """The users who are contacts, blocked or declined, by id; with `rooms` also those with whom there is no more
+        than a private room."""
+        return self._listed(req.Contacts(limit=LIMIT, rooms=rooms), replies.Contacts, lambda reply: reply.contacts)
 
     def requests(self) -> AsyncIterator[replies.RequestEntry]:
         """The users who wait for an answer, by id."""

@@ -86,6 +86,8 @@ class Positions:
         self._caught: set[str] = set()
         self._named: set[str] = set()
         self._welcomed = False
+        self._returned = False
+        """The latest `welcome` was not the first."""
 
     # ------------------------------------------------------------------------------------------ a connection begins
 
@@ -119,6 +121,7 @@ class Positions:
                 if room not in self._named and room not in listed and room not in waiting:
                     self._fall_behind(room, place)
         resets = [self._listed(entry) for room, entry in listed.items() if room not in self._named]
+        self._returned = self._welcomed
         self._welcomed = True
         return [reset for reset in resets if reset is not None]
 
@@ -134,6 +137,19 @@ class Positions:
         if place.seq < head:
             self._fall_behind(room, place)
         return None
+
+    def found(self, entry: replies.GroupEntry | replies.ContactState) -> None:
+        """A list tells of a room that `welcome` had no space for. It was read a moment ago: of a room that is known
+        here it says nothing new."""
+        if entry.room is None or entry.head is None or entry.room in self._places:
+            return
+        missed = self._returned and ids.is_dm(entry.room)
+        place = self._places[entry.room] = Place(
+            min(entry.read or 0, entry.head) if missed else entry.head, entry.epoch
+        )
+        place.head = entry.head
+        if place.seq < place.head:
+            self._fall_behind(entry.room, place)
 
     # ------------------------------------------------------------------------------------------ what the server says
 

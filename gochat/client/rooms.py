@@ -6,11 +6,11 @@ just added to, the presence of somebody who is not watched) stays as it was, unt
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from gochat.client.events import Event, Online
+from gochat.client.events import Event, Listed, Online
 from gochat.client.wire import FACTS, Fact
 from gochat.domain import facts, ids
 from gochat.protocol import replies
@@ -55,6 +55,8 @@ class Rooms:
         match event:
             case Online():
                 self._welcomed(event.welcome)
+            case Listed():
+                self._listed(event)
             case replies.Read():
                 self._read(event)
             case replies.Request():
@@ -72,6 +74,22 @@ class Rooms:
         kept = [entry for entry in self._entries.values() if isinstance(entry, ContactEntry)]
         self._entries = {entry.room: entry for entry in [*kept, *told]}
         self._requests = {entry.user: entry for entry in welcome.requests}
+
+    def _listed(self, event: Listed) -> None:
+        """What came of a room since it was listed counts more than the list."""
+        listed: list[replies.GroupEntry | replies.ContactState] = [*event.groups, *event.contacts]
+        for each in listed:
+            room, head = each.room, each.head
+            if room is None or head is None or (room in self._entries and self._entries[room].head >= head):
+                continue
+            place: dict[str, Any] = {
+                "room": room, "epoch": each.epoch or "", "head": head, "read": each.read or 0,
+                "unread": each.unread or 0, "last": each.last,
+            }  # fmt: skip
+            if isinstance(each, replies.GroupEntry):
+                self._entries[room] = RoomEntry(title=each.title, role=each.role, **place)
+            elif head:
+                self._entries[room] = ContactEntry(user=each.user, name=each.name, online=False, **place)
 
     def _happened(self, fact: Fact) -> None:
         if isinstance(fact, facts.Closed) or (isinstance(fact, facts.Member) and self._is_end(fact)):

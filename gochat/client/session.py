@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
 import trio
 
 import gochat
@@ -20,7 +21,7 @@ from gochat.client.backoff import Backoff
 from gochat.client.calls import Calls
 from gochat.client.credential import TokenFunction, TokenSource, obtain, refresh_in_s
 from gochat.client.errors import ClientError, Ended, Refused, Unreachable
-from gochat.client.events import Event, Offline, Online
+from gochat.client.events import Event, Listed, Offline, Online
 from gochat.client.inbox import Inbox
 from gochat.client.positions import Positions
 from gochat.client.wire import FACTS, Page, Reply, ServerFrame, Strange, decode, encode
@@ -31,6 +32,9 @@ from gochat.protocol import requests as req
 
 #: Rooms that catch up at the same time: enough to hide the round trips, few enough not to fill the inbox at once.
 CATCH_UP_AT_ONCE: Final = 4
+#: Private rooms that a `welcome` tells: with so many there may be more. Entries of one page of a list.
+WELCOMED: Final = 15
+LISTED: Final = 200
 #: How long `welcome` may take. The server itself closes a connection that says no `hello` for 10 s.
 GREET_S: Final = 10.0
 #: How long a goodbye may take.
@@ -207,6 +211,7 @@ class Session:
             nursery.start_soon(self._keep_signed_in, self._source)
         for _ in range(CATCH_UP_AT_ONCE):
             nursery.start_soon(self._catch_up)
+        nursery.start_soon(self._find_rooms, welcome)
         # From here on the end is `stop`: a cancelled application still says goodbye.
         self._scope.shield = True
         self.ready.set()
@@ -258,6 +263,35 @@ class Session:
                 continue
             self.refreshed(token)
             due_s = refresh_in_s(token)
+
+    async def _find_rooms(self, welcome: replies.Welcome) -> None:
+        """List the rooms that `welcome` had no space for."""
+        if welcome.rooms_next is not None:
+            await self._list(req.Groups(limit=LISTED, cursor=welcome.rooms_next), replies.Groups)
+        if len(welcome.contacts) >= WELCOMED:
+            await self._list(req.Contacts(limit=LISTED, rooms=True), replies.Contacts)
+
+    async def _list(self, request: req.Groups | req.Contacts, kind: type[replies.Groups | replies.Contacts]) -> None:
+        cursor = request.cursor
+        while True:
+            await self.inbox.half_empty()
+            try:
+                reply = await self.calls.inner(msgspec.structs.replace(request, cursor=cursor), kind)
+            except Refused as refused:
+                if not refused.temporary:
+                    return
+                await trio.sleep(refused.wait_s)
+                continue
+            groups = [entry for entry in getattr(reply, "groups", ()) if entry.head is not None]
+            contacts = [entry for entry in getattr(reply, "contacts", ()) if entry.head is not None]
+            for entry in (*groups, *contacts):
+                self.positions.found(entry)
+            if self.positions.waiting:
+                self._catchers.unpark_all()
+            self.inbox.put(Listed(groups, contacts))
+            cursor = reply.next
+            if cursor is None:
+                return
 
     async def _catch_up(self) -> None:
         """Serve the rooms that are behind, one at a time."""

@@ -47,13 +47,15 @@ FACTS = get_args(Fact)
 
 
 class Page(msgspec.Struct, kw_only=True):
-    """A stretch of a room's log, ascending and dense. `complete` false: a part of it can't be reached now."""
+    """A stretch of a room's log, ascending; dense, unless only messages were asked for: then `next` says where to go
+    on. `complete` false: a part of it can't be reached now."""
 
     room: str
     epoch: str
     entries: list[Fact]
     head: int
     complete: bool
+    next: int | None = None
     id: replies.ReplyId = None
 
 
