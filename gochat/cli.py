@@ -40,7 +40,7 @@ COMMANDS = {
     "contact": Row("gochat.commands.contact", "Say who may write to you."),
     "admin": Row("gochat.commands.admin", "Moderate a running node."),
     "room": Row("gochat.commands.room", "Work on a room's log."),
-    "user": Row("gochat.commands.user", "Export or delete what is kept of a user."),
+    "user": Row("gochat.commands.user", "Export or delete what is kept of a user, or release the id of one."),
     "backup": Row("gochat.commands.backup", "Copy the node's database to FILE, whole and checked."),
     "restore": Row("gochat.commands.restore", "Put a backup in the place of the database of a stopped node."),
     "token": Row("gochat.commands.token", "Issue and inspect tokens."),
