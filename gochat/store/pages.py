@@ -199,12 +199,13 @@ def _counts(connection: sqlite3.Connection, seen: View, first: int, last: int) -
             (first, last),
         )
     # A reaction that was changed later is asked of the log: what it was last, as far as the reader sees.
+    # `+` takes the column's affinity from it: an expression of an index has none, and would not be used.
     return connection.execute(
         f"""SELECT x.target, x.emoji, count(*) FROM reaction x WHERE x.target BETWEEN :first AND :last AND
             CASE WHEN x.seq <= :head THEN x.is_on ELSE coalesce((
                 SELECT json_extract(f.data, '$.on') FROM fact f
                 WHERE f.kind = {REACTION} AND f.id >> {SEQ_BITS} = :num AND f.target = x.target & {SEQ_MASK}
-                  AND f.sender = x.user AND json_extract(f.data, '$.emoji') = x.emoji AND f.id <= :upto
+                  AND f.sender = x.user AND json_extract(f.data, '$.emoji') = +x.emoji AND f.id <= :upto
                 ORDER BY f.id DESC LIMIT 1), 0) END
             GROUP BY x.target, x.emoji""",
         {"first": first, "last": last, "head": seen.head, "num": seen.num, "upto": seen.num << SEQ_BITS | seen.head},
