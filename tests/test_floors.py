@@ -36,8 +36,8 @@ ACTORS = LEVEL["actors"]
 CLIENT_SEES = {"client", "protocol", "domain", "errors", "log", ""}
 #: The names of what `pyproject.toml` asks for, where they differ from what is imported.
 IMPORTED_AS = {"trio-websocket": "trio_websocket", "sqlite-utils": "sqlite_utils", "pyjwt": "jwt"}
-#: Brings a file that is read; its code is not imported.
-DATA = {"publicsuffixlist"}
+#: They bring files that are read; their code is not imported.
+DATA = {"publicsuffixlist", "emoji"}
 #: pyjwt[crypto] brings it, and the verifier needs its key types.
 EXTRAS = {"cryptography"}
 

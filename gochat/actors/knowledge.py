@@ -45,7 +45,7 @@ async def gather(
         knowledge.since = await journal.since(record, list(askers))
     if record.relation is not None and record.relation.asked and any(isinstance(c, ask.Delete) for c in commands):
         knowledge.waiting = frozenset(await journal.waiting(record))
-    reactions = [(c.seq, c.user, c.emoji) for c in named if isinstance(c, ask.React)]
+    reactions = [(c.seq, c.user, form) for c in named if isinstance(c, ask.React) for form in (c.emoji, *c.forms)]
     if reactions:
         knowledge.reacted = await journal.reacted(record, reactions)
     for command in commands:

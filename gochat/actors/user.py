@@ -18,7 +18,7 @@ from gochat.actors.messages import Judged, Submit
 from gochat.actors.room import RoomActor
 from gochat.domain import commands as ask
 from gochat.domain.limits import SlidingWindow, TokenBucket
-from gochat.domain.moderation import BY_RULE, LISTED_WORD, Rules, Verdict
+from gochat.domain.moderation import BY_RULE, LISTED_WORD, NO_EMOJI, Rules, Verdict
 from gochat.domain.relationship import DAY_MS
 from gochat.errors import Denied, Full
 
@@ -120,6 +120,8 @@ class UserActor(Actor[Submit]):
                 )  # fmt: skip
             if kind in TEXTS and mail.refusal is None:
                 self._judge(mail)
+            if isinstance(mail.command, ask.React) and mail.refusal is None:
+                self._read_emoji(mail, mail.command)
             if kind is ask.Send:
                 mail.asks = self.asks
         try:
@@ -146,6 +148,15 @@ class UserActor(Actor[Submit]):
             strict = rules.check(text, contacts=False)
             if strict != verdict:
                 mail.if_strangers = judged(command, field, strict)
+
+    def _read_emoji(self, mail: Submit, command: ask.React) -> None:
+        """However it is written, an emoji is one reaction. What was recorded before that was asked can be taken off."""
+        emoji = self._parts.rules.current.reaction(command.emoji)
+        if emoji is None:
+            mail.refusal = NO_EMOJI if command.on else None
+        elif emoji != command.emoji:
+            forms = dict.fromkeys((command.emoji, *command.forms))
+            mail.command = msgspec.structs.replace(command, emoji=emoji, forms=tuple(f for f in forms if f != emoji))
 
     def refuse(self, mail: Submit, denied: Denied) -> None:
         mail.settle(denied)

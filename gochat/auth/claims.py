@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from gochat.config import Auth
+from gochat.domain.display_text import clean_line
 from gochat.domain.ids import is_name
 from gochat.errors import AuthError
 from gochat.ports import Identity
@@ -69,7 +70,7 @@ def identity(claims: Mapping[str, Any], rules: Auth, now_s: float | None = None)
     return Identity(
         user=_user(claims.get(rules.user_claim), rules.user_claim),
         scopes=SCOPES.intersection(known.scope.split(" ")),
-        name=known.name,
+        name=(clean_line(known.name) or None) if known.name is not None else None,
         expires_s=float(known.exp),
         token_id=token_id,
         issued_s=float(known.iat),

@@ -33,10 +33,12 @@ class Delete(Command, frozen=True, kw_only=True):
     seq: int
 
 
-class React(Command, frozen=True, kw_only=True):
+class React(Command, gc=True, frozen=True, kw_only=True):
     seq: int
     emoji: str
     on: bool
+    forms: tuple[str, ...] = ()
+    """Other ways to write the emoji, which a reaction may have been recorded with."""
 
 
 class Read(Command, frozen=True, kw_only=True):

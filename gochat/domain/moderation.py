@@ -6,11 +6,13 @@ lets it pass as it is and tells the moderators. A denial names its rule, and nev
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from gochat.domain.display_text import bare_emoji
 from gochat.domain.links import Link, canonical_host, foreign_links
 from gochat.domain.words import Hit, Words, mask
 from gochat.errors import Denied
@@ -27,6 +29,9 @@ BY_RULE = {
     FOREIGN_LINK: Denied("external_link", "links to other sites are not allowed here", rule=FOREIGN_LINK),
     STRANGERS_LINK: Denied("external_link", "only contacts may send links to other sites", rule=STRANGERS_LINK),
 }
+
+
+NO_EMOJI = Denied("bad_request", "emoji: a reaction is one emoji")
 
 
 class Flag(NamedTuple):
@@ -57,6 +62,8 @@ class Rules(msgspec.Struct, frozen=True):
     """Canonical hosts (see `build`); each covers what is below it."""
     suffixes: frozenset[str] = frozenset()
     """The rules of the public suffix list, from links.suffix_rules. Without them bare domains are not seen."""
+    emoji: Mapping[str, str] = MappingProxyType({})
+    """By its bare form (see `bare_emoji`) each emoji as it is recorded. Without them anything is one."""
 
     @classmethod
     def build(
@@ -68,9 +75,14 @@ class Rules(msgspec.Struct, frozen=True):
         on_link: Action,
         own_domains: Iterable[str],
         suffixes: frozenset[str],
+        emoji: Mapping[str, str] = MappingProxyType({}),
     ) -> Rules:
         """The rules from settings as they are written: own domains in any form."""
-        return cls(words, on_word, links, on_link, frozenset(map(canonical_host, own_domains)), suffixes)
+        return cls(words, on_word, links, on_link, frozenset(map(canonical_host, own_domains)), suffixes, emoji)
+
+    def reaction(self, text: str) -> str | None:
+        """The emoji as it is recorded, however it is written; None for what is none."""
+        return self.emoji.get(bare_emoji(text)) if self.emoji else text
 
     def passes(self, text: str) -> bool:
         """Whether `text` may be recorded as it is, whoever reads it, as far as can be told without a verdict: cheaper

@@ -165,8 +165,13 @@ class Turn(GroupTurn):
         target = self._target(command)
         if target is None or target.body is None:
             return NO_MESSAGE
-        place = (command.seq, command.user, command.emoji)
-        last = self._knowledge.reacted.get(place)
+        reacted, emoji = self._knowledge.reacted, command.emoji
+        for form in command.forms:  # However it was written then, it is one reaction.
+            known = reacted.get((command.seq, command.user, form))
+            if known is not None and known.on:
+                emoji = form
+        place = (command.seq, command.user, emoji)
+        last = reacted.get(place)
         if (last.on if last else False) == command.on:
             # Never reacted and off: so since the message itself.
             return Done(last.seq, last.ts, True) if last else Done(command.seq, target.ts, True)
@@ -174,9 +179,9 @@ class Turn(GroupTurn):
         if denied is not None:
             return denied
         fact = self._add(
-            facts.Reaction(**self._next(command), target=command.seq, emoji=command.emoji, on=command.on)
+            facts.Reaction(**self._next(command), target=command.seq, emoji=emoji, on=command.on)
         )  # fmt: skip
-        self._knowledge.reacted[place] = Reacted(on=command.on, seq=fact.seq, ts=fact.ts)
+        reacted[place] = Reacted(on=command.on, seq=fact.seq, ts=fact.ts)
         return Done(fact.seq, fact.ts)
 
     def _target(self, command: ask.OnMessage) -> Target | None:

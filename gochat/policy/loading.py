@@ -15,6 +15,7 @@ from gochat.domain.links import canonical_host, suffix_rules
 from gochat.domain.moderation import Rules
 from gochat.domain.words import Words
 from gochat.errors import ConfigError
+from gochat.policy.emoji import load_emoji
 
 #: Its data is read and its code is not loaded: that has its own way to look things up, slower than ours.
 SUFFIX_PACKAGE, SUFFIX_FILE = "publicsuffixlist", "public_suffix_list.dat"
@@ -34,6 +35,7 @@ def load_rules(policy: Policy) -> Rules:
         on_link=policy.link_action,
         own_domains=_own_domains(policy.own_domains),
         suffixes=frozenset() if policy.links == "allow" else _suffixes(policy.suffixes_file),
+        emoji=load_emoji(),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from gochat.domain import commands as ask
 from gochat.domain import ids
+from gochat.domain.display_text import bare_emoji, clean_body, clean_line
 from gochat.errors import Denied
 from gochat.protocol import requests as req
 from gochat.protocol.replies import Limits
@@ -20,6 +21,10 @@ from gochat.protocol.requests import AnyRequest
 READ, WRITE, GROUPS, ADMIN = "chat:read", "chat:write", "groups:write", "admin"
 #: For a program that reads `/metrics`, and nothing else.
 METRICS = "metrics"
+
+
+#: The longest emoji, a kiss of two people of different tones of skin, has 35.
+MAX_EMOJI_BYTES = 64
 
 
 class Rule(NamedTuple):
@@ -89,7 +94,8 @@ NO_ROOM = Denied("not_found", "there is no such room")
 
 
 def check_text(text: str, most: int, what: str) -> str | Denied:
-    """`text` as it is stored: trimmed, 1..`most` code points, no NUL. Lone surrogates never get through a decoder."""
+    """`text` as it is stored: trimmed and cleaned, 1..`most` code points, no NUL. Lone surrogates never get through a
+    decoder."""
     text = text.strip()
     if not text:
         return bad(f"the {what} is empty")
@@ -97,7 +103,7 @@ def check_text(text: str, most: int, what: str) -> str | Denied:
         return Denied("too_large", f"the {what} has {len(text)} characters, at most {most} are allowed")
     if "\0" in text:
         return bad(f"the {what} contains NUL")
-    return text
+    return clean_body(text) or bad(f"the {what} has nothing to show")
 
 
 def check_room(room: str, who: Speaker) -> Denied | None:
@@ -122,8 +128,14 @@ def _send(request: req.Send, who: Speaker, limits: Limits) -> ask.AnyCommand | D
     if to.startswith("dm:") and user not in ids.dm_users(room):
         return NO_ROOM  # Also for an admin: a DM is written by its two users alone.
     body = request.body
-    # The common case, without a call: nothing to trim, not empty, not too long.
-    if not body or len(body) > limits.body_chars or body[0].isspace() or body[-1].isspace() or "\0" in body:
+    # The common case, without a call: ASCII of one line, nothing to trim, not empty, not too long.
+    if (
+        not body
+        or len(body) > limits.body_chars
+        or not (body.isascii() and body.isprintable())
+        or body[0] == " "
+        or body[-1] == " "
+    ):
         checked = check_text(body, limits.body_chars, "body")
         if isinstance(checked, Denied):
             return checked
@@ -151,11 +163,12 @@ def _delete(request: req.Delete, who: Speaker, limits: Limits) -> ask.AnyCommand
 
 def _react(request: req.React, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
     emoji = request.emoji.strip()
-    if not emoji or len(emoji.encode()) > 32 or "\0" in emoji:
-        return bad("emoji: 1 to 32 bytes of UTF-8")
+    if not emoji or len(emoji.encode()) > MAX_EMOJI_BYTES or "\0" in emoji:
+        return bad(f"emoji: 1 to {MAX_EMOJI_BYTES} bytes of UTF-8")
     return check_room(request.room, who) or ask.React(
-        room=request.room, user=who.user, admin=who.admin, seq=request.seq, emoji=emoji, on=request.on
-    )
+        room=request.room, user=who.user, admin=who.admin, seq=request.seq, emoji=emoji, on=request.on,
+        forms=() if (bare := bare_emoji(emoji)) == emoji or not bare else (bare,),
+    )  # fmt: skip
 
 
 def _read(request: req.Read, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
@@ -199,9 +212,9 @@ def _group(request: req.GroupAction, who: Speaker, limits: Limits) -> ask.AnyCom
         return bad(f"users: at most {limits.add_users} in one request")
     title = request.title
     if title is not None:
-        title = title.strip()
         if "\0" in title:
             return bad("title: contains NUL")
+        title = clean_line(title)
     return _group_command(request, who, title)
 
 
@@ -247,9 +260,11 @@ def _contact(request: req.ContactAction, who: Speaker, limits: Limits) -> ask.An
 
 
 def _report(request: req.Report, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
-    reason = request.reason.strip() if request.reason is not None else None
-    if reason is not None and "\0" in reason:
-        return bad("reason: contains NUL")
+    reason = request.reason
+    if reason is not None:
+        if "\0" in reason:
+            return bad("reason: contains NUL")
+        reason = clean_body(reason)
     return check_room(request.room, who) or ask.Report(
         room=request.room, user=who.user, admin=who.admin, seq=request.seq, reason=reason or None
     )

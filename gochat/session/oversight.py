@@ -8,6 +8,7 @@ import msgspec
 
 from gochat.auth.standing import touches
 from gochat.domain.beside import AnyBeside, AnyStanding, Audited, ReportClosed, Revoked, Suspended
+from gochat.domain.display_text import clean_body
 from gochat.domain.ids import is_name
 from gochat.errors import REVOKED, Denied
 from gochat.ports import Asker
@@ -56,6 +57,8 @@ async def close_report(gateway: Gateway, who: Speaker, request: req.CloseReport)
 
 async def administer(gateway: Gateway, who: Speaker, request: req.AdminAction) -> msgspec.Struct | Denied:
     """Suspend or unsuspend a user, revoke tokens. Live sessions that it touches end before the answer."""
+    if request.reason is not None:
+        request = msgspec.structs.replace(request, reason=clean_body(request.reason) or None)
     entry = _standing(request, who.user)
     if isinstance(entry, Denied):
         return entry

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from gochat.domain.display_text import bare_emoji
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import is_dm
 from gochat.domain.sight import told
@@ -181,6 +182,8 @@ def show(
     for target, emoji, count in _counts(connection, seen, first, last):
         reactions.setdefault(target, {})[emoji] = count
     for target, counts in reactions.items():
+        if len(counts) > 1:
+            counts = reactions[target] = _by_emoji(counts)
         if len(counts) > MOST_EMOJI:
             reactions[target] = dict(sorted(counts.items(), key=lambda item: -item[1])[:MOST_EMOJI])
     for row in rows:
@@ -188,6 +191,18 @@ def show(
             reactions.pop(row[0], None)
     facts = [shown(room, row, reactions, body_of if edits and row[2] == EDIT else None, upto) for row in rows]
     return [told(fact, seen.low) for fact in facts] if seen.low else facts
+
+
+def _by_emoji(counts: dict[str, int]) -> dict[str, int]:
+    """The counts of what is one emoji, written in two ways, as one: under the longer, which has all its selectors."""
+    if not any("\ufe0f" in emoji for emoji in counts):
+        return counts
+    shown: dict[str, str] = {}
+    found: dict[str, int] = {}
+    for emoji in sorted(counts, key=len, reverse=True):
+        form = shown.setdefault(bare_emoji(emoji), emoji)
+        found[form] = found.get(form, 0) + counts[emoji]
+    return found
 
 
 def _counts(connection: sqlite3.Connection, seen: View, first: int, last: int) -> Iterable[tuple[int, str, int]]:

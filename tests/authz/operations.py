@@ -134,7 +134,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "edit another's": edit(lambda s: s.others[0]),
     "delete one's own": delete(lambda s: s.own[1]),
     "delete another's": delete(lambda s: s.others[1]),
-    "react": Operation(asks("react", **ROOM, seq=lambda s: s.own[0], emoji="+", on=True)),
+    "react": Operation(asks("react", **ROOM, seq=lambda s: s.own[0], emoji="👍", on=True)),
     "read": Operation(asks("read", **ROOM, seq=1)),
     "typing": Operation(asks("typing", **ROOM)),
     "report": Operation(

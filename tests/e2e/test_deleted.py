@@ -66,7 +66,7 @@ async def test_nobody_has_the_id(gone: Path, start: Start, nursery: trio.Nursery
         refused = [
             await bob.ask("send", to="user:ann", body="are you there?"),
             await bob.ask("edit", room=ROOM, seq=2, body="never mind"),
-            await bob.ask("react", room=ROOM, seq=2, emoji="+", on=True),
+            await bob.ask("react", room=ROOM, seq=2, emoji="👍", on=True),
             await bob.ask("contact", user="ann", action="add"),
             await bob.ask("contact", user="ann", action="accept"),
             await bob.ask("group", name="tea", action="add", users=["cat", "ann"]),
@@ -111,7 +111,7 @@ async def test_whoever_has_the_id_next_begins_anew(gone: Path, start: Start, nur
         assert (await ann.ask("send", to="user:bob", body="hello, I am new"))["seq"] == head + 1
         assert (await bob.event("request"))["last"]["seq"] == head + 1, "in nobody's contacts"
         await bob.ask("contact", user="ann", action="accept")
-        await bob.ask("react", room=ROOM, seq=2, emoji="+", on=True)
+        await bob.ask("react", room=ROOM, seq=2, emoji="👍", on=True)
         last = (await bob.ask("send", to="user:ann", body="welcome", reply_to=2))["seq"]
         facts = await ann.facts(ROOM, last)
         assert [fact["type"] for fact in facts] == ["message", "hidden", "message"] and "reply_to" not in facts[-1]

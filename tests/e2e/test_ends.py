@@ -94,7 +94,7 @@ async def test_other_requests_have_a_rate_too(start: Start, nursery: trio.Nurser
         await ann.hello("ann")
         await ann.ask("send", to="user:ann", body="x")
         codes = [
-            (await ann.ask("react", room="dm:ann:ann", seq=1, emoji="+", on=bool(number % 2))).get("code")
+            (await ann.ask("react", room="dm:ann:ann", seq=1, emoji="👍", on=bool(number % 2))).get("code")
             for number in range(1, 200)
         ]
         assert codes[:100] == [None] * 100

@@ -54,7 +54,7 @@ async def test_who_is_muted_reads_but_does_not_write(tea: tuple[Peer, Peer, Peer
     for reply in (
         await bob.ask("send", to=TEA, body="hi"),
         await bob.ask("edit", room=TEA, seq=4, body="ho"),
-        await bob.ask("react", room=TEA, seq=4, emoji="+", on=True),
+        await bob.ask("react", room=TEA, seq=4, emoji="👍", on=True),
     ):
         assert refused(reply) == ("forbidden", "group.muted")
         assert 3_590_000 < reply["retry_after_ms"] <= 3_600_000

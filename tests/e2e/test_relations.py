@@ -111,7 +111,7 @@ async def test_nothing_of_what_waits_is_heard(connect: Connect, transport: str) 
             await bob.ask("contact", user="ann", action="decline")
         else:
             await ann.ask("edit", room=ROOM, seq=1, body="edited")
-            await ann.ask("react", room=ROOM, seq=1, emoji="+", on=True)
+            await ann.ask("react", room=ROOM, seq=1, emoji="👍", on=True)
         await ann.ask("typing", room=ROOM)
         await bob.nothing_more()
         await bob.ask("read", room=ROOM, seq=seq)
@@ -197,7 +197,7 @@ async def test_a_block_holds_and_is_undone(connect: Connect, transport: str) -> 
     assert (await ann.event("presence"))["users"] == [{"user": "bob", "online": False}]
     for peer, other in ((ann, "bob"), (bob, "ann")):
         assert refused(await peer.ask("send", to=f"user:{other}", body="x")) == ("blocked", "contact.blocked")
-        reaction = await peer.ask("react", room=ROOM, seq=1, emoji="+", on=True)
+        reaction = await peer.ask("react", room=ROOM, seq=1, emoji="👍", on=True)
         assert refused(reaction) == ("blocked", "contact.blocked")
         assert (await peer.ask("watch", users=[other]))["users"] == [{"user": other, "online": False}]
     assert refused(await ann.ask("edit", room=ROOM, seq=1, body="ho")) == ("blocked", "contact.blocked")

@@ -54,8 +54,8 @@ async def test_what_was_said_before_is_no_target(later: tuple[Peer, Peer, int]) 
     for seq in (before, never):
         replies = [
             await mo.ask("send", to=TEA, body="re", reply_to=seq),
-            await mo.ask("react", room=TEA, seq=seq, emoji="+", on=True),
-            await mo.ask("react", room=TEA, seq=seq, emoji="+", on=False),
+            await mo.ask("react", room=TEA, seq=seq, emoji="👍", on=True),
+            await mo.ask("react", room=TEA, seq=seq, emoji="👍", on=False),
             await mo.ask("edit", room=TEA, seq=seq, body="mine"),
             await mo.ask("delete", room=TEA, seq=seq),
             await mo.ask("report", room=TEA, seq=seq),
@@ -68,7 +68,7 @@ async def test_what_was_said_before_is_no_target(later: tuple[Peer, Peer, int]) 
 async def test_later_facts_tell_nothing_of_it(later: tuple[Peer, Peer, int], node: Node) -> None:
     ann, mo, before = later
     await ann.ask("edit", room=TEA, seq=before, body="salary list: 4712")
-    await ann.ask("react", room=TEA, seq=before, emoji="+", on=True)
+    await ann.ask("react", room=TEA, seq=before, emoji="👍", on=True)
     reply = await said(ann, "as I said", reply_to=before)
     last = (await ann.ask("delete", room=TEA, seq=before))["seq"]
     live = await mo.facts(TEA, last)
@@ -112,27 +112,27 @@ async def test_whoever_comes_again_sees_from_then_on(later: tuple[Peer, Peer, in
     await ann.ask("group", name="tea", action="add", users=["mo"])
     assert set(await entries(mo)).isdisjoint({first, between})
     for seq in (first, between):
-        assert (await mo.ask("react", room=TEA, seq=seq, emoji="+", on=True))["code"] == NOT_FOUND
+        assert (await mo.ask("react", room=TEA, seq=seq, emoji="👍", on=True))["code"] == NOT_FOUND
         assert (await mo.ask("edit", room=TEA, seq=seq, body="x"))["code"] == NOT_FOUND
-    last = (await ann.ask("react", room=TEA, seq=first, emoji="+", on=True))["seq"]
+    last = (await ann.ask("react", room=TEA, seq=first, emoji="👍", on=True))["seq"]
     assert (await mo.facts(TEA, last))[-1]["type"] == "hidden"
     again = await connect("mo")
     (room,) = again.welcome["rooms"]
     assert room["unread"] == 0 and "last" not in room
-    await ann.ask("react", room=TEA, seq=first, emoji="-", on=True)
+    await ann.ask("react", room=TEA, seq=first, emoji="👎", on=True)
     assert (await again.facts(TEA, last + 1))[-1]["type"] == "hidden", "as its welcome says, too"
 
 
 async def test_who_is_told_what_changes_with_the_setting(later: tuple[Peer, Peer, int]) -> None:
     ann, mo, before = later
     await ann.ask("group", name="tea", action="set", history="all")
-    seq = (await ann.ask("react", room=TEA, seq=before, emoji="+", on=True))["seq"]
+    seq = (await ann.ask("react", room=TEA, seq=before, emoji="👍", on=True))["seq"]
     assert (await mo.facts(TEA, seq))[-1]["target"] == before
-    assert (await mo.ask("react", room=TEA, seq=before, emoji="+", on=True))["type"] == "ack"
+    assert (await mo.ask("react", room=TEA, seq=before, emoji="👍", on=True))["type"] == "ack"
     await ann.ask("group", name="tea", action="set", history="since_join")
-    seq = (await ann.ask("react", room=TEA, seq=before, emoji="-", on=True))["seq"]
+    seq = (await ann.ask("react", room=TEA, seq=before, emoji="👎", on=True))["seq"]
     assert (await mo.facts(TEA, seq))[-1]["type"] == "hidden"
-    assert (await mo.ask("react", room=TEA, seq=before, emoji="+", on=False))["code"] == NOT_FOUND
+    assert (await mo.ask("react", room=TEA, seq=before, emoji="👍", on=False))["code"] == NOT_FOUND
 
 
 async def test_former_members_see_what_was_there_then(connect: Connect, transport: str, node: Node) -> None:
@@ -141,22 +141,22 @@ async def test_former_members_see_what_was_there_then(connect: Connect, transpor
     edited, deleted, kept = [await said(ann, body) for body in ("the code follows", "gone soon", "kept")]
     before = await said(ann, "edited befor")
     await ann.ask("edit", room=TEA, seq=before, body="edited before")
-    await cat.ask("react", room=TEA, seq=kept, emoji="a", on=True)
-    await ann.ask("react", room=TEA, seq=kept, emoji="a", on=True)
-    await cat.ask("react", room=TEA, seq=kept, emoji="b", on=True)
-    await cat.ask("react", room=TEA, seq=kept, emoji="b", on=False)
+    await cat.ask("react", room=TEA, seq=kept, emoji="🍵", on=True)
+    await ann.ask("react", room=TEA, seq=kept, emoji="🍵", on=True)
+    await cat.ask("react", room=TEA, seq=kept, emoji="🍰", on=True)
+    await cat.ask("react", room=TEA, seq=kept, emoji="🍰", on=False)
     end = (await ann.ask("group", name="tea", action="remove", users=["bob"]))["seq"]
     await ann.ask("edit", room=TEA, seq=edited, body="the code is 4711")
     await ann.ask("delete", room=TEA, seq=deleted)
-    await cat.ask("react", room=TEA, seq=kept, emoji="a", on=False)
-    await cat.ask("react", room=TEA, seq=kept, emoji="b", on=True)
-    await ann.ask("react", room=TEA, seq=kept, emoji="c", on=True)
+    await cat.ask("react", room=TEA, seq=kept, emoji="🍵", on=False)
+    await cat.ask("react", room=TEA, seq=kept, emoji="🍰", on=True)
+    await ann.ask("react", room=TEA, seq=kept, emoji="🎂", on=True)
     await ann.ask("group", name="tea", action="set", history="since_join", title="Secret")
     told = await entries(bob, after=0)
     assert max(told) == end
     assert "body" not in told[edited] and told[edited]["edited"]
     assert "body" not in told[deleted] and told[deleted]["deleted"]
-    assert told[kept]["reactions"] == {"a": 2}
+    assert told[kept]["reactions"] == {"🍵": 2}
     assert told[before]["body"] == "edited before"
     for seq in (edited, deleted, kept, before):
         rest = (await get(node, "bob", f"/v1/messages/{TEA}:{seq}")).json
@@ -182,12 +182,12 @@ async def test_a_target_is_a_message_that_is_there(connect: Connect, transport: 
     ann = await connect("ann", transport)
     await ann.ask("group", name="tea", action="create")
     gone = await said(ann, "x")
-    reaction = (await ann.ask("react", room=TEA, seq=gone, emoji="+", on=True))["seq"]
+    reaction = (await ann.ask("react", room=TEA, seq=gone, emoji="👍", on=True))["seq"]
     delete = (await ann.ask("delete", room=TEA, seq=gone))["seq"]
     for seq in (1, gone, reaction, delete, delete + 1, 999):
         assert (await ann.ask("send", to=TEA, body="re", reply_to=seq))["code"] == NOT_FOUND, seq
         assert (await ann.ask("edit", room=TEA, seq=seq, body="re"))["code"] == NOT_FOUND, seq
-        assert (await ann.ask("react", room=TEA, seq=seq, emoji="+", on=True))["code"] == NOT_FOUND, seq
+        assert (await ann.ask("react", room=TEA, seq=seq, emoji="👍", on=True))["code"] == NOT_FOUND, seq
         assert (await ann.ask("report", room=TEA, seq=seq))["code"] == NOT_FOUND, seq
     there = await said(ann, "there")
     assert await said(ann, "re", reply_to=there) == there + 1
