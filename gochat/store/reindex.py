@@ -24,7 +24,8 @@ from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
 log = logging.getLogger(__name__)
 
-#: Facts, or users, of one step: 3 to 8 ms, which is what a commit may have to wait.
+#: Facts, or users, of one step: some 1 ms, and some 20 ms where FTS5 merges what it has, which a commit may have to
+#: wait.
 SLICE: Final = 64
 #: How often the log says how far it is, seconds.
 TELL_EVERY_S: Final = 60.0
