@@ -34,6 +34,7 @@ _ENDED = (0, -signal.SIGTERM)
 #: The rate limit is on, its code runs for every message, and it is set so high that it never acts.
 SETTINGS: dict[str, str] = {
     "GOCHAT_LIMITS__MESSAGES_PER_S": _MANY,
+    "GOCHAT_POLICY__ADD_BUDGET": "0",
     "GOCHAT_LIMITS__MESSAGE_BURST": _MANY,
 }
 

@@ -144,6 +144,8 @@ class Policy(msgspec.Struct, frozen=True):
         "Messages of a stranger that may wait until the receiver answers.")] = 3
     request_budget: Annotated[int, _key("users a day", ge=0, le=1_000_000, why=
         "Strangers that one user may ask within 24 hours: a spammer writes to many, people to few.")] = 20
+    add_budget: Annotated[int, _key("users a day", ge=0, le=1_000_000, why=
+        "Users whom one user may add to groups within 24 hours without being their contact; 0: no limit.")] = 200
     decline_days: Annotated[int, _key("days", ge=0, le=3_650, why=
         "How long after a decline the same user is refused; then they may ask again.")] = 30
     group_adds: Annotated[Literal["anyone", "contacts"], _key("choice", why=

@@ -197,7 +197,7 @@ def _registries(
     rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, room_parts), MOST_ACTORS)
     user_parts = UserParts(
         node.live, rooms, now_ms, limits.messages_per_s, limits.message_burst, limits.mailbox, node.rules,
-        policy.request_budget,
+        policy.request_budget, policy.add_budget,
     )  # fmt: skip
     users: Registry[UserActor] = Registry(actors, lambda user: UserActor(user, user_parts), MOST_ACTORS)
     return rooms, users

@@ -102,6 +102,13 @@ class Journal(Protocol):
     async def asks(self, user: str, since_ms: int) -> list[int]:
         """When the user asked strangers to be let write, from `since_ms` on, in order."""
 
+    async def adds(self, user: str, since_ms: int) -> list[int]:
+        """When the user added to a group who does not have the user as a contact, from `since_ms` on, in order: once
+        for each of them."""
+
+    async def left(self, record: RoomRecord, users: Sequence[str]) -> set[str]:
+        """Those of `users` who left the group by themselves and are not back."""
+
     async def held_by(self, peer: str, users: Sequence[str]) -> dict[str, tuple[bool, bool]]:
         """Of each of `users` whether they have `peer` as a contact, and whether they have blocked them."""
 

@@ -18,6 +18,8 @@ from gochat.ports import Journal
 #: Commands that are decided by the record alone.
 PLAIN: frozenset[type] = frozenset((ask.Send, ask.Read, ask.Typing))
 
+ADDING: frozenset[type] = frozenset((ask.Create, ask.Add))
+
 BLOCKER = Denied("blocked", "one of the users can't be added by you", rule="group.adds")
 NO_CONTACT = Denied("declined", "one of the users may be added only by their contacts", rule="group.adds")
 
@@ -48,10 +50,10 @@ async def gather(
     reactions = [(c.seq, c.user, form) for c in named if isinstance(c, ask.React) for form in (c.emoji, *c.forms)]
     if reactions:
         knowledge.reacted = await journal.reacted(record, reactions)
-    for command in commands:
-        if isinstance(command, (ask.Create, ask.Add)):
-            knowledge.unwilling.update(await _unwilling(journal, command, by_contacts))
-            knowledge.gone |= await journal.deleted(command.users)
+    for mail in batch:
+        if isinstance(mail.command, (ask.Create, ask.Add)):
+            await _look_at_added(journal, record, knowledge, mail, by_contacts=by_contacts)
+            knowledge.gone |= await journal.deleted(mail.command.users)
     return knowledge
 
 
@@ -62,18 +64,27 @@ def _may_hide(record: RoomRecord, commands: Sequence[ask.AnyCommand]) -> bool:
     )
 
 
-async def _unwilling(
-    journal: Journal, command: ask.Create | ask.Add, by_contacts: bool
-) -> dict[tuple[str, str], Denied]:  # fmt: skip
-    """Who of those that are to be added can't be, by the one who asks."""
-    found: dict[tuple[str, str], Denied] = {}
-    users = [user for user in command.users if user != command.user]
-    for user, (contact, blocked) in (await journal.held_by(command.user, users)).items():
+async def _look_at_added(
+    journal: Journal, record: RoomRecord, knowledge: Knowledge, mail: Submit, *, by_contacts: bool
+) -> None:  # fmt: skip
+    """What those that are to be added hold of the one who asks, and how many more strangers may be added."""
+    command = mail.command
+    assert isinstance(command, (ask.Create, ask.Add))
+    adder = command.user
+    users = [user for user in command.users if user != adder]
+    for user, (contact, blocked) in (await journal.held_by(adder, users)).items():
+        if not contact:
+            knowledge.strangers.add((adder, user))
         if blocked:
-            found[command.user, user] = BLOCKER
+            knowledge.unwilling[adder, user] = BLOCKER
         elif by_contacts and not contact:
-            found[command.user, user] = NO_CONTACT
-    return found
+            knowledge.unwilling[adder, user] = NO_CONTACT
+    # Who is a member may leave while this very batch is decided: the turn takes note of that itself.
+    former = [user for user in users if user in record.former]
+    if former:
+        knowledge.left |= await journal.left(record, former)
+    if mail.adds is not None:
+        knowledge.adds[adder] = mail.adds
 
 
 def may_ask(record: RoomRecord, kinds: Collection[type], policy: ContactPolicy) -> bool:
@@ -94,6 +105,13 @@ def decides_at_once(record: RoomRecord, policy: ContactPolicy) -> bool:
         return True
     settled = one.asked_at is other.asked_at is one.declined_ts is other.declined_ts is None
     return settled and policy.strangers == "allow"
+
+
+async def learn_adds(journal: Journal, batch: Sequence[Submit], now_ms: int) -> None:
+    """Have the windows of those who add users know what was before. Raises StoreError."""
+    for mail in batch:
+        if mail.adds is not None and not mail.adds.known:
+            mail.adds.learn(await journal.adds(mail.command.user, now_ms - DAY_MS))
 
 
 async def windows(journal: Journal, batch: Sequence[Submit], now_ms: int) -> dict[str, SlidingWindow]:

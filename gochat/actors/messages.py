@@ -46,6 +46,8 @@ class Submit(msgspec.Struct):
     """What holds instead where the receivers do not have the sender as a contact: only the room knows."""
     asks: SlidingWindow | None = None
     """How many strangers the sender may still ask."""
+    adds: SlidingWindow | None = None
+    """How many users who do not have the sender as a contact the sender may still add to groups."""
     origin: object = None
     """The session that asks; its own action is no news to it."""
 

@@ -320,6 +320,8 @@ class RoomActor(Actor[Submit]):
         """What must be read for this batch; nearly always nothing."""
         parts = self._parts
         known, asks = Knowledge(), dict[str, SlidingWindow]()
+        if not kinds.isdisjoint(knowledge.ADDING):
+            await knowledge.learn_adds(parts.journal, batch, parts.now_ms())
         if not kinds <= knowledge.PLAIN or knowledge.names_messages(batch):
             known = await knowledge.gather(
                 parts.journal, record, batch, self._recent, by_contacts=parts.adds_by_contacts

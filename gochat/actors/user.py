@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from gochat.actors.actor import INTERNAL, Actor, Registry
+from gochat.actors.knowledge import ADDING
 from gochat.actors.live import Live
 from gochat.actors.messages import Judged, Submit
 from gochat.actors.room import RoomActor
@@ -60,12 +61,14 @@ class UserParts(NamedTuple):
     rules: InForce
     asks_a_day: int = 20
     """Strangers that a user may ask within 24 hours."""
+    adds_a_day: int = 0
+    """Users whom one may add to groups within 24 hours without being their contact; 0: any number."""
 
 
 class UserActor(Actor[Submit]):
     """Awake while connected, and until forgetting its bucket changes nothing."""
 
-    __slots__ = ("_handling", "_parts", "actions", "asks", "bucket")
+    __slots__ = ("_handling", "_parts", "actions", "adds", "asks", "bucket")
 
     lingers = False
 
@@ -77,6 +80,7 @@ class UserActor(Actor[Submit]):
             parts.messages_per_s * ACTIONS_PER_MESSAGE, parts.message_burst * ACTION_BURST
         )  # fmt: skip
         self.asks = SlidingWindow(parts.asks_a_day, DAY_MS)
+        self.adds = SlidingWindow(parts.adds_a_day, DAY_MS) if parts.adds_a_day else None
         self._handling = False
 
     @property
@@ -124,6 +128,8 @@ class UserActor(Actor[Submit]):
                 self._read_emoji(mail, mail.command)
             if kind is ask.Send:
                 mail.asks = self.asks
+            elif kind in ADDING:
+                mail.adds = self.adds
         try:
             self._parts.rooms.tell(command.room, mail)
         except Full as full:

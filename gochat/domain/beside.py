@@ -32,6 +32,14 @@ class Sanctioned(msgspec.Struct, frozen=True, gc=False):
     """When it ends by itself, in milliseconds; None: it does not."""
 
 
+class Added(msgspec.Struct, frozen=True, gc=False):
+    """The user added so many others to a group who do not have the user as a contact."""
+
+    user: str
+    ts: int
+    users: int
+
+
 class Reported(msgspec.Struct, frozen=True, gc=False):
     """Somebody, or a rule, wants moderators to look at a message. The same twice is one report."""
 
@@ -96,4 +104,4 @@ class Deleted(msgspec.Struct, frozen=True, gc=False):
 
 
 AnyStanding: TypeAlias = Suspended | Revoked
-AnyBeside: TypeAlias = Related | Sanctioned | Reported | Audited | ReportClosed | AnyStanding
+AnyBeside: TypeAlias = Related | Sanctioned | Added | Reported | Audited | ReportClosed | AnyStanding

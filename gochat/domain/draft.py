@@ -47,6 +47,12 @@ class Knowledge(msgspec.Struct):
     """Those of the users who are to be added that were deleted."""
     unwilling: dict[tuple[str, str], Denied] = {}
     """(who adds, who is added): why the latter can't be added to a group by the former."""
+    strangers: set[tuple[str, str]] = set()
+    """(who adds, who is added): the latter does not have the former as a contact."""
+    left: set[str] = set()
+    """Of those that are to be added: who left the group by themselves, and has not been added since."""
+    adds: dict[str, SlidingWindow] = {}
+    """How many strangers each of those who add may still add; without an entry, any number."""
 
 
 class RoomRules(msgspec.Struct, frozen=True):
@@ -178,14 +184,14 @@ class Draft:
         self._now_ms = now_ms
         self._asks = asks
         self._recent = recent
-        self._taken: list[SlidingWindow] = []
+        self._taken: list[tuple[SlidingWindow, int]] = []
         self._dm = record.room.startswith("dm:")
         self._owns_members = False
 
     def undo(self) -> None:
         """Nothing of the turn came to be: what was taken for it is given back."""
-        for window in self._taken:
-            window.give_back()
+        for window, times in self._taken:
+            window.give_back(times)
         self._taken.clear()
 
     def _present(self, command: ask.AnyCommand) -> Denied | None:

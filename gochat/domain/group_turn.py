@@ -9,12 +9,13 @@ from typing import Any
 
 from gochat.domain import commands as ask
 from gochat.domain import facts
-from gochat.domain.beside import Sanctioned, SanctionKind
+from gochat.domain.beside import Added, Sanctioned, SanctionKind
 from gochat.domain.draft import NO_ROOM, NO_USER, NOT_MEMBER, RANK, Done, Draft, Outcome
 from gochat.errors import Denied
 
 LAST_OWNER = Denied("conflict", "a group needs an owner: name a successor, or delete the group")
 NAME_TAKEN = Denied("conflict", "a group of this name exists or existed; names are never given again")
+LEFT = Denied("declined", "one of the users has left the group; only their contacts may add them", rule="group.left")
 BANNED = Denied("forbidden", "that user is banned from the group", rule="group.banned")
 
 
@@ -28,7 +29,7 @@ class GroupTurn(Draft):
         denied = self._too_many(others) or self._unwilling(command, others) or refusal
         if denied is None and self.draft.head:
             denied = NAME_TAKEN
-        denied = denied or self._no_space(others, present=1)
+        denied = denied or self._no_space(others, present=1) or self._count_strangers(command, others)
         if denied is not None:
             return denied
         self._members_change(command, [command.user], "added", role="owner", title=command.title or "")
@@ -89,9 +90,14 @@ class GroupTurn(Draft):
             return denied
         if not new:
             return self._as_it_is()
-        denied = refusal or self._no_space(new, present=len(self.draft.members))
+        denied = (
+            refusal
+            or self._no_space(new, present=len(self.draft.members))
+            or self._count_strangers(command, new)
+        )  # fmt: skip
         if denied is not None:
             return denied
+        self._knowledge.left.difference_update(new)
         return self._members_change(command, new, "added", role="member")
 
     def _remove_members(self, command: ask.Remove, refusal: Denied | None) -> Outcome:
@@ -165,6 +171,7 @@ class GroupTurn(Draft):
             if heir == command.user or heir not in self.draft.members:
                 return Denied("not_found", "the successor is not another member of the group")
             self._members_change(command, [heir], "role", role="owner")
+        self._knowledge.left.add(command.user)
         return self._members_change(command, [command.user], "left")
 
     def _outranked(self, command: ask.AnyCommand, users: list[str]) -> Denied | None:
@@ -184,9 +191,34 @@ class GroupTurn(Draft):
             for user in users:
                 if self.draft.sanctioned(user, "ban", self._now_ms):
                     return BANNED
-        if command.admin or not self._knowledge.unwilling:
+        known = self._knowledge
+        if command.admin:
             return None
-        return next(filter(None, (self._knowledge.unwilling.get((command.user, user)) for user in users)), None)
+        if known.unwilling:
+            denied = next(filter(None, (known.unwilling.get((command.user, user)) for user in users)), None)
+            if denied is not None:
+                return denied
+        if known.left and any(user in known.left and (command.user, user) in known.strangers for user in users):
+            return LEFT
+        return None
+
+    def _count_strangers(self, command: ask.Create | ask.Add, users: list[str]) -> Denied | None:
+        """Count those who do not have the one who adds as a contact, all of them or none. Called last, when nothing
+        else refuses."""
+        window = None if command.admin else self._knowledge.adds.get(command.user)
+        strangers = sum((command.user, user) in self._knowledge.strangers for user in users)
+        if window is None or not strangers:
+            return None
+        wait_ms = window.wait(self._now_ms, strangers)
+        if wait_ms:
+            said = (
+                f"at most {window.most} users who do not have you as a contact may be added to groups by you in a day"
+            )
+            return Denied("rate_limited", said, retry_after_ms=wait_ms, rule="group.add_budget")
+        window.take(self._now_ms, strangers)
+        self._taken.append((window, strangers))
+        self.beside.append(Added(command.user, self._now_ms, strangers))
+        return None
 
     def _too_many(self, users: list[str]) -> Denied | None:
         most = self._rules.add_users

@@ -66,19 +66,22 @@ class SlidingWindow:
             self._at_ms.extendleft(reversed(list(earlier_ms)))
             self.known = True
 
-    def wait(self, now_ms: int) -> int:
-        """0 if it may happen now, else after how many milliseconds."""
+    def wait(self, now_ms: int, times: int = 1) -> int:
+        """0 if it may happen now so many times, else after how many milliseconds; `period_ms` where it never may."""
         while self._at_ms and self._at_ms[0] <= now_ms - self.period_ms:
             self._at_ms.popleft()
-        if len(self._at_ms) < self.most:
+        over = len(self._at_ms) + times - self.most
+        if over <= 0:
             return 0
-        return self._at_ms[0] + self.period_ms - now_ms if self._at_ms else self.period_ms
+        if over > len(self._at_ms):
+            return self.period_ms
+        return self._at_ms[min(over, times) - 1] + self.period_ms - now_ms
 
-    def take(self, now_ms: int) -> None:
+    def take(self, now_ms: int, times: int = 1) -> None:
         """It happens."""
-        self._at_ms.append(now_ms)
+        self._at_ms.extend([now_ms] * times)
 
-    def give_back(self) -> None:
+    def give_back(self, times: int = 1) -> None:
         """The latest did not happen after all."""
-        if self._at_ms:
+        for _ in range(min(times, len(self._at_ms))):
             self._at_ms.pop()

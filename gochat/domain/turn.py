@@ -239,7 +239,7 @@ class Turn(GroupTurn):
             window = self._asks.get(sender)
             if window is not None:
                 window.take(self._now_ms)
-                self._taken.append(window)
+                self._taken.append((window, 1))
         draft = self.draft
         assert draft.relation is not None
         draft.relation = draft.relation.waits(sender)

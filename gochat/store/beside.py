@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from gochat.domain import relationship
 from gochat.domain.beside import (
+    Added,
     AnyBeside,
     AnyStanding,
     Audited,
@@ -24,8 +25,9 @@ from gochat.domain.beside import (
     Suspended,
 )
 from gochat.domain.ids import is_dm
-from gochat.domain.relationship import Relation, Side
+from gochat.domain.relationship import DAY_MS, Relation, Side
 from gochat.store.listing import relist
+from gochat.store.rows import MEMBER
 from gochat.store.schema import SEQ_BITS
 
 
@@ -36,6 +38,12 @@ def write(connection: sqlite3.Connection, num: int, room: str, entries: Sequence
             _relate(connection, num, room, entry)
         elif isinstance(entry, Sanctioned):
             _sanction(connection, num, entry)
+        elif isinstance(entry, Added):
+            # Those of another day count no more.
+            connection.execute("DELETE FROM added WHERE user = ? AND ts <= ?", (entry.user, entry.ts - DAY_MS))
+            connection.execute(
+                "INSERT INTO added (user, ts, users) VALUES (?, ?, ?)", (entry.user, entry.ts, entry.users)
+            )
         elif isinstance(entry, Reported):
             _report(connection, num, room, entry)
         elif isinstance(entry, Audited):
@@ -153,6 +161,26 @@ def asks(connection: sqlite3.Connection, user: str, since_ms: int) -> list[int]:
         "SELECT ts FROM relation_change WHERE user = ? AND change = 'ask' AND ts > ? ORDER BY ts", (user, since_ms)
     )
     return [ts for (ts,) in rows]
+
+
+def adds(connection: sqlite3.Connection, user: str, since_ms: int) -> list[int]:
+    """When the user added somebody who is no contact, once for each, from `since_ms` on."""
+    rows = connection.execute("SELECT ts, users FROM added WHERE user = ? AND ts > ? ORDER BY ts", (user, since_ms))
+    return [ts for ts, users in rows for _ in range(users)]
+
+
+def left(connection: sqlite3.Connection, num: int, users: Sequence[str]) -> set[str]:
+    """Those of `users` who are no members of the group any more and left it by themselves."""
+    found = set()
+    for user in users:
+        row = connection.execute(
+            "SELECT json_extract(f.data, '$.change') FROM seat s JOIN fact f ON f.id = (s.num << ?) | s.left_seq"
+            " WHERE s.user = ? AND s.num = ? AND s.role = 'former' AND f.kind = ?",
+            (SEQ_BITS, user, num, MEMBER),
+        ).fetchone()
+        if row is not None and row[0] == "left":
+            found.add(user)
+    return found
 
 
 def standing(connection: sqlite3.Connection, since_ms: int) -> list[AnyStanding | Deleted]:

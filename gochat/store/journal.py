@@ -113,6 +113,12 @@ class SqliteJournal:
     async def asks(self, user: str, since_ms: int) -> list[int]:
         return await self._readers.call(lambda connection: beside.asks(connection, user, since_ms))
 
+    async def adds(self, user: str, since_ms: int) -> list[int]:
+        return await self._readers.call(lambda connection: beside.adds(connection, user, since_ms))
+
+    async def left(self, record: RoomRecord, users: Sequence[str]) -> set[str]:
+        return await self._readers.call(lambda connection: beside.left(connection, record.num, users))
+
     async def held_by(self, peer: str, users: Sequence[str]) -> dict[str, tuple[bool, bool]]:
         return await self._readers.call(lambda connection: beside.held_by(connection, peer, users))
 

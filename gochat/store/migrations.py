@@ -109,6 +109,13 @@ def m008_folding(db: sqlite_utils.Database) -> None:
     reindex.begin(db.conn)
 
 
+@migrations()
+def m009_adds(db: sqlite_utils.Database) -> None:
+    """Users who are added to groups by somebody who is no contact of theirs are counted."""
+    for statement in schema.ADDS:
+        db.execute(statement)
+
+
 def apply(connection: sqlite3.Connection) -> None:
     """Apply those that are missing."""
     migrations.apply(sqlite_utils.Database(connection))

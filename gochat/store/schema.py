@@ -32,6 +32,7 @@ KNOWN = frozenset(
         "m006_sight",
         "m007_reads",
         "m008_folding",
+        "m009_adds",
     }
 )
 
@@ -180,8 +181,13 @@ READS = (
     "CREATE INDEX relation_blocks ON relation (user, peer) WHERE blocked_at IS NOT NULL",
     "CREATE INDEX report_queue ON report (id) WHERE closed_ts IS NULL",
 )
+#: How many users one added to groups who do not have one as a contact; kept for as long as they count.
+ADDS = (
+    "CREATE TABLE added (id INTEGER PRIMARY KEY, user TEXT NOT NULL, ts INTEGER NOT NULL, users INTEGER NOT NULL)",
+    "CREATE INDEX added_user ON added (user, ts)",
+)
 #: What the migrations make of nothing.
-FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED, *SIGHT, *READS, *FOLDING)
+FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED, *SIGHT, *READS, *FOLDING, *ADDS)
 #: The number of the last transaction, as this connection sees it.
 LAST_COMMIT = "SELECT max(commits, coalesce((SELECT max(number) FROM tail), 0)) FROM clock"
 

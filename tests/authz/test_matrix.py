@@ -204,7 +204,7 @@ class Matrix:
 @asynccontextmanager
 async def inhabited(folder: Path, nursery: trio.Nursery, **sections: Any) -> AsyncIterator[World]:
     """A node of default rules, in which nobody has said or asked for too much."""
-    policy = {"strangers": "request", "request_budget": 1_000_000}
+    policy = {"strangers": "request", "request_budget": 1_000_000, "add_budget": 0}
     async with running(make_settings(folder, policy=policy, **sections)) as node:
         keeper = await _signed_in(node, nursery, KEEPER, "all three")
         yield World(node, keeper, await _signed_in(node, nursery, "root", "admin"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gochat.domain.limits import TokenBucket
+from gochat.domain.limits import SlidingWindow, TokenBucket
 
 
 def test_one_a_second_with_a_burst_of_one() -> None:
@@ -46,3 +46,16 @@ def test_never_more_than_the_rate_and_the_burst(steps: list[int], burst: int) ->
             twin = TokenBucket(2.0, burst)
             twin._tokens, twin._at_ms = bucket._tokens, bucket._at_ms
             assert twin.take(now + wait) == 0, "the hint is true"
+
+
+def test_a_window_takes_several_at_once_or_none() -> None:
+    window = SlidingWindow(5, 1000)
+    window.learn([100, 200])
+    assert window.wait(500, 3) == 0
+    window.take(500, 3)
+    assert window.wait(500) == 600, "the first one ends"
+    assert window.wait(500, 2) == 700, "the second one, too"
+    assert window.wait(500, 3) == 1000
+    assert window.wait(500, 6) == 1000, "it never may: as long as can be told"
+    window.give_back(3)
+    assert window.wait(500, 3) == 0

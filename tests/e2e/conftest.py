@@ -27,7 +27,7 @@ def make_settings(data: Path, **sections: Any) -> Settings:
         tcp=Tcp(bind="127.0.0.1:0"),
         auth=Auth(),
         limits=Limits(messages_per_s=0.0),
-        policy=Policy(strangers="allow", word_action="off", links="allow"),
+        policy=Policy(strangers="allow", word_action="off", links="allow", add_budget=0),
         session=Session(),
     )
     changed = {

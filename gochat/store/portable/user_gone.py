@@ -261,6 +261,7 @@ class _Deletion:
             ("UPDATE report SET reason = NULL WHERE user = ? AND reason IS NOT NULL", one),
             ("UPDATE seat SET read = 0 WHERE user = ? AND read > 0", one),
             *((f"DELETE FROM {names.table} WHERE user = ?", one) for names in reindex.names(self._connection)),
+            ("DELETE FROM added WHERE user = ?", one),
             ("DELETE FROM user WHERE id = ?", one),
         ], after=self._relist)  # fmt: skip
         self._removed.relations, self._removed.reports = counts[0], counts[4] + counts[5]
