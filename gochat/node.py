@@ -48,6 +48,7 @@ from gochat.session.gateway import Pace
 from gochat.session.greeting import greet
 from gochat.session.queries import answer
 from gochat.session.replay import say_lag
+from gochat.session.seen import keep_seen
 from gochat.store import folder
 from gochat.store.health import Health
 from gochat.store.retention import cutoffs
@@ -161,6 +162,7 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn)
         services.start(Spec("wheel", node.wheel.run))
         services.start(Spec("poller", node.poller.run))
+        services.start(Spec("seen", partial(keep_seen, node.live.users, _seen_by(store.journal), now_ms)))
         services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
         await _listen(node, spawn, sessions)
         if settings.retention.group_days or settings.retention.private_days:
@@ -173,6 +175,10 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
             with trio.CancelScope(shield=True):
                 await _drain(node, rooms)
             sessions.cancel_scope.cancel()
+
+
+def _seen_by(journal: Any) -> Callable[[str, int], None]:
+    return lambda user, ts: journal.note_user(user, last_seen=ts)
 
 
 def _registries(

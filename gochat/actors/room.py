@@ -378,7 +378,11 @@ class RoomActor(Actor[Submit]):
         mail = list(batch)
         batch.clear()
         for each, outcome in zip(mail, outcomes, strict=True):
-            each.settle(outcome)
+            try:
+                each.settle(outcome)
+            except Exception:
+                # What is wrong with one answer is its asker's affair: the others of the batch get theirs.
+                log.exception("%s: a command could not be answered", self.address)
         return mail
 
     # ------------------------------------------------------------------------------------------ telling
@@ -424,5 +428,8 @@ def _flush(mail: list[Submit]) -> None:
     last = None
     for each in mail:
         if each.origin is None or each.origin is not last:
-            each.ticket.flush()
+            try:
+                each.ticket.flush()
+            except Exception:
+                log.exception("an answer could not leave")  # Those of others leave all the same.
             last = each.origin

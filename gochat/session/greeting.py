@@ -121,7 +121,9 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
         other.close(REPLACED, "a newer session took this one's place")
         other.ended()
     session.connection.signed_in()
-    gateway.journal.note_user(user, name=shown_name(gateway, identity))
+    # Should the node crash, the user was last seen now, or when it was noted later (seen.py), and not a visit before.
+    now_ms = time.time_ns() // 1_000_000
+    gateway.journal.note_user(user, name=shown_name(gateway, identity), last_seen=now_ms)
     if first:
         gateway.presence(user)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 import msgspec
 
+from gochat.actors.actor import INTERNAL
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import BY_NAME, Denied
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.codec import Codec
 from gochat.transports.outbox import Outbox
+
+log = logging.getLogger(__name__)
 
 
 class Asker(Protocol):
@@ -48,21 +52,27 @@ class Pending(msgspec.Struct, eq=False):
     def settle(self, outcome: Outcome) -> None:
         asker = self.asker
         asker.unsettled -= 1
-        if isinstance(outcome, Done):
-            if self.request_id is None:
-                return
-            reply: replies.Reply
-            if self.answer == ACK:
-                reply = replies.Ack(
-                    id=self.request_id, room=self.room, seq=outcome.seq, epoch=asker.epoch, ts=outcome.ts,
-                    duplicate=outcome.duplicate, request=outcome.asks,
-                )  # fmt: skip
+        try:
+            if isinstance(outcome, Done):
+                if self.request_id is None:
+                    return
+                reply: replies.Reply
+                if self.answer == ACK:
+                    reply = replies.Ack(
+                        id=self.request_id, room=self.room, seq=outcome.seq, epoch=asker.epoch, ts=outcome.ts,
+                        duplicate=outcome.duplicate, request=outcome.asks,
+                    )  # fmt: skip
+                else:
+                    reply = self._ok(outcome)
+                data = asker.codec.encode(reply)
             else:
-                reply = self._ok(outcome)
-            asker.outbox.put(asker.codec.encode(reply))
-        else:
-            asker.denied(outcome)
-            asker.outbox.put(asker.codec.encode(error_frame(self.request_id, outcome)))
+                asker.denied(outcome)
+                data = asker.codec.encode(error_frame(self.request_id, outcome))
+        except Exception:
+            log.exception("the answer to a request in %s could not be built", self.room)
+            asker.denied(INTERNAL)
+            data = asker.codec.encode(error_frame(self.request_id, INTERNAL))
+        asker.outbox.put(data)
 
     def flush(self) -> None:
         asker = self.asker

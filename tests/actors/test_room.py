@@ -13,14 +13,15 @@ from trio.testing import MockClock
 
 from gochat.actors import deliveries
 from gochat.actors.live import SLICE, Stretch
+from gochat.actors.messages import Submit
 from gochat.actors.passing import SMALL_ROOM
 from gochat.domain import commands as ask
 from gochat.domain import facts
-from gochat.domain.turn import Done
+from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied, Full, StoreError
 from gochat.protocol.codec import LINE_JSON, WS_JSON, WS_MSGPACK
 from gochat.protocol.replies import Read, Typing
-from tests.actors.house import KEYS, TEA, House, Recorder, keep_house, run
+from tests.actors.house import KEYS, TEA, Asked, House, Recorder, keep_house, run
 
 DM = "dm:ann:bob"
 
@@ -125,6 +126,28 @@ async def test_all_rooms_together_keep_few_keys_in_memory(house: House, autojump
     assert KEYS <= len(house.keys) <= 2 * KEYS
     (repeat,) = await house.outcomes(ask.Send(room="dm:ann:b00", user="ann", body="x", key="k0"))
     assert isinstance(repeat, Done) and (repeat.seq, repeat.duplicate) == (1, True)
+
+
+@pytest.mark.parametrize("breaks", ["settle", "flush"])
+async def test_one_answer_that_fails_is_its_askers_affair(house: House, autojump_clock: MockClock, breaks: str) -> None:
+    await house.tea("bob")
+
+    class Broken(Asked):
+        def settle(self, outcome: Outcome) -> None:
+            super().settle(outcome)
+            if breaks == "settle":
+                raise RuntimeError("an answer that can't be built")
+
+        def flush(self) -> None:
+            super().flush()
+            raise RuntimeError("an answer that can't leave")
+
+    asked: list[Asked] = [Asked(house), Broken(house), Asked(house)]
+    for number, (each, command) in enumerate(zip(asked, house.say("a", "b", "c"), strict=True)):
+        house.rooms.tell(TEA, Submit(command, each, origin=number))
+    await house.settled()
+    assert seqs([each.outcome for each in asked if each.outcome is not None]) == [3, 4, 5]
+    assert asked[0].flushed == asked[2].flushed == 1, "the third one, too"
 
 
 # ---------------------------------------------------------------------------------------------- a failing store

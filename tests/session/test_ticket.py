@@ -1,0 +1,41 @@
+"""A reply that can't be built is an error for its asker, whose credit comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gochat.domain.turn import Done
+from gochat.errors import Denied
+from gochat.protocol.codec import LINE_JSON
+from gochat.session.ticket import ACK, OK_STATE, Pending
+
+
+class Asker:
+    def __init__(self) -> None:
+        self.codec, self.outbox, self.epoch, self.waiting, self.unsettled = self, self, "e", False, 1
+        self.sent: list[Any] = []
+        self.denials: list[str] = []
+
+    def encode(self, frame: msgspec.Struct) -> bytes:
+        if type(frame).__name__ != "Error":
+            raise RuntimeError("a fault of the encoder")
+        return LINE_JSON.encode(frame)
+
+    def put(self, data: bytes) -> None:
+        self.sent.append(msgspec.json.decode(data))
+
+    def denied(self, denied: Denied, close: int | None = None) -> None:
+        self.denials.append(denied.code)
+
+    def pump(self) -> None: ...
+
+
+@pytest.mark.parametrize("answer", [ACK, OK_STATE])
+def test_a_reply_that_cannot_be_built(answer: int) -> None:
+    asker: Any = Asker()
+    Pending(asker, 7, answer, "group:tea").settle(Done(1, 1))
+    assert [(frame["id"], frame["code"]) for frame in asker.sent] == [(7, "internal")]
+    assert (asker.unsettled, asker.denials) == (0, ["internal"])
