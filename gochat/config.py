@@ -131,6 +131,8 @@ class Limits(msgspec.Struct, frozen=True):
         "From the handshake to hello.")] = 10.0
     outbox_bytes: Annotated[int, _key("bytes", ge=65_536, le=1 << 30, why=
         "What may wait for a slow reader; full, the reader is told lag and fetches the rest later.")] = 1_048_576
+    outbox_total_bytes: Annotated[int, _key("bytes", ge=1 << 20, le=1 << 40, why=
+        "The same for all slow readers together; above it those for whom most waits are told lag first.")] = 134_217_728
     mailbox: Annotated[int, _key("messages", ge=16, le=1_000_000, why=
         "What may wait for one user or room; full, requests are answered busy.")] = 8_192
 

@@ -49,6 +49,7 @@ from gochat.session.greeting import greet
 from gochat.session.queries import answer
 from gochat.session.replay import say_lag
 from gochat.session.seen import keep_seen
+from gochat.session.slow import keep_spread
 from gochat.store import folder
 from gochat.store.health import Health
 from gochat.store.retention import cutoffs
@@ -162,6 +163,7 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn)
         services.start(Spec("wheel", node.wheel.run))
         services.start(Spec("poller", node.poller.run))
+        services.start(Spec("slow readers", partial(_watch_slow, node)))
         services.start(Spec("seen", partial(keep_seen, node.live.users, _seen_by(store.journal), now_ms)))
         services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
         await _listen(node, spawn, sessions)
@@ -175,6 +177,13 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
             with trio.CancelScope(shield=True):
                 await _drain(node, rooms)
             sessions.cancel_scope.cancel()
+
+
+async def _watch_slow(node: Node) -> None:
+    limits, sessions = node.settings.limits, node.gateway.sessions
+    await keep_spread(
+        lambda: [session.outbox for session in sessions.values()], limits.outbox_total_bytes, limits.outbox_bytes
+    )  # fmt: skip
 
 
 def _seen_by(journal: Any) -> Callable[[str, int], None]:
