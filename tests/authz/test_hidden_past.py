@@ -39,7 +39,7 @@ async def by_socket(peer: Peer, operation: str, seq: int, report: int) -> str:
     frames: dict[str, dict[str, Any]] = {
         "edit": {"type": "edit", "seq": seq, "body": "x"},
         "delete": {"type": "delete", "seq": seq},
-        "react": {"type": "react", "seq": seq, "emoji": "+", "on": True},
+        "react": {"type": "react", "seq": seq, "emoji": "👍", "on": True},
         "report": {"type": "report", "seq": seq},
         "reply": {"type": "send", "to": ROOM, "body": "re", "reply_to": seq},
         "reports": {"type": "reports"},

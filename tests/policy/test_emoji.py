@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from gochat.config import Policy
@@ -37,3 +39,11 @@ def test_every_emoji_fits() -> None:
     assert len(emoji) > 3700  # Emoji 15.1
     assert max(len(each.encode()) for each in emoji.values()) <= MAX_EMOJI_BYTES
     assert load_emoji() is emoji
+
+
+def test_a_node_without_the_package_serves_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "emoji", None)
+    assert load_emoji.__wrapped__() == {}
+    assert "the package emoji is not installed" in caplog.text
