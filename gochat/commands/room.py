@@ -206,15 +206,18 @@ async def _export(session: Chat, room: str, write: Callable[[bytes], object]) ->
     from gochat.client.wire import encode_fact
 
     progress = Progress("exported")
-    count, goal = 0, None
+    count, last, goal = 0, 0, None
     async for page in session.history(room, after=0):
         goal = page.head if goal is None else goal
         entries = [fact for fact in page.entries if fact.seq <= goal]
         write(b"".join(encode_fact(fact) + b"\n" for fact in entries))
         count += len(entries)
         progress(count, goal)
-        if page.entries and page.entries[-1].seq >= goal:
+        last = page.entries[-1].seq if page.entries else last
+        if last >= goal:
             break
+    if last < (goal or 0):
+        raise CommandError(f"the server gave {room} up to seq {last} of {goal}")
     progress.done()
 
 

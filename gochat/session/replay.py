@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 #: Facts that are read at a time.
 PIECE = 100
+#: How long until the head of a room that a session lags behind is read again, where it can't be.
+HEAD_AGAIN_S = 1.0
 #: How often, and how long apart, a membership is looked at that changes at this very moment.
 LOOKS, LOOK_AGAIN_S = 20, 0.05
 
@@ -110,9 +112,16 @@ async def _piece(session: Session, room: str, place: Replaying, upto: int) -> No
 
 async def say_lag(session: Session, room: str) -> None:
     """Tell the peer that facts of the room were left out."""
-    if session.state == OPEN and isinstance((session.places or {}).get(room), Lagging):
-        head = await _head(session, room)
+    while session.state == OPEN and isinstance((session.places or {}).get(room), Lagging):
+        try:
+            head = await _head(session, room)
+        except StoreError as error:
+            # Not told, the peer would take what it has for all there is.
+            log.error("the head of %s can't be told to %s: %s", room, session.user, error)
+            await trio.sleep(HEAD_AGAIN_S)
+            continue
         session.send(replies.Lag(room=room, epoch=session.gateway.journal.epoch, head=head))
+        return
 
 
 async def resume(session: Session, request: Resume) -> Denied | replies.Ok:

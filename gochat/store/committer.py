@@ -281,10 +281,20 @@ class Committer:
     def _feed(self, connection: sqlite3.Connection) -> None:
         """One slice, of as many rooms as it takes. A room that can't be fed, since something is damaged, is left out
         from then on."""
-        left = index.SLICE
+        left, begun = index.SLICE, set[int]()
         while self._behind and left > 0:
             num = self._behind.pop()
-            fed = self._feed_room(connection, num, left)
+            try:
+                fed = index.feed(connection, num, left)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
+                _start_over(connection)  # The others are fed again.
+                self._behind |= begun
+                self._health.unindexed.add(num)
+                self._health.damaged(f"the search index, or the log of room {num}: {error}")
+                return
+            begun.add(num)
             if fed is None:
                 self._behind.add(num)
                 break
@@ -292,18 +302,14 @@ class Committer:
 
     def _index_anew(self, connection: sqlite3.Connection) -> None:
         """A step. Where something is damaged, what is not done yet stays in the old index, until the next start."""
-        connection.execute("SAVEPOINT anew")
         try:
             self._reindex.note(reindex.step(connection))
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
-            connection.execute("ROLLBACK TO anew")
+            _start_over(connection)
             self._reindex.under_way = False
             self._health.damaged(f"a search index, or a log: {error}")
-        finally:
-            if connection.in_transaction:
-                connection.execute("RELEASE anew")
         self._counts.reindexing = self._reindex.left
 
     def _to_index_anew(self, writer: Writer) -> reindex.Progress:
@@ -315,22 +321,6 @@ class Committer:
                 raise
             self._health.damaged(f"what the search index was made by: {error}")
             return reindex.Progress(None)
-
-    def _feed_room(self, connection: sqlite3.Connection, num: int, most: int) -> int | None:
-        """See index.feed."""
-        connection.execute("SAVEPOINT feed")
-        try:
-            return index.feed(connection, num, most)
-        except sqlite3.Error as error:
-            if not is_damage(error):
-                raise
-            connection.execute("ROLLBACK TO feed")
-            self._health.unindexed.add(num)
-            self._health.damaged(f"the search index, or the log of room {num}: {error}")
-            return 0
-        finally:
-            if connection.in_transaction:
-                connection.execute("RELEASE feed")
 
     def _not_indexed(self, writer: Writer) -> set[int]:
         """Rooms with facts that the index does not hold, but for those that it can't take."""
@@ -410,6 +400,12 @@ def _writer(opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace) -> 
     except BaseException:
         connection.close()
         raise
+
+
+def _start_over(connection: sqlite3.Connection) -> None:
+    """A transaction that met a damaged page can't be committed, whatever is rolled back in it: begin another."""
+    connection.execute("ROLLBACK")
+    connection.execute("BEGIN IMMEDIATE")
 
 
 def _only_busy(error: Exception, writer: Writer) -> bool:

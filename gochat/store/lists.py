@@ -9,6 +9,7 @@ import msgspec
 
 from gochat.domain.facts import AnyFact, Edit, Message
 from gochat.domain.ids import dm, dm_users, is_dm, peer
+from gochat.errors import Damaged
 from gochat.ports import Asker, Group, Snapshot
 from gochat.protocol.replies import (
     ContactEntry,
@@ -20,6 +21,7 @@ from gochat.protocol.replies import (
     RoomEntry,
 )
 from gochat.store import pages, people
+from gochat.store.health import is_damage
 from gochat.store.listing import BLOCK_BITS, IN_GROUP
 from gochat.store.schema import LAST_COMMIT, SEQ_BITS
 from gochat.store.sight import LOW, view
@@ -166,7 +168,12 @@ def _missed(
         head, low = heads.get(room, 0), max(seq, hidden.get(room, 0))
         if not 0 < head - low <= facts or chars <= 0:
             continue
-        found[room] = pages.replay(connection, room, low, head, facts, Asker(user), chars=chars)
+        try:
+            found[room] = pages.replay(connection, room, low, head, facts, Asker(user), chars=chars)
+        except (sqlite3.Error, Damaged) as error:
+            if not is_damage(error):
+                raise
+            continue  # A damaged room keeps nobody out: its replay, piece by piece, meets the same and says so.
         facts -= len(found[room])
         chars -= sum(len(fact.body or "") for fact in found[room] if isinstance(fact, Message | Edit))
     return found

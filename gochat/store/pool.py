@@ -128,7 +128,8 @@ def _read(jobs: list[Job], health: Health, connection: sqlite3.Connection) -> li
         try:
             told = [outcome.capture(_run, job, health, connection) for job in jobs]
         finally:
-            connection.execute("COMMIT")
+            # Nothing was written. COMMIT would fail, and with it all of them, where one met a damaged page.
+            connection.execute("ROLLBACK")
     except sqlite3.Error as error:
         raise health.failed("reading failed", error) from error
     if health.reading is not None and any(isinstance(each, outcome.Value) for each in told):

@@ -81,7 +81,46 @@ class Writer:
             if not self._is_of_some(error):
                 raise
             self._roll_back(batch.num for batch in batches)
+            if is_damage(error):
+                return self._commit_singly(batches, notes)
         return self._commit_apart(batches, notes)
+
+    def _commit_singly(
+        self, batches: Sequence[Batch], notes: Notes | None
+    ) -> list[int | Clash | StoreError]:  # fmt: skip
+        """Something in the group met a damaged page: each piece in a transaction of its own. What fails then for all
+        may come after some are recorded."""
+        results: list[int | Clash | StoreError] = []
+        recorded: list[Batch] = []
+        try:
+            for batch in batches:
+                try:
+                    results += self._commit_together([batch], None)
+                    recorded.append(batch)
+                except Exception as error:
+                    if not self._is_of_some(error):
+                        raise
+                    self._roll_back([batch.num])
+                    results.append(self._told_of(batch, error))
+            for note in notes.apart() if notes is not None else ():
+                try:
+                    self._commit_together([], note)
+                except Exception as error:
+                    if not self._is_of_some(error):
+                        raise
+                    self._roll_back([])
+                    log.error("a note can't be recorded and is dropped: %s", error)
+        except Exception:
+            self.committing = True  # Some of it may be recorded.
+            raise
+        self._count_recorded(recorded)
+        return results
+
+    def _told_of(self, batch: Batch, error: Exception) -> Clash | StoreError:
+        """Why nothing of the batch is recorded."""
+        clash = self._clash(batch) if isinstance(error, sqlite3.IntegrityError) else None
+        told = f"{batch.room}: {error}"
+        return clash or (Damaged(told) if is_damage(error) else StoreError(told))
 
     def merge(self, nums: Collection[int], most: int | None = None) -> bool:
         """Merge what the tail holds of these rooms, at most so many messages, into their logs; then rows that are of no
@@ -120,25 +159,22 @@ class Writer:
         self.tail.forget(pieces, spent)
 
     def _merge_apart(self, pieces: tail.Pieces) -> None:
-        """A log does not take what follows its head: it is damaged. That costs no other room anything."""
-        merged: dict[int, Sequence[facts.Message]] = {}
+        """A log does not take what follows its head: it is damaged. That costs no other room anything: each has a
+        transaction of its own, since one that met a damaged page can't be committed."""
         failed: list[int] = []
-        self._begin()
         for batch in _batches(pieces):
-            self.connection.execute("SAVEPOINT room")
             try:
+                self._begin()
                 self._logs.write([batch])
-                merged[batch.num] = pieces[batch.num]
+                self._finish(self.commits)
             except Exception as error:
                 if not self._is_of_some(error):
                     raise
-                self.connection.execute("ROLLBACK TO room")
-                self._logs.forget(batch.num)
+                self._roll_back([batch.num])
                 failed.append(batch.num)
                 log.error("%s: messages can't be merged into its log: %s", batch.room, error)
-            self.connection.execute("RELEASE room")
-        self._finish(self.commits)
-        self.tail.forget(merged, 0)
+            else:
+                self.tail.forget({batch.num: pieces[batch.num]}, 0)
         for num in failed:
             self.tail.jam(num, self.tail.pending([num]).get(num) or list(pieces[num]))
 
@@ -266,9 +302,7 @@ class Writer:
                         raise
                     execute("ROLLBACK TO batch")
                     self._logs.forget(batch.num)
-                    clash = self._clash(batch) if isinstance(error, sqlite3.IntegrityError) else None
-                    told = f"{batch.room}: {error}"
-                    failed[position] = clash or (Damaged(told) if is_damage(error) else StoreError(told))
+                    failed[position] = self._told_of(batch, error)
                 execute("RELEASE batch")
             for note in notes.apart() if notes is not None else ():
                 execute("SAVEPOINT note")

@@ -107,3 +107,22 @@ async def test_a_node_lets_old_texts_end(start: Start, nursery: trio.Nursery, mo
         page = await bob.ask("history", room="dm:ann:bob")
         (entry,) = page["entries"]
         assert "body" not in entry and entry["deleted"] == 4_102_444_800_000 and page["head"] == 1
+
+
+async def test_who_resumes_a_damaged_room_gets_the_others(
+    start: Start, damaged: Path, transport: str, nursery: trio.Nursery
+) -> None:
+    """It is not replayed as if it were whole, nor does it keep its user out: it lags, and reading it says why."""
+    async with start() as node:
+        cat = await Peer.open(node, transport, nursery)
+        rooms = {room: {"seq": 0} for room in ("dm:ann:bob", "dm:ann:cat")}
+        await cat.hello("ann", resume=rooms)
+        seen, lagged = 0, False
+        with trio.fail_after(10):
+            while seen < PAGE or not lagged:
+                frame = await cat.receive()
+                seen += frame["type"] == "message" and frame["room"] == "dm:ann:cat"
+                lagged |= frame["type"] == "lag" and frame["room"] == "dm:ann:bob"
+                assert frame["type"] != "message" or frame["room"] == "dm:ann:cat"
+        assert (await cat.ask("history", room="dm:ann:bob", after=0, limit=PAGE))["code"] == "internal"
+        assert "damaged" in (await get(node, "/readyz?verbose"))

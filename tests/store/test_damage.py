@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from gochat import store as stores
-from gochat.domain.facts import Message
+from gochat.domain.facts import Edit, Message
 from gochat.errors import Damaged, StoreError
 from gochat.ports import Asker, Committed
 from gochat.store import Store, search
@@ -121,9 +121,7 @@ async def test_while_it_can_not_be_opened_again_nothing_is_missing(tmp_path: Pat
         await talked(store, DM, ["one", "two", "three"])
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as vandal:
             # Whatever is merged now fails: the writer can't begin.
-            vandal.execute(
-                "CREATE TRIGGER full BEFORE INSERT ON fact BEGIN SELECT raise(ROLLBACK, 'disk is full'); END"
-            )
+            vandal.execute("CREATE TRIGGER full BEFORE INSERT ON fact BEGIN SELECT abs(-9223372036854775807 - 1); END")
             vandal.execute("ALTER TABLE tail RENAME TO gone")
             with pytest.raises(StoreError):
                 await store.journal.append(await store.journal.load("dm:cat:dan"), [message("dm:cat:dan", 1)])
@@ -293,6 +291,39 @@ async def test_a_damaged_room_costs_no_other_and_trying_again_ends(tmp_path: Pat
         await talked(store, other, ["more", "and more"])
         assert await store.archive.head(other) == 202
         assert store.health.problem is not None, "it stays until somebody sees to it"
+
+
+async def test_a_damaged_log_is_merged_apart_and_committed_apart(tmp_path: Path) -> None:
+    """A transaction that met a damaged page can't be committed, whatever was rolled back in it."""
+    path, other = tmp_path / "gochat.db", "dm:cat:dan"
+    async with stores.open(path) as store:
+        await talked(store, other, ["y" * 300] * 51)
+        await talked(store, DM, ["x" * 300] * 50 + ["SECRETONE " + "x" * 300])
+    flipped(path, path, leaf_of(path, b"SECRETONE"))
+    async with stores.open(path, pace=UNMERGED) as store:
+        for room in (DM, other):
+            await talked(store, room, ["more"])
+        told: dict[str, Any] = {}
+
+        async def edit(room: str) -> None:
+            record = await store.journal.load(room)
+            fact = Edit(room=room, seq=record.head + 1, ts=5000, sender=room.split(":")[1], target=51, body="edited")
+            try:
+                told[room] = await store.journal.append(record, [fact])
+            except StoreError as error:
+                told[room] = error
+
+        async with trio.open_nursery() as nursery:
+            for room in (DM, other):
+                nursery.start_soon(edit, room)
+        assert isinstance(told[DM], Damaged) and isinstance(told[other], Committed)
+        assert len(await store.archive.replay(other, 0, 99, 99)) == 53
+        with pytest.raises(Damaged):
+            await store.archive.replay(DM, 0, 99, 99)
+        await talked(store, other, ["and more"])
+        assert store.health.writing is None and store.health.damage is not None
+    async with stores.open(path) as store:
+        assert await store.archive.head(other) == 54
 
 
 async def test_an_index_that_takes_nothing_fails_searches_and_nothing_else(tmp_path: Path) -> None:

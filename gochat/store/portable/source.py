@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gochat.errors import StoreError
+from gochat.errors import Damaged, StoreError
+from gochat.store.health import is_damage
 from gochat.store.overlay import overlay
 from gochat.store.schema import KNOWN, connect
 
@@ -25,6 +26,8 @@ def reading(database: Path) -> Iterator[sqlite3.Connection]:
         overlay(connection)
         yield connection
     except sqlite3.Error as error:
+        if is_damage(error):
+            raise Damaged(f"{database} is damaged: {error}") from error
         raise StoreError(f"{database} can't be read: {error}") from error
     finally:
         connection.close()
