@@ -125,6 +125,19 @@ class SearchContract:
         }.items():  # fmt: skip
             assert await self.found(store, "bob", q) == expected, q
 
+    async def test_every_word_counts_however_many_there_are(self, store: Any) -> None:
+        """Only the longest are looked for; what is found is read for the others."""
+        dm = await Scribe.at(store.journal, DM)
+        words = [f"word{n:02}" for n in range(20)]
+        await dm.said(" ".join(words), " ".join(words[:-1]), " ".join(reversed(words)) + " 北京大学", "word")
+        await until(lambda: self.found(store, "ann", "word"), [4, 3, 2, 1])
+        for q, expected in {
+            " ".join(words): [3, 1], " ".join(words[:-1]): [3, 2, 1], " ".join([*words, "京大"]): [3],
+            " ".join([*words, "大京"]): [], " ".join([*words, "wor"]): [3, 1], " ".join([*words, "x"]): [],
+            "word " * 40: [4, 3, 2, 1], "word WORD wo w": [4, 3, 2, 1],
+        }.items():  # fmt: skip
+            assert await self.found(store, "bob", q) == expected, q
+
     async def test_a_search_stays_in_ones_rooms(self, store: Any) -> None:
         dm, tea = await Scribe.at(store.journal, DM), await tea_of(store, "cat")
         tea.now_ms = 5000
