@@ -78,6 +78,8 @@ class Auth(msgspec.Struct, frozen=True):
         "Where to fetch the JWK set, https or loopback; fetched again after 5 minutes, kept while that fails.")] = ""
     user_claim: Annotated[str, _key("claim", min_length=1, max_length=64, why=
         "The claim that holds the user id, for issuers whose sub is not fit to be shown.")] = "sub"
+    user_map: Annotated[Literal["none", "escape"], _key("choice", why=
+        "escape makes any id of an identity provider a user id, one to one: Ann@x.org is u__41nn_40x.org.")] = "none"
     issuer: Annotated[str, _key("text", max_length=512, why=
         "What iss must be; empty: not checked. Set it when the signer serves more than this site.")] = ""
     audience: Annotated[str, _key("text", min_length=1, max_length=512, why=

@@ -84,11 +84,11 @@ CLOSES: tuple[Close, ...] = (
     Close(DRAINING, "draining", True, "The node is draining; reconnect after `reconnect_ms`."),
     Close(SLOW, "slow", True, "The peer read nothing for 30 s while bytes waited for it."),
     Close(NO_HEARTBEAT, "no_heartbeat", True, "Nothing came from the peer for two heartbeats."),
-    Close(TOKEN_ENDED, "token_ended", True, "The token's `exp` passed without a `refresh`."),
+    Close(TOKEN_ENDED, "token_ended", True, "This sign-in has ended; a new token makes a new one."),
     Close(BAD_TOKEN, "bad_token", False, "No token, or a wrong one."),
     Close(VIOLATION, "violation", False, "The protocol was violated."),
     Close(REPLACED, "replaced", False, "The same user and device connected again."),
-    Close(REVOKED, "revoked", False, "The token was revoked."),
+    Close(REVOKED, "revoked", False, "Access has ended: the user was suspended or deleted, or the token revoked."),
     Close(INVALID_TEXT, "invalid_text", False, "A WebSocket's text was no UTF-8."),
     Close(TOO_LARGE, "too_large", False, "A frame was over the limit."),
 )

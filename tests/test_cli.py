@@ -20,8 +20,10 @@ import pytest
 from gochat import __version__, cli
 from gochat.auth.secret import make_secret
 from gochat.commands import EXIT_AUTH, EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
+from gochat.commands.exposed import exposed
 from gochat.commands.presets import PRESETS
-from gochat.config import keys
+from gochat.config import Auth, Http, Settings, Tcp, keys
+from gochat.config import Node as NodeSettings
 
 
 @pytest.fixture(autouse=True)
@@ -394,3 +396,50 @@ def test_serve_outlives_the_reader_of_its_output() -> None:
         said = process.stderr.read()
         assert process.wait(20) == EXIT_OK
     assert "Traceback" not in said
+
+
+def served(*flags: str) -> str:
+    """What a node says on standard error from its start to its end."""
+    command = [sys.executable, "-m", "gochat", "serve", "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    return said
+
+
+def test_the_log_is_json_from_its_first_line() -> None:
+    Path("config.toml").write_text(f'[auth]\nsecret = "{"s" * 40}"\ndev = "auto"\n[log]\nformat = "json"\n')
+    Path("config.toml").chmod(0o644)
+    lines = [json.loads(line) for line in served().splitlines()]
+    first, *others = lines
+    assert first["message"] == f"gochat {__version__} starts"
+    assert (first["data"], first["settings"]) == (str(Path("data").absolute()), "config.toml")
+    told = [line["message"] for line in others if line["level"] == "warning"]
+    assert any("auth.dev" in line for line in told)
+    assert any("config.toml holds a secret (auth.secret)" in line for line in told)
+    assert "s" * 40 not in json.dumps(lines)
+    taken = socket.create_server(("127.0.0.1", 0))
+    done = gochat("serve", "--http", f"127.0.0.1:{taken.getsockname()[1]}", code=EXIT_FAILED)
+    taken.close()
+    assert json.loads(done.stderr.splitlines()[-1])["level"] == "critical"
+
+
+def test_what_is_exposed_is_told() -> None:
+    key = Path("key.pem")
+    key.touch(mode=0o600)
+    Path("data").mkdir(mode=0o700)
+    files = Http(bind="127.0.0.1:0", tls_cert="cert.pem", tls_key="key.pem")
+    origins = dict.fromkeys(keys(), "default")
+    safe = Settings(http=files)
+    assert list(exposed(safe, origins)) == []
+    key.chmod(0o640)
+    Path("data").chmod(0o755)
+    told = "\n".join(exposed(safe, origins))
+    assert "key.pem holds a secret (http.tls_key)" in told and "chmod 700 data" in told
+    open_ = Settings(http=Http(bind="0.0.0.0:80"), tcp=Tcp(bind="[::]:81"), node=NodeSettings(data="absent"))
+    raw, plain = exposed(open_, origins)
+    assert "raw TCP has no TLS" in raw and "without TLS" in plain
+    by_environment = origins | {"auth.secret": "environment GOCHAT_AUTH__SECRET"}
+    assert list(exposed(Settings(auth=Auth(secret="s" * 32), node=NodeSettings(data="absent")), by_environment)) == []

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from gochat.auth.user_ids import escape
 from gochat.config import Auth
 from gochat.domain.display_text import clean_line
 from gochat.domain.ids import is_name
@@ -53,7 +54,8 @@ def identity(claims: Mapping[str, Any], rules: Auth, now_s: float | None = None)
     try:
         known = msgspec.convert(claims, _Claims)
     except msgspec.ValidationError as error:
-        raise AuthError(f"a claim has the wrong form: {error}") from None
+        # msgspec ends with the place, such as "at `$.exp`"; what it says before is for programmers.
+        raise AuthError(f"claim {str(error).rpartition('$.')[2].strip('`') or 'of it'} has the wrong form") from None
     if now_s is not None:
         _check_times(known, now_s, rules.leeway_s)
     if not 0 < known.exp - known.iat <= rules.max_lifetime_s:
@@ -68,7 +70,7 @@ def identity(claims: Mapping[str, Any], rules: Auth, now_s: float | None = None)
     if known.name is not None and not _is_printable(known.name):
         raise AuthError("claim name has characters that can't be shown")
     return Identity(
-        user=_user(claims.get(rules.user_claim), rules.user_claim),
+        user=_user(claims.get(rules.user_claim), rules),
         scopes=SCOPES.intersection(known.scope.split(" ")),
         name=(clean_line(known.name) or None) if known.name is not None else None,
         expires_s=float(known.exp),
@@ -85,9 +87,13 @@ def _check_times(claims: _Claims, now_s: float, leeway_s: float) -> None:
         raise AuthError("the token is not valid yet")
 
 
-def _user(value: Any, claim: str) -> str:
+def _user(value: Any, rules: Auth) -> str:
+    if isinstance(value, str) and rules.user_map == "escape":
+        value = escape(value)
     if not isinstance(value, str) or not is_name(value):
-        raise AuthError(f"{claim} is not a user id: up to 64 of a-z 0-9 _ . - that start with a letter or digit")
+        raise AuthError(
+            f"{rules.user_claim} is not a user id: up to 64 of a-z 0-9 _ . - that start with a letter or digit"
+        )
     return value
 
 

@@ -25,6 +25,7 @@ from gochat.auth.claims import DEFAULT_SCOPES, SCOPES, identity
 from gochat.auth.fetched import FetchedKeys
 from gochat.auth.keys import Keys, OneKey, read_key_set, read_public_key, secret_key
 from gochat.auth.secret import own_secret
+from gochat.auth.user_ids import unescape
 from gochat.config import Auth, Settings
 from gochat.domain.ids import is_name
 from gochat.errors import AuthError, ConfigError
@@ -105,6 +106,13 @@ class Issuer:
         claims |= {"aud": f"{self._rules.audience}#ticket", "ttl": token_ttl_s}
         return jwt.encode(claims, self._key, "HS256", headers={"typ": TICKET})
 
+    def _called(self, user: str) -> str:
+        """What the claim must hold for this user to be the one that is meant."""
+        given = unescape(user) if self._rules.user_map == "escape" else user
+        if given is None:
+            raise AuthError(f"{user!r} is no escaped id (auth.user_map)")
+        return given
+
     def _claims(self, user: str, now_s: int, ttl_s: int, asked: set[str], name: str | None) -> dict[str, Any]:
         rules = self._rules
         if not is_name(user):
@@ -115,7 +123,7 @@ class Issuer:
             raise AuthError(f"no such scope: {' '.join(sorted(asked - SCOPES))}; there are {' '.join(sorted(SCOPES))}")
         claims: dict[str, Any] = {
             "sub": user,
-            rules.user_claim: user,
+            rules.user_claim: self._called(user),
             "iat": now_s,
             "exp": now_s + ttl_s,
             "aud": rules.audience,

@@ -52,13 +52,15 @@ def config_file(config: Path | None) -> Path | None:
     return local if local.is_file() else None
 
 
-def load_settings(config: Path | None, flags: Mapping[str, str | None] | None = None) -> Loaded:
+def load_settings(
+    config: Path | None, flags: Mapping[str, str | None] | None = None, *, quiet: bool = False
+) -> Loaded:  # fmt: skip
     """The settings from file, environment and flags (by path; None is not given), with their origins.
 
-    Warnings go to standard error, a line each. Raises ConfigError.
+    Warnings go to standard error, a line each, unless `quiet`: then the caller tells them. Raises ConfigError.
     """
     given = {path: value for path, value in (flags or {}).items() if value is not None}
     loaded = load(config_file(config), os.environ, given)
-    for warning in loaded.warnings:
+    for warning in () if quiet else loaded.warnings:
         click.echo(f"gochat: warning: {warning}", err=True)
     return loaded

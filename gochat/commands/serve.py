@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
 
-from gochat import log
-from gochat.commands.options import config_option, load_settings
+from gochat import __version__, log
+from gochat.commands import EXIT_CONFIG, EXIT_FAILED
+from gochat.commands.exposed import exposed
+from gochat.commands.options import config_file, config_option, load_settings
+from gochat.errors import ConfigError, GochatError
+
+logger = logging.getLogger(__name__)
 
 
 @click.command()
@@ -18,8 +24,8 @@ from gochat.commands.options import config_option, load_settings
 def serve(config: Path | None, data: str | None, http: str | None, tcp: str | None) -> int:
     """Run a node until SIGTERM or Ctrl-C.
 
-    It prints a line for each listener when it is ready. Without a configured key anyone on this machine may sign in by
-    name; see `gochat config show`.
+    It prints a line for each listener when it is ready. Without a configured key it makes a secret in its data folder,
+    with which `gochat token issue` and `--as` sign; see `gochat config show`.
 
     \b
     Examples:
@@ -27,8 +33,20 @@ def serve(config: Path | None, data: str | None, http: str | None, tcp: str | No
       gochat serve --data /var/lib/gochat --http 0.0.0.0:8080
       GOCHAT_LIMITS__MESSAGES_PER_S=0 gochat serve
     """
-    settings, _, _ = load_settings(config, {"node.data": data, "http.bind": http, "tcp.bind": tcp})
+    flags = {"node.data": data, "http.bind": http, "tcp.bind": tcp}
+    settings, origins, warnings = load_settings(config, flags, quiet=True)
     log.setup(settings.log.level, settings.log.format)
+    places = {"data": Path(settings.node.data).absolute(), "settings": config_file(config) or "none"}
+    logger.info("gochat %s starts", __version__, extra=places)
+    for warning in (*warnings, *exposed(settings, origins)):
+        logger.warning("%s", warning)
     from gochat import process  # all of the server: not for --help, nor for a setting that is wrong
 
-    return process.run(settings)
+    try:
+        return process.run(settings)
+    except GochatError as error:
+        if settings.log.format != "json":
+            raise
+        # Whoever collects JSON gets the last line as JSON too.
+        logger.critical("%s", error, extra={"hint": error.hint} if isinstance(error, ConfigError) else {})
+        return EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_FAILED

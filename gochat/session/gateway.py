@@ -17,6 +17,7 @@ from gochat.auth.standing import Standing
 from gochat.ports import Archive, Journal, Tokens
 from gochat.protocol.replies import Limits, Presence, PresenceEntry
 from gochat.session.clock import Wheel
+from gochat.session.refusals import Refusals
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     """Carries out a request that asks for data (session/queries.py)."""
     say_lag: Callable[..., Awaitable[None]]
     """Tells one room's `lag` (session/replay.py)."""
+    refusals: Refusals = msgspec.field(default_factory=Refusals)
     sessions: dict[str, Any]
     """Live sessions by their id."""
 

@@ -55,7 +55,7 @@ async def greet(session: Session, hello: Hello) -> None:
         # Asked here, in one step with entering: who is shut out at this very moment is not let in.
         refusal = gateway.standing.refusal(identity)
         if refusal is not None:
-            session.fail(Denied("unauthorized", refusal), BAD_TOKEN, hello.id)
+            _refuse(session, hello, Denied("unauthorized", refusal), BAD_TOKEN)
             return
         _enter(session, hello, identity)
         await gateway.journal.flush_reads()
@@ -86,6 +86,7 @@ def _held(session: Session, hello: Hello) -> dict[str, int]:
 def _refuse(session: Session, hello: Hello, denied: Denied, number: int) -> None:
     hellos = session.gateway.live.counts.hellos
     hellos[denied.code] = hellos.get(denied.code, 0) + 1
+    session.gateway.refusals.tell(session.connection.peer, session.connection.transport, denied.message)
     session.fail(denied, number, hello.id)
 
 
@@ -145,6 +146,9 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     session.keep_time()
     session.outbox.put(session.codec.encode(_frame(session, hello, snapshot)))
     gateway.live.counts.hellos["ok"] += 1
+    connection = session.connection
+    log.info("%s signed in", session.user, extra={"session": session.id, "peer": connection.peer,
+                                                  "transport": connection.transport})  # fmt: skip
     if hears:
         for name, head in itertools.chain(
             ((entry.room, entry.head) for entry in snapshot.rooms), snapshot.others.items()

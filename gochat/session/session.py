@@ -136,6 +136,8 @@ class Session(Listener):
         signed_in, self.state = self.state != NEW and self.user != "", CLOSED
         if signed_in:
             self.leave_all()
+            _, reason = self.connection.closing or (0, "the peer left")
+            log.info("%s: session ended: %s", self.user, reason, extra={"session": self.id})
         self._inbox = None
         for lane in (self._jobs, self._searches):
             if lane is not None:

@@ -255,3 +255,26 @@ async def test_who_may_not_read_gets_no_missed_facts(start: Start, nursery: trio
             await bob.nothing_more()
             await bob.aclose()
         await ann.aclose()
+
+
+async def test_the_log_tells_who_came_who_was_refused_and_who_left(
+    node: Node, nursery: trio.Nursery, transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    ann = await Peer.open(node, transport, nursery)
+    await ann.hello("ann")
+    await ann.aclose()
+    for _ in range(30):
+        stranger = await Peer.open(node, transport, nursery)
+        await stranger.ask("hello", token="eyJhbGciOi.x.y")
+        await stranger.aclose()
+    with trio.fail_after(10):
+        while not any("session ended" in line for line in caplog.messages):
+            await trio.sleep(0.01)
+    (came,) = [record for record in caplog.records if record.message == "ann signed in"]
+    assert came.peer == "127.0.0.1"  # type: ignore[attr-defined]
+    assert any(line.startswith("ann: session ended: ") for line in caplog.messages)
+    refused = [record for record in caplog.records if record.message.startswith("sign-in refused: ")]
+    assert 20 <= len(refused) < 28, "the others are counted"
+    assert {record.peer for record in refused} == {"127.0.0.1"}  # type: ignore[attr-defined]
+    assert "eyJhbGciOi" not in caplog.text

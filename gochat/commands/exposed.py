@@ -1,0 +1,45 @@
+"""What a start should not pass over: secrets that other users can read, and text that travels in the open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from gochat.config import Settings, parse_address
+
+#: Settings that name a file with a secret in it. A key that verifies alone is public.
+_SECRET_FILES = ("http.tls_key",)
+
+
+def exposed(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
+    """A line for each, for the log at the start."""
+    files = [(path, _value(settings, path)) for path in _SECRET_FILES]
+    if settings.auth.secret and not origins["auth.secret"].startswith(("environment ", "flag ")):
+        files.append(("auth.secret", origins["auth.secret"]))
+    for path, name in files:
+        if name and _is_open(Path(name)):
+            yield f"{name} holds a secret ({path}) and other users of this machine can read it: chmod 600 {name}"
+    if _is_open(Path(settings.node.data), folder=True):
+        folder = settings.node.data
+        yield f"{folder} holds all messages and other users can look into it: chmod 700 {folder}"
+    if settings.tcp.bind and not parse_address(settings.tcp.bind).loopback:
+        yield f"tcp.bind = {settings.tcp.bind}: raw TCP has no TLS, so tokens and messages can be read on the way"
+    if not settings.http.tls_cert and not parse_address(settings.http.bind).loopback:
+        yield (
+            f"http.bind = {settings.http.bind} without TLS: tokens and messages can be read on the way, unless only a"
+            " proxy that ends TLS reaches this address"
+        )
+
+
+def _value(settings: Settings, path: str) -> str:
+    section, _, field = path.partition(".")
+    return str(getattr(getattr(settings, section), field))
+
+
+def _is_open(path: Path, *, folder: bool = False) -> bool:
+    """Whether others than the owner may read the file, or enter the folder."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False  # Whether it is there is judged where it is used.
+    return bool(mode & (0o055 if folder else 0o044))
