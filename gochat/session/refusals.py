@@ -28,4 +28,4 @@ class Refusals:
             return
         more = {"left_out": self._left_out} if self._left_out else {}
         self._left_out = 0
-        log.warning("sign-in refused: %s", reason, extra={"peer": peer, "transport": transport, **more})
+        log.info("sign-in refused: %s", reason, extra={"peer": peer, "transport": transport, **more})
