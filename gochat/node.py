@@ -23,6 +23,7 @@ import gochat
 from gochat import store as stores
 from gochat.actors.actor import Registry
 from gochat.actors.live import Live
+from gochat.actors.messages import Submit, Unheard
 from gochat.actors.presence import settle_doubts
 from gochat.actors.room import RECENT_KEYS, RoomActor, RoomParts
 from gochat.actors.rounds import Rounds
@@ -33,10 +34,11 @@ from gochat.auth.secret import FILE_NAME, make_secret
 from gochat.auth.standing import Standing
 from gochat.collector import Sources, collect
 from gochat.config import Settings
+from gochat.domain import commands as ask
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import RecentKeys, RoomRules
 from gochat.doors import Doors
-from gochat.errors import DRAINING, Denied, GochatError, StoreError
+from gochat.errors import DRAINING, Denied, Full, GochatError, StoreError
 from gochat.http.address import TrustedProxies
 from gochat.http.readiness import Check
 from gochat.metrics import Commits
@@ -52,7 +54,7 @@ from gochat.session.seen import keep_seen
 from gochat.session.slow import keep_spread
 from gochat.store import folder
 from gochat.store.health import Health
-from gochat.store.retention import cutoffs
+from gochat.store.retention import FIRST, REST_S, cutoffs
 from gochat.transports.admission import Connections
 from gochat.transports.listen import Server, open_listeners
 from gochat.transports.poller import Poller
@@ -168,7 +170,7 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
         await _listen(node, spawn, sessions)
         if settings.retention.group_days or settings.retention.private_days:
-            services.start(Spec("retention", partial(_retain, node, store)))
+            services.start(Spec("retention", partial(_retain, node, store, rooms)))
         services.start(Spec("compile rules", partial(trio.to_thread.run_sync, node.rules.warm_up), "temporary"))
         services.start(Spec("warm up", node.doors.warm_up, "temporary"))
         try:
@@ -266,16 +268,28 @@ async def _walled(task: Callable[[], Awaitable[Any]]) -> None:
         log.exception("a task of a session crashed")
 
 
-async def _retain(node: Node, store: stores.Store) -> None:
-    """Take away the texts that are too old."""
+async def _retain(node: Node, store: stores.Store, rooms: Registry[RoomActor]) -> None:
+    """Take away the texts that are too old; requests that are left without any ask no more."""
     days = node.settings.retention
     while True:
         try:
             now = now_ms()
             await store.retention.sweep(cutoffs(days.group_days, days.private_days, now), now)
-        except StoreError as error:
+            await _withdraw_spent(store, rooms)
+        except (StoreError, Full) as error:
             log.warning("retention: %s; again in %.0f minutes", error, RETENTION_S / 60)
         await trio.sleep(RETENTION_S)
+
+
+async def _withdraw_spent(store: stores.Store, rooms: Registry[RoomActor]) -> None:
+    """Looks at all that wait, not only at those of this sweep: nothing is left undone by a crash. Raises StoreError,
+    Full."""
+    after: tuple[str, str] | None = FIRST
+    while after is not None:
+        found, after = await store.retention.spent_requests(after)
+        for each in found:
+            rooms.tell(each.room, Submit(ask.Withdraw(room=each.room, user=each.asker), Unheard()))
+            await trio.sleep(REST_S)
 
 
 async def _sweep(node: Node, rooms: Registry[RoomActor], users: Registry[UserActor]) -> None:

@@ -45,7 +45,8 @@ async def gather(
     if (named or answered) and not is_dm(record.room) and _may_hide(record, commands):
         askers = {c.user for c in commands if isinstance(c, (ask.Send, ask.Edit, ask.Delete, ask.React, ask.Report))}
         knowledge.since = await journal.since(record, list(askers))
-    if record.relation is not None and record.relation.asked and any(isinstance(c, ask.Delete) for c in commands):
+    ending = any(isinstance(c, (ask.Delete, ask.Withdraw)) for c in commands)
+    if ending and record.relation is not None and record.relation.asked:
         knowledge.waiting = frozenset(await journal.waiting(record))
     reactions = [(c.seq, c.user, form) for c in named if isinstance(c, ask.React) for form in (c.emoji, *c.forms)]
     if reactions:

@@ -23,6 +23,18 @@ class Ticket(Protocol):
         """Let the answer leave, and whatever else of the same session waits: of its answers in a row one is asked."""
 
 
+class Unheard:
+    """The ticket of what nobody asked for."""
+
+    __slots__ = ()
+
+    def settle(self, outcome: Outcome) -> None:
+        """Nobody is told."""
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+
 class Judged(NamedTuple):
     """What the rules for words and links made of a command."""
 

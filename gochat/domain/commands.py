@@ -111,6 +111,10 @@ class Contact(Command, frozen=True, kw_only=True):
     action: Action
 
 
+class Withdraw(Command, frozen=True, kw_only=True):
+    """Of a request whose messages are all gone: it asks no more. Asked by nobody: texts ended with their age."""
+
+
 class Report(Command, frozen=True, kw_only=True):
     """Tell the moderators of a message."""
 
@@ -122,4 +126,4 @@ OnMessage: TypeAlias = Edit | Delete | React | Report
 OnGroup: TypeAlias = (
     Create | Configure | Add | Remove | SetRole | Leave | Close | Mute | Unmute | Ban | Unban
 )  # fmt: skip
-AnyCommand: TypeAlias = Send | OnMessage | Read | Typing | Contact | OnGroup
+AnyCommand: TypeAlias = Send | OnMessage | Read | Typing | Contact | Withdraw | OnGroup

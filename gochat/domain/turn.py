@@ -68,6 +68,9 @@ class Turn(GroupTurn):
             return self._report(command, refusal)
         if isinstance(command, ask.Contact):
             return self._contact(command, refusal)
+        if isinstance(command, ask.Withdraw):
+            self._withdraw()
+            return self._as_it_is()
         if self._dm:
             return Denied("bad_request", "a private room is not a group")
         return self._on_group(command, refusal)
@@ -246,7 +249,7 @@ class Turn(GroupTurn):
         self._hide(draft.head + 1)
 
     def _withdraw(self) -> None:
-        """A request whose messages were all deleted asks no more."""
+        """A request whose messages were all deleted, or expired, asks no more."""
         relation = self.draft.relation
         asked = relation.asked if relation is not None else None
         if relation is None or asked is None:

@@ -86,6 +86,32 @@ def expire(connection: sqlite3.Connection, old: Old, now_ms: int) -> Expired:
     return Expired(len(gone), len(rows) == SLICE and rows[-1][0] == base | upto)
 
 
+class Spent(NamedTuple):
+    """A request of which no message has a text any more."""
+
+    asked: str
+    asker: str
+    room: str
+    num: int
+
+
+def spent_requests(
+    connection: sqlite3.Connection, after: tuple[str, str], most: int
+) -> tuple[list[Spent], tuple[str, str] | None]:
+    """Of the next `most` requests that wait those that look like it, where texts expired; and where to go on. What is
+    not merged is not seen: the room knows."""
+    rows = connection.execute(
+        f"""SELECT p.user, p.peer, r.id, p.num, e.num IS NOT NULL AND NOT EXISTS (SELECT 1 FROM fact f
+                WHERE f.id > (p.num << {SEQ_BITS}) + p.asked_at AND f.id <= (p.num << {SEQ_BITS}) + {SEQ_MASK}
+                  AND f.kind = {MESSAGE} AND f.delete_seq IS NULL)
+            FROM relation p INDEXED BY relation_asked JOIN room r ON r.num = p.num LEFT JOIN expired e ON e.num = p.num
+            WHERE p.asked_at IS NOT NULL AND (p.user, p.peer) > (?, ?) ORDER BY p.user, p.peer LIMIT ?""",
+        (*after, most),
+    ).fetchall()
+    found = [Spent(*row) for *row, spent in rows if spent]
+    return found, (rows[-1][0], rows[-1][1]) if len(rows) == most else None
+
+
 class Count(NamedTuple):
     """What would expire."""
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import trio
 
+from gochat.domain.beside import Related
+from gochat.domain.relationship import RelationChange
 from gochat.errors import StoreError
-from gochat.store import expiry
+from gochat.store import beside, expiry
 from gochat.store.committer import Committer
-from gochat.store.expiry import Cutoffs
+from gochat.store.expiry import Cutoffs, Spent
 from gochat.store.pool import Readers
 from gochat.store.schema import connect
 from gochat.store.setup import note, prepare
@@ -27,6 +29,8 @@ ROOMS = 1000
 #: Between two slices, so that commits come first: at most some 2,000 messages a second.
 REST_S = 0.05
 DAY_MS = 86_400_000
+#: Where a walk over requests begins.
+FIRST = ("", "")
 
 
 def cutoffs(groups_days: int, private_days: int, now_ms: int) -> Cutoffs:
@@ -58,6 +62,27 @@ class Retention:
             log.info("retention: %d messages of %d rooms were too old, and lost their texts", messages, rooms)
         return messages
 
+    async def spent_requests(self, after: tuple[str, str]) -> tuple[list[Spent], tuple[str, str] | None]:
+        """Of the next requests that wait those whose messages all seem to have expired, and where to go on; from
+        `FIRST`. Only their rooms can say for sure. Raises StoreError."""
+        return await self._readers.call(partial(expiry.spent_requests, after=after, most=ROOMS))
+
+
+def _withdraw_all(connection: sqlite3.Connection, now_ms: int) -> None:
+    """Requests of a stopped node whose messages all expired ask no more. Where messages wait to be merged the node sees
+    to it."""
+    after: tuple[str, str] | None = FIRST
+    while after is not None and connection.execute("SELECT 1 FROM tail LIMIT 1").fetchone() is None:
+        found, after = expiry.spent_requests(connection, after, ROOMS)
+        connection.execute("BEGIN IMMEDIATE")
+        for each in found:
+            relation = beside.relation(connection, each.num, each.room)
+            (head,) = connection.execute("SELECT head FROM room WHERE num = ?", (each.num,)).fetchone()
+            if relation is not None and relation.asked == each.asked:
+                change = RelationChange(relation.changes + 1, head, now_ms, each.asker, "withdraw")
+                beside.write(connection, each.num, each.room, [Related(change, relation.apply(change))])
+        connection.execute("COMMIT")
+
 
 def expire_all(database: Path, days: tuple[int, int], now_ms: int) -> int:
     """In a stopped node's database, of groups and of private rooms; how many messages lost their texts. Raises
@@ -77,6 +102,7 @@ def expire_all(database: Path, days: tuple[int, int], now_ms: int) -> int:
                     while more:
                         done = writer.expire(old, now_ms)
                         messages, more = messages + done.messages, done.more
+            _withdraw_all(connection, now_ms)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         note(database)
     except sqlite3.Error as error:

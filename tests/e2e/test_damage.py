@@ -109,6 +109,61 @@ async def test_a_node_lets_old_texts_end(start: Start, nursery: trio.Nursery, mo
         assert "body" not in entry and entry["deleted"] == 4_102_444_800_000 and page["head"] == 1
 
 
+async def test_a_request_whose_messages_expired_asks_no_more(
+    start: Start, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, transport: str
+) -> None:
+    async with start(policy={"strangers": "request"}) as node:
+        await said(node, nursery, "ann", "user:bob", ["old", "older"])
+        await said(node, nursery, "cat", "user:bob", ["old too"])
+    monkeypatch.setattr("gochat.node.now_ms", lambda: 4_102_444_800_000)  # 2100
+    async with start(policy={"strangers": "request"}) as node:
+        await said(node, nursery, "cat", "user:bob", ["young"])
+    # As after a crash between the two: the texts are gone, the requests still wait.
+    monkeypatch.setattr("gochat.node._withdraw_spent", nothing_withdrawn)
+    async with start(policy={"strangers": "request"}, retention={"private_days": 30}) as node:
+        with trio.fail_after(10):
+            while node.commits.expired < 3:
+                await trio.sleep(0.01)
+    monkeypatch.undo()
+    monkeypatch.setattr("gochat.node.now_ms", lambda: 4_102_444_800_000)
+    monkeypatch.setattr("gochat.node.RETENTION_S", 0.05)
+    async with start(policy={"strangers": "request"}, retention={"private_days": 30}) as node:
+        bob = await Peer.open(node, transport, nursery)
+        await bob.hello("bob")
+        with trio.fail_after(10):
+            while [entry["user"] for entry in (await bob.ask("requests"))["requests"]] != ["cat"]:
+                await trio.sleep(0.01)
+        again = await Peer.open(node, transport, nursery)
+        await again.hello("bob")
+        assert [entry["user"] for entry in again.welcome["requests"]] == ["cat"], "one of hers is there"
+        assert again.welcome["contacts"] == []
+        for action in ("accept", "decline"):
+            assert (await bob.ask("contact", user="ann", action=action))["code"] == "not_found"
+        ann = await Peer.open(node, transport, nursery)
+        await ann.hello("ann")
+        assert (await ann.ask("send", to="user:bob", body="anew"))["request"] is True
+        assert (await again.event("request"))["user"] == "ann"
+
+
+async def nothing_withdrawn(*_: object) -> None:
+    """As if the node had gone before."""
+
+
+async def test_whoever_is_there_is_told_that_a_request_expired(
+    start: Start, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gochat.node.RETENTION_S", 0.05)
+    async with start(policy={"strangers": "request"}, retention={"private_days": 30}) as node:
+        bob = await Peer.open(node, "tcp", nursery)
+        await bob.hello("bob")
+        await said(node, nursery, "ann", "user:bob", ["old"])
+        assert (await bob.event("request"))["user"] == "ann"
+        monkeypatch.setattr("gochat.node.now_ms", lambda: 4_102_444_800_000)
+        event = await bob.event("contact")
+        assert (event["user"], event["state"]) == ("ann", "none")
+        await bob.nothing_more()
+
+
 async def test_who_resumes_a_damaged_room_gets_the_others(
     start: Start, damaged: Path, transport: str, nursery: trio.Nursery
 ) -> None:

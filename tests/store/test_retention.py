@@ -17,15 +17,17 @@ import trio
 
 from gochat import store as stores
 from gochat.domain import facts
+from gochat.domain.beside import Related
 from gochat.domain.facts import AnyFact, Message
 from gochat.domain.record import RoomRecord
+from gochat.domain.relationship import RelationChange
 from gochat.ports import Asker, Clash, Committed
 from gochat.store import Store, setup
 from gochat.store.expiry import SLICE, count
 from gochat.store.listing import BLOCK
 from gochat.store.portable.room_out import export_room
 from gochat.store.portable.source import reading
-from gochat.store.retention import DAY_MS, cutoffs, expire_all
+from gochat.store.retention import DAY_MS, FIRST, cutoffs, expire_all
 from gochat.store.schema import SEQ_MASK
 from tests.contracts.journal import DM, SOON, TEA, message
 
@@ -178,6 +180,30 @@ async def test_an_export_says_deleted(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "room")) as db:
         found = db.execute("SELECT seq, body, deleted_seq, deleted_ts, later FROM fact").fetchall()
     assert found == [(1, None, 1, NOW, None), (2, "hi", None, None, None)]
+
+
+async def test_a_request_that_expired_in_a_stopped_node_asks_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "gochat.db"
+    async with stores.open(path) as store:
+        for room, days in ((DM, 40.0), (OTHER, 5.0)):
+            record = await store.journal.load(room)
+            assert record.relation is not None
+            one = record.relation.users[0]
+            change = RelationChange(1, 0, NOW - 40 * DAY_MS, one, "ask")
+            record.relation = record.relation.apply(change)
+            batch = [said(room, 1, 40), said(room, 2, days)]
+            assert isinstance(await store.journal.append(record, batch, [Related(change, record.relation)]), Committed)
+        await merged(store)
+        assert len((await store.archive.requests("bob", 9, None))[0]) == 1
+    assert expire_all(path, (0, 30), NOW) == 3
+    async with stores.open(path) as store:
+        assert (await store.archive.welcome("bob", 15, [])).requests == []
+        assert (await store.archive.requests("bob", 9, None)) == ([], None)
+        assert [entry.user for entry in (await store.archive.requests("dan", 9, None))[0]] == ["cat"]
+        record = await store.journal.load(DM)
+        assert record.relation is not None and record.relation.changes == 2
+        assert record.relation.asked is None and record.relation.withheld == "bob", "what was said stays untold"
+        assert await store.retention.spent_requests(FIRST) == ([], None)
 
 
 def test_the_command_counts_first_and_takes_no_more(tmp_path: Path) -> None:
