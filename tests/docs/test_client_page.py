@@ -1,0 +1,186 @@
+"""The clients of docs/howto/client.md, as they stand there, on connections that break."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from gochat.node import Node, running
+from tests.docs.pages import HOWTO, file
+from tests.docs.relay import Relay, relay
+from tests.e2e.conftest import make_settings
+from tests.e2e.peer import Peer, address
+from tests.tokens import issue
+
+PAGE = HOWTO / "client.md"
+TEA = "group:tea"
+SECRET = "the same on every node of this test"
+WAIT_S = 30.0
+
+
+class Client:
+    """A client of the page in a process of its own."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self.process = process
+        self.shown: list[dict[str, Any]] = []
+        self._rest = b""
+
+    async def type(self, line: str) -> None:
+        assert self.process.stdin is not None
+        await self.process.stdin.send_all(line.encode() + b"\n")
+
+    async def shows(self, done: Callable[[list[dict[str, Any]]], bool]) -> None:
+        """Wait until what was shown is `done`."""
+        assert self.process.stdout is not None
+        while not done(self.shown):
+            data = await self.process.stdout.receive_some()
+            assert data, f"it ended; it had shown {self.shown[-3:]}"
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            self.shown += map(json.loads, lines)
+
+    async def shows_body(self, body: str) -> None:
+        await self.shows(lambda shown: any(frame.get("body") == body for frame in shown))
+
+    def bodies(self) -> list[str]:
+        return [frame["body"] for frame in self.shown if frame["type"] == "message" and frame["room"] == TEA]
+
+
+def command(language: str, folder: Path, host: str, port: int) -> list[str]:
+    """The program, saved as the page says, and what starts it. Skips where the language is not installed."""
+    if language == "python":
+        (folder / "client.py").write_text(file(PAGE, "client.py"))
+        return [sys.executable, str(folder / "client.py"), host, str(port)]
+    node = shutil.which("node")
+    if node is None or "--experimental-websocket" not in process_output(node, "--help"):
+        pytest.skip("there is no node with a WebSocket")
+    for name in ("chat.mjs", "main.mjs"):
+        (folder / name).write_text(file(PAGE, name))
+    return [node, "--experimental-websocket", str(folder / "main.mjs"), f"ws://{host}:{port}/v1/ws"]
+
+
+def process_output(*arguments: str) -> str:
+    return subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+@asynccontextmanager
+async def started(line: list[str], token: str) -> AsyncIterator[Client]:
+    async with trio.open_nursery() as nursery:
+        environment = {"PATH": os.environ["PATH"], "GOCHAT_TOKEN": token}
+        run = partial(
+            trio.run_process, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, check=False
+        )  # fmt: skip
+        process = await nursery.start(run, line)
+        try:
+            yield Client(process)
+        finally:
+            process.kill()
+
+
+def settings(data: Path) -> Any:
+    return make_settings(data, auth={"secret": SECRET}, session={"heartbeat_s": 1.0})
+
+
+async def say(peer: Peer, *bodies: str) -> None:
+    for body in bodies:
+        assert (await peer.ask("send", to=TEA, body=body))["type"] == "ack"
+
+
+DOORS = {"python": "tcp", "javascript": "http"}
+
+
+@pytest.mark.parametrize("language", DOORS)
+async def test_nothing_is_lost_and_nothing_comes_twice(language: str, tmp_path: Path) -> None:
+    with trio.fail_after(4 * WAIT_S):
+        async with (
+            running(settings(tmp_path / "data")) as node,
+            running(settings(tmp_path / "other")) as other,
+            relay() as between,
+            trio.open_nursery() as nursery,
+        ):
+            bob = await Peer.open(node, "tcp", nursery)
+            await bob.hello("bob")
+            await bob.ask("group", name="tea", action="create", users=["ann"])
+            await say(bob, "unread")
+            between.target = address(node, DOORS[language])
+            line = command(language, tmp_path, *between.address)
+            async with started(line, issue(node, "ann")) as ann:
+                await ann.shows_body("unread")
+                await conversation(ann, bob, between)
+                sent = ["unread", "live", "missed", "typed while away", "its ack is lost", *map(str, range(700)), "end"]
+                assert ann.bodies() == sent
+                await another_log(ann, other, between, language, nursery)
+                assert ann.bodies() == [*sent, "a", "b", "c"]
+            assert await stored(bob) == sent
+            nursery.cancel_scope.cancel()
+
+
+async def conversation(ann: Client, bob: Peer, between: Relay) -> None:
+    """All that goes wrong on the way to one node."""
+    way = between.target
+    await say(bob, "live")
+    await ann.shows_body("live")
+
+    await between.cut()
+    await say(bob, "missed")
+    await ann.type(f"{TEA} typed while away")
+    between.target = way
+    await ann.shows_body("typed while away")
+
+    between.swallow()  # what is typed is recorded, and its ack lost; the client finds out by the silence
+    await ann.type(f"{TEA} its ack is lost")
+    while (await bob.event("message"))["body"] != "its ack is lost":
+        pass
+    await ann.shows_body("its ack is lost")
+
+    await between.cut()
+    await say(bob, *map(str, range(700)))  # more than is replayed: the room lags
+    between.target = way
+    await say(bob, "end")
+    await ann.shows_body("end")
+
+
+async def another_log(ann: Client, other: Node, between: Relay, language: str, nursery: trio.Nursery) -> None:
+    """The room is there under another epoch, as after a backup was restored."""
+    bob = await Peer.open(other, "tcp", nursery)
+    await bob.hello("bob")
+    await bob.ask("group", name="tea", action="create", users=["ann"])
+    await say(bob, "a", "b")
+    await between.cut(address(other, DOORS[language]))
+    await ann.shows(lambda shown: any(frame["type"] == "reset" for frame in shown))
+    await say(bob, "c")
+    await ann.shows_body("c")
+
+
+async def stored(peer: Peer) -> list[str]:
+    """Every message of the room, as the node has it."""
+    bodies: list[str] = []
+    after = 0
+    while True:
+        page = await peer.ask("history", room=TEA, after=after, limit=200)
+        bodies += [entry["body"] for entry in page["entries"] if entry["type"] == "message"]
+        if not page["entries"] or (after := page["entries"][-1]["seq"]) == page["head"]:
+            return bodies
+
+
+@pytest.mark.parametrize("language", DOORS)
+async def test_a_token_that_is_refused_is_not_tried_for_ever(language: str, tmp_path: Path) -> None:
+    with trio.fail_after(WAIT_S):
+        async with running(settings(tmp_path / "data")) as node:
+            line = command(language, tmp_path, *address(node, DOORS[language]))
+            async with started(line, "no token at all") as ann:
+                if language == "python":
+                    assert await ann.process.wait() == 1
+                else:
+                    await ann.shows(lambda shown: shown == [{"type": "closed", "code": 4500}])
