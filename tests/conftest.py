@@ -11,6 +11,9 @@ from hypothesis import HealthCheck, settings
 
 from gochat.store import schema
 
+# Before anybody imports it: the suites of the ports are asserted in as tests are.
+pytest.register_assert_rewrite("tests.contracts")
+
 # Machines are shared, so no example is judged by its time; `HYPOTHESIS_PROFILE=long` looks harder.
 settings.register_profile("short", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", max_examples=5_000, deadline=None)

@@ -12,9 +12,6 @@ from gochat import store as stores
 from gochat.store import Store
 from gochat.store.committer import Pace
 
-pytest.register_assert_rewrite("tests.contracts")
-
-
 _NEVER_S = 1e6
 PACES = {
     "threaded": None,
