@@ -32,7 +32,7 @@ from gochat.protocol import replies
 from gochat.protocol.requests import Hello, Position
 from gochat.session.gateway import Gateway, in_trio_time
 from gochat.session.listener import NEVER
-from gochat.session.places import REPLAY_ALL, Notice, Replaying, place_after
+from gochat.session.places import REPLAY_ALL, Lagging, Notice, Replaying, place_after
 from gochat.session.replay import start_replays
 from gochat.session.session import Session
 
@@ -170,7 +170,7 @@ def _catch_up(session: Session, notice: Notice) -> None:
     place = (session.places or {}).get(notice.room)
     if notice.kind == "left":
         session.leave(notice.room)
-        if isinstance(place, Replaying):
+        if isinstance(place, Replaying | Lagging):
             place.until = notice.seq
         return
     if notice.kind == "entered":
@@ -197,10 +197,9 @@ def _resume(session: Session, asked: dict[str, Position], snapshot: Snapshot) ->
             session.outbox.put(session.codec.encode_all(missed))
             budget -= len(missed)
             held = missed[-1].seq
-        place = place_after(head, held, budget)
+        place = place_after(head, held, budget, ended)
         if isinstance(place, Replaying):
             budget -= head - held
-            place.until = ended
             if head == held and room not in (session.places or {}):
                 continue
         session.place(room, place)

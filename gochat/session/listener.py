@@ -175,7 +175,7 @@ class Listener(ABC):
             return
         self.leave(stretch.room)
         place = self.places.get(stretch.room) if self.places else None
-        if isinstance(place, Replaying):
+        if isinstance(place, Replaying | Lagging):
             place.until = stretch.last
         elif isinstance(place, From):
             self.place(stretch.room, None)

@@ -18,6 +18,8 @@ class Lagging(msgspec.Struct, gc=False):
     """Facts were left out. Nothing comes until the client resumes."""
 
     told: bool = False
+    until: int | None = None
+    """Where the user's time in the room ended: the head that is told."""
 
 
 class Replaying(msgspec.Struct, gc=False):
@@ -47,7 +49,7 @@ class Notice(NamedTuple):
     commit: int
 
 
-def place_after(head: int, seq: int, budget: int) -> Place:
-    """How a client that holds `seq` of a room comes up to `head`."""
+def place_after(head: int, seq: int, budget: int, until: int | None = None) -> Replaying | Lagging:
+    """How a client that holds `seq` of a room comes up to `head`; `until` is that where the user's time there ended."""
     missing = head - seq
-    return Replaying(seq) if missing <= min(REPLAY_ROOM, budget) else Lagging()
+    return Replaying(seq, until) if missing <= min(REPLAY_ROOM, budget) else Lagging(until=until)

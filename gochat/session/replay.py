@@ -112,7 +112,7 @@ async def _piece(session: Session, room: str, place: Replaying, upto: int) -> No
 
 async def say_lag(session: Session, room: str) -> None:
     """Tell the peer that facts of the room were left out."""
-    while session.state == OPEN and isinstance((session.places or {}).get(room), Lagging):
+    while session.state == OPEN and isinstance(place := (session.places or {}).get(room), Lagging):
         try:
             head = await _head(session, room)
         except StoreError as error:
@@ -120,6 +120,7 @@ async def say_lag(session: Session, room: str) -> None:
             log.error("the head of %s can't be told to %s: %s", room, session.user, error)
             await trio.sleep(HEAD_AGAIN_S)
             continue
+        head = head if place.until is None else place.until
         session.send(replies.Lag(room=room, epoch=session.gateway.journal.epoch, head=head))
         return
 
@@ -152,13 +153,11 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
     if request.seq > head or request.epoch not in (None, epoch):
         session.start_job(partial(_reset, session, room, head, ended))
     else:
-        place = place_after(head, max(request.seq, snapshot.hidden.get(room, 0)), head)
+        place = place_after(head, max(request.seq, snapshot.hidden.get(room, 0)), head, ended)
+        session.place(room, place)
         if isinstance(place, Replaying):
-            place.until = ended
-            session.place(room, place)
             session.start_job(partial(replay, session, room, place))
         else:
-            session.place(room, place)
             session.tell_lag()
     return replies.Ok(id=request.id, head=head)
 

@@ -156,7 +156,7 @@ search in it, members, list members:        ok       ok        ok      ok       
 one member, one group:                      ok       ok        ok      ok       out      out      none
 read, typing, report:                       ok       ok        ok      ok       out      out      none
 reports:                                    ok       ok        role    role     out      out      none
-close a report:                             ok       ok        role    role     none     none     none
+close a report:                             ok       ok        none    none     none     none     none
 all reports:                                role     role      role    role     role     role     role
 export:                                     ok       role      role    role     out      out      none
 create what exists:                         taken    taken     taken   taken    taken    taken    taken
@@ -216,7 +216,8 @@ resume:                           ok      ok       ok    ok        none     ok  
 search in it, members:            ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
 read, typing:                     ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
 report:                           ok      ok       ok    ok        ok       ok      ok      ok       ok       none none
-reports, close a report:          role    role     role  role      role     role    role    role     role     role none
+reports:                          role    role     role  role      role     role    role    role     role     role none
+close a report:                   none    none     none  none      none     none    none    none     none     none none
 all reports:                      role    role     role  role      role     role    role    role     role     role role
 add a contact:                    ok      ok       ok    ok        ok       ok      taken   ok       ok       bad  ok
 remove a contact, block, unblock: ok      ok       ok    ok        ok       ok      ok      ok       ok       bad  ok

@@ -212,3 +212,34 @@ async def test_replies_to_what_was_said_before_a_restart(start: Any, nursery: An
         assert (await ann.ask("send", to=TEA, body="re", reply_to=1))["code"] == NOT_FOUND
         await ann.ask("delete", room=TEA, seq=there)
         assert (await ann.ask("send", to=TEA, body="re", reply_to=there))["code"] == NOT_FOUND
+
+
+async def test_a_lag_tells_former_members_where_their_time_ended(connect: Connect, transport: str) -> None:
+    """Too far behind for a replay, they are told a head all the same: not that of now."""
+    ann, bob = await connect("ann", transport), await connect("bob", transport)
+    await ann.ask("group", name="tea", action="create", users=["bob"])
+    for _ in range(5):
+        for number in range(100):
+            await ann.send({"type": "send", "to": TEA, "body": str(number)})
+        await ann.ask("ping")
+    end = (await ann.ask("group", name="tea", action="remove", users=["bob"]))["seq"]
+    await said(ann, "after")
+    await bob.facts(TEA, end)
+    assert (await bob.ask("resume", room=TEA, seq=0))["head"] == end
+    assert (await bob.event("lag"))["head"] == end
+    again = await connect("bob", transport, resume={TEA: {"seq": 0}})
+    assert (await again.event("lag"))["head"] == end
+
+
+async def test_a_reader_who_is_removed_while_lagging_is_told_no_later_head(start: Any, nursery: Any) -> None:
+    async with start(limits={"outbox_bytes": 65_536}) as node:
+        ann, bob = await Peer.open(node, "tcp", nursery), await Peer.open(node, "tcp", nursery)
+        await ann.hello("ann")
+        await bob.hello("bob")
+        await ann.ask("group", name="tea", action="create", users=["bob"])
+        (session,) = [each for each in node.gateway.sessions.values() if each.user == "bob"]
+        while not session.places:  # Bob reads nothing, until facts are left out for him.
+            await ann.facts(TEA, await said(ann, "x" * 4000))
+        end = (await ann.ask("group", name="tea", action="remove", users=["bob"]))["seq"]
+        await said(ann, "after")
+        assert (await bob.event("lag"))["head"] == end
