@@ -63,6 +63,8 @@ class Passing:
             sessions = self._live.seeing(record.room, seq, hides=record.hides)
         else:
             sessions = list(self._live.users.get(user, ()))
+        if record.since:  # Of a private room, where one of the two sees nothing from before.
+            sessions = [session for session in sessions if seq >= record.since.get(session.user, 1)]
         self._live.tell_softly(sessions, replies.Read(room=record.room, sender=user, seq=seq))
 
     def _type(self, record: RoomRecord, user: str) -> None:

@@ -237,11 +237,13 @@ def contacts(
 
 
 def _in_private(connection: sqlite3.Connection, user: str, limit: int, cursor: str | None) -> list[str]:
-    """The others of the user's private rooms, by id; not where a request waits, or somebody is blocked."""
+    """The others of the user's private rooms, by id; not where a request waits, or somebody is blocked, nor where the
+    user sees no message, for the id had been another's."""
     found: list[str] = []
     for low, high in ((cursor or "", "group:"), (max(cursor or "", "group;"), "\x7f")):
         rows = connection.execute(
-            "SELECT name FROM seat WHERE user = ? AND name > ? AND name < ? ORDER BY name LIMIT ?",
+            """SELECT s.name FROM seat s JOIN room r ON r.num = s.num
+               WHERE s.user = ? AND s.name > ? AND s.name < ? AND r.last >= s.since_seq ORDER BY s.name LIMIT ?""",
             (user, low, high, limit - len(found)),
         )
         found += [name for (name,) in rows]

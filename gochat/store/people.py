@@ -108,15 +108,16 @@ def onlookers(connection: sqlite3.Connection, user: str, others: Sequence[str]) 
 
 
 def _private(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
-    """Those of `others` with whom the user's private room is there, for both: an id that was released begins anew."""
+    """Those of `others` with whom the user has a private room in which both see a message: an id that was released
+    begins anew."""
     rooms = {dm(user, other): other for other in others}
     marks = ", ".join("?" * len(rooms))
-    found = connection.execute(f"SELECT id, num, head FROM room WHERE id IN ({marks}) AND head > 0", list(rooms))
+    found = connection.execute(f"SELECT id, num, last FROM room WHERE id IN ({marks}) AND last > 0", list(rooms))
     return {
         rooms[room]
-        for room, num, head in found.fetchall()
+        for room, num, last in found.fetchall()
         if not connection.execute(
-            "SELECT 1 FROM seat WHERE num = ? AND user IN (?, ?) AND since_seq > ?", (num, user, rooms[room], head)
+            "SELECT 1 FROM seat WHERE num = ? AND user IN (?, ?) AND since_seq > ?", (num, user, rooms[room], last)
         ).fetchone()
     }
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import trio
 from gochat.node import Node
 from gochat.store import folder
 from gochat.store.portable.user_gone import delete_user, release_user
+from gochat.store.portable.user_out import export_user
 from tests.e2e.conftest import Start
 from tests.e2e.peer import Peer
 from tests.http.rest.client import Rest
@@ -48,6 +50,7 @@ async def gone(start: Start, nursery: trio.Nursery, tmp_path: Path) -> Path:
         await bob.ask("send", to="user:ann", body="bob's secret")
         await bob.ask("group", name="tea", action="create", users=["ann"])
         await bob.ask("send", to=TEA, body="tea secret")
+        await ann.ask("report", room=ROOM, seq=2)
     database = folder.database(tmp_path / "data")
     await trio.to_thread.run_sync(lambda: delete_user(database, "ann", now_ms=now_ms()))
     return database
@@ -120,3 +123,27 @@ async def test_whoever_has_the_id_next_begins_anew(gone: Path, start: Start, nur
         assert [entry["seq"] for entry in page["entries"]] == [head + 1, head + 2, head + 3]
         (contact,) = (await Peer.open(node, "tcp", nursery),)
         assert [each["unread"] for each in (await contact.hello("ann"))["contacts"]] == [1]
+
+
+async def test_whoever_has_the_id_next_does_not_learn_whom_the_other_knew(
+    gone: Path, start: Start, nursery: trio.Nursery, tmp_path: Path
+) -> None:
+    await trio.to_thread.run_sync(lambda: release_user(gone, "ann", now_ms=now_ms()))
+    await trio.sleep(1.1)
+    async with start(policy={"strangers": "allow"}) as node:
+        ann, bob = [await Peer.open(node, "tcp", nursery) for _ in range(2)]
+        await ann.hello("ann")
+        await bob.hello("bob")
+        assert (await ann.ask("contacts", rooms=True))["contacts"] == []
+        assert [each["user"] for each in (await bob.ask("contacts", rooms=True))["contacts"]] == ["ann"], "his half"
+        await bob.ask("read", room=ROOM, seq=2)
+        await bob.ask("delete", room=ROOM, seq=2)
+        assert (await ann.event())["type"] == "hidden", "the seq is taken; how far he read is not told"
+        for one, other in ((ann, "bob"), (bob, "ann")):
+            assert not (await one.ask("watch", users=[other]))["users"][0]["online"], "nothing was between them"
+        assert (await ann.ask("contacts", rooms=True))["contacts"] == []
+    target = tmp_path / "ann.sqlite"
+    await trio.to_thread.run_sync(lambda: export_user(gone, "ann", target, now_ms=now_ms()))
+    with closing(sqlite3.connect(target)) as file:
+        for table in ("room", "message", "reaction", "report", "relation"):
+            assert file.execute(f"SELECT * FROM {table}").fetchall() == [], table

@@ -18,13 +18,16 @@ from gochat.store.portable.source import reading
 from gochat.store.rows import GROUP, MEMBER, MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
+#: What is older is of a user who had the id before.
+_BEGUN = "(SELECT coalesce(max(released_ts), -1) FROM tombstone WHERE user = :user)"
+
 #: All of what the user wrote, and the other half of the user's private rooms.
 # A group is told as it was when the user's time in it ended, and nothing of a user who had the id before.
 _FACTS = f"""SELECT r.id, f.id & {SEQ_MASK}, f.ts, f.kind, f.sender, f.target, f.key,
         CASE WHEN s.role = 'former' AND f.edit_seq > s.left_seq THEN NULL ELSE f.body END, f.data,
         CASE WHEN f.delete_ts IS NULL THEN f.edit_ts END, f.delete_ts
     FROM fact f JOIN room r ON r.num = f.id >> {SEQ_BITS} LEFT JOIN seat s ON s.num = r.num AND s.user = :user
-    WHERE f.ts > (SELECT coalesce(max(released_ts), -1) FROM tombstone WHERE user = :user) AND """
+    WHERE f.ts > {_BEGUN} AND """
 
 _COPIES = (
     ("profile", "SELECT id, name, last_seen FROM user WHERE id = :user"),
@@ -33,14 +36,16 @@ _COPIES = (
               AND g.id <= (r.num << {SEQ_BITS}) + s.left_seq AND g.kind IN ({MEMBER}, {GROUP})
               AND json_extract(g.data, '$.title') IS NOT NULL ORDER BY g.id DESC LIMIT 1) ELSE r.title END,
         CASE s.role WHEN 'dm' THEN 'member' ELSE s.role END, s.since_seq, s.since_ts,
-        s.left_seq, s.read FROM seat s JOIN room r ON r.num = s.num WHERE s.user = :user"""),
+        s.left_seq, s.read FROM seat s JOIN room r ON r.num = s.num
+        WHERE s.user = :user AND (s.role <> 'dm' OR r.last >= s.since_seq)"""),
     ("reaction", f"""SELECT r.id, x.target & {SEQ_MASK}, x.emoji, x.ts
-        FROM reaction x JOIN room r ON r.num = x.target >> {SEQ_BITS} WHERE x.user = :user AND x.is_on"""),
+        FROM reaction x JOIN room r ON r.num = x.target >> {SEQ_BITS}
+        WHERE x.user = :user AND x.is_on AND x.ts > {_BEGUN}"""),
     ("relation", "SELECT peer, contact, blocked_at, declined_ts FROM relation WHERE user = :user"),
     ("relation_change", """SELECT peer(r.id, :user), c.ts, c.change FROM relation_change c JOIN room r ON r.num = c.num
         WHERE c.user = :user ORDER BY c.ts"""),
-    ("report", """SELECT r.id, p.seq, p.ts, p.reason, p.closed_ts FROM report p JOIN room r ON r.num = p.num
-        WHERE p.user = :user"""),
+    ("report", f"""SELECT r.id, p.seq, p.ts, p.reason, p.closed_ts FROM report p JOIN room r ON r.num = p.num
+        WHERE p.user = :user AND p.ts > {_BEGUN}"""),
     ("sanction", """SELECT r.id, s.kind, s.until, s.ts FROM sanction s JOIN room r ON r.num = s.num
         WHERE s.user = :user"""),
     ("suspension", "SELECT ts, until, reason FROM suspension WHERE user = :user"),
