@@ -151,6 +151,7 @@ class Doors:
             "spawn": self._spawn,
             "lease": lease,
             "poller": self._poller,
+            "waiting": self._gateway.waiting,
         }
 
 

@@ -51,12 +51,13 @@ from gochat.session.greeting import greet
 from gochat.session.queries import answer
 from gochat.session.replay import say_lag
 from gochat.session.seen import keep_seen
-from gochat.session.slow import keep_spread
+from gochat.session.slow import Spreader
 from gochat.store import folder
 from gochat.store.health import Health
 from gochat.store.retention import FIRST, REST_S, cutoffs
 from gochat.transports.admission import Connections
 from gochat.transports.listen import Server, open_listeners
+from gochat.transports.outbox import Waiting
 from gochat.transports.poller import Poller
 
 log = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn)
         services.start(Spec("wheel", node.wheel.run))
         services.start(Spec("poller", node.poller.run))
-        services.start(Spec("slow readers", partial(_watch_slow, node)))
+        services.start(Spec("slow readers", _spreader(node).run))
         services.start(Spec("seen", partial(keep_seen, node.live.users, _seen_by(store.journal), now_ms)))
         services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
         await _listen(node, spawn, sessions)
@@ -181,10 +182,11 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
             sessions.cancel_scope.cancel()
 
 
-async def _watch_slow(node: Node) -> None:
+def _spreader(node: Node) -> Spreader:
     limits, sessions = node.settings.limits, node.gateway.sessions
-    await keep_spread(
-        lambda: [session.outbox for session in sessions.values()], limits.outbox_total_bytes, limits.outbox_bytes
+    return Spreader(
+        node.gateway.waiting, lambda: (session.outbox for session in sessions.values()),
+        limits.outbox_total_bytes, limits.outbox_bytes,
     )  # fmt: skip
 
 
@@ -253,6 +255,7 @@ def _gateway(
         answer=answer,
         say_lag=say_lag,
         sessions={},
+        waiting=Waiting(),
     )
 
 

@@ -18,6 +18,7 @@ from gochat.ports import Archive, Journal, Tokens
 from gochat.protocol.replies import Limits, Presence, PresenceEntry
 from gochat.session.clock import Wheel
 from gochat.session.refusals import Refusals
+from gochat.transports.outbox import Waiting
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -61,6 +62,8 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     refusals: Refusals = msgspec.field(default_factory=Refusals)
     sessions: dict[str, Any]
     """Live sessions by their id."""
+    waiting: Waiting
+    """What waits for the readers of all of them."""
 
     def presence(self, user: str, last_seen: int | None = None) -> None:
         """Tell those who watch the user that they came, or went at `last_seen`."""

@@ -1,9 +1,9 @@
-"""What waits for slow readers has a bound over all sessions: above it those for whom most waits lag first.
+"""What waits for slow readers has a bound over all sessions: near it those for whom most waits lag first.
 
-Counting each byte that waits would cost every send. So the outboxes that the kernel takes no more from are looked at a
-few times a second, and their limits are set to a level at which they fit together: whoever holds more than the level
-gets nothing more but lag and replies, whoever holds less is not touched. In between the sum can pass the bound by what
-the node delivers in that time, and by one limit for each newcomer.
+Outboxes count together what the kernel does not take (transports.outbox.Waiting). Each time that has grown by a
+sixteenth of the bound, the limits of all that wait are set to a level at which they fit together: whoever holds more
+than the level gets nothing more but lag and replies, whoever holds less is not touched. Newcomers in between have the
+usual limit, so the sum stays within the bound, but for that sixteenth and for replies, which a session's window bounds.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ from typing import Protocol
 
 import trio
 
-#: How often the outboxes are looked at, which takes some 30 ns for each session: the second while more than a quarter
-#: of the bound waits.
-EVERY_S, OFTEN_S = 0.2, 0.05
-#: A reader is never held to less than this: a page of history and its own acks must fit.
-LEAST_BYTES = 65_536
+from gochat.transports.outbox import Waiting
+
+#: How often limits are raised again, when readers have read; a look takes some 30 ns for each session.
+EVERY_S = 0.2
+#: Below half of the bound nobody is held to less than the usual limit; above it limits follow each sixteenth.
+CALM, STEP = 2, 16
+#: A reader is never held to less than this. With so many slow readers that even this is too much for all of them
+#: together (32,768 under the default bound) the sum may pass it.
+LEAST_BYTES = 4_096
 
 
 class Slow(Protocol):
@@ -43,24 +47,37 @@ def level(sizes: Sequence[int], total: int, most: int) -> int:
     return most
 
 
-def spread(outboxes: Iterable[Slow], total: int, most: int, limited: list[Slow]) -> list[Slow]:
-    """Set the limits of those that wait for their readers; `limited` had theirs set before. Those that have now."""
-    for outbox in limited:
-        outbox.limit = most
-    slow = [outbox for outbox in outboxes if outbox.writing]
-    limit = level([outbox.size for outbox in slow], total, most)
-    if limit >= most:
-        return []
-    for outbox in slow:
-        outbox.limit = limit
-    return slow
+class Spreader:
+    """Keeps the outboxes of a node within `total` bytes together; `most` is the limit of one."""
 
+    def __init__(self, waiting: Waiting, outboxes: Callable[[], Iterable[Slow]], total: int, most: int) -> None:
+        self._waiting = waiting
+        self._outboxes = outboxes
+        self._total = total
+        self._most = most
+        self._limited: list[Slow] = []
+        waiting.on_crowded = self.spread
+        waiting.mark = total // CALM
 
-async def keep_spread(outboxes: Callable[[], Iterable[Slow]], total: int, most: int) -> None:
-    """Do so for ever."""
-    limited: list[Slow] = []
-    while True:
-        now = list(outboxes())
-        limited = spread(now, total, most, limited)
-        waits = sum(outbox.size for outbox in now if outbox.writing)
-        await trio.sleep(OFTEN_S if waits * 4 > total else EVERY_S)
+    def spread(self) -> None:
+        """Set the limits of all that wait for their readers, and when to look again."""
+        for outbox in self._limited:
+            outbox.limit = self._most
+        self._limited = []
+        waits = self._waiting.size
+        self._waiting.mark = max(self._total // CALM, waits + self._total // STEP)
+        if waits * CALM < self._total:
+            return
+        slow = [outbox for outbox in self._outboxes() if outbox.writing]
+        limit = level([outbox.size for outbox in slow], self._total, self._most)
+        if limit < self._most:
+            for outbox in slow:
+                outbox.limit = limit
+            self._limited = slow
+
+    async def run(self) -> None:
+        """Raise limits again when there is space, for ever."""
+        while True:
+            await trio.sleep(EVERY_S)
+            if self._limited:
+                self.spread()

@@ -16,7 +16,7 @@ import trio
 
 from gochat.protocol.codec import Codec
 from gochat.transports.admission import Lease
-from gochat.transports.outbox import Outbox, Spawn
+from gochat.transports.outbox import Outbox, Spawn, Waiting
 from gochat.transports.poller import Poller
 
 #: How much is asked of the kernel at once: enough for a burst, little enough to be shared by thousands.
@@ -71,7 +71,7 @@ class Connection(ABC):
 
     def __init__(
         self, stream: trio.abc.Stream, handle: socket.socket, *, direct: bool, peer: str, loopback: bool,
-        outbox_bytes: int, spawn: Spawn, lease: Lease, poller: Poller,
+        outbox_bytes: int, spawn: Spawn, lease: Lease, poller: Poller, waiting: Waiting,
     ) -> None:  # fmt: skip
         """`handle` is the socket under the stream; `direct`: bytes may be written to it past the stream (no TLS)."""
         self.peer = peer
@@ -87,7 +87,9 @@ class Connection(ABC):
         self._poller = poller
         self._stream = stream
         self._spawn = spawn
-        self.outbox = Outbox(outbox_bytes, spawn, socket=handle if direct else None, stream=stream)
+        self.outbox = Outbox(
+            outbox_bytes, spawn, socket=handle if direct else None, stream=stream, waiting=waiting
+        )  # fmt: skip
 
     @abstractmethod
     def ping(self, codec: Codec) -> None:

@@ -6,6 +6,7 @@ writer task that exists while something waits. So an idle connection costs no ta
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from socket import socket
 from typing import TypeAlias
@@ -20,16 +21,40 @@ WRITE_BYTES = 256 * 1024
 RECORD_BYTES = 16 * 1024
 
 
+class Waiting:
+    """What the kernel does not take of all outboxes of a node together, in bytes: exact at every moment.
+
+    `on_crowded` is called in the midst of the send that brings it above `mark`. It may change limits and the mark, and
+    must send nothing.
+    """
+
+    __slots__ = ("mark", "on_crowded", "size")
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.mark = sys.maxsize
+        self.on_crowded: Callable[[], None] | None = None
+
+    def add(self, count: int) -> None:
+        self.size += count
+        if self.size > self.mark and self.on_crowded is not None:
+            self.on_crowded()
+
+
 class Outbox:
     """Frames on their way to one peer. `limit` bounds `size`, the bytes that wait."""
 
     __slots__ = (
-        "_chunks", "_finished", "_flushed", "_on_blocked", "_on_space", "_socket", "_spawn", "_stream",
+        "_chunks", "_finished", "_flushed", "_on_blocked", "_on_space", "_socket", "_spawn", "_stream", "_waiting",
         "broken", "direct", "limit", "progress_at", "sent", "size", "writing",
     )  # fmt: skip
 
-    def __init__(self, limit: int, spawn: Spawn, *, socket: socket | None, stream: trio.abc.SendStream) -> None:
-        """`socket` is the non-blocking handle under `stream`, or None where bytes must go through the stream (TLS)."""
+    def __init__(
+        self, limit: int, spawn: Spawn, *, socket: socket | None, stream: trio.abc.SendStream,
+        waiting: Waiting | None = None,
+    ) -> None:  # fmt: skip
+        """`socket` is the non-blocking handle under `stream`, or None where bytes must go through the stream (TLS).
+        `waiting` is shared by all outboxes of a node."""
         self.limit = limit
         self.size = 0
         self.sent = 0
@@ -44,6 +69,7 @@ class Outbox:
         self._socket = socket
         self._stream = stream
         self._spawn = spawn
+        self._waiting = waiting or Waiting()
         self._flushed: trio.Event | None = None
         self._on_space: Callable[[], None] | None = None
         self._on_blocked: Callable[[], None] | None = None
@@ -93,6 +119,8 @@ class Outbox:
             self._chunks = []
         self._chunks.append(data)
         self.size += len(data)
+        if self.writing:
+            self._waiting.add(len(data))
 
     def put_last(self, data: bytes) -> None:
         """Queue and send; what is put later is dropped: a reply that comes late must not follow a WebSocket's Close."""
@@ -128,6 +156,8 @@ class Outbox:
         if self.broken:
             return
         self.broken = True
+        if self.writing:
+            self._waiting.add(-self.size)
         self._chunks, self.size = None, 0
         self._wake()
         if self._on_space is not None:
@@ -157,6 +187,7 @@ class Outbox:
     def _begin_writing(self) -> None:
         self.progress_at = trio.current_time()
         self.writing = True
+        self._waiting.add(self.size)
         self._spawn(self._write)
         if self._on_blocked is not None:
             self._on_blocked()
@@ -173,11 +204,11 @@ class Outbox:
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             self.discard()
         finally:
-            self.writing = False
             if self.size:
                 self.discard()  # Cancelled in the middle of a frame: nothing may follow it.
             else:
                 self._wake()
+            self.writing = False
 
     async def _write_stream(self, data: bytes) -> None:
         """A stream says only that it has taken all: given piece by piece, a peer that reads slowly is not mistaken for
@@ -212,7 +243,9 @@ class Outbox:
 
     def _took(self, count: int) -> None:
         self.sent += count
-        self.size = max(0, self.size - count)  # `discard` may have come in between.
+        if self.size:  # `discard` may have come in between.
+            self.size -= count
+            self._waiting.add(-count)
         self.progress_at = trio.current_time()
         if self._on_space is not None and self.size * 2 <= self.limit:
             self._on_space()

@@ -33,7 +33,7 @@ from gochat.session.greeting import greet
 from gochat.session.queries import answer
 from gochat.session.replay import say_lag
 from gochat.session.session import Session
-from gochat.transports.outbox import Outbox
+from gochat.transports.outbox import Outbox, Waiting
 from tests.actors.house import TEA, House, keep_house, run
 from tests.actors.test_room import heard
 from tests.policies import NoRules
@@ -174,7 +174,7 @@ class Town:
             tokens=JwtTokens(AUTH, OneKey(SECRET.encode())), live=house.live, users=users, rooms=house.rooms,
             limits=replies.Limits(messages_per_s=0), pace=SCOPES, wheel=Wheel(),
             after_leaving=True, rules=NoRules(), standing=Standing(), spawn=self.spawn, greet=greet,
-            answer=answer, say_lag=say_lag, sessions={},
+            answer=answer, say_lag=say_lag, sessions={}, waiting=Waiting(),
         )  # fmt: skip
 
     def token(self, user: str) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gochat.session.slow import LEAST_BYTES, level, spread
+from gochat.session.slow import LEAST_BYTES, STEP, Spreader, level
+from gochat.transports.outbox import Waiting
 
 MOST = 1 << 20
 
@@ -29,13 +30,29 @@ def test_what_waits_cannot_grow_past_the_bound(sizes: list[int], total: int) -> 
 
 def test_those_who_hold_most_lag_first_and_are_let_again() -> None:
     small, large = [Box(1000) for _ in range(100)], [Box(900_000) for _ in range(10)]
-    idle = Box(0, writing=False)
-    limited = spread([*small, *large, idle], 8 << 20, MOST, [])
+    idle, waiting = Box(0, writing=False), Waiting()
+    boxes = [*small, *large, idle]
+    spreader = Spreader(waiting, lambda: boxes, 8 << 20, MOST)
+    waiting.add(sum(box.size for box in boxes))
     assert all(box.size > box.limit for box in large), "they take nothing more"
     assert all(box.size < box.limit for box in small)
     assert idle.limit == MOST
     for box in large:
-        box.size = 0
-    assert spread([*small, *large[:1]], 8 << 20, MOST, [*limited]) != limited
-    assert spread([], 8 << 20, MOST, limited) == []
-    assert all(box.limit == MOST for box in (*small, *large))
+        waiting.add(-box.size)
+        box.size, box.writing = 0, False
+    spreader.spread()
+    assert all(box.limit == MOST for box in boxes)
+
+
+@given(st.lists(st.tuples(st.integers(0, 399), st.integers(1, 4_000)), max_size=2_000), st.integers(1, 40))
+def test_senders_who_keep_to_the_limits_never_pass_the_bound(sends: list[tuple[int, int]], many: int) -> None:
+    """Readers that read nothing, each frame offered as a room offers it, newcomers at any time."""
+    total, boxes, waiting = 4 << 20, [Box(0, writing=False) for _ in range(400)], Waiting()
+    Spreader(waiting, lambda: boxes, total, MOST)
+    for number, size in sends * many:
+        box = boxes[number]
+        if not box.writing or box.size + size <= box.limit:
+            box.writing = True
+            box.size += size
+            waiting.add(size)
+            assert waiting.size <= total + total // STEP + size

@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from gochat.transports.outbox import WRITE_BYTES, Outbox
+from gochat.transports.outbox import WRITE_BYTES, Outbox, Waiting
 
 BUFFER = 8 * 1024
 
@@ -256,3 +256,49 @@ async def test_through_a_stream_much_leaves_in_pieces_and_each_is_progress(
     assert sum(size for _, size in pieces) == 1_000_000
     assert max(size for _, size in pieces) < WRITE_BYTES + 10_000
     assert [at - began for at, _ in pieces] == [10.0 * number for number in range(len(pieces))]
+
+
+async def test_what_the_kernel_does_not_take_is_counted_together(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    waiting = Waiting()
+    stream, peer = trio.testing.lockstep_stream_pair()
+    kernel = Outbox(1 << 20, Spawned(nursery), socket=pair[0], stream=stream, waiting=waiting)
+    through = Outbox(1 << 20, Spawned(nursery), socket=None, stream=stream, waiting=waiting)
+
+    def counted() -> bool:
+        return waiting.size == sum(outbox.size for outbox in (kernel, through) if outbox.writing)
+
+    kernel.put(b"quick")
+    assert waiting.size == 0, "it waits for its turn, and not for the reader"
+    fill(kernel)
+    assert waiting.size == kernel.size > 0
+    for outbox in (kernel, through):
+        outbox.push(b"x" * 100_000)
+        outbox.put(b"y" * 1_000)
+        assert counted()
+    assert await read(pair[1], kernel.sent + kernel.size // 2)
+    assert counted()
+    await peer.receive_some(30_000)
+    await trio.testing.wait_all_tasks_blocked()
+    assert counted()
+    for outbox in (kernel, through):
+        outbox.discard()
+        outbox.put(b"nobody is there")
+        assert counted()
+    assert waiting.size == 0
+
+
+async def test_who_is_crowded_is_told_at_the_send_that_crowds(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    waiting, told = Waiting(), list[int]()
+    outbox = Outbox(
+        1 << 20, Spawned(nursery), socket=pair[0], stream=trio.testing.memory_stream_pair()[0], waiting=waiting
+    )
+    fill(outbox)
+    waiting.mark, waiting.on_crowded = waiting.size + 1_000, lambda: told.append(waiting.size)
+    outbox.push(b"x" * 1_000)
+    assert told == []
+    outbox.put(b"x")
+    assert told == [waiting.size]
