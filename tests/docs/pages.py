@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
 HOWTO = ROOT / "docs" / "howto"
 
-_BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 class Block(NamedTuple):
@@ -23,7 +23,7 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path) -> list[Block]:
-    """Every fenced block that says its language, in order."""
+    """Every fenced block, in order."""
     return [Block(page.name, *found) for found in _BLOCK.findall(page.read_text(encoding="utf-8"))]
 
 

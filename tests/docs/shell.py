@@ -46,11 +46,10 @@ def gochat_arguments(text: str) -> Iterator[list[str]]:
             yield words[1:]
 
 
-def problem(arguments: list[str], *, whole: bool = True) -> str | None:
-    """Why gochat would not take these arguments; None where it would. Files are not looked for. Without `whole` what is
-    required may be missing, as where a sentence only names a command."""
-    command: click.Command = gochat
-    context = click.Context(gochat, info_name="gochat")
+def problem(arguments: list[str], command: click.Command = gochat, *, whole: bool = True) -> str | None:
+    """Why the command would not take these arguments; None where it would. Files are not looked for. Without `whole`
+    what is required may be missing, as where a sentence only names a command."""
+    context = click.Context(command, info_name=command.name)
     try:
         while isinstance(command, click.Group):
             _, rest, _ = command.make_parser(context).parse_args(list(arguments))

@@ -12,6 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bench.cli import main as bench
+from bench.peers.cli import main as peers
 from gochat.collector import METRICS
 from gochat.config import keys, sections
 from gochat.domain.facts import AnyFact
@@ -20,12 +22,14 @@ from gochat.protocol import replies
 from gochat.protocol.answers import REPLIES
 from gochat.settings import env_name, load
 from tests.docs.pages import HOWTO, README, ROOT, Block, blocks
-from tests.docs.shell import gochat_arguments, problem
+from tests.docs.shell import commands, gochat_arguments, problem
 
 DOCS = ROOT / "docs"
 PAGES = [README, *sorted(HOWTO.glob("*.md")), *sorted(DOCS.glob("*.md")), DOCS / "reference" / "protocol.md"]
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 
+#: What stands behind `python -m`.
+HARNESS = {"bench": bench, "bench.peers": peers}
 #: Variables that are no setting, and who reads them.
 VARIABLES = {
     "GOCHAT_TOKEN": "commands that sign in",
@@ -38,6 +42,11 @@ VARIABLES = {
 
 def of(*languages: str) -> list[Block]:
     return [block for block in BLOCKS if block.language in languages]
+
+
+def plain() -> list[Block]:
+    """Blocks of the pages on the harness, which do not say their language."""
+    return [block for block in of("") if block.page in ("bench.md", "peers.md")]
 
 
 def prose(page: Path) -> str:
@@ -54,13 +63,9 @@ def quoted(page: Path) -> list[str]:
 
 
 def test_every_command_line_is_one_that_gochat_takes() -> None:
-    lines = [(block.page, line) for block in of("sh", "text") for line in gochat_arguments(shell(block))]
+    lines = [(block.page, line) for block in of("sh") for line in gochat_arguments(block.text)]
     assert len(lines) > 25
     assert {(page, *line): told for page, line in lines if (told := problem(line))} == {}
-
-
-def shell(block: Block) -> str:
-    return block.text if block.language == "sh" else ""
 
 
 def test_every_command_that_a_sentence_names_is_there() -> None:
@@ -75,6 +80,19 @@ def test_every_command_that_a_sentence_names_is_there() -> None:
         if "COMMAND" not in line and (told := problem(line, whole=False))
     }
     assert found == {}
+
+
+def test_every_line_of_the_harness_is_one_that_it_takes() -> None:
+    lines = [words for block in plain() for words in commands(block.text) if words[:2] == ["python", "-m"]]
+    assert len(lines) > 6
+    assert [told for _, _, module, *rest in lines if (told := problem(rest, HARNESS[module]))] == []
+
+
+def test_every_target_of_make_is_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = {words[1] for block in [*of("sh"), *plain()] for words in commands(block.text) if words[0] == "make"}
+    assert {"run", "test"} < named
+    assert {target for target in named if not re.search(f"^{target}:", makefile, re.MULTILINE)} == set()
 
 
 @pytest.mark.parametrize(

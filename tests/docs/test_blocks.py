@@ -1,0 +1,200 @@
+"""Every shell block of the README and of docs/howto is run: here, by another test, or not, with the reason."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.docs.pages import HOWTO, README, ROOT, Block, blocks
+from tests.durability.process import Served
+
+#: A block is named by its page and by a text that no other of the page has. In the order in which they are run:
+#: beside a node that serves,
+BESIDE = [
+    ("rules.md", "gochat policy test"),
+    ("rules.md", "kill -HUP"),
+    ("data.md", "gochat room export"),
+    ("data.md", "gochat backup"),
+    ("data.md", "gochat room expire"),
+    ("data.md", "gochat user export ann ann.sqlite\n"),
+    ("troubleshooting.md", "gochat doctor"),
+    ("troubleshooting.md", "readyz"),
+    ("tokens.md", "gochat token inspect"),
+]
+#: while it is stopped,
+STOPPED = [
+    ("data.md", "gochat room import"),
+    ("data.md", "gochat restore"),
+    ("run.md", "gochat restore"),
+    ("data.md", "gochat user delete"),
+    ("data.md", "gochat user release"),
+]
+#: and those that end with a node that serves.
+SERVING = [("README.md", "gochat serve"), ("run.md", "gochat serve"), ("tokens.md", "gochat serve")]
+
+KEY_PAIR = "tests/docs/test_tokens_page.py::test_a_token_signed_with_the_key_of_the_page_is_accepted"
+#: Blocks that other tests run: file and function.
+ELSEWHERE = {
+    ("README.md", "--as ann"): "tests/test_readme.py::test_a_first_chat",
+    ("README.md", "python3 -c"): "tests/test_readme.py::test_the_bare_socket_and_curl",
+    ("README.md", "/v1/me"): "tests/test_readme.py::test_the_bare_socket_and_curl",
+    ("client.md", "client.py"): "tests/docs/test_client_page.py::test_nothing_is_lost_and_nothing_comes_twice",
+    ("client.md", "main.mjs"): "tests/docs/test_client_page.py::test_nothing_is_lost_and_nothing_comes_twice",
+    ("tokens.md", "genpkey"): KEY_PAIR,
+    ("tokens.md", "sh sign.sh"): KEY_PAIR,
+    ("rest.md", ""): "tests/http/rest/test_howto.py::test_every_line_runs_at_the_first_try",
+}  # fmt: skip
+#: Blocks that no test runs, and why.
+NOT_RUN = {
+    ("README.md", "make run"): "installs packages, and then serves as the blocks of SERVING do",
+    ("README.md", "make test"): "is this very suite",
+    ("README.md", "wss://chat.example.org"): "needs another machine; with a local URL it is run by test_a_first_chat",
+}
+
+SHELL = [block for page in [README, *sorted(HOWTO.glob("*.md"))] for block in blocks(page) if block.language == "sh"]
+
+
+def block(page: str, holds: str) -> str:
+    (found,) = [block.text for block in SHELL if block.page == page and holds in block.text]
+    return found
+
+
+def names(block: Block) -> list[str]:
+    """The entries of the tables that speak of this block."""
+    tables = [*BESIDE, *STOPPED, *SERVING, *ELSEWHERE, *NOT_RUN]
+    return [f"{page}: {holds}" for page, holds in tables if block.page == page and holds in block.text]
+
+
+@pytest.mark.parametrize("block", SHELL, ids=lambda block: f"{block.page}: {block.text.splitlines()[0]}")
+def test_a_block_is_run_once_or_it_is_said_why_not(block: Block) -> None:
+    assert len(names(block)) == 1
+
+
+def test_tests_that_are_named_are_there() -> None:
+    for where in ELSEWHERE.values():
+        file, _, function = where.partition("::")
+        assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------------ running them
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """With `gochat` on the path; `systemctl` does nothing, since the test stops and starts the node."""
+    place = folder / ".venv" / "bin"
+    place.mkdir(parents=True)
+    for name, line in {"gochat": f'exec {sys.executable} -m gochat "$@"', "systemctl": ":"}.items():
+        (place / name).write_text(f"#!/bin/sh\n{line}\n")
+        (place / name).chmod(0o755)
+    return {"PATH": f"{place}:/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)}
+
+
+async def run(script: str, folder: Path, env: dict[str, str], *, answers: bytes = b"") -> str:
+    """What the script prints; it must go well. `answers` are typed at its terminal."""
+    terminal, stdin = os.openpty()
+    try:
+        os.write(terminal, answers)
+        done = await trio.run_process(
+            ["sh", "-euc", script], cwd=folder, env=env, check=False,
+            stdin=stdin if answers else subprocess.DEVNULL, capture_stdout=True, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    finally:
+        os.close(terminal)
+        os.close(stdin)
+    told = done.stdout.decode()
+    assert done.returncode == 0, f"{script}\n{told}"
+    assert "Traceback" not in told, told
+    return told
+
+
+def here(page: str, holds: str, folder: Path) -> str:
+    """The block, with this test's folder for backups."""
+    return block(page, holds).replace("/mnt/backup", str(folder / "backup"))
+
+
+async def test_blocks_beside_a_node_and_on_its_data(tmp_path: Path) -> None:
+    for program in ("curl", "sqlite3"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    env = environment(tmp_path)
+    (tmp_path / "backup").mkdir()
+    node = Served(tmp_path)
+    with trio.fail_after(180):
+        try:
+            await node.start()
+            port = node.addresses["http"][1]
+            await run(TALK.replace("8081", str(node.addresses["tcp"][1])), tmp_path, env)
+            told = {}
+            for page, holds in BESIDE:
+                script = here(page, holds, tmp_path).replace("8080", str(port))
+                if holds == "gochat room expire":  # with the settings that stand above it
+                    (tmp_path / "new.toml").write_text(
+                        next(b.text for b in blocks(HOWTO / page) if b.language == "toml")
+                    )
+                if holds == "gochat doctor":  # what it finds depends on the machine
+                    script = script.replace("gochat doctor ", "gochat doctor || :")
+                told[page, holds] = await run(script, tmp_path, env)
+            assert "green tea" in told["data.md", "gochat room export"]
+            assert "[+]" in told["troubleshooting.md", "readyz"] or "ok" in told["troubleshooting.md", "readyz"]
+            assert "accepted" in told["tokens.md", "gochat token inspect"]
+            assert await node.stop() == 0
+        finally:
+            await node.aclose()
+        assert "the rules for words and links are read again" in node.log.read_text()
+        (made,) = (tmp_path / "backup").glob("gochat-*.db")
+        shutil.copy(made, tmp_path / "data" / "gochat.db.schema-N")
+        made.rename(made.with_name("gochat-2026-02-03.db"))
+        (tmp_path / "ann.sqlite").rename(tmp_path / "first.sqlite")
+        for page, holds in STOPPED:
+            await run(here(page, holds, tmp_path), tmp_path, env, answers=b"y\n")
+
+
+#: A group, two users who talk, a token in a file and settings: what the blocks suppose to be there.
+TALK = """
+gochat token issue ann > token.txt
+gochat config init my.toml
+GOCHAT_TOKEN=$(cat token.txt); export GOCHAT_TOKEN
+python3 -c '
+import json, os, socket
+s = socket.create_connection(("127.0.0.1", 8081))
+frames = [
+    {"type": "hello", "token": os.environ["GOCHAT_TOKEN"]},
+    {"type": "group", "id": 1, "name": "tea", "action": "create", "users": ["bob"]},
+    {"type": "send", "id": 2, "to": "group:tea", "body": "green tea is ready"},
+]
+s.sendall("".join(json.dumps(frame) + "\\n" for frame in frames).encode())
+for line in s.makefile():
+    if json.loads(line).get("id") == 2: break'
+"""
+
+
+@pytest.mark.parametrize(("page", "holds"), SERVING)
+async def test_blocks_that_serve(page: str, holds: str, tmp_path: Path) -> None:
+    """The lines before it go well, and the node listens and ends as it should."""
+    env = environment(tmp_path) | {"GOCHAT_HTTP__BIND": "127.0.0.1:0", "GOCHAT_TCP__BIND": "127.0.0.1:0"}
+    if page == "README.md":
+        from_secret = "import pathlib, gochat.auth.secret as s; s.make_secret(pathlib.Path('data'))"
+        await run(f'{sys.executable} -c "{from_secret}"', tmp_path, env)  # as the node has that runs already
+    before, serve, _ = re.split(r"^(.*gochat serve.*)$", block(page, holds), flags=re.MULTILINE)
+    with trio.fail_after(60):
+        script = before + re.sub(r"(\S*gochat serve)", r"exec \1", serve).replace("8080", "0")
+        process = await trio.lowlevel.open_process(
+            ["sh", "-euc", script], cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        said = b""
+        while b"tcp://" not in said:
+            data = await process.stdout.receive_some()
+            assert data, said
+            said += data
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+        await process.stdout.aclose()
+        await process.stderr.aclose()
