@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from gochat.domain.facts import AnyFact
+from gochat.domain.ids import parse_message_id
 from gochat.errors import Damaged
 from gochat.ports import Asker
 from gochat.store import pages, reindex
@@ -79,7 +80,7 @@ def messages(
         return [], None
     rooms = _rooms(connection, user, room)
     budget.spend(len(rooms))
-    before = _parse(cursor)
+    before = _parse(cursor, rooms)
     if before is not None:
         rooms = [_as_of(connection, found, before) for found in rooms]
     blocks = None
@@ -100,8 +101,8 @@ def messages(
         pages.show(connection, each.name, [row], View(each.num, each.low, each.head))[0] for each, row in found[:limit]
     ]
     count = pages.fitting(entries)
-    last = found[count - 1][1] if len(found) > count else None
-    return entries[:count], f"{last[1]}.{last[0]}" if last else None
+    last = entries[count - 1] if len(found) > count else None
+    return entries[:count], f"{last.ts}.{last.room}:{last.seq}" if last else None
 
 
 def _asked(index: Index, q: str) -> _Asked:
@@ -247,8 +248,12 @@ def _in_block(
         high = found[-1][0] - 1
 
 
-def _parse(cursor: str | None) -> Place | None:
-    ts, _, row_id = (cursor or "").partition(".")
-    if not (ts.isdecimal() and row_id.isdecimal() and len(ts) < 20 > len(row_id)):
+def _parse(cursor: str | None, rooms: Iterable[_Room]) -> Place | None:
+    """Where a page ended, by the id of its last message: a row id would tell how many rooms there are, and that of a
+    room which the asker is not in whether it is there. Of one they have left, all of that very moment comes again."""
+    ts, _, message = (cursor or "").partition(".")
+    named = parse_message_id(message)
+    if named is None or not (ts.isascii() and ts.isdecimal() and len(ts) < 20):
         return None
-    return min(int(ts), _MOST), min(int(row_id), _MOST)
+    num = next((room.num for room in rooms if room.name == named[0]), None)
+    return min(int(ts), _MOST), _MOST if num is None else num << SEQ_BITS | min(named[1], SEQ_MASK)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import trio
 
 from gochat.node import Node
 from tests.e2e.peer import Peer
@@ -243,3 +244,29 @@ async def test_a_reader_who_is_removed_while_lagging_is_told_no_later_head(start
         end = (await ann.ask("group", name="tea", action="remove", users=["bob"]))["seq"]
         await said(ann, "after")
         assert (await bob.event("lag"))["head"] == end
+
+
+async def test_the_cursor_of_a_search_tells_of_no_other_room(connect: Connect) -> None:
+    """It comes from the peer, so it may name any room and any time."""
+    ann, bob = await connect("ann"), await connect("bob")
+    found = {}
+    for number in range(3):
+        for peer, name in ((bob, f"secret{number}"), (ann, f"own{number}")):
+            await peer.ask("group", name=name, action="create")
+            found[name] = await peer.ask("send", to=f"group:{name}", body="word")
+
+    async def search(**fields: Any) -> dict[str, Any]:
+        reply = await ann.ask("search", q="word", **{"in": "messages"}, **fields)
+        return {key: value for key, value in reply.items() if key != "id"}
+
+    with trio.fail_after(10):
+        while len((await search())["entries"]) < 3:
+            await trio.sleep(0.05)
+    first = await search(limit=1)
+    assert first["next"] == f"{found['own2']['ts']}.group:own2:2", "an id that ann knows, and no row's number"
+    rest = await search(cursor=first["next"])
+    assert [entry["room"] for entry in rest["entries"]] == ["group:own1", "group:own0"]
+    for own in range(3):
+        ts = found[f"own{own}"]["ts"]
+        answers = [await search(cursor=f"{ts}.group:{name}:2") for name in ("secret0", "secret1", "secret2", "none")]
+        assert all(answer == answers[-1] for answer in answers)
