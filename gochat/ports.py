@@ -5,7 +5,7 @@ A port never waits for an actor. Every implementation of a port passes that port
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -165,6 +165,8 @@ class Snapshot(msgspec.Struct, kw_only=True):
     """Heads of the rooms asked for that the user is in (or may write to: a DM)."""
     since: dict[str, int] = {}
     """Of the groups the user is in, the seq at which they came in, the last time; 1 where it is left out."""
+    unreadable: Collection[str] = ()
+    """Rooms that are left out of what stands above, since they are damaged. Only where a welcome is asked for."""
     missed: dict[str, list[AnyFact]]
     """Of those, the facts above the seq that the client holds, as far as they were read: the first of them, or none."""
 

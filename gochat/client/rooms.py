@@ -30,6 +30,8 @@ class Rooms:
         self._me = welcome.user
         self._entries: dict[str, Entry] = {}
         self._requests: dict[str, RequestEntry] = {}
+        self.unreadable: list[str] = []
+        """Rooms that the latest `welcome` left out, since the server can't read them: its database is damaged."""
         self._welcomed(welcome)
 
     @property
@@ -71,7 +73,13 @@ class Rooms:
     def _welcomed(self, welcome: replies.Welcome) -> None:
         # `welcome` holds the latest private rooms only: the others that are known here stay.
         told: list[Entry] = [*welcome.contacts, *welcome.rooms]
-        kept = [entry for entry in self._entries.values() if isinstance(entry, ContactEntry)]
+        # What the server can't read now is known from before.
+        self.unreadable = welcome.unreadable
+        kept = [
+            entry
+            for entry in self._entries.values()
+            if isinstance(entry, ContactEntry) or entry.room in welcome.unreadable
+        ]
         self._entries = {entry.room: entry for entry in [*kept, *told]}
         self._requests = {entry.user: entry for entry in welcome.requests}
 

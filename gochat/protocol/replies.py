@@ -133,6 +133,8 @@ class Welcome(Reply, tag="welcome", kw_only=True):
     requests: list[RequestEntry]
     rooms_next: str | None = None
     """There where not all groups fit: the `cursor` with which `groups` goes on with the others."""
+    unreadable: list[str] = []
+    """Rooms that are left out of the lists, since the server's database is damaged and they can't be read."""
 
 
 class Ack(Reply, tag="ack", gc=False, kw_only=True):

@@ -15,6 +15,7 @@ import time
 import trio
 
 from gochat.auth.fetched import KeysUnavailable
+from gochat.domain.ids import is_dm
 from gochat.errors import (
     BAD_TOKEN,
     NO_TOKEN,
@@ -157,12 +158,26 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
             room = gateway.rooms.get(name)
             if room is not None and room.delivered > head:
                 session.place(name, Replaying(head))
+        _set_apart(session, hello.resume, snapshot)
         _resume(session, hello.resume, snapshot)
         for notice in notices:
             _catch_up(session, notice)
         start_replays(session)
     session.outbox.flush()
     session.pump()
+
+
+def _set_apart(session: Session, asked: dict[str, Position], snapshot: Snapshot) -> None:
+    """Rooms that can't be read are heard all the same, from here on. Where that may leave something out, they lag."""
+    for name in snapshot.unreadable:
+        if not is_dm(name) and name in snapshot.since and name not in snapshot.others:
+            session.enter(name, snapshot.since[name])
+        room = session.gateway.rooms.get(name)
+        if name in asked and name not in snapshot.heads:
+            session.place(name, Lagging(told=True))  # The welcome told it.
+        elif room is not None and room.delivered > 0 and not is_dm(name):
+            session.place(name, Lagging())
+            session.tell_lag()
 
 
 def _catch_up(session: Session, notice: Notice) -> None:
@@ -216,4 +231,5 @@ def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcom
         contacts=snapshot.contacts if read else [], rooms=snapshot.rooms if read else [],
         requests=snapshot.requests if read else [],
         rooms_next=snapshot.rooms[-1].room if read and snapshot.others else None,
+        unreadable=list(snapshot.unreadable) if read else [],
     )  # fmt: skip

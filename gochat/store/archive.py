@@ -22,7 +22,7 @@ from gochat.protocol.replies import (
     Suspension,
     UserEntry,
 )
-from gochat.store import lists, oversight, overview, pages, people, search, user_search
+from gochat.store import apart, lists, oversight, overview, pages, people, search, user_search
 from gochat.store.health import Health
 from gochat.store.merged import Merged
 from gochat.store.pool import Readers
@@ -45,8 +45,13 @@ class SqliteArchive:
     async def welcome(
         self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}
     ) -> Snapshot:  # fmt: skip
+        # Whoever signs in gets what can be read; whoever asks for one room gets the error.
+        most = apart.MOST if contacts else 0
         return await self._merged.at_commit(
-            user, lambda connection: lists.welcome(connection, self._epoch, user, contacts, rooms, held)
+            user,
+            lambda connection: lists.welcome(
+                connection, self._epoch, user, contacts, rooms, held, apart.Apart(self._health, most)
+            ),
         )
 
     async def page(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -21,10 +23,11 @@ from gochat.protocol.replies import (
     RoomEntry,
 )
 from gochat.store import pages, people
+from gochat.store.apart import FAULTS, Apart
 from gochat.store.health import is_damage
 from gochat.store.listing import BLOCK_BITS, IN_GROUP
 from gochat.store.schema import LAST_COMMIT, SEQ_BITS
-from gochat.store.sight import LOW, view
+from gochat.store.sight import LOW, View, view
 
 #: Facts that a welcome brings along of all rooms that a client resumes, and the characters in them. What is missing
 #: beyond that is read piece by piece, as there is space for it.
@@ -56,21 +59,28 @@ _GROUPS = "s.name > ? AND s.name >= 'group:' AND s.name < 'group;'"
 _IN_GROUPS = f"{_ENTRY} AND {_GROUPS}"
 _CONTACTS = _ENTRY + "AND s.latest IS NOT NULL AND r.last >= s.since_seq ORDER BY s.latest DESC, s.num DESC LIMIT ?"
 _CONTACT = _ENTRY + "AND s.num = ?"
+_GROUP_HEADS = "SELECT s.name, r.head, s.since_seq FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ?"
+# Seats alone, for when what belongs to them is damaged.
+_GROUP_SEATS = f"SELECT s.num, s.name, s.since_seq FROM seat s WHERE s.user = ? AND {_GROUPS} ORDER BY s.name"
+_CONTACT_SEATS = """
+    SELECT s.num, s.name FROM seat s WHERE s.user = ? AND s.latest IS NOT NULL ORDER BY s.latest DESC, s.num DESC"""
 
 
 def welcome(
-    connection: sqlite3.Connection, epoch: str, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int]
-) -> Snapshot:
+    connection: sqlite3.Connection, epoch: str, user: str, contacts: int, rooms: Sequence[str],
+    held: Mapping[str, int], apart: Apart,
+) -> Snapshot:  # fmt: skip
     (commit,) = connection.execute(LAST_COMMIT).fetchone()
-    heads, former, hidden = _positions(connection, user, rooms)
-    entries, others, since = _groups(connection, epoch, user) if contacts else ([], {}, {})
+    heads, former, hidden = _positions(connection, user, rooms, apart)
+    entries, others, since = _groups(connection, epoch, user, apart) if contacts else ([], {}, {})
     return Snapshot(
         commit=commit,
-        contacts=_contacts(connection, epoch, user, contacts) if contacts else [],
+        contacts=_contacts(connection, epoch, user, contacts, apart) if contacts else [],
         rooms=entries,
         others=others,
         since=since,
-        requests=people.latest_requests(connection, user, contacts) if contacts else [],
+        requests=people.latest_requests(connection, user, contacts, apart) if contacts else [],
+        unreadable=apart.rooms,
         former=former,
         heads=heads,
         hidden=hidden,
@@ -82,8 +92,27 @@ def _last(seq: int | None, ts: int, sender: str, body: str | None, deleted: int 
     return Last(seq=seq, ts=ts, sender=sender, body=body or "", deleted=deleted) if seq is not None else None
 
 
+def _group_rows(
+    connection: sqlite3.Connection, user: str, apart: Apart, begun: dict[str, int]
+) -> Iterator[tuple[Any, ...]]:
+    """By name. Of groups that are left out `begun` gets told where the user came in: they are heard all the same."""
+    after = ""
+    try:
+        for row in connection.execute(f"{_IN_GROUPS} ORDER BY s.name", (user, after)):
+            yield row
+            after = row[0]
+        return
+    except FAULTS as error:
+        apart.bear(error)
+    for num, room, since in connection.execute(_GROUP_SEATS, (user, after)).fetchall():
+        rows = _one(connection, apart, room, _CONTACT, user, num)
+        if rows is None:
+            begun[room] = since
+        yield from rows or ()
+
+
 def _groups(
-    connection: sqlite3.Connection, epoch: str, user: str
+    connection: sqlite3.Connection, epoch: str, user: str, apart: Apart
 ) -> tuple[list[RoomEntry], dict[str, int], dict[str, int]]:
     """The groups by name, as many as fit a welcome; the heads of the others; and where the user came in, of those where
     that was not the beginning."""
@@ -91,9 +120,7 @@ def _groups(
     others: dict[str, int] = {}
     begun: dict[str, int] = {}
     size = 0
-    for room, _, head, read, title, role, unread, since, *last, _ in connection.execute(
-        f"{_IN_GROUPS} ORDER BY s.name", (user, "")
-    ):
+    for room, _, head, read, title, role, unread, since, *last, _ in _group_rows(connection, user, apart, begun):
         entry = RoomEntry(
             room=room, title=title, role=role, epoch=epoch, head=head, read=read, unread=unread, last=_last(*last)
         )
@@ -105,18 +132,60 @@ def _groups(
             begun[room] = since
     else:
         return entries, others, begun
-    for room, head, since in connection.execute(
-        f"SELECT s.name, r.head, s.since_seq FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ? AND {_GROUPS}",
-        (user, entries[-1].room),
-    ):
-        others[room] = head
+    for room, head, since in _other_groups(connection, user, entries[-1].room, apart):
+        if head is not None:
+            others[room] = head
         if since > 1:
             begun[room] = since
     return entries, others, begun
 
 
-def _contacts(connection: sqlite3.Connection, epoch: str, user: str, most: int) -> list[ContactEntry]:
-    rows = connection.execute(_CONTACTS, (user, most)).fetchall()
+def _other_groups(
+    connection: sqlite3.Connection, user: str, after: str, apart: Apart
+) -> list[tuple[str, int | None, int]]:
+    """Name, head and where the user came in; without the head those that are left out."""
+    try:
+        return connection.execute(f"{_GROUP_HEADS} AND {_GROUPS}", (user, after)).fetchall()
+    except FAULTS as error:
+        apart.bear(error)
+    found: list[tuple[str, int | None, int]] = []
+    for num, room, since in connection.execute(_GROUP_SEATS, (user, after)).fetchall():
+        rows = _one(connection, apart, room, f"{_GROUP_HEADS} AND s.num = ?", user, num)
+        found += [(room, None, since)] if rows is None else rows
+    return found
+
+
+def _one(
+    connection: sqlite3.Connection, apart: Apart, room: str, query: str, user: str, num: int
+) -> list[Any] | None:  # fmt: skip
+    """What a query gives of one of the user's rooms; None where the room is damaged."""
+    return apart.read(room, lambda: connection.execute(query, (user, num)).fetchall())
+
+
+def _contacts(
+    connection: sqlite3.Connection, epoch: str, user: str, most: int, apart: Apart
+) -> list[ContactEntry]:  # fmt: skip
+    try:
+        return _contact_entries(connection, epoch, user, connection.execute(_CONTACTS, (user, most)).fetchall())
+    except FAULTS as error:
+        apart.bear(error)
+    entries: list[ContactEntry] = []
+    for num, other in connection.execute(_CONTACT_SEATS, (user,)).fetchall():
+        if len(entries) == most:
+            break
+        read = partial(_one_contact, connection, epoch, user, num)
+        entries += apart.read(dm(user, other), read) or ()
+    return entries
+
+
+def _one_contact(connection: sqlite3.Connection, epoch: str, user: str, num: int) -> list[ContactEntry]:
+    rows = connection.execute(f"{_CONTACT} AND r.last >= s.since_seq", (user, num)).fetchall()
+    return _contact_entries(connection, epoch, user, rows)
+
+
+def _contact_entries(
+    connection: sqlite3.Connection, epoch: str, user: str, rows: Sequence[tuple[Any, ...]]
+) -> list[ContactEntry]:
     others = [peer(row[0], user) for row in rows]
     known = users(connection, others)
     visible = people.acquainted(connection, user, others) | {user}
@@ -135,7 +204,7 @@ def _contacts(connection: sqlite3.Connection, epoch: str, user: str, most: int) 
 
 
 def _positions(
-    connection: sqlite3.Connection, user: str, rooms: Sequence[str]
+    connection: sqlite3.Connection, user: str, rooms: Sequence[str], apart: Apart
 ) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
     """Of these rooms: heads of those the user is in, where the user's time in the others ended, and up to which seq
     they are hidden."""
@@ -143,9 +212,16 @@ def _positions(
     former: dict[str, int] = {}
     hidden: dict[str, int] = {}
     for room in rooms:
-        if is_dm(room) and (room.count(":") != 2 or people.waits(connection, user, room)):
-            continue  # What waits for an answer is not heard yet.
-        seen = view(connection, Asker(user), room, closed=True)
+        if is_dm(room) and (room.count(":") != 2 or user not in dm_users(room)):
+            continue
+        try:
+            seen = _heard(connection, user, room)
+        except FAULTS as error:
+            apart.bear(error)
+            # Whoever is not in a room does not learn that it is damaged, nor that it is there.
+            if is_dm(room) or _is_in(connection, user, room):
+                apart.leave_out(room, error)
+            continue
         if seen is None:
             continue
         if seen.former:
@@ -155,6 +231,18 @@ def _positions(
         if seen.low:
             hidden[room] = seen.low
     return heads, former, hidden
+
+
+def _heard(connection: sqlite3.Connection, user: str, room: str) -> View | None:
+    """What waits for an answer is not heard yet."""
+    if is_dm(room) and people.waits(connection, user, room):
+        return None
+    return view(connection, Asker(user), room, closed=True)
+
+
+def _is_in(connection: sqlite3.Connection, user: str, group: str) -> bool:
+    found = connection.execute("SELECT 1 FROM seat WHERE user = ? AND name = ?", (user, group))
+    return found.fetchone() is not None
 
 
 def _missed(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from gochat.domain.ids import dm, peer
 from gochat.protocol.replies import ContactState, Last, RelationState, RequestEntry
+from gochat.store.apart import FAULTS, Apart
 from gochat.store.listing import IN_GROUP
 from gochat.store.schema import SEQ_BITS
 
@@ -20,6 +22,10 @@ _REQUESTS = f"""
     FROM relation p JOIN room r ON r.num = p.num JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last
     LEFT JOIN user u ON u.id = p.peer
     WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL """
+
+_ASKERS = """
+    SELECT p.peer FROM relation p WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL
+    ORDER BY p.asked_ts DESC, p.peer"""
 
 # What else the user holds of others is not passed over.
 _BY_PEER = _REQUESTS.replace("relation p", "relation p INDEXED BY relation_asked")
@@ -36,10 +42,23 @@ def requests(
     return entries, entries[-1].user if len(rows) > limit else None
 
 
-def latest_requests(connection: sqlite3.Connection, user: str, most: int) -> list[RequestEntry]:
+def latest_requests(connection: sqlite3.Connection, user: str, most: int, apart: Apart) -> list[RequestEntry]:
     """The latest of them first, for the welcome."""
-    rows = connection.execute(f"{_REQUESTS} ORDER BY p.asked_ts DESC, p.peer LIMIT ?", (user, most)).fetchall()
-    return [_request(row) for row in rows]
+    try:
+        rows = connection.execute(f"{_REQUESTS} ORDER BY p.asked_ts DESC, p.peer LIMIT ?", (user, most)).fetchall()
+        return [_request(row) for row in rows]
+    except FAULTS as error:
+        apart.bear(error)
+    entries: list[RequestEntry] = []
+    for (other,) in connection.execute(_ASKERS, (user,)).fetchall():
+        if len(entries) == most:
+            break
+        entries += apart.read(dm(user, other), partial(_request_of, connection, user, other)) or ()
+    return entries
+
+
+def _request_of(connection: sqlite3.Connection, user: str, other: str) -> list[RequestEntry]:
+    return [_request(row) for row in connection.execute(f"{_REQUESTS} AND p.peer = ?", (user, other))]
 
 
 def _request(row: tuple[Any, ...]) -> RequestEntry:

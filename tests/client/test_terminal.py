@@ -397,6 +397,23 @@ async def test_rooms_shows_what_happened_since_the_sign_in(node: Node) -> None:
         await ann.sees("  user:bob, offline, 1 unread: ")
 
 
+async def test_rooms_that_the_server_can_not_read_are_named(peer: Peer) -> None:
+    unreadable = ["group:tea", "dm:ann:bob"]
+    async with talking(peer, listed(0)) as (chat, visit), trio.open_nursery() as nursery:
+        shown = Screen(chat, TEA, present=True)
+        nursery.start_soon(shown.run)
+        await shown.sees("* writing to group:tea")
+        await visit.close()
+        second = await peer.visit()
+        await second.welcome(unreadable=unreadable)
+        told = "* the server can't read group:tea, user:bob: its database is damaged; its operator has to restore it"
+        await shown.sees(told)
+        await shown.type("/rooms")
+        await shown.sees("group:tea")
+        await shown.sees(told)
+        await shown.type("/quit")
+
+
 async def test_commands_are_answered_while_there_is_no_connection(peer: Peer) -> None:
     async with talking(peer, listed(0)) as (chat, visit), trio.open_nursery() as nursery:
         shown = Screen(chat, TEA, present=True)

@@ -101,7 +101,22 @@ def test_what_becomes_of_the_connection_is_told() -> None:
         "* user:bob: the server went back to an earlier state; see /history"
     )
     assert text.notice(replies.Typing(room="group:tea", sender="bob"), "ann") is None
-    assert text.notice(Online(None), "ann") == "* connected again"  # type: ignore[arg-type]  # it is not looked at
+    assert text.notice(Online(welcomed()), "ann") == "* connected again"
+    assert text.notice(Online(welcomed("group:tea", "dm:ann:bob")), "ann") == (
+        "* connected again\n* the server can't read group:tea, user:bob: its database is damaged;"
+        " its operator has to restore it"
+    )
+
+
+def welcomed(*unreadable: str) -> replies.Welcome:
+    limits = replies.Limits(
+        frame_bytes=1, body_chars=1, add_users=1, group_members=1, window=1, sessions=1, messages_per_s=1.0,
+        message_burst=1, key_days=None,
+    )  # fmt: skip
+    return replies.Welcome(
+        user="ann", session="s", node="n", server="g", heartbeat_s=30.0, limits=limits, contacts=[], rooms=[],
+        requests=[], unreadable=list(unreadable),
+    )  # fmt: skip
 
 
 def asked(body: str, *, name: str = "bob") -> replies.Request:

@@ -181,3 +181,42 @@ async def test_who_resumes_a_damaged_room_gets_the_others(
                 assert frame["type"] != "message" or frame["room"] == "dm:ann:cat"
         assert (await cat.ask("history", room="dm:ann:bob", after=0, limit=PAGE))["code"] == "internal"
         assert "damaged" in (await get(node, "/readyz?verbose"))
+
+
+async def test_who_has_a_damaged_room_signs_in_with_the_others(
+    start: Start, tmp_path: Path, transport: str, nursery: trio.Nursery
+) -> None:
+    """Told as what can't be read, in every list of the welcome, and reading it fails by name; what is new is heard."""
+    policy = {"strangers": "allow"}
+    async with start(policy=policy) as node:
+        ann = await Peer.open(node, "tcp", nursery)
+        await ann.hello("ann")
+        for name in ("tea", "tin"):
+            await ann.ask("group", name=name, action="create", title=name, users=["bob", "cat"])
+        for to in ("user:bob", "user:cat", "user:dan", "group:tea", "group:tin"):
+            secret = "SECRETDM " if to == "user:cat" else "SECRETTEA " if to == "group:tea" else ""
+            for _ in range(PAGE):
+                assert (await ann.ask("send", to=to, body=secret + "x" * 300))["type"] == "ack"
+        await ann.aclose()
+    path = tmp_path / "data" / "gochat.db"
+    for word in (b"SECRETDM", b"SECRETTEA"):
+        content = path.read_bytes()
+        flipped(path, path, content.rindex(word) // 4096)
+    async with start(policy=policy) as node:
+        ann = await Peer.open(node, transport, nursery)
+        await ann.hello("ann", resume={"dm:ann:cat": {"seq": 1}, "dm:ann:dan": {"seq": PAGE - 1}})
+        assert [entry["room"] for entry in ann.welcome["rooms"]] == ["group:tin"]
+        assert {entry["room"] for entry in ann.welcome["contacts"]} == {"dm:ann:bob", "dm:ann:dan"}
+        assert set(ann.welcome["unreadable"]) == {"dm:ann:cat", "group:tea"}
+        assert (await ann.event("message"))["room"] == "dm:ann:dan"
+        assert (await ann.event("lag"))["room"] == "dm:ann:cat", "what it missed can't be replayed"
+        error = await ann.ask("history", room="group:tea")
+        assert (error["code"], error["temporary"]) == ("internal", False)
+        assert "the server's database is damaged" in error["message"]
+        assert (await ann.ask("send", to="group:tin", body="on we go"))["type"] == "ack"
+        assert (await ann.event("message"))["body"] == "on we go"
+        told = await get(node, "/readyz?verbose")
+        assert told.startswith("HTTP/1.1 503 "), "the operator is told"
+        eve = await Peer.open(node, transport, nursery)
+        await eve.hello("eve", resume={"group:tea": {"seq": 1}, "dm:ann:cat": {"seq": 1}, "dm:cat:eve": {"seq": 0}})
+        assert "unreadable" not in eve.welcome, "whoever is not in it learns nothing"

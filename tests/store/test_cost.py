@@ -16,6 +16,8 @@ from gochat.domain.ids import dm
 from gochat.domain.relationship import RelationChange, of_room
 from gochat.ports import Asker
 from gochat.store import lists, oversight, pages, people, schema, setup
+from gochat.store.apart import Apart
+from gochat.store.health import Health
 from gochat.store.listing import BLOCK, seats_among
 from gochat.store.logs import Batch
 from gochat.store.transaction import Writer
@@ -132,8 +134,8 @@ def _all_pages(connection: sqlite3.Connection) -> int:
 
 
 READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
-    "the latest private rooms": lambda c: lists._contacts(c, "e", "hub", 15),
-    "the latest requests": lambda c: people.latest_requests(c, "hub", 15),
+    "the latest private rooms": lambda c: lists._contacts(c, "e", "hub", 15, Apart(Health(), 0)),
+    "the latest requests": lambda c: people.latest_requests(c, "hub", 15, Apart(Health(), 0)),
     "requests": lambda c: people.requests(c, "hub", 5, None),
     "requests, further on": lambda c: people.requests(c, "hub", 5, "s00010"),
     "contacts": lambda c: lists.contacts(c, "e", "hub", 0, 5, "c", None, False),

@@ -107,6 +107,8 @@ class Console:
         ):
             if lines:
                 self.say("\n".join((title, *lines)))
+        for line in text.unreadable_lines(rooms.unreadable, self.chat.user):
+            self.note(line)
 
     # ------------------------------------------------------------------------------------------ what comes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -82,7 +83,7 @@ def notice(event: Event, me: str) -> str | None:
         case Offline():
             return f"* connection lost: {inert(event.reason)}; next attempt in {event.retry_s:.1f} s"
         case Online():
-            return "* connected again"
+            return "\n".join(("* connected again", *unreadable_lines(event.welcome.unreadable, me)))
         case Reset():
             return f"* {address(event.room, me)}: the server went back to an earlier state; see /history"
         case replies.Contact():
@@ -92,6 +93,14 @@ def notice(event: Event, me: str) -> str | None:
         case replies.Error():
             return f"* {inert(event.message)} ({inert(event.code)})"
     return None
+
+
+def unreadable_lines(rooms: Sequence[str], me: str) -> list[str]:
+    """What there is to say of rooms that the server can't read."""
+    if not rooms:
+        return []
+    told = ", ".join(address(room, me) for room in rooms)
+    return [f"* the server can't read {told}: its database is damaged; its operator has to restore it"]
 
 
 def fact_line(fact: Fact, me: str) -> str:
