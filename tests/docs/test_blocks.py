@@ -21,7 +21,7 @@ from tests.durability.process import Served
 BESIDE = [
     ("rules.md", "gochat policy test"),
     ("rules.md", "kill -HUP"),
-    ("data.md", "gochat room export"),
+    ("data.md", "gochat room export group:tea tea.sqlite"),
     ("data.md", "gochat backup"),
     ("data.md", "gochat room expire"),
     ("data.md", "gochat user export ann ann.sqlite\n"),
@@ -32,7 +32,8 @@ BESIDE = [
 #: while it is stopped,
 STOPPED = [
     ("data.md", "gochat room import"),
-    ("data.md", "gochat restore"),
+    ("data.md", "gochat-2026-02-03.db\n"),
+    ("data.md", "--data drill"),
     ("run.md", "gochat restore"),
     ("data.md", "gochat user delete"),
     ("data.md", "gochat user release"),
@@ -142,7 +143,7 @@ async def test_blocks_beside_a_node_and_on_its_data(tmp_path: Path) -> None:
                 if holds == "gochat doctor":  # what it finds depends on the machine
                     script = script.replace("gochat doctor ", "gochat doctor || :")
                 told[page, holds] = await run(script, tmp_path, env)
-            assert "green tea" in told["data.md", "gochat room export"]
+            assert "green tea" in told["data.md", "gochat room export group:tea tea.sqlite"]
             assert "[+]" in told["troubleshooting.md", "readyz"] or "ok" in told["troubleshooting.md", "readyz"]
             assert "accepted" in told["tokens.md", "gochat token inspect"]
             assert await node.stop() == 0
