@@ -49,7 +49,8 @@ def gochat_arguments(text: str) -> Iterator[list[str]]:
 def problem(arguments: list[str], command: click.Command = gochat, *, whole: bool = True) -> str | None:
     """Why the command would not take these arguments; None where it would. Files are not looked for. Without `whole`
     what is required may be missing, as where a sentence only names a command."""
-    context = click.Context(command, info_name=command.name)
+    # As a real run makes it: a command keeps the help option of its first context.
+    context = click.Context(command, info_name=command.name, **command.context_settings)
     try:
         while isinstance(command, click.Group):
             _, rest, _ = command.make_parser(context).parse_args(list(arguments))
