@@ -1,9 +1,10 @@
 """What is kept beside the logs so that a list costs by what it returns, not by all there is (docs/decisions/reads.md).
 
 Of each user's rooms in `seat`: `name`, by which they are listed, a group's id or the other user of a private room; and
-`latest`, the time of a private room's latest message. Both are NULL where the room is not listed: the user is in the
-group no more, or the private room is blocked, waits for an answer, or has no message yet. Of each group in `room`: how
-many `members` it has. Of each block of seqs in `skipped`: how many facts of it are no message that is shown.
+`latest`, the time of a private room's latest message, or of an earlier one while the seat is in `stale`: a few of each
+user's rooms, so that the next message there moves nothing. Both are NULL where the room is not listed: the user is in
+the group no more, or the private room is blocked, waits for an answer, or has no message yet. Of each group in `room`:
+how many `members` it has. Of each block of seqs in `skipped`: how many facts of it are no message that is shown.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ IN_GROUP = "role IN ('owner', 'moderator', 'member')"
 
 _encode = msgspec.json.Encoder().encode
 
-_DM_SEATS = Many(
-    "UPDATE seat SET read = max(seat.read, v.column3), latest = max(seat.latest, v.column4) FROM (", 4,
-    """) AS v WHERE seat.user = v.column1 AND seat.num = v.column2
-       AND (seat.read < v.column3 OR seat.latest < v.column4)""",
+#: Seats of a user that may be stale. Whoever lists the latest rooms looks at as many more.
+STALE = 32
+
+_STALE = Many("INSERT OR IGNORE INTO stale (user, num)", 2)
+_COUNTS = Many(
+    "SELECT v.column1, (SELECT count(*) FROM stale WHERE user = v.column1) FROM (", 1, ") AS v",
 )  # fmt: skip
 _SKIPPED = Many(
     "INSERT INTO skipped (num, block, facts, deleted)", 4,
@@ -38,11 +41,24 @@ _SKIPPED = Many(
 )  # fmt: skip
 
 
-def raise_dm_seats(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Take note of messages in private rooms: (user, room's number, seq that the user wrote or 0, time of the latest).
-    `latest` stays NULL where the room is not listed."""
-    if rows:
-        _DM_SEATS.run(connection, rows)
+def let_stale(connection: sqlite3.Connection, rows: Sequence[Row]) -> set[int]:
+    """Messages came in these private rooms, for each of their seats: (user, room's number). They are stale from now
+    on. A user who has too many then has all of them brought up to date. The rooms of which a seat is stale no more."""
+    _STALE.run(connection, rows)
+    fresh: set[int] = set()
+    for user, count in _COUNTS.rows(connection, [(user,) for user in {user for user, _ in rows}]):
+        if count <= STALE:
+            continue
+        fresh.update(num for (num,) in connection.execute("SELECT num FROM stale WHERE user = ?", (user,)))
+        connection.execute(
+            f"""UPDATE seat SET latest = f.ts FROM stale s JOIN room r ON r.num = s.num
+                JOIN fact f ON f.id = (r.num << {SEQ_BITS}) + r.last
+                WHERE s.user = ? AND seat.user = s.user AND seat.num = s.num AND seat.latest < f.ts
+                    AND r.last >= seat.since_seq""",
+            (user,),
+        )
+        connection.execute("DELETE FROM stale WHERE user = ?", (user,))
+    return fresh
 
 
 def relist(connection: sqlite3.Connection, num: int, room: str) -> None:

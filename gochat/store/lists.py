@@ -57,7 +57,17 @@ _ENTRY = f"""
 # A group's name among those of a user's seats: no user id has a colon.
 _GROUPS = "s.name > ? AND s.name >= 'group:' AND s.name < 'group;'"
 _IN_GROUPS = f"{_ENTRY} AND {_GROUPS}"
-_CONTACTS = _ENTRY + "AND s.latest IS NOT NULL AND r.last >= s.since_seq ORDER BY s.latest DESC, s.num DESC LIMIT ?"
+# The latest of a user's private rooms: among the first by `latest`, and those where that may be behind.
+_CONTACTS = f"""{_ENTRY} AND s.num IN (
+        SELECT s.num FROM (
+            SELECT num FROM (SELECT num FROM seat WHERE user = ?1 AND latest IS NOT NULL
+                ORDER BY latest DESC, num DESC LIMIT ?2)
+            UNION SELECT num FROM stale WHERE user = ?1) AS c
+        CROSS JOIN seat s ON s.user = ?1 AND s.num = c.num AND s.latest IS NOT NULL
+        CROSS JOIN room r ON r.num = s.num AND r.last >= s.since_seq
+        CROSS JOIN fact f ON f.id = (r.num << {SEQ_BITS}) + r.last
+        ORDER BY f.ts DESC, s.num DESC LIMIT ?2)
+    ORDER BY l.ts DESC, s.num DESC"""
 _CONTACT = _ENTRY + "AND s.num = ?"
 _GROUP_HEADS = "SELECT s.name, r.head, s.since_seq FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ?"
 # Seats alone, for when what belongs to them is damaged.

@@ -50,6 +50,8 @@ class Logs:
         self._connection = connection
         self._counts: dict[int, int] = {}
         self._heads: dict[int, int] = {}
+        self._stale: set[int] = set()
+        """Private rooms of which all seats are known to be stale: their next messages change nothing there."""
         self.longer: set[int] = set()
         """The rooms whose logs grew since this was last emptied, or would have, had it not been rolled back."""
 
@@ -67,6 +69,7 @@ class Logs:
     def forget(self, num: int) -> None:
         self._counts.pop(num, None)
         self._heads.pop(num, None)
+        self._stale.clear()  # The seats of other rooms may have changed with this one's.
 
     def write(self, batches: Sequence[Batch]) -> None:
         if len(self._counts) >= KNOWN:
@@ -74,7 +77,7 @@ class Logs:
         rows: list[Row] = []
         rooms: list[Row] = []
         reads: list[Row] = []
-        dm_seats: list[Row] = []
+        talking: list[Row] = []
         seats: list[Row] = []
         made: list[Batch] = []
         rare: list[tuple[Batch, AnyFact]] = []
@@ -84,12 +87,11 @@ class Logs:
                 apart.append(batch)
                 if not batch.facts:
                     continue
-            base, count, last, last_ts, senders = batch.num << SEQ_BITS, self._count(batch.num), 0, 0, {}
+            base, count, last, senders = batch.num << SEQ_BITS, self._count(batch.num), 0, {}
             for fact in batch.facts:
                 if type(fact) is facts.Message:
                     count += 1
                     last = senders[fact.sender] = fact.seq
-                    last_ts = fact.ts
                 else:
                     rare.append((batch, fact))
                 rows.append(written(base, fact, count))
@@ -99,11 +101,9 @@ class Logs:
                 if first.seq == 1:
                     seats += [(user, batch.num, "dm", 1, first.ts, 0, None) for user in set(dm_users(batch.room))]
                     made.append(batch)
-                if last:
-                    users = dict.fromkeys(dm_users(batch.room))
-                    dm_seats += [(user, batch.num, senders.get(user, 0), last_ts) for user in users]
-            else:
-                reads += [(sender, batch.num, seq) for sender, seq in senders.items()]
+                if last and batch.num not in self._stale:
+                    talking += [(user, batch.num) for user in set(dm_users(batch.room))]
+            reads += [(sender, batch.num, seq) for sender, seq in senders.items()]
             self._counts[batch.num], self._heads[batch.num] = count, final.seq
             self.longer.add(batch.num)
         connection = self._connection
@@ -118,7 +118,15 @@ class Logs:
         for batch in apart:
             self._beside(batch)
         raise_reads(connection, reads)
-        listing.raise_dm_seats(connection, dm_seats)
+        self._let_stale(talking)
+
+    def _let_stale(self, seats: list[Row]) -> None:
+        if not seats:
+            return
+        if len(self._stale) >= KNOWN:
+            self._stale.clear()
+        self._stale.update(num for _, num in seats)
+        self._stale -= listing.let_stale(self._connection, seats)
 
     def _count(self, num: int) -> int:
         count = self._counts.get(num)

@@ -7,7 +7,8 @@ by the hundred with one statement, whichever rooms they belong to.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from gochat.store.rows import Row
 
@@ -26,11 +27,22 @@ class Many:
         return self._statements[size]
 
     def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        for values, size in self._chunks(rows):
+            connection.execute(self._statements[size], values)
+
+    def rows(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> list[Row]:
+        """What a query gives, over all of the chunks."""
+        found: list[Row] = []
+        for values, size in self._chunks(rows):
+            found += connection.execute(self._statements[size], values)
+        return found
+
+    @staticmethod
+    def _chunks(rows: Sequence[Row]) -> Iterator[tuple[list[Any], int]]:
         begin, left = 0, len(rows)
         for size in CHUNKS:
             while left >= size:
-                values = [value for row in rows[begin : begin + size] for value in row]
-                connection.execute(self._statements[size], values)
+                yield [value for row in rows[begin : begin + size] for value in row], size
                 begin, left = begin + size, left - size
 
 

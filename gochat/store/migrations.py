@@ -116,6 +116,13 @@ def m009_adds(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m010_stale(db: sqlite_utils.Database) -> None:
+    """The order of private rooms is kept up for those that rarely talk; few a user that talk often are looked at."""
+    for statement in schema.STALE:
+        db.execute(statement)
+
+
 def apply(connection: sqlite3.Connection) -> None:
     """Apply those that are missing."""
     migrations.apply(sqlite_utils.Database(connection))

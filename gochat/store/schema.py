@@ -33,6 +33,7 @@ KNOWN = frozenset(
         "m007_reads",
         "m008_folding",
         "m009_adds",
+        "m010_stale",
     }
 )
 
@@ -186,8 +187,10 @@ ADDS = (
     "CREATE TABLE added (id INTEGER PRIMARY KEY, user TEXT NOT NULL, ts INTEGER NOT NULL, users INTEGER NOT NULL)",
     "CREATE INDEX added_user ON added (user, ts)",
 )
+#: Seats in private rooms whose `latest` may be behind the room's latest message (listing.py).
+STALE = ("CREATE TABLE stale (user TEXT NOT NULL, num INTEGER NOT NULL, PRIMARY KEY (user, num)) WITHOUT ROWID",)
 #: What the migrations make of nothing.
-FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED, *SIGHT, *READS, *FOLDING, *ADDS)
+FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED, *SIGHT, *READS, *FOLDING, *ADDS, *STALE)
 #: The number of the last transaction, as this connection sees it.
 LAST_COMMIT = "SELECT max(commits, coalesce((SELECT max(number) FROM tail), 0)) FROM clock"
 
