@@ -15,7 +15,7 @@ import outcome
 import trio
 
 from gochat.domain.beside import AnyBeside, AnyStanding, Deleted
-from gochat.domain.facts import AnyFact
+from gochat.domain.facts import AnyFact, Edit, Member, Message
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.errors import Full, StoreError, again
@@ -26,12 +26,17 @@ from gochat.store.logs import Batch
 from gochat.store.merged import Merged
 from gochat.store.notes import Notes
 from gochat.store.pool import Readers
+from gochat.store.tail import MESSAGE_BYTES, WIDE
 from gochat.store.thread import OwnerThread
 
 log = logging.getLogger(__name__)
 
 #: Batches that may wait for a commit: each is one room's turn, so it takes that many busy rooms to fill it.
 MOST_WAITING = 50_000
+#: Bytes of memory that they may take. It is looked at before one is taken: one turn of a room may come on top.
+MOST_BYTES = 64 << 20
+#: What an entry beside the log takes, about (a report's reason, a relation, a line of the audit log), and a user's id.
+BESIDE_BYTES, USER_BYTES = 1000, 113
 #: Notes that may wait; more are written at once.
 MOST_NOTES = 50_000
 #: How long a note may wait for a commit that takes it along.
@@ -50,7 +55,7 @@ class SqliteJournal:
 
     def __init__(
         self, writer: OwnerThread[Committer], readers: Readers, merged: Merged, epoch: str, next_num: int,
-        most_waiting: int = MOST_WAITING,
+        most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES,
     ) -> None:  # fmt: skip
         self._writer = writer
         self._readers = readers
@@ -58,7 +63,10 @@ class SqliteJournal:
         self._epoch = epoch
         self._next_num = next_num
         self._most_waiting = most_waiting
+        self._most_bytes = most_bytes
         self._waiting: list[_Append] = []
+        self._bytes = 0
+        """What those take in memory."""
         self._reads: dict[tuple[str, int], int] = {}
         self._users: dict[str, tuple[str | None, int | None]] = {}
         self._begun = self._ended = 0
@@ -137,6 +145,9 @@ class SqliteJournal:
             raise StoreError("the store is closing")
         if len(self._waiting) >= self._most_waiting:
             raise Full(f"{self._most_waiting} rooms wait for a commit")
+        if self._bytes >= self._most_bytes:
+            raise Full(f"{self._bytes >> 20} MiB wait for a commit")
+        self._bytes += _weigh(batch)
         self._waiting.append(_Append(batch, done))
         self._work.set()
 
@@ -226,7 +237,7 @@ class SqliteJournal:
                 self._work.set()
 
     async def _commit(self) -> None:
-        appends, self._waiting = self._waiting, []
+        appends, self._waiting, self._bytes = self._waiting, [], 0
         notes, self._reads, self._users = Notes(self._reads, self._users), {}, {}
         batches = [entry.batch for entry in appends]
         committed = self._committed
@@ -257,6 +268,18 @@ class SqliteJournal:
             )  # fmt: skip
         if self._reads or self._users:
             self._noted.set()
+
+
+def _weigh(batch: Batch) -> int:
+    """Bytes of memory that it takes, about."""
+    size = MESSAGE_BYTES * len(batch.facts) + BESIDE_BYTES * len(batch.beside)
+    for fact in batch.facts:
+        if isinstance(fact, Message | Edit):
+            body = fact.body or ""
+            size += len(body) if body.isascii() else WIDE * len(body)
+        elif isinstance(fact, Member):
+            size += USER_BYTES * len(fact.users)
+    return size
 
 
 def _commit_job(batches: list[Batch], notes: Notes) -> Callable[[Committer], list[int | Clash | StoreError]]:

@@ -18,7 +18,7 @@ from gochat.store import searches
 from gochat.store.archive import SqliteArchive
 from gochat.store.committer import PACE, Committer, Pace
 from gochat.store.health import Health
-from gochat.store.journal import MOST_WAITING, SqliteJournal
+from gochat.store.journal import MOST_BYTES, MOST_WAITING, SqliteJournal
 from gochat.store.merged import Merged
 from gochat.store.newest import Note
 from gochat.store.pool import Readers
@@ -46,21 +46,22 @@ class Store(NamedTuple):
 @asynccontextmanager
 async def open_store(
     path: Path | str, *, inline: bool = False, decline_ms: int = 30 * DAY_MS, most_waiting: int = MOST_WAITING,
-    pace: Pace | None = None,
+    most_bytes: int = MOST_BYTES, pace: Pace | None = None,
 ) -> AsyncIterator[Store]:  # fmt: skip
     """A store in the file at `path`, or in memory. With `inline` all is done in the caller's thread, in one connection:
     for simulated time, where no thread may be. `decline_ms` is for how long lists show a decline. While
-    `most_waiting` rooms wait for a commit, the next is refused as Full. `pace` says when messages are merged into their
-    rooms' logs, which nobody should notice. Raises StoreError."""
+    `most_waiting` rooms, or `most_bytes` in memory, wait for a commit, the next is refused as Full. `pace` says when
+    messages are merged into their rooms' logs, which nobody should notice. Raises StoreError."""
     opens_writer, opens_reader = _connections(str(path), inline)
+    bounds = (most_waiting, most_bytes)
     if inline:
-        async with _opened(path, opens_writer, opens_reader, Commits(), True, decline_ms, most_waiting, pace) as store:
+        async with _opened(path, opens_writer, opens_reader, Commits(), True, decline_ms, bounds, pace) as store:
             yield store
         return
     note, commits = begin(str(path)), Commits()
     try:
         async with (
-            _opened(path, opens_writer, opens_reader, commits, False, decline_ms, most_waiting, pace) as store,
+            _opened(path, opens_writer, opens_reader, commits, False, decline_ms, bounds, pace) as store,
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(_keep_noted, note, commits)
@@ -76,7 +77,7 @@ async def open_store(
 @asynccontextmanager
 async def _opened(
     path: Path | str, opens_writer: Callable[[], sqlite3.Connection], opens_reader: Callable[[], sqlite3.Connection],
-    commits: Commits, inline: bool, decline_ms: int, most_waiting: int, pace: Pace | None,
+    commits: Commits, inline: bool, decline_ms: int, bounds: tuple[int, int], pace: Pace | None,
 ) -> AsyncIterator[Store]:  # fmt: skip
     """The parts around the connections; the writer's is the last to be closed."""
     health = Health(path)
@@ -98,7 +99,7 @@ async def _opened(
         "writer", committer, inline=inline, idle=Committer.idle, closes=Committer.close
     )  # fmt: skip
     merged = Merged(readers, writer, tail, None if inline else Path(path))
-    journal = SqliteJournal(writer, readers, merged, epoch, last, most_waiting)
+    journal = SqliteJournal(writer, readers, merged, epoch, last, *bounds)
     threads = (writer, readers, searchers)
     try:
         await writer.call(lambda _: None)  # What a crash left is merged by now, or this says why it can't be.

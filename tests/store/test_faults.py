@@ -221,6 +221,33 @@ async def test_when_too_many_wait_the_next_is_full(tmp_path: Path) -> None:
         assert outcomes[-1] == "committed"
 
 
+@pytest.mark.parametrize("texts", [["x" * 4000], ["é" * 500], ["y"] * 10])
+async def test_when_too_much_waits_the_next_is_full(tmp_path: Path, texts: list[str]) -> None:
+    """Whatever it is: long texts, wide ones, many. What was refused is not recorded, and later is taken."""
+    async with stores.open(tmp_path / "gochat.db", most_bytes=8000) as store:
+        outcomes: list[str] = []
+
+        async def append(n: int) -> None:
+            room = f"dm:ann:u{n}"
+            try:
+                facts = [message(room, seq, body) for seq, body in enumerate(texts, 1)]
+                await store.journal.append(RoomRecord(room=room, num=n), facts)
+                outcomes.append("committed")
+            except Full as full:
+                assert "wait for a commit" in str(full)
+                outcomes.append("full")
+
+        with trio.fail_after(SOON):
+            async with trio.open_nursery() as nursery:
+                for n in range(1, 6):
+                    nursery.start_soon(append, n)
+            assert sorted(outcomes) == ["committed"] * 2 + ["full"] * 3
+            await append(6)
+        assert outcomes[-1] == "committed"
+        heads = [await store.archive.head(f"dm:ann:u{n}") for n in range(1, 7)]
+        assert sorted(heads) == [0, 0, 0, *[len(texts)] * 3]
+
+
 async def test_closing_writes_what_was_noted(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
     async with stores.open(path) as store:
