@@ -7,12 +7,13 @@ opens a WebSocket is returned, not served: by then nothing of HTTP is left but t
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import Final
 
 import h11
 import trio
 
 from gochat.http.address import client_address
-from gochat.http.asgi import App, Exchange, Scope, make_scope
+from gochat.http.asgi import App, Exchange, Receive, Scope, Send, make_scope
 from gochat.http.cors import Cors, Headers
 from gochat.http.problems import Problem
 from gochat.http.target import headers_of, origin_form
@@ -20,6 +21,9 @@ from gochat.http.upgrade import Head, Upgrade, check_upgrade, plain_upgrade
 from gochat.http.wire import READ_BYTES, HttpLimits, Wire
 from gochat.transports.admission import Lease
 from gochat.transports.listen import linger
+
+#: The target of a request for the server as a whole.
+SERVER: Final = b"*"
 
 
 class HttpShell:
@@ -102,7 +106,8 @@ class HttpShell:
         wire.closing = self._draining
         exchange = Exchange(wire, head, self._limits, told)
         preflight = self._cors is not None and self._cors.is_preflight(head)
-        await exchange.run(self._cors.permit if preflight and self._cors else self._app, scope)
+        app = self._cors.permit if preflight and self._cors else self._app
+        await exchange.run(_no_op if head.target == SERVER else app, scope)
         self._count(exchange.status)
 
     def _upgrade(self, request: Head, client: str, trailing: bytes) -> Upgrade | None:
@@ -146,9 +151,15 @@ class HttpShell:
                 return
 
 
+async def _no_op(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers `OPTIONS *`, which asks the server as a whole and is good for a ping (RFC 9110, section 9.3.7)."""
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
 def _checked(request: h11.Request, limits: HttpLimits) -> Head:
-    """The request as those behind see it: its target is a path, its Host header the host that it is for. Raises Problem
-    for what h11 lets pass and nobody behind should have to think of."""
+    """The request as those behind see it: its target is a path, or `*` of OPTIONS, its Host header the host that
+    it is for. Raises Problem for what h11 lets pass and nobody behind should have to think of."""
     if not request.http_version.startswith(b"1."):
         raise Problem(505, "bad_request", "this server speaks HTTP/1.1")
     framing = {name: value for name, value in request.headers if name in (b"content-length", b"transfer-encoding")}
@@ -158,6 +169,6 @@ def _checked(request: h11.Request, limits: HttpLimits) -> Head:
     if int(framing.get(b"content-length", b"0")) > limits.body_bytes:
         raise Problem(413, "too_large", f"a body has at most {limits.body_bytes} bytes")
     headers, target = headers_of(request), origin_form(request.target)
-    if not target.startswith(b"/"):
+    if not target.startswith(b"/") and not (target == SERVER and request.method == b"OPTIONS"):
         raise Problem(400, "bad_request", "the request's target is not a path")
     return Head(request.method, target, headers, request.http_version)

@@ -314,3 +314,28 @@ def mutate(data: bytes, seed: int) -> bytes:
         at = rng.randrange(len(mutated))
         mutated[at : at + rng.randint(0, 3)] = rng.randbytes(rng.randint(0, 3))
     return bytes(mutated)
+
+
+# --- the server as a whole
+
+
+async def test_options_of_the_server_is_a_ping() -> None:
+    ask = b"OPTIONS * HTTP/1.1\r\nHost: chat.example\r\n%s\r\n"
+    async with serving(HttpShell(echo, limits=LIMITS)) as client:
+        for _ in range(2):
+            await client.send(ask % b"")
+            response = await client.response()
+            assert (response.status, response.body) == (204, b"") and b"content-length" not in response.headers
+        await client.send(ask % b"Content-Length: 3\r\n" + b"abc")
+        assert (await client.response()).status == 204, "what comes along means nothing"
+        assert (await client.get(b"/a")).body == b"/a|", "the connection goes on"
+        await client.send(ask % b"Content-Length: 101\r\n")
+        assert (await client.response()).status == 413
+
+
+@pytest.mark.parametrize("head", [b"GET *", b"POST *", b"OPTIONS **", b"OPTIONS *?a", b"OPTIONS x"])
+async def test_only_options_has_no_path(head: bytes) -> None:
+    async with serving(HttpShell(echo)) as client:
+        await client.send(head + b" HTTP/1.1\r\nHost: chat.example\r\n\r\n")
+        response = await client.response()
+        assert (response.status, code_of(response)) == (400, "bad_request")
