@@ -166,7 +166,7 @@ def _make_app(
     parts = rest.RestParts(
         tokens=gateway.tokens, standing=gateway.standing, archive=gateway.archive, journal=gateway.journal,
         tell=gateway.users.tell, limits=gateway.limits, after_leaving=gateway.after_leaving, exports=rest.Exports(data),
-        moderate=partial(moderate, gateway), tickets=tickets,
+        moderate=partial(moderate, gateway), tickets=tickets, refusals=gateway.refusals.tell,
     )  # fmt: skip
     return make_app(readiness, [*metrics(), *documents(), *rest.routes(parts)])
 
@@ -181,7 +181,9 @@ def _metrics(gateway: Gateway, collect: Callable[[], bytes], audience: Any) -> l
     from gochat.http.exposition import metrics_routes
     from gochat.http.rest.door import identify
 
-    return list(metrics_routes(collect, audience, partial(identify, gateway.tokens, gateway.standing)))
+    return list(
+        metrics_routes(collect, audience, partial(identify, gateway.tokens, gateway.standing), gateway.refusals.tell)
+    )
 
 
 def _all(upgrade: Upgrade, name: bytes) -> list[str]:

@@ -15,7 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gochat.http.asgi import LEASE
-from gochat.http.rest.door import lacks_scope
+from gochat.http.rest.door import lacks_scope, tell_refused
+from gochat.http.rest.parts import Refusals
 from gochat.http.rest.refused import Refused
 from gochat.metrics import MEDIA_TYPE
 from gochat.ports import Identity
@@ -25,9 +26,11 @@ Audience: TypeAlias = Literal["token", "all", "off"]
 Identify: TypeAlias = Callable[[Headers], Awaitable[Identity]]
 
 
-def metrics_routes(collect: Callable[[], bytes], audience: Audience, identify: Identify) -> list[Route]:
+def metrics_routes(
+    collect: Callable[[], bytes], audience: Audience, identify: Identify, refusals: Refusals
+) -> list[Route]:  # fmt: skip
     """The route; none if nobody may read it. `identify` says who the bearer token of a request speaks for, or raises
-    Refused."""
+    Refused, of which `refusals` is told."""
 
     async def metrics(request: Request) -> Response:
         if audience == "token":
@@ -36,6 +39,7 @@ def metrics_routes(collect: Callable[[], bytes], audience: Audience, identify: I
                 if not identity.scopes & {METRICS, ADMIN}:
                     raise lacks_scope(METRICS)
             except Refused as refused:
+                tell_refused(refusals, request, refused)
                 return refused.response()
             request.scope[LEASE].answering = True
         return Response(collect(), headers={"cache-control": "no-store", "content-type": MEDIA_TYPE})

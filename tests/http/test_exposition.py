@@ -35,7 +35,9 @@ async def status(audience: Audience, text: str | None = None, peer: str = "127.0
     async def who(headers: Any) -> Any:
         return await identify(tokens, standing, headers)
 
-    shell = HttpShell(make_app(list, metrics_routes(lambda: TEXT, audience, who)), trusted={"127.0.0.1", "10.0.0.1"})
+    shell = HttpShell(
+        make_app(list, metrics_routes(lambda: TEXT, audience, who, lambda *_: None)), trusted={"127.0.0.1", "10.0.0.1"}
+    )
     given = "" if text is None else f"Authorization: Bearer {text}\r\n"
     async with serving(shell, peer) as client:
         await client.send(f"GET /metrics HTTP/1.1\r\nHost: x\r\n{given}{header}\r\n".encode())

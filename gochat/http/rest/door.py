@@ -23,7 +23,7 @@ from gochat.errors import NO_TOKEN, AuthError, Denied, Full, StoreError, TooCost
 from gochat.http.asgi import LEASE
 from gochat.http.rest.allowance import Allowance
 from gochat.http.rest.conditions import encode, entity_tag, is_fresh
-from gochat.http.rest.parts import Call, Reply, RestParts, allows
+from gochat.http.rest.parts import Call, Refusals, Reply, RestParts, allows
 from gochat.http.rest.refused import Refused, bad, invalid_token
 from gochat.http.rest.shapes import Query
 from gochat.ports import Identity, Tokens
@@ -81,6 +81,7 @@ class Resource:
         try:
             response = await self._answer(request)
         except Refused as refused:
+            tell_refused(self._parts.refusals, request, refused)
             response = refused.response()
         except Full as full:
             response = Refused(Denied("busy", str(full), retry_after_ms=1000)).response()
@@ -144,6 +145,12 @@ async def identify(tokens: Tokens, standing: Standing, headers: Headers) -> Iden
         raise Refused(Denied("unavailable", str(error), retry_after_ms=5000)) from error
     except AuthError as error:
         raise invalid_token(str(error)) from error
+
+
+def tell_refused(refusals: Refusals, request: Request, refused: Refused) -> None:
+    """Log a credential that was refused, as those of sockets are."""
+    if refused.denied.code == "unauthorized":
+        refusals(request.scope["client"][0], "http", refused.denied.message)
 
 
 def lacks_scope(scope: str | None) -> Refused:

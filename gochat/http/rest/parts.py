@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from starlette.datastructures import Headers
@@ -26,6 +26,10 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+Refusals: TypeAlias = Callable[[str, str, str], None]
+"""Told of each credential that was refused: the client's address, by which door, why."""
+
+
 class RestParts(msgspec.Struct, frozen=True, kw_only=True):
     """Built once by the node."""
 
@@ -40,6 +44,7 @@ class RestParts(msgspec.Struct, frozen=True, kw_only=True):
     tickets: Tickets
     moderate: Callable[[Speaker, AnyRequest], Awaitable[msgspec.Struct | Denied]]
     """Answers what moderators and admins ask for (session/moderation.py)."""
+    refusals: Refusals = lambda *_: None
     now_ms: Callable[[], int] = _now_ms
     after_leaving: bool = True
     reads_per_s: float = 50.0

@@ -326,3 +326,27 @@ async def test_a_content_coding_is_415_and_names_what_would_do(as_: As, coding: 
     assert (await ann("PUT", "/v1/groups/tea/users/bob", raw=b"\x1f\x8b", headers=headers)).status == 415
     sent = await ann("POST", "/v1/messages", raw=message, headers=headers | {"Content-Encoding": "Identity"})
     assert sent.status == 201
+
+
+@pytest.mark.parametrize("audience", ["GET /v1/me", "POST /v1/tickets", "GET /metrics"])
+async def test_a_credential_that_was_refused_is_logged(
+    as_: As, node: Node, caplog: pytest.LogCaptureFixture, audience: str
+) -> None:
+    """Where from and why, as for sockets; never the credential, and never so often that it fills the disk."""
+    caplog.set_level("INFO")
+    method, path = audience.split()
+    body = {"ticket": "c2VjcmV0"} if method == "POST" else None
+    for _ in range(30):
+        answer = await as_(None, token="eyJhbGciOi.x.y")(method, path, body)
+        assert answer.status in (401, 429)
+    refused = [record for record in caplog.records if record.message.startswith("sign-in refused: ")]
+    assert 20 <= len(refused) < 28, "the others are counted"
+    assert {(record.peer, record.transport) for record in refused} == {("127.0.0.1", "http")}  # type: ignore[attr-defined]
+    assert "eyJhbGciOi" not in caplog.text and "c2VjcmV0" not in caplog.text
+
+
+async def test_what_a_token_may_not_do_is_no_refused_credential(as_: As, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    assert (await as_("bob", [])("GET", "/v1/groups")).status == 403
+    assert (await as_("bob")("GET", "/v1/rooms/group:none/messages")).status == 404
+    assert "sign-in refused" not in caplog.text
