@@ -26,6 +26,7 @@ from gochat.domain import commands as ask
 from gochat.domain.ids import is_dm
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import RoomRecord
+from gochat.domain.sight import by_setting
 from gochat.domain.turn import Done, Knowledge, Outcome, RecentKeys, RecentMessages, RoomRules, Turn
 from gochat.errors import Denied, Full, StoreError, store_refusal
 from gochat.ports import Clash, Committed, Journal
@@ -395,10 +396,10 @@ class RoomActor(Actor[Submit]):
             self._deliveries.delivered = turn.draft.head
             live.give(Stretch(self.address, commit, turn.facts), live.listeners(self.address))
             return
-        for stretch in stretches(
-            self.address, commit, turn.facts, turn.hidden, veils=record.hides, since=record.since
-        ):  # fmt: skip
-            self._deliveries.add(stretch)
+        pieces = by_setting(turn.facts, record.hides) if turn.others else ((turn.facts, record.hides),)
+        for facts, veils in pieces:
+            for stretch in stretches(self.address, commit, facts, turn.hidden, veils=veils, since=record.since):
+                self._deliveries.add(stretch)
 
     async def _tell_two(self, before: RoomRecord, turn: Turn, mail: list[Submit]) -> None:
         parts, after = self._parts, turn.draft.relation

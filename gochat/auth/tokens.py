@@ -25,7 +25,7 @@ from gochat.auth.claims import DEFAULT_SCOPES, SCOPES, identity
 from gochat.auth.fetched import FetchedKeys
 from gochat.auth.keys import Keys, OneKey, read_key_set, read_public_key, secret_key
 from gochat.auth.secret import own_secret
-from gochat.auth.user_ids import unescape
+from gochat.auth.user_ids import escape, unescape
 from gochat.config import Auth, Settings
 from gochat.domain.ids import is_name
 from gochat.errors import AuthError, ConfigError
@@ -110,7 +110,8 @@ class Issuer:
         """What the claim must hold for this user to be the one that is meant."""
         given = unescape(user) if self._rules.user_map == "escape" else user
         if given is None:
-            raise AuthError(f"{user!r} is no escaped id (auth.user_map)")
+            here = escape(user)
+            raise AuthError(f"{user!r} is no escaped id (auth.user_map): whom the provider calls so is {here} here")
         return given
 
     def _claims(self, user: str, now_s: int, ttl_s: int, asked: set[str], name: str | None) -> dict[str, Any]:

@@ -7,11 +7,11 @@ not tell of one that the reader does not: `told` takes that away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from gochat.domain.facts import AnyFact, Delete, Edit, Hidden, Message, Reaction
+from gochat.domain.facts import AnyFact, Delete, Edit, Group, Hidden, Message, Reaction
 
 
 def refers_to(fact: AnyFact) -> int | None:
@@ -34,3 +34,17 @@ def told(fact: AnyFact, low: int) -> AnyFact:
 def referred(facts: Iterable[AnyFact]) -> tuple[int, ...]:
     """The seqs that facts refer to, ascending: each is where what is told of them may differ between readers."""
     return tuple(sorted({seq for seq in map(refers_to, facts) if seq is not None}))
+
+
+def by_setting(facts: Sequence[AnyFact], hides: bool) -> Iterator[tuple[Sequence[AnyFact], bool]]:
+    """The facts of a batch, in order, in pieces; and of each whether `since_join` held when it was decided, as `hides`
+    says of the end. Only a change of the setting is recorded, so the first one tells what was before; in a group that
+    the batch creates nothing was."""
+    begin = 0
+    held: bool | None = None
+    for index, fact in enumerate(facts):
+        if isinstance(fact, Group) and fact.history is not None:
+            if index > begin:
+                yield facts[begin:index], (fact.history == "all") if held is None else held
+            begin, held = index, fact.history == "since_join"
+    yield facts[begin:], hides

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import trio
 
 from gochat.node import Node
-from tests.e2e.peer import Peer
+from tests.e2e.peer import Peer, TcpPeer
 from tests.http.rest.client import Answer, Rest
 from tests.tokens import issue
 
@@ -270,3 +271,43 @@ async def test_the_cursor_of_a_search_tells_of_no_other_room(connect: Connect) -
         ts = found[f"own{own}"]["ts"]
         answers = [await search(cursor=f"{ts}.group:{name}:2") for name in ("secret0", "secret1", "secret2", "none")]
         assert all(answer == answers[-1] for answer in answers)
+
+
+@pytest.mark.parametrize("history", ["all", "since_join"])
+async def test_each_fact_of_a_batch_is_told_under_the_setting_it_was_decided_under(
+    connect: Connect, history: str
+) -> None:
+    """What comes in one piece is decided in one turn, and the setting of its end is not that of its beginning."""
+    ann, mo = await connect("ann"), await connect("mo")
+    await ann.ask("group", name="tea", action="create", history=history)
+    before = await said(ann, "before")
+    added = await ann.ask("group", name="tea", action="add", users=["mo"])
+    await mo.facts(TEA, added["seq"])
+    edit = {"type": "edit", "room": TEA, "seq": before}
+    group = {"type": "group", "name": "tea"}
+    other = "all" if history == "since_join" else "since_join"
+    frames = [
+        {**edit, "body": "salary list"}, {**group, "action": "set", "history": other}, {**edit, "body": "salaries"},
+        {**group, "action": "remove", "users": ["mo"]},
+    ]  # fmt: skip
+    await ann.stream.send_all(b"".join(json.dumps(frame).encode() + b"\n" for frame in frames))
+    last = added["seq"] + len(frames)
+    told = [fact["type"] for fact in await mo.facts(TEA, last)]
+    first, second = ("edit", "hidden") if history == "all" else ("hidden", "edit")
+    assert told == [first, "group", second, "member"]
+    shown = await entries(mo, after=0)
+    assert (before in shown) == (history == "since_join"), "as it was at the end"
+
+
+@pytest.mark.parametrize("transport", ["tcp"])
+async def test_what_is_opened_after_their_end_in_the_same_batch_is_not_told(later: tuple[Peer, Peer, int]) -> None:
+    ann, mo, before = later
+    group = {"type": "group", "name": "tea"}
+    frames: list[dict[str, Any]] = [
+        {"type": "edit", "room": TEA, "seq": before, "body": "salaries"},
+        {**group, "action": "remove", "users": ["mo"]}, {**group, "action": "set", "history": "all"},
+    ]  # fmt: skip
+    assert isinstance(ann, TcpPeer)
+    head = (await ann.ask("history", room=TEA))["head"]
+    await ann.stream.send_all(b"".join(json.dumps(frame).encode() + b"\n" for frame in frames))
+    assert [fact["type"] for fact in await mo.facts(TEA, head + 2)][-2:] == ["hidden", "member"]
