@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.docs.pages import HOWTO, README, ROOT, Block, blocks
+from tests.docs.pages import HOWTO, README, ROOT, Block, blocks, needs
 from tests.durability.process import Served
 
 #: A block is named by its page and by a text that no other of the page has. In the order in which they are run:
@@ -122,9 +122,7 @@ def here(page: str, holds: str, folder: Path) -> str:
 
 
 async def test_blocks_beside_a_node_and_on_its_data(tmp_path: Path) -> None:
-    for program in ("curl", "sqlite3"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+    needs("curl", "sqlite3", "openssl")
     env = environment(tmp_path)
     (tmp_path / "backup").mkdir()
     node = Served(tmp_path)

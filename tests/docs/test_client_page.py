@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,9 @@ import pytest
 import trio
 
 from gochat.node import Node, running
-from tests.docs.pages import HOWTO, file
+from tests.client.peer import Visit, listed, message
+from tests.client.peer import peer as scripted_server
+from tests.docs.pages import HOWTO, file, needs
 from tests.docs.relay import Relay, relay
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import Peer, address
@@ -62,12 +63,12 @@ def command(language: str, folder: Path, host: str, port: int) -> list[str]:
     if language == "python":
         (folder / "client.py").write_text(file(PAGE, "client.py"))
         return [sys.executable, str(folder / "client.py"), host, str(port)]
-    node = shutil.which("node")
-    if node is None or "--experimental-websocket" not in process_output(node, "--help"):
-        pytest.skip("there is no node with a WebSocket")
+    needs("node")
+    if "--experimental-websocket" not in process_output("node", "--help"):
+        pytest.skip("this node has no WebSocket")
     for name in ("chat.mjs", "main.mjs"):
         (folder / name).write_text(file(PAGE, name))
-    return [node, "--experimental-websocket", str(folder / "main.mjs"), f"ws://{host}:{port}/v1/ws"]
+    return ["node", "--experimental-websocket", str(folder / "main.mjs"), f"ws://{host}:{port}/v1/ws"]
 
 
 def process_output(*arguments: str) -> str:
@@ -184,3 +185,54 @@ async def test_a_token_that_is_refused_is_not_tried_for_ever(language: str, tmp_
                     assert await ann.process.wait() == 1
                 else:
                     await ann.shows(lambda shown: shown == [{"type": "closed", "code": 4500}])
+
+
+async def test_lag_upon_lag_and_a_page_that_a_reset_overtook(tmp_path: Path) -> None:
+    """Seldom with a node: a `resume` that only brings another `lag`, which comes before its `ok`; and a page of the
+    old log that comes after the `reset`."""
+    with trio.fail_after(WAIT_S):
+        async with scripted_server() as server:
+            host, port = server.url.removeprefix("tcp://").split(":")
+            async with started(command("python", tmp_path, host, int(port)), "a token") as ann:
+                visit = await server.visit()
+                await visit.welcome(listed(1) | {"read": 1})
+                first = await asked(visit, "history")
+                await visit.reply(first, "page", **page([], head=1))
+                await visit.reply(await asked(visit, "resume"), "ok", head=1)
+
+                await visit.send(message(2), {"type": "lag", "room": TEA, "epoch": "e1", "head": 700})
+                await visit.reply(await asked(visit, "history"), "page", **page([3, 4], head=4))
+                resume = await asked(visit, "resume")
+                await visit.send({"type": "lag", "room": TEA, "epoch": "e1", "head": 5})
+                await visit.reply(resume, "ok", head=5)
+                await visit.reply(await asked(visit, "history"), "page", **page([5], head=5))
+                await visit.reply(await asked(visit, "resume"), "ok", head=5)
+                await visit.send(message(5), message(6))
+                await ann.shows_body("m6")
+                assert ann.bodies() == ["m2", "m3", "m4", "m5", "m6"]
+
+                await visit.send({"type": "lag", "room": TEA, "epoch": "e1", "head": 9})
+                stale = await asked(visit, "history")
+                await visit.send({"type": "reset", "room": TEA, "epoch": "e2", "head": 8})
+                fresh = await asked(visit, "history")
+                assert (stale["after"], fresh["after"]) == (6, 0)
+                await visit.reply(stale, "page", **page([7, 8], head=8) | {"epoch": "e2"})
+                await visit.send(message(9))  # live already, and to come in a page: not to be shown before the others
+                await visit.reply(fresh, "page", **page(range(1, 10), head=9) | {"epoch": "e2"})
+                await ann.shows_body("m9")
+                assert ann.bodies()[5:] == [f"m{seq}" for seq in range(1, 10)]
+                assert await asked(visit, "resume") | {"id": ""} == {
+                    "type": "resume", "id": "", "room": TEA, "seq": 9, "epoch": "e2",
+                }  # fmt: skip
+
+
+async def asked(visit: Visit, kind: str) -> dict[str, Any]:
+    """The next request but for `read`, which must be of this kind."""
+    while (frame := await visit.receive())["type"] == "read":
+        pass
+    assert frame["type"] == kind, frame
+    return frame
+
+
+def page(seqs: Iterable[int], head: int) -> dict[str, Any]:
+    return {"room": TEA, "epoch": "e1", "entries": [message(seq) for seq in seqs], "head": head, "complete": True}
