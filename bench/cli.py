@@ -19,7 +19,7 @@ from bench.finish import NOT_HELD, finish, no_figure
 from bench.load.outcome import Length
 from bench.options import Common, Sending, Timed, common, sending, timed
 from bench.results import Drawn
-from bench.scenarios import connect, dm, fanout, history, idle, knee, mixed, scaling, slow
+from bench.scenarios import connect, dm, fanout, flood, history, idle, knee, mixed, scaling, slow
 from bench.scenarios.stage import Stage
 
 _QUICK_S, _QUICK_USERS = 2.0, 1000
@@ -230,6 +230,24 @@ def slow_command(members: int, asleep: int, rate: float, body: int, seconds: flo
         raise click.UsageError("--slow: at least two members must read")
     _not_rest(common)
     finish(members, common, lambda stage: slow.run(stage, options))
+
+
+@main.command("flood")
+@click.option("--pairs", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--sessions", type=click.IntRange(1, 20), default=20, show_default=True, help="Of the one who floods.")
+@click.option("--rate", type=click.FloatRange(0.1), default=200.0, show_default=True, help="Messages a second.")
+@click.option("--seconds", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Of each stretch.")
+@common
+def flood_command(pairs: int, sessions: int, rate: float, seconds: float, common: Common) -> None:
+    """Pairs that chat, alone and then beside a user whose sessions send what is refused; the acks' latency. Open loop.
+
+    \b
+    python -m bench flood
+    python -m bench flood --transport tcp --threshold '*20 sessions*:ack.p99<50ms'
+    """
+    options = flood.Options(Length(seconds), pairs, sessions, rate, common.turns_or(3))
+    _not_rest(common)
+    finish(3 * pairs + sessions, common, lambda stage: flood.run(stage, options))
 
 
 @main.command("idle")

@@ -119,6 +119,16 @@ class Limits(msgspec.Struct, frozen=True):
         "What a user may send in the long run, over all sessions; 0: no limit. People type slower.")] = 1.0
     message_burst: Annotated[int, _key("messages", ge=1, le=1_000_000, why=
         "What a user may send at once after a pause.")] = 1
+    refusals_per_s: Annotated[float, _key("requests a second", ge=0, le=1e9, why=
+        "Requests of one user that are refused or repeated, over all sessions; past it the user waits; 0: no limit."
+    )] = 50.0
+    refusal_burst: Annotated[int, _key("requests", ge=1, le=1_000_000, why=
+        "The same at once after a pause.")] = 500
+    reads_per_s: Annotated[float, _key("requests a second", ge=0, le=1e9, why=
+        "Lists, pages, typing and the like of one user, over all sessions; past it the user waits; 0: no limit."
+    )] = 50.0
+    read_burst: Annotated[int, _key("requests", ge=1, le=1_000_000, why=
+        "The same at once after a pause: a new device that pages a thousand rooms does not wait.")] = 2_000
     connections: Annotated[int, _key("connections", ge=1, le=1_000_000, why=
         "All connections at a time; the open files that the system allows are a limit too.")] = 50_000
     unauthenticated: Annotated[int, _key("connections", ge=1, le=1_000_000, why=

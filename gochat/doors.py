@@ -55,9 +55,8 @@ class Doors:
         self._origins = OriginRules(settings.http.origins)
         metrics = partial(_metrics, gateway, collect, settings.http.metrics)
         own_address = bool(settings.http.metrics_bind)
-        data = Path(settings.node.data)
         tickets = Tickets(settings, gateway.standing, gateway.journal)
-        self._app = LateApp(partial(_make_app, gateway, readiness, list if own_address else metrics, data, tickets))
+        self._app = LateApp(partial(_make_app, gateway, readiness, list if own_address else metrics, settings, tickets))
         shell = partial(
             HttpShell,
             scheme="https" if settings.http.tls_cert else "http",
@@ -156,7 +155,8 @@ class Doors:
 
 
 def _make_app(
-    gateway: Gateway, readiness: Readiness, metrics: Callable[[], list[Any]], data: Path, tickets: Tickets
+    gateway: Gateway, readiness: Readiness, metrics: Callable[[], list[Any]], settings: Settings,
+    tickets: Tickets,
 ) -> App:  # fmt: skip
     """The app of `http.bind`; `metrics` gives the routes of metrics, none where these have an address of their own."""
     from gochat.http import rest  # with Starlette some 70 ms: not before the node listens
@@ -165,8 +165,10 @@ def _make_app(
 
     parts = rest.RestParts(
         tokens=gateway.tokens, standing=gateway.standing, archive=gateway.archive, journal=gateway.journal,
-        tell=gateway.users.tell, limits=gateway.limits, after_leaving=gateway.after_leaving, exports=rest.Exports(data),
-        moderate=partial(moderate, gateway), tickets=tickets, refusals=gateway.refusals.tell,
+        tell=gateway.users.tell, limits=gateway.limits, after_leaving=gateway.after_leaving,
+        exports=rest.Exports(Path(settings.node.data)),
+        moderate=partial(moderate, gateway), tickets=tickets, quota=gateway.quotas.of,
+        refusals=gateway.refusals.tell, reads_per_s=settings.limits.reads_per_s,
     )  # fmt: skip
     return make_app(readiness, [*metrics(), *documents(), *rest.routes(parts)])
 

@@ -49,6 +49,7 @@ from gochat.session.clock import Wheel
 from gochat.session.gateway import Pace
 from gochat.session.greeting import greet
 from gochat.session.queries import answer
+from gochat.session.quota import Quotas, Rates
 from gochat.session.replay import say_lag
 from gochat.session.seen import keep_seen
 from gochat.session.slow import Spreader
@@ -254,6 +255,10 @@ def _gateway(
         greet=greet,
         answer=answer,
         say_lag=say_lag,
+        quotas=Quotas(
+            Rates(limits.refusals_per_s, limits.refusal_burst, limits.reads_per_s, limits.read_burst, limits.window),
+            node.wheel,
+        ),
         sessions={},
         waiting=Waiting(),
     )

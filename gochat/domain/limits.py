@@ -39,6 +39,19 @@ class TokenBucket:
         self._tokens = tokens
         return max(1, math.ceil((1 - tokens) * 1000 / self.rate))
 
+    def spend(self, now_ms: int, tokens: int = 1) -> float:
+        """Take tokens whether they are there or not, and return how many are left: below 0 it is a debt, of a burst at
+        most."""
+        self._tokens = max(self.left(now_ms) - tokens, float(-self.burst))
+        self._at_ms = now_ms
+        return self._tokens
+
+    def left(self, now_ms: int) -> float:
+        """How many tokens there are; without a rate, always all."""
+        if not self.rate:
+            return self.burst
+        return min(self.burst, self._tokens + max(0, now_ms - self._at_ms) * self.rate / 1000)
+
     def give_back(self) -> None:
         """Return a token that was taken for something that turned out to need none."""
         self._tokens = min(self.burst, self._tokens + 1)

@@ -17,6 +17,7 @@ from gochat.auth.standing import Standing
 from gochat.ports import Archive, Journal, Tokens
 from gochat.protocol.replies import Limits, Presence, PresenceEntry
 from gochat.session.clock import Wheel
+from gochat.session.quota import Quotas
 from gochat.session.refusals import Refusals
 from gochat.transports.outbox import Waiting
 
@@ -60,6 +61,8 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     say_lag: Callable[..., Awaitable[None]]
     """Tells one room's `lag` (session/replay.py)."""
     refusals: Refusals = msgspec.field(default_factory=Refusals)
+    quotas: Quotas
+    """What each user may cost the others."""
     sessions: dict[str, Any]
     """Live sessions by their id."""
     waiting: Waiting

@@ -31,9 +31,11 @@ from gochat.errors import (
 from gochat.ports import Identity, Snapshot
 from gochat.protocol import replies
 from gochat.protocol.requests import Hello, Position
+from gochat.session.clock import SLOT_S
 from gochat.session.gateway import Gateway, in_trio_time
 from gochat.session.listener import NEVER
 from gochat.session.places import REPLAY_ALL, Lagging, Notice, Replaying, place_after
+from gochat.session.quota import SIGN_IN
 from gochat.session.replay import start_replays
 from gochat.session.session import Session
 
@@ -51,6 +53,7 @@ async def greet(session: Session, hello: Hello) -> None:
         if isinstance(identity, Denied):
             _refuse(session, hello, identity, BAD_TOKEN if identity.code == "unauthorized" else VIOLATION)
             return
+        await _allowed(session, identity)
         if session.is_over():
             return  # Gone meanwhile: in the tables it would stay for ever.
         # Asked here, in one step with entering: who is shut out at this very moment is not let in.
@@ -74,6 +77,14 @@ async def greet(session: Session, hello: Hello) -> None:
         return
     if not session.is_over() and session.notices is not None:
         _welcome(session, hello, snapshot)
+
+
+async def _allowed(session: Session, identity: Identity) -> None:
+    """A sign-in counts among the user's reads, and waits for its turn as they do; `limits.hello_s` goes on."""
+    quota = session.gateway.quotas.of(identity.user)
+    quota.read(SIGN_IN)
+    while quota.held and not session.is_over():  # noqa: ASYNC110 -- for those alone who cost too much
+        await trio.sleep(SLOT_S)
 
 
 def _held(session: Session, hello: Hello) -> dict[str, int]:
@@ -109,6 +120,8 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
     same_device = [other for other in others if hello.device is not None and other.device == hello.device]
     excess = len(others) - len(same_device) + 1 - gateway.limits.sessions
     session.signed_in(identity, None if identity.expires_s is None else in_trio_time(identity.expires_s))
+    session.quota = gateway.quotas.of(user)
+    session.quota.join(session)
     session.device = hello.device
     session.id = secrets.token_urlsafe(12)
     session.signed_in_ns = time.time_ns()

@@ -38,14 +38,17 @@ from gochat.transports.connection import BURST, Connection
 
 log = logging.getLogger(__name__)
 
+#: Commands that record nothing, and so have no bucket in the user's actor.
+PASSING = frozenset((req.Read, req.Typing))
+
 
 class Session(Listener):
     """See the module. Transports call it as their Receiver, rooms as their Subscriber."""
 
     __slots__ = (
         "_check_at", "_inbox", "_jobs", "_pinged_at", "_pumping", "_readable", "_searches",
-        "budget", "credential", "epoch", "expires_at", "granted", "identity", "speaker", "unsettled", "waiting",
-        "window",
+        "budget", "credential", "epoch", "expires_at", "granted", "identity", "quota", "speaker", "unsettled",
+        "waiting", "window",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, connection: Connection, codec: Codec, credential: str | None) -> None:
@@ -61,6 +64,8 @@ class Session(Listener):
         self._readable: trio.Event | None = None
         self.unsettled = 0
         self.window = gateway.limits.window
+        """Requests that may be unsettled now; less than usual while the user has cost too much (session/quota.py)."""
+        self.quota = gateway.quotas.nobody
         self.epoch = gateway.journal.epoch
         self._pumping = False
         self._pinged_at: float | None = None
@@ -135,6 +140,7 @@ class Session(Listener):
             return
         signed_in, self.state = self.state != NEW and self.user != "", CLOSED
         if signed_in:
+            self.quota.leave(self)
             self.leave_all()
             _, reason = self.connection.closing or (0, "the peer left")
             log.info("%s: session ended: %s", self.user, reason, extra={"session": self.id})
@@ -213,6 +219,7 @@ class Session(Listener):
 
     def _request(self, request: req.AnyRequest) -> None:
         kind = type(request)
+        self.quota.read()
         if kind is req.Ping:
             self.send(replies.Pong(id=request.id))
             return
@@ -237,6 +244,8 @@ class Session(Listener):
         if kind not in self.granted:
             self._lacks_scope(request)
             return
+        if kind is not req.Send and kind in PASSING:
+            self.quota.read()
         command = COMMANDS[kind](request, self.speaker, gateway.limits)
         if isinstance(command, Denied):
             self.deny(request.id, command)
@@ -256,6 +265,7 @@ class Session(Listener):
 
     def denied(self, denied: Denied, close: int | None = None) -> None:
         """Count a refusal, and with which number it closes."""
+        self.quota.refused()
         counts = self.gateway.live.counts
         counts.denials[denied.code] += 1
         if close is not None:

@@ -13,6 +13,7 @@ from gochat.errors import BY_NAME, Denied
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.codec import Codec
+from gochat.session.quota import Quota
 from gochat.transports.outbox import Outbox
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Asker(Protocol):
     waiting: bool
     """Whether frames wait to be carried out."""
     unsettled: int
+    quota: Quota
 
     def denied(self, denied: Denied, close: int | None = None) -> None: ...
     def pump(self) -> None: ...
@@ -54,6 +56,8 @@ class Pending(msgspec.Struct, eq=False):
         asker.unsettled -= 1
         try:
             if isinstance(outcome, Done):
+                if outcome.duplicate:
+                    asker.quota.refused()  # Its token is given back, and it costs as much as a refusal.
                 if self.request_id is None:
                     return
                 reply: replies.Reply

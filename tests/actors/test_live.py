@@ -31,6 +31,7 @@ from gochat.session.clock import Wheel
 from gochat.session.gateway import Gateway, Pace
 from gochat.session.greeting import greet
 from gochat.session.queries import answer
+from gochat.session.quota import Quotas, Rates
 from gochat.session.replay import say_lag
 from gochat.session.session import Session
 from gochat.transports.outbox import Outbox, Waiting
@@ -174,7 +175,7 @@ class Town:
             tokens=JwtTokens(AUTH, OneKey(SECRET.encode())), live=house.live, users=users, rooms=house.rooms,
             limits=replies.Limits(messages_per_s=0), pace=SCOPES, wheel=Wheel(),
             after_leaving=True, rules=NoRules(), standing=Standing(), spawn=self.spawn, greet=greet,
-            answer=answer, say_lag=say_lag, sessions={}, waiting=Waiting(),
+            answer=answer, say_lag=say_lag, quotas=Quotas(Rates(), Wheel()), sessions={}, waiting=Waiting(),
         )  # fmt: skip
 
     def token(self, user: str) -> str:

@@ -64,4 +64,6 @@ async def carry_out(call: Call, request: AnyRequest) -> tuple[AnyCommand, Done]:
     outcome = await ticket.outcome()
     if isinstance(outcome, Denied):
         raise Refused(outcome)
+    if outcome.duplicate:
+        call.parts.quota(call.identity.user).refused()
     return command, outcome

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
+import trio
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -36,6 +37,13 @@ log = logging.getLogger(__name__)
 
 JSON: Final = "application/json"
 NOBODY: Final = Identity("", frozenset())
+#: How long a request waits where its user has been refused too much, before it is refused too.
+HELD_S: Final = 2.0
+TOO_MANY: Final = Denied(
+    "rate_limited", "too many requests that were refused or repeated", retry_after_ms=1000, rule="refusals_per_s"
+)  # fmt: skip
+#: Where the scope of a request names its user.
+USER: Final = "gochat.user"
 #: Parameters in a query; none has more than a handful.
 MOST_PARAMETERS: Final = 20
 
@@ -82,6 +90,9 @@ class Resource:
             response = await self._answer(request)
         except Refused as refused:
             tell_refused(self._parts.refusals, request, refused)
+            user = request.scope.get(USER)
+            if user is not None and refused.denied is not TOO_MANY:  # Or whoever tries again would never be let in.
+                self._parts.quota(user).refused()
             response = refused.response()
         except Full as full:
             response = Refused(Denied("busy", str(full), retry_after_ms=1000)).response()
@@ -121,6 +132,12 @@ class Resource:
             return NOBODY
         identity = await identify(self._parts.tokens, self._parts.standing, request.headers)
         request.scope[LEASE].answering = True
+        request.scope[USER] = identity.user
+        if self._parts.quota(identity.user).held:
+            # At once, the answer would cost as much as the refusal that it stands for.
+            await trio.sleep(HELD_S)
+            if self._parts.quota(identity.user).held:
+                raise Refused(TOO_MANY)
         if not allows(identity, operation.means):
             raise lacks_scope(RULES[operation.means].scope)
         if operation.method == "GET":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 from starlette.datastructures import Headers
@@ -30,6 +30,17 @@ Refusals: TypeAlias = Callable[[str, str, str], None]
 """Told of each credential that was refused: the client's address, by which door, why."""
 
 
+class Quota(Protocol):
+    """What one user may cost the others (session/quota.py)."""
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing of the user is carried out now."""
+
+    def refused(self) -> None:
+        """A request was refused, or had been carried out before."""
+
+
 class RestParts(msgspec.Struct, frozen=True, kw_only=True):
     """Built once by the node."""
 
@@ -46,6 +57,8 @@ class RestParts(msgspec.Struct, frozen=True, kw_only=True):
     """Answers what moderators and admins ask for (session/moderation.py)."""
     refusals: Refusals = lambda *_: None
     now_ms: Callable[[], int] = _now_ms
+    quota: Callable[[str], Quota]
+    """A user's, the same as for the user's sessions."""
     after_leaving: bool = True
     reads_per_s: float = 50.0
     """What one user may read in the long run, over all tokens and connections; 0: no limit."""

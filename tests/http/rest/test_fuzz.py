@@ -17,13 +17,15 @@ from tests.e2e.peer import address
 from tests.http.rest.client import Rest, issue
 
 ROOT = Path(__file__).parents[3]
+#: Most of what it asks is refused, and it asks as fast as it can.
+UNLIMITED = {"messages_per_s": 0, "refusals_per_s": 0}
 
 
 async def fuzzed(folder: Path, *options: str, seconds: float) -> tuple[int, str]:
     """What schemathesis says of a new node, by all its checks. In a process of its own, which sees the port alone."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": path}
-    async with running(make_settings(folder / "data", policy={"strangers": "request"})) as node:
+    async with running(make_settings(folder / "data", policy={"strangers": "request"}, limits=UNLIMITED)) as node:
         zoe = Rest(node, issue(node, "zoe"))
         assert (await zoe.post("/v1/messages", {"to": "user:ann", "body": "may I?"})).status == 201
         await zoe.aclose()

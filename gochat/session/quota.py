@@ -1,0 +1,167 @@
+"""What a user may make the node do that brings nobody a message: requests that are refused, repeats, and reads.
+
+A user whose bucket is empty is not answered `rate_limited`: an answer costs as much as the refusal it stands for. The
+user's sessions are left unread until the bucket allows the next request, as they are past the window. So nothing is
+lost, replies stay as they are, and a flood takes its sender's own time. It costs a good message nothing: what is turned
+down is the session's `window`, which is looked at anyway.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final, Protocol
+
+import msgspec
+import trio
+
+from gochat.domain.limits import TokenBucket
+from gochat.session.clock import Wheel
+
+#: What a sign-in counts as, in reads: the welcome is put together from several.
+SIGN_IN: Final = 10
+#: How often it is looked whether a user can be forgotten.
+FORGET_S: Final = 60.0
+
+
+class Held(Protocol):
+    """A session, as far as this goes."""
+
+    window: int
+
+    def pump(self) -> None: ...
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """What each user may cost, a second and at once; a rate of 0: no limit. `window` is a session's."""
+
+    refusals_per_s: float = 0.0
+    refusal_burst: int = 1
+    reads_per_s: float = 0.0
+    read_burst: int = 1
+    window: int = 128
+
+
+class Quota:
+    """One user's, over all sessions and over REST."""
+
+    __slots__ = ("_rates", "_reads", "_refusals", "_sessions", "_timed", "_wheel", "window")
+
+    def __init__(self, rates: Rates, wheel: Wheel) -> None:
+        self._rates = rates
+        self._wheel = wheel
+        self._sessions: dict[Held, None] = {}
+        self._refusals = TokenBucket(rates.refusals_per_s, rates.refusal_burst)
+        self._reads = TokenBucket(rates.reads_per_s, rates.read_burst)
+        self._timed = False
+        """Whether the wheel has an entry that will turn the window up again."""
+        self.window = rates.window
+        """How many requests each of the user's sessions may have unsettled now: 0 while a bucket is empty, and 1 while
+        fewer than half of the refusals are left, so that what is in flight can't overdraw the bucket by much."""
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing of the user is carried out now."""
+        return self.window == 0
+
+    def join(self, session: Held) -> None:
+        """From now on the session's window is the user's."""
+        self._sessions[session] = None
+        session.window = self.window
+
+    def leave(self, session: Held) -> None:
+        self._sessions.pop(session, None)
+
+    def refused(self) -> None:
+        """A request was refused, or had been carried out before."""
+        self._spend(self._refusals, 1)
+
+    def read(self, times: int = 1) -> None:
+        """A request that changes no room."""
+        self._spend(self._reads, times)
+
+    def idle(self) -> bool:
+        """Whether forgetting it would change nothing."""
+        now = _now_ms()
+        return not self._sessions and not self._timed and self._refusals.full(now) and self._reads.full(now)
+
+    def _spend(self, bucket: TokenBucket, times: int) -> None:
+        if bucket.spend(_now_ms(), times) * 2 < bucket.burst and bucket.rate:
+            self._set_window()
+
+    def _set_window(self) -> bool:
+        """As the buckets have it. True if it is smaller than usual."""
+        now, rates = _now_ms(), self._rates
+        refusals, reads = self._refusals.left(now), self._reads.left(now)
+        if refusals < 1 or reads < 1:
+            window = 0
+        elif refusals * 2 < rates.refusal_burst:
+            window = min(1, rates.window)
+        else:
+            window = rates.window
+        if window != self.window:
+            self.window = window
+            for session in self._sessions:
+                session.window = window
+        if window == rates.window:
+            return False
+        if not self._timed:
+            self._timed = True
+            self._wheel.add(self, trio.current_time())
+        return True
+
+    def check(self, now: float) -> float | None:
+        """Turn the window up as far as may be, and let the sessions go on, whichever comes first."""
+        self._set_window()
+        if self.window:
+            sessions = list(self._sessions)
+            random.shuffle(sessions)
+            for session in sessions:
+                session.pump()
+        if self.window < self._rates.window:
+            return now
+        self._timed = False
+        return None
+
+
+class Quotas:
+    """Those of all users. A user who is not connected and owes nothing is forgotten within FORGET_S."""
+
+    def __init__(self, rates: Rates, wheel: Wheel) -> None:
+        self._rates = rates
+        self._wheel = wheel
+        self._users: dict[str, Quota] = {}
+        self.nobody = Quota(Rates(window=rates.window), wheel)
+        """For a session that has not signed in: what it does wrong closes it."""
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def of(self, user: str) -> Quota:
+        quota = self._users.get(user)
+        if quota is None:
+            quota = self._users[user] = Quota(self._rates, self._wheel)
+            self._wheel.add(_Forgetting(self, user), trio.current_time() + FORGET_S)
+        return quota
+
+    def forget(self, user: str) -> bool:
+        """True if there is nothing to be kept of the user."""
+        if not self._users[user].idle():
+            return False
+        del self._users[user]
+        return True
+
+
+class _Forgetting:
+    __slots__ = ("_quotas", "_user")
+
+    def __init__(self, quotas: Quotas, user: str) -> None:
+        self._quotas = quotas
+        self._user = user
+
+    def check(self, now: float) -> float | None:
+        return None if self._quotas.forget(self._user) else now + FORGET_S
+
+
+def _now_ms() -> int:
+    """On trio's clock, which no step of the wall clock moves."""
+    return int(trio.current_time() * 1000)

@@ -1,0 +1,107 @@
+"""What a user costs the others: one count over all sessions, and a pause instead of an answer."""
+
+from __future__ import annotations
+
+import trio
+from trio.testing import MockClock
+
+from gochat.session.clock import Wheel
+from gochat.session.quota import FORGET_S, Quota, Quotas, Rates
+
+RATES = Rates(refusals_per_s=10, refusal_burst=20, reads_per_s=10, read_burst=20, window=128)
+
+
+class Flood:
+    """A session with ever more requests that are refused."""
+
+    def __init__(self, quota: Quota) -> None:
+        self.window = 0
+        self.quota = quota
+        self.carried_out = 0
+        quota.join(self)
+
+    def pump(self) -> None:
+        while self.window:
+            self.carried_out += 1
+            self.quota.refused()
+
+
+async def test_a_user_goes_on_at_the_rate_over_all_sessions(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    wheel = Wheel()
+    nursery.start_soon(wheel.run)
+    quotas = Quotas(RATES, wheel)
+    floods = [Flood(quotas.of("mallory")) for _ in range(20)]
+    other = Flood(quotas.of("ann"))
+    floods[0].pump()
+    # Whole tokens: the last one is spent, and the next is not there yet.
+    assert sum(flood.carried_out for flood in floods) == 20
+    assert all(flood.window == 0 for flood in floods)
+    assert other.window == 128
+    await trio.sleep(100)
+    done = sum(flood.carried_out for flood in floods)
+    assert 20 + 0.95 * 1000 <= done <= 20 + 1000
+    assert all(flood.carried_out > 10 for flood in floods), "one session leaves the others nothing"
+
+
+async def test_half_spent_one_at_a_time_then_as_before(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    wheel = Wheel()
+    nursery.start_soon(wheel.run)
+    session = Flood(Quotas(RATES, wheel).of("ann"))
+    for _ in range(10):
+        session.quota.refused()
+    assert session.window == 128
+    session.quota.refused()
+    assert session.window == 1
+    session.pump = lambda: None  # type: ignore[method-assign]
+    await trio.sleep(1)
+    assert session.window == 128
+    assert not len(wheel) or session.quota.idle() is False
+
+
+async def test_what_was_in_flight_is_a_debt_of_one_burst_at_most(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    wheel = Wheel()
+    nursery.start_soon(wheel.run)
+    quota = Quotas(RATES, wheel).of("ann")
+    for _ in range(1000):
+        quota.refused()
+    await trio.sleep(1.9)
+    assert quota.held
+    await trio.sleep(0.6)
+    assert not quota.held
+
+
+async def test_reads_count_apart_from_refusals(autojump_clock: MockClock) -> None:
+    quota = Quotas(RATES, Wheel()).of("ann")
+    for _ in range(10):
+        quota.refused()
+        quota.read()
+    assert not quota.held
+    quota.read(10)
+    assert quota.held
+
+
+async def test_without_rates_nobody_waits(autojump_clock: MockClock) -> None:
+    quota = Quotas(Rates(), Wheel()).of("ann")
+    for _ in range(10_000):
+        quota.refused()
+        quota.read()
+    assert quota.window == 128
+
+
+async def test_users_are_forgotten_but_not_what_they_owe(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    wheel = Wheel()
+    nursery.start_soon(wheel.run)
+    rates = Rates(refusals_per_s=0.1, refusal_burst=20, reads_per_s=10, read_burst=20, window=128)
+    quotas = Quotas(rates, wheel)
+    for number in range(1000):
+        quotas.of(f"u{number}").read()
+    session = Flood(quotas.of("here"))
+    for _ in range(20):
+        quotas.of("debtor").refused()
+    await trio.sleep(FORGET_S + 1)
+    assert len(quotas) == 2, "who is here, and who left with an empty bucket"
+    session.quota.leave(session)
+    await trio.sleep(300)
+    assert (len(quotas), len(wheel)) == (0, 0)
