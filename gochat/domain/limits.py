@@ -39,10 +39,10 @@ class TokenBucket:
         self._tokens = tokens
         return max(1, math.ceil((1 - tokens) * 1000 / self.rate))
 
-    def spend(self, now_ms: int, tokens: int = 1) -> float:
-        """Take tokens whether they are there or not, and return how many are left: below 0 it is a debt, of a burst at
-        most."""
-        self._tokens = max(self.left(now_ms) - tokens, float(-self.burst))
+    def spend(self, now_ms: int, tokens: int, debt_s: float) -> float:
+        """Take tokens whether they are there or not, and return how many are left: below 0 it is a debt, of what flows
+        in within `debt_s` at most."""
+        self._tokens = max(self.left(now_ms) - tokens, -self.rate * debt_s)
         self._at_ms = now_ms
         return self._tokens
 

@@ -80,11 +80,13 @@ async def greet(session: Session, hello: Hello) -> None:
 
 
 async def _allowed(session: Session, identity: Identity) -> None:
-    """A sign-in counts among the user's reads, and waits for its turn as they do; `limits.hello_s` goes on."""
+    """A sign-in counts among the user's reads, and waits for its turn as they do, but not for ever: a flood under the
+    user's name must not keep out the user's other devices."""
     quota = session.gateway.quotas.of(identity.user)
     quota.read(SIGN_IN)
-    while quota.held and not session.is_over():  # noqa: ASYNC110 -- for those alone who cost too much
-        await trio.sleep(SLOT_S)
+    with trio.move_on_after(session.gateway.pace.hello_s / 2):
+        while quota.held and not session.is_over():  # noqa: ASYNC110 -- for those alone who cost too much
+            await trio.sleep(SLOT_S)
 
 
 def _held(session: Session, hello: Hello) -> dict[str, int]:

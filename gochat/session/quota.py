@@ -19,6 +19,8 @@ from gochat.session.clock import Wheel
 
 #: What a sign-in counts as, in reads: the welcome is put together from several.
 SIGN_IN: Final = 10
+#: For how long a user waits at most once the flood has ended, whatever was under way.
+DEBT_S: Final = 2.0
 #: How often it is looked whether a user can be forgotten.
 FORGET_S: Final = 60.0
 
@@ -55,8 +57,9 @@ class Quota:
         self._timed = False
         """Whether the wheel has an entry that will turn the window up again."""
         self.window = rates.window
-        """How many requests each of the user's sessions may have unsettled now: 0 while a bucket is empty, and 1 while
-        fewer than half of the refusals are left, so that what is in flight can't overdraw the bucket by much."""
+        """How many requests each of the user's sessions may have unsettled now: 0 while a bucket is empty, and 1 from
+        when half of the refusals are spent until all are there again, so that what is in flight can't overdraw the
+        bucket by much."""
 
     @property
     def held(self) -> bool:
@@ -85,7 +88,7 @@ class Quota:
         return not self._sessions and not self._timed and self._refusals.full(now) and self._reads.full(now)
 
     def _spend(self, bucket: TokenBucket, times: int) -> None:
-        if bucket.spend(_now_ms(), times) * 2 < bucket.burst and bucket.rate:
+        if bucket.rate and bucket.spend(_now_ms(), times, DEBT_S) * 2 < bucket.burst:
             self._set_window()
 
     def _set_window(self) -> bool:
@@ -94,7 +97,7 @@ class Quota:
         refusals, reads = self._refusals.left(now), self._reads.left(now)
         if refusals < 1 or reads < 1:
             window = 0
-        elif refusals * 2 < rates.refusal_burst:
+        elif refusals < rates.refusal_burst / (2 if self.window > 1 else 1):
             window = min(1, rates.window)
         else:
             window = rates.window
