@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -18,7 +19,7 @@ import trio
 from gochat.node import Node, running
 from tests.client.peer import Visit, listed, message
 from tests.client.peer import peer as scripted_server
-from tests.docs.pages import HOWTO, file, needs
+from tests.docs.pages import HOWTO, blocks, file, needs
 from tests.docs.relay import Relay, relay
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import Peer, address
@@ -236,3 +237,22 @@ async def asked(visit: Visit, kind: str) -> dict[str, Any]:
 
 def page(seqs: Iterable[int], head: int) -> dict[str, Any]:
     return {"room": TEA, "epoch": "e1", "entries": [message(seq) for seq in seqs], "head": head, "complete": True}
+
+
+async def test_the_script_of_the_page_sends_its_message(tmp_path: Path) -> None:
+    """It stands in HTML; here it runs without a browser, with a token from where its service would be asked."""
+    (html,) = [block.text for block in blocks(PAGE) if block.language == "html"]
+    body = re.sub(r"</?script.*?>", "", html)
+    with trio.fail_after(WAIT_S):
+        async with running(settings(tmp_path / "data")) as node, trio.open_nursery() as nursery:
+            bob = await Peer.open(node, "tcp", nursery)
+            await bob.hello("bob")
+            host, port = address(node, "http")
+            line = command("javascript", tmp_path, host, port)
+            service = "globalThis.fetch = async () => ({text: async () => process.env.GOCHAT_TOKEN});\n"
+            script = service + body.replace("wss://chat.example.org", f"ws://{host}:{port}")
+            (tmp_path / "page.mjs").write_text(script)
+            async with started([*line[:2], str(tmp_path / "page.mjs")], issue(node, "ann")):
+                told = await bob.event("message")
+            assert (told["from"], told["body"]) == ("ann", "hello")
+            nursery.cancel_scope.cancel()

@@ -175,6 +175,39 @@ def test_every_error_of_the_troubleshooting_page_is_one_of_the_code() -> None:
     assert [words for words in told if words not in strings()] == []
 
 
+# ------------------------------------------------------------------------------------------------ the limits
+
+
+def rows(text: str, head: str) -> list[list[str]]:
+    """The cells of the table that begins with `head`."""
+    table = text.partition(head)[2].partition("\n\n")[0].splitlines()[2:]
+    return [row.strip("| ").split(" | ") for row in table]
+
+
+def test_figures_of_the_limits_stand_where_the_page_says() -> None:
+    text = (DOCS / "limits.md").read_text(encoding="utf-8")
+    source = ""
+    table = rows(text, "| what | how much |")
+    assert len(table) == 5
+    for _, figure, where in table:
+        if link := re.search(r"\]\(([^)]+)\)", where):  # else it is "the same"
+            source = (DOCS / link[1]).read_text(encoding="utf-8")
+        numbers = re.findall(r"\d[\d,.]*", figure)
+        assert numbers
+        assert [number for number in numbers if number not in source] == [], figure
+
+
+def test_defaults_of_the_limits_are_those_of_the_settings() -> None:
+    text = (DOCS / "limits.md").read_text(encoding="utf-8")
+    table = rows(text, "| what | default |")
+    told = {re.findall("`([^`]+)`", named)[0]: default for _, default, named in table}
+    assert len(told) == 6
+    figures = {path: re.match(r"[\d,]+", default) for path, default in told.items()}
+    assert {path: int(figure[0].replace(",", "")) if figure else 0 for path, figure in figures.items()} == {
+        path: keys()[path].default for path in told
+    }
+
+
 # ------------------------------------------------------------------------------------------------ the glossary
 
 
