@@ -19,15 +19,15 @@ from gochat.store.schema import APPLIED, APPLIED_INDEX, FIRST, KNOWN, LAST_COMMI
 log = logging.getLogger(__name__)
 
 
-def prepare(path: str) -> None:
+def prepare(path: str, *, keep: bool = True) -> None:
     """Make the database if there is none, and bring it to this release's schema. Before that it is copied to a file
-    beside it, named by the schema it had. Raises StoreError, and has changed nothing where the file is not gochat's or
-    can't be written."""
+    beside it, named by the schema it had; with `keep` false, where it is a copy itself, it is not. Raises StoreError,
+    and has changed nothing where the file is not gochat's or can't be written."""
     try:
         if path != MEMORY:
             _check_place(Path(path))
         with closing(connect(path)) as connection:
-            migrate(connection, path)
+            migrate(connection, path, keep=keep)
     except sqlite3.Error as error:
         raise StoreError(f"{path} can't be used: {error}") from error
 
@@ -61,18 +61,17 @@ def _applied(connection: sqlite3.Connection, path: str) -> set[str] | None:
     return applied
 
 
-def migrate(connection: sqlite3.Connection, path: str) -> None:
+def migrate(connection: sqlite3.Connection, path: str, *, keep: bool = True) -> None:
     """Bring the database to this release's schema. Raises StoreError for one that is of a newer release."""
     applied = _applied(connection, path)
     if applied is None:
         _create(connection)
     elif applied != KNOWN:
-        kept = _keep(connection, Path(path), len(applied)) if path != MEMORY else None
+        kept = _keep(connection, Path(path), len(applied)) if keep and path != MEMORY else None
         from gochat.store.migrations import apply, told  # sqlite-utils takes a seventh of a node's start to load
 
-        log.warning(
-            "%s goes from schema %d to %d; as it was it is in %s", path, len(applied), len(KNOWN), kept or "memory"
-        )
+        if kept is not None:
+            log.warning("%s goes from schema %d to %d; as it was it is in %s", path, len(applied), len(KNOWN), kept)
         for name in sorted(KNOWN - applied):
             log.info("%s: %s", name, told(name))
         began = time.monotonic()

@@ -260,6 +260,21 @@ async def test_before_a_migration_the_database_is_copied(path: Path, caplog: pyt
     assert any(line.startswith("m004_boot: ") and len(line) > 20 for line in told), told
 
 
+def test_a_backup_of_an_older_release_is_restored_without_a_word_of_copies(
+    path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy is brought to this release's schema: the backup is what it was before, and no file of that is left."""
+    backup = tmp_path / "backup.db"
+    old_database(backup)
+    before = backup.read_bytes()
+    with staged(backup, path) as copy:
+        assert [file for file in path.parent.iterdir() if "schema" in file.name] == []
+        put_in_place(copy, path)
+    assert [record.getMessage() for record in caplog.records] == []
+    assert backup.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir() if ".part" in file.name] == []
+
+
 def test_without_room_for_the_copy_nothing_is_changed(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "2m") as disk:
         old_database(disk / "gochat.db")

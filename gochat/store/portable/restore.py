@@ -52,15 +52,13 @@ def staged(file: Path, database: Path, progress: Progress = lambda done, goal: N
             source.execute("BEGIN")
             source.execute("SELECT 1 FROM sqlite_master").fetchone()
             backup.copy(source, part, progress)
-        prepare(name)
+        prepare(name, keep=False)  # The backup itself is what it was before.
         yield Staged(part, found)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{file} can't be restored: {error}") from error
     finally:
         for left in (part, *(Path(f"{name}{end}") for end in _BESIDE)):
             left.unlink(missing_ok=True)
-        for left in database.parent.glob(f"{part.name}.schema-*"):
-            left.unlink()  # Of an older release: the backup itself is what it was before.
 
 
 def put_in_place(copy: Staged, database: Path, *, keep: bool = True) -> Path | None:
