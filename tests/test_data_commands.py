@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from gochat.commands import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
+from gochat.commands.user import _tell
+from gochat.store.portable.user_gone import Removed
 
 NODE = ["serve", "--data", "data", "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]
 
@@ -82,7 +84,7 @@ def test_a_room_moves_and_a_user_goes() -> None:
     assert (done.stdout, done.stderr) == ("", "4 facts exported\n")
     assert oct(Path("dm.sqlite").stat().st_mode & 0o777) == "0o600"
     assert json.loads(gochat("room", "import", "dm.sqlite", "--data", "new/er", "--json").stdout)["added"] == 4
-    assert "4 facts, 0 of them new" in gochat("room", "import", "dm.sqlite", "--data", "new/er").stderr
+    assert "4 facts, 0 new" in gochat("room", "import", "dm.sqlite", "--data", "new/er").stderr
     gochat("room", "export", "dm:ann:bob", "new.sqlite", "--data", "new/er")
     assert rows("dm.sqlite", "SELECT * FROM fact") == rows("new.sqlite", "SELECT * FROM fact")
     gochat("room", "export", "dm:ann:bob", "then.db", "--as-of", "1")
@@ -120,11 +122,22 @@ def test_a_room_moves_and_a_user_goes() -> None:
         (["user", "export", "ann", "x.sqlite"], EXIT_FAILED, "there is no file data/gochat.db"),
         (["user", "export", "Ann", "x.sqlite"], EXIT_USAGE, "small letters"),
         (["user", "delete", "ann", "--yes"], EXIT_FAILED, "there is no file data/gochat.db"),
+        (["user", "export", "ann", "-"], EXIT_USAGE, "this goes to a file"),
+        (["backup", "-"], EXIT_USAGE, "this goes to a file"),
     ],
 )
 def test_what_can_not_be_is_one_line(arguments: list[str], code: int, told: str) -> None:
     assert told in gochat(*arguments, code=code).stderr
-    assert not list(Path().glob("*x.*")) and not list(Path().glob(".*"))
+    assert not list(Path().glob("*x.*")) and not list(Path().glob(".*")) and not Path("-").exists()
+
+
+def test_one_of_a_kind_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    one = Removed("ann", 1, 1, 1, 1, {}, 1, 1, 1)
+    _tell(one)
+    assert capsys.readouterr().out.splitlines() == [
+        "1 message deleted", "1 reaction taken back", "1 group left", "1 group closed", "1 key removed",
+        "1 contact or block removed", "1 report emptied",
+    ]  # fmt: skip
 
 
 def written(file: str) -> int:

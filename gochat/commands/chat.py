@@ -67,7 +67,8 @@ def _failed(console: Console, present: bool) -> bool:
 
 
 def _tell_unsent(console: Console) -> None:
-    from gochat.client.terminal.text import counted, unsent_line
+    from gochat.client.terminal.text import unsent_line
+    from gochat.domain.plurals import counted
 
     if console.unsent:
         note(f"* {counted(len(console.unsent), 'message')} not sent:")

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from gochat.commands import EXIT_USAGE, CommandError
+from gochat.domain.plurals import counted
 
 _PROGRESS_S = 1.0
 
@@ -22,6 +23,8 @@ _PROGRESS_S = 1.0
 def replacing(path: Path) -> Iterator[Path]:
     """A new file, empty and for its owner alone, that takes the name `path` when the block ends well and it is on the
     disk; until then what is there stays. Raises CommandError."""
+    if str(path) == "-":
+        raise CommandError("this goes to a file, not to standard output", hint="name one", code=EXIT_USAGE)
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
@@ -110,7 +113,7 @@ class Progress:
             click.echo(f"\r{count:,} of {goal:,} facts", err=True, nl=False)
 
     def done(self) -> None:
-        click.echo(f"{chr(13) if self._live else ''}{self.count:,} facts {self._done}", err=True)
+        click.echo(f"{chr(13) if self._live else ''}{counted(self.count, 'fact')} {self._done}", err=True)
 
 
 def note(line: str) -> None:

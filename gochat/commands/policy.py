@@ -20,6 +20,7 @@ from gochat.commands import EXIT_OK, CommandError
 from gochat.commands.options import Duration, config_option, load_settings
 from gochat.config import Settings
 from gochat.domain.ids import is_dm, message_id, peer
+from gochat.domain.plurals import counted
 from gochat.log import inert
 from gochat.policy import load_rules
 from gochat.policy.compare import Change, change, refused_by_rate
@@ -161,11 +162,12 @@ class _Text:
     def summary(self, total: _Summary) -> None:
         hidden = max(0, self._messages - self._limit), max(0, self._users - self._limit)
         if any(hidden):
-            click.echo(f"{hidden[0]:,} more messages and {hidden[1]:,} more users; --limit shows them", err=True)
+            more = f"{counted(hidden[0], 'more message')} and {counted(hidden[1], 'more user')}"
+            click.echo(f"{more}; --limit shows them", err=True)
         parts = [f"{count:,} {was} -> {now}" for (was, now), count in sorted(total.changes.items())]
         click.echo(
-            f"{total.messages:,} messages: {', '.join(parts) or 'nothing changes'}; the new limit refuses"
-            f" {total.limited:,} messages of {total.limited_users:,} users"
+            f"{counted(total.messages, 'message')}: {', '.join(parts) or 'nothing changes'}; the new limit refuses"
+            f" {counted(total.limited, 'message')} of {counted(total.limited_users, 'user')}"
         )
 
 

@@ -13,6 +13,7 @@ import click
 from gochat.commands import EXIT_OK
 from gochat.commands.files import Share
 from gochat.commands.options import config_option, data_option, load_settings
+from gochat.domain.plurals import counted
 
 if TYPE_CHECKING:
     from gochat.store.portable.backup import Checked
@@ -68,7 +69,7 @@ def restore(file: Path, yes: bool, discard: bool, as_json: bool, data: str | Non
 
 def _told(found: Checked) -> str:
     latest = f", the latest of {_time(found.newest_ms)}" if found.newest_ms else ""
-    return f"{found.facts:,} facts of {found.rooms:,} rooms{latest}"
+    return f"{counted(found.facts, 'fact')} of {counted(found.rooms, 'room')}{latest}"
 
 
 def _time(ms: int) -> str:

@@ -17,6 +17,7 @@ from gochat.commands.connection import check_address, credential, server_options
 from gochat.commands.files import Progress, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain import ids
+from gochat.domain.plurals import counted
 
 if TYPE_CHECKING:
     from gochat.client import Chat, TokenSource
@@ -138,9 +139,10 @@ def expire(
     with reading(database) as connection:
         groups, private = count(connection, cutoffs(*days, now_ms))
     if not as_json or not dry_run:
-        for name, found in ("groups", groups), ("private rooms", private):
+        for name, found in ("group", groups), ("private room", private):
             oldest = "" if found.oldest_ms is None else f", the oldest of {_day(found.oldest_ms)}"
-            click.echo(f"{name}: {found.messages:,} messages in {found.rooms:,}{oldest}", err=as_json)
+            line = f"{counted(found.messages, 'message')} in {counted(found.rooms, name)}{oldest}"
+            click.echo(line if found.messages else f"nothing in {name}s", err=as_json)
     expired = 0
     if not dry_run and (groups.messages or private.messages):
         if not yes and not sys.stdin.isatty():
@@ -149,7 +151,7 @@ def expire(
             click.confirm("Take these texts away for good?", abort=True, err=True)
         with folder.locked(place):
             expired = expire_all(database, days, now_ms)
-        click.echo(f"{expired:,} messages lost their texts", err=True)
+        click.echo(f"{counted(expired, 'message')} without a text now", err=True)
     if as_json:
         told = {"groups": groups._asdict(), "private": private._asdict(), "expired": expired}
         click.echo(json.dumps(told))
@@ -252,5 +254,5 @@ def import_(file: Path, name: str | None, as_json: bool, data: str | None, confi
     if as_json:
         click.echo(json.dumps(done._asdict()))
     else:
-        click.echo(f"{done.room}: {done.facts:,} facts, {done.added:,} of them new", err=True)
+        click.echo(f"{done.room}: {counted(done.facts, 'fact')}, {done.added:,} new", err=True)
     return EXIT_OK

@@ -14,6 +14,7 @@ from gochat.commands import EXIT_OK, CommandError
 from gochat.commands.files import Progress, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain import ids
+from gochat.domain.plurals import counted
 
 if TYPE_CHECKING:
     from gochat.store.portable.user_gone import Removed
@@ -53,7 +54,7 @@ def export(user: str, file: Path, as_json: bool, data: str | None, config: Path 
     if as_json:
         click.echo(json.dumps({"file": str(file), **done._asdict(), "bytes": file.stat().st_size}))
     else:
-        told = f"{done.messages:,} messages, {done.received:,} received, {done.rooms:,} rooms"
+        told = f"{counted(done.messages, 'message')}, {done.received:,} received, {counted(done.rooms, 'room')}"
         click.echo(f"{told} exported", err=True)
     return EXIT_OK
 
@@ -137,12 +138,16 @@ def release(user: str, as_json: bool, data: str | None, config: Path | None) -> 
 
 
 def _tell(done: Removed) -> None:
-    for name, count in (
-        ("messages deleted", done.messages), ("reactions taken back", done.reactions),
-        ("groups left", done.groups_left), ("groups closed", done.groups_closed), ("keys removed", done.keys),
-        ("contacts and blocks removed", done.relations), ("reports emptied", done.reports),
-    ):  # fmt: skip
-        click.echo(f"{count:,} {name}")
+    for line in (
+        f"{counted(done.messages, 'message')} deleted",
+        f"{counted(done.reactions, 'reaction')} taken back",
+        f"{counted(done.groups_left, 'group')} left",
+        f"{counted(done.groups_closed, 'group')} closed",
+        f"{counted(done.keys, 'key')} removed",
+        f"{counted(done.relations, 'contact or block', 'contacts and blocks')} removed",
+        f"{counted(done.reports, 'report')} emptied",
+    ):
+        click.echo(line)
     for group, heir in done.successors.items():
         click.echo(f"{group} has a new owner: {heir}")
 

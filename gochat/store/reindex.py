@@ -16,6 +16,7 @@ import time
 from typing import Final, NamedTuple
 
 from gochat.domain.folding import VERSION
+from gochat.domain.plurals import counted
 from gochat.store import cut, cut_first, schema
 from gochat.store.cut import Cutter
 from gochat.store.index import NEW, OLD, Index, put
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 SLICE: Final = 64
 #: How often the log says how far it is, seconds.
 TELL_EVERY_S: Final = 60.0
+
+
+def _left(count: int) -> str:
+    return counted(count, "message or user", "messages and users")
 
 
 class Names(NamedTuple):
@@ -168,7 +173,7 @@ class Progress:
         self.left = facts + users
         """Facts and users."""
         if self.left:
-            log.info("%d messages and users are indexed anew for searches, while the node runs", self.left)
+            log.info("indexed anew for searches, while the node runs: %s", _left(self.left))
 
     def note(self, done: int | None) -> None:
         """What a step did."""
@@ -180,4 +185,4 @@ class Progress:
         self.left = max(0, self.left - done)
         if now - self._told_at >= TELL_EVERY_S:
             self._told_at = now
-            log.info("%d messages and users are still to be indexed anew", self.left)
+            log.info("still to be indexed anew: %s", _left(self.left))

@@ -12,6 +12,7 @@ import trio
 
 from gochat.domain.beside import Related
 from gochat.domain.relationship import RelationChange
+from gochat.domain.plurals import counted
 from gochat.errors import StoreError
 from gochat.store import beside, expiry
 from gochat.store.committer import Committer
@@ -59,7 +60,7 @@ class Retention:
                     await trio.sleep(REST_S)
                 rooms += 1
         if messages:
-            log.info("retention: %d messages of %d rooms were too old, and lost their texts", messages, rooms)
+            log.info("retention took the texts of %s in %s", counted(messages, "old message"), counted(rooms, "room"))
         return messages
 
     async def spent_requests(self, after: tuple[str, str]) -> tuple[list[Spent], tuple[str, str] | None]:

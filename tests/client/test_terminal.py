@@ -171,15 +171,17 @@ async def test_a_group_from_the_keyboard(node: Node) -> None:
         ("/search nothing", "* nothing found"),
         ("/group", "usage: /group create"),
         ("/group add eve", "the current room is no group"),
+        ("/group leave ghost", "the current room is no group"),
         ("/delete 99", "(not_found)"),
         ("/watch bob user:eve", "* eve is offline"),
+        ("/watch", "* nobody is watched"),
         ("/unsent", "* everything is sent"),
         ("/drop 1", "no message of that number waits"),
         ("/drop", "usage: /drop NUMBER | all"),
         ("/retry 1", "no message of that number was refused"),
         (Unreadable("byte 1 of the line is not UTF-8"), "* not sent: byte 1 of the line is not UTF-8"),
         ("/help", "/quit"),
-        ("/rooms", "signed in as ann"),
+        ("/rooms", "* no rooms yet"),
         ("/contacts", "* no contacts yet"),
         ("/requests", "* nobody waits for an answer"),
         ("/accept", "usage: /accept USER"),
@@ -394,7 +396,7 @@ async def test_rooms_shows_what_happened_since_the_sign_in(node: Node) -> None:
         await bob.type("news")
         await ann.sees("bob: news")
         await ann.type("/rooms")
-        await ann.sees("  user:bob, offline, 1 unread: ")
+        await ann.sees("  user:bob, 1 unread: ")  # Whether bob is online is not told of whom nobody watches.
 
 
 async def test_rooms_that_the_server_can_not_read_are_named(peer: Peer) -> None:

@@ -200,7 +200,7 @@ async def test_a_node_does_it_by_itself_and_tells(tmp_path: Path, caplog: pytest
         await until(lodz, list(range(501, 301, -1)))
         assert (await store.archive.search_users(ANN, "soren", 5, None))[0][0].user == "u2"
     told = [record.message for record in caplog.records]
-    assert "505 messages and users are indexed anew for searches, while the node runs" in told
+    assert "indexed anew for searches, while the node runs: 505 messages and users" in told
     assert [line for line in told if line.startswith("everything is indexed anew")]
 
 

@@ -221,7 +221,7 @@ def test_the_command_counts_first_and_takes_no_more(tmp_path: Path) -> None:
 
     assert "retention.group_days" in gochat("--dry-run", code=1).stderr
     told = gochat("--dry-run", "--older-than", "30")
-    assert "private rooms: 2 messages in 2, the oldest of " in told.stdout
+    assert "2 messages in 2 private rooms, the oldest of " in told.stdout
     assert "--yes" in gochat("--older-than", "30", code=2).stderr
     counted = json.loads(gochat("--dry-run", "--older-than", "30", "--json").stdout)
     assert (counted["private"]["messages"], counted["groups"]["messages"], counted["expired"]) == (2, 0, 0)

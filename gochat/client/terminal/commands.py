@@ -9,6 +9,7 @@ from gochat.client.terminal import text
 from gochat.client.terminal.command import Command, Front, Misused, Quit, number, seq_and_rest, users
 from gochat.client.terminal.people import PEOPLE
 from gochat.domain import facts, ids
+from gochat.domain.plurals import counted
 
 _HITS: Final = 20
 
@@ -76,7 +77,7 @@ def _drop(console: Front, rest: str) -> None:
             console.unsent.drop(draft.number)
     elif console.unsent.drop(number(rest, COMMANDS["drop"].usage)) is None:
         raise Misused("no message of that number waits; /unsent lists them")
-    console.note(f"* dropped; {text.counted(len(console.unsent), 'message')} left")
+    console.note(f"* dropped; {counted(len(console.unsent), 'message')} left")
 
 
 def _retry(console: Front, rest: str) -> None:
@@ -99,8 +100,11 @@ async def _unreact(console: Front, rest: str) -> None:
 
 
 async def _watch(console: Front, rest: str) -> None:
-    for entry in await console.chat.watch(users(rest.split())):
+    watched = await console.chat.watch(users(rest.split()))
+    for entry in watched:
         console.say(text.presence_line(entry))
+    if not watched:
+        console.note("* nobody is watched")
 
 
 async def _group(console: Front, rest: str) -> None:
@@ -129,10 +133,11 @@ async def _group(console: Front, rest: str) -> None:
 async def _leave(console: Front, heir: str | None) -> None:
     """Leave the current group. An heir who never signed in may never come to own anything: that is asked about first,
     and `!` behind the name is the answer."""
+    group = console.group()
     if heir is not None and not heir.endswith("!") and not await console.chat.is_known(heir):
         heir = text.inert(heir)
         raise Misused(f"nobody has signed in as {heir} yet; /group leave {heir}! leaves the group to them all the same")
-    await console.chat.leave_group(console.group(), successor=heir and heir.removesuffix("!"))
+    await console.chat.leave_group(group, successor=heir and heir.removesuffix("!"))
 
 
 def _help(console: Front, rest: str) -> None:
@@ -160,7 +165,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "delete": Command("/delete NUMBER", "delete a message", _delete),
     "react": Command("/react NUMBER EMOJI", "react to a message", _react),
     "unreact": Command("/unreact NUMBER EMOJI", "take a reaction back", _unreact),
-    "watch": Command("/watch USER...", "see when they come and go", _watch),
+    "watch": Command("/watch USER...", "see when they come and go; without names nobody is watched", _watch),
     "group": Command(
         "/group create NAME [USER...] | add USER... | remove USER... | role USER ROLE | title TEXT | "
         "leave [HEIR] | delete",

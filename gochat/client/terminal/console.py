@@ -25,6 +25,7 @@ from gochat.client.terminal.stdin import Unreadable
 from gochat.client.unsent import Draft, Unsendable, Unsent
 from gochat.client.wire import FACTS, Fact
 from gochat.domain import facts, ids
+from gochat.domain.plurals import counted
 from gochat.protocol import replies
 
 #: From here on a pause that the server asks for is worth a line; shorter ones nobody notices.
@@ -78,7 +79,7 @@ class Console:
 
     async def _send_rest(self) -> None:
         if self._present and self.unsent.waiting:
-            count = text.counted(self.unsent.waiting, "message")
+            count = counted(self.unsent.waiting, "message")
             self.note(f"* {count} not sent yet; gochat waits for the server. Ctrl-C drops what waits")
         await self.unsent.settled()
 
@@ -92,16 +93,21 @@ class Console:
     def _greet(self) -> None:
         welcome = self.chat.welcome
         self.note(f"* signed in as {text.inert(welcome.user)}")
-        self.list_rooms()
+        self._list_rooms(presence=True)
         if self._to is None:
             self.note("* choose whom to write to with /to user:NAME or /to group:NAME; /help lists the commands")
         else:
             self.note(f"* writing to {text.inert(self._to)}; /help lists the commands")
 
     def list_rooms(self) -> None:
+        self._list_rooms(presence=False)
+        if not (self.rooms.contacts or self.rooms.groups or self.rooms.requests):
+            self.note("* no rooms yet: /to user:NAME writes to somebody, /group create NAME founds a group")
+
+    def _list_rooms(self, *, presence: bool) -> None:
         rooms = self.rooms
         for title, lines in (
-            ("contacts:", [text.contact_line(entry) for entry in rooms.contacts]),
+            ("contacts:", [text.contact_line(entry, presence=presence) for entry in rooms.contacts]),
             ("groups:", [text.room_line(entry) for entry in rooms.groups]),
             ("requests:", [text.request_line(entry, self.chat.user) for entry in rooms.requests]),
         ):

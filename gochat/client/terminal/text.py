@@ -12,6 +12,7 @@ from gochat.client.positions import Reset
 from gochat.client.unsent import Draft
 from gochat.client.wire import Fact, Unknown
 from gochat.domain import facts, ids, spans
+from gochat.domain.plurals import counted
 from gochat.protocol import replies
 
 #: Without these two emoji fall apart and Persian is misspelt; neither moves a cursor or turns text around.
@@ -108,11 +109,6 @@ def fact_line(fact: Fact, me: str) -> str:
     return f"{clock(fact.ts)} {address(fact.room, me)} #{fact.seq} {_what(fact)}"
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 message`, `2 messages`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def unsent_line(draft: Draft) -> str:
     """One message that the server has not recorded, and why not."""
     to = f"{inert(draft.to)}, as #{draft.edits}" if draft.edits is not None else inert(draft.to)
@@ -192,9 +188,10 @@ def suspension_line(entry: replies.Suspension) -> str:
     return f"user:{inert(entry.user)}, since {clock(entry.ts)}{until}, by {inert(entry.by)}{reason}"
 
 
-def contact_line(entry: replies.ContactEntry) -> str:
-    state = "online" if entry.online else "offline"
-    return f"  user:{_named(entry.user, entry.name)}, {state}{_unread(entry.unread)}{_last(entry.last)}"
+def contact_line(entry: replies.ContactEntry, *, presence: bool) -> str:
+    """With `presence` where `entry.online` is fresh: only of users who are watched it is told that it changes."""
+    state = (", online" if entry.online else ", offline") if presence else ""
+    return f"  user:{_named(entry.user, entry.name)}{state}{_unread(entry.unread)}{_last(entry.last)}"
 
 
 def room_line(entry: replies.RoomEntry) -> str:
