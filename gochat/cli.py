@@ -93,10 +93,15 @@ def main() -> NoReturn:
 
 def _fill_standard_descriptors() -> None:
     """Open /dev/null in the place of standard files that the caller closed: otherwise the first socket would become
-    standard output, and what is printed would go to its peer."""
+    standard output, and what is printed would go to its peer. What is printed to a closed one goes nowhere."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(descriptor)
+    # Python has no object for a file that was closed at its start.
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def run(arguments: list[str]) -> int:
@@ -106,8 +111,7 @@ def run(arguments: list[str]) -> int:
         context = gochat.make_context("gochat", list(arguments))
         with context:
             result = gochat.invoke(context)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:

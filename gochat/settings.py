@@ -113,7 +113,10 @@ def _read_file(file: Path, mistakes: list[ConfigError]) -> tuple[dict[str, Any],
     except OSError as error:
         mistakes.append(ConfigError("file", name, (error.strerror or "can't be read").lower()))
         return {}, {}
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+    except UnicodeDecodeError as error:
+        mistakes.append(ConfigError("syntax", name, f"is not UTF-8 text, from byte {error.start + 1} on"))
+        return {}, {}
+    except tomllib.TOMLDecodeError as error:
         mistakes.append(ConfigError("syntax", name, str(error)))
         return {}, {}
     values: dict[str, Any] = {}

@@ -72,6 +72,16 @@ def test_the_list_says_what_each_command_says_of_itself(name: str) -> None:
     assert command.get_short_help_str(100) == cli.COMMANDS[name].help
 
 
+def test_no_list_of_commands_cuts_a_sentence_short() -> None:
+    for name in cli.COMMANDS:
+        group = cli.gochat.get_command(click.Context(cli.gochat), name)
+        if isinstance(group, click.Group):
+            room = 80 - 6 - max(len(each) for each in group.commands)
+            assert [each.get_short_help_str(room) for each in group.commands.values()] == [
+                each.get_short_help_str(1_000) for each in group.commands.values()
+            ]
+
+
 WRONG = [["bogus"], ["token", "issue"], ["config", "show", "--nonsense"], ["token", "issue", "a", "--ttl", "x"]]
 
 
@@ -217,6 +227,12 @@ def test_a_wrong_setting_is_one_line_and_a_hint() -> None:
     assert problem == "gochat: config.toml: http.bnd: no such key; did you mean http.bind?"
     assert hint.startswith("hint: ")
     assert gochat("serve", code=EXIT_CONFIG).stderr == done.stderr
+
+
+def test_a_settings_file_in_another_encoding_is_told_so() -> None:
+    Path("latin.toml").write_bytes(b"[node]\nname = '\xe9'\n")
+    told = gochat("config", "check", "latin.toml", code=EXIT_CONFIG).stderr
+    assert "gochat: latin.toml: syntax: is not UTF-8 text, from byte 16 on\n" in told
 
 
 def test_debug_shows_where() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from gochat.commands import CommandError
 from gochat.commands.connection import REPLY_S, User, check_address, connection_options
 from gochat.commands.options import Duration
 
@@ -77,8 +78,15 @@ def unsuspend(who: str, reason: str | None, url: str, token: TokenSource | None)
     """
 
     async def body(session: Chat) -> None:
+        suspended = False
+        async for entry in session.suspensions():  # By id.
+            suspended = suspended or entry.user == who
+            if entry.user >= who:
+                break
         await session.unsuspend(who, reason=reason)
         click.echo(f"user:{who} may sign in", err=True)
+        if not suspended:
+            click.echo(f"warning: {who} was not suspended; `gochat admin suspensions` prints who is", err=True)
 
     return _ask(body, url, token)
 
@@ -154,7 +162,9 @@ def close(report: int, url: str, token: TokenSource | None) -> int:
 @AS_JSON
 @connection_options
 def users(who: str | None, as_json: bool, url: str, token: TokenSource | None) -> int:
-    """Print who ever signed in, by id, or USER alone: sessions, last seen, suspension.
+    """Print who ever signed in, by id; or USER alone.
+
+    With live sessions, when they were last seen, and whether they are suspended. Ends with 1 if USER never signed in.
 
     \b
     Examples:
@@ -165,7 +175,9 @@ def users(who: str | None, as_json: bool, url: str, token: TokenSource | None) -
     from gochat.client.terminal.text import account_line
 
     async def body(session: Chat) -> None:
-        await _print(session.accounts(who), None if as_json else account_line)
+        printed = await _print(session.accounts(who), None if as_json else account_line)
+        if who is not None and not printed:
+            raise CommandError(f"nobody has signed in as {who} yet")
 
     return _ask(body, url, token, limit_s=None)
 
@@ -261,16 +273,17 @@ def _ask(
     return asked(body, url, token, limit_s=limit_s)
 
 
-async def _print(entries: AsyncIterator[Entry], line: Callable[[Entry], str] | None, limit: int | None = None) -> None:
-    """Each entry on a line; as JSON where `line` is None."""
+async def _print(entries: AsyncIterator[Entry], line: Callable[[Entry], str] | None, limit: int | None = None) -> int:
+    """Each entry on a line; as JSON where `line` is None. Returns how many."""
     from gochat.client.wire import encode_sent
 
-    left = limit
+    printed = 0
     async for entry in entries:
         if line is None:
             sys.stdout.buffer.write(encode_sent(entry) + b"\n")
         else:
             click.echo(line(entry))
-        left = None if left is None else left - 1
-        if left == 0:
-            return
+        printed += 1
+        if printed == limit:
+            break
+    return printed

@@ -59,7 +59,7 @@ def init(file: Path, force: bool, preset: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects: key, origin, problem, hint.")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
 def check(config: Path | None, data: str | None, as_json: bool, file: Path | None) -> int:
-    """Read all settings, key files and lists, and say whether a node could start with them.
+    """Say whether a node could start: settings, key files, lists.
 
     FILE is the settings file, as --config. Every mistake is a line, with what to do about it; the exit status is 3 if
     there is one.

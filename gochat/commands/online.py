@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
+import stat
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -87,6 +89,17 @@ async def _online(body: Callable[[Chat], Awaitable[None]], url: str, token: Toke
     except BaseExceptionGroup as group:
         raise_alone(group)
     return not interrupted
+
+
+async def reader_gone() -> None:
+    """Raise BrokenPipeError when the reader of a pipe that is standard output has gone. Otherwise only the next write
+    would notice, and what waits for something to print would wait on for nobody."""
+    descriptor = sys.stdout.fileno()
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        await trio.sleep_forever()
+    # Nothing ever comes out of this end: what makes it readable is the other end's being closed (poll(2), POLLERR).
+    await trio.lowlevel.wait_readable(descriptor)
+    raise BrokenPipeError
 
 
 def _explained(error: ClientError, url: str) -> CommandError:

@@ -36,7 +36,8 @@ def tail(
     """Print what happens, as it happens.
 
     Facts of the named rooms, or of all rooms you are in: each once and in order, across reconnects, until interrupted.
-    A stranger who wants to write to you shows as a request. What becomes of the connection goes to standard error.
+    A stranger who wants to write to you shows as a request. What becomes of the connection goes to standard error. It
+    ends, too, when the reader of its output has gone, as `| head -1` does.
 
     \b
     Examples:
@@ -48,10 +49,12 @@ def tail(
         check_address(room)
     if first is not None and not rooms:
         raise click.UsageError("--from counts the facts of a room: name one")
+    import trio
+
     from gochat.client import Offline, Online, Reset
     from gochat.client.terminal.text import fact_line, notice, request_line
     from gochat.client.wire import FACTS, encode_fact, encode_sent
-    from gochat.commands.online import online
+    from gochat.commands.online import online, reader_gone
     from gochat.protocol.replies import Request
 
     def show(event: Fact | Request, me: str) -> None:
@@ -63,6 +66,12 @@ def tail(
             click.echo(request_line(event, me) if isinstance(event, Request) else fact_line(event, me))
 
     async def body(session: Chat) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reader_gone)
+            await follow(session)
+            nursery.cancel_scope.cancel()
+
+    async def follow(session: Chat) -> None:
         wanted = {session.room(room) for room in rooms}
         for room in wanted:
             await _begin(session, room, first)

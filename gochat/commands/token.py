@@ -66,7 +66,7 @@ def issue(
 @click.argument("text", metavar="TOKEN", default="-")
 @click.option("--json", "as_json", is_flag=True, help="Print one object: accepted, reason, header, claims.")
 def inspect(text: str, config: Path | None, data: str | None, as_json: bool) -> int:
-    """Show what a token says, and whether a node with these settings accepts it.
+    """Show what a token says, and whether a node here accepts it.
 
     Without TOKEN, or with -, it is read from standard input, which keeps it out of the shell's history. Ends with 4 if
     the token is refused.

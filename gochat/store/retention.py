@@ -11,8 +11,8 @@ from pathlib import Path
 import trio
 
 from gochat.domain.beside import Related
-from gochat.domain.relationship import RelationChange
 from gochat.domain.plurals import counted
+from gochat.domain.relationship import RelationChange
 from gochat.errors import StoreError
 from gochat.store import beside, expiry
 from gochat.store.committer import Committer

@@ -236,9 +236,22 @@ async def test_a_full_standard_output_is_explained(node: Node, words: str) -> No
     assert (ran.code, ran.err) == (1, "gochat: standard output can't be written: no space left on device\n")
 
 
-async def test_closed_standard_output_gives_no_socket_its_place(node: Node) -> None:
-    ran = await shell(node, f"{sys.executable} -m gochat send user:ann hi --as ann >&-")
+@pytest.mark.parametrize(
+    "words", ["send user:ann hi", "send user:ann hi --json", "tail user:ann --from 1 --limit 1 --json"]
+)
+async def test_closed_standard_output_gives_no_socket_its_place(node: Node, words: str) -> None:
+    async with enter(node, "ann") as ann:
+        await notes(ann, 1)
+    ran = await shell(node, f"{sys.executable} -m gochat {words} --as ann >&-")
     assert (ran.code, ran.err) == (0, "")
+
+
+async def test_closed_standard_error_is_no_fault(node: Node, tmp_path: Path) -> None:
+    async with enter(node, "ann") as ann:
+        await notes(ann, 1)
+    file = tmp_path / "notes.jsonl"
+    ran = await shell(node, f"{sys.executable} -m gochat room export user:ann {file} --as ann 2>&-")
+    assert (ran.code, ran.out, len(file.read_text().splitlines())) == (0, "", 1)
 
 
 async def shell(node: Node, line: str) -> Ran:
@@ -259,6 +272,15 @@ async def test_text_that_is_not_utf_8_is_explained(node: Node) -> None:
 
 
 # ---------------------------------------------------------------------------------------------- tail
+
+
+async def test_tail_ends_with_the_reader_of_its_output(node: Node) -> None:
+    async with enter(node, "ann") as ann:
+        await notes(ann, 1)
+    # Nothing more is said: no write tells that the reader has gone.
+    ran = await shell(node, f"{sys.executable} -m gochat tail user:ann --from 1 --json --as ann | head -1")
+    assert json.loads(ran.out)["seq"] == 1
+    assert ran.err == ""
 
 
 async def test_tail_prints_facts_as_json_until_the_limit(node: Node) -> None:
@@ -441,7 +463,13 @@ async def test_an_admin_looks_over_the_site_from_the_command_line(strict: Node, 
     ran = await gochat(strict, "admin", "suspensions", **token)
     assert [line.split(", since")[0] for line in ran.out.splitlines()] == ["user:anm", "user:ann"]
     assert ", by root: spam\n" in ran.out
-    assert (await gochat(strict, "admin", "users", "nobody", **token)).out == ""
+    ran = await gochat(strict, "admin", "users", "nobody", **token)
+    assert ran == (1, "", "gochat: nobody has signed in as nobody yet\n")
+    ran = await gochat(strict, "admin", "unsuspend", "amn", **token)
+    assert (ran.code, ran.err.splitlines()[1:]) == (
+        0, ["warning: amn was not suspended; `gochat admin suspensions` prints who is"],
+    )  # fmt: skip
+    assert (await gochat(strict, "admin", "unsuspend", "anm", **token)).err == "user:anm may sign in\n"
 
 
 @pytest.mark.parametrize(
