@@ -17,7 +17,7 @@ import trio
 from gochat.auth.origin import OriginRules
 from gochat.auth.tickets import Tickets
 from gochat.config import Settings
-from gochat.http.address import TrustedProxies, was_forwarded
+from gochat.http.address import TrustedProxies
 from gochat.http.asgi import App
 from gochat.http.cors import Cors
 from gochat.http.late import LateApp
@@ -84,7 +84,7 @@ class Doors:
         await self._app.load()
 
     async def tcp(self, stream: trio.abc.Stream, lease: Lease) -> None:
-        connection = tcp.TcpConnection(stream, **self._parts(lease, lease.peer, lease.loopback))
+        connection = tcp.TcpConnection(stream, **self._parts(lease, lease.peer))
         await tcp.serve(connection, self.accept, self._gateway.limits.frame_bytes, FIRST_FRAME_BYTES)
 
     async def metrics(self, stream: trio.abc.Stream, lease: Lease) -> None:
@@ -105,8 +105,7 @@ class Doors:
             await stream.send_all(problem.encode())
             await linger(stream)
             return
-        loopback = lease.loopback and not was_forwarded(upgrade.fields)
-        connection = websocket.WebSocketConnection(stream, **self._parts(lease, upgrade.client, loopback))
+        connection = websocket.WebSocketConnection(stream, **self._parts(lease, upgrade.client))
         lease.let_go()
         lease.hold(len(opening.trailing))
         del upgrade
@@ -140,12 +139,11 @@ class Doors:
             self._quiet_until = now + QUIET_S
             log.warning("a WebSocket was refused: %s (told once in %.0f s)", refusal, QUIET_S)
 
-    def _parts(self, lease: Lease, peer: str, loopback: bool) -> dict[str, Any]:
+    def _parts(self, lease: Lease, peer: str) -> dict[str, Any]:
         return {
             "handle": lease.handle,
             "direct": lease.direct,
             "peer": peer,
-            "loopback": loopback,
             "outbox_bytes": self._gateway.pace.outbox_bytes,
             "spawn": self._spawn,
             "lease": lease,

@@ -339,10 +339,6 @@ class Connection(Protocol):
     def peer(self) -> str:
         """The peer's address, for logs and limits."""
 
-    @property
-    def loopback(self) -> bool:
-        """Whether both listener and peer are loopback addresses, with no proxy between."""
-
     def try_send(self, data: bytes) -> int:
         """Hand to the kernel what it takes now; how many bytes that was. Never raises, never waits. 0 also when
         the stream can't be written directly (TLS) or is broken: the writer task finds out which."""

@@ -13,8 +13,6 @@ from typing import TypeAlias
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 """Names in lower case."""
 
-_FORWARDED = frozenset((b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"))
-
 
 class TrustedProxies:
     """The addresses of `http.trusted_proxies`, such as "10.0.0.0/8". Raises ValueError for what is no network."""
@@ -46,12 +44,6 @@ def client_address(peer: str, headers: Headers, trusted: Container[str]) -> str:
         if client not in trusted:
             break
     return client
-
-
-def was_forwarded(names: Iterable[bytes]) -> bool:
-    """Whether a proxy says, by one of these headers, that it stands between, trusted or not: then a loopback peer need
-    not be a local user."""
-    return not _FORWARDED.isdisjoint(names)
 
 
 def _without_port(hop: str) -> str:

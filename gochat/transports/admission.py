@@ -43,19 +43,15 @@ class Statistics(msgspec.Struct, frozen=True):
 class Lease:
     """One connection's place. It counts as a stranger until its handler says otherwise."""
 
-    __slots__ = ("_connections", "_key", "_stranger", "answering", "direct", "handle", "held", "loopback", "peer")
+    __slots__ = ("_connections", "_key", "_stranger", "answering", "direct", "handle", "held", "peer")
 
-    def __init__(
-        self, connections: Connections, handle: socket.socket, peer: str, loopback: bool, direct: bool
-    ) -> None:
+    def __init__(self, connections: Connections, handle: socket.socket, peer: str, direct: bool) -> None:
         self.handle = handle
         """The connected socket, non-blocking. The accept loop closes it when the handler returns."""
         self.direct = direct
         """Whether bytes may be written to `handle` past the stream (no TLS)."""
         self.peer = peer
         """The other end's address, without its port. Behind a proxy it is the proxy's."""
-        self.loopback = loopback
-        """Whether both the listener and the peer have loopback addresses; a proxy may still stand between."""
         self.answering = False
         """Whether it waits for the answer to a request with a good token: among the strangers of its address it is
         closed last."""
@@ -123,14 +119,14 @@ class Connections:
         self._failed = 0
         self._exhausted = 0
 
-    def admit(self, handle: socket.socket, peer: str, *, loopback: bool, direct: bool) -> Lease | None:
+    def admit(self, handle: socket.socket, peer: str, *, direct: bool) -> Lease | None:
         """A place, to be given back with `release`; None when all are taken by users who have signed in."""
         if self._open >= self._capacity and not self.evict("capacity"):
             self._refused += 1
             return None
         if self._strangers >= self._most_strangers:
             self.evict("unauthenticated")
-        lease = Lease(self, handle, peer, loopback, direct)
+        lease = Lease(self, handle, peer, direct)
         self._accepted += 1
         self._open += 1
         self._strangers += 1

@@ -6,7 +6,6 @@ from anywhere, and the connection's task does the closing.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -63,19 +62,17 @@ class Connection(ABC):
     """One peer."""
 
     __slots__ = (
-        "_handle", "_lease", "_poller", "_spawn", "_stream", "closing", "heard", "loopback", "outbox", "peer",
-        "peer_answers",
+        "_handle", "_lease", "_poller", "_spawn", "_stream", "closing", "heard", "outbox", "peer", "peer_answers",
     )  # fmt: skip
 
     transport: ClassVar[str]
 
     def __init__(
-        self, stream: trio.abc.Stream, handle: socket.socket, *, direct: bool, peer: str, loopback: bool,
-        outbox_bytes: int, spawn: Spawn, lease: Lease, poller: Poller, waiting: Waiting,
+        self, stream: trio.abc.Stream, handle: socket.socket, *, direct: bool, peer: str, outbox_bytes: int,
+        spawn: Spawn, lease: Lease, poller: Poller, waiting: Waiting,
     ) -> None:  # fmt: skip
         """`handle` is the socket under the stream; `direct`: bytes may be written to it past the stream (no TLS)."""
         self.peer = peer
-        self.loopback = loopback
         self.heard = trio.current_time()
         """When the last byte came from the peer; trio clock."""
         self.peer_answers = False
@@ -195,11 +192,3 @@ def _shutdown(handle: socket.socket, how: int) -> None:
         handle.shutdown(how)
     except OSError:
         pass  # It is closed or was never connected: what was wanted is so.
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an IP address is one of this machine's own."""
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False

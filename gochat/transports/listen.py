@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 import trio
 
-from gochat.config import Address, is_loopback, parse_address
+from gochat.config import Address, parse_address
 from gochat.errors import GochatError
 from gochat.transports.admission import Connections, Lease
 
@@ -117,7 +117,6 @@ class Server:
         self._serving.deadline = min(self._serving.deadline, trio.current_time() + grace_s)
 
     async def _accept(self, listener: socket.socket, connections: trio.Nursery) -> None:
-        local = is_loopback(listener.getsockname()[0])
         while True:
             await trio.lowlevel.wait_readable(listener)
             for turn in range(ACCEPTS_A_TURN):
@@ -137,7 +136,7 @@ class Server:
                     await trio.sleep(EVICTION_PAUSE_S if evicted else EXHAUSTED_PAUSE_S)
                     break
                 direct = self.tls is None
-                lease = self._connections.admit(handle, peer, loopback=local and is_loopback(peer), direct=direct)
+                lease = self._connections.admit(handle, peer, direct=direct)
                 if lease is None:
                     handle.close()
                     self._warn("too many connections (limits.connections), all signed in; the newest are refused")

@@ -87,7 +87,7 @@ AUTH = Auth(secret=SECRET)
 class Wire:
     """A peer's end: keeps what it is sent, as fast as it likes. Beyond that what a session needs of its connection."""
 
-    transport, peer, loopback, peer_answers = "tcp", "here", True, False
+    transport, peer, peer_answers = "tcp", "here", False
 
     def __init__(self, spawn: Callable[..., None], pause: Callable[[], float]) -> None:
         self.frames: list[dict[str, Any]] = []

@@ -86,7 +86,7 @@ def leased(peer: str = "192.0.2.1") -> Lease:
     """The place of a connection whose socket is closed already."""
     with socket.socket() as handle:
         connections = Connections(capacity=1, unauthenticated=1, per_address=1)
-        lease = connections.admit(handle, peer, loopback=False, direct=False)
+        lease = connections.admit(handle, peer, direct=False)
     assert lease is not None
     return lease
 

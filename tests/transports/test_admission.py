@@ -22,7 +22,7 @@ def books(capacity: int = 100, unauthenticated: int = 100, per_address: int = 10
 
 
 def admit(connections: Connections, handle: socket.socket, peer: str = "192.0.2.1") -> Lease:
-    lease = connections.admit(handle, peer, loopback=False, direct=True)
+    lease = connections.admit(handle, peer, direct=True)
     assert lease is not None
     return lease
 
@@ -35,7 +35,7 @@ def test_capacity_bounds_all(handle: socket.socket) -> None:
     assert not second.stranger, "it was closed to make room"
     third.authenticated()
     connections.release(second)
-    assert connections.admit(handle, "192.0.2.2", loopback=False, direct=True) is None
+    assert connections.admit(handle, "192.0.2.2", direct=True) is None
     connections.release(first)
     admit(connections, handle)
     told = connections.statistics()
@@ -152,7 +152,7 @@ def test_the_books_hold_their_bounds_whatever_comes(steps: list[tuple[str, int]]
             address = f"192.0.2.{number % 3}"
             lease = list(living)[number % len(living)] if living else None
             if step == "admit":
-                new = connections.admit(sock, address, loopback=False, direct=True)
+                new = connections.admit(sock, address, direct=True)
                 assert (new is None) is (len(living) >= 6 and not any(one.stranger for one in [*living, new] if one))
                 if new is not None:
                     assert new.stranger

@@ -21,6 +21,7 @@ from gochat.http.shell import HttpShell
 from gochat.protocol.websocket import BINARY, TEXT, FrameReader
 from gochat.transports.admission import Connections, Lease
 from gochat.transports.listen import Server, bound, open_listeners
+from gochat.transports.outbox import Waiting
 from gochat.transports.poller import Poller
 from gochat.transports.websocket import Opening, WebSocketConnection
 from tests.transports.test_rfc6455 import Echo
@@ -62,8 +63,8 @@ async def _serve(
     if upgrade is None:
         return
     connection = WebSocketConnection(
-        stream, lease.handle, direct=True, peer=lease.peer, loopback=True, outbox_bytes=1 << 24,
-        spawn=nursery.start_soon, lease=lease, poller=poller,
+        stream, lease.handle, direct=True, peer=lease.peer, outbox_bytes=1 << 24,
+        spawn=nursery.start_soon, lease=lease, poller=poller, waiting=Waiting(),
     )  # fmt: skip
     connection.outbox.push(Opening(upgrade.key, b"", None, None).answer())
     try:

@@ -105,20 +105,7 @@ async def test_each_connection_has_its_handler_and_its_place() -> None:
         await until(lambda: connections.statistics().open == 0)
     assert connections.statistics().unauthenticated == 0
     assert connections.statistics().accepted == 2
-    assert [(lease.peer, lease.loopback, lease.direct) for lease in leases] == [("127.0.0.1", True, True)] * 2
-
-
-async def test_a_peer_is_loopback_only_where_the_listener_is_too() -> None:
-    leases: list[Lease] = []
-
-    async def handler(stream: trio.abc.Stream, lease: Lease) -> None:
-        leases.append(lease)
-
-    async with serving(handler, bind="0.0.0.0:0") as (_, listener):
-        stream = await trio.open_tcp_stream("127.0.0.1", listener.getsockname()[1])
-        await stream.receive_some()
-        await stream.aclose()
-    assert [lease.loopback for lease in leases] == [False]
+    assert [(lease.peer, lease.direct) for lease in leases] == [("127.0.0.1", True)] * 2
 
 
 async def test_a_crash_ends_one_connection_and_leaves_one_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -22,6 +22,7 @@ from gochat.protocol.websocket import (
 )  # fmt: skip
 from gochat.transports.admission import Lease
 from gochat.transports.connection import Connection
+from gochat.transports.outbox import Waiting
 from gochat.transports.poller import Poller
 from gochat.transports.websocket import WebSocketConnection
 from tests.transports.listening import connect, serving
@@ -66,8 +67,8 @@ async def echo(
     opcode: int, poller: Poller, nursery: trio.Nursery, stream: trio.abc.Stream, lease: Lease
 ) -> None:  # fmt: skip
     connection = WebSocketConnection(
-        stream, lease.handle, direct=True, peer=lease.peer, loopback=True, outbox_bytes=1 << 22,
-        spawn=nursery.start_soon, lease=lease, poller=poller,
+        stream, lease.handle, direct=True, peer=lease.peer, outbox_bytes=1 << 22,
+        spawn=nursery.start_soon, lease=lease, poller=poller, waiting=Waiting(),
     )  # fmt: skip
     try:
         await connection.converse(Echo(connection, opcode), FrameReader(LIMIT, opcode), b"")

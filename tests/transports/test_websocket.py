@@ -15,6 +15,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Event, Ping, Pong,
 
 from gochat.protocol.websocket import client_frame
 from gochat.transports.connection import CLOSE_S
+from gochat.transports.outbox import Waiting
 from gochat.transports.poller import Poller
 from gochat.transports.websocket import CONTROL_BURST, Opening, WebSocketConnection, serve
 from tests.transports.listening import books
@@ -118,12 +119,12 @@ async def talking(trailing: bytes = b"") -> AsyncIterator[Peer]:
             peer.served.set()
 
         poller = Poller()
-        lease = books().admit(ours, "192.0.2.1", loopback=False, direct=True)
+        lease = books().admit(ours, "192.0.2.1", direct=True)
         assert lease is not None
         nursery.start_soon(poller.run)
         connection = WebSocketConnection(
-            trio.testing.memory_stream_pair()[0], ours, direct=True, peer="192.0.2.1", loopback=False,
-            outbox_bytes=1 << 20, spawn=nursery.start_soon, lease=lease, poller=poller,
+            trio.testing.memory_stream_pair()[0], ours, direct=True, peer="192.0.2.1",
+            outbox_bytes=1 << 20, spawn=nursery.start_soon, lease=lease, poller=poller, waiting=Waiting(),
         )  # fmt: skip
         peer = Peer(theirs, connection)
         nursery.start_soon(run)
