@@ -73,7 +73,8 @@ _GROUP_HEADS = "SELECT s.name, r.head, s.since_seq FROM seat s JOIN room r ON r.
 # Seats alone, for when what belongs to them is damaged.
 _GROUP_SEATS = f"SELECT s.num, s.name, s.since_seq FROM seat s WHERE s.user = ? AND {_GROUPS} ORDER BY s.name"
 _CONTACT_SEATS = """
-    SELECT s.num, s.name FROM seat s WHERE s.user = ? AND s.latest IS NOT NULL ORDER BY s.latest DESC, s.num DESC"""
+    SELECT s.num, s.name, t.num IS NOT NULL FROM seat s LEFT JOIN stale t ON t.user = s.user AND t.num = s.num
+    WHERE s.user = ? AND s.latest IS NOT NULL ORDER BY t.num IS NULL, s.latest DESC, s.num DESC"""
 
 
 def welcome(
@@ -179,13 +180,23 @@ def _contacts(
         return _contact_entries(connection, epoch, user, connection.execute(_CONTACTS, (user, most)).fetchall())
     except FAULTS as error:
         apart.bear(error)
+    return contacts_apart(connection, epoch, user, most, apart)
+
+
+def contacts_apart(
+    connection: sqlite3.Connection, epoch: str, user: str, most: int, apart: Apart
+) -> list[ContactEntry]:
+    """The same room by room, for when one is damaged."""
     entries: list[ContactEntry] = []
-    for num, other in connection.execute(_CONTACT_SEATS, (user,)).fetchall():
-        if len(entries) == most:
+    behind = 0
+    for num, other, is_stale in connection.execute(_CONTACT_SEATS, (user,)).fetchall():
+        if not is_stale and len(entries) >= most + behind:
             break
-        read = partial(_one_contact, connection, epoch, user, num)
-        entries += apart.read(dm(user, other), read) or ()
-    return entries
+        found = apart.read(dm(user, other), partial(_one_contact, connection, epoch, user, num)) or []
+        entries += found
+        behind += is_stale and len(found)
+    entries.sort(key=lambda entry: entry.last.ts if entry.last else 0, reverse=True)
+    return entries[:most]
 
 
 def _one_contact(connection: sqlite3.Connection, epoch: str, user: str, num: int) -> list[ContactEntry]:
