@@ -31,6 +31,7 @@ from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.answers import REPLIES
 from gochat.protocol.conversation import ADMIN, RULES
+from gochat.protocol.conversation import METRICS as METRICS_SCOPE
 from gochat.settings import env_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,6 +89,7 @@ def scopes_block() -> Iterator[str]:
         if rule.scope is not None:
             granted.setdefault(rule.scope, []).append(f"`{tag(kind)}`")
     rows = [[f"`{scope}`", ", ".join(names)] for scope, names in granted.items()]
+    rows.append([f"`{METRICS_SCOPE}`", "`GET /metrics` (`http.metrics`), for a program that reads nothing else"])
     rows.append([f"`{ADMIN}`", "all of these, of anyone; but a private room is written to by its two users alone"])
     yield from table(["scope", "allows"], rows)
 

@@ -99,6 +99,7 @@ SCOPES: Final[dict[str | None, tuple[str, ...]]] = {
         "delete the group", "mute a member", "mute a moderator", "mute an owner", "unmute", "ban a member",
         "ban a moderator", "ban an owner", "unban", "close a report",
     ),
+    "metrics": ("read metrics",),
     "admin": (
         "suspend", "unsuspend", "revoke a user's tokens", "revoke a token", "audit", "all users", "all groups",
         "all private rooms", "all sessions", "all suspensions",
@@ -121,6 +122,7 @@ ANYWHERE: Final[dict[str, str]] = {
     "search everywhere": "ok",
     "watch": "ok",
     "create": "ok",
+    "read metrics": "ok",
     "suspend": "ok",
     "unsuspend": "ok",
     "revoke a user's tokens": "ok",

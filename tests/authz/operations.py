@@ -117,6 +117,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "hello again": Operation(asks("hello", token=lambda s: s.token)),
     "refresh": Operation(asks("refresh", token=lambda s: s.token)),
     "refresh with another's token": Operation(asks("refresh", token=lambda s: s.strange_token)),
+    "read metrics": Operation(None, *get("/metrics", "/metrics")),
     "who am I": Operation(None, *get("/v1/me", "/v1/me")),
     # Messages
     "send": Operation(

@@ -79,7 +79,7 @@ def test_every_frame_and_every_action_is_asked() -> None:
 
 def test_every_row_of_rest_is_asked() -> None:
     asked = {operation.row for operation in OPERATIONS.values() if operation.call is not None}
-    assert asked == {(row.method, row.path) for row in ROWS if row.means is not None}
+    assert asked == {(row.method, row.path) for row in ROWS if row.means is not None} | {("GET", "/metrics")}
     stage = Stage(World(None, None, None), "private", "contact", "ann")  # type: ignore[arg-type]
     for name, operation in OPERATIONS.items():
         if operation.call is not None and operation.row is not None:
