@@ -312,10 +312,10 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     scopes: frozenset[str]
     name: str | None = None
     expires_s: float | None = None
-    """Unix time, seconds; None only for development sign-in."""
+    """Unix time, seconds; None where nobody signed in, as for what REST answers without a token."""
     token_id: str | None = None
     issued_s: float | None = None
-    """The token's `iat`; None for development sign-in."""
+    """The token's `iat`."""
 
 
 class Tokens(Protocol):
@@ -323,25 +323,3 @@ class Tokens(Protocol):
 
     async def verify(self, token: str) -> Identity:
         """Raises AuthError with a reason that does not repeat the token."""
-
-
-# ---------------------------------------------------------------------------------------------- connection
-
-
-class Connection(Protocol):
-    """One peer's byte stream as a session sees it. Bytes are whole frames, already framed for the transport."""
-
-    @property
-    def transport(self) -> str:
-        """ "ws" or "tcp"."""
-
-    @property
-    def peer(self) -> str:
-        """The peer's address, for logs and limits."""
-
-    def try_send(self, data: bytes) -> int:
-        """Hand to the kernel what it takes now; how many bytes that was. Never raises, never waits. 0 also when
-        the stream can't be written directly (TLS) or is broken: the writer task finds out which."""
-
-    async def send(self, data: bytes) -> None:
-        """Return when the kernel has taken all of it. Raises trio.BrokenResourceError or ClosedResourceError."""

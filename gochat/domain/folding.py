@@ -56,11 +56,6 @@ ASCII_SIGNS: Final = "$+<=>^`|~"
 _ASCII_WORDS: Final = re.compile(f"[a-z0-9]+|[{re.escape(ASCII_SIGNS)}]").findall
 
 
-def fold(text: str) -> str:
-    """The words of `text`, with a space between two."""
-    return " ".join(words(text))
-
-
 def words(text: str) -> list[str]:
     """The words of `text`, in order. In scripts without spaces a whole run is one."""
     if text.isascii():

@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gochat.domain.folding import ASCII_SIGNS, fold, words
+from gochat.domain.folding import ASCII_SIGNS, words
 
 #: An ornament to whoever types, though a letter of its own in capitals.
 IOTA_BELOW = "\u0345"
+
+
+def fold(text: str) -> str:
+    return " ".join(words(text))
 
 
 @pytest.mark.parametrize(
