@@ -48,7 +48,8 @@ class Unsent:
     """See the module. `run` sends; it must be running for anything to leave.
 
     `on_ack` is called with each message that was recorded, `on_refused` with each that was set aside, and `on_wait`
-    with the seconds when the server asks for patience.
+    when the server asks for patience: with its refusal, and with the seconds for which this message will have waited
+    when it is tried again.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Unsent:
         *,
         on_ack: Callable[[Draft, Ack], None],
         on_refused: Callable[[Draft], None],
-        on_wait: Callable[[float], None],
+        on_wait: Callable[[Refused, float], None],
     ) -> None:
         self._chat = chat
         self._on_ack = on_ack
@@ -130,6 +131,7 @@ class Unsent:
             self._sending = None
 
     async def _send(self, draft: Draft) -> None:
+        waited_s = 0.0
         while True:
             try:
                 ack = await self._ask(draft)
@@ -139,14 +141,15 @@ class Unsent:
                 if not isinstance(error, Refused) or not error.temporary or error.wait_s > MAX_WAIT_S:
                     self._set_aside(draft, error)
                     return
-                wait_s = error.wait_s
+                refused = error
             else:
                 self._waiting.popleft()
                 self._change()
                 self._on_ack(draft, ack)
                 return
-            self._on_wait(wait_s)
-            await trio.sleep(wait_s)
+            waited_s += refused.wait_s
+            self._on_wait(refused, waited_s)
+            await trio.sleep(refused.wait_s)
 
     async def _ask(self, draft: Draft) -> Ack:
         if draft.edits is not None:

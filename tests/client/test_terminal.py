@@ -416,6 +416,20 @@ async def test_rooms_that_the_server_can_not_read_are_named(peer: Peer) -> None:
         await shown.type("/quit")
 
 
+async def test_many_short_pauses_are_told_once(peer: Peer) -> None:
+    """As with a full disk: each refusal asks for a second, and it may go on for hours."""
+    async with talking(peer, listed(0)) as (chat, visit), trio.open_nursery() as nursery:
+        shown = Screen(chat, TEA, present=False)
+        nursery.start_soon(shown.run)
+        await shown.type("kept")
+        for _ in range(3):
+            await visit.refuse(await visit.expect("send"), "unavailable", temporary=True, retry_after_ms=1_500)
+        await shown.sees("* not sent yet: it is unavailable (unavailable); it is tried again until the server takes it")
+        await visit.ack(await visit.expect("send"))
+        await shown.type("/quit")
+    assert sum("not sent yet" in line for line in shown.noted) == 1
+
+
 async def test_commands_are_answered_while_there_is_no_connection(peer: Peer) -> None:
     async with talking(peer, listed(0)) as (chat, visit), trio.open_nursery() as nursery:
         shown = Screen(chat, TEA, present=True)

@@ -24,7 +24,12 @@ class Writer:
         self.acked: list[tuple[str, int]] = []
         self.refused: list[str] = []
         self.waits: list[float] = []
-        self.unsent = Unsent(chat, on_ack=self._acked, on_refused=self._refused, on_wait=self.waits.append)
+        self.unsent = Unsent(
+            chat,
+            on_ack=self._acked,
+            on_refused=self._refused,
+            on_wait=lambda refused, _: self.waits.append(refused.wait_s),
+        )
 
     def _acked(self, draft: Draft, ack: Ack) -> None:
         self.acked.append((draft.body, ack.seq))

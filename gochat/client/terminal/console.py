@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from gochat.client.chat import Chat
-from gochat.client.errors import ClientError, Ended, raise_alone
+from gochat.client.errors import ClientError, Ended, Refused, raise_alone
 from gochat.client.events import Event, Offline, Online
 from gochat.client.positions import Reset
 from gochat.client.rooms import Rooms
@@ -295,9 +295,14 @@ class Console:
         if self._present:
             self.note(f"* it is kept: /retry {draft.number} sends it again, /drop {draft.number} forgets it")
 
-    def _slowed(self, wait_s: float) -> None:
-        if wait_s >= _SLOW_S:
-            self.note(f"* the server takes the next message in {wait_s:.0f} s; /unsent lists what waits")
+    def _slowed(self, refused: Refused, waited_s: float) -> None:
+        if refused.wait_s >= _SLOW_S:
+            self.note(f"* the server takes the next message in {refused.wait_s:.0f} s; /unsent lists what waits")
+        elif waited_s - refused.wait_s < _SLOW_S <= waited_s:
+            # Short pauses, one after the other: said once, for it may go on for as long as a disk stays full.
+            self.note(
+                f"* not sent yet: {text.inert(text.refusal(refused))}; it is tried again until the server takes it"
+            )
 
     def to(self) -> str:
         """The address that lines go to."""
