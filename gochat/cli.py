@@ -47,7 +47,9 @@ COMMANDS = {
     "link": Row("gochat.commands.link", "Print a link that signs a user in, once."),
     "config": Row("gochat.commands.config", "Write, check and show settings."),
     "policy": Row("gochat.commands.policy", "Try rules and limits on what was said."),
-    "doctor": Row("gochat.commands.doctor", "Check whether a node can run here: open files, ports, disk, clock."),
+    "doctor": Row(
+        "gochat.commands.doctor", "Check whether a node can run here: open files, ports, database, disk, clock."
+    ),
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import resource
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -24,6 +26,7 @@ from gochat.commands.exposed import exposed
 from gochat.commands.presets import PRESETS
 from gochat.config import Auth, Http, Settings, Tcp, keys
 from gochat.config import Node as NodeSettings
+from tests.store.test_newest import old_database
 
 
 @pytest.fixture(autouse=True)
@@ -348,13 +351,39 @@ def test_doctor_finds_this_machine_fit_or_says_why() -> None:
         f'[http]\nbind = "127.0.0.1:{free_port}"\n[tcp]\nbind = ""\n[limits]\nconnections = 1\n'
     )
     found = json.loads(gochat("doctor", "--json").stdout)
-    assert [finding["check"] for finding in found] == ["software", "key", "open files", "http.bind", "disk", "clock"]
+    assert [finding["check"] for finding in found] == [
+        "software", "key", "open files", "http.bind", "database", "disk", "clock",
+    ]  # fmt: skip
     assert {finding["status"] for finding in found} <= {"ok", "warn"}
     assert list(Path().iterdir()) == [Path("config.toml")]
     Path("config.toml").write_text(f'[tcp]\nbind = "127.0.0.1:{taken_port}"\n[http]\nbind = "127.0.0.1:{free_port}"\n')
     text = gochat("doctor", code=EXIT_FAILED).stdout
     assert f"fail  tcp.bind: 127.0.0.1:{taken_port}: address already in use" in text
     taken.close()
+
+
+def test_doctor_finds_a_database_that_no_node_would_take() -> None:
+    def checked(code: int = EXIT_OK) -> tuple[str, str]:
+        found = {each["check"]: each for each in json.loads(gochat("doctor", "--json", code=code).stdout)}
+        return found["database"]["status"], found["database"]["detail"]
+
+    Path("config.toml").write_text('[http]\nbind = "127.0.0.1:0"\n[tcp]\nbind = ""\n[limits]\nconnections = 1\n')
+    assert checked() == ("ok", "none yet; the node will make one in its data folder")
+    Path("data").mkdir()
+    file = Path("data/gochat.db")
+    with contextlib.closing(sqlite3.connect(file)) as theirs:
+        theirs.execute("CREATE TABLE theirs (x)")
+    status, detail = checked(EXIT_FAILED)
+    assert (status, "is a database of another program" in detail) == ("fail", True)
+    file.write_text("no database, and longer than the header that SQLite looks for at the beginning of its files. " * 9)
+    status, detail = checked(EXIT_FAILED)
+    assert (status, "file is not a database" in detail) == ("fail", True)
+    file.unlink()
+    old_database(file)
+    before = file.read_bytes()
+    status, detail = checked()
+    assert (status, "from schema 3 to" in detail) == ("warn", True)
+    assert (file.read_bytes(), [each.name for each in Path("data").iterdir()]) == (before, ["gochat.db"])
 
 
 def test_doctor_is_content_beside_the_node_that_runs_here() -> None:

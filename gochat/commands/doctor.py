@@ -24,9 +24,10 @@ from gochat.commands import EXIT_FAILED, EXIT_OK
 from gochat.commands.checks import why_not_here
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.config import Settings, binds
-from gochat.errors import ConfigError
-from gochat.store.folder import holder
-from gochat.store.schema import WAL_RESET_BUG, has_wal_reset_bug
+from gochat.errors import ConfigError, StoreError
+from gochat.store import setup
+from gochat.store.folder import database, holder
+from gochat.store.schema import KNOWN, WAL_RESET_BUG, has_wal_reset_bug
 
 #: Open files beside connections: the store and its readers, listeners, logs.
 SPARE_FILES = 100
@@ -42,6 +43,14 @@ FUTURE_S = 60
 NETWORK_FILE_SYSTEMS = {"9p", "afs", "cifs", "fuse.sshfs", "nfs", "nfs4", "smb3", "smbfs"}
 
 
+_FULL = "a full disk refuses messages until there is space"
+_DISK_HINTS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EROFS: "a node writes to its data folder: mount it writable, or name another (node.data)",
+}
+
+
 class Finding(NamedTuple):
     check: str
     status: Literal["ok", "warn", "fail"]
@@ -54,7 +63,7 @@ class Finding(NamedTuple):
 @data_option
 @click.option("--json", "as_json", is_flag=True, help="Print one list of objects: check, status, detail, hint.")
 def doctor(config: Path | None, data: str | None, as_json: bool) -> int:
-    """Check whether a node can run here: open files, ports, disk, clock.
+    """Check whether a node can run here: open files, ports, database, disk, clock.
 
     Ends with 1 if a check fails; a warning is no failure.
 
@@ -85,13 +94,14 @@ def examine(settings: Settings) -> Iterator[Finding]:
     running = holder(folder)
     for path, text in binds(settings):
         yield _port(path, text, running)
+    yield _database(folder, running)
     yield _disk(folder)
     yield _clock(folder)
 
 
 def _software() -> Finding:
-    with contextlib.closing(sqlite3.connect(":memory:")) as database:
-        full_text = database.execute("SELECT sqlite_compileoption_used('ENABLE_FTS5')").fetchone()[0]
+    with contextlib.closing(sqlite3.connect(":memory:")) as memory:
+        full_text = memory.execute("SELECT sqlite_compileoption_used('ENABLE_FTS5')").fetchone()[0]
     detail = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     if not full_text:
         return Finding("software", "fail", f"{detail} without FTS5", "search needs an SQLite built with ENABLE_FTS5")
@@ -135,13 +145,31 @@ def _port(path: str, text: str, running: str | None) -> Finding:
     return Finding(path, "fail", f"{text}: {(error.strerror or '').lower()}", "is another program listening there?")
 
 
+def _database(folder: Path, running: str | None) -> Finding:
+    """Whether a node would take what is there. A database that a node works on is left alone."""
+    path = database(folder)
+    if running is not None:
+        return Finding("database", "ok", f"{path} is in use by the node that runs in this folder (process {running})")
+    if not path.exists():
+        return Finding("database", "ok", "none yet; the node will make one in its data folder")
+    try:
+        schema = setup.look(path)
+    except (StoreError, sqlite3.Error) as error:
+        told = str(error) if isinstance(error, StoreError) else f"{path} can't be used: {error}"
+        return Finding("database", "fail", told, "`gochat restore FILE` puts a backup in its place")
+    if schema is not None and schema < len(KNOWN):
+        detail = f"{path} is of an older release: a node brings it from schema {schema} to {len(KNOWN)} at its start"
+        return Finding("database", "warn", detail, "it is copied beside itself first, which takes as much disk again")
+    return Finding("database", "ok", str(path))
+
+
 def _disk(folder: Path) -> Finding:
     place = next(path for path in (folder, *folder.parents) if path.is_dir())
     kind = _file_system(place)
     try:
         took_s = _fsync_time(place)
     except OSError as error:
-        hint = "give the user who runs the node a folder of its own (node.data)"
+        hint = _DISK_HINTS.get(error.errno or 0, "give the user who runs the node a folder of its own (node.data)")
         return Finding("disk", "fail", f"{place}: {(error.strerror or str(error)).lower()}", hint)
     space = os.statvfs(place)
     free = space.f_bavail * space.f_frsize
@@ -149,9 +177,9 @@ def _disk(folder: Path) -> Finding:
     if kind in NETWORK_FILE_SYSTEMS:
         return Finding("disk", "fail", detail, "the database must be on a local disk")
     if free < NO_DISK_BYTES:
-        return Finding("disk", "fail", detail, "a full disk refuses messages until there is space")
+        return Finding("disk", "fail", detail, _FULL)
     if free < LOW_DISK_BYTES:
-        return Finding("disk", "warn", detail, "a full disk refuses messages until there is space")
+        return Finding("disk", "warn", detail, _FULL)
     if took_s > SLOW_FSYNC_S:
         return Finding("disk", "warn", detail, "every acknowledged message waits for an fsync")
     return Finding("disk", "ok", detail)
