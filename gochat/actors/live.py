@@ -19,7 +19,7 @@ import trio
 from gochat.actors.flusher import Flusher, Line, Waiting
 from gochat.domain.facts import AnyFact, Closed, Member
 from gochat.domain.ids import dm_users
-from gochat.domain.sight import referred, refers_to, told
+from gochat.domain.sight import redact, referenced_seqs, refers_to
 from gochat.errors import CLOSES, CODES
 from gochat.metrics import Counts
 from gochat.protocol.codec import Codec
@@ -125,7 +125,7 @@ class Stretch(msgspec.Struct, eq=False):
         found = self.veiled.get(count)
         if found is None:
             found = self.veiled[count] = Stretch(
-                self.room, self.commit, [told(fact, since - 1) for fact in self.facts], self.added, self.removed
+                self.room, self.commit, [redact(fact, since - 1) for fact in self.facts], self.added, self.removed
             )
         return found
 
@@ -148,7 +148,7 @@ def stretches(
         return cut
     cut = [piece for stretch in cut for piece in _few_referring(stretch)]
     for stretch in cut:
-        stretch.referred, stretch.since = referred(stretch.facts), since
+        stretch.referred, stretch.since = referenced_seqs(stretch.facts), since
     return cut
 
 

@@ -2,7 +2,7 @@
 
 A reader sees the facts with low < seq <= high. `low` is where a member of a group with `since_join` came in, the last
 time; `high` is the head, or where the time of a former member ended. What is told of a fact that the reader sees must
-not tell of one that the reader does not: `told` takes that away.
+not tell of one that the reader does not: `redact` takes that away.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def refers_to(fact: AnyFact) -> int | None:
     return fact.target if isinstance(fact, Edit | Delete | Reaction) else None
 
 
-def told(fact: AnyFact, low: int) -> AnyFact:
+def redact(fact: AnyFact, low: int) -> AnyFact:
     """The fact as it is told to a reader from whom the room is hidden up to `low`. Its own seq is above that."""
     seq = refers_to(fact)
     if seq is None or seq > low:
@@ -31,7 +31,7 @@ def told(fact: AnyFact, low: int) -> AnyFact:
     return Hidden(room=fact.room, seq=fact.seq, ts=fact.ts)
 
 
-def referred(facts: Iterable[AnyFact]) -> tuple[int, ...]:
+def referenced_seqs(facts: Iterable[AnyFact]) -> tuple[int, ...]:
     """The seqs that facts refer to, ascending: each is where what is told of them may differ between readers."""
     return tuple(sorted({seq for seq in map(refers_to, facts) if seq is not None}))
 
@@ -41,10 +41,10 @@ def by_setting(facts: Sequence[AnyFact], hides: bool) -> Iterator[tuple[Sequence
     says of the end. Only a change of the setting is recorded, so the first one tells what was before; in a group that
     the batch creates nothing was."""
     begin = 0
-    held: bool | None = None
+    hidden: bool | None = None
     for index, fact in enumerate(facts):
         if isinstance(fact, Group) and fact.history is not None:
             if index > begin:
-                yield facts[begin:index], (fact.history == "all") if held is None else held
-            begin, held = index, fact.history == "since_join"
+                yield facts[begin:index], (fact.history == "all") if hidden is None else hidden
+            begin, hidden = index, fact.history == "since_join"
     yield facts[begin:], hides

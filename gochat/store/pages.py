@@ -12,7 +12,7 @@ import msgspec
 from gochat.domain.display_text import bare_emoji
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import is_dm
-from gochat.domain.sight import told
+from gochat.domain.sight import redact
 from gochat.errors import Damaged
 from gochat.ports import Asker, Facts
 from gochat.store import people
@@ -190,7 +190,7 @@ def show(
         if row[9] is not None:
             reactions.pop(row[0], None)
     facts = [shown(room, row, reactions, body_of if edits and row[2] == EDIT else None, upto) for row in rows]
-    return [told(fact, seen.low) for fact in facts] if seen.low else facts
+    return [redact(fact, seen.low) for fact in facts] if seen.low else facts
 
 
 def _by_emoji(counts: dict[str, int]) -> dict[str, int]:

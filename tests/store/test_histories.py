@@ -16,7 +16,7 @@ from gochat import store as stores
 from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.ids import is_dm
-from gochat.domain.sight import told
+from gochat.domain.sight import redact
 from gochat.domain.turn import RoomRules
 from gochat.ports import Asker, Snapshot
 from gochat.store import Store
@@ -164,7 +164,7 @@ def check_missed(snapshot: Snapshot, user: str, tea: Scribe, dm: Scribe) -> None
     for scribe in (tea, dm):
         hidden = snapshot.hidden.get(scribe.room, 0)
         shown = scribe.shown(edits=True)[max(scribe.head // 3, hidden) :]
-        expected = [told(fact, hidden) for fact in shown] if scribe.room in snapshot.heads else []
+        expected = [redact(fact, hidden) for fact in shown] if scribe.room in snapshot.heads else []
         assert snapshot.missed.get(scribe.room, []) == expected
     assert (TEA in snapshot.heads) == (user in tea.record.members)
     waits = dm.record.relation is not None and dm.record.relation.withheld == user
