@@ -35,6 +35,7 @@ from gochat.auth.standing import Standing
 from gochat.collector import Sources, collect
 from gochat.config import Settings
 from gochat.domain import commands as ask
+from gochat.domain.jumps import Jumps
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import RecentKeys, RoomRules
 from gochat.doors import Doors
@@ -73,8 +74,16 @@ RETENTION_S = 3600.0
 POLL_S = 0.01
 
 
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def steady_ms() -> int:
+    """Since the machine was started, also while it slept. Nobody sets this clock."""
+    return time.clock_gettime_ns(_STEADY) // 1_000_000
 
 
 class Node:
@@ -88,6 +97,7 @@ class Node:
         self.draining = trio.Event()
         self.live = Live()
         self.rules: RulesInForce
+        self.jumps = Jumps(now_ms, steady_ms)
         self.wheel = Wheel()
         self.poller = Poller()
         self.gateway: Gateway
@@ -163,7 +173,7 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         spawn = partial(_spawn, sessions)
         rooms, users = _registries(node, store, actors)
         since_ms = now_ms() - (settings.auth.max_lifetime_s + 2 * settings.auth.leeway_s) * 1000
-        standing = Standing(await store.journal.standing(since_ms))
+        standing = Standing(await store.journal.standing(since_ms), node.jumps)
         node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn)
         services.start(Spec("wheel", node.wheel.run))
         services.start(Spec("poller", node.poller.run))
@@ -211,13 +221,13 @@ def _registries(
         Spec("presence", partial(settle_doubts, node.live, store.archive.acquainted, store.archive.onlookers))
     )  # fmt: skip
     room_parts = RoomParts(
-        store.journal, node.live, actors, rules, now_ms, limits.mailbox, rounds, RecentKeys(RECENT_KEYS),
-        policy.group_adds == "contacts", store.archive.users,
+        store.journal, node.live, actors, rules, node.jumps.now_ms, limits.mailbox, rounds, RecentKeys(RECENT_KEYS),
+        policy.group_adds == "contacts", node.jumps, store.archive.users,
     )  # fmt: skip
     rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, room_parts), MOST_ACTORS)
     user_parts = UserParts(
-        node.live, rooms, now_ms, limits.messages_per_s, limits.message_burst, limits.mailbox, node.rules,
-        policy.request_budget, policy.add_budget,
+        node.live, rooms, steady_ms, limits.messages_per_s, limits.message_burst, limits.mailbox, node.rules,
+        policy.request_budget, node.jumps, policy.add_budget,
     )  # fmt: skip
     users: Registry[UserActor] = Registry(actors, lambda user: UserActor(user, user_parts), MOST_ACTORS)
     return rooms, users

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+import trio
+
 from gochat.actors.live import Live
 from gochat.domain import commands as ask
 from gochat.domain.ids import dm_users, is_dm
@@ -15,7 +17,7 @@ from gochat.protocol import replies
 
 #: Only in rooms up to this size do members hear who reads and who types (protocol.md).
 SMALL_ROOM = 50
-TYPING_EVERY_MS = 3000
+TYPING_EVERY_S = 3.0
 
 Passed: TypeAlias = ask.Read | ask.Typing
 
@@ -30,7 +32,7 @@ class Passing:
         self._live = live
         self._now_ms = now_ms
         self._policy = policy
-        self._typed: dict[str, int] = {}
+        self._typed: dict[str, float] = {}
         self._reads: dict[str, int] = {}
 
     def take(self, record: RoomRecord, command: Passed) -> None:
@@ -68,10 +70,10 @@ class Passing:
         self._live.tell_softly(sessions, replies.Read(room=record.room, sender=user, seq=seq))
 
     def _type(self, record: RoomRecord, user: str) -> None:
-        now_ms = self._now_ms()
-        if now_ms - self._typed.get(user, -TYPING_EVERY_MS) < TYPING_EVERY_MS:
+        now = trio.current_time()
+        if now - self._typed.get(user, -TYPING_EVERY_S) < TYPING_EVERY_S:
             return
-        self._typed[user] = now_ms
+        self._typed[user] = now
         others = [session for session in self._live.listeners(record.room) if session.user != user]
         self._live.tell_softly(others, replies.Typing(room=record.room, sender=user))
 

@@ -24,6 +24,7 @@ from gochat.actors.rounds import Rounds
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.domain import commands as ask
 from gochat.domain.ids import is_dm
+from gochat.domain.jumps import Jumps
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import RoomRecord
 from gochat.domain.sight import by_setting
@@ -56,6 +57,8 @@ class RoomParts(NamedTuple):
     """Shared, so that its bound holds for the node however many rooms there are."""
     adds_by_contacts: bool = False
     """Whether users are added to groups only by their contacts."""
+    jumps: Jumps | None = None
+    """Whether the clock that `now_ms` reads has been set; None: nobody sets it."""
     names: Names | None = None
     """Shown names, as the archive has them; without it the ids are told."""
 
@@ -65,7 +68,8 @@ class RoomActor(Actor[Submit]):
     comes after it, and has to read the log up to it."""
 
     __slots__ = (
-        "_deliveries", "_dm", "_flying", "_keys", "_landing", "_parts", "_passing", "_queued", "_recent", "record",
+        "_deliveries", "_dm", "_flying", "_keys", "_landing", "_offset", "_parts", "_passing", "_queued", "_recent",
+        "record",
     )  # fmt: skip
 
     lingers = False
@@ -79,6 +83,8 @@ class RoomActor(Actor[Submit]):
         self._passing: Passing | None = None
         self._deliveries = Deliveries(room, parts.live, parts.supervisor, self._go_on, self._let_catch_up)
         self.record: RoomRecord | None = None
+        self._offset = 0
+        """What `jumps.offset` was when the record's ends were last moved."""
         self._queued = False
         """Whether the next round takes this room."""
         self._flying = False
@@ -119,6 +125,12 @@ class RoomActor(Actor[Submit]):
     async def _loaded(self) -> RoomRecord:
         if self.record is None:
             self.record = await self._parts.journal.load(self.address)
+            jumps = self._parts.jumps
+            if jumps is not None:
+                self._offset = jumps.offset
+                if self._offset:
+                    self.record.move_ends(jumps.moved)
+                    jumps.note(*self.record.ends())
             self._recent.begin(self.record.head)
             if self.delivered < 0:
                 self._deliveries.delivered = self.record.head
@@ -176,7 +188,7 @@ class RoomActor(Actor[Submit]):
     def _take_off(self, record: RoomRecord, batch: list[Submit]) -> bool:
         """Decide the batch and have it recorded. False: it needs more than the record."""
         parts = self._parts
-        turn = Turn(record, self._keys, Knowledge(), parts.rules, parts.now_ms(), recent=self._recent)
+        turn = Turn(record, self._keys, Knowledge(), parts.rules, self._now_ms(record), recent=self._recent)
         outcomes = [self._decide(turn, mail) for mail in batch]
         if turn.draft.relation is not record.relation or turn.unknown:
             return False
@@ -192,6 +204,16 @@ class RoomActor(Actor[Submit]):
             return True
         self._flying = True
         return True
+
+    def _now_ms(self, record: RoomRecord) -> int:
+        """The time of a turn, with the record's ends where that clock has been set to."""
+        parts = self._parts
+        now_ms, jumps = parts.now_ms(), parts.jumps
+        if jumps is not None and jumps.offset != self._offset:
+            by, self._offset = jumps.offset - self._offset, jumps.offset
+            record.move_ends(lambda at_ms: at_ms + by)
+            jumps.note(*record.ends())
+        return now_ms
 
     def _landed(
         self, batch: list[Submit], outcomes: list[Outcome], turn: Turn, result: Committed | Clash | StoreError
@@ -255,6 +277,8 @@ class RoomActor(Actor[Submit]):
         self.last_turn = trio.current_time()
         counts = self._parts.live.counts
         counts.turns += 1
+        if turn.beside and self.record is not None and self._offset and self._parts.jumps is not None:
+            self._parts.jumps.note(*self.record.ends())
         counts.commands += len(mail)
         return mail
 
@@ -294,7 +318,7 @@ class RoomActor(Actor[Submit]):
         parts, kinds = self._parts, {type(mail.command) for mail in batch}
         while True:
             known, asks = await self._known(record, batch, kinds)
-            turn = Turn(record, self._keys, known, parts.rules, parts.now_ms(), asks, self._recent)
+            turn = Turn(record, self._keys, known, parts.rules, self._now_ms(record), asks, self._recent)
             outcomes = [self._decide(turn, mail) for mail in batch]
             try:
                 if any(type(outcome) is Denied for outcome in outcomes):

@@ -18,6 +18,7 @@ from gochat.actors.live import Live
 from gochat.actors.messages import Judged, Submit
 from gochat.actors.room import RoomActor
 from gochat.domain import commands as ask
+from gochat.domain.jumps import Jumps
 from gochat.domain.limits import SlidingWindow, TokenBucket
 from gochat.domain.moderation import BY_RULE, LISTED_WORD, NO_EMOJI, Rules, Verdict
 from gochat.domain.relationship import DAY_MS
@@ -55,12 +56,15 @@ class UserParts(NamedTuple):
     live: Live
     rooms: Registry[RoomActor]
     now_ms: Callable[[], int]
+    """A clock that nobody sets."""
     messages_per_s: float
     message_burst: int
     mailbox: int
     rules: InForce
     asks_a_day: int = 20
     """Strangers that a user may ask within 24 hours."""
+    jumps: Jumps | None = None
+    """Whether the wall clock has been set, by which those are counted."""
     adds_a_day: int = 0
     """Users whom one may add to groups within 24 hours without being their contact; 0: any number."""
 
@@ -79,8 +83,8 @@ class UserActor(Actor[Submit]):
         self.actions = TokenBucket(
             parts.messages_per_s * ACTIONS_PER_MESSAGE, parts.message_burst * ACTION_BURST
         )  # fmt: skip
-        self.asks = SlidingWindow(parts.asks_a_day, DAY_MS)
-        self.adds = SlidingWindow(parts.adds_a_day, DAY_MS) if parts.adds_a_day else None
+        self.asks = SlidingWindow(parts.asks_a_day, DAY_MS, parts.jumps)
+        self.adds = SlidingWindow(parts.adds_a_day, DAY_MS, parts.jumps) if parts.adds_a_day else None
         self._handling = False
 
     @property

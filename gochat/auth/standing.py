@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import trio
 
 from gochat.domain.beside import AnyStanding, Deleted, Suspended
+from gochat.domain.jumps import Jumps
 from gochat.ports import Identity
 
 DELETED = "account deleted"
@@ -18,10 +19,17 @@ SUSPENDED = "the user is suspended"
 REVOKED = "the token was revoked"
 
 
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 class Standing:
     """Asked at every hello, refresh and request of REST."""
 
-    def __init__(self, entries: Iterable[AnyStanding | Deleted] = ()) -> None:
+    def __init__(self, entries: Iterable[AnyStanding | Deleted] = (), jumps: Jumps | None = None) -> None:
+        """`jumps` of the wall clock move the ends of suspensions; by default there are none."""
+        self._jumps = jumps or Jumps(_wall_ms, _wall_ms)
+        self._offset = self._jumps.offset
         self._deleted: set[str] = set()
         self._suspended: dict[str, int | None] = {}
         self._tokens: set[str] = set()
@@ -38,6 +46,8 @@ class Standing:
         elif isinstance(entry, Suspended):
             self._suspended.pop(entry.user, None)
             if entry.on:
+                self._jumps.now_ms()
+                self._follow()
                 self._suspended[entry.user] = entry.until
         elif entry.kind == "jti":
             self._tokens.add(entry.value)
@@ -52,8 +62,10 @@ class Standing:
         if identity.user in self._deleted:
             return DELETED
         if identity.user in self._suspended:
+            now_ms = self._jumps.now_ms()
+            self._follow()
             until = self._suspended[identity.user]
-            if until is None or until > time.time_ns() // 1_000_000:
+            if until is None or until > now_ms:
                 return SUSPENDED
         if identity.token_id is not None and identity.token_id in self._tokens:
             return REVOKED
@@ -61,6 +73,13 @@ class Standing:
         if revoked is not None and identity.issued_s is not None and identity.issued_s * 1000 <= revoked:
             return REVOKED
         return None
+
+    def _follow(self) -> None:
+        """Move the ends of suspensions along with the wall clock."""
+        by, self._offset = self._jumps.offset - self._offset, self._jumps.offset
+        if by:
+            for user, until in self._suspended.items():
+                self._suspended[user] = None if until is None else until + by
 
     def is_revoked(self, token_id: str) -> bool:
         """Whether this one id was revoked, or used up."""

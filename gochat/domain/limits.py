@@ -6,6 +6,8 @@ import math
 from collections import deque
 from collections.abc import Iterable
 
+from gochat.domain.jumps import Jumps
+
 #: Sums of fractions fall short of a whole token by rounding; who waited as told must not be refused for that.
 _WHOLE = 1 - 1e-9
 
@@ -25,7 +27,7 @@ class TokenBucket:
         """Take one token and return 0, or take none and return after how many milliseconds there will be one."""
         if not self.rate:
             return 0
-        # A wall clock may be set back; time then stands still for the bucket instead of running backwards.
+        # Should the clock be set back, time stands still for the bucket instead of running backwards.
         elapsed_ms = now_ms - self._at_ms
         self._at_ms = now_ms
         tokens = self._tokens
@@ -64,9 +66,12 @@ class TokenBucket:
 class SlidingWindow:
     """At most `most` times within any `period_ms`. It must be told once what happened before it was made."""
 
-    __slots__ = ("_at_ms", "known", "most", "period_ms")
+    __slots__ = ("_at_ms", "_jumps", "_offset", "known", "most", "period_ms")
 
-    def __init__(self, most: int, period_ms: int) -> None:
+    def __init__(self, most: int, period_ms: int, jumps: Jumps | None = None) -> None:
+        """With `jumps` it slides as it should where the clock that it is told is set."""
+        self._jumps = jumps
+        self._offset = jumps.offset if jumps is not None else 0
         self.most = most
         self.period_ms = period_ms
         self.known = False
@@ -76,11 +81,14 @@ class SlidingWindow:
     def learn(self, earlier_ms: Iterable[int]) -> None:
         """Take what happened before, in order; only the first telling counts."""
         if not self.known:
-            self._at_ms.extendleft(reversed(list(earlier_ms)))
+            self._follow()
+            moved = self._jumps.moved if self._jumps is not None else int
+            self._at_ms.extendleft(reversed([moved(at_ms) for at_ms in earlier_ms]))
             self.known = True
 
     def wait(self, now_ms: int, times: int = 1) -> int:
         """0 if it may happen now so many times, else after how many milliseconds; `period_ms` where it never may."""
+        self._follow()
         while self._at_ms and self._at_ms[0] <= now_ms - self.period_ms:
             self._at_ms.popleft()
         over = len(self._at_ms) + times - self.most
@@ -92,9 +100,18 @@ class SlidingWindow:
 
     def take(self, now_ms: int, times: int = 1) -> None:
         """It happens."""
+        self._follow()
+        if self._jumps is not None:
+            self._jumps.note(now_ms)
         self._at_ms.extend([now_ms] * times)
 
     def give_back(self, times: int = 1) -> None:
         """The latest did not happen after all."""
         for _ in range(min(times, len(self._at_ms))):
             self._at_ms.pop()
+
+    def _follow(self) -> None:
+        """Move what is kept along with the clock."""
+        if self._jumps is not None and self._jumps.offset != self._offset:
+            by, self._offset = self._jumps.offset - self._offset, self._jumps.offset
+            self._at_ms = deque(at_ms + by for at_ms in self._at_ms)

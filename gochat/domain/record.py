@@ -6,6 +6,8 @@ room has and as the store keeps.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from gochat.domain import relationship
@@ -62,6 +64,20 @@ class RoomRecord(msgspec.Struct, kw_only=True):
     def sanctioned(self, user: str, kind: SanctionKind, now_ms: int) -> bool:
         until = self.sanctions.get((user, kind), 0)
         return until is None or until > now_ms
+
+    def ends(self) -> list[int | None]:
+        """The times that something here is measured from or lasts until."""
+        sides = () if self.relation is None else (self.relation.one, self.relation.other)
+        return [*self.sanctions.values(), *(side.declined_ts for side in sides)]
+
+    def move_ends(self, moved: Callable[[int], int]) -> None:
+        """Put them where the clock is now that they are compared with."""
+        if self.sanctions:
+            self.sanctions = {
+                place: None if until is None else moved(until) for place, until in self.sanctions.items()
+            }  # fmt: skip
+        if self.relation is not None:
+            self.relation = self.relation.moved(moved)
 
     @property
     def hides(self) -> bool:

@@ -7,6 +7,7 @@ room's head when the change was decided; nothing of the blocked user's has a seq
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -82,6 +83,16 @@ class Relation(msgspec.Struct, frozen=True):
 
     def of(self, user: str) -> Side:
         return self.one if user == self.users[0] else self.other
+
+    def moved(self, moved: Callable[[int], int]) -> Relation:
+        """With the times of declining moved; the same value where there are none."""
+        if self.one.declined_ts is self.other.declined_ts is None:
+            return self
+        one, other = (
+            side if side.declined_ts is None else msgspec.structs.replace(side, declined_ts=moved(side.declined_ts))
+            for side in (self.one, self.other)
+        )
+        return msgspec.structs.replace(self, one=one, other=other)
 
     @property
     def blocked(self) -> bool:

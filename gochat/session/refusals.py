@@ -23,7 +23,7 @@ class Refusals:
 
     def tell(self, peer: str, transport: str, reason: str) -> None:
         """A line, or where there were too many just now a count in the next one."""
-        if self._bucket.take(time.time_ns() // 1_000_000):
+        if self._bucket.take(time.monotonic_ns() // 1_000_000):
             self._left_out += 1
             return
         more = {"left_out": self._left_out} if self._left_out else {}
