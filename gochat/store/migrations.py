@@ -79,7 +79,8 @@ def m006_sight(db: sqlite_utils.Database) -> None:
             SELECT 1 FROM fact f WHERE f.id > (relation.num << {schema.SEQ_BITS}) + relation.asked_at
               AND f.id <= (relation.num << {schema.SEQ_BITS}) + {schema.SEQ_MASK} AND f.kind = 0
               AND f.delete_seq IS NULL)
-            AND NOT EXISTS (SELECT 1 FROM tail)"""
+            AND NOT EXISTS (SELECT 1 FROM tail t, json_each(CAST(t.messages AS TEXT)) j
+                WHERE json_extract(j.value, '$[0]') = relation.num)"""
     )
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from gochat import store as stores
 from gochat.domain import commands as ask
+from gochat.domain.facts import Message
 from gochat.domain.ids import dm, dm_users, is_dm, peer
 from gochat.domain.turn import RoomRules
 from gochat.errors import StoreError
@@ -33,7 +34,10 @@ from gochat.store.portable.source import reading
 from gochat.store.portable.user_gone import delete_user, release_user
 from gochat.store.rows import CLOSED, MEMBER, MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
+from gochat.store.setup import prepare
+from gochat.store.transaction import Writer
 from tests.contracts.scribe import Scribe
+from tests.store import old_store
 from tests.store.conftest import PACES
 from tests.store.test_histories import PEOPLE, Noted, aimed, commands
 
@@ -260,3 +264,22 @@ def test_the_latest_private_rooms_are_told_in_their_order(written: list[int], pa
                 assert [entry.room for entry in one_by_one] == [scribe.room for scribe in last[:4]]
 
     trio.run(main)
+
+
+@pytest.mark.parametrize(("room", "asks"), [(1, False), (2, True)], ids=["of another room", "of the request"])
+def test_a_request_whose_messages_were_deleted_before_the_upgrade(tmp_path: Path, room: int, asks: bool) -> None:
+    """It asks no more, whatever else a crash left unmerged; what is unmerged of its own room is not deleted."""
+    database = tmp_path / "gochat.db"
+    old_store.make(database, [["hi"], ["may I?"]], {})
+    late = [[room, [Message(room="group:g1" if room == 1 else "dm:ann:bob", seq=2, ts=9000, sender="bob", body="x")]]]
+    with closing(connect(str(database))) as db:
+        db.execute("UPDATE room SET id = 'dm:ann:bob', history = 'all' WHERE num = 2")
+        db.execute("UPDATE seat SET role = 'dm' WHERE num = 2")
+        db.execute("UPDATE fact SET body = NULL, delete_seq = 1, delete_ts = 1 WHERE id >> ? = 2", (SEQ_BITS,))
+        db.execute("INSERT INTO relation (user, peer, num, asked_at, withheld_at) VALUES ('ann', 'bob', 2, 0, 0)")
+        db.execute("INSERT INTO tail VALUES (1, ?)", (msgspec.json.encode(late),))
+    prepare(str(database))
+    with closing(connect(str(database))) as db:
+        Writer(db)
+        found = db.execute("SELECT asked_at IS NOT NULL FROM relation WHERE user = 'ann'").fetchone()
+        assert found == (asks,)
