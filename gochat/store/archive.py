@@ -24,6 +24,7 @@ from gochat.protocol.replies import (
 )
 from gochat.store import apart, lists, oversight, overview, pages, people, search, user_search
 from gochat.store.health import Health
+from gochat.store.listing import seats_among
 from gochat.store.merged import Merged
 from gochat.store.pool import Readers
 from gochat.store.searches import Budget, Searches, always
@@ -98,26 +99,24 @@ class SqliteArchive:
         self, user: str, q: str, room: str | None, limit: int, cursor: str | None,
         wanted: Callable[[], bool] = always,
     ) -> tuple[list[AnyFact], str | None]:  # fmt: skip
-        rooms, values = (search.ROOMS, [user]) if room is None else (search.ROOM, [room])
-
         def read(connection: sqlite3.Connection, budget: Budget) -> tuple[list[AnyFact], str | None]:
-            self._check_indexed(connection, rooms, values)
+            self._check_indexed(connection, user, room)
             return search.messages(connection, user, q, room, limit, cursor, budget)
 
         async with self._searches.turn(user, wanted) as turn:
             # Merged, so that the index, which is fed from the logs, comes soon.
-            if not await self._merged.level(
-                rooms, values, lambda job: turn.read(lambda connection, _: job(connection))
+            if not await self._merged.level_for(
+                user, room, lambda job: turn.read(lambda connection, _: job(connection))
             ):
                 raise StoreError("messages wait to be put in their places, and can't be searched")
             return await turn.read(read)
 
-    def _check_indexed(self, connection: sqlite3.Connection, rooms: str, values: Sequence[str]) -> None:
+    def _check_indexed(self, connection: sqlite3.Connection, user: str, room: str | None) -> None:
         """Raises Damaged where a search would miss messages for good."""
         unindexed, lost = self._health.unindexed, self._health.index_lost
-        if unindexed:
-            found = connection.execute(f"SELECT num FROM room WHERE id IN ({rooms})", values)
-            lost = lost or any(num in unindexed for (num,) in found)
+        if unindexed and not lost:
+            among = seats_among(connection, user, list(unindexed)) if room is None else search.number(connection, room)
+            lost = not unindexed.isdisjoint(among)
         if lost:
             raise Damaged("new messages can't be put into the search index")
 

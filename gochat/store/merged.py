@@ -38,7 +38,7 @@ class Merged:
 
     async def of_rooms(self, rooms: str, values: Sequence[Any], job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job`, which reads the rooms whose ids the query `rooms` gives."""
-        return await (self._call(job) if await self.level(rooms, values) else self._beside(job))
+        return await (self._call(job) if await self._level_those(rooms, values) else self._beside(job))
 
     async def of_user(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job`, which reads rooms of this user."""
@@ -49,11 +49,22 @@ class Merged:
         nums = await self._call(lambda connection: seats_among(connection, user, unmerged))
         return await (self._call(job) if not nums or await self._level_nums(nums) else self._beside(job))
 
-    async def level(self, rooms: str, values: Sequence[Any], call: Call | None = None) -> bool:
-        """Have the rooms whose ids the query gives merged. Whether they could be. `call` reads, if given."""
+    async def level_for(self, user: str, room: str | None, call: Call) -> bool:
+        """Have the room merged, or all of the user's. Whether they could be. Costs by how many are not, not by how many
+        the user is in."""
+        if room is not None:
+            return await self._level([room])
         if not self._tail.holds():
             return True
-        found = await (call or self._call)(lambda connection: connection.execute(rooms, values).fetchall())
+        unmerged = self._tail.nums(self._tail.rooms())
+        nums = await call(lambda connection: seats_among(connection, user, unmerged))
+        return not nums or await self._level_nums(nums)
+
+    async def _level_those(self, rooms: str, values: Sequence[Any]) -> bool:
+        """Have the rooms whose ids the query gives merged. Whether they could be."""
+        if not self._tail.holds():
+            return True
+        found = await self._call(lambda connection: connection.execute(rooms, values).fetchall())
         return await self._level([room for (room,) in found])
 
     async def at_commit(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:

@@ -37,6 +37,11 @@ def page_of_rooms(user: str | None, private: bool, limit: int, cursor: str | Non
         return "SELECT id FROM room WHERE id > ? AND id < ? AND closed = 0 ORDER BY id LIMIT ?", [
             after, high, limit + 1,
         ]  # fmt: skip
+    if not private:
+        # A seat has the name of a group while the user is in it, and while there is the group.
+        return "SELECT name FROM seat WHERE user = ? AND name > ? AND name < ? ORDER BY name LIMIT ?", [
+            user, after, high, limit + 1,
+        ]  # fmt: skip
     return (
         """SELECT r.id FROM seat s JOIN room r ON r.num = s.num
            WHERE s.user = ? AND s.role <> 'former' AND r.id > ? AND r.id < ? AND r.closed = 0 ORDER BY r.id LIMIT ?""",

@@ -30,9 +30,6 @@ from gochat.store.sight import LOW, View, view
 _MOST = (1 << 63) - 1
 #: Stands for a block's mark until that is known. It is no letter, so no word has it.
 _MARK = "\0"
-#: The rooms that are searched, and some that are not.
-ROOMS = "SELECT r.id FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ?"
-ROOM = "SELECT id FROM room WHERE id = ?"
 #: Matches that are read at a time.
 _AT_ONCE = 64
 #: So many are looked into as fast as a word is located.
@@ -69,6 +66,11 @@ class _Asked(NamedTuple):
         if self.where is OLD:
             return base | room.low, base | min(room.old, room.head)
         return base | max(room.low, room.old), base | room.head
+
+
+def number(connection: sqlite3.Connection, room: str) -> list[int]:
+    """The room's number, if there is the room."""
+    return [num for (num,) in connection.execute("SELECT num FROM room WHERE id = ?", (room,))]
 
 
 def messages(

@@ -15,7 +15,7 @@ from gochat.domain.beside import Audited, Related, ReportClosed, Reported
 from gochat.domain.ids import dm
 from gochat.domain.relationship import RelationChange, of_room
 from gochat.ports import Asker
-from gochat.store import lists, oversight, pages, people, schema, setup
+from gochat.store import lists, oversight, overview, pages, people, schema, setup
 from gochat.store.apart import Apart
 from gochat.store.health import Health
 from gochat.store.listing import BLOCK, seats_among
@@ -144,6 +144,8 @@ READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "a group": lambda c: lists.group(c, HUB, TEA),
     "groups": lambda c: lists.groups(c, "e", "hub", None, 5, None),
     "groups, further on": lambda c: lists.groups(c, "e", "hub", None, 5, "group:g00012"),
+    "one user's groups, for an admin": lambda c: overview.rooms(c, "hub", False, 5, None),
+    "one user's groups, further on": lambda c: overview.rooms(c, "hub", False, 5, "group:g00012"),
     "members": lambda c: lists.members(c, HUB, TEA, 5, None),
     "members, further on": lambda c: lists.members(c, HUB, TEA, 5, "u00010"),
     "members where many have left": lambda c: lists.members(c, HUB, OLD, 5, None),
