@@ -434,4 +434,3 @@ async def test_what_the_index_finds_is_there(tmp_path: Path) -> None:
             vandal.execute("DELETE FROM fact WHERE id = ?", (1 << SEQ_BITS | 1,))
         with pytest.raises(Damaged, match="has no fact 1"):
             await store.archive.search_messages("ann", "one", None, 10, None)
-
