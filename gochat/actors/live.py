@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -20,7 +20,7 @@ from gochat.actors.flusher import Flusher, Line, Waiting
 from gochat.domain.facts import AnyFact, Closed, Member
 from gochat.domain.ids import dm_users
 from gochat.domain.sight import redact, referenced_seqs, refers_to
-from gochat.errors import CLOSES, CODES
+from gochat.errors import CLOSES, CODES, SLOW
 from gochat.metrics import Counts
 from gochat.protocol.codec import Codec
 from gochat.protocol.replies import Presence, PresenceEntry
@@ -285,6 +285,16 @@ class Live:
         if doubt is not None:
             doubt.held = True
         return told
+
+    def move(self, before: Set[str], after: Set[str]) -> None:
+        """Users came into a group or left it, and no delivery says so: their sessions end, and the welcome decides what
+        they hear when they come again."""
+        for user in before ^ after:
+            if user in before:
+                self.doubt(user, watched=True)
+            for session in list(self.users.get(user, ())):
+                session.close(SLOW, "what happened could not be told; connect again")
+                session.ended()
 
     def is_large(self, room: str) -> bool:
         """Whether a delivery takes more than one slice; a DM's never does."""

@@ -7,7 +7,7 @@ the askers and tells the listeners. One append is in flight a room; what comes m
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from gochat.actors.relations import Names, tell_request, tell_states
 from gochat.actors.rounds import Rounds
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.domain import commands as ask
+from gochat.domain.facts import Role
 from gochat.domain.ids import is_dm
 from gochat.domain.jumps import Jumps
 from gochat.domain.limits import SlidingWindow
@@ -68,8 +69,8 @@ class RoomActor(Actor[Submit]):
     comes after it, and has to read the log up to it."""
 
     __slots__ = (
-        "_deliveries", "_dm", "_flying", "_keys", "_landing", "_offset", "_parts", "_passing", "_queued", "_recent",
-        "record",
+        "_deliveries", "_dm", "_flying", "_keys", "_landing", "_members", "_offset", "_parts", "_passing", "_queued",
+        "_recent", "record",
     )  # fmt: skip
 
     lingers = False
@@ -85,6 +86,8 @@ class RoomActor(Actor[Submit]):
         self.record: RoomRecord | None = None
         self._offset = 0
         """What `jumps.offset` was when the record's ends were last moved."""
+        self._members: Mapping[str, Role] | None = None
+        """Of a group that has to be rebuilt: who was in it, as far as anybody was told."""
         self._queued = False
         """Whether the next round takes this room."""
         self._flying = False
@@ -137,9 +140,12 @@ class RoomActor(Actor[Submit]):
             elif self.record.head > self.delivered:
                 # An append failed and was recorded all the same. Nobody was told: let everybody catch up.
                 self._deliveries.delivered = self.record.head
+                if self._members is not None:
+                    self._parts.live.move(self._members.keys(), self.record.members.keys())
                 withheld = self.record.relation.withheld if self.record.relation is not None else None
                 for session in self._parts.live.listeners(self.address, withheld):
                     session.lag(self.address, self.record.head)
+            self._members = None
         return self.record
 
     # ------------------------------------------------------------------------------------------ a turn
@@ -183,7 +189,7 @@ class RoomActor(Actor[Submit]):
 
     def _after_crash(self) -> None:
         super()._after_crash()
-        self.record = None
+        self._forget()
 
     def _take_off(self, record: RoomRecord, batch: list[Submit]) -> bool:
         """Decide the batch and have it recorded. False: it needs more than the record."""
@@ -304,9 +310,14 @@ class RoomActor(Actor[Submit]):
 
     def _doubt(self) -> None:
         """Rebuild the room from the journal before anything else: with the next mail, or in a moment."""
-        self.record = None
+        self._forget()
         if self._doubtful:
             self._parts.supervisor.start(Spec(f"rebuild {self.address}", self._wake_later, "temporary"))
+
+    def _forget(self) -> None:
+        if self.record is not None and not self._dm:
+            self._members = self.record.members
+        self.record = None
 
     async def _wake_later(self) -> None:
         await trio.sleep(REBUILD_S)

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import trio
 
+from gochat.errors import StoreError
 from gochat.node import Node
+from gochat.store.journal import SqliteJournal
 from tests.e2e.peer import Peer, TcpPeer
 from tests.http.rest.client import Answer, Rest
 from tests.tokens import issue
@@ -311,3 +313,37 @@ async def test_what_is_opened_after_their_end_in_the_same_batch_is_not_told(late
     head = (await ann.ask("history", room=TEA))["head"]
     await ann.stream.send_all(b"".join(json.dumps(frame).encode() + b"\n" for frame in frames))
     assert [fact["type"] for fact in await mo.facts(TEA, head + 2)][-2:] == ["hidden", "member"]
+
+
+@pytest.mark.parametrize("action", ["add", "remove"])
+async def test_whoever_came_or_went_untold_comes_again(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """The store fails, and has recorded it all the same: no delivery says who is in the group now."""
+    append = SqliteJournal.append
+    failed: list[Any] = []
+
+    async def recorded_but_failed(self: SqliteJournal, *batch: Any) -> Any:
+        committed = await append(self, *batch)
+        if not failed:
+            failed.append(committed)
+            raise StoreError("the disk is slow to answer", unknown=True)
+        return committed
+
+    ann, bob, cat = [await connect(user) for user in ("ann", "bob", "cat")]
+    present = ["cat"] if action == "add" else ["bob", "cat"]
+    head = (await ann.ask("group", name="tea", action="create", users=present))["seq"]
+    await cat.facts(TEA, head)
+    monkeypatch.setattr(SqliteJournal, "append", recorded_but_failed)
+    reply = await ann.ask("group", name="tea", action=action, users=["bob"])
+    assert reply["code"] == "unavailable" and reply["unknown"]
+    assert (await ann.ask("group", name="tea", action=action, users=["bob"]))["seq"] == head + 1, "it was"
+    assert await bob.closed() == 4001
+    await ann.ask("typing", room=TEA)
+    await said(ann, "next")
+    assert (await cat.event("lag"))["head"] == head + 1, "the others go on"
+    again = await connect("bob", resume={TEA: {"seq": head}})
+    assert [room["room"] for room in again.welcome["rooms"]] == ([TEA] if action == "add" else [])
+    facts = await again.facts(TEA, head + (2 if action == "add" else 1))
+    assert facts[0]["change"] == ("added" if action == "add" else "removed")
+    await again.nothing_more()
