@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import trio
 
-from gochat.errors import CLOSE_BY_NUMBER, GochatError
+from gochat.errors import (
+    BAD_TOKEN,
+    DRAINING,
+    INVALID_TEXT,
+    NO_HEARTBEAT,
+    REPLACED,
+    REVOKED,
+    SLOW,
+    TOKEN_ENDED,
+    TOO_LARGE,
+    VIOLATION,
+    GochatError,
+)
 from gochat.protocol.replies import Error
+
+#: Why the server closed a connection, for those who chat; what a program needs to know stands in `gochat.errors`.
+_WHY_CLOSED: Final = {
+    DRAINING: "the server is stopping, perhaps to start again",
+    SLOW: "too much waited to be read here",
+    NO_HEARTBEAT: "the server had heard nothing from here for too long",
+    TOKEN_ENDED: "the token has ended",
+    BAD_TOKEN: "the token is missing, or was refused",
+    VIOLATION: "the server did not understand this client",
+    REPLACED: "the same user has connected again from the same device",
+    REVOKED: "access has ended: the user was suspended or deleted, or the token revoked",
+    INVALID_TEXT: "the server was sent text that is not UTF-8",
+    TOO_LARGE: "more was sent at once than the server takes",
+}
 
 
 class ClientError(GochatError):
@@ -89,5 +116,4 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
 
 def why_closed(number: int) -> str:
     """What a close code means, for people."""
-    row = CLOSE_BY_NUMBER.get(number)
-    return f"{row.meaning} ({number})" if row else f"The server closed the connection ({number})."
+    return f"{_WHY_CLOSED.get(number, 'the server closed the connection')} ({number})"

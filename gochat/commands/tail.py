@@ -10,7 +10,7 @@ import click
 from gochat.commands.connection import check_address, connection_options
 
 if TYPE_CHECKING:
-    from gochat.client import Chat, Fact, TokenSource
+    from gochat.client import Chat, Fact, Offline, Online, Reset, TokenSource
 
 
 @click.command()
@@ -52,7 +52,7 @@ def tail(
     import trio
 
     from gochat.client import Offline, Online, Reset
-    from gochat.client.terminal.text import fact_line, notice, request_line
+    from gochat.client.terminal.text import fact_line, request_line
     from gochat.client.wire import FACTS, encode_fact, encode_sent
     from gochat.commands.online import online, reader_gone
     from gochat.protocol.replies import Request
@@ -87,9 +87,17 @@ def tail(
             elif isinstance(event, Request) and (not wanted or event.room in wanted):
                 show(event, session.user)
             elif isinstance(event, Offline | Online | Reset):
-                click.echo(notice(event, session.user), err=True)
+                click.echo(_aside(event, session.user), err=True)
 
     online(body, url, token)
+
+
+def _aside(event: Offline | Online | Reset, me: str) -> str | None:
+    """What becomes of the connection, and of what was printed."""
+    from gochat.client import Reset
+    from gochat.client.terminal.text import notice, reset_line
+
+    return reset_line(event, me) if isinstance(event, Reset) else notice(event, me)
 
 
 async def _begin(session: Chat, room: str, first: int | None) -> None:

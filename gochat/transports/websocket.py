@@ -110,7 +110,7 @@ class WebSocketConnection(Connection):
             elif item is frames.Refused.NOT_UTF8:
                 session.invalid_text()
             else:
-                session.violated("the other opcode than the subprotocol's")
+                session.violated("a message of the other kind: gochat.v1.json is text, gochat.v1.msgpack is binary")
         return True
 
     def _affordable(self) -> bool:

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gochat.client import Offline, Online, Refused, Reset, Unknown
+from gochat.client.errors import why_closed
 from gochat.client.terminal import text
 from gochat.domain import facts, moderation
+from gochat.errors import CLOSE_BY_NUMBER
 from gochat.protocol import replies
 
 ROOT = Path(__file__).parent.parent.parent
@@ -93,12 +95,28 @@ def test_a_time_that_no_clock_shows_is_no_error() -> None:
     assert text.clock(10**18) == "--:--"
 
 
+@pytest.mark.parametrize("number", CLOSE_BY_NUMBER)
+def test_every_way_to_be_closed_has_its_words(number: int) -> None:
+    told = why_closed(number)
+    assert told.endswith(f" ({number})")
+    assert told.partition(" (")[0] != why_closed(4999).partition(" (")[0]
+    assert told[0].islower(), "it goes on after a colon"
+    assert "`" not in told
+
+
 def test_what_becomes_of_the_connection_is_told() -> None:
     assert text.notice(Offline("the node is draining", 0.25), "ann") == (
         "* connection lost: the node is draining; next attempt in 0.2 s"
     )
     assert text.notice(Reset(room="dm:ann:bob", epoch="e", head=3), "ann") == (
         "* user:bob: the server went back to an earlier state; see /history"
+    )
+    assert text.reset_line(Reset(room="dm:ann:bob", epoch="e", head=3), "ann") == (
+        "* user:bob: the server went back to an earlier state; it goes on after #3 here:"
+        " `gochat tail user:bob --from 1` prints the room as it is now"
+    )
+    assert text.reset_line(Reset(room="dm:ann:bob", epoch="e", head=0), "ann") == (
+        "* user:bob: the server went back to an earlier state; it goes on after #0 here"
     )
     assert text.notice(replies.Typing(room="group:tea", sender="bob"), "ann") is None
     assert text.notice(Online(welcomed()), "ann") == "* connected again"

@@ -104,6 +104,13 @@ def unreadable_lines(rooms: Sequence[str], me: str) -> list[str]:
     return [f"* the server can't read {told}: its database is damaged; its operator has to restore it"]
 
 
+def reset_line(event: Reset, me: str) -> str:
+    """What a list of what happens, as it happens, leaves out after the server went back to an earlier state."""
+    room = address(event.room, me)
+    again = f": `gochat tail {room} --from 1` prints the room as it is now" if event.head else ""
+    return f"* {room}: the server went back to an earlier state; it goes on after #{event.head} here{again}"
+
+
 def fact_line(fact: Fact, me: str) -> str:
     """One fact: time, room, seq, and who did what."""
     return f"{clock(fact.ts)} {address(fact.room, me)} #{fact.seq} {_what(fact)}"
