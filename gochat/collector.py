@@ -184,6 +184,9 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("gochat_closes_total", "counter", "Sessions that the server closed, by the name of the close code.",
            lambda s: _by((CLOSE_BY_NUMBER[number].name, count) for number, count in
                          s.gateway.live.counts.closes.items()), ("reason",)),
+    Metric("gochat_users_slowed", "gauge",
+           "Users whose requests wait because too many were refused, repeated or read (limits.refusals_per_s).",
+           lambda s: len(s.gateway.quotas.slowed)),
     Metric("gochat_lags_total", "counter", "Times that a session fell behind a room because its outbox was full.",
            lambda s: s.gateway.live.counts.lags),
 

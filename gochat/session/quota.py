@@ -46,9 +46,11 @@ class Rates(msgspec.Struct, frozen=True):
 class Quota:
     """One user's, over all sessions and over REST."""
 
-    __slots__ = ("_rates", "_reads", "_refusals", "_sessions", "_timed", "_wheel", "window")
+    __slots__ = ("_rates", "_reads", "_refusals", "_sessions", "_timed", "_wheel", "slowed", "window")
 
-    def __init__(self, rates: Rates, wheel: Wheel) -> None:
+    def __init__(self, rates: Rates, wheel: Wheel, slowed: set[Quota]) -> None:
+        """While the user is slowed down, it is in `slowed`."""
+        self.slowed = slowed
         self._rates = rates
         self._wheel = wheel
         self._sessions: dict[Held, None] = {}
@@ -109,6 +111,7 @@ class Quota:
             return False
         if not self._timed:
             self._timed = True
+            self.slowed.add(self)
             self._wheel.add(self, trio.current_time())
         return True
 
@@ -123,6 +126,7 @@ class Quota:
         if self.window < self._rates.window:
             return now
         self._timed = False
+        self.slowed.discard(self)
         return None
 
 
@@ -133,7 +137,9 @@ class Quotas:
         self._rates = rates
         self._wheel = wheel
         self._users: dict[str, Quota] = {}
-        self.nobody = Quota(Rates(window=rates.window), wheel)
+        self.slowed: set[Quota] = set()
+        """Those of users who have cost too much just now."""
+        self.nobody = Quota(Rates(window=rates.window), wheel, self.slowed)
         """For a session that has not signed in: what it does wrong closes it."""
 
     def __len__(self) -> int:
@@ -142,7 +148,7 @@ class Quotas:
     def of(self, user: str) -> Quota:
         quota = self._users.get(user)
         if quota is None:
-            quota = self._users[user] = Quota(self._rates, self._wheel)
+            quota = self._users[user] = Quota(self._rates, self._wheel, self.slowed)
             self._wheel.add(_Forgetting(self, user), trio.current_time() + FORGET_S)
         return quota
 

@@ -87,6 +87,7 @@ async def test_nobody_else_waits(start: Start, transport: str, nursery: trio.Nur
             await mallory.send({"type": "dance", "id": number})
         for number in range(BURST):
             assert (await mallory.receive())["id"] == number
+        assert b"\ngochat_users_slowed 1\n" in node.metrics()
         # No more of it is carried out for a long time; what others ask is.
         for number in range(10):
             assert (await ann.ask("send", to="user:bob", body=f"hi {number}"))["type"] == "ack"

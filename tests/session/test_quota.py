@@ -33,6 +33,7 @@ async def test_a_user_goes_on_at_the_rate_over_all_sessions(autojump_clock: Mock
     floods = [Flood(quotas.of("mallory")) for _ in range(20)]
     other = Flood(quotas.of("ann"))
     floods[0].pump()
+    assert quotas.slowed == {quotas.of("mallory")}
     # Whole tokens: the last one is spent, and the next is not there yet.
     assert sum(flood.carried_out for flood in floods) == 20
     assert all(flood.window == 0 for flood in floods)
@@ -106,4 +107,4 @@ async def test_users_are_forgotten_but_not_what_they_owe(autojump_clock: MockClo
     assert len(quotas) == 2, "who is here, and who left with an empty bucket"
     session.quota.leave(session)
     await trio.sleep(300)
-    assert (len(quotas), len(wheel)) == (0, 0)
+    assert (len(quotas), len(wheel), quotas.slowed) == (0, 0, set())
