@@ -238,6 +238,12 @@ def test_after_whatever_happened(happened: list[Any], pace: str, user: str, few:
             check(database)
             release_user(database, user, now_ms=10_001)
             check(database, without=user)
+            async with stores.open(database, pace=PACES[pace]) as store:
+                for room in [room for room in PRIVATE if user in dm_users(room)][:2]:
+                    scribe = await Scribe.at(store.journal, room)
+                    scribe.now_ms = 20_000
+                    await scribe.turn(ask.Send(room=room, user=user, body="here again"))
+            check(database, without=user)
 
     trio.run(main)
 
