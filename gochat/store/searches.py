@@ -92,7 +92,7 @@ class Searches:
             self._searching.add(user)
             return
         own = self._waiting.setdefault(user, deque())
-        if len(own) >= MOST_OF_USER or self._count >= MOST:
+        if len(own) >= MOST_OF_USER or (self._count >= MOST and not self._make_space(own)):
             if not own:
                 del self._waiting[user]
             raise Full("too many searches wait")
@@ -108,6 +108,16 @@ class Searches:
         if not waiter.has_turn:
             self._leave(user, waiter)
             raise Full("other searches take their turn")
+
+    def _make_space(self, own: deque[_Waiter]) -> bool:
+        """Refuse the last search of a user who has most that wait, where that is two more than `own`: few users who ask
+        for much shut nobody out."""
+        most = max(self._waiting.values(), key=len)
+        if len(most) < len(own) + 2:
+            return False
+        most.pop().called.set()
+        self._count -= 1
+        return True
 
     def _leave(self, user: str, waiter: _Waiter) -> None:
         """Whoever waited does so no more; a turn that came in the same moment goes to the next."""

@@ -103,7 +103,41 @@ async def test_no_more_wait_than_may() -> None:
             await trio.testing.wait_all_tasks_blocked()
             with pytest.raises(Full):
                 await search(turns, "hog", gate)
-            for n in range(MOST - MOST_OF_USER):
+            gate.opened.set()
+
+
+async def test_when_as_many_wait_as_may_the_last_of_the_greediest_is_refused() -> None:
+    gate, refused = Gate(), list[str]()
+
+    async def ask(turns: Searches, user: str) -> None:
+        try:
+            await search(turns, user, gate)
+        except Full:
+            refused.append(user)
+
+    hogs = [f"hog{n}" for n in range(MOST // MOST_OF_USER)]
+    with searching() as turns, trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for user in ["one", "two", *hogs * MOST_OF_USER]:
+                nursery.start_soon(ask, turns, user)
+                if user == "two":
+                    await trio.testing.wait_all_tasks_blocked()
+            await trio.testing.wait_all_tasks_blocked()
+            assert refused == []
+            nursery.start_soon(ask, turns, "ann")
+            await trio.testing.wait_all_tasks_blocked()
+            assert len(refused) == 1 and refused[0] in hogs, "ann waits for her turn with the others"
+            with pytest.raises(Full):
+                await search(turns, next(hog for hog in hogs if hog not in refused), gate)
+            gate.opened.set()
+    assert "ann" in gate.began
+
+
+async def test_where_nobody_is_greedy_the_newcomer_is_refused() -> None:
+    gate = Gate()
+    with searching() as turns, trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for n in range(MOST + THREADS):
                 nursery.start_soon(search, turns, f"u{n}", gate)
             await trio.testing.wait_all_tasks_blocked()
             with pytest.raises(Full):
