@@ -363,7 +363,10 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         context.load_cert_chain(settings.http.tls_cert, settings.http.tls_key, _no_password)
     except (OSError, ValueError) as error:
         files = f"http.tls_cert = {settings.http.tls_cert}, http.tls_key = {settings.http.tls_key}"
-        raise GochatError(f"{files}: can't be used ({error})") from error
+        # OpenSSL gives no reason where it finds neither: what it says then, `[SSL] PEM lib`, helps nobody.
+        nothing = isinstance(error, ssl.SSLError) and error.reason is None
+        why = "no certificate and key in PEM are in them" if nothing else str(error)
+        raise GochatError(f"{files}: can't be used ({why})") from error
     return context
 
 

@@ -291,6 +291,7 @@ def test_check_tells_every_mistake_at_once() -> None:
         "limits.body_chars", "node.data", "htp",
     }  # fmt: skip
     assert told["http.bind"]["problem"] == "192.0.2.1:8080: cannot assign requested address"
+    assert told["http.tls_cert"]["problem"].endswith("can't be used (no certificate and key in PEM are in them)")
     assert told["http.bnd"] == {
         "key": "http.bnd", "origin": "config.toml", "problem": "no such key; did you mean http.bind?",
         "hint": "`gochat config init FILE` writes a file that explains every key",
@@ -486,5 +487,9 @@ def test_what_is_exposed_is_told() -> None:
     open_ = Settings(http=Http(bind="0.0.0.0:80"), tcp=Tcp(bind="[::]:81"), node=NodeSettings(data="absent"))
     raw, plain = exposed(open_, origins)
     assert "raw TCP has no TLS" in raw and "without TLS" in plain
+    Path("a file").touch(mode=0o644)
+    assert list(exposed(Settings(http=files, node=NodeSettings(data="a file")), origins)) == [
+        "key.pem holds a secret (http.tls_key) and other users of this machine can read it: chmod 600 key.pem"
+    ], "no advice to shut a file that may be the system's"
     by_environment = origins | {"auth.secret": "environment GOCHAT_AUTH__SECRET"}
     assert list(exposed(Settings(auth=Auth(secret="s" * 32), node=NodeSettings(data="absent")), by_environment)) == []

@@ -36,7 +36,8 @@ class User(click.ParamType[str]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         user = str(value).removeprefix("user:")
         if not ids.is_name(user):
-            self.fail(f"{value!r} is no user id: the form is {ids.NAME_PATTERN}", param, ctx)
+            form = "up to 64 of a-z 0-9 _ . - that start with a letter or digit"
+            self.fail(f"{value!r} is no user id: {form}", param, ctx)
         return user
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -42,4 +43,6 @@ def _is_open(path: Path, *, folder: bool = False) -> bool:
         mode = path.stat().st_mode
     except OSError:
         return False  # Whether it is there is judged where it is used.
+    if folder and not stat.S_ISDIR(mode):
+        return False  # To shut what is no folder, such as a file of the system's, would be bad advice.
     return bool(mode & (0o055 if folder else 0o044))
