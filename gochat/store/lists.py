@@ -68,6 +68,11 @@ _CONTACTS = f"""{_ENTRY} AND s.num IN (
         CROSS JOIN fact f ON f.id = (r.num << {SEQ_BITS}) + r.last
         ORDER BY f.ts DESC, s.num DESC LIMIT ?2)
     ORDER BY l.ts DESC, s.num DESC"""
+# The user's groups that somebody owns: from what the owner has, or from what the user has, whichever is less.
+_OWNED = """SELECT o.num FROM seat o INDEXED BY seat_owner CROSS JOIN seat s ON s.user = ?1 AND s.num = o.num
+    AND s.name IS NOT NULL WHERE o.user = ?2 AND o.role = 'owner' AND o.name > ?3 ORDER BY o.name LIMIT ?4"""
+_OWNED_AMONG = f"""SELECT s.num FROM seat s CROSS JOIN seat o ON o.user = ?2 AND o.num = s.num AND o.role = 'owner'
+    WHERE s.user = ?1 AND {_GROUPS.replace("?", "?3")} ORDER BY s.name LIMIT ?4"""
 _CONTACT = _ENTRY + "AND s.num = ?"
 _GROUP_HEADS = "SELECT s.name, r.head, s.since_seq FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ?"
 # Seats alone, for when what belongs to them is damaged.
@@ -312,11 +317,15 @@ def group(connection: sqlite3.Connection, asker: Asker, room: str) -> Group | No
 def groups(
     connection: sqlite3.Connection, epoch: str, user: str, owner: str | None, limit: int, cursor: str | None
 ) -> tuple[list[GroupEntry], str | None]:
-    where, values = "", [user, cursor or ""]
-    if owner is not None:
-        where = "AND EXISTS (SELECT 1 FROM seat o WHERE o.user = ? AND o.num = r.num AND o.role = 'owner')"
-        values.append(owner)
-    rows = connection.execute(f"{_IN_GROUPS} {where} ORDER BY s.name LIMIT ?", (*values, limit + 1)).fetchall()
+    after, most = cursor or "", limit + 1
+    if owner is None:
+        rows = connection.execute(f"{_IN_GROUPS} ORDER BY s.name LIMIT ?", (user, after, most)).fetchall()
+    else:
+        owned = _OWNED if owner == user or _owns_fewer(connection, owner, user) else _OWNED_AMONG
+        entry = _ENTRY.replace("?", "?1")
+        rows = connection.execute(
+            f"{entry} AND s.num IN ({owned}) ORDER BY s.name", (user, owner, after, most)
+        ).fetchall()  # fmt: skip
     entries = [
         GroupEntry(
             room=room, title=title, role=role, members=size, epoch=epoch, head=head, read=read, unread=unread,
@@ -325,6 +334,22 @@ def groups(
         for room, _, head, read, title, role, unread, _, *last, size in rows[:limit]
     ]  # fmt: skip
     return entries, entries[-1].room if len(rows) > limit else None
+
+
+def _owns_fewer(connection: sqlite3.Connection, owner: str, user: str) -> bool:
+    """Whether the one owns fewer groups than the other is in. Counts no further than the fewer reach, or little."""
+    most = 16
+    while True:
+        for each, index, where in (
+            (owner, "seat_owner", "role = 'owner'"), (user, "seat_name", "name >= 'group:' AND name < 'group;'"),
+        ):  # fmt: skip
+            (count,) = connection.execute(
+                f"SELECT count(*) FROM (SELECT 1 FROM seat INDEXED BY {index} WHERE user = ? AND {where} LIMIT ?)",
+                (each, most),
+            ).fetchone()
+            if count < most:
+                return each == owner
+        most *= 4
 
 
 def contacts(

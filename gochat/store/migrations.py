@@ -124,6 +124,13 @@ def m010_stale(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m011_owners(db: sqlite_utils.Database) -> None:
+    """The groups that one owns are found without a look at all of one's groups."""
+    for statement in schema.OWNERS:
+        db.execute(statement)
+
+
 def apply(connection: sqlite3.Connection) -> None:
     """Apply those that are missing."""
     migrations.apply(sqlite_utils.Database(connection))

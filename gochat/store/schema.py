@@ -34,6 +34,7 @@ KNOWN = frozenset(
         "m008_folding",
         "m009_adds",
         "m010_stale",
+        "m011_owners",
     }
 )
 
@@ -189,8 +190,10 @@ ADDS = (
 )
 #: Seats in private rooms whose `latest` may be behind the room's latest message (listing.py).
 STALE = ("CREATE TABLE stale (user TEXT NOT NULL, num INTEGER NOT NULL, PRIMARY KEY (user, num)) WITHOUT ROWID",)
+#: The groups that somebody owns, by name.
+OWNERS = ("CREATE INDEX seat_owner ON seat (user, name) WHERE role = 'owner'",)
 #: What the migrations make of nothing.
-FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED, *SIGHT, *READS, *FOLDING, *ADDS, *STALE)
+FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED, *SIGHT, *READS, *FOLDING, *ADDS, *STALE, *OWNERS)
 #: The number of the last transaction, as this connection sees it.
 LAST_COMMIT = "SELECT max(commits, coalesce((SELECT max(number) FROM tail), 0)) FROM clock"
 

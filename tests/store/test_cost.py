@@ -144,6 +144,10 @@ READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "a group": lambda c: lists.group(c, HUB, TEA),
     "groups": lambda c: lists.groups(c, "e", "hub", None, 5, None),
     "groups, further on": lambda c: lists.groups(c, "e", "hub", None, 5, "group:g00012"),
+    "groups of an owner": lambda c: lists.groups(c, "e", "hub", "dan", 5, "group:g00005"),
+    "groups of one who owns many": lambda c: lists.groups(c, "e", "dan", "hub", 5, "group:g00005"),
+    "groups of one's own": lambda c: lists.groups(c, "e", "hub", "hub", 5, "group:g00012"),
+    "groups of nobody": lambda c: lists.groups(c, "e", "hub", "u00001", 5, None),
     "one user's groups, for an admin": lambda c: overview.rooms(c, "hub", False, 5, None),
     "one user's groups, further on": lambda c: overview.rooms(c, "hub", False, 5, "group:g00012"),
     "members": lambda c: lists.members(c, HUB, TEA, 5, None),
@@ -166,6 +170,26 @@ def test_it_costs_by_what_it_returns(stores: tuple[Filled, Filled], name: str) -
     few, many = (each.steps(READS[name]) for each in stores)
     assert few > 10
     assert many <= 1.5 * few + 100, f"{few} steps among {FEW}, {many} among {MANY}"
+
+
+@pytest.mark.parametrize("user", ["hub", "dan", "u00001", "eve"])
+@pytest.mark.parametrize("owner", ["hub", "dan", "u00001", "eve"])
+def test_groups_of_an_owner_are_those_that_both_are_in(stores: tuple[Filled, Filled], user: str, owner: str) -> None:
+    """Whichever of the two is in fewer; page by page."""
+    for each in stores:
+        naive = each.connection.execute(
+            """SELECT r.id FROM room r JOIN seat s ON s.num = r.num AND s.user = ? AND s.name IS NOT NULL
+               JOIN seat o ON o.num = r.num AND o.user = ? AND o.role = 'owner' ORDER BY r.id""",
+            (user, owner),
+        ).fetchall()
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            entries, cursor = lists.groups(each.connection, "e", user, owner, 7, cursor)
+            found += [entry.room for entry in entries]
+            if cursor is None:
+                break
+        assert found == [room for (room,) in naive]
 
 
 #: Bounds for what costs by what it returns only nearly: steps that 100 times as much may add.
