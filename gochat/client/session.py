@@ -279,6 +279,9 @@ class Session:
                 reply = await self.calls.inner(msgspec.structs.replace(request, cursor=cursor), kind)
             except Refused as refused:
                 if not refused.temporary:
+                    # Else whoever looks at the rooms would take those that are known for all.
+                    told = f"not all of your rooms can be listed: {refused.message}"
+                    self._offer(replies.Error(code=refused.code, message=told, temporary=False))
                     return
                 await trio.sleep(refused.wait_s)
                 continue

@@ -430,6 +430,15 @@ async def test_many_short_pauses_are_told_once(peer: Peer) -> None:
     assert sum("not sent yet" in line for line in shown.noted) == 1
 
 
+async def test_rooms_that_can_not_be_listed_are_told(peer: Peer) -> None:
+    async with talking(peer, listed(0), rooms_next="group:tea") as (chat, visit), trio.open_nursery() as nursery:
+        shown = Screen(chat, TEA, present=True)
+        nursery.start_soon(shown.run)
+        await visit.refuse(await visit.expect("groups"), "internal")
+        await shown.sees("* not all of your rooms can be listed: it is internal (internal)")
+        await shown.type("/quit")
+
+
 async def test_commands_are_answered_while_there_is_no_connection(peer: Peer) -> None:
     async with talking(peer, listed(0)) as (chat, visit), trio.open_nursery() as nursery:
         shown = Screen(chat, TEA, present=True)
