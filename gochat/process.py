@@ -42,6 +42,7 @@ def _only(error: BaseException) -> GochatError | None:
 
 
 async def _main(settings: Settings) -> int:
+    in_terminal = os.isatty(0)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             async with running(settings) as node:
@@ -50,9 +51,10 @@ async def _main(settings: Settings) -> int:
                 for name, address in node.addresses:
                     _tell(_ready_line(name, address))
                 async for number in signals:
-                    if number == signal.SIGHUP:
+                    if number == signal.SIGHUP and not (in_terminal and not os.isatty(0)):
                         await trio.to_thread.run_sync(node.reload)  # The log says what came of it.
                         continue
+                    # A terminal that was closed sends SIGHUP too: a node that went on would hold its ports unseen.
                     log.info("%s: draining", signal.Signals(number).name)
                     nursery.start_soon(_force, signals)
                     break

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
 import resource
 import signal
@@ -12,6 +14,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import termios
 import time
 import tomllib
 from pathlib import Path
@@ -426,6 +429,29 @@ def test_serve_listens_where_the_flags_say_and_ends_well() -> None:
     assert process.returncode == EXIT_OK
     assert "Traceback" not in said
     assert Path("store").is_dir()
+
+
+def test_serve_ends_with_its_terminal_and_reads_its_files_again_otherwise() -> None:
+    terminal, inside = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gochat", "serve", "--http", "127.0.0.1:0", "--tcp", ""],
+        stdin=inside, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    with process:
+        os.close(inside)
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            process.stdout.readline()
+            process.send_signal(signal.SIGHUP)
+            while "read again" not in process.stderr.readline():
+                assert process.poll() is None
+            os.close(terminal)
+            assert process.wait(20) == EXIT_OK
+            assert "SIGHUP: draining" in process.stderr.read()
+        finally:
+            process.kill()
 
 
 def test_serve_outlives_the_reader_of_its_output() -> None:
