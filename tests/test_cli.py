@@ -431,6 +431,16 @@ def test_serve_listens_where_the_flags_say_and_ends_well() -> None:
     assert Path("store").is_dir()
 
 
+def test_a_data_folder_that_is_none_is_told_with_the_way_out() -> None:
+    Path("taken").touch()
+    told = gochat("serve", "--data", "taken", code=EXIT_CONFIG).stderr
+    assert told.endswith(
+        "gochat: taken: node.data: file exists\n"
+        "hint: a node needs a folder of its own that it can write to; --data or node.data name another\n"
+    )
+    assert "chmod" not in told
+
+
 def test_serve_ends_with_its_terminal_and_reads_its_files_again_otherwise() -> None:
     terminal, inside = pty.openpty()
     process = subprocess.Popen(

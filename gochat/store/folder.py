@@ -17,6 +17,8 @@ from gochat.errors import ConfigError
 
 LOCK: Final = "lock"
 
+_ANOTHER = "a node needs a folder of its own that it can write to; --data or node.data name another"
+
 
 class FolderInUse(ConfigError):
     """Another process has the data folder."""
@@ -43,7 +45,7 @@ def make(data: Path) -> None:
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError("node.data", str(data), (error.strerror or "can't be made").lower()) from error
+        raise ConfigError("node.data", str(data), (error.strerror or "can't be made").lower(), hint=_ANOTHER) from error
 
 
 def holder(data: Path) -> str | None:
@@ -70,7 +72,9 @@ def locked(data: Path) -> Iterator[None]:
     try:
         descriptor = os.open(data / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ConfigError("node.data", str(data), f"can't be locked: {error.strerror}") from error
+        raise ConfigError(
+            "node.data", str(data), f"can't be locked: {(error.strerror or '').lower()}", hint=_ANOTHER
+        ) from error
     try:
         _take(descriptor, data)
         yield
@@ -84,7 +88,9 @@ def _take(descriptor: int, data: Path) -> None:
     except BlockingIOError:
         raise FolderInUse(data, _process(descriptor)) from None
     except OSError as error:
-        raise ConfigError("node.data", str(data), f"can't be locked: {error.strerror}") from error
+        raise ConfigError(
+            "node.data", str(data), f"can't be locked: {(error.strerror or '').lower()}", hint=_ANOTHER
+        ) from error
     os.truncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()}\n".encode())
 
