@@ -347,3 +347,16 @@ async def test_whoever_came_or_went_untold_comes_again(
     facts = await again.facts(TEA, head + (2 if action == "add" else 1))
     assert facts[0]["change"] == ("added" if action == "add" else "removed")
     await again.nothing_more()
+
+
+async def test_how_far_others_read_of_what_was_before_is_not_told(
+    later: tuple[Peer, Peer, int], connect: Connect
+) -> None:
+    ann, mo, before = later
+    other = await connect("ann")
+    after = await said(ann, "after")
+    await mo.facts(TEA, after)
+    for seq in (before, after):
+        await other.ask("read", room=TEA, seq=seq)
+        assert (await ann.event("read"))["seq"] == seq
+    assert (await mo.event("read"))["seq"] == after
