@@ -21,8 +21,8 @@ from gochat.session.clock import Wheel
 SIGN_IN: Final = 10
 #: For how long a user waits at most once the flood has ended, whatever was under way.
 DEBT_S: Final = 2.0
-#: How often it is looked whether a user can be forgotten.
-FORGET_S: Final = 60.0
+#: Users who may be kept before it is looked which of them can be forgotten.
+KEPT: Final = 1_000
 
 
 class Held(Protocol):
@@ -131,12 +131,14 @@ class Quota:
 
 
 class Quotas:
-    """Those of all users. A user who is not connected and owes nothing is forgotten within FORGET_S."""
+    """Those of all users. Users who are not connected and owe nothing are forgotten when they are as many as
+    the others."""
 
     def __init__(self, rates: Rates, wheel: Wheel) -> None:
         self._rates = rates
         self._wheel = wheel
         self._users: dict[str, Quota] = {}
+        self._most = KEPT
         self.slowed: set[Quota] = set()
         """Those of users who have cost too much just now."""
         self.nobody = Quota(Rates(window=rates.window), wheel, self.slowed)
@@ -148,27 +150,11 @@ class Quotas:
     def of(self, user: str) -> Quota:
         quota = self._users.get(user)
         if quota is None:
+            if len(self._users) >= self._most:
+                self._users = {name: kept for name, kept in self._users.items() if not kept.idle()}
+                self._most = max(KEPT, 2 * len(self._users))
             quota = self._users[user] = Quota(self._rates, self._wheel, self.slowed)
-            self._wheel.add(_Forgetting(self, user), trio.current_time() + FORGET_S)
         return quota
-
-    def forget(self, user: str) -> bool:
-        """True if there is nothing to be kept of the user."""
-        if not self._users[user].idle():
-            return False
-        del self._users[user]
-        return True
-
-
-class _Forgetting:
-    __slots__ = ("_quotas", "_user")
-
-    def __init__(self, quotas: Quotas, user: str) -> None:
-        self._quotas = quotas
-        self._user = user
-
-    def check(self, now: float) -> float | None:
-        return None if self._quotas.forget(self._user) else now + FORGET_S
 
 
 def _now_ms() -> int:
