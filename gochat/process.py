@@ -9,6 +9,7 @@ import os
 import resource
 import signal
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 
 import trio
@@ -76,6 +77,8 @@ def _tell(line: str) -> None:
         print(line, flush=True)
     except OSError as error:
         log.warning("standard output can't be written: %s", error.strerror)
+        # What is left of it goes nowhere: Python would try again at the end, and call the end a failure.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _ready_line(name: str, address: str) -> str:
