@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -31,6 +32,10 @@ def is_damage(error: BaseException) -> bool:
 
 def _code(error: sqlite3.Error) -> int:
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
+#: What SQLite says of a text that is not UTF-8 ends with the text itself, which is somebody's message: no log gets it.
+_WITH_TEXT = re.compile(r" with text .*", re.DOTALL)
 
 
 class Health:
@@ -77,7 +82,7 @@ class Health:
 
     def damaged(self, what: str) -> Damaged:
         """Take note of damage."""
-        told = f"{self._name} is damaged: {what}"
+        told = f"{self._name} is damaged: {_WITH_TEXT.sub('', what)}"
         if self.damage is None:
             self.damage = told
         self._log(told)

@@ -13,9 +13,9 @@ from gochat.config import Policy
 from gochat.domain import facts
 from gochat.node import Node
 from gochat.protocol import replies
+from tests.client.command import gochat
 from tests.client.conftest import Start, enter, url
 from tests.client.test_chat import fact
-from tests.client.test_commands import gochat
 from tests.tokens import issue
 
 

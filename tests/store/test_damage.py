@@ -21,6 +21,7 @@ from gochat.errors import Damaged, StoreError
 from gochat.ports import Asker, Committed
 from gochat.store import Store
 from gochat.store.committer import Pace
+from gochat.store.health import Health
 from gochat.store.portable.room_out import export_room
 from gochat.store.portable.user_out import export_user
 from gochat.store.schema import SEQ_BITS
@@ -434,3 +435,15 @@ async def test_what_the_index_finds_is_there(tmp_path: Path) -> None:
             vandal.execute("DELETE FROM fact WHERE id = ?", (1 << SEQ_BITS | 1,))
         with pytest.raises(Damaged, match="has no fact 1"):
             await store.archive.search_messages("ann", "one", None, 10, None)
+
+
+def test_what_is_told_of_a_damaged_text_does_not_hold_it(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        contextlib.closing(sqlite3.connect(":memory:")) as connection,
+        pytest.raises(sqlite3.OperationalError, match="psst") as met,
+    ):
+        connection.execute("SELECT CAST(x'70737374ff0a0a70737374' AS TEXT) AS body").fetchone()
+    told = Health("gochat.db").failed("reading failed", met.value)
+    assert isinstance(told, Damaged)
+    assert "Could not decode to UTF-8" in str(told)
+    assert "psst" not in str(told) + caplog.text
