@@ -211,6 +211,10 @@ class RoomActor(Actor[Submit]):
         self._flying = True
         return True
 
+    def _remember(self, clash: Clash) -> None:
+        """The store knows keys that had been forgotten."""
+        self._keys.remember({(self.address, *place): known for place, known in clash.found.items()})
+
     def _now_ms(self, record: RoomRecord) -> int:
         """The time of a turn, with the record's ends where that clock has been set to."""
         parts = self._parts
@@ -229,11 +233,11 @@ class RoomActor(Actor[Submit]):
         try:
             if isinstance(result, Committed):
                 self.record = turn.draft
-                self._keys.remember(self.address, turn.fresh_keys)
+                self._keys.remember(turn.fresh_keys)
                 self._finish(batch, outcomes, turn, result.commit)
             elif isinstance(result, Clash):
                 # The store knows keys that this actor had forgotten: they are answered, the rest is decided again.
-                self._keys.remember(self.address, result.found)
+                self._remember(result)
                 if self._landing is not None:
                     self._batch[:0] = batch  # The task has what came later in hand.
                 else:
@@ -342,13 +346,13 @@ class RoomActor(Actor[Submit]):
                 raise
             if not isinstance(result, Clash):
                 self.record = turn.draft
-                self._keys.remember(self.address, turn.fresh_keys)
+                self._keys.remember(turn.fresh_keys)
                 if turn.others:
                     self._recent.follow(turn.others)
                 return turn, outcomes, result.commit
             # The store knows keys that this actor had forgotten: they are answered, the rest is decided again.
             turn.undo()
-            self._keys.remember(self.address, result.found)
+            self._remember(result)
 
     async def _known(
         self, record: RoomRecord, batch: list[Submit], kinds: set[type]

@@ -95,13 +95,10 @@ class RecentKeys:
     def get(self, place: tuple[str, str, str], /) -> Recorded | None:
         return self._new.get(place) or self._old.get(place)
 
-    def remember(self, room: str, keys: Mapping[tuple[str, str], Recorded]) -> None:
-        """These (sender, key) are recorded in the room. A batch may take the new generation past its bound once."""
-        if not keys:
-            return
+    def remember(self, keys: Mapping[tuple[str, str, str], Recorded]) -> None:
+        """These (room, sender, key) are recorded. A batch may take the new generation past its bound once."""
         new = self._new
-        for (sender, key), recorded in keys.items():
-            new[room, sender, key] = recorded
+        new.update(keys)
         if len(new) >= self._most:
             self._old, self._new = new, {}
 
@@ -175,7 +172,7 @@ class Draft:
         """Whether something was refused that only the store can tell: decide again with more `knowledge`."""
         self.hidden: dict[int, str] = {}
         """Seqs of facts of a private room that one of the two does not hear: they let the other wait."""
-        self.fresh_keys: dict[tuple[str, str], Recorded] = {}
+        self.fresh_keys: dict[tuple[str, str, str], Recorded] = {}
         self.passes_on = False
         """Whether somebody read or typed: that is passed on without a fact."""
         self._known_keys = known_keys

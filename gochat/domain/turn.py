@@ -77,7 +77,8 @@ class Turn(GroupTurn):
 
     def recorded(self, user: str, key: str) -> Recorded | None:
         """Where this turn knows the key to be recorded."""
-        return self.fresh_keys.get((user, key)) or self._known_keys.get((self.draft.room, user, key))
+        place = (self.draft.room, user, key)
+        return self.fresh_keys.get(place) or self._known_keys.get(place)
 
     def are_contacts(self, sender: str) -> bool:
         """Whether whoever gets a message of the sender's here has the sender as a contact. In groups nobody asked."""
@@ -97,8 +98,8 @@ class Turn(GroupTurn):
     def _send(self, command: ask.Send, refusal: Denied | None) -> Outcome:
         key, sender, place = command.key, command.user, None
         if key is not None:
-            place = (sender, key)
-            known = self.fresh_keys.get(place) or self._known_keys.get((self.draft.room, sender, key))
+            place = (command.room, sender, key)
+            known = self.fresh_keys.get(place) or self._known_keys.get(place)
             if known is not None:
                 return Done(known.seq, known.ts, True)
         draft = self.draft

@@ -211,8 +211,8 @@ class House:
     def forget_keys(self) -> None:
         """Other rooms say so much that no key of these is known any more but to the store."""
         for generation in range(2):
-            others = {("zoe", f"{generation} {number}"): Recorded(1, 1) for number in range(KEYS)}
-            self.keys.remember("group:elsewhere", others)
+            keys = (("group:elsewhere", "zoe", f"{generation} {number}") for number in range(KEYS))
+            self.keys.remember(dict.fromkeys(keys, Recorded(1, 1)))
 
     async def settled(self) -> None:
         """Return when nothing goes on any more."""

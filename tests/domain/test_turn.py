@@ -35,7 +35,7 @@ class Bench:
         outcomes = [turn.decide(command, refusal) for command in commands]
         self.record = turn.draft
         self.log += turn.facts
-        self.keys |= {(self.record.room, *place): recorded for place, recorded in turn.fresh_keys.items()}
+        self.keys |= turn.fresh_keys
         for fact in turn.facts:
             if isinstance(fact, facts.Message):
                 self.targets.setdefault(fact.seq, Target(author=fact.sender, ts=fact.ts, body=fact.body))
@@ -270,7 +270,7 @@ def test_facts_alone_rebuild_the_room(batches: list[list[ask.AnyCommand]]) -> No
 def test_what_is_kept_of_keys_is_bounded_for_all_rooms_together() -> None:
     keys = RecentKeys(100)
     for number in range(1_000):
-        keys.remember(f"group:g{number}", {("ann", "k"): Recorded(number, 1)})
+        keys.remember({(f"group:g{number}", "ann", "k"): Recorded(number, 1)})
         assert len(keys) <= 200
     assert keys.get(("group:g999", "ann", "k")) == Recorded(999, 1)
     assert keys.get(("group:g0", "ann", "k")) is None, "the oldest are forgotten first"
@@ -278,7 +278,7 @@ def test_what_is_kept_of_keys_is_bounded_for_all_rooms_together() -> None:
 
 def test_the_same_key_in_another_room_is_another_key() -> None:
     keys = RecentKeys(100)
-    keys.remember(TEA, {("ann", "k"): Recorded(1, 1)})
+    keys.remember({(TEA, "ann", "k"): Recorded(1, 1)})
     turn = Turn(RoomRecord(room="dm:ann:bob", num=2), keys, Knowledge(), RoomRules(), 1)
     assert turn.recorded("ann", "k") is None
     assert turn.decide(ask.Send(room="dm:ann:bob", user="ann", body="x", key="k")) == Done(1, 1)
