@@ -133,12 +133,12 @@ class SqliteJournal:
     async def append(
         self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside] = ()
     ) -> Committed | Clash:  # fmt: skip
-        return await self._parked(Batch(record.room, record.num, facts, beside))
+        return await self._parked(Batch(record.room, record.num, facts, beside, _weigh(facts, beside)))
 
     def begin(
         self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside], done: OnRecorded
     ) -> None:  # fmt: skip
-        self._begin(Batch(record.room, record.num, facts, beside), done)
+        self._begin(Batch(record.room, record.num, facts, beside, _weigh(facts, beside)), done)
 
     def _begin(self, batch: Batch, done: OnRecorded) -> None:
         if self._closing:
@@ -147,7 +147,7 @@ class SqliteJournal:
             raise Full(f"{self._most_waiting} rooms wait for a commit")
         if self._bytes >= self._most_bytes:
             raise Full(f"{self._bytes >> 20} MiB wait for a commit")
-        self._bytes += _weigh(batch)
+        self._bytes += batch.weight
         self._waiting.append(_Append(batch, done))
         self._work.set()
 
@@ -177,7 +177,7 @@ class SqliteJournal:
         return await self._readers.call(lambda connection: beside.standing(connection, since_ms))
 
     async def oversee(self, entries: Sequence[AnyBeside]) -> None:
-        result = await self._parked(Batch("", 0, (), entries))
+        result = await self._parked(Batch("", 0, (), entries, _weigh((), entries)))
         assert isinstance(result, Committed)
 
     def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
@@ -274,10 +274,10 @@ class SqliteJournal:
 _WITH_BODY = (Message, Edit)
 
 
-def _weigh(batch: Batch) -> int:
-    """Bytes of memory that it takes, about."""
-    size = MESSAGE_BYTES * len(batch.facts) + BESIDE_BYTES * len(batch.beside)
-    for fact in batch.facts:
+def _weigh(facts: Sequence[AnyFact], beside: Sequence[AnyBeside]) -> int:
+    """Bytes of memory that these take, about; of messages alone what `tail.weigh` says."""
+    size = MESSAGE_BYTES * len(facts) + BESIDE_BYTES * len(beside)
+    for fact in facts:
         if isinstance(fact, _WITH_BODY):
             body = fact.body or ""
             size += len(body) if body.isascii() else WIDE * len(body)

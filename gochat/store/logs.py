@@ -41,6 +41,8 @@ class Batch(NamedTuple):
     num: int
     facts: Sequence[AnyFact]
     beside: Sequence[AnyBeside] = ()
+    weight: int = 0
+    """Bytes of memory that it takes, about; 0: nobody has looked."""
 
 
 class Logs:

@@ -47,10 +47,12 @@ def weigh(messages: Sequence[Message]) -> int:
 class _Lot:
     """Consecutive transactions that are merged together."""
 
-    __slots__ = ("bytes", "count", "keys", "last", "left", "rooms")
+    __slots__ = ("bytes", "count", "keys", "last", "left", "rooms", "weights")
 
     def __init__(self) -> None:
         self.rooms: dict[int, list[Message]] = {}
+        self.weights: dict[int, int] = {}
+        """What each room's messages take in memory."""
         self.keys: set[Key] = set()
         self.last = 0
         """The number of the latest transaction."""
@@ -64,16 +66,17 @@ class _Lot:
         """Bytes of memory; keys are kept until the whole lot is merged."""
         return self.bytes + KEY_BYTES * len(self.keys)
 
-    def add(self, num: int, messages: Sequence[Message]) -> bool:
+    def add(self, num: int, messages: Sequence[Message], weight: int) -> bool:
         """Whether nothing of the room was in it."""
         self.count += len(messages)
         self.left += len(messages)
-        self.bytes += weigh(messages)
+        self.bytes += weight
         known = self.rooms.get(num)
         if known is None:
-            self.rooms[num] = list(messages)
+            self.rooms[num], self.weights[num] = list(messages), weight
         else:
             known.extend(messages)
+            self.weights[num] += weight
         return known is None
 
     def forget(self, num: int, upto: int) -> int:
@@ -81,14 +84,17 @@ class _Lot:
         messages = self.rooms.get(num)
         if messages is None or messages[0].seq > upto:
             return 0
-        gone = messages[: upto - messages[0].seq + 1]
-        self.left -= len(gone)
-        self.bytes -= weigh(gone)
-        if len(gone) == len(messages):
+        count = min(upto - messages[0].seq + 1, len(messages))
+        if count == len(messages):
+            weight = self.weights.pop(num)
             del self.rooms[num]
         else:
-            del messages[: len(gone)]
-        return len(gone)
+            weight = weigh(messages[:count])
+            self.weights[num] -= weight
+            del messages[:count]
+        self.left -= count
+        self.bytes -= weight
+        return count
 
 
 class Tail:
@@ -183,13 +189,13 @@ class Tail:
         """It was not."""
         self._rows.pop(number, None)
 
-    def add(self, number: int, rooms: Pieces, keys: Iterable[Key]) -> None:
-        """It was committed."""
+    def add(self, number: int, rooms: Pieces, keys: Iterable[Key], weights: Mapping[int, int] = {}) -> None:
+        """It was committed. `weights`: by room what `weigh` says, where that is known."""
         if not rooms:
             return
         new = self._new
         for num, messages in rooms.items():
-            if new.add(num, messages):
+            if new.add(num, messages, weights.get(num) or weigh(messages)):
                 self._names[messages[0].room] = num
             self.facts += len(messages)
         new.keys.update(keys)

@@ -200,7 +200,7 @@ class Writer:
 
     def _commit_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
         number = self.commits + 1
-        late, keys, here = self._parted(batches)
+        late, weights, keys, here = self._parted(batches)
         merged = self.tail.pending(batch.num for batch in here)
         self._begin()
         if late:
@@ -214,7 +214,7 @@ class Writer:
             noted.write(self.connection, notes)
         # The clock is a page: while rows of the tail tell the number, it stands still.
         self._finish(number, written=bool(here) or notes is not None)
-        self.tail.add(number, late, keys)
+        self.tail.add(number, late, keys, weights)
         self.tail.forget(merged, 0)
         self._count_recorded(here, sum(map(len, late.values())))
         return [number] * len(batches)
@@ -239,10 +239,11 @@ class Writer:
 
     def _parted(
         self, batches: Sequence[Batch]
-    ) -> tuple[dict[int, Sequence[facts.Message]], list[tail.Key], list[Batch]]:  # fmt: skip
-        """What can go into the tail, by room, and its keys: messages of rooms that are there, and nothing else; and
-        the batches that can't."""
+    ) -> tuple[dict[int, Sequence[facts.Message]], dict[int, int], list[tail.Key], list[Batch]]:  # fmt: skip
+        """What can go into the tail, by room, what that weighs, and its keys: messages of rooms that are there, and
+        nothing else; and the batches that can't."""
         late: dict[int, Sequence[facts.Message]] = {}
+        weights: dict[int, int] = {}
         keys: list[tail.Key] = []
         here: list[Batch] = []
         space = self._full_bytes - self.tail.bytes
@@ -260,16 +261,17 @@ class Writer:
                     keys.append((num, fact.sender, fact.key))
             else:
                 messages: Sequence[facts.Message] = batch.facts  # type: ignore[assignment]
-                size = tail.weigh(messages) + tail.KEY_BYTES * (len(keys) - known)
+                weight = batch.weight or tail.weigh(messages)
+                size = weight + tail.KEY_BYTES * (len(keys) - known)
                 if size > space:
                     del keys[known:]
                     here.append(batch)
                 else:
                     space -= size
-                    late[num] = messages
+                    late[num], weights[num] = messages, weight
         if any(batch.num in late for batch in here):
-            return {}, [], list(batches)  # Two of one room: in their order, then.
-        return late, keys, here
+            return {}, {}, [], list(batches)  # Two of one room: in their order, then.
+        return late, weights, keys, here
 
     def _follows(self, num: int, batch: Sequence[AnyFact]) -> bool:
         """Whether the facts follow the log of a room that has one. All else is for SQLite to judge."""
