@@ -430,7 +430,7 @@ class RoomActor(Actor[Submit]):
     def _deliver(self, commit: int, turn: Turn) -> None:
         live = self._parts.live
         record = turn.draft
-        if self._dm and not turn.hidden and not record.hides:
+        if self._dm and not turn.hidden and not record.since:
             # Nobody comes or goes, and those who hear it are few.
             self._deliveries.delivered = turn.draft.head
             live.give(Stretch(self.address, commit, turn.facts), live.listeners(self.address))

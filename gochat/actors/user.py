@@ -128,12 +128,12 @@ class UserActor(Actor[Submit]):
                 )  # fmt: skip
             if kind in TEXTS and mail.refusal is None:
                 self._judge(mail)
-            if isinstance(mail.command, ask.React) and mail.refusal is None:
-                self._read_emoji(mail, mail.command)
             if kind is ask.Send:
                 mail.asks = self.asks
             elif kind in ADDING:
                 mail.adds = self.adds
+            elif isinstance(mail.command, ask.React) and mail.refusal is None:
+                self._read_emoji(mail, mail.command)
         try:
             self._parts.rooms.tell(command.room, mail)
         except Full as full:
