@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,6 +29,9 @@ _READY_S = 20.0
 _STOP_S = 60.0  # It drains for 10 s, and then has thousands of connections to see off.
 _MANY = "1000000"
 _ENDED = (0, -signal.SIGTERM)
+#: What a node says before the address of each listener.
+_SAYS = {"ws": "listening on http://", "tcp": "listening on tcp://"}
+_YARDSTICK_SAYS = "listening on "
 
 #: The rate limit is on, its code runs for every message, and it is set so high that it never acts.
 SETTINGS: dict[str, str] = {
@@ -79,13 +81,12 @@ class Gochat:
 
     @contextmanager
     def run(self) -> Iterator[Running]:
-        ports = {"ws": _free_port(), "tcp": _free_port()}
-        arguments = ["--data", str(self._folder / "data")]
-        arguments += ["--http", f"127.0.0.1:{ports['ws']}", "--tcp", f"127.0.0.1:{ports['tcp']}"]
+        # Port 0: a port that was free a moment ago may be another program's by the time the server binds it.
+        arguments = ["--data", str(self._folder / "data"), "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]
         settings = {**SETTINGS, **self._settings, "GOCHAT_AUTH__SECRET": self.issuer.secret}
-        words = [f":{port}" for port in ports.values()]
         log = self._folder / "server.log"
-        with _process([*self._program, *arguments], settings, self._cores, log, words) as pid:
+        with _process([*self._program, *arguments], settings, self._cores, log, list(_SAYS.values())) as pid:
+            ports = {name: _port_after(log, words) for name, words in _SAYS.items()}
             address = Address("127.0.0.1", ports[self._wire.name], self._wire)
             yield Running(pid, address, ("127.0.0.1", ports["ws"]))
 
@@ -111,16 +112,16 @@ def limit_fanout(members: int, folder: Path, cores: Cores, *, single: bool) -> I
     """The fan-out yardstick; it serves exactly `members` connections, until the first of them goes."""
     arguments = ["-m", "bench.limit.fanout", "--members", str(members), *(["--single"] if single else [])]
     log = folder / "limit.log"
-    with _process(arguments, {}, cores, log, ["listening on "], _ENDED) as pid:
-        yield Running(pid, Address("127.0.0.1", _told_port(log), BARE))
+    with _process(arguments, {}, cores, log, [_YARDSTICK_SAYS], _ENDED) as pid:
+        yield Running(pid, Address("127.0.0.1", _port_after(log, _YARDSTICK_SAYS), BARE))
 
 
 @contextmanager
 def limit_echo(folder: Path, cores: Cores) -> Iterator[Running]:
     """The dm yardstick: a naive trio-websocket echo."""
     log = folder / "limit.log"
-    with _process(["-m", "bench.limit.echo"], {}, cores, log, ["listening on "], _ENDED) as pid:
-        yield Running(pid, Address("127.0.0.1", _told_port(log), WEBSOCKET, path="/", protocol=""))
+    with _process(["-m", "bench.limit.echo"], {}, cores, log, [_YARDSTICK_SAYS], _ENDED) as pid:
+        yield Running(pid, Address("127.0.0.1", _port_after(log, _YARDSTICK_SAYS), WEBSOCKET, path="/", protocol=""))
 
 
 @contextmanager
@@ -188,7 +189,7 @@ def _stop(process: subprocess.Popen[bytes], log: Path, statuses: Collection[int]
 
 def _await_ready(process: subprocess.Popen[bytes], log: Path, words: Sequence[str]) -> None:
     deadline = time.monotonic() + _READY_S
-    while not all(word in log.read_text(errors="replace") for word in words):
+    while not all(_after(log, word) for word in words):
         if process.poll() is not None:
             raise Broken(f"the server ended with status {process.returncode} before it was ready; {_tail(log)}")
         if time.monotonic() > deadline:
@@ -210,10 +211,13 @@ def _tail(log: Path) -> str:
     return "the server's last words:\n" + "\n".join(lines[-10:])
 
 
-def _told_port(log: Path) -> int:
-    return int(log.read_text().split(":", 1)[1].split()[0])
+def _after(log: Path, words: str) -> str:
+    """What follows the words in a line of the log; empty while no whole line has them."""
+    _, _, rest = log.read_text(errors="replace").partition(words)
+    line, end, _ = rest.partition("\n")
+    return line if end else ""
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+def _port_after(log: Path, words: str) -> int:
+    """The port in the address that follows the words; the log holds that line already."""
+    return int(_after(log, words).split(":", 1)[1].split()[0])
