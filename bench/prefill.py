@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bench.faults import Broken
-from gochat.store.index import put
+from gochat.store.search.index import put
 
 _SEQ_BITS = 34
 _CHUNK = 10_000

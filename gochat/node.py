@@ -56,7 +56,7 @@ from gochat.session.seen import keep_seen
 from gochat.session.slow import Spreader
 from gochat.store import folder
 from gochat.store.health import Health
-from gochat.store.retention import FIRST, REST_S, cutoffs
+from gochat.store.write.retention import FIRST, REST_S, cutoffs
 from gochat.transports.admission import Connections
 from gochat.transports.listen import Server, open_listeners
 from gochat.transports.outbox import Waiting

@@ -25,7 +25,7 @@ from gochat.log import inert
 from gochat.policy import load_rules
 from gochat.policy.compare import Change, change, refused_by_rate
 from gochat.settings import load
-from gochat.store.recent import Said, contacts, said_since
+from gochat.store.read.recent import Said, contacts, said_since
 from gochat.store.schema import connect
 
 _PROGRESS_S = 1.0

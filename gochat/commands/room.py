@@ -124,9 +124,9 @@ def expire(
       gochat room expire --older-than 30 --yes
     """
     from gochat.store import folder
-    from gochat.store.expiry import count
-    from gochat.store.portable.source import reading
-    from gochat.store.retention import cutoffs, expire_all
+    from gochat.store.read.source import reading
+    from gochat.store.write.expiry import count
+    from gochat.store.write.retention import cutoffs, expire_all
 
     settings, _, _ = load_settings(config, {"node.data": data})
     kept = settings.retention

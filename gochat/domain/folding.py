@@ -6,7 +6,7 @@ and whose digits. Vowel signs and what else of a script is no ornament stay. A s
 itself.
 
 Folding twice changes nothing. `VERSION` is raised when any text folds otherwise: what was folded before is then
-folded anew (store/reindex.py).
+folded anew (store/search/reindex.py).
 """
 
 # ruff: noqa: RUF001 -- letters that look alike are what this is about

@@ -10,10 +10,11 @@ import sqlite3
 import sqlite_utils
 from sqlite_utils import Migrations
 
-from gochat.store import reindex, schema
-from gochat.store.cut_first import CUTTER
+from gochat.store import schema
 from gochat.store.listing import BLOCK_BITS, IN_GROUP, relist
 from gochat.store.rows import MESSAGE
+from gochat.store.search import reindex
+from gochat.store.search.cut_first import CUTTER
 
 migrations = Migrations("gochat")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from gochat.domain.folding import VERSION
 from gochat.errors import StoreError
-from gochat.store import reindex
 from gochat.store.newest import Newest, Note, read, why_older
 from gochat.store.portable import backup, form
 from gochat.store.schema import APPLIED, APPLIED_INDEX, FIRST, KNOWN, LAST_COMMIT, MEMORY, connect, new_epoch
+from gochat.store.search import reindex
 
 log = logging.getLogger(__name__)
 

@@ -14,20 +14,20 @@ import trio
 from gochat.domain.relationship import DAY_MS
 from gochat.errors import StoreError
 from gochat.metrics import Commits
-from gochat.store import searches
-from gochat.store.archive import SqliteArchive
-from gochat.store.committer import PACE, Committer, Pace
 from gochat.store.health import Health
-from gochat.store.journal import MOST_BYTES, MOST_WAITING, SqliteJournal
-from gochat.store.merged import Merged
 from gochat.store.newest import Note
-from gochat.store.pool import Readers
-from gochat.store.retention import Retention
+from gochat.store.read.archive import SqliteArchive
+from gochat.store.read.merged import Merged
+from gochat.store.read.pool import Readers
 from gochat.store.schema import MEMORY, connect
-from gochat.store.searches import Searches
+from gochat.store.search import searches
+from gochat.store.search.searches import Searches
 from gochat.store.setup import begin, migrate, prepare
-from gochat.store.tail import Tail
 from gochat.store.thread import OwnerThread
+from gochat.store.write.committer import PACE, Committer, Pace
+from gochat.store.write.journal import MOST_BYTES, MOST_WAITING, SqliteJournal
+from gochat.store.write.retention import Retention
+from gochat.store.write.tail import Tail
 
 #: How long closing waits for what is noted to become durable.
 CLOSE_S = 10.0

@@ -13,7 +13,7 @@ from tests.e2e.conftest import Start, make_settings
 from tests.e2e.peer import Peer
 from tests.e2e.test_health import get
 from tests.e2e.test_metrics import scrape
-from tests.store.test_damage import flipped, leaf_of, small_disk
+from tests.store.read.test_damage import flipped, leaf_of, small_disk
 
 PAGE = 100
 

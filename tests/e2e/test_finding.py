@@ -10,7 +10,7 @@ import trio
 
 from gochat.client.rooms import Rooms
 from gochat.node import Node
-from gochat.store import lists
+from gochat.store.read import lists
 from tests.client.conftest import enter
 from tests.e2e.peer import Peer
 

@@ -11,7 +11,7 @@ import trio
 
 from gochat.errors import TooCostly
 from gochat.node import Node
-from gochat.store import search, searches, user_search
+from gochat.store.search import search, searches, user_search
 from tests.e2e.conftest import Start
 from tests.e2e.peer import Peer
 from tests.http.rest.client import Rest, issue

@@ -10,7 +10,7 @@ import pytest
 
 from gochat import store as stores
 from gochat.store import Store
-from gochat.store.committer import Pace
+from gochat.store.write.committer import Pace
 
 _NEVER_S = 1e6
 PACES = {

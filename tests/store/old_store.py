@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from gochat.domain import facts
-from gochat.store import cut_first, index, schema
+from gochat.store import schema
 from gochat.store.rows import WRITTEN, written
 from gochat.store.schema import SEQ_BITS
+from gochat.store.search import cut_first, index
 
 ANN: Final = "ann"
 #: Its indexes had the names that the new ones have now.

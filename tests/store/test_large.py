@@ -15,10 +15,11 @@ import trio
 from gochat import store as stores
 from gochat.domain import facts
 from gochat.ports import Asker
-from gochat.store import index, schema, setup
+from gochat.store import schema, setup
 from gochat.store.listing import relist
 from gochat.store.rows import WRITTEN, written
 from gochat.store.schema import SEQ_BITS
+from gochat.store.search import index
 
 DM, NUM = "dm:ann:bob", 1
 #: Opens the store, loads the room, pages here and there; says how much memory that took, in KiB.

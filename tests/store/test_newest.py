@@ -23,7 +23,7 @@ from gochat.store.portable.restore import put_in_place, staged
 from gochat.store.portable.room_in import import_room
 from gochat.store.portable.room_out import export_room
 from tests.contracts.journal import DM, message
-from tests.store.test_damage import small_disk
+from tests.store.read.test_damage import small_disk
 
 
 async def lived(path: Path, *bodies: str) -> str:

@@ -18,10 +18,10 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from gochat.errors import StoreError
-from gochat.store import tail
 from gochat.store.portable import form
-from gochat.store.portable.source import read_only
+from gochat.store.read.source import read_only
 from gochat.store.schema import KNOWN, LAST_COMMIT, SEQ_BITS
+from gochat.store.write import tail
 
 #: Called with the pages that are copied and all that there are; may raise to give up.
 Progress: TypeAlias = Callable[[int, int], None]

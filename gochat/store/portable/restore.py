@@ -20,7 +20,7 @@ from gochat.store import newest
 from gochat.store.newest import Newest
 from gochat.store.portable import backup
 from gochat.store.portable.backup import Checked, Progress
-from gochat.store.portable.source import read_only
+from gochat.store.read.source import read_only
 from gochat.store.schema import connect, new_epoch
 from gochat.store.setup import prepare
 

@@ -19,14 +19,14 @@ from gochat.domain.ids import dm_users, is_dm, is_name, is_room
 from gochat.errors import StoreError
 from gochat.protocol.problems import sentence
 from gochat.store.listing import relist
-from gochat.store.logs import Batch
-from gochat.store.notes import Notes
 from gochat.store.portable import form
 from gochat.store.portable.room_out import KIND_NAMES, SLICE, Progress
-from gochat.store.portable.source import read_only
+from gochat.store.read.source import read_only
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
 from gochat.store.setup import note, prepare
-from gochat.store.transaction import Writer
+from gochat.store.write.logs import Batch
+from gochat.store.write.notes import Notes
+from gochat.store.write.transaction import Writer
 
 #: The longest body and key that any settings allow.
 MOST_CHARS = 100_000

@@ -15,12 +15,12 @@ import msgspec
 
 from gochat.domain.ids import is_dm
 from gochat.errors import StoreError
-from gochat.store.cut import CUTTER, index_text
 from gochat.store.portable import form
 from gochat.store.portable.past import Past
-from gochat.store.portable.source import reading
+from gochat.store.read.source import reading
 from gochat.store.rows import KINDS, MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
+from gochat.store.search.cut import CUTTER, index_text
 
 #: Called with what is done and how much there is; may raise to give up.
 Progress: TypeAlias = Callable[[int, int], None]

@@ -20,14 +20,14 @@ from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.errors import StoreError
 from gochat.ports import Clash
-from gochat.store import reindex
 from gochat.store.listing import relist
-from gochat.store.logs import Batch
 from gochat.store.portable.room_out import Progress
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
+from gochat.store.search import reindex
 from gochat.store.setup import note, prepare
-from gochat.store.transaction import Writer
+from gochat.store.write.logs import Batch
+from gochat.store.write.transaction import Writer
 
 #: Facts in a transaction.
 CHUNK = 1000

@@ -14,7 +14,7 @@ from gochat.domain.ids import peer
 from gochat.errors import StoreError
 from gochat.store.portable import form
 from gochat.store.portable.room_out import KIND_NAMES, SLICE, Progress
-from gochat.store.portable.source import reading
+from gochat.store.read.source import reading
 from gochat.store.rows import GROUP, MEMBER, MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 

@@ -1,0 +1,189 @@
+"""The archive: `ports.Archive` on SQLite. Each call is one read transaction in a reading thread."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from gochat.domain.facts import AnyFact
+from gochat.errors import Damaged, StoreError
+from gochat.ports import Asker, Facts, Group, Snapshot
+from gochat.protocol.replies import (
+    Account,
+    AuditEntry,
+    ContactState,
+    GroupEntry,
+    MemberEntry,
+    RelationState,
+    ReportEntry,
+    RequestEntry,
+    RoomOverview,
+    Suspension,
+    UserEntry,
+)
+from gochat.store.health import Health
+from gochat.store.listing import seats_among
+from gochat.store.read import apart, lists, oversight, overview, pages, people
+from gochat.store.read.merged import Merged
+from gochat.store.read.pool import Readers
+from gochat.store.search import search, user_search
+from gochat.store.search.searches import Budget, Searches, always
+
+
+class SqliteArchive:
+    """`searches` have threads apart: one that takes long shall not hold up a hello."""
+
+    def __init__(
+        self, readers: Readers, searches: Searches, merged: Merged, epoch: str, decline_ms: int, health: Health
+    ) -> None:  # fmt: skip
+        self._call = readers.call
+        self._merged = merged
+        self._searches = searches
+        self._epoch = epoch
+        self._decline_ms = decline_ms
+        self._health = health
+
+    async def welcome(
+        self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}
+    ) -> Snapshot:  # fmt: skip
+        # Whoever signs in gets what can be read; whoever asks for one room gets the error.
+        most = apart.MOST if contacts else 0
+        return await self._merged.at_commit(
+            user,
+            lambda connection: lists.welcome(
+                connection, self._epoch, user, contacts, rooms, held, apart.Apart(self._health, most)
+            ),
+        )
+
+    async def page(
+        self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int, messages: bool = False
+    ) -> Facts | None:
+        return await self._merged.of_room(
+            room, lambda connection: pages.page(connection, asker, room, before, after, limit, messages)
+        )
+
+    async def replay(
+        self, room: str, after: int, upto: int, limit: int, *, reader: str | None = None, admin: bool = False
+    ) -> list[AnyFact]:  # fmt: skip
+        asker = None if reader is None else Asker(reader, admin)
+        return await self._merged.of_room(
+            room, lambda connection: pages.replay(connection, room, after, upto, limit, asker)
+        )
+
+    async def head(self, room: str) -> int:
+        def read(connection: sqlite3.Connection) -> int:
+            row = connection.execute("SELECT head FROM room WHERE id = ?", (room,)).fetchone()
+            return int(row[0]) if row else 0
+
+        return await self._merged.of_room(room, read)
+
+    async def seat(self, user: str, room: str) -> str | None:
+        return await self._call(lambda connection: lists.seat(connection, user, room))
+
+    async def group(self, asker: Asker, room: str) -> Group | None:
+        return await self._call(lambda connection: lists.group(connection, asker, room))
+
+    async def groups(
+        self, user: str, owner: str | None, limit: int, cursor: str | None
+    ) -> tuple[list[GroupEntry], str | None]:
+        return await self._merged.of_user(
+            user, lambda connection: lists.groups(connection, self._epoch, user, owner, limit, cursor)
+        )
+
+    async def members(
+        self, asker: Asker, room: str, limit: int, cursor: str | None
+    ) -> tuple[list[MemberEntry], str | None] | None:
+        return await self._call(lambda connection: lists.members(connection, asker, room, limit, cursor))
+
+    async def search_messages(
+        self, user: str, q: str, room: str | None, limit: int, cursor: str | None,
+        wanted: Callable[[], bool] = always,
+    ) -> tuple[list[AnyFact], str | None]:  # fmt: skip
+        def read(connection: sqlite3.Connection, budget: Budget) -> tuple[list[AnyFact], str | None]:
+            self._check_indexed(connection, user, room)
+            return search.messages(connection, user, q, room, limit, cursor, budget)
+
+        async with self._searches.turn(user, wanted) as turn:
+            # Merged, so that the index, which is fed from the logs, comes soon.
+            if not await self._merged.level_for(
+                user, room, lambda job: turn.read(lambda connection, _: job(connection))
+            ):
+                raise StoreError("messages wait to be put in their places, and can't be searched")
+            return await turn.read(read)
+
+    def _check_indexed(self, connection: sqlite3.Connection, user: str, room: str | None) -> None:
+        """Raises Damaged where a search would miss messages for good."""
+        unindexed, lost = self._health.unindexed, self._health.index_lost
+        if unindexed and not lost:
+            among = seats_among(connection, user, list(unindexed)) if room is None else search.number(connection, room)
+            lost = not unindexed.isdisjoint(among)
+        if lost:
+            raise Damaged("new messages can't be put into the search index")
+
+    async def search_users(
+        self, asker: str, q: str, limit: int, cursor: str | None, wanted: Callable[[], bool] = always
+    ) -> tuple[list[UserEntry], str | None]:
+        async with self._searches.turn(asker, wanted) as turn:
+            return await turn.read(
+                lambda connection, budget: user_search.search_users(connection, asker, q, limit, cursor, budget)
+            )
+
+    async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
+        return await self._call(lambda connection: lists.users(connection, users))
+
+    async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
+        return await self._call(lambda connection: people.acquainted(connection, user, others))
+
+    async def onlookers(self, user: str, others: Sequence[str]) -> set[str]:
+        return await self._call(lambda connection: people.onlookers(connection, user, others))
+
+    async def contacts(
+        self, user: str, limit: int, cursor: str | None, only: RelationState | None = None, rooms: bool = False
+    ) -> tuple[list[ContactState], str | None]:
+        declined_after = _now_ms() - self._decline_ms
+        return await self._merged.of_user(
+            user,
+            lambda connection: lists.contacts(
+                connection, self._epoch, user, declined_after, limit, cursor, only, rooms
+            ),
+        )  # fmt: skip
+
+    async def requests(self, user: str, limit: int, cursor: str | None) -> tuple[list[RequestEntry], str | None]:
+        return await self._merged.of_user(
+            user, lambda connection: people.requests(connection, user, limit, cursor)
+        )  # fmt: skip
+
+    async def reports(
+        self, room: str | None, limit: int, cursor: str | None, *, asker: Asker | None = None
+    ) -> tuple[list[ReportEntry], str | None]:
+        def read(connection: sqlite3.Connection) -> tuple[list[ReportEntry], str | None]:
+            return oversight.reports(connection, room, limit, cursor, asker)
+
+        if room is not None:
+            return await self._merged.of_room(room, read)
+        return await self._merged.of_rooms(oversight.REPORTED, [oversight.number(cursor, 0), limit + 1], read)
+
+    async def report_room(self, report: int, *, asker: Asker | None = None) -> tuple[str, bool] | None:
+        return await self._call(lambda connection: oversight.report_room(connection, report, asker))
+
+    async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
+        return await self._call(lambda connection: oversight.audit(connection, limit, cursor))
+
+    async def accounts(self, user: str | None, limit: int, cursor: str | None) -> tuple[list[Account], str | None]:
+        return await self._call(lambda connection: overview.accounts(connection, user, _now_ms(), limit, cursor))
+
+    async def rooms(
+        self, user: str | None, private: bool, limit: int, cursor: str | None
+    ) -> tuple[list[RoomOverview], str | None]:
+        return await self._merged.of_rooms(
+            *overview.page_of_rooms(user, private, limit, cursor),
+            lambda connection: overview.rooms(connection, user, private, limit, cursor),
+        )
+
+    async def suspensions(self, limit: int, cursor: str | None) -> tuple[list[Suspension], str | None]:
+        return await self._call(lambda connection: overview.suspensions(connection, _now_ms(), limit, cursor))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

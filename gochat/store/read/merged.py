@@ -1,0 +1,119 @@
+"""Reading what was committed, whether or not it was merged: rooms that are in the tail are merged first."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gochat.errors import StoreError
+from gochat.store.listing import seats_among
+from gochat.store.read.pool import Readers
+from gochat.store.read.source import reading
+from gochat.store.thread import OwnerThread
+from gochat.store.write.committer import Committer
+from gochat.store.write.tail import Tail
+
+T = TypeVar("T")
+Call = Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]
+
+
+class Merged:
+    """What was acked before a call is read by it, also when nothing can be written and so nothing merged. All raise
+    StoreError."""
+
+    def __init__(
+        self, readers: Readers, writer: OwnerThread[Committer], tail: Tail, path: Path | None
+    ) -> None:  # fmt: skip
+        """`path`: where the file can be opened once more."""
+        self._call = readers.call
+        self._writer = writer
+        self._tail = tail
+        self._path = path
+
+    async def of_room(self, room: str, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job`, which reads this room, in a reading thread."""
+        return await (self._call(job) if await self._level([room]) else self._beside(job))
+
+    async def of_rooms(self, rooms: str, values: Sequence[Any], job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job`, which reads the rooms whose ids the query `rooms` gives."""
+        return await (self._call(job) if await self._level_those(rooms, values) else self._beside(job))
+
+    async def of_user(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job`, which reads rooms of this user."""
+        tail = self._tail
+        if not tail.holds():
+            return await self._call(job)
+        unmerged = tail.nums(tail.rooms())
+        nums = await self._call(lambda connection: seats_among(connection, user, unmerged))
+        return await (self._call(job) if not nums or await self._level_nums(nums) else self._beside(job))
+
+    async def level_for(self, user: str, room: str | None, call: Call) -> bool:
+        """Have the room merged, or all of the user's. Whether they could be. Costs by how many are not, not by how many
+        the user is in."""
+        if room is not None:
+            return await self._level([room])
+        if not self._tail.holds():
+            return True
+        unmerged = self._tail.nums(self._tail.rooms())
+        nums = await call(lambda connection: seats_among(connection, user, unmerged))
+        return not nums or await self._level_nums(nums)
+
+    async def _level_those(self, rooms: str, values: Sequence[Any]) -> bool:
+        """Have the rooms whose ids the query gives merged. Whether they could be."""
+        if not self._tail.holds():
+            return True
+        found = await self._call(lambda connection: connection.execute(rooms, values).fetchall())
+        return await self._level([room for (room,) in found])
+
+    async def at_commit(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job`, which reads the user's rooms and the number of the last transaction: it sees all that was
+        committed up to that number, and nothing later.
+
+        That is more than the others need. A reading thread can do it as long as nothing in the tail that it sees is of
+        a room of theirs. Else the writer does, between two commits.
+        """
+        unmerged: list[int] = []
+
+        def read(connection: sqlite3.Connection) -> tuple[T] | None:
+            numbers = [number for (number,) in connection.execute("SELECT number FROM tail")]
+            if numbers:
+                unmerged.extend(seats_among(connection, user, self._tail.rooms_of(numbers)))
+            return None if unmerged else (job(connection),)
+
+        found = await self._call(read)
+        if found is not None:
+            return found[0]
+        if await self._level_nums(unmerged):
+            try:
+                return await self._writer.call(lambda committer: committer.read(user, job))
+            except StoreError:
+                pass  # It can't write now; it can be read all the same.
+        return await self._beside(job)
+
+    async def _level(self, rooms: Sequence[str]) -> bool:
+        """Have these rooms merged. Whether they could be."""
+        return not self._tail.holds(rooms) or await self._level_nums(self._tail.nums(rooms))
+
+    async def _level_nums(self, nums: Sequence[int]) -> bool:
+        """A slice at a time, so that commits do not wait for all of it."""
+        try:
+            while not self._tail.unsure:
+                if not await self._writer.call(lambda committer: committer.merge(nums)):
+                    return True
+        except StoreError:
+            pass  # Commits meet the same fault and report it; who asks reads beside the tail.
+        return False
+
+    async def _beside(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job` on a connection that shows the tail as if it were merged. That costs a look at all of it."""
+        path = self._path
+        if path is None:
+            return await self._call(job)
+
+        def read(_: sqlite3.Connection) -> T:
+            with reading(path) as connection:
+                return job(connection)
+
+        return await self._call(read)

@@ -1,0 +1,192 @@
+"""Lists of people: contacts, requests that wait, who may see whom."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from gochat.domain.ids import dm, peer
+from gochat.protocol.replies import ContactState, Last, RelationState, RequestEntry
+from gochat.store.listing import IN_GROUP
+from gochat.store.read.apart import FAULTS, Apart
+from gochat.store.schema import SEQ_BITS
+
+LAST_CHARS = 200
+
+# The latest message of a request: nobody but the one who asks has written since.
+_REQUESTS = f"""
+    SELECT p.peer, coalesce(nullif(u.name, ''), p.peer), r.id, r.head, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender,
+        coalesce(substr(l.body, 1, {LAST_CHARS}), ''), l.delete_ts
+    FROM relation p JOIN room r ON r.num = p.num JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last
+    LEFT JOIN user u ON u.id = p.peer
+    WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL """
+
+_ASKERS = """
+    SELECT p.peer FROM relation p WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL
+    ORDER BY p.asked_ts DESC, p.peer"""
+
+# What else the user holds of others is not passed over.
+_BY_PEER = _REQUESTS.replace("relation p", "relation p INDEXED BY relation_asked")
+
+
+def requests(
+    connection: sqlite3.Connection, user: str, limit: int, cursor: str | None
+) -> tuple[list[RequestEntry], str | None]:
+    """Requests to the user, by who asks."""
+    rows = connection.execute(
+        f"{_BY_PEER} AND p.peer > ? ORDER BY p.peer LIMIT ?", (user, cursor or "", limit + 1)
+    ).fetchall()
+    entries = [_request(row) for row in rows[:limit]]
+    return entries, entries[-1].user if len(rows) > limit else None
+
+
+def latest_requests(connection: sqlite3.Connection, user: str, most: int, apart: Apart) -> list[RequestEntry]:
+    """The latest of them first, for the welcome."""
+    try:
+        rows = connection.execute(f"{_REQUESTS} ORDER BY p.asked_ts DESC, p.peer LIMIT ?", (user, most)).fetchall()
+        return [_request(row) for row in rows]
+    except FAULTS as error:
+        apart.bear(error)
+    entries: list[RequestEntry] = []
+    for (other,) in connection.execute(_ASKERS, (user,)).fetchall():
+        if len(entries) == most:
+            break
+        entries += apart.read(dm(user, other), partial(_request_of, connection, user, other)) or ()
+    return entries
+
+
+def _request_of(connection: sqlite3.Connection, user: str, other: str) -> list[RequestEntry]:
+    return [_request(row) for row in connection.execute(f"{_REQUESTS} AND p.peer = ?", (user, other))]
+
+
+def _request(row: tuple[Any, ...]) -> RequestEntry:
+    other, name, room, head, seq, ts, sender, body, deleted = row
+    last = Last(seq=seq, ts=ts, sender=sender, body=body, deleted=deleted)
+    return RequestEntry(user=other, name=name, room=room, head=head, last=last)
+
+
+def held(
+    connection: sqlite3.Connection,
+    user: str,
+    declined_after: int,
+    limit: int,
+    cursor: str | None,
+    only: RelationState | None,
+) -> list[ContactState]:
+    """The users to whom the user's state is contact, blocked or declined (or `only` blocked), by id."""
+    index, where, values = "relation_blocks", "p.blocked_at IS NOT NULL", []
+    if only is None:
+        index = "relation_held"
+        where = "(contact OR blocked_at IS NOT NULL OR declined_ts IS NOT NULL)"  # The index of these, in its words.
+        where += " AND (p.contact OR p.blocked_at IS NOT NULL OR p.declined_ts > ?)"
+        values.append(declined_after)
+    rows = connection.execute(
+        f"""SELECT p.peer, coalesce(nullif(u.name, ''), p.peer),
+                CASE WHEN p.blocked_at IS NOT NULL THEN 'blocked' WHEN p.contact THEN 'contact' ELSE 'declined' END
+            FROM relation p INDEXED BY {index} LEFT JOIN user u ON u.id = p.peer
+            WHERE p.user = ? AND p.peer > ? AND {where} ORDER BY p.peer LIMIT ?""",
+        (user, cursor or "", *values, limit),
+    )
+    return [ContactState(user=other, name=name, state=state) for other, name, state in rows]
+
+
+def stranger(connection: sqlite3.Connection, user: str) -> ContactState:
+    """Somebody with whom one has no more than a private room."""
+    row = connection.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone()
+    return ContactState(user=user, name=(row[0] if row else None) or user, state="none")
+
+
+def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
+    """Those of `others` whose presence the user may see; see ports.Archive."""
+    if not others:
+        return set()
+    seen = {other for other in others if _share_a_group(connection, user, other)}
+    private = _private(connection, user, others)
+    related: set[str] = set()
+    contacts: set[str] = set()
+    blocked: set[str] = set()
+    for other in others:
+        for holder, contact, blocks, waiting in _sides(connection, user, other):
+            related.add(other)
+            if blocks:
+                blocked.add(other)
+            if contact:
+                contacts.add(other)
+                if holder == other:
+                    seen.add(other)
+            elif holder == other and waiting:
+                private.discard(other)
+    return (seen | (private - related) | (private & contacts)) - blocked
+
+
+def onlookers(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
+    """Those of `others` who may see the user's presence."""
+    return {other for other in others if acquainted(connection, other, [user])}
+
+
+def _private(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
+    """Those of `others` with whom the user has a private room in which both see a message: an id that was released
+    begins anew."""
+    rooms = {dm(user, other): other for other in others}
+    marks = ", ".join("?" * len(rooms))
+    found = connection.execute(f"SELECT id, num, last FROM room WHERE id IN ({marks}) AND last > 0", list(rooms))
+    return {
+        rooms[room]
+        for room, num, last in found.fetchall()
+        if not connection.execute(
+            "SELECT 1 FROM seat WHERE num = ? AND user IN (?, ?) AND since_seq > ?", (num, user, rooms[room], last)
+        ).fetchone()
+    }
+
+
+def _sides(connection: sqlite3.Connection, user: str, other: str) -> list[tuple[str, bool, bool, bool]]:
+    """What each of the two holds of the other: who, whether as a contact, blocked, letting them wait."""
+    found: list[tuple[str, bool, bool, bool]] = []
+    for holder, held in ((user, other), (other, user)):
+        found += connection.execute(
+            """SELECT user, contact, blocked_at IS NOT NULL, withheld_at IS NOT NULL FROM relation
+               WHERE user = ? AND peer = ?""",
+            (holder, held),
+        )
+    return found
+
+
+def _share_a_group(connection: sqlite3.Connection, user: str, other: str) -> bool:
+    """Looks at the groups of the one who is in fewer; private rooms are not looked at."""
+    few, many = _fewer_groups_first(connection, user, other)
+    row = connection.execute(
+        f"""SELECT 1 FROM seat a CROSS JOIN seat b ON b.user = ? AND b.num = a.num AND b.{IN_GROUP}
+            WHERE a.user = ? AND a.name >= 'group:' AND a.name < 'group;' LIMIT 1""",
+        (many, few),
+    ).fetchone()
+    return row is not None
+
+
+def _fewer_groups_first(connection: sqlite3.Connection, one: str, other: str) -> tuple[str, str]:
+    """Counts no further than the fewer of the two reach, or little."""
+    most = 16
+    while True:
+        for each, rest in ((one, other), (other, one)):
+            (count,) = connection.execute(
+                """SELECT count(*) FROM (SELECT 1 FROM seat WHERE user = ? AND name >= 'group:' AND name < 'group;'
+                   LIMIT ?)""",
+                (each, most),
+            ).fetchone()
+            if count < most:
+                return each, rest
+        most *= 4
+
+
+def waits(connection: sqlite3.Connection, user: str, room: str) -> bool:
+    """Whether nothing of the private room is told to the user now: a request waits, or was declined."""
+    return withheld_at(connection, user, room) is not None
+
+
+def withheld_at(connection: sqlite3.Connection, user: str, room: str) -> int | None:
+    """The seq above which that is so."""
+    row = connection.execute(
+        "SELECT withheld_at FROM relation WHERE user = ? AND peer = ?", (user, peer(room, user))
+    ).fetchone()
+    return row[0] if row is not None else None

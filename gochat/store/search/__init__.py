@@ -1,0 +1,1 @@
+"""Search for messages and users: words, indexes, and the turns that searches take."""

@@ -1,0 +1,434 @@
+"""The writing connection and its faults: commits, merges the tail and feeds the index beside that, starts anew after an
+error.
+
+After an I/O error nothing of the group is acked and the connection is not trusted any more: a failed fsync may be
+followed by one that says all is well although pages are gone. The next commit opens a new one and looks first whether
+the logs that were being written are whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from gochat.errors import Damaged, StoreError
+from gochat.metrics import Commits
+from gochat.ports import Clash
+from gochat.store.health import Health, is_damage
+from gochat.store.listing import seats_among
+from gochat.store.schema import SEQ_BITS, SEQ_MASK
+from gochat.store.search import index, reindex
+from gochat.store.write.expiry import Expired, Old
+from gochat.store.write.logs import Batch
+from gochat.store.write.notes import Notes
+from gochat.store.write.tail import Tail
+from gochat.store.write.transaction import FULL_BYTES, Writer
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: While commits keep coming the index is fed this often; when none come, at once.
+FEED_EVERY_S = 0.5
+#: While commits keep coming, making the indexes anew takes one part in so many of the writer's time.
+REINDEX_PAUSES = 5
+
+
+class Pace(NamedTuple):
+    """When the tail is merged."""
+
+    quiet_s: float = 0.25
+    """After this long without a commit, merging and the index may take their time."""
+    at: int = 8192
+    """Messages at which a merge begins, however busy the writer is."""
+    at_bytes: int = 8 << 20
+    """The same in bytes of memory. Two such lots may be in memory: some 10 MB of short messages, 16 MB of long ones."""
+    full_bytes: int = FULL_BYTES
+    """What may be unmerged in all. From half of it on more is merged after each commit than it brought, and the next
+    commit waits for that; what does not fit all the same goes into the logs at once."""
+    after_s: float = 2.0
+    """How long a message may wait for its merge while commits keep coming."""
+    slice: int = 256
+    """Messages that are merged in one go at least: some 2 ms, which is what a commit may have to wait."""
+    retry_s: float = 1.0
+    """How long after a failure the database is opened again, unless something is to be committed before."""
+
+
+PACE = Pace()
+#: While a lot is merged, so many messages are for each that is committed: it is gone before the next one is full.
+GAIN = 1.5
+
+
+class Committer:
+    """Lives in the writer thread."""
+
+    def __init__(
+        self, opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace = PACE, counts: Commits | None = None,
+        health: Health | None = None,
+    ) -> None:  # fmt: skip
+        self._opens = opens
+        self._health = health or Health()
+        self._tail = tail
+        self._counts = counts or Commits()
+        self._pace = pace
+        self._writer: Writer | None = _writer(opens, tail, pace)
+        self._suspects: dict[int, str] = {}
+        """Rooms whose last append failed, to be looked at before the next commit."""
+        self._damaged: dict[int, str] = {}
+        """Rooms whose log was found not to be whole, until it is."""
+        self._behind = self._not_indexed(self._writer)
+        self._reindex = self._to_index_anew(self._writer)
+        self._reindex_at = 0.0
+        self._counts.backlog, self._counts.reindexing = len(self._behind), self._reindex.left
+        self._after(self._writer)
+        self._fed_at = self._busy_at = self._merged_at = self._failed_at = time.monotonic()
+        self._committed = 0
+        """Messages since the last slice of a merge."""
+        self._closed = False
+
+    def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
+        """Record all, durably; see Writer.commit. Raises StoreError when nothing of it is, or may be, recorded."""
+        try:
+            results = self._commit_sound(batches, notes)
+        except StoreError as error:
+            self._counts.failed += 1
+            self._health.writing = str(error)
+            raise
+        self._health.writing = None
+        for result in results:
+            if isinstance(result, Damaged):
+                self._health.damaged(str(result))
+        return results
+
+    def _commit_sound(
+        self, batches: Sequence[Batch], notes: Notes | None
+    ) -> list[int | Clash | StoreError]:  # fmt: skip
+        writer = self._reopened()
+        damaged = self._look_again(writer) if self._damaged else {}
+        if damaged:
+            # A room whose log is not whole takes nothing; the others go on.
+            sound = iter(self._commit(writer, [batch for batch in batches if batch.num not in damaged], notes))
+            return [
+                Damaged(damaged[batch.num]) if batch.num in damaged else next(sound) for batch in batches
+            ]  # fmt: skip
+        return self._commit(writer, batches, notes)
+
+    def _commit(
+        self, writer: Writer, batches: Sequence[Batch], notes: Notes | None
+    ) -> list[int | Clash | StoreError]:  # fmt: skip
+        began = time.monotonic()
+        try:
+            results = writer.commit(batches, notes)
+        except Exception as error:
+            # SQLite rolls back what was not committed; whether a COMMIT that failed took effect, only a look can tell.
+            unknown = writer.committing
+            self._discard(batches)
+            if is_damage(error):
+                self._health.damaged(str(error))
+            raise StoreError(f"nothing could be recorded: {error}", unknown=unknown) from error
+        if self._tail.facts <= writer.facts:
+            self._merged_at = began  # It was empty: what is in it waits since now.
+        self._after(writer)
+        self._committed += writer.facts
+        self._busy_at = time.monotonic()
+        counts = self._counts
+        counts.facts += writer.facts
+        counts.messages += writer.messages
+        counts.batches.observe(len(batches))
+        counts.seconds.observe(self._busy_at - began)
+        counts.backlog = len(self._behind)
+        return results
+
+    def merge(self, nums: Sequence[int]) -> bool:
+        """Merge what the tail holds of these rooms, a slice of it. Whether more is left. Raises StoreError."""
+        return self._merge(self._reopened(), nums, 4 * self._pace.slice)
+
+    def read(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job` on this connection with all of the user's rooms merged: nothing can be committed between the two.
+        Raises StoreError, and what `job` raises."""
+        writer = self._reopened()
+        try:
+            unmerged = self._tail.nums(self._tail.rooms())
+            self._merge(writer, seats_among(writer.connection, user, unmerged), None)
+            return job(writer.connection)
+        except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged) as error:
+            raise self._health.failed("reading failed", error) from error
+
+    def expire(self, old: Old, now_ms: int) -> Expired:
+        """See Writer.expire. Raises StoreError."""
+        writer = self._reopened()
+        try:
+            done = writer.expire(old, now_ms)
+        except Exception as error:
+            if is_damage(error):
+                self._health.damaged(f"what is too old in {old.room}: {error}")
+                return Expired(0, False)
+            if not _only_busy(error, writer):
+                self._discard(())
+            raise StoreError(f"what is too old can't be taken away: {error}") from error
+        self._counts.expired += done.messages
+        return done
+
+    def _merge(self, writer: Writer, nums: Sequence[int], most: int | None) -> bool:
+        try:
+            more = writer.merge(nums, most)
+        except Exception as error:
+            if not _only_busy(error, writer):
+                # What was committed is in the table; whoever opens it anew merges it.
+                self._discard(())
+            self._health.writing = f"messages can't be merged: {error}"
+            raise StoreError(self._health.writing) from error
+        self._after(writer)
+        if not self._tail.stuck.keys().isdisjoint(nums):
+            raise Damaged("a log is damaged near its head")
+        return more
+
+    def _after(self, writer: Writer) -> None:
+        """Take note of what a transaction did."""
+        self._counts.unmerged, self._counts.unmerged_bytes = self._tail.facts, self._tail.bytes
+        self._counts.number = writer.commits
+        self._behind |= writer.take_longer() - self._health.unindexed
+        for num, room in self._tail.stuck_rooms().items():
+            if num not in self._damaged:
+                self._damaged[num] = room
+                self._health.damaged(f"the log of {room}, near its head")
+
+    def idle(self) -> float | None:
+        """Merge and feed the index, if it is time; in how many seconds it is time again, None: when something was
+        committed."""
+        if self._writer is None:
+            return None if self._closed else self._try_again()
+        if not (self._tail.facts or self._tail.merging or self._behind or self._reindex.under_way):
+            return None
+        now = time.monotonic()
+        quiet = now - self._busy_at >= self._pace.quiet_s
+        try:
+            if self._due(now, quiet):
+                self._merge_slice(self._writer)
+                return 0.0
+            if self._behind and (quiet or now - self._fed_at >= FEED_EVERY_S):
+                self._unsynced(self._writer.connection, self._feed)
+                self._health.writing = None
+                self._fed_at = time.monotonic()
+                self._counts.backlog = len(self._behind)
+                return 0.0 if self._behind or self._reindex.under_way else None
+            if self._reindex.under_way and (quiet or now >= self._reindex_at):
+                self._unsynced(self._writer.connection, self._index_anew)
+                ended = time.monotonic()
+                self._reindex_at = ended + (REINDEX_PAUSES - 1) * (ended - now)
+                return 0.0
+        except Exception as error:  # noqa: BLE001 -- nothing may end this thread: the log is written in it
+            log.error("the search index can't be fed, or messages not be merged: %r", error)
+            if not _only_busy(error, self._writer):
+                self._health.writing = f"messages can't be merged, or not be put into the search index: {error}"
+                self._discard(())
+            return self._pace.retry_s
+        wait_s = min(self._pace.quiet_s, FEED_EVERY_S)
+        return min(wait_s, max(0.001, self._reindex_at - now)) if self._reindex.under_way else wait_s
+
+    def _try_again(self) -> float | None:
+        """Open the database, which failed; commits try it too."""
+        wait_s = self._failed_at + self._pace.retry_s - time.monotonic()
+        if wait_s > 0:
+            return wait_s
+        try:
+            self._reopened()
+        except StoreError:
+            self._failed_at = time.monotonic()
+            return self._pace.retry_s
+        return 0.0
+
+    def _due(self, now: float, quiet: bool) -> bool:
+        """Whether a slice is to be merged now. A merge goes on at the pace of the commits, or all at once in a quiet
+        moment."""
+        if self._tail.merging:
+            return quiet or self._committed > 0
+        if self._tail.facts and (
+            quiet or self._tail.facts >= self._pace.at or self._tail.bytes >= self._pace.at_bytes
+            or now - self._merged_at >= self._pace.after_s
+        ):  # fmt: skip
+            self._tail.turn_over()
+            self._committed = 0
+            return True
+        return False
+
+    def _merge_slice(self, writer: Writer) -> None:
+        tail, pace = self._tail, self._pace
+        most = max(pace.slice, int(self._committed * GAIN), tail.overdue(GAIN * tail.new_bytes / pace.at_bytes))
+        if tail.bytes * 2 >= pace.full_bytes:
+            most = max(most, tail.facts // 8)
+        self._committed = 0
+        writer.merge_slice(most)
+        self._after(writer)
+        if not self._tail.merging:
+            self._merged_at = time.monotonic()
+
+    def _unsynced(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Do something in a transaction that is not synced: it follows from the log, and the next commit syncs. After
+        an error the connection is of no more use."""
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("BEGIN IMMEDIATE")
+        work(connection)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA synchronous = FULL")
+
+    def _feed(self, connection: sqlite3.Connection) -> None:
+        """One slice, of as many rooms as it takes. A room that can't be fed, since something is damaged, is left out
+        from then on."""
+        left, begun = index.SLICE, set[int]()
+        while self._behind and left > 0:
+            num = self._behind.pop()
+            try:
+                fed = index.feed(connection, num, left)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
+                _start_over(connection)  # The others are fed again.
+                self._behind |= begun
+                self._health.unindexed.add(num)
+                self._health.damaged(f"the search index, or the log of room {num}: {error}")
+                return
+            begun.add(num)
+            if fed is None:
+                self._behind.add(num)
+                break
+            left -= fed + 1
+
+    def _index_anew(self, connection: sqlite3.Connection) -> None:
+        """A step. Where something is damaged, what is not done yet stays in the old index, until the next start."""
+        try:
+            self._reindex.note(reindex.step(connection))
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            _start_over(connection)
+            self._reindex.under_way = False
+            self._health.damaged(f"a search index, or a log: {error}")
+        self._counts.reindexing = self._reindex.left
+
+    def _to_index_anew(self, writer: Writer) -> reindex.Progress:
+        """What is left of that; nothing, where damage hides it."""
+        try:
+            return reindex.Progress(writer.connection)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._health.damaged(f"what the search index was made by: {error}")
+            return reindex.Progress(None)
+
+    def _not_indexed(self, writer: Writer) -> set[int]:
+        """Rooms with facts that the index does not hold, but for those that it can't take."""
+        try:
+            return index.behind(writer.connection) - self._health.unindexed
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._health.index_lost = True
+            self._health.damaged(f"the table of rooms: {error}")
+            return set()
+
+    def close(self) -> None:
+        """Merge what is left, bring the log file into the database, and close for good."""
+        self._closed = True
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with contextlib.suppress(sqlite3.Error):
+                while writer.merge(self._tail.nums(self._tail.rooms())):
+                    pass
+                writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            writer.connection.close()
+
+    def _discard(self, batches: Sequence[Batch]) -> None:
+        writer, self._writer = self._writer, None
+        written = {batch.room: batch.num for batch in batches}
+        self._tail.doubt(written)
+        self._failed_at = time.monotonic()
+        self._suspects.update((num, room) for room, num in written.items())
+        if writer is not None:
+            with contextlib.suppress(sqlite3.Error):
+                writer.connection.close()
+
+    def _reopened(self) -> Writer:
+        if self._writer is not None:
+            return self._writer
+        if self._closed:
+            raise StoreError("the store is closed")
+        writer: Writer | None = None
+        try:
+            writer = _writer(self._opens, self._tail, self._pace)
+            self._damaged.update(self._suspects)
+            self._after(writer)
+            self._look_again(writer)
+            self._behind = self._not_indexed(writer)
+            self._reindex = self._to_index_anew(writer)
+        except Exception as error:
+            if writer is not None:
+                writer.connection.close()
+            if is_damage(error):
+                self._health.damaged(str(error))
+            self._health.writing = f"the database can't be opened again: {error}"
+            raise StoreError(self._health.writing) from error
+        self._suspects.clear()
+        self._writer, self._health.writing = writer, None
+        log.warning("the database was opened again after an error")
+        return writer
+
+    def _look_again(self, writer: Writer) -> dict[int, str]:
+        """What is wrong with the rooms that were or may be damaged; those that are whole are so no more."""
+        problems: dict[int, str] = {}
+        if self._tail.stuck:
+            writer.merge(list(self._tail.stuck))
+        for num, room in list(self._damaged.items()):
+            if num not in self._tail.stuck and _whole(writer.connection, num):
+                del self._damaged[num]
+            else:
+                problems[num] = f"{room}: the log is damaged near its head"
+                self._health.damaged(problems[num])
+        return problems
+
+
+def _writer(opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace) -> Writer:
+    connection = opens()
+    try:
+        return Writer(connection, tail, pace.full_bytes)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _start_over(connection: sqlite3.Connection) -> None:
+    """A transaction that met a damaged page can't be committed, whatever is rolled back in it: begin another."""
+    connection.execute("ROLLBACK")
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def _only_busy(error: Exception, writer: Writer) -> bool:
+    """Whether another process held the lock, so that nothing was begun."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code == sqlite3.SQLITE_BUSY and not writer.committing and not writer.connection.in_transaction
+
+
+def _whole(connection: sqlite3.Connection, num: int) -> bool:
+    """Whether the end of the log is dense and ends at the head."""
+    try:
+        return _is_dense(connection, num)
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        return False
+
+
+def _is_dense(connection: sqlite3.Connection, num: int) -> bool:
+    row = connection.execute("SELECT head FROM room WHERE num = ?", (num,)).fetchone()
+    head = row[0] if row else 0
+    base, low = num << SEQ_BITS, max(0, head - 1000)
+    count, last = connection.execute(
+        "SELECT count(*), max(id) FROM fact WHERE id > ? AND id <= ?", (base | low, base | SEQ_MASK)
+    ).fetchone()
+    return bool(count == head - low and (last or base) == (base | head))

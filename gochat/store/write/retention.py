@@ -1,0 +1,111 @@
+"""Sweeps over all rooms for texts that are too old, a slice at a time: in a running node, or in a stopped one's."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import trio
+
+from gochat.domain.beside import Related
+from gochat.domain.plurals import counted
+from gochat.domain.relationship import RelationChange
+from gochat.errors import StoreError
+from gochat.store.read.pool import Readers
+from gochat.store.schema import connect
+from gochat.store.setup import note, prepare
+from gochat.store.thread import OwnerThread
+from gochat.store.write import beside, expiry
+from gochat.store.write.committer import Committer
+from gochat.store.write.expiry import Cutoffs, Spent
+from gochat.store.write.transaction import Writer
+
+log = logging.getLogger(__name__)
+
+#: Rooms that are looked at in one read: some 5 ms.
+ROOMS = 1000
+#: Between two slices, so that commits come first: at most some 2,000 messages a second.
+REST_S = 0.05
+DAY_MS = 86_400_000
+#: Where a walk over requests begins.
+FIRST = ("", "")
+
+
+def cutoffs(groups_days: int, private_days: int, now_ms: int) -> Cutoffs:
+    """0 days: for ever."""
+    return Cutoffs(*(now_ms - days * DAY_MS if days else None for days in (groups_days, private_days)))
+
+
+class Retention:
+    """In a running node. What is edited or deleted meanwhile is as it would be before or after."""
+
+    def __init__(self, readers: Readers, writer: OwnerThread[Committer]) -> None:
+        self._readers = readers
+        self._writer = writer
+
+    async def sweep(self, found: Cutoffs, now_ms: int) -> int:
+        """Once over all rooms; how many messages lost their texts. Raises StoreError."""
+        messages = rooms = 0
+        after: int | None = 0
+        while after is not None:
+            olds, after = await self._readers.call(partial(expiry.old_rooms, cutoffs=found, after=after, most=ROOMS))
+            for old in olds:
+                more = True
+                while more:
+                    done = await self._writer.call(partial(Committer.expire, old=old, now_ms=now_ms))
+                    messages, more = messages + done.messages, done.more
+                    await trio.sleep(REST_S)
+                rooms += 1
+        if messages:
+            log.info("retention took the texts of %s in %s", counted(messages, "old message"), counted(rooms, "room"))
+        return messages
+
+    async def spent_requests(self, after: tuple[str, str]) -> tuple[list[Spent], tuple[str, str] | None]:
+        """Of the next requests that wait those whose messages all seem to have expired, and where to go on; from
+        `FIRST`. Only their rooms can say for sure. Raises StoreError."""
+        return await self._readers.call(partial(expiry.spent_requests, after=after, most=ROOMS))
+
+
+def _withdraw_all(connection: sqlite3.Connection, now_ms: int) -> None:
+    """Requests of a stopped node whose messages all expired ask no more. Where messages wait to be merged the node sees
+    to it."""
+    after: tuple[str, str] | None = FIRST
+    while after is not None and connection.execute("SELECT 1 FROM tail LIMIT 1").fetchone() is None:
+        found, after = expiry.spent_requests(connection, after, ROOMS)
+        connection.execute("BEGIN IMMEDIATE")
+        for each in found:
+            relation = beside.relation(connection, each.num, each.room)
+            (head,) = connection.execute("SELECT head FROM room WHERE num = ?", (each.num,)).fetchone()
+            if relation is not None and relation.asked == each.asked:
+                change = RelationChange(relation.changes + 1, head, now_ms, each.asker, "withdraw")
+                beside.write(connection, each.num, each.room, [Related(change, relation.apply(change))])
+        connection.execute("COMMIT")
+
+
+def expire_all(database: Path, days: tuple[int, int], now_ms: int) -> int:
+    """In a stopped node's database, of groups and of private rooms; how many messages lost their texts. Raises
+    StoreError: what was done until then stays done."""
+    if not database.is_file():
+        raise StoreError(f"there is no file {database}")
+    prepare(str(database))
+    found, messages = cutoffs(*days, now_ms), 0
+    try:
+        with closing(connect(str(database))) as connection:
+            writer = Writer(connection)
+            after: int | None = 0
+            while after is not None:
+                olds, after = expiry.old_rooms(connection, found, after, ROOMS)
+                for old in olds:
+                    more = True
+                    while more:
+                        done = writer.expire(old, now_ms)
+                        messages, more = messages + done.messages, done.more
+            _withdraw_all(connection, now_ms)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        note(database)
+    except sqlite3.Error as error:
+        raise StoreError(f"{database}: {error}; run it again to go on") from error
+    return messages

@@ -1,0 +1,220 @@
+"""A call costs in proportion to what it returns, and not to all there is: counted in steps of SQLite's machine, which
+are the same on every computer."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from gochat.domain import facts
+from gochat.domain.beside import Audited, Related, ReportClosed, Reported
+from gochat.domain.ids import dm
+from gochat.domain.relationship import RelationChange, of_room
+from gochat.ports import Asker
+from gochat.store import schema, setup
+from gochat.store.health import Health
+from gochat.store.listing import BLOCK, seats_among
+from gochat.store.read import lists, oversight, overview, pages, people
+from gochat.store.read.apart import Apart
+from gochat.store.write.logs import Batch
+from gochat.store.write.transaction import Writer
+
+FEW, MANY = 20, 2000
+HUB = Asker("hub")
+TEA, OLD, LONG = "group:a-tea", "group:b-old", "group:c-long"
+
+
+class Filled:
+    """A store in which all that a list may have to pass over is there `size` times."""
+
+    def __init__(self, size: int) -> None:
+        self.connection = schema.connect(":memory:")
+        setup.migrate(self.connection, ":memory:")
+        self.writer = Writer(self.connection)
+        self.nums: dict[str, int] = {}
+        self.heads: dict[str, int] = {}
+        self.size = size
+        users = [f"u{n:05}" for n in range(size)]
+        self.record(TEA, [self.member(["hub"], "added", "owner"), self.member(users, "added")])
+        self.record(
+            OLD, [self.member(["hub"], "added", "owner"), self.member(users, "added"), self.member(users, "left")]
+        )
+        for n, user in enumerate(users):
+            self.record(
+                f"group:g{n:05}", [self.member(["hub", "dan"] if n < 10 else ["hub"], "added", "owner"), self.said("x")]
+            )
+            self.record(dm("hub", user), [self.said("hi", user)])
+            self.asks(f"s{n:05}")
+            self.holds(f"b{n:05}", "block")
+            self.record(dm("hub", f"b{n:05}"), [self.said("hi", "hub")])
+            self.holds(f"z{n:05}", "add")
+        self.deleted()
+        self.moderated()
+
+    def record(self, room: str, unnumbered: list[Any], beside: Any = ()) -> None:
+        num = self.nums.setdefault(room, len(self.nums) + 1)
+        head = self.heads.get(room, 0)
+        made = []
+        for place, (kind, fields) in enumerate(unnumbered, head + 1):
+            made.append(kind(room=room, seq=place, ts=1000 + num, **({"sender": "hub"} | fields)))
+        self.heads[room] = head + len(made)
+        results = self.writer.commit([Batch(room, num, made, beside)], None)
+        assert all(isinstance(result, int) for result in results)
+        self.writer.merge([num])
+
+    @staticmethod
+    def member(users: list[str], change: str, role: str | None = None) -> Any:
+        return facts.Member, {"users": users, "change": change, "role": role}
+
+    @staticmethod
+    def said(body: str, sender: str = "bob") -> Any:
+        return facts.Message, {"body": body, "sender": sender}
+
+    def related(self, user: str, by: str, change: Any) -> Related:
+        relation = of_room(dm("hub", user))
+        assert relation is not None
+        made = RelationChange(n=1, at=0, ts=5000 + len(self.nums), user=by, change=change)
+        return Related(made, relation.apply(made))
+
+    def asks(self, user: str) -> None:
+        self.record(dm("hub", user), [self.said("may I?", user)], [self.related(user, user, "ask")])
+
+    def holds(self, user: str, change: str) -> None:
+        self.record(dm("hub", user), [], [self.related(user, "hub", change)])
+
+    def deleted(self) -> None:
+        """A hundred times `size` messages of which all but the first and the last are deleted."""
+        number = 100 * self.size
+        self.record(LONG, [self.member(["hub"], "added", "owner")] + [self.said("x")] * number)
+        self.record(LONG, [(facts.Delete, {"target": seq}) for seq in range(3, number + 1)])
+        self.connection.execute("UPDATE seat SET read = 1 WHERE user = 'hub' AND num = ?", (self.nums[LONG],))
+
+    def moderated(self) -> None:
+        reports = [Reported(seq=3, ts=n, user=f"u{n:05}") for n in range(self.size)]
+        self.record("group:g00000", [self.said("bad")], reports)
+        self.record("group:g00000", [], [ReportClosed(report=n + 1, ts=1, user="hub") for n in range(self.size)])
+        self.record("group:g00001", [self.said("bad")], [Reported(seq=3, ts=1, user="ann")])
+        self.record("group:g00002", [], [Audited(ts=n, actor="hub", action="x") for n in range(self.size)])
+
+    def steps(self, read: Callable[[sqlite3.Connection], Any]) -> int:
+        counted = 0
+
+        def count() -> None:
+            nonlocal counted
+            counted += 1
+
+        read(self.connection)  # What is compiled once is not counted.
+        self.connection.set_progress_handler(count, 1)
+        try:
+            read(self.connection)
+        finally:
+            self.connection.set_progress_handler(None, 0)
+        return counted
+
+
+@pytest.fixture(scope="module")
+def stores() -> Iterator[tuple[Filled, Filled]]:
+    few, many = Filled(FEW), Filled(MANY)
+    with closing(few.connection), closing(many.connection):
+        yield few, many
+
+
+def _all_pages(connection: sqlite3.Connection) -> int:
+    asked, before = 0, None
+    while True:
+        page = pages.page(connection, HUB, LONG, before, None, 200, messages=True)
+        assert page is not None
+        asked += 1
+        if page.next is None:
+            return asked
+        before = page.next
+
+
+READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
+    "the latest private rooms": lambda c: lists._contacts(c, "e", "hub", 15, Apart(Health(), 0)),
+    "the latest requests": lambda c: people.latest_requests(c, "hub", 15, Apart(Health(), 0)),
+    "requests": lambda c: people.requests(c, "hub", 5, None),
+    "requests, further on": lambda c: people.requests(c, "hub", 5, "s00010"),
+    "contacts": lambda c: lists.contacts(c, "e", "hub", 0, 5, "c", None, False),
+    "contacts and rooms": lambda c: lists.contacts(c, "e", "hub", 0, 5, None, None, True),
+    "blocks": lambda c: lists.contacts(c, "e", "hub", 0, 5, "b00010", "blocked", False),
+    "a group": lambda c: lists.group(c, HUB, TEA),
+    "groups": lambda c: lists.groups(c, "e", "hub", None, 5, None),
+    "groups, further on": lambda c: lists.groups(c, "e", "hub", None, 5, "group:g00012"),
+    "groups of an owner": lambda c: lists.groups(c, "e", "hub", "dan", 5, "group:g00005"),
+    "groups of one who owns many": lambda c: lists.groups(c, "e", "dan", "hub", 5, "group:g00005"),
+    "groups of one's own": lambda c: lists.groups(c, "e", "hub", "hub", 5, "group:g00012"),
+    "groups of nobody": lambda c: lists.groups(c, "e", "hub", "u00001", 5, None),
+    "one user's groups, for an admin": lambda c: overview.rooms(c, "hub", False, 5, None),
+    "one user's groups, further on": lambda c: overview.rooms(c, "hub", False, 5, "group:g00012"),
+    "members": lambda c: lists.members(c, HUB, TEA, 5, None),
+    "members, further on": lambda c: lists.members(c, HUB, TEA, 5, "u00010"),
+    "members where many have left": lambda c: lists.members(c, HUB, OLD, 5, None),
+    "who sees whom: private rooms": lambda c: people.acquainted(c, "u00001", ["hub", "eve"]),
+    "who sees whom: few groups": lambda c: people.acquainted(c, "dan", ["eve"]),
+    "reports": lambda c: oversight.reports(c, None, 5, None),
+    "reports of a group": lambda c: oversight.reports(c, "group:g00001", 5, None),
+    "the audit log": lambda c: oversight.audit(c, 5, None),
+    "which rooms are merged for a sign-in": lambda c: seats_among(c, "hub", [1, 2, 3]),
+    "the newest messages": lambda c: pages.page(c, HUB, LONG, None, None, 1, messages=True),
+    "the first messages": lambda c: pages.page(c, HUB, LONG, None, 0, 1, messages=True),
+    "the newest facts": lambda c: pages.page(c, HUB, LONG, None, None, 5),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_it_costs_by_what_it_returns(stores: tuple[Filled, Filled], name: str) -> None:
+    few, many = (each.steps(READS[name]) for each in stores)
+    assert few > 10
+    assert many <= 1.5 * few + 100, f"{few} steps among {FEW}, {many} among {MANY}"
+
+
+@pytest.mark.parametrize("user", ["hub", "dan", "u00001", "eve"])
+@pytest.mark.parametrize("owner", ["hub", "dan", "u00001", "eve"])
+def test_groups_of_an_owner_are_those_that_both_are_in(stores: tuple[Filled, Filled], user: str, owner: str) -> None:
+    """Whichever of the two is in fewer; page by page."""
+    for each in stores:
+        naive = each.connection.execute(
+            """SELECT r.id FROM room r JOIN seat s ON s.num = r.num AND s.user = ? AND s.name IS NOT NULL
+               JOIN seat o ON o.num = r.num AND o.user = ? AND o.role = 'owner' ORDER BY r.id""",
+            (user, owner),
+        ).fetchall()
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            entries, cursor = lists.groups(each.connection, "e", user, owner, 7, cursor)
+            found += [entry.room for entry in entries]
+            if cursor is None:
+                break
+        assert found == [room for (room,) in naive]
+
+
+#: Bounds for what costs by what it returns only nearly: steps that 100 times as much may add.
+NEARLY: dict[str, tuple[Callable[[sqlite3.Connection], Any], int]] = {
+    # 200,000 deletions are 390 sums.
+    "what is unread": (lambda c: lists.groups(c, "e", "hub", None, 1, "group:b-z"), 20 * BLOCK),
+    "messages among deletions": (_all_pages, 20 * BLOCK),
+}
+
+
+@pytest.mark.parametrize("name", NEARLY)
+def test_what_was_deleted_costs_by_the_block(stores: tuple[Filled, Filled], name: str) -> None:
+    read, bound = NEARLY[name]
+    few, many = (each.steps(read) for each in stores)
+    assert many <= few + bound, f"{few} steps among {FEW * 100} deleted messages, {many} among {MANY * 100}"
+
+
+def test_the_two_messages_among_200_000_deletions_are_one_page(stores: tuple[Filled, Filled]) -> None:
+    for each in stores:
+        page = pages.page(each.connection, HUB, LONG, None, None, 200, messages=True)
+        assert page is not None
+        assert [fact.seq for fact in page.entries] == [2, 100 * each.size + 1]
+        assert page.next is None
+        (group,) = [
+            group for group in lists.groups(each.connection, "e", "hub", None, 5, None)[0] if group.room == LONG
+        ]
+        assert group.unread == 2

@@ -1,0 +1,293 @@
+"""What is kept beside the logs is what a naive look at them gives: after random histories, however these were merged,
+and after whatever else changes a database."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Collection
+from contextlib import closing
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gochat import store as stores
+from gochat.domain import commands as ask
+from gochat.domain.facts import Message
+from gochat.domain.ids import dm, dm_users, is_dm, peer
+from gochat.domain.turn import RoomRules
+from gochat.errors import StoreError
+from gochat.store import listing
+from gochat.store.health import Health
+from gochat.store.listing import BLOCK_BITS
+from gochat.store.portable.room_in import import_room
+from gochat.store.portable.room_out import export_room
+from gochat.store.portable.user_gone import delete_user, release_user
+from gochat.store.read import lists
+from gochat.store.read.apart import Apart
+from gochat.store.read.source import reading
+from gochat.store.rows import CLOSED, MEMBER, MESSAGE
+from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
+from gochat.store.setup import prepare
+from gochat.store.write import retention
+from gochat.store.write.expiry import Cutoffs
+from gochat.store.write.transaction import Writer
+from tests.contracts.scribe import Scribe
+from tests.store import old_store
+from tests.store.conftest import PACES
+from tests.store.test_histories import PEOPLE, Noted, aimed, commands
+
+GROUPS = ["group:oak", "group:tea"]
+PRIVATE = [dm(*pair) for pair in combinations(PEOPLE[:3], 2)] + [dm("ann", "ann")]
+ROOMS = [*GROUPS, *PRIVATE]
+
+
+#: How many private rooms a welcome tells here.
+TOLD = 2
+
+
+class Seat(msgspec.Struct):
+    """What of a seat follows from the log, and from what two users hold of each other."""
+
+    name: str | None = None
+    latest: int | None = None
+    role: str = "dm"
+
+
+def derived(db: sqlite3.Connection) -> tuple[Any, ...]:
+    """As it is kept; `latest` as it is told where the seat is stale."""
+    rooms = {
+        num: row for num, *row in db.execute("SELECT num, head, ts, messages, last, members FROM room WHERE head > 0")
+    }
+    seats = {}
+    for user, num, name, latest, role, now in db.execute(
+        f"""SELECT s.user, s.num, s.name, s.latest, s.role, (
+                SELECT f.ts FROM stale t JOIN room r ON r.num = t.num AND r.last >= s.since_seq
+                JOIN fact f ON f.id = (r.num << {SEQ_BITS}) + r.last WHERE t.user = s.user AND t.num = s.num)
+            FROM seat s"""
+    ):
+        if latest is not None and now is not None:
+            assert latest <= now, "it is behind, if anything"
+            latest = now
+        seats[user, num] = Seat(name, latest, role)
+    skipped = {
+        (num, block): (facts, gone)
+        for num, block, facts, gone in db.execute("SELECT num, block, facts, deleted FROM skipped")
+    }
+    return rooms, seats, skipped, dict(db.execute("SELECT id, n FROM fact"))
+
+
+def recomputed(db: sqlite3.Connection) -> tuple[Any, ...]:
+    """The same, from the facts and the relations."""
+    rooms: dict[int, list[int]] = {}
+    seats: dict[tuple[str, int], Seat] = {}
+    skipped: dict[tuple[int, int], tuple[int, int]] = {}
+    counts: dict[int, int] = {}
+    for num, room in db.execute("SELECT num, id FROM room WHERE head > 0").fetchall():
+        roles: dict[str, str] = {}
+        head = ts = messages = last = last_ts = 0
+        for row_id, ts, kind, deleted, data in db.execute(
+            "SELECT id, ts, kind, delete_seq, data FROM fact WHERE id >> ? = ? ORDER BY id", (SEQ_BITS, num)
+        ):
+            head += 1
+            assert row_id & SEQ_MASK == head, "the log is dense"
+            if kind == MESSAGE:
+                messages, last, last_ts = messages + 1, head, ts
+            elif kind == MEMBER:
+                _take(roles, data)
+            elif kind == CLOSED:
+                roles = dict.fromkeys(roles, "former")
+            if kind != MESSAGE or deleted is not None:
+                place = (num, head >> BLOCK_BITS)
+                facts, gone = skipped.get(place, (0, 0))
+                skipped[place] = (facts + 1, gone + (kind == MESSAGE))
+            counts[row_id] = messages
+        present = [user for user, role in roles.items() if role != "former"]
+        rooms[num] = [head, ts, messages, last, len(present)]
+        if is_dm(room):
+            for user in set(dm_users(room)):
+                seats[user, num] = _private(db, num, room, user, last, last_ts)
+        else:
+            for user, role in roles.items():
+                seats[user, num] = Seat(room if user in present else None, None, role)
+    return rooms, seats, skipped, counts
+
+
+def _take(roles: dict[str, str], data: str) -> None:
+    change = msgspec.json.decode(data)
+    for user in change["users"]:
+        roles[user] = change.get("role", "member") if change["change"] in ("added", "role") else "former"
+
+
+def _private(db: sqlite3.Connection, num: int, room: str, user: str, last: int, last_ts: int) -> Seat:
+    other = peer(room, user)
+    hidden = db.execute(
+        "SELECT blocked_at IS NOT NULL OR withheld_at IS NOT NULL FROM relation WHERE user = ? AND peer = ?",
+        (user, other),
+    ).fetchone()
+    if hidden is not None and hidden[0]:
+        return Seat()
+    (since,) = db.execute("SELECT since_seq FROM seat WHERE user = ? AND num = ?", (user, num)).fetchone()
+    return Seat(other, last_ts if last >= since else 0)
+
+
+def _told(db: sqlite3.Connection, user: str) -> list[tuple[int, int]]:
+    """The user's latest private rooms, and when they were written to."""
+    found = []
+    apart = Apart(Health(), 0)
+    entries = lists.welcome(db, "e", user, TOLD, (), {}, apart).contacts
+    # Two of one moment may come either way.
+    one_by_one = lists.contacts_apart(db, "e", user, TOLD, apart)
+    assert [entry.last.ts for entry in one_by_one] == [entry.last.ts for entry in entries]  # type: ignore[union-attr]
+    for entry in entries:
+        assert entry.last is not None
+        (num,) = db.execute("SELECT num FROM room WHERE id = ?", (entry.room,)).fetchone()
+        found.append((num, entry.last.ts))
+    return found
+
+
+def check(database: Path, *, merged: bool = True, without: str | None = None) -> None:
+    """`without`: whose id was released, who has no seats in groups any more."""
+    with closing(connect(str(database), read_only=True)) as db:
+        assert not merged or db.execute("SELECT count(*) FROM tail").fetchone() == (0,)
+    # What is not merged is shown as if it were.
+    with reading(database) as db:
+        kept, naive = derived(db), recomputed(db)
+        for user in PEOPLE:
+            told = _told(db, user)
+            latest = {num: seat.latest for (each, num), seat in naive[1].items() if each == user and seat.latest}
+            assert told == sorted(latest.items(), key=lambda pair: (pair[1], pair[0]), reverse=True)[:TOLD]
+    for user, num in [place for place, seat in naive[1].items() if place[0] == without and seat.role != "dm"]:
+        del naive[1][user, num]
+    for have, want in zip(kept, naive, strict=True):
+        assert have == want
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """Texts from before a share of the time that has passed expire."""
+
+    percent: int
+    private: bool
+
+
+def turns() -> st.SearchStrategy[list[Any]]:
+    of_rooms = [
+        st.lists(commands(room, list(dm_users(room)) if is_dm(room) else PEOPLE), min_size=1, max_size=5)
+        for room in ROOMS
+    ]
+    quiet = st.builds(Expire, st.integers(0, 100), st.booleans())
+    return st.lists(st.one_of(*of_rooms, *of_rooms, quiet), max_size=25)
+
+
+def here(scribe: Scribe) -> Collection[str]:
+    return dm_users(scribe.room) if is_dm(scribe.room) else scribe.record.members
+
+
+async def lived(database: Path, happened: list[Any], pace: str) -> list[str]:
+    """The rooms that are there then."""
+    async with stores.open(database, pace=PACES[pace]) as store:
+        scribes = {room: await Scribe.at(store.journal, room) for room in ROOMS}
+        for room in PRIVATE:
+            scribes[room].rules = RoomRules()
+        for room in GROUPS:
+            await scribes[room].made(ask.Create, title="T", users=("bob", "cat"))
+        now_ms = 1000
+        for turn in happened:
+            now_ms += 7
+            if isinstance(turn, Expire):
+                before = 1000 + (now_ms - 1000) * turn.percent // 100
+                await store.retention.sweep(Cutoffs(None, before) if turn.private else Cutoffs(before, None), now_ms)
+                continue
+            scribe = scribes[turn[0].room]
+            scribe.now_ms = now_ms
+            for noted in turn:
+                if isinstance(noted, Noted) and noted.user in here(scribe):
+                    store.journal.note_read(scribe.record, noted.user, min(noted.seq, scribe.head))
+            await scribe.turn(*(aimed(scribe, each) for each in turn if not isinstance(each, Noted)))
+        await store.journal.flush_reads()
+        if pace == "unmerged":
+            check(database, merged=False)
+    check(database)
+    return [room for room, scribe in scribes.items() if scribe.head]
+
+
+@settings(max_examples=60)
+@given(turns(), st.sampled_from(["threaded", "unmerged", "piecemeal"]), st.sampled_from(PEOPLE), st.integers(1, 3))
+def test_after_whatever_happened(happened: list[Any], pace: str, user: str, few: int) -> None:
+    """`few`: seats of a user that may be stale, for that few rooms are here."""
+
+    async def main() -> None:
+        with tempfile.TemporaryDirectory() as made, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(retention, "REST_S", 0)
+            patch.setattr(listing, "STALE", few)
+            folder = Path(made)
+            database, copy = folder / "gochat.db", folder / "new.db"
+            for number, room in enumerate(await lived(database, happened, pace)):
+                export_room(database, room, folder / f"{number}", now_ms=7)
+                import_room(folder / f"{number}", copy)
+                check(copy)
+            try:
+                delete_user(database, user, now_ms=10_000)
+            except StoreError as error:
+                assert "nothing is kept" in str(error)
+                return
+            check(database)
+            release_user(database, user, now_ms=10_001)
+            check(database, without=user)
+            async with stores.open(database, pace=PACES[pace]) as store:
+                for room in [room for room in PRIVATE if user in dm_users(room)][:2]:
+                    scribe = await Scribe.at(store.journal, room)
+                    scribe.now_ms = 20_000
+                    await scribe.turn(ask.Send(room=room, user=user, body="here again"))
+            check(database, without=user)
+
+    trio.run(main)
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(0, 11), max_size=60), st.sampled_from(["threaded", "piecemeal"]), st.integers(1, 14))
+def test_the_latest_private_rooms_are_told_in_their_order(written: list[int], pace: str, few: int) -> None:
+    """However many seats of a user may be stale: none, some, or all twelve."""
+
+    async def main() -> None:
+        with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(listing, "STALE", few)
+            database = Path(folder, "gochat.db")
+            async with stores.open(database, pace=PACES[pace]) as store:
+                scribes = [await Scribe.at(store.journal, dm("ann", f"u{n:02}")) for n in range(12)]
+                for now_ms, n in enumerate([*range(12), *written], 1):
+                    scribes[n].now_ms = now_ms
+                    await scribes[n].said("hi", user="ann" if now_ms % 3 else f"u{n:02}")
+                last = sorted(scribes, key=lambda scribe: scribe.log[-1].ts, reverse=True)
+                contacts = (await store.archive.welcome("ann", 4, [])).contacts
+                assert [entry.room for entry in contacts] == [scribe.room for scribe in last[:4]]
+            with reading(database) as db:
+                one_by_one = lists.contacts_apart(db, "e", "ann", 4, Apart(Health(), 0))
+                assert [entry.room for entry in one_by_one] == [scribe.room for scribe in last[:4]]
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize(("room", "asks"), [(1, False), (2, True)], ids=["of another room", "of the request"])
+def test_a_request_whose_messages_were_deleted_before_the_upgrade(tmp_path: Path, room: int, asks: bool) -> None:
+    """It asks no more, whatever else a crash left unmerged; what is unmerged of its own room is not deleted."""
+    database = tmp_path / "gochat.db"
+    old_store.make(database, [["hi"], ["may I?"]], {})
+    late = [[room, [Message(room="group:g1" if room == 1 else "dm:ann:bob", seq=2, ts=9000, sender="bob", body="x")]]]
+    with closing(connect(str(database))) as db:
+        db.execute("UPDATE room SET id = 'dm:ann:bob', history = 'all' WHERE num = 2")
+        db.execute("UPDATE seat SET role = 'dm' WHERE num = 2")
+        db.execute("UPDATE fact SET body = NULL, delete_seq = 1, delete_ts = 1 WHERE id >> ? = 2", (SEQ_BITS,))
+        db.execute("INSERT INTO relation (user, peer, num, asked_at, withheld_at) VALUES ('ann', 'bob', 2, 0, 0)")
+        db.execute("INSERT INTO tail VALUES (1, ?)", (msgspec.json.encode(late),))
+    prepare(str(database))
+    with closing(connect(str(database))) as db:
+        Writer(db)
+        found = db.execute("SELECT asked_at IS NOT NULL FROM relation WHERE user = 'ann'").fetchone()
+        assert found == (asks,)

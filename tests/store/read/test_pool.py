@@ -1,0 +1,146 @@
+"""The reading connections: what one tick asks for is read at one moment, and each call is told its own."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from gochat.errors import StoreError
+from gochat.store.read.pool import TOGETHER, Readers
+
+
+@contextmanager
+def reading(path: Path, **options: object) -> Iterator[Readers]:
+    with sqlite3.connect(path) as writer:
+        writer.execute("PRAGMA journal_mode = WAL")
+        writer.execute("CREATE TABLE IF NOT EXISTS n (value)")
+    writer.close()
+
+    def opens() -> sqlite3.Connection:
+        return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+    readers = Readers(opens, **options)  # type: ignore[arg-type]
+    try:
+        yield readers
+    finally:
+        readers.stop()
+        readers.join()
+
+
+class Slow:
+    """A job that says when it began, and ends when it may."""
+
+    def __init__(self) -> None:
+        self.began, self.goes_on = threading.Event(), threading.Event()
+
+    def __call__(self, _: sqlite3.Connection) -> None:
+        self.began.set()
+        self.goes_on.wait(10)
+
+
+def count(connection: sqlite3.Connection) -> int:
+    number: int = connection.execute("SELECT count(*) FROM n").fetchone()[0]
+    return number
+
+
+async def collect(readers: Readers, jobs: list[object]) -> list[object]:
+    """What each of the jobs gives or raises, all asked for in one tick."""
+    told: list[object] = [None] * len(jobs)
+
+    async def ask(position: int) -> None:
+        try:
+            told[position] = await readers.call(jobs[position])  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is what is looked at
+            told[position] = error
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            for position in range(len(jobs)):
+                nursery.start_soon(ask, position)
+    return told
+
+
+async def test_a_tick_is_read_in_one_transaction_and_one_thread(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+
+    def first(connection: sqlite3.Connection) -> tuple[int, int]:
+        before = count(connection)
+        with sqlite3.connect(path) as writer:
+            writer.execute("INSERT INTO n VALUES (1)")
+        writer.close()
+        return before, threading.get_ident()
+
+    def second(connection: sqlite3.Connection) -> tuple[int, int]:
+        return count(connection), threading.get_ident()
+
+    with reading(path) as readers:
+        told = await collect(readers, [first, second, first])
+        assert len(set(told)) == 1
+        assert await readers.call(count) == 2  # The next tick sees what was written meanwhile.
+
+
+async def test_what_one_raises_is_its_own_affair(tmp_path: Path) -> None:
+    def wrong(connection: sqlite3.Connection) -> None:
+        connection.execute("SELECT * FROM nowhere")
+
+    def crashing(connection: sqlite3.Connection) -> None:
+        raise ValueError("a fault")
+
+    with reading(tmp_path / "a.db") as readers:
+        told = await collect(readers, [count, wrong, count, crashing, count])
+        assert [type(each) for each in told] == [int, StoreError, int, ValueError, int]
+        assert "no such table" in str(told[1])
+        assert await readers.call(count) == 0
+
+
+@pytest.mark.parametrize("jobs", [1, TOGETHER, TOGETHER * 10 + 3])
+@pytest.mark.parametrize("inline", [False, True])
+async def test_any_number_is_answered_in_its_own_place(tmp_path: Path, jobs: int, inline: bool) -> None:
+    with reading(tmp_path / "a.db", inline=inline) as readers:
+        asked: list[object] = [partial(lambda number, connection: number, number) for number in range(jobs)]
+        assert await collect(readers, asked) == list(range(jobs))
+
+
+async def test_a_call_that_is_cancelled_harms_no_other(tmp_path: Path) -> None:
+    slow = Slow()
+    with reading(tmp_path / "a.db", threads=1) as readers:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(readers.call, slow)
+            await trio.to_thread.run_sync(slow.began.wait)
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await readers.call(count)
+            assert scope.cancelled_caught
+            nursery.start_soon(trio.lowlevel.checkpoint)
+            nursery.start_soon(collect, readers, [count])
+            slow.goes_on.set()
+        assert await readers.call(count) == 0
+
+
+async def test_while_one_thread_is_slow_others_read(tmp_path: Path) -> None:
+    slow = Slow()
+    with reading(tmp_path / "a.db", threads=2) as readers:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(readers.call, slow)
+            await trio.to_thread.run_sync(slow.began.wait)
+            assert await readers.call(count) == 0
+            slow.goes_on.set()
+
+
+async def test_who_cannot_read_is_told_each_for_themselves(tmp_path: Path) -> None:
+    def opens() -> sqlite3.Connection:
+        raise sqlite3.OperationalError("unable to open")
+
+    readers = Readers(opens)
+    told = await collect(readers, [count, count])
+    assert [type(each) for each in told] == [StoreError, StoreError]
+    assert told[0] is not told[1]
+    readers.stop()
+    readers.join()
