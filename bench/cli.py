@@ -8,12 +8,12 @@ not hold, or a comparison found something worse.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
-from bench import compare
+from bench import compare, versus
 from bench.faults import Broken
 from bench.finish import NOT_HELD, finish, no_figure
 from bench.load.outcome import Length
@@ -21,6 +21,9 @@ from bench.options import Common, Sending, Timed, common, sending, timed
 from bench.results import Drawn
 from bench.scenarios import connect, dm, fanout, flood, history, idle, knee, mixed, scaling, slow
 from bench.scenarios.stage import Stage
+from bench.server import Checkout
+
+Run = Callable[[Stage], Drawn]
 
 _QUICK_S, _QUICK_USERS = 2.0, 1000
 
@@ -36,6 +39,7 @@ def main() -> None:
     python -m bench mixed --rate 400 --threshold 'deliver.p99<50ms' --html run.html
     GOCHAT_BENCH_SECRET=... python -m bench connect --url ws://chat.example:8080
     python -m bench compare before.json after.json --tolerance 0.1
+    python -m bench dm --against ../before --turns 9 --threshold 'cost<=1.03'
     """
 
 
@@ -59,7 +63,10 @@ def fanout_command(members: int, window: int, sending: Sending, timed: Timed, co
         sending.yardsticks, sending.rate,
     )  # fmt: skip
     _not_rest(common)
-    finish(members, common, lambda stage: fanout.run(stage, options))
+    once = options._replace(turns=1, yardsticks=False)
+    _finish(
+        members, common, options.turns, lambda stage: fanout.run(stage, options), lambda stage: fanout.run(stage, once)
+    )
 
 
 @main.command("dm")
@@ -83,7 +90,8 @@ def dm_command(pairs: int, windows: Sequence[int], sending: Sending, timed: Time
     )  # fmt: skip
     if common.transport == "rest":
         options = options._replace(windows=(1,), yardsticks=False)  # One request at a time on a connection.
-    finish(3 * pairs, common, lambda stage: dm.run(stage, options))
+    once = options._replace(turns=1, yardsticks=False)
+    _finish(3 * pairs, common, options.turns, lambda stage: dm.run(stage, options), lambda stage: dm.run(stage, once))
 
 
 _users = click.option("--users", type=click.IntRange(4), default=500, show_default=True)
@@ -109,7 +117,7 @@ def _community(soak: bool) -> None:
     def command(users: int, rooms: int, rate: float, timed: Timed, common: Common) -> None:
         length = timed.length(usual)
         options = mixed.Options(length, users, rooms, rate, timed.body, common.turns_or(1), soak)
-        _not_rest(common)
+        _alone(common)
         finish(users, common, lambda stage: mixed.run(stage, options))  # fmt: skip
 
 
@@ -153,7 +161,7 @@ def knee_command(users: int, rooms: int, rates: Sequence[float], timed: Timed, c
     options = knee.Options(
         mixed.Options(timed.length(8.0), users, rooms, body=timed.body), sorted(set(rates)), common.turns_or(3)
     )
-    _not_rest(common)
+    _alone(common)
     finish(users, common, lambda stage: knee.run(stage, options))
 
 
@@ -174,7 +182,10 @@ def connect_command(users: int, places: int, missed: int, timed: Timed, common: 
     turns = common.turns_or(3, quick=timed.quick)
     options = connect.Options(timed.length(), users, places, missed, timed.body, turns)
     _not_rest(common)
-    finish(places, common, lambda stage: connect.run(stage, options))
+    once = options._replace(turns=1)
+    _finish(
+        places, common, options.turns, lambda stage: connect.run(stage, options), lambda stage: connect.run(stage, once)
+    )
 
 
 def _queries(what: str, limit: int) -> None:
@@ -189,7 +200,7 @@ def _queries(what: str, limit: int) -> None:
     def command(clients: int, stored: int, limit: int, timed: Timed, common: Common) -> None:
         turns = common.turns_or(3, quick=timed.quick)
         options = history.Options(timed.length(), clients, stored, limit, turns, what)
-        _not_rest(common)
+        _alone(common)
         finish(clients, common, lambda stage: history.run(stage, options))
 
 
@@ -228,7 +239,7 @@ def slow_command(members: int, asleep: int, rate: float, body: int, seconds: flo
     options = slow.Options(Length(seconds), members, asleep, rate, body, common.turns_or(3))
     if asleep > members - 2:
         raise click.UsageError("--slow: at least two members must read")
-    _not_rest(common)
+    _alone(common)
     finish(members, common, lambda stage: slow.run(stage, options))
 
 
@@ -246,7 +257,7 @@ def flood_command(pairs: int, sessions: int, rate: float, seconds: float, common
     python -m bench flood --transport tcp --threshold '*20 sessions*:ack.p99<50ms'
     """
     options = flood.Options(Length(seconds), pairs, sessions, rate, common.turns_or(3))
-    _not_rest(common)
+    _alone(common)
     finish(3 * pairs + sessions, common, lambda stage: flood.run(stage, options))
 
 
@@ -263,7 +274,14 @@ def idle_command(users: int | None, quick: bool, common: Common) -> None:
     """
     options = idle.Options(users or (_QUICK_USERS if quick else 4000), common.turns or 1)
     _not_rest(common)
-    finish(options.users, common, lambda stage: idle.run(stage, options))
+    once = options._replace(turns=1)
+    _finish(
+        options.users,
+        common,
+        options.turns,
+        lambda stage: idle.run(stage, options),
+        lambda stage: idle.run(stage, once),
+    )
 
 
 @main.command("scaling")
@@ -296,7 +314,7 @@ def scaling_command(
     python -m bench scaling --members 100 --members 400 --stored 1000 --stored 100000 --big 500
     """
     options = scaling.Options(timed.length(), members, few, stored, big, body=timed.body, turns=common.turns or 1)
-    _not_rest(common)
+    _alone(common)
     finish(max([*members, big]) + 40, common, lambda stage: scaling.run(stage, options))
 
 
@@ -310,7 +328,7 @@ def quick_command(common: Common) -> None:
     python -m bench quick --turns 3 --out run.json
     """
     length, turns = Length(_QUICK_S), common.turns or 1
-    _not_rest(common)
+    _alone(common)
 
     def run(stage: Stage) -> Drawn:
         parts = (
@@ -347,6 +365,32 @@ def compare_command(before: Path, after: Path, tolerance: float) -> None:  # fmt
     click.echo(compare.table(comparison, tolerance))
     if not comparison.changes or any(change.verdict(tolerance) == "WORSE" for change in comparison.changes):
         sys.exit(NOT_HELD)
+
+
+def _not_rest(common: Common) -> None:
+    if common.transport == "rest":
+        raise click.UsageError("--transport rest: only dm sends by REST")
+
+
+def _finish(connections: int, common: Common, turns: int, run: Run, once: versus.Once) -> None:
+    """Run the scenario, or, with --against, `once` in turn with the other checkout."""
+    if common.against is None:
+        finish(connections, common, run)
+        return
+    try:
+        rivals = versus.Rivals.of(Checkout.at(common.against))
+    except Broken as error:
+        raise click.UsageError(f"--against: {error}") from None
+    if common.url:
+        raise click.UsageError("--against needs servers that the harness starts: leave --url out")
+    finish(connections, common, lambda stage: versus.run(stage, rivals, turns, once), rivals)
+
+
+def _alone(common: Common) -> None:
+    """For commands that neither send by REST nor compare checkouts."""
+    _not_rest(common)
+    if common.against:
+        raise click.UsageError("--against: only dm, fanout, idle and connect compare checkouts")
 
 
 def _not_rest(common: Common) -> None:

@@ -11,9 +11,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench import procfs
-from bench.server import ROOT, Cores, durable
+from bench.faults import Broken
+from bench.server import ROOT, Checkout, Cores, durable
 
 _PACKAGES = ("trio", "trio-websocket", "msgspec")
+_TELL = """
+import platform, sqlite3, sys
+from importlib.metadata import version
+print("python", platform.python_version())
+print("sqlite", sqlite3.sqlite_version)
+for package in sys.argv[1:]:
+    print(package, version(package))
+"""
 
 
 def describe(data: Path, cores: Cores) -> dict[str, str | float | bool]:
@@ -31,7 +40,7 @@ def describe(data: Path, cores: Cores) -> dict[str, str | float | bool]:
         "sqlite": sqlite3.sqlite_version,
         "data": f"{kind} on {device}",
         "durable": durable(data),
-        "commit": _commit(),
+        "commit": commit(ROOT),
     }
     return found | {package: _version(package) for package in _PACKAGES}
 
@@ -54,15 +63,23 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _commit() -> str:
-    """The commit of this tree, with "+" where files differ from it; "unknown" without git."""
+def commit(root: Path) -> str:
+    """The commit of that tree, with "+" where files differ from it; "unknown" without git."""
     try:
-        head = _git("rev-parse", "--short", "HEAD")
-        return head + ("+" if _git("status", "--porcelain") else "")
+        head = _git(root, "rev-parse", "--short", "HEAD")
+        return head + ("+" if _git(root, "status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True)
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def runtime(checkout: Checkout) -> dict[str, str]:
+    """The versions with which the server of a checkout runs, by name. Raises Broken where its interpreter fails."""
+    done = subprocess.run([checkout.python, "-c", _TELL, *_PACKAGES], capture_output=True, text=True)
+    if done.returncode:
+        raise Broken(f"{checkout.python} does not run: {done.stderr.strip()}")
+    return dict(line.split(" ", 1) for line in done.stdout.splitlines())

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from bench import environment, hdr, html, report
+from bench import environment, hdr, html, report, versus
 from bench.faults import Broken, Fault
 from bench.load.wire import WIRES
 from bench.options import Common
@@ -28,8 +28,11 @@ NO_FIGURE, NOT_HELD = 1, 3
 _FILES_BESIDE = 100  # Open files besides the connections.
 
 
-def finish(connections: int, common: Common, run: Callable[[Stage], Drawn]) -> None:
-    """Run the scenario, and say what it found. `connections` are those of all load processes together."""
+def finish(
+    connections: int, common: Common, run: Callable[[Stage], Drawn], rivals: versus.Rivals | None = None
+) -> None:
+    """Run the scenario, and say what it found. `connections` are those of all load processes together; `rivals` are
+    the checkouts that the scenario compares, if it does."""
     thresholds = [_threshold(text) for text in common.thresholds]
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     try:
@@ -39,15 +42,19 @@ def finish(connections: int, common: Common, run: Callable[[Stage], Drawn]) -> N
         if stage.place is None:
             os.sched_setaffinity(0, stage.cores.load)
         drawn = run(stage)
+        costs = versus.costs(drawn.measures, rivals) if rivals else []
+        if rivals is not None:
+            place["against"] = environment.commit(rivals.checkouts[1].root)
     except (Fault, Broken) as error:
         no_figure(error)
     result = Run(
         started=started,
         command=_command(common.secret),
         environment=place,
-        rows=summarize(drawn.measures, drawn.bounds),
+        rows=summarize(drawn.measures, drawn.bounds, costs),
         bounds=drawn.bounds,
         measures=drawn.measures,
+        costs=costs,
     )
     for path, content in (
         (common.out, lambda: report.to_json(result)),
@@ -56,7 +63,12 @@ def finish(connections: int, common: Common, run: Callable[[Stage], Drawn]) -> N
     ):
         if path:
             path.write_bytes(content())
-    click.echo(report.to_json(result).decode() if common.as_json else report.to_table(result))
+    if common.as_json:
+        click.echo(report.to_json(result).decode())
+    elif rivals is not None:
+        click.echo(versus.table(rivals, result.costs, result.rows))
+    else:
+        click.echo(report.to_table(result))
     verdicts = [verdict for threshold in thresholds for verdict in threshold.judge(result.rows)]
     for verdict in verdicts:
         click.echo(f"{'holds' if verdict.holds else 'DOES NOT HOLD'}: {verdict.text}", err=common.as_json)

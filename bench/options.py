@@ -36,6 +36,7 @@ class Common(NamedTuple):
     out: Path | None
     html: Path | None
     hdr: Path | None
+    against: Path | None
 
     def turns_or(self, usual: int, *, quick: bool = False) -> int:
         return self.turns or (1 if quick else usual)
@@ -104,6 +105,9 @@ common = _gathered(
     click.option("--out", type=_FILE, help="Also write the JSON to this file."),
     click.option("--html", type=_FILE, help="Also write a report with curves to this file."),
     click.option("--hdr", type=_FILE, help="Also write a HdrHistogram log to this file."),
+    click.option("--against", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="CHECKOUT",
+                 help="Take turns with the server of another checkout, a folder with a .venv of its own, and compare "
+                      "CPU time or memory; dm, fanout, idle and connect only."),
 )  # fmt: skip
 timed = _gathered(
     "timed",

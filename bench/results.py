@@ -103,6 +103,27 @@ class Row(msgspec.Struct, kw_only=True, omit_defaults=True):
     switches_per_delivery: float = 0
     syscalls_per_delivery: float = 0
     remarks: list[str] = []
+    cost_ratio: float | None = None
+    """With `--against`: this checkout's cost (see Cost) to the other's."""
+
+
+class Cost(msgspec.Struct, kw_only=True, frozen=True):
+    """The server's CPU time or memory under one load, in two checkouts that took turns."""
+
+    load: str
+    target: str
+    against: str
+    figure: str
+    """With its unit; less is better."""
+    here: float
+    there: float
+    """Medians over the turns."""
+    ratio: float
+    """Median, over the turns, of here / there within a turn."""
+    least: float
+    greatest: float
+    """Of the turns' ratios."""
+    turns: int
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -114,6 +135,7 @@ class Run(msgspec.Struct, kw_only=True):
     rows: list[Row]
     bounds: list[Bound]
     measures: list[Measure]
+    costs: list[Cost] = []
 
 
 class Drawn(NamedTuple):
@@ -123,9 +145,10 @@ class Drawn(NamedTuple):
     bounds: list[Bound]
 
 
-def summarize(measures: Sequence[Measure], bounds: Iterable[Bound]) -> list[Row]:
+def summarize(measures: Sequence[Measure], bounds: Iterable[Bound], costs: Iterable[Cost] = ()) -> list[Row]:
     """One row for each load and target, in the order of their first measure."""
     wanted = {(bound.load, bound.target): bound for bound in bounds}
+    ratios = {(cost.load, cost.target): cost.ratio for cost in costs}
     groups: dict[tuple[str, str], list[Measure]] = {}
     for measure in measures:
         groups.setdefault((measure.load, measure.target), []).append(measure)
@@ -134,6 +157,7 @@ def summarize(measures: Sequence[Measure], bounds: Iterable[Bound]) -> list[Row]
         row = _row(group)
         if (load, target) in wanted:
             _judge(row, wanted[load, target], group, groups)
+        row.cost_ratio = ratios.get((load, target))
         rows.append(row)
     return rows
 

@@ -25,6 +25,27 @@ from bench.load.wire import BARE, WEBSOCKET, Wire
 from bench.tokens import Issuer
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class Checkout(NamedTuple):
+    """A source tree whose server is measured, and the interpreter that runs it."""
+
+    root: Path
+    python: str
+
+    @classmethod
+    def at(cls, root: Path) -> Checkout:
+        """A folder with the sources and a `.venv` of its own. Raises Broken where one of them is missing."""
+        # The link is not followed: the interpreter finds its packages by the place from which it is started.
+        python = root.resolve() / ".venv" / "bin" / "python"
+        for wanted in (root / "gochat" / "__main__.py", python):
+            if not wanted.exists():
+                raise Broken(f"{root} is no checkout with an environment of its own: {wanted} is missing")
+        return cls(root.resolve(), str(python))
+
+
+#: The tree that this harness is part of, run by the interpreter that runs the harness.
+HERE = Checkout(ROOT, sys.executable)
 _READY_S = 20.0
 _STOP_S = 60.0  # It drains for 10 s, and then has thousands of connections to see off.
 _MANY = "1000000"
@@ -69,9 +90,16 @@ class Gochat:
     """The server under test. Its data outlives `run`, so that it can be started again on what was made before."""
 
     def __init__(
-        self, wire: Wire, folder: Path, cores: Cores, program: Sequence[str], settings: Mapping[str, str] | None = None
+        self,
+        wire: Wire,
+        folder: Path,
+        cores: Cores,
+        program: Sequence[str],
+        settings: Mapping[str, str] | None = None,
+        checkout: Checkout = HERE,
     ) -> None:
         """`folder` takes the data; `program` is what the interpreter is started with; `settings` go before SETTINGS."""
+        self._checkout = checkout
         self.issuer = Issuer()
         self._settings = settings or {}
         self._wire = wire
@@ -85,7 +113,9 @@ class Gochat:
         arguments = ["--data", str(self._folder / "data"), "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]
         settings = {**SETTINGS, **self._settings, "GOCHAT_AUTH__SECRET": self.issuer.secret}
         log = self._folder / "server.log"
-        with _process([*self._program, *arguments], settings, self._cores, log, list(_SAYS.values())) as pid:
+        program = [*self._program, *arguments]
+        words = list(_SAYS.values())
+        with _process(program, settings, self._cores, log, words, checkout=self._checkout) as pid:
             ports = {name: _port_after(log, words) for name, words in _SAYS.items()}
             address = Address("127.0.0.1", ports[self._wire.name], self._wire)
             yield Running(pid, address, ("127.0.0.1", ports["ws"]))
@@ -148,18 +178,19 @@ def _process(
     log: Path,
     words: Sequence[str],
     statuses: Collection[int] = (0,),
+    checkout: Checkout = HERE,
 ) -> Iterator[int]:
     """Run the program until the block ends; ready when the log holds all `words`. Raises Broken if it does not
     become ready, dies, or does not end with one of `statuses` after SIGTERM."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GOCHAT_")}
-    environment = {**kept, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **settings}
+    environment = {**kept, "PYTHONPATH": str(checkout.root), "PYTHONUNBUFFERED": "1", **settings}
     with log.open("wb") as output:
         # A child starts on its parent's cores: so it is on its own from the first instruction.
         mine = os.sched_getaffinity(0)
         os.sched_setaffinity(0, cores.server)
         try:
             process = subprocess.Popen(
-                [sys.executable, *arguments], env=environment, cwd=log.parent, stdout=output, stderr=output
+                [checkout.python, *arguments], env=environment, cwd=log.parent, stdout=output, stderr=output
             )
         finally:
             os.sched_setaffinity(0, mine)

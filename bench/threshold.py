@@ -28,6 +28,7 @@ FIELDS = {
     "syscalls": "syscalls_per_delivery",
     "memory_mb": "server_rss_mb",
     "ratio": "ratio",
+    "cost": "cost_ratio",
 }
 
 

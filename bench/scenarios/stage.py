@@ -19,7 +19,7 @@ from bench.progress import Progress, Watch
 from bench.remote import Place, Remote
 from bench.results import Measure
 from bench.rulebook import Sentences
-from bench.server import Cores, Gochat, Running, data_folder
+from bench.server import HERE, Checkout, Cores, Gochat, Running, data_folder
 
 Server: TypeAlias = Gochat | Remote
 
@@ -46,6 +46,8 @@ class Stage(NamedTuple):
     rest: bool = False
     """Send by POST /v1/messages."""
     progress: Progress = Progress()
+    checkout: Checkout = HERE
+    """The tree whose server is started."""
 
     def targets(self) -> list[tuple[str, str]]:
         """Names of the servers that take turns, each with its rules."""
@@ -69,7 +71,7 @@ class Stage(NamedTuple):
         with data_folder(self.data) as folder:
             own: Mapping[str, str] = {f"GOCHAT_{name.upper()}": value for name, value in settings.items()}
             own = {**own, **(rulebook.full(folder) if rules == "full" else rulebook.OFF if rules == "off" else {})}
-            yield Gochat(self.wire, folder, self.cores, self.program, own)
+            yield Gochat(self.wire, folder, self.cores, self.program, own, self.checkout)
 
     def own(self, what: str) -> None:
         """Raises Broken where the server is not the harness' own."""

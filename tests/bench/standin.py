@@ -217,9 +217,11 @@ async def main() -> None:
     chat = Chat(args.fault, args.at, args.nth, args.victim, Path(args.data) / "rooms.json")
     http, tcp = (int(bind.rpartition(":")[2]) for bind in (args.http, args.tcp))
     async with trio.open_nursery() as nursery:
-        await nursery.start(serve_websocket, partial(over_websocket, chat), "127.0.0.1", http, None)
-        await nursery.start(partial(trio.serve_tcp, partial(over_tcp, chat), tcp, host="127.0.0.1"))
-        print(f"ws 127.0.0.1:{http}\ntcp 127.0.0.1:{tcp}", flush=True)
+        websockets = await nursery.start(serve_websocket, partial(over_websocket, chat), "127.0.0.1", http, None)
+        lines = await nursery.start(partial(trio.serve_tcp, partial(over_tcp, chat), tcp, host="127.0.0.1"))
+        # In the words of a node, which the harness waits for.
+        print(f"listening on http://127.0.0.1:{websockets.port}", flush=True)
+        print(f"listening on tcp://127.0.0.1:{lines[0].socket.getsockname()[1]}", flush=True)
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
             async for _ in signals:
                 nursery.cancel_scope.cancel()

@@ -110,7 +110,9 @@ def test_a_wrong_answer_to_the_sender_is_caught(tmp_path: Path, fault: str, said
 
 
 def test_a_server_that_dies_is_named_with_its_status(tmp_path: Path) -> None:
-    with pytest.raises(Broken, match=r"the server ended with status -9; the server's last words:\nws 127"):
+    with pytest.raises(
+        Broken, match=r"the server ended with status -9; the server's last words:\nlistening on http://127"
+    ):
         fanout.run(stage(tmp_path, faults="--fault die --at 30"), FANOUT)
 
 
@@ -147,5 +149,5 @@ def test_the_command_prints_no_figure_for_a_server_at_fault(tmp_path: Path) -> N
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("no figure: u0001: ")
     assert "seq 4 " in done.stderr.splitlines()[0]
-    assert "the server's last words:\nws 127.0.0.1:" in done.stderr
+    assert "the server's last words:\nlistening on http://127.0.0.1:" in done.stderr
     assert "Traceback" not in done.stderr

@@ -48,7 +48,7 @@ def test_a_server_that_does_not_end_well_is_no_server_to_measure(tmp_path: Path)
     script = tmp_path / "sulky.py"
     script.write_text(
         "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit('a backtrace'))\n"
-        "print(sys.argv, flush=True)\ntime.sleep(30)\n"
+        "print('listening on http://127.0.0.1:1\\nlistening on tcp://127.0.0.1:1', flush=True)\ntime.sleep(30)\n"
     )
     with (
         pytest.raises(Broken, match=r"(?s)ended with status 1; the server's last words:.*a backtrace"),
