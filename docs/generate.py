@@ -29,9 +29,8 @@ from gochat.errors import CLOSES, CODES
 from gochat.http.schemas import field_notes, flat
 from gochat.protocol import replies
 from gochat.protocol import requests as req
-from gochat.protocol.answers import REPLIES
-from gochat.protocol.conversation import ADMIN, RULES
-from gochat.protocol.conversation import METRICS as METRICS_SCOPE
+from gochat.protocol.catalogue import ADMIN, CATALOGUE, COSTS
+from gochat.protocol.catalogue import METRICS as METRICS_SCOPE
 from gochat.settings import env_name
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,9 +84,9 @@ def metrics_block() -> Iterator[str]:
 
 def scopes_block() -> Iterator[str]:
     granted: dict[str, list[str]] = {}
-    for kind, rule in RULES.items():
-        if rule.scope is not None:
-            granted.setdefault(rule.scope, []).append(f"`{tag(kind)}`")
+    for kind, row in CATALOGUE.items():
+        if row.scope is not None:
+            granted.setdefault(row.scope, []).append(f"`{tag(kind)}`")
     rows = [[f"`{scope}`", ", ".join(names)] for scope, names in granted.items()]
     rows.append([f"`{METRICS_SCOPE}`", "`GET /metrics` (`http.metrics`), for a program that reads nothing else"])
     rows.append([f"`{ADMIN}`", "all of these, of anyone; but a private room is written to by its two users alone"])
@@ -161,11 +160,11 @@ def _command(command: click.Command, name: str, parent: click.Context) -> Iterat
 
 def requests_block() -> Iterator[str]:
     for kind in typing.get_args(req.AnyRequest):
-        answers = " or ".join(dict.fromkeys(f"`{tag(reply)}`" for reply in REPLIES[kind])) or "nothing"
-        scope = RULES[kind].scope
+        row = CATALOGUE[kind]
+        answers = " or ".join(dict.fromkeys(f"`{tag(reply)}`" for reply in row.replies)) or "nothing"
         yield from ("", f"### `{tag(kind)}` → {answers}", "")
         yield from _paragraphs(kind)
-        yield f"Scope: {f'`{scope}`' if scope else 'none'}."
+        yield f"Scope: {f'`{row.scope}`' if row.scope else 'none'}. Counts as {COSTS[row.cost]}."
         yield from _fields(kind, skip={"id"}, client=True)
 
 

@@ -28,7 +28,7 @@ from gochat.http.upgrade import Upgrade
 from gochat.http.wire import HttpLimits
 from gochat.protocol.codec import SUBPROTOCOLS, Codec
 from gochat.protocol.requests import FIRST_FRAME_BYTES
-from gochat.session import Gateway, Session
+from gochat.session import ClientSession, Gateway
 from gochat.session.moderation import moderate
 from gochat.transports import tcp, websocket
 from gochat.transports.admission import Lease
@@ -67,8 +67,8 @@ class Doors:
         self._shell = shell(self._app, cors=cors)
         self._metrics_shell = shell(LateApp(partial(_make_metrics_app, readiness, metrics)))
 
-    def accept(self, connection: Connection, codec: Codec, credential: str | None) -> Session:
-        return Session(self._gateway, connection, codec, credential)
+    def accept(self, connection: Connection, codec: Codec, credential: str | None) -> ClientSession:
+        return ClientSession(self._gateway, connection, codec, credential)
 
     @property
     def responses(self) -> Mapping[int, int]:

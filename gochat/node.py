@@ -48,8 +48,6 @@ from gochat.protocol import replies
 from gochat.session import Gateway
 from gochat.session.clock import Wheel
 from gochat.session.gateway import Pace
-from gochat.session.greeting import greet
-from gochat.session.queries import answer
 from gochat.session.quota import Quotas, Rates
 from gochat.session.replay import say_lag
 from gochat.session.seen import keep_seen
@@ -262,8 +260,6 @@ def _gateway(
         ),
         wheel=node.wheel,
         spawn=spawn,
-        greet=greet,
-        answer=answer,
         say_lag=say_lag,
         quotas=Quotas(
             Rates(limits.refusals_per_s, limits.refusal_burst, limits.reads_per_s, limits.read_burst, limits.window),

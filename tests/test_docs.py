@@ -35,10 +35,6 @@ def test_every_block_is_used(generate: ModuleType) -> None:
     assert set(re.findall(r"<!-- begin ([a-z ]+) -->", text)) == set(generate.BLOCKS)
 
 
-def test_every_request_has_its_reply_and_its_rule(generate: ModuleType) -> None:
-    assert generate.REPLIES.keys() == generate.RULES.keys()
-
-
 def anchors(page: Path) -> set[str]:
     """The names that headings can be linked by, as the usual renderers make them."""
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)

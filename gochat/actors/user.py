@@ -23,23 +23,11 @@ from gochat.domain.limits import SlidingWindow, TokenBucket
 from gochat.domain.moderation import BY_RULE, LISTED_WORD, NO_EMOJI, Rules, Verdict
 from gochat.domain.relationship import DAY_MS
 from gochat.errors import Denied, Full
+from gochat.protocol.catalogue import COMMANDS
 
 log = logging.getLogger(__name__)
 
-
-#: What counts as a message said.
-MESSAGES = frozenset((ask.Send, ask.Edit))
-#: What else is recorded. It has a bucket of its own, so much larger than that of messages.
-ACTIONS = frozenset(
-    (
-        ask.Delete, ask.React, ask.Report, ask.Contact, ask.Create, ask.Configure, ask.Add, ask.Remove, ask.SetRole,
-        ask.Leave, ask.Close, ask.Mute, ask.Unmute, ask.Ban, ask.Unban,
-    )
-)  # fmt: skip
-#: Where a command has text that others get to read.
-TEXTS: dict[type[ask.AnyCommand], str] = {
-    ask.Send: "body", ask.Edit: "body", ask.React: "emoji", ask.Create: "title", ask.Configure: "title",
-}  # fmt: skip
+#: How much larger than that of messages the bucket of actions is: its rate, and its burst.
 ACTIONS_PER_MESSAGE, ACTION_BURST = 10, 100
 LISTED_NAME = BY_RULE[LISTED_WORD]
 
@@ -116,9 +104,9 @@ class UserActor(Actor[Submit]):
         """One turn: this user's own limits, then on to the room."""
         command = mail.command
         kind = type(command)
-        said = kind in MESSAGES
-        if said or kind in ACTIONS:
-            bucket = self.bucket if said else self.actions
+        row = COMMANDS[kind]
+        if row.cost != "ephemeral":
+            bucket = self.bucket if row.cost == "message" else self.actions
             wait_ms = bucket.take(self._parts.now_ms())
             if not wait_ms:
                 mail.bucket = bucket
@@ -126,8 +114,8 @@ class UserActor(Actor[Submit]):
                 mail.refusal = Denied(
                     "rate_limited", "too much at once", retry_after_ms=wait_ms, rule="messages_per_s"
                 )  # fmt: skip
-            if kind in TEXTS and mail.refusal is None:
-                self._judge(mail)
+            if row.text is not None and mail.refusal is None:
+                self._judge(mail, row.text, names=row.name)
             if kind is ask.Send:
                 mail.asks = self.asks
             elif kind in ADDING:
@@ -139,16 +127,15 @@ class UserActor(Actor[Submit]):
         except Full as full:
             self.refuse(mail, Denied("busy", str(full), retry_after_ms=200))
 
-    def _judge(self, mail: Submit) -> None:
-        """Ask the rules about what others would read."""
+    def _judge(self, mail: Submit, field: str, *, names: bool) -> None:
+        """Ask the rules about the text in `field`, and with `names` about the name of the new room."""
         command = mail.command
-        field = TEXTS[type(command)]
         text = getattr(command, field)
         rules = self._parts.rules.current
-        if isinstance(command, ask.Create):
-            # A group's name can't be masked.
-            name = rules.check(command.room.partition(":")[2], contacts=False)
-            mail.refusal = name.denied or (None if name.text == command.room.partition(":")[2] else LISTED_NAME)
+        if names:
+            name = command.room.partition(":")[2]
+            verdict = rules.check(name, contacts=False)
+            mail.refusal = verdict.denied or (None if verdict.text == name else LISTED_NAME)
         if not text or mail.refusal is not None or rules.passes(text):
             return
         verdict = rules.check(text, contacts=True)

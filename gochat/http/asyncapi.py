@@ -22,9 +22,8 @@ from gochat.http.schemas import REF, Json, described, flat, structs
 from gochat.http.upgrade import PATH
 from gochat.protocol import replies
 from gochat.protocol import requests as req
-from gochat.protocol.answers import REPLIES
+from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.codec import SUBPROTOCOLS
-from gochat.protocol.conversation import RULES
 
 CLIENT, SERVER = "client.", "server."
 """What stands before a struct's name, by who sends it: both sides have a `Read`."""
@@ -124,19 +123,19 @@ def _channel(messages: Iterable[str]) -> Json:
 
 
 def _request(kind: type[req.AnyRequest]) -> Json:
-    rule = RULES[kind]
-    needs = f"Needs the scope `{rule.scope}`." if rule.scope else "Needs no scope."
-    when = "" if rule.answers or not REPLIES[kind] else " Without an `id` only a refusal is told."
+    row = CATALOGUE[kind]
+    needs = f"Needs the scope `{row.scope}`." if row.scope else "Needs no scope."
+    when = "" if row.always_replies or not row.replies else " Without an `id` only a refusal is told."
     told: Json = {
         "action": "receive",
         "channel": {"$ref": _CHANNEL},
         "title": _tag(kind),
         "description": f"{_own_text(kind)} {needs}{when}".strip(),
         "messages": _messages([kind], CLIENT),
-        "x-scope": rule.scope,
+        "x-scope": row.scope,
     }
-    if REPLIES[kind]:
-        told["reply"] = {"channel": {"$ref": _CHANNEL}, "messages": _messages([*REPLIES[kind], replies.Error], SERVER)}
+    if row.replies:
+        told["reply"] = {"channel": {"$ref": _CHANNEL}, "messages": _messages([*row.replies, replies.Error], SERVER)}
     return told
 
 

@@ -20,7 +20,7 @@ from gochat.http.rest.parts import Refusals
 from gochat.http.rest.refused import Refused
 from gochat.metrics import MEDIA_TYPE
 from gochat.ports import Identity
-from gochat.protocol.conversation import ADMIN, METRICS
+from gochat.protocol.catalogue import ADMIN, METRICS
 
 Audience: TypeAlias = Literal["token", "all", "off"]
 Identify: TypeAlias = Callable[[Headers], Awaitable[Identity]]

@@ -56,7 +56,8 @@ class Codec:
         self._framing = framing
         self._headers = headers
         self._short = len(headers)
-        self._decode: Callable[[bytes], AnyRequest] = decoder(AnyRequest)  # type: ignore[arg-type]
+        self.decode_request: Callable[[bytes], AnyRequest] = decoder(AnyRequest)  # type: ignore[arg-type]
+        """One request from one payload. Raises one of DECODING, of which `bad_frame` makes what the client is told."""
         self._decode_envelope: Callable[[bytes], _Envelope] = decoder(_Envelope)
 
     def encode(self, frame: msgspec.Struct) -> bytes:
@@ -78,9 +79,13 @@ class Codec:
     def decode(self, payload: bytes) -> AnyRequest | BadFrame:
         """One request from one payload. Never raises: depth, numbers, surrogates and bad UTF-8 all give a BadFrame."""
         try:
-            return self._decode(payload)
+            return self.decode_request(payload)
         except DECODING as error:
-            failed = error.with_traceback(None)  # It would hold this frame, which holds it: a cycle.
+            return self.bad_frame(payload, error)
+
+    def bad_frame(self, payload: bytes, error: Exception) -> BadFrame:
+        """Why the payload is no request. `error` is what `decode_request` raised."""
+        failed = error.with_traceback(None)  # It would hold the caller's frame, which holds it: a cycle.
         try:
             envelope = self._decode_envelope(payload)
         except DECODING:

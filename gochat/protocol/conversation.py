@@ -1,89 +1,33 @@
-"""The conversation as a table: which request needs which scope, which is answered without an `id`, and what a
-well-formed request asks of a room.
+"""The form of requests: each function checks one type of request and makes the command that it asks for.
 
-Form is checked here, once, for every door: names, bodies, combinations of fields. What may happen is not decided here.
+Names, bodies and combinations of fields are checked here, once, for sockets and for REST. Whether a command may happen
+is decided by its room. The catalogue says which function belongs to which request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
-from gochat.domain import commands as ask
-from gochat.domain import ids
+from gochat.domain import commands, ids
 from gochat.domain.display_text import bare_emoji, clean_body, clean_line
 from gochat.errors import Denied
 from gochat.protocol import requests as req
 from gochat.protocol.replies import Limits
-from gochat.protocol.requests import AnyRequest
-
-READ, WRITE, GROUPS, ADMIN = "chat:read", "chat:write", "groups:write", "admin"
-#: For a program that reads `/metrics`, and nothing else.
-METRICS = "metrics"
-
 
 #: The longest emoji, a kiss of two people of different tones of skin, has 35.
 MAX_EMOJI_BYTES = 64
 
 
-class Rule(NamedTuple):
-    """One row: the scope a request needs (None: only to be signed in), and whether it is answered without an `id`."""
-
-    scope: str | None
-    answers: bool
-
-
-RULES: dict[type[AnyRequest], Rule] = {
-    req.Hello: Rule(None, True),
-    req.Refresh: Rule(None, False),
-    req.Resume: Rule(READ, False),
-    req.Ping: Rule(None, True),
-    req.Pong: Rule(None, False),
-    req.Send: Rule(WRITE, False),
-    req.Edit: Rule(WRITE, False),
-    req.Delete: Rule(WRITE, False),
-    req.React: Rule(WRITE, False),
-    req.Read: Rule(READ, False),
-    req.Typing: Rule(WRITE, False),
-    req.History: Rule(READ, True),
-    req.Search: Rule(READ, True),
-    req.Groups: Rule(READ, True),
-    req.Members: Rule(READ, True),
-    req.Watch: Rule(READ, False),
-    req.Contacts: Rule(READ, True),
-    req.Requests: Rule(READ, True),
-    req.ContactAction: Rule(WRITE, False),
-    req.GroupAction: Rule(GROUPS, False),
-    req.Report: Rule(WRITE, False),
-    req.Reports: Rule(READ, True),
-    req.CloseReport: Rule(GROUPS, False),
-    req.AdminAction: Rule(ADMIN, False),
-    req.Audit: Rule(ADMIN, True),
-    req.Users: Rule(ADMIN, True),
-    req.Rooms: Rule(ADMIN, True),
-    req.Sessions: Rule(ADMIN, True),
-    req.Suspensions: Rule(ADMIN, True),
-}
-
-
-@lru_cache(100)
-def granted(scopes: frozenset[str]) -> frozenset[type[AnyRequest]]:
-    """The requests that a token with these scopes allows."""
-    return frozenset(
-        kind for kind, rule in RULES.items() if rule.scope is None or rule.scope in scopes or ADMIN in scopes
-    )
-
-
 class Speaker(NamedTuple):
-    """Who a request comes from, as far as its form matters."""
+    """The user that a request comes from, as far as its form matters."""
 
     user: str
     admin: bool
 
 
-Make: TypeAlias = Callable[[Any, Speaker, Limits], ask.AnyCommand | Denied]
-"""Makes the command that a request means, or says why it means none."""
+Make: TypeAlias = Callable[[Any, Speaker, Limits], commands.AnyCommand | Denied]
+"""Makes the command that a request means, or says why its form is refused."""
 
 
 def bad(problem: str) -> Denied:
@@ -115,12 +59,7 @@ def check_room(room: str, who: Speaker) -> Denied | None:
     return None
 
 
-def to_command(request: AnyRequest, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
-    """The command that a request means, or why it means none. Only for the types in `COMMANDS`."""
-    return COMMANDS[type(request)](request, who, limits)
-
-
-def _send(request: req.Send, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+def send(request: req.Send, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
     to, user = request.to, who.user
     room = ids.resolve(to, user)
     if room is None:
@@ -143,40 +82,43 @@ def _send(request: req.Send, who: Speaker, limits: Limits) -> ask.AnyCommand | D
     key = request.key
     if key is not None and "\0" in key:
         return bad("key: contains NUL")
-    return ask.Send(room=room, user=user, admin=who.admin, body=body, key=key, reply_to=request.reply_to)
+    return commands.Send(room=room, user=user, admin=who.admin, body=body, key=key, reply_to=request.reply_to)
 
 
-def _edit(request: req.Edit, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+def edit(request: req.Edit, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
     body = check_text(request.body, limits.body_chars, "body")
     if isinstance(body, Denied):
         return body
-    return check_room(request.room, who) or ask.Edit(
+    return check_room(request.room, who) or commands.Edit(
         room=request.room, user=who.user, admin=who.admin, seq=request.seq, body=body
     )
 
 
-def _delete(request: req.Delete, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
-    return check_room(request.room, who) or ask.Delete(
+def delete(request: req.Delete, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
+    return check_room(request.room, who) or commands.Delete(
         room=request.room, user=who.user, admin=who.admin, seq=request.seq
     )
 
 
-def _react(request: req.React, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+def react(request: req.React, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
     emoji = request.emoji.strip()
     if not emoji or len(emoji.encode()) > MAX_EMOJI_BYTES or "\0" in emoji:
         return bad(f"emoji: 1 to {MAX_EMOJI_BYTES} bytes of UTF-8")
-    return check_room(request.room, who) or ask.React(
-        room=request.room, user=who.user, admin=who.admin, seq=request.seq, emoji=emoji, on=request.on,
-        forms=() if (bare := bare_emoji(emoji)) == emoji or not bare else (bare,),
-    )  # fmt: skip
+    bare = bare_emoji(emoji)
+    forms = (bare,) if bare and bare != emoji else ()
+    return check_room(request.room, who) or commands.React(
+        room=request.room, user=who.user, admin=who.admin, seq=request.seq, emoji=emoji, on=request.on, forms=forms
+    )
 
 
-def _read(request: req.Read, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
-    return check_room(request.room, who) or ask.Read(room=request.room, user=who.user, admin=who.admin, seq=request.seq)
+def read(request: req.Read, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
+    return check_room(request.room, who) or commands.Read(
+        room=request.room, user=who.user, admin=who.admin, seq=request.seq
+    )
 
 
-def _typing(request: req.Typing, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
-    return check_room(request.room, who) or ask.Typing(room=request.room, user=who.user, admin=who.admin)
+def typing(request: req.Typing, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
+    return check_room(request.room, who) or commands.Typing(room=request.room, user=who.user, admin=who.admin)
 
 
 #: Which optional fields each action of `group` takes, and which of them it needs.
@@ -196,7 +138,7 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 GIVEN = ("title", "users", "history", "post", "user", "role", "successor", "seconds")
 
 
-def _group(request: req.GroupAction, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+def group(request: req.GroupAction, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
     if not ids.is_name(request.name):
         return bad(f"name: a group's name has the form {ids.NAME_PATTERN}")
     takes, needs = ACTIONS[request.action]
@@ -218,66 +160,55 @@ def _group(request: req.GroupAction, who: Speaker, limits: Limits) -> ask.AnyCom
     return _group_command(request, who, title)
 
 
-def _group_command(request: req.GroupAction, who: Speaker, title: str | None) -> ask.AnyCommand | Denied:
+def _group_command(request: req.GroupAction, who: Speaker, title: str | None) -> commands.AnyCommand | Denied:
     base: dict[str, Any] = {"room": ids.group(request.name), "user": who.user, "admin": who.admin}
     users = tuple(request.users or ())
     match request.action:
         case "create":
-            return ask.Create(
+            return commands.Create(
                 **base, title=title, users=users, history=request.history or "all", post=request.post or "members"
             )
         case "set":
             if title is None and request.history is None and request.post is None:
                 return bad("set needs one of title, history, post")
-            return ask.Configure(**base, title=title, history=request.history, post=request.post)
+            return commands.Configure(**base, title=title, history=request.history, post=request.post)
         case "add" | "remove":
             if not users:
                 return bad("users: at least one")
-            return ask.Add(**base, users=users) if request.action == "add" else ask.Remove(**base, users=users)
+            return (
+                commands.Add(**base, users=users) if request.action == "add" else commands.Remove(**base, users=users)
+            )
         case "role":
             assert request.user is not None and request.role is not None  # checked by ACTIONS
-            return ask.SetRole(**base, member=request.user, role=request.role)
+            return commands.SetRole(**base, member=request.user, role=request.role)
         case "leave":
-            return ask.Leave(**base, successor=request.successor)
+            return commands.Leave(**base, successor=request.successor)
         case "delete":
-            return ask.Close(**base)
+            return commands.Close(**base)
     assert request.user is not None
     match request.action:
         case "mute":
-            return ask.Mute(**base, member=request.user, seconds=request.seconds)
+            return commands.Mute(**base, member=request.user, seconds=request.seconds)
         case "unmute":
-            return ask.Unmute(**base, member=request.user)
+            return commands.Unmute(**base, member=request.user)
         case "ban":
-            return ask.Ban(**base, member=request.user, seconds=request.seconds)
+            return commands.Ban(**base, member=request.user, seconds=request.seconds)
         case "unban":
-            return ask.Unban(**base, member=request.user)
+            return commands.Unban(**base, member=request.user)
 
 
-def _contact(request: req.ContactAction, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+def contact(request: req.ContactAction, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
     if not ids.is_name(request.user):
         return bad(f"user: not a user id: the form is {ids.NAME_PATTERN}")
-    return ask.Contact(room=ids.dm(who.user, request.user), user=who.user, admin=who.admin, action=request.action)
+    return commands.Contact(room=ids.dm(who.user, request.user), user=who.user, admin=who.admin, action=request.action)
 
 
-def _report(request: req.Report, who: Speaker, limits: Limits) -> ask.AnyCommand | Denied:
+def report(request: req.Report, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
     reason = request.reason
     if reason is not None:
         if "\0" in reason:
             return bad("reason: contains NUL")
         reason = clean_body(reason)
-    return check_room(request.room, who) or ask.Report(
+    return check_room(request.room, who) or commands.Report(
         room=request.room, user=who.user, admin=who.admin, seq=request.seq, reason=reason or None
     )
-
-
-COMMANDS: dict[type[AnyRequest], Make] = {
-    req.Send: _send,
-    req.Edit: _edit,
-    req.Delete: _delete,
-    req.React: _react,
-    req.Read: _read,
-    req.Typing: _typing,
-    req.GroupAction: _group,
-    req.ContactAction: _contact,
-    req.Report: _report,
-}

@@ -1,6 +1,6 @@
 """One connected client: its conversation, its place in each room, its deadlines."""
 
+from gochat.session.dispatch import ClientSession
 from gochat.session.gateway import Gateway
-from gochat.session.session import Session
 
-__all__ = ["Gateway", "Session"]
+__all__ = ["ClientSession", "Gateway"]

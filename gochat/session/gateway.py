@@ -54,10 +54,6 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     standing: Standing
     """Who may not be let in although their token is good."""
     spawn: Callable[[Callable[..., Awaitable[Any]]], None]
-    greet: Callable[..., Awaitable[None]]
-    """Carries out a `hello` (session/greeting.py)."""
-    answer: Callable[..., Awaitable[None]]
-    """Carries out a request that asks for data (session/queries.py)."""
     say_lag: Callable[..., Awaitable[None]]
     """Tells one room's `lag` (session/replay.py)."""
     refusals: Refusals = msgspec.field(default_factory=Refusals)

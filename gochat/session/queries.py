@@ -1,4 +1,4 @@
-"""Requests that ask for data: read, shape, reply. Each runs as a job of its session."""
+"""Requests that are answered from data: read, shape, reply. Each runs as a job of its session."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -17,7 +17,8 @@ from gochat.errors import TOKEN_ENDED, AuthError, Denied, Full, StoreError, TooC
 from gochat.ports import Asker
 from gochat.protocol import replies
 from gochat.protocol import requests as req
-from gochat.protocol.conversation import RULES, check_room
+from gochat.protocol.catalogue import CATALOGUE
+from gochat.protocol.conversation import check_room
 from gochat.session import replay
 from gochat.session.gateway import in_trio_time
 from gochat.session.listener import CLOSED
@@ -38,7 +39,7 @@ async def answer(session: Session, request: req.AnyRequest) -> None:
     queries[kind] = queries.get(kind, 0) + 1
     await session.space()  # Nothing is read for a peer that does not take what was read before.
     try:
-        reply = await ANSWERS[type(request)](session, request)
+        reply = await QUERIES[type(request)](session, request)
     except Full as full:
         reply = Denied("busy", str(full), retry_after_ms=1000)
     except TooCostly as error:
@@ -54,7 +55,7 @@ async def answer(session: Session, request: req.AnyRequest) -> None:
     session.unsettled -= 1
     if isinstance(reply, Denied):
         session.deny(request.id, reply)
-    elif request.id is not None or RULES[type(request)].answers:
+    elif request.id is not None or CATALOGUE[type(request)].always_replies:
         session.send(reply)
     session.pump()
 
@@ -208,7 +209,8 @@ async def _moderate(session: Session, request: req.AnyRequest) -> msgspec.Struct
     return await moderate(session.gateway, session.speaker, request)
 
 
-ANSWERS: dict[type[req.AnyRequest], Callable[[Session, Any], Awaitable[msgspec.Struct | Denied]]] = {
+#: What answers each request that the catalogue has answered from data, but for those that `dispatch` answers at once.
+QUERIES: Final[dict[type[req.AnyRequest], Callable[[Session, Any], Awaitable[msgspec.Struct | Denied]]]] = {
     req.History: _history,
     req.Search: _search,
     req.Groups: _groups,

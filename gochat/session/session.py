@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import logging
 import math
+from abc import abstractmethod
 from collections import deque
-from functools import partial
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import trio
 
-from gochat.actors.messages import Submit
 from gochat.errors import (
     INVALID_TEXT,
     NO_HEARTBEAT,
@@ -24,22 +25,22 @@ from gochat.errors import (
     TOO_LARGE,
     VIOLATION,
     Denied,
-    Full,
 )
 from gochat.ports import Identity
 from gochat.protocol import replies
 from gochat.protocol import requests as req
-from gochat.protocol.codec import BadFrame, Codec
-from gochat.protocol.conversation import ADMIN, COMMANDS, READ, RULES, Speaker, granted
+from gochat.protocol.catalogue import ADMIN, READ, RequestType, granted
+from gochat.protocol.codec import Codec
+from gochat.protocol.conversation import Speaker
 from gochat.session.gateway import Gateway
 from gochat.session.listener import CLOSED, GREETING, NEVER, NEW, OPEN, Job, Listener
-from gochat.session.ticket import ANSWERS, Pending, error_frame
+from gochat.session.ticket import error_frame
 from gochat.transports.connection import BURST, Connection
 
 log = logging.getLogger(__name__)
 
-#: Commands that record nothing, and so have no bucket in the user's actor.
-PASSING = frozenset((req.Read, req.Typing))
+#: What a session may ask that has not signed in.
+NOTHING: Mapping[type[req.AnyRequest], RequestType] = MappingProxyType({})
 
 
 class Session(Listener):
@@ -55,7 +56,8 @@ class Session(Listener):
         super().__init__(gateway, connection, codec)
         self.credential = credential
         self.speaker = Speaker("", False)
-        self.granted: frozenset[type[req.AnyRequest]] = frozenset()
+        self.granted: Mapping[type[req.AnyRequest], RequestType] = NOTHING
+        """The rows of the requests that the token allows; none before the session has signed in."""
         self.identity: Identity | None = None
         self.expires_at: float | None = None
         self.budget = BURST
@@ -184,82 +186,9 @@ class Session(Listener):
         if not self.waiting or self.budget <= 0:
             self._wake_reader()
 
+    @abstractmethod
     def _carry_out(self, payload: bytes) -> None:
-        if self.state == CLOSED or self.connection.closing is not None:
-            return
-        self.budget -= 1
-        try:
-            request = self.codec.decode(payload)
-            if isinstance(request, BadFrame):
-                self._bad_frame(request)
-            elif self.state == NEW:
-                self._first(request)
-            elif type(request) in COMMANDS:
-                self._command(request)
-            else:
-                self._request(request)
-        except Exception:
-            log.exception("a frame of %s crashed its session", self.user or self.connection.peer)
-            self.send(replies.Error(code="internal", message="a fault of the server", temporary=False))
-
-    def _bad_frame(self, frame: BadFrame) -> None:
-        denied = Denied("bad_request", frame.problem)
-        if self.state == NEW:
-            self.fail(denied, VIOLATION)
-        else:
-            self.deny(frame.id, denied)
-
-    def _first(self, request: req.AnyRequest) -> None:
-        if not isinstance(request, req.Hello):
-            self.fail(Denied("bad_request", "the first frame is always a hello"), VIOLATION, request.id)
-            return
-        self.state = GREETING
-        self.notices = []
-        self.gateway.spawn(partial(self.gateway.greet, self, request))
-
-    def _request(self, request: req.AnyRequest) -> None:
-        kind = type(request)
-        self.quota.read()
-        if kind is req.Ping:
-            self.send(replies.Pong(id=request.id))
-            return
-        if kind is req.Pong:
-            self.connection.peer_answers = True
-            return
-        if kind is req.Hello:
-            self.deny(request.id, Denied("conflict", "this session has said hello"))
-            return
-        if kind not in self.granted:
-            self._lacks_scope(request)
-            return
-        self.unsettled += 1
-        job = partial(self.gateway.answer, self, request)
-        if kind is req.Search:
-            self._start_search(job)
-        else:
-            self.start_job(job)
-
-    def _command(self, request: req.AnyRequest) -> None:
-        kind, gateway = type(request), self.gateway
-        if kind not in self.granted:
-            self._lacks_scope(request)
-            return
-        if kind is not req.Send and kind in PASSING:
-            self.quota.read()
-        command = COMMANDS[kind](request, self.speaker, gateway.limits)
-        if isinstance(command, Denied):
-            self.deny(request.id, command)
-            return
-        self.unsettled += 1
-        ticket = Pending(self, request.id, ANSWERS[kind], command.room)
-        try:
-            gateway.users.tell(self.user, Submit(command, ticket, origin=self))
-        except Full as full:
-            ticket.settle(Denied("busy", str(full), retry_after_ms=200))
-            ticket.flush()
-
-    def _lacks_scope(self, request: req.AnyRequest) -> None:
-        self.deny(request.id, Denied("forbidden", f"the token lacks the scope {RULES[type(request)].scope}"))
+        """Do what the frame asks for. Must not raise."""
 
     # ------------------------------------------------------------------------------------------ to the peer
 
@@ -309,7 +238,7 @@ class Session(Listener):
         self._jobs = deque((job,))
         self.gateway.spawn(self._work)
 
-    def _start_search(self, job: Job) -> None:
+    def start_search(self, job: Job) -> None:
         """The same in the lane of searches."""
         if self._searches is not None:
             self._searches.append(job)

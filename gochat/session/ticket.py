@@ -11,7 +11,7 @@ from gochat.actors.actor import INTERNAL
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import BY_NAME, Denied
 from gochat.protocol import replies
-from gochat.protocol import requests as req
+from gochat.protocol.catalogue import Confirmation
 from gochat.protocol.codec import Codec
 from gochat.session.quota import Quota
 from gochat.transports.outbox import Outbox
@@ -34,21 +34,12 @@ class Asker(Protocol):
     def pump(self) -> None: ...
 
 
-#: What a request is answered with when it holds: the ack of a fact, `ok` with the fact of a group, only `ok`, or `ok`
-#: with what one holds of a user.
-ACK, OK_FACT, OK, OK_STATE = range(4)
-ANSWERS: dict[type[req.AnyRequest], int] = {
-    req.Send: ACK, req.Edit: ACK, req.Delete: ACK, req.React: ACK, req.GroupAction: OK_FACT, req.Read: OK,
-    req.Typing: OK, req.Report: OK, req.ContactAction: OK_STATE,
-}  # fmt: skip
-
-
 class Pending(msgspec.Struct, eq=False):
     """One unsettled command of a session."""
 
     asker: Asker
     request_id: replies.ReplyId
-    answer: int
+    confirmation: Confirmation
     room: str
 
     def settle(self, outcome: Outcome) -> None:
@@ -61,7 +52,7 @@ class Pending(msgspec.Struct, eq=False):
                 if self.request_id is None:
                     return
                 reply: replies.Reply
-                if self.answer == ACK:
+                if self.confirmation == "ack":
                     reply = replies.Ack(
                         id=self.request_id, room=self.room, seq=outcome.seq, epoch=asker.epoch, ts=outcome.ts,
                         duplicate=outcome.duplicate, request=outcome.asks,
@@ -86,9 +77,9 @@ class Pending(msgspec.Struct, eq=False):
             asker.pump()
 
     def _ok(self, done: Done) -> replies.Ok:
-        if self.answer == OK_FACT:
+        if self.confirmation == "ok_fact":
             return replies.Ok(id=self.request_id, room=self.room, seq=done.seq)
-        if self.answer == OK_STATE:
+        if self.confirmation == "ok_state":
             return replies.Ok(id=self.request_id, room=self.room, head=done.seq, state=done.state)
         return replies.Ok(id=self.request_id)
 

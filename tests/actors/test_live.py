@@ -28,12 +28,10 @@ from gochat.protocol import replies
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.ndjson import LineReader
 from gochat.session.clock import Wheel
+from gochat.session.dispatch import ClientSession
 from gochat.session.gateway import Gateway, Pace
-from gochat.session.greeting import greet
-from gochat.session.queries import answer
 from gochat.session.quota import Quotas, Rates
 from gochat.session.replay import say_lag
-from gochat.session.session import Session
 from gochat.transports.outbox import Outbox, Waiting
 from tests.actors.house import TEA, House, keep_house, run
 from tests.actors.test_room import heard
@@ -124,7 +122,7 @@ class Peer:
         self.user = user
         self.resume = resume
         self.wire = Wire(town.spawn, town.pause)
-        self.session = Session(town.gateway, self.wire, LINE_JSON, None)  # type: ignore[arg-type]
+        self.session = ClientSession(town.gateway, self.wire, LINE_JSON, None)  # type: ignore[arg-type]
         self.ask(type="hello", token=town.token(user), resume={} if resume is None else {TEA: {"seq": resume}})
 
     def ask(self, **frame: Any) -> None:
@@ -171,12 +169,26 @@ class Town:
         parts = UserParts(house.live, house.rooms, house.now_ms, 0.0, 1, 1000, NoRules())
         users: Registry[UserActor] = Registry(house.actors, lambda user: UserActor(user, parts), 1000)
         self.gateway = Gateway(
-            node="here", server="test", journal=house.journal, archive=house.archive,
-            tokens=JwtTokens(AUTH, OneKey(SECRET.encode())), live=house.live, users=users, rooms=house.rooms,
-            limits=replies.Limits(messages_per_s=0), pace=SCOPES, wheel=Wheel(),
-            after_leaving=True, rules=NoRules(), standing=Standing(), spawn=self.spawn, greet=greet,
-            answer=answer, say_lag=say_lag, quotas=Quotas(Rates(), Wheel()), sessions={}, waiting=Waiting(),
-        )  # fmt: skip
+            node="here",
+            server="test",
+            journal=house.journal,
+            archive=house.archive,
+            tokens=JwtTokens(AUTH, OneKey(SECRET.encode())),
+            live=house.live,
+            users=users,
+            rooms=house.rooms,
+            limits=replies.Limits(messages_per_s=0),
+            pace=SCOPES,
+            wheel=Wheel(),
+            after_leaving=True,
+            rules=NoRules(),
+            standing=Standing(),
+            spawn=self.spawn,
+            say_lag=say_lag,
+            quotas=Quotas(Rates(), Wheel()),
+            sessions={},
+            waiting=Waiting(),
+        )
 
     def token(self, user: str) -> str:
         return Issuer(AUTH, SECRET).issue(user, now_s=int(time.time()), ttl_s=3_600)

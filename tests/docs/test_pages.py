@@ -19,7 +19,7 @@ from gochat.config import keys, sections
 from gochat.domain.facts import AnyFact
 from gochat.errors import CODES
 from gochat.protocol import replies
-from gochat.protocol.answers import REPLIES
+from gochat.protocol.catalogue import CATALOGUE
 from gochat.settings import env_name, load
 from tests.docs.pages import HOWTO, README, ROOT, Block, blocks
 from tests.docs.shell import commands, gochat_arguments, problem
@@ -224,9 +224,8 @@ def terms(heading: str) -> list[str]:
 def test_the_glossary_names_what_the_protocol_has() -> None:
     page = (DOCS / "glossary.md").read_text(encoding="utf-8")
     facts = tags(typing.get_args(AnyFact))
-    types = tags(REPLIES) | facts | tags(typing.get_args(replies.AnyEvent)) | {
-        tag for kinds in REPLIES.values() for tag in tags(kinds if isinstance(kinds, tuple) else (kinds,))
-    } | {"error"}  # fmt: skip
+    answers = {tag for row in CATALOGUE.values() for tag in tags(row.replies)}
+    types = tags(CATALOGUE) | answers | facts | tags(typing.get_args(replies.AnyEvent)) | {"error"}
     named = {name for term in terms("On the wire") for name in re.findall(r"`([a-z_]+)`", term)}
     assert len(named) > 10
     assert named - types == set()

@@ -18,13 +18,13 @@ Connect = Callable[..., Any]
 @pytest.fixture
 def searching(monkeypatch: pytest.MonkeyPatch) -> trio.Event:
     """Every search waits until this is set, as it does while others search; then it is the real one."""
-    may_go_on, search = trio.Event(), queries.ANSWERS[req.Search]
+    may_go_on, search = trio.Event(), queries.QUERIES[req.Search]
 
     async def held_up(session: Any, request: Any) -> Any:
         await may_go_on.wait()
         return await search(session, request)
 
-    monkeypatch.setitem(queries.ANSWERS, req.Search, held_up)
+    monkeypatch.setitem(queries.QUERIES, req.Search, held_up)
     return may_go_on
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from gochat.domain.turn import Done
 from gochat.errors import Denied
+from gochat.protocol.catalogue import Confirmation
 from gochat.protocol.codec import LINE_JSON
-from gochat.session.ticket import ACK, OK_STATE, Pending
+from gochat.session.ticket import Pending
 
 
 class Asker:
@@ -33,9 +34,9 @@ class Asker:
     def pump(self) -> None: ...
 
 
-@pytest.mark.parametrize("answer", [ACK, OK_STATE])
-def test_a_reply_that_cannot_be_built(answer: int) -> None:
+@pytest.mark.parametrize("confirmation", ["ack", "ok_state"])
+def test_a_reply_that_cannot_be_built(confirmation: Confirmation) -> None:
     asker: Any = Asker()
-    Pending(asker, 7, answer, "group:tea").settle(Done(1, 1))
+    Pending(asker, 7, confirmation, "group:tea").settle(Done(1, 1))
     assert [(frame["id"], frame["code"]) for frame in asker.sent] == [(7, "internal")]
     assert (asker.unsettled, asker.denials) == (0, ["internal"])

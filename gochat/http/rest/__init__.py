@@ -1,7 +1,7 @@
 """REST under /v1: other programs ask for what sessions ask for, by the same commands and the same rules.
 
 A request becomes the very request struct that a frame would have been, needs the scope that stands in
-`protocol.conversation.RULES`, and is carried out by its user's actor. So nothing can be done by this door that another
+`protocol.catalogue`, and is carried out by its user's actor. So nothing can be done by this door that another
 one forbids. Reading goes to the archive. `table` names every operation; routes and OpenAPI document come from it.
 """
 

@@ -12,7 +12,7 @@ from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied, Full
 from gochat.http.rest.parts import Call
 from gochat.http.rest.refused import Refused
-from gochat.protocol.conversation import to_command
+from gochat.protocol.catalogue import to_command
 from gochat.protocol.requests import AnyRequest
 
 #: How long a request waits for its command to be settled; a healthy node takes milliseconds.

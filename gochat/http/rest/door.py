@@ -24,11 +24,11 @@ from gochat.errors import NO_TOKEN, AuthError, Denied, Full, StoreError, TooCost
 from gochat.http.asgi import LEASE
 from gochat.http.rest.allowance import Allowance
 from gochat.http.rest.conditions import encode, entity_tag, is_fresh
-from gochat.http.rest.parts import Call, Refusals, Reply, RestParts, allows
+from gochat.http.rest.parts import Call, Refusals, Reply, RestParts
 from gochat.http.rest.refused import Refused, bad, invalid_token
 from gochat.http.rest.shapes import Query
 from gochat.ports import Identity, Tokens
-from gochat.protocol.conversation import RULES
+from gochat.protocol.catalogue import CATALOGUE, allows
 from gochat.protocol.problems import DECODING, sentence
 from gochat.protocol.requests import AnyRequest
 from gochat.transports.admission import customer
@@ -138,8 +138,8 @@ class Resource:
             await trio.sleep(HELD_S)
             if self._parts.quota(identity.user).held:
                 raise Refused(TOO_MANY)
-        if not allows(identity, operation.means):
-            raise lacks_scope(RULES[operation.means].scope)
+        if not allows(identity.scopes, operation.means):
+            raise lacks_scope(CATALOGUE[operation.means].scope)
         if operation.method == "GET":
             self._allowance.take(identity.user)
         return identity

@@ -19,7 +19,7 @@ from gochat.http.rest.refused import ProblemDetails
 from gochat.http.rest.shapes import ROOM_PATTERN, GroupChange, Query, Revocation
 from gochat.http.rest.table import OPERATIONS
 from gochat.http.schemas import REF, Json, described
-from gochat.protocol.conversation import RULES
+from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.requests import Key
 
 _NAME: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
@@ -109,7 +109,7 @@ def _given(name: str) -> Json:
 
 
 def _operation(operation: Operation) -> Json:
-    scope = None if operation.means is None else RULES[operation.means].scope
+    scope = None if operation.means is None else CATALOGUE[operation.means].scope
     needs = f"Needs the scope `{scope}`." if scope else "Needs a token, whatever its scopes."
     told: Json = {
         "operationId": _operation_id(operation),
@@ -184,7 +184,7 @@ def _success(operation: Operation, status: int) -> Json:
 def _failures(operation: Operation) -> dict[int, list[str]]:
     """Statuses and the codes that come with them."""
     codes = {"bad_request", "unauthorized", "too_large", "unavailable", "internal", *operation.errors}
-    if operation.means is not None and RULES[operation.means].scope is not None:
+    if operation.means is not None and CATALOGUE[operation.means].scope is not None:
         codes.add("forbidden")
     if operation.method == "GET":
         codes.add("rate_limited")

@@ -17,7 +17,8 @@ from gochat.errors import Denied
 from gochat.http.rest.exports import Exports
 from gochat.http.rest.refused import Refused
 from gochat.ports import Archive, Asker, Identity, Journal, Tokens
-from gochat.protocol.conversation import ADMIN, RULES, Speaker
+from gochat.protocol.catalogue import ADMIN, allows
+from gochat.protocol.conversation import Speaker
 from gochat.protocol.replies import Limits
 from gochat.protocol.requests import AnyRequest, History
 
@@ -89,7 +90,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def may_read(self) -> bool:
-        return allows(self.identity, History)
+        return allows(self.identity.scopes, History)
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,11 +103,6 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """What is no value: it is sent as it is, with `headers`."""
     tagged: bool = False
     """Whether it has an ETag, so that a client may ask whether it has changed."""
-
-
-def allows(identity: Identity, kind: type[AnyRequest]) -> bool:
-    scope = RULES[kind].scope
-    return scope is None or scope in identity.scopes or ADMIN in identity.scopes
 
 
 def check(denied: Denied | None) -> None:

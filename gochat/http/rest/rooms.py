@@ -14,7 +14,7 @@ from gochat.errors import Denied
 from gochat.http.rest.parts import Call, Reply
 from gochat.http.rest.refused import Refused
 from gochat.http.rest.shapes import ListQuery
-from gochat.protocol.conversation import READ
+from gochat.protocol.catalogue import READ
 
 T = TypeVar("T")
 

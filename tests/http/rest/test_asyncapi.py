@@ -12,9 +12,9 @@ import pytest
 from gochat.domain import facts
 from gochat.http.asyncapi import ANSWERS, EVENTS, FACTS, REQUESTS, build, document
 from gochat.protocol import replies
-from gochat.protocol.answers import REPLIES
+from gochat.protocol.catalogue import CATALOGUE, to_command
 from gochat.protocol.codec import LINE_JSON
-from gochat.protocol.conversation import COMMANDS, RULES, Speaker, to_command
+from gochat.protocol.conversation import Speaker
 from tests.http.rest.conftest import As
 from tests.protocol import frames
 
@@ -67,14 +67,14 @@ def test_every_reference_leads_somewhere(described: dict[str, Any]) -> None:
 
 def test_every_request_is_an_operation_with_its_scope_and_its_replies(described: dict[str, Any]) -> None:
     operations = {name: told for name, told in described["operations"].items() if told["action"] == "receive"}
-    assert set(operations) == {str(kind.__struct_config__.tag) for kind in RULES}
+    assert set(operations) == {str(kind.__struct_config__.tag) for kind in CATALOGUE}
     for kind in REQUESTS:
         told = operations[str(kind.__struct_config__.tag)]
-        assert told["x-scope"] == RULES[kind].scope
+        assert told["x-scope"] == CATALOGUE[kind].scope
         (message,) = [resolved(described, each) for each in told["messages"]]
         assert message["name"] == kind.__struct_config__.tag
         names = [resolved(described, each)["name"] for each in told["reply"]["messages"]] if "reply" in told else []
-        answers = [reply.__struct_config__.tag for reply in REPLIES[kind]]
+        answers = [reply.__struct_config__.tag for reply in CATALOGUE[kind].replies]
         assert names == ([*answers, "error"] if answers else [])
 
 
@@ -91,7 +91,7 @@ def test_examples_of_requests_are_carried_out(described: dict[str, Any], kind: A
     for each in described["components"]["messages"][f"client.{kind.__name__}"]["examples"]:
         request = LINE_JSON.decode(json.dumps(each["payload"]).encode())
         assert type(request) is kind, request
-        if kind in COMMANDS:
+        if CATALOGUE[kind].to_command is not None:
             command = to_command(request, Speaker("ann", True), replies.Limits())
             assert type(command).__name__ != "Denied", command
 

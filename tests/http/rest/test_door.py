@@ -15,7 +15,7 @@ from gochat.http.rest.door import Operation
 from gochat.http.rest.openapi import build
 from gochat.http.rest.table import OPERATIONS as ALL
 from gochat.node import Node, running
-from gochat.protocol.conversation import RULES
+from gochat.protocol.catalogue import CATALOGUE
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import Peer, address
 from tests.http.rest.client import Rest, issue
@@ -48,7 +48,7 @@ def test_which_scope_is_needed() -> None:
         changes = "groups:write" if operation.path.startswith(("/v1/groups", "/v1/reports")) else "chat:write"
         expected = None if operation.path == "/v1/me" else "chat:read" if operation.method == "GET" else changes
         expected = "admin" if operation.path.startswith("/v1/admin/") else expected
-        assert RULES[operation.means].scope == expected, operation
+        assert CATALOGUE[operation.means].scope == expected, operation
 
 
 @every_operation
@@ -58,7 +58,7 @@ async def test_a_token_with_the_scope_is_needed(as_: As, operation: Operation) -
     await ann.post("/v1/messages", {"to": "group:tea", "body": "x"})
     assert await ask(as_(None), operation) == (401, "unauthorized")
     assert await ask(as_(None, token="a.b.c"), operation) == (401, "unauthorized")
-    scope = RULES[operation.means].scope
+    scope = CATALOGUE[operation.means].scope
     others = {"chat:read", "chat:write", "groups:write"} - {scope}
     refused = await ask(as_("ann", others), operation)
     if scope is None:

@@ -1,0 +1,108 @@
+"""How a session carries out a frame, by its request's row in the catalogue.
+
+Commands go to the user's actor; a `Pending` turns their outcome into the reply. Requests that are answered from data
+run as jobs of the session (`queries`). A `hello` signs the session in (`greeting`).
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from gochat.actors.messages import Submit
+from gochat.errors import VIOLATION, Denied, Full
+from gochat.protocol import replies
+from gochat.protocol import requests as req
+from gochat.protocol.catalogue import CATALOGUE
+from gochat.protocol.codec import BadFrame
+from gochat.protocol.problems import DECODING
+from gochat.session.greeting import greet
+from gochat.session.listener import CLOSED, GREETING, NEW
+from gochat.session.queries import answer
+from gochat.session.session import Session
+from gochat.session.ticket import Pending
+
+log = logging.getLogger(__name__)
+
+
+class ClientSession(Session):
+    """The session of one client, as a transport's connection makes it."""
+
+    __slots__ = ()
+
+    def _carry_out(self, payload: bytes) -> None:
+        if self.state == CLOSED or self.connection.closing is not None:
+            return
+        self.budget -= 1
+        try:
+            try:
+                request = self.codec.decode_request(payload)
+            except DECODING as error:
+                self._bad_frame(self.codec.bad_frame(payload, error))
+                return
+            # Nothing is granted before the session has signed in.
+            row = self.granted.get(type(request))
+            if row is None:
+                self._not_granted(request)
+                return
+            if row.to_command is None:
+                self._ask(request)
+                return
+            if row.cost == "ephemeral":
+                self.quota.read()
+            command = row.to_command(request, self.speaker, self.gateway.limits)
+            if isinstance(command, Denied):
+                self.deny(request.id, command)
+                return
+            self.unsettled += 1
+            ticket = Pending(self, request.id, row.confirmation, command.room)
+            try:
+                self.gateway.users.tell(self.user, Submit(command, ticket, origin=self))
+            except Full as full:
+                ticket.settle(Denied("busy", str(full), retry_after_ms=200))
+                ticket.flush()
+        except Exception:
+            log.exception("a frame of %s crashed its session", self.user or self.connection.peer)
+            self.send(replies.Error(code="internal", message="a fault of the server", temporary=False))
+
+    def _ask(self, request: req.AnyRequest) -> None:
+        """Answer a request that makes no command: at once, or by a job. Each of them counts as a read."""
+        kind = type(request)
+        self.quota.read()
+        if kind is req.Ping:
+            self.send(replies.Pong(id=request.id))
+        elif kind is req.Pong:
+            self.connection.peer_answers = True
+        elif kind is req.Hello:
+            self.deny(request.id, Denied("conflict", "this session has said hello"))
+        else:
+            self.unsettled += 1
+            job = partial(answer, self, request)
+            if CATALOGUE[kind].cost == "search":
+                self.start_search(job)
+            else:
+                self.start_job(job)
+
+    def _not_granted(self, request: req.AnyRequest) -> None:
+        if self.state == NEW:
+            self._first(request)
+            return
+        row = CATALOGUE[type(request)]
+        if row.to_command is None:
+            self.quota.read()
+        self.deny(request.id, Denied("forbidden", f"the token lacks the scope {row.scope}"))
+
+    def _first(self, request: req.AnyRequest) -> None:
+        if not isinstance(request, req.Hello):
+            self.fail(Denied("bad_request", "the first frame is always a hello"), VIOLATION, request.id)
+            return
+        self.state = GREETING
+        self.notices = []
+        self.gateway.spawn(partial(greet, self, request))
+
+    def _bad_frame(self, frame: BadFrame) -> None:
+        denied = Denied("bad_request", frame.problem)
+        if self.state == NEW:
+            self.fail(denied, VIOLATION)
+        else:
+            self.deny(frame.id, denied)
