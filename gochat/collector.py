@@ -24,8 +24,6 @@ from gochat.metrics import Commits, Family, Histogram, Kind, Samples, render
 from gochat.session import Gateway
 from gochat.store.health import Health
 from gochat.transports.admission import EVICTED_FOR, Connections
-from gochat.transports.tcp import TcpConnection
-from gochat.transports.websocket import WebSocketConnection
 
 
 class Sources(NamedTuple):
@@ -66,9 +64,6 @@ def _families(sources: Sources) -> Iterator[Family]:
 
 
 # ---------------------------------------------------------------------------------------------- reading
-
-
-_NO_SESSIONS: Final = dict.fromkeys((TcpConnection.transport, WebSocketConnection.transport), 0)
 
 
 def _by(values: Iterable[tuple[object, float]]) -> Samples:
@@ -176,7 +171,7 @@ METRICS: Final[tuple[Metric, ...]] = (
            lambda s: s.connections.statistics().exhausted),
 
     Metric("gochat_sessions", "gauge", "Signed-in sessions, by transport.",
-           lambda s: _by((_NO_SESSIONS | s.gateway.live.counts.sessions).items()), ("transport",)),
+           lambda s: _by(s.gateway.live.counts.sessions.items()), ("transport",)),
     Metric("gochat_users_online", "gauge", "Users with a session on this node.",
            lambda s: len(s.gateway.live.users)),
     Metric("gochat_hellos_total", "counter", "Sign-ins by what came of them: ok, or the code of the refusal.",

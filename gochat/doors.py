@@ -26,13 +26,13 @@ from gochat.http.readiness import Readiness
 from gochat.http.shell import HttpShell
 from gochat.http.upgrade import Upgrade
 from gochat.http.wire import HttpLimits
+from gochat.ports import Connection
 from gochat.protocol.codec import SUBPROTOCOLS, Codec
 from gochat.protocol.requests import FIRST_FRAME_BYTES
 from gochat.session import ClientSession, Gateway
 from gochat.session.moderation import moderate
 from gochat.transports import tcp, websocket
 from gochat.transports.admission import Lease
-from gochat.transports.connection import Connection
 from gochat.transports.listen import QUIET_S, linger
 from gochat.transports.outbox import Spawn
 from gochat.transports.poller import Poller

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import random
 import socket
-import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -42,6 +41,7 @@ from gochat.doors import Doors
 from gochat.errors import DRAINING, Denied, Full, GochatError, StoreError
 from gochat.http.address import TrustedProxies
 from gochat.http.readiness import Check
+from gochat.listening import TRANSPORTS, Listening, Parts
 from gochat.metrics import Commits
 from gochat.policy import RulesInForce
 from gochat.protocol import replies
@@ -56,9 +56,9 @@ from gochat.store import folder
 from gochat.store.health import Health
 from gochat.store.write.retention import FIRST, REST_S, cutoffs
 from gochat.transports.admission import Connections
-from gochat.transports.listen import Server, open_listeners
 from gochat.transports.outbox import Waiting
 from gochat.transports.poller import Poller
+from gochat.transports.tls import tls_context
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ class Node:
         self.commits: Commits
         self.health: Health
         self.supervisors: tuple[Supervisor, ...] = ()
-        self._servers: list[Server] = []
+        self._listening: list[Listening] = []
 
     def drain(self) -> None:
         """Begin to stop. A second call changes nothing."""
@@ -127,9 +127,8 @@ class Node:
             log.error("the certificate stays as it was: %s", error)
             return
         if context is not None:
-            for server in self._servers:
-                if server.tls is not None:
-                    server.tls = context
+            for listening in self._listening:
+                listening.renew_tls(context)
             log.info("the certificate is read again, for new connections")
 
     def metrics(self) -> bytes:
@@ -329,46 +328,15 @@ async def _listen(node: Node, spawn: Callable[..., None], nursery: trio.Nursery)
     node.doors = doors = Doors(
         node.gateway, spawn, settings, node.readiness, node.metrics, node.poller
     )  # fmt: skip
-    tls = tls_context(settings)
-    # The kernel would also give up a peer that merely reads nothing: the slow-reader rule shall come first.
-    dead_peer_s = settings.session.slow_s + 2 * settings.session.heartbeat_s
-    wanted = [
-        ("https" if tls else "http", settings.http.bind, doors.http, tls),
-        ("tcp", settings.tcp.bind, doors.tcp, None),
-        ("metrics", settings.http.metrics_bind, doors.metrics, tls),
-    ]
-    for name, bind, handler, context in wanted:
-        if not bind:
-            continue
-        listeners = open_listeners(bind)
-        server = Server(
-            name, handler, node.connections, tls=context, handshake_s=limits.handshake_s, dead_peer_s=dead_peer_s
-        )
-        await nursery.start(partial(server.serve, listeners))
-        node._servers.append(server)
-        for listener in listeners:
-            host, port, *_ = listener.getsockname()
-            node.addresses.append((name, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"))
-
-
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.http.tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.http.tls_cert, settings.http.tls_key, _no_password)
-    except (OSError, ValueError) as error:
-        files = f"http.tls_cert = {settings.http.tls_cert}, http.tls_key = {settings.http.tls_key}"
-        # OpenSSL gives no reason where it finds neither: what it says then, `[SSL] PEM lib`, helps nobody.
-        nothing = isinstance(error, ssl.SSLError) and error.reason is None
-        why = "no certificate and key in PEM are in them" if nothing else str(error)
-        raise GochatError(f"{files}: can't be used ({why})") from error
-    return context
-
-
-def _no_password() -> str:
-    """Without this OpenSSL would ask at the terminal, where nobody sits."""
-    raise ValueError("the key is encrypted; gochat needs one without a password")
+    parts = Parts(settings, node.connections, doors, tls_context(settings), nursery)
+    for row in TRANSPORTS:
+        if row.session_label:
+            node.live.counts.sessions[row.session_label] = 0
+        if bind := row.bind(settings):
+            listening = await row.listen(row, bind, parts)
+            node._listening.append(listening)
+            name = row.tls_name if parts.tls and row.tls_name else row.name
+            node.addresses += ((name, address) for address in listening.addresses)
 
 
 # ---------------------------------------------------------------------------------------------- stopping
@@ -378,8 +346,8 @@ async def _drain(node: Node, rooms: Registry[RoomActor]) -> None:
     """Let everybody go in order, within `node.drain_s`."""
     node.drain()
     grace = node.settings.node.drain_s
-    for server in node._servers:
-        server.stop(grace)
+    for listening in node._listening:
+        listening.stop(grace)
     node.doors.drain()
     sessions = list(node.gateway.sessions.values())
     # Half of the time for the sessions, spread so that they do not all knock at the next node in one instant.

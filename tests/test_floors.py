@@ -24,6 +24,7 @@ FLOORS = (
     ("actors", "store", "cluster", "auth", "policy", "notify", "transports", "client"),
     ("session", "http"),
     ("doors", "collector"),
+    ("listening",),
     ("node",),
     ("process",),
     ("commands",),

@@ -14,6 +14,7 @@ from gochat.config import Settings, binds, parse_address
 from gochat.errors import ConfigError, GochatError
 from gochat.policy import load_rules
 from gochat.settings import Loaded
+from gochat.transports.tls import tls_context
 
 
 def mistakes(loaded: Loaded, told: Set[str] = frozenset()) -> Iterator[ConfigError]:
@@ -67,8 +68,6 @@ def _check_key(settings: Settings) -> None:
 
 
 def _check_tls(loaded: Loaded) -> None:
-    from gochat.node import tls_context  # all of the server: only this check needs it
-
     try:
         tls_context(loaded.settings)
     except GochatError as error:

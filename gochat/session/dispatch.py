@@ -63,14 +63,14 @@ class ClientSession(Session):
                 ticket.flush()
         except Exception:
             log.exception("a frame of %s crashed its session", self.user or self.connection.peer)
-            self.send(replies.Error(code="internal", message="a fault of the server", temporary=False))
+            self.reply(replies.Error(code="internal", message="a fault of the server", temporary=False))
 
     def _ask(self, request: req.AnyRequest) -> None:
         """Answer a request that makes no command: at once, or by a job. Each of them counts as a read."""
         kind = type(request)
         self.quota.read()
         if kind is req.Ping:
-            self.send(replies.Pong(id=request.id))
+            self.reply(replies.Pong(id=request.id))
         elif kind is req.Pong:
             self.connection.peer_answers = True
         elif kind is req.Hello:

@@ -160,7 +160,7 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     session.open(snapshot.commit if hears else NEVER)
     gateway.live.greetings.pop(session, None)
     session.keep_time()
-    session.outbox.put(session.codec.encode(_frame(session, hello, snapshot)))
+    session.outbox.reply(session.codec.encode(_frame(session, hello, snapshot)))
     gateway.live.counts.hellos["ok"] += 1
     connection = session.connection
     log.info("%s signed in", session.user, extra={"session": session.id, "peer": connection.peer,

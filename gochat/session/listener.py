@@ -15,10 +15,10 @@ import trio
 from gochat.actors.flusher import Line
 from gochat.actors.live import Stretch, drop
 from gochat.errors import SLOW
+from gochat.ports import Connection
 from gochat.protocol.codec import Codec
 from gochat.session.gateway import Gateway
 from gochat.session.places import From, Lagging, Notice, Place, Replaying
-from gochat.transports.connection import Connection
 
 NEW, GREETING, OPEN, CLOSED = range(4)
 #: Notices kept while a welcome is read; more, and the client is asked to come again.
@@ -42,7 +42,7 @@ class Listener(ABC):
         self.connection = connection
         self.codec = codec
         self.outbox = connection.outbox
-        self.push = connection.outbox.push
+        self.push = connection.outbox.try_send
         self.offer = connection.outbox.offer
         self.flush = connection.outbox.flush
         self.line: Line | None = None
@@ -80,16 +80,22 @@ class Listener(ABC):
         self.connection.abort()
 
     def send(self, frame: msgspec.Struct) -> None:
-        """A reply or an event that must arrive; queued whatever the outbox holds."""
+        """An event that must arrive; queued whatever the outbox holds."""
         outbox = self.outbox
         outbox.put(self.codec.encode(frame))
+        outbox.flush()
+
+    def reply(self, frame: msgspec.Struct) -> None:
+        """The reply to a request; queued whatever the outbox holds."""
+        outbox = self.outbox
+        outbox.reply(self.codec.encode(frame))
         outbox.flush()
 
     def push_soft(self, data: bytes) -> None:
         outbox = self.outbox
         if self.state == OPEN and self.since != NEVER and outbox.size * 2 <= outbox.limit:
             if self.line is None:
-                outbox.push(data)
+                outbox.try_send(data)
             else:
                 outbox.offer(data)  # It leaves with what is queued.
 

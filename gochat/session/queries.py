@@ -56,7 +56,7 @@ async def answer(session: Session, request: req.AnyRequest) -> None:
     if isinstance(reply, Denied):
         session.deny(request.id, reply)
     elif request.id is not None or CATALOGUE[type(request)].always_replies:
-        session.send(reply)
+        session.reply(reply)
     session.pump()
 
 

@@ -26,7 +26,7 @@ from gochat.errors import (
     VIOLATION,
     Denied,
 )
-from gochat.ports import Identity
+from gochat.ports import BURST, Connection, Identity
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import ADMIN, READ, RequestType, granted
@@ -35,7 +35,6 @@ from gochat.protocol.conversation import Speaker
 from gochat.session.gateway import Gateway
 from gochat.session.listener import CLOSED, GREETING, NEVER, NEW, OPEN, Job, Listener
 from gochat.session.ticket import error_frame
-from gochat.transports.connection import BURST, Connection
 
 log = logging.getLogger(__name__)
 
@@ -202,14 +201,14 @@ class Session(Listener):
 
     def deny(self, request_id: replies.ReplyId, denied: Denied) -> None:
         self.denied(denied)
-        self.send(error_frame(request_id, denied))
+        self.reply(error_frame(request_id, denied))
 
     def fail(self, denied: Denied, number: int, request_id: replies.ReplyId = None) -> None:
         """Say what is wrong, and close."""
         if self.state == CLOSED or self.connection.closing is not None:
             return
         self.denied(denied, number)
-        self.send(error_frame(request_id, denied, number))
+        self.reply(error_frame(request_id, denied, number))
         self.connection.finish(number, denied.message[:120])
         self._wake_reader()
 
@@ -217,7 +216,7 @@ class Session(Listener):
         """Close without an error of the peer's; where there is no close frame the number stands in a last error."""
         if self.connection.closing is None:
             self.gateway.live.counts.closes[number] += 1
-            if self.connection.transport != "ws":
+            if not self.connection.tells_close:
                 why = denied or Denied("unavailable", reason)
                 self.send(error_frame(None, why, number))
         self.connection.finish(number, reason)
@@ -320,18 +319,27 @@ class Session(Listener):
         if outbox.broken:
             self.abort()
             return None
-        if outbox.writing:
-            if now - outbox.progress_at >= pace.slow_s:
-                self.close(SLOW, "nothing was read", Denied("unavailable", "nothing was read"))
-                self.abort()
-                return None
-        else:
+        if connection.max_silence_s is not None:
+            due = self._silence(now, connection.max_silence_s)
+        elif not outbox.writing:
             due = min(due, self._heartbeat(now))
-        if outbox.writing:
+        elif now - outbox.progress_at >= pace.slow_s:
+            self.close(SLOW, "nothing was read", Denied("unavailable", "nothing was read"))
+            self.abort()
+            return None
+        if outbox.writing and connection.max_silence_s is None:
             due = min(due, outbox.progress_at + pace.slow_s)  # A ping may have been what was not taken.
         if self.expires_at is not None:
             due = min(due, self.expires_at + pace.token_grace_s)
         return due
+
+    def _silence(self, now: float, max_silence_s: float) -> float:
+        """The peer can't be pinged: it is given up when it has asked nothing for that long."""
+        ends_at = self.connection.heard + max_silence_s
+        if now >= ends_at:
+            self.close(NO_HEARTBEAT, "no sign of life", Denied("unavailable", "no sign of life"))
+            return now + max_silence_s
+        return ends_at
 
     def _heartbeat(self, now: float) -> float:
         connection, beat = self.connection, self.gateway.pace.heartbeat_s
@@ -345,7 +353,7 @@ class Session(Listener):
             connection.ping(self.codec)
             return now + beat
         if now - self._pinged_at >= beat:
-            if connection.transport == "ws" or connection.peer_answers:
+            if connection.peer_answers:
                 self.close(NO_HEARTBEAT, "no sign of life", Denied("unavailable", "no sign of life"))
                 return now + beat
             # Who never answered may not be able to, as `nc` is not: TCP itself finds out whether the peer lives.

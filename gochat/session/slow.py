@@ -29,7 +29,9 @@ class Slow(Protocol):
 
     size: int
     limit: int
-    writing: bool
+
+    @property
+    def writing(self) -> bool: ...
 
 
 def level(sizes: Sequence[int], total: int, most: int) -> int:

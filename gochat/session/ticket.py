@@ -10,11 +10,11 @@ import msgspec
 from gochat.actors.actor import INTERNAL
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import BY_NAME, Denied
+from gochat.ports import Outbox
 from gochat.protocol import replies
 from gochat.protocol.catalogue import Confirmation
 from gochat.protocol.codec import Codec
 from gochat.session.quota import Quota
-from gochat.transports.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Pending(msgspec.Struct, eq=False):
             log.exception("the answer to a request in %s could not be built", self.room)
             asker.denied(INTERNAL)
             data = asker.codec.encode(error_frame(self.request_id, INTERNAL))
-        asker.outbox.put(data)
+        asker.outbox.reply(data)
 
     def flush(self) -> None:
         asker = self.asker

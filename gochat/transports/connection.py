@@ -1,4 +1,4 @@
-"""What a session holds of its peer's connection, whatever the transport.
+"""A connection over a socket: what TCP and WebSocket have in common, with and without TLS.
 
 The connection's own task reads; the outbox alone writes; `finish` and `abort` only ask, so that a session may call them
 from anywhere, and the connection's task does the closing.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Protocol, TypeAlias
+from typing import ClassVar
 
 import trio
 
+from gochat.ports import Receiver
 from gochat.protocol.codec import Codec
 from gochat.transports.admission import Lease
 from gochat.transports.outbox import Outbox, Spawn, Waiting
@@ -20,52 +21,20 @@ from gochat.transports.poller import Poller
 
 #: How much is asked of the kernel at once: enough for a burst, little enough to be shared by thousands.
 READ_BYTES = 64 * 1024
-#: Frames of one peer that are carried out before others get a turn: at 10 us each, a read full of the smallest frames
-#: would otherwise hold up everybody for 30 ms.
-BURST = 256
 #: How long an orderly close may take before the connection is dropped.
 CLOSE_S = 2.0
 
 
-class Receiver(Protocol):
-    """The session, as a transport sees it. Only `readable` and `answered` wait; nothing here raises."""
-
-    budget: int
-    """Frames it may still carry out before others get a turn; set to BURST with each read."""
-    waiting: bool
-    """Whether frames wait to be carried out. The transport then reads nothing more until `readable` returns."""
-
-    def receive(self, payload: bytes) -> None:
-        """One whole data frame, its framing taken off."""
-
-    async def readable(self) -> None:
-        """Return when every frame that was received has been carried out."""
-
-    async def answered(self) -> None:
-        """The peer sends no more. Return when all that was received has been carried out and answered, and from then on
-        hear of nothing; at once where nobody has signed in."""
-
-    def too_large(self) -> None:
-        """The peer's frame was over the limit."""
-
-    def invalid_text(self) -> None:
-        """A WebSocket's text was no UTF-8 (RFC 6455, section 8.1)."""
-
-    def violated(self, problem: str) -> None:
-        """The peer broke the rules of the transport."""
-
-    def ended(self) -> None:
-        """The connection is gone. The last call of all, and always made."""
-
-
-class Connection(ABC):
-    """One peer."""
+class SocketConnection(ABC):
+    """One peer: a ports.Connection."""
 
     __slots__ = (
         "_handle", "_lease", "_poller", "_spawn", "_stream", "closing", "heard", "outbox", "peer", "peer_answers",
     )  # fmt: skip
 
     transport: ClassVar[str]
+    tells_close: ClassVar[bool]
+    max_silence_s: ClassVar[None] = None
 
     def __init__(
         self, stream: trio.abc.Stream, handle: socket.socket, *, direct: bool, peer: str, outbox_bytes: int,
@@ -76,7 +45,6 @@ class Connection(ABC):
         self.heard = trio.current_time()
         """When the last byte came from the peer; trio clock."""
         self.peer_answers = False
-        """Whether the peer ever answered a ping."""
         self.closing: tuple[int, str] | None = None
         """The close code and reason, once somebody has asked for the end."""
         self._lease: Lease | None = lease
@@ -181,10 +149,6 @@ class Connection(ABC):
         # What closing the stream would do, without the scope and the checkpoint around it: 50 us a connection.
         trio.lowlevel.notify_closing(self._handle)
         self._handle.close()
-
-
-Accept: TypeAlias = Callable[[Connection, Codec, str | None], Receiver]
-"""Makes the session of a new connection: its codec, and the credential of the handshake, if there was one."""
 
 
 def _shutdown(handle: socket.socket, how: int) -> None:

@@ -84,6 +84,8 @@ class Server:
         self.name = name
         self.tls = tls
         """New connections get this one; those that are open keep theirs. None for a listener without TLS."""
+        self.addresses: list[str] = []
+        """Where it listens, ports included; empty before `serve`."""
         self._handler = handler
         self._connections = connections
         self._handshake_s = handshake_s
@@ -96,6 +98,7 @@ class Server:
         self, listeners: Sequence[socket.socket], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Accept until `stop`; return when the last connection has ended. The listeners are closed at `stop`."""
+        self.addresses = [str(bound(listener)) for listener in listeners]
         if self._dead_peer_s is not None:
             for listener in listeners:
                 _give_up_after(listener, self._dead_peer_s)
@@ -115,6 +118,11 @@ class Server:
         """Accept no more, and cancel what is still connected after `grace_s`. A second call can only shorten that."""
         self._accepting.cancel()
         self._serving.deadline = min(self._serving.deadline, trio.current_time() + grace_s)
+
+    def renew_tls(self, context: ssl.SSLContext) -> None:
+        """The certificate was read again. May be called in any thread."""
+        if self.tls is not None:
+            self.tls = context
 
     async def _accept(self, listener: socket.socket, connections: trio.Nursery) -> None:
         while True:

@@ -1,6 +1,6 @@
 """The only writer of a socket: a queue of whole frames, bounded in bytes.
 
-What the kernel takes at once goes out at once, from whoever pushes or flushes. What it does not take waits here, for a
+What the kernel takes at once goes out at once, from whoever sends or flushes. What it does not take waits here, for a
 writer task that exists while something waits. So an idle connection costs no task, and a quick one no task switch.
 """
 
@@ -84,7 +84,7 @@ class Outbox:
         """Call back whenever the kernel takes no more and a writer begins to wait for it; None: no more."""
         self._on_blocked = callback
 
-    def push(self, data: bytes) -> bool:
+    def try_send(self, data: bytes) -> bool:
         """Send, or queue behind what waits. False: it would pass the limit, and nothing was taken."""
         if self.size:
             if not self._has_room(data):
@@ -111,8 +111,7 @@ class Outbox:
         return not self.size or self.size + len(data) <= self.limit
 
     def put(self, data: bytes) -> None:
-        """Queue without sending, whatever the limit; the caller calls `flush` before its turn ends. For replies, whose
-        number is bounded by the session's window."""
+        """Queue without sending, whatever the limit; the caller calls `flush` before its turn ends."""
         if self.broken or self._finished:
             return
         if self._chunks is None:
@@ -121,6 +120,8 @@ class Outbox:
         self.size += len(data)
         if self.writing:
             self._waiting.add(len(data))
+
+    reply = put
 
     def put_last(self, data: bytes) -> None:
         """Queue and send; what is put later is dropped: a reply that comes late must not follow a WebSocket's Close."""
@@ -152,7 +153,7 @@ class Outbox:
             await self._flushed.wait()
 
     def discard(self) -> None:
-        """The peer is gone: nothing that waits, and nothing pushed later, is kept."""
+        """The peer is gone: nothing that waits, and nothing sent later, is kept."""
         if self.broken:
             return
         self.broken = True

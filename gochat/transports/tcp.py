@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from gochat.ports import BURST, Accept
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.ndjson import LineReader, TooLarge
 from gochat.protocol.replies import Ping
-from gochat.transports.connection import BURST, Accept, Connection
+from gochat.transports.connection import SocketConnection
 
 _PING = LINE_JSON.encode(Ping())
 
 
-class TcpConnection(Connection):
+class TcpConnection(SocketConnection):
     __slots__ = ()
 
     transport = "tcp"
+    tells_close = False
 
     def ping(self, codec: Codec) -> None:
-        self.outbox.push(_PING)
+        self.outbox.try_send(_PING)
 
 
 async def serve(connection: TcpConnection, accept: Accept, frame_bytes: int, first_bytes: int) -> None:

@@ -16,9 +16,10 @@ from wsproto.events import CloseConnection, Ping
 from wsproto.utilities import generate_accept_token
 
 from gochat.domain.limits import TokenBucket
+from gochat.ports import BURST, Accept, Receiver
 from gochat.protocol import websocket as frames
 from gochat.protocol.codec import SUBPROTOCOLS, WS_JSON, Codec
-from gochat.transports.connection import BURST, CLOSE_S, Accept, Connection, Receiver
+from gochat.transports.connection import CLOSE_S, SocketConnection
 
 _PING = frames.frame(frames.PING, b"")
 #: Control frames a second that a peer may send: each costs wsproto about 20 us.
@@ -27,10 +28,11 @@ CONTROLS_PER_S, CONTROL_BURST = 10.0, 64
 _OPEN = (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING)
 
 
-class WebSocketConnection(Connection):
+class WebSocketConnection(SocketConnection):
     __slots__ = ("_controls", "_over", "_protocol", "_session")
 
     transport = "ws"
+    tells_close = True
     _session: Receiver | None
     """Until the conversation is over: the session holds its connection, and the two would be a cycle."""
     _over: trio.Event
@@ -38,7 +40,7 @@ class WebSocketConnection(Connection):
     _protocol: WsProto | None
 
     def ping(self, codec: Codec) -> None:
-        self.outbox.push(_PING)
+        self.outbox.try_send(_PING)
 
     def _stop_reading(self) -> None:
         """The peer's Close is still to be read: the reader goes on."""
@@ -90,6 +92,7 @@ class WebSocketConnection(Connection):
 
     def _begin(self, session: Receiver) -> None:
         self._session, self._over = session, trio.Event()
+        self.peer_answers = True  # RFC 6455, section 5.5.2: every peer does.
         self._controls = self._protocol = None
 
     def _take(self, items: Sequence[frames.Item]) -> bool:
@@ -114,7 +117,6 @@ class WebSocketConnection(Connection):
         return True
 
     def _affordable(self) -> bool:
-        self.peer_answers = True
         if self._controls is None:
             self._controls = TokenBucket(CONTROLS_PER_S, CONTROL_BURST)
         return not self._controls.take(int(trio.current_time() * 1000))
@@ -169,7 +171,7 @@ async def serve(
     """Serve one connection from its handshake until it ends, and close it."""
     codec = SUBPROTOCOLS[opening.subprotocol] if opening.subprotocol else WS_JSON
     opcode = frames.BINARY if codec is SUBPROTOCOLS["gochat.v1.msgpack"] else frames.TEXT
-    connection.outbox.push(opening.answer())
+    connection.outbox.try_send(opening.answer())
     session = accept(connection, codec, opening.credential)
     conversation = connection.converse(session, frames.FrameReader(frame_bytes, opcode, first_bytes), opening.trailing)
     del opening  # What is only needed once is not kept as long as the connection lives.

@@ -131,5 +131,5 @@ def _fill(session: Session) -> float:
     """Send what the kernel does not take. When it took the last byte; trio clock."""
     session.connection._handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     while session.outbox.size < 1 << 19:
-        session.outbox.push(session.codec.encode(Error(code="internal", message="x" * 4000, temporary=False)))
+        session.outbox.try_send(session.codec.encode(Error(code="internal", message="x" * 4000, temporary=False)))
     return trio.current_time()

@@ -25,7 +25,7 @@ class Asker:
             raise RuntimeError("a fault of the encoder")
         return LINE_JSON.encode(frame)
 
-    def put(self, data: bytes) -> None:
+    def reply(self, data: bytes) -> None:
         self.sent.append(msgspec.json.decode(data))
 
     def denied(self, denied: Denied, close: int | None = None) -> None:

@@ -66,7 +66,7 @@ async def _serve(
         stream, lease.handle, direct=True, peer=lease.peer, outbox_bytes=1 << 24,
         spawn=nursery.start_soon, lease=lease, poller=poller, waiting=Waiting(),
     )  # fmt: skip
-    connection.outbox.push(Opening(upgrade.key, b"", None, None).answer())
+    connection.outbox.try_send(Opening(upgrade.key, b"", None, None).answer())
     try:
         await connection.converse(Echo(connection, opcode), FrameReader(1 << 24, opcode), upgrade.trailing)
     finally:

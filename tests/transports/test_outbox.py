@@ -55,18 +55,18 @@ def make(ours: socket.socket, nursery: trio.Nursery, limit: int = 1 << 20) -> tu
 def fill(outbox: Outbox) -> None:
     """Until the kernel takes no more."""
     while not outbox.writing:
-        outbox.push(b"x" * 4096)
+        outbox.try_send(b"x" * 4096)
 
 
 async def test_what_the_kernel_takes_needs_no_task(
     pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
 ) -> None:
     outbox, spawned = make(pair[0], nursery)
-    assert outbox.push(b"one")
+    assert outbox.try_send(b"one")
     outbox.put(b"two")
     outbox.put(b"three")
     assert outbox.size == 8
-    assert outbox.push(b"four"), "what was put goes before what is pushed"
+    assert outbox.try_send(b"four"), "what was put goes before what is pushed"
     assert await read(pair[1], 15) == b"onetwothreefour"
     assert (outbox.size, outbox.sent, spawned.count) == (0, 15, 0)
 
@@ -78,7 +78,7 @@ async def test_what_the_kernel_does_not_take_waits_in_order(
     chunks = [bytes([number]) * random.Random(number).randint(1, 5000) for number in range(100)]
     for number, chunk in enumerate(chunks):
         if number % 3:
-            assert outbox.push(chunk)
+            assert outbox.try_send(chunk)
         else:
             outbox.put(chunk)
             outbox.flush()
@@ -97,12 +97,12 @@ async def test_full_takes_nothing(pair: tuple[socket.socket, socket.socket], nur
     outbox.when_space(lambda: space.append(outbox.size))
     taken = b""
     frame = 0
-    while outbox.push(data := bytes([frame % 256]) * 1000):
+    while outbox.try_send(data := bytes([frame % 256]) * 1000):
         taken += data
         frame += 1
     assert outbox.size <= 20_000
     refused = outbox.size
-    assert not outbox.push(b"x" * 1000) and outbox.size == refused
+    assert not outbox.try_send(b"x" * 1000) and outbox.size == refused
     outbox.put(b"reply")
     assert outbox.size == refused + 5, "a reply is queued all the same"
     assert not space
@@ -110,7 +110,7 @@ async def test_full_takes_nothing(pair: tuple[socket.socket, socket.socket], nur
     with trio.fail_after(10):
         await outbox.flushed()
     assert space and max(space) <= 10_000, "told when half is free"
-    assert outbox.push(b"again")
+    assert outbox.try_send(b"again")
 
 
 async def test_what_is_offered_waits_and_leaves_with_what_comes_next(
@@ -138,10 +138,10 @@ async def test_full_is_only_who_lets_the_kernel_be_full(
     assert outbox.offer(b"0123456789")
     assert outbox.offer(b"x"), "what merely waited has left"
     assert (outbox.size, outbox.sent) == (1, 10)
-    assert outbox.push(b"0123456789")
+    assert outbox.try_send(b"0123456789")
     assert (outbox.size, outbox.sent) == (0, 21)
     fill(outbox)
-    assert not outbox.offer(b"x") and not outbox.push(b"x"), "now it is"
+    assert not outbox.offer(b"x") and not outbox.try_send(b"x"), "now it is"
 
 
 async def test_what_is_offered_while_a_writer_ends_keeps_nobody_waiting(
@@ -194,7 +194,7 @@ async def test_who_waits_for_space_is_told_by_what_is_flushed(
     outbox.flush()
     assert space == [0]
     outbox.offer(b"sixsix")
-    assert outbox.push(b"four")
+    assert outbox.try_send(b"four")
     assert space == [0, 0]
 
 
@@ -207,7 +207,7 @@ async def test_a_broken_peer_costs_nothing_more(
     with trio.fail_after(10):
         await outbox.flushed()
     assert outbox.broken
-    assert outbox.push(b"more"), "who is gone does not lag"
+    assert outbox.try_send(b"more"), "who is gone does not lag"
     outbox.put(b"more")
     assert outbox.size == 0
 
@@ -226,10 +226,10 @@ async def test_discarding_wakes_who_waits(pair: tuple[socket.socket, socket.sock
 async def test_through_a_stream_that_is_no_socket(nursery: trio.Nursery) -> None:
     near, far = trio.testing.memory_stream_pair()
     outbox = Outbox(1 << 20, Spawned(nursery), socket=None, stream=near)
-    outbox.push(b"one")
+    outbox.try_send(b"one")
     outbox.put(b"two")
     outbox.flush()
-    outbox.push(b"three")
+    outbox.try_send(b"three")
     data = b""
     with trio.fail_after(10):
         while len(data) < 11:
@@ -274,7 +274,7 @@ async def test_what_the_kernel_does_not_take_is_counted_together(
     fill(kernel)
     assert waiting.size == kernel.size > 0
     for outbox in (kernel, through):
-        outbox.push(b"x" * 100_000)
+        outbox.try_send(b"x" * 100_000)
         outbox.put(b"y" * 1_000)
         assert counted()
     assert await read(pair[1], kernel.sent + kernel.size // 2)
@@ -298,7 +298,7 @@ async def test_who_is_crowded_is_told_at_the_send_that_crowds(
     )
     fill(outbox)
     waiting.mark, waiting.on_crowded = waiting.size + 1_000, lambda: told.append(waiting.size)
-    outbox.push(b"x" * 1_000)
+    outbox.try_send(b"x" * 1_000)
     assert told == []
     outbox.put(b"x")
     assert told == [waiting.size]

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import trio
 
+from gochat.ports import Connection
 from gochat.protocol.websocket import (
     BINARY,
     CLOSE,
@@ -21,7 +22,6 @@ from gochat.protocol.websocket import (
     frame,
 )  # fmt: skip
 from gochat.transports.admission import Lease
-from gochat.transports.connection import Connection
 from gochat.transports.outbox import Waiting
 from gochat.transports.poller import Poller
 from gochat.transports.websocket import WebSocketConnection

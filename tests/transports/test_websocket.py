@@ -55,7 +55,7 @@ class Echo:
 
     def receive(self, payload: bytes) -> None:
         self.heard.append(payload)
-        self._connection.outbox.push(bytes((0x81, len(payload))) + payload)
+        self._connection.outbox.try_send(bytes((0x81, len(payload))) + payload)
 
     async def readable(self) -> None:
         raise AssertionError
@@ -230,7 +230,7 @@ async def test_too_many_pings_close(autojump_clock: trio.testing.MockClock) -> N
 async def test_who_reads_no_pongs_is_read_no_further(autojump_clock: trio.testing.MockClock) -> None:
     async with talking() as peer:
         peer.connection._handle.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        peer.connection.outbox.push(bytes((0x82, 127)) + (1 << 19).to_bytes(8, "big") + bytes(1 << 19))
+        peer.connection.outbox.try_send(bytes((0x82, 127)) + (1 << 19).to_bytes(8, "big") + bytes(1 << 19))
         await peer.send(client_frame(9, b"") + client_frame(1, b"one"))
         await trio.testing.wait_all_tasks_blocked()
         await peer.send(client_frame(1, b"two"))

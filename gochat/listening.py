@@ -1,0 +1,97 @@
+"""The table of transports: one row for each way to reach a node.
+
+A new transport touches its own file in transports/, its settings, and a row here.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple, Protocol, TypeAlias
+
+import trio
+
+from gochat.config import Settings
+from gochat.doors import Doors
+from gochat.transports.admission import Connections
+from gochat.transports.listen import Handler, Server, open_listeners
+
+
+class Listening(Protocol):
+    """A transport that is up."""
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, ports included."""
+
+    def stop(self, grace_s: float) -> None:
+        """Accept no more, and cancel what is still connected after `grace_s`."""
+
+    def renew_tls(self, context: ssl.SSLContext) -> None:
+        """The certificate was read again: new connections get this one, where they have TLS. May be called in any
+        thread."""
+
+
+class Parts(NamedTuple):
+    """What rows are given to listen with."""
+
+    settings: Settings
+    connections: Connections
+    doors: Doors
+    tls: ssl.SSLContext | None
+    """Of http.tls_cert; None without one."""
+    nursery: trio.Nursery
+    """Where what listens runs, and all its connections."""
+
+
+class Transport(NamedTuple):
+    """One row."""
+
+    name: str
+    """In logs, in task names and where a node says what listens at which address."""
+    setting: str
+    """The path of the key that says where to listen; empty there: it does not."""
+    listen: Listen
+    """Returns when connections are accepted. Raises GochatError if it can't listen there."""
+    tls_name: str = ""
+    """Its name with the certificate of http.tls_cert; empty: it does not use that."""
+    session_label: str = ""
+    """How its sessions are counted; empty: it has none."""
+
+    def bind(self, settings: Settings) -> str:
+        """Where the settings have it listen; empty: nowhere."""
+        section, _, field = self.setting.partition(".")
+        address: str = getattr(getattr(settings, section), field)
+        return address
+
+
+Listen: TypeAlias = Callable[[Transport, str, Parts], Awaitable[Listening]]
+
+
+def _sockets(handler: Callable[[Doors], Handler]) -> Listen:
+    """Listening sockets, and one of the doors as the handler of each connection."""
+
+    async def listen(row: Transport, bind: str, parts: Parts) -> Listening:
+        limits, session = parts.settings.limits, parts.settings.session
+        tls = parts.tls if row.tls_name else None
+        listeners = open_listeners(bind)
+        server = Server(
+            row.tls_name if tls else row.name,
+            handler(parts.doors),
+            parts.connections,
+            tls=tls,
+            handshake_s=limits.handshake_s,
+            # The kernel would also give up a peer that merely reads nothing: the slow-reader rule shall come first.
+            dead_peer_s=session.slow_s + 2 * session.heartbeat_s,
+        )
+        await parts.nursery.start(server.serve, listeners)
+        return server
+
+    return listen
+
+
+TRANSPORTS: Final = (
+    Transport("http", "http.bind", _sockets(lambda doors: doors.http), tls_name="https", session_label="ws"),
+    Transport("tcp", "tcp.bind", _sockets(lambda doors: doors.tcp), session_label="tcp"),
+    Transport("metrics", "http.metrics_bind", _sockets(lambda doors: doors.metrics), tls_name="metrics"),
+)
