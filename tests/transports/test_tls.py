@@ -7,17 +7,7 @@ import trio
 import trio.testing
 
 from gochat.transports.admission import Lease
-from tests import certificates
 from tests.transports.listening import books, connect, echo, echoes, serving, until
-
-
-@pytest.fixture(scope="module")
-def contexts(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Of a server and of a client that trusts it."""
-    file = certificates.localhost(tmp_path_factory.mktemp("tls"))
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(file)
-    return server, ssl.create_default_context(cafile=str(file))
 
 
 async def test_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
