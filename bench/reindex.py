@@ -58,10 +58,16 @@ async def _prepare(path: Path, messages: int) -> None:
             member = facts.Member(
                 room=room, seq=1, ts=1, sender="ann", users=["ann"], change="added", role="owner", title=""
             )
-            await store.journal.append(await store.journal.load(room), [member])
+            await _append(store, await store.journal.load(room), member)
     texts = sentences(60)
     for number in range(_ROOMS):
         fill(path, _group(number), messages // _ROOMS, texts, index=True)
+
+
+async def _append(store: stores.Store, record: RoomRecord, fact: facts.AnyFact) -> None:
+    durable = trio.Event()
+    store.journal.append(record, [fact], (), lambda _: durable.set())
+    await durable.wait()
 
 
 async def _run(path: Path, rate: float, waits: Waits, *, until_level: bool) -> float:
@@ -99,7 +105,7 @@ async def _talk(store: stores.Store, records: dict[str, RoomRecord], rate: float
                 sender="ann",
                 body=body(["new"], heads[room]),
             )
-            await store.journal.append(records[room], [message])
+            await _append(store, records[room], message)
         waits.commits.append((time.perf_counter() - due) * 1000)
 
     async with trio.open_nursery() as nursery:

@@ -49,7 +49,7 @@ class Clash(msgspec.Struct, frozen=True):
 
 
 OnRecorded: TypeAlias = Callable[[Committed | Clash | StoreError], None]
-"""Is told what became of a batch, in the loop's own thread. What it raises is logged and goes no further."""
+"""Is told what became of a batch, in the loop's own thread. An exception of its own is logged and goes no further."""
 
 
 class Journal(Protocol):
@@ -65,23 +65,21 @@ class Journal(Protocol):
     async def load(self, room: str) -> RoomRecord:
         """The room as its facts made it; with `head` 0 if it has none. Raises StoreError."""
 
-    async def append(
-        self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside] = ()
-    ) -> Committed | Clash:  # fmt: skip
-        """Record `facts`, whose seqs follow the room's head without a gap, and all that is derived from them:
-        seats, heads, read positions of senders, reactions, present bodies; and what goes `beside` them, of which
-        relation changes follow the relation's without a gap. Either may be empty. Durable when it returns.
+    def append(
+        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnyBeside], done: OnRecorded
+    ) -> None:
+        """Record `facts`, whose seqs follow the room's head without a gap, and everything that is derived from them:
+        memberships, heads, read positions of senders, reactions, present bodies; and the `side_records`, whose relation
+        changes follow those of the relation without a gap. Either may be empty. `record` names the room and its `num`,
+        and is not changed.
 
-        Many rooms' batches share one transaction (group commit). Raises StoreError: nothing is recorded, or with
-        `unknown` it may be, and the caller loads the room again. Raises Full when too many batches wait.
-        `record` names the room and its `num`; it is not changed.
+        The call never waits. `done` is called once, in the loop's thread and never before `append` has returned: with
+        Committed, when everything is durable; with Clash, when nothing is recorded and the caller decides again; or
+        with a StoreError, when nothing is recorded or, if its `unknown` is set, may be, and the caller loads the room
+        again. Many rooms' batches share one transaction (group commit).
+
+        Raises StoreError when the store is closing, and Full when too many batches wait: `done` is then never called.
         """
-
-    def begin(
-        self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside], done: OnRecorded
-    ) -> None:  # fmt: skip
-        """The same without waiting: `done` is called, once and later, with what `append` would have returned, or the
-        StoreError that it would have raised. Raises StoreError when the store is closing, and Full: then it is not."""
 
     async def recorded(self, record: RoomRecord, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Recorded]:
         """Those of the (sender, key) pairs that are recorded in the room."""

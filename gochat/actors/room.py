@@ -18,6 +18,7 @@ from gochat.actors.actor import INTERNAL, Actor
 from gochat.actors.deliveries import Deliveries
 from gochat.actors.live import Live, Stretch, stretches
 from gochat.actors.messages import Submit
+from gochat.actors.observer import Observer
 from gochat.actors.passing import Passing
 from gochat.actors.relations import Names, tell_request, tell_states
 from gochat.actors.rounds import Rounds
@@ -62,6 +63,8 @@ class RoomParts(NamedTuple):
     """Whether the clock that `now_ms` reads has been set; None: nobody sets it."""
     names: Names | None = None
     """Shown names, as the archive has them; without it the ids are told."""
+    observers: tuple[Observer, ...] = ()
+    """Hear of each recorded batch, in this order, after the askers and the listeners."""
 
 
 class RoomActor(Actor[Submit]):
@@ -204,7 +207,7 @@ class RoomActor(Actor[Submit]):
             self._finish(batch, outcomes, turn, None)
             return True
         try:
-            parts.journal.begin(record, turn.facts, turn.beside, partial(self._landed, batch, outcomes, turn))
+            parts.journal.append(record, turn.facts, turn.beside, partial(self._landed, batch, outcomes, turn))
         except (StoreError, Full) as error:
             self._fail(batch, error)
             return True
@@ -284,6 +287,8 @@ class RoomActor(Actor[Submit]):
         if turn.passes_on:
             self._pass_on(mail, outcomes)
         _flush(mail)
+        if commit is not None:
+            self._tell_observers(turn, commit)
         self.last_turn = trio.current_time()
         counts = self._parts.live.counts
         counts.turns += 1
@@ -291,6 +296,13 @@ class RoomActor(Actor[Submit]):
             self._parts.jumps.note(*self.record.ends())
         counts.commands += len(mail)
         return mail
+
+    def _tell_observers(self, turn: Turn, commit: int) -> None:
+        for observer in self._parts.observers:
+            try:
+                observer.recorded(self.address, turn.draft, turn.facts, commit)
+            except Exception:
+                log.exception("%s: an observer failed", self.address)
 
     def _fail(self, batch: list[Submit], error: StoreError | Full) -> None:
         """Nothing of the batch is recorded, as far as is known."""
@@ -371,13 +383,18 @@ class RoomActor(Actor[Submit]):
         return known, asks
 
     async def _append(self, record: RoomRecord, turn: Turn) -> Committed | Clash:
-        try:
-            return await self._parts.journal.append(record, turn.facts, turn.beside)
-        except (StoreError, Full):
-            raise
-        except Exception as error:
-            # Whatever it was, the facts may be recorded: the batch must not be tried again as if they were not.
-            raise StoreError(f"append failed: {error!r}", unknown=True) from error
+        results: list[Committed | Clash | StoreError] = []
+        answered = trio.Event()
+
+        def done(result: Committed | Clash | StoreError) -> None:
+            results.append(result)
+            answered.set()
+
+        self._parts.journal.append(record, turn.facts, turn.beside, done)
+        await answered.wait()
+        if isinstance(results[0], StoreError):
+            raise results[0]
+        return results[0]
 
     def _decide(self, turn: Turn, mail: Submit) -> Outcome:
         command, refusal, flags = mail.command, mail.refusal, mail.flags

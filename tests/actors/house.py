@@ -16,6 +16,7 @@ from gochat.actors.actor import Registry
 from gochat.actors.flusher import Line
 from gochat.actors.live import SLICE, Live, Stretch
 from gochat.actors.messages import Submit
+from gochat.actors.observer import Observer
 from gochat.actors.room import RoomActor, RoomParts
 from gochat.actors.rounds import Rounds
 from gochat.actors.supervisor import Spec, Supervisor
@@ -141,20 +142,8 @@ class Tap:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def append(
-        self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside] = ()
-    ) -> Committed | Clash:
-        if self.before:
-            raise self.before.pop()
-        result: Committed | Clash = await self._inner.append(record, facts, beside)
-        if isinstance(result, Committed):
-            self.log.setdefault(record.room, []).extend((result.commit, fact) for fact in facts)
-        if self.after:
-            raise self.after.pop()
-        return result
-
-    def begin(
-        self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside], done: OnRecorded
+    def append(
+        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnyBeside], done: OnRecorded
     ) -> None:
         if self.before:
             error = self.before.pop()
@@ -168,7 +157,7 @@ class Tap:
                 self.log.setdefault(record.room, []).extend((result.commit, fact) for fact in facts)
             done(as_told(self.after.pop()) if self.after else result)
 
-        self._inner.begin(record, facts, beside, told)
+        self._inner.append(record, facts, side_records, told)
 
 
 def as_told(error: Exception) -> StoreError:
@@ -177,7 +166,14 @@ def as_told(error: Exception) -> StoreError:
 
 
 class House:
-    def __init__(self, store: Store, actors: Supervisor, rules: RoomRules, slice_: int = SLICE) -> None:
+    def __init__(
+        self,
+        store: Store,
+        actors: Supervisor,
+        rules: RoomRules,
+        slice_: int = SLICE,
+        observers: Sequence[Observer] = (),
+    ) -> None:
         self.archive = store.archive
         self.journal = Tap(store.journal)
         self.live = Live(slice_)
@@ -188,7 +184,9 @@ class House:
         rounds = Rounds()
         actors.start(Spec("rounds", rounds.run))
         actors.start(Spec("flusher", self.live.flusher.run))
-        parts = RoomParts(self.journal, self.live, actors, rules, self.now_ms, 10_000, rounds, self.keys)
+        parts = RoomParts(
+            self.journal, self.live, actors, rules, self.now_ms, 10_000, rounds, self.keys, observers=tuple(observers)
+        )
         self.rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, parts), 1000)
 
     @staticmethod
@@ -227,9 +225,11 @@ class House:
 
 
 @asynccontextmanager
-async def keep_house(rules: RoomRules = OPEN, slice_: int = SLICE) -> AsyncIterator[House]:
+async def keep_house(
+    rules: RoomRules = OPEN, slice_: int = SLICE, observers: Sequence[Observer] = ()
+) -> AsyncIterator[House]:
     async with stores.open(":memory:", inline=True) as store, Supervisor("actors") as actors:
-        yield House(store, actors, rules, slice_)
+        yield House(store, actors, rules, slice_, observers)
 
 
 def run(main: Any, *args: Any) -> None:

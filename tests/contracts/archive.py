@@ -19,6 +19,7 @@ from gochat.domain.record import RoomRecord
 from gochat.ports import Asker
 from gochat.protocol import replies
 from gochat.protocol.replies import GroupEntry, Last, MemberEntry, UserEntry
+from tests.appending import append_to
 from tests.contracts.journal import DM, SOON, TEA, message
 from tests.contracts.scribe import Scribe
 
@@ -147,7 +148,7 @@ class ArchiveContract:
 
         async def write() -> None:
             for turn in range(30):
-                await store.journal.append(record, [message(DM, 10 * turn + n) for n in range(1, 11)])
+                await append_to(store.journal, record, [message(DM, 10 * turn + n) for n in range(1, 11)])
             done.set()
 
         with trio.fail_after(SOON):
@@ -169,13 +170,13 @@ class ArchiveContract:
         batch = [
             message(record.room, seq, body, sender="a" * 64, key=f"{key}{seq}", ts=1 << 50) for seq in range(1, 201)
         ]  # fmt: skip
-        await store.journal.append(record, batch)
+        await append_to(store.journal, record, batch)
         await self.fits(store, asker, record.room, body)
         short = await store.journal.load("dm:" + "a" * 64 + ":" + "c" * 64)
         batch = [
             message(short.room, seq, character, sender="a" * 64, key=f"{key}{seq}", ts=1 << 50) for seq in range(1, 201)
         ]  # fmt: skip
-        await store.journal.append(short, batch)
+        await append_to(store.journal, short, batch)
         assert len(await entries(store, asker, short.room)) == 200
         await self.fits(store, asker, short.room, character)
 

@@ -14,6 +14,7 @@ from gochat.domain.ids import MAX_SEQ
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.errors import StoreError
 from gochat.ports import Clash, Committed
+from tests.appending import append_to
 from tests.contracts.scribe import Scribe
 
 TEA, DM = "group:tea", "dm:ann:bob"
@@ -40,16 +41,16 @@ class JournalContract:
         assert (tea.room, tea.head, tea.members) == (TEA, 0, {})
         assert tea.num != dm.num
 
-    async def test_what_was_appended_is_there_when_append_returns(self, store: Any) -> None:
+    async def test_what_was_appended_is_there_when_append_tells_so(self, store: Any) -> None:
         record = await store.journal.load(DM)
-        result = await store.journal.append(record, [message(DM, 1), message(DM, 2)])
+        result = await append_to(store.journal, record, [message(DM, 1), message(DM, 2)])
         assert isinstance(result, Committed)
         assert record.head == 0, "the record that names the room is not changed"
         loaded = await store.journal.load(DM)
         assert (loaded.num, loaded.head, loaded.ts, loaded.members) == (record.num, 2, 1002, {})
         assert await store.archive.head(DM) == 2
 
-    async def test_begin_tells_what_append_returns(self, store: Any) -> None:
+    async def test_append_calls_back_once_with_each_result(self, store: Any) -> None:
         record = await store.journal.load(DM)
         told: list[Any] = []
         with trio.fail_after(SOON):
@@ -61,7 +62,7 @@ class JournalContract:
                     done.set()
                     raise RuntimeError("what the teller raises goes no further")
 
-                store.journal.begin(record, [message(DM, seq, key=key)], (), tell)
+                store.journal.append(record, [message(DM, seq, key=key)], (), tell)
                 await done.wait()
         first, clash, second = told
         assert isinstance(first, Committed) and isinstance(second, Committed) and second.commit > first.commit
@@ -100,7 +101,7 @@ class JournalContract:
         commits: list[int] = []
 
         async def append(record: RoomRecord) -> None:
-            commits.append((await store.journal.append(record, [message(record.room, 1)])).commit)
+            commits.append((await append_to(store.journal, record, [message(record.room, 1)])).commit)
 
         with trio.fail_after(SOON):
             async with trio.open_nursery() as nursery:
@@ -115,15 +116,15 @@ class JournalContract:
         async def give_up() -> None:
             with trio.CancelScope() as scope:
                 scope.cancel()
-                await store.journal.append(mine, [message(DM, 1)])
+                await append_to(store.journal, mine, [message(DM, 1)])
 
         with trio.fail_after(SOON):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(give_up)
-                nursery.start_soon(store.journal.append, other, [message(other.room, 1)])
+                nursery.start_soon(append_to, store.journal, other, [message(other.room, 1)])
             # It may have been recorded: whoever gave up loads the room again.
             mine = await store.journal.load(DM)
-            result = await store.journal.append(mine, [message(DM, mine.head + 1)])
+            result = await append_to(store.journal, mine, [message(DM, mine.head + 1)])
         assert isinstance(result, Committed)
         assert await store.archive.head(other.room) == 1
 
@@ -131,15 +132,15 @@ class JournalContract:
 
     async def test_a_recorded_key_clashes_and_nothing_of_its_batch_is_recorded(self, store: Any) -> None:
         record = await store.journal.load(DM)
-        await store.journal.append(record, [message(DM, 1, key="k"), message(DM, 2, key="l")])
+        await append_to(store.journal, record, [message(DM, 1, key="k"), message(DM, 2, key="l")])
         record = await store.journal.load(DM)
-        result = await store.journal.append(
-            record, [message(DM, 3, "fresh", key="m"), message(DM, 4, "repeat", key="l"), message(DM, 5)]
+        result = await append_to(
+            store.journal, record, [message(DM, 3, "fresh", key="m"), message(DM, 4, "repeat", key="l"), message(DM, 5)]
         )
         assert result == Clash({("ann", "l"): Recorded(2, 1002)})
         assert (await store.journal.load(DM)).head == 2
         assert await store.journal.recorded(record, [("ann", "m")]) == {}
-        assert isinstance(await store.journal.append(record, [message(DM, 3, "fresh", key="m")]), Committed)
+        assert isinstance(await append_to(store.journal, record, [message(DM, 3, "fresh", key="m")]), Committed)
 
     async def test_a_key_is_its_senders_and_its_rooms_own(self, store: Any) -> None:
         dm, tea = await Scribe.at(store.journal, DM), await Scribe.at(store.journal, "dm:ann:cat")
@@ -163,7 +164,7 @@ class JournalContract:
 
         async def append(scribe: Scribe, key: str) -> None:
             facts_ = [message(scribe.room, 2, key=key), message(scribe.room, 3)]
-            results[scribe.room] = await store.journal.append(scribe.record, facts_)
+            results[scribe.room] = await append_to(store.journal, scribe.record, facts_)
 
         with trio.fail_after(SOON):
             async with trio.open_nursery() as nursery:
@@ -189,7 +190,7 @@ class JournalContract:
         async def append(n: int) -> None:
             batch = [message(records[n].room, 1), message(records[n].room, 2, **(bad if n == 1 else {}))]
             try:
-                results[n] = await store.journal.append(records[n], batch)
+                results[n] = await append_to(store.journal, records[n], batch)
             except StoreError as error:
                 results[n] = error
 
@@ -203,14 +204,14 @@ class JournalContract:
             # The index is fed in between: it passes over what is not there.
             while not (await store.archive.search_messages("ann", "hi", None, 1, None))[0]:
                 await trio.sleep(0.01)
-            assert isinstance(await store.journal.append(records[1], [message(records[1].room, 1)]), Committed)
+            assert isinstance(await append_to(store.journal, records[1], [message(records[1].room, 1)]), Committed)
 
     async def test_a_seq_is_recorded_once(self, store: Any) -> None:
         dm = await Scribe.at(store.journal, DM)
         old = dm.record
         await dm.said("one")
         with pytest.raises(StoreError) as caught:
-            await store.journal.append(old, [message(DM, 1, "another")])
+            await append_to(store.journal, old, [message(DM, 1, "another")])
         assert not caught.value.unknown
         assert (await store.archive.replay(DM, 0, 9, 9)) == dm.log
 

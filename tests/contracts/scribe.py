@@ -14,6 +14,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Done, Knowledge, Outcome, Turn
 from gochat.ports import Clash, Journal
+from tests.appending import append_to
 from tests.policies import OPEN
 
 #: More than any page or replay of these tests asks for.
@@ -58,7 +59,7 @@ class Scribe:
         turn, outcomes = await self.decide(*commands)
         self.now_ms += 1
         if turn.facts or turn.beside:
-            result = await self.journal.append(self.record, turn.facts, turn.beside)
+            result = await append_to(self.journal, self.record, turn.facts, turn.beside)
             assert not isinstance(result, Clash)
             self.took(turn, result.commit)
         return outcomes

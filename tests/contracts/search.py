@@ -12,6 +12,7 @@ import pytest
 
 from gochat.domain import commands as ask
 from gochat.protocol import replies
+from tests.appending import append_to
 from tests.contracts.archive import FRAME_BYTES, seqs, tea_of, until
 from tests.contracts.journal import DM, TEA, message
 from tests.contracts.scribe import Scribe
@@ -205,7 +206,7 @@ class SearchContract:
     async def test_results_fit_a_frame(self, store: Any) -> None:
         record = await store.journal.load(DM)
         body = "word " + "漢\x01" * 1990
-        await store.journal.append(record, [message(DM, seq, body) for seq in range(1, 301)])
+        await append_to(store.journal, record, [message(DM, seq, body) for seq in range(1, 301)])
         await until(lambda: self.found(store, "ann", "word", "dm:ann:cat"), [])
         found: list[int] = []
 

@@ -20,6 +20,7 @@ from gochat.store.listing import relist
 from gochat.store.rows import WRITTEN, written
 from gochat.store.schema import SEQ_BITS
 from gochat.store.search import index
+from tests.appending import append_to
 
 DM, NUM = "dm:ann:bob", 1
 #: Opens the store, loads the room, pages here and there; says how much memory that took, in KiB.
@@ -123,7 +124,7 @@ def test_a_long_past_costs_nothing(tmp_path: Path, size: int, ready_s: float, pa
             assert await search(store, "草") == [seq for seq in range(size, size - 6, -1) if seq % 1000 != 7][:5]
             begun = time.perf_counter()
             batch = [facts.Message(room=DM, seq=size + 1, ts=1 << 40, sender="bob", body="针 new", key="k1")]
-            await store.journal.append(record, batch)
+            await append_to(store.journal, record, batch)
             with trio.fail_after(20):
                 while (await search(store, "针"))[0] != size + 1:
                     await trio.sleep(0.01)

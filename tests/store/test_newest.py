@@ -22,6 +22,7 @@ from gochat.store.portable.backup import back_up, check
 from gochat.store.portable.restore import put_in_place, staged
 from gochat.store.portable.room_in import import_room
 from gochat.store.portable.room_out import export_room
+from tests.appending import append_to
 from tests.contracts.journal import DM, message
 from tests.store.read.test_damage import small_disk
 
@@ -31,7 +32,7 @@ async def lived(path: Path, *bodies: str) -> str:
     async with stores.open(path) as store:
         record = await store.journal.load(DM)
         for body in bodies:
-            assert isinstance(await store.journal.append(record, [message(DM, record.head + 1, body)]), Committed)
+            assert isinstance(await append_to(store.journal, record, [message(DM, record.head + 1, body)]), Committed)
             record.head += 1
         return store.journal.epoch
 
@@ -111,7 +112,7 @@ async def test_a_bare_copy_that_was_put_back_is_noticed(path: Path, lives: int) 
 async def test_a_killed_nodes_note_is_a_second_old_at_most(path: Path) -> None:
     async with stores.open(path) as store:
         record = await store.journal.load(DM)
-        done = await store.journal.append(record, [message(DM, 1)])
+        done = await append_to(store.journal, record, [message(DM, 1)])
         assert isinstance(done, Committed)
         with trio.fail_after(10):
             while noted(path).commit < done.commit:
@@ -130,7 +131,7 @@ async def test_an_import_is_noted(path: Path, tmp_path: Path) -> None:
     await lived(path, "one")
     async with stores.open(tmp_path / "other.db") as other:
         record = await other.journal.load("dm:cat:dan")
-        await other.journal.append(record, [message("dm:cat:dan", 1, sender="cat")])
+        await append_to(other.journal, record, [message("dm:cat:dan", 1, sender="cat")])
     export_room(tmp_path / "other.db", "dm:cat:dan", tmp_path / "room", now_ms=1)
     shutil.copy(path, tmp_path / "copy")
     before = noted(path).commit
@@ -161,7 +162,7 @@ async def test_a_backup_has_the_tail_and_a_restore_a_new_epoch(path: Path, tmp_p
     async with stores.open(path) as store:
         record = await store.journal.load(DM)
         for seq in range(1, 6):
-            await store.journal.append(record, [message(DM, seq)])
+            await append_to(store.journal, record, [message(DM, seq)])
             record.head += 1
         told = await trio.to_thread.run_sync(back_up, path, copy)
         epoch = store.journal.epoch
@@ -186,7 +187,7 @@ async def test_a_restore_over_a_damaged_database_with_its_log_file(path: Path, t
     await lived(path, *["more"] * 50)
     async with stores.open(path) as store:
         record = await store.journal.load(DM)
-        await store.journal.append(record, [message(DM, record.head + 1)])
+        await append_to(store.journal, record, [message(DM, record.head + 1)])
         log_file = content_of(Path(f"{path}-wal"))
     damage(path, 1)
     Path(f"{path}-wal").write_bytes(log_file)  # noqa: ASYNC240

@@ -131,15 +131,10 @@ class SqliteJournal:
     async def held_by(self, peer: str, users: Sequence[str]) -> dict[str, tuple[bool, bool]]:
         return await self._readers.call(lambda connection: beside.held_by(connection, peer, users))
 
-    async def append(
-        self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside] = ()
-    ) -> Committed | Clash:  # fmt: skip
-        return await self._parked(Batch(record.room, record.num, facts, beside, _weigh(facts, beside)))
-
-    def begin(
-        self, record: RoomRecord, facts: Sequence[AnyFact], beside: Sequence[AnyBeside], done: OnRecorded
-    ) -> None:  # fmt: skip
-        self._begin(Batch(record.room, record.num, facts, beside, _weigh(facts, beside)), done)
+    def append(
+        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnyBeside], done: OnRecorded
+    ) -> None:
+        self._begin(Batch(record.room, record.num, facts, side_records, _weigh(facts, side_records)), done)
 
     def _begin(self, batch: Batch, done: OnRecorded) -> None:
         if self._closing:

@@ -25,6 +25,7 @@ from gochat.store.portable.room_out import export_room
 from gochat.store.portable.user_out import export_user
 from gochat.store.schema import SEQ_BITS
 from gochat.store.write.committer import Pace
+from tests.appending import append_to
 from tests.contracts.journal import DM, SOON, message
 
 UNMERGED = Pace(quiet_s=1e6, at=1 << 60, after_s=1e6, retry_s=1e6)
@@ -35,7 +36,7 @@ async def talked(store: Store, room: str, bodies: list[str]) -> None:
     record = await store.journal.load(room)
     sender = room.split(":")[1]
     for body in bodies:
-        done = await store.journal.append(record, [message(room, record.head + 1, body, sender=sender)])
+        done = await append_to(store.journal, record, [message(room, record.head + 1, body, sender=sender)])
         assert isinstance(done, Committed)
         record.head += 1
 
@@ -59,12 +60,12 @@ async def test_on_a_full_disk_all_that_was_acked_is_read_or_the_read_fails(tmp_p
         async with stores.open(path, pace=UNMERGED._replace(retry_s=0.001)) as store:
             (disk / "rest").write_bytes(bytes(5 << 20))
             record = await store.journal.load(DM)
-            await store.journal.append(record, [message(DM, 1, "first")])
+            await append_to(store.journal, record, [message(DM, 1, "first")])
             head = 1
             with trio.fail_after(SOON):
                 while True:
                     try:
-                        await store.journal.append(record, [message(DM, head + 1, "x" * 1000)])
+                        await append_to(store.journal, record, [message(DM, head + 1, "x" * 1000)])
                     except StoreError:
                         break
                     head += 1
@@ -76,7 +77,7 @@ async def test_on_a_full_disk_all_that_was_acked_is_read_or_the_read_fails(tmp_p
                 while store.health.problem is not None:
                     await trio.sleep(0.01)
                 loaded = await store.journal.load(DM)
-                await store.journal.append(loaded, [message(DM, loaded.head + 1)])
+                await append_to(store.journal, loaded, [message(DM, loaded.head + 1)])
                 assert await store.archive.head(DM) == loaded.head + 1 > head
 
 
@@ -127,17 +128,17 @@ async def test_while_it_can_not_be_opened_again_nothing_is_missing(tmp_path: Pat
             vandal.execute("CREATE TRIGGER full BEFORE INSERT ON fact BEGIN SELECT abs(-9223372036854775807 - 1); END")
             vandal.execute("ALTER TABLE tail RENAME TO gone")
             with pytest.raises(StoreError):
-                await store.journal.append(await store.journal.load("dm:cat:dan"), [message("dm:cat:dan", 1)])
+                await append_to(store.journal, await store.journal.load("dm:cat:dan"), [message("dm:cat:dan", 1)])
             vandal.execute("ALTER TABLE gone RENAME TO tail")
             for _ in range(2):
                 with pytest.raises(StoreError):
-                    await store.journal.append(await store.journal.load("dm:cat:dan"), [message("dm:cat:dan", 1)])
+                    await append_to(store.journal, await store.journal.load("dm:cat:dan"), [message("dm:cat:dan", 1)])
                 assert await store.archive.head(DM) == 3
                 with pytest.raises(StoreError, match="can't be searched"):
                     await store.archive.search_messages("ann", "two", None, 10, None)
             assert store.health.writing is not None
             vandal.execute("DROP TRIGGER full")
-        await store.journal.append(await store.journal.load("dm:cat:dan"), [message("dm:cat:dan", 1)])
+        await append_to(store.journal, await store.journal.load("dm:cat:dan"), [message("dm:cat:dan", 1)])
         assert store.health.problem is None
 
 
@@ -158,7 +159,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for room in ROOMS:
                 record = await store.journal.load(room)
                 facts = [message(room, seq, body, sender=room.split(":")[1]) for seq, body in enumerate(BODIES, 1)]
-                assert isinstance(await store.journal.append(record, facts), Committed)
+                assert isinstance(await append_to(store.journal, record, facts), Committed)
             store.journal.note_user("ann", name="Ann")
             await store.journal.flush_reads()
             with trio.fail_after(SOON):
@@ -331,7 +332,7 @@ async def test_a_damaged_log_is_merged_apart_and_committed_apart(tmp_path: Path)
             record = await store.journal.load(room)
             fact = Edit(room=room, seq=record.head + 1, ts=5000, sender=room.split(":")[1], target=51, body="edited")
             try:
-                told[room] = await store.journal.append(record, [fact])
+                told[room] = await append_to(store.journal, record, [fact])
             except StoreError as error:
                 told[room] = error
 
@@ -355,7 +356,7 @@ async def asked(store: Store, user: str) -> None:
     change = RelationChange(1, 0, 1000, user, "ask")
     relation = record.relation.apply(change)
     facts = [message(record.room, 1, "hi", sender=user)]
-    assert isinstance(await store.journal.append(record, facts, [Related(change, relation)]), Committed)
+    assert isinstance(await append_to(store.journal, record, facts, [Related(change, relation)]), Committed)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +381,7 @@ async def test_a_welcome_names_what_it_leaves_out(tmp_path: Path, bad: str, left
                 room=room, seq=1, ts=1000, sender="ann", users=["ann"], change="added", role="owner", title="T"
             )
             record = await store.journal.load(room)
-            assert isinstance(await store.journal.append(record, [made, message(room, 2, "x")]), Committed)
+            assert isinstance(await append_to(store.journal, record, [made, message(room, 2, "x")]), Committed)
         for n in range(20):
             await talked(store, f"dm:ann:b{n:02}", ["y"])
         for n in range(14):

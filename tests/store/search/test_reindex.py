@@ -23,6 +23,7 @@ from gochat.store.search import index, reindex, search, user_search
 from gochat.store.search.searches import Budget
 from gochat.store.write.committer import REINDEX_PAUSES, Committer
 from gochat.store.write.tail import Tail
+from tests.appending import append_to
 from tests.contracts.archive import until
 from tests.contracts.journal import message
 from tests.store.old_store import ANN, make
@@ -189,7 +190,7 @@ async def test_a_node_does_it_by_itself_and_tells(tmp_path: Path, caplog: pytest
     caplog.set_level(logging.INFO)
     async with stores.open(tmp_path / "a.db") as store:
         record = await store.journal.load("group:g1")
-        await store.journal.append(record, [message("group:g1", 501, "Łódź now", sender=ANN)])
+        await append_to(store.journal, record, [message("group:g1", 501, "Łódź now", sender=ANN)])
 
         async def left() -> int:
             return store.commits.reindexing

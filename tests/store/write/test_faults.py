@@ -23,6 +23,7 @@ from gochat.ports import Asker, Committed
 from gochat.store import Store, schema, setup
 from gochat.store.schema import SEQ_BITS
 from gochat.store.write.committer import Pace
+from tests.appending import append_to
 from tests.contracts.journal import DM, SOON, TEA, message
 from tests.contracts.scribe import Scribe
 from tests.handles import open_files
@@ -33,6 +34,7 @@ import resource, signal, sys
 import trio
 from gochat import store as stores
 from gochat.errors import StoreError
+from tests.appending import append_to
 from tests.contracts.journal import message
 
 limit, hard = int(sys.argv[2]), resource.RLIM_INFINITY
@@ -43,7 +45,7 @@ async def write(journal, room, refused):
     while True:
         batch = [message(room, record.head + n, BODY) for n in range(1, 4)]
         try:
-            await journal.append(record, batch)
+            await append_to(journal, record, batch)
         except StoreError as error:
             print(f"refused {room} {error.unknown}", flush=True)
             refused.set()
@@ -94,7 +96,7 @@ def check_whole(path: Path, acked: dict[str, int]) -> None:
                 while len(found) < record.head:
                     found += [fact.seq for fact in await store.archive.replay(room, len(found), record.head, 1000)]
                 assert found == list(range(1, record.head + 1))
-                assert isinstance(await store.journal.append(record, [message(room, record.head + 1)]), Committed)
+                assert isinstance(await append_to(store.journal, record, [message(room, record.head + 1)]), Committed)
 
     trio.run(check)
     with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -156,17 +158,19 @@ async def test_a_commit_that_fails_is_unknown_and_the_next_one_works(tmp_path: P
     path = tmp_path / "gochat.db"
     async with stores.open(path) as store:
         record, other = RoomRecord(room=DM, num=1), RoomRecord(room="dm:ann:cat", num=2)
-        first = await store.journal.append(record, [message(DM, 1, key="k")])
+        first = await append_to(store.journal, record, [message(DM, 1, key="k")])
         store.journal.note_read(record, "bob", 1)
         with full_disk(path), pytest.raises(StoreError) as caught:
-            await store.journal.append(record, [message(DM, 2, "lost", key="l")])
+            await append_to(store.journal, record, [message(DM, 2, "lost", key="l")])
         assert caught.value.unknown
         assert (store.commits.failed, store.commits.facts, store.commits.messages) == (1, 1, 1)
         with trio.fail_after(SOON):
-            result = await store.journal.append(other, [message(other.room, 1)])
+            result = await append_to(store.journal, other, [message(other.room, 1)])
             assert isinstance(first, Committed) and isinstance(result, Committed) and result.commit > first.commit
             loaded = await store.journal.load(DM)
-            assert isinstance(await store.journal.append(loaded, [message(DM, loaded.head + 1, key="l")]), Committed)
+            assert isinstance(
+                await append_to(store.journal, loaded, [message(DM, loaded.head + 1, key="l")]), Committed
+            )
             await store.journal.flush_reads()
         assert [fact.seq for fact in await store.archive.replay(DM, 0, 9, 9)] == list(range(1, loaded.head + 2))
         (contact,) = (await store.archive.welcome("bob", 15, [])).contacts
@@ -177,24 +181,26 @@ async def test_a_damaged_tail_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
     async with stores.open(path, pace=Pace(retry_s=1e6)) as store:
         record = RoomRecord(room=DM, num=1)
-        await store.journal.append(record, [message(DM, seq) for seq in range(1, 6)])
+        await append_to(store.journal, record, [message(DM, seq) for seq in range(1, 6)])
         with full_disk(path), pytest.raises(StoreError):
-            await store.journal.append(record, [message(DM, 6)])
+            await append_to(store.journal, record, [message(DM, 6)])
         open_before = open_files()
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as vandal:
             row = vandal.execute("SELECT * FROM fact WHERE id = ?", (1 << SEQ_BITS | 4,)).fetchone()
             vandal.execute("DELETE FROM fact WHERE id = ?", (row[0],))
             for _ in range(3):
                 with trio.fail_after(SOON), pytest.raises(StoreError, match="damaged"):
-                    await store.journal.append(record, [message(DM, 6)])
+                    await append_to(store.journal, record, [message(DM, 6)])
             assert [fact.seq for fact in await store.archive.replay(DM, 0, 3, 9)] == [1, 2, 3], "what is whole is read"
             with pytest.raises(Damaged, match="has no fact 4"):
                 await store.archive.replay(DM, 0, 9, 9)
             other = RoomRecord(room="dm:ann:zoe", num=2)
-            assert isinstance(await store.journal.append(other, [message("dm:ann:zoe", 1)]), Committed), "so do others"
+            assert isinstance(await append_to(store.journal, other, [message("dm:ann:zoe", 1)]), Committed), (
+                "so do others"
+            )
             vandal.execute(f"INSERT INTO fact VALUES ({', '.join('?' * len(row))})", row)
         loaded = await store.journal.load(DM)
-        assert isinstance(await store.journal.append(loaded, [message(DM, loaded.head + 1)]), Committed)
+        assert isinstance(await append_to(store.journal, loaded, [message(DM, loaded.head + 1)]), Committed)
         assert open_files() <= open_before + 12, "connections that were refused are closed"
 
 
@@ -207,7 +213,7 @@ async def test_when_too_many_wait_the_next_is_full(tmp_path: Path) -> None:
 
         async def append(n: int) -> None:
             try:
-                await store.journal.append(RoomRecord(room=f"dm:ann:u{n}", num=n), [message(f"dm:ann:u{n}", 1)])
+                await append_to(store.journal, RoomRecord(room=f"dm:ann:u{n}", num=n), [message(f"dm:ann:u{n}", 1)])
                 outcomes.append("committed")
             except Full:
                 outcomes.append("full")
@@ -231,7 +237,7 @@ async def test_when_too_much_waits_the_next_is_full(tmp_path: Path, texts: list[
             room = f"dm:ann:u{n}"
             try:
                 facts = [message(room, seq, body) for seq, body in enumerate(texts, 1)]
-                await store.journal.append(RoomRecord(room=room, num=n), facts)
+                await append_to(store.journal, RoomRecord(room=room, num=n), facts)
                 outcomes.append("committed")
             except Full as full:
                 assert "wait for a commit" in str(full)
@@ -257,7 +263,7 @@ async def test_closing_writes_what_was_noted(tmp_path: Path) -> None:
         store.journal.note_read(dm.record, "bob", 1)
         store.journal.note_user("bob", name="Bob", last_seen=3)
     with pytest.raises(StoreError, match="closing"):
-        await store.journal.append(dm.record, [message(DM, 2)])
+        await append_to(store.journal, dm.record, [message(DM, 2)])
     async with stores.open(path) as store:
         assert store.journal.epoch == epoch
         (contact,) = (await store.archive.welcome("bob", 15, [])).contacts
@@ -272,7 +278,7 @@ async def test_a_cancelled_block_is_closed_in_order(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
     with trio.fail_after(SOON / 4), trio.CancelScope() as scope:
         async with stores.open(path) as store:
-            await store.journal.append(RoomRecord(room=DM, num=1), [message(DM, 1)])
+            await append_to(store.journal, RoomRecord(room=DM, num=1), [message(DM, 1)])
             store.journal.note_read(RoomRecord(room=DM, num=1), "bob", 1)
             scope.cancel()
             await trio.sleep_forever()
@@ -285,7 +291,7 @@ async def test_closing_on_a_full_disk_gives_up_soon(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
     with trio.fail_after(SOON / 4):
         async with stores.open(path) as store:
-            await store.journal.append(RoomRecord(room=DM, num=1), [message(DM, 1)])
+            await append_to(store.journal, RoomRecord(room=DM, num=1), [message(DM, 1)])
             store.journal.note_read(RoomRecord(room=DM, num=1), "bob", 1)
             disk = full_disk(path)
             disk.__enter__()
@@ -309,7 +315,7 @@ def permissions(folder: Path) -> dict[str, int]:
 async def test_the_files_are_the_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
     async with stores.open(path) as store:
-        await store.journal.append(RoomRecord(room=DM, num=1), [message(DM, 1)])
+        await append_to(store.journal, RoomRecord(room=DM, num=1), [message(DM, 1)])
         await store.archive.page(Asker("ann"), DM, before=None, after=None, limit=1)
         modes = permissions(tmp_path)
     assert modes == dict.fromkeys(["gochat.db", "gochat.db-shm", "gochat.db-wal", "gochat.newest"], 0o600)

@@ -29,6 +29,7 @@ from gochat.store.read.source import reading
 from gochat.store.schema import SEQ_MASK
 from gochat.store.write.expiry import SLICE, count
 from gochat.store.write.retention import DAY_MS, FIRST, cutoffs, expire_all
+from tests.appending import append_to
 from tests.contracts.journal import DM, SOON, TEA, message
 
 NOW = time.time_ns() // 1_000_000
@@ -41,7 +42,7 @@ def said(room: str, seq: int, days: float, body: str = "hi", **fields: Any) -> M
 
 
 async def append(store: Store, record: RoomRecord, *batch: AnyFact) -> None:
-    assert isinstance(await store.journal.append(record, batch), Committed)
+    assert isinstance(await append_to(store.journal, record, batch), Committed)
     record.head = batch[-1].seq
 
 
@@ -77,7 +78,7 @@ async def test_old_texts_are_gone_and_messages_stay(tmp_path: Path) -> None:
         assert (await store.archive.welcome("bob", 15, [])).contacts[0].unread == 1
         assert await shown(store, OTHER) == [(1, "SECRETNOT of others", False)]
         assert (await store.journal.load(DM)).head == 3, "no fact was added"
-        assert isinstance(await store.journal.append(dm, [said(DM, 4, 0, key="k1")]), Clash), (
+        assert isinstance(await append_to(store.journal, dm, [said(DM, 4, 0, key="k1")]), Clash), (
             "a repeat is no new message"
         )
         assert store.commits.expired == 2
@@ -192,7 +193,9 @@ async def test_a_request_that_expired_in_a_stopped_node_asks_no_more(tmp_path: P
             change = RelationChange(1, 0, NOW - 40 * DAY_MS, one, "ask")
             record.relation = record.relation.apply(change)
             batch = [said(room, 1, 40), said(room, 2, days)]
-            assert isinstance(await store.journal.append(record, batch, [Related(change, record.relation)]), Committed)
+            assert isinstance(
+                await append_to(store.journal, record, batch, [Related(change, record.relation)]), Committed
+            )
         await merged(store)
         assert len((await store.archive.requests("bob", 9, None))[0]) == 1
     assert expire_all(path, (0, 30), NOW) == 3

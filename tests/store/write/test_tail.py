@@ -30,6 +30,7 @@ from gochat.store.read.source import reading
 from gochat.store.write.committer import Committer, Pace
 from gochat.store.write.logs import Batch
 from gochat.store.write.tail import Tail, weigh
+from tests.appending import append_to
 from tests.contracts.journal import DM, SOON, message
 from tests.store.conftest import PACES
 
@@ -208,7 +209,9 @@ async def test_a_key_in_the_tail_is_known_and_costs_nobody_else(tmp_path: Path) 
                 for record, key in ((dm, "k"), (other, "l")):
 
                     async def append(record: RoomRecord = record, key: str = key) -> None:
-                        results[record.room] = await store.journal.append(record, [message(record.room, 3, key=key)])
+                        results[record.room] = await append_to(
+                            store.journal, record, [message(record.room, 3, key=key)]
+                        )
 
                     nursery.start_soon(append)
             assert results[DM] == Clash({("ann", "k"): results[DM].found["ann", "k"]})
@@ -219,7 +222,7 @@ async def test_a_key_in_the_tail_is_known_and_costs_nobody_else(tmp_path: Path) 
 
 
 async def appended(store: Store, record: RoomRecord, *messages: Any) -> Committed:
-    result = await store.journal.append(record, list(messages))
+    result = await append_to(store.journal, record, list(messages))
     assert isinstance(result, Committed)
     return result
 
@@ -326,7 +329,7 @@ async def test_after_a_failed_commit_rooms_are_as_they_are_on_disk(tmp_path: Pat
             for seq in (1, 2, 3):
                 await appended(store, record, message(DM, seq))
             with table_gone(path), pytest.raises(StoreError, match="no such table"):
-                await store.journal.append(record, [message(DM, 4)])
+                await append_to(store.journal, record, [message(DM, 4)])
             assert (await store.journal.load(DM)).head == 3
             await appended(store, record, message(DM, 4))
             assert await store.archive.head(DM) == 4
@@ -341,7 +344,7 @@ async def test_while_nothing_can_be_written_all_is_read(tmp_path: Path) -> None:
             with locked(path):
                 begun = time.monotonic()
                 with pytest.raises(StoreError):
-                    await store.journal.append(await store.journal.load(DM), [message(DM, 4)])
+                    await append_to(store.journal, await store.journal.load(DM), [message(DM, 4)])
                 waited = time.monotonic() - begun
                 for room in (DM, "dm:cat:dan"):
                     assert await store.archive.head(room) == 3
@@ -382,12 +385,12 @@ async def test_a_log_that_takes_nothing_costs_no_other_room(tmp_path: Path) -> N
             vandalize(path, "INSERT INTO fact (id, ts, kind, sender, n) VALUES (?, 1002, 0, 'ann', 2)", damaged.num)
             assert (await store.archive.head(other), await store.archive.head(damaged.room)) == (2, 2)
             with pytest.raises(StoreError, match="damaged"):
-                await store.journal.append(damaged, [message(damaged.room, 3)])
+                await append_to(store.journal, damaged, [message(damaged.room, 3)])
             await appended(store, await store.journal.load(other), message(other, 3))
         async with stores.open(path) as store:
             assert (await store.archive.head(other), await store.archive.head(damaged.room)) == (3, 2)
             with pytest.raises(StoreError, match="damaged"):
-                await store.journal.append(damaged, [message(damaged.room, 3)])
+                await append_to(store.journal, damaged, [message(damaged.room, 3)])
             vandalize(path, "DELETE FROM fact WHERE id = ?", damaged.num)
             await appended(store, damaged, message(damaged.room, 3))
             found = await store.archive.replay(damaged.room, 0, 9, 9)
