@@ -170,7 +170,7 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         spawn = partial(_spawn, sessions)
         rooms, users = _registries(node, store, actors)
         since_ms = now_ms() - (settings.auth.max_lifetime_s + 2 * settings.auth.leeway_s) * 1000
-        standing = Standing(await store.journal.standing(since_ms), node.jumps)
+        standing = Standing(await store.lookups.standing(since_ms), node.jumps)
         node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn)
         services.start(Spec("wheel", node.wheel.run))
         services.start(Spec("poller", node.poller.run))
@@ -218,8 +218,8 @@ def _registries(
         Spec("presence", partial(settle_doubts, node.live, store.archive.acquainted, store.archive.onlookers))
     )  # fmt: skip
     room_parts = RoomParts(
-        store.journal, node.live, actors, rules, node.jumps.now_ms, limits.mailbox, rounds, RecentKeys(RECENT_KEYS),
-        policy.group_adds == "contacts", node.jumps, store.archive.users,
+        store.journal, store.lookups, node.live, actors, rules, node.jumps.now_ms, limits.mailbox, rounds,
+        RecentKeys(RECENT_KEYS), policy.group_adds == "contacts", node.jumps, store.archive.users,
     )  # fmt: skip
     rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, room_parts), MOST_ACTORS)
     user_parts = UserParts(

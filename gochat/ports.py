@@ -40,16 +40,32 @@ class Committed(msgspec.Struct, frozen=True, gc=False):
     commit: int
     """Number of the transaction; later transactions have greater numbers. A welcome read at `commit` n holds
     every fact of transactions up to n and none of a later one."""
+    facts: Sequence[AnyFact] = ()
+    """The facts as they are recorded, in their order. A journal that alone decides hands back the very objects that it
+    was given. In a cluster facts of other nodes may have come first: then these have other seqs and times than those
+    that were decided, and whoever decided them takes these."""
 
 
-class Clash(msgspec.Struct, frozen=True):
-    """Nothing of the batch was recorded: these (sender, key) are recorded already. Decide the rest again."""
+class DuplicateKeys(msgspec.Struct, frozen=True):
+    """Nothing of the batch was recorded: these (sender, key) are recorded already. Answer those with what is recorded,
+    and decide the rest again."""
 
     found: dict[tuple[str, str], Recorded]
 
 
-OnRecorded: TypeAlias = Callable[[Committed | Clash | StoreError], None]
-"""Is told what became of a batch, in the loop's own thread. An exception of its own is logged and goes no further."""
+class Overtaken(msgspec.Struct, frozen=True):
+    """Nothing of the batch was recorded: the room is not what it was when the batch was decided, since another node's
+    facts came first. Load the room again and decide all of it again; it may be refused now. A journal that alone
+    decides never says so."""
+
+
+#: The name that `DuplicateKeys` had.
+Clash = DuplicateKeys
+
+AppendResult: TypeAlias = Committed | DuplicateKeys | Overtaken | StoreError
+"""What became of a batch. A StoreError: nothing of it is recorded, or with `unknown` it may be."""
+OnRecorded: TypeAlias = Callable[[AppendResult], None]
+"""Is told what became of a batch, in the loop's own thread. What it raises is logged and goes no further."""
 
 
 class Journal(Protocol):
@@ -74,12 +90,37 @@ class Journal(Protocol):
         and is not changed.
 
         The call never waits. `done` is called once, in the loop's thread and never before `append` has returned: with
-        Committed, when everything is durable; with Clash, when nothing is recorded and the caller decides again; or
-        with a StoreError, when nothing is recorded or, if its `unknown` is set, may be, and the caller loads the room
-        again. Many rooms' batches share one transaction (group commit).
+        Committed, when everything is durable; with DuplicateKeys or Overtaken, when nothing is recorded and the
+        caller decides again; or with a StoreError, when nothing is recorded or, if its `unknown` is set, may be, and
+        the caller loads the room again. Many rooms' batches share one transaction (group commit).
 
         Raises StoreError when the store is closing, and Full when too many batches wait: `done` is then never called.
         """
+
+    async def oversee(self, entries: Sequence[AnyBeside]) -> None:
+        """Record what belongs to no room's turn: reports that are closed, who may come in, the audit log. Durable when
+        it returns. Raises StoreError, Full."""
+
+    def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
+        """Raise the user's read position to `seq`, durable within 1 s. Never waits; keeps the maximum."""
+
+    def note_user(self, user: str, *, name: str | None = None, last_seen: int | None = None) -> None:
+        """Keep the user's shown name or the time last seen, durable within 1 s. Never waits."""
+
+    async def flush_reads(self) -> None:
+        """Return when the read positions noted before the call are durable, so that a reading shows them. If the
+        commit that should take them fails, they wait for the next, and this returns all the same."""
+
+
+# ---------------------------------------------------------------------------------------------- lookups
+
+
+class Lookups(Protocol):
+    """What a decision must know that the room's record does not hold. Each call reads one moment, at least as new as
+    every append whose result was told when it was called. Every method raises StoreError: then nothing is decided.
+
+    `record` names the room; it is not changed.
+    """
 
     async def recorded(self, record: RoomRecord, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Recorded]:
         """Those of the (sender, key) pairs that are recorded in the room."""
@@ -98,38 +139,24 @@ class Journal(Protocol):
     async def waiting(self, record: RoomRecord) -> set[int]:
         """The messages of a private room that wait for an answer and are not deleted."""
 
-    async def asks(self, user: str, since_ms: int) -> list[int]:
-        """When the user asked strangers to be let write, from `since_ms` on, in order."""
-
-    async def adds(self, user: str, since_ms: int) -> list[int]:
-        """When the user added to a group who does not have the user as a contact, from `since_ms` on, in order: once
-        for each of them."""
-
     async def left(self, record: RoomRecord, users: Sequence[str]) -> set[str]:
         """Those of `users` who left the group by themselves and are not back."""
 
+    async def asks(self, user: str, since_ms: int) -> list[int]:
+        """When the user asked strangers to be let write, after `since_ms`, in order."""
+
+    async def adds(self, user: str, since_ms: int) -> list[int]:
+        """When the user added to a group who does not have the user as a contact, after `since_ms`, in order: once
+        for each of them."""
+
     async def held_by(self, peer: str, users: Sequence[str]) -> dict[str, tuple[bool, bool]]:
         """Of each of `users` whether they have `peer` as a contact, and whether they have blocked them."""
-
-    async def oversee(self, entries: Sequence[AnyBeside]) -> None:
-        """Record what belongs to no room's turn: reports that are closed, who may come in, the audit log. Durable when
-        it returns. Raises StoreError, Full."""
 
     async def deleted(self, users: Sequence[str]) -> set[str]:
         """Those of `users` who were deleted, and whose ids are not released."""
 
     async def standing(self, since_ms: int) -> list[AnyStanding | Deleted]:
-        """Deleted users, suspensions, and revocations since then."""
-
-    def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
-        """Raise the user's read position to `seq`, durable within 1 s. Never waits; keeps the maximum."""
-
-    def note_user(self, user: str, *, name: str | None = None, last_seen: int | None = None) -> None:
-        """Keep the user's shown name or the time last seen, durable within 1 s. Never waits."""
-
-    async def flush_reads(self) -> None:
-        """Return when the read positions noted before the call are durable, so that a reading shows them. If the
-        commit that should take them fails, they wait for the next, and this returns all the same."""
+        """Deleted users, suspensions, and revocations after `since_ms`."""
 
 
 # ---------------------------------------------------------------------------------------------- archive

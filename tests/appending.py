@@ -10,17 +10,17 @@ from gochat.domain.beside import AnyBeside
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
 from gochat.errors import StoreError
-from gochat.ports import Clash, Committed, Journal
+from gochat.ports import AppendResult, Committed, DuplicateKeys, Journal, Overtaken
 
 
 async def append_to(
     journal: Journal, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnyBeside] = ()
-) -> Committed | Clash:
+) -> Committed | DuplicateKeys | Overtaken:
     """Append, and return what the journal tells of the batch. Raises StoreError if it tells that, and Full."""
-    results: list[Committed | Clash | StoreError] = []
+    results: list[AppendResult] = []
     answered = trio.Event()
 
-    def done(result: Committed | Clash | StoreError) -> None:
+    def done(result: AppendResult) -> None:
         results.append(result)
         answered.set()
 

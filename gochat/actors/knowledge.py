@@ -13,7 +13,7 @@ from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import Knowledge
 from gochat.errors import Denied
-from gochat.ports import Journal
+from gochat.ports import Lookups
 
 #: Commands that are decided by the record alone.
 PLAIN: frozenset[type] = frozenset((ask.Send, ask.Read, ask.Typing))
@@ -30,7 +30,7 @@ def names_messages(batch: Sequence[Submit]) -> bool:
 
 
 async def gather(
-    journal: Journal, record: RoomRecord, batch: Sequence[Submit], recent: RecentMessages, *, by_contacts: bool
+    lookups: Lookups, record: RoomRecord, batch: Sequence[Submit], recent: RecentMessages, *, by_contacts: bool
 ) -> Knowledge:  # fmt: skip
     """Raises StoreError. `by_contacts`: users are added to groups only by their contacts."""
     commands = [mail.command for mail in batch]
@@ -40,21 +40,21 @@ async def gather(
     unsure = {seq for seq in answered if seq <= record.head and recent.is_message(seq) is None}
     if named or unsure:
         knowledge.looked_up = frozenset(unsure.union(command.seq for command in named))
-        knowledge.targets = await journal.targets(record, list(knowledge.looked_up))
+        knowledge.targets = await lookups.targets(record, list(knowledge.looked_up))
         recent.learn(seq for seq in unsure if seq in knowledge.targets and knowledge.targets[seq].body is not None)
     if (named or answered) and not is_dm(record.room) and _may_hide(record, commands):
         askers = {c.user for c in commands if isinstance(c, (ask.Send, ask.Edit, ask.Delete, ask.React, ask.Report))}
-        knowledge.since = await journal.since(record, list(askers))
+        knowledge.since = await lookups.since(record, list(askers))
     ending = any(isinstance(c, (ask.Delete, ask.Withdraw)) for c in commands)
     if ending and record.relation is not None and record.relation.asked:
-        knowledge.waiting = frozenset(await journal.waiting(record))
+        knowledge.waiting = frozenset(await lookups.waiting(record))
     reactions = [(c.seq, c.user, form) for c in named if isinstance(c, ask.React) for form in (c.emoji, *c.forms)]
     if reactions:
-        knowledge.reacted = await journal.reacted(record, reactions)
+        knowledge.reacted = await lookups.reacted(record, reactions)
     for mail in batch:
         if isinstance(mail.command, (ask.Create, ask.Add)):
-            await _look_at_added(journal, record, knowledge, mail, by_contacts=by_contacts)
-            knowledge.gone |= await journal.deleted(mail.command.users)
+            await _look_at_added(lookups, record, knowledge, mail, by_contacts=by_contacts)
+            knowledge.gone |= await lookups.deleted(mail.command.users)
     return knowledge
 
 
@@ -66,14 +66,14 @@ def _may_hide(record: RoomRecord, commands: Sequence[ask.AnyCommand]) -> bool:
 
 
 async def _look_at_added(
-    journal: Journal, record: RoomRecord, knowledge: Knowledge, mail: Submit, *, by_contacts: bool
+    lookups: Lookups, record: RoomRecord, knowledge: Knowledge, mail: Submit, *, by_contacts: bool
 ) -> None:  # fmt: skip
     """What those that are to be added hold of the one who asks, and how many more strangers may be added."""
     command = mail.command
     assert isinstance(command, (ask.Create, ask.Add))
     adder = command.user
     users = [user for user in command.users if user != adder]
-    for user, (contact, blocked) in (await journal.held_by(adder, users)).items():
+    for user, (contact, blocked) in (await lookups.held_by(adder, users)).items():
         if not contact:
             knowledge.strangers.add((adder, user))
         if blocked:
@@ -83,7 +83,7 @@ async def _look_at_added(
     # Who is a member may leave while this very batch is decided: the turn takes note of that itself.
     former = [user for user in users if user in record.former]
     if former:
-        knowledge.left |= await journal.left(record, former)
+        knowledge.left |= await lookups.left(record, former)
     if mail.adds is not None:
         knowledge.adds[adder] = mail.adds
 
@@ -108,17 +108,17 @@ def decides_at_once(record: RoomRecord, policy: ContactPolicy) -> bool:
     return settled and policy.strangers == "allow"
 
 
-async def learn_adds(journal: Journal, batch: Sequence[Submit], now_ms: int) -> None:
+async def learn_adds(lookups: Lookups, batch: Sequence[Submit], now_ms: int) -> None:
     """Have the windows of those who add users know what was before. Raises StoreError."""
     for mail in batch:
         if mail.adds is not None and not mail.adds.known:
-            mail.adds.learn(await journal.adds(mail.command.user, now_ms - DAY_MS))
+            mail.adds.learn(await lookups.adds(mail.command.user, now_ms - DAY_MS))
 
 
-async def windows(journal: Journal, batch: Sequence[Submit], now_ms: int) -> dict[str, SlidingWindow]:
+async def windows(lookups: Lookups, batch: Sequence[Submit], now_ms: int) -> dict[str, SlidingWindow]:
     """How many strangers each sender of the batch may still ask. Raises StoreError."""
     found = {mail.command.user: mail.asks for mail in batch if mail.asks is not None}
     for user, window in found.items():
         if not window.known:
-            window.learn(await journal.asks(user, now_ms - DAY_MS))
+            window.learn(await lookups.asks(user, now_ms - DAY_MS))
     return found

@@ -32,7 +32,7 @@ from gochat.domain.record import RoomRecord
 from gochat.domain.sight import by_setting
 from gochat.domain.turn import Done, Knowledge, Outcome, RecentKeys, RecentMessages, RoomRules, Turn
 from gochat.errors import Denied, Full, StoreError, store_refusal
-from gochat.ports import Clash, Committed, Journal
+from gochat.ports import AppendResult, Clash, Committed, Journal, Lookups, Overtaken
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class RoomParts(NamedTuple):
     """What every room of a node shares."""
 
     journal: Journal
+    lookups: Lookups
     live: Live
     supervisor: Supervisor
     rules: RoomRules
@@ -228,9 +229,7 @@ class RoomActor(Actor[Submit]):
             jumps.note(*record.ends())
         return now_ms
 
-    def _landed(
-        self, batch: list[Submit], outcomes: list[Outcome], turn: Turn, result: Committed | Clash | StoreError
-    ) -> None:
+    def _landed(self, batch: list[Submit], outcomes: list[Outcome], turn: Turn, result: AppendResult) -> None:
         """The round's batch is recorded, or is not."""
         self._flying = False
         try:
@@ -246,7 +245,7 @@ class RoomActor(Actor[Submit]):
                 else:
                     self.mailbox.put_back(batch)
             else:
-                self._fail(batch, result)
+                self._fail(batch, _as_error(result))
         except Exception:
             log.exception("%s: what was recorded could not be told", self.address)
             self._doubt()
@@ -373,27 +372,27 @@ class RoomActor(Actor[Submit]):
         parts = self._parts
         known, asks = Knowledge(), dict[str, SlidingWindow]()
         if not kinds.isdisjoint(knowledge.ADDING):
-            await knowledge.learn_adds(parts.journal, batch, parts.now_ms())
+            await knowledge.learn_adds(parts.lookups, batch, parts.now_ms())
         if not kinds <= knowledge.PLAIN or knowledge.names_messages(batch):
             known = await knowledge.gather(
-                parts.journal, record, batch, self._recent, by_contacts=parts.adds_by_contacts
+                parts.lookups, record, batch, self._recent, by_contacts=parts.adds_by_contacts
             )  # fmt: skip
         if self._dm and knowledge.may_ask(record, kinds, parts.rules.contacts):
-            asks = await knowledge.windows(parts.journal, batch, parts.now_ms())
+            asks = await knowledge.windows(parts.lookups, batch, parts.now_ms())
         return known, asks
 
     async def _append(self, record: RoomRecord, turn: Turn) -> Committed | Clash:
-        results: list[Committed | Clash | StoreError] = []
+        results: list[AppendResult] = []
         answered = trio.Event()
 
-        def done(result: Committed | Clash | StoreError) -> None:
+        def done(result: AppendResult) -> None:
             results.append(result)
             answered.set()
 
         self._parts.journal.append(record, turn.facts, turn.beside, done)
         await answered.wait()
-        if isinstance(results[0], StoreError):
-            raise results[0]
+        if isinstance(results[0], StoreError | Overtaken):
+            raise _as_error(results[0])
         return results[0]
 
     def _decide(self, turn: Turn, mail: Submit) -> Outcome:
@@ -425,7 +424,7 @@ class RoomActor(Actor[Submit]):
                 asked.setdefault((command.user, command.key), []).append(index)
         if not asked or not record.head:
             return
-        found = await self._parts.journal.recorded(record, list(asked))
+        found = await self._parts.lookups.recorded(record, list(asked))
         for place, known in found.items():
             for index in asked[place]:
                 outcomes[index] = Done(known.seq, known.ts, True)
@@ -490,3 +489,8 @@ def _flush(mail: list[Submit]) -> None:
             except Exception:
                 log.exception("an answer could not leave")  # Those of others leave all the same.
             last = each.origin
+
+
+def _as_error(result: Overtaken | StoreError) -> StoreError:
+    """Why nothing was recorded. The room is loaded again either way."""
+    return result if isinstance(result, StoreError) else StoreError("facts of another node came first")

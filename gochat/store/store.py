@@ -17,6 +17,7 @@ from gochat.metrics import Commits
 from gochat.store.health import Health
 from gochat.store.newest import Note
 from gochat.store.read.archive import SqliteArchive
+from gochat.store.read.lookups import SqliteLookups
 from gochat.store.read.merged import Merged
 from gochat.store.read.pool import Readers
 from gochat.store.schema import MEMORY, connect
@@ -37,6 +38,7 @@ NOTE_S = 1.0
 
 class Store(NamedTuple):
     journal: SqliteJournal
+    lookups: SqliteLookups
     archive: SqliteArchive
     commits: Commits
     health: Health
@@ -112,7 +114,7 @@ async def _opened(
         nursery.start_soon(_run_in, committing, journal)
         try:
             archive = SqliteArchive(readers, Searches(searchers), merged, epoch, decline_ms, health)
-            yield Store(journal, archive, commits, health, Retention(readers, writer))
+            yield Store(journal, SqliteLookups(readers, merged), archive, commits, health, Retention(readers, writer))
         finally:
             with trio.CancelScope(shield=True):
                 try:

@@ -26,7 +26,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.record import Recorded, RoomRecord
 from gochat.domain.turn import Outcome, RecentKeys, RoomRules
 from gochat.errors import Full, StoreError
-from gochat.ports import Clash, Committed, OnRecorded
+from gochat.ports import AppendResult, Committed, OnRecorded
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.replies import Lag, Read, Typing
 from gochat.store import Store
@@ -152,7 +152,7 @@ class Tap:
             trio.lowlevel.current_trio_token().run_sync_soon(done, as_told(error))
             return
 
-        def told(result: Committed | Clash | StoreError) -> None:
+        def told(result: AppendResult) -> None:
             if isinstance(result, Committed):
                 self.log.setdefault(record.room, []).extend((result.commit, fact) for fact in facts)
             done(as_told(self.after.pop()) if self.after else result)
@@ -185,8 +185,9 @@ class House:
         actors.start(Spec("rounds", rounds.run))
         actors.start(Spec("flusher", self.live.flusher.run))
         parts = RoomParts(
-            self.journal, self.live, actors, rules, self.now_ms, 10_000, rounds, self.keys, observers=tuple(observers)
-        )
+            self.journal, store.lookups, self.live, actors, rules, self.now_ms, 10_000, rounds, self.keys,
+            observers=tuple(observers),
+        )  # fmt: skip
         self.rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, parts), 1000)
 
     @staticmethod

@@ -47,7 +47,7 @@ async def until(answer: Callable[[], Awaitable[Any]], expected: Any, within_s: f
 
 
 async def tea_of(store: Any, *users: str, room: str = TEA, **fields: Any) -> Scribe:
-    scribe = await Scribe.at(store.journal, room)
+    scribe = await Scribe.at(store, room)
     await scribe.made(ask.Create, users=users, **fields)
     return scribe
 
@@ -56,7 +56,7 @@ class ArchiveContract:
     # ------------------------------------------------------------------------------------------ pages
 
     async def test_the_newest_page_and_its_bounds(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said(*(f"m{n}" for n in range(1, 11)))
         assert await entries(store, ANN, DM) == dm.log
         assert seqs(await entries(store, BOB, DM, limit=3)) == [8, 9, 10]
@@ -70,7 +70,7 @@ class ArchiveContract:
         assert seqs(await entries(store, ANN, DM, after=-(1 << 70), limit=1)) == [1]
 
     async def test_rooms_beside_it_do_not_show(self, store: Any) -> None:
-        scribes = [await Scribe.at(store.journal, room) for room in ("dm:ann:x", "dm:ann:y", "dm:ann:z")]
+        scribes = [await Scribe.at(store, room) for room in ("dm:ann:x", "dm:ann:y", "dm:ann:z")]
         for scribe in scribes:
             await scribe.said("a", "b")
         for scribe in scribes:
@@ -108,7 +108,7 @@ class ArchiveContract:
         assert await store.archive.replay(TEA, 0, tea.head, 200) == tea.shown(edits=True)
 
     async def test_a_replayed_edit_tells_the_present_body_and_after_a_delete_none(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said("helo")
         await dm.made(ask.Edit, seq=1, body="hell")
         await dm.made(ask.Edit, seq=1, body="hello")
@@ -120,7 +120,7 @@ class ArchiveContract:
 
     @pytest.mark.parametrize("limit", [1, 7, 50])
     async def test_pages_in_both_directions_join_to_the_log_while_it_grows(self, store: Any, limit: int) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said(*map(str, range(40)))
         up: list[AnyFact] = []
         down: list[AnyFact] = []
@@ -181,7 +181,7 @@ class ArchiveContract:
         await self.fits(store, asker, short.room, character)
 
     async def test_a_page_of_many_reactions_fits_a_frame(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said(*"1234567")
         for seq, many in enumerate((6000, 900, 900, 900, 900, 900, 6000), 1):
             emoji = ["\x01" * 27 + f"{n:05}" for n in range(many)]
@@ -249,7 +249,7 @@ class ArchiveContract:
         assert (page.entries, page.head, await store.archive.head(DM)) == ([], 0, 0)
         assert await store.archive.replay(DM, 0, 5, 5) == []
         assert await store.archive.page(ZOE, DM, **NEWEST, limit=5) is None
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said("hi")
         assert await store.archive.page(ZOE, DM, **NEWEST, limit=5) is None
         assert await entries(store, BOB, DM) == await entries(store, ADMIN, DM) == dm.log
@@ -259,7 +259,7 @@ class ArchiveContract:
         assert await store.archive.members(ZOE, DM, 5, None) is None
 
     async def test_ones_own_room(self, store: Any) -> None:
-        own = await Scribe.at(store.journal, "dm:ann:ann")
+        own = await Scribe.at(store, "dm:ann:ann")
         await own.said("a note")
         assert await entries(store, ANN, own.room) == own.log
         (contact,) = (await store.archive.welcome("ann", 15, [])).contacts
@@ -296,7 +296,7 @@ class ArchiveContract:
     async def test_a_welcome_has_the_latest_private_rooms_and_all_groups(self, store: Any) -> None:
         journal = store.journal
         for n, peer in enumerate(("bob", "cat", "dan", "eve")):
-            dm = await Scribe.at(journal, f"dm:ann:{peer}")
+            dm = await Scribe.at(store, f"dm:ann:{peer}")
             dm.now_ms = 1000 * (n + 1)
             await dm.said("x" * 300 if peer == "eve" else f"to {peer}")
         for name in ("tea", "coffee"):
@@ -308,7 +308,7 @@ class ArchiveContract:
         assert [room.room for room in snapshot.rooms] == ["group:coffee", "group:others", "group:tea"]
         room = snapshot.rooms[-1]
         assert (room.title, room.role, room.epoch, room.head, room.last) == ("Tea", "owner", journal.epoch, 1, None)
-        again = await Scribe.at(journal, "dm:ann:bob")
+        again = await Scribe.at(store, "dm:ann:bob")
         again.now_ms = 9000
         await again.said("again", user="bob")
         first, *_ = (await store.archive.welcome("ann", 3, [])).contacts
@@ -318,7 +318,7 @@ class ArchiveContract:
         assert (await store.archive.welcome("nobody", 15, [])).contacts == []
 
     async def test_a_welcome_holds_every_fact_up_to_its_commit_and_none_after(self, store: Any) -> None:
-        scribes = [await Scribe.at(store.journal, f"dm:ann:u{n}") for n in range(5)]
+        scribes = [await Scribe.at(store, f"dm:ann:u{n}") for n in range(5)]
         rooms = [scribe.room for scribe in scribes]
         going = len(scribes)
 
@@ -411,7 +411,7 @@ class ArchiveContract:
         others = ["bob", "cat", "dan", "eve"]
         assert await store.archive.acquainted("ann", others) == set()
         tea = await tea_of(store, "bob", "cat")
-        dm = await Scribe.at(store.journal, "dm:ann:dan")
+        dm = await Scribe.at(store, "dm:ann:dan")
         assert await store.archive.acquainted("ann", others) == {"bob", "cat"}
         await dm.said("hi")
         assert await store.archive.acquainted("ann", others) == {"bob", "cat", "dan"}

@@ -13,7 +13,7 @@ from gochat.domain import facts
 from gochat.domain.ids import MAX_SEQ
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.errors import StoreError
-from gochat.ports import Clash, Committed
+from gochat.ports import Committed, DuplicateKeys
 from tests.appending import append_to
 from tests.contracts.scribe import Scribe
 
@@ -45,6 +45,7 @@ class JournalContract:
         record = await store.journal.load(DM)
         result = await append_to(store.journal, record, [message(DM, 1), message(DM, 2)])
         assert isinstance(result, Committed)
+        assert list(result.facts) == await store.archive.replay(DM, 0, 9, 9), "the facts are told as they are recorded"
         assert record.head == 0, "the record that names the room is not changed"
         loaded = await store.journal.load(DM)
         assert (loaded.num, loaded.head, loaded.ts, loaded.members) == (record.num, 2, 1002, {})
@@ -66,11 +67,11 @@ class JournalContract:
                 await done.wait()
         first, clash, second = told
         assert isinstance(first, Committed) and isinstance(second, Committed) and second.commit > first.commit
-        assert clash == Clash({("ann", "k"): Recorded(1, 1001)})
+        assert clash == DuplicateKeys({("ann", "k"): Recorded(1, 1001)})
         assert await store.archive.head(DM) == 2
 
     async def test_a_room_loads_as_its_facts_made_it(self, store: Any) -> None:
-        tea = await Scribe.at(store.journal, TEA)
+        tea = await Scribe.at(store, TEA)
         await tea.made(ask.Create, title="Tea", users=("bob", "cat", "dan"), history="since_join", post="moderators")
         await tea.made(ask.SetRole, member="bob", role="moderator")
         await tea.made(ask.Configure, "bob", title="")
@@ -82,7 +83,7 @@ class JournalContract:
         assert (loaded.title, loaded.members, loaded.former) == ("", {"ann": "owner", "dan": "member"}, {"cat", "bob"})
 
     async def test_a_closed_room_loads_closed(self, store: Any) -> None:
-        tea = await Scribe.at(store.journal, TEA)
+        tea = await Scribe.at(store, TEA)
         await tea.made(ask.Create, users=("bob",))
         await tea.made(ask.Close)
         loaded = await store.journal.load(TEA)
@@ -90,7 +91,7 @@ class JournalContract:
         assert loaded.closed and loaded.former == {"ann", "bob"}
 
     async def test_later_transactions_have_greater_numbers(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         for _ in range(3):
             await dm.said("hi")
         assert dm.commits == sorted(set(dm.commits))
@@ -137,27 +138,27 @@ class JournalContract:
         result = await append_to(
             store.journal, record, [message(DM, 3, "fresh", key="m"), message(DM, 4, "repeat", key="l"), message(DM, 5)]
         )
-        assert result == Clash({("ann", "l"): Recorded(2, 1002)})
+        assert result == DuplicateKeys({("ann", "l"): Recorded(2, 1002)})
         assert (await store.journal.load(DM)).head == 2
-        assert await store.journal.recorded(record, [("ann", "m")]) == {}
+        assert await store.lookups.recorded(record, [("ann", "m")]) == {}
         assert isinstance(await append_to(store.journal, record, [message(DM, 3, "fresh", key="m")]), Committed)
 
     async def test_a_key_is_its_senders_and_its_rooms_own(self, store: Any) -> None:
-        dm, tea = await Scribe.at(store.journal, DM), await Scribe.at(store.journal, "dm:ann:cat")
+        dm, tea = await Scribe.at(store, DM), await Scribe.at(store, "dm:ann:cat")
         await dm.turn(
             ask.Send(room=DM, user="ann", body="x", key="k"), ask.Send(room=DM, user="bob", body="x", key="k")
         )
         await tea.turn(ask.Send(room=tea.room, user="ann", body="x", key="k"))
-        found = await store.journal.recorded(dm.record, [("ann", "k"), ("bob", "k"), ("ann", "K"), ("cat", "k")])
+        found = await store.lookups.recorded(dm.record, [("ann", "k"), ("bob", "k"), ("ann", "K"), ("cat", "k")])
         assert found == {("ann", "k"): Recorded(1, 1000), ("bob", "k"): Recorded(2, 1000)}
-        assert await store.journal.recorded(tea.record, [("ann", "k"), ("bob", "k")]) == {
+        assert await store.lookups.recorded(tea.record, [("ann", "k"), ("bob", "k")]) == {
             ("ann", "k"): Recorded(1, 1000)
         }
-        assert await store.journal.recorded(tea.record, []) == {}
+        assert await store.lookups.recorded(tea.record, []) == {}
 
     async def test_a_clash_costs_only_its_own_batch(self, store: Any) -> None:
         rooms = [f"dm:ann:u{n}" for n in range(6)]
-        scribes = [await Scribe.at(store.journal, room) for room in rooms]
+        scribes = [await Scribe.at(store, room) for room in rooms]
         for scribe in scribes:
             await scribe.turn(ask.Send(room=scribe.room, user="ann", body="first", key="k"))
         results: dict[str, Any] = {}
@@ -170,7 +171,7 @@ class JournalContract:
             async with trio.open_nursery() as nursery:
                 for n, scribe in enumerate(scribes):
                     nursery.start_soon(append, scribe, "k" if n % 3 == 1 else f"fresh {n}")
-        clashed = [room for room in rooms if isinstance(results[room], Clash)]
+        clashed = [room for room in rooms if isinstance(results[room], DuplicateKeys)]
         assert clashed == [rooms[1], rooms[4]]
         assert len({results[room].commit for room in rooms if room not in clashed}) == 1
         for room in rooms:
@@ -207,7 +208,7 @@ class JournalContract:
             assert isinstance(await append_to(store.journal, records[1], [message(records[1].room, 1)]), Committed)
 
     async def test_a_seq_is_recorded_once(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         old = dm.record
         await dm.said("one")
         with pytest.raises(StoreError) as caught:
@@ -218,12 +219,12 @@ class JournalContract:
     # ------------------------------------------------------------------------------------------ reading for rules
 
     async def test_targets_are_the_messages_deleted_ones_included(self, store: Any) -> None:
-        tea = await Scribe.at(store.journal, TEA)
+        tea = await Scribe.at(store, TEA)
         await tea.made(ask.Create, users=("bob",))
         one, two, three = await tea.said("one", "two", "three", user="bob")
         edit = await tea.made(ask.Edit, "bob", seq=two, body="TWO")
         delete = await tea.made(ask.Delete, seq=three)
-        found = await store.journal.targets(
+        found = await store.lookups.targets(
             tea.record, [1, one, two, three, edit.seq, 99, 0, -1, MAX_SEQ, MAX_SEQ + 1, 1 << 70]
         )
         ts = tea.log[one - 1].ts
@@ -234,31 +235,31 @@ class JournalContract:
         }
 
     async def test_a_message_edited_in_its_own_batch_has_the_new_body(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.turn(
             ask.Send(room=DM, user="ann", body="helo"), ask.Edit(room=DM, user="ann", seq=1, body="hello"),
             ask.React(room=DM, user="bob", seq=1, emoji="+", on=True), ask.Send(room=DM, user="bob", body="x"),
             ask.Delete(room=DM, user="bob", seq=4),
         )  # fmt: skip
-        assert {seq: t.body for seq, t in (await store.journal.targets(dm.record, [1, 4])).items()} == {
+        assert {seq: t.body for seq, t in (await store.lookups.targets(dm.record, [1, 4])).items()} == {
             1: "hello",
             4: None,
         }
         assert await store.archive.replay(DM, 0, 9, 9) == dm.shown(edits=True)
 
     async def test_reacted_is_the_last_word(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said("hi")
         on = await dm.made(ask.React, "bob", seq=1, emoji="👍", on=True)
         places = [(1, "bob", "👍"), (1, "ann", "👍"), (1, "bob", "+"), (0, "bob", "👍"), (1 << 70, "bob", "👍")]
-        assert await store.journal.reacted(dm.record, places) == {places[0]: Reacted(on=True, seq=2, ts=on.ts)}
+        assert await store.lookups.reacted(dm.record, places) == {places[0]: Reacted(on=True, seq=2, ts=on.ts)}
         off = await dm.made(ask.React, "bob", seq=1, emoji="👍", on=False)
-        assert await store.journal.reacted(dm.record, places) == {places[0]: Reacted(on=False, seq=3, ts=off.ts)}
+        assert await store.lookups.reacted(dm.record, places) == {places[0]: Reacted(on=False, seq=3, ts=off.ts)}
 
     # ------------------------------------------------------------------------------------------ notes
 
     async def test_read_positions_only_rise(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said("one", "two", "three")
         assert await read_positions(store, "bob", DM) == (0, 3)
         for noted, (read, unread) in [(2, (2, 1)), (1, (2, 1)), (3, (3, 0)), (2, (3, 0))]:
@@ -268,7 +269,7 @@ class JournalContract:
             assert await read_positions(store, "bob", DM) == (read, unread)
 
     async def test_a_read_position_is_durable_soon_without_a_flush(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said("one")
         store.journal.note_read(dm.record, "bob", 1)
         with trio.fail_after(SOON):
@@ -276,14 +277,14 @@ class JournalContract:
                 await trio.sleep(0.02)
 
     async def test_sending_moves_ones_own_read_position(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said("one", "two")
         await dm.said("three", user="bob")
         assert await read_positions(store, "bob", DM) == (3, 0)
         assert await read_positions(store, "ann", DM) == (2, 1)
 
     async def test_a_read_position_of_one_without_a_seat_is_nothing(self, store: Any) -> None:
-        tea = await Scribe.at(store.journal, TEA)
+        tea = await Scribe.at(store, TEA)
         await tea.made(ask.Create)
         store.journal.note_read(tea.record, "zoe", 1)
         with trio.fail_after(SOON):
@@ -308,7 +309,7 @@ class JournalContract:
         await self.noted(store, "ann", ("ann", 9))
 
     async def test_a_name_that_cannot_be_written_stops_nothing(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         store.journal.note_user("bad", name="\ud800")
         store.journal.note_user("good", name="Good")
         with trio.fail_after(SOON):

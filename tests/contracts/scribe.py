@@ -13,7 +13,7 @@ from gochat.domain.beside import AnyBeside, Related, Sanctioned
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Done, Knowledge, Outcome, Turn
-from gochat.ports import Clash, Journal
+from gochat.ports import DuplicateKeys, Journal, Lookups
 from tests.appending import append_to
 from tests.policies import OPEN
 
@@ -24,8 +24,9 @@ ALL = 1 << 20
 class Scribe:
     """`log` is what was told, in order; `commits` the transaction of each fact."""
 
-    def __init__(self, journal: Journal, record: RoomRecord) -> None:
+    def __init__(self, journal: Journal, lookups: Lookups, record: RoomRecord) -> None:
         self.journal = journal
+        self.lookups = lookups
         self.record = record
         self.room = record.room
         self.log: list[AnyFact] = []
@@ -36,21 +37,21 @@ class Scribe:
         self.beside: list[AnyBeside] = []
 
     @classmethod
-    async def at(cls, journal: Journal, room: str) -> Scribe:
-        return cls(journal, await journal.load(room))
+    async def at(cls, store: Any, room: str) -> Scribe:
+        return cls(store.journal, store.lookups, await store.journal.load(room))
 
     async def decide(self, *commands: ask.AnyCommand) -> tuple[Turn, list[Outcome]]:
         """What a room's turn would append."""
-        journal, record = self.journal, self.record
+        lookups, record = self.lookups, self.record
         named = [command for command in commands if isinstance(command, ask.Edit | ask.Delete | ask.React)]
         knowledge = Knowledge(
-            await journal.targets(record, [command.seq for command in named]),
-            await journal.reacted(record, [(c.seq, c.user, c.emoji) for c in named if isinstance(c, ask.React)]),
-            since=await journal.since(record, [command.user for command in commands]),
-            waiting=frozenset(await journal.waiting(record)),
+            await lookups.targets(record, [command.seq for command in named]),
+            await lookups.reacted(record, [(c.seq, c.user, c.emoji) for c in named if isinstance(c, ask.React)]),
+            since=await lookups.since(record, [command.user for command in commands]),
+            waiting=frozenset(await lookups.waiting(record)),
         )
         keys = [(c.user, c.key) for c in commands if isinstance(c, ask.Send) and c.key is not None]
-        recorded = await journal.recorded(record, keys)
+        recorded = await lookups.recorded(record, keys)
         known = {(record.room, *place): where for place, where in recorded.items()}
         turn = Turn(record, known, knowledge, self.rules, self.now_ms)
         return turn, [turn.decide(command) for command in commands]
@@ -60,7 +61,7 @@ class Scribe:
         self.now_ms += 1
         if turn.facts or turn.beside:
             result = await append_to(self.journal, self.record, turn.facts, turn.beside)
-            assert not isinstance(result, Clash)
+            assert not isinstance(result, DuplicateKeys)
             self.took(turn, result.commit)
         return outcomes
 

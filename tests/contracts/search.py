@@ -112,7 +112,7 @@ class SearchContract:
         return seqs((await store.archive.search_messages(user, q, room, 50, None))[0])
 
     async def test_a_search_knows_words_prefixes_and_scripts(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         bodies = ["Hello, World", "helium balloons", "我们明天在北京大学见面", "ร้านกาแฟอยู่ที่นี่", "CAFÉ crème", "हिन्दी में",
                   "ｆｕｌｌ ｗｉｄｔｈ", "straße", "a-b_c", "日本語とEnglish混ぜる",
                   "Tiếng Việt", "42 and 4.2"]  # fmt: skip
@@ -128,7 +128,7 @@ class SearchContract:
 
     async def test_every_word_counts_however_many_there_are(self, store: Any) -> None:
         """Only the longest are looked for; what is found is read for the others."""
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         words = [f"word{n:02}" for n in range(20)]
         await dm.said(" ".join(words), " ".join(words[:-1]), " ".join(reversed(words)) + " 北京大学", "word")
         await until(lambda: self.found(store, "ann", "word"), [4, 3, 2, 1])
@@ -140,7 +140,7 @@ class SearchContract:
             assert await self.found(store, "bob", q) == expected, q
 
     async def test_a_search_stays_in_ones_rooms(self, store: Any) -> None:
-        dm, tea = await Scribe.at(store.journal, DM), await tea_of(store, "cat")
+        dm, tea = await Scribe.at(store, DM), await tea_of(store, "cat")
         tea.now_ms = 5000
         await dm.said("secret one")
         (said,) = await tea.said("secret two")
@@ -157,7 +157,7 @@ class SearchContract:
         assert await self.found(store, "cat", "secret") == []
 
     async def test_a_search_finds_the_present_bodies(self, store: Any) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said("apple pie", "apple tart", "plum")
         await until(lambda: self.found(store, "ann", "apple"), [2, 1])
         await dm.made(ask.Edit, seq=1, body="cherry pie")
@@ -180,7 +180,7 @@ class SearchContract:
         assert await self.found(store, "ann", "grape") == [dm.head - 4]
 
     async def test_a_search_is_newest_first_and_paged(self, store: Any) -> None:
-        scribes = [await Scribe.at(store.journal, f"dm:ann:u{n}") for n in range(3)]
+        scribes = [await Scribe.at(store, f"dm:ann:u{n}") for n in range(3)]
         expected: list[tuple[int, str, int]] = []
         for n in range(30):
             scribe = scribes[n % 7 % 3]
@@ -231,7 +231,7 @@ class SearchContract:
               "漢" * 200, "a " * 100, "a b c " * 33, "' OR 1"],
     )  # fmt: skip
     async def test_no_text_is_a_syntax_error(self, store: Any, q: str) -> None:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said("x")
         await store.archive.search_messages("ann", q, None, 5, None)
         await store.archive.search_messages("ann", q, DM, 5, "garbage")

@@ -83,7 +83,7 @@ def histories(room: str, users: list[str]) -> st.SearchStrategy[Any]:
 
 
 async def live_through(store: Store, tea_turns: list[list[Any]], dm_turns: list[list[Any]]) -> None:
-    tea, dm = await Scribe.at(store.journal, TEA), await Scribe.at(store.journal, DM)
+    tea, dm = await Scribe.at(store, TEA), await Scribe.at(store, DM)
     dm.rules = RoomRules()
     await tea.made(ask.Create, title="T", users=("bob", "cat"))
     async with trio.open_nursery() as nursery:
@@ -218,7 +218,7 @@ def test_a_crash_before_anything_was_merged(tea: list[list[Any]], dm: list[list[
         with tempfile.TemporaryDirectory() as made:
             folder = Path(made)
             async with stores.open(folder / "gochat.db", pace=PACES["unmerged"]) as store:
-                scribes = [await Scribe.at(store.journal, room) for room in (TEA, DM)]
+                scribes = [await Scribe.at(store, room) for room in (TEA, DM)]
                 scribes[1].rules = RoomRules()
                 await scribes[0].made(ask.Create, title="T", users=("bob", "cat"))
                 for scribe, turns in zip(scribes, (tea, dm), strict=True):

@@ -19,7 +19,7 @@ import msgspec
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.errors import StoreError
-from gochat.ports import Clash
+from gochat.ports import DuplicateKeys
 from gochat.store.listing import relist
 from gochat.store.portable.room_out import Progress
 from gochat.store.rows import MESSAGE
@@ -189,7 +189,7 @@ class _Deletion:
         (result,) = self._writer.commit([Batch(room, num, numbered)], None)
         if isinstance(result, StoreError):
             raise result
-        assert not isinstance(result, Clash)
+        assert not isinstance(result, DuplicateKeys)
         self._removed.messages += sum(isinstance(fact, facts.Delete) for fact in numbered)
         self._removed.reactions += sum(isinstance(fact, facts.Reaction) for fact in numbered)
 

@@ -19,7 +19,7 @@ import msgspec
 
 from gochat.errors import Damaged, StoreError
 from gochat.metrics import Commits
-from gochat.ports import Clash
+from gochat.ports import DuplicateKeys
 from gochat.store.health import Health, is_damage
 from gochat.store.listing import seats_among
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
@@ -92,7 +92,7 @@ class Committer:
         """Messages since the last slice of a merge."""
         self._closed = False
 
-    def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
+    def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
         """Record all, durably; see Writer.commit. Raises StoreError when nothing of it is, or may be, recorded."""
         try:
             results = self._commit_sound(batches, notes)
@@ -108,7 +108,7 @@ class Committer:
 
     def _commit_sound(
         self, batches: Sequence[Batch], notes: Notes | None
-    ) -> list[int | Clash | StoreError]:  # fmt: skip
+    ) -> list[int | DuplicateKeys | StoreError]:  # fmt: skip
         writer = self._reopened()
         damaged = self._look_again(writer) if self._damaged else {}
         if damaged:
@@ -121,7 +121,7 @@ class Committer:
 
     def _commit(
         self, writer: Writer, batches: Sequence[Batch], notes: Notes | None
-    ) -> list[int | Clash | StoreError]:  # fmt: skip
+    ) -> list[int | DuplicateKeys | StoreError]:  # fmt: skip
         began = time.monotonic()
         try:
             results = writer.commit(batches, notes)

@@ -14,17 +14,16 @@ from typing import Any, NamedTuple
 import outcome
 import trio
 
-from gochat.domain.beside import AnyBeside, AnyStanding, Deleted
+from gochat.domain.beside import AnyBeside
 from gochat.domain.facts import AnyFact, Edit, Member, Message
 from gochat.domain.ids import dm_users, is_dm
-from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
+from gochat.domain.record import RoomRecord
 from gochat.errors import Full, StoreError, again
-from gochat.ports import Clash, Committed, OnRecorded
-from gochat.store.read import reads
+from gochat.ports import AppendResult, Committed, DuplicateKeys, OnRecorded, Overtaken
+from gochat.store.read import rules
 from gochat.store.read.merged import Merged
 from gochat.store.read.pool import Readers
 from gochat.store.thread import OwnerThread
-from gochat.store.write import beside
 from gochat.store.write.committer import Committer
 from gochat.store.write.logs import Batch
 from gochat.store.write.notes import Notes
@@ -84,52 +83,20 @@ class SqliteJournal:
     def epoch(self) -> str:
         return self._epoch
 
-    # ------------------------------------------------------------------------------------------ reading for rules
+    # ------------------------------------------------------------------------------------------ loading
 
     async def load(self, room: str) -> RoomRecord:
-        record = await self._merged.of_room(room, lambda connection: reads.record(connection, room))
+        record = await self._merged.of_room(room, lambda connection: rules.record(connection, room))
         if record is None:
             self._next_num += 1
             record = RoomRecord.new(room, self._next_num)
         if is_dm(room):
-            record.gone = frozenset(await self.deleted(dm_users(room)))
+            record.gone = frozenset(
+                await self._readers.call(lambda connection: rules.deleted(connection, dm_users(room)))
+            )
         return record
 
-    async def recorded(self, record: RoomRecord, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Recorded]:
-        return await self._merged.of_room(record.room, lambda connection: reads.recorded(connection, record.num, keys))
-
-    async def targets(self, record: RoomRecord, seqs: Sequence[int]) -> dict[int, Target]:
-        return await self._merged.of_room(record.room, lambda connection: reads.targets(connection, record.num, seqs))
-
-    async def waiting(self, record: RoomRecord) -> set[int]:
-        relation = record.relation
-        asked = relation.asked if relation is not None else None
-        if relation is None or asked is None:
-            return set()
-        after = relation.of(asked).asked_at or 0
-        return await self._merged.of_room(record.room, lambda connection: reads.messages(connection, record.num, after))
-
-    async def since(self, record: RoomRecord, users: Sequence[str]) -> dict[str, int]:
-        return await self._readers.call(lambda connection: reads.since(connection, record.num, users))
-
-    async def reacted(
-        self, record: RoomRecord, asked: Sequence[tuple[int, str, str]]
-    ) -> dict[tuple[int, str, str], Reacted]:
-        return await self._readers.call(lambda connection: reads.reacted(connection, record.num, asked))
-
     # ------------------------------------------------------------------------------------------ writing
-
-    async def asks(self, user: str, since_ms: int) -> list[int]:
-        return await self._readers.call(lambda connection: beside.asks(connection, user, since_ms))
-
-    async def adds(self, user: str, since_ms: int) -> list[int]:
-        return await self._readers.call(lambda connection: beside.adds(connection, user, since_ms))
-
-    async def left(self, record: RoomRecord, users: Sequence[str]) -> set[str]:
-        return await self._readers.call(lambda connection: beside.left(connection, record.num, users))
-
-    async def held_by(self, peer: str, users: Sequence[str]) -> dict[str, tuple[bool, bool]]:
-        return await self._readers.call(lambda connection: beside.held_by(connection, peer, users))
 
     def append(
         self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnyBeside], done: OnRecorded
@@ -147,12 +114,12 @@ class SqliteJournal:
         self._waiting.append(_Append(batch, done))
         self._work.set()
 
-    async def _parked(self, batch: Batch) -> Committed | Clash:
+    async def _parked(self, batch: Batch) -> Committed | DuplicateKeys | Overtaken:
         """Wait for the commit that takes the batch."""
         task = trio.lowlevel.current_task()
         waiting = True
 
-        def done(result: Committed | Clash | StoreError) -> None:
+        def done(result: AppendResult) -> None:
             if waiting:
                 told = outcome.Error(result) if isinstance(result, StoreError) else outcome.Value(result)
                 trio.lowlevel.reschedule(task, told)
@@ -163,14 +130,8 @@ class SqliteJournal:
             return trio.lowlevel.Abort.SUCCEEDED
 
         self._begin(batch, done)
-        result: Committed | Clash = await trio.lowlevel.wait_task_rescheduled(abort)
+        result: Committed | DuplicateKeys | Overtaken = await trio.lowlevel.wait_task_rescheduled(abort)
         return result
-
-    async def deleted(self, users: Sequence[str]) -> set[str]:
-        return await self._readers.call(lambda connection: beside.deleted(connection, users))
-
-    async def standing(self, since_ms: int) -> list[AnyStanding | Deleted]:
-        return await self._readers.call(lambda connection: beside.standing(connection, since_ms))
 
     async def oversee(self, entries: Sequence[AnyBeside]) -> None:
         result = await self._parked(Batch("", 0, (), entries, _weigh((), entries)))
@@ -282,7 +243,7 @@ def _weigh(facts: Sequence[AnyFact], beside: Sequence[AnyBeside]) -> int:
     return size
 
 
-def _commit_job(batches: list[Batch], notes: Notes) -> Callable[[Committer], list[int | Clash | StoreError]]:
+def _commit_job(batches: list[Batch], notes: Notes) -> Callable[[Committer], list[int | DuplicateKeys | StoreError]]:
     noted = notes if notes.reads or notes.users else None
     return lambda committer: committer.commit(batches, noted)
 
@@ -291,10 +252,10 @@ def _hand_out(appends: list[_Append], result: outcome.Error | outcome.Value[list
     """Tell each append its own part of the result. An exception is raised once: each gets its own."""
     for position, entry in enumerate(appends):
         part = result.error if isinstance(result, outcome.Error) else result.value[position]
-        own: Committed | Clash | StoreError
+        own: AppendResult
         if isinstance(part, int):
-            own = Committed(part)
-        elif isinstance(part, Clash):
+            own = Committed(part, entry.batch.facts)
+        elif isinstance(part, DuplicateKeys):
             own = part
         else:
             own = again(part) if isinstance(part, StoreError) else StoreError(str(part), unknown=True)

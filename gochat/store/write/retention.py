@@ -14,6 +14,7 @@ from gochat.domain.beside import Related
 from gochat.domain.plurals import counted
 from gochat.domain.relationship import RelationChange
 from gochat.errors import StoreError
+from gochat.store.read import rules
 from gochat.store.read.pool import Readers
 from gochat.store.schema import connect
 from gochat.store.setup import note, prepare
@@ -77,7 +78,7 @@ def _withdraw_all(connection: sqlite3.Connection, now_ms: int) -> None:
         found, after = expiry.spent_requests(connection, after, ROOMS)
         connection.execute("BEGIN IMMEDIATE")
         for each in found:
-            relation = beside.relation(connection, each.num, each.room)
+            relation = rules.relation(connection, each.num, each.room)
             (head,) = connection.execute("SELECT head FROM room WHERE num = ?", (each.num,)).fetchone()
             if relation is not None and relation.asked == each.asked:
                 change = RelationChange(relation.changes + 1, head, now_ms, each.asker, "withdraw")

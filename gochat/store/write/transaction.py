@@ -15,7 +15,7 @@ from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import Recorded
 from gochat.errors import Damaged, StoreError
-from gochat.ports import Clash
+from gochat.ports import DuplicateKeys
 from gochat.store.health import is_damage
 from gochat.store.many import Probe
 from gochat.store.schema import LAST_COMMIT, SEQ_BITS
@@ -70,7 +70,7 @@ class Writer:
         longer, self._logs.longer = self._logs.longer, set()
         return longer
 
-    def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
+    def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
         """Record all in one transaction; for each batch the transaction's number, or why nothing of it is recorded.
 
         Raises sqlite3.Error when all of it failed: nothing is recorded, unless it was COMMIT that failed.
@@ -87,10 +87,10 @@ class Writer:
 
     def _commit_singly(
         self, batches: Sequence[Batch], notes: Notes | None
-    ) -> list[int | Clash | StoreError]:  # fmt: skip
+    ) -> list[int | DuplicateKeys | StoreError]:  # fmt: skip
         """Something in the group met a damaged page: each piece in a transaction of its own. What fails then for all
         may come after some are recorded."""
-        results: list[int | Clash | StoreError] = []
+        results: list[int | DuplicateKeys | StoreError] = []
         recorded: list[Batch] = []
         try:
             for batch in batches:
@@ -116,7 +116,7 @@ class Writer:
         self._count_recorded(recorded)
         return results
 
-    def _told_of(self, batch: Batch, error: Exception) -> Clash | StoreError:
+    def _told_of(self, batch: Batch, error: Exception) -> DuplicateKeys | StoreError:
         """Why nothing of the batch is recorded."""
         clash = self._clash(batch) if isinstance(error, sqlite3.IntegrityError) else None
         told = f"{batch.room}: {error}"
@@ -198,7 +198,7 @@ class Writer:
         """Whether some of a group can be guilty of it, so that it may go well for the others."""
         return not self.committing and (isinstance(error, _UNFIT) or is_damage(error))
 
-    def _commit_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
+    def _commit_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
         number = self.commits + 1
         late, weights, keys, here = self._parted(batches)
         merged = self.tail.pending(batch.num for batch in here)
@@ -284,11 +284,11 @@ class Writer:
         if len(set(keys)) < len(keys) or any(has(key) for key in keys) or _KEYS.finds(self.connection, keys):
             raise sqlite3.IntegrityError("a key is recorded already")
 
-    def _commit_apart(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | Clash | StoreError]:
+    def _commit_apart(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
         """Something in the group clashes or can't be written: each piece in a savepoint of its own, so that it costs
         nobody else."""
         execute = self.connection.execute
-        failed: dict[int, Clash | StoreError] = {}
+        failed: dict[int, DuplicateKeys | StoreError] = {}
         self._merge(self.tail.pending(batch.num for batch in batches))
         self._begin()
         try:
@@ -386,10 +386,10 @@ class Writer:
         self.facts = late + sum(len(batch.facts) for batch in batches)
         self.messages = late + sum(type(fact) is facts.Message for batch in batches for fact in batch.facts)
 
-    def _clash(self, batch: Batch) -> Clash | None:
+    def _clash(self, batch: Batch) -> DuplicateKeys | None:
         keys = [(fact.sender, fact.key) for fact in batch.facts if isinstance(fact, facts.Message) and fact.key]
         found = recorded(self.connection, batch.num, keys)
-        return Clash(found) if found else None
+        return DuplicateKeys(found) if found else None
 
 
 def _batches(pieces: tail.Pieces) -> list[Batch]:

@@ -37,7 +37,7 @@ Turns = list[list[Any]]
 async def lived(folder: Path, tea: Turns, dm: Turns) -> tuple[Scribe, Scribe]:
     """Two rooms, in the database `folder`/gochat.db and, beside it, as files."""
     async with stores.open(folder / "gochat.db") as store:
-        scribes = await Scribe.at(store.journal, TEA), await Scribe.at(store.journal, DM)
+        scribes = await Scribe.at(store, TEA), await Scribe.at(store, DM)
         await scribes[0].made(ask.Create, title="T", users=("bob", "cat"))
         for user in PEOPLE:
             store.journal.note_user(user, name=f"{user.title()} X", last_seen=5)
@@ -85,12 +85,12 @@ async def same(before: Store, after: Store, scribe: Scribe) -> None:
     assert msgspec.structs.replace(new, num=old.num) == old
     sent = [fact for fact in scribe.log if isinstance(fact, facts.Message) and fact.key]
     keys = [(fact.sender, fact.key) for fact in sent] + [("ann", "never")]
-    found = await after.journal.recorded(new, keys)
-    assert found == await before.journal.recorded(old, keys)
+    found = await after.lookups.recorded(new, keys)
+    assert found == await before.lookups.recorded(old, keys)
     assert len(found) == len(sent)
     if scribe.head:
         assert await names(after, scribe.room) == await names(before, scribe.room)
-        assert await after.journal.reacted(new, all_reactions(scribe)) == await before.journal.reacted(
+        assert await after.lookups.reacted(new, all_reactions(scribe)) == await before.lookups.reacted(
             old, all_reactions(scribe)
         )
 
@@ -123,7 +123,7 @@ def test_as_of_is_as_it_was(tea: Turns, dm: Turns, percent: int) -> None:
 
 
 def check_as_of(file: Path, scribe: Scribe, seq: int) -> None:
-    then = Scribe(scribe.journal, scribe.record)
+    then = Scribe(scribe.journal, scribe.lookups, scribe.record)
     then.log = scribe.log[:seq]
     later = scribe.log[seq:]
     with closing(sqlite3.connect(file)) as db:
@@ -160,7 +160,7 @@ def tea(tmp_path: Path) -> Scribe:
 
     async def live() -> Scribe:
         async with stores.open(tmp_path / "gochat.db") as store:
-            scribe = await Scribe.at(store.journal, TEA)
+            scribe = await Scribe.at(store, TEA)
             await scribe.made(ask.Create, title="Tea", users=("bob", "cat"))
             await scribe.said("green tea", "Äpfel", "北京大学", user="bob")
             await scribe.made(ask.Send, body="with a key", key="k", reply_to=4)
@@ -228,7 +228,7 @@ def test_there_is_no_such_room_or_database(tea: Scribe, tmp_path: Path) -> None:
 
 async def test_an_export_is_one_moment_beside_a_writer(tmp_path: Path) -> None:
     async with stores.open(tmp_path / "gochat.db") as store:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         for _ in range(3):
             await dm.said(*(f"m{n}" for n in range(1000)))
         seen: list[int] = []
@@ -265,7 +265,7 @@ async def test_a_log_that_differs_is_refused_whole(tea: Scribe, export: Export, 
     new = tmp_path / "new.db"
     import_room(export("short.sqlite", upto_seq=3), new)
     async with stores.open(new) as store:
-        other = await Scribe.at(store.journal, TEA)
+        other = await Scribe.at(store, TEA)
         other.now_ms = 2000
         await other.made(ask.Send, body="something else")
     with pytest.raises(StoreError, match="differs from the file from seq 4 on"):
@@ -371,7 +371,7 @@ def test_a_file_that_is_damaged_or_no_database(tea: Scribe, export: Export, tmp_
 
 async def test_a_private_room_keeps_its_name_and_what_its_users_hold_of_each_other(tmp_path: Path) -> None:
     async with stores.open(tmp_path / "gochat.db") as store:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said("hi")
     with closing(connect(str(tmp_path / "gochat.db"))) as db:
         db.execute("INSERT INTO relation (user, peer, num, contact) VALUES ('bob', 'ann', 1, 1)")

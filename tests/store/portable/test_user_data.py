@@ -28,22 +28,22 @@ SECRETS = ["xylophone", "quixotic", "zeppelin", "keystring"]
 async def lived(database: Path) -> None:
     """Ann writes everywhere: in a private room, in groups with others, as last owner, alone."""
     async with stores.open(database) as store:
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said("xylophone one", "two")
         await dm.said("from bob", user="bob")
         await dm.made(ask.React, "ann", seq=3, emoji="+", on=True)
         await dm.made(ask.Edit, "ann", seq=2, body="quixotic two")
-        tea = await Scribe.at(store.journal, TEA)
+        tea = await Scribe.at(store, TEA)
         await tea.made(ask.Create, "cat", users=("ann", "bob"))
         await tea.made(ask.Send, "ann", body="zeppelin", key="keystring")
         await tea.said("from bob in tea", user="bob")
-        own = await Scribe.at(store.journal, OWN)
+        own = await Scribe.at(store, OWN)
         await own.made(ask.Create, "ann", users=("cat", "dan", "bob"))
         await own.made(ask.Add, users=("eve",))
         for user in ("eve", "dan"):
             await own.made(ask.SetRole, "ann", member=user, role="moderator")
         await own.said("xylophone in own")
-        last = await Scribe.at(store.journal, LAST)
+        last = await Scribe.at(store, LAST)
         await last.made(ask.Create, "ann", title="Mine")
         await last.said("quixotic alone")
         store.journal.note_user("ann", name="Ann Quixotic", last_seen=5)

@@ -192,7 +192,7 @@ def here(scribe: Scribe) -> Collection[str]:
 async def lived(database: Path, happened: list[Any], pace: str) -> list[str]:
     """The rooms that are there then."""
     async with stores.open(database, pace=PACES[pace]) as store:
-        scribes = {room: await Scribe.at(store.journal, room) for room in ROOMS}
+        scribes = {room: await Scribe.at(store, room) for room in ROOMS}
         for room in PRIVATE:
             scribes[room].rules = RoomRules()
         for room in GROUPS:
@@ -242,7 +242,7 @@ def test_after_whatever_happened(happened: list[Any], pace: str, user: str, few:
             check(database, without=user)
             async with stores.open(database, pace=PACES[pace]) as store:
                 for room in [room for room in PRIVATE if user in dm_users(room)][:2]:
-                    scribe = await Scribe.at(store.journal, room)
+                    scribe = await Scribe.at(store, room)
                     scribe.now_ms = 20_000
                     await scribe.turn(ask.Send(room=room, user=user, body="here again"))
             check(database, without=user)
@@ -260,7 +260,7 @@ def test_the_latest_private_rooms_are_told_in_their_order(written: list[int], pa
             patch.setattr(listing, "STALE", few)
             database = Path(folder, "gochat.db")
             async with stores.open(database, pace=PACES[pace]) as store:
-                scribes = [await Scribe.at(store.journal, dm("ann", f"u{n:02}")) for n in range(12)]
+                scribes = [await Scribe.at(store, dm("ann", f"u{n:02}")) for n in range(12)]
                 for now_ms, n in enumerate([*range(12), *written], 1):
                     scribes[n].now_ms = now_ms
                     await scribes[n].said("hi", user="ann" if now_ms % 3 else f"u{n:02}")

@@ -160,7 +160,7 @@ def bodiless(fact: AnyFact) -> AnyFact:
 def test_every_path_tells_what_the_reader_may_see(history: list[Any]) -> None:
     async def main() -> None:
         async with stores.open(":memory:", inline=True) as store:
-            scribe = await Scribe.at(store.journal, TEA)
+            scribe = await Scribe.at(store, TEA)
             await scribe.made(ask.Create, users=("bob",), history="since_join")
             for command in history:
                 await play(scribe, command)

@@ -258,7 +258,7 @@ async def test_closing_writes_what_was_noted(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
     async with stores.open(path) as store:
         epoch = store.journal.epoch
-        dm = await Scribe.at(store.journal, DM)
+        dm = await Scribe.at(store, DM)
         await dm.said("one")
         store.journal.note_read(dm.record, "bob", 1)
         store.journal.note_user("bob", name="Bob", last_seen=3)
@@ -270,7 +270,7 @@ async def test_closing_writes_what_was_noted(tmp_path: Path) -> None:
         assert contact.read == 1
         assert await store.archive.users(["bob"]) == {"bob": ("Bob", 3)}
         assert (await store.journal.load(TEA)).num > dm.record.num, "a number is never given again"
-        again = await Scribe.at(store.journal, DM)
+        again = await Scribe.at(store, DM)
         assert again.record == dm.folded()
 
 

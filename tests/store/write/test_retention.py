@@ -21,7 +21,7 @@ from gochat.domain.beside import Related
 from gochat.domain.facts import AnyFact, Message
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import RelationChange
-from gochat.ports import Asker, Clash, Committed
+from gochat.ports import Asker, Committed, DuplicateKeys
 from gochat.store import Store, setup
 from gochat.store.listing import BLOCK
 from gochat.store.portable.room_out import export_room
@@ -78,7 +78,7 @@ async def test_old_texts_are_gone_and_messages_stay(tmp_path: Path) -> None:
         assert (await store.archive.welcome("bob", 15, [])).contacts[0].unread == 1
         assert await shown(store, OTHER) == [(1, "SECRETNOT of others", False)]
         assert (await store.journal.load(DM)).head == 3, "no fact was added"
-        assert isinstance(await append_to(store.journal, dm, [said(DM, 4, 0, key="k1")]), Clash), (
+        assert isinstance(await append_to(store.journal, dm, [said(DM, 4, 0, key="k1")]), DuplicateKeys), (
             "a repeat is no new message"
         )
         assert store.commits.expired == 2

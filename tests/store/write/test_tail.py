@@ -21,7 +21,7 @@ from gochat.domain import facts
 from gochat.domain.record import RoomRecord
 from gochat.errors import StoreError
 from gochat.metrics import Commits
-from gochat.ports import Clash, Committed
+from gochat.ports import Committed, DuplicateKeys
 from gochat.store import Store, schema, setup
 from gochat.store.read import pages
 from gochat.store.read.overlay import overlay
@@ -214,7 +214,7 @@ async def test_a_key_in_the_tail_is_known_and_costs_nobody_else(tmp_path: Path) 
                         )
 
                     nursery.start_soon(append)
-            assert results[DM] == Clash({("ann", "k"): results[DM].found["ann", "k"]})
+            assert results[DM] == DuplicateKeys({("ann", "k"): results[DM].found["ann", "k"]})
             assert results[DM].found["ann", "k"].seq == 2
             assert isinstance(results["dm:ann:cat"], Committed)
             assert await store.archive.head(DM) == 2

@@ -1,0 +1,60 @@
+"""The lookups: `ports.Lookups` on SQLite. Each call is one read transaction in a reading thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gochat.domain.beside import AnyStanding, Deleted
+from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
+from gochat.store.read import rules
+from gochat.store.read.merged import Merged
+from gochat.store.read.pool import Readers
+from gochat.store.write.transaction import recorded
+
+
+class SqliteLookups:
+    """`merged` has a room's messages in its log before they are read there."""
+
+    def __init__(self, readers: Readers, merged: Merged) -> None:
+        self._call = readers.call
+        self._of_room = merged.of_room
+
+    async def recorded(self, record: RoomRecord, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Recorded]:
+        return await self._of_room(record.room, lambda connection: recorded(connection, record.num, keys))
+
+    async def targets(self, record: RoomRecord, seqs: Sequence[int]) -> dict[int, Target]:
+        return await self._of_room(record.room, lambda connection: rules.targets(connection, record.num, seqs))
+
+    async def waiting(self, record: RoomRecord) -> set[int]:
+        relation = record.relation
+        asked = relation.asked if relation is not None else None
+        if relation is None or asked is None:
+            return set()
+        after = relation.of(asked).asked_at or 0
+        return await self._of_room(record.room, lambda connection: rules.messages(connection, record.num, after))
+
+    async def since(self, record: RoomRecord, users: Sequence[str]) -> dict[str, int]:
+        return await self._call(lambda connection: rules.since(connection, record.num, users))
+
+    async def reacted(
+        self, record: RoomRecord, asked: Sequence[tuple[int, str, str]]
+    ) -> dict[tuple[int, str, str], Reacted]:
+        return await self._call(lambda connection: rules.reacted(connection, record.num, asked))
+
+    async def left(self, record: RoomRecord, users: Sequence[str]) -> set[str]:
+        return await self._call(lambda connection: rules.left(connection, record.num, users))
+
+    async def asks(self, user: str, since_ms: int) -> list[int]:
+        return await self._call(lambda connection: rules.asks(connection, user, since_ms))
+
+    async def adds(self, user: str, since_ms: int) -> list[int]:
+        return await self._call(lambda connection: rules.adds(connection, user, since_ms))
+
+    async def held_by(self, peer: str, users: Sequence[str]) -> dict[str, tuple[bool, bool]]:
+        return await self._call(lambda connection: rules.held_by(connection, peer, users))
+
+    async def deleted(self, users: Sequence[str]) -> set[str]:
+        return await self._call(lambda connection: rules.deleted(connection, users))
+
+    async def standing(self, since_ms: int) -> list[AnyStanding | Deleted]:
+        return await self._call(lambda connection: rules.standing(connection, since_ms))
