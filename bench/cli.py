@@ -22,6 +22,7 @@ from bench.results import Drawn
 from bench.scenarios import connect, dm, fanout, flood, history, idle, knee, mixed, scaling, slow
 from bench.scenarios.stage import Stage
 from bench.server import Checkout
+from bench.trace.cli import trace_command
 
 Run = Callable[[Stage], Drawn]
 
@@ -93,6 +94,8 @@ def dm_command(pairs: int, windows: Sequence[int], sending: Sending, timed: Time
     once = options._replace(turns=1, yardsticks=False)
     _finish(3 * pairs, common, options.turns, lambda stage: dm.run(stage, options), lambda stage: dm.run(stage, once))
 
+
+main.add_command(trace_command)
 
 _users = click.option("--users", type=click.IntRange(4), default=500, show_default=True)
 _rooms = click.option(
