@@ -140,8 +140,8 @@ class Resource:
                 raise Refused(TOO_MANY)
         if not allows(identity.scopes, operation.means):
             raise lacks_scope(CATALOGUE[operation.means].scope)
-        if operation.method == "GET":
-            self._allowance.take(identity.user)
+        if CATALOGUE[operation.means].to_command is None:
+            self._allowance.take(identity.user)  # Commands are paid for in the user's actor.
         return identity
 
 

@@ -184,11 +184,12 @@ def _success(operation: Operation, status: int) -> Json:
 def _failures(operation: Operation) -> dict[int, list[str]]:
     """Statuses and the codes that come with them."""
     codes = {"bad_request", "unauthorized", "too_large", "unavailable", "internal", *operation.errors}
-    if operation.means is not None and CATALOGUE[operation.means].scope is not None:
+    row = CATALOGUE[operation.means] if operation.means is not None else None
+    if row is not None and row.scope is not None:
         codes.add("forbidden")
-    if operation.method == "GET":
+    if row is not None and row.to_command is None:
         codes.add("rate_limited")
-    else:
+    if operation.method != "GET":
         codes.add("busy")
     found: dict[int, list[str]] = {}
     for code in CODES:
