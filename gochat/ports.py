@@ -97,9 +97,11 @@ class Journal(Protocol):
         Raises StoreError when the store is closing, and Full when too many batches wait: `done` is then never called.
         """
 
-    async def oversee(self, entries: Sequence[AnyBeside]) -> None:
-        """Record what belongs to no room's turn: reports that are closed, who may come in, the audit log. Durable when
-        it returns. Raises StoreError, Full."""
+    async def append_side_records(self, side_records: Sequence[AnyBeside], *, room: str = "") -> None:
+        """Record what no room's turn decides: reports that are closed, suspensions and revocations, the audit log. All
+        of them are durable when it returns, or none is. `room` names the room that they are about, so that they are
+        ordered with its facts; "" where they are about the site. Raises StoreError: nothing is recorded, or with
+        `unknown` it may be. Raises Full when too many batches wait: nothing is recorded."""
 
     def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
         """Raise the user's read position to `seq`, durable within 1 s. Never waits; keeps the maximum."""
@@ -326,6 +328,25 @@ class Archive(Protocol):
 
     async def suspensions(self, limit: int, cursor: str | None) -> tuple[list[Suspension], str | None]:
         """Users who are suspended now, by id."""
+
+
+# ---------------------------------------------------------------------------------------------- presence
+
+
+class Presence(Protocol):
+    """Which users are online, on whatever node their sessions are. Nothing here waits. Two users who may not see each
+    other's presence are the caller's to keep apart: this tells everything."""
+
+    def came(self, user: str) -> bool:
+        """The user's first session on this node has begun. Whether the user was online nowhere until then, so that
+        those who watch them are to be told."""
+
+    def went(self, user: str) -> bool:
+        """The user's last session on this node has ended. Whether the user is online nowhere now, so that those who
+        watch them are to be told, and the time last seen noted."""
+
+    def is_online(self, user: str) -> bool:
+        """Whether the user has a session on any node."""
 
 
 # ---------------------------------------------------------------------------------------------- tokens

@@ -16,7 +16,9 @@ from typing import Protocol, TypeVar
 import msgspec
 import trio
 
+from gochat import ports
 from gochat.actors.flusher import Flusher, Line, Waiting
+from gochat.actors.online import LocalPresence
 from gochat.domain.facts import AnyFact, Closed, Member
 from gochat.domain.ids import dm_users
 from gochat.domain.sight import redact, referenced_seqs, refers_to
@@ -200,8 +202,9 @@ class Doubt(msgspec.Struct, eq=False):
 class Live:
     """The tables: sessions of each user, sessions in each group, sessions that watch each user."""
 
-    def __init__(self, slice_: int = SLICE) -> None:
-        """`slice_`: see SLICE."""
+    def __init__(self, slice_: int = SLICE, presence: ports.Presence | None = None) -> None:
+        """`slice_`: see SLICE. `presence`: who is online on any node; None where there is no other."""
+        self.presence = presence or LocalPresence()
         self.flusher = Flusher(slice_)
         self._few = slice_
         self._slice = slice_ * OFFERS_A_SEND

@@ -82,5 +82,5 @@ def _release(live: Live, user: str) -> None:
 
 
 def _entry(live: Live, user: str) -> PresenceEntry:
-    online = user in live.users
+    online = live.presence.is_online(user)
     return PresenceEntry(user=user, online=online, last_seen=None if online else live.last_seen.get(user))

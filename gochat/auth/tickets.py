@@ -67,7 +67,7 @@ class Tickets:
             if self._standing.is_revoked(name):
                 raise AuthError(USED)
             entry = Revoked("jti", name, time.time_ns() // 1_000_000)
-            await self._journal.oversee([entry])
+            await self._journal.append_side_records([entry])
             self._standing.apply(entry)
         now_s, ttl_s = int(time.time()), _lifetime(ticket)
         token = self._issuer.issue(who.user, now_s=now_s, ttl_s=ttl_s, scopes=who.scopes, name=who.name)

@@ -22,7 +22,8 @@ class RoomRecord(msgspec.Struct, kw_only=True):
 
     room: str
     num: int
-    """The store's number for the room; assigned at the first load, never given again."""
+    """The store's number for the room, which the journal gives, at the latest when the room's first fact is recorded,
+    and never gives again. 0: this record was loaded before that."""
     head: int = 0
     ts: int = 0
     """The `ts` of the fact at `head`."""

@@ -71,7 +71,9 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
             self.live.tell_softly(self.live.onlookers(user), Presence(users=[entry]))
 
     def went_offline(self, user: str) -> None:
-        """The user's last session has ended."""
+        """The user's last session on this node has ended."""
+        if not self.live.presence.went(user):
+            return
         now_ms = time.time_ns() // 1_000_000
         self.journal.note_user(user, last_seen=now_ms)
         self.live.saw(user, now_ms)

@@ -141,7 +141,7 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
     # Should the node crash, the user was last seen now, or when it was noted later (seen.py), and not a visit before.
     now_ms = time.time_ns() // 1_000_000
     gateway.journal.note_user(user, name=shown_name(gateway, identity), last_seen=now_ms)
-    if first:
+    if first and gateway.live.presence.came(user):
         gateway.presence(user)
 
 
@@ -239,7 +239,7 @@ def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcom
     gateway = session.gateway
     read = session.may_read
     for contact in snapshot.contacts:
-        contact.online = contact.online and contact.user in gateway.live.users
+        contact.online = contact.online and gateway.live.presence.is_online(contact.user)
     return replies.Welcome(
         id=hello.id, user=session.user, session=session.id, node=gateway.node, server=gateway.server,
         heartbeat_s=gateway.pace.heartbeat_s, limits=gateway.limits,

@@ -45,11 +45,12 @@ async def close_report(gateway: Gateway, who: Speaker, request: req.CloseReport)
         return NO_REPORT  # Nobody else learns what was reported: in a private room that would tell by whom.
     if is_open:
         now = _now_ms()
-        await gateway.journal.oversee(
+        await gateway.journal.append_side_records(
             [
                 ReportClosed(request.report, now, who.user),
                 Audited(now, who.user, "report.close", str(request.report), room=room),
-            ]
+            ],
+            room=room,
         )
     return replies.Ok(id=request.id)
 
@@ -66,7 +67,7 @@ async def administer(gateway: Gateway, who: Speaker, request: req.AdminAction) -
     subject = request.user or request.token
     traced: list[AnyBeside] = [entry, Audited(entry.ts, who.user, f"user.{request.action}", subject, detail)]
     async with gateway.standing.changing:  # What is recorded last holds in the end.
-        await gateway.journal.oversee(traced)
+        await gateway.journal.append_side_records(traced)
         gateway.standing.apply(entry)
     for other in list(gateway.sessions.values()):
         if other.identity is not None and touches(entry, other.identity):

@@ -36,7 +36,7 @@ async def rooms(gateway: Gateway, who: Speaker, request: req.Rooms) -> msgspec.S
     if not _named(request.user):
         return NO_USER
     if request.private:
-        await gateway.journal.oversee([Audited(_now_ms(), who.user, "rooms.list", request.user)])
+        await gateway.journal.append_side_records([Audited(_now_ms(), who.user, "rooms.list", request.user)])
     found, following = await gateway.archive.rooms(request.user, request.private, request.limit, request.cursor)
     return replies.Rooms(id=request.id, rooms=found, next=following)
 

@@ -68,7 +68,7 @@ async def _history(session: Session, request: req.History) -> msgspec.Struct | D
         return denied
     look = private_look(*session.speaker, request.room, time.time_ns() // 1_000_000)
     if look is not None:
-        await session.gateway.journal.oversee([look])
+        await session.gateway.journal.append_side_records([look])
     archive = session.gateway.archive
     facts = await archive.page(
         _asker(session), request.room, before=request.before, after=request.after, limit=request.limit,
@@ -155,7 +155,7 @@ async def _watch(session: Session, request: req.Watch) -> msgspec.Struct | Denie
         live.doubt(session.user, watched=False)  # Somebody ceases to see somebody all the time: it is looked up again.
     entries = []
     for user in users:
-        online = user in visible and user in live.users
+        online = user in visible and live.presence.is_online(user)
         seen = live.last_seen.get(user) or (known[user][1] if user in known else None)
         entries.append(
             replies.PresenceEntry(user=user, online=online, last_seen=seen if user in visible and not online else None)

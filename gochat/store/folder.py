@@ -2,6 +2,11 @@
 
 The lock is the kernel's (flock): it ends with the process, however that ends. The file stays; taking it away would let
 two processes hold two locks of one name.
+
+A folder that is one node's copy of what a cluster holds has a file `gochat.cluster`, which contains the cluster's id in
+one line. What is recorded in it must come by the cluster's log, in the same order on every node: commands that write to
+the database past the node (import, deletion and release of users, expiry) refuse such a folder. A backup has no such
+file, and neither has the folder that it is put back into: it is a database of its own until it joins again.
 """
 
 from __future__ import annotations
@@ -13,9 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from gochat.errors import ConfigError
+from gochat.errors import ConfigError, StoreError
 
 LOCK: Final = "lock"
+#: See the module.
+CLUSTER: Final = "gochat.cluster"
 
 _ANOTHER = "a node needs a folder of its own that it can write to; --data or node.data name another"
 
@@ -38,6 +45,26 @@ def database(data: Path) -> Path:
 def owns(name: str) -> bool:
     """Whether a file of that name in the folder is, or may be, the node's own."""
     return name.startswith("gochat.") or name in (LOCK, "auth.secret")
+
+
+def cluster(data: Path) -> str | None:
+    """The id of the cluster that the folder belongs to; None where it belongs to none. Raises StoreError where that
+    can't be told: then nothing may be written past the node."""
+    try:
+        return (data / CLUSTER).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{data / CLUSTER} can't be read: {error}") from error
+
+
+def check_alone(database: Path) -> None:
+    """Raises StoreError where the database belongs to a cluster, so that no command may write to it by itself."""
+    if cluster(database.parent) is not None:
+        raise StoreError(
+            f"{database.parent} belongs to a cluster, and this would change one node's copy alone; it can't be done"
+            " there yet"
+        )
 
 
 def make(data: Path) -> None:

@@ -28,6 +28,7 @@ class Looker:
         self.watching: tuple[str, ...] = ()
         self.told: list[bytes] = []
         live.users.setdefault(user, {})[self] = None  # type: ignore[index]
+        live.presence.came(user)
         live.watch(self, watched, oversees=False)  # type: ignore[arg-type]
         self.watching = watched
 

@@ -10,8 +10,7 @@ import trio
 
 from gochat.domain import commands as ask
 from gochat.domain import facts
-from gochat.domain.ids import MAX_SEQ
-from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
+from gochat.domain.record import Recorded, RoomRecord
 from gochat.errors import StoreError
 from gochat.ports import Committed, DuplicateKeys
 from tests.appending import append_to
@@ -215,46 +214,6 @@ class JournalContract:
             await append_to(store.journal, old, [message(DM, 1, "another")])
         assert not caught.value.unknown
         assert (await store.archive.replay(DM, 0, 9, 9)) == dm.log
-
-    # ------------------------------------------------------------------------------------------ reading for rules
-
-    async def test_targets_are_the_messages_deleted_ones_included(self, store: Any) -> None:
-        tea = await Scribe.at(store, TEA)
-        await tea.made(ask.Create, users=("bob",))
-        one, two, three = await tea.said("one", "two", "three", user="bob")
-        edit = await tea.made(ask.Edit, "bob", seq=two, body="TWO")
-        delete = await tea.made(ask.Delete, seq=three)
-        found = await store.lookups.targets(
-            tea.record, [1, one, two, three, edit.seq, 99, 0, -1, MAX_SEQ, MAX_SEQ + 1, 1 << 70]
-        )
-        ts = tea.log[one - 1].ts
-        assert found == {
-            one: Target(author="bob", ts=ts, body="one"),
-            two: Target(author="bob", ts=ts, body="TWO", edit_seq=edit.seq, edit_ts=edit.ts),
-            three: Target(author="bob", ts=ts, body=None, delete_seq=delete.seq, delete_ts=delete.ts),
-        }
-
-    async def test_a_message_edited_in_its_own_batch_has_the_new_body(self, store: Any) -> None:
-        dm = await Scribe.at(store, DM)
-        await dm.turn(
-            ask.Send(room=DM, user="ann", body="helo"), ask.Edit(room=DM, user="ann", seq=1, body="hello"),
-            ask.React(room=DM, user="bob", seq=1, emoji="+", on=True), ask.Send(room=DM, user="bob", body="x"),
-            ask.Delete(room=DM, user="bob", seq=4),
-        )  # fmt: skip
-        assert {seq: t.body for seq, t in (await store.lookups.targets(dm.record, [1, 4])).items()} == {
-            1: "hello",
-            4: None,
-        }
-        assert await store.archive.replay(DM, 0, 9, 9) == dm.shown(edits=True)
-
-    async def test_reacted_is_the_last_word(self, store: Any) -> None:
-        dm = await Scribe.at(store, DM)
-        await dm.said("hi")
-        on = await dm.made(ask.React, "bob", seq=1, emoji="👍", on=True)
-        places = [(1, "bob", "👍"), (1, "ann", "👍"), (1, "bob", "+"), (0, "bob", "👍"), (1 << 70, "bob", "👍")]
-        assert await store.lookups.reacted(dm.record, places) == {places[0]: Reacted(on=True, seq=2, ts=on.ts)}
-        off = await dm.made(ask.React, "bob", seq=1, emoji="👍", on=False)
-        assert await store.lookups.reacted(dm.record, places) == {places[0]: Reacted(on=False, seq=3, ts=off.ts)}
 
     # ------------------------------------------------------------------------------------------ notes
 

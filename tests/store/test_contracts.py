@@ -7,6 +7,7 @@ from gochat.store import Store
 from tests.appending import append_to
 from tests.contracts.archive import ArchiveContract
 from tests.contracts.journal import DM, JournalContract, message
+from tests.contracts.lookups import LookupsContract
 from tests.contracts.search import SearchContract
 
 
@@ -15,6 +16,10 @@ class TestJournal(JournalContract):
         batch = [message(DM, 1), message(DM, 2)]
         result = await append_to(store.journal, await store.journal.load(DM), batch)
         assert isinstance(result, Committed) and result.facts is batch
+
+
+class TestLookups(LookupsContract):
+    pass
 
 
 class TestArchive(ArchiveContract, SearchContract):

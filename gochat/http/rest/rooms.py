@@ -31,7 +31,7 @@ async def record_look(call: Call, room: str) -> None:
     """Record that an admin reads a private room of others, before anything of it is told."""
     look = private_look(*call.who, room, call.parts.now_ms())
     if look is not None:
-        await call.parts.journal.oversee([look])
+        await call.parts.journal.append_side_records([look])
 
 
 def need_read(call: Call) -> None:

@@ -18,6 +18,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm, is_name, is_room
 from gochat.errors import StoreError
 from gochat.protocol.problems import sentence
+from gochat.store.folder import check_alone
 from gochat.store.listing import relist
 from gochat.store.portable import form
 from gochat.store.portable.room_out import KIND_NAMES, SLICE, Progress
@@ -56,6 +57,7 @@ def import_room(
 
     Raises StoreError: nothing was changed.
     """
+    check_alone(database)
     with closing(read_only(file)) as connection:
         try:
             source = _open(connection, file)

@@ -20,6 +20,7 @@ from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.errors import StoreError
 from gochat.ports import DuplicateKeys
+from gochat.store.folder import check_alone
 from gochat.store.listing import relist
 from gochat.store.portable.room_out import Progress
 from gochat.store.rows import MESSAGE
@@ -54,6 +55,7 @@ def delete_user(
     """Nobody else may use the database. Raises StoreError, also where nothing is kept of the user."""
     if not database.is_file():
         raise StoreError(f"there is no file {database}")
+    check_alone(database)
     prepare(str(database))
     try:
         with closing(connect(str(database))) as connection:
@@ -73,6 +75,7 @@ def release_user(database: Path, user: str, *, now_ms: int) -> None:
     user was deleted."""
     if not database.is_file():
         raise StoreError(f"there is no file {database}")
+    check_alone(database)
     prepare(str(database))
     try:
         with closing(connect(str(database))) as connection:

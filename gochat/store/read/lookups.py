@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from gochat.domain.beside import AnyStanding, Deleted
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
@@ -11,19 +13,21 @@ from gochat.store.read.merged import Merged
 from gochat.store.read.pool import Readers
 from gochat.store.write.transaction import recorded
 
+T = TypeVar("T")
+
 
 class SqliteLookups:
     """`merged` has a room's messages in its log before they are read there."""
 
     def __init__(self, readers: Readers, merged: Merged) -> None:
         self._call = readers.call
-        self._of_room = merged.of_room
+        self._merged = merged
 
     async def recorded(self, record: RoomRecord, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Recorded]:
-        return await self._of_room(record.room, lambda connection: recorded(connection, record.num, keys))
+        return await self._merged_in(record, lambda connection, num: recorded(connection, num, keys))
 
     async def targets(self, record: RoomRecord, seqs: Sequence[int]) -> dict[int, Target]:
-        return await self._of_room(record.room, lambda connection: rules.targets(connection, record.num, seqs))
+        return await self._merged_in(record, lambda connection, num: rules.targets(connection, num, seqs))
 
     async def waiting(self, record: RoomRecord) -> set[int]:
         relation = record.relation
@@ -31,18 +35,18 @@ class SqliteLookups:
         if relation is None or asked is None:
             return set()
         after = relation.of(asked).asked_at or 0
-        return await self._of_room(record.room, lambda connection: rules.messages(connection, record.num, after))
+        return await self._merged_in(record, lambda connection, num: rules.messages(connection, num, after))
 
     async def since(self, record: RoomRecord, users: Sequence[str]) -> dict[str, int]:
-        return await self._call(lambda connection: rules.since(connection, record.num, users))
+        return await self._in(record, lambda connection, num: rules.since(connection, num, users))
 
     async def reacted(
         self, record: RoomRecord, asked: Sequence[tuple[int, str, str]]
     ) -> dict[tuple[int, str, str], Reacted]:
-        return await self._call(lambda connection: rules.reacted(connection, record.num, asked))
+        return await self._in(record, lambda connection, num: rules.reacted(connection, num, asked))
 
     async def left(self, record: RoomRecord, users: Sequence[str]) -> set[str]:
-        return await self._call(lambda connection: rules.left(connection, record.num, users))
+        return await self._in(record, lambda connection, num: rules.left(connection, num, users))
 
     async def asks(self, user: str, since_ms: int) -> list[int]:
         return await self._call(lambda connection: rules.asks(connection, user, since_ms))
@@ -58,3 +62,13 @@ class SqliteLookups:
 
     async def standing(self, since_ms: int) -> list[AnyStanding | Deleted]:
         return await self._call(lambda connection: rules.standing(connection, since_ms))
+
+    async def _in(self, record: RoomRecord, job: Callable[[sqlite3.Connection, int], T]) -> T:
+        """Run `job` with the room's number."""
+        return await self._call(lambda connection: job(connection, rules.num(connection, record)))
+
+    async def _merged_in(self, record: RoomRecord, job: Callable[[sqlite3.Connection, int], T]) -> T:
+        """The same once all of the room's messages are in its log."""
+        return await self._merged.of_room(
+            record.room, lambda connection: job(connection, rules.num(connection, record))
+        )

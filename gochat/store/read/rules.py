@@ -43,6 +43,14 @@ def record(connection: sqlite3.Connection, room: str) -> RoomRecord | None:
     return found
 
 
+def num(connection: sqlite3.Connection, record: RoomRecord) -> int:
+    """The room's number; 0 where nothing of it is recorded."""
+    if record.num:
+        return record.num
+    row = connection.execute("SELECT num FROM room WHERE id = ?", (record.room,)).fetchone()
+    return int(row[0]) if row else 0
+
+
 def targets(connection: sqlite3.Connection, num: int, seqs: Sequence[int]) -> dict[int, Target]:
     found = {}
     for seq in set(seqs):

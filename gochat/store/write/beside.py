@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import repeat
 
 from gochat.domain.beside import (
     Added,
@@ -24,9 +25,11 @@ from gochat.domain.relationship import DAY_MS
 from gochat.store.listing import relist
 
 
-def write(connection: sqlite3.Connection, num: int, room: str, entries: Sequence[AnyBeside]) -> None:
-    """Record the entries, which belong to one room."""
-    for entry in entries:
+def write(
+    connection: sqlite3.Connection, num: int, room: str, entries: Sequence[AnyBeside], ids: Sequence[int] = ()
+) -> None:
+    """Record the entries, which belong to one room. `ids`: see Batch."""
+    for entry, id_ in zip(entries, ids or repeat(None), strict=bool(ids)):
         if isinstance(entry, Related):
             _relate(connection, num, room, entry)
         elif isinstance(entry, Sanctioned):
@@ -38,11 +41,11 @@ def write(connection: sqlite3.Connection, num: int, room: str, entries: Sequence
                 "INSERT INTO added (user, ts, users) VALUES (?, ?, ?)", (entry.user, entry.ts, entry.users)
             )
         elif isinstance(entry, Reported):
-            _report(connection, num, room, entry)
+            _report(connection, num, room, entry, id_)
         elif isinstance(entry, Audited):
             connection.execute(
-                "INSERT INTO audit (ts, actor, action, room, subject, detail) VALUES (?, ?, ?, ?, ?, ?)",
-                (entry.ts, entry.actor, entry.action, entry.room or room or None, entry.subject, entry.detail),
+                "INSERT INTO audit (id, ts, actor, action, room, subject, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (id_, entry.ts, entry.actor, entry.action, entry.room or room or None, entry.subject, entry.detail),
             )
         elif isinstance(entry, ReportClosed):
             connection.execute(
@@ -53,16 +56,16 @@ def write(connection: sqlite3.Connection, num: int, room: str, entries: Sequence
             _stand(connection, entry)
 
 
-def _report(connection: sqlite3.Connection, num: int, room: str, entry: Reported) -> None:
+def _report(connection: sqlite3.Connection, num: int, room: str, entry: Reported, id_: int | None) -> None:
     """The same again, while it is open, is nothing new: neither in the list nor in the audit log."""
     inserted = connection.execute(
-        "INSERT OR IGNORE INTO report (ts, num, seq, user, rule, reason) VALUES (?, ?, ?, ?, ?, ?)",
-        (entry.ts, num, entry.seq, entry.user, entry.rule, entry.reason),
+        "INSERT OR IGNORE INTO report (id, ts, num, seq, user, rule, reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (id_, entry.ts, num, entry.seq, entry.user, entry.rule, entry.reason),
     ).rowcount
     if inserted and entry.user is not None:
         connection.execute(
-            "INSERT INTO audit (ts, actor, action, room, subject) VALUES (?, ?, 'message.report', ?, ?)",
-            (entry.ts, entry.user, room, f"{room}:{entry.seq}"),
+            "INSERT INTO audit (id, ts, actor, action, room, subject) VALUES (?, ?, ?, 'message.report', ?, ?)",
+            (id_, entry.ts, entry.user, room, f"{room}:{entry.seq}"),
         )
 
 

@@ -133,8 +133,9 @@ class SqliteJournal:
         result: Committed | DuplicateKeys | Overtaken = await trio.lowlevel.wait_task_rescheduled(abort)
         return result
 
-    async def oversee(self, entries: Sequence[AnyBeside]) -> None:
-        result = await self._parked(Batch("", 0, (), entries, _weigh((), entries)))
+    async def append_side_records(self, side_records: Sequence[AnyBeside], *, room: str = "") -> None:
+        # Transactions come one after the other, whichever room they are about.
+        result = await self._parked(Batch("", 0, (), side_records, _weigh((), side_records)))
         assert isinstance(result, Committed)
 
     def note_read(self, record: RoomRecord, user: str, seq: int) -> None:

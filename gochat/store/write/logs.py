@@ -45,6 +45,9 @@ class Batch(NamedTuple):
     beside: Sequence[AnyBeside] = ()
     weight: int = 0
     """Bytes of memory that it takes, about; 0: nobody has looked."""
+    ids: Sequence[int] = ()
+    """For each side record the id that its report or audit entry gets, where the journal gives them so that they are
+    the same on other nodes. Empty: they are counted here."""
 
 
 class Logs:
@@ -184,7 +187,7 @@ class Logs:
                 "INSERT OR IGNORE INTO room (num, id, head, ts, messages, last) VALUES (?, ?, 0, 0, 0, 0)",
                 (batch.num, batch.room),
             )
-        beside.write(self._connection, batch.num, batch.room, batch.beside)
+        beside.write(self._connection, batch.num, batch.room, batch.beside, batch.ids)
 
     def _member(self, batch: Batch, fact: facts.Member) -> None:
         execute, num = self._connection.execute, batch.num

@@ -14,6 +14,7 @@ from gochat.domain.beside import Related
 from gochat.domain.plurals import counted
 from gochat.domain.relationship import RelationChange
 from gochat.errors import StoreError
+from gochat.store.folder import check_alone
 from gochat.store.read import rules
 from gochat.store.read.pool import Readers
 from gochat.store.schema import connect
@@ -91,6 +92,7 @@ def expire_all(database: Path, days: tuple[int, int], now_ms: int) -> int:
     StoreError: what was done until then stays done."""
     if not database.is_file():
         raise StoreError(f"there is no file {database}")
+    check_alone(database)
     prepare(str(database))
     found, messages = cutoffs(*days, now_ms), 0
     try:

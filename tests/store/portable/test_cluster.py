@@ -1,0 +1,69 @@
+"""What belongs to a cluster is changed by nothing but its log: the commands that write past a node refuse it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from gochat import store as stores
+from gochat.errors import StoreError
+from gochat.store import folder
+from gochat.store.portable.room_in import import_room
+from gochat.store.portable.room_out import export_room
+from gochat.store.portable.user_gone import delete_user, release_user
+from gochat.store.write.retention import expire_all
+from tests.contracts.scribe import Scribe
+
+DM = "dm:ann:bob"
+WRITING: dict[str, Callable[[Path], object]] = {
+    "import": lambda database: import_room(database.parent / "room.sqlite", database),
+    "delete": lambda database: delete_user(database, "ann", now_ms=9000),
+    "release": lambda database: release_user(database, "ann", now_ms=9000),
+    "expire": lambda database: expire_all(database, (1, 1), 1 << 42),
+}
+
+
+async def lived(path: Path) -> None:
+    async with stores.open(path) as store:
+        await (await Scribe.at(store, DM)).said("one", "two")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "gochat.db"
+    trio.run(lived, path)
+    export_room(path, DM, tmp_path / "room.sqlite", now_ms=5000)
+    return path
+
+
+@pytest.mark.parametrize("write", WRITING)
+def test_commands_that_write_refuse_a_clusters_folder(database: Path, write: str) -> None:
+    (database.parent / folder.CLUSTER).write_text("c1\n", encoding="ascii")
+    before = hashlib.sha256(database.read_bytes()).digest()
+    with pytest.raises(StoreError, match="belongs to a cluster"):
+        WRITING[write](database)
+    assert hashlib.sha256(database.read_bytes()).digest() == before
+
+
+@pytest.mark.parametrize("write", ["delete", "expire", "import"])
+def test_a_folder_of_its_own_is_written_to(database: Path, write: str) -> None:
+    WRITING[write](database)
+
+
+def test_reading_is_free(database: Path, tmp_path: Path) -> None:
+    (database.parent / folder.CLUSTER).write_text("c1\n", encoding="ascii")
+    assert export_room(database, DM, tmp_path / "again.sqlite", now_ms=5000).messages == 2
+
+
+def test_the_marker_is_the_nodes_own_and_holds_the_clusters_id(tmp_path: Path) -> None:
+    assert folder.cluster(tmp_path) is None
+    (tmp_path / folder.CLUSTER).write_text("c1\n", encoding="ascii")
+    assert folder.cluster(tmp_path) == "c1"
+    assert folder.owns(folder.CLUSTER)
+    (tmp_path / folder.CLUSTER).write_bytes(b"\xff")
+    with pytest.raises(StoreError, match="can't be read"):
+        folder.check_alone(tmp_path / "gochat.db")
