@@ -49,7 +49,6 @@ from gochat.session import Gateway
 from gochat.session.clock import Wheel
 from gochat.session.gateway import Pace
 from gochat.session.quota import Quotas, Rates
-from gochat.session.replay import say_lag
 from gochat.session.seen import keep_seen
 from gochat.session.slow import Spreader
 from gochat.store import folder
@@ -259,7 +258,6 @@ def _gateway(
         ),
         wheel=node.wheel,
         spawn=spawn,
-        say_lag=say_lag,
         quotas=Quotas(
             Rates(limits.refusals_per_s, limits.refusal_burst, limits.reads_per_s, limits.read_burst, limits.window),
             node.wheel,

@@ -16,8 +16,9 @@ from gochat.protocol import requests as req
 from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.codec import BadFrame
 from gochat.protocol.problems import DECODING
+from gochat.session import replay
 from gochat.session.greeting import greet
-from gochat.session.listener import CLOSED, GREETING, NEW
+from gochat.session.positions import CLOSED, NEW
 from gochat.session.queries import answer
 from gochat.session.session import Session
 from gochat.session.ticket import Pending
@@ -96,8 +97,7 @@ class ClientSession(Session):
         if not isinstance(request, req.Hello):
             self.fail(Denied("bad_request", "the first frame is always a hello"), VIOLATION, request.id)
             return
-        self.state = GREETING
-        self.notices = []
+        self.begin_greeting()
         self.gateway.spawn(partial(greet, self, request))
 
     def _bad_frame(self, frame: BadFrame) -> None:
@@ -106,3 +106,6 @@ class ClientSession(Session):
             self.fail(denied, VIOLATION)
         else:
             self.deny(frame.id, denied)
+
+    async def say_lag(self, room: str) -> None:
+        await replay.say_lag(self, room)

@@ -54,8 +54,6 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     standing: Standing
     """Who may not be let in although their token is good."""
     spawn: Callable[[Callable[..., Awaitable[Any]]], None]
-    say_lag: Callable[..., Awaitable[None]]
-    """Tells one room's `lag` (session/replay.py)."""
     refusals: Refusals = msgspec.field(default_factory=Refusals)
     quotas: Quotas
     """What each user may cost the others."""

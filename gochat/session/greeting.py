@@ -33,8 +33,7 @@ from gochat.protocol import replies
 from gochat.protocol.requests import Hello, Position
 from gochat.session.clock import SLOT_S
 from gochat.session.gateway import Gateway, in_trio_time
-from gochat.session.listener import NEVER
-from gochat.session.places import REPLAY_ALL, Lagging, Notice, Replaying, place_after
+from gochat.session.positions import NEVER, REPLAY_ALL, Lagging, Notice, Replaying
 from gochat.session.quota import SIGN_IN
 from gochat.session.replay import start_replays
 from gochat.session.session import Session
@@ -155,9 +154,8 @@ def shown_name(gateway: Gateway, identity: Identity) -> str:
 
 def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     gateway = session.gateway
-    notices = [notice for notice in session.notices or () if notice.commit > snapshot.commit]
     hears = session.may_read
-    session.open(snapshot.commit if hears else NEVER)
+    notices = session.open(snapshot.commit if hears else NEVER)
     gateway.live.greetings.pop(session, None)
     session.keep_time()
     session.outbox.reply(session.codec.encode(_frame(session, hello, snapshot)))
@@ -169,10 +167,10 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
         for name, head in itertools.chain(
             ((entry.room, entry.head) for entry in snapshot.rooms), snapshot.others.items()
         ):
-            session.enter(name, snapshot.since.get(name, 1))
+            session.enter_group(name, snapshot.since.get(name, 1))
             room = gateway.rooms.get(name)
             if room is not None and room.delivered > head:
-                session.place(name, Replaying(head))
+                session.put(name, Replaying(head))
         _set_apart(session, hello.resume, snapshot)
         _resume(session, hello.resume, snapshot)
         for notice in notices:
@@ -186,27 +184,22 @@ def _set_apart(session: Session, asked: dict[str, Position], snapshot: Snapshot)
     """Rooms that can't be read are heard all the same, from here on. Where that may leave something out, they lag."""
     for name in snapshot.unreadable:
         if not is_dm(name) and name in snapshot.since and name not in snapshot.others:
-            session.enter(name, snapshot.since[name])
+            session.enter_group(name, snapshot.since[name])
         room = session.gateway.rooms.get(name)
         if name in asked and name not in snapshot.heads:
-            session.place(name, Lagging(told=True))  # The welcome told it.
+            session.put(name, Lagging(told=True))  # The welcome told it.
         elif room is not None and room.delivered > 0 and not is_dm(name):
-            session.place(name, Lagging())
+            session.put(name, Lagging())
             session.tell_lag()
 
 
 def _catch_up(session: Session, notice: Notice) -> None:
     """What was told while the welcome was read, and is newer than it."""
-    place = (session.places or {}).get(notice.room)
     if notice.kind == "left":
-        session.leave(notice.room)
-        if isinstance(place, Replaying | Lagging):
-            place.until = notice.seq
-        return
-    if notice.kind == "entered":
-        session.enter(notice.room, notice.seq)
-    if place is None or notice.kind == "entered":
-        session.place(notice.room, Replaying(notice.seq - 1))
+        session.leave_group(notice.room)
+    elif notice.kind == "entered":
+        session.enter_group(notice.room, notice.seq)
+    session.catch_up(notice)
 
 
 def _resume(session: Session, asked: dict[str, Position], snapshot: Snapshot) -> None:
@@ -227,12 +220,10 @@ def _resume(session: Session, asked: dict[str, Position], snapshot: Snapshot) ->
             session.outbox.put(session.codec.encode_all(missed))
             budget -= len(missed)
             held = missed[-1].seq
-        place = place_after(head, held, budget, ended)
-        if isinstance(place, Replaying):
+        if head == held and session.position(room) is None:
+            continue
+        if isinstance(session.go_on(room, held, head, ended, budget), Replaying):
             budget -= head - held
-            if head == held and room not in (session.places or {}):
-                continue
-        session.place(room, place)
 
 
 def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcome:

@@ -1,6 +1,6 @@
 """A session as rooms see it: what it hears, from where on, and what it missed.
 
-A session that keeps up has no state here. See `places` for those that do not.
+Its rules are in `positions`; here is what goes with them: tables to be in, and frames to send.
 """
 
 from __future__ import annotations
@@ -18,26 +18,36 @@ from gochat.errors import SLOW
 from gochat.ports import Connection
 from gochat.protocol.codec import Codec
 from gochat.session.gateway import Gateway
-from gochat.session.places import From, Lagging, Notice, Place, Replaying
-
-NEW, GREETING, OPEN, CLOSED = range(4)
-#: Notices kept while a welcome is read; more, and the client is asked to come again.
-MOST_NOTICES = 10_000
-#: No transaction is ever newer.
-NEVER = 1 << 62
+from gochat.session.positions import CLOSED, GREETING, NEVER, OPEN, Notice, Positions
 
 Job = Callable[[], Awaitable[None]]
 
 
-class Listener(ABC):
-    """The rooms' Subscriber. A Session is one, and adds the conversation."""
+class Listener(Positions, ABC):
+    """The rooms' Subscriber. A Session is one, and adds the conversation. It is its positions, and does not hold them:
+    `apart` and `since` are asked for with each delivery, and stand one attribute nearer so."""
 
     __slots__ = (
-        "_spacious", "apart", "codec", "connection", "device", "flush", "gateway", "groups", "id", "line", "notices",
-        "offer", "outbox", "places", "push", "signed_in_ns", "since", "state", "user", "watching",
-    )  # fmt: skip
+        "_membership",
+        "_spacious",
+        "codec",
+        "connection",
+        "device",
+        "flush",
+        "gateway",
+        "groups",
+        "id",
+        "line",
+        "offer",
+        "outbox",
+        "push",
+        "signed_in_ns",
+        "user",
+        "watching",
+    )
 
     def __init__(self, gateway: Gateway, connection: Connection, codec: Codec) -> None:
+        super().__init__()
         self.gateway = gateway
         self.connection = connection
         self.codec = codec
@@ -46,19 +56,15 @@ class Listener(ABC):
         self.offer = connection.outbox.offer
         self.flush = connection.outbox.flush
         self.line: Line | None = None
-        self.state = NEW
         self.id = ""
         self.user = ""
         self.device: str | None = None
         self.signed_in_ns = 0
         """On the wall clock; 0 before."""
-        self.since = 0
-        self.apart = True
-        self.places: dict[str, Place] | None = None
-        self.notices: list[Notice] | None = None
         self.groups: dict[str, None] | None = None
         self.watching: tuple[str, ...] = ()
         self._spacious: trio.Event | None = None
+        self._membership: trio.Event | None = None
 
     def is_over(self) -> bool:
         """Whether it has ended, or is about to."""
@@ -116,77 +122,54 @@ class Listener(ABC):
 
     def takes(self, stretch: Stretch) -> bool:
         if self.state == GREETING:
-            self._notice("facts", stretch.room, stretch.first, stretch.commit)
+            self._note(Notice("facts", stretch.room, stretch.first, stretch.commit))
             return False
-        if self.state != OPEN:
-            return False
-        place = self.places.get(stretch.room) if self.places else None
-        if place is None:
-            return stretch.commit > self.since
-        if not isinstance(place, From) or place.seq > stretch.first:
-            return False
-        # What was committed before the welcome may be delivered after it; who replayed up to it is owed that too.
-        if stretch.commit > self.since:
-            self.place(stretch.room, None)
-        return True
-
-    def place(self, room: str, place: Place | None) -> None:
-        """Put the session apart from the room, or back among those who simply hear it."""
-        if place is not None:
-            if self.places is None:
-                self.places = {}
-            self.places[room] = place
-        elif self.places is not None:
-            self.places.pop(room, None)
-            if not self.places:
-                self.places = None
-        self.apart = self.state != OPEN or self.places is not None
-
-    def open(self, commit: int) -> None:
-        """The welcome is made: hear what is committed after transaction `commit`; with NEVER, nothing."""
-        self.state = OPEN
-        self.since = commit
-        self.notices = None
-        self.apart = False
+        return self.hears(stretch.room, stretch.first, stretch.commit)
 
     def lag(self, room: str, head: int) -> None:
-        if self.state != OPEN or (self.places and isinstance(self.places.get(room), Lagging)):
-            return
-        self.gateway.live.counts.lags += 1
-        self.place(room, Lagging())
-        outbox = self.outbox
-        if outbox.size * 2 <= outbox.limit:
-            self.tell_lag()
+        if self.fall_behind(room):
+            self.gateway.live.counts.lags += 1
+            outbox = self.outbox
+            if outbox.size * 2 <= outbox.limit:
+                self.tell_lag()
 
     def tell_lag(self) -> None:
         """Say of every lagging room that it lags, once."""
-        for room, place in list((self.places or {}).items()):
-            if isinstance(place, Lagging) and not place.told:
-                place.told = True
-                self.start_job(partial(self.gateway.say_lag, self, room))
+        for room in self.untold():
+            self.start_job(partial(self.say_lag, room))
+
+    @abstractmethod
+    async def say_lag(self, room: str) -> None:
+        """Tell the peer that facts of the room were left out, unless it lags no more."""
 
     def entered(self, stretch: Stretch) -> None:
         if self.state == GREETING:
-            self._notice("entered", stretch.room, stretch.first, stretch.commit)
+            self._note(Notice("entered", stretch.room, stretch.first, stretch.commit))
         elif self.state == OPEN and stretch.commit > self.since:
-            self.enter(stretch.room, stretch.first)
-            # Facts that came before an earlier removal are over; the room starts anew with this fact.
-            self.place(stretch.room, None)
+            self.enter_group(stretch.room, stretch.first)
+            self.enter(stretch.room)
+            self._membership_changed()
 
     def left(self, stretch: Stretch) -> None:
         if self.state == GREETING:
-            self._notice("left", stretch.room, stretch.last, stretch.commit)
-            return
-        if self.state != OPEN or stretch.commit <= self.since:
-            return
-        self.leave(stretch.room)
-        place = self.places.get(stretch.room) if self.places else None
-        if isinstance(place, Replaying | Lagging):
-            place.until = stretch.last
-        elif isinstance(place, From):
-            self.place(stretch.room, None)
+            self._note(Notice("left", stretch.room, stretch.last, stretch.commit))
+        elif self.state == OPEN and stretch.commit > self.since:
+            self.leave_group(stretch.room)
+            self.leave(stretch.room, stretch.last)
+            self._membership_changed()
 
-    def enter(self, room: str, since: int) -> None:
+    def membership(self) -> trio.Event:
+        """Is set when the session is next told that its user came into a group or left one, and when it ends."""
+        if self._membership is None:
+            self._membership = trio.Event()
+        return self._membership
+
+    def _membership_changed(self) -> None:
+        if self._membership is not None:
+            self._membership.set()
+            self._membership = None
+
+    def enter_group(self, room: str, since: int) -> None:
         """The user is in the group from seq `since` on. An admin sees all of it."""
         if self.groups is None:
             self.groups = {}
@@ -198,18 +181,15 @@ class Listener(ABC):
     def oversees(self) -> bool:
         """Whether the user reads as if a member of every group from its beginning."""
 
-    def leave(self, room: str) -> None:
+    def leave_group(self, room: str) -> None:
+        """The user is not in the group any more."""
         if self.groups is not None:
             self.groups.pop(room, None)
         self.gateway.live.leave(room, self)
 
-    def _notice(self, kind: str, room: str, seq: int, commit: int) -> None:
-        if self.notices is None:
-            return
-        self.notices.append(Notice(kind, room, seq, commit))
-        if len(self.notices) > MOST_NOTICES:
+    def _note(self, notice: Notice) -> None:
+        if not self.note(notice):
             self.close(SLOW, "too much happened while the welcome was read")
-            self.notices = None
 
     def leave_all(self) -> None:
         """Out of the tables of rooms, of who watches whom, and of the user's sessions."""
@@ -219,7 +199,9 @@ class Listener(ABC):
             live.counts.sessions[self.connection.transport] -= 1
         for room in self.groups or ():
             live.leave(room, self)
-        self.groups = self.places = self.notices = None
+        self.groups = None
+        self.forget()
+        self._membership_changed()
         live.watch(self, (), oversees=True)
         self.watching = ()
         if self in live.users.get(self.user, ()):

@@ -21,8 +21,8 @@ from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.conversation import check_room
 from gochat.session import replay
 from gochat.session.gateway import in_trio_time
-from gochat.session.listener import CLOSED
 from gochat.session.moderation import MODERATION, moderate
+from gochat.session.positions import CLOSED
 from gochat.session.session import Session
 
 log = logging.getLogger(__name__)

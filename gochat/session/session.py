@@ -33,7 +33,8 @@ from gochat.protocol.catalogue import ADMIN, READ, RequestType, granted
 from gochat.protocol.codec import Codec
 from gochat.protocol.conversation import Speaker
 from gochat.session.gateway import Gateway
-from gochat.session.listener import CLOSED, GREETING, NEVER, NEW, OPEN, Job, Listener
+from gochat.session.listener import Job, Listener
+from gochat.session.positions import CLOSED, GREETING, NEVER, NEW, OPEN
 from gochat.session.ticket import error_frame
 
 log = logging.getLogger(__name__)

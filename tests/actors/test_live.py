@@ -31,7 +31,6 @@ from gochat.session.clock import Wheel
 from gochat.session.dispatch import ClientSession
 from gochat.session.gateway import Gateway, Pace
 from gochat.session.quota import Quotas, Rates
-from gochat.session.replay import say_lag
 from gochat.transports.outbox import Outbox, Waiting
 from tests.actors.house import TEA, House, keep_house, run
 from tests.actors.test_room import heard
@@ -184,7 +183,6 @@ class Town:
             rules=NoRules(),
             standing=Standing(),
             spawn=self.spawn,
-            say_lag=say_lag,
             quotas=Quotas(Rates(), Wheel()),
             sessions={},
             waiting=Waiting(),

@@ -15,7 +15,7 @@ import trio
 from gochat.node import Node
 from gochat.protocol.replies import Error
 from gochat.protocol.websocket import TEXT, client_frame
-from gochat.session.listener import OPEN
+from gochat.session.positions import OPEN
 from gochat.session.session import Session
 from tests import certificates
 from tests.e2e.conftest import Start

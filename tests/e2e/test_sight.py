@@ -242,7 +242,7 @@ async def test_a_reader_who_is_removed_while_lagging_is_told_no_later_head(start
         await bob.hello("bob")
         await ann.ask("group", name="tea", action="create", users=["bob"])
         (session,) = [each for each in node.gateway.sessions.values() if each.user == "bob"]
-        while not session.places:  # Bob reads nothing, until facts are left out for him.
+        while not session.positions:  # Bob reads nothing, until facts are left out for him.
             await ann.facts(TEA, await said(ann, "x" * 4000))
         end = (await ann.ask("group", name="tea", action="remove", users=["bob"]))["seq"]
         await said(ann, "after")

@@ -1,0 +1,230 @@
+"""Where a session stands in each room's log, and so what it is given of what happens there. No trio, no I/O.
+
+One law: of each room a client gets the fact after the last one it has, and no other, unless it was told `lag` or
+`reset`. A session that keeps up needs only the number of the transaction that its welcome was read at: facts of later
+ones are for it. A room for which that is not enough has a position, and the session is *apart*: it is asked for each
+delivery. The twin of this machine is client/positions.py.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+NEW, GREETING, OPEN, CLOSED = range(4)
+#: No transaction is ever newer.
+NEVER: Final = 1 << 62
+#: Facts of one room that are replayed at most, and of all rooms in one `hello` (protocol.md, "resume").
+REPLAY_ROOM: Final = 500
+REPLAY_ALL: Final = 5000
+#: Notices kept while a welcome is read; more, and the client is asked to come again.
+MAX_NOTICES: Final = 10_000
+
+
+class Lagging(msgspec.Struct, gc=False):
+    """Facts were left out. Nothing comes until the client resumes."""
+
+    told: bool = False
+    until: int | None = None
+    """Where the user's time in the room ended: the head that is told."""
+
+
+class Replaying(msgspec.Struct, gc=False):
+    """The log is being read to the peer; `after` is the last seq that went out."""
+
+    after: int
+    until: int | None = None
+    """Where the user's time in the room ended: the last fact to be told."""
+
+
+class LiveFrom(msgspec.Struct, gc=False):
+    """Live, but a delivery that is still under way may bring facts below `seq`, which went out already."""
+
+    seq: int
+
+
+Position: TypeAlias = Lagging | Replaying | LiveFrom
+
+
+class Notice(NamedTuple):
+    """An event in a room while the welcome was being read. It counts afterwards, if the welcome does not hold it."""
+
+    kind: Literal["facts", "entered", "left"]
+    """Facts of a DM, or a coming into or going out of a group."""
+    room: str
+    seq: int
+    commit: int
+
+
+class Positions:
+    """All rooms of one session."""
+
+    __slots__ = ("apart", "notices", "positions", "since", "state")
+
+    def __init__(self) -> None:
+        self.state = NEW
+        self.since = 0
+        """Number of the last transaction that the welcome holds."""
+        self.apart = True
+        """Whether `hears` must be asked for each delivery."""
+        self.positions: dict[str, Position] | None = None
+        self.notices: list[Notice] | None = None
+
+    # ------------------------------------------------------------------------------------------ signing in and out
+
+    def begin_greeting(self) -> None:
+        """The welcome is about to be read. From now on notes are taken."""
+        self.state = GREETING
+        self.notices = []
+
+    def note(self, notice: Notice) -> bool:
+        """Keep what happens while the welcome is read. False: it is too much, and nothing is kept any more."""
+        if self.notices is None:
+            return True
+        self.notices.append(notice)
+        if len(self.notices) <= MAX_NOTICES:
+            return True
+        self.notices = None
+        return False
+
+    def open(self, commit: int) -> list[Notice]:
+        """The welcome is made: hear what is committed after transaction `commit`; with NEVER, nothing. The notices that
+        the welcome does not hold are the caller's to `catch_up`."""
+        notices = [notice for notice in self.notices or () if notice.commit > commit]
+        self.state, self.since, self.notices, self.apart = OPEN, commit, None, False
+        return notices
+
+    def forget(self) -> None:
+        """The session is over, or about to be."""
+        self.positions = self.notices = None
+
+    # ------------------------------------------------------------------------------------------ what rooms tell
+
+    def hears(self, room: str, first: int, commit: int) -> bool:
+        """Whether facts that are being delivered, from seq `first` on and all of one transaction, are for the peer now.
+        If not, they come with the replay, or the peer is told that they are missing."""
+        if self.state != OPEN:
+            return False
+        position = self.position(room)
+        if position is None:
+            return commit > self.since
+        if not isinstance(position, LiveFrom) or position.seq > first:
+            return False
+        # What was committed before the welcome may be delivered after it; a replay that went up to it left that out.
+        if commit > self.since:
+            self.put(room, None)
+        return True
+
+    def fall_behind(self, room: str) -> bool:
+        """Facts could not be taken. Whether that is news."""
+        if self.state != OPEN or isinstance(self.position(room), Lagging):
+            return False
+        self.put(room, Lagging())
+        return True
+
+    def enter(self, room: str) -> None:
+        """The user comes into the group with the facts that are delivered now. The room starts with these; what came
+        before an earlier removal is over."""
+        self.put(room, None)
+
+    def leave(self, room: str, last: int) -> None:
+        """The user hears nothing of the group after seq `last`, which has been delivered."""
+        position = self.position(room)
+        if isinstance(position, Replaying | Lagging):
+            position.until = last
+        elif position is not None:
+            self.put(room, None)
+
+    # ------------------------------------------------------------------------------------------ coming up to the head
+
+    def position(self, room: str) -> Position | None:
+        """None: the session keeps up, or has nothing to do with the room."""
+        return self.positions.get(room) if self.positions else None
+
+    def put(self, room: str, position: Position | None) -> None:
+        """Put the session apart from the room, or back among those that simply hear it."""
+        if position is not None:
+            if self.positions is None:
+                self.positions = {}
+            self.positions[room] = position
+        elif self.positions is not None:
+            self.positions.pop(room, None)
+            if not self.positions:
+                self.positions = None
+        self.apart = self.state != OPEN or self.positions is not None
+
+    def go_on(
+        self, room: str, held: int, head: int, until: int | None = None, budget: int = REPLAY_ROOM
+    ) -> Replaying | Lagging:
+        """The client holds the facts up to `held` of a room whose head is `head`. They are replayed to it if there are
+        few, by the bound for one room and by `budget`. `until` is the head where the user's time in the room ended."""
+        few = head - held <= min(REPLAY_ROOM, budget)
+        position: Replaying | Lagging = Replaying(held, until) if few else Lagging(until=until)
+        self.put(room, position)
+        return position
+
+    def catch_up(self, notice: Notice) -> None:
+        """What happened while the welcome was read, and is newer."""
+        position = self.position(notice.room)
+        if notice.kind == "left":
+            if isinstance(position, Replaying | Lagging):
+                position.until = notice.seq
+        elif position is None or notice.kind == "entered":
+            self.put(notice.room, Replaying(notice.seq - 1))
+
+    # ------------------------------------------------------------------------------------------ replaying
+
+    def is_at(self, room: str, position: Position) -> bool:
+        """Whether nothing else has been decided about the room meanwhile."""
+        return self.state == OPEN and self.position(room) is position
+
+    def replayed(self, position: Replaying, last: int) -> None:
+        """The facts up to seq `last` went out."""
+        position.after = last
+
+    def end_replay(self, room: str, position: Replaying, *, delivering: bool) -> None:
+        """The log was read up to `goal`. `delivering`: the session is among the listeners of a room that may still
+        deliver what was read, or what its last commit brought: below `after` it is passed over, above it is taken,
+        whether the welcome held it or not."""
+        self.put(room, LiveFrom(position.after + 1) if delivering else None)
+
+    def fail_replay(self, room: str, position: Replaying) -> None:
+        """The log can't be read: the client shall resume, if that is still so."""
+        if self.is_at(room, position):
+            self.put(room, Lagging(until=position.until))
+
+    # ------------------------------------------------------------------------------------------ lagging
+
+    def untold(self) -> list[str]:
+        """The rooms whose lag the peer is to be told of now; each once."""
+        rooms = []
+        for room, position in (self.positions or {}).items():
+            if isinstance(position, Lagging) and not position.told:
+                position.told = True
+                rooms.append(room)
+        return rooms
+
+    def lag_head(self, room: str, head: int) -> int | None:
+        """The head that a `lag` tells, of a room whose head is `head`; None where the session does not lag any more."""
+        position = self.position(room)
+        if self.state != OPEN or not isinstance(position, Lagging):
+            return None
+        return head if position.until is None else position.until
+
+
+def goal(position: Replaying, delivered: int | None, head: int | None = None) -> int | None:
+    """How far to read before the session may go live: to what the room has begun to deliver; None: read the log's head,
+    and ask again with it, and with `delivered` looked up afterwards.
+
+    `delivered` is the last fact that the room has begun to deliver, None where the room is not awake. A replay that has
+    read further already goes on to the head, for only there no batch of facts is cut in two. The caller looks at
+    `delivered` and acts on the goal in one step, without a checkpoint between.
+    """
+    if position.until is not None:
+        return position.until
+    if delivered is not None and 0 <= delivered >= position.after:
+        return delivered
+    if head is None or (delivered is not None and delivered > head):
+        return None
+    return head
