@@ -115,7 +115,9 @@ class UserActor(Actor[Submit]):
                     "rate_limited", "too much at once", retry_after_ms=wait_ms, rule="messages_per_s"
                 )  # fmt: skip
             if row.text is not None and mail.refusal is None:
-                self._judge(mail, row.text, names=row.name)
+                text = getattr(command, row.text)
+                if row.name or (text and not self._parts.rules.current.passes(text)):
+                    self._judge(mail, row.text, names=row.name)
             if kind is ask.Send:
                 mail.asks = self.asks
             elif kind in ADDING:
@@ -136,7 +138,7 @@ class UserActor(Actor[Submit]):
             name = command.room.partition(":")[2]
             verdict = rules.check(name, contacts=False)
             mail.refusal = verdict.denied or (None if verdict.text == name else LISTED_NAME)
-        if not text or mail.refusal is not None or rules.passes(text):
+        if not text or mail.refusal is not None:
             return
         verdict = rules.check(text, contacts=True)
         if verdict.denied is not None or verdict.text is not text or verdict.flags:

@@ -126,7 +126,7 @@ def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[
 
     `suffixes`: from `suffix_rules`. Any string will do for a text.
     """
-    if not _may_have_links(text):
+    if not may_have_links(text):
         return []
     read = text if text.isascii() else _IDEOGRAPHIC_DOT.sub(".", text.translate(_READ))
     is_written = _IN_BRACKETS(read) is not None or (("&" in read or "%" in read) and _ENCODED(read) is not None)
@@ -150,14 +150,15 @@ def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[
     return [Link(at[link.start], at[link.end - 1] + 1, link.host) for link in links]
 
 
-def _may_have_links(text: str) -> bool:
-    """A link has one of a few signs, and around it what a pattern finds."""
+def may_have_links(text: str) -> bool:
+    """False only where there is no link: each has one of a few signs, and around it what a pattern finds."""
     if text.isascii():
+        dotted = "." in text
         return (
-            ("." in text and _DOT(text) is not None)
+            (dotted and _DOT(text) is not None)
             or "//" in text
             or ":\\" in text
-            or may_be_spelled(text)
+            or ((dotted or "dot" in text or "DOT" in text or "Dot" in text) and may_be_spelled(text))
             or (("&" in text or "%" in text) and _ENCODED(text) is not None)
         )
     return any(sign in text and is_there(text) is not None for sign, is_there in _SIGNS) or may_be_spelled(text)

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 
 from gochat.domain.display_text import bare_emoji
-from gochat.domain.links import Link, canonical_host, foreign_links
+from gochat.domain.links import Link, canonical_host, foreign_links, may_have_links
 from gochat.domain.words import Hit, Words, mask
 from gochat.errors import Denied
 
@@ -85,9 +85,12 @@ class Rules(msgspec.Struct, frozen=True):
         return self.emoji.get(bare_emoji(text)) if self.emoji else text
 
     def passes(self, text: str) -> bool:
-        """Whether `text` may be recorded as it is, whoever reads it, as far as can be told without a verdict: cheaper
-        than one, and nearly always so."""
-        return self.links == "allow" and not self.words.find(text)
+        """True only where `check` would leave the text as it is, for any readers: nearly always, and cheaper to ask."""
+        words = self.words
+        sieve = words.compiled or words.compile()
+        if sieve.suspects(text) and words.find(text):
+            return False
+        return self.links == "allow" or not may_have_links(text)
 
     def check(self, text: str, *, contacts: bool) -> Verdict:
         """What becomes of `text`. `contacts`: whether sender and receivers are contacts, for the policy of that name.

@@ -64,7 +64,7 @@ class Words:
     It is compiled by `compile`, or before the first text is read: 1,000 entries take about 0.3 s.
     """
 
-    __slots__ = ("_by_key", "_compiled", "_exceptions", "_has_digits", "_skeletons")
+    __slots__ = ("_by_key", "_exceptions", "_has_digits", "_skeletons", "compiled")
 
     def __init__(self, lines: Iterable[str] = ()) -> None:
         """Raises ValueError, which names the line's number, for an entry that can't be looked for."""
@@ -74,19 +74,20 @@ class Words:
             self._by_key.setdefault(_key(entry.skeleton), []).append(entry)
         self._has_digits = any(LEET[ord(char)] for entry in entries for char in entry.text)
         self._skeletons = [Skeleton(entry.skeleton, entry.opens, entry.ends_open, entry.spaceless) for entry in entries]
-        self._compiled: Sieve | None = None
+        self.compiled: Sieve | None = None
+        """What `compile` made, once it was called."""
 
     def compile(self) -> Sieve:
         """Do now what the first text would wait for. Any thread may; the result is kept."""
         sieve = Sieve(self._skeletons, self._exceptions, has_digits=self._has_digits)
-        self._compiled = self._compiled or sieve
-        return self._compiled
+        self.compiled = self.compiled or sieve
+        return self.compiled
 
     def find(self, text: str) -> list[Hit]:
         """Every listed word, in order, none inside another. Any string will do, lone surrogates too."""
         if not self._skeletons:
             return []
-        sieve = self._compiled or self.compile()
+        sieve = self.compiled or self.compile()
         if not sieve.suspects(text):
             return []
         found = {hit for reading in readings(text) for hit in self._hits(text, reading)}
@@ -97,7 +98,7 @@ class Words:
         return outer
 
     def _hits(self, text: str, reading: Reading) -> Iterator[Hit]:
-        sieve = self._compiled or self.compile()
+        sieve = self.compiled or self.compile()
         for pattern in (sieve.words, sieve.inside):
             first = last = done = 0  # The word at hand is judged once, however often an entry is found in it.
             honest = False

@@ -105,3 +105,7 @@ def test_what_passes_without_a_verdict() -> None:
     assert rules(links="allow").passes("see evil.com")
     assert not rules(links="allow").passes(BOTH)
     assert not rules(links="contacts").passes("see evil.com")
+    assert rules(links="contacts").passes("See you. At 5, or later?")
+    assert rules(links="deny").passes("it is done")
+    for link in ("see evil.com", "evil dot com", "EVIL DOT COM", "http:\\\\evil", "evil . com", "ev&#105;l.com"):
+        assert not rules(links="deny").passes(link), link
