@@ -14,15 +14,30 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-@pytest.fixture(scope="module")
-def generate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gochat_docs_generate", ROOT / "docs" / "generate.py")
+#: What the prose and the format have at most; to be lowered with them, and never raised.
+FREE_RELATIVES = 0.0875
+SKIPS = 398
+
+
+def script(name: str) -> ModuleType:
+    """A program of docs/, as a module."""
+    spec = importlib.util.spec_from_file_location(f"gochat_docs_{name}", ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    return script("generate")
+
+
+@pytest.fixture(scope="module")
+def prose() -> ModuleType:
+    return script("prose")
 
 
 def test_the_reference_and_config_toml_are_fresh(generate: ModuleType) -> None:
@@ -53,3 +68,14 @@ def test_links_within_the_project_lead_somewhere(page: Path) -> None:
         assert path.exists(), f"{page.name}: {target}"
         if anchor:
             assert anchor in anchors(path), f"{page.name}: {target}"
+
+
+def test_few_sentences_begin_with_who_or_what(prose: ModuleType) -> None:
+    said = list(prose.sentences())
+    assert len(said) > 5000
+    found = prose.free_relatives(said)
+    assert len(found) / len(said) <= FREE_RELATIVES, "`python docs/prose.py --places` lists them"
+
+
+def test_only_tables_are_kept_from_the_formatter(prose: ModuleType) -> None:
+    assert len(prose.skips()) <= SKIPS, "`python docs/prose.py --places` lists them"

@@ -1,0 +1,305 @@
+"""Says how the project's prose and names keep to the house style: `python docs/prose.py`.
+
+Three things are counted, each with its places (`--places`):
+
+- sentences in docstrings, comments and pages that begin with "Who" or "What" and are no question, as a share of all
+  sentences. A sentence has a noun as its subject.
+- `fmt: skip` outside tables. A table is a literal with at least three rows that a person aligned.
+- names that the glossary replaced, as names of modules, classes, functions, methods and attributes.
+
+Headings, table cells, code and what stands between backticks are no sentences; several comment lines below each other
+are one paragraph, and so is each item of a list.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE = ("gochat", "tests", "bench", "docs")
+
+#: Names that have another now. A name counts with any case and with underscores before it.
+GLOSSARY: dict[str, str] = {
+    old: new
+    for olds, new in (
+        ("Stretch", "FactBatch"),
+        ("beside", "side_records"),
+        ("Line", "SendQueue"),
+        ("Flusher", "Broadcaster"),
+        ("when_level when_left", "on_drained"),
+        ("behind", "over_limit"),
+        ("Rounds", "RunQueue"),
+        ("round", "run_turn"),
+        ("take_off", "start_commit"),
+        ("flying", "committing"),
+        ("landing landed", "committed"),
+        ("doubt", "mark_stale"),
+        ("doubtful", "stale"),
+        ("worthless", "evictable"),
+        ("lingers", "keeps_task"),
+        ("rest", "passivate"),
+        ("woken", "activate"),
+        ("Sleeper", "trio's Event"),
+        ("Wheel", "TimerWheel"),
+        ("Doors", "Endpoints"),
+        ("door", "resource"),
+        ("Lease", "Slot"),
+        ("books", "ConnectionLimiter"),
+        ("Tail", "WriteBuffer"),
+        ("Lot", "Segment"),
+        ("turn_over", "rotate"),
+        ("jam", "quarantine"),
+        ("stuck spent", "quarantined"),
+        ("Merged", "MergedReader"),
+        ("level", "ensure_merged"),
+        ("Many", "BulkInsert"),
+        ("Probe", "ExistsQuery"),
+        ("cut", "tokenize"),
+        ("near", "fuzzy"),
+        ("locate", "rare_terms"),
+        ("seat", "membership"),
+        ("num", "room_pk"),
+        ("Knowledge", "Prefetched"),
+        ("gather", "prefetch"),
+        ("Passing", "EphemeralEvents"),
+        ("tell_softly push_soft", "send_best_effort"),
+        ("Place Places", "Position"),
+        ("apart", "catching_up"),
+        ("From", "LiveFrom"),
+        ("greeting", "sign_in"),
+        ("oversight oversee", "moderation"),
+        ("Speaker", "Principal"),
+        ("Asker", "Viewer"),
+        ("Ticket", "ReplyTo"),
+        ("settle", "reply"),
+        ("unsettled", "in_flight"),
+        ("InForce", "CurrentRules"),
+        ("LateApp", "LazyApp"),
+        ("allowance", "ReadLimiter"),
+        ("spans", "durations"),
+        ("lookalikes", "confusables"),
+        ("sieve", "prefilter"),
+        ("past", "membership_history"),
+        ("form", "schema"),
+        ("room_in", "import_room"),
+        ("room_out", "export_room"),
+        ("user_gone", "delete_user"),
+        ("ask", "commands"),
+        ("Parts", "Context"),
+    )
+    for old in olds.split()
+}
+
+#: Names that mean something else here: the file, and the name as it stands there.
+OTHER_MEANINGS = frozenset(
+    (
+        ("gochat/config.py", "level"),  # Of the log.
+        ("gochat/http/app.py", "_line"),  # Of text.
+        ("gochat/http/page/rest.py", "rest"),  # The interface.
+        ("gochat/protocol/codec.py", "_line"),  # Of text.
+    )
+)
+
+_FREE_RELATIVE = re.compile(r"(Who|What)\b")
+_SENTENCE = re.compile(r"(?<=[.!?])[\"')*]*\s+(?=[\"'(*]*[A-Z`])")
+_DIRECTIVE = re.compile(r"#\s*(noqa|type:|fmt:|pragma|!)")
+_ITEM = re.compile(r"\s*([-*]|\d+\.)\s+")
+_LEAST_ROWS = 3
+
+
+class Place(NamedTuple):
+    path: Path
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line}: {self.text}"
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py") if "build" not in path.parts)
+
+
+def pages() -> list[Path]:
+    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").rglob("*.md")])
+
+
+# ------------------------------------------------------------------------------------------------ sentences
+
+
+def sentences() -> Iterator[Place]:
+    for path in sources(*CODE):
+        text = path.read_text(encoding="utf-8")
+        for line, paragraph in [*_docstrings(text), *_comments(text)]:
+            yield from (Place(path, line, sentence) for sentence in split(paragraph))
+    for path in pages():
+        for line, paragraph in _paragraphs(_prose_lines(path.read_text(encoding="utf-8"))):
+            yield from (Place(path, line, sentence) for sentence in split(paragraph))
+
+
+def split(paragraph: str) -> list[str]:
+    """The sentences of a paragraph; a fragment without a full stop is one too."""
+    return [sentence for sentence in _SENTENCE.split(" ".join(paragraph.split())) if re.search("[A-Za-z]", sentence)]
+
+
+def free_relatives(said: Iterable[Place]) -> list[Place]:
+    """Sentences that begin with "Who" or "What" and do not ask."""
+    return [
+        place
+        for place in said
+        if _FREE_RELATIVE.match(place.text.lstrip("\"'(*")) and not place.text.rstrip("\"')*").endswith("?")
+    ]
+
+
+def _docstrings(text: str) -> Iterator[tuple[int, str]]:
+    """Of modules, classes, functions and attributes: every string that is a statement."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            for line, paragraph in _paragraphs(enumerate(node.value.value.splitlines())):
+                yield node.lineno + line, paragraph
+
+
+def _comments(text: str) -> Iterator[tuple[int, str]]:
+    lines: list[tuple[int, str]] = []
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT and not _DIRECTIVE.match(token.string):
+            row, column = token.start
+            alone = not token.line[:column].strip()
+            if not (lines and alone and row == lines[-1][0] + 1):
+                lines.append((row - 1, ""))  # A comment behind code begins anew.
+            lines.append((row, token.string.lstrip("#: ")))
+    yield from _paragraphs(lines)
+
+
+def _prose_lines(page: str) -> Iterator[tuple[int, str]]:
+    """The lines of a page that are prose; in place of others, empty ones."""
+    fenced = False
+    for number, line in enumerate(page.splitlines(), 1):
+        fence = line.lstrip().startswith("```")
+        fenced ^= fence
+        prose = not fence and not fenced and not line.lstrip().startswith(("#", "|", "<!--"))
+        yield number, line if prose else ""
+
+
+def _paragraphs(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    begun, held = 0, ""
+    for number, line in lines:
+        item = _ITEM.match(line)
+        if (item or not line.strip()) and held:
+            yield begun, held
+            held = ""
+        if line.strip():
+            begun = begun if held else number
+            held += " " + (line[item.end() :] if item else line)
+    if held:
+        yield begun, held
+
+
+# ------------------------------------------------------------------------------------------------ fmt: skip
+
+
+def skips() -> list[Place]:
+    """Each `fmt: skip` that does not close a table."""
+    found: list[Place] = []
+    for path in sources(*CODE):
+        text = path.read_text(encoding="utf-8")
+        lines = [
+            token.start[0]
+            for token in tokenize.generate_tokens(io.StringIO(text).readline)
+            if token.type == tokenize.COMMENT and re.match(r"#\s*fmt:\s*(skip|off)", token.string)
+        ]
+        if not lines:
+            continue
+        tables = _tables(ast.parse(text))
+        found += [Place(path, line, text.splitlines()[line - 1].strip()) for line in lines if line not in tables]
+    return found
+
+
+def _tables(tree: ast.Module) -> set[int]:
+    """The last lines of literals that have at least three rows."""
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            rows = [key.lineno for key in node.keys if key is not None]
+        elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+            rows = [element.lineno for element in node.elts]
+        else:
+            continue
+        if len(set(rows)) >= _LEAST_ROWS and node.end_lineno is not None:
+            found.add(node.end_lineno)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ names
+
+
+def old_names() -> list[Place]:
+    """Names of the glossary's left column that are still in use."""
+    olds = {old.lower(): new for old, new in GLOSSARY.items()}
+    found: list[Place] = []
+    for path in sources("gochat"):
+        names = [(1, "module", path.stem), *_names(ast.parse(path.read_text(encoding="utf-8")))]
+        for line, kind, name in names:
+            new = olds.get(name.strip("_").lower())
+            if new is not None and (str(path.relative_to(ROOT)), name) not in OTHER_MEANINGS:
+                found.append(Place(path, line, f"{kind} {name}: {new}"))
+    return found
+
+
+def _names(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
+    seen: set[tuple[str, str]] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            yield node.lineno, "class", node.name
+            for statement in node.body:
+                targets = statement.targets if isinstance(statement, ast.Assign) else []
+                targets = [statement.target] if isinstance(statement, ast.AnnAssign) else targets
+                for target in targets:
+                    if isinstance(target, ast.Name):
+                        yield target.lineno, "attribute", target.id
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.lineno, "function", node.name
+        elif (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.ctx, ast.Store)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "self"
+            and ("self", node.attr) not in seen
+        ):
+            seen.add(("self", node.attr))
+            yield node.lineno, "attribute", node.attr
+
+
+# ------------------------------------------------------------------------------------------------ the whole
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Counts what the house style leaves out.")
+    parser.add_argument("--places", action="store_true", help="Show each of them with its file and line.")
+    arguments = parser.parse_args()
+    said = list(sentences())
+    relatives, skipped, names = free_relatives(said), skips(), old_names()
+    share = len(relatives) / len(said)
+    for told, places in (
+        (f'{len(relatives)} of {len(said)} sentences begin with "Who" or "What": {share:.2%}', relatives),
+        (f"{len(skipped)} `fmt: skip` outside tables", skipped),
+        (f"{len(names)} names that the glossary replaced", names),
+    ):
+        print(told)
+        if arguments.places:
+            print(*(f"  {place}" for place in places), sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
