@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 import re
 import sys
@@ -79,3 +80,18 @@ def test_few_sentences_begin_with_who_or_what(prose: ModuleType) -> None:
 
 def test_only_tables_are_kept_from_the_formatter(prose: ModuleType) -> None:
     assert len(prose.skips()) <= SKIPS, "`python docs/prose.py --places` lists them"
+
+
+def decisions() -> list[Path]:
+    return [page for page in (ROOT / "docs" / "decisions").glob("*.md") if page.name != "README.md"]
+
+
+@pytest.mark.parametrize("page", decisions(), ids=lambda page: page.stem)
+def test_a_decision_has_its_date_its_status_and_what_would_undo_it(page: Path) -> None:
+    text = page.read_text()
+    head = re.match(
+        r"# .+\n\n\*Since (\d{4}-\d\d-\d\d); (in force|replaced by \[.+\]\(.+\.md\))\.\*\n\n\*\*Undo when\*\* ", text
+    )
+    assert head is not None, "see docs/decisions/README.md"
+    assert datetime.date.fromisoformat(head[1]) >= datetime.date(2026, 11, 23), "the project is not that old"
+    assert f"({page.name})" in (page.parent / "README.md").read_text()
