@@ -14,7 +14,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import trio
 
@@ -44,6 +43,7 @@ from gochat.http.readiness import Check
 from gochat.listening import TRANSPORTS, Listening, Parts
 from gochat.metrics import Commits
 from gochat.policy import RulesInForce
+from gochat.ports import Journal
 from gochat.protocol import replies
 from gochat.session import Gateway
 from gochat.session.clock import Wheel
@@ -55,7 +55,7 @@ from gochat.store import folder
 from gochat.store.health import Health
 from gochat.store.write.retention import FIRST, REST_S, cutoffs
 from gochat.transports.admission import Connections
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import Spawn, Waiting
 from gochat.transports.poller import Poller
 from gochat.transports.tls import tls_context
 
@@ -197,7 +197,7 @@ def _spreader(node: Node) -> Spreader:
     )  # fmt: skip
 
 
-def _seen_by(journal: Any) -> Callable[[str, int], None]:
+def _seen_by(journal: Journal) -> Callable[[str, int], None]:
     return lambda user, ts: journal.note_user(user, last_seen=ts)
 
 
@@ -230,8 +230,8 @@ def _registries(
 
 
 def _gateway(
-    node: Node, store: Any, tokens: auth.JwtTokens, standing: Standing, users: Registry[UserActor],
-    rooms: Registry[RoomActor], spawn: Callable[..., None],
+    node: Node, store: stores.Store, tokens: auth.JwtTokens, standing: Standing, users: Registry[UserActor],
+    rooms: Registry[RoomActor], spawn: Spawn,
 ) -> Gateway:  # fmt: skip
     settings = node.settings
     limits, session = settings.limits, settings.session
@@ -267,12 +267,12 @@ def _gateway(
     )
 
 
-def _spawn(nursery: trio.Nursery, task: Callable[[], Awaitable[Any]]) -> None:
+def _spawn(nursery: trio.Nursery, task: Callable[[], Awaitable[None]]) -> None:
     """Start a task whose failure is its own affair."""
     nursery.start_soon(_walled, task)
 
 
-async def _walled(task: Callable[[], Awaitable[Any]]) -> None:
+async def _walled(task: Callable[[], Awaitable[None]]) -> None:
     try:
         await task()
     except Exception:
@@ -315,7 +315,7 @@ async def _sweep(node: Node, rooms: Registry[RoomActor], users: Registry[UserAct
 # ---------------------------------------------------------------------------------------------- listening
 
 
-async def _listen(node: Node, spawn: Callable[..., None], nursery: trio.Nursery) -> None:
+async def _listen(node: Node, spawn: Spawn, nursery: trio.Nursery) -> None:
     settings = node.settings
     limits = settings.limits
     node.connections = Connections(

@@ -66,9 +66,11 @@ class Codec:
         return self._headers[size] + payload if size < self._short else self._framing(payload)
 
     def encode_all(self, frames: Sequence[msgspec.Struct]) -> bytes:
-        if len(frames) == 1:
-            return self.encode(frames[0])
         encode, headers, short, framing = self._encode, self._headers, self._short, self._framing
+        if len(frames) == 1:
+            payload = encode(frames[0])
+            size = len(payload)
+            return headers[size] + payload if size < short else framing(payload)
         return b"".join(
             [
                 headers[len(payload)] + payload if len(payload) < short else framing(payload)

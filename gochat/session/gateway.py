@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Protocol
 
 import msgspec
 import trio
@@ -14,12 +13,13 @@ from gochat.actors.live import Live
 from gochat.actors.room import RoomActor
 from gochat.actors.user import InForce, UserActor
 from gochat.auth.standing import Standing
-from gochat.ports import Archive, Journal, Tokens
+from gochat.errors import Denied
+from gochat.ports import Archive, Connection, Identity, Journal, Outbox, Tokens
 from gochat.protocol.replies import Limits, Presence, PresenceEntry
 from gochat.session.clock import Wheel
 from gochat.session.quota import Quotas
 from gochat.session.refusals import Refusals
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import Spawn, Waiting
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -30,6 +30,30 @@ class Pace(msgspec.Struct, frozen=True):
     slow_s: float = 30.0
     token_grace_s: float = 25.0
     outbox_bytes: int = 1 << 20
+
+
+class SignedIn(Protocol):
+    """A session in the node's table of them, as those see it who look through the table."""
+
+    user: str
+    device: str | None
+    signed_in_ns: int
+    """On the wall clock."""
+    identity: Identity | None
+    connection: Connection
+
+    @property
+    def outbox(self) -> Outbox:
+        """The connection's."""
+
+    def send(self, frame: msgspec.Struct) -> None:
+        """An event that must arrive; queued whatever the outbox holds."""
+
+    def close(self, number: int, reason: str, denied: Denied | None = None) -> None:
+        """Close in order, with a number of errors.CLOSES. `denied` says more where there is no close frame."""
+
+    def ended(self) -> None:
+        """It is over: out of all tables, this one too."""
 
 
 class Gateway(msgspec.Struct, kw_only=True, frozen=True):
@@ -53,11 +77,11 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     """What shown names are held against."""
     standing: Standing
     """Who may not be let in although their token is good."""
-    spawn: Callable[[Callable[..., Awaitable[Any]]], None]
+    spawn: Spawn
     refusals: Refusals = msgspec.field(default_factory=Refusals)
     quotas: Quotas
     """What each user may cost the others."""
-    sessions: dict[str, Any]
+    sessions: dict[str, SignedIn]
     """Live sessions by their id."""
     waiting: Waiting
     """What waits for the readers of all of them."""

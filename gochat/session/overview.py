@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterable
 
 import msgspec
 
@@ -14,8 +13,7 @@ from gochat.errors import Denied
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import Speaker, bad
-from gochat.session.gateway import Gateway
-from gochat.session.session import Session
+from gochat.session.gateway import Gateway, SignedIn
 
 NO_USER = bad("user: not a user id")
 
@@ -47,8 +45,7 @@ async def sessions(gateway: Gateway, who: Speaker, request: req.Sessions) -> msg
     if not _named(request.user):
         return NO_USER
     after = _place(request.cursor)
-    live: Iterable[Session] = gateway.sessions.values()
-    wanted = (each for each in live if _key(each) > after and request.user in (None, each.user))
+    wanted = (each for each in gateway.sessions.values() if _key(each) > after and request.user in (None, each.user))
     page = heapq.nsmallest(request.limit + 1, wanted, key=_key)
     entries = [
         replies.SessionEntry(
@@ -70,7 +67,7 @@ def _named(user: str | None) -> bool:
     return user is None or is_name(user)
 
 
-def _key(session: Session) -> tuple[str, int]:
+def _key(session: SignedIn) -> tuple[str, int]:
     """Where a session stands in the list: no two of one process sign in within the same nanosecond."""
     return session.user, session.signed_in_ns
 

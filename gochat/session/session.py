@@ -82,9 +82,15 @@ class Session(Listener):
     # ------------------------------------------------------------------------------------------ from the transport
 
     def receive(self, payload: bytes) -> None:
+        outbox = self.outbox
         if self._inbox is not None:
             self._inbox.append(payload)
-        elif self._may_go_on():
+        elif (  # What `_may_go_on` says, without the call: this is asked for every frame.
+            self.unsettled < self.window
+            and self.budget > 0
+            and outbox.size * 2 <= outbox.limit
+            and self.state != GREETING
+        ):
             self._carry_out(payload)
         else:
             self._inbox = deque((payload,))
