@@ -4,13 +4,14 @@
 # make check   lint, types, floors, docs
 # make bench-peers   install other chat servers and measure them beside gochat: bench/results/peers.md
 # make docs    write config.toml and docs/reference/ anew from the code
+# make dist    sdist, wheel, zipapp and one-file executable, in dist/; the last needs binutils
 # make lock    write the lock files anew from pyproject.toml
 #
 # Needs make, and Python 3.11 or later with its venv module; everything else goes into .venv.
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: run test test-long check docs bench-quick bench-peers lock clean python
+.PHONY: run test test-long check docs dist bench-quick bench-peers lock clean python
 
 # The first of these that is new enough and can make a virtual environment; `make PYTHON=python3.13` asks for one.
 BASE := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -24,7 +25,9 @@ DEV := .venv/.dev
 # A generator of REST clients, which only a long test needs. Apart: it asks for versions of its own of what the
 # checks use, ruff among them.
 OPENAPI_CLIENT := .build/openapi-client/bin/openapi-python-client
-LINTED := $(wildcard gochat tests bench docs)
+# What `make dist` builds with, apart from the environment that is worked in: it holds what is shipped and no more.
+DIST := .build/dist/.stamp
+LINTED := $(wildcard gochat tests bench docs deploy hatch_build.py)
 
 run: $(RUNTIME)
 	@exec $(BIN)/gochat serve $(ARGS)
@@ -38,12 +41,15 @@ test-long: $(DEV) $(OPENAPI_CLIENT)
 check: $(DEV)
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/ruff format --check $(LINTED)
-	$(BIN)/flake8-async --disable ASYNC9,ASYNC124 $$(find gochat bench -name '*.py')
+	$(BIN)/flake8-async --disable ASYNC9,ASYNC124 $$(find gochat bench deploy -name '*.py')
 	$(BIN)/mypy
 	$(PYTEST) -q tests/test_floors.py tests/test_docs.py
 
 docs: $(DEV)
 	$(BIN)/python docs/generate.py
+
+dist: $(DIST)
+	.build/dist/bin/python deploy/build.py
 
 bench-quick: $(RUNTIME)
 	$(BIN)/python -m bench quick
@@ -65,6 +71,12 @@ $(DEV): requirements-dev.lock pyproject.toml | .venv/bin/python
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(RUNTIME)
 
+$(DIST): requirements-dist.lock | python
+	@rm -rf .build/dist
+	$(BASE) -m venv .build/dist
+	.build/dist/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes -r requirements-dist.lock
+	@touch $@
+
 $(OPENAPI_CLIENT): | python
 	$(BASE) -m venv .build/openapi-client
 	.build/openapi-client/bin/python -m pip --disable-pip-version-check --quiet install openapi-python-client==0.29.1
@@ -76,12 +88,12 @@ python:
 	@test -n "$(BASE)" || { echo "gochat needs Python 3.11 or later with its venv module. On Debian or Ubuntu:"; \
 		echo "    sudo apt-get install -y python3 python3-venv"; exit 1; }
 
-# Universal locks: one file for every Python and platform, with hashes and without addresses. The dev lock holds
-# the runtime lock's versions; hatchling is in both, since it builds the package. `make lock ARGS=--upgrade` takes
+# Universal locks: one file for every Python and platform, with hashes and without addresses. The locks for dev and
+# dist hold the runtime lock's versions; hatchling is in all, since it builds the package. `make lock ARGS=--upgrade` takes
 # what is new; without it only what pyproject.toml asks for changes.
 lock: python
 	@test -x .build/uv/bin/uv || { $(BASE) -m venv .build/uv && .build/uv/bin/python -m pip install --quiet uv; }
-	@for extra in "" dev; do \
+	@for extra in "" dev dist; do \
 		out=requirements$${extra:+-$$extra}.lock; \
 		echo 'hatchling>=1.27' | .build/uv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 			--generate-hashes --no-header --no-annotate $(ARGS) --output-file $$out \

@@ -72,8 +72,26 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, row.help) for name, row in COMMANDS.items()])
 
 
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from gochat.release import commit  # may run git
+
+    built_from = commit()
+    click.echo(f"gochat {__version__} ({built_from})" if built_from else f"gochat {__version__}")
+    ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, "-V", "--version", message="%(prog)s %(version)s")
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.pass_context
 def gochat(ctx: click.Context, debug: bool) -> None:
@@ -96,14 +114,23 @@ def main() -> NoReturn:
 def _fill_standard_descriptors() -> None:
     """Open /dev/null in the place of standard files that the caller closed: otherwise the first socket would become
     standard output, and what is printed would go to its peer. What is printed to a closed one goes nowhere."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
-        pass
-    os.close(descriptor)
+    if not all(map(_is_open, range(3))):  # Where all are, as nearly always, there need not even be a /dev/null.
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+            pass
+        os.close(descriptor)
     # Python has no object for a file that was closed at its start.
     if sys.stdout is None:
         sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     if sys.stderr is None:
         sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def run(arguments: list[str]) -> int:

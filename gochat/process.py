@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 
 import trio
 
+from gochat import launch
 from gochat.config import Settings
 from gochat.errors import GochatError
 from gochat.node import running
@@ -51,21 +52,28 @@ async def _main(settings: Settings) -> int:
                     log.info("SQLite %s: %s", sqlite3.sqlite_version, WAL_RESET_BUG)
                 for name, address in node.addresses:
                     _tell(_ready_line(name, address))
+                launch.notify(launch.READY)
                 async for number in signals:
                     if number == signal.SIGHUP and not (in_terminal and not os.isatty(0)):
+                        launch.notify(launch.reloading())
                         await trio.to_thread.run_sync(node.reload)  # The log says what came of it.
+                        launch.notify(launch.READY)
                         continue
                     # A terminal that was closed sends SIGHUP too: a node that went on would hold its ports unseen.
                     log.info("%s: draining", signal.Signals(number).name)
-                    nursery.start_soon(_force, signals)
+                    launch.notify(launch.STOPPING)
+                    nursery.start_soon(_force, signals, number)
                     break
             nursery.cancel_scope.cancel()
     return 0
 
 
-async def _force(signals: AsyncIterator[int]) -> None:
+async def _force(signals: AsyncIterator[int], first: int) -> None:
     """A second signal ends the process at once. What was acked is durable all the same."""
+    same_until = trio.current_time() + launch.SAME_SIGNAL_S
     async for number in signals:
+        if number == first and trio.current_time() < same_until:
+            continue
         if number != signal.SIGHUP:
             log.warning("stopped at once")
             os._exit(1)

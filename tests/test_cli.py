@@ -67,7 +67,8 @@ def test_help_loads_no_part_of_the_server() -> None:
 
 
 def test_version() -> None:
-    assert gochat("--version").stdout == f"gochat {__version__}\n"
+    told = gochat("--version").stdout
+    assert re.fullmatch(rf"gochat {re.escape(__version__)}( \([0-9a-f]{{12}}(-dirty)?\))?\n", told), told
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "gochat"
 
 #: From the ground up. Rooms on one floor do not see each other.
 FLOORS = (
-    ("errors", "log", "metrics", ""),
+    ("errors", "launch", "log", "metrics", "release", ""),
     ("config",),
     ("settings",),
     ("domain",),
@@ -133,10 +133,12 @@ def test_imports_stand_at_the_top(module: str) -> None:
         assert node in top, f"{module} line {node.lineno} imports {name} late"
 
 
-def test_both_locks_hold_the_same_versions_with_hashes_and_without_addresses() -> None:
-    runtime, dev = ((ROOT / name).read_text().splitlines() for name in ("requirements.lock", "requirements-dev.lock"))
-    pins = [{line.split("==")[0]: line.split()[0] for line in lines if "==" in line} for lines in (runtime, dev)]
-    assert pins[0].items() <= pins[1].items()
-    for lines in (runtime, dev):
+def test_all_locks_hold_the_same_versions_with_hashes_and_without_addresses() -> None:
+    names = ("requirements.lock", "requirements-dev.lock", "requirements-dist.lock")
+    locks = [(ROOT / name).read_text().splitlines() for name in names]
+    runtime, *larger = [{line.split("==")[0]: line.split()[0] for line in lines if "==" in line} for lines in locks]
+    for pins in larger:
+        assert runtime.items() <= pins.items()
+    for lines in locks:
         assert not [line for line in lines if "://" in line or "find-links" in line or line.startswith("--")]
         assert sum("==" in line for line in lines) <= sum("--hash=sha256:" in line for line in lines)

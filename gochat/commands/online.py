@@ -7,7 +7,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import click
 import trio
@@ -28,6 +28,7 @@ from gochat.commands import (
 from gochat.commands.connection import DEFAULT_URL, REPLY_S
 from gochat.domain import spans
 from gochat.errors import BAD_TOKEN, REVOKED
+from gochat.launch import SAME_SIGNAL_S
 
 
 def online(
@@ -70,25 +71,30 @@ def asked(
 
 
 async def _online(body: Callable[[Chat], Awaitable[None]], url: str, token: TokenSource, limit_s: float | None) -> bool:
-    interrupted = False
+    interrupted_at: float | None = None
+    work = trio.CancelScope()
 
-    async def watch_signals(scope: trio.CancelScope) -> None:
-        nonlocal interrupted
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                interrupted = True
-                scope.cancel()
+    async def watch_signals(signals: AsyncIterator[int]) -> None:
+        nonlocal interrupted_at
+        async for _ in signals:
+            if interrupted_at is None:
+                interrupted_at = trio.current_time()
+                work.cancel()
+            elif trio.current_time() > interrupted_at + SAME_SIGNAL_S:
+                raise KeyboardInterrupt
 
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch_signals, nursery.cancel_scope)
-            with trio.fail_after(float("inf") if limit_s is None else limit_s):
-                async with connect(url, token=token) as chat:
-                    await body(chat)
-            nursery.cancel_scope.cancel()
+        # Signals are watched to the very end: one that is told twice must not break off the end that it began.
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as watching:
+                watching.start_soon(watch_signals, signals)
+                with work, trio.fail_after(float("inf") if limit_s is None else limit_s):
+                    async with connect(url, token=token) as chat:
+                        await body(chat)
+                watching.cancel_scope.cancel()
     except BaseExceptionGroup as group:
         raise_alone(group)
-    return not interrupted
+    return interrupted_at is None
 
 
 async def reader_gone() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gochat import __version__, log
+from gochat import __version__, log, release
 from gochat.commands import EXIT_CONFIG, EXIT_FAILED
 from gochat.commands.exposed import exposed
 from gochat.commands.options import config_file, config_option, load_settings
@@ -37,6 +37,8 @@ def serve(config: Path | None, data: str | None, http: str | None, tcp: str | No
     settings, origins, warnings = load_settings(config, flags, quiet=True)
     log.setup(settings.log.level, settings.log.format)
     places = {"data": Path(settings.node.data).absolute(), "settings": config_file(config) or "none"}
+    if built_from := release.built():
+        places["commit"] = built_from
     logger.info("gochat %s starts", __version__, extra=places)
     for warning in (*warnings, *exposed(settings, origins)):
         logger.warning("%s", warning)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import dropwhile
 
 import click
 
@@ -38,11 +39,9 @@ def commands(text: str) -> Iterator[list[str]]:
 def gochat_arguments(text: str) -> Iterator[list[str]]:
     """What follows `gochat` in each command that runs it, inside a container as well."""
     for words in commands(text):
-        names = [word.rpartition("/")[2] for word in words]
-        if names[0] == "docker":
-            names[: names.index("CONTAINER") + 1] = []
-            words = words[-len(names) :]
-        if names[0] == "gochat":
+        if words[:2] == ["docker", "exec"]:  # options, the container's name, and what runs there
+            words = list(dropwhile(lambda word: word.startswith("-"), words[2:]))[1:]
+        if words and words[0].rpartition("/")[2] == "gochat":
             yield words[1:]
 
 

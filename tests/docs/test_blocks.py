@@ -51,10 +51,21 @@ ELSEWHERE = {
     ("client.md", "main.mjs"): "tests/docs/test_client_page.py::test_nothing_is_lost_and_nothing_comes_twice",
     ("tokens.md", "genpkey"): KEY_PAIR,
     ("tokens.md", "sh sign.sh"): KEY_PAIR,
+    ("install.md", "make dist"): "tests/deploy/conftest.py::dist",
+    ("install.md", "/opt/gochat"): "tests/deploy/test_wheel.py::test_it_installs_outside_the_checkout",
+    ("install.md", "gochat.pyz"): "tests/deploy/test_zipapp.py::test_the_line_of_the_page",
+    ("install.md", "/usr/local/bin"): "tests/deploy/test_onefile.py::test_the_lines_of_the_page",
+    ("install.md", "/etc/gochat"): "tests/deploy/test_service.py::test_the_lines_of_the_page_and_then_the_units_own",
     ("rest.md", ""): "tests/http/rest/test_howto.py::test_every_line_runs_at_the_first_try",
 }  # fmt: skip
 #: Blocks that no test runs, and why.
 NOT_RUN = {
+    ("install.md", "systemctl status"): "needs a systemd that runs; the other blocks have such lines of gochat",
+    (
+        "install.md",
+        "docker build",
+    ): "needs an engine and an image from elsewhere; the file is linted, and what it copies "
+    "is built by tests/deploy/test_container.py",
     ("README.md", "make run"): "installs packages, and then serves as the blocks of SERVING do",
     ("README.md", "make test"): "is this very suite",
     ("README.md", "wss://chat.example.org"): "needs another machine; with a local URL it is run by test_a_first_chat",

@@ -90,7 +90,8 @@ def test_every_line_of_the_harness_is_one_that_it_takes() -> None:
 
 def test_every_target_of_make_is_there() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = {words[1] for block in [*of("sh"), *plain()] for words in commands(block.text) if words[0] == "make"}
+    lines = [words for block in [*of("sh"), *plain()] for words in commands(block.text) if words[0] == "make"]
+    named = {words[1] for words in lines if words[1] != "-C"}  # which is another checkout's
     assert {"run", "test"} < named
     assert {target for target in named if not re.search(f"^{target}:", makefile, re.MULTILINE)} == set()
 

@@ -1,22 +1,26 @@
-"""Behind proxies, with their defaults and with the settings of docs/howto/run.md: nobody gets in without a credential,
+"""Behind proxies, with their defaults and with the files of deploy/: nobody gets in without a credential,
 REST with a token works, and with the documented settings everybody with a token chats."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
+import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import trio
 
 from gochat.node import Node
 from gochat.protocol.websocket import TEXT, client_frame
+from tests.certificates import localhost
 from tests.e2e.conftest import Start
 from tests.e2e.peer import address
 from tests.http.wiring import Client, Response
@@ -24,25 +28,24 @@ from tests.tokens import issue
 
 pytestmark = pytest.mark.long
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+#: With its defaults: what is around a page, and what leads to the node.
 NGINX = """
 daemon off; pid {folder}/nginx.pid; error_log stderr; events {{}}
 http {{
   access_log off; client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
   uwsgi_temp_path {folder}; scgi_temp_path {folder};
-  server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{node}; {more} }} }}
+  {site}
 }}
 """
-NGINX_MORE = (
-    "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;"
-    " proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr; proxy_read_timeout 90s;"
-)
-HAPROXY = """
+NGINX_SITE = "server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{node}; }} }}"
+HAPROXY_SITE = """
 defaults
   mode http
   timeout connect 5s
   timeout client 30s
   timeout server 30s
-{more}
 frontend all
   bind 127.0.0.1:{port}
   default_backend gochat
@@ -54,18 +57,62 @@ CADDY = """
   admin off
   auto_https off
 }}
+{site}
+"""
+CADDY_SITE = """
 http://127.0.0.1:{port} {{
   reverse_proxy {node}
 }}
 """
 
 
-#: Name: the template, what is documented beside the defaults, and how it is started with a file.
-PROXIES: dict[str, tuple[str, str, Callable[[str], list[str]]]] = {
-    "nginx": (NGINX, NGINX_MORE, lambda file: ["nginx", "-c", file]),
-    "haproxy": (HAPROXY, "  timeout tunnel 90s\n  option forwardfor", lambda file: ["haproxy", "-db", "-f", file]),
-    "caddy": (CADDY, "", lambda file: ["caddy", "run", "--adapter", "caddyfile", "--config", file]),
+class Proxy(NamedTuple):
+    around: str
+    """What stands around a site in the proxy's main file."""
+    defaults: str
+    """A site that says no more than where the node is."""
+    documented: str
+    """The file in deploy/ that the pages name."""
+    here: dict[str, str]
+    """Texts of that file, and what stands for them on this machine."""
+    command: Callable[[str], list[str]]
+
+
+PROXIES = {
+    "nginx": Proxy(
+        NGINX,
+        NGINX_SITE,
+        "nginx.conf",
+        {"443": "127.0.0.1:{port}", "/etc/ssl/chat.example.org.pem": "{pem}", "/etc/ssl/chat.example.org.key": "{pem}"},
+        lambda file: ["nginx", "-c", file],
+    ),
+    "haproxy": Proxy(
+        "{site}",
+        HAPROXY_SITE,
+        "haproxy.cfg",
+        {":443": "127.0.0.1:{port}", "/etc/haproxy/chat.example.org.pem": "{pem}"},
+        lambda file: ["haproxy", "-db", "-f", file],
+    ),
+    "caddy": Proxy(
+        CADDY,
+        CADDY_SITE,
+        "Caddyfile",
+        {"chat.example.org {": "https://localhost:{port} {{\n\tbind 127.0.0.1\n\ttls {pem} {pem}"},
+        lambda file: ["caddy", "run", "--adapter", "caddyfile", "--config", file],
+    ),
 }
+
+
+def settings(proxy: Proxy, *, documented: bool, **here: object) -> str:
+    """The proxy's whole file for this test; the documented site is that of deploy/, but for addresses and paths."""
+    site = proxy.defaults
+    if documented:
+        site = (DEPLOY / proxy.documented).read_text(encoding="utf-8").replace("{", "{{").replace("}", "}}")
+        for text, stands_for in {**proxy.here, "127.0.0.1:8080": "{node}"}.items():
+            text = text.replace("{", "{{")
+            assert site.count(text) == 1, text
+            site = site.replace(text, stands_for)
+    return proxy.around.format(site=site.format(**here), **here)
 
 
 async def _pass_on(there: tuple[str, int], stream: trio.SocketStream) -> None:
@@ -83,61 +130,87 @@ async def _copy(source: trio.SocketStream, sink: trio.SocketStream) -> None:
         pass
 
 
+class Entry(NamedTuple):
+    """Where clients come in."""
+
+    port: int
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def origin(self) -> str:
+        return f"https://localhost:{self.port}" if self.tls else f"http://127.0.0.1:{self.port}"
+
+    @property
+    def host(self) -> str:
+        return self.origin.partition("://")[2]
+
+    async def connect(self) -> trio.abc.Stream:
+        stream = await trio.open_tcp_stream("127.0.0.1", self.port)
+        # nginx and HAProxy close without a word, as most servers do.
+        return (
+            trio.SSLStream(stream, self.tls, server_hostname="localhost", https_compatible=True) if self.tls else stream
+        )
+
+
 @asynccontextmanager
-async def proxied(kind: str, node: Node, folder: Path, *, documented: bool) -> AsyncIterator[int]:
-    """The port of the proxy."""
+async def proxied(kind: str, node: Node, folder: Path, *, documented: bool) -> AsyncIterator[Entry]:
     there = address(node, "http")
     if kind == "forwarder":
         async with trio.open_nursery() as nursery:
             [listener] = await nursery.start(partial(trio.serve_tcp, partial(_pass_on, there), 0, host="127.0.0.1"))
-            yield listener.socket.getsockname()[1]
+            yield Entry(listener.socket.getsockname()[1])
             nursery.cancel_scope.cancel()
         return
     if shutil.which(kind) is None:
         pytest.skip(f"{kind} is not installed")
-    template, more, command = PROXIES[kind]
+    proxy = PROXIES[kind]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    file = folder / f"{kind}.conf"
-    file.write_text(
-        template.format(folder=folder, port=port, node="{}:{}".format(*there), more=more if documented else "")
-    )  # fmt: skip
+    pem = localhost(folder)
+    file = folder / proxy.documented
+    here = {"folder": folder, "port": port, "node": "{}:{}".format(*there), "pem": pem}
+    file.write_text(settings(proxy, documented=documented, **here))
     async with trio.open_nursery() as nursery:
-        process = await nursery.start(
-            partial(
-                trio.run_process, command(str(file)), check=False, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        with (folder / "output").open("wb") as output:
+            run = partial(
+                trio.run_process,
+                proxy.command(str(file)),
+                check=False,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={"PATH": os.environ["PATH"], "HOME": str(folder)},
             )
-        )
+            process = await nursery.start(run)
         with trio.fail_after(20):
             while True:
                 try:
                     await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
                     break
                 except OSError:
-                    assert process.poll() is None, f"{kind} does not start"
+                    assert process.poll() is None, (folder / "output").read_text()
                     await trio.sleep(0.05)
-        yield port
+        yield Entry(port, ssl.create_default_context(cafile=str(pem)) if documented else None)
         process.terminate()
 
 
-async def ask(port: int, path: str, token: str = "", *lines: str) -> Response:
-    head = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *lines]
+async def ask(entry: Entry, path: str, token: str = "", *lines: str) -> Response:
+    head = [f"GET {path} HTTP/1.1", f"Host: {entry.host}", *lines]
     if token:
         head.append(f"Authorization: Bearer {token}")
-    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+    async with await entry.connect() as stream:
         await stream.send_all("\r\n".join([*head, "", ""]).encode())
         with trio.fail_after(10):
             return await Client(stream).response()
 
 
-async def hello(port: int, frame: dict[str, str]) -> bytes:
+async def hello(entry: Entry, frame: dict[str, str]) -> bytes:
     """All that comes after a page's upgrade and a hello, up to the first answer to it or the end."""
     head = (
-        f"GET /v1/ws HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+        f"GET /v1/ws HTTP/1.1\r\nHost: {entry.host}\r\nOrigin: {entry.origin}\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     )
-    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+    async with await entry.connect() as stream:
         found = b""
         with trio.fail_after(10):
             try:
@@ -157,15 +230,15 @@ async def hello(port: int, frame: dict[str, str]) -> bytes:
 @pytest.mark.parametrize("kind", ["forwarder", *PROXIES])
 async def test_nobody_gets_in_without_a_credential(start: Start, tmp_path: Path, kind: str, documented: bool) -> None:
     http = {"trusted_proxies": ["127.0.0.1/32"]} if documented and kind != "forwarder" else {}
-    async with start(http=http) as node, proxied(kind, node, tmp_path, documented=documented) as port:
+    async with start(http=http) as node, proxied(kind, node, tmp_path, documented=documented) as entry:
         token = issue(node, "ann")
         for forged in (), ("X-Forwarded-For: 127.0.0.1",):
-            assert (await ask(port, "/metrics", "", *forged)).status == 401
-        assert (await ask(port, "/metrics", token)).status == 403
-        assert (await ask(port, "/v1/me")).status == 401
-        assert (await ask(port, "/v1/me", token)).status == 200
+            assert (await ask(entry, "/metrics", "", *forged)).status == 401
+        assert (await ask(entry, "/metrics", token)).status == 403
+        assert (await ask(entry, "/v1/me")).status == 401
+        assert (await ask(entry, "/v1/me", token)).status == 200
         for frame in {"type": "hello", "user": "ann"}, {"type": "hello", "token": "x"}:
-            assert b'"welcome"' not in await hello(port, frame)
-        welcomed = await hello(port, {"type": "hello", "token": token})
+            assert b'"welcome"' not in await hello(entry, frame)
+        welcomed = await hello(entry, {"type": "hello", "token": token})
         if documented or kind == "forwarder":
             assert b'"welcome"' in welcomed
