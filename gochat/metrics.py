@@ -49,7 +49,7 @@ class Counts:
 
 
 class Commits:
-    """What the journal has committed since the store was opened. Written by the writer's thread only."""
+    """What the journal has committed since the store was opened. Written by the commit thread only."""
 
     __slots__ = (
         "backlog", "batches", "expired", "facts", "failed", "messages", "number", "reindexing", "seconds", "unmerged",

@@ -1,10 +1,10 @@
-"""Opens the database and nests its parts: the writer, the readers, the journal's committer."""
+"""Opens the database and nests its parts: the commit thread, the readers, the journal."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +19,12 @@ from gochat.store.newest import Note
 from gochat.store.read.archive import SqliteArchive
 from gochat.store.read.lookups import SqliteLookups
 from gochat.store.read.merged import Merged
-from gochat.store.read.pool import Readers
+from gochat.store.read.pool import Readers, threads
 from gochat.store.schema import MEMORY, connect
 from gochat.store.search import searches
 from gochat.store.search.searches import Searches
 from gochat.store.setup import begin, migrate, prepare
-from gochat.store.thread import OwnerThread
+from gochat.store.thread import Inline, OwnerThread, Worker
 from gochat.store.write.committer import PACE, Committer, Pace
 from gochat.store.write.journal import MOST_BYTES, MOST_WAITING, SqliteJournal
 from gochat.store.write.retention import Retention
@@ -34,6 +34,8 @@ from gochat.store.write.tail import Tail
 CLOSE_S = 10.0
 #: How often it is noted how new the database is: of so much it is not noticed when a copy comes in its place.
 NOTE_S = 1.0
+#: Where nothing comes back later, each commit is followed by its merge.
+AT_ONCE = PACE._replace(quiet_s=0.0)
 
 
 class Store(NamedTuple):
@@ -45,25 +47,35 @@ class Store(NamedTuple):
     retention: Retention
 
 
+class _Parts(NamedTuple):
+    """What the ports are made of; the committer is the last to end."""
+
+    committer: Worker[Committer]
+    readers: Readers
+    searchers: Readers
+    merged: Merged
+    epoch: str
+    last_num: int
+    """The greatest number that a room has."""
+    commits: Commits
+    health: Health
+
+
 @asynccontextmanager
 async def open_store(
-    path: Path | str, *, inline: bool = False, decline_ms: int = 30 * DAY_MS, most_waiting: int = MOST_WAITING,
-    most_bytes: int = MOST_BYTES, pace: Pace | None = None,
+    path: Path | str, *, decline_ms: int = 30 * DAY_MS, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES,
+    pace: Pace = PACE,
 ) -> AsyncIterator[Store]:  # fmt: skip
-    """A store in the file at `path`, or in memory. With `inline` all is done in the caller's thread, in one connection:
-    for simulated time, where no thread may be. `decline_ms` is for how long lists show a decline. While
-    `most_waiting` rooms, or `most_bytes` in memory, wait for a commit, the next is refused as Full. `pace` says when
-    messages are merged into their rooms' logs, which nobody should notice. Raises StoreError."""
-    opens_writer, opens_reader = _connections(str(path), inline)
-    bounds = (most_waiting, most_bytes)
-    if inline:
-        async with _opened(path, opens_writer, opens_reader, Commits(), True, decline_ms, bounds, pace) as store:
-            yield store
-        return
+    """A store in the file at `path`, which works in threads of its own. `decline_ms` is for how long lists show a
+    decline. While `most_waiting` rooms, or `most_bytes` in memory, wait for a commit, the next is refused as Full.
+    `pace` says when messages are merged into their rooms' logs, which nobody should notice. Raises StoreError."""
+    if str(path) == MEMORY:
+        raise ValueError("a database in memory has one connection: open it inline")
+    prepare(str(path))
     note, commits = begin(str(path)), Commits()
     try:
         async with (
-            _opened(path, opens_writer, opens_reader, commits, False, decline_ms, bounds, pace) as store,
+            _running(_in_threads(Path(path), commits, pace), decline_ms, most_waiting, most_bytes) as store,
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(_keep_noted, note, commits)
@@ -77,65 +89,100 @@ async def open_store(
 
 
 @asynccontextmanager
-async def _opened(
-    path: Path | str, opens_writer: Callable[[], sqlite3.Connection], opens_reader: Callable[[], sqlite3.Connection],
-    commits: Commits, inline: bool, decline_ms: int, bounds: tuple[int, int], pace: Pace | None,
+async def open_inline(
+    path: Path | str, *, decline_ms: int = 30 * DAY_MS, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES,
+    pace: Pace = AT_ONCE,
 ) -> AsyncIterator[Store]:  # fmt: skip
-    """The parts around the connections; the writer's is the last to be closed."""
-    health = Health(path)
+    """The same store in the file at `path`, or in memory, which does all its work in the caller's thread, on one
+    connection: for simulated time, where no thread may be. As nothing comes back later to merge messages and to feed
+    the index, the usual `pace` has that done with each commit. How new the file is is not noted beside it."""
+    if str(path) != MEMORY:
+        prepare(str(path))
+    only = connect(str(path))
+    if str(path) == MEMORY:
+        migrate(only, MEMORY)
+    async with _running(_inline(path, only, pace), decline_ms, most_waiting, most_bytes) as store:
+        yield store
+
+
+def _in_threads(path: Path, commits: Commits, pace: Pace) -> _Parts:
+    opens, health, tail = partial(connect, str(path), read_only=True), Health(path), Tail()
     try:
-        first = opens_reader()
-        (epoch,) = first.execute("SELECT epoch FROM meta").fetchone()
-        (last,) = first.execute("SELECT coalesce(max(num), 0) FROM room").fetchone()
-        if not inline:
-            first.close()
+        with closing(opens()) as first:
+            epoch, last_num = _beginning(first)
     except sqlite3.Error as error:
         raise StoreError(f"{path} can't be read: {error}") from error
-    readers = Readers(opens_reader, health, inline=inline)
-    searchers = Readers(opens_reader, health, inline=inline, threads=searches.THREADS, together=1)
-    # Inline nobody comes back later to merge and to feed the index: it is done at once.
-    tail = Tail()
-    pace = pace or (PACE._replace(quiet_s=0.0) if inline else PACE)
-    committer = partial(Committer, opens_writer, tail, pace, commits, health)
-    writer: OwnerThread[Committer] = OwnerThread(
-        "writer", committer, inline=inline, idle=Committer.idle, closes=Committer.close
+    readers = Readers(threads(opens), health)
+    searchers = Readers(threads(opens, searches.THREADS), health, together=1)
+    committer: OwnerThread[Committer] = OwnerThread(
+        "committer", partial(Committer, partial(connect, str(path)), tail, pace, commits, health),
+        idle=Committer.idle, closes=Committer.close,
     )  # fmt: skip
-    merged = Merged(readers, writer, tail, None if inline else Path(path))
-    journal = SqliteJournal(writer, readers, merged, epoch, last, *bounds)
-    threads = (writer, readers, searchers)
+    merged = Merged(readers, committer, tail, path)
+    return _Parts(committer, readers, searchers, merged, epoch, last_num, commits, health)
+
+
+def _inline(path: Path | str, only: sqlite3.Connection, pace: Pace) -> _Parts:
+    """All on one connection, which the committer closes."""
+    health, tail, commits = Health(path), Tail(), Commits()
+    epoch, last_num = _beginning(only)
+    reader: Inline[sqlite3.Connection] = Inline(lambda: only)
+    readers, searchers = Readers([reader], health), Readers([reader], health)
+    committer: Inline[Committer] = Inline(
+        partial(Committer, lambda: only, tail, pace, commits, health), idle=Committer.idle, closes=Committer.close
+    )
+    merged = Merged(readers, committer, tail, None)
+    return _Parts(committer, readers, searchers, merged, epoch, last_num, commits, health)
+
+
+def _beginning(connection: sqlite3.Connection) -> tuple[str, int]:
+    """The epoch, and the greatest number that a room has."""
+    (epoch,) = connection.execute("SELECT epoch FROM meta").fetchone()
+    (last_num,) = connection.execute("SELECT coalesce(max(num), 0) FROM room").fetchone()
+    return epoch, last_num
+
+
+@asynccontextmanager
+async def _running(
+    parts: _Parts, decline_ms: int, most_waiting: int, most_bytes: int
+) -> AsyncIterator[Store]:  # fmt: skip
+    """The ports over the parts. All of these have ended when it does."""
+    committer, readers, searchers, merged = parts.committer, parts.readers, parts.searchers, parts.merged
+    workers = (committer, readers, searchers)
+    journal = SqliteJournal(committer, readers, merged, parts.epoch, parts.last_num, most_waiting, most_bytes)
     try:
-        await writer.call(lambda _: None)  # What a crash left is merged by now, or this says why it can't be.
+        await committer.call(lambda _: None)  # What a crash left is merged by now, or this says why it can't be.
     except BaseException:
-        await _end(threads)  # noqa: ASYNC102 -- shielded by itself; threads end
+        await _end(workers)  # noqa: ASYNC102 -- shielded by itself; threads end
         raise
     async with trio.open_nursery() as nursery:
         # Whoever cancels the block wants it closed in order: what was noted is still committed.
         committing = trio.CancelScope(shield=True)
         nursery.start_soon(_run_in, committing, journal)
         try:
-            archive = SqliteArchive(readers, Searches(searchers), merged, epoch, decline_ms, health)
-            yield Store(journal, SqliteLookups(readers, merged), archive, commits, health, Retention(readers, writer))
+            archive = SqliteArchive(readers, Searches(searchers), merged, parts.epoch, decline_ms, parts.health)
+            lookups, retention = SqliteLookups(readers, merged), Retention(readers, committer)
+            yield Store(journal, lookups, archive, parts.commits, parts.health, retention)
         finally:
             with trio.CancelScope(shield=True):
                 try:
                     with trio.move_on_after(CLOSE_S):
                         await journal.close()
-                    if not inline:
-                        # The writer's connection is the last: what closes last takes the log file away.
-                        await _end((readers, searchers))  # noqa: ASYNC102
+                    # The writing connection is the last: what closes last takes the log file away.
+                    await _end((readers, searchers))  # noqa: ASYNC102
                     with suppress(StoreError):  # It could not be opened.
-                        await writer.call(Committer.close)
+                        await committer.call(Committer.close)
                 finally:
-                    await _end(threads)  # noqa: ASYNC102
+                    await _end(workers)  # noqa: ASYNC102
                     committing.cancel()
 
 
-async def _end(threads: Sequence[OwnerThread[Any] | Readers]) -> None:
+async def _end(workers: Sequence[Worker[Any] | Readers]) -> None:
     with trio.CancelScope(shield=True):
-        for thread in threads:
-            thread.stop()
-        for thread in threads:
-            await trio.to_thread.run_sync(thread.join)
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            await trio.to_thread.run_sync(worker.join)
 
 
 async def _keep_noted(note: Note, commits: Commits) -> None:
@@ -149,19 +196,3 @@ async def _keep_noted(note: Note, commits: Commits) -> None:
 async def _run_in(scope: trio.CancelScope, journal: SqliteJournal) -> None:
     with scope:
         await journal.run()
-
-
-def _connections(
-    path: str, inline: bool
-) -> tuple[Callable[[], sqlite3.Connection], Callable[[], sqlite3.Connection]]:  # fmt: skip
-    if not inline:
-        if path == MEMORY:
-            raise ValueError("a database in memory has one connection: open it inline")
-        prepare(path)
-        return partial(connect, path), partial(connect, path, read_only=True)
-    if path != MEMORY:
-        prepare(path)
-    only = connect(path)
-    if path == MEMORY:
-        migrate(only, path)
-    return (lambda: only), (lambda: only)

@@ -1,6 +1,6 @@
-"""A thread that owns a connection, and how trio tasks have work done there.
+"""Where the store works: in threads of its own, or in its caller's; and how trio tasks have work done there.
 
-Not trio's worker threads: handing one call to them costs some 100 us, and any of them may run it. Here a call is a
+Not in trio's worker threads: handing one call to them costs some 100 us, and any of them may run it. Here a call is a
 queue put, and its answer one wake-up of the loop.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import outcome
 import trio
@@ -17,51 +17,55 @@ import trio
 from gochat.errors import StoreError
 
 C = TypeVar("C")
+C_co = TypeVar("C_co", covariant=True)
 T = TypeVar("T")
 
 Done: TypeAlias = Callable[[Any], None]
 """Gets the outcome of a job: an outcome.Value or an outcome.Error."""
 
 
+class Worker(Protocol[C_co]):
+    """Owns what its jobs work on, a connection mostly, and runs them one at a time, in order."""
+
+    def submit(self, job: Callable[[C_co], T], done: Done) -> None:
+        """Have `job` run; `done` is called in the loop with what came of it. Never waits for a thread."""
+
+    async def call(self, job: Callable[[C_co], T]) -> T:
+        """Have `job` run, and wait for it. Cancelled, the job may run all the same and nobody hears of it. Raises what
+        `job` raises, and StoreError where there is nothing to work on."""
+
+    def stop(self) -> None:
+        """Take no more after the jobs that were given; `join` waits for these."""
+
+    def join(self) -> None:
+        """Wait, as a thread waits, until all is done and what was owned is closed."""
+
+
 class OwnerThread(Generic[C]):
-    """Runs jobs one at a time, in order, on what `opens` gives. With `inline` the caller runs them: no thread at all.
+    """A worker that is a thread, which owns what `opens` gives.
 
     `idle` is called after each job, and when none came for a while; it says in how many seconds it wants to be called
-    again, or None: only after the next job. `closes` lets go of what was opened, when the thread ends.
+    again, or None: only after the next job. `closes` lets go of what was opened, when the thread ends. Threads with one
+    queue of `jobs` share the work.
     """
 
     def __init__(
-        self, name: str, opens: Callable[[], C], *, inline: bool = False,
-        idle: Callable[[C], float | None] | None = None, closes: Callable[[C], None] | None = None,
-        jobs: queue.SimpleQueue[Any] | None = None,
+        self, name: str, opens: Callable[[], C], *, idle: Callable[[C], float | None] | None = None,
+        closes: Callable[[C], None] | None = None, jobs: queue.SimpleQueue[Any] | None = None,
     ) -> None:  # fmt: skip
         self._opens = opens
         self._closes = closes
         self._idle = idle
         self._jobs: queue.SimpleQueue[Any] = jobs if jobs is not None else queue.SimpleQueue()
-        self._inline = opens() if inline else None
-        self._token = None if inline else trio.lowlevel.current_trio_token()
+        self._token = trio.lowlevel.current_trio_token()
         # Not a daemon: a commit that was handed over is finished even if the loop is gone.
-        self._thread = None if inline else threading.Thread(target=self._run, name=name)
-        if self._thread is not None:
-            self._thread.start()
+        self._thread = threading.Thread(target=self._run, name=name)
+        self._thread.start()
 
     def submit(self, job: Callable[[C], T], done: Done) -> None:
-        """Have `job` run; `done` is called in the loop with what came of it."""
-        if self._inline is not None:
-            result = outcome.capture(job, self._inline)
-            if self._idle is not None:
-                while self._idle(self._inline) == 0:
-                    pass
-            done(result)
-        else:
-            self._jobs.put((job, done))
+        self._jobs.put((job, done))
 
     async def call(self, job: Callable[[C], T]) -> T:
-        """Have `job` run, and wait for it. Cancelled, the job runs all the same and nobody hears of it."""
-        if self._inline is not None:
-            await trio.lowlevel.checkpoint()
-            return job(self._inline)
         task = trio.lowlevel.current_task()
         waiting = True
 
@@ -79,15 +83,10 @@ class OwnerThread(Generic[C]):
         return result
 
     def stop(self) -> None:
-        """Let the thread end after the jobs it was given; `join` waits for that."""
-        if self._thread is not None:
-            self._jobs.put(None)
+        self._jobs.put(None)
 
     def join(self) -> None:
-        if self._thread is not None:
-            self._thread.join()
-        elif self._inline is not None and self._closes is not None:
-            self._closes(self._inline)
+        self._thread.join()
 
     def _run(self) -> None:
         try:
@@ -112,13 +111,46 @@ class OwnerThread(Generic[C]):
                 pause = self._idle(owned)
 
     def _refuse_all(self, error: StoreError) -> None:
-        """There is nothing to work on: whoever asks is told, until `stop`."""
+        """There is nothing to work on: all callers are told, until `stop`."""
         while (entry := self._jobs.get()) is not None:
             self._tell(entry[1], outcome.Error(StoreError(str(error))))
 
     def _tell(self, done: Done, result: outcome.Outcome[Any]) -> None:
-        assert self._token is not None
         try:
             self._token.run_sync_soon(done, result)
         except trio.RunFinishedError:
             pass  # Nobody is left to be told; what was recorded is recorded.
+
+
+class Inline(Generic[C]):
+    """A worker without a thread: each job runs in its caller's, before `submit` returns. For simulated time, where
+    nothing may happen beside the loop.
+
+    `idle` is called after each submitted job until it has nothing to do at once. `opens` raises in the constructor.
+    """
+
+    def __init__(
+        self, opens: Callable[[], C], *, idle: Callable[[C], float | None] | None = None,
+        closes: Callable[[C], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._owned = opens()
+        self._idle = idle
+        self._closes = closes
+
+    def submit(self, job: Callable[[C], T], done: Done) -> None:
+        result = outcome.capture(job, self._owned)
+        if self._idle is not None:
+            while self._idle(self._owned) == 0:
+                pass
+        done(result)
+
+    async def call(self, job: Callable[[C], T]) -> T:
+        await trio.lowlevel.checkpoint()
+        return job(self._owned)
+
+    def stop(self) -> None:
+        pass
+
+    def join(self) -> None:
+        if self._closes is not None:
+            self._closes(self._owned)

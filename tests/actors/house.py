@@ -229,7 +229,7 @@ class House:
 async def keep_house(
     rules: RoomRules = OPEN, slice_: int = SLICE, observers: Sequence[Observer] = ()
 ) -> AsyncIterator[House]:
-    async with stores.open(":memory:", inline=True) as store, Supervisor("actors") as actors:
+    async with stores.open_inline(":memory:") as store, Supervisor("actors") as actors:
         yield House(store, actors, rules, slice_, observers)
 
 

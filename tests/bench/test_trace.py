@@ -192,7 +192,7 @@ def test_the_way_of_a_message_through_a_real_node_is_no_longer_than_it_was(tmp_p
     assert files[-1] == "transports/outbox.py"
     assert "domain/turn.py" in files
     assert ("transports/websocket.py" in files) == (transport == "ws")
-    assert {step.get("thread") for step in told["path"] if step["kind"] != "task"} == {"MainThread", "writer"}
+    assert {step.get("thread") for step in told["path"] if step["kind"] != "task"} == {"MainThread", "committer"}
 
 
 def test_a_bound_that_does_not_hold_is_told(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ async def check_search(store: Store, tea: Scribe, dm: Scribe) -> None:
 @given(histories(TEA, PEOPLE), histories(DM, ["ann", "bob"]))
 def test_inline(tea: list[list[Any]], dm: list[list[Any]]) -> None:
     async def main() -> None:
-        async with stores.open(":memory:", inline=True) as store:
+        async with stores.open_inline(":memory:") as store:
             await live_through(store, tea, dm)
 
     trio.run(main)

@@ -125,7 +125,7 @@ class _Import:
         kept = self._compare(num, min(head, self._as_of))
         if self._as_of <= head:
             return Imported(self._room, head, 0)
-        writer.commit_all(self._batches(num, kept), lambda: self._beside(num, new=row is None))
+        writer.record_all(self._batches(num, kept), lambda: self._beside(num, new=row is None))
         (facts,) = self._target.execute("SELECT head FROM room WHERE num = ?", (num,)).fetchone()
         self._target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Imported(self._room, facts, facts - head)

@@ -189,7 +189,7 @@ class _Deletion:
             msgspec.structs.replace(fact, room=room, seq=head + place, ts=max(ts, self._now_ms))
             for place, fact in enumerate(unnumbered, 1)
         ]
-        (result,) = self._writer.commit([Batch(room, num, numbered)], None)
+        (result,) = self._writer.record([Batch(room, num, numbered)], None)
         if isinstance(result, StoreError):
             raise result
         assert not isinstance(result, DuplicateKeys)

@@ -11,7 +11,7 @@ from gochat.errors import StoreError
 from gochat.store.listing import seats_among
 from gochat.store.read.pool import Readers
 from gochat.store.read.source import reading
-from gochat.store.thread import OwnerThread
+from gochat.store.thread import Worker
 from gochat.store.write.committer import Committer
 from gochat.store.write.tail import Tail
 
@@ -24,11 +24,11 @@ class Merged:
     StoreError."""
 
     def __init__(
-        self, readers: Readers, writer: OwnerThread[Committer], tail: Tail, path: Path | None
+        self, readers: Readers, committer: Worker[Committer], tail: Tail, path: Path | None
     ) -> None:  # fmt: skip
         """`path`: where the file can be opened once more."""
         self._call = readers.call
-        self._writer = writer
+        self._committer = committer
         self._tail = tail
         self._path = path
 
@@ -72,7 +72,7 @@ class Merged:
         committed up to that number, and nothing later.
 
         That is more than the others need. A reading thread can do it as long as nothing in the tail that it sees is of
-        a room of theirs. Else the writer does, between two commits.
+        a room of theirs. Else the committer does, between two commits.
         """
         unmerged: list[int] = []
 
@@ -87,7 +87,7 @@ class Merged:
             return found[0]
         if await self._level_nums(unmerged):
             try:
-                return await self._writer.call(lambda committer: committer.read(user, job))
+                return await self._committer.call(lambda committer: committer.read(user, job))
             except StoreError:
                 pass  # It can't write now; it can be read all the same.
         return await self._beside(job)
@@ -100,7 +100,7 @@ class Merged:
         """A slice at a time, so that commits do not wait for all of it."""
         try:
             while not self._tail.unsure:
-                if not await self._writer.call(lambda committer: committer.merge(nums)):
+                if not await self._committer.call(lambda committer: committer.merge(nums)):
                     return True
         except StoreError:
             pass  # Commits meet the same fault and report it; who asks reads beside the tail.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import sqlite3
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -19,7 +19,7 @@ import trio
 
 from gochat.errors import Damaged, again
 from gochat.store.health import Health
-from gochat.store.thread import OwnerThread
+from gochat.store.thread import OwnerThread, Worker
 
 T = TypeVar("T")
 
@@ -59,26 +59,28 @@ class _Call:
         return trio.lowlevel.Abort.SUCCEEDED
 
 
+def threads(opens: Callable[[], sqlite3.Connection], count: int = THREADS) -> list[OwnerThread[sqlite3.Connection]]:
+    """Reading threads with one queue. They begin at once."""
+    jobs: queue.SimpleQueue[object] = queue.SimpleQueue()
+    return [
+        OwnerThread(f"reader {n}", opens, jobs=jobs, closes=lambda connection: connection.close()) for n in range(count)
+    ]
+
+
 class Readers:
     """Runs a function on a connection, inside one read transaction: what it reads is one moment."""
 
     def __init__(
-        self, opens: Callable[[], sqlite3.Connection], health: Health | None = None, *, inline: bool = False,
-        threads: int = THREADS, together: int = TOGETHER,
-    ) -> None:  # fmt: skip
-        """At most `together` jobs are read in one go."""
-        jobs: queue.SimpleQueue[object] = queue.SimpleQueue()
-        count = 1 if inline else threads
+        self, workers: Sequence[Worker[sqlite3.Connection]], health: Health | None = None, *, together: int = TOGETHER
+    ) -> None:
+        """`workers` share one queue. At most `together` jobs are read in one go."""
         self._health = health or Health()
         self._together = together
         self._waiting: deque[_Call] = deque()
-        self._free = count
-        """Threads that have nothing to do."""
+        self._free = len(workers)
+        """Workers that have nothing to do."""
         self._gathering = False
-        self._threads = [
-            OwnerThread(f"reader {n}", opens, inline=inline, jobs=jobs, closes=lambda connection: connection.close())
-            for n in range(count)
-        ]
+        self._workers = workers
 
     async def call(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Raises StoreError."""
@@ -96,19 +98,19 @@ class Readers:
     def stop(self) -> None:
         self._free = len(self._waiting)  # Whatever still waits is read first.
         self._hand_over()
-        for thread in self._threads:
-            thread.stop()
+        for worker in self._workers:
+            worker.stop()
 
     def join(self) -> None:
-        for thread in self._threads:
-            thread.join()
+        for worker in self._workers:
+            worker.join()
 
     def _hand_over(self) -> None:
         while self._waiting and self._free > 0:
             calls = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._together))]
             self._free -= 1
             jobs = [call.job for call in calls]
-            self._threads[0].submit(partial(_read, jobs, self._health), partial(self._done, calls))
+            self._workers[0].submit(partial(_read, jobs, self._health), partial(self._done, calls))
 
     def _done(self, calls: list[_Call], result: outcome.Value[list[Told]] | outcome.Error) -> None:
         self._free += 1

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 #: While commits keep coming the index is fed this often; when none come, at once.
 FEED_EVERY_S = 0.5
-#: While commits keep coming, making the indexes anew takes one part in so many of the writer's time.
+#: While commits keep coming, making the indexes anew takes one part in so many of the commit thread's time.
 REINDEX_PAUSES = 5
 
 
@@ -46,7 +46,7 @@ class Pace(NamedTuple):
     quiet_s: float = 0.25
     """After this long without a commit, merging and the index may take their time."""
     at: int = 8192
-    """Messages at which a merge begins, however busy the writer is."""
+    """Messages at which a merge begins, however busy the commit thread is."""
     at_bytes: int = 8 << 20
     """The same in bytes of memory. Two such lots may be in memory: some 10 MB of short messages, 16 MB of long ones."""
     full_bytes: int = FULL_BYTES
@@ -66,7 +66,7 @@ GAIN = 1.5
 
 
 class Committer:
-    """Lives in the writer thread."""
+    """Lives in the commit thread."""
 
     def __init__(
         self, opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace = PACE, counts: Commits | None = None,
@@ -93,9 +93,9 @@ class Committer:
         self._closed = False
 
     def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
-        """Record all, durably; see Writer.commit. Raises StoreError when nothing of it is, or may be, recorded."""
+        """Record all, durably; see Writer.record. Raises StoreError when nothing of it is, or may be, recorded."""
         try:
-            results = self._commit_sound(batches, notes)
+            results = self._record_sound(batches, notes)
         except StoreError as error:
             self._counts.failed += 1
             self._health.writing = str(error)
@@ -106,25 +106,25 @@ class Committer:
                 self._health.damaged(str(result))
         return results
 
-    def _commit_sound(
+    def _record_sound(
         self, batches: Sequence[Batch], notes: Notes | None
     ) -> list[int | DuplicateKeys | StoreError]:  # fmt: skip
         writer = self._reopened()
         damaged = self._look_again(writer) if self._damaged else {}
         if damaged:
             # A room whose log is not whole takes nothing; the others go on.
-            sound = iter(self._commit(writer, [batch for batch in batches if batch.num not in damaged], notes))
+            sound = iter(self._record(writer, [batch for batch in batches if batch.num not in damaged], notes))
             return [
                 Damaged(damaged[batch.num]) if batch.num in damaged else next(sound) for batch in batches
             ]  # fmt: skip
-        return self._commit(writer, batches, notes)
+        return self._record(writer, batches, notes)
 
-    def _commit(
+    def _record(
         self, writer: Writer, batches: Sequence[Batch], notes: Notes | None
     ) -> list[int | DuplicateKeys | StoreError]:  # fmt: skip
         began = time.monotonic()
         try:
-            results = writer.commit(batches, notes)
+            results = writer.record(batches, notes)
         except Exception as error:
             # SQLite rolls back what was not committed; whether a COMMIT that failed took effect, only a look can tell.
             unknown = writer.committing

@@ -23,7 +23,7 @@ from gochat.ports import AppendResult, Committed, DuplicateKeys, OnRecorded, Ove
 from gochat.store.read import rules
 from gochat.store.read.merged import Merged
 from gochat.store.read.pool import Readers
-from gochat.store.thread import OwnerThread
+from gochat.store.thread import Worker
 from gochat.store.write.committer import Committer
 from gochat.store.write.logs import Batch
 from gochat.store.write.notes import Notes
@@ -54,10 +54,10 @@ class SqliteJournal:
     """`ports.Journal` on SQLite. `run` must be running."""
 
     def __init__(
-        self, writer: OwnerThread[Committer], readers: Readers, merged: Merged, epoch: str, next_num: int,
+        self, committer: Worker[Committer], readers: Readers, merged: Merged, epoch: str, next_num: int,
         most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES,
     ) -> None:  # fmt: skip
-        self._writer = writer
+        self._committer = committer
         self._readers = readers
         self._merged = merged
         self._epoch = epoch
@@ -211,7 +211,7 @@ class SqliteJournal:
 
         self._begun += 1
         self._reads_in_flight = bool(notes.reads)
-        self._writer.submit(_commit_job(batches, notes), done)
+        self._committer.submit(_commit_job(batches, notes), done)
         with trio.CancelScope(shield=True):
             await committed.wait()
 

@@ -19,7 +19,7 @@ from gochat.store.read import rules
 from gochat.store.read.pool import Readers
 from gochat.store.schema import connect
 from gochat.store.setup import note, prepare
-from gochat.store.thread import OwnerThread
+from gochat.store.thread import Worker
 from gochat.store.write import beside, expiry
 from gochat.store.write.committer import Committer
 from gochat.store.write.expiry import Cutoffs, Spent
@@ -44,9 +44,9 @@ def cutoffs(groups_days: int, private_days: int, now_ms: int) -> Cutoffs:
 class Retention:
     """In a running node. What is edited or deleted meanwhile is as it would be before or after."""
 
-    def __init__(self, readers: Readers, writer: OwnerThread[Committer]) -> None:
+    def __init__(self, readers: Readers, committer: Worker[Committer]) -> None:
         self._readers = readers
-        self._writer = writer
+        self._committer = committer
 
     async def sweep(self, found: Cutoffs, now_ms: int) -> int:
         """Once over all rooms; how many messages lost their texts. Raises StoreError."""
@@ -57,7 +57,7 @@ class Retention:
             for old in olds:
                 more = True
                 while more:
-                    done = await self._writer.call(partial(Committer.expire, old=old, now_ms=now_ms))
+                    done = await self._committer.call(partial(Committer.expire, old=old, now_ms=now_ms))
                     messages, more = messages + done.messages, done.more
                     await trio.sleep(REST_S)
                 rooms += 1

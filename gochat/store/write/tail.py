@@ -98,7 +98,7 @@ class _Lot:
 
 
 class Tail:
-    """Changed in the writer thread only, and only after its transaction; `holds` and `rooms_of` may be asked in any."""
+    """Changed in the commit thread only, and only after its transaction; `holds` and `rooms_of` may be asked in any."""
 
     def __init__(self) -> None:
         self._new, self._old = _Lot(), _Lot()

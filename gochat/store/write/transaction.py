@@ -70,22 +70,22 @@ class Writer:
         longer, self._logs.longer = self._logs.longer, set()
         return longer
 
-    def commit(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
+    def record(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
         """Record all in one transaction; for each batch the transaction's number, or why nothing of it is recorded.
 
         Raises sqlite3.Error when all of it failed: nothing is recorded, unless it was COMMIT that failed.
         """
         try:
-            return self._commit_together(batches, notes)
+            return self._record_together(batches, notes)
         except Exception as error:
             if not self._is_of_some(error):
                 raise
             self._roll_back(batch.num for batch in batches)
             if is_damage(error):
-                return self._commit_singly(batches, notes)
-        return self._commit_apart(batches, notes)
+                return self._record_singly(batches, notes)
+        return self._record_apart(batches, notes)
 
-    def _commit_singly(
+    def _record_singly(
         self, batches: Sequence[Batch], notes: Notes | None
     ) -> list[int | DuplicateKeys | StoreError]:  # fmt: skip
         """Something in the group met a damaged page: each piece in a transaction of its own. What fails then for all
@@ -95,7 +95,7 @@ class Writer:
         try:
             for batch in batches:
                 try:
-                    results += self._commit_together([batch], None)
+                    results += self._record_together([batch], None)
                     recorded.append(batch)
                 except Exception as error:
                     if not self._is_of_some(error):
@@ -104,7 +104,7 @@ class Writer:
                     results.append(self._told_of(batch, error))
             for note in notes.apart() if notes is not None else ():
                 try:
-                    self._commit_together([], note)
+                    self._record_together([], note)
                 except Exception as error:
                     if not self._is_of_some(error):
                         raise
@@ -198,7 +198,7 @@ class Writer:
         """Whether some of a group can be guilty of it, so that it may go well for the others."""
         return not self.committing and (isinstance(error, _UNFIT) or is_damage(error))
 
-    def _commit_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
+    def _record_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
         number = self.commits + 1
         late, weights, keys, here = self._parted(batches)
         merged = self.tail.pending(batch.num for batch in here)
@@ -284,7 +284,7 @@ class Writer:
         if len(set(keys)) < len(keys) or any(has(key) for key in keys) or _KEYS.finds(self.connection, keys):
             raise sqlite3.IntegrityError("a key is recorded already")
 
-    def _commit_apart(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
+    def _record_apart(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
         """Something in the group clashes or can't be written: each piece in a savepoint of its own, so that it costs
         nobody else."""
         execute = self.connection.execute
@@ -324,7 +324,7 @@ class Writer:
         self._count_recorded([batch for position, batch in enumerate(batches) if position not in failed])
         return [failed.get(position, number) for position in range(len(batches))]
 
-    def commit_all(self, batches: Iterable[Batch], after: Callable[[], Notes]) -> int:
+    def record_all(self, batches: Iterable[Batch], after: Callable[[], Notes]) -> int:
         """Record what may be more than memory holds, in one transaction: all of it, or nothing. `after` is called when
         all are written; it gives what is noted beside them, and may write more. Returns the transaction's number.
         The tail must be empty."""

@@ -62,7 +62,7 @@ class Filled:
         for place, (kind, fields) in enumerate(unnumbered, head + 1):
             made.append(kind(room=room, seq=place, ts=1000 + num, **({"sender": "hub"} | fields)))
         self.heads[room] = head + len(made)
-        results = self.writer.commit([Batch(room, num, made, beside)], None)
+        results = self.writer.record([Batch(room, num, made, beside)], None)
         assert all(isinstance(result, int) for result in results)
         self.writer.merge([num])
 

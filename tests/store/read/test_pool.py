@@ -13,11 +13,12 @@ import pytest
 import trio
 
 from gochat.errors import StoreError
-from gochat.store.read.pool import TOGETHER, Readers
+from gochat.store.read.pool import THREADS, TOGETHER, Readers, threads
+from gochat.store.thread import Inline
 
 
 @contextmanager
-def reading(path: Path, **options: object) -> Iterator[Readers]:
+def reading(path: Path, *, inline: bool = False, count: int = THREADS, **options: int) -> Iterator[Readers]:
     with sqlite3.connect(path) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
         writer.execute("CREATE TABLE IF NOT EXISTS n (value)")
@@ -26,7 +27,8 @@ def reading(path: Path, **options: object) -> Iterator[Readers]:
     def opens() -> sqlite3.Connection:
         return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
-    readers = Readers(opens, **options)  # type: ignore[arg-type]
+    workers = [Inline(opens, closes=sqlite3.Connection.close)] if inline else threads(opens, count)
+    readers = Readers(workers, **options)
     try:
         yield readers
     finally:
@@ -110,7 +112,7 @@ async def test_any_number_is_answered_in_its_own_place(tmp_path: Path, jobs: int
 
 async def test_a_call_that_is_cancelled_harms_no_other(tmp_path: Path) -> None:
     slow = Slow()
-    with reading(tmp_path / "a.db", threads=1) as readers:
+    with reading(tmp_path / "a.db", count=1) as readers:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(readers.call, slow)
             await trio.to_thread.run_sync(slow.began.wait)
@@ -126,7 +128,7 @@ async def test_a_call_that_is_cancelled_harms_no_other(tmp_path: Path) -> None:
 
 async def test_while_one_thread_is_slow_others_read(tmp_path: Path) -> None:
     slow = Slow()
-    with reading(tmp_path / "a.db", threads=2) as readers:
+    with reading(tmp_path / "a.db", count=2) as readers:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(readers.call, slow)
             await trio.to_thread.run_sync(slow.began.wait)
@@ -138,7 +140,7 @@ async def test_who_cannot_read_is_told_each_for_themselves(tmp_path: Path) -> No
     def opens() -> sqlite3.Connection:
         raise sqlite3.OperationalError("unable to open")
 
-    readers = Readers(opens)
+    readers = Readers(threads(opens))
     told = await collect(readers, [count, count])
     assert [type(each) for each in told] == [StoreError, StoreError]
     assert told[0] is not told[1]

@@ -159,7 +159,7 @@ def bodiless(fact: AnyFact) -> AnyFact:
 @given(st.lists(commands(), min_size=10, max_size=40))
 def test_every_path_tells_what_the_reader_may_see(history: list[Any]) -> None:
     async def main() -> None:
-        async with stores.open(":memory:", inline=True) as store:
+        async with stores.open_inline(":memory:") as store:
             scribe = await Scribe.at(store, TEA)
             await scribe.made(ask.Create, users=("bob",), history="since_join")
             for command in history:

@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from gochat.errors import Full, StoreError, TooCostly
-from gochat.store.read.pool import Readers
+from gochat.store.read.pool import Readers, threads
 from gochat.store.search import searches
 from gochat.store.search.searches import MOST, MOST_OF_USER, THREADS, Budget, Searches
 
@@ -25,7 +25,7 @@ def opens() -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def searching() -> Iterator[Searches]:
-    readers = Readers(opens, threads=THREADS, together=1)
+    readers = Readers(threads(opens, THREADS), together=1)
     try:
         yield Searches(readers)
     finally:

@@ -304,7 +304,7 @@ async def test_closing_on_a_full_disk_gives_up_soon(tmp_path: Path) -> None:
 
 
 async def opened(path: Path | str, *, inline: bool = False) -> Store:
-    async with stores.open(path, inline=inline) as store:
+    async with stores.open_inline(path) if inline else stores.open(path) as store:
         return store
 
 

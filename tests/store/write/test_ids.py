@@ -37,14 +37,14 @@ def ids(writer: Writer) -> tuple[list[int], list[tuple[int, str]]]:
 
 def test_given_ids_are_kept(writer: Writer) -> None:
     given = [0x100, 0x110, 0x120, 0x130]
-    (result,) = writer.commit([Batch(DM, 1, (), RECORDS, ids=given)], None)
+    (result,) = writer.record([Batch(DM, 1, (), RECORDS, ids=given)], None)
     assert isinstance(result, int)
     # That a user reported something is in the audit log too, under the report's id.
     assert ids(writer) == ([0x110, 0x120], [(0x100, "room.read"), (0x110, "message.report"), (0x130, "report.close")])
-    writer.commit([Batch(DM, 1, (), [ReportClosed(0x110, 5, "ann")], ids=[0x140])], None)
+    writer.record([Batch(DM, 1, (), [ReportClosed(0x110, 5, "ann")], ids=[0x140])], None)
     assert writer.connection.execute("SELECT closed_ts FROM report WHERE id = ?", (0x110,)).fetchone() == (5,)
 
 
 def test_otherwise_they_are_counted(writer: Writer) -> None:
-    writer.commit([Batch(DM, 1, (), RECORDS)], None)
+    writer.record([Batch(DM, 1, (), RECORDS)], None)
     assert ids(writer) == ([1, 2], [(1, "room.read"), (2, "message.report"), (3, "report.close")])

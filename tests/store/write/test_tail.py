@@ -130,7 +130,7 @@ def test_in_a_quiet_moment_all_is_merged(opens: Callable[[], sqlite3.Connection]
 
 
 def test_a_commit_of_messages_writes_one_row(opens: Callable[[], sqlite3.Connection]) -> None:
-    committer = Committer(opens, Tail(), PACES["unmerged"] or Pace())
+    committer = Committer(opens, Tail(), PACES["unmerged"])
     talk(committer, ROOMS, 1, 1)
     with contextlib.closing(opens()) as reader:
         before = rows(reader)
@@ -140,7 +140,7 @@ def test_a_commit_of_messages_writes_one_row(opens: Callable[[], sqlite3.Connect
 
 def test_what_is_rare_brings_the_rest_of_its_room_along(opens: Callable[[], sqlite3.Connection]) -> None:
     tail = Tail()
-    committer = Committer(opens, tail, PACES["unmerged"] or Pace())
+    committer = Committer(opens, tail, PACES["unmerged"])
     talk(committer, ROOMS[:3], 1, 4)
     edit = facts.Edit(room=ROOMS[1], seq=5, ts=2000, sender="ann", target=3, body="ho")
     told = committer.commit([Batch(ROOMS[0], 1, [message(ROOMS[0], 5)]), Batch(ROOMS[1], 2, [edit])], None)
@@ -279,7 +279,7 @@ async def test_who_is_in_no_room_that_talks_reads_beside_the_writer(tmp_path: Pa
 
 @pytest.fixture
 def unmerged(tmp_path: Path, opens: Callable[[], sqlite3.Connection]) -> Path:
-    committer = Committer(opens, Tail(), PACES["unmerged"] or Pace())
+    committer = Committer(opens, Tail(), PACES["unmerged"])
     talk(committer, ROOMS[:3], 1, 5)
     with contextlib.closing(opens()) as reader:
         assert rows(reader) == (4, 3)
@@ -405,7 +405,7 @@ def vandalize(path: Path, statement: str, num: int) -> None:
 async def test_a_node_that_cannot_merge_what_a_crash_left_does_not_start(
     tmp_path: Path, opens: Callable[[], sqlite3.Connection]
 ) -> None:
-    committer = Committer(opens, Tail(), PACES["unmerged"] or Pace())
+    committer = Committer(opens, Tail(), PACES["unmerged"])
     talk(committer, ROOMS[:2], 1, 3)
     committer.read("nobody", lambda connection: connection.close())  # as a crash leaves it
     with contextlib.closing(sqlite3.connect(tmp_path / "gochat.db", isolation_level=None)) as vandal:
