@@ -25,7 +25,7 @@ def writer() -> Iterator[Writer]:
     with closing(schema.connect(schema.MEMORY)) as connection:
         setup.migrate(connection, schema.MEMORY)
         made = Writer(connection)
-        made.commit([Batch(DM, 1, [Message(room=DM, seq=1, ts=1, sender="ann", body="hi")])], None)
+        made.record([Batch(DM, 1, [Message(room=DM, seq=1, ts=1, sender="ann", body="hi")])], None)
         yield made
 
 
