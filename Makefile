@@ -1,6 +1,6 @@
 # make run     serve on this machine alone, with ./config.toml and the data in ./data
 # make test    the tests, on all cores; `make test ARGS="-n 0 -k outbox"` some of them, on one
-# make test-long   the tests that take minutes, one after the other
+# make test-long   the tests that take minutes, and those of the comparison with peers, one after the other
 # make check   lint, types, floors, docs
 # make bench-peers   install other chat servers and measure them beside gochat: bench/results/peers.md
 # make docs    write config.toml and docs/reference/ anew from the code
@@ -36,7 +36,7 @@ test: $(DEV)
 	$(PYTEST) -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 test-long: $(DEV) $(OPENAPI_CLIENT)
-	$(PYTEST) -m long $(ARGS)
+	$(PYTEST) -m 'long or peers' $(ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff check $(LINTED)

@@ -19,7 +19,8 @@ from bench.peers.roster import PEERS
 from bench.peers.run import LISTS, LOADS, Options, gochat_turn, peer_turn, run
 from bench.server import Cores
 
-ROOT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.peers
+ROOT = Path(__file__).parents[3]
 MESSAGES = 60
 OPTIONS = Options(Length(20.0, messages=MESSAGES, patience_s=20.0), turns=1, members=25, window=16, pairs=3)
 

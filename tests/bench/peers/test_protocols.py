@@ -17,6 +17,8 @@ from bench.peers.roster import PEERS
 from bench.peers.run import BOUNDS, DM_1, DM_16, FANOUT, LISTS, LOADS, SINGLE, Found, Options, cpu_ratio_to, ratio_to
 from bench.results import Measure
 
+pytestmark = pytest.mark.peers
+
 Said = Callable[[int], bytes]
 
 
