@@ -89,6 +89,8 @@ class WebSocketConnection(SocketConnection):
         finally:
             self._over.set()
             self._session = None
+            if self._protocol is not None:
+                _end_parser(self._protocol)
 
     def _begin(self, session: Receiver) -> None:
         self._session, self._over = session, trio.Event()
@@ -144,6 +146,12 @@ class WebSocketConnection(SocketConnection):
         if self._protocol is None:
             self._protocol = WsProto(ConnectionType.SERVER)
         return self._protocol
+
+
+def _end_parser(protocol: WsProto) -> None:
+    """wsproto's parser is a generator that holds its own object: unless something was parsed to its end, only the
+    collector would free the two. Every client that went without a Close left such a pair behind."""
+    protocol._proto._parse_more.close()
 
 
 class Opening(NamedTuple):
