@@ -76,7 +76,7 @@ class RequestType(NamedTuple):
 
 
 class CommandType(NamedTuple):
-    """What the users' actors need to know of a command, by its type."""
+    """A command's cost and texts, as the users' actors look them up by its type."""
 
     cost: Cost
     text: str | None

@@ -24,8 +24,8 @@ _KINDS: dict[str, type[msgspec.Struct]] = {str(kind.__struct_config__.tag): kind
 
 
 class BadFrame(msgspec.Struct, frozen=True):
-    """What came is not a request. `id` is the request's, if it could be read; `frame` says whether it had at least
-    the form of a frame: an object with a string `type`."""
+    """A payload that is no request. `id` is the request's, if it could be read; `frame` says whether the payload had at
+    least the form of a frame: an object with a string `type`."""
 
     problem: str
     id: ReplyId = None
@@ -33,7 +33,7 @@ class BadFrame(msgspec.Struct, frozen=True):
 
 
 class _Envelope(msgspec.Struct):
-    """What is left to be read of a frame whose fields are wrong."""
+    """The part of a frame that can be read although its other fields are wrong."""
 
     type: str
     id: Id | None = None

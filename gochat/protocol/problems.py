@@ -1,8 +1,8 @@
-"""What is wrong with something that could not be decoded, in a sentence that names the field and the bound: the one
-place for it, whichever way the input came.
+"""Tells what is wrong with input that could not be decoded, in a sentence that names the field and the bound. All input
+comes here, from sockets and from REST.
 
-msgspec tells that in words for those who know its types (`Expected `str` of length <= 32 - at `$.emoji``), and has no
-other form of it; so the words are what is read here. A test holds every kind of field of every request against it.
+msgspec tells it in words that take knowledge of its types (`Expected `str` of length <= 32 - at `$.emoji``), and has no
+other form of it; so its words are read here. A test tries every kind of field of every request.
 """
 
 from __future__ import annotations
@@ -14,16 +14,22 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin, 
 
 import msgspec
 
-#: What decoding raises: bad syntax, wrong fields, bad UTF-8, and JSON that is nested too deeply.
+#: Raised by decoding: bad syntax, wrong fields, bad UTF-8, and JSON that is nested too deeply.
 DECODING: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 #: Characters of a value that is repeated, and of a sentence.
 _VALUE, _SENTENCE = 40, 200
 
 _PLACE: Final = re.compile(r" - at (?:`(key)` in )?`\$\.?(.*?)`$", re.DOTALL)
 _NAMES: Final = {
-    "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "null": "null",
-    "array": "a list", "object": "an object", "bytes": "binary data",
-}  # fmt: skip
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "an object",
+    "bytes": "binary data",
+}
 #: To the decoder 1.0 and 1e3 are no integers; MessagePack's decoder names null as Python does.
 _GIVEN: Final = {**_NAMES, "float": "a decimal number", "None": "null"}
 _COUNTED: Final = {"str": "character", "array": "entr", "object": "entr", "bytes": "byte"}

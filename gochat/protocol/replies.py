@@ -9,7 +9,7 @@ import msgspec
 from gochat.domain.facts import AnyFact, Role
 
 ReplyId: TypeAlias = int | str | None
-#: What one user holds of another. `request`: the other asks to write. See domain/relationship.py.
+#: The state that one user holds of another. `request`: the other asks to write. See domain/relationship.py.
 RelationState: TypeAlias = Literal["none", "request", "contact", "blocked", "declined"]
 
 
@@ -22,7 +22,7 @@ class Reply(Frame, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What `welcome.limits` tells; bytes, characters, counts and messages a second."""
+    """The limits of the node, in bytes, characters, counts and messages a second."""
 
     frame_bytes: int = 65_536
     body_chars: int = 4_000
@@ -81,7 +81,7 @@ class RequestEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
 
 
 class ContactState(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
-    """The room's fields are there where one hears the private room: not of who is blocked or declined."""
+    """The room's fields are there where one hears the private room: not of users who are blocked or declined."""
 
     user: str
     name: str
@@ -100,11 +100,11 @@ class ReportEntry(msgspec.Struct, omit_defaults=True, kw_only=True, rename={"sen
     room: str
     seq: int
     sender: str
-    """Who wrote the message."""
+    """The author of the message."""
     body: str | None = None
     """As it is now, cut at 200 characters; absent where it was deleted."""
     by: str | None = None
-    """Who reported it; absent where a rule did."""
+    """The user who reported it; absent where a rule did."""
     rule: str | None = None
     reason: str | None = None
 
@@ -118,7 +118,7 @@ class AuditEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     subject: str | None = None
     """The user, message or token it was done to."""
     detail: str | None = None
-    """What else there is to know of it: a JSON object."""
+    """Everything else that was recorded of it, as a JSON object."""
 
 
 class Welcome(Reply, tag="welcome", kw_only=True):
@@ -200,7 +200,7 @@ class MessageResults(Reply, tag="results", kw_only=True):
 
 
 class GroupEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
-    """What `welcome.rooms` tells of a group, and how many members it has. Older servers end with `members`."""
+    """A group as in `welcome.rooms`, and how many members it has. Older servers end with `members`."""
 
     room: str
     title: str
@@ -322,7 +322,7 @@ class Suspension(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     until: int | None = None
     """When it ends; absent where it does not end by itself."""
     by: str
-    """Who suspended the user."""
+    """The admin who suspended the user."""
     reason: str | None = None
 
 
@@ -342,7 +342,7 @@ class Request(Frame, tag="request", gc=False, kw_only=True):
 
 
 class Contact(Frame, tag="contact", gc=False, kw_only=True):
-    """What one holds of a user has changed, perhaps on another device."""
+    """The state that one holds of a user has changed, perhaps on another device."""
 
     user: str
     state: RelationState

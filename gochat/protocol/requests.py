@@ -19,8 +19,8 @@ Room: TypeAlias = Annotated[str, Meta(min_length=1, max_length=140)]
 Title: TypeAlias = Annotated[str, Meta(max_length=200)]
 Cursor: TypeAlias = Annotated[str, Meta(max_length=200)]
 Reason: TypeAlias = Annotated[str, Meta(max_length=500)]
-#: What the first frame of a connection may have, if `limits.frame_bytes` is less: a `hello` that resumes 1,000 rooms
-#: with the longest ids and epochs takes 220 KB.
+#: The first frame of a connection may have so many bytes, if `limits.frame_bytes` is less: a `hello` that resumes 1,000
+#: rooms with the longest ids and epochs takes 220 KB.
 FIRST_FRAME_BYTES: Final = 256 * 1024
 #: At most 100 years.
 Seconds: TypeAlias = Annotated[int, Meta(ge=1, le=3_155_760_000)]
@@ -171,8 +171,8 @@ class CloseReport(Request, tag="close_report", kw_only=True):
 
 
 class AdminAction(Request, tag="admin", kw_only=True):
-    """What only an admin may: keep a user out for a while (`seconds`) or until taken back, or end tokens: all those
-    of `user` that were issued up to now, or the one with the id `token`."""
+    """Keeps a user out for `seconds`, or until it is taken back. Or ends tokens: all those of `user` that were
+    issued up to now, or the one with the id `token`. For admins."""
 
     action: Literal["suspend", "unsuspend", "revoke"]
     user: Name | None = None
@@ -182,7 +182,7 @@ class AdminAction(Request, tag="admin", kw_only=True):
 
 
 class Audit(Request, tag="audit", kw_only=True):
-    """Who did what to whom, newest first."""
+    """The audit log, newest first: the actor, the action and its subject. For admins."""
 
     limit: Limit = 50
     cursor: Cursor | None = None
@@ -197,7 +197,7 @@ class Users(Request, tag="users", kw_only=True):
 
 
 class Rooms(Request, tag="rooms", kw_only=True):
-    """All groups, or with `private` all private rooms, by id; with `user` those of that user: for admins. To look at
+    """All groups, or with `private` all private rooms, by id; with `user` those of that user: for admins. A look at
     private rooms leaves an entry in the audit log."""
 
     user: Name | None = None
@@ -225,9 +225,7 @@ class GroupAction(Request, tag="group", kw_only=True):
     """One action on a group. Which of the optional fields an action takes is checked in `conversation`."""
 
     name: Name
-    action: Literal[
-        "create", "set", "add", "remove", "role", "leave", "delete", "mute", "unmute", "ban", "unban"
-    ]  # fmt: skip
+    action: Literal["create", "set", "add", "remove", "role", "leave", "delete", "mute", "unmute", "ban", "unban"]
     title: Title | None = None
     users: list[Name] | None = None
     history: HistoryScope | None = None

@@ -91,7 +91,7 @@ class FrameReader:
         self._skip = 0  # bytes of a refused payload that are still to come
 
     def feed(self, data: bytes) -> list[Item]:
-        """What `data` completes. A chunk may hold any number of frames and any part of one."""
+        """The frames that `data` completes. A chunk may hold any number of frames and any part of one."""
         if self._partial is not None:
             self._partial += data
             if len(self._partial) < self._need:

@@ -1,4 +1,4 @@
-"""What every session of a node shares."""
+"""The parts of a node that all of its sessions share."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 class SignedIn(Protocol):
-    """A session in the node's table of them, as those see it who look through the table."""
+    """A session in the node's table, as the code sees it that walks the table."""
 
     user: str
     device: str | None
@@ -74,20 +74,20 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     after_leaving: bool
     """Whether a group may still be read up to where one's time in it ended."""
     rules: InForce
-    """What shown names are held against."""
+    """The rules for words and links, for the names that are shown."""
     standing: Standing
-    """Who may not be let in although their token is good."""
+    """Tells which users and tokens are shut out although the token is good."""
     spawn: Spawn
     refusals: Refusals = msgspec.field(default_factory=Refusals)
     quotas: Quotas
-    """What each user may cost the others."""
+    """Bounds what each user may cost the others."""
     sessions: dict[str, SignedIn]
     """Live sessions by their id."""
     waiting: Waiting
-    """What waits for the readers of all of them."""
+    """Counts the bytes that wait for the readers of all sessions."""
 
     def presence(self, user: str, last_seen: int | None = None) -> None:
-        """Tell those who watch the user that they came, or went at `last_seen`."""
+        """Tell the users who watch this one that it came, or went at `last_seen`."""
         if user in self.live.watchers:
             entry = PresenceEntry(user=user, online=last_seen is None, last_seen=last_seen)
             self.live.tell_softly(self.live.onlookers(user), Presence(users=[entry]))

@@ -1,4 +1,4 @@
-"""What moderators and admins ask for, as a table: the same functions answer a session and a call of REST."""
+"""The requests of moderators and admins, as a table: the same functions answer a session and a call of REST."""
 
 from __future__ import annotations
 

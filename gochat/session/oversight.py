@@ -1,4 +1,4 @@
-"""What moderators and admins ask for: reports, the audit log, suspending users, revoking tokens."""
+"""Requests of moderators and admins: reports, the audit log, suspending users, revoking tokens."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def administer(gateway: Gateway, who: Speaker, request: req.AdminAction) -
     detail = msgspec.json.encode({name: value for name, value in known.items() if value is not None}).decode()
     subject = request.user or request.token
     traced: list[AnyBeside] = [entry, Audited(entry.ts, who.user, f"user.{request.action}", subject, detail)]
-    async with gateway.standing.changing:  # What is recorded last holds in the end.
+    async with gateway.standing.changing:  # The action that is recorded last holds in the end.
         await gateway.journal.append_side_records(traced)
         gateway.standing.apply(entry)
     for other in list(gateway.sessions.values()):
@@ -82,7 +82,7 @@ async def audit(gateway: Gateway, who: Speaker, request: req.Audit) -> msgspec.S
 
 
 async def _moderates(gateway: Gateway, who: Speaker, room: str) -> Denied | None:
-    """Refuses who is no moderator of the room."""
+    """Why a user who is no moderator of the room is refused; None for its moderators and for admins."""
     if who.admin:
         return None
     seat = await gateway.archive.seat(who.user, room)

@@ -1,4 +1,4 @@
-"""What admins look over: users, rooms, sessions, suspensions. A look at private rooms is recorded before the answer."""
+"""Lists for admins: users, rooms, sessions, suspensions. A look at private rooms is recorded before the answer."""
 
 from __future__ import annotations
 
@@ -49,11 +49,15 @@ async def sessions(gateway: Gateway, who: Speaker, request: req.Sessions) -> msg
     page = heapq.nsmallest(request.limit + 1, wanted, key=_key)
     entries = [
         replies.SessionEntry(
-            user=session.user, since=session.signed_in_ns // 1_000_000, transport=session.connection.transport,
-            address=session.connection.peer, device=session.device, node=gateway.node,
+            user=session.user,
+            since=session.signed_in_ns // 1_000_000,
+            transport=session.connection.transport,
+            address=session.connection.peer,
+            device=session.device,
+            node=gateway.node,
         )
         for session in page[: request.limit]
-    ]  # fmt: skip
+    ]
     following = "{}:{}".format(*_key(page[request.limit - 1])) if len(page) > request.limit else None
     return replies.Sessions(id=request.id, sessions=entries, next=following)
 

@@ -71,15 +71,24 @@ async def _history(session: Session, request: req.History) -> msgspec.Struct | D
         await session.gateway.journal.append_side_records([look])
     archive = session.gateway.archive
     facts = await archive.page(
-        _asker(session), request.room, before=request.before, after=request.after, limit=request.limit,
+        _asker(session),
+        request.room,
+        before=request.before,
+        after=request.after,
+        limit=request.limit,
         messages=request.messages,
-    )  # fmt: skip
+    )
     if facts is None:
         return await _absent(session, request.room)
     return replies.Page(
-        id=request.id, room=request.room, epoch=session.gateway.journal.epoch, entries=facts.entries,
-        head=facts.head, complete=True, next=facts.next,
-    )  # fmt: skip
+        id=request.id,
+        room=request.room,
+        epoch=session.gateway.journal.epoch,
+        entries=facts.entries,
+        head=facts.head,
+        complete=True,
+        next=facts.next,
+    )
 
 
 async def _search(session: Session, request: req.Search) -> msgspec.Struct | Denied:
@@ -101,14 +110,12 @@ async def _search(session: Session, request: req.Search) -> msgspec.Struct | Den
             return await _absent(session, request.room)
     entries, following = await archive.search_messages(
         session.user, request.q, request.room, request.limit, request.cursor, wanted
-    )  # fmt: skip
+    )
     return replies.MessageResults(id=request.id, entries=entries, next=following)
 
 
 async def _groups(session: Session, request: req.Groups) -> msgspec.Struct | Denied:
-    groups, following = await session.gateway.archive.groups(
-        session.user, request.owner, request.limit, request.cursor
-    )  # fmt: skip
+    groups, following = await session.gateway.archive.groups(session.user, request.owner, request.limit, request.cursor)
     return replies.Groups(id=request.id, groups=groups, next=following)
 
 
@@ -163,9 +170,7 @@ async def _watch(session: Session, request: req.Watch) -> msgspec.Struct | Denie
     return replies.Presence(id=request.id, users=entries)
 
 
-async def _visible(
-    session: Session, users: list[str]
-) -> tuple[set[str], Mapping[str, tuple[str, int | None]]]:  # fmt: skip
+async def _visible(session: Session, users: list[str]) -> tuple[set[str], Mapping[str, tuple[str, int | None]]]:
     """Those whose presence the session may see, and what is known of all."""
     archive = session.gateway.archive
     visible = set(users) if session.oversees else await archive.acquainted(session.user, users)
@@ -186,7 +191,7 @@ async def _refresh(session: Session, request: req.Refresh) -> msgspec.Struct | D
         heard = session.may_read, session.oversees
         session.signed_in(identity, None if identity.expires_s is None else in_trio_time(identity.expires_s))
         if (session.may_read, session.oversees) != heard:
-            # What a session hears is decided by its welcome: let it come again.
+            # The welcome decides which rooms a session hears: let it come again.
             session.start_job(partial(_come_again, session))
     return replies.Ok(id=request.id)
 
@@ -209,7 +214,7 @@ async def _moderate(session: Session, request: req.AnyRequest) -> msgspec.Struct
     return await moderate(session.gateway, session.speaker, request)
 
 
-#: What answers each request that the catalogue has answered from data, but for those that `dispatch` answers at once.
+#: For each request that is answered from data the function that does it, but for those that `dispatch` answers at once.
 QUERIES: Final[dict[type[req.AnyRequest], Callable[[Session, Any], Awaitable[msgspec.Struct | Denied]]]] = {
     req.History: _history,
     req.Search: _search,

@@ -1,4 +1,4 @@
-"""What a user may make the node do that brings nobody a message: requests that are refused, repeats, and reads.
+"""Bounds the work that a user may cause without a message to anybody: requests that are refused, repeats, and reads.
 
 A user whose bucket is empty is not answered `rate_limited`: an answer costs as much as the refusal it stands for. The
 user's sessions are left unread until the bucket allows the next request, as they are past the window. So nothing is
@@ -17,11 +17,11 @@ import trio
 from gochat.domain.limits import TokenBucket
 from gochat.session.clock import Wheel
 
-#: What a sign-in counts as, in reads: the welcome is put together from several.
+#: A sign-in counts as so many reads: the welcome is put together from several.
 SIGN_IN: Final = 10
 #: For how long a user waits at most once the flood has ended, whatever was under way.
 DEBT_S: Final = 2.0
-#: Users who may be kept before it is looked which of them can be forgotten.
+#: So many users are kept before any of them is forgotten.
 KEPT: Final = 1_000
 
 
@@ -34,7 +34,7 @@ class Held(Protocol):
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """What each user may cost, a second and at once; a rate of 0: no limit. `window` is a session's."""
+    """How much each user may cost, a second and at once; a rate of 0: no limit. `window` is a session's."""
 
     refusals_per_s: float = 0.0
     refusal_burst: int = 1
@@ -142,7 +142,7 @@ class Quotas:
         self.slowed: set[Quota] = set()
         """Those of users who have cost too much just now."""
         self.nobody = Quota(Rates(window=rates.window), wheel, self.slowed)
-        """For a session that has not signed in: what it does wrong closes it."""
+        """For sessions that have not signed in: any mistake closes them."""
 
     def __len__(self) -> int:
         return len(self._users)

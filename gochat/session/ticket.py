@@ -1,4 +1,4 @@
-"""The asker's side of one command: turns its outcome into the reply that the request is due."""
+"""The session's side of one command: turns its outcome into the reply to the request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Asker(Protocol):
-    """What a ticket needs of its session."""
+    """The session, as far as a ticket needs it."""
 
     codec: Codec
     outbox: Outbox
@@ -54,9 +54,14 @@ class Pending(msgspec.Struct, eq=False):
                 reply: replies.Reply
                 if self.confirmation == "ack":
                     reply = replies.Ack(
-                        id=self.request_id, room=self.room, seq=outcome.seq, epoch=asker.epoch, ts=outcome.ts,
-                        duplicate=outcome.duplicate, request=outcome.asks,
-                    )  # fmt: skip
+                        id=self.request_id,
+                        room=self.room,
+                        seq=outcome.seq,
+                        epoch=asker.epoch,
+                        ts=outcome.ts,
+                        duplicate=outcome.duplicate,
+                        request=outcome.asks,
+                    )
                 else:
                     reply = self._ok(outcome)
                 data = asker.codec.encode(reply)
@@ -86,6 +91,12 @@ class Pending(msgspec.Struct, eq=False):
 
 def error_frame(request_id: replies.ReplyId, denied: Denied, close: int | None = None) -> replies.Error:
     return replies.Error(
-        id=request_id, code=denied.code, message=denied.message, temporary=BY_NAME[denied.code].temporary,
-        retry_after_ms=denied.retry_after_ms, rule=denied.rule, unknown=denied.unknown, close=close,
-    )  # fmt: skip
+        id=request_id,
+        code=denied.code,
+        message=denied.message,
+        temporary=BY_NAME[denied.code].temporary,
+        retry_after_ms=denied.retry_after_ms,
+        rule=denied.rule,
+        unknown=denied.unknown,
+        close=close,
+    )
