@@ -11,6 +11,7 @@ from gochat.domain import commands as ask
 from gochat.domain import facts
 from gochat.domain.beside import Added, Sanctioned, SanctionKind
 from gochat.domain.draft import NO_ROOM, NO_USER, NOT_MEMBER, RANK, Done, Draft, Outcome
+from gochat.domain.membership import would_lose_last_owner
 from gochat.errors import Denied
 
 LAST_OWNER = Denied("conflict", "a group needs an owner: name a successor, or delete the group")
@@ -231,5 +232,4 @@ class GroupTurn(Draft):
         return None
 
     def _would_lose_last_owner(self, gone: list[str]) -> bool:
-        owners = self.draft.owners
-        return bool(owners) and owners.issubset(gone)
+        return would_lose_last_owner(self.draft.owners, gone)

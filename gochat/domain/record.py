@@ -14,6 +14,7 @@ from gochat.domain import relationship
 from gochat.domain.beside import Sanctioned, SanctionKind
 from gochat.domain.facts import AnyFact, Closed, Group, HistoryScope, Member, PostRight, Role
 from gochat.domain.ids import is_dm
+from gochat.domain.membership import FORMER, change_of
 from gochat.domain.relationship import Relation
 
 
@@ -112,20 +113,18 @@ class RoomRecord(msgspec.Struct, kw_only=True):
     def _apply_member(self, fact: Member) -> None:
         if fact.title is not None:
             self.title = fact.title
-        if fact.change in ("added", "role"):
-            role = fact.role or "member"
-            for user in fact.users:
-                self.members[user] = role
-            if role == "owner":
-                self.owners.update(fact.users)
-            else:
-                self.owners.difference_update(fact.users)
-            self.former.difference_update(fact.users)
+        users, role, _ = change_of(fact, self.members)
+        if role == FORMER:
+            for user in users:
+                del self.members[user]
+            self.former.update(users)
         else:
-            for user in fact.users:
-                self.members.pop(user, None)
-            self.owners.difference_update(fact.users)
-            self.former.update(fact.users)
+            self.members.update(dict.fromkeys(users, role))
+            self.former.difference_update(users)
+        if role == "owner":
+            self.owners.update(users)
+        else:
+            self.owners.difference_update(users)
 
 
 class Recorded(msgspec.Struct, frozen=True, gc=False):

@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import msgspec
-
 from gochat.domain.ids import is_dm
+from gochat.domain.membership import FORMER
 from gochat.errors import StoreError
 from gochat.store.portable import form
 from gochat.store.portable.past import Past
 from gochat.store.read.source import reading
-from gochat.store.rows import KINDS, MESSAGE
+from gochat.store.rows import KINDS, MESSAGE, shown
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.search.cut import CUTTER, index_text
 
@@ -91,7 +90,7 @@ def export_room(
             out.execute(view)
         out.execute("INSERT INTO search (search) VALUES ('optimize')")
         progress(found.as_of, found.as_of)
-    members = sum(seat.role != "former" for seat in past.seats.values())
+    members = sum(membership.role != FORMER for membership in past.memberships.values())
     return Exported(room, found.as_of, messages, members, found.as_of, found.head)
 
 
@@ -146,19 +145,17 @@ def _write(out: sqlite3.Connection, rows: list[Any], past: Past) -> int:
         "INSERT INTO search (rowid, body) VALUES (?, ?)",
         [(row[0], index_text(CUTTER.index_words(row[6]))) for row in messages if row[6] is not None],
     )
-    for seq, ts, kind, *_, data, _later in rows:
+    for seq, ts, kind, sender, target, key, body, data, _ in rows:
         if seq == 1 or kind != MESSAGE:
-            past.apply(KIND_NAMES[kind], seq, ts, msgspec.json.decode(data) if data else {})
+            past.apply(shown(past.room, (seq, ts, kind, sender, body, key, target, data, None, None, None), {}))
     return len(messages)
 
 
 def _write_members(source: sqlite3.Connection, out: sqlite3.Connection, num: int, past: Past, *, reads: bool) -> None:
     read = dict(source.execute("SELECT user, read FROM seat WHERE num = ?", (num,))) if reads else {}
-    for user, seat in past.seats.items():
-        name = source.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone()
-        out.execute(
-            "INSERT INTO member VALUES (?, ?, ?, ?, ?, ?, ?)", (user, name[0] if name else None, *seat, read.get(user))
-        )
+    for user, membership in past.memberships.items():
+        (name,) = source.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone() or (None,)
+        out.execute("INSERT INTO member VALUES (?, ?, ?, ?, ?, ?, ?)", (user, name, *membership, read.get(user)))
 
 
 def _write_beside(source: sqlite3.Connection, out: sqlite3.Connection, room: str, num: int) -> None:

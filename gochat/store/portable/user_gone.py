@@ -18,10 +18,11 @@ import msgspec
 
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact
+from gochat.domain.membership import Candidate, successor
 from gochat.errors import StoreError
 from gochat.ports import DuplicateKeys
 from gochat.store.folder import check_alone
-from gochat.store.listing import relist
+from gochat.store.listing import IN_GROUP, relist
 from gochat.store.portable.room_out import Progress
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
@@ -204,29 +205,27 @@ class _Deletion:
                WHERE s.user = ? AND s.role IN ('owner', 'moderator', 'member') ORDER BY s.num""",
             (self._user,),
         ).fetchall():
-            heir, others = self._heir(num)
-            if heir is None:
+            others = self._others(num)
+            if not others:
                 self._append(num, [facts.Closed(**self._unnumbered)])
                 self._removed.groups_closed += 1
                 continue
             left: list[AnyFact] = [self._change([self._user], "left")]
-            if role == "owner" and not others:
+            heir = successor(others) if role == "owner" else None
+            if heir is not None:
                 left.insert(0, self._change([heir], "role", "owner"))
                 self._removed.successors[room] = heir
             self._append(num, left)
             self._removed.groups_left += 1
 
-    def _heir(self, num: int) -> tuple[str | None, bool]:
-        """Who comes next, if anybody is left: a moderator before a member, whoever has been there longest, and who is
-        suspended last; and whether there is another owner."""
-        row = self._connection.execute(
-            """SELECT s.user, s.role = 'owner' FROM seat s LEFT JOIN suspension p ON p.user = s.user
-               WHERE s.num = ? AND s.user <> ? AND s.role IN ('owner', 'moderator', 'member')
-               ORDER BY s.role = 'owner' DESC, p.user IS NOT NULL, s.role = 'moderator' DESC, s.since_seq, s.user
-               LIMIT 1""",
+    def _others(self, num: int) -> list[Candidate]:
+        """The group's other members."""
+        rows = self._connection.execute(
+            f"""SELECT s.user, s.role, s.since_seq, p.user IS NOT NULL FROM seat s
+                LEFT JOIN suspension p ON p.user = s.user WHERE s.num = ? AND s.user <> ? AND s.{IN_GROUP}""",
             (num, self._user),
-        ).fetchone()
-        return (row[0], bool(row[1])) if row else (None, False)
+        )
+        return [Candidate(user, role, since_seq, bool(suspended)) for user, role, since_seq, suspended in rows]
 
     def _change(self, users: list[str], change: facts.Change, role: facts.Role | None = None) -> facts.Member:
         return facts.Member(**self._unnumbered, users=users, change=change, role=role)

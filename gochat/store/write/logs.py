@@ -10,6 +10,7 @@ from gochat.domain import facts
 from gochat.domain.beside import AnyBeside
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm
+from gochat.domain.membership import FORMER, change_of
 from gochat.store import listing
 from gochat.store.many import Many
 from gochat.store.rows import WRITTEN, Row, written
@@ -193,24 +194,23 @@ class Logs:
         execute, num = self._connection.execute, batch.num
         if fact.title is not None:
             execute("UPDATE room SET title = ? WHERE num = ?", (fact.title, num))
-        if fact.change == "role":
-            for user in fact.users:
-                execute("UPDATE seat SET role = ? WHERE user = ? AND num = ?", (fact.role, user, num))
-            return
-        users = list(dict.fromkeys(fact.users))
-        there = sum(self._is_member(num, user) for user in users)
-        if fact.change == "added":
-            # Who joins has nothing unread: read up to the fact that says so.
-            rows = [(user, num, fact.role or "member", fact.seq, fact.ts, fact.seq, batch.room) for user in users]
+        present = {user for user in fact.users if self._is_member(num, user)}
+        users, role, begins = change_of(fact, present)
+        if begins:
+            # Users who join have nothing unread: they have read up to the fact that says so.
+            rows = [(user, num, role, fact.seq, fact.ts, fact.seq, batch.room) for user in users]
             _SEATS.run(self._connection, rows)
-            more = len(users) - there
-        else:
+        elif role == FORMER:
             for user in users:
                 execute(
                     "UPDATE seat SET role = 'former', left_seq = ?, name = NULL WHERE user = ? AND num = ?",
                     (fact.seq, user, num),
                 )
-            more = -there
+        else:
+            for user in users:
+                execute("UPDATE seat SET role = ? WHERE user = ? AND num = ?", (role, user, num))
+            return
+        more = len(users) - len(present) if begins else -len(users)
         execute("UPDATE room SET members = members + ? WHERE num = ?", (more, num))
 
     def _is_member(self, num: int, user: str) -> bool:
