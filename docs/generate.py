@@ -1,11 +1,12 @@
-"""Writes what the code says into the reference: `python docs/generate.py`; with `--check` it only says what is stale.
+"""Writes what the code says into files: `python docs/generate.py`; with `--check` it only names those that are stale.
 
 A page in docs/reference/ is prose with blocks between `<!-- begin NAME -->` and `<!-- end -->`; the function of that
-name in `BLOCKS` writes the block. config.toml is written whole.
+name in `BLOCKS` writes the block. config.toml is written whole, and so are the documents that a node serves.
 """
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import re
 import sys
@@ -26,7 +27,8 @@ from gochat.commands.config import sample, toml
 from gochat.config import keys, sections
 from gochat.domain import facts
 from gochat.errors import CLOSES, CODES
-from gochat.http.schemas import field_notes, flat
+from gochat.http.describe import write
+from gochat.http.describe.schemas import field_notes, flat
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import ADMIN, CATALOGUE, COSTS
@@ -35,6 +37,7 @@ from gochat.settings import env_name
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
+SERVED = ROOT / "gochat" / "http" / "files"
 HELP_WIDTH = 100
 
 ALL_FACTS = typing.get_args(facts.AnyFact)
@@ -322,16 +325,26 @@ def _body(name: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def files() -> Iterator[tuple[Path, str]]:
-    """Every written file, and what should be in it."""
-    yield ROOT / "config.toml", sample()
+def files() -> Iterator[tuple[Path, bytes]]:
+    """Every written file, and its content; of one that ends in `.gz` the uncompressed content."""
+    yield ROOT / "config.toml", sample().encode()
     for path in sorted(REFERENCE.glob("*.md")):
-        yield path, page(path.read_text(encoding="utf-8"))
+        yield path, page(path.read_text(encoding="utf-8")).encode()
+    for name, content in write.files():
+        yield SERVED / name, content
 
 
-def stale() -> dict[Path, str]:
-    """The files that do not say what the code says, with what they should say."""
-    return {path: text for path, text in files() if not path.exists() or path.read_text(encoding="utf-8") != text}
+def content_of(path: Path) -> bytes | None:
+    """The content of a file as `files` gives it; None where there is no file."""
+    if not path.exists():
+        return None
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
+def stale() -> dict[Path, bytes]:
+    """The files that do not say what the code says, with the content that they should have. A compressed file is judged
+    by its content, since versions of zlib differ in how they compress."""
+    return {path: content for path, content in files() if content_of(path) != content}
 
 
 def main() -> int:
@@ -340,7 +353,7 @@ def main() -> int:
     for path, content in old.items():
         print(f"{'stale' if check else 'wrote'}: {path.relative_to(ROOT)}")
         if not check:
-            path.write_text(content, encoding="utf-8")
+            path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
     return 1 if check and old else 0
 
 

@@ -17,10 +17,12 @@ import trio
 from gochat.auth.origin import OriginRules
 from gochat.auth.tickets import Tickets
 from gochat.config import Settings
+from gochat.http import rest
 from gochat.http.address import TrustedProxies
-from gochat.http.asgi import App
+from gochat.http.app import make_app
 from gochat.http.cors import Cors
-from gochat.http.late import LateApp
+from gochat.http.documents import document_routes
+from gochat.http.exposition import metrics_routes
 from gochat.http.problems import Problem
 from gochat.http.readiness import Readiness
 from gochat.http.shell import HttpShell
@@ -53,19 +55,18 @@ class Doors:
         self._spawn = spawn
         self._quiet_until = -math.inf
         self._origins = OriginRules(settings.http.origins)
-        metrics = partial(_metrics, gateway, collect, settings.http.metrics)
-        own_address = bool(settings.http.metrics_bind)
-        tickets = Tickets(settings, gateway.standing, gateway.journal)
-        self._app = LateApp(partial(_make_app, gateway, readiness, list if own_address else metrics, settings, tickets))
         shell = partial(
             HttpShell,
-            scheme="https" if settings.http.tls_cert else "http",
             trusted=TrustedProxies(settings.http.trusted_proxies),
             limits=HttpLimits(head_s=settings.limits.handshake_s),
         )
+        context = _rest_context(gateway, settings)
+        metrics = metrics_routes(collect, settings.http.metrics, context.auth)
+        own_address = bool(settings.http.metrics_bind)
+        routes = [*([] if own_address else metrics), *document_routes(), *rest.routes(context)]
         cors = Cors(self._origins.lists) if settings.http.origins else None
-        self._shell = shell(self._app, cors=cors)
-        self._metrics_shell = shell(LateApp(partial(_make_metrics_app, readiness, metrics)))
+        self._shell = shell(make_app(readiness, routes), cors=cors)
+        self._metrics_shell = shell(make_app(readiness, metrics))
 
     def accept(self, connection: Connection, codec: Codec, credential: str | None) -> ClientSession:
         return ClientSession(self._gateway, connection, codec, credential)
@@ -78,10 +79,6 @@ class Doors:
     def drain(self) -> None:
         self._shell.drain()
         self._metrics_shell.drain()
-
-    async def warm_up(self) -> None:
-        """Get ready what the first request would have to wait for."""
-        await self._app.load()
 
     async def tcp(self, stream: trio.abc.Stream, lease: Lease) -> None:
         connection = tcp.TcpConnection(stream, **self._parts(lease, lease.peer))
@@ -152,37 +149,20 @@ class Doors:
         }
 
 
-def _make_app(
-    gateway: Gateway, readiness: Readiness, metrics: Callable[[], list[Any]], settings: Settings,
-    tickets: Tickets,
-) -> App:  # fmt: skip
-    """The app of `http.bind`; `metrics` gives the routes of metrics, none where these have an address of their own."""
-    from gochat.http import rest  # with Starlette some 70 ms: not before the node listens
-    from gochat.http.app import make_app
-    from gochat.http.documents import documents
-
-    parts = rest.RestParts(
-        tokens=gateway.tokens, standing=gateway.standing, archive=gateway.archive, journal=gateway.journal,
-        tell=gateway.users.tell, limits=gateway.limits, after_leaving=gateway.after_leaving,
+def _rest_context(gateway: Gateway, settings: Settings) -> rest.RestContext:
+    return rest.RestContext(
+        auth=rest.BearerAuth(gateway.tokens, gateway.standing, gateway.refusals.tell),
+        standing=gateway.standing,
+        archive=gateway.archive,
+        journal=gateway.journal,
+        tell=gateway.users.tell,
+        limits=gateway.limits,
+        after_leaving=gateway.after_leaving,
         exports=rest.Exports(Path(settings.node.data)),
-        moderate=partial(moderate, gateway), tickets=tickets, quota=gateway.quotas.of,
-        refusals=gateway.refusals.tell, reads_per_s=settings.limits.reads_per_s,
-    )  # fmt: skip
-    return make_app(readiness, [*metrics(), *documents(), *rest.routes(parts)])
-
-
-def _make_metrics_app(readiness: Readiness, metrics: Callable[[], list[Any]]) -> App:
-    from gochat.http.app import make_app
-
-    return make_app(readiness, metrics())
-
-
-def _metrics(gateway: Gateway, collect: Callable[[], bytes], audience: Any) -> list[Any]:
-    from gochat.http.exposition import metrics_routes
-    from gochat.http.rest.door import identify
-
-    return list(
-        metrics_routes(collect, audience, partial(identify, gateway.tokens, gateway.standing), gateway.refusals.tell)
+        moderate=partial(moderate, gateway),
+        tickets=Tickets(settings, gateway.standing, gateway.journal),
+        quota=gateway.quotas.of,
+        reads_per_s=settings.limits.reads_per_s,
     )
 
 

@@ -180,7 +180,6 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         if settings.retention.group_days or settings.retention.private_days:
             services.start(Spec("retention", partial(_retain, node, store, rooms)))
         services.start(Spec("compile rules", partial(trio.to_thread.run_sync, node.rules.warm_up), "temporary"))
-        services.start(Spec("warm up", node.doors.warm_up, "temporary"))
         try:
             yield
         finally:

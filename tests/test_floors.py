@@ -116,8 +116,8 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     assert imported - EXTRAS == declared - DATA
 
 
-#: What a node loads when it is needed, or after it listens: Starlette with the REST interface, and sqlite-utils.
-LATE = {"gochat.doors", "gochat.store.setup"}
+#: What a node loads when it is needed: sqlite-utils.
+LATE = {"gochat.store.setup"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def serve(config: Path | None, data: str | None, http: str | None, tcp: str | No
     logger.info("gochat %s starts", __version__, extra=places)
     for warning in (*warnings, *exposed(settings, origins)):
         logger.warning("%s", warning)
+    # The collector would look at every module's objects again and again; process.run sets it up and turns it on.
+    gc.disable()
     from gochat import process  # all of the server: not for --help, nor for a setting that is wrong
 
     try:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
-from gochat.http.asgi import Receive, Scope, Send
+from gochat.http.messages import Request, Response
 from gochat.http.problems import Problem
 from gochat.http.target import RequestLike, origin_form
 
-Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
+Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 #: Where it holds: REST and its documents.
 PREFIX: Final = b"/v1/"
@@ -31,18 +31,14 @@ MAX_AGE_S: Final = 7_200
 _VARY: Final = (b"vary", b"origin")
 
 
-def _names(names: Iterable[str]) -> bytes:
-    return ", ".join(names).encode("ascii")
-
-
 class Cors:
     """The rule of one node; `lists` says whether an origin is one of `http.origins`."""
 
     def __init__(self, lists: Callable[[str], bool]) -> None:
         self._lists = lists
 
-    def allowance(self, request: RequestLike) -> Headers:
-        """What every answer to this request carries."""
+    def headers_for(self, request: RequestLike) -> Fields:
+        """The headers that every response to this request carries."""
         if not origin_form(request.target).startswith(PREFIX):
             return ()
         origin = _origin(request.headers)
@@ -50,7 +46,7 @@ class Cors:
             return (_VARY,)
         return (
             (b"access-control-allow-origin", origin.encode("latin-1")),
-            (b"access-control-expose-headers", _names(EXPOSED)),
+            (b"access-control-expose-headers", ", ".join(EXPOSED).encode("ascii")),
             _VARY,
         )
 
@@ -66,15 +62,14 @@ class Cors:
             raise Problem(403, "forbidden", f"the Origin of this page, {shown}, is not in http.origins")
         return True
 
-    async def permit(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI app that answers the preflights of listed origins."""
-        headers = [
-            (b"access-control-allow-methods", _names(METHODS)),
-            (b"access-control-allow-headers", _names(HEEDED)),
-            (b"access-control-max-age", b"%d" % MAX_AGE_S),
-        ]
-        await send({"type": "http.response.start", "status": 204, "headers": headers})
-        await send({"type": "http.response.body"})
+    async def permit(self, request: Request) -> Response:
+        """Answer the preflight of a listed origin."""
+        headers = {
+            "access-control-allow-methods": ", ".join(METHODS),
+            "access-control-allow-headers": ", ".join(HEEDED),
+            "access-control-max-age": str(MAX_AGE_S),
+        }
+        return Response(204, headers=headers)
 
 
 def _origin(headers: Iterable[tuple[bytes, bytes]]) -> str | None:

@@ -1,40 +1,83 @@
-"""The generated documents, to anybody: the same bytes for as long as the node runs."""
+"""The documents that describe the interface, to anybody: files of the package, written by `make docs`.
+
+They are read once, when the node starts. Clients that accept gzip get the compressed file; nothing is compressed here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+import re
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final, NamedTuple
 
-import trio
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+import msgspec
 
-from gochat.http import asyncapi
-from gochat.http.page import POLICY, page
-from gochat.http.rest import openapi
-from gochat.http.rest.conditions import entity_tag, is_fresh
+from gochat.http.messages import Handler, Headers, Request, Response
+from gochat.http.rest.conditions import is_fresh
+from gochat.http.router import Route
 
-_JSON: Final = "application/json"
+#: The file that lists the others.
+INDEX: Final = "index.json"
 
-
-def documents() -> list[Route]:
-    safe = {"content-security-policy": POLICY, "referrer-policy": "no-referrer"}
-    return [
-        _route("/v1/openapi.json", openapi.document, _JSON),
-        _route("/v1/asyncapi.json", asyncapi.document, _JSON),
-        _route("/docs", page, "text/html; charset=utf-8", safe),
-    ]
+_CODINGS: Final = frozenset(("gzip", "x-gzip"))  # the same (RFC 9110, section 8.4.1.3)
+_WEIGHT_0: Final = re.compile(r"q=0(?:\.0{0,3})?", re.IGNORECASE).fullmatch
 
 
-def _route(path: str, make: Callable[[], bytes], media_type: str, extra: dict[str, str] | None = None) -> Route:
+class Document(msgspec.Struct, frozen=True):
+    """One row of the index."""
+
+    path: str
+    """The path it is served at."""
+    file: str
+    """The name of its file; the compressed one ends in `.gz` as well."""
+    media_type: str
+    headers: dict[str, str]
+    """Headers of every response, 304 included; the ETag is that of the uncompressed file."""
+
+
+class _Variant(NamedTuple):
+    """A document in one content coding."""
+
+    content: bytes
+    headers: dict[str, str]
+
+
+def document_routes(folder: Traversable | None = None) -> list[Route]:
+    """The routes of all documents in `folder`, by default the package's. Raises OSError where a file is missing."""
+    folder = folder or files("gochat.http") / "files"
+    documents = msgspec.json.decode((folder / INDEX).read_bytes(), type=list[Document])
+    return [Route(document.path, _handler(folder, document)) for document in documents]
+
+
+def _handler(folder: Traversable, document: Document) -> Handler:
+    # Two codings are two representations, and each has a strong tag of its own (RFC 9110, section 8.8.3.3).
+    headers = document.headers | {"vary": "accept-encoding"}
+    plain = _Variant((folder / document.file).read_bytes(), headers)
+    zipped = _Variant(
+        (folder / f"{document.file}.gz").read_bytes(), headers | {"etag": f'{headers["etag"][:-1]}-gzip"'}
+    )
+
     async def serve(request: Request) -> Response:
-        # The first time it takes longer than the loop may be held up.
-        content = await trio.to_thread.run_sync(make)
-        tag = entity_tag(content)
-        headers = {"etag": tag, "cache-control": "no-cache", "x-content-type-options": "nosniff", **(extra or {})}
-        if is_fresh(request.headers, tag):
-            return Response(None, 304, headers)
-        return Response(content, headers=headers | {"content-type": media_type})
+        compressed = accepts_gzip(request.headers)
+        variant = zipped if compressed else plain
+        if is_fresh(request.headers, variant.headers["etag"]):
+            return Response(304, headers=variant.headers)
+        coding = {"content-encoding": "gzip"} if compressed else {}
+        content_type = {"content-type": document.media_type}
+        return Response(200, variant.content, headers=variant.headers | coding | content_type)
 
-    return Route(path, serve)
+    return serve
+
+
+def accepts_gzip(headers: Headers) -> bool:
+    """Whether the client takes gzip (RFC 9110, section 12.5.3). One that names no codings gets none, though it takes
+    any: it may be a program that does not look at the headers."""
+    named, others = None, False
+    for item in ",".join(headers.get_all("accept-encoding")).split(","):
+        coding, _, weight = item.partition(";")
+        taken = not _WEIGHT_0(weight.strip())
+        if coding.strip().lower() in _CODINGS:
+            named = taken
+        elif coding.strip() == "*":
+            others = taken
+    return others if named is None else named

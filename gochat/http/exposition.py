@@ -6,42 +6,32 @@ whose page points its own name at 127.0.0.1 (DNS rebinding).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from starlette.datastructures import Headers
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
-
-from gochat.http.asgi import LEASE
-from gochat.http.rest.door import lacks_scope, tell_refused
-from gochat.http.rest.parts import Refusals
+from gochat.http.messages import Request, Response
+from gochat.http.rest.bearer import BearerAuth
 from gochat.http.rest.refused import Refused
+from gochat.http.rest.resource import lacks_scope
+from gochat.http.router import Route
 from gochat.metrics import MEDIA_TYPE
-from gochat.ports import Identity
 from gochat.protocol.catalogue import ADMIN, METRICS
 
 Audience: TypeAlias = Literal["token", "all", "off"]
-Identify: TypeAlias = Callable[[Headers], Awaitable[Identity]]
 
 
-def metrics_routes(
-    collect: Callable[[], bytes], audience: Audience, identify: Identify, refusals: Refusals
-) -> list[Route]:  # fmt: skip
-    """The route; none if nobody may read it. `identify` says who the bearer token of a request speaks for, or raises
-    Refused, of which `refusals` is told."""
+def metrics_routes(collect: Callable[[], bytes], audience: Audience, auth: BearerAuth) -> list[Route]:
+    """The route, or none if nobody may read it. `collect` gives the text; `auth` verifies the readers' tokens."""
 
     async def metrics(request: Request) -> Response:
         if audience == "token":
             try:
-                identity = await identify(request.headers)
+                identity = await auth.identify(request)
                 if not identity.scopes & {METRICS, ADMIN}:
                     raise lacks_scope(METRICS)
             except Refused as refused:
-                tell_refused(refusals, request, refused)
+                auth.report(request, refused)
                 return refused.response()
-            request.scope[LEASE].answering = True
-        return Response(collect(), headers={"cache-control": "no-store", "content-type": MEDIA_TYPE})
+        return Response(200, collect(), headers={"cache-control": "no-store", "content-type": MEDIA_TYPE})
 
     return [] if audience == "off" else [Route("/metrics", metrics)]

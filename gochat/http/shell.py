@@ -13,8 +13,9 @@ import h11
 import trio
 
 from gochat.http.address import client_address
-from gochat.http.asgi import App, Exchange, Receive, Scope, Send, make_scope
-from gochat.http.cors import Cors, Headers
+from gochat.http.cors import Cors, Fields
+from gochat.http.exchange import Body, Exchange
+from gochat.http.messages import Handler, Request, Response
 from gochat.http.problems import Problem
 from gochat.http.target import headers_of, origin_form
 from gochat.http.upgrade import Head, Upgrade, check_upgrade, plain_upgrade
@@ -27,15 +28,19 @@ SERVER: Final = b"*"
 
 
 class HttpShell:
-    """Serves `app` on any number of connections. `trusted` proxies may say whom they speak for; `cors` answers
-    preflights and has a word in every answer, errors included; None: no page of another origin may read any."""
+    """Answers the requests of any number of connections with `handler`."""
 
     def __init__(
-        self, app: App, *, scheme: str = "http", trusted: Container[str] = frozenset(),
-        limits: HttpLimits | None = None, cors: Cors | None = None,
-    ) -> None:  # fmt: skip
-        self._app = app
-        self._scheme = scheme
+        self,
+        handler: Handler,
+        *,
+        trusted: Container[str] = frozenset(),
+        limits: HttpLimits | None = None,
+        cors: Cors | None = None,
+    ) -> None:
+        """`trusted` are the addresses of proxies that may name the client they speak for. `cors` answers preflights and
+        adds its headers to every response, errors included; without it no page of another origin may read any."""
+        self._handler = handler
         self._trusted = trusted
         self._limits = limits or HttpLimits()
         self._cors = cors
@@ -83,7 +88,7 @@ class HttpShell:
         wire = Wire(stream, self._limits, lease, data)
         request = await self._read_head(wire, deadline)
         while request is not None:
-            told = self._cors.allowance(request) if self._cors else ()
+            extra = self._cors.headers_for(request) if self._cors else ()
             try:
                 head = _checked(request, self._limits)
                 client = client_address(peer, head.headers, self._trusted)
@@ -92,9 +97,9 @@ class HttpShell:
                     return upgrade
                 if client != peer:
                     lease.count_as(client)
-                await self._answer(wire, head, told, make_scope(head, client, self._scheme, lease))
+                await self._answer(wire, head, Request(head, client, lease, Body(wire, self._limits).read), extra)
             except Problem as problem:
-                problem.headers += told
+                problem.headers += extra
                 raise
             lease.answering = False
             if not wire.next_cycle() or not await self._wait_for_request(wire):
@@ -102,12 +107,15 @@ class HttpShell:
             request = await self._read_head(wire, trio.current_time() + self._limits.head_s)
         return None
 
-    async def _answer(self, wire: Wire, head: Head, told: Headers, scope: Scope) -> None:
+    async def _answer(self, wire: Wire, head: Head, request: Request, extra: Fields) -> None:
         wire.closing = self._draining
-        exchange = Exchange(wire, head, self._limits, told)
-        preflight = self._cors is not None and self._cors.is_preflight(head)
-        app = self._cors.permit if preflight and self._cors else self._app
-        await exchange.run(_no_op if head.target == SERVER else app, scope)
+        handler = self._handler
+        if self._cors is not None and self._cors.is_preflight(head):
+            handler = self._cors.permit
+        elif head.target == SERVER:
+            handler = _no_op
+        exchange = Exchange(wire, request, extra)
+        await exchange.run(handler)
         self._count(exchange.status)
 
     def _upgrade(self, request: Head, client: str, trailing: bytes) -> Upgrade | None:
@@ -151,10 +159,9 @@ class HttpShell:
                 return
 
 
-async def _no_op(scope: Scope, receive: Receive, send: Send) -> None:
+async def _no_op(request: Request) -> Response:
     """Answers `OPTIONS *`, which asks the server as a whole and is good for a ping (RFC 9110, section 9.3.7)."""
-    await send({"type": "http.response.start", "status": 204, "headers": []})
-    await send({"type": "http.response.body", "body": b""})
+    return Response(204)
 
 
 def _checked(request: h11.Request, limits: HttpLimits) -> Head:

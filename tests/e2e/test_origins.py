@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from gochat.http import cors
-from gochat.http.rest import openapi
+from gochat.http.describe import openapi
 from gochat.http.rest.table import OPERATIONS
 from gochat.node import Node
 from tests.e2e.conftest import Start

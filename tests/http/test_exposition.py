@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from gochat.config import Auth
 from gochat.domain.beside import Suspended
 from gochat.http.app import make_app
 from gochat.http.exposition import Audience, metrics_routes
-from gochat.http.rest.door import identify
+from gochat.http.rest.bearer import BearerAuth
 from gochat.http.shell import HttpShell
 from tests.http.wiring import serving
 
@@ -32,12 +31,8 @@ async def status(audience: Audience, text: str | None = None, peer: str = "127.0
     standing = Standing([Suspended("mallory", True, None)])
     tokens = JwtTokens(AUTH, OneKey(SECRET.encode()))
 
-    async def who(headers: Any) -> Any:
-        return await identify(tokens, standing, headers)
-
-    shell = HttpShell(
-        make_app(list, metrics_routes(lambda: TEXT, audience, who, lambda *_: None)), trusted={"127.0.0.1", "10.0.0.1"}
-    )
+    auth = BearerAuth(tokens, standing, lambda *_: None)
+    shell = HttpShell(make_app(list, metrics_routes(lambda: TEXT, audience, auth)), trusted={"127.0.0.1", "10.0.0.1"})
     given = "" if text is None else f"Authorization: Bearer {text}\r\n"
     async with serving(shell, peer) as client:
         await client.send(f"GET /metrics HTTP/1.1\r\nHost: x\r\n{given}{header}\r\n".encode())

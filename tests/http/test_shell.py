@@ -9,29 +9,24 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gochat.http.asgi import Receive, Scope, Send
+from gochat.http.messages import PeerGone, Request, Response, SendPiece, StreamedResponse
 from gochat.http.shell import HttpShell
 from gochat.http.wire import HttpLimits
-from tests.http.wiring import GET, UPGRADE, Response, leased, serving
+from tests.http import wiring
+from tests.http.wiring import GET, UPGRADE, leased, serving
 
 LIMITS = HttpLimits(head_bytes=16 * 1024, body_bytes=100, head_s=5, body_s=30, idle_s=75, write_s=30)
 
 
-async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with the path and the body, in one piece."""
+async def echo(request: Request) -> Response:
+    """Answers with the path and the body."""
     body = b""
-    while True:
-        message = await receive()
-        body += message["body"]
-        if not message["more_body"]:
-            break
-    content = scope["path"].encode() + b"|" + body
-    length = b"%d" % len(content)
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
-    await send({"type": "http.response.body", "body": content})
+    while piece := await request.read_body():
+        body += piece
+    return Response(200, request.path.encode() + b"|" + body)
 
 
-def code_of(response: Response) -> str:
+def code_of(response: wiring.Response) -> str:
     assert response.headers[b"content-type"] == b"application/problem+json"
     problem = json.loads(response.body)
     assert problem["status"] == response.status
@@ -137,9 +132,8 @@ async def test_half_a_request_and_then_the_end() -> None:
 
 
 async def test_a_body_that_no_one_reads_ends_the_connection_after_the_response() -> None:
-    async def deaf(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body"})
+    async def deaf(request: Request) -> Response:
+        return Response()
 
     async with serving(HttpShell(deaf)) as client:
         await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" + GET % b"/")
@@ -225,13 +219,17 @@ async def test_a_body_must_come_in_time(autojump_clock: trio.testing.MockClock) 
 
 
 async def test_one_who_reads_nothing_is_given_up(autojump_clock: trio.testing.MockClock) -> None:
-    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        try:
-            while True:
-                await send({"type": "http.response.body", "body": b"x" * 1000, "more_body": True})
-        except OSError:
-            finished.set()
+    class Endless(StreamedResponse):
+        async def send_body(self, send: SendPiece) -> None:
+            try:
+                while True:
+                    await send(b"x" * 1000)
+            except PeerGone:
+                finished.set()
+                raise
+
+    async def endless(request: Request) -> Response:
+        return Endless(headers={"transfer-encoding": "chunked"})
 
     finished = trio.Event()
     near, far = trio.testing.lockstep_stream_pair()  # holds no byte that was not asked for
@@ -239,7 +237,8 @@ async def test_one_who_reads_nothing_is_given_up(autojump_clock: trio.testing.Mo
         nursery.start_soon(HttpShell(endless, limits=LIMITS).serve, far, leased())
         await near.send_all(GET % b"/")
         start = trio.current_time()
-        await finished.wait()
+        with trio.fail_after(200):
+            await finished.wait()
         assert trio.current_time() - start == pytest.approx(30)
 
 
@@ -249,12 +248,11 @@ async def test_one_who_reads_nothing_is_given_up(autojump_clock: trio.testing.Mo
 async def test_draining_ends_those_who_wait_and_lets_the_others_finish() -> None:
     asked, answer = trio.Event(), trio.Event()
 
-    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/slow":
+    async def slow(request: Request) -> Response:
+        if request.path == "/slow":
             asked.set()
             await answer.wait()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
-        await send({"type": "http.response.body", "body": b"done"})
+        return Response(200, b"done")
 
     shell = HttpShell(slow)
     async with serving(shell) as idle, serving(shell) as busy, serving(shell) as late:

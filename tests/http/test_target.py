@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gochat.http.asgi import Receive, Scope, Send
+from gochat.http.messages import Request, Response
 from gochat.http.problems import Problem
 from gochat.http.shell import HttpShell
 from gochat.http.target import headers_of, origin_form
@@ -24,12 +24,9 @@ BAD = [
 ]  # fmt: skip
 
 
-async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    host = dict(scope["headers"]).get(b"host", b"none")
-    body = host + b" " + scope["raw_path"] + b"?" + scope["query_string"]
-    head = [(b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 200, "headers": head})
-    await send({"type": "http.response.body", "body": body})
+async def app(request: Request) -> Response:
+    host = request.headers.get("host", "none").encode("latin-1")
+    return Response(200, host + b" " + request.raw_path + b"?" + request.query)
 
 
 @pytest.mark.parametrize("host", GOOD)

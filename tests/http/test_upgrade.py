@@ -8,16 +8,16 @@ import trio
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gochat.http.messages import Request, Response
 from gochat.http.shell import HttpShell
 from gochat.http.target import origin_form
 from gochat.http.upgrade import Head, Upgrade, plain_upgrade
 from tests.http.wiring import GET, UPGRADE, Client, serving
 
 
-async def app(scope: object, receive: object, send: object) -> None:
-    """The one app here: says what it was asked for."""
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})  # type: ignore[operator]
-    await send({"type": "http.response.body", "body": b"ok"})  # type: ignore[operator]
+async def app(request: Request) -> Response:
+    """The one handler here: says that it was asked."""
+    return Response(200, b"ok")
 
 
 async def upgraded(client: Client) -> Upgrade:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import trio
 
+from gochat.http.messages import Request, Response
 from gochat.http.shell import HttpShell
 from gochat.protocol.websocket import BINARY, TEXT, FrameReader
 from gochat.transports.admission import Connections, Lease
@@ -73,7 +74,7 @@ async def _serve(
         await connection.close()  # noqa: ASYNC102
 
 
-async def _app(scope: Any, receive: Any, send: Any) -> None:
+async def _app(request: Request) -> Response:
     raise AssertionError("there are only WebSockets here")
 
 

@@ -5,8 +5,9 @@ A request becomes the very request struct that a frame would have been, needs th
 one forbids. Reading goes to the archive. `table` names every operation; routes and OpenAPI document come from it.
 """
 
+from gochat.http.rest.bearer import BearerAuth
+from gochat.http.rest.context import RestContext
 from gochat.http.rest.exports import Exports
-from gochat.http.rest.parts import RestParts
 from gochat.http.rest.routes import routes
 
-__all__ = ["Exports", "RestParts", "routes"]
+__all__ = ["BearerAuth", "Exports", "RestContext", "routes"]

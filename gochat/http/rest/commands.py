@@ -10,7 +10,7 @@ from gochat.actors.messages import Submit
 from gochat.domain.commands import AnyCommand
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied, Full
-from gochat.http.rest.parts import Call
+from gochat.http.rest.context import Call
 from gochat.http.rest.refused import Refused
 from gochat.protocol.catalogue import to_command
 from gochat.protocol.requests import AnyRequest
@@ -46,24 +46,24 @@ class Settlement:
 
 def check_form(call: Call, request: AnyRequest) -> None:
     """Raises Refused for what `carry_out` would refuse by its form alone: that is told before a precondition fails."""
-    command = to_command(request, call.who, call.parts.limits)
+    command = to_command(request, call.who, call.context.limits)
     if isinstance(command, Denied):
         raise Refused(command)
 
 
 async def carry_out(call: Call, request: AnyRequest) -> tuple[AnyCommand, Done]:
     """Carry out what a frame with this request would have asked for; durable when it returns. Raises Refused."""
-    command = to_command(request, call.who, call.parts.limits)
+    command = to_command(request, call.who, call.context.limits)
     if isinstance(command, Denied):
         raise Refused(command)
     ticket = Settlement()
     try:
-        call.parts.tell(call.identity.user, Submit(command, ticket))
+        call.context.tell(call.identity.user, Submit(command, ticket))
     except Full as full:
         raise Refused(Denied("busy", str(full), retry_after_ms=200)) from full
     outcome = await ticket.outcome()
     if isinstance(outcome, Denied):
         raise Refused(outcome)
     if outcome.duplicate:
-        call.parts.quota(call.identity.user).refused()
+        call.context.quota(call.identity.user).refused()
     return command, outcome

@@ -12,9 +12,9 @@ import re
 from typing import Final
 
 import msgspec
-from starlette.datastructures import Headers
 
 from gochat.errors import Denied
+from gochat.http.messages import Headers
 from gochat.http.rest.refused import Refused, bad
 
 TAG_PATTERN: Final = r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")'
@@ -31,13 +31,13 @@ def entity_tag(representation: bytes) -> str:
 def is_fresh(headers: Headers, tag: str) -> bool:
     """Whether `If-None-Match` says that the client has this representation. Compared weakly: a proxy may have
     weakened the tag on the way."""
-    given = ",".join(headers.getlist("if-none-match"))
+    given = ",".join(headers.get_all("if-none-match"))
     return given.strip() == "*" or any(found == tag for _, found in _TAG.findall(given))
 
 
 def check_match(headers: Headers, present: msgspec.Struct) -> None:
     """Raises Refused where `If-Match` names other representations than the present one."""
-    given = ",".join(headers.getlist("if-match"))
+    given = ",".join(headers.get_all("if-match"))
     if given == "*":
         return
     if _TAGS.fullmatch(given) is None:

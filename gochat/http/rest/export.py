@@ -6,7 +6,7 @@ from typing import Final
 
 from gochat.domain import ids
 from gochat.errors import Denied
-from gochat.http.rest.parts import Call, Reply, check
+from gochat.http.rest.context import Call, Reply, check
 from gochat.http.rest.refused import Refused
 from gochat.http.rest.rooms import absent
 from gochat.protocol.conversation import check_room
@@ -17,7 +17,7 @@ _HIDDEN: Final = Denied("forbidden", "what was said before you joined is hidden 
 
 async def download(call: Call) -> Reply:
     name = call.path["group"]
-    room, archive = ids.group(name), call.parts.archive
+    room, archive = ids.group(name), call.context.archive
     check(check_room(room, call.who))
     seat = await archive.seat(call.identity.user, room)
     first = await archive.page(call.asker, room, before=None, after=0, limit=1)
@@ -27,5 +27,5 @@ async def download(call: Call) -> Reply:
         raise Refused(_NOT_OWNER)
     if first.entries[0].seq != 1:
         raise Refused(_HIDDEN)
-    file = await call.parts.exports.make(room, lambda: call.parts.standing.refusal(call.identity))
+    file = await call.context.exports.make(room, lambda: call.context.standing.refusal(call.identity))
     return Reply(response=file, headers={"content-disposition": f'attachment; filename="{name}.sqlite"'})

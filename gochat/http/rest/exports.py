@@ -7,12 +7,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import trio
-from starlette.responses import Response
 
 from gochat.errors import Denied
+from gochat.http.messages import SendPiece, StreamedResponse
 from gochat.http.problems import CutShort
 from gochat.http.rest.refused import Refused, invalid_token
 from gochat.store.folder import database
@@ -78,41 +78,34 @@ def _give_up(done: int, goal: int) -> None:
     trio.from_thread.check_cancelled()
 
 
-class Download(Response):
-    """Sends a file and closes it, however that ends. `release` is called then. A reader who is refused in the middle
-    gets a closed connection, since the status has been told: the length says that the file is not whole."""
+class Download(StreamedResponse):
+    """Sends a file. A reader who is refused in the middle gets a closed connection, since the status has been sent
+    already: the length says that the file is not whole."""
 
     def __init__(self, file: BinaryIO, refusal: Callable[[], str | None], release: Callable[[], None]) -> None:
+        """`release` is called once, when the file is closed."""
+        size = os.fstat(file.fileno()).st_size
+        super().__init__(headers={"content-length": str(size), "content-type": MEDIA_TYPE})
         self._file = file
         self._refusal = refusal
         self._release = release
-        self.status_code = 200
-        self.background = None
-        self.init_headers({"content-length": str(os.fstat(file.fileno()).st_size), "content-type": MEDIA_TYPE})
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        try:
-            with trio.fail_after(DOWNLOAD_S):
-                if scope["method"] == "HEAD":
-                    self._close()
-                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                while not self._file.closed:
-                    piece = await trio.to_thread.run_sync(self._file.read, PIECE)
-                    if len(piece) < PIECE:
-                        # Before the last bytes leave: who has them all may ask for the next file at once.
-                        self._close()
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-                    self._go_on()
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            self._close()
+    async def send_body(self, send: SendPiece) -> None:
+        with trio.fail_after(DOWNLOAD_S):
+            while not self._file.closed:
+                piece = await trio.to_thread.run_sync(self._file.read, PIECE)
+                if len(piece) < PIECE:
+                    # Before the last bytes leave: a reader who has them all may ask for the next file at once.
+                    self.close()
+                await send(piece)
+                self._go_on()
 
     def _go_on(self) -> None:
         """Raises CutShort if there is more, and it is not to be sent."""
         if not self._file.closed and (problem := self._refusal()):
             raise CutShort(problem)
 
-    def _close(self) -> None:
+    def close(self) -> None:
         if not self._file.closed:
             self._file.close()
             self._release()

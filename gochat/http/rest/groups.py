@@ -5,7 +5,7 @@ from __future__ import annotations
 from gochat.domain import ids
 from gochat.http.rest.commands import carry_out, check_form
 from gochat.http.rest.conditions import check_match
-from gochat.http.rest.parts import Call, Reply, check
+from gochat.http.rest.context import Call, Reply, check
 from gochat.http.rest.refused import Refused
 from gochat.http.rest.rooms import absent, changed, need_read, next_link, or_none, or_unset
 from gochat.http.rest.shapes import GroupChange, GroupPage, GroupsQuery, GroupView, NewGroup
@@ -17,7 +17,7 @@ _PATH = "/v1/groups"
 
 async def list_groups(call: Call) -> Reply:
     query: GroupsQuery = call.query
-    entries, following = await call.parts.archive.groups(
+    entries, following = await call.context.archive.groups(
         call.identity.user, or_none(query.owner), query.limit, or_none(query.cursor)
     )
     groups = [
@@ -75,7 +75,7 @@ async def delete(call: Call) -> Reply:
 
 async def find_group(call: Call, name: str) -> GroupView:
     """The group as the one who asks may see it. Raises Refused."""
-    room, archive = ids.group(name), call.parts.archive
+    room, archive = ids.group(name), call.context.archive
     check(check_room(room, call.who))
     found = await archive.group(call.asker, room)
     if found is None:

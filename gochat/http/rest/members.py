@@ -10,7 +10,7 @@ from gochat.domain import ids
 from gochat.domain.facts import Role
 from gochat.errors import Denied
 from gochat.http.rest.commands import carry_out
-from gochat.http.rest.parts import Call, Reply, check
+from gochat.http.rest.context import Call, Reply, check
 from gochat.http.rest.refused import Refused, bad
 from gochat.http.rest.rooms import absent, next_link, or_none, or_unset
 from gochat.http.rest.shapes import LeaveQuery, ListQuery, MemberPage, Membership, MemberView
@@ -24,7 +24,7 @@ async def list_members(call: Call) -> Reply:
     query: ListQuery = call.query
     room = ids.group(call.path["group"])
     check(check_room(room, call.who))
-    found = await call.parts.archive.members(call.asker, room, query.limit, or_none(query.cursor))
+    found = await call.context.archive.members(call.asker, room, query.limit, or_none(query.cursor))
     if found is None:
         raise await absent(call, room)
     entries, following = found
@@ -79,7 +79,7 @@ async def remove(call: Call) -> Reply:
 
 
 async def _find(call: Call) -> MemberView:
-    room, user, archive = ids.group(call.path["group"]), call.path["id"], call.parts.archive
+    room, user, archive = ids.group(call.path["group"]), call.path["id"], call.context.archive
     check(check_room(room, call.who))
     if not ids.is_name(user):
         raise bad(f"not a user id: the form is {ids.NAME_PATTERN}")

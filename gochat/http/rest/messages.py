@@ -14,7 +14,7 @@ from gochat.domain.ids import parse_message_id
 from gochat.domain.turn import NO_MESSAGE
 from gochat.http.rest.commands import carry_out, check_form
 from gochat.http.rest.conditions import check_match
-from gochat.http.rest.parts import Call, Reply, check
+from gochat.http.rest.context import Call, Reply, check
 from gochat.http.rest.refused import Refused, bad
 from gochat.http.rest.rooms import absent, changed, need_read, or_none, record_look
 from gochat.http.rest.shapes import HistoryPage, HistoryQuery, MessageEdit, MessageView, NewMessage, entry, message_view
@@ -54,13 +54,13 @@ async def history(call: Call) -> Reply:
     if before is not None and after is not None:
         raise bad("before and after exclude each other")
     await record_look(call, query.room)
-    facts = await call.parts.archive.page(
+    facts = await call.context.archive.page(
         call.asker, query.room, before=before, after=after, limit=query.limit, messages=query.messages
     )
     if facts is None:
         raise await absent(call, query.room)
     page = HistoryPage(
-        room=query.room, epoch=call.parts.journal.epoch, head=facts.head, entries=list(map(entry, facts.entries))
+        room=query.room, epoch=call.context.journal.epoch, head=facts.head, entries=list(map(entry, facts.entries))
     )
     return Reply(value=page, headers=_next(query, page, facts.next))
 
@@ -97,7 +97,7 @@ def named(call: Call) -> tuple[str, int]:
 async def _find(call: Call, room: str, seq: int) -> MessageView:
     """The message as it is now. Raises Refused."""
     await record_look(call, room)
-    facts = await call.parts.archive.page(call.asker, room, before=None, after=seq - 1, limit=1)
+    facts = await call.context.archive.page(call.asker, room, before=None, after=seq - 1, limit=1)
     if facts is None:
         raise await absent(call, room)
     for fact in facts.entries:
@@ -124,7 +124,7 @@ async def _check_match(call: Call, room: str, seq: int) -> None:
 
 def _key(call: Call) -> str | None:
     """The Idempotency-Key: a quoted string as the draft has it (RFC 8941, section 3.3.3), or bare as most send it."""
-    given = call.headers.getlist("idempotency-key")
+    given = call.headers.get_all("idempotency-key")
     if not given:
         return None
     key = given[0]

@@ -8,8 +8,8 @@ import msgspec
 
 from gochat.errors import Denied
 from gochat.http.rest.commands import carry_out
+from gochat.http.rest.context import Call, Reply
 from gochat.http.rest.messages import named
-from gochat.http.rest.parts import Call, Reply
 from gochat.http.rest.refused import Refused, bad
 from gochat.http.rest.rooms import next_link, or_none, or_unset
 from gochat.http.rest.shapes import (
@@ -36,7 +36,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 async def _ask(call: Call, request: req.AnyRequest, kind: type[R]) -> R:
     """What a session would be answered. Raises Refused."""
-    reply = await call.parts.moderate(call.who, request)
+    reply = await call.context.moderate(call.who, request)
     if isinstance(reply, Denied):
         raise Refused(reply)
     return cast(R, reply)

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from gochat.domain import ids
 from gochat.domain.relationship import Action
 from gochat.http.rest.commands import carry_out
-from gochat.http.rest.parts import Call, Reply
+from gochat.http.rest.context import Call, Reply
 from gochat.http.rest.rooms import next_link, or_none, or_unset
 from gochat.http.rest.shapes import ContactPage, ContactsQuery, ContactView, ListQuery, RequestPage
 from gochat.protocol.replies import RelationState
@@ -31,7 +31,7 @@ async def list_blocks(call: Call) -> Reply:
 
 async def list_requests(call: Call) -> Reply:
     query: ListQuery = call.query
-    found, following = await call.parts.archive.requests(call.identity.user, query.limit, or_none(query.cursor))
+    found, following = await call.context.archive.requests(call.identity.user, query.limit, or_none(query.cursor))
     page = RequestPage(requests=found, next=or_unset(following))
     return Reply(value=page, headers=next_link(_REQUESTS, query, page.next))
 
@@ -66,7 +66,7 @@ async def unblock(call: Call) -> Reply:
 
 async def _listed(call: Call, path: str, only: RelationState | None, rooms: bool = False) -> Reply:
     query: ListQuery = call.query
-    found, following = await call.parts.archive.contacts(
+    found, following = await call.context.archive.contacts(
         call.identity.user, query.limit, or_none(query.cursor), only, rooms
     )  # fmt: skip
     contacts = [
@@ -86,5 +86,5 @@ async def _act(call: Call, action: Action) -> Reply:
     assert done.state is not None
     if not call.may_read:
         return Reply(value=ContactView(user=user, state=done.state, name=UNSET))
-    known = await call.parts.archive.users([user] if ids.is_name(user) else [])
+    known = await call.context.archive.users([user] if ids.is_name(user) else [])
     return Reply(value=ContactView(user=user, name=known.get(user, (user, None))[0], state=done.state))

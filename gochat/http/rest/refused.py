@@ -6,9 +6,9 @@ import math
 from http import HTTPStatus
 
 import msgspec
-from starlette.responses import Response
 
 from gochat.errors import Denied
+from gochat.http.messages import Response
 from gochat.http.problems import MEDIA_TYPE
 
 
@@ -38,15 +38,19 @@ class Refused(Exception):
     def response(self) -> Response:
         denied = self.denied
         details = ProblemDetails(
-            title=HTTPStatus(self.status).phrase, status=self.status, detail=denied.message, code=denied.code,
+            title=HTTPStatus(self.status).phrase,
+            status=self.status,
+            detail=denied.message,
+            code=denied.code,
             retry_after_ms=msgspec.UNSET if denied.retry_after_ms is None else denied.retry_after_ms,
-            rule=denied.rule or msgspec.UNSET, unknown=denied.unknown,
-        )  # fmt: skip
+            rule=denied.rule or msgspec.UNSET,
+            unknown=denied.unknown,
+        )
         headers = {"cache-control": "no-store", "x-content-type-options": "nosniff", **self.headers}
         if denied.retry_after_ms is not None:
             # Whole seconds (RFC 9110, section 10.2.3); who comes back earlier is refused again.
             headers["retry-after"] = str(max(1, math.ceil(denied.retry_after_ms / 1000)))
-        return Response(msgspec.json.encode(details), self.status, headers, MEDIA_TYPE)
+        return Response(self.status, msgspec.json.encode(details), headers=headers, media_type=MEDIA_TYPE)
 
 
 def bad(problem: str, *, status: int | None = None, headers: dict[str, str] | None = None) -> Refused:

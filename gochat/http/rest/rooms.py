@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from gochat.domain.beside import private_look
 from gochat.domain.turn import NO_ROOM, NOT_MEMBER
 from gochat.errors import Denied
-from gochat.http.rest.parts import Call, Reply
+from gochat.http.rest.context import Call, Reply
 from gochat.http.rest.refused import Refused
 from gochat.http.rest.shapes import ListQuery
 from gochat.protocol.catalogue import READ
@@ -23,15 +23,15 @@ _BLIND: Final = Denied("forbidden", f"If-Match asks what is there now: the token
 
 async def absent(call: Call, room: str) -> Refused:
     """Why the one who asks may not read the room: only who was a member learns that there is one."""
-    seat = await call.parts.archive.seat(call.identity.user, room)
+    seat = await call.context.archive.seat(call.identity.user, room)
     return Refused(NOT_MEMBER if seat == "former" else NO_ROOM)
 
 
 async def record_look(call: Call, room: str) -> None:
     """Record that an admin reads a private room of others, before anything of it is told."""
-    look = private_look(*call.who, room, call.parts.now_ms())
+    look = private_look(*call.who, room, call.context.now_ms())
     if look is not None:
-        await call.parts.journal.append_side_records([look])
+        await call.context.journal.append_side_records([look])
 
 
 def need_read(call: Call) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from gochat.http.rest import export, groups, members, messages, moderation, people, tickets, users
-from gochat.http.rest.door import Operation
 from gochat.http.rest.exports import MEDIA_TYPE
+from gochat.http.rest.resource import Operation
 from gochat.http.rest.shapes import (
     AccountPage,
     AccountsQuery,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gochat.errors import AuthError
-from gochat.http.rest.parts import Call, Reply
+from gochat.http.rest.context import Call, Reply
 from gochat.http.rest.refused import invalid_token
 from gochat.http.rest.shapes import NewToken, Ticket
 
@@ -11,7 +11,7 @@ from gochat.http.rest.shapes import NewToken, Ticket
 async def redeem(call: Call) -> Reply:
     body: Ticket = call.body
     try:
-        granted = await call.parts.tickets.redeem(body.ticket)
+        granted = await call.context.tickets.redeem(body.ticket)
     except AuthError as error:
         raise invalid_token(str(error)) from None
     value = NewToken(user=granted.user, token=granted.token, expires=granted.expires_s * 1000)

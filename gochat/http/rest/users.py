@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gochat.domain.folding import NO_WORDS, words
-from gochat.http.rest.parts import Call, Reply
+from gochat.http.rest.context import Call, Reply
 from gochat.http.rest.refused import Refused
 from gochat.http.rest.rooms import next_link, or_none, or_unset
 from gochat.http.rest.shapes import Me, UserPage, UsersQuery
@@ -15,7 +15,7 @@ async def me(call: Call) -> Reply:
     return Reply(
         value=Me(
             user=identity.user, name=identity.name or identity.user, scopes=sorted(identity.scopes),
-            expires=or_unset(expires), limits=call.parts.limits,
+            expires=or_unset(expires), limits=call.context.limits,
         )
     )  # fmt: skip
 
@@ -24,7 +24,7 @@ async def search(call: Call) -> Reply:
     query: UsersQuery = call.query
     if not words(query.q):
         raise Refused(NO_WORDS)
-    users, following = await call.parts.archive.search_users(
+    users, following = await call.context.archive.search_users(
         call.identity.user, query.q, query.limit, or_none(query.cursor)
     )
     page = UserPage(users=users, next=or_unset(following))

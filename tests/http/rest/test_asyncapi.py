@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gochat.domain import facts
-from gochat.http.asyncapi import ANSWERS, EVENTS, FACTS, REQUESTS, build, document
+from gochat.http.describe.asyncapi import ANSWERS, EVENTS, FACTS, REQUESTS, build, document
 from gochat.protocol import replies
 from gochat.protocol.catalogue import CATALOGUE, to_command
 from gochat.protocol.codec import LINE_JSON

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from gochat.http.rest.openapi import document
+from gochat.http.describe.openapi import document
 from gochat.node import running
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import address

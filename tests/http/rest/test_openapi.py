@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 
-from gochat.http.rest.openapi import build, document
+from gochat.http.describe.openapi import build, document
 from gochat.http.rest.table import OPERATIONS
 from gochat.node import Node
 from tests.http.rest.conftest import As

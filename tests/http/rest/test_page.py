@@ -11,10 +11,9 @@ from html.parser import HTMLParser
 import pytest
 
 from gochat.errors import CLOSES, CODES
-from gochat.http import asyncapi
-from gochat.http.page import POLICY, page
-from gochat.http.page.markup import element, prose, sample
-from gochat.http.rest import openapi
+from gochat.http.describe import asyncapi, openapi
+from gochat.http.describe.page import POLICY, page
+from gochat.http.describe.page.markup import element, prose, sample
 from tests.http.rest.conftest import As
 
 VOID = {"meta"}

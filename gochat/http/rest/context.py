@@ -1,22 +1,22 @@
-"""What the REST door needs of a node, and what one call of it knows."""
+"""The parts of a node that REST uses, and one call of it."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import msgspec
-from starlette.datastructures import Headers
-from starlette.responses import Response
 
 from gochat.actors.messages import Submit
 from gochat.auth.standing import Standing
 from gochat.auth.tickets import Tickets
 from gochat.errors import Denied
+from gochat.http.messages import Headers, Response
+from gochat.http.rest.bearer import BearerAuth
 from gochat.http.rest.exports import Exports
 from gochat.http.rest.refused import Refused
-from gochat.ports import Archive, Asker, Identity, Journal, Tokens
+from gochat.ports import Archive, Asker, Identity, Journal
 from gochat.protocol.catalogue import ADMIN, allows
 from gochat.protocol.conversation import Speaker
 from gochat.protocol.replies import Limits
@@ -25,10 +25,6 @@ from gochat.protocol.requests import AnyRequest, History
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-Refusals: TypeAlias = Callable[[str, str, str], None]
-"""Told of each credential that was refused: the client's address, by which door, why."""
 
 
 class Quota(Protocol):
@@ -42,10 +38,10 @@ class Quota(Protocol):
         """A request was refused, or had been carried out before."""
 
 
-class RestParts(msgspec.Struct, frozen=True, kw_only=True):
+class RestContext(msgspec.Struct, frozen=True, kw_only=True):
     """Built once by the node."""
 
-    tokens: Tokens
+    auth: BearerAuth
     standing: Standing
     archive: Archive
     journal: Journal
@@ -56,7 +52,6 @@ class RestParts(msgspec.Struct, frozen=True, kw_only=True):
     tickets: Tickets
     moderate: Callable[[Speaker, AnyRequest], Awaitable[msgspec.Struct | Denied]]
     """Answers what moderators and admins ask for (session/moderation.py)."""
-    refusals: Refusals = lambda *_: None
     now_ms: Callable[[], int] = _now_ms
     quota: Callable[[str], Quota]
     """A user's, the same as for the user's sessions."""
@@ -72,7 +67,7 @@ class RestParts(msgspec.Struct, frozen=True, kw_only=True):
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request whose sender is known, whose scope suffices, and whose form has been checked."""
 
-    parts: RestParts
+    context: RestContext
     identity: Identity
     path: Mapping[str, str]
     """The path's parameters, decoded."""
@@ -86,7 +81,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def asker(self) -> Asker:
-        return Asker(*self.who, self.parts.after_leaving)
+        return Asker(*self.who, self.context.after_leaving)
 
     @property
     def may_read(self) -> bool:

@@ -11,13 +11,12 @@ from typing import Final
 
 from gochat import __version__
 from gochat.errors import CODES, Code
-from gochat.http import asyncapi
-from gochat.http.page import rest, sockets
-from gochat.http.page.markup import code, definitions, element, link, paragraph, prose
-from gochat.http.page.rest import Part
-from gochat.http.rest import openapi
+from gochat.http.describe import asyncapi, openapi
+from gochat.http.describe.page import rest, sockets
+from gochat.http.describe.page.markup import code, definitions, element, link, paragraph, prose
+from gochat.http.describe.page.rest import Part
 
-_STYLE: Final = (files("gochat.http.page") / "style.css").read_text(encoding="utf-8")
+_STYLE: Final = (files("gochat.http.describe.page") / "style.css").read_text(encoding="utf-8")
 _DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 #: Nothing may be loaded, run, sent or framed; the one style sheet is the one inside.
 POLICY: Final = (

@@ -14,20 +14,15 @@ from urllib.parse import parse_qsl
 
 import msgspec
 import trio
-from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 
-from gochat.auth.fetched import KeysUnavailable
-from gochat.auth.standing import Standing
-from gochat.errors import NO_TOKEN, AuthError, Denied, Full, StoreError, TooCostly, store_refusal
-from gochat.http.asgi import LEASE
-from gochat.http.rest.allowance import Allowance
+from gochat.errors import Denied, Full, StoreError, TooCostly, store_refusal
+from gochat.http.messages import Headers, Request, Response
 from gochat.http.rest.conditions import encode, entity_tag, is_fresh
-from gochat.http.rest.parts import Call, Refusals, Reply, RestParts
-from gochat.http.rest.refused import Refused, bad, invalid_token
+from gochat.http.rest.context import Call, Reply, RestContext
+from gochat.http.rest.limiter import Limiter
+from gochat.http.rest.refused import Refused, bad
 from gochat.http.rest.shapes import Query
-from gochat.ports import Identity, Tokens
+from gochat.ports import Identity
 from gochat.protocol.catalogue import CATALOGUE, allows
 from gochat.protocol.problems import DECODING, sentence
 from gochat.protocol.requests import AnyRequest
@@ -41,11 +36,9 @@ NOBODY: Final = Identity("", frozenset())
 HELD_S: Final = 2.0
 TOO_MANY: Final = Denied(
     "rate_limited", "too many requests that were refused or repeated", retry_after_ms=1000, rule="refusals_per_s"
-)  # fmt: skip
-#: Where the scope of a request names its user.
-USER: Final = "gochat.user"
+)
 #: Parameters in a query; none has more than a handful.
-MOST_PARAMETERS: Final = 20
+MAX_PARAMETERS: Final = 20
 
 
 class Operation(NamedTuple):
@@ -72,102 +65,76 @@ class Operation(NamedTuple):
 
 
 class Resource:
-    """What answers at one path: an ASGI app."""
+    """The handler of one path."""
 
     def __init__(
-        self, parts: RestParts, allowance: Allowance, strangers: Allowance, operations: dict[str, Operation]
-    ) -> None:  # fmt: skip
-        self._parts = parts
-        self._allowance = allowance
+        self, context: RestContext, reads: Limiter, strangers: Limiter, operations: dict[str, Operation]
+    ) -> None:
+        """`reads` has a bucket for each user, `strangers` one for each address that calls without a token."""
+        self._context = context
+        self._reads = reads
         self._strangers = strangers
         self._operations = operations
         methods = sorted({*operations, *(["HEAD"] if "GET" in operations else [])})
         self._allow = ", ".join(methods)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        request = Request(scope, receive)
+    async def __call__(self, request: Request) -> Response:
         try:
-            response = await self._answer(request)
+            return await self._answer(request)
         except Refused as refused:
-            tell_refused(self._parts.refusals, request, refused)
-            user = request.scope.get(USER)
-            if user is not None and refused.denied is not TOO_MANY:  # Or whoever tries again would never be let in.
-                self._parts.quota(user).refused()
-            response = refused.response()
+            self._context.auth.report(request, refused)
+            # A refusal for too many refusals is not counted: users who try again would never be let in.
+            if request.user is not None and refused.denied is not TOO_MANY:
+                self._context.quota(request.user).refused()
+            return refused.response()
         except Full as full:
-            response = Refused(Denied("busy", str(full), retry_after_ms=1000)).response()
+            return Refused(Denied("busy", str(full), retry_after_ms=1000)).response()
         except TooCostly as error:
-            response = Refused(Denied("unavailable", str(error))).response()
+            return Refused(Denied("unavailable", str(error))).response()
         except StoreError as error:
-            log.error("%s %s: %s", request.method, scope["path"], error)
-            response = Refused(store_refusal(error, "the store can't be read now")).response()
-        await response(scope, receive, send)
+            log.error("%s %s: %s", request.method, request.path, error)
+            return Refused(store_refusal(error, "the store can't be read now")).response()
 
     async def _answer(self, request: Request) -> Response:
-        if b"%2f" in request.scope["raw_path"].lower():
+        if b"%2f" in request.raw_path.lower():
             # Decoded it would be another path than the one that a proxy in front has judged.
             raise Refused(Denied("not_found", "there is nothing at this path"))
         operation = self._operations.get("GET" if request.method == "HEAD" else request.method)
         if operation is None:
             raise bad("this path does not take that method", status=405, headers={"allow": self._allow})
-        most = self._parts.limits.frame_bytes
-        if int(request.headers.get("content-length", "0")) > most:
-            raise _too_large(most)
+        max_bytes = self._context.limits.frame_bytes
+        if int(request.headers.get("content-length", "0")) > max_bytes:
+            raise _too_large(max_bytes)
         identity = await self._admit(operation, request)
         call = Call(
-            parts=self._parts, identity=identity, path=request.path_params,
-            query=_query(operation.query, request.scope["query_string"]),
-            body=await _body(operation, request, most), headers=request.headers,
-        )  # fmt: skip
+            context=self._context,
+            identity=identity,
+            path=request.segments,
+            query=_query(operation.query, request.query),
+            body=await _body(operation, request, max_bytes),
+            headers=request.headers,
+        )
         # Asked again, in one step with what follows: a body may take its time, and the user be suspended meanwhile.
-        refusal = self._parts.standing.refusal(identity)
-        if refusal is not None:
-            raise invalid_token(refusal)
+        self._context.auth.check(identity)
         return _response(operation.method, call.headers, await operation.handler(call))
 
     async def _admit(self, operation: Operation, request: Request) -> Identity:
-        """Who asks, and may. Raises Refused."""
+        """The one who asks, if they may. Raises Refused."""
         if operation.means is None:
-            self._strangers.take(str(customer(request.scope["client"][0])))
+            self._strangers.take(str(customer(request.client)))
             return NOBODY
-        identity = await identify(self._parts.tokens, self._parts.standing, request.headers)
-        request.scope[LEASE].answering = True
-        request.scope[USER] = identity.user
-        if self._parts.quota(identity.user).held:
+        identity = await self._context.auth.identify(request)
+        quota = self._context.quota(identity.user)
+        if quota.held:
             # At once, the answer would cost as much as the refusal that it stands for.
             await trio.sleep(HELD_S)
-            if self._parts.quota(identity.user).held:
+            if quota.held:
                 raise Refused(TOO_MANY)
         if not allows(identity.scopes, operation.means):
             raise lacks_scope(CATALOGUE[operation.means].scope)
         if CATALOGUE[operation.means].to_command is None:
-            self._allowance.take(identity.user)  # Commands are paid for in the user's actor.
+            self._reads.take(identity.user)  # Commands are paid for in the user's actor.
         return identity
-
-
-async def identify(tokens: Tokens, standing: Standing, headers: Headers) -> Identity:
-    """Who the bearer token speaks for (RFC 6750). Raises Refused."""
-    given = headers.getlist("authorization")
-    scheme, _, token = (given[0] if len(given) == 1 else "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        denied = Denied("unauthorized", f"{NO_TOKEN}; it goes into `Authorization: Bearer TOKEN`")
-        raise Refused(denied, headers={"www-authenticate": 'Bearer realm="gochat"'})
-    try:
-        identity = await tokens.verify(token.strip())
-        refusal = standing.refusal(identity)
-        if refusal is not None:
-            raise AuthError(refusal)
-        return identity
-    except KeysUnavailable as error:
-        raise Refused(Denied("unavailable", str(error), retry_after_ms=5000)) from error
-    except AuthError as error:
-        raise invalid_token(str(error)) from error
-
-
-def tell_refused(refusals: Refusals, request: Request, refused: Refused) -> None:
-    """Log a credential that was refused, as those of sockets are."""
-    if refused.denied.code == "unauthorized":
-        refusals(request.scope["client"][0], "http", refused.denied.message)
 
 
 def lacks_scope(scope: str | None) -> Refused:
@@ -177,11 +144,9 @@ def lacks_scope(scope: str | None) -> Refused:
 
 def _query(kind: type[Query], text: bytes) -> Query:
     try:
-        pairs = parse_qsl(
-            text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS
-        )  # fmt: skip
+        pairs = parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
     except ValueError:
-        raise bad(f"the query is not UTF-8, percent-encoded, of at most {MOST_PARAMETERS} parameters") from None
+        raise bad(f"the query is not UTF-8, percent-encoded, of at most {MAX_PARAMETERS} parameters") from None
     given = dict(pairs)
     if len(given) < len(pairs):
         raise bad("a query parameter is given twice")
@@ -191,7 +156,7 @@ def _query(kind: type[Query], text: bytes) -> Query:
         raise bad(sentence(error, "query", kind)) from None
 
 
-async def _body(operation: Operation, request: Request, most: int) -> msgspec.Struct | None:
+async def _body(operation: Operation, request: Request, max_bytes: int) -> msgspec.Struct | None:
     if operation.body is None:
         return None
     coding = request.headers.get("content-encoding", "identity").strip().lower()
@@ -201,24 +166,19 @@ async def _body(operation: Operation, request: Request, most: int) -> msgspec.St
             "the body has a Content-Encoding; send it as it is", status=415, headers={"accept-encoding": "identity"}
         )
     data = bytearray()
-    more = True
-    while more:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        data += message["body"]
-        more = message["more_body"]
-        if len(data) > most:
-            raise _too_large(most)
+    while piece := await request.read_body():
+        data += piece
+        if len(data) > max_bytes:
+            raise _too_large(max_bytes)
     if not data and not operation.body_needed:
         return operation.body()
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
         raise bad(f"the body must be {JSON}", status=415, headers={"accept": JSON})
     try:
-        found: msgspec.Struct = _decoder(operation.body).decode(data)
+        body: msgspec.Struct = _decoder(operation.body).decode(data)
     except DECODING as error:
         raise bad(sentence(error, "body", operation.body)) from None
-    return found
+    return body
 
 
 @cache
@@ -227,21 +187,21 @@ def _decoder(kind: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 
-def _too_large(most: int) -> Refused:
-    return Refused(Denied("too_large", f"a body has at most {most} bytes"))
+def _too_large(max_bytes: int) -> Refused:
+    return Refused(Denied("too_large", f"a body has at most {max_bytes} bytes"))
 
 
-def _response(method: str, headers: Headers, reply: Reply) -> Response:
-    told = {"cache-control": "no-store", "x-content-type-options": "nosniff", **reply.headers}
+def _response(method: str, given: Headers, reply: Reply) -> Response:
+    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff", **reply.headers}
     if reply.response is not None:
-        reply.response.headers.update(told)
+        reply.response.headers |= headers
         return reply.response
     if reply.value is None:
-        return Response(None, reply.status, told)
+        return Response(reply.status, headers=headers)
     content = encode(reply.value)
     if reply.tagged:
         tag = entity_tag(content)
-        told |= {"etag": tag, "cache-control": "private, no-cache"}
-        if method == "GET" and is_fresh(headers, tag):
-            return Response(None, 304, told)
-    return Response(content, reply.status, told, JSON)
+        headers |= {"etag": tag, "cache-control": "private, no-cache"}
+        if method == "GET" and is_fresh(given, tag):
+            return Response(304, headers=headers)
+    return Response(reply.status, content, headers=headers, media_type=JSON)

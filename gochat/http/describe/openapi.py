@@ -13,12 +13,12 @@ import msgspec
 from gochat import __version__
 from gochat.domain.ids import MAX_SEQ, NAME_PATTERN
 from gochat.errors import BY_NAME, CODES
+from gochat.http.describe.schemas import REF, Json, described
 from gochat.http.problems import MEDIA_TYPE
-from gochat.http.rest.door import JSON, Operation
 from gochat.http.rest.refused import ProblemDetails
+from gochat.http.rest.resource import JSON, Operation
 from gochat.http.rest.shapes import ROOM_PATTERN, GroupChange, Query, Revocation
 from gochat.http.rest.table import OPERATIONS
-from gochat.http.schemas import REF, Json, described
 from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.requests import Key
 

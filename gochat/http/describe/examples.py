@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gochat import __version__
-from gochat.http.schemas import Json
+from gochat.http.describe.schemas import Json
 
 _WHEN: Final = 1_767_225_600_000
 #: By the name of the field, where the kind of value agrees.

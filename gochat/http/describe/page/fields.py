@@ -6,8 +6,8 @@ import json
 from html import escape
 from typing import Any, Final
 
-from gochat.http.page.markup import code, definitions, element, link, prose
-from gochat.http.schemas import Json
+from gochat.http.describe.page.markup import code, definitions, element, link, prose
+from gochat.http.describe.schemas import Json
 
 #: Beyond these a bound says only "as large as a number can be".
 _MOST: Final = 2**53

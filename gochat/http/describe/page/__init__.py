@@ -1,5 +1,5 @@
 """The page at `/docs`: the two generated documents as plain HTML, with nothing from outside and no script."""
 
-from gochat.http.page.page import POLICY, page
+from gochat.http.describe.page.page import POLICY, page
 
 __all__ = ["POLICY", "page"]

@@ -17,8 +17,8 @@ from gochat import __version__
 from gochat.config import Http, Tcp
 from gochat.domain import facts
 from gochat.errors import CLOSES, CODES
-from gochat.http.examples import example
-from gochat.http.schemas import REF, Json, described, flat, structs
+from gochat.http.describe.examples import example
+from gochat.http.describe.schemas import REF, Json, described, flat, structs
 from gochat.http.upgrade import PATH
 from gochat.protocol import replies
 from gochat.protocol import requests as req

@@ -7,10 +7,10 @@ from html import escape
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from gochat.http.examples import example
-from gochat.http.page.fields import fields, kind, needed
-from gochat.http.page.markup import code, definitions, element, link, paragraph, prose, sample
-from gochat.http.schemas import Json
+from gochat.http.describe.examples import example
+from gochat.http.describe.page.fields import fields, kind, needed
+from gochat.http.describe.page.markup import code, definitions, element, link, paragraph, prose, sample
+from gochat.http.describe.schemas import Json
 
 #: Before the name of a schema of the document, in its anchor.
 ANCHORS: Final = "rest."

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from gochat.http.asyncapi import SERVER
-from gochat.http.page.fields import fields
-from gochat.http.page.markup import code, definitions, element, link, paragraph, prose, sample
-from gochat.http.page.rest import Part
-from gochat.http.schemas import Json
+from gochat.http.describe.asyncapi import SERVER
+from gochat.http.describe.page.fields import fields
+from gochat.http.describe.page.markup import code, definitions, element, link, paragraph, prose, sample
+from gochat.http.describe.page.rest import Part
+from gochat.http.describe.schemas import Json
 
 
 def parts(document: Json) -> Iterator[Part]:
