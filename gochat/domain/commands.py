@@ -24,17 +24,22 @@ class Send(Command, frozen=True, kw_only=True):
     reply_to: int | None = None
 
 
-class Edit(Command, frozen=True, kw_only=True):
+class OnMessage(Command, frozen=True, kw_only=True):
+    """A command about a message of the room, which is looked up before the command is decided."""
+
     seq: int
+    """The message's."""
+
+
+class Edit(OnMessage, frozen=True, kw_only=True):
     body: str
 
 
-class Delete(Command, frozen=True, kw_only=True):
-    seq: int
+class Delete(OnMessage, frozen=True, kw_only=True):
+    pass
 
 
-class React(Command, gc=True, frozen=True, kw_only=True):
-    seq: int
+class React(OnMessage, gc=True, frozen=True, kw_only=True):
     emoji: str
     on: bool
     forms: tuple[str, ...] = ()
@@ -115,15 +120,11 @@ class Withdraw(Command, frozen=True, kw_only=True):
     """Of a request whose messages are all gone: it asks no more. Asked by nobody: texts ended with their age."""
 
 
-class Report(Command, frozen=True, kw_only=True):
+class Report(OnMessage, frozen=True, kw_only=True):
     """Tell the moderators of a message."""
 
-    seq: int
     reason: str | None = None
 
 
-OnMessage: TypeAlias = Edit | Delete | React | Report
-OnGroup: TypeAlias = (
-    Create | Configure | Add | Remove | SetRole | Leave | Close | Mute | Unmute | Ban | Unban
-)  # fmt: skip
-AnyCommand: TypeAlias = Send | OnMessage | Read | Typing | Contact | Withdraw | OnGroup
+OnGroup: TypeAlias = Create | Configure | Add | Remove | SetRole | Leave | Close | Mute | Unmute | Ban | Unban
+AnyCommand: TypeAlias = Send | Edit | Delete | React | Report | Read | Typing | Contact | Withdraw | OnGroup

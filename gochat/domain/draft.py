@@ -200,7 +200,7 @@ class Draft:
             return None
         return NOT_MEMBER if command.user in draft.former and not draft.closed else NO_ROOM
 
-    def _low(self, command: ask.AnyCommand) -> int:
+    def _low(self, command: ask.Command) -> int:
         """The seq up to which the room is hidden from the one who asks."""
         draft = self.draft
         if self._dm:

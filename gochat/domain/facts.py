@@ -36,18 +36,23 @@ class Message(Fact, tag="message", kw_only=True):
     reactions: dict[str, int] | None = None
 
 
-class Edit(Fact, tag="edit", kw_only=True):
+class OnMessage(Fact, kw_only=True):
+    """A fact about a message of the room. Readers who may not see that message are told of no more than its place."""
+
     target: int
+    """The message's seq."""
+
+
+class Edit(OnMessage, tag="edit", kw_only=True):
     body: str | None = None
     """The new body when told live, the present one when replayed, absent in history and once the target is deleted."""
 
 
-class Delete(Fact, tag="delete", kw_only=True):
-    target: int
+class Delete(OnMessage, tag="delete", kw_only=True):
+    pass
 
 
-class Reaction(Fact, tag="reaction", kw_only=True):
-    target: int
+class Reaction(OnMessage, tag="reaction", kw_only=True):
     emoji: str
     on: bool
 
@@ -77,4 +82,6 @@ class Hidden(Fact, tag="hidden", kw_only=True):
     sender: str = ""
 
 
-AnyFact: TypeAlias = Message | Edit | Delete | Reaction | Member | Group | Closed | Hidden
+#: All that is no message.
+AnyOther: TypeAlias = Edit | Delete | Reaction | Member | Group | Closed | Hidden
+AnyFact: TypeAlias = Message | AnyOther

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from gochat.domain.facts import AnyFact, Delete, Edit, Group, Hidden, Message, Reaction
+from gochat.domain.facts import AnyFact, Group, Hidden, Message, OnMessage
 
 
 def refers_to(fact: AnyFact) -> int | None:
     """The seq of the message that the fact is about, or replies to."""
     if isinstance(fact, Message):
         return fact.reply_to
-    return fact.target if isinstance(fact, Edit | Delete | Reaction) else None
+    return fact.target if isinstance(fact, OnMessage) else None
 
 
 def redact(fact: AnyFact, low: int) -> AnyFact:

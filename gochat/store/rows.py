@@ -32,7 +32,7 @@ def written(base: int, fact: AnyFact, n: int) -> Row:
     """The row of a new fact. `base` is the room's number above the seq's bits; `n` counts the room's messages."""
     if type(fact) is facts.Message:
         return (base | fact.seq, fact.ts, MESSAGE, fact.sender, fact.body, fact.key, fact.reply_to, None, n)
-    target = fact.target if isinstance(fact, facts.Edit | facts.Delete | facts.Reaction) else None
+    target = fact.target if isinstance(fact, facts.OnMessage) else None
     return (base | fact.seq, fact.ts, KINDS[type(fact)], fact.sender, None, None, target, _data(fact), n)
 
 

@@ -38,7 +38,7 @@ async def _history(console: Front, rest: str) -> None:
     page = await console.chat.page(console.room(), limit=max(1, min(limit, LIMIT)))
     for fact in page.entries:
         # A page shows messages as they are now, so that what made them so is not shown again.
-        if not isinstance(fact, facts.Edit | facts.Delete | facts.Reaction):
+        if not isinstance(fact, facts.OnMessage):
             console.say(text.fact_line(fact, console.chat.user))
     if not page.entries:
         console.note("* nothing yet")

@@ -185,9 +185,7 @@ class MessageView(facts.Message, tag="message", kw_only=True):
     id: str
 
 
-Entry: TypeAlias = (
-    MessageView | facts.Edit | facts.Delete | facts.Reaction | facts.Member | facts.Group | facts.Closed | facts.Hidden
-)  # fmt: skip
+Entry: TypeAlias = MessageView | facts.AnyOther
 
 
 class HistoryPage(msgspec.Struct, kw_only=True):
