@@ -52,9 +52,6 @@ class Person:
         self.asked: dict[int, tuple[str, int]] = {}
         """Pages asked for: the room, and for when that was planned."""
 
-    def unacked(self) -> int:
-        return sum(not message.acked for message in self.open.values())
-
     def acked(self, frame: Seen) -> Message:
         """Raises Fault unless it answers an open message with the seq that its fact has."""
         message = self.open.get(frame.id or 0)

@@ -115,8 +115,3 @@ def _reading(found: Iterable[Unit]) -> Reading:
         letters.append(" ")
         at.append(-1)
     return Reading("".join(letters), at)
-
-
-def normalise(text: str) -> str:
-    """The text as the rule for words reads it. Normalising twice changes nothing."""
-    return _reading((symbol.lower(), index) for symbol, index in units(text)).letters.strip(" ")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gochat.domain.lookalikes import FOLD, LEET, script
-from gochat.domain.readings import normalise, readings
+from gochat.domain.readings import _reading, readings, units
 from gochat.domain.words import Hit, Words, mask
 
 CLEAN = Path(__file__).with_name("clean.txt").read_text(encoding="utf-8").splitlines()
@@ -169,6 +169,11 @@ def test_any_text_will_do_and_a_mask_keeps_its_length(text: str) -> None:
     assert WORDS.find(text) == hits
     for hit in hits:
         assert 0 <= hit.start < hit.end <= len(text)
+
+
+def normalise(text: str) -> str:
+    """The text as the rule for words reads it."""
+    return _reading((symbol.lower(), index) for symbol, index in units(text)).letters.strip(" ")
 
 
 @given(NASTY)
