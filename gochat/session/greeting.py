@@ -1,4 +1,4 @@
-"""`hello`: who is it, what do they see first, and from where on do they hear each room.
+"""`hello`: proves who the user is, shows what the user has, and settles from where on each room is heard.
 
 The session is in its user's table before the welcome is read, and takes notes of what it is told meanwhile. The
 welcome says how new it is; what was committed later is caught up from the log. So nothing falls between, and nothing
@@ -55,7 +55,7 @@ async def greet(session: Session, hello: Hello) -> None:
         await _allowed(session, identity)
         if session.is_over():
             return  # Gone meanwhile: in the tables it would stay for ever.
-        # Asked here, in one step with entering: who is shut out at this very moment is not let in.
+        # Asked here, in one step with entering: a user who is shut out at this very moment is not let in.
         refusal = gateway.standing.refusal(identity)
         if refusal is not None:
             _refuse(session, hello, Denied("unauthorized", refusal), BAD_TOKEN)
@@ -89,7 +89,7 @@ async def _allowed(session: Session, identity: Identity) -> None:
 
 
 def _held(session: Session, hello: Hello) -> dict[str, int]:
-    """What the client holds of rooms whose log is still the one it knows, if it may hear any."""
+    """The seqs up to which the client holds rooms whose log is still the one it knows; empty if it may hear none."""
     if not session.may_read:
         return {}
     epochs = (None, session.gateway.journal.epoch)
@@ -104,7 +104,7 @@ def _refuse(session: Session, hello: Hello, denied: Denied, number: int) -> None
 
 
 async def identify(session: Session, hello: Hello) -> Identity | Denied:
-    """Who the credential says it is: the hello's token, else the handshake's."""
+    """The identity that the credential proves: the hello's token, else the handshake's. Or why it proves none."""
     token, session.credential = hello.token or session.credential, None
     if len(hello.resume) > RESUME_ROOMS:
         return Denied("bad_request", f"resume: at most {RESUME_ROOMS} rooms")
@@ -194,7 +194,7 @@ def _set_apart(session: Session, asked: dict[str, Position], snapshot: Snapshot)
 
 
 def _catch_up(session: Session, notice: Notice) -> None:
-    """What was told while the welcome was read, and is newer than it."""
+    """Take in a notice that came while the welcome was read, and is newer than it."""
     if notice.kind == "left":
         session.leave_group(notice.room)
     elif notice.kind == "entered":

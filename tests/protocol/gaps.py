@@ -15,8 +15,8 @@ from gochat.auth.claims import SCOPES
 from gochat.domain import commands
 from gochat.domain.facts import AnyFact, Hidden
 from gochat.domain.sight import refers_to
-from gochat.http.asyncapi import build as asyncapi
-from gochat.http.rest.openapi import build as openapi
+from gochat.http.describe.asyncapi import build as asyncapi
+from gochat.http.describe.openapi import build as openapi
 from gochat.http.rest.shapes import Entry
 from gochat.http.rest.table import OPERATIONS
 from gochat.protocol import replies
