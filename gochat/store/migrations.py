@@ -1,6 +1,6 @@
 """The migrations, each applied once to a database, in order; sqlite-utils keeps the books.
 
-A new migration is added below, its name to `schema.KNOWN`, and what it makes of a new database to `schema.FIRST`.
+A new database is what all of them make of nothing. A new migration is added below, and its name to `schema.KNOWN`.
 """
 
 from __future__ import annotations
@@ -132,9 +132,10 @@ def m011_owners(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
-def apply(connection: sqlite3.Connection) -> None:
-    """Apply those that are missing."""
-    migrations.apply(sqlite_utils.Database(connection))
+def apply(connection: sqlite3.Connection, *, before: str | None = None) -> None:
+    """Apply those that are missing, each in a transaction of its own, or in the one that is open. With `before` only
+    those that come before this one."""
+    migrations.apply(sqlite_utils.Database(connection), stop_before=before)
 
 
 def told(name: str) -> str:

@@ -192,21 +192,8 @@ ADDS = (
 STALE = ("CREATE TABLE stale (user TEXT NOT NULL, num INTEGER NOT NULL, PRIMARY KEY (user, num)) WITHOUT ROWID",)
 #: The groups that somebody owns, by name.
 OWNERS = ("CREATE INDEX seat_owner ON seat (user, name) WHERE role = 'owner'",)
-#: What the migrations make of nothing.
-FIRST = (*ROOMS, *SEARCH, *PEOPLE, *TAIL, *BOOT, *EXPIRED, *SIGHT, *READS, *FOLDING, *ADDS, *STALE, *OWNERS)
 #: The number of the last transaction, as this connection sees it.
 LAST_COMMIT = "SELECT max(commits, coalesce((SELECT max(number) FROM tail), 0)) FROM clock"
-
-#: Where sqlite-utils keeps what it has applied.
-APPLIED = """CREATE TABLE "_sqlite_migrations" (
-   "id" INTEGER PRIMARY KEY,
-   "migration_set" TEXT,
-   "name" TEXT,
-   "applied_at" TEXT
-)"""
-APPLIED_INDEX = """CREATE UNIQUE INDEX "idx__sqlite_migrations_migration_set_name"
-    ON "_sqlite_migrations" ("migration_set", "name")"""
-
 
 #: What is to be known of an SQLite that has the bug.
 WAL_RESET_BUG: Final = (
@@ -286,6 +273,19 @@ def _one_writing(path: str, settings: dict[str, Any]) -> Writing:
     connection.place = place
     Writing.open[place] = connection
     return connection
+
+
+def has_table(connection: sqlite3.Connection, table: str) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
+    return found.fetchone() is not None
+
+
+def migrations_of(connection: sqlite3.Connection) -> set[str]:
+    """The migrations that the database has; none where it is not gochat's. Asked without sqlite-utils, at each start."""
+    if not has_table(connection, "_sqlite_migrations"):
+        return set()
+    found = connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'gochat'")
+    return {name for (name,) in found}
 
 
 def new_epoch() -> str:

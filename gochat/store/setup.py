@@ -13,7 +13,7 @@ from gochat.domain.folding import VERSION
 from gochat.errors import StoreError
 from gochat.store.newest import Newest, Note, read, why_older
 from gochat.store.portable import backup, form
-from gochat.store.schema import APPLIED, APPLIED_INDEX, FIRST, KNOWN, LAST_COMMIT, MEMORY, connect, new_epoch
+from gochat.store.schema import KNOWN, LAST_COMMIT, MEMORY, connect, migrations_of, new_epoch
 from gochat.store.search import reindex
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def _applied(connection: sqlite3.Connection, path: str) -> set[str] | None:
         return None
     if connection.execute("PRAGMA application_id").fetchone() == (form.APPLICATION_ID,):
         raise StoreError(f"{path} is an export, and no node's database; `gochat room import` takes it")
-    applied = backup.migrations_of(connection)
+    applied = migrations_of(connection)
     if not applied:
         raise StoreError(f"{path} is a database of another program; name another node.data folder")
     if applied - KNOWN:
@@ -71,19 +71,8 @@ def _applied(connection: sqlite3.Connection, path: str) -> set[str] | None:
 def migrate(connection: sqlite3.Connection, path: str, *, keep: bool = True) -> None:
     """Bring the database to this release's schema. Raises StoreError for one that is of a newer release."""
     applied = _applied(connection, path)
-    if applied is None:
-        _create(connection)
-    elif applied != KNOWN:
-        kept = _keep(connection, Path(path), len(applied)) if keep and path != MEMORY else None
-        from gochat.store.migrations import apply, told  # sqlite-utils takes a seventh of a node's start to load
-
-        if kept is not None:
-            log.warning("%s goes from schema %d to %d; as it was it is in %s", path, len(applied), len(KNOWN), kept)
-        for name in sorted(KNOWN - applied):
-            log.info("%s: %s", name, told(name))
-        began = time.monotonic()
-        apply(connection)
-        log.info("%s has schema %d, after %.1f s", path, len(KNOWN), time.monotonic() - began)
+    if applied is None or applied != KNOWN:
+        _apply(connection, Path(path), applied, keep=keep)
     (version,) = connection.execute("SELECT version FROM folding").fetchone()
     if version > VERSION:
         raise StoreError(f"{path} was written by a newer release; use that one, or another node.data folder")
@@ -91,6 +80,26 @@ def migrate(connection: sqlite3.Connection, path: str, *, keep: bool = True) -> 
         connection.execute("BEGIN IMMEDIATE")
         reindex.begin(connection)
         connection.execute("COMMIT")
+
+
+def _apply(connection: sqlite3.Connection, path: Path, applied: set[str] | None, *, keep: bool) -> None:
+    """Apply the migrations that are missing; all of them to an empty file."""
+    from gochat.store.migrations import apply, told  # sqlite-utils takes a seventh of a node's start to load
+
+    if applied is None:
+        # All in one transaction: a start that is cut short leaves the file empty.
+        connection.execute("BEGIN IMMEDIATE")
+        apply(connection)
+        connection.execute("COMMIT")
+        return
+    kept = _keep(connection, path, len(applied)) if keep and str(path) != MEMORY else None
+    if kept is not None:
+        log.warning("%s goes from schema %d to %d; as it was it is in %s", path, len(applied), len(KNOWN), kept)
+    for name in sorted(KNOWN - applied):
+        log.info("%s: %s", name, told(name))
+    began = time.monotonic()
+    apply(connection)
+    log.info("%s has schema %d, after %.1f s", path, len(KNOWN), time.monotonic() - began)
 
 
 def _keep(connection: sqlite3.Connection, path: Path, schema: int) -> Path:
@@ -149,19 +158,3 @@ def note(database: Path) -> None:
     noted = read(database)
     if noted is not None and why_older(Newest(epoch, boot, commit), noted) is None:
         Note(database, Newest(epoch, boot, commit)).close(commit)
-
-
-def _create(connection: sqlite3.Connection) -> None:
-    """What the migrations make of nothing, in one transaction and without loading what they need. A test compares."""
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in FIRST:
-        connection.execute(statement)
-    connection.execute("INSERT INTO meta VALUES (?)", (new_epoch(),))
-    connection.execute(APPLIED)
-    connection.execute(APPLIED_INDEX)
-    for name in sorted(KNOWN):
-        connection.execute(
-            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES (?, ?, datetime('now'))",
-            ("gochat", name),
-        )
-    connection.execute("COMMIT")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gochat.domain import facts
-from gochat.store import schema
+from gochat.store import migrations, schema
 from gochat.store.rows import WRITTEN, written
 from gochat.store.schema import SEQ_BITS
 from gochat.store.search import cut_first, index
@@ -23,15 +23,8 @@ def make(path: Path, rooms: Sequence[Sequence[str]], users: dict[str, str | None
     she sees what was said from seq `since` on."""
     with contextlib.closing(schema.connect(str(path))) as connection:
         connection.execute("BEGIN")
-        for statement in (*schema.ROOMS, *schema.OLD_SEARCH, *schema.PEOPLE, *schema.TAIL):
-            connection.execute(statement)
-        connection.execute("INSERT INTO meta VALUES ('e1')")
-        connection.execute(schema.APPLIED)
-        connection.execute(schema.APPLIED_INDEX)
-        for name in ("m001_first", "m002_people", "m003_tail"):
-            connection.execute(
-                "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('gochat', ?, '')", (name,)
-            )
+        migrations.apply(connection, before="m004_boot")
+        connection.execute("UPDATE meta SET epoch = 'e1'")
         marks = ", ".join("?" * len(WRITTEN.split(",")))
         for num, bodies in enumerate(rooms, 1):
             room, base, head = f"group:g{num}", num << SEQ_BITS, len(bodies)

@@ -16,7 +16,7 @@ import trio
 from gochat import store as stores
 from gochat.errors import StoreError
 from gochat.ports import Committed
-from gochat.store import newest, schema, setup
+from gochat.store import migrations, newest, setup
 from gochat.store.newest import Newest
 from gochat.store.portable.backup import back_up, check
 from gochat.store.portable.restore import put_in_place, staged
@@ -241,11 +241,8 @@ async def test_of_another_kind_or_release_it_is_refused(path: Path, tmp_path: Pa
 def old_database(path: Path) -> None:
     """As the release before starts were counted left it."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
-        for statement in (*schema.ROOMS, *schema.SEARCH, *schema.PEOPLE, *schema.TAIL, schema.APPLIED):
-            db.execute(statement)
-        db.execute("INSERT INTO meta VALUES ('old')")
-        for name in ("m001_first", "m002_people", "m003_tail"):
-            db.execute("INSERT INTO _sqlite_migrations VALUES (NULL, 'gochat', ?, '')", (name,))
+        migrations.apply(db, before="m004_boot")
+        db.execute("UPDATE meta SET epoch = 'old'")
 
 
 async def test_before_a_migration_the_database_is_copied(path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,10 +19,7 @@ def test_a_database_of_the_first_release_is_migrated_in_no_time(tmp_path: Path) 
     """20,000 private rooms: whoever wrote to each other may go on, and the statement that says so is not quadratic."""
     path = str(tmp_path / "old.db")
     with contextlib.closing(schema.connect(path)) as old:
-        for statement in (*schema.ROOMS, schema.FIRST_SEARCH, schema.APPLIED, schema.APPLIED_INDEX):
-            old.execute(statement)
-        old.execute("INSERT INTO meta VALUES ('e1')")
-        old.execute("INSERT INTO _sqlite_migrations VALUES ('1', 'gochat', 'm001_first', '')")
+        migrations.apply(old, before="m002_people")
         rooms = [(num, f"dm:a:u{num}") for num in range(1, 20_001)]
         old.execute("BEGIN")
         old.executemany("INSERT INTO room (num, id, head, ts, messages, last) VALUES (?, ?, 1, 1, 1, 1)", rooms)

@@ -20,7 +20,7 @@ import msgspec
 from gochat.errors import StoreError
 from gochat.store.portable import form
 from gochat.store.read.source import read_only
-from gochat.store.schema import KNOWN, LAST_COMMIT, SEQ_BITS
+from gochat.store.schema import KNOWN, LAST_COMMIT, SEQ_BITS, has_table, migrations_of
 from gochat.store.write import tail
 
 #: Called with the pages that are copied and all that there are; may raise to give up.
@@ -168,19 +168,6 @@ def check_schema(connection: sqlite3.Connection, file: Path) -> None:
         raise StoreError(f"{file} was written by a newer release; use that one")
 
 
-def migrations_of(connection: sqlite3.Connection) -> set[str]:
-    """The migrations that the database has; none where it is not gochat's."""
-    if not _has(connection, "_sqlite_migrations"):
-        return set()
-    found = connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'gochat'")
-    return {name for (name,) in found}
-
-
-def _has(connection: sqlite3.Connection, table: str) -> bool:
-    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,))
-    return found.fetchone() is not None
-
-
 def _checked(connection: sqlite3.Connection, file: Path) -> Checked:
     for (room,) in connection.execute(_HEADS):
         raise StoreError(f"{file} is damaged: the log of {room} has gaps")
@@ -188,16 +175,16 @@ def _checked(connection: sqlite3.Connection, file: Path) -> Checked:
     (rows,) = connection.execute("SELECT count(*) FROM fact").fetchone()
     if rows != (facts or 0):
         raise StoreError(f"{file} is damaged: it holds facts that belong to no log")
-    late = tail.unmerged(connection) if _has(connection, "tail") else {}
+    late = tail.unmerged(connection) if has_table(connection, "tail") else {}
     for num, messages in late.items():
         row = connection.execute("SELECT head FROM room WHERE num = ?", (num,)).fetchone()
         if row is None or messages[0].seq != row[0] + 1 or messages[-1].seq != row[0] + len(messages):
             raise StoreError(f"{file} is damaged: what waits for the log of {messages[0].room} does not follow it")
     latest = [newest or 0, *(messages[-1].ts for messages in late.values())]
-    last = LAST_COMMIT if _has(connection, "tail") else "SELECT commits FROM clock"
+    last = LAST_COMMIT if has_table(connection, "tail") else "SELECT commits FROM clock"
     return Checked(
         facts=(facts or 0) + sum(map(len, late.values())), rooms=rooms, newest_ms=max(latest) or None,
         commit=connection.execute(last).fetchone()[0], epoch=connection.execute("SELECT epoch FROM meta").fetchone()[0],
-        boot=connection.execute("SELECT number FROM boot").fetchone()[0] if _has(connection, "boot") else 0,
+        boot=connection.execute("SELECT number FROM boot").fetchone()[0] if has_table(connection, "boot") else 0,
         schema=len(migrations_of(connection)),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 from gochat.errors import Damaged, StoreError
 from gochat.store.health import is_damage
 from gochat.store.read.overlay import overlay
-from gochat.store.schema import KNOWN, connect
+from gochat.store.schema import KNOWN, connect, migrations_of
 
 
 @contextmanager
@@ -44,10 +44,9 @@ def read_only(file: Path) -> sqlite3.Connection:
 
 
 def _check(connection: sqlite3.Connection, database: Path) -> None:
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if "_sqlite_migrations" not in tables:
+    applied = migrations_of(connection)
+    if not applied:
         raise StoreError(f"{database} is no database of gochat")
-    applied = {name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations")}
     if applied - KNOWN:
         raise StoreError(f"{database} was written by a newer release; use that one")
     if applied != KNOWN:

@@ -159,12 +159,7 @@ def test_a_new_name_takes_the_old_words_away() -> None:
 
 def test_users_and_messages_of_the_first_schema_are_indexed_anew(tmp_path: Path) -> None:
     with contextlib.closing(schema.connect(str(tmp_path / "old.db"))) as connection:
-        for statement in (*schema.ROOMS, schema.FIRST_SEARCH):
-            connection.execute(statement)
-        connection.execute("INSERT INTO meta VALUES ('e')")
-        connection.execute(schema.APPLIED)
-        connection.execute(schema.APPLIED_INDEX)
-        connection.execute("INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('gochat', 'm001_first')")
+        migrations.apply(connection, before="m002_people")
         connection.execute("INSERT INTO user VALUES ('ann', '山田太郎', 5)")
         connection.executemany("INSERT INTO user_word VALUES (?, 'ann')", [("ann",), ("山田太郎",), ("stale",)])
         connection.execute(
