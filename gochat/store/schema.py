@@ -281,7 +281,7 @@ def has_table(connection: sqlite3.Connection, table: str) -> bool:
 
 
 def migrations_of(connection: sqlite3.Connection) -> set[str]:
-    """The migrations that the database has; none where it is not gochat's. Asked without sqlite-utils, at each start."""
+    """The migrations that the database has; none where it is not gochat's. Each start asks this, without sqlite-utils."""
     if not has_table(connection, "_sqlite_migrations"):
         return set()
     found = connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'gochat'")
