@@ -281,7 +281,8 @@ def has_table(connection: sqlite3.Connection, table: str) -> bool:
 
 
 def migrations_of(connection: sqlite3.Connection) -> set[str]:
-    """The migrations that the database has; none where it is not gochat's. Each start asks this, without sqlite-utils."""
+    """The migrations that the database has; none where it is not gochat's. Asked at each start, without sqlite-utils,
+    which takes long to load."""
     if not has_table(connection, "_sqlite_migrations"):
         return set()
     found = connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'gochat'")

@@ -63,9 +63,13 @@ class _Parts(NamedTuple):
 
 @asynccontextmanager
 async def open_store(
-    path: Path | str, *, decline_ms: int = 30 * DAY_MS, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES,
+    path: Path | str,
+    *,
+    decline_ms: int = 30 * DAY_MS,
+    most_waiting: int = MOST_WAITING,
+    most_bytes: int = MOST_BYTES,
     pace: Pace = PACE,
-) -> AsyncIterator[Store]:  # fmt: skip
+) -> AsyncIterator[Store]:
     """A store in the file at `path`, which works in threads of its own. `decline_ms` is for how long lists show a
     decline. While `most_waiting` rooms, or `most_bytes` in memory, wait for a commit, the next is refused as Full.
     `pace` says when messages are merged into their rooms' logs, which nobody should notice. Raises StoreError."""
@@ -90,9 +94,13 @@ async def open_store(
 
 @asynccontextmanager
 async def open_inline(
-    path: Path | str, *, decline_ms: int = 30 * DAY_MS, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES,
+    path: Path | str,
+    *,
+    decline_ms: int = 30 * DAY_MS,
+    most_waiting: int = MOST_WAITING,
+    most_bytes: int = MOST_BYTES,
     pace: Pace = AT_ONCE,
-) -> AsyncIterator[Store]:  # fmt: skip
+) -> AsyncIterator[Store]:
     """The same store in the file at `path`, or in memory, which does all its work in the caller's thread, on one
     connection: for simulated time, where no thread may be. As nothing comes back later to merge messages and to feed
     the index, the usual `pace` has that done with each commit. How new the file is is not noted beside it."""
@@ -115,9 +123,11 @@ def _in_threads(path: Path, commits: Commits, pace: Pace) -> _Parts:
     readers = Readers(threads(opens), health)
     searchers = Readers(threads(opens, searches.THREADS), health, together=1)
     committer: OwnerThread[Committer] = OwnerThread(
-        "committer", partial(Committer, partial(connect, str(path)), tail, pace, commits, health),
-        idle=Committer.idle, closes=Committer.close,
-    )  # fmt: skip
+        "committer",
+        partial(Committer, partial(connect, str(path)), tail, pace, commits, health),
+        idle=Committer.idle,
+        closes=Committer.close,
+    )
     merged = Merged(readers, committer, tail, path)
     return _Parts(committer, readers, searchers, merged, epoch, last_num, commits, health)
 
@@ -143,9 +153,7 @@ def _beginning(connection: sqlite3.Connection) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def _running(
-    parts: _Parts, decline_ms: int, most_waiting: int, most_bytes: int
-) -> AsyncIterator[Store]:  # fmt: skip
+async def _running(parts: _Parts, decline_ms: int, most_waiting: int, most_bytes: int) -> AsyncIterator[Store]:
     """The ports over the parts. All of these have ended when it does."""
     committer, readers, searchers, merged = parts.committer, parts.readers, parts.searchers, parts.merged
     workers = (committer, readers, searchers)

@@ -50,9 +50,14 @@ class OwnerThread(Generic[C]):
     """
 
     def __init__(
-        self, name: str, opens: Callable[[], C], *, idle: Callable[[C], float | None] | None = None,
-        closes: Callable[[C], None] | None = None, jobs: queue.SimpleQueue[Any] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        opens: Callable[[], C],
+        *,
+        idle: Callable[[C], float | None] | None = None,
+        closes: Callable[[C], None] | None = None,
+        jobs: queue.SimpleQueue[Any] | None = None,
+    ) -> None:
         self._opens = opens
         self._closes = closes
         self._idle = idle
@@ -130,9 +135,12 @@ class Inline(Generic[C]):
     """
 
     def __init__(
-        self, opens: Callable[[], C], *, idle: Callable[[C], float | None] | None = None,
+        self,
+        opens: Callable[[], C],
+        *,
+        idle: Callable[[C], float | None] | None = None,
         closes: Callable[[C], None] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._owned = opens()
         self._idle = idle
         self._closes = closes

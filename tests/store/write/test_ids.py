@@ -15,9 +15,11 @@ from gochat.store.write.transaction import Writer
 
 DM = "dm:ann:bob"
 RECORDS: list[AnyBeside] = [
-    Audited(1, "ann", "room.read"), Reported(1, 2, user="bob"), Reported(1, 3, rule="words"),
+    Audited(1, "ann", "room.read"),
+    Reported(1, 2, user="bob"),
+    Reported(1, 3, rule="words"),
     Audited(4, "ann", "report.close", room=DM),
-]  # fmt: skip
+]
 
 
 @pytest.fixture
