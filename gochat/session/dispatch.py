@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
+from gochat.actors.actor import INTERNAL
 from gochat.actors.messages import Submit
 from gochat.errors import VIOLATION, Denied, Full
 from gochat.protocol import replies
@@ -62,9 +63,15 @@ class ClientSession(Session):
             except Full as full:
                 ticket.settle(Denied("busy", str(full), retry_after_ms=200))
                 ticket.flush()
+            except Exception:
+                log.exception("a command of %s could not be told to its actor", self.user)
+                ticket.settle(INTERNAL)  # The request's credit comes back.
+                ticket.flush()
         except Exception:
             log.exception("a frame of %s crashed its session", self.user or self.connection.peer)
-            self.reply(replies.Error(code="internal", message="a fault of the server", temporary=False))
+            # Read again, for its id: where nothing crashes nobody has to keep that.
+            crashed = self.codec.decode(payload).id
+            self.reply(replies.Error(id=crashed, code="internal", message="a fault of the server", temporary=False))
 
     def _ask(self, request: req.AnyRequest) -> None:
         """Answer a request that makes no command: at once, or by a job. Each of them counts as a read."""
