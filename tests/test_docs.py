@@ -95,3 +95,9 @@ def test_a_decision_has_its_date_its_status_and_what_would_undo_it(page: Path) -
     assert head is not None, "see docs/decisions/README.md"
     assert datetime.date.fromisoformat(head[1]) >= datetime.date(2026, 11, 23), "the project is not that old"
     assert f"({page.name})" in (page.parent / "README.md").read_text()
+
+
+def test_the_files_that_contributing_names_are_there() -> None:
+    named = set(re.findall(r"`((?:gochat|tests|docs|bench)/[a-zA-Z_./-]*)`", (ROOT / "CONTRIBUTING.md").read_text()))
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
