@@ -78,7 +78,7 @@ def _evicted_connections(sources: Sources) -> Samples:
 
 def _registries(sources: Sources) -> tuple[tuple[str, int, int, int], ...]:
     rooms, users = sources.gateway.rooms, sources.gateway.users
-    return ("room", len(rooms), rooms.woken, rooms.refused), ("user", len(users), users.woken, users.refused)
+    return ("room", len(rooms), rooms.activated, rooms.refused), ("user", len(users), users.activated, users.refused)
 
 
 def _store_bytes(sources: Sources) -> Samples | None:

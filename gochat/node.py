@@ -24,7 +24,7 @@ from gochat.actors.live import Live
 from gochat.actors.messages import Submit, Unheard
 from gochat.actors.presence import settle_doubts
 from gochat.actors.room import RECENT_KEYS, RoomActor, RoomParts
-from gochat.actors.rounds import Rounds
+from gochat.actors.run_queue import RunQueue
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.actors.user import UserActor, UserParts
 from gochat.auth import tokens as auth
@@ -209,22 +209,22 @@ def _registries(
         add_users=limits.add_users, members=limits.group_members,
         contacts=ContactPolicy(policy.strangers, policy.request_messages, policy.decline_days * DAY_MS),
     )  # fmt: skip
-    rounds = Rounds()
-    actors.start(Spec("rounds", rounds.run))
+    run_queue = RunQueue()
+    actors.start(Spec("run queue", run_queue.run))
     actors.start(Spec("flusher", node.live.flusher.run))
     actors.start(
         Spec("presence", partial(settle_doubts, node.live, store.archive.acquainted, store.archive.onlookers))
     )  # fmt: skip
     room_parts = RoomParts(
-        store.journal, store.lookups, node.live, actors, rules, node.jumps.now_ms, limits.mailbox, rounds,
+        store.journal, store.lookups, node.live, rules, node.jumps.now_ms, limits.mailbox,
         RecentKeys(RECENT_KEYS), policy.group_adds == "contacts", node.jumps, store.archive.users,
     )  # fmt: skip
-    rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, room_parts), MOST_ACTORS)
+    rooms: Registry[RoomActor] = Registry(actors, run_queue, partial(RoomActor, parts=room_parts), MOST_ACTORS)
     user_parts = UserParts(
         node.live, rooms, steady_ms, limits.messages_per_s, limits.message_burst, limits.mailbox, node.rules,
         policy.request_budget, node.jumps, policy.add_budget,
     )  # fmt: skip
-    users: Registry[UserActor] = Registry(actors, lambda user: UserActor(user, user_parts), MOST_ACTORS)
+    users: Registry[UserActor] = Registry(actors, run_queue, partial(UserActor, parts=user_parts), MOST_ACTORS)
     return rooms, users
 
 
@@ -303,12 +303,12 @@ async def _withdraw_spent(store: stores.Store, rooms: Registry[RoomActor]) -> No
 
 
 async def _sweep(node: Node, rooms: Registry[RoomActor], users: Registry[UserActor]) -> None:
-    """Let idle actors rest. A room that somebody's reading of the log depends on stays awake."""
+    """Drop idle actors. A room that somebody's reading of the log depends on stays in memory."""
     while True:
         await trio.sleep(SWEEP_S)
         before = min(trio.current_time() - node.settings.rooms.idle_s, node.live.oldest_reading())
-        rooms.rest_idle(before)
-        users.rest_idle(before)
+        rooms.passivate_idle(before)
+        users.passivate_idle(before)
 
 
 # ---------------------------------------------------------------------------------------------- listening

@@ -1,7 +1,7 @@
-"""One actor: an address, a mailbox, and turns that take everything that waits.
+"""One actor: an address, a mailbox, and turns that take all mail that waits.
 
-An actor costs a task only while it is awake. Going to rest is one step without a checkpoint: the mailbox is empty and
-nothing is in flight, so no mail can fall between the resting actor and the next one of the same address.
+The turns of all actors are taken by one run queue. An actor has a task of its own only while it prepares a turn, which
+is when it reads from the store; see `phases`.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import trio
 
 from gochat.actors.mailbox import Mailbox
+from gochat.actors.phases import FINISHED, IDLE, LACKING, MAIL, PREPARING, TRANSITIONS, TURN, Phase
+from gochat.actors.run_queue import RunQueue
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.errors import Denied, Full, StoreError, store_refusal
 
@@ -27,120 +28,190 @@ INTERNAL = Denied("internal", "a fault of the server; it has been logged")
 
 
 class Actor(ABC, Generic[M]):
-    """Subclasses give `load`, `turn` and `refuse`; the rest is the same for all."""
+    """Subclasses say what a turn needs (`is_prepared`, `load`, `prefetch`) and what it does (`decide`).
 
-    __slots__ = ("_batch", "_singly", "address", "last_turn", "mailbox", "on_rest", "resting", "start", "started")
+    A turn that crashes loses no mail: its batch is tried again one piece at a time, after the state was rebuilt, and
+    the piece that crashes alone is answered `internal`. The supervisor counts the crashes and pauses between them; an
+    actor that crashes too often is given up, and all its mail is refused.
+    """
 
-    lingers: ClassVar[bool] = True
-    """Whether the task stays when the mailbox is empty, or ends until there is mail again."""
+    __slots__ = ("_batch", "_crash", "_registry", "_singly", "address", "held", "last_turn", "mailbox", "phase")
 
-    def __init__(self, address: str, capacity: int) -> None:
+    def __init__(self, address: str, capacity: int, registry: Registry[Any]) -> None:
         self.address = address
         self.mailbox: Mailbox[M] = Mailbox(address, capacity)
+        self.phase: Phase = IDLE
+        self.held = False
+        """Whether turns wait although there is mail, until `release`."""
         self.last_turn = trio.current_time()
-        self.resting = False
-        self.started = False
-        self.on_rest: Callable[[], None] | None = None
-        """Takes the actor's address from it; set by its registry."""
-        self.start: Callable[[], None] = _no_registry
-        """Starts the actor's task, unless it runs already; set by its registry."""
+        """When the latest turn ended; trio clock."""
+        self._registry = registry
         self._batch: list[M] = []
+        """The mail in hand: taken out of the mailbox, and not answered yet."""
         self._singly = 0
+        """Pieces of mail that are tried one at a time, since their batch crashed."""
+        self._crash: Exception | None = None
+        """Crashed a turn outside of the actor's own task, and is to be raised in it."""
+
+    @abstractmethod
+    def is_prepared(self, waiting: list[M]) -> bool:
+        """Whether a batch of this mail can be decided without reading anything."""
 
     @abstractmethod
     async def load(self) -> None:
-        """Rebuild the state, before the first turn and after each crash. A StoreError answers all mail that waits."""
+        """Rebuild the state, unless it is there. After a StoreError all mail that waits is refused."""
 
     @abstractmethod
-    async def turn(self, batch: list[M]) -> None:
-        """Handle the batch, and take each piece out of `batch` once it may not be handled again."""
+    async def prefetch(self, batch: list[M]) -> None:
+        """Read what the batch needs besides the state. Raises StoreError or Full: see `fail`."""
 
-    async def woken(self) -> None:
-        """The mailbox was woken without mail."""
+    @abstractmethod
+    def decide(self, batch: list[M]) -> None:
+        """Decide the batch, in phase DECIDING. The phase afterwards says how the turn goes on: RECORDING, until
+        something calls `finish`; PREPARING, where something has to be read first; or whatever `finish` left."""
+
+    @abstractmethod
+    def fail(self, batch: list[M], error: StoreError | Full) -> None:
+        """Nothing of the batch could be done: answer it, and `finish`."""
 
     @abstractmethod
     def refuse(self, mail: M, denied: Denied) -> None:
         """Answer mail that is not handled. Must not raise."""
 
-    def handle_now(self, mail: M) -> bool:
-        """Handle the mail at once, in the teller's task, where that keeps the order and awaits nothing. False: it was
-        not handled, and goes into the mailbox."""
-        return False
+    def forget(self) -> None:
+        """Drop the state after a crash: `load` rebuilds it."""
 
     @property
-    def worthless(self) -> bool:
-        """Whether there is nothing to keep awake for: names that nobody knows must not fill the memory."""
+    def evictable(self) -> bool:
+        """Whether there is nothing to keep in memory: names that nobody knows must not fill it."""
         return False
 
     @property
     def busy(self) -> bool:
-        """Whether something is in flight beside the mailbox."""
+        """Whether something is in flight besides mail and turns."""
         return False
 
     @property
     def idle(self) -> bool:
         """Whether there is nothing in the mailbox, in hand, or in flight."""
-        return not len(self.mailbox) and not self._batch and not self.busy
+        return self.phase == IDLE and not self.mailbox.waiting and not self.busy
 
-    def rest(self) -> bool:
-        """Ask the actor to end if it is idle. True if it will: from now on its address may be given to a new one."""
-        if not self.idle:
-            return False
-        self.resting = True
-        self.mailbox.wake()
-        return True
+    # ------------------------------------------------------------------------------------------ turns
 
-    async def run(self) -> None:
-        """The life between two crashes. A crash with mail in hand loses none of it: see `_after_crash`."""
+    def tell(self, mail: M) -> None:
+        """Take the mail; it is handled with the next tick. Never waits. Raises Full: nothing was taken."""
+        self.mailbox.put(mail)
+        if self.phase == IDLE and not self.held:
+            self.phase = TRANSITIONS[IDLE][MAIL]
+            self._registry.run_queue.add(self)
+
+    def run_turn(self) -> None:
+        if self._singly or not self.is_prepared(self.mailbox.waiting):
+            self._start_preparing()
+            return
+        self._batch = batch = self.mailbox.take()
+        self.phase = TRANSITIONS[self.phase][TURN]
+        try:
+            self.decide(batch)
+        except Exception as error:  # noqa: BLE001 -- it is raised, and logged, where the supervisor sees it
+            self._crash = error
+            self._set_aside()
+            self._start_preparing()
+            return
+        if self.phase == PREPARING:
+            self._start_task()
+
+    def finish(self) -> None:
+        """The batch is answered, or is back in the mailbox: the turn is over, and the next one may begin."""
+        self._batch = []
+        self.phase = TRANSITIONS[self.phase][FINISHED]
+        self.last_turn = trio.current_time()
+        if self.mailbox.waiting:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """Let the actor have a turn, mail or not, if it has none already."""
+        if self.phase == IDLE and not self.held:
+            self.phase = TRANSITIONS[IDLE][MAIL]
+            self._registry.run_queue.add(self)
+
+    def release(self) -> None:
+        """Let turns be taken again."""
+        self.held = False
+        if self.mailbox.waiting:
+            self.go_on()
+
+    # ------------------------------------------------------------------------------------------ the actor's own task
+
+    def _start_preparing(self) -> None:
+        self.phase = TRANSITIONS[self.phase][LACKING]
+        self._start_task()
+
+    def _start_task(self) -> None:
+        self._registry.supervisor.start(Spec(self.address, self._prepare, "temporary", self._give_up))
+
+    async def _prepare(self) -> None:
+        """Read what the turn needs, and decide. Runs once for each turn that must read, and again after a crash."""
+        if self._crash is not None:
+            crash, self._crash = self._crash, None
+            raise crash
+        if not self._batch:
+            self._batch = self._take()
+        batch = self._batch
+        while self.phase == PREPARING:
+            if not await self._load():
+                return
+            try:
+                await self._prefetch_and_decide(batch)
+            except Exception:
+                if self.phase != PREPARING:
+                    self.phase = TRANSITIONS[self.phase][LACKING]
+                self._set_aside()
+                raise
+        if self.evictable and self.idle:
+            self._registry.forget(self)
+
+    async def _load(self) -> bool:
+        """Whether the state is there now; otherwise all mail is refused."""
         try:
             await self.load()
         except StoreError as error:
             log.warning("%s can't be loaded: %s", self.address, error)
-            self.refuse_all(store_refusal(error, "the room can't be loaded now"))
+            self._refuse_all(store_refusal(error, "the room can't be loaded now"))
+            self.finish()
+            return False
         except Exception:
             # Mail that waits for a state that can't be built would wait for ever.
-            self.refuse_all(INTERNAL)
+            self._refuse_all(INTERNAL)
             raise
-        while not self.resting:
-            if not self.lingers and not len(self.mailbox):
-                self.started = False
-                return
-            await self.mailbox.wait()
-            batch = self._next_batch()
-            if not batch:
-                await self.woken()
-                continue
-            try:
-                await self.turn(batch)
-            except Exception:
-                self._after_crash()
-                raise
-            self._batch = []
-            self.last_turn = trio.current_time()
-            if self.worthless and self.rest() and self.on_rest is not None:
-                self.on_rest()
+        return True
 
-    def given_up(self) -> None:
-        """It crashed too often, and its address is no longer its own."""
-        self.refuse_all(INTERNAL)
+    async def _prefetch_and_decide(self, batch: list[M]) -> None:
+        try:
+            await self.prefetch(batch)
+        except (StoreError, Full) as error:
+            self.fail(batch, error)
+            return
+        self.phase = TRANSITIONS[self.phase][TURN]
+        if batch:
+            self.decide(batch)
+        else:
+            self.finish()  # The state was to be rebuilt, and that is all.
 
-    def refuse_all(self, denied: Denied) -> None:
-        for mail in self.mailbox.take_nowait():
-            self.refuse(mail, denied)
-
-    def _next_batch(self) -> list[M]:
-        batch = self.mailbox.take_nowait()
-        if self._singly and batch:
+    def _take(self) -> list[M]:
+        if not self._singly:
+            return self.mailbox.take()
+        batch = self.mailbox.take()
+        self._singly = min(self._singly, len(batch))
+        if self._singly:
             self._singly -= 1
-            if len(batch) > 1:
-                self.mailbox.put_back(batch[1:])
-                batch = batch[:1]
-        self._batch = batch
-        return batch
+            self.mailbox.put_back(batch[1:])
+        return batch[:1]
 
-    def _after_crash(self) -> None:
-        """One piece of a batch crashed the turn, but which? Try again one at a time; the one that crashes alone is set
-        aside with `internal`."""
+    def _set_aside(self) -> None:
+        """One piece of the batch crashed the turn, but which? They are tried again one at a time; a piece that crashes
+        alone is answered `internal`."""
+        self.forget()
         batch, self._batch = self._batch, []
         if len(batch) == 1:
             self.refuse(batch[0], INTERNAL)
@@ -148,22 +219,39 @@ class Actor(ABC, Generic[M]):
             self._singly = len(batch)
             self.mailbox.put_back(batch)
 
+    def _give_up(self) -> None:
+        """The supervisor starts the actor's task no more; from now on its address belongs to a new actor."""
+        self._registry.forget(self)
+        self._refuse_all(INTERNAL)
+        self.phase = TRANSITIONS[self.phase][FINISHED]
+        self.given_up()
 
-def _no_registry() -> None:
-    raise RuntimeError("an actor without a registry has no task")
+    def given_up(self) -> None:
+        """It crashed too often, and all its mail was refused."""
+
+    def _refuse_all(self, denied: Denied) -> None:
+        batch, self._batch = self._batch, []
+        for mail in [*batch, *self.mailbox.take()]:
+            self.refuse(mail, denied)
 
 
 class Registry(Generic[A]):
-    """Actors by address, started on first mail, ended when idle. Mail goes to an address, never to a kept mailbox."""
+    """Actors by address, made when the first mail comes, dropped when idle. Mail goes to an address, never to a kept
+    mailbox."""
 
-    def __init__(self, supervisor: Supervisor, make: Callable[[str], A], most: int) -> None:
-        self._supervisor = supervisor
+    def __init__(
+        self, supervisor: Supervisor, run_queue: RunQueue, make: Callable[[str, Registry[A]], A], capacity: int
+    ) -> None:
+        """`supervisor` runs the tasks in which actors prepare; `capacity` bounds the actors in memory."""
+        self.supervisor = supervisor
+        self.run_queue = run_queue
         self._make = make
-        self._most = most
+        self._capacity = capacity
         self._actors: dict[str, A] = {}
-        self.woken = 0
+        self.activated = 0
+        """How many actors were made."""
         self.refused = 0
-        """How much mail was refused, because a mailbox was full or too many actors are awake."""
+        """How much mail was refused, because a mailbox was full or there are too many actors."""
 
     def __len__(self) -> int:
         return len(self._actors)
@@ -172,55 +260,41 @@ class Registry(Generic[A]):
         return iter(self._actors.values())
 
     def get(self, address: str) -> A | None:
-        """The awake actor of this address."""
+        """The actor of this address, if it is in memory."""
         return self._actors.get(address)
 
     def tell(self, address: str, mail: Any) -> None:
-        """Put mail into the actor's mailbox, waking it if it rests. Never waits. Raises Full: nothing was taken."""
+        """Give mail to the actor, which is made if it is not in memory. Never waits. Raises Full: nothing was taken."""
         actor = self._actors.get(address)
         if actor is None:
-            actor = self._wake(address)
+            actor = self._activate(address)
         try:
-            if actor.handle_now(mail):
-                return
-            actor.mailbox.put(mail)
+            actor.tell(mail)
         except Full:
             self.refused += 1
             raise
-        actor.start()
 
     def at(self, address: str) -> A:
-        """The actor of this address, woken if it rests. Raises Full."""
-        return self._actors.get(address) or self._wake(address)
+        """The actor of this address, made if it is not in memory. Raises Full."""
+        return self._actors.get(address) or self._activate(address)
 
-    def rest_idle(self, before: float) -> int:
-        """Let actors rest whose last turn was before that moment of the trio clock; how many will."""
-        idle = [actor for actor in self._actors.values() if actor.last_turn < before and actor.rest()]
+    def forget(self, actor: A) -> None:
+        """Drop the actor: the next mail to its address makes a new one."""
+        if self._actors.get(actor.address) is actor:
+            del self._actors[actor.address]
+
+    def passivate_idle(self, before: float) -> int:
+        """Drop idle actors whose last turn was before that moment of the trio clock; how many were dropped. That is one
+        step without a checkpoint: no mail can fall between an actor and the next one of the same address."""
+        idle = [actor for actor in self._actors.values() if actor.last_turn < before and actor.idle]
         for actor in idle:
             del self._actors[actor.address]
         return len(idle)
 
-    def _wake(self, address: str) -> A:
-        if len(self._actors) >= self._most:
+    def _activate(self, address: str) -> A:
+        if len(self._actors) >= self._capacity:
             self.refused += 1
-            raise Full(f"{self._most} actors are awake")
-        actor = self._actors[address] = self._make(address)
-        actor.on_rest = partial(self._forget, actor)
-        actor.start = partial(self._start, actor)
-        self.woken += 1
+            raise Full(f"{self._capacity} actors are in memory")
+        actor = self._actors[address] = self._make(address, self)
+        self.activated += 1
         return actor
-
-    def _forget(self, actor: A) -> None:
-        if self._actors.get(actor.address) is actor:
-            del self._actors[actor.address]
-
-    def _start(self, actor: A) -> None:
-        if actor.started:
-            return
-        actor.started = True
-
-        def given_up() -> None:
-            self._forget(actor)
-            actor.given_up()
-
-        self._supervisor.start(Spec(actor.address, actor.run, "temporary", given_up))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from functools import partial
-
-import trio
+from typing import Protocol
 
 from gochat.actors.flusher import Line
 from gochat.actors.live import Live, Stretch
@@ -19,64 +17,66 @@ MOST = 8
 MOST_BYTES = 256 * 1024
 
 
+class Source(Protocol):
+    """The room whose facts are delivered."""
+
+    address: str
+    delivered: int
+    """The last seq whose delivery has begun."""
+    held: bool
+    """Whether the room takes no turn: what it recorded would only wait for what is delivered before, and with it the
+    writers would run ahead of the readers without bound."""
+
+    def release(self) -> None:
+        """Take turns again."""
+
+    def let_catch_up(self) -> None:
+        """A delivery crashed too often: listeners have to read the log up to `delivered`."""
+
+
 class Deliveries:
-    """`less` is called whenever there is one less, unless somebody awaits `catch_up`; `given_up` after one that crashed
-    too often: whoever listens has to read the log up to `delivered`."""
+    """Those of one room, which is held while there are too many of them."""
 
-    __slots__ = (
-        "_bytes", "_caught_up", "_given_up", "_leaving", "_less", "_live", "_room", "_supervisor", "_waiting",
-        "delivered",
-    )  # fmt: skip
+    __slots__ = ("_bytes", "_leaving", "_live", "_source", "_supervisor", "_waiting")
 
-    def __init__(
-        self, room: str, live: Live, supervisor: Supervisor, less: Callable[[], None], given_up: Callable[[], None]
-    ) -> None:
-        self._room = room
+    def __init__(self, source: Source, live: Live, supervisor: Supervisor) -> None:
+        self._source = source
         self._live = live
         self._supervisor = supervisor
-        self._less = less
-        self._given_up = given_up
         self._waiting: deque[Stretch] = deque()
         self._leaving = 0
         """Stretches that were given, and still stand in line to leave."""
         self._bytes = 0
         """And their size."""
-        self._caught_up: trio.Event | None = None
-        """Set when there is one less; made by who waits for it."""
-        self.delivered = -1
-        """The last seq whose delivery has begun."""
 
     def __bool__(self) -> bool:
         return bool(self._waiting or self._leaving)
 
     @property
-    def behind(self) -> bool:
-        """Whether the next turn waits: what it recorded would only wait for what is delivered before, and with it the
-        writers would run ahead of the readers without bound."""
+    def over_limit(self) -> bool:
         return len(self._waiting) + self._leaving >= MOST or self._bytes >= MOST_BYTES
-
-    async def catch_up(self) -> None:
-        """Return when it is not behind."""
-        while self.behind:
-            self._caught_up = trio.Event()
-            await self._caught_up.wait()
 
     def add(self, stretch: Stretch) -> None:
         """Deliver it after those before it."""
-        if not self._waiting and not self._live.is_large(self._room):
-            self.delivered = stretch.last
+        source = self._source
+        if not self._waiting and not self._live.is_large(source.address):
+            source.delivered = stretch.last
             self._let_leave(stretch, self._live.deliver_now(stretch))
-            return
-        self._waiting.append(stretch)
-        if len(self._waiting) == 1:
-            self._supervisor.start(Spec(f"deliver {self._room}", self._deliver, "temporary", self._crashed))
+        else:
+            self._waiting.append(stretch)
+            if len(self._waiting) == 1:
+                name = f"deliver {source.address}"
+                self._supervisor.start(Spec(name, self._deliver, "temporary", self._crashed))
+        source.held = self.over_limit
 
     async def _deliver(self) -> None:
         while self._waiting:
             stretch = self._waiting[0]
-            self.delivered = stretch.last
+            self._source.delivered = stretch.last
             self._let_leave(stretch, await self._live.deliver(stretch))
             self._waiting.popleft()
+            if self.over_limit:
+                self._source.held = True
 
     def _let_leave(self, stretch: Stretch, line: Line) -> None:
         size = stretch.size
@@ -87,17 +87,14 @@ class Deliveries:
     def _has_left(self, size: int) -> None:
         self._leaving -= 1
         self._bytes -= size
-        self._one_less()
+        self._release()
 
     def _crashed(self) -> None:
-        self.delivered = self._waiting[-1].last
+        self._source.delivered = self._waiting[-1].last
         self._waiting.clear()
-        self._given_up()
-        self._one_less()
+        self._source.let_catch_up()
+        self._release()
 
-    def _one_less(self) -> None:
-        if self._caught_up is not None:
-            self._caught_up.set()
-            self._caught_up = None
-        else:
-            self._less()
+    def _release(self) -> None:
+        if self._source.held and not self.over_limit:
+            self._source.release()

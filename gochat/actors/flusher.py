@@ -15,8 +15,6 @@ from typing import Protocol
 
 import trio
 
-from gochat.actors.sleeper import Sleeper
-
 log = logging.getLogger(__name__)
 
 
@@ -87,11 +85,11 @@ class Flusher:
         self._slice = slice_
         self.short = Line()
         self.long = Line()
-        self._sleeper = Sleeper()
+        self._work = trio.Event()
 
     def wake(self) -> None:
         """Somebody stands in line."""
-        self._sleeper.wake()
+        self._work.set()
 
     def when_left(self, line: Line, callback: Callable[[], None]) -> None:
         """Call it once all have been served who were added to `line`: who stood in the short one was left there."""
@@ -106,6 +104,7 @@ class Flusher:
             if short.waiting or long.waiting:
                 await trio.lowlevel.checkpoint()
             else:
-                await self._sleeper.sleep()
+                self._work = trio.Event()
+                await self._work.wait()
             short.serve(self._slice)
             long.serve(self._slice)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from gochat.actors.messages import Submit
+from gochat.actors.relations import Names
 from gochat.domain import commands as ask
 from gochat.domain.draft import RecentMessages
 from gochat.domain.ids import is_dm
@@ -12,8 +15,10 @@ from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import Knowledge
-from gochat.errors import Denied
+from gochat.errors import Denied, StoreError
 from gochat.ports import Lookups
+
+log = logging.getLogger(__name__)
 
 #: Commands that are decided by the record alone.
 PLAIN: frozenset[type] = frozenset((ask.Send, ask.Read, ask.Typing))
@@ -22,6 +27,44 @@ ADDING: frozenset[type] = frozenset((ask.Create, ask.Add))
 
 BLOCKER = Denied("blocked", "one of the users can't be added by you", rule="group.adds")
 NO_CONTACT = Denied("declined", "one of the users may be added only by their contacts", rule="group.adds")
+
+
+class Prepared(NamedTuple):
+    """What was read for one batch."""
+
+    knowledge: Knowledge
+    asks: Mapping[str, SlidingWindow]
+    """How many strangers each sender may still ask, where somebody may turn out to ask one."""
+    names: Mapping[str, tuple[str, int | None]] = {}
+    """Shown names of senders who may turn out to ask, for the request that the other is told of."""
+
+
+async def prepare(
+    lookups: Lookups, record: RoomRecord, batch: Sequence[Submit], recent: RecentMessages, policy: ContactPolicy,
+    now_ms: int, *, by_contacts: bool, names: Names | None,
+) -> Prepared:  # fmt: skip
+    """Read what the batch needs besides the record. Raises StoreError. `by_contacts`: users are added to groups only by
+    their contacts."""
+    kinds = {type(mail.command) for mail in batch}
+    knowledge, asks = Knowledge(), dict[str, SlidingWindow]()
+    shown: Mapping[str, tuple[str, int | None]] = {}
+    if not kinds.isdisjoint(ADDING):
+        await _learn_adds(lookups, batch, now_ms)
+    if not kinds <= PLAIN or names_messages(batch):
+        knowledge = await gather(lookups, record, batch, recent, by_contacts=by_contacts)
+    if may_ask(record, kinds, policy):
+        asks = await _windows(lookups, batch, now_ms)
+        if names is not None:
+            shown = await _shown(names, batch)
+    return Prepared(knowledge, asks, shown)
+
+
+async def _shown(names: Names, batch: Sequence[Submit]) -> Mapping[str, tuple[str, int | None]]:
+    try:
+        return await names(list({mail.command.user for mail in batch}))
+    except StoreError as error:
+        log.warning("senders are told by their ids now: %s", error)
+        return {}
 
 
 def names_messages(batch: Sequence[Submit]) -> bool:
@@ -96,26 +139,14 @@ def may_ask(record: RoomRecord, kinds: Collection[type], policy: ContactPolicy) 
     return not (relation.one.contact and relation.other.contact) or ask.Contact in kinds
 
 
-def decides_at_once(record: RoomRecord, policy: ContactPolicy) -> bool:
-    """Whether plain commands are decided by the record alone, and change no relation."""
-    relation = record.relation
-    if relation is None:
-        return True
-    one, other = relation.one, relation.other
-    if one.contact and other.contact:
-        return True
-    settled = one.asked_at is other.asked_at is one.declined_ts is other.declined_ts is None
-    return settled and policy.strangers == "allow"
-
-
-async def learn_adds(lookups: Lookups, batch: Sequence[Submit], now_ms: int) -> None:
+async def _learn_adds(lookups: Lookups, batch: Sequence[Submit], now_ms: int) -> None:
     """Have the windows of those who add users know what was before. Raises StoreError."""
     for mail in batch:
         if mail.adds is not None and not mail.adds.known:
             mail.adds.learn(await lookups.adds(mail.command.user, now_ms - DAY_MS))
 
 
-async def windows(lookups: Lookups, batch: Sequence[Submit], now_ms: int) -> dict[str, SlidingWindow]:
+async def _windows(lookups: Lookups, batch: Sequence[Submit], now_ms: int) -> dict[str, SlidingWindow]:
     """How many strangers each sender of the batch may still ask. Raises StoreError."""
     found = {mail.command.user: mail.asks for mail in batch if mail.asks is not None}
     for user, window in found.items():

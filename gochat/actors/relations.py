@@ -44,8 +44,9 @@ def _lost_contact(before: Relation, after: Relation) -> bool:
     return any(before.of(user).contact and not after.of(user).contact for user in after.users)
 
 
-async def tell_request(live: Live, turn: Turn, names: Names | None) -> None:
-    """`request` to the one who has been asked, with the latest of the messages that wait."""
+def tell_request(live: Live, turn: Turn, names: Mapping[str, tuple[str, int | None]]) -> None:
+    """`request` to the user who has been asked, with the latest of the messages that wait. A sender who is not among
+    the shown `names` is told by id."""
     relation = turn.draft.relation
     asked = relation.asked if relation is not None else None
     if relation is None or asked is None or not live.users.get(asked):
@@ -54,9 +55,8 @@ async def tell_request(live: Live, turn: Turn, names: Names | None) -> None:
     if not waiting:
         return
     sender, last = relation.peer(asked), waiting[-1]
-    known = await names([sender]) if names is not None else {}
     frame = replies.Request(
-        user=sender, name=known.get(sender, (sender, None))[0], room=last.room, head=turn.draft.head,
+        user=sender, name=names.get(sender, (sender, None))[0], room=last.room, head=turn.draft.head,
         last=replies.Last(seq=last.seq, ts=last.ts, sender=sender, body=(last.body or "")[:LAST_CHARS]),
     )  # fmt: skip
     live.tell_softly(list(live.users.get(asked, ())), frame)

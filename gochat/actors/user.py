@@ -16,13 +16,14 @@ from gochat.actors.actor import INTERNAL, Actor, Registry
 from gochat.actors.knowledge import ADDING
 from gochat.actors.live import Live
 from gochat.actors.messages import Judged, Submit
+from gochat.actors.phases import FINISHED, IDLE, TRANSITIONS, TURN
 from gochat.actors.room import RoomActor
 from gochat.domain import commands as ask
 from gochat.domain.jumps import Jumps
 from gochat.domain.limits import SlidingWindow, TokenBucket
 from gochat.domain.moderation import BY_RULE, LISTED_WORD, NO_EMOJI, Rules, Verdict
 from gochat.domain.relationship import DAY_MS
-from gochat.errors import Denied, Full
+from gochat.errors import Denied, Full, StoreError
 from gochat.protocol.catalogue import COMMANDS
 
 log = logging.getLogger(__name__)
@@ -60,12 +61,10 @@ class UserParts(NamedTuple):
 class UserActor(Actor[Submit]):
     """Awake while connected, and until forgetting its bucket changes nothing."""
 
-    __slots__ = ("_handling", "_parts", "actions", "adds", "asks", "bucket")
+    __slots__ = ("_parts", "actions", "adds", "asks", "bucket")
 
-    lingers = False
-
-    def __init__(self, user: str, parts: UserParts) -> None:
-        super().__init__(user, parts.mailbox)
+    def __init__(self, user: str, registry: Registry[UserActor], parts: UserParts) -> None:
+        super().__init__(user, parts.mailbox, registry)
         self._parts = parts
         self.bucket = TokenBucket(parts.messages_per_s, parts.message_burst)
         self.actions = TokenBucket(
@@ -73,35 +72,51 @@ class UserActor(Actor[Submit]):
         )  # fmt: skip
         self.asks = SlidingWindow(parts.asks_a_day, DAY_MS, parts.jumps)
         self.adds = SlidingWindow(parts.adds_a_day, DAY_MS, parts.jumps) if parts.adds_a_day else None
-        self._handling = False
 
     @property
     def busy(self) -> bool:
         now_ms = self._parts.now_ms()
         return self.address in self._parts.live.users or not (self.bucket.full(now_ms) and self.actions.full(now_ms))
 
+    def is_prepared(self, waiting: list[Submit]) -> bool:
+        return True
+
     async def load(self) -> None:
-        """Nothing of a user's own is kept besides the name and the time last seen, which nobody asks the actor for."""
+        """Nothing of a user's own is stored besides the name and the time last seen, which the actor does not need."""
 
-    async def turn(self, batch: list[Submit]) -> None:
-        while batch:
-            self._handle(batch.pop(0))
+    async def prefetch(self, batch: list[Submit]) -> None:
+        """Limits are in memory."""
 
-    def handle_now(self, mail: Submit) -> bool:
-        if self._handling or self.mailbox.waiting:
-            return False
-        self._handling = True
+    def fail(self, batch: list[Submit], error: StoreError | Full) -> None:
+        raise NotImplementedError("a user's turn reads nothing that could fail")
+
+    def tell(self, mail: Submit) -> None:
+        """Handle the mail at once, unless a turn is under way: what that tells others may come back here."""
+        if self.phase != IDLE:
+            super().tell(mail)
+            return
+        self.phase = TRANSITIONS[IDLE][TURN]
         try:
             self._handle(mail)
         except Exception:
-            log.exception("%s: a turn crashed", self.address)
+            log.exception("%s: a command crashed", self.address)
             self.refuse(mail, INTERNAL)
         finally:
-            self._handling = False
-        return True
+            self.phase = TRANSITIONS[self.phase][FINISHED]
+            if self.mailbox.waiting:
+                self.go_on()
+
+    def decide(self, batch: list[Submit]) -> None:
+        for mail in batch:
+            try:
+                self._handle(mail)
+            except Exception:
+                log.exception("%s: a command crashed", self.address)
+                self.refuse(mail, INTERNAL)
+        self.finish()
 
     def _handle(self, mail: Submit) -> None:
-        """One turn: this user's own limits, then on to the room."""
+        """This user's own limits, then on to the room."""
         command = mail.command
         kind = type(command)
         row = COMMANDS[kind]

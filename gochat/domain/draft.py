@@ -55,6 +55,10 @@ class Knowledge(msgspec.Struct):
     """How many strangers each of those who add may still add; without an entry, any number."""
 
 
+#: Shared by all turns for which nothing was read; what a turn adds goes into a value of its own.
+NOTHING_READ = Knowledge()
+
+
 class RoomRules(msgspec.Struct, frozen=True):
     """The settings that decisions depend on."""
 
@@ -155,14 +159,15 @@ class Draft:
         self,
         record: RoomRecord,
         known_keys: KnownKeys,
-        knowledge: Knowledge,
+        knowledge: Knowledge | None,
         rules: RoomRules,
         now_ms: int,
         asks: Mapping[str, SlidingWindow] = {},
         recent: RecentMessages | None = None,
     ) -> None:
-        """`asks`: how many strangers each sender may still ask; without an entry, any number. `recent`: what is known
-        of messages beside `knowledge`; without it, every earlier fact is taken for one."""
+        """`knowledge`: None where nothing was read. `asks`: how many strangers each sender may still ask; without an
+        entry, any number. `recent`: what is known of messages beside `knowledge`; without it, every earlier fact is
+        taken for one."""
         self.draft = record.draft()
         self.facts: list[AnyFact] = []
         self.beside: list[AnyBeside] = []
@@ -176,7 +181,7 @@ class Draft:
         self.passes_on = False
         """Whether somebody read or typed: that is passed on without a fact."""
         self._known_keys = known_keys
-        self._knowledge = knowledge
+        self._knowledge = NOTHING_READ if knowledge is None else knowledge
         self._rules = rules
         self._now_ms = now_ms
         self._asks = asks

@@ -16,6 +16,7 @@ from gochat.domain.draft import (
     NO_ROOM,
     NO_USER,
     NOT_MEMBER,
+    NOTHING_READ,
     RANK,
     Done,
     Knowledge,
@@ -215,6 +216,8 @@ class Turn(GroupTurn):
             fact = self.facts[index] if index < len(self.facts) else None
             if isinstance(fact, facts.Message):
                 known = Target(author=fact.sender, ts=fact.ts, body=fact.body)
+                if self._knowledge is NOTHING_READ:
+                    self._knowledge = Knowledge()
                 self._knowledge.targets[seq] = known
         return known
 

@@ -18,7 +18,7 @@ from gochat.actors.live import SLICE, Live, Stretch
 from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
 from gochat.actors.room import RoomActor, RoomParts
-from gochat.actors.rounds import Rounds
+from gochat.actors.run_queue import RunQueue
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.domain import commands as ask
 from gochat.domain.beside import AnyBeside
@@ -181,14 +181,14 @@ class House:
         """Answers and pushes, in the order they came."""
         self.actors = actors
         self.keys = RecentKeys(KEYS)
-        rounds = Rounds()
-        actors.start(Spec("rounds", rounds.run))
+        self.run_queue = RunQueue()
+        actors.start(Spec("run queue", self.run_queue.run))
         actors.start(Spec("flusher", self.live.flusher.run))
         parts = RoomParts(
-            self.journal, store.lookups, self.live, actors, rules, self.now_ms, 10_000, rounds, self.keys,
+            self.journal, store.lookups, self.live, rules, self.now_ms, 10_000, self.keys,
             observers=tuple(observers),
         )  # fmt: skip
-        self.rooms: Registry[RoomActor] = Registry(actors, lambda room: RoomActor(room, parts), 1000)
+        self.rooms: Registry[RoomActor] = Registry(actors, self.run_queue, partial(RoomActor, parts=parts), 1000)
 
     @staticmethod
     def now_ms() -> int:

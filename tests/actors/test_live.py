@@ -166,7 +166,7 @@ class Town:
         self.dice = random.Random(seed)
         self.spawn = nursery.start_soon
         parts = UserParts(house.live, house.rooms, house.now_ms, 0.0, 1, 1000, NoRules())
-        users: Registry[UserActor] = Registry(house.actors, lambda user: UserActor(user, parts), 1000)
+        users: Registry[UserActor] = Registry(house.actors, house.run_queue, partial(UserActor, parts=parts), 1000)
         self.gateway = Gateway(
             node="here",
             server="test",

@@ -17,6 +17,7 @@ from gochat.actors.messages import Submit
 from gochat.actors.passing import SMALL_ROOM
 from gochat.domain import commands as ask
 from gochat.domain import facts
+from gochat.domain.limits import TokenBucket
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied, Full, StoreError
 from gochat.protocol.codec import LINE_JSON, WS_JSON, WS_MSGPACK
@@ -128,26 +129,85 @@ async def test_all_rooms_together_keep_few_keys_in_memory(house: House, autojump
     assert isinstance(repeat, Done) and (repeat.seq, repeat.duplicate) == (1, True)
 
 
-@pytest.mark.parametrize("breaks", ["settle", "flush"])
-async def test_one_answer_that_fails_is_its_askers_affair(house: House, autojump_clock: MockClock, breaks: str) -> None:
-    await house.tea("bob")
+class Broken(Asked):
+    """A ticket that fails when it is answered, or when its answer is to leave."""
 
-    class Broken(Asked):
-        def settle(self, outcome: Outcome) -> None:
-            super().settle(outcome)
-            if breaks == "settle":
-                raise RuntimeError("an answer that can't be built")
+    def __init__(self, house: House, breaks: str) -> None:
+        super().__init__(house)
+        self.breaks = breaks
 
-        def flush(self) -> None:
-            super().flush()
+    def settle(self, outcome: Outcome) -> None:
+        super().settle(outcome)
+        if self.breaks == "settle":
+            raise RuntimeError("an answer that can't be built")
+
+    def flush(self) -> None:
+        super().flush()
+        if self.breaks == "flush":
             raise RuntimeError("an answer that can't leave")
 
-    asked: list[Asked] = [Asked(house), Broken(house), Asked(house)]
-    for number, (each, command) in enumerate(zip(asked, house.say("a", "b", "c"), strict=True)):
-        house.rooms.tell(TEA, Submit(command, each, origin=number))
+
+@pytest.mark.parametrize("reads_first", [False, True])
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("breaks", ["settle", "flush"])
+async def test_one_answer_that_fails_is_its_askers_affair(
+    house: House, autojump_clock: MockClock, breaks: str, place: int, reads_first: bool
+) -> None:
+    await house.tea("bob")
+    bob = Recorder(house, "bob")
+    house.live.enter(TEA, bob)
+    asked = [Asked(house) for _ in range(3)]
+    asked[place] = Broken(house, breaks)
+    buckets = [TokenBucket(1.0, 10) for _ in asked]
+    commands: list[ask.AnyCommand] = [*house.say("a", "b", "c")]
+    if reads_first:
+        commands[1] = ask.Edit(room=TEA, user="ann", seq=1, body="no message: refused")
+    for number, (each, command, bucket) in enumerate(zip(asked, commands, buckets, strict=True)):
+        bucket.take(0)
+        house.rooms.tell(TEA, Submit(command, each, origin=number, bucket=bucket))
     await house.settled()
-    assert seqs([each.outcome for each in asked if each.outcome is not None]) == [3, 4, 5]
-    assert asked[0].flushed == asked[2].flushed == 1, "the third one, too"
+    outcomes = [each.outcome for each in asked]
+    if reads_first:
+        refused = outcomes.pop(1)
+        assert isinstance(refused, Denied) and refused.code == "not_found"
+        assert buckets[1].full(0), "its token is given back"
+    assert seqs(outcomes) == list(range(3, 3 + len(outcomes)))
+    assert [each.flushed for each in asked] == [1, 1, 1]
+    assert bob.seqs == seqs(outcomes)
+    assert seqs(await house.outcomes(*house.say("next"))) == [3 + len(outcomes)]
+
+
+@pytest.mark.parametrize("reads_first", [False, True])
+@pytest.mark.parametrize("room", [DM, TEA])
+async def test_a_delivery_that_fails_costs_the_askers_nothing(
+    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, room: str, reads_first: bool
+) -> None:
+    await house.tea("bob")
+    await house.outcomes(*house.say("first", room=room))
+    bob = Recorder(house, "bob")
+    house.live.enter(TEA, bob)
+    listeners, calls = house.live.listeners, 0
+
+    def broken(*args: Any) -> list[Any]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise RuntimeError("a delivery's fault")
+        return listeners(*args)
+
+    monkeypatch.setattr(house.live, "listeners", broken)
+    first = house.rooms.at(room).delivered
+    commands: list[ask.AnyCommand] = [*house.say("a", "b", room=room)]
+    if reads_first:
+        commands.append(ask.React(room=room, user="ann", seq=first, emoji="+", on=True))
+    asked = house.ask(*commands)
+    await house.settled()
+    head = first + len(commands)
+    assert seqs([each.outcome for each in asked]) == list(range(first + 1, head + 1))
+    assert [each.flushed for each in asked] == [1] * len(commands)
+    assert bob.lags == [(room, head)], "whoever listens learns how far the log goes"
+    assert seqs(await house.outcomes(*house.say("next", room=room))) == [head + 1]
+    assert bob.seqs == [head + 1]
 
 
 # ---------------------------------------------------------------------------------------------- a failing store
@@ -208,7 +268,7 @@ async def test_a_full_store_is_busy(house: House, autojump_clock: MockClock) -> 
 
 async def test_a_room_that_rested_goes_on_where_it_was(house: House, autojump_clock: MockClock) -> None:
     await house.outcomes(*house.say("one", room=DM, key="k"))
-    assert house.rooms.rest_idle(trio.current_time()) == 1
+    assert house.rooms.passivate_idle(trio.current_time()) == 1
     ann = Recorder(house, "ann")
     assert seqs(await house.outcomes(*house.say("again", room=DM, key="k"), *house.say("two", room=DM))) == [1, 2]
     assert (ann.seqs, ann.lags) == ([2], [])
@@ -422,9 +482,9 @@ async def test_a_delivery_that_is_under_way_keeps_the_room_awake(house: House, a
     (asked,) = house.ask(*house.say("one"))
     while asked.outcome is None:
         await trio.lowlevel.checkpoint()
-    assert house.rooms.rest_idle(trio.current_time() + 1000) == 0
+    assert house.rooms.passivate_idle(trio.current_time() + 1000) == 0
     await house.settled()
-    assert house.rooms.rest_idle(trio.current_time() + 1000) == 1
+    assert house.rooms.passivate_idle(trio.current_time() + 1000) == 1
 
 
 # ---------------------------------------------------------------------------------------------- who hears what

@@ -58,7 +58,7 @@ async def test_mutes_bans_and_declines_go_on(
         assert (await ann.ask("group", name="tea", action="add", users=["kim"]))["type"] == "ok"
         assert (await ann.ask("group", name="tea", action="mute", user="kim", seconds=1))["type"] == "ok"
         if reloaded:
-            assert node.gateway.rooms.rest_idle(math.inf) == 2
+            assert node.gateway.rooms.passivate_idle(math.inf) == 2
             assert node.gateway.rooms.get("group:tea") is None
         muted = await bob.ask("send", to="group:tea", body="x")
         assert (muted["code"], 0 < muted["retry_after_ms"] <= HOUR_S * 500) == ("forbidden", True), muted

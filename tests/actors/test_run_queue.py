@@ -1,5 +1,5 @@
-"""Rooms whose turns are taken in rounds, and by their own task where more is needed: the order is the same, and so is
-what comes of it."""
+"""Turns that need nothing but what is in memory, and turns that read first: the order is the same, and so is what comes
+of it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import trio
 from trio.testing import MockClock
 
 from gochat.actors.messages import Submit
+from gochat.actors.phases import IDLE, QUEUED
 from gochat.actors.room import RoomActor
-from gochat.actors.rounds import SLICE, Rounds
+from gochat.actors.run_queue import SLICE, RunQueue
 from gochat.domain import commands as ask
 from gochat.domain.turn import Done
 from gochat.errors import Denied, StoreError
@@ -29,20 +30,22 @@ async def house() -> AsyncIterator[House]:
 
 
 async def awake(house: House) -> RoomActor:
-    """The private room, loaded and without a task."""
+    """The private room, loaded."""
     await house.outcomes(*house.say("first", room=DM))
     actor = house.rooms.get(DM)
-    assert actor is not None and not actor.started
+    assert actor is not None and actor.phase == IDLE
     return actor
 
 
-async def test_a_round_needs_no_task(house: House, autojump_clock: MockClock) -> None:
+async def test_a_turn_that_reads_nothing_needs_no_task(house: House, autojump_clock: MockClock) -> None:
     actor = await awake(house)
     ann = Recorder(house, "ann")
     asked = house.ask(*house.say("two", "three", room=DM))
-    assert not actor.started and not actor.idle
-    await house.settled()
-    assert not actor.started and actor.idle
+    assert actor.phase == QUEUED and not actor.idle
+    tasks = len(house.actors)
+    while not actor.idle:
+        await trio.lowlevel.checkpoint()
+        assert len(house.actors) == tasks
     assert [each.outcome.seq for each in asked if isinstance(each.outcome, Done)] == [2, 3]
     assert ann.seqs == [2, 3]
     assert len({commit for commit, _ in house.journal.log[DM][1:]}) == 1
@@ -53,7 +56,7 @@ async def test_many_rooms_are_one_commit(house: House, autojump_clock: MockClock
     for text in ("first", "second"):
         await house.outcomes(*(house.say(text, room=room)[0] for room in rooms))
     commits = {house.journal.log[room][1][0] for room in rooms}
-    assert len(commits) <= 4, "one for each slice of a round, and one more"
+    assert len(commits) <= 4, "one for each slice of a tick, and one more"
 
 
 async def test_order_is_kept_whatever_a_command_needs(house: House, autojump_clock: MockClock) -> None:
@@ -145,22 +148,22 @@ async def test_a_ticket_that_fails_costs_nobody_else(house: House, autojump_cloc
     assert house.rooms.get(DM) is actor
 
 
-async def test_a_round_is_cut_in_slices(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    rounds, taken, ticks = Rounds(), list[int](), 0
+async def test_the_turns_of_a_tick_are_cut_in_slices(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    queue, taken, ticks = RunQueue(), list[int](), 0
     at: list[int] = []
 
     class Room:
         def __init__(self, number: int) -> None:
             self.number = number
 
-        def round(self) -> None:
+        def run_turn(self) -> None:
             taken.append(self.number)
             at.append(ticks)
 
-    nursery.start_soon(rounds.run)
+    nursery.start_soon(queue.run)
     await trio.testing.wait_all_tasks_blocked()
     for number in range(4 * SLICE):
-        rounds.add(Room(number))
+        queue.add(Room(number))
     while len(taken) < 4 * SLICE:
         await trio.lowlevel.checkpoint()
         ticks += 1
