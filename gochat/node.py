@@ -159,15 +159,16 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
 @contextlib.asynccontextmanager
 async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
     settings = node.settings
+    run_queue = RunQueue()
     async with (
-        stores.open(node.database, decline_ms=settings.policy.decline_days * DAY_MS) as store,
+        stores.open(node.database, decline_ms=settings.policy.decline_days * DAY_MS, ticks=run_queue) as store,
         Supervisor("node") as services,
         Supervisor("actors") as actors,
         trio.open_nursery() as sessions,
     ):
         node.commits, node.health, node.supervisors = store.commits, store.health, (services, actors)
         spawn = partial(_spawn, sessions)
-        rooms, users = _registries(node, store, actors)
+        rooms, users = _registries(node, store, actors, run_queue)
         since_ms = now_ms() - (settings.auth.max_lifetime_s + 2 * settings.auth.leeway_s) * 1000
         standing = Standing(await store.lookups.standing(since_ms), node.jumps)
         node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn)
@@ -201,7 +202,7 @@ def _seen_by(journal: Journal) -> Callable[[str, int], None]:
 
 
 def _registries(
-    node: Node, store: stores.Store, actors: Supervisor
+    node: Node, store: stores.Store, actors: Supervisor, run_queue: RunQueue
 ) -> tuple[Registry[RoomActor], Registry[UserActor]]:  # fmt: skip
     limits = node.settings.limits
     policy = node.settings.policy
@@ -209,7 +210,6 @@ def _registries(
         add_users=limits.add_users, members=limits.group_members,
         contacts=ContactPolicy(policy.strangers, policy.request_messages, policy.decline_days * DAY_MS),
     )  # fmt: skip
-    run_queue = RunQueue()
     actors.start(Spec("run queue", run_queue.run))
     actors.start(Spec("flusher", node.live.flusher.run))
     actors.start(

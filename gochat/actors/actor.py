@@ -129,6 +129,11 @@ class Actor(ABC, Generic[M]):
         if self.mailbox.waiting:
             self.go_on()
 
+    def evict(self) -> None:
+        """Leave the memory, if there is nothing to keep and nothing to do."""
+        if self.evictable and self.idle:
+            self._registry.forget(self)
+
     def go_on(self) -> None:
         """Let the actor have a turn, mail or not, if it has none already."""
         if self.phase == IDLE and not self.held:
@@ -159,17 +164,15 @@ class Actor(ABC, Generic[M]):
             self._batch = self._take()
         batch = self._batch
         while self.phase == PREPARING:
-            if not await self._load():
-                return
             try:
-                await self._prefetch_and_decide(batch)
+                if await self._load():
+                    await self._prefetch_and_decide(batch)
             except Exception:
                 if self.phase != PREPARING:
                     self.phase = TRANSITIONS[self.phase][LACKING]
                 self._set_aside()
                 raise
-        if self.evictable and self.idle:
-            self._registry.forget(self)
+        self.evict()
 
     async def _load(self) -> bool:
         """Whether the state is there now; otherwise all mail is refused."""

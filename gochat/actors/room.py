@@ -314,6 +314,8 @@ class RoomActor(Actor[Submit]):
         counts.turns += 1
         counts.commands += len(batch)
         self.finish()
+        if not turn.draft.head:
+            self.evict()
 
     def _deliver(self, done: Committed, turn: Turn) -> None:
         live, record, facts = self._parts.live, turn.draft, done.facts
@@ -394,6 +396,7 @@ class RoomActor(Actor[Submit]):
                 log.exception("%s: a command could not be answered", self.address)
         self._flush(batch)
         self.finish()
+        self.evict()
 
     def mark_stale(self) -> None:
         """Rebuild the room from the journal before anything else: with the next mail, or in a moment."""

@@ -1,16 +1,17 @@
 """One task that takes the turns of all actors.
 
 An actor with mail goes into the queue and has its turn one tick later. So what one tick brings is one batch for each
-room, and what all rooms record is one commit. A task for each room would cost two switches a turn, which is more than
-most turns take.
+room. The journal stands in the same queue and has its turn after theirs, so that what all rooms record is one commit.
+A task for each room would cost two switches a turn, which is more than most turns take.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Protocol
 
 import trio
+
+from gochat.ports import Runnable
 
 log = logging.getLogger(__name__)
 
@@ -18,22 +19,14 @@ log = logging.getLogger(__name__)
 SLICE = 50
 
 
-class Runnable(Protocol):
-    """An entry of the queue."""
-
-    def run_turn(self) -> None:
-        """Take one turn. Must neither wait nor raise."""
-
-
 class RunQueue:
-    """Entries in the order they came. `run` must be running."""
+    """A `ports.TurnQueue`. `run` must be running."""
 
     def __init__(self) -> None:
         self._ready: list[Runnable] = []
         self._work = trio.Event()
 
     def add(self, entry: Runnable) -> None:
-        """Let the entry have one turn with the next tick. An entry that is added twice has two turns."""
         if not self._ready:
             self._work.set()
         self._ready.append(entry)

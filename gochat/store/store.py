@@ -14,6 +14,7 @@ import trio
 from gochat.domain.relationship import DAY_MS
 from gochat.errors import StoreError
 from gochat.metrics import Commits
+from gochat.ports import Runnable, TurnQueue
 from gochat.store.health import Health
 from gochat.store.newest import Note
 from gochat.store.read.archive import SqliteArchive
@@ -69,17 +70,19 @@ async def open_store(
     most_waiting: int = MOST_WAITING,
     most_bytes: int = MOST_BYTES,
     pace: Pace = PACE,
+    ticks: TurnQueue | None = None,
 ) -> AsyncIterator[Store]:
     """A store in the file at `path`, which works in threads of its own. `decline_ms` is for how long lists show a
     decline. While `most_waiting` rooms, or `most_bytes` in memory, wait for a commit, the next is refused as Full.
-    `pace` says when messages are merged into their rooms' logs, which nobody should notice. Raises StoreError."""
+    `pace` says when messages are merged into their rooms' logs, which nobody should notice. `ticks` says when commits
+    begin; without it each is begun by a task. Raises StoreError."""
     if str(path) == MEMORY:
         raise ValueError("a database in memory has one connection: open it inline")
     prepare(str(path))
     note, commits = begin(str(path)), Commits()
     try:
         async with (
-            _running(_in_threads(Path(path), commits, pace), decline_ms, most_waiting, most_bytes) as store,
+            _running(_in_threads(Path(path), commits, pace), decline_ms, most_waiting, most_bytes, ticks) as store,
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(_keep_noted, note, commits)
@@ -100,6 +103,7 @@ async def open_inline(
     most_waiting: int = MOST_WAITING,
     most_bytes: int = MOST_BYTES,
     pace: Pace = AT_ONCE,
+    ticks: TurnQueue | None = None,
 ) -> AsyncIterator[Store]:
     """The same store in the file at `path`, or in memory, which does all its work in the caller's thread, on one
     connection: for simulated time, where no thread may be. As nothing comes back later to merge messages and to feed
@@ -109,7 +113,7 @@ async def open_inline(
     only = connect(str(path))
     if str(path) == MEMORY:
         migrate(only, MEMORY)
-    async with _running(_inline(path, only, pace), decline_ms, most_waiting, most_bytes) as store:
+    async with _running(_inline(path, only, pace), decline_ms, most_waiting, most_bytes, ticks) as store:
         yield store
 
 
@@ -153,11 +157,12 @@ def _beginning(connection: sqlite3.Connection) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def _running(parts: _Parts, decline_ms: int, most_waiting: int, most_bytes: int) -> AsyncIterator[Store]:
+async def _running(
+    parts: _Parts, decline_ms: int, most_waiting: int, most_bytes: int, ticks: TurnQueue | None
+) -> AsyncIterator[Store]:
     """The ports over the parts. All of these have ended when it does."""
     committer, readers, searchers, merged = parts.committer, parts.readers, parts.searchers, parts.merged
     workers = (committer, readers, searchers)
-    journal = SqliteJournal(committer, readers, merged, parts.epoch, parts.last_num, most_waiting, most_bytes)
     try:
         await committer.call(lambda _: None)  # What a crash left is merged by now, or this says why it can't be.
     except BaseException:
@@ -166,6 +171,9 @@ async def _running(parts: _Parts, decline_ms: int, most_waiting: int, most_bytes
     async with trio.open_nursery() as nursery:
         # Whoever cancels the block wants it closed in order: what was noted is still committed.
         committing = trio.CancelScope(shield=True)
+        journal = SqliteJournal(
+            committer, readers, merged, ticks or _Tasks(nursery), parts.epoch, parts.last_num, most_waiting, most_bytes
+        )
         nursery.start_soon(_run_in, committing, journal)
         try:
             archive = SqliteArchive(readers, Searches(searchers), merged, parts.epoch, decline_ms, parts.health)
@@ -183,6 +191,19 @@ async def _running(parts: _Parts, decline_ms: int, most_waiting: int, most_bytes
                 finally:
                     await _end(workers)  # noqa: ASYNC102
                     committing.cancel()
+
+
+class _Tasks:
+    """A turn queue of a store that stands alone: each entry has its turn in a task of its own."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+
+    def add(self, entry: Runnable) -> None:
+        self._nursery.start_soon(self._run, entry)
+
+    async def _run(self, entry: Runnable) -> None:
+        entry.run_turn()
 
 
 async def _end(workers: Sequence[Worker[Any] | Readers]) -> None:

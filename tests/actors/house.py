@@ -169,6 +169,7 @@ class House:
     def __init__(
         self,
         store: Store,
+        run_queue: RunQueue,
         actors: Supervisor,
         rules: RoomRules,
         slice_: int = SLICE,
@@ -181,7 +182,7 @@ class House:
         """Answers and pushes, in the order they came."""
         self.actors = actors
         self.keys = RecentKeys(KEYS)
-        self.run_queue = RunQueue()
+        self.run_queue = run_queue
         actors.start(Spec("run queue", self.run_queue.run))
         actors.start(Spec("flusher", self.live.flusher.run))
         parts = RoomParts(
@@ -229,8 +230,9 @@ class House:
 async def keep_house(
     rules: RoomRules = OPEN, slice_: int = SLICE, observers: Sequence[Observer] = ()
 ) -> AsyncIterator[House]:
-    async with stores.open_inline(":memory:") as store, Supervisor("actors") as actors:
-        yield House(store, actors, rules, slice_, observers)
+    run_queue = RunQueue()
+    async with stores.open_inline(":memory:", ticks=run_queue) as store, Supervisor("actors") as actors:
+        yield House(store, run_queue, actors, rules, slice_, observers)
 
 
 def run(main: Any, *args: Any) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import typing
+from functools import partial
 from typing import Any
 
 import pytest
 from trio.testing import MockClock
 
+from gochat.actors.actor import Registry
 from gochat.actors.live import Live
 from gochat.actors.messages import Submit
+from gochat.actors.run_queue import RunQueue
+from gochat.actors.supervisor import Supervisor
 from gochat.actors.user import ACTION_BURST, UserActor, UserParts
 from gochat.domain import commands
 from gochat.domain.turn import Outcome
@@ -67,7 +71,8 @@ class Ticket:
 
 def actor(rooms: Rooms) -> UserActor:
     parts = UserParts(Live(), rooms, lambda: 0, 1.0, 1, 10_000, NoRules())  # type: ignore[arg-type]
-    return UserActor("ann", parts)
+    users: Registry[UserActor] = Registry(Supervisor("actors"), RunQueue(), partial(UserActor, parts=parts), 1)
+    return users.at("ann")
 
 
 def test_there_is_a_sample_of_each_command() -> None:
@@ -80,7 +85,7 @@ async def test_whatever_is_recorded_has_a_limit(command: commands.AnyCommand, au
     ann = actor(rooms)
     many = 2 * ACTION_BURST
     for _ in range(many):
-        assert ann.handle_now(Submit(command, Ticket()))
+        ann.tell(Submit(command, Ticket()))
     limited = [mail for mail in rooms.told if mail.refusal is not None and mail.refusal.code == "rate_limited"]
     allowed = many if isinstance(command, EPHEMERAL) else 1 if isinstance(command, MESSAGES) else ACTION_BURST
     assert len(rooms.told) == many
@@ -89,6 +94,6 @@ async def test_whatever_is_recorded_has_a_limit(command: commands.AnyCommand, au
 
 async def test_a_command_that_the_catalogue_does_not_have_is_not_carried_out(autojump_clock: MockClock) -> None:
     rooms, ticket = Rooms(), Ticket()
-    assert actor(rooms).handle_now(Submit(commands.Withdraw(**BASE), ticket))
+    actor(rooms).tell(Submit(commands.Withdraw(**BASE), ticket))
     assert isinstance(ticket.outcome, Denied) and ticket.outcome.code == "internal"
     assert rooms.told == []

@@ -11,6 +11,7 @@ import trio
 
 from gochat.errors import StoreError
 from gochat.node import Node
+from gochat.ports import AppendResult, OnRecorded
 from gochat.store.write.journal import SqliteJournal
 from tests.e2e.peer import Peer, TcpPeer
 from tests.http.rest.client import Answer, Rest
@@ -323,12 +324,15 @@ async def test_whoever_came_or_went_untold_comes_again(
     append = SqliteJournal.append
     failed: list[Any] = []
 
-    async def recorded_but_failed(self: SqliteJournal, *batch: Any) -> Any:
-        committed = await append(self, *batch)
-        if not failed:
-            failed.append(committed)
-            raise StoreError("the disk is slow to answer", unknown=True)
-        return committed
+    def recorded_but_failed(self: SqliteJournal, record: Any, facts: Any, side_records: Any, done: OnRecorded) -> None:
+        def told(result: AppendResult) -> None:
+            if failed:
+                done(result)
+            else:
+                failed.append(result)
+                done(StoreError("the disk is slow to answer", unknown=True))
+
+        append(self, record, facts, side_records, told)
 
     ann, bob, cat = [await connect(user) for user in ("ann", "bob", "cat")]
     present = ["cat"] if action == "add" else ["bob", "cat"]

@@ -1,15 +1,15 @@
 """The journal: what the actors write with, and group commit.
 
-One commit is in flight. What is appended meanwhile waits and goes into the next, one scheduler tick after it came, so
-that a burst over many rooms is one transaction and one fsync. Small commits are the worst waste: 107 us of CPU each,
-however little is in them.
+One commit is in flight. Batches that are appended meanwhile wait and go into the next one, which begins a scheduler
+tick after the first of them came, or after the one in flight has ended, so that a burst over many rooms is one
+transaction and one fsync. Small commits are the worst waste: 107 us of CPU each, however little is in them.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import outcome
 import trio
@@ -19,14 +19,14 @@ from gochat.domain.facts import AnyFact, Edit, Member, Message
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import RoomRecord
 from gochat.errors import Full, StoreError, again
-from gochat.ports import AppendResult, Committed, DuplicateKeys, OnRecorded, Overtaken
+from gochat.ports import AppendResult, Committed, DuplicateKeys, OnRecorded, TurnQueue
 from gochat.store.read import rules
 from gochat.store.read.merged import Merged
 from gochat.store.read.pool import Readers
 from gochat.store.thread import Worker
 from gochat.store.write.committer import Committer
 from gochat.store.write.logs import Batch
-from gochat.store.write.notes import Notes
+from gochat.store.write.notes import NO_NOTES, Notes
 from gochat.store.write.tail import MESSAGE_BYTES, WIDE
 
 log = logging.getLogger(__name__)
@@ -43,37 +43,48 @@ MOST_NOTES = 50_000
 NOTES_S = 0.3
 
 
-class _Append(NamedTuple):
-    """A batch that waits for a commit, and who is told what became of it."""
+#: The place of side records that belong to no room.
+_NO_ROOM = RoomRecord(room="", num=0)
 
-    batch: Batch
-    done: OnRecorded
+
+class _Commit(NamedTuple):
+    """A transaction that the committer has."""
+
+    batches: list[Batch]
+    callbacks: list[OnRecorded]
+    """Each is told of the batch at its position."""
+    notes: Notes
 
 
 class SqliteJournal:
     """`ports.Journal` on SQLite. `run` must be running."""
 
     def __init__(
-        self, committer: Worker[Committer], readers: Readers, merged: Merged, epoch: str, next_num: int,
-        most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES,
+        self, committer: Worker[Committer], readers: Readers, merged: Merged, ticks: TurnQueue, epoch: str,
+        next_num: int, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES,
     ) -> None:  # fmt: skip
         self._committer = committer
         self._readers = readers
         self._merged = merged
+        self._ticks = ticks
         self._epoch = epoch
         self._next_num = next_num
         self._most_waiting = most_waiting
         self._most_bytes = most_bytes
-        self._waiting: list[_Append] = []
+        self._waiting: list[Batch] = []
+        self._callbacks: list[OnRecorded] = []
+        """Each is to be told of the batch that waits at its position."""
         self._bytes = 0
-        """What those take in memory."""
+        """What the batches that wait take in memory."""
         self._reads: dict[tuple[str, int], int] = {}
         self._users: dict[str, tuple[str | None, int | None]] = {}
         self._begun = self._ended = 0
-        self._reads_in_flight = False
-        self._committed = trio.Event()
-        """Set when the next commit to end has ended, well or not."""
-        self._work = trio.Event()
+        """How many commits have begun, and how many have ended."""
+        self._in_flight: _Commit | None = None
+        self._wanted = False
+        """Whether a commit will begin: with the next tick, or when the one in flight has ended."""
+        self._next_end: trio.Event | None = None
+        """Set when the next commit to end has ended, well or not; made by the first task that waits for it."""
         self._noted = trio.Event()
         self._closing = False
         self.problem: str | None = None
@@ -101,42 +112,33 @@ class SqliteJournal:
     def append(
         self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnyBeside], done: OnRecorded
     ) -> None:
-        self._begin(Batch(record.room, record.num, facts, side_records, _weigh(facts, side_records)), done)
-
-    def _begin(self, batch: Batch, done: OnRecorded) -> None:
         if self._closing:
             raise StoreError("the store is closing")
         if len(self._waiting) >= self._most_waiting:
             raise Full(f"{self._most_waiting} rooms wait for a commit")
         if self._bytes >= self._most_bytes:
             raise Full(f"{self._bytes >> 20} MiB wait for a commit")
-        self._bytes += batch.weight
-        self._waiting.append(_Append(batch, done))
-        self._work.set()
-
-    async def _parked(self, batch: Batch) -> Committed | DuplicateKeys | Overtaken:
-        """Wait for the commit that takes the batch."""
-        task = trio.lowlevel.current_task()
-        waiting = True
-
-        def done(result: AppendResult) -> None:
-            if waiting:
-                told = outcome.Error(result) if isinstance(result, StoreError) else outcome.Value(result)
-                trio.lowlevel.reschedule(task, told)
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            nonlocal waiting
-            waiting = False  # It may be recorded all the same.
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._begin(batch, done)
-        result: Committed | DuplicateKeys | Overtaken = await trio.lowlevel.wait_task_rescheduled(abort)
-        return result
+        weight = _weigh(facts, side_records)
+        self._bytes += weight
+        self._waiting.append(Batch(record.room, record.num, facts, side_records, weight))
+        self._callbacks.append(done)
+        if not self._wanted:
+            self._want_commit()
 
     async def append_side_records(self, side_records: Sequence[AnyBeside], *, room: str = "") -> None:
         # Transactions come one after the other, whichever room they are about.
-        result = await self._parked(Batch("", 0, (), side_records, _weigh((), side_records)))
-        assert isinstance(result, Committed)
+        results: list[AppendResult] = []
+        told = trio.Event()
+
+        def done(result: AppendResult) -> None:
+            results.append(result)
+            told.set()
+
+        self.append(_NO_ROOM, (), side_records, done)
+        await told.wait()
+        if isinstance(results[0], StoreError):
+            raise results[0]
+        assert isinstance(results[0], Committed)
 
     def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
         place = (user, record.num)
@@ -152,68 +154,95 @@ class SqliteJournal:
     def _note(self) -> None:
         self._noted.set()
         if len(self._reads) + len(self._users) >= MOST_NOTES:
-            self._work.set()
+            self._want_commit()
 
     async def flush_reads(self) -> None:
         if self._reads:
             goal = self._begun + 1  # They go with the next commit to begin.
-        elif self._reads_in_flight:
+            self._want_commit()
+        elif self._in_flight is not None and self._in_flight.notes.reads:
             goal = self._begun
         else:
             return
-        self._work.set()
         while self._ended < goal:
-            await self._committed.wait()
+            await self._wait_for_an_end()
 
     # ------------------------------------------------------------------------------------------ group commit
 
     async def run(self) -> None:
-        """Commit what waits, for ever."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._flush_notes)
-            while True:
-                await self._work.wait()
-                # The tick in which the others of this burst come.
-                await trio.lowlevel.checkpoint()
-                self._work = trio.Event()
-                if self._waiting or self._reads or self._users:
-                    await self._commit()
-
-    async def close(self) -> None:
-        """Write what waits; nothing is taken any more. Notes are tried once more, not for ever."""
-        self._closing = True
-        while self._begun > self._ended or self._waiting or self._reads or self._users:
-            self._work.set()
-            await self._committed.wait()
-
-    async def _flush_notes(self) -> None:
+        """Have notes written that no batch takes along, for ever."""
         while True:
             await self._noted.wait()
             await trio.sleep(NOTES_S)
             self._noted = trio.Event()
             if self._reads or self._users:
-                self._work.set()
+                self._want_commit()
 
-    async def _commit(self) -> None:
-        appends, self._waiting, self._bytes = self._waiting, [], 0
-        notes, self._reads, self._users = Notes(self._reads, self._users), {}, {}
-        batches = [entry.batch for entry in appends]
-        committed = self._committed
+    async def close(self) -> None:
+        """Write what waits; nothing is taken any more. Notes are tried once more, not for ever."""
+        self._closing = True
+        while self._in_flight is not None or self._waiting or self._reads or self._users:
+            if self._in_flight is None:
+                self._start_commit()
+            if self._in_flight is not None:
+                await self._wait_for_an_end()
 
-        def done(result: outcome.Error | outcome.Value[list[Any]]) -> None:
-            self._ended += 1
-            self.problem = str(result.error) if isinstance(result, outcome.Error) else None
-            _hand_out(appends, result)
-            if isinstance(result, outcome.Error) and not self._closing:
-                self._keep(notes)
-            self._committed = trio.Event()
-            committed.set()
+    async def _wait_for_an_end(self) -> None:
+        if self._next_end is None:
+            self._next_end = trio.Event()
+        await self._next_end.wait()
 
+    def _want_commit(self) -> None:
+        """Have a commit begin with the next tick, in which the others of this burst come, or when the one in flight has
+        ended."""
+        if not self._wanted:
+            self._wanted = True
+            if self._in_flight is None:
+                self._ticks.add(self)
+
+    def run_turn(self) -> None:
+        """The tick has come."""
+        if self._wanted and self._in_flight is None:
+            self._start_commit()
+
+    def _start_commit(self) -> None:
+        self._wanted = False
+        batches, self._waiting, self._bytes = self._waiting, [], 0
+        callbacks, self._callbacks = self._callbacks, []
+        notes = NO_NOTES
+        if self._reads or self._users:
+            notes, self._reads, self._users = Notes(self._reads, self._users), {}, {}
+        elif not batches:
+            return
         self._begun += 1
-        self._reads_in_flight = bool(notes.reads)
-        self._committer.submit(_commit_job(batches, notes), done)
-        with trio.CancelScope(shield=True):
-            await committed.wait()
+        self._in_flight = _Commit(batches, callbacks, notes)
+        noted = None if notes is NO_NOTES else notes
+        self._committer.submit(lambda committer: committer.commit(batches, noted), self._committed)
+
+    def _committed(self, result: outcome.Error | outcome.Value[list[int | DuplicateKeys | StoreError]]) -> None:
+        """The commit in flight has ended. Each batch is told its own part of the result."""
+        commit = self._in_flight
+        assert commit is not None
+        self._ended += 1
+        parts: Sequence[object]
+        if isinstance(result, outcome.Error):
+            self.problem = str(result.error)
+            parts = [result.error] * len(commit.batches)
+        else:
+            self.problem, parts = None, result.value
+        for batch, done, part in zip(commit.batches, commit.callbacks, parts, strict=True):
+            try:
+                done(Committed(part, batch.facts) if isinstance(part, int) else _own(part))
+            except Exception:
+                log.exception("%s: what was recorded could not be handed on", batch.room)
+        self._in_flight = None
+        if self.problem is not None and not self._closing:
+            self._keep(commit.notes)
+        if self._next_end is not None:
+            self._next_end.set()
+            self._next_end = None
+        if self._wanted:
+            self._ticks.add(self)
 
     def _keep(self, notes: Notes) -> None:
         """A commit failed: its notes go with the next one, unless newer ones came."""
@@ -244,23 +273,8 @@ def _weigh(facts: Sequence[AnyFact], beside: Sequence[AnyBeside]) -> int:
     return size
 
 
-def _commit_job(batches: list[Batch], notes: Notes) -> Callable[[Committer], list[int | DuplicateKeys | StoreError]]:
-    noted = notes if notes.reads or notes.users else None
-    return lambda committer: committer.commit(batches, noted)
-
-
-def _hand_out(appends: list[_Append], result: outcome.Error | outcome.Value[list[Any]]) -> None:
-    """Tell each append its own part of the result. An exception is raised once: each gets its own."""
-    for position, entry in enumerate(appends):
-        part = result.error if isinstance(result, outcome.Error) else result.value[position]
-        own: AppendResult
-        if isinstance(part, int):
-            own = Committed(part, entry.batch.facts)
-        elif isinstance(part, DuplicateKeys):
-            own = part
-        else:
-            own = again(part) if isinstance(part, StoreError) else StoreError(str(part), unknown=True)
-        try:
-            entry.done(own)
-        except Exception:
-            log.exception("%s: what was recorded could not be handed on", entry.batch.room)
+def _own(part: object) -> DuplicateKeys | StoreError:
+    """The result of a batch that is not recorded. An exception is raised once: each batch gets its own."""
+    if isinstance(part, DuplicateKeys):
+        return part
+    return again(part) if isinstance(part, StoreError) else StoreError(str(part), unknown=True)

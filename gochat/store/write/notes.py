@@ -29,6 +29,10 @@ class Notes(NamedTuple):
         ]
 
 
+#: Nothing was noted.
+NO_NOTES = Notes({}, {})
+
+
 def raise_reads(connection: sqlite3.Connection, reads: Sequence[Row]) -> None:
     """Raise read positions to (user, room's number, seq), where they are lower."""
     if reads:
