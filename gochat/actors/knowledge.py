@@ -40,9 +40,16 @@ class Prepared(NamedTuple):
 
 
 async def prepare(
-    lookups: Lookups, record: RoomRecord, batch: Sequence[Submit], recent: RecentMessages, policy: ContactPolicy,
-    now_ms: int, *, by_contacts: bool, names: Names | None,
-) -> Prepared:  # fmt: skip
+    lookups: Lookups,
+    record: RoomRecord,
+    batch: Sequence[Submit],
+    recent: RecentMessages,
+    policy: ContactPolicy,
+    now_ms: int,
+    *,
+    by_contacts: bool,
+    names: Names | None,
+) -> Prepared:
     """Read what the batch needs besides the record. Raises StoreError. `by_contacts`: users are added to groups only by
     their contacts."""
     kinds = {type(mail.command) for mail in batch}
@@ -74,7 +81,7 @@ def names_messages(batch: Sequence[Submit]) -> bool:
 
 async def gather(
     lookups: Lookups, record: RoomRecord, batch: Sequence[Submit], recent: RecentMessages, *, by_contacts: bool
-) -> Knowledge:  # fmt: skip
+) -> Knowledge:
     """Raises StoreError. `by_contacts`: users are added to groups only by their contacts."""
     commands = [mail.command for mail in batch]
     knowledge = Knowledge()
@@ -110,7 +117,7 @@ def _may_hide(record: RoomRecord, commands: Sequence[ask.AnyCommand]) -> bool:
 
 async def _look_at_added(
     lookups: Lookups, record: RoomRecord, knowledge: Knowledge, mail: Submit, *, by_contacts: bool
-) -> None:  # fmt: skip
+) -> None:
     """What those that are to be added hold of the one who asks, and how many more strangers may be added."""
     command = mail.command
     assert isinstance(command, (ask.Create, ask.Add))

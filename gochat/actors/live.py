@@ -133,9 +133,14 @@ class Stretch(msgspec.Struct, eq=False):
 
 
 def stretches(
-    room: str, commit: int, facts: Sequence[AnyFact], hidden: Mapping[int, str] = {}, *, veils: bool = False,
+    room: str,
+    commit: int,
+    facts: Sequence[AnyFact],
+    hidden: Mapping[int, str] = {},
+    *,
+    veils: bool = False,
     since: Mapping[str, int] = {},
-) -> list[Stretch]:  # fmt: skip
+) -> list[Stretch]:
     """Cut a batch where the set of listeners changes: before an `added`, after a `removed`, a `left`, a `closed`, and
     in a private room where one of the two begins or ceases to hear. `hidden`: who does not, by seq. `veils`: what the
     facts refer to may be hidden from some; then few of them that do are in one stretch, for it is encoded once more
@@ -379,9 +384,7 @@ class Live:
         if line.waiting:
             self.flusher.wake()
 
-    def _veiled(
-        self, stretch: Stretch, sessions: Iterable[Subscriber]
-    ) -> Iterable[tuple[Stretch, list[Subscriber]]]:  # fmt: skip
+    def _veiled(self, stretch: Stretch, sessions: Iterable[Subscriber]) -> Iterable[tuple[Stretch, list[Subscriber]]]:
         """What is told to whom, where the facts refer to what is hidden from some."""
         here = self.groups.get(stretch.room, {})
         parted: dict[int, tuple[Stretch, list[Subscriber]]] = {}
@@ -391,9 +394,7 @@ class Live:
             parted.setdefault(id(told), (told, []))[1].append(session)
         return parted.values()
 
-    def _hand(
-        self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line | None, *, few: bool = False
-    ) -> None:  # fmt: skip
+    def _hand(self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line | None, *, few: bool = False) -> None:
         commit = stretch.commit
         encoded = stretch.encoded
         short = self.flusher.short

@@ -56,7 +56,10 @@ def tell_request(live: Live, turn: Turn, names: Mapping[str, tuple[str, int | No
         return
     sender, last = relation.peer(asked), waiting[-1]
     frame = replies.Request(
-        user=sender, name=names.get(sender, (sender, None))[0], room=last.room, head=turn.draft.head,
+        user=sender,
+        name=names.get(sender, (sender, None))[0],
+        room=last.room,
+        head=turn.draft.head,
         last=replies.Last(seq=last.seq, ts=last.ts, sender=sender, body=(last.body or "")[:LAST_CHARS]),
-    )  # fmt: skip
+    )
     live.tell_softly(list(live.users.get(asked, ())), frame)

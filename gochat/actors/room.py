@@ -74,9 +74,20 @@ class RoomActor(Actor[Submit]):
     """See the module. Sessions that enter the room hear what comes after `delivered`, and read the log up to it."""
 
     __slots__ = (
-        "_deliveries", "_members", "_offset", "_outcomes", "_parts", "_passing", "_prepared", "_private", "_recent",
-        "_refused_keys", "_turn", "delivered", "record",
-    )  # fmt: skip
+        "_deliveries",
+        "_members",
+        "_offset",
+        "_outcomes",
+        "_parts",
+        "_passing",
+        "_prepared",
+        "_private",
+        "_recent",
+        "_refused_keys",
+        "_turn",
+        "delivered",
+        "record",
+    )
 
     def __init__(self, room: str, registry: Registry[RoomActor], parts: RoomParts) -> None:
         super().__init__(room, parts.mailbox, registry)
@@ -176,9 +187,15 @@ class RoomActor(Actor[Submit]):
             # A recorded key is answered with its ack, whatever would refuse it today. Only refusals pay for looking.
             self._remember(await parts.lookups.recorded(record, list(self._refused_keys)))
         self._prepared = await knowledge.prepare(
-            parts.lookups, record, batch, self._recent, parts.rules.contacts, parts.now_ms(),
-            by_contacts=parts.adds_by_contacts, names=parts.names,
-        )  # fmt: skip
+            parts.lookups,
+            record,
+            batch,
+            self._recent,
+            parts.rules.contacts,
+            parts.now_ms(),
+            by_contacts=parts.adds_by_contacts,
+            names=parts.names,
+        )
 
     def _remember(self, found: Mapping[tuple[str, str], Recorded]) -> None:
         """The store knows keys that had been forgotten."""

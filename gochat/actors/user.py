@@ -67,9 +67,7 @@ class UserActor(Actor[Submit]):
         super().__init__(user, parts.mailbox, registry)
         self._parts = parts
         self.bucket = TokenBucket(parts.messages_per_s, parts.message_burst)
-        self.actions = TokenBucket(
-            parts.messages_per_s * ACTIONS_PER_MESSAGE, parts.message_burst * ACTION_BURST
-        )  # fmt: skip
+        self.actions = TokenBucket(parts.messages_per_s * ACTIONS_PER_MESSAGE, parts.message_burst * ACTION_BURST)
         self.asks = SlidingWindow(parts.asks_a_day, DAY_MS, parts.jumps)
         self.adds = SlidingWindow(parts.adds_a_day, DAY_MS, parts.jumps) if parts.adds_a_day else None
 
@@ -126,9 +124,7 @@ class UserActor(Actor[Submit]):
             if not wait_ms:
                 mail.bucket = bucket
             else:
-                mail.refusal = Denied(
-                    "rate_limited", "too much at once", retry_after_ms=wait_ms, rule="messages_per_s"
-                )  # fmt: skip
+                mail.refusal = Denied("rate_limited", "too much at once", retry_after_ms=wait_ms, rule="messages_per_s")
             if row.text is not None and mail.refusal is None:
                 text = getattr(command, row.text)
                 if row.name or (text and not self._parts.rules.current.passes(text)):

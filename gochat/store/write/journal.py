@@ -60,9 +60,16 @@ class SqliteJournal:
     """`ports.Journal` on SQLite. `run` must be running."""
 
     def __init__(
-        self, committer: Worker[Committer], readers: Readers, merged: Merged, ticks: TurnQueue, epoch: str,
-        next_num: int, most_waiting: int = MOST_WAITING, most_bytes: int = MOST_BYTES,
-    ) -> None:  # fmt: skip
+        self,
+        committer: Worker[Committer],
+        readers: Readers,
+        merged: Merged,
+        ticks: TurnQueue,
+        epoch: str,
+        next_num: int,
+        most_waiting: int = MOST_WAITING,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         self._committer = committer
         self._readers = readers
         self._merged = merged
@@ -250,9 +257,7 @@ class SqliteJournal:
             self._reads[place] = max(seq, self._reads.get(place, 0))
         for user, (name, seen) in notes.users.items():
             newer_name, newer_seen = self._users.get(user, (None, None))
-            self._users[user] = (
-                name if newer_name is None else newer_name, seen if newer_seen is None else newer_seen
-            )  # fmt: skip
+            self._users[user] = (name if newer_name is None else newer_name, seen if newer_seen is None else newer_seen)
         if self._reads or self._users:
             self._noted.set()
 
