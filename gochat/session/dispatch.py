@@ -48,7 +48,7 @@ class ClientSession(Session):
                 self._not_granted(request)
                 return
             if row.to_command is None:
-                self._ask(request)
+                self._answer(request)
                 return
             if row.cost == "ephemeral":
                 self.quota.read()
@@ -73,7 +73,7 @@ class ClientSession(Session):
             crashed = self.codec.decode(payload).id
             self.reply(replies.Error(id=crashed, code="internal", message="a fault of the server", temporary=False))
 
-    def _ask(self, request: req.AnyRequest) -> None:
+    def _answer(self, request: req.AnyRequest) -> None:
         """Answer a request that makes no command: at once, or by a job. Each of them counts as a read."""
         kind = type(request)
         self.quota.read()

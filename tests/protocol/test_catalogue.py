@@ -28,9 +28,12 @@ from gochat.session.queries import QUERIES
 from tests.protocol.frames import FACTS, REQUESTS
 from tests.protocol.gaps import PAGE, Everything, gaps
 
+#: What is forgotten now, which should be nothing.
+TRUE_GAPS = gaps(Everything())
+
 
 def test_nothing_is_forgotten() -> None:
-    assert gaps(Everything()) == []
+    assert TRUE_GAPS == []
 
 
 class Pin(req.Request, tag="pin", kw_only=True):
@@ -178,7 +181,7 @@ FORGOTTEN: dict[str, tuple[Callable[[], Everything], list[str]]] = {
 @pytest.mark.parametrize("name", FORGOTTEN)
 def test_whatever_is_forgotten_is_named(name: str) -> None:
     make, words = FORGOTTEN[name]
-    found = gaps(make())
+    found = [gap for gap in gaps(make()) if gap not in TRUE_GAPS]
     assert len(found) == len(words), found
     for gap, start in zip(sorted(found), sorted(words), strict=True):
         assert gap.startswith(start)
