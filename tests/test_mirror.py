@@ -1,0 +1,93 @@
+"""Each module has its test: the one at its place in tests/, or one that is named here since it covers more than one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+MIRRORED = ("domain", "protocol", "actors", "session", "store")
+
+#: Test files that cover modules other than the one at their place, each with those modules.
+COVERS: dict[str, tuple[str, ...]] = {
+    "tests/domain/test_turn.py": (
+        "domain/commands",
+        "domain/draft",
+        "domain/facts",
+        "domain/group_turn",
+        "domain/record",
+    ),
+    "tests/domain/test_relationship.py": ("domain/beside",),
+    "tests/domain/test_links.py": ("domain/hosts", "domain/sites"),
+    "tests/domain/test_words.py": ("domain/lookalikes", "domain/patterns", "domain/readings"),
+    "tests/protocol/test_golden.py": ("protocol/codec", "protocol/replies", "protocol/requests"),
+    "tests/protocol/test_catalogue.py": ("protocol/conversation",),
+    "tests/protocol/test_websocket_frames.py": ("protocol/websocket",),
+    "tests/actors/test_live.py": ("actors/deliveries", "actors/knowledge", "actors/messages", "session/listener"),
+    "tests/e2e/test_relations.py": ("actors/relations",),
+    "tests/actors/test_room.py": ("actors/passing",),
+    "tests/e2e/test_conversation.py": ("session/session", "session/gateway", "session/refusals"),
+    "tests/e2e/test_moderation.py": ("session/moderation", "session/oversight", "store/read/oversight"),
+    "tests/e2e/test_overview.py": ("session/overview", "store/read/overview"),
+    "tests/e2e/test_sessions.py": ("session/greeting", "session/queries"),
+    "tests/session/test_resume.py": ("session/replay",),
+    "tests/session/test_positions_law.py": ("session/positions",),
+    "tests/store/test_contracts.py": (
+        "store/read/archive",
+        "store/read/lists",
+        "store/read/lookups",
+        "store/read/pages",
+        "store/read/people",
+        "store/read/rules",
+        "store/search/search",
+        "store/store",
+        "store/write/journal",
+    ),
+    "tests/store/test_histories.py": ("store/rows", "store/write/logs", "store/write/notes", "store/write/transaction"),
+    "tests/store/test_schema.py": ("store/migrations", "store/setup"),
+    "tests/store/read/test_damage.py": ("store/health", "store/thread"),
+    "tests/store/read/test_derived.py": ("store/listing", "store/read/recent"),
+    "tests/store/read/test_readers.py": ("store/read/apart", "store/read/merged", "store/read/overlay"),
+    "tests/store/read/test_cost.py": ("store/many",),
+    "tests/store/search/test_cut.py": ("store/search/cut_first", "store/search/index"),
+    "tests/store/search/test_searches.py": ("store/search/locate",),
+    "tests/store/search/test_user_search.py": ("store/search/near",),
+    "tests/store/portable/test_portable.py": (
+        "store/portable/form",
+        "store/portable/past",
+        "store/portable/room_in",
+        "store/portable/room_out",
+        "store/read/source",
+    ),
+    "tests/store/portable/test_user_data.py": ("store/portable/user_gone", "store/portable/user_out"),
+    "tests/durability/test_restore.py": ("store/portable/backup", "store/portable/restore"),
+    "tests/e2e/test_sight.py": ("store/read/sight",),
+    "tests/store/write/test_faults.py": ("store/write/committer", "store/write/beside"),
+    "tests/store/write/test_retention.py": ("store/write/expiry",),
+}
+COVERED = [module for modules in COVERS.values() for module in modules]
+
+
+def modules() -> list[str]:
+    package = ROOT / "gochat"
+    paths = (path for part in MIRRORED for path in (package / part).rglob("*.py") if path.name != "__init__.py")
+    return sorted(str(path.relative_to(package).with_suffix("")) for path in paths)
+
+
+def mirror(module: str) -> Path:
+    path = Path(module)
+    return ROOT / "tests" / path.parent / f"test_{path.name}.py"
+
+
+def test_each_module_has_a_test_of_its_own_or_is_named() -> None:
+    assert len(modules()) > 100
+    assert [module for module in modules() if not mirror(module).exists() and module not in COVERED] == []
+
+
+def test_nothing_is_named_twice_or_without_need() -> None:
+    assert len(COVERED) == len(set(COVERED))
+    assert [module for module in COVERED if mirror(module).exists()] == []
+    assert sorted(set(COVERED) - set(modules())) == []
+
+
+def test_what_is_named_is_there() -> None:
+    assert [name for name in COVERS if not (ROOT / name).is_file()] == []
