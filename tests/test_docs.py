@@ -98,6 +98,7 @@ def test_a_decision_has_its_date_its_status_and_what_would_undo_it(page: Path) -
 
 
 def test_the_files_that_contributing_names_are_there() -> None:
-    named = set(re.findall(r"`((?:gochat|tests|docs|bench)/[a-zA-Z_./-]*)`", (ROOT / "CONTRIBUTING.md").read_text()))
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:gochat|tests|docs|bench)/[a-zA-Z_./-]*)`(?! \(new\))", text))
     assert len(named) > 20
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

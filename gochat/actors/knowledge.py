@@ -85,7 +85,7 @@ async def gather(
     """Raises StoreError. `by_contacts`: users are added to groups only by their contacts."""
     commands = [mail.command for mail in batch]
     knowledge = Knowledge()
-    named = [c for c in commands if isinstance(c, (ask.Edit, ask.Delete, ask.React, ask.Report))]
+    named = [c for c in commands if isinstance(c, ask.OnMessage)]
     answered = {c.reply_to for c in commands if isinstance(c, ask.Send) and c.reply_to is not None}
     unsure = {seq for seq in answered if seq <= record.head and recent.is_message(seq) is None}
     if named or unsure:
@@ -93,7 +93,7 @@ async def gather(
         knowledge.targets = await lookups.targets(record, list(knowledge.looked_up))
         recent.learn(seq for seq in unsure if seq in knowledge.targets and knowledge.targets[seq].body is not None)
     if (named or answered) and not is_dm(record.room) and _may_hide(record, commands):
-        askers = {c.user for c in commands if isinstance(c, (ask.Send, ask.Edit, ask.Delete, ask.React, ask.Report))}
+        askers = {c.user for c in commands if isinstance(c, (ask.Send, ask.OnMessage))}
         knowledge.since = await lookups.since(record, list(askers))
     ending = any(isinstance(c, (ask.Delete, ask.Withdraw)) for c in commands)
     if ending and record.relation is not None and record.relation.asked:

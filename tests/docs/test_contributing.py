@@ -25,7 +25,7 @@ def lists(heading: str) -> list[list[str]]:
     """The files of each table below the heading."""
     section = TEXT.partition(f"\n### {heading}\n")[2].partition("\n### ")[0]
     tables = re.findall(r"((?:^\|.*\n)+)", section, re.MULTILINE)
-    return [re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE) for table in tables]
+    return [re.findall(r"^\| `([^`]+)`(?: \(new\))? \|", table, re.MULTILINE) for table in tables]
 
 
 def lacking(files: list[str], *names: str) -> list[str]:
@@ -104,3 +104,16 @@ def test_a_metric(metric: str) -> None:
 
 def test_a_list_that_lacks_a_file_is_red() -> None:
     assert lacking(["gochat/protocol/requests.py", "gochat/errors.py"], "ContactAction") == ["gochat/errors.py"]
+
+
+@pytest.mark.parametrize(
+    ("change", "most"),
+    [("A pin request", 12), ("One more transport", 4), ("A notifier", 6), ("A replicated journal", 8)],
+)
+def test_a_change_on_paper_touches_no_more_files_than_it_says(change: str, most: int) -> None:
+    [files] = lists(change)
+    assert len(files) == len(set(files)) <= most
+    section = TEXT.partition(f"\n### {change}\n")[2]
+    assert f"{most} files" in section.partition("|")[0]
+    if change == "A replicated journal":
+        assert not any(file.startswith("gochat/domain/") for file in files)
