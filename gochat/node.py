@@ -71,16 +71,16 @@ RETENTION_S = 3600.0
 POLL_S = 0.01
 
 
+#: Runs since the machine was started, also while it slept. Nobody sets this clock.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
+#: The wall clock; tests set another one.
+wall_ns = time.time_ns
+
+
 def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-def steady_ms() -> int:
-    """Since the machine was started, also while it slept. Nobody sets this clock."""
-    return time.clock_gettime_ns(_STEADY) // 1_000_000
+    return wall_ns() // 1_000_000
 
 
 class Node:
@@ -94,7 +94,7 @@ class Node:
         self.draining = trio.Event()
         self.live = Live()
         self.rules: RulesInForce
-        self.jumps = Jumps(now_ms, steady_ms)
+        self.jumps = Jumps(wall_ns, partial(time.clock_gettime_ns, _STEADY))
         self.wheel = Wheel()
         self.poller = Poller()
         self.gateway: Gateway
@@ -216,13 +216,13 @@ def _registries(
         Spec("presence", partial(settle_doubts, node.live, store.archive.acquainted, store.archive.onlookers))
     )  # fmt: skip
     room_parts = RoomParts(
-        store.journal, store.lookups, node.live, rules, node.jumps.now_ms, limits.mailbox,
-        RecentKeys(RECENT_KEYS), policy.group_adds == "contacts", node.jumps, store.archive.users,
+        store.journal, store.lookups, node.live, rules, node.jumps, limits.mailbox, RecentKeys(RECENT_KEYS),
+        policy.group_adds == "contacts", store.archive.users,
     )  # fmt: skip
     rooms: Registry[RoomActor] = Registry(actors, run_queue, partial(RoomActor, parts=room_parts), MOST_ACTORS)
     user_parts = UserParts(
-        node.live, rooms, steady_ms, limits.messages_per_s, limits.message_burst, limits.mailbox, node.rules,
-        policy.request_budget, node.jumps, policy.add_budget,
+        node.live, rooms, node.jumps, limits.messages_per_s, limits.message_burst, limits.mailbox, node.rules,
+        policy.request_budget, policy.add_budget,
     )  # fmt: skip
     users: Registry[UserActor] = Registry(actors, run_queue, partial(UserActor, parts=user_parts), MOST_ACTORS)
     return rooms, users

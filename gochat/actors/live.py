@@ -42,8 +42,18 @@ MOST_SEEN = 1000
 REFERRING = 8
 
 
+class Outgoing(Protocol):
+    """A session's outbox, as rooms see it."""
+
+    def try_send(self, data: bytes) -> bool:
+        """Whole frames to the peer, or False: the outbox is full and nothing was taken."""
+
+
 class Subscriber(Waiting, Protocol):
     """A live session, as rooms see it."""
+
+    @property
+    def outbox(self) -> Outgoing: ...
 
     codec: Codec
     device: str | None
@@ -57,9 +67,6 @@ class Subscriber(Waiting, Protocol):
 
     def takes(self, stretch: Stretch) -> bool:
         """Whether the facts are for this session now; if not, the session sees to it that it gets them in time."""
-
-    def push(self, data: bytes) -> bool:
-        """Whole frames to the peer, or False: the outbox is full and nothing was taken."""
 
     def offer(self, data: bytes) -> bool:
         """The same, to leave with the next `flush`."""
@@ -114,10 +121,6 @@ class Stretch(msgspec.Struct, eq=False):
     def size(self) -> int:
         """Bytes of the largest encoding that was made."""
         return max((len(data) for each in (self, *self.veiled.values()) for data in each.encoded.values()), default=0)
-
-    def encode(self, codec: Codec) -> bytes:
-        data = self.encoded[codec] = codec.encode_all(self.facts)
-        return data
 
     def for_those_since(self, since: int) -> Stretch:
         """The stretch as it is told to whoever came in at that seq and sees nothing from before."""
@@ -365,22 +368,14 @@ class Live:
             for session in self.users.get(user, ()):
                 session.entered(stretch)
 
-    def give(self, stretch: Stretch, sessions: Sequence[Subscriber]) -> None:
-        """Send it to each of them that it is for, at once, and with it what waits there."""
-        if not stretch.referred:
-            self._hand(stretch, sessions, None)
-            return
-        for veiled, some in self._veiled(stretch, sessions):
-            self._hand(veiled, some, None)
-
     def offer(self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line, *, few: bool = False) -> None:
         """Queue it for each of them that it is for, to leave when it is their turn in line. `few`: who does not stand
         in one is sent it at once."""
         if not stretch.referred:
-            self._hand(stretch, sessions, line, few=few)
+            self.send(stretch, sessions, line, few=few)
         else:
             for veiled, some in self._veiled(stretch, sessions):
-                self._hand(veiled, some, line, few=few)
+                self.send(veiled, some, line, few=few)
         if line.waiting:
             self.flusher.wake()
 
@@ -394,7 +389,11 @@ class Live:
             parted.setdefault(id(told), (told, []))[1].append(session)
         return parted.values()
 
-    def _hand(self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line | None, *, few: bool = False) -> None:
+    def send(
+        self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line | None = None, *, few: bool = False
+    ) -> None:
+        """Send the same bytes to each of the sessions that it is for: at once, with whatever waits there, or, given a
+        line, as `offer` says. All of them must see what the facts refer to."""
         commit = stretch.commit
         encoded = stretch.encoded
         short = self.flusher.short
@@ -405,9 +404,11 @@ class Live:
                 if (session.apart or commit <= session.since) and not session.takes(stretch):
                     left_out += 1
                     continue
-                data = encoded.get(session.codec) or stretch.encode(session.codec)
+                data = encoded.get(session.codec)
+                if data is None:
+                    data = encoded[session.codec] = session.codec.encode_all(stretch.facts)
                 if line is None or (few and session.line is None):
-                    taken = session.push(data)
+                    taken = session.outbox.try_send(data)
                 else:
                     taken = session.offer(data)
                     if session.line is not short and session.line is not line:

@@ -7,7 +7,7 @@ the askers and tells the listeners. One append is in flight for a room; what com
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import trio
@@ -55,15 +55,14 @@ class RoomParts(NamedTuple):
     lookups: Lookups
     live: Live
     rules: RoomRules
-    now_ms: Callable[[], int]
+    clock: Jumps
+    """The wall clock, and whether it has been set."""
     mailbox: int
     """How much mail may wait for a room."""
     keys: RecentKeys
     """Shared, so that its bound holds for the node however many rooms there are."""
     adds_by_contacts: bool = False
     """Whether users are added to groups only by their contacts."""
-    jumps: Jumps | None = None
-    """Whether the clock that `now_ms` reads has been set; None: nobody sets it."""
     names: Names | None = None
     """Shown names, as the archive has them; without it the ids are told."""
     observers: tuple[Observer, ...] = ()
@@ -158,12 +157,11 @@ class RoomActor(Actor[Submit]):
         except StoreError:
             self.mark_stale()
             raise
-        jumps = self._parts.jumps
-        if jumps is not None:
-            self._offset = jumps.offset
-            if self._offset:
-                record.move_ends(jumps.moved)
-                jumps.note(*record.ends())
+        clock = self._parts.clock
+        self._offset = clock.offset
+        if self._offset:
+            record.move_ends(clock.moved)
+            clock.note(*record.ends())
         self._recent.begin(record.head)
         if 0 <= self.delivered < record.head:
             self._catch_up_after_failure(record)
@@ -192,7 +190,7 @@ class RoomActor(Actor[Submit]):
             batch,
             self._recent,
             parts.rules.contacts,
-            parts.now_ms(),
+            parts.clock.now_ms(),
             by_contacts=parts.adds_by_contacts,
             names=parts.names,
         )
@@ -206,9 +204,9 @@ class RoomActor(Actor[Submit]):
     def decide(self, batch: list[Submit]) -> None:
         record, parts = self.record, self._parts
         assert record is not None
-        now_ms, jumps = parts.now_ms(), parts.jumps
-        if jumps is not None and jumps.offset != self._offset:
-            self._follow(jumps, record)
+        now_ms = parts.clock.now_ms()
+        if parts.clock.offset != self._offset:
+            self._follow_clock(record)
         prepared = self._prepared
         if prepared is None:
             turn = Turn(record, parts.keys, None, parts.rules, now_ms, _NO_ASKS, self._recent)
@@ -245,11 +243,12 @@ class RoomActor(Actor[Submit]):
         self._turn, self._outcomes = turn, outcomes
         self.phase = TRANSITIONS[self.phase][APPENDED]
 
-    def _follow(self, jumps: Jumps, record: RoomRecord) -> None:
+    def _follow_clock(self, record: RoomRecord) -> None:
         """The clock was set: the record's ends go with it."""
-        by, self._offset = jumps.offset - self._offset, jumps.offset
+        clock = self._parts.clock
+        by, self._offset = clock.offset - self._offset, clock.offset
         record.move_ends(lambda at_ms: at_ms + by)
-        jumps.note(*record.ends())
+        clock.note(*record.ends())
 
     def _must_look_up(self, record: RoomRecord, batch: list[Submit], outcomes: list[Outcome]) -> bool:
         """Whether sends were refused whose keys may be recorded: only the store can tell."""
@@ -324,8 +323,8 @@ class RoomActor(Actor[Submit]):
                     observer.recorded(self.address, turn.draft, done.facts, done.commit)
                 except Exception:
                     log.exception("%s: an observer failed", self.address)
-            if turn.beside and self._offset and parts.jumps is not None:
-                parts.jumps.note(*turn.draft.ends())
+            if turn.beside and self._offset:
+                parts.clock.note(*turn.draft.ends())
         self._prepared = None
         counts = parts.live.counts
         counts.turns += 1
@@ -339,7 +338,7 @@ class RoomActor(Actor[Submit]):
         if self._private and not turn.hidden and not record.since:
             # Nobody comes or goes, and few listen.
             self.delivered = record.head
-            live.give(Stretch(self.address, done.commit, facts), live.listeners(self.address))
+            live.send(Stretch(self.address, done.commit, facts), live.listeners(self.address))
             return
         if self._deliveries is None:
             self._deliveries = Deliveries(self, live, self._registry.supervisor)
@@ -365,7 +364,7 @@ class RoomActor(Actor[Submit]):
         if before.relation is None or after is None:
             return
         try:
-            tell_states(parts.live, batch, before.relation, after, parts.rules.contacts, parts.now_ms())
+            tell_states(parts.live, batch, before.relation, after, parts.rules.contacts, parts.clock.now_ms())
             if turn.hidden:
                 names = self._prepared.names if self._prepared is not None else {}
                 tell_request(parts.live, turn, names)
@@ -378,7 +377,7 @@ class RoomActor(Actor[Submit]):
         if record is None:
             return
         if self._passing is None:
-            self._passing = Passing(parts.journal, parts.live, parts.now_ms, parts.rules.contacts)
+            self._passing = Passing(parts.journal, parts.live, parts.clock.now_ms, parts.rules.contacts)
         for mail, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, Done) and isinstance(mail.command, (ask.Read, ask.Typing)):
                 try:

@@ -7,7 +7,6 @@ either way. What it tells is put into other mailboxes, never run.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -44,16 +43,14 @@ class UserParts(NamedTuple):
 
     live: Live
     rooms: Registry[RoomActor]
-    now_ms: Callable[[], int]
-    """A clock that nobody sets."""
+    clock: Jumps
+    """Measures by its steady time, and moves along what is counted by the wall clock."""
     messages_per_s: float
     message_burst: int
     mailbox: int
     rules: InForce
     asks_a_day: int = 20
     """Strangers that a user may ask within 24 hours."""
-    jumps: Jumps | None = None
-    """Whether the wall clock has been set, by which those are counted."""
     adds_a_day: int = 0
     """Users whom one may add to groups within 24 hours without being their contact; 0: any number."""
 
@@ -68,12 +65,12 @@ class UserActor(Actor[Submit]):
         self._parts = parts
         self.bucket = TokenBucket(parts.messages_per_s, parts.message_burst)
         self.actions = TokenBucket(parts.messages_per_s * ACTIONS_PER_MESSAGE, parts.message_burst * ACTION_BURST)
-        self.asks = SlidingWindow(parts.asks_a_day, DAY_MS, parts.jumps)
-        self.adds = SlidingWindow(parts.adds_a_day, DAY_MS, parts.jumps) if parts.adds_a_day else None
+        self.asks = SlidingWindow(parts.asks_a_day, DAY_MS, parts.clock)
+        self.adds = SlidingWindow(parts.adds_a_day, DAY_MS, parts.clock) if parts.adds_a_day else None
 
     @property
     def busy(self) -> bool:
-        now_ms = self._parts.now_ms()
+        now_ms = self._parts.clock.steady_ms()
         return self.address in self._parts.live.users or not (self.bucket.full(now_ms) and self.actions.full(now_ms))
 
     def is_prepared(self, waiting: list[Submit]) -> bool:
@@ -120,7 +117,7 @@ class UserActor(Actor[Submit]):
         row = COMMANDS[kind]
         if row.cost != "ephemeral":
             bucket = self.bucket if row.cost == "message" else self.actions
-            wait_ms = bucket.take(self._parts.now_ms())
+            wait_ms = bucket.take(self._parts.clock.steady_ms())
             if not wait_ms:
                 mail.bucket = bucket
             else:

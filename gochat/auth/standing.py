@@ -19,16 +19,12 @@ SUSPENDED = "the user is suspended"
 REVOKED = "the token was revoked"
 
 
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class Standing:
     """Asked at every hello, refresh and request of REST."""
 
     def __init__(self, entries: Iterable[AnyStanding | Deleted] = (), jumps: Jumps | None = None) -> None:
         """`jumps` of the wall clock move the ends of suspensions; by default there are none."""
-        self._jumps = jumps or Jumps(_wall_ms, _wall_ms)
+        self._jumps = jumps or Jumps(time.time_ns, time.time_ns)
         self._offset = self._jumps.offset
         self._deleted: set[str] = set()
         self._suspended: dict[str, int | None] = {}

@@ -19,13 +19,13 @@ MOST_MADE: Final = 10_000
 class Jumps:
     """Compares the wall clock with a steady one whenever the time is asked for. One for a node."""
 
-    __slots__ = ("_base", "_made", "_steady_ms", "_wall_ms", "offset")
+    __slots__ = ("_base", "_made", "_steady_ns", "_wall_ns", "offset")
 
-    def __init__(self, wall_ms: Callable[[], int], steady_ms: Callable[[], int]) -> None:
-        """`steady_ms` is moved by nobody; where it begins does not matter."""
-        self._wall_ms = wall_ms
-        self._steady_ms = steady_ms
-        self._base = wall_ms() - steady_ms()
+    def __init__(self, wall_ns: Callable[[], int], steady_ns: Callable[[], int]) -> None:
+        """Both in nanoseconds. `steady_ns` is moved by nobody; where it begins does not matter."""
+        self._wall_ns = wall_ns
+        self._steady_ns = steady_ns
+        self._base = (wall_ns() - steady_ns()) // 1_000_000
         self._made: dict[int, int] = {}
         """What the offset was when a time was made, if it was not 0."""
         self.offset = 0
@@ -33,11 +33,15 @@ class Jumps:
 
     def now_ms(self) -> int:
         """The wall clock's time."""
-        wall = self._wall_ms()
-        offset = wall - self._steady_ms() - self._base
+        wall_ns = self._wall_ns()
+        offset = (wall_ns - self._steady_ns()) // 1_000_000 - self._base
         if not -JUMP_MS < offset - self.offset < JUMP_MS:
             self.offset = offset
-        return wall
+        return wall_ns // 1_000_000
+
+    def steady_ms(self) -> int:
+        """The steady clock's time, for what is measured and neither shown nor stored."""
+        return self._steady_ns() // 1_000_000
 
     def note(self, *times: int | None) -> None:
         """These times stand on the wall clock as it is set now."""

@@ -112,7 +112,11 @@ class Turn(GroupTurn):
             return NO_MESSAGE
         if draft.gone:
             return NO_USER
-        way: Way | Denied = "open" if draft.relation is None else self._way(sender)
+        way: Way | Denied = "open"
+        if draft.relation is not None:
+            way = relationship.way(draft.relation, sender, self._rules.contacts, self._now_ms)
+            if way != "open":
+                way = self._within_budget(way, sender)
         if isinstance(way, Denied):
             return way
         if refusal is not None:
@@ -223,11 +227,8 @@ class Turn(GroupTurn):
 
     # ------------------------------------------------------------------------------------------ two users
 
-    def _way(self, sender: str) -> Way | Denied:
-        """How the sender's message comes to the other of the two, if they may still ask anybody today."""
-        relation = self.draft.relation
-        assert relation is not None
-        way = relationship.way(relation, sender, self._rules.contacts, self._now_ms)
+    def _within_budget(self, way: Way | Denied, sender: str) -> Way | Denied:
+        """The same way, unless the sender would ask, and may not ask anybody more today."""
         window = self._asks.get(sender) if way == "ask" else None
         wait_ms = window.wait(self._now_ms) if window is not None else 0
         if wait_ms:

@@ -40,7 +40,6 @@ class Listener(Positions, ABC):
         "line",
         "offer",
         "outbox",
-        "push",
         "signed_in_ns",
         "user",
         "watching",
@@ -52,7 +51,6 @@ class Listener(Positions, ABC):
         self.connection = connection
         self.codec = codec
         self.outbox = connection.outbox
-        self.push = connection.outbox.try_send
         self.offer = connection.outbox.offer
         self.flush = connection.outbox.flush
         self.line: Line | None = None

@@ -7,12 +7,14 @@ by the hundred with one statement, whichever rooms they belong to.
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gochat.store.rows import Row
 
 CHUNKS = (256, 64, 16, 4, 1)
+_ASCENDING = CHUNKS[::-1]
 
 
 class Many:
@@ -57,7 +59,7 @@ class Probe:
     def finds(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> bool:
         for begin in range(0, len(rows), CHUNKS[0]):
             chunk = rows[begin : begin + CHUNKS[0]]
-            size = min(size for size in CHUNKS if size >= len(chunk))
+            size = _ASCENDING[bisect_left(_ASCENDING, len(chunk))]
             values = [value for row in chunk for value in row]
             values += self._nothing * (size - len(chunk))
             if connection.execute(self._many.of(size), values).fetchone() is not None:

@@ -87,7 +87,7 @@ class Outbox:
     def try_send(self, data: bytes) -> bool:
         """Send, or queue behind what waits. False: it would pass the limit, and nothing was taken."""
         if self.size:
-            if not self._has_room(data):
+            if self.size + len(data) > self.limit and not self._has_room(data):
                 return False
             self.put(data)
             self.flush()  # What was queued leaves in the same write.

@@ -14,7 +14,7 @@ import trio.testing
 from gochat import store as stores
 from gochat.actors.actor import Registry
 from gochat.actors.flusher import Line
-from gochat.actors.live import SLICE, Live, Stretch
+from gochat.actors.live import SLICE, Live, Outgoing, Stretch
 from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
 from gochat.actors.room import RoomActor, RoomParts
@@ -23,6 +23,7 @@ from gochat.actors.supervisor import Spec, Supervisor
 from gochat.domain import commands as ask
 from gochat.domain.beside import AnyBeside
 from gochat.domain.facts import AnyFact
+from gochat.domain.jumps import Jumps
 from gochat.domain.record import Recorded, RoomRecord
 from gochat.domain.turn import Outcome, RecentKeys, RoomRules
 from gochat.errors import Full, StoreError
@@ -72,7 +73,11 @@ class Recorder:
     def takes(self, stretch: Stretch) -> bool:
         return not self.apart and stretch.commit > self.since
 
-    def push(self, data: bytes) -> bool:
+    @property
+    def outbox(self) -> Outgoing:
+        return self
+
+    def try_send(self, data: bytes) -> bool:
         if self.full:
             return False
         self.events.append(("push", self))
@@ -88,7 +93,7 @@ class Recorder:
     def flush(self) -> None:
         offers, self.offers = self.offers, []
         for data in offers:
-            self.push(data)
+            self.try_send(data)
 
     def push_soft(self, data: bytes) -> None:
         self.soft.append(data)
@@ -165,6 +170,10 @@ def as_told(error: Exception) -> StoreError:
     return error if isinstance(error, StoreError) else StoreError(f"append failed: {error!r}", unknown=True)
 
 
+def _now_ns() -> int:
+    return int(trio.current_time() * 1e9)
+
+
 class House:
     def __init__(
         self,
@@ -183,17 +192,14 @@ class House:
         self.actors = actors
         self.keys = RecentKeys(KEYS)
         self.run_queue = run_queue
+        self.clock = Jumps(_now_ns, _now_ns)
         actors.start(Spec("run queue", self.run_queue.run))
         actors.start(Spec("flusher", self.live.flusher.run))
         parts = RoomParts(
-            self.journal, store.lookups, self.live, rules, self.now_ms, 10_000, self.keys,
+            self.journal, store.lookups, self.live, rules, self.clock, 10_000, self.keys,
             observers=tuple(observers),
         )  # fmt: skip
         self.rooms: Registry[RoomActor] = Registry(actors, self.run_queue, partial(RoomActor, parts=parts), 1000)
-
-    @staticmethod
-    def now_ms() -> int:
-        return int(trio.current_time() * 1000)
 
     def ask(self, *commands: ask.AnyCommand) -> list[Asked]:
         """Put the commands into their rooms' mailboxes: one batch, if they are for one room."""

@@ -32,7 +32,7 @@ from gochat.session.dispatch import ClientSession
 from gochat.session.gateway import Gateway, Pace
 from gochat.session.quota import Quotas, Rates
 from gochat.transports.outbox import Outbox, Waiting
-from tests.actors.house import TEA, House, keep_house, run
+from tests.actors.house import TEA, House, Recorder, keep_house, run
 from tests.actors.test_room import heard
 from tests.policies import NoRules
 
@@ -68,9 +68,13 @@ def test_a_batch_is_cut_exactly_where_the_listeners_change(kinds: list[str]) -> 
         assert (stretch.removed if stretch.removed is None else list(stretch.removed)) == ends
 
 
-def test_a_stretch_is_encoded_once() -> None:
+async def test_a_stretch_is_encoded_once() -> None:
     stretch = Stretch(TEA, 1, [fact(1, "message"), fact(2, "message")])
-    assert stretch.encode(LINE_JSON) is stretch.encoded[LINE_JSON]
+    async with keep_house() as house:
+        sessions = [Recorder(house, "ann"), Recorder(house, "bob")]
+        house.live.send(stretch, sessions)
+    for session in sessions:
+        assert session.pushes[0] is stretch.encoded[LINE_JSON]
     assert [msgspec.json.decode(line)["seq"] for line in stretch.encoded[LINE_JSON].splitlines()] == [1, 2]
 
 
@@ -165,7 +169,7 @@ class Town:
         self.house = house
         self.dice = random.Random(seed)
         self.spawn = nursery.start_soon
-        parts = UserParts(house.live, house.rooms, house.now_ms, 0.0, 1, 1000, NoRules())
+        parts = UserParts(house.live, house.rooms, house.clock, 0.0, 1, 1000, NoRules())
         users: Registry[UserActor] = Registry(house.actors, house.run_queue, partial(UserActor, parts=parts), 1000)
         self.gateway = Gateway(
             node="here",

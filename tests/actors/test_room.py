@@ -287,7 +287,7 @@ async def test_a_full_session_lags_and_costs_nobody_else(house: House, autojump_
 
 async def test_only_what_a_session_was_handed_counts_as_delivered(house: House, autojump_clock: MockClock) -> None:
     class Broken(Recorder):
-        def push(self, data: bytes) -> bool:
+        def try_send(self, data: bytes) -> bool:
             raise RuntimeError("a bug")
 
     sessions = [Recorder(house, "ann"), Recorder(house, "ann"), Recorder(house, "bob"), Broken(house, "bob")]
@@ -300,7 +300,7 @@ async def test_only_what_a_session_was_handed_counts_as_delivered(house: House, 
 
 async def test_a_session_that_crashes_is_aborted_and_costs_nobody_else(house: House, autojump_clock: MockClock) -> None:
     class Broken(Recorder):
-        def push(self, data: bytes) -> bool:
+        def try_send(self, data: bytes) -> bool:
             raise RuntimeError("a bug")
 
     broken, bob = Broken(house, "ann"), Recorder(house, "bob")

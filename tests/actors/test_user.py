@@ -16,6 +16,7 @@ from gochat.actors.run_queue import RunQueue
 from gochat.actors.supervisor import Supervisor
 from gochat.actors.user import ACTION_BURST, UserActor, UserParts
 from gochat.domain import commands
+from gochat.domain.jumps import Jumps
 from gochat.domain.turn import Outcome
 from gochat.errors import Denied
 from tests.policies import NoRules
@@ -70,7 +71,7 @@ class Ticket:
 
 
 def actor(rooms: Rooms) -> UserActor:
-    parts = UserParts(Live(), rooms, lambda: 0, 1.0, 1, 10_000, NoRules())  # type: ignore[arg-type]
+    parts = UserParts(Live(), rooms, Jumps(lambda: 0, lambda: 0), 1.0, 1, 10_000, NoRules())  # type: ignore[arg-type]
     users: Registry[UserActor] = Registry(Supervisor("actors"), RunQueue(), partial(UserActor, parts=parts), 1)
     return users.at("ann")
 

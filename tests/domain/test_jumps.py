@@ -14,13 +14,15 @@ from gochat.ports import Identity
 
 HOUR = 3_600_000
 START = 1_700_000_000_000
+#: Nanoseconds.
+MS = 1_000_000
 
 
 class Clocks:
     def __init__(self) -> None:
         self.set_by = 0
         self.passed = 0
-        self.jumps = Jumps(lambda: START + self.passed + self.set_by, lambda: 77 + self.passed)
+        self.jumps = Jumps(lambda: (START + self.passed + self.set_by) * MS, lambda: (77 + self.passed) * MS)
 
 
 @pytest.fixture(params=[HOUR, -HOUR], ids=["forward", "back"])

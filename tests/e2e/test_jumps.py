@@ -21,13 +21,13 @@ class Wall:
         self.set_by_s = 0
 
     def __call__(self) -> int:
-        return time.time_ns() // 1_000_000 + self.set_by_s * 1000
+        return time.time_ns() + self.set_by_s * 1_000_000_000
 
 
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
     clock = Wall()
-    monkeypatch.setattr("gochat.node.now_ms", clock)
+    monkeypatch.setattr("gochat.node.wall_ns", clock)
     return clock
 
 

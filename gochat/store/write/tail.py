@@ -209,7 +209,8 @@ class Tail:
     @property
     def bytes(self) -> int:
         """Memory of what is to be merged, and of the keys of what was."""
-        return self._new.size + self._old.size
+        new, old = self._new, self._old
+        return new.bytes + old.bytes + KEY_BYTES * (len(new.keys) + len(old.keys))
 
     @property
     def new_bytes(self) -> int:

@@ -281,7 +281,7 @@ class Writer:
     def _check_new(self, keys: list[tail.Key]) -> None:
         """Raises sqlite3.IntegrityError if one is recorded, as the index of keys does."""
         has = self.tail.has
-        if len(set(keys)) < len(keys) or any(has(key) for key in keys) or _KEYS.finds(self.connection, keys):
+        if len(set(keys)) < len(keys) or any(map(has, keys)) or _KEYS.finds(self.connection, keys):
             raise sqlite3.IntegrityError("a key is recorded already")
 
     def _record_apart(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
@@ -383,8 +383,11 @@ class Writer:
 
     def _count_recorded(self, batches: Sequence[Batch], late: int = 0) -> None:
         """`late`: messages in the tail, beside these batches."""
-        self.facts = late + sum(len(batch.facts) for batch in batches)
-        self.messages = late + sum(type(fact) is facts.Message for batch in batches for fact in batch.facts)
+        self.facts = self.messages = late
+        for batch in batches:
+            self.facts += len(batch.facts)
+            for fact in batch.facts:
+                self.messages += type(fact) is facts.Message
 
     def _clash(self, batch: Batch) -> DuplicateKeys | None:
         keys = [(fact.sender, fact.key) for fact in batch.facts if isinstance(fact, facts.Message) and fact.key]
