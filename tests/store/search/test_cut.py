@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -147,3 +149,18 @@ def test_what_follows_from_other_words_counts_once() -> None:
     assert CUTTER.asked("ab abc b 京北") == [Run("abc", False), Run("京北", True), Run("b", False)]
     assert CUTTER.asked("a " * 100) == [Run("a", False)]
     assert len(CUTTER.asked(" ".join(f"{n:02}" for n in range(60)))) == 60 > MOST_WORDS
+
+
+def test_nobody_reads_the_tables_that_fts5_keeps_for_itself() -> None:
+    """Their form is SQLite's affair, and may change with its release."""
+    with closing(connect(":memory:")) as connection:
+        migrate(connection, ":memory:")
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        indexes = {
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE sql LIKE '%USING fts5 (%'")
+        }
+    own = {f"{index}_{part}" for index in indexes for part in ("data", "idx", "content", "docsize", "config")} & tables
+    assert len(own) >= 4
+    for path in sorted((Path(__file__).parents[3] / "gochat").rglob("*.py")):
+        named = own & set(re.findall(r"\w+", path.read_text(encoding="utf-8")))
+        assert not named, f"{path} names {named}"
