@@ -2,8 +2,8 @@
 
 Before the rows of a word are read they are counted: fts5vocab, which is FTS5's own interface to its words, gives the
 rows of a word, or of all words that begin with it, one by one, and is stopped after as many as matter. A word that is
-nowhere takes 0.1 ms. Frequent words are not read here: a look into the newest blocks of a few rooms finds enough of them.
-The tables in which FTS5 keeps its index are its own, and nothing here names one.
+nowhere takes 0.1 ms. Frequent words are not read here: a look into the newest blocks of a few rooms finds enough of
+them. The tables in which FTS5 keeps its index are its own, and nothing here names one.
 """
 
 from __future__ import annotations
