@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from gochat.store import schema
 
 # Before anybody imports it: the suites of the ports are asserted in as tests are.
-pytest.register_assert_rewrite("tests.contracts")
+pytest.register_assert_rewrite("tests.contracts", "tests.conformance")
 
 # Machines are shared, so no example is judged by its time; `HYPOTHESIS_PROFILE=long` looks harder.
 settings.register_profile("short", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])

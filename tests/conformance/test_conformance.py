@@ -9,6 +9,7 @@ import trio
 
 from gochat.errors import CLOSES, CODES, INVALID_TEXT, NO_HEARTBEAT, SLOW
 from gochat.protocol.catalogue import CATALOGUE
+from tests.conformance.by_client import ClientStage
 from tests.conformance.stage import WAIT_S, Stage, staged
 from tests.conformance.transcript import SCRIPT, Frame, Received, Step, normal, steps
 from tests.conformance.wires import WIRES
@@ -36,6 +37,17 @@ async def plays(stage: Stage, step: Step) -> None:
         searches = step.send is not None and step.send["type"] == "search"
         if not searches or trio.current_time() > deadline:
             assert list(map(str, told)) == list(map(str, step.received))
+
+
+async def test_the_client_library_plays_it_too(tmp_path: Path) -> None:
+    async with staged(WIRES["tcp"], tmp_path, ClientStage) as stage:
+        for step in STEPS:
+            try:
+                await stage.plays(step)
+            except Exception as error:
+                error.add_note(f"{SCRIPT.name}, line {step.line}: {step.text.splitlines()[-1]}")
+                raise
+        assert stage.said >= 150
 
 
 # ------------------------------------------------------------------------------------------------ the script itself
