@@ -11,7 +11,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: run test test-long check docs dist bench-quick bench-peers lock clean python
+.PHONY: run test test-long browser check docs dist bench-quick bench-peers lock clean python
 
 # The first of these that is new enough and can make a virtual environment; `make PYTHON=python3.13` asks for one.
 BASE := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -36,11 +36,18 @@ ASYNC_CHECKED := .venv/.async-checked
 run: $(RUNTIME)
 	@exec $(BIN)/gochat serve $(ARGS)
 
-test: $(DEV)
+test: $(DEV) browser
 	$(PYTEST) -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
-test-long: $(DEV) $(OPENAPI_CLIENT)
+test-long: $(DEV) $(OPENAPI_CLIENT) browser
 	$(PYTEST) -m 'long or peers' $(ARGS)
+
+# A real browser, for the tests of the page. It is the system's: where it can't be installed here, a line says how.
+browser:
+	@for p in chromium chromium-browser google-chrome; do command -v $$p >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
+	else echo "The page is tested in a browser, which is missing: sudo apt-get install chromium"; fi
 
 check: $(DEV) $(ASYNC_CHECKED)
 	$(BIN)/ruff check $(LINTED)

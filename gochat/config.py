@@ -54,6 +54,8 @@ class Http(msgspec.Struct, frozen=True):
         "Who may read /metrics: tokens with the scope metrics or admin, everybody, or nobody.")] = "token"
     metrics_bind: Annotated[str, _key(ADDRESS, why=
         "An address of its own for /metrics, which http.bind then does not have; empty: none.")] = ""
+    page: Annotated[bool, _key("yes or no", why=
+        "Whether browsers get the page to chat in at /.")] = True
 
 
 class Tcp(msgspec.Struct, frozen=True):

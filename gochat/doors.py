@@ -23,6 +23,7 @@ from gochat.http.app import make_app
 from gochat.http.cors import Cors
 from gochat.http.documents import document_routes
 from gochat.http.exposition import metrics_routes
+from gochat.http.page import page_routes
 from gochat.http.problems import Problem
 from gochat.http.readiness import Readiness
 from gochat.http.shell import HttpShell
@@ -65,7 +66,8 @@ class Doors:
         own_address = bool(settings.http.metrics_bind)
         routes = [*([] if own_address else metrics), *document_routes(), *rest.routes(context)]
         cors = Cors(self._origins.lists) if settings.http.origins else None
-        self._shell = shell(make_app(readiness, routes), cors=cors)
+        page, files = page_routes(settings.http.origins) if settings.http.page else (None, [])
+        self._shell = shell(make_app(readiness, [*routes, *files], page), cors=cors)
         self._metrics_shell = shell(make_app(readiness, metrics))
 
     def accept(self, connection: Connection, codec: Codec, credential: str | None) -> ClientSession:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gochat import __version__
-from gochat.http.messages import Request, Response
+from gochat.http.messages import Handler, Request, Response
 from gochat.http.readiness import Check, Readiness
 from gochat.http.router import Route, Router
 
@@ -21,8 +21,9 @@ _TEXT = "text/plain; charset=utf-8"
 _NO_STORE = {"cache-control": "no-store"}
 
 
-def make_app(readiness: Readiness, routes: Iterable[Route] = ()) -> Router:
-    """The handler of all requests; `routes` are served beside the index and the probes."""
+def make_app(readiness: Readiness, routes: Iterable[Route] = (), page: Handler | None = None) -> Router:
+    """The handler of all requests; `routes` are served beside the index and the probes. Browsers get the `page` for
+    an index."""
 
     async def readyz(request: Request) -> Response:
         checks = list(readiness())
@@ -32,7 +33,13 @@ def make_app(readiness: Readiness, routes: Iterable[Route] = ()) -> Router:
             text = "".join(_line(check) for check in checks) + text
         return Response(200 if ready else 503, text.encode(), headers=_NO_STORE, media_type=_TEXT)
 
-    return Router([Route("/", _index), Route("/livez", _livez), Route("/readyz", readyz), *routes])
+    async def index(request: Request) -> Response:
+        if page is not None and "text/html" in ",".join(request.headers.get_all("accept")):
+            return await page(request)
+        return Response(200, _INDEX.encode(), headers=vary, media_type=_TEXT)
+
+    vary = {"vary": "accept"} if page is not None else {}
+    return Router([Route("/", index), Route("/livez", _livez), Route("/readyz", readyz), *routes])
 
 
 def _asks_for(request: Request, parameter: bytes) -> bool:
@@ -41,10 +48,6 @@ def _asks_for(request: Request, parameter: bytes) -> bool:
 
 def _line(check: Check) -> str:
     return f"[+] {check.name} ok\n" if check.problem is None else f"[-] {check.name}: {check.problem}\n"
-
-
-async def _index(request: Request) -> Response:
-    return Response(200, _INDEX.encode(), media_type=_TEXT)
 
 
 async def _livez(request: Request) -> Response:

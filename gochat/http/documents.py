@@ -50,12 +50,17 @@ def document_routes(folder: Traversable | None = None) -> list[Route]:
 
 
 def _handler(folder: Traversable, document: Document) -> Handler:
+    plain, zipped = ((folder / name).read_bytes() for name in (document.file, f"{document.file}.gz"))
+    return static_handler(plain, zipped, document.media_type, document.headers)
+
+
+def static_handler(content: bytes, compressed: bytes, media_type: str, headers: dict[str, str]) -> Handler:
+    """A handler that always answers with the same bytes; `headers` hold the ETag of the uncompressed ones."""
     # Two codings are two representations, and each has a strong tag of its own (RFC 9110, section 8.8.3.3).
-    headers = document.headers | {"vary": "accept-encoding"}
-    plain = _Variant((folder / document.file).read_bytes(), headers)
-    zipped = _Variant(
-        (folder / f"{document.file}.gz").read_bytes(), headers | {"etag": f'{headers["etag"][:-1]}-gzip"'}
-    )
+    vary = ", ".join(filter(None, (headers.get("vary"), "accept-encoding")))
+    headers = headers | {"vary": vary}
+    plain = _Variant(content, headers)
+    zipped = _Variant(compressed, headers | {"etag": f'{headers["etag"][:-1]}-gzip"'})
 
     async def serve(request: Request) -> Response:
         compressed = accepts_gzip(request.headers)
@@ -63,7 +68,7 @@ def _handler(folder: Traversable, document: Document) -> Handler:
         if is_fresh(request.headers, variant.headers["etag"]):
             return Response(304, headers=variant.headers)
         coding = {"content-encoding": "gzip"} if compressed else {}
-        content_type = {"content-type": document.media_type}
+        content_type = {"content-type": media_type}
         return Response(200, variant.content, headers=variant.headers | coding | content_type)
 
     return serve

@@ -1,0 +1,81 @@
+"""The page that people chat in: files of the package, read and compressed once, when the node starts.
+
+The page is static and knows nobody; whoever opens it signs in by its WebSocket. Its policy lets it load nothing from
+elsewhere, and lets no text become markup or script. `http.origins` says which sites may show it in a frame.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from html import escape
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final
+
+from gochat.http.documents import static_handler
+from gochat.http.messages import Handler
+from gochat.http.rest.conditions import entity_tag
+from gochat.http.router import Route
+
+INDEX: Final = "index.html"
+
+_TYPES: Final = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "mjs": "text/javascript; charset=utf-8",
+    "json": "application/json",
+    "svg": "image/svg+xml",
+}
+#: Files beside the page that no browser asks for.
+_UNSERVED: Final = ("jsconfig.json", ".d.mts", ".txt", ".sh", ".sha256")
+_ORIGINS_META: Final = b'<meta name="gochat-origins" content="">'
+
+
+def page_routes(origins: Sequence[str]) -> tuple[Handler, list[Route]]:
+    """The handler of the page itself, for `/`, and the routes of the files it loads."""
+    headers = _headers(origins)
+    root = files("gochat.http") / "web"
+    handlers = {path: _handler(path, content, headers, origins) for path, content in _contents(root, "")}
+    return handlers.pop(INDEX), [Route(f"/{path}", handler) for path, handler in handlers.items()]
+
+
+def policy(origins: Sequence[str]) -> str:
+    """The page's Content-Security-Policy."""
+    ancestors = " ".join(["'self'", *origins])
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+        f"frame-ancestors {ancestors}; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+
+
+def _headers(origins: Sequence[str]) -> dict[str, str]:
+    return {
+        "cache-control": "no-cache",
+        "content-security-policy": policy(origins),
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+        "cross-origin-opener-policy": "same-origin",
+    }
+
+
+def _contents(folder: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
+    for each in folder.iterdir():
+        name = f"{path}{each.name}"
+        if each.is_dir():
+            yield from _contents(each, f"{name}/")
+        elif not name.endswith(_UNSERVED):
+            yield name, each.read_bytes()
+
+
+def _handler(path: str, content: bytes, headers: dict[str, str], origins: Sequence[str]) -> Handler:
+    if path == INDEX:
+        # The page takes tokens by postMessage from these alone.
+        meta = f'<meta name="gochat-origins" content="{escape(" ".join(origins))}">'
+        content = content.replace(_ORIGINS_META, meta.encode())
+        headers = headers | {"vary": "accept"}  # Programs get a text at this path.
+    headers = headers | {"etag": entity_tag(content)}
+    zipped = gzip.compress(content, mtime=0)
+    return static_handler(content, zipped, _TYPES[path.rpartition(".")[2]], headers)

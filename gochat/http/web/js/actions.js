@@ -1,0 +1,137 @@
+// @ts-check
+// What a person does. Whatever fails is told where it was tried, or in the banner.
+import * as outbox from "./outbox.js";
+import { blank, fromEntry, privateRoom } from "./rooms.js";
+import { opened, watch } from "./session.js";
+import * as state from "./state.js";
+import * as threads from "./threads.js";
+import { ask, pages, post } from "./wire.js";
+
+const TELL_TYPING_MS = 3_000;
+
+// ------------------------------------------------------------------------------------------------ rooms
+
+/** @param {string} id */
+export function show(id) {
+  const me = state.me.value;
+  if (!state.rooms.value.has(id)) state.addRoom(blank(id, me));
+  const room = /** @type {import("./rooms.js").Room} */ (state.rooms.value.get(id));
+  const thread = threads.visit(id);
+  thread.timeline.head = Math.max(thread.timeline.head, room.head);
+  thread.firstUnread = room.unread > 0 ? room.read + 1 : 0;
+  state.draftTarget.value = null;
+  state.openRoom.value = id;
+  if (!thread.timeline.loaded && thread.timeline.head) threads.older(id);
+  if (thread.timeline.attached || !thread.timeline.loaded) markRead(id);
+  if (room.kind === "dm" && room.id !== privateRoom(me, me)) watch();
+}
+
+export const closeRoom = () => { state.openRoom.value = ""; };
+/** @param {string} user */
+export const startWith = (user) => show(privateRoom(state.me.value, user));
+
+/** Shows a message of a room. @param {string} id @param {number} seq */
+export function showMessage(id, seq) {
+  show(id);
+  threads.jumpTo(id, seq);
+}
+
+/** The room before or after the open one. @param {number} step */
+export function showNeighbour(step) {
+  const list = state.roomList.value;
+  const index = list.findIndex((room) => room.id === state.openRoom.value);
+  const to = list[Math.max(0, Math.min(list.length - 1, index + step))];
+  if (to) show(to.id);
+}
+
+/** All that the room has is read. @param {string} id */
+export function markRead(id) {
+  const room = state.rooms.value.get(id);
+  if (!room || room.head <= room.read) return;
+  post({ type: "read", room: id, seq: room.head });
+  state.updateRoom(id, { read: room.head, unread: 0 });
+}
+
+// ------------------------------------------------------------------------------------------------ messages
+
+/** @param {string} room @param {string} body @param {number} [replyTo] */
+export function send(room, body, replyTo) {
+  threads.jumpToEnd(room);
+  outbox.send(room, body, replyTo);
+}
+
+let toldTyping = 0;
+/** @param {string} room */
+export function tellTyping(room) {
+  if (Date.now() - toldTyping < TELL_TYPING_MS) return;
+  toldTyping = Date.now();
+  post({ type: "typing", room });
+}
+
+/** Rejects with the reason. @param {string} room @param {number} seq @param {string} body */
+export const edit = (room, seq, body) => ask({ type: "edit", room, seq, body });
+
+/** @param {string} room @param {number} seq */
+export const remove = (room, seq) => ask({ type: "delete", room, seq }).catch(state.tell);
+
+/** Adds the reaction, or takes it back where it is there already: the server knows that better than the page.
+ *  @param {string} room @param {number} seq @param {string} emoji */
+export async function react(room, seq, emoji) {
+  const mine = threads.opened(room)?.timeline.bySeq.get(seq)?.mine?.has(emoji) ?? false;
+  try {
+    const ack = await ask({ type: "react", room, seq, emoji, on: !mine });
+    if (ack.duplicate) await ask({ type: "react", room, seq, emoji, on: mine });
+  } catch (error) {
+    state.tell(error);
+  }
+}
+
+/** @param {string} room @param {number} seq @param {string} reason */
+export const report = (room, seq, reason) => ask({ type: "report", room, seq, ...(reason ? { reason } : {}) });
+
+// ------------------------------------------------------------------------------------------------ people
+
+/** @param {string} user @param {"add" | "remove" | "block" | "unblock" | "accept" | "decline"} action */
+export async function relate(user, action) {
+  try {
+    const ok = await ask({ type: "contact", user, action });
+    state.requests.value = state.requests.value.filter((each) => each.user !== user);
+    state.relations.value = new Map(state.relations.value).set(user, ok.state ?? "none");
+    if (action !== "accept") return;
+    const room = privateRoom(state.me.value, user);
+    if (!state.rooms.value.has(room)) state.addRoom({ ...blank(room, state.me.value), head: ok.head });
+    opened(room);
+    show(room);
+  } catch (error) {
+    state.tell(error);
+  }
+}
+
+/** @param {string} q @returns {Promise<{user: string, name: string}[]>} */
+export const searchUsers = async (q) => (await ask({ type: "search", in: "users", q, limit: 8 })).users;
+
+/** @param {string} q @param {string} [cursor] @returns {Promise<{entries: any[], next?: string}>} */
+export const searchMessages = (q, cursor) => ask({ type: "search", in: "messages", q, limit: 20, ...(cursor ? { cursor } : {}) });
+
+// ------------------------------------------------------------------------------------------------ groups
+
+/** Makes a group and shows it. Rejects with the reason. @param {string} name @param {string} title @param {string[]} users */
+export async function createGroup(name, title, users) {
+  await ask({ type: "group", name, action: "create", ...(title ? { title } : {}), ...(users.length ? { users } : {}) });
+  const room = `group:${name}`;
+  if (!state.rooms.value.has(room)) state.addRoom(fromEntry({ room, title, role: "owner" }, state.me.value));
+  show(room);
+}
+
+/** Rejects with the reason. @param {string} room @param {string} action @param {Record<string, any>} [fields] */
+export const group = (room, action, fields = {}) => ask({ type: "group", name: room.slice(6), action, ...fields });
+
+/** @param {string} room @returns {Promise<{user: string, name: string, role: string, since: number}[]>} */
+export async function members(room) {
+  const found = [];
+  for await (const entry of pages({ type: "members", room, limit: 200 }, "members")) {
+    found.push(entry);
+    if (found.length >= 1000) break;
+  }
+  return found;
+}

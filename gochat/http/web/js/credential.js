@@ -1,0 +1,90 @@
+// @ts-check
+// Who one is: a token from a link's ticket, from the fragment of the address, or pasted. It is kept for this tab alone.
+
+const SLOT = "gochat.token";
+
+/** @typedef {{user: string, token: string, expires: number}} Credential `expires` in ms since the epoch; 0: unknown */
+
+/** The link is of no use: it was used, is over, or is no ticket. */
+export class BadTicket extends Error {}
+
+/** The claims of a token, which the server alone verifies. @param {string} token */
+function claims(token) {
+  const text = token.split(".")[1]?.replace(/-/g, "+").replace(/_/g, "/");
+  try {
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(text), (c) => c.charCodeAt(0))));
+  } catch {
+    return {};
+  }
+}
+
+/** @param {string} token @returns {Credential} */
+export function ofToken(token) {
+  const { sub = "", exp = 0 } = claims(token);
+  return { user: String(sub), token, expires: Number(exp) * 1000 };
+}
+
+/** Takes what the address carries, out of the bar and the history at once. @returns {{ticket?: string, token?: string}} */
+export function fromAddress() {
+  const carried = new URLSearchParams(location.hash.slice(1));
+  const ticket = carried.get("ticket") ?? undefined;
+  const token = carried.get("token") ?? undefined;
+  if (ticket || token) history.replaceState(null, "", location.pathname + location.search);
+  return { ticket, token };
+}
+
+/** A link or a bare token that a person pasted. @param {string} text */
+export function fromText(text) {
+  const carried = new URLSearchParams(text.trim().replace(/^[^#]*#/, ""));
+  const ticket = carried.get("ticket");
+  const token = carried.get("token");
+  if (ticket) return { ticket };
+  if (token) return { token };
+  const bare = text.trim();
+  return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(bare) ? { token: bare } : {};
+}
+
+/** Trades the single-use ticket for a token. Rejects with BadTicket where the server refuses it. @param {string} ticket */
+export async function redeem(ticket) {
+  const answer = await fetch("/v1/tickets", {
+    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ ticket }),
+  });
+  const body = await answer.json();
+  if (!answer.ok) throw new BadTicket(body.detail ?? body.title ?? answer.statusText);
+  return /** @type {Credential} */ ({ user: body.user, token: body.token, expires: body.expires });
+}
+
+/** @returns {Credential | null} */
+export function kept() {
+  const text = sessionStorage.getItem(SLOT);
+  if (!text) return null;
+  const credential = JSON.parse(text);
+  return credential.expires && credential.expires < Date.now() ? null : credential;
+}
+
+/** @param {Credential} credential */
+export const keep = (credential) => sessionStorage.setItem(SLOT, JSON.stringify(credential));
+export const forget = () => sessionStorage.removeItem(SLOT);
+
+/** Takes tokens from the site that shows the page in a frame, where the server lists it. The site is told that the page
+ *  is ready, and again when the token is about to end. @param {(credential: Credential) => void} take */
+export function fromHost(take) {
+  const origins = document.querySelector("meta[name=gochat-origins]")?.getAttribute("content")?.split(" ").filter(Boolean) ?? [];
+  if (window.parent === window || !origins.length) return;
+  addEventListener("message", (event) => {
+    if (!origins.includes(event.origin) || event.data?.type !== "gochat.token") return;
+    take(ofToken(String(event.data.token)));
+  });
+  askHost(origins);
+}
+
+const REFRESH_BEFORE_MS = 60_000;
+/** @param {string[]} origins */
+function askHost(origins) {
+  const ask = () => { for (const origin of origins) window.parent.postMessage({ type: "gochat.ready" }, origin); };
+  ask();
+  setInterval(() => {
+    const { expires = 0 } = kept() ?? {};
+    if (expires && expires - Date.now() < REFRESH_BEFORE_MS) ask();
+  }, REFRESH_BEFORE_MS / 4);
+}

@@ -1,0 +1,49 @@
+// @ts-check
+// Message text to nodes. Text stays text: nothing here can make markup of it, so nothing has to be cleaned.
+import { html } from "./html.js";
+
+const BLOCK = /```(?:[a-z]*\n)?([\s\S]+?)```/g;
+const CODE = /`([^`\n]+)`/g;
+const LINK = /\bhttps?:\/\/[^\s<>"'`]+[^\s<>"'`.,;:!?)\]}]/g;
+const MENTION = /(?<![\w@.-])@[a-z0-9][a-z0-9_.-]{0,62}[a-z0-9]|(?<![\w@.-])@[a-z0-9]/g;
+const EMOJI_ONLY = /^(?:\p{RGI_Emoji}\s*){1,3}$/v;
+
+/** @typedef {(text: string) => any[]} Reader */
+
+/** A reader that turns what the pattern finds into nodes, and gives the rest to the next.
+ *  @param {RegExp} pattern @param {(match: RegExpExecArray) => any} make @param {Reader} rest @returns {Reader} */
+const reader = (pattern, make, rest) => (text) => {
+  const nodes = [];
+  let end = 0;
+  for (const match of text.matchAll(pattern)) {
+    if (match.index > end) nodes.push(...rest(text.slice(end, match.index)));
+    nodes.push(make(/** @type {RegExpExecArray} */ (match)));
+    end = match.index + match[0].length;
+  }
+  if (end < text.length) nodes.push(...rest(text.slice(end)));
+  return nodes;
+};
+
+/** @param {string} me */
+export function formatter(me) {
+  const mentions = reader(MENTION, ([name]) => html`<b class=${name.slice(1) === me ? "mention me" : "mention"}>${name}</b>`, (text) => [text]);
+  const links = reader(LINK, ([address]) => html`<a href=${address} target="_blank" rel="noopener noreferrer nofollow">${address.replace(/^https?:\/\//, "")}</a>`, mentions);
+  const codes = reader(CODE, ([, code]) => html`<code>${code}</code>`, links);
+  return reader(BLOCK, ([, code]) => html`<pre tabindex="0"><code>${code.trimEnd()}</code></pre>`, codes);
+}
+
+/** Whether the text is one to three emoji and nothing else. @param {string} text */
+export const isJumbo = (text) => text.length < 40 && EMOJI_ONLY.test(text);
+
+/** One of eight hues, always the same for an id. @param {string} id */
+export function hue(id) {
+  let hash = 0;
+  for (const letter of id) hash = (hash * 31 + /** @type {number} */ (letter.codePointAt(0))) >>> 0;
+  return hash % 8;
+}
+
+/** @param {string} name */
+export function initials(name) {
+  const words = name.split(/[\s._-]+/).filter(Boolean).slice(0, 2);
+  return words.map((word) => [...word][0]).join("").toUpperCase() || "?";
+}

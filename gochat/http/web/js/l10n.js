@@ -1,0 +1,26 @@
+// @ts-check
+// The page's words. A language is one file of text/; what it lacks is English. A text with a count has a form for each
+// plural category of its language.
+import { texts as en } from "./text/en.js";
+
+/** @typedef {string | {one?: string, few?: string, many?: string, other: string}} Text */
+/** Languages beside English; each is a file of text/ that only its speakers read. */
+const LANGUAGES = ["de"];
+
+const wanted = new URLSearchParams(location.search).get("lang") ?? navigator.language;
+const chosen = wanted.slice(0, 2).toLowerCase();
+
+/** The language that the page speaks, for `lang` and for dates. */
+export const language = LANGUAGES.includes(chosen) ? wanted : chosen === "en" ? wanted : "en";
+/** @type {Record<string, Text>} */
+const own = LANGUAGES.includes(chosen) ? (await import(`./text/${chosen}.js`)).texts : en;
+/** @type {Record<string, Text>} */
+const english = en;
+const plurals = new Intl.PluralRules(language);
+
+/** The text of that name, with each {word} replaced. @param {string} name @param {Record<string, string | number>} [words] */
+export function t(name, words = {}) {
+  const text = own[name] ?? english[name] ?? name;
+  const form = typeof text === "string" ? text : text[/** @type {"one"} */ (plurals.select(Number(words.n)))] ?? text.other;
+  return form.replace(/\{(\w+)\}/g, (whole, word) => String(words[word] ?? whole));
+}

@@ -1,0 +1,99 @@
+// @ts-check
+// Rooms as the list of chats shows them. No I/O, and no signal: values in, values out.
+
+/** @typedef {{seq: number, ts: number, from: string, body: string, deleted?: number}} Last */
+/** @typedef {{id: string, kind: "dm" | "group", title: string, other: string, role: string, post: string, online: boolean, seen: number,
+ *   head: number, read: number, unread: number, last?: Last, typing: Record<string, number>, readBy: Record<string, number>,
+ *   ended: boolean}} Room `other`: the other user of a private room; `ended`: the user is no longer in it */
+
+const CONTACTS_SHOWN = 15;
+
+/** The room id of a private chat. @param {string} one @param {string} other */
+export const privateRoom = (one, other) => `dm:${one < other ? `${one}:${other}` : `${other}:${one}`}`;
+
+/** A room of which nothing is known but its id. @param {string} id @param {string} me @returns {Room} */
+export function blank(id, me) {
+  const group = id.startsWith("group:");
+  const users = group ? [] : id.slice(3).split(":");
+  const other = group ? "" : (users.find((user) => user !== me) ?? me);
+  return {
+    id, kind: group ? "group" : "dm", title: group ? id.slice(6) : other, other, role: group ? "member" : "", post: "members",
+    online: false, seen: 0, head: 0, read: 0, unread: 0, typing: {}, readBy: {}, ended: false,
+  };
+}
+
+/** A room as `welcome`, `groups` or `contacts` tell of it; what they leave out stays as it was.
+ *  @param {any} entry @param {string} me @param {Room} [before] @returns {Room} */
+export function fromEntry(entry, me, before) {
+  const base = before ?? blank(entry.room, me);
+  return {
+    ...base,
+    title: entry.title || entry.name || base.title,
+    role: entry.role ?? base.role,
+    online: entry.online ?? base.online,
+    seen: entry.last_seen ?? base.seen,
+    head: Math.max(entry.head ?? 0, base.head),
+    read: Math.max(entry.read ?? 0, base.read),
+    unread: entry.unread ?? base.unread,
+    last: entry.last ?? base.last,
+    ended: false,
+  };
+}
+
+/** The room after a fact. @param {Room} room @param {any} fact @param {string} me @param {boolean} seen Whether the user looks at it. @returns {Room} */
+export function afterFact(room, fact, me, seen) {
+  /** @type {Room} */
+  const next = { ...room, head: Math.max(room.head, fact.seq) };
+  switch (fact.type) {
+    case "message": {
+      next.last = { seq: fact.seq, ts: fact.ts, from: fact.from, body: fact.body ?? "", deleted: fact.deleted };
+      const { [fact.from]: _, ...typing } = room.typing;
+      next.typing = typing;
+      if (fact.from === me || seen) {
+        next.read = Math.max(next.read, fact.seq);
+        next.unread = 0;
+      } else if (fact.seq > room.read && fact.deleted === undefined) next.unread = room.unread + 1;
+      break;
+    }
+    case "edit":
+      if (room.last && room.last.seq === fact.target && fact.body) next.last = { ...room.last, body: fact.body };
+      break;
+    case "delete":
+      if (room.last && room.last.seq === fact.target) next.last = { ...room.last, body: "", deleted: fact.ts };
+      if (fact.target > room.read && fact.from !== me) next.unread = Math.max(0, room.unread - 1);
+      break;
+    case "group":
+      if (fact.title !== undefined) next.title = fact.title || room.id.slice(6);
+      if (fact.post) next.post = fact.post;
+      break;
+    case "member":
+      if (fact.title) next.title = fact.title;
+      if (!fact.users.includes(me)) break;
+      if (fact.change === "removed" || fact.change === "left") next.ended = true;
+      else {
+        next.ended = false;
+        if (fact.role) next.role = fact.role;
+      }
+      break;
+    case "closed":
+      next.ended = true;
+      break;
+  }
+  return next;
+}
+
+/** @param {Room} one @param {Room} other */
+export const byLatest = (one, other) => (other.last?.ts ?? 0) - (one.last?.ts ?? 0) || one.title.localeCompare(other.title);
+
+/** What the list shows of all rooms, which come with the latest first: groups, the 15 contacts talked to last, and whatever
+ *  has unread messages. Anybody else is found by search. @param {Room[]} rooms @param {string} open */
+export function listed(rooms, open) {
+  let contacts = 0;
+  return rooms.filter((room) => {
+    if (room.id === open) return true;
+    if (room.kind === "group") return !room.ended || room.unread > 0;
+    if (!room.last) return false;
+    contacts++;
+    return contacts <= CONTACTS_SHOWN || room.unread > 0;
+  });
+}

@@ -1,0 +1,122 @@
+// @ts-check
+// The timelines of the rooms that were opened, and how they are filled from the log.
+import { signal } from "./html.js";
+import { PAGE } from "./positions.js";
+import * as state from "./state.js";
+import { Timeline } from "./timeline.js";
+import { Refused, ask } from "./wire.js";
+
+/** Threads beyond these are let go, the one not looked at for longest first. */
+const MOST_THREADS = 20;
+
+export class Thread {
+  /** @param {string} room @param {string} me */
+  constructor(room, me) {
+    this.room = room;
+    this.timeline = new Timeline(me);
+    /** Rises with each change, for views to subscribe to. */
+    this.version = signal(0);
+    this.loading = signal(false);
+    this.failed = signal("");
+    /** The first message that was unread when the room was opened; 0: none. */
+    this.firstUnread = 0;
+    /** Where the view is to go next: a seq, or Infinity for the end; each jump is another object. */
+    this.goal = signal(/** @type {{seq: number} | null} */ (null));
+  }
+
+  changed() { this.version.value++; }
+}
+
+/** @type {Map<string, Thread>} The one that was looked at last stands last. */
+const threads = new Map();
+
+/** @param {string} room @returns {Thread} */
+export function thread(room) {
+  let found = threads.get(room);
+  if (!found) threads.set(room, found = new Thread(room, state.me.value));
+  return found;
+}
+
+/** The room is looked at: its thread is the last to be let go. @param {string} room @returns {Thread} */
+export function visit(room) {
+  const found = thread(room);
+  threads.delete(room);
+  threads.set(room, found);
+  for (const [id, old] of threads) {
+    if (threads.size <= MOST_THREADS) break;
+    if (!old.timeline.pending.length) threads.delete(id);
+  }
+  return found;
+}
+
+/** The thread, where the room was opened. @param {string} room */
+export const opened = (room) => threads.get(room);
+export const all = () => [...threads.values()];
+export const forgetAll = () => threads.clear();
+
+/** The room's log is another one, or what lies between is lost: what is held goes. @param {string} room @param {number} head */
+export function restart(room, head) {
+  const found = threads.get(room);
+  if (!found) return;
+  found.timeline.clear();
+  found.timeline.head = head;
+  found.changed();
+  if (state.openRoom.value === room) older(room);
+}
+
+/** Reads what comes before what is held; the newest page where nothing is. @param {string} room */
+export function older(room) {
+  const { timeline } = thread(room);
+  if (timeline.loaded && timeline.complete) return Promise.resolve();
+  const before = timeline.loaded ? timeline.from : timeline.head + 1;
+  return load(room, { before }, (page) => timeline.prepend(page.entries, before));
+}
+
+/** Reads what comes after what is held, where that does not reach the head. @param {string} room */
+export function newer(room) {
+  const { timeline } = thread(room);
+  if (timeline.attached) return Promise.resolve();
+  return load(room, { after: timeline.to }, (page) => timeline.extend(page.entries));
+}
+
+/** Shows a message, wherever in the log it stands. @param {string} room @param {number} seq */
+export async function jumpTo(room, seq) {
+  const found = thread(room);
+  const { timeline } = found;
+  if (!timeline.loaded || seq < timeline.from || seq > timeline.to) {
+    timeline.clear();
+    found.changed();
+    const before = Math.min(timeline.head + 1, seq + PAGE / 2);
+    await load(room, { before }, (page) => timeline.prepend(page.entries, before));
+  }
+  found.goal.value = { seq };
+}
+
+/** Goes to the live end. @param {string} room */
+export async function jumpToEnd(room) {
+  const found = thread(room);
+  if (!found.timeline.attached) {
+    found.timeline.clear();
+    found.changed();
+    await older(room);
+  }
+  found.goal.value = { seq: Infinity };
+}
+
+/** @param {string} room @param {{before?: number, after?: number}} bound @param {(page: any) => void} take */
+async function load(room, bound, take) {
+  const found = thread(room);
+  if (found.loading.value) return;
+  found.loading.value = true;
+  found.failed.value = "";
+  try {
+    const page = await ask({ type: "history", room, limit: PAGE, ...bound });
+    found.timeline.head = Math.max(found.timeline.head, page.head);
+    take(page);
+  } catch (error) {
+    if (error instanceof Refused) found.failed.value = error.message;
+  } finally {
+    found.loading.value = false;
+    found.changed();
+  }
+}

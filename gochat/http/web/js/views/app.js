@@ -1,0 +1,74 @@
+// @ts-check
+// The whole page: the list of chats beside the open one; on a phone, one of the two.
+import * as actions from "../actions.js";
+import { html, lazy, useEffect } from "../html.js";
+import { t } from "../l10n.js";
+import * as state from "../state.js";
+import { retryNow } from "../wire.js";
+import { icon } from "./parts.js";
+import { Rail } from "./rail.js";
+import { SignIn } from "./signin.js";
+
+// The list of chats stands before these are there.
+const Dialogs = lazy(async () => (await import("./dialogs.js")).Dialogs);
+const ThreadView = lazy(async () => (await import("./thread.js")).ThreadView);
+
+/** @param {{problem: string}} props */
+export function App({ problem }) {
+  const open = state.room.value;
+  const unread = state.unread.value;
+  useEffect(() => {
+    document.title = `${unread ? `(${unread}) ` : ""}${open ? `${open.title} · ` : ""}gochat`;
+  }, [unread, open?.title]);
+  const signedIn = state.me.value !== "";
+  useEffect(() => {
+    if (signedIn) ThreadView.load().then(Dialogs.load);
+  }, [signedIn]);
+  useEffect(() => {
+    addEventListener("keydown", keys);
+    return () => removeEventListener("keydown", keys);
+  }, []);
+  if (!state.me.value || state.status.value.phase === "ended") return html`<${SignIn} problem=${problem} />`;
+  return html`
+    <main class=${`app ${open ? "has-open" : ""}`}>
+      <${Rail} />
+      ${open ? html`<${ThreadView} room=${open} />` : html`<${Nothing} />`}
+      <div class="sr" role="log" aria-live="polite">${state.spoken.value}</div>
+      <${Banner} />
+      ${state.dialog.value && html`<${Dialogs} />`}
+    </main>`;
+}
+
+const Nothing = () => html`
+  <section class="thread blank">
+    <div class="empty">
+      <span class="mark">${icon("chat")}</span>
+      <h2>${t("pick-a-chat")}</h2>
+      <p>${t("pick-a-chat-how", { key: "Ctrl K" })}</p>
+    </div>
+  </section>`;
+
+function Banner() {
+  const { phase } = state.status.value;
+  const trouble = state.trouble.value;
+  if (trouble) {
+    return html`<div class="banner bad" role="alert">${trouble}
+      <button class="ghost" onClick=${() => { state.trouble.value = ""; }}>${t("dismiss")}</button></div>`;
+  }
+  if (phase === "online") return null;
+  return html`<div class="banner" role="status">${t(phase === "connecting" ? "coming-in" : "no-connection")}
+    ${phase === "offline" && html`<button class="ghost" onClick=${retryNow}>${t("reconnect-now")}</button>`}</div>`;
+}
+
+/** @param {KeyboardEvent} event */
+function keys(event) {
+  const element = /** @type {HTMLElement} */ (event.target);
+  const writing = element.matches("input, textarea, select");
+  if ((event.ctrlKey || event.metaKey) && event.key === "k") document.getElementById("find")?.focus();
+  else if (event.altKey && event.key === "ArrowUp") actions.showNeighbour(-1);
+  else if (event.altKey && event.key === "ArrowDown") actions.showNeighbour(1);
+  else if (event.key === "?" && !writing) state.dialog.value = { name: "shortcuts" };
+  else if (event.key === "Escape" && state.openRoom.value && !element.closest("dialog, .menu, .picker")) actions.closeRoom();
+  else return;
+  event.preventDefault();
+}

@@ -1,0 +1,170 @@
+// @ts-check
+// The place to write: several lines, drafts, replies and edits, emoji by name, long texts as several messages.
+import * as actions from "../actions.js";
+import { draftOf, keepDraft } from "../drafts.js";
+import { completions } from "../emoji.js";
+import { html, useLayoutEffect, useRef, useState } from "../html.js";
+import { t } from "../l10n.js";
+import * as state from "../state.js";
+import { thread } from "../threads.js";
+import { Picker } from "./picker.js";
+import { IconButton, icon } from "./parts.js";
+
+/** A text that is longer than so many messages is not sent. */
+const MOST_PARTS = 10;
+/** What is left is told from here on. */
+const TELL_LEFT = 400;
+
+/** An edit has a composer of its own, so that the draft of the room is as it was afterwards.
+ *  @param {{room: import("../rooms.js").Room}} props */
+export function Composer({ room }) {
+  const target = state.draftTarget.value;
+  return html`<${Field} key=${target?.kind === "edit" ? target.row.id : "new"} room=${room} target=${target} />`;
+}
+
+/** @param {{room: import("../rooms.js").Room, target: typeof state.draftTarget.value}} props */
+function Field({ room, target }) {
+  const me = state.me.value;
+  const field = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
+  const [text, setText] = useState(target?.kind === "edit" ? (target.row.body ?? "") : draftOf(me, room.id));
+  const [wrong, setWrong] = useState("");
+  const [picking, setPicking] = useState(false);
+  const [offered, setOffered] = useState(/** @type {[string, string][]} */ ([]));
+  const most = state.limits.value.body_chars;
+  const length = [...text].length;
+  const parts = length > most ? split(text, most) : [text];
+
+  const write = (/** @type {string} */ value) => {
+    setText(value);
+    setWrong("");
+    if (target?.kind !== "edit") keepDraft(me, room.id, value);
+  };
+  useLayoutEffect(() => { if (target || matchMedia("(hover: hover)").matches) field.current?.focus(); }, [target]);
+  useLayoutEffect(() => { if (field.current && !CSS.supports("field-sizing", "content")) grow(field.current); }, [text]);
+
+  const submit = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (!text.trim() || parts.length > MOST_PARTS) return;
+    if (target?.kind === "edit") {
+      try {
+        if (text !== target.row.body) await actions.edit(room.id, target.row.seq, text);
+        state.draftTarget.value = null;
+      } catch (error) {
+        setWrong(/** @type {Error} */ (error).message);
+      }
+      return;
+    }
+    write("");
+    setOffered([]);
+    state.draftTarget.value = null;
+    parts.forEach((part, index) => actions.send(room.id, part, index === 0 ? target?.row.seq : undefined));
+    field.current?.focus();
+  };
+
+  const insert = (/** @type {string} */ added, cut = 0) => {
+    const element = /** @type {HTMLTextAreaElement} */ (field.current);
+    const { selectionStart: start, selectionEnd: end, value } = element;
+    write(value.slice(0, start - cut) + added + value.slice(end));
+    const place = start - cut + added.length;
+    requestAnimationFrame(() => { element.focus(); element.setSelectionRange(place, place); });
+  };
+
+  const input = async (/** @type {any} */ event) => {
+    const { value, selectionStart } = event.target;
+    write(value);
+    if (value && target?.kind !== "edit") actions.tellTyping(room.id);
+    const begun = /:([a-z_+-]{2,})$/.exec(value.slice(0, selectionStart));
+    setOffered(begun ? await completions(begun[1]) : []);
+  };
+  const complete = (/** @type {string} */ emoji) => {
+    const element = /** @type {HTMLTextAreaElement} */ (field.current);
+    const begun = /:[a-z_+-]+$/.exec(element.value.slice(0, element.selectionStart));
+    insert(emoji, begun?.[0].length ?? 0);
+    setOffered([]);
+  };
+
+  const keys = (/** @type {KeyboardEvent} */ event) => {
+    if (event.isComposing) return;
+    if (offered.length && (event.key === "Tab" || event.key === "Enter")) {
+      event.preventDefault();
+      complete(offered[0][0]);
+    } else if (event.key === "Enter" && !event.shiftKey && parts.length === 1) submit(event);
+    else if (event.key === "ArrowUp" && !text) editLast(event, room.id);
+    else if (event.key === "Escape" && (target || offered.length)) {
+      event.stopPropagation();
+      setOffered([]);
+      state.draftTarget.value = null;
+    }
+  };
+
+  return html`
+    <form class="composer" onSubmit=${submit}>
+      ${target && html`<${Target} target=${target} />`}
+      ${wrong && html`<p class="bad" role="alert">${wrong}</p>`}
+      ${parts.length > 1 && html`<${LongText} parts=${parts.length} onSend=${submit} />`}
+      ${offered.length > 0 && html`
+        <ul class="offers" aria-label=${t("emoji")}>${offered.map(([emoji, name]) => html`
+          <li key=${emoji}><button type="button" onClick=${() => complete(emoji)}>${emoji} <span>${name}</span></button></li>`)}</ul>`}
+      <div class="line-of-tools">
+        <div class="field">
+          <textarea ref=${field} rows="1" dir="auto" enterkeyhint="send" value=${text} aria-label=${t("message-to", { title: room.title })}
+            placeholder=${t("message-to", { title: room.title })} onInput=${input} onKeyDown=${keys} />
+          ${most - length < TELL_LEFT && parts.length === 1 && html`<span class="count" role="status">${t("left", { n: most - length })}</span>`}
+          <span class="anchor">
+            <${IconButton} name="smile" label=${t("emoji")} aria-expanded=${picking} onClick=${() => setPicking(!picking)} />
+            ${picking && html`<${Picker} onPick=${(/** @type {string} */ emoji) => { setPicking(false); insert(emoji); }} onClose=${() => setPicking(false)} />`}
+          </span>
+        </div>
+        <button class="send" type="submit" aria-label=${t(target?.kind === "edit" ? "save" : "send")} disabled=${!text.trim() || parts.length > 1}>
+          ${icon(target?.kind === "edit" ? "check" : "send")}
+        </button>
+      </div>
+    </form>`;
+}
+
+/** @param {{target: NonNullable<typeof state.draftTarget.value>}} props */
+const Target = ({ target }) => html`
+  <div class="target">
+    ${icon(target.kind === "reply" ? "reply" : "pencil")}
+    <p><b>${target.kind === "reply" ? t("replying-to", { name: target.row.from }) : t("editing")}</b> <span dir="auto">${target.row.body}</span></p>
+    <${IconButton} name="cross" label=${t("cancel")} onClick=${() => { state.draftTarget.value = null; }} />
+  </div>`;
+
+/** @param {{parts: number, onSend: (event: Event) => void}} props */
+const LongText = ({ parts, onSend }) => html`
+  <div class="target" role="status">
+    <p>${t("long-paste", { n: parts })}</p>
+    ${parts <= MOST_PARTS
+      ? html`<button type="button" class="soft" onClick=${onSend}>${t("long-paste-send", { n: parts })}</button>`
+      : html`<b class="bad">${t("too-many")}</b>`}
+  </div>`;
+
+/** Edits one's last message of the room. @param {Event} event @param {string} room */
+function editLast(event, room) {
+  const { rows } = thread(room).timeline;
+  const row = rows.findLast((each) => each.kind === "message" && each.from === state.me.value && !each.deleted);
+  if (!row) return;
+  event.preventDefault();
+  state.draftTarget.value = { kind: "edit", row };
+}
+
+/** The text in pieces of at most so many characters, cut at line ends and spaces where there are some. @param {string} text @param {number} most */
+export function split(text, most) {
+  const parts = [];
+  let rest = [...text];
+  while (rest.length > most) {
+    const piece = rest.slice(0, most);
+    const cut = Math.max(piece.lastIndexOf("\n"), piece.lastIndexOf(" "));
+    const end = cut > most / 2 ? cut : most;
+    parts.push(rest.slice(0, end).join("").trim());
+    rest = rest.slice(end);
+  }
+  parts.push(rest.join("").trim());
+  return parts.filter(Boolean);
+}
+
+/** What `field-sizing: content` does where it is known. @param {HTMLTextAreaElement} field */
+function grow(field) {
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight}px`;
+}

@@ -1,0 +1,221 @@
+// @ts-check
+// The dialogs: one is open at a time, and `state.dialog` says which.
+import * as actions from "../actions.js";
+import { html, useEffect, useState } from "../html.js";
+import { t } from "../l10n.js";
+import * as state from "../state.js";
+import { Avatar, Dialog } from "./parts.js";
+
+const close = () => { state.dialog.value = null; };
+
+export function Dialogs() {
+  const open = state.dialog.value;
+  const View = open && VIEWS[open.name];
+  return View ? html`<${View} ...${open} />` : null;
+}
+
+/** A form that tells why it was refused, and closes when it was not.
+ *  @param {{act: () => Promise<any>, label: string, bad?: boolean, children?: any}} props */
+function Form({ act, label, bad = false, children }) {
+  const [wrong, setWrong] = useState("");
+  const [busy, setBusy] = useState(false);
+  const submit = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    setBusy(true);
+    setWrong("");
+    try {
+      await act();
+      close();
+    } catch (error) {
+      setWrong(/** @type {Error} */ (error).message);
+      setBusy(false);
+    }
+  };
+  return html`
+    <form onSubmit=${submit}>
+      ${children}
+      ${wrong && html`<p class="bad" role="alert">${wrong}</p>`}
+      <footer><button type="button" class="soft" onClick=${close}>${t("cancel")}</button>
+        <button class=${bad ? "primary danger" : "primary"} disabled=${busy}>${label}</button></footer>
+    </form>`;
+}
+
+/** @param {{label: string, how?: string, value: string, onInput: (value: string) => void, [more: string]: any}} props */
+const Field = ({ label, how, value, onInput, ...more }) => html`
+  <label class="labelled"><span>${label}</span>
+    <input value=${value} onInput=${(/** @type {any} */ event) => onInput(event.target.value)} autocomplete="off" ...${more} />
+    ${how && html`<small>${how}</small>`}
+  </label>`;
+
+/** @param {string} text */
+const ids = (text) => text.split(/[\s,]+/).filter(Boolean);
+
+function NewGroup() {
+  const [name, setName] = useState("");
+  const [title, setTitle] = useState("");
+  const [users, setUsers] = useState("");
+  return html`
+    <${Dialog} label=${t("new-group")} onClose=${close}>
+      <${Form} label=${t("create")} act=${() => actions.createGroup(name, title.trim(), ids(users))}>
+        <${Field} label=${t("group-name")} how=${t("group-name-how")} value=${name} required pattern="[a-z0-9][a-z0-9_.\\-]{0,63}" autocapitalize="none"
+          onInput=${(/** @type {string} */ value) => setName(value.toLowerCase())} />
+        <${Field} label=${t("group-title")} value=${title} onInput=${setTitle} maxlength="100" />
+        <${Field} label=${t("group-users")} how=${t("group-users-how")} value=${users} onInput=${setUsers} autocapitalize="none" />
+      <//>
+    <//>`;
+}
+
+/** @param {{room: string}} props */
+function Members({ room }) {
+  const [members, setMembers] = useState(/** @type {Awaited<ReturnType<typeof actions.members>>} */ ([]));
+  const [added, setAdded] = useState("");
+  const known = state.rooms.value.get(room);
+  const head = known?.head;
+  useEffect(() => { actions.members(room).then(setMembers, state.tell); }, [room, head]);
+  if (!known) return null;
+  const owns = known.role === "owner";
+  const moderates = owns || known.role === "moderator";
+  const act = (/** @type {string} */ action, /** @type {Record<string, any>} */ fields) => actions.group(room, action, fields).then(
+    () => actions.members(room).then(setMembers), state.tell);
+  return html`
+    <${Dialog} label=${known.title} onClose=${close} wide>
+      ${moderates && html`
+        <form class="inline" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); act("add", { users: ids(added) }); setAdded(""); }}>
+          <${Field} label=${t("add-users")} value=${added} onInput=${setAdded} autocapitalize="none" />
+          <button class="soft" disabled=${!added.trim()}>${t("add")}</button>
+        </form>`}
+      <ul class="members">${members.map((member) => html`
+        <li key=${member.user}>
+          <${Avatar} name=${member.name} id=${member.user} size="small" />
+          <span><b dir="auto">${member.name}</b> <small>${member.user === member.name ? "" : member.user} ${member.role === "member" ? "" : t(member.role)}</small></span>
+          ${member.user !== state.me.value && moderates && html`<${MemberActions} member=${member} owns=${owns} act=${act} />`}
+        </li>`)}</ul>
+      ${owns && html`<${Settings} room=${known} act=${act} />`}
+      ${!known.ended && html`<footer>
+        <button type="button" class="soft bad" onClick=${() => { state.dialog.value = { name: "leave", room }; }}>${t("leave")}</button>
+        ${owns && html`<button type="button" class="soft bad" onClick=${() => { state.dialog.value = { name: "delete-group", room }; }}>${t("delete-group")}</button>`}
+      </footer>`}
+    <//>`;
+}
+
+/** @param {{member: {user: string, role: string}, owns: boolean, act: (action: string, fields: object) => void}} props */
+function MemberActions({ member, owns, act }) {
+  const { user, role } = member;
+  const choose = (/** @type {any} */ event) => {
+    const [action, value] = event.target.value.split(" ");
+    event.target.value = "";
+    if (action === "role") act("role", { user, role: value });
+    else if (action === "mute") act("mute", { user, seconds: 3600 });
+    else if (action === "remove") act("remove", { users: [user] });
+    else if (action === "ban") act("ban", { user });
+  };
+  return html`
+    <select aria-label=${`${t("more")}: ${user}`} onChange=${choose}>
+      <option value="">${t("more")}</option>
+      ${owns && ["owner", "moderator", "member"].filter((each) => each !== role).map((each) => html`<option value=${`role ${each}`}>${t(`make-${each}`)}</option>`)}
+      ${(owns || role === "member") && html`
+        <option value="mute">${t("mute-hour")}</option>
+        <option value="remove">${t("remove-from-group")}</option>
+        <option value="ban">${t("ban")}</option>`}
+    </select>`;
+}
+
+/** @param {{room: import("../rooms.js").Room, act: (action: string, fields: object) => void}} props */
+function Settings({ room, act }) {
+  const [title, setTitle] = useState(room.title);
+  return html`
+    <form class="inline" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); act("set", { title }); }}>
+      <${Field} label=${t("group-title")} value=${title} onInput=${setTitle} maxlength="100" />
+      <button class="soft" disabled=${title === room.title}>${t("save")}</button>
+    </form>
+    <label class="labelled"><span>${t("who-may-post")}</span>
+      <select value=${room.post} onChange=${(/** @type {any} */ event) => act("set", { post: event.target.value })}>
+        ${["members", "moderators", "owner"].map((each) => html`<option value=${each}>${t(`post-${each}`)}</option>`)}
+      </select>
+    </label>`;
+}
+
+/** @param {{room: string}} props */
+function Leave({ room }) {
+  const [successor, setSuccessor] = useState("");
+  const [asked, setAsked] = useState(false);
+  const act = () => actions.group(room, "leave", successor ? { successor } : {}).catch((error) => {
+    if (error.code === "conflict") setAsked(true);
+    throw error;
+  });
+  return html`
+    <${Dialog} label=${t("leave")} onClose=${close}>
+      <${Form} label=${t("leave")} act=${act} bad>
+        ${asked && html`<${Field} label=${t("leave-successor")} value=${successor} onInput=${setSuccessor} autocapitalize="none" />`}
+      <//>
+    <//>`;
+}
+
+/** @param {{room: string}} props */
+const DeleteGroup = ({ room }) => html`
+  <${Dialog} label=${t("delete-group")} onClose=${close}>
+    <${Form} label=${t("delete-group")} act=${() => actions.group(room, "delete")} bad><p>${t("delete-group-sure")}</p><//>
+  <//>`;
+
+/** @param {{room: string}} props */
+function Person({ room }) {
+  const known = state.rooms.value.get(room);
+  if (!known) return null;
+  const relation = state.relations.value.get(known.other) ?? "none";
+  const act = (/** @type {Parameters<typeof actions.relate>[1]} */ action) => () => { close(); actions.relate(known.other, action); };
+  return html`
+    <${Dialog} label=${known.title} onClose=${close}>
+      <div class="person"><${Avatar} name=${known.title} id=${known.other} size="huge" /><p>${known.other}</p></div>
+      ${known.other !== state.me.value && html`<footer>
+        ${relation === "contact"
+          ? html`<button type="button" class="soft" onClick=${act("remove")}>${t("remove-contact")}</button>`
+          : relation !== "blocked" && html`<button type="button" class="soft" onClick=${act("add")}>${t("add-contact")}</button>`}
+        ${relation === "blocked"
+          ? html`<button type="button" class="soft" onClick=${act("unblock")}>${t("unblock")}</button>`
+          : html`<button type="button" class="soft bad" onClick=${act("block")}>${t("block")}</button>`}
+      </footer>`}
+    <//>`;
+}
+
+/** @param {{room: string, item: import("../timeline.js").Row}} props */
+function Report({ room, item }) {
+  const [reason, setReason] = useState("");
+  const [done, setDone] = useState(false);
+  const act = async () => {
+    await actions.report(room, item.seq, reason.trim());
+    setDone(true);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+  };
+  return html`
+    <${Dialog} label=${t("report")} onClose=${close}>
+      <${Form} label=${t("report")} act=${act}>
+        <blockquote dir="auto">${item.body}</blockquote>
+        ${done ? html`<p role="status">${t("reported")}</p>` : html`<${Field} label=${t("report-why")} value=${reason} onInput=${setReason} maxlength="200" />`}
+      <//>
+    <//>`;
+}
+
+/** @param {{room: string, item: import("../timeline.js").Row}} props */
+const Delete = ({ room, item }) => html`
+  <${Dialog} label=${t("delete")} onClose=${close}>
+    <${Form} label=${t("delete")} act=${() => actions.remove(room, item.seq)} bad>
+      <p>${t("delete-sure")}</p><blockquote dir="auto">${item.body}</blockquote>
+    <//>
+  <//>`;
+
+const KEYS = [
+  [["Ctrl", "K"], "keys-find"], [["Alt", "↑"], "keys-rooms"], [["↑"], "keys-edit"], [["↑", "↓"], "keys-messages"],
+  [["Enter"], "keys-send"], [["Shift", "Enter"], "keys-line"], [["Esc"], "keys-close"], [["?"], "keys-help"],
+];
+
+const Shortcuts = () => html`
+  <${Dialog} label=${t("shortcuts")} onClose=${close}>
+    <dl class="keys">${KEYS.map(([keys, name]) => html`
+      <div key=${name}><dt>${/** @type {string[]} */ (keys).map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${t(/** @type {string} */ (name))}</dd></div>`)}</dl>
+  <//>`;
+
+/** @type {Record<string, (props: any) => any>} */
+const VIEWS = {
+  "new-group": NewGroup, members: Members, person: Person, leave: Leave, "delete-group": DeleteGroup, report: Report, delete: Delete,
+  shortcuts: Shortcuts,
+};

@@ -1,0 +1,155 @@
+// @ts-check
+// The messages of a room as a virtual list: only the rows on screen are in the document, and the place is kept while
+// older ones come in above. Labels of days stand inside the row of the message after them, so that an index is a message.
+import * as actions from "../actions.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
+import { t } from "../l10n.js";
+import { jumpToEnd, newer, older } from "../threads.js";
+import * as when from "../time.js";
+import { useVirtual } from "../virtual.js";
+import { Avatar, icon } from "./parts.js";
+import { Row } from "./row.js";
+
+/** Messages of one user within this time stand together. */
+const TOGETHER_MS = 5 * 60_000;
+/** So near to either end the next page is read. */
+const NEAR = 30;
+const ROW_PX = 46;
+
+/** @typedef {import("../rooms.js").Room} Room */
+/** @typedef {import("../threads.js").Thread} Thread */
+/** @typedef {import("../timeline.js").Row} Item */
+
+/** @param {{room: Room, thread: Thread, version: number, loading: boolean, failed: string}} props */
+export function Messages({ room, thread, loading, failed }) {
+  const { timeline } = thread;
+  const { list, scroller } = useVirtual({
+    count: timeline.count,
+    key: (index) => timeline.at(index)?.id ?? String(index),
+    estimate: () => ROW_PX,
+    follow: timeline.attached,
+  });
+  const rows = list.getVirtualItems();
+  const first = rows[0]?.index ?? 0;
+  const last = rows[rows.length - 1]?.index ?? 0;
+  const placed = useRef(false);
+  const [leftAt, setLeftAt] = useState(0);
+
+  useLayoutEffect(() => {
+    if (placed.current || !timeline.count) return;
+    placed.current = true;
+    const unread = thread.firstUnread ? timeline.indexOf(thread.firstUnread) : timeline.count;
+    if (unread < timeline.count - 1) list.scrollToIndex(Math.max(0, unread - 1), { align: "start" }); else list.scrollToEnd();
+  });
+  useEffect(() => {
+    if (loading || !placed.current) return;
+    if (first < NEAR && !timeline.complete) older(room.id);
+    else if (last > timeline.count - NEAR && !timeline.attached) newer(room.id);
+  }, [first, last, loading, timeline.count]);
+
+  const goal = thread.goal.value;
+  useLayoutEffect(() => {
+    if (!goal || !timeline.count) return;
+    thread.goal.value = null;
+    if (goal.seq === Infinity) {
+      list.scrollToEnd();
+      return;
+    }
+    const index = timeline.indexOf(goal.seq);
+    list.scrollToIndex(index, { align: "center" });
+    afterFrames(() => flash(scroller.current, index));
+  }, [goal, timeline.count]);
+
+  const atEnd = timeline.attached && (!timeline.count || list.isAtEnd(120));
+  useEffect(() => {
+    setLeftAt(atEnd ? 0 : leftAt || timeline.count);
+    if (atEnd && placed.current && document.hasFocus()) actions.markRead(room.id);
+  }, [atEnd]);
+  useEffect(() => {
+    const look = () => { if (list.isAtEnd(120) && timeline.attached) actions.markRead(room.id); };
+    addEventListener("focus", look);
+    return () => removeEventListener("focus", look);
+  }, []);
+  const missed = leftAt ? timeline.count - leftAt : 0;
+
+  if (!timeline.count) return html`<div class="log" ref=${scroller}>${emptiness(room, thread, loading, failed)}</div>`;
+  return html`
+    <div class="log" ref=${scroller} role="feed" aria-label=${t("messages")} aria-busy=${loading} tabindex="0"
+        onKeyDown=${(/** @type {KeyboardEvent} */ event) => moveBetween(event, list, scroller.current, timeline.count)}>
+      <div class="canvas" role="presentation" style=${{ height: `${list.getTotalSize()}px` }}>
+        ${loading && html`<div class="older" aria-hidden="true"><i></i></div>`}
+        ${rows.map((/** @type {any} */ row) => html`
+          <div key=${row.key} class="row" data-index=${row.index} role="presentation" ref=${list.measureElement}
+              style=${{ transform: `translateY(${row.start}px)` }}>
+            <${Row} ...${rowProps(room, thread, row.index)} />
+          </div>`)}
+      </div>
+    </div>
+    ${!atEnd && html`
+      <button class="jump" onClick=${() => { jumpToEnd(room.id); actions.markRead(room.id); }}>
+        ${icon("down")}<span>${missed > 0 ? t("n-new", { n: missed }) : t("latest")}</span>
+      </button>`}`;
+}
+
+/** @param {Room} room @param {Thread} thread @param {boolean} loading @param {string} failed */
+function emptiness(room, thread, loading, failed) {
+  if (failed) return html`<div class="empty" role="alert"><p>${failed}</p><button class="soft" onClick=${() => older(room.id)}>${t("try-again")}</button></div>`;
+  if (loading || (room.head > 0 && !thread.timeline.loaded)) return html`<${Skeleton} />`;
+  return html`
+    <div class="empty">
+      <${Avatar} name=${room.title} id=${room.other || room.id} size="huge" />
+      <h2>${t("empty-room")}</h2>
+      <p>${t("empty-room-how", { title: room.title })}</p>
+      ${!room.ended && html`<button class="soft" onClick=${() => actions.send(room.id, "👋")}>👋 ${t("wave")}</button>`}
+    </div>`;
+}
+
+const BARS = ["w38", "w52 right", "w25", "w61", "w34 right", "w44"];
+const Skeleton = () => html`<div class="skeleton" aria-hidden="true">${BARS.map((bar) => html`<i key=${bar} class=${bar}></i>`)}</div>`;
+
+/** @param {Item} one @param {Item | undefined} other */
+function together(one, other) {
+  return other?.kind === "message" && one.kind === "message" && one.from === other.from
+    && Math.abs(other.ts - one.ts) < TOGETHER_MS && when.sameDay(one.ts, other.ts);
+}
+
+/** All that a row depends on as plain values: while scrolling, only the rows that come in are drawn.
+ *  @param {Room} room @param {Thread} thread @param {number} index */
+function rowProps(room, { timeline, firstUnread }, index) {
+  const item = /** @type {Item} */ (timeline.at(index));
+  const before = timeline.at(index - 1);
+  const after = timeline.at(index + 1);
+  const newDay = !before || !when.sameDay(before.ts, item.ts);
+  const firstNew = firstUnread > 0 && item.seq >= firstUnread && !(before && before.seq >= firstUnread);
+  const quoted = item.reply_to ? timeline.bySeq.get(item.reply_to) : undefined;
+  const readers = item.from ? Object.values(room.readBy).filter((seq) => item.seq > 0 && seq >= item.seq).length : 0;
+  return {
+    item, rev: item.rev, room: room.id, group: room.kind === "group", moderates: room.role === "owner" || room.role === "moderator",
+    quoted, quotedRev: quoted?.rev ?? 0, newDay, firstNew, read: readers > 0, place: index,
+    head: newDay || firstNew || !before || !together(before, item), tail: !together(item, after),
+  };
+}
+
+/** Arrow keys, Home and End move the focus between messages.
+ *  @param {KeyboardEvent} event @param {any} list @param {HTMLElement | null} scroller @param {number} count */
+function moveBetween(event, list, scroller, count) {
+  const row = /** @type {HTMLElement} */ (event.target).closest("[data-index]");
+  const now = row ? Number(row.getAttribute("data-index")) : count;
+  const to = { ArrowUp: now - 1, ArrowDown: now + 1, Home: 0, End: count - 1 }[event.key];
+  if (to === undefined || /** @type {HTMLElement} */ (event.target).closest(".menu, .picker")) return;
+  event.preventDefault();
+  const index = Math.max(0, Math.min(count - 1, to));
+  list.scrollToIndex(index, { align: "auto" });
+  afterFrames(() => /** @type {HTMLElement | null | undefined} */ (scroller?.querySelector(`[data-index="${index}"] .msg`))?.focus());
+}
+
+/** Draws the eye to a message that was jumped to. @param {HTMLElement | null} scroller @param {number} index */
+function flash(scroller, index) {
+  const message = /** @type {HTMLElement | null | undefined} */ (scroller?.querySelector(`[data-index="${index}"] .msg`));
+  message?.focus();
+  message?.classList.add("flash");
+  setTimeout(() => message?.classList.remove("flash"), 1500);
+}
+
+/** Two frames later the rows of a jump are in the document. @param {() => void} act */
+const afterFrames = (act) => requestAnimationFrame(() => requestAnimationFrame(act));

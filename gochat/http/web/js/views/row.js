@@ -1,0 +1,143 @@
+// @ts-check
+// One message, or a note of what happened in the group.
+import * as actions from "../actions.js";
+import { formatter, hue, isJumbo } from "../format.js";
+import { html, steady, useState } from "../html.js";
+import { t } from "../l10n.js";
+import * as outbox from "../outbox.js";
+import * as state from "../state.js";
+import { jumpTo } from "../threads.js";
+import * as when from "../time.js";
+import { Picker, recent } from "./picker.js";
+import { Avatar, IconButton, Menu, icon } from "./parts.js";
+
+/** @typedef {import("../timeline.js").Row} Item */
+/** @typedef {{item: Item, rev: number, room: string, group: boolean, moderates: boolean, quoted?: Item, quotedRev: number, newDay: boolean,
+ *   firstNew: boolean, read: boolean, place: number, head: boolean, tail: boolean}} RowProps */
+
+const QUICK = 3;
+
+export const Row = steady((/** @type {RowProps} */ props) => {
+  const { item, newDay, firstNew } = props;
+  return html`
+    ${newDay && html`<div class="day"><span>${when.day(item.ts)}</span></div>`}
+    ${firstNew && html`<div class="day new"><span>${t("new")}</span></div>`}
+    ${item.kind === "note"
+      ? html`<article class="msg note" tabindex="-1" aria-posinset=${props.place + 1} aria-setsize="-1" dir="auto">${note(item)}</article>`
+      : html`<${Message} ...${props} />`}`;
+});
+
+/** @param {RowProps} props */
+function Message(props) {
+  const { item, room, group, head, tail, place } = props;
+  const mine = item.from === state.me.value;
+  const named = group && !mine;
+  const classes = ["msg", mine ? "mine" : "theirs", head && "head", tail && "tail", named && "named", item.state];
+  const label = `${mine ? t("you") : item.from}, ${when.time(item.ts)}: ${item.body ?? t("deleted")}`;
+  return html`
+    <article class=${classes.filter(Boolean).join(" ")} tabindex="-1" aria-posinset=${place + 1} aria-setsize="-1" aria-label=${label}>
+      ${named && (tail ? html`<${Avatar} name=${item.from} id=${item.from} size="small" />` : html`<span class="avatar small gap"></span>`)}
+      <div class="stack">
+        ${named && head && html`<span class=${`name hue-${hue(item.from)}`}>${item.from}</span>`}
+        ${item.reply_to && !item.deleted && html`<${Quote} room=${room} seq=${item.reply_to} quoted=${props.quoted} rev=${props.quotedRev} />`}
+        <${Bubble} item=${item} rev=${item.rev} mine=${mine} read=${props.read} />
+        ${item.reactions && html`<${Reactions} item=${item} rev=${item.rev} room=${room} />`}
+        ${item.state === "failed" && html`
+          <p class="failed-note" role="alert">${t("not-sent")}: ${item.why}
+            <button type="button" onClick=${() => outbox.retry(room, item)}>${t("try-again")}</button>
+            <button type="button" onClick=${() => outbox.discard(room, item)}>${t("discard")}</button>
+          </p>`}
+        ${!item.state && item.seq > 0 && !item.deleted && html`<${Tools} ...${props} mine=${mine} />`}
+      </div>
+    </article>`;
+}
+
+/** `rev` is what says that the item changed: preact's signals pass over a component whose props are the same objects.
+ *  @param {{item: Item, rev: number, mine: boolean, read: boolean}} props */
+function Bubble({ item, mine, read }) {
+  const body = item.body ?? "";
+  return html`
+    <div class=${`bubble ${body && isJumbo(body) ? "jumbo" : ""}`} dir="auto">
+      ${item.deleted ? html`<em>${t("deleted")}</em>` : formatter(state.me.value)(body)}
+      <span class="meta" dir="ltr">
+        ${item.edited && !item.deleted && `${t("edited")} `}<time title=${when.inFull(item.ts)}>${when.time(item.ts)}</time>
+        ${mine && html`<${Progress} state=${item.state ?? ""} read=${read} />`}
+      </span>
+    </div>`;
+}
+
+/** @param {{state: string, read: boolean}} props */
+function Progress({ state: how, read }) {
+  const [name, label] = /** @type {Record<string, ["clock" | "alert", string]>} */ ({
+    sending: ["clock", "sending"], waiting: ["clock", "waiting"], failed: ["alert", "not-sent"],
+  })[how] ?? [read ? "checks" : "check", read ? "read" : "sent"];
+  return html`<span role="img" aria-label=${t(label)} title=${t(label)}>${icon(name, "tick")}</span>`;
+}
+
+/** @param {{room: string, seq: number, quoted?: Item, rev: number}} props */
+const Quote = ({ room, seq, quoted }) => html`
+  <button type="button" class="quote" onClick=${() => jumpTo(room, seq)}>
+    <b>${quoted?.from ?? "…"}</b> <span dir="auto">${quoted ? (quoted.body ?? t("deleted")) : ""}</span>
+  </button>`;
+
+/** @param {{item: Item, rev: number, room: string}} props */
+const Reactions = ({ item, room }) => html`
+  <div class="reactions">
+    ${Object.entries(item.reactions ?? {}).map(([emoji, count]) => html`
+      <button type="button" key=${emoji} class=${item.mine?.has(emoji) ? "own" : ""} aria-label=${`${emoji}, ${count}`}
+        onClick=${() => actions.react(room, item.seq, emoji)}>${emoji} <b>${count}</b></button>`)}
+  </div>`;
+
+// ------------------------------------------------------------------------------------------------ what one can do with it
+
+/** @param {RowProps & {mine: boolean}} props */
+function Tools({ item, room, mine, moderates }) {
+  const [open, setOpen] = useState(/** @type {"" | "menu" | "picker"} */ (""));
+  const close = () => setOpen("");
+  return html`
+    <div class=${`tools ${open ? "open" : ""}`}>
+      ${recent().slice(0, QUICK).map((emoji) => html`
+        <button type="button" class="ghost" key=${emoji} aria-label=${`${t("react")} ${emoji}`} onClick=${() => actions.react(room, item.seq, emoji)}>${emoji}</button>`)}
+      <span class="anchor">
+        <${IconButton} name="smile" label=${t("react")} onClick=${() => setOpen(open === "picker" ? "" : "picker")} />
+        ${open === "picker" && html`<${Picker} onClose=${close} onPick=${(/** @type {string} */ emoji) => { close(); actions.react(room, item.seq, emoji); }} />`}
+      </span>
+      <span class="anchor">
+        <${IconButton} name="more" label=${t("actions")} aria-haspopup="menu" aria-expanded=${open === "menu"} onClick=${() => setOpen(open === "menu" ? "" : "menu")} />
+        ${open === "menu" && html`<${Menu} label=${t("actions")} items=${choices(item, room, mine, moderates)} onClose=${close} />`}
+      </span>
+    </div>`;
+}
+
+/** @param {Item} item @param {string} room @param {boolean} mine @param {boolean} moderates */
+function choices(item, room, mine, moderates) {
+  const target = (/** @type {"reply" | "edit"} */ kind) => () => { state.draftTarget.value = { kind, row: item }; };
+  const link = () => new URL(`#message=${room}:${item.seq}`, location.href).href;
+  return [
+    { name: t("reply"), icon: /** @type {const} */ ("reply"), act: target("reply") },
+    ...(mine ? [{ name: t("edit"), icon: /** @type {const} */ ("pencil"), act: target("edit") }] : []),
+    { name: t("copy"), icon: /** @type {const} */ ("copy"), act: () => copy(item.body ?? "") },
+    { name: t("copy-link"), icon: /** @type {const} */ ("link"), act: () => copy(link()) },
+    ...(mine ? [] : [{ name: t("report"), icon: /** @type {const} */ ("flag"), act: () => { state.dialog.value = { name: "report", room, item }; } }]),
+    ...(mine || moderates ? [{ name: t("delete"), icon: /** @type {const} */ ("bin"), bad: true, act: () => { state.dialog.value = { name: "delete", room, item }; } }] : []),
+  ];
+}
+
+/** @param {string} text */
+const copy = (text) => navigator.clipboard?.writeText(text).catch(state.tell);
+
+// ------------------------------------------------------------------------------------------------ notes
+
+/** @param {Item} item */
+function note({ change, from }) {
+  const users = change.users?.join(", ") ?? "";
+  switch (change.type) {
+    case "member":
+      if (change.title !== undefined || (change.change === "added" && change.role === "owner" && users === from)) return t("note-created", { from });
+      return t(`note-${change.change}`, { from, users, role: change.role ? t(change.role) : "" });
+    case "group":
+      return change.title ? t("note-title", { from, title: change.title }) : t("note-settings", { from });
+    default:
+      return t("note-closed", { from });
+  }
+}

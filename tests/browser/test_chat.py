@@ -1,0 +1,108 @@
+"""Two people chat, in two browsers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.browser.conftest import Server
+from tests.browser.people import Person
+
+Someone = Callable[..., Person]
+
+
+def test_a_link_signs_in_once_and_leaves_the_address(person: Someone, server: Server) -> None:
+    link = server.link("ann")
+    ann, mallory = person("ann", sign_in=False), person("mallory", sign_in=False)
+    ann.page.goto(link)
+    ann.page.wait_for_selector(".rail")
+    assert ann.page.url == server.url
+    assert ann.page.inner_text(".self") == "ann"
+    mallory.page.goto(link)
+    assert "of no use any more" in mallory.page.inner_text("[role=alert]")
+    ann.page.reload()
+    ann.page.wait_for_selector(".rail")
+    mallory.complaints.clear()  # The browser tells of the 401.
+
+
+def test_two_people_chat(person: Someone, server: Server) -> None:
+    ann, bob = person("ann"), person("bob", size=(390, 844), dark=True)
+    ann.write_to("bob")
+    ann.say("hello bob", "are you there?")
+    bob.open("ann")
+    bob.sees("are you there?")
+    bob.say("I am")
+    ann.sees("I am")
+    assert ann.bodies() == bob.bodies() == ["hello bob", "are you there?", "I am"]
+    ann.page.wait_for_selector(".mine .meta [aria-label=read]")
+
+
+def test_messages_are_edited_deleted_reacted_to_and_answered(person: Someone) -> None:
+    ann, bob = person("ann"), person("bob")
+    ann.write_to("bob")
+    ann.say("furst", "second", "third")
+    ann.settled()
+    bob.open("ann")
+    bob.sees("third")
+    ann.choose("furst", "Edit")
+    ann.page.fill("textarea", "first")
+    ann.page.press("textarea", "Enter")
+    bob.sees("first")
+    ann.choose("third", "Delete")
+    ann.page.click("dialog .danger")
+    bob.sees("Message deleted")
+    message = bob.page.locator(".msg", has_text="second").last
+    message.hover()
+    message.get_by_role("button", name="React 👍").click()
+    ann.page.wait_for_selector(".reactions button:has-text('👍')")
+    bob.choose("second", "Reply")
+    bob.say("an answer")
+    ann.sees("an answer")
+    assert "second" in ann.page.inner_text(".quote")
+    bob.page.locator(".reactions button").click()
+    ann.page.wait_for_selector(".reactions", state="detached")
+
+
+def test_a_group_is_made_and_its_members_see_what_happens(person: Someone) -> None:
+    ann, bob = person("ann"), person("bob")
+    ann.page.click("[aria-label=More]")
+    ann.page.get_by_role("menuitem", name="New group").click()
+    ann.page.fill("dialog input >> nth=0", "tea")
+    ann.page.fill("dialog input >> nth=1", "Tea time")
+    ann.page.fill("dialog input >> nth=2", "bob")
+    ann.page.click("dialog .primary")
+    ann.page.wait_for_selector("textarea")
+    ann.say("who wants tea?")
+    bob.open("Tea time")
+    bob.sees("who wants tea?")
+    bob.page.wait_for_selector(".note:has-text('ann added bob')")
+    ann.page.click("[aria-label=Members]")
+    ann.page.select_option("dialog .members select", "remove")
+    bob.page.wait_for_selector(".closed:has-text('no longer in this group')")
+
+
+def test_a_request_is_answered(person: Someone, server: Server) -> None:
+    server.stop()
+    server.start(GOCHAT_POLICY__STRANGERS="request")
+    ann, bob = person("ann"), person("bob")
+    ann.write_to("bob")
+    ann.say("may I?")
+    bob.page.wait_for_selector(".request:has-text('may I?')")
+    bob.page.click(".request .primary")
+    bob.sees("may I?")
+    bob.say("you may")
+    ann.sees("you may")
+
+
+def test_search_finds_a_message_and_jumps_to_it(person: Someone, server: Server) -> None:
+    token = server.token("bob")
+    server.say(token, "user:ann", "the needle", *(f"straw {number}" for number in range(450)))
+    ann = person("ann")
+    ann.open("bob")
+    ann.page.click(".jump")
+    ann.sees("straw 449")
+    ann.find("needle")
+    ann.page.click(".found .chat:has-text('the needle')")
+    ann.sees("the needle")
+    ann.page.click(".jump")
+    ann.sees("straw 449")
+    assert len(ann.page.query_selector_all("*")) < 1000
