@@ -1,11 +1,11 @@
 """What it costs others when a store is indexed anew beside them, and how long it takes.
 
-    python -m bench.reindex [MESSAGES [RATE]]
+    python -m bench.reindex [MESSAGES [RATE [SECONDS]]]
 
 One process and one database: MESSAGES (1,000,000) that an older release has indexed, in 100 groups; RATE (200) messages
 a second to them meanwhile, each its own commit, and a search twice a second. Told are the waits for commits and
-searches, first without and then with the work going on, and how long that took. Exit status: 0 all was found, 1 not,
-2 wrong usage.
+searches, first for SECONDS (10) without and then with the work going on, and how long that took. Exit status: 0 all
+was found, 1 not, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from gochat.domain.record import RoomRecord
 from gochat.store.schema import connect
 
 _ROOMS = 100
-_BASELINE_S = 10.0
 
 
 class Waits:
@@ -70,20 +69,20 @@ async def _append(store: stores.Store, record: RoomRecord, fact: facts.AnyFact) 
     await durable.wait()
 
 
-async def _run(path: Path, rate: float, waits: Waits, *, until_level: bool) -> float:
-    """Talk and search until all is indexed anew, or for some seconds. How long the indexing took."""
+async def _run(path: Path, rate: float, waits: Waits, seconds: float | None) -> float:
+    """Talk and search for so long, or, without `seconds`, until all is indexed anew. How long it took."""
     async with stores.open(path) as store:
         begun = time.perf_counter()
         records = {_group(number): await store.journal.load(_group(number)) for number in range(_ROOMS)}
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_talk, store, records, rate, waits)
             nursery.start_soon(_search, store, waits)
-            if until_level:
+            if seconds is None:
                 while left := store.commits.reindexing:
                     print(f"\r{left} left ", end="", file=sys.stderr)
                     await trio.sleep(0.2)
             else:
-                await trio.sleep(_BASELINE_S)
+                await trio.sleep(seconds)
             took = time.perf_counter() - begun
             nursery.cancel_scope.cancel()
         return took
@@ -140,7 +139,7 @@ async def _found(path: Path, messages: int) -> bool:
 
 def main(arguments: list[str]) -> int:
     try:
-        messages, rate = (*map(int, arguments), *(1_000_000, 200)[len(arguments) :])
+        messages, rate, seconds = (*map(int, arguments), *(1_000_000, 200, 10)[len(arguments) :])
     except ValueError:
         print(__doc__, file=sys.stderr)
         return 2
@@ -149,14 +148,11 @@ def main(arguments: list[str]) -> int:
         trio.run(_prepare, path, messages)
         alone, beside = Waits(), Waits()
 
-        async def run(waits: Waits, until_level: bool) -> float:
-            return await _run(path, rate, waits, until_level=until_level)
-
-        trio.run(run, alone, False)
+        trio.run(_run, path, rate, alone, seconds)
         with closing(connect(str(path))) as connection:
             connection.execute("UPDATE folding SET version = version - 1")
         size = path.stat().st_size
-        took = trio.run(run, beside, True)
+        took = trio.run(_run, path, rate, beside, None)
         print(f"\r{messages} messages indexed anew in {took:.0f} s beside {rate} messages/s")
         print(f"without: {alone.told()}\nwith:    {beside.told()}")
         print(f"database: {size >> 20} MB before, {path.stat().st_size >> 20} MB after")
