@@ -79,10 +79,10 @@ def trace_command(
         return bool(bounds) and not against and not _exceeded(path, bounds)
 
     try:
-        found = [
-            shortest(paths(checkout, data.resolve(), WIRES[transport], samples, enough, rules=rules == "default"))
-            for checkout in checkouts
-        ]
+        found = []
+        for checkout in checkouts:
+            seen = paths(checkout, data.resolve(), WIRES[transport], samples, enough, rules=rules == "default")
+            found.append(seen[-1] if enough(seen[-1]) else shortest(seen))
     except (Broken, Fault) as error:
         no_figure(error)
     if as_json:

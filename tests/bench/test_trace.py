@@ -17,8 +17,8 @@ from bench.trace.path import Counts, Step, counts, listing, shortest
 
 #: What a private message takes at most, by the transport; to be lowered with it.
 BOUNDS = {
-    "ws": {"calls": 145, "tasks": 3, "callbacks": 10},
-    "tcp": {"calls": 145, "tasks": 3, "callbacks": 11},
+    "ws": {"calls": 96, "tasks": 2, "callbacks": 6},
+    "tcp": {"calls": 98, "tasks": 2, "callbacks": 8},
 }
 
 SAMPLE = """
