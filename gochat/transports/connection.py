@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import ClassVar
 
 import trio
@@ -102,28 +101,30 @@ class SocketConnection(ABC):
             self._lease.hold(len(data))
         return data
 
-    async def receive_all(self, take: Callable[[bytes], bool]) -> None:
-        """Give `take` the peer's bytes as they come, empty at the end, until it says that this is enough. What it
-        raises is raised here."""
-        if not self.outbox.direct:
-            while not take(await self.receive()):
+    @abstractmethod
+    def take(self, data: bytes) -> bool:
+        """Carry out the peer's next bytes, empty at the end. True: nothing more is read for now."""
+
+    async def receive_all(self) -> None:
+        """Have `take` called with the peer's bytes as they come, until it says that this is enough. What it raises is
+        raised here."""
+        if self.outbox.direct:
+            await self._poller.watch(self._handle, self)
+        else:
+            while not self.take(await self.receive()):
                 pass
-            return
-        handle = self._handle
 
-        def ready(now: float) -> bool:
-            try:
-                data = handle.recv(READ_BYTES)
-            except BlockingIOError:
-                return False
-            except OSError:
-                return take(b"")
-            self.heard = now
-            if self._lease is not None:
-                self._lease.hold(len(data))
-            return take(data)
-
-        await self._poller.watch(handle, ready)
+    def ready(self, now: float) -> bool:
+        try:
+            data = self._handle.recv(READ_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return self.take(b"")
+        self.heard = now
+        if self._lease is not None:
+            self._lease.hold(len(data))
+        return self.take(data)
 
     async def answer_last(self, session: Receiver) -> None:
         """The peer has shut down its sending side, or is gone: what it sent is still answered. Returns when the answers

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 import select
 import socket
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol
 
 import outcome
 import trio
 
-#: Called with the time (trio clock) when there may be something to read. True: enough, the watch is over.
-Ready: TypeAlias = Callable[[float], bool]
+
+class Source(Protocol):
+    """Reads one socket."""
+
+    def ready(self, now: float) -> bool:
+        """There may be something to read; `now` is on the trio clock. True: enough, the watch is over."""
+
 
 #: Sockets that are read between two checkpoints: some 10 us each, or far more where bursts come.
 SLICE = 128
 
 
 class _Watch(NamedTuple):
-    ready: Ready
+    source: Source
     task: trio.lowlevel.Task
 
 
@@ -37,15 +41,15 @@ class Poller:
     def __len__(self) -> int:
         return len(self._watches)
 
-    async def watch(self, handle: socket.socket, ready: Ready) -> None:
-        """Have `ready` called whenever there is something to read, until it says that this is enough. What it raises
+    async def watch(self, handle: socket.socket, source: Source) -> None:
+        """Have the source called whenever there is something to read, until it says that this is enough. What it raises
         is raised here. It must read: what it leaves is told again."""
         if self._epoll is None:
             while True:
                 await trio.lowlevel.wait_readable(handle)
-                if ready(trio.current_time()):
+                if source.ready(trio.current_time()):
                     return
-        watch = _Watch(ready, trio.lowlevel.current_task())
+        watch = _Watch(source, trio.lowlevel.current_task())
         # Kept by descriptor and not by socket: whoever closes the socket cancels the watch first.
         descriptor = handle.fileno()
         self._epoll.register(descriptor, select.EPOLLIN)
@@ -75,7 +79,7 @@ class Poller:
                 continue  # Who was called before ended it.
             result: outcome.Outcome[Any]
             try:
-                if not watch.ready(now):
+                if not watch.source.ready(now):
                     continue
                 result = outcome.Value(None)
             except Exception as error:  # noqa: BLE001 -- it is raised where the watch was asked for

@@ -29,12 +29,17 @@ _OPEN = (ConnectionState.OPEN, ConnectionState.REMOTE_CLOSING)
 
 
 class WebSocketConnection(SocketConnection):
-    __slots__ = ("_controls", "_over", "_protocol", "_session")
+    __slots__ = ("_controls", "_done", "_ended", "_frames", "_over", "_protocol", "_session")
 
     transport = "ws"
     tells_close = True
     _session: Receiver | None
     """Until the conversation is over: the session holds its connection, and the two would be a cycle."""
+    _frames: frames.FrameReader
+    _done: bool
+    """Whether nothing more is read."""
+    _ended: bool
+    """Whether the peer's bytes ended without a Close."""
     _over: trio.Event
     _controls: TokenBucket | None
     _protocol: WsProto | None
@@ -59,30 +64,30 @@ class WebSocketConnection(SocketConnection):
         if late.cancelled_caught:
             self.abort()
 
+    def take(self, data: bytes) -> bool:
+        session, outbox = self._session, self.outbox
+        assert session is not None
+        session.budget = BURST
+        self._ended = not data
+        self._done = self._ended or not self._take(self._frames.feed(data))
+        return self._done or session.waiting or outbox.broken or (self._protocol is not None and outbox.writing)
+
     async def converse(self, session: Receiver, reader: frames.FrameReader, trailing: bytes) -> None:
         """Read until the conversation is over; `trailing` has been read already."""
         self._begin(session)
-        outbox, over, ended = self.outbox, False, False
-
-        def take(data: bytes) -> bool:
-            """True: nothing more is read, or not before something was waited for."""
-            nonlocal over, ended
-            session.budget = BURST
-            ended = not data
-            over = ended or not self._take(reader.feed(data))
-            return over or session.waiting or outbox.broken or (self._protocol is not None and outbox.writing)
-
+        self._frames, self._done, self._ended = reader, False, False
+        outbox = self.outbox
         try:
             if trailing:
-                take(trailing)
+                self.take(trailing)
                 trailing = b""
-            while not over and not outbox.broken:
+            while not self._done and not outbox.broken:
                 if session.waiting:
                     await session.readable()
                 if self._protocol is not None and outbox.writing:
                     await outbox.flushed()  # Who does not read its pongs shall send no more pings.
-                await self.receive_all(take)
-            if ended and self.closing is None:
+                await self.receive_all()
+            if self._ended and self.closing is None:
                 # No Close came, yet the peer may still read: what it sent is answered, and a Close ends the answers.
                 await self.answer_last(session)
                 self._close(CloseConnection(1000))

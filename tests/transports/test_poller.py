@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import trio
@@ -32,6 +32,13 @@ async def poller(request: pytest.FixtureRequest) -> AsyncIterator[Poller]:
             nursery.cancel_scope.cancel()
 
 
+class Calling:
+    """A source that a function is."""
+
+    def __init__(self, ready: Callable[[float], bool]) -> None:
+        self.ready = ready
+
+
 class Reader:
     """Reads what comes, as long as there is less than `most`."""
 
@@ -43,7 +50,7 @@ class Reader:
         self.ended = False
         self.at = -1.0
 
-    def __call__(self, now: float) -> bool:
+    def ready(self, now: float) -> bool:
         self.calls += 1
         self.at = now
         data = self.handle.recv(4)
@@ -103,7 +110,7 @@ async def test_what_it_raises_is_raised_to_who_watches(poller: Poller, pair: Pai
         raise ValueError("here")
 
     with pytest.raises(ValueError, match="here"):
-        await poller.watch(near, crash)
+        await poller.watch(near, Calling(crash))
     reader = Reader(near, 1)
     await poller.watch(near, reader)
     assert reader.got == b"x"
@@ -137,7 +144,7 @@ async def test_one_that_ends_another_in_the_same_round(pair: Pair) -> None:
             return True
 
         with scopes[mine]:
-            await poller.watch(mine, ready)
+            await poller.watch(mine, Calling(ready))
 
     with other, end, trio.fail_after(5):
         async with trio.open_nursery() as nursery:
@@ -176,7 +183,7 @@ async def test_others_get_a_turn_between_slices() -> None:
                 before.append(turns)
                 return bool(near.recv(1))
 
-            nursery.start_soon(poller.watch, near, ready)
+            nursery.start_soon(poller.watch, near, Calling(ready))
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(poller.run)
         nursery.start_soon(count)
