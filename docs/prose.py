@@ -103,7 +103,7 @@ OTHER_MEANINGS = frozenset(
     (
         ("gochat/config.py", "level"),  # Of the log.
         ("gochat/http/app.py", "_line"),  # Of text.
-        ("gochat/http/page/rest.py", "rest"),  # The interface.
+        ("gochat/http/describe/page/rest.py", "rest"),  # The interface.
         ("gochat/protocol/codec.py", "_line"),  # Of text.
     )
 )

@@ -40,13 +40,13 @@ COMMANDS = {
     "contact": Row("gochat.commands.contact", "Say who may write to you."),
     "admin": Row("gochat.commands.admin", "Moderate a running node."),
     "room": Row("gochat.commands.room", "Work on a room's log."),
-    "user": Row("gochat.commands.user", "Export or delete what is kept of a user, or release the id of one."),
+    "user": Row("gochat.commands.user", "Export or delete a user's data, or release a deleted user's id."),
     "backup": Row("gochat.commands.backup", "Copy the node's database to FILE, whole and checked."),
     "restore": Row("gochat.commands.restore", "Put a backup in the place of the database of a stopped node."),
     "token": Row("gochat.commands.token", "Issue and inspect tokens."),
     "link": Row("gochat.commands.link", "Print a link that signs a user in, once."),
     "config": Row("gochat.commands.config", "Write, check and show settings."),
-    "policy": Row("gochat.commands.policy", "Try rules and limits on what was said."),
+    "policy": Row("gochat.commands.policy", "Try rules and limits on recorded messages."),
     "doctor": Row(
         "gochat.commands.doctor", "Check whether a node can run here: open files, ports, database, disk, clock."
     ),

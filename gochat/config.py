@@ -66,12 +66,12 @@ class Tcp(msgspec.Struct, frozen=True):
 
 
 class Auth(msgspec.Struct, frozen=True):
-    """Who may sign in. One key with one algorithm: `secret`, `key_file`, `jwks_file` or `jwks_url`."""
+    """The tokens that users sign in with. One key with one algorithm: `secret`, `key_file`, `jwks_file` or `jwks_url`."""
 
     algorithm: Annotated[Literal["HS256", "RS256", "ES256", "EdDSA"], _key("choice", why=
         "The only one accepted: a token may not choose. HS256 goes with secret, others with a public key.")] = "HS256"
     secret: Annotated[str, _key("text", secret=True, why=
-        "Key for HS256, at least 32 bytes. Whoever has it can be anyone: keep it out of files that others read.")] = ""
+        "Key for HS256, at least 32 bytes. Anybody who has it can be anyone: keep it out of files that others read.")] = ""
     key_file: Annotated[str, _key("file", why=
         "Public key, PEM, of the one who signs the tokens.")] = ""
     jwks_file: Annotated[str, _key("file", why=
@@ -103,7 +103,7 @@ class Auth(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What one client, and all together, may take. `welcome` tells clients those that concern them."""
+    """Bounds for one client, and for all together. `welcome` tells clients those that concern them."""
 
     frame_bytes: Annotated[int, _key("bytes", ge=1_024, le=1_048_576, why=
         "A client's frame; a longer one closes the session before it is read.")] = 65_536
@@ -152,7 +152,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """Who may write to whom, and what."""
+    """Rules for writing: strangers, words and links."""
 
     strangers: Annotated[Literal["request", "allow", "deny"], _key("choice", why=
         "Who is no contact may ask to write, simply write, or not write at all. A block goes before it.")] = "request"
@@ -181,7 +181,7 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """Who may read what was said."""
+    """Rules for reading the past."""
 
     after_leaving: Annotated[bool, _key("yes or no", why=
         "Whether who was removed or has left may still read the group up to then.")] = True
@@ -215,7 +215,7 @@ class Rooms(msgspec.Struct, frozen=True):
 
 
 class Log(msgspec.Struct, frozen=True):
-    """What is written to standard error."""
+    """The log on standard error."""
 
     level: Annotated[Literal["debug", "info", "warning", "error"], _key("choice", why=
         "The least that is written; debug tells of every connection.")] = "info"
@@ -254,7 +254,7 @@ class Key(NamedTuple):
 
     @property
     def allowed(self) -> str:
-        """What the value may be, with its unit, for people."""
+        """The allowed values, with their unit, for people."""
         return _allowed(self.type, self.unit)
 
 
@@ -341,7 +341,7 @@ def binds(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def problems(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What is wrong though each value alone is allowed: (path of the key, what to do), the first first."""
+    """Mistakes though each value alone is allowed: (path of the key, the way out), the first first."""
     yield from _network_problems(settings)
     yield from _auth_problems(settings)
     limits = settings.limits

@@ -1,1 +1,1 @@
-"""Who may come in: tokens, the keys that prove them, and which web pages may connect."""
+"""Authentication: tokens, the keys that prove them, and the web pages that may connect."""

@@ -1,4 +1,4 @@
-"""What a token's claims must be once its signature holds. Pure: claims in, an identity out.
+"""The rules for a token's claims, once its signature holds. Pure: claims in, an identity out.
 
 Every field has one type, where others take times as strings, fractions and booleans. A claim that is named here and has
 another form refuses the token.
@@ -43,10 +43,10 @@ class _Claims(msgspec.Struct, gc=False):
 
 
 def identity(claims: Mapping[str, Any], rules: Auth, now_s: float | None = None) -> Identity:
-    """Who the claims speak of; with `now_s` (Unix time) they must hold at that time. Raises AuthError with a reason
-    that repeats nothing of them.
+    """The identity that the claims speak of; with `now_s` (Unix time) they must hold at that time. Raises AuthError
+    with a reason that repeats nothing of them.
 
-    Scopes that are not known here mean nothing here: a token may serve other services too.
+    Unknown scopes are ignored: a token may serve other services too.
     """
     for name in _REQUIRED:
         if claims.get(name) is None:
@@ -54,7 +54,7 @@ def identity(claims: Mapping[str, Any], rules: Auth, now_s: float | None = None)
     try:
         known = msgspec.convert(claims, _Claims)
     except msgspec.ValidationError as error:
-        # msgspec ends with the place, such as "at `$.exp`"; what it says before is for programmers.
+        # msgspec ends with the place, as in "at `$.exp`"; the text before it is for programmers.
         raise AuthError(f"claim {str(error).rpartition('$.')[2].strip('`') or 'of it'} has the wrong form") from None
     if now_s is not None:
         _check_times(known, now_s, rules.leeway_s)

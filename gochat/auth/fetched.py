@@ -1,7 +1,7 @@
 """A JWK set behind a URL: fetched in a thread, kept, and fetched again when it is old or lacks a key.
 
-While the issuer can't be reached the keys that are known go on verifying. What strangers can cause is bounded: one
-fetch at a time, and for unknown keys one in `RETRY_S`.
+While the issuer can't be reached, the last keys go on verifying. Strangers can cause only so many fetches: one at a
+time, and for unknown keys one in `RETRY_S`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from gochat.errors import AuthError
 
 #: Age at which a set is fetched again, as common clients do (PyJWT, jose4j: 5 minutes).
 REFRESH_S = 300.0
-#: Least time between two fetches: a new key of the issuer is known this late at worst.
+#: Least time between two fetches: at worst, a new key of the issuer is found this late.
 RETRY_S = 30.0
-#: For a connection, and for each piece of the answer; all of it has twice as long.
+#: For a connection, and for each piece of the answer; the whole answer has twice as long.
 TIMEOUT_S = 5.0
 MAX_BYTES = 262_144
 
@@ -38,9 +38,14 @@ class FetchedKeys:
     """The keys at `url`, an https URL or one of a loopback host."""
 
     def __init__(
-        self, url: str, algorithm: str, *, refresh_s: float = REFRESH_S, retry_s: float = RETRY_S,
+        self,
+        url: str,
+        algorithm: str,
+        *,
+        refresh_s: float = REFRESH_S,
+        retry_s: float = RETRY_S,
         timeout_s: float = TIMEOUT_S,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._url = url
         self._algorithm = algorithm
         self._refresh_s = refresh_s
@@ -73,7 +78,7 @@ class FetchedKeys:
             with trio.fail_after(2 * self._timeout_s):
                 document = await trio.to_thread.run_sync(
                     _fetch, self._url, self._timeout_s, abandon_on_cancel=True, limiter=self._threads
-                )  # fmt: skip
+                )
             self._keys = parse_key_set(document, self._algorithm)
             self._fetched_at = trio.current_time()
         except (OSError, HTTPException, ValueError, trio.TooSlowError) as error:
@@ -82,7 +87,7 @@ class FetchedKeys:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Keys come from where the operator said."""
+    """The operator chose where keys come from."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str

@@ -34,7 +34,7 @@ class Keys(Protocol):
 
 
 class OneKey:
-    """A single key. `kid` is not looked at: there is nothing to choose."""
+    """A single key. `kid` is ignored: there is nothing to choose."""
 
     def __init__(self, key: Key) -> None:
         self._key = key
@@ -64,7 +64,7 @@ class KeySet:
 
 
 def secret_key(secret: str, source: str) -> bytes:
-    """An HMAC key. Raises ConfigError for a key that was made for something else, such as a PEM or JWK."""
+    """An HMAC key. Raises ConfigError for a key that was made for another use, like a PEM or JWK."""
     try:
         return get_default_algorithms()["HS256"].prepare_key(secret)  # type: ignore[no-any-return]
     except (jwt.InvalidKeyError, TypeError, ValueError):
@@ -117,7 +117,7 @@ def parse_key_set(document: bytes, algorithm: str) -> KeySet:
 
 
 def _is_for(entry: Mapping[str, Any], algorithm: str) -> bool:
-    """Whether the key says that it verifies signatures of `algorithm`. What it leaves open is allowed."""
+    """Whether the key says that it verifies signatures of `algorithm`. A key that says nothing of it does, too."""
     operations = entry.get("key_ops", ["verify"])
     return (
         entry.get("kty") == _JWK_TYPE[algorithm]

@@ -1,4 +1,5 @@
-"""Which web pages may connect. A browser sends Origin and no page can forge it; what sends none is no browser.
+"""The web pages that may connect. Browsers send Origin, and no page can forge it; a client that sends none is no
+browser.
 
 Tokens travel in no cookie, so a foreign page could only act with a token of its own; the check keeps it from using a
 visitor's browser at all. A page that points its own name at this machine (DNS rebinding) is its own origin here, and
@@ -40,12 +41,13 @@ class OriginRules:
 
 
 def _shown(value: str) -> str:
-    """What a header said, on one line and not endless."""
+    """A header's value for people: on one line, and shortened."""
     return repr(value[:100])
 
 
 def _parse_origin(text: str) -> tuple[str, str, int] | None:
-    """(scheme, host, port) of a serialized origin (RFC 6454 section 6.2); None for `null` and what is no origin."""
+    """(scheme, host, port) of a serialized origin (RFC 6454 section 6.2); None for `null` and for text that is no
+    origin."""
     try:
         parts = urlsplit(text)
         port = parts.port

@@ -33,7 +33,7 @@ def make_secret(folder: Path) -> bool:
 
 
 def own_secret(folder: Path) -> str:
-    """The secret kept in `folder`. Raises ConfigError; where there is none it says what to do."""
+    """The secret kept in `folder`. Raises ConfigError; where there is no secret, its hint says how to make one."""
     file = folder.absolute() / FILE_NAME
     try:
         return _read(file)

@@ -1,6 +1,6 @@
-"""Who may not come in although their token is good: deleted and suspended users, and revoked tokens.
+"""Reasons to refuse a good token: its user was deleted or suspended, or the token was revoked.
 
-Held in memory, as the store has it; what changes is recorded first and then applied here.
+They are kept in memory, as the store has them; a change is recorded first and then applied here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REVOKED = "the token was revoked"
 
 
 class Standing:
-    """Asked at every hello, refresh and request of REST."""
+    """Consulted at every hello, refresh and request of REST."""
 
     def __init__(self, entries: Iterable[AnyStanding | Deleted] = (), jumps: Jumps | None = None) -> None:
         """`jumps` of the wall clock move the ends of suspensions; by default there are none."""
@@ -36,7 +36,7 @@ class Standing:
             self.apply(entry)
 
     def apply(self, entry: AnyStanding | Deleted) -> None:
-        """Take what has been recorded."""
+        """Apply an entry that has been recorded."""
         if isinstance(entry, Deleted):
             self._deleted.add(entry.user)
         elif isinstance(entry, Suspended):
@@ -83,7 +83,7 @@ class Standing:
 
 
 def touches(entry: AnyStanding, identity: Identity) -> bool:
-    """Whether live sessions of this identity end by what has just been recorded."""
+    """Whether live sessions of this identity end by `entry`, which has just been recorded."""
     if isinstance(entry, Suspended):
         return entry.on and entry.user == identity.user
     if entry.kind == "jti":

@@ -1,8 +1,8 @@
-"""Single-use tickets: what a link carries to somebody who shall sign in, and what is given for it once.
+"""Single-use tickets: a link carries one to a user who shall sign in, and the page exchanges it for a token, once.
 
 A ticket is signed with the same secret as a token, of another type and for an audience of its own: neither is taken
-for the other. That it was used is recorded before the token is given, and kept as a revoked id is, so that none works
-twice, however many ask at once and whatever happens to the node.
+for the other. Its use is recorded before the token is given, and kept like a revoked id, so that no ticket works twice,
+even if many ask at once or the node crashes.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from gochat.domain.beside import Revoked
 from gochat.errors import AuthError
 from gochat.ports import Journal
 
-#: How long a link may lie about before it is opened.
+#: The time within which a link must be opened.
 TTL_S: Final = 600
-#: How long the token is good that is given for a ticket, unless the ticket says otherwise.
+#: The lifetime of the token that is given for a ticket, unless the ticket says otherwise.
 TOKEN_TTL_S: Final = 43_200
 USED: Final = "the link was used already, or has been withdrawn; ask for a new one"
-#: Ids of used tickets stand among those of revoked tokens; no token that this node signs has such an id.
+#: Ids of used tickets stand among those of revoked tokens; no token that this node signs has an id like theirs.
 _PREFIX: Final = "ticket:"
 
 
 class Granted(NamedTuple):
-    """What is given for a ticket."""
+    """The token that a ticket was exchanged for."""
 
     user: str
     token: str
@@ -53,14 +53,15 @@ class Tickets:
     async def redeem(self, ticket: str) -> Granted:
         """A token for a ticket, which is used up by that.
 
-        Raises AuthError for what is no ticket, or no longer; StoreError and Full where it can't be recorded now.
+        Raises AuthError for a ticket that is not, or no longer, good; StoreError and Full where its use can't be
+        recorded now.
         """
         if self._issuer is None or self._verifier is None:
             raise AuthError("this node signs no tokens: they come from the service that has the key")
         who = await self._verifier.verify(ticket)
         name = f"{_PREFIX}{who.token_id}"
         async with self._standing.changing:
-            # Asked and recorded under one lock: of two requests at once the second finds what the first has done.
+            # Asked and recorded under one lock: of two requests at once the second finds the ticket used.
             refusal = self._standing.refusal(who)
             if refusal is not None:
                 raise AuthError(refusal)

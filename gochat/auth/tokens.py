@@ -1,8 +1,8 @@
 """Tokens: JWTs signed with one algorithm, verified against keys that the operator chose, and issued with the secret.
 
-`JwtTokens` is the `Tokens` port. What it refuses it refuses with an AuthError that repeats nothing of the token.
-Signatures are PyJWT's to verify. Taking a token apart is done here, once: PyJWT does it twice where the header is
-wanted first, and looks at each use whether the secret is not rather a public key, which is known since loading.
+`JwtTokens` is the `Tokens` port. It refuses a token with an AuthError that repeats nothing of it. Signatures are
+PyJWT's to verify. Tokens are taken apart here, once: PyJWT does it twice where the header is wanted first, and checks
+at each use that the secret is no public key, which was settled when it was loaded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from gochat.domain.ids import is_name
 from gochat.errors import AuthError, ConfigError
 from gochat.ports import Identity
 
-#: Far above real tokens, and far below what makes parsing costly; a WebSocket's head is of this order too.
+#: Far above real tokens, and far below the size that makes parsing costly; a WebSocket's head is of this order too.
 MAX_TOKEN_CHARS = 8_192
 _TYPES = ("jwt", "at+jwt")
 #: The type of a ticket (auth/tickets.py), which is no token.
@@ -42,7 +42,7 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+").fullmat
 
 
 class _Header(msgspec.Struct, gc=False):
-    """Of a token. Whatever else is in it, a key or where to find one, means nothing here."""
+    """A token's header. All other members, like a key or the place of one, are ignored."""
 
     alg: Any = None
     typ: str = "JWT"
@@ -65,7 +65,7 @@ class JwtTokens:
         self._signatures = get_default_algorithms()[rules.algorithm]
 
     async def verify(self, token: str) -> Identity:
-        """Whose token it is. Raises AuthError; of its claims nothing is looked at before its signature holds."""
+        """The token's identity. Raises AuthError; the claims are not looked at before the signature holds."""
         head, body, signature = _parts(token)
         header = _header(head, self._rules.algorithm, self._types)
         key = await self._keys.find(header.kid if isinstance(header.kid, str) else None)
@@ -90,24 +90,31 @@ class Issuer:
     def issue(
         self, user: str, *, now_s: int, ttl_s: int, scopes: Iterable[str] = DEFAULT_SCOPES, name: str | None = None
     ) -> str:
-        """A token for `user`, good for `ttl_s` seconds from `now_s` (Unix time). Raises AuthError for what no node
-        would accept."""
+        """A token for `user`, good for `ttl_s` seconds from `now_s` (Unix time). Raises AuthError for claims that no
+        node would accept."""
         claims = self._claims(user, now_s, ttl_s, set(scopes), name)
         identity(claims, self._rules)
         return jwt.encode(claims, self._key, "HS256")
 
     def ticket(
-        self, user: str, *, now_s: int, ttl_s: int, token_ttl_s: int, scopes: Iterable[str] = DEFAULT_SCOPES,
+        self,
+        user: str,
+        *,
+        now_s: int,
+        ttl_s: int,
+        token_ttl_s: int,
+        scopes: Iterable[str] = DEFAULT_SCOPES,
         name: str | None = None,
-    ) -> str:  # fmt: skip
+    ) -> str:
         """A ticket that is good once, within `ttl_s`, for a token of `token_ttl_s`. Raises AuthError, as `issue`."""
-        self.issue(user, now_s=now_s, ttl_s=token_ttl_s, scopes=scopes, name=name)  # what it will be exchanged for
+        # The token that it will be exchanged for has to be good, too.
+        self.issue(user, now_s=now_s, ttl_s=token_ttl_s, scopes=scopes, name=name)
         claims = self._claims(user, now_s, min(ttl_s, self._rules.max_lifetime_s), set(scopes), name)
         claims |= {"aud": f"{self._rules.audience}#ticket", "ttl": token_ttl_s}
         return jwt.encode(claims, self._key, "HS256", headers={"typ": TICKET})
 
     def _called(self, user: str) -> str:
-        """What the claim must hold for this user to be the one that is meant."""
+        """The value of `auth.user_claim` that stands for this user."""
         given = unescape(user) if self._rules.user_map == "escape" else user
         if given is None:
             here = escape(user)
@@ -159,7 +166,7 @@ def issuer(settings: Settings) -> Issuer:
 
 
 class OwnKeys(NamedTuple):
-    """The secret of a node that signs tokens itself, and the same as what verifies them."""
+    """The secret of a node that signs tokens itself, and the same secret as a verifying key."""
 
     secret: str
     source: Keys
@@ -175,7 +182,7 @@ def own_keys(settings: Settings) -> OwnKeys | None:
 
 
 def unverified(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The header and claims of a token as they stand, for people to look at; nothing of it is proven.
+    """The header and claims of a token as they stand, for people to look at; nothing of them is proven.
 
     Raises AuthError if it is no token.
     """
@@ -210,7 +217,7 @@ def _header(part: str, algorithm: str, types: Sequence[str]) -> _Header:
         header = _read_header(_decoded(part))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise AuthError(_MALFORMED) from None
-    # Extensions that must be understood (RFC 7515 section 4.1.11), of which none are; b64 changes what is signed.
+    # No extension that must be understood (RFC 7515 section 4.1.11) is; b64 changes the bytes that are signed.
     if header.crit is not UNSET or header.b64 is not UNSET:
         raise AuthError("the token's header asks for an extension that is not known here")
     if header.typ.lower().removeprefix("application/") not in types:

@@ -1,8 +1,8 @@
 """Ids of identity providers (`auth0|123`, `Ann@example.org`) as user ids, one to one.
 
 A byte of UTF-8 that is no small letter, digit, point or hyphen is written `_xx`, in hexadecimal; `_` too. So `_` is
-always followed by two digits, but for one case: where the first byte would not do at the beginning of a user id, it is
-written `_xx` whatever it is, with `u_` in front.
+always followed by two digits, but for one case: a first byte that may not begin a user id is written `_xx` in any case,
+with `u_` in front.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ESCAPED: Final = re.compile("_([0-9a-f]{2})")
 
 
 def escape(given: str) -> str:
-    """The user id for what an identity provider calls somebody; it may be longer than a user id may be."""
+    """The user id for an identity provider's id; it may be longer than user ids may be."""
     data = given.encode("utf-8", "surrogatepass")
     if not data:
         return ""
@@ -27,7 +27,7 @@ def escape(given: str) -> str:
 
 
 def unescape(user: str) -> str | None:
-    """What the provider calls this user; None where no id leads to it."""
+    """The provider's id for this user; None where no id leads to it."""
     text = user.removeprefix(_PREFIX) if user.startswith(f"{_PREFIX}_") else user
     try:
         data = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text).encode("latin-1")

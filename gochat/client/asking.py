@@ -1,4 +1,4 @@
-"""What all requests of an application share: a session to ask by, and lists that are told page by page."""
+"""The base of all requests of an application: a session to ask by, and lists that come page by page."""
 
 from __future__ import annotations
 
@@ -17,9 +17,18 @@ from gochat.protocol import requests as req
 Entry = TypeVar("Entry")
 R = TypeVar(
     "R",
-    replies.Groups, replies.Members, replies.Contacts, replies.Requests, replies.Reports, replies.Audit, Results,
-    replies.Users, replies.Rooms, replies.Sessions, replies.Suspensions,
-)  # fmt: skip
+    replies.Groups,
+    replies.Members,
+    replies.Contacts,
+    replies.Requests,
+    replies.Reports,
+    replies.Audit,
+    Results,
+    replies.Users,
+    replies.Rooms,
+    replies.Sessions,
+    replies.Suspensions,
+)
 
 #: Requests that are answered page by page.
 List: TypeAlias = (
@@ -47,7 +56,7 @@ class Asking:
 
     @property
     def welcome(self) -> replies.Welcome:
-        """What the server told at the latest sign-in: contacts, rooms, requests that wait, limits."""
+        """The server's answer to the latest sign-in: contacts, rooms, requests that wait, limits."""
         return self._session.welcome
 
     @property

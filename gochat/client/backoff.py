@@ -13,7 +13,7 @@ from typing import Final
 FIRST_S: Final = 0.5
 #: but never after more than this.
 MOST_S: Final = 30.0
-#: Not even jitter gives a delay below this: a server that drops each connection at once is not hammered.
+#: Not even jitter gives a delay below this, so that a server that drops each connection at once is not hammered.
 LEAST_S: Final = 0.05
 #: A connection that held this long ends the series of failures.
 STEADY_S: Final = 10.0
@@ -29,8 +29,8 @@ class Backoff:
         self._roll = roll
 
     def delay_s(self, lived_s: float, asked_ms: int | None = None) -> float:
-        """Seconds to wait now that a connection ended (or was never made: `lived_s` 0). `asked_ms` is what the server
-        asked for; it gives each client another delay, so that none is added."""
+        """Seconds to wait now that a connection ended (or was never made: `lived_s` 0). `asked_ms` is the delay
+        that the server asked for; it gives each client another one, so that no jitter is added."""
         if lived_s >= STEADY_S:
             self._failures = 0
         if asked_ms is not None:

@@ -1,7 +1,7 @@
-"""What goes out and what comes back for it: the application's requests, from the call to its reply.
+"""The application's requests, from the call to its reply.
 
-A call outlives connections: what `Pending` holds is sent again on the next one. Nothing is written here; `outgoing`
-gives the session's writer what to write.
+A call outlives connections: requests in `Pending` are sent again on the next one. Nothing is written here; `outgoing`
+gives frames to the session's writer.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Calls:
     async def call(self, request: AnyRequest, kind: type[R]) -> R:
         """Send a request of the application and return its reply, over as many connections as that takes.
 
-        Raises Refused, Lost, or what ended the session. Cancelled, the request may have been carried out.
+        Raises Refused, Lost, or the error that ended the session. Cancelled, the request may have been carried out.
         """
         async with self._window:
             self.waiting += 1
@@ -97,7 +97,7 @@ class Calls:
         return call.reply
 
     def post(self, request: AnyRequest) -> None:
-        """Send, on this connection only, what gets no reply that anybody waits for."""
+        """Send a request on this connection only; nobody waits for its reply."""
         self._posts.append(encode(request))
         self._wake.set()
 
@@ -118,7 +118,7 @@ class Calls:
         return True
 
     def broken(self) -> None:
-        """The connection is gone. What is not safe to repeat is lost; the rest waits for the next one."""
+        """The connection is gone. Requests that are not safe to repeat are lost; the rest waits for the next one."""
         self._posts.clear()
         for number in self._pending.broken():
             self._calls[number].fail(Lost("the connection broke before the reply: it may have been done"))

@@ -1,4 +1,4 @@
-"""What an application does with gochat: connect, read events, ask.
+"""The application's side of gochat: connect, read events, ask.
 
 `connect` gives a `Chat` that survives broken connections. Each method sends one request and returns its reply; it
 waits for as long as that takes, over reconnects, so a caller who wants a limit uses `trio.fail_after`. Each raises
@@ -34,13 +34,13 @@ QUEUE = 1_000
 @asynccontextmanager
 async def connect(
     url: str, *, token: TokenSource, device: str | None = None, queue: int = QUEUE
-) -> AsyncIterator[Chat]:  # fmt: skip
+) -> AsyncIterator[Chat]:
     """Sign in to the server at `url` (`ws://HOST:PORT/v1/ws`, `wss://...`, `tcp://HOST:PORT`) and stay signed in.
 
-    `token` says who one is: a token, or a function, plain or async, that returns a new one. The function is called for
+    `token` names the user: a token, or a function, plain or async, that returns a new one. The function is called for
     each connection, and a minute before a token ends, so that the session lives on; a session with one token alone ends
-    with it. Where the function raises Unreachable or OSError it is called again later; all else that it raises ends the
-    session, and is raised here.
+    with it. Where the function raises Unreachable or OSError it is called again later; any other exception of it ends
+    the session, and is raised here.
 
     A session with the same `device` is replaced. `queue` bounds the events that wait to be read: while it is full the
     server is made to wait. Raises BadUrl, Unreachable, or Refused (`unauthorized`) if the first connection can't be

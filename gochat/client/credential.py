@@ -1,4 +1,4 @@
-"""What a session signs in with: a token, or a function that gives a new one whenever one is needed."""
+"""The credential of a session: a token, or a function that gives a new one whenever one is needed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _read_times = msgspec.json.Decoder(_Times).decode
 
 
 async def obtain(source: TokenSource) -> str:
-    """The token to sign in with now. Raises ClientError for what can be no token, and whatever the function raises."""
+    """The token to sign in with now. Raises ClientError for a value that can be no token, and any exception of the
+    function."""
     given = source if isinstance(source, str) else source()
     token = await given if inspect.isawaitable(given) else given
     if not (token and token.isascii() and token.isprintable() and " " not in token):
@@ -41,8 +42,8 @@ async def obtain(source: TokenSource) -> str:
 def refresh_in_s(token: str) -> float | None:
     """In how many seconds a token should be replaced; None for one that does not tell when it ends.
 
-    The local clock is believed as long as what it says is possible: one that is far off must not lead to refreshing
-    without pause, or never.
+    The local clock is believed as long as its time is possible: one that is far off must not lead to refreshing without
+    pause, or never.
     """
     try:
         body = token.split(".")[1]

@@ -1,4 +1,4 @@
-"""What can go wrong for a client: one family, each with the facts that a caller decides by."""
+"""The errors of a client: one family, each with the facts that a caller decides by."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gochat.errors import (
 )
 from gochat.protocol.replies import Error
 
-#: Why the server closed a connection, for those who chat; what a program needs to know stands in `gochat.errors`.
+#: Why the server closed a connection, for people who chat; the facts for programs stand in `gochat.errors`.
 _WHY_CLOSED: Final = {
     DRAINING: "the server is stopping, perhaps to start again",
     SLOW: "too much waited to be read here",
@@ -54,11 +54,11 @@ class Unreachable(ClientError):
 
 
 class Garbled(Unreachable):
-    """The peer sent what is no frame of the protocol: it is no gochat server, or bytes were lost."""
+    """The peer sent bytes that are no frame of the protocol: it is no gochat server, or bytes were lost."""
 
 
 class Refused(ClientError):
-    """The server refused a request. `code` is what programs decide by (gochat.errors.CODES); the text is for people.
+    """The server refused a request. `code` is for programs (gochat.errors.CODES), the text for people.
 
     With `temporary` the same request may succeed later, after `retry_after_ms` if that is set. With `unknown` it may
     have been carried out: repeat it with the same key.
@@ -82,8 +82,8 @@ class Refused(ClientError):
 class Lost(ClientError):
     """The connection broke after the request was sent and before its reply came: it may have been carried out.
 
-    Only for what is not safe to repeat (creating, leaving and deleting a group, mutes, bans, what an admin does);
-    everything else is repeated.
+    Only for requests that are not safe to repeat (creating, leaving and deleting a group, mutes, bans, acts of an
+    admin); all others are repeated.
     """
 
 
@@ -98,7 +98,7 @@ class Ended(ClientError):
 def raise_alone(group: BaseExceptionGroup[BaseException]) -> None:
     """Raise the one exception of a group that is not a cancellation by itself, or else the group: callers need not
     see that a nursery was in use."""
-    # What ended a session is one exception, even where several tasks met it.
+    # A session ends by one exception, even where several tasks met it.
     errors = {id(error): error for error in _leaves(group) if not isinstance(error, trio.Cancelled)}
     if len(errors) != 1:
         raise group
@@ -115,5 +115,5 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]
 
 
 def why_closed(number: int) -> str:
-    """What a close code means, for people."""
+    """The meaning of a close code, for people."""
     return f"{_WHY_CLOSED.get(number, 'the server closed the connection')} ({number})"

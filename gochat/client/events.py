@@ -1,4 +1,4 @@
-"""What an application gets to read: facts, what the server says besides, and what becomes of the connection."""
+"""The events that an application reads: facts, other news from the server, and the state of the connection."""
 
 from __future__ import annotations
 

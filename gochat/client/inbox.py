@@ -1,4 +1,4 @@
-"""What waits for the application: a queue with a bound, filled without waiting and emptied by one reader.
+"""Events that wait for the application: a queue with a bound, filled without waiting and emptied by one reader.
 
 `put` never refuses: its caller asks `full` first, or waits for `space`. So the bound holds but for what one frame
 may bring, which is a page of 200 facts at most.
@@ -35,7 +35,7 @@ class Inbox(Generic[T]):
         self._filled.unpark()
 
     def end(self, error: Exception) -> None:
-        """Nothing more will come; readers get `error` once all that waits is read."""
+        """Nothing more will come; readers get `error` once every event that waits is read."""
         self._end = error
         self._filled.unpark_all()
         self._emptied.unpark_all()
@@ -47,7 +47,7 @@ class Inbox(Generic[T]):
         self._emptied.unpark_all()
 
     async def get(self) -> T:
-        """The oldest item. Raises what `end` was given."""
+        """The oldest item. Raises the error that `end` was given."""
         await trio.lowlevel.checkpoint()
         while not self._items:
             if self._end is not None:
@@ -58,7 +58,7 @@ class Inbox(Generic[T]):
         return item
 
     async def space(self, unless: Callable[[], bool]) -> None:
-        """Return when the queue is not full, or `unless` is true; who makes it true calls `stir`."""
+        """Return when the queue is not full, or `unless` is true; the code that makes it true calls `stir`."""
         while self.full and not unless():
             await self._emptied.park()
 
@@ -67,5 +67,5 @@ class Inbox(Generic[T]):
             await self._emptied.park()
 
     def stir(self) -> None:
-        """Let those who wait for space look again."""
+        """Let the tasks that wait for space look again."""
         self._emptied.unpark_all()

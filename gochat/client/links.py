@@ -26,7 +26,7 @@ DIAL_S: Final = 10.0
 SUBPROTOCOL: Final = "gochat.v1.json"
 _PORTS: Final = {"ws": 80, "wss": 443, "tcp": 8081}
 
-#: What ends a link, wherever it shows: `flat` makes an Unreachable of it.
+#: Exceptions that end a link, wherever they show: `flat` makes an Unreachable of them.
 LINK_ERRORS: Final = (
     Unreachable,
     OSError,
@@ -81,7 +81,7 @@ def parse_url(url: str) -> Address:
 
 
 async def dial(address: Address, token: str | None, nursery: trio.Nursery) -> Link:
-    """Connect. What the link needs to run runs in `nursery`, where its end may show as one of LINK_ERRORS too."""
+    """Connect. The link's own tasks run in `nursery`, where its end may show as one of LINK_ERRORS too."""
     with trio.fail_after(DIAL_S):
         stream = await trio.open_tcp_stream(address.host, address.port)
         if address.scheme == "tcp":
@@ -125,7 +125,7 @@ async def _shake_hands(
 def flat(error: BaseException) -> Unreachable:
     """One of LINK_ERRORS, or a group of them, as one Unreachable that a person can read."""
     if isinstance(error, BaseExceptionGroup):
-        # The first that says why beats those that only say that it is so.
+        # The first that gives a reason beats those that only report the end.
         reasons = [flat(inner) for inner in error.exceptions]
         return next((reason for reason in reasons if reason.number is not None), reasons[0])
     match error:
@@ -180,7 +180,7 @@ class _Watched(trio.abc.Stream):
 
     async def fail_at_end(self) -> None:
         await self._ended.wait()
-        # What trio-websocket read until here may still be an answer to raise.
+        # The bytes that trio-websocket read until here may still be an answer to raise.
         await trio.lowlevel.checkpoint()
         raise Unreachable("the server ended the connection during the WebSocket handshake")
 

@@ -1,5 +1,5 @@
-"""Iterators over what comes in pages. Classes, not async generators: who has enough just leaves the loop, and nothing
-is left to be closed."""
+"""Iterators over lists that come in pages. Classes, not async generators: a caller who has enough just leaves the loop,
+and nothing is left to be closed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ Entry = TypeVar("Entry")
 
 class Pages:
     """The pages of a room's log: upwards from `after` to the head, or else downwards from `before` (None: the newest)
-    to the beginning. `ask(before, after)` fetches one. Pages of `messages` alone go on by what they say themselves."""
+    to the beginning. `ask(before, after)` fetches one. Pages of `messages` alone go on at their own `next`."""
 
     def __init__(
-        self, ask: Callable[[int | None, int | None], Awaitable[Page]], before: int | None, after: int | None,
+        self,
+        ask: Callable[[int | None, int | None], Awaitable[Page]],
+        before: int | None,
+        after: int | None,
         messages: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._messages = messages
         self._ask = ask
         self._before = before
@@ -59,7 +62,7 @@ class Pages:
 
 
 class Listing(Generic[Entry]):
-    """The entries of a list that is told page by page. `ask(cursor)` fetches a page: its entries and where the next
+    """The entries of a list that comes page by page. `ask(cursor)` fetches a page: its entries and where the next
     one starts, None at the end."""
 
     def __init__(self, ask: Callable[[str | None], Awaitable[tuple[Iterable[Entry], str | None]]]) -> None:

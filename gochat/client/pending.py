@@ -1,7 +1,7 @@
 """Requests that wait for their reply, in the order they were made, over any number of connections. No I/O.
 
-When a connection breaks, what is safe to repeat is sent again on the next one, in the same order: a keyed `send` is
-one message however often it is sent, and the other changes are acked as they are when they are so already.
+When a connection breaks, requests that are safe to repeat are sent again on the next one, in the same order: a keyed
+`send` is one message however often it is sent, and a change that was made already is acked as it was.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ def repeatable(request: AnyRequest) -> bool:
     if isinstance(request, req.GroupAction):
         # A mute or ban that is set again counts from then on.
         return request.action in ("set", "add", "remove", "role", "unmute", "unban")
-    # A position belongs to the connection that it was asked on: the next `hello` carries all of them. What an admin
-    # does counts from when it is done, and stands in the audit log each time.
+    # A position belongs to the connection that it was asked on: the next `hello` carries all of them. An admin's act
+    # counts from when it is done, and stands in the audit log each time.
     return not isinstance(request, req.Resume | req.AdminAction)
 
 
 class Pending:
     """Requests by id, each with its bytes.
 
-    Ids are never used again, so that a late reply finds nobody rather than somebody else.
+    Ids are never used again, so that a late reply finds no request rather than another one.
     """
 
     __slots__ = ("_last", "_sent", "_unsent")
@@ -54,14 +54,15 @@ class Pending:
             self._unsent.pop(number, None)
 
     def take(self) -> Sequence[bytes]:
-        """What is to be sent now; from here on it counts as sent."""
+        """The frames to be sent now; from here on they count as sent."""
         taken = self._unsent
         self._sent.update(taken)
         self._unsent = {}
         return [payload for _, payload in taken.values()]
 
     def broken(self) -> list[int]:
-        """The connection is gone. Ids of what was sent and is not safe to repeat; the rest will be taken again."""
+        """The connection is gone. Returns the ids of requests that were sent and are not safe to repeat; the rest will
+        be taken again."""
         lost = [number for number, (request, _) in self._sent.items() if not repeatable(request)]
         for number in lost:
             del self._sent[number]

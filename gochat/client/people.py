@@ -1,8 +1,8 @@
-"""What an application asks about people: contacts and requests, reports, and what only moderators and admins may.
+"""An application's requests about people: contacts and requests, reports, and the acts of moderators and admins.
 
 Where strangers have to ask (`policy.strangers`), their first messages wait, and the event `Request` tells of them. No
 event of that room comes until the user accepts, or writes back, which accepts too; from then on it is as any other.
-What waited is in the room's history.
+Messages that waited are in the room's history.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from gochat.protocol.replies import Ok
 
 
 class People(Asking):
-    """See the module. `user` is a user id, without `user:`. The state in a reply is what one holds of that user now;
-    what is so already is no error."""
+    """See the module. `user` is a user id, without `user:`. The state in a reply is the present relation to that user;
+    a change that was made already is no error."""
 
     def contacts(self, *, rooms: bool = False) -> AsyncIterator[replies.ContactState]:
-        """The users who are contacts, blocked or declined, by id; with `rooms` also those with whom there is no more
-        than a private room."""
+        """The users who are contacts, blocked or declined, by id; with `rooms` also users who share only
+        a private room."""
         return self._listed(req.Contacts(limit=LIMIT, rooms=rooms), replies.Contacts, lambda reply: reply.contacts)
 
     def requests(self) -> AsyncIterator[replies.RequestEntry]:
@@ -62,7 +62,7 @@ class People(Asking):
 
     async def _contact(
         self, user: str, action: Literal["add", "remove", "block", "unblock", "accept", "decline"]
-    ) -> Ok:  # fmt: skip
+    ) -> Ok:
         reply = await self._session.calls.call(req.ContactAction(user=user, action=action), Ok)
         if reply.state == "contact":
             self._session.opened(user)
@@ -123,7 +123,7 @@ class People(Asking):
         await self._session.calls.call(request, Ok)
 
     def audit(self) -> AsyncIterator[replies.AuditEntry]:
-        """Who did what to whom, newest first."""
+        """The audit log: actors, their acts and the users they concern, newest first."""
         return self._listed(req.Audit(limit=LIMIT), replies.Audit, lambda reply: reply.entries)
 
     def accounts(self, user: str | None = None) -> AsyncIterator[replies.Account]:

@@ -1,8 +1,8 @@
 """Where a client stands in each room's log, and what it must ask for to have all of it. No I/O.
 
-One law decides what the application gets: of each room only the fact that follows the last one, except where the
-server itself says that what lies between can't be had. Everything else here is about asking: a room is *behind* when
-facts of it are known or suspected to be missing, and stays so until the server has promised to go on from there.
+One law decides which facts the application gets: of each room only the fact that follows the last one, except where the
+server itself says that those between can't be had. Everything else here is about asking: a room is *behind* when facts
+of it are known or suspected to be missing, and stays so until the server has promised to go on from there.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class Place:
         self.head = seq
         """The latest head that the server told."""
         self.asked: Ask | None = None
-        """The request whose answer counts; that of any other is stale."""
+        """The request whose answer counts; answers to others are stale."""
         self.promised = False
         """Nothing has contradicted the `resume` that is on its way: no `lag`, and no fact that was passed over."""
         self.resumed_at: int | None = None
         """Where the last `resume` began. To be behind at the same place again means that the fact after it can't be
         had, and only a page can say where the rest begins."""
         self.no_resume = False
-        """The server refused `resume`: the user has left the group, or has not yet answered who asks to write. The past
-        is all that can be had."""
+        """The server refused `resume`: the user has left the group, or has not yet answered a stranger who asks to
+        write. The past is all that can be had."""
 
     def live(self) -> None:
         """The server goes on from here by itself."""
@@ -68,8 +68,8 @@ class Place:
 
 
 class Reset(msgspec.Struct, kw_only=True):
-    """An event of the client: what was handed on of this room belongs to another log, or does not connect to what
-    comes. Facts go on after `head`; what lies before it is in the room's history."""
+    """An event of the client: the facts of this room so far belong to another log, or do not connect to those that
+    come. Facts go on after `head`; earlier ones are in the room's history."""
 
     room: str
     epoch: str
@@ -92,7 +92,7 @@ class Positions:
     # ------------------------------------------------------------------------------------------ a connection begins
 
     def resume(self, frame_bytes: int) -> dict[str, Position]:
-        """What `hello` names: as many rooms as one frame holds, those with the latest facts first."""
+        """The positions for `hello`: as many rooms as one frame holds, those with the latest facts first."""
         named: dict[str, Position] = {}
         room_bytes = frame_bytes * 3 // 4  # the rest of the frame is for the token
         for room, place in reversed(self._places.items()):
@@ -159,7 +159,7 @@ class Positions:
         room, seq = fact.room, fact.seq
         place = self._places.get(room)
         if place is None or (place.state is State.GONE and seq > place.seq):
-            # A room begins with whatever comes first: that is its head at `welcome`, or the fact that added the user.
+            # A room begins with the first fact that comes: its head at `welcome`, or the fact that added the user.
             place = self._places[room] = Place(seq - 1, None)
         if seq <= place.seq:
             return False
@@ -184,13 +184,14 @@ class Positions:
         return Reset(room=reset.room, epoch=reset.epoch, head=reset.head)
 
     def rewind(self, room: str, seq: int, epoch: str | None) -> None:
-        """Go on with the fact after `seq`, whatever was handed on before."""
+        """Go on with the fact after `seq`, even if it was handed on before."""
         place = self._places[room] = Place(seq, epoch)
         self._fall_behind(room, place)
 
     def opened(self, room: str) -> None:
-        """A private room that may have waited for an answer is live again. What came meanwhile follows what was handed
-        on before; of a room that is new here the waiting messages are history, and it begins with what comes next."""
+        """A private room that may have waited for an answer is live again. Facts that came meanwhile follow those that
+        were handed on before; of a room that is new here the waiting messages are history, and it begins with the next
+        fact."""
         place = self._places.get(room)
         if place is not None:
             # The server refused this while the room waited, and may since then wait for it.
@@ -215,7 +216,7 @@ class Positions:
         return room
 
     def ask(self, room: str) -> Ask | None:
-        """What to ask next so that the room catches up; None when it has. One request at a time for each room."""
+        """The next request that makes the room catch up; None when it has. One request at a time for each room."""
         place = self._places[room]
         if place.state is not State.BEHIND:
             self._caught.discard(room)
@@ -230,8 +231,8 @@ class Positions:
         return place.asked
 
     def answered(self, asked: Ask, reply: replies.Ok | Page) -> tuple[list[Fact], Reset | None]:
-        """What is to be handed on now that `asked` was answered. A complete page is the server's word on what can be
-        had: a room goes on with its first entry even where that is not the next fact."""
+        """The facts to be handed on now that `asked` was answered. A complete page has all that can be had: a room goes
+        on with its first entry even where that is not the next fact."""
         place = self._places[asked.room]
         if place.asked is not asked:
             return [], None
@@ -262,7 +263,7 @@ class Positions:
         return fresh
 
     def refused(self, asked: Ask) -> None:
-        """What `ask` gave was refused for good. Who may not resume may still be allowed to page."""
+        """The request that `ask` gave was refused for good. A user who may not resume may still be allowed to page."""
         place = self._places[asked.room]
         if place.asked is not asked:
             return
@@ -292,5 +293,5 @@ class Positions:
 
 
 def room_of(to: str, user: str) -> str:
-    """The room that an address means to `user`. What is neither address nor room is left for the server to refuse."""
+    """The room that an address means to `user`. Text that is neither is returned as it is, for the server to refuse."""
     return ids.resolve(to, user) or to

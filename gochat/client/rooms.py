@@ -1,7 +1,7 @@
 """The user's rooms as a list shows them: kept up with what happens after `welcome` told them. No I/O.
 
-It is fed every event that the application reads. What an event does not tell (the title of a group that the user was
-just added to, the presence of somebody who is not watched) stays as it was, until the next `welcome`.
+It is fed every event that the application reads. Fields that no event has (the title of a group that the user was just
+added to, the presence of somebody who is not watched) stay as they were, until the next `welcome`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Rooms:
         return sorted(self._requests.values(), key=lambda entry: entry.last.ts, reverse=True)
 
     def __contains__(self, room: str) -> bool:
-        """Whether something is known of a room, among them whether something was ever said in it."""
+        """Whether anything is known of a room, be it only that no message was ever sent in it."""
         return room in self._entries
 
     def take(self, event: Event) -> None:
@@ -73,7 +73,7 @@ class Rooms:
     def _welcomed(self, welcome: replies.Welcome) -> None:
         # `welcome` holds the latest private rooms only: the others that are known here stay.
         told: list[Entry] = [*welcome.contacts, *welcome.rooms]
-        # What the server can't read now is known from before.
+        # Rooms that the server can't read now stay as they were.
         self.unreadable = welcome.unreadable
         kept = [
             entry
@@ -84,16 +84,20 @@ class Rooms:
         self._requests = {entry.user: entry for entry in welcome.requests}
 
     def _listed(self, event: Listed) -> None:
-        """What came of a room since it was listed counts more than the list."""
+        """Facts that came of a room since it was listed count more than the list."""
         listed: list[replies.GroupEntry | replies.ContactState] = [*event.groups, *event.contacts]
         for each in listed:
             room, head = each.room, each.head
             if room is None or head is None or (room in self._entries and self._entries[room].head >= head):
                 continue
             place: dict[str, Any] = {
-                "room": room, "epoch": each.epoch or "", "head": head, "read": each.read or 0,
-                "unread": each.unread or 0, "last": each.last,
-            }  # fmt: skip
+                "room": room,
+                "epoch": each.epoch or "",
+                "head": head,
+                "read": each.read or 0,
+                "unread": each.unread or 0,
+                "last": each.last,
+            }
             if isinstance(each, replies.GroupEntry):
                 self._entries[room] = RoomEntry(title=each.title, role=each.role, **place)
             elif head:
@@ -131,9 +135,14 @@ class Rooms:
         title = fact.title if isinstance(fact, facts.Member) and fact.title else ""
         owner = isinstance(fact, facts.Member) and fact.seq == 1 and fact.sender == self._me
         return RoomEntry(
-            room=fact.room, title=title, role="owner" if owner else "member", epoch="", head=fact.seq - 1, read=0,
+            room=fact.room,
+            title=title,
+            role="owner" if owner else "member",
+            epoch="",
+            head=fact.seq - 1,
+            read=0,
             unread=0,
-        )  # fmt: skip
+        )
 
     def _message(self, entry: Entry, fact: facts.Message) -> None:
         body = fact.body or ""

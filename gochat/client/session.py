@@ -1,9 +1,9 @@
 """A session that outlives its connections: the thin I/O shell around `Positions`, `Calls` and `Backoff`.
 
-At any time at most one connection is open. Its reader is the only one who hands events to the inbox for what comes
-live, its writer the only one who writes. When the inbox is full the reader stops, and with it, by way of TCP, the
-server; only while the application itself waits for a reply does the reader go on, and then facts that do not fit are
-left out and asked for again. So no application can dead-lock itself, and none can be made to hold more than it reads.
+At any time at most one connection is open. Only its reader hands live events to the inbox, and only its writer writes.
+When the inbox is full the reader stops, and with it, by way of TCP, the server; only while the application itself waits
+for a reply does the reader go on, and then facts that do not fit are left out and asked for again. So no application
+can dead-lock itself, and none can be made to hold more than it reads.
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ _FACTS: Final = frozenset(FACTS)
 class Session:
     """See the module."""
 
-    def __init__(
-        self, address: links.Address, *, token: TokenSource, device: str | None, queue: int
-    ) -> None:  # fmt: skip
+    def __init__(self, address: links.Address, *, token: TokenSource, device: str | None, queue: int) -> None:
         self.ready = trio.Event()
         """Set with the first `welcome`."""
         self.watching: list[str] = []
@@ -279,7 +277,7 @@ class Session:
                 reply = await self.calls.inner(msgspec.structs.replace(request, cursor=cursor), kind)
             except Refused as refused:
                 if not refused.temporary:
-                    # Else whoever looks at the rooms would take those that are known for all.
+                    # Otherwise an application would take the rooms that were listed so far for all.
                     told = f"not all of your rooms can be listed: {refused.message}"
                     self._offer(replies.Error(code=refused.code, message=told, temporary=False))
                     return
@@ -369,7 +367,7 @@ class Session:
             self.inbox.put(event)
 
     def _offer(self, event: Event) -> None:
-        """What may be left out when there is no space."""
+        """Whether the event may be left out when there is no space."""
         if not self.inbox.full:
             self.inbox.put(event)
 

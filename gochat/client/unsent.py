@@ -1,7 +1,7 @@
-"""Messages that were written and that the server has not acked: known, in order, kept until they are sent or dropped.
+"""Messages that the server has not acked yet: in order, and kept until they are sent or dropped.
 
 An application that awaits `Chat.send` for each line stands still while it is offline or limited. This queue takes the
-line at once and sends it when that is possible, one after the other, so that what is written first is recorded first.
+line at once and sends it when that is possible, one after the other, so that they are recorded in the order of writing.
 A message that the server refuses for good is set aside with the reason; those behind it go on.
 """
 
@@ -122,7 +122,7 @@ class Unsent:
             await self._changed.wait()
 
     async def run(self) -> None:
-        """Send what waits, for ever. Raises Ended when the session is over; what waits is kept."""
+        """Send the messages that wait, for ever. Raises Ended when the session is over; they are kept."""
         while True:
             while not self._waiting:
                 await self._changed.wait()

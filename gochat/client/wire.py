@@ -1,4 +1,4 @@
-"""Frames as a client meets them: requests to bytes, bytes to whatever a server may send.
+"""Frames as a client meets them: requests to bytes, and bytes to the frames of a server, known or not.
 
 A server may be newer than the client. Types and fields that are not known here are no error: a fact of an unknown
 type still has its seq and is handed on as `Unknown`, anything else that is unknown is `Strange` and can be ignored.
@@ -47,7 +47,7 @@ FACTS = get_args(Fact)
 
 
 class Page(msgspec.Struct, kw_only=True):
-    """A stretch of a room's log, ascending; dense, unless only messages were asked for: then `next` says where to go
+    """A range of a room's log, ascending; dense, unless only messages were asked for: then `next` says where to go
     on. `complete` false: a part of it can't be reached now."""
 
     room: str
@@ -167,9 +167,13 @@ def decode(payload: bytes | str) -> ServerFrame:
         raise Garbled("the peer does not speak gochat's protocol") from None
     if type(frame) is _RawPage:
         return Page(
-            id=frame.id, room=frame.room, epoch=frame.epoch, head=frame.head, complete=frame.complete,
+            id=frame.id,
+            room=frame.room,
+            epoch=frame.epoch,
+            head=frame.head,
+            complete=frame.complete,
             entries=[_decode_entry(bytes(raw)) for raw in frame.entries],
-        )  # fmt: skip
+        )
     return frame  # type: ignore[return-value]  # a _RawPage never gets here
 
 
@@ -184,13 +188,13 @@ def _decode_entry(raw: bytes) -> Fact:
 
 
 def _decode_other(payload: bytes | str) -> Unknown | Strange:
-    """What is neither known nor garbled. A fact is known by its `room`, `seq` and `ts`."""
+    """A frame that is neither known nor garbled. A fact is recognized by its `room`, `seq` and `ts`."""
     try:
         unknown = _decode_unknown.decode(payload)
         unknown.raw = payload.encode() if isinstance(payload, str) else bytes(payload)
         return unknown
     except msgspec.ValidationError:
-        pass  # It lacks what every fact has; it may still be a frame.
+        pass  # It lacks a field that every fact has; it may still be a frame.
     try:
         return _decode_strange.decode(payload)
     except msgspec.ValidationError:

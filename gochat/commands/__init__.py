@@ -1,6 +1,6 @@
-"""The commands, a module each, and what they share: exit codes, and the error that carries its hint and its code.
+"""The commands, a module each, with their exit codes, and the error that carries its hint and its code.
 
-A command prints what was asked for on standard output, one fact a line; everything else goes to standard error.
+A command prints its result on standard output, one fact a line; everything else goes to standard error.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ExitCode(NamedTuple):
     meaning: str
 
 
-#: Every code a command ends with. 70 and 75 are EX_SOFTWARE and EX_TEMPFAIL of sysexits(3); 130 is what shells give
+#: Every code a command ends with. 70 and 75 are EX_SOFTWARE and EX_TEMPFAIL of sysexits(3); 130 is the shells' code
 #: for SIGINT.
 EXIT_CODES = (
     ExitCode(EXIT_OK, "It is done."),
@@ -41,7 +41,7 @@ EXIT_CODES = (
 
 
 class CommandError(GochatError):
-    """Ends the command: one line that says why, one that says what to do about it, and an exit code."""
+    """Ends the command: one line with the problem, one with the way out, and an exit code."""
 
     def __init__(self, problem: str, *, hint: str = "", code: int = EXIT_FAILED) -> None:
         super().__init__(problem)

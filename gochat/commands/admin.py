@@ -1,4 +1,4 @@
-"""`gochat admin`: what only an admin may, on a running node."""
+"""`gochat admin`: the acts of an admin, on a running node."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def close(report: int, url: str, token: TokenSource | None) -> int:
 @AS_JSON
 @connection_options
 def users(who: str | None, as_json: bool, url: str, token: TokenSource | None) -> int:
-    """Print who ever signed in, by id; or USER alone.
+    """Print the users who ever signed in, by id; or USER alone.
 
     With live sessions, when they were last seen, and whether they are suspended. Ends with 1 if USER never signed in.
 
@@ -227,7 +227,7 @@ def sessions(of: str | None, as_json: bool, url: str, token: TokenSource | None)
 @AS_JSON
 @connection_options
 def suspensions(as_json: bool, url: str, token: TokenSource | None) -> int:
-    """Print who is suspended now, by id.
+    """Print the users who are suspended now, by id.
 
     \b
     Example:
@@ -246,7 +246,7 @@ def suspensions(as_json: bool, url: str, token: TokenSource | None) -> int:
 @AS_JSON
 @connection_options
 def audit(limit: int | None, as_json: bool, url: str, token: TokenSource | None) -> int:
-    """Print who did what to whom, newest first.
+    """Print the audit log, newest first.
 
     \b
     Examples:

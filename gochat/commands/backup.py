@@ -29,7 +29,7 @@ def backup(file: Path, force: bool, as_json: bool, data: str | None, config: Pat
     and has been checked, or not at all, and only its owner may read it. `gochat restore` takes it back.
 
     FILE does not hold the settings, nor the secret that signs development tokens (auth.secret in the data folder).
-    It does hold what is deleted later: keep backups no longer than users may expect.
+    It still holds messages that are deleted later: keep backups no longer than users may expect.
 
     \b
     Examples:

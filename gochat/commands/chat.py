@@ -24,7 +24,7 @@ def chat(to: str | None, url: str, token: TokenSource | None) -> int:
 
     A line goes to TO (user:NAME or group:NAME); messages of all your rooms show as they come. Lines that begin with /
     are commands, /help lists them. Users who have not written to you before ask first: accept, or write back. Lost
-    connections are made again, and what you wrote meanwhile is sent then; /unsent lists it.
+    connections are made again, and messages that you wrote meanwhile are sent then; /unsent lists them.
 
     Ctrl-D or /quit leave when everything is sent, Ctrl-C at once. Lines that were not sent are told, and the exit
     status is then 1, or 130 after Ctrl-C.

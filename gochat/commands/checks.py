@@ -1,4 +1,4 @@
-"""What would keep a node from starting with its settings: each mistake, with the key and the way out."""
+"""Checks that a node could start with its settings: each mistake comes with the key and the way out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from gochat.transports.tls import tls_context
 
 def mistakes(loaded: Loaded, told: Set[str] = frozenset()) -> Iterator[ConfigError]:
     """Beyond the values themselves, and the keys of `told`: keys, lists and certificates that can't be read, addresses
-    that are not this machine's, a data folder that can't be one. What a running node holds is no mistake."""
+    that are not this machine's, a data folder that can't be one. A port or a folder that a running node uses is no
+    mistake."""
     yield from (mistake for mistake in _mistakes(loaded, told) if mistake.key not in told)
 
 

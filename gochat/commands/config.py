@@ -31,9 +31,13 @@ def config() -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="config.toml")
 @click.option("--force", is_flag=True, help="Replace the file if there is one.")
 @click.option(
-    "--preset", type=click.Choice(list(PRESETS)), default="community", show_default=True, metavar="NAME",
+    "--preset",
+    type=click.Choice(list(PRESETS)),
+    default="community",
+    show_default=True,
+    metavar="NAME",
     help=f"Who the users are to each other. {'; '.join(f'{name}: {each.help}' for name, each in PRESETS.items())}.",
-)  # fmt: skip
+)
 def init(file: Path, force: bool, preset: str) -> None:
     """Write a file with every key, its value, unit and reason.
 
@@ -61,8 +65,8 @@ def init(file: Path, force: bool, preset: str) -> None:
 def check(config: Path | None, data: str | None, as_json: bool, file: Path | None) -> int:
     """Say whether a node could start: settings, key files, lists.
 
-    FILE is the settings file, as --config. Every mistake is a line, with what to do about it; the exit status is 3 if
-    there is one.
+    FILE is the settings file, as --config. Every mistake is a line, with the way out; the exit status is 3 if there
+    is one.
 
     \b
     Examples:

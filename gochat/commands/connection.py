@@ -1,4 +1,4 @@
-"""The options that say which server and who one is, for every command that talks to one.
+"""The options that name the server and the user, for every command that talks to a server.
 
 Nothing here, nor at the top of those commands, imports trio: `--help` answers at once.
 """
@@ -43,7 +43,7 @@ class User(click.ParamType[str]):
 
 def connection_options(function: Function) -> Function:
     """Adds `--url`, `--as`, `--token`, `--config` and `--data`; the command gets `url` and `token`, which is None where
-    nobody said who signs in."""
+    no option names a user."""
 
     @wraps(function)
     def with_credential(
@@ -74,8 +74,8 @@ def server_options(function: Function) -> Function:
 def credential(
     url: str, user: str | None, token: str | None, config: Path | None, data: str | None
 ) -> TokenSource | None:
-    """What to sign in with: `token` or that of GOCHAT_TOKEN, or for `user` a function that signs new ones with the
-    secret of the node whose settings and folder these are. None if nobody said who signs in.
+    """The credential to sign in with: `token` or that of GOCHAT_TOKEN, or for `user` a function that signs new ones
+    with the secret of the node whose settings and folder these are. None if no option names a user.
 
     Raises UsageError, CommandError, ConfigError.
     """
@@ -94,10 +94,12 @@ def credential(
     except BadUrl as error:
         raise CommandError(str(error), code=EXIT_USAGE) from error
     if data is None and not is_loopback(host):
-        # A token that this machine's secret signs would be of use here to whoever answers there.
+        # The server over there could use a token that this machine's secret signs here.
         problem = "--as signs with a secret of this machine, and the URL leads to another one"
-        hint = "on that machine `gochat token issue USER` makes a token, to be set here as GOCHAT_TOKEN;" \
-               " or name the folder of that server's secret with --data"  # fmt: skip
+        hint = (
+            "on that machine `gochat token issue USER` makes a token, to be set here as GOCHAT_TOKEN;"
+            " or name the folder of that server's secret with --data"
+        )
         raise CommandError(problem, hint=hint, code=EXIT_USAGE)
     return signer(load_settings(config, {"node.data": data}).settings, user)
 

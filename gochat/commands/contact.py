@@ -22,14 +22,18 @@ def contact() -> None:
 
 
 def _act(action: str, peer: str, url: str, token: TokenSource | None) -> int:
-    """Carry out one action, and print what it led to."""
+    """Carry out one action, and print the new state."""
     from gochat.commands.online import asked
 
     async def body(session: Chat) -> None:
         actions = {
-            "add": session.add_contact, "remove": session.remove_contact, "block": session.block,
-            "unblock": session.unblock, "accept": session.accept, "decline": session.decline,
-        }  # fmt: skip
+            "add": session.add_contact,
+            "remove": session.remove_contact,
+            "block": session.block,
+            "unblock": session.unblock,
+            "accept": session.accept,
+            "decline": session.decline,
+        }
         reply = await actions[action](peer)
         click.echo(f"user:{peer} {reply.state}")
 
@@ -41,7 +45,7 @@ def _act(action: str, peer: str, url: str, token: TokenSource | None) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line, as the server sends it.")
 @connection_options
 def list_(requests: bool, as_json: bool, url: str, token: TokenSource | None) -> int:
-    """Print your contacts, and whom you have blocked or declined.
+    """Print your contacts, and users whom you have blocked or declined.
 
     \b
     Examples:

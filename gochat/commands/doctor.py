@@ -146,7 +146,7 @@ def _port(path: str, text: str, running: str | None) -> Finding:
 
 
 def _database(folder: Path, running: str | None) -> Finding:
-    """Whether a node would take what is there. A database that a node works on is left alone."""
+    """Whether a node would take the present database. One that a node works on is left alone."""
     path = database(folder)
     if running is not None:
         return Finding("database", "ok", f"{path} is in use by the node that runs in this folder (process {running})")

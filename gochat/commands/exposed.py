@@ -1,4 +1,4 @@
-"""What a start should not pass over: secrets that other users can read, and text that travels in the open."""
+"""Warnings at a node's start: secrets that other users can read, and text that travels in the open."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def _is_open(path: Path, *, folder: bool = False) -> bool:
     except OSError:
         return False  # Whether it is there is judged where it is used.
     if folder and not stat.S_ISDIR(mode):
-        return False  # To shut what is no folder, such as a file of the system's, would be bad advice.
+        return False  # It would be bad advice to shut anything but a folder, for example a file of the system's.
     return bool(mode & (0o055 if folder else 0o044))

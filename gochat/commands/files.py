@@ -22,7 +22,7 @@ _PROGRESS_S = 1.0
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A new file, empty and for its owner alone, that takes the name `path` when the block ends well and it is on the
-    disk; until then what is there stays. Raises CommandError."""
+    disk; until then an older file stays. Raises CommandError."""
     if str(path) == "-":
         raise CommandError("this goes to a file, not to standard output", hint="name one", code=EXIT_USAGE)
     try:
@@ -62,8 +62,8 @@ def stdin_descriptor() -> int:
 
 
 def stdin_text() -> str:
-    """All of standard input. Raises CommandError where it is closed, or is not UTF-8: to guess the encoding would say
-    what nobody wrote."""
+    """All of standard input. Raises CommandError where it is closed, or is not UTF-8: with a guessed encoding it
+    would be text that nobody wrote."""
     stdin_descriptor()
     data = sys.stdin.buffer.read()
     try:
@@ -80,7 +80,7 @@ class Share:
     """How much of something is done, in percent: now and then where somebody looks."""
 
     def __init__(self, done: str) -> None:
-        """`done` is what it is in the end, such as "copied"."""
+        """`done` is the word at the end, like "copied"."""
         self._done = done
         self._shown_at = time.monotonic()
         self._live = sys.stderr.isatty()
@@ -100,7 +100,7 @@ class Progress:
     """How many facts are done: now and then where somebody looks, and at the end."""
 
     def __init__(self, done: str) -> None:
-        """`done` is what they are in the end, such as "exported"."""
+        """`done` is the word at the end, like "exported"."""
         self.count = 0
         self._done = done
         self._shown_at = time.monotonic()

@@ -31,14 +31,20 @@ from gochat.config import Settings, parse_address
 @click.option("--print", "printed", is_flag=True, help="Print the link although nobody may be looking: into a pipe.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object: user, url, exp.")
 def link(
-    user: str, config: Path | None, data: str | None, url: str | None, ttl: int, name: str | None, printed: bool,
+    user: str,
+    config: Path | None,
+    data: str | None,
+    url: str | None,
+    ttl: int,
+    name: str | None,
+    printed: bool,
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Print a link that signs a user in, once.
 
-    It is good for ten minutes and for one use: whoever opens it first is USER. It is signed as tokens are, so it takes
-    the right to read the data folder, or auth.secret. What it carries stands behind the #, which browsers send to no
-    server. Into a pipe or a file it is written only with --print.
+    It is good for ten minutes and for one use: the first to open it is USER. It is signed as tokens are, so it takes
+    the right to read the data folder, or auth.secret. Its ticket stands behind the #, which browsers send to no server.
+    Into a pipe or a file it is written only with --print.
 
     \b
     Examples:
@@ -51,9 +57,7 @@ def link(
     settings = load_settings(config, {"node.data": data}).settings
     address = _address(settings) if url is None else _checked(url)
     now_s = int(time.time())
-    ticket = issuer(settings).ticket(
-        user, now_s=now_s, ttl_s=TTL_S, token_ttl_s=ttl, scopes=DEFAULT_SCOPES, name=name
-    )  # fmt: skip
+    ticket = issuer(settings).ticket(user, now_s=now_s, ttl_s=TTL_S, token_ttl_s=ttl, scopes=DEFAULT_SCOPES, name=name)
     text = f"{address}#ticket={ticket}"
     click.echo(json.dumps({"user": user, "url": text, "exp": now_s + TTL_S}) if as_json else text)
 

@@ -1,4 +1,4 @@
-"""What the commands that talk to a server share: signing in, running, and how they end."""
+"""The frame of all commands that talk to a server: signing in, running, and how they end."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ async def _online(body: Callable[[Chat], Awaitable[None]], url: str, token: Toke
 
 async def reader_gone() -> None:
     """Raise BrokenPipeError when the reader of a pipe that is standard output has gone. Otherwise only the next write
-    would notice, and what waits for something to print would wait on for nobody."""
+    would notice, and a command that waits for something to print would wait on for nobody."""
     descriptor = sys.stdout.fileno()
     if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         await trio.sleep_forever()
-    # Nothing ever comes out of this end: what makes it readable is the other end's being closed (poll(2), POLLERR).
+    # Nothing ever comes out of this end: it becomes readable when the other end is closed (poll(2), POLLERR).
     await trio.lowlevel.wait_readable(descriptor)
     raise BrokenPipeError
 
@@ -111,7 +111,7 @@ async def reader_gone() -> None:
 def _explained(error: ClientError, url: str) -> CommandError:
     match error:
         case BadUrl():
-            # Without the URL: what makes it bad may be a token in it.
+            # Without the URL: it may be bad because it has a token in it.
             return CommandError(str(error), code=EXIT_USAGE)
         case Unreachable():
             hint = "is it running? `gochat serve` starts one on this machine" if url == DEFAULT_URL else ""

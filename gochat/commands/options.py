@@ -52,9 +52,7 @@ def config_file(config: Path | None) -> Path | None:
     return local if local.is_file() else None
 
 
-def load_settings(
-    config: Path | None, flags: Mapping[str, str | None] | None = None, *, quiet: bool = False
-) -> Loaded:  # fmt: skip
+def load_settings(config: Path | None, flags: Mapping[str, str | None] | None = None, *, quiet: bool = False) -> Loaded:
     """The settings from file, environment and flags (by path; None is not given), with their origins.
 
     Warnings go to standard error, a line each, unless `quiet`: then the caller tells them. Raises ConfigError.

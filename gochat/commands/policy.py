@@ -1,4 +1,4 @@
-"""`gochat policy`: try rules and limits on what was said, before they are in force."""
+"""`gochat policy`: try rules and limits on recorded messages, before they are in force."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _BODY_CHARS = 60
 
 @click.group()
 def policy() -> None:
-    """Try rules and limits on what was said."""
+    """Try rules and limits on recorded messages."""
 
 
 @policy.command()
@@ -49,12 +49,12 @@ def policy() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line: messages, users, then the summary.")
 def test(new: Path, config: Path | None, against: int, limit: int, as_json: bool) -> int:
-    """Show what the rules and limits of NEW.toml would change.
+    """Show the messages that the rules and limits of NEW.toml would judge otherwise.
 
     Reads the stored messages of the last days, judges each by the present settings and by NEW.toml (with the same
-    environment), and lists those that would fare otherwise; then the users whose messages the new
-    limits.messages_per_s would have refused. It only reads, and may run beside a node. Messages count as they are now:
-    edited ones with their present text. What was refused when it was sent is not stored, and so not seen.
+    environment), and lists those that would fare otherwise; then the users whose messages the new limits.messages_per_s
+    would have refused. It only reads, and may run beside a node. Messages count as they are now: edited ones with their
+    present text. Messages that were refused when they were sent are not stored, and so not judged.
 
     \b
     Examples:
@@ -84,7 +84,7 @@ def _database(settings: Settings) -> sqlite3.Connection:
 
 def _replay(
     connection: sqlite3.Connection, since_ms: int, present: Settings, wanted: Settings, show: _Text | _Json
-) -> None:  # fmt: skip
+) -> None:
     now, new = load_rules(present.policy), load_rules(wanted.policy)
     friends = contacts(connection)
     times: defaultdict[str, array[int]] = defaultdict(lambda: array("q"))
@@ -106,7 +106,8 @@ def _replay(
 
 
 def _are_contacts(said: Said, friends: set[tuple[str, str]]) -> bool:
-    """Whether the receiver of a private message has its sender in their contacts; notes to self count as such."""
+    """Whether the receiver of a private message has its sender in their contacts; notes to self count as messages from
+    a contact."""
     if not is_dm(said.room):
         return False
     receiver = peer(said.room, said.sender)
@@ -182,9 +183,15 @@ class _Json:
         self._messages += 1
         if self._messages <= self._limit:
             _print(
-                type="message", message=message_id(said.room, said.seq), sender=said.sender, ts=said.ts,
-                rule=found.rule, was=found.was.outcome, would_be=found.would_be.outcome, body=_cut(said.body or ""),
-            )  # fmt: skip
+                type="message",
+                message=message_id(said.room, said.seq),
+                sender=said.sender,
+                ts=said.ts,
+                rule=found.rule,
+                was=found.was.outcome,
+                would_be=found.would_be.outcome,
+                body=_cut(said.body or ""),
+            )
 
     def user(self, rate: _Rate) -> None:
         self._users += 1
@@ -194,9 +201,12 @@ class _Json:
     def summary(self, total: _Summary) -> None:
         changes = [{"was": was, "would_be": now, "count": n} for (was, now), n in sorted(total.changes.items())]
         _print(
-            type="summary", messages=total.messages, changes=changes, limited_users=total.limited_users,
+            type="summary",
+            messages=total.messages,
+            changes=changes,
+            limited_users=total.limited_users,
             limited=total.limited,
-        )  # fmt: skip
+        )
 
 
 def _print(**fields: Any) -> None:

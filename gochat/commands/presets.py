@@ -1,4 +1,5 @@
-"""Settings to begin with, by who the users are to each other. A preset says only what differs from the defaults."""
+"""Settings to begin with, by how well the users know each other. A preset names only values that differ from the
+defaults."""
 
 from __future__ import annotations
 

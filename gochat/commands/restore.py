@@ -31,9 +31,9 @@ def restore(file: Path, yes: bool, discard: bool, as_json: bool, data: str | Non
 
     FILE is checked, and copied; it stays as it is. A database that is there is kept beside the new one, as
     gochat.db.replaced-TIME: delete that when you need it no more. The logs get a new epoch: clients that come back are
-    told `reset` and start anew, so that none goes on from what is no longer there.
+    told `reset` and start anew, so that none goes on from facts that are no longer there.
 
-    What happened after the backup is gone, deletions, blocks and revoked tokens too.
+    Everything after the backup is gone, deletions, blocks and revoked tokens too.
 
     \b
     Examples:

@@ -45,9 +45,16 @@ def room() -> None:
 @config_option
 @server_options
 def export(
-    room: str, file: str, as_of: str | None, as_json: bool, data: str | None, config: Path | None, url: str,
-    user: str | None, token: str | None,
-) -> int:  # fmt: skip
+    room: str,
+    file: str,
+    as_of: str | None,
+    as_json: bool,
+    data: str | None,
+    config: Path | None,
+    url: str,
+    user: str | None,
+    token: str | None,
+) -> int:
     """Write a room's log to FILE.
 
     FILE.sqlite (or .db): one database with messages, members, reactions, all facts and a full-text index, for sqlite3,
@@ -57,9 +64,9 @@ def export(
     FILE.jsonl, or - for standard output: every fact that you may read, a JSON object a line, from a server (--url,
     --as, --token), up to the last one when the export began.
 
-    Both show what was said as it is now: edited messages with their present text, deleted ones without. --as-of undoes
-    later edits and deletes as far as it is known what was there: such messages are marked. FILE is replaced when all of
-    it is there, or not at all.
+    Both show messages as they are now: edited ones with their present text, deleted ones without. --as-of undoes later
+    edits and deletes as far as the earlier text is known, and marks these messages. FILE is replaced when all of it is
+    there, or not at all.
 
     \b
     Examples:
@@ -70,8 +77,9 @@ def export(
     """
     if Path(file).suffix in DATABASES:
         if user is not None or token is not None:
-            raise click.UsageError(f"{file} is read from the node's own database, not as a user; for what a user may"
-                                   " read, name FILE.jsonl")  # fmt: skip
+            raise click.UsageError(
+                f"{file} is read from the node's own database, not as a user; for what a user may read, name FILE.jsonl"
+            )
         return _export_database(_room_id(room), Path(file), as_of, as_json, config, data)
     if as_of is not None or as_json or (data is not None and user is None):
         raise click.UsageError("--as-of and --json go with FILE.sqlite, and --data with that or with --as")
@@ -83,7 +91,7 @@ def export(
 
 def _export_database(
     room: str, file: Path, as_of: str | None, as_json: bool, config: Path | None, data: str | None
-) -> int:  # fmt: skip
+) -> int:
     from gochat.store import folder
     from gochat.store.portable.room_out import export_room
 
@@ -92,9 +100,14 @@ def _export_database(
     progress = Progress("exported")
     with replacing(file) as part:
         done = export_room(
-            folder.database(Path(settings.node.data)), room, part, now_ms=time.time_ns() // 1_000_000,
-            progress=progress, upto_seq=upto_seq, upto_ms=upto_ms,
-        )  # fmt: skip
+            folder.database(Path(settings.node.data)),
+            room,
+            part,
+            now_ms=time.time_ns() // 1_000_000,
+            progress=progress,
+            upto_seq=upto_seq,
+            upto_ms=upto_ms,
+        )
     progress.done()
     if as_json:
         click.echo(json.dumps({"file": str(file), **done._asdict(), "bytes": file.stat().st_size}))
@@ -110,12 +123,12 @@ def _export_database(
 @config_option
 def expire(
     dry_run: bool, older_than: int | None, yes: bool, as_json: bool, data: str | None, config: Path | None
-) -> int:  # fmt: skip
+) -> int:
     """Take the texts of old messages away for good.
 
     As old as `retention.group_days` and `retention.private_days` say, which a running node sees to by itself, hour by
     hour. The messages stay where they are and show as deleted. With --dry-run nothing is changed; without it the node
-    must be stopped. Backups keep what they hold.
+    must be stopped. Backups keep the texts.
 
     \b
     Examples:
@@ -132,8 +145,10 @@ def expire(
     kept = settings.retention
     days = (kept.group_days, kept.private_days) if older_than is None else (older_than, older_than)
     if not any(days):
-        raise CommandError("nothing expires: retention.group_days and retention.private_days are 0",
-                           hint="--older-than DAYS counts all the same")  # fmt: skip
+        raise CommandError(
+            "nothing expires: retention.group_days and retention.private_days are 0",
+            hint="--older-than DAYS counts all the same",
+        )
     place, now_ms = Path(settings.node.data), time.time_ns() // 1_000_000
     database = folder.database(place)
     with reading(database) as connection:
@@ -233,7 +248,7 @@ def import_(file: Path, name: str | None, as_json: bool, data: str | None, confi
     """Bring an exported room into this node's database. The node must be stopped.
 
     The room has the same facts, seqs, times and keys as where it came from, with its members and how far they have
-    read. Where it exists already and agrees with the file, what is missing is appended: importing twice does no harm.
+    read. Where it exists already and agrees with the file, missing facts are appended: importing twice does no harm.
     Where it differs nothing is changed.
 
     \b

@@ -21,9 +21,14 @@ if TYPE_CHECKING:
 @click.option("--key", metavar="KEY", help="Sends with the same key are one message, however often they are repeated.")
 @click.option("--reply-to", type=click.IntRange(min=1), metavar="SEQ", help="Answer this message of the room.")
 @click.option(
-    "--wait", "wait_s", type=click.FloatRange(min=0, max=3600), default=5.0, show_default=True, metavar="SECONDS",
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0, max=3600),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
     help="Repeat for so long what is refused only for now (rate limit, busy server).",
-)  # fmt: skip
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the acknowledgement as JSON.")
 @connection_options
 def send(
@@ -40,7 +45,7 @@ def send(
 
     TO is user:NAME or group:NAME. Without TEXT it is read from standard input. It ends once the message is recorded:
     with 0 and the message's room and number, with 4 if you may not, with 75 if it was refused for now, with 5 if there
-    was no reply, with 1 if it was refused for good. What you write to a stranger may wait for them to accept you.
+    was no reply, with 1 if it was refused for good. A message to a stranger may wait for them to accept you.
 
     \b
     Examples:

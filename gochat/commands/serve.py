@@ -52,6 +52,6 @@ def serve(config: Path | None, data: str | None, http: str | None, tcp: str | No
     except GochatError as error:
         if settings.log.format != "json":
             raise
-        # Whoever collects JSON gets the last line as JSON too.
+        # A program that collects JSON gets the last line as JSON too.
         logger.critical("%s", error, extra={"hint": error.hint} if isinstance(error, ConfigError) else {})
         return EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_FAILED

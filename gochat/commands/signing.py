@@ -9,7 +9,7 @@ from gochat.auth.claims import DEFAULT_SCOPES
 from gochat.auth.tokens import issuer
 from gochat.config import Settings
 
-#: Of a token that a command signs for itself: long enough to connect, and of no use to those who find it later.
+#: Of a token that a command signs for itself: long enough to connect, and of no use to anybody who finds it later.
 TTL_S = 300
 
 

@@ -36,8 +36,8 @@ def tail(
     """Print what happens, as it happens.
 
     Facts of the named rooms, or of all rooms you are in: each once and in order, across reconnects, until interrupted.
-    A stranger who wants to write to you shows as a request. What becomes of the connection goes to standard error. It
-    ends, too, when the reader of its output has gone, as `| head -1` does.
+    A stranger who wants to write to you shows as a request. News of the connection goes to standard error. It ends,
+    too, when the reader of its output has gone, as `| head -1` does.
 
     \b
     Examples:
@@ -93,7 +93,7 @@ def tail(
 
 
 def _aside(event: Offline | Online | Reset, me: str) -> str | None:
-    """What becomes of the connection, and of what was printed."""
+    """News of the connection, and of facts that were printed before a rollback."""
     from gochat.client import Reset
     from gochat.client.terminal.text import notice, reset_line
 

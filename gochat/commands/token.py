@@ -33,13 +33,19 @@ def token() -> None:
 @click.option("--name", help="Name to show instead of the user id.")
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line: user, token, exp.")
 def issue(
-    users: tuple[str, ...], config: Path | None, data: str | None, ttl: int, scope: str | None, name: str | None,
+    users: tuple[str, ...],
+    config: Path | None,
+    data: str | None,
+    ttl: int,
+    scope: str | None,
+    name: str | None,
     as_json: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Issue tokens, one a line.
 
     They are signed with auth.secret, or with the secret in the data folder that a node makes at its first start without
-    a configured key. Whoever has a token is that user: pass it on in GOCHAT_TOKEN or a file, not as an argument.
+    a configured key. Anybody who has a token is that user: pass it on in GOCHAT_TOKEN or a file, not as an
+    argument.
 
     \b
     Examples:
@@ -66,7 +72,7 @@ def issue(
 @click.argument("text", metavar="TOKEN", default="-")
 @click.option("--json", "as_json", is_flag=True, help="Print one object: accepted, reason, header, claims.")
 def inspect(text: str, config: Path | None, data: str | None, as_json: bool) -> int:
-    """Show what a token says, and whether a node here accepts it.
+    """Show the claims of a token, and whether a node here accepts it.
 
     Without TOKEN, or with -, it is read from standard input, which keeps it out of the shell's history. Ends with 4 if
     the token is refused.

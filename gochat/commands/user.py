@@ -1,4 +1,4 @@
-"""`gochat user`: what is kept of a user."""
+"""`gochat user`: all data of a user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def user() -> None:
-    """Export or delete what is kept of a user, or release the id of one."""
+    """Export or delete a user's data, or release a deleted user's id."""
 
 
 @user.command()
@@ -32,11 +32,11 @@ def user() -> None:
 @data_option
 @config_option
 def export(user: str, file: Path, as_json: bool, data: str | None, config: Path | None) -> int:
-    """Write what is kept of a user to FILE, an SQLite database.
+    """Write a user's data to FILE, an SQLite database.
 
-    Profile, rooms and roles, own messages everywhere, what others wrote to the user in private chats, own reactions,
-    contacts and blocks, reports made, and what was decided about the user. It is read from the node's own database,
-    which may be in use. FILE is replaced when all of it is there, or not at all.
+    Profile, rooms and roles, own messages everywhere, messages of others in the user's private chats, own reactions,
+    contacts and blocks, reports made, and decisions about the user. It is read from the node's own database, which may
+    be in use. FILE is replaced when all of it is there, or not at all.
 
     \b
     Examples:
@@ -94,9 +94,7 @@ def delete(user: str, yes: bool, as_json: bool, data: str | None, config: Path |
         raise CommandError(f"there is no file {folder.database(place)}", hint="--data names the folder")
     progress = Progress("recorded")
     with folder.locked(place):
-        done = delete_user(
-            folder.database(place), user, now_ms=time.time_ns() // 1_000_000, progress=progress
-        )  # fmt: skip
+        done = delete_user(folder.database(place), user, now_ms=time.time_ns() // 1_000_000, progress=progress)
     if as_json:
         import msgspec
 
@@ -114,9 +112,9 @@ def delete(user: str, yes: bool, as_json: bool, data: str | None, config: Path |
 def release(user: str, as_json: bool, data: str | None, config: Path | None) -> int:
     """Let the id of a deleted user be used again. The node must be stopped.
 
-    Until then the id is nobody's: it is not let in (`account deleted`), not written to and not added. Whoever gets it
-    finds no group, no private chat and no contact of the one who had it. What others decided about the id stays:
-    blocks, bans, mutes, a suspension. Tokens that were issued before the deletion stay revoked.
+    Until then the id is nobody's: it is not let in (`account deleted`), not written to and not added. Its next user
+    finds no group, no private chat and no contact of the one before. Decisions of others about the id stay: blocks,
+    bans, mutes, a suspension. Tokens that were issued before the deletion stay revoked.
 
     \b
     Examples:

@@ -1,7 +1,7 @@
-"""Who a request comes from, when a proxy stands between.
+"""The client that a request comes from, when a proxy stands between.
 
-`X-Forwarded-For` is written by anybody. What counts is what the proxies that the settings trust have written: the
-rightmost address that is none of theirs.
+Anybody can write `X-Forwarded-For`. The part that counts was written by proxies that the settings trust: the rightmost
+address that is none of theirs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 
 class TrustedProxies:
-    """The addresses of `http.trusted_proxies`, such as "10.0.0.0/8". Raises ValueError for what is no network."""
+    """The addresses of `http.trusted_proxies`, for example "10.0.0.0/8". Raises ValueError if one is no network."""
 
     def __init__(self, networks: Iterable[str]) -> None:
         self._networks = [ipaddress.ip_network(network) for network in networks]

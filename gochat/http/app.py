@@ -1,4 +1,4 @@
-"""The HTTP interface beside the WebSocket: what this is, is it alive, is it ready."""
+"""The HTTP interface beside the WebSocket: an index page, and probes for liveness and readiness."""
 
 from __future__ import annotations
 

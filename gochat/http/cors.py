@@ -23,8 +23,14 @@ METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 HEEDED: Final = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match")
 #: Response headers that a page may read.
 EXPOSED: Final = (
-    "Content-Disposition", "ETag", "Idempotent-Replayed", "Link", "Location", "Retry-After", "WWW-Authenticate",
-)  # fmt: skip
+    "Content-Disposition",
+    "ETag",
+    "Idempotent-Replayed",
+    "Link",
+    "Location",
+    "Retry-After",
+    "WWW-Authenticate",
+)
 #: How long a browser need not ask again; Chromium cuts it to 2 hours.
 MAX_AGE_S: Final = 7_200
 

@@ -75,8 +75,8 @@ def static_handler(content: bytes, compressed: bytes, media_type: str, headers: 
 
 
 def accepts_gzip(headers: Headers) -> bool:
-    """Whether the client takes gzip (RFC 9110, section 12.5.3). One that names no codings gets none, though it takes
-    any: it may be a program that does not look at the headers."""
+    """Whether the client takes gzip (RFC 9110, section 12.5.3). A client that names no coding takes any, but gets none:
+    it may be a program that does not look at the headers."""
     named, others = None, False
     for item in ",".join(headers.get_all("accept-encoding")).split(","):
         coding, _, weight = item.partition(";")

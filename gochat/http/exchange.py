@@ -1,6 +1,6 @@
 """One request of a connection and the response to it.
 
-The handler runs in the connection's task. Whatever it does, the peer gets one whole response or the connection is
+The handler runs in the connection's task. Even if it fails, the peer gets one whole response or the connection is
 closed, and never a traceback.
 """
 

@@ -1,7 +1,7 @@
-"""`/metrics`: numbers for operators, to whom the setting `http.metrics` allows.
+"""`/metrics`: numbers for operators. The setting `http.metrics` says who may read them.
 
-From where a request comes says nothing: behind a proxy all come from this machine, and so does the browser of a visitor
-whose page points its own name at 127.0.0.1 (DNS rebinding).
+The address that a request comes from proves nothing: behind a proxy all come from this machine, and so does the browser
+of a visitor whose page points its own name at 127.0.0.1 (DNS rebinding).
 """
 
 from __future__ import annotations

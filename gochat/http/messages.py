@@ -110,7 +110,7 @@ class StreamedResponse(Response):
         raise NotImplementedError
 
     def close(self) -> None:
-        """Let go of what the body is made from. May be called more than once."""
+        """Let go of the body's source. May be called more than once."""
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]

@@ -11,7 +11,7 @@ class Check(NamedTuple):
 
     name: str
     problem: str | None = None
-    """What is wrong, in a few words; None when it is well."""
+    """The problem, in a few words; None when all is well."""
 
 
 #: Asked for at each probe, so it must not wait. A node that drains gives a check that is not well.

@@ -22,7 +22,7 @@ class Route(NamedTuple):
 
 
 class _Node:
-    """What may follow a beginning of paths, segment by segment."""
+    """The segments that may follow the beginning of a path."""
 
     __slots__ = ("any", "literal", "name", "route")
 

@@ -1,7 +1,7 @@
 """The HTTP phase of a connection: request after request, until one upgrades or the connection ends.
 
-Every wait is bounded, and whatever the peer sends, it gets a response or the end of the connection. A request that
-opens a WebSocket is returned, not served: by then nothing of HTTP is left but the request itself.
+Every wait is bounded, and any bytes get a response or the end of the connection. A request that opens a WebSocket is
+returned, not served: by then nothing of HTTP is left but the request itself.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class HttpShell:
     async def serve(self, stream: trio.abc.Stream, lease: Lease) -> Upgrade | None:
         """Answer requests until one opens a WebSocket. None: the connection is over, the caller closes the stream.
 
-        What is kept for the connection is told to its lease, and the client that each request comes from. A request of
-        a known user shields the connection while it is answered, and no longer: HTTP signs nobody in.
+        The lease learns how many bytes are kept for the connection, and which client each request comes from. A request
+        with a good token shields the connection while it is answered, and no longer: HTTP signs nobody in.
         """
         deadline = trio.current_time() + self._limits.head_s
         try:
@@ -119,7 +119,7 @@ class HttpShell:
         self._count(exchange.status)
 
     def _upgrade(self, request: Head, client: str, trailing: bytes) -> Upgrade | None:
-        """What the request is, if it opens a WebSocket. Raises Problem."""
+        """The request as an upgrade, if it opens a WebSocket. Raises Problem."""
         fields = check_upgrade(request)
         if fields is None:
             return None
@@ -166,12 +166,12 @@ async def _no_op(request: Request) -> Response:
 
 def _checked(request: h11.Request, limits: HttpLimits) -> Head:
     """The request as those behind see it: its target is a path, or `*` of OPTIONS, its Host header the host that
-    it is for. Raises Problem for what h11 lets pass and nobody behind should have to think of."""
+    it is for. Raises Problem for requests that h11 lets pass and no handler should have to think of."""
     if not request.http_version.startswith(b"1."):
         raise Problem(505, "bad_request", "this server speaks HTTP/1.1")
     framing = {name: value for name, value in request.headers if name in (b"content-length", b"transfer-encoding")}
     if len(framing) > 1:
-        # Two readers may disagree on where such a request ends: the way to smuggle one (RFC 9112, section 6.1).
+        # Two readers may disagree on where this request ends: the way to smuggle one (RFC 9112, section 6.1).
         raise Problem(400, "bad_request", "Content-Length and Transfer-Encoding contradict each other")
     if int(framing.get(b"content-length", b"0")) > limits.body_bytes:
         raise Problem(413, "too_large", f"a body has at most {limits.body_bytes} bytes")

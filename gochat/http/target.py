@@ -1,4 +1,4 @@
-"""What a request is for: its path, and the host it names (RFC 9112, sections 3.2 and 3.3; RFC 9110, section 7.2)."""
+"""The target of a request: its path, and the host it names (RFC 9112, sections 3.2 and 3.3; RFC 9110, section 7.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AUTHORITY: Final = re.compile(
 
 
 class RequestLike(Protocol):
-    """The head of a request, whoever parsed it."""
+    """The head of a request, parsed by h11 or by us."""
 
     @property
     def method(self) -> bytes: ...

@@ -31,19 +31,19 @@ class Upgrade(msgspec.Struct, frozen=True):
     client: str
     """The address to count it under: the peer's, or the one that a trusted proxy speaks for."""
     trailing: bytes
-    """What came behind the head."""
+    """Bytes that came behind the head."""
 
     def header(self, name: bytes) -> str | None:
         """Its value; of a header that came several times all values, joined as RFC 9110 section 5.3 has it."""
         return _joined(self.fields, name)
 
     def subprotocols(self) -> Iterator[str]:
-        """What the client offers, in its order."""
+        """The subprotocols that the client offers, in its order."""
         return _tokens(self.header(b"sec-websocket-protocol"))
 
     @property
     def key(self) -> bytes:
-        """What the answer to the handshake is made of."""
+        """The key that the answer to the handshake is made from."""
         return (self.header(b"sec-websocket-key") or "").encode("latin-1")
 
 
@@ -66,8 +66,9 @@ _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding"))
 
 
 def plain_upgrade(data: bytes) -> tuple[Head, bytes] | None:
-    """What `data` begins with, if that is a whole request for PATH of the common kind, and what comes behind it. h11
-    would say the same of it, at ten times the cost; whatever else it may be, even a good request, is for h11 to say."""
+    """The head of a whole request for PATH of the common kind, and the bytes behind it; None if `data` begins with
+    anything else, even with a good request. h11 would give the same head, at ten times the cost; the others are left to
+    it."""
     found = _PLAIN(data)
     if found is None:
         return None

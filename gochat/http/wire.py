@@ -1,6 +1,6 @@
 """h11 and a stream: whole HTTP events in and out, and every wait bounded.
 
-What a peer does wrong comes out as Problem, its going away as trio.BrokenResourceError; h11's own errors stay here.
+A peer's mistake comes out as Problem, its going away as trio.BrokenResourceError; h11's own errors stay here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ READ_BYTES: Final = 8 * 1024
 
 
 class HttpLimits(msgspec.Struct, frozen=True):
-    """What one HTTP client may take; bytes and seconds."""
+    """Limits of one HTTP client, in bytes and seconds."""
 
     head_bytes: int = 16 * 1024
     body_bytes: int = 1 << 20
@@ -28,7 +28,8 @@ class HttpLimits(msgspec.Struct, frozen=True):
     body_s: float = 30.0
     """From the app's first wish for the body to the body's end."""
     idle_s: float = 75.0
-    """Between two requests: proxies keep idle connections for 60 s, and the one who waits longer must be the server."""
+    """Between two requests: proxies keep idle connections for 60 s, and the server must be the side that waits
+    longer."""
     write_s: float = 30.0
     """For one write to be taken by the kernel."""
 
@@ -51,7 +52,7 @@ class Wire:
 
     @property
     def buffered(self) -> bytes:
-        """What was read and belongs to no event yet."""
+        """Bytes that were read and belong to no event yet."""
         return self.h11.trailing_data[0]
 
     @property
@@ -75,7 +76,7 @@ class Wire:
             await self.read()
 
     def event_nowait(self) -> h11.Event | None:
-        """The next event of what has been read; None when more is needed. Raises Problem."""
+        """The next event of the bytes that were read; None when more are needed. Raises Problem."""
         try:
             event = self.h11.next_event()
         except h11.RemoteProtocolError as error:
@@ -86,7 +87,7 @@ class Wire:
         return event if isinstance(event, h11.Event) else None
 
     def discard_body(self) -> None:
-        """Drop what has come of the request's body. The rest, if there is one, is not waited for."""
+        """Drop the part of the request's body that has come. The rest, if there is one, is not waited for."""
         try:
             while self.h11.their_state is h11.SEND_BODY and self.event_nowait() is not None:
                 pass

@@ -1,4 +1,4 @@
-"""The rules in force: read from the files that the settings name, and replaced as a whole. What they mean is in
+"""The rules in force: read from the files that the settings name, and replaced as a whole. Their meaning is in
 `domain.moderation`."""
 
 from gochat.policy.loading import load_rules

@@ -1,4 +1,4 @@
-"""What other rules and other limits would have done to messages that were sent. Pure."""
+"""Judges messages that were sent by other rules and other limits. Pure."""
 
 from __future__ import annotations
 
@@ -54,6 +54,6 @@ def change(now: Rules, new: Rules, text: str, *, contacts: bool) -> Change | Non
 
 
 def refused_by_rate(times_ms: Iterable[int], messages_per_s: float, burst: int) -> int:
-    """How many of one user's messages, sent at `times_ms` (ascending), such a limit would have refused."""
+    """How many of one user's messages, sent at `times_ms` (ascending), this limit would have refused."""
     bucket = TokenBucket(messages_per_s, burst)
     return sum(bucket.take(at_ms) > 0 for at_ms in times_ms)

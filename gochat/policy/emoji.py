@@ -16,7 +16,7 @@ from gochat.errors import ConfigError
 log = logging.getLogger(__name__)
 
 EMOJI_PACKAGE, EMOJI_FILE = "emoji", Path("unicode_codes", "emoji.json")
-#: Fully qualified, in the words of UTS 51; parts of emoji, such as tones of skin alone, have 1.
+#: Fully qualified, in the words of UTS 51; parts of emoji, like tones of skin alone, have 1.
 _QUALIFIED = 2
 
 
@@ -28,7 +28,7 @@ class _Known(msgspec.Struct):
 def load_emoji() -> Mapping[str, str]:
     """By its bare form each emoji with all the selectors that it should have. Takes 6 ms, once. Raises ConfigError.
 
-    Without the package there are none: a node that was updated without its packages serves, and says what it lacks.
+    Without the package there are none: a node that was updated without its packages serves, and logs the missing one.
     """
     spec = find_spec(EMOJI_PACKAGE)
     if spec is None or spec.origin is None:

@@ -1,6 +1,7 @@
 """Reads the lists that the settings name: words, and public suffixes.
 
-An error names the key, the file and the line. What no rule needs is not read: it would be part of a node's start.
+An error names the key, the file and the line. Lists that no rule needs are not read: that would make a node's start
+longer.
 """
 
 from __future__ import annotations

@@ -21,15 +21,17 @@ class RulesInForce:
         self.current: Rules = load_rules(policy)
 
     def check(self, text: str, *, contacts: bool) -> Verdict:
-        """What becomes of `text`; see `Rules.check`."""
+        """The verdict on `text`; see `Rules.check`."""
         return self.current.check(text, contacts=contacts)
 
     def warm_up(self) -> None:
-        """Do now what the first text would wait for: 20 ms for gochat's own list, 0.3 s for 1,000 words."""
+        """Compile the rules now, so that the first text need not wait: 20 ms for gochat's own list, 0.3 s for 1,000
+        words."""
         self.current.words.compile()
 
     def reload(self, policy: Policy | None = None) -> ConfigError | None:
-        """Read the lists again, those of `policy` if one is given. Returns why not, if not: the old rules stay then.
+        """Read the lists again, those of `policy` if one is given. Returns the problem, if there is one: the old rules
+        stay then.
 
         Takes as long as `warm_up` and reads files: for a thread.
         """

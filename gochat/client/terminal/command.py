@@ -1,4 +1,4 @@
-"""What a typed command is, what it may use of the console, and how its words are read."""
+"""Typed commands: their form, the parts of the console that they may use, and how their words are read."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Front(Protocol):
 
     chat: Chat
     say: Callable[[str], None]
-    """Prints what was asked for."""
+    """Prints output that was asked for."""
     note: Callable[[str], None]
-    """Prints what became of it."""
+    """Prints news of how it went."""
 
     unsent: Unsent
 
@@ -54,7 +54,7 @@ class Front(Protocol):
         """Show the messages with which a stranger asks to write, if one does."""
 
     def holds(self, user: str, state: str) -> None:
-        """What this user holds of another has changed."""
+        """This user's relation to another has changed."""
 
 
 class Command(NamedTuple):

@@ -37,7 +37,7 @@ async def _history(console: Front, rest: str) -> None:
     limit = number(rest, COMMANDS["history"].usage) if rest else 20
     page = await console.chat.page(console.room(), limit=max(1, min(limit, LIMIT)))
     for fact in page.entries:
-        # A page shows messages as they are now, so that what made them so is not shown again.
+        # A page shows messages as they are now, so that the facts that changed them are not shown again.
         if not isinstance(fact, facts.OnMessage):
             console.say(text.fact_line(fact, console.chat.user))
     if not page.entries:

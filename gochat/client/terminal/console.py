@@ -1,8 +1,8 @@
-"""The chat in a terminal: what is typed goes to the current room, lines that begin with `/` are commands.
+"""The chat in a terminal: typed lines go to the current room, lines that begin with `/` are commands.
 
-What others see is what the server recorded: one's own messages show when they come back from it, with the number
-that `/edit`, `/delete` and `/react` take. Until then they are unsent (gochat.client.unsent): a line is taken at once,
-whether or not there is a connection, and leaving tells which lines never went.
+The screen shows only recorded messages, as others see them: one's own show when they come back from the server, with
+the number that `/edit`, `/delete` and `/react` take. Until then they are unsent (gochat.client.unsent): a line is taken
+at once, whether or not there is a connection, and leaving tells which lines never went.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WAITING: Final = 50
 
 
 class Console:
-    """`say` prints what was asked for, `note` what becomes of the connection and what went wrong. With `present`
+    """`say` prints output that was asked for, `note` the state of the connection and errors. With `present`
     somebody is looking: what shows in the current room counts as read."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Console:
         self._asking = {entry.user for entry in chat.welcome.requests}
         """Users who are known to wait for an answer."""
         self._shown: dict[str, int] = {}
-        """By room, the last fact on the screen: what waited for an answer may come as an event too."""
+        """By room, the last fact on the screen: a message that waited for an answer may come as an event too."""
 
     async def run(self, lines: AsyncIterable[str | Unreadable]) -> None:
         """Until the input ends or says so, and everything typed before is sent or refused. Raises Ended when the server
@@ -155,14 +155,14 @@ class Console:
                 self._shown.pop(event.room, None)
 
     def holds(self, user: str, state: str) -> None:
-        """What this user holds of another has changed."""
+        """This user's relation to another has changed."""
         if state == "request":
             self._asking.add(user)
         else:
             self._asking.discard(user)
 
     def _hint(self, user: str) -> str:
-        """What one can do about a request."""
+        """The answers that a request can have."""
         who = text.inert(user)
         reply = "just write back" if self._to == f"user:{user}" else f"/to user:{who} and write back"
         return f"(/accept {who}, /decline {who}, /block {who}; or {reply})"
@@ -184,7 +184,7 @@ class Console:
             self._has_read(page.room, waiting[0].seq)
 
     async def _show_current(self) -> None:
-        """What is worth knowing of where lines go now: whether that user waits for an answer, or is nobody yet."""
+        """A hint about the address that lines go to now: that user waits for an answer, or is nobody yet."""
         room = self._room_or_none()
         if room is None or not ids.is_dm(room) or not self._online:
             return
@@ -200,7 +200,7 @@ class Console:
         self._seen.set()
 
     async def _mark_read(self) -> None:
-        """Tell what was read, the latest of each room, without holding up what shows."""
+        """Send read positions, the latest of each room, without holding up the screen."""
         while self._present:
             await self._seen.wait()
             self._seen = trio.Event()
@@ -257,7 +257,7 @@ class Console:
             await self._ask_server(result)
 
     async def _ask_server(self, result: Awaitable[None]) -> None:
-        """Carry out a command that needs the server, after what was written before it. In a pipe it waits for that, and
+        """Carry out a command that needs the server, after the messages before it. In a pipe it waits for that, and
         for a connection; a person waits no longer than is noticed, is told at once that there is no connection, and
         can type something else."""
         with trio.move_on_after(_IN_TURN_S if self._present else math.inf):

@@ -1,4 +1,4 @@
-"""Commands about people: contacts and requests to write, reports, and what the moderators of a group may."""
+"""Commands about people: contacts and requests to write, reports, and the acts of a group's moderators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gochat.client.terminal import text
 from gochat.client.terminal.command import Command, Front, Misused, number, user_and_span, user_of, users
 from gochat.protocol.replies import Ok
 
-#: What `/add bob` and the like ask for.
+#: The actions of `/add bob` and the like.
 _ACTIONS: Final[dict[str, Callable[[Chat, str], Awaitable[Ok]]]] = {
     "add": Chat.add_contact,
     "remove": Chat.remove_contact,

@@ -28,7 +28,7 @@ class Unreadable(NamedTuple):
 
 class Lines:
     """The lines until the end of the file, without their ends; in their place an Unreadable for each that was cut or is
-    not UTF-8: to send a part of it, or to guess, would say what nobody wrote.
+    not UTF-8: a part of it, or a guess, would be a message that nobody wrote.
 
     When cancelled, the thread that waits for input is left behind.
     """

@@ -1,4 +1,4 @@
-"""Events as lines for people. Whatever came from others is inert: no control character of it reaches a terminal."""
+"""Events as lines for people. Text from others is inert: no control character of it reaches a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gochat.protocol import replies
 _JOINERS: Final = frozenset("\u200c\u200d")
 #: Further lines of a body are marked, so that none can pass for a line of another message.
 _NEXT_LINE: Final = "\n      | "
-#: By state: what one user holds of another.
+#: By state: one user's relation to another.
 _STATES: Final = {
     "none": "{} is no contact",
     "request": "{} waits for your answer",
@@ -27,7 +27,7 @@ _STATES: Final = {
     "blocked": "{} is blocked: neither of you can write to the other",
     "declined": "{} is declined, and can't ask again for a while",
 }
-#: By rule: why something is refused, for people. What has no line here is said in the server's words.
+#: By rule: why something is refused, for people. A refusal without a line here is shown in the server's words.
 _REFUSALS: Final = {
     "contact.blocked": "one of you has blocked the other",
     "request.waits": "your messages wait for an answer; until it comes you can't send more",
@@ -79,7 +79,7 @@ def address(room: str, me: str) -> str:
 
 
 def notice(event: Event, me: str) -> str | None:
-    """What an event that is no fact says, or None where there is nothing to show."""
+    """An event that is no fact as a line, or None where there is nothing to show."""
     match event:
         case Offline():
             return f"* connection lost: {inert(event.reason)}; next attempt in {event.retry_s:.1f} s"
@@ -97,7 +97,7 @@ def notice(event: Event, me: str) -> str | None:
 
 
 def unreadable_lines(rooms: Sequence[str], me: str) -> list[str]:
-    """What there is to say of rooms that the server can't read."""
+    """A line about rooms that the server can't read."""
     if not rooms:
         return []
     told = ", ".join(address(room, me) for room in rooms)
@@ -105,14 +105,14 @@ def unreadable_lines(rooms: Sequence[str], me: str) -> list[str]:
 
 
 def reset_line(event: Reset, me: str) -> str:
-    """What a list of what happens, as it happens, leaves out after the server went back to an earlier state."""
+    """A line about the facts that are left out after the server went back to an earlier state."""
     room = address(event.room, me)
     again = f": `gochat tail {room} --from 1` prints the room as it is now" if event.head else ""
     return f"* {room}: the server went back to an earlier state; it goes on after #{event.head} here{again}"
 
 
 def fact_line(fact: Fact, me: str) -> str:
-    """One fact: time, room, seq, and who did what."""
+    """One fact: time, room, seq, actor and act."""
     return f"{clock(fact.ts)} {address(fact.room, me)} #{fact.seq} {_what(fact)}"
 
 
@@ -131,7 +131,7 @@ def presence_line(entry: replies.PresenceEntry) -> str:
 
 
 def request_line(entry: replies.RequestEntry | replies.Request, me: str) -> str:
-    """Who asks to write, and with which words; the latest message, if there are several."""
+    """A user who asks to write, and their words: the latest message, if there are several."""
     last = entry.last
     where = f"{clock(last.ts)} {address(entry.room, me)} #{last.seq}"
     return f'{where} {_named(entry.user, entry.name)} wants to write to you: "{body(last.body)}"'
@@ -142,12 +142,12 @@ def state_line(entry: replies.ContactState) -> str:
 
 
 def state_notice(user: str, state: str) -> str:
-    """What one user holds of another now."""
+    """One user's present relation to another."""
     return f"* {_STATES.get(state, '{} is: ' + inert(state)).format(inert(user))}"
 
 
 def refusal(error: ClientError) -> str:
-    """Why something was refused, in plain words and with what can be done."""
+    """Why something was refused, in plain words and with the way out."""
     if not isinstance(error, Refused) or error.rule not in _REFUSALS:
         return str(error)
     again = f"; again in {spans.shown(error.wait_s)}" if error.retry_after_ms else ""
@@ -155,7 +155,7 @@ def refusal(error: ClientError) -> str:
 
 
 def report_line(entry: replies.ReportEntry, me: str) -> str:
-    """One open report: which message, and who minds."""
+    """One open report: the message, and the user who minds it."""
     said = f'"{body(entry.body)}"' if entry.body is not None else "(deleted)"
     minds = inert(entry.by) if entry.by is not None else f"the rule {inert(entry.rule or '?')}"
     reason = f": {inert(entry.reason)}" if entry.reason else ""

@@ -26,14 +26,15 @@ from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.codec import SUBPROTOCOLS
 
 CLIENT, SERVER = "client.", "server."
-"""What stands before a struct's name, by who sends it: both sides have a `Read`."""
+"""Prefixes of a struct's name, by the side that sends it: both sides have a `Read`."""
 
 REQUESTS: Final[tuple[type[req.AnyRequest], ...]] = typing.get_args(req.AnyRequest)
 ANSWERS: Final[tuple[type[replies.Frame], ...]] = typing.get_args(replies.AnyReply)
 FACTS: Final[tuple[type[facts.Fact], ...]] = typing.get_args(facts.AnyFact)
 EVENTS: Final[tuple[type[msgspec.Struct], ...]] = (
-    *(kind for kind in typing.get_args(replies.AnyEvent) if kind not in FACTS), replies.Error,
-)  # fmt: skip
+    *(kind for kind in typing.get_args(replies.AnyEvent) if kind not in FACTS),
+    replies.Error,
+)
 
 _CHANNEL: Final = "#/channels/session"
 _ID: Final = "#/components/correlationIds/id"
@@ -185,8 +186,8 @@ def _schemas(kinds: Sequence[type[msgspec.Struct]], prefix: str) -> Json:
 
 
 def _plain(schema: Json, omitted: bool) -> Json:
-    """What AsyncAPI's schemas, which are those of draft 7, do not know is taken out; and null, where a field without a
-    value is `omitted`."""
+    """The schema without the keywords that AsyncAPI's schemas, which are those of draft 7, do not know; and without
+    null, where a field without a value is `omitted`."""
     if len(schema.get("enum", ())) == 1:
         return {"const": schema["enum"][0]}
     if "items" in schema:

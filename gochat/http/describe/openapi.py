@@ -1,5 +1,5 @@
-"""The OpenAPI 3.1 document of the REST door: made from the table of operations, the structs that decode and encode, and
-the one error table. Nothing of an operation is written here a second time."""
+"""The OpenAPI 3.1 document of REST: made from the table of operations, the structs that decode and encode, and the one
+error table. Nothing of an operation is written here a second time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.requests import Key
 
 _NAME: Final = {"type": "string", "pattern": f"^{NAME_PATTERN}$"}
-#: What stands in a path, and what it names.
+#: The parameters of paths.
 _PATH: Final[dict[str, Json]] = {
     "group": {"description": "The group's name.", "schema": _NAME},
     "user": {"description": "The user's id.", "schema": _NAME},

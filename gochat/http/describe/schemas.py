@@ -1,4 +1,4 @@
-"""JSON schemas of the structs that decode and encode, with what the source says of each field."""
+"""JSON schemas of the structs that decode and encode, with the description that the source gives of each field."""
 
 from __future__ import annotations
 

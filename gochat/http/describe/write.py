@@ -1,4 +1,4 @@
-"""The files in `gochat/http/files`, and what they hold."""
+"""The files in `gochat/http/files` and their contents."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""REST under /v1: other programs ask for what sessions ask for, by the same commands and the same rules.
+"""REST under /v1: other programs use the same commands as sessions, by the same rules.
 
 A request becomes the very request struct that a frame would have been, needs the scope that stands in
-`protocol.catalogue`, and is carried out by its user's actor. So nothing can be done by this door that another
-one forbids. Reading goes to the archive. `table` names every operation; routes and OpenAPI document come from it.
+`protocol.catalogue`, and is carried out by its user's actor. So REST allows nothing that another transport forbids.
+Reading goes to the archive. `table` names every operation; routes and OpenAPI document come from it.
 """
 
 from gochat.http.rest.bearer import BearerAuth

@@ -36,23 +36,25 @@ class Settlement:
         """Nothing waits: the response is sent by its own task."""
 
     async def outcome(self) -> Outcome:
-        """What came of it. After SETTLE_S it may still be carried out, and nobody here will know."""
+        """The command's outcome. After SETTLE_S it is `unavailable`: the command may still be carried out, and nobody
+        here will know."""
         with trio.move_on_after(SETTLE_S):
             await self._settled.wait()
         return self._outcome or Denied(
             "unavailable", "the answer did not come in time", retry_after_ms=1000, unknown=True
-        )  # fmt: skip
+        )
 
 
 def check_form(call: Call, request: AnyRequest) -> None:
-    """Raises Refused for what `carry_out` would refuse by its form alone: that is told before a precondition fails."""
+    """Raises Refused where `carry_out` would refuse the request for its form alone: bad form is reported before a
+    failed precondition."""
     command = to_command(request, call.who, call.context.limits)
     if isinstance(command, Denied):
         raise Refused(command)
 
 
 async def carry_out(call: Call, request: AnyRequest) -> tuple[AnyCommand, Done]:
-    """Carry out what a frame with this request would have asked for; durable when it returns. Raises Refused."""
+    """Carry out the command of a frame with this request; it is durable on return. Raises Refused."""
     command = to_command(request, call.who, call.context.limits)
     if isinstance(command, Denied):
         raise Refused(command)

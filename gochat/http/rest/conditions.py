@@ -1,7 +1,7 @@
 """Entity tags and preconditions (RFC 9110, sections 8.8.3 and 13).
 
-A tag is a digest of the representation, so that it changes when, and only when, what a reader sees has changed. An
-`If-Match` is looked at just before the command is submitted: it keeps apart people who edit, not two writers of one
+A tag is a digest of the representation, so that it changes when, and only when, the reader's view has changed. An
+`If-Match` is checked just before the command is submitted: it keeps apart people who edit, not two writers of one
 millisecond, for the room decides without it.
 """
 

@@ -28,7 +28,7 @@ def _now_ms() -> int:
 
 
 class Quota(Protocol):
-    """What one user may cost the others (session/quota.py)."""
+    """The bound on a user's cost for the others (session/quota.py)."""
 
     @property
     def held(self) -> bool:
@@ -51,16 +51,16 @@ class RestContext(msgspec.Struct, frozen=True, kw_only=True):
     exports: Exports
     tickets: Tickets
     moderate: Callable[[Speaker, AnyRequest], Awaitable[msgspec.Struct | Denied]]
-    """Answers what moderators and admins ask for (session/moderation.py)."""
+    """Answers the requests of moderators and admins (session/moderation.py)."""
     now_ms: Callable[[], int] = _now_ms
     quota: Callable[[str], Quota]
     """A user's, the same as for the user's sessions."""
     after_leaving: bool = True
     reads_per_s: float = 50.0
-    """What one user may read in the long run, over all tokens and connections; 0: no limit."""
+    """Reads of one user in the long run, over all tokens and connections; 0: no limit."""
     read_burst: int = 200
     calls_per_s: float = 1.0
-    """What one address may ask in the long run that has no token, as who redeems a ticket has not."""
+    """Requests without a token from one address in the long run: those that redeem a ticket."""
     call_burst: int = 20
 
 
@@ -89,13 +89,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call is answered with."""
+    """The answer to a call."""
 
     value: msgspec.Struct | None = None
     status: int = 200
     headers: dict[str, str] = {}
     response: Response | None = None
-    """What is no value: it is sent as it is, with `headers`."""
+    """A response that is no value: it is sent as it is, with `headers`."""
     tagged: bool = False
     """Whether it has an ETag, so that a client may ask whether it has changed."""
 

@@ -22,9 +22,9 @@ from gochat.store.portable.room_out import export_room
 MEDIA_TYPE: Final = "application/vnd.sqlite3"
 #: Read and sent at a time. A peer has HttpLimits.write_s to take one: 2 KB a second is enough.
 PIECE: Final = 64 * 1024
-#: How long the one who asks for a second file should wait.
+#: How long a caller who asks for a second file should wait.
 BUSY_MS: Final = 10_000
-#: How long a download may take: nobody else gets one meanwhile.
+#: The longest time that a download may take: nobody else gets one meanwhile.
 DOWNLOAD_S: Final = 3600.0
 
 _PREFIX: Final = ".export-"
@@ -38,8 +38,9 @@ class Exports:
         self._busy = False
 
     async def make(self, room: str, refusal: Callable[[], str | None]) -> Download:
-        """The room's file, to be sent at once: until then nobody gets another. `refusal` is asked when it is made and
-        between its pieces: why its reader may no longer have it; None: go on. Raises Refused, StoreError."""
+        """The room's file, to be sent at once: until then nobody gets another. `refusal` is called when the file is
+        whole and between its pieces; it says why the reader may no longer have it, or None. Raises Refused,
+        StoreError."""
         if self._busy:
             raise Refused(Denied("busy", "another export is being made or read", retry_after_ms=BUSY_MS))
         self._busy = True
@@ -54,13 +55,13 @@ class Exports:
         return Download(file, refusal, self._release)
 
     def _make(self, room: str) -> BinaryIO:
-        """In a thread. The file has no name any more when it is whole: it goes with whoever has it open."""
+        """Runs in a thread. The whole file has no name any more: it is gone when the last reader closes it."""
         for left in self._data.glob(f"{_PREFIX}*"):
             left.unlink()  # by a node that was killed
         descriptor, name = tempfile.mkstemp(prefix=_PREFIX, dir=self._data)
         try:
             now_ms = time.time_ns() // 1_000_000
-            # Not for others to see how far each has read: live that is told in small rooms only.
+            # Without the members' read positions: live, these are shown in small rooms only.
             export_room(database(self._data), room, Path(name), now_ms=now_ms, reads=False, progress=_give_up)
             return os.fdopen(descriptor, "rb")
         except BaseException:

@@ -44,10 +44,14 @@ async def create(call: Call) -> Reply:
     await carry_out(
         call,
         GroupAction(
-            name=body.name, action="create", title=body.title, users=body.users,
-            history=body.history, post=body.post,
+            name=body.name,
+            action="create",
+            title=body.title,
+            users=body.users,
+            history=body.history,
+            post=body.post,
         ),
-    )  # fmt: skip
+    )
     view = await _seen(call, body.name) or GroupView(name=body.name, room=ids.group(body.name))
     return Reply(value=view, status=201, headers={"location": f"{_PATH}/{body.name}"}, tagged=True)
 
@@ -74,20 +78,25 @@ async def delete(call: Call) -> Reply:
 
 
 async def find_group(call: Call, name: str) -> GroupView:
-    """The group as the one who asks may see it. Raises Refused."""
+    """The group as the caller may see it. Raises Refused."""
     room, archive = ids.group(name), call.context.archive
     check(check_room(room, call.who))
     found = await archive.group(call.asker, room)
     if found is None:
         raise await absent(call, room)
     return GroupView(
-        name=name, room=room, title=found.title, role=or_unset(found.role), members=found.members,
-        history=found.history, post=found.post,
-    )  # fmt: skip
+        name=name,
+        room=room,
+        title=found.title,
+        role=or_unset(found.role),
+        members=found.members,
+        history=found.history,
+        post=found.post,
+    )
 
 
 async def _seen(call: Call, name: str) -> GroupView | None:
-    """The group as it is now; None where the one who made or changed it may not read it."""
+    """The group as it is now; None where the caller, who made or changed it, may not read it."""
     if not call.may_read:
         return None
     try:

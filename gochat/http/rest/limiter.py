@@ -49,12 +49,12 @@ class Limiter:
             raise Refused(Denied("rate_limited", self._refusal, retry_after_ms=wait_ms, rule=self._rule))
 
     def charge(self, key: str, max_debt_s: float) -> None:
-        """Take a token whether there is one or not. What is owed flows in within `max_debt_s` at most."""
+        """Take a token whether there is one or not. The debt flows in within `max_debt_s` at most."""
         now_ms = self._now_ms()
         self._bucket(key, now_ms).spend(now_ms, 1, max_debt_s)
 
     def debt_s(self, key: str) -> float:
-        """Seconds until what the key owes has flowed in; 0 where it owes nothing."""
+        """Seconds until the key's debt has flowed in; 0 where it owes nothing."""
         bucket = self._buckets.get(key)
         return 0.0 if bucket is None or not self._per_s else max(0.0, -bucket.left(self._now_ms()) / self._per_s)
 

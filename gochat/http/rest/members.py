@@ -40,8 +40,8 @@ async def read(call: Call) -> Reply:
 async def put(call: Call) -> Reply:
     """201 when the user came in by this request, else 200.
 
-    The role is asked for first: whoever may not give it is refused before anything is done. Only to an owner is it
-    answered that the user is no member yet.
+    The role comes first: callers who may not give it are refused before anything is done. Only an owner is answered
+    that the user is no member yet.
     """
     change: Membership = call.body
     name, user = call.path["group"], call.path["id"]

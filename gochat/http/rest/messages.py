@@ -28,7 +28,7 @@ _MOST_KEY: Final = 64
 async def send(call: Call) -> Reply:
     """201 with the message; for a repeated key too, since a repeat is answered with the result of the first request
     (draft-ietf-httpapi-idempotency-key-header-07, section 2.6), and a header says which it was. A recorded key counts
-    whatever body comes with it, as on the other doors; the draft would also allow 422."""
+    with any body, as on the other transports; the draft would also allow 422."""
     body: NewMessage = call.body
     command, done = await carry_out(
         call,
@@ -37,11 +37,16 @@ async def send(call: Call) -> Reply:
     assert isinstance(command, ask.Send)
     view = await _seen(call, command.room, done.seq) if done.duplicate else None
     if view is None:
-        # A recorded key is answered also to who may not read the room, or has left it: but not with a body.
+        # A recorded key is acknowledged even to users who may not read the room, or have left it: but without the body.
         fact = Message(
-            room=command.room, seq=done.seq, ts=done.ts, sender=command.user, key=command.key,
-            body=None if done.duplicate else command.body, reply_to=None if done.duplicate else command.reply_to,
-        )  # fmt: skip
+            room=command.room,
+            seq=done.seq,
+            ts=done.ts,
+            sender=command.user,
+            key=command.key,
+            body=None if done.duplicate else command.body,
+            reply_to=None if done.duplicate else command.reply_to,
+        )
         view = message_view(fact)
     headers = {"location": _location(view.id)} | ({"idempotent-replayed": "true"} if done.duplicate else {})
     return Reply(value=view, status=201, headers=headers, tagged=True)
@@ -107,7 +112,7 @@ async def _find(call: Call, room: str, seq: int) -> MessageView:
 
 
 async def _seen(call: Call, room: str, seq: int) -> MessageView | None:
-    """The message as it is now; None where the one who sent or changed it may not read it."""
+    """The message as it is now; None where the caller, who sent or changed it, may not read it."""
     if not call.may_read:
         return None
     try:
@@ -141,7 +146,7 @@ def _location(message: str) -> str:
 
 
 def _next(query: HistoryQuery, page: HistoryPage, following: int | None) -> dict[str, str]:
-    """The link to what comes further on in the direction that was asked for."""
+    """The link to the next page in the direction of the query."""
     bound: dict[str, int | str]
     if query.messages:
         if following is None:

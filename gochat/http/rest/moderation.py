@@ -1,4 +1,4 @@
-"""Moderation: reports, mutes and bans, suspensions, revocations, the audit log, and what admins look over."""
+"""Moderation: reports, mutes and bans, suspensions, revocations, the audit log, and the lists of admins."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 
 async def _ask(call: Call, request: req.AnyRequest, kind: type[R]) -> R:
-    """What a session would be answered. Raises Refused."""
+    """The reply that a session would get. Raises Refused."""
     reply = await call.context.moderate(call.who, request)
     if isinstance(reply, Denied):
         raise Refused(reply)
@@ -107,9 +107,11 @@ async def _sanction(call: Call, action: Any) -> Reply:
 async def suspend(call: Call) -> Reply:
     body: Suspending | None = call.body
     request = req.AdminAction(
-        action="suspend", user=call.path["id"], seconds=None if body is None else body.seconds,
+        action="suspend",
+        user=call.path["id"],
+        seconds=None if body is None else body.seconds,
         reason=None if body is None else body.reason,
-    )  # fmt: skip
+    )
     await _ask(call, request, replies.Ok)
     return Reply(status=204)
 

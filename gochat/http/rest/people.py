@@ -1,4 +1,4 @@
-"""Contacts, requests and blocks: what one holds of other users."""
+"""Contacts, requests and blocks: a user's relations to others."""
 
 from __future__ import annotations
 
@@ -68,14 +68,21 @@ async def _listed(call: Call, path: str, only: RelationState | None, rooms: bool
     query: ListQuery = call.query
     found, following = await call.context.archive.contacts(
         call.identity.user, query.limit, or_none(query.cursor), only, rooms
-    )  # fmt: skip
+    )
     contacts = [
         ContactView(
-            user=each.user, name=each.name, state=each.state, room=or_unset(each.room), epoch=or_unset(each.epoch),
-            head=or_unset(each.head), read=or_unset(each.read), unread=or_unset(each.unread), last=or_unset(each.last),
+            user=each.user,
+            name=each.name,
+            state=each.state,
+            room=or_unset(each.room),
+            epoch=or_unset(each.epoch),
+            head=or_unset(each.head),
+            read=or_unset(each.read),
+            unread=or_unset(each.unread),
+            last=or_unset(each.last),
         )
         for each in found
-    ]  # fmt: skip
+    ]
     page = ContactPage(contacts=contacts, next=or_unset(following))
     return Reply(value=page, headers=next_link(path, query, page.next))
 

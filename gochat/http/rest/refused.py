@@ -48,7 +48,8 @@ class Refused(Exception):
         )
         headers = {"cache-control": "no-store", "x-content-type-options": "nosniff", **self.headers}
         if denied.retry_after_ms is not None:
-            # Whole seconds (RFC 9110, section 10.2.3); who comes back earlier is refused again.
+            # Whole seconds (RFC 9110, section 10.2.3), rounded up: a client that came back earlier would be refused
+            # again.
             headers["retry-after"] = str(max(1, math.ceil(denied.retry_after_ms / 1000)))
         return Response(self.status, msgspec.json.encode(details), headers=headers, media_type=MEDIA_TYPE)
 

@@ -1,7 +1,7 @@
 """From an HTTP request to a call, and from its reply to a response.
 
-In this order, so that strangers learn nothing and cost little: the size it announces, who asks, whether the scope
-suffices, the query, the body. What is refused is a problem of the one error table.
+Checks come in this order, so that strangers learn nothing and cost little: the announced size, the token, its scope,
+the query, the body. Refusals are problem details with the codes of the one error table.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MAX_PARAMETERS: Final = 20
 
 
 class Operation(NamedTuple):
-    """One row of the table: a method on a path, and everything that is to be known of it."""
+    """One row of the table: a method on a path, with all its properties."""
 
     method: str
     path: str
@@ -119,7 +119,7 @@ class Resource:
         return _response(operation.method, call.headers, await operation.handler(call))
 
     async def _admit(self, operation: Operation, request: Request) -> Identity:
-        """The one who asks, if they may. Raises Refused."""
+        """The caller's identity. Raises Refused where they may not call."""
         if operation.means is None:
             self._strangers.take(str(customer(request.client)))
             return NOBODY
@@ -161,7 +161,7 @@ async def _body(operation: Operation, request: Request, max_bytes: int) -> msgsp
         return None
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
-        # RFC 9110, section 15.5.16: what would have been taken stands in the answer.
+        # RFC 9110, section 15.5.16: the answer names the coding that would have been taken.
         raise bad(
             "the body has a Content-Encoding; send it as it is", status=415, headers={"accept-encoding": "identity"}
         )

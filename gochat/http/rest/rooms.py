@@ -1,4 +1,4 @@
-"""What operations on rooms share: who may know that there is such a room, and links from page to page."""
+"""Parts that operations on rooms share: whether a caller may know that a room exists, and links from page to page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BLIND: Final = Denied("forbidden", f"If-Match asks what is there now: the token
 
 
 async def absent(call: Call, room: str) -> Refused:
-    """Why the one who asks may not read the room: only who was a member learns that there is one."""
+    """Why the caller may not read the room: only former members learn that there is one."""
     seat = await call.context.archive.seat(call.identity.user, room)
     return Refused(NOT_MEMBER if seat == "former" else NO_ROOM)
 
@@ -35,13 +35,13 @@ async def record_look(call: Call, room: str) -> None:
 
 
 def need_read(call: Call) -> None:
-    """A precondition tells what is there, so it needs the scope of reading. Raises Refused."""
+    """A precondition reveals the present state, so it needs the scope of reading. Raises Refused."""
     if not call.may_read:
         raise Refused(_BLIND)
 
 
 def changed(view: msgspec.Struct | None) -> Reply:
-    """What was changed, or 204 where the one who changed it may not read it."""
+    """The changed thing, or 204 where the caller may change it and not read it."""
     return Reply(value=view, status=200 if view is not None else 204, tagged=True)
 
 
@@ -54,7 +54,7 @@ def next_link(path: str, query: ListQuery, cursor: str | UnsetType) -> dict[str,
 
 
 def or_none(value: T | UnsetType) -> T | None:
-    """As the request structs have it: what was left out is None."""
+    """None for an absent value, as the request structs have it."""
     return None if isinstance(value, UnsetType) else value
 
 

@@ -1,5 +1,5 @@
-"""What goes in and out as JSON. A body or a query with a field that is not known here is refused: a misspelt field that
-was ignored would look like success."""
+"""The structs that go in and out as JSON. A body or a query with an unknown field is refused: a misspelt field that was
+ignored would look like success."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class MessageEdit(Body, kw_only=True):
 
 
 class NewGroup(Body, kw_only=True):
-    """A group whose owner is the one who asks. Its name is never given again."""
+    """A group that the caller will own. Its name is never given again."""
 
     name: Name
     title: Title | None = None
@@ -74,7 +74,7 @@ class NewGroup(Body, kw_only=True):
 
 
 class GroupChange(Body, kw_only=True):
-    """What is left out stays as it is; at least one is needed."""
+    """Absent fields stay as they are; at least one is needed."""
 
     title: Title | None = None
     history: HistoryScope | None = None
@@ -82,7 +82,7 @@ class GroupChange(Body, kw_only=True):
 
 
 class Membership(Body, kw_only=True):
-    """Without `role` a member keeps the present one, and who is new becomes `member`."""
+    """Without `role` a member keeps the present one, and a new one becomes `member`."""
 
     role: Role | None = None
 
@@ -132,7 +132,7 @@ class HistoryQuery(Query, kw_only=True):
     """Not together with `before`."""
     limit: Limit = 50
     messages: bool = False
-    """Skip deleted messages, and all that is no message."""
+    """Only messages that are not deleted."""
 
 
 class ListQuery(Query, kw_only=True):
@@ -148,12 +148,12 @@ class GroupsQuery(ListQuery, kw_only=True):
 
 class ContactsQuery(ListQuery, kw_only=True):
     rooms: bool = False
-    """Also users with whom one has no more than a private room: their state is `none`."""
+    """Also users who share only a private room with the caller: their state is `none`."""
 
 
 class UsersQuery(ListQuery, kw_only=True):
     q: Annotated[str, Meta(min_length=1, max_length=200)]
-    """What the id, or a word of the name, begins with. Letters, digits, emoji and signs; not punctuation alone."""
+    """The beginning of the id, or of a word of the name. Letters, digits, emoji and signs; not punctuation alone."""
 
 
 class ReportsQuery(ListQuery, kw_only=True):
@@ -173,14 +173,14 @@ class RoomsQuery(AccountsQuery, kw_only=True):
 
 class LeaveQuery(Query, kw_only=True):
     successor: Name | UnsetType = UNSET
-    """Who owns the group when its last owner leaves. Only for who leaves."""
+    """The next owner of the group, when its last owner leaves. Only for users who leave."""
 
 
 # ---------------------------------------------------------------------------------------------- out
 
 
 class MessageView(facts.Message, tag="message", kw_only=True):
-    """A message as it is now. `body` is absent where it was deleted, or where the one who asks may not read it."""
+    """A message as it is now. `body` is absent where it was deleted, or where the caller may not read it."""
 
     id: str
 
@@ -190,7 +190,7 @@ Entry: TypeAlias = MessageView | facts.AnyOther
 
 class HistoryPage(msgspec.Struct, kw_only=True):
     """Every fact of a range, ascending and dense by seq; with `messages` only messages that are not deleted. The Link
-    header says whether there is more: such a page may be short, or empty, all the same."""
+    header says whether there is more: with `messages` a page may be short, or empty, all the same."""
 
     room: str
     epoch: str
@@ -200,14 +200,15 @@ class HistoryPage(msgspec.Struct, kw_only=True):
 
 
 class GroupView(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A group. A list leaves out `history` and `post` and says where the room stands for the one who asks; one group
-    alone, the other way round. To who made it and may not read, the names alone are told."""
+    """A group. A list leaves out `history` and `post`, and has the caller's place in the room (`epoch`, `head`, `read`,
+    `unread`, `last`); one group alone, the other way round. A caller who made it and may not read gets the names
+    alone."""
 
     name: str
     room: str
     title: str | UnsetType = UNSET
     role: Role | UnsetType = UNSET
-    """The role of the one who asks; absent for an admin who is no member."""
+    """The caller's role; absent for an admin who is no member."""
     members: int | UnsetType = UNSET
     history: HistoryScope | UnsetType = UNSET
     post: PostRight | UnsetType = UNSET
@@ -225,8 +226,8 @@ class GroupPage(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class MemberView(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A member. `since`, when they were added, stands in lists alone; to who added them and may not read, the id alone
-    is told."""
+    """A member. `since`, when they were added, stands in lists alone. A caller who added them and may not read gets the
+    id alone."""
 
     user: str
     name: str | UnsetType = UNSET
@@ -246,8 +247,8 @@ class UserPage(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class ContactView(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What the one who asks holds of a user. `name` is for those who may read. The private room's fields stand in lists
-    alone, and not for who is blocked or declined."""
+    """The caller's relation to a user. `name` is for callers who may read. The private room's fields stand in lists
+    alone, and not for users who are blocked or declined."""
 
     user: str
     name: str | UnsetType = UNSET
@@ -267,7 +268,7 @@ class ContactPage(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class RequestPage(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Who asks to write. Their messages are read with `GET /v1/messages`."""
+    """Users who ask to write. Their messages are read with `GET /v1/messages`."""
 
     requests: list[RequestEntry]
     next: str | UnsetType = UNSET
@@ -304,13 +305,13 @@ class SuspensionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Ticket(msgspec.Struct, kw_only=True):
-    """What a link of `gochat link` carries, behind `#ticket=`."""
+    """The ticket in a link of `gochat link`, behind `#ticket=`."""
 
     ticket: Annotated[str, Meta(min_length=1, max_length=8_192)]
 
 
 class NewToken(msgspec.Struct, kw_only=True):
-    """What is given for a ticket."""
+    """The token that a ticket was exchanged for."""
 
     user: str
     token: str
@@ -319,7 +320,7 @@ class NewToken(msgspec.Struct, kw_only=True):
 
 
 class Me(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Who the token speaks for, and what it allows."""
+    """The token's user, its scopes, and the limits of this node."""
 
     user: str
     name: str

@@ -1,4 +1,4 @@
-"""Every operation of the REST door. The routes and the OpenAPI document are made from this table."""
+"""Every operation of REST. The routes and the OpenAPI document are made from this table."""
 
 from __future__ import annotations
 
@@ -59,27 +59,26 @@ _MUTE: Final = "/v1/groups/{group}/mutes/{id}"
 _BAN: Final = "/v1/groups/{group}/bans/{id}"
 _SANCTION: Final = (*_ABSENT, "conflict", "rate_limited")
 
-# fmt: off
 OPERATIONS: Final = (
-    Operation("GET", "/v1/me", req.Hello, users.me, "Who the token speaks for, and what it allows", Me),
+    Operation("GET", "/v1/me", req.Hello, users.me, "The token's user, scopes and limits", Me),
     Operation("POST", "/v1/tickets", None, tickets.redeem, "A token for a single-use ticket", NewToken, body=Ticket,
               errors=("rate_limited",)),
     Operation("GET", "/v1/users", req.Search, users.search, "Users by id or the words of their name", UserPage,
               query=UsersQuery, errors=("busy",)),
 
-    Operation("GET", "/v1/contacts", req.Contacts, people.list_contacts, "What one holds of other users, by id",
+    Operation("GET", "/v1/contacts", req.Contacts, people.list_contacts, "Relations to other users, by id",
               ContactPage, query=ContactsQuery),
     Operation("PUT", "/v1/contacts/{id}", req.ContactAction, people.add,
               "Add a contact; accepts, where a request of that user waits", ContactView, errors=_RELATED),
     Operation("DELETE", "/v1/contacts/{id}", req.ContactAction, people.remove, "Remove a contact", None, (204,),
               errors=("rate_limited",)),
-    Operation("GET", "/v1/requests", req.Requests, people.list_requests, "Who asks to write to one, by id",
+    Operation("GET", "/v1/requests", req.Requests, people.list_requests, "Users who ask to write to one, by id",
               RequestPage, query=ListQuery),
     Operation("PUT", "/v1/requests/{id}", req.ContactAction, people.accept, "Accept a request", ContactView,
               errors=(*_RELATED, "not_found")),
     Operation("DELETE", "/v1/requests/{id}", req.ContactAction, people.decline, "Decline a request", None, (204,),
               errors=("not_found", "rate_limited")),
-    Operation("GET", "/v1/blocks", req.Contacts, people.list_blocks, "Whom one has blocked, by id", ContactPage,
+    Operation("GET", "/v1/blocks", req.Contacts, people.list_blocks, "Users whom one has blocked, by id", ContactPage,
               query=ListQuery),
     Operation("PUT", "/v1/blocks/{id}", req.ContactAction, people.block, "Block a user", ContactView,
               errors=("rate_limited",)),
@@ -88,7 +87,7 @@ OPERATIONS: Final = (
 
     Operation("POST", "/v1/messages", req.Send, messages.send, "Send a message", MessageView, (201,),
               body=NewMessage, errors=(*_ABSENT, *_REFUSED), headers=("Idempotency-Key",)),
-    Operation("GET", "/v1/messages", req.History, messages.history, "A stretch of a room's log", HistoryPage,
+    Operation("GET", "/v1/messages", req.History, messages.history, "A range of a room's log", HistoryPage,
               query=HistoryQuery, errors=_ABSENT),
     Operation("GET", _MESSAGE, req.History, messages.read, "A message as it is now", MessageView, (200, 304),
               errors=_ABSENT, headers=("If-None-Match",)),
@@ -152,5 +151,4 @@ OPERATIONS: Final = (
               body=Revocation),
     Operation("GET", "/v1/admin/audit", req.Audit, moderation.list_audit, "The audit log, newest first", AuditPage,
               query=ListQuery),
-)
-# fmt: on
+)  # fmt: skip

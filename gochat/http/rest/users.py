@@ -1,4 +1,4 @@
-"""Users: who am I, and who is there."""
+"""Users: the caller's own identity, and a search for others."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ async def me(call: Call) -> Reply:
     expires = None if identity.expires_s is None else round(identity.expires_s * 1000)
     return Reply(
         value=Me(
-            user=identity.user, name=identity.name or identity.user, scopes=sorted(identity.scopes),
-            expires=or_unset(expires), limits=call.context.limits,
+            user=identity.user,
+            name=identity.name or identity.user,
+            scopes=sorted(identity.scopes),
+            expires=or_unset(expires),
+            limits=call.context.limits,
         )
-    )  # fmt: skip
+    )
 
 
 async def search(call: Call) -> Reply:

@@ -14,8 +14,8 @@ _MOST: Final = 2**53
 
 
 def fields(schema: Json, anchors: str = "", *, told: bool = False) -> str:
-    """The fields of an object; `anchors` stands before the name of a schema that is linked to. Of one that the server
-    tells, a reader wants to know what may be absent; of others, what must be there."""
+    """The fields of an object; `anchors` stands before the name of a schema that is linked to. Fields that may be
+    absent are marked in an object that the server sends, required fields in all others."""
     required = schema.get("required", ())
     return definitions(
         (
@@ -31,7 +31,7 @@ def fields(schema: Json, anchors: str = "", *, told: bool = False) -> str:
 
 
 def needed(required: bool, schema: Json, *, told: bool = False) -> str:
-    """Whether a value must be there, or what it is when it is not; where there is something to say."""
+    """Whether a value is required, or its default; "" where there is nothing to say."""
     if told:
         return "" if required else " " + element("span", "may be absent", class_="kind")
     if required:
@@ -41,7 +41,7 @@ def needed(required: bool, schema: Json, *, told: bool = False) -> str:
 
 
 def kind(schema: Json, anchors: str = "") -> str:
-    """What a value may be."""
+    """The type of a value, in words."""
     return element("span", _kind(schema, anchors), class_="kind")
 
 

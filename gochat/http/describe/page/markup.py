@@ -1,4 +1,4 @@
-"""Pieces of HTML. Whatever is not markup by its name is text, and escaped."""
+"""Pieces of HTML. A parameter that is not called markup is text, and is escaped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LINE: Final = 90
 
 
 def element(name: str, *content: str, **attributes: str) -> str:
-    """`content` is markup; `class_` and `aria_label` are told as HTML spells them."""
+    """`content` is markup; `class_` and `aria_label` are spelled as HTML has them."""
     told = "".join(f' {_name(key)}="{escape(value)}"' for key, value in attributes.items())
     return f"<{name}{told}>{''.join(content)}</{name}>"
 
@@ -40,7 +40,7 @@ def paragraph(text: str, **attributes: str) -> str:
 
 
 def definitions(entries: Iterable[tuple[str, str]], **attributes: str) -> str:
-    """A list of terms, each with what is to be said of it; both markup. Nothing for none."""
+    """A list of terms and their descriptions, both markup. "" for an empty list."""
     told = "".join(element("div", element("dt", term), element("dd", text) if text else "") for term, text in entries)
     return element("dl", told, **attributes) if told else ""
 

@@ -56,7 +56,7 @@ def page() -> bytes:
 
 def _chapter(
     anchor: str, title: str, texts: Iterable[str], opening: str, parts: Iterable[Part] = ()
-) -> tuple[str, str]:  # fmt: skip
+) -> tuple[str, str]:
     """Its entry in the table of contents, and itself."""
     listed, told = "", ""
     for part in parts:

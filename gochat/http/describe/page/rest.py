@@ -17,7 +17,7 @@ ANCHORS: Final = "rest."
 
 
 class Part(NamedTuple):
-    """A heading in the table of contents, its entries as (anchor, markup), and what stands below it."""
+    """A heading in the table of contents, its entries as (anchor, markup), and the content below it."""
 
     anchor: str
     title: str
@@ -26,7 +26,7 @@ class Part(NamedTuple):
 
 
 def parts(document: Json) -> Iterator[Part]:
-    """The operations by tag, then what they are made of."""
+    """The operations by tag, then the schemas they are made of."""
     schemas = document["components"]["schemas"]
     by_tag: dict[str, list[tuple[str, str, Json]]] = {}
     for path, methods in document["paths"].items():
@@ -128,7 +128,7 @@ def _schema(name: str, schema: Json, told: bool) -> str:
 
 
 def _headers(document: Json) -> str:
-    """What the headers mean that responses carry, each said once."""
+    """The meaning of each header that responses carry."""
     told: dict[str, Json] = {}
     for methods in document["paths"].values():
         for operation in methods.values():

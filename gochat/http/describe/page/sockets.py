@@ -13,30 +13,38 @@ from gochat.http.describe.schemas import Json
 
 
 def parts(document: Json) -> Iterator[Part]:
-    """Requests, replies, events, and what they are made of. A frame's anchor is the key of its message."""
+    """Requests, replies, events, and the schemas they are made of. A frame's anchor is the key of its message."""
     messages, schemas = document["components"]["messages"], document["components"]["schemas"]
     operations = document["operations"].values()
     requests = {_sent(told): told for told in operations if told["action"] == "receive"}
     events = {_sent(told): told for told in operations if told["action"] == "send"}
     answers = {_key(ref): None for told in requests.values() for ref in told.get("reply", {"messages": ()})["messages"]}
     yield Part(
-        "sockets.requests", "Requests", [(key, code(messages[key]["name"])) for key in requests],
+        "sockets.requests",
+        "Requests",
+        [(key, code(messages[key]["name"])) for key in requests],
         "".join(_frame(key, document, told) for key, told in requests.items()),
-    )  # fmt: skip
+    )
     yield Part(
-        "sockets.replies", "Replies", [(key, code(messages[key]["name"])) for key in answers],
+        "sockets.replies",
+        "Replies",
+        [(key, code(messages[key]["name"])) for key in answers],
         "".join(_frame(key, document) for key in answers),
-    )  # fmt: skip
+    )
     yield Part(
-        "sockets.events", "Events", [(key, code(messages[key]["name"])) for key in events],
-        # What is both is described among the replies.
+        "sockets.events",
+        "Events",
+        [(key, code(messages[key]["name"])) for key in events],
+        # Frames that are replies as well are described there.
         "".join(_frame(key, document, told) for key, told in events.items() if key not in answers),
-    )  # fmt: skip
+    )
     rest = [key for key in schemas if key not in messages]
     yield Part(
-        "sockets.parts", "Parts", [(key, code(key.rpartition(".")[2])) for key in rest],
+        "sockets.parts",
+        "Parts",
+        [(key, code(key.rpartition(".")[2])) for key in rest],
         "".join(_part(key, schemas[key]) for key in rest),
-    )  # fmt: skip
+    )
 
 
 def _key(reference: Json) -> str:
@@ -70,9 +78,12 @@ def _frames(keys: Iterable[str], document: Json) -> str:
 def _part(key: str, schema: Json) -> str:
     name = key.rpartition(".")[2]
     return element(
-        "section", element("h4", code(name)), paragraph(schema.get("description", "")),
-        fields(schema, told=key.startswith(SERVER)), id=key,
-    )  # fmt: skip
+        "section",
+        element("h4", code(name)),
+        paragraph(schema.get("description", "")),
+        fields(schema, told=key.startswith(SERVER)),
+        id=key,
+    )
 
 
 def servers(document: Json) -> str:
