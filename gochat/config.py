@@ -66,12 +66,12 @@ class Tcp(msgspec.Struct, frozen=True):
 
 
 class Auth(msgspec.Struct, frozen=True):
-    """The tokens that users sign in with. One key with one algorithm: `secret`, `key_file`, `jwks_file` or `jwks_url`."""
+    """The tokens that users show. One key with one algorithm: `secret`, `key_file`, `jwks_file` or `jwks_url`."""
 
     algorithm: Annotated[Literal["HS256", "RS256", "ES256", "EdDSA"], _key("choice", why=
         "The only one accepted: a token may not choose. HS256 goes with secret, others with a public key.")] = "HS256"
     secret: Annotated[str, _key("text", secret=True, why=
-        "Key for HS256, at least 32 bytes. Anybody who has it can be anyone: keep it out of files that others read.")] = ""
+        "Key for HS256, at least 32 bytes. With it anybody can be anyone: keep it out of files that others read.")] = ""
     key_file: Annotated[str, _key("file", why=
         "Public key, PEM, of the one who signs the tokens.")] = ""
     jwks_file: Annotated[str, _key("file", why=

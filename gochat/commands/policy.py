@@ -49,7 +49,7 @@ def policy() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line: messages, users, then the summary.")
 def test(new: Path, config: Path | None, against: int, limit: int, as_json: bool) -> int:
-    """Show the messages that the rules and limits of NEW.toml would judge otherwise.
+    """List the messages that NEW.toml would judge otherwise.
 
     Reads the stored messages of the last days, judges each by the present settings and by NEW.toml (with the same
     environment), and lists those that would fare otherwise; then the users whose messages the new limits.messages_per_s
