@@ -77,9 +77,6 @@ class Overtaken(msgspec.Struct, frozen=True):
     decides never says so."""
 
 
-#: The name that `DuplicateKeys` had.
-Clash = DuplicateKeys
-
 AppendResult: TypeAlias = Committed | DuplicateKeys | Overtaken | StoreError
 """What became of a batch. A StoreError: nothing of it is recorded, or with `unknown` it may be."""
 OnRecorded: TypeAlias = Callable[[AppendResult], None]
