@@ -21,7 +21,7 @@ import gochat
 from gochat import store as stores
 from gochat.actors.actor import Registry
 from gochat.actors.live import Live
-from gochat.actors.messages import Submit, Unheard
+from gochat.actors.messages import Submit
 from gochat.actors.presence import settle_doubts
 from gochat.actors.room import RECENT_KEYS, RoomActor, RoomParts
 from gochat.actors.run_queue import RunQueue
@@ -298,7 +298,7 @@ async def _withdraw_spent(store: stores.Store, rooms: Registry[RoomActor]) -> No
     while after is not None:
         found, after = await store.retention.spent_requests(after)
         for each in found:
-            rooms.tell(each.room, Submit(ask.Withdraw(room=each.room, user=each.asker), Unheard()))
+            rooms.tell(each.room, Submit(ask.Withdraw(room=each.room, user=each.asker)))
             await trio.sleep(REST_S)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -35,6 +35,9 @@ class Unheard:
         """Nothing waits."""
 
 
+UNHEARD: Final = Unheard()
+
+
 class Judged(NamedTuple):
     """What the rules for words and links made of a command."""
 
@@ -48,7 +51,8 @@ class Submit(msgspec.Struct):
     """A command to a room."""
 
     command: AnyCommand
-    ticket: Ticket
+    ticket: Ticket = UNHEARD
+    """Gets the outcome. A session's commands are their own tickets (session/ticket.py): one object less a message."""
     refusal: Denied | None = None
     """What the user's own limits say. The room may know something that goes before it: a recorded key, no such room."""
     bucket: TokenBucket | None = None
@@ -64,9 +68,17 @@ class Submit(msgspec.Struct):
     """The session that asks; its own action is no news to it."""
 
     def settle(self, outcome: Outcome) -> None:
-        """Answer the asker. A token is due for what was done now, and for what words or links refused."""
+        """Answer the asker, and give back a token that was not due. Called exactly once; must not wait."""
+        self.give_back(outcome)
+        self.ticket.settle(outcome)
+
+    def flush(self) -> None:
+        """Let the answer leave, as `Ticket.flush` does."""
+        self.ticket.flush()
+
+    def give_back(self, outcome: Outcome) -> None:
+        """A token is due for what was done now, and for what words or links refused."""
         if self.bucket is not None:
             free = outcome.duplicate if isinstance(outcome, Done) else outcome.code not in ("censored", "external_link")
             if free:
                 self.bucket.give_back()
-        self.ticket.settle(outcome)

@@ -129,7 +129,7 @@ class RoomActor(Actor[Submit]):
     def refuse(self, mail: Submit, denied: Denied) -> None:
         try:
             mail.settle(denied)
-            mail.ticket.flush()
+            mail.flush()
         except Exception:
             log.exception("%s: a command could not be answered", self.address)
 
@@ -353,7 +353,7 @@ class RoomActor(Actor[Submit]):
         for mail in batch:
             if mail.origin is None or mail.origin is not last:
                 try:
-                    mail.ticket.flush()
+                    mail.flush()
                 except Exception:
                     log.exception("%s: an answer could not leave", self.address)  # Those of others leave all the same.
                 last = mail.origin

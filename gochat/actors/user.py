@@ -167,7 +167,7 @@ class UserActor(Actor[Submit]):
 
     def refuse(self, mail: Submit, denied: Denied) -> None:
         mail.settle(denied)
-        mail.ticket.flush()
+        mail.flush()
 
 
 def judged(command: ask.AnyCommand, field: str, verdict: Verdict) -> Judged:

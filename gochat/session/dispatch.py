@@ -10,7 +10,6 @@ import logging
 from functools import partial
 
 from gochat.actors.actor import INTERNAL
-from gochat.actors.messages import Submit
 from gochat.errors import VIOLATION, Denied, Full
 from gochat.protocol import replies
 from gochat.protocol import requests as req
@@ -57,16 +56,18 @@ class ClientSession(Session):
                 self.deny(request.id, command)
                 return
             self.unsettled += 1
-            ticket = Pending(self, request.id, row.confirmation, command.room)
+            mail = Pending(
+                command=command, asker=self, request_id=request.id, confirmation=row.confirmation, origin=self
+            )
             try:
-                self.gateway.users.tell(self.user, Submit(command, ticket, origin=self))
+                self.gateway.users.tell(self.user, mail)
             except Full as full:
-                ticket.settle(Denied("busy", str(full), retry_after_ms=200))
-                ticket.flush()
+                mail.settle(Denied("busy", str(full), retry_after_ms=200))
+                mail.flush()
             except Exception:
                 log.exception("a command of %s could not be told to its actor", self.user)
-                ticket.settle(INTERNAL)  # The request's credit comes back.
-                ticket.flush()
+                mail.settle(INTERNAL)  # The request's credit comes back.
+                mail.flush()
         except Exception:
             log.exception("a frame of %s crashed its session", self.user or self.connection.peer)
             # Read again, for its id: where nothing crashes nobody has to keep that.

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-import msgspec
-
 from gochat.actors.actor import INTERNAL
+from gochat.actors.messages import Submit
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import BY_NAME, Denied
 from gochat.ports import Outbox
@@ -34,13 +33,12 @@ class Asker(Protocol):
     def pump(self) -> None: ...
 
 
-class Pending(msgspec.Struct, eq=False):
+class Pending(Submit, eq=False, kw_only=True):
     """One unsettled command of a session."""
 
     asker: Asker
     request_id: replies.ReplyId
     confirmation: Confirmation
-    room: str
 
     def settle(self, outcome: Outcome) -> None:
         asker = self.asker
@@ -48,6 +46,7 @@ class Pending(msgspec.Struct, eq=False):
         try:
             if isinstance(outcome, Done):
                 if outcome.duplicate:
+                    self.give_back(outcome)
                     asker.quota.refused()  # Its token is given back, and it costs as much as a refusal.
                 if self.request_id is None:
                     return
@@ -55,7 +54,7 @@ class Pending(msgspec.Struct, eq=False):
                 if self.confirmation == "ack":
                     reply = replies.Ack(
                         id=self.request_id,
-                        room=self.room,
+                        room=self.command.room,
                         seq=outcome.seq,
                         epoch=asker.epoch,
                         ts=outcome.ts,
@@ -66,10 +65,11 @@ class Pending(msgspec.Struct, eq=False):
                     reply = self._ok(outcome)
                 data = asker.codec.encode(reply)
             else:
+                self.give_back(outcome)
                 asker.denied(outcome)
                 data = asker.codec.encode(error_frame(self.request_id, outcome))
         except Exception:
-            log.exception("the answer to a request in %s could not be built", self.room)
+            log.exception("the answer to a request in %s could not be built", self.command.room)
             asker.denied(INTERNAL)
             data = asker.codec.encode(error_frame(self.request_id, INTERNAL))
         asker.outbox.reply(data)
@@ -83,9 +83,9 @@ class Pending(msgspec.Struct, eq=False):
 
     def _ok(self, done: Done) -> replies.Ok:
         if self.confirmation == "ok_fact":
-            return replies.Ok(id=self.request_id, room=self.room, seq=done.seq)
+            return replies.Ok(id=self.request_id, room=self.command.room, seq=done.seq)
         if self.confirmation == "ok_state":
-            return replies.Ok(id=self.request_id, room=self.room, head=done.seq, state=done.state)
+            return replies.Ok(id=self.request_id, room=self.command.room, head=done.seq, state=done.state)
         return replies.Ok(id=self.request_id)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gochat.domain.commands import Send
 from gochat.domain.turn import Done
 from gochat.errors import Denied
 from gochat.protocol.catalogue import Confirmation
@@ -37,6 +38,7 @@ class Asker:
 @pytest.mark.parametrize("confirmation", ["ack", "ok_state"])
 def test_a_reply_that_cannot_be_built(confirmation: Confirmation) -> None:
     asker: Any = Asker()
-    Pending(asker, 7, confirmation, "group:tea").settle(Done(1, 1))
+    command = Send(room="group:tea", user="ann", body="x")
+    Pending(command=command, asker=asker, request_id=7, confirmation=confirmation).settle(Done(1, 1))
     assert [(frame["id"], frame["code"]) for frame in asker.sent] == [(7, "internal")]
     assert (asker.unsettled, asker.denials) == (0, ["internal"])
