@@ -272,9 +272,15 @@ class Archive(Protocol):
         """One group; None where the asker is not in it, or it is closed."""
 
     async def groups(
-        self, user: str, owner: str | None, limit: int, cursor: str | None
+        self,
+        user: str,
+        owner: str | None,
+        limit: int,
+        cursor: str | None,
+        unreadable: list[str] | None = None,
     ) -> tuple[list[GroupEntry], str | None]:
-        """The groups the user is in (of `owner`, if given), by name; and where the next page starts."""
+        """The groups the user is in (of `owner`, if given), by name; and where the next page starts. Groups that are
+        damaged are left out and added to `unreadable`, so that a page may be short; without it they raise."""
 
     async def members(
         self, asker: Asker, room: str, limit: int, cursor: str | None
@@ -311,10 +317,17 @@ class Archive(Protocol):
         """Those of `others` who may see the user's presence, by the same rule."""
 
     async def contacts(
-        self, user: str, limit: int, cursor: str | None, only: RelationState | None = None, rooms: bool = False
-    ) -> tuple[list[ContactState], str | None]:  # fmt: skip
+        self,
+        user: str,
+        limit: int,
+        cursor: str | None,
+        only: RelationState | None = None,
+        rooms: bool = False,
+        unreadable: list[str] | None = None,
+    ) -> tuple[list[ContactState], str | None]:
         """The users to whom the user's state is contact, blocked or declined (or `only` blocked), by id. With `rooms`
-        also those with whom there is no more than a private room; not those who wait for an answer."""
+        also those with whom there is no more than a private room; not those who wait for an answer. Users whose
+        private rooms or names are damaged are left out, and the rooms added to `unreadable`; without it they raise."""
 
     async def requests(
         self, user: str, limit: int, cursor: str | None

@@ -216,6 +216,8 @@ class GroupEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
 class Groups(Reply, tag="groups", kw_only=True):
     groups: list[GroupEntry]
     next: str | None = None
+    unreadable: list[str] = []
+    """Rooms that are left out of the page, since the server's database is damaged and they can't be read."""
 
 
 class MemberEntry(msgspec.Struct, kw_only=True, gc=False):
@@ -247,6 +249,8 @@ class Presence(Reply, tag="presence", kw_only=True):
 class Contacts(Reply, tag="contacts", kw_only=True):
     contacts: list[ContactState]
     next: str | None = None
+    unreadable: list[str] = []
+    """Rooms that are left out of the page, since the server's database is damaged and they can't be read."""
 
 
 class Requests(Reply, tag="requests", kw_only=True):

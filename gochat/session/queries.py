@@ -115,8 +115,11 @@ async def _search(session: Session, request: req.Search) -> msgspec.Struct | Den
 
 
 async def _groups(session: Session, request: req.Groups) -> msgspec.Struct | Denied:
-    groups, following = await session.gateway.archive.groups(session.user, request.owner, request.limit, request.cursor)
-    return replies.Groups(id=request.id, groups=groups, next=following)
+    unreadable: list[str] = []
+    groups, following = await session.gateway.archive.groups(
+        session.user, request.owner, request.limit, request.cursor, unreadable
+    )
+    return replies.Groups(id=request.id, groups=groups, next=following, unreadable=unreadable)
 
 
 async def _members(session: Session, request: req.Members) -> msgspec.Struct | Denied:
@@ -130,10 +133,11 @@ async def _members(session: Session, request: req.Members) -> msgspec.Struct | D
 
 
 async def _contacts(session: Session, request: req.Contacts) -> msgspec.Struct | Denied:
+    unreadable: list[str] = []
     contacts, following = await session.gateway.archive.contacts(
-        session.user, request.limit, request.cursor, rooms=request.rooms
+        session.user, request.limit, request.cursor, rooms=request.rooms, unreadable=unreadable
     )
-    return replies.Contacts(id=request.id, contacts=contacts, next=following)
+    return replies.Contacts(id=request.id, contacts=contacts, next=following, unreadable=unreadable)
 
 
 async def _requests(session: Session, request: req.Requests) -> msgspec.Struct | Denied:

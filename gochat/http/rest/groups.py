@@ -17,8 +17,9 @@ _PATH = "/v1/groups"
 
 async def list_groups(call: Call) -> Reply:
     query: GroupsQuery = call.query
+    unreadable: list[str] = []
     entries, following = await call.context.archive.groups(
-        call.identity.user, or_none(query.owner), query.limit, or_none(query.cursor)
+        call.identity.user, or_none(query.owner), query.limit, or_none(query.cursor), unreadable
     )
     groups = [
         GroupView(
@@ -35,7 +36,7 @@ async def list_groups(call: Call) -> Reply:
         )
         for each in entries
     ]
-    page = GroupPage(groups=groups, next=or_unset(following))
+    page = GroupPage(groups=groups, next=or_unset(following), unreadable=unreadable)
     return Reply(value=page, headers=next_link(_PATH, query, page.next))
 
 

@@ -66,8 +66,9 @@ async def unblock(call: Call) -> Reply:
 
 async def _listed(call: Call, path: str, only: RelationState | None, rooms: bool = False) -> Reply:
     query: ListQuery = call.query
+    unreadable: list[str] = []
     found, following = await call.context.archive.contacts(
-        call.identity.user, query.limit, or_none(query.cursor), only, rooms
+        call.identity.user, query.limit, or_none(query.cursor), only, rooms, unreadable
     )
     contacts = [
         ContactView(
@@ -83,7 +84,7 @@ async def _listed(call: Call, path: str, only: RelationState | None, rooms: bool
         )
         for each in found
     ]
-    page = ContactPage(contacts=contacts, next=or_unset(following))
+    page = ContactPage(contacts=contacts, next=or_unset(following), unreadable=unreadable)
     return Reply(value=page, headers=next_link(path, query, page.next))
 
 

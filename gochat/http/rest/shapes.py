@@ -223,6 +223,8 @@ class GroupView(msgspec.Struct, omit_defaults=True, kw_only=True):
 class GroupPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     groups: list[GroupView]
     next: str | UnsetType = UNSET
+    unreadable: list[str] = []
+    """Rooms that are left out of the page, since the server's database is damaged and they can't be read."""
 
 
 class MemberView(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -265,6 +267,8 @@ class ContactView(msgspec.Struct, omit_defaults=True, kw_only=True):
 class ContactPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     contacts: list[ContactView]
     next: str | UnsetType = UNSET
+    unreadable: list[str] = []
+    """Rooms that are left out of the page, since the server's database is damaged and they can't be read."""
 
 
 class RequestPage(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -85,11 +85,20 @@ class SqliteArchive:
         return await self._call(lambda connection: lists.group(connection, asker, room))
 
     async def groups(
-        self, user: str, owner: str | None, limit: int, cursor: str | None
+        self,
+        user: str,
+        owner: str | None,
+        limit: int,
+        cursor: str | None,
+        unreadable: list[str] | None = None,
     ) -> tuple[list[GroupEntry], str | None]:
-        return await self._merged.of_user(
-            user, lambda connection: lists.groups(connection, self._epoch, user, owner, limit, cursor)
+        left_out = apart.Apart(self._health, 0 if unreadable is None else apart.MOST)
+        found = await self._merged.of_user(
+            user, lambda connection: lists.groups(connection, self._epoch, user, owner, limit, cursor, left_out)
         )
+        if unreadable is not None:
+            unreadable += left_out.rooms
+        return found
 
     async def members(
         self, asker: Asker, room: str, limit: int, cursor: str | None
@@ -139,15 +148,25 @@ class SqliteArchive:
         return await self._call(lambda connection: people.onlookers(connection, user, others))
 
     async def contacts(
-        self, user: str, limit: int, cursor: str | None, only: RelationState | None = None, rooms: bool = False
+        self,
+        user: str,
+        limit: int,
+        cursor: str | None,
+        only: RelationState | None = None,
+        rooms: bool = False,
+        unreadable: list[str] | None = None,
     ) -> tuple[list[ContactState], str | None]:
         declined_after = _now_ms() - self._decline_ms
-        return await self._merged.of_user(
+        left_out = apart.Apart(self._health, 0 if unreadable is None else apart.MOST)
+        found = await self._merged.of_user(
             user,
             lambda connection: lists.contacts(
-                connection, self._epoch, user, declined_after, limit, cursor, only, rooms
+                connection, self._epoch, user, declined_after, limit, cursor, only, rooms, left_out
             ),
-        )  # fmt: skip
+        )
+        if unreadable is not None:
+            unreadable += left_out.rooms
+        return found
 
     async def requests(self, user: str, limit: int, cursor: str | None) -> tuple[list[RequestEntry], str | None]:
         return await self._merged.of_user(

@@ -315,25 +315,48 @@ def group(connection: sqlite3.Connection, asker: Asker, room: str) -> Group | No
 
 
 def groups(
-    connection: sqlite3.Connection, epoch: str, user: str, owner: str | None, limit: int, cursor: str | None
+    connection: sqlite3.Connection,
+    epoch: str,
+    user: str,
+    owner: str | None,
+    limit: int,
+    cursor: str | None,
+    apart: Apart | None = None,
 ) -> tuple[list[GroupEntry], str | None]:
+    """`apart` takes the groups that are left out of the page; without it what can't be read raises."""
     after, most = cursor or "", limit + 1
-    if owner is None:
-        rows = connection.execute(f"{_IN_GROUPS} ORDER BY s.name LIMIT ?", (user, after, most)).fetchall()
+    owned = _OWNED if owner == user or (owner and _owns_fewer(connection, owner, user)) else _OWNED_AMONG
+    try:
+        if owner is None:
+            rows = connection.execute(f"{_IN_GROUPS} ORDER BY s.name LIMIT ?", (user, after, most)).fetchall()
+        else:
+            entry = _ENTRY.replace("?", "?1")
+            rows = connection.execute(
+                f"{entry} AND s.num IN ({owned}) ORDER BY s.name", (user, owner, after, most)
+            ).fetchall()
+    except FAULTS as error:
+        if apart is None:
+            raise
+        apart.bear(error)
     else:
-        owned = _OWNED if owner == user or _owns_fewer(connection, owner, user) else _OWNED_AMONG
-        entry = _ENTRY.replace("?", "?1")
-        rows = connection.execute(
-            f"{entry} AND s.num IN ({owned}) ORDER BY s.name", (user, owner, after, most)
-        ).fetchall()  # fmt: skip
-    entries = [
+        return _group_entries(epoch, rows[:limit]), rows[limit - 1][0] if len(rows) > limit else None
+    if owner is None:
+        seats = connection.execute(f"{_GROUP_SEATS} LIMIT ?", (user, after, most)).fetchall()
+    else:
+        among = f"SELECT num, name FROM seat WHERE user = ?1 AND num IN ({owned}) ORDER BY name"
+        seats = connection.execute(among, (user, owner, after, most)).fetchall()
+    rows = [row for num, room, *_ in seats[:limit] for row in _one(connection, apart, room, _CONTACT, user, num) or ()]
+    return _group_entries(epoch, rows), seats[limit - 1][1] if len(seats) > limit else None
+
+
+def _group_entries(epoch: str, rows: Sequence[tuple[Any, ...]]) -> list[GroupEntry]:
+    return [
         GroupEntry(
             room=room, title=title, role=role, members=size, epoch=epoch, head=head, read=read, unread=unread,
             last=_last(*last),
         )
-        for room, _, head, read, title, role, unread, _, *last, size in rows[:limit]
+        for room, _, head, read, title, role, unread, _, *last, size in rows
     ]  # fmt: skip
-    return entries, entries[-1].room if len(rows) > limit else None
 
 
 def _owns_fewer(connection: sqlite3.Connection, owner: str, user: str) -> bool:
@@ -354,6 +377,48 @@ def _owns_fewer(connection: sqlite3.Connection, owner: str, user: str) -> bool:
 
 def contacts(
     connection: sqlite3.Connection, epoch: str, user: str, declined_after: int, limit: int, cursor: str | None,
+    only: RelationState | None, rooms: bool, apart: Apart | None = None,
+) -> tuple[list[ContactState], str | None]:  # fmt: skip
+    """`apart` takes the private rooms whose users are left out of the page; without it what can't be read raises."""
+    try:
+        return _contact_states(connection, epoch, user, declined_after, limit, cursor, only, rooms)
+    except FAULTS as error:
+        if apart is None:
+            raise
+        apart.bear(error)
+    found = people.held(connection, user, declined_after, limit + 1, cursor, only, named=False)
+    if rooms:
+        known = {entry.user for entry in found}
+        found += [
+            ContactState(user=other, name=other, state="none")
+            for other in _in_private(connection, user, limit + 1, cursor, looks=False)
+            if other not in known
+        ]
+        found.sort(key=lambda entry: entry.user)
+    entries: list[ContactState] = []
+    for entry in found[:limit]:
+        entries += apart.read(dm(user, entry.user), partial(_one_state, connection, epoch, user, entry)) or ()
+    return entries, found[limit - 1].user if len(found) > limit else None
+
+
+def _one_state(connection: sqlite3.Connection, epoch: str, user: str, entry: ContactState) -> list[ContactState]:
+    """The entry with its name and its room; nothing where there is no more than a room without a message."""
+    entry.name = people.stranger(connection, entry.user).name
+    if (
+        entry.state == "none"
+        and not connection.execute(
+            "SELECT 1 FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ? AND s.name = ? AND r.last >= s.since_seq",
+            (user, entry.user),
+        ).fetchone()
+    ):
+        return []
+    if entry.state in ("contact", "none"):
+        _tell_room(connection, epoch, user, entry)
+    return [entry]
+
+
+def _contact_states(
+    connection: sqlite3.Connection, epoch: str, user: str, declined_after: int, limit: int, cursor: str | None,
     only: RelationState | None, rooms: bool,
 ) -> tuple[list[ContactState], str | None]:  # fmt: skip
     found = people.held(connection, user, declined_after, limit + 1, cursor, only)
@@ -370,14 +435,17 @@ def contacts(
     return entries, entries[-1].user if len(found) > limit else None
 
 
-def _in_private(connection: sqlite3.Connection, user: str, limit: int, cursor: str | None) -> list[str]:
-    """The others of the user's private rooms, by id; not where a request waits, or somebody is blocked, nor where the
-    user sees no message, for the id had been another's."""
+def _in_private(
+    connection: sqlite3.Connection, user: str, limit: int, cursor: str | None, *, looks: bool = True
+) -> list[str]:
+    """The others of the user's private rooms, by id; not where a request waits, or somebody is blocked, nor, where this
+    `looks` at the rooms, where the user sees no message, for the id had been another's."""
+    among, seen = ("JOIN room r ON r.num = s.num", "AND r.last >= s.since_seq") if looks else ("", "")
     found: list[str] = []
     for low, high in ((cursor or "", "group:"), (max(cursor or "", "group;"), "\x7f")):
         rows = connection.execute(
-            """SELECT s.name FROM seat s JOIN room r ON r.num = s.num
-               WHERE s.user = ? AND s.name > ? AND s.name < ? AND r.last >= s.since_seq ORDER BY s.name LIMIT ?""",
+            f"""SELECT s.name FROM seat s {among}
+                WHERE s.user = ? AND s.name > ? AND s.name < ? {seen} ORDER BY s.name LIMIT ?""",
             (user, low, high, limit - len(found)),
         )
         found += [name for (name,) in rows]

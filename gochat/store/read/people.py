@@ -74,8 +74,14 @@ def held(
     limit: int,
     cursor: str | None,
     only: RelationState | None,
+    *,
+    named: bool = True,
 ) -> list[ContactState]:
-    """The users to whom the user's state is contact, blocked or declined (or `only` blocked), by id."""
+    """The users to whom the user's state is contact, blocked or declined (or `only` blocked), by id; by their ids alone
+    where they are not `named`."""
+    name, names = (
+        ("coalesce(nullif(u.name, ''), p.peer)", "LEFT JOIN user u ON u.id = p.peer") if named else ("p.peer", "")
+    )
     index, where, values = "relation_blocks", "p.blocked_at IS NOT NULL", []
     if only is None:
         index = "relation_held"
@@ -83,9 +89,9 @@ def held(
         where += " AND (p.contact OR p.blocked_at IS NOT NULL OR p.declined_ts > ?)"
         values.append(declined_after)
     rows = connection.execute(
-        f"""SELECT p.peer, coalesce(nullif(u.name, ''), p.peer),
+        f"""SELECT p.peer, {name},
                 CASE WHEN p.blocked_at IS NOT NULL THEN 'blocked' WHEN p.contact THEN 'contact' ELSE 'declined' END
-            FROM relation p INDEXED BY {index} LEFT JOIN user u ON u.id = p.peer
+            FROM relation p INDEXED BY {index} {names}
             WHERE p.user = ? AND p.peer > ? AND {where} ORDER BY p.peer LIMIT ?""",
         (user, cursor or "", *values, limit),
     )

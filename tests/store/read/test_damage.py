@@ -448,3 +448,67 @@ def test_what_is_told_of_a_damaged_text_does_not_hold_it(caplog: pytest.LogCaptu
     assert isinstance(told, Damaged)
     assert "Could not decode to UTF-8" in str(told)
     assert "psst" not in str(told) + caplog.text
+
+
+@pytest.mark.parametrize(
+    ("bad", "left_out"),
+    [
+        ("UPDATE fact SET body = CAST(x'ff' AS TEXT) WHERE id >> 34 IN (SELECT num FROM room WHERE id LIKE '%3')",
+         ["dm:ann:b3", "group:g3"]),
+        ("UPDATE room SET title = CAST(x'ff' AS TEXT) WHERE id = 'group:g5'", ["group:g5"]),
+        ("UPDATE user SET name = CAST(x'ff' AS TEXT) WHERE id = 'b4'", ["dm:ann:b4"]),
+    ],
+)  # fmt: skip
+async def test_pages_of_groups_and_contacts_name_what_they_leave_out(
+    tmp_path: Path, bad: str, left_out: list[str]
+) -> None:
+    path = tmp_path / "gochat.db"
+    async with stores.open(path) as store:
+        for n in range(7):
+            room = f"group:g{n}"
+            made = Member(room=room, seq=1, ts=1, sender="ann", users=["ann"], change="added", role="owner", title="T")
+            record = await store.journal.load(room)
+            assert isinstance(await append_to(store.journal, record, [made, message(room, 2, "x")]), Committed)
+            await talked(store, f"dm:ann:b{n}", ["y"])
+            store.journal.note_user(f"b{n}", name=f"B{n}")
+        for n in range(2, 6):
+            record = await store.journal.load(f"dm:ann:b{n}")
+            assert record.relation is not None
+            change = RelationChange(1, 1, 1000, "ann", "add")
+            related = Related(change, record.relation.apply(change))
+            assert isinstance(await append_to(store.journal, record, [], [related]), Committed)
+
+    async def groups(store: Store, owner: str | None, limit: int, unreadable: list[str] | None) -> list[str]:
+        found, cursor = await store.archive.groups("ann", owner, limit, None, unreadable)
+        while cursor is not None:
+            more, cursor = await store.archive.groups("ann", owner, limit, cursor, unreadable)
+            found += more
+        return [f"{entry.room} {entry.unread} {entry.last and entry.last.body}" for entry in found]
+
+    async def contacts(store: Store, rooms: bool, limit: int, unreadable: list[str] | None) -> list[str]:
+        found, cursor = await store.archive.contacts("ann", limit, None, rooms=rooms, unreadable=unreadable)
+        while cursor is not None:
+            more, cursor = await store.archive.contacts("ann", limit, cursor, rooms=rooms, unreadable=unreadable)
+            found += more
+        return [f"dm:ann:{each.user} {each.name} {each.state} {each.last and each.last.body}" for each in found]
+
+    async def all_of(store: Store, limit: int, unreadable: list[str] | None) -> list[list[str]]:
+        return [
+            await groups(store, None, limit, unreadable), await groups(store, "ann", limit, unreadable),
+            await contacts(store, True, limit, unreadable), await contacts(store, False, limit, unreadable),
+        ]  # fmt: skip
+
+    async with stores.open(path) as store:
+        whole = await all_of(store, 50, None)
+        assert [len(each) for each in whole] == [7, 7, 7, 4]
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as vandal:
+        assert vandal.execute(bad).rowcount
+    async with stores.open(path) as store:
+        for limit in (1, 3, 50):
+            unreadable: list[str] = []
+            expected = [[line for line in each if line.split()[0] not in left_out] for each in whole]
+            assert await all_of(store, limit, unreadable) == expected
+            assert sorted(set(unreadable)) == left_out
+        with pytest.raises(Damaged):
+            await all_of(store, 50, None)
+        assert store.health.damage is not None
