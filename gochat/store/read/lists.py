@@ -404,17 +404,21 @@ def contacts(
 def _one_state(connection: sqlite3.Connection, epoch: str, user: str, entry: ContactState) -> list[ContactState]:
     """The entry with its name and its room; nothing where there is no more than a room without a message."""
     entry.name = people.stranger(connection, entry.user).name
-    if (
-        entry.state == "none"
-        and not connection.execute(
-            "SELECT 1 FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ? AND s.name = ? AND r.last >= s.since_seq",
-            (user, entry.user),
-        ).fetchone()
-    ):
+    if entry.state == "none" and not _shows_a_message(connection, user, entry.user):
         return []
     if entry.state in ("contact", "none"):
         _tell_room(connection, epoch, user, entry)
     return [entry]
+
+
+def _shows_a_message(connection: sqlite3.Connection, user: str, other: str) -> bool:
+    """Whether the user sees any message of their private room."""
+    found = connection.execute(
+        """SELECT 1 FROM seat s JOIN room r ON r.num = s.num
+           WHERE s.user = ? AND s.name = ? AND r.last >= s.since_seq""",
+        (user, other),
+    )
+    return found.fetchone() is not None
 
 
 def _contact_states(
