@@ -5,13 +5,16 @@ from __future__ import annotations
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from gochat import launch
+from gochat.commands import online
 from tests.durability.process import Served
 
 
@@ -115,3 +118,32 @@ async def test_a_signal_that_is_told_twice_at_once_drains(tmp_path: Path) -> Non
         finally:
             await node.aclose()
     assert "stopped at once" not in node.log.read_text()
+
+
+@asynccontextmanager
+async def nobody(*_: object, **__: object) -> AsyncIterator[None]:
+    """In the place of a connection, which does not matter here."""
+    yield
+
+
+async def interrupted_twice(_: object) -> None:
+    """Ctrl-C, and again while what was begun is brought to its end."""
+    signal.raise_signal(signal.SIGINT)
+    try:
+        await trio.sleep_forever()
+    finally:
+        with trio.CancelScope(shield=True):
+            signal.raise_signal(signal.SIGINT)
+            await wait_all_tasks_blocked()
+
+
+def test_a_command_that_is_interrupted_twice_at_once_comes_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online, "connect", nobody)
+    assert online.online(interrupted_twice, "", "a token") is False
+
+
+def test_people_who_interrupt_a_command_again_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(online, "connect", nobody)
+    monkeypatch.setattr(online, "SAME_SIGNAL_S", -1.0)  # as if the second came later
+    with pytest.raises(KeyboardInterrupt):
+        online.online(interrupted_twice, "", "a token")

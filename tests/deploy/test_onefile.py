@@ -90,10 +90,12 @@ def names(pid: int) -> set[tuple[str, str]]:
 
 
 async def test_it_starts_in_time(program: Program) -> None:
-    """One of several starts, since others may use the machine."""
+    """One of several starts, since others may use the machine; where they take all of it, nothing can be said."""
     took: list[float] = []
     with trio.fail_after(300):
         while not took or min(took) >= READY_S:
+            if len(took) >= 20 and os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
+                pytest.skip(f"others use this machine: {min(took):.1f} s")
             assert len(took) < 20, took
             began = time.perf_counter()
             async with program.serving():
