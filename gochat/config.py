@@ -17,6 +17,8 @@ from msgspec import Meta
 
 #: The unit of the keys that say where to listen.
 ADDRESS = "HOST:PORT"
+NNG_ADDRESS = "tcp://HOST:PORT or tls+tcp://HOST:PORT"
+NNG_SCHEMES = ("tcp", "tls+tcp")
 #: RFC 7518 section 3.2: a key for HS256 has at least as many bits as its hash.
 MIN_SECRET_BYTES = 32
 
@@ -63,6 +65,19 @@ class Tcp(msgspec.Struct, frozen=True):
 
     bind: Annotated[str, _key(ADDRESS, flag="--tcp", why=
         "Where to listen; empty: off.")] = "127.0.0.1:8081"
+
+
+class Nng(msgspec.Struct, frozen=True):
+    """nng: requests and replies in pairs (REQ/REP), a frame a line. With tcp:// keep it on loopback as raw TCP."""
+
+    bind: Annotated[str, _key(NNG_ADDRESS, flag="--nng", why=
+        "Where to listen; empty: off.")] = "tcp://127.0.0.1:8082"
+    tls_cert: Annotated[str, _key("file", why=
+        "Certificate chain, PEM, for tls+tcp://; needs tls_key. Both are read at the start alone.")] = ""
+    tls_key: Annotated[str, _key("file", why=
+        "The certificate's private key, PEM, without a passphrase.")] = ""
+    session_s: Annotated[float, _key("seconds", ge=1, le=3_600, why=
+        "A session without a request for so long ends: nng does not tell that a peer is gone.")] = 60.0
 
 
 class Auth(msgspec.Struct, frozen=True):
@@ -230,6 +245,7 @@ class Settings(msgspec.Struct, frozen=True):
     node: Node = Node()
     http: Http = Http()
     tcp: Tcp = Tcp()
+    nng: Nng = Nng()
     auth: Auth = Auth()
     limits: Limits = Limits()
     policy: Policy = Policy()
@@ -338,6 +354,8 @@ def binds(settings: Settings) -> Iterator[tuple[str, str]]:
         text: str = getattr(getattr(settings, section), field)
         if key.unit == ADDRESS and (text or key.path == "http.bind"):
             yield key.path, text
+        elif key.unit == NNG_ADDRESS and text:
+            yield key.path, text.partition("://")[2]
 
 
 def problems(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -372,6 +390,17 @@ def _network_problems(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "http.trusted_proxies", f"{network!r} must be an address or a network, such as 10.0.0.0/8"
     if bool(settings.http.tls_cert) != bool(settings.http.tls_key):
         yield "http.tls_cert", "http.tls_cert and http.tls_key go together"
+    yield from _nng_problems(settings.nng)
+
+
+def _nng_problems(nng: Nng) -> Iterator[tuple[str, str]]:
+    scheme, separator, _ = nng.bind.partition("://")
+    if nng.bind and (not separator or scheme not in NNG_SCHEMES):
+        yield "nng.bind", f"must be {NNG_ADDRESS}, such as tcp://127.0.0.1:8082"
+    if bool(nng.tls_cert) != bool(nng.tls_key):
+        yield "nng.tls_cert", "nng.tls_cert and nng.tls_key go together"
+    elif scheme == "tls+tcp" and not nng.tls_cert:
+        yield "nng.bind", "tls+tcp:// needs nng.tls_cert and nng.tls_key"
 
 
 def _auth_problems(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -38,6 +38,7 @@ from gochat.transports import tcp, websocket
 from gochat.transports.admission import Lease
 from gochat.transports.listen import QUIET_S, linger
 from gochat.transports.outbox import Spawn
+from gochat.transports.paired import Pairs
 from gochat.transports.poller import Poller
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,13 @@ class Doors:
     async def tcp(self, stream: trio.abc.Stream, lease: Lease) -> None:
         connection = tcp.TcpConnection(stream, **self._parts(lease, lease.peer))
         await tcp.serve(connection, self.accept, self._gateway.limits.frame_bytes, FIRST_FRAME_BYTES)
+
+    def pairs(self, transport: str, session_s: float) -> Pairs:
+        """The sessions of a transport of requests and replies in pairs; `session_s`: see Pairs."""
+        outbox_bytes, waiting = self._gateway.pace.outbox_bytes, self._gateway.waiting
+        return Pairs(
+            transport, self.accept, self._spawn, session_s=session_s, outbox_bytes=outbox_bytes, waiting=waiting
+        )
 
     async def metrics(self, stream: trio.abc.Stream, lease: Lease) -> None:
         """The address of `http.metrics_bind`: no WebSocket, no REST."""

@@ -5,20 +5,34 @@ A new transport touches its own file in transports/, its settings, and a row her
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import trio
 
+from gochat.actors.supervisor import GaveUp, Spec, Supervisor
 from gochat.config import Settings
 from gochat.doors import Doors
 from gochat.transports.admission import Connections
 from gochat.transports.listen import Handler, Server, open_listeners
 
+if TYPE_CHECKING:
+    from gochat.transports.nng import NngServer
+
+log = logging.getLogger(__name__)
+
+#: How long after a transport was given up it is tried again.
+AGAIN_S: Final = 10.0
+
 
 class Listening(Protocol):
     """A transport that is up."""
+
+    @property
+    def name(self) -> str:
+        """What a node calls it where it says at which addresses it listens."""
 
     @property
     def addresses(self) -> list[str]:
@@ -90,8 +104,64 @@ def _sockets(handler: Callable[[Doors], Handler]) -> Listen:
     return listen
 
 
+class _Kept:
+    """A transport with a supervisor of its own: when it crashes it is started again, and the node goes on without it
+    meanwhile."""
+
+    def __init__(self, server: NngServer) -> None:
+        self._server = server
+        self._serving = trio.CancelScope()
+
+    @property
+    def name(self) -> str:
+        return "nng+tls" if self._server.secure else "nng"
+
+    @property
+    def addresses(self) -> list[str]:
+        return self._server.addresses
+
+    def stop(self, grace_s: float) -> None:
+        self._server.stop_accepting()
+        self._serving.deadline = min(self._serving.deadline, trio.current_time() + grace_s)
+
+    def renew_tls(self, context: ssl.SSLContext) -> None:
+        """nng reads its certificate when it begins to listen."""
+
+    async def serve(self) -> None:
+        with self._serving:
+            while True:
+                try:
+                    async with Supervisor("nng") as supervisor:
+                        supervisor.start(Spec("nng", self._server.run))
+                        await trio.sleep_forever()
+                except* GaveUp as error:
+                    log.error("%s; again in %.0f s", error.exceptions[0], AGAIN_S)
+                await trio.sleep(AGAIN_S)
+
+
+async def _listen_nng(row: Transport, bind: str, parts: Parts) -> Listening:
+    from gochat.transports.nng import Certificate, NngServer  # pynng: only where nng is on
+
+    settings = parts.settings
+    limits = settings.limits
+    server = NngServer(
+        bind,
+        parts.doors.pairs(row.session_label, settings.nng.session_s),
+        parts.connections,
+        frame_bytes=limits.frame_bytes,
+        slow_s=settings.session.slow_s,
+        max_contexts=limits.connections,
+        certificate=Certificate(settings.nng.tls_cert, settings.nng.tls_key),
+    )
+    server.open()
+    kept = _Kept(server)
+    parts.nursery.start_soon(kept.serve)
+    return kept
+
+
 TRANSPORTS: Final = (
     Transport("http", "http.bind", _sockets(lambda doors: doors.http), tls_name="https", session_label="ws"),
     Transport("tcp", "tcp.bind", _sockets(lambda doors: doors.tcp), session_label="tcp"),
+    Transport("nng", "nng.bind", _listen_nng, session_label="nng"),
     Transport("metrics", "http.metrics_bind", _sockets(lambda doors: doors.metrics), tls_name="metrics"),
 )

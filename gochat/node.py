@@ -332,8 +332,7 @@ async def _listen(node: Node, spawn: Spawn, nursery: trio.Nursery) -> None:
         if bind := row.bind(settings):
             listening = await row.listen(row, bind, parts)
             node._listening.append(listening)
-            name = row.tls_name if parts.tls and row.tls_name else row.name
-            node.addresses += ((name, address) for address in listening.addresses)
+            node.addresses += ((listening.name, address) for address in listening.addresses)
 
 
 # ---------------------------------------------------------------------------------------------- stopping

@@ -454,8 +454,6 @@ class Connection(Protocol):
 
     peer: str
     """The peer's address, without its port."""
-    heard: float
-    """When the last byte came from the peer; trio clock."""
     peer_answers: bool
     """Whether the peer is known to answer a ping: by what its transport says, or because it did."""
     closing: tuple[int, str] | None
@@ -464,6 +462,15 @@ class Connection(Protocol):
     @property
     def outbox(self) -> Outbox:
         """The same for life."""
+
+    @property
+    def heard(self) -> float:
+        """When the last byte came from the peer; trio clock."""
+
+    @property
+    def secret(self) -> str | None:
+        """Where each request must show which session it belongs to: with this, which `welcome.session` tells, and
+        which stands in no log, list or metric."""
 
     @property
     def transport(self) -> str:
@@ -492,7 +499,7 @@ class Connection(Protocol):
 
 
 class Receiver(Protocol):
-    """The session, as a transport sees it. Only `readable` and `answered` wait; nothing here raises."""
+    """The session, as a transport sees it. Only `readable`, `settled` and `answered` wait; nothing here raises."""
 
     budget: int
     """Frames it may still carry out before others get a turn; set to BURST with each read."""
@@ -504,6 +511,13 @@ class Receiver(Protocol):
 
     async def readable(self) -> None:
         """Return when every frame that was received has been carried out."""
+
+    async def settled(self) -> None:
+        """Return when every request that was received has been carried out and answered; or as soon as that can't go
+        on, because the peer must take what waits in the outbox first. Replays go on."""
+
+    def stir(self) -> None:
+        """Have `settled` look again: more than half of the outbox's limit waits."""
 
     async def answered(self) -> None:
         """The peer sends no more. Return when all that was received has been carried out and answered, and from then on

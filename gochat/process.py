@@ -22,6 +22,9 @@ from gochat.store.schema import WAL_RESET_BUG, has_wal_reset_bug
 
 log = logging.getLogger(__name__)
 
+#: The URLs of what listens with none but its own protocol.
+SCHEMES = {"tcp": "tcp", "nng": "nng+tcp", "nng+tls": "nng+tls+tcp"}
+
 
 def run(settings: Settings) -> int:
     """Serve until SIGTERM or Ctrl-C, then drain. Returns the exit code."""
@@ -90,8 +93,8 @@ def _tell(line: str) -> None:
 
 
 def _ready_line(name: str, address: str) -> str:
-    if name == "tcp":
-        return f"gochat is listening on tcp://{address}"
+    if name in SCHEMES:
+        return f"gochat is listening on {SCHEMES[name]}://{address}"
     if name == "metrics":
         return f"gochat tells its metrics on {address}"
     ws = "wss" if name == "https" else "ws"

@@ -414,7 +414,7 @@ def test_doctor_notices_a_clock_that_was_set_back_and_a_secret_that_others_read(
 
 
 def test_serve_listens_where_the_flags_say_and_ends_well() -> None:
-    flags = ["--data", "store", "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]
+    flags = ["--data", "store", "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--nng", ""]
     command = [sys.executable, "-m", "gochat", "serve", *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -441,7 +441,7 @@ def test_a_data_folder_that_is_none_is_told_with_the_way_out() -> None:
 def test_serve_ends_with_its_terminal_and_reads_its_files_again_otherwise() -> None:
     terminal, inside = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "gochat", "serve", "--http", "127.0.0.1:0", "--tcp", ""],
+        [sys.executable, "-m", "gochat", "serve", "--http", "127.0.0.1:0", "--tcp", "", "--nng", ""],
         stdin=inside, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )  # fmt: skip
@@ -462,7 +462,7 @@ def test_serve_ends_with_its_terminal_and_reads_its_files_again_otherwise() -> N
 
 
 def test_serve_outlives_the_reader_of_its_output() -> None:
-    flags = ["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]
+    flags = ["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--nng", ""]
     command = [sys.executable, "-m", "gochat", "serve", *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -479,7 +479,19 @@ def test_serve_outlives_the_reader_of_its_output() -> None:
 
 def served(*flags: str) -> str:
     """What a node says on standard error from its start to its end."""
-    command = [sys.executable, "-m", "gochat", "serve", "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", *flags]
+    command = [
+        sys.executable,
+        "-m",
+        "gochat",
+        "serve",
+        "--http",
+        "127.0.0.1:0",
+        "--tcp",
+        "127.0.0.1:0",
+        "--nng",
+        "",
+        *flags,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()

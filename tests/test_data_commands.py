@@ -18,7 +18,7 @@ from gochat.commands import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from gochat.commands.user import _tell
 from gochat.store.portable.user_gone import Removed
 
-NODE = ["serve", "--data", "data", "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]
+NODE = ["serve", "--data", "data", "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--nng", ""]
 
 
 @pytest.fixture(autouse=True)

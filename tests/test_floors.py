@@ -116,8 +116,8 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     assert imported - EXTRAS == declared - DATA
 
 
-#: What a node loads when it is needed: sqlite-utils.
-LATE = {"gochat.store.setup"}
+#: What a node loads where it is needed: sqlite-utils, and pynng.
+LATE = {"gochat.listening", "gochat.store.setup"}
 
 
 @pytest.mark.parametrize("module", MODULES)

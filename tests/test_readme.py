@@ -14,7 +14,7 @@ import trio
 
 from gochat.auth.secret import make_secret
 from gochat.client import connect
-from gochat.config import Http, Settings, Tcp
+from gochat.config import Http, Nng, Settings, Tcp
 from gochat.config import Node as NodeSettings
 from gochat.node import running
 from tests.e2e.peer import address
@@ -27,7 +27,9 @@ GOCHAT = [sys.executable, "-m", "gochat"]
 
 def defaults(data: Path) -> Settings:
     """What `make run` serves with, but for ports and folder."""
-    return Settings(node=NodeSettings(data=str(data)), http=Http(bind="127.0.0.1:0"), tcp=Tcp(bind="127.0.0.1:0"))
+    return Settings(
+        node=NodeSettings(data=str(data)), http=Http(bind="127.0.0.1:0"), tcp=Tcp(bind="127.0.0.1:0"), nng=Nng(bind="")
+    )
 
 
 def shell_lines() -> list[str]:

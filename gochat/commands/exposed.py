@@ -9,7 +9,7 @@ from pathlib import Path
 from gochat.config import Settings, parse_address
 
 #: Settings that name a file with a secret in it. A key that verifies alone is public.
-_SECRET_FILES = ("http.tls_key",)
+_SECRET_FILES = ("http.tls_key", "nng.tls_key")
 
 
 def exposed(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
@@ -25,6 +25,8 @@ def exposed(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
         yield f"{folder} holds all messages and other users can look into it: chmod 700 {folder}"
     if settings.tcp.bind and not parse_address(settings.tcp.bind).loopback:
         yield f"tcp.bind = {settings.tcp.bind}: raw TCP has no TLS, so tokens and messages can be read on the way"
+    if settings.nng.bind.startswith("tcp://") and not parse_address(settings.nng.bind[6:]).loopback:
+        yield f"nng.bind = {settings.nng.bind} without TLS: tokens and messages can be read on the way; use tls+tcp://"
     if not settings.http.tls_cert and not parse_address(settings.http.bind).loopback:
         yield (
             f"http.bind = {settings.http.bind} without TLS: tokens and messages can be read on the way, unless only a"

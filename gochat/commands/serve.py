@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 @click.option("--data", metavar="FOLDER", help="Folder of the database (node.data).")
 @click.option("--http", metavar="HOST:PORT", help="Where HTTP and WebSocket listen (http.bind).")
 @click.option("--tcp", metavar="HOST:PORT", help="Where raw TCP listens; '' turns it off (tcp.bind).")
-def serve(config: Path | None, data: str | None, http: str | None, tcp: str | None) -> int:
+@click.option("--nng", metavar="URL", help="Where nng listens, as tcp://HOST:PORT; '' turns it off (nng.bind).")
+def serve(config: Path | None, data: str | None, http: str | None, tcp: str | None, nng: str | None) -> int:
     """Run a node until SIGTERM or Ctrl-C.
 
     It prints a line for each listener when it is ready. Without a configured key it makes a secret in its data folder,
@@ -34,7 +35,7 @@ def serve(config: Path | None, data: str | None, http: str | None, tcp: str | No
       gochat serve --data /var/lib/gochat --http 0.0.0.0:8080
       GOCHAT_LIMITS__MESSAGES_PER_S=0 gochat serve
     """
-    flags = {"node.data": data, "http.bind": http, "tcp.bind": tcp}
+    flags = {"node.data": data, "http.bind": http, "tcp.bind": tcp, "nng.bind": nng}
     settings, origins, warnings = load_settings(config, flags, quiet=True)
     log.setup(settings.log.level, settings.log.format)
     places = {"data": Path(settings.node.data).absolute(), "settings": config_file(config) or "none"}

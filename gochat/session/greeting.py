@@ -232,7 +232,8 @@ def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcom
     for contact in snapshot.contacts:
         contact.online = contact.online and gateway.live.presence.is_online(contact.user)
     return replies.Welcome(
-        id=hello.id, user=session.user, session=session.id, node=gateway.node, server=gateway.server,
+        id=hello.id, user=session.user, session=session.connection.secret or session.id, node=gateway.node,
+        server=gateway.server,
         heartbeat_s=gateway.pace.heartbeat_s, limits=gateway.limits,
         contacts=snapshot.contacts if read else [], rooms=snapshot.rooms if read else [],
         requests=snapshot.requests if read else [],

@@ -111,25 +111,46 @@ class Session(Listener):
     def oversees(self) -> bool:
         return self.speaker.admin
 
+    async def settled(self) -> None:
+        while self._owes_replies() and not self._crowded():
+            if self.is_over() or self.outbox.broken:
+                return
+            await self._next_settling()
+        if not self._inbox:
+            self._inbox = None
+            self.waiting = False
+
+    def stir(self) -> None:
+        self._wake_reader()
+
     async def answered(self) -> None:
         while self._owes() and not self.is_over() and not self.outbox.broken:
-            if self._inbox is None:
-                self._inbox = deque()
-            self.waiting = True  # Whatever is settled then pumps, which wakes this task.
-            if self.budget <= 0:
-                await trio.lowlevel.checkpoint()
-                self.budget = BURST
-                self.pump()
-                continue
-            if self._readable is None:
-                self._readable = trio.Event()
-            await self._readable.wait()
+            await self._next_settling()
         self.since = NEVER
 
+    async def _next_settling(self) -> None:
+        """Return when something that was received has been carried out or answered."""
+        if self._inbox is None:
+            self._inbox = deque()
+        self.waiting = True  # Whatever is settled then pumps, which wakes this task.
+        if self.budget <= 0:
+            await trio.lowlevel.checkpoint()
+            self.budget = BURST
+            self.pump()
+            return
+        if self._readable is None:
+            self._readable = trio.Event()
+        await self._readable.wait()
+
+    def _crowded(self) -> bool:
+        return self.outbox.size * 2 > self.outbox.limit
+
+    def _owes_replies(self) -> bool:
+        return bool(self._inbox) or self.unsettled > 0 or self.state == GREETING
+
     def _owes(self) -> bool:
-        """Whether something that was received has not been answered to its end."""
-        lanes = self._jobs is not None or self._searches is not None
-        return bool(self._inbox) or self.unsettled > 0 or lanes or self.state == GREETING
+        """Whether something that was received has not been answered to its end, replays included."""
+        return self._owes_replies() or self._jobs is not None or self._searches is not None
 
     def too_large(self) -> None:
         most = self.gateway.limits.frame_bytes

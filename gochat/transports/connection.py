@@ -34,6 +34,7 @@ class SocketConnection(ABC):
     transport: ClassVar[str]
     tells_close: ClassVar[bool]
     max_silence_s: ClassVar[None] = None
+    secret: ClassVar[None] = None
 
     def __init__(
         self, stream: trio.abc.Stream, handle: socket.socket, *, direct: bool, peer: str, outbox_bytes: int,

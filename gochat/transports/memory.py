@@ -25,6 +25,7 @@ class MemoryConnection:
 
     transport = "memory"
     tells_close = True
+    secret = None
 
     def __init__(
         self,

@@ -88,7 +88,8 @@ AUTH = Auth(secret=SECRET)
 class Wire:
     """A peer's end: keeps what it is sent, as fast as it likes. Beyond that what a session needs of its connection."""
 
-    transport, peer, peer_answers, tells_close, max_silence_s = "tcp", "here", False, False, None
+    transport, peer, peer_answers, tells_close = "tcp", "here", False, False
+    max_silence_s = secret = None
 
     def __init__(self, spawn: Callable[..., None], pause: Callable[[], float]) -> None:
         self.frames: list[dict[str, Any]] = []

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gochat.client import Chat, connect
-from gochat.config import Http, Limits, Policy, Settings, Tcp
+from gochat.config import Http, Limits, Nng, Policy, Settings, Tcp
 from gochat.config import Node as NodeSettings
 from gochat.node import Node, running
 from tests.client.peer import Peer
@@ -55,6 +55,7 @@ def start(tmp_path: Path) -> Start:
             node=NodeSettings(name="test", data=str(tmp_path / "data"), drain_s=0.5),
             http=msgspec.structs.replace(Http(bind=binds["http"]), **http),
             tcp=Tcp(bind=binds["tcp"]),
+            nng=Nng(bind=""),
             limits=Limits(messages_per_s=messages_per_s),
             policy=policy,
         )

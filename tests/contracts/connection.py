@@ -45,6 +45,12 @@ class Heard:
         await self.go_on.wait()
         self.go_on, self.waiting = trio.Event(), False
 
+    async def settled(self) -> None:
+        """Nothing that it receives takes time."""
+
+    def stir(self) -> None:
+        self.calls.append("stir")
+
     async def answered(self) -> None:
         self.calls.append("answered")
         if self.last_words is not None:

@@ -189,7 +189,8 @@ for line in s.makefile():
 @pytest.mark.parametrize(("page", "holds"), SERVING)
 async def test_blocks_that_serve(page: str, holds: str, tmp_path: Path) -> None:
     """The lines before it go well, and the node listens and ends as it should."""
-    env = environment(tmp_path) | {"GOCHAT_HTTP__BIND": "127.0.0.1:0", "GOCHAT_TCP__BIND": "127.0.0.1:0"}
+    binds = {"GOCHAT_HTTP__BIND": "127.0.0.1:0", "GOCHAT_TCP__BIND": "127.0.0.1:0", "GOCHAT_NNG__BIND": ""}
+    env = environment(tmp_path) | binds
     if page == "README.md":
         from_secret = "import pathlib, gochat.auth.secret as s; s.make_secret(pathlib.Path('data'))"
         await run(f'{sys.executable} -c "{from_secret}"', tmp_path, env)  # as the node has that runs already

@@ -40,7 +40,7 @@ class Served:
         env = {name: value for name, value in os.environ.items() if not name.startswith("GOCHAT_")}
         command = [
             sys.executable, *self._program, "serve",
-            "--data", str(self.data), "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0",
+            "--data", str(self.data), "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--nng", "",
         ]  # fmt: skip
         with self.log.open("ab") as log:
             self._process = await trio.lowlevel.open_process(

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import trio
 
-from gochat.config import Auth, Http, Limits, Node, Policy, Session, Settings, Tcp
+from gochat.config import Auth, Http, Limits, Nng, Node, Policy, Session, Settings, Tcp
 from gochat.node import Node as RunningNode
 from gochat.node import running
 from tests.e2e.peer import Peer
@@ -25,6 +25,7 @@ def make_settings(data: Path, **sections: Any) -> Settings:
         node=Node(name="test", data=str(data), drain_s=2.0),
         http=Http(bind="127.0.0.1:0"),
         tcp=Tcp(bind="127.0.0.1:0"),
+        nng=Nng(bind=""),
         auth=Auth(),
         limits=Limits(messages_per_s=0.0),
         policy=Policy(strangers="allow", word_action="off", links="allow", add_budget=0),
@@ -37,20 +38,30 @@ def make_settings(data: Path, **sections: Any) -> Settings:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Start:
-    """Starts a node on this test's data folder; again and again, if need be."""
+def start(tmp_path: Path, request: pytest.FixtureRequest) -> Start:
+    """Starts a node on this test's data folder; again and again, if need be. It listens for nng where the test asks."""
+    callspec = getattr(request.node, "callspec", None)
+    asked = callspec is not None and "nng" in callspec.params.values()
 
     @asynccontextmanager
     async def start_node(**sections: Any) -> AsyncIterator[RunningNode]:
+        if asked:
+            sections = {"nng": {"bind": "tcp://127.0.0.1:0"}} | sections
         async with running(make_settings(tmp_path / "data", **sections)) as node:
             yield node
 
     return start_node
 
 
-@pytest.fixture(params=["tcp", "ws", "ws-msgpack"])
+@pytest.fixture(params=["tcp", "ws", "ws-msgpack", "nng"])
 def transport(request: pytest.FixtureRequest) -> str:
     """Every transport there is: what holds for one holds for all."""
+    return str(request.param)
+
+
+@pytest.fixture(params=["tcp", "ws", "ws-msgpack"])
+def stream(request: pytest.FixtureRequest) -> str:
+    """Every transport over which frames travel without being asked for, as fast as the peer reads them."""
     return str(request.param)
 
 

@@ -50,6 +50,8 @@ class Peer:
                 stream = await trio.open_tcp_stream(*address(node, "tcp"))
                 nursery.start_soon(_close_at_the_end, stream)
                 return TcpPeer(node, stream)
+            if transport == "nng":
+                return await NngPeer.connect(node, nursery)
             subprotocol = "gochat.v1.msgpack" if transport == "ws-msgpack" else "gochat.v1.json"
             return await WsPeer.connect(nursery, node, [subprotocol])
 
@@ -185,3 +187,65 @@ class WsPeer(Peer):
     async def aclose(self) -> None:
         with trio.move_on_after(2):
             await self.socket.aclose()
+
+
+class NngPeer(Peer):
+    """A request for each frame, and polls for what comes unasked."""
+
+    def __init__(self, node: Node, socket: Any) -> None:
+        super().__init__(node)
+        self.socket = socket
+        self.secret = ""
+        self._frames: deque[Frame] = deque()
+
+    @staticmethod
+    async def connect(node: Node, nursery: trio.Nursery) -> NngPeer:
+        import pynng  # Many tests need neither it nor nng.
+
+        host, port = address(node, "nng")
+        socket = pynng.Req0(async_backend="trio")
+        nursery.start_soon(_close_socket_at_the_end, socket)
+        socket.dial(f"tcp://{host}:{port}", block=True)
+        return NngPeer(node, socket)
+
+    async def request(self, *frames: Frame) -> list[Frame]:
+        """The frames of the reply."""
+        first, *others = frames
+        if self.secret:
+            first = {**first, "session": self.secret}
+        with self.socket.new_context() as context, trio.fail_after(WAIT_S):
+            await context.asend(b"\n".join(json.dumps(frame).encode() for frame in (first, *others)))
+            reply = await context.arecv()
+        found = [json.loads(line) for line in reply.splitlines()]
+        for frame in found:
+            if frame["type"] == "welcome":
+                self.secret = frame["session"]
+        return found
+
+    async def send(self, frame: Frame) -> None:
+        self._frames += await self.request(frame)
+
+    async def receive(self) -> Frame:
+        while not self._frames:
+            if self.close_code is not None:
+                raise Closed(self.close_code)
+            if not self.secret:
+                raise Closed(None)
+            self._frames += await self.request({"type": "poll", "wait_ms": 2_000})
+        frame = self._frames.popleft()
+        self.close_code = frame.get("close", self.close_code)
+        return frame
+
+    async def aclose(self) -> None:
+        if self.secret and self.close_code is None:
+            with trio.move_on_after(2):
+                await self.request({"type": "bye"})
+        self.secret = ""
+        self.socket.close()
+
+
+async def _close_socket_at_the_end(socket: Any) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        socket.close()

@@ -106,13 +106,13 @@ def _hello(size: int) -> dict[str, Any]:
     return frame | {"x": "x" * (size - len(json.dumps(frame, separators=(",", ":"))))}
 
 
-async def test_the_first_frame_has_room_for_1000_rooms(start: Start, nursery: trio.Nursery, transport: str) -> None:
+async def test_the_first_frame_has_room_for_1000_rooms(start: Start, nursery: trio.Nursery, stream: str) -> None:
     async with start(auth={"secret": SECRET}) as node:
         rooms = {
             f"dm:{'a' * 64}:{'b' * 60}{number:04}": {"seq": 9_007_199_254_740_992, "epoch": "e" * 32}
             for number in range(1000)
         }
-        peer = await Peer.open(node, transport, nursery)
+        peer = await Peer.open(node, stream, nursery)
         assert (await peer.ask("hello", token=token("ann"), resume=rooms))["type"] == "welcome"
         await peer.send({"type": "ping", "id": "x", "more": "x" * 70_000})
         assert await peer.closed() == 4504, "later frames have the bound of before"

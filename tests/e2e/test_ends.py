@@ -17,16 +17,16 @@ Connect = Callable[..., Any]
 # ---------------------------------------------------------------------------------------------- stopping
 
 
-async def test_draining_says_goaway_and_loses_nothing(start: Start, nursery: trio.Nursery, transport: str) -> None:
+async def test_draining_says_goaway_and_loses_nothing(start: Start, nursery: trio.Nursery, stream: str) -> None:
     async with start() as node:
-        ann = await Peer.open(node, transport, nursery)
+        ann = await Peer.open(node, stream, nursery)
         await ann.hello("ann")
         acked = await ann.ask("send", to="user:bob", body="kept", key="k")
     goaway = await ann.event("goaway")
     assert goaway["reconnect_ms"] >= 0
     assert await ann.closed() == 4000
     async with start() as node:
-        ann = await Peer.open(node, transport, nursery)
+        ann = await Peer.open(node, stream, nursery)
         await ann.hello("ann")
         assert (await ann.ask("send", to="user:bob", body="kept", key="k"))["seq"] == acked["seq"]
         page = await ann.ask("history", room="dm:ann:bob")
@@ -65,11 +65,9 @@ async def test_a_refused_hello_with_more_behind_it_ends(node: Node, nursery: tri
     await _gone(node)
 
 
-async def test_a_peer_that_vanishes_while_it_is_not_read_ends(
-    start: Start, nursery: trio.Nursery, transport: str
-) -> None:
+async def test_a_peer_that_vanishes_while_it_is_not_read_ends(start: Start, nursery: trio.Nursery, stream: str) -> None:
     async with start(limits={"messages_per_s": 0.0, "outbox_bytes": 65_536}) as node:
-        peer = await Peer.open(node, transport, nursery)
+        peer = await Peer.open(node, stream, nursery)
         await peer.hello("ann")
         for _ in range(30):
             await peer.ask("send", to="user:ann", body="\u0001" * 4000)

@@ -78,9 +78,9 @@ async def test_a_flood_takes_its_senders_own_time(
         await ann.aclose()
 
 
-async def test_nobody_else_waits(start: Start, transport: str, nursery: trio.Nursery) -> None:
+async def test_nobody_else_waits(start: Start, stream: str, nursery: trio.Nursery) -> None:
     async with start(limits={**LIMITS, "refusals_per_s": 0.001}) as node:
-        mallory, ann = [await Peer.open(node, transport, nursery) for _ in range(2)]
+        mallory, ann = [await Peer.open(node, stream, nursery) for _ in range(2)]
         await mallory.hello("mallory")
         await ann.hello("ann")
         for number in range(SENT):

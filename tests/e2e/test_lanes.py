@@ -39,8 +39,8 @@ LISTS: list[dict[str, Any]] = [
 ]
 
 
-async def test_lists_do_not_wait_behind_a_search(connect: Connect, transport: str, searching: trio.Event) -> None:
-    ann: Peer = await connect("ann", transport)
+async def test_lists_do_not_wait_behind_a_search(connect: Connect, stream: str, searching: trio.Event) -> None:
+    ann: Peer = await connect("ann", stream)
     await ann.ask("group", name="tea", action="create")
     for number in range(3):
         await ann.send({"type": "search", "id": f"search {number}", "q": "an", "in": "users"})

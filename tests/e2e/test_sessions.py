@@ -125,8 +125,8 @@ async def test_what_is_no_hello_closes(node: Node, nursery: trio.Nursery, first:
     assert await peer.closed() == 4501
 
 
-async def test_over_the_frame_limit_closes(connect: Connect, transport: str) -> None:
-    ann: Peer = await connect("ann", transport)
+async def test_over_the_frame_limit_closes(connect: Connect, stream: str) -> None:
+    ann: Peer = await connect("ann", stream)
     await ann.send({"type": "send", "to": "user:bob", "body": "x" * 70_000})
     error = await ann.event("error")
     assert (error["code"], error["close"]) == ("too_large", 4504)
@@ -221,8 +221,8 @@ async def test_more_than_the_window_at_once(connect: Connect, transport: str) ->
     assert [fact["body"] for fact in facts] == [str(number) for number in range(500)]
 
 
-async def test_a_burst_of_small_frames_is_carried_out_in_order(connect: Connect, transport: str) -> None:
-    ann: Peer = await connect("ann", transport)
+async def test_a_burst_of_small_frames_is_carried_out_in_order(connect: Connect, stream: str) -> None:
+    ann: Peer = await connect("ann", stream)
     async with trio.open_nursery() as sending:
 
         async def send_all() -> None:

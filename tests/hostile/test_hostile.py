@@ -98,6 +98,7 @@ async def test_no_task_is_left(tmp_path: Path) -> None:
         node=config.Node(name="test", data=str(tmp_path / "data"), drain_s=2.0),
         http=config.Http(bind="127.0.0.1:0"),
         tcp=config.Tcp(bind="127.0.0.1:0"),
+        nng=config.Nng(bind=""),
         policy=config.Policy(strangers="allow"),
         limits=config.Limits(messages_per_s=0.0, handshake_s=1.0, hello_s=1.0, unauthenticated_per_address=2_000),
     )

@@ -1,0 +1,147 @@
+"""What nng does that no other transport does, on whole nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+
+from gochat.node import Node
+from gochat.transports.nng import NngServer
+from tests.e2e.conftest import Start
+from tests.e2e.peer import Closed, NngPeer, Peer
+from tests.tokens import issue
+
+ON = {"bind": "tcp://127.0.0.1:0"}
+Connect = Callable[..., Any]
+
+
+async def signed_in(node: Node, user: str, nursery: trio.Nursery) -> NngPeer:
+    peer = await NngPeer.connect(node, nursery)
+    await peer.hello(user)
+    return peer
+
+
+async def test_the_secret_of_a_session_is_told_to_its_peer_alone(
+    start: Start, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    async with start(nng=ON) as node:
+        ann = await signed_in(node, "ann", nursery)
+        root = await Peer.open(node, "tcp", nursery)
+        await root.hello("root", token=issue(node, "root", ["admin"]))
+        sessions = (await root.ask("sessions"))["sessions"]
+        assert {entry["user"]: entry["transport"] for entry in sessions} == {"ann": "nng", "root": "tcp"}
+        assert {entry["address"] for entry in sessions} == {"127.0.0.1"}
+        secret = ann.secret
+        assert len(secret) == 43
+        assert secret not in str(sessions) and secret not in node.gateway.sessions
+        assert b'gochat_sessions{transport="nng"} 1' in node.metrics() and secret.encode() not in node.metrics()
+        await ann.aclose()
+    assert not [record for record in caplog.records if secret in str(record.__dict__)]
+
+
+async def test_frames_of_one_request_are_carried_out_together(start: Start, nursery: trio.Nursery) -> None:
+    async with start(nng=ON) as node:
+        ann = await NngPeer.connect(node, nursery)
+        told = await ann.request(
+            {"type": "hello", "id": 1, "token": issue(node, "ann")},
+            {"type": "send", "id": 2, "to": "user:ann", "body": "one"},
+            {"type": "history", "id": 3, "room": "dm:ann:ann"},
+        )
+        assert told[0]["type"] == "welcome"
+        replies, (fact,) = told[1:3], told[3:]
+        assert {(frame["type"], frame["id"]) for frame in replies} == {("ack", 2), ("page", 3)}
+        assert fact["body"] == "one"
+        for frame in ({"type": "dance", "id": 4}, {"type": "send", "id": 5, "to": "user:ann"}):
+            assert (await ann.request(frame))[0]["code"] == "bad_request"
+
+
+async def test_a_stranger_is_told_why_and_has_no_session(start: Start, nursery: trio.Nursery) -> None:
+    async with start(nng=ON) as node:
+        peer = await NngPeer.connect(node, nursery)
+        for frames, code, close in (
+            ([{"type": "send", "to": "user:bob", "body": "x"}], "bad_request", 4501),
+            ([{"type": "hello"}, {"type": "ping", "id": 1}], "unauthorized", 4500),
+            ([{"type": "poll", "wait_ms": 30_000}], "bad_request", 4501),
+        ):
+            (error,) = await peer.request(*frames)
+            assert (error["code"], error["close"]) == (code, close)
+        assert not node.gateway.sessions
+
+
+async def test_a_session_without_a_request_ends(start: Start, nursery: trio.Nursery) -> None:
+    async with start(nng={**ON, "session_s": 1.0}, session={"heartbeat_s": 0.2, "slow_s": 0.3}) as node:
+        ann, bob = await signed_in(node, "ann", nursery), await signed_in(node, "bob", nursery)
+        await ann.ask("send", to="user:bob", body="hi")
+        with trio.fail_after(10):
+            while "bob" in node.live.users:
+                # Ann waits for longer than that, and is there.
+                await ann.request({"type": "poll", "wait_ms": 1500})
+        assert "ann" in node.live.users
+        (fact, error) = await bob.request({"type": "ping", "id": 1})
+        assert (fact["type"], error["code"], error["close"]) == ("message", "unavailable", 4002)
+        (error,) = await bob.request({"type": "ping", "id": 1})
+        assert (error["id"], error["close"]) == (1, 4002)
+
+
+async def test_what_does_not_fit_is_lag(start: Start, nursery: trio.Nursery) -> None:
+    async with start(nng=ON, limits={"messages_per_s": 0.0, "outbox_bytes": 65_536}) as node:
+        ann = await Peer.open(node, "tcp", nursery)
+        await ann.hello("ann")
+        bob = await signed_in(node, "bob", nursery)
+        for number in range(40):
+            await ann.ask("send", to="user:bob", body=f"{number} " + "x" * 3000)
+        (session,) = node.gateway.live.users["bob"]
+        assert session.outbox.size <= 65_536  # type: ignore[attr-defined]
+        seqs: list[int] = []
+        with trio.fail_after(20):
+            while not seqs or seqs[-1] < 40:
+                frame = await bob.event()
+                if frame["type"] == "lag":
+                    await bob.ask("resume", room="dm:ann:bob", seq=seqs[-1])
+                else:
+                    seqs.append(frame["seq"])
+        assert seqs == list(range(1, 41))
+
+
+async def test_a_drain_reaches_who_polls(start: Start, nursery: trio.Nursery) -> None:
+    told: list[str] = []
+
+    async def listen() -> None:
+        try:
+            while True:
+                told.append((await ann.receive())["type"])
+        except Closed as closed:
+            told.append(str(closed.code))
+
+    async with trio.open_nursery() as listening, start(nng=ON) as node:
+        ann = await signed_in(node, "ann", nursery)
+        listening.start_soon(listen)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+    assert told == ["goaway", "error", "4000"]
+
+
+async def test_a_crash_of_nng_is_a_restart_that_sessions_outlive(
+    start: Start, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer, crashes = NngServer._answer, [1]
+
+    async def crashing(self: NngServer, request: bytes, peer: Any) -> bytes:
+        if b"crash" in request and crashes:
+            crashes.pop()
+            raise RuntimeError("a fault of the transport")
+        return await answer(self, request, peer)
+
+    async with start(nng=ON) as node:
+        ann = await signed_in(node, "ann", nursery)
+        tcp = await Peer.open(node, "tcp", nursery)
+        await tcp.hello("bob")
+        monkeypatch.setattr(NngServer, "_answer", crashing)
+        # The REQ socket connects again, and sends it again.
+        assert (await ann.ask("send", to="user:bob", body="crash", key="k"))["seq"] == 1
+        assert (await tcp.event("message"))["seq"] == 1
+        assert (await tcp.ask("ping"))["type"] == "pong"
+        assert not crashes and "nng crashed" in caplog.text
