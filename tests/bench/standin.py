@@ -117,9 +117,11 @@ class Chat:
         self._facts[room].append(plain)
         other = encoded({**fact, "body": fact["body"][::-1]})
         for member in members:
-            for payload in self._faulty(member, plain, other, hit):
-                for session in self._sessions[member]:
-                    session(payload)
+            # A member without a session gets nothing: a fault there would be one that nobody can see.
+            if sessions := self._sessions[member]:
+                for payload in self._faulty(member, plain, other, hit):
+                    for session in sessions:
+                        session(payload)
 
     def _faulty(self, member: str, fact: bytes, other: bytes, hit: bool) -> list[bytes]:
         self._delivered += 1
