@@ -20,7 +20,7 @@ from gochat import __version__
 from gochat.actors.supervisor import Supervisor
 from gochat.errors import CLOSE_BY_NUMBER
 from gochat.http.readiness import Readiness
-from gochat.metrics import Commits, Family, Histogram, Kind, Samples, render
+from gochat.metrics import Commits, Family, Histogram, Kind, NotificationCounts, Samples, render
 from gochat.session import Gateway
 from gochat.store.health import Health
 from gochat.transports.admission import EVICTED_FOR, Connections
@@ -38,6 +38,7 @@ class Sources(NamedTuple):
     database: Path
     responses: Mapping[int, int]
     """HTTP responses by status."""
+    notifications: NotificationCounts
 
 
 class Metric(NamedTuple):
@@ -228,6 +229,17 @@ METRICS: Final[tuple[Metric, ...]] = (
            lambda s: s.commits.reindexing),
     Metric("gochat_store_bytes", "gauge", "Size of the database's files.", _store_bytes, ("file",)),
     Metric("gochat_store_free_bytes", "gauge", "What is free on the disk that the data is on.", _free_bytes),
+
+    Metric("gochat_notifications_total", "counter",
+           "Notifications that were looked at to be sent, by what came of it; cancelled: the user came back.",
+           lambda s: {(channel, result): count for channel, results in s.notifications.results.items()
+                      for result, count in results.items()}, ("channel", "result")),
+    Metric("gochat_notifications_waiting", "gauge", "Notifications that wait for their channel; counted every 15 s.",
+           lambda s: _by(s.notifications.waiting.items()), ("channel",)),
+    Metric("gochat_notifications_dead", "gauge", "Notifications that were given up after 24 hours, and are kept.",
+           lambda s: _by(s.notifications.dead.items()), ("channel",)),
+    Metric("gochat_notification_rooms", "gauge", "Rooms with messages that may have to be notified of, in memory.",
+           lambda s: s.notifications.rooms()),
 
     Metric("gochat_actors_awake", "gauge", "Rooms and users in memory.",
            lambda s: _by((kind, awake) for kind, awake, _, _ in _registries(s)), ("kind",)),

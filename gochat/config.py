@@ -5,7 +5,9 @@ config.toml and docs/reference/settings.md are written from this module, so noth
 
 from __future__ import annotations
 
+import base64
 import ipaddress
+import re
 import typing
 from collections.abc import Iterator
 from functools import cache, lru_cache
@@ -97,6 +99,8 @@ class Auth(msgspec.Struct, frozen=True):
         "The claim that holds the user id, for issuers whose sub is not fit to be shown.")] = "sub"
     user_map: Annotated[Literal["none", "escape"], _key("choice", why=
         "escape makes any id of an identity provider a user id, one to one: Ann@x.org is u__41nn_40x.org.")] = "none"
+    mail_claim: Annotated[str, _key("claim", max_length=64, why=
+        "The claim that holds a mail address for notifications (notify.smtp), such as email; empty: none.")] = ""
     issuer: Annotated[str, _key("text", max_length=512, why=
         "What iss must be; empty: not checked. Set it when the signer serves more than this site.")] = ""
     audience: Annotated[str, _key("text", min_length=1, max_length=512, why=
@@ -211,6 +215,61 @@ class Retention(msgspec.Struct, frozen=True):
         "The same for private chats; 0: never.")] = 0
 
 
+class Notify(msgspec.Struct, frozen=True):
+    """Users who are away are told of messages: by a webhook, Web Push, e-mail. All off unless set here."""
+
+    after_minutes: Annotated[float, _key("minutes", ge=0, le=10_080, why=
+        "From a message to its notification, if its receiver had no session since; fractions are allowed, 0: at once."
+    )] = 5.0
+    again_minutes: Annotated[float, _key("minutes", ge=0, le=525_600, why=
+        "After a notification, how long until new messages of the room may cause another that is unread; 0: never."
+    )] = 0.0
+    title: Annotated[str, _key("template", max_length=200, why=
+        "The title of a notification. {from}, {user}, {room}, {count} and {body} stand for what they say.")] = "{from}"
+    text: Annotated[str, _key("template", max_length=500, why=
+        "Its text. With {body} what was said leaves the node, 120 characters of it.")] = "{count} new in {room}"
+    timeout_s: Annotated[float, _key("seconds", gt=0, le=120, why=
+        "How long a receiver may take for one notification.")] = 10.0
+    waiting: Annotated[int, _key("notifications", ge=100, le=10_000_000, why=
+        "What may wait for each channel; further ones are dead letters at once, some 200 bytes each.")] = 100_000
+    dead_letters: Annotated[int, _key("notifications", ge=0, le=10_000_000, why=
+        "Of those that could not be delivered in 24 hours, how many each channel keeps: the latest.")] = 10_000
+    allow_private: Annotated[bool, _key("yes or no", why=
+        "Whether receivers may have private addresses, push services that users name included.")] = False
+    webhook_url: Annotated[str, _key("URL", max_length=2_000, why=
+        "Gets every notification as a POST that is signed as Standard Webhooks has it; empty: off.")] = ""
+    webhook_secret: Annotated[str, _key("text", secret=True, why=
+        "Signs them: whsec_ and 24 to 64 bytes in base64.")] = ""
+    webhook_old_secret: Annotated[str, _key("text", secret=True, why=
+        "Signs them too while receivers change from this one to webhook_secret; empty: none.")] = ""
+    push: Annotated[bool, _key("yes or no", why=
+        "Whether users may subscribe devices for Web Push. The key for it is made in the data folder.")] = False
+    push_contact: Annotated[str, _key("URL", max_length=200, why=
+        "Where a push service may reach you, mailto: or https:; some refuse pushes without it.")] = ""
+    smtp: Annotated[str, _key("HOST:PORT", max_length=300, why=
+        "The mail relay, such as mail.example:587; empty: no e-mail.")] = ""
+    smtp_security: Annotated[Literal["starttls", "tls", "none"], _key("choice", why=
+        "How the relay is spoken to; none sends mail in the clear, and no password.")] = "starttls"
+    smtp_user: Annotated[str, _key("text", max_length=200, why=
+        "Signs in at the relay; empty: without.")] = ""
+    smtp_password: Annotated[str, _key("text", secret=True, why=
+        "The password of smtp_user.")] = ""
+    mail_from: Annotated[str, _key("address", max_length=254, why=
+        "The sender of mails.")] = ""
+    mail_lookup_url: Annotated[str, _key("URL", max_length=2_000, why=
+        "Is asked, signed with webhook_secret, for the address of a user whose token named none; empty: nobody is."
+    )] = ""
+
+    @property
+    def channels(self) -> list[str]:
+        """The names of those that are on."""
+        on = {"webhook": self.webhook_url, "push": self.push, "mail": self.smtp}
+        return [name for name, value in on.items() if value]
+
+    def __repr__(self) -> str:
+        return f"Notify(channels={self.channels})"
+
+
 class Session(msgspec.Struct, frozen=True):
     """When a session ends by itself."""
 
@@ -251,6 +310,7 @@ class Settings(msgspec.Struct, frozen=True):
     policy: Policy = Policy()
     history: History = History()
     retention: Retention = Retention()
+    notify: Notify = Notify()
     session: Session = Session()
     rooms: Rooms = Rooms()
     log: Log = Log()
@@ -362,6 +422,8 @@ def problems(settings: Settings) -> Iterator[tuple[str, str]]:
     """Mistakes though each value alone is allowed: (path of the key, the way out), the first first."""
     yield from _network_problems(settings)
     yield from _auth_problems(settings)
+    yield from _notify_problems(settings.notify)
+    yield from _mail_problems(settings.notify, settings.auth.mail_claim)
     limits = settings.limits
     if limits.body_chars * 4 > limits.frame_bytes:
         yield "limits.body_chars", "four times this many bytes must fit into limits.frame_bytes"
@@ -418,6 +480,59 @@ def _auth_problems(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "auth.jwks_url", "must be an https URL, or an http URL of a loopback host"
 
 
+#: The names that a template may use (notify/notification.py).
+TEMPLATE_FIELDS = ("from", "user", "room", "count", "body")
+_TEMPLATE_FIELD = re.compile(r"\{([^{}]*)\}")
+
+
+def _notify_problems(notify: Notify) -> Iterator[tuple[str, str]]:
+    for name in ("title", "text"):
+        unknown = [field for field in _TEMPLATE_FIELD.findall(getattr(notify, name)) if field not in TEMPLATE_FIELDS]
+        if unknown:
+            yield f"notify.{name}", f"{{{unknown[0]}}}: there are {{{'}, {'.join(TEMPLATE_FIELDS)}}}"
+    signs = bool(notify.webhook_url or notify.mail_lookup_url)
+    for name in ("webhook_url", "mail_lookup_url"):
+        url = getattr(notify, name)
+        if url and not _is_receiver(url, private=notify.allow_private):
+            yield f"notify.{name}", "must be an https URL without a password in it; http with notify.allow_private"
+    for name in ("webhook_secret", "webhook_old_secret"):
+        secret = getattr(notify, name)
+        if secret or (signs and name == "webhook_secret"):
+            try:
+                webhook_key(secret)
+            except ValueError as error:
+                yield f"notify.{name}", str(error)
+    if notify.push and not notify.push_contact.startswith(("mailto:", "https://")):
+        yield "notify.push_contact", "notify.push needs a mailto: or https: URL here"
+
+
+def _mail_problems(notify: Notify, claim: str) -> Iterator[tuple[str, str]]:
+    if not notify.smtp:
+        return
+    try:
+        parse_address(notify.smtp)
+    except ValueError as error:
+        yield "notify.smtp", f"{error}, such as mail.example:587"
+    if "@" not in notify.mail_from:
+        yield "notify.mail_from", "notify.smtp needs an address here"
+    if notify.smtp_user and notify.smtp_security == "none":
+        yield "notify.smtp_security", "a password is sent over TLS alone: take starttls or tls"
+    if not (claim or notify.mail_lookup_url):
+        yield "notify.smtp", "needs auth.mail_claim or notify.mail_lookup_url, to know where users get mail"
+
+
+def webhook_key(text: str) -> bytes:
+    """A secret as Standard Webhooks writes it: `whsec_` and base64. Raises ValueError; its text does not repeat it."""
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if not 24 <= len(key) <= 64:
+        hint = "`echo whsec_$(openssl rand -base64 32)` makes one"
+        raise ValueError(f"must be whsec_ and 24 to 64 bytes in base64; {hint}")
+    return key
+
+
 def _is_origin(text: str) -> bool:
     try:
         parts = urlsplit(text)
@@ -436,3 +551,11 @@ def _is_safe_url(text: str) -> bool:
     except ValueError:
         return False
     return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
+
+
+def _is_receiver(text: str, *, private: bool) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and parts.username is None and parts.scheme in (("https", "http")[: 1 + private])

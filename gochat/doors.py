@@ -32,7 +32,7 @@ from gochat.http.wire import HttpLimits
 from gochat.ports import Connection
 from gochat.protocol.codec import SUBPROTOCOLS, Codec
 from gochat.protocol.requests import FIRST_FRAME_BYTES
-from gochat.session import ClientSession, Gateway
+from gochat.session import ClientSession, Gateway, notifications
 from gochat.session.moderation import moderate
 from gochat.transports import tcp, websocket
 from gochat.transports.admission import Lease
@@ -173,6 +173,8 @@ def _rest_context(gateway: Gateway, settings: Settings) -> rest.RestContext:
         tickets=Tickets(settings, gateway.standing, gateway.journal),
         quota=gateway.quotas.of,
         reads_per_s=settings.limits.reads_per_s,
+        notify=partial(notifications.notify, gateway),
+        push=partial(notifications.push, gateway),
     )
 
 

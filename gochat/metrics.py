@@ -7,7 +7,7 @@ written by one thread, and a reader may see one a moment before another.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -75,6 +75,20 @@ class Commits:
         self.batches = Histogram(0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
         """Rooms' batches in one commit; none where only notes were written."""
         self.seconds = Histogram(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+
+
+class NotificationCounts:
+    """Counts of notifications, by channel. Written by the loop's thread only."""
+
+    __slots__ = ("dead", "results", "rooms", "waiting")
+
+    def __init__(self) -> None:
+        self.results: dict[str, dict[str, int]] = {}
+        """How often a notification was looked at to be sent, by what came of it."""
+        self.waiting: dict[str, int] = {}
+        self.dead: dict[str, int] = {}
+        self.rooms: Callable[[], int] = int
+        """How many rooms the notifier has on its timetable."""
 
 
 # ---------------------------------------------------------------------------------------------- as text

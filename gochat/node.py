@@ -22,6 +22,7 @@ from gochat import store as stores
 from gochat.actors.actor import Registry
 from gochat.actors.live import Live
 from gochat.actors.messages import Submit
+from gochat.actors.observer import Observer
 from gochat.actors.presence import settle_doubts
 from gochat.actors.room import RECENT_KEYS, RoomActor, RoomParts
 from gochat.actors.run_queue import RunQueue
@@ -42,6 +43,8 @@ from gochat.http.address import TrustedProxies
 from gochat.http.readiness import Check
 from gochat.listening import TRANSPORTS, Listening, Parts
 from gochat.metrics import Commits
+from gochat.notify.parts import Notifications
+from gochat.notifying import Notifying
 from gochat.policy import RulesInForce
 from gochat.ports import Journal
 from gochat.protocol import replies
@@ -103,6 +106,7 @@ class Node:
         self.database: Path
         self.commits: Commits
         self.health: Health
+        self.notifying: Notifying
         self.supervisors: tuple[Supervisor, ...] = ()
         self._listening: list[Listening] = []
 
@@ -135,7 +139,7 @@ class Node:
         return collect(
             Sources(
                 self.gateway, self.connections, self.commits, self.health, self.supervisors, self.readiness,
-                self.database, self.doors.responses,
+                self.database, self.doors.responses, self.notifying.counts,
             )
         )  # fmt: skip
 
@@ -161,22 +165,30 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
     settings = node.settings
     run_queue = RunQueue()
     async with (
-        stores.open(node.database, decline_ms=settings.policy.decline_days * DAY_MS, ticks=run_queue) as store,
+        stores.open(
+            node.database,
+            decline_ms=settings.policy.decline_days * DAY_MS,
+            ticks=run_queue,
+            notices=bool(settings.notify.channels),
+        ) as store,
         Supervisor("node") as services,
         Supervisor("actors") as actors,
         trio.open_nursery() as sessions,
     ):
         node.commits, node.health, node.supervisors = store.commits, store.health, (services, actors)
         spawn = partial(_spawn, sessions)
-        rooms, users = _registries(node, store, actors, run_queue)
         since_ms = now_ms() - (settings.auth.max_lifetime_s + 2 * settings.auth.leeway_s) * 1000
         standing = Standing(await store.lookups.standing(since_ms), node.jumps)
-        node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn)
+        notifying = Notifying(settings, store.notices, store.journal, node.live, standing, now_ms)
+        rooms, users = _registries(node, store, actors, run_queue, notifying.observers)
+        node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn, notifying.parts)
+        node.notifying = notifying
         services.start(Spec("wheel", node.wheel.run))
         services.start(Spec("poller", node.poller.run))
         services.start(Spec("slow readers", _spreader(node).run))
         services.start(Spec("seen", partial(keep_seen, node.live.users, _seen_by(store.journal), now_ms)))
         services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
+        services.start(Spec("notifications", notifying.run, "temporary"))
         await _listen(node, spawn, sessions)
         if settings.retention.group_days or settings.retention.private_days:
             services.start(Spec("retention", partial(_retain, node, store, rooms)))
@@ -202,7 +214,7 @@ def _seen_by(journal: Journal) -> Callable[[str, int], None]:
 
 
 def _registries(
-    node: Node, store: stores.Store, actors: Supervisor, run_queue: RunQueue
+    node: Node, store: stores.Store, actors: Supervisor, run_queue: RunQueue, observers: tuple[Observer, ...]
 ) -> tuple[Registry[RoomActor], Registry[UserActor]]:  # fmt: skip
     limits = node.settings.limits
     policy = node.settings.policy
@@ -217,7 +229,7 @@ def _registries(
     )  # fmt: skip
     room_parts = RoomParts(
         store.journal, store.lookups, node.live, rules, node.jumps, limits.mailbox, RecentKeys(RECENT_KEYS),
-        policy.group_adds == "contacts", store.archive.users,
+        policy.group_adds == "contacts", store.archive.users, observers,
     )  # fmt: skip
     rooms: Registry[RoomActor] = Registry(actors, run_queue, partial(RoomActor, parts=room_parts), MOST_ACTORS)
     user_parts = UserParts(
@@ -230,7 +242,7 @@ def _registries(
 
 def _gateway(
     node: Node, store: stores.Store, tokens: auth.JwtTokens, standing: Standing, users: Registry[UserActor],
-    rooms: Registry[RoomActor], spawn: Spawn,
+    rooms: Registry[RoomActor], spawn: Spawn, notifications: Notifications,
 ) -> Gateway:  # fmt: skip
     settings = node.settings
     limits, session = settings.limits, settings.session
@@ -242,6 +254,7 @@ def _gateway(
         archive=store.archive,
         tokens=tokens,
         standing=standing,
+        notifications=notifications,
         rules=node.rules,
         after_leaving=settings.history.after_leaving,
         live=node.live,

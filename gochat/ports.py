@@ -12,6 +12,16 @@ import msgspec
 
 from gochat.domain.beside import AnyBeside, AnyStanding, Deleted
 from gochat.domain.facts import AnyFact, HistoryScope, PostRight, Role
+from gochat.domain.notices import (
+    Attempt,
+    NewNotice,
+    NoticeEntry,
+    RoomLook,
+    Route,
+    UnseenRoom,
+    WaitingNotice,
+    Wishes,
+)
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.errors import StoreError
 from gochat.protocol.codec import Codec
@@ -123,6 +133,9 @@ class Journal(Protocol):
 
     def note_user(self, user: str, *, name: str | None = None, last_seen: int | None = None) -> None:
         """Keep the user's shown name or the time last seen, durable within 1 s. Never waits."""
+
+    async def flush_notes(self) -> None:
+        """Return when everything noted before the call is durable; else as `flush_reads`."""
 
     async def flush_reads(self) -> None:
         """Return when the read positions noted before the call are durable, so that a reading shows them. If the
@@ -377,6 +390,59 @@ class Presence(Protocol):
         """Whether the user has a session on any node."""
 
 
+# ---------------------------------------------------------------------------------------------- notifications
+
+
+class Notices(Protocol):
+    """The store's side of notifications. All methods raise StoreError.
+
+    Writes are not synced: after a power failure a room is looked at again, and the same bursts have the same ids.
+    """
+
+    async def unseen(self, after: int, limit: int) -> list[UnseenRoom]:
+        """Rooms with messages that nobody has been judged by, by number, above `after`."""
+
+    async def look(
+        self, room: UnseenRoom, after_user: str, limit: int, *, now_ms: int, ripe_ts: int, oldest_ts: int
+    ) -> RoomLook:
+        """Up to `limit` members above `after_user`. Messages up to `ripe_ts` are old enough; those before `oldest_ts`
+        are too old to be news. Shows everything that was acked before the call."""
+
+    async def add(
+        self, found: Sequence[NewNotice], looked: Mapping[int, int], routes: Sequence[Route], bound: int, now_ms: int
+    ) -> dict[int, int | None]:
+        """Keep what is to be sent, and that rooms (by number) have been looked at up to a seq: both or neither. Of each
+        of these rooms the time of its next message, if there is one. Past `bound` waiting notices of a channel further
+        ones are dead letters at once. A notice that was added before is left as it is."""
+
+    async def due(self, channel: str, now_ms: int, limit: int, busy: Collection[str] = ()) -> list[WaitingNotice]:
+        """Notices of a channel whose time has come, the longest due first; none of users who are `busy`."""
+
+    async def next_due(self, channel: str) -> int | None:
+        """When the next notice of a channel is to be sent."""
+
+    async def settle(self, attempts: Sequence[Attempt], most_dead: int) -> None:
+        """Keep what came of these. Where nothing was delivered and nothing waits, the user counts as not notified. A
+        device that is to be tried again puts off what else waits for it. Of a channel the latest `most_dead` dead
+        letters are kept."""
+
+    async def revive(self, channel: str | None, now_ms: int) -> int:
+        """Dead letters, of one channel or all, are to be tried again; how many."""
+
+    async def counts(self) -> dict[tuple[str, str], int]:
+        """By channel and "waiting" or "dead" how many notices there are."""
+
+    async def keep_only(self, channels: Collection[str]) -> None:
+        """Other channels are off: nothing that waits for them is to be sent when they are on again. Without any
+        channel no room is marked any more."""
+
+    async def entries(self, *, dead: bool, limit: int, channel: str | None = None) -> list[NoticeEntry]:
+        """What waits, the next first; or dead letters, the latest first; of one channel or all."""
+
+    async def wishes(self, user: str, now_ms: int) -> Wishes:
+        """A user's wishes. `Journal.append_side_records` changes it, with those of domain/notices.py."""
+
+
 # ---------------------------------------------------------------------------------------------- tokens
 
 
@@ -391,6 +457,8 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     token_id: str | None = None
     issued_s: float | None = None
     """The token's `iat`."""
+    mail: str | None = None
+    """The mail address that the token names, where one is wanted (`auth.mail_claim`)."""
 
 
 class Tokens(Protocol):

@@ -23,7 +23,7 @@ FLOORS = (
     ("ports",),
     ("actors", "store", "cluster", "auth", "policy", "notify", "transports", "client"),
     ("session", "http"),
-    ("doors", "collector"),
+    ("doors", "collector", "notifying"),
     ("listening",),
     ("node",),
     ("process",),
@@ -38,7 +38,7 @@ CLIENT_SEES = {"client", "protocol", "domain", "errors", "log", ""}
 #: The names of what `pyproject.toml` asks for, where they differ from what is imported.
 IMPORTED_AS = {"trio-websocket": "trio_websocket", "sqlite-utils": "sqlite_utils", "pyjwt": "jwt"}
 #: They bring files that are read; their code is not imported.
-DATA = {"publicsuffixlist", "emoji"}
+DATA = {"publicsuffixlist", "emoji", "tzdata"}
 #: pyjwt[crypto] brings it, and the verifier needs its key types.
 EXTRAS = {"cryptography"}
 
@@ -116,8 +116,8 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     assert imported - EXTRAS == declared - DATA
 
 
-#: What a node loads where it is needed: sqlite-utils, and pynng.
-LATE = {"gochat.listening", "gochat.store.setup"}
+#: What a node loads where it is needed: sqlite-utils, pynng, and the channels of notifications.
+LATE = {"gochat.listening", "gochat.notifying", "gochat.store.setup"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -17,6 +17,7 @@ from gochat.auth.user_ids import escape
 from gochat.config import Auth
 from gochat.domain.display_text import clean_line
 from gochat.domain.ids import is_name
+from gochat.domain.notices import is_address
 from gochat.errors import AuthError
 from gochat.ports import Identity
 from gochat.protocol.catalogue import ADMIN, GROUPS, METRICS, READ, WRITE
@@ -76,6 +77,7 @@ def identity(claims: Mapping[str, Any], rules: Auth, now_s: float | None = None)
         expires_s=float(known.exp),
         token_id=token_id,
         issued_s=float(known.iat),
+        mail=_mail(claims.get(rules.mail_claim)) if rules.mail_claim else None,
     )
 
 
@@ -95,6 +97,11 @@ def _user(value: Any, rules: Auth) -> str:
             f"{rules.user_claim} is not a user id: up to 64 of a-z 0-9 _ . - that start with a letter or digit"
         )
     return value
+
+
+def _mail(value: Any) -> str | None:
+    """An issuer may leave it out, and may write there what is no address: then there is none."""
+    return value if isinstance(value, str) and is_address(value) else None
 
 
 def _is_printable(text: str) -> bool:

@@ -70,6 +70,10 @@ class Standing:
             return REVOKED
         return None
 
+    def shut_out(self, user: str) -> bool:
+        """Whether no token of the user lets anybody in: deleted, or suspended."""
+        return self.refusal(Identity(user=user, scopes=frozenset())) is not None
+
     def _follow(self) -> None:
         """Move the ends of suspensions along with the wall clock."""
         by, self._offset = self._jumps.offset - self._offset, self._jumps.offset

@@ -139,6 +139,9 @@ _ROWS: Final = (
     RequestType(req.Rooms,         ADMIN,  "read",      (replies.Rooms,),          True),
     RequestType(req.Sessions,      ADMIN,  "read",      (replies.Sessions,),       True),
     RequestType(req.Suspensions,   ADMIN,  "read",      (replies.Suspensions,),    True),
+    RequestType(req.Notify,        READ,   "read",      (replies.Notify,)),
+    RequestType(req.Push,          READ,   "read",      (replies.Push,)),
+    RequestType(req.Notifications, ADMIN,  "read",      (replies.Notifications,),  True),
 )
 # fmt: on
 

@@ -371,6 +371,59 @@ class Lag(Frame, tag="lag", gc=False, kw_only=True):
     head: int
 
 
+class Silence(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """A room that one is not notified of."""
+
+    room: str
+    until: int | None = None
+    """When that ends; absent where it does not end by itself."""
+
+
+class Notify(Reply, tag="notify", kw_only=True):
+    """One's own wishes for notifications."""
+
+    channels: list[str]
+    """By which ways this server notifies: `webhook`, `push`, `mail`."""
+    quiet: str | None = None
+    tz: str | None = None
+    rooms: list[Silence]
+
+
+class Push(Reply, tag="push", kw_only=True):
+    """`key` is the `applicationServerKey` for subscribing; absent where the server does not push."""
+
+    key: str | None = None
+    devices: int
+    """How many one has subscribed."""
+
+
+class NotificationEntry(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """A notification, as admins see it: nothing that was said."""
+
+    notification: str
+    channel: str
+    user: str
+    room: str
+    ts: int
+    """When it was worked out."""
+    tries: int
+    next: int | None = None
+    """When it is tried next; absent where it was given up."""
+    reason: str | None = None
+    """Why it was not delivered, the last time."""
+
+
+class Notifications(Reply, tag="notifications", kw_only=True):
+    """The next to be sent, or the latest to be given up, first."""
+
+    notifications: list[NotificationEntry]
+    waiting: int
+    """How many wait, and how many were given up, of all channels or of the one asked for."""
+    dead: int
+    retried: int | None = None
+    """With `retry`, how many are tried again."""
+
+
 class Reset(Frame, tag="reset", gc=False, kw_only=True):
     """The position that a client gave belongs to another log: it starts the room anew."""
 
@@ -408,5 +461,8 @@ AnyReply: TypeAlias = (
     | Rooms
     | Sessions
     | Suspensions
+    | Notify
+    | Push
+    | Notifications
 )
 AnyEvent: TypeAlias = AnyFact | Read | Typing | Presence | Request | Contact | Lag | Reset | Goaway | Ping

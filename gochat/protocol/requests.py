@@ -237,6 +237,52 @@ class GroupAction(Request, tag="group", kw_only=True):
     """How long a `mute` or `ban` holds; without it, until it is taken back."""
 
 
+class Notify(Request, tag="notify", kw_only=True):
+    """Changes one's own wishes for notifications. Without any field nothing changes; the reply tells how things are."""
+
+    room: Room | None = None
+    """A room to be notified of no more; with `until`, until then, and a time that has passed ends it."""
+    until: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    quiet: Annotated[str, Meta(max_length=11)] | None = None
+    """The hours of each day in which notifications wait, such as `22:00-07:00`; empty: none."""
+    tz: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    """The time zone of `quiet`, such as `Europe/Vienna`."""
+
+
+class PushKeys(msgspec.Struct):
+    """The keys of a browser's PushSubscription, in base64url."""
+
+    p256dh: Annotated[str, Meta(min_length=1, max_length=128)]
+    auth: Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class PushSubscription(msgspec.Struct):
+    """What a browser's `PushSubscription.toJSON()` gives. Other fields are ignored."""
+
+    endpoint: Annotated[str, Meta(min_length=1, max_length=1024)]
+    keys: PushKeys
+
+
+class Push(Request, tag="push", kw_only=True):
+    """Devices for Web Push. Without any field the reply tells the key to subscribe with."""
+
+    subscription: PushSubscription | None = None
+    """A device that is to be pushed to from now on, and as no other user's."""
+    forget: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    """The `endpoint` of a device that is to be pushed to no more."""
+
+
+class Notifications(Request, tag="notifications", kw_only=True):
+    """What waits to be delivered, or could not be."""
+
+    dead: bool = False
+    """Those that were given up after 24 hours, in the place of those that wait."""
+    retry: bool = False
+    """Have all that were given up tried again, of `channel` or of every channel."""
+    channel: Literal["webhook", "push", "mail"] | None = None
+    limit: Limit = 50
+
+
 AnyRequest: TypeAlias = (
     Hello
     | Refresh
@@ -267,4 +313,7 @@ AnyRequest: TypeAlias = (
     | Rooms
     | Sessions
     | Suspensions
+    | Notify
+    | Push
+    | Notifications
 )

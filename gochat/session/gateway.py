@@ -14,6 +14,7 @@ from gochat.actors.room import RoomActor
 from gochat.actors.user import InForce, UserActor
 from gochat.auth.standing import Standing
 from gochat.errors import Denied
+from gochat.notify.parts import Notifications
 from gochat.ports import Archive, Connection, Identity, Journal, Outbox, Tokens
 from gochat.protocol.replies import Limits, Presence, PresenceEntry
 from gochat.session.clock import Wheel
@@ -75,6 +76,8 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     """Whether a group may still be read up to where one's time in it ended."""
     rules: InForce
     """The rules for words and links, for the names that are shown."""
+    notifications: Notifications
+    """The part of notifications that sessions use."""
     standing: Standing
     """Tells which users and tokens are shut out although the token is good."""
     spawn: Spawn

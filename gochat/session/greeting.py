@@ -61,7 +61,12 @@ async def greet(session: Session, hello: Hello) -> None:
             _refuse(session, hello, Denied("unauthorized", refusal), BAD_TOKEN)
             return
         _enter(session, hello, identity)
-        await gateway.journal.flush_reads()
+        if gateway.notifications.channels:
+            # That the user is here is durable before they know it: what was due is not told after a crash either.
+            await gateway.notifications.signed_in(identity)
+            await gateway.journal.flush_notes()
+        else:
+            await gateway.journal.flush_reads()
         snapshot = await gateway.archive.welcome(identity.user, CONTACTS, list(hello.resume), _held(session, hello))
     except KeysUnavailable as error:
         # Nothing is known against the token: the client shall come again.

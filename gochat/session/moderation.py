@@ -10,7 +10,7 @@ import msgspec
 from gochat.errors import Denied
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import Speaker
-from gochat.session import oversight, overview
+from gochat.session import notifications, oversight, overview
 from gochat.session.gateway import Gateway
 
 Moderate = Callable[[Gateway, Speaker, Any], Awaitable[msgspec.Struct | Denied]]
@@ -24,6 +24,7 @@ MODERATION: Final[dict[type[req.AnyRequest], Moderate]] = {
     req.Rooms: overview.rooms,
     req.Sessions: overview.sessions,
     req.Suspensions: overview.suspensions,
+    req.Notifications: notifications.notifications,
 }
 
 

@@ -19,7 +19,7 @@ from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.conversation import check_room
-from gochat.session import replay
+from gochat.session import notifications, replay
 from gochat.session.gateway import in_trio_time
 from gochat.session.moderation import MODERATION, moderate
 from gochat.session.positions import CLOSED
@@ -218,6 +218,16 @@ async def _moderate(session: Session, request: req.AnyRequest) -> msgspec.Struct
     return await moderate(session.gateway, session.speaker, request)
 
 
+async def _notify(session: Session, request: req.Notify) -> msgspec.Struct | Denied:
+    assert session.identity is not None
+    return await notifications.notify(session.gateway, session.identity, request)
+
+
+async def _push(session: Session, request: req.Push) -> msgspec.Struct | Denied:
+    assert session.identity is not None
+    return await notifications.push(session.gateway, session.identity, request)
+
+
 #: For each request that is answered from data the function that does it, but for those that `dispatch` answers at once.
 QUERIES: Final[dict[type[req.AnyRequest], Callable[[Session, Any], Awaitable[msgspec.Struct | Denied]]]] = {
     req.History: _history,
@@ -228,6 +238,8 @@ QUERIES: Final[dict[type[req.AnyRequest], Callable[[Session, Any], Awaitable[msg
     req.Contacts: _contacts,
     req.Requests: _requests,
     **dict.fromkeys(MODERATION, _moderate),
+    req.Notify: _notify,
+    req.Push: _push,
     req.Refresh: _refresh,
     req.Resume: replay.resume,
 }

@@ -132,6 +132,13 @@ def m011_owners(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m012_notices(db: sqlite_utils.Database) -> None:
+    """Users who are away are notified; it is kept who is to be told what, and what users want of it."""
+    for statement in schema.NOTICES:
+        db.execute(statement)
+
+
 def apply(connection: sqlite3.Connection, *, before: str | None = None) -> None:
     """Apply those that are missing, each in a transaction of its own, or in the one that is open. With `before` only
     those that come before this one."""

@@ -35,6 +35,7 @@ KNOWN = frozenset(
         "m009_adds",
         "m010_stale",
         "m011_owners",
+        "m012_notices",
     }
 )
 
@@ -192,6 +193,41 @@ ADDS = (
 STALE = ("CREATE TABLE stale (user TEXT NOT NULL, num INTEGER NOT NULL, PRIMARY KEY (user, num)) WITHOUT ROWID",)
 #: The groups that somebody owns, by name.
 OWNERS = ("CREATE INDEX seat_owner ON seat (user, name) WHERE role = 'owner'",)
+#: Notifications (store/notices.py). Columns called room_pk hold `room.num`.
+NOTICES = (
+    # Rooms with messages that nobody has been notified of: up to one before `seq` all have been looked at.
+    "CREATE TABLE notice_room (room_pk INTEGER PRIMARY KEY, seq INTEGER NOT NULL)",
+    # What waits for a channel, or was given up (`dead_ts`). `target`: a row of push_device, or 0.
+    """CREATE TABLE notice (
+        id TEXT NOT NULL, channel TEXT NOT NULL, target INTEGER NOT NULL, user TEXT NOT NULL, room_pk INTEGER NOT NULL,
+        after INTEGER NOT NULL, first_ts INTEGER NOT NULL, -- of the burst
+        made_ts INTEGER NOT NULL, tries INTEGER NOT NULL, next_ts INTEGER NOT NULL, reason TEXT, dead_ts INTEGER,
+        PRIMARY KEY (id, channel, target)) WITHOUT ROWID""",
+    "CREATE INDEX notice_next ON notice (channel, next_ts) WHERE dead_ts IS NULL",
+    "CREATE INDEX notice_dead ON notice (channel, dead_ts) WHERE dead_ts IS NOT NULL",
+    "CREATE INDEX notice_user ON notice (user, room_pk)",
+    # The latest burst that a user was notified of in a room; `sent`: whether a channel delivered it.
+    """CREATE TABLE notified (
+        user TEXT NOT NULL, room_pk INTEGER NOT NULL, upto INTEGER NOT NULL, read INTEGER NOT NULL,
+        ts INTEGER NOT NULL, id TEXT NOT NULL, sent INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (user, room_pk)) WITHOUT ROWID""",
+    # What users want: rooms that are silent for them (until NULL: for good), hours, devices.
+    """CREATE TABLE silent_room (
+        user TEXT NOT NULL, room TEXT NOT NULL, until INTEGER, PRIMARY KEY (user, room)) WITHOUT ROWID""",
+    """CREATE TABLE quiet_hours (
+        user TEXT PRIMARY KEY, begin_minute INTEGER NOT NULL, end_minute INTEGER NOT NULL, tz TEXT NOT NULL)
+        WITHOUT ROWID""",
+    # `token`: the id of the token that the device was subscribed with.
+    """CREATE TABLE push_device (
+        id INTEGER PRIMARY KEY, user TEXT NOT NULL, endpoint TEXT NOT NULL UNIQUE, p256dh TEXT NOT NULL,
+        auth TEXT NOT NULL, ts INTEGER NOT NULL, token TEXT)""",
+    "CREATE INDEX push_device_user ON push_device (user)",
+    "CREATE INDEX push_device_token ON push_device (token) WHERE token IS NOT NULL",
+    "CREATE INDEX notice_target ON notice (channel, target) WHERE target <> 0",
+    "CREATE TABLE mail_address (user TEXT PRIMARY KEY, address TEXT NOT NULL) WITHOUT ROWID",
+)
+#: Those of them that hold something of a user, in a column of that name.
+NOTICES_OF_USERS = ("notice", "notified", "silent_room", "quiet_hours", "push_device", "mail_address")
 #: The number of the last transaction, as this connection sees it.
 LAST_COMMIT = "SELECT max(commits, coalesce((SELECT max(number) FROM tail), 0)) FROM clock"
 

@@ -17,6 +17,7 @@ from gochat.metrics import Commits
 from gochat.ports import Runnable, TurnQueue
 from gochat.store.health import Health
 from gochat.store.newest import Note
+from gochat.store.notices import SqliteNotices
 from gochat.store.read.archive import SqliteArchive
 from gochat.store.read.lookups import SqliteLookups
 from gochat.store.read.merged import Merged
@@ -46,6 +47,7 @@ class Store(NamedTuple):
     commits: Commits
     health: Health
     retention: Retention
+    notices: SqliteNotices
 
 
 class _Parts(NamedTuple):
@@ -71,18 +73,22 @@ async def open_store(
     most_bytes: int = MOST_BYTES,
     pace: Pace = PACE,
     ticks: TurnQueue | None = None,
+    notices: bool = False,
 ) -> AsyncIterator[Store]:
     """A store in the file at `path`, which works in threads of its own. `decline_ms` is for how long lists show a
     decline. While `most_waiting` rooms, or `most_bytes` in memory, wait for a commit, the next is refused as Full.
     `pace` says when messages are merged into their rooms' logs, which nobody should notice. `ticks` says when commits
-    begin; without it each is begun by a task. Raises StoreError."""
+    begin; without it each is begun by a task. With `notices` it is kept which rooms have messages that users
+    may have to be notified of. Raises StoreError."""
     if str(path) == MEMORY:
         raise ValueError("a database in memory has one connection: open it inline")
     prepare(str(path))
     note, commits = begin(str(path)), Commits()
     try:
         async with (
-            _running(_in_threads(Path(path), commits, pace), decline_ms, most_waiting, most_bytes, ticks) as store,
+            _running(
+                _in_threads(Path(path), commits, pace, notices), decline_ms, most_waiting, most_bytes, ticks
+            ) as store,
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(_keep_noted, note, commits)
@@ -104,6 +110,7 @@ async def open_inline(
     most_bytes: int = MOST_BYTES,
     pace: Pace = AT_ONCE,
     ticks: TurnQueue | None = None,
+    notices: bool = False,
 ) -> AsyncIterator[Store]:
     """The same store in the file at `path`, or in memory, which does all its work in the caller's thread, on one
     connection: for simulated time, where no thread may be. As nothing comes back later to merge messages and to feed
@@ -113,11 +120,11 @@ async def open_inline(
     only = connect(str(path))
     if str(path) == MEMORY:
         migrate(only, MEMORY)
-    async with _running(_inline(path, only, pace), decline_ms, most_waiting, most_bytes, ticks) as store:
+    async with _running(_inline(path, only, pace, notices), decline_ms, most_waiting, most_bytes, ticks) as store:
         yield store
 
 
-def _in_threads(path: Path, commits: Commits, pace: Pace) -> _Parts:
+def _in_threads(path: Path, commits: Commits, pace: Pace, notices: bool) -> _Parts:
     opens, health, tail = partial(connect, str(path), read_only=True), Health(path), Tail()
     try:
         with closing(opens()) as first:
@@ -128,7 +135,7 @@ def _in_threads(path: Path, commits: Commits, pace: Pace) -> _Parts:
     searchers = Readers(threads(opens, searches.THREADS), health, together=1)
     committer: OwnerThread[Committer] = OwnerThread(
         "committer",
-        partial(Committer, partial(connect, str(path)), tail, pace, commits, health),
+        partial(Committer, partial(connect, str(path)), tail, pace, commits, health, notices),
         idle=Committer.idle,
         closes=Committer.close,
     )
@@ -136,15 +143,16 @@ def _in_threads(path: Path, commits: Commits, pace: Pace) -> _Parts:
     return _Parts(committer, readers, searchers, merged, epoch, last_num, commits, health)
 
 
-def _inline(path: Path | str, only: sqlite3.Connection, pace: Pace) -> _Parts:
+def _inline(path: Path | str, only: sqlite3.Connection, pace: Pace, notices: bool) -> _Parts:
     """All on one connection, which the committer closes."""
     health, tail, commits = Health(path), Tail(), Commits()
     epoch, last_num = _beginning(only)
     reader: Inline[sqlite3.Connection] = Inline(lambda: only)
     readers, searchers = Readers([reader], health), Readers([reader], health)
     committer: Inline[Committer] = Inline(
-        partial(Committer, lambda: only, tail, pace, commits, health), idle=Committer.idle, closes=Committer.close
-    )
+        partial(Committer, lambda: only, tail, pace, commits, health, notices),
+        idle=Committer.idle, closes=Committer.close,
+    )  # fmt: skip
     merged = Merged(readers, committer, tail, None)
     return _Parts(committer, readers, searchers, merged, epoch, last_num, commits, health)
 
@@ -178,7 +186,8 @@ async def _running(
         try:
             archive = SqliteArchive(readers, Searches(searchers), merged, parts.epoch, decline_ms, parts.health)
             lookups, retention = SqliteLookups(readers, merged), Retention(readers, committer)
-            yield Store(journal, lookups, archive, parts.commits, parts.health, retention)
+            notices = SqliteNotices(readers, committer, merged)
+            yield Store(journal, lookups, archive, parts.commits, parts.health, retention, notices)
         finally:
             with trio.CancelScope(shield=True):
                 try:

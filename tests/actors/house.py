@@ -185,6 +185,7 @@ class House:
         observers: Sequence[Observer] = (),
     ) -> None:
         self.archive = store.archive
+        self.notices = store.notices
         self.journal = Tap(store.journal)
         self.live = Live(slice_)
         self.events: list[tuple[str, Any]] = []

@@ -24,6 +24,7 @@ from gochat.auth.tokens import Issuer, JwtTokens
 from gochat.config import Auth
 from gochat.domain import commands as ask
 from gochat.domain import facts
+from gochat.notify.parts import Notifications
 from gochat.protocol import replies
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.ndjson import LineReader
@@ -187,6 +188,7 @@ class Town:
             after_leaving=True,
             rules=NoRules(),
             standing=Standing(),
+            notifications=Notifications(notices=house.notices),
             spawn=self.spawn,
             quotas=Quotas(Rates(), Wheel()),
             sessions={},

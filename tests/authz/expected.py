@@ -86,7 +86,8 @@ SCOPES: Final[dict[str | None, tuple[str, ...]]] = {
     "chat:read": (
         "resume", "read", "history", "one message", "search in it", "members", "list members", "one member",
         "one group", "groups", "contacts", "blocks", "requests", "search users", "search everywhere", "watch",
-        "reports", "all reports", "export",
+        "reports", "all reports", "export", "silence a room", "set quiet hours", "what one wants of notifications",
+        "push key", "subscribe a device",
     ),
     "chat:write": (
         "send", "send a recorded key", "edit one's own", "edit another's", "delete one's own", "delete another's",
@@ -102,7 +103,7 @@ SCOPES: Final[dict[str | None, tuple[str, ...]]] = {
     "metrics": ("read metrics",),
     "admin": (
         "suspend", "unsuspend", "revoke a user's tokens", "revoke a token", "audit", "all users", "all groups",
-        "all private rooms", "all sessions", "all suspensions",
+        "all private rooms", "all sessions", "all suspensions", "all notifications", "retry notifications",
     ),
 }  # fmt: skip
 
@@ -133,6 +134,12 @@ ANYWHERE: Final[dict[str, str]] = {
     "all private rooms": "ok",
     "all sessions": "ok",
     "all suspensions": "ok",
+    "set quiet hours": "ok",
+    "what one wants of notifications": "ok",
+    "push key": "ok",
+    "subscribe a device": "taken",  # The node does not push.
+    "all notifications": "ok",
+    "retry notifications": "ok",
 }
 
 #: What is asked of a group by its name. In the place of a name the id of a private room is not well formed.
@@ -174,6 +181,7 @@ leave:                                      ok       ok        ok      ok       
 add a contact, remove a contact:            ok       ok        ok      ok       ok       ok       ok
 block, unblock:                             ok       ok        ok      ok       ok       ok       ok
 accept a request, decline a request:        none     none      none    none     none     none     none
+silence a room:                             ok       ok        ok      ok       out      out      none
 """
 
 #: With the scope `admin`, in a group: all of it, of anyone. What one hears, finds and leaves are one's own rooms.
@@ -203,6 +211,7 @@ leave:                                      ok       ok        ok      ok       
 add a contact, remove a contact:            ok       ok        ok      ok       ok       ok       ok
 block, unblock:                             ok       ok        ok      ok       ok       ok       ok
 accept a request, decline a request:        none     none      none    none     none     none     none
+silence a room:                             ok       ok        ok      ok       out      out      none
 """
 
 #: A token without the scope `admin`, in a private room.
@@ -225,6 +234,7 @@ add a contact:                    ok      ok       ok    ok        ok       ok  
 remove a contact, block, unblock: ok      ok       ok    ok        ok       ok      ok      ok       ok       bad  ok
 accept a request:                 ok      none     none  none      ok       none    taken   none     none     bad  none
 decline a request:                none    none     none  none      ok       none    none    none     ok       bad  none
+silence a room:                   ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
 """
 
 #: With the scope `admin`, in a private room: everything is read; it is written to by its two users alone, under the
@@ -248,6 +258,7 @@ add a contact:                    ok      ok       ok    ok        ok       ok  
 remove a contact, block, unblock: ok      ok       ok    ok        ok       ok      ok      ok       ok       bad  ok
 accept a request:                 ok      none     none  none      ok       none    taken   none     none     bad  none
 decline a request:                none    none     none  none      ok       none    none    none     ok       bad  none
+silence a room:                   ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
 """
 
 #: With `history.after_leaving = false`: what is closed to whom.

@@ -109,6 +109,8 @@ def delete(seq: Callable[[Stage], int]) -> Operation:
     )
 
 
+#: Of the form of one: a node that does not push looks no closer.
+DEVICE: Final = {"endpoint": "https://push.example/1", "keys": {"p256dh": "BK", "auth": "k"}}
 ROOM: Final = {"room": lambda s: s.room}
 
 OPERATIONS: Final[dict[str, Operation]] = {
@@ -205,6 +207,28 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "ban a moderator": sanction("ban", "mod.to.ban", seconds=60),
     "ban an owner": sanction("ban", "own.to.ban"),
     "unban": sanction("unban", lambda s: s.other),
+    # Notifications
+    "silence a room": Operation(
+        asks("notify", **ROOM), lambda s: ("PATCH", "/v1/notify", {"room": s.room}), ("PATCH", "/v1/notify")
+    ),
+    "set quiet hours": Operation(
+        asks("notify", quiet="22:00-07:00", tz="UTC"),
+        lambda s: ("PATCH", "/v1/notify", {"quiet": "22:00-07:00", "tz": "UTC"}),
+        ("PATCH", "/v1/notify"),
+    ),
+    "what one wants of notifications": Operation(asks("notify"), *get("/v1/notify", "/v1/notify")),
+    "push key": Operation(asks("push"), *get("/v1/push", "/v1/push")),
+    "subscribe a device": Operation(
+        asks("push", subscription=DEVICE),
+        lambda s: ("POST", "/v1/push", {"subscription": DEVICE}),
+        ("POST", "/v1/push"),
+    ),
+    "all notifications": Operation(asks("notifications"), *get("/v1/admin/notifications", "/v1/admin/notifications")),
+    "retry notifications": Operation(
+        asks("notifications", retry=True),
+        lambda s: ("POST", "/v1/admin/notifications/retries", None),
+        ("POST", "/v1/admin/notifications/retries"),
+    ),
     # Moderation
     "reports": Operation(asks("reports", **ROOM), *get("/v1/reports?room={s.room}", REPORTS)),
     "all reports": Operation(asks("reports", limit=1), *get("/v1/reports?limit=1", REPORTS)),

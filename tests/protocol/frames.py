@@ -43,6 +43,14 @@ REQUESTS: dict[str, msgspec.Struct] = {
     "rooms": req.Rooms(id=24, user="bob", private=True, limit=10, cursor="dm:ann:bob"),
     "sessions": req.Sessions(id=25),
     "suspensions": req.Suspensions(id=26, limit=10),
+    "notify": req.Notify(id=27, room="group:tea", until=1_700_000_000_000),
+    "notify-quiet": req.Notify(id=28, quiet="22:00-07:00", tz="Europe/Vienna"),
+    "push": req.Push(
+        id=29,
+        subscription=req.PushSubscription(endpoint="https://push.example/1", keys=req.PushKeys(p256dh="BK", auth="k")),
+    ),
+    "push-forget": req.Push(id=30, forget="https://push.example/1"),
+    "notifications": req.Notifications(id=31, dead=True, retry=True, channel="webhook", limit=10),
 }
 
 FACTS: dict[str, msgspec.Struct] = {
@@ -111,6 +119,19 @@ REPLIES: dict[str, msgspec.Struct] = {
     ),
     "suspensions": out.Suspensions(
         id=26, suspensions=[out.Suspension(user="bob", ts=5, until=9, by="root", reason="spam")]
+    ),
+    "notify-reply": out.Notify(
+        id=27, channels=["webhook"], quiet="22:00-07:00", tz="Europe/Vienna",
+        rooms=[out.Silence(room="group:tea", until=9), out.Silence(room="dm:ann:bob")],
+    ),
+    "push-reply": out.Push(id=29, key="BK", devices=1),
+    "notifications-reply": out.Notifications(
+        id=31, waiting=1, dead=2, retried=2, notifications=[
+            out.NotificationEntry(
+                notification="ntf_1", channel="webhook", user="bob", room="group:tea", ts=5, tries=1, next=9,
+                reason="no connection",
+            ),
+        ],
     ),
     "request": out.Request(user="zoe", name="Zoe", room="dm:ann:zoe", head=1, last=LAST),
     "contact-event": out.Contact(user="bob", state="contact"),

@@ -195,6 +195,15 @@ def suspension_line(entry: replies.Suspension) -> str:
     return f"user:{inert(entry.user)}, since {clock(entry.ts)}{until}, by {inert(entry.by)}{reason}"
 
 
+def notification_line(entry: replies.NotificationEntry) -> str:
+    when = "given up" if entry.next is None else f"next {clock(entry.next)}"
+    reason = f": {inert(entry.reason)}" if entry.reason else ""
+    return (
+        f"{inert(entry.notification)} {inert(entry.channel)} user:{inert(entry.user)} {inert(entry.room)}, since"
+        f" {clock(entry.ts)}, {counted(entry.tries, 'try', 'tries')}, {when}{reason}"
+    )
+
+
 def contact_line(entry: replies.ContactEntry, *, presence: bool) -> str:
     """With `presence` where `entry.online` is fresh: only of users who are watched it is told that it changes."""
     state = (", online" if entry.online else ", offline") if presence else ""

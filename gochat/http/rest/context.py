@@ -20,7 +20,7 @@ from gochat.ports import Archive, Asker, Identity, Journal
 from gochat.protocol.catalogue import ADMIN, allows
 from gochat.protocol.conversation import Speaker
 from gochat.protocol.replies import Limits
-from gochat.protocol.requests import AnyRequest, History
+from gochat.protocol.requests import AnyRequest, History, Notify, Push
 
 
 def _now_ms() -> int:
@@ -52,6 +52,9 @@ class RestContext(msgspec.Struct, frozen=True, kw_only=True):
     tickets: Tickets
     moderate: Callable[[Speaker, AnyRequest], Awaitable[msgspec.Struct | Denied]]
     """Answers the requests of moderators and admins (session/moderation.py)."""
+    notify: Callable[[Identity, Notify], Awaitable[msgspec.Struct | Denied]]
+    push: Callable[[Identity, Push], Awaitable[msgspec.Struct | Denied]]
+    """Answer the requests of users about notifications (session/notifications.py)."""
     now_ms: Callable[[], int] = _now_ms
     quota: Callable[[str], Quota]
     """A user's, the same as for the user's sessions."""

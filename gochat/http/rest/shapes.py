@@ -3,7 +3,7 @@ ignored would look like success."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -17,11 +17,13 @@ from gochat.protocol.replies import (
     AuditEntry,
     Last,
     Limits,
+    NotificationEntry,
     RelationState,
     ReportEntry,
     RequestEntry,
     RoomOverview,
     SessionEntry,
+    Silence,
     Suspension,
     UserEntry,
 )
@@ -114,6 +116,32 @@ class Revocation(Body, kw_only=True):
     reason: req.Reason | None = None
 
 
+class NotifyChange(Body, kw_only=True):
+    """What is left out stays as it is; at least one is needed."""
+
+    room: Room | None = None
+    """A room to be notified of no more; with `until`, until then, and a time that has passed ends it."""
+    until: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    quiet: Annotated[str, Meta(max_length=11)] | None = None
+    """The hours of each day in which notifications wait, such as `22:00-07:00`; empty: none."""
+    tz: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    """The time zone of `quiet`, such as `Europe/Vienna`."""
+
+
+class PushChange(Body, kw_only=True):
+    """A device to subscribe, or one to forget; at least one is needed."""
+
+    subscription: req.PushSubscription | None = None
+    forget: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    """The `endpoint` of a device that is to be pushed to no more."""
+
+
+class NotificationRetry(Body, kw_only=True):
+    """Of which channel everything that was given up is tried again; without one, of all."""
+
+    channel: Literal["webhook", "push", "mail"] | None = None
+
+
 # ---------------------------------------------------------------------------------------------- in: queries
 
 
@@ -169,6 +197,13 @@ class AccountsQuery(ListQuery, kw_only=True):
 class RoomsQuery(AccountsQuery, kw_only=True):
     private: bool = False
     """Private rooms instead of groups. To look at them leaves an entry in the audit log."""
+
+
+class NotificationsQuery(Query, kw_only=True):
+    dead: bool = False
+    """Those that were given up after 24 hours, in the place of those that wait."""
+    channel: Literal["webhook", "push", "mail"] | UnsetType = UNSET
+    limit: Limit = 50
 
 
 class LeaveQuery(Query, kw_only=True):
@@ -306,6 +341,38 @@ class SessionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
 class SuspensionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     suspensions: list[Suspension]
     next: str | UnsetType = UNSET
+
+
+class NotifyView(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One's own wishes for notifications."""
+
+    channels: list[str]
+    """By which ways this server notifies: `webhook`, `push`, `mail`."""
+    quiet: str | UnsetType = UNSET
+    tz: str | UnsetType = UNSET
+    rooms: list[Silence]
+
+
+class PushView(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """`key` is the `applicationServerKey` for subscribing; absent where the server does not push."""
+
+    key: str | UnsetType = UNSET
+    devices: int
+    """How many one has subscribed."""
+
+
+class NotificationsView(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The next to be sent, or the latest to be given up, first; and how many there are of each."""
+
+    notifications: list[NotificationEntry]
+    waiting: int
+    dead: int
+
+
+class Retried(msgspec.Struct, kw_only=True):
+    """How many are tried again."""
+
+    retried: int
 
 
 class Ticket(msgspec.Struct, kw_only=True):

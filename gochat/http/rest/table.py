@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gochat.http.rest import export, groups, members, messages, moderation, people, tickets, users
+from gochat.http.rest import export, groups, members, messages, moderation, notifications, people, tickets, users
 from gochat.http.rest.exports import MEDIA_TYPE
 from gochat.http.rest.resource import Operation
 from gochat.http.rest.shapes import (
@@ -32,9 +32,17 @@ from gochat.http.rest.shapes import (
     NewMessage,
     NewReport,
     NewToken,
+    NotificationRetry,
+    NotificationsQuery,
+    NotificationsView,
+    NotifyChange,
+    NotifyView,
+    PushChange,
+    PushView,
     ReportPage,
     ReportsQuery,
     RequestPage,
+    Retried,
     Revocation,
     RoomOverviewPage,
     RoomsQuery,
@@ -149,6 +157,18 @@ OPERATIONS: Final = (
               (204,)),
     Operation("POST", "/v1/admin/revocations", req.AdminAction, moderation.revoke, "Revoke tokens", None, (204,),
               body=Revocation),
+    Operation("GET", "/v1/notify", req.Notify, notifications.read, "What one wants of notifications", NotifyView),
+    Operation("PATCH", "/v1/notify", req.Notify, notifications.change,
+              "Silence a room, or set the hours in which notifications wait", NotifyView, body=NotifyChange,
+              errors=(*_ABSENT, "conflict")),
+    Operation("GET", "/v1/push", req.Push, notifications.push_key, "The key that browsers subscribe with", PushView),
+    Operation("POST", "/v1/push", req.Push, notifications.change_push, "Subscribe a device, or forget one", PushView,
+              body=PushChange, errors=("conflict",)),
+    Operation("GET", "/v1/admin/notifications", req.Notifications, notifications.list_notifications,
+              "Notifications that wait, or that were given up", NotificationsView, query=NotificationsQuery),
+    Operation("POST", "/v1/admin/notifications/retries", req.Notifications, notifications.retry,
+              "Try again what was given up", Retried, body=NotificationRetry, body_needed=False),
+
     Operation("GET", "/v1/admin/audit", req.Audit, moderation.list_audit, "The audit log, newest first", AuditPage,
               query=ListQuery),
 )  # fmt: skip

@@ -25,7 +25,7 @@ from gochat.store.folder import check_alone
 from gochat.store.listing import IN_GROUP, relist
 from gochat.store.portable.room_out import Progress
 from gochat.store.rows import MESSAGE
-from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
+from gochat.store.schema import NOTICES_OF_USERS, SEQ_BITS, SEQ_MASK, connect
 from gochat.store.search import reindex
 from gochat.store.setup import note, prepare
 from gochat.store.write.logs import Batch
@@ -262,6 +262,7 @@ class _Deletion:
             ("DELETE FROM report WHERE user = ? AND closed_ts IS NOT NULL", one),
             ("UPDATE report SET reason = NULL WHERE user = ? AND reason IS NOT NULL", one),
             ("UPDATE seat SET read = 0 WHERE user = ? AND read > 0", one),
+            *((f"DELETE FROM {table} WHERE user = ?", one) for table in NOTICES_OF_USERS),
             *((f"DELETE FROM {names.table} WHERE user = ?", one) for names in reindex.names(self._connection)),
             ("DELETE FROM added WHERE user = ?", one),
             ("DELETE FROM user WHERE id = ?", one),

@@ -36,6 +36,10 @@ class Merged:
         """Run `job`, which reads this room, in a reading thread."""
         return await (self._call(job) if await self._level([room]) else self._beside(job))
 
+    async def of_named(self, rooms: Sequence[str], job: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `job`, which reads these rooms."""
+        return await (self._call(job) if await self._level(rooms) else self._beside(job))
+
     async def of_rooms(self, rooms: str, values: Sequence[Any], job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job`, which reads the rooms whose ids the query `rooms` gives."""
         return await (self._call(job) if await self._level_those(rooms, values) else self._beside(job))

@@ -20,9 +20,11 @@ from gochat.domain.beside import (
     Reported,
     Revoked,
     Sanctioned,
+    Suspended,
 )
 from gochat.domain.relationship import DAY_MS
 from gochat.store.listing import relist
+from gochat.store.write import notices
 
 
 def write(
@@ -52,8 +54,10 @@ def write(
                 "UPDATE report SET closed_ts = ?, closed_by = ? WHERE id = ? AND closed_ts IS NULL",
                 (entry.ts, entry.user, entry.report),
             )
-        else:
+        elif isinstance(entry, Suspended | Revoked):
             _stand(connection, entry)
+        else:
+            notices.wish(connection, entry)
 
 
 def _report(connection: sqlite3.Connection, num: int, room: str, entry: Reported, id_: int | None) -> None:
@@ -71,11 +75,16 @@ def _report(connection: sqlite3.Connection, num: int, room: str, entry: Reported
 
 def _stand(connection: sqlite3.Connection, entry: AnyStanding) -> None:
     if isinstance(entry, Revoked):
+        if entry.kind == "jti":
+            notices.end_devices(connection, token_id=entry.value)
+        else:
+            notices.end_devices(connection, user=entry.value)
         connection.execute(
             "INSERT INTO revocation VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET ts = max(ts, excluded.ts)",
             (entry.kind, entry.value, entry.ts),
         )
     elif entry.on:
+        notices.end_devices(connection, user=entry.user)
         connection.execute(
             "INSERT OR REPLACE INTO suspension VALUES (?, ?, ?, ?, ?)",
             (entry.user, entry.ts, entry.until, entry.actor, entry.reason),

@@ -70,14 +70,15 @@ class Committer:
 
     def __init__(
         self, opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace = PACE, counts: Commits | None = None,
-        health: Health | None = None,
+        health: Health | None = None, notices: bool = False,
     ) -> None:  # fmt: skip
         self._opens = opens
         self._health = health or Health()
         self._tail = tail
         self._counts = counts or Commits()
         self._pace = pace
-        self._writer: Writer | None = _writer(opens, tail, pace)
+        self._notices = notices
+        self._writer: Writer | None = _writer(opens, tail, pace, notices)
         self._suspects: dict[int, str] = {}
         """Rooms whose last append failed, to be looked at before the next commit."""
         self._damaged: dict[int, str] = {}
@@ -174,6 +175,18 @@ class Committer:
             raise StoreError(f"what is too old can't be taken away: {error}") from error
         self._counts.expired += done.messages
         return done
+
+    def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """See Writer.run. Raises StoreError."""
+        writer = self._reopened()
+        try:
+            return writer.run(job)
+        except Exception as error:
+            if not _only_busy(error, writer):
+                self._discard(())
+            if is_damage(error):
+                self._health.damaged(str(error))
+            raise StoreError(f"nothing could be recorded: {error}") from error
 
     def _merge(self, writer: Writer, nums: Sequence[int], most: int | None) -> bool:
         try:
@@ -361,7 +374,7 @@ class Committer:
             raise StoreError("the store is closed")
         writer: Writer | None = None
         try:
-            writer = _writer(self._opens, self._tail, self._pace)
+            writer = _writer(self._opens, self._tail, self._pace, self._notices)
             self._damaged.update(self._suspects)
             self._after(writer)
             self._look_again(writer)
@@ -393,10 +406,10 @@ class Committer:
         return problems
 
 
-def _writer(opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace) -> Writer:
+def _writer(opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace, notices: bool) -> Writer:
     connection = opens()
     try:
-        return Writer(connection, tail, pace.full_bytes)
+        return Writer(connection, tail, pace.full_bytes, notices)
     except BaseException:
         connection.close()
         raise

@@ -166,6 +166,14 @@ class SqliteJournal:
         if len(self._reads) + len(self._users) >= MOST_NOTES:
             self._want_commit()
 
+    async def flush_notes(self) -> None:
+        goal = self._begun
+        if self._reads or self._users:
+            goal += 1  # They go with the next commit to begin.
+            self._want_commit()
+        while self._ended < goal:
+            await self._wait_for_an_end()
+
     async def flush_reads(self) -> None:
         if self._reads:
             goal = self._begun + 1  # They go with the next commit to begin.

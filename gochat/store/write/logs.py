@@ -16,7 +16,7 @@ from gochat.store.many import Many
 from gochat.store.rows import WRITTEN, Row, written
 from gochat.store.schema import SEQ_BITS
 from gochat.store.search import index
-from gochat.store.write import beside
+from gochat.store.write import beside, notices
 from gochat.store.write.notes import raise_reads
 
 #: How many rooms' message counts, and heads, are kept; they are read again when needed.
@@ -54,8 +54,10 @@ class Batch(NamedTuple):
 class Logs:
     """Writes in the transaction that is open. What is kept of a room must be forgotten when that is rolled back."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, notices: bool = False) -> None:
+        """With `notices`, rooms with new messages are marked for the notifier (notices.py)."""
         self._connection = connection
+        self._notices = notices
         self._counts: dict[int, int] = {}
         self._heads: dict[int, int] = {}
         self._stale: set[int] = set()
@@ -117,6 +119,7 @@ class Logs:
         connection = self._connection
         _ROOMS.run(connection, rooms)
         _FACTS.run(connection, rows)
+        self._mark(batches)
         if seats:
             _SEATS.run(connection, seats)
         for batch in made:
@@ -127,6 +130,12 @@ class Logs:
             self._beside(batch)
         raise_reads(connection, reads)
         self._let_stale(talking)
+
+    def _mark(self, batches: Sequence[Batch]) -> None:
+        if not self._notices:
+            return
+        firsts = ((batch.num, _first_message(batch)) for batch in batches)
+        notices.mark(self._connection, [(num, seq) for num, seq in firsts if seq is not None])
 
     def _let_stale(self, seats: list[Row]) -> None:
         if not seats:
@@ -218,3 +227,8 @@ class Logs:
             f"SELECT 1 FROM seat WHERE user = ? AND num = ? AND {listing.IN_GROUP}", (user, num)
         ).fetchone()
         return row is not None
+
+
+def _first_message(batch: Batch) -> int | None:
+    """Its seq; None where there is no message."""
+    return next((fact.seq for fact in batch.facts if type(fact) is facts.Message), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact
@@ -26,6 +26,8 @@ from gochat.store.write.logs import Batch, Logs
 from gochat.store.write.notes import Notes
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: What one piece of a group can be guilty of: it clashes, or holds what SQLite can't take. All else is the database's.
 _UNFIT = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, OverflowError, UnicodeError)
@@ -51,9 +53,11 @@ class Writer:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, known: tail.Tail | None = None, full_bytes: int = FULL_BYTES
+        self, connection: sqlite3.Connection, known: tail.Tail | None = None, full_bytes: int = FULL_BYTES,
+        notices: bool = False,
     ) -> None:  # fmt: skip
-        """`full_bytes`: memory that the tail may take. What does not fit goes into the logs at once."""
+        """`full_bytes`: memory that the tail may take. What does not fit goes into the logs at once. `notices`: see
+        Logs."""
         self._full_bytes = full_bytes
         self.connection = connection
         self.tail = known or tail.Tail()
@@ -62,7 +66,7 @@ class Writer:
         """Whether the last thing tried was a COMMIT, so that its failure says nothing."""
         self.facts = self.messages = 0
         """How many the last commit recorded."""
-        self._logs = Logs(connection)
+        self._logs = Logs(connection, notices)
         self._recover()
 
     def take_longer(self) -> set[int]:
@@ -353,6 +357,20 @@ class Writer:
                 done = expiry.expire(self.connection, old, now_ms)
                 self._finish(self.commits, written=False)
             return done
+        finally:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            self.connection.execute("PRAGMA synchronous = FULL")
+
+    def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """Have `job` write beside the logs, in a transaction of its own. Not synced: what is lost of it by a power
+        failure is done again."""
+        self.connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            self._begin()
+            result = job(self.connection)
+            self._finish(self.commits, written=False)
+            return result
         finally:
             if self.connection.in_transaction:
                 self.connection.execute("ROLLBACK")

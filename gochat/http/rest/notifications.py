@@ -1,0 +1,81 @@
+"""Notifications: what one wants of them, the devices that are pushed to, and what admins see of those under way."""
+
+from __future__ import annotations
+
+from typing import TypeVar, cast
+
+import msgspec
+
+from gochat.errors import Denied
+from gochat.http.rest.context import Call, Reply
+from gochat.http.rest.refused import Refused, bad
+from gochat.http.rest.rooms import or_none, or_unset
+from gochat.http.rest.shapes import (
+    NotificationRetry,
+    NotificationsQuery,
+    NotificationsView,
+    NotifyChange,
+    NotifyView,
+    PushChange,
+    PushView,
+    Retried,
+)
+from gochat.protocol import replies
+from gochat.protocol import requests as req
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+async def read(call: Call) -> Reply:
+    return await _notify(call, req.Notify())
+
+
+async def change(call: Call) -> Reply:
+    body: NotifyChange = call.body
+    if body == NotifyChange():
+        raise bad("nothing to change: room, until, quiet and tz are missing")
+    return await _notify(call, req.Notify(room=body.room, until=body.until, quiet=body.quiet, tz=body.tz))
+
+
+async def push_key(call: Call) -> Reply:
+    return await _push(call, req.Push())
+
+
+async def change_push(call: Call) -> Reply:
+    body: PushChange = call.body
+    if body == PushChange():
+        raise bad("nothing to change: subscription and forget are missing")
+    return await _push(call, req.Push(subscription=body.subscription, forget=body.forget))
+
+
+async def list_notifications(call: Call) -> Reply:
+    query: NotificationsQuery = call.query
+    request = req.Notifications(dead=query.dead, channel=or_none(query.channel), limit=query.limit)
+    found = _allowed(await call.context.moderate(call.who, request), replies.Notifications)
+    view = NotificationsView(notifications=found.notifications, waiting=found.waiting, dead=found.dead)
+    return Reply(value=view)
+
+
+async def retry(call: Call) -> Reply:
+    body: NotificationRetry | None = call.body
+    request = req.Notifications(retry=True, channel=None if body is None else body.channel, limit=1)
+    found = _allowed(await call.context.moderate(call.who, request), replies.Notifications)
+    return Reply(value=Retried(retried=found.retried or 0))
+
+
+async def _notify(call: Call, request: req.Notify) -> Reply:
+    found = _allowed(await call.context.notify(call.identity, request), replies.Notify)
+    quiet, tz = or_unset(found.quiet), or_unset(found.tz)
+    return Reply(value=NotifyView(channels=found.channels, quiet=quiet, tz=tz, rooms=found.rooms))
+
+
+async def _push(call: Call, request: req.Push) -> Reply:
+    found = _allowed(await call.context.push(call.identity, request), replies.Push)
+    return Reply(value=PushView(key=or_unset(found.key), devices=found.devices))
+
+
+def _allowed(reply: msgspec.Struct | Denied, kind: type[R]) -> R:
+    """Raises Refused."""
+    if isinstance(reply, Denied):
+        raise Refused(reply)
+    return cast(R, reply)

@@ -1,0 +1,201 @@
+"""The notifier: hears of messages, looks at their rooms when they are due, and has notices kept for the channels.
+
+Its memory is a timetable and no more. Rooms with news are marked in the store by the transaction that
+brings the messages into the logs, so that a crash loses none; all decisions are made from the store, when they are
+due. Ids are the same on repeat.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import trio
+
+from gochat.domain.facts import AnyFact, Message
+from gochat.domain.notices import NewNotice, Reader, RoomLook, Route, UnseenRoom
+from gochat.domain.record import RoomRecord
+from gochat.errors import StoreError
+from gochat.notify.due import Timing, decide, notification_id
+from gochat.notify.retry import GIVE_UP_MS
+from gochat.notify.timetable import Timetable
+from gochat.ports import Notices
+
+log = logging.getLogger(__name__)
+
+#: Rooms that are looked at in one go, and members in one slice: some ms of a reading thread.
+ROOMS, MEMBERS = 32, 500
+#: Between two slices, so that commits and welcomes come first.
+REST_S: Final = 0.02
+#: The least time between two looks at a room, for each slice of its members: somebody writes in a large group all the
+#: time, and must not have it looked at all the time.
+GAP_MS: Final = 250
+#: How often it is looked for rooms that nobody told of: after a failed commit, or where the timetable was full.
+RESCAN_S: Final = 300.0
+#: After a failure of the store.
+AGAIN_S: Final = 1.0
+#: The wall clock may be set: no sleep is longer.
+NAP_S: Final = 30.0
+PAGE: Final = 1_000
+
+
+class Rules(NamedTuple):
+    """The operator's settings."""
+
+    timing: Timing
+    routes: Sequence[Route]
+    most_waiting: int
+    """Notices that may wait for each channel."""
+
+
+class Notifier:
+    """An observer of every room. `run` must be running."""
+
+    def __init__(
+        self,
+        notices: Notices,
+        rules: Rules,
+        epoch: str,
+        *,
+        seen: Callable[[str], int],
+        now_ms: Callable[[], int],
+        flush_reads: Callable[[], Awaitable[None]],
+        added: Callable[[], None],
+    ) -> None:
+        """`seen`: see Reader.seen_ms, as far as it is known in memory. `added` is called when there may be something
+        for the channels."""
+        self._notices = notices
+        self._rules = rules
+        self._epoch = epoch
+        self._seen = seen
+        self._now_ms = now_ms
+        self._flush_reads = flush_reads
+        self._added = added
+        self._timetable = Timetable()
+        self._earlier = trio.Event()
+        """Set when the timetable has something that is due before what it had."""
+
+    def rooms(self) -> int:
+        """How many are on the timetable."""
+        return len(self._timetable)
+
+    def recorded(self, room: str, record: RoomRecord, facts: Sequence[AnyFact], commit: int) -> None:
+        """See actors.observer. Costs one look into a dict while the room is on the timetable."""
+        if room in self._timetable:
+            return
+        for fact in facts:
+            if type(fact) is Message:
+                self._put(UnseenRoom(record.num, room, fact.ts), fact.ts)
+                return
+
+    def _put(self, room: UnseenRoom, ts: int, *, not_before: int = 0) -> None:
+        first = self._timetable.next_ms
+        at_ms = max(ts + self._rules.timing.after_ms, not_before)
+        self._timetable.put(room, at_ms)
+        if first is None or at_ms < first:
+            self._earlier.set()
+
+    async def run(self) -> None:
+        """Look at rooms as they become due, for ever."""
+        rescan_at = -RESCAN_S
+        while True:
+            try:
+                if trio.current_time() >= rescan_at + RESCAN_S:
+                    rescan_at = trio.current_time()
+                    await self._rescan()
+                rooms = self._timetable.take(self._now_ms(), ROOMS)
+                if rooms:
+                    await self._look_at(rooms)
+                    await trio.sleep(REST_S)
+                elif self._timetable.overflowed:
+                    rescan_at = -RESCAN_S
+                    self._timetable.overflowed = False
+                    await trio.sleep(AGAIN_S)
+                else:
+                    await self._nap()
+            except StoreError as error:
+                log.warning("notifications wait: %s", error)
+                rescan_at = -RESCAN_S
+                await trio.sleep(AGAIN_S)
+
+    async def _nap(self) -> None:
+        self._earlier = trio.Event()
+        next_ms = self._timetable.next_ms
+        pause = NAP_S if next_ms is None else min(NAP_S, max(0.0, (next_ms - self._now_ms()) / 1000))
+        with trio.move_on_after(pause):
+            await self._earlier.wait()
+
+    async def _rescan(self) -> None:
+        after: int | None = 0
+        while after is not None:
+            found = await self._notices.unseen(after, PAGE)
+            for room in found:
+                if room.room not in self._timetable:
+                    self._put(room, room.ts)
+            after = found[-1].room_pk if len(found) == PAGE and not self._timetable.overflowed else None
+            await trio.lowlevel.checkpoint()
+
+    # ------------------------------------------------------------------------------------------ a look
+
+    async def _look_at(self, rooms: Sequence[UnseenRoom]) -> None:
+        """Decide for all members of these rooms. A large room takes several slices, each of which is kept by itself."""
+        await self._flush_reads()
+        now_ms = self._now_ms()
+        found: list[NewNotice] = []
+        looked: dict[int, int] = {}
+        slices: dict[int, int] = {}
+        for room in rooms:
+            after_user, count = "", 0
+            while True:
+                look = await self._look(room, after_user, now_ms)
+                found += self._decided(room, look, now_ms)
+                looked[room.room_pk] = min(look.upto, looked.get(room.room_pk, look.upto))
+                count += 1
+                if look.next_user is None:
+                    break
+                after_user = look.next_user
+                await self._keep(found, {}, now_ms)
+                found = []
+                await trio.sleep(REST_S)
+            slices[room.room_pk] = count
+        following = await self._keep(found, looked, now_ms)
+        for room in rooms:
+            ts = following.get(room.room_pk)
+            if ts is not None:
+                self._put(room, ts, not_before=now_ms + GAP_MS * slices[room.room_pk])
+
+    async def _look(self, room: UnseenRoom, after_user: str, now_ms: int) -> RoomLook:
+        ripe_ts = now_ms - self._rules.timing.after_ms
+        return await self._notices.look(
+            room, after_user, MEMBERS, now_ms=now_ms, ripe_ts=ripe_ts, oldest_ts=ripe_ts - GIVE_UP_MS
+        )
+
+    def _decided(self, room: UnseenRoom, look: RoomLook, now_ms: int) -> list[NewNotice]:
+        found = []
+        for reader in look.readers:
+            burst = decide(seen_now(reader, self._seen), look.messages, now_ms, self._rules.timing)
+            if burst is not None:
+                name = notification_id(self._epoch, room.room, reader.user, burst.first.seq)
+                found.append(
+                    NewNotice(
+                        name, reader.user, room.room_pk, burst.after, burst.latest.seq, burst.read, burst.first.ts
+                    )
+                )
+        return found
+
+    async def _keep(self, found: Sequence[NewNotice], looked: dict[int, int], now_ms: int) -> dict[int, int | None]:
+        if not found and not looked:
+            return {}
+        rules = self._rules
+        following = await self._notices.add(found, looked, rules.routes, rules.most_waiting, now_ms)
+        if found:
+            self._added()
+        return following
+
+
+def seen_now(reader: Reader, seen: Callable[[str], int]) -> Reader:
+    """The reader with what memory knows of their sessions; the store knows it some moments later."""
+    at_ms = seen(reader.user)
+    return msgspec.structs.replace(reader, seen_ms=at_ms) if at_ms > reader.seen_ms else reader

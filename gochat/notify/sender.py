@@ -1,0 +1,193 @@
+"""Sends what waits for one channel: a few at a time, again after failures, and nothing that is no longer to be told."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from gochat.domain.notices import Attempt, WaitingNotice
+from gochat.errors import StoreError
+from gochat.notify.channel import Channel, Delivered, Gone, Result, Target
+from gochat.notify.due import is_news, still_due
+from gochat.notify.notification import Notification
+from gochat.notify.notifier import seen_now
+from gochat.notify.quiet import quiet_until
+from gochat.notify.retry import next_try
+from gochat.ports import Notices
+
+log = logging.getLogger(__name__)
+
+#: Sends of one channel at a time, and of one user among them: somebody's devices that answer slowly are waited for by
+#: that user alone.
+TOGETHER: Final = 16
+OF_ONE_USER: Final = 2
+#: After a failure of the store, and how long the last results are waited for at the end.
+AGAIN_S: Final = 1.0
+#: The wall clock may be set, and another program may have dead letters tried again: no sleep is longer.
+NAP_S: Final = 30.0
+#: How often it is looked for more while something is being sent.
+LOOK_S: Final = 1.0
+
+Key = tuple[str, int]
+
+
+class Sender:
+    """One for each channel. `run` must be running; `wake` says that there may be something new."""
+
+    def __init__(
+        self,
+        notices: Notices,
+        channel: Channel,
+        *,
+        seen: Callable[[str], int],
+        shut_out: Callable[[str], bool],
+        now_ms: Callable[[], int],
+        most_dead: int,
+        results: dict[str, int],
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`shut_out`: whether a user may not sign in any more. In `results` it is counted what comes of tries."""
+        self.channel = channel
+        self._results = results
+        self._notices = notices
+        self._seen = seen
+        self._shut_out = shut_out
+        self._now_ms = now_ms
+        self._most_dead = most_dead
+        self._chance = chance
+        self._under_way: dict[Key, str] = {}
+        """The user of each notice that is being sent, or whose result is not kept yet."""
+        self._attempts: list[Attempt] = []
+        self._wake = trio.Event()
+
+    def wake(self) -> None:
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send as notices become due, for ever."""
+        try:
+            async with trio.open_nursery() as nursery:
+                while True:
+                    self._wake = trio.Event()
+                    try:
+                        await self._settle()
+                        if not await self._start(nursery):
+                            await self._nap()
+                    except StoreError as error:
+                        log.warning("%s: notifications wait: %s", self.channel.name, error)
+                        await trio.sleep(AGAIN_S)
+        finally:
+            # Results that are not kept cost a second send at the next start.
+            with trio.move_on_after(AGAIN_S, shield=True):
+                try:
+                    await self._settle()
+                except StoreError as error:
+                    log.warning("%s: results are lost: %s", self.channel.name, error)
+
+    async def _settle(self) -> None:
+        attempts, self._attempts = self._attempts, []
+        if not attempts:
+            return
+        try:
+            await self._notices.settle(attempts, self._most_dead)
+        except BaseException:
+            self._attempts[:0] = attempts
+            raise
+        for attempt in attempts:
+            del self._under_way[attempt.id, attempt.target]
+
+    async def _start(self, nursery: trio.Nursery) -> bool:
+        """Begin to send what is due. Whether anything was begun."""
+        free = TOGETHER - len(self._under_way)
+        if free <= 0:
+            return False
+        users = Counter(self._under_way.values())
+        busy = [user for user, count in users.items() if count >= OF_ONE_USER]
+        # Those under way are still there, and are passed over.
+        found = await self._notices.due(self.channel.name, self._now_ms(), free + len(self._under_way), busy)
+        began = False
+        for notice in found:
+            key = notice.id, notice.target
+            if key not in self._under_way and users[notice.user] < OF_ONE_USER and len(self._under_way) < TOGETHER:
+                users[notice.user] += 1
+                self._under_way[key] = notice.user
+                nursery.start_soon(self._send, notice)
+                began = True
+        return began
+
+    async def _nap(self) -> None:
+        if self._under_way:
+            pause = LOOK_S  # They are the ones that are due next.
+        else:
+            next_ms = await self._notices.next_due(self.channel.name)
+            pause = NAP_S if next_ms is None else min(NAP_S, max(0.0, (next_ms - self._now_ms()) / 1000))
+        with trio.move_on_after(pause):
+            await self._wake.wait()
+
+    async def _send(self, notice: WaitingNotice) -> None:
+        try:
+            attempt = await self._tried(notice)
+        except Exception:
+            log.exception("%s: a notification crashed", self.channel.name)
+            attempt = self._again(notice, "a fault of the server; it has been logged", 0)
+        self._results[attempt.outcome] = self._results.get(attempt.outcome, 0) + 1
+        self._attempts.append(attempt)
+        self._wake.set()
+
+    async def _tried(self, notice: WaitingNotice) -> Attempt:
+        """Send it, unless that is not to be done now or any more. Decided at the last moment."""
+        now_ms = self._now_ms()
+        notification = None if self._shut_out(notice.user) else self._notification(notice)
+        if notification is None or (notice.target and notice.device is None):
+            return Attempt(notice.id, notice.channel, notice.target, "cancelled", now_ms)
+        until = quiet_until(notice.quiet, now_ms) if notice.quiet is not None else None
+        if until is not None:
+            return Attempt(notice.id, notice.channel, notice.target, "wait", now_ms, notice.tries, until)
+        target: Target = notice.device if notice.target else notice.address
+        result: Result = await self.channel.send(notification, target)
+        if isinstance(result, Delivered | Gone):
+            return Attempt(
+                notice.id,
+                notice.channel,
+                notice.target,
+                "delivered" if isinstance(result, Delivered) else "gone",
+                self._now_ms(),
+                notice.tries + 1,
+            )
+        return self._again(notice, result.reason, result.after_ms)
+
+    def _again(self, notice: WaitingNotice, reason: str, after_ms: int) -> Attempt:
+        now_ms, tries = self._now_ms(), notice.tries + 1
+        next_ms = next_try(notice.made_ts, now_ms, tries, self._chance(), after_ms)
+        if next_ms is None:
+            log.warning("%s: a notification is given up after 24 hours: %s", self.channel.name, reason)
+            return Attempt(notice.id, notice.channel, notice.target, "dead", now_ms, tries, now_ms, reason)
+        return Attempt(notice.id, notice.channel, notice.target, "retry", now_ms, tries, next_ms, reason)
+
+    def _notification(self, notice: WaitingNotice) -> Notification | None:
+        """The notification as it is now; None where it is not to be told any more."""
+        if notice.reader is None:
+            return None
+        reader = seen_now(notice.reader, self._seen)
+        latest = still_due(reader, notice.messages, notice.after, notice.first_ts)
+        if latest is None:
+            return None
+        refused = sum(not is_news(reader, message) for message in notice.messages)
+        return Notification(
+            id=notice.id,
+            user=notice.user,
+            room=notice.room,
+            sender=latest.sender,
+            sender_name=notice.names.get(latest.sender, latest.sender),
+            room_title=notice.title,
+            count=max(1, notice.total - refused),
+            seq=latest.seq,
+            ts=latest.ts,
+            body=latest.body,
+            request=reader.asked_at is not None,
+        )

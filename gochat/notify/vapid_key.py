@@ -1,0 +1,66 @@
+"""The key that a node signs its pushes with: made at the first use, in the data folder, for its owner's eyes alone.
+
+Browsers tie a subscription to this key. A node that loses it has to have all its users subscribe again, so it belongs
+into backups of the folder, and it is never replaced by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from gochat.errors import ConfigError
+
+FILE_NAME: Final = "push.key"
+
+
+def own_key(folder: Path) -> ec.EllipticCurvePrivateKey:
+    """The key in `folder`; it is made where there is none. Of two that make one at once the first counts. Raises
+    ConfigError where it can't be read or made, where others may read it, and where it is no key."""
+    file = folder / FILE_NAME
+    try:
+        if not file.exists():
+            _make(file)
+        if file.stat().st_mode & 0o077:
+            raise ConfigError("node.data", str(file), f"others may read it; `chmod 600 {file}`")
+        key = load_pem_private_key(file.read_bytes(), None)
+    except OSError as error:
+        raise ConfigError("node.data", str(file), (error.strerror or "can't be used").lower()) from error
+    except (ValueError, TypeError):
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        hint = "put it back from a backup; with another key all devices have to subscribe again"
+        raise ConfigError("node.data", str(file), "is no private key of the curve P-256, in PEM", hint=hint)
+    return key
+
+
+def _make(file: Path) -> None:
+    """Write it under a name of its own, then link it: it is never seen half written."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+            stream.flush()
+            os.fsync(stream.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, file)
+    finally:
+        draft.unlink()
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

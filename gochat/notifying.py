@@ -1,0 +1,164 @@
+"""A node's notifications: the notifier, one sender for each channel, and what sessions need of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from gochat.actors.live import Live
+from gochat.actors.observer import Observer
+from gochat.auth.standing import Standing
+from gochat.config import Settings
+from gochat.domain.notices import Addressed, Route
+from gochat.errors import Full, StoreError
+from gochat.metrics import NotificationCounts
+from gochat.notify.parts import Notifications
+from gochat.ports import Identity, Journal, Notices
+
+if TYPE_CHECKING:
+    from gochat.notify.channels import Channels
+    from gochat.notify.notifier import Notifier
+    from gochat.notify.sender import Sender
+
+log = logging.getLogger(__name__)
+
+#: How long connections to receivers may take to be closed.
+CLOSE_S = 1.0
+#: How often it is counted how many wait.
+COUNT_S = 15.0
+
+
+class Notifying:
+    """Made before the rooms, which it observes, and started with the services."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        notices: Notices,
+        journal: Journal,
+        live: Live,
+        standing: Standing,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Raises GochatError where a channel can't be used."""
+        self._settings = settings.notify
+        self._notices = notices
+        self._journal = journal
+        self._live = live
+        self._now_ms = now_ms
+        self._channels: Channels | None = None
+        self._notifier: Notifier | None = None
+        self.senders: list[Sender] = []
+        self.counts = NotificationCounts()
+        if self._settings.channels:
+            # Nobody else pays for what they import.
+            from gochat.notify.channels import Channels
+
+            self._channels = Channels(self._settings, Path(settings.node.data), now_ms)
+            self._notifier = self._make_notifier()
+            self.counts.rooms = self._notifier.rooms
+            self.senders = self._make_senders(self._channels, standing)
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        return () if self._notifier is None else (self._notifier,)
+
+    @property
+    def parts(self) -> Notifications:
+        return Notifications(
+            notices=self._notices,
+            channels=self._settings.channels,
+            push_key=None if self._channels is None else self._channels.push_key,
+            wake=self._wake,
+            signed_in=self._note_address,
+        )
+
+    def _make_notifier(self) -> Notifier:
+        from gochat.notify.due import MINUTE_MS, Timing
+        from gochat.notify.notifier import Notifier, Rules
+
+        wanted = self._settings
+        everybody = {"webhook": True, "push": False, "mail": bool(wanted.mail_lookup_url)}
+        rules = Rules(
+            Timing(int(wanted.after_minutes * MINUTE_MS), int(wanted.again_minutes * MINUTE_MS)),
+            [Route(name, everybody[name]) for name in wanted.channels],
+            wanted.waiting,
+        )
+        return Notifier(
+            self._notices,
+            rules,
+            self._journal.epoch,
+            seen=self._seen,
+            now_ms=self._now_ms,
+            flush_reads=self._journal.flush_reads,
+            added=self._wake,
+        )
+
+    def _make_senders(self, channels: Channels, standing: Standing) -> list[Sender]:
+        from gochat.notify.sender import Sender
+
+        return [
+            Sender(
+                self._notices,
+                channel,
+                seen=self._seen,
+                shut_out=standing.shut_out,
+                now_ms=self._now_ms,
+                most_dead=self._settings.dead_letters,
+                results=self.counts.results.setdefault(channel.name, {}),
+            )
+            for channel in channels.all
+        ]
+
+    def _seen(self, user: str) -> int:
+        return self._now_ms() + 1 if self._live.presence.is_online(user) else self._live.last_seen.get(user, 0)
+
+    def _wake(self) -> None:
+        for sender in self.senders:
+            sender.wake()
+
+    async def _note_address(self, identity: Identity) -> None:
+        """Keep the address that the token names; where that is off, whatever an earlier one named stays unused."""
+        if "mail" in self._settings.channels and identity.mail is not None:
+            try:
+                await self._journal.append_side_records([Addressed(identity.user, identity.mail)])
+            except Full as full:
+                log.warning("the mail address of %s is not noted: %s", identity.user, full)
+
+    async def run(self) -> None:
+        """Notify, until this is cancelled. Without a channel it ends at once."""
+        await self._keep_only()
+        if self._notifier is None or self._channels is None:
+            return
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._notifier.run)
+                nursery.start_soon(self._count)
+                for sender in self.senders:
+                    nursery.start_soon(sender.run)
+        finally:
+            with trio.move_on_after(CLOSE_S, shield=True):
+                await self._channels.aclose()
+
+    async def _count(self) -> None:
+        """For the metrics, which read nothing from the store themselves."""
+        while True:
+            try:
+                found = await self._notices.counts()
+            except StoreError as error:
+                log.warning("notifications are not counted: %s", error)
+            else:
+                for channel in self._settings.channels:
+                    self.counts.waiting[channel] = found.get((channel, "waiting"), 0)
+                    self.counts.dead[channel] = found.get((channel, "dead"), 0)
+            await trio.sleep(COUNT_S)
+
+    async def _keep_only(self) -> None:
+        try:
+            await self._notices.keep_only(self._settings.channels)
+        except StoreError as error:
+            log.warning("notifications of channels that are off stay: %s", error)

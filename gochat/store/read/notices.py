@@ -1,0 +1,269 @@
+"""Reads what decides who is notified: rooms with news, their members, what waits for a channel."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from gochat.domain.ids import dm_users, is_dm, peer
+from gochat.domain.notices import (
+    Candidate,
+    NoticeEntry,
+    Notified,
+    QuietHours,
+    Reader,
+    RoomLook,
+    Subscription,
+    UnseenRoom,
+    WaitingNotice,
+    Wishes,
+)
+from gochat.store.read.source import reading
+from gochat.store.rows import MESSAGE
+from gochat.store.schema import SEQ_BITS, SEQ_MASK
+
+#: Messages of a room that are looked at: the latest of all, and the latest that are old enough.
+LATEST, RIPE = 50, 200
+#: Messages of a burst that are looked at when it is sent, and how many of them are counted.
+SHOWN, COUNTED = 20, 1_000
+#: Characters of a body that are read for a template.
+BODY_CHARS: Final = 200
+
+_IN_GROUP = "s.role IN ('owner', 'moderator', 'member')"
+_READER = """
+    SELECT s.user, s.since_seq, s.read, coalesce(u.last_seen, 0), w.room IS NOT NULL, n.upto, n.read, n.ts
+    FROM seat s LEFT JOIN user u ON u.id = s.user LEFT JOIN notified n ON n.user = s.user AND n.room_pk = s.num
+    LEFT JOIN silent_room w ON w.user = s.user AND w.room = :room AND (w.until IS NULL OR w.until > :now)"""
+# Bounded by the members that are passed over, not by those that are found.
+_MEMBERS = f"""{_READER}
+    WHERE s.num = :room_pk AND s.user IN (
+        SELECT user FROM seat s WHERE num = :room_pk AND {_IN_GROUP} AND user > :after ORDER BY user LIMIT :limit)
+    ORDER BY s.user"""
+_LAST_OF_SLICE = f"""SELECT max(user), count(*) FROM (
+    SELECT user FROM seat s WHERE num = :room_pk AND {_IN_GROUP} AND user > :after ORDER BY user LIMIT :limit)"""
+_ONE = f"{_READER} WHERE s.num = :room_pk AND s.user = :user"
+_MESSAGES = f"""SELECT id & {SEQ_MASK}, ts, sender, substr(body, 1, {BODY_CHARS}) FROM fact
+    WHERE id >= ? AND id <= ? AND kind = {MESSAGE} AND delete_seq IS NULL"""
+
+
+def unseen(connection: sqlite3.Connection, after: int, limit: int) -> list[UnseenRoom]:
+    rows = connection.execute(
+        f"""SELECT n.room_pk, r.id, coalesce((SELECT ts FROM fact WHERE id = (n.room_pk << {SEQ_BITS}) + n.seq), 0)
+            FROM notice_room n JOIN room r ON r.num = n.room_pk WHERE n.room_pk > ? ORDER BY n.room_pk LIMIT ?""",
+        (after, limit),
+    )
+    return [UnseenRoom(*row) for row in rows]
+
+
+def look(
+    connection: sqlite3.Connection,
+    room: UnseenRoom,
+    after_user: str,
+    limit: int,
+    ripe_ts: int,
+    oldest_ts: int,
+    now_ms: int,
+) -> RoomLook:
+    row = connection.execute("SELECT seq FROM notice_room WHERE room_pk = ?", (room.room_pk,)).fetchone()
+    if row is None:
+        return RoomLook([], [], 0, None)
+    base = room.room_pk << SEQ_BITS
+    messages, upto = _news(connection, base, row[0], ripe_ts, oldest_ts)
+    if not messages:
+        return RoomLook([], [], upto, None)
+    names = {"room_pk": room.room_pk, "room": room.room, "now": now_ms, "after": after_user, "limit": limit}
+    if is_dm(room.room):
+        users = sorted(set(dm_users(room.room)))
+        rows = [row for user in users for row in connection.execute(_ONE, {**names, "user": user})]
+        last, count = None, 0
+    else:
+        rows = connection.execute(_MEMBERS, names).fetchall()
+        last, count = connection.execute(_LAST_OF_SLICE, names).fetchone()
+    newest = messages[0]
+    senders = {message.sender for message in messages}
+    readers = [
+        _reader(connection, room.room, row, senders)
+        for row in rows
+        if row[2] < newest.seq and row[3] <= newest.ts and not row[4]
+    ]
+    return RoomLook(readers, messages, upto, last if count == limit else None)
+
+
+def _news(
+    connection: sqlite3.Connection, base: int, since: int, ripe_ts: int, oldest_ts: int
+) -> tuple[list[Candidate], int]:
+    """Messages from the seq `since` on, the newest first; and the last seq of those that are old enough."""
+    bounds = (base | since, base | SEQ_MASK)
+    latest = connection.execute(f"{_MESSAGES} AND ts >= ? ORDER BY id DESC LIMIT ?", (*bounds, oldest_ts, LATEST))
+    ripe = connection.execute(
+        f"{_MESSAGES} AND ts BETWEEN ? AND ? ORDER BY id DESC LIMIT ?", (*bounds, oldest_ts, ripe_ts, RIPE)
+    )
+    found = {row[0]: Candidate(*row) for row in [*latest.fetchall(), *ripe.fetchall()]}
+    # Times never fall as seqs grow, so everything up to the last one that is old enough has been looked at.
+    (upto,) = connection.execute(
+        f"SELECT coalesce(max(id) & {SEQ_MASK}, ?) FROM fact WHERE id >= ? AND id <= ? AND ts <= ?",
+        (since - 1, *bounds, ripe_ts),
+    ).fetchone()
+    return [found[seq] for seq in sorted(found, reverse=True)], upto
+
+
+def _reader(connection: sqlite3.Connection, room: str, row: Sequence[Any], senders: Iterable[str]) -> Reader:
+    user, since, read, seen, silent, upto, read_then, ts = row
+    asked_at = None
+    if is_dm(room):
+        found = connection.execute(
+            "SELECT asked_at FROM relation WHERE user = ? AND peer = ?", (user, peer(room, user))
+        ).fetchone()
+        asked_at = found[0] if found else None
+    held = {
+        other
+        for (other,) in connection.execute(
+            """SELECT peer FROM relation INDEXED BY relation_held WHERE user = ? AND
+               (contact OR blocked_at IS NOT NULL OR declined_ts IS NOT NULL)
+               AND (blocked_at IS NOT NULL OR declined_ts IS NOT NULL)""",
+            (user,),
+        )
+    }
+    return Reader(
+        user=user,
+        since=since,
+        read=read,
+        seen_ms=seen,
+        muted=bool(silent),
+        refuses=frozenset(held.intersection(senders)),
+        asked_at=asked_at,
+        notified=None if upto is None else Notified(upto, read_then, ts),
+    )
+
+
+_DUE = """FROM notice n INDEXED BY notice_next JOIN room r ON r.num = n.room_pk
+    LEFT JOIN quiet_hours q ON q.user = n.user LEFT JOIN push_device d ON d.id = n.target AND d.user = n.user
+    LEFT JOIN mail_address m ON m.user = n.user
+    WHERE n.channel = ? AND n.dead_ts IS NULL AND n.next_ts <= ? AND n.user NOT IN (SELECT value FROM json_each(?))
+    ORDER BY n.next_ts LIMIT ?"""
+
+
+class Due:
+    """The notices of a channel whose time has come; none of users who are `busy`."""
+
+    def __init__(self, channel: str, now_ms: int, limit: int, busy: Collection[str]) -> None:
+        self._channel = channel
+        self._now_ms = now_ms
+        self._values = [channel, now_ms, msgspec.json.encode(list(busy)).decode(), limit]
+
+    def rooms(self) -> tuple[str, list[Any]]:
+        """A query for the ids of the rooms that `run` reads."""
+        return f"SELECT r.id {_DUE}", self._values
+
+    def run(self, connection: sqlite3.Connection) -> list[WaitingNotice]:
+        rows = connection.execute(
+            f"""SELECT n.id, n.target, n.user, n.room_pk, r.id, n.after, n.first_ts, n.made_ts, n.tries, r.title,
+                q.begin_minute, q.end_minute, q.tz, d.endpoint, d.p256dh, d.auth, m.address {_DUE}""",
+            self._values,
+        ).fetchall()
+        return [_waiting(connection, self._channel, row, self._now_ms) for row in rows]
+
+
+def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], now_ms: int) -> WaitingNotice:
+    id_, target, user, room_pk, room, after, first_ts, made_ts, tries, title, begin, end, tz, *device, address = row
+    names = {"room_pk": room_pk, "room": room, "now": now_ms, "user": user}
+    seat = connection.execute(f"{_ONE} AND ({_IN_GROUP} OR s.role = 'dm')", names).fetchone()
+    base = room_pk << SEQ_BITS
+    bounds = (base | (after + 1), base | SEQ_MASK)
+    messages = [
+        Candidate(*found)
+        for found in connection.execute(f"{_MESSAGES} AND sender <> ? ORDER BY id DESC LIMIT ?", (*bounds, user, SHOWN))
+    ]
+    (count,) = connection.execute(
+        f"""SELECT count(*) FROM (SELECT 1 FROM fact WHERE id >= ? AND id <= ? AND kind = {MESSAGE}
+            AND delete_seq IS NULL AND sender <> ? LIMIT {COUNTED})""",
+        (*bounds, user),
+    ).fetchone()
+    senders = {message.sender for message in messages}
+    return WaitingNotice(
+        id_,
+        channel,
+        target,
+        user,
+        room,
+        after,
+        first_ts,
+        made_ts,
+        tries,
+        None if seat is None else _reader(connection, room, seat, senders),
+        messages,
+        count,
+        _names(connection, senders),
+        title,
+        None if begin is None else QuietHours(begin, end, tz),
+        None if device[0] is None else Subscription(*device),
+        address,
+    )
+
+
+def _names(connection: sqlite3.Connection, users: Iterable[str]) -> Mapping[str, str]:
+    found = {}
+    for user in users:
+        row = connection.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone()
+        found[user] = (row[0] if row else None) or user
+    return found
+
+
+def next_due(connection: sqlite3.Connection, channel: str) -> int | None:
+    (at,) = connection.execute(
+        "SELECT min(next_ts) FROM notice INDEXED BY notice_next WHERE channel = ? AND dead_ts IS NULL", (channel,)
+    ).fetchone()
+    return None if at is None else int(at)
+
+
+def counts(connection: sqlite3.Connection) -> dict[tuple[str, str], int]:
+    rows = connection.execute("SELECT channel, dead_ts IS NOT NULL, count(*) FROM notice GROUP BY 1, 2")
+    return {(channel, "dead" if dead else "waiting"): count for channel, dead, count in rows}
+
+
+def entries(connection: sqlite3.Connection, *, dead: bool, limit: int, channel: str | None) -> list[NoticeEntry]:
+    """The notices that wait, or the dead letters, the next ones or the latest ones first."""
+    order = "n.dead_ts DESC" if dead else "n.next_ts"
+    rows = connection.execute(
+        f"""SELECT n.id, n.channel, n.user, r.id, n.made_ts, n.tries, n.next_ts, n.reason, n.dead_ts IS NOT NULL
+            FROM notice n JOIN room r ON r.num = n.room_pk
+            WHERE (n.dead_ts IS NOT NULL) = ?1 AND (?2 IS NULL OR n.channel = ?2) ORDER BY {order} LIMIT ?3""",
+        (dead, channel, limit),
+    )
+    return [NoticeEntry._make((*row[:8], bool(row[8]))) for row in rows]
+
+
+def targets_of(database: Path, user: str) -> tuple[list[Subscription], str | None]:
+    """The user's devices and mail address, read beside a running node or without one. Raises StoreError."""
+    with reading(database) as connection:
+        devices = connection.execute("SELECT endpoint, p256dh, auth FROM push_device WHERE user = ?", (user,))
+        found = [Subscription(*row) for row in devices]
+        row = connection.execute("SELECT address FROM mail_address WHERE user = ?", (user,)).fetchone()
+        return found, row[0] if row else None
+
+
+def has_others(connection: sqlite3.Connection, channels: Collection[str]) -> bool:
+    """Whether something is kept for other channels than these."""
+    marks = ", ".join("?" * len(channels))
+    row = connection.execute(
+        f"""SELECT EXISTS (SELECT 1 FROM notice WHERE channel NOT IN ({marks}))
+            OR (? AND EXISTS (SELECT 1 FROM notice_room))""",
+        (*channels, not channels),
+    ).fetchone()
+    return bool(row[0])
+
+
+def wishes(connection: sqlite3.Connection, user: str, now_ms: int) -> Wishes:
+    hours = connection.execute(
+        "SELECT begin_minute, end_minute, tz FROM quiet_hours WHERE user = ?", (user,)
+    ).fetchone()
+    silent = connection.execute(
+        "SELECT room, until FROM silent_room WHERE user = ? AND (until IS NULL OR until > ?) ORDER BY room",
+        (user, now_ms),
+    ).fetchall()
+    (devices,) = connection.execute("SELECT count(*) FROM push_device WHERE user = ?", (user,)).fetchone()
+    return Wishes(QuietHours(*hours) if hours else None, silent, devices)

@@ -1,0 +1,240 @@
+"""Writes what is kept for notifications. Each function runs in a transaction of the writer's.
+
+Nothing of it is synced by itself but what users ask for: after a power failure a room is looked at again, and what is
+found has the same ids as before.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+
+from gochat.domain.notices import (
+    MOST_DEVICES,
+    MOST_SILENT,
+    AnyWish,
+    Attempt,
+    NewNotice,
+    QuietSet,
+    Route,
+    Silenced,
+    Subscribed,
+    Unsubscribed,
+)
+from gochat.store.many import Many
+from gochat.store.rows import MESSAGE
+from gochat.store.schema import SEQ_BITS, SEQ_MASK
+
+_MARK = Many("INSERT OR IGNORE INTO notice_room (room_pk, seq)", 2)
+
+
+def mark(connection: sqlite3.Connection, rooms: Sequence[tuple[int, int]]) -> None:
+    """Rooms, by number, have messages from a seq on that nobody has been judged by. A row for each at most, however
+    many members it has; none where there is one."""
+    if rooms:
+        _MARK.run(connection, rooms)
+
+
+def keep_only(connection: sqlite3.Connection, channels: Collection[str]) -> None:
+    """Other channels than these are off: what waited for them would be stale when they are on again."""
+    marks = ", ".join("?" * len(channels))
+    connection.execute(f"DELETE FROM notice WHERE channel NOT IN ({marks})", list(channels))
+    if not channels:
+        connection.execute("DELETE FROM notice_room")
+
+
+def looked(connection: sqlite3.Connection, room_pk: int, upto: int) -> int | None:
+    """All messages of the room up to `upto` have been looked at. The time of the next one, if there is one."""
+    base = room_pk << SEQ_BITS
+    row = connection.execute(
+        "SELECT id, ts FROM fact WHERE id > ? AND id <= ? AND kind = ? ORDER BY id LIMIT 1",
+        (base | upto, base | SEQ_MASK, MESSAGE),
+    ).fetchone()
+    if row is None:
+        connection.execute("DELETE FROM notice_room WHERE room_pk = ? AND seq <= ?", (room_pk, upto + 1))
+        return None
+    connection.execute("UPDATE notice_room SET seq = ? WHERE room_pk = ?", (row[0] & SEQ_MASK, room_pk))
+    return int(row[1])
+
+
+def add(
+    connection: sqlite3.Connection, found: Iterable[NewNotice], routes: Sequence[Route], bound: int, now_ms: int
+) -> None:
+    """Users are to be notified, by each channel that reaches them. Where `bound` wait for a channel already, a notice
+    is a dead letter from the start."""
+    free = {route.channel: bound - _waiting(connection, route.channel) for route in routes}
+    for notice in found:
+        ways = [(route.channel, target) for route in routes for target in _targets(connection, route, notice.user)]
+        if not ways:
+            continue
+        added = connection.execute(
+            """INSERT INTO notified (user, room_pk, upto, read, ts, id) VALUES (?, ?, ?, ?, ?, ?)
+               ON CONFLICT (user, room_pk) DO UPDATE SET upto = excluded.upto, read = excluded.read, ts = excluded.ts,
+                   id = excluded.id, sent = 0 WHERE id <> excluded.id""",
+            (notice.user, notice.room_pk, notice.upto, notice.read, now_ms, notice.id),
+        ).rowcount
+        if not added:
+            continue  # It was found before.
+        for channel, target in ways:
+            full = free[channel] <= 0
+            free[channel] -= not full
+            connection.execute(
+                "INSERT OR IGNORE INTO notice VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
+                (
+                    notice.id,
+                    channel,
+                    target,
+                    notice.user,
+                    notice.room_pk,
+                    notice.after,
+                    notice.first_ts,
+                    now_ms,
+                    now_ms,
+                    "too many wait for this channel" if full else None,
+                    now_ms if full else None,
+                ),
+            )
+
+
+def _waiting(connection: sqlite3.Connection, channel: str) -> int:
+    (count,) = connection.execute(
+        "SELECT count(*) FROM notice WHERE channel = ? AND dead_ts IS NULL", (channel,)
+    ).fetchone()
+    return int(count)
+
+
+def _targets(connection: sqlite3.Connection, route: Route, user: str) -> list[int]:
+    if route.everybody:
+        return [0]
+    if route.channel == "push":
+        return [row[0] for row in connection.execute("SELECT id FROM push_device WHERE user = ?", (user,))]
+    known = connection.execute("SELECT 1 FROM mail_address WHERE user = ?", (user,)).fetchone()
+    return [0] if known else []
+
+
+def settle(connection: sqlite3.Connection, attempts: Iterable[Attempt], most_dead: int) -> None:
+    """Keep the outcomes of notices that a channel has tried. Of its dead letters the latest `most_dead` are kept."""
+    channels = set()
+    for each in attempts:
+        key = (each.id, each.channel, each.target)
+        if each.outcome in ("retry", "wait", "dead"):
+            dead_ts = each.now_ms if each.outcome == "dead" else None
+            connection.execute(
+                """UPDATE notice SET tries = ?, next_ts = ?, reason = ?, dead_ts = ?
+                   WHERE id = ? AND channel = ? AND target = ?""",
+                (each.tries, each.next_ms, each.reason, dead_ts, *key),
+            )
+            if dead_ts is not None:
+                channels.add(each.channel)
+            elif each.outcome == "retry" and each.target:
+                # A device that does not answer costs one try at a time, however much waits for it.
+                connection.execute(
+                    "UPDATE notice SET next_ts = max(next_ts, ?) WHERE channel = ? AND target = ? AND target <> 0"
+                    " AND dead_ts IS NULL",
+                    (each.next_ms, each.channel, each.target),
+                )
+            continue
+        row = connection.execute(
+            "DELETE FROM notice WHERE id = ? AND channel = ? AND target = ? RETURNING user, room_pk", key
+        ).fetchone()
+        if row is None:
+            continue
+        if each.outcome == "delivered":
+            connection.execute(
+                "UPDATE notified SET sent = 1 WHERE user = ? AND room_pk = ? AND id = ?", (*row, each.id)
+            )
+            continue
+        if each.outcome == "gone" and each.target:
+            forget_device(connection, each.target)
+        # Nobody was told anything: the room is not quiet because of this.
+        connection.execute(
+            """DELETE FROM notified WHERE user = ? AND room_pk = ? AND id = ? AND sent = 0
+               AND NOT EXISTS (SELECT 1 FROM notice WHERE id = notified.id)""",
+            (*row, each.id),
+        )
+    for channel in channels:
+        connection.execute(
+            """DELETE FROM notice WHERE dead_ts IS NOT NULL AND (id, channel, target) IN (
+                SELECT id, channel, target FROM notice WHERE channel = ? AND dead_ts IS NOT NULL
+                ORDER BY dead_ts DESC LIMIT -1 OFFSET ?)""",
+            (channel, most_dead),
+        )
+
+
+def revive(connection: sqlite3.Connection, channel: str | None, now_ms: int) -> int:
+    """Dead letters are tried for another 24 hours, from now on; how many."""
+    return connection.execute(
+        """UPDATE notice SET dead_ts = NULL, tries = 0, made_ts = ?1, next_ts = ?1
+           WHERE dead_ts IS NOT NULL AND (?2 IS NULL OR channel = ?2)""",
+        (now_ms, channel),
+    ).rowcount
+
+
+# ---------------------------------------------------------------------------------------------- what users want
+
+
+def wish(connection: sqlite3.Connection, wished: AnyWish) -> None:
+    """Record what a user wants."""
+    if isinstance(wished, Silenced):
+        _silence(connection, wished)
+    elif isinstance(wished, QuietSet):
+        if wished.hours is None:
+            connection.execute("DELETE FROM quiet_hours WHERE user = ?", (wished.user,))
+        else:
+            connection.execute("INSERT OR REPLACE INTO quiet_hours VALUES (?, ?, ?, ?)", (wished.user, *wished.hours))
+    elif isinstance(wished, Subscribed):
+        _subscribe(connection, wished)
+    elif isinstance(wished, Unsubscribed):
+        for (device,) in connection.execute(
+            "SELECT id FROM push_device WHERE user = ?1 AND (?2 IS NULL OR endpoint = ?2)", tuple(wished)
+        ).fetchall():
+            forget_device(connection, device)
+    elif wished.address is None:
+        connection.execute("DELETE FROM mail_address WHERE user = ?", (wished.user,))
+    else:
+        connection.execute("INSERT OR REPLACE INTO mail_address VALUES (?, ?)", wished)
+
+
+def _silence(connection: sqlite3.Connection, wished: Silenced) -> None:
+    """Past `MOST_SILENT` nothing is kept: the session has told the user before."""
+    connection.execute(
+        "DELETE FROM silent_room WHERE user = ? AND (room = ? OR until <= ?)", (wished.user, wished.room, wished.ts)
+    )
+    if wished.until is None or wished.until > wished.ts:
+        connection.execute(
+            "INSERT INTO silent_room SELECT ?1, ?2, ?3 WHERE (SELECT count(*) FROM silent_room WHERE user = ?1) < ?4",
+            (wished.user, wished.room, wished.until, MOST_SILENT),
+        )
+
+
+def _subscribe(connection: sqlite3.Connection, wished: Subscribed) -> None:
+    """A device shows its notifications to the person in front of it: it is one user's at a time."""
+    device = wished.device
+    row = connection.execute("SELECT id, user FROM push_device WHERE endpoint = ?", (device.endpoint,)).fetchone()
+    if row is not None and row[1] != wished.user:
+        forget_device(connection, row[0])
+    connection.execute(
+        """INSERT INTO push_device (user, endpoint, p256dh, auth, ts, token) VALUES (?, ?, ?, ?, ?, ?)
+           ON CONFLICT (endpoint) DO UPDATE SET p256dh = excluded.p256dh, auth = excluded.auth, ts = excluded.ts,
+               token = excluded.token""",
+        (wished.user, *device, wished.ts, wished.token_id),
+    )
+    for (excess,) in connection.execute(
+        "SELECT id FROM push_device WHERE user = ? ORDER BY ts DESC, id DESC LIMIT -1 OFFSET ?",
+        (wished.user, MOST_DEVICES),
+    ).fetchall():
+        forget_device(connection, excess)
+
+
+def forget_device(connection: sqlite3.Connection, device: int) -> None:
+    """The device, and what waits for it."""
+    connection.execute("DELETE FROM push_device WHERE id = ?", (device,))
+    connection.execute("DELETE FROM notice WHERE channel = 'push' AND target = ? AND target <> 0", (device,))
+
+
+def end_devices(connection: sqlite3.Connection, *, user: str | None = None, token_id: str | None = None) -> None:
+    """Devices that were subscribed with a token of the user, or with this one token, are forgotten."""
+    for (device,) in connection.execute(
+        "SELECT id FROM push_device WHERE user = ? UNION SELECT id FROM push_device WHERE token = ?", (user, token_id)
+    ).fetchall():
+        forget_device(connection, device)

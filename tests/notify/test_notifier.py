@@ -1,0 +1,437 @@
+"""From a recorded message to its channel, in virtual time, on a real store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from gochat import store as stores
+from gochat.domain import commands as ask
+from gochat.domain.notices import QuietHours, QuietSet, Route, Silenced, Subscribed, Subscription
+from gochat.errors import StoreError
+from gochat.notify.due import MINUTE_MS, Timing
+from gochat.notify.notifier import MEMBERS, Notifier, Rules
+from gochat.notify.sender import OF_ONE_USER, TOGETHER, Sender
+from gochat.notify.timetable import Timetable
+from gochat.store import Store
+from tests.contracts.channel import ChannelContract
+from tests.contracts.scribe import Scribe
+from tests.notify.receivers import NOTIFICATION
+from tests.notify.stand_in import MemoryChannel
+
+TEA, DM = "group:tea", "dm:ann:bob"
+START_MS = 1_790_000_000_000
+HOUR = 3600.0
+
+
+class MemoryStage:
+    """The channel in memory, under the port's suite."""
+
+    target = None
+    secrets: tuple[str, ...] = ()
+    forgets = True
+
+    def __init__(self) -> None:
+        self.channel = MemoryChannel(timeout_s=0.2)
+
+    def ids(self) -> list[str]:
+        return self.channel.ids()
+
+    def then(self, what: str) -> None:
+        self.channel.then.append(what)
+
+    def calm(self) -> None:
+        self.channel.then.clear()
+
+    async def vanish(self) -> None:
+        self.channel.down = True
+
+
+class TestMemoryChannel(ChannelContract):
+    @pytest.fixture
+    def stage(self) -> MemoryStage:
+        return MemoryStage()
+
+
+class Town:
+    """A store, a notifier and senders whose clock is the test's."""
+
+    def __init__(self, store: Store, nursery: trio.Nursery, **rules: Any) -> None:
+        self.store = store
+        self.nursery = nursery
+        self.online: set[str] = set()
+        self.left: dict[str, int] = {}
+        self.shut_out: set[str] = set()
+        self.channels = rules.pop("channels", None) or [MemoryChannel()]
+        routes = [Route(channel.name, channel.name != "push") for channel in self.channels]
+        self.rules = Rules(**{"timing": Timing(), "routes": routes, "most_waiting": 1000} | rules)
+        self.began = trio.current_time()
+        self.start()
+
+    def start(self) -> None:
+        """A node starts: nothing is known but what the store keeps."""
+        self.scope = trio.CancelScope()
+        self.notifier = Notifier(
+            self.store.notices,
+            self.rules,
+            "epoch",
+            seen=self.seen,
+            now_ms=self.now_ms,
+            flush_reads=self.store.journal.flush_reads,
+            added=lambda: [sender.wake() for sender in self.senders] and None,
+        )
+        self.results: dict[str, int] = {}
+        self.senders = [
+            Sender(
+                self.store.notices,
+                channel,
+                seen=self.seen,
+                shut_out=self.shut_out.__contains__,
+                now_ms=self.now_ms,
+                most_dead=100,
+                results=self.results,
+            )
+            for channel in self.channels
+        ]
+        self.nursery.start_soon(self.run)
+
+    async def run(self) -> None:
+        with self.scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.notifier.run)
+                for sender in self.senders:
+                    nursery.start_soon(sender.run)
+
+    def now_ms(self) -> int:
+        return START_MS + round((trio.current_time() - self.began) * 1000)
+
+    def seen(self, user: str) -> int:
+        return self.now_ms() + 1 if user in self.online else self.left.get(user, 0)
+
+    def leaves(self, user: str) -> None:
+        self.online.discard(user)
+        self.left[user] = self.now_ms()
+
+    async def said(self, scribe: Scribe, *bodies: str, user: str = "ann", told: bool = True) -> None:
+        """Messages are recorded, and the notifier is told unless that is lost."""
+        scribe.now_ms = self.now_ms()
+        await scribe.said(*bodies, user=user)
+        if told:
+            self.notifier.recorded(scribe.room, scribe.record, scribe.log[-len(bodies) :], 1)
+
+    async def group(self, *users: str) -> Scribe:
+        scribe = await Scribe.at(self.store, TEA)
+        scribe.now_ms = self.now_ms()
+        await scribe.made(ask.Create, title="Tea", users=())
+        for begin in range(0, len(users), 100):
+            await scribe.made(ask.Add, users=users[begin : begin + 100])
+        return scribe
+
+    async def dm(self) -> Scribe:
+        return await Scribe.at(self.store, DM)
+
+    @property
+    def told(self) -> list[tuple[str, int]]:
+        """Each notification's user and count, of the first channel."""
+        return [(each.user, each.count) for each, _ in self.channels[0].received]
+
+
+Build = Callable[..., Town]
+
+
+@pytest.fixture
+async def build() -> AsyncIterator[Build]:
+    async with stores.open_inline(":memory:", notices=True) as store, trio.open_nursery() as inner:
+        yield lambda **rules: Town(store, inner, **rules)
+        inner.cancel_scope.cancel()
+
+
+async def test_it_is_told_when_it_is_due_and_not_before(autojump_clock: object, build: Build) -> None:
+    town = build()
+    await town.said(await town.dm(), "one")
+    await trio.sleep(299)
+    assert town.told == []
+    await trio.sleep(2)
+    assert town.told == [("bob", 1)]
+    assert await town.store.notices.counts() == {}
+    assert await town.store.notices.unseen(0, 10) == []
+
+
+async def test_whoever_comes_in_between_is_not_told(autojump_clock: object, build: Build) -> None:
+    town = build()
+    dm = await town.dm()
+    await town.said(dm, "one")
+    await trio.sleep(100)
+    town.online.add("bob")
+    await trio.sleep(10)
+    town.leaves("bob")
+    await trio.sleep(HOUR)
+    assert town.told == []
+    await town.said(dm, "two")
+    await trio.sleep(301)
+    assert town.told == [("bob", 2)]
+
+
+async def test_a_later_message_has_a_time_of_its_own(autojump_clock: object, build: Build) -> None:
+    town = build()
+    dm = await town.dm()
+    await town.said(dm, "one")
+    await trio.sleep(100)
+    town.online.add("bob")
+    town.leaves("bob")
+    await trio.sleep(1)
+    await town.said(dm, "two")
+    await trio.sleep(298)
+    assert town.told == []
+    await trio.sleep(4)
+    assert town.told == [("bob", 2)]
+
+
+async def test_the_room_is_quiet_until_it_is_read(autojump_clock: object, build: Build) -> None:
+    town = build()
+    dm = await town.dm()
+    for _ in range(3):
+        await town.said(dm, "hi")
+        await trio.sleep(HOUR)
+    assert town.told == [("bob", 1)]
+    town.store.journal.note_read(dm.record, "bob", 3)
+    await town.said(dm, "more")
+    await trio.sleep(HOUR)
+    assert town.told == [("bob", 1), ("bob", 1)]
+    assert len(set(town.channels[0].ids())) == 2
+
+
+async def test_or_until_the_time_is_over(autojump_clock: object, build: Build) -> None:
+    town = build(timing=Timing(5 * MINUTE_MS, 60 * MINUTE_MS))
+    dm = await town.dm()
+    await town.said(dm, "one")
+    await trio.sleep(HOUR / 2)
+    await town.said(dm, "two")
+    await trio.sleep(HOUR)
+    assert town.told == [("bob", 1)]
+    await town.said(dm, "three")
+    await trio.sleep(HOUR)
+    assert town.told == [("bob", 1), ("bob", 2)]
+
+
+async def test_a_receiver_that_is_down_for_an_hour_gets_all_of_it_once(autojump_clock: object, build: Build) -> None:
+    town = build()
+    (channel,) = town.channels
+    channel.down = True
+    users = [f"u{n:03}" for n in range(200)]
+    tea = await town.group(*users)
+    await town.said(tea, "hi")
+    await trio.sleep(301 + HOUR)
+    assert town.told == []
+    assert await town.store.notices.counts() == {("webhook", "waiting"): 200}
+    assert channel.most_at_once <= TOGETHER
+    channel.down = False
+    await trio.sleep(3 * HOUR)
+    assert sorted(user for user, _ in town.told) == users
+    assert await town.store.notices.counts() == {}
+
+
+async def test_after_24_hours_it_is_a_dead_letter_that_can_be_revived(autojump_clock: object, build: Build) -> None:
+    town = build()
+    (channel,) = town.channels
+    channel.down = True
+    await town.said(await town.dm(), "hi")
+    await trio.sleep(24 * HOUR)
+    assert await town.store.notices.counts() == {("webhook", "waiting"): 1}
+    await trio.sleep(HOUR)
+    assert await town.store.notices.counts() == {("webhook", "dead"): 1}
+    (entry,) = await town.store.notices.entries(dead=True, limit=10)
+    assert (entry.reason, entry.tries) == ("the receiver answered 503", channel.tried)
+    assert 10 <= channel.tried <= 100
+    channel.down = False
+    await town.store.notices.revive(None, town.now_ms())
+    await trio.sleep(60)
+    assert town.told == [("bob", 1)]
+
+
+async def test_what_waits_is_cancelled_by_whatever_the_user_does(autojump_clock: object, build: Build) -> None:
+    town = build()
+    (channel,) = town.channels
+    channel.down = True
+    tea = await town.group("here", "reads", "mutes", "leaves", "out", "stays")
+    await town.said(tea, "hi")
+    await trio.sleep(310)
+    town.online.add("here")
+    town.store.journal.note_read(tea.record, "reads", tea.head)
+    await town.store.journal.flush_reads()
+    await town.store.journal.append_side_records([Silenced("mutes", TEA, None, town.now_ms())])
+    await tea.turn(ask.Remove(room=TEA, user="ann", users=("leaves",)))
+    town.shut_out.add("out")
+    channel.down = False
+    await trio.sleep(12 * HOUR)
+    assert town.told == [("stays", 1)]
+    assert town.results["cancelled"] == 5
+    assert await town.store.notices.counts() == {}
+
+
+async def test_after_a_cancelled_one_the_next_has_another_id(autojump_clock: object, build: Build) -> None:
+    town = build()
+    (channel,) = town.channels
+    channel.down = True
+    dm = await town.dm()
+    await town.said(dm, "one")
+    await trio.sleep(400)
+    (waiting,) = await town.store.notices.entries(dead=False, limit=10)
+    town.online.add("bob")
+    await trio.sleep(3 * HOUR)
+    town.leaves("bob")
+    channel.down = False
+    await town.said(dm, "two")
+    await trio.sleep(400)
+    assert town.told == [("bob", 2)]
+    assert channel.ids() != [waiting.id]
+
+
+async def test_quiet_hours_put_it_off(autojump_clock: object, build: Build) -> None:
+    town = build()
+    begin = START_MS // MINUTE_MS % 1440
+    hours = QuietHours(begin, (begin + 120) % 1440, "UTC")
+    await town.store.journal.append_side_records([QuietSet("bob", hours)])
+    dm = await town.dm()
+    await town.said(dm, "one")
+    await trio.sleep(HOUR)
+    await town.said(dm, "two")
+    await trio.sleep(HOUR - 120)
+    assert town.told == []
+    await trio.sleep(180)
+    assert town.told == [("bob", 2)], "one, with what came meanwhile"
+
+
+async def test_large_rooms_are_looked_at_in_slices(autojump_clock: object, build: Build) -> None:
+    town = build(most_waiting=100_000)
+    users = [f"u{n:04}" for n in range(2 * MEMBERS + 7)]
+    tea = await town.group(*users)
+    await town.said(tea, "hi")
+    await trio.sleep(400)
+    assert sorted(user for user, _ in town.told) == users
+
+
+async def test_it_goes_on_where_a_crash_left_it_and_with_the_same_ids(autojump_clock: object, build: Build) -> None:
+    town = build()
+    (channel,) = town.channels
+    tea = await town.group("bob", "cy")
+    channel.then.extend(["silent", "silent"])
+    await town.said(tea, "hi")
+    await trio.sleep(301)
+    before = {entry.id for entry in await town.store.notices.entries(dead=False, limit=10)}
+    assert len(before) == 2
+    town.scope.cancel()
+    town.start()
+    await trio.sleep(60)
+    assert set(channel.ids()) == before
+    assert Counter(town.told) == {("bob", 1): 1, ("cy", 1): 1}
+
+
+async def test_a_message_that_nobody_told_of_is_found(autojump_clock: object, build: Build) -> None:
+    town = build()
+    await town.said(await town.dm(), "lost", told=False)
+    town.scope.cancel()
+    town.start()
+    await trio.sleep(301)
+    assert town.told == [("bob", 1)]
+    tea = await town.group("cy")
+    await town.said(tea, "lost too", told=False)
+    await trio.sleep(700)
+    assert town.told == [("bob", 1), ("cy", 1)]
+
+
+async def test_what_is_a_day_late_is_no_news(autojump_clock: object, build: Build) -> None:
+    town = build()
+    town.scope.cancel()
+    await town.said(await town.dm(), "old", told=False)
+    await trio.sleep(25 * HOUR)
+    town.start()
+    await trio.sleep(HOUR)
+    assert town.told == []
+    assert await town.store.notices.unseen(0, 10) == []
+
+
+async def test_a_failing_store_costs_time_and_nothing_else(
+    autojump_clock: object, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = build()
+    add, settle, left = town.store.notices.add, town.store.notices.settle, [3, 3]
+
+    async def failing_add(*args: Any, **more: Any) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise StoreError("the disk is full")
+        return await add(*args, **more)
+
+    async def failing_settle(*args: Any, **more: Any) -> Any:
+        left[1] -= 1
+        if left[1] >= 0:
+            raise StoreError("the disk is full")
+        return await settle(*args, **more)
+
+    monkeypatch.setattr(type(town.store.notices), "add", lambda self, *args: failing_add(*args))
+    monkeypatch.setattr(type(town.store.notices), "settle", lambda self, *args: failing_settle(*args))
+    await town.said(await town.dm(), "hi")
+    await trio.sleep(400)
+    assert town.told == [("bob", 1)]
+    assert await town.store.notices.counts() == {}
+
+
+async def test_slow_devices_hold_up_their_user_alone(autojump_clock: object, build: Build) -> None:
+    town = build(channels=[MemoryChannel("push")], timing=Timing(after_ms=0))
+    (channel,) = town.channels
+    devices = [Subscription(f"https://push.example/{n}", "k", "a") for n in range(10)]
+    await town.store.journal.append_side_records([Subscribed("mal", each, 1, None) for each in devices])
+    good = Subscription("https://push.example/good", "k", "a")
+    await town.store.journal.append_side_records([Subscribed("bob", good, 1, None)])
+    channel.slow = set(devices)
+    tea = await town.group("mal", "bob")
+    await town.said(tea, "hi")
+    await trio.sleep(1)
+    assert town.told == [("bob", 1)]
+    assert channel.most_at_once <= OF_ONE_USER + 1
+    await trio.sleep(600)
+    assert channel.tried < 100
+
+
+async def test_a_crash_of_one_notification_is_its_own(
+    autojump_clock: object, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = build()
+    (channel,) = town.channels
+    send, crashes = channel.send, [1]
+
+    async def crashing(*args: Any) -> Any:
+        if crashes:
+            crashes.pop()
+            raise RuntimeError("a fault")
+        return await send(*args)
+
+    monkeypatch.setattr(channel, "send", crashing)
+    await town.said(await town.group("bob", "cy"), "hi")
+    await trio.sleep(HOUR)
+    assert sorted(town.told) == [("bob", 1), ("cy", 1)]
+
+
+def test_the_timetable_has_the_earliest_time_of_each_room_and_a_bound() -> None:
+    from gochat.domain.notices import UnseenRoom
+
+    table = Timetable(most=2)
+    rooms = [UnseenRoom(n, f"group:g{n}", 0) for n in range(3)]
+    assert table.next_ms is None
+    table.put(rooms[0], 100)
+    table.put(rooms[0], 200)
+    table.put(rooms[1], 50)
+    table.put(rooms[0], 70)
+    assert (table.next_ms, len(table), table.overflowed) == (50, 2, False)
+    table.put(rooms[2], 1)
+    assert (table.next_ms, len(table), table.overflowed) == (50, 2, True)
+    assert table.take(69, 10) == [rooms[1]]
+    assert table.take(70, 10) == [rooms[0]]
+    assert table.take(1000, 10) == []
+    assert NOTIFICATION.room not in table
