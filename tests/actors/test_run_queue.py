@@ -182,3 +182,16 @@ async def test_the_answers_of_all_sessions_leave(house: House, autojump_clock: M
     await house.settled()
     assert all(isinstance(ticket.outcome, Done) for ticket in asked)
     assert [ticket.flushed for ticket in asked] == [1, 0, 1, 1, 0, 1, 1]
+
+
+async def test_a_reply_to_what_is_not_in_memory_is_looked_up(house: House, autojump_clock: MockClock) -> None:
+    """A room knows which of its seqs are messages since it was loaded; what was before only the store knows."""
+    await house.tea("bob")
+    (old,) = await house.outcomes(*house.say("old"))
+    assert isinstance(old, Done) and house.rooms.passivate_idle(trio.current_time() + 1) == 1
+    await house.outcomes(*house.say("the room is loaded again"))
+    asked = house.ask(*house.say("yes", reply_to=old.seq), *house.say("no", reply_to=1), *house.say("last"))
+    await house.settled()
+    yes, no, last = [each.outcome for each in asked]
+    assert isinstance(yes, Done) and isinstance(last, Done) and last.seq == yes.seq + 1
+    assert isinstance(no, Denied) and no.code == "not_found", "seq 1 made the group: it is no message"
