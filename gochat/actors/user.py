@@ -56,7 +56,7 @@ class UserParts(NamedTuple):
 
 
 class UserActor(Actor[Submit]):
-    """Awake while connected, and until forgetting its bucket changes nothing."""
+    """Stays in memory while the user is connected, and until forgetting the buckets changes nothing."""
 
     __slots__ = ("_parts", "actions", "adds", "asks", "bucket")
 
