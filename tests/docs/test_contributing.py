@@ -84,7 +84,7 @@ def test_a_setting(path: str) -> None:
 
 @pytest.mark.parametrize("row", TRANSPORTS, ids=lambda row: row.name)
 def test_a_transport(row: Transport) -> None:
-    [[_, config, table, _]] = lists("A transport")
+    [[_, config, table, *_]] = lists("A transport")
     assert lacking([config], row.setting.partition(".")[2]) == []
     assert lacking([table], f'"{row.name}", "{row.setting}"') == []
 
