@@ -141,7 +141,7 @@ def _hours(span: str, tz: str | None) -> QuietHours | None:
     if not span:
         return None
     if tz is None:
-        raise ValueError("quiet needs tz, such as Europe/Vienna")
+        raise ValueError("quiet needs tz")
     return quiet.parse(span, tz)
 
 

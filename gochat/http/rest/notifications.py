@@ -8,7 +8,7 @@ import msgspec
 
 from gochat.errors import Denied
 from gochat.http.rest.context import Call, Reply
-from gochat.http.rest.refused import Refused, bad
+from gochat.http.rest.refused import Refused
 from gochat.http.rest.rooms import or_none, or_unset
 from gochat.http.rest.shapes import (
     NotificationRetry,
@@ -32,8 +32,6 @@ async def read(call: Call) -> Reply:
 
 async def change(call: Call) -> Reply:
     body: NotifyChange = call.body
-    if body == NotifyChange():
-        raise bad("nothing to change: room, until, quiet and tz are missing")
     return await _notify(call, req.Notify(room=body.room, until=body.until, quiet=body.quiet, tz=body.tz))
 
 
@@ -43,8 +41,6 @@ async def push_key(call: Call) -> Reply:
 
 async def change_push(call: Call) -> Reply:
     body: PushChange = call.body
-    if body == PushChange():
-        raise bad("nothing to change: subscription and forget are missing")
     return await _push(call, req.Push(subscription=body.subscription, forget=body.forget))
 
 

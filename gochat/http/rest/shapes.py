@@ -38,6 +38,7 @@ def _told(pattern: str) -> Meta:
 
 
 ROOM_PATTERN: Final = f"(group:{NAME_PATTERN}|dm:{NAME_PATTERN}:{NAME_PATTERN})"
+_CLOCK: Final = "([01][0-9]|2[0-3]):[0-5][0-9]"
 Name: TypeAlias = Annotated[req.Name, _told(f"^{NAME_PATTERN}$")]
 Room: TypeAlias = Annotated[req.Room, _told(f"^{ROOM_PATTERN}$")]
 Address: TypeAlias = Annotated[req.Room, _told(f"^(user:{NAME_PATTERN}|{ROOM_PATTERN})$")]
@@ -117,19 +118,19 @@ class Revocation(Body, kw_only=True):
 
 
 class NotifyChange(Body, kw_only=True):
-    """What is left out stays as it is; at least one is needed."""
+    """Fields that are left out change nothing. `until` goes with `room`, `tz` with a `quiet` that is not empty."""
 
     room: Room | None = None
     """A room to be notified of no more; with `until`, until then, and a time that has passed ends it."""
     until: Annotated[int, Meta(ge=0, le=2**53)] | None = None
-    quiet: Annotated[str, Meta(max_length=11)] | None = None
+    quiet: Annotated[str, Meta(max_length=11), _told(f"^({_CLOCK}-{_CLOCK})?$")] | None = None
     """The hours of each day in which notifications wait, such as `22:00-07:00`; empty: none."""
     tz: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     """The time zone of `quiet`, such as `Europe/Vienna`."""
 
 
 class PushChange(Body, kw_only=True):
-    """A device to subscribe, or one to forget; at least one is needed."""
+    """A device to subscribe, and one to forget. Without either the reply tells how things are."""
 
     subscription: req.PushSubscription | None = None
     forget: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None

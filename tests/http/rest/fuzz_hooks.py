@@ -25,6 +25,12 @@ BEYOND_A_SCHEMA: Final[dict[str, str]] = {
     "not a message id such as group:tea:42 or dm:ann:bob:7 (users in byte order)": "the same",
     "reply_to: must be a whole number, not a decimal number": "69.0 is an integer to JSON Schema; its head says it",
     "seconds: must be a whole number, not a decimal number": "the same",
+    "until: must be a whole number, not a decimal number": "the same",
+    "until goes with room": "a field can't ask for another; the description says it",
+    "tz goes with quiet": "the same",
+    "quiet needs tz": "the same",
+    "quiet: begins when it ends": "a pattern can't compare",
+    "tz: no such time zone; write it as Europe/Vienna or UTC": "the names of zones are not the document's to list",
     NO_WORDS.message: "what a word is can't be said by a pattern; the description says it",
 }
 

@@ -28,6 +28,8 @@ BODIES = {
     "NewMessage": {"to": "group:tea", "body": "x"}, "MessageEdit": {"body": "x"}, "NewGroup": {"name": "new"},
     "GroupChange": {"title": "x"}, "Membership": {"role": "member"}, "NewReport": {"reason": "spam"},
     "Sanction": {"seconds": 60}, "Suspending": {"seconds": 60}, "Revocation": {"token": "j1"},
+    "NotifyChange": {"room": "group:tea"}, "PushChange": {"forget": "https://push.example/1"},
+    "NotificationRetry": {"channel": "mail"},
 }  # fmt: skip
 QUERIES = {"HistoryQuery": "?room=group:tea", "UsersQuery": "?q=ann", "ReportsQuery": "?room=group:tea"}
 OPERATIONS = [operation for operation in ALL if operation.means is not None]
@@ -50,6 +52,8 @@ def test_which_scope_is_needed() -> None:
     for operation in OPERATIONS:
         changes = "groups:write" if operation.path.startswith(("/v1/groups", "/v1/reports")) else "chat:write"
         expected = None if operation.path == "/v1/me" else "chat:read" if operation.method == "GET" else changes
+        if operation.path in ("/v1/notify", "/v1/push"):
+            expected = "chat:read"  # Users who only read are notified too.
         expected = "admin" if operation.path.startswith("/v1/admin/") else expected
         assert CATALOGUE[operation.means].scope == expected, operation
 
