@@ -350,10 +350,12 @@ def test_a_reader_that_goes_away_is_no_error(secret: Path) -> None:
 def test_doctor_finds_this_machine_fit_or_says_why() -> None:
     taken = socket.create_server(("127.0.0.1", 0))
     taken_port = taken.getsockname()[1]
-    Path("config.toml").write_text('[http]\nbind = "127.0.0.1:0"\n[tcp]\nbind = ""\n[limits]\nconnections = 1\n')
+    Path("config.toml").write_text(
+        '[http]\nbind = "127.0.0.1:0"\n[tcp]\nbind = ""\n[nng]\nbind = "tcp://127.0.0.1:0"\n[limits]\nconnections = 1\n'
+    )
     found = json.loads(gochat("doctor", "--json").stdout)
     assert [finding["check"] for finding in found] == [
-        "software", "key", "open files", "http.bind", "database", "disk", "clock",
+        "software", "key", "open files", "http.bind", "nng.bind", "database", "disk", "clock",
     ]  # fmt: skip
     assert {finding["status"] for finding in found} <= {"ok", "warn"}
     assert list(Path().iterdir()) == [Path("config.toml")]
@@ -368,7 +370,9 @@ def test_doctor_finds_a_database_that_no_node_would_take() -> None:
         found = {each["check"]: each for each in json.loads(gochat("doctor", "--json", code=code).stdout)}
         return found["database"]["status"], found["database"]["detail"]
 
-    Path("config.toml").write_text('[http]\nbind = "127.0.0.1:0"\n[tcp]\nbind = ""\n[limits]\nconnections = 1\n')
+    Path("config.toml").write_text(
+        '[http]\nbind = "127.0.0.1:0"\n[tcp]\nbind = ""\n[nng]\nbind = ""\n[limits]\nconnections = 1\n'
+    )
     assert checked() == ("ok", "none yet; the node will make one in its data folder")
     Path("data").mkdir()
     file = Path("data/gochat.db")

@@ -50,6 +50,7 @@ class _Peer:
         self.pipe = pipe
         self.address = _address(pipe)
         self.lease: Lease | None = None
+        """Its place among all connections; None where it is not counted."""
         self.requests = 0
         """Under way."""
         self.stranger = True
