@@ -145,7 +145,7 @@ class Listener(Positions, ABC):
             self._note(Notice("entered", stretch.room, stretch.first, stretch.commit))
         elif self.state == OPEN and stretch.commit > self.since:
             self.enter_group(stretch.room, stretch.first)
-            self.enter(stretch.room)
+            self.enter(stretch.room, stretch.first)
             self._membership_changed()
 
     def left(self, stretch: Stretch) -> None:

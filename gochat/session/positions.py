@@ -30,12 +30,44 @@ class Lagging(msgspec.Struct, gc=False):
     """Where the user's time in the room ended: the head that is told."""
 
 
-class Replaying(msgspec.Struct, gc=False):
+class Stay(msgspec.Struct, gc=False):
+    """A later time of the user in the room, from the fact that added the user."""
+
+    first: int
+    until: int | None = None
+    """Where it ended; None while it lasts."""
+
+
+class Replaying(msgspec.Struct):
     """The log is being read to the peer; `after` is the last seq that went out."""
 
     after: int
     until: int | None = None
-    """Where the user's time in the room ended: the last fact to be told."""
+    """Where the user's time in the room ended: the last fact to be told of it."""
+    stays: list[Stay] = []
+    """Later times in the room, each to be read when the one before was. What lies between is not the user's."""
+
+    def end_stay(self, last: int) -> None:
+        """The user's time in the room has ended with seq `last`."""
+        if self.stays:
+            self.stays[-1].until = last
+        else:
+            self.until = last
+
+    def begin_stay(self, first: int) -> bool:
+        """The user is in the room again. False: as far as this replay knows, the user never left."""
+        if (self.stays[-1].until if self.stays else self.until) is None:
+            return False
+        self.stays.append(Stay(first))
+        return True
+
+    def next_stay(self) -> bool:
+        """The user's time was read to its end: go on with the next. False: there is none."""
+        if not self.stays:
+            return False
+        stay = self.stays.pop(0)
+        self.after, self.until = stay.first - 1, stay.until
+        return True
 
 
 class LiveFrom(msgspec.Struct, gc=False):
@@ -123,15 +155,19 @@ class Positions:
         self.put(room, Lagging())
         return True
 
-    def enter(self, room: str) -> None:
-        """The user comes into the group with the facts that are delivered now. The room starts with these; what came
-        before an earlier removal is over."""
-        self.put(room, None)
+    def enter(self, room: str, first: int) -> None:
+        """The user comes into the group with the facts that are delivered now, the first of which is `first`. The room
+        starts with these, unless facts up to an earlier removal are still being read: then they come after those."""
+        position = self.position(room)
+        if not (isinstance(position, Replaying) and position.begin_stay(first)):
+            self.put(room, None)
 
     def leave(self, room: str, last: int) -> None:
         """The user hears nothing of the group after seq `last`, which has been delivered."""
         position = self.position(room)
-        if isinstance(position, Replaying | Lagging):
+        if isinstance(position, Replaying):
+            position.end_stay(last)
+        elif isinstance(position, Lagging):
             position.until = last
         elif position is not None:
             self.put(room, None)
@@ -168,9 +204,13 @@ class Positions:
         """What happened while the welcome was read, and is newer."""
         position = self.position(notice.room)
         if notice.kind == "left":
-            if isinstance(position, Replaying | Lagging):
+            if isinstance(position, Replaying):
+                position.end_stay(notice.seq)
+            elif isinstance(position, Lagging):
                 position.until = notice.seq
-        elif position is None or notice.kind == "entered":
+        elif position is None or (
+            notice.kind == "entered" and not (isinstance(position, Replaying) and position.begin_stay(notice.seq))
+        ):
             self.put(notice.room, Replaying(notice.seq - 1))
 
     # ------------------------------------------------------------------------------------------ replaying

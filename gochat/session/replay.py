@@ -46,12 +46,13 @@ async def replay(session: Session, room: str, position: Replaying) -> None:
             gateway.live.readings.pop(token, None)
             gateway.live.readings[token] = trio.current_time()
             upto = await _goal(session, room, position)
-            if position.after >= upto:
+            if position.after >= upto and not position.next_stay():
                 # One step from the look at the room to here.
                 hears = is_dm(room) or room in (session.groups or ())
                 session.end_replay(room, position, delivering=hears and gateway.rooms.get(room) is not None)
                 return
-            await _piece(session, room, position, upto)
+            if position.after < upto:
+                await _piece(session, room, position, upto)
     except StoreError as error:
         log.error("the replay of %s to %s failed: %s", room, session.user, error)
         session.fail_replay(room, position)
@@ -88,7 +89,8 @@ async def _piece(session: Session, room: str, position: Replaying, upto: int) ->
     if not facts and (is_dm(room) or position.until is not None):
         # A request waits: nothing of it is told, and the room not heard, until it is let in. Or the user's time in
         # the group ended, they were added again, and what was before is hidden: the delivery of that is on its way.
-        session.put(room, None)
+        if not position.next_stay():
+            session.put(room, None)
         return
     if not facts:
         raise StoreError(f"{room} has no facts from {position.after + 1} to {upto}")

@@ -126,7 +126,7 @@ class World:
             self.machine.note(Notice("entered", self.room, batch.first, batch.commit))
         elif self.machine.state == OPEN and batch.commit > self.machine.since:
             self.in_group = True
-            self.machine.enter(self.room)
+            self.machine.enter(self.room, batch.first)
 
     def _left(self, batch: Batch) -> None:
         if self.machine.notices is not None:
@@ -220,10 +220,12 @@ class World:
                 head = self.head
                 yield
                 upto = goal(position, self.delivered, head)
-            if position.after >= upto:
+            if position.after >= upto and not position.next_stay():
                 hears = self.room == DM or self.in_group
                 machine.end_replay(self.room, position, delivering=hears and self.delivered is not None)
                 break
+            if position.after >= upto:
+                continue
             while self.full:
                 yield
             last = min(upto, position.after + PIECE, self.head if self.member else self.ended_at)
