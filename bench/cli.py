@@ -60,9 +60,15 @@ def fanout_command(members: int, window: int, sending: Sending, timed: Timed, co
     python -m bench fanout --rules full --turns 5     what rules for words and links cost
     """
     options = fanout.Options(
-        timed.length(), members, window, timed.body, common.turns_or(3, quick=timed.quick), sending.keys,
-        sending.yardsticks, sending.rate,
-    )  # fmt: skip
+        timed.length(),
+        members,
+        window,
+        timed.body,
+        common.turns_or(3, quick=timed.quick),
+        sending.keys,
+        sending.yardsticks,
+        sending.rate,
+    )
     _not_rest(common)
     once = options._replace(turns=1, yardsticks=False)
     _finish(
@@ -72,8 +78,15 @@ def fanout_command(members: int, window: int, sending: Sending, timed: Timed, co
 
 @main.command("dm")
 @click.option("--pairs", type=click.IntRange(1), default=100, show_default=True)
-@click.option("--window", "windows", type=click.IntRange(1, 128), multiple=True, default=(1, 16), show_default=True,
-              help="Messages in flight in each pair; may be repeated.")  # fmt: skip
+@click.option(
+    "--window",
+    "windows",
+    type=click.IntRange(1, 128),
+    multiple=True,
+    default=(1, 16),
+    show_default=True,
+    help="Messages in flight in each pair; may be repeated.",
+)
 @sending
 @timed
 @common
@@ -86,9 +99,15 @@ def dm_command(pairs: int, windows: Sequence[int], sending: Sending, timed: Time
     python -m bench dm --transport rest --window 1    sent by POST /v1/messages
     """
     options = dm.Options(
-        timed.length(), pairs, windows, timed.body, common.turns_or(3, quick=timed.quick), sending.keys,
-        sending.yardsticks, sending.rate,
-    )  # fmt: skip
+        timed.length(),
+        pairs,
+        windows,
+        timed.body,
+        common.turns_or(3, quick=timed.quick),
+        sending.keys,
+        sending.yardsticks,
+        sending.rate,
+    )
     if common.transport == "rest":
         options = options._replace(windows=(1,), yardsticks=False)  # One request at a time on a connection.
     once = options._replace(turns=1, yardsticks=False)
@@ -121,7 +140,7 @@ def _community(soak: bool) -> None:
         length = timed.length(usual)
         options = mixed.Options(length, users, rooms, rate, timed.body, common.turns_or(1), soak)
         _alone(common)
-        finish(users, common, lambda stage: mixed.run(stage, options))  # fmt: skip
+        finish(users, common, lambda stage: mixed.run(stage, options))
 
 
 _COMMUNITY_HELP = {
@@ -146,8 +165,15 @@ _community(soak=True)
 @main.command("knee")
 @_users
 @_rooms
-@click.option("--rate", "rates", type=click.FloatRange(0.1), multiple=True, default=knee.RATES, show_default=True,
-              help="Actions a second; at least three.")  # fmt: skip
+@click.option(
+    "--rate",
+    "rates",
+    type=click.FloatRange(0.1),
+    multiple=True,
+    default=knee.RATES,
+    show_default=True,
+    help="Actions a second; at least three.",
+)
 @timed
 @common
 def knee_command(users: int, rooms: int, rates: Sequence[float], timed: Timed, common: Common) -> None:
@@ -171,8 +197,13 @@ def knee_command(users: int, rooms: int, rates: Sequence[float], timed: Timed, c
 @main.command("connect")
 @click.option("--users", type=click.IntRange(1), default=1000, show_default=True)
 @click.option("--places", type=click.IntRange(1, 199), default=64, show_default=True, help="Sign-ins in flight.")
-@click.option("--missed", type=click.IntRange(1, 500), default=10, show_default=True,
-              help="Messages that one who resumes has missed.")  # fmt: skip
+@click.option(
+    "--missed",
+    type=click.IntRange(1, 500),
+    default=10,
+    show_default=True,
+    help="Messages that one who resumes has missed.",
+)
 @timed
 @common
 def connect_command(users: int, places: int, missed: int, timed: Timed, common: Common) -> None:
@@ -308,7 +339,7 @@ def idle_command(users: int | None, quick: bool, common: Common) -> None:
 @common
 def scaling_command(
     members: Sequence[int], few: int, stored: Sequence[int], big: int, timed: Timed, common: Common
-) -> None:  # fmt: skip
+) -> None:
     """What one more costs: CPU a delivery for n and 4n messages, by members; a message and a page, by what is stored;
     the others' acks while a message goes to a big room. Minutes, and 2 GB of disk for 10^7 messages.
 
@@ -354,7 +385,7 @@ def quick_command(common: Common) -> None:
     show_default=True,
     help="How much worse a figure may be: 0.1 is a tenth.",
 )
-def compare_command(before: Path, after: Path, tolerance: float) -> None:  # fmt: skip
+def compare_command(before: Path, after: Path, tolerance: float) -> None:
     """Two runs that --out wrote: ratios, and a verdict for each. Status 3 if anything is worse.
 
     \b

@@ -95,11 +95,16 @@ def table(comparison: Comparison, tolerance: float) -> str:
     heads = ("load", "server", "figure", "before", "after", "ratio", "")
     cells = [
         (
-            change.load, change.target, change.figure, f"{change.before:,.4g}", f"{change.after:,.4g}",
-            f"{change.ratio:.2f}", change.verdict(tolerance),
+            change.load,
+            change.target,
+            change.figure,
+            f"{change.before:,.4g}",
+            f"{change.after:,.4g}",
+            f"{change.ratio:.2f}",
+            change.verdict(tolerance),
         )
         for change in comparison.changes
-    ]  # fmt: skip
+    ]
     lines = aligned([heads, *cells]) if cells else ["the runs have no row in common"]
     lines += ["", *comparison.missing, *(f"other surroundings: {said}" for said in comparison.differences)]
     return "\n".join(lines).rstrip()

@@ -1,4 +1,4 @@
-"""What ends a run: a fault of the server, or of its surroundings. A run with a fault has no figure."""
+"""The faults that end a run: of the server, or of its surroundings. A run with a fault has no figure."""
 
 from __future__ import annotations
 

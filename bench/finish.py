@@ -110,7 +110,7 @@ def _stage(common: Common) -> Stage:
 
 
 def _command(secret: str) -> list[str]:
-    """What was asked for, without the secret."""
+    """The arguments as they were given, without the secret."""
     said: Sequence[str] = sys.argv[1:]
     return [part.replace(secret, "...") if secret else part for part in said]
 

@@ -3,8 +3,8 @@
     python -m bench soak --program '-m bench.garbage serve' &
     sleep 590; pkill -USR1 -f 'python -m bench.garbage'
 
-writes a line to the file that BENCH_GARBAGE names, ./garbage.log by default. What is there in a node that has run for
-long is what ended sessions, refused requests and the like left behind (cycles); it should be a few thousand objects.
+writes a line to the file that BENCH_GARBAGE names, ./garbage.log by default. In a node that has run for long,
+ended sessions, refused requests and the like have left these objects behind (cycles); there should be a few thousand.
 """
 
 from __future__ import annotations

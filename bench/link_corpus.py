@@ -181,13 +181,33 @@ NAMES = tuple(
     rapunzel rumpelstilz gretel aladdin sinbad ali-baba red-cap odysseus penelope circe calypso achilles hector
     priam""")
 )
-_TOPS = ("com",) * 12 + ("net",) * 3 + ("org",) * 3 + tuple(
-    _words("info xyz biz top shop online site club store icu vip app dev ru cn de co.uk fr it pl io co me cc tv in live link click")
-)  # fmt: skip
+_TOPS = (
+    ("com",) * 12
+    + ("net",) * 3
+    + ("org",) * 3
+    + tuple(
+        _words(
+            "info xyz biz top shop online site club store icu vip app dev ru cn de co.uk fr it pl io co me cc tv in live link click"
+        )
+    )
+)
 _CARRIERS = (
-    "{}", "look at {}", "{} is where it is", "visit {} now", "it's on {}, really", "({})", "have you seen {}?", "go to {}!",
-    "смотри {} сейчас", "mira {} ahora", "siehe {} bitte", "voir {} vite", "{} 보세요", "看 {} 吧", "انظر {} الآن",
-)  # fmt: skip
+    "{}",
+    "look at {}",
+    "{} is where it is",
+    "visit {} now",
+    "it's on {}, really",
+    "({})",
+    "have you seen {}?",
+    "go to {}!",
+    "смотри {} сейчас",
+    "mira {} ahora",
+    "siehe {} bitte",
+    "voir {} vite",
+    "{} 보세요",
+    "看 {} 吧",
+    "انظر {} الآن",
+)
 _SLASHES = ("//", "http:/", "https:", "http:\\\\")
 _LOOKALIKE = str.maketrans({"a": "а", "e": "е", "o": "о", "p": "р", "c": "с", "i": "і"})
 _FULLWIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
@@ -312,8 +332,10 @@ def main(arguments: list[str] | None = None) -> int:
     for language in SOURCES:
         spaced, glued, address = (counts[language, kind] for kind in ("spaced", "glued", "address"))
         wrong = counts[language, "spaced found"] + counts[language, "glued found"]
-        print(f"{language}  {2 * (spaced + glued):5} honest sentences, {2 * glued:4} without the space: {wrong} false hits; "
-              f"{address:3} texts with an address, found in {counts[language, 'address found']}")  # fmt: skip
+        print(
+            f"{language}  {2 * (spaced + glued):5} honest sentences, {2 * glued:4} without the space: {wrong} false hits; "
+            f"{address:3} texts with an address, found in {counts[language, 'address found']}"
+        )
     honest = 2 * sum(count for (_, kind), count in counts.items() if kind in ("spaced", "glued"))
     print(f"all {honest} honest sentences: {len(false)} false hits")
     print(*false[: given.show], sep="\n")

@@ -83,32 +83,64 @@ common = _gathered(
     "common",
     Common,
     click.option("--turns", type=click.IntRange(1), help="Times each server is measured, in turn."),
-    click.option("--transport", type=click.Choice(TRANSPORTS), default="ws", show_default=True,
-                 help="rest: messages go by POST /v1/messages, and are heard over WebSocket; dm only."),
+    click.option(
+        "--transport",
+        type=click.Choice(TRANSPORTS),
+        default="ws",
+        show_default=True,
+        help="rest: messages go by POST /v1/messages, and are heard over WebSocket; dm only.",
+    ),
     click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Of the load."),
-    click.option("--rules", type=click.Choice(["default", "full", "off"]), default="default", show_default=True,
-                 help="full: words, links and scripts in the bodies, in turn with a server that checks nothing."),
-    click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path(".build/bench"),
-                 show_default=True, help="Folder for the servers' data; on a real disk."),
-    click.option("--program", default="-m gochat serve", show_default=True,
-                 help="What Python is started with to serve; --data, --http and --tcp are added."),
+    click.option(
+        "--rules",
+        type=click.Choice(["default", "full", "off"]),
+        default="default",
+        show_default=True,
+        help="full: words, links and scripts in the bodies, in turn with a server that checks nothing.",
+    ),
+    click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path(".build/bench"),
+        show_default=True,
+        help="Folder for the servers' data; on a real disk.",
+    ),
+    click.option(
+        "--program",
+        default="-m gochat serve",
+        show_default=True,
+        help="What Python is started with to serve; --data, --http and --tcp are added.",
+    ),
     click.option("--url", default="", help="Measure a server that runs already: ws://HOST:PORT or tcp://HOST:PORT."),
     click.option("--http", default="", help="Its http://HOST:PORT, where that is not the WebSocket's."),
-    click.option("--secret", default="", envvar="GOCHAT_BENCH_SECRET",
-                 help="Its secret; better in GOCHAT_BENCH_SECRET, which no list of processes shows."),
+    click.option(
+        "--secret",
+        default="",
+        envvar="GOCHAT_BENCH_SECRET",
+        help="Its secret; better in GOCHAT_BENCH_SECRET, which no list of processes shows.",
+    ),
     click.option("--tokens", type=_FILE, help="Or tokens of users: lines of a user id and a token."),
     click.option("--pid", type=click.IntRange(0), default=0, help="Its process, where that is on this machine."),
     click.option("--count-syscalls", is_flag=True, help="In a further stretch, by perf or strace if one may look."),
-    click.option("--threshold", "thresholds", multiple=True, metavar="FIGURE<LIMIT",
-                 help="Fail unless it holds, such as deliver.p99<50ms; may be repeated."),
+    click.option(
+        "--threshold",
+        "thresholds",
+        multiple=True,
+        metavar="FIGURE<LIMIT",
+        help="Fail unless it holds, such as deliver.p99<50ms; may be repeated.",
+    ),
     click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
     click.option("--out", type=_FILE, help="Also write the JSON to this file."),
     click.option("--html", type=_FILE, help="Also write a report with curves to this file."),
     click.option("--hdr", type=_FILE, help="Also write a HdrHistogram log to this file."),
-    click.option("--against", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="CHECKOUT",
-                 help="Take turns with the server of another checkout, a folder with a .venv of its own, and compare "
-                      "CPU time or memory; dm, fanout, idle and connect only."),
-)  # fmt: skip
+    click.option(
+        "--against",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="CHECKOUT",
+        help="Take turns with the server of another checkout, a folder with a .venv of its own, and compare "
+        "CPU time or memory; dm, fanout, idle and connect only.",
+    ),
+)
 timed = _gathered(
     "timed",
     Timed,
@@ -116,11 +148,11 @@ timed = _gathered(
     click.option("--messages", type=click.IntRange(1), help="Send so many messages in each stretch instead."),
     click.option("--body", type=click.IntRange(16, 3000), default=100, show_default=True, help="Characters a body."),
     click.option("--quick", is_flag=True, help="Shorter, for a first look."),
-)  # fmt: skip
+)
 sending = _gathered(
     "sending",
     Sending,
     click.option("--rate", type=click.FloatRange(0), default=0.0, help="Open loop: so many messages a second."),
     click.option("--keys/--no-keys", default=True, show_default=True, help="Send idempotency keys, as clients do."),
     click.option("--yardsticks/--no-yardsticks", default=True, show_default=True, help="Measure the limits too."),
-)  # fmt: skip
+)

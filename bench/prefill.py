@@ -67,16 +67,21 @@ def _fill(connection: sqlite3.Connection, room: str, messages: int, texts: Seque
     row = connection.execute("SELECT num, head, messages, ts FROM room WHERE id = ?", (room,)).fetchone()
     if row is None:
         raise Broken(f"{room} is not in the database")
-    num, head, before, ts = row
-    members = [user for (user,) in connection.execute("SELECT user FROM seat WHERE num = ? ORDER BY user", (num,))]
+    room_pk, head, before, ts = row
+    members = [user for (user,) in connection.execute("SELECT user FROM seat WHERE num = ? ORDER BY user", (room_pk,))]
     connection.execute("CREATE TEMP TABLE said (n INTEGER PRIMARY KEY, body TEXT)")
     connection.executemany("INSERT INTO said VALUES (?, ?)", enumerate(texts))
     connection.execute("CREATE TEMP TABLE writer (n INTEGER PRIMARY KEY, user TEXT)")
     connection.executemany("INSERT INTO writer VALUES (?, ?)", enumerate(members))
     values = {
-        "base": num << _SEQ_BITS, "head": head, "last": head + messages, "before": before, "ts": ts,
-        "texts": len(texts), "members": len(members),
-    }  # fmt: skip
+        "base": room_pk << _SEQ_BITS,
+        "head": head,
+        "last": head + messages,
+        "before": before,
+        "ts": ts,
+        "texts": len(texts),
+        "members": len(members),
+    }
     connection.execute(
         """WITH RECURSIVE seqs (seq) AS (SELECT :head + 1 UNION ALL SELECT seq + 1 FROM seqs WHERE seq < :last)
         INSERT INTO fact (id, ts, kind, sender, body, n)
@@ -85,9 +90,7 @@ def _fill(connection: sqlite3.Connection, room: str, messages: int, texts: Seque
         values,
     )
     if index:
-        rows = connection.execute(
-            "SELECT id, body FROM fact WHERE id > :base + :head AND id <= :base + :last", values
-        )  # fmt: skip
+        rows = connection.execute("SELECT id, body FROM fact WHERE id > :base + :head AND id <= :base + :last", values)
         while chunk := rows.fetchmany(_CHUNK):
             put(connection, chunk)
     connection.execute(

@@ -1,4 +1,4 @@
-"""What the kernel says of a process: CPU seconds and resident memory. Linux only."""
+"""The kernel's figures for a process: CPU seconds and resident memory. Linux only."""
 
 from __future__ import annotations
 

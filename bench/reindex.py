@@ -146,15 +146,15 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="gochat-reindex-") as folder:
         path = Path(folder) / "gochat.db"
         trio.run(_prepare, path, messages)
-        alone, beside = Waits(), Waits()
+        alone, side_records = Waits(), Waits()
 
         trio.run(_run, path, rate, alone, seconds)
         with closing(connect(str(path))) as connection:
             connection.execute("UPDATE folding SET version = version - 1")
         size = path.stat().st_size
-        took = trio.run(_run, path, rate, beside, None)
+        took = trio.run(_run, path, rate, side_records, None)
         print(f"\r{messages} messages indexed anew in {took:.0f} s beside {rate} messages/s")
-        print(f"without: {alone.told()}\nwith:    {beside.told()}")
+        print(f"without: {alone.told()}\nwith:    {side_records.told()}")
         print(f"database: {size >> 20} MB before, {path.stat().st_size >> 20} MB after")
         return 0 if trio.run(_found, path, messages) else 1
 

@@ -19,7 +19,7 @@ _PATH = "/v1/ws"
 
 
 class Place(NamedTuple):
-    """What `--url` and the options beside it say."""
+    """The server, as `--url` and the options beside it describe it."""
 
     address: Address
     http: tuple[str, int]

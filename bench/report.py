@@ -59,7 +59,7 @@ def to_table(run: Run) -> str:
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """What the table says of a row, under HEADS."""
+    """The cells of a row in the table, under HEADS."""
     return (
         row.load,
         row.target,

@@ -1,4 +1,4 @@
-"""What a run found: the schema of `--out`, and the few figures drawn from it. In version 1 fields are only added."""
+"""A run's findings: the schema of `--out`, and the few figures drawn from it. In version 1 fields are only added."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Measure(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One stretch of load on one server."""
 
     load: str
-    """What was done, such as "dm W=16"; measures of the same load are compared."""
+    """The name of the load, for example "dm W=16"; measures of the same load are compared."""
     target: str
     """"gochat", or the yardstick's name."""
     turn: int
@@ -47,7 +47,7 @@ class Measure(msgspec.Struct, kw_only=True, omit_defaults=True):
     memory: list[tuple[float, float]] = []
     """(seconds since the begin, resident megabytes of the server), for what runs long."""
     counts: dict[str, int] = {}
-    """What else happened, by name."""
+    """Counts of other events, by name."""
     processes: int = 1
     rate: float = 0
     """Open loop: what was planned a second. 0: closed loop."""
@@ -55,11 +55,11 @@ class Measure(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Context switches of the server's threads."""
     syscalls_per_delivery: float = 0
     remarks: list[str] = []
-    """What a reader of the figure must know, such as what could not be measured here."""
+    """Facts that a reader of the figure must know, for example that something could not be measured here."""
 
 
 class Bound(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
-    """What is wanted of a load's target: of its ratio to `against`, or of its value where that is empty."""
+    """The bound for a load's target: for its ratio to `against`, or for its value where `against` is empty."""
 
     load: str
     target: str
@@ -139,7 +139,7 @@ class Run(msgspec.Struct, kw_only=True):
 
 
 class Drawn(NamedTuple):
-    """What a scenario hands to the report."""
+    """The measures and bounds that a scenario hands to the report."""
 
     measures: list[Measure]
     bounds: list[Bound]

@@ -30,7 +30,8 @@ _PLAIN_US, _ANY_US = 8.0, 30.0
 _STRETCH, _STRETCHES = 10, 600
 _CANDIDATES = 60
 
-#: What is measured, and the most it may take; None where there is something to find, which costs whoever sent it.
+#: The texts that are measured, and the most each may take; None where a text has something to find, which costs its
+#: sender.
 MESSAGES: tuple[tuple[str, float | None, str], ...] = (
     ("plain", _PLAIN_US, "the quick brown fox jumps over the lazy dog and then runs back home before the rain begins to fall"),
     ("plain, marks", _PLAIN_US, "I think we should meet at the station around noon, because the others will come by train, all right!"),

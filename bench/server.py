@@ -50,7 +50,7 @@ _READY_S = 20.0
 _STOP_S = 60.0  # It drains for 10 s, and then has thousands of connections to see off.
 _MANY = "1000000"
 _ENDED = (0, -signal.SIGTERM)
-#: What a node says before the address of each listener.
+#: The words that a node says before the address of each listener.
 _SAYS = {"ws": "listening on http://", "tcp": "listening on tcp://"}
 _YARDSTICK_SAYS = "listening on "
 
@@ -131,7 +131,7 @@ class Gochat:
         return [f"{prefix}{number:04d}" for number in range(count)]
 
     series = ""
-    """What goes before keys, so that those of two runs differ."""
+    """The prefix of keys, so that the keys of two runs differ."""
 
     def group(self, name: str) -> str:
         """A group's name."""
@@ -244,7 +244,7 @@ def _tail(log: Path) -> str:
 
 
 def _after(log: Path, words: str) -> str:
-    """What follows the words in a line of the log; empty while no whole line has them."""
+    """The text that follows the words in a line of the log; empty while no whole line has them."""
     _, _, rest = log.read_text(errors="replace").partition(words)
     line, end, _ = rest.partition("\n")
     return line if end else ""

@@ -16,8 +16,11 @@ _FORM = re.compile(
     re.VERBOSE,
 )
 _SIGNS: Mapping[str, Callable[[float, float], bool]] = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-}  # fmt: skip
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 #: Names besides those of latencies.
 FIELDS = {

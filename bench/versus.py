@@ -1,9 +1,9 @@
 """`--against CHECKOUT`: the same load on the servers of two checkouts in turn, and what this one costs of the other.
 
 In each turn both servers are started anew, run the whole scenario and stop; the one that begins alternates, so that a
-machine that grows slower or faster favours neither. Load and harness are this checkout's for both. What is compared is
-the server's CPU time a message (or a sign-in), as the kernel counts it for the process, or its memory a user: each turn
-gives a ratio, and the median of these stands for the run. Rates are told beside it.
+machine that grows slower or faster favours neither. Load and harness are this checkout's for both. The compared
+figure is the server's CPU time a message (or a sign-in), as the kernel counts it for the process, or its memory a
+user: each turn gives a ratio, and the median of these stands for the run. Rates are told beside it.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _figure(measure: Measure) -> str:
 
 
 def table(rivals: Rivals, costs: Sequence[Cost], rows: Sequence[Row]) -> str:
-    """What each load costs in both checkouts, the rates beside it, and what else the two differ in."""
+    """The cost of each load in both checkouts, the rates beside it, and the other differences between the two."""
     by_name = {(row.load, row.target): row for row in rows}
     heads = (
         "load",

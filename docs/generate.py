@@ -97,7 +97,10 @@ def scopes_block() -> Iterator[str]:
 
 
 def _specification() -> Any:
-    """What the tests hold a node against. Loaded from its file: where this runs `tests` may be no package."""
+    """The specification that the tests hold a node against.
+
+    Loaded from its file: where this runs `tests` may be no package.
+    """
     spec = importlib.util.spec_from_file_location("gochat_expected", ROOT / "tests" / "authz" / "expected.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -115,7 +118,7 @@ def needs_block() -> Iterator[str]:
 
 
 def permissions_block(place: str, *, admin: bool) -> Iterator[str]:
-    """What each relation is answered; operations that all are answered alike share a row."""
+    """The answers that each relation gets; operations with the same answers share a row."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for operation, row in EXPECTED.TABLES[place, admin].items():
         alike.setdefault(tuple(row.values()), []).append(operation)

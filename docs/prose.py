@@ -101,10 +101,28 @@ GLOSSARY: dict[str, str] = {
 #: Names that mean something else here: the file, and the name as it stands there.
 OTHER_MEANINGS = frozenset(
     (
+        ("gochat/auth/tokens.py", "_parts"),  # Of a JWT.
+        ("gochat/auth/tokens.py", "ticket"),  # For one sign-in.
+        ("gochat/client/asking.py", "ask"),  # A question to the server.
+        ("gochat/client/chat.py", "ask"),
+        ("gochat/client/paging.py", "_ask"),
+        ("gochat/client/positions.py", "BEHIND"),  # The head.
+        ("gochat/client/positions.py", "_behind"),
+        ("gochat/client/positions.py", "ask"),
+        ("gochat/client/unsent.py", "_ask"),  # A question to the user.
+        ("gochat/commands/admin.py", "_ask"),  # A question to the server.
+        ("gochat/commands/tail.py", "tail"),  # The command.
         ("gochat/config.py", "level"),  # Of the log.
         ("gochat/http/app.py", "_line"),  # Of text.
+        ("gochat/http/describe/page/rest.py", "parts"),  # Of a page.
         ("gochat/http/describe/page/rest.py", "rest"),  # The interface.
+        ("gochat/http/describe/page/sockets.py", "parts"),
+        ("gochat/http/rest/moderation.py", "_ask"),
+        ("gochat/http/rest/shapes.py", "Ticket"),  # For one sign-in.
+        ("gochat/http/rest/shapes.py", "ticket"),
+        ("gochat/notify/mail.py", "ask"),  # A question to another server.
         ("gochat/protocol/codec.py", "_line"),  # Of text.
+        ("gochat/transports/paired.py", "ask"),  # The other half of an answer.
     )
 )
 

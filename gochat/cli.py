@@ -114,7 +114,7 @@ def main() -> NoReturn:
 
 def _fill_standard_descriptors() -> None:
     """Open /dev/null in the place of standard files that the caller closed: otherwise the first socket would become
-    standard output, and what is printed would go to its peer. What is printed to a closed one goes nowhere."""
+    standard output, and printed text would go to its peer. Text that is printed to a closed one goes nowhere."""
     if not all(map(_is_open, range(3))):  # Where all are, as nearly always, there need not even be a /dev/null.
         while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
             pass
@@ -164,8 +164,8 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else EXIT_OK
 
 
-#: What writing to a full disk, a broken one, over a quota or a limit of a file's size gives. What is written to a file
-#: by name says that name, so that without one it is the standard output.
+#: The errors of a write to a full disk, to a broken one, over a quota or over a limit of a file's size. An error about
+#: a file by name says that name; an error without a name is about the standard output.
 _OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG})
 
 

@@ -77,7 +77,7 @@ BAD_TOKEN, VIOLATION, REPLACED, REVOKED, TOO_LARGE = 4500, 4501, 4502, 4503, 450
 #: RFC 6455's own, which every WebSocket client knows.
 INVALID_TEXT = 1007
 
-#: What the refusal of a sign-in without a token says, on every transport.
+#: The text that refuses a sign-in without a token, on every transport.
 NO_TOKEN = "a token is needed; `gochat token issue USER` makes one, on the server's machine"  # noqa: S105
 
 CLOSES: tuple[Close, ...] = (
@@ -101,10 +101,10 @@ class GochatError(Exception):
 
 
 class ConfigError(GochatError):
-    """A setting can't be used. Names the key, where it was set, and what is allowed."""
+    """A setting can't be used. Names the key, where it was set, and the values that are allowed."""
 
     hint = "`gochat config init FILE` writes a file that explains every key"
-    """What to do about it, for people."""
+    """The remedy, for people."""
 
     def __init__(self, key: str, source: str, problem: str, *, hint: str | None = None) -> None:
         super().__init__(f"{source}: {key}: {problem}")
@@ -141,7 +141,8 @@ def again(error: BaseException) -> StoreError:
 
 
 def store_refusal(error: Exception, doing: str) -> Denied:
-    """What a peer is told of a store that failed. `doing` says what it can't do now, where it may later."""
+    """The refusal that tells a peer of a store that failed. `doing` names the action that fails now, where it may
+    succeed later."""
     if isinstance(error, Damaged):
         return Denied("internal", "the server's database is damaged here; its operator has to restore it")
     unknown = isinstance(error, StoreError) and error.unknown

@@ -14,7 +14,7 @@ import trio
 
 from gochat.actors.supervisor import GaveUp, Spec, Supervisor
 from gochat.config import Settings
-from gochat.doors import Doors
+from gochat.endpoints import Endpoints
 from gochat.transports.admission import Connections
 from gochat.transports.listen import Handler, Server, open_listeners
 
@@ -32,7 +32,7 @@ class Listening(Protocol):
 
     @property
     def name(self) -> str:
-        """What a node calls it where it says at which addresses it listens."""
+        """The transport's name where a node says at which addresses it listens."""
 
     @property
     def addresses(self) -> list[str]:
@@ -46,16 +46,16 @@ class Listening(Protocol):
         thread."""
 
 
-class Parts(NamedTuple):
-    """What rows are given to listen with."""
+class Context(NamedTuple):
+    """The things that rows are given to listen with."""
 
     settings: Settings
     connections: Connections
-    doors: Doors
+    endpoints: Endpoints
     tls: ssl.SSLContext | None
     """Of http.tls_cert; None without one."""
     nursery: trio.Nursery
-    """Where what listens runs, and all its connections."""
+    """Runs the listeners and all their connections."""
 
 
 class Transport(NamedTuple):
@@ -79,19 +79,19 @@ class Transport(NamedTuple):
         return address
 
 
-Listen: TypeAlias = Callable[[Transport, str, Parts], Awaitable[Listening]]
+Listen: TypeAlias = Callable[[Transport, str, Context], Awaitable[Listening]]
 
 
-def _sockets(handler: Callable[[Doors], Handler]) -> Listen:
+def _sockets(handler: Callable[[Endpoints], Handler]) -> Listen:
     """Listening sockets, and one of the doors as the handler of each connection."""
 
-    async def listen(row: Transport, bind: str, parts: Parts) -> Listening:
+    async def listen(row: Transport, bind: str, parts: Context) -> Listening:
         limits, session = parts.settings.limits, parts.settings.session
         tls = parts.tls if row.tls_name else None
         listeners = open_listeners(bind)
         server = Server(
             row.tls_name if tls else row.name,
-            handler(parts.doors),
+            handler(parts.endpoints),
             parts.connections,
             tls=tls,
             handshake_s=limits.handshake_s,
@@ -139,14 +139,14 @@ class _Kept:
                 await trio.sleep(AGAIN_S)
 
 
-async def _listen_nng(row: Transport, bind: str, parts: Parts) -> Listening:
+async def _listen_nng(row: Transport, bind: str, parts: Context) -> Listening:
     from gochat.transports.nng import Certificate, NngServer  # pynng: only where nng is on
 
     settings = parts.settings
     limits = settings.limits
     server = NngServer(
         bind,
-        parts.doors.pairs(row.session_label, settings.nng.session_s),
+        parts.endpoints.pairs(row.session_label, settings.nng.session_s),
         parts.connections,
         frame_bytes=limits.frame_bytes,
         slow_s=settings.session.slow_s,
@@ -160,8 +160,8 @@ async def _listen_nng(row: Transport, bind: str, parts: Parts) -> Listening:
 
 
 TRANSPORTS: Final = (
-    Transport("http", "http.bind", _sockets(lambda doors: doors.http), tls_name="https", session_label="ws"),
-    Transport("tcp", "tcp.bind", _sockets(lambda doors: doors.tcp), session_label="tcp"),
+    Transport("http", "http.bind", _sockets(lambda endpoints: endpoints.http), tls_name="https", session_label="ws"),
+    Transport("tcp", "tcp.bind", _sockets(lambda endpoints: endpoints.tcp), session_label="tcp"),
     Transport("nng", "nng.bind", _listen_nng, session_label="nng"),
-    Transport("metrics", "http.metrics_bind", _sockets(lambda doors: doors.metrics), tls_name="metrics"),
+    Transport("metrics", "http.metrics_bind", _sockets(lambda endpoints: endpoints.metrics), tls_name="metrics"),
 )

@@ -1,7 +1,7 @@
 """Logging: one record is one line, as text for people or as JSON for collectors.
 
-What peers sent may stand in a record, so control characters come out escaped: no one can forge a line, or talk to a
-terminal. Whatever looks like a token is cut out, wherever it came from.
+Text from peers may stand in a record, so control characters come out escaped: no one can forge a line, or talk to a
+terminal. Text that looks like a token is cut out, wherever it came from.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _timestamp(record: logging.LogRecord) -> str:
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:
-    """What was given as `extra`."""
+    """The fields that were given as `extra`."""
     return {name: value for name, value in vars(record).items() if name not in _STANDARD}
 
 

@@ -31,7 +31,7 @@ class Histogram:
 
 
 class Counts:
-    """What rooms and sessions of a node have done since it started. Written by the loop's thread only."""
+    """Counts of the work of a node's rooms and sessions since it started. Written by the loop's thread only."""
 
     __slots__ = ("closes", "commands", "deliveries", "denials", "hellos", "lags", "queries", "sessions", "turns")
 
@@ -49,12 +49,21 @@ class Counts:
 
 
 class Commits:
-    """What the journal has committed since the store was opened. Written by the commit thread only."""
+    """Counts of the journal's commits since the store was opened. Written by the commit thread only."""
 
     __slots__ = (
-        "backlog", "batches", "expired", "facts", "failed", "messages", "number", "reindexing", "seconds", "unmerged",
+        "backlog",
+        "batches",
+        "expired",
+        "facts",
+        "failed",
+        "messages",
+        "number",
+        "reindexing",
+        "seconds",
+        "unmerged",
         "unmerged_bytes",
-    )  # fmt: skip
+    )
 
     def __init__(self) -> None:
         self.facts = 0
@@ -71,7 +80,7 @@ class Commits:
         self.unmerged = 0
         """Messages that are recorded and not yet in their rooms' logs."""
         self.unmerged_bytes = 0
-        """What they take in memory."""
+        """The memory that these messages take."""
         self.batches = Histogram(0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 1024)
         """Rooms' batches in one commit; none where only notes were written."""
         self.seconds = Histogram(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)

@@ -23,33 +23,33 @@ from gochat.actors.actor import Registry
 from gochat.actors.live import Live
 from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
-from gochat.actors.presence import settle_doubts
-from gochat.actors.room import RECENT_KEYS, RoomActor, RoomParts
+from gochat.actors.presence import refresh_stale
+from gochat.actors.room import RECENT_KEYS, RoomActor, RoomContext
 from gochat.actors.run_queue import RunQueue
 from gochat.actors.supervisor import Spec, Supervisor
-from gochat.actors.user import UserActor, UserParts
+from gochat.actors.user import UserActor, UserContext
 from gochat.auth import tokens as auth
 from gochat.auth.secret import FILE_NAME, make_secret
 from gochat.auth.standing import Standing
 from gochat.collector import Sources, collect
 from gochat.config import Settings
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from gochat.domain.jumps import Jumps
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import RecentKeys, RoomRules
-from gochat.doors import Doors
+from gochat.endpoints import Endpoints
 from gochat.errors import DRAINING, Denied, Full, GochatError, StoreError
 from gochat.http.address import TrustedProxies
 from gochat.http.readiness import Check
-from gochat.listening import TRANSPORTS, Listening, Parts
+from gochat.listening import TRANSPORTS, Context, Listening
 from gochat.metrics import Commits
-from gochat.notify.parts import Notifications
+from gochat.notify.notifications import Notifications
 from gochat.notifying import Notifying
 from gochat.policy import RulesInForce
 from gochat.ports import Journal
 from gochat.protocol import replies
 from gochat.session import Gateway
-from gochat.session.clock import Wheel
+from gochat.session.clock import TimerWheel
 from gochat.session.gateway import Pace
 from gochat.session.quota import Quotas, Rates
 from gochat.session.seen import keep_seen
@@ -93,16 +93,16 @@ class Node:
         self.settings = settings
         self.name = settings.node.name or socket.gethostname()
         self.addresses: list[tuple[str, str]] = []
-        """What listens where: ("http", "127.0.0.1:8080") and so on."""
+        """The name and address of each listener: ("http", "127.0.0.1:8080") and so on."""
         self.draining = trio.Event()
         self.live = Live()
         self.rules: RulesInForce
         self.jumps = Jumps(wall_ns, partial(time.clock_gettime_ns, _STEADY))
-        self.wheel = Wheel()
+        self.timer_wheel = TimerWheel()
         self.poller = Poller()
         self.gateway: Gateway
         self.connections: Connections
-        self.doors: Doors
+        self.endpoints: Endpoints
         self.database: Path
         self.commits: Commits
         self.health: Health
@@ -121,8 +121,8 @@ class Node:
         ]
 
     def reload(self) -> None:
-        """Read the files again that the settings name: lists of words and suffixes, certificate and key. What can't be
-        used is logged, and what was read before stays. For a thread: it reads files and compiles the lists."""
+        """Read the files again that the settings name: lists of words and suffixes, certificate and key. A file that
+        can't be used is logged, and its earlier content stays. For a thread: it reads files and compiles the lists."""
         self.rules.reload()
         try:
             context = tls_context(self.settings)
@@ -135,13 +135,20 @@ class Node:
             log.info("the certificate is read again, for new connections")
 
     def metrics(self) -> bytes:
-        """What `/metrics` tells."""
+        """The content of `/metrics`."""
         return collect(
             Sources(
-                self.gateway, self.connections, self.commits, self.health, self.supervisors, self.readiness,
-                self.database, self.doors.responses, self.notifying.counts,
+                self.gateway,
+                self.connections,
+                self.commits,
+                self.health,
+                self.supervisors,
+                self.readiness,
+                self.database,
+                self.endpoints.responses,
+                self.notifying.counts,
             )
-        )  # fmt: skip
+        )
 
 
 @contextlib.asynccontextmanager
@@ -181,9 +188,9 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
         standing = Standing(await store.lookups.standing(since_ms), node.jumps)
         notifying = Notifying(settings, store.notices, store.journal, node.live, standing, now_ms)
         rooms, users = _registries(node, store, actors, run_queue, notifying.observers)
-        node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn, notifying.parts)
+        node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn, notifying.context)
         node.notifying = notifying
-        services.start(Spec("wheel", node.wheel.run))
+        services.start(Spec("wheel", node.timer_wheel.run))
         services.start(Spec("poller", node.poller.run))
         services.start(Spec("slow readers", _spreader(node).run))
         services.start(Spec("seen", partial(keep_seen, node.live.users, _seen_by(store.journal), now_ms)))
@@ -204,9 +211,11 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
 def _spreader(node: Node) -> Spreader:
     limits, sessions = node.settings.limits, node.gateway.sessions
     return Spreader(
-        node.gateway.waiting, lambda: (session.outbox for session in sessions.values()),
-        limits.outbox_total_bytes, limits.outbox_bytes,
-    )  # fmt: skip
+        node.gateway.waiting,
+        lambda: (session.outbox for session in sessions.values()),
+        limits.outbox_total_bytes,
+        limits.outbox_bytes,
+    )
 
 
 def _seen_by(journal: Journal) -> Callable[[str, int], None]:
@@ -215,35 +224,55 @@ def _seen_by(journal: Journal) -> Callable[[str, int], None]:
 
 def _registries(
     node: Node, store: stores.Store, actors: Supervisor, run_queue: RunQueue, observers: tuple[Observer, ...]
-) -> tuple[Registry[RoomActor], Registry[UserActor]]:  # fmt: skip
+) -> tuple[Registry[RoomActor], Registry[UserActor]]:
     limits = node.settings.limits
     policy = node.settings.policy
     rules = RoomRules(
-        add_users=limits.add_users, members=limits.group_members,
+        add_users=limits.add_users,
+        members=limits.group_members,
         contacts=ContactPolicy(policy.strangers, policy.request_messages, policy.decline_days * DAY_MS),
-    )  # fmt: skip
+    )
     actors.start(Spec("run queue", run_queue.run))
-    actors.start(Spec("flusher", node.live.flusher.run))
-    actors.start(
-        Spec("presence", partial(settle_doubts, node.live, store.archive.acquainted, store.archive.onlookers))
-    )  # fmt: skip
-    room_parts = RoomParts(
-        store.journal, store.lookups, node.live, rules, node.jumps, limits.mailbox, RecentKeys(RECENT_KEYS),
-        policy.group_adds == "contacts", store.archive.users, observers,
-    )  # fmt: skip
+    actors.start(Spec("broadcaster", node.live.broadcaster.run))
+    actors.start(Spec("presence", partial(refresh_stale, node.live, store.archive.acquainted, store.archive.onlookers)))
+    room_parts = RoomContext(
+        store.journal,
+        store.lookups,
+        node.live,
+        rules,
+        node.jumps,
+        limits.mailbox,
+        RecentKeys(RECENT_KEYS),
+        policy.group_adds == "contacts",
+        store.archive.users,
+        observers,
+    )
     rooms: Registry[RoomActor] = Registry(actors, run_queue, partial(RoomActor, parts=room_parts), MOST_ACTORS)
-    user_parts = UserParts(
-        node.live, rooms, node.jumps, limits.messages_per_s, limits.message_burst, limits.mailbox, node.rules,
-        policy.request_budget, policy.add_budget,
-    )  # fmt: skip
+    user_parts = UserContext(
+        node.live,
+        rooms,
+        node.jumps,
+        limits.messages_per_s,
+        limits.message_burst,
+        limits.mailbox,
+        node.rules,
+        policy.request_budget,
+        policy.add_budget,
+    )
     users: Registry[UserActor] = Registry(actors, run_queue, partial(UserActor, parts=user_parts), MOST_ACTORS)
     return rooms, users
 
 
 def _gateway(
-    node: Node, store: stores.Store, tokens: auth.JwtTokens, standing: Standing, users: Registry[UserActor],
-    rooms: Registry[RoomActor], spawn: Spawn, notifications: Notifications,
-) -> Gateway:  # fmt: skip
+    node: Node,
+    store: stores.Store,
+    tokens: auth.JwtTokens,
+    standing: Standing,
+    users: Registry[UserActor],
+    rooms: Registry[RoomActor],
+    spawn: Spawn,
+    notifications: Notifications,
+) -> Gateway:
     settings = node.settings
     limits, session = settings.limits, settings.session
     told = {field: getattr(limits, field) for field in replies.Limits.__struct_fields__ if hasattr(limits, field)}
@@ -268,11 +297,11 @@ def _gateway(
             token_grace_s=session.token_grace_s,
             outbox_bytes=limits.outbox_bytes,
         ),
-        wheel=node.wheel,
+        timer_wheel=node.timer_wheel,
         spawn=spawn,
         quotas=Quotas(
             Rates(limits.refusals_per_s, limits.refusal_burst, limits.reads_per_s, limits.read_burst, limits.window),
-            node.wheel,
+            node.timer_wheel,
         ),
         sessions={},
         waiting=Waiting(),
@@ -311,7 +340,7 @@ async def _withdraw_spent(store: stores.Store, rooms: Registry[RoomActor]) -> No
     while after is not None:
         found, after = await store.retention.spent_requests(after)
         for each in found:
-            rooms.tell(each.room, Submit(ask.Withdraw(room=each.room, user=each.asker)))
+            rooms.tell(each.room, Submit(commands.Withdraw(room=each.room, user=each.requester)))
             await trio.sleep(REST_S)
 
 
@@ -331,14 +360,14 @@ async def _listen(node: Node, spawn: Spawn, nursery: trio.Nursery) -> None:
     settings = node.settings
     limits = settings.limits
     node.connections = Connections(
-        capacity=limits.connections, unauthenticated=limits.unauthenticated,
-        per_address=limits.unauthenticated_per_address, unauthenticated_bytes=limits.unauthenticated_bytes,
+        capacity=limits.connections,
+        unauthenticated=limits.unauthenticated,
+        per_address=limits.unauthenticated_per_address,
+        unauthenticated_bytes=limits.unauthenticated_bytes,
         exempt=TrustedProxies(settings.http.trusted_proxies),
-    )  # fmt: skip
-    node.doors = doors = Doors(
-        node.gateway, spawn, settings, node.readiness, node.metrics, node.poller
-    )  # fmt: skip
-    parts = Parts(settings, node.connections, doors, tls_context(settings), nursery)
+    )
+    node.endpoints = endpoints = Endpoints(node.gateway, spawn, settings, node.readiness, node.metrics, node.poller)
+    parts = Context(settings, node.connections, endpoints, tls_context(settings), nursery)
     for row in TRANSPORTS:
         if row.session_label:
             node.live.counts.sessions[row.session_label] = 0
@@ -357,7 +386,7 @@ async def _drain(node: Node, rooms: Registry[RoomActor]) -> None:
     grace = node.settings.node.drain_s
     for listening in node._listening:
         listening.stop(grace)
-    node.doors.drain()
+    node.endpoints.drain()
     sessions = list(node.gateway.sessions.values())
     # Half of the time for the sessions, spread so that they do not all knock at the next node in one instant.
     spread_ms = int(grace * 1000 / 2)

@@ -16,7 +16,7 @@ from gochat.config import Settings
 from gochat.domain.notices import Addressed, Route
 from gochat.errors import Full, StoreError
 from gochat.metrics import NotificationCounts
-from gochat.notify.parts import Notifications
+from gochat.notify.notifications import Notifications
 from gochat.ports import Identity, Journal, Notices
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Notifying:
         return () if self._notifier is None else (self._notifier,)
 
     @property
-    def parts(self) -> Notifications:
+    def context(self) -> Notifications:
         return Notifications(
             notices=self._notices,
             channels=self._settings.channels,

@@ -10,7 +10,6 @@ from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
-from gochat.domain.beside import AnyBeside, AnyStanding, Deleted
 from gochat.domain.facts import AnyFact, HistoryScope, PostRight, Role
 from gochat.domain.notices import (
     Attempt,
@@ -23,6 +22,7 @@ from gochat.domain.notices import (
     Wishes,
 )
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
+from gochat.domain.side_records import AnySideRecord, AnyStanding, Deleted
 from gochat.errors import StoreError
 from gochat.protocol.codec import Codec
 from gochat.protocol.replies import (
@@ -88,9 +88,9 @@ class Overtaken(msgspec.Struct, frozen=True):
 
 
 AppendResult: TypeAlias = Committed | DuplicateKeys | Overtaken | StoreError
-"""What became of a batch. A StoreError: nothing of it is recorded, or with `unknown` it may be."""
+"""The outcome of a batch. A StoreError: nothing of it is recorded, or with `unknown` it may be."""
 OnRecorded: TypeAlias = Callable[[AppendResult], None]
-"""Is told what became of a batch, in the loop's own thread. What it raises is logged and goes no further."""
+"""Is told the outcome of a batch, in the loop's own thread. An exception from it is logged and goes no further."""
 
 
 class Journal(Protocol):
@@ -107,12 +107,12 @@ class Journal(Protocol):
         """The room as its facts made it; with `head` 0 if it has none. Raises StoreError."""
 
     def append(
-        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnyBeside], done: OnRecorded
+        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnySideRecord], done: OnRecorded
     ) -> None:
         """Record `facts`, whose seqs follow the room's head without a gap, and everything that is derived from them:
         memberships, heads, read positions of senders, reactions, present bodies; and the `side_records`, whose relation
-        changes follow those of the relation without a gap. Either may be empty. `record` names the room and its `num`,
-        and is not changed.
+        changes follow those of the relation without a gap. Either may be empty. `record` names the room and its
+        `room_pk`, and is not changed.
 
         The call never waits. `done` is called once, in the loop's thread and never before `append` has returned: with
         Committed, when everything is durable; with DuplicateKeys or Overtaken, when nothing is recorded and the
@@ -122,7 +122,7 @@ class Journal(Protocol):
         Raises StoreError when the store is closing, and Full when too many batches wait: `done` is then never called.
         """
 
-    async def append_side_records(self, side_records: Sequence[AnyBeside], *, room: str = "") -> None:
+    async def append_side_records(self, side_records: Sequence[AnySideRecord], *, room: str = "") -> None:
         """Record what no room's turn decides: reports that are closed, suspensions and revocations, the audit log. All
         of them are durable when it returns, or none is. `room` names the room that they are about, so that they are
         ordered with its facts; "" where they are about the site. Raises StoreError: nothing is recorded, or with
@@ -146,8 +146,8 @@ class Journal(Protocol):
 
 
 class Lookups(Protocol):
-    """What a decision must know that the room's record does not hold. Each call reads one moment, at least as new as
-    every append whose result was told when it was called. Every method raises StoreError: then nothing is decided.
+    """The knowledge that a decision needs beyond the room's record. Each call reads one moment, at least as new as
+    every append whose result was told when the call was made. Every method raises StoreError: then nothing is decided.
 
     `record` names the room; it is not changed.
     """
@@ -192,8 +192,8 @@ class Lookups(Protocol):
 # ---------------------------------------------------------------------------------------------- archive
 
 
-class Asker(msgspec.Struct, frozen=True, gc=False):
-    """Who asks. An admin reads as if a member of every group."""
+class Viewer(msgspec.Struct, frozen=True, gc=False):
+    """The user who asks. An admin reads as if a member of every group."""
 
     user: str
     admin: bool = False
@@ -202,7 +202,7 @@ class Asker(msgspec.Struct, frozen=True, gc=False):
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
-    """What `welcome` tells, read at one moment; but not who is online: presence is not the store's to know."""
+    """The content of `welcome`, read at one moment, but without presence, which is not the store's to know."""
 
     commit: int
     """The last transaction that this snapshot holds."""
@@ -250,27 +250,26 @@ class Archive(Protocol):
     """The read side of the store. Each call reads one consistent moment, at least as new as every append that had
     returned when it was called. Lists are ascending and stable under paging. Every method raises StoreError.
 
-    A method that names an `asker` answers None where the asker may not read that room; `seat` says why.
+    A method that names an `viewer` answers None where the asker may not read that room; `membership` says why.
     """
 
-    async def welcome(
-        self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}
-    ) -> Snapshot:  # fmt: skip
+    async def welcome(self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}) -> Snapshot:
         """The user's `contacts` latest private rooms, newest first, without blocked users; the groups; as many
         of the latest requests; `rooms` are those that a client wants to resume, `held` the seqs that it holds of those
         whose missed facts are wanted at once, where they are few."""
 
     async def page(
-        self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int, messages: bool = False
+        self, viewer: Viewer, room: str, *, before: int | None, after: int | None, limit: int, messages: bool = False
     ) -> Facts | None:
         """Facts above `after`, or the nearest below `before`, or with neither the newest; shown as they are now.
-        An edit entry has no body. What the group's `since_join` hides is left out. With `messages` only messages that
-        are not deleted: a call looks at some 30,000 facts at most, so a page may be short, or empty, and have a `next`.
+        An edit entry has no body. Facts that the group's `since_join` hides are left out. With `messages` only messages
+        that are not deleted: a call looks at some 30,000 facts at most, so a page may be short, or empty, and have a
+        `next`.
         """
 
     async def replay(
         self, room: str, after: int, upto: int, limit: int, *, reader: str | None = None, admin: bool = False
-    ) -> list[AnyFact]:  # fmt: skip
+    ) -> list[AnyFact]:
         """Facts after < seq <= upto, at most `limit`, as page shows them to `reader`, but an edit carries the present
         body, and a group that was deleted is read by those who were in it then. Of a private room that `reader` lets
         wait, nothing of what waits. Without `reader` all that there is."""
@@ -278,10 +277,10 @@ class Archive(Protocol):
     async def head(self, room: str) -> int:
         """The room's head; 0 where nothing was recorded."""
 
-    async def seat(self, user: str, room: str) -> Role | str | None:
+    async def membership(self, user: str, room: str) -> Role | str | None:
         """The user's role in the group, "former" if it ended, None if there never was one. DMs: "member"."""
 
-    async def group(self, asker: Asker, room: str) -> Group | None:
+    async def group(self, viewer: Viewer, room: str) -> Group | None:
         """One group; None where the asker is not in it, or it is closed."""
 
     async def groups(
@@ -296,23 +295,28 @@ class Archive(Protocol):
         damaged are left out and added to `unreadable`, so that a page may be short; without it they raise."""
 
     async def members(
-        self, asker: Asker, room: str, limit: int, cursor: str | None
+        self, viewer: Viewer, room: str, limit: int, cursor: str | None
     ) -> tuple[list[MemberEntry], str | None] | None:
         """The members by id."""
 
     async def search_messages(
-        self, user: str, q: str, room: str | None, limit: int, cursor: str | None,
+        self,
+        user: str,
+        q: str,
+        room: str | None,
+        limit: int,
+        cursor: str | None,
         wanted: Callable[[], bool] = lambda: True,
-    ) -> tuple[list[AnyFact], str | None]:  # fmt: skip
+    ) -> tuple[list[AnyFact], str | None]:
         """Messages with every word of `q` in rooms the user is in (or only in `room`), newest first. A word matches
-        as a prefix; words of scripts without spaces match anywhere. What was recorded up to 1 s ago may be missing.
+        as a prefix; words of scripts without spaces match anywhere. Anything recorded up to 1 s ago may be missing.
 
         One search of a user runs at a time, and users take turns: raises Full when too many wait, or the turn does not
         come soon; TooCostly when it would look at too much. It is dropped, and raises one of the two, when `wanted`
         says no: it is asked in other threads."""
 
     async def search_users(
-        self, asker: str, q: str, limit: int, cursor: str | None, wanted: Callable[[], bool] = lambda: True
+        self, viewer: str, q: str, limit: int, cursor: str | None, wanted: Callable[[], bool] = lambda: True
     ) -> tuple[list[UserEntry], str | None]:
         """Users whose id starts with `q`, or who have every word of `q` in their name as the beginning of a word, by
         the word that was found; then those where a word of 4 letters or more is one letter away from that. Not users
@@ -342,18 +346,16 @@ class Archive(Protocol):
         also those with whom there is no more than a private room; not those who wait for an answer. Users whose
         private rooms or names are damaged are left out, and the rooms added to `unreadable`; without it they raise."""
 
-    async def requests(
-        self, user: str, limit: int, cursor: str | None
-    ) -> tuple[list[RequestEntry], str | None]:  # fmt: skip
+    async def requests(self, user: str, limit: int, cursor: str | None) -> tuple[list[RequestEntry], str | None]:
         """Requests that wait for the user, by who asks."""
 
     async def reports(
-        self, room: str | None, limit: int, cursor: str | None, *, asker: Asker | None = None
-    ) -> tuple[list[ReportEntry], str | None]:  # fmt: skip
-        """Open reports, oldest first, of one room or of all. To an `asker` who moderates that room, but owns it not,
+        self, room: str | None, limit: int, cursor: str | None, *, viewer: Viewer | None = None
+    ) -> tuple[list[ReportEntry], str | None]:
+        """Open reports, oldest first, of one room or of all. To an `viewer` who moderates that room, but owns it not,
         none about a message that is hidden from them."""
 
-    async def report_room(self, report: int, *, asker: Asker | None = None) -> tuple[str, bool] | None:
+    async def report_room(self, report: int, *, viewer: Viewer | None = None) -> tuple[str, bool] | None:
         """The room of a report, and whether it is open; None where `reports` would not tell the asker of it."""
 
     async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
@@ -421,7 +423,7 @@ class Notices(Protocol):
     async def next_due(self, channel: str) -> int | None:
         """When the next notice of a channel is to be sent."""
 
-    async def settle(self, attempts: Sequence[Attempt], most_dead: int) -> None:
+    async def finish(self, attempts: Sequence[Attempt], most_dead: int) -> None:
         """Keep what came of these. Where nothing was delivered and nothing waits, the user counts as not notified. A
         device that is to be tried again puts off what else waits for it. Of a channel the latest `most_dead` dead
         letters are kept."""
@@ -437,7 +439,7 @@ class Notices(Protocol):
         channel no room is marked any more."""
 
     async def entries(self, *, dead: bool, limit: int, channel: str | None = None) -> list[NoticeEntry]:
-        """What waits, the next first; or dead letters, the latest first; of one channel or all."""
+        """The notifications that wait, the next first; or dead letters, the latest first; of one channel or all."""
 
     async def wishes(self, user: str, now_ms: int) -> Wishes:
         """A user's wishes. `Journal.append_side_records` changes it, with those of domain/notices.py."""
@@ -447,13 +449,13 @@ class Notices(Protocol):
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
-    """Who a token says one is, and what it allows."""
+    """The user whom a token names, and the rights that it gives."""
 
     user: str
     scopes: frozenset[str]
     name: str | None = None
     expires_s: float | None = None
-    """Unix time, seconds; None where nobody signed in, as for what REST answers without a token."""
+    """Unix time, seconds; None where nobody signed in, as for requests that REST answers without a token."""
     token_id: str | None = None
     issued_s: float | None = None
     """The token's `iat`."""

@@ -72,7 +72,7 @@ async def _main(settings: Settings) -> int:
 
 
 async def _force(signals: AsyncIterator[int], first: int) -> None:
-    """A second signal ends the process at once. What was acked is durable all the same."""
+    """A second signal ends the process at once. Everything that was acked is durable all the same."""
     same_until = trio.current_time() + launch.SAME_SIGNAL_S
     async for number in signals:
         if number == first and trio.current_time() < same_until:
@@ -88,7 +88,7 @@ def _tell(line: str) -> None:
         print(line, flush=True)
     except OSError as error:
         log.warning("standard output can't be written: %s", error.strerror)
-        # What is left of it goes nowhere: Python would try again at the end, and call the end a failure.
+        # The rest of the output goes nowhere: Python would try again at the end, and call the end a failure.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -25,10 +25,10 @@ MASK = "********"
 
 
 class Old(NamedTuple):
-    """What earlier releases wrote into settings files, and what is made of it."""
+    """A value that earlier releases wrote into settings files, and its use today."""
 
     value: Any
-    """What is read in its place; None where the key is gone."""
+    """The value that is read in its place; None where the key is gone."""
     told: str
 
 
@@ -179,11 +179,11 @@ def _convert(key: Key, value: Any, origin: str) -> Any:
     try:
         return msgspec.convert(value, key.type, strict=not from_text)
     except msgspec.ValidationError as error:
-        said = "this value" if key.secret else _cut(value)
+        said = "this value" if key.secret else _shortened(value)
         raise ConfigError(key.path, origin, f"{said} is not allowed; allowed: {key.allowed}") from error
 
 
-def _cut(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import trio
 
-from gochat.domain.beside import AnyBeside
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
+from gochat.domain.side_records import AnySideRecord
 from gochat.errors import StoreError
 from gochat.ports import AppendResult, Committed, DuplicateKeys, Journal, Overtaken
 
 
 async def append_to(
-    journal: Journal, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnyBeside] = ()
+    journal: Journal, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnySideRecord] = ()
 ) -> Committed | DuplicateKeys | Overtaken:
     """Append, and return what the journal tells of the batch. Raises StoreError if it tells that, and Full."""
     results: list[AppendResult] = []

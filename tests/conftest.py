@@ -26,12 +26,24 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-#: What changes a database, its log file, or how the two go together.
+#: Actions that change a database, its log file, or how the two go together.
 _WRITES = frozenset(
     getattr(sqlite3, f"SQLITE_{name}")
-    for name in ("INSERT", "UPDATE", "DELETE", "CREATE_TABLE", "CREATE_INDEX", "CREATE_VIEW", "CREATE_TRIGGER",
-                 "DROP_TABLE", "DROP_INDEX", "ALTER_TABLE", "ATTACH", "REINDEX")
-)  # fmt: skip
+    for name in (
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "CREATE_TABLE",
+        "CREATE_INDEX",
+        "CREATE_VIEW",
+        "CREATE_TRIGGER",
+        "DROP_TABLE",
+        "DROP_INDEX",
+        "ALTER_TABLE",
+        "ATTACH",
+        "REINDEX",
+    )
+)
 _CHECKPOINTS = frozenset(("wal_checkpoint", "wal_autocheckpoint", "journal_mode", "locking_mode"))
 
 
@@ -43,7 +55,7 @@ def one_connection_writes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     opened = schema._opened
 
     def judge(action: int, first: str | None, second: str | None, place: str | None, _: str | None) -> int:
-        # What is declared of a virtual table is told as a change of sqlite_master, and changes nothing.
+        # The declaration of a virtual table is told as a change of sqlite_master, and changes nothing.
         wrote = action in _WRITES and place != "temp" and first != "sqlite_master"
         if wrote or (action == sqlite3.SQLITE_PRAGMA and first in _CHECKPOINTS):
             broken.append((action, first, second, place))

@@ -1,4 +1,4 @@
-"""What this process holds open."""
+"""The files and sockets that this process holds open."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pathlib import Path
 
 
 def open_files() -> int:
-    """Sockets and all else. What earlier tests left to the collector is collected first, or it might go meanwhile."""
+    """Sockets and all else. Garbage of earlier tests is collected first, or it might go meanwhile."""
     gc.collect()
     return sum(1 for _ in Path("/proc/self/fd").iterdir())

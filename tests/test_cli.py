@@ -120,10 +120,16 @@ def test_a_token_is_issued_inspected_and_refused(secret: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["token", "issue", "ann"], ["chat", "--as", "ann"], ["send", "user:bob", "x", "--as", "ann"],
-     ["tail", "--as", "ann"], ["contact", "list", "--as", "ann"], ["admin", "reports", "--as", "ann"],
-     ["room", "export", "user:ann", "-", "--as", "ann"]],
-)  # fmt: skip
+    [
+        ["token", "issue", "ann"],
+        ["chat", "--as", "ann"],
+        ["send", "user:bob", "x", "--as", "ann"],
+        ["tail", "--as", "ann"],
+        ["contact", "list", "--as", "ann"],
+        ["admin", "reports", "--as", "ann"],
+        ["room", "export", "user:ann", "-", "--as", "ann"],
+    ],
+)
 def test_no_command_makes_a_secret(arguments: list[str]) -> None:
     """The folder is named in full, since the wrong one is what people take for the right one; and the way out."""
     done = gochat(*arguments, code=EXIT_CONFIG)
@@ -223,7 +229,7 @@ def test_show_tells_where_a_value_comes_from(monkeypatch: pytest.MonkeyPatch) ->
     text = gochat("config", "show", "--origin").stdout
     assert 'auth.secret = "********"' in text
     assert "s" * 40 not in text
-    # What it prints is TOML with dotted keys.
+    # The output is TOML with dotted keys.
     assert tomllib.loads(text)["limits"]["window"] == 7
 
 
@@ -291,19 +297,29 @@ def test_check_tells_every_mistake_at_once() -> None:
     done = gochat("config", "check", "--json", code=EXIT_CONFIG)
     told = {row["key"]: row for row in json.loads(done.stdout)}
     assert told.keys() == {
-        "http.bind", "http.bnd", "http.tls_cert", "tcp.bind", "auth.secret", "policy.words_file", "limits.window",
-        "limits.body_chars", "node.data", "htp",
-    }  # fmt: skip
+        "http.bind",
+        "http.bnd",
+        "http.tls_cert",
+        "tcp.bind",
+        "auth.secret",
+        "policy.words_file",
+        "limits.window",
+        "limits.body_chars",
+        "node.data",
+        "htp",
+    }
     assert told["http.bind"]["problem"] == "192.0.2.1:8080: cannot assign requested address"
     assert told["http.tls_cert"]["problem"].endswith("can't be used (no certificate and key in PEM are in them)")
     assert told["http.bnd"] == {
-        "key": "http.bnd", "origin": "config.toml", "problem": "no such key; did you mean http.bind?",
+        "key": "http.bnd",
+        "origin": "config.toml",
+        "problem": "no such key; did you mean http.bind?",
         "hint": "`gochat config init FILE` writes a file that explains every key",
-    }  # fmt: skip
+    }
     text = gochat("config", "check", code=EXIT_CONFIG).stderr
     assert len([line for line in text.splitlines() if line.startswith("gochat: ")]) == len(told)
     assert text.count("writes a file that explains every key") == 1
-    # What serve says first is among them.
+    # The first line of serve is among them.
     assert gochat("serve", code=EXIT_CONFIG).stderr.splitlines()[0] in text
 
 
@@ -355,8 +371,15 @@ def test_doctor_finds_this_machine_fit_or_says_why() -> None:
     )
     found = json.loads(gochat("doctor", "--json").stdout)
     assert [finding["check"] for finding in found] == [
-        "software", "key", "open files", "http.bind", "nng.bind", "database", "disk", "clock",
-    ]  # fmt: skip
+        "software",
+        "key",
+        "open files",
+        "http.bind",
+        "nng.bind",
+        "database",
+        "disk",
+        "clock",
+    ]
     assert {finding["status"] for finding in found} <= {"ok", "warn"}
     assert list(Path().iterdir()) == [Path("config.toml")]
     Path("config.toml").write_text(f'[tcp]\nbind = "127.0.0.1:{taken_port}"\n[http]\nbind = "127.0.0.1:0"\n')
@@ -446,9 +469,13 @@ def test_serve_ends_with_its_terminal_and_reads_its_files_again_otherwise() -> N
     terminal, inside = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "gochat", "serve", "--http", "127.0.0.1:0", "--tcp", "", "--nng", ""],
-        stdin=inside, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        stdin=inside,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )  # fmt: skip
+    )
     with process:
         os.close(inside)
         try:
@@ -482,7 +509,7 @@ def test_serve_outlives_the_reader_of_its_output() -> None:
 
 
 def served(*flags: str) -> str:
-    """What a node says on standard error from its start to its end."""
+    """The output of a node on standard error from its start to its end."""
     command = [
         sys.executable,
         "-m",

@@ -16,7 +16,7 @@ import pytest
 
 from gochat.commands import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from gochat.commands.user import _tell
-from gochat.store.portable.user_gone import Removed
+from gochat.store.portable.delete_user import Removed
 
 NODE = ["serve", "--data", "data", "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--nng", ""]
 
@@ -29,9 +29,12 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def gochat(*arguments: str, code: int = EXIT_OK) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "gochat", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        [sys.executable, "-m", "gochat", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
         timeout=60,
-    )  # fmt: skip
+    )
     assert done.returncode == code, done
     assert "Traceback" not in done.stderr
     return done
@@ -40,8 +43,9 @@ def gochat(*arguments: str, code: int = EXIT_OK) -> subprocess.CompletedProcess[
 @contextmanager
 def serving(end: signal.Signals = signal.SIGTERM) -> Iterator[str]:
     """A node on ./data; its TCP address."""
-    with subprocess.Popen([sys.executable, "-m", "gochat", *NODE], stdout=subprocess.PIPE, text=True,
-                          stderr=subprocess.DEVNULL) as process:  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-m", "gochat", *NODE], stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
+    ) as process:
         assert process.stdout is not None
         process.stdout.readline()
         try:
@@ -97,8 +101,11 @@ def test_a_room_moves_and_a_user_goes() -> None:
     assert json.loads(gochat("user", "delete", "ann", "--yes", "--json").stdout)["messages"] == 0
     gochat("room", "export", "dm:ann:bob", "dm.sqlite")
     assert rows("dm.sqlite", "SELECT sender, body FROM messages") == [
-        ("ann", None), ("bob", "black tea"), ("ann", None), ("bob", "black tea"),
-    ]  # fmt: skip
+        ("ann", None),
+        ("bob", "black tea"),
+        ("ann", None),
+        ("bob", "black tea"),
+    ]
     with serving() as url:
         told = gochat("send", "--url", url, "--as", "bob", "user:ann", "still there?", code=EXIT_FAILED).stderr
         assert "there is no such user" in told
@@ -135,9 +142,14 @@ def test_one_of_a_kind_is_told_as_one(capsys: pytest.CaptureFixture[str]) -> Non
     one = Removed("ann", 1, 1, 1, 1, {}, 1, 1, 1)
     _tell(one)
     assert capsys.readouterr().out.splitlines() == [
-        "1 message deleted", "1 reaction taken back", "1 group left", "1 group closed", "1 key removed",
-        "1 contact or block removed", "1 report emptied",
-    ]  # fmt: skip
+        "1 message deleted",
+        "1 reaction taken back",
+        "1 group left",
+        "1 group closed",
+        "1 key removed",
+        "1 contact or block removed",
+        "1 report emptied",
+    ]
 
 
 def written(file: str) -> int:
@@ -154,9 +166,12 @@ def test_an_import_that_is_killed_leaves_nothing_half() -> None:
         said(url)
     with closing(sqlite3.connect("data/gochat.db")) as db, db:
         (last,) = db.execute("SELECT max(id) FROM fact").fetchone()
-        db.execute("WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM c WHERE x < 50000) INSERT INTO fact"
-                   " (id, ts, kind, sender, body, n) SELECT ? + x, (SELECT ts FROM room), 0, 'ann', 'again', 2 + x"
-                   " FROM c", (last,))  # fmt: skip
+        db.execute(
+            "WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM c WHERE x < 50000) INSERT INTO fact"
+            " (id, ts, kind, sender, body, n) SELECT ? + x, (SELECT ts FROM room), 0, 'ann', 'again', 2 + x"
+            " FROM c",
+            (last,),
+        )
         db.execute("UPDATE room SET head = head + 50000, messages = messages + 50000, last = last + 50000")
     gochat("room", "export", "dm:ann:bob", "dm.sqlite")
     process = subprocess.Popen([sys.executable, "-m", "gochat", "room", "import", "dm.sqlite", "--data", "new"])

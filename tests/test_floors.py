@@ -23,7 +23,7 @@ FLOORS = (
     ("ports",),
     ("actors", "store", "cluster", "auth", "policy", "notify", "transports", "client"),
     ("session", "http"),
-    ("doors", "collector", "notifying"),
+    ("endpoints", "collector", "notifying"),
     ("listening",),
     ("node",),
     ("process",),
@@ -116,7 +116,7 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     assert imported - EXTRAS == declared - DATA
 
 
-#: What a node loads where it is needed: sqlite-utils, pynng, and the channels of notifications.
+#: Modules that a node loads where they are needed: sqlite-utils, pynng, and the channels of notifications.
 LATE = {"gochat.listening", "gochat.notifying", "gochat.store.setup"}
 
 

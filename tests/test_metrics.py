@@ -15,8 +15,9 @@ def test_what_is_told_is_what_the_official_parser_reads() -> None:
     x, y, z = text_string_to_metric_families(render(families).decode())
     assert (x.name, x.type, x.documentation) == ("x", "counter", f"Counts {odd}")
     assert [(sample.labels, sample.value) for sample in x.samples] == [
-        ({"who": "ann", "why": odd}, 3), ({"who": "bob", "why": ""}, 2**60),
-    ]  # fmt: skip
+        ({"who": "ann", "why": odd}, 3),
+        ({"who": "bob", "why": ""}, 2**60),
+    ]
     assert [(sample.name, sample.labels, sample.value) for sample in y.samples] == [("y", {}, 0.25)]
     assert (z.name, z.samples) == ("z", [])
 
@@ -28,6 +29,10 @@ def test_a_histogram_counts_each_value_at_its_edge_and_above() -> None:
     (told,) = text_string_to_metric_families(render([Family("h", "histogram", "H.", (), histogram)]).decode())
     assert told.type == "histogram"
     assert [(sample.name, sample.labels.get("le"), sample.value) for sample in told.samples] == [
-        ("h_bucket", "0", 1), ("h_bucket", "1", 3), ("h_bucket", "2.5", 5), ("h_bucket", "+Inf", 7),
-        ("h_sum", None, 109.1), ("h_count", None, 7),
-    ]  # fmt: skip
+        ("h_bucket", "0", 1),
+        ("h_bucket", "1", 3),
+        ("h_bucket", "2.5", 5),
+        ("h_bucket", "+Inf", 7),
+        ("h_sum", None, 109.1),
+        ("h_count", None, 7),
+    ]

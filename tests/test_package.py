@@ -1,4 +1,4 @@
-"""What is built for those who install gochat: the licence, the types, the files that it reads at run time."""
+"""The package for people who install gochat: the licence, the types, the files that it reads at run time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+def timer_wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
@@ -24,20 +24,20 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
-def test_the_wheel_names_its_licence_and_holds_its_text(wheel: zipfile.ZipFile) -> None:
-    [name] = [name for name in wheel.namelist() if name.endswith("/METADATA")]
-    metadata = Parser().parsestr(wheel.read(name).decode())
+def test_the_wheel_names_its_licence_and_holds_its_text(timer_wheel: zipfile.ZipFile) -> None:
+    [name] = [name for name in timer_wheel.namelist() if name.endswith("/METADATA")]
+    metadata = Parser().parsestr(timer_wheel.read(name).decode())
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata.get_all("License-File") == ["LICENSE"]
-    [text] = [wheel.read(name) for name in wheel.namelist() if name.endswith("/LICENSE")]
+    [text] = [timer_wheel.read(name) for name in timer_wheel.namelist() if name.endswith("/LICENSE")]
     assert text == (ROOT / "LICENSE").read_bytes()
 
 
-def test_type_checkers_of_other_projects_may_read_the_wheel(wheel: zipfile.ZipFile) -> None:
-    assert "gochat/py.typed" in wheel.namelist()
+def test_type_checkers_of_other_projects_may_read_the_wheel(timer_wheel: zipfile.ZipFile) -> None:
+    assert "gochat/py.typed" in timer_wheel.namelist()
 
 
-def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(timer_wheel: zipfile.ZipFile) -> None:
     package = {path for path in (ROOT / "gochat").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    held = {ROOT / name for name in wheel.namelist() if ".dist-info/" not in name}
+    held = {ROOT / name for name in timer_wheel.namelist() if ".dist-info/" not in name}
     assert held - {ROOT / "gochat" / COMMIT_FILE} == package

@@ -26,7 +26,7 @@ GOCHAT = [sys.executable, "-m", "gochat"]
 
 
 def defaults(data: Path) -> Settings:
-    """What `make run` serves with, but for ports and folder."""
+    """The settings of `make run`, but for ports and folder."""
     return Settings(
         node=NodeSettings(data=str(data)), http=Http(bind="127.0.0.1:0"), tcp=Tcp(bind="127.0.0.1:0"), nng=Nng(bind="")
     )
@@ -59,8 +59,10 @@ async def test_the_bare_socket_and_curl(tmp_path: Path) -> None:
             script = f"set -eu\n{shell_block('python3 -c')}\n{shell_block('curl')}"
             done = await trio.run_process(
                 ["sh", "-c", script.replace("8081", str(tcp)).replace("8080", str(http))],
-                capture_stdout=True, cwd=tmp_path, env=environment,
-            )  # fmt: skip
+                capture_stdout=True,
+                cwd=tmp_path,
+                env=environment,
+            )
             async with connect(f"tcp://127.0.0.1:{tcp}", token=issue(node, "ann")) as ann:
                 assert [(entry.user, entry.last.body) for entry in ann.welcome.requests] == [
                     ("zoe", "hi from a bare socket")
@@ -83,9 +85,13 @@ async def test_a_first_chat(tmp_path: Path) -> None:
             processes = []
             for command in commands:
                 run = partial(
-                    trio.run_process, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                    cwd=tmp_path, env=checkout(tmp_path),
-                )  # fmt: skip
+                    trio.run_process,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    cwd=tmp_path,
+                    env=checkout(tmp_path),
+                )
                 processes.append(await nursery.start(run, [*GOCHAT, *command, *url]))
             ann, bob = processes
             await prints(bob, "writing to user:ann")
@@ -119,9 +125,13 @@ def test_the_other_commands(tmp_path: Path) -> None:
         arguments = shlex.split(line.partition("#")[0])[1:]
         done = subprocess.run(
             [sys.executable, "-m", "gochat", *arguments],
-            cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60,
+            cwd=tmp_path,
+            env=environment | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=60,
             check=False,
-        )  # fmt: skip
+        )
         assert "Traceback" not in done.stderr
         if "doctor" not in line:  # what it finds depends on the machine
             assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What trio-websocket does when nothing is asked of it: every message goes back where it came from."""
+"""The limit of trio-websocket, with no work but the echo: every message goes back where it came from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be so before users write to each other: they are contacts, and the heads of their rooms are known."""
+"""Preparations before users write to each other: they are made contacts, and the heads of their rooms are learned."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.load.client import Client
 from bench.load.frames import decode
 
 _WAVE = 100  # Requests in flight; below any sensible window, also where all are of one user.
-#: What a server answers that knows no relations between users: everybody may write to everybody there.
+#: Answers of a server that knows no relations between users: everybody may write to everybody there.
 _UNKNOWN = frozenset(("bad_request", "internal", "not_found", "unavailable"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.histogram import Histogram
 
-#: What each name is counted from and to, for the legend; "planned" is the send's own time in a closed loop.
+#: The begin and end of each latency by its name, for the legend; "planned" is the send's own time in a closed loop.
 NAMES = {
     "deliver": "planned send to read by one member",
     "last": "planned send to read by the last member",

@@ -1,4 +1,4 @@
-"""Who is in which room, and who writes to whom: the same for the same seed."""
+"""The members of each room, and the pairs that write to each other: the same for the same seed."""
 
 from __future__ import annotations
 

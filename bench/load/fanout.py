@@ -101,8 +101,8 @@ class Fanout(Load):
 
     def in_flight(self) -> bool:
         """Whether a message is sent that not everybody here has."""
-        behind = self.received < len(self.tape.bytes) * len(self._members) or self.tape.messages < self.sent
-        return bool(behind and self._members) or (self.sender is not None and not self.sender.complete())
+        unindexed_rooms = self.received < len(self.tape.bytes) * len(self._members) or self.tape.messages < self.sent
+        return bool(unindexed_rooms and self._members) or (self.sender is not None and not self.sender.complete())
 
     def watch(self, news: int) -> None:
         """The tape grew by whole messages: time one of them, unless another is being timed."""

@@ -1,7 +1,7 @@
 """A user who floods: sessions that send requests which come to nothing, as fast as the server takes them.
 
-Blocking sockets and threads in a process of its own, which yields to the load wherever both share a core. What comes
-back is thrown away.
+Blocking sockets and threads in a process of its own, which yields to the load wherever both share a core. The
+server's answers are thrown away.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Place(msgspec.Struct, gc=False):
 
 
 class Welcome(msgspec.Struct):
-    """What a sign-in tells of the user's rooms."""
+    """The user's rooms, as a sign-in tells of them."""
 
     type: str
     contacts: list[Place] = []

@@ -1,4 +1,4 @@
-"""What every load has: the epoll set, the watch for silence, the signs of life, and the clocks around it all."""
+"""The parts of every load: the epoll set, the watch for silence, the signs of life, and the clocks around it all."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Load(ABC):
             poll.add(client.sock, reader)
 
     def readers(self) -> Mapping[Client, Reader]:
-        """What to call when a client's socket is readable."""
+        """The function to call when a client's socket is readable, by client."""
         return {}
 
     @abstractmethod
@@ -80,13 +80,13 @@ class Load(ABC):
 
     @abstractmethod
     def owed(self) -> str:
-        """What is not there yet, in words."""
+        """The deliveries and answers that are still owed, in words."""
 
     def close(self) -> None:  # noqa: B027 -- most open none
         """Close the connections that the load itself opened."""
 
     def counts(self) -> dict[str, int]:
-        """What else was counted since the connections were opened."""
+        """Other counts since the connections were opened, by name."""
         return {}
 
 

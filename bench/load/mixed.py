@@ -25,7 +25,7 @@ from bench.load.person import Message, Person
 from bench.load.session import Session
 from bench.load.totals import Totals
 
-#: What people do, and how often.
+#: The actions of people, and how often each is taken.
 ACTIONS: Mapping[str, int] = MappingProxyType(
     {"group": 50, "dm": 25, "typing": 10, "read": 10, "history": 3, "reconnect": 2}
 )
@@ -36,9 +36,16 @@ _HELD_NS = 1_000_000  # When to look again whether somebody is there.
 
 class Mixed(Load):
     def __init__(
-        self, people: Sequence[Person], ledger: Ledger, bodies: AnyBodies, address: Address, totals: Totals, part: Part,
-        series: str = "", actions: Mapping[str, int] = ACTIONS,
-    ) -> None:  # fmt: skip
+        self,
+        people: Sequence[Person],
+        ledger: Ledger,
+        bodies: AnyBodies,
+        address: Address,
+        totals: Totals,
+        part: Part,
+        series: str = "",
+        actions: Mapping[str, int] = ACTIONS,
+    ) -> None:
         self._people = people
         self._ledger = ledger
         self._bodies = bodies
@@ -123,9 +130,7 @@ class Mixed(Load):
 
     def _quiet(self) -> bool:
         """Whether everybody is connected and has the answers to all they asked."""
-        self._unsettled = {
-            person for person in self._unsettled if person.open or person.asked or not person.online
-        }  # fmt: skip
+        self._unsettled = {person for person in self._unsettled if person.open or person.asked or not person.online}
         return not self._unsettled
 
     def _act(self, planned: int) -> bool:

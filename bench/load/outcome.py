@@ -121,7 +121,7 @@ class Outcome(NamedTuple):
     timeline: tuple[tuple[int, int], ...] = ()
     """(nanoseconds since the begin, deliveries or what else is counted until then)."""
     counts: Mapping[str, int] = MappingProxyType({})
-    """What else was counted, by name."""
+    """Other counts, by name."""
     processes: int = 1
     waited_s: float = 0.0
     """How long the generator was ready to run and another program had its core."""

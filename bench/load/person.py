@@ -27,9 +27,20 @@ class Message:
 
 class Person:
     __slots__ = (
-        "asked", "client", "dms", "epochs", "groups", "name", "next", "online", "open", "sent", "session", "since",
+        "asked",
+        "client",
+        "dms",
+        "epochs",
+        "groups",
+        "name",
+        "next",
+        "online",
+        "open",
+        "sent",
+        "session",
+        "since",
         "token",
-    )  # fmt: skip
+    )
 
     def __init__(self, client: Client, welcome: Welcome, token: str, groups: Sequence[str], dms: Sequence[str]) -> None:
         """`groups` and `dms` are room ids."""

@@ -42,18 +42,18 @@ class Queries(Load):
         self._askers = [_Asker(self, client) for client in clients]
 
     def readers(self) -> Mapping[Client, Callable[[], None]]:
-        return {asker.client: asker.readable for asker in self._askers}
+        return {viewer.client: viewer.readable for viewer in self._askers}
 
     def begin(self, supply: Supply, book: Book) -> None:
         self.supply, self.book = supply, book
-        for asker in self._askers:
-            asker.ask()
+        for viewer in self._askers:
+            viewer.ask()
 
     def complete(self) -> bool:
         return self.answered == self.sent
 
     def owed(self) -> str:
-        names = [asker.client.name for asker in self._askers if asker.asked]
+        names = [viewer.client.name for viewer in self._askers if viewer.asked]
         return f"answers to {len(names)} users {names[:3]}"
 
 

@@ -53,7 +53,7 @@ class RestSender:
         token: str,
         keys: bool,
         series: str = "",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.client = client
         self.log = log
         self.sent = 0

@@ -50,7 +50,7 @@ class Sender:
         self._unsent = b""
 
     def send(self, count: int, now: int, planned: Sequence[int] | None = None) -> None:
-        """Send the next `count` messages in one piece. What the kernel does not take goes with the next bytes."""
+        """Send the next `count` messages in one piece. Bytes that the kernel does not take go with the next ones."""
         frame, body, head = self.client.wire.frame, self._bodies.json, self._head
         series = self._series
         numbers = range(self.sent + 1, self.sent + count + 1)
@@ -73,7 +73,7 @@ class Sender:
                 self.log.check(frame, self.client.name)
 
     def frames(self) -> list[Seen]:
-        """What the server sent, unchecked."""
+        """The frames that the server sent, unchecked."""
         frames = [decode(payload, self.client.name) for payload in self._stream.read()]
         self._flush()
         return frames

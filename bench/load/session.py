@@ -25,9 +25,19 @@ class Session:
     """One connection of one user. `on_welcome` is called once, `on_frames` with what comes after."""
 
     __slots__ = (
-        "_address", "_hello", "_on_frames", "_on_welcome", "_poll", "_rest", "_state", "_unsent", "began", "name",
-        "sock", "wire",
-    )  # fmt: skip
+        "_address",
+        "_hello",
+        "_on_frames",
+        "_on_welcome",
+        "_poll",
+        "_rest",
+        "_state",
+        "_unsent",
+        "began",
+        "name",
+        "sock",
+        "wire",
+    )
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ def shared(count: int) -> memoryview:
 
 
 class Board:
-    """What the process with the sender tells those that only listen."""
+    """News from the process with the sender to the processes that only listen."""
 
     _RING = 1 << 20
 

@@ -1,4 +1,4 @@
-"""What comes on one non-blocking connection, cut into frames."""
+"""The bytes that come on one non-blocking connection, cut into frames."""
 
 from __future__ import annotations
 

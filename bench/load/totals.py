@@ -1,4 +1,5 @@
-"""What the processes of a community's load tell each other, and whether their members got the same."""
+"""The numbers that the processes of a community's load tell each other, and the check that their members got
+the same facts."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from bench.load.shared import shared
 
 
 class Totals:
-    """What the processes tell each other: see `shared`. One row of each for every process."""
+    """The numbers that the processes tell each other: see `shared`. One row of each for every process."""
 
     def __init__(self, processes: int, rooms: int) -> None:
         self.rooms = rooms

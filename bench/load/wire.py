@@ -76,7 +76,7 @@ class Wire(NamedTuple):
 
 WEBSOCKET = Wire("ws", websocket_frame, split_websocket, bytes((_PONG, 0x80)) + _MASK)
 LINES = Wire("tcp", line_frame, split_lines, b"\n")
-#: What the fan-out limit speaks: lines in, the bytes of WebSocket frames out, no handshake.
+#: The protocol of the fan-out limit: lines in, the bytes of WebSocket frames out, no handshake.
 BARE = Wire("bare", line_frame, split_websocket, b"")
 
 WIRES: dict[str, Wire] = {wire.name: wire for wire in (WEBSOCKET, LINES)}

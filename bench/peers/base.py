@@ -1,4 +1,4 @@
-"""What a peer is: a server that can be started, and the bytes that its protocol wants and gives.
+"""A peer: a server that can be started, and the bytes that its protocol wants and gives.
 
 The load must cost less than the servers, so nobody parses what comes: every body holds its message's number and a
 mark that stands nowhere else, an inbox counts marks, and the last number must equal the count. One message that is
@@ -49,18 +49,18 @@ class Running(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What the results page says of a peer."""
+    """The facts about a peer that the results page tells."""
 
     stored: str
-    """What of a message is on a disk when it is acked or delivered."""
+    """The part of a message that is on a disk when it is acked or delivered."""
     settled: str
-    """What settles a message in a room; 1:1 it is always delivery, and the ack too where there is one."""
+    """The event that settles a message in a room; 1:1 it is always delivery, and the ack too where there is one."""
     setup: str
-    """What differs from its defaults, in a line."""
+    """The settings that differ from its defaults, in a line."""
 
 
 class Inbox(Protocol):
-    """What one connection received. Sans I/O."""
+    """The messages and acks that one connection received. Sans I/O."""
 
     delivered: int
     """Messages, over the connection's life. Their numbers must be dense."""

@@ -33,13 +33,19 @@ _PATIENCE_S = 45.0
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("names", nargs=-1, metavar="[NAMES]...", type=click.Choice(sorted(PEERS)))
 @click.option("--turns", type=click.IntRange(1), default=3, show_default=True, help="Times each is measured, in turn.")
-@click.option("--seconds", type=click.FloatRange(0.1, 60), default=3.0, show_default=True,
-              help="How long each stretch sends.")  # fmt: skip
+@click.option(
+    "--seconds", type=click.FloatRange(0.1, 60), default=3.0, show_default=True, help="How long each stretch sends."
+)
 @click.option("--members", type=click.IntRange(2, 5000), default=1000, show_default=True, help="Of the room.")
 @click.option("--window", type=click.IntRange(1, 128), default=64, show_default=True, help="In flight in `fanout`.")
 @click.option("--pairs", type=click.IntRange(1, 2000), default=100, show_default=True, help="Of users, in `dm`.")
-@click.option("--data", type=click.Path(file_okay=False, path_type=Path), default=Path(".build/bench"),
-              show_default=True, help="Folder for the servers' data; on a real disk.")  # fmt: skip
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".build/bench"),
+    show_default=True,
+    help="Folder for the servers' data; on a real disk.",
+)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the page to this file.")
 @click.option("--json", "as_json", type=click.Path(dir_okay=False, path_type=Path), help="Write all measures here.")
 def main(

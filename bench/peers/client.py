@@ -37,7 +37,7 @@ class Member:
             self.send(self.alive)
 
     def send(self, data: bytes) -> None:
-        """What the kernel does not take goes when the server is next heard: until then it reads no further."""
+        """Bytes that the kernel does not take go when the server is next heard: until then it reads no further."""
         self._unsent += data
         with suppress(BlockingIOError):
             self._unsent = self._unsent[self.sock.send(self._unsent) :]

@@ -35,7 +35,7 @@ class Load(Protocol):
         """Members that never send."""
 
     def readers(self) -> Mapping[Member, Callable[[], None]]:
-        """What to call when a member's socket is readable."""
+        """The function to call when a member's socket is readable, by member."""
 
     def begin(self, supply: Supply, latency: Histogram) -> None:
         """Send the first messages of a stretch, and hold to `supply` for the rest."""
@@ -44,7 +44,7 @@ class Load(Protocol):
         """Whether everything owed is there. Asked once a round."""
 
     def owed(self) -> str:
-        """What is not there yet, in words."""
+        """The deliveries and acks that are still owed, in words."""
 
 
 class Stretch(NamedTuple):

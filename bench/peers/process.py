@@ -40,7 +40,7 @@ def debian_version(package: str) -> str:
 
 
 def said(arguments: Sequence[str | Path], folder: Path | None = None) -> str:
-    """What a command prints; nothing if it fails, is not there, or takes more than 10 s."""
+    """The output of a command; nothing if it fails, is not there, or takes more than 10 s."""
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=10, check=True)
         return done.stdout.strip()

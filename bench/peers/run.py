@@ -23,7 +23,8 @@ from bench.scenarios.stage import Stage
 from bench.server import Cores, data_folder
 
 FANOUT, SINGLE, DM_1, DM_16 = "fanout", "fanout-1", "dm W=1", "dm W=16"
-#: What gochat and its peers are compared in. gochat checks no words and links in its pairs there: no peer does.
+#: The loads in which gochat and its peers are compared. gochat checks no words and links in its pairs there: no peer
+#: does.
 LOADS = (FANOUT, SINGLE, DM_1, DM_16)
 _DM = {DM_1: 1, DM_16: 16}
 #: The pairs of gochat with complete lists of words and links, by the load of the peers that they stand beside.
@@ -33,7 +34,7 @@ _ROOM = "bench"
 _GENTLE = 8
 _LAST, _SETTLED = "send to last member", "send to acked and delivered"
 
-#: What is wanted of gochat against a peer.
+#: The ratios that are wanted of gochat against a peer.
 BOUNDS = (
     Bound(load=FANOUT, target="gochat", against="nats", at_least=2),
     Bound(load=FANOUT, target="gochat", against="socketio-node", at_least=20),
@@ -55,7 +56,7 @@ class Options(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a run found."""
+    """The findings of a run."""
 
     measures: list[Measure]
     failed: dict[str, str]

@@ -1,4 +1,4 @@
-"""What the peers on WebSocket share: the upgrade, without offering compression."""
+"""The part that the peers on WebSocket share: the upgrade, without offering compression."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from bench.results import Bound, Drawn, Measure
 from bench.scenarios.stage import Rig, Server, Stage
 from bench.server import Running, data_folder, limit_echo
 
-#: What is wanted of gochat's messages a second against the echo's, by the number in flight.
+#: The least ratio of gochat's messages a second to the echo's, by the number in flight.
 _WANTED = {1: 0.45, 16: 2.0}
 
 

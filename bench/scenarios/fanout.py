@@ -105,9 +105,16 @@ def _limit(stage: Stage, options: Options, turn: int, *, single: bool) -> Measur
 
 
 def _drive(
-    stage: Stage, running: Running, names: Sequence[str], connect: Connect, room: str, base: int, options: Options,
-    target: str, turn: int,
-) -> Measure:  # fmt: skip
+    stage: Stage,
+    running: Running,
+    names: Sequence[str],
+    connect: Connect,
+    room: str,
+    base: int,
+    options: Options,
+    target: str,
+    turn: int,
+) -> Measure:
     bodies, board = stage.bodies(options.body), Board()
 
     def log() -> Log:

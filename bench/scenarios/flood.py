@@ -1,5 +1,5 @@
-"""What one user who floods does to the others: pairs that chat at a planned rate, first by themselves, then beside a
-user with many sessions that send requests which are refused, repeated, or read what is not there."""
+"""The effect of one user who floods on the others: pairs that chat at a planned rate, first by themselves, then
+beside a user with many sessions that send requests which are refused, repeated, or read things that are not there."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What one more costs: marginal CPU time a delivery, by the size of the room; a message and a page, by what is stored;
-and the others' acks while a message goes to a very big room.
+"""The cost of one more: marginal CPU time a delivery, by the size of the room; a message and a page, by the number of
+stored messages; and the others' acks while a message goes to a very big room.
 
-Marginal: n messages, then 4n in the same room; (cost(4n) - cost(n)) / 3n deliveries leaves out what does not grow.
+Marginal: n messages, then 4n in the same room; (cost(4n) - cost(n)) / 3n deliveries leaves out the costs that do not
+grow.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def run(stage: Stage, options: Options) -> Drawn:
         for messages in options.stored:
             measures += _stored(stage, options, messages, turn)
         if options.big:
-            measures += _beside(stage, options, turn)
+            measures += _side_records(stage, options, turn)
     return Drawn(measures, [])
 
 
@@ -90,9 +91,15 @@ def _marginal(stage: Stage, options: Options, members: int, turn: int) -> Measur
 
 @contextmanager
 def _fanout(
-    stage: Stage, server: Server, running: Running, names: Sequence[str], base: int, board: Board, part: Part,
+    stage: Stage,
+    server: Server,
+    running: Running,
+    names: Sequence[str],
+    base: int,
+    board: Board,
+    part: Part,
     options: Options,
-) -> Iterator[Fanout]:  # fmt: skip
+) -> Iterator[Fanout]:
     room, bodies = "group:bench", stage.bodies(options.body)
     with signed_in(running.address, server.issuer, names[part.index :: part.count]) as signed:
         clients = [client for client, _ in signed]
@@ -129,7 +136,7 @@ def _stored(stage: Stage, options: Options, messages: int, turn: int) -> list[Me
     return [sent, page]
 
 
-def _beside(stage: Stage, options: Options, turn: int) -> list[Measure]:
+def _side_records(stage: Stage, options: Options, turn: int) -> list[Measure]:
     """With several processes the first has the pairs and the sender, and the others all who listen."""
     with stage.server() as server, server.run() as running:
         names = server.names("u", options.big)

@@ -1,5 +1,6 @@
-"""What members who stop reading do to the others: a group at a planned rate, first with all reading, then with some
-who read nothing. What the slow ones find when they look is checked too: all up to some message, then `lag`, or the end.
+"""The effect of members who stop reading on the others: a group at a planned rate, first with all reading, then with
+some who read nothing. The frames that the slow members find when they look are checked too: all up to some message,
+then `lag`, or the end.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from bench.server import Running
 
 _BUFFER = 65_536  # Bytes that a slow reader's kernel takes for it.
 _WAKE_S = 40.0  # The server's kernel may wait so long before it tries again to send to one that took nothing.
-#: What those find who did not read: everything, or `lag` after some messages, or the end of the connection.
+#: The ends that members who did not read may find: everything, or `lag` after some messages, or the end of the
+#: connection.
 ENDS = ("level", "lag", "closed")
 
 
@@ -60,9 +62,17 @@ def _sent(measure: Measure) -> int:
 
 
 def _stretch(
-    stage: Stage, server: Server, running: Running, names: Sequence[str], room: str, base: int, slow: int,
-    options: Options, turn: int, target: str,
-) -> Measure:  # fmt: skip
+    stage: Stage,
+    server: Server,
+    running: Running,
+    names: Sequence[str],
+    room: str,
+    base: int,
+    slow: int,
+    options: Options,
+    turn: int,
+    target: str,
+) -> Measure:
     bodies, board, ends = stage.bodies(options.body), Board(), shared(stage.processes * len(ENDS))
     reading = names[: len(names) - slow]
     lazy = names[len(reading) :]
@@ -106,8 +116,8 @@ def _stretch(
 
 
 def check_sleeper(client: Client, log: Log, messages: int) -> str:
-    """What one who read nothing finds: one of ENDS. Raises Fault for anything but a begin of what the
-    others got, and then one of these."""
+    """The end that a member who read nothing finds: one of ENDS. Raises Fault for anything but a prefix of the
+    others' messages, and then one of these ends."""
     client.sock.setblocking(True)
     client.sock.settimeout(_WAKE_S)
     try:

@@ -1,4 +1,4 @@
-"""What all scenarios share: which servers there are to measure, and how a stretch of load is measured."""
+"""The stage that all scenarios share: the servers that are measured, and the way a stretch of load is measured."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Stage(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """What one stretch of load found."""
+    """The findings of one stretch of load."""
 
     outcome: Outcome
     length: Length
@@ -106,8 +106,9 @@ class Stretch(NamedTuple):
         return self.server_cpu_s * 1e6 / count if count else 0.0
 
     def measure(self, *, value: float, deliveries: int, latency: str = "", **fields: Any) -> Measure:
-        """What goes into the report. `latency` names the one that stands in the first table; `fields` are the rest of
-        a Measure. Raises Broken if nothing was sent, or if an open loop could not keep its plan."""
+        """The measure that goes into the report. `latency` names the latency that stands in the first table;
+        `fields` are the rest of a Measure. Raises Broken if nothing was sent, or if an open loop could not keep
+        its plan."""
         outcome = self.outcome
         if not outcome.messages:
             raise Broken("nothing was sent in the time given: give it more --seconds")
@@ -170,7 +171,7 @@ class Rig(NamedTuple):
 
 
 def _lateness(book: Book) -> str:
-    """What to say of a load that was itself late, as where other programs share its core."""
+    """The remark on a load that was itself late, as where other programs share its core."""
     late = book["late"].percentile(99) / 1e6
     return f"p99 of the load's own delay is {late:.0f} ms" if late > _LATE_MS else ""
 

@@ -85,7 +85,7 @@ def _kept_name(name: str, caller: FrameType) -> bool:
 
 
 def _value(expression: ast.expr, caller: FrameType) -> Any:
-    """What a chain of names and attributes stands for, where looking it up runs no code of anybody."""
+    """The object that a chain of names and attributes stands for, where looking it up runs no code of anybody."""
     if isinstance(expression, ast.Name):
         for names in (caller.f_locals, caller.f_globals):
             if expression.id in names:

@@ -58,9 +58,15 @@ class _AtMost(click.ParamType):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: the counts, and the way.")
 def trace_command(
-    against: Path | None, samples: int, transport: str, rules: str, show_path: bool,
-    bounds: tuple[tuple[str, int], ...], data: Path, as_json: bool,
-) -> None:  # fmt: skip
+    against: Path | None,
+    samples: int,
+    transport: str,
+    rules: str,
+    show_path: bool,
+    bounds: tuple[tuple[str, int], ...],
+    data: Path,
+    as_json: bool,
+) -> None:
     """The way of one private message, from epoll to the other's socket: calls, files, tasks and stored callbacks of
     this checkout's node. bench/trace/__init__.py says what is counted.
 

@@ -1,4 +1,4 @@
-"""What a traced node wrote down of one message, and the figures drawn from it."""
+"""The steps that a traced node wrote down of one message, and the figures drawn from them."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ Enough = Callable[[Sequence[Step]], bool]
 def paths(
     checkout: Checkout, data: Path, wire: Wire, samples: int, enough: Enough, *, rules: bool = True
 ) -> list[list[Step]]:
-    """What so many messages did in that checkout's node, or fewer, if `enough` says so of one. Raises Broken, Fault."""
+    """The paths of so many messages in that checkout's node, or of fewer, if `enough` says so of one. Raises
+    Broken, Fault."""
     with data_folder(data) as folder:
         out = folder / "trace"
         settings = {"BENCH_TRACE": str(out), **({} if rules else rulebook.OFF)}
@@ -57,7 +58,7 @@ def paths(
 
 def _trace_one(pid: int, out: Path, ann: Client, bob: Client, number: int) -> list[Step]:
     lines = 2 * number
-    time.sleep(_QUIET_S)  # What the message before left to do is done by then.
+    time.sleep(_QUIET_S)  # The work that the message before left is done by then.
     os.kill(pid, signal.SIGUSR1)
     _await(lambda: _lines(out) > lines, "the node was not armed")
     ann.write(type="send", id=number + 1, to="user:bob", body=f"message {number}", key=str(number))

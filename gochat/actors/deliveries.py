@@ -1,4 +1,4 @@
-"""What a room tells its listeners, on its way out: one stretch after the other, and a bound on how many."""
+"""A room's facts on their way out to its listeners: one batch after the other, and a bound on how many."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections import deque
 from functools import partial
 from typing import Protocol
 
-from gochat.actors.flusher import Line
-from gochat.actors.live import Live, Stretch
+from gochat.actors.broadcaster import SendQueue
+from gochat.actors.live import FactBatch, Live
 from gochat.actors.supervisor import Spec, Supervisor
 
-#: Stretches of a room that are on their way out. What comes then waits and is the next batch, so that writers do not
-#: run ahead of readers. With 2 of them messages of a busy community came a fifth later, with 32 no sooner.
+#: Batches of a room that are on their way out. Commands that come then wait and are the next batch, so that writers
+#: do not run ahead of readers. With 2 of them messages of a busy community came a fifth later, with 32 no sooner.
 MOST = 8
 #: And so many bytes, or a little more: every listener's outbox holds them.
 MOST_BYTES = 256 * 1024
@@ -43,9 +43,9 @@ class Deliveries:
         self._source = source
         self._live = live
         self._supervisor = supervisor
-        self._waiting: deque[Stretch] = deque()
+        self._waiting: deque[FactBatch] = deque()
         self._leaving = 0
-        """Stretches that were given, and still stand in line to leave."""
+        """Batches that were given, and still stand in line to leave."""
         self._bytes = 0
         """And their size."""
 
@@ -56,14 +56,14 @@ class Deliveries:
     def over_limit(self) -> bool:
         return len(self._waiting) + self._leaving >= MOST or self._bytes >= MOST_BYTES
 
-    def add(self, stretch: Stretch) -> None:
+    def add(self, fact_batch: FactBatch) -> None:
         """Deliver it after those before it."""
         source = self._source
         if not self._waiting and not self._live.is_large(source.address):
-            source.delivered = stretch.last
-            self._let_leave(stretch, self._live.deliver_now(stretch))
+            source.delivered = fact_batch.last
+            self._let_leave(fact_batch, self._live.deliver_now(fact_batch))
         else:
-            self._waiting.append(stretch)
+            self._waiting.append(fact_batch)
             if len(self._waiting) == 1:
                 name = f"deliver {source.address}"
                 self._supervisor.start(Spec(name, self._deliver, "temporary", self._crashed))
@@ -71,18 +71,18 @@ class Deliveries:
 
     async def _deliver(self) -> None:
         while self._waiting:
-            stretch = self._waiting[0]
-            self._source.delivered = stretch.last
-            self._let_leave(stretch, await self._live.deliver(stretch))
+            fact_batch = self._waiting[0]
+            self._source.delivered = fact_batch.last
+            self._let_leave(fact_batch, await self._live.deliver(fact_batch))
             self._waiting.popleft()
             if self.over_limit:
                 self._source.held = True
 
-    def _let_leave(self, stretch: Stretch, line: Line) -> None:
-        size = stretch.size
+    def _let_leave(self, fact_batch: FactBatch, send_queue: SendQueue) -> None:
+        size = fact_batch.size
         self._leaving += 1
         self._bytes += size
-        self._live.flusher.when_left(line, partial(self._has_left, size))
+        self._live.broadcaster.on_drained(send_queue, partial(self._has_left, size))
 
     def _has_left(self, size: int) -> None:
         self._leaving -= 1

@@ -1,8 +1,8 @@
-"""Who hears a room now: the live sessions of users and rooms, and how a batch of facts gets to them.
+"""The present listeners of rooms: the live sessions of users and rooms, and how a batch of facts gets to them.
 
-A session that keeps up needs no state per room: it hears what was committed after its welcome. Only sessions that are
-*apart* from a room (still greeting, replaying, lagging) are asked for each batch. House rule: one send a session and
-batch, encoded once a codec.
+A session that keeps up needs no state per room: it hears the facts that were committed after its welcome. Only sessions
+that are *apart* from a room (still greeting, replaying, lagging) are asked for each batch. House rule: one send a
+session and batch, encoded once a codec.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 import trio
 
 from gochat import ports
-from gochat.actors.flusher import Flusher, Line, Waiting
+from gochat.actors.broadcaster import Broadcaster, SendQueue, Waiting
 from gochat.actors.online import LocalPresence
 from gochat.domain.facts import AnyFact, Closed, Member
 from gochat.domain.ids import dm_users
@@ -37,7 +37,7 @@ SLICE = 100
 #: To queue costs less than a tenth of a send.
 OFFERS_A_SEND = 10
 MOST_SEEN = 1000
-#: Facts of a stretch that refer to others, where those may be hidden from some of the listeners: it is encoded for as
+#: Facts of a batch that refer to others, where those may be hidden from some of the listeners: it is encoded for as
 #: many different sights, and one more.
 REFERRING = 8
 
@@ -62,16 +62,16 @@ class Subscriber(Waiting, Protocol):
     user: str
     watching: tuple[str, ...]
     """The users whose presence it was told of."""
-    apart: bool
+    catching_up: bool
     """Whether any room's facts need to be asked for with `takes`."""
 
-    def takes(self, stretch: Stretch) -> bool:
+    def takes(self, fact_batch: FactBatch) -> bool:
         """Whether the facts are for this session now; if not, the session sees to it that it gets them in time."""
 
     def offer(self, data: bytes) -> bool:
         """The same, to leave with the next `flush`."""
 
-    def push_soft(self, data: bytes) -> None:
+    def send_best_effort(self, data: bytes) -> None:
         """The same for what may be dropped when the outbox is over half full."""
 
     def lag(self, room: str, head: int) -> None:
@@ -83,14 +83,14 @@ class Subscriber(Waiting, Protocol):
     def ended(self) -> None:
         """It is over: out of all tables."""
 
-    def entered(self, stretch: Stretch) -> None:
+    def entered(self, fact_batch: FactBatch) -> None:
         """Its user is in the room from the first of these facts on."""
 
-    def left(self, stretch: Stretch) -> None:
+    def left(self, fact_batch: FactBatch) -> None:
         """Its user is no longer in the room after the last of these facts."""
 
 
-class Stretch(msgspec.Struct, eq=False):
+class FactBatch(msgspec.Struct, eq=False):
     """Facts of one room, of one transaction, for one set of listeners. Encoded at most once for each codec."""
 
     room: str
@@ -106,8 +106,8 @@ class Stretch(msgspec.Struct, eq=False):
     since: Mapping[str, int] = {}
     """In a private room, where users begin to see it, if that is not the beginning."""
     encoded: dict[Codec, bytes] = {}
-    veiled: dict[int, Stretch] = {}
-    """What is told to those who do not see the first so many of `referred`; made when it is needed."""
+    veiled: dict[int, FactBatch] = {}
+    """The batch for users who do not see the first so many of `referred`; made when it is needed."""
 
     @property
     def first(self) -> int:
@@ -122,20 +122,20 @@ class Stretch(msgspec.Struct, eq=False):
         """Bytes of the largest encoding that was made."""
         return max((len(data) for each in (self, *self.veiled.values()) for data in each.encoded.values()), default=0)
 
-    def for_those_since(self, since: int) -> Stretch:
-        """The stretch as it is told to whoever came in at that seq and sees nothing from before."""
+    def for_those_since(self, since: int) -> FactBatch:
+        """The batch as it is told to whoever came in at that seq and sees nothing from before."""
         count = bisect_left(self.referred, since)
         if not count:
             return self
         found = self.veiled.get(count)
         if found is None:
-            found = self.veiled[count] = Stretch(
+            found = self.veiled[count] = FactBatch(
                 self.room, self.commit, [redact(fact, since - 1) for fact in self.facts], self.added, self.removed
             )
         return found
 
 
-def stretches(
+def fact_batches(
     room: str,
     commit: int,
     facts: Sequence[AnyFact],
@@ -143,63 +143,64 @@ def stretches(
     *,
     veils: bool = False,
     since: Mapping[str, int] = {},
-) -> list[Stretch]:
+) -> list[FactBatch]:
     """Cut a batch where the set of listeners changes: before an `added`, after a `removed`, a `left`, a `closed`, and
     in a private room where one of the two begins or ceases to hear. `hidden`: who does not, by seq. `veils`: what the
-    facts refer to may be hidden from some; then few of them that do are in one stretch, for it is encoded once more
-    for each. `since`: of a private room, see Stretch."""
+    facts refer to may be hidden from some; then few of them that do are in one batch, for it is encoded once more
+    for each. `since`: of a private room, see FactBatch."""
     if hidden:
         cut = []
         for user, group in itertools.groupby(facts, key=lambda fact: hidden.get(fact.seq)):
-            cut.append(Stretch(room, commit, list(group), hidden=user))
+            cut.append(FactBatch(room, commit, list(group), hidden=user))
     else:
         cut = _stretches(room, commit, facts)
     if not veils:
         return cut
-    cut = [piece for stretch in cut for piece in _few_referring(stretch)]
-    for stretch in cut:
-        stretch.referred, stretch.since = referenced_seqs(stretch.facts), since
+    cut = [piece for fact_batch in cut for piece in _few_referring(fact_batch)]
+    for fact_batch in cut:
+        fact_batch.referred, fact_batch.since = referenced_seqs(fact_batch.facts), since
     return cut
 
 
-def _few_referring(stretch: Stretch) -> list[Stretch]:
-    """The stretch in pieces with few facts that refer to others. Who comes hears the first, who goes the last."""
+def _few_referring(fact_batch: FactBatch) -> list[FactBatch]:
+    """The batch in pieces with few facts that refer to others. Users who come hear from the first
+    piece on, users who go hear up to the last."""
     pieces: list[list[AnyFact]] = [[]]
     few = 0
-    for fact in stretch.facts:
+    for fact in fact_batch.facts:
         few += refers_to(fact) is not None
         if few > REFERRING:
             pieces.append([])
             few = 1
         pieces[-1].append(fact)
     if len(pieces) == 1:
-        return [stretch]
-    cut = [Stretch(stretch.room, stretch.commit, piece, hidden=stretch.hidden) for piece in pieces]
-    cut[0].added, cut[-1].removed = stretch.added, stretch.removed
+        return [fact_batch]
+    cut = [FactBatch(fact_batch.room, fact_batch.commit, piece, hidden=fact_batch.hidden) for piece in pieces]
+    cut[0].added, cut[-1].removed = fact_batch.added, fact_batch.removed
     return cut
 
 
-def _stretches(room: str, commit: int, facts: Sequence[AnyFact]) -> list[Stretch]:
+def _stretches(room: str, commit: int, facts: Sequence[AnyFact]) -> list[FactBatch]:
     if all(type(fact) is not Member and type(fact) is not Closed for fact in facts):
-        return [Stretch(room, commit, facts)]
-    cut: list[Stretch] = []
+        return [FactBatch(room, commit, facts)]
+    cut: list[FactBatch] = []
     begin = 0
     added: Collection[str] = ()
     for index, fact in enumerate(facts):
         if isinstance(fact, Member) and fact.change == "added":
             if index > begin:
-                cut.append(Stretch(room, commit, facts[begin:index], added))
+                cut.append(FactBatch(room, commit, facts[begin:index], added))
             begin, added = index, fact.users
         elif isinstance(fact, Closed) or (isinstance(fact, Member) and fact.change in ("removed", "left")):
             removed = None if isinstance(fact, Closed) else fact.users
-            cut.append(Stretch(room, commit, facts[begin : index + 1], added, removed))
+            cut.append(FactBatch(room, commit, facts[begin : index + 1], added, removed))
             begin, added = index + 1, ()
     if begin < len(facts):
-        cut.append(Stretch(room, commit, facts[begin:], added))
+        cut.append(FactBatch(room, commit, facts[begin:], added))
     return cut
 
 
-class Doubt(msgspec.Struct, eq=False):
+class Stale(msgspec.Struct, eq=False):
     """A user who may have ceased to see others; with `watched` others may have ceased to see the user, too."""
 
     watched: bool
@@ -213,7 +214,7 @@ class Live:
     def __init__(self, slice_: int = SLICE, presence: ports.Presence | None = None) -> None:
         """`slice_`: see SLICE. `presence`: who is online on any node; None where there is no other."""
         self.presence = presence or LocalPresence()
-        self.flusher = Flusher(slice_)
+        self.broadcaster = Broadcaster(slice_)
         self._few = slice_
         self._slice = slice_ * OFFERS_A_SEND
         self.users: dict[str, dict[Subscriber, None]] = {}
@@ -222,14 +223,14 @@ class Live:
         self.watchers: dict[str, dict[Subscriber, None]] = {}
         self.lookers: dict[str, dict[Subscriber, None]] = {}
         """Of each user, the sessions that watch others, but not those of admins, who see everybody."""
-        self.doubts: dict[str, Doubt] = {}
+        self.stale: dict[str, Stale] = {}
         """Users of whom the store is to be asked who sees whom: see presence.py."""
-        self._doubted = trio.Event()
+        self._became_stale = trio.Event()
         self.parted = 0
-        """How often somebody ceased to see somebody: who looks up what may be seen looks again if this has changed."""
+        """How often somebody ceased to see somebody: a lookup of who may be seen is repeated if this has changed."""
         self.last_seen: dict[str, int] = {}
         """When users went offline, for the latest `MOST_SEEN` of them; the store knows all, a moment later."""
-        self.greetings: dict[Subscriber, float] = {}
+        self.sign_ins: dict[Subscriber, float] = {}
         """Sessions whose welcome is being read, the oldest first, and when that began."""
 
         self.readings: dict[object, float] = {}
@@ -255,7 +256,7 @@ class Live:
         for session in watchers:
             drop(self.watchers, other, session)
         if watchers:
-            self.tell_softly(watchers, Presence(users=[PresenceEntry(user=other, online=False)]))
+            self.send_best_effort(watchers, Presence(users=[PresenceEntry(user=other, online=False)]))
 
     def watch(self, session: Subscriber, users: Sequence[str], *, oversees: bool) -> None:
         """The session is told of these users from now on, and of no others. The caller keeps `watching`."""
@@ -267,34 +268,34 @@ class Live:
         if users and not oversees:
             self.lookers.setdefault(session.user, {})[session] = None
 
-    def doubt(self, user: str, *, watched: bool) -> None:
-        """What the user sees of others, and if `watched` others of the user, may have become less."""
+    def mark_stale(self, user: str, *, watched: bool) -> None:
+        """The user may now see less of others, and if `watched`, others may see less of the user."""
         self.parted += 1
         if user in self.lookers or (watched and user in self.watchers):
-            old = self.doubts.pop(user, None)
-            self.doubts[user] = Doubt(watched or (old is not None and old.watched), old is not None and old.held)
-            self._doubted.set()
+            old = self.stale.pop(user, None)
+            self.stale[user] = Stale(watched or (old is not None and old.watched), old is not None and old.held)
+            self._became_stale.set()
 
-    async def in_doubt(self) -> str:
+    async def next_stale(self) -> str:
         """The user who has been in doubt for longest; waits for one."""
-        while not self.doubts:
-            self._doubted = trio.Event()
-            await self._doubted.wait()
-        return next(iter(self.doubts))
+        while not self.stale:
+            self._became_stale = trio.Event()
+            await self._became_stale.wait()
+        return next(iter(self.stale))
 
     def onlookers(self, user: str) -> list[Subscriber]:
-        """The sessions that may be told of the user now. What others are not told because of a doubt they are told when
+        """The sessions that may be told of the user now. Sessions that are left out because of a doubt are told when
         it is settled."""
-        doubt = self.doubts.get(user)
+        stale = self.stale.get(user)
         told = []
         for session in self.watchers.get(user, ()):
-            own = self.doubts.get(session.user)
-            if (doubt is None and own is None) or session not in self.lookers.get(session.user, ()):
+            own = self.stale.get(session.user)
+            if (stale is None and own is None) or session not in self.lookers.get(session.user, ()):
                 told.append(session)
             if own is not None:
                 own.held = True
-        if doubt is not None:
-            doubt.held = True
+        if stale is not None:
+            stale.held = True
         return told
 
     def move(self, before: Set[str], after: Set[str]) -> None:
@@ -302,7 +303,7 @@ class Live:
         they hear when they come again."""
         for user in before ^ after:
             if user in before:
-                self.doubt(user, watched=True)
+                self.mark_stale(user, watched=True)
             for session in list(self.users.get(user, ())):
                 session.close(SLOW, "what happened could not be told; connect again")
                 session.ended()
@@ -332,119 +333,128 @@ class Live:
 
     def oldest_reading(self) -> float:
         """When the oldest of the greetings and readings under way began; now, if there is none. A room that had a turn
-        since then does not go to rest: who reads its log must still learn from it what was delivered meanwhile."""
+        since then does not go to rest: readers of its log must still learn from it what was delivered meanwhile."""
         now = trio.current_time()
-        return min(next(iter(self.greetings.values()), now), next(iter(self.readings.values()), now))
+        return min(next(iter(self.sign_ins.values()), now), next(iter(self.readings.values()), now))
 
     # ------------------------------------------------------------------------------------------ delivery
 
-    def deliver_now(self, stretch: Stretch) -> Line:
-        """Give the stretch to all who hear the room, in one go; the line with which it leaves."""
-        self.begin(stretch)
-        sessions = self.listeners(stretch.room, stretch.hidden)
-        self.offer(stretch, sessions, self.flusher.short, few=len(sessions) <= self._few)
-        self.end(stretch)
-        return self.flusher.short
+    def deliver_now(self, fact_batch: FactBatch) -> SendQueue:
+        """Give the batch to all who hear the room, in one go; the line with which it leaves."""
+        self.begin(fact_batch)
+        sessions = self.listeners(fact_batch.room, fact_batch.hidden)
+        self.offer(fact_batch, sessions, self.broadcaster.short, few=len(sessions) <= self._few)
+        self.end(fact_batch)
+        return self.broadcaster.short
 
-    async def deliver(self, stretch: Stretch) -> Line:
-        """The same for a large room: in slices, with a checkpoint between. Who comes or goes meanwhile gets each fact
-        once all the same: `takes` knows what a newcomer has been given already."""
-        self.begin(stretch)
-        sessions = self.listeners(stretch.room)
-        here = self.groups.get(stretch.room, {})
-        line = self.flusher.long
+    async def deliver(self, fact_batch: FactBatch) -> SendQueue:
+        """The same for a large room: in slices, with a checkpoint between. Sessions that come or go meanwhile get
+        each fact once all the same: `takes` knows which facts a newcomer has been given already."""
+        self.begin(fact_batch)
+        sessions = self.listeners(fact_batch.room)
+        here = self.groups.get(fact_batch.room, {})
+        send_queue = self.broadcaster.long
         for begin in range(0, len(sessions), self._slice):
             some = sessions[begin : begin + self._slice]
             if begin:
                 await trio.lowlevel.checkpoint()
                 some = [session for session in some if session in here]
-            self.offer(stretch, some, line)
-        self.end(stretch)
-        return line
+            self.offer(fact_batch, some, send_queue)
+        self.end(fact_batch)
+        return send_queue
 
-    def begin(self, stretch: Stretch) -> None:
+    def begin(self, fact_batch: FactBatch) -> None:
         """Newcomers hear the room from the fact that named them."""
-        for user in stretch.added:
+        for user in fact_batch.added:
             for session in self.users.get(user, ()):
-                session.entered(stretch)
+                session.entered(fact_batch)
 
-    def offer(self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line, *, few: bool = False) -> None:
-        """Queue it for each of them that it is for, to leave when it is their turn in line. `few`: who does not stand
-        in one is sent it at once."""
-        if not stretch.referred:
-            self.send(stretch, sessions, line, few=few)
+    def offer(
+        self, fact_batch: FactBatch, sessions: Sequence[Subscriber], send_queue: SendQueue, *, few: bool = False
+    ) -> None:
+        """Queue it for each of them that it is for, to leave when it is their turn in line. `few`: a session that
+        does not stand in one is sent it at once."""
+        if not fact_batch.referred:
+            self.send(fact_batch, sessions, send_queue, few=few)
         else:
-            for veiled, some in self._veiled(stretch, sessions):
-                self.send(veiled, some, line, few=few)
-        if line.waiting:
-            self.flusher.wake()
+            for veiled, some in self._veiled(fact_batch, sessions):
+                self.send(veiled, some, send_queue, few=few)
+        if send_queue.waiting:
+            self.broadcaster.wake()
 
-    def _veiled(self, stretch: Stretch, sessions: Iterable[Subscriber]) -> Iterable[tuple[Stretch, list[Subscriber]]]:
-        """What is told to whom, where the facts refer to what is hidden from some."""
-        here = self.groups.get(stretch.room, {})
-        parted: dict[int, tuple[Stretch, list[Subscriber]]] = {}
+    def _veiled(
+        self, fact_batch: FactBatch, sessions: Iterable[Subscriber]
+    ) -> Iterable[tuple[FactBatch, list[Subscriber]]]:
+        """The batch as each of the sessions may see it, where the facts refer to others that are hidden from some."""
+        here = self.groups.get(fact_batch.room, {})
+        parted: dict[int, tuple[FactBatch, list[Subscriber]]] = {}
         for session in sessions:
-            since = stretch.since.get(session.user, 1) if stretch.since else here.get(session, 1)
-            told = stretch.for_those_since(since)
+            since = fact_batch.since.get(session.user, 1) if fact_batch.since else here.get(session, 1)
+            told = fact_batch.for_those_since(since)
             parted.setdefault(id(told), (told, []))[1].append(session)
         return parted.values()
 
     def send(
-        self, stretch: Stretch, sessions: Sequence[Subscriber], line: Line | None = None, *, few: bool = False
+        self,
+        fact_batch: FactBatch,
+        sessions: Sequence[Subscriber],
+        send_queue: SendQueue | None = None,
+        *,
+        few: bool = False,
     ) -> None:
         """Send the same bytes to each of the sessions that it is for: at once, with whatever waits there, or, given a
         line, as `offer` says. All of them must see what the facts refer to."""
-        commit = stretch.commit
-        encoded = stretch.encoded
-        short = self.flusher.short
+        commit = fact_batch.commit
+        encoded = fact_batch.encoded
+        short = self.broadcaster.short
         left_out = 0
         for session in sessions:
             try:
-                # `apart` and `since` are almost always False and small; asking both is cheaper than a call.
-                if (session.apart or commit <= session.since) and not session.takes(stretch):
+                # `catching_up` and `since` are almost always False and small; asking both is cheaper than a call.
+                if (session.catching_up or commit <= session.since) and not session.takes(fact_batch):
                     left_out += 1
                     continue
                 data = encoded.get(session.codec)
                 if data is None:
-                    data = encoded[session.codec] = session.codec.encode_all(stretch.facts)
-                if line is None or (few and session.line is None):
+                    data = encoded[session.codec] = session.codec.encode_all(fact_batch.facts)
+                if send_queue is None or (few and session.send_queue is None):
                     taken = session.outbox.try_send(data)
                 else:
                     taken = session.offer(data)
-                    if session.line is not short and session.line is not line:
-                        line.add(session)
+                    if session.send_queue is not short and session.send_queue is not send_queue:
+                        send_queue.add(session)
                 if not taken:
-                    session.lag(stretch.room, stretch.last)
+                    session.lag(fact_batch.room, fact_batch.last)
                     left_out += 1
             except Exception:
                 # One session's fault must not leave a gap in the others' order.
-                log.exception("%s: a delivery to %s failed", stretch.room, session.user)
+                log.exception("%s: a delivery to %s failed", fact_batch.room, session.user)
                 session.abort()
                 left_out += 1
-        self.counts.deliveries += (len(sessions) - left_out) * len(stretch.facts)
+        self.counts.deliveries += (len(sessions) - left_out) * len(fact_batch.facts)
 
-    def end(self, stretch: Stretch) -> None:
-        """Who was removed hears nothing more, and may see the others' presence no more."""
-        if stretch.removed is None:
+    def end(self, fact_batch: FactBatch) -> None:
+        """Users who were removed hear nothing more, and may see the others' presence no more."""
+        if fact_batch.removed is None:
             self.parted += 1
-            for session in [*self.groups.get(stretch.room, ()), *self.greetings]:
+            for session in [*self.groups.get(fact_batch.room, ()), *self.sign_ins]:
                 if session.user in self.lookers:
-                    self.doubt(session.user, watched=False)  # Each pair that is watched has one who watches.
-                session.left(stretch)
+                    self.mark_stale(session.user, watched=False)  # Each pair that is watched has a watcher.
+                session.left(fact_batch)
             return
-        for user in stretch.removed:
-            self.doubt(user, watched=True)
+        for user in fact_batch.removed:
+            self.mark_stale(user, watched=True)
             for session in list(self.users.get(user, ())):
-                session.left(stretch)
+                session.left(fact_batch)
 
-    def tell_softly(self, sessions: Iterable[Subscriber], frame: msgspec.Struct) -> None:
+    def send_best_effort(self, sessions: Iterable[Subscriber], frame: msgspec.Struct) -> None:
         """An event that may be lost (typing, read, presence)."""
         encoded: dict[Codec, bytes] = {}
         for session in sessions:
             data = encoded.get(session.codec)
             if data is None:
                 data = encoded[session.codec] = session.codec.encode(frame)
-            session.push_soft(data)
+            session.send_best_effort(data)
 
 
 def drop(table: dict[str, dict[Subscriber, V]], key: str, session: Subscriber) -> None:

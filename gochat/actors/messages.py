@@ -13,10 +13,10 @@ from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied
 
 
-class Ticket(Protocol):
+class ReplyTo(Protocol):
     """The asker's side of one request. Neither method waits or raises."""
 
-    def settle(self, outcome: Outcome) -> None:
+    def reply(self, outcome: Outcome) -> None:
         """Answer the request. The bytes may wait for `flush`, so that an ack and its fact leave together."""
 
     def flush(self) -> None:
@@ -24,11 +24,11 @@ class Ticket(Protocol):
 
 
 class Unheard:
-    """The ticket of what nobody asked for."""
+    """Takes the answers to commands that no session asked for."""
 
     __slots__ = ()
 
-    def settle(self, outcome: Outcome) -> None:
+    def reply(self, outcome: Outcome) -> None:
         """Nobody is told."""
 
     def flush(self) -> None:
@@ -39,7 +39,7 @@ UNHEARD: Final = Unheard()
 
 
 class Judged(NamedTuple):
-    """What the rules for words and links made of a command."""
+    """The verdict of the rules for words and links on a command."""
 
     command: AnyCommand
     refusal: Denied | None = None
@@ -51,15 +51,16 @@ class Submit(msgspec.Struct):
     """A command to a room."""
 
     command: AnyCommand
-    ticket: Ticket = UNHEARD
-    """Gets the outcome. A session's commands are their own tickets (session/ticket.py): one object less a message."""
+    reply_to: ReplyTo = UNHEARD
+    """Gets the outcome. A session's command takes its own answer (session/pending.py): one object less a message."""
     refusal: Denied | None = None
-    """What the user's own limits say. The room may know something that goes before it: a recorded key, no such room."""
+    """The refusal by the user's own limits. The room may know something that goes before it: a recorded key, no such
+    room."""
     bucket: TokenBucket | None = None
     """Where a token was taken for this; it is given back if it turns out that none was due."""
     flags: tuple[Flag, ...] = ()
     if_strangers: Judged | None = None
-    """What holds instead where the receivers do not have the sender as a contact: only the room knows."""
+    """The verdict that holds instead where the receivers do not have the sender as a contact: only the room knows."""
     asks: SlidingWindow | None = None
     """How many strangers the sender may still ask."""
     adds: SlidingWindow | None = None
@@ -67,14 +68,14 @@ class Submit(msgspec.Struct):
     origin: object = None
     """The session that asks; its own action is no news to it."""
 
-    def settle(self, outcome: Outcome) -> None:
+    def reply(self, outcome: Outcome) -> None:
         """Answer the asker, and give back a token that was not due. Called exactly once; must not wait."""
         self.give_back(outcome)
-        self.ticket.settle(outcome)
+        self.reply_to.reply(outcome)
 
     def flush(self) -> None:
-        """Let the answer leave, as `Ticket.flush` does."""
-        self.ticket.flush()
+        """Let the answer leave, as `ReplyTo.flush` does."""
+        self.reply_to.flush()
 
     def give_back(self, outcome: Outcome) -> None:
         """A token is due for what was done now, and for what words or links refused."""

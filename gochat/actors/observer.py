@@ -10,7 +10,7 @@ from gochat.domain.record import RoomRecord
 
 
 class Observer(Protocol):
-    """Given to every room by `RoomParts.observers`.
+    """Given to every room by `RoomContext.observers`.
 
     For each batch a room tells, in this order: the askers their replies, the listeners the facts, and then the
     observers in the order of the tuple.

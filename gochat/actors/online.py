@@ -1,4 +1,4 @@
-"""Who is online where there is one node."""
+"""The users who are online, where there is one node."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Ends watches of users who may see each other's presence no more.
 
-Who may see whom the store knows (`Archive.acquainted`). Where a group or a contact ends, those it was for are in doubt:
-nothing is told to them or of them until the store was asked about each pair that is watched now. One task does that,
-some pairs at a time, so that the removal of one member costs a large group no more than their own watches, and its
-deletion no stretch of the loop.
+The store knows which users may see which others (`Archive.acquainted`). Where a group or a contact ends, the users it
+was for are in doubt: nothing is told to them or of them until the store was asked about each pair that is watched now.
+One task does that, some pairs at a time, so that the removal of one member costs a large group no more than their own
+watches, and its deletion no stretch of the loop.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ log = logging.getLogger(__name__)
 
 #: Pairs that are asked for at a time: a few ms of a reading thread.
 PAIRS = 50
-#: After a failed reading, how long until the next. What is in doubt stays so.
+#: After a failed reading, how long until the next. Users in doubt stay so.
 AGAIN_S = 1.0
 
 Sees: TypeAlias = Callable[[str, Sequence[str]], Awaitable[set[str]]]
 
 
-async def settle_doubts(live: Live, acquainted: Sees, onlookers: Sees) -> None:
+async def refresh_stale(live: Live, acquainted: Sees, onlookers: Sees) -> None:
     """Settle what is in doubt, for ever. `acquainted`: those of the others whom a user may see; `onlookers`: those who
     may see the user."""
     while True:
         await trio.lowlevel.checkpoint()
-        user = await live.in_doubt()
-        doubt = live.doubts[user]
+        user = await live.next_stale()
+        doubt = live.stale[user]
         try:
             await _end_watches_by(live, user, acquainted)
             if doubt.watched:
@@ -43,7 +43,7 @@ async def settle_doubts(live: Live, acquainted: Sees, onlookers: Sees) -> None:
             log.warning("presence of %s is not told now: %s", user, error)
             await trio.sleep(AGAIN_S)
             continue
-        if live.doubts[user] is doubt:
+        if live.stale[user] is doubt:
             _release(live, user)
 
 
@@ -72,13 +72,13 @@ def _pieces(users: Sequence[str], but: str) -> list[list[str]]:
 
 def _release(live: Live, user: str) -> None:
     """The user is in doubt no more: who still watches, or is watched, hears what was held back."""
-    doubt = live.doubts.pop(user)
-    if not doubt.held:
+    stale = live.stale.pop(user)
+    if not stale.held:
         return
-    live.tell_softly(live.onlookers(user), Presence(users=[_entry(live, user)]))
+    live.send_best_effort(live.onlookers(user), Presence(users=[_entry(live, user)]))
     for session in live.lookers.get(user, ()):
         now = [_entry(live, other) for other in session.watching if session in live.watchers.get(other, ())]
-        live.tell_softly([session], Presence(users=[entry for entry in now if entry.user not in live.doubts]))
+        live.send_best_effort([session], Presence(users=[entry for entry in now if entry.user not in live.stale]))
 
 
 def _entry(live: Live, user: str) -> PresenceEntry:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from gochat.actors.live import Live
 from gochat.actors.messages import Submit
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from gochat.domain.facts import Message
 from gochat.domain.relationship import ContactPolicy, Relation
 from gochat.domain.turn import Turn
@@ -29,15 +29,15 @@ def tell_states(
         live.part(one, other)
         live.part(other, one)
     elif (after.withheld is not None and before.withheld is None) or _lost_contact(before, after):
-        live.doubt(one, watched=False)
-        live.doubt(other, watched=False)
-    acted = {id(each.origin) for each in mail if isinstance(each.command, ask.Contact)}
+        live.mark_stale(one, watched=False)
+        live.mark_stale(other, watched=False)
+    acted = {id(each.origin) for each in mail if isinstance(each.command, commands.Contact)}
     for user in after.users:
         state = after.state(user, now_ms, policy)
         if state == before.state(user, now_ms, policy) or (state == "request" and not before.blocked):
             continue
         sessions = [session for session in live.users.get(user, ()) if id(session) not in acted]
-        live.tell_softly(sessions, replies.Contact(user=after.peer(user), state=state))
+        live.send_best_effort(sessions, replies.Contact(user=after.peer(user), state=state))
 
 
 def _lost_contact(before: Relation, after: Relation) -> bool:
@@ -62,4 +62,4 @@ def tell_request(live: Live, turn: Turn, names: Mapping[str, tuple[str, int | No
         head=turn.draft.head,
         last=replies.Last(seq=last.seq, ts=last.ts, sender=sender, body=(last.body or "")[:LAST_CHARS]),
     )
-    live.tell_softly(list(live.users.get(asked, ())), frame)
+    live.send_best_effort(list(live.users.get(asked, ())), frame)

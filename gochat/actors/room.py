@@ -12,18 +12,18 @@ from typing import NamedTuple
 
 import trio
 
-from gochat.actors import knowledge
+from gochat.actors import prefetched
 from gochat.actors.actor import INTERNAL, Actor, Registry
 from gochat.actors.deliveries import Deliveries
-from gochat.actors.knowledge import Prepared
-from gochat.actors.live import Live, Stretch, stretches
+from gochat.actors.ephemeral import EphemeralEvents
+from gochat.actors.live import FactBatch, Live, fact_batches
 from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
-from gochat.actors.passing import Passing
 from gochat.actors.phases import APPENDED, LACKING, TRANSITIONS
+from gochat.actors.prefetched import Prepared
 from gochat.actors.relations import Names, tell_request, tell_states
 from gochat.actors.supervisor import Spec
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from gochat.domain.draft import RecentKeys, RecentMessages, RoomRules
 from gochat.domain.facts import Role
 from gochat.domain.ids import is_dm
@@ -48,8 +48,8 @@ _NO_ASKS: Mapping[str, SlidingWindow] = {}
 REBUILD_S = 0.5
 
 
-class RoomParts(NamedTuple):
-    """What every room of a node shares."""
+class RoomContext(NamedTuple):
+    """The parts that all rooms of a node share."""
 
     journal: Journal
     lookups: Lookups
@@ -73,12 +73,12 @@ class RoomActor(Actor[Submit]):
     """See the module. Sessions that enter the room hear what comes after `delivered`, and read the log up to it."""
 
     __slots__ = (
+        "_context",
         "_deliveries",
+        "_ephemeral",
         "_members",
         "_offset",
         "_outcomes",
-        "_parts",
-        "_passing",
         "_prepared",
         "_private",
         "_recent",
@@ -88,12 +88,12 @@ class RoomActor(Actor[Submit]):
         "record",
     )
 
-    def __init__(self, room: str, registry: Registry[RoomActor], parts: RoomParts) -> None:
+    def __init__(self, room: str, registry: Registry[RoomActor], parts: RoomContext) -> None:
         super().__init__(room, parts.mailbox, registry)
-        self._parts = parts
+        self._context = parts
         self._private = is_dm(room)
         self._recent = RecentMessages(RECENT_OTHERS)
-        self._passing: Passing | None = None
+        self._ephemeral: EphemeralEvents | None = None
         self._deliveries: Deliveries | None = None
         """Made with the first delivery that may not be over at once."""
         self.delivered = -1
@@ -104,7 +104,7 @@ class RoomActor(Actor[Submit]):
         self._members: Mapping[str, Role] | None = None
         """Of a group that has to be rebuilt: its members, as far as anybody was told."""
         self._prepared: Prepared | None = None
-        """What was read for the batch in hand; None: nothing."""
+        """The data that was read for the batch in hand; None: nothing."""
         self._refused_keys: set[tuple[str, str]] = set()
         """(sender, key) of sends of the batch in hand that were refused: the store may know them."""
         self._turn: Turn | None = None
@@ -128,7 +128,7 @@ class RoomActor(Actor[Submit]):
 
     def refuse(self, mail: Submit, denied: Denied) -> None:
         try:
-            mail.settle(denied)
+            mail.reply(denied)
             mail.flush()
         except Exception:
             log.exception("%s: a command could not be answered", self.address)
@@ -140,24 +140,24 @@ class RoomActor(Actor[Submit]):
         if record is None:
             return False
         for mail in waiting:
-            if type(mail.command) not in knowledge.PLAIN:
+            if type(mail.command) not in prefetched.PLAIN:
                 return False
         relation = record.relation
         return (
             relation is None
             or (relation.one.contact and relation.other.contact)
-            or self._parts.rules.contacts.strangers != "request"
+            or self._context.rules.contacts.strangers != "request"
         )
 
     async def load(self) -> None:
         if self.record is not None:
             return
         try:
-            self.record = record = await self._parts.journal.load(self.address)
+            self.record = record = await self._context.journal.load(self.address)
         except StoreError:
             self.mark_stale()
             raise
-        clock = self._parts.clock
+        clock = self._context.clock
         self._offset = clock.offset
         if self._offset:
             record.move_ends(clock.moved)
@@ -173,18 +173,18 @@ class RoomActor(Actor[Submit]):
         """An append failed and was recorded all the same. Nobody was told: let everybody catch up."""
         self.delivered = record.head
         if self._members is not None:
-            self._parts.live.move(self._members.keys(), record.members.keys())
+            self._context.live.move(self._members.keys(), record.members.keys())
         withheld = record.relation.withheld if record.relation is not None else None
-        for session in self._parts.live.listeners(self.address, withheld):
+        for session in self._context.live.listeners(self.address, withheld):
             session.lag(self.address, record.head)
 
     async def prefetch(self, batch: list[Submit]) -> None:
-        parts, record = self._parts, self.record
+        parts, record = self._context, self.record
         assert record is not None
         if self._refused_keys:
             # A recorded key is answered with its ack, whatever would refuse it today. Only refusals pay for looking.
             self._remember(await parts.lookups.recorded(record, list(self._refused_keys)))
-        self._prepared = await knowledge.prepare(
+        self._prepared = await prefetched.prepare(
             parts.lookups,
             record,
             batch,
@@ -197,12 +197,12 @@ class RoomActor(Actor[Submit]):
 
     def _remember(self, found: Mapping[tuple[str, str], Recorded]) -> None:
         """The store knows keys that had been forgotten."""
-        self._parts.keys.remember({(self.address, *place): known for place, known in found.items()})
+        self._context.keys.remember({(self.address, *place): known for place, known in found.items()})
 
     # ------------------------------------------------------------------------------------------ deciding, recording
 
     def decide(self, batch: list[Submit]) -> None:
-        record, parts = self.record, self._parts
+        record, parts = self.record, self._context
         assert record is not None
         now_ms = parts.clock.now_ms()
         if parts.clock.offset != self._offset:
@@ -211,7 +211,7 @@ class RoomActor(Actor[Submit]):
         if prepared is None:
             turn = Turn(record, parts.keys, None, parts.rules, now_ms, _NO_ASKS, self._recent)
         else:
-            turn = Turn(record, parts.keys, prepared.knowledge, parts.rules, now_ms, prepared.asks, self._recent)
+            turn = Turn(record, parts.keys, prepared.prefetched, parts.rules, now_ms, prepared.asks, self._recent)
         outcomes: list[Outcome] = []
         refused = False
         for mail in batch:
@@ -231,11 +231,11 @@ class RoomActor(Actor[Submit]):
             self._prepared = None
             self.phase = TRANSITIONS[self.phase][LACKING]
             return
-        if not turn.facts and not turn.beside:
+        if not turn.facts and not turn.side_records:
             self._conclude(batch, outcomes, turn, record, None)
             return
         try:
-            parts.journal.append(record, turn.facts, turn.beside, self._on_recorded)
+            parts.journal.append(record, turn.facts, turn.side_records, self._on_recorded)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the askers are answered; `fail` logs it
             turn.undo()
             self.fail(batch, error)
@@ -245,7 +245,7 @@ class RoomActor(Actor[Submit]):
 
     def _follow_clock(self, record: RoomRecord) -> None:
         """The clock was set: the record's ends go with it."""
-        clock = self._parts.clock
+        clock = self._context.clock
         by, self._offset = clock.offset - self._offset, clock.offset
         record.move_ends(lambda at_ms: at_ms + by)
         clock.note(*record.ends())
@@ -257,7 +257,7 @@ class RoomActor(Actor[Submit]):
         refused = {
             (mail.command.user, mail.command.key)
             for mail, outcome in zip(batch, outcomes, strict=True)
-            if type(outcome) is Denied and isinstance(mail.command, ask.Send) and mail.command.key is not None
+            if type(outcome) is Denied and isinstance(mail.command, commands.Send) and mail.command.key is not None
         }
         if refused <= self._refused_keys:
             return False
@@ -272,7 +272,7 @@ class RoomActor(Actor[Submit]):
         assert turn is not None and before is not None
         if type(result) is Committed:
             self.record = turn.draft
-            self._parts.keys.remember(turn.fresh_keys)
+            self._context.keys.remember(turn.fresh_keys)
             if turn.others:
                 self._recent.follow(turn.others)
             self._conclude(self._batch, outcomes, turn, before, result)
@@ -299,10 +299,10 @@ class RoomActor(Actor[Submit]):
         the fact does; then the listeners; then the observers. A fault of one of them is logged, and costs no other."""
         self._batch = []  # From here on no mail of it may be handled again.
         self._refused_keys.clear()
-        parts = self._parts
+        parts = self._context
         for mail, outcome in zip(batch, outcomes, strict=True):
             try:
-                mail.settle(outcome)
+                mail.reply(outcome)
             except Exception:
                 log.exception("%s: a command could not be answered", self.address)
         if done is not None and done.facts:
@@ -323,7 +323,7 @@ class RoomActor(Actor[Submit]):
                     observer.recorded(self.address, turn.draft, done.facts, done.commit)
                 except Exception:
                     log.exception("%s: an observer failed", self.address)
-            if turn.beside and self._offset:
+            if turn.side_records and self._offset:
                 parts.clock.note(*turn.draft.ends())
         self._prepared = None
         counts = parts.live.counts
@@ -334,18 +334,20 @@ class RoomActor(Actor[Submit]):
             self.evict()
 
     def _deliver(self, done: Committed, turn: Turn) -> None:
-        live, record, facts = self._parts.live, turn.draft, done.facts
+        live, record, facts = self._context.live, turn.draft, done.facts
         if self._private and not turn.hidden and not record.since:
             # Nobody comes or goes, and few listen.
             self.delivered = record.head
-            live.send(Stretch(self.address, done.commit, facts), live.listeners(self.address))
+            live.send(FactBatch(self.address, done.commit, facts), live.listeners(self.address))
             return
         if self._deliveries is None:
             self._deliveries = Deliveries(self, live, self._registry.supervisor)
         pieces = by_setting(facts, record.hides) if turn.others else ((facts, record.hides),)
         for piece, veils in pieces:
-            for stretch in stretches(self.address, done.commit, piece, turn.hidden, veils=veils, since=record.since):
-                self._deliveries.add(stretch)
+            for fact_batch in fact_batches(
+                self.address, done.commit, piece, turn.hidden, veils=veils, since=record.since
+            ):
+                self._deliveries.add(fact_batch)
 
     def _flush(self, batch: list[Submit]) -> None:
         """Let the answers leave. Those that one session asked for in a row leave together."""
@@ -360,7 +362,7 @@ class RoomActor(Actor[Submit]):
 
     def _tell_two(self, before: RoomRecord, turn: Turn, batch: list[Submit]) -> None:
         """Tell the two users of a private room what is new between them."""
-        parts, after = self._parts, turn.draft.relation
+        parts, after = self._context, turn.draft.relation
         if before.relation is None or after is None:
             return
         try:
@@ -373,21 +375,21 @@ class RoomActor(Actor[Submit]):
 
     def _pass_on(self, batch: list[Submit], outcomes: list[Outcome]) -> None:
         """Reads and typing: events without a seq."""
-        record, parts = self.record, self._parts
+        record, parts = self.record, self._context
         if record is None:
             return
-        if self._passing is None:
-            self._passing = Passing(parts.journal, parts.live, parts.clock.now_ms, parts.rules.contacts)
+        if self._ephemeral is None:
+            self._ephemeral = EphemeralEvents(parts.journal, parts.live, parts.clock.now_ms, parts.rules.contacts)
         for mail, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Done) and isinstance(mail.command, (ask.Read, ask.Typing)):
+            if isinstance(outcome, Done) and isinstance(mail.command, (commands.Read, commands.Typing)):
                 try:
-                    self._passing.take(record, mail.command)
+                    self._ephemeral.take(record, mail.command)
                 except Exception:
                     log.exception("%s: an event could not be passed on", self.address)
 
     def let_catch_up(self) -> None:
         """Listeners may have missed something: have them read the log."""
-        for session in self._parts.live.listeners(self.address):
+        for session in self._context.live.listeners(self.address):
             session.lag(self.address, self.delivered)
 
     # ------------------------------------------------------------------------------------------ failures
@@ -407,7 +409,7 @@ class RoomActor(Actor[Submit]):
             denied = store_refusal(error, "the store can't do this now")
         for mail in batch:
             try:
-                mail.settle(denied)
+                mail.reply(denied)
             except Exception:
                 log.exception("%s: a command could not be answered", self.address)
         self._flush(batch)
@@ -432,7 +434,7 @@ class RoomActor(Actor[Submit]):
         self._refused_keys.clear()
 
     def given_up(self) -> None:
-        """What was recorded may not have been told: listeners catch up."""
+        """Recorded facts may not have been told: listeners catch up."""
         if self.delivered >= 0:
             self.let_catch_up()
 

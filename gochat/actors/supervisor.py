@@ -1,7 +1,7 @@
 """One-for-one supervision: a child that crashes is started again, not too often; one that can't be helped is given up.
 
-More than `intensity` crashes of one child within `period_s` seconds, and the child is given up. What that means the
-child's spec says: a `permanent` child ends its supervisor (which ends the node), a `temporary` one is only reported.
+More than `intensity` crashes of one child within `period_s` seconds, and the child is given up. The consequence is
+in the child's spec: a `permanent` child ends its supervisor (which ends the node), a `temporary` one is only reported.
 Children stop in the reverse of the order they were started in, each within its own grace.
 """
 

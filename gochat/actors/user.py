@@ -1,7 +1,7 @@
-"""A user: who of them is connected, how much they may still say, and who wants to know whether they are there.
+"""A user: their connected sessions, how much they may still say, and the sessions that watch whether they are there.
 
 A user's turn awaits nothing, so it runs in the caller whenever the actor is idle: mail is handled in the order it came
-either way. What it tells is put into other mailboxes, never run.
+either way. Mail to other actors is put into their mailboxes, never run.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from gochat.actors.actor import INTERNAL, Actor, Registry
-from gochat.actors.knowledge import ADDING
 from gochat.actors.live import Live
 from gochat.actors.messages import Judged, Submit
 from gochat.actors.phases import FINISHED, IDLE, TRANSITIONS, TURN
+from gochat.actors.prefetched import ADDING
 from gochat.actors.room import RoomActor
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from gochat.domain.jumps import Jumps
 from gochat.domain.limits import SlidingWindow, TokenBucket
 from gochat.domain.moderation import BY_RULE, LISTED_WORD, NO_EMOJI, Rules, Verdict
@@ -32,14 +32,14 @@ ACTIONS_PER_MESSAGE, ACTION_BURST = 10, 100
 LISTED_NAME = BY_RULE[LISTED_WORD]
 
 
-class InForce(Protocol):
+class CurrentRules(Protocol):
     """The rules for words and links that hold now; another value after they were read anew."""
 
     current: Rules
 
 
-class UserParts(NamedTuple):
-    """What every user of a node shares."""
+class UserContext(NamedTuple):
+    """The parts that all users of a node share."""
 
     live: Live
     rooms: Registry[RoomActor]
@@ -48,7 +48,7 @@ class UserParts(NamedTuple):
     messages_per_s: float
     message_burst: int
     mailbox: int
-    rules: InForce
+    rules: CurrentRules
     asks_a_day: int = 20
     """Strangers that a user may ask within 24 hours."""
     adds_a_day: int = 0
@@ -58,11 +58,11 @@ class UserParts(NamedTuple):
 class UserActor(Actor[Submit]):
     """Stays in memory while the user is connected, and until forgetting the buckets changes nothing."""
 
-    __slots__ = ("_parts", "actions", "adds", "asks", "bucket")
+    __slots__ = ("_context", "actions", "adds", "asks", "bucket")
 
-    def __init__(self, user: str, registry: Registry[UserActor], parts: UserParts) -> None:
+    def __init__(self, user: str, registry: Registry[UserActor], parts: UserContext) -> None:
         super().__init__(user, parts.mailbox, registry)
-        self._parts = parts
+        self._context = parts
         self.bucket = TokenBucket(parts.messages_per_s, parts.message_burst)
         self.actions = TokenBucket(parts.messages_per_s * ACTIONS_PER_MESSAGE, parts.message_burst * ACTION_BURST)
         self.asks = SlidingWindow(parts.asks_a_day, DAY_MS, parts.clock)
@@ -70,8 +70,8 @@ class UserActor(Actor[Submit]):
 
     @property
     def busy(self) -> bool:
-        now_ms = self._parts.clock.steady_ms()
-        return self.address in self._parts.live.users or not (self.bucket.full(now_ms) and self.actions.full(now_ms))
+        now_ms = self._context.clock.steady_ms()
+        return self.address in self._context.live.users or not (self.bucket.full(now_ms) and self.actions.full(now_ms))
 
     def is_prepared(self, waiting: list[Submit]) -> bool:
         return True
@@ -117,23 +117,23 @@ class UserActor(Actor[Submit]):
         row = COMMANDS[kind]
         if row.cost != "ephemeral":
             bucket = self.bucket if row.cost == "message" else self.actions
-            wait_ms = bucket.take(self._parts.clock.steady_ms())
+            wait_ms = bucket.take(self._context.clock.steady_ms())
             if not wait_ms:
                 mail.bucket = bucket
             else:
                 mail.refusal = Denied("rate_limited", "too much at once", retry_after_ms=wait_ms, rule="messages_per_s")
             if row.text is not None and mail.refusal is None:
                 text = getattr(command, row.text)
-                if row.name or (text and not self._parts.rules.current.passes(text)):
+                if row.name or (text and not self._context.rules.current.passes(text)):
                     self._judge(mail, row.text, names=row.name)
-            if kind is ask.Send:
+            if kind is commands.Send:
                 mail.asks = self.asks
             elif kind in ADDING:
                 mail.adds = self.adds
-            elif isinstance(mail.command, ask.React) and mail.refusal is None:
+            elif isinstance(mail.command, commands.React) and mail.refusal is None:
                 self._read_emoji(mail, mail.command)
         try:
-            self._parts.rooms.tell(command.room, mail)
+            self._context.rooms.tell(command.room, mail)
         except Full as full:
             self.refuse(mail, Denied("busy", str(full), retry_after_ms=200))
 
@@ -141,7 +141,7 @@ class UserActor(Actor[Submit]):
         """Ask the rules about the text in `field`, and with `names` about the name of the new room."""
         command = mail.command
         text = getattr(command, field)
-        rules = self._parts.rules.current
+        rules = self._context.rules.current
         if names:
             name = command.room.partition(":")[2]
             verdict = rules.check(name, contacts=False)
@@ -156,9 +156,9 @@ class UserActor(Actor[Submit]):
             if strict != verdict:
                 mail.if_strangers = judged(command, field, strict)
 
-    def _read_emoji(self, mail: Submit, command: ask.React) -> None:
-        """However it is written, an emoji is one reaction. What was recorded before that was asked can be taken off."""
-        emoji = self._parts.rules.current.reaction(command.emoji)
+    def _read_emoji(self, mail: Submit, command: commands.React) -> None:
+        """However it is written, an emoji is one reaction. Reactions recorded before this check can be taken off."""
+        emoji = self._context.rules.current.reaction(command.emoji)
         if emoji is None:
             mail.refusal = NO_EMOJI if command.on else None
         elif emoji != command.emoji:
@@ -166,11 +166,11 @@ class UserActor(Actor[Submit]):
             mail.command = msgspec.structs.replace(command, emoji=emoji, forms=tuple(f for f in forms if f != emoji))
 
     def refuse(self, mail: Submit, denied: Denied) -> None:
-        mail.settle(denied)
+        mail.reply(denied)
         mail.flush()
 
 
-def judged(command: ask.AnyCommand, field: str, verdict: Verdict) -> Judged:
+def judged(command: commands.AnyCommand, field: str, verdict: Verdict) -> Judged:
     """The command as the verdict lets it pass."""
     if verdict.text != getattr(command, field):
         command = msgspec.structs.replace(command, **{field: verdict.text})

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 
 import trio
 
-from gochat.domain.beside import AnyStanding, Deleted, Suspended
 from gochat.domain.jumps import Jumps
+from gochat.domain.side_records import AnyStanding, Deleted, Suspended
 from gochat.ports import Identity
 
 DELETED = "account deleted"

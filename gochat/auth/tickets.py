@@ -15,7 +15,7 @@ from msgspec import structs
 from gochat.auth.standing import Standing
 from gochat.auth.tokens import TICKET, Issuer, JwtTokens, own_keys, unverified
 from gochat.config import Settings
-from gochat.domain.beside import Revoked
+from gochat.domain.side_records import Revoked
 from gochat.errors import AuthError
 from gochat.ports import Journal
 

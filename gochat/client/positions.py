@@ -38,7 +38,7 @@ class State(enum.Enum):
     """The user is not in the room, or the room is closed. A later fact begins a new stay."""
 
 
-class Place:
+class RoomPosition:
     """One room. `seq` is the last fact handed on."""
 
     __slots__ = ("asked", "epoch", "head", "no_resume", "promised", "resumed_at", "seq", "state")
@@ -81,7 +81,7 @@ class Positions:
 
     def __init__(self) -> None:
         self.user = ""
-        self._places: dict[str, Place] = {}
+        self._positions: dict[str, RoomPosition] = {}
         self._behind: dict[str, None] = {}
         self._caught: set[str] = set()
         self._named: set[str] = set()
@@ -95,7 +95,7 @@ class Positions:
         """The positions for `hello`: as many rooms as one frame holds, those with the latest facts first."""
         named: dict[str, Position] = {}
         room_bytes = frame_bytes * 3 // 4  # the rest of the frame is for the token
-        for room, place in reversed(self._places.items()):
+        for room, place in reversed(self._positions.items()):
             # 45: the JSON around the two, and a seq of 11 digits.
             room_bytes -= len(room) + len(place.epoch or "") + 45
             if room_bytes < 0 or len(named) == RESUME_ROOMS:
@@ -115,7 +115,7 @@ class Positions:
         entries: list[replies.ContactEntry | replies.RoomEntry] = [*welcome.contacts, *welcome.rooms]
         listed = {entry.room: entry for entry in entries}
         waiting = {entry.room for entry in welcome.requests}
-        for room, place in self._places.items():
+        for room, place in self._positions.items():
             if place.state is not State.GONE:
                 place.live()
                 if room not in self._named and room not in listed and room not in waiting:
@@ -127,10 +127,10 @@ class Positions:
 
     def _listed(self, entry: replies.ContactEntry | replies.RoomEntry) -> Reset | None:
         room, epoch, head = entry.room, entry.epoch, entry.head
-        place = self._places.get(room)
+        place = self._positions.get(room)
         if place is None or place.state is State.GONE:
             missed = self._welcomed and ids.is_dm(room)
-            place = self._places[room] = Place(min(entry.read, head) if missed else head, epoch)
+            place = self._positions[room] = RoomPosition(min(entry.read, head) if missed else head, epoch)
         elif place.epoch not in (None, epoch) or place.seq > head:
             return self.reset(replies.Reset(room=room, epoch=epoch, head=head))
         place.epoch, place.head = epoch, head
@@ -141,10 +141,10 @@ class Positions:
     def found(self, entry: replies.GroupEntry | replies.ContactState) -> None:
         """A list tells of a room that `welcome` had no space for. It was read a moment ago: of a room that is known
         here it says nothing new."""
-        if entry.room is None or entry.head is None or entry.room in self._places:
+        if entry.room is None or entry.head is None or entry.room in self._positions:
             return
         missed = self._returned and ids.is_dm(entry.room)
-        place = self._places[entry.room] = Place(
+        place = self._positions[entry.room] = RoomPosition(
             min(entry.read or 0, entry.head) if missed else entry.head, entry.epoch
         )
         place.head = entry.head
@@ -157,10 +157,10 @@ class Positions:
         """Whether this fact is the next of its room and is to be handed on. With `full` the application has no space
         for it: the room falls behind, and is asked for again when there is."""
         room, seq = fact.room, fact.seq
-        place = self._places.get(room)
+        place = self._positions.get(room)
         if place is None or (place.state is State.GONE and seq > place.seq):
             # A room begins with the first fact that comes: its head at `welcome`, or the fact that added the user.
-            place = self._places[room] = Place(seq - 1, None)
+            place = self._positions[room] = RoomPosition(seq - 1, None)
         if seq <= place.seq:
             return False
         if full or seq > place.seq + 1:
@@ -171,7 +171,7 @@ class Positions:
 
     def lagging(self, lag: replies.Lag) -> Reset | None:
         """Facts were left out. Where it can't be known which, the room starts anew."""
-        place = self._places.get(lag.room)
+        place = self._positions.get(lag.room)
         if place is None or place.state is State.GONE or place.epoch not in (None, lag.epoch) or place.seq > lag.head:
             return self.reset(replies.Reset(room=lag.room, epoch=lag.epoch, head=lag.head))
         place.epoch, place.head = lag.epoch, lag.head
@@ -185,14 +185,14 @@ class Positions:
 
     def rewind(self, room: str, seq: int, epoch: str | None) -> None:
         """Go on with the fact after `seq`, even if it was handed on before."""
-        place = self._places[room] = Place(seq, epoch)
+        place = self._positions[room] = RoomPosition(seq, epoch)
         self._fall_behind(room, place)
 
     def opened(self, room: str) -> None:
         """A private room that may have waited for an answer is live again. Facts that came meanwhile follow those that
         were handed on before; of a room that is new here the waiting messages are history, and it begins with the next
         fact."""
-        place = self._places.get(room)
+        place = self._positions.get(room)
         if place is not None:
             # The server refused this while the room waited, and may since then wait for it.
             place.no_resume = False
@@ -217,7 +217,7 @@ class Positions:
 
     def ask(self, room: str) -> Ask | None:
         """The next request that makes the room catch up; None when it has. One request at a time for each room."""
-        place = self._places[room]
+        place = self._positions[room]
         if place.state is not State.BEHIND:
             self._caught.discard(room)
             return None
@@ -233,7 +233,7 @@ class Positions:
     def answered(self, asked: Ask, reply: replies.Ok | Page) -> tuple[list[Fact], Reset | None]:
         """The facts to be handed on now that `asked` was answered. A complete page has all that can be had: a room goes
         on with its first entry even where that is not the next fact."""
-        place = self._places[asked.room]
+        place = self._positions[asked.room]
         if place.asked is not asked:
             return [], None
         if not isinstance(reply, Page):
@@ -245,7 +245,7 @@ class Positions:
         place.epoch, place.head = reply.epoch, reply.head
         return self._paged(asked.room, place, reply), None
 
-    def _paged(self, room: str, place: Place, page: Page) -> list[Fact]:
+    def _paged(self, room: str, place: RoomPosition, page: Page) -> list[Fact]:
         fresh: list[Fact] = []
         for fact in page.entries:
             if fact.seq == place.seq + 1 or (page.complete and fact.seq > place.seq):
@@ -264,7 +264,7 @@ class Positions:
 
     def refused(self, asked: Ask) -> None:
         """The request that `ask` gave was refused for good. A user who may not resume may still be allowed to page."""
-        place = self._places[asked.room]
+        place = self._positions[asked.room]
         if place.asked is not asked:
             return
         if isinstance(asked, req.Resume):
@@ -274,7 +274,7 @@ class Positions:
 
     # ------------------------------------------------------------------------------------------ shared
 
-    def _advance(self, room: str, place: Place, fact: Fact) -> None:
+    def _advance(self, room: str, place: RoomPosition, fact: Fact) -> None:
         place.seq = fact.seq
         place.head = max(place.head, fact.seq)
         if isinstance(fact, Closed) or (
@@ -282,9 +282,9 @@ class Positions:
         ):
             place.state = State.GONE
         # The rooms of the latest facts stand last: `resume` names those first.
-        self._places[room] = self._places.pop(room)
+        self._positions[room] = self._positions.pop(room)
 
-    def _fall_behind(self, room: str, place: Place) -> None:
+    def _fall_behind(self, room: str, place: RoomPosition) -> None:
         place.promised = False
         if place.state is State.LIVE:
             place.state = State.BEHIND

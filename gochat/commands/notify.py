@@ -42,7 +42,7 @@ def notify() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line, as the server sends it.")
 @connection_options
 def list_(dead: bool, channel: Any, limit: int, as_json: bool, url: str, token: TokenSource | None) -> int:
-    """Print the notifications that wait, the next first; or those that were given up, the latest first.
+    """Print the notifications that wait, the next first, or those given up.
 
     \b
     Examples:
@@ -92,7 +92,7 @@ def retry(channel: Any, url: str, token: TokenSource | None) -> int:
 @config_option
 @data_option
 def test(who: str, channel: str | None, mail: str | None, config: Path | None, data: str | None) -> int:
-    """Send USER a notification now, by each channel that is on, and say what came of it.
+    """Send USER a notification now, by each channel that is on.
 
     It is made up: no message is read. It works beside a running node, and without one. Ends with 1 if it could not be
     delivered by one of the channels.

@@ -26,7 +26,7 @@ from gochat.commands import (
     CommandError,
 )
 from gochat.commands.connection import DEFAULT_URL, REPLY_S
-from gochat.domain import spans
+from gochat.domain import durations
 from gochat.errors import BAD_TOKEN, REVOKED
 from gochat.launch import SAME_SIGNAL_S
 
@@ -125,5 +125,5 @@ def _explained(error: ClientError, url: str) -> CommandError:
         case Refused(code="forbidden"):
             return CommandError(refusal(error), code=EXIT_AUTH)
         case Refused(temporary=True):
-            return CommandError(str(error), hint=f"try again in {spans.shown(error.wait_s)}", code=EXIT_TRY_AGAIN)
+            return CommandError(str(error), hint=f"try again in {durations.shown(error.wait_s)}", code=EXIT_TRY_AGAIN)
     return CommandError(refusal(error), code=EXIT_FAILED)

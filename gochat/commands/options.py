@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gochat.domain import spans
+from gochat.domain import durations
 from gochat.settings import Loaded, load
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -21,9 +21,9 @@ class Duration(click.ParamType[int]):
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        span = spans.seconds(str(value))
+        span = durations.seconds(str(value))
         if span is None:
-            self.fail(f"{value!r} is not {spans.FORM}", param, ctx)
+            self.fail(f"{value!r} is not {durations.FORM}", param, ctx)
         return span
 
 

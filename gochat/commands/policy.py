@@ -152,7 +152,7 @@ class _Text:
         self._messages += 1
         if self._messages <= self._limit:
             what = f"{found.rule}: {found.was.outcome} -> {found.would_be.outcome}"
-            click.echo(f"{message_id(said.room, said.seq)}  {said.sender}  {what}  {_cut(said.body or '')}")
+            click.echo(f"{message_id(said.room, said.seq)}  {said.sender}  {what}  {_shortened(said.body or '')}")
 
     def user(self, rate: _Rate) -> None:
         self._users += 1
@@ -190,7 +190,7 @@ class _Json:
                 rule=found.rule,
                 was=found.was.outcome,
                 would_be=found.would_be.outcome,
-                body=_cut(said.body or ""),
+                body=_shortened(said.body or ""),
             )
 
     def user(self, rate: _Rate) -> None:
@@ -213,7 +213,7 @@ def _print(**fields: Any) -> None:
     click.echo(json.dumps(fields))
 
 
-def _cut(body: str) -> str:
+def _shortened(body: str) -> str:
     return inert(body if len(body) <= _BODY_CHARS else f"{body[: _BODY_CHARS - 1]}…")
 
 

@@ -93,7 +93,7 @@ def _export_database(
     room: str, file: Path, as_of: str | None, as_json: bool, config: Path | None, data: str | None
 ) -> int:
     from gochat.store import folder
-    from gochat.store.portable.room_out import export_room
+    from gochat.store.portable.export_room import export_room
 
     upto_seq, upto_ms = _point(as_of)
     settings, _, _ = load_settings(config, {"node.data": data})
@@ -257,7 +257,7 @@ def import_(file: Path, name: str | None, as_json: bool, data: str | None, confi
       gochat room import tea.sqlite --as group:tea2 --data /var/lib/gochat
     """
     from gochat.store import folder
-    from gochat.store.portable.room_in import import_room
+    from gochat.store.portable.import_room import import_room
 
     room = _room_id(name) if name is not None else None
     settings, _, _ = load_settings(config, {"node.data": data})

@@ -17,7 +17,7 @@ from gochat.domain import ids
 from gochat.domain.plurals import counted
 
 if TYPE_CHECKING:
-    from gochat.store.portable.user_gone import Removed
+    from gochat.store.portable.delete_user import Removed
 
 
 @click.group()
@@ -81,7 +81,7 @@ def delete(user: str, yes: bool, as_json: bool, data: str | None, config: Path |
       gochat user delete ann --yes --json --data /var/lib/gochat
     """
     from gochat.store import folder
-    from gochat.store.portable.user_gone import delete_user
+    from gochat.store.portable.delete_user import delete_user
 
     _user(user)
     settings, _, _ = load_settings(config, {"node.data": data})
@@ -122,7 +122,7 @@ def release(user: str, as_json: bool, data: str | None, config: Path | None) -> 
       gochat user release ann --json --data /var/lib/gochat
     """
     from gochat.store import folder
-    from gochat.store.portable.user_gone import release_user
+    from gochat.store.portable.delete_user import release_user
 
     _user(user)
     settings, _, _ = load_settings(config, {"node.data": data})

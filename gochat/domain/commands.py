@@ -1,4 +1,4 @@
-"""What a user asks of a room. Imperative, and already checked for form: what is left is whether it may happen."""
+"""A user's commands to a room. Imperative, and already checked for form: only whether they may happen is left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gochat.domain.relationship import Action
 class Command(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     room: str
     user: str
-    """Who asks."""
+    """The user who asks."""
     admin: bool = False
     """Asked under the `admin` scope: rights inside the room are not asked for."""
 
@@ -111,7 +111,7 @@ class Unban(Command, frozen=True, kw_only=True):
 
 
 class Contact(Command, frozen=True, kw_only=True):
-    """What the user holds of the other user of a private room."""
+    """Change how the user stands to the other user of a private room."""
 
     action: Action
 

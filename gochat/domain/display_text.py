@@ -1,11 +1,11 @@
-"""What people's words may hold where others read them: names, titles, bodies, reasons. Pure.
+"""The characters that people's words may hold where others read them: names, titles, bodies, reasons. Pure.
 
-A text is cleaned, never refused for how it is written: what hides or deceives is left out, what a script or an emoji
-needs stays as it is. Left out are
+A text is cleaned, never refused for how it is written: characters that hide or deceive are left out, those that a
+script or an emoji needs stay as they are. Left out are
 
 - control characters (`\\n` and `\\t` stay in bodies), characters that nothing is drawn for, noncharacters;
-- what turns text around: overrides always, embeddings and isolates that do not end in their own line; direction marks
-  where no letter is written from right to left;
+- characters that turn text around: overrides always, embeddings and isolates that do not end in their own line;
+  direction marks where no letter is written from right to left;
 - joiners, variation selectors, zero-width spaces and tags, except where they change what is drawn: joiners in Arabic,
   Indic and their like, and in emoji; zero-width spaces beside scripts that need them, such as Thai and Khmer;
 - marks piled up on one letter: all but 4 accents, 8 of any kind.
@@ -48,7 +48,7 @@ _MAX_JOINERS = 3  # Arabic has ZWJ, ZWNJ, ZWJ (The Unicode Standard, 9.2)
 
 _MANY_ACCENTS = rf"[{_ACCENTS}]{{{_MAX_ACCENTS + 1},}}"
 _MANY_SIGNS = rf"[^\w\s!-~]{{{_MAX_MARKS + 1},}}"
-#: What is odd or a mark in the Basic Multilingual Plane, and whatever is beyond it: searched for in a microsecond.
+#: Characters that are odd or marks in the Basic Multilingual Plane, and all beyond it: searched for in a microsecond.
 _may_be_odd = re.compile(
     rf"[{_CONTROLS}{_LINE_ENDS}{_UNSEEN}{_OVERRIDES}{_BLANK}{_BY_COMPANY}{_TURNING}{_MARKED}\U00010000-\U0010ffff]"
 ).search
@@ -115,7 +115,7 @@ def _needs_letter(char: str) -> bool:
 
 
 def bare_emoji(text: str) -> str:
-    """What two ways to write one emoji have in common: the text less the selectors of emoji and text presentation."""
+    """The form that two ways to write one emoji share: the text less the selectors of emoji and text presentation."""
     return text.replace("\ufe0f", "").replace("\ufe0e", "")
 
 
@@ -142,7 +142,7 @@ def _is_turned(text: str) -> bool:
 
 
 def _kept(run: re.Match[str], *, is_turned: bool) -> str:
-    """What is left of characters that need company."""
+    """The characters to keep of a run whose characters need company."""
     text, start, end = run.string, *run.span()
     before, after = text[start - 1 : start], text[end : end + 1]
     if before == _FLAG and _flag_tags(run[0]) is not None:

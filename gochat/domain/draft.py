@@ -1,4 +1,4 @@
-"""What a turn works on: a draft of the room, the facts decided so far, and what goes beside them."""
+"""The state that a turn works on: a draft of the room, the facts decided so far, and the records beside them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from gochat.domain import commands as ask
-from gochat.domain import facts
-from gochat.domain.beside import AnyBeside, Audited
+from gochat.domain import commands, facts
 from gochat.domain.facts import AnyFact, Role
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.domain.relationship import ContactPolicy, State
+from gochat.domain.side_records import AnySideRecord, Audited
 from gochat.errors import Denied
 
 
@@ -32,8 +31,8 @@ class Done(msgspec.Struct, frozen=True, gc=False):
 Outcome: TypeAlias = Done | Denied
 
 
-class Knowledge(msgspec.Struct):
-    """What was read of the log, and of others' relations, for this turn, beside the record."""
+class Prefetched(msgspec.Struct):
+    """The parts of the log, and of others' relations, that were read for this turn, beside the record."""
 
     targets: dict[int, Target] = {}
     reacted: dict[tuple[int, str, str], Reacted] = {}
@@ -56,7 +55,7 @@ class Knowledge(msgspec.Struct):
 
 
 #: Shared by all turns for which nothing was read; what a turn adds goes into a value of its own.
-NOTHING_READ = Knowledge()
+NOTHING_READ = Prefetched()
 
 
 class RoomRules(msgspec.Struct, frozen=True):
@@ -151,37 +150,52 @@ class Draft:
     """The ground of a turn. Facts are added one by one and applied to `draft` at once."""
 
     __slots__ = (
-        "_asks", "_dm", "_knowledge", "_known_keys", "_now_ms", "_owns_members", "_recent", "_rules", "_taken",
-        "beside", "draft", "facts", "fresh_keys", "hidden", "others", "passes_on", "unknown",
-    )  # fmt: skip
+        "_asks",
+        "_dm",
+        "_known_keys",
+        "_now_ms",
+        "_owns_members",
+        "_prefetched",
+        "_recent",
+        "_rules",
+        "_taken",
+        "draft",
+        "facts",
+        "fresh_keys",
+        "hidden",
+        "others",
+        "passes_on",
+        "side_records",
+        "unknown",
+    )
 
     def __init__(
         self,
         record: RoomRecord,
         known_keys: KnownKeys,
-        knowledge: Knowledge | None,
+        prefetched: Prefetched | None,
         rules: RoomRules,
         now_ms: int,
         asks: Mapping[str, SlidingWindow] = {},
         recent: RecentMessages | None = None,
     ) -> None:
-        """`knowledge`: None where nothing was read. `asks`: how many strangers each sender may still ask; without an
-        entry, any number. `recent`: what is known of messages beside `knowledge`; without it, every earlier fact is
+        """`prefetched`: None where nothing was read. `asks`: how many strangers each sender may still ask; without an
+        entry, any number. `recent`: what is known of messages beside `prefetched`; without it, every earlier fact is
         taken for one."""
-        self.draft = msgspec.structs.replace(record)  # What `RoomRecord.draft` says, without a call.
+        self.draft = msgspec.structs.replace(record)  # The same as `RoomRecord.draft`, without a call.
         self.facts: list[AnyFact] = []
-        self.beside: list[AnyBeside] = []
+        self.side_records: list[AnySideRecord] = []
         self.others: list[AnyFact] = []
         """Those of the facts that are no messages."""
         self.unknown = False
-        """Whether something was refused that only the store can tell: decide again with more `knowledge`."""
+        """Whether something was refused that only the store can tell: decide again with more `prefetched`."""
         self.hidden: dict[int, str] = {}
         """Seqs of facts of a private room that one of the two does not hear: they let the other wait."""
         self.fresh_keys: dict[tuple[str, str, str], Recorded] = {}
         self.passes_on = False
         """Whether somebody read or typed: that is passed on without a fact."""
         self._known_keys = known_keys
-        self._knowledge = NOTHING_READ if knowledge is None else knowledge
+        self._prefetched = NOTHING_READ if prefetched is None else prefetched
         self._rules = rules
         self._now_ms = now_ms
         self._asks = asks
@@ -196,8 +210,8 @@ class Draft:
             window.give_back(times)
         self._taken.clear()
 
-    def _present(self, command: ask.AnyCommand) -> Denied | None:
-        """Refuses who is not in the room. A DM's two users always are: who else asks never gets here."""
+    def _present(self, command: commands.AnyCommand) -> Denied | None:
+        """Refuses users who are not in the room. A DM's two users always are: others who ask never get here."""
         if self._dm:
             return None
         draft = self.draft
@@ -205,8 +219,8 @@ class Draft:
             return None
         return NOT_MEMBER if command.user in draft.former and not draft.closed else NO_ROOM
 
-    def _low(self, command: ask.Command) -> int:
-        """The seq up to which the room is hidden from the one who asks."""
+    def _low(self, command: commands.Command) -> int:
+        """The seq up to which the room is hidden from the user who asks."""
         draft = self.draft
         if self._dm:
             return draft.since.get(command.user, 1) - 1
@@ -215,17 +229,17 @@ class Draft:
         for fact in reversed(self.others):
             if isinstance(fact, facts.Member) and fact.change == "added" and command.user in fact.users:
                 return fact.seq - 1
-        since = self._knowledge.since.get(command.user)
+        since = self._prefetched.since.get(command.user)
         if since is None:
             self.unknown = True
             return draft.head
         return since - 1
 
-    def _rank(self, command: ask.AnyCommand) -> int:
+    def _rank(self, command: commands.AnyCommand) -> int:
         return RANK["owner"] if command.admin else RANK[self.draft.members.get(command.user)]
 
-    def _muted(self, command: ask.AnyCommand) -> Denied | None:
-        """Refuses who may not say anything in the group for now."""
+    def _muted(self, command: commands.AnyCommand) -> Denied | None:
+        """Refuses users who may not say anything in the group for now."""
         draft = self.draft
         if not draft.sanctions or command.admin or not draft.sanctioned(command.user, "mute", self._now_ms):
             return None
@@ -236,13 +250,13 @@ class Draft:
     def _as_it_is(self) -> Done:
         return Done(self.draft.head, self.draft.ts, True)
 
-    def _audit(self, command: ask.AnyCommand, action: str, subject: str | None, **detail: Any) -> None:
+    def _audit(self, command: commands.AnyCommand, action: str, subject: str | None, **detail: Any) -> None:
         """Moderation leaves a trace."""
         known = {name: value for name, value in detail.items() if value is not None}
         text = msgspec.json.encode(known).decode() if known else None
-        self.beside.append(Audited(self._now_ms, command.user, action, subject, text))
+        self.side_records.append(Audited(self._now_ms, command.user, action, subject, text))
 
-    def _next(self, command: ask.AnyCommand) -> dict[str, Any]:
+    def _next(self, command: commands.AnyCommand) -> dict[str, Any]:
         draft = self.draft
         return {"room": draft.room, "seq": draft.head + 1, "ts": max(self._now_ms, draft.ts), "sender": command.user}
 
@@ -254,16 +268,20 @@ class Draft:
         return fact
 
     def _hide(self, seq: int) -> None:
-        """Who lets the other of a private room wait hears nothing of it."""
+        """A user who lets the other of a private room wait hears nothing of the fact."""
         relation = self.draft.relation
         withheld = relation.withheld if relation is not None else None
         if withheld is not None:
             self.hidden[seq] = withheld
 
     def _members_change(
-        self, command: ask.AnyCommand, users: list[str], change: facts.Change, role: Role | None = None,
+        self,
+        command: commands.AnyCommand,
+        users: list[str],
+        change: facts.Change,
+        role: Role | None = None,
         title: str | None = None,
-    ) -> Done:  # fmt: skip
+    ) -> Done:
         self._own_members()
         fact = self._add(facts.Member(**self._next(command), users=users, change=change, role=role, title=title))
         return Done(fact.seq, fact.ts)

@@ -1,6 +1,6 @@
-"""What happened in a room. A fact is recorded, numbered by its room, and told to every member once.
+"""Facts: all that happened in a room. A fact is recorded, numbered by its room, and told to every member once.
 
-The same structs are the wire's events (protocol.md, "fact"): what is recorded is what is told, so that a
+The same structs are the wire's events (protocol.md, "fact"): a fact is told as it is recorded, so that a
 batch is encoded once and no translation can drift. Fields with defaults are left out when they are not set.
 """
 

@@ -1,11 +1,11 @@
-"""One folding for all that is searched, and for what it is searched by: how people type a word who are in a hurry.
+"""One folding for all that is searched, and for the words it is searched by, as people in a hurry type them.
 
-What remains of a text are words with a space between two of them. Case, width and compatibility forms do not count
-(NFKC, case folding), nor do accents, the points of Hebrew, Arabic and Syriac, what is invisible, which kana it is,
-and whose digits. Vowel signs and what else of a script is no ornament stay. A sign, emoji included, is a word by
-itself.
+A folded text is words with a space between two of them. Case, width and compatibility forms do not count
+(NFKC, case folding), nor do accents, the points of Hebrew, Arabic and Syriac, invisible characters, the kind of
+kana, and the script of digits. Vowel signs and all else of a script that is no ornament stay. A sign, emoji included,
+is a word by itself.
 
-Folding twice changes nothing. `VERSION` is raised when any text folds otherwise: what was folded before is then
+Folding twice changes nothing. `VERSION` is raised when any text folds otherwise: texts that were folded before are then
 folded anew (store/search/reindex.py).
 """
 
@@ -37,13 +37,13 @@ _LETTERS: Final = {
     "ى": "ي", "ی": "ي", "ې": "ي", "ے": "ي", "ک": "ك", "ڪ": "ك", "ٱ": "ا", "ة": "ه", "ہ": "ه", "ھ": "ه", "ە": "ه",
     "ۀ": "ه", "ۃ": "ه", "ـ": "",
 }  # fmt: skip
-#: What has no width, or nothing to see, and is no format character: fillers of Korean, variation selectors of
-#: Mongolian, the grapheme joiner. Emoji come in five tones of skin: one is as good as another.
+#: Characters with no width, or nothing to see, that are no format characters: fillers of Korean, variation selectors
+#: of Mongolian, the grapheme joiner. Emoji come in five tones of skin: one is as good as another.
 _UNSEEN: Final = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u3164\uffa0"
     "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff"
 )
-#: No words, though no punctuation either: the blank of braille is drawn as nothing, and what ½ is taken apart with.
+#: No words, though no punctuation either: the blank of braille is drawn as nothing; ½ is taken apart with a slash.
 _SPACES: Final = frozenset("_\u2800\u2044")
 
 _NUKTA: Final = "\u093c"
@@ -70,7 +70,7 @@ def words(text: str) -> list[str]:
 
 
 class _Table(dict[int, str]):
-    """What a character of decomposed text becomes; filled as characters come up."""
+    """The folded form of each character of decomposed text; filled as characters come up."""
 
     def __missing__(self, code: int) -> str:
         found = self[code] = _folded(chr(code))
@@ -91,7 +91,8 @@ def _folded(char: str) -> str:
     if char in _KATAKANA:
         return chr(ord(char) - _TO_HIRAGANA)
     if category[0] == "S" or category == "Cn":
-        # What is not assigned yet is an emoji of next year, most likely. Flags are pairs of letters, and stay together.
+        # A code that is not assigned yet is most likely an emoji of next year. Flags are pairs of letters, and stay
+        # together.
         return char if "\U0001f1e6" <= char <= "\U0001f1ff" else f" {char} "
     small = char.casefold()
     if small != char:

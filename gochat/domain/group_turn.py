@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gochat.domain import commands as ask
-from gochat.domain import facts
-from gochat.domain.beside import Added, Sanctioned, SanctionKind
+from gochat.domain import commands, facts
 from gochat.domain.draft import NO_ROOM, NO_USER, NOT_MEMBER, RANK, Done, Draft, Outcome
 from gochat.domain.membership import would_lose_last_owner
+from gochat.domain.side_records import Added, Sanctioned, SanctionKind
 from gochat.errors import Denied
 
 LAST_OWNER = Denied("conflict", "a group needs an owner: name a successor, or delete the group")
@@ -25,7 +24,7 @@ class GroupTurn(Draft):
 
     __slots__ = ()
 
-    def _create(self, command: ask.Create, refusal: Denied | None) -> Outcome:
+    def _create(self, command: commands.Create, refusal: Denied | None) -> Outcome:
         others = [user for user in dict.fromkeys(command.users) if user != command.user]
         denied = self._too_many(others) or self._unwilling(command, others) or refusal
         if denied is None and self.draft.head:
@@ -40,19 +39,19 @@ class GroupTurn(Draft):
             self._members_change(command, others, "added", role="member")
         return Done(self.draft.head, self.draft.ts)
 
-    def _on_group(self, command: ask.OnGroup, refusal: Denied | None) -> Outcome:
+    def _on_group(self, command: commands.OnGroup, refusal: Denied | None) -> Outcome:
         """`refusal` comes after what the room forbids, and before a conflict: the order of the error table."""
-        if isinstance(command, ask.Configure):
+        if isinstance(command, commands.Configure):
             return self._configure(command, refusal)
-        if isinstance(command, ask.Add):
+        if isinstance(command, commands.Add):
             return self._add_members(command, refusal)
-        if isinstance(command, ask.Remove):
+        if isinstance(command, commands.Remove):
             return self._remove_members(command, refusal)
-        if isinstance(command, ask.SetRole):
+        if isinstance(command, commands.SetRole):
             return self._set_role(command, refusal)
-        if isinstance(command, ask.Leave):
+        if isinstance(command, commands.Leave):
             return self._leave(command, refusal)
-        if isinstance(command, (ask.Mute, ask.Unmute, ask.Ban, ask.Unban)):
+        if isinstance(command, (commands.Mute, commands.Unmute, commands.Ban, commands.Unban)):
             return self._sanction(command, refusal)
         if self._rank(command) < RANK["owner"]:
             return Denied("forbidden", "only an owner may delete the group")
@@ -62,7 +61,7 @@ class GroupTurn(Draft):
         fact = self._add(facts.Closed(**self._next(command)))
         return Done(fact.seq, fact.ts)
 
-    def _configure(self, command: ask.Configure, refusal: Denied | None) -> Outcome:
+    def _configure(self, command: commands.Configure, refusal: Denied | None) -> Outcome:
         draft = self.draft
         only_title = command.history is None and command.post is None
         if self._rank(command) < RANK["moderator" if only_title else "owner"]:
@@ -82,7 +81,7 @@ class GroupTurn(Draft):
         fact = self._add(facts.Group(**self._next(command), **changed))
         return Done(fact.seq, fact.ts)
 
-    def _add_members(self, command: ask.Add, refusal: Denied | None) -> Outcome:
+    def _add_members(self, command: commands.Add, refusal: Denied | None) -> Outcome:
         if self._rank(command) < RANK["moderator"]:
             return Denied("forbidden", "only an owner or a moderator may add users")
         new = [user for user in dict.fromkeys(command.users) if user not in self.draft.members]
@@ -91,17 +90,13 @@ class GroupTurn(Draft):
             return denied
         if not new:
             return self._as_it_is()
-        denied = (
-            refusal
-            or self._no_space(new, present=len(self.draft.members))
-            or self._count_strangers(command, new)
-        )  # fmt: skip
+        denied = refusal or self._no_space(new, present=len(self.draft.members)) or self._count_strangers(command, new)
         if denied is not None:
             return denied
-        self._knowledge.left.difference_update(new)
+        self._prefetched.left.difference_update(new)
         return self._members_change(command, new, "added", role="member")
 
-    def _remove_members(self, command: ask.Remove, refusal: Denied | None) -> Outcome:
+    def _remove_members(self, command: commands.Remove, refusal: Denied | None) -> Outcome:
         gone = [user for user in dict.fromkeys(command.users) if user in self.draft.members]
         denied = self._outranked(command, gone)
         if denied is not None:
@@ -117,34 +112,34 @@ class GroupTurn(Draft):
         return self._members_change(command, gone, "removed")
 
     def _sanction(
-        self, command: ask.Mute | ask.Unmute | ask.Ban | ask.Unban, refusal: Denied | None
-    ) -> Outcome:  # fmt: skip
+        self, command: commands.Mute | commands.Unmute | commands.Ban | commands.Unban, refusal: Denied | None
+    ) -> Outcome:
         """A mute or ban that is set anew counts from now. Only what changes something is recorded."""
-        user, on = command.member, isinstance(command, (ask.Mute, ask.Ban))
-        kind: SanctionKind = "mute" if isinstance(command, (ask.Mute, ask.Unmute)) else "ban"
+        user, on = command.member, isinstance(command, (commands.Mute, commands.Ban))
+        kind: SanctionKind = "mute" if isinstance(command, (commands.Mute, commands.Unmute)) else "ban"
         denied = self._outranked(command, [user])
         if denied is not None:
             return denied
         present = user in self.draft.members
-        if isinstance(command, ask.Mute) and not present:
+        if isinstance(command, commands.Mute) and not present:
             return Denied("not_found", "that user is not a member of the group")
         if not on and not self.draft.sanctioned(user, kind, self._now_ms):
             return self._as_it_is()
         if refusal is not None:
             return refusal
-        if isinstance(command, ask.Ban) and present and self._would_lose_last_owner([user]):
+        if isinstance(command, commands.Ban) and present and self._would_lose_last_owner([user]):
             return LAST_OWNER
-        seconds = command.seconds if isinstance(command, (ask.Mute, ask.Ban)) else None
+        seconds = command.seconds if isinstance(command, (commands.Mute, commands.Ban)) else None
         until = None if seconds is None else self._now_ms + seconds * 1000
         change = Sanctioned(user, kind, on, self._now_ms, until)
         self.draft.sanction(change)
-        self.beside.append(change)
+        self.side_records.append(change)
         self._audit(command, f"group.{kind if on else 'un' + kind}", user, until=until)
-        if isinstance(command, ask.Ban) and present:
+        if isinstance(command, commands.Ban) and present:
             return self._members_change(command, [user], "removed")
         return Done(self.draft.head, self.draft.ts)
 
-    def _set_role(self, command: ask.SetRole, refusal: Denied | None) -> Outcome:
+    def _set_role(self, command: commands.SetRole, refusal: Denied | None) -> Outcome:
         if self._rank(command) < RANK["owner"]:
             return Denied("forbidden", "only an owner may change roles")
         role = self.draft.members.get(command.member)
@@ -158,7 +153,7 @@ class GroupTurn(Draft):
             return LAST_OWNER
         return self._members_change(command, [command.member], "role", role=command.role)
 
-    def _leave(self, command: ask.Leave, refusal: Denied | None) -> Outcome:
+    def _leave(self, command: commands.Leave, refusal: Denied | None) -> Outcome:
         if command.user not in self.draft.members:
             return (
                 NOT_MEMBER if command.user in self.draft.former else NO_ROOM
@@ -172,27 +167,27 @@ class GroupTurn(Draft):
             if heir == command.user or heir not in self.draft.members:
                 return Denied("not_found", "the successor is not another member of the group")
             self._members_change(command, [heir], "role", role="owner")
-        self._knowledge.left.add(command.user)
+        self._prefetched.left.add(command.user)
         return self._members_change(command, [command.user], "left")
 
-    def _outranked(self, command: ask.AnyCommand, users: list[str]) -> Denied | None:
+    def _outranked(self, command: commands.AnyCommand, users: list[str]) -> Denied | None:
         """A moderator acts on members, an owner on everybody."""
         rank, members = self._rank(command), self.draft.members
         if rank < RANK["moderator"] or (
             rank < RANK["owner"] and any(RANK[members.get(user)] >= rank for user in users)
-        ):  # fmt: skip
+        ):
             return Denied("forbidden", "a moderator acts on members; on others only an owner does")
         return None
 
-    def _unwilling(self, command: ask.AnyCommand, users: list[str]) -> Denied | None:
+    def _unwilling(self, command: commands.AnyCommand, users: list[str]) -> Denied | None:
         """Why one of them can't be added; an admin adds anybody but the banned, and those who are no more."""
-        if not self._knowledge.gone.isdisjoint(users):
+        if not self._prefetched.gone.isdisjoint(users):
             return NO_USER
         if self.draft.sanctions:
             for user in users:
                 if self.draft.sanctioned(user, "ban", self._now_ms):
                     return BANNED
-        known = self._knowledge
+        known = self._prefetched
         if command.admin:
             return None
         if known.unwilling:
@@ -203,11 +198,11 @@ class GroupTurn(Draft):
             return LEFT
         return None
 
-    def _count_strangers(self, command: ask.Create | ask.Add, users: list[str]) -> Denied | None:
+    def _count_strangers(self, command: commands.Create | commands.Add, users: list[str]) -> Denied | None:
         """Count those who do not have the one who adds as a contact, all of them or none. Called last, when nothing
         else refuses."""
-        window = None if command.admin else self._knowledge.adds.get(command.user)
-        strangers = sum((command.user, user) in self._knowledge.strangers for user in users)
+        window = None if command.admin else self._prefetched.adds.get(command.user)
+        strangers = sum((command.user, user) in self._prefetched.strangers for user in users)
         if window is None or not strangers:
             return None
         wait_ms = window.wait(self._now_ms, strangers)
@@ -218,7 +213,7 @@ class GroupTurn(Draft):
             return Denied("rate_limited", said, retry_after_ms=wait_ms, rule="group.add_budget")
         window.take(self._now_ms, strangers)
         self._taken.append((window, strangers))
-        self.beside.append(Added(command.user, self._now_ms, strangers))
+        self.side_records.append(Added(command.user, self._now_ms, strangers))
         return None
 
     def _too_many(self, users: list[str]) -> Denied | None:

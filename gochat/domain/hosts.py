@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from urllib.parse import unquote
 
-from gochat.domain.lookalikes import is_invisible
+from gochat.domain.confusables import is_invisible
 
 #: Read as a dot in domain names (IDNA 2003, RFC 3490 section 3.1), besides those that NFKC makes one.
 IDEOGRAPHIC_DOTS = "\u3002\uff61"

@@ -1,8 +1,8 @@
-"""A wall clock that is set moves no deadline: what was to last an hour lasts an hour.
+"""A wall clock that is set moves no deadline: a ban for an hour lasts an hour.
 
 Ends of mutes, bans, suspensions and declines are kept as times of the wall clock, as they are shown and stored. When
-that clock is found to have been set, those in memory are moved along with it. What the store has stays as it is: after
-a restart the stored time counts.
+that clock is found to have been set, those in memory are moved along with it. Times in the store stay as they are:
+after a restart the stored time counts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Jumps:
         self._steady_ns = steady_ns
         self._base = (wall_ns() - steady_ns()) // 1_000_000
         self._made: dict[int, int] = {}
-        """What the offset was when a time was made, if it was not 0."""
+        """The offset when a time was made, if it was not 0."""
         self.offset = 0
         """By how much the wall clock has been set forward since the start, in milliseconds."""
 

@@ -2,8 +2,8 @@
 
 A link is
 
-- anything behind `://` (any scheme, `hxxp` and such too), with whatever host: a name, a number, an address. It ends at
-  the next space or closing mark. What stands before an `@` there is told apart, so `own.org@evil.com` is evil.com;
+- anything behind `://` (any scheme, `hxxp` and the like too), with any host: a name, a number, an address. It ends at
+  the next space or closing mark. The part before an `@` there is told apart, so `own.org@evil.com` is evil.com;
 - `//host`, `www.host` and a bare domain whose last labels are a public suffix: `evil.com`, `пример.рф`. Letters of
   other scripts or `_` may be glued to it: `evil.com에서`, `_evil.com_`;
 - the same with its dot in disguise: `evil[.]com`, `evil&#46;com`, `evil%2ecom`, `evil dot com`, `evil . com`;
@@ -26,8 +26,8 @@ import unicodedata
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from gochat.domain.confusables import is_invisible, script
 from gochat.domain.hosts import IDEOGRAPHIC_DOTS, LONGEST_HOST, canonical_host, is_own, is_public, suffix_rules
-from gochat.domain.lookalikes import is_invisible, script
 from gochat.domain.sites import (
     FILES,
     FOLLOWS,
@@ -42,7 +42,7 @@ from gochat.domain.sites import (
 
 __all__ = ["Link", "canonical_host", "foreign_links", "suffix_rules"]
 
-#: What is looked at of a host behind a scheme: a label of one character may be percent-encoded in 12.
+#: How much of a host behind a scheme is looked at: a label of one character may be percent-encoded in 12.
 _MOST_OF_HOST = 4 * LONGEST_HOST
 _ENDS = ".,;:!?*_~'\""
 #: Marks that are part of a letter in the scripts of top-level domains; `\w` has none of them.
@@ -109,7 +109,7 @@ _ASCII_BEGINNINGS = re.compile(r"(?<![^ ])[a-z0-9]+").findall
 _BEHIND_FILE = re.compile(rf"[a-z]\.?[:/?#]|\.[\w-]+\.(?:{'|'.join(sorted(FILES))})|[^\x00-\x7f]").search
 
 _ADDRESS = re.compile(r"\.\d{1,3}\.?[:/?#]").search
-#: What stands behind an `@`, with its path.
+#: The host behind an `@`, with its path.
 _MAIL = re.compile(rf"@({_LABEL}(?:\.{_LABEL})*+)(\.?(?::\d{{1,5}})?(?:[/?#][^\s<>\"]*)?)").sub
 
 
@@ -146,7 +146,7 @@ def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[
             links.append(Link(start, end, host))
     if plain is text:
         return links
-    at = _places(text, read)
+    at = _spots(text, read)
     return [Link(at[link.start], at[link.end - 1] + 1, link.host) for link in links]
 
 
@@ -193,12 +193,12 @@ _LATIN_ALONE, _CASED_ALONE = _Alone(with_capitals=False), _Alone(with_capitals=T
 
 
 def _unwritten(match: re.Match[str]) -> str:
-    """What is written in another way, as one character."""
+    """The one character that is written in another way."""
     code = int(match[1]) if match[1] else int(match[2], 16) if match[2] else ord(".")
     return chr(code) if code < 128 and chr(code).isprintable() else "."
 
 
-def _places(text: str, plain: str) -> list[int]:
+def _spots(text: str, plain: str) -> list[int]:
     """For each character of the text as it was read its index in the text."""
     at = [index for index, char in enumerate(text) for _ in _READ[ord(char)] or ""]
     places, done = [], 0
@@ -235,7 +235,7 @@ def _may_have_bare(plain: str, suffixes: Collection[str]) -> bool:
 
 
 def _labels(lowered: str) -> list[str]:
-    """What may be a top-level domain, those in punycode left out."""
+    """The labels that may be a top-level domain, those in punycode left out."""
     if lowered.isascii():
         return _ASCII_LABELS(lowered)
     labels = " ".join(_LABELS(lowered))
@@ -245,7 +245,7 @@ def _labels(lowered: str) -> list[str]:
 
 def _without_scheme(
     plain: str, own_domains: Collection[str], suffixes: Collection[str]
-) -> Iterator[tuple[int, int, str]]:  # fmt: skip
+) -> Iterator[tuple[int, int, str]]:
     masked = without_com(_MAIL(_masked, plain) if "@" in plain else plain)
     others = []  # The same text, less the letters that a host may be glued to.
     is_ascii = masked.isascii()
@@ -268,7 +268,7 @@ def _without_scheme(
 
 def _bare(
     masked: str, own_domains: Collection[str], suffixes: Collection[str], *, with_own: bool
-) -> Iterator[tuple[int, int, str, bool]]:  # fmt: skip
+) -> Iterator[tuple[int, int, str, bool]]:
     """Where bare hosts are, and whether they are our own: those are left out unless asked for. Names are judged before
     their places are looked for: most are no links, and the same ones come again."""
     pattern = _BARE_ASCII if masked.isascii() else _BARE
@@ -302,9 +302,7 @@ def _masked(mail: re.Match[str]) -> str:
     return "@" * (mail.end(1) - mail.start()) + (mail[2] if is_plain else "@" * len(mail[2]))
 
 
-def _after_mail(
-    plain: str, own_domains: Collection[str], suffixes: Collection[str]
-) -> Iterator[tuple[int, int, str]]:  # fmt: skip
+def _after_mail(plain: str, own_domains: Collection[str], suffixes: Collection[str]) -> Iterator[tuple[int, int, str]]:
     for match in _AFTER_MAIL.finditer(plain):
         host = canonical_host(match[1])
         if not is_own(host, own_domains) and is_public(host, suffixes):
@@ -320,7 +318,7 @@ def _spelled(plain: str, own_domains: Collection[str]) -> Iterator[tuple[int, in
 
 def _judged(
     name: str, follows: str, rest: str, own_domains: Collection[str], suffixes: Collection[str]
-) -> tuple[int, str, bool] | None:  # fmt: skip
+) -> tuple[int, str, bool] | None:
     """Whether a name with dots means a host: how much of the name it is, the host, and whether it is our own.
 
     `follows` and `rest` are what stands behind it: more of a sentence; port and path.

@@ -17,19 +17,20 @@ Standing: TypeAlias = Role | Literal["former"]
 
 
 class Change(NamedTuple):
-    """What one fact makes of memberships."""
+    """The change that one fact makes to memberships."""
 
     users: list[str]
     """The users whose memberships change, each once."""
     role: Standing
-    """What they are from then on."""
+    """The standing of these users from then on."""
     begins: bool
     """Whether their time in the group begins with the fact. It ends with the fact where `role` is FORMER."""
 
 
 def change_of(fact: Member, members: Container[str]) -> Change:
-    """What the fact makes of the group's present `members`. Users who are added begin anew, also those who are members.
-    Nobody else's membership changes but members': a role that is given to others, or an end of theirs, is nothing."""
+    """The change that the fact makes to the group's present `members`. Users who are added begin anew, also those who
+    are members. Nobody else's membership changes but members': a role that is given to others, or an end of theirs, is
+    nothing."""
     users = list(dict.fromkeys(fact.users))
     if fact.change == "added":
         return Change(users, fact.role or "member", True)

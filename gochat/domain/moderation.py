@@ -1,4 +1,4 @@
-"""What a text may say: listed words and foreign links, and what follows from either.
+"""Rules for the content of a text: listed words and foreign links, and the consequences of either.
 
 Each rule has one action. `refuse` denies the text, `mask` lets it pass with `*` in the place of what was found, `flag`
 lets it pass as it is and tells the moderators. A denial names its rule, and never repeats what it found.
@@ -46,7 +46,7 @@ class Flag(NamedTuple):
 
 class Verdict(NamedTuple):
     text: str
-    """What may be recorded: the text itself, or masked. Means nothing if denied."""
+    """The text that may be recorded: as it was, or masked. Means nothing if denied."""
     denied: Denied | None = None
     flags: tuple[Flag, ...] = ()
 
@@ -87,13 +87,13 @@ class Rules(msgspec.Struct, frozen=True):
     def passes(self, text: str) -> bool:
         """True only where `check` would leave the text as it is, for any readers: nearly always, and cheaper to ask."""
         words = self.words
-        sieve = words.compiled or words.compile()
-        if sieve.suspects(text) and words.find(text):
+        prefilter = words.compiled or words.compile()
+        if prefilter.suspects(text) and words.find(text):
             return False
         return self.links == "allow" or not may_have_links(text)
 
     def check(self, text: str, *, contacts: bool) -> Verdict:
-        """What becomes of `text`. `contacts`: whether sender and receivers are contacts, for the policy of that name.
+        """The verdict on `text`. `contacts`: whether sender and receivers are contacts, for the policy of that name.
 
         A refused word is the answer before a refused link. Nothing is raised, whatever the text.
         """

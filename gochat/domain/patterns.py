@@ -17,7 +17,7 @@ NOTHING = "(?!)"
 _FREQUENT = "etaoinshrdlcumwfgypbvkjxqz"
 
 RunPattern: TypeAlias = Callable[[str, bool], str]
-#: What a pattern may go on with; an end has nothing behind it.
+#: The branches that a pattern may go on with; an end has nothing behind it.
 _Node: TypeAlias = "dict[str, _Node]"
 
 
@@ -42,9 +42,7 @@ def letters_or_leet(run: str, repeated: bool = True) -> str:
     return either * len(run) + (f"{either}{'*' if letter in 'il' else '*+'}" if repeated else "")
 
 
-def trie(
-    words: Iterable[tuple[str, bool]], run_pattern: RunPattern, boundary: str, *, inside: bool = False
-) -> str:  # fmt: skip
+def trie(words: Iterable[tuple[str, bool]], run_pattern: RunPattern, boundary: str, *, inside: bool = False) -> str:
     """One pattern for all words, each with whether letters may follow it; the longest is tried first.
 
     Inside words the first letter is not repeated: a long run of it would be gone through from each of its letters.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
-from gochat.domain.lookalikes import FOLD_LEET
+from gochat.domain.confusables import FOLD_LEET
 
 #: A letter, a capital, " " for what separates or "\n" for white space; and its index in the text.
 Unit: TypeAlias = tuple[str, int]
@@ -22,7 +22,7 @@ _LEAST_SPELLED = 3
 #: Words of one letter that may stand before or behind a word that is spelled out.
 _SHORT_WORDS = "aiu"
 _SINGLES = re.compile(r"(?<= )[^ ](?: +[^ ]){2,}(?= )")
-#: What ends a sentence is no letter, whatever it stands for elsewhere.
+#: A sign that ends a sentence is no letter, whatever it stands for elsewhere.
 SENTENCE_ENDS = "!?.,…！？"  # noqa: RUF001
 _END = re.compile(rf"[{SENTENCE_ENDS}]+(?!\S)")
 _CHUNK = re.compile(r"[^\n]+")
@@ -85,7 +85,7 @@ def _spelled(reading: Reading) -> Iterator[Reading]:
 
 
 def spelled_rows(letters: str) -> Iterator[str]:
-    """What single letters in a row of a reading spell."""
+    """The words that single letters in a row of a reading spell."""
     for match in _SINGLES.finditer(f" {letters} "):
         row = match.group().replace(" ", "")
         yield from (row[first:last] for first, last in _trims(row))

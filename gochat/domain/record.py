@@ -11,18 +11,18 @@ from collections.abc import Callable
 import msgspec
 
 from gochat.domain import relationship
-from gochat.domain.beside import Sanctioned, SanctionKind
 from gochat.domain.facts import AnyFact, Closed, Group, HistoryScope, Member, PostRight, Role
 from gochat.domain.ids import is_dm
 from gochat.domain.membership import FORMER, change_of
 from gochat.domain.relationship import Relation
+from gochat.domain.side_records import Sanctioned, SanctionKind
 
 
 class RoomRecord(msgspec.Struct, kw_only=True):
     """A room's state at `head`: what a room actor starts from."""
 
     room: str
-    num: int
+    room_pk: int
     """The store's number for the room, which the journal gives, at the latest when the room's first fact is recorded,
     and never gives again. 0: this record was loaded before that."""
     head: int = 0
@@ -45,12 +45,13 @@ class RoomRecord(msgspec.Struct, kw_only=True):
     relation: Relation | None = None
     """Of a private room's two users; None in a group and in one's own room. Not made by facts: see relationship.py."""
     sanctions: dict[tuple[str, SanctionKind], int | None] = {}
-    """Who is muted or banned, and until when; those that are over may still stand here. Not made by facts either."""
+    """The users who are muted or banned, and until when; sanctions that are over may still stand here. Not made by
+    facts either."""
 
     @classmethod
-    def new(cls, room: str, num: int) -> RoomRecord:
+    def new(cls, room: str, room_pk: int) -> RoomRecord:
         """A room in which nothing has happened yet."""
-        return cls(room=room, num=num, relation=relationship.of_room(room) if is_dm(room) else None)
+        return cls(room=room, room_pk=room_pk, relation=relationship.of_room(room) if is_dm(room) else None)
 
     def draft(self) -> RoomRecord:
         """A copy to try a turn on. Members are shared until `own_members`, sanctions until `sanction`."""
@@ -75,9 +76,7 @@ class RoomRecord(msgspec.Struct, kw_only=True):
     def move_ends(self, moved: Callable[[int], int]) -> None:
         """Put them where the clock is now that they are compared with."""
         if self.sanctions:
-            self.sanctions = {
-                place: None if until is None else moved(until) for place, until in self.sanctions.items()
-            }  # fmt: skip
+            self.sanctions = {place: None if until is None else moved(until) for place, until in self.sanctions.items()}
         if self.relation is not None:
             self.relation = self.relation.moved(moved)
 
@@ -135,7 +134,7 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
 
 
 class Target(msgspec.Struct, kw_only=True, gc=False):
-    """What a rule must know of a message that a command names."""
+    """A message that a command names, as far as a rule must know it."""
 
     author: str
     ts: int

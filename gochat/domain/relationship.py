@@ -47,7 +47,7 @@ class RelationChange(msgspec.Struct, frozen=True, gc=False):
 
 
 class Side(msgspec.Struct, frozen=True, gc=False):
-    """What one user holds of the other."""
+    """How one user stands to the other."""
 
     contact: bool = False
     blocked_at: int | None = None
@@ -114,7 +114,7 @@ class Relation(msgspec.Struct, frozen=True):
         return self.users[1] if self.other.withheld_at is not None else None
 
     def state(self, user: str, now_ms: int, policy: ContactPolicy) -> State:
-        """What the user is told of the other."""
+        """The other's state, as the user is told it."""
         side = self.of(user)
         if side.blocked_at is not None:
             return "blocked"
@@ -146,12 +146,10 @@ class Relation(msgspec.Struct, frozen=True):
                 mine = Side(declined_ts=change.ts, blocked_at=mine.blocked_at, withheld_at=mine.withheld_at)
             case "ask":
                 since = change.at if theirs.withheld_at is None else theirs.withheld_at
-                mine = msgspec.structs.replace(mine, withheld_at=None)  # Whoever asks hears what comes of it.
-                theirs = Side(
-                    asked_at=change.at, asked_ts=change.ts, blocked_at=theirs.blocked_at, withheld_at=since
-                )  # fmt: skip
+                mine = msgspec.structs.replace(mine, withheld_at=None)  # A user who asks hears the outcome.
+                theirs = Side(asked_at=change.at, asked_ts=change.ts, blocked_at=theirs.blocked_at, withheld_at=since)
             case "withdraw":
-                # What was said stays untold: a receiver who lets the other write now is not told of it either.
+                # All that was said stays untold: a receiver who lets the other write now is not told of it either.
                 theirs = msgspec.structs.replace(theirs, asked_at=None, asked_ts=None, waiting=0)
             case "lapse":
                 theirs = Side(blocked_at=theirs.blocked_at)
@@ -202,7 +200,7 @@ def way(relation: Relation, sender: str, policy: ContactPolicy, now_ms: int) -> 
 
 
 def change_for(relation: Relation, user: str, action: Action) -> Change | Denied | None:
-    """What an action changes; None where it is so already."""
+    """The change that an action makes; None where things are so already."""
     mine = relation.of(user)
     match action:
         case "block":

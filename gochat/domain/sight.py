@@ -1,8 +1,8 @@
-"""What one reader may see of a room: the rule that every path asks, live or from the log.
+"""The part of a room that one reader may see: the rule that every path asks, live or from the log.
 
 A reader sees the facts with low < seq <= high. `low` is where a member of a group with `since_join` came in, the last
-time; `high` is the head, or where the time of a former member ended. What is told of a fact that the reader sees must
-not tell of one that the reader does not: `redact` takes that away.
+time; `high` is the head, or where the time of a former member ended. The account of a fact that the reader sees
+must not tell of a fact that the reader does not see: `redact` takes those parts away.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether a name with dots is meant as a site: not as a file, a time, or two sentences without a space. Pure.
 
-What tells them apart is in docs/decisions/links.md, with the figures.
+The signs that tell them apart are in docs/decisions/links.md, with the figures.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _TERM_NOUNS = frozenset(
     )
 )
 _TERM = re.compile(r"\b(?:the|a|an|of|this|that|every|any)\s+(?:dot|\.)\s?(?:com|net|org)\b", re.IGNORECASE).search
-#: What stands behind the first word of a sentence, an abbreviation, or the name of a manual page.
+#: The text behind the first word of a sentence, an abbreviation, or the name of a manual page.
 FOLLOWS = r"[,;:]?[^\S\n]+[^\w\s.]{0,2}\w|['’]\w|\.[^\S\n]+\w|\(\d\w{0,2}\)"  # noqa: RUF001
 #: Words that begin sentences with their point: `Mr. Hyde`, `Pl. 1994`.
 _ABBREVIATIONS = frozenset(_words("ca cf co mr ms mt no nr pl ps sr st"))

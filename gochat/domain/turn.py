@@ -1,16 +1,14 @@
-"""What may happen in a room: one turn decides a whole batch of commands against one room at one moment.
+"""Decisions about a room: one turn decides a whole batch of commands against one room at one moment.
 
 Pure: the same record, knowledge, time and commands give the same facts and outcomes. The turn works on a draft; the
-room takes the draft over when the facts are durable, or drops it. What concerns groups alone is in `group_turn`.
+room takes the draft over when the facts are durable, or drops it. Decisions about groups alone are in `group_turn`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gochat.domain import commands as ask
-from gochat.domain import facts, relationship
-from gochat.domain.beside import Related, Reported
+from gochat.domain import commands, facts, relationship
 from gochat.domain.draft import (
     NO_MESSAGE,
     NO_ROOM,
@@ -19,8 +17,8 @@ from gochat.domain.draft import (
     NOTHING_READ,
     RANK,
     Done,
-    Knowledge,
     Outcome,
+    Prefetched,
     RecentKeys,
     RecentMessages,
     RoomRules,
@@ -30,12 +28,21 @@ from gochat.domain.ids import dm_users
 from gochat.domain.moderation import Flag
 from gochat.domain.record import Reacted, Recorded, Target
 from gochat.domain.relationship import Change, RelationChange, Way
+from gochat.domain.side_records import Related, Reported
 from gochat.errors import Denied
 
 __all__ = [
-    "NOT_MEMBER", "NO_MESSAGE", "NO_ROOM", "Done", "Knowledge", "Outcome", "RecentKeys", "RecentMessages",
-    "RoomRules", "Turn",
-]  # fmt: skip
+    "NOT_MEMBER",
+    "NO_MESSAGE",
+    "NO_ROOM",
+    "Done",
+    "Outcome",
+    "Prefetched",
+    "RecentKeys",
+    "RecentMessages",
+    "RoomRules",
+    "Turn",
+]
 
 _POST_RANK = {"members": 1, "moderators": 2, "owner": 3}
 
@@ -45,31 +52,35 @@ class Turn(GroupTurn):
 
     __slots__ = ()
 
-    def decide(self, command: ask.AnyCommand, refusal: Denied | None = None) -> Outcome:
-        """What comes of `command`. `refusal` is what the sender's own limits say; what the room says goes before it."""
-        if isinstance(command, ask.Send):
+    def decide(self, command: commands.AnyCommand, refusal: Denied | None = None) -> Outcome:
+        """The outcome of `command`. `refusal` comes from the sender's own limits; the room's own goes before it."""
+        if isinstance(command, commands.Send):
             return self._send(command, refusal)
-        if isinstance(command, ask.Create):
+        if isinstance(command, commands.Create):
             return self._create(command, refusal)
         denied = self._present(command)
         if denied is not None:
             return denied
-        if self._dm and isinstance(command, (ask.Edit, ask.React)) and command.user not in dm_users(self.draft.room):
+        if (
+            self._dm
+            and isinstance(command, (commands.Edit, commands.React))
+            and command.user not in dm_users(self.draft.room)
+        ):
             return Denied("forbidden", "a private room is written to by its two users alone")
-        if isinstance(command, ask.Edit):
+        if isinstance(command, commands.Edit):
             return self._edit(command, refusal)
-        if isinstance(command, ask.Delete):
+        if isinstance(command, commands.Delete):
             return self._delete(command, refusal)
-        if isinstance(command, ask.React):
+        if isinstance(command, commands.React):
             return self._react(command, refusal)
-        if isinstance(command, (ask.Read, ask.Typing)):
+        if isinstance(command, (commands.Read, commands.Typing)):
             self.passes_on = True
             return Done(self.draft.head, self.draft.ts)
-        if isinstance(command, ask.Report):
+        if isinstance(command, commands.Report):
             return self._report(command, refusal)
-        if isinstance(command, ask.Contact):
+        if isinstance(command, commands.Contact):
             return self._contact(command, refusal)
-        if isinstance(command, ask.Withdraw):
+        if isinstance(command, commands.Withdraw):
             self._withdraw()
             return self._as_it_is()
         if self._dm:
@@ -88,15 +99,15 @@ class Turn(GroupTurn):
         relation = self.draft.relation
         return relation is None or relation.of(relation.peer(sender)).contact
 
-    def flag(self, command: ask.AnyCommand, seq: int, flags: Iterable[Flag]) -> None:
+    def flag(self, command: commands.AnyCommand, seq: int, flags: Iterable[Flag]) -> None:
         """Tell the moderators of a text that passed but should be looked at."""
-        target = command.seq if isinstance(command, ask.Edit) else seq
+        target = command.seq if isinstance(command, commands.Edit) else seq
         for rule in dict.fromkeys(flag.rule for flag in flags):
-            self.beside.append(Reported(target, self._now_ms, rule=rule))
+            self.side_records.append(Reported(target, self._now_ms, rule=rule))
 
     # ------------------------------------------------------------------------------------------ messages
 
-    def _send(self, command: ask.Send, refusal: Denied | None) -> Outcome:
+    def _send(self, command: commands.Send, refusal: Denied | None) -> Outcome:
         key, sender, place = command.key, command.user, None
         if key is not None:
             place = (command.room, sender, key)
@@ -138,7 +149,7 @@ class Turn(GroupTurn):
             self.fresh_keys[place] = Recorded(seq, ts)
         return Done(seq, ts, asks=True) if way in ("ask", "wait") else Done(seq, ts)
 
-    def _edit(self, command: ask.Edit, refusal: Denied | None) -> Outcome:
+    def _edit(self, command: commands.Edit, refusal: Denied | None) -> Outcome:
         target = self._target(command)
         if target is None or target.body is None:
             return NO_MESSAGE
@@ -153,7 +164,7 @@ class Turn(GroupTurn):
         target.body, target.edit_seq, target.edit_ts = command.body, fact.seq, fact.ts
         return Done(fact.seq, fact.ts)
 
-    def _delete(self, command: ask.Delete, refusal: Denied | None) -> Outcome:
+    def _delete(self, command: commands.Delete, refusal: Denied | None) -> Outcome:
         target = self._target(command)
         if target is None:
             return NO_MESSAGE
@@ -170,11 +181,11 @@ class Turn(GroupTurn):
         self._withdraw()
         return Done(fact.seq, fact.ts)
 
-    def _react(self, command: ask.React, refusal: Denied | None) -> Outcome:
+    def _react(self, command: commands.React, refusal: Denied | None) -> Outcome:
         target = self._target(command)
         if target is None or target.body is None:
             return NO_MESSAGE
-        reacted, emoji = self._knowledge.reacted, command.emoji
+        reacted, emoji = self._prefetched.reacted, command.emoji
         for form in command.forms:  # However it was written then, it is one reaction.
             known = reacted.get((command.seq, command.user, form))
             if known is not None and known.on:
@@ -187,17 +198,15 @@ class Turn(GroupTurn):
         denied = self._may_post(command) or self._may_touch(command) or refusal
         if denied is not None:
             return denied
-        fact = self._add(
-            facts.Reaction(**self._next(command), target=command.seq, emoji=emoji, on=command.on)
-        )  # fmt: skip
+        fact = self._add(facts.Reaction(**self._next(command), target=command.seq, emoji=emoji, on=command.on))
         reacted[place] = Reacted(on=command.on, seq=fact.seq, ts=fact.ts)
         return Done(fact.seq, fact.ts)
 
-    def _target(self, command: ask.OnMessage) -> Target | None:
-        """The message that the command names, if the one who asks can see it."""
+    def _target(self, command: commands.OnMessage) -> Target | None:
+        """The message that the command names, if the user who asks can see it."""
         return self._message(command.seq) if command.seq > self._low(command) else None
 
-    def _may_reply(self, command: ask.Send, seq: int) -> bool:
+    def _may_reply(self, command: commands.Send, seq: int) -> bool:
         """Whether `seq` is a message, not deleted, that the sender can see."""
         head = self.facts[0].seq - 1 if self.facts else self.draft.head
         if not self._low(command) < seq <= self.draft.head:
@@ -208,21 +217,21 @@ class Turn(GroupTurn):
         if self._recent is None:
             return True
         found = self._recent.is_message(seq)
-        if found is None and seq not in self._knowledge.looked_up:
+        if found is None and seq not in self._prefetched.looked_up:
             self.unknown = True
         return bool(found)
 
     def _message(self, seq: int) -> Target | None:
         """The message at `seq`: read from the log, or decided earlier in this very turn."""
-        known = self._knowledge.targets.get(seq)
+        known = self._prefetched.targets.get(seq)
         if known is None and self.facts and seq >= self.facts[0].seq:
             index = seq - self.facts[0].seq
             fact = self.facts[index] if index < len(self.facts) else None
             if isinstance(fact, facts.Message):
                 known = Target(author=fact.sender, ts=fact.ts, body=fact.body)
-                if self._knowledge is NOTHING_READ:
-                    self._knowledge = Knowledge()
-                self._knowledge.targets[seq] = known
+                if self._prefetched is NOTHING_READ:
+                    self._prefetched = Prefetched()
+                self._prefetched.targets[seq] = known
         return known
 
     # ------------------------------------------------------------------------------------------ two users
@@ -238,7 +247,7 @@ class Turn(GroupTurn):
         return way
 
     def _come_by(self, way: Way, sender: str) -> None:
-        """What a message changes by coming this way. Called before its fact is added."""
+        """Make the changes that a message brings by coming this way. Called before its fact is added."""
         if way in ("answer", "lapse"):
             self._change(sender, "accept" if way == "answer" else "lapse")
             return
@@ -262,11 +271,11 @@ class Turn(GroupTurn):
         since = relation.of(asked).asked_at or 0
         here = {fact.seq for fact in self.facts if isinstance(fact, facts.Message) and fact.seq > since}
         gone = {fact.target for fact in self.others if isinstance(fact, facts.Delete)}
-        if not (here | self._knowledge.waiting) - gone:
+        if not (here | self._prefetched.waiting) - gone:
             self._change(relation.peer(asked), "withdraw")
 
-    def _may_touch(self, command: ask.Edit | ask.React) -> Denied | None:
-        """What refuses a message of the user's refuses an edit and a reaction. Neither asks, and neither answers."""
+    def _may_touch(self, command: commands.Edit | commands.React) -> Denied | None:
+        """Refuses an edit or a reaction where a message of the user's is refused. Neither asks, and neither answers."""
         relation = self.draft.relation
         if self.draft.gone:
             return NO_USER
@@ -277,7 +286,7 @@ class Turn(GroupTurn):
             return way
         return relationship.NOT_OPEN if way in ("ask", "lapse") else None
 
-    def _contact(self, command: ask.Contact, refusal: Denied | None) -> Outcome:
+    def _contact(self, command: commands.Contact, refusal: Denied | None) -> Outcome:
         relation = self.draft.relation
         if relation is None:
             return Denied("bad_request", "that is you")
@@ -299,20 +308,20 @@ class Turn(GroupTurn):
         assert draft.relation is not None
         change = RelationChange(draft.relation.changes + 1, draft.head, self._now_ms, user, kind)
         draft.relation = draft.relation.apply(change)
-        self.beside.append(Related(change, draft.relation))
+        self.side_records.append(Related(change, draft.relation))
 
     # ------------------------------------------------------------------------------------------ shared
 
-    def _report(self, command: ask.Report, refusal: Denied | None) -> Outcome:
+    def _report(self, command: commands.Report, refusal: Denied | None) -> Outcome:
         target = self._target(command)
         if target is None or target.body is None:
             return NO_MESSAGE
         if refusal is not None:
             return refusal
-        self.beside.append(Reported(command.seq, self._now_ms, command.user, reason=command.reason))
+        self.side_records.append(Reported(command.seq, self._now_ms, command.user, reason=command.reason))
         return Done(command.seq, target.ts)
 
-    def _may_post(self, command: ask.Send | ask.Edit | ask.React) -> Denied | None:
+    def _may_post(self, command: commands.Send | commands.Edit | commands.React) -> Denied | None:
         draft = self.draft
         if self._dm:
             return None

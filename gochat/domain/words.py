@@ -28,10 +28,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from gochat.domain.lookalikes import FOLD, LEET, is_drawn_as_latin, script
+from gochat.domain.confusables import FOLD, LEET, is_drawn_as_latin, script
 from gochat.domain.patterns import letters_or_leet, runs, runs_as_one
+from gochat.domain.prefilter import HONEST, Prefilter, Skeleton
 from gochat.domain.readings import Reading, readings, units
-from gochat.domain.sieve import HONEST, Sieve, Skeleton
 
 _SPACELESS = frozenset(("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"))
 #: Shorter ones would be found in every other text.
@@ -74,21 +74,21 @@ class Words:
             self._by_key.setdefault(_key(entry.skeleton), []).append(entry)
         self._has_digits = any(LEET[ord(char)] for entry in entries for char in entry.text)
         self._skeletons = [Skeleton(entry.skeleton, entry.opens, entry.ends_open, entry.spaceless) for entry in entries]
-        self.compiled: Sieve | None = None
-        """What `compile` made, once it was called."""
+        self.compiled: Prefilter | None = None
+        """The result of `compile`, once it was called."""
 
-    def compile(self) -> Sieve:
+    def compile(self) -> Prefilter:
         """Do now what the first text would wait for. Any thread may; the result is kept."""
-        sieve = Sieve(self._skeletons, self._exceptions, has_digits=self._has_digits)
-        self.compiled = self.compiled or sieve
+        prefilter = Prefilter(self._skeletons, self._exceptions, has_digits=self._has_digits)
+        self.compiled = self.compiled or prefilter
         return self.compiled
 
     def find(self, text: str) -> list[Hit]:
         """Every listed word, in order, none inside another. Any string will do, lone surrogates too."""
         if not self._skeletons:
             return []
-        sieve = self.compiled or self.compile()
-        if not sieve.suspects(text):
+        prefilter = self.compiled or self.compile()
+        if not prefilter.suspects(text):
             return []
         found = {hit for reading in readings(text) for hit in self._hits(text, reading)}
         outer: list[Hit] = []
@@ -98,8 +98,8 @@ class Words:
         return outer
 
     def _hits(self, text: str, reading: Reading) -> Iterator[Hit]:
-        sieve = self.compiled or self.compile()
-        for pattern in (sieve.words, sieve.inside):
+        prefilter = self.compiled or self.compile()
+        for pattern in (prefilter.words, prefilter.inside):
             first = last = done = 0  # The word at hand is judged once, however often an entry is found in it.
             honest = False
             for match in pattern.finditer(reading.letters):
@@ -122,10 +122,10 @@ class Words:
         return reading.joined and not _is_disguised(word)
 
 
-def mask(text: str, spans: Iterable[tuple[int, int]]) -> str:
+def mask(text: str, durations: Iterable[tuple[int, int]]) -> str:
     """The text with `*` for each character of the spans; white space stays, and so does the length in code points."""
     chars = list(text)
-    for start, end in spans:
+    for start, end in durations:
         chars[start:end] = [char if char.isspace() else "*" for char in chars[start:end]]
     return "".join(chars)
 
@@ -220,5 +220,5 @@ def _entry(written: str, number: int) -> _Entry:
 
 
 def _key(letters: str) -> str:
-    """What two strings have in common if one may be read as the other: runs as one, i and l (both may be `1`) alike."""
+    """A key that two strings share if one may be read as the other: runs as one, i and l (both may be `1`) alike."""
     return runs_as_one(letters.lower().replace("l", "i"))

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from urllib.parse import unquote
 
 from gochat.http.upgrade import Head
-from gochat.transports.admission import Lease
+from gochat.transports.admission import Slot
 
 #: Gives the next piece of a request's body, b"" at its end and after it. Raises Problem for a body that is too large,
 #: too slow or malformed, PeerGone when there is nobody left to answer; handlers let both through.
@@ -54,16 +54,16 @@ class Headers:
 class Request:
     """One request. Its path is decoded, so that an encoded slash looks like any other; `raw_path` tells them apart."""
 
-    __slots__ = ("client", "headers", "lease", "method", "path", "query", "raw_path", "read_body", "segments", "user")
+    __slots__ = ("client", "headers", "method", "path", "query", "raw_path", "read_body", "segments", "slot", "user")
 
-    def __init__(self, head: Head, client: str, lease: Lease, read_body: ReadBody) -> None:
+    def __init__(self, head: Head, client: str, slot: Slot, read_body: ReadBody) -> None:
         self.method = head.method.decode("ascii")
         self.raw_path, _, self.query = head.target.partition(b"?")
         self.path = unquote(self.raw_path.decode("ascii"))
         self.headers = Headers(head.headers)
         self.client = client
         """The address that the request counts under: the peer's, or the one that a trusted proxy speaks for."""
-        self.lease = lease
+        self.slot = slot
         """The connection's place. A handler sets `answering` once it knows the user."""
         self.user: str | None = None
         """The user that the request's token speaks for, once a handler has verified it."""

@@ -20,7 +20,7 @@ from gochat.http.problems import Problem
 from gochat.http.target import headers_of, origin_form
 from gochat.http.upgrade import Head, Upgrade, check_upgrade, plain_upgrade
 from gochat.http.wire import READ_BYTES, HttpLimits, Wire
-from gochat.transports.admission import Lease
+from gochat.transports.admission import Slot
 from gochat.transports.listen import linger
 
 #: The target of a request for the server as a whole.
@@ -49,10 +49,10 @@ class HttpShell:
         self._idle: set[trio.CancelScope] = set()
         self._draining = False
 
-    async def serve(self, stream: trio.abc.Stream, lease: Lease) -> Upgrade | None:
+    async def serve(self, stream: trio.abc.Stream, slot: Slot) -> Upgrade | None:
         """Answer requests until one opens a WebSocket. None: the connection is over, the caller closes the stream.
 
-        The lease learns how many bytes are kept for the connection, and which client each request comes from. A request
+        The slot learns how many bytes are kept for the connection, and which client each request comes from. A request
         with a good token shields the connection while it is answered, and no longer: HTTP signs nobody in.
         """
         deadline = trio.current_time() + self._limits.head_s
@@ -61,8 +61,8 @@ class HttpShell:
             with trio.CancelScope(deadline=deadline):
                 data = bytes(await stream.receive_some(READ_BYTES))
             # Browsers open connections ahead of need; one that never spoke is not answered.
-            lease.hold(len(data))
-            upgrade = await self._requests(stream, data, lease, deadline) if data else None
+            slot.hold(len(data))
+            upgrade = await self._requests(stream, data, slot, deadline) if data else None
             if upgrade is not None:
                 return upgrade
         except Problem as problem:
@@ -78,14 +78,14 @@ class HttpShell:
         for scope in self._idle:
             scope.cancel()
 
-    async def _requests(self, stream: trio.abc.Stream, data: bytes, lease: Lease, deadline: float) -> Upgrade | None:
+    async def _requests(self, stream: trio.abc.Stream, data: bytes, slot: Slot, deadline: float) -> Upgrade | None:
         """`data` are the first bytes, `deadline` is that of the first head."""
-        peer = lease.peer
+        peer = slot.peer
         if (plain := plain_upgrade(data)) is not None:
             head, trailing = plain
             head = head._replace(headers=headers_of(head))
             return self._upgrade(head, client_address(peer, head.headers, self._trusted), trailing)
-        wire = Wire(stream, self._limits, lease, data)
+        wire = Wire(stream, self._limits, slot, data)
         request = await self._read_head(wire, deadline)
         while request is not None:
             extra = self._cors.headers_for(request) if self._cors else ()
@@ -96,12 +96,12 @@ class HttpShell:
                 if upgrade is not None:
                     return upgrade
                 if client != peer:
-                    lease.count_as(client)
-                await self._answer(wire, head, Request(head, client, lease, Body(wire, self._limits).read), extra)
+                    slot.count_as(client)
+                await self._answer(wire, head, Request(head, client, slot, Body(wire, self._limits).read), extra)
             except Problem as problem:
                 problem.headers += extra
                 raise
-            lease.answering = False
+            slot.answering = False
             if not wire.next_cycle() or not await self._wait_for_request(wire):
                 return None
             request = await self._read_head(wire, trio.current_time() + self._limits.head_s)

@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from gochat.http.problems import Problem
-from gochat.transports.admission import Lease
+from gochat.transports.admission import Slot
 
 #: Read at a time; h11 counts after each read, so a head may pass its limit by this much.
 READ_BYTES: Final = 8 * 1024
@@ -37,16 +37,16 @@ class HttpLimits(msgspec.Struct, frozen=True):
 class Wire:
     """One connection as h11 sees it."""
 
-    __slots__ = ("_lease", "_limits", "_stream", "closing", "h11")
+    __slots__ = ("_limits", "_slot", "_stream", "closing", "h11")
 
-    def __init__(self, stream: trio.abc.Stream, limits: HttpLimits, lease: Lease, data: bytes = b"") -> None:
+    def __init__(self, stream: trio.abc.Stream, limits: HttpLimits, slot: Slot, data: bytes = b"") -> None:
         """`data` has been read already."""
         self.h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes)
         self.closing = False
         """Whether the next response is to be the last."""
         self._stream = stream
         self._limits = limits
-        self._lease = lease
+        self._slot = slot
         if data:
             self.h11.receive_data(data)
 
@@ -63,7 +63,7 @@ class Wire:
     async def read(self) -> bool:
         """Read more. False at the end of the stream."""
         data = await self._stream.receive_some(READ_BYTES)
-        self._lease.hold(len(data))
+        self._slot.hold(len(data))
         self.h11.receive_data(bytes(data))
         return bool(data)
 
@@ -97,10 +97,10 @@ class Wire:
     async def write(self, *events: h11.Event) -> None:
         """Send events in one write. Raises trio.BrokenResourceError, also when the peer takes too long to take it."""
         data = b"".join([self.h11.send(event) or b"" for event in events])
-        self._lease.hold(len(data))
+        self._slot.hold(len(data))
         with trio.move_on_after(self._limits.write_s) as deadline:
             await self._stream.send_all(data)
-        self._lease.hold(-len(data))
+        self._slot.hold(-len(data))
         if deadline.cancelled_caught:
             raise trio.BrokenResourceError("the peer takes no bytes")
 
@@ -109,6 +109,6 @@ class Wire:
         if self.h11.our_state is not h11.DONE or self.h11.their_state is not h11.DONE:
             return False
         self.h11.start_next_cycle()
-        self._lease.let_go()
-        self._lease.hold(len(self.buffered))
+        self._slot.let_go()
+        self._slot.hold(len(self.buffered))
         return True

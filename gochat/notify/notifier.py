@@ -87,7 +87,7 @@ class Notifier:
             return
         for fact in facts:
             if type(fact) is Message:
-                self._put(UnseenRoom(record.num, room, fact.ts), fact.ts)
+                self._put(UnseenRoom(record.room_pk, room, fact.ts), fact.ts)
                 return
 
     def _put(self, room: UnseenRoom, ts: int, *, not_before: int = 0) -> None:

@@ -75,7 +75,7 @@ class Sender:
                 while True:
                     self._wake = trio.Event()
                     try:
-                        await self._settle()
+                        await self._finish()
                         if not await self._start(nursery):
                             await self._nap()
                     except StoreError as error:
@@ -85,16 +85,16 @@ class Sender:
             # Results that are not kept cost a second send at the next start.
             with trio.move_on_after(AGAIN_S, shield=True):
                 try:
-                    await self._settle()
+                    await self._finish()
                 except StoreError as error:
                     log.warning("%s: results are lost: %s", self.channel.name, error)
 
-    async def _settle(self) -> None:
+    async def _finish(self) -> None:
         attempts, self._attempts = self._attempts, []
         if not attempts:
             return
         try:
-            await self._notices.settle(attempts, self._most_dead)
+            await self._notices.finish(attempts, self._most_dead)
         except BaseException:
             self._attempts[:0] = attempts
             raise

@@ -19,7 +19,7 @@ from gochat.errors import Denied
 from gochat.protocol import conversation as form
 from gochat.protocol import replies
 from gochat.protocol import requests as req
-from gochat.protocol.conversation import Make, Speaker
+from gochat.protocol.conversation import Make, Principal
 from gochat.protocol.requests import AnyRequest
 
 READ, WRITE, GROUPS, ADMIN = "chat:read", "chat:write", "groups:write", "admin"
@@ -165,7 +165,7 @@ def granted(scopes: frozenset[str]) -> Mapping[type[AnyRequest], RequestType]:
     return {kind: row for kind, row in CATALOGUE.items() if allows(scopes, kind)}
 
 
-def to_command(request: AnyRequest, who: Speaker, limits: replies.Limits) -> commands.AnyCommand | Denied:
+def to_command(request: AnyRequest, who: Principal, limits: replies.Limits) -> commands.AnyCommand | Denied:
     """The command that a request means, or why its form is refused. Raises LookupError for a request that is answered
     from data."""
     make = CATALOGUE[type(request)].to_command

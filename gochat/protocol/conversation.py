@@ -19,14 +19,14 @@ from gochat.protocol.replies import Limits
 MAX_EMOJI_BYTES = 64
 
 
-class Speaker(NamedTuple):
+class Principal(NamedTuple):
     """The user that a request comes from, as far as its form matters."""
 
     user: str
     admin: bool
 
 
-Make: TypeAlias = Callable[[Any, Speaker, Limits], commands.AnyCommand | Denied]
+Make: TypeAlias = Callable[[Any, Principal, Limits], commands.AnyCommand | Denied]
 """Makes the command that a request means, or says why its form is refused."""
 
 
@@ -50,7 +50,7 @@ def check_text(text: str, most: int, what: str) -> str | Denied:
     return clean_body(text) or bad(f"the {what} has nothing to show")
 
 
-def check_room(room: str, who: Speaker) -> Denied | None:
+def check_room(room: str, who: Principal) -> Denied | None:
     """Refuses what is no canonical room id, and DMs of others (to an admin they are there)."""
     if not ids.is_room(room):
         return bad("room: not a room id such as group:tea or dm:ann:bob (users in byte order)")
@@ -59,7 +59,7 @@ def check_room(room: str, who: Speaker) -> Denied | None:
     return None
 
 
-def send(request: req.Send, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
+def send(request: req.Send, who: Principal, limits: Limits) -> commands.AnyCommand | Denied:
     to, user = request.to, who.user
     room = ids.resolve(to, user)
     if room is None:
@@ -85,7 +85,7 @@ def send(request: req.Send, who: Speaker, limits: Limits) -> commands.AnyCommand
     return commands.Send(room=room, user=user, admin=who.admin, body=body, key=key, reply_to=request.reply_to)
 
 
-def edit(request: req.Edit, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
+def edit(request: req.Edit, who: Principal, limits: Limits) -> commands.AnyCommand | Denied:
     body = check_text(request.body, limits.body_chars, "body")
     if isinstance(body, Denied):
         return body
@@ -94,13 +94,13 @@ def edit(request: req.Edit, who: Speaker, limits: Limits) -> commands.AnyCommand
     )
 
 
-def delete(request: req.Delete, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
+def delete(request: req.Delete, who: Principal, limits: Limits) -> commands.AnyCommand | Denied:
     return check_room(request.room, who) or commands.Delete(
         room=request.room, user=who.user, admin=who.admin, seq=request.seq
     )
 
 
-def react(request: req.React, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
+def react(request: req.React, who: Principal, limits: Limits) -> commands.AnyCommand | Denied:
     emoji = request.emoji.strip()
     if not emoji or len(emoji.encode()) > MAX_EMOJI_BYTES or "\0" in emoji:
         return bad(f"emoji: 1 to {MAX_EMOJI_BYTES} bytes of UTF-8")
@@ -111,13 +111,13 @@ def react(request: req.React, who: Speaker, limits: Limits) -> commands.AnyComma
     )
 
 
-def read(request: req.Read, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
+def read(request: req.Read, who: Principal, limits: Limits) -> commands.AnyCommand | Denied:
     return check_room(request.room, who) or commands.Read(
         room=request.room, user=who.user, admin=who.admin, seq=request.seq
     )
 
 
-def typing(request: req.Typing, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
+def typing(request: req.Typing, who: Principal, limits: Limits) -> commands.AnyCommand | Denied:
     return check_room(request.room, who) or commands.Typing(room=request.room, user=who.user, admin=who.admin)
 
 
@@ -138,7 +138,7 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 GIVEN = ("title", "users", "history", "post", "user", "role", "successor", "seconds")
 
 
-def group(request: req.GroupAction, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
+def group(request: req.GroupAction, who: Principal, limits: Limits) -> commands.AnyCommand | Denied:
     if not ids.is_name(request.name):
         return bad(f"name: a group's name has the form {ids.NAME_PATTERN}")
     takes, needs = ACTIONS[request.action]
@@ -160,7 +160,7 @@ def group(request: req.GroupAction, who: Speaker, limits: Limits) -> commands.An
     return _group_command(request, who, title)
 
 
-def _group_command(request: req.GroupAction, who: Speaker, title: str | None) -> commands.AnyCommand | Denied:
+def _group_command(request: req.GroupAction, who: Principal, title: str | None) -> commands.AnyCommand | Denied:
     base: dict[str, Any] = {"room": ids.group(request.name), "user": who.user, "admin": who.admin}
     users = tuple(request.users or ())
     match request.action:
@@ -197,13 +197,13 @@ def _group_command(request: req.GroupAction, who: Speaker, title: str | None) ->
             return commands.Unban(**base, member=request.user)
 
 
-def contact(request: req.ContactAction, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
+def contact(request: req.ContactAction, who: Principal, limits: Limits) -> commands.AnyCommand | Denied:
     if not ids.is_name(request.user):
         return bad(f"user: not a user id: the form is {ids.NAME_PATTERN}")
     return commands.Contact(room=ids.dm(who.user, request.user), user=who.user, admin=who.admin, action=request.action)
 
 
-def report(request: req.Report, who: Speaker, limits: Limits) -> commands.AnyCommand | Denied:
+def report(request: req.Report, who: Principal, limits: Limits) -> commands.AnyCommand | Denied:
     reason = request.reason
     if reason is not None:
         if "\0" in reason:

@@ -257,7 +257,7 @@ class PushKeys(msgspec.Struct):
 
 
 class PushSubscription(msgspec.Struct):
-    """What a browser's `PushSubscription.toJSON()` gives. Other fields are ignored."""
+    """The result of a browser's `PushSubscription.toJSON()`. Other fields are ignored."""
 
     endpoint: Annotated[str, Meta(min_length=1, max_length=1024)]
     keys: PushKeys
@@ -273,7 +273,7 @@ class Push(Request, tag="push", kw_only=True):
 
 
 class Notifications(Request, tag="notifications", kw_only=True):
-    """What waits to be delivered, or could not be."""
+    """Notifications that wait to be delivered, or could not be."""
 
     dead: bool = False
     """Those that were given up after 24 hours, in the place of those that wait."""

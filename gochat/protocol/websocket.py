@@ -58,7 +58,7 @@ Item: TypeAlias = bytes | Passthrough | Refused
 class _Mode(enum.Enum):
     TAKING = enum.auto()
     SKIPPING = enum.auto()  # something was refused: data frames are dropped unread, control frames pass
-    PASSING = enum.auto()  # a violation or a Close was passed on: all that follows passes
+    PASSTHROUGH = enum.auto()  # a violation or a Close was passed on: all that follows passes
 
 
 class FrameReader:
@@ -71,9 +71,18 @@ class FrameReader:
     """
 
     __slots__ = (
-        "_common", "_decoder", "_fragments", "_limit", "_message", "_mode", "_need", "_opcode", "_partial",
-        "_rest_limit", "_skip",
-    )  # fmt: skip
+        "_common",
+        "_decoder",
+        "_fragments",
+        "_limit",
+        "_message",
+        "_mode",
+        "_need",
+        "_opcode",
+        "_partial",
+        "_rest_limit",
+        "_skip",
+    )
 
     def __init__(self, limit: int, opcode: int, first_limit: int = 0) -> None:
         self._limit = max(limit, first_limit)
@@ -133,7 +142,7 @@ class FrameReader:
     def _frame(self, data: bytes, pos: int, items: list[Item]) -> int:
         """Any one frame that begins at `pos`. Returns where to go on."""
         end = len(data)
-        if self._mode is _Mode.PASSING:
+        if self._mode is _Mode.PASSTHROUGH:
             items.append(Passthrough(data[pos:]))
             return end
         if self._skip:
@@ -161,7 +170,7 @@ class FrameReader:
             return self._wait(data, pos, after - pos)
         items.append(Passthrough(data[pos:after]))
         if data[pos] & _OPCODE == CLOSE:
-            self._mode = _Mode.PASSING
+            self._mode = _Mode.PASSTHROUGH
             self._message = None
         return after
 
@@ -220,7 +229,7 @@ class FrameReader:
             # is to them the violation that it is.
             passed = client_frame(self._opcode, b"", fin=False, key=bytes(4)) + passed
         items.append(Passthrough(passed))
-        self._mode = _Mode.PASSING
+        self._mode = _Mode.PASSTHROUGH
         self._message = None
         return len(data)
 

@@ -19,7 +19,7 @@ class Timed(Protocol):
         """Do what is due; when to be asked again (trio clock), or None: never."""
 
 
-class Wheel:
+class TimerWheel:
     """Each entry is asked at its time, at most a slot late, and not before."""
 
     def __init__(self) -> None:

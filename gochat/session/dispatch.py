@@ -1,7 +1,7 @@
 """How a session carries out a frame, by its request's row in the catalogue.
 
 Commands go to the user's actor; a `Pending` turns their outcome into the reply. Requests that are answered from data
-run as jobs of the session (`queries`). A `hello` signs the session in (`greeting`).
+run as jobs of the session (`queries`). A `hello` signs the session in (`sign_in`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.codec import BadFrame
 from gochat.protocol.problems import DECODING
 from gochat.session import replay
-from gochat.session.greeting import greet
+from gochat.session.pending import Pending
 from gochat.session.positions import CLOSED, NEW
 from gochat.session.queries import answer
 from gochat.session.session import Session
-from gochat.session.ticket import Pending
+from gochat.session.sign_in import greet
 
 log = logging.getLogger(__name__)
 
@@ -51,22 +51,22 @@ class ClientSession(Session):
                 return
             if row.cost == "ephemeral":
                 self.quota.read()
-            command = row.to_command(request, self.speaker, self.gateway.limits)
+            command = row.to_command(request, self.principal, self.gateway.limits)
             if isinstance(command, Denied):
                 self.deny(request.id, command)
                 return
-            self.unsettled += 1
+            self.in_flight += 1
             mail = Pending(
-                command=command, asker=self, request_id=request.id, confirmation=row.confirmation, origin=self
+                command=command, session=self, request_id=request.id, confirmation=row.confirmation, origin=self
             )
             try:
                 self.gateway.users.tell(self.user, mail)
             except Full as full:
-                mail.settle(Denied("busy", str(full), retry_after_ms=200))
+                mail.reply(Denied("busy", str(full), retry_after_ms=200))
                 mail.flush()
             except Exception:
                 log.exception("a command of %s could not be told to its actor", self.user)
-                mail.settle(INTERNAL)  # The request's credit comes back.
+                mail.reply(INTERNAL)  # The request's credit comes back.
                 mail.flush()
         except Exception:
             log.exception("a frame of %s crashed its session", self.user or self.connection.peer)
@@ -85,7 +85,7 @@ class ClientSession(Session):
         elif kind is req.Hello:
             self.deny(request.id, Denied("conflict", "this session has said hello"))
         else:
-            self.unsettled += 1
+            self.in_flight += 1
             job = partial(answer, self, request)
             if CATALOGUE[kind].cost == "search":
                 self.start_search(job)

@@ -11,13 +11,13 @@ import trio
 from gochat.actors.actor import Registry
 from gochat.actors.live import Live
 from gochat.actors.room import RoomActor
-from gochat.actors.user import InForce, UserActor
+from gochat.actors.user import CurrentRules, UserActor
 from gochat.auth.standing import Standing
 from gochat.errors import Denied
-from gochat.notify.parts import Notifications
+from gochat.notify.notifications import Notifications
 from gochat.ports import Archive, Connection, Identity, Journal, Outbox, Tokens
 from gochat.protocol.replies import Limits, Presence, PresenceEntry
-from gochat.session.clock import Wheel
+from gochat.session.clock import TimerWheel
 from gochat.session.quota import Quotas
 from gochat.session.refusals import Refusals
 from gochat.transports.outbox import Spawn, Waiting
@@ -71,10 +71,10 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     rooms: Registry[RoomActor]
     limits: Limits
     pace: Pace
-    wheel: Wheel
+    timer_wheel: TimerWheel
     after_leaving: bool
     """Whether a group may still be read up to where one's time in it ended."""
-    rules: InForce
+    rules: CurrentRules
     """The rules for words and links, for the names that are shown."""
     notifications: Notifications
     """The part of notifications that sessions use."""
@@ -93,7 +93,7 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
         """Tell the users who watch this one that it came, or went at `last_seen`."""
         if user in self.live.watchers:
             entry = PresenceEntry(user=user, online=last_seen is None, last_seen=last_seen)
-            self.live.tell_softly(self.live.onlookers(user), Presence(users=[entry]))
+            self.live.send_best_effort(self.live.onlookers(user), Presence(users=[entry]))
 
     def went_offline(self, user: str) -> None:
         """The user's last session on this node has ended."""

@@ -12,8 +12,8 @@ from functools import partial
 import msgspec
 import trio
 
-from gochat.actors.flusher import Line
-from gochat.actors.live import Stretch, drop
+from gochat.actors.broadcaster import SendQueue
+from gochat.actors.live import FactBatch, drop
 from gochat.errors import SLOW
 from gochat.ports import Connection
 from gochat.protocol.codec import Codec
@@ -25,7 +25,7 @@ Job = Callable[[], Awaitable[None]]
 
 class Listener(Positions, ABC):
     """The rooms' Subscriber. A Session is one, and adds the conversation. It is its positions, and does not hold them:
-    `apart` and `since` are asked for with each delivery, and stand one attribute nearer so."""
+    `catching_up` and `since` are asked for with each delivery, and stand one attribute nearer so."""
 
     __slots__ = (
         "_membership",
@@ -37,9 +37,9 @@ class Listener(Positions, ABC):
         "gateway",
         "groups",
         "id",
-        "line",
         "offer",
         "outbox",
+        "send_queue",
         "signed_in_ns",
         "user",
         "watching",
@@ -53,7 +53,7 @@ class Listener(Positions, ABC):
         self.outbox = connection.outbox
         self.offer = connection.outbox.offer
         self.flush = connection.outbox.flush
-        self.line: Line | None = None
+        self.send_queue: SendQueue | None = None
         self.id = ""
         self.user = ""
         self.device: str | None = None
@@ -95,10 +95,10 @@ class Listener(Positions, ABC):
         outbox.reply(self.codec.encode(frame))
         outbox.flush()
 
-    def push_soft(self, data: bytes) -> None:
+    def send_best_effort(self, data: bytes) -> None:
         outbox = self.outbox
         if self.state == OPEN and self.since != NEVER and outbox.size * 2 <= outbox.limit:
-            if self.line is None:
+            if self.send_queue is None:
                 outbox.try_send(data)
             else:
                 outbox.offer(data)  # It leaves with what is queued.
@@ -118,11 +118,11 @@ class Listener(Positions, ABC):
 
     # ------------------------------------------------------------------------------------------ from rooms
 
-    def takes(self, stretch: Stretch) -> bool:
+    def takes(self, fact_batch: FactBatch) -> bool:
         if self.state == GREETING:
-            self._note(Notice("facts", stretch.room, stretch.first, stretch.commit))
+            self._note(Notice("facts", fact_batch.room, fact_batch.first, fact_batch.commit))
             return False
-        return self.hears(stretch.room, stretch.first, stretch.commit)
+        return self.hears(fact_batch.room, fact_batch.first, fact_batch.commit)
 
     def lag(self, room: str, head: int) -> None:
         if self.fall_behind(room):
@@ -140,20 +140,20 @@ class Listener(Positions, ABC):
     async def say_lag(self, room: str) -> None:
         """Tell the peer that facts of the room were left out, unless it lags no more."""
 
-    def entered(self, stretch: Stretch) -> None:
+    def entered(self, fact_batch: FactBatch) -> None:
         if self.state == GREETING:
-            self._note(Notice("entered", stretch.room, stretch.first, stretch.commit))
-        elif self.state == OPEN and stretch.commit > self.since:
-            self.enter_group(stretch.room, stretch.first)
-            self.enter(stretch.room, stretch.first)
+            self._note(Notice("entered", fact_batch.room, fact_batch.first, fact_batch.commit))
+        elif self.state == OPEN and fact_batch.commit > self.since:
+            self.enter_group(fact_batch.room, fact_batch.first)
+            self.enter(fact_batch.room, fact_batch.first)
             self._membership_changed()
 
-    def left(self, stretch: Stretch) -> None:
+    def left(self, fact_batch: FactBatch) -> None:
         if self.state == GREETING:
-            self._note(Notice("left", stretch.room, stretch.last, stretch.commit))
-        elif self.state == OPEN and stretch.commit > self.since:
-            self.leave_group(stretch.room)
-            self.leave(stretch.room, stretch.last)
+            self._note(Notice("left", fact_batch.room, fact_batch.last, fact_batch.commit))
+        elif self.state == OPEN and fact_batch.commit > self.since:
+            self.leave_group(fact_batch.room)
+            self.leave(fact_batch.room, fact_batch.last)
             self._membership_changed()
 
     def membership(self) -> trio.Event:
@@ -192,7 +192,7 @@ class Listener(Positions, ABC):
     def leave_all(self) -> None:
         """Out of the tables of rooms, of who watches whom, and of the user's sessions."""
         live, gateway = self.gateway.live, self.gateway
-        live.greetings.pop(self, None)
+        live.sign_ins.pop(self, None)
         if gateway.sessions.pop(self.id, None) is not None:
             live.counts.sessions[self.connection.transport] -= 1
         for room in self.groups or ():

@@ -9,17 +9,17 @@ import msgspec
 
 from gochat.errors import Denied
 from gochat.protocol import requests as req
-from gochat.protocol.conversation import Speaker
-from gochat.session import notifications, oversight, overview
+from gochat.protocol.conversation import Principal
+from gochat.session import administration, notifications, overview
 from gochat.session.gateway import Gateway
 
-Moderate = Callable[[Gateway, Speaker, Any], Awaitable[msgspec.Struct | Denied]]
+Moderate = Callable[[Gateway, Principal, Any], Awaitable[msgspec.Struct | Denied]]
 
 MODERATION: Final[dict[type[req.AnyRequest], Moderate]] = {
-    req.Reports: oversight.reports,
-    req.CloseReport: oversight.close_report,
-    req.AdminAction: oversight.administer,
-    req.Audit: oversight.audit,
+    req.Reports: administration.reports,
+    req.CloseReport: administration.close_report,
+    req.AdminAction: administration.administer,
+    req.Audit: administration.audit,
     req.Users: overview.users,
     req.Rooms: overview.rooms,
     req.Sessions: overview.sessions,
@@ -28,6 +28,6 @@ MODERATION: Final[dict[type[req.AnyRequest], Moderate]] = {
 }
 
 
-async def moderate(gateway: Gateway, who: Speaker, request: req.AnyRequest) -> msgspec.Struct | Denied:
+async def moderate(gateway: Gateway, who: Principal, request: req.AnyRequest) -> msgspec.Struct | Denied:
     """Answer one of these requests, whose scope has been checked. Raises StoreError, Full."""
     return await MODERATION[type(request)](gateway, who, request)

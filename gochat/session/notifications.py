@@ -7,7 +7,6 @@ import time
 
 import msgspec
 
-from gochat.domain.beside import Audited
 from gochat.domain.ids import is_dm
 from gochat.domain.notices import (
     MOST_SILENT,
@@ -19,6 +18,7 @@ from gochat.domain.notices import (
     Subscription,
     Unsubscribed,
 )
+from gochat.domain.side_records import Audited
 from gochat.domain.turn import NO_ROOM, NOT_MEMBER
 from gochat.errors import Denied
 from gochat.notify import quiet
@@ -26,7 +26,7 @@ from gochat.notify.subscription import problem
 from gochat.ports import Identity
 from gochat.protocol import replies
 from gochat.protocol import requests as req
-from gochat.protocol.conversation import Speaker, bad, check_room
+from gochat.protocol.conversation import Principal, bad, check_room
 from gochat.session.gateway import Gateway
 
 NO_PUSH = Denied("conflict", "this server does not push: notify.push is off")
@@ -89,7 +89,7 @@ async def push(gateway: Gateway, who: Identity, request: req.Push) -> msgspec.St
     return replies.Push(id=request.id, key=key, devices=wanted.devices)
 
 
-async def notifications(gateway: Gateway, who: Speaker, request: req.Notifications) -> msgspec.Struct | Denied:
+async def notifications(gateway: Gateway, who: Principal, request: req.Notifications) -> msgspec.Struct | Denied:
     """List notifications that wait or were given up; or have the latter tried again. Raises StoreError, Full."""
     notices = gateway.notifications.notices
     retried = None
@@ -125,13 +125,13 @@ async def notifications(gateway: Gateway, who: Speaker, request: req.Notificatio
 
 async def _check_silence(gateway: Gateway, who: Identity, room: str, until: int | None, now_ms: int) -> Denied | None:
     """A room is silenced by its members. Users may end a silence in a room that they have left."""
-    denied = check_room(room, Speaker(who.user, admin=False))
+    denied = check_room(room, Principal(who.user, admin=False))
     if denied is not None or (until is not None and until <= now_ms):
         return denied
     if not is_dm(room):
-        seat = await gateway.archive.seat(who.user, room)
-        if seat in (None, "former"):
-            return NOT_MEMBER if seat == "former" else NO_ROOM
+        membership = await gateway.archive.membership(who.user, room)
+        if membership in (None, "former"):
+            return NOT_MEMBER if membership == "former" else NO_ROOM
     silent = (await gateway.notifications.notices.wishes(who.user, now_ms)).silent
     return TOO_MANY if len(silent) >= MOST_SILENT and room not in dict(silent) else None
 

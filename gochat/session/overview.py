@@ -7,18 +7,18 @@ import time
 
 import msgspec
 
-from gochat.domain.beside import Audited
 from gochat.domain.ids import is_name
+from gochat.domain.side_records import Audited
 from gochat.errors import Denied
 from gochat.protocol import replies
 from gochat.protocol import requests as req
-from gochat.protocol.conversation import Speaker, bad
+from gochat.protocol.conversation import Principal, bad
 from gochat.session.gateway import Gateway, SignedIn
 
 NO_USER = bad("user: not a user id")
 
 
-async def users(gateway: Gateway, who: Speaker, request: req.Users) -> msgspec.Struct | Denied:
+async def users(gateway: Gateway, who: Principal, request: req.Users) -> msgspec.Struct | Denied:
     if not _named(request.user):
         return NO_USER
     found, following = await gateway.archive.accounts(request.user, request.limit, request.cursor)
@@ -30,7 +30,7 @@ async def users(gateway: Gateway, who: Speaker, request: req.Users) -> msgspec.S
     return replies.Users(id=request.id, users=accounts, next=following)
 
 
-async def rooms(gateway: Gateway, who: Speaker, request: req.Rooms) -> msgspec.Struct | Denied:
+async def rooms(gateway: Gateway, who: Principal, request: req.Rooms) -> msgspec.Struct | Denied:
     if not _named(request.user):
         return NO_USER
     if request.private:
@@ -39,12 +39,12 @@ async def rooms(gateway: Gateway, who: Speaker, request: req.Rooms) -> msgspec.S
     return replies.Rooms(id=request.id, rooms=found, next=following)
 
 
-async def sessions(gateway: Gateway, who: Speaker, request: req.Sessions) -> msgspec.Struct | Denied:
+async def sessions(gateway: Gateway, who: Principal, request: req.Sessions) -> msgspec.Struct | Denied:
     """By user, then by when they signed in. All of a node's sessions are looked at for a page: 50,000 take some 20 ms,
     which is bearable for what only admins may ask."""
     if not _named(request.user):
         return NO_USER
-    after = _place(request.cursor)
+    after = _cursor(request.cursor)
     wanted = (each for each in gateway.sessions.values() if _key(each) > after and request.user in (None, each.user))
     page = heapq.nsmallest(request.limit + 1, wanted, key=_key)
     entries = [
@@ -62,7 +62,7 @@ async def sessions(gateway: Gateway, who: Speaker, request: req.Sessions) -> msg
     return replies.Sessions(id=request.id, sessions=entries, next=following)
 
 
-async def suspensions(gateway: Gateway, who: Speaker, request: req.Suspensions) -> msgspec.Struct | Denied:
+async def suspensions(gateway: Gateway, who: Principal, request: req.Suspensions) -> msgspec.Struct | Denied:
     found, following = await gateway.archive.suspensions(request.limit, request.cursor)
     return replies.Suspensions(id=request.id, suspensions=found, next=following)
 
@@ -76,7 +76,7 @@ def _key(session: SignedIn) -> tuple[str, int]:
     return session.user, session.signed_in_ns
 
 
-def _place(cursor: str | None) -> tuple[str, int]:
+def _cursor(cursor: str | None) -> tuple[str, int]:
     """Where the page before ended; a cursor that is none leads to where the list begins."""
     user, _, moment = (cursor or "").partition(":")
     return (user, int(moment)) if moment.isascii() and moment.isdecimal() and len(moment) < 25 else ("", 0)

@@ -45,7 +45,7 @@ class Replaying(msgspec.Struct):
     until: int | None = None
     """Where the user's time in the room ended: the last fact to be told of it."""
     stays: list[Stay] = []
-    """Later times in the room, each to be read when the one before was. What lies between is not the user's."""
+    """Later times in the room, each to be read when the one before was. The facts in between are not the user's."""
 
     def end_stay(self, last: int) -> None:
         """The user's time in the room has ended with seq `last`."""
@@ -92,13 +92,13 @@ class Notice(NamedTuple):
 class Positions:
     """All rooms of one session."""
 
-    __slots__ = ("apart", "notices", "positions", "since", "state")
+    __slots__ = ("catching_up", "notices", "positions", "since", "state")
 
     def __init__(self) -> None:
         self.state = NEW
         self.since = 0
         """Number of the last transaction that the welcome holds."""
-        self.apart = True
+        self.catching_up = True
         """Whether `hears` must be asked for each delivery."""
         self.positions: dict[str, Position] | None = None
         self.notices: list[Notice] | None = None
@@ -124,7 +124,7 @@ class Positions:
         """The welcome is made: hear what is committed after transaction `commit`; with NEVER, nothing. The notices that
         the welcome does not hold are the caller's to `catch_up`."""
         notices = [notice for notice in self.notices or () if notice.commit > commit]
-        self.state, self.since, self.notices, self.apart = OPEN, commit, None, False
+        self.state, self.since, self.notices, self.catching_up = OPEN, commit, None, False
         return notices
 
     def forget(self) -> None:
@@ -143,7 +143,7 @@ class Positions:
             return commit > self.since
         if not isinstance(position, LiveFrom) or position.seq > first:
             return False
-        # What was committed before the welcome may be delivered after it; a replay that went up to it left that out.
+        # Facts committed before the welcome may be delivered after it; a replay that went up to it left them out.
         if commit > self.since:
             self.put(room, None)
         return True
@@ -188,7 +188,7 @@ class Positions:
             self.positions.pop(room, None)
             if not self.positions:
                 self.positions = None
-        self.apart = self.state != OPEN or self.positions is not None
+        self.catching_up = self.state != OPEN or self.positions is not None
 
     def go_on(
         self, room: str, held: int, head: int, until: int | None = None, budget: int = REPLAY_ROOM
@@ -201,7 +201,7 @@ class Positions:
         return position
 
     def catch_up(self, notice: Notice) -> None:
-        """What happened while the welcome was read, and is newer."""
+        """Take in an event that happened while the welcome was read, and is newer."""
         position = self.position(notice.room)
         if notice.kind == "left":
             if isinstance(position, Replaying):

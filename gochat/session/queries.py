@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-from gochat.domain.beside import private_look
 from gochat.domain.folding import NO_WORDS, words
 from gochat.domain.ids import is_name
+from gochat.domain.side_records import private_look
 from gochat.errors import TOKEN_ENDED, AuthError, Denied, Full, StoreError, TooCostly, store_refusal
-from gochat.ports import Asker
+from gochat.ports import Viewer
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import CATALOGUE
@@ -52,7 +52,7 @@ async def answer(session: Session, request: req.AnyRequest) -> None:
         reply = Denied("internal", "a fault of the server; it has been logged")
     if session.state == CLOSED:
         return
-    session.unsettled -= 1
+    session.in_flight -= 1
     if isinstance(reply, Denied):
         session.deny(request.id, reply)
     elif request.id is not None or CATALOGUE[type(request)].always_replies:
@@ -61,17 +61,17 @@ async def answer(session: Session, request: req.AnyRequest) -> None:
 
 
 async def _history(session: Session, request: req.History) -> msgspec.Struct | Denied:
-    denied = check_room(request.room, session.speaker)
+    denied = check_room(request.room, session.principal)
     if denied is None and request.before is not None and request.after is not None:
         denied = Denied("bad_request", "before and after exclude each other")
     if denied is not None:
         return denied
-    look = private_look(*session.speaker, request.room, time.time_ns() // 1_000_000)
+    look = private_look(*session.principal, request.room, time.time_ns() // 1_000_000)
     if look is not None:
         await session.gateway.journal.append_side_records([look])
     archive = session.gateway.archive
     facts = await archive.page(
-        _asker(session),
+        _viewer(session),
         request.room,
         before=request.before,
         after=request.after,
@@ -103,10 +103,10 @@ async def _search(session: Session, request: req.Search) -> msgspec.Struct | Den
         users, following = await archive.search_users(session.user, request.q, request.limit, request.cursor, wanted)
         return replies.UserResults(id=request.id, users=users, next=following)
     if request.room is not None:
-        denied = check_room(request.room, session.speaker)
+        denied = check_room(request.room, session.principal)
         if denied is not None:
             return denied
-        if await archive.seat(session.user, request.room) in (None, "former"):
+        if await archive.membership(session.user, request.room) in (None, "former"):
             return await _absent(session, request.room)
     entries, following = await archive.search_messages(
         session.user, request.q, request.room, request.limit, request.cursor, wanted
@@ -123,10 +123,10 @@ async def _groups(session: Session, request: req.Groups) -> msgspec.Struct | Den
 
 
 async def _members(session: Session, request: req.Members) -> msgspec.Struct | Denied:
-    denied = check_room(request.room, session.speaker)
+    denied = check_room(request.room, session.principal)
     if denied is not None:
         return denied
-    found = await session.gateway.archive.members(_asker(session), request.room, request.limit, request.cursor)
+    found = await session.gateway.archive.members(_viewer(session), request.room, request.limit, request.cursor)
     if found is None:
         return await _absent(session, request.room)
     return replies.Members(id=request.id, room=request.room, members=found[0], next=found[1])
@@ -163,7 +163,9 @@ async def _watch(session: Session, request: req.Watch) -> msgspec.Struct | Denie
     live.watch(session, watching, oversees=session.oversees)
     session.watching = watching
     if live.parted != parted:
-        live.doubt(session.user, watched=False)  # Somebody ceases to see somebody all the time: it is looked up again.
+        live.mark_stale(
+            session.user, watched=False
+        )  # Somebody ceases to see somebody all the time: it is looked up again.
     entries = []
     for user in users:
         online = user in visible and live.presence.is_online(user)
@@ -204,18 +206,18 @@ async def _come_again(session: Session) -> None:
     session.close(TOKEN_ENDED, "the scopes have changed; connect again")
 
 
-def _asker(session: Session) -> Asker:
-    return Asker(session.user, session.speaker.admin, session.gateway.after_leaving)
+def _viewer(session: Session) -> Viewer:
+    return Viewer(session.user, session.principal.admin, session.gateway.after_leaving)
 
 
 async def _absent(session: Session, room: str) -> Denied:
     """Only someone who was a member learns that there is such a room."""
-    seat = await session.gateway.archive.seat(session.user, room)
-    return NOT_MEMBER if seat == "former" else NO_ROOM
+    membership = await session.gateway.archive.membership(session.user, room)
+    return NOT_MEMBER if membership == "former" else NO_ROOM
 
 
 async def _moderate(session: Session, request: req.AnyRequest) -> msgspec.Struct | Denied:
-    return await moderate(session.gateway, session.speaker, request)
+    return await moderate(session.gateway, session.principal, request)
 
 
 async def _notify(session: Session, request: req.Notify) -> msgspec.Struct | Denied:

@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from gochat.domain.limits import TokenBucket
-from gochat.session.clock import Wheel
+from gochat.session.clock import TimerWheel
 
 #: A sign-in counts as so many reads: the welcome is put together from several.
 SIGN_IN: Final = 10
@@ -46,13 +46,13 @@ class Rates(msgspec.Struct, frozen=True):
 class Quota:
     """One user's, over all sessions and over REST."""
 
-    __slots__ = ("_rates", "_reads", "_refusals", "_sessions", "_timed", "_wheel", "slowed", "window")
+    __slots__ = ("_rates", "_reads", "_refusals", "_sessions", "_timed", "_timer_wheel", "slowed", "window")
 
-    def __init__(self, rates: Rates, wheel: Wheel, slowed: set[Quota]) -> None:
+    def __init__(self, rates: Rates, timer_wheel: TimerWheel, slowed: set[Quota]) -> None:
         """While the user is slowed down, it is in `slowed`."""
         self.slowed = slowed
         self._rates = rates
-        self._wheel = wheel
+        self._timer_wheel = timer_wheel
         self._sessions: dict[Held, None] = {}
         self._refusals = TokenBucket(rates.refusals_per_s, rates.refusal_burst)
         self._reads = TokenBucket(rates.reads_per_s, rates.read_burst)
@@ -112,7 +112,7 @@ class Quota:
         if not self._timed:
             self._timed = True
             self.slowed.add(self)
-            self._wheel.add(self, trio.current_time())
+            self._timer_wheel.add(self, trio.current_time())
         return True
 
     def check(self, now: float) -> float | None:
@@ -134,14 +134,14 @@ class Quotas:
     """Those of all users. Users who are not connected and owe nothing are forgotten when they are as many as
     the others."""
 
-    def __init__(self, rates: Rates, wheel: Wheel) -> None:
+    def __init__(self, rates: Rates, timer_wheel: TimerWheel) -> None:
         self._rates = rates
-        self._wheel = wheel
+        self._timer_wheel = timer_wheel
         self._users: dict[str, Quota] = {}
         self._most = KEPT
         self.slowed: set[Quota] = set()
         """Those of users who have cost too much just now."""
-        self.nobody = Quota(Rates(window=rates.window), wheel, self.slowed)
+        self.nobody = Quota(Rates(window=rates.window), timer_wheel, self.slowed)
         """For sessions that have not signed in: any mistake closes them."""
 
     def __len__(self) -> int:
@@ -153,7 +153,7 @@ class Quotas:
             if len(self._users) >= self._most:
                 self._users = {name: kept for name, kept in self._users.items() if not kept.idle()}
                 self._most = max(KEPT, 2 * len(self._users))
-            quota = self._users[user] = Quota(self._rates, self._wheel, self.slowed)
+            quota = self._users[user] = Quota(self._rates, self._timer_wheel, self.slowed)
         return quota
 
 

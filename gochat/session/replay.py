@@ -1,7 +1,7 @@
 """Reading the log to a session until it is level with what its room has begun to deliver; then it is live.
 
 Replay is pulled, a piece at a time, as the outbox empties. The last look at the room and going live are one step
-without a checkpoint, so that no fact falls between. What is decided is decided by `positions`.
+without a checkpoint, so that no fact falls between. The decisions are made by `positions`.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ async def _piece(session: Session, room: str, position: Replaying, upto: int) ->
     if session.state != OPEN:
         return
     facts = await session.gateway.archive.replay(
-        room, position.after, upto, PIECE, reader=session.user, admin=session.speaker.admin
+        room, position.after, upto, PIECE, reader=session.user, admin=session.principal.admin
     )
     if not session.is_at(room, position):
         return
@@ -130,7 +130,7 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
         if is_dm(room) and session.state == OPEN:
             session.put(room, None)  # Let in, it is heard from there on, whatever was missed before.
         return Denied("not_found", "there is no such room")
-    if ended is not None and not (gateway.after_leaving or session.speaker.admin):
+    if ended is not None and not (gateway.after_leaving or session.principal.admin):
         return Denied("not_member", "you are no longer a member of this room")
     if request.seq > head or request.epoch not in (None, gateway.journal.epoch):
         session.start_job(partial(_reset, session, room, head, ended))

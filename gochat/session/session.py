@@ -31,15 +31,15 @@ from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import ADMIN, READ, RequestType, granted
 from gochat.protocol.codec import Codec
-from gochat.protocol.conversation import Speaker
+from gochat.protocol.conversation import Principal
 from gochat.session.gateway import Gateway
 from gochat.session.listener import Job, Listener
+from gochat.session.pending import error_frame
 from gochat.session.positions import CLOSED, GREETING, NEVER, NEW, OPEN
-from gochat.session.ticket import error_frame
 
 log = logging.getLogger(__name__)
 
-#: What a session may ask that has not signed in.
+#: The requests that a session may make before it has signed in.
 NOTHING: Mapping[type[req.AnyRequest], RequestType] = MappingProxyType({})
 
 
@@ -47,15 +47,30 @@ class Session(Listener):
     """See the module. Transports call it as their Receiver, rooms as their Subscriber."""
 
     __slots__ = (
-        "_check_at", "_inbox", "_jobs", "_pinged_at", "_pumping", "_readable", "_searches",
-        "budget", "credential", "epoch", "expires_at", "granted", "identity", "quota", "speaker", "unsettled",
-        "waiting", "window",
+        "_check_at",
+        "_inbox",
+        "_jobs",
+        "_pinged_at",
+        "_pumping",
+        "_readable",
+        "_searches",
+        "budget",
+        "credential",
+        "epoch",
+        "expires_at",
+        "granted",
+        "identity",
+        "in_flight",
+        "principal",
+        "quota",
+        "waiting",
+        "window",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, connection: Connection, codec: Codec, credential: str | None) -> None:
         super().__init__(gateway, connection, codec)
         self.credential = credential
-        self.speaker = Speaker("", False)
+        self.principal = Principal("", False)
         self.granted: Mapping[type[req.AnyRequest], RequestType] = NOTHING
         """The rows of the requests that the token allows; none before the session has signed in."""
         self.identity: Identity | None = None
@@ -64,7 +79,7 @@ class Session(Listener):
         self.waiting = False
         self._inbox: deque[bytes] | None = None
         self._readable: trio.Event | None = None
-        self.unsettled = 0
+        self.in_flight = 0
         self.window = gateway.limits.window
         """Requests that may be unsettled now; less than usual while the user has cost too much (session/quota.py)."""
         self.quota = gateway.quotas.nobody
@@ -77,7 +92,7 @@ class Session(Listener):
         self.outbox.when_space(self._space)
         if gateway.pace.slow_s < gateway.pace.heartbeat_s:
             self.outbox.when_blocked(self._blocked)
-        gateway.wheel.add(_HelloDeadline(self), trio.current_time() + gateway.pace.hello_s)
+        gateway.timer_wheel.add(_HelloDeadline(self), trio.current_time() + gateway.pace.hello_s)
 
     # ------------------------------------------------------------------------------------------ from the transport
 
@@ -85,8 +100,8 @@ class Session(Listener):
         outbox = self.outbox
         if self._inbox is not None:
             self._inbox.append(payload)
-        elif (  # What `_may_go_on` says, without the call: this is asked for every frame.
-            self.unsettled < self.window
+        elif (  # The same as `_may_go_on`, without the call: this is asked for every frame.
+            self.in_flight < self.window
             and self.budget > 0
             and outbox.size * 2 <= outbox.limit
             and self.state != GREETING
@@ -109,7 +124,7 @@ class Session(Listener):
 
     @property
     def oversees(self) -> bool:
-        return self.speaker.admin
+        return self.principal.admin
 
     async def settled(self) -> None:
         while self._owes_replies() and not self._crowded():
@@ -146,7 +161,7 @@ class Session(Listener):
         return self.outbox.size * 2 > self.outbox.limit
 
     def _owes_replies(self) -> bool:
-        return bool(self._inbox) or self.unsettled > 0 or self.state == GREETING
+        return bool(self._inbox) or self.in_flight > 0 or self.state == GREETING
 
     def _owes(self) -> bool:
         """Whether something that was received has not been answered to its end, replays included."""
@@ -193,9 +208,11 @@ class Session(Listener):
     def _may_go_on(self) -> bool:
         outbox = self.outbox
         return (
-            self.state != GREETING and self.budget > 0 and self.unsettled < self.window
+            self.state != GREETING
+            and self.budget > 0
+            and self.in_flight < self.window
             and outbox.size * 2 <= outbox.limit
-        )  # fmt: skip
+        )
 
     def pump(self) -> None:
         """Carry out what waits, as far as may be."""
@@ -317,7 +334,7 @@ class Session(Listener):
         move forward at most once in `slow_s` and once a `refresh`, so that few such entries wait."""
         if at < self._check_at:
             self._check_at = at
-            self.gateway.wheel.add(self, at)
+            self.gateway.timer_wheel.add(self, at)
 
     def _check_token(self) -> None:
         if self.expires_at is not None and self._check_at < math.inf:
@@ -384,7 +401,7 @@ class Session(Listener):
             if connection.peer_answers:
                 self.close(NO_HEARTBEAT, "no sign of life", Denied("unavailable", "no sign of life"))
                 return now + beat
-            # Who never answered may not be able to, as `nc` is not: TCP itself finds out whether the peer lives.
+            # A peer that never answered may be unable to, as `nc` is: TCP itself finds out whether the peer lives.
             self._pinged_at = now
             connection.ping(self.codec)
         return now + beat
@@ -395,14 +412,14 @@ class Session(Listener):
         """Take an identity on: at hello, and at each refresh."""
         self.identity = identity
         self.user = identity.user
-        self.speaker = Speaker(identity.user, ADMIN in identity.scopes)
+        self.principal = Principal(identity.user, ADMIN in identity.scopes)
         self.granted = granted(identity.scopes)
         self.expires_at = expires_at
         self._check_token()
 
     @property
     def may_read(self) -> bool:
-        return self.identity is not None and (READ in self.identity.scopes or self.speaker.admin)
+        return self.identity is not None and (READ in self.identity.scopes or self.principal.admin)
 
 
 class _HelloDeadline:

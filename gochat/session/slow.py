@@ -1,9 +1,10 @@
-"""What waits for slow readers has a bound over all sessions: near it those for whom most waits lag first.
+"""Bytes that wait for slow readers have a bound over all sessions: near it the readers for whom most waits lag first.
 
-Outboxes count together what the kernel does not take (transports.outbox.Waiting). Each time that has grown by a
-sixteenth of the bound, the limits of all that wait are set to a level at which they fit together: whoever holds more
-than the level gets nothing more but lag and replies, whoever holds less is not touched. Newcomers in between have the
-usual limit, so the sum stays within the bound, but for that sixteenth and for replies, which a session's window bounds.
+Outboxes count together the bytes that the kernel does not take (transports.outbox.Waiting). Each time the sum has grown
+by a sixteenth of the bound, the limits of all that wait are set to a level at which they fit together: sessions that
+hold more than the level get nothing more but lag and replies, sessions that hold less are not touched. Newcomers in
+between have the usual limit, so the sum stays within the bound, but for that sixteenth and for replies, which a
+session's window bounds.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Slow(Protocol):
     def writing(self) -> bool: ...
 
 
-def level(sizes: Sequence[int], total: int, most: int) -> int:
+def water_level(sizes: Sequence[int], total: int, most: int) -> int:
     """The limit, up to `most`, with which outboxes that may grow to it from these sizes take at most `total` together:
     those that hold less than their share leave the rest of it to the others."""
     left, count = total, len(sizes)
@@ -71,7 +72,7 @@ class Spreader:
         if waits * CALM < self._total:
             return
         slow = [outbox for outbox in self._outboxes() if outbox.writing]
-        limit = level([outbox.size for outbox in slow], self._total, self._most)
+        limit = water_level([outbox.size for outbox in slow], self._total, self._most)
         if limit < self._most:
             for outbox in slow:
                 outbox.limit = limit

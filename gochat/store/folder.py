@@ -4,9 +4,9 @@ The lock is the kernel's (flock): it ends with the process, however that ends. T
 two processes hold two locks of one name.
 
 A folder that is one node's copy of what a cluster holds has a file `gochat.cluster`, which contains the cluster's id in
-one line. What is recorded in it must come by the cluster's log, in the same order on every node: commands that write to
-the database past the node (import, deletion and release of users, expiry) refuse such a folder. A backup has no such
-file, and neither has the folder that it is put back into: it is a database of its own until it joins again.
+one line. Every record in it must come by the cluster's log, in the same order on every node: commands that write to the
+database past the node (import, deletion and release of users, expiry) refuse a folder with that file. A backup does not
+have the file, and neither has the folder that it is put back into: it is a database of its own until it joins again.
 """
 
 from __future__ import annotations

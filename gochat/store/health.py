@@ -1,4 +1,4 @@
-"""What is wrong with the database, as far as anybody has met it: for readiness, metrics, the log and whoever asked."""
+"""The faults of the database, as far as anybody has met them: for readiness, metrics, the log and the caller."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _code(error: sqlite3.Error) -> int:
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
-#: What SQLite says of a text that is not UTF-8 ends with the text itself, which is somebody's message: no log gets it.
+#: SQLite's error about a text that is not UTF-8 ends with the text itself, which is somebody's message: no log gets it.
 _WITH_TEXT = re.compile(r" with text .*", re.DOTALL)
 
 
@@ -45,7 +45,7 @@ class Health:
         self._name = Path(path).name or "the database"
         self._path = str(path)
         self.damage: str | None = None
-        """The first damage that was found. It stays until the node starts anew: what is damaged does not heal."""
+        """The first damage that was found. It stays until the node starts anew: damage does not heal."""
         self.reading: str | None = None
         """Why the last read failed; None when it did not."""
         self.writing: str | None = None
@@ -59,7 +59,7 @@ class Health:
 
     @property
     def problem(self) -> str | None:
-        """What keeps the node from serving all that it should, fit to be told to anybody: it names no room."""
+        """The fault that keeps the node from serving all that it should, fit to tell anybody: it names no room."""
         if self.damage is not None:
             return f"{self._name} is damaged; the log says where"
         return self.writing or self.reading

@@ -71,7 +71,7 @@ def m005_expired(db: sqlite_utils.Database) -> None:
 
 @migrations()
 def m006_sight(db: sqlite_utils.Database) -> None:
-    """What former members see is shown as it was when their time ended; deleted users leave a tombstone. A request
+    """Former members see a room as it was when their time in it ended; deleted users leave a tombstone. A request
     whose messages were all deleted no longer asks."""
     for statement in schema.SIGHT:
         db.execute(statement)
@@ -99,13 +99,13 @@ def m007_reads(db: sqlite_utils.Database) -> None:
         f"""UPDATE room SET members = s.members FROM (
                 SELECT num, count(*) AS members FROM seat WHERE {IN_GROUP} GROUP BY num) AS s WHERE s.num = room.num"""
     )
-    for num, room in db.execute("SELECT num, id FROM room WHERE id LIKE 'dm:%'").fetchall():
-        relist(db.conn, num, room)
+    for room_pk, room in db.execute("SELECT num, id FROM room WHERE id LIKE 'dm:%'").fetchall():
+        relist(db.conn, room_pk, room)
 
 
 @migrations()
 def m008_folding(db: sqlite_utils.Database) -> None:
-    """Search folds as people type, in every script. What is there is indexed anew while the node runs (reindex.py)."""
+    """Search folds as people type, in every script. Existing data is indexed anew while the node runs (reindex.py)."""
     for statement in schema.FOLDING:
         db.execute(statement)
     reindex.begin(db.conn)
@@ -146,6 +146,6 @@ def apply(connection: sqlite3.Connection, *, before: str | None = None) -> None:
 
 
 def told(name: str) -> str:
-    """What a migration changes, in a line."""
+    """The change that a migration makes, in a line."""
     (found,) = [each for each in migrations.pending(sqlite_utils.Database(memory=True)) if each.name == name]
     return (found.fn.__doc__ or "").strip().splitlines()[0]

@@ -18,7 +18,7 @@ import msgspec
 
 log = logging.getLogger(__name__)
 
-#: What a disk writes whole.
+#: Bytes that a disk writes whole.
 _BYTES: Final = 512
 
 
@@ -33,12 +33,12 @@ class Newest(msgspec.Struct, frozen=True):
 
 
 def file_of(database: Path) -> Path:
-    """No name that begins as the database's own does: whoever copies gochat.db* shall not take it along."""
+    """No name that begins as the database's own does: a copy of gochat.db* shall not take it along."""
     return database.with_name(f"{database.stem}.newest")
 
 
 def read(database: Path) -> Newest | None:
-    """What the file says; None where there is none, or nothing to be understood in it."""
+    """The contents of the file; None where there is no file, or nothing in it can be understood."""
     try:
         return msgspec.json.decode(file_of(database).read_bytes(), type=Newest)
     except (OSError, msgspec.MsgspecError):

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from gochat.domain.notices import Attempt, NewNotice, NoticeEntry, RoomLook, Route, UnseenRoom, WaitingNotice, Wishes
 from gochat.store.read import notices as read
-from gochat.store.read.merged import Merged
+from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
 from gochat.store.thread import Worker
 from gochat.store.write import notices as write
@@ -25,10 +25,10 @@ T = TypeVar("T")
 class SqliteNotices:
     """See the port."""
 
-    def __init__(self, readers: Readers, committer: Worker[Committer], merged: Merged) -> None:
+    def __init__(self, readers: Readers, committer: Worker[Committer], merged_reader: MergedReader) -> None:
         self._read = readers.call
         self._committer = committer
-        self._merged = merged
+        self._merged_reader = merged_reader
 
     async def _write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         return await self._committer.call(lambda committer: committer.run(job))
@@ -39,7 +39,7 @@ class SqliteNotices:
     async def look(
         self, room: UnseenRoom, after_user: str, limit: int, *, now_ms: int, ripe_ts: int, oldest_ts: int
     ) -> RoomLook:
-        return await self._merged.of_room(
+        return await self._merged_reader.of_room(
             room.room, lambda connection: read.look(connection, room, after_user, limit, ripe_ts, oldest_ts, now_ms)
         )
 
@@ -54,13 +54,13 @@ class SqliteNotices:
 
     async def due(self, channel: str, now_ms: int, limit: int, busy: Collection[str] = ()) -> list[WaitingNotice]:
         query = read.Due(channel, now_ms, limit, busy)
-        return await self._merged.of_rooms(*query.rooms(), query.run)
+        return await self._merged_reader.of_rooms(*query.rooms(), query.run)
 
     async def next_due(self, channel: str) -> int | None:
         return await self._read(lambda connection: read.next_due(connection, channel))
 
-    async def settle(self, attempts: Sequence[Attempt], most_dead: int) -> None:
-        await self._write(lambda connection: write.settle(connection, attempts, most_dead))
+    async def finish(self, attempts: Sequence[Attempt], most_dead: int) -> None:
+        await self._write(lambda connection: write.finish(connection, attempts, most_dead))
 
     async def revive(self, channel: str | None, now_ms: int) -> int:
         return await self._write(lambda connection: write.revive(connection, channel, now_ms))

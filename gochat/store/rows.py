@@ -13,9 +13,14 @@ from gochat.store.schema import SEQ_MASK
 
 MESSAGE, EDIT, DELETE, REACTION, MEMBER, GROUP, CLOSED = range(7)
 KINDS: dict[type[AnyFact], int] = {
-    facts.Message: MESSAGE, facts.Edit: EDIT, facts.Delete: DELETE, facts.Reaction: REACTION, facts.Member: MEMBER,
-    facts.Group: GROUP, facts.Closed: CLOSED,
-}  # fmt: skip
+    facts.Message: MESSAGE,
+    facts.Edit: EDIT,
+    facts.Delete: DELETE,
+    facts.Reaction: REACTION,
+    facts.Member: MEMBER,
+    facts.Group: GROUP,
+    facts.Closed: CLOSED,
+}
 
 #: Columns of a fact as it is written; the others begin as NULL.
 WRITTEN = "id, ts, kind, sender, body, key, target, data, n"
@@ -50,9 +55,12 @@ def _data(fact: AnyFact) -> str | None:
 
 
 def shown(
-    room: str, row: Row, reactions: Mapping[int, dict[str, int]], body_of: Callable[[int], str | None] | None = None,
+    room: str,
+    row: Row,
+    reactions: Mapping[int, dict[str, int]],
+    body_of: Callable[[int], str | None] | None = None,
     upto: int | None = None,
-) -> AnyFact:  # fmt: skip
+) -> AnyFact:
     """The fact of a row in SHOWN's order, as it is now. `reactions` are counts by row id; `body_of` gives the present
     body for an edit, where one is to be told. A body that came after seq `upto` is left out."""
     row_id, ts, kind, sender, body, key, target, data, edit_ts, delete_ts, edit_seq = row
@@ -61,9 +69,17 @@ def shown(
         if upto is not None and edit_seq is not None and edit_seq > upto:
             body = None
         return facts.Message(
-            room=room, seq=seq, ts=ts, sender=sender, body=body, key=key, reply_to=target,
-            edited=edit_ts if delete_ts is None else None, deleted=delete_ts, reactions=reactions.get(row_id),
-        )  # fmt: skip
+            room=room,
+            seq=seq,
+            ts=ts,
+            sender=sender,
+            body=body,
+            key=key,
+            reply_to=target,
+            edited=edit_ts if delete_ts is None else None,
+            deleted=delete_ts,
+            reactions=reactions.get(row_id),
+        )
     base: dict[str, Any] = {"room": room, "seq": seq, "ts": ts, "sender": sender}
     if kind == EDIT:
         present = body_of(row_id - seq + target) if body_of is not None else None

@@ -39,7 +39,7 @@ KNOWN = frozenset(
     }
 )
 
-#: What users are found by.
+#: The words that users are found by.
 USER_WORDS = """CREATE TABLE user_word (
     word TEXT NOT NULL, user TEXT NOT NULL, PRIMARY KEY (word, user)) WITHOUT ROWID"""
 ROOMS = (
@@ -77,24 +77,24 @@ ROOMS = (
 
 # SQLite's tables are of Unicode 6.1: what they call unassigned may be a letter by now.
 _OLD_TOKENS = """tokenize="unicode61 remove_diacritics 2 categories 'L* M* N* Co Cn'\""""
-#: What m001 made and m002 replaces: every search of a room read what all rooms have of a word.
+#: The index that m001 made and m002 replaces: every search of a room read the entries of all rooms for a word.
 FIRST_SEARCH = f"""CREATE VIRTUAL TABLE search USING fts5 (room, body, content='', prefix='2 3', {_OLD_TOKENS})"""
-#: What m002 made, for the first folding.
+#: The indexes that m002 made, for the first folding.
 OLD_SEARCH = (
     f"""CREATE VIRTUAL TABLE search USING fts5 (body, content='', columnsize=0, {_OLD_TOKENS})""",
     f"""CREATE VIRTUAL TABLE message_word USING fts5 (body, content='', columnsize=0, detail=none, {_OLD_TOKENS})""",
 )
-# The text comes folded and cut (cut.py): words are what has spaces around it, signs of ASCII included.
+# The text comes folded and cut (tokenizer.py): a word is the text between spaces, signs of ASCII included.
 _TOKENS = f"""tokenize="ascii tokenchars '{ASCII_SIGNS}'\""""
-#: What has a word, twice: block by block (index.py), for what is frequent; and all together, for what is rare. Of the
-#: latter only row ids are wanted.
+#: The texts that have a word, twice: block by block (index.py), for frequent words; and all together, for rare words.
+#: Of the latter table only row ids are wanted.
 SEARCH = (
     f"""CREATE VIRTUAL TABLE search USING fts5 (body, content='', columnsize=0, {_TOKENS})""",
     f"""CREATE VIRTUAL TABLE message_word USING fts5 (body, content='', columnsize=0, detail=none, {_TOKENS})""",
     # No table of its own: that one's rows, word by word.
     """CREATE VIRTUAL TABLE message_word_row USING fts5vocab (message_word, instance)""",
 )
-#: What the indexes were made by, and what is still to be made anew (reindex.py).
+#: The folding that the indexes were made by, and the parts that are still to be made anew (reindex.py).
 FOLDING = (
     """CREATE TABLE folding (
         version INTEGER NOT NULL, -- of the folding
@@ -104,8 +104,8 @@ FOLDING = (
     """CREATE TABLE reindex (num INTEGER PRIMARY KEY, upto INTEGER NOT NULL)""",
 )
 PEOPLE = (
-    # What `user` holds of `peer`: one row a side. `asked_at`: peer has asked to write, and all messages of theirs above
-    # that seq wait. Nothing of it counts in the room's seq, for only one of the two may see it.
+    # The stance of `user` to `peer`: one row a side. `asked_at`: peer has asked to write, and all messages of theirs
+    # above that seq wait. Nothing of it counts in the room's seq, for only one of the two may see it.
     """CREATE TABLE relation (
         user TEXT NOT NULL, peer TEXT NOT NULL, num INTEGER NOT NULL, contact INTEGER NOT NULL DEFAULT 0,
         blocked_at INTEGER,  -- the room's head when user blocked peer
@@ -117,12 +117,12 @@ PEOPLE = (
     """CREATE INDEX relation_apart ON relation (user, num)
         WHERE blocked_at IS NOT NULL OR withheld_at IS NOT NULL""",
     """CREATE INDEX relation_asked ON relation (user, peer) WHERE asked_at IS NOT NULL""",
-    # What made it so, in order; `at` is the room's head when it was decided.
+    # The changes that led to a relation, in order; `at` is the room's head when the change was decided.
     """CREATE TABLE relation_change (
         num INTEGER NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, ts INTEGER NOT NULL, user TEXT NOT NULL,
         change TEXT NOT NULL, PRIMARY KEY (num, n)) WITHOUT ROWID""",
     """CREATE INDEX relation_asks ON relation_change (user, ts) WHERE change = 'ask'""",
-    # Who may not write in a group, or not be in it; `until` NULL is until it is taken back.
+    # Users who may not write in a group, or not be in it; `until` NULL is until the sanction is taken back.
     """CREATE TABLE sanction (
         num INTEGER NOT NULL, user TEXT NOT NULL, kind TEXT NOT NULL, until INTEGER, ts INTEGER NOT NULL,
         PRIMARY KEY (num, user, kind)) WITHOUT ROWID""",
@@ -143,7 +143,7 @@ PEOPLE = (
     """CREATE TABLE revocation (
         kind TEXT NOT NULL, value TEXT NOT NULL, ts INTEGER NOT NULL, PRIMARY KEY (kind, value)) WITHOUT ROWID""",
 )
-#: Transactions whose messages are not in the logs yet (tail.py): JSON of [[room's number, [message, ...]], ...].
+#: Transactions whose messages are not in the logs yet (write_buffer.py); JSON: [[room's number, [message, ...]], ...].
 TAIL = ("CREATE TABLE tail (number INTEGER PRIMARY KEY, messages BLOB NOT NULL)",)
 #: How often a node has started on this database (newest.py).
 BOOT = (
@@ -152,7 +152,7 @@ BOOT = (
 )
 #: Up to which seq of a room texts that were too old are gone (expiry.py).
 EXPIRED = ("CREATE TABLE expired (num INTEGER PRIMARY KEY, upto INTEGER NOT NULL)",)
-#: What former members are shown follows from the log as it was when their time ended. Kinds as in rows.py: 3 is a
+#: The view that former members get follows from the log as it was when their time ended. Kinds as in rows.py: 3 is a
 #: reaction, 5 a change of a group.
 SIGHT = (
     f"""CREATE INDEX fact_reaction ON fact (id >> {SEQ_BITS}, target, sender, json_extract(data, '$.emoji'))
@@ -161,13 +161,13 @@ SIGHT = (
     # Ids of deleted users, who are not let in and not written to until they are released.
     """CREATE TABLE tombstone (user TEXT PRIMARY KEY, ts INTEGER NOT NULL, released_ts INTEGER) WITHOUT ROWID""",
 )
-#: What lists read, so that they cost by what they return (listing.py, docs/decisions/reads.md).
+#: The data that lists read, so that they cost by the rows they return (listing.py, docs/decisions/reads.md).
 READS = (
-    "ALTER TABLE seat ADD COLUMN name TEXT",  # what the list has it by: a group's id, the other user of a private room
+    "ALTER TABLE seat ADD COLUMN name TEXT",  # the name in the list: a group's id, the other user of a private room
     "ALTER TABLE seat ADD COLUMN latest INTEGER",  # of a private room: when its latest message came
     "CREATE INDEX seat_name ON seat (user, name) WHERE name IS NOT NULL",
     "CREATE INDEX seat_latest ON seat (user, latest) WHERE latest IS NOT NULL",
-    # Those who are in a group, and those who were, apart: whoever lists the ones does not pass over the others.
+    # Members of a group and former members, apart: a list of the ones does not pass over the others.
     "DROP INDEX seat_room",
     "CREATE INDEX seat_member ON seat (num, user) WHERE role IN ('owner', 'moderator', 'member')",
     "CREATE INDEX seat_former ON seat (num, user) WHERE role = 'former'",
@@ -193,11 +193,11 @@ ADDS = (
 STALE = ("CREATE TABLE stale (user TEXT NOT NULL, num INTEGER NOT NULL, PRIMARY KEY (user, num)) WITHOUT ROWID",)
 #: The groups that somebody owns, by name.
 OWNERS = ("CREATE INDEX seat_owner ON seat (user, name) WHERE role = 'owner'",)
-#: Notifications (store/notices.py). Columns called room_pk hold `room.num`.
+#: Notifications (store/notices.py). Columns called num hold `room.num`.
 NOTICES = (
     # Rooms with messages that nobody has been notified of: up to one before `seq` all have been looked at.
     "CREATE TABLE notice_room (room_pk INTEGER PRIMARY KEY, seq INTEGER NOT NULL)",
-    # What waits for a channel, or was given up (`dead_ts`). `target`: a row of push_device, or 0.
+    # Notices that wait for a channel, or were given up (`dead_ts`). `target`: a row of push_device, or 0.
     """CREATE TABLE notice (
         id TEXT NOT NULL, channel TEXT NOT NULL, target INTEGER NOT NULL, user TEXT NOT NULL, room_pk INTEGER NOT NULL,
         after INTEGER NOT NULL, first_ts INTEGER NOT NULL, -- of the burst
@@ -211,7 +211,7 @@ NOTICES = (
         user TEXT NOT NULL, room_pk INTEGER NOT NULL, upto INTEGER NOT NULL, read INTEGER NOT NULL,
         ts INTEGER NOT NULL, id TEXT NOT NULL, sent INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (user, room_pk)) WITHOUT ROWID""",
-    # What users want: rooms that are silent for them (until NULL: for good), hours, devices.
+    # The wishes of users: rooms that are silent for them (until NULL: for good), hours, devices.
     """CREATE TABLE silent_room (
         user TEXT NOT NULL, room TEXT NOT NULL, until INTEGER, PRIMARY KEY (user, room)) WITHOUT ROWID""",
     """CREATE TABLE quiet_hours (
@@ -231,7 +231,7 @@ NOTICES_OF_USERS = ("notice", "notified", "silent_room", "quiet_hours", "push_de
 #: The number of the last transaction, as this connection sees it.
 LAST_COMMIT = "SELECT max(commits, coalesce((SELECT max(number) FROM tail), 0)) FROM clock"
 
-#: What is to be known of an SQLite that has the bug.
+#: The warning about an SQLite that has the bug.
 WAL_RESET_BUG: Final = (
     "this SQLite has the WAL-reset bug, which can damage a database that two connections write to at once. gochat uses"
     " one; while it runs no other program may open gochat.db: `gochat backup` copies it"
@@ -251,14 +251,14 @@ class Writing(sqlite3.Connection):
 
     open: ClassVar[WeakValueDictionary[str, Writing]] = WeakValueDictionary()
     """By the file's real path."""
-    place = ""
+    path = ""
 
     def close(self) -> None:
         try:
             super().close()
         finally:
-            if self.open.get(self.place) is self:
-                del self.open[self.place]
+            if self.open.get(self.path) is self:
+                del self.open[self.path]
 
 
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
@@ -292,8 +292,8 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
 def _opened(path: str, *, read_only: bool) -> sqlite3.Connection:
     settings: dict[str, Any] = {"isolation_level": None, "check_same_thread": False, "cached_statements": 256}
     if read_only:
-        place = f"file:{quote(str(Path(path).absolute()))}?mode=ro"
-        connection: sqlite3.Connection = sqlite3.connect(place, uri=True, **settings)
+        path = f"file:{quote(str(Path(path).absolute()))}?mode=ro"
+        connection: sqlite3.Connection = sqlite3.connect(path, uri=True, **settings)
         return connection
     if path == MEMORY:
         connection = sqlite3.connect(path, **settings)
@@ -302,12 +302,12 @@ def _opened(path: str, *, read_only: bool) -> sqlite3.Connection:
 
 
 def _one_writing(path: str, settings: dict[str, Any]) -> Writing:
-    place = str(Path(path).resolve())
-    if place in Writing.open:
+    path = str(Path(path).resolve())
+    if path in Writing.open:
         raise RuntimeError(f"{path} has a connection that writes already: two could damage it")
     connection = sqlite3.connect(path, factory=Writing, **settings)
-    connection.place = place
-    Writing.open[place] = connection
+    connection.path = path
+    Writing.open[path] = connection
     return connection
 
 

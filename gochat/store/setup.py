@@ -12,7 +12,7 @@ from pathlib import Path
 from gochat.domain.folding import VERSION
 from gochat.errors import StoreError
 from gochat.store.newest import Newest, Note, read, why_older
-from gochat.store.portable import backup, form
+from gochat.store.portable import backup, file_schema
 from gochat.store.schema import KNOWN, LAST_COMMIT, MEMORY, connect, migrations_of, new_epoch
 from gochat.store.search import reindex
 
@@ -58,7 +58,7 @@ def _applied(connection: sqlite3.Connection, path: str) -> set[str] | None:
     a newer release's."""
     if connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None:
         return None
-    if connection.execute("PRAGMA application_id").fetchone() == (form.APPLICATION_ID,):
+    if connection.execute("PRAGMA application_id").fetchone() == (file_schema.APPLICATION_ID,):
         raise StoreError(f"{path} is an export, and no node's database; `gochat room import` takes it")
     applied = migrations_of(connection)
     if not applied:

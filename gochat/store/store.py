@@ -20,7 +20,7 @@ from gochat.store.newest import Note
 from gochat.store.notices import SqliteNotices
 from gochat.store.read.archive import SqliteArchive
 from gochat.store.read.lookups import SqliteLookups
-from gochat.store.read.merged import Merged
+from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers, threads
 from gochat.store.schema import MEMORY, connect
 from gochat.store.search import searches
@@ -30,7 +30,7 @@ from gochat.store.thread import Inline, OwnerThread, Worker
 from gochat.store.write.committer import PACE, Committer, Pace
 from gochat.store.write.journal import MOST_BYTES, MOST_WAITING, SqliteJournal
 from gochat.store.write.retention import Retention
-from gochat.store.write.tail import Tail
+from gochat.store.write.write_buffer import WriteBuffer
 
 #: How long closing waits for what is noted to become durable.
 CLOSE_S = 10.0
@@ -50,13 +50,13 @@ class Store(NamedTuple):
     notices: SqliteNotices
 
 
-class _Parts(NamedTuple):
-    """What the ports are made of; the committer is the last to end."""
+class _Context(NamedTuple):
+    """The parts that the ports are made of; the committer is the last to end."""
 
     committer: Worker[Committer]
     readers: Readers
     searchers: Readers
-    merged: Merged
+    merged_reader: MergedReader
     epoch: str
     last_num: int
     """The greatest number that a room has."""
@@ -124,8 +124,8 @@ async def open_inline(
         yield store
 
 
-def _in_threads(path: Path, commits: Commits, pace: Pace, notices: bool) -> _Parts:
-    opens, health, tail = partial(connect, str(path), read_only=True), Health(path), Tail()
+def _in_threads(path: Path, commits: Commits, pace: Pace, notices: bool) -> _Context:
+    opens, health, write_buffer = partial(connect, str(path), read_only=True), Health(path), WriteBuffer()
     try:
         with closing(opens()) as first:
             epoch, last_num = _beginning(first)
@@ -135,26 +135,27 @@ def _in_threads(path: Path, commits: Commits, pace: Pace, notices: bool) -> _Par
     searchers = Readers(threads(opens, searches.THREADS), health, together=1)
     committer: OwnerThread[Committer] = OwnerThread(
         "committer",
-        partial(Committer, partial(connect, str(path)), tail, pace, commits, health, notices),
+        partial(Committer, partial(connect, str(path)), write_buffer, pace, commits, health, notices),
         idle=Committer.idle,
         closes=Committer.close,
     )
-    merged = Merged(readers, committer, tail, path)
-    return _Parts(committer, readers, searchers, merged, epoch, last_num, commits, health)
+    merged_reader = MergedReader(readers, committer, write_buffer, path)
+    return _Context(committer, readers, searchers, merged_reader, epoch, last_num, commits, health)
 
 
-def _inline(path: Path | str, only: sqlite3.Connection, pace: Pace, notices: bool) -> _Parts:
+def _inline(path: Path | str, only: sqlite3.Connection, pace: Pace, notices: bool) -> _Context:
     """All on one connection, which the committer closes."""
-    health, tail, commits = Health(path), Tail(), Commits()
+    health, write_buffer, commits = Health(path), WriteBuffer(), Commits()
     epoch, last_num = _beginning(only)
     reader: Inline[sqlite3.Connection] = Inline(lambda: only)
     readers, searchers = Readers([reader], health), Readers([reader], health)
     committer: Inline[Committer] = Inline(
-        partial(Committer, lambda: only, tail, pace, commits, health, notices),
-        idle=Committer.idle, closes=Committer.close,
-    )  # fmt: skip
-    merged = Merged(readers, committer, tail, None)
-    return _Parts(committer, readers, searchers, merged, epoch, last_num, commits, health)
+        partial(Committer, lambda: only, write_buffer, pace, commits, health, notices),
+        idle=Committer.idle,
+        closes=Committer.close,
+    )
+    merged_reader = MergedReader(readers, committer, write_buffer, None)
+    return _Context(committer, readers, searchers, merged_reader, epoch, last_num, commits, health)
 
 
 def _beginning(connection: sqlite3.Connection) -> tuple[str, int]:
@@ -166,27 +167,34 @@ def _beginning(connection: sqlite3.Connection) -> tuple[str, int]:
 
 @asynccontextmanager
 async def _running(
-    parts: _Parts, decline_ms: int, most_waiting: int, most_bytes: int, ticks: TurnQueue | None
+    parts: _Context, decline_ms: int, most_waiting: int, most_bytes: int, ticks: TurnQueue | None
 ) -> AsyncIterator[Store]:
     """The ports over the parts. All of these have ended when it does."""
-    committer, readers, searchers, merged = parts.committer, parts.readers, parts.searchers, parts.merged
+    committer, readers, searchers, merged_reader = parts.committer, parts.readers, parts.searchers, parts.merged_reader
     workers = (committer, readers, searchers)
     try:
-        await committer.call(lambda _: None)  # What a crash left is merged by now, or this says why it can't be.
+        await committer.call(lambda _: None)  # Messages that a crash left are merged by now, or this says why not.
     except BaseException:
         await _end(workers)  # noqa: ASYNC102 -- shielded by itself; threads end
         raise
     async with trio.open_nursery() as nursery:
-        # Whoever cancels the block wants it closed in order: what was noted is still committed.
+        # A caller that cancels the block wants it closed in order: notes are still committed.
         committing = trio.CancelScope(shield=True)
         journal = SqliteJournal(
-            committer, readers, merged, ticks or _Tasks(nursery), parts.epoch, parts.last_num, most_waiting, most_bytes
+            committer,
+            readers,
+            merged_reader,
+            ticks or _Tasks(nursery),
+            parts.epoch,
+            parts.last_num,
+            most_waiting,
+            most_bytes,
         )
         nursery.start_soon(_run_in, committing, journal)
         try:
-            archive = SqliteArchive(readers, Searches(searchers), merged, parts.epoch, decline_ms, parts.health)
-            lookups, retention = SqliteLookups(readers, merged), Retention(readers, committer)
-            notices = SqliteNotices(readers, committer, merged)
+            archive = SqliteArchive(readers, Searches(searchers), merged_reader, parts.epoch, decline_ms, parts.health)
+            lookups, retention = SqliteLookups(readers, merged_reader), Retention(readers, committer)
+            notices = SqliteNotices(readers, committer, merged_reader)
             yield Store(journal, lookups, archive, parts.commits, parts.health, retention, notices)
         finally:
             with trio.CancelScope(shield=True):

@@ -1,8 +1,8 @@
-"""Who may connect: the caps and counts that all listeners of a node share.
+"""Admission of connections: the caps and counts that all listeners of a node share.
 
 Strangers, connections that have not signed in, have caps of their own, in number, in bytes and for each address. Over
 a cap it is never the newcomer who pays: the oldest stranger of the address that holds most of them is closed. So a
-stranger who holds connections costs other strangers nothing, and those who are in nothing either.
+stranger who holds connections costs other strangers nothing, and signed-in users nothing either.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Container, Iterator
 
 import msgspec
 
-#: What an IPv4 address is behind when a dual-stack socket shows it (RFC 4291, section 2.5.5.2).
+#: The bytes before an IPv4 address when a dual-stack socket shows it (RFC 4291, section 2.5.5.2).
 _MAPPED = bytes(10) + b"\xff\xff"
 
 #: The limits for whose sake a stranger may be closed.
@@ -26,7 +26,7 @@ class Statistics(msgspec.Struct, frozen=True):
     open: int
     unauthenticated: int
     unauthenticated_bytes: int
-    """What those that are not signed in have sent and hold."""
+    """The bytes that strangers have sent, and those held for them."""
     addresses: int
     """Addresses (of IPv6: /64 networks) that have a connection which is not signed in."""
     accepted: int
@@ -40,7 +40,7 @@ class Statistics(msgspec.Struct, frozen=True):
     """Pauses of accepting, for want of file descriptors or memory."""
 
 
-class Lease:
+class Slot:
     """One connection's place. It counts as a stranger until its handler says otherwise."""
 
     __slots__ = ("_connections", "_key", "_stranger", "answering", "direct", "handle", "held", "peer")
@@ -91,14 +91,19 @@ class Lease:
 class Connections:
     """The books. `capacity` bounds all connections, `unauthenticated` the strangers among them, `unauthenticated_bytes`
     what is kept for these together, and `per_address` their number from one address, or one /64 of IPv6: what a single
-    customer is given. An address in `exempt` (a proxy) has no cap of its own; `Lease.count_as` names those it speaks
+    customer is given. An address in `exempt` (a proxy) has no cap of its own; `Slot.count_as` names those it speaks
     for. Every call costs the same, however many there are, but for the one that passes the bound in bytes.
     """
 
     def __init__(
-        self, *, capacity: int, unauthenticated: int, per_address: int, unauthenticated_bytes: int = 1 << 25,
+        self,
+        *,
+        capacity: int,
+        unauthenticated: int,
+        per_address: int,
+        unauthenticated_bytes: int = 1 << 25,
         exempt: Container[str] = frozenset(),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._capacity = capacity
         self._most_strangers = unauthenticated
         self._most_bytes = unauthenticated_bytes
@@ -107,7 +112,7 @@ class Connections:
         self._open = 0
         self._strangers = 0
         self._held = 0
-        self._by_address: dict[str | bytes, dict[Lease, None]] = {}
+        self._by_address: dict[str | bytes, dict[Slot, None]] = {}
         """The strangers of each address, the oldest first."""
         self._by_count: dict[int, dict[str | bytes, None]] = {}
         """The addresses that have so many strangers, so that those with most are found at once."""
@@ -119,23 +124,23 @@ class Connections:
         self._failed = 0
         self._exhausted = 0
 
-    def admit(self, handle: socket.socket, peer: str, *, direct: bool) -> Lease | None:
+    def admit(self, handle: socket.socket, peer: str, *, direct: bool) -> Slot | None:
         """A place, to be given back with `release`; None when all are taken by users who have signed in."""
         if self._open >= self._capacity and not self.evict("capacity"):
             self._refused += 1
             return None
         if self._strangers >= self._most_strangers:
             self.evict("unauthenticated")
-        lease = Lease(self, handle, peer, direct)
+        slot = Slot(self, handle, peer, direct)
         self._accepted += 1
         self._open += 1
         self._strangers += 1
-        self._enter_address(lease, peer)
-        return lease
+        self._enter_address(slot, peer)
+        return slot
 
-    def release(self, lease: Lease) -> None:
-        """The connection is over. Once for each lease."""
-        lease.authenticated()
+    def release(self, slot: Slot) -> None:
+        """The connection is over. Once for each slot."""
+        slot.authenticated()
         self._open -= 1
 
     def evict(self, limit: str) -> bool:
@@ -146,20 +151,20 @@ class Connections:
         self._close_oldest(next(iter(self._by_count[self._most])), limit)
         return True
 
-    def signed_in(self, lease: Lease) -> None:
-        self._leave_address(lease)
+    def signed_in(self, slot: Slot) -> None:
+        self._leave_address(slot)
         self._strangers -= 1
-        self._held -= lease.held
-        lease.held = 0
-        lease._stranger = False
+        self._held -= slot.held
+        slot.held = 0
+        slot._stranger = False
 
-    def move(self, lease: Lease, address: str) -> None:
-        if customer(address) != lease._key:
-            self._leave_address(lease)
-            self._enter_address(lease, address)
+    def move(self, slot: Slot, address: str) -> None:
+        if customer(address) != slot._key:
+            self._leave_address(slot)
+            self._enter_address(slot, address)
 
-    def hold(self, lease: Lease, count: int) -> None:
-        lease.held += count
+    def hold(self, slot: Slot, count: int) -> None:
+        slot.held += count
         self._held += count
         while self._held > self._most_bytes:
             self._close(max(self._all_strangers(), key=_held), "bytes")
@@ -183,21 +188,21 @@ class Connections:
             exhausted=self._exhausted,
         )
 
-    def _enter_address(self, lease: Lease, address: str) -> None:
-        key = lease._key = customer(address)
-        leases = self._by_address.setdefault(key, {})
-        if len(leases) >= self._per_address and address not in self._exempt:
+    def _enter_address(self, slot: Slot, address: str) -> None:
+        key = slot._key = customer(address)
+        slots = self._by_address.setdefault(key, {})
+        if len(slots) >= self._per_address and address not in self._exempt:
             self._close_oldest(key, "address")
-            leases = self._by_address.setdefault(key, {})
-        leases[lease] = None
-        self._count(key, len(leases) - 1, len(leases))
+            slots = self._by_address.setdefault(key, {})
+        slots[slot] = None
+        self._count(key, len(slots) - 1, len(slots))
 
-    def _leave_address(self, lease: Lease) -> None:
-        leases = self._by_address[lease._key]
-        del leases[lease]
-        self._count(lease._key, len(leases) + 1, len(leases))
-        if not leases:
-            del self._by_address[lease._key]
+    def _leave_address(self, slot: Slot) -> None:
+        slots = self._by_address[slot._key]
+        del slots[slot]
+        self._count(slot._key, len(slots) + 1, len(slots))
+        if not slots:
+            del self._by_address[slot._key]
 
     def _count(self, key: str | bytes, before: int, now: int) -> None:
         """An address has one stranger more or less than before."""
@@ -211,29 +216,29 @@ class Connections:
             self._most = now
 
     def _close_oldest(self, key: str | bytes, limit: str) -> None:
-        leases = self._by_address[key]
-        self._close(next((lease for lease in leases if not lease.answering), next(iter(leases))), limit)
+        slots = self._by_address[key]
+        self._close(next((slot for slot in slots if not slot.answering), next(iter(slots))), limit)
 
-    def _close(self, lease: Lease, limit: str) -> None:
+    def _close(self, slot: Slot, limit: str) -> None:
         """It is out of the books at once; its own task finds the end of the stream and closes the socket."""
         self._evicted[limit] += 1
-        self.signed_in(lease)
+        self.signed_in(slot)
         try:
-            lease.handle.shutdown(socket.SHUT_RDWR)
+            slot.handle.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # The peer has gone by itself.
 
-    def _all_strangers(self) -> Iterator[Lease]:
-        for leases in self._by_address.values():
-            yield from leases
+    def _all_strangers(self) -> Iterator[Slot]:
+        for slots in self._by_address.values():
+            yield from slots
 
 
-def _held(lease: Lease) -> int:
-    return lease.held
+def _held(slot: Slot) -> int:
+    return slot.held
 
 
 def customer(address: str) -> str | bytes:
-    """What an address counts as: itself, or its /64 (RFC 6177: the least that an IPv6 site is given)."""
+    """The customer that an address counts as: itself, or its /64 (RFC 6177: the least that an IPv6 site is given)."""
     if ":" not in address:
         return address
     packed = socket.inet_pton(socket.AF_INET6, address.partition("%")[0])

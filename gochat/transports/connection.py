@@ -14,7 +14,7 @@ import trio
 
 from gochat.ports import Receiver
 from gochat.protocol.codec import Codec
-from gochat.transports.admission import Lease
+from gochat.transports.admission import Slot
 from gochat.transports.outbox import Outbox, Spawn, Waiting
 from gochat.transports.poller import Poller
 
@@ -28,8 +28,17 @@ class SocketConnection(ABC):
     """One peer: a ports.Connection."""
 
     __slots__ = (
-        "_handle", "_lease", "_poller", "_spawn", "_stream", "closing", "heard", "outbox", "peer", "peer_answers",
-    )  # fmt: skip
+        "_handle",
+        "_poller",
+        "_slot",
+        "_spawn",
+        "_stream",
+        "closing",
+        "heard",
+        "outbox",
+        "peer",
+        "peer_answers",
+    )
 
     transport: ClassVar[str]
     tells_close: ClassVar[bool]
@@ -37,9 +46,18 @@ class SocketConnection(ABC):
     secret: ClassVar[None] = None
 
     def __init__(
-        self, stream: trio.abc.Stream, handle: socket.socket, *, direct: bool, peer: str, outbox_bytes: int,
-        spawn: Spawn, lease: Lease, poller: Poller, waiting: Waiting,
-    ) -> None:  # fmt: skip
+        self,
+        stream: trio.abc.Stream,
+        handle: socket.socket,
+        *,
+        direct: bool,
+        peer: str,
+        outbox_bytes: int,
+        spawn: Spawn,
+        slot: Slot,
+        poller: Poller,
+        waiting: Waiting,
+    ) -> None:
         """`handle` is the socket under the stream; `direct`: bytes may be written to it past the stream (no TLS)."""
         self.peer = peer
         self.heard = trio.current_time()
@@ -47,14 +65,12 @@ class SocketConnection(ABC):
         self.peer_answers = False
         self.closing: tuple[int, str] | None = None
         """The close code and reason, once somebody has asked for the end."""
-        self._lease: Lease | None = lease
+        self._slot: Slot | None = slot
         self._handle = handle
         self._poller = poller
         self._stream = stream
         self._spawn = spawn
-        self.outbox = Outbox(
-            outbox_bytes, spawn, socket=handle if direct else None, stream=stream, waiting=waiting
-        )  # fmt: skip
+        self.outbox = Outbox(outbox_bytes, spawn, socket=handle if direct else None, stream=stream, waiting=waiting)
 
     @abstractmethod
     def ping(self, codec: Codec) -> None:
@@ -62,9 +78,9 @@ class SocketConnection(ABC):
 
     def signed_in(self) -> None:
         """The peer has said who it is: what it sends is no longer counted."""
-        if self._lease is not None:
-            self._lease.authenticated()
-            self._lease = None
+        if self._slot is not None:
+            self._slot.authenticated()
+            self._slot = None
 
     def finish(self, number: int, reason: str) -> None:
         """Close in order: what waits is still sent. The first number counts."""
@@ -98,8 +114,8 @@ class SocketConnection(ABC):
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
             return b""
         self.heard = trio.current_time()
-        if self._lease is not None:
-            self._lease.hold(len(data))
+        if self._slot is not None:
+            self._slot.hold(len(data))
         return data
 
     @abstractmethod
@@ -107,8 +123,8 @@ class SocketConnection(ABC):
         """Carry out the peer's next bytes, empty at the end. True: nothing more is read for now."""
 
     async def receive_all(self) -> None:
-        """Have `take` called with the peer's bytes as they come, until it says that this is enough. What it raises is
-        raised here."""
+        """Have `take` called with the peer's bytes as they come, until it says that this is enough. Exceptions
+        from `take` are raised here."""
         if self.outbox.direct:
             await self._poller.watch(self._handle, self)
         else:
@@ -123,8 +139,8 @@ class SocketConnection(ABC):
         except OSError:
             return self.take(b"")
         self.heard = now
-        if self._lease is not None:
-            self._lease.hold(len(data))
+        if self._slot is not None:
+            self._slot.hold(len(data))
         return self.take(data)
 
     async def answer_last(self, session: Receiver) -> None:
@@ -148,7 +164,7 @@ class SocketConnection(ABC):
         if not outbox.broken and not outbox.size:
             _shutdown(self._handle, socket.SHUT_WR)
         outbox.discard()
-        # What closing the stream would do, without the scope and the checkpoint around it: 50 us a connection.
+        # The work of closing the stream, without the scope and the checkpoint around it: 50 us a connection.
         trio.lowlevel.notify_closing(self._handle)
         self._handle.close()
 

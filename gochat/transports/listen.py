@@ -1,8 +1,8 @@
 """One accept loop for every transport.
 
-Whatever a peer sends and whatever a handler raises ends that one connection: nothing but cancellation leaves the wall
-around it. What comes over a cap, or when the process has no file descriptor left, costs the oldest of those who have
-not signed in (`admission`).
+Bytes from a peer and exceptions from a handler can end no more than that one connection: nothing but cancellation
+leaves the wall around it. A connection over a cap, or one that comes when the process has no file descriptor left,
+costs the oldest of the connections that have not signed in (`admission`).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import trio
 
 from gochat.config import Address, parse_address
 from gochat.errors import GochatError
-from gochat.transports.admission import Connections, Lease
+from gochat.transports.admission import Connections, Slot
 
 log = logging.getLogger(__name__)
 
-Handler: TypeAlias = Callable[[trio.abc.Stream, Lease], Awaitable[None]]
+Handler: TypeAlias = Callable[[trio.abc.Stream, Slot], Awaitable[None]]
 
 #: Connections that may wait for `accept`; Linux cuts this to net.core.somaxconn, which is 4,096.
 BACKLOG: Final = 4_096
@@ -34,7 +34,7 @@ ACCEPTS_A_TURN: Final = 16
 EXHAUSTED_PAUSE_S: Final = 0.1
 #: Time for a connection that was closed to make room to give its descriptor back.
 EVICTION_PAUSE_S: Final = 0.01
-#: What a flood repeats is told once in this time.
+#: A warning that a flood repeats is told once in this time.
 QUIET_S: Final = 60.0
 
 #: Whether an accepted socket has its listener's options: on Linux it is made as a copy of it.
@@ -63,7 +63,7 @@ _ADVICE = {
 
 
 class Server:
-    """Accepts connections and runs `handler(stream, lease)` for each, in a task of its own.
+    """Accepts connections and runs `handler(stream, slot)` for each, in a task of its own.
 
     `name` stands in logs and task names. With `tls` the handler gets a stream whose handshake was done within
     `handshake_s`. With `dead_peer_s` the kernel gives up a peer that acknowledges nothing for that long (keepalive and
@@ -144,30 +144,30 @@ class Server:
                     await trio.sleep(EVICTION_PAUSE_S if evicted else EXHAUSTED_PAUSE_S)
                     break
                 direct = self.tls is None
-                lease = self._connections.admit(handle, peer, direct=direct)
-                if lease is None:
+                slot = self._connections.admit(handle, peer, direct=direct)
+                if slot is None:
                     handle.close()
                     self._warn("too many connections (limits.connections), all signed in; the newest are refused")
                 else:
-                    connections.start_soon(self._connection, lease, name=f"{self.name} {peer}")
+                    connections.start_soon(self._connection, slot, name=f"{self.name} {peer}")
 
-    async def _connection(self, lease: Lease) -> None:
+    async def _connection(self, slot: Slot) -> None:
         """The wall. Its frame lives as long as the connection."""
         try:
-            stream = await self._open(lease.handle)
+            stream = await self._open(slot.handle)
             if stream is not None:
-                await self._handler(stream, lease)
+                await self._handler(stream, slot)
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
-            log.debug("%s %s: the peer went away", self.name, lease.peer)
+            log.debug("%s %s: the peer went away", self.name, slot.peer)
         except* Exception as group:
             self._connections.note_failed()
             trace = group if log.isEnabledFor(logging.DEBUG) else None
-            log.error("%s %s: closed after %s", self.name, lease.peer, describe(group), exc_info=trace)
+            log.error("%s %s: closed after %s", self.name, slot.peer, describe(group), exc_info=trace)
         finally:
-            if lease.handle.fileno() >= 0:
-                trio.lowlevel.notify_closing(lease.handle)
-                lease.handle.close()
-            self._connections.release(lease)
+            if slot.handle.fileno() >= 0:
+                trio.lowlevel.notify_closing(slot.handle)
+                slot.handle.close()
+            self._connections.release(slot)
 
     async def _open(self, handle: socket.socket) -> trio.abc.Stream | None:
         if self._dead_peer_s is not None and not _INHERITED:
@@ -245,7 +245,7 @@ def bound(listener: socket.socket) -> Address:
 
 
 def describe(error: BaseException) -> str:
-    """What happened, on one line: each exception's kind, text and place. Tracebacks are for level debug."""
+    """The error on one line: each exception's kind, text and place. Tracebacks are for level debug."""
     return "; ".join(_describe_leaf(leaf) for leaf in _leaves(error))[:1000]
 
 

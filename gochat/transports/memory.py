@@ -62,7 +62,8 @@ class MemoryConnection:
         self._reading.cancel()
 
     async def serve(self, accept: Accept, frame_bytes: int) -> None:
-        """Serve the peer until one of the two ends it. What waits then can still be taken, unless it was aborted."""
+        """Serve the peer until one of the two ends it. Frames that wait then can still be taken, unless the connection
+        was aborted."""
         session = accept(self, LINE_JSON, None)
         try:
             with self._reading:

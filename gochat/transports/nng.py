@@ -18,7 +18,7 @@ import pynng
 import trio
 
 from gochat.errors import GochatError
-from gochat.transports.admission import Connections, Lease
+from gochat.transports.admission import Connections, Slot
 from gochat.transports.paired import MAX_REQUESTS, Pairs
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class _Peer:
     def __init__(self, pipe: pynng.Pipe | None) -> None:
         self.pipe = pipe
         self.address = _address(pipe)
-        self.lease: Lease | None = None
+        self.slot: Slot | None = None
         """Its place among all connections; None where it is not counted."""
         self.requests = 0
         """Under way."""
@@ -57,11 +57,11 @@ class _Peer:
 
     def signed_in(self) -> None:
         self.stranger = False
-        if self.lease is not None:
-            self.lease.authenticated()
+        if self.slot is not None:
+            self.slot.authenticated()
 
     def shutdown(self, how: int) -> None:
-        """What closes a stranger for another: see `admission`."""
+        """Closes a stranger to make room for another: see `admission`."""
         self.close()
 
     def close(self) -> None:
@@ -230,8 +230,8 @@ class NngServer:
             return  # Gone already; of one that goes at once nng may tell the end before the beginning.
         self._peers[pipe.id] = peer
         # All that is done with a handle there is to shut it down.
-        peer.lease = self._connections.admit(cast(socket.socket, peer), peer.address, direct=True)
-        if peer.lease is None:
+        peer.slot = self._connections.admit(cast(socket.socket, peer), peer.address, direct=True)
+        if peer.slot is None:
             peer.close()
 
     def _went(self, pipe: pynng.Pipe) -> None:
@@ -240,9 +240,9 @@ class NngServer:
             self._release(peer)
 
     def _release(self, peer: _Peer) -> None:
-        lease, peer.lease = peer.lease, None
-        if lease is not None:
-            self._connections.release(lease)
+        slot, peer.slot = peer.slot, None
+        if slot is not None:
+            self._connections.release(slot)
 
 
 def _listening(url: str, frame_bytes: int, certificate: Certificate) -> pynng.Rep0:

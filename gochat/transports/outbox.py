@@ -1,6 +1,6 @@
 """The only writer of a socket: a queue of whole frames, bounded in bytes.
 
-What the kernel takes at once goes out at once, from whoever sends or flushes. What it does not take waits here, for a
+Bytes that the kernel takes at once go out at once, in the task that sends or flushes. The others wait here, for a
 writer task that exists while something waits. So an idle connection costs no task, and a quick one no task switch.
 """
 
@@ -22,7 +22,7 @@ RECORD_BYTES = 16 * 1024
 
 
 class Waiting:
-    """What the kernel does not take of all outboxes of a node together, in bytes: exact at every moment.
+    """The size of all outboxes of a node together, in bytes that the kernel has not taken: exact at every moment.
 
     `on_crowded` is called in the midst of the send that brings it above `mark`. It may change limits and the mark, and
     must send nothing.
@@ -45,14 +45,33 @@ class Outbox:
     """Frames on their way to one peer. `limit` bounds `size`, the bytes that wait."""
 
     __slots__ = (
-        "_chunks", "_finished", "_flushed", "_on_blocked", "_on_space", "_socket", "_spawn", "_stream", "_waiting",
-        "broken", "direct", "limit", "progress_at", "sent", "size", "writing",
-    )  # fmt: skip
+        "_chunks",
+        "_finished",
+        "_flushed",
+        "_on_blocked",
+        "_on_space",
+        "_socket",
+        "_spawn",
+        "_stream",
+        "_waiting",
+        "broken",
+        "direct",
+        "limit",
+        "progress_at",
+        "sent",
+        "size",
+        "writing",
+    )
 
     def __init__(
-        self, limit: int, spawn: Spawn, *, socket: socket | None, stream: trio.abc.SendStream,
+        self,
+        limit: int,
+        spawn: Spawn,
+        *,
+        socket: socket | None,
+        stream: trio.abc.SendStream,
         waiting: Waiting | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`socket` is the non-blocking handle under `stream`, or None where bytes must go through the stream (TLS).
         `waiting` is shared by all outboxes of a node."""
         self.limit = limit
@@ -90,7 +109,7 @@ class Outbox:
             if self.size + len(data) > self.limit and not self._has_room(data):
                 return False
             self.put(data)
-            self.flush()  # What was queued leaves in the same write.
+            self.flush()  # Queued bytes leave in the same write.
             return True
         self._send(data)
         return True

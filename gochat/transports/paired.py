@@ -1,7 +1,8 @@
 """Sessions over requests and replies in pairs: a peer is heard when it asks, and gets its events with the reply.
 
 A request is one or more frames, a line each; the first carries `session`, the secret that `welcome` told. The reply is
-their replies and the events that wait. What differs from a stream is in protocol.md, "nng". No socket is known here.
+their replies and the events that wait. The differences from a stream are in protocol.md, "nng". No socket is known
+here.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Bye(msgspec.Struct, tag_field="type", tag="bye", kw_only=True):
 
 
 class _Head(msgspec.Struct):
-    """What is read of a frame before its session is known."""
+    """The fields that are read of a frame before its session is known."""
 
     type: str = ""
     id: Id | None = None
@@ -102,7 +103,7 @@ class PairedOutbox(PulledOutbox):
             chunk = self._chunks.popleft()
             count = chunk.count(b"\n")
             if count > max_events or len(chunk) > room:
-                chunk, rest = _cut(chunk, max_events, room, at_least_one=not taken)
+                chunk, rest = _capped(chunk, max_events, room, at_least_one=not taken)
                 self._chunks.appendleft(rest)
                 count = max_events  # Nothing more fits.
                 if not chunk:
@@ -129,7 +130,7 @@ class PairedOutbox(PulledOutbox):
             self._on_crowded()
 
 
-def _cut(chunk: bytes, max_lines: int, max_bytes: int, *, at_least_one: bool) -> tuple[bytes, bytes]:
+def _capped(chunk: bytes, max_lines: int, max_bytes: int, *, at_least_one: bool) -> tuple[bytes, bytes]:
     """The first lines of a chunk, within both bounds, and the rest."""
     end = 0
     for number in range(max_lines):
@@ -295,7 +296,7 @@ class Pairs:
             return await self._sign_in(lines, origin)
         connection = self._connections.get(head.session)
         if connection is None:
-            # What a peer is told of whose session ended by silence, on any transport.
+            # A peer whose session ended by silence is told this, on any transport.
             return _error(head.id, "unavailable", "there is no such session, or none any more", NO_HEARTBEAT)
         own: Poll | Bye | None = None
         if b'"poll"' in lines[-1] or b'"bye"' in lines[-1]:

@@ -42,8 +42,8 @@ class Poller:
         return len(self._watches)
 
     async def watch(self, handle: socket.socket, source: Source) -> None:
-        """Have the source called whenever there is something to read, until it says that this is enough. What it raises
-        is raised here. It must read: what it leaves is told again."""
+        """Have the source called whenever there is something to read, until it says that this is enough. Exceptions
+        of the source are raised here. The source must read: bytes that it leaves are told again."""
         if self._epoll is None:
             while True:
                 await trio.lowlevel.wait_readable(handle)
@@ -76,7 +76,7 @@ class Poller:
         for descriptor, _ in events:
             watch = watches.get(descriptor)
             if watch is None:
-                continue  # Who was called before ended it.
+                continue  # A source that was called before ended it.
             result: outcome.Outcome[Any]
             try:
                 if not watch.source.ready(now):

@@ -1,7 +1,8 @@
 """WebSocket: the connection's one task accepts the handshake, and gives data frames straight to the session.
 
-What is no data frame and what breaks the protocol is wsproto's to answer. It is asked for the first of these: most
-connections end without one, and every sign-in pays for what a connection is given at its start.
+Frames that are no data frames, and frames that break the protocol, are wsproto's to answer. It is asked for the first
+of these: most connections end without one, and every sign-in pays for the things that a connection is given at its
+start.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class WebSocketConnection(SocketConnection):
                 if session.waiting:
                     await session.readable()
                 if self._protocol is not None and outbox.writing:
-                    await outbox.flushed()  # Who does not read its pongs shall send no more pings.
+                    await outbox.flushed()  # A peer that does not read its pongs shall send no more pings.
                 await self.receive_all()
             if self._ended and self.closing is None:
                 # No Close came, yet the peer may still read: what it sent is answered, and a Close ends the answers.
@@ -165,7 +166,7 @@ class Opening(NamedTuple):
     key: bytes
     """The client's Sec-WebSocket-Key."""
     trailing: bytes
-    """What came behind the request."""
+    """The bytes that came behind the request."""
     subprotocol: str | None
     credential: str | None
 
@@ -187,7 +188,7 @@ async def serve(
     connection.outbox.try_send(opening.answer())
     session = accept(connection, codec, opening.credential)
     conversation = connection.converse(session, frames.FrameReader(frame_bytes, opcode, first_bytes), opening.trailing)
-    del opening  # What is only needed once is not kept as long as the connection lives.
+    del opening  # It is needed only once, and is not kept as long as the connection lives.
     try:
         await conversation
     finally:

@@ -13,18 +13,18 @@ import trio.testing
 
 from gochat import store as stores
 from gochat.actors.actor import Registry
-from gochat.actors.flusher import Line
-from gochat.actors.live import SLICE, Live, Outgoing, Stretch
+from gochat.actors.broadcaster import SendQueue
+from gochat.actors.live import SLICE, FactBatch, Live, Outgoing
 from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
-from gochat.actors.room import RoomActor, RoomParts
+from gochat.actors.room import RoomActor, RoomContext
 from gochat.actors.run_queue import RunQueue
 from gochat.actors.supervisor import Spec, Supervisor
-from gochat.domain import commands as ask
-from gochat.domain.beside import AnyBeside
+from gochat.domain import commands
 from gochat.domain.facts import AnyFact
 from gochat.domain.jumps import Jumps
 from gochat.domain.record import Recorded, RoomRecord
+from gochat.domain.side_records import AnySideRecord
 from gochat.domain.turn import Outcome, RecentKeys, RoomRules
 from gochat.errors import Full, StoreError
 from gochat.ports import AppendResult, Committed, OnRecorded
@@ -48,9 +48,9 @@ class Recorder:
         self.codec = codec
         self.device = None
         self.since = 0
-        self.apart = False
+        self.catching_up = False
         self.full = False
-        self.line: Line | None = None
+        self.send_queue: SendQueue | None = None
         self.pushes: list[bytes] = []
         self.offers: list[bytes] = []
         self.soft: list[bytes] = []
@@ -60,7 +60,9 @@ class Recorder:
 
     @property
     def facts(self) -> list[AnyFact]:
-        return [msgspec.json.decode(line, type=AnyFact) for data in self.pushes for line in data.splitlines()]
+        return [
+            msgspec.json.decode(send_queue, type=AnyFact) for data in self.pushes for send_queue in data.splitlines()
+        ]
 
     @property
     def seqs(self) -> list[int]:
@@ -68,10 +70,14 @@ class Recorder:
 
     @property
     def told(self) -> list[Any]:
-        return [msgspec.json.decode(line, type=Read | Typing | Lag) for data in self.soft for line in data.splitlines()]
+        return [
+            msgspec.json.decode(send_queue, type=Read | Typing | Lag)
+            for data in self.soft
+            for send_queue in data.splitlines()
+        ]
 
-    def takes(self, stretch: Stretch) -> bool:
-        return not self.apart and stretch.commit > self.since
+    def takes(self, fact_batch: FactBatch) -> bool:
+        return not self.catching_up and fact_batch.commit > self.since
 
     @property
     def outbox(self) -> Outgoing:
@@ -95,7 +101,7 @@ class Recorder:
         for data in offers:
             self.try_send(data)
 
-    def push_soft(self, data: bytes) -> None:
+    def send_best_effort(self, data: bytes) -> None:
         self.soft.append(data)
 
     def lag(self, room: str, head: int) -> None:
@@ -110,11 +116,11 @@ class Recorder:
     def ended(self) -> None:
         self.live.users[self.user].pop(self)
 
-    def entered(self, stretch: Stretch) -> None:
-        self.live.enter(stretch.room, self)
+    def entered(self, fact_batch: FactBatch) -> None:
+        self.live.enter(fact_batch.room, self)
 
-    def left(self, stretch: Stretch) -> None:
-        self.live.leave(stretch.room, self)
+    def left(self, fact_batch: FactBatch) -> None:
+        self.live.leave(fact_batch.room, self)
 
 
 class Asked:
@@ -125,7 +131,7 @@ class Asked:
         self.outcome: Outcome | None = None
         self.flushed = 0
 
-    def settle(self, outcome: Outcome) -> None:
+    def reply(self, outcome: Outcome) -> None:
         assert self.outcome is None, "settled twice"
         self.outcome = outcome
         self._events.append(("settle", self))
@@ -148,7 +154,7 @@ class Tap:
         return getattr(self._inner, name)
 
     def append(
-        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnyBeside], done: OnRecorded
+        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnySideRecord], done: OnRecorded
     ) -> None:
         if self.before:
             error = self.before.pop()
@@ -166,7 +172,7 @@ class Tap:
 
 
 def as_told(error: Exception) -> StoreError:
-    """What a journal says of a fault, whatever it was."""
+    """The error by which a journal tells of a fault, whatever it was."""
     return error if isinstance(error, StoreError) else StoreError(f"append failed: {error!r}", unknown=True)
 
 
@@ -195,23 +201,29 @@ class House:
         self.run_queue = run_queue
         self.clock = Jumps(_now_ns, _now_ns)
         actors.start(Spec("run queue", self.run_queue.run))
-        actors.start(Spec("flusher", self.live.flusher.run))
-        parts = RoomParts(
-            self.journal, store.lookups, self.live, rules, self.clock, 10_000, self.keys,
+        actors.start(Spec("broadcaster", self.live.broadcaster.run))
+        parts = RoomContext(
+            self.journal,
+            store.lookups,
+            self.live,
+            rules,
+            self.clock,
+            10_000,
+            self.keys,
             observers=tuple(observers),
-        )  # fmt: skip
+        )
         self.rooms: Registry[RoomActor] = Registry(actors, self.run_queue, partial(RoomActor, parts=parts), 1000)
 
-    def ask(self, *commands: ask.AnyCommand) -> list[Asked]:
+    def ask(self, *wanted: commands.AnyCommand) -> list[Asked]:
         """Put the commands into their rooms' mailboxes: one batch, if they are for one room."""
         asked = []
-        for command in commands:
+        for command in wanted:
             asked.append(Asked(self))
             self.rooms.tell(command.room, Submit(command, asked[-1]))
         return asked
 
-    async def outcomes(self, *commands: ask.AnyCommand) -> list[Outcome]:
-        asked = self.ask(*commands)
+    async def outcomes(self, *wanted: commands.AnyCommand) -> list[Outcome]:
+        asked = self.ask(*wanted)
         await self.settled()
         return [each.outcome for each in asked if each.outcome is not None]
 
@@ -226,11 +238,11 @@ class House:
         await trio.sleep(60)
 
     async def tea(self, *users: str, **fields: Any) -> None:
-        await self.outcomes(ask.Create(room=TEA, user="ann", users=users, **fields))
+        await self.outcomes(commands.Create(room=TEA, user="ann", users=users, **fields))
         self.events.clear()
 
-    def say(self, *bodies: str, user: str = "ann", room: str = TEA, **fields: Any) -> list[ask.Send]:
-        return [ask.Send(room=room, user=user, body=body, **fields) for body in bodies]
+    def say(self, *bodies: str, user: str = "ann", room: str = TEA, **fields: Any) -> list[commands.Send]:
+        return [commands.Send(room=room, user=user, body=body, **fields) for body in bodies]
 
 
 @asynccontextmanager

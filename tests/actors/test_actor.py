@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from gochat.actors.actor import Actor, Registry
 from gochat.actors.phases import IDLE, PREPARING
@@ -35,6 +36,8 @@ class Counter(Actor[str]):
         if self.loaded:
             return
         self.book.setdefault("loads", []).append(self.address)
+        for gate in self.book.get("gates", ()):
+            await gate.wait()
         if self.load_error is not None:
             raise self.load_error
         self.loaded = True
@@ -114,14 +117,17 @@ async def test_reading_costs_a_task_and_other_turns_none(autojump_clock: object)
 
 
 async def test_mail_that_comes_while_an_actor_reads_is_the_next_batch(autojump_clock: object) -> None:
-    book: dict[str, list[Any]] = {}
+    gate = trio.Event()
+    book: dict[str, list[Any]] = {"gates": [gate]}
     async with counters(book) as (registry, _):
         registry.tell("x", "a")
         actor = registry.at("x")
-        while actor.phase != PREPARING or len(actor.mailbox):
-            await trio.lowlevel.checkpoint()
+        await trio.testing.wait_all_tasks_blocked()
+        assert actor.phase == PREPARING
+        assert not len(actor.mailbox)
         for word in ("b", "c"):
             registry.tell("x", word)
+        gate.set()
         await trio.sleep(1)
         assert actor.idle
     assert book["batches"] == [["a"], ["b", "c"]]

@@ -1,4 +1,4 @@
-"""Who hears a room: batches cut where the listeners change, and real sessions that come, go and catch up while a large
+"""The listeners of a room: batches cut where they change, and real sessions that come, go and catch up while a large
 delivery is under way. Each fact once, none lost, in order."""
 
 from __future__ import annotations
@@ -16,19 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gochat.actors.actor import Registry
-from gochat.actors.live import SLICE, Stretch, stretches
-from gochat.actors.user import UserActor, UserParts
+from gochat.actors.live import SLICE, FactBatch, fact_batches
+from gochat.actors.user import UserActor, UserContext
 from gochat.auth.keys import OneKey
 from gochat.auth.standing import Standing
 from gochat.auth.tokens import Issuer, JwtTokens
 from gochat.config import Auth
-from gochat.domain import commands as ask
-from gochat.domain import facts
-from gochat.notify.parts import Notifications
+from gochat.domain import commands, facts
+from gochat.notify.notifications import Notifications
 from gochat.protocol import replies
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.ndjson import LineReader
-from gochat.session.clock import Wheel
+from gochat.session.clock import TimerWheel
 from gochat.session.dispatch import ClientSession
 from gochat.session.gateway import Gateway, Pace
 from gochat.session.quota import Quotas, Rates
@@ -54,29 +53,38 @@ def fact(seq: int, kind: str) -> facts.AnyFact:
 @given(st.lists(KINDS, min_size=1, max_size=12))
 def test_a_batch_is_cut_exactly_where_the_listeners_change(kinds: list[str]) -> None:
     batch = [fact(seq, kind) for seq, kind in enumerate(kinds, 5)]
-    cut = stretches(TEA, 7, batch)
-    assert [each for stretch in cut for each in stretch.facts] == batch
+    cut = fact_batches(TEA, 7, batch)
+    assert [each for fact_batch in cut for each in fact_batch.facts] == batch
     assert sum(kind == "message" or kind == "role" for kind in kinds) < len(kinds) or len(cut) == 1
-    for stretch in cut:
-        assert (stretch.first, stretch.last, stretch.commit) == (stretch.facts[0].seq, stretch.facts[-1].seq, 7)
+    for fact_batch in cut:
+        assert (fact_batch.first, fact_batch.last, fact_batch.commit) == (
+            fact_batch.facts[0].seq,
+            fact_batch.facts[-1].seq,
+            7,
+        )
         changes = [
-            getattr(each, "change", "closed" if isinstance(each, facts.Closed) else "") for each in stretch.facts
+            getattr(each, "change", "closed" if isinstance(each, facts.Closed) else "") for each in fact_batch.facts
         ]
         assert "added" not in changes[1:]
         assert not {"removed", "left", "closed"} & set(changes[:-1])
-        assert list(stretch.added) == ([f"u{stretch.first}"] if changes[0] == "added" else [])
-        ends = {"removed": [f"u{stretch.last}"], "left": [f"u{stretch.last}"], "closed": None}.get(changes[-1], [])
-        assert (stretch.removed if stretch.removed is None else list(stretch.removed)) == ends
+        assert list(fact_batch.added) == ([f"u{fact_batch.first}"] if changes[0] == "added" else [])
+        ends = {"removed": [f"u{fact_batch.last}"], "left": [f"u{fact_batch.last}"], "closed": None}.get(
+            changes[-1], []
+        )
+        assert (fact_batch.removed if fact_batch.removed is None else list(fact_batch.removed)) == ends
 
 
 async def test_a_stretch_is_encoded_once() -> None:
-    stretch = Stretch(TEA, 1, [fact(1, "message"), fact(2, "message")])
+    fact_batch = FactBatch(TEA, 1, [fact(1, "message"), fact(2, "message")])
     async with keep_house() as house:
         sessions = [Recorder(house, "ann"), Recorder(house, "bob")]
-        house.live.send(stretch, sessions)
+        house.live.send(fact_batch, sessions)
     for session in sessions:
-        assert session.pushes[0] is stretch.encoded[LINE_JSON]
-    assert [msgspec.json.decode(line)["seq"] for line in stretch.encoded[LINE_JSON].splitlines()] == [1, 2]
+        assert session.pushes[0] is fact_batch.encoded[LINE_JSON]
+    assert [msgspec.json.decode(send_queue)["seq"] for send_queue in fact_batch.encoded[LINE_JSON].splitlines()] == [
+        1,
+        2,
+    ]
 
 
 # ---------------------------------------------------------------------------------------------- sessions
@@ -158,7 +166,7 @@ class Peer:
         return [(at, frame["seq"]) for at, frame in enumerate(self.wire.frames) if frame["type"] == "ack"]
 
     def expected(self, log: list[tuple[int, facts.AnyFact]]) -> list[int]:
-        """What a client with this welcome hears by the contract."""
+        """The seqs that a client with this welcome hears by the contract."""
         head = sum(commit <= self.session.since for commit, _ in log)
         after = head if self.resume is None else self.resume
         return [seq for seq in heard([fact for _, fact in log], self.user) if seq > after]
@@ -171,7 +179,7 @@ class Town:
         self.house = house
         self.dice = random.Random(seed)
         self.spawn = nursery.start_soon
-        parts = UserParts(house.live, house.rooms, house.clock, 0.0, 1, 1000, NoRules())
+        parts = UserContext(house.live, house.rooms, house.clock, 0.0, 1, 1000, NoRules())
         users: Registry[UserActor] = Registry(house.actors, house.run_queue, partial(UserActor, parts=parts), 1000)
         self.gateway = Gateway(
             node="here",
@@ -184,13 +192,13 @@ class Town:
             rooms=house.rooms,
             limits=replies.Limits(messages_per_s=0),
             pace=SCOPES,
-            wheel=Wheel(),
+            timer_wheel=TimerWheel(),
             after_leaving=True,
             rules=NoRules(),
             standing=Standing(),
             notifications=Notifications(notices=house.notices),
             spawn=self.spawn,
-            quotas=Quotas(Rates(), Wheel()),
+            quotas=Quotas(Rates(), TimerWheel()),
             sessions={},
             waiting=Waiting(),
         )
@@ -236,7 +244,7 @@ async def a_busy_day(town: Town) -> None:
     async def manage() -> None:
         for _ in range(15):
             some = tuple(dice.sample(drifters, dice.randrange(1, 4)))
-            kind = dice.choice([ask.Add, ask.Remove])
+            kind = dice.choice([commands.Add, commands.Remove])
             house.ask(kind(room=TEA, user="ann", users=some))
             await town.rest()
 
@@ -340,7 +348,7 @@ def test_a_slow_reader_lags_and_catches_up(seed: int) -> None:
 
 
 async def a_queue_that_waits_for_its_turn(town: Town) -> None:
-    """What stands in line is the server's to send: the peer is not slow."""
+    """Bytes that stand in line are the server's to send: the peer is not slow."""
     await town.house.tea("bob")
     bob = Peer(town, "bob")
     await town.house.settled()
@@ -363,12 +371,12 @@ async def a_soft_event_for_who_stands_in_line(town: Town) -> None:
     bob = Peer(town, "bob")
     await town.house.settled()
     before = len(bob.wire.frames)
-    line = town.house.live.flusher.short
+    send_queue = town.house.live.broadcaster.short
     bob.session.offer(LINE_JSON.encode(replies.Pong(id=1)))
-    line.add(bob.session)
-    town.house.live.tell_softly([bob.session], replies.Typing(room=TEA, sender="ann"))
+    send_queue.add(bob.session)
+    town.house.live.send_best_effort([bob.session], replies.Typing(room=TEA, sender="ann"))
     assert bob.wire.outbox.size and not bob.wire.outbox.writing
-    town.house.live.flusher.wake()
+    town.house.live.broadcaster.wake()
     await town.house.settled()
     assert [frame["type"] for frame in bob.wire.frames[before:]] == ["pong", "typing"]
 

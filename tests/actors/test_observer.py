@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from trio.testing import MockClock
 
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Done
@@ -44,10 +44,12 @@ async def test_each_batch_is_told_once_after_replies_and_delivery(autojump_clock
         await house.tea("bob")
         notes.listener = Recorder(house, "bob")
         house.live.enter(TEA, notes.listener)
-        notes.asked = house.ask(*house.say("one", "two"), ask.React(room=TEA, user="bob", seq=3, emoji="+", on=True))
+        notes.asked = house.ask(
+            *house.say("one", "two"), commands.React(room=TEA, user="bob", seq=3, emoji="+", on=True)
+        )
         await house.settled()
-        await house.outcomes(ask.Report(room=TEA, user="bob", seq=3, reason="spam"))
-        await house.outcomes(*house.say("refused", user="zoe"), ask.Typing(room=TEA, user="ann"))
+        await house.outcomes(commands.Report(room=TEA, user="bob", seq=3, reason="spam"))
+        await house.outcomes(*house.say("refused", user="zoe"), commands.Typing(room=TEA, user="ann"))
     log = house.journal.log[TEA]
     told = [seq for _, seqs, _, _ in notes.batches for seq in seqs]
     assert told == [fact.seq for _, fact in log] == [1, 2, 3, 4, 5]

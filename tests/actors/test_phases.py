@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from gochat.actors.phases import DECIDING, IDLE, PREPARING, RECORDING, TRANSITIONS, Phase
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from tests.actors.house import TEA, keep_house
 
 
@@ -52,12 +52,12 @@ async def test_only_preparing_lasts_while_others_run_and_nothing_waits(
         nursery.start_soon(watch)
         dice = random.Random(3)
         for number in range(200):
-            commands: list[ask.AnyCommand] = [
+            wanted: list[commands.AnyCommand] = [
                 *house.say(str(number)),
-                ask.React(room=TEA, user="bob", seq=3, emoji="+", on=bool(number % 2)),
-                ask.Send(room=TEA, user="zoe", body="refused", key=str(number)),
+                commands.React(room=TEA, user="bob", seq=3, emoji="+", on=bool(number % 2)),
+                commands.Send(room=TEA, user="zoe", body="refused", key=str(number)),
             ]
-            house.ask(*dice.sample(commands, dice.randrange(1, 3)))
+            house.ask(*dice.sample(wanted, dice.randrange(1, 3)))
             for _ in range(dice.randrange(4)):
                 await trio.lowlevel.checkpoint()
         while not all(room.idle for room in house.rooms):

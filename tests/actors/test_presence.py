@@ -1,4 +1,4 @@
-"""What an end of a membership costs, and what is told while it is in doubt who sees whom."""
+"""The cost of an end of a membership, and the presence that is told while it is in doubt who sees whom."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import trio
 import trio.testing
 
-from gochat.actors.live import Live, Stretch
-from gochat.actors.presence import PAIRS, settle_doubts
+from gochat.actors.live import FactBatch, Live
+from gochat.actors.presence import PAIRS, refresh_stale
 from gochat.domain.facts import Member
 from gochat.errors import StoreError
 from gochat.protocol.codec import LINE_JSON
@@ -32,10 +32,10 @@ class Looker:
         live.watch(self, watched, oversees=False)  # type: ignore[arg-type]
         self.watching = watched
 
-    def push_soft(self, data: bytes) -> None:
+    def send_best_effort(self, data: bytes) -> None:
         self.told.append(data)
 
-    def left(self, stretch: Stretch) -> None:
+    def left(self, fact_batch: FactBatch) -> None:
         pass
 
 
@@ -55,9 +55,9 @@ class Store:
         return self.seen & set(others)
 
 
-def removal(user: str) -> Stretch:
+def removal(user: str) -> FactBatch:
     fact = Member(room=TEA, seq=2, ts=0, sender="ann", users=[user], change="removed")
-    return Stretch(TEA, 2, [fact], removed=[user])
+    return FactBatch(TEA, 2, [fact], removed=[user])
 
 
 def offline(user: str) -> bytes:
@@ -65,8 +65,8 @@ def offline(user: str) -> bytes:
 
 
 async def settled(live: Live, nursery: trio.Nursery, acquainted: Store, onlookers: Store) -> None:
-    nursery.start_soon(settle_doubts, live, acquainted, onlookers)
-    while live.doubts:
+    nursery.start_soon(refresh_stale, live, acquainted, onlookers)
+    while live.stale:
         await trio.testing.wait_all_tasks_blocked()
 
 
@@ -76,7 +76,7 @@ async def test_one_removal_costs_its_own_watches(autojump_clock: Any, nursery: t
     watchers = [Looker(live, f"w{n}", "bob") for n in range(3 * PAIRS)]
     bob = Looker(live, "bob", "u1", "u2")
     live.end(removal("bob"))
-    assert list(live.doubts) == ["bob"]
+    assert list(live.stale) == ["bob"]
     await settled(live, nursery, acquainted, onlookers)
     assert acquainted.asked == [2] and onlookers.asked == [PAIRS] * 3, "no pair but those that are watched"
     assert all(each.told == [offline("bob")] for each in watchers)
@@ -89,13 +89,13 @@ async def test_nothing_is_told_while_it_is_in_doubt(autojump_clock: Any, nursery
     ann, bob = Looker(live, "ann", "bob"), Looker(live, "bob", "ann")
     store.failing = True
     live.end(removal("bob"))
-    nursery.start_soon(settle_doubts, live, store, store)
+    nursery.start_soon(refresh_stale, live, store, store)
     await trio.testing.wait_all_tasks_blocked()
     for user in ("ann", "bob"):
-        live.tell_softly(live.onlookers(user), Presence(users=[PresenceEntry(user=user, online=True)]))
+        live.send_best_effort(live.onlookers(user), Presence(users=[PresenceEntry(user=user, online=True)]))
     assert not ann.told and not bob.told, "neither who is in doubt, nor to whom"
     store.failing, store.seen = False, {"ann", "bob"}
     await trio.sleep(2)
-    assert not live.doubts
+    assert not live.stale
     assert ann.told == [LINE_JSON.encode(Presence(users=[PresenceEntry(user="bob", online=True)]))]
     assert bob.told == [LINE_JSON.encode(Presence(users=[PresenceEntry(user="ann", online=True)]))]

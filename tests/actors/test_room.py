@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from gochat.actors import deliveries
-from gochat.actors.live import SLICE, Stretch
+from gochat.actors.ephemeral import SMALL_ROOM
+from gochat.actors.live import SLICE, FactBatch
 from gochat.actors.messages import Submit
-from gochat.actors.passing import SMALL_ROOM
-from gochat.domain import commands as ask
-from gochat.domain import facts
+from gochat.domain import commands, facts
 from gochat.domain.limits import TokenBucket
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied, Full, StoreError
@@ -97,8 +96,8 @@ async def test_what_is_refused_is_no_fact_and_stops_nobody(house: House, autojum
 async def test_a_refused_repeat_is_answered_with_its_ack(house: House, autojump_clock: MockClock) -> None:
     await house.tea("bob")
     (first,) = await house.outcomes(*house.say("hi", user="bob", key="k"))
-    await house.outcomes(ask.Remove(room=TEA, user="ann", users=("bob",)))
-    await house.outcomes(*(ask.Send(room=TEA, user="ann", body="x", key=f"k{n}") for n in range(KEYS * 3)))
+    await house.outcomes(commands.Remove(room=TEA, user="ann", users=("bob",)))
+    await house.outcomes(*(commands.Send(room=TEA, user="ann", body="x", key=f"k{n}") for n in range(KEYS * 3)))
     repeat, other = await house.outcomes(*house.say("hi", user="bob", key="k"), *house.say("hi", user="bob", key="new"))
     assert isinstance(first, Done) and repeat == Done(first.seq, first.ts, True)
     assert isinstance(other, Denied) and other.code == "not_member"
@@ -109,7 +108,7 @@ async def test_a_key_that_the_room_forgot_clashes_and_the_rest_is_decided_again(
 ) -> None:
     ann = Recorder(house, "ann")
     first, *_ = await house.outcomes(*house.say("old", room=DM, key="k"))
-    many = [ask.Send(room=DM, user="ann", body="x", key=f"k{n}") for n in range(KEYS * 3)]
+    many = [commands.Send(room=DM, user="ann", body="x", key=f"k{n}") for n in range(KEYS * 3)]
     await house.outcomes(*many)
     head = len(many) + 1
     outcomes = await house.outcomes(
@@ -123,9 +122,9 @@ async def test_a_key_that_the_room_forgot_clashes_and_the_rest_is_decided_again(
 async def test_all_rooms_together_keep_few_keys_in_memory(house: House, autojump_clock: MockClock) -> None:
     for number in range(60):
         room = f"dm:ann:b{number:02}"
-        await house.outcomes(*(ask.Send(room=room, user="ann", body="x", key=f"k{n}") for n in range(20)))
+        await house.outcomes(*(commands.Send(room=room, user="ann", body="x", key=f"k{n}") for n in range(20)))
     assert KEYS <= len(house.keys) <= 2 * KEYS
-    (repeat,) = await house.outcomes(ask.Send(room="dm:ann:b00", user="ann", body="x", key="k0"))
+    (repeat,) = await house.outcomes(commands.Send(room="dm:ann:b00", user="ann", body="x", key="k0"))
     assert isinstance(repeat, Done) and (repeat.seq, repeat.duplicate) == (1, True)
 
 
@@ -136,8 +135,8 @@ class Broken(Asked):
         super().__init__(house)
         self.breaks = breaks
 
-    def settle(self, outcome: Outcome) -> None:
-        super().settle(outcome)
+    def reply(self, outcome: Outcome) -> None:
+        super().reply(outcome)
         if self.breaks == "settle":
             raise RuntimeError("an answer that can't be built")
 
@@ -159,10 +158,10 @@ async def test_one_answer_that_fails_is_its_askers_affair(
     asked = [Asked(house) for _ in range(3)]
     asked[place] = Broken(house, breaks)
     buckets = [TokenBucket(1.0, 10) for _ in asked]
-    commands: list[ask.AnyCommand] = [*house.say("a", "b", "c")]
+    wanted: list[commands.AnyCommand] = [*house.say("a", "b", "c")]
     if reads_first:
-        commands[1] = ask.Edit(room=TEA, user="ann", seq=1, body="no message: refused")
-    for number, (each, command, bucket) in enumerate(zip(asked, commands, buckets, strict=True)):
+        wanted[1] = commands.Edit(room=TEA, user="ann", seq=1, body="no message: refused")
+    for number, (each, command, bucket) in enumerate(zip(asked, wanted, buckets, strict=True)):
         bucket.take(0)
         house.rooms.tell(TEA, Submit(command, each, origin=number, bucket=bucket))
     await house.settled()
@@ -197,14 +196,14 @@ async def test_a_delivery_that_fails_costs_the_askers_nothing(
 
     monkeypatch.setattr(house.live, "listeners", broken)
     first = house.rooms.at(room).delivered
-    commands: list[ask.AnyCommand] = [*house.say("a", "b", room=room)]
+    wanted: list[commands.AnyCommand] = [*house.say("a", "b", room=room)]
     if reads_first:
-        commands.append(ask.React(room=room, user="ann", seq=first, emoji="+", on=True))
-    asked = house.ask(*commands)
+        wanted.append(commands.React(room=room, user="ann", seq=first, emoji="+", on=True))
+    asked = house.ask(*wanted)
     await house.settled()
-    head = first + len(commands)
+    head = first + len(wanted)
     assert seqs([each.outcome for each in asked]) == list(range(first + 1, head + 1))
-    assert [each.flushed for each in asked] == [1] * len(commands)
+    assert [each.flushed for each in asked] == [1] * len(wanted)
     assert bob.lags == [(room, head)], "whoever listens learns how far the log goes"
     assert seqs(await house.outcomes(*house.say("next", room=room))) == [head + 1]
     assert bob.seqs == [head + 1]
@@ -291,7 +290,7 @@ async def test_only_what_a_session_was_handed_counts_as_delivered(house: House, 
             raise RuntimeError("a bug")
 
     sessions = [Recorder(house, "ann"), Recorder(house, "ann"), Recorder(house, "bob"), Broken(house, "bob")]
-    sessions[0].full = sessions[1].apart = True
+    sessions[0].full = sessions[1].catching_up = True
     await house.outcomes(*house.say("one", "two", "three", room=DM))
     assert [len(session.seqs) for session in sessions] == [0, 0, 3, 0]
     assert house.live.counts.deliveries == 3
@@ -314,9 +313,12 @@ async def test_reads_and_typing_are_told_softly(house: House, autojump_clock: Mo
     await house.tea("bob")
     await house.outcomes(*house.say("one"))
     await house.outcomes(
-        ask.Read(room=TEA, user="bob", seq=99), ask.Read(room=TEA, user="bob", seq=1), ask.Typing(room=TEA, user="bob"),
-        ask.Typing(room=TEA, user="bob"), ask.Read(room=TEA, user="zoe", seq=1),
-    )  # fmt: skip
+        commands.Read(room=TEA, user="bob", seq=99),
+        commands.Read(room=TEA, user="bob", seq=1),
+        commands.Typing(room=TEA, user="bob"),
+        commands.Typing(room=TEA, user="bob"),
+        commands.Read(room=TEA, user="zoe", seq=1),
+    )
     assert ann.told == [Read(room=TEA, sender="bob", seq=3), Typing(room=TEA, sender="bob")]
     assert bob.told == ann.told[:1], "typing is not told to who types"
     assert cat.told == []
@@ -329,7 +331,7 @@ async def test_in_a_large_room_reads_are_told_to_the_reader_alone(house: House, 
     ann, bob, other = (Recorder(house, user) for user in ("ann", "bob", "bob"))
     for session in (ann, bob, other):
         house.live.enter(TEA, session)
-    await house.outcomes(ask.Read(room=TEA, user="bob", seq=1), ask.Typing(room=TEA, user="bob"))
+    await house.outcomes(commands.Read(room=TEA, user="bob", seq=1), commands.Typing(room=TEA, user="bob"))
     assert (ann.told, bob.told, other.told) == ([], *[[Read(room=TEA, sender="bob", seq=1)]] * 2)
 
 
@@ -367,7 +369,7 @@ async def test_writers_do_not_run_ahead_of_what_is_delivered(
     most = 0
     for number in range(100):
         # A read is decided by the room's own task.
-        asked += house.ask(*house.say(f"{number}"), *([ask.Read(room=TEA, user="bob", seq=1)] if by_task else []))
+        asked += house.ask(*house.say(f"{number}"), *([commands.Read(room=TEA, user="bob", seq=1)] if by_task else []))
         await trio.lowlevel.checkpoint()
         most = max(most, *(len(session.offers) for session in sessions))
     assert 1 < most <= deliveries.MOST
@@ -383,7 +385,7 @@ async def test_a_large_room_whose_listeners_stand_in_line_already_is_bounded_too
     await house.tea("bob")
     sessions = [Recorder(house, "bob") for _ in range(60)]
     for number, other in enumerate(others):
-        await house.outcomes(ask.Create(room=other, user="ann", users=("bob",)))
+        await house.outcomes(commands.Create(room=other, user="ann", users=("bob",)))
         for session in sessions[number * 20 : number * 20 + 9]:  # Few enough for the short line.
             house.live.enter(other, session)
     for session in sessions:
@@ -422,7 +424,7 @@ async def test_what_few_say_is_sent_at_once_to_who_does_not_stand_in_line(
     waiting, free = Recorder(house, "bob"), Recorder(house, "bob")
     for session in (waiting, free):
         house.live.enter(TEA, session)
-    house.live.flusher.short.add(waiting)
+    house.live.broadcaster.short.add(waiting)
     asked = house.ask(*house.say("one"))
     while asked[0].outcome is None:
         await trio.lowlevel.checkpoint()
@@ -438,7 +440,7 @@ async def test_a_delivery_that_crashes_too_often_is_given_up_and_the_room_goes_o
     """Whoever listens learns how far the log goes, and the writers do not wait for ever."""
 
     class Faulty(Recorder):
-        def entered(self, stretch: Stretch) -> None:
+        def entered(self, fact_batch: FactBatch) -> None:
             raise RuntimeError("a fault of the session's")
 
     house = small_house
@@ -447,7 +449,7 @@ async def test_a_delivery_that_crashes_too_often_is_given_up_and_the_room_goes_o
     for session in sessions:
         house.live.enter(TEA, session)
     Faulty(house, "cat")
-    await house.outcomes(ask.Add(room=TEA, user="ann", users=("cat",)))
+    await house.outcomes(commands.Add(room=TEA, user="ann", users=("cat",)))
     await trio.sleep(60)
     assert [session.lags for session in sessions] == [[(TEA, 3)]] * len(sessions)
     for body in ("one", "two", "three"):
@@ -493,14 +495,20 @@ USERS = ["ann", "bob", "cat", "dan"]
 BASE: dict[str, Any] = {"room": st.just(TEA), "user": st.sampled_from(USERS)}
 SOME = st.lists(st.sampled_from(USERS), min_size=1, max_size=3).map(tuple)
 COMMANDS = st.one_of(
-    st.builds(ask.Send, **BASE, body=st.just("x")),
-    st.builds(ask.Add, room=st.just(TEA), user=st.just("root"), admin=st.just(True), users=SOME),
-    st.builds(ask.Remove, room=st.just(TEA), user=st.just("root"), admin=st.just(True), users=SOME),
-    st.builds(ask.Leave, **BASE, successor=st.sampled_from(USERS)),
-    st.builds(ask.SetRole, room=st.just(TEA), user=st.just("root"), admin=st.just(True),
-              member=st.sampled_from(USERS), role=st.just("owner")),
-    *([st.builds(ask.Close, **BASE)] * 1),
-)  # fmt: skip
+    st.builds(commands.Send, **BASE, body=st.just("x")),
+    st.builds(commands.Add, room=st.just(TEA), user=st.just("root"), admin=st.just(True), users=SOME),
+    st.builds(commands.Remove, room=st.just(TEA), user=st.just("root"), admin=st.just(True), users=SOME),
+    st.builds(commands.Leave, **BASE, successor=st.sampled_from(USERS)),
+    st.builds(
+        commands.SetRole,
+        room=st.just(TEA),
+        user=st.just("root"),
+        admin=st.just(True),
+        member=st.sampled_from(USERS),
+        role=st.just("owner"),
+    ),
+    *([st.builds(commands.Close, **BASE)] * 1),
+)
 
 
 def heard(log: list[facts.AnyFact], user: str) -> list[int]:
@@ -518,7 +526,7 @@ def heard(log: list[facts.AnyFact], user: str) -> list[int]:
 
 @settings(max_examples=80)
 @given(st.lists(st.lists(COMMANDS, min_size=1, max_size=8), max_size=6), st.booleans())
-def test_each_hears_what_happened_while_they_were_in(batches: list[list[ask.AnyCommand]], sliced: bool) -> None:
+def test_each_hears_what_happened_while_they_were_in(batches: list[list[commands.AnyCommand]], sliced: bool) -> None:
     async def main() -> None:
         async with keep_house(slice_=1 if sliced else SLICE) as house:
             sessions = [Recorder(house, user) for user in [*USERS, "ann", "bob", "zoe"]]

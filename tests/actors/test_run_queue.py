@@ -15,7 +15,7 @@ from gochat.actors.messages import Submit
 from gochat.actors.phases import IDLE, QUEUED
 from gochat.actors.room import RoomActor
 from gochat.actors.run_queue import SLICE, RunQueue
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from gochat.domain.turn import Done
 from gochat.errors import Denied, StoreError
 from tests.actors.house import Asked, House, Recorder, keep_house
@@ -70,15 +70,15 @@ async def test_order_is_kept_whatever_a_command_needs(house: House, autojump_clo
             for _ in range(dice.randrange(6)):
                 await trio.lowlevel.checkpoint()
             continue
-        command: ask.AnyCommand
+        command: commands.AnyCommand
         if kind == "send":
-            command = ask.Send(room=DM, user="ann", body=str(number))
+            command = commands.Send(room=DM, user="ann", body=str(number))
         elif kind == "edit":
-            command = ask.Edit(room=DM, user="ann", seq=1, body=str(number))
+            command = commands.Edit(room=DM, user="ann", seq=1, body=str(number))
         elif kind == "react":
-            command = ask.React(room=DM, user="bob", seq=1, emoji="+", on=bool(number % 2))
+            command = commands.React(room=DM, user="bob", seq=1, emoji="+", on=bool(number % 2))
         else:
-            command = ask.Contact(room=DM, user="bob", action="add")
+            command = commands.Contact(room=DM, user="bob", action="add")
         sent += [(kind, each) for each in house.ask(command)]
     await house.settled()
     seqs = []
@@ -100,7 +100,7 @@ async def test_a_key_that_was_forgotten(house: House, autojump_clock: MockClock,
     if meanwhile:
         for _ in range(3):
             await trio.lowlevel.checkpoint()
-        asked += house.ask(ask.Edit(room=DM, user="ann", seq=1, body="edited"), *house.say("last", room=DM))
+        asked += house.ask(commands.Edit(room=DM, user="ann", seq=1, body="edited"), *house.say("last", room=DM))
     await house.settled()
     assert isinstance(known, Done)
     again, new, *rest = [each.outcome for each in asked]
@@ -141,7 +141,7 @@ async def test_a_ticket_that_fails_costs_nobody_else(house: House, autojump_cloc
     def broken(outcome: Any) -> None:
         raise RuntimeError("broken")
 
-    asked[1].settle = broken  # type: ignore[method-assign]
+    asked[1].reply = broken  # type: ignore[method-assign]
     await house.settled()
     (outcome,) = await house.outcomes(*house.say("next", room=DM))
     assert isinstance(outcome, Done) and outcome.seq == 5
@@ -176,12 +176,12 @@ async def test_the_answers_of_all_sessions_leave(house: House, autojump_clock: M
     await awake(house)
     one, other = object(), object()
     asked = [Asked(house) for _ in range(7)]
-    for ticket, origin in zip(asked, [one, one, other, one, one, None, None], strict=True):
+    for reply_to, origin in zip(asked, [one, one, other, one, one, None, None], strict=True):
         [command] = house.say("x", room=DM)
-        house.rooms.tell(DM, Submit(command, ticket, origin=origin))
+        house.rooms.tell(DM, Submit(command, reply_to, origin=origin))
     await house.settled()
-    assert all(isinstance(ticket.outcome, Done) for ticket in asked)
-    assert [ticket.flushed for ticket in asked] == [1, 0, 1, 1, 0, 1, 1]
+    assert all(isinstance(reply_to.outcome, Done) for reply_to in asked)
+    assert [reply_to.flushed for reply_to in asked] == [1, 0, 1, 1, 0, 1, 1]
 
 
 async def test_a_reply_to_what_is_not_in_memory_is_looked_up(house: House, autojump_clock: MockClock) -> None:

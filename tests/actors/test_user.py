@@ -1,4 +1,4 @@
-"""What a user's actor lets through: whatever is recorded is limited, whichever command asks for it."""
+"""The limits of a user's actor: everything that is recorded is limited, whichever command asks for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gochat.actors.live import Live
 from gochat.actors.messages import Submit
 from gochat.actors.run_queue import RunQueue
 from gochat.actors.supervisor import Supervisor
-from gochat.actors.user import ACTION_BURST, UserActor, UserParts
+from gochat.actors.user import ACTION_BURST, UserActor, UserContext
 from gochat.domain import commands
 from gochat.domain.jumps import Jumps
 from gochat.domain.turn import Outcome
@@ -59,19 +59,19 @@ class Rooms:
         self.told.append(mail)
 
 
-class Ticket:
+class ReplyTo:
     """Remembers its answer."""
 
     outcome: Outcome | None = None
 
-    def settle(self, outcome: Outcome) -> None:
+    def reply(self, outcome: Outcome) -> None:
         self.outcome = outcome
 
     def flush(self) -> None: ...
 
 
 def actor(rooms: Rooms) -> UserActor:
-    parts = UserParts(Live(), rooms, Jumps(lambda: 0, lambda: 0), 1.0, 1, 10_000, NoRules())  # type: ignore[arg-type]
+    parts = UserContext(Live(), rooms, Jumps(lambda: 0, lambda: 0), 1.0, 1, 10_000, NoRules())  # type: ignore[arg-type]
     users: Registry[UserActor] = Registry(Supervisor("actors"), RunQueue(), partial(UserActor, parts=parts), 1)
     return users.at("ann")
 
@@ -86,7 +86,7 @@ async def test_whatever_is_recorded_has_a_limit(command: commands.AnyCommand, au
     ann = actor(rooms)
     many = 2 * ACTION_BURST
     for _ in range(many):
-        ann.tell(Submit(command, Ticket()))
+        ann.tell(Submit(command, ReplyTo()))
     limited = [mail for mail in rooms.told if mail.refusal is not None and mail.refusal.code == "rate_limited"]
     allowed = many if isinstance(command, EPHEMERAL) else 1 if isinstance(command, MESSAGES) else ACTION_BURST
     assert len(rooms.told) == many
@@ -94,7 +94,7 @@ async def test_whatever_is_recorded_has_a_limit(command: commands.AnyCommand, au
 
 
 async def test_a_command_that_the_catalogue_does_not_have_is_not_carried_out(autojump_clock: MockClock) -> None:
-    rooms, ticket = Rooms(), Ticket()
-    actor(rooms).tell(Submit(commands.Withdraw(**BASE), ticket))
-    assert isinstance(ticket.outcome, Denied) and ticket.outcome.code == "internal"
+    rooms, reply_to = Rooms(), ReplyTo()
+    actor(rooms).tell(Submit(commands.Withdraw(**BASE), reply_to))
+    assert isinstance(reply_to.outcome, Denied) and reply_to.outcome.code == "internal"
     assert rooms.told == []

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 HS256: Final = {"alg": "HS256", "typ": "JWT"}
 ATTACKER: Final = "the attacker's own key, long enough to be used"
 MEGABYTE: Final = 1_000_000
-#: What stands for a number of seconds, and is none.
+#: Values in the place of a number of seconds that are no number of seconds.
 NO_TIMES: Final[dict[str, Any]] = {
     "empty text": "", "text": "soon", "ISO 8601": "2999-01-01T00:00:00Z", "true": True, "false": False, "list": [],
     "list of one": [4_000_000_000], "object": {}, "not a number": float("nan"), "infinite": float("inf"),
@@ -27,9 +27,16 @@ NO_TIMES: Final[dict[str, Any]] = {
     "very negative": -(2**63), "over 2**53": 2**53 + 1, "over 2**64": 2**64, "of 400 digits": 10**400,
 }  # fmt: skip
 NO_TEXTS: Final[dict[str, Any]] = {
-    "zero": 0, "one": 1, "a half": 0.5, "true": True, "false": False, "empty list": [], "list": ["alice"],
-    "object": {"alice": True}, "empty object": {},
-}  # fmt: skip
+    "zero": 0,
+    "one": 1,
+    "a half": 0.5,
+    "true": True,
+    "false": False,
+    "empty list": [],
+    "list": ["alice"],
+    "object": {"alice": True},
+    "empty object": {},
+}
 
 
 def b64(data: bytes) -> str:
@@ -187,9 +194,22 @@ def _headers(claims: dict[str, Any], secret: str) -> Family:
     for header in ([], ["HS256"], "HS256", "", 1, True, None, {}):
         yield f"header {header!r}", signed(header, claims, secret)
     for header in (
-        b"", b"{", b"{}{}", b'{"alg":"HS256"}{}', b"{alg:HS256}", b"{'alg':'HS256'}", b'{"alg":"HS256",}', b"\xff\xfe",
-        b'{"alg":"HS256\xff"}', b'{"alg":"\\ud800"}', b"\0", b"[" * 1_500, b'{"a":' * 1_500, b"HS256", b'"\\u0000"',
-    ):  # fmt: skip
+        b"",
+        b"{",
+        b"{}{}",
+        b'{"alg":"HS256"}{}',
+        b"{alg:HS256}",
+        b"{'alg':'HS256'}",
+        b'{"alg":"HS256",}',
+        b"\xff\xfe",
+        b'{"alg":"HS256\xff"}',
+        b'{"alg":"\\ud800"}',
+        b"\0",
+        b"[" * 1_500,
+        b'{"a":' * 1_500,
+        b"HS256",
+        b'"\\u0000"',
+    ):
         yield f"header {header[:24]!r}", signed(header, claims, secret)
 
 
@@ -220,8 +240,23 @@ def _claims(claims: dict[str, Any], secret: str) -> Family:
                 "a" * 65, "a:b", "dm:a:b", "user:alice", "a/b", "..", "*", "\u0430lice", "alice\u200b",
                 "\uff41lice"):  # fmt: skip
         yield of(f"sub {sub!r}", claims | {"sub": sub})
-    for aud in ("", "gochat ", "GOCHAT", "gochat2", "*", [], ["other"], [["gochat"]], ["gochat", 1], ["go", "chat"], {},
-                {"gochat": 1}, True, 0, 1):  # fmt: skip
+    for aud in (
+        "",
+        "gochat ",
+        "GOCHAT",
+        "gochat2",
+        "*",
+        [],
+        ["other"],
+        [["gochat"]],
+        ["gochat", 1],
+        ["go", "chat"],
+        {},
+        {"gochat": 1},
+        True,
+        0,
+        1,
+    ):
         yield of(f"aud {aud!r}", claims | {"aud": aud})
     for name in ("", " ", "n" * 65, "a\nb", "a\0", "\x1b[2J", "a\u2028b"):
         yield of(f"name {name!r}", claims | {"name": name})

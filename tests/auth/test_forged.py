@@ -27,7 +27,7 @@ from tests.http.rest.client import Rest
 SECRET = "correct horse battery staple, twice over"
 NOW = int(time.time())
 FORGED = forged(SECRET, NOW)
-#: What goes through a header, and a frame, to be judged as a token at all.
+#: The longest text that passes a header, and a frame, to be judged as a token at all.
 MOST_CHARS = 5_000
 #: One of so many is tried on each door.
 EACH = 5
@@ -39,7 +39,7 @@ def told_of(token: str, text: str) -> bool:
 
 
 async def accepted_of(verifier: JwtTokens) -> list[str]:
-    """Those that the verifier lets pass. What it says of the others is checked."""
+    """Those that the verifier lets pass. Its errors about the others are checked."""
     accepted = []
     for name, token in FORGED.items():
         try:

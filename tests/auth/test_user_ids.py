@@ -19,11 +19,19 @@ RULES = Auth(secret="s" * 32, user_map="escape")
 @pytest.mark.parametrize(
     ("given_id", "user"),
     [
-        ("ann", "ann"), ("a.b-c", "a.b-c"), ("auth0|123", "auth0_7c123"), ("ann_b", "ann_5fb"), ("7", "7"),
-        ("Ann@example.org", "u__41nn_40example.org"), ("_x", "u__5fx"), (".x", "u__2ex"), ("-", "u__2d"),
-        ("u__41nn", "u_5f_5f41nn"), ("jos\u00e9", "jos_c3_a9"),
+        ("ann", "ann"),
+        ("a.b-c", "a.b-c"),
+        ("auth0|123", "auth0_7c123"),
+        ("ann_b", "ann_5fb"),
+        ("7", "7"),
+        ("Ann@example.org", "u__41nn_40example.org"),
+        ("_x", "u__5fx"),
+        (".x", "u__2ex"),
+        ("-", "u__2d"),
+        ("u__41nn", "u_5f_5f41nn"),
+        ("jos\u00e9", "jos_c3_a9"),
     ],
-)  # fmt: skip
+)
 def test_ids_of_providers(given_id: str, user: str) -> None:
     assert escape(given_id) == user
     assert unescape(user) == given_id

@@ -1,4 +1,4 @@
-"""Who may do what: the specification that a running node is held against, cell by cell.
+"""The rights of users: the specification that a running node is held against, cell by cell.
 
 Written from the protocol and not from the server: nothing of gochat is imported. docs/reference/permissions.md is
 made from it. An operation, relation or set of scopes that no table names has no answer: `answer` raises Unnamed.
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 
 class Answer(NamedTuple):
-    """What the server says: `code` None where it is carried out."""
+    """The server's answer: `code` None where the operation is carried out."""
 
     code: str | None
     rule: str | None = None
@@ -40,9 +40,15 @@ NO_SCOPE: Final = Answer("forbidden")
 
 #: The status by which REST tells a code.
 STATUS: Final[dict[str, int]] = {
-    "bad_request": 400, "unauthorized": 401, "forbidden": 403, "not_found": 404, "not_member": 403, "blocked": 403,
-    "declined": 403, "conflict": 409,
-}  # fmt: skip
+    "bad_request": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "not_member": 403,
+    "blocked": 403,
+    "declined": 403,
+    "conflict": 409,
+}
 
 SCOPE_SETS: Final[dict[str, frozenset[str]]] = {
     "none": frozenset(),
@@ -54,7 +60,7 @@ SCOPE_SETS: Final[dict[str, frozenset[str]]] = {
     "admin": frozenset({"admin"}),
 }
 
-#: What the one who asks is to the group, or to the other user of the private room.
+#: The relation of the asker to the group, or to the other user of the private room.
 RELATIONS: Final[dict[str, dict[str, str]]] = {
     "group": {
         "owner": "one of the owners",
@@ -142,7 +148,7 @@ ANYWHERE: Final[dict[str, str]] = {
     "retry notifications": "ok",
 }
 
-#: What is asked of a group by its name. In the place of a name the id of a private room is not well formed.
+#: Operations that name a group. In the place of a name the id of a private room is not well formed.
 OF_GROUPS: Final = (
     "list members", "one member", "one group", "export", "create what exists", "set the title", "set history and post",
     "add users", "remove a member", "remove a moderator", "remove an owner", "make a member moderator",
@@ -184,7 +190,7 @@ accept a request, decline a request:        none     none      none    none     
 silence a room:                             ok       ok        ok      ok       out      out      none
 """
 
-#: With the scope `admin`, in a group: all of it, of anyone. What one hears, finds and leaves are one's own rooms.
+#: With the scope `admin`, in a group: all of it, of anyone. A user hears, finds and leaves only rooms of their own.
 GROUP_ADMIN: Final = """
                                             owner    moderator member  muted    removed  banned   stranger
 send, react, edit one's own:                ok       ok        ok      ok       ok       ok       ok
@@ -292,9 +298,9 @@ SCOPE_OF: Final = {operation: scope for scope, operations in SCOPES.items() for 
 
 
 def answer(operation: str, place: str, relation: str, scopes: str, *, after_leaving: bool = True) -> Answer:
-    """What the server says to one who asks for `operation` with a set of scopes, and is `relation` in a `place`.
+    """The answer to a user who asks for `operation` with a set of scopes, and is `relation` in a `place`.
 
-    The token comes first, then the scope, then what the room says. Raises Unnamed.
+    The token comes first, then the scope, then the room's own rules. Raises Unnamed.
     """
     try:
         scope, held, _ = SCOPE_OF[operation], SCOPE_SETS[scopes], RELATIONS[place][relation]

@@ -20,7 +20,7 @@ from tests.http.wiring import Client
 
 Call = tuple[str, str, Any]
 
-#: Who is in every group beside the one who asks: one for each operation that would change what they are.
+#: The users in every group beside the asker: one for each operation that would change their role.
 KEEPER = "keeper"
 MEMBERS = ("to.remove", "to.promote", "to.mute", "to.unmute", "to.ban", "to.meet")
 MODERATORS = ("mod.to.remove", "mod.to.mute", "mod.to.ban")
@@ -133,7 +133,7 @@ class World:
 
 
 class Stage:
-    """What an operation needs to know: filled in by `set_up`."""
+    """The names and numbers that an operation needs: filled in by `set_up`."""
 
     def __init__(self, world: World, place: str, relation: str, asker: str) -> None:
         self.world = world
@@ -145,7 +145,7 @@ class Stage:
         self.other = f"o{number}"
         """Another user: of a private room the other one, of a group somebody in it."""
         self.new = f"n{number}"
-        """What is not there yet: a group's name, a user."""
+        """A name that is not there yet: a group's, a user's."""
         self.fellow = f"f{number}"
         self.own = (NO_MESSAGE, NO_MESSAGE)
         """Seqs of the asker's own messages: to edit and react to, and to delete."""

@@ -1,4 +1,4 @@
-"""What was said before one came in, in a group with `since_join`: cell by cell, by every door (permissions.md)."""
+"""Messages from before a member came in, in a group with `since_join`: cell by cell, by every door (permissions.md)."""
 
 from __future__ import annotations
 

@@ -39,9 +39,7 @@ class Cell(NamedTuple):
     operation: str
 
     def expected(self, *, after_leaving: bool = True) -> Answer:
-        return expected.answer(
-            self.operation, self.place, self.relation, self.scopes, after_leaving=after_leaving
-        )  # fmt: skip
+        return expected.answer(self.operation, self.place, self.relation, self.scopes, after_leaving=after_leaving)
 
 
 def columns() -> Iterator[tuple[str, str, str, str]]:

@@ -20,17 +20,27 @@ def run(
     buckets = {int(p50_ms * 1e6): 50, int(p50_ms * 1e6) * 2: 50}
     measures = [
         Measure(
-            load=f"dm {load}", target="gochat", turn=1, value=value, unit="messages/s", latencies={"ack": buckets},
-            timeline=[(0.25, value), (0.5, value / 2)], memory=[(at, 50.0 + at) for at in range(8)],
+            load=f"dm {load}",
+            target="gochat",
+            turn=1,
+            value=value,
+            unit="messages/s",
+            latencies={"ack": buckets},
+            timeline=[(0.25, value), (0.5, value / 2)],
+            memory=[(at, 50.0 + at) for at in range(8)],
         )
         for load in loads
-    ]  # fmt: skip
+    ]
     measures.append(Measure(load="idle", target="gochat", turn=1, value=kilobytes, unit="KB/user"))
     environment: dict[str, str | float | bool] = {"cpu": cpu, "commit": "1", "durable": True}
     return Run(
-        started="2026-01-01T00:00:00+00:00", command=["dm", "<b>"], environment=environment,
-        rows=summarize(measures, []), bounds=[], measures=measures,
-    )  # fmt: skip
+        started="2026-01-01T00:00:00+00:00",
+        command=["dm", "<b>"],
+        environment=environment,
+        rows=summarize(measures, []),
+        bounds=[],
+        measures=measures,
+    )
 
 
 def verdicts(before: Run, after: Run, tolerance: float = 0.1) -> set[str]:
@@ -47,8 +57,11 @@ def test_a_run_is_as_good_as_itself() -> None:
 
 def test_less_is_better_of_memory_and_latency_and_more_of_throughput() -> None:
     assert verdicts(run(loads="a"), run(value=800, p50_ms=8, kilobytes=30, loads="a")) == {
-        "dm a: messages/s: WORSE", "dm a: ack p50 ms: better", "dm a: ack p99 ms: better", "idle: KB/user: WORSE",
-    }  # fmt: skip
+        "dm a: messages/s: WORSE",
+        "dm a: ack p50 ms: better",
+        "dm a: ack p99 ms: better",
+        "idle: KB/user: WORSE",
+    }
     assert verdicts(run(loads="a"), run(value=800, p50_ms=8, kilobytes=22, loads="a"), tolerance=0.3) == set()
 
 
@@ -87,7 +100,7 @@ def test_the_page_needs_nothing_else_and_draws_every_load() -> None:
     for start in (at for at in range(len(page)) if page.startswith("<svg", at)):
         drawing = page[start : page.index("</svg>", start) + 6]
         assert drawing.count("<polyline") >= 1
-        # What stands in the attributes is quoted or a plain number, so that XML's rules need only quotes.
+        # Attribute values are quoted or plain numbers, so that XML's rules need only quotes.
         ElementTree.fromstring(quoted(drawing))
 
 

@@ -46,7 +46,7 @@ def decoded(text: str) -> dict[int, int]:
 
 def test_the_encoding_is_the_ports() -> None:
     mine, other = (base64.b64decode(text)[8:] for text in (hdr.encode(VALUES), VECTOR))
-    # What zlib makes of it may differ between its releases.
+    # The output of zlib may differ between its releases.
     assert zlib.decompress(mine) == zlib.decompress(other)
 
 
@@ -62,9 +62,14 @@ def test_every_count_is_there(buckets: dict[int, int]) -> None:
 
 def test_the_log_has_a_line_for_each_latency_with_a_tag() -> None:
     measure = Measure(
-        load="dm 4 pairs W=1", target="gochat", turn=2, value=1.0, unit="messages/s", seconds=1.5,
+        load="dm 4 pairs W=1",
+        target="gochat",
+        turn=2,
+        value=1.0,
+        unit="messages/s",
+        seconds=1.5,
         latencies={"ack": VALUES, "deliver": {9: 1}},
-    )  # fmt: skip
+    )
     *heads, ack, deliver = hdr.log([measure]).splitlines()
     assert heads[0] == "#[Histogram log format version 1.3]"
     assert ack.split(",") == ["Tag=dm_4_pairs_W=1/gochat/2/ack", "0.000", "1.500", "5.000", hdr.encode(VALUES)]

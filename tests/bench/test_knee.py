@@ -40,8 +40,15 @@ def test_all_rates_are_measured_and_then_what_is_below_the_best(tmp_path: Path) 
     options = knee.Options(community, rates=(40, 60, 80), turns=2)
     measures = knee.run(standin(tmp_path), options, lambda times: sorted(times)[1]).measures
     assert [(measure.rate, measure.turn) for measure in measures] == [
-        (40, 1), (60, 1), (80, 1), (40, 2), (60, 2), (80, 2), (42, 1), (42, 2),
-    ]  # fmt: skip
+        (40, 1),
+        (60, 1),
+        (80, 1),
+        (40, 2),
+        (60, 2),
+        (80, 2),
+        (42, 1),
+        (42, 2),
+    ]
     assert measures[-1].load == "knee 12 users 42/s, 70% of the knee (60/s)"
     assert all(measure.unit == "deliveries/s" and measure.value > 0 for measure in measures)
 

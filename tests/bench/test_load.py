@@ -1,4 +1,4 @@
-"""What all loads share: signs of life, the supply of messages, and sends that the kernel does not take at once."""
+"""The code of all loads: signs of life, the supply of messages, and sends that the kernel does not take at once."""
 
 from __future__ import annotations
 

@@ -27,9 +27,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running,
 
 def bench(*arguments: str, secret: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "bench", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-m", "bench", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
         env={"PYTHONPATH": str(ROOT), "GOCHAT_BENCH_SECRET": secret},
-    )  # fmt: skip
+    )
 
 
 def url(running: Running) -> str:

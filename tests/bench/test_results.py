@@ -12,11 +12,17 @@ from bench.results import SCHEMA, Bound, Measure, Run, ratio, summarize
 def measures(target: str, *values: float, generator_cpu: float = 0.5) -> list[Measure]:
     return [
         Measure(
-            load="dm W=1", target=target, turn=turn, value=value, unit="messages/s", generator_cpu=generator_cpu,
-            latency_of="send to acked", latency_ns={int(value * 1e6): 10},
+            load="dm W=1",
+            target=target,
+            turn=turn,
+            value=value,
+            unit="messages/s",
+            generator_cpu=generator_cpu,
+            latency_of="send to acked",
+            latency_ns={int(value * 1e6): 10},
         )
         for turn, value in enumerate(values, 1)
-    ]  # fmt: skip
+    ]
 
 
 MINE, OTHERS = measures("gochat", 10.0, 30.0, 80.0), measures("echo", 10.0, 10.0, 20.0, generator_cpu=0.95)

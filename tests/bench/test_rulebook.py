@@ -15,9 +15,13 @@ from gochat.domain.words import Words
 @pytest.mark.parametrize("size", [60, 100, 1000])
 def test_every_sentence_passes_the_servers_own_rules(size: int) -> None:
     rules = Rules.build(
-        words=Words(rulebook.words()), on_word="refuse", links="deny", on_link="refuse", own_domains=["chat.example"],
+        words=Words(rulebook.words()),
+        on_word="refuse",
+        links="deny",
+        on_link="refuse",
+        own_domains=["chat.example"],
         suffixes=frozenset(["com", "org", "example"]),
-    )  # fmt: skip
+    )
     for text in rulebook.sentences(size):
         found = rules.check(text, contacts=False)
         assert not getattr(found, "rule", None), (text, found)
@@ -25,9 +29,13 @@ def test_every_sentence_passes_the_servers_own_rules(size: int) -> None:
 
 def test_a_listed_word_and_a_foreign_link_do_not_pass() -> None:
     rules = Rules.build(
-        words=Words(rulebook.words()), on_word="refuse", links="deny", on_link="refuse", own_domains=["chat.example"],
+        words=Words(rulebook.words()),
+        on_word="refuse",
+        links="deny",
+        on_link="refuse",
+        own_domains=["chat.example"],
         suffixes=frozenset(["com", "org", "example"]),
-    )  # fmt: skip
+    )
     plain = rules.check("a plain sentence", contacts=False)
     for text in (rulebook.words()[0].rstrip("*"), "see https://evil.com/x"):
         assert rules.check(text, contacts=False) != plain

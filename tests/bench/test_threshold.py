@@ -10,13 +10,18 @@ from bench.threshold import Threshold
 ROWS = summarize(
     [
         Measure(
-            load=load, target=target, turn=1, value=1000.0, unit="messages/s", server_cpu_us_per_message=80.0,
+            load=load,
+            target=target,
+            turn=1,
+            value=1000.0,
+            unit="messages/s",
+            server_cpu_us_per_message=80.0,
             latencies={"ack": {2_000_000: 99, 9_000_000: 1}},
         )
         for load, target in (("dm W=1", "gochat"), ("dm W=16", "gochat"), ("dm W=1", "echo"))
     ],
     [],
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(

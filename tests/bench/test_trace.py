@@ -15,7 +15,7 @@ from bench.cli import main
 from bench.trace.callsite import is_step, resumed, stored
 from bench.trace.path import Counts, Step, counts, listing, shortest
 
-#: What a private message takes at most, by the transport; to be lowered with it.
+#: The most that a private message takes, by the transport; to be lowered with it.
 BOUNDS = {
     "ws": {"calls": 96, "tasks": 2, "callbacks": 6},
     "tcp": {"calls": 98, "tasks": 2, "callbacks": 8},

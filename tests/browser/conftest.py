@@ -81,7 +81,7 @@ class Server:
         return issue_in(self.data, user)
 
     def link(self, user: str) -> str:
-        """What `gochat link` prints."""
+        """The link that `gochat link` prints."""
         command = [sys.executable, "-m", "gochat", "link", user, "--data", str(self.data), "--url", self.url, "--print"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 

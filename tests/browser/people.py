@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Server
 
 Page = Any
-#: What a browser says on its console when a connection breaks; tests that break one expect it.
+#: A browser's words on its console when a connection breaks; tests that break one expect it.
 BROKEN = re.compile(r"WebSocket connection to|net::ERR_|Failed to load resource: net::")
 PATIENCE_MS = 15_000
 
@@ -18,9 +18,17 @@ class Person:
     """One browser context, so one sign-in."""
 
     def __init__(
-        self, user: str, browser: Any, server: Server, *, size: tuple[int, int] = (1280, 800), dark: bool = False,
-        locale: str = "en-GB", sign_in: bool = True, url: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        user: str,
+        browser: Any,
+        server: Server,
+        *,
+        size: tuple[int, int] = (1280, 800),
+        dark: bool = False,
+        locale: str = "en-GB",
+        sign_in: bool = True,
+        url: str | None = None,
+    ) -> None:
         self.user = user
         self.server = server
         self.complaints: list[str] = []

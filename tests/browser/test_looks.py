@@ -1,4 +1,4 @@
-"""What holds of the page in every view, light and dark: axe finds nothing, nothing jumps, hostile text stays text."""
+"""Promises of the page in every view, light and dark: axe finds nothing, nothing jumps, hostile text stays text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WIDE, NARROW = (1280, 800), (390, 844)
 
 
 def findings(page: Page) -> list[str]:
-    """What axe has to say of the view, a line for each element. It goes in by the debugger, past the page's policy."""
+    """The findings of axe in the view, a line for each element. It goes in by the debugger, past the page's policy."""
     session = page.context.new_cdp_session(page)
     session.send("Runtime.evaluate", {"expression": AXE})
     script = "axe.run(document, {resultTypes: ['violations']}).then(found => JSON.stringify(found.violations.flatMap("

@@ -163,7 +163,7 @@ class Writer:
                 complete=self.rng.random() < 0.8,
             )
         facts, reset = self.positions.answered(asked, reply)
-        # What the Python client's structs leave out, and every frame has.
+        # Fields that the Python client's structs leave out, and every frame has.
         more = {"type": "page", "complete": reply.complete} if isinstance(reply, Page) else {"type": "ok"}
         wire = msgspec.to_builtins(reply) | more
         self.write("answered", wire, [[fact.seq for fact in facts], _reset(reset)])

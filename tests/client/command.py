@@ -28,8 +28,8 @@ class Ran(NamedTuple):
 
 
 def environment(server: Node | str, **more: str) -> dict[str, str]:
-    """What tells a command which server: of a node also the folder whose secret signs for `--as`, of a scripted one a
-    token."""
+    """The variables that tell a command which server: of a node also the folder whose secret signs for `--as`, of a
+    scripted one a token."""
     if isinstance(server, Node):
         known = {"GOCHAT_URL": url(server), "GOCHAT_NODE__DATA": server.settings.node.data}
     else:
@@ -41,9 +41,14 @@ async def gochat(node: Node | str, *words: str, text: str = "", **env: str) -> R
     """Run one command to its end."""
     with trio.fail_after(20):
         done = await trio.run_process(
-            [sys.executable, "-m", "gochat", *words], stdin=text.encode(), capture_stdout=True, capture_stderr=True,
-            check=False, env=environment(node, **env), cwd=ROOT,
-        )  # fmt: skip
+            [sys.executable, "-m", "gochat", *words],
+            stdin=text.encode(),
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+            env=environment(node, **env),
+            cwd=ROOT,
+        )
     return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -76,9 +81,15 @@ class Running:
 @asynccontextmanager
 async def running(node: Node | str, *words: str) -> AsyncIterator[Running]:
     run = partial(
-        trio.run_process, [sys.executable, "-m", "gochat", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, check=False, env=environment(node), cwd=ROOT,
-    )  # fmt: skip
+        trio.run_process,
+        [sys.executable, "-m", "gochat", *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        env=environment(node),
+        cwd=ROOT,
+    )
     async with trio.open_nursery() as nursery:
         process: trio.Process = await nursery.start(run)
         yield Running(process)

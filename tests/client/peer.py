@@ -54,13 +54,28 @@ class Visit:
         """Answer the `hello`, which is returned."""
         hello = await self.expect("hello")
         limits = {
-            "frame_bytes": 65_536, "body_chars": 4_000, "add_users": 200, "group_members": 9, "window": 128,
-            "sessions": 20, "messages_per_s": 1.0, "message_burst": 1, "key_days": None,
-        }  # fmt: skip
+            "frame_bytes": 65_536,
+            "body_chars": 4_000,
+            "add_users": 200,
+            "group_members": 9,
+            "window": 128,
+            "sessions": 20,
+            "messages_per_s": 1.0,
+            "message_burst": 1,
+            "key_days": None,
+        }
         frame = {
-            "type": "welcome", "user": "ann", "session": "s", "node": "n", "server": "scripted", "heartbeat_s": 30,
-            "limits": limits, "contacts": [], "rooms": list(rooms), "requests": [],
-        }  # fmt: skip
+            "type": "welcome",
+            "user": "ann",
+            "session": "s",
+            "node": "n",
+            "server": "scripted",
+            "heartbeat_s": 30,
+            "limits": limits,
+            "contacts": [],
+            "rooms": list(rooms),
+            "requests": [],
+        }
         await self.send(frame | fields)
         return hello
 

@@ -1,4 +1,4 @@
-"""What a server tells of rooms and where they are."""
+"""A server's answers about rooms and where they are."""
 
 from __future__ import annotations
 
@@ -34,11 +34,16 @@ def request(head: int) -> replies.RequestEntry:
 
 def welcome(*entries: replies.RoomEntry | replies.ContactEntry | replies.RequestEntry) -> replies.Welcome:
     return replies.Welcome(
-        user="ann", session="s", node="n", server="test", heartbeat_s=30, limits=replies.Limits(),
+        user="ann",
+        session="s",
+        node="n",
+        server="test",
+        heartbeat_s=30,
+        limits=replies.Limits(),
         requests=[entry for entry in entries if isinstance(entry, replies.RequestEntry)],
         contacts=[entry for entry in entries if isinstance(entry, replies.ContactEntry)],
         rooms=[entry for entry in entries if isinstance(entry, replies.RoomEntry)],
-    )  # fmt: skip
+    )
 
 
 def page(head: int, *seqs: int, epoch: str = "e1", complete: bool = True, room: str = TEA) -> Page:

@@ -83,8 +83,10 @@ async def test_a_site_is_moderated_from_the_command_line(strict: Node, tmp_path:
     (report,) = [json.loads(line) for line in ran.out.splitlines()]
     assert (report["from"], report["by"], report["reason"]) == ("bob", "ann", "spam")
     assert await gochat(strict, "admin", "close", str(report["report"]), **token) == (
-        0, "", f"closed {report['report']}\n",
-    )  # fmt: skip
+        0,
+        "",
+        f"closed {report['report']}\n",
+    )
     assert (await gochat(strict, "admin", "reports", **token)).out == ""
 
     ran = await gochat(strict, "admin", "suspend", "user:bob", "--for", "7d", "--reason", "spam", **token)
@@ -97,8 +99,11 @@ async def test_a_site_is_moderated_from_the_command_line(strict: Node, tmp_path:
     ran = await gochat(strict, "admin", "audit", "--limit", "4", "--json", **token)
     entries = [json.loads(line) for line in ran.out.splitlines()]
     assert [(entry["action"], entry["subject"]) for entry in entries] == [
-        ("user.revoke", "0b5f"), ("user.revoke", "bob"), ("user.unsuspend", "bob"), ("user.suspend", "bob"),
-    ]  # fmt: skip
+        ("user.revoke", "0b5f"),
+        ("user.revoke", "bob"),
+        ("user.unsuspend", "bob"),
+        ("user.suspend", "bob"),
+    ]
     detail = json.loads(entries[-1]["detail"])
     assert detail["reason"] == "spam"
     assert abs(detail["until"] - entries[-1]["ts"] - 7 * 86_400_000) < 60_000
@@ -123,8 +128,9 @@ async def test_an_admin_looks_over_the_site_from_the_command_line(strict: Node, 
         assert ran.err == "suspended user:ann\n"
     ran = await gochat(strict, "admin", "suspend", "anm", "--reason", "spam", **token)
     assert (ran.code, ran.err.splitlines()[1:]) == (
-        0, ["warning: nobody has signed in as anm yet; if that is a slip: gochat admin unsuspend anm"],
-    )  # fmt: skip
+        0,
+        ["warning: nobody has signed in as anm yet; if that is a slip: gochat admin unsuspend anm"],
+    )
     ran = await gochat(strict, "admin", "suspensions", **token)
     assert [line.split(", since")[0] for line in ran.out.splitlines()] == ["user:anm", "user:ann"]
     assert ", by root: spam\n" in ran.out
@@ -132,8 +138,9 @@ async def test_an_admin_looks_over_the_site_from_the_command_line(strict: Node, 
     assert ran == (1, "", "gochat: nobody has signed in as nobody yet\n")
     ran = await gochat(strict, "admin", "unsuspend", "amn", **token)
     assert (ran.code, ran.err.splitlines()[1:]) == (
-        0, ["warning: amn was not suspended; `gochat admin suspensions` prints who is"],
-    )  # fmt: skip
+        0,
+        ["warning: amn was not suspended; `gochat admin suspensions` prints who is"],
+    )
     assert (await gochat(strict, "admin", "unsuspend", "anm", **token)).err == "user:anm may sign in\n"
 
 

@@ -23,9 +23,20 @@ def test_an_address_has_its_defaults(url: str, address: Address) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "chat.example.org", "http://chat.example.org", "ws://", "ws://host:port", "ws://host:99999", "tcp://host/path",
-     "ws://ann:secret@host/v1/ws", "ws://host/v1/ws?token=secret", "ws://host/v1/ws#secret", "ws://[::1"],
-)  # fmt: skip
+    [
+        "",
+        "chat.example.org",
+        "http://chat.example.org",
+        "ws://",
+        "ws://host:port",
+        "ws://host:99999",
+        "tcp://host/path",
+        "ws://ann:secret@host/v1/ws",
+        "ws://host/v1/ws?token=secret",
+        "ws://host/v1/ws#secret",
+        "ws://[::1",
+    ],
+)
 def test_what_names_no_server_is_refused_without_being_repeated(url: str) -> None:
     with pytest.raises(BadUrl) as caught:
         parse_url(url)

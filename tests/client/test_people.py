@@ -105,7 +105,7 @@ async def test_several_messages_wait_and_one_too_many_is_refused(strict: Node) -
 
 
 async def test_a_friend_of_old_who_asks_again_leaves_no_gap(strict: Node) -> None:
-    """What waited follows, once the room is live, on what was there before: on the device that accepts and on the
+    """Messages that waited follow, once the room is live, on those before them: on the device that accepts and on the
     other, and also where the connection broke meanwhile."""
     with trio.fail_after(20):
         async with (
@@ -133,7 +133,7 @@ async def test_a_friend_of_old_who_asks_again_leaves_no_gap(strict: Node) -> Non
 
 
 async def seen(chat: Chat, kind: type[Any]) -> list[Any]:
-    """What came up to the first event of this kind."""
+    """The events up to the first of this kind, which is the last of them."""
     passed: list[Any] = []
     with trio.fail_after(10):
         while not passed or not isinstance(passed[-1], kind):
@@ -206,8 +206,12 @@ async def test_a_group_is_moderated(strict: Node) -> None:
             await ann.report("group:tea", spam.seq, "spam")
             (report,) = [entry async for entry in ann.reports("group:tea")]
             assert (report.seq, report.sender, report.body, report.by, report.reason) == (
-                spam.seq, "bob", "buy!", "ann", "spam",
-            )  # fmt: skip
+                spam.seq,
+                "bob",
+                "buy!",
+                "ann",
+                "spam",
+            )
             await ann.close_report(report.report)
             assert [entry async for entry in ann.reports("group:tea")] == []
             with pytest.raises(Refused):
@@ -227,9 +231,7 @@ async def test_a_group_is_moderated(strict: Node) -> None:
 
 
 async def admin_token(tmp_path: Path, node: Node, user: str = "root") -> str:
-    ran = await gochat(
-        node, "token", "issue", user, "--scope", "admin", GOCHAT_NODE__DATA=str(tmp_path / "data")
-    )  # fmt: skip
+    ran = await gochat(node, "token", "issue", user, "--scope", "admin", GOCHAT_NODE__DATA=str(tmp_path / "data"))
     assert ran.code == 0, ran.err
     return ran.out.strip()
 

@@ -166,9 +166,23 @@ class Client:
 
 
 STEPS = st.sampled_from(
-    ["post", "post many", "receive", "receive", "receive all", "receive full", "ask", "serve", "serve late", "lag",
-     "drop", "cut", "roll back", "rewind"]
-)  # fmt: skip
+    [
+        "post",
+        "post many",
+        "receive",
+        "receive",
+        "receive all",
+        "receive full",
+        "ask",
+        "serve",
+        "serve late",
+        "lag",
+        "drop",
+        "cut",
+        "roll back",
+        "rewind",
+    ]
+)
 
 
 def do(step: str, server: Server, client: Client) -> None:

@@ -223,10 +223,17 @@ async def test_leaving_says_goodbye(cancelled: bool) -> None:
     codes: list[int] = []
     welcome = msgspec.json.encode(
         replies.Welcome(
-            user="ann", session="s", node="n", server="scripted", heartbeat_s=30, limits=replies.Limits(),
-            contacts=[], rooms=[], requests=[],
+            user="ann",
+            session="s",
+            node="n",
+            server="scripted",
+            heartbeat_s=30,
+            limits=replies.Limits(),
+            contacts=[],
+            rooms=[],
+            requests=[],
         )
-    )  # fmt: skip
+    )
 
     async def handler(request: trio_websocket.WebSocketRequest) -> None:
         websocket = await request.accept()

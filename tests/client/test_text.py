@@ -1,4 +1,4 @@
-"""What the terminal client shows of what happens."""
+"""The lines that the terminal client shows for events."""
 
 from __future__ import annotations
 
@@ -87,8 +87,10 @@ def test_the_first_fact_of_a_group_is_its_creation() -> None:
 
 def test_rooms_are_written_as_their_user_types_them() -> None:
     assert [text.address(room, "bob") for room in ("dm:ann:bob", "dm:bob:bob", "group:tea")] == [
-        "user:ann", "user:bob", "group:tea",
-    ]  # fmt: skip
+        "user:ann",
+        "user:bob",
+        "group:tea",
+    ]
 
 
 def test_a_time_that_no_clock_shows_is_no_error() -> None:
@@ -128,13 +130,28 @@ def test_what_becomes_of_the_connection_is_told() -> None:
 
 def welcomed(*unreadable: str) -> replies.Welcome:
     limits = replies.Limits(
-        frame_bytes=1, body_chars=1, add_users=1, group_members=1, window=1, sessions=1, messages_per_s=1.0,
-        message_burst=1, key_days=None,
-    )  # fmt: skip
+        frame_bytes=1,
+        body_chars=1,
+        add_users=1,
+        group_members=1,
+        window=1,
+        sessions=1,
+        messages_per_s=1.0,
+        message_burst=1,
+        key_days=None,
+    )
     return replies.Welcome(
-        user="ann", session="s", node="n", server="g", heartbeat_s=30.0, limits=limits, contacts=[], rooms=[],
-        requests=[], unreadable=list(unreadable),
-    )  # fmt: skip
+        user="ann",
+        session="s",
+        node="n",
+        server="g",
+        heartbeat_s=30.0,
+        limits=limits,
+        contacts=[],
+        rooms=[],
+        requests=[],
+        unreadable=list(unreadable),
+    )
 
 
 def asked(body: str, *, name: str = "bob") -> replies.Request:
@@ -156,7 +173,7 @@ def refused(rule: str, code: str = "declined", **fields: Any) -> str:
 def test_refusals_are_said_in_plain_words() -> None:
     assert refused("request.waits") == (
         "your messages wait for an answer; until it comes you can't send more (declined)"
-    )  # fmt: skip
+    )
     assert refused("group.muted", "forbidden", retry_after_ms=600_000) == (
         "you are muted in this group; again in 10 min (forbidden)"
     )
@@ -167,7 +184,7 @@ def test_refusals_are_said_in_plain_words() -> None:
 def test_every_rule_that_a_person_can_break_has_its_words() -> None:
     source = "".join(
         path.read_text() for folder in ("domain", "actors") for path in (ROOT / "gochat" / folder).glob("*.py")
-    )  # fmt: skip
+    )
     rules = {*re.findall(r'rule="([a-z.]+)"', source), *moderation.BY_RULE} - {"group.members"}
     assert "request.waits" in rules
     assert {rule for rule in rules if refused(rule) == "no (declined)"} == set()

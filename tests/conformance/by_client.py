@@ -97,7 +97,8 @@ class Said:
         self._more = trio.Event()
 
     async def read(self) -> None:
-        """Take events as they come. What tells of the connection becomes the number that it was closed with."""
+        """Take events as they come. An event about the connection's end becomes the number that
+        it was closed with."""
         while True:
             try:
                 event = await anext(self.chat)
@@ -261,7 +262,7 @@ def same(reply: Reply, frame: Frame) -> bool:
 
 
 def compare(reply: Reply, frame: Frame) -> None:
-    """What a method returned or raised, with the reply that the script has. Not all of it is returned: of a list its
+    """Hold a method's result or error against the reply that the script has. Not all of it is returned: of a list its
     entries, of an `ok` without news nothing."""
     wanted = as_frame(frame)
     if isinstance(reply, Refused):

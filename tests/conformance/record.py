@@ -1,6 +1,6 @@
 """Plays the script over TCP and writes down what comes: `python -m tests.conformance.record`.
 
-What it writes is what the node does, not what it should do: read the difference, line by line, before it is committed.
+The file shows the node as it is, not as it should be: read the difference, line by line, before it is committed.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Stage:
         return frame
 
     async def receive(self, session: str) -> Frame | int:
-        """What comes next, in its normal form. An error that only says why the connection ends stands for that end."""
+        """The next frame, in its normal form. An error that only says why the connection ends stands for that end."""
         try:
             frame = await self.sessions[session].receive()
             while frame["type"] == "error" and "close" in frame and "id" not in frame:

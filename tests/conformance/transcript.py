@@ -24,7 +24,7 @@ CLOSED = "closed"
 
 
 class Received(NamedTuple):
-    """What comes next to a session: a frame in its normal form, or the number that it is closed with."""
+    """The next thing that a session gets: a frame in its normal form, or the number that it is closed with."""
 
     session: str
     frame: Frame | int

@@ -12,11 +12,10 @@ import msgspec
 import pytest
 import trio
 
-from gochat.domain import commands as ask
-from gochat.domain import facts
+from gochat.domain import commands, facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
-from gochat.ports import Asker
+from gochat.ports import Viewer
 from gochat.protocol import replies
 from gochat.protocol.replies import GroupEntry, Last, MemberEntry, UserEntry
 from tests.appending import append_to
@@ -24,12 +23,12 @@ from tests.contracts.journal import DM, SOON, TEA, message
 from tests.contracts.scribe import Scribe
 
 FRAME_BYTES = 1 << 20
-ANN, BOB, ZOE, ADMIN = Asker("ann"), Asker("bob"), Asker("zoe"), Asker("root", admin=True)
+ANN, BOB, ZOE, ADMIN = Viewer("ann"), Viewer("bob"), Viewer("zoe"), Viewer("root", admin=True)
 NEWEST = {"before": None, "after": None}
 
 
-async def entries(store: Any, asker: Asker, room: str, **bounds: int | None) -> list[AnyFact]:
-    page = await store.archive.page(asker, room, **(NEWEST | {"limit": 200} | bounds))
+async def entries(store: Any, viewer: Viewer, room: str, **bounds: int | None) -> list[AnyFact]:
+    page = await store.archive.page(viewer, room, **(NEWEST | {"limit": 200} | bounds))
     assert page is not None
     return list(page.entries)
 
@@ -48,7 +47,7 @@ async def until(answer: Callable[[], Awaitable[Any]], expected: Any, within_s: f
 
 async def tea_of(store: Any, *users: str, room: str = TEA, **fields: Any) -> Scribe:
     scribe = await Scribe.at(store, room)
-    await scribe.made(ask.Create, users=users, **fields)
+    await scribe.made(commands.Create, users=users, **fields)
     return scribe
 
 
@@ -81,27 +80,32 @@ class ArchiveContract:
 
     async def test_everything_is_shown_as_it_is_now(self, store: Any) -> None:
         tea = await tea_of(store, "bob", "cat", title="Tea", history="since_join", post="moderators")
-        await tea.made(ask.Configure, post="members", history="all")
+        await tea.made(commands.Configure, post="members", history="all")
         one, two, _ = await tea.said("one", "two", "three", user="bob")
-        reply = await tea.made(ask.Send, "cat", body="yes", key="k", reply_to=two)
-        await tea.made(ask.Edit, "bob", seq=one, body="ONE")
-        await tea.made(ask.Edit, "bob", seq=one, body="1")
+        reply = await tea.made(commands.Send, "cat", body="yes", key="k", reply_to=two)
+        await tea.made(commands.Edit, "bob", seq=one, body="ONE")
+        await tea.made(commands.Edit, "bob", seq=one, body="1")
         for user in ("ann", "bob", "cat"):
-            await tea.made(ask.React, user, seq=one, emoji="👍", on=True)
-            await tea.made(ask.React, user, seq=two, emoji="x", on=True)
-        await tea.made(ask.React, "cat", seq=one, emoji="👍", on=False)
-        await tea.made(ask.React, "bob", seq=one, emoji="\x01", on=True)
-        await tea.made(ask.Edit, "bob", seq=two, body="TWO")
-        await tea.made(ask.Delete, "ann", seq=two)
-        await tea.made(ask.SetRole, member="bob", role="moderator")
-        await tea.made(ask.Remove, "bob", users=("cat",))
-        await tea.made(ask.Leave, "bob")
+            await tea.made(commands.React, user, seq=one, emoji="👍", on=True)
+            await tea.made(commands.React, user, seq=two, emoji="x", on=True)
+        await tea.made(commands.React, "cat", seq=one, emoji="👍", on=False)
+        await tea.made(commands.React, "bob", seq=one, emoji="\x01", on=True)
+        await tea.made(commands.Edit, "bob", seq=two, body="TWO")
+        await tea.made(commands.Delete, "ann", seq=two)
+        await tea.made(commands.SetRole, member="bob", role="moderator")
+        await tea.made(commands.Remove, "bob", users=("cat",))
+        await tea.made(commands.Leave, "bob")
         page = await entries(store, ANN, TEA)
         assert page == tea.shown()
         assert page[one - 1] == facts.Message(
-            room=TEA, seq=one, ts=tea.log[one - 1].ts, sender="bob", body="1", edited=tea.log[reply.seq + 1].ts,
+            room=TEA,
+            seq=one,
+            ts=tea.log[one - 1].ts,
+            sender="bob",
+            body="1",
+            edited=tea.log[reply.seq + 1].ts,
             reactions={"👍": 2, "\x01": 1},
-        )  # fmt: skip
+        )
         gone = page[two - 1]
         assert isinstance(gone, facts.Message)
         assert (gone.body, gone.edited, gone.reactions, gone.deleted is None) == (None, None, None, False)
@@ -110,12 +114,12 @@ class ArchiveContract:
     async def test_a_replayed_edit_tells_the_present_body_and_after_a_delete_none(self, store: Any) -> None:
         dm = await Scribe.at(store, DM)
         await dm.said("helo")
-        await dm.made(ask.Edit, seq=1, body="hell")
-        await dm.made(ask.Edit, seq=1, body="hello")
+        await dm.made(commands.Edit, seq=1, body="hell")
+        await dm.made(commands.Edit, seq=1, body="hello")
         first, *edits = await store.archive.replay(DM, 0, 9, 9)
         assert [first.body, *(edit.body for edit in edits)] == ["hello"] * 3
         assert [edit.body for edit in (await entries(store, ANN, DM))[1:]] == [None, None]
-        await dm.made(ask.Delete, seq=1)
+        await dm.made(commands.Delete, seq=1)
         assert [getattr(fact, "body", None) for fact in await store.archive.replay(DM, 0, 9, 9)] == [None] * 4
 
     @pytest.mark.parametrize("limit", [1, 7, 50])
@@ -165,28 +169,28 @@ class ArchiveContract:
     @pytest.mark.parametrize("character", ["a", '"', "\\", "\x01", "é", "漢", "😀", "\u2028"], ids=ascii)
     async def test_a_page_fits_a_frame(self, store: Any, character: str) -> None:
         record = await store.journal.load("dm:" + "a" * 64 + ":" + "b" * 64)
-        asker = Asker("a" * 64)
+        viewer = Viewer("a" * 64)
         body, key = character * 4000, character * 60
         batch = [
             message(record.room, seq, body, sender="a" * 64, key=f"{key}{seq}", ts=1 << 50) for seq in range(1, 201)
-        ]  # fmt: skip
+        ]
         await append_to(store.journal, record, batch)
-        await self.fits(store, asker, record.room, body)
+        await self.fits(store, viewer, record.room, body)
         short = await store.journal.load("dm:" + "a" * 64 + ":" + "c" * 64)
         batch = [
             message(short.room, seq, character, sender="a" * 64, key=f"{key}{seq}", ts=1 << 50) for seq in range(1, 201)
-        ]  # fmt: skip
+        ]
         await append_to(store.journal, short, batch)
-        assert len(await entries(store, asker, short.room)) == 200
-        await self.fits(store, asker, short.room, character)
+        assert len(await entries(store, viewer, short.room)) == 200
+        await self.fits(store, viewer, short.room, character)
 
     async def test_a_page_of_many_reactions_fits_a_frame(self, store: Any) -> None:
         dm = await Scribe.at(store, DM)
         await dm.said(*"1234567")
         for seq, many in enumerate((6000, 900, 900, 900, 900, 900, 6000), 1):
             emoji = ["\x01" * 27 + f"{n:05}" for n in range(many)]
-            await dm.turn(*(ask.React(room=DM, user="ann", seq=seq, emoji=each, on=True) for each in emoji))
-            await dm.made(ask.React, "bob", seq=seq, emoji=emoji[-1], on=True)
+            await dm.turn(*(commands.React(room=DM, user="ann", seq=seq, emoji=each, on=True) for each in emoji))
+            await dm.made(commands.React, "bob", seq=seq, emoji=emoji[-1], on=True)
         assert len(await entries(store, ANN, DM, before=8)) < 7, "else nothing is tested here"
         await self.fits(store, ANN, DM, "1", after=0)
         await self.fits(store, ANN, DM, "7", before=8)
@@ -197,13 +201,13 @@ class ArchiveContract:
             assert max(fact.reactions.values()) == 2, "the most frequent ones are told"
 
     @staticmethod
-    async def fits(store: Any, asker: Asker, room: str, body: str, **bounds: int) -> None:
-        page = await store.archive.page(asker, room, **(NEWEST | bounds), limit=200)
+    async def fits(store: Any, viewer: Viewer, room: str, body: str, **bounds: int) -> None:
+        page = await store.archive.page(viewer, room, **(NEWEST | bounds), limit=200)
         nearest = 0 if "after" in bounds else -1
         assert page.entries and page.entries[nearest].body == body
         frame = replies.Page(
             id="\x01" * 64, room=room, epoch="e" * 32, entries=page.entries, head=page.head, complete=True
-        )  # fmt: skip
+        )
         assert len(msgspec.json.encode(frame)) < FRAME_BYTES
         assert len(msgspec.msgpack.encode(frame)) < FRAME_BYTES
 
@@ -216,25 +220,29 @@ class ArchiveContract:
         assert await store.archive.page(ANN, "group:none", **NEWEST, limit=5) is None
         assert await store.archive.members(ZOE, TEA, 5, None) is None
         assert await entries(store, BOB, TEA) == await entries(store, ADMIN, TEA) == tea.log
-        await tea.made(ask.Remove, users=("bob",))
+        await tea.made(commands.Remove, users=("bob",))
         await tea.said("secret")
         former = await store.archive.page(BOB, TEA, **NEWEST, limit=9)
         assert (former.entries, former.head) == (tea.log[:-1], tea.head - 1), "up to where it ended"
         assert seqs((await store.archive.page(BOB, TEA, before=None, after=2, limit=9)).entries) == [3, 4]
-        assert await store.archive.page(Asker("bob", after_leaving=False), TEA, **NEWEST, limit=5) is None
+        assert await store.archive.page(Viewer("bob", after_leaving=False), TEA, **NEWEST, limit=5) is None
         assert await store.archive.members(BOB, TEA, 5, None) is None
-        assert [await store.archive.seat(user, TEA) for user in ("ann", "bob", "zoe")] == ["owner", "former", None]
-        assert await store.archive.seat("ann", "group:none") is None
+        assert [await store.archive.membership(user, TEA) for user in ("ann", "bob", "zoe")] == [
+            "owner",
+            "former",
+            None,
+        ]
+        assert await store.archive.membership("ann", "group:none") is None
 
     async def test_a_closed_group_is_gone(self, store: Any) -> None:
         tea = await tea_of(store, "bob")
         await tea.said("hello")
         await until(lambda: self.found(store, "ann", "hello"), [2 + 1])
-        await tea.made(ask.Close)
-        for asker in (ANN, BOB, ADMIN):
-            assert await store.archive.page(asker, TEA, **NEWEST, limit=5) is None
-            assert await store.archive.members(asker, TEA, 5, None) is None
-            assert await store.archive.seat(asker.user, TEA) is None
+        await tea.made(commands.Close)
+        for viewer in (ANN, BOB, ADMIN):
+            assert await store.archive.page(viewer, TEA, **NEWEST, limit=5) is None
+            assert await store.archive.members(viewer, TEA, 5, None) is None
+            assert await store.archive.membership(viewer.user, TEA) is None
         assert await self.found(store, "ann", "hello") == []
         assert await store.archive.groups("ann", None, 5, None) == ([], None)
         snapshot = await store.archive.welcome("bob", 15, [TEA])
@@ -243,8 +251,8 @@ class ArchiveContract:
         assert await store.archive.acquainted("ann", ["bob"]) == set()
 
     async def test_a_dm_is_there_for_its_two_users(self, store: Any) -> None:
-        assert await store.archive.seat("ann", DM) == "member"
-        assert await store.archive.seat("zoe", DM) is None
+        assert await store.archive.membership("ann", DM) == "member"
+        assert await store.archive.membership("zoe", DM) is None
         page = await store.archive.page(ANN, DM, **NEWEST, limit=5)
         assert (page.entries, page.head, await store.archive.head(DM)) == ([], 0, 0)
         assert await store.archive.replay(DM, 0, 5, 5) == []
@@ -254,8 +262,9 @@ class ArchiveContract:
         assert await store.archive.page(ZOE, DM, **NEWEST, limit=5) is None
         assert await entries(store, BOB, DM) == await entries(store, ADMIN, DM) == dm.log
         assert await store.archive.members(BOB, DM, 5, None) == (
-            [MemberEntry(user=user, name=user, role="member", since=0) for user in ("ann", "bob")], None,
-        )  # fmt: skip
+            [MemberEntry(user=user, name=user, role="member", since=0) for user in ("ann", "bob")],
+            None,
+        )
         assert await store.archive.members(ZOE, DM, 5, None) is None
 
     async def test_ones_own_room(self, store: Any) -> None:
@@ -270,10 +279,10 @@ class ArchiveContract:
     async def test_since_join_hides_what_was_before(self, store: Any) -> None:
         tea = await tea_of(store, "bob", history="since_join")
         await tea.said("earlier")
-        await tea.made(ask.Add, users=("cat",))
+        await tea.made(commands.Add, users=("cat",))
         joined = tea.head
         await tea.said("later")
-        cat = Asker("cat")
+        cat = Viewer("cat")
         for bounds in ({}, {"after": 0}, {"before": tea.head + 1}):
             assert await entries(store, cat, TEA, **bounds) == tea.log[joined - 1 :]
         assert await entries(store, cat, TEA, before=joined) == []
@@ -283,12 +292,12 @@ class ArchiveContract:
         await until(lambda: self.found(store, "bob", "earlier"), [joined - 1])
         assert await self.found(store, "cat", "earlier") == []
         await until(lambda: self.found(store, "cat", "later"), [joined + 1])
-        await tea.made(ask.Configure, history="all")
+        await tea.made(commands.Configure, history="all")
         assert await entries(store, cat, TEA) == tea.log
         assert await self.found(store, "cat", "earlier") == [joined - 1]
-        await tea.made(ask.Configure, history="since_join")
-        await tea.made(ask.Remove, users=("bob",))
-        await tea.made(ask.Add, users=("bob",))
+        await tea.made(commands.Configure, history="since_join")
+        await tea.made(commands.Remove, users=("bob",))
+        await tea.made(commands.Add, users=("bob",))
         assert await entries(store, BOB, TEA) == tea.log[-1:], "who comes again begins anew"
 
     # ------------------------------------------------------------------------------------------ welcome
@@ -313,8 +322,13 @@ class ArchiveContract:
         await again.said("again", user="bob")
         first, *_ = (await store.archive.welcome("ann", 3, [])).contacts
         assert (first.user, first.name, first.head, first.read, first.unread, first.online) == (
-            "bob", "bob", 2, 1, 1, True,
-        )  # fmt: skip
+            "bob",
+            "bob",
+            2,
+            1,
+            1,
+            True,
+        )
         assert (await store.archive.welcome("nobody", 15, [])).contacts == []
 
     async def test_a_welcome_holds_every_fact_up_to_its_commit_and_none_after(self, store: Any) -> None:
@@ -344,7 +358,7 @@ class ArchiveContract:
 
     async def test_a_welcome_tells_of_rooms_asked_for_whether_one_is_in_them(self, store: Any) -> None:
         tea = await tea_of(store, "bob")
-        await tea.made(ask.Remove, users=("bob",))
+        await tea.made(commands.Remove, users=("bob",))
         ended = tea.head
         await tea.said("more")
         asked = [TEA, DM, "dm:cat:dan", "group:none", "dm:odd", "nonsense", "dm:a:b:c"]
@@ -352,20 +366,20 @@ class ArchiveContract:
         assert (snapshot.former, snapshot.heads) == ({TEA: ended}, {DM: 0})
         assert (await store.archive.welcome("ann", 15, asked)).heads == {TEA: tea.head, DM: 0}
         assert (await store.archive.welcome("zoe", 15, asked)).heads == {}
-        await tea.made(ask.Add, users=("bob",))
+        await tea.made(commands.Add, users=("bob",))
         snapshot = await store.archive.welcome("bob", 15, [TEA])
         assert (snapshot.former, snapshot.heads) == ({}, {TEA: tea.head})
 
     async def test_unread_is_what_others_said_and_did_not_take_back(self, store: Any) -> None:
         tea = await tea_of(store, "bob", "cat")
         said = await tea.said("one", "two", "three", "four")
-        await tea.made(ask.Delete, seq=said[1])
-        await tea.made(ask.React, seq=said[0], emoji="+", on=True)
+        await tea.made(commands.Delete, seq=said[1])
+        await tea.made(commands.React, seq=said[0], emoji="+", on=True)
         for user in ("ann", "bob", "cat"):
             (room,) = (await store.archive.welcome(user, 15, [])).rooms
             assert room.unread == tea.unread(user)
             assert room.last is not None and (room.last.seq, room.last.body) == (said[3], "four")
-        await tea.made(ask.Delete, seq=said[3])
+        await tea.made(commands.Delete, seq=said[3])
         (room,) = (await store.archive.welcome("bob", 15, [])).rooms
         assert room.unread == tea.unread("bob") == 2
         assert room.last is not None and (room.last.seq, room.last.body) == (said[3], "")
@@ -399,7 +413,7 @@ class ArchiveContract:
         )
         assert (await store.archive.groups("u01", "ann", 50, None))[0][0].role == "member"
         assert await store.archive.groups("ann", "u01", 50, None) == ([], None)
-        await tea.made(ask.Remove, users=("u03",))
+        await tea.made(commands.Remove, users=("u03",))
         assert (await store.archive.groups("u01", None, 50, None))[0][0].members == 25
 
         async def users_found() -> list[UserEntry]:
@@ -416,7 +430,7 @@ class ArchiveContract:
         await dm.said("hi")
         assert await store.archive.acquainted("ann", others) == {"bob", "cat", "dan"}
         assert await store.archive.acquainted("bob", ["ann", "dan"]) == {"ann"}
-        await tea.made(ask.Remove, users=("cat",))
+        await tea.made(commands.Remove, users=("cat",))
         assert await store.archive.acquainted("ann", ["cat"]) == set()
         assert await store.archive.acquainted("cat", ["ann", "bob"]) == set()
         assert await store.archive.acquainted("ann", []) == set()

@@ -19,7 +19,7 @@ class Stage(Protocol):
     channel: Channel
     target: Target
     secrets: tuple[str, ...]
-    """What must be in no reason."""
+    """Texts that no reason may contain."""
     forgets: bool
     """Whether a receiver may be forgotten."""
 
@@ -27,7 +27,7 @@ class Stage(Protocol):
         """The ids of the notifications that the receiver took."""
 
     def then(self, what: str) -> None:
-        """What the receiver does next: "refuse", "gone", "silent", "close"."""
+        """Choose the receiver's next answer: "refuse", "gone", "silent", "close"."""
 
     def calm(self) -> None:
         """The receiver takes everything from now on, whatever `then` said."""

@@ -97,7 +97,7 @@ class Peer(Protocol):
 
 
 class Wire:
-    """What a suite is given."""
+    """The parts that a suite is given."""
 
     half_closes = True
     """Whether a peer that has stopped sending can still receive."""

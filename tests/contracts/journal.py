@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from gochat.domain import commands as ask
-from gochat.domain import facts
+from gochat.domain import commands, facts
 from gochat.domain.record import Recorded, RoomRecord
 from gochat.errors import StoreError
 from gochat.ports import Committed, DuplicateKeys
@@ -38,7 +37,7 @@ class JournalContract:
     async def test_a_room_without_facts_loads_at_head_0(self, store: Any) -> None:
         tea, dm = await store.journal.load(TEA), await store.journal.load(DM)
         assert (tea.room, tea.head, tea.members) == (TEA, 0, {})
-        assert tea.num != dm.num
+        assert tea.room_pk != dm.room_pk
 
     async def test_what_was_appended_is_there_when_append_tells_so(self, store: Any) -> None:
         record = await store.journal.load(DM)
@@ -47,7 +46,7 @@ class JournalContract:
         assert list(result.facts) == await store.archive.replay(DM, 0, 9, 9), "the facts are told as they are recorded"
         assert record.head == 0, "the record that names the room is not changed"
         loaded = await store.journal.load(DM)
-        assert (loaded.num, loaded.head, loaded.ts, loaded.members) == (record.num, 2, 1002, {})
+        assert (loaded.room_pk, loaded.head, loaded.ts, loaded.members) == (record.room_pk, 2, 1002, {})
         assert await store.archive.head(DM) == 2
 
     async def test_append_calls_back_once_with_each_result(self, store: Any) -> None:
@@ -71,20 +70,22 @@ class JournalContract:
 
     async def test_a_room_loads_as_its_facts_made_it(self, store: Any) -> None:
         tea = await Scribe.at(store, TEA)
-        await tea.made(ask.Create, title="Tea", users=("bob", "cat", "dan"), history="since_join", post="moderators")
-        await tea.made(ask.SetRole, member="bob", role="moderator")
-        await tea.made(ask.Configure, "bob", title="")
-        await tea.made(ask.Remove, users=("cat", "dan"))
-        await tea.made(ask.Add, users=("dan",))
-        await tea.made(ask.Leave, "bob")
+        await tea.made(
+            commands.Create, title="Tea", users=("bob", "cat", "dan"), history="since_join", post="moderators"
+        )
+        await tea.made(commands.SetRole, member="bob", role="moderator")
+        await tea.made(commands.Configure, "bob", title="")
+        await tea.made(commands.Remove, users=("cat", "dan"))
+        await tea.made(commands.Add, users=("dan",))
+        await tea.made(commands.Leave, "bob")
         loaded = await store.journal.load(TEA)
         assert loaded == tea.folded() == tea.record
         assert (loaded.title, loaded.members, loaded.former) == ("", {"ann": "owner", "dan": "member"}, {"cat", "bob"})
 
     async def test_a_closed_room_loads_closed(self, store: Any) -> None:
         tea = await Scribe.at(store, TEA)
-        await tea.made(ask.Create, users=("bob",))
-        await tea.made(ask.Close)
+        await tea.made(commands.Create, users=("bob",))
+        await tea.made(commands.Close)
         loaded = await store.journal.load(TEA)
         assert loaded == tea.folded()
         assert loaded.closed and loaded.former == {"ann", "bob"}
@@ -145,9 +146,9 @@ class JournalContract:
     async def test_a_key_is_its_senders_and_its_rooms_own(self, store: Any) -> None:
         dm, tea = await Scribe.at(store, DM), await Scribe.at(store, "dm:ann:cat")
         await dm.turn(
-            ask.Send(room=DM, user="ann", body="x", key="k"), ask.Send(room=DM, user="bob", body="x", key="k")
+            commands.Send(room=DM, user="ann", body="x", key="k"), commands.Send(room=DM, user="bob", body="x", key="k")
         )
-        await tea.turn(ask.Send(room=tea.room, user="ann", body="x", key="k"))
+        await tea.turn(commands.Send(room=tea.room, user="ann", body="x", key="k"))
         found = await store.lookups.recorded(dm.record, [("ann", "k"), ("bob", "k"), ("ann", "K"), ("cat", "k")])
         assert found == {("ann", "k"): Recorded(1, 1000), ("bob", "k"): Recorded(2, 1000)}
         assert await store.lookups.recorded(tea.record, [("ann", "k"), ("bob", "k")]) == {
@@ -159,7 +160,7 @@ class JournalContract:
         rooms = [f"dm:ann:u{n}" for n in range(6)]
         scribes = [await Scribe.at(store, room) for room in rooms]
         for scribe in scribes:
-            await scribe.turn(ask.Send(room=scribe.room, user="ann", body="first", key="k"))
+            await scribe.turn(commands.Send(room=scribe.room, user="ann", body="first", key="k"))
         results: dict[str, Any] = {}
 
         async def append(scribe: Scribe, key: str) -> None:
@@ -244,11 +245,11 @@ class JournalContract:
 
     async def test_a_read_position_of_one_without_a_seat_is_nothing(self, store: Any) -> None:
         tea = await Scribe.at(store, TEA)
-        await tea.made(ask.Create)
+        await tea.made(commands.Create)
         store.journal.note_read(tea.record, "zoe", 1)
         with trio.fail_after(SOON):
             await store.journal.flush_reads()
-        assert await store.archive.seat("zoe", TEA) is None
+        assert await store.archive.membership("zoe", TEA) is None
         assert await store.journal.load(TEA) == tea.record
 
     async def test_flushing_nothing_returns_at_once(self, store: Any) -> None:

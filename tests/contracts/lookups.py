@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from gochat.domain import commands as ask
-from gochat.domain.beside import Added, Revoked, Suspended
+from gochat.domain import commands
 from gochat.domain.ids import MAX_SEQ
 from gochat.domain.record import Reacted, Recorded, Target
+from gochat.domain.side_records import Added, Revoked, Suspended
 from tests.contracts.journal import DM, TEA
 from tests.contracts.scribe import Scribe
 
@@ -18,10 +18,10 @@ from tests.contracts.scribe import Scribe
 class LookupsContract:
     async def test_targets_are_the_messages_deleted_ones_included(self, store: Any) -> None:
         tea = await Scribe.at(store, TEA)
-        await tea.made(ask.Create, users=("bob",))
+        await tea.made(commands.Create, users=("bob",))
         one, two, three = await tea.said("one", "two", "three", user="bob")
-        edit = await tea.made(ask.Edit, "bob", seq=two, body="TWO")
-        delete = await tea.made(ask.Delete, seq=three)
+        edit = await tea.made(commands.Edit, "bob", seq=two, body="TWO")
+        delete = await tea.made(commands.Delete, seq=three)
         found = await store.lookups.targets(
             tea.record, [1, one, two, three, edit.seq, 99, 0, -1, MAX_SEQ, MAX_SEQ + 1, 1 << 70]
         )
@@ -35,10 +35,12 @@ class LookupsContract:
     async def test_a_message_edited_in_its_own_batch_has_the_new_body(self, store: Any) -> None:
         dm = await Scribe.at(store, DM)
         await dm.turn(
-            ask.Send(room=DM, user="ann", body="helo"), ask.Edit(room=DM, user="ann", seq=1, body="hello"),
-            ask.React(room=DM, user="bob", seq=1, emoji="+", on=True), ask.Send(room=DM, user="bob", body="x"),
-            ask.Delete(room=DM, user="bob", seq=4),
-        )  # fmt: skip
+            commands.Send(room=DM, user="ann", body="helo"),
+            commands.Edit(room=DM, user="ann", seq=1, body="hello"),
+            commands.React(room=DM, user="bob", seq=1, emoji="+", on=True),
+            commands.Send(room=DM, user="bob", body="x"),
+            commands.Delete(room=DM, user="bob", seq=4),
+        )
         assert {seq: t.body for seq, t in (await store.lookups.targets(dm.record, [1, 4])).items()} == {
             1: "hello",
             4: None,
@@ -48,27 +50,27 @@ class LookupsContract:
     async def test_reacted_is_the_last_word(self, store: Any) -> None:
         dm = await Scribe.at(store, DM)
         await dm.said("hi")
-        on = await dm.made(ask.React, "bob", seq=1, emoji="👍", on=True)
+        on = await dm.made(commands.React, "bob", seq=1, emoji="👍", on=True)
         places = [(1, "bob", "👍"), (1, "ann", "👍"), (1, "bob", "+"), (0, "bob", "👍"), (1 << 70, "bob", "👍")]
         assert await store.lookups.reacted(dm.record, places) == {places[0]: Reacted(on=True, seq=2, ts=on.ts)}
-        off = await dm.made(ask.React, "bob", seq=1, emoji="👍", on=False)
+        off = await dm.made(commands.React, "bob", seq=1, emoji="👍", on=False)
         assert await store.lookups.reacted(dm.record, places) == {places[0]: Reacted(on=False, seq=3, ts=off.ts)}
 
     async def test_members_are_in_since_they_came_the_last_time(self, store: Any) -> None:
         tea = await Scribe.at(store, TEA)
-        await tea.made(ask.Create, users=("bob", "cat"))
-        await tea.made(ask.Remove, users=("bob", "cat"))
-        again = await tea.made(ask.Add, users=("bob",))
+        await tea.made(commands.Create, users=("bob", "cat"))
+        await tea.made(commands.Remove, users=("bob", "cat"))
+        again = await tea.made(commands.Add, users=("bob",))
         found = await store.lookups.since(tea.record, ["ann", "bob", "cat", "zoe"])
         assert found == {"ann": 1, "bob": again.seq}
 
     async def test_only_users_who_left_by_themselves_have_left(self, store: Any) -> None:
         tea = await Scribe.at(store, TEA)
-        await tea.made(ask.Create, users=("bob", "cat", "dan"))
-        await tea.made(ask.Leave, "bob")
-        await tea.made(ask.Leave, "dan")
-        await tea.made(ask.Remove, users=("cat",))
-        await tea.made(ask.Add, users=("dan",))
+        await tea.made(commands.Create, users=("bob", "cat", "dan"))
+        await tea.made(commands.Leave, "bob")
+        await tea.made(commands.Leave, "dan")
+        await tea.made(commands.Remove, users=("cat",))
+        await tea.made(commands.Add, users=("dan",))
         assert await store.lookups.left(tea.record, ["ann", "bob", "cat", "dan", "zoe"]) == {"bob"}
 
     async def test_additions_count_for_each_user_added(self, store: Any) -> None:
@@ -88,8 +90,8 @@ class LookupsContract:
 
     async def test_a_record_that_was_loaded_before_the_room_had_a_number_will_do(self, store: Any) -> None:
         dm = await Scribe.at(store, DM)
-        unnumbered = msgspec.structs.replace(dm.record, num=0)
+        unnumbered = msgspec.structs.replace(dm.record, room_pk=0)
         assert await store.lookups.targets(unnumbered, [1]) == {}
-        await dm.turn(ask.Send(room=DM, user="ann", body="hi", key="k"))
+        await dm.turn(commands.Send(room=DM, user="ann", body="hi", key="k"))
         assert (await store.lookups.targets(unnumbered, [1]))[1].body == "hi"
         assert await store.lookups.recorded(unnumbered, [("ann", "k")]) == {("ann", "k"): Recorded(1, dm.log[0].ts)}

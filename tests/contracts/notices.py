@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gochat.domain import commands as ask
-from gochat.domain.beside import Revoked, Suspended
+from gochat.domain import commands
 from gochat.domain.notices import (
     MOST_DEVICES,
     MOST_SILENT,
@@ -23,6 +22,7 @@ from gochat.domain.notices import (
     UnseenRoom,
     Unsubscribed,
 )
+from gochat.domain.side_records import Revoked, Suspended
 from tests.contracts.journal import DM, TEA
 from tests.contracts.scribe import Scribe
 
@@ -65,21 +65,21 @@ class NoticesContract:
 
     async def test_a_room_is_marked_once_from_its_first_message_on(self, store: Any) -> None:
         tea = await Scribe.at(store, TEA)
-        await tea.turn(ask.Create(room=TEA, user="ann", title="", users=("bob",)))
+        await tea.turn(commands.Create(room=TEA, user="ann", title="", users=("bob",)))
         await store.lookups.targets(tea.record, [1])
         assert await unseen(store) == [], "no message was sent"
         await tea.said("one")
         await tea.said("two", "three")
-        await look(store, UnseenRoom(tea.record.num, TEA, 0))
+        await look(store, UnseenRoom(tea.record.room_pk, TEA, 0))
         (room,) = await unseen(store)
-        assert (room.room_pk, room.room, room.ts) == (tea.record.num, TEA, tea.log[2].ts)
+        assert (room.room_pk, room.room, room.ts) == (tea.record.room_pk, TEA, tea.log[2].ts)
         assert await store.notices.unseen(room.room_pk, 10) == []
 
     async def test_a_look_shows_members_and_messages_that_were_acked(self, store: Any) -> None:
         tea = await Scribe.at(store, TEA)
-        await tea.turn(ask.Create(room=TEA, user="ann", title="", users=("bob", "cy")))
+        await tea.turn(commands.Create(room=TEA, user="ann", title="", users=("bob", "cy")))
         await tea.said("one", "two")
-        found = await look(store, UnseenRoom(tea.record.num, TEA, 0))
+        found = await look(store, UnseenRoom(tea.record.room_pk, TEA, 0))
         first, second = tea.log[-2:]
         assert found.messages == [
             Candidate(second.seq, second.ts, "ann", "two"),
@@ -90,12 +90,12 @@ class NoticesContract:
 
     async def test_members_come_in_slices(self, store: Any) -> None:
         tea = await Scribe.at(store, TEA)
-        await tea.turn(ask.Create(room=TEA, user="ann", title="", users=tuple(f"u{n}" for n in range(5))))
+        await tea.turn(commands.Create(room=TEA, user="ann", title="", users=tuple(f"u{n}" for n in range(5))))
         await tea.said("hi")
         users: list[str] = []
         after: str | None = ""
         while after is not None:
-            found = await look(store, UnseenRoom(tea.record.num, TEA, 0), after, 2)
+            found = await look(store, UnseenRoom(tea.record.room_pk, TEA, 0), after, 2)
             assert len(found.readers) <= 2
             users += [reader.user for reader in found.readers]
             after = found.next_user
@@ -105,8 +105,8 @@ class NoticesContract:
         dm = await Scribe.at(store, DM)
         for body in ("old", "gone", "ripe", "young"):
             await dm.said(body)
-        await dm.made(ask.Delete, seq=2)
-        await look(store, UnseenRoom(dm.record.num, DM, 0))
+        await dm.made(commands.Delete, seq=2)
+        await look(store, UnseenRoom(dm.record.room_pk, DM, 0))
         (room,) = await unseen(store)
         times = [fact.ts for fact in dm.log]
         found = await look(store, room, ripe_ts=times[2], oldest_ts=times[1])
@@ -116,7 +116,7 @@ class NoticesContract:
     async def test_members_who_have_read_or_were_here_since_are_left_out(self, store: Any) -> None:
         dm = await Scribe.at(store, DM)
         await dm.said("hi")
-        room = UnseenRoom(dm.record.num, DM, 0)
+        room = UnseenRoom(dm.record.room_pk, DM, 0)
         assert [reader.user for reader in (await look(store, room)).readers] == ["bob"]
         store.journal.note_user("bob", last_seen=dm.log[0].ts + 1)
         await store.journal.flush_notes()
@@ -130,7 +130,7 @@ class NoticesContract:
         dm = await Scribe.at(store, DM)
         await dm.said("one")
         await dm.said("two")
-        await look(store, UnseenRoom(dm.record.num, DM, 0))
+        await look(store, UnseenRoom(dm.record.room_pk, DM, 0))
         (room,) = await unseen(store)
         assert await store.notices.add([], {room.room_pk: 1}, HOOK, 10, 0) == {room.room_pk: dm.log[1].ts}
         (room,) = await unseen(store)
@@ -138,7 +138,7 @@ class NoticesContract:
         assert await store.notices.add([], {room.room_pk: 2}, HOOK, 10, 0) == {room.room_pk: None}
         assert await unseen(store) == []
         await dm.said("three")
-        await look(store, UnseenRoom(dm.record.num, DM, 0))
+        await look(store, UnseenRoom(dm.record.room_pk, DM, 0))
         assert [room.ts for room in await unseen(store)] == [dm.log[2].ts]
 
     # ------------------------------------------------------------------------------------------ what waits
@@ -161,7 +161,7 @@ class NoticesContract:
 
     async def test_what_was_delivered_is_gone_and_the_room_stays_quiet(self, store: Any) -> None:
         room = await noted(store, "bob")
-        await store.notices.settle([Attempt("ntf_bob", "webhook", 0, "delivered", 6000)], 10)
+        await store.notices.finish([Attempt("ntf_bob", "webhook", 0, "delivered", 6000)], 10)
         assert await store.notices.counts() == {}
         (reader,) = (await look(store, room)).readers
         assert reader.notified is not None
@@ -169,23 +169,23 @@ class NoticesContract:
 
     async def test_what_was_cancelled_leaves_the_room_as_if_nothing_had_been(self, store: Any) -> None:
         room = await noted(store, "bob")
-        await store.notices.settle([Attempt("ntf_bob", "webhook", 0, "cancelled", 6000)], 10)
+        await store.notices.finish([Attempt("ntf_bob", "webhook", 0, "cancelled", 6000)], 10)
         (reader,) = (await look(store, room)).readers
         assert reader.notified is None
 
     async def test_unless_another_channel_has_delivered_it_or_will(self, store: Any) -> None:
         routes = [Route("webhook", True), Route("mail", True)]
         room = await noted(store, "bob", routes=routes)
-        await store.notices.settle([Attempt("ntf_bob", "webhook", 0, "cancelled", 6000)], 10)
+        await store.notices.finish([Attempt("ntf_bob", "webhook", 0, "cancelled", 6000)], 10)
         (reader,) = (await look(store, room)).readers
         assert reader.notified is not None, "the mail still waits"
-        await store.notices.settle([Attempt("ntf_bob", "mail", 0, "delivered", 6000)], 10)
+        await store.notices.finish([Attempt("ntf_bob", "mail", 0, "delivered", 6000)], 10)
         (reader,) = (await look(store, room)).readers
         assert reader.notified is not None
 
     async def test_a_retry_waits_for_its_time(self, store: Any) -> None:
         await noted(store, "bob")
-        await store.notices.settle([Attempt("ntf_bob", "webhook", 0, "retry", 6000, 1, 9000, "no answer")], 10)
+        await store.notices.finish([Attempt("ntf_bob", "webhook", 0, "retry", 6000, 1, 9000, "no answer")], 10)
         assert await store.notices.due("webhook", 8999, 10) == []
         (found,) = await store.notices.due("webhook", 9000, 10)
         assert (found.tries, found.made_ts) == (1, 5000)
@@ -195,7 +195,7 @@ class NoticesContract:
     async def test_dead_letters_are_bounded_and_can_be_revived(self, store: Any) -> None:
         await noted(store, *(f"u{n}" for n in range(5)))
         attempts = [Attempt(f"ntf_u{n}", "webhook", 0, "dead", 6000 + n, 7, 0, "down") for n in range(5)]
-        await store.notices.settle(attempts, 3)
+        await store.notices.finish(attempts, 3)
         assert await store.notices.counts() == {("webhook", "dead"): 3}
         dead = await store.notices.entries(dead=True, limit=10)
         assert [entry.id for entry in dead] == ["ntf_u4", "ntf_u3", "ntf_u2"]
@@ -221,20 +221,20 @@ class NoticesContract:
 
     async def test_whoever_left_has_no_reader(self, store: Any) -> None:
         tea = await Scribe.at(store, TEA)
-        await tea.turn(ask.Create(room=TEA, user="ann", title="Tea", users=("bob",)))
+        await tea.turn(commands.Create(room=TEA, user="ann", title="Tea", users=("bob",)))
         await tea.said("hi")
-        await store.notices.add([notice("bob", tea.record.num)], {}, HOOK, 10, 5000)
+        await store.notices.add([notice("bob", tea.record.room_pk)], {}, HOOK, 10, 5000)
         (found,) = await store.notices.due("webhook", 5000, 10)
         assert (found.reader is not None, found.title) == (True, "Tea")
-        await tea.turn(ask.Remove(room=TEA, user="ann", users=("bob",)))
+        await tea.turn(commands.Remove(room=TEA, user="ann", users=("bob",)))
         (found,) = await store.notices.due("webhook", 5000, 10)
         assert found.reader is None
 
     async def test_a_reader_knows_whom_they_refuse_and_who_asks(self, store: Any) -> None:
         dm = await Scribe.at(store, DM)
         await dm.said("hi")
-        await dm.turn(ask.Contact(room=DM, user="bob", action="block"))
-        (reader,) = (await look(store, UnseenRoom(dm.record.num, DM, 0))).readers
+        await dm.turn(commands.Contact(room=DM, user="bob", action="block"))
+        (reader,) = (await look(store, UnseenRoom(dm.record.room_pk, DM, 0))).readers
         assert reader.refuses == {"ann"}
 
     # ------------------------------------------------------------------------------------------ what users want
@@ -255,7 +255,7 @@ class NoticesContract:
         dm = await Scribe.at(store, DM)
         await dm.said("hi")
         await store.journal.append_side_records([Silenced("bob", DM, 2000, 1000)])
-        room = UnseenRoom(dm.record.num, DM, 0)
+        room = UnseenRoom(dm.record.room_pk, DM, 0)
         assert (await look(store, room, now_ms=1999)).readers == []
         assert [reader.user for reader in (await look(store, room, now_ms=2000)).readers] == ["bob"]
 
@@ -287,9 +287,9 @@ class NoticesContract:
         room = await noted(store, "bob", routes=PUSH)
         await store.notices.add([notice("bob", room.room_pk, "ntf_2")], {}, PUSH, 100, 5000)
         targets = sorted({each.target for each in await store.notices.due("push", 5000, 100)})
-        await store.notices.settle([Attempt("ntf_bob", "push", targets[0], "retry", 6000, 1, 9000, "slow")], 10)
+        await store.notices.finish([Attempt("ntf_bob", "push", targets[0], "retry", 6000, 1, 9000, "slow")], 10)
         assert {each.target for each in await store.notices.due("push", 6000, 100)} == {targets[1]}
-        await store.notices.settle([Attempt("ntf_bob", "push", targets[1], "gone", 6000)], 10)
+        await store.notices.finish([Attempt("ntf_bob", "push", targets[1], "gone", 6000)], 10)
         assert await store.notices.due("push", 6000, 100) == []
         assert (await store.notices.wishes("bob", 0)).devices == 1
 

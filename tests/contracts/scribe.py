@@ -7,12 +7,11 @@ from typing import Any
 
 import msgspec
 
-from gochat.domain import commands as ask
-from gochat.domain import facts
-from gochat.domain.beside import AnyBeside, Related, Sanctioned
+from gochat.domain import commands, facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
-from gochat.domain.turn import Done, Knowledge, Outcome, Turn
+from gochat.domain.side_records import AnySideRecord, Related, Sanctioned
+from gochat.domain.turn import Done, Outcome, Prefetched, Turn
 from gochat.ports import DuplicateKeys, Journal, Lookups
 from tests.appending import append_to
 from tests.policies import OPEN
@@ -34,33 +33,33 @@ class Scribe:
         self.reads: dict[str, int] = {}
         self.now_ms = 1000
         self.rules = OPEN
-        self.beside: list[AnyBeside] = []
+        self.side_records: list[AnySideRecord] = []
 
     @classmethod
     async def at(cls, store: Any, room: str) -> Scribe:
         return cls(store.journal, store.lookups, await store.journal.load(room))
 
-    async def decide(self, *commands: ask.AnyCommand) -> tuple[Turn, list[Outcome]]:
-        """What a room's turn would append."""
+    async def decide(self, *wanted: commands.AnyCommand) -> tuple[Turn, list[Outcome]]:
+        """The turn that a room would append, and the outcome of each command."""
         lookups, record = self.lookups, self.record
-        named = [command for command in commands if isinstance(command, ask.Edit | ask.Delete | ask.React)]
-        knowledge = Knowledge(
+        named = [command for command in wanted if isinstance(command, commands.Edit | commands.Delete | commands.React)]
+        prefetched = Prefetched(
             await lookups.targets(record, [command.seq for command in named]),
-            await lookups.reacted(record, [(c.seq, c.user, c.emoji) for c in named if isinstance(c, ask.React)]),
-            since=await lookups.since(record, [command.user for command in commands]),
+            await lookups.reacted(record, [(c.seq, c.user, c.emoji) for c in named if isinstance(c, commands.React)]),
+            since=await lookups.since(record, [command.user for command in wanted]),
             waiting=frozenset(await lookups.waiting(record)),
         )
-        keys = [(c.user, c.key) for c in commands if isinstance(c, ask.Send) and c.key is not None]
+        keys = [(c.user, c.key) for c in wanted if isinstance(c, commands.Send) and c.key is not None]
         recorded = await lookups.recorded(record, keys)
         known = {(record.room, *place): where for place, where in recorded.items()}
-        turn = Turn(record, known, knowledge, self.rules, self.now_ms)
-        return turn, [turn.decide(command) for command in commands]
+        turn = Turn(record, known, prefetched, self.rules, self.now_ms)
+        return turn, [turn.decide(command) for command in wanted]
 
-    async def turn(self, *commands: ask.AnyCommand) -> list[Outcome]:
-        turn, outcomes = await self.decide(*commands)
+    async def turn(self, *wanted: commands.AnyCommand) -> list[Outcome]:
+        turn, outcomes = await self.decide(*wanted)
         self.now_ms += 1
-        if turn.facts or turn.beside:
-            result = await append_to(self.journal, self.record, turn.facts, turn.beside)
+        if turn.facts or turn.side_records:
+            result = await append_to(self.journal, self.record, turn.facts, turn.side_records)
             assert not isinstance(result, DuplicateKeys)
             self.took(turn, result.commit)
         return outcomes
@@ -68,7 +67,7 @@ class Scribe:
     def took(self, turn: Turn, commit: int) -> None:
         """The turn's facts were recorded."""
         self.record = turn.draft
-        self.beside += turn.beside
+        self.side_records += turn.side_records
         self.log += turn.facts
         self.commits += [commit] * len(turn.facts)
         for fact in turn.facts:
@@ -86,7 +85,7 @@ class Scribe:
 
     async def said(self, *bodies: str, user: str = "ann") -> list[int]:
         """Messages of one turn; their seqs."""
-        outcomes = await self.turn(*(ask.Send(room=self.room, user=user, body=body) for body in bodies))
+        outcomes = await self.turn(*(commands.Send(room=self.room, user=user, body=body) for body in bodies))
         return [outcome.seq for outcome in outcomes if isinstance(outcome, Done)]
 
     def read(self, user: str, seq: int) -> None:
@@ -100,10 +99,10 @@ class Scribe:
 
     def folded(self) -> RoomRecord:
         """The room, rebuilt from its log and from what stands beside it."""
-        record = RoomRecord.new(self.room, self.record.num)
+        record = RoomRecord.new(self.room, self.record.room_pk)
         for fact in self.log:
             record.apply(fact)
-        for entry in self.beside:
+        for entry in self.side_records:
             if isinstance(entry, Related):
                 assert record.relation is not None
                 record.relation = record.relation.apply(entry.change)
@@ -118,7 +117,7 @@ class Scribe:
         return record
 
     def state(self, user: str) -> str:
-        """What the user holds of the other, in a private room; what was declined counts as declined for ever."""
+        """The user's relation to the other, in a private room; a declined request counts as declined for ever."""
         assert self.record.relation is not None
         return self.record.relation.state(user, 0, self.rules.contacts)
 
@@ -155,15 +154,24 @@ class Scribe:
         return [self._shown(fact, bodies, edited, deleted, counts, edits=edits) for fact in self.log]
 
     def _shown(
-        self, fact: AnyFact, bodies: dict[int, str], edited: dict[int, int], deleted: dict[int, int],
-        counts: dict[int, dict[str, int]], *, edits: bool,
-    ) -> AnyFact:  # fmt: skip
+        self,
+        fact: AnyFact,
+        bodies: dict[int, str],
+        edited: dict[int, int],
+        deleted: dict[int, int],
+        counts: dict[int, dict[str, int]],
+        *,
+        edits: bool,
+    ) -> AnyFact:
         if isinstance(fact, facts.Message):
             gone = deleted.get(fact.seq)
             return msgspec.structs.replace(
-                fact, body=bodies.get(fact.seq), edited=None if gone else edited.get(fact.seq), deleted=gone,
+                fact,
+                body=bodies.get(fact.seq),
+                edited=None if gone else edited.get(fact.seq),
+                deleted=gone,
                 reactions=counts.get(fact.seq),
-            )  # fmt: skip
+            )
         if isinstance(fact, facts.Edit):
             return msgspec.structs.replace(fact, body=bodies.get(fact.target) if edits else None)
         return fact

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 import pytest
 
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from gochat.protocol import replies
 from tests.appending import append_to
 from tests.contracts.archive import FRAME_BYTES, seqs, tea_of, until
@@ -21,7 +21,7 @@ Search: TypeAlias = Callable[[int, str | None], Awaitable[tuple[list[Any], str |
 
 
 async def all_pages(search: Search, limit: int) -> list[Any]:
-    """What `search` finds, page by page: each but the last is full."""
+    """All that `search` finds, page by page: each but the last is full."""
     found, cursor = await search(limit, None)
     while cursor is not None:
         assert len(found) % limit == 0
@@ -59,9 +59,14 @@ class SearchContract:
     async def test_a_user_is_found_despite_one_wrong_letter(self, store: Any) -> None:
         journal = store.journal
         for user, name in {
-            "ann": "Katharina Ivanova", "bob": "Catherine Kat", "cat": "Екатерина", "dan": "김민준서",
-            "eve.smith": None, "fay": "山田太郎一二", "gus": "Kathedral",
-        }.items():  # fmt: skip
+            "ann": "Katharina Ivanova",
+            "bob": "Catherine Kat",
+            "cat": "Екатерина",
+            "dan": "김민준서",
+            "eve.smith": None,
+            "fay": "山田太郎一二",
+            "gus": "Kathedral",
+        }.items():
             journal.note_user(user, name=name)
 
         async def found(q: str) -> list[str]:
@@ -98,7 +103,7 @@ class SearchContract:
             users = await collect(limit)
             assert users[: len(exact)] == exact
             assert len(set(users)) == len(users) == 40
-        # Who comes meanwhile changes nothing before or behind.
+        # Users who come meanwhile change nothing before or behind.
         first, cursor = await store.archive.search_users("zoe", "maria", 20, None)
         store.journal.note_user("a0", name="Maria")
         await until(count, 41)
@@ -152,29 +157,30 @@ class SearchContract:
         assert await self.found(store, "ann", "secret", TEA) == [said]
         assert await self.found(store, "bob", "secret", TEA) == []
         assert await self.found(store, "bob", "secret", "group:none") == []
-        assert await self.found(store, "ann", f"r{dm.record.num}") == [], "a room's own word is none of the body's"
-        await tea.made(ask.Remove, users=("cat",))
+        assert await self.found(store, "ann", f"r{dm.record.room_pk}") == [], "a room's own word is none of the body's"
+        await tea.made(commands.Remove, users=("cat",))
         assert await self.found(store, "cat", "secret") == []
 
     async def test_a_search_finds_the_present_bodies(self, store: Any) -> None:
         dm = await Scribe.at(store, DM)
         await dm.said("apple pie", "apple tart", "plum")
         await until(lambda: self.found(store, "ann", "apple"), [2, 1])
-        await dm.made(ask.Edit, seq=1, body="cherry pie")
+        await dm.made(commands.Edit, seq=1, body="cherry pie")
         assert await self.found(store, "ann", "apple") == [2], "what an edit took away is gone at once"
         assert await self.found(store, "ann", "cherry") == [1]
-        await dm.made(ask.Edit, seq=1, body="apple again")
-        await dm.made(ask.Delete, seq=2)
+        await dm.made(commands.Edit, seq=1, body="apple again")
+        await dm.made(commands.Delete, seq=2)
         assert await self.found(store, "ann", "apple") == [1]
         ((shown,), _) = await store.archive.search_messages("ann", "again", None, 5, None)
         assert shown == dm.shown()[0]
         # Sent, changed and deleted in one transaction, before the index sees any of it.
         await dm.turn(
-            ask.Send(room=DM, user="ann", body="mango"), ask.Send(room=DM, user="ann", body="mango"),
-            ask.Edit(room=DM, user="ann", seq=dm.head + 1, body="grape"),
-            ask.Delete(room=DM, user="ann", seq=dm.head + 2),
-            ask.Send(room=DM, user="ann", body="last"),
-        )  # fmt: skip
+            commands.Send(room=DM, user="ann", body="mango"),
+            commands.Send(room=DM, user="ann", body="mango"),
+            commands.Edit(room=DM, user="ann", seq=dm.head + 1, body="grape"),
+            commands.Delete(room=DM, user="ann", seq=dm.head + 2),
+            commands.Send(room=DM, user="ann", body="last"),
+        )
         await until(lambda: self.found(store, "ann", "last"), [dm.head])
         assert await self.found(store, "ann", "mango") == []
         assert await self.found(store, "ann", "grape") == [dm.head - 4]
@@ -227,9 +233,29 @@ class SearchContract:
         assert found == list(range(300, 0, -1))
 
     @pytest.mark.parametrize(
-        "q", ["", " ", "!", '"', "a AND", "NOT", "(", "*", "body : x", "NEAR(a b)", "^a", "a + b", "{a}", "\0", "-a",
-              "漢" * 200, "a " * 100, "a b c " * 33, "' OR 1"],
-    )  # fmt: skip
+        "q",
+        [
+            "",
+            " ",
+            "!",
+            '"',
+            "a AND",
+            "NOT",
+            "(",
+            "*",
+            "body : x",
+            "NEAR(a b)",
+            "^a",
+            "a + b",
+            "{a}",
+            "\0",
+            "-a",
+            "漢" * 200,
+            "a " * 100,
+            "a b c " * 33,
+            "' OR 1",
+        ],
+    )
     async def test_no_text_is_a_syntax_error(self, store: Any, q: str) -> None:
         dm = await Scribe.at(store, DM)
         await dm.said("x")

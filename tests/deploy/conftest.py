@@ -1,4 +1,4 @@
-"""What `make dist` makes, made anew only where something that goes into it is newer, or the commit is another."""
+"""The files of `make dist`, made anew only where something that goes into it is newer, or the commit is another."""
 
 from __future__ import annotations
 

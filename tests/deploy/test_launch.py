@@ -1,4 +1,4 @@
-"""What programs that start gochat are told, and which signals they may tell twice."""
+"""The messages to programs that start gochat, and the signals that these may send twice."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ from tests.docs.test_blocks import block, run
 
 pytestmark = pytest.mark.long
 
-#: What it links to, and what Python itself loads of the same library. Nothing for names, users, time zones, devices.
+#: The libraries that it links to, and the parts of the same library that Python itself loads. Nothing for names,
+#: users, time zones, devices.
 LIBRARIES = ("libc.so", "libm.so", "libdl.so", "libpthread.so", "librt.so", "libutil.so", "libz.so", "ld-linux")
 #: From the start to the first listener, once the file is in the page cache.
 READY_S = 2.0

@@ -44,7 +44,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def version(package: Path) -> str:
-    """What `gochat --version` of the package in this folder prints."""
+    """The output of `gochat --version` of the package in this folder."""
     done = subprocess.run(
         [sys.executable, "-m", "gochat", "--version"],
         capture_output=True,

@@ -22,7 +22,7 @@ class Block(NamedTuple):
     """The page's name, such as "run.md"."""
     language: str
     note: str
-    """What follows the language, such as `refused` or `file=client.py`."""
+    """The words after the language: `refused`, `file=client.py`, or others."""
     text: str
 
 

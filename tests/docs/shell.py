@@ -37,7 +37,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def gochat_arguments(text: str) -> Iterator[list[str]]:
-    """What follows `gochat` in each command that runs it, inside a container as well."""
+    """The words after `gochat` in each command that runs it, inside a container as well."""
     for words in commands(text):
         if words[:2] == ["docker", "exec"]:  # options, the container's name, and what runs there
             words = list(dropwhile(lambda word: word.startswith("-"), words[2:]))[1:]

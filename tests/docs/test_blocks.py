@@ -42,11 +42,14 @@ STOPPED = [
 SERVING = [("README.md", "gochat serve"), ("run.md", "gochat serve"), ("tokens.md", "gochat serve")]
 
 KEY_PAIR = "tests/docs/test_tokens_page.py::test_a_token_signed_with_the_key_of_the_page_is_accepted"
+LINK = "tests/browser/test_chat.py::test_a_link_signs_in_once_and_leaves_the_address"
 #: Blocks that other tests run: file and function.
 ELSEWHERE = {
     ("README.md", "--as ann"): "tests/test_readme.py::test_a_first_chat",
     ("README.md", "python3 -c"): "tests/test_readme.py::test_the_bare_socket_and_curl",
     ("README.md", "/v1/me"): "tests/test_readme.py::test_the_bare_socket_and_curl",
+    ("README.md", "gochat link"): LINK,
+    ("page.md", "gochat link"): LINK,
     ("client.md", "client.py"): "tests/docs/test_client_page.py::test_nothing_is_lost_and_nothing_comes_twice",
     ("client.md", "main.mjs"): "tests/docs/test_client_page.py::test_nothing_is_lost_and_nothing_comes_twice",
     ("tokens.md", "genpkey"): KEY_PAIR,
@@ -66,6 +69,7 @@ NOT_RUN = {
         "docker build",
     ): "needs an engine and an image from elsewhere; the file is linted, and what it copies "
     "is built by tests/deploy/test_container.py",
+    ("notify.md", "gochat notify test"): "needs a receiver: tests/docs/test_notify_page.py runs that of the page",
     ("README.md", "make run"): "installs packages, and then serves as the blocks of SERVING do",
     ("README.md", "make test"): "is this very suite",
     ("README.md", "wss://chat.example.org"): "needs another machine; with a local URL it is run by test_a_first_chat",
@@ -110,14 +114,19 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 async def run(script: str, folder: Path, env: dict[str, str], *, answers: bytes = b"") -> str:
-    """What the script prints; it must go well. `answers` are typed at its terminal."""
+    """The output of the script, which must succeed. `answers` are typed at its terminal."""
     terminal, stdin = os.openpty()
     try:
         os.write(terminal, answers)
         done = await trio.run_process(
-            ["sh", "-euc", script], cwd=folder, env=env, check=False,
-            stdin=stdin if answers else subprocess.DEVNULL, capture_stdout=True, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            ["sh", "-euc", script],
+            cwd=folder,
+            env=env,
+            check=False,
+            stdin=stdin if answers else subprocess.DEVNULL,
+            capture_stdout=True,
+            stderr=subprocess.STDOUT,
+        )
     finally:
         os.close(terminal)
         os.close(stdin)

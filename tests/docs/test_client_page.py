@@ -80,9 +80,7 @@ def process_output(*arguments: str) -> str:
 async def started(line: list[str], token: str) -> AsyncIterator[Client]:
     async with trio.open_nursery() as nursery:
         environment = {"PATH": os.environ["PATH"], "GOCHAT_TOKEN": token}
-        run = partial(
-            trio.run_process, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, check=False
-        )  # fmt: skip
+        run = partial(trio.run_process, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, check=False)
         process = await nursery.start(run, line)
         try:
             yield Client(process)
@@ -223,8 +221,12 @@ async def test_lag_upon_lag_and_a_page_that_a_reset_overtook(tmp_path: Path) -> 
                 await ann.shows_body("m9")
                 assert ann.bodies()[5:] == [f"m{seq}" for seq in range(1, 10)]
                 assert await asked(visit, "resume") | {"id": ""} == {
-                    "type": "resume", "id": "", "room": TEA, "seq": 9, "epoch": "e2",
-                }  # fmt: skip
+                    "type": "resume",
+                    "id": "",
+                    "room": TEA,
+                    "seq": 9,
+                    "epoch": "e2",
+                }
 
 
 async def asked(visit: Visit, kind: str) -> dict[str, Any]:

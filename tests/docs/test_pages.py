@@ -1,4 +1,4 @@
-"""What the pages name is there: commands and options, settings, metrics, errors, terms; and their examples parse."""
+"""Everything that the pages name exists: commands, options, settings, metrics, errors, terms; their examples parse."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DOCS = ROOT / "docs"
 PAGES = [README, *sorted(HOWTO.glob("*.md")), *sorted(DOCS.glob("*.md")), DOCS / "reference" / "protocol.md"]
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 
-#: What stands behind `python -m`.
+#: The modules behind `python -m`.
 HARNESS = {"bench": bench, "bench.peers": peers}
 #: Variables that are no setting, and who reads them.
 VARIABLES = {
@@ -55,7 +55,7 @@ def prose(page: Path) -> str:
 
 
 def quoted(page: Path) -> list[str]:
-    """What stands in backticks, on one line."""
+    """The texts in backticks, each on one line."""
     return [" ".join(text.split()) for text in re.findall(r"`([^`]+)`", prose(page))]
 
 

@@ -1,4 +1,4 @@
-"""What docs/howto/tokens.md signs is accepted by a node, in every language that this machine has."""
+"""A node accepts the tokens that docs/howto/tokens.md signs, in every language that this machine has."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PAGE = HOWTO / "tokens.md"
 SECRET = "f0e1d2c3" * 8
 EVERYTHING = {"chat:read", "chat:write", "groups:write"}
 
-#: What starts each file of the page.
+#: The command that starts each file of the page.
 RUN = {
     "sign.py": [sys.executable],
     "sign.mjs": ["node"],
@@ -48,15 +48,13 @@ def test_every_program_of_the_page_is_run() -> None:
 
 
 async def printed(name: str, folder: Path) -> str:
-    """What the program prints as the token of ann. Skips where its language is not installed."""
+    """The token of ann, as the program prints it. Skips where its language is not installed."""
     program, *arguments = RUN[name]
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
     (folder / name).write_text(file(PAGE, name))
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "GOCHAT_SECRET": SECRET}
-    done = await trio.run_process(
-        [program, *arguments, name, "ann"], cwd=folder, env=environment, capture_stdout=True
-    )  # fmt: skip
+    done = await trio.run_process([program, *arguments, name, "ann"], cwd=folder, env=environment, capture_stdout=True)
     return done.stdout.decode().strip()
 
 
@@ -114,13 +112,19 @@ class Provider:
 
     def token(self, **claims: Any) -> str:
         now = int(time.time())
-        base = {"iss": "https://accounts.example", "sub": "auth0|123", "aud": ["gochat", "other"],
-                "azp": "app", "iat": now, "exp": now + 300}  # fmt: skip
+        base = {
+            "iss": "https://accounts.example",
+            "sub": "auth0|123",
+            "aud": ["gochat", "other"],
+            "azp": "app",
+            "iat": now,
+            "exp": now + 300,
+        }
         return jwt.encode(base | claims, self.key, "RS256", {"kid": "k1", "typ": "at+jwt"})
 
 
 async def seen(token: str, **changed: str) -> Identity:
-    """Who a node with the page's settings for a provider takes the token for."""
+    """The identity that a node with the page's settings for a provider reads in the token."""
     (settings,) = [block.text for block in blocks(PAGE) if "jwks_url" in block.text]
     file = trio.Path(changed.pop("folder")) / "my.toml"
     await file.write_text(settings)

@@ -40,9 +40,18 @@ def test_no_room(room: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["group:tea", "group:tea:", "group:tea:0", "group:tea:01", "group:tea:-1", "group:tea:9" + "9" * 12, "x:1",
-             "group:tea:²"],
-)  # fmt: skip
+    "text",
+    [
+        "group:tea",
+        "group:tea:",
+        "group:tea:0",
+        "group:tea:01",
+        "group:tea:-1",
+        "group:tea:9" + "9" * 12,
+        "x:1",
+        "group:tea:²",
+    ],
+)
 def test_no_message_id(text: str) -> None:
     assert ids.parse_message_id(text) is None
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from gochat.auth.standing import SUSPENDED, Standing
-from gochat.domain.beside import Sanctioned, Suspended
 from gochat.domain.jumps import JUMP_MS, MOST_MADE, Jumps
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import Relation, Side
+from gochat.domain.side_records import Sanctioned, Suspended
 from gochat.ports import Identity
 
 HOUR = 3_600_000

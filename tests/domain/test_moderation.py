@@ -1,4 +1,4 @@
-"""What follows from a listed word or a foreign link."""
+"""The consequences of a listed word or a foreign link."""
 
 from __future__ import annotations
 

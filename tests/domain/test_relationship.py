@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gochat.domain import commands as ask
-from gochat.domain import relationship
-from gochat.domain.beside import Related
+from gochat.domain import commands, relationship
 from gochat.domain.facts import Message
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import RoomRecord, Target
 from gochat.domain.relationship import DAY_MS, ContactPolicy, Relation
-from gochat.domain.turn import Done, Knowledge, Outcome, RoomRules, Turn
+from gochat.domain.side_records import Related
+from gochat.domain.turn import Done, Outcome, Prefetched, RoomRules, Turn
 from gochat.errors import Denied
 
 ROOM = "dm:ann:bob"
@@ -34,20 +33,20 @@ class Pair:
         self.changes: list[Related] = []
         self.hidden: dict[int, str] = {}
 
-    def turn(self, *commands: ask.AnyCommand, refusal: Denied | None = None) -> list[Outcome]:
-        turn = Turn(self.record, {}, Knowledge(), self.rules, self.now_ms, self.windows)
-        outcomes = [turn.decide(command, refusal) for command in commands]
+    def turn(self, *wanted: commands.AnyCommand, refusal: Denied | None = None) -> list[Outcome]:
+        turn = Turn(self.record, {}, Prefetched(), self.rules, self.now_ms, self.windows)
+        outcomes = [turn.decide(command, refusal) for command in wanted]
         self.record = turn.draft
         self.messages += [fact for fact in turn.facts if isinstance(fact, Message)]
-        self.changes += [entry for entry in turn.beside if isinstance(entry, Related)]
+        self.changes += [entry for entry in turn.side_records if isinstance(entry, Related)]
         self.hidden |= turn.hidden
         return outcomes
 
     def say(self, user: str) -> str:
-        return told(self.turn(ask.Send(room=ROOM, user=user, body="x"))[0])
+        return told(self.turn(commands.Send(room=ROOM, user=user, body="x"))[0])
 
     def act(self, user: str, action: Any) -> str:
-        return told(self.turn(ask.Contact(room=ROOM, user=user, action=action))[0])
+        return told(self.turn(commands.Contact(room=ROOM, user=user, action=action))[0])
 
     @property
     def relation(self) -> Relation:
@@ -74,7 +73,7 @@ def test_three_messages_wait_and_the_fourth_is_declined() -> None:
 def test_within_one_turn() -> None:
     """A request, its answer, and what comes after: who hears what is known for each fact."""
     pair = Pair()
-    say = [ask.Send(room=ROOM, user=user, body="x") for user in ("ann", "ann", "bob", "ann")]
+    say = [commands.Send(room=ROOM, user=user, body="x") for user in ("ann", "ann", "bob", "ann")]
     assert [told(outcome) for outcome in pair.turn(*say)] == ["sent"] * 4
     assert pair.hidden == {1: "bob", 2: "bob"}
     assert [(entry.change.change, entry.change.at) for entry in pair.changes] == [("ask", 0), ("accept", 2)]
@@ -135,15 +134,15 @@ def test_only_new_strangers_count_against_the_day() -> None:
 def test_what_is_refused_asks_nobody() -> None:
     pair = Pair()
     rate = Denied("rate_limited", "slow", retry_after_ms=5)
-    command = ask.Send(room=ROOM, user="ann", body="x")
+    command = commands.Send(room=ROOM, user="ann", body="x")
     assert pair.turn(command, refusal=rate) == [rate]
     assert (pair.changes, pair.windows["ann"].wait(pair.now_ms)) == ([], 0)
 
 
 def test_a_turn_that_came_to_nothing_gives_back_what_it_took() -> None:
     pair = Pair(asks=1)
-    turn = Turn(pair.record, {}, Knowledge(), pair.rules, 1000, pair.windows)
-    assert isinstance(turn.decide(ask.Send(room=ROOM, user="ann", body="x")), Done)
+    turn = Turn(pair.record, {}, Prefetched(), pair.rules, 1000, pair.windows)
+    assert isinstance(turn.decide(commands.Send(room=ROOM, user="ann", body="x")), Done)
     assert pair.windows["ann"].wait(1000) > 0
     turn.undo()
     assert pair.windows["ann"].wait(1000) == 0
@@ -154,11 +153,11 @@ def test_an_edit_neither_asks_nor_answers() -> None:
     pair.act("bob", "add")
     pair.say("ann")
     pair.act("bob", "remove")
-    knowledge = Knowledge({1: relationship_target()})
-    turn = Turn(pair.record, {}, knowledge, pair.rules, 1000, pair.windows)
-    assert told(turn.decide(ask.Edit(room=ROOM, user="ann", seq=1, body="y"))) == "request.none"
-    assert told(turn.decide(ask.React(room=ROOM, user="ann", seq=1, emoji="+", on=True))) == "request.none"
-    assert turn.beside == []
+    prefetched = Prefetched({1: relationship_target()})
+    turn = Turn(pair.record, {}, prefetched, pair.rules, 1000, pair.windows)
+    assert told(turn.decide(commands.Edit(room=ROOM, user="ann", seq=1, body="y"))) == "request.none"
+    assert told(turn.decide(commands.React(room=ROOM, user="ann", seq=1, emoji="+", on=True))) == "request.none"
+    assert turn.side_records == []
 
 
 def relationship_target() -> Target:
@@ -169,13 +168,13 @@ def test_an_outsider_with_admin_rights_writes_nothing_here() -> None:
     pair = Pair()
     pair.act("bob", "add")
     pair.say("ann")
-    turn = Turn(pair.record, {}, Knowledge({1: relationship_target()}), pair.rules, 1000)
+    turn = Turn(pair.record, {}, Prefetched({1: relationship_target()}), pair.rules, 1000)
     for command in (
-        ask.Edit(room=ROOM, user="root", admin=True, seq=1, body="y"),
-        ask.React(room=ROOM, user="root", admin=True, seq=1, emoji="+", on=True),
+        commands.Edit(room=ROOM, user="root", admin=True, seq=1, body="y"),
+        commands.React(room=ROOM, user="root", admin=True, seq=1, emoji="+", on=True),
     ):
         assert told(turn.decide(command)) == "forbidden"
-    assert isinstance(turn.decide(ask.Delete(room=ROOM, user="root", admin=True, seq=1)), Done)
+    assert isinstance(turn.decide(commands.Delete(room=ROOM, user="root", admin=True, seq=1)), Done)
 
 
 def test_a_window_counts_what_was_before() -> None:
@@ -200,13 +199,13 @@ STEPS = st.one_of(
 def test_whatever_they_do(turns: list[list[tuple[Any, str]]], strangers: Any) -> None:
     pair = Pair(ContactPolicy(strangers=strangers))
     for steps in turns:
-        commands = [
-            ask.Send(room=ROOM, user=user, body="x")
+        wanted = [
+            commands.Send(room=ROOM, user=user, body="x")
             if step == "say"
-            else ask.Contact(room=ROOM, user=user, action=step)
+            else commands.Contact(room=ROOM, user=user, action=step)
             for step, user in steps
         ]
-        pair.turn(*commands)
+        pair.turn(*wanted)
         pair.now_ms += 1
         waiting = pair.relation.of("ann").waiting + pair.relation.of("bob").waiting
         assert waiting <= 3
@@ -232,7 +231,10 @@ def test_whatever_they_do(turns: list[list[tuple[Any, str]]], strangers: Any) ->
     for user in ("ann", "bob"):
         rebuilt, live = relation.of(user), pair.relation.of(user)
         assert (rebuilt.contact, rebuilt.blocked_at, rebuilt.declined_ts, rebuilt.asked_at) == (
-            live.contact, live.blocked_at, live.declined_ts, live.asked_at,
-        )  # fmt: skip
+            live.contact,
+            live.blocked_at,
+            live.declined_ts,
+            live.asked_at,
+        )
         expected = sum(fact.seq > live.asked_at for fact in pair.messages) if live.asked_at is not None else 0
         assert live.waiting == expected

@@ -1,4 +1,4 @@
-"""What a reader is told of a fact, and where a batch is cut when the sight of its group changes."""
+"""The form in which a reader is told a fact, and the cuts in a batch where the sight of its group changes."""
 
 from __future__ import annotations
 

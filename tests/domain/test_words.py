@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gochat.domain.lookalikes import FOLD, LEET, script
+from gochat.domain.confusables import FOLD, LEET, script
 from gochat.domain.readings import _reading, readings, units
 from gochat.domain.words import Hit, Words, mask
 

@@ -72,10 +72,13 @@ async def campaign(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(served.aclose)
         await served.start()
-        await create_groups(served, {
-            group: [*users, *(sender.user for sender in crowd.senders[number :: len(GROUPS)])]
-            for number, group in enumerate(GROUPS)
-        })  # fmt: skip
+        await create_groups(
+            served,
+            {
+                group: [*users, *(sender.user for sender in crowd.senders[number :: len(GROUPS)])]
+                for number, group in enumerate(GROUPS)
+            },
+        )
         async with trio.open_nursery() as nursery:
             stop = trio.Event()
             for reader in crowd.readers:
@@ -121,7 +124,7 @@ async def _first_ack(crowd: Crowd) -> None:
 
 
 async def _caught_up(crowd: Crowd, evidence: Evidence) -> None:
-    """Give the readers time to hear all that there is. What they do not get by then is missing."""
+    """Give the readers time to hear all that there is. Facts that they do not get by then are missing."""
     heads = {room: len(facts) for room, facts in evidence.history.items()}
     with trio.move_on_after(WAIT_S / 4):
         while not all(reader.holds(heads) for reader in crowd.readers):

@@ -1,6 +1,6 @@
-"""What is left of a chat, judged from outside: what was sent, what was acked, what was heard, and the history.
+"""The traces of a chat, judged from outside: the messages sent, acked and heard, and the history.
 
-Pure: it knows no server and no socket. `violations` says in words what was promised and is not so.
+Pure: it knows no server and no socket. `violations` names each broken promise in words.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Fact(NamedTuple):
 
 
 class Name(NamedTuple):
-    """What names a message for ever: one key of one sender in one room."""
+    """The name of a message for ever: one key of one sender in one room."""
 
     room: str
     sender: str
@@ -48,7 +48,7 @@ class Evidence(msgspec.Struct):
     """By reader and room, in the order of arrival over all of the reader's connections. A reader starts at seq 1; what
     it paged after a `lag` stands where the gap was."""
     complaints: list[str] = []
-    """What a client itself saw go wrong, such as a `reset`."""
+    """Faults that a client itself saw, a `reset` for example."""
 
 
 def violations(evidence: Evidence) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).with_name("powerloss.c")
-#: What a disk writes whole: a sector that was being written is old or new, never both.
+#: The bytes that a disk writes whole: a sector that was being written is old or new, never both.
 SECTOR = 512
 #: A map in memory that SQLite makes anew; nobody syncs it.
 VOLATILE = "-shm"
@@ -48,7 +48,7 @@ def build(folder: Path) -> Path:
 
 
 class Disk:
-    """What stands on the disk under `data`: the folder `kept`."""
+    """The disk under `data`; its content is the folder `kept`."""
 
     def __init__(self, library: Path, data: Path, kept: Path) -> None:
         self.data = data

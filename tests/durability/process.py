@@ -39,14 +39,27 @@ class Served:
         """Return when it listens."""
         env = {name: value for name, value in os.environ.items() if not name.startswith("GOCHAT_")}
         command = [
-            sys.executable, *self._program, "serve",
-            "--data", str(self.data), "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--nng", "",
-        ]  # fmt: skip
+            sys.executable,
+            *self._program,
+            "serve",
+            "--data",
+            str(self.data),
+            "--http",
+            "127.0.0.1:0",
+            "--tcp",
+            "127.0.0.1:0",
+            "--nng",
+            "",
+        ]
         with self.log.open("ab") as log:
             self._process = await trio.lowlevel.open_process(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, cwd=self.folder,
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=self.folder,
                 env={**env, "PYTHONPATH": str(ROOT), **SETTINGS, **self.env},
-            )  # fmt: skip
+            )
         said = b""
         with trio.fail_after(START_S):
             while len(found := re.findall(rb"(https?|tcp)://([\d.]+):(\d+) ?.*\n", said)) < 2:

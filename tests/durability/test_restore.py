@@ -35,7 +35,7 @@ async def gochat(served: Served, *arguments: str) -> str:
 
 class Device:
     """A client as the protocol wants one: it holds what it was told, room by room, and starts anew at `reset`. `shown`
-    is what its user sees. What may not be is in `complaints`."""
+    holds the facts that its user sees, `complaints` everything that should not be."""
 
     def __init__(self, transport: str) -> None:
         self.shown: dict[str, list[Fact]] = {room: [] for room in ROOMS}

@@ -31,9 +31,7 @@ def make_settings(data: Path, **sections: Any) -> Settings:
         policy=Policy(strangers="allow", word_action="off", links="allow", add_budget=0),
         session=Session(),
     )
-    changed = {
-        name: msgspec.structs.replace(getattr(base, name), **fields) for name, fields in sections.items()
-    }  # fmt: skip
+    changed = {name: msgspec.structs.replace(getattr(base, name), **fields) for name, fields in sections.items()}
     return msgspec.structs.replace(base, **changed)
 
 

@@ -152,9 +152,7 @@ class TcpPeer(Peer):
 
 
 class WsPeer(Peer):
-    def __init__(
-        self, node: Node, socket: trio_websocket.WebSocketConnection, stream: trio.SocketStream
-    ) -> None:  # fmt: skip
+    def __init__(self, node: Node, socket: trio_websocket.WebSocketConnection, stream: trio.SocketStream) -> None:
         super().__init__(node)
         self.socket = socket
         self.stream = stream

@@ -1,5 +1,5 @@
-"""What one user may do to others by adding them to groups: a budget for those who do not know the user, and nobody is
-added again to what they left; over every transport and REST."""
+"""The bounds of adding others to groups: a budget for those who do not know the user, and nobody is added again to a
+group that they left; over every transport and REST."""
 
 from __future__ import annotations
 

@@ -57,8 +57,13 @@ async def test_a_group_from_creation_to_deletion(connect: Connect, transport: st
     reacted = await bob.ask("react", room="group:tea", seq=3, emoji="👍", on=True)
     assert (edited["seq"], reacted["seq"]) == (4, 5)
     page = await bob.ask("history", room="group:tea")
-    assert told(page["entries"]) == [(1, "member", None), (2, "member", None), (3, "message", "two"),
-                                     (4, "edit", None), (5, "reaction", None)]  # fmt: skip
+    assert told(page["entries"]) == [
+        (1, "member", None),
+        (2, "member", None),
+        (3, "message", "two"),
+        (4, "edit", None),
+        (5, "reaction", None),
+    ]
     message = page["entries"][2]
     assert message["edited"] == edited["ts"] and message["reactions"] == {"👍": 1}
     assert (page["head"], page["complete"]) == (5, True)
@@ -80,9 +85,12 @@ async def test_who_is_removed_hears_that_and_nothing_more(connect: Connect, tran
     await ann.ask("send", to="group:tea", body="secret")
     assert [fact["change"] for fact in await bob.facts("group:tea", 3)] == ["added", "removed"]
     await bob.nothing_more()
-    for kind, fields in (("send", {"to": "group:tea", "body": "x"}), ("members", {"room": "group:tea"}),
-                         ("typing", {"room": "group:tea"}), ("search", {"q": "secret", "in": "messages",
-                                                                        "room": "group:tea"})):  # fmt: skip
+    for kind, fields in (
+        ("send", {"to": "group:tea", "body": "x"}),
+        ("members", {"room": "group:tea"}),
+        ("typing", {"room": "group:tea"}),
+        ("search", {"q": "secret", "in": "messages", "room": "group:tea"}),
+    ):
         assert (await bob.ask(kind, **fields))["code"] == "not_member", kind
     page = await bob.ask("history", room="group:tea")
     assert (page["head"], [fact["seq"] for fact in page["entries"]]) == (3, [1, 2, 3]), "up to the end of bob's time"

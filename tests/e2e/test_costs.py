@@ -17,7 +17,7 @@ from tests.protocol.frames import REQUESTS
 from tests.tokens import issue
 
 Connect = Callable[..., Any]
-#: What comes without an answer is followed by a `ping`, which is a read itself.
+#: A request that gets no answer is followed by a `ping`, which is a read itself.
 SILENT = (Pong,)
 
 
@@ -34,7 +34,7 @@ async def test_each_request_that_no_actor_limits_counts_as_a_read(node: Node, co
     ann: Peer = await connect("ann", token=issue(node, "ann", scopes=["admin"]))
     await ann.ask("group", name="tea", action="create")
     session = node.gateway.sessions[ann.welcome["session"]]
-    counted = Counted(node.gateway.quotas._rates, node.wheel, set())
+    counted = Counted(node.gateway.quotas._rates, node.timer_wheel, set())
     session.quota = counted
     for name, request in REQUESTS.items():
         assert isinstance(request, Request)
@@ -55,7 +55,7 @@ async def test_each_request_that_no_actor_limits_counts_as_a_read(node: Node, co
 async def test_what_is_refused_for_its_scope_costs_no_less(node: Node, connect: Connect) -> None:
     ann: Peer = await connect("ann", token=issue(node, "ann", scopes=["metrics"]))
     session = node.gateway.sessions[ann.welcome["session"]]
-    counted = Counted(node.gateway.quotas._rates, node.wheel, set())
+    counted = Counted(node.gateway.quotas._rates, node.timer_wheel, set())
     session.quota = counted
     with trio.fail_after(10):
         assert (await ann.ask("history", room="group:tea"))["code"] == "forbidden"

@@ -156,9 +156,17 @@ async def _does_not_read(raw: Raw, token: str) -> None:
 
 
 ENDS = (
-    _leaves, _asks, _is_no_user, _never_says_hello, _breaks_the_rules, _says_too_much, _closes, _pings_and_leaves,
-    _shuts_down, _does_not_read,
-)  # fmt: skip
+    _leaves,
+    _asks,
+    _is_no_user,
+    _never_says_hello,
+    _breaks_the_rules,
+    _says_too_much,
+    _closes,
+    _pings_and_leaves,
+    _shuts_down,
+    _does_not_read,
+)
 
 
 @contextmanager
@@ -195,7 +203,7 @@ def _tracked() -> Counter[type]:
 
 async def gone(node: Node) -> None:
     """Every connection has ended, and no deadline of a session is left."""
-    while node.connections.statistics().open or len(node.wheel):
+    while node.connections.statistics().open or len(node.timer_wheel):
         await trio.sleep(0.05)
 
 
@@ -219,11 +227,12 @@ async def test_a_session_is_freed_when_it_ends(
 ) -> None:
     async with start(
         limits={"hello_s": HELLO_S, "frame_bytes": 1024, "body_chars": 256},
-        session={"heartbeat_s": 0.5, "slow_s": 0.4}, policy={"word_action": "off"},
-    ) as node:  # fmt: skip
+        session={"heartbeat_s": 0.5, "slow_s": 0.4},
+        policy={"word_action": "off"},
+    ) as node:
         token = issue(node, "ann")
         with trio.fail_after(30):
-            for _ in range(2):  # What is made once, at the first use, is made before.
+            for _ in range(2):  # Objects that are made once, at the first use, are made before.
                 async with line(node, transport) as raw:
                     await end(raw, token)
             await gone(node)
@@ -235,10 +244,19 @@ async def test_a_session_is_freed_when_it_ends(
                 await gone(node)
 
 
-@pytest.mark.parametrize("request_", [
-    "GET /v1/groups", "GET /v1/groups/none", "GET /v1/nothing", "GET /v1/groups?limit=x", "PATCH /v1/groups",
-    "POST /v1/messages", "GET /livez", "NONSENSE",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "GET /v1/groups",
+        "GET /v1/groups/none",
+        "GET /v1/nothing",
+        "GET /v1/groups?limit=x",
+        "PATCH /v1/groups",
+        "POST /v1/messages",
+        "GET /livez",
+        "NONSENSE",
+    ],
+)
 async def test_an_http_connection_is_freed_when_it_ends(start: Start, request_: str) -> None:
     async with start() as node:
         token = issue(node, "ann")

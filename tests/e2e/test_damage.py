@@ -65,7 +65,8 @@ async def test_on_a_full_disk_the_past_is_read_whole_and_it_is_told(
 ) -> None:
     with small_disk(tmp_path / "disk", "8m") as disk:
         (disk / "ballast").write_bytes(bytes(6 << 20))
-        async with running(make_settings(disk / "data")) as node:
+        nng = {"bind": "tcp://127.0.0.1:0"} if transport == "nng" else {}
+        async with running(make_settings(disk / "data", nng=nng)) as node:
             ann = await Peer.open(node, transport, nursery)
             await ann.hello("ann")
             head = 0

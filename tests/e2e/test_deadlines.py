@@ -60,7 +60,7 @@ async def test_a_refresh_puts_the_end_off_or_brings_it_nearer(start: Start, nurs
         assert await _ends(nearer, begun + 2) == 4003
         assert (await later.ask("ping"))["type"] == "pong"
         assert await _ends(later, begun + 3) == 4003
-        assert len(node.wheel) < 10, "what a refresh leaves behind is bounded"
+        assert len(node.timer_wheel) < 10, "what a refresh leaves behind is bounded"
 
 
 # ---------------------------------------------------------------------------------------------- slow readers

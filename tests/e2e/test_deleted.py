@@ -14,7 +14,7 @@ import trio
 
 from gochat.node import Node
 from gochat.store import folder
-from gochat.store.portable.user_gone import delete_user, release_user
+from gochat.store.portable.delete_user import delete_user, release_user
 from gochat.store.portable.user_out import export_user
 from tests.e2e.conftest import Start
 from tests.e2e.peer import Peer

@@ -1,4 +1,4 @@
-"""What is shown of people's words, over every transport and by REST: what hides or deceives is cleaned away."""
+"""People's words as they are shown, over every transport and by REST: characters that hide or deceive are left out."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ async def test_bodies_and_titles_are_cleaned(connect: Connect, transport: str) -
     assert (same["seq"], same["duplicate"]) == (said["seq"], True)
     for body in ("\u200b\u2060", "\u2800 \u3164", "\u202e", "\u2066\u2069", "\x07"):
         for reply in (
-            await ann.ask("send", to=TEA, body=body), await ann.ask("edit", room=TEA, seq=said["seq"], body=body)
-        ):  # fmt: skip
+            await ann.ask("send", to=TEA, body=body),
+            await ann.ask("edit", room=TEA, seq=said["seq"], body=body),
+        ):
             assert reply["code"] == "bad_request"
             assert "nothing to show" in reply["message"]
     told = await entries(ann, after=0)
@@ -57,12 +58,18 @@ async def test_reasons_are_cleaned(connect: Connect, node: Node, nursery: trio.N
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        ("\u200b", "mo"), ("\u2800", "mo"), ("\u3164", "mo"), ("\u202enimda", "nimda"), ("ann\u202e", "ann"),
-        ("  padded   name ", "padded name"), ("a\u0301\u0336\u0336\u0336\u0336\u0336", "a\u0301\u0336\u0336\u0336"),
-        ("علی\u200cرضا", "علی\u200cرضا"), ("👩\u200d💻", "👩\u200d💻"),
+        ("\u200b", "mo"),
+        ("\u2800", "mo"),
+        ("\u3164", "mo"),
+        ("\u202enimda", "nimda"),
+        ("ann\u202e", "ann"),
+        ("  padded   name ", "padded name"),
+        ("a\u0301\u0336\u0336\u0336\u0336\u0336", "a\u0301\u0336\u0336\u0336"),
+        ("علی\u200cرضا", "علی\u200cرضا"),
+        ("👩\u200d💻", "👩\u200d💻"),
     ],
     ids=ascii,
-)  # fmt: skip
+)
 async def test_names_are_cleaned(connect: Connect, node: Node, nursery: trio.Nursery, name: str, shown: str) -> None:
     ann = await connect("ann")
     mo = await signed_in(node, nursery, token(node, "mo", name=name))

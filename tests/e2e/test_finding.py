@@ -109,9 +109,11 @@ async def test_messages_alone(connect: Connect, transport: str) -> None:
         if number % 10:
             await ann.ask("delete", room="group:tea", seq=number)
     for direction, bound, expected in (
-        ("after", 0, [10, 20, 30, 40]), ("before", None, [40, 30, 20, 10]), ("after", 10, [20, 30, 40]),
+        ("after", 0, [10, 20, 30, 40]),
+        ("before", None, [40, 30, 20, 10]),
+        ("after", 10, [20, 30, 40]),
         ("before", 30, [20, 10]),
-    ):  # fmt: skip
+    ):
         for limit in (1, 2, 3, 4, 200):
             seqs: list[int] = []
             asked: dict[str, Any] = {} if bound is None else {direction: bound}

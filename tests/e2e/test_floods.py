@@ -18,7 +18,7 @@ from tests.tokens import issue
 
 RATE, BURST, SENT = 80, 12, 36
 LIMITS = {"refusals_per_s": RATE, "refusal_burst": BURST, "reads_per_s": RATE, "read_burst": BURST, "window": 4}
-#: What the bucket must make a flood take, less the 10 % that a machine's clock and the wheel may be off.
+#: The time that the bucket must make a flood take, less the 10 % that a machine's clock and the wheel may be off.
 LEAST_S = 0.9 * (SENT - BURST) / RATE
 READER = ("chat:read",)
 
@@ -160,7 +160,7 @@ async def test_refusals_by_rest_count_with_those_on_sockets(start: Start, nurser
             began = trio.current_time()
             for _ in range(2):
                 answer = await rest.post("/v1/messages", {"to": "group:none", "body": "x"})
-            # What is refused now is refused late: at once, the answer would cost as much as what it refuses.
+            # Refusals come late now: at once, the answer would cost as much as the request that it refuses.
             assert trio.current_time() - began > 1.5
             assert (await other.post("/v1/messages", {"to": "user:bob", "body": "x"})).status == 201
             while (await rest.post("/v1/messages", {"to": "user:bob", "body": "x"})).status != 201:

@@ -46,7 +46,7 @@ def _messages(*frames: Frame) -> bytes:
     return HANDSHAKE + b"".join(client_frame(TEXT, json.dumps(frame).encode()) for frame in frames)
 
 
-async def say_and_shut(node: Node, kind: str, folder: Path, *frames: Frame, tail: bytes = b"") -> bytes:
+async def say_and_shut(node: Node, kind: str, folder: Path, *frames: Frame, write_buffer: bytes = b"") -> bytes:
     """Everything that comes after all was sent at once and the sending side was shut down."""
     frames = tuple(frame | {"token": token("ann")} if frame["type"] == "hello" else frame for frame in frames)
     door = {"ws": "http", "wss": "https"}.get(kind, kind)
@@ -54,8 +54,8 @@ async def say_and_shut(node: Node, kind: str, folder: Path, *frames: Frame, tail
         stream = await trio.open_tcp_stream(*address(node, door))
         async with stream:
             if kind == "wss":
-                return await _over_tls(stream, folder, _messages(*frames) + tail)
-            await stream.send_all((_lines if kind == "tcp" else _messages)(*frames) + tail)
+                return await _over_tls(stream, folder, _messages(*frames) + write_buffer)
+            await stream.send_all((_lines if kind == "tcp" else _messages)(*frames) + write_buffer)
             await stream.send_eof()
             return b"".join([piece async for piece in stream])
 
@@ -143,7 +143,7 @@ async def test_a_bad_hello_is_refused(start: Start, tmp_path: Path, kind: str) -
 async def test_a_line_without_an_end_is_told(start: Start, tmp_path: Path) -> None:
     async with start(**settings("tcp", tmp_path)) as node:
         ping = json.dumps({"type": "ping", "id": 1}).encode()
-        found = await say_and_shut(node, "tcp", tmp_path, HELLO, tail=ping + b"\n" + ping.replace(b"1", b"2"))
+        found = await say_and_shut(node, "tcp", tmp_path, HELLO, write_buffer=ping + b"\n" + ping.replace(b"1", b"2"))
         assert ids(found) == [1]
         assert b"the last line has no end" in found.splitlines()[-1]
         await _gone(node)
@@ -184,4 +184,4 @@ async def _gone(node: Node) -> None:
         while node.gateway.sessions or node.connections.statistics().open:
             await trio.sleep(0.01)
     live = node.live
-    assert (live.users, live.groups, live.greetings, live.readings) == ({}, {}, {}, {})
+    assert (live.users, live.groups, live.sign_ins, live.readings) == ({}, {}, {}, {})

@@ -15,7 +15,7 @@ HOUR_S = 3_600
 
 
 class Wall:
-    """What the node takes for the wall clock."""
+    """A clock that the node takes for the wall clock."""
 
     def __init__(self) -> None:
         self.set_by_s = 0

@@ -1,4 +1,4 @@
-"""What waits behind what in one session: its lists never behind its own searches."""
+"""The order of waiting in one session: its lists never wait behind its own searches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a node tells of itself, read by the official parser."""
+"""The metrics of a node, read by the official parser."""
 
 from __future__ import annotations
 

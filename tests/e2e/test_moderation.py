@@ -1,4 +1,4 @@
-"""What moderators and admins do: mute, kick, ban, handle reports, suspend, revoke; and the trace it leaves."""
+"""Acts of moderators and admins: mute, kick, ban, handle reports, suspend, revoke; and the trace that they leave."""
 
 from __future__ import annotations
 

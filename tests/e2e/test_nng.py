@@ -1,4 +1,4 @@
-"""What nng does that no other transport does, on whole nodes."""
+"""The behaviour that nng alone has among the transports, on whole nodes."""
 
 from __future__ import annotations
 

@@ -48,9 +48,13 @@ def allowed(response: Response) -> str | None:
 
 async def preflight(node: Node, path: str, origin: str, method: str = "POST") -> Response:
     return await ask(
-        node, "OPTIONS", path, Origin=origin, Access_Control_Request_Method=method,
+        node,
+        "OPTIONS",
+        path,
+        Origin=origin,
+        Access_Control_Request_Method=method,
         Access_Control_Request_Headers="authorization,content-type",
-    )  # fmt: skip
+    )
 
 
 async def test_a_listed_page_may_use_all_of_rest(node: Node) -> None:
@@ -86,9 +90,17 @@ async def test_its_answers_can_be_read_whatever_they_are(node: Node) -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["https://evil.example", "null", "https://chat.example.evil.example", "http://chat.example", "*", "",
-     "https://chat.example:444", "https://chat.example, https://chat.example"],
-)  # fmt: skip
+    [
+        "https://evil.example",
+        "null",
+        "https://chat.example.evil.example",
+        "http://chat.example",
+        "*",
+        "",
+        "https://chat.example:444",
+        "https://chat.example, https://chat.example",
+    ],
+)
 async def test_other_pages_may_read_nothing_and_learn_why(node: Node, origin: str) -> None:
     refused = await preflight(node, "/v1/messages", origin)
     assert (refused.status, allowed(refused)) == (403, None)
@@ -133,9 +145,15 @@ def test_the_headers_are_those_of_the_document() -> None:
 
 async def upgrade(node: Node, **headers: str) -> Response:
     return await ask(
-        node, "GET", "/v1/ws", Upgrade="websocket", Connection="Upgrade", Sec_WebSocket_Version="13",
-        Sec_WebSocket_Key="AAAAAAAAAAAAAAAAAAAAAA==", **headers,
-    )  # fmt: skip
+        node,
+        "GET",
+        "/v1/ws",
+        Upgrade="websocket",
+        Connection="Upgrade",
+        Sec_WebSocket_Version="13",
+        Sec_WebSocket_Key="AAAAAAAAAAAAAAAAAAAAAA==",
+        **headers,
+    )
 
 
 async def test_a_refused_origin_is_told_with_the_setting_and_both_values(

@@ -1,4 +1,4 @@
-"""What admins look over: users, rooms, sessions, suspensions; and the trace that a look at private rooms leaves."""
+"""The lists of admins: users, rooms, sessions, suspensions; and the trace that a look at private rooms leaves."""
 
 from __future__ import annotations
 
@@ -86,8 +86,9 @@ async def test_rooms(root: Peer, connect: Connect) -> None:
     await bob.ask("send", to="user:bob", body="note")
     groups = await paged(root, "rooms", 1)
     assert [(entry["room"], entry["title"], entry["messages"]) for entry in groups] == [
-        ("group:milk", "Milk", 0), (TEA, "Tea", 1),
-    ]  # fmt: skip
+        ("group:milk", "Milk", 0),
+        (TEA, "Tea", 1),
+    ]
     assert groups[1]["last_message"] == groups[1]["ts"]
     assert [entry["room"] for entry in await paged(root, "rooms", 1, user="bob")] == [TEA]
     before = await actions(root)
@@ -105,8 +106,9 @@ async def test_sessions(node: Node, nursery: trio.Nursery, root: Peer) -> None:
         await peer.ask("hello", token=token(node, "bob"), device=device)
     bobs = await paged(root, "sessions", 1, user="bob")
     assert [(entry["device"], entry["transport"], entry["node"]) for entry in bobs] == [
-        ("desk", "ws", "test"), ("phone", "tcp", "test"),
-    ]  # fmt: skip
+        ("desk", "ws", "test"),
+        ("phone", "tcp", "test"),
+    ]
     assert {entry["address"] for entry in bobs} == {"127.0.0.1"}
     everybody = await paged(root, "sessions", 2)
     assert [entry["user"] for entry in everybody] == ["bob", "bob", "root"]
@@ -120,8 +122,9 @@ async def test_suspensions(root: Peer) -> None:
     await root.ask("admin", action="unsuspend", user="zoe")
     found = await paged(root, "suspensions", 1)
     assert [(entry["user"], entry["by"], entry.get("reason")) for entry in found if entry["user"] != "past"] == [
-        ("eve", "root", "eve again"), ("mallory", "root", "mallory again"),
-    ]  # fmt: skip
+        ("eve", "root", "eve again"),
+        ("mallory", "root", "mallory again"),
+    ]
 
 
 async def test_reading_a_private_room_of_others_leaves_a_trace_and_nothing_else_does(

@@ -1,4 +1,4 @@
-"""Who may see whether somebody is there, and until when: also in watches that run."""
+"""The right to see whether somebody is there, and its end: also in watches that run."""
 
 from __future__ import annotations
 
@@ -127,8 +127,8 @@ async def test_an_end_in_the_middle_of_a_watch(node: Node, connect: Connect) -> 
             nursery.start_soon(shown, bob, "ann")
             nursery.start_soon(remove, ann, bob)
         with trio.fail_after(5):
-            while node.live.doubts:
+            while node.live.stale:
                 await trio.lowlevel.checkpoint()
         await bob.ask("ping")
         assert "ann" not in node.live.watchers
-    assert not node.live.doubts
+    assert not node.live.stale

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.long
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
-#: With its defaults: what is around a page, and what leads to the node.
+#: With its defaults: the text around a page, and the site that leads to the node.
 NGINX = """
 daemon off; pid {folder}/nginx.pid; error_log stderr; events {{}}
 http {{
@@ -68,7 +68,7 @@ http://127.0.0.1:{port} {{
 
 class Proxy(NamedTuple):
     around: str
-    """What stands around a site in the proxy's main file."""
+    """The text around a site in the proxy's main file."""
     defaults: str
     """A site that says no more than where the node is."""
     documented: str

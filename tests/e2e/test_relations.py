@@ -1,4 +1,4 @@
-"""Who may write to whom: strangers, requests, contacts, blocks; over every transport, under a node's own rules."""
+"""The right to write to users: strangers, requests, contacts, blocks; over every transport, by a node's own rules."""
 
 from __future__ import annotations
 

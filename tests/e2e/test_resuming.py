@@ -26,8 +26,9 @@ async def test_resuming_brings_what_was_missed(connect: Connect, transport: str)
     await ann.ask("send", to="user:bob", body="also missed")
     epoch = ann.welcome.get("rooms") or (await ann.ask("history", room="group:tea"))["epoch"]
     back: Peer = await connect(None, transport)
-    await back.hello("bob", resume={"group:tea": {"seq": 3, "epoch": epoch}, "dm:ann:bob": {"seq": 0},
-                                    "group:none": {"seq": 1}})  # fmt: skip
+    await back.hello(
+        "bob", resume={"group:tea": {"seq": 3, "epoch": epoch}, "dm:ann:bob": {"seq": 0}, "group:none": {"seq": 1}}
+    )
     replayed = [await back.event("message", "edit") for _ in range(3)]
     by_room = {(f["room"], f["seq"]): f.get("body") for f in replayed}
     assert by_room == {("group:tea", 4): "missed", ("group:tea", 5): "edited", ("dm:ann:bob", 1): "also missed"}

@@ -85,7 +85,7 @@ def hog(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hog]:
 
 async def test_one_users_searches_hold_up_nobody(
     node: Node, connect: Connect, hog: Hog, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
+) -> None:
     """Over many sessions, on sockets and by REST: one of them runs, the others are `busy`, and zoe does not notice."""
     monkeypatch.setattr(searches, "WAIT_S", 0.2)
     hogs: list[Peer] = [await connect("hog", transport) for transport in ("tcp", "ws", "ws-msgpack", "tcp")]

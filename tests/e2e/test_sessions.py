@@ -101,9 +101,14 @@ async def test_a_credential_of_the_handshake(start: Start, nursery: trio.Nursery
 
 @pytest.mark.parametrize(
     ("origin", "let_in"),
-    [(None, True), ("http://{host}", True), ("https://evil.example", False), ("null", False),
-     ("http://{host}.evil.example", False)],
-)  # fmt: skip
+    [
+        (None, True),
+        ("http://{host}", True),
+        ("https://evil.example", False),
+        ("null", False),
+        ("http://{host}.evil.example", False),
+    ],
+)
 async def test_the_handshake_checks_origin(node: Node, origin: str | None, let_in: bool) -> None:
     host, port = address(node, "http")
     header = f"Origin: {origin.format(host=f'{host}:{port}')}\r\n" if origin is not None else ""

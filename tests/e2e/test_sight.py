@@ -1,4 +1,4 @@
-"""What one reader may see of a group: what was said before they came in, and after they left."""
+"""One reader's sight of a group: messages from before they came in, and from after they left."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ async def test_the_cursor_of_a_search_tells_of_no_other_room(connect: Connect) -
 async def test_each_fact_of_a_batch_is_told_under_the_setting_it_was_decided_under(
     connect: Connect, history: str
 ) -> None:
-    """What comes in one piece is decided in one turn, and the setting of its end is not that of its beginning."""
+    """Frames that come in one piece are decided in one turn; the setting at its end is not the one at its beginning."""
     ann, mo = await connect("ann"), await connect("mo")
     await ann.ask("group", name="tea", action="create", history=history)
     before = await said(ann, "before")
@@ -290,9 +290,11 @@ async def test_each_fact_of_a_batch_is_told_under_the_setting_it_was_decided_und
     group = {"type": "group", "name": "tea"}
     other = "all" if history == "since_join" else "since_join"
     frames = [
-        {**edit, "body": "salary list"}, {**group, "action": "set", "history": other}, {**edit, "body": "salaries"},
+        {**edit, "body": "salary list"},
+        {**group, "action": "set", "history": other},
+        {**edit, "body": "salaries"},
         {**group, "action": "remove", "users": ["mo"]},
-    ]  # fmt: skip
+    ]
     await ann.stream.send_all(b"".join(json.dumps(frame).encode() + b"\n" for frame in frames))
     last = added["seq"] + len(frames)
     told = [fact["type"] for fact in await mo.facts(TEA, last)]
@@ -308,8 +310,9 @@ async def test_what_is_opened_after_their_end_in_the_same_batch_is_not_told(late
     group = {"type": "group", "name": "tea"}
     frames: list[dict[str, Any]] = [
         {"type": "edit", "room": TEA, "seq": before, "body": "salaries"},
-        {**group, "action": "remove", "users": ["mo"]}, {**group, "action": "set", "history": "all"},
-    ]  # fmt: skip
+        {**group, "action": "remove", "users": ["mo"]},
+        {**group, "action": "set", "history": "all"},
+    ]
     assert isinstance(ann, TcpPeer)
     head = (await ann.ask("history", room=TEA))["head"]
     await ann.stream.send_all(b"".join(json.dumps(frame).encode() + b"\n" for frame in frames))

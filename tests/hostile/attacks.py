@@ -1,7 +1,7 @@
-"""What a hostile peer may do with one connection, over and over, on both ports.
+"""The attacks of a hostile peer on one connection, over and over, on both ports.
 
 An attack opens what it likes through its visitor and goes away as rudely as it likes. It may fail to send: that is the
-server's good right. What the server says to it is kept, for whoever wants to know.
+server's good right. The server's answers to it are kept for later checks.
 """
 
 from __future__ import annotations
@@ -115,42 +115,48 @@ async def broken_handshake(visitor: Visitor) -> None:
     good = upgrade(visitor.http)
     await visitor.dial(visitor.http)
     await visitor.send(
-        visitor.rng.choice((
-            good.replace(b"Version: 13", b"Version: 12"),
-            good.replace(b"Sec-WebSocket-Key", b"Sec-WebSocket-Lock"),
-            good.replace(b"Upgrade: websocket", b"Upgrade: websocket, h2c"),
-            good.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\nabc"),
-            good.replace(b"HTTP/1.1", b"HTTP/1.0"),
-            good.replace(b"HTTP/1.1", b"HTTP/9.9"),
-            good.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Protocol: \x00\xff\r\n\r\n"),
-            good.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Protocol: chat.v0\r\n\r\n"),
-            good.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Protocol: gochat.v1.json, bearer.x.y.z\r\n\r\n"),
-            good.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate; a=\"\r\n\r\n"),
-            good.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer \xc3\x28\r\n\r\n"),
-            good.replace(b"\r\n\r\n", b"\r\nX: " + b"y" * 100_000 + b"\r\n\r\n"),
-            good.replace(b"\r\n\r\n", b"\r\nHost: other\r\n\r\n"),
-            good.replace(b"\r\n\r\n", b"\r\nOrigin: http://evil.example\r\n\r\n"),
-            good.replace(b"/v1/ws", b"/" + b"a" * 70_000),
-            good.replace(b"/v1/ws", b"http://[::1"),
-            good.replace(b"\r\n", b"\n "),
-            b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-            b"POST /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
-            b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" * 50,
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + visitor.rng.randbytes(300),
-            b"\r\n" * 1_000,
-        ))
-    )  # fmt: skip
+        visitor.rng.choice(
+            (
+                good.replace(b"Version: 13", b"Version: 12"),
+                good.replace(b"Sec-WebSocket-Key", b"Sec-WebSocket-Lock"),
+                good.replace(b"Upgrade: websocket", b"Upgrade: websocket, h2c"),
+                good.replace(b"GET", b"POST").replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\nabc"),
+                good.replace(b"HTTP/1.1", b"HTTP/1.0"),
+                good.replace(b"HTTP/1.1", b"HTTP/9.9"),
+                good.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Protocol: \x00\xff\r\n\r\n"),
+                good.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Protocol: chat.v0\r\n\r\n"),
+                good.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Protocol: gochat.v1.json, bearer.x.y.z\r\n\r\n"),
+                good.replace(b"\r\n\r\n", b'\r\nSec-WebSocket-Extensions: permessage-deflate; a="\r\n\r\n'),
+                good.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer \xc3\x28\r\n\r\n"),
+                good.replace(b"\r\n\r\n", b"\r\nX: " + b"y" * 100_000 + b"\r\n\r\n"),
+                good.replace(b"\r\n\r\n", b"\r\nHost: other\r\n\r\n"),
+                good.replace(b"\r\n\r\n", b"\r\nOrigin: http://evil.example\r\n\r\n"),
+                good.replace(b"/v1/ws", b"/" + b"a" * 70_000),
+                good.replace(b"/v1/ws", b"http://[::1"),
+                good.replace(b"\r\n", b"\n "),
+                b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+                b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                b"POST /livez HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+                b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" * 50,
+                b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + visitor.rng.randbytes(300),
+                b"\r\n" * 1_000,
+            )
+        )
+    )
     await visitor.listen()
 
 
 async def trailing_then_reset(visitor: Visitor) -> None:
     await visitor.dial(visitor.http)
-    trailing = visitor.rng.choice((
-        noise(visitor.rng), ws_frame(visitor.hellos[0]) * 3, ws_frame(b"", CLOSE),
-        ws_frame(b"x")[:3],
-    ))  # fmt: skip
+    trailing = visitor.rng.choice(
+        (
+            noise(visitor.rng),
+            ws_frame(visitor.hellos[0]) * 3,
+            ws_frame(b"", CLOSE),
+            ws_frame(b"x")[:3],
+        )
+    )
     await visitor.send(upgrade(visitor.http) + trailing)
     await visitor.reset()
 
@@ -248,43 +254,60 @@ async def hello_then_garbage(visitor: Visitor) -> None:
     send = await visitor.sign_in()
     for _ in range(10):
         await send(
-            visitor.rng.choice((
-                noise(visitor.rng, 200).replace(b"\n", b" "), b"null", b"[]", b'"x"', b"{}", b"{" * 50, b'{"type":7}',
-                b'{"type":"send"}', b'{"type":"send","to":"group:","body":"x"}', b'{"type":"nothing","id":"\\ud800"}',
-                b'{"type":"send","to":"user:mallory1","body":"\\u0000"}', visitor.hellos[0],
-                b'{"type":"send","to":"user:mallory1","body":"\\ud83d"}', b'{"type":"watch","users":[1,null,{}]}',
-                b'{"type":"resume","room":"group:tea","seq":-5}', b'{"type":"group","name":"\xff","action":"create"}',
-                b'{"type":"search","q":"\\" OR * NEAR(","in":"messages"}', b'{"type":"history","room":"dm:a:b:c"}',
-                b'{"type":"send","id":{},"to":[],"body":{}}', b'\xef\xbb\xbf{"type":"ping"}',
-            ))
-        )  # fmt: skip
+            visitor.rng.choice(
+                (
+                    noise(visitor.rng, 200).replace(b"\n", b" "),
+                    b"null",
+                    b"[]",
+                    b'"x"',
+                    b"{}",
+                    b"{" * 50,
+                    b'{"type":7}',
+                    b'{"type":"send"}',
+                    b'{"type":"send","to":"group:","body":"x"}',
+                    b'{"type":"nothing","id":"\\ud800"}',
+                    b'{"type":"send","to":"user:mallory1","body":"\\u0000"}',
+                    visitor.hellos[0],
+                    b'{"type":"send","to":"user:mallory1","body":"\\ud83d"}',
+                    b'{"type":"watch","users":[1,null,{}]}',
+                    b'{"type":"resume","room":"group:tea","seq":-5}',
+                    b'{"type":"group","name":"\xff","action":"create"}',
+                    b'{"type":"search","q":"\\" OR * NEAR(","in":"messages"}',
+                    b'{"type":"history","room":"dm:a:b:c"}',
+                    b'{"type":"send","id":{},"to":[],"body":{}}',
+                    b'\xef\xbb\xbf{"type":"ping"}',
+                )
+            )
+        )
     await visitor.listen()
 
 
 async def broken_frames(visitor: Visitor) -> None:
-    """What RFC 6455 forbids, before and after a hello."""
+    """Frames that RFC 6455 forbids, before and after a hello."""
     await visitor.open_ws()
     if visitor.rng.random() < 0.5:
         await visitor.send(ws_frame(visitor.hellos[0]))
     await visitor.send(
-        visitor.rng.choice((
-            ws_frame(b'{"type":"ping"}', mask=False),
-            ws_frame(b'{"type":"ping"}', rsv=visitor.rng.randint(1, 7)),
-            ws_frame(b"x", visitor.rng.choice((3, 4, 7, 11, 15))),
-            ws_frame(b"x", CONTINUATION),
-            ws_frame(b"{", TEXT, fin=False) + ws_frame(b"}", TEXT),
-            ws_frame(b"{}", BINARY),
-            ws_frame(b"\xff\xfe\xfd"),
-            ws_frame(b"\x03", CLOSE),
-            ws_frame(struct.pack("!H", visitor.rng.choice((0, 999, 1005, 1006, 1015, 65_535))), CLOSE),
-            ws_frame(struct.pack("!H", 1000) + b"\xff\xff", CLOSE),
-            ws_frame(b"x" * 126, PING),
-            ws_frame(b"x", PING, fin=False),
-            ws_frame(b"", CLOSE) + ws_frame(b"", CLOSE) + ws_frame(b'{"type":"ping"}'),
-            struct.pack("!BBQ", 0x81, 0xFF, 5) + b"\0\0\0\0hello",
-            ws_frame(b"") * 500,
-        ))
-    )  # fmt: skip
+        visitor.rng.choice(
+            (
+                ws_frame(b'{"type":"ping"}', mask=False),
+                ws_frame(b'{"type":"ping"}', rsv=visitor.rng.randint(1, 7)),
+                ws_frame(b"x", visitor.rng.choice((3, 4, 7, 11, 15))),
+                ws_frame(b"x", CONTINUATION),
+                ws_frame(b"{", TEXT, fin=False) + ws_frame(b"}", TEXT),
+                ws_frame(b"{}", BINARY),
+                ws_frame(b"\xff\xfe\xfd"),
+                ws_frame(b"\x03", CLOSE),
+                ws_frame(struct.pack("!H", visitor.rng.choice((0, 999, 1005, 1006, 1015, 65_535))), CLOSE),
+                ws_frame(struct.pack("!H", 1000) + b"\xff\xff", CLOSE),
+                ws_frame(b"x" * 126, PING),
+                ws_frame(b"x", PING, fin=False),
+                ws_frame(b"", CLOSE) + ws_frame(b"", CLOSE) + ws_frame(b'{"type":"ping"}'),
+                struct.pack("!BBQ", 0x81, 0xFF, 5) + b"\0\0\0\0hello",
+                ws_frame(b"") * 500,
+            )
+        )
+    )
     await visitor.listen()
 
 
@@ -325,9 +348,15 @@ ATTACKS: tuple[Attack, ...] = (
 
 
 async def attack(
-    http: Address, tcp: Address, token: Callable[[str], str], *, visits: int, seed: int, at_once: int = 100,
+    http: Address,
+    tcp: Address,
+    token: Callable[[str], str],
+    *,
+    visits: int,
+    seed: int,
+    at_once: int = 100,
     patience_s: float = 30.0,
-) -> None:  # fmt: skip
+) -> None:
     """So many connections, each attack by turns; `token` signs for a user. Raises AssertionError when a peer was shown
     a traceback."""
     limiter = trio.CapacityLimiter(at_once)

@@ -22,7 +22,7 @@ BODY = "\N{TEACUP WITHOUT HANDLE}" * 3_990
 #: From one message of a writer to its next: 3 MB/s for each reader, which a reader in Python keeps up with.
 PACE_S = 0.02
 OUTBOX = 1 << 20
-#: What the allocator and the database's caches may differ by between two runs.
+#: The bytes by which the allocator and the database's caches may differ between two runs.
 SLACK = 4 << 20
 
 
@@ -61,7 +61,7 @@ class Writer:
 
 
 class Run:
-    """What one load did to the others, and to the server's memory."""
+    """The effect of one load on the others, and on the server's memory."""
 
     def __init__(self) -> None:
         self.p99_s = 0.0

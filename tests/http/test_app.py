@@ -48,8 +48,11 @@ async def test_there_is_nothing_else(path: bytes) -> None:
         assert response.status == 404
         assert response.headers[b"content-type"] == b"application/problem+json"
         assert json.loads(response.body) == {
-            "title": "Not Found", "status": 404, "detail": "there is nothing at this path", "code": "not_found",
-        }  # fmt: skip
+            "title": "Not Found",
+            "status": 404,
+            "detail": "there is nothing at this path",
+            "code": "not_found",
+        }
 
 
 async def test_a_wrong_method_is_told_the_right_ones() -> None:

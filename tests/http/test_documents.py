@@ -63,12 +63,25 @@ async def test_a_tag_of_one_coding_is_none_of_the_other() -> None:
 @pytest.mark.parametrize(
     ("given", "taken"),
     [
-        ("gzip", True), ("GZIP", True), ("x-gzip", True), ("deflate, gzip;q=0.5", True), ("gzip ; q=1.0", True),
-        ("*", True), ("*;q=0, gzip", True), ("gzip;q=0.001", True),
-        ("", False), ("identity", False), ("br", False), ("gzip;q=0", False), ("gzip; Q=0.000", False),
-        ("*;q=0", False), ("*, gzip;q=0", False), ("gzipped", False), (",,", False),
+        ("gzip", True),
+        ("GZIP", True),
+        ("x-gzip", True),
+        ("deflate, gzip;q=0.5", True),
+        ("gzip ; q=1.0", True),
+        ("*", True),
+        ("*;q=0, gzip", True),
+        ("gzip;q=0.001", True),
+        ("", False),
+        ("identity", False),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("gzip; Q=0.000", False),
+        ("*;q=0", False),
+        ("*, gzip;q=0", False),
+        ("gzipped", False),
+        (",,", False),
     ],
-)  # fmt: skip
+)
 def test_which_clients_get_gzip(given: str, taken: bool) -> None:
     assert accepts_gzip(Headers([(b"accept-encoding", given.encode())])) is taken
 

@@ -14,7 +14,7 @@ from gochat.http.router import Route, Router
 from gochat.http.shell import HttpShell
 from gochat.http.wire import HttpLimits
 from gochat.transports.listen import open_listeners
-from tests.http.wiring import GET, leased, serving
+from tests.http.wiring import GET, serving, slotted
 
 TEXT = "text/plain; charset=utf-8"
 CHUNKED = {"transfer-encoding": "chunked"}
@@ -229,7 +229,7 @@ async def test_a_reset_within_the_body_is_no_failure_of_the_handler(caplog: pyte
         listener.close()
 
         async def serve() -> None:
-            assert await HttpShell(handler).serve(far, leased()) is None
+            assert await HttpShell(handler).serve(far, slotted()) is None
             await far.aclose()
             ended.set()
 
@@ -256,7 +256,7 @@ async def test_the_request() -> None:
             b"GET /caf%C3%A9%2Fx?q=%20 HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.7\r\nX-A: b\r\nx-a: c\r\n\r\n"
         )
         await client.response()
-        assert requests[0].lease is client.lease
+        assert requests[0].slot is client.slot
     [request] = requests
     assert request.path == "/caf\u00e9/x"
     assert request.raw_path == b"/caf%C3%A9%2Fx"

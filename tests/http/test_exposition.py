@@ -9,7 +9,7 @@ from gochat.auth.keys import OneKey
 from gochat.auth.standing import Standing
 from gochat.auth.tokens import Issuer, JwtTokens
 from gochat.config import Auth
-from gochat.domain.beside import Suspended
+from gochat.domain.side_records import Suspended
 from gochat.http.app import make_app
 from gochat.http.exposition import Audience, metrics_routes
 from gochat.http.rest.bearer import BearerAuth
@@ -27,7 +27,7 @@ def token(*scopes: str, user: str = "prometheus") -> str:
 
 
 async def status(audience: Audience, text: str | None = None, peer: str = "127.0.0.1", header: str = "") -> int:
-    """What a peer with this token gets."""
+    """The status that a peer with this token gets."""
     standing = Standing([Suspended("mallory", True, None)])
     tokens = JwtTokens(AUTH, OneKey(SECRET.encode()))
 

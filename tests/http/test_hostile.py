@@ -14,7 +14,7 @@ import trio.testing
 
 from gochat.http.app import Check, make_app
 from gochat.http.shell import HttpShell
-from gochat.transports.admission import Connections, Lease
+from gochat.transports.admission import Connections, Slot
 from gochat.transports.listen import Server, open_listeners
 from tests.handles import open_files
 from tests.http.wiring import GET, UPGRADE, Client
@@ -27,8 +27,8 @@ async def node() -> AsyncIterator[tuple[Connections, tuple[str, int]]]:
     """Serves HTTP, and echoes whatever comes after an upgrade."""
     shell = HttpShell(make_app(lambda: [Check("all")]))
 
-    async def handler(stream: trio.abc.Stream, lease: Lease) -> None:
-        upgrade = await shell.serve(stream, lease)
+    async def handler(stream: trio.abc.Stream, slot: Slot) -> None:
+        upgrade = await shell.serve(stream, slot)
         if upgrade is not None:
             data: bytes | bytearray = upgrade.trailing or b"none"
             while data:

@@ -19,7 +19,7 @@ from tests.http.wiring import serving
 
 WEB = Path(str(files("gochat.http") / "web"))
 OWN = sorted(WEB.glob("js/**/*.js"))
-#: What is asked for before the list of chats stands: all but the table of emoji.
+#: Bounds, gzipped: of the files fetched before the list of chats stands (all but the table of emoji), and of all.
 LIST_KB, ALL_KB = 75, 170
 LONGEST_LINE = 175
 
@@ -141,7 +141,7 @@ def test_every_text_is_there_in_every_language() -> None:
     assert english.keys() == german.keys()
     for name, text in english.items():
         assert set(re.findall(r"\{(\w+)\}", text)) == set(re.findall(r"\{(\w+)\}", german[name])), name
-    choices = {"connecting", "group"}  # What a choice between texts is made by.
+    choices = {"connecting", "group"}  # Names by which a choice between texts is made.
     unknown = {name for name in used() if name not in english} - choices
     assert not unknown
 

@@ -13,7 +13,7 @@ from gochat.http.messages import PeerGone, Request, Response, SendPiece, Streame
 from gochat.http.shell import HttpShell
 from gochat.http.wire import HttpLimits
 from tests.http import wiring
-from tests.http.wiring import GET, UPGRADE, leased, serving
+from tests.http.wiring import GET, UPGRADE, serving, slotted
 
 LIMITS = HttpLimits(head_bytes=16 * 1024, body_bytes=100, head_s=5, body_s=30, idle_s=75, write_s=30)
 
@@ -234,7 +234,7 @@ async def test_one_who_reads_nothing_is_given_up(autojump_clock: trio.testing.Mo
     finished = trio.Event()
     near, far = trio.testing.lockstep_stream_pair()  # holds no byte that was not asked for
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(HttpShell(endless, limits=LIMITS).serve, far, leased())
+        nursery.start_soon(HttpShell(endless, limits=LIMITS).serve, far, slotted())
         await near.send_all(GET % b"/")
         start = trio.current_time()
         with trio.fail_after(200):

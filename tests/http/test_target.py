@@ -14,9 +14,19 @@ from gochat.http.upgrade import Head
 from tests.http.wiring import UPGRADE, serving
 
 GOOD = [
-    b"chat.example", b"chat.example:443", b"chat.example:", b"localhost", b"127.0.0.1:8080", b"[::1]", b"[::1]:8080",
-    b"a_b.example", b"x", b"", b"xn--bcher-kva.example", b"%41.example",
-]  # fmt: skip
+    b"chat.example",
+    b"chat.example:443",
+    b"chat.example:",
+    b"localhost",
+    b"127.0.0.1:8080",
+    b"[::1]",
+    b"[::1]:8080",
+    b"a_b.example",
+    b"x",
+    b"",
+    b"xn--bcher-kva.example",
+    b"%41.example",
+]
 BAD = [
     b"chat.example/", b"a b", b"a@b", b"user@chat.example", b"http://chat.example", b"[::1", b"::1", b"[::1]x", b"a:b",
     b"chat.example:99999", b"chat.example:-1", b"a?b", b"a#b", b"a\\b", b"<x>", b"b\xfccher.example", b"%zz",

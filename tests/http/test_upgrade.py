@@ -176,7 +176,7 @@ def test_a_target_may_be_a_whole_url(target: bytes, form: bytes) -> None:
 
 
 def by_h11(data: bytes) -> tuple[Head, bytes] | None:
-    """What h11 makes of it; None where that is no whole request."""
+    """The request as h11 reads it; None where it is not whole."""
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(data)
     try:

@@ -12,7 +12,7 @@ import trio.testing
 
 from gochat.http.shell import HttpShell
 from gochat.http.upgrade import Upgrade
-from gochat.transports.admission import Connections, Lease
+from gochat.transports.admission import Connections, Slot
 
 GET = b"GET %s HTTP/1.1\r\nHost: chat.example\r\n\r\n"
 UPGRADE = (
@@ -35,7 +35,7 @@ class Client:
         self.buffer = b""
         self.upgrade: Upgrade | None = None
         self.ended = trio.Event()
-        self.lease: Lease
+        self.slot: Slot
 
     async def send(self, data: bytes) -> None:
         await self.stream.send_all(data)
@@ -82,13 +82,13 @@ class Client:
         return bool(data)
 
 
-def leased(peer: str = "192.0.2.1") -> Lease:
+def slotted(peer: str = "192.0.2.1") -> Slot:
     """The place of a connection whose socket is closed already."""
     with socket.socket() as handle:
         connections = Connections(capacity=1, unauthenticated=1, per_address=1)
-        lease = connections.admit(handle, peer, direct=False)
-    assert lease is not None
-    return lease
+        slot = connections.admit(handle, peer, direct=False)
+    assert slot is not None
+    return slot
 
 
 @asynccontextmanager
@@ -96,10 +96,10 @@ async def serving(shell: HttpShell, peer: str = "192.0.2.1", seconds: float = 10
     """One connection to `shell`, in memory. `client.upgrade` holds what `serve` returned once `ended` is set."""
     near, far = trio.testing.memory_stream_pair()
     client = Client(near)
-    client.lease = leased(peer)
+    client.slot = slotted(peer)
 
     async def serve() -> None:
-        client.upgrade = await shell.serve(far, client.lease)
+        client.upgrade = await shell.serve(far, client.slot)
         client.ended.set()
         if client.upgrade is None:
             await far.aclose()

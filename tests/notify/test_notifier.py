@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from gochat import store as stores
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from gochat.domain.notices import QuietHours, QuietSet, Route, Silenced, Subscribed, Subscription
 from gochat.errors import StoreError
 from gochat.notify.due import MINUTE_MS, Timing
@@ -127,9 +127,9 @@ class Town:
     async def group(self, *users: str) -> Scribe:
         scribe = await Scribe.at(self.store, TEA)
         scribe.now_ms = self.now_ms()
-        await scribe.made(ask.Create, title="Tea", users=())
+        await scribe.made(commands.Create, title="Tea", users=())
         for begin in range(0, len(users), 100):
-            await scribe.made(ask.Add, users=users[begin : begin + 100])
+            await scribe.made(commands.Add, users=users[begin : begin + 100])
         return scribe
 
     async def dm(self) -> Scribe:
@@ -265,7 +265,7 @@ async def test_what_waits_is_cancelled_by_whatever_the_user_does(autojump_clock:
     town.store.journal.note_read(tea.record, "reads", tea.head)
     await town.store.journal.flush_reads()
     await town.store.journal.append_side_records([Silenced("mutes", TEA, None, town.now_ms())])
-    await tea.turn(ask.Remove(room=TEA, user="ann", users=("leaves",)))
+    await tea.turn(commands.Remove(room=TEA, user="ann", users=("leaves",)))
     town.shut_out.add("out")
     channel.down = False
     await trio.sleep(12 * HOUR)
@@ -360,7 +360,7 @@ async def test_a_failing_store_costs_time_and_nothing_else(
     autojump_clock: object, build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     town = build()
-    add, settle, left = town.store.notices.add, town.store.notices.settle, [3, 3]
+    add, finish, left = town.store.notices.add, town.store.notices.finish, [3, 3]
 
     async def failing_add(*args: Any, **more: Any) -> Any:
         left[0] -= 1
@@ -372,10 +372,10 @@ async def test_a_failing_store_costs_time_and_nothing_else(
         left[1] -= 1
         if left[1] >= 0:
             raise StoreError("the disk is full")
-        return await settle(*args, **more)
+        return await finish(*args, **more)
 
     monkeypatch.setattr(type(town.store.notices), "add", lambda self, *args: failing_add(*args))
-    monkeypatch.setattr(type(town.store.notices), "settle", lambda self, *args: failing_settle(*args))
+    monkeypatch.setattr(type(town.store.notices), "finish", lambda self, *args: failing_settle(*args))
     await town.said(await town.dm(), "hi")
     await trio.sleep(400)
     assert town.told == [("bob", 1)]

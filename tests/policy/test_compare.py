@@ -1,4 +1,4 @@
-"""What other rules would have done, and what another limit would have refused."""
+"""The effect that other rules would have had, and the messages that another limit would have refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a request type, a command or a fact must have everywhere, and which of it is missing.
+"""The parts that a request type, a command or a fact must have everywhere, and which of them are missing.
 
 `Everything` is the project as it is. A test gives it with one thing taken out, and must be told of that.
 """
@@ -29,9 +29,9 @@ from tests.authz import operations as authz
 from tests.authz.stage import Stage, World
 from tests.protocol.frames import FACTS, REQUESTS
 
-#: What a session answers at once (session/dispatch.py): neither a command nor a job.
+#: Requests that a session answers at once (session/dispatch.py): neither a command nor a job.
 AT_ONCE: Final = {req.Hello, req.Ping, req.Pong}
-#: What only a session has: REST offers no operation for it.
+#: Requests that only a session has: REST offers no operation for them.
 SOCKETS_ONLY: Final = {
     req.Refresh,
     req.Resume,

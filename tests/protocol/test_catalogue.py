@@ -23,12 +23,12 @@ from gochat.protocol.catalogue import (
     granted,
     to_command,
 )
-from gochat.protocol.conversation import Speaker
+from gochat.protocol.conversation import Principal
 from gochat.session.queries import QUERIES
 from tests.protocol.frames import FACTS, REQUESTS
 from tests.protocol.gaps import PAGE, Everything, gaps
 
-#: What is forgotten now, which should be nothing.
+#: The gaps that there are now, which should be none.
 TRUE_GAPS = gaps(Everything())
 
 
@@ -60,7 +60,7 @@ def changed(kind: type[Any], **fields: Any) -> list[RequestType]:
 MUTED = dict(CATALOGUE[req.GroupAction].commands)
 del MUTED[commands.Mute]
 
-#: What is left out, and the words by which it is named.
+#: The parts that are left out, and the words by which each gap is named.
 FORGOTTEN: dict[str, tuple[Callable[[], Everything], list[str]]] = {
     "the row": (lambda: Everything(kinds=[*KINDS, Pin]), ["pin has no row"]),
     "the type": (
@@ -197,9 +197,9 @@ def test_each_request_becomes_one_of_its_commands() -> None:
         row = CATALOGUE[type(request)]  # type: ignore[index]
         if row.to_command is None:
             with pytest.raises(LookupError):
-                to_command(request, Speaker("ann", False), replies.Limits())  # type: ignore[arg-type]
+                to_command(request, Principal("ann", False), replies.Limits())  # type: ignore[arg-type]
             continue
-        command = to_command(request, Speaker("ann", False), replies.Limits())  # type: ignore[arg-type]
+        command = to_command(request, Principal("ann", False), replies.Limits())  # type: ignore[arg-type]
         assert type(command) in row.commands, command
         seen.add(type(command))
     assert seen == COMMANDS.keys()

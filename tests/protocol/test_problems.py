@@ -1,4 +1,4 @@
-"""What can't be decoded is refused in words for people: the field and the bound, on every encoding and door."""
+"""Frames that can't be decoded are refused in words for people: the field and the bound, on every encoding and door."""
 
 from __future__ import annotations
 

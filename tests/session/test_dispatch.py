@@ -29,7 +29,7 @@ def town(act: Callable[[Town, Peer], Awaitable[None]]) -> None:
         ann.wire.frames.clear()
         await act(here, ann)
         await here.house.settled()
-        assert ann.session.unsettled == 0, "each request has given its credit back"
+        assert ann.session.in_flight == 0, "each request has given its credit back"
 
     run(lambda: in_town(1, signed_in))
 

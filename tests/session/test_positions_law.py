@@ -44,7 +44,7 @@ class Strict:
                 assert (seq, self.lagging) == (self.last + 1, False)
                 self.last = seq
 
-    def settle(self) -> None:
+    def reply(self) -> None:
         world = self.world
         world.full = False
         for _ in range(20_000):
@@ -72,9 +72,14 @@ STEPS = st.sampled_from(
 
 def do_room(step: str, world: World) -> None:
     actions: dict[str, Callable[[], object]] = {
-        "begin": world.begin, "hand": world.hand, "work": world.work, "sleep": world.sleep,
-        "post": lambda: world.post(1), "post many": lambda: world.post(4), "post flood": lambda: world.post(300),
-    }  # fmt: skip
+        "begin": world.begin,
+        "hand": world.hand,
+        "work": world.work,
+        "sleep": world.sleep,
+        "post": lambda: world.post(1),
+        "post many": lambda: world.post(4),
+        "post flood": lambda: world.post(300),
+    }
     if step in actions:
         actions[step]()
     elif step in ("full", "empty"):
@@ -115,9 +120,9 @@ def test_all_facts_come_once_and_in_order(address: str, steps: list[str]) -> Non
     world.sign_in(0)
     for step in steps:
         do(step, world, client)
-    client.settle()
+    client.reply()
     world.post(1)
-    client.settle()
+    client.reply()
     assert client.last == world.head
     assert world.machine.positions is None or isinstance(world.machine.position(address), LiveFrom)
 
@@ -131,11 +136,11 @@ def test_and_so_they_do_for_a_member_who_is_removed_and_added_again(steps: list[
     for step in steps:
         do(step, world, client)
     if not world.member:
-        client.settle()
+        client.reply()
         world.post(1, "added")
-    client.settle()
+    client.reply()
     world.post(1)
-    client.settle()
+    client.reply()
     assert client.last == world.head
 
 
@@ -179,7 +184,7 @@ class Relay:
             self.down.append((request, page(self.head, *found, room=self.room)))
 
     def carry(self) -> None:
-        """What the session has sent, as the client gets it."""
+        """Carry everything that the session has sent to the client, in the client's terms."""
         while self.world.out:
             match self.world.out.popleft():
                 case Lag(head):
@@ -204,7 +209,7 @@ class Client(client_law.Client):
         for reset in self.positions.welcomed(self.server.sign_in(None if position is None else position.seq)):
             self.restart(reset)
 
-    def settle(self) -> None:
+    def reply(self) -> None:
         relay, world = self.server, self.server.world
         world.full = False
         for _ in range(20_000):
@@ -253,9 +258,9 @@ def test_the_machines_of_both_sides_agree(address: str, steps: list[str]) -> Non
             client.connect()
         else:
             do_room(step, world)
-    client.settle()
+    client.reply()
     world.post(1)
-    client.settle()
+    client.reply()
     assert client.last == world.head
 
 

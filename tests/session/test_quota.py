@@ -1,11 +1,11 @@
-"""What a user costs the others: one count over all sessions, and a pause instead of an answer."""
+"""The cost of a user for the others: one count over all sessions, and a pause instead of an answer."""
 
 from __future__ import annotations
 
 import trio
 from trio.testing import MockClock
 
-from gochat.session.clock import Wheel
+from gochat.session.clock import TimerWheel
 from gochat.session.quota import KEPT, Quota, Quotas, Rates
 
 RATES = Rates(refusals_per_s=10, refusal_burst=20, reads_per_s=10, read_burst=20, window=128)
@@ -27,9 +27,9 @@ class Flood:
 
 
 async def test_a_user_goes_on_at_the_rate_over_all_sessions(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    wheel = Wheel()
-    nursery.start_soon(wheel.run)
-    quotas = Quotas(RATES, wheel)
+    timer_wheel = TimerWheel()
+    nursery.start_soon(timer_wheel.run)
+    quotas = Quotas(RATES, timer_wheel)
     floods = [Flood(quotas.of("mallory")) for _ in range(20)]
     other = Flood(quotas.of("ann"))
     floods[0].pump()
@@ -45,9 +45,9 @@ async def test_a_user_goes_on_at_the_rate_over_all_sessions(autojump_clock: Mock
 
 
 async def test_half_spent_one_at_a_time_then_as_before(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    wheel = Wheel()
-    nursery.start_soon(wheel.run)
-    session = Flood(Quotas(RATES, wheel).of("ann"))
+    timer_wheel = TimerWheel()
+    nursery.start_soon(timer_wheel.run)
+    session = Flood(Quotas(RATES, timer_wheel).of("ann"))
     for _ in range(10):
         session.quota.refused()
     assert session.window == 128
@@ -58,15 +58,15 @@ async def test_half_spent_one_at_a_time_then_as_before(autojump_clock: MockClock
     assert session.window == 1
     await trio.sleep(1)
     assert session.window == 128
-    assert not len(wheel) or session.quota.idle() is False
+    assert not len(timer_wheel) or session.quota.idle() is False
 
 
 async def test_what_was_in_flight_is_a_debt_of_two_seconds_at_most(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
-    wheel = Wheel()
-    nursery.start_soon(wheel.run)
-    quota = Quotas(RATES, wheel).of("ann")
+    timer_wheel = TimerWheel()
+    nursery.start_soon(timer_wheel.run)
+    quota = Quotas(RATES, timer_wheel).of("ann")
     for _ in range(1000):
         quota.refused()
     await trio.sleep(1.9)
@@ -76,7 +76,7 @@ async def test_what_was_in_flight_is_a_debt_of_two_seconds_at_most(
 
 
 async def test_reads_count_apart_from_refusals(autojump_clock: MockClock) -> None:
-    quota = Quotas(RATES, Wheel()).of("ann")
+    quota = Quotas(RATES, TimerWheel()).of("ann")
     for _ in range(10):
         quota.refused()
         quota.read()
@@ -86,7 +86,7 @@ async def test_reads_count_apart_from_refusals(autojump_clock: MockClock) -> Non
 
 
 async def test_without_rates_nobody_waits(autojump_clock: MockClock) -> None:
-    quota = Quotas(Rates(), Wheel()).of("ann")
+    quota = Quotas(Rates(), TimerWheel()).of("ann")
     for _ in range(10_000):
         quota.refused()
         quota.read()
@@ -94,10 +94,10 @@ async def test_without_rates_nobody_waits(autojump_clock: MockClock) -> None:
 
 
 async def test_users_are_forgotten_but_not_what_they_owe(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    wheel = Wheel()
-    nursery.start_soon(wheel.run)
+    timer_wheel = TimerWheel()
+    nursery.start_soon(timer_wheel.run)
     rates = Rates(refusals_per_s=0.1, refusal_burst=20, reads_per_s=10, read_burst=20, window=128)
-    quotas = Quotas(rates, wheel)
+    quotas = Quotas(rates, timer_wheel)
     for number in range(10 * KEPT):
         quotas.of(f"u{number}").read()
         await trio.sleep(0.1)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import trio
 
-from gochat.actors.live import Stretch
+from gochat.actors.live import FactBatch
 from gochat.session.replay import MEMBERSHIP_S
 from tests.actors.house import TEA, run
 from tests.actors.test_live import Peer, Town, fact, in_town
@@ -33,7 +33,7 @@ async def removed_but_not_told(town: Town, *, told: bool) -> None:
     await trio.sleep(MEMBERSHIP_S / 2)
     assert len(bob.wire.frames) == before and len(looks) == 1, "it waits, and does not look again and again"
     if told:
-        bob.session.left(Stretch(TEA, bob.session.since + 1, [fact(head + 1, "removed")]))
+        bob.session.left(FactBatch(TEA, bob.session.since + 1, [fact(head + 1, "removed")]))
         await trio.sleep(MEMBERSHIP_S / 4)
         assert len(looks) == 2
         assert (bob.wire.frames[before]["type"], bob.wire.frames[before]["head"]) == ("ok", head + 1)

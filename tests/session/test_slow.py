@@ -1,4 +1,4 @@
-"""What waits for slow readers fits into one bound, and the largest give way first."""
+"""The bytes that wait for slow readers fit into one bound, and the largest queues give way first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gochat.session.slow import LEAST_BYTES, STEP, Spreader, level
+from gochat.session.slow import LEAST_BYTES, STEP, Spreader, water_level
 from gochat.transports.outbox import Waiting
 
 MOST = 1 << 20
@@ -22,7 +22,7 @@ class Box:
 
 @given(st.lists(st.integers(0, MOST), max_size=50), st.integers(50 * LEAST_BYTES, 1 << 27))
 def test_what_waits_cannot_grow_past_the_bound(sizes: list[int], total: int) -> None:
-    limit = level(sizes, total, MOST)
+    limit = water_level(sizes, total, MOST)
     assert LEAST_BYTES <= limit <= MOST
     if sum(sizes) <= total and limit < MOST:
         assert sum(max(size, limit) for size in sizes if size > limit) + sum(s for s in sizes if s <= limit) <= total

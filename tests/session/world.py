@@ -1,4 +1,4 @@
-"""A world of one room and one session, whose positions it drives as `replay` and `greeting` do.
+"""A world of one room and one session, whose positions it drives as `replay` and `sign_in` do.
 
 Each generator yields where those wait, so that anything may happen there.
 """
@@ -97,7 +97,7 @@ class World:
             return
         machine = self.machine
         listens = self.room == DM or self.in_group
-        if listens and not ((machine.apart or batch.commit <= machine.since) and not self._takes(batch)):
+        if listens and not ((machine.catching_up or batch.commit <= machine.since) and not self._takes(batch)):
             if self.full:
                 machine.fall_behind(self.room)
                 self.tell_lag()

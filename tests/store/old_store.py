@@ -26,10 +26,12 @@ def make(path: Path, rooms: Sequence[Sequence[str]], users: dict[str, str | None
         migrations.apply(connection, before="m004_boot")
         connection.execute("UPDATE meta SET epoch = 'e1'")
         marks = ", ".join("?" * len(WRITTEN.split(",")))
-        for num, bodies in enumerate(rooms, 1):
-            room, base, head = f"group:g{num}", num << SEQ_BITS, len(bodies)
+        for room_pk, bodies in enumerate(rooms, 1):
+            room, base, head = f"group:g{room_pk}", room_pk << SEQ_BITS, len(bodies)
             rows = [
-                written(base, facts.Message(room=room, seq=seq, ts=1000 + 10 * seq + num, sender="bob", body=body), seq)
+                written(
+                    base, facts.Message(room=room, seq=seq, ts=1000 + 10 * seq + room_pk, sender="bob", body=body), seq
+                )
                 for seq, body in enumerate(bodies, 1)
             ]
             connection.executemany(f"INSERT INTO fact ({WRITTEN}) VALUES ({marks})", rows)
@@ -37,12 +39,12 @@ def make(path: Path, rooms: Sequence[Sequence[str]], users: dict[str, str | None
             connection.execute(
                 "INSERT INTO room (num, id, head, ts, messages, last, indexed, history)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (num, room, head, rows[-1][1], head, head, head, "since_join" if num == 2 else "all"),
+                (room_pk, room, head, rows[-1][1], head, head, head, "since_join" if room_pk == 2 else "all"),
             )
-            role = "former" if num == len(rooms) > 1 else "member"
+            role = "former" if room_pk == len(rooms) > 1 else "member"
             connection.execute(
                 "INSERT INTO seat (user, num, role, since_seq, since_ts, read) VALUES (?, ?, ?, ?, 1, 0)",
-                (ANN, num, role, since if num == 2 else 1),
+                (ANN, room_pk, role, since if room_pk == 2 else 1),
             )
         for user, name in users.items():
             connection.execute("INSERT INTO user (id, name) VALUES (?, ?)", (user, name))

@@ -25,9 +25,12 @@ with folder.locked(pathlib.Path(sys.argv[1])):
 @pytest.fixture
 def holder(tmp_path: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )  # fmt: skip
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     return process

@@ -13,12 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gochat import store as stores
-from gochat.domain import commands as ask
-from gochat.domain import facts
+from gochat.domain import commands, facts
 from gochat.domain.ids import is_dm
 from gochat.domain.sight import redact
 from gochat.domain.turn import RoomRules
-from gochat.ports import Asker, Snapshot
+from gochat.ports import Snapshot, Viewer
 from gochat.store import Store
 from tests.contracts.archive import until
 from tests.contracts.scribe import Scribe
@@ -41,57 +40,62 @@ QUERIES: dict[str, Any] = {
 }
 
 
-class Noted(ask.Read, kw_only=True):
+class Noted(commands.Read, kw_only=True):
     """A read position, noted between two turns."""
 
 
-def commands(room: str, users: list[str]) -> st.SearchStrategy[Any]:
+def any_commands(room: str, users: list[str]) -> st.SearchStrategy[Any]:
     base: dict[str, Any] = {"room": st.just(room), "user": st.sampled_from(users)}
     at = st.integers(1, 15)
     some = st.lists(st.sampled_from(users), max_size=3).map(tuple)
     bodies = st.sampled_from(BODIES)
     on_messages = [
-        st.builds(ask.Send, **base, body=bodies, key=st.sampled_from([None, "k", "l", "m"])),
-        st.builds(ask.Send, **base, body=bodies),
-        st.builds(ask.Edit, **base, seq=at, body=bodies),
-        st.builds(ask.Delete, **base, seq=at),
-        st.builds(ask.React, **base, seq=at, emoji=st.sampled_from("+-"), on=st.booleans()),
+        st.builds(commands.Send, **base, body=bodies, key=st.sampled_from([None, "k", "l", "m"])),
+        st.builds(commands.Send, **base, body=bodies),
+        st.builds(commands.Edit, **base, seq=at, body=bodies),
+        st.builds(commands.Delete, **base, seq=at),
+        st.builds(commands.React, **base, seq=at, emoji=st.sampled_from("+-"), on=st.booleans()),
         st.builds(Noted, **base, seq=at),
     ]
     if is_dm(room):
         acts = st.sampled_from(["add", "remove", "block", "unblock", "accept", "decline"])
-        return st.one_of(*on_messages, st.builds(ask.Contact, **base, action=acts))
+        return st.one_of(*on_messages, st.builds(commands.Contact, **base, action=acts))
     return st.one_of(
         *on_messages,
         st.builds(
-            ask.Configure, **base, title=st.sampled_from([None, "U", ""]),
-            history=st.sampled_from([None, "since_join", "all"]), post=st.sampled_from([None, "owner", "members"]),
+            commands.Configure,
+            **base,
+            title=st.sampled_from([None, "U", ""]),
+            history=st.sampled_from([None, "since_join", "all"]),
+            post=st.sampled_from([None, "owner", "members"]),
         ),
-        st.builds(ask.Add, **base, users=some),
-        st.builds(ask.Remove, **base, users=some),
-        st.builds(ask.SetRole, **base, member=st.sampled_from(users), role=st.sampled_from(["owner", "moderator"])),
-        st.builds(ask.Mute, **base, member=st.sampled_from(users), seconds=st.sampled_from([None, 1])),
-        st.builds(ask.Ban, **base, member=st.sampled_from(users)),
-        st.builds(ask.Unban, **base, member=st.sampled_from(users)),
-        st.builds(ask.Leave, **base, successor=st.one_of(st.none(), st.sampled_from(users))),
-        *([st.builds(ask.Close, **base)] if users[0] == "ann" else []),
-    )  # fmt: skip
+        st.builds(commands.Add, **base, users=some),
+        st.builds(commands.Remove, **base, users=some),
+        st.builds(
+            commands.SetRole, **base, member=st.sampled_from(users), role=st.sampled_from(["owner", "moderator"])
+        ),
+        st.builds(commands.Mute, **base, member=st.sampled_from(users), seconds=st.sampled_from([None, 1])),
+        st.builds(commands.Ban, **base, member=st.sampled_from(users)),
+        st.builds(commands.Unban, **base, member=st.sampled_from(users)),
+        st.builds(commands.Leave, **base, successor=st.one_of(st.none(), st.sampled_from(users))),
+        *([st.builds(commands.Close, **base)] if users[0] == "ann" else []),
+    )
 
 
 def histories(room: str, users: list[str]) -> st.SearchStrategy[Any]:
-    return st.lists(st.lists(commands(room, users), min_size=1, max_size=6), max_size=8)
+    return st.lists(st.lists(any_commands(room, users), min_size=1, max_size=6), max_size=8)
 
 
 async def live_through(store: Store, tea_turns: list[list[Any]], dm_turns: list[list[Any]]) -> None:
     tea, dm = await Scribe.at(store, TEA), await Scribe.at(store, DM)
     dm.rules = RoomRules()
-    await tea.made(ask.Create, title="T", users=("bob", "cat"))
+    await tea.made(commands.Create, title="T", users=("bob", "cat"))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(play, store, tea, tea_turns)
         nursery.start_soon(play, store, dm, dm_turns)
     await store.journal.flush_reads()
     for scribe in (tea, dm):
-        if scribe.head or scribe.beside:
+        if scribe.head or scribe.side_records:
             assert await store.journal.load(scribe.room) == scribe.folded() == scribe.record
         await check_log(store, scribe)
     await check_welcomes(store, tea, dm)
@@ -108,10 +112,10 @@ async def play(store: Store, scribe: Scribe, turns: list[list[Any]]) -> None:
         await scribe.turn(*(aimed(scribe, command) for command in turn if not isinstance(command, Noted)))
 
 
-def aimed(scribe: Scribe, command: ask.AnyCommand) -> ask.AnyCommand:
+def aimed(scribe: Scribe, command: commands.AnyCommand) -> commands.AnyCommand:
     """An edit or a delete of a message that is there, mostly by its author: else nearly all would be refused."""
     sent = [fact for fact in scribe.log if isinstance(fact, facts.Message)]
-    if not sent or not isinstance(command, ask.Edit | ask.Delete) or command.seq == 1:
+    if not sent or not isinstance(command, commands.Edit | commands.Delete) or command.seq == 1:
         return command
     target = sent[command.seq % len(sent)]
     return msgspec.structs.replace(command, seq=target.seq, user=target.sender)
@@ -128,7 +132,7 @@ async def check_log(store: Store, scribe: Scribe) -> None:
     assert replayed == scribe.shown(edits=True)
     up: list[facts.AnyFact] = []
     down: list[facts.AnyFact] = []
-    root = Asker("root", admin=True)
+    root = Viewer("root", admin=True)
     while not scribe.record.closed and len(up) < scribe.head:
         page = await store.archive.page(root, room, before=None, after=len(up), limit=5)
         below = await store.archive.page(root, room, before=down[0].seq if down else None, after=None, limit=5)
@@ -148,15 +152,15 @@ async def check_welcomes(store: Store, tea: Scribe, dm: Scribe) -> None:
         assert (TEA in snapshot.former) == (user in tea.record.former)
         private = [(contact.room, contact.head, contact.unread) for contact in snapshot.contacts]
         state = dm.state(user) if user in ("ann", "bob") else "none"
-        # What waited stays untold, also after the request was withdrawn.
+        # Messages that waited stay untold, also after the request was withdrawn.
         waited = dm.record.relation is not None and dm.record.relation.withheld == user
         shown = dm.head and user in ("ann", "bob") and state in ("none", "contact") and not waited
         assert private == ([(DM, dm.head, dm.unread(user))] if shown else [])
         assert [request.room for request in snapshot.requests] == ([DM] if state == "request" else [])
         listed, _ = await store.archive.contacts(user, 50, None)
         assert [each.state for each in listed] == ([state] if state in ("contact", "blocked") else [])
-        seat = "former" if user in tea.record.former else role
-        assert await store.archive.seat(user, TEA) == (None if tea.record.closed else seat)
+        membership = "former" if user in tea.record.former else role
+        assert await store.archive.membership(user, TEA) == (None if tea.record.closed else membership)
 
 
 def check_missed(snapshot: Snapshot, user: str, tea: Scribe, dm: Scribe) -> None:
@@ -182,7 +186,7 @@ async def check_search(store: Store, tea: Scribe, dm: Scribe) -> None:
         *([tea] if "ann" in tea.record.members and tea.record.history == "all" else []),
     ]
     if tea not in rooms and "ann" in tea.record.members:
-        return  # What since_join hides has its own test.
+        return  # Messages that since_join hides have their own test.
     for q, holds in QUERIES.items():
         expected = {(room.room, seq) for room in rooms for seq, body in room.bodies().items() if holds(body)}
         await until(lambda q=q: found(q), expected, 3)  # type: ignore[misc]
@@ -220,7 +224,7 @@ def test_a_crash_before_anything_was_merged(tea: list[list[Any]], dm: list[list[
             async with stores.open(folder / "gochat.db", pace=PACES["unmerged"]) as store:
                 scribes = [await Scribe.at(store, room) for room in (TEA, DM)]
                 scribes[1].rules = RoomRules()
-                await scribes[0].made(ask.Create, title="T", users=("bob", "cat"))
+                await scribes[0].made(commands.Create, title="T", users=("bob", "cat"))
                 for scribe, turns in zip(scribes, (tea, dm), strict=True):
                     await play(store, scribe, turns)
                 await store.journal.flush_reads()
@@ -229,7 +233,7 @@ def test_a_crash_before_anything_was_merged(tea: list[list[Any]], dm: list[list[
                     shutil.copy(folder / f"gochat.db{end}", folder / f"left.db{end}")
             async with stores.open(folder / "left.db") as left:
                 for scribe in scribes:
-                    if scribe.head or scribe.beside:
+                    if scribe.head or scribe.side_records:
                         assert await left.journal.load(scribe.room) == scribe.folded()
                     await check_log(left, scribe)
                 await check_welcomes(left, *scribes)

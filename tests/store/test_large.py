@@ -14,7 +14,7 @@ import trio
 
 from gochat import store as stores
 from gochat.domain import facts
-from gochat.ports import Asker
+from gochat.ports import Viewer
 from gochat.store import schema, setup
 from gochat.store.listing import relist
 from gochat.store.rows import WRITTEN, written
@@ -28,14 +28,14 @@ READER = """
 import resource, sys
 import trio
 from gochat import store as stores
-from gochat.ports import Asker
+from gochat.ports import Viewer
 
 async def main():
     async with stores.open(sys.argv[1]) as store:
         record = await store.journal.load("dm:ann:bob")
         for n in range(200):
             before = 1 + record.head * n // 200
-            await store.archive.page(Asker("ann"), "dm:ann:bob", before=before, after=None, limit=50)
+            await store.archive.page(Viewer("ann"), "dm:ann:bob", before=before, after=None, limit=50)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 trio.run(main)
@@ -112,7 +112,7 @@ def test_a_long_past_costs_nothing(tmp_path: Path, size: int, ready_s: float, pa
             took: list[float] = []
             for before in [1, 51, size + 1, *(dice.randrange(2, size) for _ in range(1000))]:
                 begun = time.perf_counter()
-                page = await store.archive.page(Asker("ann"), DM, before=before, after=None, limit=50)
+                page = await store.archive.page(Viewer("ann"), DM, before=before, after=None, limit=50)
                 took.append(time.perf_counter() - begun)
                 assert page is not None
                 assert [fact.seq for fact in page.entries] == list(range(max(1, before - 50), before))

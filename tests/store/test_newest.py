@@ -19,9 +19,9 @@ from gochat.ports import Committed
 from gochat.store import migrations, newest, setup
 from gochat.store.newest import Newest
 from gochat.store.portable.backup import back_up, check
+from gochat.store.portable.export_room import export_room
+from gochat.store.portable.import_room import import_room
 from gochat.store.portable.restore import put_in_place, staged
-from gochat.store.portable.room_in import import_room
-from gochat.store.portable.room_out import export_room
 from tests.appending import append_to
 from tests.contracts.journal import DM, message
 from tests.store.read.test_damage import small_disk

@@ -20,12 +20,12 @@ def test_a_database_of_the_first_release_is_migrated_in_no_time(tmp_path: Path) 
     path = str(tmp_path / "old.db")
     with contextlib.closing(schema.connect(path)) as old:
         migrations.apply(old, before="m002_people")
-        rooms = [(num, f"dm:a:u{num}") for num in range(1, 20_001)]
+        rooms = [(room_pk, f"dm:a:u{room_pk}") for room_pk in range(1, 20_001)]
         old.execute("BEGIN")
         old.executemany("INSERT INTO room (num, id, head, ts, messages, last) VALUES (?, ?, 1, 1, 1, 1)", rooms)
         for user in ("a", "u"):
-            seats = [(user if user == "a" else f"u{num}", num) for num, _ in rooms]
-            old.executemany("INSERT INTO seat VALUES (?, ?, 'dm', 1, 1, 0, NULL)", seats)
+            memberships = [(user if user == "a" else f"u{room_pk}", room_pk) for room_pk, _ in rooms]
+            old.executemany("INSERT INTO seat VALUES (?, ?, 'dm', 1, 1, 0, NULL)", memberships)
         old.execute("COMMIT")
         began = time.process_time()
         setup.migrate(old, path)

@@ -1,4 +1,4 @@
-"""What the tests of several transports ask for."""
+"""The fixtures that the tests of several transports ask for."""
 
 from __future__ import annotations
 

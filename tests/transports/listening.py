@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import trio
 import trio.testing
 
-from gochat.transports.admission import Connections, Lease
+from gochat.transports.admission import Connections, Slot
 from gochat.transports.listen import Handler, Server, open_listeners
 
 
@@ -17,10 +17,10 @@ def books(capacity: int = 100, unauthenticated: int = 100, per_address: int = 10
     return Connections(capacity=capacity, unauthenticated=unauthenticated, per_address=per_address)
 
 
-async def echo(stream: trio.abc.Stream, lease: Lease) -> None:
+async def echo(stream: trio.abc.Stream, slot: Slot) -> None:
     async for data in stream:
         if data == b"sign in":
-            lease.authenticated()
+            slot.authenticated()
         if data == b"crash":
             raise ValueError("the handler is broken\nforged line")
         await stream.send_all(data)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gochat.transports.admission import Connections, Lease
+from gochat.transports.admission import Connections, Slot
 
 
 @pytest.fixture
@@ -21,10 +21,10 @@ def books(capacity: int = 100, unauthenticated: int = 100, per_address: int = 10
     return Connections(capacity=capacity, unauthenticated=unauthenticated, per_address=per_address, **more)  # type: ignore[arg-type]
 
 
-def admit(connections: Connections, handle: socket.socket, peer: str = "192.0.2.1") -> Lease:
-    lease = connections.admit(handle, peer, direct=True)
-    assert lease is not None
-    return lease
+def admit(connections: Connections, handle: socket.socket, peer: str = "192.0.2.1") -> Slot:
+    slot = connections.admit(handle, peer, direct=True)
+    assert slot is not None
+    return slot
 
 
 def test_capacity_bounds_all(handle: socket.socket) -> None:
@@ -61,10 +61,10 @@ def test_the_oldest_of_the_address_with_most_goes_first(handle: socket.socket) -
     lone = admit(connections, handle, "192.0.2.9")
     crowd = [admit(connections, handle, "192.0.2.1") for _ in range(4)]
     crowd.append(admit(connections, handle, "192.0.2.1"))
-    assert [lease.stranger for lease in crowd] == [False, True, True, True, True]
+    assert [slot.stranger for slot in crowd] == [False, True, True, True, True]
     newcomers = [admit(connections, handle, f"198.51.100.{number}") for number in range(3)]
-    assert [lease.stranger for lease in crowd] == [False, False, False, False, True]
-    assert lone.stranger and all(lease.stranger for lease in newcomers)
+    assert [slot.stranger for slot in crowd] == [False, False, False, False, True]
+    assert lone.stranger and all(slot.stranger for slot in newcomers)
     assert connections.statistics().unauthenticated == 5
 
 
@@ -96,8 +96,8 @@ def test_bytes_are_bounded_for_all_strangers_together_and_the_biggest_goes(handl
     assert connections.statistics().unauthenticated_bytes == 200, "nor is it asked of those who are in"
     third.hold(900)
     assert not third.stranger, "alone it may not pass the bound either"
-    for lease in (small, big, third):
-        connections.release(lease)
+    for slot in (small, big, third):
+        connections.release(slot)
     told = connections.statistics()
     assert (told.unauthenticated_bytes, told.open, told.evicted) == (0, 0, {"bytes": 2})
 
@@ -134,8 +134,8 @@ def test_a_proxy_has_no_cap_but_those_it_speaks_for_do(handle: socket.socket) ->
     third.authenticated()
     third.count_as("198.51.100.7")
     assert second.stranger, "who is signed in no longer counts"
-    for lease in (first, second, third):
-        connections.release(lease)
+    for slot in (first, second, third):
+        connections.release(slot)
     assert connections.statistics().addresses == 0
     assert connections.statistics().unauthenticated == 0
 
@@ -146,27 +146,27 @@ STEPS = ["admit", "sign in", "move", "hold", "release"]
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 5)), max_size=80))
 def test_the_books_hold_their_bounds_whatever_comes(steps: list[tuple[str, int]]) -> None:
     connections = books(capacity=6, unauthenticated=4, per_address=2, unauthenticated_bytes=1000)
-    living: dict[Lease, str] = {}
+    living: dict[Slot, str] = {}
     with socket.socket() as sock:
         for step, number in steps:
             address = f"192.0.2.{number % 3}"
-            lease = list(living)[number % len(living)] if living else None
+            slot = list(living)[number % len(living)] if living else None
             if step == "admit":
                 new = connections.admit(sock, address, direct=True)
                 assert (new is None) is (len(living) >= 6 and not any(one.stranger for one in [*living, new] if one))
                 if new is not None:
                     assert new.stranger
                     living[new] = address
-            elif lease is not None and step == "sign in":
-                lease.authenticated()
-            elif lease is not None and step == "release":
-                connections.release(lease)
-                del living[lease]
-            elif lease is not None and step == "hold":
-                lease.hold(number * 150)
-            elif lease is not None:
-                lease.count_as(address)
-                living[lease] = address
+            elif slot is not None and step == "sign in":
+                slot.authenticated()
+            elif slot is not None and step == "release":
+                connections.release(slot)
+                del living[slot]
+            elif slot is not None and step == "hold":
+                slot.hold(number * 150)
+            elif slot is not None:
+                slot.count_as(address)
+                living[slot] = address
             told = connections.statistics()
             strangers = [one for one in living if one.stranger]
             most = Counter(living[one] for one in strangers)

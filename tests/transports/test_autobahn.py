@@ -20,7 +20,7 @@ import trio
 from gochat.http.messages import Request, Response
 from gochat.http.shell import HttpShell
 from gochat.protocol.websocket import BINARY, TEXT, FrameReader
-from gochat.transports.admission import Connections, Lease
+from gochat.transports.admission import Connections, Slot
 from gochat.transports.listen import Server, bound, open_listeners
 from gochat.transports.outbox import Waiting
 from gochat.transports.poller import Poller
@@ -57,16 +57,21 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     return found[0], folder
 
 
-async def _serve(
-    opcode: int, shell: HttpShell, poller: Poller, nursery: trio.Nursery, stream: Any, lease: Lease
-) -> None:
-    upgrade = await shell.serve(stream, lease)
+async def _serve(opcode: int, shell: HttpShell, poller: Poller, nursery: trio.Nursery, stream: Any, slot: Slot) -> None:
+    upgrade = await shell.serve(stream, slot)
     if upgrade is None:
         return
     connection = WebSocketConnection(
-        stream, lease.handle, direct=True, peer=lease.peer, outbox_bytes=1 << 24,
-        spawn=nursery.start_soon, lease=lease, poller=poller, waiting=Waiting(),
-    )  # fmt: skip
+        stream,
+        slot.handle,
+        direct=True,
+        peer=slot.peer,
+        outbox_bytes=1 << 24,
+        spawn=nursery.start_soon,
+        slot=slot,
+        poller=poller,
+        waiting=Waiting(),
+    )
     connection.outbox.try_send(Opening(upgrade.key, b"", None, None).answer())
     try:
         await connection.converse(Echo(connection, opcode), FrameReader(1 << 24, opcode), upgrade.trailing)
@@ -91,9 +96,16 @@ async def test_all_cases_pass(suite: tuple[str, Path], tmp_path: Path, opcode: i
         server = {"agent": "gochat", "url": f"ws://{bound(listeners[0])}/v1/ws"}
         spec = tmp_path / "spec.json"
         spec.write_text(
-            json.dumps({"outdir": str(tmp_path), "servers": [server], "cases": cases, "exclude-cases": [],
-                        "exclude-agent-cases": {}})
-        )  # fmt: skip
+            json.dumps(
+                {
+                    "outdir": str(tmp_path),
+                    "servers": [server],
+                    "cases": cases,
+                    "exclude-cases": [],
+                    "exclude-agent-cases": {},
+                }
+            )
+        )
         command = [python, "-m", "autobahntestsuite.wstest", "-m", "fuzzingclient", "-s", str(spec)]
         with trio.fail_after(300):
             await trio.run_process(command, env={**os.environ, "PYTHONPATH": str(folder)}, stdout=subprocess.DEVNULL)

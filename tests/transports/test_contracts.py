@@ -155,8 +155,8 @@ async def over_sockets(
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
     stream: trio.abc.Stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
     far: trio.abc.Stream = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
-    lease = books().admit(ours, "192.0.2.1", direct=contexts is None)
-    assert lease is not None
+    slot = books().admit(ours, "192.0.2.1", direct=contexts is None)
+    assert slot is not None
     waiting, poller = Waiting(), Poller()
     async with trio.open_nursery() as nursery:
         if contexts is not None:
@@ -167,9 +167,16 @@ async def over_sockets(
                 both.start_soon(far.do_handshake)
         nursery.start_soon(poller.run)
         connection = kind(
-            stream, ours, direct=lease.direct, peer=lease.peer, outbox_bytes=OUTBOX_BYTES, spawn=nursery.start_soon,
-            lease=lease, poller=poller, waiting=waiting,
-        )  # fmt: skip
+            stream,
+            ours,
+            direct=slot.direct,
+            peer=slot.peer,
+            outbox_bytes=OUTBOX_BYTES,
+            spawn=nursery.start_soon,
+            slot=slot,
+            poller=poller,
+            waiting=waiting,
+        )
         session = Heard(connection)
         if isinstance(connection, tcp.TcpConnection):
             peer: LinePeer = LinePeer(far)

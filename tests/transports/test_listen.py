@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from gochat.errors import GochatError
-from gochat.transports.admission import Lease
+from gochat.transports.admission import Slot
 from gochat.transports.listen import bound, describe, linger, open_listeners
 from tests.transports.listening import books, connect, echo, echoes, serving, until
 
@@ -38,7 +38,7 @@ def test_listeners_are_where_they_were_asked_for(bind: str, family: int | None) 
 def test_a_name_of_several_addresses_has_one_port_and_may_have_some_that_are_absent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As localhost is ::1 too, though not on every machine. What a name stands for is the machine's affair."""
+    """As localhost is ::1 too, though not on every machine. The meaning of a name is the machine's affair."""
     addresses = ["127.0.0.1", "192.0.2.1", "127.0.0.2"]
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
@@ -88,9 +88,9 @@ def test_what_can_not_be_listened_on_is_told(bind: str, problem: str) -> None:
 async def test_each_connection_has_its_handler_and_its_place() -> None:
     connections, leases = books(), []
 
-    async def handler(stream: trio.abc.Stream, lease: Lease) -> None:
-        leases.append(lease)
-        await echo(stream, lease)
+    async def handler(stream: trio.abc.Stream, slot: Slot) -> None:
+        leases.append(slot)
+        await echo(stream, slot)
 
     async with serving(handler, connections) as (_, listener):
         async with await connect(listener) as one, await connect(listener) as two:
@@ -105,7 +105,7 @@ async def test_each_connection_has_its_handler_and_its_place() -> None:
         await until(lambda: connections.statistics().open == 0)
     assert connections.statistics().unauthenticated == 0
     assert connections.statistics().accepted == 2
-    assert [(lease.peer, lease.direct) for lease in leases] == [("127.0.0.1", True)] * 2
+    assert [(slot.peer, slot.direct) for slot in leases] == [("127.0.0.1", True)] * 2
 
 
 async def test_a_crash_ends_one_connection_and_leaves_one_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -123,7 +123,7 @@ async def test_a_crash_ends_one_connection_and_leaves_one_line(caplog: pytest.Lo
 
 
 async def test_a_group_with_a_cancellation_in_it_still_ends_one_connection_only() -> None:
-    async def handler(stream: trio.abc.Stream, lease: Lease) -> None:
+    async def handler(stream: trio.abc.Stream, slot: Slot) -> None:
         async def crash() -> None:
             await stream.receive_some()
             raise KeyError("one")
@@ -155,8 +155,8 @@ async def test_small_writes_are_not_held_back_and_a_dead_peer_is_given_up() -> N
     handles: list[socket.socket] = []
     seen = trio.Event()
 
-    async def handler(stream: trio.abc.Stream, lease: Lease) -> None:
-        handles.append(lease.handle)
+    async def handler(stream: trio.abc.Stream, slot: Slot) -> None:
+        handles.append(slot.handle)
         seen.set()
         await stream.receive_some()
 
@@ -175,7 +175,7 @@ async def test_small_writes_are_not_held_back_and_a_dead_peer_is_given_up() -> N
 async def test_linger_lets_the_last_words_reach_one_who_is_still_sending() -> None:
     """Without it the socket closes with unread bytes, and RST takes the answer away."""
 
-    async def handler(stream: trio.abc.Stream, lease: Lease) -> None:
+    async def handler(stream: trio.abc.Stream, slot: Slot) -> None:
         await stream.receive_some(1)
         await stream.send_all(b"too much")
         await linger(stream, seconds=1000)

@@ -22,7 +22,7 @@ from tests import certificates
 from tests.transports.listening import books, until
 
 FRAME_BYTES = 65_536
-#: What a REQ socket says first, and a REP socket (nanomsg's RFC "sp-tcp-mapping-01").
+#: The first bytes of a REQ socket, and of a REP socket (nanomsg's RFC "sp-tcp-mapping-01").
 REQ_HELLO, REP_HELLO = b"\0SP\0\0\x30\0\0", b"\0SP\0\0\x31\0\0"
 
 
@@ -76,9 +76,14 @@ async def serving(
 ) -> AsyncIterator[Serving]:
     echo, connections = Echo(), connections or books()
     server = NngServer(
-        options.pop("url", "tcp://127.0.0.1:0"), echo, connections, frame_bytes=FRAME_BYTES, slow_s=slow_s,  # type: ignore[arg-type]
-        max_contexts=options.pop("max_contexts", 1000), certificate=Certificate(**options),
-    )  # fmt: skip
+        options.pop("url", "tcp://127.0.0.1:0"),
+        echo,
+        connections,
+        frame_bytes=FRAME_BYTES,
+        slow_s=slow_s,  # type: ignore[arg-type]
+        max_contexts=options.pop("max_contexts", 1000),
+        certificate=Certificate(**options),
+    )
     server.open()
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
@@ -191,9 +196,14 @@ async def test_after_a_crash_it_listens_where_it_did() -> None:
 
 async def test_a_fault_ends_its_run_and_not_its_caller() -> None:
     here = NngServer(
-        "tcp://127.0.0.1:0", echo := Echo(), books(), frame_bytes=FRAME_BYTES, slow_s=1, max_contexts=10,  # type: ignore[arg-type]
+        "tcp://127.0.0.1:0",
+        echo := Echo(),
+        books(),
+        frame_bytes=FRAME_BYTES,
+        slow_s=1,
+        max_contexts=10,  # type: ignore[arg-type]
         certificate=Certificate(),
-    )  # fmt: skip
+    )
     here.open()
     echo.crash = True
     with trio.fail_after(20), pynng.Req0(dial=here.url, async_backend="trio", block_on_dial=True) as client:

@@ -147,7 +147,7 @@ async def test_full_is_only_who_lets_the_kernel_be_full(
 async def test_what_is_offered_while_a_writer_ends_keeps_nobody_waiting(
     pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
 ) -> None:
-    """Who waits for all to leave does not wait for a second writer that never comes."""
+    """A task that waits for all to leave does not wait for a second writer that never comes."""
     outbox, spawned = make(pair[0], nursery)
     fill(outbox)
 

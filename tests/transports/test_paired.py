@@ -223,8 +223,12 @@ async def test_a_crowded_session_carries_out_nothing_before_its_events_are_taken
         connection.outbox.put(LINE_JSON.encode(Pong(id="x" * 60_000 + str(number))))
     told = await house.ask({"type": "a", "id": 1}, secret=secret)
     assert [each["id"][-1] if isinstance(each["id"], str) else each["id"] for each in told][:5] == [
-        "0", "1", "2", "3", 1,
-    ]  # fmt: skip
+        "0",
+        "1",
+        "2",
+        "3",
+        1,
+    ]
     house.sessions[0].waiting = True
     told = await house.ask({"type": "b", "id": 2}, secret=secret)
     assert (told[-1]["id"], told[-1]["code"]) == (2, "busy")

@@ -72,7 +72,7 @@ async def test_called_until_it_is_enough(poller: Poller, pair: Pair) -> None:
         assert 0 <= trio.current_time() - reader.at < 5
         far.send(b"hijklm")
     assert (reader.got, reader.calls) == (b"abcdefghijk", 3)
-    await poller.watch(near, reader)  # What was left then is told to the next watch.
+    await poller.watch(near, reader)  # The bytes that were left then are told to the next watch.
     assert reader.got == b"abcdefghijklm"
     assert not len(poller)
 

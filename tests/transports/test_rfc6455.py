@@ -20,8 +20,8 @@ from gochat.protocol.websocket import (
     FrameReader,
     client_frame,
     frame,
-)  # fmt: skip
-from gochat.transports.admission import Lease
+)
+from gochat.transports.admission import Slot
 from gochat.transports.outbox import Waiting
 from gochat.transports.poller import Poller
 from gochat.transports.websocket import WebSocketConnection
@@ -63,13 +63,18 @@ class Echo:
         pass
 
 
-async def echo(
-    opcode: int, poller: Poller, nursery: trio.Nursery, stream: trio.abc.Stream, lease: Lease
-) -> None:  # fmt: skip
+async def echo(opcode: int, poller: Poller, nursery: trio.Nursery, stream: trio.abc.Stream, slot: Slot) -> None:
     connection = WebSocketConnection(
-        stream, lease.handle, direct=True, peer=lease.peer, outbox_bytes=1 << 22,
-        spawn=nursery.start_soon, lease=lease, poller=poller, waiting=Waiting(),
-    )  # fmt: skip
+        stream,
+        slot.handle,
+        direct=True,
+        peer=slot.peer,
+        outbox_bytes=1 << 22,
+        spawn=nursery.start_soon,
+        slot=slot,
+        poller=poller,
+        waiting=Waiting(),
+    )
     try:
         await connection.converse(Echo(connection, opcode), FrameReader(LIMIT, opcode), b"")
     finally:
@@ -166,8 +171,11 @@ async def test_pings_are_answered_in_order_and_pongs_not_at_all() -> None:
 
 async def test_a_ping_between_fragments_is_answered_at_once() -> None:
     sent = [
-        client_frame(TEXT, b"one ", fin=False), client_frame(PING, b"now"), client_frame(CONTINUATION, b"two"), BYE,
-    ]  # fmt: skip
+        client_frame(TEXT, b"one ", fin=False),
+        client_frame(PING, b"now"),
+        client_frame(CONTINUATION, b"two"),
+        BYE,
+    ]
     assert (await answers(sent))[:-1] == [(PONG, b"now"), (TEXT, b"one two")]
 
 

@@ -6,23 +6,23 @@ import pytest
 import trio
 import trio.testing
 
-from gochat.transports.admission import Lease
+from gochat.transports.admission import Slot
 from tests.transports.listening import books, connect, echo, echoes, serving, until
 
 
 async def test_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    leases: list[Lease] = []
+    leases: list[Slot] = []
 
-    async def handler(stream: trio.abc.Stream, lease: Lease) -> None:
-        leases.append(lease)
-        await echo(stream, lease)
+    async def handler(stream: trio.abc.Stream, slot: Slot) -> None:
+        leases.append(slot)
+        await echo(stream, slot)
 
     server_context, client_context = contexts
     async with serving(handler, tls=server_context) as (_, listener):
         stream = trio.SSLStream(await connect(listener), client_context, server_hostname="localhost")
         assert await echoes(stream)
         await trio.aclose_forcefully(stream)
-    assert [lease.direct for lease in leases] == [False]
+    assert [slot.direct for slot in leases] == [False]
 
 
 @pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"])

@@ -95,7 +95,7 @@ class Peer:
         await self.send(self.ws.send(event))
 
     async def events(self) -> list[Event]:
-        """What came since the last time, at least one event; none at the end."""
+        """The events since the last time, at least one; none at the end."""
         while data := await self._handle.recv(65_536):
             self.ws.receive_data(data.partition(b"\r\n\r\n")[2] if data.startswith(b"HTTP/") else data)
             if found := list(self.ws.events()):
@@ -119,13 +119,20 @@ async def talking(trailing: bytes = b"") -> AsyncIterator[Peer]:
             peer.served.set()
 
         poller = Poller()
-        lease = books().admit(ours, "192.0.2.1", direct=True)
-        assert lease is not None
+        slot = books().admit(ours, "192.0.2.1", direct=True)
+        assert slot is not None
         nursery.start_soon(poller.run)
         connection = WebSocketConnection(
-            trio.testing.memory_stream_pair()[0], ours, direct=True, peer="192.0.2.1",
-            outbox_bytes=1 << 20, spawn=nursery.start_soon, lease=lease, poller=poller, waiting=Waiting(),
-        )  # fmt: skip
+            trio.testing.memory_stream_pair()[0],
+            ours,
+            direct=True,
+            peer="192.0.2.1",
+            outbox_bytes=1 << 20,
+            spawn=nursery.start_soon,
+            slot=slot,
+            poller=poller,
+            waiting=Waiting(),
+        )
         peer = Peer(theirs, connection)
         nursery.start_soon(run)
         try:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from gochat.client.chat import Chat
 from gochat.client.unsent import Unsent
-from gochat.domain import ids, spans
+from gochat.domain import durations, ids
 
 
 class Misused(Exception):
@@ -92,7 +92,7 @@ def user_and_span(rest: str, usage: str) -> tuple[str, int | None]:
     words = rest.split()
     if not 1 <= len(words) <= 2:
         raise Misused(f"usage: {usage}")
-    span = spans.seconds(words[1]) if len(words) == 2 else None
+    span = durations.seconds(words[1]) if len(words) == 2 else None
     if len(words) == 2 and not span:
-        raise Misused(f"usage: {usage}; TIME is {spans.FORM}")
+        raise Misused(f"usage: {usage}; TIME is {durations.FORM}")
     return user_of(words[0], usage), span

@@ -11,7 +11,7 @@ from gochat.client.events import Event, Offline, Online
 from gochat.client.positions import Reset
 from gochat.client.unsent import Draft
 from gochat.client.wire import Fact, Unknown
-from gochat.domain import facts, ids, spans
+from gochat.domain import durations, facts, ids
 from gochat.domain.plurals import counted
 from gochat.protocol import replies
 
@@ -150,7 +150,7 @@ def refusal(error: ClientError) -> str:
     """Why something was refused, in plain words and with the way out."""
     if not isinstance(error, Refused) or error.rule not in _REFUSALS:
         return str(error)
-    again = f"; again in {spans.shown(error.wait_s)}" if error.retry_after_ms else ""
+    again = f"; again in {durations.shown(error.wait_s)}" if error.retry_after_ms else ""
     return f"{_REFUSALS[error.rule]}{again} ({error.code})"
 
 

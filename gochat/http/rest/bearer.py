@@ -57,7 +57,7 @@ class BearerAuth:
             if refused.denied.code == "unauthorized":
                 self._refused.charge(address, MAX_WAIT_S)
             raise
-        request.lease.answering = True
+        request.slot.answering = True
         request.user = identity.user
         return identity
 

@@ -28,7 +28,7 @@ class Settlement:
         self._settled = trio.Event()
         self._outcome: Outcome | None = None
 
-    def settle(self, outcome: Outcome) -> None:
+    def reply(self, outcome: Outcome) -> None:
         self._outcome = outcome
         self._settled.set()
 
@@ -58,12 +58,12 @@ async def carry_out(call: Call, request: AnyRequest) -> tuple[AnyCommand, Done]:
     command = to_command(request, call.who, call.context.limits)
     if isinstance(command, Denied):
         raise Refused(command)
-    ticket = Settlement()
+    reply_to = Settlement()
     try:
-        call.context.tell(call.identity.user, Submit(command, ticket))
+        call.context.tell(call.identity.user, Submit(command, reply_to))
     except Full as full:
         raise Refused(Denied("busy", str(full), retry_after_ms=200)) from full
-    outcome = await ticket.outcome()
+    outcome = await reply_to.outcome()
     if isinstance(outcome, Denied):
         raise Refused(outcome)
     if outcome.duplicate:

@@ -16,9 +16,9 @@ from gochat.http.messages import Headers, Response
 from gochat.http.rest.bearer import BearerAuth
 from gochat.http.rest.exports import Exports
 from gochat.http.rest.refused import Refused
-from gochat.ports import Archive, Asker, Identity, Journal
+from gochat.ports import Archive, Identity, Journal, Viewer
 from gochat.protocol.catalogue import ADMIN, allows
-from gochat.protocol.conversation import Speaker
+from gochat.protocol.conversation import Principal
 from gochat.protocol.replies import Limits
 from gochat.protocol.requests import AnyRequest, History, Notify, Push
 
@@ -50,7 +50,7 @@ class RestContext(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     exports: Exports
     tickets: Tickets
-    moderate: Callable[[Speaker, AnyRequest], Awaitable[msgspec.Struct | Denied]]
+    moderate: Callable[[Principal, AnyRequest], Awaitable[msgspec.Struct | Denied]]
     """Answers the requests of moderators and admins (session/moderation.py)."""
     notify: Callable[[Identity, Notify], Awaitable[msgspec.Struct | Denied]]
     push: Callable[[Identity, Push], Awaitable[msgspec.Struct | Denied]]
@@ -79,12 +79,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers
 
     @property
-    def who(self) -> Speaker:
-        return Speaker(self.identity.user, ADMIN in self.identity.scopes)
+    def who(self) -> Principal:
+        return Principal(self.identity.user, ADMIN in self.identity.scopes)
 
     @property
-    def asker(self) -> Asker:
-        return Asker(*self.who, self.context.after_leaving)
+    def viewer(self) -> Viewer:
+        return Viewer(*self.who, self.context.after_leaving)
 
     @property
     def may_read(self) -> bool:

@@ -19,11 +19,11 @@ async def download(call: Call) -> Reply:
     name = call.path["group"]
     room, archive = ids.group(name), call.context.archive
     check(check_room(room, call.who))
-    seat = await archive.seat(call.identity.user, room)
-    first = await archive.page(call.asker, room, before=None, after=0, limit=1)
-    if first is None or not first.head or (seat == "former" and not call.who.admin):
+    membership = await archive.membership(call.identity.user, room)
+    first = await archive.page(call.viewer, room, before=None, after=0, limit=1)
+    if first is None or not first.head or (membership == "former" and not call.who.admin):
         raise await absent(call, room)
-    if not call.who.admin and seat != "owner":
+    if not call.who.admin and membership != "owner":
         raise Refused(_NOT_OWNER)
     if first.entries[0].seq != 1:
         raise Refused(_HIDDEN)

@@ -16,7 +16,7 @@ from gochat.http.messages import SendPiece, StreamedResponse
 from gochat.http.problems import CutShort
 from gochat.http.rest.refused import Refused, invalid_token
 from gochat.store.folder import database
-from gochat.store.portable.room_out import export_room
+from gochat.store.portable.export_room import export_room
 
 #: As registered with IANA.
 MEDIA_TYPE: Final = "application/vnd.sqlite3"

@@ -82,7 +82,7 @@ async def find_group(call: Call, name: str) -> GroupView:
     """The group as the caller may see it. Raises Refused."""
     room, archive = ids.group(name), call.context.archive
     check(check_room(room, call.who))
-    found = await archive.group(call.asker, room)
+    found = await archive.group(call.viewer, room)
     if found is None:
         raise await absent(call, room)
     return GroupView(

@@ -24,7 +24,7 @@ async def list_members(call: Call) -> Reply:
     query: ListQuery = call.query
     room = ids.group(call.path["group"])
     check(check_room(room, call.who))
-    found = await call.context.archive.members(call.asker, room, query.limit, or_none(query.cursor))
+    found = await call.context.archive.members(call.viewer, room, query.limit, or_none(query.cursor))
     if found is None:
         raise await absent(call, room)
     entries, following = found
@@ -83,9 +83,9 @@ async def _find(call: Call) -> MemberView:
     check(check_room(room, call.who))
     if not ids.is_name(user):
         raise bad(f"not a user id: the form is {ids.NAME_PATTERN}")
-    if not call.who.admin and await archive.seat(call.identity.user, room) in (None, "former"):
+    if not call.who.admin and await archive.membership(call.identity.user, room) in (None, "former"):
         raise await absent(call, room)
-    role = await archive.seat(user, room)
+    role = await archive.membership(user, room)
     if role in (None, "former"):
         raise Refused(_NO_MEMBER)
     known = await archive.users([user])

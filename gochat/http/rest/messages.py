@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from msgspec import UNSET
 
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from gochat.domain.facts import Message
 from gochat.domain.ids import parse_message_id
 from gochat.domain.turn import NO_MESSAGE
@@ -34,7 +34,7 @@ async def send(call: Call) -> Reply:
         call,
         req.Send(to=body.to, body=body.body, key=_key(call), reply_to=body.reply_to),
     )
-    assert isinstance(command, ask.Send)
+    assert isinstance(command, commands.Send)
     view = await _seen(call, command.room, done.seq) if done.duplicate else None
     if view is None:
         # A recorded key is acknowledged even to users who may not read the room, or have left it: but without the body.
@@ -60,7 +60,7 @@ async def history(call: Call) -> Reply:
         raise bad("before and after exclude each other")
     await record_look(call, query.room)
     facts = await call.context.archive.page(
-        call.asker, query.room, before=before, after=after, limit=query.limit, messages=query.messages
+        call.viewer, query.room, before=before, after=after, limit=query.limit, messages=query.messages
     )
     if facts is None:
         raise await absent(call, query.room)
@@ -102,7 +102,7 @@ def named(call: Call) -> tuple[str, int]:
 async def _find(call: Call, room: str, seq: int) -> MessageView:
     """The message as it is now. Raises Refused."""
     await record_look(call, room)
-    facts = await call.context.archive.page(call.asker, room, before=None, after=seq - 1, limit=1)
+    facts = await call.context.archive.page(call.viewer, room, before=None, after=seq - 1, limit=1)
     if facts is None:
         raise await absent(call, room)
     for fact in facts.entries:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gochat.domain.beside import private_look
+from gochat.domain.side_records import private_look
 from gochat.domain.turn import NO_ROOM, NOT_MEMBER
 from gochat.errors import Denied
 from gochat.http.rest.context import Call, Reply
@@ -23,8 +23,8 @@ _BLIND: Final = Denied("forbidden", f"If-Match asks what is there now: the token
 
 async def absent(call: Call, room: str) -> Refused:
     """Why the caller may not read the room: only former members learn that there is one."""
-    seat = await call.context.archive.seat(call.identity.user, room)
-    return Refused(NOT_MEMBER if seat == "former" else NO_ROOM)
+    membership = await call.context.archive.membership(call.identity.user, room)
+    return Refused(NOT_MEMBER if membership == "former" else NO_ROOM)
 
 
 async def record_look(call: Call, room: str) -> None:

@@ -39,6 +39,7 @@ from gochat.http.rest.shapes import (
     NotifyView,
     PushChange,
     PushView,
+    ReplyTo,
     ReportPage,
     ReportsQuery,
     RequestPage,
@@ -50,7 +51,6 @@ from gochat.http.rest.shapes import (
     SessionPage,
     Suspending,
     SuspensionPage,
-    Ticket,
     UserPage,
     UsersQuery,
 )
@@ -69,7 +69,7 @@ _SANCTION: Final = (*_ABSENT, "conflict", "rate_limited")
 
 OPERATIONS: Final = (
     Operation("GET", "/v1/me", req.Hello, users.me, "The token's user, scopes and limits", Me),
-    Operation("POST", "/v1/tickets", None, tickets.redeem, "A token for a single-use ticket", NewToken, body=Ticket,
+    Operation("POST", "/v1/tickets", None, tickets.redeem, "A token for a single-use ticket", NewToken, body=ReplyTo,
               errors=("rate_limited",)),
     Operation("GET", "/v1/users", req.Search, users.search, "Users by id or the words of their name", UserPage,
               query=UsersQuery, errors=("busy",)),

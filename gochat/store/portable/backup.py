@@ -18,17 +18,17 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from gochat.errors import StoreError
-from gochat.store.portable import form
+from gochat.store.portable import file_schema
 from gochat.store.read.source import read_only
 from gochat.store.schema import KNOWN, LAST_COMMIT, SEQ_BITS, has_table, migrations_of
-from gochat.store.write import tail
+from gochat.store.write import write_buffer
 
 #: Called with the pages that are copied and all that there are; may raise to give up.
 Progress: TypeAlias = Callable[[int, int], None]
 
 #: Pages that are copied at a time: 1 MB.
 _STEP: Final = 256
-#: Steps between two syncs: what waits to be written must not hold up a commit's own sync.
+#: Steps between two syncs: pages that wait to be written must not hold up a commit's own sync.
 _SYNC_EVERY: Final = 8
 #: Free space beyond what is copied.
 _SPARE: Final = 16 << 20
@@ -40,7 +40,7 @@ _HEADS = f"""SELECT id FROM room WHERE head <>
 
 
 class Checked(NamedTuple):
-    """What a database holds."""
+    """The contents of a database."""
 
     facts: int
     rooms: int
@@ -159,7 +159,7 @@ def check(file: Path) -> Checked:
 def check_schema(connection: sqlite3.Connection, file: Path) -> None:
     """Raises StoreError unless it is a node's database that this release can use, or bring to its own schema."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    if application == form.APPLICATION_ID:
+    if application == file_schema.APPLICATION_ID:
         raise StoreError(f"{file} is an export; `gochat room import` takes the export of a room")
     applied = migrations_of(connection)
     if not applied:
@@ -175,16 +175,19 @@ def _checked(connection: sqlite3.Connection, file: Path) -> Checked:
     (rows,) = connection.execute("SELECT count(*) FROM fact").fetchone()
     if rows != (facts or 0):
         raise StoreError(f"{file} is damaged: it holds facts that belong to no log")
-    late = tail.unmerged(connection) if has_table(connection, "tail") else {}
-    for num, messages in late.items():
-        row = connection.execute("SELECT head FROM room WHERE num = ?", (num,)).fetchone()
+    late = write_buffer.unmerged(connection) if has_table(connection, "tail") else {}
+    for room_pk, messages in late.items():
+        row = connection.execute("SELECT head FROM room WHERE num = ?", (room_pk,)).fetchone()
         if row is None or messages[0].seq != row[0] + 1 or messages[-1].seq != row[0] + len(messages):
             raise StoreError(f"{file} is damaged: what waits for the log of {messages[0].room} does not follow it")
     latest = [newest or 0, *(messages[-1].ts for messages in late.values())]
     last = LAST_COMMIT if has_table(connection, "tail") else "SELECT commits FROM clock"
     return Checked(
-        facts=(facts or 0) + sum(map(len, late.values())), rooms=rooms, newest_ms=max(latest) or None,
-        commit=connection.execute(last).fetchone()[0], epoch=connection.execute("SELECT epoch FROM meta").fetchone()[0],
+        facts=(facts or 0) + sum(map(len, late.values())),
+        rooms=rooms,
+        newest_ms=max(latest) or None,
+        commit=connection.execute(last).fetchone()[0],
+        epoch=connection.execute("SELECT epoch FROM meta").fetchone()[0],
         boot=connection.execute("SELECT number FROM boot").fetchone()[0] if has_table(connection, "boot") else 0,
         schema=len(migrations_of(connection)),
-    )  # fmt: skip
+    )

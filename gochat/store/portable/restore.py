@@ -24,7 +24,7 @@ from gochat.store.read.source import read_only
 from gochat.store.schema import connect, new_epoch
 from gochat.store.setup import prepare
 
-#: What stands beside a database while it is in use.
+#: Suffixes of the files that stand beside a database while it is in use.
 _BESIDE = ("-wal", "-shm")
 
 
@@ -33,7 +33,7 @@ class Staged(NamedTuple):
 
     part: Path
     found: Checked
-    """What the backup holds."""
+    """The contents of the backup."""
 
 
 @contextmanager

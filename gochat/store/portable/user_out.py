@@ -1,6 +1,7 @@
-"""What is kept of one user, as one file: what the user wrote and did, and what concerns the user.
+"""The data kept of one user, as one file: everything that the user wrote and did, and the records about the user.
 
-Of others it holds what they wrote to the user in private rooms, and no more: see docs/decisions/user-data.md.
+Of others the file holds the messages that they wrote to the user in private rooms, and no more: see
+docs/decisions/user-data.md.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from typing import Any, NamedTuple
 
 from gochat.domain.ids import peer
 from gochat.errors import StoreError
-from gochat.store.portable import form
-from gochat.store.portable.room_out import KIND_NAMES, SLICE, Progress
+from gochat.store.portable import file_schema
+from gochat.store.portable.export_room import KIND_NAMES, SLICE, Progress
 from gochat.store.read.source import reading
 from gochat.store.rows import GROUP, MEMBER, MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
-#: What is older is of a user who had the id before.
+#: Older facts are of a user who had the id before.
 _BEGUN = "(SELECT coalesce(max(released_ts), -1) FROM tombstone WHERE user = :user)"
 
-#: All of what the user wrote, and the other half of the user's private rooms.
+#: All that the user wrote, and the other half of the user's private rooms.
 # A group is told as it was when the user's time in it ended, and nothing of a user who had the id before.
 _FACTS = f"""SELECT r.id, f.id & {SEQ_MASK}, f.ts, f.kind, f.sender, f.target, f.key,
         CASE WHEN s.role = 'former' AND f.edit_seq > s.left_seq THEN NULL ELSE f.body END, f.data,
@@ -56,19 +57,19 @@ class UserExported(NamedTuple):
     user: str
     rooms: int
     messages: int
-    """What the user wrote."""
+    """Messages that the user wrote."""
     received: int
-    """What others wrote to the user in private rooms."""
+    """Messages that others wrote to the user in private rooms."""
 
 
 def export_user(
     database: Path, user: str, target: Path, *, now_ms: int, progress: Progress = lambda done, goal: None
 ) -> UserExported:
-    """Write what is kept of the user to the empty or absent file `target`. Reads all facts once.
+    """Write the data kept of the user to the empty or absent file `target`. Reads all facts once.
 
     Raises StoreError, also where nothing is kept."""
     own = received = 0
-    with reading(database) as source, form.made(target, form.USER_TABLES, form.USER_README) as out:
+    with reading(database) as source, file_schema.made(target, file_schema.USER_TABLES, file_schema.USER_README) as out:
         source.create_function("peer", 2, peer, deterministic=True)
         for table, query in _COPIES:
             rows = source.execute(query, {"user": user}).fetchall()
@@ -81,21 +82,26 @@ def export_user(
             out.executemany(
                 "INSERT OR IGNORE INTO message (room, seq, ts, sender, reply_to, key, body, edited_ts, deleted_ts)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [(*fact[:3], fact[4], fact[5], fact[6] if fact[4] == user else None, fact[7], *fact[9:])
-                 for fact in messages],
-            )  # fmt: skip
+                [
+                    (*fact[:3], fact[4], fact[5], fact[6] if fact[4] == user else None, fact[7], *fact[9:])
+                    for fact in messages
+                ],
+            )
             out.executemany(
                 "INSERT OR IGNORE INTO action VALUES (?, ?, ?, ?, ?, ?)",
-                [(*fact[:3], KIND_NAMES[fact[3]], fact[5], fact[8])
-                 for fact in facts if fact[3] != MESSAGE and fact[4] == user],
-            )  # fmt: skip
+                [
+                    (*fact[:3], KIND_NAMES[fact[3]], fact[5], fact[8])
+                    for fact in facts
+                    if fact[3] != MESSAGE and fact[4] == user
+                ],
+            )
             progress(own + received, own + received)
         (rooms,) = out.execute("SELECT count(*) FROM room").fetchone()
         if not (rooms or own or out.execute("SELECT 1 FROM profile").fetchone()):
             raise StoreError(f"nothing is kept of a user {user}")
         (epoch,) = source.execute("SELECT epoch FROM meta").fetchone()
-        form.put(out, "meta", form.stamp(form.USER, now_ms) | {"user": user, "epoch": epoch})
-        for view in form.USER_VIEWS:
+        file_schema.put(out, "meta", file_schema.stamp(file_schema.USER, now_ms) | {"user": user, "epoch": epoch})
+        for view in file_schema.USER_VIEWS:
             out.execute(view)
     return UserExported(user, rooms, own, received)
 
@@ -105,10 +111,12 @@ def _facts(source: sqlite3.Connection, user: str) -> Iterator[list[Any]]:
     private = source.execute("SELECT num, since_seq FROM seat WHERE user = ? AND role = 'dm'", (user,)).fetchall()
     queries: list[tuple[str, dict[str, Any]]] = [(f"{_FACTS}f.sender = :user ORDER BY f.id", {"user": user})]
     queries += [
-        (f"{_FACTS}f.id >= :first AND f.id <= :last AND f.sender <> :user AND f.kind = {MESSAGE} ORDER BY f.id",
-         {"user": user, "first": num << SEQ_BITS | since, "last": num << SEQ_BITS | SEQ_MASK})
-        for num, since in private
-    ]  # fmt: skip
+        (
+            f"{_FACTS}f.id >= :first AND f.id <= :last AND f.sender <> :user AND f.kind = {MESSAGE} ORDER BY f.id",
+            {"user": user, "first": room_pk << SEQ_BITS | since, "last": room_pk << SEQ_BITS | SEQ_MASK},
+        )
+        for room_pk, since in private
+    ]
     for query, values in queries:
         cursor = source.execute(query, values)
         while rows := cursor.fetchmany(SLICE):

@@ -1,1 +1,1 @@
-"""What is read of the database: pages, lists, the welcome, and the readings that rules need."""
+"""The readings of the database: pages, lists, the welcome, and the readings that rules need."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from gochat.domain.facts import AnyFact
 from gochat.errors import Damaged, StoreError
-from gochat.ports import Asker, Facts, Group, Snapshot
+from gochat.ports import Facts, Group, Snapshot, Viewer
 from gochat.protocol.replies import (
     Account,
     AuditEntry,
@@ -24,8 +24,8 @@ from gochat.protocol.replies import (
 )
 from gochat.store.health import Health
 from gochat.store.listing import seats_among
-from gochat.store.read import apart, lists, oversight, overview, pages, people
-from gochat.store.read.merged import Merged
+from gochat.store.read import lists, moderation, overview, pages, people, separate
+from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
 from gochat.store.search import search, user_search
 from gochat.store.search.searches import Budget, Searches, always
@@ -35,40 +35,44 @@ class SqliteArchive:
     """`searches` have threads apart: one that takes long shall not hold up a hello."""
 
     def __init__(
-        self, readers: Readers, searches: Searches, merged: Merged, epoch: str, decline_ms: int, health: Health
-    ) -> None:  # fmt: skip
+        self,
+        readers: Readers,
+        searches: Searches,
+        merged_reader: MergedReader,
+        epoch: str,
+        decline_ms: int,
+        health: Health,
+    ) -> None:
         self._call = readers.call
-        self._merged = merged
+        self._merged_reader = merged_reader
         self._searches = searches
         self._epoch = epoch
         self._decline_ms = decline_ms
         self._health = health
 
-    async def welcome(
-        self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}
-    ) -> Snapshot:  # fmt: skip
-        # Whoever signs in gets what can be read; whoever asks for one room gets the error.
-        most = apart.MOST if contacts else 0
-        return await self._merged.at_commit(
+    async def welcome(self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}) -> Snapshot:
+        # A user who signs in gets the rooms that can be read; a user who asks for one room gets the error.
+        most = separate.MOST if contacts else 0
+        return await self._merged_reader.at_commit(
             user,
             lambda connection: lists.welcome(
-                connection, self._epoch, user, contacts, rooms, held, apart.Apart(self._health, most)
+                connection, self._epoch, user, contacts, rooms, held, separate.SeparateRooms(self._health, most)
             ),
         )
 
     async def page(
-        self, asker: Asker, room: str, *, before: int | None, after: int | None, limit: int, messages: bool = False
+        self, viewer: Viewer, room: str, *, before: int | None, after: int | None, limit: int, messages: bool = False
     ) -> Facts | None:
-        return await self._merged.of_room(
-            room, lambda connection: pages.page(connection, asker, room, before, after, limit, messages)
+        return await self._merged_reader.of_room(
+            room, lambda connection: pages.page(connection, viewer, room, before, after, limit, messages)
         )
 
     async def replay(
         self, room: str, after: int, upto: int, limit: int, *, reader: str | None = None, admin: bool = False
-    ) -> list[AnyFact]:  # fmt: skip
-        asker = None if reader is None else Asker(reader, admin)
-        return await self._merged.of_room(
-            room, lambda connection: pages.replay(connection, room, after, upto, limit, asker)
+    ) -> list[AnyFact]:
+        viewer = None if reader is None else Viewer(reader, admin)
+        return await self._merged_reader.of_room(
+            room, lambda connection: pages.replay(connection, room, after, upto, limit, viewer)
         )
 
     async def head(self, room: str) -> int:
@@ -76,13 +80,13 @@ class SqliteArchive:
             row = connection.execute("SELECT head FROM room WHERE id = ?", (room,)).fetchone()
             return int(row[0]) if row else 0
 
-        return await self._merged.of_room(room, read)
+        return await self._merged_reader.of_room(room, read)
 
-    async def seat(self, user: str, room: str) -> str | None:
-        return await self._call(lambda connection: lists.seat(connection, user, room))
+    async def membership(self, user: str, room: str) -> str | None:
+        return await self._call(lambda connection: lists.membership(connection, user, room))
 
-    async def group(self, asker: Asker, room: str) -> Group | None:
-        return await self._call(lambda connection: lists.group(connection, asker, room))
+    async def group(self, viewer: Viewer, room: str) -> Group | None:
+        return await self._call(lambda connection: lists.group(connection, viewer, room))
 
     async def groups(
         self,
@@ -92,8 +96,8 @@ class SqliteArchive:
         cursor: str | None,
         unreadable: list[str] | None = None,
     ) -> tuple[list[GroupEntry], str | None]:
-        left_out = apart.Apart(self._health, 0 if unreadable is None else apart.MOST)
-        found = await self._merged.of_user(
+        left_out = separate.SeparateRooms(self._health, 0 if unreadable is None else separate.MOST)
+        found = await self._merged_reader.of_user(
             user, lambda connection: lists.groups(connection, self._epoch, user, owner, limit, cursor, left_out)
         )
         if unreadable is not None:
@@ -101,21 +105,26 @@ class SqliteArchive:
         return found
 
     async def members(
-        self, asker: Asker, room: str, limit: int, cursor: str | None
+        self, viewer: Viewer, room: str, limit: int, cursor: str | None
     ) -> tuple[list[MemberEntry], str | None] | None:
-        return await self._call(lambda connection: lists.members(connection, asker, room, limit, cursor))
+        return await self._call(lambda connection: lists.members(connection, viewer, room, limit, cursor))
 
     async def search_messages(
-        self, user: str, q: str, room: str | None, limit: int, cursor: str | None,
+        self,
+        user: str,
+        q: str,
+        room: str | None,
+        limit: int,
+        cursor: str | None,
         wanted: Callable[[], bool] = always,
-    ) -> tuple[list[AnyFact], str | None]:  # fmt: skip
+    ) -> tuple[list[AnyFact], str | None]:
         def read(connection: sqlite3.Connection, budget: Budget) -> tuple[list[AnyFact], str | None]:
             self._check_indexed(connection, user, room)
             return search.messages(connection, user, q, room, limit, cursor, budget)
 
         async with self._searches.turn(user, wanted) as turn:
             # Merged, so that the index, which is fed from the logs, comes soon.
-            if not await self._merged.level_for(
+            if not await self._merged_reader.ensure_merged_for(
                 user, room, lambda job: turn.read(lambda connection, _: job(connection))
             ):
                 raise StoreError("messages wait to be put in their places, and can't be searched")
@@ -131,11 +140,11 @@ class SqliteArchive:
             raise Damaged("new messages can't be put into the search index")
 
     async def search_users(
-        self, asker: str, q: str, limit: int, cursor: str | None, wanted: Callable[[], bool] = always
+        self, viewer: str, q: str, limit: int, cursor: str | None, wanted: Callable[[], bool] = always
     ) -> tuple[list[UserEntry], str | None]:
-        async with self._searches.turn(asker, wanted) as turn:
+        async with self._searches.turn(viewer, wanted) as turn:
             return await turn.read(
-                lambda connection, budget: user_search.search_users(connection, asker, q, limit, cursor, budget)
+                lambda connection, budget: user_search.search_users(connection, viewer, q, limit, cursor, budget)
             )
 
     async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
@@ -157,8 +166,8 @@ class SqliteArchive:
         unreadable: list[str] | None = None,
     ) -> tuple[list[ContactState], str | None]:
         declined_after = _now_ms() - self._decline_ms
-        left_out = apart.Apart(self._health, 0 if unreadable is None else apart.MOST)
-        found = await self._merged.of_user(
+        left_out = separate.SeparateRooms(self._health, 0 if unreadable is None else separate.MOST)
+        found = await self._merged_reader.of_user(
             user,
             lambda connection: lists.contacts(
                 connection, self._epoch, user, declined_after, limit, cursor, only, rooms, left_out
@@ -169,25 +178,25 @@ class SqliteArchive:
         return found
 
     async def requests(self, user: str, limit: int, cursor: str | None) -> tuple[list[RequestEntry], str | None]:
-        return await self._merged.of_user(
+        return await self._merged_reader.of_user(
             user, lambda connection: people.requests(connection, user, limit, cursor)
-        )  # fmt: skip
+        )
 
     async def reports(
-        self, room: str | None, limit: int, cursor: str | None, *, asker: Asker | None = None
+        self, room: str | None, limit: int, cursor: str | None, *, viewer: Viewer | None = None
     ) -> tuple[list[ReportEntry], str | None]:
         def read(connection: sqlite3.Connection) -> tuple[list[ReportEntry], str | None]:
-            return oversight.reports(connection, room, limit, cursor, asker)
+            return moderation.reports(connection, room, limit, cursor, viewer)
 
         if room is not None:
-            return await self._merged.of_room(room, read)
-        return await self._merged.of_rooms(oversight.REPORTED, [oversight.number(cursor, 0), limit + 1], read)
+            return await self._merged_reader.of_room(room, read)
+        return await self._merged_reader.of_rooms(moderation.REPORTED, [moderation.number(cursor, 0), limit + 1], read)
 
-    async def report_room(self, report: int, *, asker: Asker | None = None) -> tuple[str, bool] | None:
-        return await self._call(lambda connection: oversight.report_room(connection, report, asker))
+    async def report_room(self, report: int, *, viewer: Viewer | None = None) -> tuple[str, bool] | None:
+        return await self._call(lambda connection: moderation.report_room(connection, report, viewer))
 
     async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
-        return await self._call(lambda connection: oversight.audit(connection, limit, cursor))
+        return await self._call(lambda connection: moderation.audit(connection, limit, cursor))
 
     async def accounts(self, user: str | None, limit: int, cursor: str | None) -> tuple[list[Account], str | None]:
         return await self._call(lambda connection: overview.accounts(connection, user, _now_ms(), limit, cursor))
@@ -195,7 +204,7 @@ class SqliteArchive:
     async def rooms(
         self, user: str | None, private: bool, limit: int, cursor: str | None
     ) -> tuple[list[RoomOverview], str | None]:
-        return await self._merged.of_rooms(
+        return await self._merged_reader.of_rooms(
             *overview.page_of_rooms(user, private, limit, cursor),
             lambda connection: overview.rooms(connection, user, private, limit, cursor),
         )

@@ -12,7 +12,7 @@ import msgspec
 from gochat.domain.facts import AnyFact, Edit, Message
 from gochat.domain.ids import dm, dm_users, is_dm, peer
 from gochat.errors import Damaged
-from gochat.ports import Asker, Group, Snapshot
+from gochat.ports import Group, Snapshot, Viewer
 from gochat.protocol.replies import (
     ContactEntry,
     ContactState,
@@ -25,12 +25,12 @@ from gochat.protocol.replies import (
 from gochat.store.health import is_damage
 from gochat.store.listing import BLOCK_BITS, IN_GROUP
 from gochat.store.read import pages, people
-from gochat.store.read.apart import FAULTS, Apart
+from gochat.store.read.separate import FAULTS, SeparateRooms
 from gochat.store.read.sight import LOW, View, view
 from gochat.store.schema import LAST_COMMIT, SEQ_BITS
 
-#: Facts that a welcome brings along of all rooms that a client resumes, and the characters in them. What is missing
-#: beyond that is read piece by piece, as there is space for it.
+#: Facts that a welcome brings along of all rooms that a client resumes, and the characters in them. More facts
+#: that are missing are read piece by piece, as there is space for them.
 MISSED, MISSED_CHARS = 200, 100_000
 
 #: Bytes of a frame's 1 MiB that the groups of a welcome may take, in JSON, the longer of the encodings.
@@ -38,9 +38,9 @@ WELCOME_BYTES = 900_000
 
 _encode = msgspec.json.Encoder().encode
 
-# One row of a list of rooms. Who sends has read their own message, so nothing of one's own is above `read`: what is
-# unread is a difference of two counts, less what was deleted between. That is counted one by one in the block of `read`
-# alone; for the blocks above it there are sums.
+# One row of a list of rooms. Senders have read their own messages, so none of these is above `read`: the number of
+# unread messages is a difference of two counts, less the messages deleted between. The deleted ones are counted one by
+# one in the block of `read` alone; for the blocks above it there are sums.
 _ENTRY = f"""
     SELECT r.id, r.num, r.head, s.read, r.title, s.role,
         r.messages - coalesce((SELECT n FROM fact WHERE id = (r.num << {SEQ_BITS}) + s.read), 0)
@@ -83,25 +83,30 @@ _CONTACT_SEATS = """
 
 
 def welcome(
-    connection: sqlite3.Connection, epoch: str, user: str, contacts: int, rooms: Sequence[str],
-    held: Mapping[str, int], apart: Apart,
-) -> Snapshot:  # fmt: skip
+    connection: sqlite3.Connection,
+    epoch: str,
+    user: str,
+    contacts: int,
+    rooms: Sequence[str],
+    held: Mapping[str, int],
+    separate_rooms: SeparateRooms,
+) -> Snapshot:
     (commit,) = connection.execute(LAST_COMMIT).fetchone()
-    heads, former, hidden = _positions(connection, user, rooms, apart)
-    entries, others, since = _groups(connection, epoch, user, apart) if contacts else ([], {}, {})
+    heads, former, hidden = _positions(connection, user, rooms, separate_rooms)
+    entries, others, since = _groups(connection, epoch, user, separate_rooms) if contacts else ([], {}, {})
     return Snapshot(
         commit=commit,
-        contacts=_contacts(connection, epoch, user, contacts, apart) if contacts else [],
+        contacts=_contacts(connection, epoch, user, contacts, separate_rooms) if contacts else [],
         rooms=entries,
         others=others,
         since=since,
-        requests=people.latest_requests(connection, user, contacts, apart) if contacts else [],
-        unreadable=apart.rooms,
+        requests=people.latest_requests(connection, user, contacts, separate_rooms) if contacts else [],
+        unreadable=separate_rooms.rooms,
         former=former,
         heads=heads,
         hidden=hidden,
         missed=_missed(connection, user, heads, hidden, held) if held else {},
-    )  # fmt: skip
+    )
 
 
 def _last(seq: int | None, ts: int, sender: str, body: str | None, deleted: int | None) -> Last | None:
@@ -109,7 +114,7 @@ def _last(seq: int | None, ts: int, sender: str, body: str | None, deleted: int 
 
 
 def _group_rows(
-    connection: sqlite3.Connection, user: str, apart: Apart, begun: dict[str, int]
+    connection: sqlite3.Connection, user: str, separate_rooms: SeparateRooms, begun: dict[str, int]
 ) -> Iterator[tuple[Any, ...]]:
     """By name. Of groups that are left out `begun` gets told where the user came in: they are heard all the same."""
     after = ""
@@ -119,16 +124,16 @@ def _group_rows(
             after = row[0]
         return
     except FAULTS as error:
-        apart.bear(error)
-    for num, room, since in connection.execute(_GROUP_SEATS, (user, after)).fetchall():
-        rows = _one(connection, apart, room, _CONTACT, user, num)
+        separate_rooms.bear(error)
+    for room_pk, room, since in connection.execute(_GROUP_SEATS, (user, after)).fetchall():
+        rows = _one(connection, separate_rooms, room, _CONTACT, user, room_pk)
         if rows is None:
             begun[room] = since
         yield from rows or ()
 
 
 def _groups(
-    connection: sqlite3.Connection, epoch: str, user: str, apart: Apart
+    connection: sqlite3.Connection, epoch: str, user: str, separate_rooms: SeparateRooms
 ) -> tuple[list[RoomEntry], dict[str, int], dict[str, int]]:
     """The groups by name, as many as fit a welcome; the heads of the others; and where the user came in, of those where
     that was not the beginning."""
@@ -136,7 +141,9 @@ def _groups(
     others: dict[str, int] = {}
     begun: dict[str, int] = {}
     size = 0
-    for room, _, head, read, title, role, unread, since, *last, _ in _group_rows(connection, user, apart, begun):
+    for room, _, head, read, title, role, unread, since, *last, _ in _group_rows(
+        connection, user, separate_rooms, begun
+    ):
         entry = RoomEntry(
             room=room, title=title, role=role, epoch=epoch, head=head, read=read, unread=unread, last=_last(*last)
         )
@@ -148,7 +155,7 @@ def _groups(
             begun[room] = since
     else:
         return entries, others, begun
-    for room, head, since in _other_groups(connection, user, entries[-1].room, apart):
+    for room, head, since in _other_groups(connection, user, entries[-1].room, separate_rooms):
         if head is not None:
             others[room] = head
         if since > 1:
@@ -157,55 +164,55 @@ def _groups(
 
 
 def _other_groups(
-    connection: sqlite3.Connection, user: str, after: str, apart: Apart
+    connection: sqlite3.Connection, user: str, after: str, separate_rooms: SeparateRooms
 ) -> list[tuple[str, int | None, int]]:
     """Name, head and where the user came in; without the head those that are left out."""
     try:
         return connection.execute(f"{_GROUP_HEADS} AND {_GROUPS}", (user, after)).fetchall()
     except FAULTS as error:
-        apart.bear(error)
+        separate_rooms.bear(error)
     found: list[tuple[str, int | None, int]] = []
-    for num, room, since in connection.execute(_GROUP_SEATS, (user, after)).fetchall():
-        rows = _one(connection, apart, room, f"{_GROUP_HEADS} AND s.num = ?", user, num)
+    for room_pk, room, since in connection.execute(_GROUP_SEATS, (user, after)).fetchall():
+        rows = _one(connection, separate_rooms, room, f"{_GROUP_HEADS} AND s.num = ?", user, room_pk)
         found += [(room, None, since)] if rows is None else rows
     return found
 
 
 def _one(
-    connection: sqlite3.Connection, apart: Apart, room: str, query: str, user: str, num: int
-) -> list[Any] | None:  # fmt: skip
-    """What a query gives of one of the user's rooms; None where the room is damaged."""
-    return apart.read(room, lambda: connection.execute(query, (user, num)).fetchall())
+    connection: sqlite3.Connection, separate_rooms: SeparateRooms, room: str, query: str, user: str, room_pk: int
+) -> list[Any] | None:
+    """The rows that a query gives of one of the user's rooms; None where the room is damaged."""
+    return separate_rooms.read(room, lambda: connection.execute(query, (user, room_pk)).fetchall())
 
 
 def _contacts(
-    connection: sqlite3.Connection, epoch: str, user: str, most: int, apart: Apart
-) -> list[ContactEntry]:  # fmt: skip
+    connection: sqlite3.Connection, epoch: str, user: str, most: int, separate_rooms: SeparateRooms
+) -> list[ContactEntry]:
     try:
         return _contact_entries(connection, epoch, user, connection.execute(_CONTACTS, (user, most)).fetchall())
     except FAULTS as error:
-        apart.bear(error)
-    return contacts_apart(connection, epoch, user, most, apart)
+        separate_rooms.bear(error)
+    return contacts_apart(connection, epoch, user, most, separate_rooms)
 
 
 def contacts_apart(
-    connection: sqlite3.Connection, epoch: str, user: str, most: int, apart: Apart
+    connection: sqlite3.Connection, epoch: str, user: str, most: int, separate_rooms: SeparateRooms
 ) -> list[ContactEntry]:
     """The same room by room, for when one is damaged."""
     entries: list[ContactEntry] = []
     behind = 0
-    for num, other, is_stale in connection.execute(_CONTACT_SEATS, (user,)).fetchall():
+    for room_pk, other, is_stale in connection.execute(_CONTACT_SEATS, (user,)).fetchall():
         if not is_stale and len(entries) >= most + behind:
             break
-        found = apart.read(dm(user, other), partial(_one_contact, connection, epoch, user, num)) or []
+        found = separate_rooms.read(dm(user, other), partial(_one_contact, connection, epoch, user, room_pk)) or []
         entries += found
         behind += is_stale and len(found)
     entries.sort(key=lambda entry: entry.last.ts if entry.last else 0, reverse=True)
     return entries[:most]
 
 
-def _one_contact(connection: sqlite3.Connection, epoch: str, user: str, num: int) -> list[ContactEntry]:
-    rows = connection.execute(f"{_CONTACT} AND r.last >= s.since_seq", (user, num)).fetchall()
+def _one_contact(connection: sqlite3.Connection, epoch: str, user: str, room_pk: int) -> list[ContactEntry]:
+    rows = connection.execute(f"{_CONTACT} AND r.last >= s.since_seq", (user, room_pk)).fetchall()
     return _contact_entries(connection, epoch, user, rows)
 
 
@@ -221,16 +228,23 @@ def _contact_entries(
         name, seen = known.get(other, (other, None))
         entries.append(
             ContactEntry(
-                user=other, name=name, online=other in visible, last_seen=seen if other in visible else None,
-                room=room, epoch=epoch, head=head, read=read,
-                unread=unread, last=_last(*last),
+                user=other,
+                name=name,
+                online=other in visible,
+                last_seen=seen if other in visible else None,
+                room=room,
+                epoch=epoch,
+                head=head,
+                read=read,
+                unread=unread,
+                last=_last(*last),
             )
-        )  # fmt: skip
+        )
     return entries
 
 
 def _positions(
-    connection: sqlite3.Connection, user: str, rooms: Sequence[str], apart: Apart
+    connection: sqlite3.Connection, user: str, rooms: Sequence[str], separate_rooms: SeparateRooms
 ) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
     """Of these rooms: heads of those the user is in, where the user's time in the others ended, and up to which seq
     they are hidden."""
@@ -243,10 +257,10 @@ def _positions(
         try:
             seen = _heard(connection, user, room)
         except FAULTS as error:
-            apart.bear(error)
+            separate_rooms.bear(error)
             # Whoever is not in a room does not learn that it is damaged, nor that it is there.
             if is_dm(room) or _is_in(connection, user, room):
-                apart.leave_out(room, error)
+                separate_rooms.leave_out(room, error)
             continue
         if seen is None:
             continue
@@ -260,10 +274,10 @@ def _positions(
 
 
 def _heard(connection: sqlite3.Connection, user: str, room: str) -> View | None:
-    """What waits for an answer is not heard yet."""
+    """A private room that waits for an answer is not heard yet."""
     if is_dm(room) and people.waits(connection, user, room):
         return None
-    return view(connection, Asker(user), room, closed=True)
+    return view(connection, Viewer(user), room, closed=True)
 
 
 def _is_in(connection: sqlite3.Connection, user: str, group: str) -> bool:
@@ -272,9 +286,12 @@ def _is_in(connection: sqlite3.Connection, user: str, group: str) -> bool:
 
 
 def _missed(
-    connection: sqlite3.Connection, user: str, heads: Mapping[str, int], hidden: Mapping[str, int],
+    connection: sqlite3.Connection,
+    user: str,
+    heads: Mapping[str, int],
+    hidden: Mapping[str, int],
     held: Mapping[str, int],
-) -> dict[str, list[AnyFact]]:  # fmt: skip
+) -> dict[str, list[AnyFact]]:
     """The facts between what is held and the head, room by room while they are few."""
     found: dict[str, list[AnyFact]] = {}
     facts, chars = MISSED, MISSED_CHARS
@@ -283,7 +300,7 @@ def _missed(
         if not 0 < head - low <= facts or chars <= 0:
             continue
         try:
-            found[room] = pages.replay(connection, room, low, head, facts, Asker(user), chars=chars)
+            found[room] = pages.replay(connection, room, low, head, facts, Viewer(user), chars=chars)
         except (sqlite3.Error, Damaged) as error:
             if not is_damage(error):
                 raise
@@ -293,7 +310,7 @@ def _missed(
     return found
 
 
-def seat(connection: sqlite3.Connection, user: str, room: str) -> str | None:
+def membership(connection: sqlite3.Connection, user: str, room: str) -> str | None:
     if is_dm(room):
         return "member" if user in dm_users(room) else None
     row = connection.execute(
@@ -302,13 +319,13 @@ def seat(connection: sqlite3.Connection, user: str, room: str) -> str | None:
     return None if row is None or row[1] else row[0]
 
 
-def group(connection: sqlite3.Connection, asker: Asker, room: str) -> Group | None:
+def group(connection: sqlite3.Connection, viewer: Viewer, room: str) -> Group | None:
     row = connection.execute(
         f"""SELECT r.title, s.role, r.members, r.history, r.post, r.closed OR r.head = 0
             FROM room r LEFT JOIN seat s ON s.num = r.num AND s.user = ? AND s.{IN_GROUP} WHERE r.id = ?""",
-        (asker.user, room),
+        (viewer.user, room),
     ).fetchone()
-    if row is None or row[5] or (row[1] is None and not asker.admin):
+    if row is None or row[5] or (row[1] is None and not viewer.admin):
         return None
     title, role, count, history, post, _ = row
     return Group(title=title, role=role, members=count, history=history, post=post)
@@ -321,9 +338,9 @@ def groups(
     owner: str | None,
     limit: int,
     cursor: str | None,
-    apart: Apart | None = None,
+    separate_rooms: SeparateRooms | None = None,
 ) -> tuple[list[GroupEntry], str | None]:
-    """`apart` takes the groups that are left out of the page; without it what can't be read raises."""
+    """`separate_rooms` takes the groups that are left out of the page; without it an unreadable group raises."""
     after, most = cursor or "", limit + 1
     owned = _OWNED if owner == user or (owner and _owns_fewer(connection, owner, user)) else _OWNED_AMONG
     try:
@@ -335,28 +352,39 @@ def groups(
                 f"{entry} AND s.num IN ({owned}) ORDER BY s.name", (user, owner, after, most)
             ).fetchall()
     except FAULTS as error:
-        if apart is None:
+        if separate_rooms is None:
             raise
-        apart.bear(error)
+        separate_rooms.bear(error)
     else:
         return _group_entries(epoch, rows[:limit]), rows[limit - 1][0] if len(rows) > limit else None
     if owner is None:
-        seats = connection.execute(f"{_GROUP_SEATS} LIMIT ?", (user, after, most)).fetchall()
+        memberships = connection.execute(f"{_GROUP_SEATS} LIMIT ?", (user, after, most)).fetchall()
     else:
         among = f"SELECT num, name FROM seat WHERE user = ?1 AND num IN ({owned}) ORDER BY name"
-        seats = connection.execute(among, (user, owner, after, most)).fetchall()
-    rows = [row for num, room, *_ in seats[:limit] for row in _one(connection, apart, room, _CONTACT, user, num) or ()]
-    return _group_entries(epoch, rows), seats[limit - 1][1] if len(seats) > limit else None
+        memberships = connection.execute(among, (user, owner, after, most)).fetchall()
+    rows = [
+        row
+        for room_pk, room, *_ in memberships[:limit]
+        for row in _one(connection, separate_rooms, room, _CONTACT, user, room_pk) or ()
+    ]
+    return _group_entries(epoch, rows), memberships[limit - 1][1] if len(memberships) > limit else None
 
 
 def _group_entries(epoch: str, rows: Sequence[tuple[Any, ...]]) -> list[GroupEntry]:
     return [
         GroupEntry(
-            room=room, title=title, role=role, members=size, epoch=epoch, head=head, read=read, unread=unread,
+            room=room,
+            title=title,
+            role=role,
+            members=size,
+            epoch=epoch,
+            head=head,
+            read=read,
+            unread=unread,
             last=_last(*last),
         )
         for room, _, head, read, title, role, unread, _, *last, size in rows
-    ]  # fmt: skip
+    ]
 
 
 def _owns_fewer(connection: sqlite3.Connection, owner: str, user: str) -> bool:
@@ -364,8 +392,9 @@ def _owns_fewer(connection: sqlite3.Connection, owner: str, user: str) -> bool:
     most = 16
     while True:
         for each, index, where in (
-            (owner, "seat_owner", "role = 'owner'"), (user, "seat_name", "name >= 'group:' AND name < 'group;'"),
-        ):  # fmt: skip
+            (owner, "seat_owner", "role = 'owner'"),
+            (user, "seat_name", "name >= 'group:' AND name < 'group;'"),
+        ):
             (count,) = connection.execute(
                 f"SELECT count(*) FROM (SELECT 1 FROM seat INDEXED BY {index} WHERE user = ? AND {where} LIMIT ?)",
                 (each, most),
@@ -376,16 +405,23 @@ def _owns_fewer(connection: sqlite3.Connection, owner: str, user: str) -> bool:
 
 
 def contacts(
-    connection: sqlite3.Connection, epoch: str, user: str, declined_after: int, limit: int, cursor: str | None,
-    only: RelationState | None, rooms: bool, apart: Apart | None = None,
-) -> tuple[list[ContactState], str | None]:  # fmt: skip
-    """`apart` takes the private rooms whose users are left out of the page; without it what can't be read raises."""
+    connection: sqlite3.Connection,
+    epoch: str,
+    user: str,
+    declined_after: int,
+    limit: int,
+    cursor: str | None,
+    only: RelationState | None,
+    rooms: bool,
+    separate_rooms: SeparateRooms | None = None,
+) -> tuple[list[ContactState], str | None]:
+    """`separate_rooms` takes the private rooms whose users are left out; without it an unreadable room raises."""
     try:
         return _contact_states(connection, epoch, user, declined_after, limit, cursor, only, rooms)
     except FAULTS as error:
-        if apart is None:
+        if separate_rooms is None:
             raise
-        apart.bear(error)
+        separate_rooms.bear(error)
     found = people.held(connection, user, declined_after, limit + 1, cursor, only, named=False)
     if rooms:
         known = {entry.user for entry in found}
@@ -397,7 +433,7 @@ def contacts(
         found.sort(key=lambda entry: entry.user)
     entries: list[ContactState] = []
     for entry in found[:limit]:
-        entries += apart.read(dm(user, entry.user), partial(_one_state, connection, epoch, user, entry)) or ()
+        entries += separate_rooms.read(dm(user, entry.user), partial(_one_state, connection, epoch, user, entry)) or ()
     return entries, found[limit - 1].user if len(found) > limit else None
 
 
@@ -422,9 +458,15 @@ def _shows_a_message(connection: sqlite3.Connection, user: str, other: str) -> b
 
 
 def _contact_states(
-    connection: sqlite3.Connection, epoch: str, user: str, declined_after: int, limit: int, cursor: str | None,
-    only: RelationState | None, rooms: bool,
-) -> tuple[list[ContactState], str | None]:  # fmt: skip
+    connection: sqlite3.Connection,
+    epoch: str,
+    user: str,
+    declined_after: int,
+    limit: int,
+    cursor: str | None,
+    only: RelationState | None,
+    rooms: bool,
+) -> tuple[list[ContactState], str | None]:
     found = people.held(connection, user, declined_after, limit + 1, cursor, only)
     if rooms:
         known = {entry.user for entry in found}
@@ -464,9 +506,9 @@ def _tell_room(connection: sqlite3.Connection, epoch: str, user: str, entry: Con
 
 
 def members(
-    connection: sqlite3.Connection, asker: Asker, room: str, limit: int, cursor: str | None
+    connection: sqlite3.Connection, viewer: Viewer, room: str, limit: int, cursor: str | None
 ) -> tuple[list[MemberEntry], str | None] | None:
-    seen = view(connection, asker, room)
+    seen = view(connection, viewer, room)
     if seen is None or seen.former:
         return None
     if is_dm(room):
@@ -477,7 +519,7 @@ def members(
         f"""SELECT s.user, coalesce(nullif(u.name, ''), s.user), s.role, s.since_ts
            FROM seat s LEFT JOIN user u ON u.id = s.user
            WHERE s.num = ? AND s.{IN_GROUP} AND s.user > ? ORDER BY s.user LIMIT ?""",
-        (seen.num, cursor or "", limit + 1),
+        (seen.room_pk, cursor or "", limit + 1),
     ).fetchall()
     entries = [MemberEntry(user=user, name=name, role=role, since=ts) for user, name, role, ts in rows[:limit]]
     return entries, entries[-1].user if len(rows) > limit else None

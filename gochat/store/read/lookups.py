@@ -6,10 +6,10 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from gochat.domain.beside import AnyStanding, Deleted
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
+from gochat.domain.side_records import AnyStanding, Deleted
 from gochat.store.read import rules
-from gochat.store.read.merged import Merged
+from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
 from gochat.store.write.transaction import recorded
 
@@ -17,17 +17,17 @@ T = TypeVar("T")
 
 
 class SqliteLookups:
-    """`merged` has a room's messages in its log before they are read there."""
+    """`merged_reader` has a room's messages in its log before they are read there."""
 
-    def __init__(self, readers: Readers, merged: Merged) -> None:
+    def __init__(self, readers: Readers, merged_reader: MergedReader) -> None:
         self._call = readers.call
-        self._merged = merged
+        self._merged_reader = merged_reader
 
     async def recorded(self, record: RoomRecord, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Recorded]:
-        return await self._merged_in(record, lambda connection, num: recorded(connection, num, keys))
+        return await self._merged_in(record, lambda connection, room_pk: recorded(connection, room_pk, keys))
 
     async def targets(self, record: RoomRecord, seqs: Sequence[int]) -> dict[int, Target]:
-        return await self._merged_in(record, lambda connection, num: rules.targets(connection, num, seqs))
+        return await self._merged_in(record, lambda connection, room_pk: rules.targets(connection, room_pk, seqs))
 
     async def waiting(self, record: RoomRecord) -> set[int]:
         relation = record.relation
@@ -35,18 +35,18 @@ class SqliteLookups:
         if relation is None or asked is None:
             return set()
         after = relation.of(asked).asked_at or 0
-        return await self._merged_in(record, lambda connection, num: rules.messages(connection, num, after))
+        return await self._merged_in(record, lambda connection, room_pk: rules.messages(connection, room_pk, after))
 
     async def since(self, record: RoomRecord, users: Sequence[str]) -> dict[str, int]:
-        return await self._in(record, lambda connection, num: rules.since(connection, num, users))
+        return await self._in(record, lambda connection, room_pk: rules.since(connection, room_pk, users))
 
     async def reacted(
         self, record: RoomRecord, asked: Sequence[tuple[int, str, str]]
     ) -> dict[tuple[int, str, str], Reacted]:
-        return await self._in(record, lambda connection, num: rules.reacted(connection, num, asked))
+        return await self._in(record, lambda connection, room_pk: rules.reacted(connection, room_pk, asked))
 
     async def left(self, record: RoomRecord, users: Sequence[str]) -> set[str]:
-        return await self._in(record, lambda connection, num: rules.left(connection, num, users))
+        return await self._in(record, lambda connection, room_pk: rules.left(connection, room_pk, users))
 
     async def asks(self, user: str, since_ms: int) -> list[int]:
         return await self._call(lambda connection: rules.asks(connection, user, since_ms))
@@ -65,10 +65,10 @@ class SqliteLookups:
 
     async def _in(self, record: RoomRecord, job: Callable[[sqlite3.Connection, int], T]) -> T:
         """Run `job` with the room's number."""
-        return await self._call(lambda connection: job(connection, rules.num(connection, record)))
+        return await self._call(lambda connection: job(connection, rules.room_pk(connection, record)))
 
     async def _merged_in(self, record: RoomRecord, job: Callable[[sqlite3.Connection, int], T]) -> T:
         """The same once all of the room's messages are in its log."""
-        return await self._merged.of_room(
-            record.room, lambda connection: job(connection, rules.num(connection, record))
+        return await self._merged_reader.of_room(
+            record.room, lambda connection: job(connection, rules.room_pk(connection, record))
         )

@@ -171,7 +171,7 @@ class Due:
 def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], now_ms: int) -> WaitingNotice:
     id_, target, user, room_pk, room, after, first_ts, made_ts, tries, title, begin, end, tz, *device, address = row
     names = {"room_pk": room_pk, "room": room, "now": now_ms, "user": user}
-    seat = connection.execute(f"{_ONE} AND ({_IN_GROUP} OR s.role = 'dm')", names).fetchone()
+    membership = connection.execute(f"{_ONE} AND ({_IN_GROUP} OR s.role = 'dm')", names).fetchone()
     base = room_pk << SEQ_BITS
     bounds = (base | (after + 1), base | SEQ_MASK)
     messages = [
@@ -194,7 +194,7 @@ def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], n
         first_ts,
         made_ts,
         tries,
-        None if seat is None else _reader(connection, room, seat, senders),
+        None if membership is None else _reader(connection, room, membership, senders),
         messages,
         count,
         _names(connection, senders),

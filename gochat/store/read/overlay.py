@@ -1,4 +1,4 @@
-"""The tail as seen by who may not merge it: programs that read a node's database beside the node."""
+"""The tail as seen by readers that may not merge it: programs that read a node's database beside the node."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 
 from gochat.store.rows import WRITTEN, written
 from gochat.store.schema import SEQ_BITS
-from gochat.store.write import tail
+from gochat.store.write import write_buffer
 
 _TABLES = (
     "CREATE TEMP TABLE late_fact AS SELECT * FROM main.fact LIMIT 0",
@@ -14,7 +14,7 @@ _TABLES = (
     "CREATE TEMP TABLE late_room (num INTEGER PRIMARY KEY, head, ts, messages, last)",
     "CREATE TEMP TABLE late_read (user, num, read, PRIMARY KEY (user, num)) WITHOUT ROWID",
 )
-# A name without a schema is looked for among what is temporary first.
+# A name without a schema is looked for in the temporary schema first.
 _VIEWS = (
     "CREATE TEMP VIEW fact AS SELECT * FROM main.fact UNION ALL SELECT * FROM temp.late_fact",
     """CREATE TEMP VIEW room AS SELECT num, id, coalesce(l.head, r.head) AS head, coalesce(l.ts, r.ts) AS ts,
@@ -28,24 +28,24 @@ _VIEWS = (
 
 def overlay(connection: sqlite3.Connection) -> None:
     """Let `fact`, `room` and `seat` show on this connection what they will be once the tail is merged, as it is in the
-    read transaction that is open. What is temporary takes it, the database is only read."""
-    late = tail.unmerged(connection)
+    read transaction that is open. Temporary tables hold the tail; the database is only read."""
+    late = write_buffer.unmerged(connection)
     if not late:
         return
     for statement in _TABLES:
         connection.execute(statement)
-    for num, messages in late.items():
-        (count,) = connection.execute("SELECT messages FROM main.room WHERE num = ?", (num,)).fetchone()
-        rows = [written(num << SEQ_BITS, message, count + n) for n, message in enumerate(messages, 1)]
+    for room_pk, messages in late.items():
+        (count,) = connection.execute("SELECT messages FROM main.room WHERE num = ?", (room_pk,)).fetchone()
+        rows = [written(room_pk << SEQ_BITS, message, count + n) for n, message in enumerate(messages, 1)]
         connection.executemany(f"INSERT INTO late_fact ({WRITTEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         last = messages[-1]
         connection.execute(
             "INSERT INTO late_room VALUES (?, ?, ?, ?, ?)",
-            (num, last.seq, last.ts, count + len(messages), last.seq),
+            (room_pk, last.seq, last.ts, count + len(messages), last.seq),
         )
         connection.executemany(
             "INSERT OR REPLACE INTO late_read VALUES (?, ?, ?)",
-            [(message.sender, num, message.seq) for message in messages],
+            [(message.sender, room_pk, message.seq) for message in messages],
         )
     for statement in _VIEWS:
         connection.execute(statement)

@@ -1,4 +1,4 @@
-"""What an admin looks over: users, rooms, suspensions. Each a list by id, a page at a time."""
+"""Lists that an admin looks over: users, rooms, suspensions. Each goes by id, a page at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RANGES = {False: ("group:", "group;"), True: ("dm:", "dm;")}
 def accounts(
     connection: sqlite3.Connection, user: str | None, now_ms: int, limit: int, cursor: str | None
 ) -> tuple[list[Account], str | None]:
-    """Users who ever signed in. `sessions` is left at 0: who is online is not the store's to know."""
+    """Users who ever signed in. `sessions` is left at 0: the store can't know which users are online."""
     where, values = ("AND u.id = ?", [user]) if user is not None else ("", [])
     rows = connection.execute(
         f"""SELECT u.id, coalesce(nullif(u.name, ''), u.id), u.last_seen, s.user IS NOT NULL, s.until
@@ -35,13 +35,18 @@ def page_of_rooms(user: str | None, private: bool, limit: int, cursor: str | Non
     after = cursor if cursor is not None and low <= cursor < high else low
     if user is None:
         return "SELECT id FROM room WHERE id > ? AND id < ? AND closed = 0 ORDER BY id LIMIT ?", [
-            after, high, limit + 1,
-        ]  # fmt: skip
+            after,
+            high,
+            limit + 1,
+        ]
     if not private:
         # A seat has the name of a group while the user is in it, and while there is the group.
         return "SELECT name FROM seat WHERE user = ? AND name > ? AND name < ? ORDER BY name LIMIT ?", [
-            user, after, high, limit + 1,
-        ]  # fmt: skip
+            user,
+            after,
+            high,
+            limit + 1,
+        ]
     return (
         """SELECT r.id FROM seat s JOIN room r ON r.num = s.num
            WHERE s.user = ? AND s.role <> 'former' AND r.id > ? AND r.id < ? AND r.closed = 0 ORDER BY r.id LIMIT ?""",

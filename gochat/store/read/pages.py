@@ -14,7 +14,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.ids import is_dm
 from gochat.domain.sight import redact
 from gochat.errors import Damaged
-from gochat.ports import Asker, Facts
+from gochat.ports import Facts, Viewer
 from gochat.store.listing import BLOCK_BITS, full_blocks
 from gochat.store.read import people
 from gochat.store.read.sight import View, view
@@ -27,8 +27,8 @@ PAGE_BYTES = 1_000_000
 MOST_EMOJI = 1000
 
 
-#: What one page of messages may look at: so many blocks that are passed over, or, each as costly as LOOK of these, that
-#: are looked into. Some 5 ms in all.
+#: The work that one page of messages may take: WORK blocks that are passed over, or fewer that are looked into, each as
+#: costly as LOOK of the others. Some 5 ms in all.
 WORK, LOOK = 4096, 128
 #: Nothing is left in that direction.
 _DONE: Final = -1
@@ -37,15 +37,20 @@ _encode = msgspec.json.Encoder().encode
 
 
 def page(
-    connection: sqlite3.Connection, asker: Asker, room: str, before: int | None, after: int | None, limit: int,
+    connection: sqlite3.Connection,
+    viewer: Viewer,
+    room: str,
+    before: int | None,
+    after: int | None,
+    limit: int,
     messages: bool = False,
-) -> Facts | None:  # fmt: skip
-    seen = view(connection, asker, room)
-    if seen is None or (seen.former and not asker.after_leaving):
+) -> Facts | None:
+    seen = view(connection, viewer, room)
+    if seen is None or (seen.former and not viewer.after_leaving):
         return None
     if messages:
         return _messages_page(connection, room, seen, before, after, limit)
-    base = seen.num << SEQ_BITS
+    base = seen.room_pk << SEQ_BITS
     if after is not None:
         low = min(max(after, seen.low), SEQ_MASK)
         rows = _rows(connection, base | low, base | seen.head, "ASC", limit)
@@ -67,16 +72,17 @@ def _messages_page(
 ) -> Facts:
     """The same, of messages alone that are not deleted."""
     if after is not None:
-        stretch, down = _Stretch(seen.num, min(max(after, seen.low), SEQ_MASK), seen.head), False
+        range_, down = _Range(seen.room_pk, min(max(after, seen.low), SEQ_MASK), seen.head), False
     else:
         high = seen.head if before is None else min(before - 1, seen.head)
-        stretch, down = _Stretch(seen.num, seen.low, max(high, 0)), True
-    rows, end = _messages(connection, stretch, limit, down)
+        range_, down = _Range(seen.room_pk, seen.low, max(high, 0)), True
+    rows, end = _messages(connection, range_, limit, down)
     # Block by block: the reactions that are counted are those to what lies between the first and the last of the rows.
     entries = [
-        fact for _, of_block in groupby(rows, key=lambda row: row[0] >> BLOCK_BITS)
+        fact
+        for _, of_block in groupby(rows, key=lambda row: row[0] >> BLOCK_BITS)
         for fact in show(connection, room, list(of_block), seen)
-    ]  # fmt: skip
+    ]
     fit = fitting(entries)
     if fit < len(entries):
         entries, end = entries[:fit], None
@@ -86,25 +92,23 @@ def _messages_page(
     return Facts(entries, seen.head, following if end != _DONE else None)
 
 
-class _Stretch(NamedTuple):
+class _Range(NamedTuple):
     """Facts of a room with low < seq <= high."""
 
-    num: int
+    room_pk: int
     low: int
     high: int
 
 
-def _messages(
-    connection: sqlite3.Connection, stretch: _Stretch, limit: int, down: bool
-) -> tuple[list[Row], int | None]:  # fmt: skip
+def _messages(connection: sqlite3.Connection, range_: _Range, limit: int, down: bool) -> tuple[list[Row], int | None]:
     """The first messages of the stretch, or with `down` the last ones, the latest first; and where that ended: None at
     the last one that is given, a bound that all is looked at up to, or _DONE.
 
     Blocks without a message are passed over. In the others each fact is looked at: WORK bounds both together.
     """
     order, step = ("DESC", -1) if down else ("ASC", 1)
-    first, last = (stretch.low + 1) >> BLOCK_BITS, stretch.high >> BLOCK_BITS
-    full = full_blocks(connection, stretch.num, first, last, order)
+    first, last = (range_.low + 1) >> BLOCK_BITS, range_.high >> BLOCK_BITS
+    full = full_blocks(connection, range_.room_pk, first, last, order)
     passed = next(full, None)
     rows: list[Row] = []
     size = work = 0
@@ -117,7 +121,7 @@ def _messages(
             work += 1
             continue
         work += LOOK
-        for row in _shown_in(connection, stretch, block, order, limit + 1 - len(rows)):
+        for row in _shown_in(connection, range_, block, order, limit + 1 - len(rows)):
             size += len(row[4] or "")
             if len(rows) == limit or (rows and size > PAGE_BYTES):
                 return rows, None
@@ -125,11 +129,9 @@ def _messages(
     return rows, _DONE
 
 
-def _shown_in(
-    connection: sqlite3.Connection, stretch: _Stretch, block: int, order: str, limit: int
-) -> sqlite3.Cursor:  # fmt: skip
-    base = stretch.num << SEQ_BITS
-    low, high = max(stretch.low, (block << BLOCK_BITS) - 1), min(stretch.high, (block + 1 << BLOCK_BITS) - 1)
+def _shown_in(connection: sqlite3.Connection, range_: _Range, block: int, order: str, limit: int) -> sqlite3.Cursor:
+    base = range_.room_pk << SEQ_BITS
+    low, high = max(range_.low, (block << BLOCK_BITS) - 1), min(range_.high, (block + 1 << BLOCK_BITS) - 1)
     return connection.execute(
         f"""SELECT {SHOWN} FROM fact WHERE id > ? AND id <= ? AND kind = {MESSAGE} AND delete_seq IS NULL
             ORDER BY id {order} LIMIT ?""",
@@ -138,19 +140,24 @@ def _shown_in(
 
 
 def replay(
-    connection: sqlite3.Connection, room: str, after: int, upto: int, limit: int, reader: Asker | None = None,
+    connection: sqlite3.Connection,
+    room: str,
+    after: int,
+    upto: int,
+    limit: int,
+    reader: Viewer | None = None,
     chars: int = PAGE_BYTES,
-) -> list[AnyFact]:  # fmt: skip
+) -> list[AnyFact]:
     """Facts after < seq <= upto, `limit` at most, and about as many as have `chars` characters; one always. Without
     `reader` all that there is."""
     if reader is not None and is_dm(room):
         withheld_at = people.withheld_at(connection, reader.user, room)
         upto = upto if withheld_at is None else min(upto, withheld_at)
     # The deletion of a group is its last fact, and told to those who were in it.
-    seen = view(connection, reader or Asker("", admin=True), room, closed=True)
-    if seen is None or not seen.num:
+    seen = view(connection, reader or Viewer("", admin=True), room, closed=True)
+    if seen is None or not seen.room_pk:
         return []
-    base, low, high = seen.num << SEQ_BITS, min(max(after, seen.low), seen.head), min(max(upto, 0), seen.head)
+    base, low, high = seen.room_pk << SEQ_BITS, min(max(after, seen.low), seen.head), min(max(upto, 0), seen.head)
     return show(connection, room, _rows(connection, base | low, base | high, "ASC", limit, chars), seen, edits=True)
 
 
@@ -166,7 +173,7 @@ def fitting(entries: Sequence[AnyFact]) -> int:
 
 def show(
     connection: sqlite3.Connection, room: str, rows: Sequence[Row], seen: View, *, edits: bool = False
-) -> list[AnyFact]:  # fmt: skip
+) -> list[AnyFact]:
     """The facts of rows of one room, ascending or descending, as the reader is told them. With `edits` an edit tells
     the present body of its message."""
     if not rows:
@@ -200,8 +207,8 @@ def _by_emoji(counts: dict[str, int]) -> dict[str, int]:
     shown: dict[str, str] = {}
     found: dict[str, int] = {}
     for emoji in sorted(counts, key=len, reverse=True):
-        form = shown.setdefault(bare_emoji(emoji), emoji)
-        found[form] = found.get(form, 0) + counts[emoji]
+        file_schema = shown.setdefault(bare_emoji(emoji), emoji)
+        found[file_schema] = found.get(file_schema, 0) + counts[emoji]
     return found
 
 
@@ -223,13 +230,19 @@ def _counts(connection: sqlite3.Connection, seen: View, first: int, last: int) -
                   AND f.sender = x.user AND json_extract(f.data, '$.emoji') = +x.emoji AND f.id <= :upto
                 ORDER BY f.id DESC LIMIT 1), 0) END
             GROUP BY x.target, x.emoji""",
-        {"first": first, "last": last, "head": seen.head, "num": seen.num, "upto": seen.num << SEQ_BITS | seen.head},
+        {
+            "first": first,
+            "last": last,
+            "head": seen.head,
+            "num": seen.room_pk,
+            "upto": seen.room_pk << SEQ_BITS | seen.head,
+        },
     )
 
 
 def _rows(
     connection: sqlite3.Connection, low: int, high: int, order: str, limit: int, chars: int = PAGE_BYTES
-) -> list[Row]:  # fmt: skip
+) -> list[Row]:
     """Rows with low < id <= high, in that order, about as many as fit a page; the bound they begin at comes first.
     Raises Damaged where one is missing: a log has no gaps."""
     found: list[Row] = []

@@ -10,12 +10,12 @@ from typing import Any
 from gochat.domain.ids import dm, peer
 from gochat.protocol.replies import ContactState, Last, RelationState, RequestEntry
 from gochat.store.listing import IN_GROUP
-from gochat.store.read.apart import FAULTS, Apart
+from gochat.store.read.separate import FAULTS, SeparateRooms
 from gochat.store.schema import SEQ_BITS
 
 LAST_CHARS = 200
 
-# The latest message of a request: nobody but the one who asks has written since.
+# The latest message of a request: nobody but the user who asks has written since.
 _REQUESTS = f"""
     SELECT p.peer, coalesce(nullif(u.name, ''), p.peer), r.id, r.head, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender,
         coalesce(substr(l.body, 1, {LAST_CHARS}), ''), l.delete_ts
@@ -27,14 +27,14 @@ _ASKERS = """
     SELECT p.peer FROM relation p WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL
     ORDER BY p.asked_ts DESC, p.peer"""
 
-# What else the user holds of others is not passed over.
+# With this index the user's other relations need not be passed over.
 _BY_PEER = _REQUESTS.replace("relation p", "relation p INDEXED BY relation_asked")
 
 
 def requests(
     connection: sqlite3.Connection, user: str, limit: int, cursor: str | None
 ) -> tuple[list[RequestEntry], str | None]:
-    """Requests to the user, by who asks."""
+    """Requests to the user, by the id of the user who asks."""
     rows = connection.execute(
         f"{_BY_PEER} AND p.peer > ? ORDER BY p.peer LIMIT ?", (user, cursor or "", limit + 1)
     ).fetchall()
@@ -42,18 +42,20 @@ def requests(
     return entries, entries[-1].user if len(rows) > limit else None
 
 
-def latest_requests(connection: sqlite3.Connection, user: str, most: int, apart: Apart) -> list[RequestEntry]:
+def latest_requests(
+    connection: sqlite3.Connection, user: str, most: int, separate_rooms: SeparateRooms
+) -> list[RequestEntry]:
     """The latest of them first, for the welcome."""
     try:
         rows = connection.execute(f"{_REQUESTS} ORDER BY p.asked_ts DESC, p.peer LIMIT ?", (user, most)).fetchall()
         return [_request(row) for row in rows]
     except FAULTS as error:
-        apart.bear(error)
+        separate_rooms.bear(error)
     entries: list[RequestEntry] = []
     for (other,) in connection.execute(_ASKERS, (user,)).fetchall():
         if len(entries) == most:
             break
-        entries += apart.read(dm(user, other), partial(_request_of, connection, user, other)) or ()
+        entries += separate_rooms.read(dm(user, other), partial(_request_of, connection, user, other)) or ()
     return entries
 
 
@@ -140,15 +142,15 @@ def _private(connection: sqlite3.Connection, user: str, others: Sequence[str]) -
     found = connection.execute(f"SELECT id, num, last FROM room WHERE id IN ({marks}) AND last > 0", list(rooms))
     return {
         rooms[room]
-        for room, num, last in found.fetchall()
+        for room, room_pk, last in found.fetchall()
         if not connection.execute(
-            "SELECT 1 FROM seat WHERE num = ? AND user IN (?, ?) AND since_seq > ?", (num, user, rooms[room], last)
+            "SELECT 1 FROM seat WHERE num = ? AND user IN (?, ?) AND since_seq > ?", (room_pk, user, rooms[room], last)
         ).fetchone()
     }
 
 
 def _sides(connection: sqlite3.Connection, user: str, other: str) -> list[tuple[str, bool, bool, bool]]:
-    """What each of the two holds of the other: who, whether as a contact, blocked, letting them wait."""
+    """How each user stands to the other: the user's id, and whether the other is a contact, blocked, left to wait."""
     found: list[tuple[str, bool, bool, bool]] = []
     for holder, held in ((user, other), (other, user)):
         found += connection.execute(
@@ -160,7 +162,7 @@ def _sides(connection: sqlite3.Connection, user: str, other: str) -> list[tuple[
 
 
 def _share_a_group(connection: sqlite3.Connection, user: str, other: str) -> bool:
-    """Looks at the groups of the one who is in fewer; private rooms are not looked at."""
+    """Looks at the groups of the user who is in fewer; private rooms are not looked at."""
     few, many = _fewer_groups_first(connection, user, other)
     row = connection.execute(
         f"""SELECT 1 FROM seat a CROSS JOIN seat b ON b.user = ? AND b.num = a.num AND b.{IN_GROUP}

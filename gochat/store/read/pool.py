@@ -1,7 +1,7 @@
 """The reading connections: a few threads, one connection each, one queue for all.
 
-What is asked for in one tick of the loop is read together: one wake-up of a thread, one transaction, one wake-up of the
-loop. In a storm of sign-ins handing over costs more than reading.
+Jobs that are handed in during one tick of the loop run together: one wake-up of a thread, one transaction, one wake-up
+of the loop. In a storm of sign-ins handing over costs more than reading.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def threads(opens: Callable[[], sqlite3.Connection], count: int = THREADS) -> li
 
 
 class Readers:
-    """Runs a function on a connection, inside one read transaction: what it reads is one moment."""
+    """Runs a function on a connection, inside one read transaction: all its reads see one moment."""
 
     def __init__(
         self, workers: Sequence[Worker[sqlite3.Connection]], health: Health | None = None, *, together: int = TOGETHER
@@ -124,7 +124,7 @@ class Readers:
 
 
 def _read(jobs: list[Job], health: Health, connection: sqlite3.Connection) -> list[Told]:
-    """All of them in one transaction. What one of them raises is its own affair."""
+    """All jobs in one transaction. An error that a job raises is its own affair."""
     try:
         connection.execute("BEGIN")
         try:

@@ -1,4 +1,4 @@
-"""What was said lately, for programs that look at it beside a running node."""
+"""Recent messages and edits, for programs that look at them beside a running node."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gochat.store.rows import EDIT, MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
-from gochat.store.write.tail import unmerged
+from gochat.store.write.write_buffer import unmerged
 
 #: A page is a read transaction of its own: an open one would keep the writer from shortening its WAL.
 PAGE = 2_000
@@ -26,26 +26,27 @@ class Said(NamedTuple):
 
 
 def said_since(connection: sqlite3.Connection, since_ms: int) -> Iterator[Said]:
-    """Room by room, in the order of each; at the end, once more by room, what the node has not merged yet."""
-    # The tail first: what is merged meanwhile is then in both, and not in neither.
+    """Room by room, in the order of each; at the end, once more by room, messages that the node has not merged."""
+    # The tail first: messages that are merged meanwhile are then in both, and not in neither.
     connection.execute("BEGIN")
     late = unmerged(connection)
     connection.execute("COMMIT")
-    above = {num: messages[0].seq for num, messages in late.items()}
+    above = {room_pk: messages[0].seq for room_pk, messages in late.items()}
     rooms: dict[int, str] = {}
     last = -1
     while True:
         rows = connection.execute(
             f"SELECT id, ts, kind, sender, body FROM fact WHERE id > ? AND ts >= ? AND kind IN ({MESSAGE}, {EDIT})"
-            " ORDER BY id LIMIT ?", (last, since_ms, PAGE),
-        ).fetchall()  # fmt: skip
+            " ORDER BY id LIMIT ?",
+            (last, since_ms, PAGE),
+        ).fetchall()
         for row_id, ts, kind, sender, body in rows:
-            num = row_id >> SEQ_BITS
-            if num in above and row_id & SEQ_MASK >= above[num]:
+            room_pk = row_id >> SEQ_BITS
+            if room_pk in above and row_id & SEQ_MASK >= above[room_pk]:
                 continue
-            room = rooms.get(num)
+            room = rooms.get(room_pk)
             if room is None:
-                room = rooms[num] = _room(connection, num)
+                room = rooms[room_pk] = _room(connection, room_pk)
             yield Said(room, row_id & SEQ_MASK, ts, sender, body if kind == MESSAGE else None)
         if len(rows) < PAGE:
             break
@@ -56,8 +57,8 @@ def said_since(connection: sqlite3.Connection, since_ms: int) -> Iterator[Said]:
                 yield Said(message.room, message.seq, message.ts, message.sender, message.body)
 
 
-def _room(connection: sqlite3.Connection, num: int) -> str:
-    row = connection.execute("SELECT id FROM room WHERE num = ?", (num,)).fetchone()
+def _room(connection: sqlite3.Connection, room_pk: int) -> str:
+    row = connection.execute("SELECT id FROM room WHERE num = ?", (room_pk,)).fetchone()
     return str(row[0]) if row is not None else ""
 
 

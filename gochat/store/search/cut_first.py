@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
-from gochat.store.search.cut import Cutter, Run
+from gochat.store.search.tokenizer import Cutter, Run
 
 #: Scripts without spaces; the gaps are their signs.
 _DENSE = (

@@ -5,7 +5,7 @@ as it was put in.
 
 In the one, every word begins with the number of a block of messages that lie side by side in one room. So a look-up
 reads what that block has of a word, or of all words that begin so, and nothing of other rooms; nor of the past, while
-there are newer blocks to look at. The other has the words as they are, of all rooms (locate.py).
+there are newer blocks to look at. The other has the words as they are, of all rooms (rare_terms.py).
 
 While they are made anew for another folding there are two pairs of them: the new one holds what was said since, and
 the newest of what was said before; the old one the rest (reindex.py).
@@ -19,8 +19,8 @@ from typing import Final, NamedTuple
 
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
-from gochat.store.search import cut, cut_first
-from gochat.store.search.cut import Cutter, index_text
+from gochat.store.search import cut_first, tokenizer
+from gochat.store.search.tokenizer import Cutter, index_text
 
 #: Facts that are indexed in one go: some 3 ms, which is what a commit may have to wait.
 SLICE = 100
@@ -45,12 +45,12 @@ class Index(NamedTuple):
     """A word of the cutter's as `rows` tells it."""
 
 
-NEW: Final = Index("search", "message_word", "message_word_row", cut.CUTTER, str)
+NEW: Final = Index("search", "message_word", "message_word_row", tokenizer.CUTTER, str)
 OLD: Final = Index("search_old", "message_word_old", "message_word_old_row", cut_first.CUTTER, cut_first.plain)
 
 
 def block_mark(row_id: int) -> str:
-    """What the words of this row's block begin with. None is the beginning of another: x is no hexadecimal digit."""
+    """The prefix of all words of this row's block. No prefix begins another: x is no hexadecimal digit."""
     return f"{row_id >> BLOCK_BITS:x}x"
 
 
@@ -75,17 +75,17 @@ def _take_out(connection: sqlite3.Connection, row_id: int, body: str, index: Ind
         )
 
 
-def behind(connection: sqlite3.Connection) -> set[int]:
+def unindexed_rooms(connection: sqlite3.Connection) -> set[int]:
     """Rooms that have facts which the index does not hold."""
-    return {num for (num,) in connection.execute("SELECT num FROM room WHERE indexed < head")}
+    return {room_pk for (room_pk,) in connection.execute("SELECT num FROM room WHERE indexed < head")}
 
 
-def feed(connection: sqlite3.Connection, num: int, most: int) -> int | None:
+def feed(connection: sqlite3.Connection, room_pk: int, most: int) -> int | None:
     """Index at most `most` of the room's next facts in the open transaction. How many that were; None: it has more."""
-    base = num << SEQ_BITS
-    row = connection.execute("SELECT indexed, head FROM room WHERE num = ?", (num,)).fetchone()
+    base = room_pk << SEQ_BITS
+    row = connection.execute("SELECT indexed, head FROM room WHERE num = ?", (room_pk,)).fetchone()
     if row is None:
-        return 0  # What would have made the room was rolled back.
+        return 0  # The transaction that would have made the room was rolled back.
     indexed, head = row
     rows = connection.execute(
         "SELECT id, body, kind FROM fact WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
@@ -93,20 +93,20 @@ def feed(connection: sqlite3.Connection, num: int, most: int) -> int | None:
     ).fetchall()
     put(connection, [(row, body) for row, body, kind in rows if kind == MESSAGE and body is not None])
     upto = rows[-1][0] & SEQ_MASK if rows else head
-    connection.execute("UPDATE room SET indexed = ? WHERE num = ?", (upto, num))
+    connection.execute("UPDATE room SET indexed = ? WHERE num = ?", (upto, room_pk))
     return None if upto < head else len(rows)
 
 
-def change(connection: sqlite3.Connection, num: int, seq: int, body: str | None) -> None:
+def change(connection: sqlite3.Connection, room_pk: int, seq: int, body: str | None) -> None:
     """A message's body becomes another, or none. Called before the row is changed."""
     row = connection.execute(
         """SELECT f.body, ? <= coalesce(x.upto, 0) FROM fact f JOIN room r ON r.num = ?
            LEFT JOIN reindex x ON x.num = r.num WHERE f.id = ? AND r.indexed >= ?""",
-        (seq, num, num << SEQ_BITS | seq, seq),
+        (seq, room_pk, room_pk << SEQ_BITS | seq, seq),
     ).fetchone()
     if row is None:
         return  # Not fed yet: it will be, as it is by then.
-    row_id, index = num << SEQ_BITS | seq, OLD if row[1] else NEW
+    row_id, index = room_pk << SEQ_BITS | seq, OLD if row[1] else NEW
     if row[0] is not None:
         _take_out(connection, row_id, row[0], index)
     if body is not None:

@@ -1,8 +1,8 @@
 """Makes the indexes anew, for another folding, while the node runs.
 
-What there is by then becomes the old indexes. Messages that come are put into the new ones. Those that are there are
+The indexes of that moment become the old ones. Messages that come are put into the new ones. Those that are there are
 put in too, of each room from the newest down, so that in every room the new index holds all from some seq on and the
-old one what is below: a search asks each for its own, and finds all. Users are searched by their old words until all
+old one all below: a search asks each for its own, and finds all. Users are searched by their old words until all
 have new ones. At the end the old indexes are dropped.
 
 Each step is a transaction that takes along how far it came: killed at any moment, the next start goes on from there.
@@ -20,9 +20,9 @@ from gochat.domain.plurals import counted
 from gochat.store import schema
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
-from gochat.store.search import cut, cut_first
-from gochat.store.search.cut import Cutter
+from gochat.store.search import cut_first, tokenizer
 from gochat.store.search.index import NEW, OLD, Index, put
+from gochat.store.search.tokenizer import Cutter
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Names(NamedTuple):
             connection.executemany(statement, [(word, user) for word in words])
 
 
-NEW_NAMES: Final = Names("user_word", cut.CUTTER)
+NEW_NAMES: Final = Names("user_word", tokenizer.CUTTER)
 OLD_NAMES: Final = Names("user_word_old", cut_first.CUTTER)
 
 
@@ -71,14 +71,14 @@ def names(connection: sqlite3.Connection) -> list[Names]:
     return [NEW_NAMES] if _users_upto(connection) is None else [OLD_NAMES, NEW_NAMES]
 
 
-def old_upto(connection: sqlite3.Connection, num: int) -> int:
+def old_upto(connection: sqlite3.Connection, room_pk: int) -> int:
     """Up to which seq a room is in the old index; 0: not at all."""
-    row = connection.execute("SELECT upto FROM reindex WHERE num = ?", (num,)).fetchone()
+    row = connection.execute("SELECT upto FROM reindex WHERE num = ?", (room_pk,)).fetchone()
     return int(row[0]) if row else 0
 
 
 def begin(connection: sqlite3.Connection) -> None:
-    """Have everything indexed anew, in the open transaction: what there is was made by the folding before this one.
+    """Have everything indexed anew, in the open transaction: the folding before this one made the present indexes.
 
     Where that was not done yet either, messages are found again as they are put in.
     """
@@ -131,17 +131,17 @@ def _end_users(connection: sqlite3.Connection) -> None:
     _drop(connection, OLD_NAMES.table)
 
 
-def _some_facts(connection: sqlite3.Connection, num: int, upto: int, most: int) -> int:
-    base = num << SEQ_BITS
+def _some_facts(connection: sqlite3.Connection, room_pk: int, upto: int, most: int) -> int:
+    base = room_pk << SEQ_BITS
     rows = connection.execute(
         "SELECT id, body, kind FROM fact WHERE id > ? AND id <= ? ORDER BY id DESC LIMIT ?", (base, base | upto, most)
     ).fetchall()
     put(connection, [(row, body) for row, body, kind in reversed(rows) if kind == MESSAGE and body is not None])
     rest = (rows[-1][0] & SEQ_MASK) - 1 if rows else 0
     if rest > 0:
-        connection.execute("UPDATE reindex SET upto = ? WHERE num = ?", (rest, num))
+        connection.execute("UPDATE reindex SET upto = ? WHERE num = ?", (rest, room_pk))
         return upto - rest
-    connection.execute("DELETE FROM reindex WHERE num = ?", (num,))
+    connection.execute("DELETE FROM reindex WHERE num = ?", (room_pk,))
     if len(indexes(connection)) == 1:
         _drop(connection, OLD.blocks, OLD.words, OLD.rows)
     return upto
@@ -177,7 +177,7 @@ class Progress:
             log.info("indexed anew for searches, while the node runs: %s", _left(self.left))
 
     def note(self, done: int | None) -> None:
-        """What a step did."""
+        """Take in the result of a step."""
         now = time.monotonic()
         if done is None:
             self.under_way, self.left = False, 0

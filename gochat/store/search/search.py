@@ -1,6 +1,6 @@
 """Full-text search of messages, newest first, in the rooms that the asker is in.
 
-Where rare words are an index of all rooms says (locate.py). Otherwise rooms are looked into, but none before all
+Where rare words are an index of all rooms says (rare_terms.py). Otherwise rooms are looked into, but none before all
 that may be newer than its head has been found: a frequent word takes a look into few rooms. Only one that is frequent
 elsewhere takes a look into each, of some 50 us.
 """
@@ -16,16 +16,16 @@ from typing import NamedTuple
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import parse_message_id
 from gochat.errors import Damaged
-from gochat.ports import Asker
+from gochat.ports import Viewer
 from gochat.store.read import pages
 from gochat.store.read.sight import LOW, View, view
 from gochat.store.rows import SHOWN, Row
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.search import reindex
-from gochat.store.search.cut import MOST_WORDS, Run, match_text
 from gochat.store.search.index import BLOCK_BITS, OLD, Index, block_mark
-from gochat.store.search.locate import locate, possible
+from gochat.store.search.rare_terms import possible, rare_terms
 from gochat.store.search.searches import Budget
+from gochat.store.search.tokenizer import MOST_WORDS, Run, match_text
 
 #: SQLite's largest integer.
 _MOST = (1 << 63) - 1
@@ -43,7 +43,7 @@ Place = tuple[int, int]
 class _Room(NamedTuple):
     """A room to search: facts with low < seq <= head, the last of them recorded at `ts`."""
 
-    num: int
+    room_pk: int
     name: str
     low: int
     head: int
@@ -53,17 +53,17 @@ class _Room(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """What is looked for in one index."""
+    """The words that are looked for in one index."""
 
     where: Index
     words: list[Run]
     match: str
     others: list[Run]
-    """What a message must have beside the words that are looked for."""
+    """Words that a message must have beside those that are looked for."""
 
-    def place(self, room: _Room) -> tuple[int, int]:
+    def cursor_place(self, room: _Room) -> tuple[int, int]:
         """The rows of a room that this index is to be asked for: above the one, up to the other."""
-        base = room.num << SEQ_BITS
+        base = room.room_pk << SEQ_BITS
         if self.where is OLD:
             return base | room.low, base | min(room.old, room.head)
         return base | max(room.low, room.old), base | room.head
@@ -71,7 +71,7 @@ class _Asked(NamedTuple):
 
 def number(connection: sqlite3.Connection, room: str) -> list[int]:
     """The room's number, if there is the room."""
-    return [num for (num,) in connection.execute("SELECT num FROM room WHERE id = ?", (room,))]
+    return [room_pk for (room_pk,) in connection.execute("SELECT num FROM room WHERE id = ?", (room,))]
 
 
 def messages(
@@ -88,20 +88,26 @@ def messages(
         rooms = [_as_of(connection, found, before) for found in rooms]
     blocks = None
     if _blocks(rooms) > _FEW_BLOCKS:
-        upto = None if before is None else {found.num: found.num << SEQ_BITS | found.head for found in rooms}
+        upto = None if before is None else {found.room_pk: found.room_pk << SEQ_BITS | found.head for found in rooms}
         located = _located(connection, asked, upto)
         if located is not None:
             blocks = _by_room(located)
-            rooms = [_up_to(connection, found, located[blocks[found.num][0]]) for found in rooms if found.num in blocks]
+            rooms = [
+                _up_to(connection, found, located[blocks[found.room_pk][0]])
+                for found in rooms
+                if found.room_pk in blocks
+            ]
     streams = [
         _shown(
-            connection, _matches(connection, found, asked, blocks[found.num] if blocks is not None else None, budget)
+            connection,
+            _matches(connection, found, asked, blocks[found.room_pk] if blocks is not None else None, budget),
         )
         for found in rooms
     ]
     found = list(itertools.islice(_newest(rooms, streams), limit + 1))
     entries = [
-        pages.show(connection, each.name, [row], View(each.num, each.low, each.head))[0] for each, row in found[:limit]
+        pages.show(connection, each.name, [row], View(each.room_pk, each.low, each.head))[0]
+        for each, row in found[:limit]
     ]
     count = pages.fitting(entries)
     last = entries[count - 1] if len(found) > count else None
@@ -115,11 +121,11 @@ def _asked(index: Index, q: str) -> _Asked:
 
 def _located(
     connection: sqlite3.Connection, asked: list[_Asked], upto: Mapping[int, int] | None
-) -> dict[int, int] | None:  # fmt: skip
-    """What the indexes say together; None where one can't say."""
+) -> dict[int, int] | None:
+    """The answers of the indexes together; None where an index can't say."""
     found: dict[int, int] = {}
     for one in asked:
-        located = locate(connection, one.where, one.words, upto)
+        located = rare_terms(connection, one.where, one.words, upto)
         if located is None:
             return None
         for block, row_id in located.items():
@@ -130,11 +136,11 @@ def _located(
 def _rooms(connection: sqlite3.Connection, user: str, room: str | None) -> list[_Room]:
     """The rooms the user is in, above what each hides from them."""
     if room is not None:
-        seen = view(connection, Asker(user), room)
+        seen = view(connection, Viewer(user), room)
         if seen is None or seen.former:
             return []
-        return [_Room(seen.num, room, seen.low, seen.head, 0, reindex.old_upto(connection, seen.num))]
-    # What waits for an answer is read when one has looked at who asks, and is not found before.
+        return [_Room(seen.room_pk, room, seen.low, seen.head, 0, reindex.old_upto(connection, seen.room_pk))]
+    # Messages that wait for an answer are read when the user has looked at their sender, and are not found before.
     return [
         _Room(*row)
         for row in connection.execute(
@@ -154,7 +160,7 @@ def _blocks(rooms: list[_Room]) -> int:
 
 def _as_of(connection: sqlite3.Connection, room: _Room, before: Place) -> _Room:
     """The room as far as it is before that place. Its `ts` never falls as the seq grows."""
-    base, low, high, ts = room.num << SEQ_BITS, room.low, room.head, room.ts
+    base, low, high, ts = room.room_pk << SEQ_BITS, room.low, room.head, room.ts
     while low < high:
         middle = (low + high + 1) // 2
         row = connection.execute("SELECT ts FROM fact WHERE id = ?", (base | middle,)).fetchone()
@@ -167,7 +173,7 @@ def _as_of(connection: sqlite3.Connection, room: _Room, before: Place) -> _Room:
 
 def _up_to(connection: sqlite3.Connection, room: _Room, newest: int) -> _Room:
     """The room as far as the newest row that may be found in it."""
-    if newest >= room.num << SEQ_BITS | room.head:
+    if newest >= room.room_pk << SEQ_BITS | room.head:
         return room
     row = connection.execute("SELECT ts FROM fact WHERE id = ?", (newest,)).fetchone()
     return room._replace(head=newest & SEQ_MASK, ts=row[0]) if row is not None else room
@@ -183,7 +189,7 @@ def _by_room(located: Iterable[int]) -> dict[int, list[int]]:
 
 def _newest(rooms: list[_Room], streams: list[Iterator[Row]]) -> Iterator[tuple[_Room, Row]]:
     """The matches of all rooms, newest first."""
-    waiting = [(-room.ts, -((room.num << SEQ_BITS) | room.head), n) for n, room in enumerate(rooms)]
+    waiting = [(-room.ts, -((room.room_pk << SEQ_BITS) | room.head), n) for n, room in enumerate(rooms)]
     heapq.heapify(waiting)
     at_hand: dict[int, Row] = {}
     while waiting:
@@ -213,15 +219,13 @@ def _matches(
 ) -> Iterator[int]:
     """One room's matches, newest first: block by block, from the head on. Only blocks in which something was located,
     if that is given."""
-    base = room.num << SEQ_BITS
-    blocks: Iterable[int] = range(
-        (base | room.head) >> BLOCK_BITS, ((base | room.low) >> BLOCK_BITS) - 1, -1
-    )  # fmt: skip
+    base = room.room_pk << SEQ_BITS
+    blocks: Iterable[int] = range((base | room.head) >> BLOCK_BITS, ((base | room.low) >> BLOCK_BITS) - 1, -1)
     if located is not None:
         blocks = [block for block in located if block in blocks]
     for block in blocks:
-        for one in asked:  # The new index first: what the old one still holds is older.
-            low, high = one.place(room)
+        for one in asked:  # The new index first: messages that the old one still holds are older.
+            low, high = one.cursor_place(room)
             high = min(high, (block + 1 << BLOCK_BITS) - 1)
             if max(low, (block << BLOCK_BITS) - 1) < high:
                 yield from _in_block(connection, one, block, low, high, budget)
@@ -258,5 +262,5 @@ def _parse(cursor: str | None, rooms: Iterable[_Room]) -> Place | None:
     named = parse_message_id(message)
     if named is None or not (ts.isascii() and ts.isdecimal() and len(ts) < 20):
         return None
-    num = next((room.num for room in rooms if room.name == named[0]), None)
-    return min(int(ts), _MOST), _MOST if num is None else num << SEQ_BITS | min(named[1], SEQ_MASK)
+    room_pk = next((room.room_pk for room in rooms if room.name == named[0]), None)
+    return min(int(ts), _MOST), _MOST if room_pk is None else room_pk << SEQ_BITS | min(named[1], SEQ_MASK)

@@ -42,7 +42,7 @@ def always() -> bool:
 
 
 class Budget:
-    """What one search may still cost. It is asked in the thread that searches."""
+    """The time and rows that one search may still take. The budget is asked in the thread that searches."""
 
     __slots__ = ("_end", "_rows", "_wanted", "dropped")
 
@@ -51,7 +51,7 @@ class Budget:
         self._rows = ROWS
         self._wanted = wanted
         self.dropped = False
-        """Set by whoever waits no longer."""
+        """Set by a caller that waits no longer."""
 
     def spend(self, rows: int = 1) -> None:
         """Look at so many more rows. Raises TooCostly when that is too much, or nobody waits any more."""
@@ -158,7 +158,7 @@ class Searches:
 
 
 class Turn:
-    """What a search reads by, while it has its turn."""
+    """The way a search reads, while it has its turn."""
 
     __slots__ = ("_budget", "_readers")
 

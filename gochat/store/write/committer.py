@@ -27,8 +27,8 @@ from gochat.store.search import index, reindex
 from gochat.store.write.expiry import Expired, Old
 from gochat.store.write.logs import Batch
 from gochat.store.write.notes import Notes
-from gochat.store.write.tail import Tail
 from gochat.store.write.transaction import FULL_BYTES, Writer
+from gochat.store.write.write_buffer import WriteBuffer
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +48,10 @@ class Pace(NamedTuple):
     at: int = 8192
     """Messages at which a merge begins, however busy the commit thread is."""
     at_bytes: int = 8 << 20
-    """The same in bytes of memory. Two such lots may be in memory: some 10 MB of short messages, 16 MB of long ones."""
+    """The same in bytes of memory. Two segments may be in memory: some 10 MB of short messages, 16 MB of long ones."""
     full_bytes: int = FULL_BYTES
-    """What may be unmerged in all. From half of it on more is merged after each commit than it brought, and the next
-    commit waits for that; what does not fit all the same goes into the logs at once."""
+    """Bytes of memory that unmerged messages may take in all. From half of it on more is merged after each commit than
+    it brought, and the next commit waits for that; messages that do not fit all the same go into the logs at once."""
     after_s: float = 2.0
     """How long a message may wait for its merge while commits keep coming."""
     slice: int = 256
@@ -61,7 +61,8 @@ class Pace(NamedTuple):
 
 
 PACE = Pace()
-#: While a lot is merged, so many messages are for each that is committed: it is gone before the next one is full.
+#: While a segment is merged, this many of its messages are merged for each that is committed, so that it is empty
+#: before the next one is full.
 GAIN = 1.5
 
 
@@ -69,24 +70,29 @@ class Committer:
     """Lives in the commit thread."""
 
     def __init__(
-        self, opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace = PACE, counts: Commits | None = None,
-        health: Health | None = None, notices: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        opens: Callable[[], sqlite3.Connection],
+        write_buffer: WriteBuffer,
+        pace: Pace = PACE,
+        counts: Commits | None = None,
+        health: Health | None = None,
+        notices: bool = False,
+    ) -> None:
         self._opens = opens
         self._health = health or Health()
-        self._tail = tail
+        self._write_buffer = write_buffer
         self._counts = counts or Commits()
         self._pace = pace
         self._notices = notices
-        self._writer: Writer | None = _writer(opens, tail, pace, notices)
+        self._writer: Writer | None = _writer(opens, write_buffer, pace, notices)
         self._suspects: dict[int, str] = {}
         """Rooms whose last append failed, to be looked at before the next commit."""
         self._damaged: dict[int, str] = {}
         """Rooms whose log was found not to be whole, until it is."""
-        self._behind = self._not_indexed(self._writer)
+        self._unindexed = self._not_indexed(self._writer)
         self._reindex = self._to_index_anew(self._writer)
         self._reindex_at = 0.0
-        self._counts.backlog, self._counts.reindexing = len(self._behind), self._reindex.left
+        self._counts.backlog, self._counts.reindexing = len(self._unindexed), self._reindex.left
         self._after(self._writer)
         self._fed_at = self._busy_at = self._merged_at = self._failed_at = time.monotonic()
         self._committed = 0
@@ -107,22 +113,18 @@ class Committer:
                 self._health.damaged(str(result))
         return results
 
-    def _record_sound(
-        self, batches: Sequence[Batch], notes: Notes | None
-    ) -> list[int | DuplicateKeys | StoreError]:  # fmt: skip
+    def _record_sound(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
         writer = self._reopened()
         damaged = self._look_again(writer) if self._damaged else {}
         if damaged:
             # A room whose log is not whole takes nothing; the others go on.
-            sound = iter(self._record(writer, [batch for batch in batches if batch.num not in damaged], notes))
-            return [
-                Damaged(damaged[batch.num]) if batch.num in damaged else next(sound) for batch in batches
-            ]  # fmt: skip
+            sound = iter(self._record(writer, [batch for batch in batches if batch.room_pk not in damaged], notes))
+            return [Damaged(damaged[batch.room_pk]) if batch.room_pk in damaged else next(sound) for batch in batches]
         return self._record(writer, batches, notes)
 
     def _record(
         self, writer: Writer, batches: Sequence[Batch], notes: Notes | None
-    ) -> list[int | DuplicateKeys | StoreError]:  # fmt: skip
+    ) -> list[int | DuplicateKeys | StoreError]:
         began = time.monotonic()
         try:
             results = writer.record(batches, notes)
@@ -133,7 +135,7 @@ class Committer:
             if is_damage(error):
                 self._health.damaged(str(error))
             raise StoreError(f"nothing could be recorded: {error}", unknown=unknown) from error
-        if self._tail.facts <= writer.facts:
+        if self._write_buffer.facts <= writer.facts:
             self._merged_at = began  # It was empty: what is in it waits since now.
         self._after(writer)
         self._committed += writer.facts
@@ -143,19 +145,19 @@ class Committer:
         counts.messages += writer.messages
         counts.batches.observe(len(batches))
         counts.seconds.observe(self._busy_at - began)
-        counts.backlog = len(self._behind)
+        counts.backlog = len(self._unindexed)
         return results
 
-    def merge(self, nums: Sequence[int]) -> bool:
+    def merge(self, room_pks: Sequence[int]) -> bool:
         """Merge what the tail holds of these rooms, a slice of it. Whether more is left. Raises StoreError."""
-        return self._merge(self._reopened(), nums, 4 * self._pace.slice)
+        return self._merge(self._reopened(), room_pks, 4 * self._pace.slice)
 
     def read(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job` on this connection with all of the user's rooms merged: nothing can be committed between the two.
         Raises StoreError, and what `job` raises."""
         writer = self._reopened()
         try:
-            unmerged = self._tail.nums(self._tail.rooms())
+            unmerged = self._write_buffer.room_pks(self._write_buffer.rooms())
             self._merge(writer, seats_among(writer.connection, user, unmerged), None)
             return job(writer.connection)
         except (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged) as error:
@@ -188,28 +190,28 @@ class Committer:
                 self._health.damaged(str(error))
             raise StoreError(f"nothing could be recorded: {error}") from error
 
-    def _merge(self, writer: Writer, nums: Sequence[int], most: int | None) -> bool:
+    def _merge(self, writer: Writer, room_pks: Sequence[int], most: int | None) -> bool:
         try:
-            more = writer.merge(nums, most)
+            more = writer.merge(room_pks, most)
         except Exception as error:
             if not _only_busy(error, writer):
-                # What was committed is in the table; whoever opens it anew merges it.
+                # Committed messages are in the table; the writer that opens the database anew merges them.
                 self._discard(())
             self._health.writing = f"messages can't be merged: {error}"
             raise StoreError(self._health.writing) from error
         self._after(writer)
-        if not self._tail.stuck.keys().isdisjoint(nums):
+        if not self._write_buffer.quarantined.keys().isdisjoint(room_pks):
             raise Damaged("a log is damaged near its head")
         return more
 
     def _after(self, writer: Writer) -> None:
         """Take note of what a transaction did."""
-        self._counts.unmerged, self._counts.unmerged_bytes = self._tail.facts, self._tail.bytes
+        self._counts.unmerged, self._counts.unmerged_bytes = self._write_buffer.facts, self._write_buffer.bytes
         self._counts.number = writer.commits
-        self._behind |= writer.take_longer() - self._health.unindexed
-        for num, room in self._tail.stuck_rooms().items():
-            if num not in self._damaged:
-                self._damaged[num] = room
+        self._unindexed |= writer.take_longer() - self._health.unindexed
+        for room_pk, room in self._write_buffer.quarantined_rooms().items():
+            if room_pk not in self._damaged:
+                self._damaged[room_pk] = room
                 self._health.damaged(f"the log of {room}, near its head")
 
     def idle(self) -> float | None:
@@ -217,7 +219,7 @@ class Committer:
         committed."""
         if self._writer is None:
             return None if self._closed else self._try_again()
-        if not (self._tail.facts or self._tail.merging or self._behind or self._reindex.under_way):
+        if not (self._write_buffer.facts or self._write_buffer.merging or self._unindexed or self._reindex.under_way):
             return None
         now = time.monotonic()
         quiet = now - self._busy_at >= self._pace.quiet_s
@@ -225,12 +227,12 @@ class Committer:
             if self._due(now, quiet):
                 self._merge_slice(self._writer)
                 return 0.0
-            if self._behind and (quiet or now - self._fed_at >= FEED_EVERY_S):
+            if self._unindexed and (quiet or now - self._fed_at >= FEED_EVERY_S):
                 self._unsynced(self._writer.connection, self._feed)
                 self._health.writing = None
                 self._fed_at = time.monotonic()
-                self._counts.backlog = len(self._behind)
-                return 0.0 if self._behind or self._reindex.under_way else None
+                self._counts.backlog = len(self._unindexed)
+                return 0.0 if self._unindexed or self._reindex.under_way else None
             if self._reindex.under_way and (quiet or now >= self._reindex_at):
                 self._unsynced(self._writer.connection, self._index_anew)
                 ended = time.monotonic()
@@ -260,26 +262,30 @@ class Committer:
     def _due(self, now: float, quiet: bool) -> bool:
         """Whether a slice is to be merged now. A merge goes on at the pace of the commits, or all at once in a quiet
         moment."""
-        if self._tail.merging:
+        if self._write_buffer.merging:
             return quiet or self._committed > 0
-        if self._tail.facts and (
-            quiet or self._tail.facts >= self._pace.at or self._tail.bytes >= self._pace.at_bytes
+        if self._write_buffer.facts and (
+            quiet
+            or self._write_buffer.facts >= self._pace.at
+            or self._write_buffer.bytes >= self._pace.at_bytes
             or now - self._merged_at >= self._pace.after_s
-        ):  # fmt: skip
-            self._tail.turn_over()
+        ):
+            self._write_buffer.rotate()
             self._committed = 0
             return True
         return False
 
     def _merge_slice(self, writer: Writer) -> None:
-        tail, pace = self._tail, self._pace
-        most = max(pace.slice, int(self._committed * GAIN), tail.overdue(GAIN * tail.new_bytes / pace.at_bytes))
-        if tail.bytes * 2 >= pace.full_bytes:
-            most = max(most, tail.facts // 8)
+        write_buffer, pace = self._write_buffer, self._pace
+        most = max(
+            pace.slice, int(self._committed * GAIN), write_buffer.overdue(GAIN * write_buffer.new_bytes / pace.at_bytes)
+        )
+        if write_buffer.bytes * 2 >= pace.full_bytes:
+            most = max(most, write_buffer.facts // 8)
         self._committed = 0
         writer.merge_slice(most)
         self._after(writer)
-        if not self._tail.merging:
+        if not self._write_buffer.merging:
             self._merged_at = time.monotonic()
 
     def _unsynced(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
@@ -295,26 +301,26 @@ class Committer:
         """One slice, of as many rooms as it takes. A room that can't be fed, since something is damaged, is left out
         from then on."""
         left, begun = index.SLICE, set[int]()
-        while self._behind and left > 0:
-            num = self._behind.pop()
+        while self._unindexed and left > 0:
+            room_pk = self._unindexed.pop()
             try:
-                fed = index.feed(connection, num, left)
+                fed = index.feed(connection, room_pk, left)
             except sqlite3.Error as error:
                 if not is_damage(error):
                     raise
                 _start_over(connection)  # The others are fed again.
-                self._behind |= begun
-                self._health.unindexed.add(num)
-                self._health.damaged(f"the search index, or the log of room {num}: {error}")
+                self._unindexed |= begun
+                self._health.unindexed.add(room_pk)
+                self._health.damaged(f"the search index, or the log of room {room_pk}: {error}")
                 return
-            begun.add(num)
+            begun.add(room_pk)
             if fed is None:
-                self._behind.add(num)
+                self._unindexed.add(room_pk)
                 break
             left -= fed + 1
 
     def _index_anew(self, connection: sqlite3.Connection) -> None:
-        """A step. Where something is damaged, what is not done yet stays in the old index, until the next start."""
+        """A step. Where something is damaged, the part not done yet stays in the old index, until the next start."""
         try:
             self._reindex.note(reindex.step(connection))
         except sqlite3.Error as error:
@@ -326,7 +332,7 @@ class Committer:
         self._counts.reindexing = self._reindex.left
 
     def _to_index_anew(self, writer: Writer) -> reindex.Progress:
-        """What is left of that; nothing, where damage hides it."""
+        """The part that is left to index anew; nothing, where damage hides it."""
         try:
             return reindex.Progress(writer.connection)
         except sqlite3.Error as error:
@@ -338,7 +344,7 @@ class Committer:
     def _not_indexed(self, writer: Writer) -> set[int]:
         """Rooms with facts that the index does not hold, but for those that it can't take."""
         try:
-            return index.behind(writer.connection) - self._health.unindexed
+            return index.unindexed_rooms(writer.connection) - self._health.unindexed
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
@@ -352,17 +358,17 @@ class Committer:
         writer, self._writer = self._writer, None
         if writer is not None:
             with contextlib.suppress(sqlite3.Error):
-                while writer.merge(self._tail.nums(self._tail.rooms())):
+                while writer.merge(self._write_buffer.room_pks(self._write_buffer.rooms())):
                     pass
                 writer.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             writer.connection.close()
 
     def _discard(self, batches: Sequence[Batch]) -> None:
         writer, self._writer = self._writer, None
-        written = {batch.room: batch.num for batch in batches}
-        self._tail.doubt(written)
+        written = {batch.room: batch.room_pk for batch in batches}
+        self._write_buffer.mark_stale(written)
         self._failed_at = time.monotonic()
-        self._suspects.update((num, room) for room, num in written.items())
+        self._suspects.update((room_pk, room) for room, room_pk in written.items())
         if writer is not None:
             with contextlib.suppress(sqlite3.Error):
                 writer.connection.close()
@@ -374,11 +380,11 @@ class Committer:
             raise StoreError("the store is closed")
         writer: Writer | None = None
         try:
-            writer = _writer(self._opens, self._tail, self._pace, self._notices)
+            writer = _writer(self._opens, self._write_buffer, self._pace, self._notices)
             self._damaged.update(self._suspects)
             self._after(writer)
             self._look_again(writer)
-            self._behind = self._not_indexed(writer)
+            self._unindexed = self._not_indexed(writer)
             self._reindex = self._to_index_anew(writer)
         except Exception as error:
             if writer is not None:
@@ -393,23 +399,23 @@ class Committer:
         return writer
 
     def _look_again(self, writer: Writer) -> dict[int, str]:
-        """What is wrong with the rooms that were or may be damaged; those that are whole are so no more."""
+        """The faults of rooms that were or may be damaged; rooms that are whole count as damaged no more."""
         problems: dict[int, str] = {}
-        if self._tail.stuck:
-            writer.merge(list(self._tail.stuck))
-        for num, room in list(self._damaged.items()):
-            if num not in self._tail.stuck and _whole(writer.connection, num):
-                del self._damaged[num]
+        if self._write_buffer.quarantined:
+            writer.merge(list(self._write_buffer.quarantined))
+        for room_pk, room in list(self._damaged.items()):
+            if room_pk not in self._write_buffer.quarantined and _whole(writer.connection, room_pk):
+                del self._damaged[room_pk]
             else:
-                problems[num] = f"{room}: the log is damaged near its head"
-                self._health.damaged(problems[num])
+                problems[room_pk] = f"{room}: the log is damaged near its head"
+                self._health.damaged(problems[room_pk])
         return problems
 
 
-def _writer(opens: Callable[[], sqlite3.Connection], tail: Tail, pace: Pace, notices: bool) -> Writer:
+def _writer(opens: Callable[[], sqlite3.Connection], write_buffer: WriteBuffer, pace: Pace, notices: bool) -> Writer:
     connection = opens()
     try:
-        return Writer(connection, tail, pace.full_bytes, notices)
+        return Writer(connection, write_buffer, pace.full_bytes, notices)
     except BaseException:
         connection.close()
         raise
@@ -427,20 +433,20 @@ def _only_busy(error: Exception, writer: Writer) -> bool:
     return code == sqlite3.SQLITE_BUSY and not writer.committing and not writer.connection.in_transaction
 
 
-def _whole(connection: sqlite3.Connection, num: int) -> bool:
+def _whole(connection: sqlite3.Connection, room_pk: int) -> bool:
     """Whether the end of the log is dense and ends at the head."""
     try:
-        return _is_dense(connection, num)
+        return _is_dense(connection, room_pk)
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
         return False
 
 
-def _is_dense(connection: sqlite3.Connection, num: int) -> bool:
-    row = connection.execute("SELECT head FROM room WHERE num = ?", (num,)).fetchone()
+def _is_dense(connection: sqlite3.Connection, room_pk: int) -> bool:
+    row = connection.execute("SELECT head FROM room WHERE num = ?", (room_pk,)).fetchone()
     head = row[0] if row else 0
-    base, low = num << SEQ_BITS, max(0, head - 1000)
+    base, low = room_pk << SEQ_BITS, max(0, head - 1000)
     count, last = connection.execute(
         "SELECT count(*), max(id) FROM fact WHERE id > ? AND id <= ?", (base | low, base | SEQ_MASK)
     ).fetchone()

@@ -32,7 +32,7 @@ class Cutoffs(NamedTuple):
 class Old(NamedTuple):
     """A room with facts that are too old."""
 
-    num: int
+    room_pk: int
     room: str
     before_ms: int
 
@@ -44,9 +44,7 @@ class Expired(NamedTuple):
     """Whether there is more in the room."""
 
 
-def old_rooms(
-    connection: sqlite3.Connection, cutoffs: Cutoffs, after: int, most: int
-) -> tuple[list[Old], int | None]:  # fmt: skip
+def old_rooms(connection: sqlite3.Connection, cutoffs: Cutoffs, after: int, most: int) -> tuple[list[Old], int | None]:
     """Of the next `most` rooms by number, those that have something too old; and after which number to go on."""
     rows = connection.execute(
         f"""SELECT r.num, r.id, (SELECT ts FROM fact WHERE id > (r.num << {SEQ_BITS}) + coalesce(e.upto, 0)
@@ -55,17 +53,17 @@ def old_rooms(
         (after, most),
     ).fetchall()
     found = []
-    for num, room, ts in rows:
+    for room_pk, room, ts in rows:
         before_ms = cutoffs.of(room)
         if before_ms is not None and ts is not None and ts < before_ms:
-            found.append(Old(num, room, before_ms))
+            found.append(Old(room_pk, room, before_ms))
     return found, rows[-1][0] if len(rows) == most else None
 
 
 def expire(connection: sqlite3.Connection, old: Old, now_ms: int) -> Expired:
     """Take the texts of the next old messages, in the open transaction."""
-    base = old.num << SEQ_BITS
-    row = connection.execute("SELECT upto FROM expired WHERE num = ?", (old.num,)).fetchone()
+    base = old.room_pk << SEQ_BITS
+    row = connection.execute("SELECT upto FROM expired WHERE num = ?", (old.room_pk,)).fetchone()
     upto = row[0] if row else 0
     rows = connection.execute(
         "SELECT id, ts, kind = ? AND delete_seq IS NULL FROM fact WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
@@ -77,30 +75,30 @@ def expire(connection: sqlite3.Connection, old: Old, now_ms: int) -> Expired:
             break
         upto = row_id & SEQ_MASK
         if has_text:
-            index.change(connection, old.num, upto, None)
+            index.change(connection, old.room_pk, upto, None)
             connection.execute(
                 "UPDATE fact SET body = NULL, delete_seq = ?, delete_ts = ? WHERE id = ?", (upto, now_ms, row_id)
             )
             gone.append(upto)
-    listing.skip(connection, old.num, (), gone)
-    connection.execute("INSERT OR REPLACE INTO expired VALUES (?, ?)", (old.num, upto))
+    listing.skip(connection, old.room_pk, (), gone)
+    connection.execute("INSERT OR REPLACE INTO expired VALUES (?, ?)", (old.room_pk, upto))
     return Expired(len(gone), len(rows) == SLICE and rows[-1][0] == base | upto)
 
 
-class Spent(NamedTuple):
+class Withdrawal(NamedTuple):
     """A request of which no message has a text any more."""
 
     asked: str
-    asker: str
+    requester: str
     room: str
-    num: int
+    room_pk: int
 
 
 def spent_requests(
     connection: sqlite3.Connection, after: tuple[str, str], most: int
-) -> tuple[list[Spent], tuple[str, str] | None]:
-    """Of the next `most` requests that wait those that look like it, where texts expired; and where to go on. What is
-    not merged is not seen: the room knows."""
+) -> tuple[list[Withdrawal], tuple[str, str] | None]:
+    """Of the next `most` requests that wait those that look like it, where texts expired; and where to go on.
+    Unmerged messages are not seen: the room knows of them."""
     rows = connection.execute(
         f"""SELECT p.user, p.peer, r.id, p.num, e.num IS NOT NULL AND NOT EXISTS (SELECT 1 FROM fact f
                 WHERE f.id > (p.num << {SEQ_BITS}) + p.asked_at AND f.id <= (p.num << {SEQ_BITS}) + {SEQ_MASK}
@@ -109,12 +107,12 @@ def spent_requests(
             WHERE p.asked_at IS NOT NULL AND (p.user, p.peer) > (?, ?) ORDER BY p.user, p.peer LIMIT ?""",
         (*after, most),
     ).fetchall()
-    found = [Spent(*row) for *row, spent in rows if spent]
+    found = [Withdrawal(*row) for *row, spent in rows if spent]
     return found, (rows[-1][0], rows[-1][1]) if len(rows) == most else None
 
 
 class Count(NamedTuple):
-    """What would expire."""
+    """The messages that would expire."""
 
     messages: int
     rooms: int
@@ -128,7 +126,7 @@ def count(connection: sqlite3.Connection, cutoffs: Cutoffs) -> tuple[Count, Coun
     while after is not None:
         olds, after = old_rooms(connection, cutoffs, after, 1000)
         for old in olds:
-            base = old.num << SEQ_BITS
+            base = old.room_pk << SEQ_BITS
             messages, oldest = connection.execute(
                 """SELECT count(*), min(ts) FROM fact WHERE id > ? AND id <= ? AND ts < ? AND kind = ?
                     AND delete_seq IS NULL""",

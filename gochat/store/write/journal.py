@@ -15,20 +15,20 @@ from typing import NamedTuple
 import outcome
 import trio
 
-from gochat.domain.beside import AnyBeside
 from gochat.domain.facts import AnyFact, Edit, Member, Message
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import RoomRecord
+from gochat.domain.side_records import AnySideRecord
 from gochat.errors import Full, StoreError, again
 from gochat.ports import AppendResult, Committed, DuplicateKeys, OnRecorded, TurnQueue
 from gochat.store.read import rules
-from gochat.store.read.merged import Merged
+from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
 from gochat.store.thread import Worker
 from gochat.store.write.committer import Committer
 from gochat.store.write.logs import Batch
 from gochat.store.write.notes import NO_NOTES, Notes
-from gochat.store.write.tail import MESSAGE_BYTES, WIDE
+from gochat.store.write.write_buffer import MESSAGE_BYTES, WIDE
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 MOST_WAITING = 50_000
 #: Bytes of memory that they may take. It is looked at before one is taken: one turn of a room may come on top.
 MOST_BYTES = 64 << 20
-#: What an entry beside the log takes, about (a report's reason, a relation, a line of the audit log), and a user's id.
+#: Bytes that an entry beside the log takes, about (a report's reason, a relation, a line of the audit log), and bytes
+#: of a user's id.
 BESIDE_BYTES, USER_BYTES = 1000, 113
 #: Notes that may wait; more are written at once.
 MOST_NOTES = 50_000
@@ -45,7 +46,7 @@ NOTES_S = 0.3
 
 
 #: The place of side records that belong to no room.
-_NO_ROOM = RoomRecord(room="", num=0)
+_NO_ROOM = RoomRecord(room="", room_pk=0)
 
 
 class _Commit(NamedTuple):
@@ -64,7 +65,7 @@ class SqliteJournal:
         self,
         committer: Worker[Committer],
         readers: Readers,
-        merged: Merged,
+        merged_reader: MergedReader,
         ticks: TurnQueue,
         epoch: str,
         next_num: int,
@@ -73,7 +74,7 @@ class SqliteJournal:
     ) -> None:
         self._committer = committer
         self._readers = readers
-        self._merged = merged
+        self._merged_reader = merged_reader
         self._ticks = ticks
         self._epoch = epoch
         self._next_num = next_num
@@ -83,7 +84,7 @@ class SqliteJournal:
         self._callbacks: list[OnRecorded] = []
         """Each is to be told of the batch that waits at its position."""
         self._bytes = 0
-        """What the batches that wait take in memory."""
+        """Bytes of memory that the batches that wait take."""
         self._reads: dict[tuple[str, int], int] = {}
         self._users: dict[str, tuple[str | None, int | None]] = {}
         self._begun = self._ended = 0
@@ -105,7 +106,7 @@ class SqliteJournal:
     # ------------------------------------------------------------------------------------------ loading
 
     async def load(self, room: str) -> RoomRecord:
-        record = await self._merged.of_room(room, lambda connection: rules.record(connection, room))
+        record = await self._merged_reader.of_room(room, lambda connection: rules.record(connection, room))
         if record is None:
             self._next_num += 1
             record = RoomRecord.new(room, self._next_num)
@@ -118,7 +119,7 @@ class SqliteJournal:
     # ------------------------------------------------------------------------------------------ writing
 
     def append(
-        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnyBeside], done: OnRecorded
+        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnySideRecord], done: OnRecorded
     ) -> None:
         if self._closing:
             raise StoreError("the store is closing")
@@ -128,14 +129,14 @@ class SqliteJournal:
             raise Full(f"{self._bytes >> 20} MiB wait for a commit")
         weight = _weigh(facts, side_records)
         self._bytes += weight
-        self._waiting.append(Batch(record.room, record.num, facts, side_records, weight))
+        self._waiting.append(Batch(record.room, record.room_pk, facts, side_records, weight))
         self._callbacks.append(done)
         if not self._wanted:
             self._wanted = True
             if self._in_flight is None:
                 self._ticks.add(self)
 
-    async def append_side_records(self, side_records: Sequence[AnyBeside], *, room: str = "") -> None:
+    async def append_side_records(self, side_records: Sequence[AnySideRecord], *, room: str = "") -> None:
         # Transactions come one after the other, whichever room they are about.
         results: list[AppendResult] = []
         told = trio.Event()
@@ -151,7 +152,7 @@ class SqliteJournal:
         assert isinstance(results[0], Committed)
 
     def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
-        place = (user, record.num)
+        place = (user, record.room_pk)
         if seq > self._reads.get(place, 0):
             self._reads[place] = seq
             self._note()
@@ -278,9 +279,9 @@ class SqliteJournal:
 _WITH_BODY = (Message, Edit)
 
 
-def _weigh(facts: Sequence[AnyFact], beside: Sequence[AnyBeside]) -> int:
-    """Bytes of memory that these take, about; of messages alone what `tail.weigh` says."""
-    size = MESSAGE_BYTES * len(facts) + BESIDE_BYTES * len(beside)
+def _weigh(facts: Sequence[AnyFact], side_records: Sequence[AnySideRecord]) -> int:
+    """Bytes of memory that these take, about; of messages alone what `write_buffer.weigh` says."""
+    size = MESSAGE_BYTES * len(facts) + BESIDE_BYTES * len(side_records)
     for fact in facts:
         if isinstance(fact, _WITH_BODY):
             body = fact.body or ""

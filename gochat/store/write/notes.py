@@ -1,4 +1,4 @@
-"""What is noted beside the facts: read positions, names, when users were last seen."""
+"""Notes beside the facts: read positions, names, when users were last seen."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gochat.store.many import Many
+from gochat.store.bulk import BulkInsert
 from gochat.store.rows import Row
 from gochat.store.search import reindex
 
-_READS = Many(
-    "UPDATE seat SET read = v.column3 FROM (", 3,
+_READS = BulkInsert(
+    "UPDATE seat SET read = v.column3 FROM (",
+    3,
     ") AS v WHERE seat.user = v.column1 AND seat.num = v.column2 AND seat.read < v.column3",
-)  # fmt: skip
+)
 
 
 class Notes(NamedTuple):
-    """What was noted beside the facts: the highest read position of (user, room), names, times last seen."""
+    """The notes beside the facts: the highest read position of (user, room), names, times last seen."""
 
     reads: dict[tuple[str, int], int]
     users: dict[str, tuple[str | None, int | None]]
 
-    def apart(self) -> list[Notes]:
+    def split_off(self) -> list[Notes]:
         """The same, one by one."""
         return [Notes({place: seq}, {}) for place, seq in self.reads.items()] + [
             Notes({}, {user: noted}) for user, noted in self.users.items()
@@ -40,7 +41,7 @@ def raise_reads(connection: sqlite3.Connection, reads: Sequence[Row]) -> None:
 
 
 def write(connection: sqlite3.Connection, notes: Notes) -> None:
-    raise_reads(connection, [(user, num, seq) for (user, num), seq in notes.reads.items()])
+    raise_reads(connection, [(user, room_pk, seq) for (user, room_pk), seq in notes.reads.items()])
     for user, (name, last_seen) in notes.users.items():
         old = connection.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone()
         renamed = old is None or (name is not None and name != old[0])

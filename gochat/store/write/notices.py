@@ -21,11 +21,11 @@ from gochat.domain.notices import (
     Subscribed,
     Unsubscribed,
 )
-from gochat.store.many import Many
+from gochat.store.bulk import BulkInsert
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
-_MARK = Many("INSERT OR IGNORE INTO notice_room (room_pk, seq)", 2)
+_MARK = BulkInsert("INSERT OR IGNORE INTO notice_room (room_pk, seq)", 2)
 
 
 def mark(connection: sqlite3.Connection, rooms: Sequence[tuple[int, int]]) -> None:
@@ -112,7 +112,7 @@ def _targets(connection: sqlite3.Connection, route: Route, user: str) -> list[in
     return [0] if known else []
 
 
-def settle(connection: sqlite3.Connection, attempts: Iterable[Attempt], most_dead: int) -> None:
+def finish(connection: sqlite3.Connection, attempts: Iterable[Attempt], most_dead: int) -> None:
     """Keep the outcomes of notices that a channel has tried. Of its dead letters the latest `most_dead` are kept."""
     channels = set()
     for each in attempts:

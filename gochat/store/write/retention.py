@@ -10,9 +10,9 @@ from pathlib import Path
 
 import trio
 
-from gochat.domain.beside import Related
 from gochat.domain.plurals import counted
 from gochat.domain.relationship import RelationChange
+from gochat.domain.side_records import Related
 from gochat.errors import StoreError
 from gochat.store.folder import check_alone
 from gochat.store.read import rules
@@ -20,9 +20,9 @@ from gochat.store.read.pool import Readers
 from gochat.store.schema import connect
 from gochat.store.setup import note, prepare
 from gochat.store.thread import Worker
-from gochat.store.write import beside, expiry
+from gochat.store.write import expiry, side_records
 from gochat.store.write.committer import Committer
-from gochat.store.write.expiry import Cutoffs, Spent
+from gochat.store.write.expiry import Cutoffs, Withdrawal
 from gochat.store.write.transaction import Writer
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def cutoffs(groups_days: int, private_days: int, now_ms: int) -> Cutoffs:
 
 
 class Retention:
-    """In a running node. What is edited or deleted meanwhile is as it would be before or after."""
+    """In a running node. A message edited or deleted meanwhile ends as if the change had come before or after."""
 
     def __init__(self, readers: Readers, committer: Worker[Committer]) -> None:
         self._readers = readers
@@ -65,7 +65,7 @@ class Retention:
             log.info("retention took the texts of %s in %s", counted(messages, "old message"), counted(rooms, "room"))
         return messages
 
-    async def spent_requests(self, after: tuple[str, str]) -> tuple[list[Spent], tuple[str, str] | None]:
+    async def spent_requests(self, after: tuple[str, str]) -> tuple[list[Withdrawal], tuple[str, str] | None]:
         """Of the next requests that wait those whose messages all seem to have expired, and where to go on; from
         `FIRST`. Only their rooms can say for sure. Raises StoreError."""
         return await self._readers.call(partial(expiry.spent_requests, after=after, most=ROOMS))
@@ -79,11 +79,11 @@ def _withdraw_all(connection: sqlite3.Connection, now_ms: int) -> None:
         found, after = expiry.spent_requests(connection, after, ROOMS)
         connection.execute("BEGIN IMMEDIATE")
         for each in found:
-            relation = rules.relation(connection, each.num, each.room)
-            (head,) = connection.execute("SELECT head FROM room WHERE num = ?", (each.num,)).fetchone()
+            relation = rules.relation(connection, each.room_pk, each.room)
+            (head,) = connection.execute("SELECT head FROM room WHERE num = ?", (each.room_pk,)).fetchone()
             if relation is not None and relation.asked == each.asked:
-                change = RelationChange(relation.changes + 1, head, now_ms, each.asker, "withdraw")
-                beside.write(connection, each.num, each.room, [Related(change, relation.apply(change))])
+                change = RelationChange(relation.changes + 1, head, now_ms, each.requester, "withdraw")
+                side_records.write(connection, each.room_pk, each.room, [Related(change, relation.apply(change))])
         connection.execute("COMMIT")
 
 

@@ -1,7 +1,8 @@
 """One transaction: what a group of batches writes. Runs in whichever thread owns the connection; knows no trio.
 
-Messages, which are nearly all that is ever written, go into the tail and are merged later (tail.py). All else is rare,
-and is written where it belongs at once; what the tail holds of its room is merged in the same transaction.
+Messages, which are nearly all that is ever written, go into the tail and are merged later (write_buffer.py). All else
+is rare, and is written where it belongs at once; messages of its room that the tail holds are merged in the same
+transaction.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.record import Recorded
 from gochat.errors import Damaged, StoreError
 from gochat.ports import DuplicateKeys
+from gochat.store.bulk import ExistsQuery
 from gochat.store.health import is_damage
-from gochat.store.many import Probe
 from gochat.store.schema import LAST_COMMIT, SEQ_BITS
-from gochat.store.write import expiry, tail
+from gochat.store.write import expiry, write_buffer
 from gochat.store.write import notes as noted
 from gochat.store.write.expiry import Expired, Old
 from gochat.store.write.logs import Batch, Logs
@@ -29,38 +30,42 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: What one piece of a group can be guilty of: it clashes, or holds what SQLite can't take. All else is the database's.
+#: Errors that one piece of a group can cause: it clashes, or holds values SQLite can't take. Others are the database's.
 _UNFIT = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.DataError, OverflowError, UnicodeError)
 
-#: What an INTEGER of SQLite can hold.
+#: The highest value that an INTEGER of SQLite can hold.
 _MOST = (1 << 63) - 1
 
 #: Memory that messages may take in the tail.
 FULL_BYTES = 32 << 20
 
 #: Whether one of (room, sender, key) is in the logs.
-_KEYS = Probe(
-    "SELECT 1 FROM (", 3,
+_KEYS = ExistsQuery(
+    "SELECT 1 FROM (",
+    3,
     f""") AS v WHERE EXISTS (SELECT 1 FROM fact WHERE key IS NOT NULL
         AND id >> {SEQ_BITS} = v.column1 AND sender = v.column2 AND key = v.column3) LIMIT 1""",
-)  # fmt: skip
+)
 
 
 class Writer:
-    """The writing side of one connection. What a crash left in the tail is merged first.
+    """The writing side of one connection. Messages that a crash left in the tail are merged first.
 
-    `tail` is told of what was committed. After an exception both are of no more use.
+    `write_buffer` is told of each commit. After an exception both are of no more use.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, known: tail.Tail | None = None, full_bytes: int = FULL_BYTES,
+        self,
+        connection: sqlite3.Connection,
+        known: write_buffer.WriteBuffer | None = None,
+        full_bytes: int = FULL_BYTES,
         notices: bool = False,
-    ) -> None:  # fmt: skip
-        """`full_bytes`: memory that the tail may take. What does not fit goes into the logs at once. `notices`: see
-        Logs."""
+    ) -> None:
+        """`full_bytes`: memory that the tail may take. Messages that do not fit go into the logs at once.
+        `notices`: see Logs."""
         self._full_bytes = full_bytes
         self.connection = connection
-        self.tail = known or tail.Tail()
+        self.write_buffer = known or write_buffer.WriteBuffer()
         self.commits = int(connection.execute(LAST_COMMIT).fetchone()[0])
         self.committing = False
         """Whether the last thing tried was a COMMIT, so that its failure says nothing."""
@@ -84,16 +89,14 @@ class Writer:
         except Exception as error:
             if not self._is_of_some(error):
                 raise
-            self._roll_back(batch.num for batch in batches)
+            self._roll_back(batch.room_pk for batch in batches)
             if is_damage(error):
                 return self._record_singly(batches, notes)
         return self._record_apart(batches, notes)
 
-    def _record_singly(
-        self, batches: Sequence[Batch], notes: Notes | None
-    ) -> list[int | DuplicateKeys | StoreError]:  # fmt: skip
-        """Something in the group met a damaged page: each piece in a transaction of its own. What fails then for all
-        may come after some are recorded."""
+    def _record_singly(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
+        """Something in the group met a damaged page: each piece in a transaction of its own. An error that then
+        stops them all may come after some are recorded."""
         results: list[int | DuplicateKeys | StoreError] = []
         recorded: list[Batch] = []
         try:
@@ -104,9 +107,9 @@ class Writer:
                 except Exception as error:
                     if not self._is_of_some(error):
                         raise
-                    self._roll_back([batch.num])
+                    self._roll_back([batch.room_pk])
                     results.append(self._told_of(batch, error))
-            for note in notes.apart() if notes is not None else ():
+            for note in notes.split_off() if notes is not None else ():
                 try:
                     self._record_together([], note)
                 except Exception as error:
@@ -126,26 +129,28 @@ class Writer:
         told = f"{batch.room}: {error}"
         return clash or (Damaged(told) if is_damage(error) else StoreError(told))
 
-    def merge(self, nums: Collection[int], most: int | None = None) -> bool:
-        """Merge what the tail holds of these rooms, at most so many messages, into their logs; then rows that are of no
-        more use are deleted. Whether more is left. What a log does not take is `tail.stuck`.
+    def merge(self, room_pks: Collection[int], most: int | None = None) -> bool:
+        """Merge the tail's messages of these rooms, at most so many, into their logs; then rows that are of no more use
+        are deleted. Whether more is left. Messages that a log does not take are `write_buffer.quarantined`.
 
-        Not synced: it follows from what was committed, and the next commit syncs.
+        Not synced: the logs follow from earlier commits, and the next commit syncs.
         """
-        self._merge(self.tail.pending(nums, most))
-        return any(num in self.tail and num not in self.tail.stuck for num in nums)
+        self._merge(self.write_buffer.pending(room_pks, most))
+        return any(
+            room_pk in self.write_buffer and room_pk not in self.write_buffer.quarantined for room_pk in room_pks
+        )
 
     def merge_slice(self, most: int) -> None:
-        """The same with the next messages of the lot that is being merged."""
-        self._merge(self.tail.slice(most))
+        """The same with the next messages of the segment that is being merged."""
+        self._merge(self.write_buffer.slice(most))
 
-    def _merge(self, pieces: tail.Pieces) -> None:
-        spent = self.tail.spent(pieces)
-        if not pieces and not spent:
+    def _merge(self, pieces: write_buffer.Pieces) -> None:
+        obsolete = self.write_buffer.obsolete_upto(pieces)
+        if not pieces and not obsolete:
             return
         self.connection.execute("PRAGMA synchronous = NORMAL")
         try:
-            self._merge_together(pieces, spent)
+            self._merge_together(pieces, obsolete)
         except Exception as error:
             if not self._is_of_some(error):
                 raise
@@ -156,13 +161,13 @@ class Writer:
                 self.connection.execute("ROLLBACK")
             self.connection.execute("PRAGMA synchronous = FULL")
 
-    def _merge_together(self, pieces: tail.Pieces, spent: int) -> None:
+    def _merge_together(self, pieces: write_buffer.Pieces, obsolete: int) -> None:
         self._begin()
         self._logs.write(_batches(pieces))
-        self._finish(self.commits, spent, merged=pieces)
-        self.tail.forget(pieces, spent)
+        self._finish(self.commits, obsolete, merged=pieces)
+        self.write_buffer.forget(pieces, obsolete)
 
-    def _merge_apart(self, pieces: tail.Pieces) -> None:
+    def _merge_apart(self, pieces: write_buffer.Pieces) -> None:
         """A log does not take what follows its head: it is damaged. That costs no other room anything: each has a
         transaction of its own, since one that met a damaged page can't be committed."""
         failed: list[int] = []
@@ -174,19 +179,21 @@ class Writer:
             except Exception as error:
                 if not self._is_of_some(error):
                     raise
-                self._roll_back([batch.num])
-                failed.append(batch.num)
+                self._roll_back([batch.room_pk])
+                failed.append(batch.room_pk)
                 log.error("%s: messages can't be merged into its log: %s", batch.room, error)
             else:
-                self.tail.forget({batch.num: pieces[batch.num]}, 0)
-        for num in failed:
-            self.tail.jam(num, self.tail.pending([num]).get(num) or list(pieces[num]))
+                self.write_buffer.forget({batch.room_pk: pieces[batch.room_pk]}, 0)
+        for room_pk in failed:
+            self.write_buffer.quarantine(
+                room_pk, self.write_buffer.pending([room_pk]).get(room_pk) or list(pieces[room_pk])
+            )
 
     def _recover(self) -> None:
         """Merge what the table holds and nobody knows of any more."""
-        left = tail.unmerged(self.connection)
+        left = write_buffer.unmerged(self.connection)
         (rows,) = self.connection.execute("SELECT count(*) FROM tail").fetchone()
-        self.tail.begin(left)
+        self.write_buffer.begin(left)
         if rows:
             try:
                 self._merge_together(left, self.commits)
@@ -196,7 +203,7 @@ class Writer:
                 self._roll_back(left)
                 self._merge_apart(left)
                 self._merge_together({}, self.commits)
-        self.tail.begun()
+        self.write_buffer.begun()
 
     def _is_of_some(self, error: Exception) -> bool:
         """Whether some of a group can be guilty of it, so that it may go well for the others."""
@@ -205,12 +212,12 @@ class Writer:
     def _record_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
         number = self.commits + 1
         late, weights, keys, here = self._parted(batches)
-        merged = self.tail.pending(batch.num for batch in here)
+        merged = self.write_buffer.pending(batch.room_pk for batch in here)
         self._begin()
         if late:
             self._check_new(keys)
-            self.tail.expect(number, late)
-            tail.append(self.connection, number, late)
+            self.write_buffer.expect(number, late)
+            write_buffer.append(self.connection, number, late)
         if here:
             self._logs.write(_batches(merged))
             self._write(here)
@@ -218,15 +225,15 @@ class Writer:
             noted.write(self.connection, notes)
         # The clock is a page: while rows of the tail tell the number, it stands still.
         self._finish(number, written=bool(here) or notes is not None)
-        self.tail.add(number, late, keys, weights)
-        self.tail.forget(merged, 0)
+        self.write_buffer.add(number, late, keys, weights)
+        self.write_buffer.forget(merged, 0)
         self._count_recorded(here, sum(map(len, late.values())))
         return [number] * len(batches)
 
     def _write(self, batches: Sequence[Batch]) -> None:
         """Write into the logs; a text that is edited or deleted is gone from the tail too, and from pages it was in."""
         old = [
-            (batch.num, fact.target)
+            (batch.room_pk, fact.target)
             for batch in batches
             for fact in batch.facts
             if isinstance(fact, facts.Edit | facts.Delete)
@@ -234,26 +241,26 @@ class Writer:
         if not old:
             self._logs.write(batches)
             return
-        with tail.wiping(self.connection):
+        with write_buffer.wiping(self.connection):
             self._logs.write(batches)
-            for num, target in old:
-                number = self.tail.row_of(num, target)
+            for room_pk, target in old:
+                number = self.write_buffer.row_of(room_pk, target)
                 if number is not None:
-                    tail.take_out(self.connection, number, num)
+                    write_buffer.take_out(self.connection, number, room_pk)
 
     def _parted(
         self, batches: Sequence[Batch]
-    ) -> tuple[dict[int, Sequence[facts.Message]], dict[int, int], list[tail.Key], list[Batch]]:  # fmt: skip
-        """What can go into the tail, by room, what that weighs, and its keys: messages of rooms that are there, and
-        nothing else; and the batches that can't."""
+    ) -> tuple[dict[int, Sequence[facts.Message]], dict[int, int], list[write_buffer.Key], list[Batch]]:
+        """The messages that can go into the tail, by room, their weights, and their keys: messages of rooms that are
+        there, and nothing else; and the batches that can't go there."""
         late: dict[int, Sequence[facts.Message]] = {}
         weights: dict[int, int] = {}
-        keys: list[tail.Key] = []
+        keys: list[write_buffer.Key] = []
         here: list[Batch] = []
-        space = self._full_bytes - self.tail.bytes
+        space = self._full_bytes - self.write_buffer.bytes
         for batch in batches:
-            num, known = batch.num, len(keys)
-            if batch.beside or not batch.facts or num in late or not self._follows(num, batch.facts):
+            room_pk, known = batch.room_pk, len(keys)
+            if batch.side_records or not batch.facts or room_pk in late or not self._follows(room_pk, batch.facts):
                 here.append(batch)
                 continue
             for fact in batch.facts:
@@ -262,29 +269,29 @@ class Writer:
                     here.append(batch)
                     break
                 if fact.key is not None:
-                    keys.append((num, fact.sender, fact.key))
+                    keys.append((room_pk, fact.sender, fact.key))
             else:
                 messages: Sequence[facts.Message] = batch.facts  # type: ignore[assignment]
-                weight = batch.weight or tail.weigh(messages)
-                size = weight + tail.KEY_BYTES * (len(keys) - known)
+                weight = batch.weight or write_buffer.weigh(messages)
+                size = weight + write_buffer.KEY_BYTES * (len(keys) - known)
                 if size > space:
                     del keys[known:]
                     here.append(batch)
                 else:
                     space -= size
-                    late[num], weights[num] = messages, weight
-        if any(batch.num in late for batch in here):
+                    late[room_pk], weights[room_pk] = messages, weight
+        if any(batch.room_pk in late for batch in here):
             return {}, {}, [], list(batches)  # Two of one room: in their order, then.
         return late, weights, keys, here
 
-    def _follows(self, num: int, batch: Sequence[AnyFact]) -> bool:
+    def _follows(self, room_pk: int, batch: Sequence[AnyFact]) -> bool:
         """Whether the facts follow the log of a room that has one. All else is for SQLite to judge."""
-        head = self.tail.head(num) or self._logs.head(num)
+        head = self.write_buffer.head(room_pk) or self._logs.head(room_pk)
         return 0 < head == batch[0].seq - 1 and batch[-1].seq == head + len(batch)
 
-    def _check_new(self, keys: list[tail.Key]) -> None:
+    def _check_new(self, keys: list[write_buffer.Key]) -> None:
         """Raises sqlite3.IntegrityError if one is recorded, as the index of keys does."""
-        has = self.tail.has
+        has = self.write_buffer.has
         if len(set(keys)) < len(keys) or any(map(has, keys)) or _KEYS.finds(self.connection, keys):
             raise sqlite3.IntegrityError("a key is recorded already")
 
@@ -293,11 +300,11 @@ class Writer:
         nobody else."""
         execute = self.connection.execute
         failed: dict[int, DuplicateKeys | StoreError] = {}
-        self._merge(self.tail.pending(batch.num for batch in batches))
+        self._merge(self.write_buffer.pending(batch.room_pk for batch in batches))
         self._begin()
         try:
             for position, batch in enumerate(batches):
-                if batch.num in self.tail.stuck:
+                if batch.room_pk in self.write_buffer.quarantined:
                     failed[position] = Damaged(f"{batch.room}: the log is damaged near its head")
                     continue
                 execute("SAVEPOINT batch")
@@ -307,10 +314,10 @@ class Writer:
                     if not self._is_of_some(error):
                         raise
                     execute("ROLLBACK TO batch")
-                    self._logs.forget(batch.num)
+                    self._logs.forget(batch.room_pk)
                     failed[position] = self._told_of(batch, error)
                 execute("RELEASE batch")
-            for note in notes.apart() if notes is not None else ():
+            for note in notes.split_off() if notes is not None else ():
                 execute("SAVEPOINT note")
                 try:
                     noted.write(self.connection, note)
@@ -323,7 +330,7 @@ class Writer:
             number = self.commits + 1
             self._finish(number)
         except Exception:
-            self._roll_back(batch.num for batch in batches)
+            self._roll_back(batch.room_pk for batch in batches)
             raise
         self._count_recorded([batch for position, batch in enumerate(batches) if position not in failed])
         return [failed.get(position, number) for position in range(len(batches))]
@@ -332,27 +339,27 @@ class Writer:
         """Record what may be more than memory holds, in one transaction: all of it, or nothing. `after` is called when
         all are written; it gives what is noted beside them, and may write more. Returns the transaction's number.
         The tail must be empty."""
-        nums: set[int] = set()
+        room_pks: set[int] = set()
         self._begin()
         try:
             for batch in batches:
-                nums.add(batch.num)
+                room_pks.add(batch.room_pk)
                 self._logs.write([batch])
             noted.write(self.connection, after())
             self._finish(self.commits + 1)
             return self.commits
         except BaseException:
-            self._roll_back(nums)
+            self._roll_back(room_pks)
             raise
 
     def expire(self, old: Old, now_ms: int) -> Expired:
         """Take the texts of the room's next messages that are too old, in a transaction of its own; overwritten, as
         what is deleted. Not synced: what is lost of it is done again."""
-        if old.num in self.tail.stuck:
+        if old.room_pk in self.write_buffer.quarantined:
             return Expired(0, False)
         self.connection.execute("PRAGMA synchronous = NORMAL")
         try:
-            with tail.wiping(self.connection):
+            with write_buffer.wiping(self.connection):
                 self._begin()
                 done = expiry.expire(self.connection, old, now_ms)
                 self._finish(self.commits, written=False)
@@ -380,22 +387,31 @@ class Writer:
         self.connection.execute("BEGIN IMMEDIATE")
 
     def _finish(
-        self, number: int, spent: int = 0, *, written: bool = True, merged: tail.Pieces | None = None
-    ) -> None:  # fmt: skip
-        if spent:
-            stuck = {num: messages for num, messages in self.tail.stuck.items() if num not in (merged or ())}
-            tail.delete(self.connection, spent, stuck)
-        if spent or written:
+        self,
+        number: int,
+        obsolete: int = 0,
+        *,
+        written: bool = True,
+        merged: write_buffer.Pieces | None = None,
+    ) -> None:
+        if obsolete:
+            quarantined = {
+                room_pk: messages
+                for room_pk, messages in self.write_buffer.quarantined.items()
+                if room_pk not in (merged or ())
+            }
+            write_buffer.delete(self.connection, obsolete, quarantined)
+        if obsolete or written:
             self.connection.execute("UPDATE clock SET commits = ?", (number,))
         self.committing = True
         self.connection.execute("COMMIT")
         self.committing = False
         self.commits = number
 
-    def _roll_back(self, nums: Iterable[int]) -> None:
-        for num in nums:
-            self._logs.forget(num)
-        self.tail.cancel(self.commits + 1)
+    def _roll_back(self, room_pks: Iterable[int]) -> None:
+        for room_pk in room_pks:
+            self._logs.forget(room_pk)
+        self.write_buffer.cancel(self.commits + 1)
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
 
@@ -409,23 +425,23 @@ class Writer:
 
     def _clash(self, batch: Batch) -> DuplicateKeys | None:
         keys = [(fact.sender, fact.key) for fact in batch.facts if isinstance(fact, facts.Message) and fact.key]
-        found = recorded(self.connection, batch.num, keys)
+        found = recorded(self.connection, batch.room_pk, keys)
         return DuplicateKeys(found) if found else None
 
 
-def _batches(pieces: tail.Pieces) -> list[Batch]:
-    return [Batch(messages[0].room, num, messages) for num, messages in pieces.items()]
+def _batches(pieces: write_buffer.Pieces) -> list[Batch]:
+    return [Batch(messages[0].room, room_pk, messages) for room_pk, messages in pieces.items()]
 
 
 def recorded(
-    connection: sqlite3.Connection, num: int, keys: Sequence[tuple[str, Any]]
+    connection: sqlite3.Connection, room_pk: int, keys: Sequence[tuple[str, Any]]
 ) -> dict[tuple[str, str], Recorded]:
     """Those of the (sender, key) pairs that are recorded in the room."""
     found: dict[tuple[str, str], Recorded] = {}
     mask = (1 << SEQ_BITS) - 1
     for sender, key in keys:
         row = connection.execute(
-            f"SELECT id, ts FROM fact WHERE id >> {SEQ_BITS} = ? AND sender = ? AND key = ?", (num, sender, key)
+            f"SELECT id, ts FROM fact WHERE id >> {SEQ_BITS} = ? AND sender = ? AND key = ?", (room_pk, sender, key)
         ).fetchone()
         if row is not None:
             found[sender, key] = Recorded(row[0] & mask, row[1])

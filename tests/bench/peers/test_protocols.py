@@ -1,4 +1,4 @@
-"""What the load reads of each protocol, from bytes alone, and what the page says."""
+"""The messages that the load reads of each protocol, from bytes alone, and the text of the page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def published(number: int) -> bytes:
     return Mosquitto().to_room("bench", number)
 
 
-#: What a server sends for message n, and for the ack of it where there is one.
+#: The bytes that a server sends for message n, and for the ack of it where there is one.
 SAID: dict[str, tuple[Said, Said | None]] = {
     "python-socketio": (
         lambda n: frame(b'42["message",{"from":"u0000","body":"%s"}]' % body(n)),
@@ -178,7 +178,7 @@ def test_the_ratio_of_cpu_time_is_how_often_the_peer_takes_what_gochat_takes() -
 
 
 def test_nothing_in_a_body_is_read_as_a_word_in_disguise() -> None:
-    """What gochat's rules must look at letter by letter costs it what it costs no peer."""
+    """A text that gochat's rules must read letter by letter costs gochat time that it costs no peer."""
     number, mark, rest = body(7).partition(MARK)
     assert (number, mark.strip(b" ="), rest[:4]) == (b"00000007", b"bench", b"The ")
     assert mark[:1] == mark[-1:] == b" "

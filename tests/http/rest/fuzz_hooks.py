@@ -1,4 +1,4 @@
-"""What schemathesis takes for a fault and is none: each has its reason, and is looked for in the very answer.
+"""Answers that schemathesis takes for faults and that are none: each has its reason, looked for in the very answer.
 
 Loaded by its command line (`SCHEMATHESIS_HOOKS`), in a process of its own.
 """
@@ -12,10 +12,10 @@ import schemathesis
 
 from gochat.domain.folding import NO_WORDS
 
-#: Who asks, and another who has asked them to be let write.
+#: The user who asks, and another who has requested to write to them.
 ASKER, OTHER = "ann", "zoe"
 
-#: What a refusal of a request that is valid by the document says, and why the document can't say it.
+#: The words by which a request that is valid by the document is refused, and why the document can't say it.
 BEYOND_A_SCHEMA: Final[dict[str, str]] = {
     "that is you": "it depends on who asks; the description says it",
     "before and after exclude each other": "a parameter can't forbid another; both descriptions say it",
@@ -50,7 +50,7 @@ def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool
         return True
     condition = (case.headers or {}).get("If-Match")
     if response.status_code == 412:
-        return condition is None  # What is asked is valid, and no longer so.
+        return condition is None  # The condition is valid, and no longer holds.
     if response.status_code != 400:
         return True
     detail = response.json()["detail"]

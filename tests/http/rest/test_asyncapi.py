@@ -14,7 +14,7 @@ from gochat.http.describe.asyncapi import ANSWERS, EVENTS, FACTS, REQUESTS, buil
 from gochat.protocol import replies
 from gochat.protocol.catalogue import CATALOGUE, to_command
 from gochat.protocol.codec import LINE_JSON
-from gochat.protocol.conversation import Speaker
+from gochat.protocol.conversation import Principal
 from tests.http.rest.conftest import As
 from tests.protocol import frames
 
@@ -29,7 +29,7 @@ def described() -> dict[str, Any]:
 
 
 def resolved(described: dict[str, Any], reference: dict[str, str]) -> dict[str, Any]:
-    """What a reference leads to, through others."""
+    """The target of a reference, through others."""
     while "$ref" in reference:
         place: Any = described
         for step in reference["$ref"].removeprefix("#/").split("/"):
@@ -92,7 +92,7 @@ def test_examples_of_requests_are_carried_out(described: dict[str, Any], kind: A
         request = LINE_JSON.decode(json.dumps(each["payload"]).encode())
         assert type(request) is kind, request
         if CATALOGUE[kind].to_command is not None:
-            command = to_command(request, Speaker("ann", True), replies.Limits())
+            command = to_command(request, Principal("ann", True), replies.Limits())
             assert type(command).__name__ != "Denied", command
 
 

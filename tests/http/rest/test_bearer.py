@@ -1,4 +1,4 @@
-"""What a flood of bad tokens costs, and whom."""
+"""The cost of a flood of bad tokens, and who bears it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gochat.http.rest.refused import Refused
 from gochat.http.upgrade import Head
 from gochat.ports import Identity
 from tests.http.rest.conftest import As
-from tests.http.wiring import leased
+from tests.http.wiring import slotted
 
 
 class Tokens:
@@ -60,13 +60,13 @@ async def no_body() -> bytes:
 async def ask(auth: BearerAuth, token: str, client: str = "192.0.2.1") -> Any:
     """The user, or the code of the refusal; and how long it took."""
     head = Head(b"GET", b"/v1/me", [(b"authorization", b"Bearer " + token.encode())] if token else [], b"1.1")
-    request = Request(head, client, leased(), no_body)
+    request = Request(head, client, slotted(), no_body)
     start = trio.current_time()
     try:
         user = (await auth.identify(request)).user
-        assert request.user == user and request.lease.answering
+        assert request.user == user and request.slot.answering
     except Refused as refused:
-        assert request.user is None and not request.lease.answering
+        assert request.user is None and not request.slot.answering
         user = refused.denied.code
     return user, round(trio.current_time() - start, 3)
 

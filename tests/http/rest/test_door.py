@@ -1,4 +1,4 @@
-"""What holds for every operation: tokens, scopes, sizes, forms, paths."""
+"""The rules for every operation: tokens, scopes, sizes, forms, paths."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def test_the_challenges(as_: As) -> None:
     lacking = await as_("ann", ["chat:write"]).get("/v1/groups")
     assert lacking.headers["www-authenticate"] == (
         'Bearer realm="gochat", error="insufficient_scope", scope="chat:read"'
-    )  # fmt: skip
+    )
     assert bare.headers["cache-control"] == "no-store"
 
 
@@ -301,7 +301,7 @@ async def test_a_caller_that_goes_away_in_mid_body(as_: As, node: Node, caplog: 
 async def test_a_node_that_drains_answers_and_closes(as_: As, node: Node) -> None:
     ann = as_("ann")
     assert "connection" not in (await ann.get("/v1/me")).headers
-    node.doors.drain()
+    node.endpoints.drain()
     answer = await as_("ann").get("/v1/me")
     assert (answer.status, answer.headers["connection"]) == (200, "close")
 

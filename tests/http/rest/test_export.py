@@ -38,8 +38,10 @@ async def test_an_owner_downloads_the_group(as_: As, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "tea.sqlite")) as db:
         assert db.execute("SELECT body FROM messages").fetchall() == [("green",), ("black",)]
         assert db.execute("SELECT user, role FROM members").fetchall() == [
-            ("ann", "owner"), ("bob", "member"), ("cat", "member"),
-        ]  # fmt: skip
+            ("ann", "owner"),
+            ("bob", "member"),
+            ("cat", "member"),
+        ]
         assert db.execute("SELECT count(read) FROM member").fetchall() == [(0,)], "how far others read is not told"
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert not list((tmp_path / "data").glob(".export*"))

@@ -22,7 +22,7 @@ UNLIMITED = {"messages_per_s": 0, "refusals_per_s": 0}
 
 
 async def fuzzed(folder: Path, *options: str, seconds: float) -> tuple[int, str]:
-    """What schemathesis says of a new node, by all its checks. In a process of its own, which sees the port alone."""
+    """The verdict of all checks of schemathesis on a new node. In a process of its own, which sees the port alone."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": path}
     async with running(make_settings(folder / "data", policy={"strangers": "request"}, limits=UNLIMITED)) as node:
@@ -36,9 +36,13 @@ async def fuzzed(folder: Path, *options: str, seconds: float) -> tuple[int, str]
         ]  # fmt: skip
         with trio.fail_after(seconds):
             done = await trio.run_process(
-                command, cwd=folder, env=environment | {"SCHEMATHESIS_HOOKS": "tests.http.rest.fuzz_hooks"},
-                capture_stdout=True, capture_stderr=True, check=False,
-            )  # fmt: skip
+                command,
+                cwd=folder,
+                env=environment | {"SCHEMATHESIS_HOOKS": "tests.http.rest.fuzz_hooks"},
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+            )
     return done.returncode, done.stdout.decode() + done.stderr.decode()
 
 

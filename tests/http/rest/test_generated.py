@@ -30,9 +30,15 @@ async def test_a_generated_client_holds_a_conversation(tmp_path: Path) -> None:
     (tmp_path / "openapi.json").write_bytes(document())
     (tmp_path / "config.yml").write_text(CONFIG)
     told = await ran(
-        tmp_path, str(BIN / "openapi-python-client"), "generate", "--path=openapi.json", "--config=config.yml",
-        "--output-path=generated", "--meta=none", "--fail-on-warning",
-    )  # fmt: skip
+        tmp_path,
+        str(BIN / "openapi-python-client"),
+        "generate",
+        "--path=openapi.json",
+        "--config=config.yml",
+        "--output-path=generated",
+        "--meta=none",
+        "--fail-on-warning",
+    )
     assert "error" not in told.lower(), told
     async with running(make_settings(tmp_path / "data", policy={"strangers": "request"})) as node:
         host, port = address(node, "http")
@@ -46,9 +52,14 @@ async def ran(folder: Path, *command: str, stdin: str = "") -> str:
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(folder), "NO_COLOR": "1"}
     with trio.fail_after(120):
         done = await trio.run_process(
-            command, cwd=folder, env=environment, stdin=stdin.encode(), capture_stdout=True, capture_stderr=True,
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=stdin.encode(),
+            capture_stdout=True,
+            capture_stderr=True,
             check=False,
-        )  # fmt: skip
+        )
     told = done.stdout.decode() + done.stderr.decode()
     assert done.returncode == 0, told
     return told

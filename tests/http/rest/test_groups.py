@@ -14,9 +14,14 @@ async def test_a_group_from_creation_to_deletion(as_: As, peer: Callable[..., An
     assert (made.status, made.headers["location"]) == (201, "/v1/groups/tea")
     group = made.json
     assert group == {
-        "name": "tea", "room": "group:tea", "title": "Tea", "role": "owner", "members": 2, "history": "all",
+        "name": "tea",
+        "room": "group:tea",
+        "title": "Tea",
+        "role": "owner",
+        "members": 2,
+        "history": "all",
         "post": "moderators",
-    }  # fmt: skip
+    }
     assert (await listening.event("member"))["users"] == ["bob"]
     assert (await ann.get("/v1/groups/tea")).json == group
     assert (await bob.get("/v1/groups/tea")).json == group | {"role": "member"}
@@ -62,8 +67,16 @@ async def test_groups_are_listed_page_by_page(as_: As) -> None:
     assert [group["name"] for group in (await ann("GET", answer.next)).json["groups"]] == ["e"]
     (listed,) = answer.json["groups"]
     assert isinstance(listed.pop("epoch"), str)
-    assert listed == {"name": "d", "room": "group:d", "title": "", "role": "member", "members": 2, "head": 2, "read": 2,
-                      "unread": 0}  # fmt: skip
+    assert listed == {
+        "name": "d",
+        "room": "group:d",
+        "title": "",
+        "role": "member",
+        "members": 2,
+        "head": 2,
+        "read": 2,
+        "unread": 0,
+    }
     assert (await as_("eve").get("/v1/groups")).json == {"groups": []}
 
 
@@ -101,8 +114,9 @@ async def test_what_may_be_left_out_may_be_null(as_: As) -> None:
     ann = as_("ann")
     body = {"name": "tea", "title": None, "users": None, "history": None, "post": None}
     assert (await ann.post("/v1/groups", body)).json == (await ann.post("/v1/groups", {"name": "two"})).json | {
-        "name": "tea", "room": "group:tea",
-    }  # fmt: skip
+        "name": "tea",
+        "room": "group:tea",
+    }
     changed = await ann.patch("/v1/groups/tea", {"title": "Tea", "history": None, "post": None})
     assert changed.json["title"] == "Tea"
 

@@ -37,8 +37,12 @@ async def test_every_line_runs_at_the_first_try(tmp_path: Path) -> None:
             port = address(node, "http")[1]
             done = await trio.run_process(
                 ["sh", "-c", script.replace("127.0.0.1:8080", f"127.0.0.1:{port}")],
-                cwd=tmp_path, env=environment(tmp_path), capture_stdout=True, capture_stderr=True, check=False,
-            )  # fmt: skip
+                cwd=tmp_path,
+                env=environment(tmp_path),
+                capture_stdout=True,
+                capture_stderr=True,
+                check=False,
+            )
     told = done.stdout.decode()
     assert done.returncode == 0, told + done.stderr.decode()
     assert told.count('"id":"group:tea:6"') == 6, told
@@ -46,8 +50,10 @@ async def test_every_line_runs_at_the_first_try(tmp_path: Path) -> None:
     assert "\n304\n" in told
     refusals = re.findall(r'"code":"(\w+)".*?"rule":"([\w.]+)"', told)
     assert [refusal for refusal in refusals if refusal[0] != "rate_limited"] == [
-        ("blocked", "contact.blocked"), ("declined", "request.declined"), ("external_link", "links.foreign"),
-    ]  # fmt: skip
+        ("blocked", "contact.blocked"),
+        ("declined", "request.declined"),
+        ("external_link", "links.foreign"),
+    ]
     assert '"contacts":[{"user":"ann","name":"ann","state":"contact","room":"dm:ann:bob",' in told
     assert '"body":"Thanks"' in told
     assert '"title":"Green tea"' in told

@@ -18,9 +18,14 @@ async def test_a_message_is_created_and_read(as_: As) -> None:
     assert sent.status == 201
     message = sent.json
     assert message == {
-        "type": "message", "id": "dm:ann:bob:1", "room": "dm:ann:bob", "seq": 1, "ts": message["ts"], "from": "ann",
+        "type": "message",
+        "id": "dm:ann:bob:1",
+        "room": "dm:ann:bob",
+        "seq": 1,
+        "ts": message["ts"],
+        "from": "ann",
         "body": "hi 😀",
-    }  # fmt: skip
+    }
     assert sent.headers["location"] == "/v1/messages/dm:ann:bob:1"
     for reader in (ann, as_("bob")):
         read = await reader.get(sent.headers["location"])
@@ -66,9 +71,7 @@ async def test_a_burst_of_repeats_is_one_message(as_: As) -> None:
     answers = []
 
     async def one() -> None:
-        answers.append(
-            await as_("ann").post("/v1/messages", {"to": "user:bob", "body": "x"}, Idempotency_Key="k")
-        )  # fmt: skip
+        answers.append(await as_("ann").post("/v1/messages", {"to": "user:bob", "body": "x"}, Idempotency_Key="k"))
 
     async with trio.open_nursery() as nursery:
         for _ in range(10):

@@ -16,8 +16,8 @@ from tests.http.rest.test_tickets import ticket
 
 
 def validated(folder: Path, document: bytes) -> tuple[int, str]:
-    """What the specification's own schema says. In a process of its own: the validator's proxies look like anything,
-    which is no company for tests that count objects."""
+    """The verdict of the specification's own schema. In a process of its own: the validator's proxies look like
+    anything, which is no company for tests that count objects."""
     file = folder / "openapi.json"
     file.write_bytes(document)
     command = [sys.executable, "-m", "openapi_spec_validator", str(file)]

@@ -1,4 +1,4 @@
-"""What can be seen without a node."""
+"""The parts of REST that can be tested without a node."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ async def test_a_command_that_is_not_settled_is_answered_all_the_same(autojump_c
     response = Refused(outcome).response()
     assert (response.status, response.headers["retry-after"]) == (503, "1")
     assert b'"unknown":true' in response.body
-    ticket.settle(Done(1, 2))
+    ticket.reply(Done(1, 2))
     ticket.flush()
 
 
 async def test_a_settled_command_is_answered_at_once() -> None:
     ticket = Settlement()
-    ticket.settle(Done(1, 2))
+    ticket.reply(Done(1, 2))
     assert await ticket.outcome() == Done(1, 2)
 
 
@@ -54,9 +54,18 @@ def test_buckets_are_bounded_and_who_has_read_much_is_remembered() -> None:
 
 @pytest.mark.parametrize(
     ("given", "fresh"),
-    [('"a"', True), ('W/"a"', True), ('"b", "a"', True), ("*", True), ('"b"', False), ("a", False), ("", False),
-     ('"A"', False), ('"xa"', False)],
-)  # fmt: skip
+    [
+        ('"a"', True),
+        ('W/"a"', True),
+        ('"b", "a"', True),
+        ("*", True),
+        ('"b"', False),
+        ("a", False),
+        ("", False),
+        ('"A"', False),
+        ('"xa"', False),
+    ],
+)
 def test_tags_are_compared_weakly_for_caches(given: str, fresh: bool) -> None:
     assert is_fresh(Headers([(b"if-none-match", given.encode())]), '"a"') is fresh
     assert not is_fresh(Headers(), '"a"')

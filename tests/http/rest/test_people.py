@@ -24,8 +24,15 @@ async def test_a_request_by_one_door_is_accepted_by_the_other(as_: As, peer: Cal
     (listed,) = (await bob.get("/v1/contacts")).json["contacts"]
     assert isinstance(listed.pop("epoch"), str)
     assert listed.pop("last")["body"] == "4"
-    assert listed == {"user": "ann", "name": "ann", "state": "contact", "room": "dm:ann:bob", "head": 4, "read": 0,
-                      "unread": 4}  # fmt: skip
+    assert listed == {
+        "user": "ann",
+        "name": "ann",
+        "state": "contact",
+        "room": "dm:ann:bob",
+        "head": 4,
+        "read": 0,
+        "unread": 4,
+    }
     assert (await bob("PUT", "/v1/requests/ann")).status == 200, "as it is"
     assert (await bob("PUT", "/v1/requests/zoe")).refusal == (404, "not_found")
 

@@ -138,7 +138,5 @@ async def test_where_tokens_are_signed_elsewhere_there_are_no_tickets(tmp_path: 
 def _public_key(folder: Path) -> Path:
     public = ec.generate_private_key(ec.SECP256R1()).public_key()
     file = folder / "public.pem"
-    file.write_bytes(
-        public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    )  # fmt: skip
+    file.write_bytes(public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
     return file

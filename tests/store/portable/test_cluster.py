@@ -1,4 +1,4 @@
-"""What belongs to a cluster is changed by nothing but its log: the commands that write past a node refuse it."""
+"""A cluster's folder is changed by nothing but the cluster's log: the commands that write past a node refuse it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import trio
 from gochat import store as stores
 from gochat.errors import StoreError
 from gochat.store import folder
-from gochat.store.portable.room_in import import_room
-from gochat.store.portable.room_out import export_room
-from gochat.store.portable.user_gone import delete_user, release_user
+from gochat.store.portable.delete_user import delete_user, release_user
+from gochat.store.portable.export_room import export_room
+from gochat.store.portable.import_room import import_room
 from gochat.store.write.retention import expire_all
 from tests.contracts.scribe import Scribe
 

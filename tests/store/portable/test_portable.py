@@ -17,15 +17,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from gochat import store as stores
-from gochat.domain import commands as ask
-from gochat.domain import facts
+from gochat.domain import commands, facts
 from gochat.domain.ids import is_dm
 from gochat.errors import StoreError
-from gochat.ports import Asker
+from gochat.ports import Viewer
 from gochat.store import Store
-from gochat.store.portable import room_in
-from gochat.store.portable.room_in import import_room
-from gochat.store.portable.room_out import export_room
+from gochat.store.portable import import_room as importing
+from gochat.store.portable.export_room import export_room
+from gochat.store.portable.import_room import import_room
 from gochat.store.schema import connect
 from tests.contracts.archive import until
 from tests.contracts.scribe import ALL, Scribe
@@ -38,7 +37,7 @@ async def lived(folder: Path, tea: Turns, dm: Turns) -> tuple[Scribe, Scribe]:
     """Two rooms, in the database `folder`/gochat.db and, beside it, as files."""
     async with stores.open(folder / "gochat.db") as store:
         scribes = await Scribe.at(store, TEA), await Scribe.at(store, DM)
-        await scribes[0].made(ask.Create, title="T", users=("bob", "cat"))
+        await scribes[0].made(commands.Create, title="T", users=("bob", "cat"))
         for user in PEOPLE:
             store.journal.note_user(user, name=f"{user.title()} X", last_seen=5)
         await play(store, scribes[0], tea)
@@ -54,7 +53,7 @@ def name(room: str) -> str:
 
 
 async def names(store: Store, room: str) -> Any:
-    return await store.archive.members(Asker("root", admin=True), room, 200, None)
+    return await store.archive.members(Viewer("root", admin=True), room, 200, None)
 
 
 @settings(max_examples=25)
@@ -82,7 +81,7 @@ def test_what_went_out_comes_back_the_same(tea: Turns, dm: Turns, twice: bool) -
 async def same(before: Store, after: Store, scribe: Scribe) -> None:
     await check_log(after, scribe)
     old, new = await before.journal.load(scribe.room), await after.journal.load(scribe.room)
-    assert msgspec.structs.replace(new, num=old.num) == old
+    assert msgspec.structs.replace(new, room_pk=old.room_pk) == old
     sent = [fact for fact in scribe.log if isinstance(fact, facts.Message) and fact.key]
     keys = [(fact.sender, fact.key) for fact in sent] + [("ann", "never")]
     found = await after.lookups.recorded(new, keys)
@@ -113,8 +112,9 @@ def test_as_of_is_as_it_was(tea: Turns, dm: Turns, percent: int) -> None:
                     check_as_of(file, scribe, seq)
                     at_that_time = folder / "time.sqlite"
                     last = max(fact.seq for fact in scribe.log if fact.ts <= scribe.log[seq - 1].ts)
-                    done = export_room(folder / "gochat.db", scribe.room, at_that_time, now_ms=7,
-                                       upto_ms=scribe.log[seq - 1].ts)  # fmt: skip
+                    done = export_room(
+                        folder / "gochat.db", scribe.room, at_that_time, now_ms=7, upto_ms=scribe.log[seq - 1].ts
+                    )
                     assert done.as_of == last
                     file.unlink()
                     at_that_time.unlink()
@@ -139,16 +139,22 @@ def check_as_of(file: Path, scribe: Scribe, seq: int) -> None:
                     assert row[4] == shown.body
                 assert row[6] == shown.deleted
                 assert shown.deleted or row[5] == shown.edited
-                counts = dict(db.execute("SELECT emoji, count(*) FROM reaction WHERE target = ? GROUP BY 1",
-                                         (shown.seq,)))  # fmt: skip
+                counts = dict(
+                    db.execute("SELECT emoji, count(*) FROM reaction WHERE target = ? GROUP BY 1", (shown.seq,))
+                )
                 assert counts == (shown.reactions or {})
         record = then.folded()
         members = dict(db.execute("SELECT user, role FROM member WHERE role <> 'former'"))
         assert members == ({"ann": "member", "bob": "member"} if is_dm(scribe.room) else record.members)
         assert {user for (user,) in db.execute("SELECT user FROM former_members")} == record.former
         assert db.execute("SELECT head, as_of, title, history, post, closed FROM meta").fetchone() == (
-            scribe.head, seq, record.title, record.history, record.post, record.closed
-        )  # fmt: skip
+            scribe.head,
+            seq,
+            record.title,
+            record.history,
+            record.post,
+            record.closed,
+        )
 
 
 # ---------------------------------------------------------------------------------------------- one room, step by step
@@ -161,13 +167,13 @@ def tea(tmp_path: Path) -> Scribe:
     async def live() -> Scribe:
         async with stores.open(tmp_path / "gochat.db") as store:
             scribe = await Scribe.at(store, TEA)
-            await scribe.made(ask.Create, title="Tea", users=("bob", "cat"))
+            await scribe.made(commands.Create, title="Tea", users=("bob", "cat"))
             await scribe.said("green tea", "Äpfel", "北京大学", user="bob")
-            await scribe.made(ask.Send, body="with a key", key="k", reply_to=4)
-            await scribe.made(ask.React, "cat", seq=4, emoji="👍", on=True)
-            await scribe.made(ask.Edit, "bob", seq=3, body="black tea")
-            await scribe.made(ask.Delete, "bob", seq=4)
-            await scribe.made(ask.Leave, "cat")
+            await scribe.made(commands.Send, body="with a key", key="k", reply_to=4)
+            await scribe.made(commands.React, "cat", seq=4, emoji="👍", on=True)
+            await scribe.made(commands.Edit, "bob", seq=3, body="black tea")
+            await scribe.made(commands.Delete, "bob", seq=4)
+            await scribe.made(commands.Leave, "cat")
         return scribe
 
     return trio.run(live)
@@ -195,8 +201,11 @@ def test_the_file_explains_itself_to_sqlite3(tea: Scribe, export: Export) -> Non
     file = export()
     assert "gochat room import" in "\n".join(sqlite3_alone(file, "SELECT * FROM readme"))
     assert sqlite3_alone(file, "SELECT seq, sender, body, reply_to FROM messages") == [
-        "3|bob|black tea|", "4|bob||", "5|bob|北京大学|", "6|ann|with a key|4",
-    ]  # fmt: skip
+        "3|bob|black tea|",
+        "4|bob||",
+        "5|bob|北京大学|",
+        "6|ann|with a key|4",
+    ]
     assert sqlite3_alone(file, "SELECT user, role FROM members") == ["ann|owner", "bob|member"]
     assert sqlite3_alone(file, "SELECT user FROM former_members") == ["cat"]
     for words, found in ("TEA", ["3"]), ("gre*", []), ("apfel", []), ("bla*", ["3"]), ('"北京 京大"', ["5"]):
@@ -207,8 +216,11 @@ def test_the_file_explains_itself_to_sqlite3(tea: Scribe, export: Export) -> Non
 def test_what_was_edited_or_deleted_later_is_marked(tea: Scribe, export: Export) -> None:
     file = export(upto_seq=7)
     assert sqlite3_alone(file, "SELECT seq, body, later, reactions FROM messages") == [
-        "3|black tea|edited|", "4||deleted|👍 1", "5|北京大学||", "6|with a key||",
-    ]  # fmt: skip
+        "3|black tea|edited|",
+        "4||deleted|👍 1",
+        "5|北京大学||",
+        "6|with a key||",
+    ]
     assert sqlite3_alone(file, "SELECT user FROM members") == ["ann", "bob", "cat"]
 
 
@@ -267,13 +279,13 @@ async def test_a_log_that_differs_is_refused_whole(tea: Scribe, export: Export, 
     async with stores.open(new) as store:
         other = await Scribe.at(store, TEA)
         other.now_ms = 2000
-        await other.made(ask.Send, body="something else")
+        await other.made(commands.Send, body="something else")
     with pytest.raises(StoreError, match="differs from the file from seq 4 on"):
         import_room(export(), new)
     assert import_room(export("again.sqlite"), new, room="group:tea2") == ("group:tea2", 10, 10)
     async with stores.open(new) as store:
         assert await store.archive.head(TEA) == 4
-        assert await store.archive.seat("bob", "group:tea2") == "member"
+        assert await store.archive.membership("bob", "group:tea2") == "member"
 
 
 async def test_the_past_comes_back_with_what_was_lost_deleted(tea: Scribe, export: Export, tmp_path: Path) -> None:
@@ -285,7 +297,7 @@ async def test_the_past_comes_back_with_what_was_lost_deleted(tea: Scribe, expor
         log = await store.archive.replay(TEA, 0, ALL, ALL)
         assert log[-1] == facts.Delete(room=TEA, seq=8, ts=log[6].ts, sender="bob", target=4)
         assert (log[3].body, log[3].deleted) == (None, log[6].ts)  # type: ignore[union-attr]
-        assert await store.archive.seat("cat", TEA) == "member"
+        assert await store.archive.membership("cat", TEA) == "member"
 
 
 def test_an_import_that_is_stopped_changes_nothing(
@@ -293,7 +305,7 @@ def test_an_import_that_is_stopped_changes_nothing(
 ) -> None:
     new = tmp_path / "new.db"
     import_room(export("short.sqlite", upto_seq=3), new)
-    monkeypatch.setattr(room_in, "SLICE", 2)
+    monkeypatch.setattr(importing, "SLICE", 2)
 
     def stop(done: int, goal: int) -> None:
         if done > 6:

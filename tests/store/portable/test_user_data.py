@@ -1,4 +1,4 @@
-"""What is kept of a user: out in one file, and gone for good."""
+"""The data that is kept of a user: exported in one file, and deleted for good."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 import trio
 
 from gochat import store as stores
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from gochat.domain.facts import AnyFact, Closed, Delete, Member, Message, Reaction
 from gochat.errors import StoreError
-from gochat.ports import Asker
-from gochat.store.portable import user_gone
-from gochat.store.portable.user_gone import Removed, delete_user
+from gochat.ports import Viewer
+from gochat.store.portable import delete_user as deleting
+from gochat.store.portable.delete_user import Removed, delete_user
 from gochat.store.portable.user_out import export_user
 from gochat.store.schema import connect
 from tests.contracts.scribe import ALL, Scribe
@@ -31,20 +31,20 @@ async def lived(database: Path) -> None:
         dm = await Scribe.at(store, DM)
         await dm.said("xylophone one", "two")
         await dm.said("from bob", user="bob")
-        await dm.made(ask.React, "ann", seq=3, emoji="+", on=True)
-        await dm.made(ask.Edit, "ann", seq=2, body="quixotic two")
+        await dm.made(commands.React, "ann", seq=3, emoji="+", on=True)
+        await dm.made(commands.Edit, "ann", seq=2, body="quixotic two")
         tea = await Scribe.at(store, TEA)
-        await tea.made(ask.Create, "cat", users=("ann", "bob"))
-        await tea.made(ask.Send, "ann", body="zeppelin", key="keystring")
+        await tea.made(commands.Create, "cat", users=("ann", "bob"))
+        await tea.made(commands.Send, "ann", body="zeppelin", key="keystring")
         await tea.said("from bob in tea", user="bob")
         own = await Scribe.at(store, OWN)
-        await own.made(ask.Create, "ann", users=("cat", "dan", "bob"))
-        await own.made(ask.Add, users=("eve",))
+        await own.made(commands.Create, "ann", users=("cat", "dan", "bob"))
+        await own.made(commands.Add, users=("eve",))
         for user in ("eve", "dan"):
-            await own.made(ask.SetRole, "ann", member=user, role="moderator")
+            await own.made(commands.SetRole, "ann", member=user, role="moderator")
         await own.said("xylophone in own")
         last = await Scribe.at(store, LAST)
-        await last.made(ask.Create, "ann", title="Mine")
+        await last.made(commands.Create, "ann", title="Mine")
         await last.said("quixotic alone")
         store.journal.note_user("ann", name="Ann Quixotic", last_seen=5)
         store.journal.note_user("bob", name="Bob")
@@ -58,18 +58,26 @@ async def lived(database: Path) -> None:
             while not await indexed():
                 await trio.sleep(0.01)
     with closing(connect(str(database))) as db:
-        (num,) = db.execute("SELECT num FROM room WHERE id = ?", (DM,)).fetchone()
+        (room_pk,) = db.execute("SELECT num FROM room WHERE id = ?", (DM,)).fetchone()
         db.executemany(
             "INSERT INTO relation (user, peer, num, contact, blocked_at, asked_at) VALUES (?, ?, ?, ?, ?, ?)",
-            [("ann", "bob", num, 1, None, None), ("bob", "ann", num, 0, 3, None), ("cat", "ann", 9, 0, None, 1)],
+            [
+                ("ann", "bob", room_pk, 1, None, None),
+                ("bob", "ann", room_pk, 0, 3, None),
+                ("cat", "ann", 9, 0, None, 1),
+            ],
         )
         db.executemany(
             "INSERT INTO relation_change VALUES (?, ?, 1, 5, ?, ?)",
-            [(num, 1, "ann", "add"), (num, 2, "bob", "block"), (9, 1, "ann", "ask")],
+            [(room_pk, 1, "ann", "add"), (room_pk, 2, "bob", "block"), (9, 1, "ann", "ask")],
         )
         db.executemany(
             "INSERT INTO report (ts, num, seq, user, reason, closed_ts) VALUES (5, ?, ?, ?, ?, ?)",
-            [(num, 3, "ann", "quixotic rude", None), (num, 2, "ann", "zeppelin", 6), (num, 1, "bob", "spam", None)],
+            [
+                (room_pk, 3, "ann", "quixotic rude", None),
+                (room_pk, 2, "ann", "zeppelin", 6),
+                (room_pk, 1, "bob", "spam", None),
+            ],
         )
         db.execute("INSERT INTO suspension VALUES ('eve', 1, NULL, 'root', 'why')")
 
@@ -99,12 +107,19 @@ def test_a_users_file_has_what_is_theirs_and_nothing_of_others(database: Path, t
     assert (done.rooms, done.messages, done.received) == (4, 5, 1)
     assert rows(file, "SELECT user, name, last_seen FROM profile") == [("ann", "Ann Quixotic", 5)]
     assert rows(file, "SELECT room, sender, body FROM message ORDER BY room, seq") == [
-        (DM, "ann", "xylophone one"), (DM, "ann", "quixotic two"), (DM, "bob", "from bob"),
-        (LAST, "ann", "quixotic alone"), (OWN, "ann", "xylophone in own"), (TEA, "ann", "zeppelin"),
-    ]  # fmt: skip
+        (DM, "ann", "xylophone one"),
+        (DM, "ann", "quixotic two"),
+        (DM, "bob", "from bob"),
+        (LAST, "ann", "quixotic alone"),
+        (OWN, "ann", "xylophone in own"),
+        (TEA, "ann", "zeppelin"),
+    ]
     assert rows(file, "SELECT room, role FROM rooms") == [
-        (DM, "member"), (LAST, "owner"), (OWN, "owner"), (TEA, "member"),
-    ]  # fmt: skip
+        (DM, "member"),
+        (LAST, "owner"),
+        (OWN, "owner"),
+        (TEA, "member"),
+    ]
     assert rows(file, "SELECT room, target, emoji FROM reaction") == [(DM, 3, "+")]
     assert rows(file, "SELECT * FROM relation") == [("bob", 1, None, None)]
     assert rows(file, "SELECT peer, change FROM relation_change WHERE change = 'add'") == [("bob", "add")]
@@ -121,8 +136,10 @@ async def check_gone(database: Path) -> None:
     assert [fact.target for fact in dm if isinstance(fact, Delete)] == [1, 2]
     assert dm[-1] == Reaction(room=DM, seq=len(dm), ts=dm[-1].ts, sender="ann", target=3, emoji="+", on=False)
     assert [(fact.sender, fact.body) for fact in dm if isinstance(fact, Message)] == [
-        ("ann", None), ("ann", None), ("bob", "from bob"),
-    ]  # fmt: skip
+        ("ann", None),
+        ("ann", None),
+        ("bob", "from bob"),
+    ]
     tea = await log(database, TEA)
     assert isinstance(tea[-1], Member) and (tea[-1].users, tea[-1].change) == (["ann"], "left")
     own = await log(database, OWN)
@@ -131,13 +148,15 @@ async def check_gone(database: Path) -> None:
     assert isinstance(left, Member) and left.change == "left"
     assert isinstance((await log(database, LAST))[-1], Closed)
     async with stores.open(database) as store:
-        assert {room: (await store.archive.seat("ann", room)) for room in (TEA, OWN, LAST)} == {
-            TEA: "former", OWN: "former", LAST: None,
-        }  # fmt: skip
+        assert {room: (await store.archive.membership("ann", room)) for room in (TEA, OWN, LAST)} == {
+            TEA: "former",
+            OWN: "former",
+            LAST: None,
+        }
         assert await store.archive.search_users("zoe", "quixotic", 9, None) == ([], None)
         assert await store.archive.users(["ann"]) == {}
         assert (await store.archive.search_messages("bob", "xylophone", None, 9, None))[0] == []
-        assert (await store.archive.page(Asker("bob"), DM, before=None, after=None, limit=200)) is not None
+        assert (await store.archive.page(Viewer("bob"), DM, before=None, after=None, limit=200)) is not None
     assert rows(database, "SELECT user, peer, blocked_at FROM relation") == [("bob", "ann", 3)]
     assert rows(database, "SELECT user, change FROM relation_change") == [("bob", "block")]
     assert rows(database, "SELECT user, seq, reason FROM report ORDER BY seq") == [("bob", 1, "spam"), ("ann", 3, None)]
@@ -152,9 +171,16 @@ def test_nothing_of_a_deleted_user_is_left(database: Path) -> None:
     on_disk = database.read_bytes().lower()
     assert all(word.encode() in on_disk for word in SECRETS)
     assert delete_user(database, "ann", now_ms=7_000) == Removed(
-        "ann", messages=5, reactions=1, groups_left=2, groups_closed=1, successors={OWN: "dan"}, keys=1, relations=1,
+        "ann",
+        messages=5,
+        reactions=1,
+        groups_left=2,
+        groups_closed=1,
+        successors={OWN: "dan"},
+        keys=1,
+        relations=1,
         reports=2,
-    )  # fmt: skip
+    )
     trio.run(check_gone, database)
     assert delete_user(database, "ann", now_ms=8_000) == Removed("ann")
 
@@ -162,8 +188,8 @@ def test_nothing_of_a_deleted_user_is_left(database: Path) -> None:
 @pytest.mark.parametrize("stop", range(1, 15))
 def test_stopped_anywhere_it_goes_on(database: Path, monkeypatch: pytest.MonkeyPatch, stop: int) -> None:
     """Stopped as a kill would, after any of its transactions."""
-    monkeypatch.setattr(user_gone, "CHUNK", 1)
-    connects = user_gone.connect
+    monkeypatch.setattr(deleting, "CHUNK", 1)
+    connects = deleting.connect
     left = stop
 
     class Killed(BaseException):
@@ -185,12 +211,12 @@ def test_stopped_anywhere_it_goes_on(database: Path, monkeypatch: pytest.MonkeyP
         connection.execute("PRAGMA synchronous = FULL")
         return connection
 
-    monkeypatch.setattr(user_gone, "connect", mortal)
+    monkeypatch.setattr(deleting, "connect", mortal)
     try:
         delete_user(database, "ann", now_ms=7_000)
     except Killed:
         pass
-    monkeypatch.setattr(user_gone, "connect", connects)
+    monkeypatch.setattr(deleting, "connect", connects)
     delete_user(database, "ann", now_ms=8_000)
     trio.run(check_gone, database)
 

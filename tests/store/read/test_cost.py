@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 from gochat.domain import facts
-from gochat.domain.beside import Audited, Related, ReportClosed, Reported
 from gochat.domain.ids import dm
 from gochat.domain.relationship import RelationChange, of_room
-from gochat.ports import Asker
+from gochat.domain.side_records import Audited, Related, ReportClosed, Reported
+from gochat.ports import Viewer
 from gochat.store import schema, setup
 from gochat.store.health import Health
 from gochat.store.listing import BLOCK, seats_among
-from gochat.store.read import lists, oversight, overview, pages, people
-from gochat.store.read.apart import Apart
+from gochat.store.read import lists, moderation, overview, pages, people
+from gochat.store.read.separate import SeparateRooms
 from gochat.store.write.logs import Batch
 from gochat.store.write.transaction import Writer
 
 FEW, MANY = 20, 2000
-HUB = Asker("hub")
+HUB = Viewer("hub")
 TEA, OLD, LONG = "group:a-tea", "group:b-old", "group:c-long"
 
 
@@ -35,7 +35,7 @@ class Filled:
         self.connection = schema.connect(":memory:")
         setup.migrate(self.connection, ":memory:")
         self.writer = Writer(self.connection)
-        self.nums: dict[str, int] = {}
+        self.room_pks: dict[str, int] = {}
         self.heads: dict[str, int] = {}
         self.size = size
         users = [f"u{n:05}" for n in range(size)]
@@ -55,16 +55,16 @@ class Filled:
         self.deleted()
         self.moderated()
 
-    def record(self, room: str, unnumbered: list[Any], beside: Any = ()) -> None:
-        num = self.nums.setdefault(room, len(self.nums) + 1)
+    def record(self, room: str, unnumbered: list[Any], side_records: Any = ()) -> None:
+        room_pk = self.room_pks.setdefault(room, len(self.room_pks) + 1)
         head = self.heads.get(room, 0)
         made = []
         for place, (kind, fields) in enumerate(unnumbered, head + 1):
-            made.append(kind(room=room, seq=place, ts=1000 + num, **({"sender": "hub"} | fields)))
+            made.append(kind(room=room, seq=place, ts=1000 + room_pk, **({"sender": "hub"} | fields)))
         self.heads[room] = head + len(made)
-        results = self.writer.record([Batch(room, num, made, beside)], None)
+        results = self.writer.record([Batch(room, room_pk, made, side_records)], None)
         assert all(isinstance(result, int) for result in results)
-        self.writer.merge([num])
+        self.writer.merge([room_pk])
 
     @staticmethod
     def member(users: list[str], change: str, role: str | None = None) -> Any:
@@ -77,7 +77,7 @@ class Filled:
     def related(self, user: str, by: str, change: Any) -> Related:
         relation = of_room(dm("hub", user))
         assert relation is not None
-        made = RelationChange(n=1, at=0, ts=5000 + len(self.nums), user=by, change=change)
+        made = RelationChange(n=1, at=0, ts=5000 + len(self.room_pks), user=by, change=change)
         return Related(made, relation.apply(made))
 
     def asks(self, user: str) -> None:
@@ -91,7 +91,7 @@ class Filled:
         number = 100 * self.size
         self.record(LONG, [self.member(["hub"], "added", "owner")] + [self.said("x")] * number)
         self.record(LONG, [(facts.Delete, {"target": seq}) for seq in range(3, number + 1)])
-        self.connection.execute("UPDATE seat SET read = 1 WHERE user = 'hub' AND num = ?", (self.nums[LONG],))
+        self.connection.execute("UPDATE seat SET read = 1 WHERE user = 'hub' AND num = ?", (self.room_pks[LONG],))
 
     def moderated(self) -> None:
         reports = [Reported(seq=3, ts=n, user=f"u{n:05}") for n in range(self.size)]
@@ -107,7 +107,7 @@ class Filled:
             nonlocal counted
             counted += 1
 
-        read(self.connection)  # What is compiled once is not counted.
+        read(self.connection)  # Statements are compiled here, which is not counted.
         self.connection.set_progress_handler(count, 1)
         try:
             read(self.connection)
@@ -135,8 +135,8 @@ def _all_pages(connection: sqlite3.Connection) -> int:
 
 
 READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
-    "the latest private rooms": lambda c: lists._contacts(c, "e", "hub", 15, Apart(Health(), 0)),
-    "the latest requests": lambda c: people.latest_requests(c, "hub", 15, Apart(Health(), 0)),
+    "the latest private rooms": lambda c: lists._contacts(c, "e", "hub", 15, SeparateRooms(Health(), 0)),
+    "the latest requests": lambda c: people.latest_requests(c, "hub", 15, SeparateRooms(Health(), 0)),
     "requests": lambda c: people.requests(c, "hub", 5, None),
     "requests, further on": lambda c: people.requests(c, "hub", 5, "s00010"),
     "contacts": lambda c: lists.contacts(c, "e", "hub", 0, 5, "c", None, False),
@@ -156,9 +156,9 @@ READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "members where many have left": lambda c: lists.members(c, HUB, OLD, 5, None),
     "who sees whom: private rooms": lambda c: people.acquainted(c, "u00001", ["hub", "eve"]),
     "who sees whom: few groups": lambda c: people.acquainted(c, "dan", ["eve"]),
-    "reports": lambda c: oversight.reports(c, None, 5, None),
-    "reports of a group": lambda c: oversight.reports(c, "group:g00001", 5, None),
-    "the audit log": lambda c: oversight.audit(c, 5, None),
+    "reports": lambda c: moderation.reports(c, None, 5, None),
+    "reports of a group": lambda c: moderation.reports(c, "group:g00001", 5, None),
+    "the audit log": lambda c: moderation.audit(c, 5, None),
     "which rooms are merged for a sign-in": lambda c: seats_among(c, "hub", [1, 2, 3]),
     "the newest messages": lambda c: pages.page(c, HUB, LONG, None, None, 1, messages=True),
     "the first messages": lambda c: pages.page(c, HUB, LONG, None, 0, 1, messages=True),

@@ -14,14 +14,14 @@ import pytest
 import trio
 
 from gochat import store as stores
-from gochat.domain.beside import Related
 from gochat.domain.facts import Edit, Member, Message
 from gochat.domain.relationship import RelationChange
+from gochat.domain.side_records import Related
 from gochat.errors import Damaged, StoreError
-from gochat.ports import Asker, Committed
+from gochat.ports import Committed, Viewer
 from gochat.store import Store
 from gochat.store.health import Health
-from gochat.store.portable.room_out import export_room
+from gochat.store.portable.export_room import export_room
 from gochat.store.portable.user_out import export_user
 from gochat.store.schema import SEQ_BITS
 from gochat.store.write.committer import Pace
@@ -86,7 +86,7 @@ async def right_or_failed(store: Store, path: Path, head: int, elsewhere: Path) 
     archive, answers = store.archive, 0
 
     async def page() -> Any:
-        facts = await archive.page(Asker("ann"), DM, before=None, after=0, limit=10_000)
+        facts = await archive.page(Viewer("ann"), DM, before=None, after=0, limit=10_000)
         assert facts is not None and facts.head >= head and len(facts.entries) >= min(head, 900)
 
     async def replay() -> Any:
@@ -180,7 +180,7 @@ def flipped(sound: Path, to: Path, number: int) -> Path:
 
 
 class Look:
-    """What every way of reading gave, by its name; an answer, or the error."""
+    """The result of every way of reading, by its name: an answer, or the error."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
@@ -209,7 +209,7 @@ async def looked(store: Store) -> Look:
 
 
 async def page_of(archive: Any, user: str, room: str) -> list[Any]:
-    return list((await archive.page(Asker(user), room, before=None, after=0, limit=200)).entries)
+    return list((await archive.page(Viewer(user), room, before=None, after=0, limit=200)).entries)
 
 
 async def record_of(store: Store, room: str) -> int:
@@ -362,15 +362,19 @@ async def asked(store: Store, user: str) -> None:
 @pytest.mark.parametrize(
     ("bad", "left_out"),
     [
-        ("UPDATE fact SET body = CAST(x'ff' AS TEXT) WHERE id >> 34 IN (SELECT num FROM room WHERE id LIKE '%:b11')",
-         ["dm:ann:b11"]),
+        (
+            "UPDATE fact SET body = CAST(x'ff' AS TEXT) WHERE id >> 34 IN (SELECT num FROM room WHERE id LIKE '%:b11')",
+            ["dm:ann:b11"],
+        ),
         ("UPDATE room SET title = CAST(x'ff' AS TEXT) WHERE id = 'group:g07'", ["group:g07"]),
         ("UPDATE user SET name = CAST(x'ff' AS TEXT) WHERE id = 'b13'", ["dm:ann:b13"]),
         ("UPDATE user SET name = CAST(x'ff' AS TEXT) WHERE id = 's03'", ["dm:ann:s03"]),
-        ("UPDATE fact SET body = CAST(x'ff' AS TEXT) WHERE id >> 34 IN (SELECT num FROM room WHERE id LIKE '%12')",
-         ["dm:ann:b12", "dm:ann:s12", "group:g12"]),
+        (
+            "UPDATE fact SET body = CAST(x'ff' AS TEXT) WHERE id >> 34 IN (SELECT num FROM room WHERE id LIKE '%12')",
+            ["dm:ann:b12", "dm:ann:s12", "group:g12"],
+        ),
     ],
-)  # fmt: skip
+)
 async def test_a_welcome_names_what_it_leaves_out(tmp_path: Path, bad: str, left_out: list[str]) -> None:
     """Wherever the damage is; the lists are whole but for that, and a single room's asker gets the error."""
     path = tmp_path / "gochat.db"
@@ -453,12 +457,14 @@ def test_what_is_told_of_a_damaged_text_does_not_hold_it(caplog: pytest.LogCaptu
 @pytest.mark.parametrize(
     ("bad", "left_out"),
     [
-        ("UPDATE fact SET body = CAST(x'ff' AS TEXT) WHERE id >> 34 IN (SELECT num FROM room WHERE id LIKE '%3')",
-         ["dm:ann:b3", "group:g3"]),
+        (
+            "UPDATE fact SET body = CAST(x'ff' AS TEXT) WHERE id >> 34 IN (SELECT num FROM room WHERE id LIKE '%3')",
+            ["dm:ann:b3", "group:g3"],
+        ),
         ("UPDATE room SET title = CAST(x'ff' AS TEXT) WHERE id = 'group:g5'", ["group:g5"]),
         ("UPDATE user SET name = CAST(x'ff' AS TEXT) WHERE id = 'b4'", ["dm:ann:b4"]),
     ],
-)  # fmt: skip
+)
 async def test_pages_of_groups_and_contacts_name_what_they_leave_out(
     tmp_path: Path, bad: str, left_out: list[str]
 ) -> None:
@@ -494,9 +500,11 @@ async def test_pages_of_groups_and_contacts_name_what_they_leave_out(
 
     async def all_of(store: Store, limit: int, unreadable: list[str] | None) -> list[list[str]]:
         return [
-            await groups(store, None, limit, unreadable), await groups(store, "ann", limit, unreadable),
-            await contacts(store, True, limit, unreadable), await contacts(store, False, limit, unreadable),
-        ]  # fmt: skip
+            await groups(store, None, limit, unreadable),
+            await groups(store, "ann", limit, unreadable),
+            await contacts(store, True, limit, unreadable),
+            await contacts(store, False, limit, unreadable),
+        ]
 
     async with stores.open(path) as store:
         whole = await all_of(store, 50, None)

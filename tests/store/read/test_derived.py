@@ -1,5 +1,5 @@
-"""What is kept beside the logs is what a naive look at them gives: after random histories, however these were merged,
-and after whatever else changes a database."""
+"""The tables beside the logs equal those that a naive look at the logs gives: after random histories, however these
+were merged, and after everything else that changes a database."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gochat import store as stores
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from gochat.domain.facts import Message
 from gochat.domain.ids import dm, dm_users, is_dm, peer
 from gochat.domain.turn import RoomRules
@@ -26,11 +26,11 @@ from gochat.errors import StoreError
 from gochat.store import listing
 from gochat.store.health import Health
 from gochat.store.listing import BLOCK_BITS
-from gochat.store.portable.room_in import import_room
-from gochat.store.portable.room_out import export_room
-from gochat.store.portable.user_gone import delete_user, release_user
+from gochat.store.portable.delete_user import delete_user, release_user
+from gochat.store.portable.export_room import export_room
+from gochat.store.portable.import_room import import_room
 from gochat.store.read import lists
-from gochat.store.read.apart import Apart
+from gochat.store.read.separate import SeparateRooms
 from gochat.store.read.source import reading
 from gochat.store.rows import CLOSED, MEMBER, MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
@@ -41,7 +41,7 @@ from gochat.store.write.transaction import Writer
 from tests.contracts.scribe import Scribe
 from tests.store import old_store
 from tests.store.conftest import PACES
-from tests.store.test_histories import PEOPLE, Noted, aimed, commands
+from tests.store.test_histories import PEOPLE, Noted, aimed, any_commands
 
 GROUPS = ["group:oak", "group:tea"]
 PRIVATE = [dm(*pair) for pair in combinations(PEOPLE[:3], 2)] + [dm("ann", "ann")]
@@ -53,7 +53,7 @@ TOLD = 2
 
 
 class Seat(msgspec.Struct):
-    """What of a seat follows from the log, and from what two users hold of each other."""
+    """The part of a seat that follows from the log, and from the relation of two users."""
 
     name: str | None = None
     latest: int | None = None
@@ -63,10 +63,11 @@ class Seat(msgspec.Struct):
 def derived(db: sqlite3.Connection) -> tuple[Any, ...]:
     """As it is kept; `latest` as it is told where the seat is stale."""
     rooms = {
-        num: row for num, *row in db.execute("SELECT num, head, ts, messages, last, members FROM room WHERE head > 0")
+        room_pk: row
+        for room_pk, *row in db.execute("SELECT num, head, ts, messages, last, members FROM room WHERE head > 0")
     }
-    seats = {}
-    for user, num, name, latest, role, now in db.execute(
+    memberships = {}
+    for user, room_pk, name, latest, role, now in db.execute(
         f"""SELECT s.user, s.num, s.name, s.latest, s.role, (
                 SELECT f.ts FROM stale t JOIN room r ON r.num = t.num AND r.last >= s.since_seq
                 JOIN fact f ON f.id = (r.num << {SEQ_BITS}) + r.last WHERE t.user = s.user AND t.num = s.num)
@@ -75,25 +76,25 @@ def derived(db: sqlite3.Connection) -> tuple[Any, ...]:
         if latest is not None and now is not None:
             assert latest <= now, "it is behind, if anything"
             latest = now
-        seats[user, num] = Seat(name, latest, role)
+        memberships[user, room_pk] = Seat(name, latest, role)
     skipped = {
-        (num, block): (facts, gone)
-        for num, block, facts, gone in db.execute("SELECT num, block, facts, deleted FROM skipped")
+        (room_pk, block): (facts, gone)
+        for room_pk, block, facts, gone in db.execute("SELECT num, block, facts, deleted FROM skipped")
     }
-    return rooms, seats, skipped, dict(db.execute("SELECT id, n FROM fact"))
+    return rooms, memberships, skipped, dict(db.execute("SELECT id, n FROM fact"))
 
 
 def recomputed(db: sqlite3.Connection) -> tuple[Any, ...]:
     """The same, from the facts and the relations."""
     rooms: dict[int, list[int]] = {}
-    seats: dict[tuple[str, int], Seat] = {}
+    memberships: dict[tuple[str, int], Seat] = {}
     skipped: dict[tuple[int, int], tuple[int, int]] = {}
     counts: dict[int, int] = {}
-    for num, room in db.execute("SELECT num, id FROM room WHERE head > 0").fetchall():
+    for room_pk, room in db.execute("SELECT num, id FROM room WHERE head > 0").fetchall():
         roles: dict[str, str] = {}
         head = ts = messages = last = last_ts = 0
         for row_id, ts, kind, deleted, data in db.execute(
-            "SELECT id, ts, kind, delete_seq, data FROM fact WHERE id >> ? = ? ORDER BY id", (SEQ_BITS, num)
+            "SELECT id, ts, kind, delete_seq, data FROM fact WHERE id >> ? = ? ORDER BY id", (SEQ_BITS, room_pk)
         ):
             head += 1
             assert row_id & SEQ_MASK == head, "the log is dense"
@@ -104,19 +105,19 @@ def recomputed(db: sqlite3.Connection) -> tuple[Any, ...]:
             elif kind == CLOSED:
                 roles = dict.fromkeys(roles, "former")
             if kind != MESSAGE or deleted is not None:
-                place = (num, head >> BLOCK_BITS)
+                place = (room_pk, head >> BLOCK_BITS)
                 facts, gone = skipped.get(place, (0, 0))
                 skipped[place] = (facts + 1, gone + (kind == MESSAGE))
             counts[row_id] = messages
         present = [user for user, role in roles.items() if role != "former"]
-        rooms[num] = [head, ts, messages, last, len(present)]
+        rooms[room_pk] = [head, ts, messages, last, len(present)]
         if is_dm(room):
             for user in set(dm_users(room)):
-                seats[user, num] = _private(db, num, room, user, last, last_ts)
+                memberships[user, room_pk] = _private(db, room_pk, room, user, last, last_ts)
         else:
             for user, role in roles.items():
-                seats[user, num] = Seat(room if user in present else None, None, role)
-    return rooms, seats, skipped, counts
+                memberships[user, room_pk] = Seat(room if user in present else None, None, role)
+    return rooms, memberships, skipped, counts
 
 
 def _take(roles: dict[str, str], data: str) -> None:
@@ -125,7 +126,7 @@ def _take(roles: dict[str, str], data: str) -> None:
         roles[user] = change.get("role", "member") if change["change"] in ("added", "role") else "former"
 
 
-def _private(db: sqlite3.Connection, num: int, room: str, user: str, last: int, last_ts: int) -> Seat:
+def _private(db: sqlite3.Connection, room_pk: int, room: str, user: str, last: int, last_ts: int) -> Seat:
     other = peer(room, user)
     hidden = db.execute(
         "SELECT blocked_at IS NOT NULL OR withheld_at IS NOT NULL FROM relation WHERE user = ? AND peer = ?",
@@ -133,22 +134,22 @@ def _private(db: sqlite3.Connection, num: int, room: str, user: str, last: int, 
     ).fetchone()
     if hidden is not None and hidden[0]:
         return Seat()
-    (since,) = db.execute("SELECT since_seq FROM seat WHERE user = ? AND num = ?", (user, num)).fetchone()
+    (since,) = db.execute("SELECT since_seq FROM seat WHERE user = ? AND num = ?", (user, room_pk)).fetchone()
     return Seat(other, last_ts if last >= since else 0)
 
 
 def _told(db: sqlite3.Connection, user: str) -> list[tuple[int, int]]:
     """The user's latest private rooms, and when they were written to."""
     found = []
-    apart = Apart(Health(), 0)
+    apart = SeparateRooms(Health(), 0)
     entries = lists.welcome(db, "e", user, TOLD, (), {}, apart).contacts
     # Two of one moment may come either way.
     one_by_one = lists.contacts_apart(db, "e", user, TOLD, apart)
     assert [entry.last.ts for entry in one_by_one] == [entry.last.ts for entry in entries]  # type: ignore[union-attr]
     for entry in entries:
         assert entry.last is not None
-        (num,) = db.execute("SELECT num FROM room WHERE id = ?", (entry.room,)).fetchone()
-        found.append((num, entry.last.ts))
+        (room_pk,) = db.execute("SELECT num FROM room WHERE id = ?", (entry.room,)).fetchone()
+        found.append((room_pk, entry.last.ts))
     return found
 
 
@@ -156,15 +157,21 @@ def check(database: Path, *, merged: bool = True, without: str | None = None) ->
     """`without`: whose id was released, who has no seats in groups any more."""
     with closing(connect(str(database), read_only=True)) as db:
         assert not merged or db.execute("SELECT count(*) FROM tail").fetchone() == (0,)
-    # What is not merged is shown as if it were.
+    # Facts that are not merged are shown as if they were.
     with reading(database) as db:
         kept, naive = derived(db), recomputed(db)
         for user in PEOPLE:
             told = _told(db, user)
-            latest = {num: seat.latest for (each, num), seat in naive[1].items() if each == user and seat.latest}
+            latest = {
+                room_pk: membership.latest
+                for (each, room_pk), membership in naive[1].items()
+                if each == user and membership.latest
+            }
             assert told == sorted(latest.items(), key=lambda pair: (pair[1], pair[0]), reverse=True)[:TOLD]
-    for user, num in [place for place, seat in naive[1].items() if place[0] == without and seat.role != "dm"]:
-        del naive[1][user, num]
+    for user, room_pk in [
+        place for place, membership in naive[1].items() if place[0] == without and membership.role != "dm"
+    ]:
+        del naive[1][user, room_pk]
     for have, want in zip(kept, naive, strict=True):
         assert have == want
 
@@ -178,7 +185,7 @@ class Expire(msgspec.Struct, frozen=True):
 
 def turns() -> st.SearchStrategy[list[Any]]:
     of_rooms = [
-        st.lists(commands(room, list(dm_users(room)) if is_dm(room) else PEOPLE), min_size=1, max_size=5)
+        st.lists(any_commands(room, list(dm_users(room)) if is_dm(room) else PEOPLE), min_size=1, max_size=5)
         for room in ROOMS
     ]
     quiet = st.builds(Expire, st.integers(0, 100), st.booleans())
@@ -196,7 +203,7 @@ async def lived(database: Path, happened: list[Any], pace: str) -> list[str]:
         for room in PRIVATE:
             scribes[room].rules = RoomRules()
         for room in GROUPS:
-            await scribes[room].made(ask.Create, title="T", users=("bob", "cat"))
+            await scribes[room].made(commands.Create, title="T", users=("bob", "cat"))
         now_ms = 1000
         for turn in happened:
             now_ms += 7
@@ -244,7 +251,7 @@ def test_after_whatever_happened(happened: list[Any], pace: str, user: str, few:
                 for room in [room for room in PRIVATE if user in dm_users(room)][:2]:
                     scribe = await Scribe.at(store, room)
                     scribe.now_ms = 20_000
-                    await scribe.turn(ask.Send(room=room, user=user, body="here again"))
+                    await scribe.turn(commands.Send(room=room, user=user, body="here again"))
             check(database, without=user)
 
     trio.run(main)
@@ -268,7 +275,7 @@ def test_the_latest_private_rooms_are_told_in_their_order(written: list[int], pa
                 contacts = (await store.archive.welcome("ann", 4, [])).contacts
                 assert [entry.room for entry in contacts] == [scribe.room for scribe in last[:4]]
             with reading(database) as db:
-                one_by_one = lists.contacts_apart(db, "e", "ann", 4, Apart(Health(), 0))
+                one_by_one = lists.contacts_apart(db, "e", "ann", 4, SeparateRooms(Health(), 0))
                 assert [entry.room for entry in one_by_one] == [scribe.room for scribe in last[:4]]
 
     trio.run(main)

@@ -53,7 +53,7 @@ def count(connection: sqlite3.Connection) -> int:
 
 
 async def collect(readers: Readers, jobs: list[object]) -> list[object]:
-    """What each of the jobs gives or raises, all asked for in one tick."""
+    """The result or the error of each of the jobs, all asked for in one tick."""
     told: list[object] = [None] * len(jobs)
 
     async def ask(position: int) -> None:

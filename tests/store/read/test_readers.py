@@ -1,4 +1,4 @@
-"""What each reader gets of a group, by every path of the store, is what a naive fold of its log lets them have.
+"""Each reader gets of a group, by every path of the store, exactly the facts that a naive fold of its log allows.
 Random histories: members come, go and come again, messages are edited, deleted, reacted and replied to."""
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gochat import store as stores
-from gochat.domain import commands as ask
-from gochat.domain import facts
+from gochat.domain import commands, facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.turn import Done
-from gochat.ports import Asker
+from gochat.ports import Viewer
 from gochat.store import Store
 from tests.contracts.archive import until
 from tests.contracts.scribe import Scribe
@@ -25,23 +24,23 @@ PEOPLE = ["ann", "bob", "cat"]
 ABOUT = (facts.Edit, facts.Delete, facts.Reaction)
 
 
-def commands() -> st.SearchStrategy[Any]:
+def any_commands() -> st.SearchStrategy[Any]:
     base: dict[str, Any] = {"room": st.just(TEA), "user": st.sampled_from(PEOPLE)}
     at = st.integers(1, 20)
     some = st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=2).map(tuple)
     owner = {**base, "user": st.just("ann")}
     return st.one_of(
-        st.builds(ask.Send, **base, body=st.sampled_from(["apple one", "apple two"])),
-        st.builds(ask.Send, **base, body=st.just("apple re"), reply_to=at),
-        st.builds(ask.Edit, **base, seq=at, body=st.sampled_from(["apple three", "apple four"])),
-        st.builds(ask.Delete, **base, seq=at),
-        st.builds(ask.React, **base, seq=at, emoji=st.sampled_from("+-"), on=st.booleans()),
-        st.builds(ask.React, **base, seq=at, emoji=st.sampled_from("+-"), on=st.just(True)),
-        st.builds(ask.Configure, **owner, history=st.sampled_from(["since_join", "since_join", "all"])),
-        st.builds(ask.Add, **owner, users=some),
-        st.builds(ask.Remove, **owner, users=some),
-        st.builds(ask.Add, **owner, users=st.just(("bob", "cat"))),
-        st.builds(ask.Leave, **base),
+        st.builds(commands.Send, **base, body=st.sampled_from(["apple one", "apple two"])),
+        st.builds(commands.Send, **base, body=st.just("apple re"), reply_to=at),
+        st.builds(commands.Edit, **base, seq=at, body=st.sampled_from(["apple three", "apple four"])),
+        st.builds(commands.Delete, **base, seq=at),
+        st.builds(commands.React, **base, seq=at, emoji=st.sampled_from("+-"), on=st.booleans()),
+        st.builds(commands.React, **base, seq=at, emoji=st.sampled_from("+-"), on=st.just(True)),
+        st.builds(commands.Configure, **owner, history=st.sampled_from(["since_join", "since_join", "all"])),
+        st.builds(commands.Add, **owner, users=some),
+        st.builds(commands.Remove, **owner, users=some),
+        st.builds(commands.Add, **owner, users=st.just(("bob", "cat"))),
+        st.builds(commands.Leave, **base),
     )
 
 
@@ -63,7 +62,7 @@ def span(log: list[AnyFact], user: str) -> tuple[int, int, bool] | None:
 
 
 def shown(scribe: Scribe, user: str) -> list[AnyFact]:
-    """What the user may have of the log."""
+    """The facts of the log that the user may have."""
     seen = span(scribe.log, user)
     if seen is None:
         return []
@@ -98,13 +97,13 @@ def as_of(log: list[AnyFact], message: facts.Message, high: int) -> facts.Messag
 def aimed(scribe: Scribe, command: Any) -> Any:
     """At a message that is there, mostly, and where it must be by its author: else nearly all would be refused."""
     sent = [fact for fact in scribe.log if isinstance(fact, facts.Message)]
-    name = "reply_to" if isinstance(command, ask.Send) else "seq"
+    name = "reply_to" if isinstance(command, commands.Send) else "seq"
     at = getattr(command, name, None)
     if not sent or at is None or at == 1:
         return command
     target = sent[at % len(sent)]
     changed: dict[str, Any] = {name: target.seq}
-    if isinstance(command, ask.Edit):
+    if isinstance(command, commands.Edit):
         changed["user"] = target.sender
     return msgspec.structs.replace(command, **changed)
 
@@ -118,19 +117,19 @@ async def play(scribe: Scribe, command: Any) -> None:
     (outcome,) = await scribe.turn(command)
     if seq is not None and isinstance(outcome, Done):
         assert not former and low < seq <= scribe.head
-        assert isinstance(command, ask.Send) or seq in messages
+        assert isinstance(command, commands.Send) or seq in messages
 
 
 async def check(store: Store, scribe: Scribe) -> None:
     for user in PEOPLE:
         expected = shown(scribe, user)
-        asker = Asker(user)
+        viewer = Viewer(user)
         up: list[AnyFact] = []
         down: list[AnyFact] = []
         for _ in range(len(expected) // 3 + 1):
             after = up[-1].seq if up else 0
-            page = await store.archive.page(asker, TEA, before=None, after=after, limit=3)
-            below = await store.archive.page(asker, TEA, before=down[0].seq if down else None, after=None, limit=3)
+            page = await store.archive.page(viewer, TEA, before=None, after=after, limit=3)
+            below = await store.archive.page(viewer, TEA, before=down[0].seq if down else None, after=None, limit=3)
             up, down = up + (page.entries if page else []), (below.entries if below else []) + down
         assert up == expected and down == expected, user
         replayed = await store.archive.replay(TEA, 0, scribe.head, 999, reader=user)
@@ -156,12 +155,12 @@ def bodiless(fact: AnyFact) -> AnyFact:
 
 
 @settings(max_examples=150)
-@given(st.lists(commands(), min_size=10, max_size=40))
+@given(st.lists(any_commands(), min_size=10, max_size=40))
 def test_every_path_tells_what_the_reader_may_see(history: list[Any]) -> None:
     async def main() -> None:
         async with stores.open_inline(":memory:") as store:
             scribe = await Scribe.at(store, TEA)
-            await scribe.made(ask.Create, users=("bob",), history="since_join")
+            await scribe.made(commands.Create, users=("bob",), history="since_join")
             for command in history:
                 await play(scribe, command)
             await check(store, scribe)

@@ -18,9 +18,9 @@ from gochat.domain import facts
 from gochat.store import schema, setup
 from gochat.store.rows import WRITTEN, written
 from gochat.store.schema import SEQ_BITS
-from gochat.store.search import index, locate, search
-from gochat.store.search.cut import CUTTER
+from gochat.store.search import index, rare_terms, search
 from gochat.store.search.searches import Budget
+from gochat.store.search.tokenizer import CUTTER
 
 ANN = "ann"
 FIRST_NAMES = [
@@ -58,7 +58,7 @@ def words_of(dice: random.Random, count: int) -> list[str]:
 
 
 def said(dice: random.Random, words: list[str], messages: int, groups: int, dms: int, others: int) -> Iterator[Said]:
-    """What is said in ann's groups and private rooms, and as much in those of others."""
+    """The messages in ann's groups and private rooms, and as many in those of others."""
     rooms = groups + dms + others
     sizes = list(accumulate(1 / (1 + n % (groups + dms)) ** 0.7 for n in range(rooms)))
     common = list(accumulate(1 / (n + 3) for n in range(len(words))))
@@ -91,26 +91,26 @@ def fill(path: Path, all_said: Iterator[Said], groups: int, dms: int) -> None:
             connection.execute("BEGIN")
             rows = []
             for one in slice_:
-                num, seq = one.row_id >> SEQ_BITS, one.row_id & schema.SEQ_MASK
-                heads[num] = one
+                room_pk, seq = one.row_id >> SEQ_BITS, one.row_id & schema.SEQ_MASK
+                heads[room_pk] = one
                 body = " ".join(one.words)
-                message = facts.Message(room=name(num), seq=seq, ts=one.ts, sender="bob", body=body)
-                rows.append(written(num << SEQ_BITS, message, seq))
+                message = facts.Message(room=name(room_pk), seq=seq, ts=one.ts, sender="bob", body=body)
+                rows.append(written(room_pk << SEQ_BITS, message, seq))
             connection.executemany(f"INSERT INTO fact ({WRITTEN}) VALUES ({marks})", rows)
             index.put(connection, [(row[0], row[4]) for row in rows])
             connection.execute("COMMIT")
-        for num, last in heads.items():
+        for room_pk, last in heads.items():
             seq = last.row_id & schema.SEQ_MASK
             connection.execute(
                 "INSERT INTO room (num, id, head, ts, messages, last, indexed, history)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (num, name(num), seq, last.ts, seq, seq, seq, "since_join" if num == 2 else "all"),
+                (room_pk, name(room_pk), seq, last.ts, seq, seq, seq, "since_join" if room_pk == 2 else "all"),
             )
-            if num <= groups + dms:
-                role = "former" if num == 3 else "member" if num <= groups else "dm"
+            if room_pk <= groups + dms:
+                role = "former" if room_pk == 3 else "member" if room_pk <= groups else "dm"
                 connection.execute(
                     "INSERT INTO seat (user, num, role, since_seq, since_ts, read) VALUES (?, ?, ?, ?, 1, 0)",
-                    (ANN, num, role, 5 if num == 2 else 1),
+                    (ANN, room_pk, role, 5 if room_pk == 2 else 1),
                 )
 
 
@@ -139,11 +139,14 @@ def test_what_is_found_does_not_depend_on_the_way(tmp_path: Path, way: str, monk
     fill(tmp_path / "gochat.db", iter(everything), 40, 50)
     monkeypatch.setattr(search, "_FEW_BLOCKS", 1_000_000 if way == "looking into rooms" else 50)
     for most in ("MOST_ROWS", "MOST_ROWS_OF_TWO"):
-        monkeypatch.setattr(locate, most, 1_000_000 if way == "locating all" else 0)
+        monkeypatch.setattr(rare_terms, most, 1_000_000 if way == "locating all" else 0)
     mine = [
-        one for one in everything
-        if (num := one.row_id >> SEQ_BITS) <= 90 and num != 3 and (num != 2 or one.row_id & schema.SEQ_MASK >= 5)
-    ]  # fmt: skip
+        one
+        for one in everything
+        if (room_pk := one.row_id >> SEQ_BITS) <= 90
+        and room_pk != 3
+        and (room_pk != 2 or one.row_id & schema.SEQ_MASK >= 5)
+    ]
     mine.sort(key=lambda one: (-one.ts, -one.row_id))
 
     def holds(one: Said, q: str) -> bool:
@@ -180,7 +183,7 @@ def test_what_is_edited_or_deleted_is_in_neither_index(tmp_path: Path) -> None:
     with contextlib.closing(schema.connect(str(tmp_path / "gochat.db"))) as connection:
 
         def found(q: str) -> tuple[int, int]:
-            located = locate.locate(connection, index.NEW, CUTTER.asked(q), None)
+            located = rare_terms.rare_terms(connection, index.NEW, CUTTER.asked(q), None)
             assert located is not None
             return len(located), len(search.messages(connection, ANN, q, None, 5, None, Budget())[0])
 
@@ -208,9 +211,20 @@ def test_a_search_is_fast_among_a_million_messages_and_100_000_users(tmp_path: P
         )
 
     asked = [
-        "everywhere", "every", "e", "elsewhere", "needle", "absent", "corner", "北京", "大北京", "见面",
-        "everywhere needle", *sample, *(f"{one} {two}" for one, two in zip(sample, reversed(sample), strict=True)),
-    ]  # fmt: skip
+        "everywhere",
+        "every",
+        "e",
+        "elsewhere",
+        "needle",
+        "absent",
+        "corner",
+        "北京",
+        "大北京",
+        "见面",
+        "everywhere needle",
+        *sample,
+        *(f"{one} {two}" for one, two in zip(sample, reversed(sample), strict=True)),
+    ]
     people = [part for user, name in dice.sample(users, 200) for part in (user, name, *name.split())]
     people += [mistyped(part) for part in people] + [part[: n % 5 + 1] for n, part in enumerate(people)]
 

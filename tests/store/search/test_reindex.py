@@ -1,4 +1,5 @@
-"""What an older release indexed is indexed anew while the node runs, and found meanwhile; a kill harms nothing."""
+"""Messages indexed by an older release are indexed anew while the node runs, and found meanwhile; a kill harms
+nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.search import index, reindex, search, user_search
 from gochat.store.search.searches import Budget
 from gochat.store.write.committer import REINDEX_PAUSES, Committer
-from gochat.store.write.tail import Tail
+from gochat.store.write.write_buffer import WriteBuffer
 from tests.appending import append_to
 from tests.contracts.archive import until
 from tests.contracts.journal import message
@@ -71,9 +72,13 @@ def tables(connection: sqlite3.Connection) -> set[str]:
     return {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
 
 
-#: What ann may see, newest first: not what was said before she came, nor where she has left.
+#: The messages that ann may see, newest first: none from before she came, nor from a group that she has left.
 SEEN = sorted(
-    ((num, seq) for num, bodies in enumerate(ROOMS[:3], 1) for seq in range(3 if num == 2 else 1, len(bodies) + 1)),
+    (
+        (room_pk, seq)
+        for room_pk, bodies in enumerate(ROOMS[:3], 1)
+        for seq in range(3 if room_pk == 2 else 1, len(bodies) + 1)
+    ),
     key=lambda place: (-10 * place[1] - place[0], -place[0], -place[1]),
 )
 
@@ -90,7 +95,7 @@ def test_all_is_found_at_every_step(tmp_path: Path, few_blocks: int, monkeypatch
             assert found(connection, "京大") == [place for place in SEEN if place[0] == 2]
             assert found(connection, "absent") == []
             left = dict(connection.execute("SELECT num, upto FROM reindex"))
-            assert found(connection, "lodz") == [(num, seq) for num, seq in SEEN if seq > left.get(num, 0)]
+            assert found(connection, "lodz") == [(room_pk, seq) for room_pk, seq in SEEN if seq > left.get(room_pk, 0)]
             assert found(connection, "lodz", "group:g1") == [(1, seq) for seq in range(19, left.get(1, 0), -1)]
             steps += 1
             if step(connection, 3) is None:
@@ -145,8 +150,16 @@ def test_users_are_found_by_their_old_words_until_all_have_new_ones(tmp_path: Pa
             assert users(connection, "김민") == ["u3"] and users(connection, "u4") == ["u4"]
             step(connection, 2)
         assert "user_word_old" not in tables(connection)
-        for q, expected in {"noel": ["u1"], "jiri": ["u5"], "asa": ["u0"], "soren": ["u2"], "민준": ["u3"], "zoe": [],
-                            "u4": ["u4"], "lukasz": []}.items():  # fmt: skip
+        for q, expected in {
+            "noel": ["u1"],
+            "jiri": ["u5"],
+            "asa": ["u0"],
+            "soren": ["u2"],
+            "민준": ["u3"],
+            "zoe": [],
+            "u4": ["u4"],
+            "lukasz": [],
+        }.items():
             assert users(connection, q) == expected, q
 
 
@@ -168,9 +181,9 @@ def test_the_next_folding_begins_anew_also_amid_this_one(tmp_path: Path) -> None
         connection.execute("UPDATE folding SET version = version - 1")
     with upgraded(tmp_path / "a.db") as connection:
         assert connection.execute("SELECT version FROM folding").fetchone() == (VERSION,)
-        assert index.behind(connection) == {1, 2, 3, 4}
-        for num in index.behind(connection):
-            index.feed(connection, num, 100)
+        assert index.unindexed_rooms(connection) == {1, 2, 3, 4}
+        for room_pk in index.unindexed_rooms(connection):
+            index.feed(connection, room_pk, 100)
         while step(connection, 3) is not None:
             pass
         assert len(found(connection, "lodz")) == 27 and users(connection, "soren") == ["u2"]
@@ -209,7 +222,7 @@ async def test_a_node_does_it_by_itself_and_tells(tmp_path: Path, caplog: pytest
 def test_while_others_write_it_takes_a_part_of_the_time(tmp_path: Path) -> None:
     make(tmp_path / "a.db", [[f"Łódź {n}" for n in range(2000)]], {})
     setup.prepare(str(tmp_path / "a.db"))
-    committer = Committer(lambda: schema.connect(str(tmp_path / "a.db")), Tail())
+    committer = Committer(lambda: schema.connect(str(tmp_path / "a.db")), WriteBuffer())
     with contextlib.closing(committer._writer.connection):  # type: ignore[union-attr]
         took = waited = 0.0
         for _ in range(10):

@@ -43,7 +43,7 @@ class Gate:
         self.running: list[str] = []
         self.began: list[str] = []
         self.turns: list[str] = []
-        """Who got a turn, in order; which thread begins first is the kernel's to decide."""
+        """The users who got a turn, in order; which thread begins first is the kernel's to decide."""
         self.most: dict[str, int] = {}
 
     def job(self, user: str) -> Any:

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gochat.store import migrations, schema, setup
-from gochat.store.search.cut import CUTTER, is_dense
 from gochat.store.search.cut_first import CUTTER as FIRST_CUTTER
-from gochat.store.search.near import LAST, is_near, near_beginnings
+from gochat.store.search.fuzzy import LAST, is_near, near_beginnings
 from gochat.store.search.searches import Budget
+from gochat.store.search.tokenizer import CUTTER, is_dense
 from gochat.store.search.user_search import search_users
 from gochat.store.write.notes import Notes
 from gochat.store.write.transaction import Writer
@@ -37,12 +37,12 @@ def noted(connection: sqlite3.Connection, users: dict[str, str | None]) -> None:
     Writer(connection).record([], Notes({}, {user: (name, None) for user, name in users.items()}))
 
 
-def found(connection: sqlite3.Connection, asker: str, q: str, size: int = 3) -> list[str]:
+def found(connection: sqlite3.Connection, viewer: str, q: str, size: int = 3) -> list[str]:
     """All pages."""
     users: list[str] = []
     cursor = None
     while True:
-        page, cursor = search_users(connection, asker, q, size, cursor, Budget())
+        page, cursor = search_users(connection, viewer, q, size, cursor, Budget())
         users += [entry.user for entry in page]
         if cursor is None:
             return users
@@ -53,10 +53,10 @@ def one_letter_off(typed: str, letters: str) -> set[str]:
     """All there is, said as plainly as can be."""
     variants = set()
     for at in range(len(typed) + 1):
-        head, tail = typed[:at], typed[at:]
-        variants |= {head + tail[1:], head + tail[1:2] + tail[:1] + tail[2:]}
-        variants |= {head + letter + tail for letter in letters}
-        variants |= {head + letter + tail[1:] for letter in letters if tail}
+        head, write_buffer = typed[:at], typed[at:]
+        variants |= {head + write_buffer[1:], head + write_buffer[1:2] + write_buffer[:1] + write_buffer[2:]}
+        variants |= {head + letter + write_buffer for letter in letters}
+        variants |= {head + letter + write_buffer[1:] for letter in letters if write_buffer}
     return variants
 
 
@@ -106,7 +106,7 @@ def test_everybody_who_matches_is_listed_once_the_exact_first(
 
 
 def _runs_of(part: str) -> set[str]:
-    """What a text without spaces is cut into: runs of one kind of script."""
+    """The pieces of a text without spaces: runs of one kind of script."""
     runs, run = set(), part[0]
     for before, after in pairwise(part):
         if is_dense(before) != is_dense(after):

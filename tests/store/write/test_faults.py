@@ -19,7 +19,7 @@ import trio
 from gochat import store as stores
 from gochat.domain.record import RoomRecord
 from gochat.errors import Damaged, Full, StoreError
-from gochat.ports import Asker, Committed
+from gochat.ports import Committed, Viewer
 from gochat.store import Store, schema, setup
 from gochat.store.schema import SEQ_BITS
 from gochat.store.write.committer import Pace
@@ -75,9 +75,12 @@ trio.run(main)
 def writing(path: Path, limit: int = 0) -> Iterator[subprocess.Popen[str]]:
     root = Path(__file__).parents[3]
     with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path), str(limit)], stdout=subprocess.PIPE, text=True, cwd=root,
+        [sys.executable, "-c", WRITER, str(path), str(limit)],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
         env=os.environ | {"PYTHONPATH": str(root)},
-    ) as process:  # fmt: skip
+    ) as process:
         try:
             yield process
         finally:
@@ -116,7 +119,7 @@ def test_what_was_acked_survives_a_kill(tmp_path: Path) -> None:
                 if count == 300:
                     process.send_signal(signal.SIGKILL)
                     break
-            # What was printed before the kill and not yet read was acked too.
+            # Lines that were printed before the kill and not yet read were acked too.
             acked.update((line.split()[1], int(line.split()[2])) for line in process.stdout if line.endswith("\n"))
         assert count == 300, rounds
         check_whole(path, acked)
@@ -157,7 +160,7 @@ def full_disk(path: Path) -> Iterator[None]:
 async def test_a_commit_that_fails_is_unknown_and_the_next_one_works(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
     async with stores.open(path) as store:
-        record, other = RoomRecord(room=DM, num=1), RoomRecord(room="dm:ann:cat", num=2)
+        record, other = RoomRecord(room=DM, room_pk=1), RoomRecord(room="dm:ann:cat", room_pk=2)
         first = await append_to(store.journal, record, [message(DM, 1, key="k")])
         store.journal.note_read(record, "bob", 1)
         with full_disk(path), pytest.raises(StoreError) as caught:
@@ -180,7 +183,7 @@ async def test_a_commit_that_fails_is_unknown_and_the_next_one_works(tmp_path: P
 async def test_a_damaged_tail_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
     async with stores.open(path, pace=Pace(retry_s=1e6)) as store:
-        record = RoomRecord(room=DM, num=1)
+        record = RoomRecord(room=DM, room_pk=1)
         await append_to(store.journal, record, [message(DM, seq) for seq in range(1, 6)])
         with full_disk(path), pytest.raises(StoreError):
             await append_to(store.journal, record, [message(DM, 6)])
@@ -194,7 +197,7 @@ async def test_a_damaged_tail_is_refused(tmp_path: Path) -> None:
             assert [fact.seq for fact in await store.archive.replay(DM, 0, 3, 9)] == [1, 2, 3], "what is whole is read"
             with pytest.raises(Damaged, match="has no fact 4"):
                 await store.archive.replay(DM, 0, 9, 9)
-            other = RoomRecord(room="dm:ann:zoe", num=2)
+            other = RoomRecord(room="dm:ann:zoe", room_pk=2)
             assert isinstance(await append_to(store.journal, other, [message("dm:ann:zoe", 1)]), Committed), (
                 "so do others"
             )
@@ -213,7 +216,7 @@ async def test_when_too_many_wait_the_next_is_full(tmp_path: Path) -> None:
 
         async def append(n: int) -> None:
             try:
-                await append_to(store.journal, RoomRecord(room=f"dm:ann:u{n}", num=n), [message(f"dm:ann:u{n}", 1)])
+                await append_to(store.journal, RoomRecord(room=f"dm:ann:u{n}", room_pk=n), [message(f"dm:ann:u{n}", 1)])
                 outcomes.append("committed")
             except Full:
                 outcomes.append("full")
@@ -229,7 +232,7 @@ async def test_when_too_many_wait_the_next_is_full(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("texts", [["x" * 4000], ["é" * 500], ["y"] * 10])
 async def test_when_too_much_waits_the_next_is_full(tmp_path: Path, texts: list[str]) -> None:
-    """Whatever it is: long texts, wide ones, many. What was refused is not recorded, and later is taken."""
+    """Whatever it is: long texts, wide ones, many. A refused message is not recorded, and is taken later."""
     async with stores.open(tmp_path / "gochat.db", most_bytes=8000) as store:
         outcomes: list[str] = []
 
@@ -237,7 +240,7 @@ async def test_when_too_much_waits_the_next_is_full(tmp_path: Path, texts: list[
             room = f"dm:ann:u{n}"
             try:
                 facts = [message(room, seq, body) for seq, body in enumerate(texts, 1)]
-                await append_to(store.journal, RoomRecord(room=room, num=n), facts)
+                await append_to(store.journal, RoomRecord(room=room, room_pk=n), facts)
                 outcomes.append("committed")
             except Full as full:
                 assert "wait for a commit" in str(full)
@@ -269,7 +272,7 @@ async def test_closing_writes_what_was_noted(tmp_path: Path) -> None:
         (contact,) = (await store.archive.welcome("bob", 15, [])).contacts
         assert contact.read == 1
         assert await store.archive.users(["bob"]) == {"bob": ("Bob", 3)}
-        assert (await store.journal.load(TEA)).num > dm.record.num, "a number is never given again"
+        assert (await store.journal.load(TEA)).room_pk > dm.record.room_pk, "a number is never given again"
         again = await Scribe.at(store, DM)
         assert again.record == dm.folded()
 
@@ -278,8 +281,8 @@ async def test_a_cancelled_block_is_closed_in_order(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
     with trio.fail_after(SOON / 4), trio.CancelScope() as scope:
         async with stores.open(path) as store:
-            await append_to(store.journal, RoomRecord(room=DM, num=1), [message(DM, 1)])
-            store.journal.note_read(RoomRecord(room=DM, num=1), "bob", 1)
+            await append_to(store.journal, RoomRecord(room=DM, room_pk=1), [message(DM, 1)])
+            store.journal.note_read(RoomRecord(room=DM, room_pk=1), "bob", 1)
             scope.cancel()
             await trio.sleep_forever()
     async with stores.open(path) as store:
@@ -291,8 +294,8 @@ async def test_closing_on_a_full_disk_gives_up_soon(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
     with trio.fail_after(SOON / 4):
         async with stores.open(path) as store:
-            await append_to(store.journal, RoomRecord(room=DM, num=1), [message(DM, 1)])
-            store.journal.note_read(RoomRecord(room=DM, num=1), "bob", 1)
+            await append_to(store.journal, RoomRecord(room=DM, room_pk=1), [message(DM, 1)])
+            store.journal.note_read(RoomRecord(room=DM, room_pk=1), "bob", 1)
             disk = full_disk(path)
             disk.__enter__()
     disk.__exit__(None, None, None)
@@ -315,8 +318,8 @@ def permissions(folder: Path) -> dict[str, int]:
 async def test_the_files_are_the_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
     async with stores.open(path) as store:
-        await append_to(store.journal, RoomRecord(room=DM, num=1), [message(DM, 1)])
-        await store.archive.page(Asker("ann"), DM, before=None, after=None, limit=1)
+        await append_to(store.journal, RoomRecord(room=DM, room_pk=1), [message(DM, 1)])
+        await store.archive.page(Viewer("ann"), DM, before=None, after=None, limit=1)
         modes = permissions(tmp_path)
     assert modes == dict.fromkeys(["gochat.db", "gochat.db-shm", "gochat.db-wal", "gochat.newest"], 0o600)
 

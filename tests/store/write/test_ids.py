@@ -7,14 +7,14 @@ from contextlib import closing
 
 import pytest
 
-from gochat.domain.beside import AnyBeside, Audited, ReportClosed, Reported
 from gochat.domain.facts import Message
+from gochat.domain.side_records import AnySideRecord, Audited, ReportClosed, Reported
 from gochat.store import schema, setup
 from gochat.store.write.logs import Batch
 from gochat.store.write.transaction import Writer
 
 DM = "dm:ann:bob"
-RECORDS: list[AnyBeside] = [
+RECORDS: list[AnySideRecord] = [
     Audited(1, "ann", "room.read"),
     Reported(1, 2, user="bob"),
     Reported(1, 3, rule="words"),

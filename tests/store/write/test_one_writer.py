@@ -13,8 +13,8 @@ import pytest
 from gochat.store import schema, setup
 
 ROOT = Path(__file__).parents[3]
-#: Who opens a database by themselves: one in memory, or a new file that nobody else knows.
-OTHERS = {"gochat/commands/doctor.py", "gochat/store/portable/form.py", "gochat/store/portable/backup.py"}
+#: The files that open a database by themselves: one in memory, or a new file that nobody else knows.
+OTHERS = {"gochat/commands/doctor.py", "gochat/store/portable/file_schema.py", "gochat/store/portable/backup.py"}
 
 
 def test_nobody_opens_a_database_past_the_one_door() -> None:
@@ -68,10 +68,18 @@ def test_one_that_reads_makes_no_checkpoint_not_even_as_the_last(tmp_path: Path)
 @pytest.mark.parametrize(
     ("version", "has"),
     [
-        ((3, 6, 23), False), ((3, 7, 0), True), ((3, 40, 1), True), ((3, 44, 5), True), ((3, 44, 6), False),
-        ((3, 45, 0), True), ((3, 50, 6), True), ((3, 50, 7), False), ((3, 51, 2), True), ((3, 51, 3), False),
+        ((3, 6, 23), False),
+        ((3, 7, 0), True),
+        ((3, 40, 1), True),
+        ((3, 44, 5), True),
+        ((3, 44, 6), False),
+        ((3, 45, 0), True),
+        ((3, 50, 6), True),
+        ((3, 50, 7), False),
+        ((3, 51, 2), True),
+        ((3, 51, 3), False),
         ((3, 53, 0), False),
     ],
-)  # fmt: skip
+)
 def test_which_versions_have_the_bug(version: tuple[int, ...], has: bool) -> None:
     assert schema.has_wal_reset_bug(version) is has

@@ -17,14 +17,14 @@ import trio
 
 from gochat import store as stores
 from gochat.domain import facts
-from gochat.domain.beside import Related
 from gochat.domain.facts import AnyFact, Message
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import RelationChange
-from gochat.ports import Asker, Committed, DuplicateKeys
+from gochat.domain.side_records import Related
+from gochat.ports import Committed, DuplicateKeys, Viewer
 from gochat.store import Store, setup
 from gochat.store.listing import BLOCK
-from gochat.store.portable.room_out import export_room
+from gochat.store.portable.export_room import export_room
 from gochat.store.read.source import reading
 from gochat.store.schema import SEQ_MASK
 from gochat.store.write.expiry import SLICE, count
@@ -71,7 +71,7 @@ async def test_old_texts_are_gone_and_messages_stay(tmp_path: Path) -> None:
         assert unread == 3
         assert await store.retention.sweep(cutoffs(0, 30, NOW), NOW) == 2
         assert await shown(store, DM) == [(1, None, True), (2, None, True), (3, "young", False)]
-        page = await store.archive.page(Asker("bob"), DM, before=None, after=0, limit=9)
+        page = await store.archive.page(Viewer("bob"), DM, before=None, after=0, limit=9)
         assert page is not None and page.head == 3 and page.entries[0].deleted == NOW  # type: ignore[union-attr]
         assert (await store.archive.search_messages("ann", "old", None, 9, None))[0] == []
         assert len((await store.archive.search_messages("ann", "young", None, 9, None))[0]) == 1
@@ -100,7 +100,7 @@ async def test_groups_and_private_rooms_have_their_own_age_and_0_is_for_ever(tmp
         assert await store.retention.sweep(cutoffs(30, 0, NOW), NOW) == 1
         assert [body for _, body, _ in await shown(store, TEA)] == [None, "hi"]
         assert [body for _, body, _ in await shown(store, DM)] == ["hi", "hi"]
-        assert (await store.archive.members(Asker("ann"), TEA, 9, None))[0][0].user == "ann"  # type: ignore[index]
+        assert (await store.archive.members(Viewer("ann"), TEA, 9, None))[0][0].user == "ann"  # type: ignore[index]
         assert await store.retention.sweep(cutoffs(10, 10, NOW), NOW) == 3
 
 

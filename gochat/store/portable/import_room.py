@@ -20,8 +20,8 @@ from gochat.errors import StoreError
 from gochat.protocol.problems import sentence
 from gochat.store.folder import check_alone
 from gochat.store.listing import relist
-from gochat.store.portable import form
-from gochat.store.portable.room_out import KIND_NAMES, SLICE, Progress
+from gochat.store.portable import file_schema
+from gochat.store.portable.export_room import KIND_NAMES, SLICE, Progress
 from gochat.store.read.source import read_only
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
 from gochat.store.setup import note, prepare
@@ -76,9 +76,9 @@ def _open(connection: sqlite3.Connection, file: Path) -> _File:
     connection.execute("PRAGMA cell_size_check = ON")
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != form.APPLICATION_ID:
+    if application != file_schema.APPLICATION_ID:
         raise StoreError(f"{file} is no export of gochat")
-    if version > form.FORMAT:
+    if version > file_schema.FORMAT:
         raise StoreError(f"{file} was written by a newer release; use that one")
     (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if sound != "ok":
@@ -86,9 +86,9 @@ def _open(connection: sqlite3.Connection, file: Path) -> _File:
     kind, room, as_of = (
         connection.execute("SELECT kind, room, as_of FROM meta").fetchone()
         if connection.execute("SELECT 1 FROM pragma_table_info('meta') WHERE name = 'room'").fetchone()
-        else (form.USER, "", 0)
+        else (file_schema.USER, "", 0)
     )
-    if kind != form.ROOM:
+    if kind != file_schema.ROOM:
         raise StoreError(f"{file} is no export of a room")
     if not isinstance(room, str) or not is_room(room):
         raise StoreError(f"{file} does not say which room it is of")
@@ -121,12 +121,12 @@ class _Import:
     def run(self) -> Imported:
         writer = Writer(self._target)
         row = self._target.execute("SELECT num, head FROM room WHERE id = ?", (self._room,)).fetchone()
-        num, head = row or (self._new_num(), 0)
-        kept = self._compare(num, min(head, self._as_of))
+        room_pk, head = row or (self._new_num(), 0)
+        kept = self._compare(room_pk, min(head, self._as_of))
         if self._as_of <= head:
             return Imported(self._room, head, 0)
-        writer.record_all(self._batches(num, kept), lambda: self._beside(num, new=row is None))
-        (facts,) = self._target.execute("SELECT head FROM room WHERE num = ?", (num,)).fetchone()
+        writer.record_all(self._batches(room_pk, kept), lambda: self._side_records(room_pk, new=row is None))
+        (facts,) = self._target.execute("SELECT head FROM room WHERE num = ?", (room_pk,)).fetchone()
         self._target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Imported(self._room, facts, facts - head)
 
@@ -134,14 +134,14 @@ class _Import:
         """A number that no room has: that of the two users' relation, where there is one already."""
         if is_dm(self._room):
             found = self._target.execute("SELECT num FROM relation WHERE user = ? AND peer = ?", dm_users(self._room))
-            for (num,) in found:
-                return int(num)
+            for (room_pk,) in found:
+                return int(room_pk)
         used = "SELECT num FROM room UNION ALL SELECT num FROM relation"
         return int(self._target.execute(f"SELECT coalesce(max(num), 0) + 1 FROM ({used})").fetchone()[0])
 
-    def _compare(self, num: int, upto: int) -> int:
+    def _compare(self, room_pk: int, upto: int) -> int:
         """Raises StoreError unless the room's first facts, up to and with `upto`, are those of the file."""
-        base = num << SEQ_BITS
+        base = room_pk << SEQ_BITS
         there = self._target.execute(
             "SELECT id & ?, ts, kind, sender, target, key, data FROM fact WHERE id > ? AND id <= ? ORDER BY id",
             (SEQ_MASK, base, base | upto),
@@ -158,23 +158,24 @@ class _Import:
         self._lost.clear()
         return upto
 
-    def _batches(self, num: int, after: int) -> Iterator[Batch]:
+    def _batches(self, room_pk: int, after: int) -> Iterator[Batch]:
         facts: list[AnyFact] = []
         for row in self._source.execute(f"SELECT {_COLUMNS} FROM fact WHERE seq > ? ORDER BY seq", (after,)):
             facts.append(self._take(self._fact(row), row))
             if len(facts) == SLICE:
                 self._progress(self._last[0], self._as_of)
-                yield Batch(self._room, num, facts)
+                yield Batch(self._room, room_pk, facts)
                 facts = []
         if self._last[0] != self._as_of:
             raise StoreError(f"the file ends at seq {self._last[0]} instead of {self._as_of}")
-        # What was deleted later than the file shows has no body: in the new room it is deleted now.
+        # Messages that were deleted later than the file shows have no body: in the new room they are deleted now.
         for target, sender in self._lost.items():
             seq, ts = self._last = self._last[0] + 1, self._last[1]
-            facts.append(_convert({"type": "delete", "room": self._room, "seq": seq, "ts": ts, "from": sender,
-                                   "target": target}))  # fmt: skip
+            facts.append(
+                _convert({"type": "delete", "room": self._room, "seq": seq, "ts": ts, "from": sender, "target": target})
+            )
         if facts:
-            yield Batch(self._room, num, facts)
+            yield Batch(self._room, room_pk, facts)
         self._progress(self._as_of, self._as_of)
 
     # ------------------------------------------------------------------------------------------ one fact
@@ -234,35 +235,37 @@ class _Import:
 
     # ------------------------------------------------------------------------------------------ beside the log
 
-    def _beside(self, num: int, *, new: bool) -> Notes:
-        """What is known beside the log. Names are for users whom nobody here has heard of."""
+    def _side_records(self, room_pk: int, *, new: bool) -> Notes:
+        """The records that the file holds beside the log. Names are for users whom nobody here has heard of."""
         reads: dict[tuple[str, int], int] = {}
         users: dict[str, tuple[str | None, int | None]] = {}
         for user, name, read in self._source.execute("SELECT user, name, read FROM member"):
             if not isinstance(user, str) or not is_name(user):
                 continue
             if isinstance(read, int) and read > 0:
-                reads[user, num] = min(read, self._as_of)
+                reads[user, room_pk] = min(read, self._as_of)
             if (
                 isinstance(name, str)
                 and not self._target.execute("SELECT 1 FROM user WHERE id = ?", (user,)).fetchone()
             ):
                 users[user] = (name[:MOST_KEY], None)
         if new:
-            self._copy(num, "sanction", "user, kind, until, ts")
-            self._copy(num, "relation", "user, peer, contact, blocked_at, declined_ts, asked_at, asked_ts, withheld_at")
-            self._copy(num, "relation_change", "n, at, ts, user, change")
+            self._copy(room_pk, "sanction", "user, kind, until, ts")
+            self._copy(
+                room_pk, "relation", "user, peer, contact, blocked_at, declined_ts, asked_at, asked_ts, withheld_at"
+            )
+            self._copy(room_pk, "relation_change", "n, at, ts, user, change")
             if is_dm(self._room):
-                relist(self._target, num, self._room)
+                relist(self._target, room_pk, self._room)
         return Notes(reads, users)
 
-    def _copy(self, num: int, table: str, columns: str) -> None:
+    def _copy(self, room_pk: int, table: str, columns: str) -> None:
         """Rows whose users are users, in a private room its own, and whose other values are of the column's kind."""
         names = columns.split(", ")
         rows = self._source.execute(f"SELECT {columns} FROM {table}").fetchall()
         self._target.executemany(
             f"INSERT OR IGNORE INTO {table} (num, {columns}) VALUES ({', '.join('?' * (len(names) + 1))})",
-            [(num, *row) for row in rows if all(map(self._fits, names, row))],
+            [(room_pk, *row) for row in rows if all(map(self._fits, names, row))],
         )
 
     def _fits(self, column: str, value: Any) -> bool:
@@ -279,7 +282,7 @@ def _convert(fields: dict[str, Any]) -> AnyFact:
 
 
 def _decode(data: Any) -> dict[str, Any] | None:
-    """What stands in `data`; None where nothing does. Raises StoreError for what is no JSON object."""
+    """The object in `data`; None where there is none. Raises StoreError for data that is no JSON object."""
     if data is None:
         return None
     try:

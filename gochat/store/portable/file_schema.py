@@ -1,4 +1,4 @@
-"""The form of an exported file: an SQLite database that explains itself to who has nothing but `sqlite3`.
+"""The form of an exported file: an SQLite database that explains itself to a reader with nothing but `sqlite3`.
 
 Times are milliseconds since 1970, UTC, in tables, and text in views.
 """
@@ -146,8 +146,12 @@ def made(target: Path, tables: Iterable[str], readme: Iterable[str]) -> Iterator
     # Without a journal, and not synced: a file that is not whole is thrown away.
     connection = sqlite3.connect(target, isolation_level=None, check_same_thread=False)
     try:
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", f"application_id = {APPLICATION_ID}",
-                       f"user_version = {FORMAT}"):  # fmt: skip
+        for pragma in (
+            "journal_mode = OFF",
+            "synchronous = OFF",
+            f"application_id = {APPLICATION_ID}",
+            f"user_version = {FORMAT}",
+        ):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("BEGIN")
         for statement in tables:

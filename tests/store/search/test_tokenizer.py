@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 -- widths and scripts are what is tested
-"""What is a word, whatever the script; and that no text breaks the index or its query language."""
+"""The bounds of words, whatever the script; and that no text breaks the index or its query language."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from gochat.domain.folding import words
 from gochat.store.schema import SEQ_BITS, connect
 from gochat.store.search import cut_first
-from gochat.store.search.cut import CUTTER, MOST_WORDS, Run, asked_words, index_text, is_dense, match_text
 from gochat.store.search.index import BLOCK_BITS, NEW, block_mark, put
-from gochat.store.search.locate import locate, possible
+from gochat.store.search.rare_terms import possible, rare_terms
+from gochat.store.search.tokenizer import CUTTER, MOST_WORDS, Run, asked_words, index_text, is_dense, match_text
 from gochat.store.setup import migrate
 
 ROW = 5 << SEQ_BITS | 7
@@ -49,7 +49,7 @@ def finds(index: sqlite3.Connection, body: str, q: str) -> bool:
         return False
     found = index.execute("SELECT rowid FROM search WHERE search MATCH ?", (match_text(asked, block_mark(ROW)),))
     rows = found.fetchall()
-    located = locate(index, NEW, asked, None)
+    located = rare_terms(index, NEW, asked, None)
     assert located is not None
     assert rows == [] or located == {ROW >> BLOCK_BITS: ROW}
     assert possible(index, NEW, asked) or not rows
@@ -60,22 +60,53 @@ def finds(index: sqlite3.Connection, body: str, q: str) -> bool:
 @pytest.mark.parametrize(
     ("body", "q"),
     [
-        ("Hello, World!", "WORLD hel"), ("ＦＵＬＬ width", "full ＷＩＤＴＨ"), ("naïve café", "NAIVE cafe"),
+        ("Hello, World!", "WORLD hel"),
+        ("ＦＵＬＬ width", "full ＷＩＤＴＨ"),
+        ("naïve café", "NAIVE cafe"),
         ("cafe", "café"),
-        ("e\u0301clair", "éclair"), ("Tiếng Việt", "tieng viet"), ("Straße", "STRASSE"), ("İstanbul", "istanbul"),
-        ("हिन्दी में", "हिन्दी"), ("हिन्दी में", "हिन्"), ("தமிழ்", "தமிழ்"),
+        ("e\u0301clair", "éclair"),
+        ("Tiếng Việt", "tieng viet"),
+        ("Straße", "STRASSE"),
+        ("İstanbul", "istanbul"),
+        ("हिन्दी में", "हिन्दी"),
+        ("हिन्दी में", "हिन्"),
+        ("தமிழ்", "தமிழ்"),
         ("العَرَبِيَّة", "العَرَ"),
         ("한국어 대화", "한국"),
-        ("我们在北京大学见面", "北京"), ("我们在北京大学见面", "京大学见"), ("東京タワー", "タワ"),
-        ("go語rust", "rust 語 go"), ("ｶﾞｲﾄﾞ", "ガイド"), ("ジョン・レノン", "レノン"),
-        ("漢", "漢"), ("ﬁne", "fine"), ("3.14 m²", "14 m2"), ("snake_case", "case"), ("C3PO", "c3"), ("a\u200bb", "ab"),
-        ("대한민국", "한민"), ("대한민국", "국"), ("새해 복 많이 받으세요", "해 받으"),
-        ("C++ & Rust", "c++"), ("€50", "50 €"),
-        ("so 👍🏽 good", "👍"), ("so 👍 good", "👍🏿"), ("👩‍💻", "💻"), ("🇩🇪🇫🇷", "🇫🇷"), ("I ❤️ it", "❤"), ("1 < 2", "<"),
-        ("बाज़ार", "बाजार"), ("カタカナ", "かたか"), ("Łódź, Ærøskøbing", "lodz aeros"), ("٤٢", "42"), ("กำลังใจ", "ลัง"),
-        ("ខ្មែរ", "មែរ"), ("မြန်မာ", "မာ"), ("ພາສາລາວ", "ລາວ"), ("བོད་སྐད", "སྐད"),
+        ("我们在北京大学见面", "北京"),
+        ("我们在北京大学见面", "京大学见"),
+        ("東京タワー", "タワ"),
+        ("go語rust", "rust 語 go"),
+        ("ｶﾞｲﾄﾞ", "ガイド"),
+        ("ジョン・レノン", "レノン"),
+        ("漢", "漢"),
+        ("ﬁne", "fine"),
+        ("3.14 m²", "14 m2"),
+        ("snake_case", "case"),
+        ("C3PO", "c3"),
+        ("a\u200bb", "ab"),
+        ("대한민국", "한민"),
+        ("대한민국", "국"),
+        ("새해 복 많이 받으세요", "해 받으"),
+        ("C++ & Rust", "c++"),
+        ("€50", "50 €"),
+        ("so 👍🏽 good", "👍"),
+        ("so 👍 good", "👍🏿"),
+        ("👩‍💻", "💻"),
+        ("🇩🇪🇫🇷", "🇫🇷"),
+        ("I ❤️ it", "❤"),
+        ("1 < 2", "<"),
+        ("बाज़ार", "बाजार"),
+        ("カタカナ", "かたか"),
+        ("Łódź, Ærøskøbing", "lodz aeros"),
+        ("٤٢", "42"),
+        ("กำลังใจ", "ลัง"),
+        ("ខ្មែរ", "មែរ"),
+        ("မြန်မာ", "မာ"),
+        ("ພາສາລາວ", "ລາວ"),
+        ("བོད་སྐད", "སྐད"),
     ],
-)  # fmt: skip
+)
 def test_found(index: sqlite3.Connection, body: str, q: str) -> None:
     assert finds(index, body, q)
 
@@ -83,12 +114,24 @@ def test_found(index: sqlite3.Connection, body: str, q: str) -> None:
 @pytest.mark.parametrize(
     ("body", "q"),
     [
-        ("Hello", "ello"), ("Hello", "hello there"), ("北京 大学", "京大"), ("北京", "京北"), ("北京大学", "北大"),
+        ("Hello", "ello"),
+        ("Hello", "hello there"),
+        ("北京 大学", "京大"),
+        ("北京", "京北"),
+        ("北京大学", "北大"),
         ("r1", "r2"),
-        ("हिन्दी", "हद"), ("body", "room"), ("anything", "!?"), ("anything", ""), ("日本 本日", "日本本"),
-        ("🇩🇪", "🇪🇩"), ("한국", "국한"), ("か", "が"), ("c", "c++"), ("हिन्दी", "हिन्दु"),
+        ("हिन्दी", "हद"),
+        ("body", "room"),
+        ("anything", "!?"),
+        ("anything", ""),
+        ("日本 本日", "日本本"),
+        ("🇩🇪", "🇪🇩"),
+        ("한국", "국한"),
+        ("か", "が"),
+        ("c", "c++"),
+        ("हिन्दी", "हिन्दु"),
     ],
-)  # fmt: skip
+)
 def test_not_found(index: sqlite3.Connection, body: str, q: str) -> None:
     assert not finds(index, body, q)
 
@@ -99,8 +142,11 @@ def test_a_dense_letter_is_no_sign() -> None:
         if is_dense(character) and unicodedata.category(character)[0] in "PSZ":
             assert CUTTER.index_words(f"a{character}a")[0] == "a" or "\U0001f1e6" <= character <= "\U0001f1ff"
     assert [CUTTER.index_words(sign) for sign in ("\u30a0", "\u30fb", "\u31c0", "\u0e3f")] == [
-        [], [], ["\u31c0"], ["\u0e3f"]
-    ]  # fmt: skip
+        [],
+        [],
+        ["\u31c0"],
+        ["\u0e3f"],
+    ]
 
 
 @given(TEXT, TEXT)

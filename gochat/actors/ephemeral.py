@@ -1,4 +1,4 @@
-"""What is passed on in a room without a seq, and may be lost: who reads, who types."""
+"""Events that a room passes on without a seq, and that may be lost: users read, users type."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeAlias
 import trio
 
 from gochat.actors.live import Live
-from gochat.domain import commands as ask
+from gochat.domain import commands
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import ContactPolicy, way
@@ -19,11 +19,11 @@ from gochat.protocol import replies
 SMALL_ROOM = 50
 TYPING_EVERY_S = 3.0
 
-Passed: TypeAlias = ask.Read | ask.Typing
+Passed: TypeAlias = commands.Read | commands.Typing
 
 
-class Passing:
-    """What one room remembers of it: how far users have read, and when they typed last."""
+class EphemeralEvents:
+    """One room's memory of these events: how far users have read, and when they typed last."""
 
     __slots__ = ("_journal", "_live", "_now_ms", "_policy", "_reads", "_typed")
 
@@ -38,7 +38,7 @@ class Passing:
     def take(self, record: RoomRecord, command: Passed) -> None:
         if not _has_seat(record, command.user):
             return
-        if isinstance(command, ask.Read):
+        if isinstance(command, commands.Read):
             self._read(record, command.user, min(command.seq, record.head))
         elif _small(record) and self._open(record, command.user) and not self._muted(record, command.user):
             self._type(record, command.user)
@@ -67,7 +67,7 @@ class Passing:
             sessions = list(self._live.users.get(user, ()))
         if record.since:  # Of a private room, where one of the two sees nothing from before.
             sessions = [session for session in sessions if seq >= record.since.get(session.user, 1)]
-        self._live.tell_softly(sessions, replies.Read(room=record.room, sender=user, seq=seq))
+        self._live.send_best_effort(sessions, replies.Read(room=record.room, sender=user, seq=seq))
 
     def _type(self, record: RoomRecord, user: str) -> None:
         now = trio.current_time()
@@ -75,7 +75,7 @@ class Passing:
             return
         self._typed[user] = now
         others = [session for session in self._live.listeners(record.room) if session.user != user]
-        self._live.tell_softly(others, replies.Typing(room=record.room, sender=user))
+        self._live.send_best_effort(others, replies.Typing(room=record.room, sender=user))
 
 
 def _has_seat(record: RoomRecord, user: str) -> bool:

@@ -17,7 +17,7 @@ class Membership(NamedTuple):
     left_seq: int | None = None
 
 
-class Past:
+class MembershipHistory:
     """Fold facts in order with `apply`; messages may be left out, but for the room's first fact."""
 
     def __init__(self, room: str) -> None:

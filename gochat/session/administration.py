@@ -7,14 +7,14 @@ import time
 import msgspec
 
 from gochat.auth.standing import touches
-from gochat.domain.beside import AnyBeside, AnyStanding, Audited, ReportClosed, Revoked, Suspended
 from gochat.domain.display_text import clean_body
 from gochat.domain.ids import is_name
+from gochat.domain.side_records import AnySideRecord, AnyStanding, Audited, ReportClosed, Revoked, Suspended
 from gochat.errors import REVOKED, Denied
-from gochat.ports import Asker
+from gochat.ports import Viewer
 from gochat.protocol import replies
 from gochat.protocol import requests as req
-from gochat.protocol.conversation import Speaker, bad, check_room
+from gochat.protocol.conversation import Principal, bad, check_room
 from gochat.session.gateway import Gateway
 
 NO_ROOM = Denied("not_found", "there is no such room")
@@ -23,7 +23,7 @@ NO_REPORT = Denied("not_found", "there is no such report")
 MODERATORS_ONLY = Denied("forbidden", "reports are for the moderators of a group, and for admins")
 
 
-async def reports(gateway: Gateway, who: Speaker, request: req.Reports) -> msgspec.Struct | Denied:
+async def reports(gateway: Gateway, who: Principal, request: req.Reports) -> msgspec.Struct | Denied:
     room = request.room
     if room is None:
         if not who.admin:
@@ -32,12 +32,12 @@ async def reports(gateway: Gateway, who: Speaker, request: req.Reports) -> msgsp
         denied = check_room(room, who) or await _moderates(gateway, who, room)
         if denied is not None:
             return denied
-    found, following = await gateway.archive.reports(room, request.limit, request.cursor, asker=Asker(*who))
+    found, following = await gateway.archive.reports(room, request.limit, request.cursor, viewer=Viewer(*who))
     return replies.Reports(id=request.id, reports=found, next=following)
 
 
-async def close_report(gateway: Gateway, who: Speaker, request: req.CloseReport) -> msgspec.Struct | Denied:
-    found = await gateway.archive.report_room(request.report, asker=Asker(*who))
+async def close_report(gateway: Gateway, who: Principal, request: req.CloseReport) -> msgspec.Struct | Denied:
+    found = await gateway.archive.report_room(request.report, viewer=Viewer(*who))
     if found is None:
         return NO_REPORT
     room, is_open = found
@@ -55,7 +55,7 @@ async def close_report(gateway: Gateway, who: Speaker, request: req.CloseReport)
     return replies.Ok(id=request.id)
 
 
-async def administer(gateway: Gateway, who: Speaker, request: req.AdminAction) -> msgspec.Struct | Denied:
+async def administer(gateway: Gateway, who: Principal, request: req.AdminAction) -> msgspec.Struct | Denied:
     """Suspend or unsuspend a user, revoke tokens. Live sessions that it touches end before the answer."""
     if request.reason is not None:
         request = msgspec.structs.replace(request, reason=clean_body(request.reason) or None)
@@ -65,7 +65,7 @@ async def administer(gateway: Gateway, who: Speaker, request: req.AdminAction) -
     known = {"until": getattr(entry, "until", None), "reason": request.reason, "kind": getattr(entry, "kind", None)}
     detail = msgspec.json.encode({name: value for name, value in known.items() if value is not None}).decode()
     subject = request.user or request.token
-    traced: list[AnyBeside] = [entry, Audited(entry.ts, who.user, f"user.{request.action}", subject, detail)]
+    traced: list[AnySideRecord] = [entry, Audited(entry.ts, who.user, f"user.{request.action}", subject, detail)]
     async with gateway.standing.changing:  # The action that is recorded last holds in the end.
         await gateway.journal.append_side_records(traced)
         gateway.standing.apply(entry)
@@ -76,21 +76,21 @@ async def administer(gateway: Gateway, who: Speaker, request: req.AdminAction) -
     return replies.Ok(id=request.id)
 
 
-async def audit(gateway: Gateway, who: Speaker, request: req.Audit) -> msgspec.Struct | Denied:
+async def audit(gateway: Gateway, who: Principal, request: req.Audit) -> msgspec.Struct | Denied:
     entries, following = await gateway.archive.audit(request.limit, request.cursor)
     return replies.Audit(id=request.id, entries=entries, next=following)
 
 
-async def _moderates(gateway: Gateway, who: Speaker, room: str) -> Denied | None:
+async def _moderates(gateway: Gateway, who: Principal, room: str) -> Denied | None:
     """Why a user who is no moderator of the room is refused; None for its moderators and for admins."""
     if who.admin:
         return None
-    seat = await gateway.archive.seat(who.user, room)
-    if seat is None:
+    membership = await gateway.archive.membership(who.user, room)
+    if membership is None:
         return NO_ROOM
-    if seat == "former":
+    if membership == "former":
         return NOT_MEMBER
-    return None if seat in ("moderator", "owner") else MODERATORS_ONLY
+    return None if membership in ("moderator", "owner") else MODERATORS_ONLY
 
 
 def _standing(request: req.AdminAction, actor: str) -> AnyStanding | Denied:

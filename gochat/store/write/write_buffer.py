@@ -5,8 +5,8 @@ pages, in as many places as there are rooms that talk. So a commit does not go t
 messages of the transaction as they come; later they are merged, room by room, some dozens at a time for one dirty page.
 That is the first level of a log-structured merge tree (O'Neil et al. 1996), of which the B-trees are the second.
 
-What is in the table is also held here, in memory: it is merged from here, and read back only after a crash. Nobody else
-reads it: a room is merged before it is read.
+The table's messages are also held here, in memory: they are merged from here, and read back only after a crash. Nobody
+else reads the table: a room is merged before it is read.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def weigh(messages: Sequence[Message]) -> int:
     return size
 
 
-class _Lot:
+class _Segment:
     """Consecutive transactions that are merged together."""
 
     __slots__ = ("bytes", "count", "keys", "last", "left", "rooms", "weights")
@@ -52,71 +52,71 @@ class _Lot:
     def __init__(self) -> None:
         self.rooms: dict[int, list[Message]] = {}
         self.weights: dict[int, int] = {}
-        """What each room's messages take in memory."""
+        """Bytes of memory that each room's messages take."""
         self.keys: set[Key] = set()
         self.last = 0
         """The number of the latest transaction."""
         self.count = self.left = 0
         """Messages that it ever had, and those that are not merged."""
         self.bytes = 0
-        """What those take in memory."""
+        """Bytes of memory that the unmerged messages take."""
 
     @property
     def size(self) -> int:
-        """Bytes of memory; keys are kept until the whole lot is merged."""
+        """Bytes of memory; keys are kept until the whole segment is merged."""
         return self.bytes + KEY_BYTES * len(self.keys)
 
-    def add(self, num: int, messages: Sequence[Message], weight: int) -> bool:
+    def add(self, room_pk: int, messages: Sequence[Message], weight: int) -> bool:
         """Whether nothing of the room was in it."""
         self.count += len(messages)
         self.left += len(messages)
         self.bytes += weight
-        known = self.rooms.get(num)
+        known = self.rooms.get(room_pk)
         if known is None:
-            self.rooms[num], self.weights[num] = list(messages), weight
+            self.rooms[room_pk], self.weights[room_pk] = list(messages), weight
         else:
             known.extend(messages)
-            self.weights[num] += weight
+            self.weights[room_pk] += weight
         return known is None
 
-    def forget(self, num: int, upto: int) -> int:
+    def forget(self, room_pk: int, upto: int) -> int:
         """Let go of the room's messages up to a seq. How many those were."""
-        messages = self.rooms.get(num)
+        messages = self.rooms.get(room_pk)
         if messages is None or messages[0].seq > upto:
             return 0
         count = min(upto - messages[0].seq + 1, len(messages))
         if count == len(messages):
-            weight = self.weights.pop(num)
-            del self.rooms[num]
+            weight = self.weights.pop(room_pk)
+            del self.rooms[room_pk]
         else:
             weight = weigh(messages[:count])
-            self.weights[num] -= weight
+            self.weights[room_pk] -= weight
             del messages[:count]
         self.left -= count
         self.bytes -= weight
         return count
 
 
-class Tail:
+class WriteBuffer:
     """Changed in the commit thread only, and only after its transaction; `holds` and `rooms_of` may be asked in any."""
 
     def __init__(self) -> None:
-        self._new, self._old = _Lot(), _Lot()
+        self._new, self._old = _Segment(), _Segment()
         self._order: list[int] = []
-        """The rooms of the old lot, the last one first."""
+        """The rooms of the old segment, the last one first."""
         self._names: dict[str, int] = {}
         self._rows: dict[int, dict[int, int]] = {}
         """Of each transaction that has a row its rooms, and the last seq of each."""
         self.facts = 0
         """How many are to be merged."""
-        self.stuck: dict[int, list[Message]] = {}
-        """Of rooms whose logs do not take them. They stay in the table, and such a room takes no more."""
+        self.quarantined: dict[int, list[Message]] = {}
+        """Of rooms whose logs do not take them. They stay in the table, and their room takes no more."""
         self.unsure = True
-        """The writer has not begun, or could not write: nothing can be merged, and memory and table may differ. What
-        is named in memory then is what may be unmerged."""
+        """The writer has not begun, or could not write: nothing can be merged, and memory and table may differ. The
+        rooms that are named in memory are then the rooms that may be unmerged."""
 
-    def __contains__(self, num: int) -> bool:
-        return num in self._new.rooms or num in self._old.rooms or num in self.stuck
+    def __contains__(self, room_pk: int) -> bool:
+        return room_pk in self._new.rooms or room_pk in self._old.rooms or room_pk in self.quarantined
 
     def holds(self, rooms: Iterable[str] | None = None) -> bool:
         """Whether something of these rooms, or of any, is or may be unmerged."""
@@ -135,47 +135,49 @@ class Tail:
             found.update(row)
         return list(found)
 
-    def nums(self, rooms: Iterable[str]) -> list[int]:
+    def room_pks(self, rooms: Iterable[str]) -> list[int]:
         """The numbers of those of the rooms that have something unmerged."""
         found = map(self._names.get, rooms)
-        return [num for num in found if num is not None]
+        return [room_pk for room_pk in found if room_pk is not None]
 
     def rooms(self) -> list[str]:
         """Those that have something unmerged."""
         return list(self._names)
 
-    def stuck_rooms(self) -> dict[int, str]:
+    def quarantined_rooms(self) -> dict[int, str]:
         """The names of rooms whose logs take nothing, by number."""
-        return {num: messages[0].room for num, messages in self.stuck.items()}
+        return {room_pk: messages[0].room for room_pk, messages in self.quarantined.items()}
 
-    def head(self, num: int) -> int:
+    def head(self, room_pk: int) -> int:
         """The room's last unmerged seq; 0 where there is none."""
-        found = self._new.rooms.get(num) or self._old.rooms.get(num)
+        found = self._new.rooms.get(room_pk) or self._old.rooms.get(room_pk)
         return found[-1].seq if found else 0
 
     def has(self, key: Key) -> bool:
         """Whether a message with the key is in the tail, merged or not."""
         return key in self._new.keys or key in self._old.keys
 
-    def pending(self, nums: Iterable[int], most: int | None = None) -> dict[int, list[Message]]:
-        """What of the rooms is not merged, in order; at most so many messages."""
+    def pending(self, room_pks: Iterable[int], most: int | None = None) -> dict[int, list[Message]]:
+        """The rooms' unmerged messages, in order; at most so many."""
         found: dict[int, list[Message]] = {}
-        for num in nums:
+        for room_pk in room_pks:
             if most is not None and most <= 0:
                 break
             messages = [
-                *self.stuck.get(num, ()), *self._old.rooms.get(num, ()), *self._new.rooms.get(num, ())
-            ][:most]  # fmt: skip
+                *self.quarantined.get(room_pk, ()),
+                *self._old.rooms.get(room_pk, ()),
+                *self._new.rooms.get(room_pk, ()),
+            ][:most]
             if messages:
-                found[num] = messages
+                found[room_pk] = messages
             if most is not None:
                 most -= len(messages)
         return found
 
-    def row_of(self, num: int, seq: int) -> int | None:
+    def row_of(self, room_pk: int, seq: int) -> int | None:
         """The number of the transaction whose row may have the message."""
         for number, row in self._rows.items():
-            if row.get(num, 0) >= seq:
+            if row.get(room_pk, 0) >= seq:
                 return number
         return None
 
@@ -183,7 +185,7 @@ class Tail:
 
     def expect(self, number: int, rooms: Pieces) -> None:
         """Transaction `number` is about to be committed; a reader may see its row before `add`."""
-        self._rows[number] = {num: messages[-1].seq for num, messages in rooms.items()}
+        self._rows[number] = {room_pk: messages[-1].seq for room_pk, messages in rooms.items()}
 
     def cancel(self, number: int) -> None:
         """It was not."""
@@ -194,16 +196,16 @@ class Tail:
         if not rooms:
             return
         new = self._new
-        for num, messages in rooms.items():
-            if new.add(num, messages, weights.get(num) or weigh(messages)):
-                self._names[messages[0].room] = num
+        for room_pk, messages in rooms.items():
+            if new.add(room_pk, messages, weights.get(room_pk) or weigh(messages)):
+                self._names[messages[0].room] = room_pk
             self.facts += len(messages)
         new.keys.update(keys)
         new.last = number
 
     @property
     def merging(self) -> bool:
-        """Whether a lot is being merged."""
+        """Whether a segment is being merged."""
         return bool(self._old.last)
 
     @property
@@ -214,11 +216,11 @@ class Tail:
 
     @property
     def new_bytes(self) -> int:
-        """The same of the lot that is not being merged."""
+        """The same of the segment that is not being merged."""
         return self._new.size
 
     def overdue(self, share: float) -> int:
-        """How many messages must be merged now for this share of the lot to be."""
+        """How many messages must be merged now for this share of the segment to be."""
         old = self._old
         return int(min(share, 1) * old.count) - (old.count - old.left)
 
@@ -227,59 +229,61 @@ class Tail:
         """How many the table has."""
         return len(self._rows)
 
-    def turn_over(self) -> None:
-        """Close the new lot: it is the one to merge now. The old one must be merged."""
+    def rotate(self) -> None:
+        """Close the new segment: it is the one to merge now. The old one must be merged."""
         assert not self._old.rooms
-        self._old, self._new = self._new, _Lot()
+        self._old, self._new = self._new, _Segment()
         self._order = sorted(self._old.rooms, reverse=True)
 
     def slice(self, most: int) -> dict[int, list[Message]]:
-        """The next messages of the lot that is being merged, about so many; those with the lowest row ids first."""
+        """The next messages of the segment that is being merged, about so many; those with the lowest row ids first."""
         found: dict[int, list[Message]] = {}
         while self._order and most > 0:
-            num = self._order[-1]
-            messages = self._old.rooms.get(num, ())  # None is left of a room that was read meanwhile.
+            room_pk = self._order[-1]
+            messages = self._old.rooms.get(room_pk, ())  # None is left of a room that was read meanwhile.
             if messages:
-                found[num] = list(messages[:most])
+                found[room_pk] = list(messages[:most])
             if len(messages) <= most:
                 self._order.pop()
             most -= len(messages)
         return found
 
-    def spent(self, merged: Pieces) -> int:
+    def obsolete_upto(self, merged: Pieces) -> int:
         """Up to which transaction rows are of no more use, once these are merged; 0: none is."""
 
-        def done(lot: _Lot) -> bool:
-            return all(num in merged and merged[num][-1].seq >= rest[-1].seq for num, rest in lot.rooms.items())
+        def done(segment: _Segment) -> bool:
+            return all(
+                room_pk in merged and merged[room_pk][-1].seq >= rest[-1].seq for room_pk, rest in segment.rooms.items()
+            )
 
         old, new = self._old, self._new
         if not done(old):
             return 0
         return max(old.last, new.last) if done(new) else old.last
 
-    def forget(self, merged: Pieces, spent: int) -> None:
-        """These are merged, and rows up to `spent` deleted."""
-        for num, messages in merged.items():
-            self.stuck.pop(num, None)
-            self.facts -= sum(lot.forget(num, messages[-1].seq) for lot in (self._old, self._new))
-            if num not in self:
+    def forget(self, merged: Pieces, upto: int) -> None:
+        """These are merged, and rows up to `upto` deleted."""
+        for room_pk, messages in merged.items():
+            self.quarantined.pop(room_pk, None)
+            self.facts -= sum(segment.forget(room_pk, messages[-1].seq) for segment in (self._old, self._new))
+            if room_pk not in self:
                 self._names.pop(messages[0].room, None)
-        if spent:
-            self._old = _Lot()
-            if spent >= self._new.last:
-                self._new = _Lot()
-            for number in [number for number in self._rows if number <= spent]:
+        if upto:
+            self._old = _Segment()
+            if upto >= self._new.last:
+                self._new = _Segment()
+            for number in [number for number in self._rows if number <= upto]:
                 del self._rows[number]
-            if self.stuck:
-                self.expect(spent, self.stuck)
+            if self.quarantined:
+                self.expect(upto, self.quarantined)
 
-    def jam(self, num: int, messages: list[Message]) -> None:
+    def quarantine(self, room_pk: int, messages: list[Message]) -> None:
         """The room's log does not take these, which is all there is of it."""
-        self.facts -= sum(lot.forget(num, messages[-1].seq) for lot in (self._old, self._new))
-        self.stuck[num] = messages
-        self._names[messages[0].room] = num
+        self.facts -= sum(segment.forget(room_pk, messages[-1].seq) for segment in (self._old, self._new))
+        self.quarantined[room_pk] = messages
+        self._names[messages[0].room] = room_pk
 
-    def doubt(self, rooms: Mapping[str, int]) -> None:
+    def mark_stale(self, rooms: Mapping[str, int]) -> None:
         """The writer can't write. These rooms were being written."""
         self.unsure = True
         self._names = {**self._names, **rooms}
@@ -288,19 +292,19 @@ class Tail:
         """The writer begins, or begins anew, and merges `left`, which is what the table holds. Until it has, whoever
         reads these rooms must look at the table."""
         self.unsure = True
-        self._names = {**self._names, **{messages[0].room: num for num, messages in left.items()}}
-        self._new, self._old, self.facts, self._order = _Lot(), _Lot(), 0, []
-        self.stuck, self._rows = {}, {}
+        self._names = {**self._names, **{messages[0].room: room_pk for room_pk, messages in left.items()}}
+        self._new, self._old, self.facts, self._order = _Segment(), _Segment(), 0, []
+        self.quarantined, self._rows = {}, {}
 
     def begun(self) -> None:
         """It has: what is not merged is stuck."""
-        self._names = {messages[0].room: num for num, messages in self.stuck.items()}
+        self._names = {messages[0].room: room_pk for room_pk, messages in self.quarantined.items()}
         self.unsure = False
 
 
 @contextmanager
 def wiping(connection: sqlite3.Connection) -> Iterator[None]:
-    """What is deleted meanwhile is overwritten, whole pages too, which costs writing them once more."""
+    """Content that is deleted meanwhile is overwritten, whole pages too, which costs writing the pages once more."""
     connection.execute("PRAGMA secure_delete = ON").close()
     try:
         yield
@@ -313,33 +317,33 @@ def append(connection: sqlite3.Connection, number: int, pieces: Pieces) -> None:
     connection.execute("INSERT INTO tail VALUES (?, ?)", (number, _encode(list(pieces.items()))))
 
 
-def delete(connection: sqlite3.Connection, spent: int, stuck: Pieces) -> None:
-    """Delete the rows up to `spent`, but for what is stuck. Their texts are in the logs now, to be deleted there one
+def delete(connection: sqlite3.Connection, upto: int, quarantined: Pieces) -> None:
+    """Delete the rows up to `upto`, but for the quarantined. Their texts are in the logs now, to be deleted there one
     day: no other copy may stay in free pages."""
     with wiping(connection):
-        connection.execute("DELETE FROM tail WHERE number <= ?", (spent,))
-    if stuck:
-        append(connection, spent, stuck)
+        connection.execute("DELETE FROM tail WHERE number <= ?", (upto,))
+    if quarantined:
+        append(connection, upto, quarantined)
 
 
-def take_out(connection: sqlite3.Connection, number: int, num: int) -> None:
+def take_out(connection: sqlite3.Connection, number: int, room_pk: int) -> None:
     """Take a room, which is merged, out of a row."""
     for (pieces,) in connection.execute("SELECT messages FROM tail WHERE number = ?", (number,)).fetchall():
-        rest = [piece for piece in _decode(pieces) if piece[0] != num]
+        rest = [piece for piece in _decode(pieces) if piece[0] != room_pk]
         connection.execute("UPDATE tail SET messages = ? WHERE number = ?", (_encode(rest), number))
 
 
 def unmerged(connection: sqlite3.Connection) -> dict[int, list[Message]]:
-    """What the table holds that the logs do not, by room, in order."""
+    """The messages that the table holds and the logs do not, by room, in order."""
     found: dict[int, list[Message]] = {}
     heads: dict[int, int] = {}
-    for num, messages in _stored(connection):
-        if num not in heads:
-            row = connection.execute("SELECT head FROM room WHERE num = ?", (num,)).fetchone()
-            heads[num] = row[0] if row else 0
-        fresh = [message for message in messages if message.seq > heads[num]]
+    for room_pk, messages in _stored(connection):
+        if room_pk not in heads:
+            row = connection.execute("SELECT head FROM room WHERE num = ?", (room_pk,)).fetchone()
+            heads[room_pk] = row[0] if row else 0
+        fresh = [message for message in messages if message.seq > heads[room_pk]]
         if fresh:
-            found.setdefault(num, []).extend(fresh)
+            found.setdefault(room_pk, []).extend(fresh)
     return found
 
 

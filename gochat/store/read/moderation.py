@@ -1,11 +1,11 @@
-"""What moderators and admins look at: reports that are open, and the audit log."""
+"""Lists that moderators and admins look at: open reports, and the audit log."""
 
 from __future__ import annotations
 
 import sqlite3
 from typing import Any
 
-from gochat.ports import Asker
+from gochat.ports import Viewer
 from gochat.protocol.replies import AuditEntry, ReportEntry
 from gochat.store.read.people import LAST_CHARS
 from gochat.store.read.sight import view
@@ -17,13 +17,13 @@ REPORTED = """SELECT DISTINCT r.id FROM (
 
 
 def reports(
-    connection: sqlite3.Connection, room: str | None, limit: int, cursor: str | None, asker: Asker | None = None
+    connection: sqlite3.Connection, room: str | None, limit: int, cursor: str | None, viewer: Viewer | None = None
 ) -> tuple[list[ReportEntry], str | None]:
     """Open reports, oldest first, of one room or of all; see `hidden_from`."""
     where, values = "", []
     if room is not None:
         where = "AND p.num = (SELECT num FROM room WHERE id = ?) AND p.seq > ?"
-        values = [room, hidden_from(connection, asker, room)]
+        values = [room, hidden_from(connection, viewer, room)]
     rows = connection.execute(
         f"""SELECT p.id, p.ts, r.id, p.seq, f.sender, substr(f.body, 1, {LAST_CHARS}), p.user, p.rule, p.reason
             FROM report p JOIN room r ON r.num = p.num JOIN fact f ON f.id = (p.num << {SEQ_BITS}) + p.seq
@@ -37,28 +37,24 @@ def reports(
     return entries, str(entries[-1].report) if len(rows) > limit else None
 
 
-def report_room(
-    connection: sqlite3.Connection, report: int, asker: Asker | None = None
-) -> tuple[str, bool] | None:  # fmt: skip
+def report_room(connection: sqlite3.Connection, report: int, viewer: Viewer | None = None) -> tuple[str, bool] | None:
     """The room of a report, and whether it is open; see `hidden_from`."""
     row: tuple[Any, ...] | None = connection.execute(
         "SELECT r.id, p.closed_ts IS NULL, p.seq FROM report p JOIN room r ON r.num = p.num WHERE p.id = ?", (report,)
     ).fetchone()
-    if row is None or row[2] <= hidden_from(connection, asker, row[0]):
+    if row is None or row[2] <= hidden_from(connection, viewer, row[0]):
         return None
     return row[0], bool(row[1])
 
 
-def hidden_from(connection: sqlite3.Connection, asker: Asker | None, room: str) -> int:
-    """The seq up to which reports of the room are not told. What a moderator may not read is not reported to them;
-    owners handle all reports, for somebody must."""
-    seen = view(connection, asker, room) if asker is not None else None
+def hidden_from(connection: sqlite3.Connection, viewer: Viewer | None, room: str) -> int:
+    """The seq up to which reports of the room are not told. Messages that a moderator may not read are not reported
+    to the moderator; owners handle all reports, for somebody must."""
+    seen = view(connection, viewer, room) if viewer is not None else None
     return seen.low if seen is not None and seen.role != "owner" else 0
 
 
-def audit(
-    connection: sqlite3.Connection, limit: int, cursor: str | None
-) -> tuple[list[AuditEntry], str | None]:  # fmt: skip
+def audit(connection: sqlite3.Connection, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
     """The audit log, newest first."""
     rows = connection.execute(
         "SELECT id, ts, actor, action, room, subject, detail FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?",

@@ -12,12 +12,12 @@ from gochat.domain.turn import Done
 from gochat.errors import Denied
 from gochat.protocol.catalogue import Confirmation
 from gochat.protocol.codec import LINE_JSON
-from gochat.session.ticket import Pending
+from gochat.session.pending import Pending
 
 
-class Asker:
+class AskingSession:
     def __init__(self) -> None:
-        self.codec, self.outbox, self.epoch, self.waiting, self.unsettled = self, self, "e", False, 1
+        self.codec, self.outbox, self.epoch, self.waiting, self.in_flight = self, self, "e", False, 1
         self.sent: list[Any] = []
         self.denials: list[str] = []
 
@@ -37,8 +37,8 @@ class Asker:
 
 @pytest.mark.parametrize("confirmation", ["ack", "ok_state"])
 def test_a_reply_that_cannot_be_built(confirmation: Confirmation) -> None:
-    asker: Any = Asker()
+    session: Any = AskingSession()
     command = Send(room="group:tea", user="ann", body="x")
-    Pending(command=command, asker=asker, request_id=7, confirmation=confirmation).settle(Done(1, 1))
-    assert [(frame["id"], frame["code"]) for frame in asker.sent] == [(7, "internal")]
-    assert (asker.unsettled, asker.denials) == (0, ["internal"])
+    Pending(command=command, session=session, request_id=7, confirmation=confirmation).reply(Done(1, 1))
+    assert [(frame["id"], frame["code"]) for frame in session.sent] == [(7, "internal")]
+    assert (session.in_flight, session.denials) == (0, ["internal"])

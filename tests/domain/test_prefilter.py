@@ -1,4 +1,4 @@
-"""What is ruled out quickly is what close reading would not find."""
+"""The quick look rules out only texts in which close reading would find nothing."""
 
 # ruff: noqa: RUF001 -- ambiguous characters are what this is about
 
@@ -28,14 +28,17 @@ LEET = str.maketrans("asilot", "@$1107")
 
 @st.composite
 def odd_texts(draw: st.DrawFn) -> str:
-    """Listed words and what looks like them, disguised and put together in odd ways."""
+    """Listed words and their lookalikes, disguised and put together in odd ways."""
     text = ""
     for piece in draw(st.lists(st.sampled_from(PIECES), max_size=9)):
         way = draw(st.sampled_from(("", "", "leet", "spaced", "signs", "repeated", "upper")))
         changed = {
-            "leet": piece.translate(LEET), "spaced": " ".join(piece), "signs": piece[:1] + "'" + piece[1:],
-            "repeated": "".join(char * 2 for char in piece), "upper": piece.upper(),
-        }  # fmt: skip
+            "leet": piece.translate(LEET),
+            "spaced": " ".join(piece),
+            "signs": piece[:1] + "'" + piece[1:],
+            "repeated": "".join(char * 2 for char in piece),
+            "upper": piece.upper(),
+        }
         text += changed.get(way, piece)
     return text
 

@@ -18,15 +18,15 @@ from gochat.session.quota import Quota
 log = logging.getLogger(__name__)
 
 
-class Asker(Protocol):
-    """The session, as far as a ticket needs it."""
+class AskingSession(Protocol):
+    """The session, as far as the answer to its command needs it."""
 
     codec: Codec
     outbox: Outbox
     epoch: str
     waiting: bool
     """Whether frames wait to be carried out."""
-    unsettled: int
+    in_flight: int
     quota: Quota
 
     def denied(self, denied: Denied, close: int | None = None) -> None: ...
@@ -36,18 +36,18 @@ class Asker(Protocol):
 class Pending(Submit, eq=False, kw_only=True):
     """One unsettled command of a session."""
 
-    asker: Asker
+    session: AskingSession
     request_id: replies.ReplyId
     confirmation: Confirmation
 
-    def settle(self, outcome: Outcome) -> None:
-        asker = self.asker
-        asker.unsettled -= 1
+    def reply(self, outcome: Outcome) -> None:
+        session = self.session
+        session.in_flight -= 1
         try:
             if isinstance(outcome, Done):
                 if outcome.duplicate:
                     self.give_back(outcome)
-                    asker.quota.refused()  # Its token is given back, and it costs as much as a refusal.
+                    session.quota.refused()  # Its token is given back, and it costs as much as a refusal.
                 if self.request_id is None:
                     return
                 reply: replies.Reply
@@ -56,30 +56,30 @@ class Pending(Submit, eq=False, kw_only=True):
                         id=self.request_id,
                         room=self.command.room,
                         seq=outcome.seq,
-                        epoch=asker.epoch,
+                        epoch=session.epoch,
                         ts=outcome.ts,
                         duplicate=outcome.duplicate,
                         request=outcome.asks,
                     )
                 else:
                     reply = self._ok(outcome)
-                data = asker.codec.encode(reply)
+                data = session.codec.encode(reply)
             else:
                 self.give_back(outcome)
-                asker.denied(outcome)
-                data = asker.codec.encode(error_frame(self.request_id, outcome))
+                session.denied(outcome)
+                data = session.codec.encode(error_frame(self.request_id, outcome))
         except Exception:
             log.exception("the answer to a request in %s could not be built", self.command.room)
-            asker.denied(INTERNAL)
-            data = asker.codec.encode(error_frame(self.request_id, INTERNAL))
-        asker.outbox.reply(data)
+            session.denied(INTERNAL)
+            data = session.codec.encode(error_frame(self.request_id, INTERNAL))
+        session.outbox.reply(data)
 
     def flush(self) -> None:
-        asker = self.asker
-        if asker.outbox.size:
-            asker.outbox.flush()
-        if asker.waiting:
-            asker.pump()
+        session = self.session
+        if session.outbox.size:
+            session.outbox.flush()
+        if session.waiting:
+            session.pump()
 
     def _ok(self, done: Done) -> replies.Ok:
         if self.confirmation == "ok_fact":

@@ -17,12 +17,12 @@ CHUNKS = (256, 64, 16, 4, 1)
 _ASCENDING = CHUNKS[::-1]
 
 
-class Many:
+class BulkInsert:
     """A statement over many rows: `head VALUES (?, ...), ... tail`, in chunks that the statement cache keeps."""
 
-    def __init__(self, head: str, columns: int, tail: str = "") -> None:
+    def __init__(self, head: str, columns: int, write_buffer: str = "") -> None:
         row = f"({', '.join('?' * columns)})"
-        self._statements = {size: f"{head} VALUES {', '.join([row] * size)} {tail}" for size in CHUNKS}
+        self._statements = {size: f"{head} VALUES {', '.join([row] * size)} {write_buffer}" for size in CHUNKS}
 
     def of(self, size: int) -> str:
         """The statement over so many rows, which is one of CHUNKS."""
@@ -33,7 +33,7 @@ class Many:
             connection.execute(self._statements[size], values)
 
     def rows(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> list[Row]:
-        """What a query gives, over all of the chunks."""
+        """The rows that the query gives, over all of the chunks."""
         found: list[Row] = []
         for values, size in self._chunks(rows):
             found += connection.execute(self._statements[size], values)
@@ -48,12 +48,12 @@ class Many:
                 begin, left = begin + size, left - size
 
 
-class Probe:
+class ExistsQuery:
     """A query over many rows, of which only is asked whether it gives one. A row of NULLs must give none: with such the
     rows are made up to a chunk, so that nearly always it is one statement."""
 
-    def __init__(self, head: str, columns: int, tail: str) -> None:
-        self._many = Many(head, columns, tail)
+    def __init__(self, head: str, columns: int, write_buffer: str) -> None:
+        self._insert = BulkInsert(head, columns, write_buffer)
         self._nothing = (None,) * columns
 
     def finds(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> bool:
@@ -62,6 +62,6 @@ class Probe:
             size = _ASCENDING[bisect_left(_ASCENDING, len(chunk))]
             values = [value for row in chunk for value in row]
             values += self._nothing * (size - len(chunk))
-            if connection.execute(self._many.of(size), values).fetchone() is not None:
+            if connection.execute(self._insert.of(size), values).fetchone() is not None:
                 return True
         return False

@@ -1,8 +1,8 @@
-"""One task that lets leave what large rooms have told their listeners.
+"""One task that sends out the facts that large rooms have queued for their listeners.
 
 A send costs the kernel some 20 us, whatever it holds. Were each room to send by itself, a user of five busy rooms would
-cost five sends where one holds it all. So a large room only queues; who has something queued stands here in line, once,
-and whatever comes until its turn leaves with it. The busier the node, the more a send holds.
+cost five sends where one holds it all. So a large room only queues; a session that has something queued stands here in
+line, once, and everything that comes until its turn leaves with it. The busier the node, the more a send holds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Waiting(Protocol):
     """A session that was offered something."""
 
     user: str
-    line: Line | None
+    send_queue: SendQueue | None
     """Where it stands in line."""
 
     def flush(self) -> None:
@@ -32,7 +32,7 @@ class Waiting(Protocol):
         """End the session at once: its state can't be trusted."""
 
 
-class Line:
+class SendQueue:
     """Sessions in the order they came, each once."""
 
     __slots__ = ("_marks", "_served", "waiting")
@@ -44,10 +44,10 @@ class Line:
 
     def add(self, session: Waiting) -> None:
         """Let it leave after all who stand here."""
-        session.line = self
+        session.send_queue = self
         self.waiting.append(session)
 
-    def when_level(self, callback: Callable[[], None]) -> None:
+    def on_drained(self, callback: Callable[[], None]) -> None:
         """Call it once all who stand here now have been served."""
         if self.waiting:
             self._marks.append((self._served + len(self.waiting), callback))
@@ -59,9 +59,9 @@ class Line:
         for _ in range(min(most, len(waiting))):
             session = waiting.popleft()
             self._served += 1
-            if session.line is not self:
+            if session.send_queue is not self:
                 continue  # It went over to the other line.
-            session.line = None
+            session.send_queue = None
             try:
                 session.flush()
             except Exception:
@@ -73,30 +73,30 @@ class Line:
             callback()
 
 
-class Flusher:
-    """Two lines: one for what a few hundred hear, and one for what thousands hear, which takes long and which others
-    shall not wait for. Each is served a slice at a time.
+class Broadcaster:
+    """Two lines: one for facts that a few hundred hear, and one for facts that thousands hear, which take long and
+    which others shall not wait for. Each is served a slice at a time.
 
-    `run` must be running. Who sends sooner for another reason, an ack say, takes all that is queued along; its place
-    in line is then for what comes next."""
+    `run` must be running. A session that sends sooner for another reason, an ack say, takes all that is queued along;
+    its place in line is then for the bytes that come next."""
 
     def __init__(self, slice_: int) -> None:
         """`slice_`: sends between two checkpoints."""
         self._slice = slice_
-        self.short = Line()
-        self.long = Line()
+        self.short = SendQueue()
+        self.long = SendQueue()
         self._work = trio.Event()
 
     def wake(self) -> None:
         """Somebody stands in line."""
         self._work.set()
 
-    def when_left(self, line: Line, callback: Callable[[], None]) -> None:
-        """Call it once all have been served who were added to `line`: who stood in the short one was left there."""
-        if line is self.long:
-            line.when_level(partial(self.short.when_level, callback))
+    def on_drained(self, send_queue: SendQueue, callback: Callable[[], None]) -> None:
+        """Call it once all sessions in the queue have been served: those of the short one were left there."""
+        if send_queue is self.long:
+            send_queue.on_drained(partial(self.short.on_drained, callback))
         else:
-            line.when_level(callback)
+            send_queue.on_drained(callback)
 
     async def run(self) -> None:
         short, long = self.short, self.long

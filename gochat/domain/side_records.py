@@ -1,5 +1,5 @@
-"""What is recorded beside a room's log, in the same transaction: it concerns the room, but not every member may see it,
-so it has no seq and is told to nobody as a fact. Some of it concerns no room, but the site.
+"""Records beside a room's log, in the same transaction: each concerns the room, but not every member may see it, so it
+has no seq and is told to nobody as a fact. Some concern no room, but the site.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Audited(msgspec.Struct, frozen=True, gc=False):
 
 
 def private_look(user: str, admin: bool, room: str, ts_ms: int) -> Audited | None:
-    """What the audit log gets when `user` reads a room: an entry where an admin reads a private room of two others."""
+    """The audit log's entry when `user` reads a room; None unless an admin reads a private room of two others."""
     if not admin or not is_dm(room) or user in dm_users(room):
         return None
     return Audited(ts_ms, user, "room.read", room=room)
@@ -105,4 +105,4 @@ class Deleted(msgspec.Struct, frozen=True, gc=False):
 
 
 AnyStanding: TypeAlias = Suspended | Revoked
-AnyBeside: TypeAlias = Related | Sanctioned | Added | Reported | Audited | ReportClosed | AnyStanding | AnyWish
+AnySideRecord: TypeAlias = Related | Sanctioned | Added | Reported | Audited | ReportClosed | AnyStanding | AnyWish

@@ -71,7 +71,7 @@ _WEAK = {
 _LATIN = {ord(char): latin for table in (_WEAK, _STRONG) for latin, chars in table.items() for char in chars}
 _STRONG_CHARS = frozenset("".join(_STRONG.values()))
 
-#: `1`, `!` and `|` stand for i and for l: `I` here means either. What has no reading is `Q`, and so never matches.
+#: `1`, `!` and `|` stand for i and for l: `I` here means either. A sign without a reading is `Q`, and so never matches.
 _LEET = dict(zip("0123456789@$€£|!+¡", "OIZEASGTBGASELIITI", strict=True))
 
 #: Ends a sentence in scripts that put no space behind it.

@@ -28,12 +28,12 @@ _RUNS = re.compile(f"([{DENSE}]+)|[^{DENSE}]+").finditer
 
 #: Words of names are kept this long.
 LONGEST = 64
-#: So many words of a query are looked for in an index, the longest. What it finds is read for the others.
+#: So many words of a query are looked for in an index, the longest. Texts that the index finds are read for the others.
 MOST_WORDS = 8
 
 
 class Run(NamedTuple):
-    """A word, or what stands together of a script without spaces."""
+    """A word, or letters that stand together of a script without spaces."""
 
     text: str
     dense: bool
@@ -51,7 +51,7 @@ def is_dense(letter: str) -> bool:
 
 
 def runs(text: str) -> Iterator[Run]:
-    """What the present folding makes of a text, in order."""
+    """The runs that the present folding makes of a text, in order."""
     for word in folding.words(text):
         if word.isascii():
             yield Run(word, False)
@@ -60,19 +60,19 @@ def runs(text: str) -> Iterator[Run]:
 
 
 class Cutter:
-    """Cuts texts, and what is asked for, in the same way."""
+    """Cuts texts and queries in the same way."""
 
-    def __init__(self, cut: Callable[[str], Iterator[Run]], ascii_words: Callable[[str], list[str]]) -> None:
-        """`ascii_words` does for ASCII what `cut` does, quickly."""
-        self._cut = cut
+    def __init__(self, tokenizer: Callable[[str], Iterator[Run]], ascii_words: Callable[[str], list[str]]) -> None:
+        """`ascii_words` does for ASCII what `tokenizer` does, quickly."""
+        self._tokenize = tokenizer
         self._ascii_words = ascii_words
 
     def index_words(self, text: str) -> list[str]:
-        """What stands in the index for a text."""
+        """The words that stand in the index for a text."""
         if text.isascii():
             return self._ascii_words(text)
         words: list[str] = []
-        for run, dense in self._cut(text):
+        for run, dense in self._tokenize(text):
             if dense:
                 # Pairs side by side, so that a longer word is a phrase of them; then every character by itself.
                 words += [run[i : i + 2] for i in range(len(run) - 1)] or [run]
@@ -82,9 +82,9 @@ class Cutter:
         return words
 
     def asked(self, query: str) -> list[Run]:
-        """What a text must have, the longest first: what is said twice counts once, as does what follows from other
-        words."""
-        found = sorted(dict.fromkeys(self._cut(query)), key=lambda run: -len(run.text))
+        """The words that a text must have, the longest first: a word that is said twice counts once, and a word that
+        follows from others not at all."""
+        found = sorted(dict.fromkeys(self._tokenize(query)), key=lambda run: -len(run.text))
         needed: list[Run] = []
         for run in found:
             if not any(other.implies(run) for other in needed):
@@ -93,18 +93,18 @@ class Cutter:
 
     def has(self, text: str, asked: list[Run]) -> bool:
         """Whether the text has all of these."""
-        own = set(self._cut(text))
+        own = set(self._tokenize(text))
         return all(any(run.implies(one) for run in own) for one in asked)
 
     def text_words(self, text: str) -> list[str]:
         """The words of a text, in order. Runs of scripts without spaces stay whole."""
-        return [run.text for run in self._cut(text)]
+        return [run.text for run in self._tokenize(text)]
 
     def name_words(self, user: str, name: str | None) -> set[str]:
         """The words under which a user is found: the id, and each word of the shown name, which without one is the id.
         Where a script has no spaces a word may begin anywhere."""
         words = {user}
-        for run, dense in self._cut(name or user):
+        for run, dense in self._tokenize(name or user):
             words.update(run[i : i + LONGEST] for i in range(len(run) if dense else 1))
         return words
 
@@ -144,5 +144,5 @@ def asked_words(asked: list[Run]) -> dict[str, bool]:
 
 
 def typed_id(text: str) -> str:
-    """What was typed, read as the beginning of a user id: those have dots and hyphens."""
+    """The typed text, read as the beginning of a user id: ids have dots and hyphens."""
     return unicodedata.normalize("NFKC", text).casefold().strip()

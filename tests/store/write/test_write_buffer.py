@@ -1,4 +1,4 @@
-"""What is committed and not merged: nobody who reads notices, and nobody who writes waits long."""
+"""Facts that are committed and not merged: no reader notices, and no writer waits long."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gochat.store.read.recent import said_since
 from gochat.store.read.source import reading
 from gochat.store.write.committer import Committer, Pace
 from gochat.store.write.logs import Batch
-from gochat.store.write.tail import Tail, weigh
+from gochat.store.write.write_buffer import WriteBuffer, weigh
 from tests.appending import append_to
 from tests.contracts.journal import DM, SOON, message
 from tests.store.conftest import PACES
@@ -54,7 +54,7 @@ def opens(tmp_path: Path) -> Iterator[Callable[[], sqlite3.Connection]]:
 def talk(committer: Committer, rooms: list[str], first: int, count: int) -> None:
     """Commits of one message a room."""
     for seq in range(first, first + count):
-        batches = [Batch(room, num, [message(room, seq, key=f"k{seq}")]) for num, room in enumerate(rooms, 1)]
+        batches = [Batch(room, room_pk, [message(room, seq, key=f"k{seq}")]) for room_pk, room in enumerate(rooms, 1)]
         assert all(isinstance(result, int) for result in committer.commit(batches, None))
 
 
@@ -68,14 +68,14 @@ def rows(connection: sqlite3.Connection) -> tuple[int, int]:
 
 
 def test_while_commits_come_a_merge_keeps_pace_and_ends(opens: Callable[[], sqlite3.Connection]) -> None:
-    tail = Tail()
-    committer = Committer(opens, tail, Pace(quiet_s=1e6, at=400, after_s=1e6, slice=10))
+    write_buffer = WriteBuffer()
+    committer = Committer(opens, write_buffer, Pace(quiet_s=1e6, at=400, after_s=1e6, slice=10))
     talk(committer, ROOMS, 1, 1)
     most = turns = 0
     with contextlib.closing(opens()) as reader:
         for seq in range(2, 102):
             talk(committer, ROOMS, seq, 1)
-            most = max(most, tail.facts)
+            most = max(most, write_buffer.facts)
             committer.idle()
             turns += rows(reader)[0] <= 10
         assert 400 <= most < 800
@@ -90,47 +90,47 @@ def test_long_messages_take_no_more_memory_than_short_ones(
     opens: Callable[[], sqlite3.Connection], length: int, burst: int
 ) -> None:
     """However long the bodies are, and however many come in one commit: what is unmerged has a bound in bytes."""
-    tail, counts, full = Tail(), Commits(), 4 << 20
+    write_buffer, counts, full = WriteBuffer(), Commits(), 4 << 20
     pace = Pace(quiet_s=1e6, at=400, after_s=1e6, slice=10, at_bytes=full // 4, full_bytes=full)
-    committer = Committer(opens, tail, pace, counts)
+    committer = Committer(opens, write_buffer, pace, counts)
     talk(committer, ROOMS, 1, 1)
     body, most, seq = "\N{TEACUP WITHOUT HANDLE}" * length, 0, 2
     for _ in range(50):
         batches = [
-            Batch(room, num, [message(room, seq + n, key=f"k{seq + n}", body=body) for n in range(burst)])
-            for num, room in enumerate(ROOMS, 1)
+            Batch(room, room_pk, [message(room, seq + n, key=f"k{seq + n}", body=body) for n in range(burst)])
+            for room_pk, room in enumerate(ROOMS, 1)
         ]
         assert all(isinstance(result, int) for result in committer.commit(batches, None))
         seq += burst
-        most = max(most, tail.bytes)
-        held = tail.pending(range(1, 41))
-        assert tail.bytes >= sum(weigh(messages) for messages in held.values())
+        most = max(most, write_buffer.bytes)
+        held = write_buffer.pending(range(1, 41))
+        assert write_buffer.bytes >= sum(weigh(messages) for messages in held.values())
         committer.idle()
-        assert counts.unmerged_bytes == tail.bytes
+        assert counts.unmerged_bytes == write_buffer.bytes
         if seq > 200:
             break
     assert 0 < most <= full
     with contextlib.closing(opens()) as reader:
         committer.close()
         assert rows(reader) == (0, 40 * (seq - 1))
-        assert tail.bytes == 0
+        assert write_buffer.bytes == 0
         assert reader.execute("SELECT count(*) FROM fact WHERE body = ?", (body,)).fetchone()[0] == 40 * (seq - 2)
 
 
 def test_in_a_quiet_moment_all_is_merged(opens: Callable[[], sqlite3.Connection]) -> None:
-    tail, counts = Tail(), Commits()
-    committer = Committer(opens, tail, Pace(quiet_s=0, slice=1), counts)
+    write_buffer, counts = WriteBuffer(), Commits()
+    committer = Committer(opens, write_buffer, Pace(quiet_s=0, slice=1), counts)
     talk(committer, ROOMS, 1, 3)
-    assert tail.facts == counts.unmerged == 80, "the first message makes the room, and is written at once"
+    assert write_buffer.facts == counts.unmerged == 80, "the first message makes the room, and is written at once"
     while committer.idle() == 0:
-        assert counts.unmerged == tail.facts
-    assert (tail.facts, tail.holds(), counts.unmerged) == (0, False, 0)
+        assert counts.unmerged == write_buffer.facts
+    assert (write_buffer.facts, write_buffer.holds(), counts.unmerged) == (0, False, 0)
     with contextlib.closing(opens()) as reader:
         assert rows(reader) == (0, 120)
 
 
 def test_a_commit_of_messages_writes_one_row(opens: Callable[[], sqlite3.Connection]) -> None:
-    committer = Committer(opens, Tail(), PACES["unmerged"])
+    committer = Committer(opens, WriteBuffer(), PACES["unmerged"])
     talk(committer, ROOMS, 1, 1)
     with contextlib.closing(opens()) as reader:
         before = rows(reader)
@@ -139,19 +139,23 @@ def test_a_commit_of_messages_writes_one_row(opens: Callable[[], sqlite3.Connect
 
 
 def test_what_is_rare_brings_the_rest_of_its_room_along(opens: Callable[[], sqlite3.Connection]) -> None:
-    tail = Tail()
-    committer = Committer(opens, tail, PACES["unmerged"])
+    write_buffer = WriteBuffer()
+    committer = Committer(opens, write_buffer, PACES["unmerged"])
     talk(committer, ROOMS[:3], 1, 4)
     edit = facts.Edit(room=ROOMS[1], seq=5, ts=2000, sender="ann", target=3, body="ho")
     told = committer.commit([Batch(ROOMS[0], 1, [message(ROOMS[0], 5)]), Batch(ROOMS[1], 2, [edit])], None)
     assert all(isinstance(result, int) for result in told)
-    assert not tail.holds([ROOMS[1]])
-    assert tail.holds([ROOMS[0]])
+    assert not write_buffer.holds([ROOMS[1]])
+    assert write_buffer.holds([ROOMS[0]])
     with contextlib.closing(opens()) as reader:
         shown = pages.replay(reader, ROOMS[1], 0, 9, 9)
         assert [(fact.seq, getattr(fact, "body", None)) for fact in shown] == [
-            (1, "hi"), (2, "hi"), (3, "ho"), (4, "hi"), (5, "ho"),
-        ]  # fmt: skip
+            (1, "hi"),
+            (2, "hi"),
+            (3, "ho"),
+            (4, "hi"),
+            (5, "ho"),
+        ]
 
 
 def files(folder: Path) -> list[str]:
@@ -166,7 +170,7 @@ async def test_a_store_that_is_closed_stays_closed(tmp_path: Path, caplog: pytes
     assert not caplog.records
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert rows(connection) == (0, 3)
-    committer = Committer(partial(schema.connect, str(path)), Tail(), Pace(retry_s=0))
+    committer = Committer(partial(schema.connect, str(path)), WriteBuffer(), Pace(retry_s=0))
     committer.close()
     assert committer.idle() is None
     with pytest.raises(StoreError, match="closed"):
@@ -279,7 +283,7 @@ async def test_who_is_in_no_room_that_talks_reads_beside_the_writer(tmp_path: Pa
 
 @pytest.fixture
 def unmerged(tmp_path: Path, opens: Callable[[], sqlite3.Connection]) -> Path:
-    committer = Committer(opens, Tail(), PACES["unmerged"])
+    committer = Committer(opens, WriteBuffer(), PACES["unmerged"])
     talk(committer, ROOMS[:3], 1, 5)
     with contextlib.closing(opens()) as reader:
         assert rows(reader) == (4, 3)
@@ -382,7 +386,7 @@ async def test_a_log_that_takes_nothing_costs_no_other_room(tmp_path: Path) -> N
             damaged = await store.journal.load("dm:ann:zoe")
             await appended(store, damaged, message(damaged.room, 1))
             await appended(store, damaged, message(damaged.room, 2))
-            vandalize(path, "INSERT INTO fact (id, ts, kind, sender, n) VALUES (?, 1002, 0, 'ann', 2)", damaged.num)
+            vandalize(path, "INSERT INTO fact (id, ts, kind, sender, n) VALUES (?, 1002, 0, 'ann', 2)", damaged.room_pk)
             assert (await store.archive.head(other), await store.archive.head(damaged.room)) == (2, 2)
             with pytest.raises(StoreError, match="damaged"):
                 await append_to(store.journal, damaged, [message(damaged.room, 3)])
@@ -391,21 +395,21 @@ async def test_a_log_that_takes_nothing_costs_no_other_room(tmp_path: Path) -> N
             assert (await store.archive.head(other), await store.archive.head(damaged.room)) == (3, 2)
             with pytest.raises(StoreError, match="damaged"):
                 await append_to(store.journal, damaged, [message(damaged.room, 3)])
-            vandalize(path, "DELETE FROM fact WHERE id = ?", damaged.num)
+            vandalize(path, "DELETE FROM fact WHERE id = ?", damaged.room_pk)
             await appended(store, damaged, message(damaged.room, 3))
             found = await store.archive.replay(damaged.room, 0, 9, 9)
             assert [fact.seq for fact in found] == [1, 2, 3], "what had waited is where it belongs"
 
 
-def vandalize(path: Path, statement: str, num: int) -> None:
+def vandalize(path: Path, statement: str, room_pk: int) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as vandal:
-        vandal.execute(statement, (num << schema.SEQ_BITS | 2,))
+        vandal.execute(statement, (room_pk << schema.SEQ_BITS | 2,))
 
 
 async def test_a_node_that_cannot_merge_what_a_crash_left_does_not_start(
     tmp_path: Path, opens: Callable[[], sqlite3.Connection]
 ) -> None:
-    committer = Committer(opens, Tail(), PACES["unmerged"])
+    committer = Committer(opens, WriteBuffer(), PACES["unmerged"])
     talk(committer, ROOMS[:2], 1, 3)
     committer.read("nobody", lambda connection: connection.close())  # as a crash leaves it
     with contextlib.closing(sqlite3.connect(tmp_path / "gochat.db", isolation_level=None)) as vandal:
@@ -423,8 +427,8 @@ async def test_a_node_that_cannot_merge_what_a_crash_left_does_not_start(
 @pytest.mark.parametrize("merged", [False, True])
 def test_a_deleted_text_is_nowhere_in_the_file(tmp_path: Path, opens: Any, *, merged: bool, length: int) -> None:
     """Neither in the tail nor in a page that was in use, as soon as the log is in the file."""
-    tail, count = Tail(), 60
-    committer = Committer(opens, tail, Pace(quiet_s=1e6 if not merged else 0))
+    write_buffer, count = WriteBuffer(), 60
+    committer = Committer(opens, write_buffer, Pace(quiet_s=1e6 if not merged else 0))
     batch = Batch(DM, 1, [])
     committer.commit([batch._replace(facts=[message(DM, 1)])], None)
     for seq in range(2, 2 + count):

@@ -1,4 +1,4 @@
-"""What is recorded beside the log: relations, sanctions, reports, the audit log.
+"""Records beside the log: relations, sanctions, reports, the audit log.
 
 Writing runs in the transaction that records the facts it belongs to. The current state of a relation is a row for each
 of the two users; the changes that led there are a log of their own.
@@ -10,9 +10,10 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import repeat
 
-from gochat.domain.beside import (
+from gochat.domain.relationship import DAY_MS
+from gochat.domain.side_records import (
     Added,
-    AnyBeside,
+    AnySideRecord,
     AnyStanding,
     Audited,
     Related,
@@ -22,20 +23,19 @@ from gochat.domain.beside import (
     Sanctioned,
     Suspended,
 )
-from gochat.domain.relationship import DAY_MS
 from gochat.store.listing import relist
 from gochat.store.write import notices
 
 
 def write(
-    connection: sqlite3.Connection, num: int, room: str, entries: Sequence[AnyBeside], ids: Sequence[int] = ()
+    connection: sqlite3.Connection, room_pk: int, room: str, entries: Sequence[AnySideRecord], ids: Sequence[int] = ()
 ) -> None:
     """Record the entries, which belong to one room. `ids`: see Batch."""
     for entry, id_ in zip(entries, ids or repeat(None), strict=bool(ids)):
         if isinstance(entry, Related):
-            _relate(connection, num, room, entry)
+            _relate(connection, room_pk, room, entry)
         elif isinstance(entry, Sanctioned):
-            _sanction(connection, num, entry)
+            _sanction(connection, room_pk, entry)
         elif isinstance(entry, Added):
             # Those of another day count no more.
             connection.execute("DELETE FROM added WHERE user = ? AND ts <= ?", (entry.user, entry.ts - DAY_MS))
@@ -43,7 +43,7 @@ def write(
                 "INSERT INTO added (user, ts, users) VALUES (?, ?, ?)", (entry.user, entry.ts, entry.users)
             )
         elif isinstance(entry, Reported):
-            _report(connection, num, room, entry, id_)
+            _report(connection, room_pk, room, entry, id_)
         elif isinstance(entry, Audited):
             connection.execute(
                 "INSERT INTO audit (id, ts, actor, action, room, subject, detail) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -60,11 +60,11 @@ def write(
             notices.wish(connection, entry)
 
 
-def _report(connection: sqlite3.Connection, num: int, room: str, entry: Reported, id_: int | None) -> None:
+def _report(connection: sqlite3.Connection, room_pk: int, room: str, entry: Reported, id_: int | None) -> None:
     """The same again, while it is open, is nothing new: neither in the list nor in the audit log."""
     inserted = connection.execute(
         "INSERT OR IGNORE INTO report (id, ts, num, seq, user, rule, reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (id_, entry.ts, num, entry.seq, entry.user, entry.rule, entry.reason),
+        (id_, entry.ts, room_pk, entry.seq, entry.user, entry.rule, entry.reason),
     ).rowcount
     if inserted and entry.user is not None:
         connection.execute(
@@ -93,31 +93,38 @@ def _stand(connection: sqlite3.Connection, entry: AnyStanding) -> None:
         connection.execute("DELETE FROM suspension WHERE user = ?", (entry.user,))
 
 
-def _relate(connection: sqlite3.Connection, num: int, room: str, entry: Related) -> None:
+def _relate(connection: sqlite3.Connection, room_pk: int, room: str, entry: Related) -> None:
     change, after = entry.change, entry.after
     connection.execute(
         "INSERT INTO relation_change VALUES (?, ?, ?, ?, ?, ?)",
-        (num, change.n, change.at, change.ts, change.user, change.change),
+        (room_pk, change.n, change.at, change.ts, change.user, change.change),
     )
     for user in after.users:
         side = after.of(user)
         connection.execute(
             "INSERT OR REPLACE INTO relation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                user, after.peer(user), num, side.contact, side.blocked_at, side.declined_ts, side.asked_at,
-                side.asked_ts, side.withheld_at,
+                user,
+                after.peer(user),
+                room_pk,
+                side.contact,
+                side.blocked_at,
+                side.declined_ts,
+                side.asked_at,
+                side.asked_ts,
+                side.withheld_at,
             ),
-        )  # fmt: skip
-    relist(connection, num, room)
+        )
+    relist(connection, room_pk, room)
 
 
-def _sanction(connection: sqlite3.Connection, num: int, entry: Sanctioned) -> None:
+def _sanction(connection: sqlite3.Connection, room_pk: int, entry: Sanctioned) -> None:
     if entry.on:
         connection.execute(
             "INSERT OR REPLACE INTO sanction VALUES (?, ?, ?, ?, ?)",
-            (num, entry.user, entry.kind, entry.until, entry.ts),
+            (room_pk, entry.user, entry.kind, entry.until, entry.ts),
         )
     else:
         connection.execute(
-            "DELETE FROM sanction WHERE num = ? AND user = ? AND kind = ?", (num, entry.user, entry.kind)
+            "DELETE FROM sanction WHERE num = ? AND user = ? AND kind = ?", (room_pk, entry.user, entry.kind)
         )

@@ -1,8 +1,8 @@
-"""Takes away what is kept of a user. The logs stay dense: what was said is deleted by facts, as the user could have
-done, and clients learn it like any other.
+"""Takes away the data kept of a user. The logs stay dense: everything that the user said is deleted by facts, as the
+user could have done, and clients learn of these facts as of any others.
 
-Each step looks at what there still is and takes that away in whole transactions: started again after a kill it goes on
-where it was, and once done it finds nothing. What stays, and why: docs/decisions/user-data.md.
+Each step looks at the data still there and takes it away in whole transactions: started again after a kill, the step
+goes on where it was, and once done it finds nothing. The data that stays, and the reasons: docs/decisions/user-data.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gochat.errors import StoreError
 from gochat.ports import DuplicateKeys
 from gochat.store.folder import check_alone
 from gochat.store.listing import IN_GROUP, relist
-from gochat.store.portable.room_out import Progress
+from gochat.store.portable.export_room import Progress
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import NOTICES_OF_USERS, SEQ_BITS, SEQ_MASK, connect
 from gochat.store.search import reindex
@@ -36,7 +36,7 @@ CHUNK = 1000
 
 
 class Removed(msgspec.Struct):
-    """What was taken away, this time."""
+    """The data that this run took away."""
 
     user: str
     messages: int = 0
@@ -50,9 +50,7 @@ class Removed(msgspec.Struct):
     reports: int = 0
 
 
-def delete_user(
-    database: Path, user: str, *, now_ms: int, progress: Progress = lambda done, goal: None
-) -> Removed:  # fmt: skip
+def delete_user(database: Path, user: str, *, now_ms: int, progress: Progress = lambda done, goal: None) -> Removed:
     """Nobody else may use the database. Raises StoreError, also where nothing is kept of the user."""
     if not database.is_file():
         raise StoreError(f"there is no file {database}")
@@ -70,17 +68,17 @@ def delete_user(
 
 
 def release_user(database: Path, user: str, *, now_ms: int) -> None:
-    """Let the id of a deleted user be somebody's again, who finds nothing of the one who had it: no groups to read up
-    to their end, nothing of what was said in private rooms, in nobody's contacts. What others decided about the id
-    stays: blocks, bans, mutes, a suspension. Nobody else may use the database. Raises StoreError, also where no such
-    user was deleted."""
+    """Let the id of a deleted user be somebody's again. Its new user finds nothing of the former one: no groups to read
+    up to their end, no messages in private rooms, no place in anybody's contacts. The decisions of others about the id
+    stay: blocks, bans, mutes, a suspension. Nobody else may use the database. Raises StoreError, also where no user of
+    this id was deleted."""
     if not database.is_file():
         raise StoreError(f"there is no file {database}")
     check_alone(database)
     prepare(str(database))
     try:
         with closing(connect(str(database))) as connection:
-            Writer(connection)  # What is in the tail belongs to the logs that are hidden here.
+            Writer(connection)  # Messages in the tail belong to the logs that are hidden here.
             connection.execute("BEGIN IMMEDIATE")
             released = connection.execute(
                 "UPDATE tombstone SET released_ts = ? WHERE user = ? AND released_ts IS NULL", (now_ms, user)
@@ -89,10 +87,10 @@ def release_user(database: Path, user: str, *, now_ms: int) -> None:
                 raise StoreError(f"no user {user} was deleted, or the id is released already")
             for statement in _RELEASE:
                 connection.execute(statement, {"user": user, "now_ms": now_ms})
-            for num, room in connection.execute(
+            for room_pk, room in connection.execute(
                 "SELECT s.num, r.id FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ?", (user,)
             ).fetchall():
-                relist(connection, num, room)
+                relist(connection, room_pk, room)
             connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise StoreError(f"{database}: {error}") from error
@@ -148,7 +146,7 @@ class _Deletion:
         return [row_id for (row_id,) in found]
 
     def _reactions(self) -> list[tuple[int, str]]:
-        """The user's reactions to what others wrote and is still there."""
+        """The user's reactions to messages of others that are still there."""
         return self._connection.execute(
             """SELECT x.target, x.emoji FROM reaction x JOIN fact f ON f.id = x.target
                 WHERE x.user = ? AND x.is_on AND f.delete_seq IS NULL AND f.sender <> x.user
@@ -173,24 +171,24 @@ class _Deletion:
 
     def _record(self, found: Iterable[tuple[int, AnyFact]], goal: int) -> None:
         """Facts that have no number yet, by their rooms' numbers, which come in order."""
-        for num, of_room in groupby(found, key=lambda pair: pair[0]):
+        for room_pk, of_room in groupby(found, key=lambda pair: pair[0]):
             chunk: list[AnyFact] = []
             for _, fact in of_room:
                 chunk.append(fact)
                 if len(chunk) == CHUNK:
-                    self._append(num, chunk)
+                    self._append(room_pk, chunk)
                     chunk = []
             if chunk:
-                self._append(num, chunk)
+                self._append(room_pk, chunk)
             self._progress(self._removed.messages + self._removed.reactions, goal)
 
-    def _append(self, num: int, unnumbered: list[AnyFact]) -> None:
-        room, head, ts = self._connection.execute("SELECT id, head, ts FROM room WHERE num = ?", (num,)).fetchone()
+    def _append(self, room_pk: int, unnumbered: list[AnyFact]) -> None:
+        room, head, ts = self._connection.execute("SELECT id, head, ts FROM room WHERE num = ?", (room_pk,)).fetchone()
         numbered = [
             msgspec.structs.replace(fact, room=room, seq=head + place, ts=max(ts, self._now_ms))
             for place, fact in enumerate(unnumbered, 1)
         ]
-        (result,) = self._writer.record([Batch(room, num, numbered)], None)
+        (result,) = self._writer.record([Batch(room, room_pk, numbered)], None)
         if isinstance(result, StoreError):
             raise result
         assert not isinstance(result, DuplicateKeys)
@@ -200,14 +198,14 @@ class _Deletion:
     # ------------------------------------------------------------------------------------------ groups
 
     def _leave(self) -> None:
-        for num, room, role in self._connection.execute(
+        for room_pk, room, role in self._connection.execute(
             """SELECT s.num, r.id, s.role FROM seat s JOIN room r ON r.num = s.num
                WHERE s.user = ? AND s.role IN ('owner', 'moderator', 'member') ORDER BY s.num""",
             (self._user,),
         ).fetchall():
-            others = self._others(num)
+            others = self._others(room_pk)
             if not others:
-                self._append(num, [facts.Closed(**self._unnumbered)])
+                self._append(room_pk, [facts.Closed(**self._unnumbered)])
                 self._removed.groups_closed += 1
                 continue
             left: list[AnyFact] = [self._change([self._user], "left")]
@@ -215,15 +213,15 @@ class _Deletion:
             if heir is not None:
                 left.insert(0, self._change([heir], "role", "owner"))
                 self._removed.successors[room] = heir
-            self._append(num, left)
+            self._append(room_pk, left)
             self._removed.groups_left += 1
 
-    def _others(self, num: int) -> list[Candidate]:
+    def _others(self, room_pk: int) -> list[Candidate]:
         """The group's other members."""
         rows = self._connection.execute(
             f"""SELECT s.user, s.role, s.since_seq, p.user IS NOT NULL FROM seat s
                 LEFT JOIN suspension p ON p.user = s.user WHERE s.num = ? AND s.user <> ? AND s.{IN_GROUP}""",
-            (num, self._user),
+            (room_pk, self._user),
         )
         return [Candidate(user, role, since_seq, bool(suspended)) for user, role, since_seq, suspended in rows]
 
@@ -234,20 +232,30 @@ class _Deletion:
 
     def _revoke(self) -> None:
         """A device that comes back with an old token would send again what it holds."""
-        self._write([(
-            "INSERT INTO revocation VALUES ('user', ?, ?) ON CONFLICT DO UPDATE SET ts = max(ts, excluded.ts)",
-            (self._user, self._now_ms),
-        ), (
-            "INSERT INTO tombstone (user, ts) VALUES (?, ?)"
-            " ON CONFLICT DO UPDATE SET ts = excluded.ts, released_ts = NULL",
-            (self._user, self._now_ms),
-        )])  # fmt: skip
+        self._write(
+            [
+                (
+                    "INSERT INTO revocation VALUES ('user', ?, ?) ON CONFLICT DO UPDATE SET ts = max(ts, excluded.ts)",
+                    (self._user, self._now_ms),
+                ),
+                (
+                    "INSERT INTO tombstone (user, ts) VALUES (?, ?)"
+                    " ON CONFLICT DO UPDATE SET ts = excluded.ts, released_ts = NULL",
+                    (self._user, self._now_ms),
+                ),
+            ]
+        )
 
     def _forget_keys(self) -> None:
         """They may say something, and nobody will repeat a message by them any more."""
-        (self._removed.keys,) = self._write([
-            (f"UPDATE fact SET key = NULL WHERE sender = ? AND kind = {MESSAGE} AND key IS NOT NULL", (self._user,)),
-        ])  # fmt: skip
+        (self._removed.keys,) = self._write(
+            [
+                (
+                    f"UPDATE fact SET key = NULL WHERE sender = ? AND kind = {MESSAGE} AND key IS NOT NULL",
+                    (self._user,),
+                ),
+            ]
+        )
 
     def _forget_person(self) -> None:
         one = (self._user,)
@@ -270,12 +278,12 @@ class _Deletion:
         self._removed.relations, self._removed.reports = counts[0], counts[4] + counts[5]
 
     def _relist(self) -> None:
-        """What the others hold of the user is another thing now, and so is which private rooms they are listed."""
-        for num, room in self._connection.execute(
+        """List the private rooms anew: the relations of the others to the user have changed."""
+        for room_pk, room in self._connection.execute(
             "SELECT r.num, r.id FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ? AND s.role = 'dm'",
             (self._user,),
         ).fetchall():
-            relist(self._connection, num, room)
+            relist(self._connection, room_pk, room)
 
     def _write(
         self, statements: list[tuple[str, tuple[object, ...]]], after: Callable[[], None] = lambda: None

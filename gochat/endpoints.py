@@ -35,7 +35,7 @@ from gochat.protocol.requests import FIRST_FRAME_BYTES
 from gochat.session import ClientSession, Gateway, notifications
 from gochat.session.moderation import moderate
 from gochat.transports import tcp, websocket
-from gochat.transports.admission import Lease
+from gochat.transports.admission import Slot
 from gochat.transports.listen import QUIET_S, linger
 from gochat.transports.outbox import Spawn
 from gochat.transports.paired import Pairs
@@ -44,13 +44,18 @@ from gochat.transports.poller import Poller
 log = logging.getLogger(__name__)
 
 
-class Doors:
+class Endpoints:
     """Makes connections and sessions with a node's settings."""
 
     def __init__(
-        self, gateway: Gateway, spawn: Spawn, settings: Settings, readiness: Readiness, collect: Callable[[], bytes],
+        self,
+        gateway: Gateway,
+        spawn: Spawn,
+        settings: Settings,
+        readiness: Readiness,
+        collect: Callable[[], bytes],
         poller: Poller,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """`collect` gives what `/metrics` tells."""
         self._gateway = gateway
         self._poller = poller
@@ -83,8 +88,8 @@ class Doors:
         self._shell.drain()
         self._metrics_shell.drain()
 
-    async def tcp(self, stream: trio.abc.Stream, lease: Lease) -> None:
-        connection = tcp.TcpConnection(stream, **self._parts(lease, lease.peer))
+    async def tcp(self, stream: trio.abc.Stream, slot: Slot) -> None:
+        connection = tcp.TcpConnection(stream, **self._context(slot, slot.peer))
         await tcp.serve(connection, self.accept, self._gateway.limits.frame_bytes, FIRST_FRAME_BYTES)
 
     def pairs(self, transport: str, session_s: float) -> Pairs:
@@ -94,38 +99,38 @@ class Doors:
             transport, self.accept, self._spawn, session_s=session_s, outbox_bytes=outbox_bytes, waiting=waiting
         )
 
-    async def metrics(self, stream: trio.abc.Stream, lease: Lease) -> None:
+    async def metrics(self, stream: trio.abc.Stream, slot: Slot) -> None:
         """The address of `http.metrics_bind`: no WebSocket, no REST."""
-        upgrade = await self._metrics_shell.serve(stream, lease)
+        upgrade = await self._metrics_shell.serve(stream, slot)
         if upgrade is not None:
             await stream.send_all(Problem(404, "not_found", "there is no WebSocket at this address").encode())
             await linger(stream)
 
-    async def http(self, stream: trio.abc.Stream, lease: Lease) -> None:
+    async def http(self, stream: trio.abc.Stream, slot: Slot) -> None:
         """HTTP until a request upgrades, then WebSocket. Nothing of the first phase lives on in the second."""
-        upgrade = await self._shell.serve(stream, lease)
+        upgrade = await self._shell.serve(stream, slot)
         if upgrade is None:
             return
         try:
-            opening = self._opening(upgrade, lease)
+            opening = self._opening(upgrade, slot)
         except Problem as problem:
             await stream.send_all(problem.encode())
             await linger(stream)
             return
-        connection = websocket.WebSocketConnection(stream, **self._parts(lease, upgrade.client))
-        lease.let_go()
-        lease.hold(len(opening.trailing))
+        connection = websocket.WebSocketConnection(stream, **self._context(slot, upgrade.client))
+        slot.let_go()
+        slot.hold(len(opening.trailing))
         del upgrade
         await websocket.serve(connection, opening, self.accept, self._gateway.limits.frame_bytes, FIRST_FRAME_BYTES)
 
-    def _opening(self, upgrade: Upgrade, lease: Lease) -> websocket.Opening:
-        """What the WebSocket phase needs of the request. Raises Problem where it is refused."""
+    def _opening(self, upgrade: Upgrade, slot: Slot) -> websocket.Opening:
+        """The parts of the request that the WebSocket phase needs. Raises Problem where the request is refused."""
         refusal = self._origins.refusal(_all(upgrade, b"origin"), _all(upgrade, b"host"))
         if refusal is not None:
             self._told_refusal(refusal)
             raise Problem(403, "forbidden", refusal)
-        if upgrade.client != lease.peer:
-            lease.count_as(upgrade.client)
+        if upgrade.client != slot.peer:
+            slot.count_as(upgrade.client)
         offered = list(upgrade.subprotocols())
         chosen, credential = websocket.choose_subprotocol(offered)
         if chosen is None and offered:
@@ -146,14 +151,14 @@ class Doors:
             self._quiet_until = now + QUIET_S
             log.warning("a WebSocket was refused: %s (told once in %.0f s)", refusal, QUIET_S)
 
-    def _parts(self, lease: Lease, peer: str) -> dict[str, Any]:
+    def _context(self, slot: Slot, peer: str) -> dict[str, Any]:
         return {
-            "handle": lease.handle,
-            "direct": lease.direct,
+            "handle": slot.handle,
+            "direct": slot.direct,
             "peer": peer,
             "outbox_bytes": self._gateway.pace.outbox_bytes,
             "spawn": self._spawn,
-            "lease": lease,
+            "slot": slot,
             "poller": self._poller,
             "waiting": self._gateway.waiting,
         }

@@ -13,63 +13,65 @@ from gochat.store.read.pool import Readers
 from gochat.store.read.source import reading
 from gochat.store.thread import Worker
 from gochat.store.write.committer import Committer
-from gochat.store.write.tail import Tail
+from gochat.store.write.write_buffer import WriteBuffer
 
 T = TypeVar("T")
 Call = Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]
 
 
-class Merged:
-    """What was acked before a call is read by it, also when nothing can be written and so nothing merged. All raise
-    StoreError."""
+class MergedReader:
+    """A call reads everything that was acked before it, also when nothing can be written and so nothing merged. Every
+    call may raise StoreError."""
 
     def __init__(
-        self, readers: Readers, committer: Worker[Committer], tail: Tail, path: Path | None
-    ) -> None:  # fmt: skip
+        self, readers: Readers, committer: Worker[Committer], write_buffer: WriteBuffer, path: Path | None
+    ) -> None:
         """`path`: where the file can be opened once more."""
         self._call = readers.call
         self._committer = committer
-        self._tail = tail
+        self._write_buffer = write_buffer
         self._path = path
 
     async def of_room(self, room: str, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job`, which reads this room, in a reading thread."""
-        return await (self._call(job) if await self._level([room]) else self._beside(job))
+        return await (self._call(job) if await self._ensure_merged([room]) else self._overlaid(job))
 
     async def of_named(self, rooms: Sequence[str], job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job`, which reads these rooms."""
-        return await (self._call(job) if await self._level(rooms) else self._beside(job))
+        return await (self._call(job) if await self._ensure_merged(rooms) else self._overlaid(job))
 
     async def of_rooms(self, rooms: str, values: Sequence[Any], job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job`, which reads the rooms whose ids the query `rooms` gives."""
-        return await (self._call(job) if await self._level_those(rooms, values) else self._beside(job))
+        return await (self._call(job) if await self._ensure_merged_those(rooms, values) else self._overlaid(job))
 
     async def of_user(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job`, which reads rooms of this user."""
-        tail = self._tail
-        if not tail.holds():
+        write_buffer = self._write_buffer
+        if not write_buffer.holds():
             return await self._call(job)
-        unmerged = tail.nums(tail.rooms())
-        nums = await self._call(lambda connection: seats_among(connection, user, unmerged))
-        return await (self._call(job) if not nums or await self._level_nums(nums) else self._beside(job))
+        unmerged = write_buffer.room_pks(write_buffer.rooms())
+        room_pks = await self._call(lambda connection: seats_among(connection, user, unmerged))
+        return await (
+            self._call(job) if not room_pks or await self._ensure_merged_rooms(room_pks) else self._overlaid(job)
+        )
 
-    async def level_for(self, user: str, room: str | None, call: Call) -> bool:
+    async def ensure_merged_for(self, user: str, room: str | None, call: Call) -> bool:
         """Have the room merged, or all of the user's. Whether they could be. Costs by how many are not, not by how many
         the user is in."""
         if room is not None:
-            return await self._level([room])
-        if not self._tail.holds():
+            return await self._ensure_merged([room])
+        if not self._write_buffer.holds():
             return True
-        unmerged = self._tail.nums(self._tail.rooms())
-        nums = await call(lambda connection: seats_among(connection, user, unmerged))
-        return not nums or await self._level_nums(nums)
+        unmerged = self._write_buffer.room_pks(self._write_buffer.rooms())
+        room_pks = await call(lambda connection: seats_among(connection, user, unmerged))
+        return not room_pks or await self._ensure_merged_rooms(room_pks)
 
-    async def _level_those(self, rooms: str, values: Sequence[Any]) -> bool:
+    async def _ensure_merged_those(self, rooms: str, values: Sequence[Any]) -> bool:
         """Have the rooms whose ids the query gives merged. Whether they could be."""
-        if not self._tail.holds():
+        if not self._write_buffer.holds():
             return True
         found = await self._call(lambda connection: connection.execute(rooms, values).fetchall())
-        return await self._level([room for (room,) in found])
+        return await self._ensure_merged([room for (room,) in found])
 
     async def at_commit(self, user: str, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job`, which reads the user's rooms and the number of the last transaction: it sees all that was
@@ -83,34 +85,36 @@ class Merged:
         def read(connection: sqlite3.Connection) -> tuple[T] | None:
             numbers = [number for (number,) in connection.execute("SELECT number FROM tail")]
             if numbers:
-                unmerged.extend(seats_among(connection, user, self._tail.rooms_of(numbers)))
+                unmerged.extend(seats_among(connection, user, self._write_buffer.rooms_of(numbers)))
             return None if unmerged else (job(connection),)
 
         found = await self._call(read)
         if found is not None:
             return found[0]
-        if await self._level_nums(unmerged):
+        if await self._ensure_merged_rooms(unmerged):
             try:
                 return await self._committer.call(lambda committer: committer.read(user, job))
             except StoreError:
                 pass  # It can't write now; it can be read all the same.
-        return await self._beside(job)
+        return await self._overlaid(job)
 
-    async def _level(self, rooms: Sequence[str]) -> bool:
+    async def _ensure_merged(self, rooms: Sequence[str]) -> bool:
         """Have these rooms merged. Whether they could be."""
-        return not self._tail.holds(rooms) or await self._level_nums(self._tail.nums(rooms))
+        return not self._write_buffer.holds(rooms) or await self._ensure_merged_rooms(
+            self._write_buffer.room_pks(rooms)
+        )
 
-    async def _level_nums(self, nums: Sequence[int]) -> bool:
+    async def _ensure_merged_rooms(self, room_pks: Sequence[int]) -> bool:
         """A slice at a time, so that commits do not wait for all of it."""
         try:
-            while not self._tail.unsure:
-                if not await self._committer.call(lambda committer: committer.merge(nums)):
+            while not self._write_buffer.unsure:
+                if not await self._committer.call(lambda committer: committer.merge(room_pks)):
                     return True
         except StoreError:
-            pass  # Commits meet the same fault and report it; who asks reads beside the tail.
+            pass  # Commits meet the same fault and report it; the reader reads beside the tail.
         return False
 
-    async def _beside(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    async def _overlaid(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job` on a connection that shows the tail as if it were merged. That costs a look at all of it."""
         path = self._path
         if path is None:

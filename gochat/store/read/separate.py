@@ -13,15 +13,15 @@ from gochat.store.health import Health, is_damage
 
 T = TypeVar("T")
 
-#: What damage may be met as.
+#: Exceptions that damage may be met as.
 FAULTS: Final = (sqlite3.Error, msgspec.MsgspecError, UnicodeDecodeError, Damaged)
 
 #: Rooms that are left out of one welcome. With more the database is past serving from, and the frame past its bound.
 MOST: Final = 1000
 
 
-class Apart:
-    """The rooms of one reading that can't be read. With `most` 0 none may be: what can't be read raises."""
+class SeparateRooms:
+    """The rooms of one reading that can't be read. With `most` 0 there may be none: an unreadable room raises."""
 
     def __init__(self, health: Health, most: int = MOST) -> None:
         self._health = health
@@ -35,7 +35,7 @@ class Apart:
         self._health.failed("reading failed", error)
 
     def read(self, room: str, read: Callable[[], T]) -> T | None:
-        """What `read` gives; None where the room is damaged, which is taken note of."""
+        """The result of `read`; None where the room is damaged, which is taken note of."""
         try:
             return read()
         except FAULTS as error:

@@ -1,7 +1,7 @@
 """A room as one file, as it is now or as it was at a point of its log.
 
-What was edited or deleted later is undone as far as it can be: a body that was deleted or written over is gone from
-the store at once, so such a message is marked (`fact.later`).
+Later edits and deletions are undone as far as they can be: a body that was deleted or written over is gone from the
+store at once, so its message is marked (`fact.later`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any, NamedTuple, TypeAlias
 from gochat.domain.ids import is_dm
 from gochat.domain.membership import FORMER
 from gochat.errors import StoreError
-from gochat.store.portable import form
-from gochat.store.portable.past import Past
+from gochat.store.portable import file_schema
+from gochat.store.portable.membership_history import MembershipHistory
 from gochat.store.read.source import reading
 from gochat.store.rows import KINDS, MESSAGE, shown
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
-from gochat.store.search.cut import CUTTER, index_text
+from gochat.store.search.tokenizer import CUTTER, index_text
 
 #: Called with what is done and how much there is; may raise to give up.
 Progress: TypeAlias = Callable[[int, int], None]
@@ -31,7 +31,7 @@ KIND_NAMES = {number: str(kind.__struct_config__.tag) for kind, number in KINDS.
 
 _FACT = "INSERT INTO fact (seq, ts, kind, sender, target, key, body, data, later) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _LATEST = "(SELECT target, max(seq) AS at, ts FROM fact WHERE kind = '{}' GROUP BY target)"
-#: What the facts up to `as_of` made of the messages: SQLite gives `ts` of the row that has the maximum.
+#: The messages as the facts up to `as_of` made them: SQLite gives `ts` of the row that has the maximum.
 _FOLD = (
     f"UPDATE fact SET edited_seq = e.at, edited_ts = e.ts FROM {_LATEST.format('edit')} AS e WHERE seq = e.target",
     f"UPDATE fact SET deleted_seq = d.at, deleted_ts = d.ts FROM {_LATEST.format('delete')} AS d WHERE seq = d.target",
@@ -56,20 +56,27 @@ class Exported(NamedTuple):
 
 
 class _Room(NamedTuple):
-    num: int
+    room_pk: int
     head: int
     as_of: int
 
 
 def export_room(
-    database: Path, room: str, target: Path, *, now_ms: int, upto_seq: int | None = None, upto_ms: int | None = None,
-    reads: bool = True, progress: Progress = lambda done, goal: None,
-) -> Exported:  # fmt: skip
+    database: Path,
+    room: str,
+    target: Path,
+    *,
+    now_ms: int,
+    upto_seq: int | None = None,
+    upto_ms: int | None = None,
+    reads: bool = True,
+    progress: Progress = lambda done, goal: None,
+) -> Exported:
     """Write the room to the empty or absent file `target`, up to a seq, or to a time, if one is given. Without `reads`
     it does not tell how far each member has read. Raises StoreError."""
-    with reading(database) as source, form.made(target, form.ROOM_TABLES, form.ROOM_README) as out:
+    with reading(database) as source, file_schema.made(target, file_schema.ROOM_TABLES, file_schema.ROOM_README) as out:
         found = _find(source, room, upto_seq, upto_ms)
-        past = Past(room)
+        past = MembershipHistory(room)
         messages = 0
         for rows in _slices(source, found):
             progress(rows[0][0] - 1, found.as_of)
@@ -78,15 +85,26 @@ def export_room(
             out.execute(statement)
         out.executemany(_EXPIRED, _expired(source, found))
         present = found.as_of == found.head
-        _write_members(source, out, found.num, past, reads=reads and present)
+        _write_members(source, out, found.room_pk, past, reads=reads and present)
         if present:
-            _write_beside(source, out, room, found.num)
+            _write_beside(source, out, room, found.room_pk)
         (epoch,) = source.execute("SELECT epoch FROM meta").fetchone()
-        form.put(out, "meta", form.stamp(form.ROOM, now_ms) | {
-            "room": room, "epoch": epoch, "head": found.head, "as_of": found.as_of, "title": past.title,
-            "history": past.history, "post": past.post, "closed": past.closed,
-        })  # fmt: skip
-        for view in form.ROOM_VIEWS:
+        file_schema.put(
+            out,
+            "meta",
+            file_schema.stamp(file_schema.ROOM, now_ms)
+            | {
+                "room": room,
+                "epoch": epoch,
+                "head": found.head,
+                "as_of": found.as_of,
+                "title": past.title,
+                "history": past.history,
+                "post": past.post,
+                "closed": past.closed,
+            },
+        )
+        for view in file_schema.ROOM_VIEWS:
             out.execute(view)
         out.execute("INSERT INTO search (search) VALUES ('optimize')")
         progress(found.as_of, found.as_of)
@@ -98,26 +116,26 @@ def _find(source: sqlite3.Connection, room: str, upto_seq: int | None, upto_ms: 
     row = source.execute("SELECT num, head FROM room WHERE id = ?", (room,)).fetchone()
     if row is None or not row[1]:
         raise StoreError(f"there is no room {room}")
-    num, head = row
+    room_pk, head = row
     if upto_seq is not None:
         if not 1 <= upto_seq <= head:
             raise StoreError(f"{room} has facts 1 to {head}, and none of seq {upto_seq}")
-        return _Room(num, head, upto_seq)
+        return _Room(room_pk, head, upto_seq)
     if upto_ms is not None:
         # From the newest down: `ts` never falls as seq grows.
         last = source.execute(
             "SELECT id FROM fact WHERE id > ? AND id <= ? AND ts <= ? ORDER BY id DESC LIMIT 1",
-            (num << SEQ_BITS, num << SEQ_BITS | head, upto_ms),
+            (room_pk << SEQ_BITS, room_pk << SEQ_BITS | head, upto_ms),
         ).fetchone()
         if last is None:
             raise StoreError(f"at that time nothing had happened in {room}")
-        return _Room(num, head, last[0] & SEQ_MASK)
-    return _Room(num, head, head)
+        return _Room(room_pk, head, last[0] & SEQ_MASK)
+    return _Room(room_pk, head, head)
 
 
 def _slices(source: sqlite3.Connection, room: _Room) -> Iterator[list[Any]]:
     """Rows of `fact` as they go into the file, but for the kind, which has its name there."""
-    base = room.num << SEQ_BITS
+    base = room.room_pk << SEQ_BITS
     cursor = source.execute(
         """SELECT id & ?, ts, kind, sender, target, key, body, data,
             CASE WHEN delete_seq > ? THEN 'deleted' WHEN delete_seq IS NULL AND edit_seq > ? THEN 'edited' END
@@ -130,14 +148,14 @@ def _slices(source: sqlite3.Connection, room: _Room) -> Iterator[list[Any]]:
 
 def _expired(source: sqlite3.Connection, room: _Room) -> Iterator[tuple[int, int]]:
     """Messages whose texts went with their age: no fact tells of it."""
-    base = room.num << SEQ_BITS
+    base = room.room_pk << SEQ_BITS
     return source.execute(
         "SELECT id & ?, delete_ts FROM fact WHERE id > ? AND id <= ? AND delete_seq = id & ?",
         (SEQ_MASK, base, base | room.as_of, SEQ_MASK),
     )
 
 
-def _write(out: sqlite3.Connection, rows: list[Any], past: Past) -> int:
+def _write(out: sqlite3.Connection, rows: list[Any], past: MembershipHistory) -> int:
     """How many of them are messages."""
     messages = [row for row in rows if row[2] == MESSAGE]
     out.executemany(_FACT, [(*row[:2], KIND_NAMES[row[2]], *row[3:]) for row in rows])
@@ -151,21 +169,23 @@ def _write(out: sqlite3.Connection, rows: list[Any], past: Past) -> int:
     return len(messages)
 
 
-def _write_members(source: sqlite3.Connection, out: sqlite3.Connection, num: int, past: Past, *, reads: bool) -> None:
-    read = dict(source.execute("SELECT user, read FROM seat WHERE num = ?", (num,))) if reads else {}
+def _write_members(
+    source: sqlite3.Connection, out: sqlite3.Connection, room_pk: int, past: MembershipHistory, *, reads: bool
+) -> None:
+    read = dict(source.execute("SELECT user, read FROM seat WHERE num = ?", (room_pk,))) if reads else {}
     for user, membership in past.memberships.items():
         (name,) = source.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone() or (None,)
         out.execute("INSERT INTO member VALUES (?, ?, ?, ?, ?, ?, ?)", (user, name, *membership, read.get(user)))
 
 
-def _write_beside(source: sqlite3.Connection, out: sqlite3.Connection, room: str, num: int) -> None:
-    """What belongs to the room and is not in its log: known of the present only."""
+def _write_beside(source: sqlite3.Connection, out: sqlite3.Connection, room: str, room_pk: int) -> None:
+    """Records of the room that are not in its log: only the present ones are known."""
     for table, columns, wanted in (
         ("sanction", "user, kind, until, ts", not is_dm(room)),
         ("relation", "user, peer, contact, blocked_at, declined_ts, asked_at, asked_ts, withheld_at", is_dm(room)),
         ("relation_change", "n, at, ts, user, change", is_dm(room)),
     ):
         if wanted:
-            rows = source.execute(f"SELECT {columns} FROM {table} WHERE num = ?", (num,)).fetchall()
+            rows = source.execute(f"SELECT {columns} FROM {table} WHERE num = ?", (room_pk,)).fetchall()
             marks = ", ".join("?" * (columns.count(",") + 1))
             out.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)

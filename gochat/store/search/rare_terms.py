@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from itertools import islice
 
 from gochat.store.schema import SEQ_BITS
-from gochat.store.search.cut import Run, asked_words
 from gochat.store.search.index import BLOCK_BITS, Index
+from gochat.store.search.tokenizer import Run, asked_words
 
 #: Rows that a word may have to be located: 4 ms to count them, 20 ms to read them, two thirds of it to hand them over.
 MOST_ROWS = 60_000
@@ -31,7 +31,7 @@ def possible(connection: sqlite3.Connection, index: Index, asked: list[Run]) -> 
     return all(_count(connection, index, word, prefix, 1) for word, prefix in _counted(asked))
 
 
-def locate(
+def rare_terms(
     connection: sqlite3.Connection, index: Index, asked: list[Run], upto: Mapping[int, int] | None
 ) -> dict[int, int] | None:
     """The blocks that may have a message with all that is asked for, and the newest row of each that may be one. All
@@ -43,17 +43,21 @@ def locate(
     rare = [(word, prefix) for count, word, prefix in counts if count <= MOST_ROWS]
     if not rare and len(counts) > 1:
         more = ((word, prefix) for _, word, prefix in counts)
-        rare = list(islice((
-            (word, prefix) for word, prefix in more
-            if _count(connection, index, word, prefix, MOST_ROWS_OF_TWO + 1) <= MOST_ROWS_OF_TWO
-        ), 2))  # fmt: skip
+        rare = list(
+            islice(
+                (
+                    (word, prefix)
+                    for word, prefix in more
+                    if _count(connection, index, word, prefix, MOST_ROWS_OF_TWO + 1) <= MOST_ROWS_OF_TWO
+                ),
+                2,
+            )
+        )
         rare = rare if len(rare) == 2 else []
     if not rare:
         return None
     match = " AND ".join(f'"{word}" *' if prefix else f'"{word}"' for word, prefix in rare)
-    rows = connection.execute(
-        f"SELECT rowid FROM {index.words} WHERE {index.words} MATCH ? ORDER BY rowid", (match,)
-    )  # fmt: skip
+    rows = connection.execute(f"SELECT rowid FROM {index.words} WHERE {index.words} MATCH ? ORDER BY rowid", (match,))
     if upto is None:
         return {row_id >> BLOCK_BITS: row_id for (row_id,) in rows}
     return {row_id >> BLOCK_BITS: row_id for (row_id,) in rows if row_id <= upto.get(row_id >> SEQ_BITS, 0)}

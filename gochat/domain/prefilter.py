@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gochat.domain.lookalikes import FOLD, FOLD_LEET, JOINED, LEET
+from gochat.domain.confusables import FOLD, FOLD_LEET, JOINED, LEET
 from gochat.domain.patterns import letters, letters_or_leet, trie
 from gochat.domain.readings import SENTENCE_ENDS, spelled_rows
 
@@ -32,7 +32,7 @@ _LETTERS_AND_SPACE = _LETTERS + b" "
 _TO_PLAIN = bytes(code if code in _LETTERS else ord(" ") for code in range(256))
 
 
-#: What may stand for a letter, in ASCII; above it `0` stands for all.
+#: Characters that may stand for a letter, in ASCII; above it `0` stands for all.
 _LEET_SIGNS = b"0123456789@$|!+"
 _SIGNS = b"._~"
 #: As numbers, for `in`: a number is looked for five times as fast.
@@ -68,7 +68,8 @@ _TO_KINDS = bytes(
     ord("0") if chr(code) in "0123456789" else ord("a") if code in _LETTERS else ord(" ") for code in range(256)
 )
 _SINGLES = re.compile(rb" [^ ] +[^ ] +[^ ] ").search
-#: What is no letter, before a letter; or what may stand for one, behind one: else the plain reading is the only one.
+#: A character that is no letter, before a letter; or one that may stand for a letter, behind one: else the plain
+#: reading is the only one.
 _ODD_ASCII = re.compile(r"[!-@\[-`{-~](?:(?=[\w@$|])|(?<=\S[0-9@$|+]))").search
 #: A sign that is not honest, or a single letter among signs: else a joined chunk is never a hit.
 _HIDING = re.compile(rf"[^\w\s{re.escape(''.join(sorted(HONEST)))}]|[_\u115f\u1160\u3164\uffa0]|\b\w\b").search
@@ -113,13 +114,24 @@ class _Codes(dict[int, str]):
         return "".join(self._listed.get(char, char) for char in skeleton)
 
 
-class Sieve:
+class Prefilter:
     """For one list of entries; never changed afterwards."""
 
     __slots__ = (
-        "_codes", "_empty", "_exceptions", "_has_digits", "_least", "_near_inside", "_near_words", "_phrases",
-        "_plain_inside", "_plain_words", "_spaceless", "inside", "words",
-    )  # fmt: skip
+        "_codes",
+        "_empty",
+        "_exceptions",
+        "_has_digits",
+        "_least",
+        "_near_inside",
+        "_near_words",
+        "_phrases",
+        "_plain_inside",
+        "_plain_words",
+        "_spaceless",
+        "inside",
+        "words",
+    )
 
     def __init__(self, skeletons: Sequence[Skeleton], exceptions: frozenset[str], *, has_digits: bool) -> None:
         alone = [entry for entry in skeletons if not entry.spaceless]
@@ -142,7 +154,7 @@ class Sieve:
         near_inside = [(_key(entry.letters), True) for entry in inside if entry.letters.isascii()]
         self._near_words = re.compile(f" (?:{trie(near, letters, _END)})".encode())
         self._near_inside = re.compile(trie(near_inside, letters, _END, inside=True).encode())
-        #: Of readings with capitals, as `readings` makes them. What is found is group 1.
+        #: Of readings with capitals, as `readings` makes them. The match is group 1.
         self.words = _leet_words(alone)
         self.inside = re.compile(f"({trie(_looked_for(inside), letters_or_leet, _LEET_END, inside=True)})")
         self._phrases = _leet_words(phrases) if phrases else None
@@ -262,7 +274,7 @@ class Sieve:
         key = coded.translate(_TO_KEY)
         if self._near_words.search(key) or self._near_inside.search(key):
             return True
-        # What stands before a word may be no part of it.
+        # The characters before a word may be no part of it.
         shorter = [piece[start:] for piece in pieces if len(piece) > self._least for start in self._later_starts(piece)]
         return bool(shorter and self._near_words.search(b" " + b" ".join(shorter).translate(_TO_KEY)))
 

@@ -134,7 +134,7 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
     gateway.sessions[session.id] = session
     by_transport, transport = gateway.live.counts.sessions, session.connection.transport
     by_transport[transport] = by_transport.get(transport, 0) + 1
-    gateway.live.greetings[session] = trio.current_time()
+    gateway.live.sign_ins[session] = trio.current_time()
     first = user not in gateway.live.users
     gateway.live.users.setdefault(user, {})[session] = None
     # After the new one has come, so that the user does not seem to leave in between.
@@ -161,13 +161,16 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     gateway = session.gateway
     hears = session.may_read
     notices = session.open(snapshot.commit if hears else NEVER)
-    gateway.live.greetings.pop(session, None)
+    gateway.live.sign_ins.pop(session, None)
     session.keep_time()
     session.outbox.reply(session.codec.encode(_frame(session, hello, snapshot)))
     gateway.live.counts.hellos["ok"] += 1
     connection = session.connection
-    log.info("%s signed in", session.user, extra={"session": session.id, "peer": connection.peer,
-                                                  "transport": connection.transport})  # fmt: skip
+    log.info(
+        "%s signed in",
+        session.user,
+        extra={"session": session.id, "peer": connection.peer, "transport": connection.transport},
+    )
     if hears:
         for name, head in itertools.chain(
             ((entry.room, entry.head) for entry in snapshot.rooms), snapshot.others.items()
@@ -214,7 +217,7 @@ def _resume(session: Session, asked: dict[str, Position], snapshot: Snapshot) ->
     for room, position in asked.items():
         ended = snapshot.former.get(room)
         head = snapshot.heads.get(room) if ended is None else ended
-        if head is None or (ended is not None and not (session.gateway.after_leaving or session.speaker.admin)):
+        if head is None or (ended is not None and not (session.gateway.after_leaving or session.principal.admin)):
             continue
         if position.seq > head or position.epoch not in (None, epoch):
             session.send(replies.Reset(room=room, epoch=epoch, head=head))
@@ -237,11 +240,16 @@ def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcom
     for contact in snapshot.contacts:
         contact.online = contact.online and gateway.live.presence.is_online(contact.user)
     return replies.Welcome(
-        id=hello.id, user=session.user, session=session.connection.secret or session.id, node=gateway.node,
+        id=hello.id,
+        user=session.user,
+        session=session.connection.secret or session.id,
+        node=gateway.node,
         server=gateway.server,
-        heartbeat_s=gateway.pace.heartbeat_s, limits=gateway.limits,
-        contacts=snapshot.contacts if read else [], rooms=snapshot.rooms if read else [],
+        heartbeat_s=gateway.pace.heartbeat_s,
+        limits=gateway.limits,
+        contacts=snapshot.contacts if read else [],
+        rooms=snapshot.rooms if read else [],
         requests=snapshot.requests if read else [],
         rooms_next=snapshot.rooms[-1].room if read and snapshot.others else None,
         unreadable=list(snapshot.unreadable) if read else [],
-    )  # fmt: skip
+    )

@@ -1,7 +1,7 @@
-"""Words that are one letter away from what was typed: one too many, one missing, another one, or two swapped.
+"""Words that are one letter away from a typed word: one too many, one missing, another one, or two swapped.
 
-What was typed may be the beginning of a longer word, so it is held against the beginnings of words. Nothing is stored
-for this: from each beginning of what was typed, the sorted words say which letters follow it somewhere, and a look for
+The typed word may be the beginning of a longer one, so it is held against the beginnings of words. Nothing is stored
+for this: from each beginning of the typed word, the sorted words say which letters follow it somewhere, and a look for
 each says whether the rest is there too. A few hundred looks, however many words there are.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from gochat.store.search.cut import is_dense
+from gochat.store.search.tokenizer import is_dense
 
 #: Shorter words are near to half of all others: those are taken as they were typed.
 SHORTEST = 4
@@ -70,9 +70,15 @@ def near_beginnings(connection: sqlite3.Connection, typed: str, table: str = "us
         if stem or not is_dense(own):
             low, high = (stem, stem + LAST) if stem else _band(typed)
             asked = {
-                "at": at + 1, "low": low, "high": high, "stem": stem, "own": own, "last": LAST,
-                "other": rest, "missing": own + rest,
-            }  # fmt: skip
+                "at": at + 1,
+                "low": low,
+                "high": high,
+                "stem": stem,
+                "own": own,
+                "last": LAST,
+                "other": rest,
+                "missing": own + rest,
+            }
             for letter, other, missing in connection.execute(letters, asked):
                 if other:
                     found.add(stem + letter + rest)
