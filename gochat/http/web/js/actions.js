@@ -1,5 +1,5 @@
 // @ts-check
-// What a person does. Whatever fails is told where it was tried, or in the banner.
+// The actions of a person. A failure is told where it was tried, or in the banner.
 import * as outbox from "./outbox.js";
 import { blank, fromEntry, privateRoom } from "./rooms.js";
 import { opened, watch } from "./session.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// Who one is: a token from a link's ticket, from the fragment of the address, or pasted. It is kept for this tab alone.
+// The sign-in: a token from a link's ticket, from the fragment of the address, or pasted. It is kept for this tab alone.
 
 const SLOT = "gochat.token";
 

@@ -1,5 +1,5 @@
 // @ts-check
-// What was begun in a room and not sent: kept by this browser, for each user and room.
+// Texts that were begun in a room and not sent, kept by this browser, for each user and room.
 
 /** @param {string} user @param {string} room */
 const slot = (user, room) => `gochat.draft.${user}.${room}`;

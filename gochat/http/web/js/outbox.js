@@ -1,5 +1,5 @@
 // @ts-check
-// What is on its way: one message of a room at a time, in the order in which it was written, with the same key until the
+// The messages on their way: one of a room at a time, in the order in which it was written, with the same key until the
 // server has it. Nothing is lost with the connection: the next `welcome` goes on.
 import * as state from "./state.js";
 import { thread, all } from "./threads.js";

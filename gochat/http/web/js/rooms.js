@@ -85,7 +85,7 @@ export function afterFact(room, fact, me, seen) {
 /** @param {Room} one @param {Room} other */
 export const byLatest = (one, other) => (other.last?.ts ?? 0) - (one.last?.ts ?? 0) || one.title.localeCompare(other.title);
 
-/** What the list shows of all rooms, which come with the latest first: groups, the 15 contacts talked to last, and whatever
+/** The part of all rooms that the list shows, which come with the latest first: groups, the 15 contacts talked to last, and whatever
  *  has unread messages. Anybody else is found by search. @param {Room[]} rooms @param {string} open */
 export function listed(rooms, open) {
   let contacts = 0;

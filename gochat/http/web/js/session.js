@@ -87,7 +87,7 @@ function welcome(frame) {
   readLists(frame.rooms_next).catch(() => {});
 }
 
-/** What `welcome` had no space for: other groups, other private rooms, and what one holds of whom.
+/** Reads the entries that `welcome` had no space for: other groups, other private rooms, and what one holds of whom.
  *  @param {string | undefined} groupsNext */
 async function readLists(groupsNext) {
   const relations = new Map();

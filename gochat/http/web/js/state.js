@@ -1,5 +1,5 @@
 // @ts-check
-// What the page knows, as signals: views read them, frames and actions change them.
+// The page's knowledge as signals: views read them, frames and actions change them.
 import { computed, signal } from "./html.js";
 import { byLatest, listed } from "./rooms.js";
 
@@ -12,14 +12,14 @@ export const status = signal(/** @type {{phase: Phase, retryAt?: number, why?: s
 export const limits = signal({ body_chars: 4000 });
 export const rooms = signal(/** @type {Map<string, Room>} */ (new Map()));
 export const requests = signal(/** @type {ChatRequest[]} */ ([]));
-/** What one holds of other users: contact, blocked, declined, request; none is left out. */
+/** The user's relations to others: contact, blocked, declined, request; none is left out. */
 export const relations = signal(/** @type {Map<string, string>} */ (new Map()));
 export const openRoom = signal("");
 /** The message that the composer of the open room answers or edits. */
 export const draftTarget = signal(/** @type {{kind: "reply" | "edit", row: import("./timeline.js").Row} | null} */ (null));
 /** The dialog that is open, and what it is about. */
 export const dialog = signal(/** @type {{name: string, [field: string]: any} | null} */ (null));
-/** What went wrong, for people to read. */
+/** The last failure, for people to read. */
 export const trouble = signal("");
 /** The newest message of the open room, for screen readers: rows of a virtual list come and go, so that is no live region. */
 export const spoken = signal("");
