@@ -16,7 +16,7 @@ import trio
 
 from gochat.http.messages import Handler, PeerGone, Request, Response, StreamedResponse
 from gochat.http.problems import MEDIA_TYPE, CutShort, Problem, problem_body
-from gochat.http.wire import HttpLimits, Wire
+from gochat.http.wire import SKIPPED_BYTES, HttpLimits, Wire
 from gochat.transports.listen import describe
 
 log = logging.getLogger(__name__)
@@ -122,10 +122,15 @@ class Exchange:
     def _head(self, response: Response) -> h11.Response:
         self._wire.discard_body()
         fields = [*response.fields(), *self._extra, (b"date", formatdate(usegmt=True).encode("ascii"))]
-        if self._wire.closing or not self._wire.body_read:
+        if self._wire.closing or not (self._wire.body_read or self._is_short()):
             fields.append((b"connection", b"close"))
         reason = _REASONS.get(response.status, b"")
         return h11.Response(status_code=response.status, headers=fields, reason=reason)
+
+    def _is_short(self) -> bool:
+        """Whether the rest of the request's body may be skipped once the response has left."""
+        length = self.request.headers.get("content-length", "0")
+        return int(length) <= SKIPPED_BYTES and not self._wire.h11.they_are_waiting_for_100_continue
 
     async def _send_piece(self, piece: bytes) -> None:
         await self._write(h11.Data(data=piece))

@@ -102,7 +102,8 @@ class HttpShell:
                 problem.headers += extra
                 raise
             slot.answering = False
-            if not wire.next_cycle() or not await self._wait_for_request(wire):
+            skipped = wire.body_read or await wire.skip_body()
+            if not skipped or not wire.next_cycle() or not await self._wait_for_request(wire):
                 return None
             request = await self._read_head(wire, trio.current_time() + self._limits.head_s)
         return None

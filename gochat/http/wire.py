@@ -16,6 +16,9 @@ from gochat.transports.admission import Slot
 
 #: Read at a time; h11 counts after each read, so a head may pass its limit by this much.
 READ_BYTES: Final = 8 * 1024
+#: The longest rest of a body that nobody wants and that is still read, so that the connection can go on: a client that
+#: keeps its connections, or sends requests ahead, would otherwise lose one for where its bytes happened to be cut.
+SKIPPED_BYTES: Final = 64 * 1024
 
 
 class HttpLimits(msgspec.Struct, frozen=True):
@@ -93,6 +96,21 @@ class Wire:
                 pass
         except Problem:
             return
+
+    async def skip_body(self) -> bool:
+        """Read the rest of the request's body and drop it. False, and the connection must be closed, if that is longer
+        than SKIPPED_BYTES, malformed or late, or if the peer waits to be told to send it."""
+        skipped = 0
+        with trio.move_on_after(self._limits.head_s):
+            while not self.body_read and self.h11.our_state is h11.DONE and skipped <= SKIPPED_BYTES:
+                if self.h11.they_are_waiting_for_100_continue:
+                    break
+                try:
+                    event = await self.event()
+                except Problem:
+                    break  # The response has left: nothing more can be said.
+                skipped += len(event.data) if isinstance(event, h11.Data) else 0
+        return self.body_read
 
     async def write(self, *events: h11.Event) -> None:
         """Send events in one write. Raises trio.BrokenResourceError, also when the peer takes too long to take it."""

@@ -146,16 +146,20 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
 async def _settled(session: Session, room: str) -> Snapshot | None:
     """A reading of the room that agrees with what the session was told: to be added or removed is delivered a moment
     after it is recorded. None where that does not come. Raises StoreError."""
-    with trio.move_on_after(MEMBERSHIP_S):
-        while True:
-            changed = session.membership()
-            snapshot = await session.gateway.archive.welcome(session.user, 0, [room])
-            ended = snapshot.former.get(room)
-            unknown = ended is None and room not in snapshot.heads
-            if is_dm(room) or unknown or (ended is None) == (room in (session.groups or ())):
-                return snapshot
+    # Only the wait for the delivery has an end: a read may take its time when much is asked of the disk.
+    deadline = None
+    while True:
+        changed = session.membership()
+        snapshot = await session.gateway.archive.welcome(session.user, 0, [room])
+        ended = snapshot.former.get(room)
+        unknown = ended is None and room not in snapshot.heads
+        if is_dm(room) or unknown or (ended is None) == (room in (session.groups or ())):
+            return snapshot
+        deadline = deadline or trio.current_time() + MEMBERSHIP_S
+        with trio.move_on_at(deadline) as wait:
             await changed.wait()
-    return None
+        if wait.cancelled_caught:
+            return None
 
 
 async def _reset(session: Session, room: str, head: int, ended: int | None) -> None:

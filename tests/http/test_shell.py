@@ -131,18 +131,69 @@ async def test_half_a_request_and_then_the_end() -> None:
         await client.ended.wait()
 
 
-async def test_a_body_that_no_one_reads_ends_the_connection_after_the_response() -> None:
-    async def deaf(request: Request) -> Response:
-        return Response()
+async def deaf(request: Request) -> Response:
+    return Response()
 
+
+@pytest.mark.parametrize(
+    ("head", "parts"),
+    [
+        (b"Content-Length: 4", (b"", b"body")),
+        (b"Content-Length: 4", (b"bo", b"dy")),
+        (b"Content-Length: 4", (b"body", b"")),
+        (b"Content-Length: 65536", (b"b", bytes(65_535))),
+        (b"Transfer-Encoding: chunked", (b"2\r\nbo", b"\r\n0\r\n\r\n")),
+    ],
+)
+async def test_a_short_body_that_no_one_reads_is_skipped_wherever_it_is_cut(
+    head: bytes, parts: tuple[bytes, bytes]
+) -> None:
     async with serving(HttpShell(deaf)) as client:
-        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody" + GET % b"/")
-        assert b"connection" not in (await client.response()).headers  # all of it had come
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n\r\n" + parts[0])
+        assert b"connection" not in (await client.response()).headers
+        await client.send(parts[1] + GET % b"/")
         assert (await client.response()).status == 200
-        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbo")
+
+
+async def test_a_long_body_that_no_one_reads_ends_the_connection_after_the_response() -> None:
+    async with serving(HttpShell(deaf)) as client:
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\nbo")
         assert (await client.response()).headers[b"connection"] == b"close"
         await client.send(b"dy")
         assert await client.rest() == b""
+
+
+async def test_chunks_that_no_one_reads_are_skipped_up_to_a_bound() -> None:
+    async with serving(HttpShell(deaf)) as client:
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert (await client.response()).status == 200
+        await client.send((b"1000\r\n" + bytes(4096) + b"\r\n") * 20)
+        assert await client.rest() == b""
+
+
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"-1\r\n"])
+async def test_a_malformed_rest_of_a_body_gets_no_second_response(rest: bytes) -> None:
+    async with serving(HttpShell(deaf)) as client:
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert (await client.response()).status == 200
+        await client.send(rest)
+        assert await client.rest() == b""
+
+
+async def test_a_peer_that_waits_to_send_a_body_that_no_one_reads_is_let_go() -> None:
+    async with serving(HttpShell(deaf)) as client:
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+        assert (await client.response()).headers[b"connection"] == b"close"
+        assert await client.rest() == b""
+
+
+async def test_the_rest_of_a_skipped_body_must_come_in_time(autojump_clock: trio.testing.MockClock) -> None:
+    async with serving(HttpShell(deaf, limits=LIMITS), seconds=200) as client:
+        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nb")
+        assert (await client.response()).status == 200
+        start = trio.current_time()
+        assert await client.rest() == b""
+        assert trio.current_time() - start == pytest.approx(5)
 
 
 async def test_expect_100_continue() -> None:

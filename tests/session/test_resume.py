@@ -48,3 +48,26 @@ def test_it_waits_until_the_session_is_told() -> None:
 
 def test_a_client_is_asked_to_come_again_where_that_takes_too_long() -> None:
     run(partial(in_town, 1, partial(removed_but_not_told, told=False)))
+
+
+async def read_slowly(town: Town) -> None:
+    """The disk is busy: the reading takes longer than a membership may take to be delivered."""
+    await town.house.tea("bob")
+    bob = Peer(town, "bob")
+    await town.house.settled()
+    head = len(town.house.journal.log[TEA])
+    read = town.house.archive.welcome
+
+    async def slowly(*asked: Any, **more: Any) -> Any:
+        await trio.sleep(3 * MEMBERSHIP_S)
+        return await read(*asked, **more)
+
+    town.house.archive.welcome = slowly  # type: ignore[method-assign]
+    before = len(bob.wire.frames)
+    bob.ask(type="resume", room=TEA, seq=head, id="r")
+    await trio.sleep(4 * MEMBERSHIP_S)
+    assert (bob.wire.frames[before]["type"], bob.wire.frames[before]["head"]) == ("ok", head)
+
+
+def test_a_slow_reading_is_not_taken_for_a_membership_that_changes() -> None:
+    run(partial(in_town, 1, read_slowly))
