@@ -11,7 +11,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: run test test-long browser check docs dist bench-quick bench-peers lock clean python
+.PHONY: run test test-long browser redis check docs dist bench-quick bench-peers lock clean python
 
 # The first of these that is new enough and can make a virtual environment; `make PYTHON=python3.13` asks for one.
 BASE := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -36,10 +36,10 @@ ASYNC_CHECKED := .venv/.async-checked
 run: $(RUNTIME)
 	@exec $(BIN)/gochat serve $(ARGS)
 
-test: $(DEV) browser
+test: $(DEV) browser redis
 	$(PYTEST) -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
-test-long: $(DEV) $(OPENAPI_CLIENT) browser
+test-long: $(DEV) $(OPENAPI_CLIENT) browser redis
 	$(PYTEST) -m 'long or peers' $(ARGS)
 
 # A real browser, for the tests of the page. It is the system's: where it can't be installed here, a line says how.
@@ -48,6 +48,13 @@ browser:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
 	else echo "The page is tested in a browser, which is missing: sudo apt-get install chromium"; fi
+
+# A real Redis or Valkey, for the tests of the cluster; theirs run on sockets of their own, and stop with them.
+redis:
+	@for p in valkey-server redis-server; do command -v $$p >/dev/null && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends redis-server >/dev/null; \
+	else echo "The cluster is tested with a server, which is missing: sudo apt-get install redis-server"; fi
 
 check: $(DEV) $(ASYNC_CHECKED)
 	$(BIN)/ruff check $(LINTED)

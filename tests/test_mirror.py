@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-MIRRORED = ("domain", "protocol", "actors", "session", "store")
+MIRRORED = ("domain", "protocol", "actors", "session", "store", "cluster")
 
 #: Test files that cover modules other than the one at their place, each with those modules.
 COVERS: dict[str, tuple[str, ...]] = {
@@ -24,6 +24,14 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/protocol/test_catalogue.py": ("protocol/conversation",),
     "tests/protocol/test_websocket_frames.py": ("protocol/websocket",),
     "tests/actors/test_live.py": ("actors/deliveries", "actors/prefetched", "actors/messages", "session/listener"),
+    "tests/cluster/test_contracts.py": (
+        "cluster/ports",
+        "cluster/redis_bulletin",
+        "cluster/redis_log",
+        "cluster/scripts",
+    ),
+    "tests/cluster/test_memory.py": ("cluster/faults", "cluster/memory_server"),
+    "tests/cluster/test_redis.py": ("cluster/link",),
     "tests/e2e/test_relations.py": ("actors/relations",),
     "tests/actors/test_room.py": ("actors/ephemeral",),
     "tests/e2e/test_conversation.py": ("session/session", "session/gateway", "session/refusals"),

@@ -1,0 +1,226 @@
+"""The entry: one room's decided batch, as it stands in the log.
+
+An entry is `mac + version + body`. The MAC covers all that follows it, the cluster and the partition, by a key that the
+nodes share: whoever else may write to Redis can neither make an entry nor move one to another partition. It is checked
+before anything is believed, the version included.
+
+What an entry's bytes are is frozen by golden files: nodes of two releases read one log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from hmac import compare_digest
+from typing import Any, Final, Literal, TypeAlias
+
+import msgspec
+
+from gochat.cluster.ports import PARTITIONS
+from gochat.domain import facts
+from gochat.domain.facts import AnyFact
+from gochat.domain.ids import MAX_SEQ, is_room
+from gochat.domain.notices import Addressed, QuietSet, Silenced, Subscribed, Unsubscribed
+from gochat.domain.side_records import (
+    Added,
+    AnySideRecord,
+    Audited,
+    Related,
+    ReportClosed,
+    Reported,
+    Revoked,
+    Sanctioned,
+    Suspended,
+)
+
+#: The version that this release writes, and the highest that it reads.
+VERSION: Final = 1
+MAC_BYTES: Final = 16
+#: Bounds of one entry. A room's turn that is over them is cut before it is sent.
+MOST_FACTS: Final = 4_096
+MOST_SIDE_RECORDS: Final = 4_096
+#: The partition of all that is about no room.
+SITE: Final = 0
+
+Kind: TypeAlias = Literal["room", "site"]
+#: All facts that are recorded: `Hidden` never is.
+RecordedFact: TypeAlias = (
+    facts.Message | facts.Edit | facts.Delete | facts.Reaction | facts.Member | facts.Group | facts.Closed
+)
+
+#: The names of side records in an entry. They stay, whatever becomes of the classes' names.
+SIDE_RECORDS: Final[dict[str, type[Any]]] = {
+    "related": Related,
+    "sanctioned": Sanctioned,
+    "added": Added,
+    "reported": Reported,
+    "audited": Audited,
+    "report_closed": ReportClosed,
+    "suspended": Suspended,
+    "revoked": Revoked,
+    "silenced": Silenced,
+    "quiet_set": QuietSet,
+    "subscribed": Subscribed,
+    "unsubscribed": Unsubscribed,
+    "addressed": Addressed,
+}
+_NAMES: Final = {kind: name for name, kind in SIDE_RECORDS.items()}
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch as a node decided it, before its place in the log is known."""
+
+    instance: str
+    boot: str
+    counter: int
+    """1, 2, 3, ... within (instance, boot). One that is not above the last that was read is a repeat."""
+    kind: Kind = "room"
+    room: str = ""
+    base: int
+    """The n of the partition whose results the deciding node knew. The record that it decided on may have been newer,
+    never older."""
+    head: int = 0
+    """The room's head that it decided on: facts are numbered from there, and numbered anew where they stand."""
+    ts: int
+    """The deciding node's clock."""
+    facts: Sequence[AnyFact] = ()
+    side_records: Sequence[AnySideRecord] = ()
+    hidden: dict[int, str] = {}
+    """Seqs of facts of a private room, each with the user who does not hear of it."""
+    expected: dict[int, int] = {}
+    """Conditions: the seq of an edit that is decided here, and the seq of the fact that must have given its message the
+    present body."""
+    check: tuple[int, bytes] = (0, b"")
+    """An n up to `base`, and the hash that the deciding node had there."""
+
+
+class _Row(msgspec.Struct, array_like=True, frozen=True):
+    """The body of an entry. Fields are added at the end, with defaults, and with a new VERSION."""
+
+    instance: str
+    boot: str
+    counter: int
+    kind: Kind
+    room: str
+    base: int
+    head: int
+    ts: int
+    facts: list[RecordedFact]
+    side_records: list[tuple[str, msgspec.Raw]]
+    hidden: dict[int, str]
+    expected: dict[int, int]
+    check: tuple[int, bytes]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Row).decode
+_side_decoders: Final = {name: msgspec.msgpack.Decoder(kind).decode for name, kind in SIDE_RECORDS.items()}
+
+
+def partition_of(room: str) -> int:
+    """The partition of a room's entries, for ever."""
+    if not room:
+        return SITE
+    return hashlib.blake2b(room.encode(), digest_size=1).digest()[0] % PARTITIONS
+
+
+class Forged(ValueError):
+    """Nobody who knows the cluster's secret wrote these bytes for this partition."""
+
+
+class TooNew(ValueError):
+    """A later release wrote the entry, in a form that this one can't read."""
+
+
+class Unfit(ValueError):
+    """The entry was written by a node of the cluster, and is none: only a fault in gochat does that."""
+
+
+class Codec:
+    """Writes and reads the entries of one cluster. May be used from several threads."""
+
+    def __init__(self, cluster: str, secret: str) -> None:
+        """`cluster`: the cluster's id. `secret`: what its nodes share, of any length."""
+        key = hashlib.blake2b(secret.encode(), digest_size=64, person=b"gochat secret").digest()
+        self._keyed = [
+            hashlib.blake2b(_encode([cluster, partition]), key=key, digest_size=MAC_BYTES, person=b"gochat entry")
+            for partition in range(PARTITIONS)
+        ]
+
+    def encode(self, entry: Entry) -> bytes:
+        """The entry's bytes, for the partition of its room. Raises Unfit for an entry that nobody could read."""
+        row = _Row(
+            entry.instance,
+            entry.boot,
+            entry.counter,
+            entry.kind,
+            entry.room,
+            entry.base,
+            entry.head,
+            entry.ts,
+            list(entry.facts),  # type: ignore[arg-type]  # `Hidden` is never recorded.
+            [(_NAMES[type(record)], msgspec.Raw(_encode(record))) for record in entry.side_records],
+            entry.hidden,
+            entry.expected,
+            entry.check,
+        )
+        try:
+            signed = bytes((VERSION,)) + _encode(row)
+        except (ValueError, OverflowError) as error:  # Surrogates, and numbers beyond 64 bits.
+            raise Unfit(str(error)) from None
+        partition = partition_of(entry.room)
+        data = self._mac(partition, signed) + signed
+        self.decode(data, partition)
+        return data
+
+    def decode(self, data: bytes, partition: int) -> Entry:
+        """Raises Forged, TooNew or Unfit, in this order."""
+        signed = data[MAC_BYTES:]
+        if not signed or not compare_digest(data[:MAC_BYTES], self._mac(partition, signed)):
+            raise Forged(f"an entry of partition {partition} is not signed with the cluster's secret")
+        if signed[0] > VERSION:
+            raise TooNew(f"an entry of partition {partition} is of version {signed[0]}, later than {VERSION}")
+        try:
+            row = _decode(memoryview(signed)[1:])
+            side_records = [_side_decoders[name](raw) for name, raw in row.side_records]
+        except (msgspec.MsgspecError, KeyError, ValueError) as error:
+            raise Unfit(f"an entry of partition {partition}: {error}") from None
+        _check(row, partition)
+        return Entry(
+            instance=row.instance,
+            boot=row.boot,
+            counter=row.counter,
+            kind=row.kind,
+            room=row.room,
+            base=row.base,
+            head=row.head,
+            ts=row.ts,
+            facts=row.facts,
+            side_records=side_records,
+            hidden=row.hidden,
+            expected=row.expected,
+            check=row.check,
+        )
+
+    def _mac(self, partition: int, signed: bytes) -> bytes:
+        keyed = self._keyed[partition].copy()
+        keyed.update(signed)
+        return keyed.digest()
+
+
+def _check(row: _Row, partition: int) -> None:
+    """Raises Unfit."""
+    if row.kind == "room":
+        if not is_room(row.room):
+            raise Unfit(f"{row.room!r} is no room")
+    elif row.room or row.facts or row.hidden:
+        raise Unfit("an entry about the site names a room, or has facts")
+    if partition_of(row.room) != partition:
+        raise Unfit(f"{row.room!r} does not belong to partition {partition}")
+    if row.counter < 1 or row.base < 0 or not 0 <= row.head <= MAX_SEQ - len(row.facts):
+        raise Unfit(f"numbers of {row.instance} {row.boot} {row.counter} are out of bounds")
+    if len(row.facts) > MOST_FACTS or len(row.side_records) > MOST_SIDE_RECORDS:
+        raise Unfit(f"{len(row.facts)} facts and {len(row.side_records)} side records")
+    for seq, fact in enumerate(row.facts, row.head + 1):
+        if fact.seq != seq or fact.room != row.room:
+            raise Unfit(f"{row.room}: fact {fact.seq} stands where {seq} should")

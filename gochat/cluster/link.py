@@ -1,0 +1,216 @@
+"""One connection to a Redis or Valkey server, and the thread that owns it.
+
+redis-py sends a command again by itself when the reply does not come, so that what it writes may come twice. Here
+nothing is ever sent twice: a link that had an error is dropped, with whatever was on its way, and the caller, who alone
+knows what a repeat would mean, asks again.
+"""
+
+from __future__ import annotations
+
+import queue
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+import outcome
+import trio
+from redis.backoff import NoBackoff
+from redis.connection import AbstractConnection, Connection, parse_url
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+
+from gochat.cluster import scripts
+from gochat.cluster.ports import ServerAway
+
+T = TypeVar("T")
+Command = Sequence[str | bytes | int]
+
+#: How long a connection may take to be made, and a reply to come.
+TIMEOUT_S: Final = 2.0
+_FAULTS: Final = (RedisError, OSError)
+_CLOSED: Final = "this node has closed its connections"
+
+
+class Link:
+    """One connection, used by one thread, and never again after an error. All methods but `interrupt` raise RedisError
+    or OSError."""
+
+    def __init__(self, connection: AbstractConnection, timeout_s: float) -> None:
+        self._connection: Any = connection  # Its methods have no types.
+        self.timeout_s = timeout_s
+        """How long it waits for a reply."""
+
+    def open(self) -> None:
+        """Connect, and have the server know the scripts: it may have forgotten them with a restart."""
+        self._connection.connect()
+        self.call_all([("SCRIPT", "LOAD", script.text) for script in scripts.ALL])
+
+    def call(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
+        """The reply to one command. `timeout_s`: where it may take longer than the connection's own."""
+        self.send(*command)
+        return self.receive(timeout_s)
+
+    def call_all(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies to commands that travel together. Raises the first error among them, after all have come."""
+        replies = self.try_all(commands)
+        for reply in replies:
+            if isinstance(reply, ResponseError):
+                raise reply
+        return replies
+
+    def try_all(self, commands: Sequence[Command]) -> list[Any]:
+        """The same, with errors in the places of their replies."""
+        connection = self._connection
+        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        replies: list[Any] = []
+        for _ in commands:
+            try:
+                replies.append(connection.read_response(disable_decoding=True))
+            except ResponseError as error:
+                replies.append(error)
+        return replies
+
+    def send(self, *command: str | bytes | int) -> None:
+        self._connection.send_command(*command, check_health=False)
+
+    def receive(self, timeout_s: float | None = None) -> Any:
+        if timeout_s is None:
+            return self._connection.read_response(disable_decoding=True)
+        return self._connection.read_response(disable_decoding=True, timeout=timeout_s)
+
+    def is_readable(self, wait_s: float) -> bool:
+        """Whether a reply, or a piece of one, has come or comes soon enough."""
+        return bool(self._connection.can_read(wait_s))
+
+    def interrupt(self) -> None:
+        """From any thread: have the call that waits end with an error."""
+        sock = getattr(self._connection, "_sock", None)
+        if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # It is closed already.
+
+    def close(self) -> None:
+        self._connection.disconnect()
+
+
+def run(script: scripts.Script, keys: Sequence[str], *arguments: str | bytes | int) -> Command:
+    """The command that runs a script."""
+    return ("EVALSHA", script.sha, len(keys), *keys, *arguments)
+
+
+def connector(url: str, timeout_s: float = TIMEOUT_S) -> Callable[[], Link]:
+    """Makes links to the server at a `redis://`, `rediss://` or `unix://` address. Raises ValueError for another."""
+    options: dict[str, Any] = {
+        **parse_url(url),  # type: ignore[no-untyped-call]
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": 0,
+        "protocol": 2,
+    }
+    kind = options.pop("connection_class", Connection)
+    if issubclass(kind, Connection):
+        options["socket_keepalive"] = True  # A Unix socket has no such thing.
+    return lambda: Link(kind(**options), timeout_s)
+
+
+class _Job:
+    """A call of a task, for the thread."""
+
+    __slots__ = ("_abandoned", "does", "done")
+
+    def __init__(self, does: Callable[[Link], Any], done: Callable[[Any], None]) -> None:
+        self.does = does
+        self.done = done
+        self._abandoned = False
+
+    def abandon(self) -> None:
+        self._abandoned = True
+
+    def is_abandoned(self) -> bool:
+        """Whether its caller was cancelled: asked by both threads, and true for good once it is."""
+        return self._abandoned
+
+
+class LinkThread:
+    """A thread that owns one link, and makes a new one where the last had an error. Jobs run one at a time, in order.
+
+    To be made in the loop, and closed there.
+    """
+
+    def __init__(self, name: str, connect: Callable[[], Link]) -> None:
+        self._connect = connect
+        self._link: Link | None = None
+        self._running: _Job | None = None
+        self._closing = False
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._token = trio.lowlevel.current_trio_token()
+        # A daemon: nothing that waits for a server may hold up the end of the process.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    async def call(self, does: Callable[[Link], T]) -> T:
+        """Have it done with the link. Raises ServerAway. Cancelled, it may be done all the same; the link is dropped
+        where it has begun."""
+        if self._closing:
+            raise ServerAway(_CLOSED)
+        task = trio.lowlevel.current_task()
+
+        def done(result: outcome.Outcome[T]) -> None:
+            if not job.is_abandoned():
+                trio.lowlevel.reschedule(task, result)
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            job.abandon()
+            if self._running is job and self._link is not None:
+                self._link.interrupt()
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        job = _Job(does, done)
+        self._jobs.put(job)
+        result: T = await trio.lowlevel.wait_task_rescheduled(abort)
+        return result
+
+    def close(self) -> None:
+        """Do nothing more. A call that is under way ends with ServerAway; so do those that wait, and later ones."""
+        self._closing = True
+        self._jobs.put(None)
+        if self._link is not None:
+            self._link.interrupt()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if job.is_abandoned():
+                continue
+            self._running = job
+            result = outcome.capture(self._do, job)
+            self._running = None
+            if job.is_abandoned() or isinstance(result, outcome.Error):
+                self._drop()
+            try:
+                self._token.run_sync_soon(job.done, result)
+            except trio.RunFinishedError:
+                break
+        self._drop()
+
+    def _do(self, job: _Job) -> Any:
+        if self._closing:
+            raise ServerAway(_CLOSED)
+        try:
+            if self._link is None:
+                self._link = self._connect()
+                self._link.open()
+            return job.does(self._link)
+        except _FAULTS as error:
+            raise ServerAway(f"{type(error).__name__}: {error}") from None
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            try:
+                self._link.close()
+            except _FAULTS:
+                pass
+            self._link = None

@@ -1,0 +1,146 @@
+"""The log and the bulletin in memory, for simulations and tests: what one node sees of a MemoryServer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import trio
+
+from gochat.cluster.memory_server import Inbox, MemoryServer, Primary
+from gochat.cluster.ports import (
+    BEAT_LIFE_S,
+    OFFER_LIFE_S,
+    TERM_STEP,
+    Batch,
+    Element,
+    Fence,
+    Fences,
+    Member,
+    Position,
+    PutBack,
+    Refusal,
+    ServerAway,
+    Subscription,
+    Unsealed,
+    check_batch,
+    check_put_back,
+)
+
+T = TypeVar("T")
+
+#: How long a reading waits for something to come.
+READ_WAIT_S: Final = 1.0
+
+
+class _Client:
+    """A node's connection, which it keeps until a call fails."""
+
+    def __init__(self, server: MemoryServer, node: str) -> None:
+        self._server = server
+        self._node = node
+        self._connected: Primary | None = None
+
+    async def _call(self, job: Callable[[Primary], T]) -> T:
+        primary = self._connected or self._server.primary
+        self._connected = primary
+        try:
+            return await self._server.carry_out(self._node, primary, job)
+        except ServerAway:
+            self._connected = None
+            raise
+
+
+class MemoryLog(_Client):
+    """`ports.Log` on a MemoryServer."""
+
+    def __init__(
+        self, server: MemoryServer, node: str, *, offer_life_s: float = OFFER_LIFE_S, read_wait_s: float = READ_WAIT_S
+    ) -> None:
+        super().__init__(server, node)
+        self._read_wait_s = read_wait_s
+        self._offer_life_ms = int(offer_life_s * 1000)
+
+    async def create(self, partition: int) -> Fence | None:
+        salt = self._server.salt(TERM_STEP)
+        return await self._call(lambda primary: primary.create(partition, salt))
+
+    async def append(self, batches: Sequence[Batch]) -> list[Position | Refusal]:
+        for batch in batches:
+            check_batch(batch.entries)
+        try:
+            return await self._call(lambda primary: [primary.append(batch) for batch in batches])
+        except ServerAway:
+            return ["unknown"] * len(batches)
+
+    async def read(self, after: Mapping[int, Position], limit: int) -> dict[int, list[Element]]:
+        deadline = trio.current_time() + self._read_wait_s
+        while True:
+            found = await self._call(lambda primary: primary.read(after, limit))
+            primary = self._connected
+            if found or primary is None or trio.current_time() >= deadline:
+                return found
+            with trio.move_on_at(min(deadline, max(self._server.next_late(), trio.current_time()))):
+                await primary.changed.wait()
+
+    async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
+        return await self._call(lambda primary: primary.ends(partitions))
+
+    async def fences(self, partitions: Collection[int]) -> Fences:
+        return await self._call(lambda primary: primary.fences(partitions))
+
+    async def put_back(
+        self, partition: int, server: str, previous: Position | None, elements: Sequence[Element]
+    ) -> PutBack:
+        check_put_back(previous, elements)
+        return await self._call(lambda primary: primary.put_back(partition, server, previous, elements))
+
+    async def offer(self, partition: int, server: str, instance: str, end: Position) -> bool:
+        return await self._call(lambda primary: primary.offer(partition, server, instance, end))
+
+    async def withdraw(self, partition: int, server: str, instance: str) -> None:
+        await self._call(lambda primary: primary.withdraw(partition, server, instance))
+
+    async def seal(self, partition: int, server: str, need: int) -> Fence | Unsealed:
+        salt = self._server.salt(TERM_STEP)
+        return await self._call(lambda primary: primary.seal(partition, server, need, self._offer_life_ms, salt))
+
+    async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
+        return await self._call(lambda primary: primary.trim(partition, before, keep, cap))
+
+
+class MemoryBulletin(_Client):
+    """`ports.Bulletin` on a MemoryServer."""
+
+    def __init__(self, server: MemoryServer, node: str, *, beat_life_s: float = BEAT_LIFE_S) -> None:
+        super().__init__(server, node)
+        self._beat_life_ms = int(beat_life_s * 1000)
+
+    async def beat(self, instance: str, boot: str, info: bytes, *, take: bool = False) -> bool:
+        return await self._call(
+            lambda primary: primary.beat(instance, boot, info, self._beat_life_ms if take else None)
+        )
+
+    async def members(self) -> list[Member]:
+        return await self._call(Primary.members)
+
+    async def leave(self, instance: str, boot: str) -> None:
+        await self._call(lambda primary: primary.leave(instance, boot))
+
+    async def now(self) -> int:
+        return await self._call(lambda primary: primary.now_ms())
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        await self._call(lambda primary: primary.publish(channel, message))
+
+    @asynccontextmanager
+    async def subscribe(self, channels: Sequence[str]) -> AsyncIterator[Subscription]:
+        inbox = Inbox(channels)
+        await self._call(lambda primary: primary.inboxes.add(inbox))
+        try:
+            yield inbox
+        finally:
+            inbox.end()
+            if self._connected is not None:
+                self._connected.inboxes.discard(inbox)

@@ -1,0 +1,188 @@
+"""The log on Redis or Valkey: a stream a partition, with scripts that look at its fence.
+
+Three threads, each with a connection: one appends, one reads and is blocked most of the time, and one does all else, so
+that a look at the fences waits for neither.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
+
+from redis.exceptions import ResponseError
+
+from gochat.cluster import scripts
+from gochat.cluster.link import Command, Link, LinkThread, run
+from gochat.cluster.ports import (
+    OFFER_LIFE_S,
+    TERM_STEP,
+    Batch,
+    Element,
+    Fence,
+    Fences,
+    Position,
+    PutBack,
+    Refusal,
+    ServerAway,
+    Unsealed,
+    check_batch,
+    check_put_back,
+    next_term,
+)
+
+#: How long a reading waits at the server for something to come.
+READ_WAIT_S: Final = 1.0
+#: Offers that nobody withdraws are gone after a day.
+_OFFERS_KEPT_S: Final = 86_400
+_REPLID: Final = b"master_replid:"
+
+
+class RedisLog:
+    """`ports.Log` on Redis or Valkey. To be made in the loop, and closed there; connects with the first call."""
+
+    def __init__(
+        self,
+        cluster: str,
+        connect: Callable[[], Link],
+        *,
+        offer_life_s: float = OFFER_LIFE_S,
+        read_wait_s: float = READ_WAIT_S,
+    ) -> None:
+        """`cluster`: the cluster's id. `connect`: what `link.connector` gives. `read_wait_s`: how long a reading waits
+        at the server for something to come."""
+        self._prefix = f"gc:{{{cluster}."
+        self._offer_life_ms = int(offer_life_s * 1000)
+        self._read_wait_s = read_wait_s
+        self._writer = LinkThread("log writer", connect)
+        self._reader = LinkThread("log reader", connect)
+        self._other = LinkThread("log", connect)
+
+    def close(self) -> None:
+        for thread in (self._writer, self._reader, self._other):
+            thread.close()
+
+    def _key(self, partition: int, name: str) -> str:
+        return f"{self._prefix}{partition}}}:{name}"
+
+    def _keys(self, partition: int) -> tuple[str, str]:
+        """A partition's stream and its fence."""
+        return self._key(partition, "log"), self._key(partition, "fence")
+
+    def _offers(self, partition: int, server: str) -> str:
+        return self._key(partition, f"offer:{server}")
+
+    # ------------------------------------------------------------------------------------------ appending, reading
+
+    async def create(self, partition: int) -> Fence | None:
+        command = run(scripts.CREATE, self._keys(partition), next_term(0, secrets.randbelow(TERM_STEP)))
+        reply = await self._other.call(lambda link: link.call(*command))
+        return None if reply is None else _fence(reply)
+
+    async def append(self, batches: Sequence[Batch]) -> list[Position | Refusal]:
+        for batch in batches:
+            check_batch(batch.entries)
+        appends = [run(scripts.APPEND, self._keys(batch.partition), batch.term, *batch.entries) for batch in batches]
+        replies: list[Any] = []
+
+        def append(link: Link) -> None:
+            replies.extend(link.try_all(appends))
+            for reply in replies:
+                if isinstance(reply, ResponseError):
+                    raise reply  # The link is dropped: whatever it was, another connection may know better.
+
+        try:
+            await self._writer.call(append)
+        except ServerAway:
+            replies = replies or [None] * len(batches)
+        return [_appended(reply) for reply in replies]
+
+    async def read(self, after: Mapping[int, Position], limit: int) -> dict[int, list[Element]]:
+        partitions = {self._key(partition, "log").encode(): partition for partition in after}
+        command: Command = ("XREAD", "COUNT", limit, "BLOCK", int(self._read_wait_s * 1000), "STREAMS", *partitions)
+        positions = [_id(position) for position in after.values()]
+
+        def read(link: Link) -> Any:
+            return link.call(*command, *positions, timeout_s=self._read_wait_s + link.timeout_s)
+
+        found = await self._reader.call(read)
+        return {partitions[key]: [_element(*element) for element in elements] for key, elements in found or ()}
+
+    async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
+        commands = [("XREVRANGE", self._key(p, "log"), "+", "-", "COUNT", 1) for p in partitions]
+        replies = await self._other.call(lambda link: link.call_all(commands))
+        return {p: _position(reply[0][0]) for p, reply in zip(partitions, replies, strict=True) if reply}
+
+    async def fences(self, partitions: Collection[int]) -> Fences:
+        commands: list[Sequence[str]] = [("INFO", "replication")]
+        commands += [("GET", self._key(partition, "fence")) for partition in partitions]
+        info, *replies = await self._other.call(lambda link: link.call_all(commands))
+        by_partition = {p: _fence(reply) for p, reply in zip(partitions, replies, strict=True) if reply is not None}
+        return Fences(_server(info), by_partition)
+
+    # ------------------------------------------------------------------------------------------ repairing, trimming
+
+    async def put_back(
+        self, partition: int, server: str, previous: Position | None, elements: Sequence[Element]
+    ) -> PutBack:
+        check_put_back(previous, elements)
+        history = [part for element in elements for part in (_id(element.position), element.data)]
+        last = "" if previous is None else _id(previous)
+        command = run(scripts.PUT_BACK, self._keys(partition), server, last, *history)
+        reply: bytes = await self._other.call(lambda link: link.call(*command))
+        outcome: PutBack = reply.decode()  # type: ignore[assignment]
+        return outcome
+
+    async def offer(self, partition: int, server: str, instance: str, end: Position) -> bool:
+        command = run(scripts.OFFER, [self._offers(partition, server)], server, instance, _id(end), _OFFERS_KEPT_S)
+        return bool(await self._other.call(lambda link: link.call(*command)))
+
+    async def withdraw(self, partition: int, server: str, instance: str) -> None:
+        key = self._offers(partition, server)
+        await self._other.call(lambda link: link.call("HDEL", key, instance))
+
+    async def seal(self, partition: int, server: str, need: int) -> Fence | Unsealed:
+        keys = [*self._keys(partition), self._offers(partition, server)]
+        salt = secrets.randbelow(TERM_STEP)
+        command = run(scripts.SEAL, keys, server, need, self._offer_life_ms, TERM_STEP, salt)
+        reply: bytes = await self._other.call(lambda link: link.call(*command))
+        if b" " in reply:
+            return _fence(reply)
+        unsealed: Unsealed = reply.decode()  # type: ignore[assignment]
+        return unsealed
+
+    async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
+        command = run(scripts.TRIM, [self._key(partition, "log")], before.n, keep, cap)
+        return int(await self._other.call(lambda link: link.call(*command)))
+
+
+def _id(position: Position) -> str:
+    return f"{position.term}-{position.n}"
+
+
+def _position(reply: bytes) -> Position:
+    term, _, n = reply.partition(b"-")
+    return Position(int(term), int(n))
+
+
+def _element(position: bytes, fields: list[bytes]) -> Element:
+    return Element(_position(position), fields[1])
+
+
+def _fence(reply: bytes) -> Fence:
+    server, _, term = reply.decode().partition(" ")
+    return Fence(server, int(term))
+
+
+def _server(info: bytes) -> str:
+    """The replication id of a server, of what it says of its replication."""
+    line = next(line for line in info.splitlines() if line.startswith(_REPLID))
+    return line[len(_REPLID) :].decode()
+
+
+def _appended(reply: object) -> Position | Refusal:
+    if reply == b"fenced":
+        return "fenced"
+    if reply == b"lost":
+        return "lost"
+    return _position(reply) if isinstance(reply, bytes) else "unknown"

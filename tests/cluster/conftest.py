@@ -1,0 +1,43 @@
+"""One real server for all tests of a process; each test has a cluster of its own on it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.real import RealServer
+
+
+@pytest.fixture(scope="session")
+def one_redis() -> Iterator[RealServer]:
+    # A short path: that of a Unix socket has 107 bytes at most.
+    with tempfile.TemporaryDirectory(prefix="gc") as folder:
+        server = RealServer(Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
+
+
+@pytest.fixture
+def redis(one_redis: RealServer) -> Iterator[RealServer]:
+    """The server, in order and without data."""
+    one_redis.command("FLUSHALL")
+    yield one_redis
+    one_redis.resume()
+    one_redis.command("CONFIG", "SET", "maxmemory", 0)
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RealServer]:
+    """A server that is not running yet, for a test to kill. It writes each command to its disk."""
+    with tempfile.TemporaryDirectory(prefix="gc") as folder:
+        server = RealServer(Path(folder), "--appendonly", "yes", "--appendfsync", "always")
+        try:
+            yield server
+        finally:
+            server.kill()

@@ -1,0 +1,88 @@
+"""A real Redis or Valkey server in a process of its own, on a Unix socket, and the things that befall it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.exceptions import RedisError
+
+from gochat.cluster.link import Link, connector
+
+PATIENCE_S = 60
+COMMON = ("--save", "", "--enable-debug-command", "yes", "--maxmemory-policy", "noeviction", "--loglevel", "warning")
+
+
+def binary() -> str:
+    """The server's program. The tests of the cluster are nothing without it: where it is missing they fail, not skip,
+    if CI says that this is a machine that has everything."""
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        message = "no valkey-server or redis-server: `make test` installs one, or says how"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+class RealServer:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self._folder = folder
+        self._options = options
+        self.socket = folder / "s"
+        self.url = f"unix://{self.socket}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._link: Link | None = None
+
+    def start(self) -> None:
+        program = [binary(), *COMMON, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self._folder)]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([*program, *self._options], stdout=log, stderr=log)
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self.command("PING")
+                return
+            except (RedisError, OSError):
+                assert time.monotonic() < deadline, (self._folder / "log").read_text()
+                assert self._process.poll() is None, (self._folder / "log").read_text()
+                time.sleep(0.01)
+
+    def command(self, *command: str | bytes | int) -> Any:
+        """Give a command, over a connection of the test's own."""
+        if self._link is None:
+            link = connector(self.url, PATIENCE_S)()
+            link.open()
+            self._link = link
+        try:
+            return self._link.call(*command)
+        except (RedisError, OSError):
+            self._disconnect()
+            raise
+
+    def _disconnect(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def pause(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """As by `kill -9`."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self._disconnect()

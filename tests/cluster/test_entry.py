@@ -1,0 +1,147 @@
+"""The bytes of entries, pinned: nodes of two releases read one log. Extend them, never alter them.
+
+`python -m tests.cluster.test_entry` writes the file anew, for samples that were added.
+"""
+
+from __future__ import annotations
+
+import typing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gochat.cluster import entry as entries
+from gochat.cluster.entry import SIDE_RECORDS, Codec, Forged, TooNew, Unfit, partition_of
+from gochat.cluster.ports import PARTITIONS
+from gochat.domain import facts
+from gochat.domain.facts import AnyFact, Hidden
+from gochat.domain.side_records import AnySideRecord
+from tests.cluster.samples import CODEC, DM, ENTRIES, TEA, entry, fields
+
+GOLDEN = Path(__file__).parent / "golden"
+ROOMS = (TEA, DM, "dm:ann:ann", "group:coffee", "dm:bob:cat", "group:a", "group:b", "")
+ENTRY_FILE, ROOM_FILE = GOLDEN / "entries.tsv", GOLDEN / "partitions.tsv"
+
+
+def entry_lines() -> str:
+    return "".join(f"{name}\t{CODEC.encode(sample).hex()}\n" for name, sample in ENTRIES.items())
+
+
+def room_lines() -> str:
+    return "".join(f"{room}\t{partition_of(room)}\n" for room in ROOMS)
+
+
+def test_every_entry_has_its_bytes() -> None:
+    assert ENTRY_FILE.read_text(encoding="utf-8") == entry_lines()
+
+
+def test_every_room_has_its_partition() -> None:
+    assert ROOM_FILE.read_text(encoding="utf-8") == room_lines()
+    assert {partition_of(f"group:{n}") for n in range(500)} == set(range(PARTITIONS))
+
+
+@pytest.mark.parametrize(
+    "line", ENTRY_FILE.read_text(encoding="utf-8").splitlines(), ids=lambda line: line.partition(chr(9))[0]
+)
+def test_what_was_written_is_read(line: str) -> None:
+    name, data = line.split("\t")
+    sample = ENTRIES[name]
+    assert CODEC.decode(bytes.fromhex(data), partition_of(sample.room)) == sample
+
+
+def test_there_is_a_sample_of_all_that_is_recorded() -> None:
+    sampled = {type(fact) for sample in ENTRIES.values() for fact in sample.facts}
+    assert sampled == set(typing.get_args(AnyFact)) - {Hidden} == set(typing.get_args(entries.RecordedFact))
+    sampled = {type(record) for sample in ENTRIES.values() for record in sample.side_records}
+    assert sampled == set(typing.get_args(AnySideRecord)) == set(SIDE_RECORDS.values())
+
+
+# ---------------------------------------------------------------------------------------------- forged
+
+
+def test_any_flipped_bit_is_found() -> None:
+    data = CODEC.encode(ENTRIES["message"])
+    for place in range(len(data)):
+        broken = bytearray(data)
+        broken[place] ^= 1 << place % 8
+        with pytest.raises(Forged):
+            CODEC.decode(bytes(broken), partition_of(TEA))
+
+
+@pytest.mark.parametrize("data", [b"x", b"x" * 16, b"x" * 17, b"\0" * 1000])
+def test_bytes_of_strangers_are_no_entry(data: bytes) -> None:
+    with pytest.raises(Forged):
+        CODEC.decode(data, 0)
+
+
+def test_an_entry_counts_in_its_own_cluster_and_partition_alone() -> None:
+    data, partition = CODEC.encode(ENTRIES["message"]), partition_of(TEA)
+    for other in range(PARTITIONS):
+        if other != partition:
+            with pytest.raises(Forged):
+                CODEC.decode(data, other)
+    for codec in (Codec("another", "a secret of the cluster's nodes"), Codec("k3NcDmXUS5mR", "a guess")):
+        with pytest.raises(Forged):
+            codec.decode(data, partition)
+
+
+# ---------------------------------------------------------------------------------------------- signed, and no entry
+
+
+def signed(body: bytes, partition: int, version: int = entries.VERSION) -> bytes:
+    """Bytes that a node of the cluster wrote, whatever they are."""
+    data = bytes((version,)) + body
+    return CODEC._mac(partition, data) + data
+
+
+def test_a_later_version_is_not_guessed_at() -> None:
+    with pytest.raises(TooNew, match="version 2"):
+        CODEC.decode(signed(b"anything", 3, version=2), 3)
+    with pytest.raises(Forged):
+        CODEC.decode(b"\0" * 16 + b"\x02anything", 3)
+
+
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x90", b"\x80", msgspec.msgpack.encode([1] * 13)])
+def test_signed_nonsense_is_unfit(body: bytes) -> None:
+    with pytest.raises(Unfit):
+        CODEC.decode(signed(body, 3), 3)
+
+
+MESSAGE = facts.Message(**fields(TEA, 7), body="x")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"room": "tea"},
+        {"room": "dm:bob:ann"},
+        {"room": ""},
+        {"counter": 0},
+        {"base": -1},
+        {"head": -1, "facts": []},
+        {"head": 5, "facts": [MESSAGE]},
+        {"room": DM, "facts": [MESSAGE]},
+        {"head": 2**34 - 1, "facts": []},
+        {"facts": [facts.Message(**fields(TEA, 8), body="x")]},
+        {"facts": [MESSAGE, MESSAGE]},
+        {"facts": [facts.Message(**fields(TEA, 7), body="\ud800")]},
+        {"ts": 1 << 64},
+        {"kind": "site"},
+        {"kind": "site", "room": "", "facts": [MESSAGE]},
+        {"kind": "site", "room": "", "hidden": {1: "ann"}},
+        {"side_records": [ENTRIES["group"].side_records[0]] * (entries.MOST_SIDE_RECORDS + 1)},
+    ],
+    ids=str,
+)
+def test_what_nobody_could_read_is_not_sent(changed: dict[str, object]) -> None:
+    if changed.get("head") == 2**34 - 1:
+        changed = {**changed, "facts": [facts.Message(**fields(TEA, 2**34), body="x")]}
+    with pytest.raises(Unfit):
+        CODEC.encode(entry(**changed))
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    ENTRY_FILE.write_text(entry_lines(), encoding="utf-8")
+    ROOM_FILE.write_text(room_lines(), encoding="utf-8")

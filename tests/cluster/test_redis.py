@@ -1,0 +1,252 @@
+"""A real server that is killed, paused, cut off and made to forget: nothing is sent twice, and nothing hangs."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import trio
+from redis.exceptions import RedisError
+
+from gochat.cluster.link import LinkThread, connector
+from gochat.cluster.ports import START, Batch, Position, ServerAway
+from gochat.cluster.redis_bulletin import RedisBulletin
+from gochat.cluster.redis_log import RedisLog
+from tests.cluster.real import PATIENCE_S, RealServer
+
+HASTY_S = 0.3
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Callable[..., RedisLog]]:
+    """Opens logs of one cluster."""
+    logs: list[RedisLog] = []
+    cluster = secrets.token_hex(4)
+
+    def open_one(server: RealServer, timeout_s: float = PATIENCE_S) -> RedisLog:
+        logs.append(RedisLog(cluster, connector(server.url, timeout_s), read_wait_s=0.05))
+        return logs[-1]
+
+    yield open_one
+    for log in logs:
+        log.close()
+
+
+async def made(log: RedisLog) -> int:
+    fence = await log.create(0)
+    assert fence is not None
+    return fence.term
+
+
+async def datas(log: RedisLog) -> list[bytes]:
+    with trio.fail_after(PATIENCE_S):
+        while True:
+            try:
+                return [element.data for element in (await log.read({0: START}, 1000)).get(0, [])]
+            except ServerAway:
+                await trio.sleep(0.01)
+
+
+async def test_a_server_that_is_killed_is_found_again_with_what_it_kept(
+    own_redis: RealServer, opened: Callable[..., RedisLog]
+) -> None:
+    own_redis.start()
+    log = opened(own_redis)
+    term = await made(log)
+    assert await log.append([Batch(0, term, [b"kept"])]) == [Position(term, 2)]
+    server = (await log.fences([0])).server
+    own_redis.kill()
+    with trio.fail_after(PATIENCE_S):
+        assert await log.append([Batch(0, term, [b"lost"])]) == ["unknown"]
+        with pytest.raises(ServerAway):
+            await log.fences([0])
+        with pytest.raises(ServerAway):
+            await log.read({0: START}, 10)
+    own_redis.start()
+    assert await datas(log) == [b"", b"kept"]
+    fences = await log.fences([0])
+    assert fences.server != server, "a primary that was started again is another server"
+    assert fences.by_partition[0].server == server
+    assert await log.append([Batch(0, term, [b"x"])]) == ["fenced"]
+
+
+async def test_a_pause_neither_loses_nor_doubles(redis: RealServer, opened: Callable[..., RedisLog]) -> None:
+    """redis-py's own retries would have appended twice."""
+    log, hasty = opened(redis), opened(redis, HASTY_S)
+    term = await made(log)
+    with trio.fail_after(PATIENCE_S):
+        while await hasty.append([Batch(0, term, [b"warm"])]) == ["unknown"]:
+            pass
+        redis.pause()
+        try:
+            assert await hasty.append([Batch(0, term, [b"once"])]) == ["unknown"]
+        finally:
+            redis.resume()
+        found: list[bytes] = []
+        while b"once" not in found:
+            found = await datas(log)
+        while await hasty.append([Batch(0, term, [b"end"])]) == ["unknown"]:
+            pass
+    assert (await datas(log)).count(b"once") == 1
+
+
+async def test_a_server_that_forgot_its_scripts_is_told_them_again(
+    redis: RealServer, opened: Callable[..., RedisLog]
+) -> None:
+    log = opened(redis)
+    term = await made(log)
+    await log.append([Batch(0, term, [b"a"])])
+    redis.command("SCRIPT", "FLUSH")
+    assert await log.append([Batch(0, term, [b"b"])]) == ["unknown"]
+    assert await log.append([Batch(0, term, [b"b"])]) == [Position(term, 3)]
+
+
+@pytest.mark.parametrize("kind", ["normal", "pubsub"])
+async def test_connections_that_are_closed_are_made_anew(
+    redis: RealServer, opened: Callable[..., RedisLog], kind: str
+) -> None:
+    log = opened(redis)
+    term = await made(log)
+    await log.append([Batch(0, term, [b"a"])])
+    redis.command("CLIENT", "KILL", "TYPE", kind)
+    with trio.fail_after(PATIENCE_S):
+        while await log.append([Batch(0, term, [b"b"])]) == ["unknown"]:
+            pass
+    assert await datas(log) == [b"", b"a", b"b"]
+
+
+async def test_a_call_that_is_cancelled_returns_at_once_though_the_server_is_silent(
+    redis: RealServer, opened: Callable[..., RedisLog]
+) -> None:
+    log = opened(redis)
+    term = await made(log)
+    redis.pause()
+    try:
+        with trio.fail_after(PATIENCE_S / 2):
+            for call in (lambda: log.append([Batch(0, term, [b"x"])]), lambda: log.ends([0])):
+                with trio.move_on_after(0.01) as scope:
+                    await call()
+                assert scope.cancelled_caught
+    finally:
+        redis.resume()
+    with trio.fail_after(PATIENCE_S):
+        assert await log.ends([0])
+
+
+async def test_closing_ends_what_waits(redis: RealServer, opened: Callable[..., RedisLog]) -> None:
+    log = opened(redis)
+    term = await made(log)
+    redis.pause()
+    try:
+        with trio.fail_after(PATIENCE_S / 2):
+            async with trio.open_nursery() as nursery:
+
+                async def ask() -> None:
+                    with pytest.raises(ServerAway):
+                        await log.ends([0])
+
+                nursery.start_soon(ask)
+                nursery.start_soon(ask)
+                await trio.sleep(0.05)
+                log.close()
+        assert await log.append([Batch(0, term, [b"x"])]) == ["unknown"]
+        with pytest.raises(ServerAway, match="closed"):
+            await log.fences([0])
+    finally:
+        redis.resume()
+
+
+async def test_a_server_that_is_not_there_is_away(own_redis: RealServer, opened: Callable[..., RedisLog]) -> None:
+    log = opened(own_redis)
+    with trio.fail_after(PATIENCE_S), pytest.raises(ServerAway):
+        await log.fences([0])
+    assert await log.append([Batch(0, 1, [b"x"])]) == ["unknown"]
+
+
+async def test_a_silent_subscription_asks_whether_the_server_is_there(
+    redis: RealServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gochat.cluster.redis_bulletin._SILENCE_S", 0.01)
+    bulletin = RedisBulletin(secrets.token_hex(4), connector(redis.url, HASTY_S))
+    try:
+        with trio.fail_after(PATIENCE_S):
+            async with bulletin.subscribe(["soft"]) as subscription:
+                redis.pause()
+                with pytest.raises(ServerAway):
+                    await subscription.receive()
+    finally:
+        redis.resume()
+        bulletin.close()
+
+
+async def test_a_silent_subscription_goes_on_where_the_server_answers(
+    redis: RealServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gochat.cluster.redis_bulletin._SILENCE_S", 0.01)
+    bulletin = RedisBulletin(secrets.token_hex(4), connector(redis.url, PATIENCE_S))
+    try:
+        with trio.fail_after(PATIENCE_S):
+            async with bulletin.subscribe(["soft"]) as subscription, trio.open_nursery() as nursery:
+
+                async def publish_later() -> None:
+                    await trio.sleep(0.1)
+                    await bulletin.publish("soft", b"news")
+
+                nursery.start_soon(publish_later)
+                assert await subscription.receive() == [("soft", b"news")]
+    finally:
+        bulletin.close()
+
+
+# ---------------------------------------------------------------------------------------------- strange servers
+
+
+@contextmanager
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(PATIENCE_S)
+        yield listener
+
+
+async def test_an_address_of_tcp_is_connected_to_and_a_half_answer_is_none() -> None:
+    """A server that breaks off in the middle of an answer: no call hangs, and no later call gets the rest of it."""
+    with listening() as listener:
+        port = listener.getsockname()[1]
+        thread = LinkThread("test", connector(f"redis://127.0.0.1:{port}", PATIENCE_S))
+
+        def serve() -> bytes:
+            peer, _ = listener.accept()
+            with peer:
+                asked = peer.recv(65536)
+                peer.sendall(b"$100\r\nhalf")
+            return asked
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.to_thread.run_sync, serve)
+            with trio.fail_after(PATIENCE_S), pytest.raises(ServerAway):
+                await thread.call(lambda link: link.call("PING"))
+        thread.close()
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError):
+        connector("http://localhost")
+
+
+def test_a_password_stands_in_no_error(own_redis: RealServer) -> None:
+    link = connector("redis://user:s3cret@127.0.0.1:1/", HASTY_S)()
+    with pytest.raises((RedisError, OSError)) as caught:
+        link.open()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_a_node_without_a_cluster_does_not_load_redis_py() -> None:
+    modules = "gochat.node, gochat.process, gochat.cluster.certify, gochat.cluster.memory"
+    program = f"import sys, {modules}; print('redis' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=PATIENCE_S)
+    assert told.stdout.strip() == b"False"
