@@ -1,4 +1,5 @@
-# make run     serve on this machine alone, with ./config.toml and the data in ./data
+# make run     try it: a node with people, some days of history and a bot, in ./data-demo
+# make serve   serve on this machine alone, with ./config.toml and the data in ./data
 # make test    the tests, on all cores; `make test ARGS="-n 0 -k outbox"` some of them, on one
 # make test-long   the tests that take minutes, and those of the comparison with peers, one after the other
 # make check   lint, types, floors, docs
@@ -11,7 +12,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: run test test-long browser redis check docs dist bench-quick bench-peers lock clean python
+.PHONY: run serve test test-long browser redis check page-types docs dist bench-quick bench-peers lock clean python
 
 # The first of these that is new enough and can make a virtual environment; `make PYTHON=python3.13` asks for one.
 BASE := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -25,6 +26,8 @@ DEV := .venv/.dev
 # A generator of REST clients, which only a long test needs. Apart: it asks for versions of its own of what the
 # checks use, ruff among them.
 OPENAPI_CLIENT := .build/openapi-client/bin/openapi-python-client
+# The compiler that checks the types of the page's modules, in the version that found nothing wrong with them.
+TSC := .build/typescript/node_modules/.bin/tsc
 # What `make dist` builds with, apart from the environment that is worked in: it holds what is shipped and no more.
 DIST := .build/dist/.stamp
 LINTED := $(wildcard gochat tests bench docs deploy hatch_build.py)
@@ -34,6 +37,9 @@ ASYNC := $(shell grep -rlE '\b(async|await|trio|BaseException)\b|except:' --incl
 ASYNC_CHECKED := .venv/.async-checked
 
 run: $(RUNTIME)
+	@exec $(BIN)/gochat demo $(ARGS)
+
+serve: $(RUNTIME)
 	@exec $(BIN)/gochat serve $(ARGS)
 
 test: $(DEV) browser redis
@@ -60,12 +66,18 @@ check: $(DEV) $(ASYNC_CHECKED)
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/mypy
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory page-types; \
+	else echo "The types of the page's modules are not checked: that takes node with npm."; fi
 	$(PYTEST) -q tests/test_floors.py tests/test_docs.py
 
 $(ASYNC_CHECKED): $(ASYNC) requirements-dev.lock | $(DEV)
 	@echo $(if $(filter %.lock,$?),$(ASYNC),$?) | xargs -n 8 -P "$$(nproc)" \
 		$(BIN)/flake8-async --disable ASYNC9,ASYNC124
 	@touch $@
+
+page-types: $(TSC)
+	$(TSC) -p gochat/http/web/jsconfig.json
+	$(TSC) -p gochat/http/web/worker.jsconfig.json
 
 docs: $(DEV)
 	$(BIN)/python docs/generate.py
@@ -102,6 +114,9 @@ $(DIST): requirements-dist.lock | python
 $(OPENAPI_CLIENT): | python
 	$(BASE) -m venv .build/openapi-client
 	.build/openapi-client/bin/python -m pip --disable-pip-version-check --quiet install openapi-python-client==0.29.1
+
+$(TSC):
+	npm install --silent --no-save --no-audit --no-fund --prefix .build/typescript typescript@7.0.2
 
 .venv/bin/python: | python
 	$(BASE) -m venv .venv

@@ -33,6 +33,7 @@ class Row(NamedTuple):
 
 
 COMMANDS = {
+    "demo": Row("gochat.commands.demo", "Try gochat: a node with people, some days of history and a bot."),
     "serve": Row("gochat.commands.serve", "Run a node until SIGTERM or Ctrl-C."),
     "chat": Row("gochat.commands.chat", "Chat from this terminal."),
     "send": Row("gochat.commands.send", "Send one message."),
@@ -99,6 +100,7 @@ def gochat(ctx: click.Context, debug: bool) -> None:
     """Private and group chat that loses nothing.
 
     \b
+      gochat demo                      try it: a node with people, a history and a bot
       gochat serve                     serve on this machine
       gochat chat user:bob --as ann    chat, in another terminal
       gochat COMMAND --help            what a command takes, with examples

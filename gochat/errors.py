@@ -100,6 +100,10 @@ class GochatError(Exception):
     """Base of every exception that gochat raises on purpose. Its text is one line, fit to be shown."""
 
 
+class CantListen(GochatError):
+    """The address is taken, or not for this process to take."""
+
+
 class ConfigError(GochatError):
     """A setting can't be used. Names the key, where it was set, and the values that are allowed."""
 

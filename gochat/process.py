@@ -10,14 +10,15 @@ import resource
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
 
 import trio
 
 from gochat import launch
 from gochat.config import Settings
 from gochat.errors import GochatError
-from gochat.node import running
+from gochat.node import Node, running
 from gochat.store.schema import WAL_RESET_BUG, has_wal_reset_bug
 
 log = logging.getLogger(__name__)
@@ -25,13 +26,16 @@ log = logging.getLogger(__name__)
 #: The URLs of what listens with none but its own protocol.
 SCHEMES = {"tcp": "tcp", "nng": "nng+tcp", "nng+tls": "nng+tls+tcp"}
 
+#: Runs beside a node from the moment it listens until it begins to drain, with a function that prints a line.
+Companion: TypeAlias = Callable[[Node, Callable[[str], None]], Awaitable[None]]
 
-def run(settings: Settings) -> int:
-    """Serve until SIGTERM or Ctrl-C, then drain. Returns the exit code."""
+
+def run(settings: Settings, companion: Companion | None = None) -> int:
+    """Serve until SIGTERM or Ctrl-C, then drain. Returns the exit code. An exception of `companion` ends the node."""
     _raise_open_files()
     _tune_collector()
     try:
-        return trio.run(_main, settings, strict_exception_groups=True)
+        return trio.run(_main, settings, companion, strict_exception_groups=True)
     except BaseExceptionGroup as group:
         failure = _only(group)
         if failure is None:
@@ -46,8 +50,9 @@ def _only(error: BaseException) -> GochatError | None:
     return error if isinstance(error, GochatError) else None
 
 
-async def _main(settings: Settings) -> int:
+async def _main(settings: Settings, companion: Companion | None) -> int:
     in_terminal = os.isatty(0)
+    accompanied = trio.CancelScope()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             async with running(settings) as node:
@@ -56,6 +61,8 @@ async def _main(settings: Settings) -> int:
                 for name, address in node.addresses:
                     _tell(_ready_line(name, address))
                 launch.notify(launch.READY)
+                if companion is not None:
+                    nursery.start_soon(_accompany, accompanied, companion, node)
                 async for number in signals:
                     if number == signal.SIGHUP and not (in_terminal and not os.isatty(0)):
                         launch.notify(launch.reloading())
@@ -65,10 +72,16 @@ async def _main(settings: Settings) -> int:
                     # A terminal that was closed sends SIGHUP too: a node that went on would hold its ports unseen.
                     log.info("%s: draining", signal.Signals(number).name)
                     launch.notify(launch.STOPPING)
+                    accompanied.cancel()
                     nursery.start_soon(_force, signals, number)
                     break
             nursery.cancel_scope.cancel()
     return 0
+
+
+async def _accompany(scope: trio.CancelScope, companion: Companion, node: Node) -> None:
+    with scope:
+        await companion(node, _tell)
 
 
 async def _force(signals: AsyncIterator[int], first: int) -> None:

@@ -23,7 +23,7 @@ FLOORS = (
     ("ports",),
     ("actors", "store", "cluster", "auth", "policy", "notify", "transports", "client"),
     ("session", "http"),
-    ("endpoints", "collector", "notifying"),
+    ("endpoints", "collector", "notifying", "demo"),
     ("listening",),
     ("node",),
     ("process",),

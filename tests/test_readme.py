@@ -26,7 +26,7 @@ GOCHAT = [sys.executable, "-m", "gochat"]
 
 
 def defaults(data: Path) -> Settings:
-    """The settings of `make run`, but for ports and folder."""
+    """The settings of a node, but for ports and folder."""
     return Settings(
         node=NodeSettings(data=str(data)), http=Http(bind="127.0.0.1:0"), tcp=Tcp(bind="127.0.0.1:0"), nng=Nng(bind="")
     )
@@ -54,7 +54,7 @@ async def test_the_bare_socket_and_curl(tmp_path: Path) -> None:
     """Both blocks in one shell, since the one sets the token that the other uses."""
     environment = checkout(tmp_path)
     with trio.fail_after(60):
-        async with running(defaults(tmp_path / "data")) as node:
+        async with running(defaults(tmp_path / "data-demo")) as node:
             tcp, http = address(node, "tcp")[1], address(node, "http")[1]
             script = f"set -eu\n{shell_block('python3 -c')}\n{shell_block('curl')}"
             done = await trio.run_process(
@@ -74,12 +74,12 @@ async def test_the_bare_socket_and_curl(tmp_path: Path) -> None:
 
 async def test_a_first_chat(tmp_path: Path) -> None:
     """The two `gochat chat` lines: what the one types reaches the other as a request, who answers, and it goes on."""
-    commands = [shlex.split(line)[1:] for line in shell_block("gochat chat user:bob --as").splitlines()]
+    commands = [shlex.split(line)[1:] for line in shell_block("gochat chat user:gil --as").splitlines()]
     assert len(commands) == 2
-    told = re.search(r"^ann wants to write to you: .*$", README, re.MULTILINE)
+    told = re.search(r"^fay wants to write to you: .*$", README, re.MULTILINE)
     assert told is not None
     with trio.fail_after(60):
-        async with running(defaults(tmp_path / "data")) as node, trio.open_nursery() as nursery:
+        async with running(defaults(tmp_path / "data-demo")) as node, trio.open_nursery() as nursery:
             host, port = address(node, "http")
             url = ["--url", f"ws://{host}:{port}/v1/ws"]
             processes = []
@@ -93,16 +93,16 @@ async def test_a_first_chat(tmp_path: Path) -> None:
                     env=checkout(tmp_path),
                 )
                 processes.append(await nursery.start(run, [*GOCHAT, *command, *url]))
-            ann, bob = processes
-            await prints(bob, "writing to user:ann")
-            await prints(ann, "writing to user:bob")
-            await ann.stdin.send_all(b"hello\n")
-            await prints(bob, told[0])
-            await bob.stdin.send_all(b"hello yourself\n")
-            await prints(ann, "user:bob #2 bob: hello yourself")
-            await ann.stdin.send_all(b"how are you?\n")
-            await prints(bob, "user:ann #3 ann: how are you?")
-            for process in (ann, bob):
+            fay, gil = processes
+            await prints(gil, "writing to user:fay")
+            await prints(fay, "writing to user:gil")
+            await fay.stdin.send_all(b"hello\n")
+            await prints(gil, told[0])
+            await gil.stdin.send_all(b"hello yourself\n")
+            await prints(fay, "user:gil #2 gil: hello yourself")
+            await fay.stdin.send_all(b"how are you?\n")
+            await prints(gil, "user:fay #3 fay: how are you?")
+            for process in (fay, gil):
                 await process.stdin.aclose()
 
 

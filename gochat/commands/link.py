@@ -64,11 +64,16 @@ def link(
 
 def _address(settings: Settings) -> str:
     """Where the page is for somebody on this machine."""
-    host, port = parse_address(settings.http.bind)
-    if port == 0:
+    if parse_address(settings.http.bind).port == 0:
         raise CommandError("http.bind names no port", hint="--url says where the page is", code=EXIT_USAGE)
+    return page_url("https" if settings.http.tls_cert else "http", settings.http.bind)
+
+
+def page_url(scheme: str, bind: str) -> str:
+    """The URL of the page for somebody on the machine whose node listens at `bind`."""
+    host, port = parse_address(bind)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # not to listen there
-    return f"{'https' if settings.http.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
 def _checked(url: str) -> str:

@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 import trio
 
 from gochat.config import Address, parse_address
-from gochat.errors import GochatError
+from gochat.errors import CantListen, GochatError
 from gochat.transports.admission import Connections, Slot
 
 log = logging.getLogger(__name__)
@@ -235,7 +235,7 @@ def open_listeners(bind: str) -> list[socket.socket]:
     except OSError as error:
         for listener in listeners:
             listener.close()
-        raise GochatError(f"can't listen on {bind}: {_ADVICE.get(error.errno or 0) or error.strerror}") from None
+        raise CantListen(f"can't listen on {bind}: {_ADVICE.get(error.errno or 0) or error.strerror}") from None
     return listeners
 
 

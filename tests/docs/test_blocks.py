@@ -45,7 +45,7 @@ KEY_PAIR = "tests/docs/test_tokens_page.py::test_a_token_signed_with_the_key_of_
 LINK = "tests/browser/test_chat.py::test_a_link_signs_in_once_and_leaves_the_address"
 #: Blocks that other tests run: file and function.
 ELSEWHERE = {
-    ("README.md", "--as ann"): "tests/test_readme.py::test_a_first_chat",
+    ("README.md", "--as fay"): "tests/test_readme.py::test_a_first_chat",
     ("README.md", "python3 -c"): "tests/test_readme.py::test_the_bare_socket_and_curl",
     ("README.md", "/v1/me"): "tests/test_readme.py::test_the_bare_socket_and_curl",
     ("README.md", "gochat link"): LINK,
@@ -70,7 +70,7 @@ NOT_RUN = {
     ): "needs an engine and an image from elsewhere; the file is linted, and what it copies "
     "is built by tests/deploy/test_container.py",
     ("notify.md", "gochat notify test"): "needs a receiver: tests/docs/test_notify_page.py runs that of the page",
-    ("README.md", "make run"): "installs packages, and then serves as the blocks of SERVING do",
+    ("README.md", "make run"): "installs packages, and then runs what tests/demo/test_command.py runs",
     ("README.md", "make test"): "is this very suite",
     ("README.md", "wss://chat.example.org"): "needs another machine; with a local URL it is run by test_a_first_chat",
 }
@@ -200,9 +200,6 @@ async def test_blocks_that_serve(page: str, holds: str, tmp_path: Path) -> None:
     """The lines before it go well, and the node listens and ends as it should."""
     binds = {"GOCHAT_HTTP__BIND": "127.0.0.1:0", "GOCHAT_TCP__BIND": "127.0.0.1:0", "GOCHAT_NNG__BIND": ""}
     env = environment(tmp_path) | binds
-    if page == "README.md":
-        from_secret = "import pathlib, gochat.auth.secret as s; s.make_secret(pathlib.Path('data'))"
-        await run(f'{sys.executable} -c "{from_secret}"', tmp_path, env)  # as the node has that runs already
     before, serve, _ = re.split(r"^(.*gochat serve.*)$", block(page, holds), flags=re.MULTILINE)
     with trio.fail_after(60):
         script = before + re.sub(r"(\S*gochat serve)", r"exec \1", serve).replace("8080", "0")
