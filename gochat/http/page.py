@@ -7,6 +7,8 @@ elsewhere, and lets no text become markup or script. `http.origins` says which s
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
@@ -19,6 +21,8 @@ from gochat.http.rest.conditions import entity_tag
 from gochat.http.router import Route
 
 INDEX: Final = "index.html"
+#: The service worker, which keeps the other files in the browser; it is told which these are.
+WORKER: Final = "sw.js"
 
 _TYPES: Final = {
     "html": "text/html; charset=utf-8",
@@ -29,25 +33,27 @@ _TYPES: Final = {
     "svg": "image/svg+xml",
 }
 #: Files beside the page that no browser asks for.
-_UNSERVED: Final = ("jsconfig.json", ".d.mts", ".txt", ".sh", ".sha256")
+_UNSERVED: Final = ("jsconfig.json", "package.json", ".d.mts", ".txt", ".sh", ".sha256")
 _ORIGINS_META: Final = b'<meta name="gochat-origins" content="">'
+_NO_FILES: Final = b'const FILES = [];\nconst VERSION = "";'
 
 
 def page_routes(origins: Sequence[str]) -> tuple[Handler, list[Route]]:
     """The handler of the page itself, for `/`, and the routes of the files it loads."""
     headers = _headers(origins)
-    root = files("gochat.http") / "web"
-    handlers = {path: _handler(path, content, headers, origins) for path, content in _contents(root, "")}
+    contents = dict(_contents(files("gochat.http") / "web", ""))
+    contents[WORKER] = with_files(contents)
+    handlers = {path: _handler(path, content, headers, origins) for path, content in contents.items()}
     return handlers.pop(INDEX), [Route(f"/{path}", handler) for path, handler in handlers.items()]
 
 
 def policy(origins: Sequence[str]) -> str:
-    """The page's Content-Security-Policy."""
+    """The page's Content-Security-Policy. Its one trusted type is the address of the service worker."""
     ancestors = " ".join(["'self'", *origins])
     return (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
-        f"frame-ancestors {ancestors}; require-trusted-types-for 'script'; trusted-types 'none'"
+        f"frame-ancestors {ancestors}; require-trusted-types-for 'script'; trusted-types gochat-worker"
     )
 
 
@@ -59,6 +65,14 @@ def _headers(origins: Sequence[str]) -> dict[str, str]:
         "x-content-type-options": "nosniff",
         "cross-origin-opener-policy": "same-origin",
     }
+
+
+def with_files(contents: dict[str, bytes]) -> bytes:
+    """The worker, with the list of the files, and a name that changes with any of them: browsers then get all anew."""
+    paths = ["/", *(f"/{path}" for path in sorted(contents) if path not in (INDEX, WORKER))]
+    version = hashlib.sha256(b"".join(contents[path] for path in sorted(contents))).hexdigest()[:16]
+    filled = f"const FILES = {json.dumps(paths)};\nconst VERSION = {json.dumps(version)};"
+    return contents[WORKER].replace(_NO_FILES, filled.encode())
 
 
 def _contents(folder: Traversable, path: str) -> Iterator[tuple[str, bytes]]:

@@ -10,14 +10,21 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
+import trio
 
+from gochat.node import running
+from gochat.settings import load
 from tests.browser.people import Person
 from tests.tokens import issue_in
 
@@ -28,7 +35,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SETTINGS = {
     "GOCHAT_LIMITS__MESSAGES_PER_S": "10000",
     "GOCHAT_LIMITS__MESSAGE_BURST": "10000",
-    "GOCHAT_TCP__BIND": "",
+    "GOCHAT_TCP__BIND": "127.0.0.1:0",
+    "GOCHAT_NNG__BIND": "",
 }
 
 
@@ -36,18 +44,103 @@ def browser_program() -> str | None:
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
+#: Requests that may be on their way at once; a node's default is above it.
+WINDOW = 100
+
+
+def _write(stream: BinaryIO, *frames: dict[str, object]) -> None:
+    stream.write(b"".join(json.dumps(frame).encode() + b"\n" for frame in frames))
+    stream.flush()
+
+
 class Server:
-    """One node, which can be killed and started again on the same port and data."""
+    """One node on a folder, which can be stopped and started again on the same port and data. It runs in a thread of
+    its own: a process takes ten times as long to start."""
 
     def __init__(self, folder: Path) -> None:
         self.data = folder / "data"
-        self.port = 0
-        self._process: subprocess.Popen[str] | None = None
+        self.port = self.tcp_port = 0
         self._settings: dict[str, str] = dict(SETTINGS)
+        self._stop: Callable[[], None] | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
+
+    def start(self, **settings: str) -> None:
+        self._settings |= settings
+        listening = threading.Event()
+        failures: list[BaseException] = []
+        scope = trio.CancelScope()
+        thread = threading.Thread(target=self._run, args=(listening, failures, scope), daemon=True)
+        thread.start()
+        assert listening.wait(60) and not failures, failures
+
+        def stop() -> None:
+            trio.from_thread.run_sync(scope.cancel, trio_token=self._token)
+            thread.join(60)
+
+        self._stop = stop
+
+    def _run(self, listening: threading.Event, failures: list[BaseException], scope: trio.CancelScope) -> None:
+        places = {"node.data": str(self.data), "http.bind": f"127.0.0.1:{self.port}"}
+        settings = load(None, self._settings, places).settings
+
+        async def serve() -> None:
+            async with running(settings) as node:
+                ports = {name: int(at.rpartition(":")[2]) for name, at in node.addresses}
+                self.port, self.tcp_port = ports["http"], ports["tcp"]
+                self._token = trio.lowlevel.current_trio_token()
+                listening.set()
+                with scope:
+                    await trio.sleep_forever()
+
+        try:
+            trio.run(serve)
+        except BaseException as error:  # noqa: BLE001 -- told where the node was started
+            failures.append(error)
+            listening.set()
+
+    def stop(self) -> None:
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+
+    def token(self, user: str) -> str:
+        return issue_in(self.data, user)
+
+    def link(self, user: str) -> str:
+        """The link that `gochat link` prints."""
+        command = [sys.executable, "-m", "gochat", "link", user, "--data", str(self.data), "--url", self.url, "--print"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+    def say(self, token: str, to: str, *bodies: str) -> None:
+        """Send messages, as many at once as the server takes."""
+        with closing(socket.create_connection(("127.0.0.1", self.tcp_port), timeout=30)) as connection:
+            stream = connection.makefile("rwb")
+            _write(stream, {"type": "hello", "token": token})
+            assert json.loads(stream.readline())["type"] == "welcome"
+            for first in range(0, len(bodies), WINDOW):
+                waiting = set(range(first, min(first + WINDOW, len(bodies))))
+                _write(stream, *({"type": "send", "id": at, "to": to, "body": bodies[at]} for at in sorted(waiting)))
+                while waiting:
+                    frame = json.loads(stream.readline())
+                    assert frame["type"] != "error", frame
+                    waiting.discard(frame.get("id"))
+
+    def post(self, token: str, path: str, body: dict[str, object], *, method: str = "POST") -> None:
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        request = urllib.request.Request(f"{self.url}v1/{path}", json.dumps(body).encode(), headers, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            answer.read()
+
+
+class Process(Server):
+    """A node that can be killed, and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._process: subprocess.Popen[str] | None = None
 
     def start(self, **settings: str) -> None:
         self._settings |= settings
@@ -63,43 +156,38 @@ class Server:
         )
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if found := re.search(r"listening on http://127\.0\.0\.1:(\d+)", line):
-                self.port = int(found[1])
-                return
+            if found := re.search(r"listening on (http|tcp)://127\.0\.0\.1:(\d+)", line):
+                if found[1] == "http":
+                    self.port = int(found[2])
+                else:
+                    self.tcp_port = int(found[2])
+                    return
         raise AssertionError("the node ended before it listened")
 
     def kill(self) -> None:
-        self.stop(signal.SIGKILL)
+        self._end(signal.SIGKILL)
 
-    def stop(self, number: int = signal.SIGTERM) -> None:
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> None:
         if self._process is not None:
             self._process.send_signal(number)
             self._process.communicate(timeout=30)
             self._process = None
 
-    def token(self, user: str) -> str:
-        return issue_in(self.data, user)
-
-    def link(self, user: str) -> str:
-        """The link that `gochat link` prints."""
-        command = [sys.executable, "-m", "gochat", "link", user, "--data", str(self.data), "--url", self.url, "--print"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
-
-    def say(self, token: str, to: str, *bodies: str) -> None:
-        """Send messages by REST."""
-        for body in bodies:
-            self.post(token, "messages", {"to": to, "body": body})
-
-    def post(self, token: str, path: str, body: dict[str, object]) -> None:
-        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-        request = urllib.request.Request(f"{self.url}v1/{path}", json.dumps(body).encode(), headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            answer.read()
-
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     node = Server(tmp_path)
+    node.start(GOCHAT_POLICY__STRANGERS="allow")
+    yield node
+    node.stop()
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Process]:
+    node = Process(tmp_path)
     node.start(GOCHAT_POLICY__STRANGERS="allow")
     yield node
     node.stop()
@@ -119,12 +207,14 @@ def browser() -> Iterator[object]:
 
 
 @pytest.fixture
-def person(browser: object, server: Server) -> Iterator[Callable[..., Person]]:
-    """Opens the page as a user. At the end of the test nothing may have been complained about on any console."""
+def person(browser: object, request: pytest.FixtureRequest) -> Iterator[Callable[..., Person]]:
+    """Opens the page as a user, of the node that the test asks for. At the end of the test nothing may have been
+    complained about on any console."""
+    node = request.getfixturevalue("process" if "process" in request.fixturenames else "server")
     people: list[Person] = []
 
     def make(user: str, **options: object) -> Person:
-        someone = Person(user, browser, server, **options)
+        someone = Person(user, browser, node, **options)
         people.append(someone)
         return someone
 

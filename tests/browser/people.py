@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 Page = Any
 #: A browser's words on its console when a connection breaks; tests that break one expect it.
-BROKEN = re.compile(r"WebSocket connection to|net::ERR_|Failed to load resource: net::")
+BROKEN = re.compile(r"WebSocket connection to|net::ERR_|Failed to load resource: net::|blocked by Playwright")
 PATIENCE_MS = 15_000
 
 
@@ -28,18 +28,24 @@ class Person:
         locale: str = "en-GB",
         sign_in: bool = True,
         url: str | None = None,
+        worker: bool = False,
+        notices: bool = False,
     ) -> None:
+        """`worker`: the page may install its service worker, which reads all of the page's files once more."""
         self.user = user
         self.server = server
         self.complaints: list[str] = []
         self.context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light", locale=locale
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            locale=locale,
+            service_workers="allow" if worker else "block",
+            permissions=["notifications"] if notices else [],
         )
         self.context.set_default_timeout(PATIENCE_MS)
         self.page = self.tab()
         if sign_in:
-            self.page.goto(f"{url or server.url}#token={server.token(user)}")
-            self.page.wait_for_selector(".rail")
+            self.sign_in(url)
 
     def tab(self) -> Page:
         page = self.context.new_page()
@@ -53,6 +59,10 @@ class Person:
 
     def close(self) -> None:
         self.context.close()
+
+    def sign_in(self, url: str | None = None) -> None:
+        self.page.goto(f"{url or self.server.url}#token={self.server.token(self.user)}")
+        self.page.wait_for_selector(".rail")
 
     # ------------------------------------------------------------------------------------------ doing
 
@@ -99,6 +109,48 @@ class Person:
         found: list[str] = self.page.eval_on_selector_all(".row", script)
         return found
 
+    def at_rest(self, *, busy: bool = False) -> None:
+        """Wait until the thread has read what it wants, unless it may be `busy`, and has drawn itself."""
+        if not busy:
+            self.page.wait_for_selector(".log[aria-busy=false]")
+        self.page.evaluate(FRAMES)
+
     def settled(self) -> None:
         """Wait until nothing is on its way."""
         self.page.wait_for_selector(".msg.sending, .msg.waiting", state="detached")
+
+    def offline(self, gone: bool) -> None:
+        """Take the network away, or give it back, as the browser is told of it."""
+        self.context.set_offline(gone)
+        self.page.evaluate(f"dispatchEvent(new Event('{'offline' if gone else 'online'}'))")
+
+    def keeps(self, room: str, body: str) -> None:
+        """Wait until the browser keeps a message of the room."""
+        self.page.wait_for_function(KEPT, arg=[self.user, room, body])
+
+    def forgets(self, room: str) -> None:
+        """Wait until the browser keeps nothing of the room."""
+        self.page.wait_for_function(f"async asked => !await ({KEPT})(asked)", arg=[self.user, room, None])
+
+    def has_worker(self) -> None:
+        """Wait until the page's service worker has all of the page's files."""
+        self.page.wait_for_function("() => navigator.serviceWorker.controller?.state === 'activated'")
+
+
+#: Some frames of the browser: rows are measured in one and placed in the next.
+FRAMES = """async () => {
+    for (let frame = 0; frame < 6; frame++) await new Promise(requestAnimationFrame);
+}"""
+#: Whether IndexedDB holds a message, by user, room and text; without a text, whether it holds anything of the room.
+KEPT = """([user, id, body]) => new Promise(resolve => {
+    const opening = indexedDB.open('gochat', 1);
+    opening.onupgradeneeded = () => opening.transaction.abort();  // The page makes it.
+    opening.onerror = () => resolve(false);
+    opening.onsuccess = () => {
+        const asked = opening.result.transaction('rooms').objectStore('rooms').get([user, id]);
+        asked.onsuccess = () => {
+            opening.result.close();
+            resolve(asked.result?.rows.some(row => body === null || row.body === body) ?? false);
+        };
+    };
+})"""

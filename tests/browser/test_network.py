@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.browser.conftest import Server
+from tests.browser.conftest import Process, Server
 from tests.browser.people import Person
 from tests.browser.relay import Relay
 
@@ -14,7 +14,7 @@ Someone = Callable[..., Person]
 QUICK, LONG = 3, 100
 
 
-def _killed_and_started_again(ann: Person, bob: Person, server: Server, rounds: int) -> None:
+def _killed_and_started_again(ann: Person, bob: Person, server: Process, rounds: int) -> None:
     ann.write_to("bob")
     ann.say("begin")
     bob.open("ann")
@@ -33,13 +33,13 @@ def _killed_and_started_again(ann: Person, bob: Person, server: Server, rounds: 
             assert ann.bodies()[-len(said) :] == bob.bodies()[-len(said) :] == said[-len(ann.bodies()) :]
 
 
-def test_what_is_said_while_the_server_is_away_arrives_once(person: Someone, server: Server) -> None:
-    _killed_and_started_again(person("ann"), person("bob"), server, QUICK)
+def test_what_is_said_while_the_server_is_away_arrives_once(person: Someone, process: Process) -> None:
+    _killed_and_started_again(person("ann"), person("bob"), process, QUICK)
 
 
 @pytest.mark.long
-def test_a_hundred_times_away(person: Someone, server: Server) -> None:
-    _killed_and_started_again(person("ann"), person("bob"), server, LONG)
+def test_a_hundred_times_away(person: Someone, process: Process) -> None:
+    _killed_and_started_again(person("ann"), person("bob"), process, LONG)
 
 
 def test_a_connection_that_is_dead_without_a_word_is_found_out(person: Someone, server: Server) -> None:
@@ -81,12 +81,10 @@ def test_a_chat_that_was_left_for_long_is_caught_up(person: Someone, server: Ser
     token = server.token("bob")
     server.say(token, "user:ann", "first")
     ann.page.wait_for_selector(".badge:text-is('1')")
-    ann.context.set_offline(True)
-    ann.page.evaluate("dispatchEvent(new Event('offline'))")
+    ann.offline(True)
     ann.page.wait_for_selector(".banner")
     server.say(token, "user:ann", *(f"more {number}" for number in range(600)))
-    ann.context.set_offline(False)
-    ann.page.evaluate("dispatchEvent(new Event('online'))")
+    ann.offline(False)
     ann.page.wait_for_selector(".badge:text-is('99+')")
     ann.open("bob")
     ann.page.click(".jump")

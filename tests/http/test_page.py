@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from importlib.resources import files
@@ -12,13 +13,15 @@ from pathlib import Path
 import pytest
 
 from gochat.http.app import make_app
-from gochat.http.page import INDEX, page_routes, policy
+from gochat.http.page import INDEX, WORKER, page_routes, policy, with_files
 from gochat.http.shell import HttpShell
 from tests.http.test_documents import ask
 from tests.http.wiring import serving
 
 WEB = Path(str(files("gochat.http") / "web"))
-OWN = sorted(WEB.glob("js/**/*.js"))
+OWN = sorted([*WEB.glob("js/**/*.js"), WEB / WORKER])
+#: Settings of tools, which no browser asks for.
+TOOLS = {"jsconfig.json", "worker.jsconfig.json", "package.json"}
 #: Bounds, gzipped: of the files fetched before the list of chats stands (all but the table of emoji), and of all.
 LIST_KB, ALL_KB = 75, 170
 LONGEST_LINE = 175
@@ -53,7 +56,20 @@ async def test_browsers_get_the_page_and_programs_a_text() -> None:
         assert gzip.decompress(module.body) == (WEB / "js/main.js").read_bytes()
         tag = module.headers[b"etag"].decode()
         assert (await ask(client, "/js/main.js", "Accept-Encoding: gzip", f"If-None-Match: {tag}")).status == 304
-        assert (await ask(client, "/jsconfig.json")).status == 404
+        for name in TOOLS:
+            assert (await ask(client, f"/{name}")).status == 404
+
+
+async def test_the_worker_is_told_every_file_and_changes_with_each() -> None:
+    page, routes = page_routes([])
+    async with serving(HttpShell(make_app(lambda: (), routes, page))) as client:
+        source = (await ask(client, f"/{WORKER}")).body.decode()
+        files = re.search(r"^const FILES = (\[.*\]);$", source, re.MULTILINE)
+        assert files is not None
+        assert set(json.loads(files[1])) == {"/", *(route.path for route in routes)} - {f"/{WORKER}"}
+    assert re.search(r'^const VERSION = "[0-9a-f]{16}";$', source, re.MULTILINE)
+    contents = {INDEX: b"", WORKER: (WEB / WORKER).read_bytes(), "js/a.js": b"1"}
+    assert with_files(contents) != with_files(contents | {"js/a.js": b"2"})
 
 
 async def test_a_node_without_the_page_serves_none_of_it() -> None:
@@ -106,7 +122,7 @@ def needed(file: Path) -> set[Path]:
 
 def test_the_page_is_small() -> None:
     kinds = (".html", ".css", ".js", ".mjs", ".svg", ".json")
-    everything = [file for file in WEB.rglob("*") if file.suffix in kinds and file.name != "jsconfig.json"]
+    everything = [file for file in WEB.rglob("*") if file.suffix in kinds and file.name not in TOOLS]
     first = {*needed(WEB / "js/main.js"), *WEB.glob("css/*.css"), WEB / INDEX, WEB / "icon.svg"}
     assert sum(len(gzip.compress(file.read_bytes())) for file in everything) < ALL_KB * 1024
     assert sum(len(gzip.compress(file.read_bytes())) for file in first) < LIST_KB * 1024

@@ -1,5 +1,6 @@
 // @ts-check
 // The actions of a person. A failure is told where it was tried, or in the banner.
+import * as offline from "./offline.js";
 import * as outbox from "./outbox.js";
 import { blank, fromEntry, privateRoom } from "./rooms.js";
 import { opened, watch } from "./session.js";
@@ -21,7 +22,7 @@ export function show(id) {
   thread.firstUnread = room.unread > 0 ? room.read + 1 : 0;
   state.draftTarget.value = null;
   state.openRoom.value = id;
-  if (!thread.timeline.loaded && thread.timeline.head) threads.older(id);
+  if (!thread.timeline.loaded && thread.timeline.head) threads.older(id).then(() => offline.touch(id));
   if (thread.timeline.attached || !thread.timeline.loaded) markRead(id);
   if (room.kind === "dm" && room.id !== privateRoom(me, me)) watch();
 }
@@ -50,6 +51,7 @@ export function markRead(id) {
   if (!room || room.head <= room.read) return;
   post({ type: "read", room: id, seq: room.head });
   state.updateRoom(id, { read: room.head, unread: 0 });
+  offline.touch(id);
 }
 
 // ------------------------------------------------------------------------------------------------ messages

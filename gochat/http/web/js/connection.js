@@ -3,7 +3,7 @@
 
 /** @typedef {{type: string, id?: number, [field: string]: any}} Frame */
 /** @typedef {{hello: () => Promise<Frame>, onWelcome: (frame: Frame) => void, onEvent: (frame: Frame) => void,
- *   onState: (state: "connecting" | "online" | "offline" | "ended", detail?: {retryAt?: number, why?: string}) => void}} Listener */
+ *   onState: (state: "connecting" | "online" | "offline" | "ended", detail?: {retryAt?: number, why?: string, code?: number}) => void}} Listener */
 
 const OPEN_MS = 10_000;
 const LONGEST_WAIT_MS = 30_000;
@@ -147,7 +147,7 @@ export class Connection {
     const why = this.reason || event.reason;
     if (this.stopped || event.code >= FINAL) {
       this.stopped = true;
-      this.listener.onState("ended", { why });
+      this.listener.onState("ended", { why, code: event.code });
       return;
     }
     // Full jitter: a thousand pages that lost the same node do not come back in one instant.

@@ -15,3 +15,8 @@ export function keepDraft(user, room, text) {
     // The browser's space is full, or closed to pages: the draft lives in the field alone.
   }
 }
+
+/** Forgets all that the user began to write. @param {string} user */
+export function forgetDrafts(user) {
+  for (const name of Object.keys(localStorage)) if (name.startsWith(slot(user, ""))) localStorage.removeItem(name);
+}

@@ -6,7 +6,9 @@ import { effect, html, render } from "./html.js";
 import { language } from "./l10n.js";
 import { onNotice } from "./notices.js";
 import { renew, signIn } from "./session.js";
+import * as outbox from "./outbox.js";
 import * as state from "./state.js";
+import * as worker from "./worker.js";
 import { App } from "./views/app.js";
 import { Replace, enter } from "./views/signin.js";
 
@@ -19,11 +21,13 @@ document.documentElement.dir = /^(ar|he|fa|ur)\b/.test(language) ? "rtl" : "ltr"
 /** @param {string} [problem] */
 const draw = (problem = "") => render(html`<${App} problem=${problem} />`, place);
 
-/** Shows the message that `#message=ROOM:SEQ` names, once signed in. */
+/** Shows what the address names, once signed in: `#message=ROOM:SEQ`, or `#room=ROOM`. */
 function followAddress() {
-  const wanted = new URLSearchParams(location.hash.slice(1)).get("message");
-  const found = /^(.*):(\d+)$/.exec(wanted ?? "");
-  if (found) actions.showMessage(found[1], Number(found[2]));
+  const wanted = new URLSearchParams(location.hash.slice(1));
+  const room = wanted.get("room");
+  const message = /^(.*):(\d+)$/.exec(wanted.get("message") ?? "");
+  if (message) actions.showMessage(message[1], Number(message[2]));
+  else if (room) actions.show(room);
 }
 
 /** @param {{ticket?: string, token?: string}} given */
@@ -39,34 +43,51 @@ function userOf(given) {
   }
 }
 
-function begin() {
-  const given = fromAddress();
+/** Signs in with what the address carries; asks first where the tab is signed in as somebody else.
+ *  @param {{ticket?: string, token?: string}} given */
+function signInWith(given) {
   const before = kept();
-  if (!given.ticket && !given.token) {
-    if (before) signIn(before);
-    draw();
-    return;
-  }
   const user = userOf(given);
   if (!before || before.user === user) {
     come(given);
     return;
   }
-  const stay = () => { signIn(before); draw(); };
+  const stay = () => {
+    if (state.me.value !== before.user) signIn(before);
+    draw();
+  };
   render(html`<${Replace} old=${before.user} user=${user} onStay=${stay} onContinue=${() => come(given)} />`, place);
 }
+
+function begin() {
+  const given = fromAddress();
+  if (given.ticket || given.token) {
+    signInWith(given);
+    return;
+  }
+  const before = kept();
+  if (before) signIn(before);
+  draw();
+}
+
+/** The page is read: the worker may take its time. */
+const WORKER_AFTER_MS = 1_500;
 
 let followed = false;
 effect(() => {
   if (followed || state.status.value.phase !== "online") return;
   followed = true;
   queueMicrotask(followAddress);
+  setTimeout(worker.install, WORKER_AFTER_MS);
 });
 addEventListener("hashchange", () => {
   const given = fromAddress();
-  if (given.ticket || given.token) come(given); else followAddress();
+  if (given.ticket || given.token) signInWith(given); else followAddress();
 });
+// Messages on their way are in this tab alone.
+addEventListener("beforeunload", (event) => { if (outbox.waiting()) event.preventDefault(); });
 onNotice(actions.show);
+worker.onShow(actions.show);
 fromHost((credential) => {
   if (credential.user === state.me.value) renew(credential);
   else {

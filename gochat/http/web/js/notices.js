@@ -1,7 +1,9 @@
 // @ts-check
 // Notices of the browser, for messages that come while nobody looks at the page. They are shown only where the user has
-// allowed them, and are asked for only by a click.
+// allowed them, which is asked for only by a click.
 import { signal } from "./html.js";
+import { isQuiet } from "./wishes.js";
+import { installed } from "./worker.js";
 
 const here = "Notification" in window;
 export const permission = signal(here ? Notification.permission : "denied");
@@ -16,11 +18,17 @@ export async function askPermission() {
 }
 
 /** @param {string} title @param {string} body @param {string} room */
-export function notify(title, body, room) {
-  if (!here || document.hasFocus() || Notification.permission !== "granted") return;
+export async function notify(title, body, room) {
+  if (!here || document.hasFocus() || Notification.permission !== "granted" || isQuiet(room)) return;
+  // One notice a room: a newer one takes its place.
+  const options = { body, tag: room, icon: "icon.svg", data: { room } };
+  const worker = await installed();
+  if (worker?.active) {
+    await worker.showNotification(title, options).catch(() => {});
+    return;
+  }
   try {
-    // One notice a room: a newer one takes its place.
-    const notice = new Notification(title, { body, tag: room, icon: "icon.svg" });
+    const notice = new Notification(title, options);
     notice.onclick = () => {
       window.focus();
       onClick(room);

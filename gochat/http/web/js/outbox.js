@@ -45,6 +45,9 @@ export function resume() {
   for (const { room } of all()) next(room);
 }
 
+/** Whether any message has not reached the server. */
+export const waiting = () => all().some(({ timeline }) => timeline.pending.some((row) => row.state === "sending" || row.state === "waiting"));
+
 /** @param {string} room */
 function next(room) {
   if (busy.has(room)) return;

@@ -47,6 +47,22 @@ export class Positions {
 
   // ---------------------------------------------------------------------------------------- a connection begins
 
+  /** Takes the place that the page holds of a room from earlier, and the head that a list tells of. Called before
+   *  `welcomed` or `found` take that list. @param {string} room @param {number} seq @param {string | null} epoch @param {number} head */
+  hold(room, seq, epoch, head) {
+    if (this.places.has(room)) return;
+    const p = place(seq, epoch);
+    this.places.set(room, p);
+    p.head = head;
+    if (seq < head) this.fallBehind(room, p);
+  }
+
+  /** The place in a room of which all facts are there; null in any other. @param {string} room */
+  level(room) {
+    const p = this.places.get(room);
+    return p && p.state !== "behind" ? { seq: p.seq, epoch: p.epoch } : null;
+  }
+
   /** The rooms that `hello` names: as many as one frame holds, those with the latest facts first. @param {number} frameBytes */
   resume(frameBytes) {
     /** @type {Record<string, {seq: number, epoch?: string}>} */

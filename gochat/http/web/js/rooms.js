@@ -44,15 +44,17 @@ export function fromEntry(entry, me, before) {
 export function afterFact(room, fact, me, seen) {
   /** @type {Room} */
   const next = { ...room, head: Math.max(room.head, fact.seq) };
+  /** What a list told of the room holds for all facts up to its head, which may come only now. */
+  const counted = fact.seq <= room.head;
   switch (fact.type) {
     case "message": {
-      next.last = { seq: fact.seq, ts: fact.ts, from: fact.from, body: fact.body ?? "", deleted: fact.deleted };
+      if (fact.seq >= (room.last?.seq ?? 0)) next.last = { seq: fact.seq, ts: fact.ts, from: fact.from, body: fact.body ?? "", deleted: fact.deleted };
       const { [fact.from]: _, ...typing } = room.typing;
       next.typing = typing;
       if (fact.from === me || seen) {
         next.read = Math.max(next.read, fact.seq);
         next.unread = 0;
-      } else if (fact.seq > room.read && fact.deleted === undefined) next.unread = room.unread + 1;
+      } else if (!counted && fact.seq > room.read && fact.deleted === undefined) next.unread = room.unread + 1;
       break;
     }
     case "edit":
@@ -60,7 +62,7 @@ export function afterFact(room, fact, me, seen) {
       break;
     case "delete":
       if (room.last && room.last.seq === fact.target) next.last = { ...room.last, body: "", deleted: fact.ts };
-      if (fact.target > room.read && fact.from !== me) next.unread = Math.max(0, room.unread - 1);
+      if (!counted && fact.target > room.read && fact.from !== me) next.unread = Math.max(0, room.unread - 1);
       break;
     case "group":
       if (fact.title !== undefined) next.title = fact.title || room.id.slice(6);

@@ -1,65 +1,88 @@
 // @ts-check
 // The life of a sign-in: hello, welcome, what happens live, and what was missed.
 import * as credentials from "./credential.js";
+import { forgetDrafts } from "./drafts.js";
 import { batch } from "./html.js";
 import { t } from "./l10n.js";
+import * as offline from "./offline.js";
 import * as outbox from "./outbox.js";
 import { Positions } from "./positions.js";
+import * as push from "./push.js";
 import { notify } from "./notices.js";
 import { afterFact, blank, fromEntry } from "./rooms.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
 import * as wire from "./wire.js";
+import { wish } from "./wishes.js";
 
 const TYPING_MS = 6_000;
 /** The newest rooms' users, whose presence is watched; the server takes so many. */
 const WATCHED = 15;
+/** So long before the end of a sign-in people are told that they need a new link. */
+const TELL_BEFORE_END_MS = 10 * 60_000;
+/** A browser's timers end here. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 let positions = new Positions();
 let frameBytes = 64 * 1024;
 /** @type {credentials.Credential | null} */
 let credential = null;
 
+let endTimer = 0;
+/** @param {credentials.Credential} given */
+function keepCredential(given) {
+  credential = given;
+  credentials.keep(given);
+  state.endsAt.value = 0;
+  clearTimeout(endTimer);
+  const left = given.expires - Date.now();
+  if (!given.expires || left > LONGEST_TIMER_MS || window.parent !== window) return; // A host page gives a new one.
+  endTimer = setTimeout(() => { state.endsAt.value = given.expires; }, left - TELL_BEFORE_END_MS);
+}
+
 /** @param {credentials.Credential} wanted */
 export function signIn(wanted) {
-  credential = wanted;
-  credentials.keep(wanted);
+  if (wanted.user !== state.me.value) state.clear();
+  keepCredential(wanted);
   positions = new Positions();
   threads.forgetAll();
+  state.status.value = { phase: "connecting" };
+  const remembered = offline.begin(wanted.user, (room) => positions.level(room));
   wire.connect({
     hello: async () => {
       if (credential?.expires && credential.expires < Date.now()) throw new Error(t("signed-in-too-long"));
+      await remembered;
       return { type: "hello", token: credential?.token, client: "gochat-web", resume: positions.resume(4 * frameBytes) };
     },
     onWelcome: welcome,
     onEvent: event,
     onState: (phase, detail = {}) => {
       state.status.value = { phase, ...detail };
-      if (phase === "ended") credentials.forget();
+      if (phase === "online") threads.goOn();
+      if (phase !== "ended") return;
+      credentials.forget();
+      if (detail.code) offline.forget(); // The server said so: what was kept may be no longer the user's to read.
     },
   });
 }
 
 /** Goes on with a newer token of the same user. @param {credentials.Credential} newer */
 export function renew(newer) {
-  credential = newer;
-  credentials.keep(newer);
+  keepCredential(newer);
   wire.ask({ type: "refresh", token: newer.token }).catch(() => {});
 }
 
 export function signOut() {
+  push.turnOff().catch(() => {});
+  clearTimeout(endTimer);
   wire.disconnect();
   credentials.forget();
   credential = null;
+  offline.forget();
+  forgetDrafts(state.me.value);
   threads.forgetAll();
-  batch(() => {
-    state.me.value = "";
-    state.openRoom.value = "";
-    state.rooms.value = new Map();
-    state.requests.value = [];
-    state.dialog.value = null;
-    state.status.value = { phase: "signed-out" };
-  });
+  state.clear();
+  state.status.value = { phase: "signed-out" };
 }
 
 // ------------------------------------------------------------------------------------------------ welcome
@@ -67,6 +90,7 @@ export function signOut() {
 /** @param {any} frame */
 function welcome(frame) {
   frameBytes = frame.limits.frame_bytes;
+  [...frame.contacts, ...frame.rooms].forEach(goOnFrom);
   const resets = positions.welcomed(frame);
   const before = state.rooms.value;
   const next = new Map(before);
@@ -84,7 +108,14 @@ function welcome(frame) {
   watch();
   outbox.resume();
   catchUp();
-  readLists(frame.rooms_next).catch(() => {});
+  readLists(frame.rooms_next).then(offline.readAhead).catch(() => {});
+  wish().then(push.claim).catch(() => {});
+}
+
+/** Goes on from the place that was kept of a room. @param {any} entry */
+function goOnFrom(entry) {
+  const kept = offline.claim(entry);
+  if (kept) positions.hold(entry.room, kept.seq, kept.epoch, entry.head);
 }
 
 /** Reads the entries that `welcome` had no space for: other groups, other private rooms, and what one holds of whom.
@@ -99,6 +130,7 @@ async function readLists(groupsNext) {
   if (groupsNext) {
     for await (const entry of wire.pages({ type: "groups", cursor: groupsNext, limit: 200 }, "groups")) listed(entry);
   }
+  offline.dropUnclaimed();
   catchUp();
 }
 
@@ -113,6 +145,7 @@ function readGroupsSoon() {
 
 /** @param {any} entry */
 function listed(entry) {
+  goOnFrom(entry);
   positions.found(entry);
   const known = state.rooms.value.get(entry.room);
   state.addRoom(fromEntry(entry, state.me.value, known && { ...known, unread: entry.unread ?? known.unread }));
@@ -158,6 +191,7 @@ async function catchUp() {
 function restart({ room, head }) {
   state.updateRoom(room, { head });
   threads.restart(room, head);
+  offline.touch(room);
   catchUp();
 }
 
@@ -214,6 +248,7 @@ function apply(fact) {
   const added = fact.type === "member" && fact.change === "added" && fact.users.includes(me);
   const thread = threads.opened(fact.room);
   const looking = fact.room === state.openRoom.value && document.hasFocus() && (thread?.timeline.attached ?? false);
+  offline.touch(fact.room);
   batch(() => {
     state.addRoom(afterFact(known, fact, me, looking));
     thread?.timeline.append(fact);
@@ -224,7 +259,7 @@ function apply(fact) {
     if (looking) {
       wire.post({ type: "read", room: fact.room, seq: fact.seq });
       state.spoken.value = `${fact.from}: ${fact.body ?? ""}`;
-    } else {
+    } else if (fact.seq > known.read) {
       notify(known.kind === "group" ? `${fact.from} · ${known.title}` : known.title, fact.body ?? "", fact.room);
     }
   });

@@ -1,6 +1,6 @@
 // @ts-check
 // The page's knowledge as signals: views read them, frames and actions change them.
-import { computed, signal } from "./html.js";
+import { batch, computed, signal } from "./html.js";
 import { byLatest, listed } from "./rooms.js";
 
 /** @typedef {import("./rooms.js").Room} Room */
@@ -19,6 +19,8 @@ export const openRoom = signal("");
 export const draftTarget = signal(/** @type {{kind: "reply" | "edit", row: import("./timeline.js").Row} | null} */ (null));
 /** The dialog that is open, and what it is about. */
 export const dialog = signal(/** @type {{name: string, [field: string]: any} | null} */ (null));
+/** When the sign-in ends, once that is soon; 0: not soon. */
+export const endsAt = signal(0);
 /** The last failure, for people to read. */
 export const trouble = signal("");
 /** The newest message of the open room, for screen readers: rows of a virtual list come and go, so that is no live region. */
@@ -43,6 +45,34 @@ export function removeRoom(id) {
   const rest = new Map(rooms.value);
   rest.delete(id);
   rooms.value = rest;
+}
+
+/** Shows what was kept of an earlier connection, until the server tells how things are. @param {string} user
+ *  @param {Map<string, Room>} kept @param {{requests: ChatRequest[], relations: Map<string, string>, limits: {body_chars: number}}} person */
+export function remember(user, kept, person) {
+  batch(() => {
+    me.value = user;
+    rooms.value = kept;
+    requests.value = person.requests;
+    relations.value = person.relations;
+    limits.value = person.limits;
+  });
+}
+
+/** Nothing is known of anybody. */
+export function clear() {
+  batch(() => {
+    me.value = "";
+    openRoom.value = "";
+    rooms.value = new Map();
+    requests.value = [];
+    relations.value = new Map();
+    draftTarget.value = null;
+    dialog.value = null;
+    endsAt.value = 0;
+    trouble.value = "";
+    spoken.value = "";
+  });
 }
 
 /** @param {unknown} error */

@@ -7,7 +7,7 @@ import { Timeline } from "./timeline.js";
 import { Refused, ask } from "./wire.js";
 
 /** Threads beyond these are let go, the one not looked at for longest first. */
-const MOST_THREADS = 20;
+const MOST_THREADS = 60;
 
 export class Thread {
   /** @param {string} room @param {string} me */
@@ -54,6 +54,12 @@ export const opened = (room) => threads.get(room);
 export const all = () => [...threads.values()];
 export const forgetAll = () => threads.clear();
 
+/** Shows what was kept of a room. @param {string} room @param {import("./timeline.js").Row[]} rows @param {number} from @param {number} to */
+export const restore = (room, rows, from, to) => thread(room).timeline.restore(rows, from, to);
+
+/** @param {string} room */
+export const drop = (room) => { threads.delete(room); };
+
 /** The room's log is another one, or what lies between is lost: what is held goes. @param {string} room @param {number} head */
 export function restart(room, head) {
   const found = threads.get(room);
@@ -62,6 +68,14 @@ export function restart(room, head) {
   found.timeline.head = head;
   found.changed();
   if (state.openRoom.value === room) older(room);
+}
+
+/** There is a connection again: the open room reads what it could not. */
+export function goOn() {
+  const found = threads.get(state.openRoom.value);
+  if (!found) return;
+  if (!found.timeline.loaded && found.timeline.head) older(found.room);
+  found.changed();
 }
 
 /** Reads what comes before what is held; the newest page where nothing is. @param {string} room */
@@ -106,7 +120,7 @@ export async function jumpToEnd(room) {
 /** @param {string} room @param {{before?: number, after?: number}} bound @param {(page: any) => void} take */
 async function load(room, bound, take) {
   const found = thread(room);
-  if (found.loading.value) return;
+  if (found.loading.value || state.status.value.phase !== "online") return;
   found.loading.value = true;
   found.failed.value = "";
   try {

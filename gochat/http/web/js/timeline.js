@@ -74,14 +74,24 @@ export class Timeline {
     if (this.rows.length > MOST_ROWS && this.rows.length > rows.length) this.drop(MOST_ROWS, Infinity);
   }
 
-  /** Takes a page that begins right above what is held. @param {Fact[]} facts */
-  extend(facts) {
+  /** Takes a page that begins right above what is held; live facts may have come first. @param {Fact[]} page */
+  extend(page) {
+    const facts = page.filter((fact) => fact.seq > this.to);
     const rows = this.page(facts);
     for (const row of rows) this.settle(row.id);
     this.rows = [...this.rows, ...rows];
     if (facts.length) this.to = facts[facts.length - 1].seq;
-    else this.to = this.head;
+    else if (!page.length) this.to = this.head;
     if (this.rows.length > MOST_ROWS) this.drop(0, this.rows.length - MOST_ROWS);
+  }
+
+  /** Takes rows that were kept of the run from..to. @param {Row[]} rows @param {number} from @param {number} to */
+  restore(rows, from, to) {
+    this.rows = rows.map((row) => ({ ...row, rev: 0 }));
+    for (const row of this.rows) this.hold(row);
+    this.from = from;
+    this.to = this.head = to;
+    this.loaded = true;
   }
 
   /** Lets go of what is held, to begin again elsewhere in the log. */

@@ -4,6 +4,7 @@ import * as actions from "../actions.js";
 import { html, lazy, useEffect } from "../html.js";
 import { t } from "../l10n.js";
 import * as state from "../state.js";
+import * as when from "../time.js";
 import { retryNow } from "../wire.js";
 import { icon } from "./parts.js";
 import { Rail } from "./rail.js";
@@ -54,6 +55,10 @@ function Banner() {
   if (trouble) {
     return html`<div class="banner bad" role="alert">${trouble}
       <button class="ghost" onClick=${() => { state.trouble.value = ""; }}>${t("dismiss")}</button></div>`;
+  }
+  if (phase === "online" && state.endsAt.value) {
+    return html`<div class="banner" role="status">${t("ends-soon", { when: when.time(state.endsAt.value) })}
+      <button class="ghost" onClick=${() => { state.endsAt.value = 0; }}>${t("dismiss")}</button></div>`;
   }
   if (phase === "online") return null;
   return html`<div class="banner" role="status">${t(phase === "connecting" ? "coming-in" : "no-connection")}

@@ -1,9 +1,9 @@
 // @ts-check
 // The place to write: several lines, drafts, replies and edits, emoji by name, long texts as several messages.
 import * as actions from "../actions.js";
+import { completionsFor, forgetMembers } from "../completions.js";
 import { draftOf, keepDraft } from "../drafts.js";
-import { completions } from "../emoji.js";
-import { html, useLayoutEffect, useRef, useState } from "../html.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { t } from "../l10n.js";
 import * as state from "../state.js";
 import { thread } from "../threads.js";
@@ -29,7 +29,7 @@ function Field({ room, target }) {
   const [text, setText] = useState(target?.kind === "edit" ? (target.row.body ?? "") : draftOf(me, room.id));
   const [wrong, setWrong] = useState("");
   const [picking, setPicking] = useState(false);
-  const [offered, setOffered] = useState(/** @type {[string, string][]} */ ([]));
+  const [offered, setOffered] = useState(/** @type {import("../completions.js").Completion[]} */ ([]));
   const most = state.limits.value.body_chars;
   const length = [...text].length;
   const parts = length > most ? split(text, most) : [text];
@@ -39,6 +39,7 @@ function Field({ room, target }) {
     setWrong("");
     if (target?.kind !== "edit") keepDraft(me, room.id, value);
   };
+  useEffect(forgetMembers, [room.id]);
   useLayoutEffect(() => { if (target || matchMedia("(hover: hover)").matches) field.current?.focus(); }, [target]);
   useLayoutEffect(() => { if (field.current && !CSS.supports("field-sizing", "content")) grow(field.current); }, [text]);
 
@@ -73,13 +74,11 @@ function Field({ room, target }) {
     const { value, selectionStart } = event.target;
     write(value);
     if (value && target?.kind !== "edit") actions.tellTyping(room.id);
-    const begun = /:([a-z_+-]{2,})$/.exec(value.slice(0, selectionStart));
-    setOffered(begun ? await completions(begun[1]) : []);
+    const found = await completionsFor(value.slice(0, selectionStart), room.id, me);
+    if (field.current?.value === value) setOffered(found);
   };
-  const complete = (/** @type {string} */ emoji) => {
-    const element = /** @type {HTMLTextAreaElement} */ (field.current);
-    const begun = /:[a-z_+-]+$/.exec(element.value.slice(0, element.selectionStart));
-    insert(emoji, begun?.[0].length ?? 0);
+  const complete = (/** @type {import("../completions.js").Completion} */ chosen) => {
+    insert(chosen.text, chosen.cut);
     setOffered([]);
   };
 
@@ -87,7 +86,7 @@ function Field({ room, target }) {
     if (event.isComposing) return;
     if (offered.length && (event.key === "Tab" || event.key === "Enter")) {
       event.preventDefault();
-      complete(offered[0][0]);
+      complete(offered[0]);
     } else if (event.key === "Enter" && !event.shiftKey && parts.length === 1) submit(event);
     else if (event.key === "ArrowUp" && !text) editLast(event, room.id);
     else if (event.key === "Escape" && (target || offered.length)) {
@@ -103,8 +102,8 @@ function Field({ room, target }) {
       ${wrong && html`<p class="bad" role="alert">${wrong}</p>`}
       ${parts.length > 1 && html`<${LongText} parts=${parts.length} onSend=${submit} />`}
       ${offered.length > 0 && html`
-        <ul class="offers" aria-label=${t("emoji")}>${offered.map(([emoji, name]) => html`
-          <li key=${emoji}><button type="button" onClick=${() => complete(emoji)}>${emoji} <span>${name}</span></button></li>`)}</ul>`}
+        <ul class="offers" aria-label=${t("completions")}>${offered.map((each) => html`
+          <li key=${each.text}><button type="button" onClick=${() => complete(each)}>${each.sign} <span>${each.label}</span></button></li>`)}</ul>`}
       <div class="line-of-tools">
         <div class="field">
           <textarea ref=${field} rows="1" dir="auto" enterkeyhint="send" value=${text} aria-label=${t("message-to", { title: room.title })}

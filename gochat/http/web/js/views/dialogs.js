@@ -3,7 +3,9 @@
 import * as actions from "../actions.js";
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
+import { privateRoom } from "../rooms.js";
 import * as state from "../state.js";
+import { Notifications, SilenceChoice } from "./notifications.js";
 import { Avatar, Dialog } from "./parts.js";
 
 const close = () => { state.dialog.value = null; };
@@ -90,6 +92,7 @@ function Members({ room }) {
           <span><b dir="auto">${member.name}</b> <small>${member.user === member.name ? "" : member.user} ${member.role === "member" ? "" : t(member.role)}</small></span>
           ${member.user !== state.me.value && moderates && html`<${MemberActions} member=${member} owns=${owns} act=${act} />`}
         </li>`)}</ul>
+      <${SilenceChoice} room=${room} />
       ${owns && html`<${Settings} room=${known} act=${act} />`}
       ${!known.ended && html`<footer>
         <button type="button" class="soft bad" onClick=${() => { state.dialog.value = { name: "leave", room }; }}>${t("leave")}</button>
@@ -166,6 +169,7 @@ function Person({ room }) {
   return html`
     <${Dialog} label=${known.title} onClose=${close}>
       <div class="person"><${Avatar} name=${known.title} id=${known.other} size="huge" /><p>${known.other}</p></div>
+      ${known.other !== state.me.value && html`<${SilenceChoice} room=${room} />`}
       ${known.other !== state.me.value && html`<footer>
         ${relation === "contact"
           ? html`<button type="button" class="soft" onClick=${act("remove")}>${t("remove-contact")}</button>`
@@ -176,6 +180,38 @@ function Person({ room }) {
       </footer>`}
     <//>`;
 }
+
+const RELATIONS = ["contact", "blocked", "declined"];
+/** The way out of each relation. @type {Record<string, ["remove" | "unblock" | "add", string]>} */
+const ENDS = { contact: ["remove", "remove-contact"], blocked: ["unblock", "unblock"], declined: ["add", "add-contact"] };
+
+function Contacts() {
+  const related = [...state.relations.value].sort();
+  return html`
+    <${Dialog} label=${t("contacts")} onClose=${close}>
+      ${RELATIONS.map((relation) => html`
+        <${Related} key=${relation} relation=${relation} users=${related.filter(([, how]) => how === relation).map(([user]) => user)} />`)}
+      ${!related.length && html`<p>${t("no-contacts")}</p>`}
+    <//>`;
+}
+
+/** @param {{relation: string, users: string[]}} props */
+function Related({ relation, users }) {
+  if (!users.length) return null;
+  const [action, label] = ENDS[relation];
+  return html`
+    <h3>${t(`are-${relation}`)}</h3>
+    <ul class="members">${users.map((user) => html`
+      <li key=${user}>
+        <${Avatar} name=${user} id=${user} size="small" />
+        <span><b dir="auto">${nameOf(user)}</b></span>
+        ${relation !== "blocked" && html`<button type="button" class="soft" onClick=${() => { close(); actions.startWith(user); }}>${t("write")}</button>`}
+        <button type="button" class="soft" onClick=${() => actions.relate(user, action)}>${t(label)}</button>
+      </li>`)}</ul>`;
+}
+
+/** @param {string} user */
+const nameOf = (user) => state.rooms.value.get(privateRoom(state.me.value, user))?.title ?? user;
 
 /** @param {{room: string, item: import("../timeline.js").Row}} props */
 function Report({ room, item }) {
@@ -217,5 +253,5 @@ const Shortcuts = () => html`
 /** @type {Record<string, (props: any) => any>} */
 const VIEWS = {
   "new-group": NewGroup, members: Members, person: Person, leave: Leave, "delete-group": DeleteGroup, report: Report, delete: Delete,
-  shortcuts: Shortcuts,
+  shortcuts: Shortcuts, notifications: Notifications, contacts: Contacts,
 };

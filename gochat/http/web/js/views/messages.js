@@ -4,6 +4,7 @@
 import * as actions from "../actions.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { t } from "../l10n.js";
+import * as state from "../state.js";
 import { jumpToEnd, newer, older } from "../threads.js";
 import * as when from "../time.js";
 import { useVirtual } from "../virtual.js";
@@ -41,11 +42,12 @@ export function Messages({ room, thread, loading, failed }) {
     const unread = thread.firstUnread ? timeline.indexOf(thread.firstUnread) : timeline.count;
     if (unread < timeline.count - 1) list.scrollToIndex(Math.max(0, unread - 1), { align: "start" }); else list.scrollToEnd();
   });
+  const online = state.status.value.phase === "online";
   useEffect(() => {
-    if (loading || !placed.current) return;
+    if (loading || !online || !placed.current) return;
     if (first < NEAR && !timeline.complete) older(room.id);
     else if (last > timeline.count - NEAR && !timeline.attached) newer(room.id);
-  }, [first, last, loading, timeline.count]);
+  }, [first, last, loading, online, timeline.count]);
 
   const goal = thread.goal.value;
   useLayoutEffect(() => {
@@ -94,6 +96,9 @@ export function Messages({ room, thread, loading, failed }) {
 /** @param {Room} room @param {Thread} thread @param {boolean} loading @param {string} failed */
 function emptiness(room, thread, loading, failed) {
   if (failed) return html`<div class="empty" role="alert"><p>${failed}</p><button class="soft" onClick=${() => older(room.id)}>${t("try-again")}</button></div>`;
+  if (!thread.timeline.loaded && room.head > 0 && state.status.value.phase === "offline") {
+    return html`<div class="empty"><span class="mark">${icon("chat")}</span><p>${t("not-kept")}</p></div>`;
+  }
   if (loading || (room.head > 0 && !thread.timeline.loaded)) return html`<${Skeleton} />`;
   return html`
     <div class="empty">

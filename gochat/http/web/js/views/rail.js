@@ -3,10 +3,10 @@
 import * as actions from "../actions.js";
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
-import { askPermission, permission } from "../notices.js";
 import { signOut } from "../session.js";
 import * as state from "../state.js";
 import * as when from "../time.js";
+import { isSilent } from "../wishes.js";
 import { draftOf } from "../drafts.js";
 import { Avatar, IconButton, Menu, icon } from "./parts.js";
 
@@ -39,8 +39,9 @@ function Head() {
   const [, redraw] = useState(0);
   const items = [
     { name: t("new-group"), icon: /** @type {const} */ ("people"), act: () => { state.dialog.value = { name: "new-group" }; } },
+    { name: t("contacts"), icon: /** @type {const} */ ("chat"), act: () => { state.dialog.value = { name: "contacts" }; } },
     { name: t("shortcuts"), icon: /** @type {const} */ ("keyboard"), act: () => { state.dialog.value = { name: "shortcuts" }; } },
-    ...(permission.value === "default" ? [{ name: t("notices-on"), icon: /** @type {const} */ ("bell"), act: askPermission }] : []),
+    { name: t("notifications"), icon: /** @type {const} */ ("bell"), act: () => { state.dialog.value = { name: "notifications" }; } },
     { name: t("sign-out"), icon: /** @type {const} */ ("exit"), act: signOut },
   ];
   return html`
@@ -88,7 +89,8 @@ function Chats() {
 const Chat = ({ room, open }) => html`
   <button class="chat" aria-current=${open ? "true" : undefined} onClick=${() => actions.show(room.id)}>
     <${Avatar} name=${room.title} id=${room.other || room.id} online=${room.kind === "dm" ? room.online : undefined} />
-    <span class="line"><b dir="auto">${room.title}</b>${room.last && html`<time>${when.brief(room.last.ts)}</time>`}</span>
+    <span class="line"><b dir="auto">${room.title}</b>${isSilent(room.id) && html`<span role="img" aria-label=${t("silent-now")}>${icon("silent")}</span>`}
+      ${room.last && html`<time>${when.brief(room.last.ts)}</time>`}</span>
     <span class="line">
       <${Preview} room=${room} open=${open} />
       ${room.unread > 0 && html`<span class="badge" aria-label=${t("unread", { n: room.unread })}>${room.unread > 99 ? "99+" : room.unread}</span>`}

@@ -1,0 +1,139 @@
+// @ts-check
+// Reading without a connection. The newest messages of each room are kept in this browser with the place in the room's log
+// that they reach, so that the next connection goes on from there. Messages on their way are never kept: whether the server
+// has them is known to the server alone.
+import * as state from "./state.js";
+import * as threads from "./threads.js";
+import * as vault from "./vault.js";
+
+/** So many of a room's newest rows are kept. */
+const KEPT_ROWS = 200;
+/** Rooms whose newest page is read ahead, those with the latest messages first. */
+const READ_AHEAD = 40;
+const SAVE_AFTER_MS = 1_000;
+/** A browser whose IndexedDB does not answer must not keep anybody from signing in. */
+const PATIENCE_MS = 1_500;
+/** A room with more news than this is begun anew: its newest page costs less than all that was missed. */
+const RESUME_WITHIN = 250;
+
+/** @typedef {{seq: number, epoch: string | null}} Place */
+
+let user = "";
+/** The places of rooms that the server has not told of yet. @type {Map<string, Place>} */
+let unclaimed = new Map();
+/** Rooms that have changed since they were written. @type {Set<string>} */
+const dirty = new Set();
+/** @type {Set<string>} */
+const gone = new Set();
+let timer = 0;
+/** @type {(room: string) => (Place | null)} */
+let placeOf = () => null;
+
+/** Begins to keep what the user reads, and shows what was kept before. `place` tells the place of a room that is level
+ *  with its log. Resolves when what was kept is shown, or soon.
+ *  @param {string} who @param {(room: string) => (Place | null)} place */
+export async function begin(who, place) {
+  user = who;
+  placeOf = place;
+  unclaimed = new Map();
+  dirty.clear();
+  gone.clear();
+  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, null));
+  const kept = await Promise.race([vault.read(who), late]);
+  if (!kept || user !== who || state.status.value.phase === "online") return;
+  state.remember(who, new Map(kept.rooms.map(({ id, room }) => [id, room])), kept.person);
+  for (const { id, place: reached, from, rows } of kept.rooms) {
+    unclaimed.set(id, reached);
+    threads.restore(id, rows, from, reached.seq);
+  }
+}
+
+/** The place to go on from in a room that the server lists, if there is one and it is of use. Otherwise what was kept of
+ *  the room goes. @param {{room: string, epoch?: string, head?: number}} entry @returns {Place | null} */
+export function claim({ room, epoch, head }) {
+  const place = unclaimed.get(room);
+  if (!place || head === undefined) return null;
+  unclaimed.delete(room);
+  const same = place.epoch === null || epoch === undefined || place.epoch === epoch;
+  if (same && place.seq <= head && head - place.seq <= RESUME_WITHIN) return place;
+  state.updateRoom(room, { head: 0, read: 0, unread: 0, last: undefined });
+  threads.restart(room, head);
+  return null;
+}
+
+/** All lists were read: rooms that stand in none are no longer the user's to read, here neither. */
+export function dropUnclaimed() {
+  for (const room of unclaimed.keys()) drop(room);
+  unclaimed.clear();
+}
+
+/** @param {string} room */
+function drop(room) {
+  state.removeRoom(room);
+  threads.drop(room);
+  if (state.openRoom.value === room) state.openRoom.value = "";
+  gone.add(room);
+  saveSoon();
+}
+
+/** Something has changed in the room. @param {string} room */
+export function touch(room) {
+  dirty.add(room);
+  saveSoon();
+}
+
+function saveSoon() {
+  if (!timer) timer = setTimeout(save, SAVE_AFTER_MS);
+}
+
+/** Writes what has changed. A room that is not level with its log, or is shown at an earlier place, stays as it was kept:
+ *  rows and place always agree. */
+export function save() {
+  clearTimeout(timer);
+  timer = 0;
+  if (!user || user !== state.me.value) return;
+  const records = [...dirty].map(record).filter((each) => each !== null);
+  const person = { user, requests: state.requests.value, relations: state.relations.value, limits: state.limits.value };
+  const left = [...gone];
+  dirty.clear();
+  gone.clear();
+  vault.write(person, records, left);
+}
+
+/** @param {string} id */
+function record(id) {
+  const room = state.rooms.value.get(id);
+  const timeline = threads.opened(id)?.timeline;
+  const place = placeOf(id);
+  if (!room || !place || !timeline?.loaded || timeline.to !== place.seq) return null;
+  const rows = timeline.rows.slice(-KEPT_ROWS).map(({ rev, state: _, why, ...row }) => row);
+  const from = timeline.rows.length > KEPT_ROWS ? rows[0].seq : timeline.from;
+  return { user, id, room: { ...room, typing: {}, online: false }, place, from, rows };
+}
+
+/** Reads the newest page of the rooms with the latest messages, one after the other. */
+export async function readAhead() {
+  const who = user;
+  const latest = [...state.rooms.value.values()].filter((room) => room.head > 0).sort((one, other) => (other.last?.ts ?? 0) - (one.last?.ts ?? 0));
+  for (const room of latest.slice(0, READ_AHEAD)) {
+    if (user !== who || state.status.value.phase !== "online") return;
+    const thread = threads.thread(room.id);
+    if (thread.timeline.loaded) continue;
+    thread.timeline.head = Math.max(thread.timeline.head, room.head);
+    await threads.older(room.id);
+    touch(room.id);
+  }
+}
+
+/** Forgets all that is kept of the user who is signed in. */
+export function forget() {
+  clearTimeout(timer);
+  timer = 0;
+  const who = user;
+  user = "";
+  dirty.clear();
+  unclaimed.clear();
+  return who ? vault.clear(who) : Promise.resolve(null);
+}
+
+addEventListener("pagehide", save);

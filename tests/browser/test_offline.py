@@ -1,0 +1,145 @@
+"""Chats are read without a connection, and the next connection goes on from what was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.conftest import Process, Server
+from tests.browser.people import Person
+from tests.browser.relay import Relay
+
+Someone = Callable[..., Person]
+ROOM = "dm:ann:bob"
+QUICK, LONG = 3, 100
+NO_DATABASE = "Object.defineProperty(window, 'indexedDB', {get() { throw new Error('no'); }})"
+
+
+def test_a_page_that_is_opened_without_a_server_shows_what_was_kept(person: Someone, process: Process) -> None:
+    token = process.token("bob")
+    process.say(token, "user:ann", "first", "second")
+    ann = person("ann", worker=True)
+    ann.keeps(ROOM, "second")
+    ann.has_worker()
+    process.kill()
+    ann.page.reload()
+    ann.open("bob")
+    ann.sees("first")
+    ann.sees("second")
+    ann.page.wait_for_selector(".banner")
+    ann.say("while you were away")
+    assert ann.page.locator(".msg.sending").count() == 1
+    process.start()
+    process.say(token, "user:ann", "third")
+    ann.sees("third")
+    ann.settled()
+    assert sorted(ann.bodies()) == sorted(["first", "second", "third", "while you were away"])
+
+
+def _opened_anew(ann: Person, rounds: int, say: Callable[[str], None], away: Callable[[bool], None]) -> None:
+    """Some messages come while the page is closed, some while it is open: it has them all, once, in order."""
+    said = ["begin"]
+    for number in range(rounds):
+        bodies = [f"{number} open", f"{number} closed"]
+        say(bodies[0])
+        ann.open("bob")
+        ann.sees(bodies[0])
+        ann.keeps(ROOM, bodies[0])
+        away(True)
+        say(bodies[1])
+        away(False)
+        ann.page.reload()
+        said += bodies
+    ann.open("bob")
+    ann.sees(said[-1])
+    shown = ann.bodies()
+    assert shown == said[-len(shown) :] and len(shown) >= min(len(said), 6)
+
+
+@pytest.mark.parametrize("rounds", [QUICK, pytest.param(LONG, marks=pytest.mark.long)])
+def test_nothing_is_lost_or_doubled_by_opening_the_page_anew(person: Someone, server: Server, rounds: int) -> None:
+    token = server.token("bob")
+    server.say(token, "user:ann", "begin")
+    ann = person("ann")
+    _opened_anew(ann, rounds, lambda body: server.say(token, "user:ann", body), ann.offline)
+
+
+@pytest.mark.parametrize("rounds", [1, pytest.param(LONG, marks=pytest.mark.long)])
+def test_nothing_is_lost_or_doubled_behind_a_network_that_falls_silent(
+    person: Someone, server: Server, rounds: int
+) -> None:
+    token = server.token("bob")
+    server.say(token, "user:ann", "begin")
+    relay = Relay(server.port)
+    try:
+        ann = person("ann", url=relay.url)
+
+        def away(gone: bool) -> None:
+            if gone:
+                relay.silence()
+            else:
+                relay.resume()
+
+        _opened_anew(ann, rounds, lambda body: server.say(token, "user:ann", body), away)
+    finally:
+        relay.close()
+
+
+def test_changes_of_kept_messages_are_caught_up(person: Someone, server: Server) -> None:
+    ann, bob = person("ann"), person("bob")
+    bob.write_to("ann")
+    bob.say("furst", "second", "third")
+    bob.settled()
+    ann.keeps(ROOM, "third")
+    ann.page.close()
+    bob.choose("furst", "Edit")
+    bob.page.fill("textarea", "first")
+    bob.page.press("textarea", "Enter")
+    bob.sees("first")
+    bob.choose("second", "Delete")
+    bob.page.click("dialog .danger")
+    bob.sees("Message deleted")
+    ann.page = ann.tab()
+    ann.sign_in()
+    ann.open("bob")
+    ann.sees("Message deleted")
+    assert ann.bodies() == ["first", "Message deleted", "third"]
+
+
+def test_a_group_that_one_was_removed_from_is_kept_no_longer(person: Someone, server: Server) -> None:
+    bob = server.token("bob")
+    server.post(bob, "groups", {"name": "tea", "title": "Tea", "users": ["ann"]})
+    server.say(bob, "group:tea", "between us")
+    ann = person("ann")
+    ann.keeps("group:tea", "between us")
+    ann.page.close()
+    server.post(bob, "groups/tea/users/ann", {}, method="DELETE")
+    ann.page = ann.tab()
+    ann.sign_in()
+    ann.forgets("group:tea")
+    assert ann.page.locator(".chat").count() == 0
+
+
+def test_signing_out_leaves_nothing_in_the_browser(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", "private")
+    ann = person("ann")
+    ann.open("bob")
+    ann.page.fill("textarea", "a draft")
+    ann.keeps(ROOM, "private")
+    ann.page.click("[aria-label=More]")
+    ann.page.get_by_role("menuitem", name="Sign out").click()
+    ann.page.wait_for_selector(".door")
+    ann.forgets(ROOM)
+    assert "draft" not in ann.page.evaluate("JSON.stringify([localStorage, sessionStorage])")
+
+
+def test_a_browser_that_keeps_nothing_chats_all_the_same(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", "hello")
+    ann = person("ann", sign_in=False)
+    ann.page.add_init_script(NO_DATABASE)
+    ann.sign_in()
+    ann.open("bob")
+    ann.sees("hello")
+    ann.say("hello yourself")
+    ann.settled()

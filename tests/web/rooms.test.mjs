@@ -1,0 +1,40 @@
+// Rooms of the list: what a list tells and what facts tell are one count.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { afterFact, blank, fromEntry, listed } from "../../gochat/http/web/js/rooms.js";
+
+const ROOM = "dm:ann:bob";
+const message = (seq, body = "x") => ({ type: "message", room: ROOM, seq, ts: seq, from: "bob", body });
+const told = { room: ROOM, head: 7, read: 4, unread: 3, last: { seq: 7, ts: 7, from: "bob", body: "seven" } };
+
+test("facts that a list has counted are not counted again", () => {
+  let room = fromEntry(told, "ann");
+  for (const seq of [5, 6]) room = afterFact(room, message(seq), "ann", false);
+  assert.equal(room.unread, 3);
+  assert.equal(room.last.body, "seven");
+  room = afterFact(room, message(8, "eight"), "ann", false);
+  assert.deepEqual([room.unread, room.head, room.last.body], [4, 8, "eight"]);
+});
+
+test("an unread message that is deleted is unread no more, once", () => {
+  const gone = (seq, target) => ({ type: "delete", room: ROOM, seq, ts: seq, from: "bob", target });
+  let room = fromEntry(told, "ann");
+  room = afterFact(room, gone(7, 6), "ann", false);
+  assert.equal(room.unread, 3);
+  room = afterFact(room, gone(8, 5), "ann", false);
+  assert.equal(room.unread, 2);
+});
+
+test("what one writes, or looks at, is read", () => {
+  const room = fromEntry(told, "ann");
+  assert.equal(afterFact(room, { ...message(8), from: "ann" }, "ann", false).unread, 0);
+  assert.equal(afterFact(room, message(8), "ann", true).unread, 0);
+});
+
+test("the list shows 15 contacts, all groups, and whatever is unread", () => {
+  const contacts = Array.from({ length: 30 }, (_, number) => ({ ...blank(`dm:ann:u${number}`, "ann"), last: { ts: 100 - number } }));
+  contacts[20].unread = 1;
+  const shown = listed([...contacts, blank("group:tea", "ann")], "dm:ann:u29").map((room) => room.id);
+  assert.equal(shown.length, 15 + 1 + 1 + 1);
+  assert.ok(shown.includes("dm:ann:u20") && shown.includes("dm:ann:u29") && shown.includes("group:tea"));
+});

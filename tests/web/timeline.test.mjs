@@ -1,0 +1,51 @@
+// The rows of a room: a dense run of the log, whatever comes first.
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Timeline } from "../../gochat/http/web/js/timeline.js";
+
+const message = (seq, body = `m${seq}`) => ({ type: "message", room: "r", seq, ts: seq, from: "bob", body, key: `k${seq}` });
+const run = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => message(from + index));
+const seqs = (timeline) => timeline.rows.map((row) => row.seq);
+
+function held(from, to) {
+  const timeline = new Timeline("ann");
+  timeline.head = to;
+  timeline.prepend(run(from, to), to + 1);
+  return timeline;
+}
+
+test("a page that overlaps with live facts adds each of them once", () => {
+  const timeline = held(1, 3);
+  timeline.head = 6;
+  timeline.append(message(4));
+  timeline.extend(run(4, 6));
+  assert.deepEqual(seqs(timeline), [1, 2, 3, 4, 5, 6]);
+  timeline.extend(run(4, 6));
+  assert.deepEqual([seqs(timeline), timeline.attached], [[1, 2, 3, 4, 5, 6], true]);
+});
+
+test("a live fact that does not follow waits for its page", () => {
+  const timeline = held(1, 3);
+  assert.equal(timeline.append(message(5)), null);
+  assert.deepEqual([seqs(timeline), timeline.attached], [[1, 2, 3], false]);
+});
+
+test("rows that were kept take up where they were", () => {
+  const rows = held(11, 20).rows.map(({ rev, ...row }) => row);
+  const timeline = new Timeline("ann");
+  timeline.restore(rows, 11, 20);
+  assert.ok(timeline.loaded && timeline.attached && !timeline.complete);
+  timeline.append({ type: "edit", room: "r", seq: 21, ts: 21, from: "bob", target: 12, body: "new" });
+  timeline.append(message(22));
+  timeline.prepend(run(1, 10));
+  assert.deepEqual(seqs(timeline), [...run(1, 20), message(22)].map((fact) => fact.seq));
+  assert.equal(timeline.bySeq.get(12).body, "new");
+});
+
+test("a row keeps its id from the first try to its fact", () => {
+  const timeline = held(1, 1);
+  timeline.queue({ id: "bob/k2", kind: "message", seq: 0, ts: 2, from: "bob", body: "m2", key: "k2", rev: 0, state: "sending" });
+  assert.equal(timeline.at(1).id, "bob/k2");
+  timeline.append(message(2));
+  assert.deepEqual([timeline.count, timeline.at(1).id, timeline.pending.length], [2, "bob/k2", 0]);
+});
