@@ -51,8 +51,6 @@ def _only(error: BaseException) -> GochatError | None:
 
 
 async def _main(settings: Settings, companion: Companion | None) -> int:
-    in_terminal = os.isatty(0)
-    accompanied = trio.CancelScope()
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
             async with running(settings) as node:
@@ -61,27 +59,29 @@ async def _main(settings: Settings, companion: Companion | None) -> int:
                 for name, address in node.addresses:
                     _tell(_ready_line(name, address))
                 launch.notify(launch.READY)
-                if companion is not None:
-                    nursery.start_soon(_accompany, accompanied, companion, node)
-                async for number in signals:
-                    if number == signal.SIGHUP and not (in_terminal and not os.isatty(0)):
-                        launch.notify(launch.reloading())
-                        await trio.to_thread.run_sync(node.reload)  # The log says what came of it.
-                        launch.notify(launch.READY)
-                        continue
-                    # A terminal that was closed sends SIGHUP too: a node that went on would hold its ports unseen.
+                async with trio.open_nursery() as companions:
+                    if companion is not None:
+                        companions.start_soon(companion, node, _tell)
+                    number = await _wait_for_the_end(signals, node)
                     log.info("%s: draining", signal.Signals(number).name)
                     launch.notify(launch.STOPPING)
-                    accompanied.cancel()
                     nursery.start_soon(_force, signals, number)
-                    break
+                    companions.cancel_scope.cancel()
             nursery.cancel_scope.cancel()
     return 0
 
 
-async def _accompany(scope: trio.CancelScope, companion: Companion, node: Node) -> None:
-    with scope:
-        await companion(node, _tell)
+async def _wait_for_the_end(signals: AsyncIterator[int], node: Node) -> int:
+    """Return the signal that ends the node; read files again for those that ask for that."""
+    in_terminal = os.isatty(0)
+    async for number in signals:
+        # A terminal that was closed sends SIGHUP too: a node that went on would hold its ports unseen.
+        if number != signal.SIGHUP or (in_terminal and not os.isatty(0)):
+            return number
+        launch.notify(launch.reloading())
+        await trio.to_thread.run_sync(node.reload)  # The log says what came of it.
+        launch.notify(launch.READY)
+    raise AssertionError("signals do not end")
 
 
 async def _force(signals: AsyncIterator[int], first: int) -> None:
