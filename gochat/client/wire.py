@@ -89,6 +89,9 @@ _Known: TypeAlias = (
     | replies.Rooms
     | replies.Sessions
     | replies.Suspensions
+    | replies.Notify
+    | replies.Push
+    | replies.Notifications
     | replies.Request
     | replies.Contact
     | replies.Read
@@ -117,6 +120,9 @@ Reply: TypeAlias = (
     | replies.Rooms
     | replies.Sessions
     | replies.Suspensions
+    | replies.Notify
+    | replies.Push
+    | replies.Notifications
 )
 ServerFrame: TypeAlias = (
     Fact

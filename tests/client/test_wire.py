@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from gochat.domain import facts
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 
+GOLDEN = Path(__file__).parents[1] / "protocol" / "golden"
 MESSAGE = {"type": "message", "room": "group:tea", "seq": 3, "ts": 5, "from": "ann", "body": "hi", "later": [1]}
 PIN = {"type": "pin", "room": "group:tea", "seq": 4, "ts": 5, "from": "ann", "target": 3}
 
@@ -52,6 +54,15 @@ def test_both_kinds_of_results_are_told_apart_by_their_lists() -> None:
     assert isinstance(found, Results)
     assert [user.name for user in users.users] == ["Bob"]
     assert (len(found.entries), found.next) == (1, "c")
+
+
+@pytest.mark.parametrize(
+    "line", (GOLDEN / "replies.tsv").read_text().splitlines(), ids=lambda line: line.split("\t")[0]
+)
+def test_every_frame_that_a_server_sends_is_known(line: str) -> None:
+    payload = line.split("\t")[1]
+    found = decode(payload)
+    assert not isinstance(found, Strange | Unknown), payload
 
 
 def test_a_frame_of_an_unknown_type_is_strange_and_keeps_its_id() -> None:
