@@ -120,6 +120,14 @@ USER_TABLES: Final = (
         room TEXT NOT NULL, seq INTEGER NOT NULL, ts INTEGER NOT NULL, reason TEXT, closed_ts INTEGER)""",
     """CREATE TABLE sanction (room TEXT NOT NULL, kind TEXT NOT NULL, until INTEGER, ts INTEGER NOT NULL)""",
     """CREATE TABLE suspension (ts INTEGER NOT NULL, until INTEGER, reason TEXT)""",
+    """CREATE TABLE silent_room (room TEXT PRIMARY KEY, until INTEGER)""",
+    """CREATE TABLE quiet_hours (begin_minute INTEGER NOT NULL, end_minute INTEGER NOT NULL, tz TEXT NOT NULL)""",
+    """CREATE TABLE push_device (endpoint TEXT PRIMARY KEY, ts INTEGER NOT NULL)""",
+    """CREATE TABLE mail_address (address TEXT NOT NULL)""",
+    """CREATE TABLE notification (
+        id TEXT NOT NULL, channel TEXT NOT NULL, device INTEGER NOT NULL, room TEXT NOT NULL, ts INTEGER NOT NULL,
+        tries INTEGER NOT NULL, given_up_ts INTEGER, PRIMARY KEY (id, channel, device))""",
+    """CREATE TABLE notified (room TEXT PRIMARY KEY, seq INTEGER NOT NULL, ts INTEGER NOT NULL)""",
 )
 
 USER_VIEWS: Final = (
@@ -136,6 +144,8 @@ USER_README: Final = (
     "action: what else the user did in rooms: edits, deletes, reactions, members, titles.",
     "relation: contacts, blocks and declined requests of the user; not what others hold of the user.",
     "report: what the user reported to moderators. sanction, suspension: what was decided about the user.",
+    "silent_room, quiet_hours: what the user wants of notifications. push_device, mail_address: where they go.",
+    "notification: those that wait, or could not be delivered. notified: the latest one of each room.",
 )  # fmt: skip
 
 

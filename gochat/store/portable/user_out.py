@@ -50,6 +50,15 @@ _COPIES = (
     ("sanction", """SELECT r.id, s.kind, s.until, s.ts FROM sanction s JOIN room r ON r.num = s.num
         WHERE s.user = :user"""),
     ("suspension", "SELECT ts, until, reason FROM suspension WHERE user = :user"),
+    ("silent_room", "SELECT room, until FROM silent_room WHERE user = :user"),
+    ("quiet_hours", "SELECT begin_minute, end_minute, tz FROM quiet_hours WHERE user = :user"),
+    # Without the keys: with them anybody can send to the device.
+    ("push_device", "SELECT endpoint, ts FROM push_device WHERE user = :user"),
+    ("mail_address", "SELECT address FROM mail_address WHERE user = :user"),
+    ("notification", """SELECT n.id, n.channel, n.target, r.id, n.made_ts, n.tries, n.dead_ts
+        FROM notice n JOIN room r ON r.num = n.room_pk WHERE n.user = :user"""),
+    ("notified", """SELECT r.id, n.upto, n.ts FROM notified n JOIN room r ON r.num = n.room_pk
+        WHERE n.user = :user"""),
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from gochat.ports import Viewer
 from gochat.store.portable import delete_user as deleting
 from gochat.store.portable.delete_user import Removed, delete_user
 from gochat.store.portable.user_out import export_user
-from gochat.store.schema import connect
+from gochat.store.schema import NOTICES_OF_USERS, connect
 from tests.contracts.scribe import ALL, Scribe
 
 TEA, DM, OWN, LAST = "group:tea", "dm:ann:bob", "group:own", "group:last"
@@ -80,6 +80,16 @@ async def lived(database: Path) -> None:
             ],
         )
         db.execute("INSERT INTO suspension VALUES ('eve', 1, NULL, 'root', 'why')")
+        for user, name in (("ann", "keystring"), ("bob", "other")):
+            for table, values in (
+                ("silent_room", (user, TEA, None)),
+                ("quiet_hours", (user, 1320, 420, "UTC")),
+                ("push_device", (None, user, f"https://push.example/{name}", "p", "device secret", 5, "t1")),
+                ("mail_address", (user, f"{name}@mail.example")),
+                ("notice", (f"ntf_{user}", "webhook", 0, user, room_pk, 0, 1000, 1300, 2, 9000, "503", None)),
+                ("notified", (user, room_pk, 3, 0, 1300, f"ntf_{user}", 0)),
+            ):
+                db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
 
 
 @pytest.fixture
@@ -124,6 +134,13 @@ def test_a_users_file_has_what_is_theirs_and_nothing_of_others(database: Path, t
     assert rows(file, "SELECT * FROM relation") == [("bob", 1, None, None)]
     assert rows(file, "SELECT peer, change FROM relation_change WHERE change = 'add'") == [("bob", "add")]
     assert rows(file, "SELECT seq, reason FROM report ORDER BY seq") == [(2, "zeppelin"), (3, "quixotic rude")]
+    assert rows(file, "SELECT * FROM silent_room") == [(TEA, None)]
+    assert rows(file, "SELECT * FROM quiet_hours") == [(1320, 420, "UTC")]
+    assert rows(file, "SELECT * FROM push_device") == [("https://push.example/keystring", 5)]
+    assert b"device secret" not in file.read_bytes()
+    assert rows(file, "SELECT * FROM mail_address") == [("keystring@mail.example",)]
+    assert rows(file, "SELECT * FROM notification") == [("ntf_ann", "webhook", 0, DM, 1300, 2, None)]
+    assert rows(file, "SELECT * FROM notified") == [(DM, 3, 1300)]
     assert b"from bob in tea" not in file.read_bytes()
     assert b"spam" not in file.read_bytes()
     assert rows(file, "SELECT kind, user FROM meta") == [("user", "ann")]
@@ -162,6 +179,8 @@ async def check_gone(database: Path) -> None:
     assert rows(database, "SELECT user, seq, reason FROM report ORDER BY seq") == [("bob", 1, "spam"), ("ann", 3, None)]
     assert rows(database, "SELECT kind, value FROM revocation") == [("user", "ann")]
     assert rows(database, "SELECT count(*) FROM seat WHERE user = 'ann' AND read > 0") == [(0,)]
+    for table in NOTICES_OF_USERS:
+        assert rows(database, f"SELECT user FROM {table}") == [("bob",)], table
     for file in database.parent.glob("gochat.db*"):
         content = file.read_bytes().lower()
         assert not [word for word in SECRETS if word.encode() in content], file
