@@ -19,7 +19,7 @@ from bench.finish import NOT_HELD, finish, no_figure
 from bench.load.outcome import Length
 from bench.options import Common, Sending, Timed, common, sending, timed
 from bench.results import Drawn
-from bench.scenarios import connect, dm, fanout, flood, history, idle, knee, mixed, scaling, slow
+from bench.scenarios import connect, dm, fanout, flood, history, idle, knee, mixed, notify, scaling, slow
 from bench.scenarios.stage import Stage
 from bench.server import Checkout
 from bench.trace.cli import trace_command
@@ -293,6 +293,25 @@ def flood_command(pairs: int, sessions: int, rate: float, seconds: float, common
     options = flood.Options(Length(seconds), pairs, sessions, rate, common.turns_or(3))
     _alone(common)
     finish(3 * pairs + sessions, common, lambda stage: flood.run(stage, options))
+
+
+@main.command("notify")
+@click.option("--due", type=click.IntRange(100), default=100_000, show_default=True, help="Notifications at once.")
+@click.option("--pairs", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--rate", type=click.FloatRange(0.1), default=200.0, show_default=True, help="Messages a second.")
+@click.option("--seconds", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Of each stretch.")
+@common
+def notify_command(due: int, pairs: int, rate: float, seconds: float, common: Common) -> None:
+    """Pairs that chat, alone and then while --due notifications go out by a webhook; the acks' latency, and how many
+    times as long they take. Open loop.
+
+    \b
+    python -m bench notify
+    python -m bench notify --due 10000 --turns 1 --transport tcp
+    """
+    options = notify.Options(Length(seconds), due, pairs, rate, common.turns_or(3))
+    _alone(common)
+    finish(3 * pairs + 1, common, lambda stage: notify.run(stage, options))
 
 
 @main.command("idle")

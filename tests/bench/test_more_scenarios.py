@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.faults import Broken, Fault
-from bench.scenarios import connect, dm, fanout, history, scaling, slow
+from bench.scenarios import connect, dm, fanout, history, notify, scaling, slow
 from tests.bench.stages import SHORT, gochat, standin
 
 CONNECT = connect.Options(SHORT, users=20, places=8, missed=5, turns=1)
@@ -52,6 +52,18 @@ def test_search_finds_what_was_stored(tmp_path: Path) -> None:
     assert measure.unit == "searches/s"
     assert 1 <= measure.deliveries / measure.messages <= 20
     assert sum(measure.latencies["results"].values()) == measure.messages
+
+
+def test_notifications_go_out_beside_pairs_that_chat(tmp_path: Path) -> None:
+    options = notify.Options(SHORT, due=100, pairs=2, rate=50.0, turns=1, after_s=0.2)
+    alone, beside = notify.run(gochat(tmp_path), options).measures
+    assert (alone.load, beside.load) == (
+        "dm beside 0 notifications due, 50/s",
+        "dm beside 100 notifications due, 50/s",
+    )
+    ratio, told = beside.remarks[-2:]
+    assert "times as long as without notifications" in ratio
+    assert "were told meanwhile" in told
 
 
 def test_slow_readers_are_told_and_the_others_are_timed(tmp_path: Path) -> None:
