@@ -244,6 +244,8 @@ class Notify(msgspec.Struct, frozen=True):
         "Signs them too while receivers change from this one to webhook_secret; empty: none.")] = ""
     push: Annotated[bool, _key("yes or no", why=
         "Whether users may subscribe devices for Web Push. The key for it is made in the data folder.")] = False
+    push_private: Annotated[bool, _key("yes or no", why=
+        "Whether allow_private holds for the push services that users name as well.")] = True
     push_contact: Annotated[str, _key("URL", max_length=200, why=
         "Where a push service may reach you, mailto: or https:; some refuse pushes without it.")] = ""
     smtp: Annotated[str, _key("HOST:PORT", max_length=300, why=

@@ -13,7 +13,7 @@ from gochat.actors.live import Live
 from gochat.actors.observer import Observer
 from gochat.auth.standing import Standing
 from gochat.config import Settings
-from gochat.domain.notices import Addressed, Route
+from gochat.domain.notices import Addressed, Bounds, Route
 from gochat.errors import Full, StoreError
 from gochat.metrics import NotificationCounts
 from gochat.notify.notifications import Notifications
@@ -50,6 +50,7 @@ class Notifying:
         self._journal = journal
         self._live = live
         self._now_ms = now_ms
+        self._bounds = Bounds(settings.notify.waiting, settings.notify.dead_letters)
         self._channels: Channels | None = None
         self._notifier: Notifier | None = None
         self.senders: list[Sender] = []
@@ -86,7 +87,7 @@ class Notifying:
         rules = Rules(
             Timing(int(wanted.after_minutes * MINUTE_MS), int(wanted.again_minutes * MINUTE_MS)),
             [Route(name, everybody[name]) for name in wanted.channels],
-            wanted.waiting,
+            self._bounds,
         )
         return Notifier(
             self._notices,
@@ -108,7 +109,7 @@ class Notifying:
                 seen=self._seen,
                 shut_out=standing.shut_out,
                 now_ms=self._now_ms,
-                most_dead=self._settings.dead_letters,
+                bounds=self._bounds,
                 results=self.counts.results.setdefault(channel.name, {}),
             )
             for channel in channels.all

@@ -13,6 +13,7 @@ import msgspec
 from gochat.domain.facts import AnyFact, HistoryScope, PostRight, Role
 from gochat.domain.notices import (
     Attempt,
+    Bounds,
     NewNotice,
     NoticeEntry,
     RoomLook,
@@ -411,22 +412,31 @@ class Notices(Protocol):
         are too old to be news. Shows everything that was acked before the call."""
 
     async def add(
-        self, found: Sequence[NewNotice], looked: Mapping[int, int], routes: Sequence[Route], bound: int, now_ms: int
+        self,
+        found: Sequence[NewNotice],
+        looked: Mapping[int, int],
+        routes: Sequence[Route],
+        bounds: Bounds,
+        now_ms: int,
     ) -> dict[int, int | None]:
         """Keep what is to be sent, and that rooms (by number) have been looked at up to a seq: both or neither. Of each
-        of these rooms the time of its next message, if there is one. Past `bound` waiting notices of a channel further
-        ones are dead letters at once. A notice that was added before is left as it is."""
+        of these rooms the time of its next message, if there is one. Past `bounds.waiting` notices of a channel further
+        ones are dead letters at once; past `bounds.of_user` nothing is kept, and the user counts as not notified. A
+        notice that was added before is left as it is."""
 
-    async def due(self, channel: str, now_ms: int, limit: int, busy: Collection[str] = ()) -> list[WaitingNotice]:
-        """Notices of a channel whose time has come, the longest due first; none of users who are `busy`."""
+    async def due(
+        self, channel: str, now_ms: int, limit: int, busy: Collection[str] = (), skip: Collection[tuple[str, int]] = ()
+    ) -> list[WaitingNotice]:
+        """Notices of a channel whose time has come, the longest due first; none of users who are `busy`, and none of
+        those to `skip`, by id and target."""
 
     async def next_due(self, channel: str) -> int | None:
         """When the next notice of a channel is to be sent."""
 
-    async def finish(self, attempts: Sequence[Attempt], most_dead: int) -> None:
+    async def finish(self, attempts: Sequence[Attempt], bounds: Bounds) -> None:
         """Keep what came of these. Where nothing was delivered and nothing waits, the user counts as not notified. A
-        device that is to be tried again puts off what else waits for it. Of a channel the latest `most_dead` dead
-        letters are kept."""
+        device that is to be tried again puts off what else waits for it. Of a channel the latest `bounds.dead` dead
+        letters are kept, and of one user `bounds.of_user`."""
 
     async def revive(self, channel: str | None, now_ms: int) -> int:
         """Dead letters, of one channel or all, are to be tried again; how many."""

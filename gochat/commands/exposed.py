@@ -27,6 +27,11 @@ def exposed(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
         yield f"tcp.bind = {settings.tcp.bind}: raw TCP has no TLS, so tokens and messages can be read on the way"
     if settings.nng.bind.startswith("tcp://") and not parse_address(settings.nng.bind[6:]).loopback:
         yield f"nng.bind = {settings.nng.bind} without TLS: tokens and messages can be read on the way; use tls+tcp://"
+    if settings.notify.push and settings.notify.allow_private and settings.notify.push_private:
+        yield (
+            "notify.allow_private holds for the push services that users name as well, so users can have the node post"
+            " to private addresses, though not what: notify.push_private = false ends that"
+        )
     if not settings.http.tls_cert and not parse_address(settings.http.bind).loopback:
         yield (
             f"http.bind = {settings.http.bind} without TLS: tokens and messages can be read on the way, unless only a"

@@ -124,6 +124,18 @@ class Route(NamedTuple):
     everybody: bool
 
 
+class Bounds(NamedTuple):
+    """How many notices are kept for each channel."""
+
+    waiting: int
+    """Notices that wait; further ones are dead letters at once."""
+    dead: int = 10_000
+    """Dead letters: the latest."""
+    of_user: int = 1_000
+    """Of either kind for one user, so that no user takes the place of the others. Past it nothing more waits for the
+    user, and the oldest of the user's dead letters go."""
+
+
 class WaitingNotice(NamedTuple):
     """A notice whose time has come, with everything that must be known to send it, or not to."""
 

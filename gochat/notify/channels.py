@@ -26,25 +26,32 @@ class Channels:
         self._settings = settings
         self._now_ms = now_ms
         self._templates = Templates(settings.title, settings.text)
-        self._poster = Poster(settings.timeout_s, allow_private=settings.allow_private)
+        self._posters: list[Poster] = []
         self.push_key: str | None = None
         self.all: list[Channel] = []
         if settings.webhook_url:
             self.all.append(self._webhook(settings.webhook_url))
         if settings.push:
-            push = WebPush(self._poster, own_key(folder), settings.push_contact, self._templates, now_ms)
+            allowed = settings.allow_private and settings.push_private
+            push = WebPush(self._poster(allowed), own_key(folder), settings.push_contact, self._templates, now_ms)
             self.push_key = push.public_key
             self.all.append(push)
         if settings.smtp:
             self.all.append(self._mail())
 
     async def aclose(self) -> None:
-        await self._poster.aclose()
+        for poster in self._posters:
+            await poster.aclose()
+
+    def _poster(self, allow_private: bool) -> Poster:
+        """Connections of one channel alone: a slow receiver of one must not hold up another."""
+        self._posters.append(Poster(self._settings.timeout_s, allow_private=allow_private))
+        return self._posters[-1]
 
     def _webhook(self, url: str) -> Webhook:
         settings = self._settings
         secrets = [secret for secret in (settings.webhook_secret, settings.webhook_old_secret) if secret]
-        return Webhook(self._poster, url, secrets, self._templates, self._now_ms)
+        return Webhook(self._poster(settings.allow_private), url, secrets, self._templates, self._now_ms)
 
     def _mail(self) -> Mail:
         settings = self._settings

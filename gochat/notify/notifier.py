@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from gochat.domain.facts import AnyFact, Message
-from gochat.domain.notices import NewNotice, Reader, RoomLook, Route, UnseenRoom
+from gochat.domain.notices import Bounds, NewNotice, Reader, RoomLook, Route, UnseenRoom
 from gochat.domain.record import RoomRecord
 from gochat.errors import StoreError
 from gochat.notify.due import Timing, decide, notification_id
@@ -25,13 +25,14 @@ from gochat.ports import Notices
 
 log = logging.getLogger(__name__)
 
-#: Rooms that are looked at in one go, and members in one slice: some ms of a reading thread.
-ROOMS, MEMBERS = 32, 500
+#: Rooms that are looked at in one go; members in one slice, and users who are found until they are kept: some ms of a
+#: reading thread, and of the writer's, which the acks of others wait for.
+ROOMS, MEMBERS = 32, 100
 #: Between two slices, so that commits and welcomes come first.
 REST_S: Final = 0.02
 #: The least time between two looks at a room, for each slice of its members: somebody writes in a large group all the
 #: time, and must not have it looked at all the time.
-GAP_MS: Final = 250
+GAP_MS: Final = 50
 #: How often it is looked for rooms that nobody told of: after a failed commit, or where the timetable was full.
 RESCAN_S: Final = 300.0
 #: After a failure of the store.
@@ -46,8 +47,7 @@ class Rules(NamedTuple):
 
     timing: Timing
     routes: Sequence[Route]
-    most_waiting: int
-    """Notices that may wait for each channel."""
+    bounds: Bounds
 
 
 class Notifier:
@@ -146,6 +146,7 @@ class Notifier:
         found: list[NewNotice] = []
         looked: dict[int, int] = {}
         slices: dict[int, int] = {}
+        following: dict[int, int | None] = {}
         for room in rooms:
             after_user, count = "", 0
             while True:
@@ -160,7 +161,11 @@ class Notifier:
                 found = []
                 await trio.sleep(REST_S)
             slices[room.room_pk] = count
-        following = await self._keep(found, looked, now_ms)
+            if len(found) >= MEMBERS:
+                following |= await self._keep(found, looked, now_ms)
+                found, looked = [], {}
+                await trio.sleep(REST_S)
+        following |= await self._keep(found, looked, now_ms)
         for room in rooms:
             ts = following.get(room.room_pk)
             if ts is not None:
@@ -189,7 +194,7 @@ class Notifier:
         if not found and not looked:
             return {}
         rules = self._rules
-        following = await self._notices.add(found, looked, rules.routes, rules.most_waiting, now_ms)
+        following = await self._notices.add(found, looked, rules.routes, rules.bounds, now_ms)
         if found:
             self._added()
         return following

@@ -10,10 +10,11 @@ from typing import Final
 
 import trio
 
-from gochat.domain.notices import Attempt, WaitingNotice
+from gochat.domain.notices import Attempt, Bounds, WaitingNotice
 from gochat.errors import StoreError
+from gochat.notify.allowance import PAUSE_MS, Allowance
 from gochat.notify.channel import Channel, Delivered, Gone, Result, Target
-from gochat.notify.due import is_news, still_due
+from gochat.notify.due import still_due
 from gochat.notify.notification import Notification
 from gochat.notify.notifier import seen_now
 from gochat.notify.quiet import quiet_until
@@ -32,6 +33,9 @@ AGAIN_S: Final = 1.0
 NAP_S: Final = 30.0
 #: How often it is looked for more while something is being sent.
 LOOK_S: Final = 1.0
+#: After some were begun: results come in the meantime, and are kept together. Of what is due at once no more is sent
+#: than leaves time for everybody's messages.
+REST_S: Final = 0.02
 
 Key = tuple[str, int]
 
@@ -47,7 +51,7 @@ class Sender:
         seen: Callable[[str], int],
         shut_out: Callable[[str], bool],
         now_ms: Callable[[], int],
-        most_dead: int,
+        bounds: Bounds,
         results: dict[str, int],
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -58,8 +62,9 @@ class Sender:
         self._seen = seen
         self._shut_out = shut_out
         self._now_ms = now_ms
-        self._most_dead = most_dead
+        self._bounds = bounds
         self._chance = chance
+        self._allowance = Allowance()
         self._under_way: dict[Key, str] = {}
         """The user of each notice that is being sent, or whose result is not kept yet."""
         self._attempts: list[Attempt] = []
@@ -76,7 +81,9 @@ class Sender:
                     self._wake = trio.Event()
                     try:
                         await self._finish()
-                        if not await self._start(nursery):
+                        if await self._start(nursery):
+                            await trio.sleep(REST_S)
+                        else:
                             await self._nap()
                     except StoreError as error:
                         log.warning("%s: notifications wait: %s", self.channel.name, error)
@@ -94,7 +101,7 @@ class Sender:
         if not attempts:
             return
         try:
-            await self._notices.finish(attempts, self._most_dead)
+            await self._notices.finish(attempts, self._bounds)
         except BaseException:
             self._attempts[:0] = attempts
             raise
@@ -108,14 +115,12 @@ class Sender:
             return False
         users = Counter(self._under_way.values())
         busy = [user for user, count in users.items() if count >= OF_ONE_USER]
-        # Those under way are still there, and are passed over.
-        found = await self._notices.due(self.channel.name, self._now_ms(), free + len(self._under_way), busy)
+        found = await self._notices.due(self.channel.name, self._now_ms(), free, busy, self._under_way)
         began = False
         for notice in found:
-            key = notice.id, notice.target
-            if key not in self._under_way and users[notice.user] < OF_ONE_USER and len(self._under_way) < TOGETHER:
+            if users[notice.user] < OF_ONE_USER:
                 users[notice.user] += 1
-                self._under_way[key] = notice.user
+                self._under_way[notice.id, notice.target] = notice.user
                 nursery.start_soon(self._send, notice)
                 began = True
         return began
@@ -148,8 +153,9 @@ class Sender:
         until = quiet_until(notice.quiet, now_ms) if notice.quiet is not None else None
         if until is not None:
             return Attempt(notice.id, notice.channel, notice.target, "wait", now_ms, notice.tries, until)
-        target: Target = notice.device if notice.target else notice.address
-        result: Result = await self.channel.send(notification, target)
+        if notice.target and not self._allowance.has(notice.user, trio.current_time()):
+            return self._again(notice, "the user's devices answer too slowly", PAUSE_MS)
+        result = await self._delivered(notice, notification)
         if isinstance(result, Delivered | Gone):
             return Attempt(
                 notice.id,
@@ -160,6 +166,16 @@ class Sender:
                 notice.tries + 1,
             )
         return self._again(notice, result.reason, result.after_ms)
+
+    async def _delivered(self, notice: WaitingNotice, notification: Notification) -> Result:
+        target: Target = notice.device if notice.target else notice.address
+        begun = trio.current_time()
+        result = await self.channel.send(notification, target)
+        if notice.target:
+            # Users name their devices' push services themselves, and no others.
+            now = trio.current_time()
+            self._allowance.took(notice.user, now - begun, now)
+        return result
 
     def _again(self, notice: WaitingNotice, reason: str, after_ms: int) -> Attempt:
         now_ms, tries = self._now_ms(), notice.tries + 1
@@ -177,7 +193,6 @@ class Sender:
         latest = still_due(reader, notice.messages, notice.after, notice.first_ts)
         if latest is None:
             return None
-        refused = sum(not is_news(reader, message) for message in notice.messages)
         return Notification(
             id=notice.id,
             user=notice.user,
@@ -185,7 +200,7 @@ class Sender:
             sender=latest.sender,
             sender_name=notice.names.get(latest.sender, latest.sender),
             room_title=notice.title,
-            count=max(1, notice.total - refused),
+            count=notice.total,
             seq=latest.seq,
             ts=latest.ts,
             body=latest.body,

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gochat.domain.notices import Subscription
 from gochat.notify.channel import DELIVERED, GONE, Result, Retry, Target
+from gochat.notify.circuit import Circuits
 from gochat.notify.encryption import (
     MOST_BYTES,
     TOKEN_S,
@@ -54,6 +55,7 @@ class WebPush:
         self._contact = contact
         self._templates = templates
         self._now_ms = now_ms
+        self._circuits = Circuits()
         self._tokens: dict[str, tuple[int, str]] = {}
         """By push service: when the signature was made, in seconds, and the header."""
 
@@ -66,6 +68,10 @@ class WebPush:
         assert isinstance(target, Subscription)
         if problem(target) is not None:
             return GONE
+        host = urlsplit(target.endpoint).netloc
+        refusal = self._circuits.refusal(host, self._now_ms())
+        if refusal is not None:
+            return Retry(refusal)
         body = encrypted(
             self._payload(notification),
             device_key(target.p256dh),
@@ -84,7 +90,12 @@ class WebPush:
         try:
             answer = await self._poster.post(target.endpoint, body, headers)
         except NoAnswer as error:
+            self._circuits.failed(host, self._now_ms(), str(error))
             return Retry(str(error))
+        except BaseException:
+            self._circuits.cancelled(host)
+            raise
+        self._circuits.answered(host)
         if answer.ok:
             return DELIVERED
         if answer.status in (404, 410):

@@ -11,7 +11,17 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
-from gochat.domain.notices import Attempt, NewNotice, NoticeEntry, RoomLook, Route, UnseenRoom, WaitingNotice, Wishes
+from gochat.domain.notices import (
+    Attempt,
+    Bounds,
+    NewNotice,
+    NoticeEntry,
+    RoomLook,
+    Route,
+    UnseenRoom,
+    WaitingNotice,
+    Wishes,
+)
 from gochat.store.read import notices as read
 from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
@@ -29,6 +39,7 @@ class SqliteNotices:
         self._read = readers.call
         self._committer = committer
         self._merged_reader = merged_reader
+        self._places = write.Places()
 
     async def _write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         return await self._committer.call(lambda committer: committer.run(job))
@@ -44,26 +55,33 @@ class SqliteNotices:
         )
 
     async def add(
-        self, found: Sequence[NewNotice], looked: Mapping[int, int], routes: Sequence[Route], bound: int, now_ms: int
+        self,
+        found: Sequence[NewNotice],
+        looked: Mapping[int, int],
+        routes: Sequence[Route],
+        bounds: Bounds,
+        now_ms: int,
     ) -> dict[int, int | None]:
         def job(connection: sqlite3.Connection) -> dict[int, int | None]:
-            write.add(connection, found, routes, bound, now_ms)
+            write.add(connection, found, routes, bounds, now_ms, self._places)
             return {room_pk: write.looked(connection, room_pk, upto) for room_pk, upto in looked.items()}
 
         return await self._write(job)
 
-    async def due(self, channel: str, now_ms: int, limit: int, busy: Collection[str] = ()) -> list[WaitingNotice]:
-        query = read.Due(channel, now_ms, limit, busy)
+    async def due(
+        self, channel: str, now_ms: int, limit: int, busy: Collection[str] = (), skip: Collection[tuple[str, int]] = ()
+    ) -> list[WaitingNotice]:
+        query = read.Due(channel, now_ms, limit, busy, skip)
         return await self._merged_reader.of_rooms(*query.rooms(), query.run)
 
     async def next_due(self, channel: str) -> int | None:
         return await self._read(lambda connection: read.next_due(connection, channel))
 
-    async def finish(self, attempts: Sequence[Attempt], most_dead: int) -> None:
-        await self._write(lambda connection: write.finish(connection, attempts, most_dead))
+    async def finish(self, attempts: Sequence[Attempt], bounds: Bounds) -> None:
+        await self._write(lambda connection: write.finish(connection, attempts, bounds))
 
     async def revive(self, channel: str | None, now_ms: int) -> int:
-        return await self._write(lambda connection: write.revive(connection, channel, now_ms))
+        return await self._write(lambda connection: write.revive(connection, channel, now_ms, self._places))
 
     async def counts(self) -> dict[tuple[str, str], int]:
         return await self._read(read.counts)

@@ -10,6 +10,7 @@ from gochat.domain.notices import (
     MOST_DEVICES,
     MOST_SILENT,
     Attempt,
+    Bounds,
     Candidate,
     NewNotice,
     QuietHours,
@@ -29,6 +30,7 @@ from tests.contracts.scribe import Scribe
 FAR = 1 << 50
 HOOK = [Route("webhook", True)]
 PUSH = [Route("push", False)]
+BOUNDS = Bounds(waiting=100, dead=10)
 
 
 def device(name: str) -> Subscription:
@@ -51,12 +53,12 @@ def notice(user: str, room_pk: int, name: str = "", **fields: Any) -> NewNotice:
     return NewNotice(**{"id": name or f"ntf_{user}", "user": user, "room_pk": room_pk} | base | fields)
 
 
-async def noted(store: Any, *users: str, routes: Any = HOOK, bound: int = 100) -> UnseenRoom:
+async def noted(store: Any, *users: str, routes: Any = HOOK, bounds: Bounds = BOUNDS) -> UnseenRoom:
     """A private room of ann and bob with a message, and notices for these users."""
     scribe = await Scribe.at(store, DM)
     await scribe.said("hi")
     (room,) = await unseen(store)
-    await store.notices.add([notice(user, room.room_pk) for user in users], {}, routes, bound, 5000)
+    await store.notices.add([notice(user, room.room_pk) for user in users], {}, routes, bounds, 5000)
     return room
 
 
@@ -132,10 +134,10 @@ class NoticesContract:
         await dm.said("two")
         await look(store, UnseenRoom(dm.record.room_pk, DM, 0))
         (room,) = await unseen(store)
-        assert await store.notices.add([], {room.room_pk: 1}, HOOK, 10, 0) == {room.room_pk: dm.log[1].ts}
+        assert await store.notices.add([], {room.room_pk: 1}, HOOK, BOUNDS, 0) == {room.room_pk: dm.log[1].ts}
         (room,) = await unseen(store)
         assert room.ts == dm.log[1].ts
-        assert await store.notices.add([], {room.room_pk: 2}, HOOK, 10, 0) == {room.room_pk: None}
+        assert await store.notices.add([], {room.room_pk: 2}, HOOK, BOUNDS, 0) == {room.room_pk: None}
         assert await unseen(store) == []
         await dm.said("three")
         await look(store, UnseenRoom(dm.record.room_pk, DM, 0))
@@ -145,7 +147,7 @@ class NoticesContract:
 
     async def test_a_notice_waits_once_and_has_all_that_is_told(self, store: Any) -> None:
         room = await noted(store, "bob")
-        await store.notices.add([notice("bob", room.room_pk)], {}, HOOK, 100, 6000)
+        await store.notices.add([notice("bob", room.room_pk)], {}, HOOK, BOUNDS, 6000)
         store.journal.note_user("ann", name="Änne")
         await store.journal.flush_notes()
         (found,) = await store.notices.due("webhook", 5000, 10)
@@ -161,7 +163,7 @@ class NoticesContract:
 
     async def test_what_was_delivered_is_gone_and_the_room_stays_quiet(self, store: Any) -> None:
         room = await noted(store, "bob")
-        await store.notices.finish([Attempt("ntf_bob", "webhook", 0, "delivered", 6000)], 10)
+        await store.notices.finish([Attempt("ntf_bob", "webhook", 0, "delivered", 6000)], BOUNDS)
         assert await store.notices.counts() == {}
         (reader,) = (await look(store, room)).readers
         assert reader.notified is not None
@@ -169,23 +171,23 @@ class NoticesContract:
 
     async def test_what_was_cancelled_leaves_the_room_as_if_nothing_had_been(self, store: Any) -> None:
         room = await noted(store, "bob")
-        await store.notices.finish([Attempt("ntf_bob", "webhook", 0, "cancelled", 6000)], 10)
+        await store.notices.finish([Attempt("ntf_bob", "webhook", 0, "cancelled", 6000)], BOUNDS)
         (reader,) = (await look(store, room)).readers
         assert reader.notified is None
 
     async def test_unless_another_channel_has_delivered_it_or_will(self, store: Any) -> None:
         routes = [Route("webhook", True), Route("mail", True)]
         room = await noted(store, "bob", routes=routes)
-        await store.notices.finish([Attempt("ntf_bob", "webhook", 0, "cancelled", 6000)], 10)
+        await store.notices.finish([Attempt("ntf_bob", "webhook", 0, "cancelled", 6000)], BOUNDS)
         (reader,) = (await look(store, room)).readers
         assert reader.notified is not None, "the mail still waits"
-        await store.notices.finish([Attempt("ntf_bob", "mail", 0, "delivered", 6000)], 10)
+        await store.notices.finish([Attempt("ntf_bob", "mail", 0, "delivered", 6000)], BOUNDS)
         (reader,) = (await look(store, room)).readers
         assert reader.notified is not None
 
     async def test_a_retry_waits_for_its_time(self, store: Any) -> None:
         await noted(store, "bob")
-        await store.notices.finish([Attempt("ntf_bob", "webhook", 0, "retry", 6000, 1, 9000, "no answer")], 10)
+        await store.notices.finish([Attempt("ntf_bob", "webhook", 0, "retry", 6000, 1, 9000, "no answer")], BOUNDS)
         assert await store.notices.due("webhook", 8999, 10) == []
         (found,) = await store.notices.due("webhook", 9000, 10)
         assert (found.tries, found.made_ts) == (1, 5000)
@@ -195,7 +197,7 @@ class NoticesContract:
     async def test_dead_letters_are_bounded_and_can_be_revived(self, store: Any) -> None:
         await noted(store, *(f"u{n}" for n in range(5)))
         attempts = [Attempt(f"ntf_u{n}", "webhook", 0, "dead", 6000 + n, 7, 0, "down") for n in range(5)]
-        await store.notices.finish(attempts, 3)
+        await store.notices.finish(attempts, Bounds(100, dead=3))
         assert await store.notices.counts() == {("webhook", "dead"): 3}
         dead = await store.notices.entries(dead=True, limit=10)
         assert [entry.id for entry in dead] == ["ntf_u4", "ntf_u3", "ntf_u2"]
@@ -207,8 +209,47 @@ class NoticesContract:
         assert (found.tries, found.made_ts) == (0, 9000)
 
     async def test_past_the_bound_a_notice_is_a_dead_letter(self, store: Any) -> None:
-        await noted(store, "u1", "u2", "u3", bound=2)
+        await noted(store, "u1", "u2", "u3", bounds=Bounds(waiting=2))
         assert await store.notices.counts() == {("webhook", "waiting"): 2, ("webhook", "dead"): 1}
+
+    async def test_dead_letters_of_a_full_channel_are_bounded_at_once(self, store: Any) -> None:
+        await noted(store, *(f"u{n}" for n in range(9)), bounds=Bounds(waiting=2, dead=3))
+        assert await store.notices.counts() == {("webhook", "waiting"): 2, ("webhook", "dead"): 3}
+
+    async def test_the_dead_letters_of_one_user_leave_those_of_the_others(self, store: Any) -> None:
+        bounds = Bounds(waiting=100, dead=5, of_user=3)
+        room = await noted(store, "cy")
+        await store.notices.finish([Attempt("ntf_cy", "webhook", 0, "dead", 6000)], bounds)
+        for number in range(9):
+            await store.notices.add([notice("bob", room.room_pk, f"ntf_{number}")], {}, HOOK, bounds, 5000)
+            await store.notices.finish([Attempt(f"ntf_{number}", "webhook", 0, "dead", 7000 + number)], bounds)
+        dead = await store.notices.entries(dead=True, limit=10)
+        assert [entry.id for entry in dead] == ["ntf_8", "ntf_7", "ntf_6", "ntf_cy"]
+
+    async def test_past_the_bound_of_a_user_nothing_is_kept_for_them_alone(self, store: Any) -> None:
+        bounds = Bounds(waiting=100, of_user=1)
+        room = await noted(store, "ann", "bob", bounds=bounds)
+        tea = await Scribe.at(store, TEA)
+        await tea.turn(commands.Create(room=TEA, user="cy", title="", users=("ann", "bob")))
+        await tea.said("hi", user="cy")
+        await store.notices.finish([Attempt("ntf_ann", "webhook", 0, "delivered", 6000)], bounds)
+        more = [notice(user, tea.record.room_pk, f"ntf_tea_{user}") for user in ("ann", "bob")]
+        await store.notices.add(more, {}, HOOK, bounds, 7000)
+        waiting = await store.notices.entries(dead=False, limit=10)
+        assert sorted((entry.user, entry.room) for entry in waiting) == [("ann", TEA), ("bob", DM)]
+        readers = (await look(store, UnseenRoom(tea.record.room_pk, TEA, 0))).readers
+        assert {reader.user: reader.notified is None for reader in readers} == {"ann": False, "bob": True}
+        assert room.room == DM
+
+    async def test_only_messages_from_the_users_time_in_the_room_are_counted(self, store: Any) -> None:
+        tea = await Scribe.at(store, TEA)
+        await tea.turn(commands.Create(room=TEA, user="ann", title="", users=("cy",), history="since_join"))
+        await tea.said("one", "two", "three")
+        await tea.turn(commands.Add(room=TEA, user="ann", users=("bob",)))
+        await tea.said("four")
+        await store.notices.add([notice("bob", tea.record.room_pk)], {}, HOOK, BOUNDS, 5000)
+        (found,) = await store.notices.due("webhook", 5000, 10)
+        assert (found.total, [message.body for message in found.messages]) == (1, ["four"])
 
     async def test_channels_that_are_off_keep_nothing(self, store: Any) -> None:
         await noted(store, "bob", routes=[Route("webhook", True), Route("mail", True)])
@@ -223,7 +264,7 @@ class NoticesContract:
         tea = await Scribe.at(store, TEA)
         await tea.turn(commands.Create(room=TEA, user="ann", title="Tea", users=("bob",)))
         await tea.said("hi")
-        await store.notices.add([notice("bob", tea.record.room_pk)], {}, HOOK, 10, 5000)
+        await store.notices.add([notice("bob", tea.record.room_pk)], {}, HOOK, BOUNDS, 5000)
         (found,) = await store.notices.due("webhook", 5000, 10)
         assert (found.reader is not None, found.title) == (True, "Tea")
         await tea.turn(commands.Remove(room=TEA, user="ann", users=("bob",)))
@@ -285,11 +326,11 @@ class NoticesContract:
         want = store.journal.append_side_records
         await want([Subscribed("bob", device("a"), 1000, None), Subscribed("bob", device("b"), 1001, None)])
         room = await noted(store, "bob", routes=PUSH)
-        await store.notices.add([notice("bob", room.room_pk, "ntf_2")], {}, PUSH, 100, 5000)
+        await store.notices.add([notice("bob", room.room_pk, "ntf_2")], {}, PUSH, BOUNDS, 5000)
         targets = sorted({each.target for each in await store.notices.due("push", 5000, 100)})
-        await store.notices.finish([Attempt("ntf_bob", "push", targets[0], "retry", 6000, 1, 9000, "slow")], 10)
+        await store.notices.finish([Attempt("ntf_bob", "push", targets[0], "retry", 6000, 1, 9000, "slow")], BOUNDS)
         assert {each.target for each in await store.notices.due("push", 6000, 100)} == {targets[1]}
-        await store.notices.finish([Attempt("ntf_bob", "push", targets[1], "gone", 6000)], 10)
+        await store.notices.finish([Attempt("ntf_bob", "push", targets[1], "gone", 6000)], BOUNDS)
         assert await store.notices.due("push", 6000, 100) == []
         assert (await store.notices.wishes("bob", 0)).devices == 1
 

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
-from gochat import store as stores
 from gochat.domain import commands
-from gochat.domain.notices import QuietHours, QuietSet, Route, Silenced, Subscribed, Subscription
+from gochat.domain.notices import Bounds, QuietHours, QuietSet, Silenced, Subscribed, Subscription
 from gochat.errors import StoreError
 from gochat.notify.due import MINUTE_MS, Timing
-from gochat.notify.notifier import MEMBERS, Notifier, Rules
-from gochat.notify.sender import OF_ONE_USER, TOGETHER, Sender
+from gochat.notify.notifier import MEMBERS
+from gochat.notify.sender import OF_ONE_USER, TOGETHER
 from gochat.notify.timetable import Timetable
-from gochat.store import Store
 from tests.contracts.channel import ChannelContract
 from tests.contracts.scribe import Scribe
 from tests.notify.receivers import NOTIFICATION
 from tests.notify.stand_in import MemoryChannel
-
-TEA, DM = "group:tea", "dm:ann:bob"
-START_MS = 1_790_000_000_000
-HOUR = 3600.0
+from tests.notify.town import HOUR, START_MS, TEA, Build
 
 
 class MemoryStage:
@@ -56,99 +50,6 @@ class TestMemoryChannel(ChannelContract):
     @pytest.fixture
     def stage(self) -> MemoryStage:
         return MemoryStage()
-
-
-class Town:
-    """A store, a notifier and senders whose clock is the test's."""
-
-    def __init__(self, store: Store, nursery: trio.Nursery, **rules: Any) -> None:
-        self.store = store
-        self.nursery = nursery
-        self.online: set[str] = set()
-        self.left: dict[str, int] = {}
-        self.shut_out: set[str] = set()
-        self.channels = rules.pop("channels", None) or [MemoryChannel()]
-        routes = [Route(channel.name, channel.name != "push") for channel in self.channels]
-        self.rules = Rules(**{"timing": Timing(), "routes": routes, "most_waiting": 1000} | rules)
-        self.began = trio.current_time()
-        self.start()
-
-    def start(self) -> None:
-        """A node starts: nothing is known but what the store keeps."""
-        self.scope = trio.CancelScope()
-        self.notifier = Notifier(
-            self.store.notices,
-            self.rules,
-            "epoch",
-            seen=self.seen,
-            now_ms=self.now_ms,
-            flush_reads=self.store.journal.flush_reads,
-            added=lambda: [sender.wake() for sender in self.senders] and None,
-        )
-        self.results: dict[str, int] = {}
-        self.senders = [
-            Sender(
-                self.store.notices,
-                channel,
-                seen=self.seen,
-                shut_out=self.shut_out.__contains__,
-                now_ms=self.now_ms,
-                most_dead=100,
-                results=self.results,
-            )
-            for channel in self.channels
-        ]
-        self.nursery.start_soon(self.run)
-
-    async def run(self) -> None:
-        with self.scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.notifier.run)
-                for sender in self.senders:
-                    nursery.start_soon(sender.run)
-
-    def now_ms(self) -> int:
-        return START_MS + round((trio.current_time() - self.began) * 1000)
-
-    def seen(self, user: str) -> int:
-        return self.now_ms() + 1 if user in self.online else self.left.get(user, 0)
-
-    def leaves(self, user: str) -> None:
-        self.online.discard(user)
-        self.left[user] = self.now_ms()
-
-    async def said(self, scribe: Scribe, *bodies: str, user: str = "ann", told: bool = True) -> None:
-        """Messages are recorded, and the notifier is told unless that is lost."""
-        scribe.now_ms = self.now_ms()
-        await scribe.said(*bodies, user=user)
-        if told:
-            self.notifier.recorded(scribe.room, scribe.record, scribe.log[-len(bodies) :], 1)
-
-    async def group(self, *users: str) -> Scribe:
-        scribe = await Scribe.at(self.store, TEA)
-        scribe.now_ms = self.now_ms()
-        await scribe.made(commands.Create, title="Tea", users=())
-        for begin in range(0, len(users), 100):
-            await scribe.made(commands.Add, users=users[begin : begin + 100])
-        return scribe
-
-    async def dm(self) -> Scribe:
-        return await Scribe.at(self.store, DM)
-
-    @property
-    def told(self) -> list[tuple[str, int]]:
-        """Each notification's user and count, of the first channel."""
-        return [(each.user, each.count) for each, _ in self.channels[0].received]
-
-
-Build = Callable[..., Town]
-
-
-@pytest.fixture
-async def build() -> AsyncIterator[Build]:
-    async with stores.open_inline(":memory:", notices=True) as store, trio.open_nursery() as inner:
-        yield lambda **rules: Town(store, inner, **rules)
-        inner.cancel_scope.cancel()
 
 
 async def test_it_is_told_when_it_is_due_and_not_before(autojump_clock: object, build: Build) -> None:
@@ -230,6 +131,8 @@ async def test_a_receiver_that_is_down_for_an_hour_gets_all_of_it_once(autojump_
     assert town.told == []
     assert await town.store.notices.counts() == {("webhook", "waiting"): 200}
     assert channel.most_at_once <= TOGETHER
+    tries = [entry.tries for entry in await town.store.notices.entries(dead=False, limit=200)]
+    assert 8 <= min(tries) <= max(tries) <= 40, "10 s, doubled nine times, are more than an hour"
     channel.down = False
     await trio.sleep(3 * HOUR)
     assert sorted(user for user, _ in town.told) == users
@@ -308,12 +211,35 @@ async def test_quiet_hours_put_it_off(autojump_clock: object, build: Build) -> N
 
 
 async def test_large_rooms_are_looked_at_in_slices(autojump_clock: object, build: Build) -> None:
-    town = build(most_waiting=100_000)
+    town = build(bounds=Bounds(waiting=100_000))
     users = [f"u{n:04}" for n in range(2 * MEMBERS + 7)]
     tea = await town.group(*users)
     await town.said(tea, "hi")
     await trio.sleep(400)
     assert sorted(user for user, _ in town.told) == users
+
+
+async def test_many_rooms_that_are_due_at_once_are_kept_in_small_transactions(
+    autojump_clock: object, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The acks of others wait for each of them."""
+    town = build()
+    add, sizes = type(town.store.notices).add, []
+
+    async def measured(self: Any, found: Any, *rest: Any) -> Any:
+        sizes.append(len(found))
+        return await add(self, found, *rest)
+
+    monkeypatch.setattr(type(town.store.notices), "add", measured)
+    users = [f"u{n:02}" for n in range(90)]
+    for number in range(8):
+        scribe = await Scribe.at(town.store, f"group:g{number}")
+        scribe.now_ms = town.now_ms()
+        await scribe.made(commands.Create, title="Tea", users=users)
+        await town.said(scribe, "hi")
+    await trio.sleep(600)
+    assert len(town.told) == 8 * len(users)
+    assert max(sizes) < 2 * MEMBERS
 
 
 async def test_it_goes_on_where_a_crash_left_it_and_with_the_same_ids(autojump_clock: object, build: Build) -> None:

@@ -26,10 +26,14 @@ from gochat.store.read.source import reading
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
-#: Messages of a room that are looked at: the latest of all, and the latest that are old enough.
-LATEST, RIPE = 50, 200
+#: Messages of a room that are looked at: the latest of all, the latest that are old enough, and the first, which name
+#: bursts.
+LATEST, RIPE, FIRST = 50, 200, 50
 #: Messages of a burst that are looked at when it is sent, and how many of them are counted.
 SHOWN, COUNTED = 20, 1_000
+#: How far back it is looked for messages of others where somebody whom a user has blocked fills the room; and for how
+#: many users of a slice, who have blocked the same.
+SCANNED, HIDDEN = 5_000, 8
 #: Characters of a body that are read for a template.
 BODY_CHARS: Final = 200
 
@@ -46,6 +50,10 @@ _MEMBERS = f"""{_READER}
 _LAST_OF_SLICE = f"""SELECT max(user), count(*) FROM (
     SELECT user FROM seat s WHERE num = :room_pk AND {_IN_GROUP} AND user > :after ORDER BY user LIMIT :limit)"""
 _ONE = f"{_READER} WHERE s.num = :room_pk AND s.user = :user"
+#: Users whom a user has blocked or declined. The first condition is that of the index.
+_REFUSED = """SELECT peer FROM relation INDEXED BY relation_held WHERE user = {}
+    AND (contact OR blocked_at IS NOT NULL OR declined_ts IS NOT NULL)
+    AND (blocked_at IS NOT NULL OR declined_ts IS NOT NULL)"""
 _MESSAGES = f"""SELECT id & {SEQ_MASK}, ts, sender, substr(body, 1, {BODY_CHARS}) FROM fact
     WHERE id >= ? AND id <= ? AND kind = {MESSAGE} AND delete_seq IS NULL"""
 
@@ -71,8 +79,8 @@ def look(
     row = connection.execute("SELECT seq FROM notice_room WHERE room_pk = ?", (room.room_pk,)).fetchone()
     if row is None:
         return RoomLook([], [], 0, None)
-    base = room.room_pk << SEQ_BITS
-    messages, upto = _news(connection, base, row[0], ripe_ts, oldest_ts)
+    since, base = row[0], room.room_pk << SEQ_BITS
+    messages, upto = _news(connection, base, since, ripe_ts, oldest_ts)
     if not messages:
         return RoomLook([], [], upto, None)
     names = {"room_pk": room.room_pk, "room": room.room, "now": now_ms, "after": after_user, "limit": limit}
@@ -84,12 +92,13 @@ def look(
         rows = connection.execute(_MEMBERS, names).fetchall()
         last, count = connection.execute(_LAST_OF_SLICE, names).fetchone()
     newest = messages[0]
-    senders = {message.sender for message in messages}
-    readers = [
-        _reader(connection, room.room, row, senders)
-        for row in rows
-        if row[2] < newest.seq and row[3] <= newest.ts and not row[4]
-    ]
+    rows = [row for row in rows if row[2] < newest.seq and row[3] <= newest.ts and not row[4]]
+    readers = _readers(connection, room.room, rows, messages)
+    hidden = [] if is_dm(room.room) else _hidden(connection, base, since, readers, messages, ripe_ts, oldest_ts)
+    if hidden:
+        found = {message.seq: message for message in [*messages, *hidden]}
+        messages = [found[seq] for seq in sorted(found, reverse=True)]
+        readers = _readers(connection, room.room, rows, messages)
     return RoomLook(readers, messages, upto, last if count == limit else None)
 
 
@@ -102,13 +111,47 @@ def _news(
     ripe = connection.execute(
         f"{_MESSAGES} AND ts BETWEEN ? AND ? ORDER BY id DESC LIMIT ?", (*bounds, oldest_ts, ripe_ts, RIPE)
     )
-    found = {row[0]: Candidate(*row) for row in [*latest.fetchall(), *ripe.fetchall()]}
+    first = connection.execute(
+        f"{_MESSAGES} AND ts BETWEEN ? AND ? ORDER BY id LIMIT ?", (*bounds, oldest_ts, ripe_ts, FIRST)
+    )
+    found = {row[0]: Candidate(*row) for row in [*latest.fetchall(), *ripe.fetchall(), *first.fetchall()]}
     # Times never fall as seqs grow, so everything up to the last one that is old enough has been looked at.
     (upto,) = connection.execute(
         f"SELECT coalesce(max(id) & {SEQ_MASK}, ?) FROM fact WHERE id >= ? AND id <= ? AND ts <= ?",
         (since - 1, *bounds, ripe_ts),
     ).fetchone()
     return [found[seq] for seq in sorted(found, reverse=True)], upto
+
+
+def _hidden(
+    connection: sqlite3.Connection,
+    base: int,
+    since: int,
+    readers: Sequence[Reader],
+    messages: Sequence[Candidate],
+    ripe_ts: int,
+    oldest_ts: int,
+) -> list[Candidate]:
+    """Messages that stand behind those of users whom a reader has blocked: however much these write, the messages of
+    others are still found."""
+    shown = {message.sender for message in messages if message.ts <= ripe_ts}
+    refused = {reader.refuses for reader in readers if shown and shown <= {*reader.refuses, reader.user}}
+    found: list[Candidate] = []
+    for senders in sorted(refused, key=sorted)[:HIDDEN]:
+        rows = connection.execute(
+            f"""SELECT * FROM ({_MESSAGES} AND ts BETWEEN ? AND ? ORDER BY id DESC LIMIT {SCANNED})
+                WHERE sender NOT IN (SELECT value FROM json_each(?)) LIMIT {SHOWN}""",
+            (base | since, base | SEQ_MASK, oldest_ts, ripe_ts, _array(senders)),
+        )
+        found += [Candidate(*row) for row in rows]
+    return found
+
+
+def _readers(
+    connection: sqlite3.Connection, room: str, rows: Sequence[Sequence[Any]], messages: Sequence[Candidate]
+) -> list[Reader]:
+    senders = {message.sender for message in messages}
+    return [_reader(connection, room, row, senders) for row in rows]
 
 
 def _reader(connection: sqlite3.Connection, room: str, row: Sequence[Any], senders: Iterable[str]) -> Reader:
@@ -119,15 +162,7 @@ def _reader(connection: sqlite3.Connection, room: str, row: Sequence[Any], sende
             "SELECT asked_at FROM relation WHERE user = ? AND peer = ?", (user, peer(room, user))
         ).fetchone()
         asked_at = found[0] if found else None
-    held = {
-        other
-        for (other,) in connection.execute(
-            """SELECT peer FROM relation INDEXED BY relation_held WHERE user = ? AND
-               (contact OR blocked_at IS NOT NULL OR declined_ts IS NOT NULL)
-               AND (blocked_at IS NOT NULL OR declined_ts IS NOT NULL)""",
-            (user,),
-        )
-    }
+    held = {other for (other,) in connection.execute(_REFUSED.format("?1"), (user,))}
     return Reader(
         user=user,
         since=since,
@@ -144,16 +179,20 @@ _DUE = """FROM notice n INDEXED BY notice_next JOIN room r ON r.num = n.room_pk
     LEFT JOIN quiet_hours q ON q.user = n.user LEFT JOIN push_device d ON d.id = n.target AND d.user = n.user
     LEFT JOIN mail_address m ON m.user = n.user
     WHERE n.channel = ? AND n.dead_ts IS NULL AND n.next_ts <= ? AND n.user NOT IN (SELECT value FROM json_each(?))
+        AND n.id || ' ' || n.target NOT IN (SELECT value FROM json_each(?))
     ORDER BY n.next_ts LIMIT ?"""
 
 
 class Due:
-    """The notices of a channel whose time has come; none of users who are `busy`."""
+    """The notices of a channel whose time has come; none of users who are `busy`, and none of those to `skip`."""
 
-    def __init__(self, channel: str, now_ms: int, limit: int, busy: Collection[str]) -> None:
+    def __init__(
+        self, channel: str, now_ms: int, limit: int, busy: Collection[str], skip: Collection[tuple[str, int]]
+    ) -> None:
         self._channel = channel
         self._now_ms = now_ms
-        self._values = [channel, now_ms, msgspec.json.encode(list(busy)).decode(), limit]
+        keys = [f"{id_} {target}" for id_, target in skip]
+        self._values = [channel, now_ms, _array(busy), _array(keys), limit]
 
     def rooms(self) -> tuple[str, list[Any]]:
         """A query for the ids of the rooms that `run` reads."""
@@ -168,21 +207,22 @@ class Due:
         return [_waiting(connection, self._channel, row, self._now_ms) for row in rows]
 
 
+def _array(values: Collection[str]) -> str:
+    """For `json_each`."""
+    return msgspec.json.encode(list(values)).decode()
+
+
 def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], now_ms: int) -> WaitingNotice:
     id_, target, user, room_pk, room, after, first_ts, made_ts, tries, title, begin, end, tz, *device, address = row
     names = {"room_pk": room_pk, "room": room, "now": now_ms, "user": user}
     membership = connection.execute(f"{_ONE} AND ({_IN_GROUP} OR s.role = 'dm')", names).fetchone()
-    base = room_pk << SEQ_BITS
-    bounds = (base | (after + 1), base | SEQ_MASK)
-    messages = [
-        Candidate(*found)
-        for found in connection.execute(f"{_MESSAGES} AND sender <> ? ORDER BY id DESC LIMIT ?", (*bounds, user, SHOWN))
-    ]
-    (count,) = connection.execute(
-        f"""SELECT count(*) FROM (SELECT 1 FROM fact WHERE id >= ? AND id <= ? AND kind = {MESSAGE}
-            AND delete_seq IS NULL AND sender <> ? LIMIT {COUNTED})""",
-        (*bounds, user),
-    ).fetchone()
+    base, since = room_pk << SEQ_BITS, 1 if membership is None else membership[1]
+    # Only what the user may be told of is counted.
+    news = f"""SELECT * FROM ({_MESSAGES} ORDER BY id DESC LIMIT {SCANNED})
+        WHERE sender <> ?3 AND sender NOT IN ({_REFUSED.format("?3")}) LIMIT ?4"""
+    bounds = (base | max(after + 1, since), base | SEQ_MASK, user)
+    messages = [Candidate(*found) for found in connection.execute(news, (*bounds, SHOWN))]
+    (count,) = connection.execute(f"SELECT count(*) FROM ({news})", (*bounds, COUNTED)).fetchone()
     senders = {message.sender for message in messages}
     return WaitingNotice(
         id_,

@@ -14,6 +14,7 @@ from gochat.domain.notices import (
     MOST_SILENT,
     AnyWish,
     Attempt,
+    Bounds,
     NewNotice,
     QuietSet,
     Route,
@@ -57,14 +58,52 @@ def looked(connection: sqlite3.Connection, room_pk: int, upto: int) -> int | Non
     return int(row[1])
 
 
+class Places:
+    """How many notices wait for each channel, or more than that: counting 100,000 of them takes milliseconds, and is
+    done where there might be too many."""
+
+    def __init__(self) -> None:
+        self._at_most: dict[str, int] = {}
+
+    def free(self, connection: sqlite3.Connection, channel: str, bound: int, wanted: int) -> int:
+        """The places that are left of `bound`; where `wanted` or more are, there may be more than this says."""
+        at_most = self._at_most.get(channel)
+        if at_most is None or bound - at_most < wanted:
+            (at_most,) = connection.execute(
+                "SELECT count(*) FROM notice WHERE channel = ? AND dead_ts IS NULL", (channel,)
+            ).fetchone()
+            self._at_most[channel] = at_most
+        return bound - int(at_most)
+
+    def taken(self, channel: str) -> None:
+        self._at_most[channel] += 1
+
+    def forget(self) -> None:
+        """Some were added by another way."""
+        self._at_most.clear()
+
+
 def add(
-    connection: sqlite3.Connection, found: Iterable[NewNotice], routes: Sequence[Route], bound: int, now_ms: int
+    connection: sqlite3.Connection,
+    found: Sequence[NewNotice],
+    routes: Sequence[Route],
+    bounds: Bounds,
+    now_ms: int,
+    places: Places,
 ) -> None:
-    """Users are to be notified, by each channel that reaches them. Where `bound` wait for a channel already, a notice
-    is a dead letter from the start."""
-    free = {route.channel: bound - _waiting(connection, route.channel) for route in routes}
+    """Users are to be notified, by each channel that reaches them and has a place left for them. Where too many wait
+    for a channel already, a notice is a dead letter from the start."""
+    if not found:
+        return
+    wanted = len(found) * MOST_DEVICES
+    free = {route.channel: places.free(connection, route.channel, bounds.waiting, wanted) for route in routes}
+    dead: set[tuple[str, str]] = set()
     for notice in found:
-        ways = [(route.channel, target) for route in routes for target in _targets(connection, route, notice.user)]
+        ways = [
+            (route.channel, target)
+            for route in routes
+            for target in _targets(connection, route, notice.user)[: _left(connection, route, notice.user, bounds)]
+        ]
         if not ways:
             continue
         added = connection.execute(
@@ -77,7 +116,11 @@ def add(
             continue  # It was found before.
         for channel, target in ways:
             full = free[channel] <= 0
-            free[channel] -= not full
+            if not full:
+                free[channel] -= 1
+                places.taken(channel)
+            else:
+                dead.add((channel, notice.user))
             connection.execute(
                 "INSERT OR IGNORE INTO notice VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
                 (
@@ -94,13 +137,35 @@ def add(
                     now_ms if full else None,
                 ),
             )
+    _bury(connection, dead, bounds)
 
 
-def _waiting(connection: sqlite3.Connection, channel: str) -> int:
+def _left(connection: sqlite3.Connection, route: Route, user: str, bounds: Bounds) -> int:
+    """How many more may wait for the user."""
     (count,) = connection.execute(
-        "SELECT count(*) FROM notice WHERE channel = ? AND dead_ts IS NULL", (channel,)
+        """SELECT count(*) FROM (
+            SELECT 1 FROM notice WHERE user = ? AND channel = ? AND dead_ts IS NULL LIMIT ?)""",
+        (user, route.channel, bounds.of_user),
     ).fetchone()
-    return int(count)
+    return bounds.of_user - int(count)
+
+
+def _bury(connection: sqlite3.Connection, dead: Collection[tuple[str, str]], bounds: Bounds) -> None:
+    """Keep the latest dead letters: of the channels and their users that have new ones."""
+    for channel, user in dead:
+        connection.execute(
+            """DELETE FROM notice WHERE (id, channel, target) IN (
+                SELECT id, channel, target FROM notice WHERE user = ? AND channel = ? AND dead_ts IS NOT NULL
+                ORDER BY dead_ts DESC LIMIT -1 OFFSET ?)""",
+            (user, channel, bounds.of_user),
+        )
+    for channel in {channel for channel, _ in dead}:
+        connection.execute(
+            """DELETE FROM notice WHERE dead_ts IS NOT NULL AND (id, channel, target) IN (
+                SELECT id, channel, target FROM notice WHERE channel = ? AND dead_ts IS NOT NULL
+                ORDER BY dead_ts DESC LIMIT -1 OFFSET ?)""",
+            (channel, bounds.dead),
+        )
 
 
 def _targets(connection: sqlite3.Connection, route: Route, user: str) -> list[int]:
@@ -112,20 +177,20 @@ def _targets(connection: sqlite3.Connection, route: Route, user: str) -> list[in
     return [0] if known else []
 
 
-def finish(connection: sqlite3.Connection, attempts: Iterable[Attempt], most_dead: int) -> None:
-    """Keep the outcomes of notices that a channel has tried. Of its dead letters the latest `most_dead` are kept."""
-    channels = set()
+def finish(connection: sqlite3.Connection, attempts: Iterable[Attempt], bounds: Bounds) -> None:
+    """Keep the outcomes of notices that a channel has tried."""
+    dead: set[tuple[str, str]] = set()
     for each in attempts:
         key = (each.id, each.channel, each.target)
         if each.outcome in ("retry", "wait", "dead"):
             dead_ts = each.now_ms if each.outcome == "dead" else None
-            connection.execute(
+            row = connection.execute(
                 """UPDATE notice SET tries = ?, next_ts = ?, reason = ?, dead_ts = ?
-                   WHERE id = ? AND channel = ? AND target = ?""",
+                   WHERE id = ? AND channel = ? AND target = ? RETURNING user""",
                 (each.tries, each.next_ms, each.reason, dead_ts, *key),
-            )
-            if dead_ts is not None:
-                channels.add(each.channel)
+            ).fetchone()
+            if dead_ts is not None and row is not None:
+                dead.add((each.channel, row[0]))
             elif each.outcome == "retry" and each.target:
                 # A device that does not answer costs one try at a time, however much waits for it.
                 connection.execute(
@@ -152,17 +217,12 @@ def finish(connection: sqlite3.Connection, attempts: Iterable[Attempt], most_dea
                AND NOT EXISTS (SELECT 1 FROM notice WHERE id = notified.id)""",
             (*row, each.id),
         )
-    for channel in channels:
-        connection.execute(
-            """DELETE FROM notice WHERE dead_ts IS NOT NULL AND (id, channel, target) IN (
-                SELECT id, channel, target FROM notice WHERE channel = ? AND dead_ts IS NOT NULL
-                ORDER BY dead_ts DESC LIMIT -1 OFFSET ?)""",
-            (channel, most_dead),
-        )
+    _bury(connection, dead, bounds)
 
 
-def revive(connection: sqlite3.Connection, channel: str | None, now_ms: int) -> int:
+def revive(connection: sqlite3.Connection, channel: str | None, now_ms: int, places: Places) -> int:
     """Dead letters are tried for another 24 hours, from now on; how many."""
+    places.forget()
     return connection.execute(
         """UPDATE notice SET dead_ts = NULL, tries = 0, made_ts = ?1, next_ts = ?1
            WHERE dead_ts IS NOT NULL AND (?2 IS NULL OR channel = ?2)""",
