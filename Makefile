@@ -12,7 +12,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: run serve test test-long browser redis check page-types docs dist bench-quick bench-peers lock clean python
+.PHONY: run serve test test-long browser redis tmux check page-types docs dist bench-quick bench-peers lock clean python
 
 # The first of these that is new enough and can make a virtual environment; `make PYTHON=python3.13` asks for one.
 BASE := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -30,7 +30,7 @@ OPENAPI_CLIENT := .build/openapi-client/bin/openapi-python-client
 TSC := .build/typescript/node_modules/.bin/tsc
 # What `make dist` builds with, apart from the environment that is worked in: it holds what is shipped and no more.
 DIST := .build/dist/.stamp
-LINTED := $(wildcard gochat tests bench docs deploy hatch_build.py)
+LINTED := $(wildcard gochat tests bench docs deploy examples hatch_build.py)
 # The rules of flake8-async take a second for each 300 lines, so it reads only files that have something for them, on
 # all cores, and of these only what changed since it last found nothing.
 ASYNC := $(shell grep -rlE '\b(async|await|trio|BaseException)\b|except:' --include='*.py' gochat bench deploy)
@@ -42,10 +42,10 @@ run: $(RUNTIME)
 serve: $(RUNTIME)
 	@exec $(BIN)/gochat serve $(ARGS)
 
-test: $(DEV) browser redis
+test: $(DEV) browser redis tmux
 	$(PYTEST) -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
-test-long: $(DEV) $(OPENAPI_CLIENT) browser redis
+test-long: $(DEV) $(OPENAPI_CLIENT) browser redis tmux
 	$(PYTEST) -m 'long or peers' $(ARGS)
 
 # A real browser, for the tests of the page. It is the system's: where it can't be installed here, a line says how.
@@ -61,6 +61,13 @@ redis:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && apt-get install -qq -y --no-install-recommends redis-server >/dev/null; \
 	else echo "The cluster is tested with a server, which is missing: sudo apt-get install redis-server"; fi
+
+# A real terminal, for the tests of `gochat chat`.
+tmux:
+	@command -v tmux >/dev/null && exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends tmux >/dev/null; \
+	else echo "The chat is tested in a terminal, which is missing: sudo apt-get install tmux"; fi
 
 check: $(DEV) $(ASYNC_CHECKED)
 	$(BIN)/ruff check $(LINTED)

@@ -142,3 +142,19 @@ def test_all_locks_hold_the_same_versions_with_hashes_and_without_addresses() ->
     for lines in locks:
         assert not [line for line in lines if "://" in line or "find-links" in line or line.startswith("--")]
         assert sum("==" in line for line in lines) <= sum("--hash=sha256:" in line for line in lines)
+
+
+def test_only_the_chat_on_a_full_screen_loads_what_draws_it() -> None:
+    """A node, and every other command, starts as fast and stays as small as without it."""
+    drawing = {"urwid", "wcwidth"}
+    for module, names in EDGES.items():
+        screen = module.startswith("gochat.client.screen")
+        if drawing & third_parties(names):
+            assert screen, module
+        if any(name.startswith("gochat.client.screen") for name in names):
+            assert screen or module == "gochat.commands.chat", module
+    at_once = [node for node in TREES["gochat.commands.chat"].body if isinstance(node, ast.ImportFrom)]
+    assert not any(name.startswith("gochat.client.screen") for node in at_once for name, _ in imports(node))
+    assert [module for module, names in EDGES.items() if "urwid" in third_parties(names)] == [
+        "gochat.client.screen.display"
+    ]

@@ -52,6 +52,10 @@ class Rooms:
         """Whether anything is known of a room, be it only that no message was ever sent in it."""
         return room in self._entries
 
+    def entry(self, room: str) -> Entry | None:
+        """The entry of a room that is in the list."""
+        return self._entries.get(room)
+
     def take(self, event: Event) -> None:
         """Follow one event."""
         match event:

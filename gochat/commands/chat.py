@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -14,20 +15,37 @@ from gochat.commands.files import note, stdin_descriptor
 if TYPE_CHECKING:
     from gochat.client import Chat, TokenSource
     from gochat.client.terminal.console import Console
+    from gochat.client.unsent import Unsent
+
+#: Terminals that can't place a cursor, by their TERM.
+DUMB = ("", "dumb", "unknown")
+
+
+class Front(Protocol):
+    """What is left of a chat when it is over."""
+
+    unsent: Unsent
 
 
 @click.command()
 @click.argument("to", required=False, metavar="[TO]")
+@click.option("--plain", is_flag=True, help="Lines in, lines out, no screen; so it is in pipes and dumb terminals.")
+@click.option(
+    "--mouse", is_flag=True, help="The wheel scrolls, a click goes to a room; selecting text then needs Shift."
+)
 @connection_options
-def chat(to: str | None, url: str, token: TokenSource | None) -> int:
+def chat(to: str | None, url: str, token: TokenSource | None, plain: bool, mouse: bool) -> int:
     """Chat from this terminal.
 
-    A line goes to TO (user:NAME or group:NAME); messages of all your rooms show as they come. Lines that begin with /
-    are commands, /help lists them. Users who have not written to you before ask first: accept, or write back. Lost
-    connections are made again, and messages that you wrote meanwhile are sent then; /unsent lists them.
+    The screen shows your rooms, with unread messages and presence, and the messages of one of them; TO (user:NAME or
+    group:NAME) is the first. What you type goes there. Lines that begin with / are commands, /help lists them and the
+    keys. Users who have not written to you before ask first: accept, or write back. Lost connections are made again,
+    and messages that you wrote meanwhile are sent then.
 
-    Ctrl-D or /quit leave when everything is sent, Ctrl-C at once. Lines that were not sent are told, and the exit
-    status is then 1, or 130 after Ctrl-C.
+    With --plain each line you type goes to TO, and messages of all rooms show as lines.
+
+    Ctrl-D or /quit leave when everything is sent, Ctrl-C (twice, on the full screen) at once. Lines that were not sent
+    are told, and the exit status is then 1, or 130 after Ctrl-C. NO_COLOR=1 turns colours off.
 
     \b
     Examples:
@@ -37,6 +55,43 @@ def chat(to: str | None, url: str, token: TokenSource | None) -> int:
     """
     if to is not None:
         check_address(to)
+    if plain or not fills_screen():
+        return _plain(to, url, token)
+    return _full(to, url, token, mouse)
+
+
+def fills_screen() -> bool:
+    """Whether there is a terminal at both ends that a screen can be drawn on."""
+    if os.environ.get("TERM", "") in DUMB or (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
+        return False
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _full(to: str | None, url: str, token: TokenSource | None, mouse: bool) -> int:
+    from gochat.client.screen.desk import Desk
+    from gochat.client.screen.display import terminal
+    from gochat.client.screen.run import run
+    from gochat.commands.online import online
+
+    desk: Desk | None = None
+
+    async def body(session: Chat) -> None:
+        nonlocal desk
+        with terminal(mouse=mouse) as display:
+            desk = Desk(session, to=to, ring=display.ring)
+            await run(desk, display)
+
+    try:
+        finished = online(body, url, token)
+    finally:
+        if desk is not None:
+            _tell_unsent(desk)
+    if desk is None or not desk.unsent:
+        return EXIT_OK
+    return EXIT_INTERRUPTED if not finished or desk.interrupted else EXIT_FAILED
+
+
+def _plain(to: str | None, url: str, token: TokenSource | None) -> int:
     from gochat.client.terminal.console import Console
     from gochat.client.terminal.stdin import Lines
     from gochat.commands.online import online
@@ -66,11 +121,11 @@ def _failed(console: Console, present: bool) -> bool:
     return bool(console.unsent) if present else console.failures > 0
 
 
-def _tell_unsent(console: Console) -> None:
+def _tell_unsent(front: Front) -> None:
     from gochat.client.terminal.text import unsent_line
     from gochat.domain.plurals import counted
 
-    if console.unsent:
-        note(f"* {counted(len(console.unsent), 'message')} not sent:")
-        for draft in console.unsent:
+    if front.unsent:
+        note(f"* {counted(len(front.unsent), 'message')} not sent:")
+        for draft in front.unsent:
             note(unsent_line(draft))

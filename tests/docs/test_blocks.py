@@ -59,6 +59,7 @@ ELSEWHERE = {
     ("install.md", "gochat.pyz"): "tests/deploy/test_zipapp.py::test_the_line_of_the_page",
     ("install.md", "/usr/local/bin"): "tests/deploy/test_onefile.py::test_the_lines_of_the_page",
     ("install.md", "/etc/gochat"): "tests/deploy/test_service.py::test_the_lines_of_the_page_and_then_the_units_own",
+    ("chat.md", "--as ann"): "tests/client/screen/test_display.py::test_two_people_at_their_terminals",
     ("rest.md", ""): "tests/http/rest/test_howto.py::test_every_line_runs_at_the_first_try",
 }  # fmt: skip
 #: Blocks that no test runs, and why.
@@ -70,6 +71,7 @@ NOT_RUN = {
     ): "needs an engine and an image from elsewhere; the file is linted, and what it copies "
     "is built by tests/deploy/test_container.py",
     ("notify.md", "gochat notify test"): "needs a receiver: tests/docs/test_notify_page.py runs that of the page",
+    ("chat.md", "echo "): "a pipe into `gochat chat`, as tests/deploy/program.py has one",
     ("README.md", "make run"): "installs packages, and then runs what tests/demo/test_command.py runs",
     ("README.md", "make test"): "is this very suite",
     ("README.md", "wss://chat.example.org"): "needs another machine; with a local URL it is run by test_a_first_chat",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
+from unicodedata import category
 
 from gochat.client.errors import ClientError, Refused
 from gochat.client.events import Event, Offline, Online
@@ -12,6 +13,7 @@ from gochat.client.positions import Reset
 from gochat.client.unsent import Draft
 from gochat.client.wire import Fact, Unknown
 from gochat.domain import durations, facts, ids
+from gochat.domain.display_text import clean_body
 from gochat.domain.plurals import counted
 from gochat.protocol import replies
 
@@ -54,6 +56,13 @@ def inert(text: str) -> str:
     return "".join(
         char if char.isprintable() or char in _JOINERS else char.encode("unicode_escape").decode() for char in text
     )
+
+
+def shown(text: str) -> str:
+    """`text`, perhaps of several lines, for a screen of columns: `inert`, and without characters that turn text around,
+    take no place, or pile up."""
+    kept = "".join(char for char in clean_body(text) if char in _JOINERS or category(char) != "Cf")
+    return "\n".join(inert(line.replace("\t", "    ")) for line in kept.split("\n"))
 
 
 def body(text: str) -> str:
@@ -113,7 +122,7 @@ def reset_line(event: Reset, me: str) -> str:
 
 def fact_line(fact: Fact, me: str) -> str:
     """One fact: time, room, seq, actor and act."""
-    return f"{clock(fact.ts)} {address(fact.room, me)} #{fact.seq} {_what(fact)}"
+    return f"{clock(fact.ts)} {address(fact.room, me)} #{fact.seq} {fact_text(fact)}"
 
 
 def unsent_line(draft: Draft) -> str:
@@ -227,7 +236,8 @@ def _last(last: replies.Last | None) -> str:
     return f": {clock(last.ts)} {inert(last.sender)}: {inert(last.body)}" if last else ""
 
 
-def _what(fact: Fact) -> str:
+def fact_text(fact: Fact) -> str:
+    """One fact in words: the actor and the act."""
     who = inert(fact.sender)
     match fact:
         case facts.Message():

@@ -1,0 +1,107 @@
+"""The input line, key by key."""
+
+from __future__ import annotations
+
+import pytest
+
+from gochat.client.screen.composer import MAX_CHARS, MAX_HISTORY, Composer
+
+
+def composer(marked: str) -> Composer:
+    """A composer with the cursor where `|` stands."""
+    made = Composer()
+    made.set(marked.replace("|", ""), marked.index("|"))
+    return made
+
+
+def marked(made: Composer) -> str:
+    return made.text[: made.cursor] + "|" + made.text[made.cursor :]
+
+
+@pytest.mark.parametrize(
+    ("before", "act", "after"),
+    [
+        ("ab|c", "left", "a|bc"),
+        ("|abc", "left", "|abc"),
+        ("ae\u0301|c", "left", "a|e\u0301c"),
+        ("a|e\u0301c", "right", "ae\u0301|c"),
+        ("👩\u200d🚀|", "backspace", "|"),
+        ("ab|c", "backspace", "a|c"),
+        ("|abc", "backspace", "|abc"),
+        ("a|bc", "delete", "a|c"),
+        ("abc|", "delete", "abc|"),
+        ("one two|", "word_left", "one |two"),
+        ("one, |two", "word_left", "|one, two"),
+        ("|one two", "word_right", "one| two"),
+        ("one| two", "word_right", "one two|"),
+        ("one two|", "home", "|one two"),
+        ("one\ntw|o", "home", "one\n|two"),
+        ("o|ne\ntwo", "end", "one|\ntwo"),
+        ("one t|wo", "kill_to_end", "one t|"),
+        ("one|\ntwo", "kill_to_end", "one|two"),
+        ("one t|wo", "kill_to_start", "|wo"),
+        ("one two|", "kill_word", "one |"),
+        ("one\ntwo|", "up", "one|\ntwo"),
+        ("o|\nthree", "down", "o\nt|hree"),
+        ("three\no|ne", "up", "t|hree\none"),
+    ],
+)
+def test_keys(before: str, act: str, after: str) -> None:
+    made = composer(before)
+    getattr(made, act)()
+    assert marked(made) == after
+
+
+def test_what_was_killed_comes_back() -> None:
+    made = composer("one two|")
+    made.kill_word()
+    made.home()
+    made.yank()
+    assert marked(made) == "two|one "
+
+
+def test_what_was_typed_before_comes_back_and_what_is_being_typed_is_not_lost() -> None:
+    made = Composer()
+    for typed in ("one", "two", "two"):
+        made.set(typed)
+        assert made.take() == typed
+    made.set("unfinished")
+    made.up()
+    assert made.text == "two"
+    made.up()
+    made.up()
+    assert made.text == "one"
+    made.down()
+    made.down()
+    assert made.text == "unfinished"
+    made.down()
+    assert made.text == ""
+    made.up()
+    assert made.text == "unfinished"
+
+
+def test_history_is_bounded() -> None:
+    made = Composer()
+    for number in range(MAX_HISTORY + 5):
+        made.set(str(number))
+        made.take()
+    assert len(made.history) == MAX_HISTORY
+    assert made.history[0] == "5"
+
+
+def test_a_text_that_is_too_long_is_not_taken_in_part() -> None:
+    made = composer("ab|c")
+    assert not made.insert("x" * MAX_CHARS)
+    assert marked(made) == "ab|c"
+
+
+def test_each_room_keeps_what_is_unfinished_there() -> None:
+    made = composer("for |tea")
+    made.switch("group:tea", "group:milk")
+    assert made.text == ""
+    assert made.has_draft("group:tea")
+    made.switch("group:milk", "group:tea")
+    assert marked(made) == "for |tea"
+    made.set("")
+    made.switch("group:tea", None)
+    assert not made.has_draft("group:tea")

@@ -1,0 +1,242 @@
+"""The screen in a real terminal (tmux), typed at and looked at as a person would, on a real node."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import Server
+
+#: Generous: the machine may be busy with something else.
+PATIENCE_S = 60.0
+
+
+class Pane:
+    """One terminal with a program in it."""
+
+    def __init__(
+        self, socket: Path, name: str, columns: int, rows: int, command: list[str], env: dict[str, str]
+    ) -> None:
+        self._tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
+        self._name = name
+        program = ["env", *(f"{key}={value}" for key, value in env.items()), *command]
+        size = ["-x", str(columns), "-y", str(rows)]
+        # A shell around it: what the program leaves behind can be looked at.
+        self._run("new-session", "-d", "-s", name, *size, "sh", "-c", '"$@"; echo "left: $?"; cat', "sh", *program)
+
+    def _run(self, *arguments: str) -> str:
+        return subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def keys(self, *keys: str) -> None:
+        """Press keys by their tmux names."""
+        self._run("send-keys", "-t", self._name, *keys)
+
+    def type(self, *lines: str) -> None:
+        for line in lines:
+            self._run("send-keys", "-t", self._name, "-l", line)
+            self.keys("Enter")
+
+    def paste(self, text: str) -> None:
+        self._run("set-buffer", "-b", "clip", text)
+        self._run("paste-buffer", "-p", "-b", "clip", "-t", self._name)
+
+    def resize(self, columns: int, rows: int) -> None:
+        self._run("resize-window", "-t", self._name, "-x", str(columns), "-y", str(rows))
+
+    def lines(self, *options: str) -> list[str]:
+        return self._run("capture-pane", "-p", *options, "-t", self._name).split("\n")[:-1]
+
+    def has_cursor_at(self, column: int, row: int) -> None:
+        """Wait until the cursor is there."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            at = self._run("display-message", "-p", "-t", self._name, "#{cursor_x} #{cursor_y}").strip()
+            if at == f"{column} {row}":
+                return
+            assert time.monotonic() < deadline, at
+            time.sleep(0.05)
+
+    def flag(self, name: str) -> bool:
+        return self._run("display-message", "-p", "-t", self._name, f"#{{{name}}}").strip() == "1"
+
+    def sees(self, *what: str) -> list[str]:
+        """Wait until all of this is on the screen, each in one row; then its rows."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            lines = self.lines()
+            missing = [each for each in what if not any(each in line for line in lines)]
+            if not missing:
+                return lines
+            assert time.monotonic() < deadline, (missing, lines)
+            time.sleep(0.05)
+
+    def no_longer_sees(self, what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while any(what in line for line in self.lines()):
+            assert time.monotonic() < deadline, self.lines()
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def tmux(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    if shutil.which("tmux") is None:
+        if os.environ.get("CI"):
+            pytest.fail("no tmux: apt-get install tmux")
+        pytest.skip("no tmux: apt-get install tmux")
+    socket = tmp_path_factory.mktemp("tmux") / "s"
+    yield socket
+    subprocess.run(["tmux", "-S", str(socket), "kill-server"], capture_output=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("node"))
+    server.start(GOCHAT_POLICY__STRANGERS="allow", GOCHAT_NNG__BIND="")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def sit(tmux: Path, node: Server) -> Iterator[Callable[..., Pane]]:
+    """Opens a terminal with `gochat chat` as a user."""
+    names: list[str] = []
+
+    def open_pane(user: str, *arguments: str, columns: int = 80, rows: int = 24, **env: str) -> Pane:
+        url = node.url.replace("http", "ws") + "v1/ws"
+        command = [sys.executable, "-m", "gochat", "chat", *arguments, "--url", url]
+        names.append(f"pane{len(names)}-{time.monotonic_ns()}")
+        environment = {
+            "GOCHAT_TOKEN": node.token(user),
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "TERM": "screen-256color",
+            **env,
+        }
+        return Pane(tmux, names[-1], columns, rows, command, environment)
+
+    yield open_pane
+    for name in names:
+        subprocess.run(["tmux", "-S", str(tmux), "kill-session", "-t", name], capture_output=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"), [(80, 24), pytest.param(120, 40, marks=pytest.mark.long)], ids=["80x24", "120x40"]
+)
+def test_two_people_at_their_terminals(sit: Callable[..., Pane], node: Server, columns: int, rows: int) -> None:
+    """Line by line what a screen is for; one conversation, since each program that is started costs time."""
+    ann, bob = f"ann{columns}", f"bob{columns}"
+    node.say(node.token(bob), f"user:{ann}", *(f"message {number}." for number in range(1, 151)))
+    at_ann = sit(ann, columns=columns, rows=rows)
+    at_bob = sit(bob, f"user:{ann}", columns=columns, rows=rows)
+
+    # The newest messages, a line where the new ones begin, the day, the rooms at the side, the input at the bottom.
+    lines = at_ann.sees("message 150.", "online", f"[{bob}]")
+    assert lines[0].startswith(f" user:{bob} · online")
+    assert lines[1].startswith(" 1  gochat")
+    assert lines[2].startswith(f" 2 *{bob}")
+    assert lines[-1].rstrip() == f"[{bob}]"
+    start = len(f"[{bob}] ")
+    at_ann.has_cursor_at(start, rows - 1)
+
+    # An input that arriving messages do not disturb, its cursor neither; typing is told, and so are receipts.
+    at_ann.keys("h", "a", "l", "f", "Left")
+    at_ann.has_cursor_at(start + 3, rows - 1)
+    at_bob.sees(f"{ann} is typing")
+    at_bob.type("one", "two")
+    assert at_ann.sees("<" + bob + "> two")[-1].rstrip() == f"[{bob}] half"
+    at_ann.has_cursor_at(start + 3, rows - 1)
+    at_bob.sees("two [read]")
+
+    # Several lines, by key and by paste; wide, joined and right-to-left characters stay in their rows.
+    at_ann.keys("End", "M-Enter")
+    at_ann.paste("你好\tשלם\ne\u0301 👩\u200d🚀 end")
+    at_ann.sees("[" + bob + "] half", "end")
+    at_ann.keys("Enter")
+    lines = at_bob.sees(f"<{ann}> half", "שלם", "end")
+    assert all("│" in line for line in lines[1:-2])
+
+    # Completion of commands and emoji, history of what was typed.
+    at_bob.keys("/", "q", "u", "Tab")
+    at_bob.sees("[/query]")
+    at_bob.keys("Tab", "C-u")
+    at_bob.type(":thumbs_u")
+    at_bob.sees("<" + bob + "> :thumbs_u")
+    at_bob.keys("Up", "Tab")
+    at_bob.sees(f"[{ann}] 👍")
+    at_bob.keys("Enter")
+    at_ann.sees("<" + bob + "> 👍")
+
+    # Scrollback pages in, and stays where it is.
+    for _ in range(12 if rows < 30 else 8):
+        at_ann.keys("PPage")
+    at_ann.sees("message 1.", "PgDn: later", "──")
+    at_bob.type("news")
+    assert "message 1." in "".join(at_ann.sees("1 new below"))
+    at_ann.keys("C-End")
+    at_ann.sees("> news")
+
+    # A smaller terminal, and back.
+    at_ann.resize(50, 12)
+    at_ann.no_longer_sees("│")
+    at_ann.sees("> news", f"[{bob}]")
+    at_ann.resize(columns, rows)
+    at_ann.sees("> news", "│")
+
+    at_ann.keys("C-l")
+    at_ann.sees("> news", "│")
+
+    # Leaving: the shell's screen is back, and it wraps and shows its cursor as before.
+    at_ann.keys("C-d")
+    at_ann.sees("left: 0")
+    assert not at_ann.flag("alternate_on")
+    assert at_ann.flag("wrap_flag")
+    assert at_ann.flag("cursor_flag")
+    at_bob.keys("C-c")
+    at_bob.sees("Ctrl-C again")
+    at_bob.keys("C-c")
+    at_bob.sees("left: 0")
+
+
+@pytest.mark.long
+def test_colours_and_their_absence(sit: Callable[..., Pane], node: Server) -> None:
+    node.say(node.token("zoe"), "user:yan", "yan: look")
+    coloured = sit("yan")
+    coloured.sees("yan: look")
+    assert "\x1b[95m" in "".join(coloured.lines("-e")) or "\x1b[1m" in "".join(coloured.lines("-e"))
+    coloured.keys("C-d")
+    plain = sit("yan", NO_COLOR="1")
+    plain.sees("yan: look")
+    codes = "".join(plain.lines("-e"))
+    assert not any(f"\x1b[{number}m" in codes for number in (*range(30, 38), *range(90, 98)))
+
+
+@pytest.mark.long
+def test_what_waits_is_seen_and_sent_when_the_server_is_back(sit: Callable[..., Pane], node: Server) -> None:
+    first = sit("uma", "user:vic")
+    first.sees("[vic]")
+    node.stop()
+    first.sees("no connection")
+    first.type("kept")
+    first.sees("<uma> kept [waits]", "1 waiting")
+    node.start()
+    lines = first.sees("#1 <uma> kept")
+    assert not any("waiting" in line for line in lines[-2:])
+
+
+@pytest.mark.long
+def test_a_dumb_terminal_gets_lines(sit: Callable[..., Pane]) -> None:
+    for options, env in (((), {"TERM": "dumb"}), (("--plain",), {})):
+        pane = sit("tom", "user:tom", *options, **env)
+        pane.sees("* writing to user:tom")
+        pane.type("note to self")
+        pane.sees("user:tom #")
+        assert not pane.flag("alternate_on")
+        pane.type("/quit")
+        pane.sees("left: 0")

@@ -1,0 +1,141 @@
+"""Pages and events in one list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gochat.client.screen.timeline import MAX_ENTRIES, Timeline
+from gochat.domain import facts
+from tests.client.screen.build import NOON, TEA, message, page
+
+
+def bodies(timeline: Timeline) -> list[str | None]:
+    return [entry.fact.body if isinstance(entry.fact, facts.Message) else entry.note for entry in timeline.entries]
+
+
+def on(kind: type, seq: int, target: int, **fields: Any) -> Any:
+    return kind(room=TEA, seq=seq, ts=NOON, sender="bob", target=target, **fields)
+
+
+def test_events_wait_for_the_first_page_and_none_is_shown_twice() -> None:
+    timeline = Timeline()
+    timeline.take(message(3, "three"))
+    timeline.take(message(4, "four"))
+    assert timeline.entries == []
+    timeline.newest_page(page([message(1, "one"), message(2, "two"), message(3, "three")]))
+    timeline.take(message(4, "four"))
+    assert bodies(timeline) == ["one", "two", "three", "four"]
+    assert timeline.begins
+
+
+def test_a_gap_makes_it_stale_until_the_newest_page_is_here() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(1, "one")]))
+    timeline.take(message(3, "three"))
+    assert not timeline.loaded
+    timeline.newest_page(page([message(1, "one"), message(2, "two")]))
+    assert timeline.loaded
+    assert bodies(timeline) == ["one", "two", "three"]
+
+
+def test_after_a_long_gap_only_what_is_dense_stays() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(1, "one")]))
+    timeline.forget()
+    timeline.newest_page(page([message(50, "fifty")]))
+    assert bodies(timeline) == ["fifty"]
+    assert not timeline.begins
+    timeline.older_page(page([message(1, "one"), *(message(seq, str(seq)) for seq in range(2, 50))], head=50))
+    assert timeline.begins
+    assert len(timeline.entries) == 50
+
+
+def test_a_message_is_shown_as_it_is_now() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(1, "one"), message(2, "two")]))
+    timeline.take(on(facts.Edit, 3, 1, body="uno"))
+    timeline.take(on(facts.Reaction, 4, 1, emoji="👍", on=True))
+    timeline.take(on(facts.Reaction, 5, 1, emoji="👍", on=True))
+    timeline.take(on(facts.Reaction, 6, 1, emoji="👍", on=False))
+    timeline.take(on(facts.Delete, 7, 2))
+    one, two = timeline.message(1), timeline.message(2)
+    assert one is not None and (one.body, one.reactions, one.edited) == ("uno", {"👍": 1}, NOON)
+    assert two is not None and two.body is None
+    assert len(timeline.entries) == 2
+    assert [each.seq for each in timeline.messages()] == [1]
+
+
+def test_a_change_that_a_page_held_is_not_made_again() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(9)], head=9))
+    # The page before it was read later: the reaction, whose event is still to come, is in it.
+    timeline.older_page(page([message(1, reactions={"👍": 1})], head=10))
+    timeline.take(on(facts.Reaction, 10, 1, emoji="👍", on=True))
+    found = timeline.message(1)
+    assert found is not None and found.reactions == {"👍": 1}
+
+
+def test_facts_that_are_not_shown_still_count_as_fetched() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(9)]))
+    timeline.older_page(page([on(facts.Edit, seq, 1) for seq in range(3, 9)], head=9))
+    assert timeline.lowest == 3
+
+
+def test_notices_stand_where_they_came() -> None:
+    timeline = Timeline()
+    timeline.add_note("before all")
+    timeline.newest_page(page([message(1, "one")]))
+    timeline.add_note("after one")
+    timeline.add_note("and this")
+    timeline.take(message(2, "two"))
+    assert bodies(timeline) == ["before all", "one", "after one", "and this", "two"]
+    timeline.clear_notes()
+    assert bodies(timeline) == ["one", "two"]
+
+
+def test_what_is_kept_is_bounded() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(seq) for seq in range(1, MAX_ENTRIES + 2)]))
+    timeline.trim()
+    assert len(timeline.entries) <= MAX_ENTRIES
+    assert not timeline.begins
+    first = timeline.entries[0].seq
+    assert timeline.lowest == first
+    timeline.older_page(page([message(seq) for seq in range(1, first)], head=MAX_ENTRIES + 1))
+    assert len(timeline.entries) == MAX_ENTRIES + 1
+    for number in range(1_000):
+        timeline.add_note(str(number))
+    assert len(timeline.entries) < MAX_ENTRIES + 500
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.data())
+def test_whatever_comes_first_the_end_is_the_same(total: int, size: int, data: st.DataObject) -> None:
+    """Pages of any size, fetched at any time between events, make the whole room."""
+    everything = [message(seq, str(seq)) for seq in range(1, total + 1)]
+    timeline = Timeline()
+    fetched_at = data.draw(st.integers(0, total))
+    for fact in everything[:fetched_at]:
+        timeline.take(fact)
+    recorded = data.draw(st.integers(fetched_at, total))
+    newest = everything[max(0, recorded - size) : recorded]
+    timeline.newest_page(page(newest, head=recorded))
+    for fact in everything[fetched_at:]:
+        timeline.take(fact)
+    if not timeline.loaded:
+        timeline.newest_page(page(everything[max(0, total - size) :], head=total))
+    while not timeline.begins:
+        low = timeline.lowest
+        timeline.older_page(page(everything[max(0, low - 1 - size) : low - 1], head=total))
+    assert bodies(timeline) == [fact.body for fact in everything]
+
+
+@pytest.mark.parametrize("seq", [0, 7])
+def test_a_message_that_is_not_here(seq: int) -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(1)]))
+    assert timeline.message(seq) is None
