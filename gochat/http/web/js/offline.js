@@ -41,7 +41,7 @@ export async function begin(who, place) {
   const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, null));
   const kept = await Promise.race([vault.read(who), late]);
   if (!kept || user !== who || state.status.value.phase === "online") return;
-  state.remember(who, new Map(kept.rooms.map(({ id, room }) => [id, room])), kept.person);
+  state.remember(who, new Map(kept.rooms.map((/** @type {any} */ each) => [each.id, each.room])), kept.person);
   for (const { id, place: reached, from, rows } of kept.rooms) {
     unclaimed.set(id, reached);
     threads.restore(id, rows, from, reached.seq);

@@ -3,7 +3,7 @@
 
 const PATH = "/sw.js";
 /** The page's policy allows a worker's address from here alone, and this is the only one. */
-const policy = window.trustedTypes?.createPolicy("gochat-worker", { createScriptURL: () => PATH });
+const policy = /** @type {any} */ (window).trustedTypes?.createPolicy("gochat-worker", { createScriptURL: () => PATH });
 
 export const here = "serviceWorker" in navigator;
 

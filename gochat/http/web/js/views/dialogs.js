@@ -183,7 +183,7 @@ function Person({ room }) {
 
 const RELATIONS = ["contact", "blocked", "declined"];
 /** The way out of each relation. @type {Record<string, ["remove" | "unblock" | "add", string]>} */
-const ENDS = { contact: ["remove", "remove-contact"], blocked: ["unblock", "unblock"], declined: ["add", "add-contact"] };
+const ENDS = { contact: ["remove", "remove-from-group"], blocked: ["unblock", "unblock"], declined: ["add", "add"] };
 
 function Contacts() {
   const related = [...state.relations.value].sort();
