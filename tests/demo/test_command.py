@@ -47,6 +47,7 @@ def demo(folder: Path, *arguments: str) -> Iterator[list[str]]:
         assert (process.returncode, complaints) == (EXIT_OK, "")
     finally:
         process.kill()
+        process.communicate()
 
 
 def redeem(url: str) -> dict[str, object]:

@@ -1,13 +1,14 @@
 // @ts-check
 // What may complete the word before the cursor: emoji for `:name`, members of the room for `@name`.
 import { members } from "./actions.js";
-import { completions as emoji } from "./emoji.js";
+import { completions as emoji, named } from "./emoji.js";
 
 /** @typedef {{text: string, sign: string, label: string, cut: number}} Completion `text` takes the place of the `cut` characters
  *   before the cursor; `sign` and `label` show it */
 
 const MOST = 8;
-const EMOJI = /(?<![\w:]):([a-z_+-]{2,})$/;
+const EMOJI = /(?<![\w:]):([a-z0-9_+-]{2,})$/;
+const WHOLE_EMOJI = /(?<![\w:]):([a-z0-9_+-]{2,}):$/;
 const MENTION = /(?<![\w@.-])@([\p{L}\p{N}_.-]*)$/u;
 
 /** The members of the group that was written to last. @type {{room: string, list: ReturnType<typeof members>} | null} */
@@ -21,6 +22,13 @@ function membersOf(room) {
     list.catch(() => { known = null; });
   }
   return known?.list ?? Promise.resolve([]);
+}
+
+/** The emoji whose name was just written to its end. @param {string} before @returns {Promise<Completion | null>} */
+export async function written(before) {
+  const whole = WHOLE_EMOJI.exec(before);
+  const sign = whole && await named(whole[1]);
+  return sign ? { text: sign, sign, label: "", cut: whole[0].length } : null;
 }
 
 /** Members may have changed: they are asked for again. */

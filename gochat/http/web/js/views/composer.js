@@ -1,7 +1,7 @@
 // @ts-check
 // The place to write: several lines, drafts, replies and edits, emoji by name, long texts as several messages.
 import * as actions from "../actions.js";
-import { completionsFor, forgetMembers } from "../completions.js";
+import { completionsFor, forgetMembers, written } from "../completions.js";
 import { draftOf, keepDraft } from "../drafts.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { t } from "../l10n.js";
@@ -74,8 +74,11 @@ function Field({ room, target }) {
     const { value, selectionStart } = event.target;
     write(value);
     if (value && target?.kind !== "edit") actions.tellTyping(room.id);
-    const found = await completionsFor(value.slice(0, selectionStart), room.id, me);
-    if (field.current?.value === value) setOffered(found);
+    const before = value.slice(0, selectionStart);
+    const whole = await written(before);
+    const found = whole ? [] : await completionsFor(before, room.id, me);
+    if (field.current?.value !== value) return;
+    if (whole) complete(whole); else setOffered(found);
   };
   const complete = (/** @type {import("../completions.js").Completion} */ chosen) => {
     insert(chosen.text, chosen.cut);

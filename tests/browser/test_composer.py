@@ -1,0 +1,74 @@
+"""The place to write: drafts, completions, edits, long texts, and messages that are refused or have to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.browser.conftest import Server
+from tests.browser.people import Person
+
+Someone = Callable[..., Person]
+
+
+def test_drafts_completions_edits_and_long_texts(person: Someone, server: Server) -> None:
+    bob = server.token("bob")
+    server.post(bob, "groups", {"name": "tea", "title": "Tea", "users": ["ann", "cat"]})
+    server.say(bob, "user:ann", "hello")
+    ann = person("ann")
+    page = ann.page
+    ann.open("bob")
+    page.fill("textarea", "not yet sent")
+    ann.open("Tea")
+    page.wait_for_selector(".chat:has-text('bob') .preview:has-text('not yet sent')")
+    page.fill("textarea", "")
+    page.type("textarea", "hi @ca")
+    page.wait_for_selector(".offers button:has-text('@cat')")
+    page.press("textarea", "Enter")
+    page.type("textarea", ":tada")
+    page.wait_for_selector(".offers button:has-text('🎉')")
+    page.press("textarea", "Tab")
+    page.wait_for_selector(".offers", state="detached")
+    page.type("textarea", ":party_popper:")
+    page.wait_for_function("() => document.querySelector('textarea').value === 'hi @cat 🎉🎉'")
+    page.press("textarea", "Enter")
+    ann.sees("hi @cat 🎉🎉")
+    ann.settled()
+    page.press("textarea", "ArrowUp")
+    page.wait_for_selector(".target:has-text('Edit your message')")
+    page.fill("textarea", "hello @cat")
+    page.press("textarea", "Enter")
+    ann.sees("hello @cat")
+    page.fill("textarea", "word " * 1_500)
+    page.press("textarea", "Enter")
+    page.click(".target button:has-text('Send as 2 messages')")
+    page.wait_for_selector(".target", state="detached")
+    ann.settled()
+    assert [len(body) > 3_000 for body in ann.bodies()][-2:] == [True, True]
+    ann.open("bob")
+    assert page.input_value("textarea") == "not yet sent"
+
+
+def test_a_message_that_is_refused_says_why_and_one_that_waits_goes_out(person: Someone, server: Server) -> None:
+    server.stop()
+    server.start(GOCHAT_LIMITS__MESSAGES_PER_S="2", GOCHAT_LIMITS__MESSAGE_BURST="2")
+    ann = person("ann")
+    ann.write_to("bob")
+    ann.say("one", "two", "three")
+    ann.page.wait_for_selector(".msg.waiting")
+    ann.settled()
+    ann.say("https://elsewhere.example/")
+    failed = ann.page.locator(".msg.failed")
+    failed.wait_for()
+    assert "links to other sites are not allowed here" in failed.inner_text()
+    failed.get_by_role("button", name="Try again").click()
+    failed.get_by_role("button", name="Delete").click()
+    failed.wait_for(state="detached")
+    assert ann.bodies() == ["one", "two", "three"]
+
+
+def test_the_title_counts_the_unread(person: Someone, server: Server) -> None:
+    ann = person("ann")
+    server.say(server.token("bob"), "user:ann", "one", "two")
+    ann.page.wait_for_function("() => document.title.startsWith('(2)')")
+    ann.open("bob")
+    ann.page.wait_for_function("() => document.title === 'bob · gochat'")
