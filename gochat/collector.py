@@ -182,7 +182,7 @@ METRICS: Final[tuple[Metric, ...]] = (
                          s.gateway.live.counts.closes.items()), ("reason",)),
     Metric("gochat_users_slowed", "gauge",
            "Users whose requests wait because too many were refused, repeated or read (limits.refusals_per_s).",
-           lambda s: len(s.gateway.quotas.slowed)),
+           lambda s: s.gateway.live.counts.slowed),
     Metric("gochat_lags_total", "counter", "Times that a session fell behind a room because its outbox was full.",
            lambda s: s.gateway.live.counts.lags),
 

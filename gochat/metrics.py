@@ -33,7 +33,18 @@ class Histogram:
 class Counts:
     """Counts of the work of a node's rooms and sessions since it started. Written by the loop's thread only."""
 
-    __slots__ = ("closes", "commands", "deliveries", "denials", "hellos", "lags", "queries", "sessions", "turns")
+    __slots__ = (
+        "closes",
+        "commands",
+        "deliveries",
+        "denials",
+        "hellos",
+        "lags",
+        "queries",
+        "sessions",
+        "slowed",
+        "turns",
+    )
 
     def __init__(self, codes: Iterable[str], closes: Iterable[int]) -> None:
         self.turns = 0
@@ -45,7 +56,9 @@ class Counts:
         self.hellos = {"ok": 0}
         self.closes = dict.fromkeys(closes, 0)
         self.sessions: dict[str, int] = {}
-        """Open sessions by transport: the one that also falls."""
+        """Open sessions by transport. This number also falls, and so does the next."""
+        self.slowed = 0
+        """Users who have cost too much just now, and wait."""
 
 
 class Commits:

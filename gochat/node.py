@@ -35,6 +35,7 @@ from gochat.collector import Sources, collect
 from gochat.config import Settings
 from gochat.domain import commands
 from gochat.domain.jumps import Jumps
+from gochat.domain.limits import UserLimits
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import RecentKeys, RoomRules
 from gochat.endpoints import Endpoints
@@ -49,9 +50,8 @@ from gochat.policy import RulesInForce
 from gochat.ports import Journal
 from gochat.protocol import replies
 from gochat.session import Gateway
-from gochat.session.clock import TimerWheel
+from gochat.actors.timer_wheel import TimerWheel
 from gochat.session.gateway import Pace
-from gochat.session.quota import Quotas, Rates
 from gochat.session.seen import keep_seen
 from gochat.session.slow import Spreader
 from gochat.store import folder
@@ -251,13 +251,23 @@ def _registries(
     user_parts = UserContext(
         node.live,
         rooms,
+        store.journal,
         node.jumps,
-        limits.messages_per_s,
-        limits.message_burst,
-        limits.mailbox,
+        node.timer_wheel,
+        UserLimits(
+            messages_per_s=limits.messages_per_s,
+            message_burst=limits.message_burst,
+            refusals_per_s=limits.refusals_per_s,
+            refusal_burst=limits.refusal_burst,
+            reads_per_s=limits.reads_per_s,
+            read_burst=limits.read_burst,
+            window=limits.window,
+            sessions=limits.sessions,
+            asks_a_day=policy.request_budget,
+            adds_a_day=policy.add_budget,
+        ),
         node.rules,
-        policy.request_budget,
-        policy.add_budget,
+        limits.mailbox,
     )
     users: Registry[UserActor] = Registry(actors, run_queue, partial(UserActor, parts=user_parts), MOST_ACTORS)
     return rooms, users
@@ -299,10 +309,6 @@ def _gateway(
         ),
         timer_wheel=node.timer_wheel,
         spawn=spawn,
-        quotas=Quotas(
-            Rates(limits.refusals_per_s, limits.refusal_burst, limits.reads_per_s, limits.read_burst, limits.window),
-            node.timer_wheel,
-        ),
         sessions={},
         waiting=Waiting(),
     )

@@ -100,7 +100,11 @@ class Actor(ABC, Generic[M]):
 
     def tell(self, mail: M) -> None:
         """Take the mail; it is handled with the next tick. Never waits. Raises Full: nothing was taken."""
-        self.mailbox.put(mail)
+        try:
+            self.mailbox.put(mail)
+        except Full:
+            self._registry.refused += 1
+            raise
         if self.phase == IDLE and not self.held:
             self.phase = TRANSITIONS[IDLE][MAIL]
             self._registry.run_queue.add(self)
@@ -239,8 +243,8 @@ class Actor(ABC, Generic[M]):
 
 
 class Registry(Generic[A]):
-    """Actors by address, made when the first mail comes, dropped when idle. Mail goes to an address, never to a kept
-    mailbox."""
+    """Actors by address, made when the first mail comes, dropped when idle. Mail goes to an address, and not to a kept
+    actor, which may have been dropped; a session may keep its user's, since that stays while it has sessions."""
 
     def __init__(
         self, supervisor: Supervisor, run_queue: RunQueue, make: Callable[[str, Registry[A]], A], capacity: int
@@ -271,11 +275,7 @@ class Registry(Generic[A]):
         actor = self._actors.get(address)
         if actor is None:
             actor = self._activate(address)
-        try:
-            actor.tell(mail)
-        except Full:
-            self.refused += 1
-            raise
+        actor.tell(mail)
 
     def at(self, address: str) -> A:
         """The actor of this address, made if it is not in memory. Raises Full."""

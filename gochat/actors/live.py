@@ -64,6 +64,11 @@ class Subscriber(Waiting, Protocol):
     """The users whose presence it was told of."""
     catching_up: bool
     """Whether any room's facts need to be asked for with `takes`."""
+    window: int
+    """How many of its requests may be unsettled now; set by the user's actor."""
+
+    def pump(self) -> None:
+        """The window is larger now: carry out what waits, as far as may be."""
 
     def takes(self, fact_batch: FactBatch) -> bool:
         """Whether the facts are for this session now; if not, the session sees to it that it gets them in time."""
@@ -218,6 +223,7 @@ class Live:
         self._few = slice_
         self._slice = slice_ * OFFERS_A_SEND
         self.users: dict[str, dict[Subscriber, None]] = {}
+        """Of each user who has some, the sessions: the very table of the user's actor, which enters and leaves here."""
         self.groups: dict[str, dict[Subscriber, int]] = {}
         """Each with the seq from which its user sees the group, if that hides what was before."""
         self.watchers: dict[str, dict[Subscriber, None]] = {}
@@ -282,6 +288,12 @@ class Live:
             self._became_stale = trio.Event()
             await self._became_stale.wait()
         return next(iter(self.stale))
+
+    def tell_presence(self, user: str, last_seen: int | None = None) -> None:
+        """Tell the users who watch this one that it came, or went at `last_seen`."""
+        if user in self.watchers:
+            entry = PresenceEntry(user=user, online=last_seen is None, last_seen=last_seen)
+            self.send_best_effort(self.onlookers(user), Presence(users=[entry]))
 
     def onlookers(self, user: str) -> list[Subscriber]:
         """The sessions that may be told of the user now. Sessions that are left out because of a doubt are told when

@@ -1,4 +1,4 @@
-"""A user: their connected sessions, how much they may still say, and the sessions that watch whether they are there.
+"""A user: their connected sessions, and the limits of what they may do and cost. All of it is let go of together.
 
 A user's turn awaits nothing, so it runs in the caller whenever the actor is idle: mail is handled in the order it came
 either way. Mail to other actors is put into their mailboxes, never run.
@@ -12,23 +12,28 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from gochat.actors.actor import INTERNAL, Actor, Registry
-from gochat.actors.live import Live
+from gochat.actors.live import Live, Subscriber
 from gochat.actors.messages import Judged, Submit
 from gochat.actors.phases import FINISHED, IDLE, TRANSITIONS, TURN
 from gochat.actors.prefetched import ADDING
+from gochat.actors.quota import Quota
 from gochat.actors.room import RoomActor
+from gochat.actors.timer_wheel import TimerWheel
 from gochat.domain import commands
 from gochat.domain.jumps import Jumps
-from gochat.domain.limits import SlidingWindow, TokenBucket
+from gochat.domain.limits import SlidingWindow, TokenBucket, UserLimits
 from gochat.domain.moderation import BY_RULE, LISTED_WORD, NO_EMOJI, Rules, Verdict
 from gochat.domain.relationship import DAY_MS
-from gochat.errors import Denied, Full, StoreError
+from gochat.errors import REPLACED, SLOW, Denied, Full, StoreError
+from gochat.ports import Journal
 from gochat.protocol.catalogue import COMMANDS
 
 log = logging.getLogger(__name__)
 
 #: How much larger than that of messages the bucket of actions is: its rate, and its burst.
 ACTIONS_PER_MESSAGE, ACTION_BURST = 10, 100
+#: Reads by REST that a user may make at once; sockets have a burst of their own.
+REST_READ_BURST = 200
 LISTED_NAME = BY_RULE[LISTED_WORD]
 
 
@@ -43,35 +48,83 @@ class UserContext(NamedTuple):
 
     live: Live
     rooms: Registry[RoomActor]
+    journal: Journal
     clock: Jumps
     """Measures by its steady time, and moves along what is counted by the wall clock."""
-    messages_per_s: float
-    message_burst: int
-    mailbox: int
+    timer_wheel: TimerWheel
+    limits: UserLimits
     rules: CurrentRules
-    asks_a_day: int = 20
-    """Strangers that a user may ask within 24 hours."""
-    adds_a_day: int = 0
-    """Users whom one may add to groups within 24 hours without being their contact; 0: any number."""
+    mailbox: int
 
 
 class UserActor(Actor[Submit]):
     """Stays in memory while the user is connected, and until forgetting the buckets changes nothing."""
 
-    __slots__ = ("_context", "actions", "adds", "asks", "bucket")
+    __slots__ = ("_context", "_rest_reads", "actions", "adds", "asks", "bucket", "quota", "sessions")
 
     def __init__(self, user: str, registry: Registry[UserActor], parts: UserContext) -> None:
         super().__init__(user, parts.mailbox, registry)
         self._context = parts
-        self.bucket = TokenBucket(parts.messages_per_s, parts.message_burst)
-        self.actions = TokenBucket(parts.messages_per_s * ACTIONS_PER_MESSAGE, parts.message_burst * ACTION_BURST)
-        self.asks = SlidingWindow(parts.asks_a_day, DAY_MS, parts.clock)
-        self.adds = SlidingWindow(parts.adds_a_day, DAY_MS, parts.clock) if parts.adds_a_day else None
+        limits = parts.limits
+        self.sessions: dict[Subscriber, None] = {}
+        """Those that have signed in on this node, the oldest first."""
+        self.quota = Quota(limits, parts.timer_wheel, parts.live.counts, self.sessions)
+        self.bucket = TokenBucket(limits.messages_per_s, limits.message_burst)
+        self.actions = TokenBucket(limits.messages_per_s * ACTIONS_PER_MESSAGE, limits.message_burst * ACTION_BURST)
+        self._rest_reads = TokenBucket(limits.reads_per_s, REST_READ_BURST)
+        self.asks = SlidingWindow(limits.asks_a_day, DAY_MS, parts.clock)
+        self.adds = SlidingWindow(limits.adds_a_day, DAY_MS, parts.clock) if limits.adds_a_day else None
 
     @property
     def busy(self) -> bool:
+        if self.sessions or not self.quota.idle():
+            return True
         now_ms = self._context.clock.steady_ms()
-        return self.address in self._context.live.users or not (self.bucket.full(now_ms) and self.actions.full(now_ms))
+        return not all(bucket.full(now_ms) for bucket in (self.bucket, self.actions, self._rest_reads))
+
+    # ------------------------------------------------------------------------------------------ sessions
+
+    def enter(self, session: Subscriber) -> None:
+        """A session begins. Older ones of the same device give way, and the oldest beyond the limit."""
+        live, first = self._context.live, not self.sessions
+        replaced = self._replaced_by(session)
+        self.sessions[session] = None
+        live.users[self.address] = self.sessions
+        session.window = self.quota.window
+        # After the new one has come, so that the user does not seem to leave in between.
+        for other in replaced:
+            other.close(REPLACED, "a newer session took this one's place")
+            other.ended()
+        if first and live.presence.came(self.address):
+            live.tell_presence(self.address)
+
+    def _replaced_by(self, session: Subscriber) -> list[Subscriber]:
+        same_device = [other for other in self.sessions if session.device is not None and other.device == session.device]
+        others = [other for other in self.sessions if other not in same_device]
+        excess = len(others) + 1 - self._context.limits.sessions
+        return [*same_device, *others[: max(0, excess)]]
+
+    def leave(self, session: Subscriber) -> None:
+        """A session has ended. With the last of them the user goes offline."""
+        if session not in self.sessions:
+            return
+        del self.sessions[session]
+        if self.sessions:
+            return
+        live = self._context.live
+        del live.users[self.address]
+        if live.presence.went(self.address):
+            now_ms = self._context.clock.now_ms()
+            self._context.journal.note_user(self.address, last_seen=now_ms)
+            live.saw(self.address, now_ms)
+            live.tell_presence(self.address, now_ms)
+
+    def read_by_rest(self) -> int:
+        """Take a token for a read by REST and return 0, or take none and return after how many milliseconds there will
+        be one."""
+        return self._rest_reads.take(self._context.clock.steady_ms())
+
+    # ------------------------------------------------------------------------------------------ turns
 
     def is_prepared(self, waiting: list[Submit]) -> bool:
         return True
@@ -168,6 +221,12 @@ class UserActor(Actor[Submit]):
     def refuse(self, mail: Submit, denied: Denied) -> None:
         mail.reply(denied)
         mail.flush()
+
+    def given_up(self) -> None:
+        """The next actor of this address knows none of these sessions: they end, and their clients come again."""
+        for session in list(self.sessions):
+            session.close(SLOW, "a fault of the server; connect again")
+            session.ended()
 
 
 def judged(command: commands.AnyCommand, field: str, verdict: Verdict) -> Judged:

@@ -6,10 +6,32 @@ import math
 from collections import deque
 from collections.abc import Iterable
 
+import msgspec
+
 from gochat.domain.jumps import Jumps
 
 #: Sums of fractions fall short of a whole token by rounding; who waited as told must not be refused for that.
 _WHOLE = 1 - 1e-9
+
+
+class UserLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much one user may do, over all sessions and over REST. A rate of 0 is no limit."""
+
+    messages_per_s: float = 0.0
+    message_burst: int = 1
+    refusals_per_s: float = 0.0
+    """Requests that are refused, or had been carried out before."""
+    refusal_burst: int = 1
+    reads_per_s: float = 0.0
+    """Requests that change no room."""
+    read_burst: int = 1
+    window: int = 128
+    """Requests that each session may have unsettled."""
+    sessions: int = 20
+    asks_a_day: int = 20
+    """Strangers whom the user may ask within 24 hours."""
+    adds_a_day: int = 0
+    """Users whom one may add to groups within 24 hours without being their contact; 0: any number."""
 
 
 class TokenBucket:

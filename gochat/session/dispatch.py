@@ -10,6 +10,7 @@ import logging
 from functools import partial
 
 from gochat.actors.actor import INTERNAL
+from gochat.actors.user import UserActor
 from gochat.errors import VIOLATION, Denied, Full
 from gochat.protocol import replies
 from gochat.protocol import requests as req
@@ -41,16 +42,19 @@ class ClientSession(Session):
             except DECODING as error:
                 self._bad_frame(self.codec.bad_frame(payload, error))
                 return
-            # Nothing is granted before the session has signed in.
+            actor = self.actor
+            if actor is None:
+                self._first(request)
+                return
             row = self.granted.get(type(request))
             if row is None:
-                self._not_granted(request)
+                self._not_granted(actor, request)
                 return
             if row.to_command is None:
-                self._answer(request)
+                self._answer(actor, request)
                 return
             if row.cost == "ephemeral":
-                self.quota.read()
+                actor.quota.read()
             command = row.to_command(request, self.principal, self.gateway.limits)
             if isinstance(command, Denied):
                 self.deny(request.id, command)
@@ -60,7 +64,7 @@ class ClientSession(Session):
                 command=command, session=self, request_id=request.id, confirmation=row.confirmation, origin=self
             )
             try:
-                self.gateway.users.tell(self.user, mail)
+                actor.tell(mail)
             except Full as full:
                 mail.reply(Denied("busy", str(full), retry_after_ms=200))
                 mail.flush()
@@ -74,10 +78,10 @@ class ClientSession(Session):
             crashed = self.codec.decode(payload).id
             self.reply(replies.Error(id=crashed, code="internal", message="a fault of the server", temporary=False))
 
-    def _answer(self, request: req.AnyRequest) -> None:
+    def _answer(self, actor: UserActor, request: req.AnyRequest) -> None:
         """Answer a request that makes no command: at once, or by a job. Each of them counts as a read."""
         kind = type(request)
-        self.quota.read()
+        actor.quota.read()
         if kind is req.Ping:
             self.reply(replies.Pong(id=request.id))
         elif kind is req.Pong:
@@ -92,13 +96,10 @@ class ClientSession(Session):
             else:
                 self.start_job(job)
 
-    def _not_granted(self, request: req.AnyRequest) -> None:
-        if self.state == NEW:
-            self._first(request)
-            return
+    def _not_granted(self, actor: UserActor, request: req.AnyRequest) -> None:
         row = CATALOGUE[type(request)]
         if row.to_command is None:
-            self.quota.read()
+            actor.quota.read()
         self.deny(request.id, Denied("forbidden", f"the token lacks the scope {row.scope}"))
 
     def _first(self, request: req.AnyRequest) -> None:

@@ -16,9 +16,8 @@ from gochat.auth.standing import Standing
 from gochat.errors import Denied
 from gochat.notify.notifications import Notifications
 from gochat.ports import Archive, Connection, Identity, Journal, Outbox, Tokens
-from gochat.protocol.replies import Limits, Presence, PresenceEntry
-from gochat.session.clock import TimerWheel
-from gochat.session.quota import Quotas
+from gochat.protocol.replies import Limits
+from gochat.actors.timer_wheel import TimerWheel
 from gochat.session.refusals import Refusals
 from gochat.transports.outbox import Spawn, Waiting
 
@@ -82,27 +81,10 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     """Tells which users and tokens are shut out although the token is good."""
     spawn: Spawn
     refusals: Refusals = msgspec.field(default_factory=Refusals)
-    quotas: Quotas
-    """Bounds what each user may cost the others."""
     sessions: dict[str, SignedIn]
     """Live sessions by their id."""
     waiting: Waiting
     """Counts the bytes that wait for the readers of all sessions."""
-
-    def presence(self, user: str, last_seen: int | None = None) -> None:
-        """Tell the users who watch this one that it came, or went at `last_seen`."""
-        if user in self.live.watchers:
-            entry = PresenceEntry(user=user, online=last_seen is None, last_seen=last_seen)
-            self.live.send_best_effort(self.live.onlookers(user), Presence(users=[entry]))
-
-    def went_offline(self, user: str) -> None:
-        """The user's last session on this node has ended."""
-        if not self.live.presence.went(user):
-            return
-        now_ms = time.time_ns() // 1_000_000
-        self.journal.note_user(user, last_seen=now_ms)
-        self.live.saw(user, now_ms)
-        self.presence(user, now_ms)
 
 
 def in_trio_time(unix_s: float) -> float:

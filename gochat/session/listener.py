@@ -13,7 +13,8 @@ import msgspec
 import trio
 
 from gochat.actors.broadcaster import SendQueue
-from gochat.actors.live import FactBatch, drop
+from gochat.actors.live import FactBatch
+from gochat.actors.user import UserActor
 from gochat.errors import SLOW
 from gochat.ports import Connection
 from gochat.protocol.codec import Codec
@@ -30,6 +31,7 @@ class Listener(Positions, ABC):
     __slots__ = (
         "_membership",
         "_spacious",
+        "actor",
         "codec",
         "connection",
         "device",
@@ -56,6 +58,8 @@ class Listener(Positions, ABC):
         self.send_queue: SendQueue | None = None
         self.id = ""
         self.user = ""
+        self.actor: UserActor | None = None
+        """The user's; None before the session has signed in."""
         self.device: str | None = None
         self.signed_in_ns = 0
         """On the wall clock; 0 before."""
@@ -202,7 +206,5 @@ class Listener(Positions, ABC):
         self._membership_changed()
         live.watch(self, (), oversees=True)
         self.watching = ()
-        if self in live.users.get(self.user, ()):
-            drop(live.users, self.user, self)
-            if self.user not in live.users:
-                gateway.went_offline(self.user)
+        if self.actor is not None:
+            self.actor.leave(self)

@@ -13,7 +13,6 @@ from gochat.ports import Outbox
 from gochat.protocol import replies
 from gochat.protocol.catalogue import Confirmation
 from gochat.protocol.codec import Codec
-from gochat.session.quota import Quota
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +26,9 @@ class AskingSession(Protocol):
     waiting: bool
     """Whether frames wait to be carried out."""
     in_flight: int
-    quota: Quota
 
     def denied(self, denied: Denied, close: int | None = None) -> None: ...
+    def repeated(self) -> None: ...
     def pump(self) -> None: ...
 
 
@@ -47,7 +46,7 @@ class Pending(Submit, eq=False, kw_only=True):
             if isinstance(outcome, Done):
                 if outcome.duplicate:
                     self.give_back(outcome)
-                    session.quota.refused()  # Its token is given back, and it costs as much as a refusal.
+                    session.repeated()  # Its token is given back.
                 if self.request_id is None:
                     return
                 reply: replies.Reply

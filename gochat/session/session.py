@@ -62,7 +62,6 @@ class Session(Listener):
         "identity",
         "in_flight",
         "principal",
-        "quota",
         "waiting",
         "window",
     )  # fmt: skip
@@ -72,7 +71,7 @@ class Session(Listener):
         self.credential = credential
         self.principal = Principal("", False)
         self.granted: Mapping[type[req.AnyRequest], RequestType] = NOTHING
-        """The rows of the requests that the token allows; none before the session has signed in."""
+        """The rows of the requests that the token allows."""
         self.identity: Identity | None = None
         self.expires_at: float | None = None
         self.budget = BURST
@@ -81,8 +80,7 @@ class Session(Listener):
         self._readable: trio.Event | None = None
         self.in_flight = 0
         self.window = gateway.limits.window
-        """Requests that may be unsettled now; less than usual while the user has cost too much (session/quota.py)."""
-        self.quota = gateway.quotas.nobody
+        """Requests that may be unsettled now; less than usual while the user has cost too much (actors/quota.py)."""
         self.epoch = gateway.journal.epoch
         self._pumping = False
         self._pinged_at: float | None = None
@@ -182,9 +180,8 @@ class Session(Listener):
     def ended(self) -> None:
         if self.state == CLOSED:
             return
-        signed_in, self.state = self.state != NEW and self.user != "", CLOSED
-        if signed_in:
-            self.quota.leave(self)
+        self.state = CLOSED
+        if self.actor is not None:
             self.leave_all()
             _, reason = self.connection.closing or (0, "the peer left")
             log.info("%s: session ended: %s", self.user, reason, extra={"session": self.id})
@@ -238,11 +235,17 @@ class Session(Listener):
 
     def denied(self, denied: Denied, close: int | None = None) -> None:
         """Count a refusal, and with which number it closes."""
-        self.quota.refused()
+        if self.actor is not None:  # Before the sign-in any refusal closes.
+            self.actor.quota.refused()
         counts = self.gateway.live.counts
         counts.denials[denied.code] += 1
         if close is not None:
             counts.closes[close] += 1
+
+    def repeated(self) -> None:
+        """A request had been carried out before: it costs the user as much as one that is refused."""
+        if self.actor is not None:
+            self.actor.quota.refused()
 
     def deny(self, request_id: replies.ReplyId, denied: Denied) -> None:
         self.denied(denied)

@@ -14,12 +14,13 @@ import time
 
 import trio
 
+from gochat.actors.quota import SIGN_IN
+from gochat.actors.timer_wheel import SLOT_S
 from gochat.auth.fetched import KeysUnavailable
 from gochat.domain.ids import is_dm
 from gochat.errors import (
     BAD_TOKEN,
     NO_TOKEN,
-    REPLACED,
     SLOW,
     VIOLATION,
     AuthError,
@@ -31,10 +32,8 @@ from gochat.errors import (
 from gochat.ports import Identity, Snapshot
 from gochat.protocol import replies
 from gochat.protocol.requests import Hello, Position
-from gochat.session.clock import SLOT_S
 from gochat.session.gateway import Gateway, in_trio_time
 from gochat.session.positions import NEVER, REPLAY_ALL, Lagging, Notice, Replaying
-from gochat.session.quota import SIGN_IN
 from gochat.session.replay import start_replays
 from gochat.session.session import Session
 
@@ -86,7 +85,7 @@ async def greet(session: Session, hello: Hello) -> None:
 async def _allowed(session: Session, identity: Identity) -> None:
     """A sign-in counts among the user's reads, and waits for its turn as they do, but not for ever: a flood under the
     user's name must not keep out the user's other devices."""
-    quota = session.gateway.quotas.of(identity.user)
+    quota = session.gateway.users.at(identity.user).quota
     quota.read(SIGN_IN)
     with trio.move_on_after(session.gateway.pace.hello_s / 2):
         while quota.held and not session.is_over():  # noqa: ASYNC110 -- for those alone who cost too much
@@ -119,15 +118,10 @@ async def identify(session: Session, hello: Hello) -> Identity | Denied:
 
 
 def _enter(session: Session, hello: Hello, identity: Identity) -> None:
-    """Into the user's table; older sessions of the same device, or beyond the limit, give way."""
+    """Into the tables of the node and of the user."""
     gateway, user = session.gateway, identity.user
-    gateway.users.at(user)
-    others = list(gateway.live.users.get(user, ()))
-    same_device = [other for other in others if hello.device is not None and other.device == hello.device]
-    excess = len(others) - len(same_device) + 1 - gateway.limits.sessions
+    session.actor = actor = gateway.users.at(user)
     session.signed_in(identity, None if identity.expires_s is None else in_trio_time(identity.expires_s))
-    session.quota = gateway.quotas.of(user)
-    session.quota.join(session)
     session.device = hello.device
     session.id = secrets.token_urlsafe(12)
     session.signed_in_ns = time.time_ns()
@@ -135,18 +129,11 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
     by_transport, transport = gateway.live.counts.sessions, session.connection.transport
     by_transport[transport] = by_transport.get(transport, 0) + 1
     gateway.live.sign_ins[session] = trio.current_time()
-    first = user not in gateway.live.users
-    gateway.live.users.setdefault(user, {})[session] = None
-    # After the new one has come, so that the user does not seem to leave in between.
-    for other in [*same_device, *[o for o in others if o not in same_device][: max(0, excess)]]:
-        other.close(REPLACED, "a newer session took this one's place")
-        other.ended()
+    actor.enter(session)
     session.connection.signed_in()
     # Should the node crash, the user was last seen now, or when it was noted later (seen.py), and not a visit before.
     now_ms = time.time_ns() // 1_000_000
     gateway.journal.note_user(user, name=shown_name(gateway, identity), last_seen=now_ms)
-    if first and gateway.live.presence.came(user):
-        gateway.presence(user)
 
 
 def shown_name(gateway: Gateway, identity: Identity) -> str:

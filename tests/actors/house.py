@@ -49,6 +49,7 @@ class Recorder:
         self.device = None
         self.since = 0
         self.catching_up = False
+        self.window = 1
         self.full = False
         self.send_queue: SendQueue | None = None
         self.pushes: list[bytes] = []
@@ -112,6 +113,8 @@ class Recorder:
 
     def abort(self) -> None:
         self.aborted = True
+
+    def pump(self) -> None: ...
 
     def ended(self) -> None:
         self.live.users[self.user].pop(self)

@@ -17,20 +17,20 @@ from hypothesis import strategies as st
 
 from gochat.actors.actor import Registry
 from gochat.actors.live import SLICE, FactBatch, fact_batches
+from gochat.actors.timer_wheel import TimerWheel
 from gochat.actors.user import UserActor, UserContext
 from gochat.auth.keys import OneKey
 from gochat.auth.standing import Standing
 from gochat.auth.tokens import Issuer, JwtTokens
 from gochat.config import Auth
 from gochat.domain import commands, facts
+from gochat.domain.limits import UserLimits
 from gochat.notify.notifications import Notifications
 from gochat.protocol import replies
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.ndjson import LineReader
-from gochat.session.clock import TimerWheel
 from gochat.session.dispatch import ClientSession
 from gochat.session.gateway import Gateway, Pace
-from gochat.session.quota import Quotas, Rates
 from gochat.transports.outbox import Outbox, Waiting
 from tests.actors.house import TEA, House, Recorder, keep_house, run
 from tests.actors.test_room import heard
@@ -179,7 +179,10 @@ class Town:
         self.house = house
         self.dice = random.Random(seed)
         self.spawn = nursery.start_soon
-        parts = UserContext(house.live, house.rooms, house.clock, 0.0, 1, 1000, NoRules())
+        timer_wheel = TimerWheel()
+        parts = UserContext(
+            house.live, house.rooms, house.journal, house.clock, timer_wheel, UserLimits(), NoRules(), 1000  # type: ignore[arg-type]
+        )
         users: Registry[UserActor] = Registry(house.actors, house.run_queue, partial(UserActor, parts=parts), 1000)
         self.gateway = Gateway(
             node="here",
@@ -192,13 +195,12 @@ class Town:
             rooms=house.rooms,
             limits=replies.Limits(messages_per_s=0),
             pace=SCOPES,
-            timer_wheel=TimerWheel(),
+            timer_wheel=timer_wheel,
             after_leaving=True,
             rules=NoRules(),
             standing=Standing(),
             notifications=Notifications(notices=house.notices),
             spawn=self.spawn,
-            quotas=Quotas(Rates(), TimerWheel()),
             sessions={},
             waiting=Waiting(),
         )

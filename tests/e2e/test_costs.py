@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import trio
 
+from gochat.actors.quota import Quota
+from gochat.domain.limits import UserLimits
 from gochat.node import Node
 from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.requests import Pong, Request
-from gochat.session.quota import Quota
 from tests.e2e.peer import Peer
 from tests.protocol.frames import REQUESTS
 from tests.tokens import issue
@@ -34,8 +35,8 @@ async def test_each_request_that_no_actor_limits_counts_as_a_read(node: Node, co
     ann: Peer = await connect("ann", token=issue(node, "ann", scopes=["admin"]))
     await ann.ask("group", name="tea", action="create")
     session = node.gateway.sessions[ann.welcome["session"]]
-    counted = Counted(node.gateway.quotas._rates, node.timer_wheel, set())
-    session.quota = counted
+    counted = Counted(UserLimits(), node.timer_wheel, node.live.counts, ())
+    session.actor.quota = counted
     for name, request in REQUESTS.items():
         assert isinstance(request, Request)
         row = CATALOGUE[type(request)]  # type: ignore[index]
@@ -55,8 +56,8 @@ async def test_each_request_that_no_actor_limits_counts_as_a_read(node: Node, co
 async def test_what_is_refused_for_its_scope_costs_no_less(node: Node, connect: Connect) -> None:
     ann: Peer = await connect("ann", token=issue(node, "ann", scopes=["metrics"]))
     session = node.gateway.sessions[ann.welcome["session"]]
-    counted = Counted(node.gateway.quotas._rates, node.timer_wheel, set())
-    session.quota = counted
+    counted = Counted(UserLimits(), node.timer_wheel, node.live.counts, ())
+    session.actor.quota = counted
     with trio.fail_after(10):
         assert (await ann.ask("history", room="group:tea"))["code"] == "forbidden"
         assert counted.reads == 1

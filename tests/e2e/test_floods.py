@@ -156,7 +156,7 @@ async def test_refusals_by_rest_count_with_those_on_sockets(start: Start, nurser
             for _ in range(BURST):
                 answer = await rest.post("/v1/messages", {"to": "group:none", "body": "x"})
                 assert answer.refusal == (404, "not_found")
-            assert node.gateway.quotas.of("mallory").held
+            assert node.gateway.users.at("mallory").quota.held
             began = trio.current_time()
             for _ in range(2):
                 answer = await rest.post("/v1/messages", {"to": "group:none", "body": "x"})
@@ -176,7 +176,7 @@ async def test_repeats_by_rest_count(start: Start) -> None:
         for _ in range(BURST + 1):
             answer = await rest.post("/v1/messages", {"to": "user:bob", "body": "x"}, Idempotency_Key="k")
             assert answer.status == 201
-        assert node.gateway.quotas.of("mallory").window < node.gateway.limits.window
+        assert node.gateway.users.at("mallory").quota.window < node.gateway.limits.window
         await rest.aclose()
 
 

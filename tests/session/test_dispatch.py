@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gochat.actors.user import UserActor
 from gochat.errors import VIOLATION, Full
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import CATALOGUE, granted
@@ -63,11 +64,11 @@ def test_what_is_no_request_is_told_with_its_id() -> None:
 
 def test_a_full_mailbox_is_busy() -> None:
     async def act(here: Town, ann: Peer) -> None:
-        def full(address: str, mail: Any) -> None:
-            raise Full(f"the mailbox of {address} is full")
+        def full(actor: UserActor, mail: Any) -> None:
+            raise Full(f"the mailbox of {actor.address} is full")
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(here.gateway.users, "tell", full)
+            patch.setattr(UserActor, "tell", full)
             ann.ask(**SEND | {"id": 1})
         assert await answers(here, ann) == [(1, "busy")]
 
@@ -76,11 +77,11 @@ def test_a_full_mailbox_is_busy() -> None:
 
 def test_a_command_that_cannot_be_told_is_answered_too() -> None:
     async def act(here: Town, ann: Peer) -> None:
-        def crash(address: str, mail: Any) -> None:
+        def crash(actor: UserActor, mail: Any) -> None:
             raise RuntimeError("a fault of the server")
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(here.gateway.users, "tell", crash)
+            patch.setattr(UserActor, "tell", crash)
             ann.ask(**SEND | {"id": 1})
         assert await answers(here, ann) == [(1, "internal")]
 

@@ -60,12 +60,13 @@ async def carry_out(call: Call, request: AnyRequest) -> tuple[AnyCommand, Done]:
         raise Refused(command)
     reply_to = Settlement()
     try:
-        call.context.tell(call.identity.user, Submit(command, reply_to))
+        user = call.context.users.at(call.identity.user)
+        user.tell(Submit(command, reply_to))
     except Full as full:
         raise Refused(Denied("busy", str(full), retry_after_ms=200)) from full
     outcome = await reply_to.outcome()
     if isinstance(outcome, Denied):
         raise Refused(outcome)
     if outcome.duplicate:
-        call.context.quota(call.identity.user).refused()
+        user.quota.refused()
     return command, outcome

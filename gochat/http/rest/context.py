@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from gochat.actors.messages import Submit
+from gochat.actors.actor import Registry
+from gochat.actors.user import UserActor
 from gochat.auth.standing import Standing
 from gochat.auth.tickets import Tickets
 from gochat.errors import Denied
@@ -27,17 +28,6 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Quota(Protocol):
-    """The bound on a user's cost for the others (session/quota.py)."""
-
-    @property
-    def held(self) -> bool:
-        """Whether nothing of the user is carried out now."""
-
-    def refused(self) -> None:
-        """A request was refused, or had been carried out before."""
-
-
 class RestContext(msgspec.Struct, frozen=True, kw_only=True):
     """Built once by the node."""
 
@@ -45,8 +35,7 @@ class RestContext(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing
     archive: Archive
     journal: Journal
-    tell: Callable[[str, Submit], None]
-    """Puts a command into the mailbox of a user's actor (`Registry.tell`). Raises Full."""
+    users: Registry[UserActor]
     limits: Limits
     exports: Exports
     tickets: Tickets
@@ -56,12 +45,7 @@ class RestContext(msgspec.Struct, frozen=True, kw_only=True):
     push: Callable[[Identity, Push], Awaitable[msgspec.Struct | Denied]]
     """Answer the requests of users about notifications (session/notifications.py)."""
     now_ms: Callable[[], int] = _now_ms
-    quota: Callable[[str], Quota]
-    """A user's, the same as for the user's sessions."""
     after_leaving: bool = True
-    reads_per_s: float = 50.0
-    """Reads of one user in the long run, over all tokens and connections; 0: no limit."""
-    read_burst: int = 200
     calls_per_s: float = 1.0
     """Requests without a token from one address in the long run: those that redeem a ticket."""
     call_burst: int = 20

@@ -1,4 +1,4 @@
-"""Token buckets by user or by address, over all tokens and connections."""
+"""Token buckets by address, over all tokens and connections. Those of users are their actors'."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Limiter:
         now_ms: Callable[[], int],
         max_keys: int = MAX_KEYS,
         *,
-        refusal: str = "too many reads at once",
-        rule: str = "reads_per_s",
+        refusal: str = "too many attempts from this address",
+        rule: str = "calls_per_s",
     ) -> None:
         """A request that finds no token is refused with the text `refusal`, in the name of `rule`."""
         self._per_s = per_s

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -67,12 +68,9 @@ class Operation(NamedTuple):
 class Resource:
     """The handler of one path."""
 
-    def __init__(
-        self, context: RestContext, reads: Limiter, strangers: Limiter, operations: dict[str, Operation]
-    ) -> None:
-        """`reads` has a bucket for each user, `strangers` one for each address that calls without a token."""
+    def __init__(self, context: RestContext, strangers: Limiter, operations: dict[str, Operation]) -> None:
+        """`strangers` has a bucket for each address that calls without a token."""
         self._context = context
-        self._reads = reads
         self._strangers = strangers
         self._operations = operations
         methods = sorted({*operations, *(["HEAD"] if "GET" in operations else [])})
@@ -85,7 +83,8 @@ class Resource:
             self._context.auth.report(request, refused)
             # A refusal for too many refusals is not counted: users who try again would never be let in.
             if request.user is not None and refused.denied is not TOO_MANY:
-                self._context.quota(request.user).refused()
+                with suppress(Full):  # With too many users in memory it is not counted.
+                    self._context.users.at(request.user).quota.refused()
             return refused.response()
         except Full as full:
             return Refused(Denied("busy", str(full), retry_after_ms=1000)).response()
@@ -124,16 +123,20 @@ class Resource:
             self._strangers.take(str(customer(request.client)))
             return NOBODY
         identity = await self._context.auth.identify(request)
-        quota = self._context.quota(identity.user)
-        if quota.held:
+        user = self._context.users.at(identity.user)
+        if user.quota.held:
             # At once, the answer would cost as much as the refusal that it stands for.
             await trio.sleep(HELD_S)
-            if quota.held:
+            if user.quota.held:
                 raise Refused(TOO_MANY)
         if not allows(identity.scopes, operation.means):
             raise lacks_scope(CATALOGUE[operation.means].scope)
         if CATALOGUE[operation.means].to_command is None:
-            self._reads.take(identity.user)  # Commands are paid for in the user's actor.
+            wait_ms = user.read_by_rest()  # Commands are paid for when they are told.
+            if wait_ms:
+                raise Refused(
+                    Denied("rate_limited", "too many reads at once", retry_after_ms=wait_ms, rule="reads_per_s")
+                )
         return identity
 
 

@@ -10,10 +10,8 @@ from gochat.http.router import Route
 
 
 def routes(context: RestContext) -> list[Route]:
-    reads = Limiter(context.reads_per_s, context.read_burst, steady_ms)
-    refusal = "too many attempts from this address"
-    strangers = Limiter(context.calls_per_s, context.call_burst, steady_ms, refusal=refusal, rule="calls_per_s")
+    strangers = Limiter(context.calls_per_s, context.call_burst, steady_ms)
     paths: dict[str, dict[str, Operation]] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = operation
-    return [Route(path, Resource(context, reads, strangers, row), methods=None) for path, row in paths.items()]
+    return [Route(path, Resource(context, strangers, row), methods=None) for path, row in paths.items()]

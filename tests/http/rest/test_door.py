@@ -11,10 +11,8 @@ import msgspec
 import pytest
 import trio
 
-from gochat.errors import Denied
+from gochat.actors.user import UserActor
 from gochat.http.describe.openapi import build
-from gochat.http.rest.limiter import Limiter
-from gochat.http.rest.refused import Refused
 from gochat.http.rest.resource import Operation
 from gochat.http.rest.table import OPERATIONS as ALL
 from gochat.node import Node, running
@@ -362,10 +360,7 @@ async def test_what_a_token_may_not_do_is_no_refused_credential(as_: As, caplog:
 async def test_whatever_is_no_command_counts_as_a_read(as_: As, monkeypatch: pytest.MonkeyPatch) -> None:
     """Closing a report and admins' actions too, whatever their method."""
 
-    def empty(_: Limiter, user: str) -> None:
-        raise Refused(Denied("rate_limited", f"{user} has read too much", retry_after_ms=1000))
-
-    monkeypatch.setattr(Limiter, "take", empty)
+    monkeypatch.setattr(UserActor, "read_by_rest", lambda user: 1000)
     ann = as_("ann", ["admin"])
     for operation in OPERATIONS:
         assert operation.means is not None

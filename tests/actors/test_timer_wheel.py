@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gochat.session.clock import SLOT_S, TimerWheel
+from gochat.actors.timer_wheel import SLOT_S, TimerWheel
 
 
 class Entry:

@@ -9,20 +9,19 @@ down is the session's `window`, which is looked at anyway.
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from typing import Final, Protocol
 
-import msgspec
 import trio
 
-from gochat.domain.limits import TokenBucket
-from gochat.session.clock import TimerWheel
+from gochat.actors.timer_wheel import TimerWheel
+from gochat.domain.limits import TokenBucket, UserLimits
+from gochat.metrics import Counts
 
 #: A sign-in counts as so many reads: the welcome is put together from several.
 SIGN_IN: Final = 10
 #: For how long a user waits at most once the flood has ended, whatever was under way.
 DEBT_S: Final = 2.0
-#: So many users are kept before any of them is forgotten.
-KEPT: Final = 1_000
 
 
 class Held(Protocol):
@@ -33,32 +32,24 @@ class Held(Protocol):
     def pump(self) -> None: ...
 
 
-class Rates(msgspec.Struct, frozen=True):
-    """How much each user may cost, a second and at once; a rate of 0: no limit. `window` is a session's."""
-
-    refusals_per_s: float = 0.0
-    refusal_burst: int = 1
-    reads_per_s: float = 0.0
-    read_burst: int = 1
-    window: int = 128
-
-
 class Quota:
-    """One user's, over all sessions and over REST."""
+    """The quota of one user, over all sessions and over REST."""
 
-    __slots__ = ("_rates", "_reads", "_refusals", "_sessions", "_timed", "_timer_wheel", "slowed", "window")
+    __slots__ = ("_counts", "_limits", "_reads", "_refusals", "_sessions", "_timed", "_timer_wheel", "window")
 
-    def __init__(self, rates: Rates, timer_wheel: TimerWheel, slowed: set[Quota]) -> None:
-        """While the user is slowed down, it is in `slowed`."""
-        self.slowed = slowed
-        self._rates = rates
+    def __init__(
+        self, limits: UserLimits, timer_wheel: TimerWheel, counts: Counts, sessions: Collection[Held]
+    ) -> None:
+        """`sessions` are the user's, and change meanwhile. While the user waits, `counts.slowed` is one more."""
+        self._limits = limits
         self._timer_wheel = timer_wheel
-        self._sessions: dict[Held, None] = {}
-        self._refusals = TokenBucket(rates.refusals_per_s, rates.refusal_burst)
-        self._reads = TokenBucket(rates.reads_per_s, rates.read_burst)
+        self._counts = counts
+        self._sessions = sessions
+        self._refusals = TokenBucket(limits.refusals_per_s, limits.refusal_burst)
+        self._reads = TokenBucket(limits.reads_per_s, limits.read_burst)
         self._timed = False
         """Whether the wheel has an entry that will turn the window up again."""
-        self.window = rates.window
+        self.window = limits.window
         """How many requests each of the user's sessions may have unsettled now: 0 while a bucket is empty, and 1 from
         when half of the refusals are spent until all are there again, so that what is in flight can't overdraw the
         bucket by much."""
@@ -67,14 +58,6 @@ class Quota:
     def held(self) -> bool:
         """Whether nothing of the user is carried out now."""
         return self.window == 0
-
-    def join(self, session: Held) -> None:
-        """From now on the session's window is the user's."""
-        self._sessions[session] = None
-        session.window = self.window
-
-    def leave(self, session: Held) -> None:
-        self._sessions.pop(session, None)
 
     def refused(self) -> None:
         """A request was refused, or had been carried out before."""
@@ -87,7 +70,7 @@ class Quota:
     def idle(self) -> bool:
         """Whether forgetting it would change nothing."""
         now = _now_ms()
-        return not self._sessions and not self._timed and self._refusals.full(now) and self._reads.full(now)
+        return not self._timed and self._refusals.full(now) and self._reads.full(now)
 
     def _spend(self, bucket: TokenBucket, times: int) -> None:
         if bucket.rate and bucket.spend(_now_ms(), times, DEBT_S) * 2 < bucket.burst:
@@ -95,23 +78,23 @@ class Quota:
 
     def _set_window(self) -> bool:
         """As the buckets have it. True if it is smaller than usual."""
-        now, rates = _now_ms(), self._rates
+        now, limits = _now_ms(), self._limits
         refusals, reads = self._refusals.left(now), self._reads.left(now)
         if refusals < 1 or reads < 1:
             window = 0
-        elif refusals < rates.refusal_burst / (2 if self.window > 1 else 1):
-            window = min(1, rates.window)
+        elif refusals < limits.refusal_burst / (2 if self.window > 1 else 1):
+            window = min(1, limits.window)
         else:
-            window = rates.window
+            window = limits.window
         if window != self.window:
             self.window = window
             for session in self._sessions:
                 session.window = window
-        if window == rates.window:
+        if window == limits.window:
             return False
         if not self._timed:
             self._timed = True
-            self.slowed.add(self)
+            self._counts.slowed += 1
             self._timer_wheel.add(self, trio.current_time())
         return True
 
@@ -123,38 +106,11 @@ class Quota:
             random.shuffle(sessions)
             for session in sessions:
                 session.pump()
-        if self.window < self._rates.window:
+        if self.window < self._limits.window:
             return now
         self._timed = False
-        self.slowed.discard(self)
+        self._counts.slowed -= 1
         return None
-
-
-class Quotas:
-    """Those of all users. Users who are not connected and owe nothing are forgotten when they are as many as
-    the others."""
-
-    def __init__(self, rates: Rates, timer_wheel: TimerWheel) -> None:
-        self._rates = rates
-        self._timer_wheel = timer_wheel
-        self._users: dict[str, Quota] = {}
-        self._most = KEPT
-        self.slowed: set[Quota] = set()
-        """Those of users who have cost too much just now."""
-        self.nobody = Quota(Rates(window=rates.window), timer_wheel, self.slowed)
-        """For sessions that have not signed in: any mistake closes them."""
-
-    def __len__(self) -> int:
-        return len(self._users)
-
-    def of(self, user: str) -> Quota:
-        quota = self._users.get(user)
-        if quota is None:
-            if len(self._users) >= self._most:
-                self._users = {name: kept for name, kept in self._users.items() if not kept.idle()}
-                self._most = max(KEPT, 2 * len(self._users))
-            quota = self._users[user] = Quota(self._rates, self._timer_wheel, self.slowed)
-        return quota
 
 
 def _now_ms() -> int:

@@ -5,20 +5,30 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from gochat.session.clock import TimerWheel
-from gochat.session.quota import KEPT, Quota, Quotas, Rates
+from gochat.actors.quota import Quota
+from gochat.actors.timer_wheel import TimerWheel
+from gochat.domain.limits import UserLimits
+from gochat.metrics import Counts
 
-RATES = Rates(refusals_per_s=10, refusal_burst=20, reads_per_s=10, read_burst=20, window=128)
+LIMITS = UserLimits(refusals_per_s=10, refusal_burst=20, reads_per_s=10, read_burst=20, window=128)
+
+
+class User:
+    """The sessions of one user, and what they share."""
+
+    def __init__(self, timer_wheel: TimerWheel, limits: UserLimits = LIMITS, counts: Counts | None = None) -> None:
+        self.sessions: list[Flood] = []
+        self.quota = Quota(limits, timer_wheel, counts or Counts((), ()), self.sessions)
 
 
 class Flood:
     """A session with ever more requests that are refused."""
 
-    def __init__(self, quota: Quota) -> None:
-        self.window = 0
-        self.quota = quota
+    def __init__(self, user: User) -> None:
+        self.quota = user.quota
+        self.window = self.quota.window
         self.carried_out = 0
-        quota.join(self)
+        user.sessions.append(self)
 
     def pump(self) -> None:
         while self.window:
@@ -29,11 +39,12 @@ class Flood:
 async def test_a_user_goes_on_at_the_rate_over_all_sessions(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     timer_wheel = TimerWheel()
     nursery.start_soon(timer_wheel.run)
-    quotas = Quotas(RATES, timer_wheel)
-    floods = [Flood(quotas.of("mallory")) for _ in range(20)]
-    other = Flood(quotas.of("ann"))
+    counts = Counts((), ())
+    mallory = User(timer_wheel, counts=counts)
+    floods = [Flood(mallory) for _ in range(20)]
+    other = Flood(User(timer_wheel, counts=counts))
     floods[0].pump()
-    assert quotas.slowed == {quotas.of("mallory")}
+    assert counts.slowed == 1
     # Whole tokens: the last one is spent, and the next is not there yet.
     assert sum(flood.carried_out for flood in floods) == 20
     assert all(flood.window == 0 for flood in floods)
@@ -47,7 +58,8 @@ async def test_a_user_goes_on_at_the_rate_over_all_sessions(autojump_clock: Mock
 async def test_half_spent_one_at_a_time_then_as_before(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     timer_wheel = TimerWheel()
     nursery.start_soon(timer_wheel.run)
-    session = Flood(Quotas(RATES, timer_wheel).of("ann"))
+    counts = Counts((), ())
+    session = Flood(User(timer_wheel, counts=counts))
     for _ in range(10):
         session.quota.refused()
     assert session.window == 128
@@ -58,6 +70,7 @@ async def test_half_spent_one_at_a_time_then_as_before(autojump_clock: MockClock
     assert session.window == 1
     await trio.sleep(1)
     assert session.window == 128
+    assert counts.slowed == bool(len(timer_wheel))
     assert not len(timer_wheel) or session.quota.idle() is False
 
 
@@ -66,7 +79,7 @@ async def test_what_was_in_flight_is_a_debt_of_two_seconds_at_most(
 ) -> None:
     timer_wheel = TimerWheel()
     nursery.start_soon(timer_wheel.run)
-    quota = Quotas(RATES, timer_wheel).of("ann")
+    quota = User(timer_wheel).quota
     for _ in range(1000):
         quota.refused()
     await trio.sleep(1.9)
@@ -76,7 +89,7 @@ async def test_what_was_in_flight_is_a_debt_of_two_seconds_at_most(
 
 
 async def test_reads_count_apart_from_refusals(autojump_clock: MockClock) -> None:
-    quota = Quotas(RATES, TimerWheel()).of("ann")
+    quota = User(TimerWheel()).quota
     for _ in range(10):
         quota.refused()
         quota.read()
@@ -86,27 +99,8 @@ async def test_reads_count_apart_from_refusals(autojump_clock: MockClock) -> Non
 
 
 async def test_without_rates_nobody_waits(autojump_clock: MockClock) -> None:
-    quota = Quotas(Rates(), TimerWheel()).of("ann")
+    quota = User(TimerWheel(), UserLimits()).quota
     for _ in range(10_000):
         quota.refused()
         quota.read()
     assert quota.window == 128
-
-
-async def test_users_are_forgotten_but_not_what_they_owe(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    timer_wheel = TimerWheel()
-    nursery.start_soon(timer_wheel.run)
-    rates = Rates(refusals_per_s=0.1, refusal_burst=20, reads_per_s=10, read_burst=20, window=128)
-    quotas = Quotas(rates, timer_wheel)
-    for number in range(10 * KEPT):
-        quotas.of(f"u{number}").read()
-        await trio.sleep(0.1)
-        assert len(quotas) <= KEPT
-    session = Flood(quotas.of("here"))
-    for _ in range(20):
-        quotas.of("debtor").refused()
-    for number in range(KEPT):
-        quotas.of(f"v{number}")
-    assert len(quotas) <= KEPT
-    assert quotas.of("debtor").held
-    assert quotas.of("here") is session.quota
