@@ -20,6 +20,7 @@ import trio
 import gochat
 from gochat import store as stores
 from gochat.actors.actor import Registry
+from gochat.actors.foreign import hear
 from gochat.actors.live import Live
 from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
@@ -27,6 +28,7 @@ from gochat.actors.presence import refresh_stale
 from gochat.actors.room import RECENT_KEYS, RoomActor, RoomContext
 from gochat.actors.run_queue import RunQueue
 from gochat.actors.supervisor import Spec, Supervisor
+from gochat.actors.timer_wheel import TimerWheel
 from gochat.actors.user import UserActor, UserContext
 from gochat.auth import tokens as auth
 from gochat.auth.secret import FILE_NAME, make_secret
@@ -50,7 +52,6 @@ from gochat.policy import RulesInForce
 from gochat.ports import Journal
 from gochat.protocol import replies
 from gochat.session import Gateway
-from gochat.actors.timer_wheel import TimerWheel
 from gochat.session.gateway import Pace
 from gochat.session.seen import keep_seen
 from gochat.session.slow import Spreader
@@ -159,6 +160,7 @@ async def running(settings: Settings) -> AsyncIterator[Node]:
     data = Path(settings.node.data)
     folder.make(data)
     with folder.locked(data):
+        folder.check_servable(data)
         if not settings.auth.configured and make_secret(data):
             log.info("made the secret that signs tokens", extra={"file": str(data / FILE_NAME)})
         tokens = auth.tokens(settings)
@@ -269,6 +271,7 @@ def _registries(
         node.rules,
         limits.mailbox,
     )
+    store.journal.listen(partial(hear, rooms, node.live))
     users: Registry[UserActor] = Registry(actors, run_queue, partial(UserActor, parts=user_parts), MOST_ACTORS)
     return rooms, users
 

@@ -84,14 +84,31 @@ class DuplicateKeys(msgspec.Struct, frozen=True):
 
 class Overtaken(msgspec.Struct, frozen=True):
     """Nothing of the batch was recorded: the room is not what it was when the batch was decided, since another node's
-    facts came first. Load the room again and decide all of it again; it may be refused now. A journal that alone
-    decides never says so."""
+    facts came first. They were told by now (`Journal.listen`): decide all of it again; it may be refused. A journal
+    that alone decides never says so."""
 
 
 AppendResult: TypeAlias = Committed | DuplicateKeys | Overtaken | StoreError
 """The outcome of a batch. A StoreError: nothing of it is recorded, or with `unknown` it may be."""
 OnRecorded: TypeAlias = Callable[[AppendResult], None]
 """Is told the outcome of a batch, in the loop's own thread. An exception from it is logged and goes no further."""
+
+
+class ForeignBatch(msgspec.Struct, frozen=True):
+    """A batch of one room that another node decided, and that is durable here by now."""
+
+    room: str
+    commit: int
+    """The number of this node's own transaction, as in Committed."""
+    facts: Sequence[AnyFact]
+    """As they are recorded. May be empty, and so may be the others."""
+    side_records: Sequence[AnySideRecord] = ()
+    hidden: Mapping[int, str] = {}
+    """Seqs of facts of a private room that the named one of its two users does not hear."""
+
+
+OnForeign: TypeAlias = Callable[[ForeignBatch], None]
+"""Is told a batch, in the loop's own thread. An exception from it is logged and goes no further."""
 
 
 class Journal(Protocol):
@@ -105,7 +122,23 @@ class Journal(Protocol):
         """Names the log of every room in this store; changes only when the log was rolled back."""
 
     async def load(self, room: str) -> RoomRecord:
-        """The room as its facts made it; with `head` 0 if it has none. Raises StoreError."""
+        """The room as its facts made it; with `head` 0 if it has none. Batches of other nodes that it holds have been
+        told (`listen`) when this returns. Raises StoreError."""
+
+    def listen(self, heard: OnForeign) -> None:
+        """Have `heard` called once for each batch that another node decided, as soon as it is durable here. Calls for
+        one room come in the order in which its batches were recorded, and `done` of this node's own batches has its
+        place in that order. To be called once, before the first `load`. A journal that alone decides has nothing to
+        tell."""
+
+    def coming(self, room: str) -> bool:
+        """Whether batches of other nodes may be durable here that are still to be told: then whoever reads the room up
+        to its head is told facts again that were read."""
+
+    async def barrier(self, rooms: Collection[str] | None = None) -> None:
+        """Return when everything is recorded here and told that any node had acknowledged in these rooms (None: in
+        all) before the call, so that whoever was acknowledged elsewhere finds it here. At once, where the journal alone
+        decides. Raises StoreError where that can't be found out now."""
 
     def append(
         self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnySideRecord], done: OnRecorded

@@ -87,6 +87,11 @@ class Actor(ABC, Generic[M]):
         return False
 
     @property
+    def lacking(self) -> bool:
+        """Whether a turn is wanted although there is no mail: something has to be loaded."""
+        return False
+
+    @property
     def busy(self) -> bool:
         """Whether something is in flight besides mail and turns."""
         return False
@@ -147,7 +152,7 @@ class Actor(ABC, Generic[M]):
     def release(self) -> None:
         """Let turns be taken again."""
         self.held = False
-        if self.mailbox.waiting:
+        if self.mailbox.waiting or self.lacking:
             self.go_on()
 
     # ------------------------------------------------------------------------------------------ the actor's own task

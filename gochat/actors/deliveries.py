@@ -15,6 +15,8 @@ from gochat.actors.supervisor import Spec, Supervisor
 MOST = 8
 #: And so many bytes, or a little more: every listener's outbox holds them.
 MOST_BYTES = 256 * 1024
+#: Facts of other nodes can't be held back. With so many batches waiting, listeners read them in the log.
+MOST_WAITING = 4 * MOST
 
 
 class Source(Protocol):
@@ -63,6 +65,8 @@ class Deliveries:
             source.delivered = fact_batch.last
             self._let_leave(fact_batch, self._live.deliver_now(fact_batch))
         else:
+            if len(self._waiting) >= MOST_WAITING:
+                self._drop_waiting(fact_batch)
             self._waiting.append(fact_batch)
             if len(self._waiting) == 1:
                 name = f"deliver {source.address}"
@@ -77,6 +81,14 @@ class Deliveries:
             self._waiting.popleft()
             if self.over_limit:
                 self._source.held = True
+
+    def _drop_waiting(self, latest: FactBatch) -> None:
+        """All but the one under way, and but those by which users come or go, which is told to their sessions."""
+        first, *others = self._waiting
+        kept = [each for each in others if each.added or each.removed is None or each.removed]
+        self._waiting = deque([first, *kept])
+        self._source.delivered = latest.last
+        self._source.let_catch_up()
 
     def _let_leave(self, fact_batch: FactBatch, send_queue: SendQueue) -> None:
         size = fact_batch.size

@@ -37,9 +37,7 @@ class Quota:
 
     __slots__ = ("_counts", "_limits", "_reads", "_refusals", "_sessions", "_timed", "_timer_wheel", "window")
 
-    def __init__(
-        self, limits: UserLimits, timer_wheel: TimerWheel, counts: Counts, sessions: Collection[Held]
-    ) -> None:
+    def __init__(self, limits: UserLimits, timer_wheel: TimerWheel, counts: Counts, sessions: Collection[Held]) -> None:
         """`sessions` are the user's, and change meanwhile. While the user waits, `counts.slowed` is one more."""
         self._limits = limits
         self._timer_wheel = timer_wheel

@@ -9,6 +9,7 @@ from gochat.actors.live import Live
 from gochat.actors.messages import Submit
 from gochat.domain import commands
 from gochat.domain.facts import Message
+from gochat.domain.foreign import ForeignTurn
 from gochat.domain.relationship import ContactPolicy, Relation
 from gochat.domain.turn import Turn
 from gochat.protocol import replies
@@ -20,22 +21,23 @@ Names: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, tuple[str, i
 
 
 def tell_states(
-    live: Live, mail: Sequence[Submit], before: Relation, after: Relation, policy: ContactPolicy, now_ms: int
+    live: Live, mail: Sequence[Submit], before: Relation | None, after: Relation, policy: ContactPolicy, now_ms: int
 ) -> None:
     """`contact` to all sessions of those whose state has changed, but who changed it; a block ends presence, and the
-    end of a contact may."""
+    end of a contact may. Where it is not known what was `before`, everything may have changed."""
     one, other = after.users
-    if after.blocked and not before.blocked:
+    if after.blocked and (before is None or not before.blocked):
         live.part(one, other)
         live.part(other, one)
-    elif (after.withheld is not None and before.withheld is None) or _lost_contact(before, after):
+    elif before is None or (after.withheld is not None and before.withheld is None) or _lost_contact(before, after):
         live.mark_stale(one, watched=False)
         live.mark_stale(other, watched=False)
     acted = {id(each.origin) for each in mail if isinstance(each.command, commands.Contact)}
     for user in after.users:
         state = after.state(user, now_ms, policy)
-        if state == before.state(user, now_ms, policy) or (state == "request" and not before.blocked):
-            continue
+        known = before is not None and state == before.state(user, now_ms, policy)
+        if known or (state == "request" and not (before is not None and before.blocked)):
+            continue  # A request is told by its message.
         sessions = [session for session in live.users.get(user, ()) if id(session) not in acted]
         live.send_best_effort(sessions, replies.Contact(user=after.peer(user), state=state))
 
@@ -44,7 +46,7 @@ def _lost_contact(before: Relation, after: Relation) -> bool:
     return any(before.of(user).contact and not after.of(user).contact for user in after.users)
 
 
-def tell_request(live: Live, turn: Turn, names: Mapping[str, tuple[str, int | None]]) -> None:
+def tell_request(live: Live, turn: Turn | ForeignTurn, names: Mapping[str, tuple[str, int | None]]) -> None:
     """`request` to the user who has been asked, with the latest of the messages that wait. A sender who is not among
     the shown `names` is told by id."""
     relation = turn.draft.relation

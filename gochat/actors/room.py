@@ -26,14 +26,16 @@ from gochat.actors.supervisor import Spec
 from gochat.domain import commands
 from gochat.domain.draft import RecentKeys, RecentMessages, RoomRules
 from gochat.domain.facts import Role
+from gochat.domain.foreign import ForeignTurn, fold
 from gochat.domain.ids import is_dm
 from gochat.domain.jumps import Jumps
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import Recorded, RoomRecord
+from gochat.domain.side_records import Related
 from gochat.domain.sight import by_setting
 from gochat.domain.turn import Done, Outcome, Turn
 from gochat.errors import Denied, Full, StoreError, store_refusal
-from gochat.ports import AppendResult, Committed, DuplicateKeys, Journal, Lookups
+from gochat.ports import AppendResult, Committed, DuplicateKeys, ForeignBatch, Journal, Lookups
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ RECENT_KEYS = 8_192
 RECENT_OTHERS = 256
 #: Nobody may turn out to ask a stranger.
 _NO_ASKS: Mapping[str, SlidingWindow] = {}
+#: Batches in a row that other nodes' facts overtook, before the askers are told to come again.
+MOST_OVERTAKEN = 5
 #: After a failed append, how long until the room is rebuilt if no mail makes it sooner.
 REBUILD_S = 0.5
 
@@ -79,11 +83,13 @@ class RoomActor(Actor[Submit]):
         "_members",
         "_offset",
         "_outcomes",
+        "_overtaken",
         "_prepared",
         "_private",
         "_recent",
         "_refused_keys",
         "_turn",
+        "_unheard",
         "delivered",
         "record",
     )
@@ -111,6 +117,10 @@ class RoomActor(Actor[Submit]):
         """The turn of the batch that is being recorded."""
         self._outcomes: list[Outcome] = []
         """And what it decided of each piece of mail."""
+        self._overtaken = 0
+        """How often in a row the batch came too late."""
+        self._unheard: list[ForeignBatch] = []
+        """Batches of other nodes that came before the record was loaded."""
 
     @property
     def stale(self) -> bool:
@@ -118,8 +128,12 @@ class RoomActor(Actor[Submit]):
         return self.record is None and self.delivered >= 0
 
     @property
+    def lacking(self) -> bool:
+        return self.stale or bool(self._unheard)
+
+    @property
     def busy(self) -> bool:
-        return bool(self._deliveries) or self.stale
+        return bool(self._deliveries) or self.lacking
 
     @property
     def evictable(self) -> bool:
@@ -155,6 +169,7 @@ class RoomActor(Actor[Submit]):
         try:
             self.record = record = await self._context.journal.load(self.address)
         except StoreError:
+            self._lose_unheard()
             self.mark_stale()
             raise
         clock = self._context.clock
@@ -163,11 +178,17 @@ class RoomActor(Actor[Submit]):
             record.move_ends(clock.moved)
             clock.note(*record.ends())
         self._recent.begin(record.head)
-        if 0 <= self.delivered < record.head:
+        unheard, self._unheard = self._unheard, []
+        # What the record holds of these is still to be told.
+        told = min([record.head, *(batch.facts[0].seq - 1 for batch in unheard if batch.facts)])
+        if 0 <= self.delivered < told:
             self._catch_up_after_failure(record)
         else:
-            self.delivered = max(self.delivered, record.head)
+            self.delivered = max(self.delivered, told)
         self._members = None
+        for batch in unheard:
+            if not batch.facts or batch.facts[-1].seq > self.delivered:
+                self._tell_foreign(batch, None)
 
     def _catch_up_after_failure(self, record: RoomRecord) -> None:
         """An append failed and was recorded all the same. Nobody was told: let everybody catch up."""
@@ -232,6 +253,7 @@ class RoomActor(Actor[Submit]):
             self.phase = TRANSITIONS[self.phase][LACKING]
             return
         if not turn.facts and not turn.side_records:
+            self._batch = []  # From here on no mail of it may be handled again.
             self._conclude(batch, outcomes, turn, record, None)
             return
         try:
@@ -271,11 +293,14 @@ class RoomActor(Actor[Submit]):
         before = self.record
         assert turn is not None and before is not None
         if type(result) is Committed:
+            if result.facts is not turn.facts or turn.draft.head != before.head + len(turn.facts):
+                outcomes = turn.renumber(before, result.facts, outcomes)
             self.record = turn.draft
             self._context.keys.remember(turn.fresh_keys)
             if turn.others:
                 self._recent.follow(turn.others)
-            self._conclude(self._batch, outcomes, turn, before, result)
+            batch, self._batch = self._batch, []  # From here on no mail of it may be handled again.
+            self._conclude(batch, outcomes, turn, before, result)
             return
         turn.undo()
         if isinstance(result, StoreError):
@@ -285,7 +310,10 @@ class RoomActor(Actor[Submit]):
             # The store knows keys that this room had forgotten: they are answered, the rest is decided again.
             self._remember(result.found)
         else:
-            self.forget()  # Another node's facts came first.
+            self._overtaken += 1
+            if self._overtaken >= MOST_OVERTAKEN:
+                self.fail(self._batch, Full("other nodes change the room all the time"))
+                return
         self.mailbox.put_back(self._batch)
         self._prepared = None
         self.finish()
@@ -293,12 +321,18 @@ class RoomActor(Actor[Submit]):
     # ------------------------------------------------------------------------------------------ telling
 
     def _conclude(
-        self, batch: list[Submit], outcomes: list[Outcome], turn: Turn, before: RoomRecord, done: Committed | None
+        self,
+        batch: list[Submit],
+        outcomes: list[Outcome],
+        turn: Turn | ForeignTurn,
+        before: RoomRecord | None,
+        done: Committed | None,
     ) -> None:
         """Tell everybody what came of the batch: first the askers, so that the ack of a fact reaches its sender before
-        the fact does; then the listeners; then the observers. A fault of one of them is logged, and costs no other."""
-        self._batch = []  # From here on no mail of it may be handled again.
-        self._refused_keys.clear()
+        the fact does; then the listeners; then the observers. A fault of one of them is logged, and costs no other.
+
+        A batch of another node takes the same way: its `batch` of mail is empty. `before` is the room before it, where
+        that is known."""
         parts = self._context
         for mail, outcome in zip(batch, outcomes, strict=True):
             try:
@@ -316,7 +350,7 @@ class RoomActor(Actor[Submit]):
             self._pass_on(batch, outcomes)
         self._flush(batch)
         if done is not None:
-            if turn.hidden or turn.draft.relation is not before.relation:
+            if turn.hidden or before is None or turn.draft.relation is not before.relation:
                 self._tell_two(before, turn, batch)
             for observer in parts.observers:
                 try:
@@ -325,7 +359,11 @@ class RoomActor(Actor[Submit]):
                     log.exception("%s: an observer failed", self.address)
             if turn.side_records and self._offset:
                 parts.clock.note(*turn.draft.ends())
+        if not batch:
+            return  # It was no turn of this room's.
         self._prepared = None
+        self._refused_keys.clear()
+        self._overtaken = 0
         counts = parts.live.counts
         counts.turns += 1
         counts.commands += len(batch)
@@ -333,11 +371,11 @@ class RoomActor(Actor[Submit]):
         if not turn.draft.head:
             self.evict()
 
-    def _deliver(self, done: Committed, turn: Turn) -> None:
+    def _deliver(self, done: Committed, turn: Turn | ForeignTurn) -> None:
         live, record, facts = self._context.live, turn.draft, done.facts
         if self._private and not turn.hidden and not record.since:
             # Nobody comes or goes, and few listen.
-            self.delivered = record.head
+            self.delivered = facts[-1].seq
             live.send(FactBatch(self.address, done.commit, facts), live.listeners(self.address))
             return
         if self._deliveries is None:
@@ -360,13 +398,15 @@ class RoomActor(Actor[Submit]):
                     log.exception("%s: an answer could not leave", self.address)  # Those of others leave all the same.
                 last = mail.origin
 
-    def _tell_two(self, before: RoomRecord, turn: Turn, batch: list[Submit]) -> None:
+    def _tell_two(self, before: RoomRecord | None, turn: Turn | ForeignTurn, batch: list[Submit]) -> None:
         """Tell the two users of a private room what is new between them."""
         parts, after = self._context, turn.draft.relation
-        if before.relation is None or after is None:
+        if after is None:
             return
+        known = None if before is None else before.relation
         try:
-            tell_states(parts.live, batch, before.relation, after, parts.rules.contacts, parts.clock.now_ms())
+            if known is not None or any(isinstance(entry, Related) for entry in turn.side_records):
+                tell_states(parts.live, batch, known, after, parts.rules.contacts, parts.clock.now_ms())
             if turn.hidden:
                 names = self._prepared.names if self._prepared is not None else {}
                 tell_request(parts.live, turn, names)
@@ -392,12 +432,45 @@ class RoomActor(Actor[Submit]):
         for session in self._context.live.listeners(self.address):
             session.lag(self.address, self.delivered)
 
+    # ------------------------------------------------------------------------------------------ other nodes
+
+    def hear(self, batch: ForeignBatch) -> None:
+        """Take a batch that another node decided, and tell it as the room's own. Never waits, whatever the room is
+        about to do: its own facts are then recorded behind these, or decided again."""
+        if self.record is not None:
+            self._tell_foreign(batch, self.record)
+            return
+        if len(self._unheard) >= self._context.mailbox:
+            self._lose_unheard()
+        self._unheard.append(batch)
+        self.go_on()
+
+    def _tell_foreign(self, batch: ForeignBatch, before: RoomRecord | None) -> None:
+        """`before`: None where the record was loaded just now, and may hold the batch already."""
+        record = self.record
+        assert record is not None
+        turn = fold(record, batch.facts, batch.side_records, batch.hidden)
+        self.record = turn.draft
+        self._recent.follow(turn.others)
+        self.last_turn = trio.current_time()
+        self._conclude([], [], turn, before, Committed(batch.commit, batch.facts))
+
+    def _lose_unheard(self) -> None:
+        """The room can't be loaded, and batches of other nodes that wait for that are not to pile up: listeners read
+        them in the log."""
+        last = max((batch.facts[-1].seq for batch in self._unheard if batch.facts), default=-1)
+        self._unheard.clear()
+        if last > self.delivered:
+            self.delivered = last
+            self.let_catch_up()
+
     # ------------------------------------------------------------------------------------------ failures
 
     def fail(self, batch: list[Submit], error: Exception) -> None:
         self._batch = []
         self._prepared = None
         self._refused_keys.clear()
+        self._overtaken = 0
         if isinstance(error, Full):
             denied = Denied("busy", str(error), retry_after_ms=200)
         else:

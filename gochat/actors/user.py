@@ -99,7 +99,9 @@ class UserActor(Actor[Submit]):
             live.tell_presence(self.address)
 
     def _replaced_by(self, session: Subscriber) -> list[Subscriber]:
-        same_device = [other for other in self.sessions if session.device is not None and other.device == session.device]
+        same_device = [
+            other for other in self.sessions if session.device is not None and other.device == session.device
+        ]
         others = [other for other in self.sessions if other not in same_device]
         excess = len(others) + 1 - self._context.limits.sessions
         return [*same_device, *others[: max(0, excess)]]

@@ -26,7 +26,7 @@ from gochat.commands.options import config_option, data_option, load_settings
 from gochat.config import Settings, binds
 from gochat.errors import ConfigError, StoreError
 from gochat.store import setup
-from gochat.store.folder import database, holder
+from gochat.store.folder import check_servable, database, holder
 from gochat.store.schema import KNOWN, WAL_RESET_BUG, has_wal_reset_bug
 
 #: Open files beside connections: the store and its readers, listeners, logs.
@@ -148,6 +148,12 @@ def _port(path: str, text: str, running: str | None) -> Finding:
 def _database(folder: Path, running: str | None) -> Finding:
     """Whether a node would take the present database. One that a node works on is left alone."""
     path = database(folder)
+    try:
+        check_servable(folder)
+    except ConfigError as error:
+        return Finding("database", "fail", f"{path.parent} {error.problem}", error.hint)
+    except StoreError as error:
+        return Finding("database", "fail", str(error))
     if running is not None:
         return Finding("database", "ok", f"{path} is in use by the node that runs in this folder (process {running})")
     if not path.exists():

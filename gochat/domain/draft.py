@@ -210,6 +210,32 @@ class Draft:
             window.give_back(times)
         self._taken.clear()
 
+    def renumber(self, record: RoomRecord, recorded: Sequence[AnyFact], outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Facts of other nodes came first: they are in `record`, and this turn's were recorded as `recorded`, behind
+        them. Takes these for its own; returns the outcomes with the seqs and times that hold now. No fact that came
+        between can have made another room of it than a longer one: then the turn would not have been recorded."""
+        draft = self.draft
+        first = draft.head - len(self.facts) + 1
+        head, ts = (recorded[-1].seq, recorded[-1].ts) if recorded else (record.head, record.ts)
+        shift = head - draft.head
+
+        def moved(seq: int, ts: int) -> tuple[int, int]:
+            return (seq, ts) if seq < first else (seq + shift, recorded[seq - first].ts)
+
+        draft.head, draft.ts = head, ts
+        self.facts = list(recorded)
+        self.others = [fact for fact in recorded if type(fact) is not facts.Message]
+        self.hidden = {seq + shift: user for seq, user in self.hidden.items()}
+        self.fresh_keys = {key: Recorded(*moved(known.seq, known.ts)) for key, known in self.fresh_keys.items()}
+        told: list[Outcome] = []
+        for outcome in outcomes:
+            if isinstance(outcome, Done):
+                seq, ts = moved(outcome.seq, outcome.ts)
+                told.append(msgspec.structs.replace(outcome, seq=seq, ts=ts))
+            else:
+                told.append(outcome)
+        return told
+
     def _present(self, command: commands.AnyCommand) -> Denied | None:
         """Refuses users who are not in the room. A DM's two users always are: others who ask never get here."""
         if self._dm:

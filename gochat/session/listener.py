@@ -47,6 +47,8 @@ class Listener(Positions, ABC):
         "watching",
     )
 
+    window: int
+
     def __init__(self, gateway: Gateway, connection: Connection, codec: Codec) -> None:
         super().__init__()
         self.gateway = gateway
@@ -75,6 +77,10 @@ class Listener(Positions, ABC):
     @abstractmethod
     def start_job(self, job: Job) -> None:
         """Run something that waits, after the jobs that were started before."""
+
+    @abstractmethod
+    def pump(self) -> None:
+        """Carry out what waits, as far as may be."""
 
     @abstractmethod
     def close(self, number: int, reason: str) -> None:

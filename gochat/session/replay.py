@@ -49,7 +49,8 @@ async def replay(session: Session, room: str, position: Replaying) -> None:
             if position.after >= upto and not position.next_stay():
                 # One step from the look at the room to here.
                 hears = is_dm(room) or room in (session.groups or ())
-                session.end_replay(room, position, delivering=hears and gateway.rooms.get(room) is not None)
+                delivers = gateway.rooms.get(room) is not None or gateway.journal.coming(room)
+                session.end_replay(room, position, delivering=hears and delivers)
                 return
             if position.after < upto:
                 await _piece(session, room, position, upto)

@@ -4,9 +4,10 @@ The lock is the kernel's (flock): it ends with the process, however that ends. T
 two processes hold two locks of one name.
 
 A folder that is one node's copy of what a cluster holds has a file `gochat.cluster`, which contains the cluster's id in
-one line. Every record in it must come by the cluster's log, in the same order on every node: commands that write to the
-database past the node (import, deletion and release of users, expiry) refuse a folder with that file. A backup does not
-have the file, and neither has the folder that it is put back into: it is a database of its own until it joins again.
+one line. Every record in it must come by the cluster's log, in the same order on every node: a node that knows no log
+does not serve a folder with that file, and commands that write to the database past the node (import, deletion and
+release of users, expiry) refuse it. A backup does not have the file, and neither has the folder that it is put back
+into: it is a database of its own until it joins again.
 """
 
 from __future__ import annotations
@@ -64,6 +65,19 @@ def check_alone(database: Path) -> None:
         raise StoreError(
             f"{database.parent} belongs to a cluster, and this would change one node's copy alone; it can't be done"
             " there yet"
+        )
+
+
+def check_servable(data: Path) -> None:
+    """Raises ConfigError where the folder belongs to a cluster and the node would serve it alone; StoreError where that
+    can't be told."""
+    found = cluster(data)
+    if found is not None:
+        raise ConfigError(
+            "node.data",
+            str(data.absolute()),
+            f"belongs to the cluster {found}: a node alone would number facts otherwise than the cluster's other nodes",
+            hint="`gochat backup` makes a copy that belongs to none, and `gochat restore` puts it into another folder",
         )
 
 

@@ -14,6 +14,7 @@ import trio.testing
 from gochat import store as stores
 from gochat.actors.actor import Registry
 from gochat.actors.broadcaster import SendQueue
+from gochat.actors.foreign import hear
 from gochat.actors.live import SLICE, FactBatch, Live, Outgoing
 from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
@@ -27,11 +28,13 @@ from gochat.domain.record import Recorded, RoomRecord
 from gochat.domain.side_records import AnySideRecord
 from gochat.domain.turn import Outcome, RecentKeys, RoomRules
 from gochat.errors import Full, StoreError
-from gochat.ports import AppendResult, Committed, OnRecorded
+from gochat.ports import AppendResult, Committed, ForeignBatch, OnForeign, OnRecorded
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.replies import Lag, Read, Typing
 from gochat.store import Store
+from tests.contracts.scribe import Scribe
 from tests.policies import OPEN
+from tests.shared_log import SharedLog
 
 TEA = "group:tea"
 #: Keys that the rooms know without asking the store: few, so that a test can have them forgotten.
@@ -50,6 +53,7 @@ class Recorder:
         self.since = 0
         self.catching_up = False
         self.window = 1
+        self.watching: tuple[str, ...] = ()
         self.full = False
         self.send_queue: SendQueue | None = None
         self.pushes: list[bytes] = []
@@ -168,10 +172,17 @@ class Tap:
 
         def told(result: AppendResult) -> None:
             if isinstance(result, Committed):
-                self.log.setdefault(record.room, []).extend((result.commit, fact) for fact in facts)
+                self.log.setdefault(record.room, []).extend((result.commit, fact) for fact in result.facts)
             done(as_told(self.after.pop()) if self.after else result)
 
         self._inner.append(record, facts, side_records, told)
+
+    def listen(self, heard: OnForeign) -> None:
+        def told(batch: ForeignBatch) -> None:
+            self.log.setdefault(batch.room, []).extend((batch.commit, fact) for fact in batch.facts)
+            heard(batch)
+
+        self._inner.listen(told)
 
 
 def as_told(error: Exception) -> StoreError:
@@ -193,13 +204,16 @@ class House:
         slice_: int = SLICE,
         observers: Sequence[Observer] = (),
     ) -> None:
+        self.store = store
         self.archive = store.archive
         self.notices = store.notices
-        self.journal = Tap(store.journal)
+        self.shared = SharedLog(store.journal)
+        self.journal = Tap(self.shared)
         self.live = Live(slice_)
         self.events: list[tuple[str, Any]] = []
         """Answers and pushes, in the order they came."""
         self.actors = actors
+        self.rules = rules
         self.keys = RecentKeys(KEYS)
         self.run_queue = run_queue
         self.clock = Jumps(_now_ns, _now_ns)
@@ -216,6 +230,7 @@ class House:
             observers=tuple(observers),
         )
         self.rooms: Registry[RoomActor] = Registry(actors, self.run_queue, partial(RoomActor, parts=parts), 1000)
+        self.journal.listen(partial(hear, self.rooms, self.live))
 
     def ask(self, *wanted: commands.AnyCommand) -> list[Asked]:
         """Put the commands into their rooms' mailboxes: one batch, if they are for one room."""
@@ -229,6 +244,19 @@ class House:
         asked = self.ask(*wanted)
         await self.settled()
         return [each.outcome for each in asked if each.outcome is not None]
+
+    async def elsewhere(self, *wanted: commands.AnyCommand) -> list[Outcome]:
+        """Another node decides these, of one room, and its batch goes into the room's log: before those that wait
+        here."""
+        room, guards = wanted[0].room, -1
+        while guards != self.shared.guards.get(room, 0):
+            guards = self.shared.guards.get(room, 0)
+            scribe = Scribe(self.store.journal, self.store.lookups, await self.store.journal.load(room))
+            scribe.now_ms, scribe.rules = self.clock.now_ms(), self.rules
+            turn, outcomes = await scribe.decide(*wanted)
+        if turn.facts or turn.side_records:
+            self.shared.decide_elsewhere(scribe.record, turn.facts, turn.side_records, turn.hidden)
+        return outcomes
 
     def forget_keys(self) -> None:
         """Other rooms say so much that no key of these is known any more but to the store."""

@@ -181,7 +181,14 @@ class Town:
         self.spawn = nursery.start_soon
         timer_wheel = TimerWheel()
         parts = UserContext(
-            house.live, house.rooms, house.journal, house.clock, timer_wheel, UserLimits(), NoRules(), 1000  # type: ignore[arg-type]
+            house.live,
+            house.rooms,
+            house.journal,
+            house.clock,
+            timer_wheel,
+            UserLimits(),
+            NoRules(),
+            1000,  # type: ignore[arg-type]
         )
         users: Registry[UserActor] = Registry(house.actors, house.run_queue, partial(UserActor, parts=parts), 1000)
         self.gateway = Gateway(
@@ -226,6 +233,32 @@ async def in_town(seed: int, act: Callable[[Town], Any], slice_: int = SLICE) ->
 
 
 SETTLED = {f"s{n}" for n in range(12)}
+
+
+async def a_busy_day_of_two_nodes(town: Town) -> None:
+    """The same, while others write and manage at another node, and rooms go to sleep."""
+    house, dice = town.house, town.dice
+    await house.tea(*sorted(SETTLED), "d0", "d1", "d2")
+
+    async def elsewhere() -> None:
+        await house.settled()
+        for n in range(25):
+            wanted: list[commands.AnyCommand] = [
+                commands.Send(room=TEA, user="s9", body=f"{n} {m}") for m in range(dice.randrange(1, 3))
+            ]
+            if dice.random() < 0.3:
+                some = tuple(dice.sample([f"d{n}" for n in range(6)], dice.randrange(1, 4)))
+                wanted.append(dice.choice([commands.Add, commands.Remove])(room=TEA, user="ann", users=some))
+            house.shared.silent = dice.random() < 0.3
+            await house.elsewhere(*wanted)
+            await town.rest()
+            house.shared.speak()
+            if dice.random() < 0.2:
+                house.rooms.passivate_idle(house.live.oldest_reading())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(elsewhere)
+        nursery.start_soon(a_busy_day, town)
 
 
 async def a_busy_day(town: Town) -> None:
@@ -303,6 +336,12 @@ def check(house: House, here: list[Peer], gone: set[Peer]) -> None:
 @given(st.integers(0, 1 << 32))
 def test_each_fact_once_whoever_comes_and_goes(slice_: int, seed: int) -> None:
     run(partial(in_town, seed, a_busy_day, slice_))
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 1 << 32))
+def test_each_fact_once_whichever_node_decides_it(seed: int) -> None:
+    run(partial(in_town, seed, a_busy_day_of_two_nodes, 3))
 
 
 async def a_slow_reader(town: Town) -> None:

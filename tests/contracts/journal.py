@@ -129,6 +129,20 @@ class JournalContract:
         assert isinstance(result, Committed)
         assert await store.archive.head(other.room) == 1
 
+    # ------------------------------------------------------------------------------------------ other nodes
+
+    async def test_a_barrier_returns_when_all_that_was_acknowledged_is_told(self, store: Any) -> None:
+        heard: list[Any] = []
+        store.journal.listen(heard.append)
+        dm = await Scribe.at(store, DM)
+        await dm.said("one")
+        with trio.fail_after(SOON):
+            await store.journal.barrier()
+            await store.journal.barrier([DM, TEA])
+        assert not store.journal.coming(DM) and not store.journal.coming(TEA)
+        assert await store.archive.head(DM) == dm.head == 1
+        assert [batch for batch in heard if batch.room == DM] == [], "of what this node decides it hears by the result"
+
     # ------------------------------------------------------------------------------------------ keys
 
     async def test_a_recorded_key_clashes_and_nothing_of_its_batch_is_recorded(self, store: Any) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gochat import store as stores
 from gochat.domain import commands, facts
+from gochat.domain.foreign import fold
 from gochat.domain.ids import is_dm
 from gochat.domain.sight import redact
 from gochat.domain.turn import RoomRules
@@ -109,7 +110,13 @@ async def play(store: Store, scribe: Scribe, turns: list[list[Any]]) -> None:
                 seq = min(noted.seq, scribe.head)
                 store.journal.note_read(scribe.record, noted.user, seq)
                 scribe.read(noted.user, seq)
-        await scribe.turn(*(aimed(scribe, command) for command in turn if not isinstance(command, Noted)))
+        before, wanted = scribe.record, [aimed(scribe, command) for command in turn if not isinstance(command, Noted)]
+        decided, _ = await scribe.decide(*wanted)
+        folded = fold(before, decided.facts, decided.side_records, decided.hidden)
+        assert folded.draft == decided.draft, "another node that is told of the batch has the same room"
+        assert fold(folded.draft, decided.facts, decided.side_records, decided.hidden).draft == decided.draft
+        assert (folded.others, before) == (decided.others, scribe.record)
+        await scribe.turn(*wanted)
 
 
 def aimed(scribe: Scribe, command: commands.AnyCommand) -> commands.AnyCommand:

@@ -8,7 +8,7 @@ transaction and one fsync. Small commits are the worst waste: 107 us of CPU each
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import methodcaller
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import RoomRecord
 from gochat.domain.side_records import AnySideRecord
 from gochat.errors import Full, StoreError, again
-from gochat.ports import AppendResult, Committed, DuplicateKeys, OnRecorded, TurnQueue
+from gochat.ports import AppendResult, Committed, DuplicateKeys, OnForeign, OnRecorded, TurnQueue
 from gochat.store.read import rules
 from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
@@ -102,6 +102,17 @@ class SqliteJournal:
     @property
     def epoch(self) -> str:
         return self._epoch
+
+    # ------------------------------------------------------------------------------------------ other nodes
+
+    def listen(self, heard: OnForeign) -> None:
+        """Nobody else decides."""
+
+    def coming(self, room: str) -> bool:
+        return False
+
+    async def barrier(self, rooms: Collection[str] | None = None) -> None:
+        """What was acknowledged is recorded."""
 
     # ------------------------------------------------------------------------------------------ loading
 

@@ -1,0 +1,257 @@
+"""Facts of other nodes are told as the room's own: once, in order, to the same observers, in any phase of a turn."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gochat import store as stores
+from gochat.actors.foreign import hear
+from gochat.actors.room import MOST_OVERTAKEN
+from gochat.domain import commands, facts
+from gochat.domain.facts import AnyFact
+from gochat.domain.record import RoomRecord
+from gochat.domain.turn import Done, RoomRules
+from gochat.errors import Denied, StoreError
+from gochat.ports import ForeignBatch
+from tests.actors.house import TEA, House, Recorder, keep_house, run
+from tests.actors.test_live import Peer, Town, in_town
+from tests.contracts.journal import JournalContract
+from tests.contracts.scribe import Scribe
+from tests.shared_log import SharedLog
+
+DM = "dm:ann:bob"
+
+
+class TestSharedLog(JournalContract):
+    """The journal of these tests keeps the promises of every journal."""
+
+    @pytest.fixture
+    async def store(self) -> AsyncIterator[Any]:
+        async with stores.open_inline(":memory:") as inner:
+            journal = SharedLog(inner.journal)
+            scribe = await Scribe.at(inner, "dm:yan:zoe")
+            turn, _ = await scribe.decide(commands.Send(room=scribe.room, user="yan", body="of the other node"))
+            journal.decide_elsewhere(scribe.record, turn.facts)
+            yield SimpleNamespace(journal=journal, archive=inner.archive, lookups=inner.lookups)
+
+
+class Notes:
+    """An observer that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[str, list[int], int]] = []
+        self.listener: Recorder | None = None
+
+    def recorded(self, room: str, record: RoomRecord, facts: Sequence[AnyFact], commit: int) -> None:
+        self.batches.append((room, [fact.seq for fact in facts], record.head))
+        if self.listener is not None:
+            assert self.listener.seqs[-1] == facts[-1].seq, "the listeners come first"
+
+
+def say(body: str, user: str = "ann", room: str = DM, **fields: Any) -> commands.Send:
+    return commands.Send(room=room, user=user, body=body, **fields)
+
+
+async def check(house: House, room: str, listener: Recorder) -> None:
+    """The room in memory is as the store has it, and the listener heard all of it once."""
+    room_actor = house.rooms.get(room)
+    assert room_actor is not None and room_actor.record == await house.store.journal.load(room)
+    assert listener.seqs == [fact.seq for _, fact in house.journal.log[room]]
+
+
+async def test_what_another_node_decided_is_told_like_the_rooms_own(autojump_clock: MockClock) -> None:
+    notes = Notes()
+    async with keep_house(observers=[notes]) as house:
+        notes.listener = bob = Recorder(house, "bob")
+        await house.outcomes(say("one"))
+        await house.elsewhere(say("two"), say("three", user="bob"))
+        assert [outcome.seq for outcome in await house.outcomes(say("four")) if isinstance(outcome, Done)] == [4]
+        await check(house, DM, bob)
+        assert notes.batches == [(DM, [1], 1), (DM, [2, 3], 3), (DM, [4], 4)]
+
+
+async def test_a_batch_that_others_went_before_is_numbered_behind_them(autojump_clock: MockClock) -> None:
+    async with keep_house() as house:
+        bob = Recorder(house, "bob")
+        await house.outcomes(say("one"))
+        house.shared.held = True
+        asked = house.ask(
+            say("mine", key="k"), say("mine too"), commands.React(room=DM, user="bob", seq=1, emoji="+", on=True)
+        )
+        await trio.sleep(1)
+        await house.elsewhere(say("theirs", user="bob"), say("theirs too", user="bob"))
+        house.shared.release()
+        await house.settled()
+        outcomes = [each.outcome for each in asked]
+        log = [fact for _, fact in house.journal.log[DM]]
+        assert [(done.seq, done.ts) for done in outcomes if isinstance(done, Done)] == [
+            (fact.seq, fact.ts) for fact in log[3:]
+        ]
+        assert [type(fact) for fact in log] == [*[facts.Message] * 5, facts.Reaction]
+        await check(house, DM, bob)
+        (again,) = await house.outcomes(say("mine", key="k"))
+        assert again == Done(4, log[3].ts, duplicate=True)
+        (refused,) = await house.outcomes(say("to the reaction", reply_to=6))
+        assert isinstance(refused, Denied), "the reaction is known at its new place"
+        (reply,) = await house.outcomes(say("to the message", reply_to=5))
+        assert reply == Done(7, reply.ts)
+
+
+async def test_a_batch_that_would_be_decided_otherwise_is_decided_again(autojump_clock: MockClock) -> None:
+    async with keep_house() as house:
+        await house.tea("bob", "cat")
+        listener = Recorder(house, "ann")
+        house.live.enter(TEA, listener)
+        house.shared.held = True
+        asked = house.ask(say("still here", "bob", TEA), say("me too", "cat", TEA))
+        await trio.sleep(1)
+        await house.elsewhere(commands.Remove(room=TEA, user="ann", users=("bob",)))
+        house.shared.release()
+        await house.settled()
+        first, second = (each.outcome for each in asked)
+        assert isinstance(first, Denied) and first.code == "not_member"
+        assert isinstance(second, Done)
+        room = house.rooms.get(TEA)
+        assert room is not None and room.record == await house.store.journal.load(TEA)
+        assert listener.seqs == [second.seq - 1, second.seq] and not listener.lags
+
+
+async def test_a_room_that_others_change_all_the_time_is_busy(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with keep_house() as house:
+        await house.tea("bob")
+        tries = 0
+
+        async def change() -> None:
+            nonlocal tries
+            while True:
+                house.shared.held = True
+                await trio.sleep(1)
+                await house.elsewhere(commands.Configure(room=TEA, user="ann", title=f"{tries}"))
+                tries += 1
+                house.shared.release()
+
+        house.shared.held = True
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(change)
+            (asked,) = house.ask(say("one", room=TEA))
+            await trio.sleep(20)
+            assert isinstance(asked.outcome, Denied) and asked.outcome.code == "busy"
+            assert tries > MOST_OVERTAKEN
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_room_that_is_not_in_memory_tells_it_once_all_the_same(autojump_clock: MockClock) -> None:
+    notes = Notes()
+    async with keep_house(observers=[notes]) as house:
+        await house.outcomes(say("one"))
+        assert house.rooms.passivate_idle(trio.current_time() + 1) == 1
+        notes.listener = bob = Recorder(house, "bob")
+        await house.elsewhere(say("two"))
+        await house.elsewhere(say("three"))
+        await house.settled()
+        assert (bob.seqs, bob.lags) == ([2, 3], [])
+        assert [seqs for _, seqs, _ in notes.batches] == [[1], [2], [3]]
+        (done,) = await house.outcomes(say("four"))
+        assert isinstance(done, Done) and done.seq == 4 and bob.seqs == [2, 3, 4]
+
+
+def test_a_session_that_read_it_in_the_log_is_not_told_it_again() -> None:
+    async def act(here: Town) -> None:
+        house = here.house
+        await house.tea("bob")
+        bob = Peer(here, "bob")
+        await house.settled()
+        await house.outcomes(say("one", room=TEA), say("two", room=TEA))
+        house.rooms.passivate_idle(trio.current_time() + 1)
+        house.shared.silent = True
+        await house.elsewhere(say("three", room=TEA))
+        await house.settled()
+        bob.restart(3)
+        await house.settled()
+        assert bob.facts == [3, 4, 4, 5], "what is recorded stands in the log"
+        house.shared.speak()
+        await house.settled()
+        await house.outcomes(say("four", room=TEA))
+        assert bob.facts == [3, 4, 4, 5, 6]
+
+    run(partial(in_town, 1, act))
+
+
+async def test_a_room_that_told_it_lately_stays_for_those_who_read_the_log(autojump_clock: MockClock) -> None:
+    async with keep_house() as house:
+        await house.outcomes(say("one"))
+        await trio.sleep(10)
+        reading_since = trio.current_time()
+        await trio.sleep(1)
+        await house.elsewhere(say("two"))
+        await trio.sleep(1)
+        assert house.rooms.passivate_idle(reading_since) == 0
+        assert house.rooms.passivate_idle(trio.current_time()) == 1
+
+
+@pytest.mark.parametrize("asleep", [False, True])
+async def test_a_block_from_another_node_ends_presence_here(autojump_clock: MockClock, asleep: bool) -> None:
+    async with keep_house(RoomRules()) as house:
+        await house.outcomes(say("one"), commands.Contact(room=DM, user="bob", action="accept"))
+        bob, ann = Recorder(house, "bob"), Recorder(house, "ann")
+        house.live.watch(ann, ["bob"], oversees=False)  # type: ignore[arg-type]
+        ann.watching = ("bob",)
+        if asleep:
+            house.rooms.passivate_idle(trio.current_time() + 1)
+        ann.soft.clear()
+        bob.soft.clear()
+        await house.elsewhere(commands.Contact(room=DM, user="bob", action="block"))
+        await house.settled()
+        assert house.live.watchers == {}
+        assert b'"blocked"' in b"".join(bob.soft) and b"blocked" not in b"".join(ann.soft)
+        assert b'"online":false' in b"".join(ann.soft)
+        (refused,) = await house.outcomes(say("hello?"))
+        assert isinstance(refused, Denied) and refused.code == "blocked"
+
+
+async def test_a_request_from_another_node_is_told_to_nobody_but_as_a_request(autojump_clock: MockClock) -> None:
+    async with keep_house(RoomRules()) as house:
+        bob, ann = Recorder(house, "bob"), Recorder(house, "ann")
+        await house.elsewhere(say("may I?"))
+        await house.settled()
+        assert (ann.seqs, bob.seqs) == ([1], [])
+        assert b'"request"' in b"".join(bob.soft)
+        room = house.rooms.get(DM)
+        assert room is not None and room.record == await house.store.journal.load(DM)
+
+
+async def test_listeners_lag_where_the_room_can_not_be_loaded(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with keep_house() as house:
+        bob = Recorder(house, "bob")
+
+        async def broken(room: str) -> RoomRecord:
+            raise StoreError("the disk is gone")
+
+        batch = ForeignBatch(DM, 7, [facts.Message(room=DM, seq=1, ts=1, sender="ann", body="x")])
+        monkeypatch.setattr(house.shared, "load", broken)
+        hear(house.rooms, house.live, batch)
+        await trio.sleep(0.1)
+        assert (bob.seqs, bob.lags) == ([], [(DM, 1)])
+
+
+async def test_listeners_lag_where_too_many_rooms_are_in_memory(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with keep_house() as house:
+        bob = Recorder(house, "bob")
+        monkeypatch.setattr(house.rooms, "_capacity", 0)
+        await house.elsewhere(say("one"))
+        await house.settled()
+        assert (bob.seqs, bob.lags) == ([], [(DM, 1)])
+        assert len(house.rooms) == 0
