@@ -12,6 +12,8 @@ from gochat.client.errors import BadUrl, ClientError, Ended, Lost, Refused, Unre
 from gochat.client.events import Event, Listed, Offline, Online
 from gochat.client.positions import Reset
 from gochat.client.wire import Fact, Page, Unknown
+from gochat.domain import facts
+from gochat.protocol import replies
 
 __all__ = [
     "BadUrl",
@@ -31,4 +33,6 @@ __all__ = [
     "Unknown",
     "Unreachable",
     "connect",
+    "facts",
+    "replies",
 ]
