@@ -150,7 +150,8 @@ class Away:
     async def _group(self, name: str, members: list[str]) -> None:
         async with await self._served.sign_in(WRITERS[0]) as link:
             made = {"type": "group", "id": name, "name": name, "action": "create", "users": members}
-            assert (await link.ask(made))["type"] == "ok"
+            reply = await link.ask(made)
+            assert reply["type"] == "ok", reply
         seq, sent_ms = await self._send(WRITERS[0], f"group:{name}")
         self.evidence.bursts += [Burst(user, f"group:{name}", seq, seq, sent_ms, now_ms()) for user in members]
 
@@ -177,6 +178,7 @@ async def campaign(served: Served, receiver: HttpReceiver, plan: Plan) -> Outcom
         "GOCHAT_NOTIFY__WEBHOOK_URL": f"http://127.0.0.1:{receiver.port}/hook",
         "GOCHAT_NOTIFY__WEBHOOK_SECRET": SECRET,
         "GOCHAT_NOTIFY__ALLOW_PRIVATE": "true",
+        "GOCHAT_POLICY__ADD_BUDGET": "0",
     }
     away = Away(plan, served, receiver)
     async with AsyncExitStack() as stack:
