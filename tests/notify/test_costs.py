@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -188,13 +189,14 @@ def test_a_circuit_opens_and_one_try_at_a_time_may_close_it() -> None:
 # ---------------------------------------------------------------------------------------------- the channels together
 
 
-def settings(receiver: HttpReceiver, **more: bool) -> Notify:
+def settings(receiver: HttpReceiver, **more: Any) -> Notify:
     return Notify(
         webhook_url=f"http://127.0.0.1:{receiver.port}/",
         webhook_secret=SECRET,
         push=True,
         push_contact="mailto:ops@chat.example",
         allow_private=True,
+        timeout_s=SOON,
         **more,
     )
 
@@ -206,13 +208,19 @@ async def test_push_services_that_hang_hold_up_no_webhook(tmp_path: Path, nurser
     port = silent.socket.getsockname()[1]
     channels = Channels(settings(receiver), tmp_path, now_ms)
     webhook, push = channels.all
+    ended = []
+
+    async def hang(number: int) -> None:
+        await push.send(NOTIFICATION, Device().subscription(f"https://127.0.0.1:{port}/{number}"))
+        ended.append(number)
+
     async with trio.open_nursery() as inner:
         for number in range(20):
-            target = Device().subscription(f"https://127.0.0.1:{port}/{number}")
-            inner.start_soon(push.send, NOTIFICATION, target)
+            inner.start_soon(hang, number)
         await trio.testing.wait_all_tasks_blocked(0.05)
         with trio.fail_after(SOON):
             assert await webhook.send(NOTIFICATION, None) == DELIVERED
+        assert ended == []
         inner.cancel_scope.cancel()
     await channels.aclose()
     await silent.aclose()
