@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +22,33 @@ pytest.register_assert_rewrite("tests.contracts", "tests.conformance")
 settings.register_profile("short", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
+
+
+#: Where the daily tests keep their files, if so much is free there: a commit that waits for a disk shows them nothing,
+#: as no test takes the machine's power away. The long tests use the disk.
+_MEMORY, _MEMORY_BYTES = Path("/dev/shm"), 2 << 30
+#: The parts of the suite whose tests take seconds each run first, so that no core is left alone with one of them.
+_LONG_FIRST = ("authz", "browser", "durability", "docs", "hostile", "bench", "deploy")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    daily = config.option.markexpr.startswith("not long")
+    if daily and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES:
+        # Of child processes too; it must be known before the first temporary file is made.
+        os.environ.setdefault("TMPDIR", str(_MEMORY))
+        tempfile.tempdir = None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(_LONG_FIRST)}
+    here = Path(__file__).parent
+    items.sort(key=lambda item: places.get(item.path.relative_to(here).parts[0], len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """All that was imported and collected stays until the end: the garbage collector need not look at it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
