@@ -29,6 +29,7 @@ from gochat.commands.exposed import exposed
 from gochat.commands.presets import PRESETS
 from gochat.config import Auth, Http, Settings, Tcp, keys
 from gochat.config import Node as NodeSettings
+from tests import forked
 from tests.store.test_newest import old_database
 
 
@@ -39,20 +40,39 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def gochat(*arguments: str, stdin: str = "", code: int = EXIT_OK) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "gochat", *arguments], input=stdin, capture_output=True, text=True, timeout=30
-    )
+    done = forked.run(list(arguments), stdin=stdin.encode())
     assert done.returncode == code, done
     assert "Traceback" not in done.stderr
     return done
 
 
+def started(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """The same from Python's start on."""
+    line = [sys.executable, "-m", "gochat", *arguments]
+    return subprocess.run(line, input=stdin, capture_output=True, text=True, timeout=60)
+
+
+def test_a_command_that_a_test_forks_is_the_one_that_a_shell_starts(secret: Path) -> None:
+    """With what it reads, tells and returns, and where it stands."""
+    Path("here").mkdir()
+    for arguments, stdin in (
+        (["--version"], ""),
+        (["bogus"], ""),
+        (["config", "show"], ""),
+        (["token", "inspect"], "nonsense\n"),
+        (["token", "issue", "ann", "--data", "here"], ""),
+        (["serve", "--http", "nowhere"], ""),
+    ):
+        real, done = started(*arguments, stdin=stdin), forked.run(arguments, stdin=stdin.encode())
+        assert (done.returncode, done.stdout, done.stderr) == (real.returncode, real.stdout, real.stderr)
+
+
 def test_help_is_there_at_once() -> None:
-    text = gochat("--help").stdout
+    text = started("--help").stdout
     assert all(name in text for name in cli.COMMANDS)
     # Processor time, since the machine may be busy with something else: 200 ms is what all of it may take.
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    gochat("--help")
+    started("--help")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.2
 
@@ -415,11 +435,13 @@ def test_doctor_finds_a_database_that_no_node_would_take() -> None:
 
 
 def test_doctor_is_content_beside_the_node_that_runs_here() -> None:
-    Path("config.toml").write_text('[http]\nbind = "127.0.0.1:0"\n[tcp]\nbind = "127.0.0.1:0"\n')
+    Path("config.toml").write_text('[http]\nbind = "127.0.0.1:0"\n[tcp]\nbind = "127.0.0.1:0"\n[nng]\nbind = ""\n')
     with subprocess.Popen([sys.executable, "-m", "gochat", "serve"], stdout=subprocess.PIPE, text=True) as node:
         assert node.stdout is not None
         http, tcp = (node.stdout.readline().split("://")[1].split()[0] for _ in range(2))
-        Path("config.toml").write_text(f'[http]\nbind = "{http}"\n[tcp]\nbind = "{tcp}"\n[limits]\nconnections = 1\n')
+        Path("config.toml").write_text(
+            f'[http]\nbind = "{http}"\n[tcp]\nbind = "{tcp}"\n[nng]\nbind = ""\n[limits]\nconnections = 1\n'
+        )
         found = {each["check"]: each for each in json.loads(gochat("doctor", "--json").stdout)}
         assert {each["status"] for each in found.values()} <= {"ok", "warn"}
         assert f"(process {node.pid})" in found["http.bind"]["detail"]

@@ -17,6 +17,7 @@ import pytest
 from gochat.commands import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from gochat.commands.user import _tell
 from gochat.store.portable.delete_user import Removed
+from tests import forked
 
 NODE = ["serve", "--data", "data", "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--nng", ""]
 
@@ -28,13 +29,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def gochat(*arguments: str, code: int = EXIT_OK) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "gochat", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = forked.run(list(arguments))
     assert done.returncode == code, done
     assert "Traceback" not in done.stderr
     return done

@@ -16,6 +16,7 @@ import trio
 
 from gochat.client import Chat
 from gochat.node import Node
+from tests import forked
 from tests.client.conftest import url
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,17 +40,9 @@ def environment(server: Node | str, **more: str) -> dict[str, str]:
 
 async def gochat(node: Node | str, *words: str, text: str = "", **env: str) -> Ran:
     """Run one command to its end."""
-    with trio.fail_after(20):
-        done = await trio.run_process(
-            [sys.executable, "-m", "gochat", *words],
-            stdin=text.encode(),
-            capture_stdout=True,
-            capture_stderr=True,
-            check=False,
-            env=environment(node, **env),
-            cwd=ROOT,
-        )
-    return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+    run = partial(forked.run, list(words), stdin=text.encode(), env=environment(node, **env), cwd=ROOT)
+    done = await trio.to_thread.run_sync(run)
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 class Running:
@@ -61,7 +54,7 @@ class Running:
 
     async def prints(self, what: str) -> None:
         assert self.process.stdout is not None
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while what not in self.out:
                 data = await self.process.stdout.receive_some()
                 assert data, f"it ended after {self.out!r}"
@@ -74,7 +67,7 @@ class Running:
     async def ends(self, by: signal.Signals | None = None) -> int:
         if by is not None:
             self.process.send_signal(by)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             return await self.process.wait()
 
 
@@ -106,7 +99,7 @@ async def notes(chat: Chat, count: int) -> None:
 
 
 async def shell(node: Node, line: str) -> Ran:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         done = await trio.run_process(
             ["sh", "-c", line], capture_stdout=True, capture_stderr=True, check=False, env=environment(node), cwd=ROOT
         )

@@ -61,7 +61,7 @@ class Program:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Running]:
         """A node that listens; SIGTERM ends it, with exit code 0."""
-        command = [*self.command, "serve", *self.places, "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]
+        command = [*self.command, "serve", *self.places, "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--nng="]
         async with trio.open_nursery() as nursery:
             with self.log.open("wb") as log:
                 run = partial(

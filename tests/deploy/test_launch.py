@@ -56,7 +56,18 @@ async def test_a_node_that_cannot_listen_is_never_ready(tmp_path: Path, manager:
         taken.listen()
         bind = "{}:{}".format(*taken.getsockname())
         done = await trio.run_process(
-            [sys.executable, "-m", "gochat", "serve", "--data", str(tmp_path / "data"), "--http", bind, "--tcp", ""],
+            [
+                sys.executable,
+                "-m",
+                "gochat",
+                "serve",
+                "--data",
+                str(tmp_path / "data"),
+                "--http",
+                bind,
+                "--tcp=",
+                "--nng=",
+            ],
             check=False,
             capture_stderr=True,
             env={"NOTIFY_SOCKET": str(tmp_path / "notify")},

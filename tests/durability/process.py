@@ -11,6 +11,7 @@ from pathlib import Path
 
 import trio
 
+from tests import forked
 from tests.durability.wire import Address, Link
 from tests.tokens import issue_in
 
@@ -18,7 +19,18 @@ ROOT = Path(__file__).parents[2]
 #: As many messages as anybody likes, to whomever.
 SETTINGS = {"GOCHAT_LIMITS__MESSAGES_PER_S": "0", "GOCHAT_POLICY__STRANGERS": "allow"}
 GOCHAT = ("-m", "gochat")
-START_S = 20.0
+DOORS = ("http", "tcp")
+START_S = 60.0
+
+
+def _forked(
+    arguments: list[str], log: int, env: dict[str, str], folder: Path
+) -> tuple[forked.Process, trio.abc.ReceiveStream]:
+    """The process, and its standard output."""
+    output, theirs = os.pipe()
+    with open(os.devnull, "rb") as nothing, os.fdopen(theirs):  # noqa: PTH123
+        process = forked.Process(arguments, (nothing.fileno(), theirs, log), env=env, cwd=folder)
+    return process, trio.lowlevel.FdStream(output)
 
 
 class Served:
@@ -33,37 +45,32 @@ class Served:
         self.addresses: dict[str, Address] = {}
         self.up = trio.Event()
         self._program = program
-        self._process: trio.Process | None = None
+        self._process: trio.Process | forked.Process | None = None
+        self._output: trio.abc.ReceiveStream
 
     async def start(self) -> None:
         """Return when it listens."""
-        env = {name: value for name, value in os.environ.items() if not name.startswith("GOCHAT_")}
-        command = [
-            sys.executable,
-            *self._program,
-            "serve",
-            "--data",
-            str(self.data),
-            "--http",
-            "127.0.0.1:0",
-            "--tcp",
-            "127.0.0.1:0",
-            "--nng",
-            "",
-        ]
+        own = {name: value for name, value in os.environ.items() if not name.startswith("GOCHAT_")}
+        env = {**own, "PYTHONPATH": str(ROOT), **SETTINGS, **self.env}
+        arguments = ["serve", "--data", str(self.data), *(f"--{door}=127.0.0.1:0" for door in DOORS), "--nng="]
         with self.log.open("ab") as log:
-            self._process = await trio.lowlevel.open_process(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=self.folder,
-                env={**env, "PYTHONPATH": str(ROOT), **SETTINGS, **self.env},
-            )
+            if self._program == GOCHAT and "LD_PRELOAD" not in self.env:
+                self._process, self._output = _forked(arguments, log.fileno(), env, self.folder)
+            else:
+                self._process = await trio.lowlevel.open_process(
+                    [sys.executable, *self._program, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    cwd=self.folder,
+                    env=env,
+                )
+                assert self._process.stdout is not None
+                self._output = self._process.stdout
         said = b""
         with trio.fail_after(START_S):
             while len(found := re.findall(rb"(https?|tcp)://([\d.]+):(\d+) ?.*\n", said)) < 2:
-                data = await self._stdout.receive_some()
+                data = await self._output.receive_some()
                 assert data, self.log.read_text()
                 said += data
         self.addresses = {door.decode(): (host.decode(), int(port)) for door, host, port in found}
@@ -89,15 +96,13 @@ class Served:
         process, self._process = self._process, None
         assert process is not None
         process.send_signal(number)
-        code = await process.wait()
-        await process.stdout.aclose()  # type: ignore[union-attr]
+        if isinstance(process, trio.Process):
+            code = await process.wait()
+        else:
+            await trio.lowlevel.wait_readable(process)
+            code = process.wait()
+        await self._output.aclose()
         return code
-
-    @property
-    def _stdout(self) -> trio.abc.ReceiveStream:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        return self._process.stdout
 
     # ------------------------------------------------------------------------------------------ peers
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,10 @@ import pytest
 import trio
 
 from gochat.store import setup
+from tests import forked
 from tests.durability.checker import Evidence, Fact
 from tests.durability.crowd import FACTS, PAGE, Sender, create_groups, dm, fact, history
-from tests.durability.process import ROOT, Served
+from tests.durability.process import Served
 from tests.durability.wire import Closed, Frame
 
 SENDERS = ("s1", "s2", "s3", "s4")
@@ -26,11 +26,9 @@ WAIT_S = 60.0
 
 async def gochat(served: Served, *arguments: str) -> str:
     """A command on the node's folder; what it says."""
-    command = [sys.executable, "-m", "gochat", *arguments, "--data", str(served.data)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = await trio.run_process(command, stdin=b"", capture_stdout=True, capture_stderr=True, env=env, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stderr.decode()
+    done = await trio.to_thread.run_sync(partial(forked.run, [*arguments, "--data", str(served.data)]))
+    assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 class Device:
@@ -239,11 +237,10 @@ async def test_acks_do_not_wait_for_a_backup(tmp_path: Path) -> None:
 
 
 def test_commands_refuse_what_would_lose_something(tmp_path: Path) -> None:
-    data, env = tmp_path / "data", {**os.environ, "PYTHONPATH": str(ROOT)}
+    data = tmp_path / "data"
 
     def run(*arguments: str, code: int) -> str:
-        command = [sys.executable, "-m", "gochat", *arguments, "--data", str(data)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, check=False)
+        done = forked.run([*arguments, "--data", str(data)])
         assert done.returncode == code, done
         assert "Traceback" not in done.stderr
         return done.stderr

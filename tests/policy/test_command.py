@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from gochat.domain import facts
 from gochat.store.rows import WRITTEN, written
 from gochat.store.schema import SEQ_BITS, connect
 from gochat.store.setup import prepare
+from tests import forked
 
 DAY_MS = 86_400_000
 NOW_MS = time.time_ns() // 1_000_000
@@ -31,9 +31,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def gochat(*arguments: str, code: int = EXIT_OK) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "gochat", "policy", "test", *arguments], capture_output=True, text=True, timeout=60
-    )
+    done = forked.run(["policy", "test", *arguments])
     assert done.returncode == code, done
     assert "Traceback" not in done.stderr
     return done

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -29,6 +28,7 @@ from gochat.store.read.source import reading
 from gochat.store.schema import SEQ_MASK
 from gochat.store.write.expiry import SLICE, count
 from gochat.store.write.retention import DAY_MS, FIRST, cutoffs, expire_all
+from tests import forked
 from tests.appending import append_to
 from tests.contracts.journal import DM, SOON, TEA, message
 
@@ -215,10 +215,7 @@ def test_the_command_counts_first_and_takes_no_more(tmp_path: Path) -> None:
     trio.run(filled, data / "gochat.db")
 
     def gochat(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "gochat", "room", "expire", "--data", str(data), *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=tmp_path, check=False
-        )
+        done = forked.run(["room", "expire", "--data", str(data), *arguments], cwd=tmp_path)
         assert done.returncode == code, done
         return done
 
