@@ -13,10 +13,12 @@ from gochat.store import Store
 from gochat.store.write.committer import PACE, Pace
 
 _NEVER_S = 1e6
+#: Tests wait for the index: it is fed as soon as nothing more is committed.
+_SOON_S = 0.01
 PACES = {
-    "threaded": PACE,
-    "unmerged": Pace(quiet_s=_NEVER_S, at=sys.maxsize, after_s=_NEVER_S),
-    "piecemeal": Pace(quiet_s=_NEVER_S, at=2, slice=1),
+    "threaded": PACE._replace(quiet_s=_SOON_S),
+    "unmerged": Pace(quiet_s=_NEVER_S, at=sys.maxsize, after_s=_NEVER_S, feed_s=_SOON_S),
+    "piecemeal": Pace(quiet_s=_NEVER_S, at=2, slice=1, feed_s=_SOON_S),
 }
 
 

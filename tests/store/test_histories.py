@@ -196,7 +196,7 @@ async def check_search(store: Store, tea: Scribe, dm: Scribe) -> None:
         return  # Messages that since_join hides have their own test.
     for q, holds in QUERIES.items():
         expected = {(room.room, seq) for room in rooms for seq, body in room.bodies().items() if holds(body)}
-        await until(lambda q=q: found(q), expected, 3)  # type: ignore[misc]
+        await until(lambda q=q: found(q), expected)  # type: ignore[misc]
 
 
 @settings(max_examples=60)

@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: While commits keep coming the index is fed this often; when none come, at once.
-FEED_EVERY_S = 0.5
 #: While commits keep coming, making the indexes anew takes one part in so many of the commit thread's time.
 REINDEX_PAUSES = 5
 
@@ -56,6 +54,8 @@ class Pace(NamedTuple):
     """How long a message may wait for its merge while commits keep coming."""
     slice: int = 256
     """Messages that are merged in one go at least: some 2 ms, which is what a commit may have to wait."""
+    feed_s: float = 0.5
+    """While commits keep coming the index is fed this often; when none come, at once."""
     retry_s: float = 1.0
     """How long after a failure the database is opened again, unless something is to be committed before."""
 
@@ -227,7 +227,7 @@ class Committer:
             if self._due(now, quiet):
                 self._merge_slice(self._writer)
                 return 0.0
-            if self._unindexed and (quiet or now - self._fed_at >= FEED_EVERY_S):
+            if self._unindexed and (quiet or now - self._fed_at >= self._pace.feed_s):
                 self._unsynced(self._writer.connection, self._feed)
                 self._health.writing = None
                 self._fed_at = time.monotonic()
@@ -244,7 +244,7 @@ class Committer:
                 self._health.writing = f"messages can't be merged, or not be put into the search index: {error}"
                 self._discard(())
             return self._pace.retry_s
-        wait_s = min(self._pace.quiet_s, FEED_EVERY_S)
+        wait_s = min(self._pace.quiet_s, self._pace.feed_s)
         return min(wait_s, max(0.001, self._reindex_at - now)) if self._reindex.under_way else wait_s
 
     def _try_again(self) -> float | None:
