@@ -7,6 +7,9 @@ from typing import TextIO
 
 from bench import procfs
 
+#: From one look at the server's memory to the next.
+LOOK_S = 1.0
+
 
 class Progress:
     """Writes over its own line. Silent where nobody looks."""
@@ -24,7 +27,7 @@ class Progress:
 
 
 class Watch:
-    """Told a few times a second how much was delivered: shows it, and takes the server's memory once a second."""
+    """Told a few times a second how much was delivered: shows it, and takes the server's memory now and then."""
 
     def __init__(self, progress: Progress, label: str, pid: int) -> None:
         self._progress = progress
@@ -43,7 +46,7 @@ class Watch:
 
     def __call__(self, delivered: int) -> None:
         now = time.monotonic()
-        if now - self._looked < 1.0:
+        if now - self._looked < LOOK_S:
             return
         if self._pid:
             self.memory.append((now - self._began, procfs.rss_bytes(self._pid) / 1e6))

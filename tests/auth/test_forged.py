@@ -18,6 +18,7 @@ from gochat.auth.keys import OneKey
 from gochat.auth.tokens import JwtTokens, tokens
 from gochat.config import Auth, Settings
 from gochat.errors import AuthError
+from gochat.http.rest import bearer
 from gochat.node import Node, running
 from tests.auth.forged import HS256, forged, good_claims, signed
 from tests.e2e.conftest import make_settings
@@ -97,7 +98,9 @@ async def test_a_public_key_is_no_secret(algorithm: str, tmp_path: Path) -> None
 
 
 @pytest.fixture
-async def node(tmp_path: Path) -> Any:
+async def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """It lets one address show many bad tokens at once: how long a guesser waits is tested elsewhere."""
+    monkeypatch.setattr(bearer, "REFUSED_BURST", 10_000)
     async with running(make_settings(tmp_path / "data", auth={"secret": SECRET})) as running_node:
         yield running_node
 

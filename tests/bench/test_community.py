@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import progress
 from bench.faults import Broken, Fault
 from bench.load.book import Book
 from bench.load.community import Community
@@ -46,8 +47,9 @@ def test_a_day_of_gochat_is_counted_and_agrees(tmp_path: Path, transport: str, p
     assert measure.server_cpu_us_per_delivery > 0 < measure.switches_per_delivery
 
 
-def test_soak_tells_of_the_growth_of_memory(tmp_path: Path) -> None:
-    options = OPTIONS._replace(length=Length(8.0, patience_s=5.0), rate=30.0, soak=True)
+def test_soak_tells_of_the_growth_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "LOOK_S", 0.1)
+    options = OPTIONS._replace(length=Length(2.5, patience_s=5.0), rate=30.0, soak=True)
     found, memory = mixed.run(gochat(tmp_path), options).measures
     assert memory.load == found.load + ", memory"
     assert memory.unit == "MB/hour"
@@ -65,7 +67,8 @@ def test_one_wrong_delivery_is_caught(tmp_path: Path, fault: str, options: mixed
     # In the midst of the run; where members come and go, fewer are there to get anything.
     nth = 700 if options is TALK else 300
     stage = standin(tmp_path, faults=f"--fault {fault} --nth {nth}")
-    with pytest.raises(Fault, match=WRONG):
+    # What was dropped is missed by the next message of the room; where chance has it that none comes, in the end.
+    with pytest.raises(Fault, match=rf"{WRONG}|owed: 1 deliveries" if fault == "drop" else WRONG):
         mixed.run(stage, options)
 
 

@@ -30,8 +30,10 @@ class Person:
         url: str | None = None,
         worker: bool = False,
         notices: bool = False,
+        clock: bool = False,
     ) -> None:
-        """`worker`: the page may install its service worker, which reads all of the page's files once more."""
+        """`worker`: the page may install its service worker, which reads all of the page's files once more. `clock`:
+        the page's time runs as it does, and a test may put it forward."""
         self.user = user
         self.server = server
         self.complaints: list[str] = []
@@ -43,6 +45,8 @@ class Person:
             permissions=["notifications"] if notices else [],
         )
         self.context.set_default_timeout(PATIENCE_MS)
+        if clock:
+            self.context.clock.install()
         self.page = self.tab()
         if sign_in:
             self.sign_in(url)

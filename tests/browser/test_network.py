@@ -12,6 +12,8 @@ from tests.browser.relay import Relay
 
 Someone = Callable[..., Person]
 QUICK, LONG = 3, 100
+#: The page's own times: from one ping to the next, and for an answer.
+PING_EVERY_MS, PONG_WITHIN_MS = 15_000, 8_000
 
 
 def _killed_and_started_again(ann: Person, bob: Person, server: Process, rounds: int) -> None:
@@ -45,13 +47,17 @@ def test_a_hundred_times_away(person: Someone, process: Process) -> None:
 def test_a_connection_that_is_dead_without_a_word_is_found_out(person: Someone, server: Server) -> None:
     relay = Relay(server.port)
     try:
-        ann, bob = person("ann", url=relay.url), person("bob")
+        ann, bob = person("ann", url=relay.url, clock=True), person("bob")
         ann.write_to("bob")
         ann.say("one")
         ann.settled()
         relay.silence()
         ann.say("two")
-        ann.page.wait_for_selector(".banner", timeout=40_000)
+        assert not ann.page.query_selector(".banner")
+        ann.page.clock.fast_forward(PING_EVERY_MS)
+        assert not ann.page.query_selector(".banner")
+        ann.page.clock.fast_forward(PONG_WITHIN_MS)
+        ann.page.wait_for_selector(".banner")
         relay.resume()
         bob.open("ann")
         bob.sees("two")

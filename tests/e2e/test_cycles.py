@@ -227,7 +227,14 @@ async def test_a_session_is_freed_when_it_ends(
     start: Start, transport: str, end: Callable[[Raw, str], Awaitable[None]]
 ) -> None:
     async with start(
-        limits={"hello_s": HELLO_S, "frame_bytes": 1024, "body_chars": 256},
+        # A session is held for what it was refused, but not for long.
+        limits={
+            "hello_s": HELLO_S,
+            "frame_bytes": 1024,
+            "body_chars": 256,
+            "refusals_per_s": 1000.0,
+            "refusal_burst": 4,
+        },
         session={"heartbeat_s": 0.5, "slow_s": 0.4},
         policy={"word_action": "off"},
     ) as node:

@@ -22,27 +22,28 @@ LIMITS = {"refusals_per_s": RATE, "refusal_burst": BURST, "reads_per_s": RATE, "
 LEAST_S = 0.9 * (SENT - BURST) / RATE
 READER = ("chat:read",)
 
-#: Requests that come to nothing, or change nothing; each with a number of its own where that makes a difference.
-KINDS: dict[str, Callable[[int], Frame]] = {
-    "unknown group": lambda n: {"type": "send", "to": f"group:none{n}", "body": "x"},
-    "no address": lambda n: {"type": "send", "to": "nowhere", "body": "x"},
-    "empty body": lambda n: {"type": "send", "to": "user:bob", "body": " "},
-    "not a member": lambda n: {"type": "send", "to": "group:hall", "body": "x"},
-    "no message": lambda n: {"type": "edit", "room": "dm:bob:mallory", "seq": 900 + n, "body": "x"},
-    "no such reaction": lambda n: {"type": "react", "room": "dm:bob:mallory", "seq": 1, "emoji": "plain words"},
-    "repeated key": lambda n: {"type": "send", "to": "user:bob", "body": "x", "key": "same"},
-    "listed word": lambda n: {"type": "send", "to": "user:bob", "body": f"see https://evil{n}.example/x"},
-    "malformed": lambda n: {"type": "send", "to": 7},
-    "unknown type": lambda n: {"type": "dance"},
-    "second hello": lambda n: {"type": "hello"},
-    "bad token": lambda n: {"type": "refresh", "token": "x"},
-    "typing": lambda n: {"type": "typing", "room": "dm:bob:mallory"},
-    "read": lambda n: {"type": "read", "room": "dm:bob:mallory", "seq": 1},
-    "watch": lambda n: {"type": "watch", "users": ["bob"]},
-    "resume": lambda n: {"type": "resume", "room": f"group:none{n}", "seq": 0},
-    "history": lambda n: {"type": "history", "room": "dm:bob:mallory"},
-    "groups": lambda n: {"type": "groups"},
-    "ping": lambda n: {"type": "ping"},
+#: Requests that come to nothing, or change nothing: made from a number, which some of them name, and the sender's room
+#: with bob.
+KINDS: dict[str, Callable[[int, str], Frame]] = {
+    "unknown group": lambda n, _: {"type": "send", "to": f"group:none{n}", "body": "x"},
+    "no address": lambda n, _: {"type": "send", "to": "nowhere", "body": "x"},
+    "empty body": lambda n, _: {"type": "send", "to": "user:bob", "body": " "},
+    "not a member": lambda n, _: {"type": "send", "to": "group:hall", "body": "x"},
+    "no message": lambda n, room: {"type": "edit", "room": room, "seq": 900 + n, "body": "x"},
+    "no such reaction": lambda n, room: {"type": "react", "room": room, "seq": 1, "emoji": "plain words"},
+    "repeated key": lambda n, _: {"type": "send", "to": "user:bob", "body": "x", "key": "same"},
+    "listed word": lambda n, _: {"type": "send", "to": "user:bob", "body": f"see https://evil{n}.example/x"},
+    "malformed": lambda n, _: {"type": "send", "to": 7},
+    "unknown type": lambda n, _: {"type": "dance"},
+    "second hello": lambda n, _: {"type": "hello"},
+    "bad token": lambda n, _: {"type": "refresh", "token": "x"},
+    "typing": lambda n, room: {"type": "typing", "room": room},
+    "read": lambda n, room: {"type": "read", "room": room, "seq": 1},
+    "watch": lambda n, _: {"type": "watch", "users": ["bob"]},
+    "resume": lambda n, _: {"type": "resume", "room": f"group:none{n}", "seq": 0},
+    "history": lambda n, room: {"type": "history", "room": room},
+    "groups": lambda n, _: {"type": "groups"},
+    "ping": lambda n, _: {"type": "ping"},
 }
 
 
@@ -51,7 +52,7 @@ async def flood(peer: Peer, make: Callable[[int], Frame]) -> list[Any]:
     for number in range(SENT):
         await peer.send({**make(number), "id": f"f{number}"})
     got: list[Any] = []
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while len(got) < SENT:
             frame = await peer.receive()
             if str(frame.get("id", "")).startswith("f"):
@@ -59,23 +60,29 @@ async def flood(peer: Peer, make: Callable[[int], Frame]) -> list[Any]:
     return got
 
 
-@pytest.mark.parametrize("kind", KINDS)
-async def test_a_flood_takes_its_senders_own_time(
-    start: Start, transport: str, kind: str, nursery: trio.Nursery
-) -> None:
-    async with start(limits=LIMITS, policy={"links": "deny"}) as node:
-        mallory, ann = [await Peer.open(node, transport, nursery) for _ in range(2)]
-        await mallory.hello("mallory")
+async def test_floods_take_their_senders_own_time(start: Start, transport: str, nursery: trio.Nursery) -> None:
+    """Of every kind, by a user each, all at once."""
+    async with start(limits=LIMITS, policy={"links": "deny"}) as node, trio.open_nursery() as floods:
+        ann = await Peer.open(node, transport, nursery)
         await ann.hello("ann")
         assert (await ann.ask("group", name="hall", action="create"))["type"] == "ok"
-        assert (await mallory.ask("send", to="user:bob", body="x", key="same"))["type"] == "ack"
-        began = trio.current_time()
-        assert sorted(await flood(mallory, KINDS[kind])) == sorted(f"f{n}" for n in range(SENT))
-        assert trio.current_time() - began > LEAST_S
-        # Once the bucket allows it, a good message passes.
-        assert (await mallory.ask("send", to="user:bob", body="y"))["type"] == "ack"
-        await mallory.aclose()
+        for number, kind in enumerate(KINDS):
+            peer = await Peer.open(node, transport, nursery)
+            floods.start_soon(a_flood_takes_its_senders_own_time, peer, f"mallory{number}", kind)
         await ann.aclose()
+
+
+async def a_flood_takes_its_senders_own_time(peer: Peer, user: str, kind: str) -> None:
+    make = KINDS[kind]
+    await peer.hello(user)
+    assert (await peer.ask("send", to="user:bob", body="x", key="same"))["type"] == "ack", kind
+    began = trio.current_time()
+    got = await flood(peer, lambda n: make(n, f"dm:bob:{user}"))
+    assert sorted(got) == sorted(f"f{n}" for n in range(SENT)), kind
+    assert trio.current_time() - began > LEAST_S, kind
+    # Once the bucket allows it, a good message passes.
+    assert (await peer.ask("send", to="user:bob", body="y"))["type"] == "ack", kind
+    await peer.aclose()
 
 
 async def test_nobody_else_waits(start: Start, stream: str, nursery: trio.Nursery) -> None:
@@ -115,7 +122,7 @@ async def test_sessions_share_what_is_left(start: Start, transport: str, nursery
         began = trio.current_time()
         async with trio.open_nursery() as all_at_once:
             for peer in peers:
-                all_at_once.start_soon(flood, peer, KINDS["malformed"])
+                all_at_once.start_soon(flood, peer, lambda n: {"type": "send", "to": 7})
         assert trio.current_time() - began > 0.9 * (4 * SENT - BURST) / RATE
         # A newcomer is held as the others are; it neither escapes nor is shut out.
         late = await Peer.open(node, transport, nursery)
@@ -171,7 +178,7 @@ async def test_refusals_by_rest_count_with_those_on_sockets(start: Start, nurser
 
 
 async def test_repeats_by_rest_count(start: Start) -> None:
-    async with start(limits=LIMITS) as node:
+    async with start(limits={**LIMITS, "refusals_per_s": 1}) as node:
         rest = Rest(node, issue(node, "mallory"))
         for _ in range(BURST + 1):
             answer = await rest.post("/v1/messages", {"to": "user:bob", "body": "x"}, Idempotency_Key="k")
@@ -180,7 +187,7 @@ async def test_repeats_by_rest_count(start: Start) -> None:
         await rest.aclose()
 
 
-@pytest.mark.parametrize("unknown", [20_000, pytest.param(100_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("unknown", [10_000, pytest.param(100_000, marks=pytest.mark.long)])
 async def test_rooms_that_do_not_exist_leave_nothing(start: Start, nursery: trio.Nursery, unknown: int) -> None:
     """Without limits, so that there are many; each names another room, or another user."""
     async with start(limits={"refusals_per_s": 0, "reads_per_s": 0, "messages_per_s": 0}) as node:
