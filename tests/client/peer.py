@@ -32,7 +32,7 @@ class Visit:
 
     async def receive(self) -> dict[str, Any]:
         """The next frame; pings of the client are passed over."""
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while not self._lines:
                 data = await self.stream.receive_some()
                 if not data:
@@ -47,7 +47,7 @@ class Visit:
         return frame
 
     async def send(self, *frames: dict[str, Any]) -> None:
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await self.stream.send_all(b"".join(json.dumps(frame).encode() + b"\n" for frame in frames))
 
     async def welcome(self, *rooms: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Visit:
 
     async def closed(self) -> bool:
         """Whether the client has closed, and said nothing before."""
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             return not await self.stream.receive_some()
 
 
@@ -110,7 +110,7 @@ class Peer:
 
     async def visit(self) -> Visit:
         """The next connection."""
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             visit = Visit(await self._listener.accept())
         self.visits.append(visit)
         return visit

@@ -49,7 +49,7 @@ class Asking:
         self._done.set()
 
     async def result(self) -> Any:
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await self._done.wait()
         if self._error is not None:
             raise self._error
@@ -57,7 +57,7 @@ class Asking:
 
 
 async def event(chat: Chat) -> Any:
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         return await anext(chat)
 
 

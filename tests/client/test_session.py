@@ -14,6 +14,7 @@ import trio_websocket
 
 from gochat.client import Chat, Lost, Refused, Unreachable, connect
 from gochat.client.errors import ClientError
+from gochat.client.links import DIAL_S
 from gochat.protocol import replies
 from tests.client.peer import TEA, Peer, message
 from tests.client.talk import Asking, bodies, event, talking
@@ -77,7 +78,7 @@ async def test_what_the_application_raises_comes_out_alone(peer: Peer, nursery: 
         await (await peer.visit()).welcome()
 
     nursery.start_soon(greet)
-    with trio.fail_after(5), pytest.raises(ZeroDivisionError):
+    with trio.fail_after(60), pytest.raises(ZeroDivisionError):
         async with connect(peer.url, token="abc"):
             raise ZeroDivisionError
 
@@ -210,7 +211,7 @@ async def test_a_close_code_of_a_websocket_counts() -> None:
         assert "abc" not in await websocket.get_message()
         await websocket.aclose(4503, "revoked")
 
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         async with websocket_server(handler) as url:
             with pytest.raises(Unreachable) as caught:
                 async with connect(url, token="abc"):
@@ -245,7 +246,7 @@ async def test_leaving_says_goodbye(cancelled: bool) -> None:
             assert closed.reason is not None
             codes.append(closed.reason.code)
 
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         async with websocket_server(handler) as url:
             with trio.CancelScope() as scope:
                 async with connect(url, token="abc"):
@@ -259,7 +260,7 @@ async def test_a_refused_upgrade_says_so() -> None:
     async def handler(request: trio_websocket.WebSocketRequest) -> None:
         await request.reject(403, body=b"no")
 
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         async with websocket_server(handler) as url:
             with pytest.raises(Unreachable, match="403"):
                 async with connect(url, token="abc"):
@@ -273,7 +274,7 @@ async def test_a_server_that_goes_away_in_the_handshake_is_not_waited_for(peer: 
         await visit.close()
 
     nursery.start_soon(leave)
-    with trio.fail_after(3), pytest.raises(Unreachable, match="handshake"):
+    with trio.fail_after(DIAL_S * 0.9), pytest.raises(Unreachable, match="handshake"):
         async with connect(peer.url.replace("tcp", "ws"), token="abc"):
             pytest.fail("it has left")
 

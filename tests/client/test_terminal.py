@@ -26,7 +26,7 @@ from tests.client.talk import talking
 async def read(data: bytes) -> list[str | Unreadable]:
     reader, writer = os.pipe()
     try:
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(trio.to_thread.run_sync, _write, writer, data)
                 got = [line async for line in Lines(reader)]
@@ -66,7 +66,7 @@ async def test_a_line_that_the_terminal_has_cut_is_not_passed_off_as_whole(size:
     keyboard, terminal = os.openpty()
     try:
         os.write(keyboard, b"x" * size + b"\n" + b"next\n")
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             lines = Lines(terminal)
             first, second = await anext(lines), await anext(lines)
     finally:
@@ -110,7 +110,7 @@ class Screen:
 
     async def sees(self, what: str) -> None:
         """Return once something on the screen holds `what`."""
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while not any(what in line for line in (*self.said, *self.noted)):
                 self._changed = trio.Event()
                 await self._changed.wait()
@@ -118,7 +118,7 @@ class Screen:
 
 @asynccontextmanager
 async def screen(node: Node, user: str, to: str | None = None, present: bool = True) -> AsyncIterator[Screen]:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with enter(node, user) as chat, trio.open_nursery() as nursery:
             shown = Screen(chat, to, present)
             nursery.start_soon(shown.run)
@@ -220,7 +220,7 @@ async def test_at_the_start_unread_messages_are_counted_and_what_shows_is_read(n
             await bob.type("three")
             await ann.sees("bob: three")
             # The read position travels to the sender's own screen as an event, and into the next welcome.
-            with trio.fail_after(5):
+            with trio.fail_after(60):
                 while await unread(node) > 0:
                     pass
 
@@ -374,7 +374,7 @@ async def test_an_id_that_never_signed_in_is_told(node: Node) -> None:
         await bob.sees("signed in as bob")
     async with screen(node, "ann", "user:bbo") as ann:
         await ann.sees("* nobody has signed in as bbo yet")
-        with trio.fail_after(5):  # Users are found within a second of their sign-in.
+        with trio.fail_after(60):  # Users are found within a second of their sign-in.
             while not await ann.console.chat.is_known("bob"):
                 await trio.sleep(0.05)
         await ann.type("/to user:bob", "hi")

@@ -38,7 +38,7 @@ class Writer:
         self.refused.append(draft.body)
 
     async def settled(self) -> None:
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             await self.unsent.settled()
 
 

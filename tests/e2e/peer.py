@@ -15,7 +15,8 @@ from gochat.node import Node
 from tests.tokens import issue
 
 Frame = dict[str, Any]
-WAIT_S = 10.0
+#: Far more than anything takes, since machines are shared.
+WAIT_S = 60.0
 
 
 def address(node: Node, door: str) -> tuple[str, int]:

@@ -219,21 +219,25 @@ async def test_a_node_does_it_by_itself_and_tells(tmp_path: Path, caplog: pytest
     assert [line for line in told if line.startswith("everything is indexed anew")]
 
 
-def test_while_others_write_it_takes_a_part_of_the_time(tmp_path: Path) -> None:
+def test_while_others_write_it_takes_a_part_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path / "a.db", [[f"Łódź {n}" for n in range(2000)]], {})
     setup.prepare(str(tmp_path / "a.db"))
     committer = Committer(lambda: schema.connect(str(tmp_path / "a.db")), WriteBuffer())
+    now, step_s, step_on = [1000.0], 0.01, committer._index_anew
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def slow_step(connection: sqlite3.Connection) -> None:
+        now[0] += step_s
+        step_on(connection)
+
+    monkeypatch.setattr(committer, "_index_anew", slow_step)
     with contextlib.closing(committer._writer.connection):  # type: ignore[union-attr]
-        took = waited = 0.0
         for _ in range(10):
-            committer._busy_at = began = time.monotonic()  # A commit has just been.
+            committer._busy_at = now[0]  # A commit has just been.
             assert committer.idle() == 0.0
-            took += time.monotonic() - began
             pause = committer.idle()
-            assert pause is not None and pause > 0, "no step without a pause"
-            waited += pause
-            committer._reindex_at = 0.0
-        assert waited > took * (REINDEX_PAUSES - 1) / 2
+            assert pause == pytest.approx(step_s * (REINDEX_PAUSES - 1))
+            now[0] += pause + 0.001
         committer._busy_at = 0.0  # Nobody writes.
         assert committer.idle() == committer.idle() == 0.0
 
