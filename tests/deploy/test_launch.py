@@ -118,13 +118,12 @@ async def test_a_signal_that_is_told_twice_at_once_drains(tmp_path: Path) -> Non
     with trio.fail_after(60):
         try:
             await node.start()
-            process = node._process
             link = await node.sign_in("ann")  # whom the drain waits for
-            process.send_signal(signal.SIGTERM)
+            node.send_signal(signal.SIGTERM)
             while b"draining" not in node.log.read_bytes():
                 await trio.sleep(0.005)
-            process.send_signal(signal.SIGTERM)
-            assert await process.wait() == 0
+            node.send_signal(signal.SIGTERM)
+            assert await node.ended() == 0
             await link.aclose()
         finally:
             await node.aclose()

@@ -33,6 +33,13 @@ def _forked(
     return process, trio.lowlevel.FdStream(output)
 
 
+async def _ended(process: trio.Process | forked.Process) -> int:
+    if isinstance(process, trio.Process):
+        return await process.wait()
+    await trio.lowlevel.wait_readable(process)
+    return process.wait()
+
+
 class Served:
     """`gochat serve` on `folder`/data, its log in `folder`/log. May be started again after it ended."""
 
@@ -81,6 +88,15 @@ class Served:
         self.up = trio.Event()
         await self._end(signal.SIGKILL)
 
+    def send_signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait until it has ended by itself; the exit code."""
+        assert self._process is not None
+        return await _ended(self._process)
+
     async def stop(self) -> int:
         """SIGTERM; the exit code. It has 10 s."""
         self.up = trio.Event()
@@ -96,11 +112,7 @@ class Served:
         process, self._process = self._process, None
         assert process is not None
         process.send_signal(number)
-        if isinstance(process, trio.Process):
-            code = await process.wait()
-        else:
-            await trio.lowlevel.wait_readable(process)
-            code = process.wait()
+        code = await _ended(process)
         await self._output.aclose()
         return code
 
