@@ -176,7 +176,7 @@ async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
     async with (
         stores.open(
             node.database,
-            decline_ms=settings.policy.decline_days * DAY_MS,
+            policy=_contact_policy(settings),
             ticks=run_queue,
             notices=bool(settings.notify.channels),
         ) as store,
@@ -224,6 +224,11 @@ def _seen_by(journal: Journal) -> Callable[[str, int], None]:
     return lambda user, ts: journal.note_user(user, last_seen=ts)
 
 
+def _contact_policy(settings: Settings) -> ContactPolicy:
+    policy = settings.policy
+    return ContactPolicy(policy.strangers, policy.request_messages, policy.decline_days * DAY_MS)
+
+
 def _registries(
     node: Node, store: stores.Store, actors: Supervisor, run_queue: RunQueue, observers: tuple[Observer, ...]
 ) -> tuple[Registry[RoomActor], Registry[UserActor]]:
@@ -232,7 +237,7 @@ def _registries(
     rules = RoomRules(
         add_users=limits.add_users,
         members=limits.group_members,
-        contacts=ContactPolicy(policy.strangers, policy.request_messages, policy.decline_days * DAY_MS),
+        contacts=_contact_policy(node.settings),
     )
     actors.start(Spec("run queue", run_queue.run))
     actors.start(Spec("broadcaster", node.live.broadcaster.run))

@@ -165,6 +165,9 @@ class Journal(Protocol):
     def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
         """Raise the user's read position to `seq`, durable within 1 s. Never waits; keeps the maximum."""
 
+    def note_got(self, record: RoomRecord, user: str, seq: int) -> None:
+        """The room's facts have come to a device of the user's, up to `seq`. Otherwise as `note_read`."""
+
     def note_user(self, user: str, *, name: str | None = None, last_seen: int | None = None) -> None:
         """Keep the user's shown name or the time last seen, durable within 1 s. Never waits."""
 
@@ -215,6 +218,9 @@ class Lookups(Protocol):
 
     async def held_by(self, peer: str, users: Sequence[str]) -> dict[str, tuple[bool, bool]]:
         """Of each of `users` whether they have `peer` as a contact, and whether they have blocked them."""
+
+    async def blocks(self, users: Sequence[str], others: Sequence[str]) -> set[tuple[str, str]]:
+        """The pairs of one of `users` and one of `others` of whom either has blocked the other."""
 
     async def deleted(self, users: Sequence[str]) -> set[str]:
         """Those of `users` who were deleted, and whose ids are not released."""
@@ -268,6 +274,10 @@ class Facts(msgspec.Struct):
     head: int
     next: int | None = None
     """Of a page of messages, where there may be more: the bound to go on with."""
+    reads: Mapping[str, int] = {}
+    """Of a page, up to where each other user of the room has read, as far as they tell the asker."""
+    got: Mapping[str, int] = {}
+    """And up to where its facts have come to their devices, where that is further."""
 
 
 class Group(msgspec.Struct, frozen=True):

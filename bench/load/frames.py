@@ -8,7 +8,7 @@ from bench.faults import Fault
 from bench.rulebook import Sentences
 
 #: Events that are not facts and may come at any time.
-NO_FACTS = frozenset(("read", "typing", "presence", "contact", "ping"))
+NO_FACTS = frozenset(("read", "got", "typing", "presence", "contact", "ping"))
 
 
 class Seen(msgspec.Struct, gc=False):

@@ -10,13 +10,12 @@ import trio
 from gochat.actors.live import Live
 from gochat.domain import commands
 from gochat.domain.ids import dm_users, is_dm
+from gochat.domain.receipts import SMALL_ROOM, tells_read
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import ContactPolicy, way
 from gochat.ports import Journal
 from gochat.protocol import replies
 
-#: Only in rooms up to this size do members hear who reads and who types (protocol.md).
-SMALL_ROOM = 50
 TYPING_EVERY_S = 3.0
 
 Passed: TypeAlias = commands.Read | commands.Typing
@@ -36,8 +35,7 @@ class EphemeralEvents:
         self._reads: dict[str, int] = {}
 
     def take(self, record: RoomRecord, command: Passed) -> None:
-        if not _has_seat(record, command.user):
-            return
+        """The command's user has a seat in the room."""
         if isinstance(command, commands.Read):
             self._read(record, command.user, min(command.seq, record.head))
         elif _small(record) and self._open(record, command.user) and not self._muted(record, command.user):
@@ -60,7 +58,8 @@ class EphemeralEvents:
             del self._reads[next(iter(self._reads))]
         self._journal.note_read(record, user, seq)
         # How far one has read is told to whom one lets write.
-        shared = _small(record) and (record.relation is None or self._open(record, record.relation.peer(user)))
+        relation = record.relation
+        shared = _small(record) and (relation is None or tells_read(relation, user, self._policy, self._now_ms()))
         if shared:
             sessions = self._live.seeing(record.room, seq, hides=record.hides)
         else:
@@ -78,7 +77,7 @@ class EphemeralEvents:
         self._live.send_best_effort(others, replies.Typing(room=record.room, sender=user))
 
 
-def _has_seat(record: RoomRecord, user: str) -> bool:
+def has_seat(record: RoomRecord, user: str) -> bool:
     """An admin looks on without one."""
     return user in dm_users(record.room) if is_dm(record.room) else user in record.members
 

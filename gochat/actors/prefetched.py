@@ -21,7 +21,7 @@ from gochat.ports import Lookups
 log = logging.getLogger(__name__)
 
 #: Commands that are decided by the record alone.
-PLAIN: frozenset[type] = frozenset((commands.Send, commands.Read, commands.Typing))
+PLAIN: frozenset[type] = frozenset((commands.Send, *commands.EPHEMERAL))
 
 ADDING: frozenset[type] = frozenset((commands.Create, commands.Add))
 

@@ -14,8 +14,9 @@ import trio
 
 from gochat.actors import prefetched
 from gochat.actors.actor import INTERNAL, Actor, Registry
+from gochat.actors.delivered import Delivered
 from gochat.actors.deliveries import Deliveries
-from gochat.actors.ephemeral import EphemeralEvents
+from gochat.actors.ephemeral import EphemeralEvents, has_seat
 from gochat.actors.live import FactBatch, Live, fact_batches
 from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
@@ -78,6 +79,7 @@ class RoomActor(Actor[Submit]):
 
     __slots__ = (
         "_context",
+        "_delivered",
         "_deliveries",
         "_ephemeral",
         "_members",
@@ -100,6 +102,8 @@ class RoomActor(Actor[Submit]):
         self._private = is_dm(room)
         self._recent = RecentMessages(RECENT_OTHERS)
         self._ephemeral: EphemeralEvents | None = None
+        self._delivered: Delivered | None = None
+        """Made when the first device confirms."""
         self._deliveries: Deliveries | None = None
         """Made with the first delivery that may not be over at once."""
         self.delivered = -1
@@ -414,18 +418,32 @@ class RoomActor(Actor[Submit]):
             log.exception("%s: what is new between two users could not be told", self.address)
 
     def _pass_on(self, batch: list[Submit], outcomes: list[Outcome]) -> None:
-        """Reads and typing: events without a seq."""
-        record, parts = self.record, self._context
+        """Reads, typing, and what devices confirm: events without a seq."""
+        record = self.record
         if record is None:
             return
-        if self._ephemeral is None:
-            self._ephemeral = EphemeralEvents(parts.journal, parts.live, parts.clock.now_ms, parts.rules.contacts)
         for mail, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, Done) and isinstance(mail.command, (commands.Read, commands.Typing)):
+            command = mail.command
+            if isinstance(outcome, Done) and isinstance(command, commands.EPHEMERAL):
                 try:
-                    self._ephemeral.take(record, mail.command)
+                    if has_seat(record, command.user):
+                        self._take_event(record, command)
                 except Exception:
                     log.exception("%s: an event could not be passed on", self.address)
+
+    def _take_event(self, record: RoomRecord, command: commands.AnyEphemeral) -> None:
+        parts = self._context
+        if not isinstance(command, commands.Got):
+            if self._ephemeral is None:
+                self._ephemeral = EphemeralEvents(parts.journal, parts.live, parts.clock.now_ms, parts.rules.contacts)
+            self._ephemeral.take(record, command)
+            return
+        if self._delivered is None:
+            start, policy = self._registry.supervisor.start, parts.rules.contacts
+            self._delivered = Delivered(
+                parts.journal, parts.lookups, parts.live, parts.clock.now_ms, policy, lambda: self.record, start
+            )
+        self._delivered.take(record, command.user, min(command.seq, record.head))
 
     def let_catch_up(self) -> None:
         """Listeners may have missed something: have them read the log."""

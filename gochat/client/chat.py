@@ -33,7 +33,7 @@ QUEUE = 1_000
 
 @asynccontextmanager
 async def connect(
-    url: str, *, token: TokenSource, device: str | None = None, queue: int = QUEUE
+    url: str, *, token: TokenSource, device: str | None = None, queue: int = QUEUE, confirms: bool = False
 ) -> AsyncIterator[Chat]:
     """Sign in to the server at `url` (`ws://HOST:PORT/v1/ws`, `wss://...`, `tcp://HOST:PORT`) and stay signed in.
 
@@ -43,10 +43,11 @@ async def connect(
     the session, and is raised here.
 
     A session with the same `device` is replaced. `queue` bounds the events that wait to be read: while it is full the
-    server is made to wait. Raises BadUrl, Unreachable, or Refused (`unauthorized`) if the first connection can't be
-    made; later ones are made again by themselves, with growing pauses, until the server says not to.
+    server is made to wait. With `confirms` others are told which of their messages have come here (`got`). Raises
+    BadUrl, Unreachable, or Refused (`unauthorized`) if the first connection can't be made; later ones are made again by
+    themselves, with growing pauses, until the server says not to.
     """
-    session = Session(parse_url(url), token=token, device=device, queue=queue)
+    session = Session(parse_url(url), token=token, device=device, queue=queue, confirms=confirms)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(session.run)
@@ -109,6 +110,11 @@ class Chat(People):
     async def read(self, room: str, seq: int) -> None:
         """Mark everything up to `seq` as read; a lower seq than before changes nothing."""
         await self._session.calls.call(req.Read(room=self.room(room), seq=seq), Ok)
+
+    def got(self, room: str, seq: int) -> None:
+        """Tell the others of the room that its facts up to `seq` have come here. Returns at once; they are told later,
+        the latest of each room at most once a second. `connect(confirms=True)` does it by itself."""
+        self._session.confirmed.note(self.room(room), seq)
 
     async def typing(self, room: str) -> None:
         await self._session.calls.call(req.Typing(room=self.room(room)), Ok)

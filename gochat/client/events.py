@@ -36,6 +36,7 @@ class Listed(msgspec.Struct, frozen=True):
 Event: TypeAlias = (
     Fact
     | replies.Read
+    | replies.Got
     | replies.Typing
     | replies.Presence
     | replies.Request

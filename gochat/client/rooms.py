@@ -65,6 +65,8 @@ class Rooms:
                 self._listed(event)
             case replies.Read():
                 self._read(event)
+            case replies.Got():
+                self._got(event)
             case replies.Request():
                 self._asked(event)
             case replies.Contact():
@@ -100,6 +102,9 @@ class Rooms:
                 "head": head,
                 "read": each.read or 0,
                 "unread": each.unread or 0,
+                "mentions": each.mentions,
+                "reads": each.reads,
+                "got": each.got,
                 "last": each.last,
             }
             if isinstance(each, replies.GroupEntry):
@@ -152,17 +157,34 @@ class Rooms:
         body = fact.body or ""
         entry.last = Last(seq=fact.seq, ts=fact.ts, sender=fact.sender, body=body[:_LAST_CHARS])
         if fact.sender == self._me:
-            entry.read, entry.unread = fact.seq, 0  # To write is to have read.
+            entry.read, entry.unread, entry.mentions = fact.seq, 0, 0  # To write is to have read.
         else:
             entry.unread += 1
+            entry.mentions += self._me in (fact.mentions or ())
 
     def _read(self, event: replies.Read) -> None:
         entry = self._entries.get(event.room)
-        if entry is None or event.sender != self._me or event.seq <= entry.read:
+        if entry is None:
+            return
+        if event.sender != self._me:
+            if event.seq > entry.reads.get(event.sender, 0):
+                reads = {**entry.reads, event.sender: event.seq}
+                self._entries[event.room] = msgspec.structs.replace(entry, reads=reads)
+            return
+        if event.seq <= entry.read:
             return
         # How many of the messages above it are others' is not told; it can't be more than there are facts.
         unread = min(entry.unread, max(0, entry.head - event.seq))
-        self._entries[event.room] = msgspec.structs.replace(entry, read=event.seq, unread=unread)
+        self._entries[event.room] = msgspec.structs.replace(
+            entry, read=event.seq, unread=unread, mentions=min(entry.mentions, unread)
+        )
+
+    def _got(self, event: replies.Got) -> None:
+        entry = self._entries.get(event.room)
+        if entry is not None:
+            further = {user: seq for user, seq in event.got.items() if seq > entry.got.get(user, 0)}
+            further.pop(self._me, None)
+            self._entries[event.room] = msgspec.structs.replace(entry, got={**entry.got, **further})
 
     def _asked(self, event: replies.Request) -> None:
         self._requests[event.user] = RequestEntry(

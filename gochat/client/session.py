@@ -19,6 +19,7 @@ import gochat
 from gochat.client import links
 from gochat.client.backoff import Backoff
 from gochat.client.calls import Calls
+from gochat.client.confirmed import Confirmed
 from gochat.client.credential import TokenFunction, TokenSource, obtain, refresh_in_s
 from gochat.client.errors import ClientError, Ended, Refused, Unreachable
 from gochat.client.events import Event, Listed, Offline, Online
@@ -26,6 +27,7 @@ from gochat.client.inbox import Inbox
 from gochat.client.positions import Positions
 from gochat.client.wire import FACTS, Page, Reply, ServerFrame, Strange, decode, encode
 from gochat.domain import ids
+from gochat.domain.facts import Message
 from gochat.errors import BAD_TOKEN
 from gochat.protocol import replies
 from gochat.protocol import requests as req
@@ -54,13 +56,17 @@ _FACTS: Final = frozenset(FACTS)
 class Session:
     """See the module."""
 
-    def __init__(self, address: links.Address, *, token: TokenSource, device: str | None, queue: int) -> None:
+    def __init__(
+        self, address: links.Address, *, token: TokenSource, device: str | None, queue: int, confirms: bool = False
+    ) -> None:
         self.ready = trio.Event()
         """Set with the first `welcome`."""
         self.watching: list[str] = []
         self.inbox: Inbox[Event] = Inbox(queue)
         self.calls = Calls(on_wait=self.inbox.stir)
         self.positions = Positions()
+        self.confirmed = Confirmed()
+        self._confirms = confirms
         self._address = address
         self._source = token
         self._token = ""
@@ -210,6 +216,7 @@ class Session:
         for _ in range(CATCH_UP_AT_ONCE):
             nursery.start_soon(self._catch_up)
         nursery.start_soon(self._find_rooms, welcome)
+        nursery.start_soon(self.confirmed.run, self.calls.post)
         # From here on the end is `stop`: a cancelled application still says goodbye.
         self._scope.shield = True
         self.ready.set()
@@ -327,6 +334,8 @@ class Session:
         if type(frame) in _FACTS:
             if self.positions.take(frame, self.inbox.full):  # type: ignore[arg-type]  # narrowed by the set
                 self.inbox.put(frame)  # type: ignore[arg-type]
+                if self._confirms:
+                    self._confirm(frame)
         else:
             self._handle_other(frame)
         if self.positions.waiting:
@@ -334,7 +343,7 @@ class Session:
 
     def _handle_other(self, frame: ServerFrame) -> None:
         match frame:
-            case replies.Read() | replies.Typing() | replies.Request():
+            case replies.Read() | replies.Got() | replies.Typing() | replies.Request():
                 self._offer(frame)
             case replies.Contact():
                 if frame.state == "contact":
@@ -365,6 +374,12 @@ class Session:
     def _hand_on(self, events: Iterable[Event]) -> None:
         for event in events:
             self.inbox.put(event)
+            if self._confirms:
+                self._confirm(event)
+
+    def _confirm(self, event: Event | ServerFrame) -> None:
+        if isinstance(event, Message) and event.sender != self.welcome.user:
+            self.confirmed.note(event.room, event.seq)
 
     def _offer(self, event: Event) -> None:
         """Whether the event may be left out when there is no space."""

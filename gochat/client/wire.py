@@ -46,7 +46,7 @@ Fact: TypeAlias = AnyFact | Unknown
 FACTS = get_args(Fact)
 
 
-class Page(msgspec.Struct, kw_only=True):
+class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A range of a room's log, ascending; dense, unless only messages were asked for: then `next` says where to go
     on. `complete` false: a part of it can't be reached now."""
 
@@ -56,6 +56,10 @@ class Page(msgspec.Struct, kw_only=True):
     head: int
     complete: bool
     next: int | None = None
+    reads: dict[str, int] = {}
+    """Up to where each other user has read, as far as they tell one."""
+    got: dict[str, int] = {}
+    """Up to where facts have come to the others' devices, where that is further."""
     id: replies.ReplyId = None
 
 
@@ -67,6 +71,9 @@ class _RawPage(replies.Reply, tag="page", kw_only=True):
     entries: list[msgspec.Raw]
     head: int
     complete: bool
+    next: int | None = None
+    reads: dict[str, int] = msgspec.field(default_factory=dict)
+    got: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 _Known: TypeAlias = (
@@ -95,6 +102,7 @@ _Known: TypeAlias = (
     | replies.Request
     | replies.Contact
     | replies.Read
+    | replies.Got
     | replies.Typing
     | replies.Lag
     | replies.Reset
@@ -130,6 +138,7 @@ ServerFrame: TypeAlias = (
     | replies.Request
     | replies.Contact
     | replies.Read
+    | replies.Got
     | replies.Typing
     | replies.Lag
     | replies.Reset
@@ -178,6 +187,9 @@ def decode(payload: bytes | str) -> ServerFrame:
             epoch=frame.epoch,
             head=frame.head,
             complete=frame.complete,
+            next=frame.next,
+            reads=frame.reads,
+            got=frame.got,
             entries=[_decode_entry(bytes(raw)) for raw in frame.entries],
         )
     return frame  # type: ignore[return-value]  # a _RawPage never gets here

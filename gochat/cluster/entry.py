@@ -20,7 +20,7 @@ from gochat.cluster.ports import PARTITIONS
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import MAX_SEQ, is_room
-from gochat.domain.notices import Addressed, QuietSet, Silenced, Subscribed, Unsubscribed
+from gochat.domain.notices import Addressed, MentionsWanted, QuietSet, Silenced, Subscribed, Unsubscribed
 from gochat.domain.side_records import (
     Added,
     AnySideRecord,
@@ -59,6 +59,7 @@ SIDE_RECORDS: Final[dict[str, type[Any]]] = {
     "suspended": Suspended,
     "revoked": Revoked,
     "silenced": Silenced,
+    "mentions_wanted": MentionsWanted,
     "quiet_set": QuietSet,
     "subscribed": Subscribed,
     "unsubscribed": Unsubscribed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -47,6 +47,12 @@ class React(OnMessage, gc=True, frozen=True, kw_only=True):
 
 
 class Read(Command, frozen=True, kw_only=True):
+    seq: int
+
+
+class Got(Command, frozen=True, kw_only=True):
+    """A device of the user's has the room's facts up to `seq`."""
+
     seq: int
 
 
@@ -127,4 +133,7 @@ class Report(OnMessage, frozen=True, kw_only=True):
 
 
 OnGroup: TypeAlias = Create | Configure | Add | Remove | SetRole | Leave | Close | Mute | Unmute | Ban | Unban
-AnyCommand: TypeAlias = Send | Edit | Delete | React | Report | Read | Typing | Contact | Withdraw | OnGroup
+AnyCommand: TypeAlias = Send | Edit | Delete | React | Report | Read | Got | Typing | Contact | Withdraw | OnGroup
+#: Commands that make no fact: they are passed on, and may be lost.
+AnyEphemeral: TypeAlias = Read | Got | Typing
+EPHEMERAL: Final = (Read, Got, Typing)

@@ -34,6 +34,9 @@ class Message(Fact, tag="message", kw_only=True):
     """When it was last edited; set only where a message is shown as it is now (replay, history)."""
     deleted: int | None = None
     reactions: dict[str, int] | None = None
+    mentions: list[str] | None = None
+    """The users whom the body mentions, by `@` and their ids: members of the room then, 20 at most, the sender never
+    among them. Absent where there are none, and once the message is deleted."""
 
 
 class OnMessage(Fact, kw_only=True):
@@ -46,6 +49,9 @@ class OnMessage(Fact, kw_only=True):
 class Edit(OnMessage, tag="edit", kw_only=True):
     body: str | None = None
     """The new body when told live, the present one when replayed, absent in history and once the target is deleted."""
+    mentions: list[str] | None = None
+    """The users whom that body mentions, in the place of those of the body before it. There wherever `body` is, if
+    there are any."""
 
 
 class Delete(OnMessage, tag="delete", kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -20,6 +20,8 @@ class Candidate(NamedTuple):
     ts: int
     sender: str
     body: str = ""
+    mentions: Sequence[str] = ()
+    """The users whom it mentions."""
 
 
 class Notified(NamedTuple):
@@ -45,6 +47,8 @@ class Reader(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Earlier messages could be seen by the user; messages from then on are news."""
     muted: bool = False
     """Whether the user muted the room."""
+    mentions: bool = False
+    """Whether the user wants to be notified of mentions in rooms that are muted, too."""
     refuses: frozenset[str] = frozenset()
     """Users whom this user has blocked or declined. With a private room's other user in it nothing is due there."""
     asked_at: int | None = None
@@ -186,6 +190,8 @@ class Wishes(NamedTuple):
     silent: list[tuple[str, int | None]]
     """Rooms, and until when; None: for good."""
     devices: int
+    mentions: bool = False
+    """Whether mentions are told in silent rooms too."""
 
 
 class NoticeEntry(NamedTuple):
@@ -212,6 +218,13 @@ class Silenced(NamedTuple):
     room: str
     until: int | None
     ts: int
+
+
+class MentionsWanted(NamedTuple):
+    """A user wants to be notified of mentions in silent rooms too, or not any more."""
+
+    user: str
+    on: bool
 
 
 class QuietSet(NamedTuple):
@@ -245,7 +258,7 @@ class Addressed(NamedTuple):
     address: str | None
 
 
-AnyWish: TypeAlias = Silenced | QuietSet | Subscribed | Unsubscribed | Addressed
+AnyWish: TypeAlias = Silenced | MentionsWanted | QuietSet | Subscribed | Unsubscribed | Addressed
 
 
 #: Mail addresses without quoting and comments, and with nothing that SMTP or a header could take for something else.

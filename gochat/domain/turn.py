@@ -25,6 +25,7 @@ from gochat.domain.draft import (
 )
 from gochat.domain.group_turn import GroupTurn
 from gochat.domain.ids import dm_users
+from gochat.domain.mentions import mentioned
 from gochat.domain.moderation import Flag
 from gochat.domain.record import Reacted, Recorded, Target
 from gochat.domain.relationship import Change, RelationChange, Way
@@ -73,7 +74,7 @@ class Turn(GroupTurn):
             return self._delete(command, refusal)
         if isinstance(command, commands.React):
             return self._react(command, refusal)
-        if isinstance(command, (commands.Read, commands.Typing)):
+        if isinstance(command, commands.EPHEMERAL):
             self.passes_on = True
             return Done(self.draft.head, self.draft.ts)
         if isinstance(command, commands.Report):
@@ -135,19 +136,18 @@ class Turn(GroupTurn):
         if way != "open":
             self._come_by(way, sender)
         draft.head = seq = draft.head + 1
-        ts = self._now_ms
-        if ts > draft.ts:
-            draft.ts = ts
-        else:
-            ts = draft.ts
-        self.facts.append(
-            facts.Message(
-                room=draft.room, seq=seq, ts=ts, sender=sender, body=command.body, key=key, reply_to=command.reply_to
-            )
+        now_ms = self._now_ms
+        ts = draft.ts = now_ms if now_ms > draft.ts else draft.ts
+        body = command.body
+        fact = facts.Message(
+            room=draft.room, seq=seq, ts=ts, sender=sender, body=body, key=key, reply_to=command.reply_to
         )
+        if "@" in body:
+            fact.mentions = self._mentioned(body, sender)
+        self.facts.append(fact)
         if place is not None:
             self.fresh_keys[place] = Recorded(seq, ts)
-        return Done(seq, ts, asks=True) if way in ("ask", "wait") else Done(seq, ts)
+        return Done(seq, ts, asks=way in ("ask", "wait"))
 
     def _edit(self, command: commands.Edit, refusal: Denied | None) -> Outcome:
         target = self._target(command)
@@ -160,7 +160,8 @@ class Turn(GroupTurn):
         denied = self._may_post(command) or self._may_touch(command) or refusal
         if denied is not None:
             return denied
-        fact = self._add(facts.Edit(**self._next(command), target=command.seq, body=command.body))
+        mentions = self._mentioned(command.body, target.author)
+        fact = self._add(facts.Edit(**self._next(command), target=command.seq, body=command.body, mentions=mentions))
         target.body, target.edit_seq, target.edit_ts = command.body, fact.seq, fact.ts
         return Done(fact.seq, fact.ts)
 
@@ -201,6 +202,11 @@ class Turn(GroupTurn):
         fact = self._add(facts.Reaction(**self._next(command), target=command.seq, emoji=emoji, on=command.on))
         reacted[place] = Reacted(on=command.on, seq=fact.seq, ts=fact.ts)
         return Done(fact.seq, fact.ts)
+
+    def _mentioned(self, body: str, author: str) -> list[str] | None:
+        """The users of the room whom a text of the author's mentions."""
+        draft = self.draft
+        return mentioned(body, author, dm_users(draft.room) if self._dm else draft.members)
 
     def _target(self, command: commands.OnMessage) -> Target | None:
         """The message that the command names, if the user who asks can see it."""

@@ -57,7 +57,7 @@ def still_due(reader: Reader, newest_first: Sequence[Candidate], after: int, fir
 
     `after` is the burst's, and `first_ts` the time of its first message. The clock is not asked: what was due stays so.
     """
-    if reader.muted or reader.read > after or reader.seen_ms > first_ts:
+    if (reader.muted and not reader.mentions) or reader.read > after or reader.seen_ms > first_ts:
         return None
     if reader.notified is not None and reader.read > reader.notified.read:
         return None
@@ -65,13 +65,15 @@ def still_due(reader: Reader, newest_first: Sequence[Candidate], after: int, fir
 
 
 def is_news(reader: Reader, message: Candidate) -> bool:
-    """Whether the message counts for this user at all."""
+    """Whether the message counts for this user at all. In a muted room only mentions do, for users who want these."""
+    if reader.muted and not (reader.mentions and reader.user in message.mentions):
+        return False
     return message.sender != reader.user and message.seq >= reader.since and message.sender not in reader.refuses
 
 
 def _begins_after(reader: Reader, now_ms: int, timing: Timing) -> int | None:
     """The seq after which a burst may begin; None where nothing may be told of the room now."""
-    if reader.muted:
+    if reader.muted and not reader.mentions:
         return None
     notified = reader.notified
     if notified is None:

@@ -116,6 +116,8 @@ _ROWS: Final = (
                 {commands.React: EMOJI}),
     RequestType(req.Read,          READ,   "ephemeral", (replies.Ok,),             False, "ok",        form.read,
                 {commands.Read: NO_TEXT}),
+    RequestType(req.Got,           READ,   "ephemeral", (replies.Ok,),             False, "ok",        form.got,
+                {commands.Got: NO_TEXT}),
     RequestType(req.Typing,        WRITE,  "ephemeral", (replies.Ok,),             False, "ok",        form.typing,
                 {commands.Typing: NO_TEXT}),
     RequestType(req.History,       READ,   "read",      (replies.Page,),           True),

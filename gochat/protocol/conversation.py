@@ -117,6 +117,12 @@ def read(request: req.Read, who: Principal, limits: Limits) -> commands.AnyComma
     )
 
 
+def got(request: req.Got, who: Principal, limits: Limits) -> commands.AnyCommand | Denied:
+    return check_room(request.room, who) or commands.Got(
+        room=request.room, user=who.user, admin=who.admin, seq=request.seq
+    )
+
+
 def typing(request: req.Typing, who: Principal, limits: Limits) -> commands.AnyCommand | Denied:
     return check_room(request.room, who) or commands.Typing(room=request.room, user=who.user, admin=who.admin)
 

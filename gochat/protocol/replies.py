@@ -58,6 +58,12 @@ class ContactEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     head: int
     read: int
     unread: int
+    mentions: int = 0
+    """How many of the unread messages mention one, counted up to 100; users whom one has blocked do not count."""
+    reads: dict[str, int] = {}
+    """Up to where each other user has read, as far as they tell one: see the event `read`."""
+    got: dict[str, int] = {}
+    """Up to where facts have come to the others' devices, where that is further: see the event `got`."""
     last: Last | None = None
 
 
@@ -69,6 +75,12 @@ class RoomEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     head: int
     read: int
     unread: int
+    mentions: int = 0
+    """How many of the unread messages mention one, counted up to 100; users whom one has blocked do not count."""
+    reads: dict[str, int] = {}
+    """Up to where each other user has read, as far as they tell one: see the event `read`."""
+    got: dict[str, int] = {}
+    """Up to where facts have come to the others' devices, where that is further: see the event `got`."""
     last: Last | None = None
 
 
@@ -91,6 +103,12 @@ class ContactState(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     head: int | None = None
     read: int | None = None
     unread: int | None = None
+    mentions: int = 0
+    """How many of the unread messages mention one, counted up to 100; users whom one has blocked do not count."""
+    reads: dict[str, int] = {}
+    """Up to where each other user has read, as far as they tell one: see the event `read`."""
+    got: dict[str, int] = {}
+    """Up to where facts have come to the others' devices, where that is further: see the event `got`."""
     last: Last | None = None
 
 
@@ -182,6 +200,10 @@ class Page(Reply, tag="page", kw_only=True):
     next: int | None = None
     """With `messages`, where there may be more in this direction: the `after` or `before` to go on with, also where
     this page is short or empty."""
+    reads: dict[str, int] = {}
+    """Up to where each other user has read, as far as they tell one: see the event `read`."""
+    got: dict[str, int] = {}
+    """Up to where facts have come to the others' devices, where that is further: see the event `got`."""
 
 
 class UserEntry(msgspec.Struct, gc=False):
@@ -210,6 +232,12 @@ class GroupEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     head: int | None = None
     read: int | None = None
     unread: int | None = None
+    mentions: int = 0
+    """How many of the unread messages mention one, counted up to 100; users whom one has blocked do not count."""
+    reads: dict[str, int] = {}
+    """Up to where each other user has read, as far as they tell one: see the event `read`."""
+    got: dict[str, int] = {}
+    """Up to where facts have come to the others' devices, where that is further: see the event `got`."""
     last: Last | None = None
 
 
@@ -358,6 +386,13 @@ class Read(Frame, tag="read", rename={"sender": "from"}, gc=False, kw_only=True)
     seq: int
 
 
+class Got(Frame, tag="got", gc=False, kw_only=True):
+    """The facts of a room have come to devices of these users, up to these seqs."""
+
+    room: str
+    got: dict[str, int]
+
+
 class Typing(Frame, tag="typing", rename={"sender": "from"}, gc=False, kw_only=True):
     room: str
     sender: str
@@ -386,6 +421,8 @@ class Notify(Reply, tag="notify", kw_only=True):
     """By which ways this server notifies: `webhook`, `push`, `mail`."""
     quiet: str | None = None
     tz: str | None = None
+    mentions: bool = False
+    """Whether messages that mention one are told in silent rooms too."""
     rooms: list[Silence]
 
 
@@ -465,4 +502,4 @@ AnyReply: TypeAlias = (
     | Push
     | Notifications
 )
-AnyEvent: TypeAlias = AnyFact | Read | Typing | Presence | Request | Contact | Lag | Reset | Goaway | Ping
+AnyEvent: TypeAlias = AnyFact | Read | Got | Typing | Presence | Request | Contact | Lag | Reset | Goaway | Ping

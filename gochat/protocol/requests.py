@@ -94,6 +94,13 @@ class Read(Request, tag="read", kw_only=True):
     seq: Seq
 
 
+class Got(Request, tag="got", kw_only=True):
+    """The facts of a room up to `seq` have come to this device. What is read needs no `got`."""
+
+    room: Room
+    seq: Seq
+
+
 class Typing(Request, tag="typing", kw_only=True):
     room: Room
 
@@ -247,6 +254,8 @@ class Notify(Request, tag="notify", kw_only=True):
     """The hours of each day in which notifications wait, such as `22:00-07:00`; empty: none."""
     tz: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     """The time zone of `quiet`, such as `Europe/Vienna`."""
+    mentions: bool | None = None
+    """Whether to be notified of messages that mention one, in rooms that are silent too."""
 
 
 class PushKeys(msgspec.Struct):
@@ -294,6 +303,7 @@ AnyRequest: TypeAlias = (
     | Delete
     | React
     | Read
+    | Got
     | Typing
     | History
     | Search

@@ -11,6 +11,7 @@ from gochat.domain.ids import is_dm
 from gochat.domain.notices import (
     MOST_SILENT,
     AnyWish,
+    MentionsWanted,
     QuietHours,
     QuietSet,
     Silenced,
@@ -51,6 +52,8 @@ async def notify(gateway: Gateway, who: Identity, request: req.Notify) -> msgspe
             return bad(str(error))
     elif request.tz is not None:
         return bad("tz goes with quiet")
+    if request.mentions is not None:
+        changes.append(MentionsWanted(who.user, request.mentions))
     if changes:
         await gateway.journal.append_side_records(changes)
     wanted = await wishes(who.user, now_ms)
@@ -60,6 +63,7 @@ async def notify(gateway: Gateway, who: Identity, request: req.Notify) -> msgspe
         channels=list(gateway.notifications.channels),
         quiet=None if hours is None else str(hours),
         tz=None if hours is None else hours.tz,
+        mentions=wanted.mentions,
         rooms=[replies.Silence(room=room, until=until) for room, until in wanted.silent],
     )
 

@@ -88,6 +88,8 @@ async def _history(session: Session, request: req.History) -> msgspec.Struct | D
         head=facts.head,
         complete=True,
         next=facts.next,
+        reads=dict(facts.reads),
+        got=dict(facts.got),
     )
 
 

@@ -139,6 +139,27 @@ def m012_notices(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m013_mentions(db: sqlite_utils.Database) -> None:
+    """Messages that mention a user are found by the user, to be counted. Earlier messages mention nobody."""
+    for statement in schema.MENTIONS:
+        db.execute(statement)
+
+
+@migrations()
+def m014_got(db: sqlite_utils.Database) -> None:
+    """It is kept how far a room's facts have come to its users' devices."""
+    for statement in schema.GOT:
+        db.execute(statement)
+
+
+@migrations()
+def m015_mention_notices(db: sqlite_utils.Database) -> None:
+    """Users may want to be notified of mentions in rooms that are silent for them."""
+    for statement in schema.MENTION_NOTICES:
+        db.execute(statement)
+
+
 def apply(connection: sqlite3.Connection, *, before: str | None = None) -> None:
     """Apply those that are missing, each in a transaction of its own, or in the one that is open. With `before` only
     those that come before this one."""

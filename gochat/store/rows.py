@@ -28,6 +28,15 @@ WRITTEN = "id, ts, kind, sender, body, key, target, data, n"
 SHOWN = "id, ts, kind, sender, body, key, target, data, edit_ts, delete_ts, edit_seq"
 
 Row = tuple[Any, ...]
+Text = tuple[str | None, str | None]
+"""The body and the `data` of a message."""
+
+
+class _Mentions(msgspec.Struct):
+    mentions: list[str] | None = None
+
+
+_NO_TEXT: Text = (None, None)
 
 _encode = msgspec.json.encode
 _decode = msgspec.json.decode
@@ -36,9 +45,20 @@ _decode = msgspec.json.decode
 def written(base: int, fact: AnyFact, n: int) -> Row:
     """The row of a new fact. `base` is the room's number above the seq's bits; `n` counts the room's messages."""
     if type(fact) is facts.Message:
-        return (base | fact.seq, fact.ts, MESSAGE, fact.sender, fact.body, fact.key, fact.reply_to, None, n)
+        data = None if fact.mentions is None else told_mentions(fact.mentions)
+        return (base | fact.seq, fact.ts, MESSAGE, fact.sender, fact.body, fact.key, fact.reply_to, data, n)
     target = fact.target if isinstance(fact, facts.OnMessage) else None
     return (base | fact.seq, fact.ts, KINDS[type(fact)], fact.sender, None, None, target, _data(fact), n)
+
+
+def told_mentions(mentions: list[str] | None) -> str | None:
+    """The `data` of a message."""
+    return _encode({"mentions": mentions}).decode() if mentions else None
+
+
+def mentions_in(data: str | None) -> list[str] | None:
+    """The users whom a message with that `data` mentions."""
+    return _decode(data, type=_Mentions).mentions if data is not None else None
 
 
 def _data(fact: AnyFact) -> str | None:
@@ -58,16 +78,16 @@ def shown(
     room: str,
     row: Row,
     reactions: Mapping[int, dict[str, int]],
-    body_of: Callable[[int], str | None] | None = None,
+    text_of: Callable[[int], Text] | None = None,
     upto: int | None = None,
 ) -> AnyFact:
-    """The fact of a row in SHOWN's order, as it is now. `reactions` are counts by row id; `body_of` gives the present
-    body for an edit, where one is to be told. A body that came after seq `upto` is left out."""
+    """The fact of a row in SHOWN's order, as it is now. `reactions` are counts by row id; `text_of` gives the present
+    text for an edit, where one is to be told. A body that came after seq `upto` is left out, with what it mentions."""
     row_id, ts, kind, sender, body, key, target, data, edit_ts, delete_ts, edit_seq = row
     seq = row_id & SEQ_MASK
     if kind == MESSAGE:
         if upto is not None and edit_seq is not None and edit_seq > upto:
-            body = None
+            body = data = None
         return facts.Message(
             room=room,
             seq=seq,
@@ -79,11 +99,12 @@ def shown(
             edited=edit_ts if delete_ts is None else None,
             deleted=delete_ts,
             reactions=reactions.get(row_id),
+            mentions=mentions_in(data),
         )
     base: dict[str, Any] = {"room": room, "seq": seq, "ts": ts, "sender": sender}
     if kind == EDIT:
-        present = body_of(row_id - seq + target) if body_of is not None else None
-        return facts.Edit(**base, target=target, body=present)
+        present, data = text_of(row_id - seq + target) if text_of is not None else _NO_TEXT
+        return facts.Edit(**base, target=target, body=present, mentions=mentions_in(data))
     if kind == DELETE:
         return facts.Delete(**base, target=target)
     if kind == REACTION:

@@ -36,6 +36,9 @@ KNOWN = frozenset(
         "m010_stale",
         "m011_owners",
         "m012_notices",
+        "m013_mentions",
+        "m014_got",
+        "m015_mention_notices",
     }
 )
 
@@ -226,8 +229,26 @@ NOTICES = (
     "CREATE INDEX notice_target ON notice (channel, target) WHERE target <> 0",
     "CREATE TABLE mail_address (user TEXT PRIMARY KEY, address TEXT NOT NULL) WITHOUT ROWID",
 )
-#: Those of them that hold something of a user, in a column of that name.
-NOTICES_OF_USERS = ("notice", "notified", "silent_room", "quiet_hours", "push_device", "mail_address")
+#: The messages that mention a user (mentions.py).
+MENTIONS = (
+    """CREATE TABLE mention (
+        user TEXT NOT NULL, room_pk INTEGER NOT NULL, seq INTEGER NOT NULL, sender TEXT NOT NULL,
+        PRIMARY KEY (user, room_pk, seq)) WITHOUT ROWID""",
+)
+#: Up to where a room's facts have come to a user's devices; what was read has come, whatever stands here.
+GOT = ("ALTER TABLE seat ADD COLUMN got INTEGER NOT NULL DEFAULT 0",)
+#: Users who are notified of mentions in rooms that are silent for them.
+MENTION_NOTICES = ("CREATE TABLE mention_notice (user TEXT PRIMARY KEY) WITHOUT ROWID",)
+#: The tables for notifications that hold something of a user, in a column of that name.
+NOTICES_OF_USERS = (
+    "notice",
+    "notified",
+    "silent_room",
+    "mention_notice",
+    "quiet_hours",
+    "push_device",
+    "mail_address",
+)
 #: The number of the last transaction, as this connection sees it.
 LAST_COMMIT = "SELECT max(commits, coalesce((SELECT max(number) FROM tail), 0)) FROM clock"
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-from gochat.domain.relationship import DAY_MS
+from gochat.domain.relationship import ContactPolicy
 from gochat.errors import StoreError
 from gochat.metrics import Commits
 from gochat.ports import Runnable, TurnQueue
@@ -32,6 +32,7 @@ from gochat.store.write.journal import MOST_BYTES, MOST_WAITING, SqliteJournal
 from gochat.store.write.retention import Retention
 from gochat.store.write.write_buffer import WriteBuffer
 
+POLICY = ContactPolicy()
 #: How long closing waits for what is noted to become durable.
 CLOSE_S = 10.0
 #: How often it is noted how new the database is: of so much it is not noticed when a copy comes in its place.
@@ -68,27 +69,25 @@ class _Context(NamedTuple):
 async def open_store(
     path: Path | str,
     *,
-    decline_ms: int = 30 * DAY_MS,
+    policy: ContactPolicy = POLICY,
     most_waiting: int = MOST_WAITING,
     most_bytes: int = MOST_BYTES,
     pace: Pace = PACE,
     ticks: TurnQueue | None = None,
     notices: bool = False,
 ) -> AsyncIterator[Store]:
-    """A store in the file at `path`, which works in threads of its own. `decline_ms` is for how long lists show a
-    decline. While `most_waiting` rooms, or `most_bytes` in memory, wait for a commit, the next is refused as Full.
-    `pace` says when messages are merged into their rooms' logs, which nobody should notice. `ticks` says when commits
-    begin; without it each is begun by a task. With `notices` it is kept which rooms have messages that users
-    may have to be notified of. Raises StoreError."""
+    """A store in the file at `path`, which works in threads of its own. `policy` says for how long lists show a
+    decline, and who is told how far others have read. While `most_waiting` rooms, or `most_bytes` in memory, wait for a
+    commit, the next is refused as Full. `pace` says when messages are merged into their rooms' logs, which nobody
+    should notice. `ticks` says when commits begin; without it each is begun by a task. With `notices` it is kept which
+    rooms have messages that users may have to be notified of. Raises StoreError."""
     if str(path) == MEMORY:
         raise ValueError("a database in memory has one connection: open it inline")
     prepare(str(path))
     note, commits = begin(str(path)), Commits()
     try:
         async with (
-            _running(
-                _in_threads(Path(path), commits, pace, notices), decline_ms, most_waiting, most_bytes, ticks
-            ) as store,
+            _running(_in_threads(Path(path), commits, pace, notices), policy, most_waiting, most_bytes, ticks) as store,
             trio.open_nursery() as nursery,
         ):
             nursery.start_soon(_keep_noted, note, commits)
@@ -105,7 +104,7 @@ async def open_store(
 async def open_inline(
     path: Path | str,
     *,
-    decline_ms: int = 30 * DAY_MS,
+    policy: ContactPolicy = POLICY,
     most_waiting: int = MOST_WAITING,
     most_bytes: int = MOST_BYTES,
     pace: Pace = AT_ONCE,
@@ -120,7 +119,7 @@ async def open_inline(
     only = connect(str(path))
     if str(path) == MEMORY:
         migrate(only, MEMORY)
-    async with _running(_inline(path, only, pace, notices), decline_ms, most_waiting, most_bytes, ticks) as store:
+    async with _running(_inline(path, only, pace, notices), policy, most_waiting, most_bytes, ticks) as store:
         yield store
 
 
@@ -167,7 +166,7 @@ def _beginning(connection: sqlite3.Connection) -> tuple[str, int]:
 
 @asynccontextmanager
 async def _running(
-    parts: _Context, decline_ms: int, most_waiting: int, most_bytes: int, ticks: TurnQueue | None
+    parts: _Context, policy: ContactPolicy, most_waiting: int, most_bytes: int, ticks: TurnQueue | None
 ) -> AsyncIterator[Store]:
     """The ports over the parts. All of these have ended when it does."""
     committer, readers, searchers, merged_reader = parts.committer, parts.readers, parts.searchers, parts.merged_reader
@@ -192,7 +191,7 @@ async def _running(
         )
         nursery.start_soon(_run_in, committing, journal)
         try:
-            archive = SqliteArchive(readers, Searches(searchers), merged_reader, parts.epoch, decline_ms, parts.health)
+            archive = SqliteArchive(readers, Searches(searchers), merged_reader, parts.epoch, policy, parts.health)
             lookups, retention = SqliteLookups(readers, merged_reader), Retention(readers, committer)
             notices = SqliteNotices(readers, committer, merged_reader)
             yield Store(journal, lookups, archive, parts.commits, parts.health, retention, notices)

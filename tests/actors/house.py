@@ -30,7 +30,7 @@ from gochat.domain.turn import Outcome, RecentKeys, RoomRules
 from gochat.errors import Full, StoreError
 from gochat.ports import AppendResult, Committed, ForeignBatch, OnForeign, OnRecorded
 from gochat.protocol.codec import LINE_JSON, Codec
-from gochat.protocol.replies import Lag, Read, Typing
+from gochat.protocol.replies import Contact, Got, Lag, Read, Request, Typing
 from gochat.store import Store
 from tests.contracts.scribe import Scribe
 from tests.policies import OPEN
@@ -76,7 +76,7 @@ class Recorder:
     @property
     def told(self) -> list[Any]:
         return [
-            msgspec.json.decode(send_queue, type=Read | Typing | Lag)
+            msgspec.json.decode(send_queue, type=Read | Got | Typing | Lag | Contact | Request)
             for data in self.soft
             for send_queue in data.splitlines()
         ]

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from gochat.actors import deliveries
-from gochat.actors.ephemeral import SMALL_ROOM
 from gochat.actors.live import SLICE, FactBatch
 from gochat.actors.messages import Submit
 from gochat.domain import commands, facts
 from gochat.domain.limits import TokenBucket
+from gochat.domain.receipts import SMALL_ROOM
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied, Full, StoreError
 from gochat.protocol.codec import LINE_JSON, WS_JSON, WS_MSGPACK

@@ -33,6 +33,7 @@ SAMPLES: list[commands.AnyCommand] = [
     commands.Delete(**BASE, seq=1),
     commands.React(**BASE, seq=1, emoji="👍", on=True),
     commands.Read(**BASE, seq=1),
+    commands.Got(**BASE, seq=1),
     commands.Typing(**BASE),
     commands.Create(**BASE, title="Tea"),
     commands.Configure(**BASE, title="Tea"),
@@ -49,7 +50,7 @@ SAMPLES: list[commands.AnyCommand] = [
     commands.Report(**BASE, seq=1),
 ]
 #: They are recorded nowhere, and so take no token here; a session counts them as reads.
-EPHEMERAL = (commands.Read, commands.Typing)
+EPHEMERAL = commands.EPHEMERAL
 #: They count as messages said.
 MESSAGES = (commands.Send, commands.Edit)
 

@@ -90,7 +90,7 @@ RELATIONS: Final[dict[str, dict[str, str]]] = {
 SCOPES: Final[dict[str | None, tuple[str, ...]]] = {
     None: ("ping", "pong", "hello again", "refresh", "refresh with another's token", "who am I"),
     "chat:read": (
-        "resume", "read", "history", "one message", "search in it", "members", "list members", "one member",
+        "resume", "read", "got", "history", "one message", "search in it", "members", "list members", "one member",
         "one group", "groups", "contacts", "blocks", "requests", "search users", "search everywhere", "watch",
         "reports", "all reports", "export", "silence a room", "set quiet hours", "what one wants of notifications",
         "push key", "subscribe a device",
@@ -169,7 +169,7 @@ delete another's:                           ok       ok        role    role     
 history, one message, resume:               ok       ok        ok      ok       ok       ok       none
 search in it, members, list members:        ok       ok        ok      ok       out      out      none
 one member, one group:                      ok       ok        ok      ok       out      out      none
-read, typing, report:                       ok       ok        ok      ok       out      out      none
+read, got, typing, report:                  ok       ok        ok      ok       out      out      none
 reports:                                    ok       ok        role    role     out      out      none
 close a report:                             ok       ok        none    none     none     none     none
 all reports:                                role     role      role    role     role     role     role
@@ -201,7 +201,7 @@ resume:                                     ok       ok        ok      ok       
 search in it:                               ok       ok        ok      ok       out      out      none
 members, list members:                      ok       ok        ok      ok       ok       ok       ok
 one member, one group:                      ok       ok        ok      ok       ok       ok       ok
-read, typing, report:                       ok       ok        ok      ok       ok       ok       ok
+read, got, typing, report:                  ok       ok        ok      ok       ok       ok       ok
 reports, close a report, all reports:       ok       ok        ok      ok       ok       ok       ok
 export:                                     ok       ok        ok      ok       ok       ok       ok
 create what exists:                         taken    taken     taken   taken    taken    taken    taken
@@ -231,7 +231,7 @@ delete one's own:                 ok      ok       ok    ok        ok       ok  
 history, one message:             ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
 resume:                           ok      ok       ok    ok        none     ok      ok      ok       none     ok   none
 search in it, members:            ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
-read, typing:                     ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
+read, got, typing:                ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
 report:                           ok      ok       ok    ok        ok       ok      ok      ok       ok       none none
 reports:                          role    role     role  role      role     role    role    role     role     role none
 close a report:                   none    none     none  none      none     none    none    none     none     none none
@@ -256,7 +256,7 @@ delete another's:                 ok      ok       ok    ok        ok       ok  
 history, one message:             ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok
 resume:                           ok      ok       ok    ok        none     ok      ok      ok       none     ok   none
 search in it:                     ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   none
-members, read, typing:            ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok
+members, read, got, typing:       ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok
 report:                           ok      ok       ok    ok        ok       ok      ok      ok       ok       none ok
 reports, close a report:          ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok
 all reports:                      ok      ok       ok    ok        ok       ok      ok      ok       ok       ok   ok

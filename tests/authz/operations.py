@@ -139,6 +139,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "delete another's": delete(lambda s: s.others[1]),
     "react": Operation(asks("react", **ROOM, seq=lambda s: s.own[0], emoji="👍", on=True)),
     "read": Operation(asks("read", **ROOM, seq=1)),
+    "got": Operation(asks("got", **ROOM, seq=1)),
     "typing": Operation(asks("typing", **ROOM)),
     "report": Operation(
         asks("report", **ROOM, seq=lambda s: s.others[0]),

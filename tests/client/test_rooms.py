@@ -74,6 +74,33 @@ def test_reading_on_another_device_reads_here_too() -> None:
     assert after(1) == 2
 
 
+def test_how_far_the_others_are_is_kept_up() -> None:
+    known = Rooms(welcome(contact(reads={"bob": 2}), group(reads={"bob": 8}, got={"cat": 3})))
+    for event in (
+        replies.Read(room=DM, sender="bob", seq=4),
+        replies.Read(room=DM, sender="bob", seq=3),
+        replies.Read(room=TEA, sender="cat", seq=9),
+        replies.Got(room=TEA, got={"ann": 9, "bob": 9, "cat": 2}),
+        replies.Got(room="group:unknown", got={"bob": 1}),
+    ):
+        known.take(event)
+    assert known.contacts[0].reads == {"bob": 4}
+    assert (known.groups[0].reads, known.groups[0].got) == ({"bob": 8, "cat": 9}, {"cat": 3, "bob": 9})
+
+
+def test_mentions_are_counted_until_they_are_read() -> None:
+    said = [
+        facts.Message(room=DM, seq=seq, ts=seq, sender="bob", body="@ann", mentions=users)
+        for seq, users in ((5, ["ann"]), (6, None), (7, ["cat"]), (8, ["cat", "ann"]))
+    ]
+    known = rooms(*said)
+    assert (known.contacts[0].unread, known.contacts[0].mentions) == (6, 2)
+    known.take(replies.Read(room=DM, sender="ann", seq=7))
+    assert known.contacts[0].mentions == 1
+    known.take(message(DM, 9, "ann"))
+    assert (known.contacts[0].unread, known.contacts[0].mentions) == (0, 0)
+
+
 def test_the_latest_talk_comes_first_and_a_new_one_appears() -> None:
     known = rooms(message("dm:ann:eve", 1, "eve"), message(DM, 5, "bob"))
     assert [entry.user for entry in known.contacts] == ["bob", "eve"]

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from gochat.cluster.entry import Codec, Entry
 from gochat.domain import facts
-from gochat.domain.notices import Addressed, QuietHours, QuietSet, Silenced, Subscribed, Subscription, Unsubscribed
+from gochat.domain.notices import (
+    Addressed,
+    MentionsWanted,
+    QuietHours,
+    QuietSet,
+    Silenced,
+    Subscribed,
+    Subscription,
+    Unsubscribed,
+)
 from gochat.domain.relationship import Relation, RelationChange, Side
 from gochat.domain.side_records import (
     Added,
@@ -91,4 +100,12 @@ ENTRIES: dict[str, Entry] = {
             Addressed("ann", "ann@example.org"),
         ],
     ),
+    "mentions": entry(
+        facts=[
+            facts.Message(**fields(TEA, 7), body="@bob and @cat", mentions=["bob", "cat"]),
+            facts.Edit(**fields(TEA, 8), target=7, body="@cat", mentions=["cat"]),
+        ],
+        expected={8: 7},
+    ),
+    "mentions wanted": entry(kind="site", room="", head=0, side_records=[MentionsWanted("ann", True)]),
 }

@@ -11,7 +11,7 @@ from gochat.errors import CLOSES, CODES, INVALID_TEXT, NO_HEARTBEAT, SLOW
 from gochat.protocol.catalogue import CATALOGUE
 from tests.conformance.by_client import ClientStage
 from tests.conformance.stage import WAIT_S, Stage, staged
-from tests.conformance.transcript import SCRIPT, Frame, Received, Step, normal, steps
+from tests.conformance.transcript import MAY_BE_LATE, SCRIPT, Frame, Received, Step, normal, steps
 from tests.conformance.wires import WIRES
 
 STEPS = list(steps(SCRIPT.read_text(encoding="utf-8")))
@@ -31,11 +31,12 @@ async def test_the_script_is_the_same_on(name: str, tmp_path: Path) -> None:
 
 
 async def plays(stage: Stage, step: Step) -> None:
-    """Messages of the last second may be missing in what a search finds: it is asked again until they are not."""
+    """Messages of the last second may be missing in what a search finds, and positions in lists and pages: it is asked
+    again until they are not."""
     deadline = trio.current_time() + WAIT_S
     while (told := await stage.play(step)) != list(step.received):
-        searches = step.send is not None and step.send["type"] == "search"
-        if not searches or trio.current_time() > deadline:
+        late = step.send is not None and step.send["type"] in MAY_BE_LATE
+        if not late or trio.current_time() > deadline:
             assert list(map(str, told)) == list(map(str, step.received))
 
 

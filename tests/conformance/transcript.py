@@ -19,6 +19,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 Frame: TypeAlias = dict[str, Any]
 
+#: Requests whose replies may leave out what came in the last second.
+MAY_BE_LATE = frozenset(("search", "history", "groups", "contacts"))
 SCRIPT = Path(__file__).with_name("script.txt")
 CLOSED = "closed"
 

@@ -14,10 +14,13 @@ import trio
 
 from gochat.domain import commands, facts
 from gochat.domain.facts import AnyFact
+from gochat.domain.receipts import SMALL_ROOM
 from gochat.domain.record import RoomRecord
+from gochat.domain.turn import RoomRules
 from gochat.ports import Viewer
 from gochat.protocol import replies
 from gochat.protocol.replies import GroupEntry, Last, MemberEntry, UserEntry
+from gochat.store.read.receipts import Receipts
 from tests.appending import append_to
 from tests.contracts.journal import DM, SOON, TEA, message
 from tests.contracts.scribe import Scribe
@@ -384,6 +387,140 @@ class ArchiveContract:
         assert room.unread == tea.unread("bob") == 2
         assert room.last is not None and (room.last.seq, room.last.body) == (said[3], "")
 
+    async def test_mentions_are_counted_beside_unread_until_they_are_read_edited_or_deleted(self, store: Any) -> None:
+        tea = await tea_of(store, "bob", "cat")
+
+        async def told(user: str) -> tuple[int, int]:
+            """By the welcome, and by the list of groups."""
+            (room,) = (await store.archive.welcome(user, 15, [])).rooms
+            ((listed,), _) = await store.archive.groups(user, None, 9, None)
+            return room.mentions, listed.mentions
+
+        one, two, three, _ = await tea.said("@bob", "@bob and @cat", "hi", "@bob.")
+        assert (await told("ann"), await told("bob"), await told("cat")) == ((0, 0), (3, 3), (1, 1))
+        await tea.made(commands.Edit, seq=two, body="@cat alone")
+        await tea.made(commands.Edit, seq=three, body="now @cat too")
+        assert (await told("bob"), await told("cat")) == ((2, 2), (2, 2))
+        await tea.made(commands.Delete, seq=three)
+        assert await told("cat") == (1, 1)
+        store.journal.note_read(tea.record, "bob", one)
+        await store.journal.flush_reads()
+        assert await told("bob") == (1, 1)
+        await tea.said("to write is to have read", user="bob")
+        assert await told("bob") == (0, 0)
+
+    async def test_mentions_by_a_user_who_is_blocked_do_not_count(self, store: Any) -> None:
+        tea, dm = await tea_of(store, "bob"), await Scribe.at(store, DM)
+        await tea.said("@bob", "@bob again")
+        await dm.said("@bob here")
+
+        async def told() -> list[int]:
+            snapshot = await store.archive.welcome("bob", 15, [])
+            listed, _ = await store.archive.contacts("bob", 9, None, rooms=True)
+            return [each.mentions for each in (*snapshot.rooms, *snapshot.contacts, *listed)]
+
+        assert await told() == [2, 1, 1]
+        await dm.made(commands.Contact, "bob", action="block")
+        assert await told() == [0, 0], "the private room is not listed"
+        await dm.made(commands.Contact, "bob", action="unblock")
+        assert await told() == [2, 1, 1]
+
+    async def test_mentions_are_counted_up_to_a_hundred(self, store: Any) -> None:
+        tea = await tea_of(store, "bob")
+        for _ in range(3):
+            await tea.said(*["@bob"] * 50)
+        (room,) = (await store.archive.welcome("bob", 15, [])).rooms
+        assert (room.unread, room.mentions) == (150, 100)
+
+    async def test_a_group_tells_how_far_each_of_the_others_has_read(self, store: Any) -> None:
+        tea = await tea_of(store, "bob", "cat")
+        said = await tea.said("one", "two")
+        await tea.said("three", user="cat")
+        store.journal.note_read(tea.record, "bob", said[0])
+        await store.journal.flush_reads()
+        expected = {"ann": {"bob": 3, "cat": 5}, "bob": {"ann": 4, "cat": 5}, "cat": {"ann": 4, "bob": 3}}
+        for user, reads in expected.items():
+            (room,) = (await store.archive.welcome(user, 15, [])).rooms
+            ((listed,), _) = await store.archive.groups(user, None, 9, None)
+            page = await store.archive.page(Viewer(user), TEA, **NEWEST, limit=1)
+            assert room.reads == listed.reads == page.reads == reads
+        assert (await store.archive.page(ADMIN, TEA, **NEWEST, limit=1)).reads == {}, "who is not in it"
+        await tea.made(commands.Remove, users=("cat",))
+        assert (await store.archive.page(Viewer("cat"), TEA, **NEWEST, limit=1)).reads == {}, "who is in it no more"
+        assert (await store.archive.page(BOB, TEA, **NEWEST, limit=1)).reads == {"ann": 4}
+
+    async def test_a_large_group_tells_nothing_of_that(self, store: Any) -> None:
+        tea = await tea_of(store, *(f"u{number}" for number in range(SMALL_ROOM - 1)))
+        (room,) = (await store.archive.welcome("ann", 15, [])).rooms
+        assert len(room.reads) == SMALL_ROOM - 1
+        await tea.made(commands.Add, users=("bob",))
+        (room,) = (await store.archive.welcome("ann", 15, [])).rooms
+        assert room.reads == (await store.archive.page(ANN, TEA, **NEWEST, limit=1)).reads == {}
+
+    async def test_a_list_tells_so_many_positions_and_pages_tell_the_others(
+        self, store: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in "abc":
+            await tea_of(store, "bob", "cat", room=f"group:{name}")
+        dm = await Scribe.at(store, DM)
+        await dm.made(commands.Contact, "bob", action="add")
+        await dm.said("hi")
+        await dm.said("ho", user="bob")
+        monkeypatch.setattr(Receipts.__init__, "__defaults__", (7,))
+        snapshot = await store.archive.welcome("ann", 15, [])
+        assert snapshot.contacts[0].reads == {"bob": 2}, "private rooms first"
+        assert [len(room.reads) for room in snapshot.rooms] == [2, 2, 0]
+        assert len((await store.archive.page(ANN, "group:c", **NEWEST, limit=1)).reads) == 2
+
+    async def test_since_join_hides_positions_in_what_it_hides(self, store: Any) -> None:
+        tea = await tea_of(store, "bob", history="since_join")
+        await tea.said("one", user="bob")
+        came = await tea.made(commands.Add, users=("zoe",))
+        (room,) = (await store.archive.welcome("zoe", 15, [])).rooms
+        assert room.reads == (await store.archive.page(ZOE, TEA, **NEWEST, limit=1)).reads == {}
+        store.journal.note_read(tea.record, "bob", came.seq)
+        await store.journal.flush_reads()
+        (room,) = (await store.archive.welcome("zoe", 15, [])).rooms
+        assert room.reads == {"bob": came.seq}
+        (room,) = (await store.archive.welcome("ann", 15, [])).rooms
+        assert room.reads == {"bob": came.seq, "zoe": came.seq}
+
+    async def test_a_private_room_tells_it_to_those_whom_the_reader_lets_write(self, store: Any) -> None:
+        dm = await Scribe.at(store, DM)
+        dm.rules = RoomRules()
+
+        async def told(user: str) -> dict[str, int]:
+            page = await store.archive.page(Viewer(user), DM, **NEWEST, limit=1)
+            for entry in (await store.archive.welcome(user, 15, [])).contacts:
+                assert entry.reads == page.reads
+            return dict(page.reads)
+
+        async def reads(seq: int) -> None:
+            store.journal.note_read(dm.record, "bob", seq)
+            await store.journal.flush_reads()
+
+        await dm.said("may I?")
+        await reads(1)
+        assert await told("ann") == await told("bob") == {}, "bob has not answered"
+        await dm.made(commands.Contact, "bob", action="accept")
+        assert (await told("ann"), await told("bob")) == ({"bob": 1}, {"ann": 1})
+        await dm.made(commands.Contact, "bob", action="remove")
+        assert (await told("ann"), await told("bob")) == ({}, {"ann": 1}), "ann lets bob write, and not the other way"
+        await dm.made(commands.Contact, "bob", action="add")
+        await dm.made(commands.Contact, "ann", action="block")
+        assert (await told("ann"), await told("bob")) == ({}, {})
+        assert (await store.archive.page(ADMIN, DM, **NEWEST, limit=1)).reads == {}
+
+    async def test_a_former_member_sees_the_mentions_of_then(self, store: Any) -> None:
+        tea = await tea_of(store, "bob", "cat")
+        kept, edited = await tea.said("@bob", "@cat")
+        await tea.made(commands.Remove, users=("bob",))
+        await tea.made(commands.Edit, seq=edited, body="@cat and more")
+        page = await entries(store, BOB, TEA)
+        shown = [(fact.body, fact.mentions) for fact in page if isinstance(fact, facts.Message)]
+        assert shown == [("@bob", ["bob"]), (None, None)], "a text that came later is not told, nor whom it mentions"
+        assert (await entries(store, ANN, TEA))[kept - 1].mentions == ["bob"]
+
     # ------------------------------------------------------------------------------------------ lists
 
     async def test_lists_are_paged_by_cursor(self, store: Any) -> None:
@@ -408,8 +545,17 @@ class ArchiveContract:
         for size in (1, 4, 8, 9):
             groups = await collect(lambda cursor, size=size: store.archive.groups("ann", None, size, cursor))
             assert [group.room for group in groups] == [*(f"group:g{n}" for n in range(7)), TEA]
+        reads = dict.fromkeys(users, 2)  # To come in is to have read up to there.
         assert groups[-1] == GroupEntry(
-            room=TEA, title="Tea", role="owner", members=26, epoch=store.journal.epoch, head=2, read=1, unread=0
+            room=TEA,
+            title="Tea",
+            role="owner",
+            members=26,
+            epoch=store.journal.epoch,
+            head=2,
+            read=1,
+            unread=0,
+            reads=reads,
         )
         assert (await store.archive.groups("u01", "ann", 50, None))[0][0].role == "member"
         assert await store.archive.groups("ann", "u01", 50, None) == ([], None)

@@ -266,6 +266,26 @@ class JournalContract:
         assert await store.archive.membership("zoe", TEA) is None
         assert await store.journal.load(TEA) == tea.record
 
+    async def test_what_came_to_devices_only_rises_and_is_durable_soon(self, store: Any) -> None:
+        dm = await Scribe.at(store, DM)
+        await dm.made(commands.Contact, "bob", action="add")
+        await dm.said("one", "two", "three")
+
+        async def told() -> dict[str, int]:
+            (entry,) = (await store.archive.welcome("ann", 15, [])).contacts
+            return dict(entry.got)
+
+        for noted, seq in [(2, 2), (1, 2), (3, 3), (2, 3)]:
+            store.journal.note_got(dm.record, "bob", noted)
+            with trio.fail_after(SOON):
+                await store.journal.flush_notes()
+            assert await told() == {"bob": seq}
+        await dm.said("four")
+        store.journal.note_got(dm.record, "bob", 4)
+        with trio.fail_after(SOON):
+            while await told() != {"bob": 4}:
+                await trio.sleep(0.02)
+
     async def test_flushing_nothing_returns_at_once(self, store: Any) -> None:
         with trio.fail_after(SOON):
             await store.journal.flush_reads()

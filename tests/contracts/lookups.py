@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from gochat.domain import commands
-from gochat.domain.ids import MAX_SEQ
+from gochat.domain.ids import MAX_SEQ, dm
 from gochat.domain.record import Reacted, Recorded, Target
 from gochat.domain.side_records import Added, Revoked, Suspended
 from tests.contracts.journal import DM, TEA
@@ -95,3 +95,11 @@ class LookupsContract:
         await dm.turn(commands.Send(room=DM, user="ann", body="hi", key="k"))
         assert (await store.lookups.targets(unnumbered, [1]))[1].body == "hi"
         assert await store.lookups.recorded(unnumbered, [("ann", "k")]) == {("ann", "k"): Recorded(1, dm.log[0].ts)}
+
+    async def test_blocks_are_the_pairs_of_whom_either_has_blocked_the_other(self, store: Any) -> None:
+        for one, other in (("ann", "bob"), ("bob", "cat"), ("ann", "zoe")):
+            await (await Scribe.at(store, dm(one, other))).made(commands.Contact, one, action="block")
+        await (await Scribe.at(store, dm("ann", "dan"))).made(commands.Contact, "ann", action="add")
+        users = ["ann", "bob", "cat", "dan", "eve"]
+        assert await store.lookups.blocks(["ann", "cat"], users) == {("ann", "bob"), ("cat", "bob")}
+        assert await store.lookups.blocks([], users) == await store.lookups.blocks(users, []) == set()

@@ -12,6 +12,7 @@ from gochat.domain.notices import (
     Attempt,
     Bounds,
     Candidate,
+    MentionsWanted,
     NewNotice,
     QuietHours,
     QuietSet,
@@ -282,15 +283,15 @@ class NoticesContract:
 
     async def test_wishes_are_kept(self, store: Any) -> None:
         want = store.journal.append_side_records
-        assert await store.notices.wishes("bob", 1000) == (None, [], 0)
+        assert await store.notices.wishes("bob", 1000) == (None, [], 0, False)
         hours = QuietHours(1320, 420, "Europe/Vienna")
         await want([QuietSet("bob", hours), Silenced("bob", TEA, None, 1000), Silenced("bob", DM, 2000, 1000)])
         await want([Subscribed("bob", device("a"), 1000, None)])
-        assert await store.notices.wishes("bob", 1000) == (hours, [(DM, 2000), (TEA, None)], 1)
-        assert await store.notices.wishes("bob", 2000) == (hours, [(TEA, None)], 1)
-        assert await store.notices.wishes("ann", 1000) == (None, [], 0)
+        assert await store.notices.wishes("bob", 1000) == (hours, [(DM, 2000), (TEA, None)], 1, False)
+        assert await store.notices.wishes("bob", 2000) == (hours, [(TEA, None)], 1, False)
+        assert await store.notices.wishes("ann", 1000) == (None, [], 0, False)
         await want([QuietSet("bob", None), Silenced("bob", TEA, 0, 1000), Unsubscribed("bob", device("a").endpoint)])
-        assert await store.notices.wishes("bob", 2000) == (None, [], 0)
+        assert await store.notices.wishes("bob", 2000) == (None, [], 0, False)
 
     async def test_a_silent_room_has_no_readers_until_then(self, store: Any) -> None:
         dm = await Scribe.at(store, DM)
@@ -299,6 +300,22 @@ class NoticesContract:
         room = UnseenRoom(dm.record.room_pk, DM, 0)
         assert (await look(store, room, now_ms=1999)).readers == []
         assert [reader.user for reader in (await look(store, room, now_ms=2000)).readers] == ["bob"]
+
+    async def test_a_silent_room_has_the_readers_whom_it_mentions_if_they_want_it(self, store: Any) -> None:
+        tea = await Scribe.at(store, TEA)
+        await tea.made(commands.Create, users=("bob", "cat", "dan"))
+        want = store.journal.append_side_records
+        await want([Silenced(user, TEA, None, 1000) for user in ("bob", "cat", "dan")])
+        await want([MentionsWanted("bob", True), MentionsWanted("bob", True), MentionsWanted("cat", True)])
+        assert (await store.notices.wishes("bob", 1000)).mentions
+        await tea.said("hi", "@bob and @dan")
+        room = UnseenRoom(tea.record.room_pk, TEA, 0)
+        found = await look(store, room)
+        assert [(reader.user, reader.muted, reader.mentions) for reader in found.readers] == [("bob", True, True)]
+        assert [list(message.mentions) for message in found.messages] == [["bob", "dan"], []]
+        await want([MentionsWanted("bob", False)])
+        assert not (await store.notices.wishes("bob", 1000)).mentions
+        assert (await look(store, room)).readers == []
 
     async def test_silent_rooms_have_a_bound(self, store: Any) -> None:
         await store.journal.append_side_records(

@@ -133,9 +133,21 @@ class Scribe:
                 del found[fact.target]
         return found
 
+    def mentions(self) -> dict[int, list[str] | None]:
+        """The users whom messages mention now, by seq."""
+        found: dict[int, list[str] | None] = {}
+        for fact in self.log:
+            if isinstance(fact, facts.Message):
+                found[fact.seq] = fact.mentions
+            elif isinstance(fact, facts.Edit):
+                found[fact.target] = fact.mentions
+            elif isinstance(fact, facts.Delete):
+                found[fact.target] = None
+        return found
+
     def shown(self, *, edits: bool = False) -> list[AnyFact]:
         """The log as it is shown now; with `edits` an edit tells the present body."""
-        bodies = self.bodies()
+        bodies, mentions = self.bodies(), self.mentions()
         on: dict[tuple[int, str, str], bool] = {}
         edited: dict[int, int] = {}
         deleted: dict[int, int] = {}
@@ -151,12 +163,13 @@ class Scribe:
             if is_on and target not in deleted:
                 row = counts.setdefault(target, {})
                 row[emoji] = row.get(emoji, 0) + 1
-        return [self._shown(fact, bodies, edited, deleted, counts, edits=edits) for fact in self.log]
+        return [self._shown(fact, bodies, mentions, edited, deleted, counts, edits=edits) for fact in self.log]
 
     def _shown(
         self,
         fact: AnyFact,
         bodies: dict[int, str],
+        mentions: dict[int, list[str] | None],
         edited: dict[int, int],
         deleted: dict[int, int],
         counts: dict[int, dict[str, int]],
@@ -171,10 +184,21 @@ class Scribe:
                 edited=None if gone else edited.get(fact.seq),
                 deleted=gone,
                 reactions=counts.get(fact.seq),
+                mentions=mentions[fact.seq],
             )
         if isinstance(fact, facts.Edit):
-            return msgspec.structs.replace(fact, body=bodies.get(fact.target) if edits else None)
+            seq = fact.target
+            body, mentioned = (bodies.get(seq), mentions[seq]) if edits else (None, None)
+            return msgspec.structs.replace(fact, body=body, mentions=mentioned)
         return fact
+
+    def mentioned(self, user: str, blocked: str | None = None) -> int:
+        """Messages above what the user has read that mention the user, and are not by the user who is `blocked`."""
+        read = self.reads.get(user, 0)
+        return sum(
+            seq > read and user in (users or ()) and self.log[seq - 1].sender != blocked
+            for seq, users in self.mentions().items()
+        )
 
     def unread(self, user: str) -> int:
         """Messages of others above what the user has read, that are not deleted."""

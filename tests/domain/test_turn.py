@@ -115,6 +115,28 @@ def test_the_room_refuses_before_the_rate_does(tea: Bench) -> None:
     assert not any(isinstance(fact, facts.Message) for fact in tea.log)
 
 
+def test_a_message_mentions_members_alone_and_an_edit_has_its_own_mentions(tea: Bench) -> None:
+    tea.made(commands.Remove, users=("cat",))
+    tea.made(commands.Send, body="@bob @cat @zoe @ann")
+    seq = tea.record.head
+    tea.made(commands.Add, users=("cat",))
+    tea.one(commands.Edit(room=TEA, user="root", admin=True, seq=seq, body="@ann @cat"))
+    tea.made(commands.Edit, seq=seq, body="nobody")
+    said, _, *edits = tea.log[-4:]
+    assert isinstance(said, facts.Message) and said.mentions == ["bob"]
+    assert [edit.mentions for edit in edits] == [["cat"], None], "its author is not mentioned, whoever edits"  # type: ignore[union-attr]
+
+
+def test_in_a_private_room_its_other_user_can_be_mentioned() -> None:
+    bench = Bench(DM)
+    bench.made(commands.Send, body="@bob @ann @cat")
+    bench.made(commands.Send, "bob", body="plain")
+    assert [fact.mentions for fact in bench.log] == [["bob"], None]  # type: ignore[union-attr]
+    own = Bench("dm:ann:ann")
+    own.made(commands.Send, body="@ann")
+    assert own.log[0].mentions is None  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("user", "expected"), [("ann", "done"), ("bob", "forbidden"), ("cat", "forbidden"), ("zoe", "not_found")]
 )

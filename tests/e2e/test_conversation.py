@@ -241,3 +241,26 @@ async def test_searching(connect: Connect, transport: str) -> None:
         while not users:
             users = (await zoe.ask("search", q="an", **{"in": "users"}))["users"]
     assert users == [{"user": "ann", "name": "ann"}]
+
+
+async def test_mentions_and_how_far_the_others_are(connect: Connect, transport: str) -> None:
+    ann: Peer = await connect("ann", transport)
+    bob: Peer = await connect("bob", transport)
+    await ann.ask("group", name="tea", action="create", users=["bob"])
+    await ann.ask("send", to="group:tea", body="@bob look, @zoe")
+    for peer in (ann, bob):
+        assert (await peer.event("message"))["mentions"] == ["bob"]
+    await ann.ask("edit", room="group:tea", seq=3, body="@bob and @Bob.")
+    assert (await bob.event("edit"))["mentions"] == ["bob"]
+    again: Peer = await connect("bob", transport)
+    (entry,) = again.welcome["rooms"]
+    assert (entry["unread"], entry["mentions"], entry["reads"]) == (1, 1, {"ann": 3})
+    assert (await bob.ask("got", room="group:tea", seq=99))["type"] == "ok"
+    assert await ann.event("got") == {"type": "got", "room": "group:tea", "got": {"bob": 4}}
+    await bob.ask("read", room="group:tea", seq=3)
+    await ann.event("read")
+    other: Peer = await connect("ann", transport)
+    (entry,) = other.welcome["rooms"]
+    assert (entry["reads"], entry["got"]) == ({"bob": 3}, {"bob": 4})
+    page = await other.ask("history", room="group:tea", limit=1)
+    assert (page["reads"], page["got"]) == ({"bob": 3}, {"bob": 4})

@@ -70,6 +70,20 @@ class TestDue:
         assert burst is not None
         assert burst.latest.sender == "cy"
 
+    def test_of_a_muted_room_mentions_are_told_to_those_who_want_them(self) -> None:
+        told = [Candidate(3, 1002, "cy"), Candidate(2, 1001, "ann", mentions=["eve", "bob"]), Candidate(1, 1000, "cy")]
+        wants = reader(muted=True, mentions=True)
+        burst = decide(wants, told, 2000, AFTER)
+        assert burst is not None
+        assert (burst.first.seq, burst.latest.seq) == (2, 2)
+        assert still_due(wants, told, burst.after, burst.first.ts) == told[1]
+        for change in ({"mentions": False}, {"refuses": frozenset({"ann"})}, {"read": 2}):
+            changed = msgspec.structs.replace(wants, **change)
+            assert decide(changed, told, 2000, AFTER) is None
+            assert still_due(changed, told, burst.after, burst.first.ts) is None
+        heard = decide(reader(mentions=True), told, 2000, AFTER)
+        assert heard is not None and heard.latest.seq == 3, "of a room that is not muted all is told"
+
     def test_the_room_is_quiet_until_it_is_read(self) -> None:
         notified = Notified(upto=2, read=1, ts=1400)
         later = messages(1000, 1001, 5000)

@@ -10,7 +10,15 @@ import trio
 import trio.testing
 
 from gochat.domain import commands
-from gochat.domain.notices import Bounds, QuietHours, QuietSet, Silenced, Subscribed, Subscription
+from gochat.domain.notices import (
+    Bounds,
+    MentionsWanted,
+    QuietHours,
+    QuietSet,
+    Silenced,
+    Subscribed,
+    Subscription,
+)
 from gochat.errors import StoreError
 from gochat.notify.due import MINUTE_MS, Timing
 from gochat.notify.notifier import MEMBERS
@@ -175,6 +183,20 @@ async def test_what_waits_is_cancelled_by_whatever_the_user_does(autojump_clock:
     assert town.told == [("stays", 1)]
     assert town.results["cancelled"] == 5
     assert await town.store.notices.counts() == {}
+
+
+async def test_a_mention_is_told_of_a_silent_room_and_nothing_else_is_counted(
+    autojump_clock: object, build: Build
+) -> None:
+    town = build()
+    tea = await town.group("bob", "cat")
+    want = town.store.journal.append_side_records
+    await want([Silenced(user, TEA, None, town.now_ms()) for user in ("bob", "cat")])
+    await want([MentionsWanted("bob", True)])
+    for body in ("one", "@bob @cat", "three", "@bob"):
+        await town.said(tea, body)
+    await trio.sleep(400)
+    assert town.told == [("bob", 2)]
 
 
 async def test_after_a_cancelled_one_the_next_has_another_id(autojump_clock: object, build: Build) -> None:

@@ -39,6 +39,7 @@ SOCKETS_ONLY: Final = {
     req.Pong,
     req.React,
     req.Read,
+    req.Got,
     req.Typing,
     req.Watch,
 }

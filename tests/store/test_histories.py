@@ -26,7 +26,19 @@ from tests.store.conftest import PACES
 
 TEA, DM = "group:tea", "dm:ann:bob"
 PEOPLE = ["ann", "bob", "cat", "dan"]
-BODIES = ["red apple", "Apple pie", "APPLET", "北京大学", "大学", "京北", "red", "ÉCLAIR 北京", "pie-red"]
+BODIES = [
+    "red apple",
+    "Apple pie",
+    "APPLET",
+    "北京大学",
+    "大学",
+    "京北",
+    "red",
+    "ÉCLAIR 北京",
+    "pie-red",
+    "@bob @cat",
+    "pie-red @ann.",
+]
 #: Words that are searched for, and whether a body has them, said another way than the index does.
 QUERIES: dict[str, Any] = {
     "apple": lambda body: "apple" in body.lower(),
@@ -153,16 +165,18 @@ async def check_welcomes(store: Store, tea: Scribe, dm: Scribe) -> None:
         held = {scribe.room: scribe.head // 3 for scribe in (tea, dm)}
         snapshot = await store.archive.welcome(user, 15, [TEA, DM], held)
         check_missed(snapshot, user, tea, dm)
-        groups = [(room.room, room.role, room.title, room.head, room.unread) for room in snapshot.rooms]
-        role = tea.record.members.get(user)
-        assert groups == ([(TEA, role, tea.record.title, tea.head, tea.unread(user))] if role else [])
+        groups = [(room.room, room.role, room.title, room.head, room.unread, room.mentions) for room in snapshot.rooms]
+        role, relation = tea.record.members.get(user), dm.record.relation
+        blocks = relation is not None and user in relation.users and relation.of(user).blocked_at is not None
+        counts = (tea.unread(user), tea.mentioned(user, {"ann": "bob", "bob": "ann"}[user] if blocks else None))
+        assert groups == ([(TEA, role, tea.record.title, tea.head, *counts)] if role else [])
         assert (TEA in snapshot.former) == (user in tea.record.former)
-        private = [(contact.room, contact.head, contact.unread) for contact in snapshot.contacts]
+        private = [(contact.room, contact.head, contact.unread, contact.mentions) for contact in snapshot.contacts]
         state = dm.state(user) if user in ("ann", "bob") else "none"
         # Messages that waited stay untold, also after the request was withdrawn.
-        waited = dm.record.relation is not None and dm.record.relation.withheld == user
+        waited = relation is not None and relation.withheld == user
         shown = dm.head and user in ("ann", "bob") and state in ("none", "contact") and not waited
-        assert private == ([(DM, dm.head, dm.unread(user))] if shown else [])
+        assert private == ([(DM, dm.head, dm.unread(user), dm.mentioned(user))] if shown else [])
         assert [request.room for request in snapshot.requests] == ([DM] if state == "request" else [])
         listed, _ = await store.archive.contacts(user, 50, None)
         assert [each.state for each in listed] == ([state] if state in ("contact", "blocked") else [])

@@ -216,20 +216,21 @@ def notification_line(entry: replies.NotificationEntry) -> str:
 def contact_line(entry: replies.ContactEntry, *, presence: bool) -> str:
     """With `presence` where `entry.online` is fresh: only of users who are watched it is told that it changes."""
     state = (", online" if entry.online else ", offline") if presence else ""
-    return f"  user:{_named(entry.user, entry.name)}{state}{_unread(entry.unread)}{_last(entry.last)}"
+    return f"  user:{_named(entry.user, entry.name)}{state}{_unread(entry)}{_last(entry.last)}"
 
 
 def room_line(entry: replies.RoomEntry) -> str:
     titled = f" ({inert(entry.title)})" if entry.title else ""
-    return f"  {inert(entry.room)}{titled}, {entry.role}{_unread(entry.unread)}{_last(entry.last)}"
+    return f"  {inert(entry.room)}{titled}, {entry.role}{_unread(entry)}{_last(entry.last)}"
 
 
 def _named(user: str, name: str) -> str:
     return inert(user) if name == user else f"{inert(user)} ({inert(name)})"
 
 
-def _unread(count: int) -> str:
-    return f", {count} unread" if count else ""
+def _unread(entry: replies.ContactEntry | replies.RoomEntry) -> str:
+    mentions = f", {counted(entry.mentions, 'mention')}" if entry.mentions else ""
+    return f", {entry.unread} unread{mentions}" if entry.unread else ""
 
 
 def _last(last: replies.Last | None) -> str:

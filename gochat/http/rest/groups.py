@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from gochat.domain import ids
 from gochat.http.rest.commands import carry_out, check_form
 from gochat.http.rest.conditions import check_match
@@ -32,6 +34,9 @@ async def list_groups(call: Call) -> Reply:
             head=or_unset(each.head),
             read=or_unset(each.read),
             unread=or_unset(each.unread),
+            mentions=each.mentions or UNSET,
+            reads=each.reads or UNSET,
+            got=each.got or UNSET,
             last=or_unset(each.last),
         )
         for each in entries

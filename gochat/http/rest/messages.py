@@ -35,7 +35,8 @@ async def send(call: Call) -> Reply:
         req.Send(to=body.to, body=body.body, key=_key(call), reply_to=body.reply_to),
     )
     assert isinstance(command, commands.Send)
-    view = await _seen(call, command.room, done.seq) if done.duplicate else None
+    # Whom it mentions is decided by the room, and told by its log.
+    view = await _seen(call, command.room, done.seq) if done.duplicate or "@" in command.body else None
     if view is None:
         # A recorded key is acknowledged even to users who may not read the room, or have left it: but without the body.
         fact = Message(
@@ -65,7 +66,12 @@ async def history(call: Call) -> Reply:
     if facts is None:
         raise await absent(call, query.room)
     page = HistoryPage(
-        room=query.room, epoch=call.context.journal.epoch, head=facts.head, entries=list(map(entry, facts.entries))
+        room=query.room,
+        epoch=call.context.journal.epoch,
+        head=facts.head,
+        entries=list(map(entry, facts.entries)),
+        reads=dict(facts.reads) or UNSET,
+        got=dict(facts.got) or UNSET,
     )
     return Reply(value=page, headers=_next(query, page, facts.next))
 

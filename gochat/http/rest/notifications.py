@@ -32,7 +32,8 @@ async def read(call: Call) -> Reply:
 
 async def change(call: Call) -> Reply:
     body: NotifyChange = call.body
-    return await _notify(call, req.Notify(room=body.room, until=body.until, quiet=body.quiet, tz=body.tz))
+    request = req.Notify(room=body.room, until=body.until, quiet=body.quiet, tz=body.tz, mentions=body.mentions)
+    return await _notify(call, request)
 
 
 async def push_key(call: Call) -> Reply:
@@ -62,7 +63,8 @@ async def retry(call: Call) -> Reply:
 async def _notify(call: Call, request: req.Notify) -> Reply:
     found = _allowed(await call.context.notify(call.identity, request), replies.Notify)
     quiet, tz = or_unset(found.quiet), or_unset(found.tz)
-    return Reply(value=NotifyView(channels=found.channels, quiet=quiet, tz=tz, rooms=found.rooms))
+    view = NotifyView(channels=found.channels, quiet=quiet, tz=tz, mentions=found.mentions, rooms=found.rooms)
+    return Reply(value=view)
 
 
 async def _push(call: Call, request: req.Push) -> Reply:

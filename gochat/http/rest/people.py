@@ -80,6 +80,9 @@ async def _listed(call: Call, path: str, only: RelationState | None, rooms: bool
             head=or_unset(each.head),
             read=or_unset(each.read),
             unread=or_unset(each.unread),
+            mentions=each.mentions or UNSET,
+            reads=each.reads or UNSET,
+            got=each.got or UNSET,
             last=or_unset(each.last),
         )
         for each in found

@@ -127,6 +127,8 @@ class NotifyChange(Body, kw_only=True):
     """The hours of each day in which notifications wait, such as `22:00-07:00`; empty: none."""
     tz: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     """The time zone of `quiet`, such as `Europe/Vienna`."""
+    mentions: bool | None = None
+    """Whether to be notified of messages that mention one, in rooms that are silent too."""
 
 
 class PushChange(Body, kw_only=True):
@@ -224,7 +226,7 @@ class MessageView(facts.Message, tag="message", kw_only=True):
 Entry: TypeAlias = MessageView | facts.AnyOther
 
 
-class HistoryPage(msgspec.Struct, kw_only=True):
+class HistoryPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Every fact of a range, ascending and dense by seq; with `messages` only messages that are not deleted. The Link
     header says whether there is more: with `messages` a page may be short, or empty, all the same."""
 
@@ -233,12 +235,16 @@ class HistoryPage(msgspec.Struct, kw_only=True):
     """Names the room's log: another epoch than before means that the log was rolled back; start the room anew."""
     head: int
     entries: list[Entry]
+    reads: dict[str, int] | UnsetType = UNSET
+    """Up to where each other user has read, as far as they tell the caller; absent where nobody does."""
+    got: dict[str, int] | UnsetType = UNSET
+    """Up to where facts have come to the others' devices, where that is further."""
 
 
 class GroupView(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A group. A list leaves out `history` and `post`, and has the caller's place in the room (`epoch`, `head`, `read`,
-    `unread`, `last`); one group alone, the other way round. A caller who made it and may not read gets the names
-    alone."""
+    `unread`, `mentions`, `last`) and that of others (`reads`, `got`); one group alone, the other way round. A caller
+    who made it and may not read gets the names alone."""
 
     name: str
     room: str
@@ -253,6 +259,12 @@ class GroupView(msgspec.Struct, omit_defaults=True, kw_only=True):
     read: int | UnsetType = UNSET
     unread: int | UnsetType = UNSET
     """Messages of others above `read` that are not deleted."""
+    mentions: int | UnsetType = UNSET
+    """How many of the unread messages mention the caller, counted up to 100; absent where none does."""
+    reads: dict[str, int] | UnsetType = UNSET
+    """Up to where each other user has read, as far as they tell the caller; absent where nobody does."""
+    got: dict[str, int] | UnsetType = UNSET
+    """Up to where facts have come to the others' devices, where that is further."""
     last: Last | UnsetType = UNSET
 
 
@@ -297,6 +309,12 @@ class ContactView(msgspec.Struct, omit_defaults=True, kw_only=True):
     read: int | UnsetType = UNSET
     unread: int | UnsetType = UNSET
     """Messages of others above `read` that are not deleted."""
+    mentions: int | UnsetType = UNSET
+    """How many of the unread messages mention the caller, counted up to 100; absent where none does."""
+    reads: dict[str, int] | UnsetType = UNSET
+    """Up to where each other user has read, as far as they tell the caller; absent where nobody does."""
+    got: dict[str, int] | UnsetType = UNSET
+    """Up to where facts have come to the others' devices, where that is further."""
     last: Last | UnsetType = UNSET
 
 
@@ -351,6 +369,8 @@ class NotifyView(msgspec.Struct, omit_defaults=True, kw_only=True):
     """By which ways this server notifies: `webhook`, `push`, `mail`."""
     quiet: str | UnsetType = UNSET
     tz: str | UnsetType = UNSET
+    mentions: bool = False
+    """Whether messages that mention the caller are told in silent rooms too."""
     rooms: list[Silence]
 
 

@@ -269,9 +269,10 @@ class _Deletion:
                 WHERE peer = ? AND withheld_at IS NOT NULL""", one),
             ("DELETE FROM report WHERE user = ? AND closed_ts IS NOT NULL", one),
             ("UPDATE report SET reason = NULL WHERE user = ? AND reason IS NOT NULL", one),
-            ("UPDATE seat SET read = 0 WHERE user = ? AND read > 0", one),
+            ("UPDATE seat SET read = 0, got = 0 WHERE user = ? AND (read > 0 OR got > 0)", one),
             *((f"DELETE FROM {table} WHERE user = ?", one) for table in NOTICES_OF_USERS),
             *((f"DELETE FROM {names.table} WHERE user = ?", one) for names in reindex.names(self._connection)),
+            ("DELETE FROM mention WHERE user = ?", one),
             ("DELETE FROM added WHERE user = ?", one),
             ("DELETE FROM user WHERE id = ?", one),
         ], after=self._relist)  # fmt: skip

@@ -44,7 +44,7 @@ ROOM_TABLES: Final = (
         target INTEGER,          -- seq: of a message what it replies to; else the message that it is about
         key TEXT,                -- by which the sender's client can repeat a message without doubling it
         body TEXT,               -- of a message, with its last edit; NULL once deleted
-        data TEXT,               -- JSON: what other kinds have
+        data TEXT,               -- JSON: what other kinds have; of a message the users whom it mentions
         edited_seq INTEGER, edited_ts INTEGER, deleted_seq INTEGER, deleted_ts INTEGER,
         later TEXT)              -- what happened to the message after `as_of`: edited, deleted""",
     """CREATE TABLE member (

@@ -16,6 +16,7 @@ import msgspec
 
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm, is_name, is_room
+from gochat.domain.mentions import MOST_MENTIONS
 from gochat.errors import StoreError
 from gochat.protocol.problems import sentence
 from gochat.store.folder import check_alone
@@ -23,6 +24,7 @@ from gochat.store.listing import relist
 from gochat.store.portable import file_schema
 from gochat.store.portable.export_room import KIND_NAMES, SLICE, Progress
 from gochat.store.read.source import read_only
+from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
 from gochat.store.setup import note, prepare
 from gochat.store.write.logs import Batch
@@ -149,9 +151,10 @@ class _Import:
         for row in self._source.execute(f"SELECT {_COLUMNS} FROM fact WHERE seq <= ? ORDER BY seq", (upto,)):
             self._take(self._fact(row), row)
             seq, ts, kind, sender, target, key, data = there.fetchone()
-            ours = (seq, ts, KIND_NAMES[kind], sender, target, _decode(data))
-            # A key, like a body, may have been taken away since.
-            if ours != (*row[:5], _decode(row[7])) or (key and row[5] and key != row[5]):
+            # A key, like a body, may have been taken away since; and what a message mentions follows its body.
+            ours = (seq, ts, KIND_NAMES[kind], sender, target, None if kind == MESSAGE else _decode(data))
+            theirs = (*row[:5], None if row[2] == "message" else _decode(row[7]))
+            if ours != theirs or (key and row[5] and key != row[5]):
                 raise StoreError(
                     f"{self._room} exists, and differs from the file from seq {row[0]} on; nothing was changed"
                 )
@@ -187,12 +190,12 @@ class _Import:
         # Over what `data` says, which is not checked by itself.
         fields |= {"type": kind, "room": self._room, "seq": seq, "ts": ts, "from": sender}
         if kind == "message":
-            fields |= {"body": body, "key": key, "reply_to": target}
+            fields |= {"body": body, "key": key, "reply_to": target, "mentions": _mentions(body, data)}
         elif kind in ("edit", "delete", "reaction"):
             fields["target"] = target
         if kind == "edit":
-            found = self._source.execute("SELECT body FROM fact WHERE seq = ?", (target,)).fetchone()
-            fields["body"] = found[0] if found else None
+            found = self._source.execute("SELECT body, data FROM fact WHERE seq = ?", (target,)).fetchone()
+            fields |= {"body": found[0], "mentions": _mentions(*found)} if found else {"body": None}
         try:
             return _convert(fields)
         except msgspec.MsgspecError as error:
@@ -218,8 +221,11 @@ class _Import:
             return f"it follows {last}"
         if not ts <= fact.ts < 1 << 53:
             return "it is older than the one before it"
-        if not all(map(is_name, [fact.sender, *getattr(fact, "users", ())])):
+        mentions = getattr(fact, "mentions", None) or ()
+        if not all(map(is_name, [fact.sender, *getattr(fact, "users", ()), *mentions])):
             return "it names somebody by no user id"
+        if len(mentions) > MOST_MENTIONS:
+            return "it mentions too many"
         if is_dm(room):
             if kind in ("member", "group", "closed") or (kind == "message" and fact.sender not in dm_users(room)):
                 return "not in a private room"
@@ -257,7 +263,7 @@ class _Import:
             self._copy(room_pk, "relation_change", "n, at, ts, user, change")
             if is_dm(self._room):
                 relist(self._target, room_pk, self._room)
-        return Notes(reads, users)
+        return Notes(reads, users, {})
 
     def _copy(self, room_pk: int, table: str, columns: str) -> None:
         """Rows whose users are users, in a private room its own, and whose other values are of the column's kind."""
@@ -279,6 +285,11 @@ class _Import:
 def _convert(fields: dict[str, Any]) -> AnyFact:
     fact: AnyFact = msgspec.convert(fields, AnyFact)
     return fact
+
+
+def _mentions(body: str | None, data: Any) -> Any:
+    """The users whom a message with this body mentions, unchecked. Raises StoreError."""
+    return (_decode(data) or {}).get("mentions") or None if body is not None else None
 
 
 def _decode(data: Any) -> dict[str, Any] | None:

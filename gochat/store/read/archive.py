@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from gochat.domain.facts import AnyFact
+from gochat.domain.relationship import ContactPolicy
 from gochat.errors import Damaged, StoreError
 from gochat.ports import Facts, Group, Snapshot, Viewer
 from gochat.protocol.replies import (
@@ -27,6 +28,7 @@ from gochat.store.listing import seats_among
 from gochat.store.read import lists, moderation, overview, pages, people, separate
 from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
+from gochat.store.read.receipts import Receipts
 from gochat.store.search import search, user_search
 from gochat.store.search.searches import Budget, Searches, always
 
@@ -40,14 +42,14 @@ class SqliteArchive:
         searches: Searches,
         merged_reader: MergedReader,
         epoch: str,
-        decline_ms: int,
+        policy: ContactPolicy,
         health: Health,
     ) -> None:
         self._call = readers.call
         self._merged_reader = merged_reader
         self._searches = searches
         self._epoch = epoch
-        self._decline_ms = decline_ms
+        self._policy = policy
         self._health = health
 
     async def welcome(self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}) -> Snapshot:
@@ -56,15 +58,28 @@ class SqliteArchive:
         return await self._merged_reader.at_commit(
             user,
             lambda connection: lists.welcome(
-                connection, self._epoch, user, contacts, rooms, held, separate.SeparateRooms(self._health, most)
+                connection,
+                self._epoch,
+                user,
+                contacts,
+                rooms,
+                held,
+                separate.SeparateRooms(self._health, most),
+                self._receipts(connection, user),
             ),
         )
+
+    def _receipts(self, connection: sqlite3.Connection, user: str) -> Receipts:
+        return Receipts(connection, user, self._policy, _now_ms())
 
     async def page(
         self, viewer: Viewer, room: str, *, before: int | None, after: int | None, limit: int, messages: bool = False
     ) -> Facts | None:
         return await self._merged_reader.of_room(
-            room, lambda connection: pages.page(connection, viewer, room, before, after, limit, messages)
+            room,
+            lambda connection: pages.page(
+                connection, viewer, room, before, after, limit, messages, self._receipts(connection, viewer.user)
+            ),
         )
 
     async def replay(
@@ -98,7 +113,10 @@ class SqliteArchive:
     ) -> tuple[list[GroupEntry], str | None]:
         left_out = separate.SeparateRooms(self._health, 0 if unreadable is None else separate.MOST)
         found = await self._merged_reader.of_user(
-            user, lambda connection: lists.groups(connection, self._epoch, user, owner, limit, cursor, left_out)
+            user,
+            lambda connection: lists.groups(
+                connection, self._epoch, user, owner, limit, cursor, left_out, self._receipts(connection, user)
+            ),
         )
         if unreadable is not None:
             unreadable += left_out.rooms
@@ -165,12 +183,21 @@ class SqliteArchive:
         rooms: bool = False,
         unreadable: list[str] | None = None,
     ) -> tuple[list[ContactState], str | None]:
-        declined_after = _now_ms() - self._decline_ms
+        declined_after = _now_ms() - self._policy.decline_ms
         left_out = separate.SeparateRooms(self._health, 0 if unreadable is None else separate.MOST)
         found = await self._merged_reader.of_user(
             user,
             lambda connection: lists.contacts(
-                connection, self._epoch, user, declined_after, limit, cursor, only, rooms, left_out
+                connection,
+                self._epoch,
+                user,
+                declined_after,
+                limit,
+                cursor,
+                only,
+                rooms,
+                left_out,
+                self._receipts(connection, user),
             ),
         )
         if unreadable is not None:

@@ -22,9 +22,11 @@ from gochat.protocol.replies import (
     RelationState,
     RoomEntry,
 )
+from gochat.store import mentions
 from gochat.store.health import is_damage
 from gochat.store.listing import BLOCK_BITS, IN_GROUP
 from gochat.store.read import pages, people
+from gochat.store.read.receipts import Receipts
 from gochat.store.read.separate import FAULTS, SeparateRooms
 from gochat.store.read.sight import LOW, View, view
 from gochat.store.schema import LAST_COMMIT, SEQ_BITS
@@ -48,8 +50,9 @@ _ENTRY = f"""
              AND d.id < (r.num << {SEQ_BITS}) + (((s.read >> {BLOCK_BITS}) + 1) << {BLOCK_BITS}))
           - (SELECT coalesce(sum(deleted), 0) FROM skipped k
              WHERE k.num = r.num AND k.block > (s.read >> {BLOCK_BITS})),
+        {mentions.COUNT},
         s.since_seq, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender, substr(l.body, 1, {people.LAST_CHARS}), l.delete_ts,
-        r.members
+        r.members, {LOW}
     FROM seat s JOIN room r ON r.num = s.num
     LEFT JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0
         AND r.last > {LOW}
@@ -90,13 +93,17 @@ def welcome(
     rooms: Sequence[str],
     held: Mapping[str, int],
     separate_rooms: SeparateRooms,
+    receipts: Receipts | None = None,
 ) -> Snapshot:
+    """`receipts` tells how far the others of the rooms have read; without it nothing is told of that."""
     (commit,) = connection.execute(LAST_COMMIT).fetchone()
     heads, former, hidden = _positions(connection, user, rooms, separate_rooms)
-    entries, others, since = _groups(connection, epoch, user, separate_rooms) if contacts else ([], {}, {})
+    # The private rooms first: of groups there may be more than can tell it.
+    private = _contacts(connection, epoch, user, contacts, separate_rooms, receipts) if contacts else []
+    entries, others, since = _groups(connection, epoch, user, separate_rooms, receipts) if contacts else ([], {}, {})
     return Snapshot(
         commit=commit,
-        contacts=_contacts(connection, epoch, user, contacts, separate_rooms) if contacts else [],
+        contacts=private,
         rooms=entries,
         others=others,
         since=since,
@@ -133,7 +140,11 @@ def _group_rows(
 
 
 def _groups(
-    connection: sqlite3.Connection, epoch: str, user: str, separate_rooms: SeparateRooms
+    connection: sqlite3.Connection,
+    epoch: str,
+    user: str,
+    separate_rooms: SeparateRooms,
+    receipts: Receipts | None = None,
 ) -> tuple[list[RoomEntry], dict[str, int], dict[str, int]]:
     """The groups by name, as many as fit a welcome; the heads of the others; and where the user came in, of those where
     that was not the beginning."""
@@ -141,11 +152,20 @@ def _groups(
     others: dict[str, int] = {}
     begun: dict[str, int] = {}
     size = 0
-    for room, _, head, read, title, role, unread, since, *last, _ in _group_rows(
+    for room, room_pk, head, read, title, role, unread, mentioned, since, *last, members, low in _group_rows(
         connection, user, separate_rooms, begun
     ):
         entry = RoomEntry(
-            room=room, title=title, role=role, epoch=epoch, head=head, read=read, unread=unread, last=_last(*last)
+            room=room,
+            title=title,
+            role=role,
+            epoch=epoch,
+            head=head,
+            read=read,
+            unread=unread,
+            mentions=mentioned,
+            last=_last(*last),
+            **_told_of_group(receipts, separate_rooms, room_pk, members, low),
         )
         size += len(_encode(entry)) + 1
         if size > WELCOME_BYTES:
@@ -161,6 +181,19 @@ def _groups(
         if since > 1:
             begun[room] = since
     return entries, others, begun
+
+
+def _told_of_group(
+    receipts: Receipts | None, separate_rooms: SeparateRooms | None, room_pk: int, members: int, low: int
+) -> dict[str, Any]:
+    """The fields that tell how far the others are; nothing where that can't be read."""
+    try:
+        return {} if receipts is None else receipts.of_group(room_pk, members, low)._asdict()
+    except FAULTS as error:
+        if separate_rooms is None:
+            raise
+        separate_rooms.bear(error)
+        return {}
 
 
 def _other_groups(
@@ -186,17 +219,28 @@ def _one(
 
 
 def _contacts(
-    connection: sqlite3.Connection, epoch: str, user: str, most: int, separate_rooms: SeparateRooms
+    connection: sqlite3.Connection,
+    epoch: str,
+    user: str,
+    most: int,
+    separate_rooms: SeparateRooms,
+    receipts: Receipts | None = None,
 ) -> list[ContactEntry]:
     try:
-        return _contact_entries(connection, epoch, user, connection.execute(_CONTACTS, (user, most)).fetchall())
+        rows = connection.execute(_CONTACTS, (user, most)).fetchall()
+        return _contact_entries(connection, epoch, user, rows, receipts)
     except FAULTS as error:
         separate_rooms.bear(error)
-    return contacts_apart(connection, epoch, user, most, separate_rooms)
+    return contacts_apart(connection, epoch, user, most, separate_rooms, receipts)
 
 
 def contacts_apart(
-    connection: sqlite3.Connection, epoch: str, user: str, most: int, separate_rooms: SeparateRooms
+    connection: sqlite3.Connection,
+    epoch: str,
+    user: str,
+    most: int,
+    separate_rooms: SeparateRooms,
+    receipts: Receipts | None = None,
 ) -> list[ContactEntry]:
     """The same room by room, for when one is damaged."""
     entries: list[ContactEntry] = []
@@ -204,26 +248,33 @@ def contacts_apart(
     for room_pk, other, is_stale in connection.execute(_CONTACT_SEATS, (user,)).fetchall():
         if not is_stale and len(entries) >= most + behind:
             break
-        found = separate_rooms.read(dm(user, other), partial(_one_contact, connection, epoch, user, room_pk)) or []
+        read_one = partial(_one_contact, connection, epoch, user, room_pk, receipts)
+        found = separate_rooms.read(dm(user, other), read_one) or []
         entries += found
         behind += is_stale and len(found)
     entries.sort(key=lambda entry: entry.last.ts if entry.last else 0, reverse=True)
     return entries[:most]
 
 
-def _one_contact(connection: sqlite3.Connection, epoch: str, user: str, room_pk: int) -> list[ContactEntry]:
+def _one_contact(
+    connection: sqlite3.Connection, epoch: str, user: str, room_pk: int, receipts: Receipts | None
+) -> list[ContactEntry]:
     rows = connection.execute(f"{_CONTACT} AND r.last >= s.since_seq", (user, room_pk)).fetchall()
-    return _contact_entries(connection, epoch, user, rows)
+    return _contact_entries(connection, epoch, user, rows, receipts)
 
 
 def _contact_entries(
-    connection: sqlite3.Connection, epoch: str, user: str, rows: Sequence[tuple[Any, ...]]
+    connection: sqlite3.Connection,
+    epoch: str,
+    user: str,
+    rows: Sequence[tuple[Any, ...]],
+    receipts: Receipts | None,
 ) -> list[ContactEntry]:
     others = [peer(row[0], user) for row in rows]
     known = users(connection, others)
     visible = people.acquainted(connection, user, others) | {user}
     entries = []
-    for room, _, head, read, _, _, unread, _, *last, _ in rows:
+    for room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low in rows:
         other = peer(room, user)
         name, seen = known.get(other, (other, None))
         entries.append(
@@ -237,7 +288,9 @@ def _contact_entries(
                 head=head,
                 read=read,
                 unread=unread,
+                mentions=mentioned,
                 last=_last(*last),
+                **({} if receipts is None else receipts.of_private(room_pk, room, low)._asdict()),
             )
         )
     return entries
@@ -339,8 +392,10 @@ def groups(
     limit: int,
     cursor: str | None,
     separate_rooms: SeparateRooms | None = None,
+    receipts: Receipts | None = None,
 ) -> tuple[list[GroupEntry], str | None]:
-    """`separate_rooms` takes the groups that are left out of the page; without it an unreadable group raises."""
+    """`separate_rooms` takes the groups that are left out of the page; without it an unreadable group raises.
+    `receipts`: as in `welcome`."""
     after, most = cursor or "", limit + 1
     owned = _OWNED if owner == user or (owner and _owns_fewer(connection, owner, user)) else _OWNED_AMONG
     try:
@@ -356,7 +411,9 @@ def groups(
             raise
         separate_rooms.bear(error)
     else:
-        return _group_entries(epoch, rows[:limit]), rows[limit - 1][0] if len(rows) > limit else None
+        return _group_entries(epoch, rows[:limit], separate_rooms, receipts), rows[limit - 1][0] if len(
+            rows
+        ) > limit else None
     if owner is None:
         memberships = connection.execute(f"{_GROUP_SEATS} LIMIT ?", (user, after, most)).fetchall()
     else:
@@ -367,10 +424,17 @@ def groups(
         for room_pk, room, *_ in memberships[:limit]
         for row in _one(connection, separate_rooms, room, _CONTACT, user, room_pk) or ()
     ]
-    return _group_entries(epoch, rows), memberships[limit - 1][1] if len(memberships) > limit else None
+    return _group_entries(epoch, rows, separate_rooms, receipts), memberships[limit - 1][1] if len(
+        memberships
+    ) > limit else None
 
 
-def _group_entries(epoch: str, rows: Sequence[tuple[Any, ...]]) -> list[GroupEntry]:
+def _group_entries(
+    epoch: str,
+    rows: Sequence[tuple[Any, ...]],
+    separate_rooms: SeparateRooms | None,
+    receipts: Receipts | None,
+) -> list[GroupEntry]:
     return [
         GroupEntry(
             room=room,
@@ -381,9 +445,11 @@ def _group_entries(epoch: str, rows: Sequence[tuple[Any, ...]]) -> list[GroupEnt
             head=head,
             read=read,
             unread=unread,
+            mentions=mentioned,
             last=_last(*last),
+            **_told_of_group(receipts, separate_rooms, room_pk, size, low),
         )
-        for room, _, head, read, title, role, unread, _, *last, size in rows
+        for room, room_pk, head, read, title, role, unread, mentioned, _, *last, size, low in rows
     ]
 
 
@@ -414,10 +480,12 @@ def contacts(
     only: RelationState | None,
     rooms: bool,
     separate_rooms: SeparateRooms | None = None,
+    receipts: Receipts | None = None,
 ) -> tuple[list[ContactState], str | None]:
-    """`separate_rooms` takes the private rooms whose users are left out; without it an unreadable room raises."""
+    """`separate_rooms` takes the private rooms whose users are left out; without it an unreadable room raises.
+    `receipts`: as in `welcome`."""
     try:
-        return _contact_states(connection, epoch, user, declined_after, limit, cursor, only, rooms)
+        return _contact_states(connection, epoch, user, declined_after, limit, cursor, only, rooms, receipts)
     except FAULTS as error:
         if separate_rooms is None:
             raise
@@ -433,17 +501,20 @@ def contacts(
         found.sort(key=lambda entry: entry.user)
     entries: list[ContactState] = []
     for entry in found[:limit]:
-        entries += separate_rooms.read(dm(user, entry.user), partial(_one_state, connection, epoch, user, entry)) or ()
+        read_one = partial(_one_state, connection, epoch, user, entry, receipts)
+        entries += separate_rooms.read(dm(user, entry.user), read_one) or ()
     return entries, found[limit - 1].user if len(found) > limit else None
 
 
-def _one_state(connection: sqlite3.Connection, epoch: str, user: str, entry: ContactState) -> list[ContactState]:
+def _one_state(
+    connection: sqlite3.Connection, epoch: str, user: str, entry: ContactState, receipts: Receipts | None
+) -> list[ContactState]:
     """The entry with its name and its room; nothing where there is no more than a room without a message."""
     entry.name = people.stranger(connection, entry.user).name
     if entry.state == "none" and not _shows_a_message(connection, user, entry.user):
         return []
     if entry.state in ("contact", "none"):
-        _tell_room(connection, epoch, user, entry)
+        _tell_room(connection, epoch, user, entry, receipts)
     return [entry]
 
 
@@ -466,6 +537,7 @@ def _contact_states(
     cursor: str | None,
     only: RelationState | None,
     rooms: bool,
+    receipts: Receipts | None,
 ) -> tuple[list[ContactState], str | None]:
     found = people.held(connection, user, declined_after, limit + 1, cursor, only)
     if rooms:
@@ -477,7 +549,7 @@ def _contact_states(
     entries = found[:limit]
     for entry in entries:
         if entry.state in ("contact", "none"):
-            _tell_room(connection, epoch, user, entry)
+            _tell_room(connection, epoch, user, entry, receipts)
     return entries, entries[-1].user if len(found) > limit else None
 
 
@@ -498,11 +570,18 @@ def _in_private(
     return found
 
 
-def _tell_room(connection: sqlite3.Connection, epoch: str, user: str, entry: ContactState) -> None:
+def _tell_room(
+    connection: sqlite3.Connection, epoch: str, user: str, entry: ContactState, receipts: Receipts | None
+) -> None:
     entry.room, entry.epoch, entry.head, entry.read, entry.unread = dm(user, entry.user), epoch, 0, 0, 0
     row = connection.execute("SELECT num FROM room WHERE id = ?", (entry.room,)).fetchone()
-    for _, _, head, read, _, _, unread, _, *last, _ in connection.execute(_CONTACT, (user, *row)) if row else ():
-        entry.head, entry.read, entry.unread, entry.last = head, read, unread, _last(*last)
+    for room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low in (
+        connection.execute(_CONTACT, (user, *row)) if row else ()
+    ):
+        entry.head, entry.read, entry.unread, entry.mentions, entry.last = head, read, unread, mentioned, _last(*last)
+        if receipts is not None:
+            told = receipts.of_private(room_pk, room, low)
+            entry.reads, entry.got = dict(told.reads), dict(told.got)
 
 
 def members(

@@ -57,6 +57,9 @@ class SqliteLookups:
     async def held_by(self, peer: str, users: Sequence[str]) -> dict[str, tuple[bool, bool]]:
         return await self._call(lambda connection: rules.held_by(connection, peer, users))
 
+    async def blocks(self, users: Sequence[str], others: Sequence[str]) -> set[tuple[str, str]]:
+        return await self._call(lambda connection: rules.blocks(connection, users, others))
+
     async def deleted(self, users: Sequence[str]) -> set[str]:
         return await self._call(lambda connection: rules.deleted(connection, users))
 

@@ -23,7 +23,7 @@ from gochat.domain.notices import (
     Wishes,
 )
 from gochat.store.read.source import reading
-from gochat.store.rows import MESSAGE
+from gochat.store.rows import MESSAGE, mentions_in
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
 #: Messages of a room that are looked at: the latest of all, the latest that are old enough, and the first, which name
@@ -39,7 +39,8 @@ BODY_CHARS: Final = 200
 
 _IN_GROUP = "s.role IN ('owner', 'moderator', 'member')"
 _READER = """
-    SELECT s.user, s.since_seq, s.read, coalesce(u.last_seen, 0), w.room IS NOT NULL, n.upto, n.read, n.ts
+    SELECT s.user, s.since_seq, s.read, coalesce(u.last_seen, 0), w.room IS NOT NULL, n.upto, n.read, n.ts,
+        EXISTS (SELECT 1 FROM mention_notice m WHERE m.user = s.user)
     FROM seat s LEFT JOIN user u ON u.id = s.user LEFT JOIN notified n ON n.user = s.user AND n.room_pk = s.num
     LEFT JOIN silent_room w ON w.user = s.user AND w.room = :room AND (w.until IS NULL OR w.until > :now)"""
 # Bounded by the members that are passed over, not by those that are found.
@@ -54,7 +55,7 @@ _ONE = f"{_READER} WHERE s.num = :room_pk AND s.user = :user"
 _REFUSED = """SELECT peer FROM relation INDEXED BY relation_held WHERE user = {}
     AND (contact OR blocked_at IS NOT NULL OR declined_ts IS NOT NULL)
     AND (blocked_at IS NOT NULL OR declined_ts IS NOT NULL)"""
-_MESSAGES = f"""SELECT id & {SEQ_MASK}, ts, sender, substr(body, 1, {BODY_CHARS}) FROM fact
+_MESSAGES = f"""SELECT id & {SEQ_MASK}, ts, sender, substr(body, 1, {BODY_CHARS}), data FROM fact
     WHERE id >= ? AND id <= ? AND kind = {MESSAGE} AND delete_seq IS NULL"""
 
 
@@ -92,12 +93,16 @@ def look(
         rows = connection.execute(_MEMBERS, names).fetchall()
         last, count = connection.execute(_LAST_OF_SLICE, names).fetchone()
     newest = messages[0]
-    rows = [row for row in rows if row[2] < newest.seq and row[3] <= newest.ts and not row[4]]
+    rows = [row for row in rows if row[2] < newest.seq and row[3] <= newest.ts and (not row[4] or row[8])]
+    # Of a silent room, whatever else is said in it: the mentions of those who want them.
+    mentions = {row[0]: _mentions(connection, base, since, row[0], oldest_ts) for row in rows if row[4]}
+    if mentions:
+        messages = _together(messages, [message for found in mentions.values() for message in found])
+        rows = [row for row in rows if not row[4] or mentions[row[0]]]
     readers = _readers(connection, room.room, rows, messages)
     hidden = [] if is_dm(room.room) else _hidden(connection, base, since, readers, messages, ripe_ts, oldest_ts)
     if hidden:
-        found = {message.seq: message for message in [*messages, *hidden]}
-        messages = [found[seq] for seq in sorted(found, reverse=True)]
+        messages = _together(messages, hidden)
         readers = _readers(connection, room.room, rows, messages)
     return RoomLook(readers, messages, upto, last if count == limit else None)
 
@@ -114,13 +119,30 @@ def _news(
     first = connection.execute(
         f"{_MESSAGES} AND ts BETWEEN ? AND ? ORDER BY id LIMIT ?", (*bounds, oldest_ts, ripe_ts, FIRST)
     )
-    found = {row[0]: Candidate(*row) for row in [*latest.fetchall(), *ripe.fetchall(), *first.fetchall()]}
+    found = {row[0]: _candidate(row) for row in [*latest.fetchall(), *ripe.fetchall(), *first.fetchall()]}
     # Times never fall as seqs grow, so everything up to the last one that is old enough has been looked at.
     (upto,) = connection.execute(
         f"SELECT coalesce(max(id) & {SEQ_MASK}, ?) FROM fact WHERE id >= ? AND id <= ? AND ts <= ?",
         (since - 1, *bounds, ripe_ts),
     ).fetchone()
     return [found[seq] for seq in sorted(found, reverse=True)], upto
+
+
+def _together(messages: Sequence[Candidate], more: Sequence[Candidate]) -> list[Candidate]:
+    """All of them, each once, the newest first."""
+    found = {message.seq: message for message in [*messages, *more]}
+    return [found[seq] for seq in sorted(found, reverse=True)]
+
+
+def _mentions(connection: sqlite3.Connection, base: int, since: int, user: str, oldest_ts: int) -> list[Candidate]:
+    """The latest messages from the seq `since` on that mention the user."""
+    rows = connection.execute(
+        f"""SELECT m.seq, f.ts, f.sender, substr(f.body, 1, {BODY_CHARS}), f.data FROM mention m
+            JOIN fact f ON f.id = ?1 + m.seq WHERE m.user = ?2 AND m.room_pk = ?1 >> {SEQ_BITS} AND m.seq >= ?3
+            AND f.ts >= ?4 AND f.delete_seq IS NULL ORDER BY m.seq DESC LIMIT {SHOWN}""",
+        (base, user, since, oldest_ts),
+    )
+    return list(map(_candidate, rows))
 
 
 def _hidden(
@@ -143,7 +165,7 @@ def _hidden(
                 WHERE sender NOT IN (SELECT value FROM json_each(?)) LIMIT {SHOWN}""",
             (base | since, base | SEQ_MASK, oldest_ts, ripe_ts, _array(senders)),
         )
-        found += [Candidate(*row) for row in rows]
+        found += map(_candidate, rows)
     return found
 
 
@@ -154,8 +176,13 @@ def _readers(
     return [_reader(connection, room, row, senders) for row in rows]
 
 
+def _candidate(row: Sequence[Any]) -> Candidate:
+    seq, ts, sender, body, data = row
+    return Candidate(seq, ts, sender, body, mentions_in(data) or ())
+
+
 def _reader(connection: sqlite3.Connection, room: str, row: Sequence[Any], senders: Iterable[str]) -> Reader:
-    user, since, read, seen, silent, upto, read_then, ts = row
+    user, since, read, seen, silent, upto, read_then, ts, mentions = row
     asked_at = None
     if is_dm(room):
         found = connection.execute(
@@ -169,6 +196,7 @@ def _reader(connection: sqlite3.Connection, room: str, row: Sequence[Any], sende
         read=read,
         seen_ms=seen,
         muted=bool(silent),
+        mentions=bool(mentions),
         refuses=frozenset(held.intersection(senders)),
         asked_at=asked_at,
         notified=None if upto is None else Notified(upto, read_then, ts),
@@ -217,11 +245,13 @@ def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], n
     names = {"room_pk": room_pk, "room": room, "now": now_ms, "user": user}
     membership = connection.execute(f"{_ONE} AND ({_IN_GROUP} OR s.role = 'dm')", names).fetchone()
     base, since = room_pk << SEQ_BITS, 1 if membership is None else membership[1]
-    # Only what the user may be told of is counted.
+    # Only what the user may be told of is counted; of a silent room, mentions.
+    mentions = membership is not None and membership[4]
     news = f"""SELECT * FROM ({_MESSAGES} ORDER BY id DESC LIMIT {SCANNED})
-        WHERE sender <> ?3 AND sender NOT IN ({_REFUSED.format("?3")}) LIMIT ?4"""
-    bounds = (base | max(after + 1, since), base | SEQ_MASK, user)
-    messages = [Candidate(*found) for found in connection.execute(news, (*bounds, SHOWN))]
+        WHERE sender <> ?3 AND sender NOT IN ({_REFUSED.format("?3")}) AND (
+            NOT ?4 OR EXISTS (SELECT 1 FROM json_each(data, '$.mentions') WHERE value = ?3)) LIMIT ?5"""
+    bounds = (base | max(after + 1, since), base | SEQ_MASK, user, mentions)
+    messages = [_candidate(found) for found in connection.execute(news, (*bounds, SHOWN))]
     (count,) = connection.execute(f"SELECT count(*) FROM ({news})", (*bounds, COUNTED)).fetchone()
     senders = {message.sender for message in messages}
     return WaitingNotice(
@@ -306,4 +336,5 @@ def wishes(connection: sqlite3.Connection, user: str, now_ms: int) -> Wishes:
         (user, now_ms),
     ).fetchall()
     (devices,) = connection.execute("SELECT count(*) FROM push_device WHERE user = ?", (user,)).fetchone()
-    return Wishes(QuietHours(*hours) if hours else None, silent, devices)
+    mentions = connection.execute("SELECT 1 FROM mention_notice WHERE user = ?", (user,)).fetchone()
+    return Wishes(QuietHours(*hours) if hours else None, silent, devices, mentions is not None)

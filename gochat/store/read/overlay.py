@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from gochat.store import mentions
 from gochat.store.rows import WRITTEN, written
 from gochat.store.schema import SEQ_BITS
 from gochat.store.write import write_buffer
@@ -12,23 +13,26 @@ _TABLES = (
     "CREATE TEMP TABLE late_fact AS SELECT * FROM main.fact LIMIT 0",
     "CREATE UNIQUE INDEX temp.late_id ON late_fact (id)",
     "CREATE TEMP TABLE late_room (num INTEGER PRIMARY KEY, head, ts, messages, last)",
+    "CREATE TEMP TABLE late_mention AS SELECT * FROM main.mention LIMIT 0",
     "CREATE TEMP TABLE late_read (user, num, read, PRIMARY KEY (user, num)) WITHOUT ROWID",
 )
 # A name without a schema is looked for in the temporary schema first.
 _VIEWS = (
     "CREATE TEMP VIEW fact AS SELECT * FROM main.fact UNION ALL SELECT * FROM temp.late_fact",
+    "CREATE TEMP VIEW mention AS SELECT * FROM main.mention UNION ALL SELECT * FROM temp.late_mention",
     """CREATE TEMP VIEW room AS SELECT num, id, coalesce(l.head, r.head) AS head, coalesce(l.ts, r.ts) AS ts,
         coalesce(l.messages, r.messages) AS messages, coalesce(l.last, r.last) AS last, indexed, title, history, post,
         closed, members FROM main.room r LEFT JOIN temp.late_room l USING (num)""",
     """CREATE TEMP VIEW seat AS SELECT user, num, role, since_seq, since_ts, max(s.read, coalesce(l.read, 0)) AS read,
-        left_seq, name, max(latest, coalesce((SELECT ts FROM temp.late_room r WHERE r.num = s.num), 0)) AS latest
+        left_seq, name, got,
+        max(latest, coalesce((SELECT ts FROM temp.late_room r WHERE r.num = s.num), 0)) AS latest
         FROM main.seat s LEFT JOIN temp.late_read l USING (user, num)""",
 )
 
 
 def overlay(connection: sqlite3.Connection) -> None:
-    """Let `fact`, `room` and `seat` show on this connection what they will be once the tail is merged, as it is in the
-    read transaction that is open. Temporary tables hold the tail; the database is only read."""
+    """Let `fact`, `mention`, `room` and `seat` show on this connection what they will be once the tail is merged, as it
+    is in the read transaction that is open. Temporary tables hold the tail; the database is only read."""
     late = write_buffer.unmerged(connection)
     if not late:
         return
@@ -38,6 +42,10 @@ def overlay(connection: sqlite3.Connection) -> None:
         (count,) = connection.execute("SELECT messages FROM main.room WHERE num = ?", (room_pk,)).fetchone()
         rows = [written(room_pk << SEQ_BITS, message, count + n) for n, message in enumerate(messages, 1)]
         connection.executemany(f"INSERT INTO late_fact ({WRITTEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        mentioned = [
+            row for each in messages for row in mentions.rows(room_pk, each.seq, each.sender, each.mentions or ())
+        ]
+        connection.executemany("INSERT INTO late_mention VALUES (?, ?, ?, ?)", mentioned)
         last = messages[-1]
         connection.execute(
             "INSERT INTO late_room VALUES (?, ?, ?, ?, ?)",

@@ -17,8 +17,9 @@ from gochat.errors import Damaged
 from gochat.ports import Facts, Viewer
 from gochat.store.listing import BLOCK_BITS, full_blocks
 from gochat.store.read import people
+from gochat.store.read.receipts import Receipts
 from gochat.store.read.sight import View, view
-from gochat.store.rows import EDIT, MESSAGE, REACTION, SHOWN, Row, shown
+from gochat.store.rows import EDIT, MESSAGE, REACTION, SHOWN, Row, Text, shown
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
 #: A server's frame holds 1 MiB; entries may fill this much of it, measured in JSON, the longer of the encodings.
@@ -44,12 +45,21 @@ def page(
     after: int | None,
     limit: int,
     messages: bool = False,
+    receipts: Receipts | None = None,
 ) -> Facts | None:
+    """`receipts` tells how far the others of the room have read; without it nothing is told of that."""
     seen = view(connection, viewer, room)
     if seen is None or (seen.former and not viewer.after_leaving):
         return None
-    if messages:
-        return _messages_page(connection, room, seen, before, after, limit)
+    facts = (_messages_page if messages else _page)(connection, room, seen, before, after, limit)
+    if receipts is not None and not seen.former:
+        facts.reads, facts.got = receipts.of_room(seen.room_pk, room, seen.low)
+    return facts
+
+
+def _page(
+    connection: sqlite3.Connection, room: str, seen: View, before: int | None, after: int | None, limit: int
+) -> Facts:
     base = seen.room_pk << SEQ_BITS
     if after is not None:
         low = min(max(after, seen.low), SEQ_MASK)
@@ -180,9 +190,9 @@ def show(
         return []
     upto = seen.head if seen.former else None
 
-    def body_of(row_id: int) -> str | None:
-        found = connection.execute("SELECT body, edit_seq FROM fact WHERE id = ?", (row_id,)).fetchone()
-        return found[0] if found and (upto is None or (found[1] or 0) <= upto) else None
+    def text_of(row_id: int) -> Text:
+        found = connection.execute("SELECT body, data, edit_seq FROM fact WHERE id = ?", (row_id,)).fetchone()
+        return found[:2] if found and (upto is None or (found[2] or 0) <= upto) else (None, None)
 
     reactions: dict[int, dict[str, int]] = {}
     first, last = sorted((rows[0][0], rows[-1][0]))
@@ -196,7 +206,7 @@ def show(
     for row in rows:
         if row[9] is not None:
             reactions.pop(row[0], None)
-    facts = [shown(room, row, reactions, body_of if edits and row[2] == EDIT else None, upto) for row in rows]
+    facts = [shown(room, row, reactions, text_of if edits and row[2] == EDIT else None, upto) for row in rows]
     return [redact(fact, seen.low) for fact in facts] if seen.low else facts
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+import msgspec
+
 from gochat.domain import relationship
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import Reacted, RoomRecord, Target
@@ -207,3 +209,14 @@ def held_by(connection: sqlite3.Connection, peer: str, users: Sequence[str]) -> 
         ).fetchone()
         found[user] = (bool(row[0]), bool(row[1])) if row else (False, False)
     return found
+
+
+_BLOCKS = """SELECT a.value, b.value FROM json_each(?1) AS a CROSS JOIN json_each(?2) AS b
+    WHERE EXISTS (SELECT 1 FROM relation WHERE user = a.value AND peer = b.value AND blocked_at IS NOT NULL)
+        OR EXISTS (SELECT 1 FROM relation WHERE user = b.value AND peer = a.value AND blocked_at IS NOT NULL)"""
+
+
+def blocks(connection: sqlite3.Connection, users: Sequence[str], others: Sequence[str]) -> set[tuple[str, str]]:
+    """The pairs of one of `users` and one of `others` of whom either has blocked the other."""
+    lists = [msgspec.json.encode(list(each)).decode() for each in (users, others)]
+    return set(connection.execute(_BLOCKS, lists))

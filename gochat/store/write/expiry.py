@@ -10,7 +10,7 @@ import sqlite3
 from typing import NamedTuple
 
 from gochat.domain.ids import is_dm
-from gochat.store import listing
+from gochat.store import listing, mentions
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.search import index
@@ -76,8 +76,10 @@ def expire(connection: sqlite3.Connection, old: Old, now_ms: int) -> Expired:
         upto = row_id & SEQ_MASK
         if has_text:
             index.change(connection, old.room_pk, upto, None)
+            mentions.drop(connection, old.room_pk, upto)
             connection.execute(
-                "UPDATE fact SET body = NULL, delete_seq = ?, delete_ts = ? WHERE id = ?", (upto, now_ms, row_id)
+                "UPDATE fact SET body = NULL, data = NULL, delete_seq = ?, delete_ts = ? WHERE id = ?",
+                (upto, now_ms, row_id),
             )
             gone.append(upto)
     listing.skip(connection, old.room_pk, (), gone)

@@ -28,7 +28,7 @@ from gochat.store.thread import Worker
 from gochat.store.write.committer import Committer
 from gochat.store.write.logs import Batch
 from gochat.store.write.notes import NO_NOTES, Notes
-from gochat.store.write.write_buffer import MESSAGE_BYTES, WIDE
+from gochat.store.write.write_buffer import MENTION_BYTES, MESSAGE_BYTES, WIDE
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,7 @@ class SqliteJournal:
         self._bytes = 0
         """Bytes of memory that the batches that wait take."""
         self._reads: dict[tuple[str, int], int] = {}
+        self._got: dict[tuple[str, int], int] = {}
         self._users: dict[str, tuple[str | None, int | None]] = {}
         self._begun = self._ended = 0
         """How many commits have begun, and how many have ended."""
@@ -168,6 +169,12 @@ class SqliteJournal:
             self._reads[place] = seq
             self._note()
 
+    def note_got(self, record: RoomRecord, user: str, seq: int) -> None:
+        place = (user, record.room_pk)
+        if seq > self._got.get(place, 0):
+            self._got[place] = seq
+            self._note()
+
     def note_user(self, user: str, *, name: str | None = None, last_seen: int | None = None) -> None:
         old_name, old_seen = self._users.get(user, (None, None))
         self._users[user] = (name if name is not None else old_name, last_seen if last_seen is not None else old_seen)
@@ -175,12 +182,12 @@ class SqliteJournal:
 
     def _note(self) -> None:
         self._noted.set()
-        if len(self._reads) + len(self._users) >= MOST_NOTES:
+        if len(self._reads) + len(self._got) + len(self._users) >= MOST_NOTES:
             self._want_commit()
 
     async def flush_notes(self) -> None:
         goal = self._begun
-        if self._reads or self._users:
+        if self._reads or self._users or self._got:
             goal += 1  # They go with the next commit to begin.
             self._want_commit()
         while self._ended < goal:
@@ -205,13 +212,13 @@ class SqliteJournal:
             await self._noted.wait()
             await trio.sleep(NOTES_S)
             self._noted = trio.Event()
-            if self._reads or self._users:
+            if self._reads or self._users or self._got:
                 self._want_commit()
 
     async def close(self) -> None:
         """Write what waits; nothing is taken any more. Notes are tried once more, not for ever."""
         self._closing = True
-        while self._in_flight is not None or self._waiting or self._reads or self._users:
+        while self._in_flight is not None or self._waiting or self._reads or self._users or self._got:
             if self._in_flight is None:
                 self.run_turn()
             if self._in_flight is not None:
@@ -238,8 +245,9 @@ class SqliteJournal:
         batches, self._waiting, self._bytes = self._waiting, [], 0
         callbacks, self._callbacks = self._callbacks, []
         notes = NO_NOTES
-        if self._reads or self._users:
-            notes, self._reads, self._users = Notes(self._reads, self._users), {}, {}
+        if self._reads or self._users or self._got:
+            notes = Notes(self._reads, self._users, self._got)
+            self._reads, self._users, self._got = {}, {}, {}
         elif not batches:
             return
         self._begun += 1
@@ -279,10 +287,12 @@ class SqliteJournal:
         """A commit failed: its notes go with the next one, unless newer ones came."""
         for place, seq in notes.reads.items():
             self._reads[place] = max(seq, self._reads.get(place, 0))
+        for place, seq in notes.got.items():
+            self._got[place] = max(seq, self._got.get(place, 0))
         for user, (name, seen) in notes.users.items():
             newer_name, newer_seen = self._users.get(user, (None, None))
             self._users[user] = (name if newer_name is None else newer_name, seen if newer_seen is None else newer_seen)
-        if self._reads or self._users:
+        if self._reads or self._users or self._got:
             self._noted.set()
 
 
@@ -297,6 +307,8 @@ def _weigh(facts: Sequence[AnyFact], side_records: Sequence[AnySideRecord]) -> i
         if isinstance(fact, _WITH_BODY):
             body = fact.body or ""
             size += len(body) if body.isascii() else WIDE * len(body)
+            if fact.mentions is not None:
+                size += MENTION_BYTES * len(fact.mentions)
         elif isinstance(fact, Member):
             size += USER_BYTES * len(fact.users)
     return size

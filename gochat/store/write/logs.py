@@ -11,9 +11,9 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.membership import FORMER, change_of
 from gochat.domain.side_records import AnySideRecord
-from gochat.store import listing
+from gochat.store import listing, mentions
 from gochat.store.bulk import BulkInsert
-from gochat.store.rows import WRITTEN, Row, written
+from gochat.store.rows import WRITTEN, Row, told_mentions, written
 from gochat.store.schema import SEQ_BITS
 from gochat.store.search import index
 from gochat.store.write import notices, side_records
@@ -93,6 +93,7 @@ class Logs:
         memberships: list[Row] = []
         made: list[Batch] = []
         rare: list[tuple[Batch, AnyFact]] = []
+        mentioned: list[Row] = []
         split_off: list[Batch] = []
         for batch in batches:
             if batch.side_records:
@@ -104,6 +105,8 @@ class Logs:
                 if type(fact) is facts.Message:
                     count += 1
                     last = senders[fact.sender] = fact.seq
+                    if fact.mentions is not None:
+                        mentioned += mentions.rows(batch.room_pk, fact.seq, fact.sender, fact.mentions)
                 else:
                     rare.append((batch, fact))
                 rows.append(written(base, fact, count))
@@ -123,9 +126,9 @@ class Logs:
         connection = self._connection
         _ROOMS.run(connection, rooms)
         _FACTS.run(connection, rows)
+        mentions.add(connection, mentioned)
         self._mark(batches)
-        if memberships:
-            _SEATS.run(connection, memberships)
+        _SEATS.run(connection, memberships)
         for batch in made:
             listing.relist(connection, batch.room_pk, batch.room)
         for batch, fact in rare:
@@ -163,17 +166,20 @@ class Logs:
         listing.skip(self._connection, room_pk, [fact.seq], [fact.target] if gone else ())  # type: ignore[union-attr]
         if isinstance(fact, facts.Edit):
             target = room_pk << SEQ_BITS | fact.target
-            if execute("SELECT 1 FROM fact WHERE id = ? AND delete_seq IS NULL", (target,)).fetchone() is None:
+            row = execute("SELECT sender FROM fact WHERE id = ? AND delete_seq IS NULL", (target,)).fetchone()
+            if row is None:
                 return  # Its text expired after the edit was decided: it does not come back.
             index.change(self._connection, room_pk, fact.target, fact.body)
+            mentions.change(self._connection, room_pk, fact.target, row[0], fact.mentions)
             execute(
-                "UPDATE fact SET body = ?, edit_seq = ?, edit_ts = ? WHERE id = ?",
-                (fact.body, fact.seq, fact.ts, target),
+                "UPDATE fact SET body = ?, data = ?, edit_seq = ?, edit_ts = ? WHERE id = ?",
+                (fact.body, told_mentions(fact.mentions), fact.seq, fact.ts, target),
             )
         elif isinstance(fact, facts.Delete):
             index.change(self._connection, room_pk, fact.target, None)
+            mentions.drop(self._connection, room_pk, fact.target)
             execute(
-                "UPDATE fact SET body = NULL, delete_seq = ?, delete_ts = ? WHERE id = ?",
+                "UPDATE fact SET body = NULL, data = NULL, delete_seq = ?, delete_ts = ? WHERE id = ?",
                 (fact.seq, fact.ts, room_pk << SEQ_BITS | fact.target),
             )
         elif isinstance(fact, facts.Reaction):

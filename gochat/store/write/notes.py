@@ -1,4 +1,4 @@
-"""Notes beside the facts: read positions, names, when users were last seen."""
+"""Notes beside the facts: how far users have read, and facts have come to them; names; when users were last seen."""
 
 from __future__ import annotations
 
@@ -15,23 +15,32 @@ _READS = BulkInsert(
     3,
     ") AS v WHERE seat.user = v.column1 AND seat.num = v.column2 AND seat.read < v.column3",
 )
+_GOT = BulkInsert(
+    "UPDATE seat SET got = v.column3 FROM (",
+    3,
+    ") AS v WHERE seat.user = v.column1 AND seat.num = v.column2 AND seat.got < v.column3",
+)
 
 
 class Notes(NamedTuple):
-    """The notes beside the facts: the highest read position of (user, room), names, times last seen."""
+    """The notes beside the facts: of (user, room) the highest seq that was read, and that came to a device; names,
+    times last seen."""
 
     reads: dict[tuple[str, int], int]
     users: dict[str, tuple[str | None, int | None]]
+    got: dict[tuple[str, int], int]
 
     def split_off(self) -> list[Notes]:
         """The same, one by one."""
-        return [Notes({place: seq}, {}) for place, seq in self.reads.items()] + [
-            Notes({}, {user: noted}) for user, noted in self.users.items()
+        return [
+            *(Notes({place: seq}, {}, {}) for place, seq in self.reads.items()),
+            *(Notes({}, {user: noted}, {}) for user, noted in self.users.items()),
+            *(Notes({}, {}, {place: seq}) for place, seq in self.got.items()),
         ]
 
 
 #: Nothing was noted.
-NO_NOTES = Notes({}, {})
+NO_NOTES = Notes({}, {}, {})
 
 
 def raise_reads(connection: sqlite3.Connection, reads: Sequence[Row]) -> None:
@@ -42,6 +51,8 @@ def raise_reads(connection: sqlite3.Connection, reads: Sequence[Row]) -> None:
 
 def write(connection: sqlite3.Connection, notes: Notes) -> None:
     raise_reads(connection, [(user, room_pk, seq) for (user, room_pk), seq in notes.reads.items()])
+    if notes.got:
+        _GOT.run(connection, [(user, room_pk, seq) for (user, room_pk), seq in notes.got.items()])
     for user, (name, last_seen) in notes.users.items():
         old = connection.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone()
         renamed = old is None or (name is not None and name != old[0])

@@ -15,6 +15,7 @@ from gochat.domain.notices import (
     AnyWish,
     Attempt,
     Bounds,
+    MentionsWanted,
     NewNotice,
     QuietSet,
     Route,
@@ -237,6 +238,9 @@ def wish(connection: sqlite3.Connection, wished: AnyWish) -> None:
     """Record what a user wants."""
     if isinstance(wished, Silenced):
         _silence(connection, wished)
+    elif isinstance(wished, MentionsWanted):
+        statement = "INSERT OR IGNORE INTO mention_notice VALUES (?)"
+        connection.execute(statement if wished.on else "DELETE FROM mention_notice WHERE user = ?", (wished.user,))
     elif isinstance(wished, QuietSet):
         if wished.hours is None:
             connection.execute("DELETE FROM quiet_hours WHERE user = ?", (wished.user,))

@@ -28,8 +28,8 @@ Pieces: TypeAlias = Mapping[int, Sequence[Message]]
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[tuple[int, list[Message]]]).decode
 
-#: Memory of a message beside its body, and of its key (CPython 3.11, keys of 36 characters).
-MESSAGE_BYTES, KEY_BYTES = 400, 192
+#: Memory of a message beside its body, of its key (CPython 3.11, keys of 36 characters), and of each mention, at most.
+MESSAGE_BYTES, KEY_BYTES, MENTION_BYTES = 400, 192, 128
 #: Bytes for each character of a text that is not ASCII, at most: 4 of its own, and 4 of its UTF-8, which CPython keeps
 #: beside it once it was encoded.
 WIDE = 8
@@ -41,6 +41,8 @@ def weigh(messages: Sequence[Message]) -> int:
     for message in messages:
         body = message.body or ""
         size += len(body) if body.isascii() else WIDE * len(body)
+        if message.mentions is not None:
+            size += MENTION_BYTES * len(message.mentions)
     return size
 
 

@@ -232,3 +232,26 @@ async def test_a_writer_that_may_not_read(as_: As) -> None:
     assert (edited.status, edited.body) == (204, b"")
     assert (await bot.patch(sent.headers["location"], {"body": "z"}, If_Match="*")).refusal == (403, "forbidden")
     assert (await as_("bob").get(sent.headers["location"])).json["body"] == "y"
+
+
+async def test_mentions_and_receipts_are_told_as_on_a_socket(as_: As, peer: OpenPeer) -> None:
+    ann, bob = as_("ann"), as_("bob")
+    socket: Peer = await peer("bob")
+    await ann.post("/v1/groups", {"name": "tea", "users": ["bob"]})
+    sent = (await ann.post("/v1/messages", {"to": "group:tea", "body": "@bob @zoe"})).json
+    told = await socket.event("message")
+    assert sent["mentions"] == told["mentions"] == ["bob"]
+    assert (await as_("ann", ["chat:write"]).post("/v1/messages", {"to": "group:tea", "body": "@bob"})).status == 201
+    (group,) = (await bob.get("/v1/groups")).json["groups"]
+    assert (group["unread"], group["mentions"], group["reads"]) == (2, 2, {"ann": 4})
+    page = (await bob.get("/v1/messages", room="group:tea")).json
+    assert page["reads"] == {"ann": 4} and "got" not in page
+    edited = await ann.patch("/v1/messages/group:tea:3", {"body": "nobody"})
+    assert "mentions" not in edited.json
+    (group,) = (await bob.get("/v1/groups")).json["groups"]
+    assert group["mentions"] == 1
+    assert (await ann("PUT", "/v1/contacts/bob")).status == 200
+    await socket.ask("send", to="user:ann", body="@ann")
+    (contact,) = (await ann.get("/v1/contacts")).json["contacts"]
+    assert (contact["unread"], contact["mentions"]) == (1, 1)
+    assert "reads" not in contact, "bob does not let ann write"

@@ -32,6 +32,7 @@ async def test_a_request_by_one_door_is_accepted_by_the_other(as_: As, peer: Cal
         "head": 4,
         "read": 0,
         "unread": 4,
+        "reads": {"ann": 4},
     }
     assert (await bob("PUT", "/v1/requests/ann")).status == 200, "as it is"
     assert (await bob("PUT", "/v1/requests/zoe")).refusal == (404, "not_found")

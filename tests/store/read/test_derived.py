@@ -81,7 +81,8 @@ def derived(db: sqlite3.Connection) -> tuple[Any, ...]:
         (room_pk, block): (facts, gone)
         for room_pk, block, facts, gone in db.execute("SELECT num, block, facts, deleted FROM skipped")
     }
-    return rooms, memberships, skipped, dict(db.execute("SELECT id, n FROM fact"))
+    mentions = set(db.execute(f"SELECT user, room_pk << {SEQ_BITS} | seq, sender FROM mention"))
+    return rooms, memberships, skipped, dict(db.execute("SELECT id, n FROM fact")), mentions
 
 
 def recomputed(db: sqlite3.Connection) -> tuple[Any, ...]:
@@ -90,16 +91,21 @@ def recomputed(db: sqlite3.Connection) -> tuple[Any, ...]:
     memberships: dict[tuple[str, int], Seat] = {}
     skipped: dict[tuple[int, int], tuple[int, int]] = {}
     counts: dict[int, int] = {}
+    mentions: set[tuple[str, int, str]] = set()
+    gone_users = {user for (user,) in db.execute("SELECT user FROM tombstone")}
     for room_pk, room in db.execute("SELECT num, id FROM room WHERE head > 0").fetchall():
         roles: dict[str, str] = {}
         head = ts = messages = last = last_ts = 0
-        for row_id, ts, kind, deleted, data in db.execute(
-            "SELECT id, ts, kind, delete_seq, data FROM fact WHERE id >> ? = ? ORDER BY id", (SEQ_BITS, room_pk)
+        for row_id, ts, kind, deleted, data, sender in db.execute(
+            "SELECT id, ts, kind, delete_seq, data, sender FROM fact WHERE id >> ? = ? ORDER BY id", (SEQ_BITS, room_pk)
         ):
             head += 1
             assert row_id & SEQ_MASK == head, "the log is dense"
             if kind == MESSAGE:
                 messages, last, last_ts = messages + 1, head, ts
+                assert deleted is None or data is None
+                users = msgspec.json.decode(data)["mentions"] if data is not None else ()
+                mentions.update((user, row_id, sender) for user in users if user not in gone_users)
             elif kind == MEMBER:
                 _take(roles, data)
             elif kind == CLOSED:
@@ -117,7 +123,7 @@ def recomputed(db: sqlite3.Connection) -> tuple[Any, ...]:
         else:
             for user, role in roles.items():
                 memberships[user, room_pk] = Seat(room if user in present else None, None, role)
-    return rooms, memberships, skipped, counts
+    return rooms, memberships, skipped, counts, mentions
 
 
 def _take(roles: dict[str, str], data: str) -> None:

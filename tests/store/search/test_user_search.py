@@ -34,7 +34,7 @@ def database() -> Iterator[sqlite3.Connection]:
 
 
 def noted(connection: sqlite3.Connection, users: dict[str, str | None]) -> None:
-    Writer(connection).record([], Notes({}, {user: (name, None) for user, name in users.items()}))
+    Writer(connection).record([], Notes({}, {user: (name, None) for user, name in users.items()}, {}))
 
 
 def found(connection: sqlite3.Connection, viewer: str, q: str, size: int = 3) -> list[str]:

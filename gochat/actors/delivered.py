@@ -1,0 +1,129 @@
+"""How far a room's facts have come to its users' devices: what devices say is put together, and told once a second.
+
+In a group of 50 each message is confirmed 49 times, and each of these is news to 49 others. So what comes within a
+second is one event, the same bytes for all, and each user's position is written at most once in that time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from gochat.actors.live import Live
+from gochat.actors.supervisor import Spec
+from gochat.domain.ids import is_dm
+from gochat.domain.receipts import SMALL_ROOM, tells_got
+from gochat.domain.record import RoomRecord
+from gochat.domain.relationship import ContactPolicy
+from gochat.errors import StoreError
+from gochat.ports import Journal, Lookups
+from gochat.protocol import replies
+
+log = logging.getLogger(__name__)
+
+#: For so long positions are put together.
+EVERY_S: Final = 1.0
+
+
+class Delivered:
+    """One room's. It has a task while positions wait."""
+
+    __slots__ = ("_journal", "_live", "_lookups", "_now_ms", "_policy", "_record", "_start", "_told", "_waiting")
+
+    def __init__(
+        self,
+        journal: Journal,
+        lookups: Lookups,
+        live: Live,
+        now_ms: Callable[[], int],
+        policy: ContactPolicy,
+        record: Callable[[], RoomRecord | None],
+        start: Callable[[Spec], None],
+    ) -> None:
+        """`record` is the room as it is when it is asked; `start` starts a task."""
+        self._journal = journal
+        self._lookups = lookups
+        self._live = live
+        self._now_ms = now_ms
+        self._policy = policy
+        self._record = record
+        self._start = start
+        self._waiting: dict[str, int] = {}
+        self._told: dict[str, int] = {}
+        """The latest users' positions, so that repeats cost nothing."""
+
+    def take(self, record: RoomRecord, user: str, seq: int) -> None:
+        """A device of a user of the room has its facts up to `seq`. Nothing is kept of a large group, nor of a room
+        that the user is alone in."""
+        if seq <= self._told.get(user, 0) or not _is_told(record) or seq < record.since.get(user, 1):
+            return
+        self._told.pop(user, None)
+        self._told[user] = seq
+        if len(self._told) > 2 * SMALL_ROOM:
+            del self._told[next(iter(self._told))]
+        first = not self._waiting
+        self._waiting[user] = seq
+        if first:
+            self._start(Spec(f"got {record.room}", self._tell_later, "temporary", self._waiting.clear))
+
+    async def _tell_later(self) -> None:
+        while self._waiting:
+            await trio.sleep(EVERY_S)
+            record = self._record()
+            if record is None or not _is_told(record):
+                self._waiting.clear()  # Its devices say it again with the next facts.
+            elif is_dm(record.room):
+                self._tell_two(record)
+            else:
+                await self._tell_group(record)
+
+    def _tell_two(self, record: RoomRecord) -> None:
+        relation, waiting = record.relation, list(self._waiting.items())
+        assert relation is not None
+        self._waiting.clear()
+        for user, seq in waiting:
+            self._journal.note_got(record, user, seq)
+            other = relation.peer(user)
+            if tells_got(relation, user, self._policy, self._now_ms()) and seq >= record.since.get(other, 1):
+                event = replies.Got(room=record.room, got={user: seq})
+                self._live.send_best_effort(list(self._live.users.get(other, ())), event)
+
+    async def _tell_group(self, record: RoomRecord) -> None:
+        asked = list(self._waiting)
+        try:
+            blocks = await self._lookups.blocks(asked, list(record.members))
+        except StoreError as error:
+            log.warning("%s: it is not told what has come: %s", record.room, error)
+            self._waiting.clear()
+            return
+        now = self._record()
+        if now is None or not _is_told(now):
+            self._waiting.clear()
+            return
+        # Users who came to `_waiting` meanwhile have not been asked about: they are told the next time.
+        waiting = {user: self._waiting.pop(user) for user in asked}
+        got = {user: seq for user, seq in waiting.items() if user in now.members}
+        for user, seq in got.items():
+            self._journal.note_got(now, user, seq)
+        if got:
+            self._send(now, got, blocks)
+
+    def _send(self, record: RoomRecord, got: dict[str, int], blocks: set[tuple[str, str]]) -> None:
+        """To all the same, but to users from whom some of it is to be kept."""
+        plain = []
+        for session, since in list(self._live.groups.get(record.room, {}).items()):
+            hides = since if record.hides else 1
+            seen = {user: seq for user, seq in got.items() if seq >= hides and (user, session.user) not in blocks}
+            if len(seen) == len(got):
+                plain.append(session)
+            elif seen:
+                self._live.send_best_effort([session], replies.Got(room=record.room, got=seen))
+        if plain:
+            self._live.send_best_effort(plain, replies.Got(room=record.room, got=got))
+
+
+def _is_told(record: RoomRecord) -> bool:
+    return record.relation is not None if is_dm(record.room) else len(record.members) <= SMALL_ROOM

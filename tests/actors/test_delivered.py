@@ -1,0 +1,188 @@
+"""What devices confirm is put together, and told to those who may know it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gochat.actors.delivered import EVERY_S
+from gochat.domain import commands
+from gochat.domain.ids import dm
+from gochat.domain.receipts import SMALL_ROOM
+from gochat.domain.turn import RoomRules
+from gochat.errors import StoreError
+from gochat.protocol.replies import Got
+from tests.actors.house import TEA, House, Recorder, keep_house
+
+DM = "dm:ann:bob"
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    async with keep_house() as house:
+        yield house
+
+
+@pytest.fixture
+async def strict_house() -> AsyncIterator[House]:
+    """Strangers have to ask."""
+    async with keep_house(RoomRules()) as house:
+        yield house
+
+
+def got(user: str, seq: int, room: str = TEA) -> commands.Got:
+    return commands.Got(room=room, user=user, seq=seq)
+
+
+def listening(house: House, *users: str, room: str = TEA, since: int = 1) -> list[Recorder]:
+    sessions = [Recorder(house, user) for user in users]
+    for session in sessions:
+        house.live.enter(room, session, since)
+    return sessions
+
+
+async def listed(house: House, user: str) -> dict[str, int]:
+    snapshot = await house.archive.welcome(user, 15, [])
+    (entry,) = snapshot.rooms or snapshot.contacts
+    return dict(entry.got)
+
+
+async def test_what_a_group_confirms_within_a_second_is_one_event(house: House, autojump_clock: MockClock) -> None:
+    ann, bob, zoe = listening(house, "ann", "bob", "zoe")
+    await house.tea("bob", "cat", "zoe")
+    await house.outcomes(*house.say("one", "two"))
+    house.ask(got("bob", 3), got("cat", 99), got("bob", 4), got("cat", 1), got("eve", 4))
+    await trio.sleep(EVERY_S / 2)
+    assert ann.told == [], "it waits for others"
+    house.ask(got("zoe", 4))
+    await house.settled()
+    assert ann.told == bob.told == zoe.told == [Got(room=TEA, got={"bob": 4, "cat": 4, "zoe": 4})]
+    assert len({*ann.soft, *bob.soft, *zoe.soft}) == 1, "the same bytes for all"
+    await house.outcomes(got("bob", 4), got("bob", 2), got("cat", 4))
+    assert len(ann.told) == 1, "nothing new"
+    await house.outcomes(*house.say("three"), got("bob", 5))
+    assert ann.told[1:] == [Got(room=TEA, got={"bob": 5})]
+    assert await listed(house, "ann") == {"bob": 5, "cat": 4, "zoe": 4}
+    await house.outcomes(commands.Read(room=TEA, user="bob", seq=5))
+    assert await listed(house, "ann") == {"cat": 4, "zoe": 4}, "what is read has come"
+
+
+async def test_a_group_of_fifty_costs_each_of_them_an_event_a_second(house: House, autojump_clock: MockClock) -> None:
+    users = [f"u{number}" for number in range(SMALL_ROOM - 1)]
+    (ann,) = listening(house, "ann")
+    await house.tea(*users)
+    for seq in range(3, 13):
+        house.ask(*house.say("hi"))
+        await trio.sleep(EVERY_S / 10)
+        house.ask(*(got(user, seq) for user in users))
+    await house.settled()
+    assert 1 <= len(ann.told) <= 3
+    assert ann.told[-1].got == dict.fromkeys(users, 12)
+
+
+async def test_of_a_large_group_nothing_is_kept_or_told(house: House, autojump_clock: MockClock) -> None:
+    (ann,) = listening(house, "ann")
+    await house.tea("bob", *(f"u{number}" for number in range(SMALL_ROOM)))
+    await house.outcomes(*house.say("one"), got("bob", 3))
+    assert ann.told == [] and await listed(house, "ann") == {}
+
+
+async def test_users_of_whom_one_has_blocked_the_other_do_not_learn_it(house: House, autojump_clock: MockClock) -> None:
+    ann, bob, cat = listening(house, "ann", "bob", "cat")
+    await house.tea("bob", "cat")
+    await house.outcomes(commands.Contact(room=DM, user="bob", action="block"))
+    for session in (ann, bob, cat):
+        session.soft.clear()
+    await house.outcomes(*house.say("one"), got("bob", 3), got("cat", 3), got("ann", 3))
+    assert ann.told == [Got(room=TEA, got={"cat": 3, "ann": 3})]
+    assert bob.told == [Got(room=TEA, got={"bob": 3, "cat": 3})]
+    assert cat.told == [Got(room=TEA, got={"bob": 3, "cat": 3, "ann": 3})]
+    assert await listed(house, "ann") == {"cat": 3} and await listed(house, "cat") == {"bob": 3}
+    await house.outcomes(*house.say("two"), got("bob", 4))
+    assert len(ann.told) == 1, "an event with nothing to tell is none"
+
+
+async def test_where_the_past_is_hidden_positions_in_it_are_too(house: House, autojump_clock: MockClock) -> None:
+    (ann,) = listening(house, "ann")
+    await house.tea("bob", history="since_join")
+    await house.outcomes(*house.say("one", "two"), commands.Add(room=TEA, user="ann", users=("zoe",)))
+    (zoe,) = listening(house, "zoe", since=6)
+    await house.outcomes(got("bob", 5))
+    assert ann.told == [Got(room=TEA, got={"bob": 5})] and zoe.told == []
+    assert await listed(house, "zoe") == {} and await listed(house, "ann") == {"bob": 5}
+    await house.outcomes(got("bob", 6))
+    assert zoe.told == [Got(room=TEA, got={"bob": 6})]
+    assert await listed(house, "zoe") == {"bob": 6}
+
+
+async def test_in_a_private_room_the_other_is_told(house: House, autojump_clock: MockClock) -> None:
+    ann, bob = Recorder(house, "ann"), Recorder(house, "bob")
+    await house.outcomes(*house.say("one", room=DM), got("bob", 1, DM), got("ann", 1, DM), got("zoe", 1, DM))
+    assert ann.told == [Got(room=DM, got={"bob": 1})]
+    assert bob.told == [Got(room=DM, got={"ann": 1})]
+
+
+@pytest.mark.parametrize("action", ["remove", "block"])
+async def test_a_private_room_tells_it_as_long_as_one_may_see_the_other(
+    strict_house: House, autojump_clock: MockClock, action: Any
+) -> None:
+    house, ann, bob = strict_house, Recorder(strict_house, "ann"), Recorder(strict_house, "bob")
+
+    def told(session: Recorder) -> list[dict[str, int]]:
+        found = [event.got for event in session.told if isinstance(event, Got)]
+        session.soft.clear()
+        return found
+
+    await house.outcomes(*house.say("may I?", room=DM), got("bob", 1, DM))
+    assert told(ann) == [], "a request waits"
+    await house.outcomes(commands.Contact(room=DM, user="bob", action="accept"), got("bob", 1, DM))
+    await house.outcomes(*house.say("thanks", room=DM), got("bob", 2, DM))
+    assert told(ann) == [{"bob": 2}] and await listed(house, "ann") == {"bob": 2}
+    await house.outcomes(*house.say("more", room=DM))
+    await house.outcomes(commands.Contact(room=DM, user="bob", action=action))
+    ann.soft.clear()
+    await house.outcomes(got("bob", 3, DM))
+    assert told(ann) == [] and await listed(house, "ann") == {}
+    if action == "remove":
+        await house.outcomes(got("ann", 3, DM))
+        assert told(bob) == [{"ann": 3}], "ann still lets bob write"
+
+
+async def test_ones_own_room_has_nobody_to_tell(house: House, autojump_clock: MockClock) -> None:
+    room = dm("ann", "ann")
+    ann = Recorder(house, "ann")
+    await house.outcomes(*house.say("note", room=room), got("ann", 1, room))
+    assert ann.told == []
+
+
+async def test_what_can_not_be_looked_up_is_not_told(
+    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ann,) = listening(house, "ann")
+    await house.tea("bob")
+
+    async def fails(*_: Any) -> Any:
+        raise StoreError("no")
+
+    room = house.rooms.get(TEA)
+    assert room is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(type(room._context.lookups), "blocks", fails)
+        await house.outcomes(*house.say("one"), got("bob", 3))
+        assert ann.told == []
+    await house.outcomes(*house.say("two"), got("bob", 4))
+    assert ann.told == [Got(room=TEA, got={"bob": 4})]
+
+
+async def test_who_leaves_meanwhile_is_not_told_of(house: House, autojump_clock: MockClock) -> None:
+    (ann,) = listening(house, "ann")
+    await house.tea("bob", "cat")
+    house.ask(*house.say("one"), got("bob", 3), got("cat", 3))
+    await trio.sleep(EVERY_S / 2)
+    house.ask(commands.Leave(room=TEA, user="bob"))
+    await house.settled()
+    assert ann.told == [Got(room=TEA, got={"cat": 3})]
