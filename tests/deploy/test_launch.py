@@ -39,7 +39,7 @@ async def test_a_node_tells_when_it_is_ready_reloads_and_stops(tmp_path: Path, m
             await node.start()
             pid = f"MAINPID={node.pid}"
             assert await told(manager) == ["READY=1", pid]
-            node._process.send_signal(signal.SIGHUP)
+            node.send_signal(signal.SIGHUP)
             state, since, by = await told(manager)
             assert (state, by) == ("RELOADING=1", pid)
             assert since.startswith("MONOTONIC_USEC=")

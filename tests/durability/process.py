@@ -36,7 +36,8 @@ def _forked(
 async def _ended(process: trio.Process | forked.Process) -> int:
     if isinstance(process, trio.Process):
         return await process.wait()
-    await trio.lowlevel.wait_readable(process)
+    if process.returncode is None:
+        await trio.lowlevel.wait_readable(process)
     return process.wait()
 
 
