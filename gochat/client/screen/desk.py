@@ -257,7 +257,7 @@ class Desk:
             self._recorded[ack.room, ack.seq] = draft
         if ack.request:
             peer = text.inert(ids.peer(ack.room, self.state.me))
-            self.state.note(f"{peer} gets this as a request: they must accept you before you can go on", ack.room)
+            self.state.note(f"{peer} gets this as a request: they must accept you before you can go on")
         self.signal.set()
 
     def _refused(self, draft: Draft) -> None:

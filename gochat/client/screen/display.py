@@ -43,10 +43,12 @@ class _Drawn(Canvas):
 
 
 class _Screen(Screen):
-    """The screen of urwid, which also starts and stops when the process is suspended and goes on."""
+    """The screen of urwid, which also stops and starts when the process is suspended and goes on: settings made here
+    hold after that too. Keys that are signals elsewhere are keys here, but Ctrl-Z."""
 
     def start(self, *args: Any, **kwargs: Any) -> Any:
         started = super().start(*args, **kwargs)
+        self.tty_signal_keys(intr="undefined", quit="undefined", start="undefined", stop="undefined")
         self.write(_WRAP_OFF)
         return started
 
@@ -140,13 +142,12 @@ class Terminal:
 
 @contextmanager
 def terminal(*, mouse: bool) -> Iterator[Terminal]:
-    """Take the terminal over, and give it back as it was. Keys that are signals elsewhere are keys here, but Ctrl-Z."""
+    """Take the terminal over, and give it back as it was."""
     urwid.set_encoding("utf-8")
     screen = _Screen(bracketed_paste_mode=True, focus_reporting=True)
     screen.register_palette(PALETTE)
     # The end of each row is erased: nothing of an older picture stays where a terminal counts columns differently.
     screen.back_color_erase = True
-    screen.tty_signal_keys(intr="undefined", quit="undefined", start="undefined", stop="undefined")
     screen.start()
     try:
         screen.set_mouse_tracking(mouse)

@@ -52,6 +52,8 @@ class State:
         """Users whose presence is up to date."""
         self.relations = 0
         """Grows when somebody may see, or see no longer, whether another user is online."""
+        self.met: set[str] = {self.me}
+        """Users that are known to exist, or were asked about."""
         self.names: dict[str, list[str]] = {}
         """Members of groups, as far as they were listed."""
         self._timelines: dict[str, Timeline] = {}

@@ -15,6 +15,7 @@ from gochat.client.screen.state import STATUS
 from gochat.client.screen.timeline import Timeline
 from gochat.client.terminal import text
 from gochat.client.terminal.command import Misused, Quit
+from gochat.domain import ids
 
 #: Facts in a page: some screens of them.
 PAGE: Final = 100
@@ -121,6 +122,8 @@ async def follow_people(desk: Desk) -> None:
                 await desk.watch(wanted)
             if room.startswith("group:") and room in desk.state.rooms and room not in desk.state.names:
                 await _list_members(desk, room)
+            if ids.is_dm(room) and room not in desk.state.rooms and not desk.state.asks(room):
+                await _look_up(desk, room)
         except Ended:
             raise
         except ClientError:
@@ -138,6 +141,17 @@ async def _list_members(desk: Desk, room: str) -> None:
             break
     desk.state.names[room] = names
     desk.signal.set()
+
+
+async def _look_up(desk: Desk, room: str) -> None:
+    """Say that nobody has that id yet, before a slip of the finger is waited on for days."""
+    user = ids.peer(room, desk.state.me)
+    if user in desk.state.met:
+        return
+    desk.state.met.add(user)
+    if not await desk.chat.is_known(user):
+        desk.state.note(f"nobody has signed in as {user} yet; they will see what you write when they do", room)
+        desk.signal.set()
 
 
 async def obey(desk: Desk) -> None:

@@ -28,7 +28,7 @@ def clusters(text: str) -> Iterator[tuple[str, int]]:
         width = wcwidth(char)
         if cluster and (width == 0 or joined) and cluster != "\n":
             cluster += char
-            if char == _EMOJI_SELECTOR:
+            if char == _EMOJI_SELECTOR and cluster[0] != " ":
                 columns = 2
         else:
             if cluster:

@@ -151,7 +151,7 @@ async def test_habits_of_irc(node: Node) -> None:
         await ann.sees("you are not in group:milk")
         ann.press("ctrl u")
         ann.type("/query zoe")
-        await ann.sees("[zoe]")
+        await ann.sees("[zoe]", "nobody has signed in as zoe yet")
         ann.type("/j group:nowhere", "/part", "/win 3")
         await ann.sees("you are not in group:nowhere")
         ann.press("ctrl u")

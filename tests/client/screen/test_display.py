@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ class Pane:
         self, socket: Path, name: str, columns: int, rows: int, command: list[str], env: dict[str, str]
     ) -> None:
         self._tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
-        self._name = name
+        self._name = f"={name}:"
         program = ["env", *(f"{key}={value}" for key, value in env.items()), *command]
         size = ["-x", str(columns), "-y", str(rows)]
         # A shell around it: what the program leaves behind can be looked at.
@@ -108,7 +109,9 @@ def sit(tmux: Path, node: Server) -> Iterator[Callable[..., Pane]]:
     """Opens a terminal with `gochat chat` as a user."""
     names: list[str] = []
 
-    def open_pane(user: str, *arguments: str, columns: int = 80, rows: int = 24, **env: str) -> Pane:
+    def open_pane(
+        user: str, *arguments: str, columns: int = 80, rows: int = 24, shell: bool = False, **env: str
+    ) -> Pane:
         url = node.url.replace("http", "ws") + "v1/ws"
         command = [sys.executable, "-m", "gochat", "chat", *arguments, "--url", url]
         names.append(f"pane{len(names)}-{time.monotonic_ns()}")
@@ -119,7 +122,11 @@ def sit(tmux: Path, node: Server) -> Iterator[Callable[..., Pane]]:
             "TERM": "screen-256color",
             **env,
         }
-        return Pane(tmux, names[-1], columns, rows, command, environment)
+        if not shell:
+            return Pane(tmux, names[-1], columns, rows, command, environment)
+        pane = Pane(tmux, names[-1], columns, rows, ["bash", "--norc", "-i"], environment)
+        pane.type(shlex.join(command))
+        return pane
 
     yield open_pane
     for name in names:
@@ -240,3 +247,23 @@ def test_a_dumb_terminal_gets_lines(sit: Callable[..., Pane]) -> None:
         assert not pane.flag("alternate_on")
         pane.type("/quit")
         pane.sees("left: 0")
+
+
+@pytest.mark.long
+def test_suspended_and_back(sit: Callable[..., Pane]) -> None:
+    """In a shell with job control, which then has its terminal back as it was."""
+    pane = sit("sue", "user:sue", shell=True)
+    pane.sees("[sue]")
+    pane.keys("C-z")
+    pane.sees("Stopped")
+    assert pane.flag("wrap_flag")
+    assert not pane.flag("alternate_on")
+    pane.type("fg")
+    pane.sees("[sue]")
+    pane.keys("x", "C-c")
+    pane.type("still here")
+    pane.sees("<sue> still here")
+    pane.keys("C-d")
+    pane.no_longer_sees("[sue]")
+    pane.type("stty -a")
+    pane.sees("intr = ^C")

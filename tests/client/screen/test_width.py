@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gochat.client.screen.width import clusters, columns_of, fitted, padded, row_columns, wrap
@@ -46,6 +46,7 @@ def test_a_word_wider_than_a_row_is_broken_between_clusters() -> None:
     assert ["".join(each for _, each in row) for row in wrap([(None, "你好你好你")], 5, 1)] == ["你好", " 你好", " 你"]
 
 
+@example("a \ufe0f", 8)
 @given(TRICKY, st.integers(8, 30))
 def test_no_row_is_wider_than_it_may_be_and_nothing_is_lost(dirty: str, width: int) -> None:
     rows = wrap([("time", "12:01 "), (None, dirty)], width, 6)
