@@ -50,7 +50,7 @@ export function markRead(id) {
   const room = state.rooms.value.get(id);
   if (!room || room.head <= room.read) return;
   post({ type: "read", room: id, seq: room.head });
-  state.updateRoom(id, { read: room.head, unread: 0 });
+  state.updateRoom(id, { read: room.head, unread: 0, mentions: 0 });
   offline.touch(id);
 }
 

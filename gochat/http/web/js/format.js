@@ -5,7 +5,7 @@ import { html } from "./html.js";
 const BLOCK = /```(?:[a-z]*\n)?([\s\S]+?)```/g;
 const CODE = /`([^`\n]+)`/g;
 const LINK = /\bhttps?:\/\/[^\s<>"'`]+[^\s<>"'`.,;:!?)\]}]/g;
-const MENTION = /(?<![\w@.-])@[a-z0-9][a-z0-9_.-]{0,62}[a-z0-9]|(?<![\w@.-])@[a-z0-9]/g;
+const MENTION = /(?<![\p{L}\p{N}_.+/@-])@[a-z0-9](?:[a-z0-9_.-]{0,62}[a-z0-9])?/giu;
 const EMOJI_ONLY = /^(?:\p{RGI_Emoji}\s*){1,3}$/v;
 
 /** @typedef {(text: string) => any[]} Reader */
@@ -24,9 +24,15 @@ const reader = (pattern, make, rest) => (text) => {
   return nodes;
 };
 
-/** @param {string} me */
-export function formatter(me) {
-  const mentions = reader(MENTION, ([name]) => html`<b class=${name.slice(1) === me ? "mention me" : "mention"}>${name}</b>`, (text) => [text]);
+/** @param {string} me @param {string[]} [named] The users that the text mentions, where the server has said so; without it everything
+ *  that looks like a mention is taken for one. */
+export function formatter(me, named) {
+  const mention = (/** @type {RegExpExecArray} */ [text]) => {
+    const user = text.slice(1).toLowerCase();
+    if (named && !named.includes(user)) return text;
+    return html`<b class=${user === me ? "mention me" : "mention"}>${text}</b>`;
+  };
+  const mentions = reader(MENTION, mention, (text) => [text]);
   const links = reader(LINK, ([address]) => html`<a href=${address} target="_blank" rel="noopener noreferrer nofollow">${address.replace(/^https?:\/\//, "")}</a>`, mentions);
   const codes = reader(CODE, ([, code]) => html`<code>${code}</code>`, links);
   return reader(BLOCK, ([, code]) => html`<pre tabindex="0"><code>${code.trimEnd()}</code></pre>`, codes);

@@ -3,8 +3,10 @@
 
 /** @typedef {{seq: number, ts: number, from: string, body: string, deleted?: number}} Last */
 /** @typedef {{id: string, kind: "dm" | "group", title: string, other: string, role: string, post: string, online: boolean, seen: number,
- *   head: number, read: number, unread: number, last?: Last, typing: Record<string, number>, readBy: Record<string, number>,
- *   ended: boolean}} Room `other`: the other user of a private room; `ended`: the user is no longer in it */
+ *   head: number, read: number, unread: number, last?: Last, mentions: number, typing: Record<string, number>, readBy: Record<string, number>,
+ *   gotBy: Record<string, number>, ended: boolean}} Room `other`: the other user of a private room; `mentions`: how many of the unread
+ *   messages name the user; `readBy`, `gotBy`: by user, the seq up to which they have read, and have got; `ended`: the user is no
+ *   longer in it */
 
 const CONTACTS_SHOWN = 15;
 
@@ -18,7 +20,7 @@ export function blank(id, me) {
   const other = group ? "" : (users.find((user) => user !== me) ?? me);
   return {
     id, kind: group ? "group" : "dm", title: group ? id.slice(6) : other, other, role: group ? "member" : "", post: "members",
-    online: false, seen: 0, head: 0, read: 0, unread: 0, typing: {}, readBy: {}, ended: false,
+    online: false, seen: 0, head: 0, read: 0, unread: 0, mentions: 0, typing: {}, readBy: {}, gotBy: {}, ended: false,
   };
 }
 
@@ -35,9 +37,19 @@ export function fromEntry(entry, me, before) {
     head: Math.max(entry.head ?? 0, base.head),
     read: Math.max(entry.read ?? 0, base.read),
     unread: entry.unread ?? base.unread,
+    mentions: entry.unread === undefined ? base.mentions : entry.mentions ?? 0,
+    readBy: higher(base.readBy, entry.reads),
+    gotBy: higher(base.gotBy, entry.got),
     last: entry.last ?? base.last,
     ended: false,
   };
+}
+
+/** Positions only rise: of two the higher counts. @param {Record<string, number>} one @param {Record<string, number>} [other] */
+export function higher(one, other = {}) {
+  const all = { ...one };
+  for (const [user, seq] of Object.entries(other)) all[user] = Math.max(all[user] ?? 0, seq);
+  return all;
 }
 
 /** The room after a fact. @param {Room} room @param {any} fact @param {string} me @param {boolean} seen Whether the user looks at it. @returns {Room} */
@@ -53,8 +65,11 @@ export function afterFact(room, fact, me, seen) {
       next.typing = typing;
       if (fact.from === me || seen) {
         next.read = Math.max(next.read, fact.seq);
-        next.unread = 0;
-      } else if (!counted && fact.seq > room.read && fact.deleted === undefined) next.unread = room.unread + 1;
+        next.unread = next.mentions = 0;
+      } else if (!counted && fact.seq > room.read && fact.deleted === undefined) {
+        next.unread = room.unread + 1;
+        if (fact.mentions?.includes(me)) next.mentions = room.mentions + 1;
+      }
       break;
     }
     case "edit":

@@ -9,7 +9,7 @@ import * as outbox from "./outbox.js";
 import { Positions } from "./positions.js";
 import * as push from "./push.js";
 import { notify } from "./notices.js";
-import { afterFact, blank, fromEntry } from "./rooms.js";
+import { afterFact, blank, fromEntry, higher } from "./rooms.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
 import * as wire from "./wire.js";
@@ -213,8 +213,13 @@ const handlers = {
   read: ({ room, from, seq }) => {
     const known = state.rooms.value.get(room);
     if (!known) return;
-    if (from !== state.me.value) state.updateRoom(room, { readBy: { ...known.readBy, [from]: seq } });
-    else state.updateRoom(room, { read: Math.max(known.read, seq), unread: seq >= known.head ? 0 : known.unread });
+    if (from !== state.me.value) state.updateRoom(room, { readBy: higher(known.readBy, { [from]: seq }) });
+    else if (seq >= known.head) state.updateRoom(room, { read: seq, unread: 0, mentions: 0 });
+    else state.updateRoom(room, { read: Math.max(known.read, seq) });
+  },
+  got: ({ room, got }) => {
+    const known = state.rooms.value.get(room);
+    if (known) state.updateRoom(room, { gotBy: higher(known.gotBy, got) });
   },
   request: (frame) => {
     state.requests.value = [...state.requests.value.filter((each) => each.user !== frame.user), frame];

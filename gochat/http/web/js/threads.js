@@ -2,6 +2,7 @@
 // The timelines of the rooms that were opened, and how they are filled from the log.
 import { signal } from "./html.js";
 import { PAGE } from "./positions.js";
+import { higher } from "./rooms.js";
 import * as state from "./state.js";
 import { Timeline } from "./timeline.js";
 import { Refused, ask } from "./wire.js";
@@ -126,6 +127,8 @@ async function load(room, bound, take) {
   try {
     const page = await ask({ type: "history", room, limit: PAGE, ...bound });
     found.timeline.head = Math.max(found.timeline.head, page.head);
+    const known = state.rooms.value.get(room);
+    if (known) state.updateRoom(room, { readBy: higher(known.readBy, page.reads), gotBy: higher(known.gotBy, page.got) });
     take(page);
   } catch (error) {
     if (error instanceof Refused) found.failed.value = error.message;

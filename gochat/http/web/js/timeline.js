@@ -7,7 +7,7 @@
 const MOST_ROWS = 5000;
 
 /** @typedef {{id: string, kind: "message" | "note", seq: number, ts: number, from: string, body?: string, key?: string,
- *   reply_to?: number, edited?: number, deleted?: number, reactions?: Record<string, number>, mine?: Set<string>,
+ *   reply_to?: number, edited?: number, deleted?: number, reactions?: Record<string, number>, mentions?: string[], mine?: Set<string>,
  *   change?: any, rev: number, state?: "sending" | "waiting" | "failed", why?: string}} Row */
 /** @typedef {import("./positions.js").Fact} Fact */
 
@@ -135,10 +135,10 @@ export class Timeline {
       case "message":
         return { ...fact, id: rowId(fact), kind: "message", rev: 0 };
       case "edit":
-        if (live) this.change(fact.target, (row) => { row.body = fact.body; row.edited = fact.ts; });
+        if (live) this.change(fact.target, (row) => { row.body = fact.body; row.edited = fact.ts; row.mentions = fact.mentions; });
         return null;
       case "delete":
-        this.change(fact.target, (row) => { row.body = undefined; row.deleted = fact.ts; row.reactions = undefined; });
+        this.change(fact.target, (row) => { row.body = row.reactions = row.mentions = undefined; row.deleted = fact.ts; });
         return null;
       case "reaction":
         if (live) this.change(fact.target, (row) => this.react(row, fact));

@@ -239,6 +239,27 @@ const Delete = ({ room, item }) => html`
     <//>
   <//>`;
 
+/** @param {{room: string, item: import("../timeline.js").Row}} props */
+function Readers({ room, item }) {
+  const [members, setMembers] = useState(/** @type {Awaited<ReturnType<typeof actions.members>>} */ ([]));
+  useEffect(() => { actions.members(room).then(setMembers, state.tell); }, [room]);
+  const known = state.rooms.value.get(room);
+  const others = members.filter(({ user }) => user !== state.me.value);
+  const reaches = (/** @type {Record<string, number>} */ positions, /** @type {string} */ user) => (positions[user] ?? 0) >= item.seq;
+  const how = (/** @type {string} */ user) => (reaches(known?.readBy ?? {}, user) ? "read" : reaches(known?.gotBy ?? {}, user) ? "got" : "sent");
+  return html`
+    <${Dialog} label=${t("readers")} onClose=${close}>
+      <blockquote dir="auto">${item.body}</blockquote>
+      ${["read", "got", "sent"].map((reached) => {
+        const list = others.filter(({ user }) => how(user) === reached);
+        return list.length > 0 && html`
+          <h3 key=${reached}>${t(`readers-${reached}`)}</h3>
+          <ul class="members">${list.map(({ user, name }) => html`
+            <li key=${user}><${Avatar} name=${name} id=${user} size="small" /><span dir="auto">${name}</span></li>`)}</ul>`;
+      })}
+    <//>`;
+}
+
 const KEYS = [
   [["Ctrl", "K"], "keys-find"], [["Alt", "↑"], "keys-rooms"], [["↑"], "keys-edit"], [["↑", "↓"], "keys-messages"],
   [["Enter"], "keys-send"], [["Shift", "Enter"], "keys-line"], [["Esc"], "keys-close"], [["?"], "keys-help"],
@@ -253,5 +274,5 @@ const Shortcuts = () => html`
 /** @type {Record<string, (props: any) => any>} */
 const VIEWS = {
   "new-group": NewGroup, members: Members, person: Person, leave: Leave, "delete-group": DeleteGroup, report: Report, delete: Delete,
-  shortcuts: Shortcuts, notifications: Notifications, contacts: Contacts,
+  shortcuts: Shortcuts, notifications: Notifications, contacts: Contacts, readers: Readers,
 };

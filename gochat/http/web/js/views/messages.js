@@ -34,6 +34,7 @@ export function Messages({ room, thread, loading, failed }) {
   const first = rows[0]?.index ?? 0;
   const last = rows[rows.length - 1]?.index ?? 0;
   const placed = useRef(false);
+  /** The last seq that was there when the user left the end: older rows that come in above are not new. */
   const [leftAt, setLeftAt] = useState(0);
 
   useLayoutEffect(() => {
@@ -64,7 +65,7 @@ export function Messages({ room, thread, loading, failed }) {
 
   const atEnd = timeline.attached && (!timeline.count || list.isAtEnd(120));
   useEffect(() => {
-    setLeftAt(atEnd ? 0 : leftAt || timeline.count);
+    setLeftAt(atEnd ? 0 : leftAt || timeline.to);
     if (atEnd && placed.current && document.hasFocus()) actions.markRead(room.id);
   }, [atEnd]);
   useEffect(() => {
@@ -72,7 +73,7 @@ export function Messages({ room, thread, loading, failed }) {
     addEventListener("focus", look);
     return () => removeEventListener("focus", look);
   }, []);
-  const missed = leftAt ? timeline.count - leftAt : 0;
+  const missed = leftAt ? timeline.rows.length - timeline.indexOf(leftAt + 1) : 0;
 
   if (!timeline.count) return html`<div class="log" ref=${scroller}>${emptiness(room, thread, loading, failed)}</div>`;
   return html`
@@ -127,10 +128,10 @@ function rowProps(room, { timeline, firstUnread }, index) {
   const newDay = !before || !when.sameDay(before.ts, item.ts);
   const firstNew = firstUnread > 0 && item.seq >= firstUnread && !(before && before.seq >= firstUnread);
   const quoted = item.reply_to ? timeline.bySeq.get(item.reply_to) : undefined;
-  const readers = item.from ? Object.values(room.readBy).filter((seq) => item.seq > 0 && seq >= item.seq).length : 0;
+  const reaches = (/** @type {Record<string, number>} */ positions) => item.seq > 0 && Object.values(positions).some((seq) => seq >= item.seq);
   return {
     item, rev: item.rev, room: room.id, group: room.kind === "group", moderates: room.role === "owner" || room.role === "moderator",
-    quoted, quotedRev: quoted?.rev ?? 0, newDay, firstNew, read: readers > 0, place: index,
+    quoted, quotedRev: quoted?.rev ?? 0, newDay, firstNew, reached: reaches(room.readBy) ? "read" : reaches(room.gotBy) ? "got" : "sent", place: index,
     head: newDay || firstNew || !before || !together(before, item), tail: !together(item, after),
   };
 }

@@ -57,7 +57,7 @@ export function Picker({ onPick, onClose }) {
         }} />
       <div class="sheets">
         ${!query && html`<div class="grid">${recent().map((emoji) => button(emoji, emoji))}</div>`}
-        ${table.map(([group, list]) => html`<h3 key=${group}>${group}</h3><div class="grid">${list.map(([emoji, name]) => button(emoji, name))}</div>`)}
+        ${table.map(([group, list]) => html`<h2 key=${group}>${group}</h2><div class="grid">${list.map(([emoji, name]) => button(emoji, name))}</div>`)}
       </div>
     </div>`;
 }

@@ -93,6 +93,7 @@ const Chat = ({ room, open }) => html`
       ${room.last && html`<time>${when.brief(room.last.ts)}</time>`}</span>
     <span class="line">
       <${Preview} room=${room} open=${open} />
+      ${room.mentions > 0 && html`<span class="badge" aria-label=${t("mentions", { n: room.mentions })}>@</span>`}
       ${room.unread > 0 && html`<span class="badge" aria-label=${t("unread", { n: room.unread })}>${room.unread > 99 ? "99+" : room.unread}</span>`}
     </span>
   </button>`;

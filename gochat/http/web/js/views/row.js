@@ -13,7 +13,7 @@ import { Avatar, IconButton, Menu, icon } from "./parts.js";
 
 /** @typedef {import("../timeline.js").Row} Item */
 /** @typedef {{item: Item, rev: number, room: string, group: boolean, moderates: boolean, quoted?: Item, quotedRev: number, newDay: boolean,
- *   firstNew: boolean, read: boolean, place: number, head: boolean, tail: boolean}} RowProps */
+ *   firstNew: boolean, reached: "sent" | "got" | "read", place: number, head: boolean, tail: boolean}} RowProps */
 
 const QUICK = 3;
 
@@ -40,7 +40,7 @@ function Message(props) {
       <div class="stack">
         ${named && head && html`<span class=${`name hue-${hue(item.from)}`}>${item.from}</span>`}
         ${item.reply_to && !item.deleted && html`<${Quote} room=${room} seq=${item.reply_to} quoted=${props.quoted} rev=${props.quotedRev} />`}
-        <${Bubble} item=${item} rev=${item.rev} mine=${mine} read=${props.read} />
+        <${Bubble} item=${item} rev=${item.rev} mine=${mine} reached=${props.reached} />
         ${item.reactions && html`<${Reactions} item=${item} rev=${item.rev} room=${room} />`}
         ${item.state === "failed" && html`
           <p class="failed-note" role="alert">${t("not-sent")}: ${item.why}
@@ -53,25 +53,26 @@ function Message(props) {
 }
 
 /** `rev` is what says that the item changed: preact's signals pass over a component whose props are the same objects.
- *  @param {{item: Item, rev: number, mine: boolean, read: boolean}} props */
-function Bubble({ item, mine, read }) {
+ *  @param {{item: Item, rev: number, mine: boolean, reached: string}} props */
+function Bubble({ item, mine, reached }) {
   const body = item.body ?? "";
+  const mentions = item.seq > 0 ? (item.mentions ?? []) : undefined;
   return html`
     <div class=${`bubble ${body && isJumbo(body) ? "jumbo" : ""}`} dir="auto">
-      ${item.deleted ? html`<em>${t("deleted")}</em>` : formatter(state.me.value)(body)}
+      ${item.deleted ? html`<em>${t("deleted")}</em>` : formatter(state.me.value, mentions)(body)}
       <span class="meta" dir="ltr">
         ${item.edited && !item.deleted && `${t("edited")} `}<time title=${when.inFull(item.ts)}>${when.time(item.ts)}</time>
-        ${mine && html`<${Progress} state=${item.state ?? ""} read=${read} />`}
+        ${mine && html`<${Progress} state=${item.state ?? ""} reached=${reached} />`}
       </span>
     </div>`;
 }
 
-/** @param {{state: string, read: boolean}} props */
-function Progress({ state: how, read }) {
+/** @param {{state: string, reached: string}} props */
+function Progress({ state: how, reached }) {
   const [name, label] = /** @type {Record<string, ["clock" | "alert", string]>} */ ({
     sending: ["clock", "sending"], waiting: ["clock", "waiting"], failed: ["alert", "not-sent"],
-  })[how] ?? [read ? "checks" : "check", read ? "read" : "sent"];
-  return html`<span role="img" aria-label=${t(label)} title=${t(label)}>${icon(name, "tick")}</span>`;
+  })[how] ?? [reached === "sent" ? "check" : "checks", reached];
+  return html`<span role="img" aria-label=${t(label)} title=${t(label)}>${icon(name, label === "read" ? "tick strong" : "tick")}</span>`;
 }
 
 /** @param {{room: string, seq: number, quoted?: Item, rev: number}} props */
@@ -91,7 +92,7 @@ const Reactions = ({ item, room }) => html`
 // ------------------------------------------------------------------------------------------------ what one can do with it
 
 /** @param {RowProps & {mine: boolean}} props */
-function Tools({ item, room, mine, moderates }) {
+function Tools({ item, room, mine, moderates, group }) {
   const [open, setOpen] = useState(/** @type {"" | "menu" | "picker"} */ (""));
   const close = () => setOpen("");
   return html`
@@ -104,13 +105,13 @@ function Tools({ item, room, mine, moderates }) {
       </span>
       <span class="anchor">
         <${IconButton} name="more" label=${t("actions")} aria-haspopup="menu" aria-expanded=${open === "menu"} onClick=${() => setOpen(open === "menu" ? "" : "menu")} />
-        ${open === "menu" && html`<${Menu} label=${t("actions")} items=${choices(item, room, mine, moderates)} onClose=${close} />`}
+        ${open === "menu" && html`<${Menu} label=${t("actions")} items=${choices(item, room, mine, moderates, group)} onClose=${close} />`}
       </span>
     </div>`;
 }
 
-/** @param {Item} item @param {string} room @param {boolean} mine @param {boolean} moderates */
-function choices(item, room, mine, moderates) {
+/** @param {Item} item @param {string} room @param {boolean} mine @param {boolean} moderates @param {boolean} group */
+function choices(item, room, mine, moderates, group) {
   const target = (/** @type {"reply" | "edit"} */ kind) => () => { state.draftTarget.value = { kind, row: item }; };
   const link = () => new URL(`#message=${room}:${item.seq}`, location.href).href;
   return [
@@ -118,6 +119,7 @@ function choices(item, room, mine, moderates) {
     ...(mine ? [{ name: t("edit"), icon: /** @type {const} */ ("pencil"), act: target("edit") }] : []),
     { name: t("copy"), icon: /** @type {const} */ ("copy"), act: () => copy(item.body ?? "") },
     { name: t("copy-link"), icon: /** @type {const} */ ("link"), act: () => copy(link()) },
+    ...(mine && group ? [{ name: t("readers"), icon: /** @type {const} */ ("checks"), act: () => { state.dialog.value = { name: "readers", room, item }; } }] : []),
     ...(mine ? [] : [{ name: t("report"), icon: /** @type {const} */ ("flag"), act: () => { state.dialog.value = { name: "report", room, item }; } }]),
     ...(mine || moderates ? [{ name: t("delete"), icon: /** @type {const} */ ("bin"), bad: true, act: () => { state.dialog.value = { name: "delete", room, item }; } }] : []),
   ];
