@@ -80,6 +80,23 @@ def test_a_group_is_made_and_its_members_see_what_happens(person: Someone) -> No
     bob.page.wait_for_selector(".closed:has-text('no longer in this group')")
 
 
+def test_mentions_are_counted_and_receipts_tell_who_has_what(person: Someone, server: Server) -> None:
+    token = server.token("bob")
+    server.post(token, "groups", {"name": "tea", "title": "Tea", "users": ["ann", "cat"]})
+    server.say(token, "group:tea", "who is @nobody?", "@Ann, and you?")
+    ann, bob = person("ann"), person("bob")
+    ann.page.wait_for_selector(".chat:has-text('Tea') .badge[aria-label='1 message that mentions you']")
+    bob.open("Tea")
+    bob.page.wait_for_selector(".mine:has-text('and you?') .meta [aria-label=arrived]")
+    ann.open("Tea")
+    assert ann.page.locator(".mention").all_inner_texts() == ["@Ann"]
+    ann.page.wait_for_selector(".badge", state="detached")
+    bob.page.wait_for_selector(".mine:has-text('and you?') .meta [aria-label=read]")
+    bob.choose("and you?", "Who has read it")
+    bob.page.wait_for_selector("dialog h3:has-text('Read by') + .members:has-text('ann')")
+    bob.page.wait_for_selector("dialog h3:has-text('Not yet at') + .members:has-text('cat')")
+
+
 def test_a_request_is_answered(person: Someone, server: Server) -> None:
     server.stop()
     server.start(GOCHAT_POLICY__STRANGERS="request")

@@ -2,6 +2,7 @@
 // The actions of a person. A failure is told where it was tried, or in the banner.
 import * as offline from "./offline.js";
 import * as outbox from "./outbox.js";
+import * as receipts from "./receipts.js";
 import { blank, fromEntry, privateRoom } from "./rooms.js";
 import { opened, watch } from "./session.js";
 import * as state from "./state.js";
@@ -49,6 +50,7 @@ export function showNeighbour(step) {
 export function markRead(id) {
   const room = state.rooms.value.get(id);
   if (!room || room.head <= room.read) return;
+  receipts.read(id);
   post({ type: "read", room: id, seq: room.head });
   state.updateRoom(id, { read: room.head, unread: 0, mentions: 0 });
   offline.touch(id);

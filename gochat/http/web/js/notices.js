@@ -17,9 +17,9 @@ export async function askPermission() {
   if (here) permission.value = await Notification.requestPermission();
 }
 
-/** @param {string} title @param {string} body @param {string} room */
-export async function notify(title, body, room) {
-  if (!here || document.hasFocus() || Notification.permission !== "granted" || isQuiet(room)) return;
+/** @param {string} title @param {string} body @param {string} room @param {boolean} [mentioned] */
+export async function notify(title, body, room, mentioned = false) {
+  if (!here || document.hasFocus() || Notification.permission !== "granted" || isQuiet(room, mentioned)) return;
   // One notice a room: a newer one takes its place.
   const options = { body, tag: room, icon: "icon.svg", data: { room } };
   const worker = await installed();

@@ -2,6 +2,7 @@
 // Reading without a connection. The newest messages of each room are kept in this browser with the place in the room's log
 // that they reach, so that the next connection goes on from there. Messages on their way are never kept: whether the server
 // has them is known to the server alone.
+import * as receipts from "./receipts.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
 import * as vault from "./vault.js";
@@ -121,6 +122,7 @@ export async function readAhead() {
     if (thread.timeline.loaded) continue;
     thread.timeline.head = Math.max(thread.timeline.head, room.head);
     await threads.older(room.id);
+    if (room.unread) receipts.got(room.id, thread.timeline.to);
     touch(room.id);
   }
 }

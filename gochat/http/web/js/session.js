@@ -9,6 +9,7 @@ import * as outbox from "./outbox.js";
 import { Positions } from "./positions.js";
 import * as push from "./push.js";
 import { notify } from "./notices.js";
+import * as receipts from "./receipts.js";
 import { afterFact, blank, fromEntry, higher } from "./rooms.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
@@ -265,7 +266,8 @@ function apply(fact) {
       wire.post({ type: "read", room: fact.room, seq: fact.seq });
       state.spoken.value = `${fact.from}: ${fact.body ?? ""}`;
     } else if (fact.seq > known.read) {
-      notify(known.kind === "group" ? `${fact.from} · ${known.title}` : known.title, fact.body ?? "", fact.room);
+      receipts.got(fact.room, fact.seq);
+      notify(known.kind === "group" ? `${fact.from} · ${known.title}` : known.title, fact.body ?? "", fact.room, fact.mentions?.includes(me));
     }
   });
 }

@@ -3,7 +3,7 @@
 import { signal } from "./html.js";
 import { ask } from "./wire.js";
 
-/** @typedef {{channels: string[], quiet?: string, tz?: string, rooms: {room: string, until?: number}[]}} Wishes */
+/** @typedef {{channels: string[], quiet?: string, tz?: string, mentions?: boolean, rooms: {room: string, until?: number}[]}} Wishes */
 
 export const wishes = signal(/** @type {Wishes} */ ({ channels: [], rooms: [] }));
 
@@ -25,8 +25,8 @@ export const beQuiet = (from, to) => wish(from && to
 /** @param {string} room */
 export const isSilent = (room) => wishes.value.rooms.some((each) => each.room === room && (each.until ?? Infinity) > Date.now());
 
-/** Whether a notice would disturb now. @param {string} room */
-export const isQuiet = (room) => isSilent(room) || withinQuiet(wishes.value, new Date());
+/** Whether a notice would disturb now. @param {string} room @param {boolean} mentioned */
+export const isQuiet = (room, mentioned) => (isSilent(room) && !(mentioned && wishes.value.mentions)) || withinQuiet(wishes.value, new Date());
 
 /** @param {{quiet?: string, tz?: string}} wanted @param {Date} now */
 export function withinQuiet({ quiet, tz }, now) {

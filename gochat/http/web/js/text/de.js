@@ -38,6 +38,7 @@ export const texts = {
   "quiet-to": "Bis",
   "silent-chats": "Stumme Chats",
   "no-silent-chats": "Kein Chat ist stumm. Stumm wird ein Chat dort, wo seine Leute stehen.",
+  "mentions-anyway": "Trotzdem melden, wenn ich dort erwähnt werde",
   "silent-until": "stumm bis {when}",
   "silent-now": "stumm",
   "unsilence": "Wieder hören",

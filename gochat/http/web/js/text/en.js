@@ -38,6 +38,7 @@ export const texts = {
   "quiet-to": "Until",
   "silent-chats": "Silent chats",
   "no-silent-chats": "No chat is silent. A chat is made silent where its people are shown.",
+  "mentions-anyway": "Tell me when I am mentioned there all the same",
   "silent-until": "silent until {when}",
   "silent-now": "silent",
   "unsilence": "Hear it again",

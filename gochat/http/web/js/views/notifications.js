@@ -74,8 +74,11 @@ function QuietHours({ attempt }) {
 function SilentRooms({ attempt }) {
   const silent = wishes.value.rooms;
   if (!silent.length) return html`<p>${t("no-silent-chats")}</p>`;
+  const mentions = (/** @type {any} */ event) => attempt(wish({ mentions: event.target.checked }));
   return html`
     <h3>${t("silent-chats")}</h3>
+    <label class="check"><input type="checkbox" checked=${wishes.value.mentions ?? false} onChange=${mentions} />
+      <span>${t("mentions-anyway")}</span></label>
     <ul class="members">${silent.map(({ room, until }) => html`
       <li key=${room}><span></span><span><b dir="auto">${state.rooms.value.get(room)?.title ?? room}</b>
           <small>${until ? t("silent-until", { when: when.inFull(until) }) : ""}</small></span>
