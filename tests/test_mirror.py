@@ -32,6 +32,7 @@ COVERS: dict[str, tuple[str, ...]] = {
     ),
     "tests/cluster/test_memory.py": ("cluster/faults", "cluster/memory_server"),
     "tests/cluster/test_redis.py": ("cluster/link",),
+    "tests/cluster/test_broadcast.py": ("cluster/repair",),
     "tests/e2e/test_relations.py": ("actors/relations",),
     "tests/actors/test_room.py": ("actors/ephemeral",),
     "tests/e2e/test_conversation.py": ("session/session", "session/gateway", "session/refusals"),

@@ -83,6 +83,14 @@ class TwoPrimaries(Fault, frozen=True, kw_only=True):
     entries: int = 1
 
 
+class Flipped(Fault, frozen=True, kw_only=True):
+    """Whoever says where the primary is names the old one again, which lived on; the new one lives on too."""
+
+
+class OldGone(Fault, frozen=True, kw_only=True):
+    """Primaries that lived on after a failover die."""
+
+
 class Promoted(Fault, frozen=True, kw_only=True):
     """The primary was demoted, took over another's data, which lacks the last entries of each partition, and was
     promoted again, all under living connections: the same process with another id."""
@@ -106,6 +114,8 @@ AnyFault: TypeAlias = (
     | EverythingLost
     | StreamLost
     | TwoPrimaries
+    | Flipped
+    | OldGone
     | Promoted
     | Unsubscribed
 )

@@ -29,6 +29,7 @@ Command = Sequence[str | bytes | int]
 #: How long a connection may take to be made, and a reply to come.
 TIMEOUT_S: Final = 2.0
 _FAULTS: Final = (RedisError, OSError)
+_REPLID: Final = b"master_replid:"
 _CLOSED: Final = "this node has closed its connections"
 
 
@@ -40,10 +41,13 @@ class Link:
         self._connection: Any = connection  # Its methods have no types.
         self.timeout_s = timeout_s
         """How long it waits for a reply."""
+        self.server = ""
+        """The id that the server had when this was opened."""
 
     def open(self) -> None:
         """Connect, and have the server know the scripts: it may have forgotten them with a restart."""
         self._connection.connect()
+        self.server = server_id(self.call("INFO", "replication"))
         self.call_all([("SCRIPT", "LOAD", script.text) for script in scripts.ALL])
 
     def call(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
@@ -117,6 +121,12 @@ def connector(url: str, timeout_s: float = TIMEOUT_S) -> Callable[[], Link]:
     return lambda: Link(kind(**options), timeout_s)
 
 
+def server_id(info: bytes) -> str:
+    """The replication id of a server, of what it says of its replication."""
+    line = next(line for line in info.splitlines() if line.startswith(_REPLID))
+    return line[len(_REPLID) :].decode()
+
+
 class _Job:
     """A call of a task, for the thread."""
 
@@ -146,6 +156,7 @@ class LinkThread:
         self._link: Link | None = None
         self._running: _Job | None = None
         self._closing = False
+        self._only: str | None = None
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         # A daemon: nothing that waits for a server may hold up the end of the process.
@@ -174,6 +185,19 @@ class LinkThread:
         result: T = await trio.lowlevel.wait_task_rescheduled(abort)
         return result
 
+    async def keep_to(self, server: str | None) -> None:
+        """Have no other server answer, once this has returned; None: any may. A call that is under way at another one
+        is broken off."""
+        self._only = server
+        link = self._link
+        if server is None or link is None or link.server == server:
+            return
+        link.interrupt()
+        try:
+            await self.call(_nothing)  # Whatever was answered before has been handed over by then.
+        except ServerAway:
+            pass
+
     def close(self) -> None:
         """Do nothing more. A call that is under way ends with ServerAway; so do those that wait, and later ones."""
         self._closing = True
@@ -200,9 +224,13 @@ class LinkThread:
         if self._closing:
             raise ServerAway(_CLOSED)
         try:
+            if self._link is not None and self._only not in (None, self._link.server):
+                self._drop()
             if self._link is None:
                 self._link = self._connect()
                 self._link.open()
+            if self._only not in (None, self._link.server):
+                raise ConnectionRefusedError("another server answers")
             return job.does(self._link)
         except _FAULTS as error:
             raise ServerAway(f"{type(error).__name__}: {error}") from None
@@ -214,3 +242,7 @@ class LinkThread:
             except _FAULTS:
                 pass
             self._link = None
+
+
+def _nothing(_: Link) -> None:
+    pass

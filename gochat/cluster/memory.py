@@ -41,9 +41,14 @@ class _Client:
         self._server = server
         self._node = node
         self._connected: Primary | None = None
+        self._only: str | None = None
+        """The server that may answer; None: any."""
 
     async def _call(self, job: Callable[[Primary], T]) -> T:
         primary = self._connected or self._server.primary
+        if self._connected is None and self._only not in (None, primary.server):
+            await trio.lowlevel.checkpoint()
+            raise ServerAway("another server answers")
         self._connected = primary
         try:
             return await self._server.carry_out(self._node, primary, job)
@@ -74,12 +79,18 @@ class MemoryLog(_Client):
         except ServerAway:
             return ["unknown"] * len(batches)
 
-    async def read(self, after: Mapping[int, Position], limit: int) -> dict[int, list[Element]]:
+    async def keep_to(self, server: str | None) -> None:
+        await trio.lowlevel.checkpoint()
+        self._only = server
+        if server is not None and self._connected is not None and self._connected.server != server:
+            self._connected = None
+
+    async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:
         deadline = trio.current_time() + self._read_wait_s
         while True:
             found = await self._call(lambda primary: primary.read(after, limit))
             primary = self._connected
-            if found or primary is None or trio.current_time() >= deadline:
+            if found or not wait or primary is None or trio.current_time() >= deadline:
                 return found
             with trio.move_on_at(min(deadline, max(self._server.next_late(), trio.current_time()))):
                 await primary.changed.wait()

@@ -269,6 +269,8 @@ class MemoryServer:
         self._late: list[tuple[float, int, Primary, Callable[[Primary], Any]]] = []
         self._order = count()
         self.primary = Primary(self._new_id(), self._now_ms)
+        self._old: list[Primary] = []
+        """Primaries that live on after a failover."""
 
     def _new_id(self) -> str:
         return f"{self._random.getrandbits(160):040x}"
@@ -289,12 +291,22 @@ class MemoryServer:
                 self._cut.discard(node)
             case faults.Slow(node=node, delay_s=delay_s):
                 self._slow[node] = delay_s
+            case _:
+                self._strike_data(fault)
+
+    def _strike_data(self, fault: faults.AnyFault) -> None:
+        match fault:
             case faults.Full(on=on):
                 self.primary.full = on
             case faults.TailLost(entries=entries):
                 self._fail_over(entries).die()
             case faults.TwoPrimaries(entries=entries):
-                self._fail_over(entries)
+                self._old.append(self._fail_over(entries))
+            case faults.Flipped() if self._old:
+                self._old[-1], self.primary = self.primary, self._old[-1]
+            case faults.OldGone():
+                while self._old:
+                    self._old.pop().die()
             case faults.EverythingLost(restarted=True):
                 old, self.primary = self.primary, Primary(self._new_id(), self._now_ms)
                 old.die()
@@ -327,11 +339,10 @@ class MemoryServer:
         """Carry out the calls whose time has come, on the primary that they were sent to, whatever it is now."""
         while self._late and self._late[0][0] <= trio.current_time():
             _, _, primary, job = heapq.heappop(self._late)
-            if primary.alive:
-                try:
-                    job(primary)
-                except ServerAway:
-                    pass  # Refused, and nobody is there to hear it.
+            try:
+                job(primary)
+            except ServerAway:
+                pass  # Refused, and nobody is there to hear it.
 
     def next_late(self) -> float:
         """The loop's time when the next of them is to be carried out."""

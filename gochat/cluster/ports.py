@@ -105,9 +105,14 @@ class Log(Protocol):
 
         Raises ValueError where a batch is empty or over its bounds; then nothing was sent."""
 
-    async def read(self, after: Mapping[int, Position], limit: int) -> dict[int, list[Element]]:
+    async def keep_to(self, server: str | None) -> None:
+        """When this has returned, no call is answered by another server any more, by whichever connection: it raises
+        ServerAway instead. None: any server may answer again."""
+
+    async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:
         """Wait until there is something after one of the positions, for some seconds at most. By partition what comes
-        after its position, in order, at most `limit` elements each; empty where nothing came.
+        after its position, in order, at most `limit` elements each; empty where nothing came. Without `wait` it
+        returns at once, and may be called while another reading waits.
 
         Elements that were trimmed are left out: the first one's n tells of the gap."""
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from redis.exceptions import ResponseError
 
 from gochat.cluster import scripts
-from gochat.cluster.link import Command, Link, LinkThread, run
+from gochat.cluster.link import Command, Link, LinkThread, run, server_id
 from gochat.cluster.ports import (
     OFFER_LIFE_S,
     TERM_STEP,
@@ -35,7 +35,6 @@ from gochat.cluster.ports import (
 READ_WAIT_S: Final = 1.0
 #: Offers that nobody withdraws are gone after a day.
 _OFFERS_KEPT_S: Final = 86_400
-_REPLID: Final = b"master_replid:"
 
 
 class RedisLog:
@@ -97,15 +96,18 @@ class RedisLog:
             replies = replies or [None] * len(batches)
         return [_appended(reply) for reply in replies]
 
-    async def read(self, after: Mapping[int, Position], limit: int) -> dict[int, list[Element]]:
+    async def keep_to(self, server: str | None) -> None:
+        for thread in (self._writer, self._reader, self._other):
+            await thread.keep_to(server)
+
+    async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:
         partitions = {self._key(partition, "log").encode(): partition for partition in after}
-        command: Command = ("XREAD", "COUNT", limit, "BLOCK", int(self._read_wait_s * 1000), "STREAMS", *partitions)
+        blocking = ("BLOCK", int(self._read_wait_s * 1000)) if wait else ()
         positions = [_id(position) for position in after.values()]
-
-        def read(link: Link) -> Any:
-            return link.call(*command, *positions, timeout_s=self._read_wait_s + link.timeout_s)
-
-        found = await self._reader.call(read)
+        command: Command = ("XREAD", "COUNT", limit, *blocking, "STREAMS", *partitions, *positions)
+        thread = self._reader if wait else self._other
+        wait_s = self._read_wait_s if wait else 0.0
+        found = await thread.call(lambda link: link.call(*command, timeout_s=wait_s + link.timeout_s))
         return {partitions[key]: [_element(*element) for element in elements] for key, elements in found or ()}
 
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
@@ -118,7 +120,7 @@ class RedisLog:
         commands += [("GET", self._key(partition, "fence")) for partition in partitions]
         info, *replies = await self._other.call(lambda link: link.call_all(commands))
         by_partition = {p: _fence(reply) for p, reply in zip(partitions, replies, strict=True) if reply is not None}
-        return Fences(_server(info), by_partition)
+        return Fences(server_id(info), by_partition)
 
     # ------------------------------------------------------------------------------------------ repairing, trimming
 
@@ -172,12 +174,6 @@ def _element(position: bytes, fields: list[bytes]) -> Element:
 def _fence(reply: bytes) -> Fence:
     server, _, term = reply.decode().partition(" ")
     return Fence(server, int(term))
-
-
-def _server(info: bytes) -> str:
-    """The replication id of a server, of what it says of its replication."""
-    line = next(line for line in info.splitlines() if line.startswith(_REPLID))
-    return line[len(_REPLID) :].decode()
 
 
 def _appended(reply: object) -> Position | Refusal:

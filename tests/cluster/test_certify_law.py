@@ -5,17 +5,16 @@ Most of the strength is in the holes: each rule of certification is taken out on
 
 from __future__ import annotations
 
-import inspect
 import os
 import subprocess
 import sys
 from collections import Counter
-from types import CodeType, FunctionType, ModuleType
 
 import pytest
 
 from gochat.cluster import certify
 from tests.cluster.histories import DM, TEA, Disagreement, History
+from tests.cluster.planting import plant
 
 #: Enough for each hole to be found many times over.
 HISTORIES = 200
@@ -93,31 +92,10 @@ OF_TWO_USERS = {
 }
 
 
-def functions(module: ModuleType) -> dict[str, FunctionType]:
-    found = {}
-    for owner in [module, *(value for value in vars(module).values() if inspect.isclass(value))]:
-        for value in vars(owner).values():
-            if isinstance(value, FunctionType) and value.__module__ == module.__name__:
-                found[value.__qualname__] = value
-    return found
-
-
-def plant(monkeypatch: pytest.MonkeyPatch, rule: str, instead: str) -> None:
-    """Have the functions of certification run without a rule."""
-    source = inspect.getsource(certify)
-    assert source.count(rule) == 1, f"{rule!r} is not in certification, or twice"
-    broken = ModuleType(certify.__name__)
-    monkeypatch.setitem(sys.modules, certify.__name__, broken)
-    exec(compile(source.replace(rule, instead), certify.__file__, "exec"), vars(broken))
-    codes: dict[str, CodeType] = {name: function.__code__ for name, function in functions(broken).items()}
-    for name, function in functions(certify).items():
-        monkeypatch.setattr(function, "__code__", codes[name])
-
-
 @pytest.mark.parametrize("hole", HOLES)
 def test_a_rule_that_is_left_out_is_noticed(monkeypatch: pytest.MonkeyPatch, hole: str) -> None:
     room = DM if hole in OF_TWO_USERS else TEA
-    plant(monkeypatch, *HOLES[hole])
+    plant(monkeypatch, certify, *HOLES[hole])
     with pytest.raises(Disagreement):
         run(range(3 * HISTORIES), room)
 

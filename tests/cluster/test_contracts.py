@@ -2,109 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 
-from gochat.cluster import faults
-from gochat.cluster.link import Link, connector
-from gochat.cluster.memory import MemoryBulletin, MemoryLog
-from gochat.cluster.memory_server import MemoryServer
-from gochat.cluster.redis_bulletin import RedisBulletin
-from gochat.cluster.redis_log import RedisLog
-from tests.cluster.real import PATIENCE_S, RealServer
+from tests.cluster.real import RealServer
+from tests.cluster.servers import InMemory, OnRedis
 from tests.contracts.bulletin import BulletinContract
 from tests.contracts.log import LogContract
-
-
-class InMemory:
-    """A MemoryServer, as the suites want it."""
-
-    def __init__(self) -> None:
-        self._server = MemoryServer(timeout_s=0.01)
-
-    def log(self, node: str, *, offer_life_s: float = 60) -> MemoryLog:
-        return MemoryLog(self._server, node, offer_life_s=offer_life_s, read_wait_s=0.05)
-
-    def bulletin(self, node: str, *, beat_life_s: float = 60) -> MemoryBulletin:
-        return MemoryBulletin(self._server, node, beat_life_s=beat_life_s)
-
-    async def flush(self) -> None:
-        self._server.strike(faults.EverythingLost())
-
-    async def lose_stream(self, partition: int) -> None:
-        self._server.strike(faults.StreamLost(partition=partition))
-
-    async def promote(self) -> None:
-        self._server.strike(faults.Promoted())
-
-    async def fill(self) -> None:
-        self._server.strike(faults.Full())
-
-    async def make_room(self) -> None:
-        self._server.strike(faults.Full(on=False))
-
-    async def break_subscriptions(self) -> None:
-        self._server.strike(faults.Unsubscribed())
-
-    @asynccontextmanager
-    async def stalled(self, node: str) -> AsyncIterator[None]:
-        self._server.strike(faults.Late(node=node, delay_s=0.05))
-        yield
-
-
-class OnRedis:
-    """A real server, as the suites want it."""
-
-    def __init__(self, server: RealServer) -> None:
-        self._server = server
-        self._cluster = secrets.token_hex(4)
-        self._close: list[Callable[[], None]] = []
-
-    def _connect(self, node: str) -> Callable[[], Link]:
-        return connector(self._server.url, 0.3 if node == "hasty" else PATIENCE_S)
-
-    def log(self, node: str, *, offer_life_s: float = 60) -> RedisLog:
-        log = RedisLog(self._cluster, self._connect(node), offer_life_s=offer_life_s, read_wait_s=0.05)
-        self._close.append(log.close)
-        return log
-
-    def bulletin(self, node: str, *, beat_life_s: float = 60) -> RedisBulletin:
-        bulletin = RedisBulletin(self._cluster, self._connect(node), beat_life_s=beat_life_s)
-        self._close.append(bulletin.close)
-        return bulletin
-
-    def close(self) -> None:
-        for close in self._close:
-            close()
-
-    async def flush(self) -> None:
-        self._server.command("FLUSHALL")
-
-    async def lose_stream(self, partition: int) -> None:
-        assert self._server.command("DEL", f"gc:{{{self._cluster}.{partition}}}:log") == 1
-
-    async def promote(self) -> None:
-        self._server.command("DEBUG", "CHANGE-REPL-ID")
-
-    async def fill(self) -> None:
-        self._server.command("CONFIG", "SET", "maxmemory", 1)
-
-    async def make_room(self) -> None:
-        self._server.command("CONFIG", "SET", "maxmemory", 0)
-
-    async def break_subscriptions(self) -> None:
-        self._server.command("CLIENT", "KILL", "TYPE", "pubsub")
-
-    @asynccontextmanager
-    async def stalled(self, node: str) -> AsyncIterator[None]:
-        self._server.pause()
-        try:
-            yield
-        finally:
-            self._server.resume()
 
 
 @pytest.fixture

@@ -120,6 +120,33 @@ async def test_a_failover_loses_the_tail_and_breaks_connections(
     assert await log.append([Batch(0, term, [b"d"])]) == ["fenced"]
 
 
+async def test_a_reading_wakes_when_something_comes(server: MemoryServer, autojump_clock: MockClock) -> None:
+    log, term = await made(server)
+
+    async def read() -> None:
+        assert await log.read({0: Position(term, 1)}, 10) == {0: [Element(Position(term, 2), b"x")]}
+        assert trio.current_time() == pytest.approx(0.1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read)
+        await trio.sleep(0.1)
+        await MemoryLog(server, "south").append([Batch(0, term, [b"x"])])
+
+
+async def test_the_old_primary_may_be_the_primary_again(server: MemoryServer, autojump_clock: MockClock) -> None:
+    _, term = await made(server)
+    server.strike(faults.Flipped())
+    server.strike(faults.TwoPrimaries(entries=0))
+    new = (await MemoryLog(server, "south").fences([0])).server
+    server.strike(faults.Flipped())
+    west = MemoryLog(server, "west")
+    old = (await west.fences([0])).server
+    assert old != new
+    assert await west.append([Batch(0, term, [b"x"])]) == [Position(term, 2)]
+    server.strike(faults.OldGone())
+    assert (await west.fences([0])).server == old, "the other one is the old one now"
+
+
 async def test_a_failover_ends_a_reading_that_waits(server: MemoryServer, autojump_clock: MockClock) -> None:
     log, term = await made(server)
 

@@ -138,6 +138,19 @@ async def test_a_call_that_is_cancelled_returns_at_once_though_the_server_is_sil
         assert await log.ends([0])
 
 
+async def test_a_reading_that_is_cancelled_holds_up_nobody(redis: RealServer) -> None:
+    log = RedisLog(secrets.token_hex(4), connector(redis.url, PATIENCE_S), read_wait_s=2 * PATIENCE_S)
+    try:
+        term = await made(log)
+        with trio.fail_after(PATIENCE_S):
+            assert await log.read({0: START}, 10)
+            with trio.move_on_after(0.01):
+                await log.read({0: Position(term, 1)}, 10)
+            assert await log.read({0: START}, 10)
+    finally:
+        log.close()
+
+
 async def test_closing_ends_what_waits(redis: RealServer, opened: Callable[..., RedisLog]) -> None:
     log = opened(redis)
     term = await made(log)
@@ -188,16 +201,18 @@ async def test_a_silent_subscription_goes_on_where_the_server_answers(
     redis: RealServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gochat.cluster.redis_bulletin._SILENCE_S", 0.01)
+    redis.command("CONFIG", "RESETSTAT")
     bulletin = RedisBulletin(secrets.token_hex(4), connector(redis.url, PATIENCE_S))
     try:
         with trio.fail_after(PATIENCE_S):
             async with bulletin.subscribe(["soft"]) as subscription, trio.open_nursery() as nursery:
 
-                async def publish_later() -> None:
-                    await trio.sleep(0.1)
+                async def publish_once_it_was_asked() -> None:
+                    while b"cmdstat_ping:calls=" not in redis.command("INFO", "commandstats"):
+                        await trio.sleep(0.01)
                     await bulletin.publish("soft", b"news")
 
-                nursery.start_soon(publish_later)
+                nursery.start_soon(publish_once_it_was_asked)
                 assert await subscription.receive() == [("soft", b"news")]
     finally:
         bulletin.close()

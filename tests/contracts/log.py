@@ -210,6 +210,13 @@ class LogContract:
         with trio.fail_after(PATIENCE_S):
             assert await log.read({0: Position(terms[0], 1), 1: Position(terms[1], 7)}, 10) == {}
 
+    async def test_a_look_waits_for_nothing(self, server: LogServer) -> None:
+        log, terms = await made(server)
+        await log.append([Batch(0, terms[0], [b"x"])])
+        after = {0: Position(terms[0], 1), 1: Position(terms[1], 1)}
+        assert await log.read(after, 10, wait=False) == {0: [Element(Position(terms[0], 2), b"x")]}
+        assert await log.read({1: after[1]}, 10, wait=False) == {}
+
     async def test_a_reading_that_is_cancelled_loses_nothing(self, server: LogServer) -> None:
         log, terms = await made(server)
         after = {0: Position(terms[0], 1)}
@@ -376,6 +383,41 @@ class LogContract:
         assert await log.put_back(0, old, Position(terms[0], 1), [Element(Position(terms[0], 2), b"x")]) == "other"
         assert await log.seal(0, old, 0) == "other"
         assert await log.ends([0]) == {0: Position(terms[0], 1)}
+
+    async def test_a_node_keeps_to_one_server(self, server: LogServer) -> None:
+        log, terms = await made(server)
+        await log.read({0: START}, 1)
+        id_ = (await log.fences(ALL)).server
+        await log.keep_to(id_)
+        assert await log.append([Batch(0, terms[0], [b"x"])]) == [Position(terms[0], 2)]
+        await log.keep_to("0" * 40)
+        with trio.fail_after(PATIENCE_S):
+            for _ in range(2):
+                assert await log.append([Batch(0, terms[0], [b"y"])]) == ["unknown"]
+                for wait in (True, False):
+                    with pytest.raises(ServerAway):
+                        await log.read({0: START}, 1, wait=wait)
+                with pytest.raises(ServerAway):
+                    await log.fences(ALL)
+            await log.keep_to(None)
+            assert await log.append([Batch(0, terms[0], [b"z"])]) == [Position(terms[0], 3)]
+            assert (await log.fences(ALL)).server == id_
+
+    async def test_a_reading_that_waits_at_another_server_ends(self, server: LogServer) -> None:
+        log, terms = await made(server)
+
+        async def read() -> None:
+            try:
+                while True:
+                    await log.read({0: Position(terms[0], 1)}, 1)
+            except ServerAway:
+                pass
+
+        with trio.fail_after(PATIENCE_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(read)
+                await trio.sleep(0.01)
+                await log.keep_to("0" * 40)
 
     async def test_history_is_put_back_where_it_was(self, server: LogServer) -> None:
         log, terms = await made(server)

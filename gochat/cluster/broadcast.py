@@ -1,0 +1,238 @@
+"""Atomic broadcast: whatever a node sends comes to every node, in one order, and is recorded before it is handed on.
+
+A node that sends reads its own entries back as all others do, at their places; that, and nothing else, tells it that
+they are in the log. Until then they are pending, and are sent again whenever it is not known what became of them, in
+their order. So an entry may stand in the log twice; its counter tells (certify.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+import trio
+
+from gochat.cluster.ports import MOST_BYTES, MOST_ENTRIES, Batch, Element, Log, ServerAway
+from gochat.cluster.repair import Forked, Repair, Ring, following, is_in_order
+from gochat.errors import Full
+
+log = logging.getLogger(__name__)
+
+#: How often every node compares the fences, the one that writes nothing included: a server that has lost everything
+#: tells those who wait for news nothing.
+WATCH_S: Final = 0.25
+#: How long after an error a server is tried again.
+RETRY_S: Final = 0.05
+#: Entries of one partition that are read at once.
+READ_LIMIT: Final = 1_000
+#: Entries that may be pending, in all partitions together.
+MOST_PENDING: Final = 50_000
+
+
+class _Pending:
+    """The entries of one partition that were sent and have not been read back, in their order."""
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, None] = {}
+        self.sent = 0
+        """How many of them, from the first, are on their way."""
+
+    def batch(self) -> list[bytes]:
+        """The next to be sent, within the bounds of a batch."""
+        entries: list[bytes] = []
+        size = 0
+        for data in islice(self.entries, self.sent, self.sent + MOST_ENTRIES):
+            size += len(data)
+            if entries and size > MOST_BYTES:
+                break
+            entries.append(data)
+        return entries
+
+    def read_back(self, elements: Sequence[Element]) -> int:
+        """Take out those that have been read. How many they were."""
+        before = len(self.entries)
+        for element in elements:
+            if element.data in self.entries:
+                del self.entries[element.data]
+                self.sent = max(0, self.sent - 1)
+        return before - len(self.entries)
+
+
+class Broadcast:
+    """One node's part in it. `run` must be running; it raises Forked, in an exception group, or goes on for ever."""
+
+    def __init__(
+        self,
+        shared: Log,
+        ring: Ring,
+        instance: str,
+        partitions: Sequence[int],
+        need: Callable[[int], int],
+        recorded: Callable[[int, Sequence[Element]], None],
+    ) -> None:
+        """`need`: how many nodes must answer before a partition is repaired. `recorded` is told of each partition's
+        elements, in order, once they are recorded; it neither waits nor raises."""
+        self._log = shared
+        self._ring = ring
+        self._partitions = tuple(partitions)
+        self._recorded = recorded
+        self._repair = Repair(shared, ring, instance, need, self._take)
+        self._terms: dict[int, int] = {}
+        """The terms of the partitions that are in order, as far as this node knows."""
+        self._repairing: frozenset[int] = frozenset()
+        self._suspects: set[int] = set()
+        """Partitions that were read and did not go on where this node's record ends."""
+        self._recording = trio.Lock()
+        self._pending = {partition: _Pending() for partition in self._partitions}
+        self._waiting = 0
+        """How many entries are pending."""
+        self._to_send = trio.Event()
+        self._look = trio.Event()
+        """Set when the fences are to be compared at once."""
+        self.problem: str | None = "not connected"
+        """Why nothing can be sent now; None where all partitions are in order."""
+
+    def send(self, partition: int, data: bytes) -> None:
+        """Have an entry, which no other equals, put into the log. It is handed to `recorded` when it stands there. If
+        this process ends before, it may or may not be in the log. Raises Full."""
+        if self._waiting >= MOST_PENDING:
+            raise Full(f"{self._waiting} entries wait for the log")
+        self._waiting += 1
+        self._pending[partition].entries[data] = None
+        self._to_send.set()
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read)
+            nursery.start_soon(self._write)
+            nursery.start_soon(self._watch)
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    async def _read(self) -> None:
+        while True:
+            after = {p: self._ring.end(p) for p in self._partitions if p not in self._repairing}
+            try:
+                found = await self._log.read(after, READ_LIMIT) if after else {}
+            except ServerAway:
+                self._look.set()
+                found, after = {}, {}
+            if found:
+                async with self._recording:
+                    await self._take_all(found)
+            elif not after:
+                await trio.sleep(RETRY_S)
+
+    async def _take_all(self, found: Mapping[int, Sequence[Element]]) -> None:
+        """Record what was read, but not what does not follow: either the log is being repaired, or it is a fork, which
+        a look at the fences will tell."""
+        news = {}
+        for partition, elements in found.items():
+            if partition in self._repairing:
+                continue
+            if following(self._ring.end(partition), elements):
+                news[partition] = elements
+            else:
+                self._suspects.add(partition)
+                self._look.set()
+        if news:
+            await self._ring.record(news)
+            for partition, elements in news.items():
+                self._tell(partition, elements)
+        else:
+            await trio.sleep(RETRY_S)
+
+    async def _take(self, partition: int, elements: Sequence[Element]) -> None:
+        """Record what was read of a partition that is being repaired."""
+        await self._ring.record({partition: elements})
+        self._tell(partition, elements)
+
+    def _tell(self, partition: int, elements: Sequence[Element]) -> None:
+        self._waiting -= self._pending[partition].read_back(elements)
+        self._to_send.set()
+        self._recorded(partition, elements)
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    async def _write(self) -> None:
+        while True:
+            await self._to_send.wait()
+            self._to_send = trio.Event()
+            batches = [
+                Batch(partition, term, entries)
+                for partition, term in self._terms.items()
+                if (entries := self._pending[partition].batch())
+            ]
+            if not batches:
+                continue
+            # As they are sent: whatever comes of it, they are not sent beside themselves.
+            for batch in batches:
+                self._pending[batch.partition].sent += len(batch.entries)
+            results = await self._log.append(batches)
+            for batch, result in zip(batches, results, strict=True):
+                if isinstance(result, str):
+                    self._failed(batch, result)
+            if "unknown" in results:
+                await trio.sleep(RETRY_S)
+            self._to_send.set()
+
+    def _failed(self, batch: Batch, result: str) -> None:
+        self._pending[batch.partition].sent = 0
+        if result != "unknown" and self._terms.get(batch.partition) == batch.term:
+            del self._terms[batch.partition]
+        self._look.set()
+
+    # ------------------------------------------------------------------------------------------ watching, repairing
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self._compare()
+            except ServerAway as error:
+                self.problem = str(error)
+                self._terms.clear()
+                await trio.sleep(RETRY_S)
+            else:
+                self.problem = None
+                with trio.move_on_after(WATCH_S):
+                    await self._look.wait()
+                self._look = trio.Event()
+
+    async def _compare(self) -> None:
+        fences = await self._log.fences(self._partitions)
+        broken = [partition for partition in self._partitions if not is_in_order(fences, partition)]
+        known = dict(fences.by_partition)
+        if broken:
+            self.problem = f"partitions {', '.join(map(str, broken))} are being repaired"
+            for partition in broken:
+                self._terms.pop(partition, None)
+            self._repairing = frozenset(broken)
+            try:
+                async with self._recording:
+                    pass  # What was read before is recorded now, or will not be.
+                known |= await self._repair.run(broken)
+            finally:
+                self._repairing = frozenset()
+        for partition in self._partitions:
+            term = known[partition].term
+            if self._terms.get(partition) != term:
+                # Whatever was on its way in an older term is in the log before this one, or never will be. All are
+                # sent again, or a later entry could overtake one that was lost.
+                self._pending[partition].sent = 0
+                self._terms[partition] = term
+        self._to_send.set()
+        suspects, self._suspects = self._suspects, set()
+        for partition in suspects:
+            await self._check_for_a_fork(partition)
+
+    async def _check_for_a_fork(self, partition: int) -> None:
+        """A log that is in order, and does not go on after what this node has recorded, will never do so."""
+        async with self._recording:
+            before = await self._log.fences([partition])
+            end = self._ring.end(partition)
+            found = await self._log.read({partition: end}, 1, wait=False)
+            after = await self._log.fences([partition])
+        if is_in_order(before, partition) and before == after and not following(end, found.get(partition, ())):
+            raise Forked(f"partition {partition}: the log does not go on after {end}")

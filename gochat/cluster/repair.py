@@ -1,0 +1,172 @@
+"""The repair of a partition: the nodes give a server back what it has lost, before anything new is appended.
+
+A partition is in order on a server where its fence names that very server. It is not after a failover, after FLUSHALL,
+after a restart without data: then entries that were told may be missing. Every node that takes part puts back what it
+has recorded beyond the server's end, reads what others have put back, and answers once it has the same as the server.
+When enough have answered, whoever comes first seals the partition with the marker of a new term.
+
+Nothing that was told can be missing then: it is with enough nodes that one of them has answered.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+import trio
+
+from gochat.cluster.ports import (
+    MOST_BYTES,
+    MOST_ENTRIES,
+    OFFER_LIFE_S,
+    Element,
+    Fence,
+    Fences,
+    Log,
+    Position,
+    ServerAway,
+)
+from gochat.errors import GochatError
+
+log = logging.getLogger(__name__)
+
+#: How often a node that waits for others looks again.
+LOOK_S: Final = 0.02
+#: How long a node that has answered keeps away from other servers when the one that it answered is silent: longer than
+#: the answer counts there, whatever its clock does meanwhile.
+FAITHFUL_S: Final = 10.0
+assert OFFER_LIFE_S * 2 < FAITHFUL_S
+
+
+class Ring(Protocol):
+    """The entries that a node has recorded, the latest of each partition as they were read."""
+
+    def end(self, partition: int) -> Position:
+        """The last position that is recorded; START where none is."""
+
+    async def record(self, news: Mapping[int, Sequence[Element]]) -> None:
+        """Record elements that follow the ends without a gap. They survive power loss when this returns."""
+
+    async def after(self, partition: int, position: Position | None, limit: int) -> list[Element]:
+        """What is kept after a position, in order; with None, from the oldest that is kept."""
+
+    async def has(self, partition: int, position: Position) -> bool:
+        """Whether the element at the position is recorded. One that is no longer kept, but is older than all that are,
+        counts as recorded where its term is not above theirs."""
+
+
+class Forked(GochatError):
+    """The log went on without entries that this node has recorded, or has lost entries that it needs: it can't follow.
+    Its folder has to be made anew from a backup of another node's."""
+
+
+def following(end: Position, elements: Sequence[Element]) -> bool:
+    """Whether the elements come right after `end`, without a gap."""
+    before = end
+    for element in elements:
+        if element.position.n != before.n + 1 or element.position.term < before.term:
+            return False
+        before = element.position
+    return True
+
+
+class Repair:
+    """Brings partitions in order, those that are not, on the server that answers."""
+
+    def __init__(
+        self,
+        shared: Log,
+        ring: Ring,
+        instance: str,
+        need: Callable[[int], int],
+        take: Callable[[int, Sequence[Element]], Awaitable[None]],
+    ) -> None:
+        """`need`: how many nodes must answer for a partition, this one included. `take`: records elements that follow
+        the ring's end, and hands them on."""
+        self._log = shared
+        self._ring = ring
+        self._instance = instance
+        self._need = need
+        self._take = take
+        self._answered_at: float | None = None
+        """When the node last answered the server that it keeps to; the loop's clock."""
+
+    async def run(self, partitions: Sequence[int]) -> Mapping[int, Fence]:
+        """Return the fences once all of the partitions are in order. Nobody else may record anything of them
+        meanwhile.
+
+        Once the node has answered, it speaks to no other server until that one is sealed, or can't be sealed by the
+        answer any more. Raises Forked; and ServerAway when the node is free to speak to another server."""
+        server = ""
+        try:
+            while True:
+                try:
+                    fences = await self._log.fences(partitions)
+                    if fences.server != server:
+                        # Whoever was answered has another id now, and can't be sealed by that answer any more.
+                        server, self._answered_at = fences.server, None
+                        await self._log.keep_to(server)
+                    broken = [p for p in partitions if not is_in_order(fences, p)]
+                    if not broken:
+                        return fences.by_partition
+                    ends = await self._log.ends(broken)
+                    moved = [await self._step(server, partition, ends.get(partition)) for partition in broken]
+                    if not any(moved):
+                        await trio.sleep(LOOK_S)
+                except ServerAway:
+                    if self._answered_at is None or trio.current_time() - self._answered_at > FAITHFUL_S:
+                        raise
+                    await trio.sleep(LOOK_S)
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._log.keep_to(None)
+
+    async def _step(self, server: str, partition: int, there: Position | None) -> bool:
+        """Bring the server and this node one step closer to each other. Whether anything moved."""
+        own = self._ring.end(partition)
+        if there is None or there.n < own.n:
+            if there is not None and not await self._ring.has(partition, there):
+                raise Forked(f"partition {partition}: the log has another entry at {there}")
+            return await self._put_back(server, partition, there)
+        if there.n > own.n:
+            elements = (await self._log.read({partition: own}, MOST_ENTRIES, wait=False)).get(partition, [])
+            if not following(own, elements):
+                raise Forked(f"partition {partition}: the log does not go on after {own}")
+            if elements:
+                await self._take(partition, elements)
+            return bool(elements)
+        if there != own:
+            raise Forked(f"partition {partition}: the log has {there}, and this node {own}")
+        return await self._answer(server, partition, own)
+
+    async def _put_back(self, server: str, partition: int, there: Position | None) -> bool:
+        history = await self._ring.after(partition, there, MOST_ENTRIES)
+        if not history or (there is not None and not following(there, history)):
+            return False  # This node does not keep it any more; another may.
+        size, fit = 0, 0
+        for element in history:
+            size += len(element.data)
+            if fit and size > MOST_BYTES:
+                break
+            fit += 1
+        outcome = await self._log.put_back(partition, server, there, history[:fit])
+        if outcome == "done":
+            log.info("partition %d: %d entries after %s were put back", partition, fit, there)
+        return outcome == "done"
+
+    async def _answer(self, server: str, partition: int, end: Position) -> bool:
+        self._answered_at = trio.current_time()
+        if not await self._log.offer(partition, server, self._instance, end):
+            return False
+        sealed = await self._log.seal(partition, server, self._need(partition))
+        if not isinstance(sealed, Fence):
+            return False
+        log.info("partition %d is in order again, in term %d", partition, sealed.term)
+        return True
+
+
+def is_in_order(fences: Fences, partition: int) -> bool:
+    """Whether the partition has been repaired on the server that told its fences."""
+    fence = fences.by_partition.get(partition)
+    return fence is not None and fence.server == fences.server
