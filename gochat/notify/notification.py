@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from gochat.config import TEMPLATE_FIELDS
+from gochat.domain.display_text import clean_line
 
 #: Characters of a message's body that a notification carries at most.
 BODY_CHARS: Final = 120
@@ -59,7 +60,7 @@ def fill(template: str, notification: Notification) -> str:
         "user": notification.user,
         "room": notification.room_title or (name if notification.room.startswith("dm:") else notification.room),
         "count": str(notification.count),
-        "body": shortened(notification.body, BODY_CHARS),
+        "body": clean_line(shortened(notification.body, BODY_CHARS)),
     }
     text = _FIELD.sub(lambda found: values[found[found.lastindex or 0]], template)
     return shortened(" ".join(text.split()), TEXT_CHARS)

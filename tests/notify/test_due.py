@@ -332,6 +332,14 @@ def test_templates_name_values_and_bodies_name_none() -> None:
     assert fill("{from}|{room}|{count}|{body}|{user}|{else}", sly) == "{body} {user}|Tea {count}|2|{from}|bob|{else}"
 
 
+def test_a_body_that_is_cut_turns_no_words_around() -> None:
+    """Where a span of right-to-left text is cut off its end, what follows would be part of it."""
+    cut = notification(body="x" * 100 + "\u2067" + "y" * 40 + "\u2069")
+    text = fill("{body} in {room}", cut)
+    assert "\u2067" not in text
+    assert text.endswith("… in group:tea")
+
+
 def test_the_default_texts_have_no_body() -> None:
     told = content(notification(), Templates())
     assert (told["title"], told["text"]) == ("Ann", "2 new in group:tea")

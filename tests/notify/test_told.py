@@ -124,6 +124,15 @@ async def test_members_are_told_of_nothing_from_before_they_came(autojump_clock:
     assert (told.user, told.count, told.body) == ("bob", 1, "welcome back")
 
 
+async def test_of_a_group_that_was_closed_nothing_is_told(autojump_clock: object, build: Build) -> None:
+    town = build()
+    tea = await town.group("bob")
+    await town.said(tea, "hi")
+    await waiting(town)
+    await tea.made(commands.Close)
+    assert await sent(town) == []
+
+
 async def test_a_group_and_a_sender_have_the_names_of_the_moment(autojump_clock: object, build: Build) -> None:
     town = build()
     tea = await town.group("bob")
