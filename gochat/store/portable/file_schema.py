@@ -122,6 +122,7 @@ USER_TABLES: Final = (
     """CREATE TABLE suspension (ts INTEGER NOT NULL, until INTEGER, reason TEXT)""",
     """CREATE TABLE silent_room (room TEXT PRIMARY KEY, until INTEGER)""",
     """CREATE TABLE quiet_hours (begin_minute INTEGER NOT NULL, end_minute INTEGER NOT NULL, tz TEXT NOT NULL)""",
+    """CREATE TABLE mention_notice (wanted TEXT NOT NULL) -- in silent rooms too""",
     """CREATE TABLE push_device (endpoint TEXT PRIMARY KEY, ts INTEGER NOT NULL)""",
     """CREATE TABLE mail_address (address TEXT NOT NULL)""",
     """CREATE TABLE notification (
@@ -144,7 +145,8 @@ USER_README: Final = (
     "action: what else the user did in rooms: edits, deletes, reactions, members, titles.",
     "relation: contacts, blocks and declined requests of the user; not what others hold of the user.",
     "report: what the user reported to moderators. sanction, suspension: what was decided about the user.",
-    "silent_room, quiet_hours: what the user wants of notifications. push_device, mail_address: where they go.",
+    "silent_room, quiet_hours, mention_notice: the user's wishes for notifications.",
+    "push_device, mail_address: where notifications go.",
     "notification: those that wait, or could not be delivered. notified: the latest one of each room.",
 )  # fmt: skip
 

@@ -52,6 +52,7 @@ _COPIES = (
     ("suspension", "SELECT ts, until, reason FROM suspension WHERE user = :user"),
     ("silent_room", "SELECT room, until FROM silent_room WHERE user = :user"),
     ("quiet_hours", "SELECT begin_minute, end_minute, tz FROM quiet_hours WHERE user = :user"),
+    ("mention_notice", "SELECT 'yes' FROM mention_notice WHERE user = :user"),
     # Without the keys: with them anybody can send to the device.
     ("push_device", "SELECT endpoint, ts FROM push_device WHERE user = :user"),
     ("mail_address", "SELECT address FROM mail_address WHERE user = :user"),

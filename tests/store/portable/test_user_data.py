@@ -84,6 +84,7 @@ async def lived(database: Path) -> None:
             for table, values in (
                 ("silent_room", (user, TEA, None)),
                 ("quiet_hours", (user, 1320, 420, "UTC")),
+                ("mention_notice", (user,)),
                 ("push_device", (None, user, f"https://push.example/{name}", "p", "device secret", 5, "t1")),
                 ("mail_address", (user, f"{name}@mail.example")),
                 ("notice", (f"ntf_{user}", "webhook", 0, user, room_pk, 0, 1000, 1300, 2, 9000, "503", None)),
@@ -136,6 +137,7 @@ def test_a_users_file_has_what_is_theirs_and_nothing_of_others(database: Path, t
     assert rows(file, "SELECT seq, reason FROM report ORDER BY seq") == [(2, "zeppelin"), (3, "quixotic rude")]
     assert rows(file, "SELECT * FROM silent_room") == [(TEA, None)]
     assert rows(file, "SELECT * FROM quiet_hours") == [(1320, 420, "UTC")]
+    assert rows(file, "SELECT * FROM mention_notice") == [("yes",)]
     assert rows(file, "SELECT * FROM push_device") == [("https://push.example/keystring", 5)]
     assert b"device secret" not in file.read_bytes()
     assert rows(file, "SELECT * FROM mail_address") == [("keystring@mail.example",)]
