@@ -25,8 +25,9 @@ NNG_SCHEMES = ("tcp", "tls+tcp")
 MIN_SECRET_BYTES = 32
 
 
-def _key(unit: str, *, why: str, flag: str = "", secret: bool = False, **bounds: Any) -> Meta:
-    return Meta(description=why, extra={"unit": unit, "flag": flag, "secret": secret}, **bounds)
+def _key(unit: str, *, why: str, flag: str = "", does: str = "", secret: bool = False, **bounds: Any) -> Meta:
+    """`does`: the help of its flag."""
+    return Meta(description=why, extra={"unit": unit, "flag": flag, "does": does, "secret": secret}, **bounds)
 
 
 # fmt: off
@@ -44,7 +45,7 @@ class Node(msgspec.Struct, frozen=True):
 class Http(msgspec.Struct, frozen=True):
     """HTTP and WebSocket, on one port."""
 
-    bind: Annotated[str, _key(ADDRESS, flag="--http", why=
+    bind: Annotated[str, _key(ADDRESS, flag="--http", does="Where HTTP and WebSocket listen", why=
         "Where to listen; an IPv6 host stands in brackets, port 0 takes a free one.")] = "127.0.0.1:8080"
     origins: Annotated[list[str], _key("origins", max_length=100, why=
         "Web origins whose pages may connect, beside the page's own host, such as https://chat.example.")] = []
@@ -65,14 +66,15 @@ class Http(msgspec.Struct, frozen=True):
 class Tcp(msgspec.Struct, frozen=True):
     """Raw TCP: a frame a line. It has no TLS, so keep it on loopback or a private network."""
 
-    bind: Annotated[str, _key(ADDRESS, flag="--tcp", why=
+    bind: Annotated[str, _key(ADDRESS, flag="--tcp", does="Where raw TCP listens; '' turns it off", why=
         "Where to listen; empty: off.")] = "127.0.0.1:8081"
 
 
 class Nng(msgspec.Struct, frozen=True):
     """nng: requests and replies in pairs (REQ/REP), a frame a line. With tcp:// keep it on loopback as raw TCP."""
 
-    bind: Annotated[str, _key(NNG_ADDRESS, flag="--nng", why=
+    bind: Annotated[str, _key(NNG_ADDRESS, flag="--nng", does=
+        "Where nng listens, as tcp://HOST:PORT; '' turns it off", why=
         "Where to listen; empty: off.")] = "tcp://127.0.0.1:8082"
     tls_cert: Annotated[str, _key("file", why=
         "Certificate chain, PEM, for tls+tcp://; needs tls_key. Both are read at the start alone.")] = ""
@@ -328,6 +330,8 @@ class Key(NamedTuple):
     unit: str
     why: str
     flag: str
+    does: str
+    """The help of the flag."""
     secret: bool
 
     @property
@@ -418,6 +422,20 @@ def binds(settings: Settings) -> Iterator[tuple[str, str]]:
             yield key.path, text
         elif key.unit == NNG_ADDRESS and text:
             yield key.path, text.partition("://")[2]
+
+
+def unencrypted(settings: Settings) -> Iterator[str]:
+    """A warning for each address that other machines reach, and where tokens and messages are sent without TLS."""
+    http, tcp, nng = settings.http, settings.tcp, settings.nng
+    if tcp.bind and not parse_address(tcp.bind).loopback:
+        yield f"tcp.bind = {tcp.bind}: raw TCP has no TLS, so tokens and messages can be read on the way"
+    if nng.bind.startswith("tcp://") and not parse_address(nng.bind[6:]).loopback:
+        yield f"nng.bind = {nng.bind} without TLS: tokens and messages can be read on the way; use tls+tcp://"
+    if not http.tls_cert and not parse_address(http.bind).loopback:
+        yield (
+            f"http.bind = {http.bind} without TLS: tokens and messages can be read on the way, unless only a"
+            " proxy that ends TLS reaches this address"
+        )
 
 
 def problems(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import trio
@@ -71,6 +71,8 @@ class Transport(NamedTuple):
     """Its name with the certificate of http.tls_cert; empty: it does not use that."""
     session_label: str = ""
     """How its sessions are counted; empty: it has none."""
+    schemes: Mapping[str, str] = {}
+    """By the name of what listens, the URL scheme where that speaks none but its own protocol."""
 
     def bind(self, settings: Settings) -> str:
         """Where the settings have it listen; empty: nowhere."""
@@ -161,7 +163,11 @@ async def _listen_nng(row: Transport, bind: str, parts: Context) -> Listening:
 
 TRANSPORTS: Final = (
     Transport("http", "http.bind", _sockets(lambda endpoints: endpoints.http), tls_name="https", session_label="ws"),
-    Transport("tcp", "tcp.bind", _sockets(lambda endpoints: endpoints.tcp), session_label="tcp"),
-    Transport("nng", "nng.bind", _listen_nng, session_label="nng"),
+    Transport(
+        "tcp", "tcp.bind", _sockets(lambda endpoints: endpoints.tcp), session_label="tcp", schemes={"tcp": "tcp"}
+    ),
+    Transport(
+        "nng", "nng.bind", _listen_nng, session_label="nng", schemes={"nng": "nng+tcp", "nng+tls": "nng+tls+tcp"}
+    ),
     Transport("metrics", "http.metrics_bind", _sockets(lambda endpoints: endpoints.metrics), tls_name="metrics"),
 )

@@ -18,13 +18,11 @@ import trio
 from gochat import launch
 from gochat.config import Settings
 from gochat.errors import GochatError
+from gochat.listening import TRANSPORTS
 from gochat.node import Node, running
 from gochat.store.schema import WAL_RESET_BUG, has_wal_reset_bug
 
 log = logging.getLogger(__name__)
-
-#: The URLs of what listens with none but its own protocol.
-SCHEMES = {"tcp": "tcp", "nng": "nng+tcp", "nng+tls": "nng+tls+tcp"}
 
 #: Runs beside a node from the moment it listens until it begins to drain, with a function that prints a line.
 Companion: TypeAlias = Callable[[Node, Callable[[str], None]], Awaitable[None]]
@@ -106,8 +104,9 @@ def _tell(line: str) -> None:
 
 
 def _ready_line(name: str, address: str) -> str:
-    if name in SCHEMES:
-        return f"gochat is listening on {SCHEMES[name]}://{address}"
+    for row in TRANSPORTS:
+        if name in row.schemes:
+            return f"gochat is listening on {row.schemes[name]}://{address}"
     if name == "metrics":
         return f"gochat tells its metrics on {address}"
     ws = "wss" if name == "https" else "ws"

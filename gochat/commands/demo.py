@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from gochat import log
 from gochat.commands import EXIT_CONFIG, CommandError
 from gochat.commands.exposed import exposed
 from gochat.commands.link import page_url
-from gochat.commands.options import config_option, load_settings
+from gochat.commands.options import bind_options, config_option, load_settings
 from gochat.errors import CantListen, StoreError
 from gochat.settings import DEFAULT
 
@@ -37,10 +37,8 @@ _BOT_TOKEN_S: Final = 3_600
 @click.command()
 @config_option
 @click.option("--data", metavar="FOLDER", default=DATA, show_default=True, help="Folder of the demo's database.")
-@click.option("--http", metavar="HOST:PORT", help="Where HTTP and WebSocket listen (http.bind).")
-@click.option("--tcp", metavar="HOST:PORT", help="Where raw TCP listens; '' turns it off (tcp.bind).")
-@click.option("--nng", metavar="URL", help="Where nng listens, as tcp://HOST:PORT; '' turns it off (nng.bind).")
-def demo(config: Path | None, data: str, http: str | None, tcp: str | None, nng: str | None) -> int:
+@bind_options
+def demo(config: Path | None, data: str, binds: Mapping[str, str | None]) -> int:
     """Try gochat: a node with people, some days of history and a bot.
 
     It prints a link for each of three people; open them in a browser, each in a tab of its own, and chat. The people
@@ -53,8 +51,7 @@ def demo(config: Path | None, data: str, http: str | None, tcp: str | None, nng:
       gochat demo --http 127.0.0.1:0 --tcp ''     on a free port
       gochat demo --data /tmp/another-demo
     """
-    flags = {"node.data": data, "http.bind": http, "tcp.bind": tcp, "nng.bind": nng}
-    settings, origins, warnings = load_settings(config, flags, quiet=True)
+    settings, origins, warnings = load_settings(config, {"node.data": data, **binds}, quiet=True)
     if settings.http.tls_cert:
         hint = "take http.tls_cert out of the settings for the demo; `gochat serve` serves with it"
         raise CommandError("the demo serves this machine, without TLS", hint=hint, code=EXIT_CONFIG)
@@ -84,7 +81,7 @@ def demo(config: Path | None, data: str, http: str | None, tcp: str | None, nng:
             hint = f"`{_program()} serve --data {shlex.quote(data)}` serves it; --data names another folder"
             raise CommandError(str(error), hint=hint) from error
     try:
-        return process.run(settings, partial(_accompany, signs, data, http is not None))
+        return process.run(settings, partial(_accompany, signs, data, binds["http.bind"] is not None))
     except CantListen as error:
         hint = f"`{_program()} demo --http 127.0.0.1:0 --tcp ''` takes a free one"
         raise CommandError(str(error), hint=hint) from error

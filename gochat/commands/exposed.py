@@ -6,15 +6,13 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gochat.config import Settings, parse_address
-
-#: Settings that name a file with a secret in it. A key that verifies alone is public.
-_SECRET_FILES = ("http.tls_key", "nng.tls_key")
+from gochat.config import Settings, keys, unencrypted
 
 
 def exposed(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
     """A line for each, for the log at the start."""
-    files = [(path, _value(settings, path)) for path in _SECRET_FILES]
+    # Of the other files that settings name, none is secret: a key that verifies alone is public.
+    files = [(path, _value(settings, path)) for path in keys() if path.endswith(".tls_key")]
     if settings.auth.secret and not origins["auth.secret"].startswith(("environment ", "flag ")):
         files.append(("auth.secret", origins["auth.secret"]))
     for path, name in files:
@@ -23,20 +21,12 @@ def exposed(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
     if _is_open(Path(settings.node.data), folder=True):
         folder = settings.node.data
         yield f"{folder} holds all messages and other users can look into it: chmod 700 {folder}"
-    if settings.tcp.bind and not parse_address(settings.tcp.bind).loopback:
-        yield f"tcp.bind = {settings.tcp.bind}: raw TCP has no TLS, so tokens and messages can be read on the way"
-    if settings.nng.bind.startswith("tcp://") and not parse_address(settings.nng.bind[6:]).loopback:
-        yield f"nng.bind = {settings.nng.bind} without TLS: tokens and messages can be read on the way; use tls+tcp://"
     if settings.notify.push and settings.notify.allow_private and settings.notify.push_private:
         yield (
             "notify.allow_private holds for the push services that users name as well, so users can have the node post"
             " to private addresses, though not what: notify.push_private = false ends that"
         )
-    if not settings.http.tls_cert and not parse_address(settings.http.bind).loopback:
-        yield (
-            f"http.bind = {settings.http.bind} without TLS: tokens and messages can be read on the way, unless only a"
-            " proxy that ends TLS reaches this address"
-        )
+    yield from unencrypted(settings)
 
 
 def _value(settings: Settings, path: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
+from gochat.config import Key, keys
 from gochat.domain import durations
 from gochat.settings import Loaded, load
 
@@ -42,6 +44,29 @@ def config_option(function: Function) -> Function:
 def data_option(function: Function) -> Function:
     """Adds `--data`."""
     return click.option("--data", metavar="FOLDER", help="Folder of the database (node.data).")(function)
+
+
+def bind_options(function: Function) -> Function:
+    """Adds an option for each setting that says where to listen. The function is given them as `binds`, by path."""
+    with_binds = functools.wraps(function)(functools.partial(_with_binds, function))
+    for path, key in reversed(_binds().items()):
+        metavar = "URL" if " " in key.unit else key.unit
+        option = click.option(key.flag, _parameter(path), metavar=metavar, help=f"{key.does} ({path}).")
+        with_binds = option(with_binds)
+    return cast(Function, with_binds)
+
+
+def _with_binds(function: Callable[..., Any], **arguments: Any) -> Any:
+    binds = {path: arguments.pop(_parameter(path)) for path in _binds()}
+    return function(binds=binds, **arguments)
+
+
+def _binds() -> dict[str, Key]:
+    return {path: key for path, key in keys().items() if key.flag and path.endswith(".bind")}
+
+
+def _parameter(path: str) -> str:
+    return path.replace(".", "__")
 
 
 def config_file(config: Path | None) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ import click
 from gochat import __version__, log, release
 from gochat.commands import EXIT_CONFIG, EXIT_FAILED
 from gochat.commands.exposed import exposed
-from gochat.commands.options import config_file, config_option, load_settings
+from gochat.commands.options import bind_options, config_file, config_option, data_option, load_settings
 from gochat.errors import ConfigError, GochatError
 
 logger = logging.getLogger(__name__)
@@ -19,11 +20,9 @@ logger = logging.getLogger(__name__)
 
 @click.command()
 @config_option
-@click.option("--data", metavar="FOLDER", help="Folder of the database (node.data).")
-@click.option("--http", metavar="HOST:PORT", help="Where HTTP and WebSocket listen (http.bind).")
-@click.option("--tcp", metavar="HOST:PORT", help="Where raw TCP listens; '' turns it off (tcp.bind).")
-@click.option("--nng", metavar="URL", help="Where nng listens, as tcp://HOST:PORT; '' turns it off (nng.bind).")
-def serve(config: Path | None, data: str | None, http: str | None, tcp: str | None, nng: str | None) -> int:
+@data_option
+@bind_options
+def serve(config: Path | None, data: str | None, binds: Mapping[str, str | None]) -> int:
     """Run a node until SIGTERM or Ctrl-C.
 
     It prints a line for each listener when it is ready. Without a configured key it makes a secret in its data folder,
@@ -35,8 +34,7 @@ def serve(config: Path | None, data: str | None, http: str | None, tcp: str | No
       gochat serve --data /var/lib/gochat --http 0.0.0.0:8080
       GOCHAT_LIMITS__MESSAGES_PER_S=0 gochat serve
     """
-    flags = {"node.data": data, "http.bind": http, "tcp.bind": tcp, "nng.bind": nng}
-    settings, origins, warnings = load_settings(config, flags, quiet=True)
+    settings, origins, warnings = load_settings(config, {"node.data": data, **binds}, quiet=True)
     log.setup(settings.log.level, settings.log.format)
     places = {"data": Path(settings.node.data).absolute(), "settings": config_file(config) or "none"}
     if built_from := release.built():

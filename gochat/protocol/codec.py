@@ -6,9 +6,9 @@ same bytes go to every session of that codec.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 import msgspec
 
@@ -16,6 +16,9 @@ from gochat.protocol import websocket
 from gochat.protocol.problems import DECODING, sentence
 from gochat.protocol.replies import ReplyId
 from gochat.protocol.requests import AnyRequest, Id
+
+Decoder: TypeAlias = Callable[[type[Any]], Callable[[bytes], Any]]
+"""Gives the function that decodes a payload to a type."""
 
 #: Payloads whose frame header is kept.
 SHORT = 1024
@@ -39,44 +42,22 @@ class _Envelope(msgspec.Struct):
     id: Id | None = None
 
 
-class Codec:
+class Codec(ABC):
     """One encoding (JSON or msgpack) in one framing. `name` is for logs and counters."""
 
-    def __init__(
-        self,
-        name: str,
-        encoder: Callable[[Any], bytes],
-        decoder: Callable[[type[Any]], Callable[[bytes], Any]],
-        framing: Callable[[bytes], bytes],
-        headers: Sequence[bytes] = (),
-    ) -> None:
-        """`framing` makes a frame of a payload; `headers[size]` is what it puts before one that is short."""
+    def __init__(self, name: str, decoder: Decoder) -> None:
         self.name = name
-        self._encode = encoder
-        self._framing = framing
-        self._headers = headers
-        self._short = len(headers)
         self.decode_request: Callable[[bytes], AnyRequest] = decoder(AnyRequest)  # type: ignore[arg-type]
         """One request from one payload. Raises one of DECODING, of which `bad_frame` makes what the client is told."""
         self._decode_envelope: Callable[[bytes], _Envelope] = decoder(_Envelope)
 
+    @abstractmethod
     def encode(self, frame: msgspec.Struct) -> bytes:
-        payload = self._encode(frame)
-        size = len(payload)
-        return self._headers[size] + payload if size < self._short else self._framing(payload)
+        """The frame, whole."""
 
+    @abstractmethod
     def encode_all(self, frames: Sequence[msgspec.Struct]) -> bytes:
-        encode, headers, short, framing = self._encode, self._headers, self._short, self._framing
-        if len(frames) == 1:
-            payload = encode(frames[0])
-            size = len(payload)
-            return headers[size] + payload if size < short else framing(payload)
-        return b"".join(
-            [
-                headers[len(payload)] + payload if len(payload) < short else framing(payload)
-                for payload in map(encode, frames)
-            ]
-        )
+        """All of them, one behind the other."""
 
     def decode(self, payload: bytes) -> AnyRequest | BadFrame:
         """One request from one payload. Never raises: depth, numbers, surrogates and bad UTF-8 all give a BadFrame."""
@@ -95,16 +76,42 @@ class Codec:
         return BadFrame(sentence(failed, "frame", _KINDS.get(envelope.type)), envelope.id, frame=True)
 
 
-def _line(payload: bytes) -> bytes:
-    return payload + b"\n"
+class LineCodec(Codec):
+    """JSON, a frame a line."""
+
+    def encode(self, frame: msgspec.Struct) -> bytes:
+        return _json.encode(frame) + b"\n"
+
+    def encode_all(self, frames: Sequence[msgspec.Struct]) -> bytes:
+        return _json.encode_lines(frames)
 
 
-def _websocket(
-    name: str, encoder: Callable[[Any], bytes], decoder: Callable[[type[Any]], Callable[[bytes], Any]], opcode: int
-) -> Codec:
+class WebSocketCodec(Codec):
     """Frames of one opcode. Nearly all are short: their headers are made once."""
-    headers = [websocket.frame(opcode, bytes(size))[: -size or None] for size in range(SHORT)]
-    return Codec(name, encoder, decoder, partial(websocket.frame, opcode), headers)
+
+    def __init__(self, name: str, encoder: Callable[[Any], bytes], decoder: Decoder, opcode: int) -> None:
+        super().__init__(name, decoder)
+        self._encode = encoder
+        self._opcode = opcode
+        self._headers = [websocket.frame(opcode, bytes(size))[: -size or None] for size in range(SHORT)]
+
+    def encode(self, frame: msgspec.Struct) -> bytes:
+        payload = self._encode(frame)
+        size = len(payload)
+        return self._headers[size] + payload if size < SHORT else websocket.frame(self._opcode, payload)
+
+    def encode_all(self, frames: Sequence[msgspec.Struct]) -> bytes:
+        if len(frames) == 1:
+            payload = self._encode(frames[0])
+            size = len(payload)
+            return self._headers[size] + payload if size < SHORT else websocket.frame(self._opcode, payload)
+        headers, opcode = self._headers, self._opcode
+        return b"".join(
+            [
+                headers[len(payload)] + payload if len(payload) < SHORT else websocket.frame(opcode, payload)
+                for payload in map(self._encode, frames)
+            ]
+        )
 
 
 def _json_decoder(kind: type[Any]) -> Callable[[bytes], Any]:
@@ -115,12 +122,11 @@ def _msgpack_decoder(kind: type[Any]) -> Callable[[bytes], Any]:
     return msgspec.msgpack.Decoder(kind).decode
 
 
-_json = msgspec.json.Encoder().encode
-_msgpack = msgspec.msgpack.Encoder().encode
+_json = msgspec.json.Encoder()
 
-WS_JSON = _websocket("ws-json", _json, _json_decoder, websocket.TEXT)
-WS_MSGPACK = _websocket("ws-msgpack", _msgpack, _msgpack_decoder, websocket.BINARY)
-LINE_JSON = Codec("line-json", _json, _json_decoder, _line)
+WS_JSON = WebSocketCodec("ws-json", _json.encode, _json_decoder, websocket.TEXT)
+WS_MSGPACK = WebSocketCodec("ws-msgpack", msgspec.msgpack.Encoder().encode, _msgpack_decoder, websocket.BINARY)
+LINE_JSON = LineCodec("line-json", _json_decoder)
 
 #: The WebSocket subprotocols, in the server's order of preference (protocol.md, "Transports").
 SUBPROTOCOLS = {"gochat.v1.json": WS_JSON, "gochat.v1.msgpack": WS_MSGPACK}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import typing
 from pathlib import Path
@@ -117,3 +118,28 @@ def test_a_change_on_paper_touches_no_more_files_than_it_says(change: str, most:
     assert f"{most} files" in section.partition("|")[0]
     if change == "A replicated journal":
         assert not any(file.startswith("gochat/domain/") for file in files)
+
+
+def names(code: str) -> set[str]:
+    """The words of the code in lower case: those of names, and of strings that are no docstrings."""
+    tree = ast.parse(code)
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        texts = [str(getattr(node, field, "")) for field in ("id", "name", "attr", "arg", "module")]
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            texts.append(node.value)
+        for text in texts:
+            found.update(word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", text))
+    return found
+
+
+def naming(word: str) -> set[str]:
+    """The files of the package whose code names it."""
+    files = {file: file.read_text(encoding="utf-8") for file in (ROOT / "gochat").rglob("*.py")}
+    return {str(file.relative_to(ROOT)) for file, code in files.items() if word in code and word in names(code)}
+
+
+def test_the_code_names_a_transport_where_the_list_says() -> None:
+    [[new, *others, _]] = lists("One more transport")
+    assert naming("nng") == {new.replace("quic", "nng"), *others}
