@@ -48,13 +48,14 @@ export class Positions {
   // ---------------------------------------------------------------------------------------- a connection begins
 
   /** Takes the place that the page holds of a room from earlier, and the head that a list tells of. Called before
-   *  `welcomed` or `found` take that list. @param {string} room @param {number} seq @param {string | null} epoch @param {number} head */
+   *  `welcomed` or `found` take that list. Returns false where a live fact was first: then the place is of no use. @param {string} room @param {number} seq @param {string | null} epoch @param {number} head */
   hold(room, seq, epoch, head) {
-    if (this.places.has(room)) return;
+    if (this.places.has(room)) return false;
     const p = place(seq, epoch);
     this.places.set(room, p);
     p.head = head;
     if (seq < head) this.fallBehind(room, p);
+    return true;
   }
 
   /** The place in a room of which all facts are there; null in any other. @param {string} room */

@@ -116,7 +116,7 @@ function welcome(frame) {
 /** Goes on from the place that was kept of a room. @param {any} entry */
 function goOnFrom(entry) {
   const kept = offline.claim(entry);
-  if (kept) positions.hold(entry.room, kept.seq, kept.epoch, entry.head);
+  if (kept && !positions.hold(entry.room, kept.seq, kept.epoch, entry.head)) threads.restart(entry.room, entry.head);
 }
 
 /** Reads the entries that `welcome` had no space for: other groups, other private rooms, and what one holds of whom.
