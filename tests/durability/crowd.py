@@ -7,6 +7,7 @@ each return for what it missed, from the seq it holds; when told that it lags it
 from __future__ import annotations
 
 import random
+import socket
 from typing import Any
 
 import trio
@@ -124,6 +125,11 @@ class Reader:
                     await self._listen()
             except Closed:
                 continue
+
+    def stop_reading(self) -> None:
+        """Until `reading` is set. The kernel keeps little of what comes meanwhile, on whichever machine."""
+        self._link.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        self.reading = trio.Event()
 
     def held(self, room: str) -> int:
         """The last seq it holds."""

@@ -17,7 +17,7 @@ ROOM = "group:hall"
 WRITERS = [f"w{number}" for number in range(4)]
 READERS = [f"r{number}" for number in range(4)]
 SLEEPER = "sleeper"
-#: 16 KB of UTF-8, so that the kernel's buffers (4 MB to send, as much to receive) are full in a moment.
+#: 12 KB of UTF-8, so that the kernel's buffer (4 MB to send) is full in a moment.
 BODY = "\N{TEACUP WITHOUT HANDLE}" * 3_990
 #: From one message of a writer to its next: 3 MB/s for each reader, which a reader in Python keeps up with.
 PACE_S = 0.02
@@ -85,7 +85,7 @@ async def run(folder: Path, *, asleep: bool, count: int, every_s: float, outbox:
             writers = [Writer(user, evidence) for user in WRITERS]
             await _load(served, writers, 40, PACE_S)
             if asleep:
-                sleeper.reading = trio.Event()
+                sleeper.stop_reading()
             before = served.rss
             found.p99_s = await _load(served, writers, count, every_s)
             found.grown = served.rss - before
