@@ -12,20 +12,21 @@ import pytest
 
 from gochat.domain import facts
 from gochat.domain.ids import dm
-from gochat.domain.relationship import RelationChange, of_room
+from gochat.domain.relationship import ContactPolicy, RelationChange, of_room
 from gochat.domain.side_records import Audited, Related, ReportClosed, Reported
 from gochat.ports import Viewer
 from gochat.store import schema, setup
 from gochat.store.health import Health
 from gochat.store.listing import BLOCK, seats_among
 from gochat.store.read import lists, moderation, overview, pages, people
+from gochat.store.read.receipts import Receipts
 from gochat.store.read.separate import SeparateRooms
 from gochat.store.write.logs import Batch
 from gochat.store.write.transaction import Writer
 
 FEW, MANY = 20, 2000
 HUB = Viewer("hub")
-TEA, OLD, LONG = "group:a-tea", "group:b-old", "group:c-long"
+TEA, OLD, LONG, NAMED = "group:a-tea", "group:b-old", "group:c-long", "group:d-named"
 
 
 class Filled:
@@ -53,6 +54,7 @@ class Filled:
             self.record(dm("hub", f"b{n:05}"), [self.said("hi", "hub")])
             self.holds(f"z{n:05}", "add")
         self.deleted()
+        self.mentioned()
         self.moderated()
 
     def record(self, room: str, unnumbered: list[Any], side_records: Any = ()) -> None:
@@ -92,6 +94,15 @@ class Filled:
         self.record(LONG, [self.member(["hub"], "added", "owner")] + [self.said("x")] * number)
         self.record(LONG, [(facts.Delete, {"target": seq}) for seq in range(3, number + 1)])
         self.connection.execute("UPDATE seat SET read = 1 WHERE user = 'hub' AND num = ?", (self.room_pks[LONG],))
+
+    def mentioned(self) -> None:
+        """A group in which many messages mention the hub, who has read some of them."""
+        number = self.size + 200
+        named = (facts.Message, {"body": "@hub", "sender": "u00001", "mentions": ["hub"]})
+        self.record(NAMED, [self.member(["hub"], "added", "owner"), *[named] * (2 * number)])
+        self.connection.execute(
+            "UPDATE seat SET read = ? WHERE user = 'hub' AND num = ?", (number, self.room_pks[NAMED])
+        )
 
     def moderated(self) -> None:
         reports = [Reported(seq=3, ts=n, user=f"u{n:05}") for n in range(self.size)]
@@ -134,6 +145,10 @@ def _all_pages(connection: sqlite3.Connection) -> int:
         before = page.next
 
 
+def told(connection: sqlite3.Connection) -> Receipts:
+    return Receipts(connection, "hub", ContactPolicy(), 1_000_000)
+
+
 READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "the latest private rooms": lambda c: lists._contacts(c, "e", "hub", 15, SeparateRooms(Health(), 0)),
     "the latest requests": lambda c: people.latest_requests(c, "hub", 15, SeparateRooms(Health(), 0)),
@@ -144,6 +159,11 @@ READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "blocks": lambda c: lists.contacts(c, "e", "hub", 0, 5, "b00010", "blocked", False),
     "a group": lambda c: lists.group(c, HUB, TEA),
     "groups": lambda c: lists.groups(c, "e", "hub", None, 5, None),
+    "groups, with receipts": lambda c: lists.groups(c, "e", "hub", None, 5, None, receipts=told(c)),
+    "the latest private rooms, with receipts": lambda c: lists._contacts(
+        c, "e", "hub", 15, SeparateRooms(Health(), 0), told(c)
+    ),
+    "the newest facts, with receipts": lambda c: pages.page(c, HUB, TEA, None, None, 5, receipts=told(c)),
     "groups, further on": lambda c: lists.groups(c, "e", "hub", None, 5, "group:g00012"),
     "groups of an owner": lambda c: lists.groups(c, "e", "hub", "dan", 5, "group:g00005"),
     "groups of one who owns many": lambda c: lists.groups(c, "e", "dan", "hub", 5, "group:g00005"),
