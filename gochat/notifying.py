@@ -92,7 +92,6 @@ class Notifying:
         return Notifier(
             self._notices,
             rules,
-            self._journal.epoch,
             seen=self._seen,
             now_ms=self._now_ms,
             flush_reads=self._journal.flush_reads,
@@ -106,6 +105,7 @@ class Notifying:
             Sender(
                 self._notices,
                 channel,
+                self._journal.epoch,
                 seen=self._seen,
                 shut_out=standing.shut_out,
                 now_ms=self._now_ms,

@@ -6,7 +6,6 @@ from what is known at that moment: a sign-in, a reading, a mute or a block in be
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -31,7 +30,7 @@ class Burst(NamedTuple):
     after: int
     """The messages have greater seqs than this."""
     first: Candidate
-    """The oldest message that is due. It names the burst: worked out twice, it is the same (`notification_id`)."""
+    """The oldest message that is due. It names the burst: worked out twice, it is the same (`burst_key`)."""
     latest: Candidate
     read: int
     """The user's read position."""
@@ -85,10 +84,3 @@ def _begins_after(reader: Reader, now_ms: int, timing: Timing) -> int | None:
     if timing.again_ms and now_ms >= notified.ts + timing.again_ms:
         return max(reader.read, notified.upto)
     return None
-
-
-def notification_id(epoch: str, room: str, user: str, first: int) -> str:
-    """Names the burst whose first message has the seq `first`: the same however often it is worked out or sent, also
-    by another start of the node."""
-    digest = hashlib.blake2b("\0".join((epoch, room, user, str(first))).encode(), digest_size=16, person=b"notify")
-    return f"ntf_{digest.hexdigest()}"

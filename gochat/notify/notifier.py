@@ -15,10 +15,10 @@ import msgspec
 import trio
 
 from gochat.domain.facts import AnyFact, Message
-from gochat.domain.notices import Bounds, NewNotice, Reader, RoomLook, Route, UnseenRoom
+from gochat.domain.notices import Bounds, NewNotice, Reader, RoomLook, Route, UnseenRoom, burst_key
 from gochat.domain.record import RoomRecord
 from gochat.errors import StoreError
-from gochat.notify.due import Timing, decide, notification_id
+from gochat.notify.due import Timing, decide
 from gochat.notify.retry import GIVE_UP_MS
 from gochat.notify.timetable import Timetable
 from gochat.ports import Notices
@@ -57,7 +57,6 @@ class Notifier:
         self,
         notices: Notices,
         rules: Rules,
-        epoch: str,
         *,
         seen: Callable[[str], int],
         now_ms: Callable[[], int],
@@ -68,7 +67,6 @@ class Notifier:
         for the channels."""
         self._notices = notices
         self._rules = rules
-        self._epoch = epoch
         self._seen = seen
         self._now_ms = now_ms
         self._flush_reads = flush_reads
@@ -182,7 +180,7 @@ class Notifier:
         for reader in look.readers:
             burst = decide(seen_now(reader, self._seen), look.messages, now_ms, self._rules.timing)
             if burst is not None:
-                name = notification_id(self._epoch, room.room, reader.user, burst.first.seq)
+                name = burst_key(room.room_pk, reader.user, burst.first.seq)
                 found.append(
                     NewNotice(
                         name, reader.user, room.room_pk, burst.after, burst.latest.seq, burst.read, burst.first.ts

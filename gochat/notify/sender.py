@@ -10,7 +10,7 @@ from typing import Final
 
 import trio
 
-from gochat.domain.notices import Attempt, Bounds, WaitingNotice
+from gochat.domain.notices import Attempt, Bounds, WaitingNotice, told_id
 from gochat.errors import StoreError
 from gochat.notify.allowance import PAUSE_MS, Allowance
 from gochat.notify.channel import Channel, Delivered, Gone, Result, Target
@@ -47,6 +47,7 @@ class Sender:
         self,
         notices: Notices,
         channel: Channel,
+        epoch: str,
         *,
         seen: Callable[[str], int],
         shut_out: Callable[[str], bool],
@@ -59,6 +60,7 @@ class Sender:
         self.channel = channel
         self._results = results
         self._notices = notices
+        self._epoch = epoch
         self._seen = seen
         self._shut_out = shut_out
         self._now_ms = now_ms
@@ -194,7 +196,7 @@ class Sender:
         if latest is None:
             return None
         return Notification(
-            id=notice.id,
+            id=told_id(self._epoch, notice.room, notice.id),
             user=notice.user,
             room=notice.room,
             sender=latest.sender,

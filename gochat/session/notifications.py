@@ -18,6 +18,7 @@ from gochat.domain.notices import (
     Subscribed,
     Subscription,
     Unsubscribed,
+    told_id,
 )
 from gochat.domain.side_records import Audited
 from gochat.domain.turn import NO_ROOM, NOT_MEMBER
@@ -110,7 +111,7 @@ async def notifications(gateway: Gateway, who: Principal, request: req.Notificat
         id=request.id,
         notifications=[
             replies.NotificationEntry(
-                notification=each.id,
+                notification=told_id(gateway.journal.epoch, each.room, each.id),
                 channel=each.channel,
                 user=each.user,
                 room=each.room,

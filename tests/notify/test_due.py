@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gochat.domain.notices import Candidate, Notified, QuietHours, Reader
+from gochat.domain.notices import Candidate, Notified, QuietHours, Reader, burst_key, notification_id, told_id
 from gochat.notify import quiet
-from gochat.notify.due import Timing, decide, notification_id, still_due
+from gochat.notify.due import Timing, decide, still_due
 from gochat.notify.notification import Notification, Templates, content, fill
 from gochat.notify.retry import BASE_MS, CAP_MS, GIVE_UP_MS, next_try, pause_ms
 
@@ -201,6 +201,13 @@ def test_the_rule_holds_whatever_the_user_does(steps: list[tuple[str, int]], aft
         elif step == "read":
             away.reads.append(len(away.told))
         away.look()
+
+
+def test_keys_of_neighbours_are_neighbours_and_name_the_same_as_ids() -> None:
+    keys = [burst_key(7, user, 11) for user in ("ann", "bob", "cy")]
+    assert keys == sorted(keys)
+    assert told_id("e", "group:tea", keys[1]) == notification_id("e", "group:tea", "bob", 11)
+    assert told_id("e", "group:tea", "ntf_5d0c") == "ntf_5d0c", "kept by an earlier node"
 
 
 def test_ids_tell_bursts_apart_and_nothing_else() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import trio
 
 from gochat.domain import commands
-from gochat.domain.notices import Bounds, Route
+from gochat.domain.notices import Bounds, Route, told_id
 from gochat.notify.due import Timing
 from gochat.notify.notifier import Notifier, Rules
 from gochat.notify.sender import Sender
@@ -43,7 +43,6 @@ class Town:
         self.notifier = Notifier(
             self.store.notices,
             self.rules,
-            "epoch",
             seen=self.seen,
             now_ms=self.now_ms,
             flush_reads=self.store.journal.flush_reads,
@@ -54,6 +53,7 @@ class Town:
             Sender(
                 self.store.notices,
                 channel,
+                "epoch",
                 seen=self.seen,
                 shut_out=self.shut_out.__contains__,
                 now_ms=self.now_ms,
@@ -98,6 +98,11 @@ class Town:
 
     async def dm(self) -> Scribe:
         return await Scribe.at(self.store, DM)
+
+    async def waiting_ids(self) -> set[str]:
+        """The ids by which those that wait will be told."""
+        entries = await self.store.notices.entries(dead=False, limit=200)
+        return {told_id("epoch", entry.room, entry.id) for entry in entries}
 
     @property
     def told(self) -> list[tuple[str, int]]:

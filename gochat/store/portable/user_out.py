@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from gochat.domain.ids import peer
+from gochat.domain.notices import told_id
 from gochat.errors import StoreError
 from gochat.store.portable import file_schema
 from gochat.store.portable.export_room import KIND_NAMES, SLICE, Progress
@@ -56,7 +58,7 @@ _COPIES = (
     # Without the keys: with them anybody can send to the device.
     ("push_device", "SELECT endpoint, ts FROM push_device WHERE user = :user"),
     ("mail_address", "SELECT address FROM mail_address WHERE user = :user"),
-    ("notification", """SELECT n.id, n.channel, n.target, r.id, n.made_ts, n.tries, n.dead_ts
+    ("notification", """SELECT told(r.id, n.id), n.channel, n.target, r.id, n.made_ts, n.tries, n.dead_ts
         FROM notice n JOIN room r ON r.num = n.room_pk WHERE n.user = :user"""),
     ("notified", """SELECT r.id, n.upto, n.ts FROM notified n JOIN room r ON r.num = n.room_pk
         WHERE n.user = :user"""),
@@ -80,7 +82,9 @@ def export_user(
     Raises StoreError, also where nothing is kept."""
     own = received = 0
     with reading(database) as source, file_schema.made(target, file_schema.USER_TABLES, file_schema.USER_README) as out:
+        (epoch,) = source.execute("SELECT epoch FROM meta").fetchone()
         source.create_function("peer", 2, peer, deterministic=True)
+        source.create_function("told", 2, partial(told_id, epoch), deterministic=True)
         for table, query in _COPIES:
             rows = source.execute(query, {"user": user}).fetchall()
             if rows:
@@ -109,7 +113,6 @@ def export_user(
         (rooms,) = out.execute("SELECT count(*) FROM room").fetchone()
         if not (rooms or own or out.execute("SELECT 1 FROM profile").fetchone()):
             raise StoreError(f"nothing is kept of a user {user}")
-        (epoch,) = source.execute("SELECT epoch FROM meta").fetchone()
         file_schema.put(out, "meta", file_schema.stamp(file_schema.USER, now_ms) | {"user": user, "epoch": epoch})
         for view in file_schema.USER_VIEWS:
             out.execute(view)
