@@ -56,6 +56,10 @@ class Rooms:
         """The entry of a room that is in the list."""
         return self._entries.get(room)
 
+    def is_asked_by(self, user: str) -> bool:
+        """Whether a stranger waits for an answer."""
+        return user in self._requests
+
     def take(self, event: Event) -> None:
         """Follow one event."""
         match event:

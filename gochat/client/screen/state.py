@@ -124,7 +124,7 @@ class State:
 
     def asks(self, room: str) -> bool:
         """Whether it is the room of a stranger who waits for an answer."""
-        return any(entry.room == room for entry in self.rooms.requests)
+        return ids.is_dm(room) and self.rooms.is_asked_by(ids.peer(room, self.me))
 
     def timeline(self, room: str) -> Timeline:
         if room not in self._timelines:
