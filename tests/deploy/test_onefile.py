@@ -14,6 +14,8 @@ import pytest
 import trio
 
 from gochat.release import of_checkout
+from tests.browser.conftest import Server
+from tests.client.screen.pane import Pane
 from tests.deploy.program import Program
 from tests.docs.pages import ROOT, needs
 from tests.docs.test_blocks import block, run
@@ -146,3 +148,24 @@ async def test_the_lines_of_the_page(dist: Path, tmp_path: Path) -> None:
         said = await run(script.replace("gochat doctor", "gochat doctor || :"), tmp_path, env)  # the machine's ports
     assert said.startswith("gochat ")
     assert "software: Python 3." in said
+
+
+def test_its_chat_fills_the_screen(dist: Path, tmp_path: Path) -> None:
+    needs("tmux")
+    node = Server(tmp_path)
+    node.start(GOCHAT_POLICY__STRANGERS="allow")
+    url = node.url.replace("http", "ws") + "v1/ws"
+    env = {"GOCHAT_TOKEN": node.token("ann"), "LANG": "C.UTF-8", "TERM": "screen-256color"}
+    socket = tmp_path / "tmux"
+    try:
+        pane = Pane(socket, "chat", 80, 24, [str(dist / "gochat"), "chat", "user:ann", "--url", url], env)
+        pane.sees("[ann]", "1  gochat")
+        pane.type("note to self")
+        pane.sees("#1 <ann> note to self")
+        pane.keys(*":thumbs_u", "Tab")
+        pane.sees("[ann] 👍")
+        pane.keys("C-u", "C-d")
+        pane.sees("left: 0")
+    finally:
+        subprocess.run(["tmux", "-S", str(socket), "kill-server"], capture_output=True, check=False)
+        node.stop()

@@ -188,7 +188,8 @@ class State:
         if fact.room not in self.order and not gone:
             self.order.append(fact.room)
         if gone and fact.room in self.order:
-            self.note(f"you are no longer in {self.address(fact.room)}", STATUS)
+            # The window stays, and so does what is being typed there: it must not end up in another room.
+            self.note("you are no longer in this group; /close takes it off the list", fact.room, "error")
         if isinstance(fact, facts.Member) and (members := self.names.get(fact.room)) is not None:
             # A new member is on the list already where it was fetched after the event was sent.
             others = [user for user in members if user not in fact.users]

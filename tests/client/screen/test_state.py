@@ -121,6 +121,15 @@ def test_requests_are_rooms_of_their_own() -> None:
     assert not made.asks("dm:ann:eve")
 
 
+def test_a_group_that_one_left_stays_until_it_is_closed() -> None:
+    made = state(group(last=last(5)))
+    made.take(member(1, "removed", "ann"), 0.0)
+    assert (made.current, made.order) == (TEA, [STATUS, TEA])
+    assert made.timeline(TEA).entries[-1].note.startswith("you are no longer in this group")
+    made.close(TEA)
+    assert made.order == [STATUS]
+
+
 def test_members_come_and_go() -> None:
     made = state(group(last=last(5)))
     made.names[TEA] = ["ann", "bob"]
