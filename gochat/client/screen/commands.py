@@ -26,7 +26,7 @@ KEYS: Final = (
     "Ctrl-A Ctrl-E Ctrl-W Ctrl-U Ctrl-K Ctrl-Y edit as in a shell; Ctrl-C empties the line, Ctrl-D then leaves",
 )
 _numbered = re.compile(r"#?\d+(?: |$)").match
-_emoji_name = re.compile(r":([\w-]+):").fullmatch
+_emoji_name = re.compile(r":([\w-]+):?").fullmatch
 
 
 def _to(front: RoomFront, rest: str) -> None:

@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import Final
 
 #: Name, colour of the text, background, and how it is set off where there are no colours (`NO_COLOR`). Bars are in
-#: reverse video everywhere, since an erased end of a row would lose a background of their own.
+#: reverse video everywhere, since an erased end of a row would lose a background of their own. Less important text is
+#: faint and not gray: the gray of sixteen colours is black on black in some terminals.
 PALETTE: Final[list[tuple[str, str, str, str]]] = [
     ("bar", "default,standout", "default", "standout"),
     ("bar alert", "default,bold,standout", "default", "bold,standout"),
     ("current", "default,standout", "default", "standout"),
-    ("divider", "dark gray", "default", "default"),
-    ("time", "dark gray", "default", "default"),
-    ("quote", "dark gray", "default", "default"),
-    ("day", "dark gray", "default", "default"),
-    ("mark", "dark gray", "default", "default"),
+    ("divider", "default,faint", "default", "faint"),
+    ("time", "default,faint", "default", "faint"),
+    ("quote", "default,faint", "default", "faint"),
+    ("day", "default,faint", "default", "faint"),
+    ("mark", "default,faint", "default", "faint"),
     ("new", "yellow,bold", "default", "bold"),
     ("me", "default,bold", "default", "bold"),
     ("note", "dark cyan", "default", "default"),
     ("error", "light red", "default", "bold"),
     ("act", "dark green", "default", "default"),
-    ("waits", "dark gray", "default", "default"),
+    ("waits", "default,faint", "default", "faint"),
     ("mention", "light magenta,bold", "default", "bold,underline"),
     ("unread", "default,bold", "default", "bold"),
     ("alert", "light magenta,bold", "default", "bold,underline"),
