@@ -86,7 +86,7 @@ async def a_flood_takes_its_senders_own_time(peer: Peer, user: str, kind: str) -
 
 
 async def test_nobody_else_waits(start: Start, stream: str, nursery: trio.Nursery) -> None:
-    async with start(limits={**LIMITS, "refusals_per_s": 0.001}) as node:
+    async with start(limits={**LIMITS, "refusals_per_s": 0.001}, node={"drain_s": 0.1}) as node:
         mallory, ann = [await Peer.open(node, stream, nursery) for _ in range(2)]
         await mallory.hello("mallory")
         await ann.hello("ann")

@@ -101,10 +101,13 @@ async def answers(sent: Iterable[bytes], opcode: int = TEXT) -> list[tuple[int, 
                 await trio.lowlevel.checkpoint()
         except trio.BrokenResourceError:
             pass  # It has closed meanwhile.
-        data = b""
+        data, told = b"", False
         try:
             async for piece in stream:
                 data += piece
+                if bytes((0x80 | CLOSE,)) in data and not told:
+                    told = True  # Both sides say goodbye; the server waits for ours.
+                    await stream.send_all(client_frame(CLOSE, b"\x03\xe8"))
         except trio.BrokenResourceError:
             pass
     found = []
