@@ -60,7 +60,7 @@ class Notifying:
             from gochat.notify.channels import Channels
 
             self._channels = Channels(self._settings, Path(settings.node.data), now_ms)
-            self._notifier = self._make_notifier()
+            self._notifier = self._make_notifier(self._channels)
             self.counts.rooms = self._notifier.rooms
             self.senders = self._make_senders(self._channels, standing)
 
@@ -78,15 +78,14 @@ class Notifying:
             signed_in=self._note_address,
         )
 
-    def _make_notifier(self) -> Notifier:
+    def _make_notifier(self, channels: Channels) -> Notifier:
         from gochat.notify.due import MINUTE_MS, Timing
         from gochat.notify.notifier import Notifier, Rules
 
         wanted = self._settings
-        everybody = {"webhook": True, "push": False, "mail": bool(wanted.mail_lookup_url)}
         rules = Rules(
             Timing(int(wanted.after_minutes * MINUTE_MS), int(wanted.again_minutes * MINUTE_MS)),
-            [Route(name, everybody[name]) for name in wanted.channels],
+            [Route(channel.name, channel.everybody) for channel in channels.all],
             self._bounds,
         )
         return Notifier(

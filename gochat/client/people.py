@@ -8,15 +8,14 @@ Messages that waited are in the room's history.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from gochat.client.asking import LIMIT, Asking
 from gochat.client.wire import Results
+from gochat.domain.notices import ChannelName
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.replies import Ok
-
-Channel: TypeAlias = Literal["webhook", "push", "mail"]
 
 
 class People(Asking):
@@ -143,14 +142,14 @@ class People(Asking):
         return self._listed(req.Sessions(user=user, limit=LIMIT), replies.Sessions, lambda reply: reply.sessions)
 
     async def notifications(
-        self, *, dead: bool = False, channel: Channel | None = None, limit: int = 50
+        self, *, dead: bool = False, channel: ChannelName | None = None, limit: int = 50
     ) -> replies.Notifications:
         """Notifications that wait to be delivered, the next first; or `dead` ones, given up after 24 hours, the latest
         first. At most 200, and how many there are of each."""
         request = req.Notifications(dead=dead, channel=channel, limit=limit)
         return await self._session.calls.call(request, replies.Notifications)
 
-    async def retry_notifications(self, channel: Channel | None = None) -> int:
+    async def retry_notifications(self, channel: ChannelName | None = None) -> int:
         """Have those that were given up tried again, of one channel or all; how many. May raise Lost."""
         request = req.Notifications(retry=True, channel=channel, limit=1)
         return (await self._session.calls.call(request, replies.Notifications)).retried or 0

@@ -13,6 +13,7 @@ import click
 from gochat.commands import EXIT_FAILED, EXIT_OK, CommandError
 from gochat.commands.connection import User, connection_options
 from gochat.commands.options import config_option, data_option, load_settings
+from gochat.domain.notices import CHANNELS
 
 if TYPE_CHECKING:
     from gochat.client import Chat, TokenSource
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     from gochat.notify.channel import Result, Target
     from gochat.notify.channels import Channels
 
-CHANNEL = click.option(
-    "--channel", type=click.Choice(["webhook", "push", "mail"]), help="Of this channel alone.  [default: all]"
-)
+CHANNEL = click.option("--channel", type=click.Choice(CHANNELS), help="Of this channel alone.  [default: all]")
 
 
 @click.group()

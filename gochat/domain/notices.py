@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
+ChannelName: TypeAlias = Literal["webhook", "push", "mail"]
+CHANNELS: Final[tuple[ChannelName, ...]] = get_args(ChannelName)
 #: Bounds for each user: rooms that are silent, devices that are pushed to. Past it the oldest device is forgotten.
 MOST_SILENT: Final = 1_000
 MOST_DEVICES: Final = 10

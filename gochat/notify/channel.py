@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from gochat.domain.notices import Subscription
+from gochat.domain.notices import ChannelName, Subscription
 from gochat.notify.notification import Notification
 
 
@@ -41,7 +41,9 @@ Target: TypeAlias = Subscription | str | None
 class Channel(Protocol):
     """One way out of the node."""
 
-    name: str
+    name: ChannelName
+    everybody: bool
+    """Whether it may reach any user; else those alone of whom an address or a device is known."""
 
     async def send(self, notification: Notification, target: Target) -> Result:
         """Deliver once. Never raises for what the receiver does, and ends within the channel's time-out."""

@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias
 
 import trio
 
-from gochat.domain.notices import is_address
+from gochat.domain.notices import ChannelName, is_address
 from gochat.notify.address import Unreachable, connect
 from gochat.notify.channel import DELIVERED, GONE, Result, Retry, Target
 from gochat.notify.notification import Notification, Templates
@@ -164,7 +164,7 @@ class NoAddress(Exception):
 class Mail:
     """The channel `mail`. `target` is the address that the user's token named, or None: then it is looked up."""
 
-    name = "mail"
+    name: ChannelName = "mail"
 
     def __init__(
         self, relay: Relay, sender: str, templates: Templates, timeout_s: float, lookup: Lookup | None = None
@@ -174,6 +174,7 @@ class Mail:
         self._templates = templates
         self._timeout_s = timeout_s
         self._lookup = lookup
+        self.everybody = lookup is not None
 
     async def send(self, notification: Notification, target: Target) -> Result:
         """A user without an address is `Gone`; so is one whose address the relay refuses for good."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from gochat.config import webhook_key
+from gochat.domain.notices import ChannelName
 from gochat.notify.channel import DELIVERED, Result, Retry, Target
 from gochat.notify.http import Answer, NoAnswer, Poster
 from gochat.notify.notification import Notification, Templates, content
@@ -32,7 +33,8 @@ def signed(keys: Sequence[bytes], message_id: str, now_s: int, body: bytes) -> d
 class Webhook:
     """The channel `webhook`. Everything that users are notified of goes to the one URL."""
 
-    name = "webhook"
+    name: ChannelName = "webhook"
+    everybody = True
 
     def __init__(
         self, poster: Poster, url: str, secrets: Sequence[str], templates: Templates, now_ms: Callable[[], int]

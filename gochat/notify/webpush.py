@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from gochat.domain.notices import Subscription
+from gochat.domain.notices import ChannelName, Subscription
 from gochat.notify.channel import DELIVERED, GONE, Result, Retry, Target
 from gochat.notify.circuit import Circuits
 from gochat.notify.encryption import (
@@ -39,7 +39,8 @@ _encode = msgspec.json.Encoder().encode
 class WebPush:
     """The channel `push`. `target` is a subscription."""
 
-    name = "push"
+    name: ChannelName = "push"
+    everybody = False
 
     def __init__(
         self,

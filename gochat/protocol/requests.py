@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from gochat.domain.facts import HistoryScope, PostRight, Role
+from gochat.domain.notices import ChannelName
 
 Id: TypeAlias = Annotated[int, Meta(ge=-(2**53), le=2**53)] | Annotated[str, Meta(min_length=1, max_length=64)]
 Seq: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
@@ -288,7 +289,7 @@ class Notifications(Request, tag="notifications", kw_only=True):
     """Those that were given up after 24 hours, in the place of those that wait."""
     retry: bool = False
     """Have all that were given up tried again, of `channel` or of every channel."""
-    channel: Literal["webhook", "push", "mail"] | None = None
+    channel: ChannelName | None = None
     limit: Limit = 50
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from gochat.domain.ids import is_dm
 from gochat.domain.notices import (
+    CHANNELS,
     MOST_SILENT,
     AnyWish,
     MentionsWanted,
@@ -105,7 +106,7 @@ async def notifications(gateway: Gateway, who: Principal, request: req.Notificat
         retried = await notices.revive(request.channel, _now_ms())
         gateway.notifications.wake()
     counts = await notices.counts()
-    channels = (request.channel,) if request.channel is not None else ("webhook", "push", "mail")
+    channels = (request.channel,) if request.channel is not None else CHANNELS
     found = await notices.entries(dead=request.dead, limit=request.limit, channel=request.channel)
     return replies.Notifications(
         id=request.id,

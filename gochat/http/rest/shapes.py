@@ -3,7 +3,7 @@ ignored would look like success."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from gochat.domain import facts
 from gochat.domain.facts import HistoryScope, PostRight, Role
 from gochat.domain.ids import NAME_PATTERN, message_id
+from gochat.domain.notices import ChannelName
 from gochat.protocol import requests as req
 from gochat.protocol.replies import (
     Account,
@@ -142,7 +143,7 @@ class PushChange(Body, kw_only=True):
 class NotificationRetry(Body, kw_only=True):
     """Of which channel everything that was given up is tried again; without one, of all."""
 
-    channel: Literal["webhook", "push", "mail"] | None = None
+    channel: ChannelName | None = None
 
 
 # ---------------------------------------------------------------------------------------------- in: queries
@@ -205,7 +206,7 @@ class RoomsQuery(AccountsQuery, kw_only=True):
 class NotificationsQuery(Query, kw_only=True):
     dead: bool = False
     """Those that were given up after 24 hours, in the place of those that wait."""
-    channel: Literal["webhook", "push", "mail"] | UnsetType = UNSET
+    channel: ChannelName | UnsetType = UNSET
     limit: Limit = 50
 
 
