@@ -19,7 +19,7 @@ from bench.finish import NOT_HELD, finish, no_figure
 from bench.load.outcome import Length
 from bench.options import Common, Sending, Timed, common, sending, timed
 from bench.results import Drawn
-from bench.scenarios import connect, dm, fanout, flood, history, idle, knee, mixed, notify, scaling, slow
+from bench.scenarios import connect, dm, fanout, flood, history, idle, knee, mixed, nng, notify, scaling, slow
 from bench.scenarios.stage import Stage
 from bench.server import Checkout
 from bench.trace.cli import trace_command
@@ -215,7 +215,7 @@ def connect_command(users: int, places: int, missed: int, timed: Timed, common: 
     """
     turns = common.turns_or(3, quick=timed.quick)
     options = connect.Options(timed.length(), users, places, missed, timed.body, turns)
-    _not_rest(common)
+    _stream(common)
     once = options._replace(turns=1)
     _finish(
         places, common, options.turns, lambda stage: connect.run(stage, options), lambda stage: connect.run(stage, once)
@@ -326,7 +326,7 @@ def idle_command(users: int | None, quick: bool, common: Common) -> None:
     python -m bench idle --users 10000
     """
     options = idle.Options(users or (_QUICK_USERS if quick else 4000), common.turns or 1)
-    _not_rest(common)
+    _stream(common)
     once = options._replace(turns=1)
     _finish(
         options.users,
@@ -335,6 +335,31 @@ def idle_command(users: int | None, quick: bool, common: Common) -> None:
         lambda stage: idle.run(stage, options),
         lambda stage: idle.run(stage, once),
     )
+
+
+@main.command("nng")
+@click.option(
+    "--clients",
+    type=click.IntRange(1, 1000),
+    multiple=True,
+    default=(1, 16),
+    show_default=True,
+    help="Each with one request in flight; may be repeated.",
+)
+@timed
+@common
+def nng_command(clients: Sequence[int], timed: Timed, common: Common) -> None:
+    """The server's CPU time for a request over nng, beside that of a bare pynng echo of the same size.
+
+    \b
+    python -m bench nng
+    python -m bench nng --turns 5 --threshold '*ping*:value<200'
+    """
+    options = nng.Options(timed.length(), clients, timed.body, common.turns_or(3, quick=timed.quick))
+    if common.url or common.against:
+        raise click.UsageError("--url, --against: nng is measured beside the echo that the harness starts")
+    _not_rest(common)
+    finish(max(clients), common, lambda stage: nng.run(stage, options))
 
 
 @main.command("scaling")
@@ -425,6 +450,13 @@ def _not_rest(common: Common) -> None:
         raise click.UsageError("--transport rest: only dm sends by REST")
 
 
+def _stream(common: Common) -> None:
+    """For loads that speak neither REST nor nng."""
+    _not_rest(common)
+    if common.transport == "nng":
+        raise click.UsageError("--transport nng: only dm, fanout and nng speak it")
+
+
 def _finish(connections: int, common: Common, turns: int, run: Run, once: versus.Once) -> None:
     """Run the scenario, or, with --against, `once` in turn with the other checkout."""
     if common.against is None:
@@ -440,12 +472,7 @@ def _finish(connections: int, common: Common, turns: int, run: Run, once: versus
 
 
 def _alone(common: Common) -> None:
-    """For commands that neither send by REST nor compare checkouts."""
-    _not_rest(common)
+    """For commands that neither speak REST or nng nor compare checkouts."""
+    _stream(common)
     if common.against:
         raise click.UsageError("--against: only dm, fanout, idle and connect compare checkouts")
-
-
-def _not_rest(common: Common) -> None:
-    if common.transport == "rest":
-        raise click.UsageError("--transport rest: only dm sends by REST")

@@ -14,7 +14,7 @@ import click
 
 from bench import environment, hdr, html, report, versus
 from bench.faults import Broken, Fault
-from bench.load.wire import WIRES
+from bench.load.wire import NNG, WIRES
 from bench.options import Common
 from bench.progress import Progress
 from bench.remote import Place
@@ -93,7 +93,7 @@ def _stage(common: Common) -> Stage:
     place = None
     if common.url:
         place = Place.parse(common.url, common.http, common.secret, common.tokens, common.pid)
-    wire = WIRES["ws" if common.transport == "rest" else common.transport]
+    wire = {**WIRES, "rest": WIRES["ws"], "nng": NNG}[common.transport]
     cores = Cores.split(common.processes)
     return Stage(
         common.data.resolve(),

@@ -13,7 +13,7 @@ from bench.load.outcome import Length
 
 _FULL, _QUICK = 5.0, 2.0  # Seconds of load a stretch.
 _FILE = click.Path(dir_okay=False, path_type=Path)
-TRANSPORTS = ("tcp", "ws", "rest")
+TRANSPORTS = ("tcp", "ws", "rest", "nng")
 
 
 class Common(NamedTuple):
@@ -88,7 +88,7 @@ common = _gathered(
         type=click.Choice(TRANSPORTS),
         default="ws",
         show_default=True,
-        help="rest: messages go by POST /v1/messages, and are heard over WebSocket; dm only.",
+        help="rest: messages go by POST /v1/messages, and are heard over WebSocket; dm only. nng: dm and fanout only.",
     ),
     click.option("--processes", type=click.IntRange(1, 64), default=1, show_default=True, help="Of the load."),
     click.option(
@@ -111,7 +111,11 @@ common = _gathered(
         show_default=True,
         help="What Python is started with to serve; --data, --http and --tcp are added.",
     ),
-    click.option("--url", default="", help="Measure a server that runs already: ws://HOST:PORT or tcp://HOST:PORT."),
+    click.option(
+        "--url",
+        default="",
+        help="Measure a server that runs already: ws://HOST:PORT, tcp://HOST:PORT or nng+tcp://HOST:PORT.",
+    ),
     click.option("--http", default="", help="Its http://HOST:PORT, where that is not the WebSocket's."),
     click.option(
         "--secret",

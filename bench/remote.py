@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from bench.faults import Broken
 from bench.load.client import Address
-from bench.load.wire import LINES, WEBSOCKET
+from bench.load.wire import LINES, NNG, WEBSOCKET
 from bench.server import Running
 from bench.tokens import Issuer, TokenFile
 
@@ -28,18 +28,18 @@ class Place(NamedTuple):
 
     @classmethod
     def parse(cls, url: str, http: str, secret: str, tokens: Path | None, pid: int) -> Place:
-        """`url` is ws://HOST:PORT[/v1/ws] or tcp://HOST:PORT; `http` is http://HOST:PORT, for REST beside TCP. Raises
-        Broken."""
+        """`url` is ws://HOST:PORT[/v1/ws], tcp://HOST:PORT or nng+tcp://HOST:PORT; `http` is http://HOST:PORT, for REST
+        beside TCP. Raises Broken."""
         where = urlsplit(url)
-        if where.scheme not in ("ws", "tcp") or not where.hostname or not where.port:
-            raise Broken(f"--url {url}: give ws://HOST:PORT or tcp://HOST:PORT")
+        if where.scheme not in ("ws", "tcp", "nng+tcp") or not where.hostname or not where.port:
+            raise Broken(f"--url {url}: give ws://HOST:PORT, tcp://HOST:PORT or nng+tcp://HOST:PORT")
         if bool(secret) == bool(tokens):
             raise Broken("--url needs --secret (or GOCHAT_BENCH_SECRET) to sign tokens with, or --tokens")
         host, port = where.hostname, where.port
         if where.scheme == "ws":
             address = Address(host, port, WEBSOCKET, path=where.path if where.path not in ("", "/") else _PATH)
         else:
-            address = Address(host, port, LINES)
+            address = Address(host, port, LINES if where.scheme == "tcp" else NNG)
         rest = urlsplit(http)
         door = (rest.hostname or host, rest.port or port) if http or where.scheme == "ws" else ("", 0)
         return cls(address, door, TokenFile(tokens) if tokens else Issuer(secret), pid)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from bench import procfs
 from bench.faults import Broken, Fault, Gone
 from bench.load.client import Address
-from bench.load.wire import BARE, WEBSOCKET, Wire
+from bench.load.wire import BARE, NNG, WEBSOCKET, Wire
 from bench.tokens import Issuer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +52,7 @@ _MANY = "1000000"
 _ENDED = (0, -signal.SIGTERM)
 #: The words that a node says before the address of each listener.
 _SAYS = {"ws": "listening on http://", "tcp": "listening on tcp://"}
+_SAYS_NNG = {"nng": "listening on nng+tcp://"}
 _YARDSTICK_SAYS = "listening on "
 
 #: The rate limit is on, its code runs for every message, and it is set so high that it never acts.
@@ -112,12 +113,19 @@ class Gochat:
         # Port 0: a port that was free a moment ago may be another program's by the time the server binds it.
         arguments = ["--data", str(self._folder / "data"), "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]
         # In the environment: a checkout from before it had nng takes no flag of that name.
-        settings = {"GOCHAT_NNG__BIND": "", **SETTINGS, **self._settings, "GOCHAT_AUTH__SECRET": self.issuer.secret}
+        nng = self._wire is NNG
+        settings = {
+            "GOCHAT_NNG__BIND": "tcp://127.0.0.1:0" if nng else "",
+            **SETTINGS,
+            **self._settings,
+            "GOCHAT_AUTH__SECRET": self.issuer.secret,
+        }
         log = self._folder / "server.log"
         program = [*self._program, *arguments]
-        words = list(_SAYS.values())
+        says = _SAYS | _SAYS_NNG if nng else _SAYS
+        words = list(says.values())
         with _process(program, settings, self._cores, log, words, checkout=self._checkout) as pid:
-            ports = {name: _port_after(log, words) for name, words in _SAYS.items()}
+            ports = {name: _port_after(log, words) for name, words in says.items()}
             address = Address("127.0.0.1", ports[self._wire.name], self._wire)
             yield Running(pid, address, ("127.0.0.1", ports["ws"]))
 
@@ -153,6 +161,14 @@ def limit_echo(folder: Path, cores: Cores) -> Iterator[Running]:
     log = folder / "limit.log"
     with _process(["-m", "bench.limit.echo"], {}, cores, log, [_YARDSTICK_SAYS], _ENDED) as pid:
         yield Running(pid, Address("127.0.0.1", _port_after(log, _YARDSTICK_SAYS), WEBSOCKET, path="/", protocol=""))
+
+
+@contextmanager
+def limit_nng(folder: Path, cores: Cores) -> Iterator[Running]:
+    """The yardstick of nng: a bare pynng echo."""
+    log = folder / "limit.log"
+    with _process(["-m", "bench.limit.nng"], {}, cores, log, [_YARDSTICK_SAYS], _ENDED) as pid:
+        yield Running(pid, Address("127.0.0.1", _port_after(log, _YARDSTICK_SAYS), NNG))
 
 
 @contextmanager

@@ -38,7 +38,7 @@ _REQUEST_BYTES = 1 << 18
 _FILES = 4
 _NUMBER = struct.Struct("i")
 #: Threads that start when pynng is imported would not be there after a fork.
-_LEFT_OUT = ("gochat.__main__", "gochat.transports.nng")
+_LEFT_OUT = ("gochat.__main__", "gochat.client.nng", "gochat.transports.nng", "gochat.transports.rep_context")
 
 
 # ------------------------------------------------------------------------------------------------ in a test

@@ -16,7 +16,8 @@ import msgspec
 
 from bench.faults import Fault, Gone
 from bench.load.frames import Seen, Welcome, decode, decode_welcome
-from bench.load.wire import Wire
+from bench.load.requests import RequestSocket
+from bench.load.wire import NNG, Wire
 from bench.tokens import Issuer, TokenFile
 
 _PATIENCE_S = 20.0
@@ -52,7 +53,7 @@ class Client:
         """`buffer`: how many bytes the kernel takes for one who does not read; 0 leaves that to the kernel."""
         self.name = name
         self.wire = address.wire
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.sock = RequestSocket() if self.wire is NNG else socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.sock.settimeout(_PATIENCE_S)
         if buffer:
             # Before it connects: the peer is told then, and a window that shrinks later makes packets be dropped.

@@ -170,7 +170,10 @@ class _Listener:
         self._matches = load.tape.bytes.startswith
 
     def readable(self) -> None:
-        size = self._receive(_VIEW)
+        try:
+            size = self._receive(_VIEW)
+        except BlockingIOError:
+            return  # A part of a reply over nng.
         if not size:
             raise Gone(f"{self.client.name}: the server closed the connection")
         load, at = self._load, self.at

@@ -19,7 +19,10 @@ class Stream:
 
     def read(self) -> list[bytes]:
         """The whole frames that are there. To be called when the socket is readable."""
-        data = self._receive(_READ)
+        try:
+            data = self._receive(_READ)
+        except BlockingIOError:
+            return []  # A part of a reply over nng.
         if not data:
             raise Gone(f"{self.client.name}: the server closed the connection")
         data = self._rest + data

@@ -76,6 +76,8 @@ class Wire(NamedTuple):
 
 WEBSOCKET = Wire("ws", websocket_frame, split_websocket, bytes((_PONG, 0x80)) + _MASK)
 LINES = Wire("tcp", line_frame, split_lines, b"\n")
+#: Lines in requests and replies: bench/load/requests.py packs them.
+NNG = Wire("nng", line_frame, split_lines, b"")
 #: The protocol of the fan-out limit: lines in, the bytes of WebSocket frames out, no handshake.
 BARE = Wire("bare", line_frame, split_websocket, b"")
 

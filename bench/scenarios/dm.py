@@ -16,6 +16,7 @@ from bench.load.fleet import Part
 from bench.load.frames import Log
 from bench.load.outcome import Length
 from bench.load.pairs import Pairs, Receiver
+from bench.load.requests import RequestSocket
 from bench.load.rest import HttpClient, RestSender
 from bench.load.sender import Sender
 from bench.results import Bound, Drawn, Measure
@@ -103,6 +104,9 @@ def make_pairs(
         talking_stack = stack.enter_context(ExitStack())
         signed = talking_stack.enter_context(signed_in(running.address, server.issuer, writers))
         talking = [client for client, _ in signed]
+        for client in talking:
+            if isinstance(client.sock, RequestSocket):
+                client.sock.polls = False  # The replies to a writer's messages bring all that it is owed.
         befriend(list(zip(talking, listening, strict=True)))
         settle([*talking, *listening])
         pairs: list[tuple[Sender | RestSender, Receiver | None]] = []

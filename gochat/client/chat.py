@@ -35,7 +35,8 @@ QUEUE = 1_000
 async def connect(
     url: str, *, token: TokenSource, device: str | None = None, queue: int = QUEUE, confirms: bool = False
 ) -> AsyncIterator[Chat]:
-    """Sign in to the server at `url` (`ws://HOST:PORT/v1/ws`, `wss://...`, `tcp://HOST:PORT`) and stay signed in.
+    """Sign in to the server at `url` (`ws://HOST:PORT/v1/ws`, `wss://...`, `tcp://HOST:PORT`, `nng+tcp://HOST:PORT`,
+    `nng+tls+tcp://...`) and stay signed in.
 
     `token` names the user: a token, or a function, plain or async, that returns a new one. The function is called for
     each connection, and a minute before a token ends, so that the session lives on; a session with one token alone ends

@@ -1,4 +1,4 @@
-"""One connection to a server: whole frames out, whole frames in, over WebSocket or raw TCP.
+"""One connection to a server: whole frames out, whole frames in, over WebSocket, raw TCP or nng.
 
 A link tells its end by raising Unreachable, with the close code where the transport has one; it never reconnects.
 """
@@ -24,7 +24,12 @@ FRAME_BYTES: Final = 1 << 20
 #: How long a connection may take until the handshake is done. The server itself gives 5 s for it.
 DIAL_S: Final = 10.0
 SUBPROTOCOL: Final = "gochat.v1.json"
-_PORTS: Final = {"ws": 80, "wss": 443, "tcp": 8081}
+#: Bytes that the session's secret adds to a request over nng: 43 of its own, and the JSON around them.
+SECRET_BYTES: Final = 64
+_PORTS: Final = {"ws": 80, "wss": 443, "tcp": 8081, "nng+tcp": 8082, "nng+tls+tcp": 8082}
+_FORMS: Final = (
+    "ws://HOST:PORT/v1/ws, wss://HOST/v1/ws, tcp://HOST:PORT, nng+tcp://HOST:PORT or nng+tls+tcp://HOST:PORT"
+)
 
 #: Exceptions that end a link, wherever they show: `flat` makes an Unreachable of them.
 LINK_ERRORS: Final = (
@@ -42,10 +47,19 @@ LINK_ERRORS: Final = (
 class Address(NamedTuple):
     """Where a server listens."""
 
-    scheme: Literal["ws", "wss", "tcp"]
+    scheme: Literal["ws", "wss", "tcp", "nng+tcp", "nng+tls+tcp"]
     host: str
     port: int
     path: str
+
+    @property
+    def websocket(self) -> bool:
+        """Whether the handshake carries the token."""
+        return self.scheme in ("ws", "wss")
+
+    @property
+    def nng(self) -> bool:
+        return self.scheme in ("nng+tcp", "nng+tls+tcp")
 
 
 class Link(Protocol):
@@ -53,14 +67,16 @@ class Link(Protocol):
         """Whole frames, in this order. One caller at a time; cancelled, the link is of no further use."""
 
     async def receive(self) -> Sequence[bytes | str]:
-        """At least one frame. Raises one of LINK_ERRORS at the end."""
+        """The next frames; none where the server only lets know that it is there. Raises one of LINK_ERRORS at the
+        end."""
 
     async def aclose(self) -> None:
         """Say goodbye, where the transport has a way to, and close."""
 
 
 def parse_url(url: str) -> Address:
-    """The address in `ws://HOST[:PORT][/PATH]`, `wss://...` or `tcp://HOST[:PORT]`. Raises BadUrl.
+    """The address in `ws://HOST[:PORT][/PATH]`, `wss://...`, `tcp://HOST[:PORT]`, `nng+tcp://...` or `nng+tls+tcp://...`.
+    Raises BadUrl.
 
     No URL carries a token: it would end in logs and process lists.
     """
@@ -70,19 +86,26 @@ def parse_url(url: str) -> Address:
     except ValueError as error:
         raise BadUrl(f"not a URL: {error}") from None
     scheme = parts.scheme
-    if scheme not in ("ws", "wss", "tcp") or not parts.hostname:
-        raise BadUrl("the URL must be ws://HOST:PORT/v1/ws, wss://HOST/v1/ws or tcp://HOST:PORT")
+    if scheme not in _PORTS or not parts.hostname:
+        raise BadUrl(f"the URL must be {_FORMS}")
     if parts.username is not None or parts.query or parts.fragment:
         raise BadUrl("the URL must hold neither a user, nor a query, nor a fragment; a token goes beside it")
-    if scheme == "tcp" and parts.path not in ("", "/"):
-        raise BadUrl("a tcp:// URL has no path")
+    if scheme not in ("ws", "wss") and parts.path not in ("", "/"):
+        raise BadUrl(f"a {scheme}:// URL has no path")
     path = parts.path if parts.path not in ("", "/") else "/v1/ws"
     return Address(scheme, parts.hostname, _PORTS[scheme] if port is None else port, path)  # type: ignore[arg-type]
 
 
-async def dial(address: Address, token: str | None, nursery: trio.Nursery) -> Link:
-    """Connect. The link's own tasks run in `nursery`, where its end may show as one of LINK_ERRORS too."""
+async def dial(address: Address, token: str | None, nursery: trio.Nursery, before: Link | None = None) -> Link:
+    """Connect. The link's own tasks run in `nursery`, where its end may show as one of LINK_ERRORS too. `before` is
+    the last link to the same address, which has ended."""
     with trio.fail_after(DIAL_S):
+        if address.nng:
+            from gochat.client.nng import NngLink  # pynng: only where it is spoken
+
+            left = before if isinstance(before, NngLink) else None
+            secure = address.scheme == "nng+tls+tcp"
+            return await NngLink.connect(address.host, address.port, nursery, tls=secure, before=left)
         stream = await trio.open_tcp_stream(address.host, address.port)
         if address.scheme == "tcp":
             return LineLink(stream)

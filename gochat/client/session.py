@@ -78,6 +78,8 @@ class Session:
         self._scope = trio.CancelScope()
         self._stopping = False
         self._talk: trio.CancelScope | None = None
+        self._link: links.Link | None = None
+        """The latest one; it may have ended."""
         self._forget_connection()
 
     def _forget_connection(self) -> None:
@@ -145,7 +147,7 @@ class Session:
         try:
             self._token = await obtain(self._source)
             async with trio.open_nursery() as nursery:
-                link = await links.dial(self._address, self._token, nursery)
+                self._link = link = await links.dial(self._address, self._token, nursery, self._link)
                 try:
                     with trio.CancelScope() as self._talk:
                         await self._converse(link)
@@ -173,18 +175,18 @@ class Session:
 
     def _hello(self) -> req.Hello:
         return req.Hello(
-            token=self._token if self._address.scheme == "tcp" else None,
+            token=None if self._address.websocket else self._token,
             device=self._device,
             client=f"gochat-python/{gochat.__version__}",
-            resume=self.positions.resume(req.FIRST_FRAME_BYTES),
+            resume=self.positions.resume(self.calls.frame_bytes if self._address.nng else req.FIRST_FRAME_BYTES),
         )
 
     # ------------------------------------------------------------------------------------------ one connection
 
     async def _converse(self, link: links.Link) -> None:
-        await link.send([encode(self._hello())])
         async with trio.open_nursery() as nursery:
             with trio.fail_after(GREET_S) as patience:
+                await link.send([encode(self._hello())])
                 while True:
                     payloads = await link.receive()
                     self._heard = trio.current_time()
@@ -204,7 +206,7 @@ class Session:
         if self._welcome is not None:
             self.inbox.put(Online(welcome))
         self._welcome = welcome
-        self.calls.frame_bytes = welcome.limits.frame_bytes
+        self.calls.frame_bytes = welcome.limits.frame_bytes - (links.SECRET_BYTES if self._address.nng else 0)
         self._greeted_at = trio.current_time()
         self._hand_on(self.positions.welcomed(welcome))
         if self.watching:

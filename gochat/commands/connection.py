@@ -64,7 +64,7 @@ def server_options(function: Function) -> Function:
         ),
         click.option(
             "--url", envvar="GOCHAT_URL", default=DEFAULT_URL, show_default=True, metavar="URL",
-            help="ws://, wss:// or tcp:// address of the server; also GOCHAT_URL.",
+            help="ws://, wss://, tcp://, nng+tcp:// or nng+tls+tcp:// address of the server; also GOCHAT_URL.",
         ),
     ):  # fmt: skip
         function = option(function)

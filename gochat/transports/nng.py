@@ -1,8 +1,5 @@
-"""nng (pynng): a REP socket whose contexts are at work at once, for `paired`'s requests.
-
-pynng 0.9 leaks the whole message of each send that is cancelled or times out. So none is: a peer that takes no reply
-for `slow_s` loses its connection, with which nng itself ends the send and frees the message; and so do all before the
-socket is closed.
+"""nng (pynng): a REP socket whose contexts are at work at once, for `paired`'s requests. A peer that takes no reply for
+`slow_s` loses its connection.
 """
 
 from __future__ import annotations
@@ -20,13 +17,14 @@ import trio
 from gochat.errors import GochatError
 from gochat.transports.admission import Connections, Slot
 from gochat.transports.paired import MAX_REQUESTS, Pairs
+from gochat.transports.rep_context import RepContext
 
 log = logging.getLogger(__name__)
 
 #: Contexts that wait for a request: below the first number one more is opened, above the second one closes.
 MIN_IDLE: Final = 8
 MAX_IDLE: Final = 64
-#: How often it is looked for sends that do not end, and for sessions to forget.
+#: How often it is looked for sessions to forget.
 SWEEP_S: Final = 0.5
 
 _ADVICE: Final = {
@@ -46,11 +44,13 @@ class Certificate(NamedTuple):
 class _Peer:
     """One of nng's connections: an Origin."""
 
-    def __init__(self, pipe: pynng.Pipe | None) -> None:
+    def __init__(self, pipe: pynng.Pipe) -> None:
         self.pipe = pipe
         self.address = _address(pipe)
         self.slot: Slot | None = None
         """Its place among all connections; None where it is not counted."""
+        self.gone = not self.address
+        self.polls: set[trio.CancelScope] = set()
         self.requests = 0
         """Under way."""
         self.stranger = True
@@ -65,11 +65,10 @@ class _Peer:
         self.close()
 
     def close(self) -> None:
-        if self.pipe is not None:
-            try:
-                self.pipe.close()
-            except pynng.exceptions.NNGException:
-                pass  # It has gone by itself.
+        try:
+            self.pipe.close()
+        except pynng.exceptions.NNGException:
+            pass  # It has gone by itself.
 
 
 class NngServer:
@@ -98,8 +97,6 @@ class NngServer:
         self._certificate = certificate
         self._socket: pynng.Rep0 | None = None
         self._peers: dict[int, _Peer] = {}
-        self._sends: dict[pynng.Context, tuple[_Peer, float]] = {}
-        """Replies that nng has not taken yet, the oldest first: to whom, and since when."""
         self._contexts = 0
         self._idle = 0
         self._stopping = False
@@ -157,21 +154,21 @@ class NngServer:
     async def _work(self, server: pynng.Rep0, nursery: trio.Nursery) -> None:
         """One context: a request after the other."""
         self._contexts += 1
+        context = RepContext(server)
         try:
-            with server.new_context() as context:
-                while self._idle < MAX_IDLE:
-                    self._idle += 1
-                    try:
-                        message = await context.arecv_msg()
-                    finally:
-                        self._idle -= 1
-                    if self._idle < MIN_IDLE and self._contexts < self._max_contexts:
-                        nursery.start_soon(self._work, server, nursery)
-                    peer = self._peer_of(message)
-                    request = message.bytes
-                    del message  # nng's memory, which is not kept while a peer polls.
-                    await self._send(context, peer, await self._answer(request, peer))
+            while self._idle < MAX_IDLE:
+                self._idle += 1
+                try:
+                    request, pipe = await context.receive()
+                finally:
+                    self._idle -= 1
+                if self._idle < MIN_IDLE and self._contexts < self._max_contexts:
+                    nursery.start_soon(self._work, server, nursery)
+                peer = self._peers.get(pynng.lib.nng_pipe_id(pipe)) or self._uncounted(pynng.Pipe(pipe, server))
+                if not await context.send(await self._answer(request, peer), self._slow_s):
+                    peer.close()
         finally:
+            context.close()
             self._contexts -= 1
 
     async def _answer(self, request: bytes, peer: _Peer) -> bytes:
@@ -183,50 +180,26 @@ class NngServer:
         finally:
             peer.requests -= 1
 
-    async def _send(self, context: pynng.Context, peer: _Peer, reply: bytes) -> None:
-        self._sends[context] = (peer, trio.current_time())
-        try:
-            with trio.CancelScope(shield=True):
-                await context.asend(reply)
-        except pynng.exceptions.BadState:
-            pass  # The peer is gone, and its request with it.
-        finally:
-            del self._sends[context]
-
     async def _sweep(self) -> None:
-        """Ends the sends that a peer does not let end: all of them at the end."""
-        try:
-            while True:
-                await trio.sleep(SWEEP_S)
-                self._close_slow(trio.current_time() - self._slow_s)
-                self._pairs.sweep()
-        finally:
-            # Shielded sends hold up the nursery no longer than their connections live.
-            with trio.CancelScope(shield=True):
-                while self._sends:
-                    self._close_slow(trio.current_time())
-                    await trio.sleep(0.01)  # noqa: ASYNC110 -- nng tells no event of it
-
-    def _close_slow(self, since: float) -> None:
-        for peer, began in list(self._sends.values()):
-            if began > since:
-                return
-            peer.close()
+        while True:
+            await trio.sleep(SWEEP_S)
+            self._pairs.sweep()
 
     # ------------------------------------------------------------------------------------------ nng's connections
 
-    def _peer_of(self, message: pynng.Message) -> _Peer:
-        pipe = message.pipe
-        peer = self._peers.get(pipe.id) if pipe is not None else None
-        # A request may overtake the news of its connection, or come when that is gone: then its peer is not counted.
-        return peer if peer is not None else _Peer(pipe)
+    def _uncounted(self, pipe: pynng.Pipe) -> _Peer:
+        """Of a request that has overtaken the news of its connection, or that comes when its connection is gone."""
+        peer = _Peer(pipe)
+        if not peer.gone:
+            self._peers[pipe.id] = peer
+        return peer
 
     def _came(self, pipe: pynng.Pipe) -> None:
-        peer = _Peer(pipe)
+        peer = self._peers.get(pipe.id) or _Peer(pipe)
         if self._stopping:
             peer.close()
             return
-        if not peer.address:
+        if peer.gone:
             return  # Gone already; of one that goes at once nng may tell the end before the beginning.
         self._peers[pipe.id] = peer
         # All that is done with a handle there is to shut it down.
@@ -237,6 +210,9 @@ class NngServer:
     def _went(self, pipe: pynng.Pipe) -> None:
         peer = self._peers.pop(pipe.id, None)
         if peer is not None:
+            peer.gone = True
+            for poll in peer.polls:
+                poll.cancel()
             self._release(peer)
 
     def _release(self, peer: _Peer) -> None:
@@ -262,10 +238,10 @@ def _listening(url: str, frame_bytes: int, certificate: Certificate) -> pynng.Re
     return server
 
 
-def _address(pipe: pynng.Pipe | None) -> str:
-    """The other end's address, without its port."""
+def _address(pipe: pynng.Pipe) -> str:
+    """The other end's address, without its port; empty once it is gone."""
     try:
-        return str(pipe.remote_address).rpartition(":")[0].strip("[]") if pipe is not None else ""
+        return str(pipe.remote_address).rpartition(":")[0].strip("[]")
     except (pynng.exceptions.NNGException, KeyError):
         return ""  # It has gone again.
 

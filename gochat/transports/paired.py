@@ -70,6 +70,10 @@ class Origin(Protocol):
     """Where a request came from."""
 
     address: str
+    gone: bool
+    """Nobody will read a reply any more."""
+    polls: set[trio.CancelScope]
+    """Those of its polls that wait for events. They are cancelled when it is gone."""
 
     def signed_in(self) -> None:
         """Its peer has proved its identity. May be repeated."""
@@ -215,14 +219,21 @@ class PairedConnection:
             return _refusals(lines, "busy", f"a session makes at most {MAX_REQUESTS} requests at a time")
         self._requests += 1
         try:
-            async with self._turn:
-                return await self._carry_out(lines, own)
+            # Without a checkpoint where nobody else has the turn, as is usual.
+            try:
+                self._turn.acquire_nowait()
+            except trio.WouldBlock:
+                await self._turn.acquire()
+            try:
+                return await self._carry_out(lines, own, origin)
+            finally:
+                self._turn.release()
         finally:
             self._requests -= 1
             self._heard = trio.current_time()
             self._pairs.drop_if_told(self)
 
-    async def _carry_out(self, lines: list[bytes], own: Poll | Bye | None) -> bytes:
+    async def _carry_out(self, lines: list[bytes], own: Poll | Bye | None, origin: Origin) -> bytes:
         session, outbox = self.session, self.outbox
         before = b""
         if outbox.size * 2 > outbox.limit:
@@ -236,7 +247,9 @@ class PairedConnection:
             session.receive(line)
         await session.settled()
         if isinstance(own, Poll) and not before:
-            await self._wait(own.wait_ms / 1000)
+            await self._wait(own.wait_ms / 1000, origin)
+            if origin.gone and not lines:
+                return b""  # The events wait for a poll whose reply is read.
         if own is not None and own.id is not None:
             outbox.reply(LINE_JSON.encode(Ok(id=own.id)))
         if isinstance(own, Bye):
@@ -245,12 +258,17 @@ class PairedConnection:
             await trio.sleep(EMPTY_S)
         return before + outbox.take_some(own.max if isinstance(own, Poll) else MAX_EVENTS)
 
-    async def _wait(self, seconds: float) -> None:
-        """Until there is something to take, the time is over, or another request of the session has come."""
-        if self._requests > 1 or self.closing is not None:
+    async def _wait(self, seconds: float, origin: Origin) -> None:
+        """Until there is something to take, the time is over, another request of the session has come, or the peer is
+        gone."""
+        if self._requests > 1 or self.closing is not None or origin.gone:
             return
         with trio.move_on_after(seconds) as self._polling:
-            await self.outbox.wait()
+            origin.polls.add(poll := self._polling)
+            try:
+                await self.outbox.wait()
+            finally:
+                origin.polls.discard(poll)
         self._polling = None
 
 

@@ -30,11 +30,13 @@ async def peer() -> AsyncIterator[Peer]:
 
 
 def address(node: Node, name: str) -> str:
-    """Where the node listens: HOST:PORT of "http", with or without TLS, or "tcp"."""
+    """Where the node listens: HOST:PORT of "http" or "nng", with or without TLS, or "tcp"."""
     return next(address for scheme, address in node.addresses if scheme.startswith(name))
 
 
 def url(node: Node, transport: str = "ws") -> str:
+    if transport == "nng":
+        return f"nng+tcp://{address(node, 'nng')}"
     return f"ws://{address(node, 'http')}/v1/ws" if transport == "ws" else f"tcp://{address(node, 'tcp')}"
 
 
@@ -44,23 +46,31 @@ def enter(node: Node, user: str, transport: str = "ws", **options: Any) -> Abstr
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Start:
+def start(tmp_path: Path, request: pytest.FixtureRequest) -> Start:
     """Starts a real node on this test's data, without a rate limit and with an open policy; the second time where the
-    first one listened."""
+    first one listened. It listens for nng where the test is about it."""
     binds = {"http": "127.0.0.1:0", "tcp": "127.0.0.1:0"}
+    nng = {"bind": ""}
+    callspec = getattr(request.node, "callspec", None)
+    if request.module.__name__.endswith("test_nng") or (callspec is not None and "nng" in callspec.params.values()):
+        nng["bind"] = "tcp://127.0.0.1:0"
 
     @asynccontextmanager
-    async def start_node(messages_per_s: float = 0.0, policy: Policy = OPEN, **http: Any) -> AsyncIterator[Node]:
+    async def start_node(
+        messages_per_s: float = 0.0, policy: Policy = OPEN, limits: dict[str, Any] | None = None, **http: Any
+    ) -> AsyncIterator[Node]:
         settings = Settings(
             node=NodeSettings(name="test", data=str(tmp_path / "data"), drain_s=0.5),
             http=msgspec.structs.replace(Http(bind=binds["http"]), **http),
             tcp=Tcp(bind=binds["tcp"]),
-            nng=Nng(bind=""),
-            limits=Limits(messages_per_s=messages_per_s),
+            nng=Nng(**nng),
+            limits=Limits(messages_per_s=messages_per_s, **(limits or {})),
             policy=policy,
         )
         async with running(settings) as node:
             binds.update({name: address(node, name) for name in binds})
+            if nng["bind"]:
+                nng["bind"] = f"{nng['bind'].partition('://')[0]}://{address(node, 'nng')}"
             yield node
 
     return start_node

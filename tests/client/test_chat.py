@@ -21,7 +21,7 @@ from tests.client.conftest import Start, enter, url
 from tests.tokens import issue
 
 
-@pytest.fixture(params=["ws", "tcp"])
+@pytest.fixture(params=["ws", "tcp", "nng"])
 def transport(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

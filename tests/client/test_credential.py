@@ -161,7 +161,7 @@ async def test_the_first_token_must_be_had(peer: Peer) -> None:
             pytest.fail("there is no token")
 
 
-@pytest.mark.parametrize("transport", ["ws", "tcp"])
+@pytest.mark.parametrize("transport", ["ws", "tcp", "nng"])
 async def test_a_session_whose_token_has_ended_comes_back_with_a_new_one(node: Node, transport: str) -> None:
     seen: list[str] = []
 

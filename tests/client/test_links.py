@@ -15,6 +15,8 @@ from gochat.client.links import Address, parse_url
         ("wss://chat.example.org/chat/ws", Address("wss", "chat.example.org", 443, "/chat/ws")),
         ("ws://[::1]:8080/", Address("ws", "::1", 8080, "/v1/ws")),
         ("tcp://127.0.0.1", Address("tcp", "127.0.0.1", 8081, "/v1/ws")),
+        ("nng+tcp://127.0.0.1", Address("nng+tcp", "127.0.0.1", 8082, "/v1/ws")),
+        ("nng+tls+tcp://chat.example.org:9/", Address("nng+tls+tcp", "chat.example.org", 9, "/v1/ws")),
     ],
 )
 def test_an_address_has_its_defaults(url: str, address: Address) -> None:
@@ -31,6 +33,8 @@ def test_an_address_has_its_defaults(url: str, address: Address) -> None:
         "ws://host:port",
         "ws://host:99999",
         "tcp://host/path",
+        "nng+tcp://host/path",
+        "nng+ipc://host",
         "ws://ann:secret@host/v1/ws",
         "ws://host/v1/ws?token=secret",
         "ws://host/v1/ws#secret",

@@ -18,6 +18,7 @@ from gochat.errors import CLOSE_BY_NUMBER
 from gochat.protocol.replies import Welcome
 from tests.conformance.stage import WAIT_S, Stage
 from tests.conformance.transcript import MAY_BE_LATE, Frame, Received, Step, normal
+from tests.conformance.wires import Nng
 from tests.e2e.peer import address
 
 Reply: TypeAlias = Any
@@ -156,7 +157,7 @@ class ClientStage(Stage):
                 reply = await self._perform(step)
             except Unsayable:
                 return
-            for line in step.received:
+            for line in self.expects(step):
                 if line.session not in self.chats:
                     assert plain(await self.receive(line.session)) == plain(line.frame)
                 elif line.session == step.session and isinstance(line.frame, dict) and "id" in line.frame:
@@ -199,7 +200,11 @@ class ClientStage(Stage):
         return said.chat.welcome
 
     async def _hold(self, token: str, device: str | None, task_status: trio.TaskStatus[Said]) -> None:
-        url = "ws://{}:{}/v1/ws".format(*address(self.node, "http"))
+        url = (
+            "nng+tcp://{}:{}".format(*address(self.node, "nng"))
+            if self._wire is Nng
+            else "ws://{}:{}/v1/ws".format(*address(self.node, "http"))
+        )
         with contextlib.suppress(Ended):
             async with connect(url, token=token, device=device) as chat, trio.open_nursery() as nursery:
                 said = Said(chat, trio.Event())

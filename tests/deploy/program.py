@@ -61,7 +61,8 @@ class Program:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Running]:
         """A node that listens; SIGTERM ends it, with exit code 0."""
-        command = [*self.command, "serve", *self.places, "--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--nng="]
+        free = ("--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0", "--nng", "tcp://127.0.0.1:0")
+        command = [*self.command, "serve", *self.places, *free]
         async with trio.open_nursery() as nursery:
             with self.log.open("wb") as log:
                 run = partial(
@@ -77,7 +78,7 @@ class Program:
             try:
                 said = b""
                 with trio.fail_after(START_S):
-                    while len(found := re.findall(rb"(http|tcp)://([\d.]+):(\d+) ?.*\n", said)) < 2:
+                    while len(found := re.findall(rb"(http|nng\+tcp|tcp)://([\d.]+):(\d+) ?.*\n", said)) < 3:
                         data = await process.stdout.receive_some()
                         assert data, self.log.read_text()
                         said += data
@@ -87,7 +88,8 @@ class Program:
         assert process.returncode == 0, self.log.read_text()
 
     async def chats(self, node: Running) -> None:
-        """ann signs in over each transport, writes, and is acked; `gochat chat` shows what was written."""
+        """ann signs in over each transport, writes, and is acked; `gochat chat` shows what was written, over WebSocket
+        and nng."""
         token = (await self.run("token", "issue", "ann", *self.places)).out.strip()
         for number, transport in enumerate(("tcp", "ws"), 1):
             link = await Link.open(transport, node.addresses["tcp" if transport == "tcp" else "http"])
@@ -100,12 +102,16 @@ class Program:
                 assert (frame["type"], frame.get("seq")) == ("ack", number), frame
             finally:
                 await link.aclose()
-        host, port = node.addresses["http"]
-        ran = await self.run(
-            "chat", "user:ann", "--as", "ann", *self.places, "--url", f"ws://{host}:{port}/v1/ws", text="hello\n"
+        urls = (
+            "ws://{}:{}/v1/ws".format(*node.addresses["http"]),
+            "nng+tcp://{}:{}".format(*node.addresses["nng+tcp"]),
         )
-        assert ran.code == 0, ran.err
-        assert "#3 ann: hello" in ran.out
+        for number, url in enumerate(urls, 3):
+            ran = await self.run(
+                "chat", "user:ann", "--as", "ann", *self.places, "--url", url, text=f"hello {url[:3]}\n"
+            )
+            assert ran.code == 0, ran.err
+            assert f"#{number} ann: hello {url[:3]}" in ran.out
 
 
 class Running(NamedTuple):

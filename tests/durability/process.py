@@ -44,8 +44,11 @@ async def _ended(process: trio.Process | forked.Process) -> int:
 class Served:
     """`gochat serve` on `folder`/data, its log in `folder`/log. May be started again after it ended."""
 
-    def __init__(self, folder: Path, *, env: dict[str, str] | None = None, program: tuple[str, ...] = GOCHAT) -> None:
+    def __init__(
+        self, folder: Path, *, env: dict[str, str] | None = None, program: tuple[str, ...] = GOCHAT, nng: bool = False
+    ) -> None:
         folder.mkdir(exist_ok=True)
+        self._nng = nng
         self.folder = folder
         self.data = folder / "data"
         self.log = folder / "log"
@@ -60,7 +63,8 @@ class Served:
         """Return when it listens."""
         own = {name: value for name, value in os.environ.items() if not name.startswith("GOCHAT_")}
         env = {**own, "PYTHONPATH": str(ROOT), **SETTINGS, **self.env}
-        arguments = ["serve", "--data", str(self.data), *(f"--{door}=127.0.0.1:0" for door in DOORS), "--nng="]
+        arguments = ["serve", "--data", str(self.data), *(f"--{door}=127.0.0.1:0" for door in DOORS)]
+        arguments.append("--nng=tcp://127.0.0.1:0" if self._nng else "--nng=")
         with self.log.open("ab") as log:
             if self._program == GOCHAT and "LD_PRELOAD" not in self.env:
                 self._process, self._output = _forked(arguments, log.fileno(), env, self.folder)
@@ -77,7 +81,7 @@ class Served:
                 self._output = self._process.stdout
         said = b""
         with trio.fail_after(START_S):
-            while len(found := re.findall(rb"(https?|tcp)://([\d.]+):(\d+) ?.*\n", said)) < 2:
+            while len(found := re.findall(rb"(https?|nng\+tcp|tcp)://([\d.]+):(\d+) ?.*\n", said)) < 2 + self._nng:
                 data = await self._output.receive_some()
                 assert data, self.log.read_text()
                 said += data

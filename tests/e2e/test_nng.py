@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
+import trio.lowlevel
 
 from gochat.node import Node
 from gochat.transports.nng import NngServer
 from tests.e2e.conftest import Start
-from tests.e2e.peer import Closed, NngPeer, Peer
+from tests.e2e.peer import Closed, NngPeer, Peer, address
 from tests.tokens import issue
+from tests.transports.req import Frame, Req
 
 ON = {"bind": "tcp://127.0.0.1:0"}
 Connect = Callable[..., Any]
@@ -145,3 +149,98 @@ async def test_a_crash_of_nng_is_a_restart_that_sessions_outlive(
         assert (await tcp.event("message"))["seq"] == 1
         assert (await tcp.ask("ping"))["type"] == "pong"
         assert not crashes and "nng crashed" in caplog.text
+
+
+async def test_a_client_that_is_killed_in_a_poll_costs_nothing(start: Start, nursery: trio.Nursery) -> None:
+    async with start(nng={**ON, "session_s": 1.0}, session={"heartbeat_s": 0.3}) as node:
+        ann = await Peer.open(node, "tcp", nursery)
+        await ann.hello("ann")
+        tasks: list[int] = []
+        for turn in range(2):
+            victims = [await Req.open(*address(node, "nng")) for _ in range(20)]
+            for number, victim in enumerate(victims):
+                await victim.ask({"type": "hello", "token": issue(node, f"u{number}")})
+                await victim.send(victim.request({"type": "poll", "wait_ms": 30_000}))
+            assert len(node.gateway.sessions) == 21
+            while victims:
+                victims.pop().kill()
+            with trio.fail_after(60):
+                while len(node.gateway.sessions) > 1:
+                    await trio.sleep(0.05)
+            tasks.append(trio.lowlevel.current_statistics().tasks_living)
+            assert (await ann.ask("send", to="user:u0", body="hello"))["seq"] == turn + 1
+        assert tasks[1] <= tasks[0]
+
+
+async def test_events_wait_for_a_poll_that_somebody_reads(start: Start, nursery: trio.Nursery) -> None:
+    async with start(nng=ON) as node:
+        ann = await Peer.open(node, "tcp", nursery)
+        await ann.hello("ann")
+        victim, heir = [await Req.open(*address(node, "nng")) for _ in range(2)]
+        await victim.ask({"type": "hello", "token": issue(node, "bob")})
+        await victim.send(victim.request({"type": "poll", "wait_ms": 30_000}))
+        (session,) = node.gateway.live.users["bob"]
+        connection: Any = session.connection  # type: ignore[attr-defined]
+        with trio.fail_after(60):
+            while connection._polling is None:
+                await trio.lowlevel.checkpoint()
+            victim.kill()
+            while connection._polling is not None:
+                await trio.lowlevel.checkpoint()
+            await ann.ask("send", to="user:bob", body="where are you?")
+            heir.secret = victim.secret
+            assert [frame["body"] for frame in await heir.ask({"type": "poll"})] == ["where are you?"]
+        await heir.stream.aclose()
+
+
+def mutated(dice: random.Random, frames: list[Frame]) -> bytes:
+    """Noise, or a request of which some bytes are others."""
+    if dice.random() < 0.3:
+        return dice.randbytes(dice.randint(0, 200))
+    request = bytearray(b"\n".join(json.dumps(frame).encode() for frame in dice.choices(frames, k=dice.randint(1, 3))))
+    for _ in range(dice.randint(1, 4)):
+        at = dice.randrange(len(request))
+        request[at : at + dice.randint(0, 2)] = dice.randbytes(dice.randint(0, 2))
+    return bytes(request)
+
+
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.long)])
+async def test_random_messages_change_nothing(
+    start: Start, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture, count: int
+) -> None:
+    dice = random.Random(count)
+
+    async def attack(share: int, secret: str) -> None:
+        mine = {"session": secret}
+        frames: list[Frame] = [
+            {**mine, "type": "ping", "id": 1},
+            {**mine, "type": "poll", "wait_ms": 0, "max": 3},
+            {**mine, "type": "history", "room": "dm:ann:bob", "id": 2},
+            {**mine, "type": "send", "to": "user:mallory", "body": "x", "id": 3},
+            {**mine, "type": "resume", "room": "dm:ann:bob", "seq": 1},
+            {"type": "hello", "token": issue(node, "mallory"), "id": 4},
+        ]
+        req = await Req.open(*address(node, "nng"))
+        for _ in range(share):
+            await req.send(mutated(dice, frames))
+            await req.receive()
+        await req.stream.aclose()
+
+    limits = {"messages_per_s": 0.0, "refusals_per_s": 0.0, "reads_per_s": 0.0}
+    async with start(nng={**ON, "session_s": 600.0}, limits=limits) as node:
+        ann, bob = await signed_in(node, "ann", nursery), await signed_in(node, "bob", nursery)
+        mallory = await signed_in(node, "mallory", nursery)
+        await ann.ask("send", to="user:bob", body="before")
+        with trio.fail_after(600):
+            async with trio.open_nursery() as attackers:
+                for _ in range(10):
+                    attackers.start_soon(attack, count // 10, mallory.secret)
+        await ann.ask("send", to="user:bob", body="after")
+        assert [(await bob.event("message"))["body"] for _ in range(2)] == ["before", "after"]
+        page = (await ann.ask("history", room="dm:ann:bob"))["entries"]
+        assert [entry["body"] for entry in page] == ["before", "after"]
+        assert {user: len(sessions) for user, sessions in node.live.users.items() if user != "mallory"} == {
+            "ann": 1,
+            "bob": 1,
+        }
+    assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]

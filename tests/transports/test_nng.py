@@ -20,10 +20,9 @@ from gochat.transports.admission import Connections
 from gochat.transports.nng import MIN_IDLE, Certificate, NngServer
 from tests import certificates
 from tests.transports.listening import books, until
+from tests.transports.req import Req, message
 
 FRAME_BYTES = 65_536
-#: The first bytes of a REQ socket, and of a REP socket (nanomsg's RFC "sp-tcp-mapping-01").
-REQ_HELLO, REP_HELLO = b"\0SP\0\0\x30\0\0", b"\0SP\0\0\x31\0\0"
 
 
 class Echo:
@@ -64,10 +63,7 @@ class Serving:
     async def raw(self) -> trio.SocketStream:
         """A peer that speaks for itself."""
         host, _, port = self.server.addresses[0].rpartition(":")
-        stream = await trio.open_tcp_stream(host, int(port))
-        await stream.send_all(REQ_HELLO)
-        assert await stream.receive_some(8) == REP_HELLO
-        return stream
+        return (await Req.open(host, int(port))).stream
 
 
 @asynccontextmanager
@@ -106,11 +102,6 @@ async def at_the_end(stream: trio.SocketStream) -> None:
     except trio.BrokenResourceError:
         pass  # with unread bytes
     await stream.aclose()
-
-
-def message(request: bytes, number: int = 1) -> bytes:
-    body = struct.pack(">I", 0x8000_0000 | number) + request
-    return struct.pack(">Q", len(body)) + body
 
 
 async def test_many_requests_are_at_work_at_once() -> None:

@@ -95,6 +95,8 @@ class Here:
 
     def __init__(self) -> None:
         self.proved = 0
+        self.gone = False
+        self.polls: set[trio.CancelScope] = set()
 
     def signed_in(self) -> None:
         self.proved += 1
@@ -178,6 +180,28 @@ async def test_a_poll_has_bounds(house: House, autojump_clock: MockClock, fields
     (error,) = await house.ask({"type": "poll", "id": 3, **fields}, secret=secret)
     assert (error["code"], error["id"]) == ("bad_request", 3)
     assert next(iter(fields)) in error["message"]
+
+
+async def test_a_poll_of_a_peer_that_goes_takes_no_events(
+    house: House, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    connection, secret = await house.signed_in()
+    told: list[Any] = []
+
+    async def poll() -> None:
+        told.append((await house.ask({"type": "poll", "wait_ms": 30_000}, secret=secret), trio.current_time()))
+
+    nursery.start_soon(poll)
+    await trio.sleep(1)
+    began = trio.current_time()
+    connection.outbox.try_send(frame(7))
+    house.here.gone = True
+    (waiting,) = house.here.polls
+    waiting.cancel()
+    await trio.sleep(1)
+    assert told == [([], began)] and not house.here.polls
+    house.here.gone = False
+    assert [each["id"] for each in await house.ask({"type": "poll"}, secret=secret)] == [7]
 
 
 async def test_another_request_ends_a_poll(house: House, autojump_clock: MockClock, nursery: trio.Nursery) -> None:
