@@ -116,8 +116,8 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     assert imported - EXTRAS == declared - DATA
 
 
-#: Modules that a node loads where they are needed: sqlite-utils, pynng, and the channels of notifications.
-LATE = {"gochat.listening", "gochat.notifying", "gochat.store.setup"}
+#: Modules that load others where they are needed: sqlite-utils, pynng (node and client), channels of notifications.
+LATE = {"gochat.client.links", "gochat.listening", "gochat.notifying", "gochat.store.setup"}
 
 
 @pytest.mark.parametrize("module", MODULES)
