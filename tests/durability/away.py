@@ -139,11 +139,14 @@ class Away:
         try:
             async with await self._served.sign_in(user):
                 self._came(user, begun_ms)
-        except Closed:
-            pass  # The node was killed: nobody knows whether it knew of the user.
+        except (Closed, trio.Cancelled) as error:
+            # The node was killed: nobody knows whether it knew of the user.
+            self._came(user, begun_ms, welcomed=False)
+            if isinstance(error, trio.Cancelled):
+                raise
 
-    def _came(self, user: str, begun_ms: int) -> None:
-        self.evidence.returns.setdefault(user, []).append(Return(begun_ms, now_ms()))
+    def _came(self, user: str, begun_ms: int, *, welcomed: bool = True) -> None:
+        self.evidence.returns.setdefault(user, []).append(Return(begun_ms, now_ms(), welcomed))
 
     # ------------------------------------------------------------------------------------------ the writers
 

@@ -26,10 +26,12 @@ class Burst(NamedTuple):
 
 
 class Return(NamedTuple):
-    """The user signed in: not before `begun_ms`, and knew it at `welcomed_ms`."""
+    """The user signed in, not before `begun_ms`, and was welcomed at `ended_ms`. Or, if not `welcomed`, the server was
+    killed then, and may or may not have recorded that the user was there."""
 
     begun_ms: int
-    welcomed_ms: int
+    ended_ms: int
+    welcomed: bool = True
 
 
 class Notice(NamedTuple):
@@ -106,11 +108,12 @@ def _of_burst(evidence: Evidence, burst: Burst, told: list[Notice]) -> Iterator[
     in_time = [
         each
         for each in evidence.returns.get(burst.user, ())
-        if burst.acked_ms < each.begun_ms and each.welcomed_ms < due_ms
+        if each.welcomed and burst.acked_ms < each.begun_ms and each.ended_ms < due_ms
     ]
     if told and in_time:
-        yield f"{burst} was told though the user came back {due_ms - in_time[0].welcomed_ms} ms before it was due"
+        yield f"{burst} was told though the user came back before it was due: {in_time[0]}"
 
 
 def _came_after(evidence: Evidence, burst: Burst) -> bool:
-    return any(each.welcomed_ms >= burst.sent_ms for each in evidence.returns.get(burst.user, ()))
+    """Whether the user was there, or may have been, since the burst was sent."""
+    return any(each.ended_ms >= burst.sent_ms for each in evidence.returns.get(burst.user, ()))

@@ -74,6 +74,16 @@ def test_what_is_as_promised_is_no_violation() -> None:
     assert missing(evidence()) == set()
 
 
+def test_a_user_who_was_cut_off_may_be_told_or_not_of_what_was_sent_before() -> None:
+    found = evidence()
+    found.returns["cy"] = [Return(10_400, 10_500, welcomed=False)]
+    assert violations(found) == []
+    lose_one(found)
+    assert violations(found) == []
+    found.returns["cy"] = [Return(9_000, 9_500, welcomed=False)]
+    assert len(violations(found)) == 1
+
+
 def lose_one(found: Evidence) -> None:
     del found.notices[2]
 
