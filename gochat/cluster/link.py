@@ -118,6 +118,10 @@ def connector(url: str, timeout_s: float = TIMEOUT_S) -> Callable[[], Link]:
     kind = options.pop("connection_class", Connection)
     if issubclass(kind, Connection):
         options["socket_keepalive"] = True  # A Unix socket has no such thing.
+    try:
+        kind(**options)
+    except TypeError as error:
+        raise ValueError(f"an option of the address is not known: {error}") from None
     return lambda: Link(kind(**options), timeout_s)
 
 

@@ -40,6 +40,10 @@ class RealServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._link: Link | None = None
 
+    def keeps_nothing(self) -> None:
+        """From the next start on it begins empty: as on a machine whose disk is gone."""
+        self._options = ()
+
     def start(self) -> None:
         program = [binary(), *COMMON, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self._folder)]
         with (self._folder / "log").open("ab") as log:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import count, pairwise
 from random import Random
 from types import ModuleType
 
@@ -14,12 +15,15 @@ from trio.testing import MockClock
 
 from gochat.cluster import broadcast, faults, repair
 from gochat.cluster.broadcast import Broadcast
+from gochat.cluster.link import connector
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import START, Batch, Element, Position
+from gochat.cluster.redis_log import RedisLog
 from gochat.cluster.repair import Forked, is_in_order
 from gochat.errors import Full
 from tests.cluster.planting import plant
+from tests.cluster.real import PATIENCE_S, RealServer
 
 NODES = ("north", "south", "west")
 PARTITIONS = (0, 1)
@@ -323,3 +327,101 @@ async def test_pending_entries_are_bounded(autojump_clock: MockClock) -> None:
         node.send(0, b"%d" % number)
     with pytest.raises(Full):
         node.send(0, b"one too many")
+
+
+# ---------------------------------------------------------------------------------------------- a real server
+
+
+class OnRealServer:
+    """Three nodes that send all the time, over a real server."""
+
+    def __init__(self, server: RealServer) -> None:
+        self._server = server
+        self._cluster = secrets.token_hex(4)
+        self.rings = {name: MemoryRing() for name in NODES}
+        self.acked: dict[bytes, tuple[int, Position]] = {}
+        self.sent: set[bytes] = set()
+        self.quiet = False
+
+    def log(self) -> RedisLog:
+        return RedisLog(self._cluster, connector(self._server.url, PATIENCE_S), read_wait_s=0.05)
+
+    async def node(self, name: str) -> None:
+        def recorded(partition: int, elements: Sequence[Element]) -> None:
+            for element in elements:
+                if element.data in mine:
+                    mine.discard(element.data)
+                    self.acked[element.data] = partition, element.position
+
+        mine: set[bytes] = set()
+        log = self.log()
+        node = Broadcast(log, self.rings[name], name, PARTITIONS, lambda _: len(NODES), recorded)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(node.run)
+                for number in count():
+                    if self.quiet:
+                        break
+                    data = f"{name} {number}".encode()
+                    mine.add(data)
+                    self.sent.add(data)
+                    node.send(number % len(PARTITIONS), data)
+                    await trio.sleep(0.005)
+        finally:
+            log.close()
+
+    async def some_more(self) -> None:
+        """Wait until each node has had some more of its entries recorded."""
+        before = len(self.acked)
+        goal = {name: sum(data.startswith(name.encode()) for data in self.acked) + 3 for name in NODES}
+        while any(sum(d.startswith(n.encode()) for d in self.acked) < goal[n] for n in NODES):
+            await trio.sleep(0.01)
+        assert len(self.acked) > before
+
+    async def settled(self) -> None:
+        """Nobody sends any more, and all have everything."""
+        self.quiet = True
+        while self.acked.keys() != self.sent or len({str(ring.kept) for ring in self.rings.values()}) > 1:
+            await trio.sleep(0.01)
+
+    def check(self) -> None:
+        """Everything is in every record, where its sender was told that it is."""
+        for ring in self.rings.values():
+            for data, (partition, position) in self.acked.items():
+                assert ring.kept[partition][position.n - 1] == Element(position, data)
+
+
+async def _forget_everything(server: RealServer) -> None:
+    server.command("FLUSHALL")
+
+
+async def _be_demoted(server: RealServer) -> None:
+    server.command("DEBUG", "CHANGE-REPL-ID")
+
+
+async def _be_killed(server: RealServer) -> None:
+    server.kill()
+    await trio.sleep(0.05)
+    server.start()
+
+
+@pytest.mark.parametrize("befall", [_forget_everything, _be_demoted, _be_killed])
+async def test_nothing_is_lost_on_a_real_server(own_redis: RealServer, befall: Callable[..., Awaitable[None]]) -> None:
+    own_redis.keeps_nothing()
+    own_redis.start()
+    world = OnRealServer(own_redis)
+    maker = world.log()
+    for partition in PARTITIONS:
+        await maker.create(partition)
+    maker.close()
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            for name in NODES:
+                nursery.start_soon(world.node, name)
+            await world.some_more()
+            for _ in range(2):
+                await befall(own_redis)
+                await world.some_more()
+            await world.settled()
+            nursery.cancel_scope.cancel()
+    world.check()

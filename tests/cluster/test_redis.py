@@ -248,9 +248,10 @@ async def test_an_address_of_tcp_is_connected_to_and_a_half_answer_is_none() -> 
         thread.close()
 
 
-def test_an_address_that_is_none_is_refused() -> None:
+@pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", "", "redis://h/0?colour=red", "redis://h:x/"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ValueError):
-        connector("http://localhost")
+        connector(url)
 
 
 def test_a_password_stands_in_no_error(own_redis: RealServer) -> None:

@@ -1,0 +1,45 @@
+"""Whether a server is fit to carry a cluster's log: asked before a node serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from redis.exceptions import ResponseError
+
+from gochat.cluster.link import Link
+
+#: The first release whose XADD numbers entries within a term (`term-*`). Valkey tells it as its own of Redis too.
+LEAST_VERSION: Final = (7, 0)
+#: Policies by which a server that is full refuses writes, or drops keys that have an end, which the log has not.
+KEEPING: Final = ("noeviction", "volatile-")
+_REPLICATION: Final = "return redis.call('INFO', 'replication')"
+
+
+def unfit(link: Link) -> list[str]:
+    """The reasons why the server can't be used, each a sentence with the way out; none where it is fit. Raises
+    RedisError or OSError."""
+    try:
+        server, memory, cluster = (_fields(link.call("INFO", part)) for part in ("server", "memory", "cluster"))
+    except ResponseError as error:
+        return [f"INFO is refused ({error}): allow it to the user that gochat signs in as."]
+    problems = []
+    version = server.get("redis_version", "0")
+    if tuple(int(part) for part in version.split(".")[:2]) < LEAST_VERSION:
+        least = ".".join(map(str, LEAST_VERSION))
+        problems.append(f"It is of version {version}: install Redis {least} or later, or Valkey.")
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if not policy.startswith(KEEPING):
+        problems.append(f"It may drop the log when memory is short (maxmemory-policy is {policy}): set noeviction.")
+    if cluster.get("cluster_enabled") == "1":
+        problems.append("It is one of a Redis Cluster, whose nodes hold a part of the log each: use a plain server.")
+    try:
+        link.call("EVAL", _REPLICATION, 0)
+    except ResponseError as error:
+        problems.append(f"Scripts may not read INFO replication ({error}): allow INFO and EVALSHA to gochat's user.")
+    return problems
+
+
+def _fields(info: bytes) -> Mapping[str, str]:
+    lines = (line.partition(":") for line in info.decode().splitlines())
+    return {name: value for name, colon, value in lines if colon}
