@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 
-from gochat.cluster.ports import MOST_BYTES, MOST_ENTRIES, Batch, Element, Log, ServerAway
+from gochat.cluster.ports import MOST_BYTES, MOST_ENTRIES, Batch, Element, Fence, Log, ServerAway
 from gochat.cluster.repair import Forked, Repair, Ring, following, is_in_order
 from gochat.errors import Full
 
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 WATCH_S: Final = 0.25
 #: How long after an error a server is tried again.
 RETRY_S: Final = 0.05
+#: No server's id.
+NOBODY: Final = "nobody"
 #: Entries of one partition that are read at once.
 READ_LIMIT: Final = 1_000
 #: Entries that may be pending, in all partitions together.
@@ -191,6 +193,8 @@ class Broadcast:
             try:
                 await self._compare()
             except ServerAway as error:
+                if str(error) != self.problem:
+                    log.warning("the cluster's log can't be written: %s", error)
                 self.problem = str(error)
                 self._terms.clear()
                 await trio.sleep(RETRY_S)
@@ -215,6 +219,7 @@ class Broadcast:
                 known |= await self._repair.run(broken)
             finally:
                 self._repairing = frozenset()
+        await self._leave_if_superseded(known)
         for partition in self._partitions:
             term = known[partition].term
             if self._terms.get(partition) != term:
@@ -226,6 +231,15 @@ class Broadcast:
         suspects, self._suspects = self._suspects, set()
         for partition in suspects:
             await self._check_for_a_fork(partition)
+
+    async def _leave_if_superseded(self, known: Mapping[int, Fence]) -> None:
+        """A primary that others took the place of holds a fence that is in order for it, and would take entries that
+        nobody reads any more. Raises ServerAway where this is one, and has all connections made anew."""
+        old = [partition for partition in self._partitions if known[partition].term < self._ring.end(partition).term]
+        if old:
+            await self._log.keep_to(NOBODY)
+            await self._log.keep_to(None)
+            raise ServerAway(f"the server was a primary before another took its place: its partitions {old} are old")
 
     async def _check_for_a_fork(self, partition: int) -> None:
         """A log that is in order, and does not go on after what this node has recorded, will never do so."""

@@ -84,7 +84,7 @@ class TwoPrimaries(Fault, frozen=True, kw_only=True):
 
 
 class Flipped(Fault, frozen=True, kw_only=True):
-    """Whoever says where the primary is names the old one again, which lived on; the new one lives on too."""
+    """Whoever says where the primary is names an old one again, the oldest that lives; the new one lives on too."""
 
 
 class OldGone(Fault, frozen=True, kw_only=True):

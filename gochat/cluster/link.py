@@ -30,6 +30,8 @@ Command = Sequence[str | bytes | int]
 TIMEOUT_S: Final = 2.0
 _FAULTS: Final = (RedisError, OSError)
 _REPLID: Final = b"master_replid:"
+#: Asks for what `primary_id` takes.
+REPLICATION: Final = ("INFO", "replication")
 _CLOSED: Final = "this node has closed its connections"
 
 
@@ -47,7 +49,7 @@ class Link:
     def open(self) -> None:
         """Connect, and have the server know the scripts: it may have forgotten them with a restart."""
         self._connection.connect()
-        self.server = server_id(self.call("INFO", "replication"))
+        self.server = primary_id(self.call(*REPLICATION))
         self.call_all([("SCRIPT", "LOAD", script.text) for script in scripts.ALL])
 
     def call(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
@@ -125,9 +127,13 @@ def connector(url: str, timeout_s: float = TIMEOUT_S) -> Callable[[], Link]:
     return lambda: Link(kind(**options), timeout_s)
 
 
-def server_id(info: bytes) -> str:
-    """The replication id of a server, of what it says of its replication."""
-    line = next(line for line in info.splitlines() if line.startswith(_REPLID))
+def primary_id(info: bytes) -> str:
+    """The replication id of a server, of what it says of its replication. Raises ConnectionError where it is a replica,
+    which has the id of its primary, but not all that this has."""
+    lines = info.splitlines()
+    if b"role:master" not in lines:
+        raise ConnectionError("the server is a replica")
+    line = next(line for line in lines if line.startswith(_REPLID))
     return line[len(_REPLID) :].decode()
 
 

@@ -303,7 +303,8 @@ class MemoryServer:
             case faults.TwoPrimaries(entries=entries):
                 self._old.append(self._fail_over(entries))
             case faults.Flipped() if self._old:
-                self._old[-1], self.primary = self.primary, self._old[-1]
+                self._old.append(self.primary)
+                self.primary = self._old.pop(0)
             case faults.OldGone():
                 while self._old:
                     self._old.pop().die()

@@ -13,7 +13,7 @@ from typing import Any, Final
 from redis.exceptions import ResponseError
 
 from gochat.cluster import scripts
-from gochat.cluster.link import Command, Link, LinkThread, run, server_id
+from gochat.cluster.link import REPLICATION, Command, Link, LinkThread, primary_id, run
 from gochat.cluster.ports import (
     OFFER_LIFE_S,
     TERM_STEP,
@@ -112,15 +112,23 @@ class RedisLog:
 
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
         commands = [("XREVRANGE", self._key(p, "log"), "+", "-", "COUNT", 1) for p in partitions]
-        replies = await self._other.call(lambda link: link.call_all(commands))
+        _, replies = await self._ask_primary(commands)
         return {p: _position(reply[0][0]) for p, reply in zip(partitions, replies, strict=True) if reply}
 
     async def fences(self, partitions: Collection[int]) -> Fences:
-        commands: list[Sequence[str]] = [("INFO", "replication")]
-        commands += [("GET", self._key(partition, "fence")) for partition in partitions]
-        info, *replies = await self._other.call(lambda link: link.call_all(commands))
+        commands = [("GET", self._key(partition, "fence")) for partition in partitions]
+        server, replies = await self._ask_primary(commands)
         by_partition = {p: _fence(reply) for p, reply in zip(partitions, replies, strict=True) if reply is not None}
-        return Fences(server_id(info), by_partition)
+        return Fences(server, by_partition)
+
+    async def _ask_primary(self, commands: Sequence[Command]) -> tuple[str, list[Any]]:
+        """The server's id, and the replies; a replica, which a primary may have become meanwhile, gives none."""
+
+        def ask(link: Link) -> tuple[str, list[Any]]:
+            info, *replies = link.call_all([REPLICATION, *commands])
+            return primary_id(info), replies
+
+        return await self._other.call(ask)
 
     # ------------------------------------------------------------------------------------------ repairing, trimming
 

@@ -32,9 +32,11 @@ def binary() -> str:
 
 
 class RealServer:
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, sentinel: Path | None = None) -> None:
+        """`sentinel`: the configuration of a Sentinel, which is to have its socket at `folder`/s."""
         self._folder = folder
         self._options = options
+        self._sentinel = sentinel
         self.socket = folder / "s"
         self.url = f"unix://{self.socket}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -44,10 +46,12 @@ class RealServer:
         """From the next start on it begins empty: as on a machine whose disk is gone."""
         self._options = ()
 
-    def start(self) -> None:
+    def start(self, *more: str) -> None:
         program = [binary(), *COMMON, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self._folder)]
+        if self._sentinel is not None:
+            program = [binary(), str(self._sentinel), "--sentinel"]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([*program, *self._options], stdout=log, stderr=log)
+            self._process = subprocess.Popen([*program, *self._options, *more], stdout=log, stderr=log)
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -61,9 +65,7 @@ class RealServer:
     def command(self, *command: str | bytes | int) -> Any:
         """Give a command, over a connection of the test's own."""
         if self._link is None:
-            link = connector(self.url, PATIENCE_S)()
-            link.open()
-            self._link = link
+            self._link = connector(self.url, PATIENCE_S)()
         try:
             return self._link.call(*command)
         except (RedisError, OSError):

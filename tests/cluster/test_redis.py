@@ -106,6 +106,27 @@ async def test_a_server_that_forgot_its_scripts_is_told_them_again(
     assert await log.append([Batch(0, term, [b"b"])]) == [Position(term, 3)]
 
 
+async def test_a_replica_tells_nothing(redis: RealServer, opened: Callable[..., RedisLog]) -> None:
+    """It has the id of its primary, and less than that one has: also when it was the primary a moment ago."""
+    log, late = opened(redis), opened(redis)
+    term = await made(log)
+    server = (await log.fences([0])).server
+    redis.command("REPLICAOF", "127.0.0.1", 1)
+    try:
+        for one in (log, late):
+            for _ in range(2):
+                with pytest.raises(ServerAway, match="replica"):
+                    await one.fences([0])
+                with pytest.raises(ServerAway, match="replica"):
+                    await one.ends([0])
+            assert await one.append([Batch(0, term, [b"x"])]) == ["unknown"]
+    finally:
+        redis.command("REPLICAOF", "NO", "ONE")
+    assert (await log.fences([0])).server != server
+    assert await log.append([Batch(0, term, [b"x"])]) == ["fenced"]
+    assert await datas(log) == [b""]
+
+
 @pytest.mark.parametrize("kind", ["normal", "pubsub"])
 async def test_connections_that_are_closed_are_made_anew(
     redis: RealServer, opened: Callable[..., RedisLog], kind: str
