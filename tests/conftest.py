@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -61,16 +62,18 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def new_databases_are_copies() -> Iterator[None]:
     """The migrations make one empty database in each process, and each new one is its copy, with an epoch of its own:
-    1 ms and not 9. Databases of older releases are migrated as ever."""
-    apply, empty = setup._apply, sqlite3.connect(":memory:", isolation_level=None)
+    1 ms and not 9. Databases of older releases are migrated as ever. A node may be in a thread."""
+    apply, empty = setup._apply, sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    one_at_a_time = threading.Lock()
 
     def copied(connection: sqlite3.Connection, path: Path, applied: set[str] | None, *, keep: bool) -> None:
         if applied is not None:
             apply(connection, path, applied, keep=keep)
             return
-        if not empty.execute("SELECT 1 FROM sqlite_master").fetchone():
-            apply(empty, path, None, keep=keep)
-        empty.backup(connection)
+        with one_at_a_time:
+            if not empty.execute("SELECT 1 FROM sqlite_master").fetchone():
+                apply(empty, path, None, keep=keep)
+            empty.backup(connection)
         connection.execute("UPDATE meta SET epoch = ?", (schema.new_epoch(),))
 
     with closing(empty), pytest.MonkeyPatch.context() as patch:

@@ -24,6 +24,8 @@ def tmux(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             pytest.fail("no tmux: apt-get install tmux")
         pytest.skip("no tmux: apt-get install tmux")
     socket = tmp_path_factory.mktemp("tmux") / "s"
+    # A server without a session ends, perhaps while the next terminal is asked of it.
+    subprocess.run(["tmux", "-S", str(socket), "-f", "/dev/null", "new-session", "-d", "-s", "keep", "cat"], check=True)
     yield socket
     subprocess.run(["tmux", "-S", str(socket), "kill-server"], capture_output=True, check=False)
 
@@ -202,3 +204,48 @@ def test_suspended_and_back(sit: Callable[..., Pane]) -> None:
     pane.no_longer_sees("[sue]")
     pane.type("stty -a")
     pane.sees("intr = ^C")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40)], ids=["80x24", "120x40"])
+def test_the_list_of_rooms_completion_bell_and_mouse(
+    sit: Callable[..., Pane], node: Server, columns: int, rows: int
+) -> None:
+    """The rest of the list, with three people and a group."""
+    kim, lea = f"kim{columns}", f"lea{columns}"
+    token = node.token(kim)
+    node.say(node.token(lea), f"user:{kim}", *(f"message {number}." for number in range(1, 61)))
+    node.post(token, "groups", {"name": f"tea{columns}", "title": "Green tea", "users": [lea]})
+    pane = sit(kim, f"group:tea{columns}", "--mouse", columns=columns, rows=rows)
+
+    # Unread messages and presence at the side, the group's title above.
+    lines = pane.sees("Green tea · 2 members", f"#tea{columns}", " 60 │")
+    assert lines[0].startswith(f" group:tea{columns}")
+    assert not any("*" in line.split("│")[0] for line in lines[1:-2])
+    other = sit(lea, f"group:tea{columns}", columns=columns, rows=rows)
+    pane.sees(f"*{lea}")
+
+    # Users and groups are completed, by what they begin with.
+    pane.keys("l", "e", "Tab")
+    pane.sees(f"[tea{columns}] {lea}:")
+    pane.keys("C-u")
+    pane.keys(*"/join te", "Tab")
+    pane.sees(f"/join group:tea{columns}")
+    pane.keys("C-u")
+
+    # A sound for a name in another window, and a mark at the side.
+    pane.keys("M-1")
+    pane.sees("[gochat]")
+    other.sees(f"[tea{columns}]")
+    other.type(f"{kim}: look")
+    pane.sees("@1 │", "Act: ")
+    assert pane.flag("window_bell_flag")
+
+    # The mouse: a click goes to a room, the wheel scrolls there.
+    row = next(index for index, line in enumerate(pane.lines()) if lea in line.split("│")[0])
+    pane.keys("-l", f"\x1b[<0;5;{row + 1}M\x1b[<0;5;{row + 1}m")
+    pane.sees(f"[{lea}]", "message 60.")
+    pane.keys("-l", f"\x1b[<64;{columns // 2};10M")
+    pane.no_longer_sees("message 60.")
+    pane.keys("-l", f"\x1b[<65;{columns // 2};10M")
+    pane.sees("message 60.")
