@@ -21,7 +21,8 @@ Action: TypeAlias = Callable[[RoomFront, str], Awaitable[None] | None]
 KEYS: Final = (
     "Enter sends, Alt+Enter begins a new line, Tab completes commands, users, groups and :emoji",
     "Alt+1 to Alt+9, Alt+0 go to a window; Alt+Left, Alt+Right, Ctrl-P, Ctrl-N step; Alt+A goes where news is",
-    "PgUp and PgDn scroll; Up and Down fetch what you typed before",
+    "PgUp and PgDn scroll, Ctrl+Home goes to the first new message, Ctrl+End to the end",
+    "Up and Down fetch what you typed before",
     "Alt+Up and Alt+Down mark a message: Enter then answers it, /edit /react /delete /report mean it, Esc lets go",
     "Ctrl-A Ctrl-E Ctrl-W Ctrl-U Ctrl-K Ctrl-Y edit as in a shell; Ctrl-C empties the line, Ctrl-D then leaves",
 )
@@ -180,6 +181,19 @@ ALIASES: Final = {
     "exit": "quit",
     "bye": "quit",
     "h": "help",
+}
+#: Commands of IRC that have no counterpart of that name, with the way to the same end.
+HINTS: Final = {
+    "me": "a message is only text here",
+    "nick": "your id and name come with your token",
+    "away": "you are away when you leave, and others see since when",
+    "ignore": "/block USER: neither of you can write to the other",
+    "op": "/group role USER moderator",
+    "deop": "/group role USER member",
+    "list": "/rooms lists yours; nobody sees a group without being in it",
+    "server": "leave, and start again with --url",
+    "connect": "leave, and start again with --url",
+    "set": "there is nothing to set; --mouse and NO_COLOR are all",
 }
 COMMANDS: Final[dict[str, Command]] = {
     "join": Command("/join GROUP | group:NAME | user:NAME", "go to a room", _wrapped(_to)),

@@ -15,7 +15,7 @@ import trio
 from gochat.client.chat import Chat
 from gochat.client.errors import Refused
 from gochat.client.events import Event
-from gochat.client.screen.commands import COMMANDS
+from gochat.client.screen.commands import COMMANDS, HINTS
 from gochat.client.screen.completion import Completion, Words
 from gochat.client.screen.composer import Composer
 from gochat.client.screen.front import RoomFront
@@ -207,6 +207,8 @@ class Desk:
         name, _, rest = typed[1:].partition(" ")
         command = COMMANDS.get(name.strip().lower())
         if command is None:
+            if (hint := HINTS.get(name.strip().lower())) is not None:
+                raise Misused(f"there is no /{name.strip().lower()} here: {hint}")
             raise Misused(f"there is no /{text.inert(name)}; /help lists the commands, // begins a line with a slash")
         front = RoomFront(self, self.state.current)
         if len(self.commands) >= _MAX_WAITING:

@@ -106,6 +106,7 @@ KEYS: Final[dict[str, Callable[[Desk], None]]] = {
     "page down": _scroll(-1),
     "meta p": _scroll(1),
     "meta n": _scroll(-1),
+    "ctrl home": lambda desk: desk.viewport.to_first_new(),
     "ctrl end": _let_go,
     "esc": _let_go,
     "meta up": _select(-1),

@@ -68,6 +68,18 @@ class Viewport:
         """Show earlier rows, or for a negative `by` later ones."""
         self._move(by)
 
+    def to_first_new(self) -> None:
+        """Show the messages that were new when the room was opened, from the first one that is here. Where earlier ones
+        are still to be fetched, the page before is wanted, and the next call goes on."""
+        since = self._state.unread_from.get(self._state.current)
+        entries = self._timeline.entries
+        if since is None or not entries:
+            return
+        index = min(bisect_left(entries, since + 1, key=lambda entry: entry.seq), len(entries) - 1)
+        first = entries[index]
+        self._stay(Anchor(first.seq, first.order, 0))
+        self._move(len(self._entry_rows(index)) - self._height)
+
     def page(self) -> int:
         """The rows of one screen, less two that stay in sight."""
         return max(1, self._height - 2)

@@ -242,6 +242,7 @@ async def test_strangers_ask(strict: Node) -> None:
 #: What is typed, what is said to it, and whether it stays in the input to be mended.
 MISTAKES = [
     ("/nope", "there is no /nope", True),
+    ("/me waves", "a message is only text here", True),
     ("/msg bob", "usage: /msg", True),
     ("/msg Bob! hi", "usage: /msg", True),
     ("/query", "usage: /query", True),

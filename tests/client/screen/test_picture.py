@@ -173,6 +173,20 @@ def test_the_page_before_is_wanted_in_time_and_the_beginning_stays_at_the_top() 
     assert shown.messages()[0].startswith("── Sunday")
 
 
+def test_the_first_new_message_is_gone_to() -> None:
+    shown = Shown(state(contact(last=last(9)), group(head=100, read=40, unread=60)))
+    shown.state.open(TEA)
+    shown.state.timeline(TEA).newest_page(page([message(seq) for seq in range(31, 101)]))
+    shown.picture()
+    shown.viewport.to_first_new()
+    told = shown.messages()
+    assert told[0].startswith("── new ─")
+    assert "#41 " in told[1]
+    shown.state.open(BOB)
+    shown.viewport.to_first_new()  # nothing was new there
+    assert shown.viewport.follows
+
+
 def test_a_long_message_is_scrolled_through_row_by_row() -> None:
     shown = tea(message(1, "\n".join(map(str, range(100)))), message(2))
     shown.viewport.scroll(10)
