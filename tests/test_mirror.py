@@ -34,7 +34,7 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/cluster/test_redis.py": ("cluster/link",),
     "tests/cluster/test_broadcast.py": ("cluster/repair",),
     "tests/e2e/test_relations.py": ("actors/relations",),
-    "tests/actors/test_room.py": ("actors/ephemeral",),
+    "tests/actors/test_room.py": ("actors/ephemeral", "actors/events"),
     "tests/e2e/test_conversation.py": ("session/session", "session/gateway", "session/refusals"),
     "tests/e2e/test_moderation.py": ("session/moderation", "session/administration", "store/read/moderation"),
     "tests/e2e/test_notifications.py": ("session/notifications",),
@@ -44,6 +44,7 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/session/test_positions_law.py": ("session/positions",),
     "tests/store/test_contracts.py": (
         "store/read/archive",
+        "store/read/contacts",
         "store/read/lists",
         "store/read/lookups",
         "store/read/pages",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -11,6 +13,8 @@ from gochat.domain.limits import SlidingWindow, TokenBucket
 from gochat.domain.moderation import Flag
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied
+
+log = logging.getLogger(__name__)
 
 
 class ReplyTo(Protocol):
@@ -83,3 +87,16 @@ class Submit(msgspec.Struct):
             free = outcome.duplicate if isinstance(outcome, Done) else outcome.code not in ("censored", "external_link")
             if free:
                 self.bucket.give_back()
+
+
+def flush_all(batch: Sequence[Submit]) -> None:
+    """Let the answers to a batch leave. Those that one session asked for in a row leave together. A fault of one is
+    logged: those of others leave all the same."""
+    last = None
+    for mail in batch:
+        if mail.origin is None or mail.origin is not last:
+            try:
+                mail.flush()
+            except Exception:
+                log.exception("%s: an answer could not leave", mail.command.room)
+            last = mail.origin

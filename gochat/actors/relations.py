@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -10,14 +11,41 @@ from gochat.actors.messages import Submit
 from gochat.domain import commands
 from gochat.domain.facts import Message
 from gochat.domain.foreign import ForeignTurn
+from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import ContactPolicy, Relation
+from gochat.domain.side_records import Related
 from gochat.domain.turn import Turn
 from gochat.protocol import replies
+
+log = logging.getLogger(__name__)
 
 #: Characters of a message that a list or a request shows.
 LAST_CHARS = 200
 
 Names: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, tuple[str, int | None]]]]
+
+
+def tell_two(
+    live: Live,
+    before: RoomRecord | None,
+    turn: Turn | ForeignTurn,
+    mail: Sequence[Submit],
+    policy: ContactPolicy,
+    now_ms: int,
+    names: Mapping[str, tuple[str, int | None]],
+) -> None:
+    """Tell the two users of a private room what is new between them since `before`, where that is known."""
+    after = turn.draft.relation
+    if after is None:
+        return
+    known = None if before is None else before.relation
+    try:
+        if known is not None or any(isinstance(entry, Related) for entry in turn.side_records):
+            tell_states(live, mail, known, after, policy, now_ms)
+        if turn.hidden:
+            tell_request(live, turn, names)
+    except Exception:
+        log.exception("%s: what is new between two users could not be told", turn.draft.room)
 
 
 def tell_states(

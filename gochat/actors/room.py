@@ -14,15 +14,14 @@ import trio
 
 from gochat.actors import prefetched
 from gochat.actors.actor import INTERNAL, Actor, Registry
-from gochat.actors.delivered import Delivered
 from gochat.actors.deliveries import Deliveries
-from gochat.actors.ephemeral import EphemeralEvents, has_seat
+from gochat.actors.events import RoomEvents
 from gochat.actors.live import FactBatch, Live, fact_batches
-from gochat.actors.messages import Submit
+from gochat.actors.messages import Submit, flush_all
 from gochat.actors.observer import Observer
 from gochat.actors.phases import APPENDED, LACKING, TRANSITIONS
 from gochat.actors.prefetched import Prepared
-from gochat.actors.relations import Names, tell_request, tell_states
+from gochat.actors.relations import Names, tell_two
 from gochat.actors.supervisor import Spec
 from gochat.domain import commands
 from gochat.domain.draft import RecentKeys, RecentMessages, RoomRules
@@ -32,7 +31,6 @@ from gochat.domain.ids import is_dm
 from gochat.domain.jumps import Jumps
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import Recorded, RoomRecord
-from gochat.domain.side_records import Related
 from gochat.domain.sight import by_setting
 from gochat.domain.turn import Done, Outcome, Turn
 from gochat.errors import Denied, Full, StoreError, store_refusal
@@ -79,9 +77,8 @@ class RoomActor(Actor[Submit]):
 
     __slots__ = (
         "_context",
-        "_delivered",
         "_deliveries",
-        "_ephemeral",
+        "_events",
         "_members",
         "_offset",
         "_outcomes",
@@ -101,9 +98,8 @@ class RoomActor(Actor[Submit]):
         self._context = parts
         self._private = is_dm(room)
         self._recent = RecentMessages(RECENT_OTHERS)
-        self._ephemeral: EphemeralEvents | None = None
-        self._delivered: Delivered | None = None
-        """Made when the first device confirms."""
+        self._events: RoomEvents | None = None
+        """Made with the first of them."""
         self._deliveries: Deliveries | None = None
         """Made with the first delivery that may not be over at once."""
         self.delivered = -1
@@ -352,10 +348,11 @@ class RoomActor(Actor[Submit]):
                 self.let_catch_up()
         if turn.passes_on:
             self._pass_on(batch, outcomes)
-        self._flush(batch)
+        flush_all(batch)
         if done is not None:
             if turn.hidden or before is None or turn.draft.relation is not before.relation:
-                self._tell_two(before, turn, batch)
+                names = self._prepared.names if self._prepared is not None else {}
+                tell_two(parts.live, before, turn, batch, parts.rules.contacts, parts.clock.now_ms(), names)
             for observer in parts.observers:
                 try:
                     observer.recorded(self.address, turn.draft, done.facts, done.commit)
@@ -391,59 +388,16 @@ class RoomActor(Actor[Submit]):
             ):
                 self._deliveries.add(fact_batch)
 
-    def _flush(self, batch: list[Submit]) -> None:
-        """Let the answers leave. Those that one session asked for in a row leave together."""
-        last = None
-        for mail in batch:
-            if mail.origin is None or mail.origin is not last:
-                try:
-                    mail.flush()
-                except Exception:
-                    log.exception("%s: an answer could not leave", self.address)  # Those of others leave all the same.
-                last = mail.origin
-
-    def _tell_two(self, before: RoomRecord | None, turn: Turn | ForeignTurn, batch: list[Submit]) -> None:
-        """Tell the two users of a private room what is new between them."""
-        parts, after = self._context, turn.draft.relation
-        if after is None:
-            return
-        known = None if before is None else before.relation
-        try:
-            if known is not None or any(isinstance(entry, Related) for entry in turn.side_records):
-                tell_states(parts.live, batch, known, after, parts.rules.contacts, parts.clock.now_ms())
-            if turn.hidden:
-                names = self._prepared.names if self._prepared is not None else {}
-                tell_request(parts.live, turn, names)
-        except Exception:
-            log.exception("%s: what is new between two users could not be told", self.address)
-
     def _pass_on(self, batch: list[Submit], outcomes: list[Outcome]) -> None:
-        """Reads, typing, and what devices confirm: events without a seq."""
-        record = self.record
+        record, parts = self.record, self._context
         if record is None:
             return
-        for mail, outcome in zip(batch, outcomes, strict=True):
-            command = mail.command
-            if isinstance(outcome, Done) and isinstance(command, commands.EPHEMERAL):
-                try:
-                    if has_seat(record, command.user):
-                        self._take_event(record, command)
-                except Exception:
-                    log.exception("%s: an event could not be passed on", self.address)
-
-    def _take_event(self, record: RoomRecord, command: commands.AnyEphemeral) -> None:
-        parts = self._context
-        if not isinstance(command, commands.Got):
-            if self._ephemeral is None:
-                self._ephemeral = EphemeralEvents(parts.journal, parts.live, parts.clock.now_ms, parts.rules.contacts)
-            self._ephemeral.take(record, command)
-            return
-        if self._delivered is None:
+        if self._events is None:
             start, policy = self._registry.supervisor.start, parts.rules.contacts
-            self._delivered = Delivered(
+            self._events = RoomEvents(
                 parts.journal, parts.lookups, parts.live, parts.clock.now_ms, policy, lambda: self.record, start
             )
-        self._delivered.take(record, command.user, min(command.seq, record.head))
+        self._events.pass_on(record, batch, outcomes)
 
     def let_catch_up(self) -> None:
         """Listeners may have missed something: have them read the log."""
@@ -503,7 +457,7 @@ class RoomActor(Actor[Submit]):
                 mail.reply(denied)
             except Exception:
                 log.exception("%s: a command could not be answered", self.address)
-        self._flush(batch)
+        flush_all(batch)
         self.finish()
         self.evict()
 

@@ -25,7 +25,7 @@ from gochat.protocol.replies import (
 )
 from gochat.store.health import Health
 from gochat.store.listing import seats_among
-from gochat.store.read import lists, moderation, overview, pages, people, separate
+from gochat.store.read import contacts, lists, moderation, overview, pages, people, separate
 from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
 from gochat.store.read.receipts import Receipts
@@ -187,7 +187,7 @@ class SqliteArchive:
         left_out = separate.SeparateRooms(self._health, 0 if unreadable is None else separate.MOST)
         found = await self._merged_reader.of_user(
             user,
-            lambda connection: lists.contacts(
+            lambda connection: contacts.contacts(
                 connection,
                 self._epoch,
                 user,

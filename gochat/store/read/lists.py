@@ -15,11 +15,9 @@ from gochat.errors import Damaged
 from gochat.ports import Group, Snapshot, Viewer
 from gochat.protocol.replies import (
     ContactEntry,
-    ContactState,
     GroupEntry,
     Last,
     MemberEntry,
-    RelationState,
     RoomEntry,
 )
 from gochat.store import mentions
@@ -76,7 +74,7 @@ _OWNED = """SELECT o.num FROM seat o INDEXED BY seat_owner CROSS JOIN seat s ON 
     AND s.name IS NOT NULL WHERE o.user = ?2 AND o.role = 'owner' AND o.name > ?3 ORDER BY o.name LIMIT ?4"""
 _OWNED_AMONG = f"""SELECT s.num FROM seat s CROSS JOIN seat o ON o.user = ?2 AND o.num = s.num AND o.role = 'owner'
     WHERE s.user = ?1 AND {_GROUPS.replace("?", "?3")} ORDER BY s.name LIMIT ?4"""
-_CONTACT = _ENTRY + "AND s.num = ?"
+CONTACT = _ENTRY + "AND s.num = ?"
 _GROUP_HEADS = "SELECT s.name, r.head, s.since_seq FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ?"
 # Seats alone, for when what belongs to them is damaged.
 _GROUP_SEATS = f"SELECT s.num, s.name, s.since_seq FROM seat s WHERE s.user = ? AND {_GROUPS} ORDER BY s.name"
@@ -116,7 +114,7 @@ def welcome(
     )
 
 
-def _last(seq: int | None, ts: int, sender: str, body: str | None, deleted: int | None) -> Last | None:
+def last_of(seq: int | None, ts: int, sender: str, body: str | None, deleted: int | None) -> Last | None:
     return Last(seq=seq, ts=ts, sender=sender, body=body or "", deleted=deleted) if seq is not None else None
 
 
@@ -133,7 +131,7 @@ def _group_rows(
     except FAULTS as error:
         separate_rooms.bear(error)
     for room_pk, room, since in connection.execute(_GROUP_SEATS, (user, after)).fetchall():
-        rows = _one(connection, separate_rooms, room, _CONTACT, user, room_pk)
+        rows = _one(connection, separate_rooms, room, CONTACT, user, room_pk)
         if rows is None:
             begun[room] = since
         yield from rows or ()
@@ -164,7 +162,7 @@ def _groups(
             read=read,
             unread=unread,
             mentions=mentioned,
-            last=_last(*last),
+            last=last_of(*last),
             **_told_of_group(receipts, separate_rooms, room_pk, members, low),
         )
         size += len(_encode(entry)) + 1
@@ -259,7 +257,7 @@ def contacts_apart(
 def _one_contact(
     connection: sqlite3.Connection, epoch: str, user: str, room_pk: int, receipts: Receipts | None
 ) -> list[ContactEntry]:
-    rows = connection.execute(f"{_CONTACT} AND r.last >= s.since_seq", (user, room_pk)).fetchall()
+    rows = connection.execute(f"{CONTACT} AND r.last >= s.since_seq", (user, room_pk)).fetchall()
     return _contact_entries(connection, epoch, user, rows, receipts)
 
 
@@ -289,7 +287,7 @@ def _contact_entries(
                 read=read,
                 unread=unread,
                 mentions=mentioned,
-                last=_last(*last),
+                last=last_of(*last),
                 **({} if receipts is None else receipts.of_private(room_pk, room, low)._asdict()),
             )
         )
@@ -422,7 +420,7 @@ def groups(
     rows = [
         row
         for room_pk, room, *_ in memberships[:limit]
-        for row in _one(connection, separate_rooms, room, _CONTACT, user, room_pk) or ()
+        for row in _one(connection, separate_rooms, room, CONTACT, user, room_pk) or ()
     ]
     return _group_entries(epoch, rows, separate_rooms, receipts), memberships[limit - 1][1] if len(
         memberships
@@ -446,7 +444,7 @@ def _group_entries(
             read=read,
             unread=unread,
             mentions=mentioned,
-            last=_last(*last),
+            last=last_of(*last),
             **_told_of_group(receipts, separate_rooms, room_pk, size, low),
         )
         for room, room_pk, head, read, title, role, unread, mentioned, _, *last, size, low in rows
@@ -468,120 +466,6 @@ def _owns_fewer(connection: sqlite3.Connection, owner: str, user: str) -> bool:
             if count < most:
                 return each == owner
         most *= 4
-
-
-def contacts(
-    connection: sqlite3.Connection,
-    epoch: str,
-    user: str,
-    declined_after: int,
-    limit: int,
-    cursor: str | None,
-    only: RelationState | None,
-    rooms: bool,
-    separate_rooms: SeparateRooms | None = None,
-    receipts: Receipts | None = None,
-) -> tuple[list[ContactState], str | None]:
-    """`separate_rooms` takes the private rooms whose users are left out; without it an unreadable room raises.
-    `receipts`: as in `welcome`."""
-    try:
-        return _contact_states(connection, epoch, user, declined_after, limit, cursor, only, rooms, receipts)
-    except FAULTS as error:
-        if separate_rooms is None:
-            raise
-        separate_rooms.bear(error)
-    found = people.held(connection, user, declined_after, limit + 1, cursor, only, named=False)
-    if rooms:
-        known = {entry.user for entry in found}
-        found += [
-            ContactState(user=other, name=other, state="none")
-            for other in _in_private(connection, user, limit + 1, cursor, looks=False)
-            if other not in known
-        ]
-        found.sort(key=lambda entry: entry.user)
-    entries: list[ContactState] = []
-    for entry in found[:limit]:
-        read_one = partial(_one_state, connection, epoch, user, entry, receipts)
-        entries += separate_rooms.read(dm(user, entry.user), read_one) or ()
-    return entries, found[limit - 1].user if len(found) > limit else None
-
-
-def _one_state(
-    connection: sqlite3.Connection, epoch: str, user: str, entry: ContactState, receipts: Receipts | None
-) -> list[ContactState]:
-    """The entry with its name and its room; nothing where there is no more than a room without a message."""
-    entry.name = people.stranger(connection, entry.user).name
-    if entry.state == "none" and not _shows_a_message(connection, user, entry.user):
-        return []
-    if entry.state in ("contact", "none"):
-        _tell_room(connection, epoch, user, entry, receipts)
-    return [entry]
-
-
-def _shows_a_message(connection: sqlite3.Connection, user: str, other: str) -> bool:
-    """Whether the user sees any message of their private room."""
-    found = connection.execute(
-        """SELECT 1 FROM seat s JOIN room r ON r.num = s.num
-           WHERE s.user = ? AND s.name = ? AND r.last >= s.since_seq""",
-        (user, other),
-    )
-    return found.fetchone() is not None
-
-
-def _contact_states(
-    connection: sqlite3.Connection,
-    epoch: str,
-    user: str,
-    declined_after: int,
-    limit: int,
-    cursor: str | None,
-    only: RelationState | None,
-    rooms: bool,
-    receipts: Receipts | None,
-) -> tuple[list[ContactState], str | None]:
-    found = people.held(connection, user, declined_after, limit + 1, cursor, only)
-    if rooms:
-        known = {entry.user for entry in found}
-        for other in _in_private(connection, user, limit + 1, cursor):
-            if other not in known:
-                found.append(people.stranger(connection, other))
-        found.sort(key=lambda entry: entry.user)
-    entries = found[:limit]
-    for entry in entries:
-        if entry.state in ("contact", "none"):
-            _tell_room(connection, epoch, user, entry, receipts)
-    return entries, entries[-1].user if len(found) > limit else None
-
-
-def _in_private(
-    connection: sqlite3.Connection, user: str, limit: int, cursor: str | None, *, looks: bool = True
-) -> list[str]:
-    """The others of the user's private rooms, by id; not where a request waits, or somebody is blocked, nor, where this
-    `looks` at the rooms, where the user sees no message, for the id had been another's."""
-    among, seen = ("JOIN room r ON r.num = s.num", "AND r.last >= s.since_seq") if looks else ("", "")
-    found: list[str] = []
-    for low, high in ((cursor or "", "group:"), (max(cursor or "", "group;"), "\x7f")):
-        rows = connection.execute(
-            f"""SELECT s.name FROM seat s {among}
-                WHERE s.user = ? AND s.name > ? AND s.name < ? {seen} ORDER BY s.name LIMIT ?""",
-            (user, low, high, limit - len(found)),
-        )
-        found += [name for (name,) in rows]
-    return found
-
-
-def _tell_room(
-    connection: sqlite3.Connection, epoch: str, user: str, entry: ContactState, receipts: Receipts | None
-) -> None:
-    entry.room, entry.epoch, entry.head, entry.read, entry.unread = dm(user, entry.user), epoch, 0, 0, 0
-    row = connection.execute("SELECT num FROM room WHERE id = ?", (entry.room,)).fetchone()
-    for room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low in (
-        connection.execute(_CONTACT, (user, *row)) if row else ()
-    ):
-        entry.head, entry.read, entry.unread, entry.mentions, entry.last = head, read, unread, mentioned, _last(*last)
-        if receipts is not None:
-            told = receipts.of_private(room_pk, room, low)
-            entry.reads, entry.got = dict(told.reads), dict(told.got)
 
 
 def members(

@@ -18,7 +18,7 @@ from gochat.ports import Viewer
 from gochat.store import schema, setup
 from gochat.store.health import Health
 from gochat.store.listing import BLOCK, seats_among
-from gochat.store.read import lists, moderation, overview, pages, people
+from gochat.store.read import contacts, lists, moderation, overview, pages, people
 from gochat.store.read.receipts import Receipts
 from gochat.store.read.separate import SeparateRooms
 from gochat.store.write.logs import Batch
@@ -154,9 +154,9 @@ READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "the latest requests": lambda c: people.latest_requests(c, "hub", 15, SeparateRooms(Health(), 0)),
     "requests": lambda c: people.requests(c, "hub", 5, None),
     "requests, further on": lambda c: people.requests(c, "hub", 5, "s00010"),
-    "contacts": lambda c: lists.contacts(c, "e", "hub", 0, 5, "c", None, False),
-    "contacts and rooms": lambda c: lists.contacts(c, "e", "hub", 0, 5, None, None, True),
-    "blocks": lambda c: lists.contacts(c, "e", "hub", 0, 5, "b00010", "blocked", False),
+    "contacts": lambda c: contacts.contacts(c, "e", "hub", 0, 5, "c", None, False),
+    "contacts and rooms": lambda c: contacts.contacts(c, "e", "hub", 0, 5, None, None, True),
+    "blocks": lambda c: contacts.contacts(c, "e", "hub", 0, 5, "b00010", "blocked", False),
     "a group": lambda c: lists.group(c, HUB, TEA),
     "groups": lambda c: lists.groups(c, "e", "hub", None, 5, None),
     "groups, with receipts": lambda c: lists.groups(c, "e", "hub", None, 5, None, receipts=told(c)),

@@ -1,0 +1,57 @@
+"""The events that a room passes on without recording them: reads, typing, and what devices have got."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from gochat.actors.delivered import Delivered
+from gochat.actors.ephemeral import EphemeralEvents, has_seat
+from gochat.actors.live import Live
+from gochat.actors.messages import Submit
+from gochat.actors.supervisor import Spec
+from gochat.domain import commands
+from gochat.domain.record import RoomRecord
+from gochat.domain.relationship import ContactPolicy
+from gochat.domain.turn import Done, Outcome
+from gochat.ports import Journal, Lookups
+
+log = logging.getLogger(__name__)
+
+
+class RoomEvents:
+    """Those of one room."""
+
+    __slots__ = ("_delivered", "_ephemeral")
+
+    def __init__(
+        self,
+        journal: Journal,
+        lookups: Lookups,
+        live: Live,
+        now_ms: Callable[[], int],
+        policy: ContactPolicy,
+        record: Callable[[], RoomRecord | None],
+        start: Callable[[Spec], None],
+    ) -> None:
+        """`record` is the room as it is when it is asked; `start` starts a task."""
+        self._ephemeral = EphemeralEvents(journal, live, now_ms, policy)
+        self._delivered = Delivered(journal, lookups, live, now_ms, policy, record, start)
+
+    def pass_on(self, record: RoomRecord, batch: Sequence[Submit], outcomes: Sequence[Outcome]) -> None:
+        """Those of a batch, as far as their users have a seat in the room. A fault of one is logged, and costs no
+        other."""
+        for mail, outcome in zip(batch, outcomes, strict=True):
+            command = mail.command
+            if isinstance(outcome, Done) and isinstance(command, commands.EPHEMERAL):
+                try:
+                    if has_seat(record, command.user):
+                        self._take(record, command)
+                except Exception:
+                    log.exception("%s: an event could not be passed on", record.room)
+
+    def _take(self, record: RoomRecord, command: commands.AnyEphemeral) -> None:
+        if isinstance(command, commands.Got):
+            self._delivered.take(record, command.user, min(command.seq, record.head))
+        else:
+            self._ephemeral.take(record, command)
