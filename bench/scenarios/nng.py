@@ -1,8 +1,8 @@
 """Requests over nng, one in flight a client; the server's CPU time for each.
 
 The yardstick is a bare pynng echo (bench/limit/nng.py) of requests of the same size. The figure of the row `over echo`
-is the difference: what gochat costs over nng itself. A `ping` is a request that asks for nothing; a `send` is durable
-when it is answered.
+is the difference, gochat's own cost. A `ping` is a request that asks for nothing; a `send` is durable when it is
+answered, and most of its cost is that of any transport: the row `tcp` is the same load over TCP.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.load.client import Client, connected, signed_in
 from bench.load.fleet import Part
 from bench.load.outcome import Length
 from bench.load.requests import RequestSocket
-from bench.load.wire import NNG
+from bench.load.wire import LINES, NNG
 from bench.results import Bound, Drawn, Measure
 from bench.scenarios.stage import Stage
 from bench.server import Running, data_folder, limit_nng
@@ -41,9 +41,11 @@ def run(stage: Stage, options: Options) -> Drawn:
     stage = stage._replace(wire=NNG)
     measures: list[Measure] = []
     for turn in range(1, options.turns + 1):
-        for mine, echo in zip(_gochat(stage, options, turn), _echo(stage, options, turn), strict=True):
+        over_nng = _gochat(stage, options, turn, "gochat")
+        over_tcp = _gochat(stage._replace(wire=LINES), options, turn, "tcp")
+        for mine, tcp, echo in zip(over_nng, over_tcp, _echo(stage, options, turn), strict=True):
             over = Measure(load=mine.load, target="over echo", turn=turn, value=mine.value - echo.value, unit=mine.unit)
-            measures += [mine, echo, over]
+            measures += [mine, tcp, echo, over]
     bounds = [Bound(load=_load("ping", clients), target="over echo", at_most=_WANTED_US) for clients in options.clients]
     return Drawn(measures, bounds)
 
@@ -65,7 +67,7 @@ def _requests(kind: str, body: int, pad: str = "") -> Callable[[Client, int], by
     return ping if kind == "ping" else send
 
 
-def _gochat(stage: Stage, options: Options, turn: int) -> list[Measure]:
+def _gochat(stage: Stage, options: Options, turn: int, target: str) -> list[Measure]:
     with stage.server() as server, server.run() as running:
         names = server.names("u", max(options.clients))
 
@@ -74,11 +76,11 @@ def _gochat(stage: Stage, options: Options, turn: int) -> list[Measure]:
             with signed_in(running.address, server.issuer, names[part.index :: part.count]) as signed:
                 clients = [client for client, _ in signed]
                 for client in clients:
-                    assert isinstance(client.sock, RequestSocket)
-                    client.sock.polls = False
+                    if isinstance(client.sock, RequestSocket):
+                        client.sock.polls = False
                 yield Asks(clients, _requests(kind, options.body), _ANSWERS[kind])
 
-        return _drive(stage, running, make, options, turn, "gochat")
+        return _drive(stage, running, make, options, turn, target)
 
 
 def _echo(stage: Stage, options: Options, turn: int) -> list[Measure]:

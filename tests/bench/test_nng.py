@@ -47,7 +47,7 @@ def test_a_request_costs_something_over_the_echo(tmp_path: Path) -> None:
         (f"nng {kind} {clients}", target)
         for kind in ("ping", "send")
         for clients in ("1 client", "3 clients")
-        for target in ("gochat", "echo", "over echo")
+        for target in ("gochat", "tcp", "echo", "over echo")
     ]
     assert all(measure.messages == 60 for measure in measures if measure.target != "over echo")
     assert {bound.load for bound in bounds} == {"nng ping 1 client", "nng ping 3 clients"}
