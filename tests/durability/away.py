@@ -40,6 +40,8 @@ class Plan(NamedTuple):
     users: int
     kills: int
     seed: int
+    faults: bool = True
+    """Whether the receiver fails now and then: what it does not take comes again some seconds later."""
 
 
 class Outcome(NamedTuple):
@@ -69,7 +71,8 @@ class Away:
 
     async def round(self, number: int) -> None:
         """Messages are sent, some of their receivers come back, and the node is killed as they become due."""
-        self._receiver.answers.extend(self._rng.choices(ANSWERS, WEIGHTS, k=MEMBERS))
+        if self._plan.faults:
+            self._receiver.answers.extend(self._rng.choices(ANSWERS, WEIGHTS, k=MEMBERS))
         again = await self._readers()
         members = self._rng.sample(self._users, min(MEMBERS, len(self._users)))
         first_ms = now_ms()
