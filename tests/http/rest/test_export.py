@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import trio
@@ -71,9 +72,37 @@ async def test_an_owner_gets_no_history_that_is_hidden_from_them(as_: As) -> Non
     assert (await as_("bob").get(PATH)).status == 200
 
 
-async def test_one_at_a_time_and_who_goes_away_makes_room(as_: As, node: Node, monkeypatch: Any) -> None:
+class Paused:
+    """A file that is read as far as its third piece, and further when `go_on` is set."""
+
+    def __init__(self, file: BinaryIO, go_on: threading.Event) -> None:
+        self._file = file
+        self._go_on = go_on
+        self._pieces = 0
+
+    def read(self, size: int) -> bytes:
+        self._pieces += 1
+        if self._pieces == 3:
+            self._go_on.wait(WAIT_S)
+        return self._file.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@pytest.fixture
+def go_on(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Downloads pause until it is set, whatever the sockets' buffers take."""
+    make, event = exports.Exports._make, threading.Event()
+    monkeypatch.setattr(exports, "PIECE", 16)
+    monkeypatch.setattr(exports.Exports, "_make", lambda self, room: Paused(make(self, room), event))
+    return event
+
+
+async def test_one_at_a_time_and_who_goes_away_makes_room(
+    as_: As, node: Node, monkeypatch: Any, go_on: threading.Event
+) -> None:
     await tea(as_)
-    monkeypatch.setattr(exports, "PIECE", 16)  # so that it does not fit into the sockets' buffers
     head = f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {issue(node, 'ann')}\r\n\r\n"
     slow = await trio.open_tcp_stream(*address(node, "http"))
     await slow.send_all(head.encode())
@@ -83,6 +112,7 @@ async def test_one_at_a_time_and_who_goes_away_makes_room(as_: As, node: Node, m
         assert refused.refusal == (503, "busy")
         assert int(refused.headers["retry-after"]) >= 1
         await slow.aclose()
+        go_on.set()
         monkeypatch.setattr(exports, "PIECE", 65_536)
         while (answer := await as_("ann").get(PATH)).status == 503:
             await trio.sleep(0.01)
@@ -91,10 +121,15 @@ async def test_one_at_a_time_and_who_goes_away_makes_room(as_: As, node: Node, m
 
 @pytest.mark.parametrize("change", [{"action": "suspend", "user": "ann"}, {"action": "revoke", "user": "ann"}])
 async def test_who_is_shut_out_gets_no_more_of_it(
-    as_: As, node: Node, peer: Any, monkeypatch: Any, caplog: pytest.LogCaptureFixture, change: dict[str, str]
+    as_: As,
+    node: Node,
+    peer: Any,
+    monkeypatch: Any,
+    caplog: pytest.LogCaptureFixture,
+    change: dict[str, str],
+    go_on: threading.Event,
 ) -> None:
     await tea(as_)
-    monkeypatch.setattr(exports, "PIECE", 16)  # so that it does not fit into the sockets' buffers
     root = await peer("root", token=issue(node, "root", ["admin"]))
     reader = Client(await trio.open_tcp_stream(*address(node, "http")))
     await reader.send(
@@ -104,6 +139,7 @@ async def test_who_is_shut_out_gets_no_more_of_it(
         answer = await reader.response(body=False)
         assert answer.status == 200
         assert (await root.ask("admin", **change))["type"] == "ok"
+        go_on.set()
         assert 0 < len(await reader.rest()) < int(answer.headers[b"content-length"])
         await reader.stream.aclose()
         monkeypatch.setattr(exports, "PIECE", 65_536)
