@@ -12,7 +12,9 @@ import trio
 from trio.testing import MockClock
 
 from gochat import store as stores
+from gochat.actors.deliveries import MOST_WAITING
 from gochat.actors.foreign import hear
+from gochat.actors.live import OFFERS_A_SEND
 from gochat.actors.room import MOST_OVERTAKEN
 from gochat.domain import commands, facts
 from gochat.domain.facts import AnyFact
@@ -59,11 +61,11 @@ def say(body: str, user: str = "ann", room: str = DM, **fields: Any) -> commands
     return commands.Send(room=room, user=user, body=body, **fields)
 
 
-async def check(house: House, room: str, listener: Recorder) -> None:
-    """The room in memory is as the store has it, and the listener heard all of it once."""
+async def check(house: House, room: str, heard: list[int] | None, listener: Recorder) -> None:
+    """The room in memory is as the store has it, and the listener heard each of these facts once, or all there are."""
     room_actor = house.rooms.get(room)
     assert room_actor is not None and room_actor.record == await house.store.journal.load(room)
-    assert listener.seqs == [fact.seq for _, fact in house.journal.log[room]]
+    assert listener.seqs == (heard or [fact.seq for _, fact in house.journal.log[room]])
 
 
 async def test_what_another_node_decided_is_told_like_the_rooms_own(autojump_clock: MockClock) -> None:
@@ -73,7 +75,7 @@ async def test_what_another_node_decided_is_told_like_the_rooms_own(autojump_clo
         await house.outcomes(say("one"))
         await house.elsewhere(say("two"), say("three", user="bob"))
         assert [outcome.seq for outcome in await house.outcomes(say("four")) if isinstance(outcome, Done)] == [4]
-        await check(house, DM, bob)
+        await check(house, DM, None, bob)
         assert notes.batches == [(DM, [1], 1), (DM, [2, 3], 3), (DM, [4], 4)]
 
 
@@ -95,7 +97,7 @@ async def test_a_batch_that_others_went_before_is_numbered_behind_them(autojump_
             (fact.seq, fact.ts) for fact in log[3:]
         ]
         assert [type(fact) for fact in log] == [*[facts.Message] * 5, facts.Reaction]
-        await check(house, DM, bob)
+        await check(house, DM, None, bob)
         (again,) = await house.outcomes(say("mine", key="k"))
         assert again == Done(4, log[3].ts, duplicate=True)
         (refused,) = await house.outcomes(say("to the reaction", reply_to=6))
@@ -255,3 +257,51 @@ async def test_listeners_lag_where_too_many_rooms_are_in_memory(
         await house.settled()
         assert (bob.seqs, bob.lags) == ([], [(DM, 1)])
         assert len(house.rooms) == 0
+
+
+async def test_batches_that_wait_for_the_room_are_bounded(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with keep_house() as house:
+        await house.outcomes(say("1"))
+        house.rooms.passivate_idle(trio.current_time() + 1)
+        bob, gate, load = Recorder(house, "bob"), trio.Event(), house.shared.load
+
+        async def slow(room: str) -> RoomRecord:
+            await gate.wait()
+            return await load(room)
+
+        monkeypatch.setattr(house.shared, "load", slow)
+        room = house.rooms.at(DM)
+        room._context = room._context._replace(mailbox=3)
+        for n in range(2, 7):
+            await house.elsewhere(say(str(n)))
+            await trio.sleep(1)
+        assert bob.lags == [(DM, 4)], "the first three are to be read in the log"
+        gate.set()
+        await house.settled()
+        assert bob.seqs == [5, 6]
+        await check(house, DM, [5, 6], bob)
+
+
+async def test_listeners_lag_where_other_nodes_say_more_than_can_be_delivered(autojump_clock: MockClock) -> None:
+    async with keep_house(slice_=1) as house:
+        users = [f"u{n}" for n in range(OFFERS_A_SEND + 2)]
+        await house.tea(*users)
+        listeners = [Recorder(house, user) for user in users]
+        for each in listeners:
+            house.live.enter(TEA, each)
+        room = house.rooms.get(TEA)
+        assert room is not None and room.record is not None
+        head = room.record.head
+        for n in range(1, 101):
+            base: dict[str, Any] = {"room": TEA, "seq": head + n, "ts": 1_000_000, "sender": "ann"}
+            fact = facts.Member(**base, users=["u0"], change="removed") if n == 20 else facts.Message(**base, body="x")
+            hear(house.rooms, house.live, ForeignBatch(TEA, 1_000 + n, [fact]))
+            assert room._deliveries is not None and len(room._deliveries._waiting) <= MOST_WAITING + 1
+        await house.settled()
+        gone, *others = listeners
+        assert gone.seqs[-1] == head + 20, "to come and to go is not left out"
+        for each in others:
+            assert each.lags and each.seqs[-1] == room.delivered == head + 100
+            assert each.seqs == sorted(set(each.seqs)) and len(each.seqs) < 50
