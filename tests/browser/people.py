@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 Page = Any
 #: A browser's words on its console when a connection breaks; tests that break one expect it.
 BROKEN = re.compile(r"WebSocket connection to|net::ERR_|Failed to load resource: net::|blocked by Playwright")
-PATIENCE_MS = 15_000
+#: Generous, since a machine may be busy: only a test that fails waits for so long.
+PATIENCE_MS = 60_000
 
 
 class Person:

@@ -145,6 +145,8 @@ def test_a_long_history_costs_few_nodes_and_never_jumps(person: Someone, server:
     assert len(ann.page.query_selector_all("*")) < MOST_NODES
 
 
+#: The button that floats above the messages comes and goes by itself.
+NO_BUTTON = ".jump { visibility: hidden; }"
 #: The text of a bubble is there and is not drawn: what differs from that lies where the text was drawn.
 UNDRAWN = ".bubble, .bubble * { color: transparent !important; text-decoration: none !important; }"
 #: The pixels in which two shots differ outside of the boxes, at most 10.
@@ -158,7 +160,8 @@ DIFFERENCE = """async ([one, other, boxes]) => {
     const [a, b] = [await pixels(one), await pixels(other)];
     const found = [];
     for (let at = 0; at < a.data.length && found.length < 10; at += 4) {
-        if ([0, 1, 2].every(colour => a.data[at + colour] === b.data[at + colour])) continue;
+        // Round corners and icons come out some levels lighter or darker each time, unlike a text that is drawn there.
+        if ([0, 1, 2].every(colour => Math.abs(a.data[at + colour] - b.data[at + colour]) <= 48)) continue;
         const x = (at / 4) % a.width, y = Math.floor(at / 4 / a.width);
         const within = box => box.left - 1 <= x && x <= box.right && box.top - 1 <= y && y <= box.bottom;
         if (!boxes.some(within)) found.push([x, y]);
@@ -190,16 +193,18 @@ def test_hostile_text_changes_nothing_but_its_bubble(person: Someone, server: Se
     page = ann.page
     ann.open("bob")
     page.wait_for_selector(".bubble")
-    page.evaluate(f"(globalThis.undrawn = new CSSStyleSheet()).replaceSync('{UNDRAWN}')")
+    for name, rules in (("undrawn", UNDRAWN), ("plain", NO_BUTTON)):
+        page.evaluate(f"(globalThis.{name} = new CSSStyleSheet()).replaceSync('{rules}')")
+    page.evaluate("document.adoptedStyleSheets = [plain]")
     before = page.evaluate(FRAME)
     assert (before["made"], before["across"]) == (0, False)
     for _ in range(MOST_SCREENS):
         ann.at_rest()
         assert page.evaluate(FRAME) == before
-        drawn = page.screenshot()
-        page.evaluate("document.adoptedStyleSheets = [undrawn]")
-        undrawn = page.screenshot()
-        page.evaluate("document.adoptedStyleSheets = []")
+        drawn = page.screenshot(animations="disabled")
+        page.evaluate("document.adoptedStyleSheets = [plain, undrawn]")
+        undrawn = page.screenshot(animations="disabled")
+        page.evaluate("document.adoptedStyleSheets = [plain]")
         shots = [base64.b64encode(shot).decode() for shot in (drawn, undrawn)]
         diff = canvas.evaluate(DIFFERENCE, [*shots, page.eval_on_selector_all(".bubble", BOXES)])
         assert diff == []
@@ -244,6 +249,7 @@ def test_ten_thousand_messages(person: Someone, server: Server) -> None:
         assert len(ann.page.query_selector_all("*")) < MOST_NODES
         prepended += came
     assert prepended >= 5  # Others come faster than they can be watched.
+    ann.page.evaluate("document.querySelector('.log').scrollTop = 0")
     ann.sees("message 0")
     ann.page.click(".jump")
     ann.sees(f"message {MANY - 1}")
