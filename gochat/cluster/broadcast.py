@@ -80,7 +80,7 @@ class Broadcast:
         self._ring = ring
         self._partitions = tuple(partitions)
         self._recorded = recorded
-        self._repair = Repair(shared, ring, instance, need, self._take)
+        self._repair = Repair(shared, ring, instance, need, self._take, self._pause)
         self._terms: dict[int, int] = {}
         """The terms of the partitions that are in order, as far as this node knows."""
         self._repairing: frozenset[int] = frozenset()
@@ -205,20 +205,11 @@ class Broadcast:
                 self._look = trio.Event()
 
     async def _compare(self) -> None:
-        fences = await self._log.fences(self._partitions)
-        broken = [partition for partition in self._partitions if not is_in_order(fences, partition)]
-        known = dict(fences.by_partition)
-        if broken:
-            self.problem = f"partitions {', '.join(map(str, broken))} are being repaired"
-            for partition in broken:
-                self._terms.pop(partition, None)
-            self._repairing = frozenset(broken)
-            try:
-                async with self._recording:
-                    pass  # What was read before is recorded now, or will not be.
-                known |= await self._repair.run(broken)
-            finally:
-                self._repairing = frozenset()
+        """Look at the fences, and repair what is not in order."""
+        try:
+            known = await self._repair.run(self._partitions)
+        finally:
+            self._repairing = frozenset()
         await self._leave_if_superseded(known)
         for partition in self._partitions:
             term = known[partition].term
@@ -231,6 +222,18 @@ class Broadcast:
         suspects, self._suspects = self._suspects, set()
         for partition in suspects:
             await self._check_for_a_fork(partition)
+
+    async def _pause(self, broken: frozenset[int]) -> None:
+        """Neither read nor append these partitions; others go on."""
+        if broken == self._repairing:
+            return
+        self._repairing = broken
+        if broken:
+            self.problem = f"partitions {', '.join(map(str, sorted(broken)))} are being repaired"
+        for partition in broken:
+            self._terms.pop(partition, None)
+        async with self._recording:
+            pass  # What was read before is recorded now, or will not be.
 
     async def _leave_if_superseded(self, known: Mapping[int, Fence]) -> None:
         """A primary that others took the place of holds a fence that is in order for it, and would take entries that

@@ -81,33 +81,38 @@ class Repair:
         instance: str,
         need: Callable[[int], int],
         take: Callable[[int, Sequence[Element]], Awaitable[None]],
+        pause: Callable[[frozenset[int]], Awaitable[None]],
     ) -> None:
         """`need`: how many nodes must answer for a partition, this one included. `take`: records elements that follow
-        the ring's end, and hands them on."""
+        the ring's end, and hands them on. `pause`: from when it returns nobody else records anything of these
+        partitions, nor appends to them, until it is called with others."""
         self._log = shared
         self._ring = ring
         self._instance = instance
         self._need = need
         self._take = take
+        self._pause = pause
         self._answered_at: float | None = None
         """When the node last answered the server that it keeps to; the loop's clock."""
 
     async def run(self, partitions: Sequence[int]) -> Mapping[int, Fence]:
-        """Return the fences once all of the partitions are in order. Nobody else may record anything of them
-        meanwhile.
+        """Return the fences once all of the partitions are in order.
 
-        Once the node has answered, it speaks to no other server until that one is sealed, or can't be sealed by the
-        answer any more. Raises Forked; and ServerAway when the node is free to speak to another server."""
+        Each round looks at all of them: nodes that worked at one each, and waited for the others' answers, would wait
+        for ever where two have broken. Once the node has answered, it speaks to no other server until that one is
+        sealed, or can't be sealed by the answer any more. Raises Forked; and ServerAway when the node is free to speak
+        to another server."""
         server = ""
         try:
             while True:
                 try:
                     fences = await self._log.fences(partitions)
-                    if fences.server != server:
+                    broken = [p for p in partitions if not is_in_order(fences, p)]
+                    if broken and fences.server != server:
                         # Whoever was answered has another id now, and can't be sealed by that answer any more.
                         server, self._answered_at = fences.server, None
                         await self._log.keep_to(server)
-                    broken = [p for p in partitions if not is_in_order(fences, p)]
+                    await self._pause(frozenset(broken))
                     if not broken:
                         return fences.by_partition
                     ends = await self._log.ends(broken)
@@ -115,12 +120,17 @@ class Repair:
                     if not any(moved):
                         await trio.sleep(LOOK_S)
                 except ServerAway:
-                    if self._answered_at is None or trio.current_time() - self._answered_at > FAITHFUL_S:
+                    if not server or self._answered_at is None or self._is_void(self._answered_at):
                         raise
                     await trio.sleep(LOOK_S)
         finally:
-            with trio.CancelScope(shield=True):
-                await self._log.keep_to(None)
+            if server:
+                with trio.CancelScope(shield=True):
+                    await self._log.keep_to(None)
+
+    def _is_void(self, answered_at: float) -> bool:
+        """Whether the answer has lost its force, even where the server was stopped meanwhile."""
+        return trio.current_time() - answered_at > FAITHFUL_S
 
     async def _step(self, server: str, partition: int, there: Position | None) -> bool:
         """Bring the server and this node one step closer to each other. Whether anything moved."""
