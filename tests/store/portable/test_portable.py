@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import tempfile
@@ -338,6 +339,9 @@ HOSTILE = [
     "UPDATE fact SET data = json_set(data, '$.users[0]', 'A B') WHERE seq = 2",
     "UPDATE fact SET kind = 'message', body = 'x' WHERE seq = 1",
     "UPDATE fact SET key = 'k', sender = 'ann' WHERE seq = 5",
+    """UPDATE fact SET data = '{"mentions": ["A B"]}' WHERE seq = 6""",
+    """UPDATE fact SET data = '{"mentions": "bob"}' WHERE seq = 6""",
+    f"""UPDATE fact SET data = '{{"mentions": {json.dumps([f"u{n}" for n in range(21)])}}}' WHERE seq = 6""",
     "UPDATE meta SET kind = 'user'",
     "DROP TABLE fact",
     "DROP TABLE meta",
