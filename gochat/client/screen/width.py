@@ -33,7 +33,8 @@ def clusters(text: str) -> Iterator[tuple[str, int]]:
         else:
             if cluster:
                 yield cluster, columns
-            cluster, columns = char, max(0, width)
+            # Controls, which no row holds, are counted as the length of plain ASCII counts them.
+            cluster, columns = char, 1 if width < 0 else width
         joined = char == _JOINER
     if cluster:
         yield cluster, columns

@@ -47,6 +47,7 @@ def test_a_word_wider_than_a_row_is_broken_between_clusters() -> None:
 
 
 @example("a \ufe0f", 8)
+@example("aa\t", 8)
 @given(TRICKY, st.integers(8, 30))
 def test_no_row_is_wider_than_it_may_be_and_nothing_is_lost(dirty: str, width: int) -> None:
     rows = wrap([("time", "12:01 "), (None, dirty)], width, 6)
