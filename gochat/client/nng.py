@@ -113,8 +113,8 @@ class NngLink:
                 for _ in range(MAX_DRAINS):
                     if not self._full:
                         break
-                    await self._ask(self._poll_frame(0))
-                await self._ask(request)
+                    await self._request(self._poll_frame(0))
+                await self._request(request)
 
     async def receive(self) -> Sequence[bytes | str]:
         """Perhaps no frame: the server is there, and has nothing to say."""
@@ -155,7 +155,7 @@ class NngLink:
     def _poll_frame(self, wait_ms: int) -> bytes:
         return self._head() + b'"type":"poll","wait_ms":%d}' % wait_ms
 
-    async def _ask(self, request: bytes) -> None:
+    async def _request(self, request: bytes) -> None:
         reply = await self._exchange(self._requests, request)
         if self._polling is not None:
             # Its reply was sent before this one, unless the request has overtaken it: then it goes on.

@@ -15,6 +15,9 @@ import trio
 
 from gochat.client import Chat, Ended, Offline, Online, Refused, Unreachable, connect
 from gochat.client import nng as transport
+from gochat.client.links import parse_url
+from gochat.client.session import Session
+from gochat.client.wire import encode
 from gochat.domain import facts
 from gochat.errors import REVOKED
 from gochat.node import Node, running
@@ -23,6 +26,7 @@ from tests import certificates
 from tests.client.command import gochat
 from tests.client.command import running as command
 from tests.client.conftest import Start, enter, url
+from tests.client.places import room, welcome
 from tests.docs.relay import Relay
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import address
@@ -93,6 +97,14 @@ async def test_a_request_that_does_not_fit_beside_the_secret_is_refused_here(sta
             with pytest.raises(Refused, match="not_found"):
                 await ann.add_users("other", names[:-1])
             assert (await ann.send("group:tea", "still here")).seq == 2
+
+
+def test_hello_names_no_more_rooms_than_one_request_holds() -> None:
+    session = Session(parse_url("nng+tcp://127.0.0.1"), token="t", device=None, queue=1)
+    session.positions.welcomed(welcome(*(room(1, room=f"group:{number:064}") for number in range(1_000))))
+    hello = session._hello()
+    assert hello.resume is not None and 300 < len(hello.resume) < 1_000
+    assert len(encode(hello)) < session.calls.frame_bytes
 
 
 async def test_an_application_that_reads_nothing_holds_little_and_misses_nothing(start: Start) -> None:
