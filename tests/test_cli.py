@@ -20,6 +20,7 @@ import tomllib
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 
 from gochat import __version__, cli
@@ -27,7 +28,7 @@ from gochat.auth.secret import make_secret
 from gochat.commands import EXIT_AUTH, EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from gochat.commands.exposed import exposed
 from gochat.commands.presets import PRESETS
-from gochat.config import Auth, Http, Settings, Tcp, keys
+from gochat.config import Auth, Http, Notify, Settings, Tcp, keys
 from gochat.config import Node as NodeSettings
 from tests import forked
 from tests.store.test_newest import old_database
@@ -585,6 +586,13 @@ def test_what_is_exposed_is_told() -> None:
     open_ = Settings(http=Http(bind="0.0.0.0:80"), tcp=Tcp(bind="[::]:81"), node=NodeSettings(data="absent"))
     raw, plain = exposed(open_, origins)
     assert "raw TCP has no TLS" in raw and "without TLS" in plain
+    pushing = Notify(push=True, push_contact="mailto:ops@chat.example", allow_private=True)
+    _, told = exposed(Settings(http=files, notify=pushing, node=NodeSettings(data="absent")), origins)
+    assert "notify.push_private = false ends that" in told
+    safely = msgspec.structs.replace(pushing, push_private=False)
+    assert list(exposed(Settings(http=files, notify=safely, node=NodeSettings(data="absent")), origins)) == [
+        "key.pem holds a secret (http.tls_key) and other users of this machine can read it: chmod 600 key.pem"
+    ]
     Path("a file").touch(mode=0o644)
     assert list(exposed(Settings(http=files, node=NodeSettings(data="a file")), origins)) == [
         "key.pem holds a secret (http.tls_key) and other users of this machine can read it: chmod 600 key.pem"
