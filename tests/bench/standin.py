@@ -221,10 +221,10 @@ async def main() -> None:
     async with trio.open_nursery() as nursery:
         websockets = await nursery.start(serve_websocket, partial(over_websocket, chat), "127.0.0.1", http, None)
         lines = await nursery.start(partial(trio.serve_tcp, partial(over_tcp, chat), tcp, host="127.0.0.1"))
-        # In the words of a node, which the harness waits for.
-        print(f"listening on http://127.0.0.1:{websockets.port}", flush=True)
-        print(f"listening on tcp://127.0.0.1:{lines[0].socket.getsockname()[1]}", flush=True)
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            # In the words of a node, which the harness waits for; from then on it may send the signal.
+            print(f"listening on http://127.0.0.1:{websockets.port}", flush=True)
+            print(f"listening on tcp://127.0.0.1:{lines[0].socket.getsockname()[1]}", flush=True)
             async for _ in signals:
                 nursery.cancel_scope.cancel()
     chat.keep()
