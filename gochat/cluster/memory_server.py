@@ -134,11 +134,18 @@ class Primary:
         return {partition: end for partition, end in found.items() if end is not None}
 
     def fences(self, partitions: Collection[int]) -> Fences:
-        return Fences(self.server, {p: self.fence_of[p] for p in partitions if p in self.fence_of})
+        return Fences(
+            self.server, {p: self.fence_of[p] for p in partitions if p in self.fence_of and p in self.streams}
+        )
 
     def _sealed(self, partition: int, server: str) -> Fence | None:
         fence = self.fence_of.get(partition)
-        return fence if fence is not None and fence.server == server else None
+        if fence is None or fence.server != server:
+            return None
+        if partition not in self.streams:
+            del self.fence_of[partition]
+            return None
+        return fence
 
     def put_back(self, partition: int, server: str, previous: Position | None, elements: Sequence[Element]) -> PutBack:
         self._need_memory()

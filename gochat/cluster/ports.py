@@ -64,7 +64,7 @@ class Fences(NamedTuple):
 
     server: str
     by_partition: Mapping[int, Fence]
-    """Partitions without a fence are left out: the server has lost it, or never had one."""
+    """Partitions without a fence, or without entries, are left out: the server has lost them, or never had any."""
 
 
 class Batch(NamedTuple):

@@ -116,9 +116,11 @@ class RedisLog:
         return {p: _position(reply[0][0]) for p, reply in zip(partitions, replies, strict=True) if reply}
 
     async def fences(self, partitions: Collection[int]) -> Fences:
-        commands = [("GET", self._key(partition, "fence")) for partition in partitions]
-        server, replies = await self._ask_primary(commands)
-        by_partition = {p: _fence(reply) for p, reply in zip(partitions, replies, strict=True) if reply is not None}
+        streams = [("EXISTS", self._key(partition, "log")) for partition in partitions]
+        fences = [("GET", self._key(partition, "fence")) for partition in partitions]
+        server, replies = await self._ask_primary([*streams, *fences])
+        there, found = replies[: len(streams)], replies[len(streams) :]
+        by_partition = {p: _fence(f) for p, stream, f in zip(partitions, there, found, strict=True) if stream and f}
         return Fences(server, by_partition)
 
     async def _ask_primary(self, commands: Sequence[Command]) -> tuple[str, list[Any]]:

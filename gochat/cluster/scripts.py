@@ -25,9 +25,14 @@ _NOW = """
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 """
+# A fence whose stream is gone is taken away, or it would be good again with the first entry that is put back.
 _SEALED = """
 local fence = redis.call('GET', KEYS[2])
 local sealed = fence and string.sub(fence, 1, #server + 1) == server .. ' '
+if sealed and redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('DEL', KEYS[2])
+  sealed = false
+end
 """
 
 

@@ -114,7 +114,7 @@ class World:
         self.server.strike(faults.Full(on=False))
         servers = [self.server.primary, *self.server._old]
         newest = max(servers, key=lambda server: [server.fence_of[p].term for p in sorted(server.fence_of)])
-        while self.server.primary is not newest:
+        while "flipped" in self.kinds and self.server.primary is not newest:
             self.server.strike(faults.Flipped())
         self.server.strike(faults.OldGone())
         if self.random.random() < 0.5:

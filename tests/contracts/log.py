@@ -264,6 +264,7 @@ class LogContract:
     async def test_a_stream_that_is_lost_takes_its_fence_along(self, server: LogServer) -> None:
         log, terms = await made(server)
         await server.lose_stream(0)
+        assert (await log.fences(ALL)).by_partition.keys() == {1, 2, 3}, "also where nobody appends"
         assert await log.append([Batch(0, terms[0], [b"x", b"y"]), Batch(1, terms[1], [b"x"])]) == [
             "lost",
             Position(terms[1], 2),
@@ -348,7 +349,6 @@ class LogContract:
         await server.promote()
         await repaired(log, 0)
         await server.lose_stream(0)
-        await log.append([Batch(0, (await log.fences([0])).by_partition[0].term, [b"x"])])
         id_ = (await log.fences([0])).server
         assert await log.seal(0, id_, 1) == "wait"
 
@@ -466,6 +466,18 @@ class LogContract:
             with pytest.raises(ValueError):
                 await log.put_back(0, id_, previous, elements)
         assert await whole(log, 0) == [second, third]
+
+    async def test_a_stream_that_is_lost_is_put_back(self, server: LogServer) -> None:
+        log, terms = await made(server)
+        await log.append([Batch(0, terms[0], [b"x"])])
+        history = await whole(log, 0)
+        await server.lose_stream(0)
+        id_ = (await log.fences(ALL)).server
+        assert await log.put_back(0, id_, None, history[:1]) == "done", "its fence is left, and is good for nothing"
+        assert await log.append([Batch(0, terms[0], [b"y"])]) == ["fenced"], "not all of it is there"
+        assert await log.put_back(0, id_, history[0].position, history[1:]) == "done"
+        fence = await repaired(log, 0)
+        assert await log.append([Batch(0, fence.term, [b"y"])]) == [Position(fence.term, 4)]
 
     async def test_nothing_is_put_back_where_all_is_in_order(self, server: LogServer) -> None:
         log, terms = await made(server)
