@@ -17,6 +17,7 @@ import trio
 from gochat.auth.origin import OriginRules
 from gochat.auth.tickets import Tickets
 from gochat.config import Settings
+from gochat.connections import Connection
 from gochat.http import rest
 from gochat.http.address import TrustedProxies
 from gochat.http.app import make_app
@@ -29,7 +30,6 @@ from gochat.http.readiness import Readiness
 from gochat.http.shell import HttpShell
 from gochat.http.upgrade import Upgrade
 from gochat.http.wire import HttpLimits
-from gochat.ports import Connection
 from gochat.protocol.codec import SUBPROTOCOLS, Codec
 from gochat.protocol.requests import FIRST_FRAME_BYTES
 from gochat.session import ClientSession, Gateway, notifications

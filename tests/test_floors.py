@@ -20,7 +20,7 @@ FLOORS = (
     ("settings",),
     ("domain",),
     ("protocol",),
-    ("ports",),
+    ("ports", "connections"),
     ("actors", "store", "cluster", "auth", "policy", "notify", "transports", "client"),
     ("session", "http"),
     ("endpoints", "collector", "notifying", "demo"),

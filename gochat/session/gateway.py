@@ -14,9 +14,10 @@ from gochat.actors.room import RoomActor
 from gochat.actors.timer_wheel import TimerWheel
 from gochat.actors.user import CurrentRules, UserActor
 from gochat.auth.standing import Standing
+from gochat.connections import Connection, Outbox
 from gochat.errors import Denied
 from gochat.notify.notifications import Notifications
-from gochat.ports import Archive, Connection, Identity, Journal, Outbox, Tokens
+from gochat.ports import Archive, Identity, Journal, Tokens
 from gochat.protocol.replies import Limits
 from gochat.session.refusals import Refusals
 from gochat.transports.outbox import Spawn, Waiting

@@ -15,8 +15,8 @@ import trio
 from gochat.actors.broadcaster import SendQueue
 from gochat.actors.live import FactBatch
 from gochat.actors.user import UserActor
+from gochat.connections import Connection
 from gochat.errors import SLOW
-from gochat.ports import Connection
 from gochat.protocol.codec import Codec
 from gochat.session.gateway import Gateway
 from gochat.session.positions import CLOSED, GREETING, NEVER, OPEN, Notice, Positions

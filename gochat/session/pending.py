@@ -7,9 +7,9 @@ from typing import Protocol
 
 from gochat.actors.actor import INTERNAL
 from gochat.actors.messages import Submit
+from gochat.connections import Outbox
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import BY_NAME, Denied
-from gochat.ports import Outbox
 from gochat.protocol import replies
 from gochat.protocol.catalogue import Confirmation
 from gochat.protocol.codec import Codec

@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 import trio
 
+from gochat.connections import BURST, Connection
 from gochat.errors import (
     INVALID_TEXT,
     NO_HEARTBEAT,
@@ -26,7 +27,7 @@ from gochat.errors import (
     VIOLATION,
     Denied,
 )
-from gochat.ports import BURST, Connection, Identity
+from gochat.ports import Identity
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import ADMIN, READ, RequestType, granted

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import trio
 
-from gochat.ports import Receiver
+from gochat.connections import Receiver
 from gochat.protocol.codec import Codec
 from gochat.transports.admission import Slot
 from gochat.transports.outbox import Outbox, Spawn, Waiting
@@ -25,7 +25,7 @@ CLOSE_S = 2.0
 
 
 class SocketConnection(ABC):
-    """One peer: a ports.Connection."""
+    """One peer: a connections.Connection."""
 
     __slots__ = (
         "_handle",

@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from gochat.ports import BURST, Accept
+from gochat.connections import BURST, Accept
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.replies import Ping
 from gochat.transports.outbox import Waiting
@@ -21,7 +21,7 @@ UNREAD: Final = 64
 
 
 class MemoryConnection:
-    """A ports.Connection. `serve` must be running."""
+    """A connections.Connection. `serve` must be running."""
 
     transport = "memory"
     tells_close = True

@@ -17,8 +17,8 @@ import msgspec
 import trio
 from msgspec import Meta
 
+from gochat.connections import BURST, Accept, Receiver
 from gochat.errors import BY_NAME, NO_HEARTBEAT, VIOLATION
-from gochat.ports import BURST, Accept, Receiver
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.problems import DECODING, sentence
 from gochat.protocol.replies import Error, Ok, ReplyId
@@ -146,7 +146,7 @@ def _capped(chunk: bytes, max_lines: int, max_bytes: int, *, at_least_one: bool)
 
 
 class PairedConnection:
-    """A ports.Connection whose peer is heard from when it asks."""
+    """A connections.Connection whose peer is heard from when it asks."""
 
     peer_answers = False
     tells_close = False

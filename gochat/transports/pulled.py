@@ -1,6 +1,6 @@
 """An outbox without a socket: frames wait until the peer's side takes them.
 
-It keeps what `ports.Outbox` promises. A peer that takes nothing is what a full kernel buffer is to a socket: what
+It keeps what `connections.Outbox` promises. A peer that takes nothing is what a full kernel buffer is to a socket: what
 waits counts among what waits for slow readers, and is bounded as theirs is.
 """
 
@@ -15,7 +15,7 @@ from gochat.transports.outbox import Waiting
 
 
 class PulledOutbox:
-    """A ports.Outbox. Chunks are whole frames, of which one may hold several."""
+    """A connections.Outbox. Chunks are whole frames, of which one may hold several."""
 
     __slots__ = (
         "_arrived",

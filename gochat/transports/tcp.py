@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gochat.ports import BURST, Accept, Receiver
+from gochat.connections import BURST, Accept, Receiver
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.ndjson import LineReader, TooLarge
 from gochat.protocol.replies import Ping

@@ -16,8 +16,8 @@ from wsproto.connection import ConnectionState, ConnectionType
 from wsproto.events import CloseConnection, Ping
 from wsproto.utilities import generate_accept_token
 
+from gochat.connections import BURST, Accept, Receiver
 from gochat.domain.limits import TokenBucket
-from gochat.ports import BURST, Accept, Receiver
 from gochat.protocol import websocket as frames
 from gochat.protocol.codec import SUBPROTOCOLS, WS_JSON, Codec
 from gochat.transports.connection import CLOSE_S, SocketConnection

@@ -1,4 +1,4 @@
-"""The suite of `ports.Connection`: bytes come and go whole, in order and in bounds, and an end is told to both sides.
+"""The suite of `connections.Connection`: bytes come whole, in order and in bounds, and an end is told to both sides.
 
 Given: a fixture `wire` with a connection that is being served, the session that hears it (`Heard`), and its peer.
 """
@@ -12,7 +12,7 @@ import msgspec
 import trio
 import trio.testing
 
-from gochat.ports import Connection
+from gochat.connections import Connection
 from gochat.protocol.codec import Codec
 from gochat.protocol.replies import Error, Pong
 from gochat.transports.outbox import Waiting

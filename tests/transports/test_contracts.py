@@ -1,4 +1,4 @@
-"""Connections of every kind keep what `ports.Connection` promises."""
+"""Connections of every kind keep what `connections.Connection` promises."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 import trio
 
-from gochat.ports import Connection
+from gochat.connections import Connection
 from gochat.protocol.websocket import (
     BINARY,
     CLOSE,
