@@ -143,8 +143,14 @@ def naming(word: str) -> set[str]:
 
 
 def test_the_code_names_a_transport_where_the_list_says() -> None:
-    [[new, *others, _]] = lists("One more transport")
-    assert naming("nng") == {new.replace("quic", "nng"), *others}
+    [[new, config, table, _]] = lists("One more transport")
+    found = naming("nng")
+    own, client = (
+        {file for file in found if file.startswith(folder)} for folder in ("gochat/transports/", "gochat/client/")
+    )
+    assert new.replace("quic", "nng") in own
+    assert found - own == {config, table, "gochat/commands/connection.py", *client}
+    assert client == {f"gochat/client/{name}.py" for name in ("links", "nng", "session")}
 
 
 def test_the_code_names_a_channel_where_the_list_says() -> None:
