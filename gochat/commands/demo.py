@@ -20,7 +20,6 @@ from gochat.commands.exposed import exposed
 from gochat.commands.link import page_url
 from gochat.commands.options import bind_options, config_option, load_settings
 from gochat.errors import CantListen, StoreError
-from gochat.settings import DEFAULT
 
 if TYPE_CHECKING:
     from gochat.auth.tokens import Issuer
@@ -57,7 +56,9 @@ def demo(config: Path | None, data: str, binds: Mapping[str, str | None]) -> int
         raise CommandError("the demo serves this machine, without TLS", hint=hint, code=EXIT_CONFIG)
     if not settings.http.page:
         raise CommandError("http.page is off, and the demo is there to show the page", hint="turn it on")
-    log.setup("warning" if origins["log.level"] == DEFAULT else settings.log.level, settings.log.format)
+    # The links are what people look for. ./config.toml has every key: nobody asked for the level in it.
+    asked = config is not None or origins["log.level"].startswith("environment")
+    log.setup(settings.log.level if asked else "warning", settings.log.format)
     for warning in (*warnings, *exposed(settings, origins)):
         click.echo(f"gochat: warning: {warning}", err=True)
 

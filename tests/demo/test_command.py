@@ -65,6 +65,7 @@ def redeem(url: str) -> dict[str, object]:
 
 
 def test_each_of_the_three_comes_in_by_a_link_and_the_next_start_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[log]\nlevel = "info"\n')  # As in a checkout: nobody asked for it here.
     with demo(tmp_path, *FREE) as lines:
         links = [line.split(": ")[1] for line in lines if "#ticket=" in line]
         assert [redeem(link)["user"] for link in links] == list(story.PEOPLE)
