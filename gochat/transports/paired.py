@@ -88,7 +88,11 @@ class PairedOutbox(PulledOutbox):
         """`on_crowded` is called when more than half of `limit` waits: nobody is carrying out requests any more."""
         super().__init__(limit, waiting)
         self._replies: list[bytes] = []
-        self._on_crowded = on_crowded
+        self._on_crowded: Callable[[], None] | None = on_crowded
+
+    def let_go(self) -> None:
+        """Nobody is told of crowds any more: the connection holds this outbox, and the two would be a cycle."""
+        self._on_crowded = None
 
     def reply(self, data: bytes) -> None:
         if not self.closed:
@@ -130,7 +134,7 @@ class PairedOutbox(PulledOutbox):
 
     def _grew(self, count: int) -> None:
         super()._grew(count)
-        if self.size * 2 > self.limit:
+        if self.size * 2 > self.limit and self._on_crowded is not None:
             self._on_crowded()
 
 
@@ -165,6 +169,7 @@ class PairedConnection:
         self._turn = trio.Lock()
         self._requests = 0
         self._polling: trio.CancelScope | None = None
+        self._seen_off = False
 
     @property
     def heard(self) -> float:
@@ -199,7 +204,16 @@ class PairedConnection:
 
     async def _see_off(self) -> None:
         self.session.ended()
+        self._seen_off = True
         self._pairs.note_end(self)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Once no request can come any more: the session holds its connection, and the two would be a cycle."""
+        if self._seen_off and not self._requests and not self._pairs.knows(self):
+            self._seen_off = False
+            del self.session
+            self.outbox.let_go()
 
     def _crowded(self) -> None:
         self.session.stir()
@@ -232,6 +246,7 @@ class PairedConnection:
             self._requests -= 1
             self._heard = trio.current_time()
             self._pairs.drop_if_told(self)
+            self.let_go()
 
     async def _carry_out(self, lines: list[bytes], own: Poll | Bye | None, origin: Origin) -> bytes:
         session, outbox = self.session, self.outbox
@@ -337,6 +352,10 @@ class Pairs:
         """It has signed in."""
         self._connections[connection.secret] = connection
 
+    def knows(self, connection: PairedConnection) -> bool:
+        """Whether requests may still name it."""
+        return connection.secret in self._connections
+
     def note_end(self, connection: PairedConnection) -> None:
         """It is over; its peer may not know."""
         if connection.secret in self._connections:
@@ -358,6 +377,7 @@ class Pairs:
         del self._ended[connection]
         self._connections.pop(connection.secret, None)
         connection.outbox.discard()
+        connection.let_go()
 
 
 def _read_head(line: bytes) -> _Head:

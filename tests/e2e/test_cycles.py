@@ -19,9 +19,11 @@ import pytest
 import trio
 
 from gochat.node import Node
+from gochat.transports.paired import Pairs
 from tests.e2e.conftest import Start
 from tests.e2e.peer import address
 from tests.http.rest.client import issue
+from tests.transports.req import Req
 
 ROUNDS = 8
 HELLO_S = 0.1
@@ -287,3 +289,30 @@ async def test_an_http_connection_is_freed_when_it_ends(start: Start, request_: 
                 for _ in range(ROUNDS):
                     await round_()
                 await gone(node)
+
+
+@pytest.mark.parametrize("end", ["bye", "silence", "refused"])
+async def test_a_session_over_nng_is_freed_when_it_ends(start: Start, end: str) -> None:
+    async def visit() -> None:
+        req = await Req.open(*address(node, "nng"))
+        await req.ask({"type": "hello", "token": "x.y.z" if end == "refused" else token})
+        pairs.update(session.connection._pairs for session in node.gateway.sessions.values())  # type: ignore[attr-defined]
+        if end == "bye":
+            await req.ask({"type": "bye"})
+        await trio.aclose_forcefully(req.stream)
+
+    pairs: set[Pairs] = set()
+    nng = {"bind": "tcp://127.0.0.1:0", "session_s": 1.0}
+    async with start(nng=nng, limits={"hello_s": HELLO_S}, session={"heartbeat_s": 0.5}) as node:
+        token = issue(node, "ann")
+        with trio.fail_after(60):
+            for _ in range(2):
+                await visit()
+            await gone(node)
+            with uncollected():
+                for _ in range(ROUNDS):
+                    await visit()
+                await gone(node)
+                # The end of a session that nobody asks for is forgotten after as long again.
+                while any(map(len, pairs)):
+                    await trio.sleep(0.05)
