@@ -48,7 +48,8 @@ export class Positions {
   // ---------------------------------------------------------------------------------------- a connection begins
 
   /** Takes the place that the page holds of a room from earlier, and the head that a list tells of. Called before
-   *  `welcomed` or `found` take that list. Returns false where a live fact was first: then the place is of no use. @param {string} room @param {number} seq @param {string | null} epoch @param {number} head */
+   *  `welcomed` or `found` take that list. Returns false where a live fact was first: then the place is of no use.
+   *  @param {string} room @param {number} seq @param {string | null} epoch @param {number} head */
   hold(room, seq, epoch, head) {
     if (this.places.has(room)) return false;
     const p = place(seq, epoch);
