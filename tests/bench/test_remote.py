@@ -88,7 +88,7 @@ def test_with_its_process_named_its_cpu_time_is_measured(running: tuple[Running,
 @pytest.mark.parametrize(
     ("where", "secret", "said"),
     [
-        ("http://h:1", "s", r"give ws://HOST:PORT or tcp"),
+        ("http://h:1", "s", r"give ws://HOST:PORT, tcp"),
         ("ws://h", "s", "give ws://"),
         ("tcp://h:1", "", "needs --secret"),
     ],
