@@ -95,3 +95,14 @@ def test_a_chat_that_was_left_for_long_is_caught_up(person: Someone, server: Ser
     ann.open("bob")
     ann.page.click(".jump")
     ann.sees("more 599")
+
+
+def test_a_part_of_the_page_that_did_not_arrive_is_fetched_again(person: Someone, server: Server) -> None:
+    ann = person("ann", size=(390, 844), sign_in=False)
+    ann.page.route("**/js/views/thread.js", lambda route: route.abort())
+    ann.sign_in()
+    server.say(server.token("bob"), "user:ann", "are you there?")
+    ann.page.wait_for_selector(".badge:text-is('1')")
+    ann.page.unroute("**/js/views/thread.js")
+    ann.open("bob")
+    ann.sees("are you there?")
