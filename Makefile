@@ -36,6 +36,9 @@ LINTED := $(wildcard gochat tests bench docs deploy examples hatch_build.py)
 ASYNC := $(shell grep -rlE '\b(async|await|trio|BaseException)\b|except:' --include='*.py' gochat bench deploy)
 ASYNC_CHECKED := .venv/.async-checked
 
+# One more than there are cores: a third of a test's time it waits, for a browser, a process or a signal.
+WORKERS = $(shell expr $$(nproc) + 1)
+
 run: $(RUNTIME)
 	@exec $(BIN)/gochat demo $(ARGS)
 
@@ -43,7 +46,7 @@ serve: $(RUNTIME)
 	@exec $(BIN)/gochat serve $(ARGS)
 
 test: $(DEV) browser redis tmux
-	$(PYTEST) -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+	$(PYTEST) -n $(WORKERS) --maxprocesses 8 --dist worksteal $(ARGS)
 
 test-long: $(DEV) $(OPENAPI_CLIENT) browser redis tmux
 	$(PYTEST) -m 'long or peers' $(ARGS)
