@@ -43,6 +43,10 @@ class NoAnswer(Exception):
     """The receiver could not be reached, or did not answer in time. The text is for the operator."""
 
 
+class Unsendable(NoAnswer):
+    """HTTP has no form for the request: nothing was sent, nothing ever will be, and the receiver is not to blame."""
+
+
 class _Stream(httpcore2.AsyncNetworkStream):
     """A connection that is closed also where its TLS handshake is broken off by a time-out."""
 
@@ -117,7 +121,7 @@ class Poster:
         )
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Raises NoAnswer."""
+        """Raises NoAnswer; Unsendable where the URL or a header is at fault."""
         try:
             with trio.fail_after(self._timeout_s):
                 async with self._pool.stream("POST", url, headers=list(headers.items()), content=body) as response:
@@ -125,6 +129,8 @@ class Poster:
                     return Answer(response.status, told, await _beginning(response))
         except trio.TooSlowError:
             raise NoAnswer(f"no answer within {self._timeout_s:g} s") from None
+        except httpcore2.LocalProtocolError as error:
+            raise Unsendable(str(error) or type(error).__name__) from error
         except (
             httpcore2.TimeoutException,
             httpcore2.NetworkError,

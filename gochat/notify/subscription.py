@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -9,6 +10,8 @@ from gochat.domain.notices import Subscription
 from gochat.notify.encryption import device_key, device_secret
 
 ENDPOINT_CHARS: Final = 1_024
+# Anything else can't stand in a request's first line, and `urlsplit` passes over some of it without a word.
+_VISIBLE: Final = re.compile(r"[!-~]+")
 
 
 def problem(subscription: Subscription) -> str | None:
@@ -20,8 +23,8 @@ def problem(subscription: Subscription) -> str | None:
         return "endpoint: not a URL"
     if parts.scheme != "https" or not parts.hostname or parts.username is not None or port == 0:
         return "endpoint: must be an https URL"
-    if len(subscription.endpoint) > ENDPOINT_CHARS or not subscription.endpoint.isascii():
-        return f"endpoint: up to {ENDPOINT_CHARS} characters of ASCII"
+    if len(subscription.endpoint) > ENDPOINT_CHARS or not _VISIBLE.fullmatch(subscription.endpoint):
+        return f"endpoint: up to {ENDPOINT_CHARS} characters of ASCII, without spaces and control characters"
     try:
         device_key(subscription.p256dh)
     except ValueError:

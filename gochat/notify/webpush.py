@@ -24,7 +24,7 @@ from gochat.notify.encryption import (
     point,
     vapid,
 )
-from gochat.notify.http import NoAnswer, Poster
+from gochat.notify.http import NoAnswer, Poster, Unsendable
 from gochat.notify.notification import Notification, Templates, content
 from gochat.notify.subscription import problem
 
@@ -90,6 +90,10 @@ class WebPush:
         }
         try:
             answer = await self._poster.post(target.endpoint, body, headers)
+        except Unsendable:
+            # The device's own fault: others of the same push service are not to wait for it.
+            self._circuits.cancelled(host)
+            return GONE
         except NoAnswer as error:
             self._circuits.failed(host, self._now_ms(), str(error))
             return Retry(str(error))

@@ -20,7 +20,9 @@ from standardwebhooks import Webhook as Verifier
 
 from gochat.config import webhook_key
 from gochat.domain.notices import Subscription
+from gochat.notify import webpush
 from gochat.notify.channel import DELIVERED, GONE, Retry
+from gochat.notify.circuit import FAILURES
 from gochat.notify.encryption import decode64, encode64, point
 from gochat.notify.http import Poster
 from gochat.notify.mail import Mail, NoAddress, Relay
@@ -284,6 +286,10 @@ async def test_a_push_service_needs_the_certificate_of_its_name(push: PushStage)
     [
         {"endpoint": "http://push.example/x"},
         {"endpoint": "https:///x"},
+        {"endpoint": "https://push.example/a b"},
+        {"endpoint": "https://push.example/a\tb"},
+        {"endpoint": " https://push.example/a"},
+        {"endpoint": "https://push.example/a\x7f"},
         {"endpoint": "https://user:pw@push.example/x"},
         {"endpoint": "https://push.example:99999/x"},
         {"endpoint": "https://push.example/" + "x" * 2000},
@@ -297,6 +303,17 @@ async def test_a_push_service_needs_the_certificate_of_its_name(push: PushStage)
 async def test_what_can_not_be_pushed_to_is_never_posted_to(push: PushStage, change: dict[str, str]) -> None:
     assert await push.channel.send(NOTIFICATION, push.target._replace(**change)) == GONE
     assert push.receiver.connections == 0
+
+
+async def test_a_device_that_no_request_can_name_costs_its_push_service_nothing(
+    push: PushStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were the check of subscriptions to let one pass: others at the same push service do not wait for it."""
+    bad = push.target._replace(endpoint=push.target.endpoint + "/a b")
+    with monkeypatch.context() as patch:
+        patch.setattr(webpush, "problem", lambda _: None)
+        assert [await push.channel.send(NOTIFICATION, bad) for _ in range(FAILURES)] == [GONE] * FAILURES
+    assert await push.channel.send(NOTIFICATION, push.target) == DELIVERED
 
 
 def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
