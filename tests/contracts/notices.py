@@ -279,6 +279,17 @@ class NoticesContract:
         (reader,) = (await look(store, UnseenRoom(dm.record.room_pk, DM, 0))).readers
         assert reader.refuses == {"ann"}
 
+    async def test_only_those_are_refused_who_wrote_here(self, store: Any) -> None:
+        tea = await Scribe.at(store, TEA)
+        await tea.made(commands.Create, users=("bob", "mal", "dan"))
+        for other, action in (("mal", "block"), ("dan", "add"), ("eve", "block")):
+            dm = await Scribe.at(store, f"dm:bob:{other}")
+            await dm.turn(commands.Contact(room=dm.room, user="bob", action=action))
+        for user in ("mal", "dan", "ann"):
+            await tea.said("hi", user=user)
+        readers = (await look(store, UnseenRoom(tea.record.room_pk, TEA, 0))).readers
+        assert {reader.user: reader.refuses for reader in readers}["bob"] == {"mal"}
+
     # ------------------------------------------------------------------------------------------ what users want
 
     async def test_wishes_are_kept(self, store: Any) -> None:
@@ -316,6 +327,19 @@ class NoticesContract:
         await want([MentionsWanted("bob", False)])
         assert not (await store.notices.wishes("bob", 1000)).mentions
         assert (await look(store, room)).readers == []
+
+    async def test_mentions_by_refused_users_hide_no_others_of_a_silent_room(self, store: Any) -> None:
+        tea, dm = await Scribe.at(store, TEA), await Scribe.at(store, "dm:bob:mal")
+        await tea.made(commands.Create, users=("bob", "mal"))
+        await dm.turn(commands.Contact(room=dm.room, user="bob", action="block"))
+        await store.journal.append_side_records([Silenced("bob", TEA, None, 1000), MentionsWanted("bob", True)])
+        await tea.said(*["hi"] * 60)
+        (seq,) = await tea.said("@bob")
+        for _ in range(7):
+            await tea.said(*["@bob"] * 50, user="mal")
+        await tea.said(*["hi"] * 60)
+        found = await look(store, UnseenRoom(tea.record.room_pk, TEA, 0))
+        assert seq in [message.seq for message in found.messages if "bob" in message.mentions]
 
     async def test_silent_rooms_have_a_bound(self, store: Any) -> None:
         await store.journal.append_side_records(

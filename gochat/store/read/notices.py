@@ -51,10 +51,9 @@ _MEMBERS = f"""{_READER}
 _LAST_OF_SLICE = f"""SELECT max(user), count(*) FROM (
     SELECT user FROM seat s WHERE num = :room_pk AND {_IN_GROUP} AND user > :after ORDER BY user LIMIT :limit)"""
 _ONE = f"{_READER} WHERE s.num = :room_pk AND s.user = :user"
-#: Users whom a user has blocked or declined. The first condition is that of the index.
-_REFUSED = """SELECT peer FROM relation INDEXED BY relation_held WHERE user = {}
-    AND (contact OR blocked_at IS NOT NULL OR declined_ts IS NOT NULL)
-    AND (blocked_at IS NOT NULL OR declined_ts IS NOT NULL)"""
+#: Whether a user has blocked or declined another: one row, however many they have refused.
+_REFUSED = """EXISTS (SELECT 1 FROM relation WHERE user = {} AND peer = {}
+    AND (blocked_at IS NOT NULL OR declined_ts IS NOT NULL))"""
 _MESSAGES = f"""SELECT id & {SEQ_MASK}, ts, sender, substr(body, 1, {BODY_CHARS}), data FROM fact
     WHERE id >= ? AND id <= ? AND kind = {MESSAGE} AND delete_seq IS NULL"""
 
@@ -135,11 +134,14 @@ def _together(messages: Sequence[Candidate], more: Sequence[Candidate]) -> list[
 
 
 def _mentions(connection: sqlite3.Connection, base: int, since: int, user: str, oldest_ts: int) -> list[Candidate]:
-    """The latest messages from the seq `since` on that mention the user."""
+    """The latest messages from the seq `since` on that mention the user, without those of users whom the user refuses:
+    however often these mention the user, the mentions of others are still found."""
     rows = connection.execute(
-        f"""SELECT m.seq, f.ts, f.sender, substr(f.body, 1, {BODY_CHARS}), f.data FROM mention m
-            JOIN fact f ON f.id = ?1 + m.seq WHERE m.user = ?2 AND m.room_pk = ?1 >> {SEQ_BITS} AND m.seq >= ?3
-            AND f.ts >= ?4 AND f.delete_seq IS NULL ORDER BY m.seq DESC LIMIT {SHOWN}""",
+        f"""SELECT m.seq, f.ts, f.sender, substr(f.body, 1, {BODY_CHARS}), f.data
+            FROM (SELECT seq, sender FROM mention WHERE user = ?2 AND room_pk = ?1 >> {SEQ_BITS} AND seq >= ?3
+                ORDER BY seq DESC LIMIT {SCANNED}) m
+            CROSS JOIN fact f ON f.id = ?1 + m.seq
+            WHERE NOT {_REFUSED.format("?2", "m.sender")} AND f.ts >= ?4 AND f.delete_seq IS NULL LIMIT {SHOWN}""",
         (base, user, since, oldest_ts),
     )
     return list(map(_candidate, rows))
@@ -172,7 +174,7 @@ def _hidden(
 def _readers(
     connection: sqlite3.Connection, room: str, rows: Sequence[Sequence[Any]], messages: Sequence[Candidate]
 ) -> list[Reader]:
-    senders = {message.sender for message in messages}
+    senders = _array({message.sender for message in messages})
     return [_reader(connection, room, row, senders) for row in rows]
 
 
@@ -181,7 +183,8 @@ def _candidate(row: Sequence[Any]) -> Candidate:
     return Candidate(seq, ts, sender, body, mentions_in(data) or ())
 
 
-def _reader(connection: sqlite3.Connection, room: str, row: Sequence[Any], senders: Iterable[str]) -> Reader:
+def _reader(connection: sqlite3.Connection, room: str, row: Sequence[Any], senders: str) -> Reader:
+    """`senders`: an array in JSON."""
     user, since, read, seen, silent, upto, read_then, ts, mentions = row
     asked_at = None
     if is_dm(room):
@@ -189,7 +192,7 @@ def _reader(connection: sqlite3.Connection, room: str, row: Sequence[Any], sende
             "SELECT asked_at FROM relation WHERE user = ? AND peer = ?", (user, peer(room, user))
         ).fetchone()
         asked_at = found[0] if found else None
-    held = {other for (other,) in connection.execute(_REFUSED.format("?1"), (user,))}
+    refused = f"SELECT value FROM json_each(?2) WHERE {_REFUSED.format('?1', 'value')}"
     return Reader(
         user=user,
         since=since,
@@ -197,7 +200,7 @@ def _reader(connection: sqlite3.Connection, room: str, row: Sequence[Any], sende
         seen_ms=seen,
         muted=bool(silent),
         mentions=bool(mentions),
-        refuses=frozenset(held.intersection(senders)),
+        refuses=frozenset(sender for (sender,) in connection.execute(refused, (user, senders))),
         asked_at=asked_at,
         notified=None if upto is None else Notified(upto, read_then, ts),
     )
@@ -248,7 +251,7 @@ def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], n
     # Only what the user may be told of is counted; of a silent room, mentions.
     mentions = membership is not None and membership[4]
     news = f"""SELECT * FROM ({_MESSAGES} ORDER BY id DESC LIMIT {SCANNED})
-        WHERE sender <> ?3 AND sender NOT IN ({_REFUSED.format("?3")}) AND (
+        WHERE sender <> ?3 AND NOT {_REFUSED.format("?3", "sender")} AND (
             NOT ?4 OR EXISTS (SELECT 1 FROM json_each(data, '$.mentions') WHERE value = ?3)) LIMIT ?5"""
     bounds = (base | max(after + 1, since), base | SEQ_MASK, user, mentions)
     messages = [_candidate(found) for found in connection.execute(news, (*bounds, SHOWN))]
@@ -264,7 +267,7 @@ def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], n
         first_ts,
         made_ts,
         tries,
-        None if membership is None else _reader(connection, room, membership, senders),
+        None if membership is None else _reader(connection, room, membership, _array(senders)),
         messages,
         count,
         _names(connection, senders),
