@@ -14,15 +14,39 @@ from gochat.store.bulk import BulkInsert
 from gochat.store.rows import Row, mentions_in
 from gochat.store.schema import SEQ_BITS
 
-#: Mentions above a read position that a list looks at, the latest ones: it counts up to so many.
-COUNTED: Final = 100
+#: Unread mentions that an entry of a list counts up to, and how many it looks at for that, the latest ones: those of
+#: users whom one has blocked lie between.
+COUNTED, SCANNED = 100, 1_000
+#: Unread mentions that all entries of one list look at together, some 5 ms; after that each looks at its latest alone.
+MOST: Final = 5_000
 
-#: How many messages above the read position of a seat `s` in a room `r` mention the user, among the latest of these.
-#: Those of users whom the user has blocked do not count.
-COUNT: Final = f"""(SELECT count(*) FROM (SELECT m.sender FROM mention m
-        WHERE m.user = s.user AND m.room_pk = s.num AND m.seq > s.read ORDER BY m.seq DESC LIMIT {COUNTED}) AS c
-    WHERE NOT EXISTS (SELECT 1 FROM relation p
-        WHERE p.user = s.user AND p.peer = c.sender AND p.blocked_at IS NOT NULL))"""
+#: Whether any message above the read position of a seat `s` mentions its user.
+ANY: Final = "EXISTS (SELECT 1 FROM mention m WHERE m.user = s.user AND m.room_pk = s.num AND m.seq > s.read)"
+_LATEST: Final = """SELECT EXISTS (SELECT 1 FROM relation p
+        WHERE p.user = m.user AND p.peer = m.sender AND p.blocked_at IS NOT NULL)
+    FROM mention m WHERE m.user = ? AND m.room_pk = ? AND m.seq > ? ORDER BY m.seq DESC LIMIT ?"""
+
+
+class MentionCounts:
+    """Asked room by room while one list is put together."""
+
+    def __init__(self, connection: sqlite3.Connection, user: str, most: int = MOST) -> None:
+        self._connection = connection
+        self._user = user
+        self._left = most
+
+    def of_room(self, room_pk: int, read: int) -> int:
+        """How many messages above the seq `read` mention the user, up to `COUNTED`, without those of users whom the
+        user has blocked; at most 1 once the list has looked at its `MOST`."""
+        counted = 0
+        rows = self._connection.execute(_LATEST, (self._user, room_pk, read, min(SCANNED, self._left) or 1))
+        for (blocked,) in rows:
+            self._left = max(0, self._left - 1)
+            counted += not blocked
+            if counted == COUNTED:
+                break
+        return counted
+
 
 _ADD = BulkInsert("INSERT OR REPLACE INTO mention (user, room_pk, seq, sender)", 4)
 

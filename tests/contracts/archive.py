@@ -432,6 +432,15 @@ class ArchiveContract:
         (room,) = (await store.archive.welcome("bob", 15, [])).rooms
         assert (room.unread, room.mentions) == (150, 100)
 
+    async def test_mentions_by_a_user_who_is_blocked_hide_no_others(self, store: Any) -> None:
+        tea, dm = await tea_of(store, "bob", "cat"), await Scribe.at(store, "dm:bob:cat")
+        await dm.made(commands.Contact, "bob", action="block")
+        await tea.said("@bob")
+        for _ in range(3):
+            await tea.said(*["@bob"] * 50, user="cat")
+        (room,) = (await store.archive.welcome("bob", 15, [])).rooms
+        assert (room.unread, room.mentions) == (151, 1)
+
     async def test_a_group_tells_how_far_each_of_the_others_has_read(self, store: Any) -> None:
         tea = await tea_of(store, "bob", "cat")
         said = await tea.said("one", "two")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gochat.domain.ids import is_name
 from gochat.domain.mentions import MOST_MENTIONS, mentioned
 
-HERE = {"ann", "bob", "cat", "bob-", "c.d", "x" * 64}
+HERE = {"ann", "bob", "cat", "bob-", "c.d", "x" * 64, "y" * 62}
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,13 @@ HERE = {"ann", "bob", "cat", "bob-", "c.d", "x" * 64}
         ("你好@bob你", ["bob"]),
         ("a\n@bob\tb", ["bob"]),
         ("@" + "x" * 64, ["x" * 64]),
+        ("@" + "x" * 64 + ".", ["x" * 64]),
+        ("@" + "x" * 64 + "...", ["x" * 64]),
+        ("@" + "y" * 62 + "...", ["y" * 62]),
+        ("@" + "x" * 64 + "-x", None),
+        ("@" + "y" * 62 + "...y", None),
         ("@" + "x" * 65, None),
+        ("é@bob", ["bob"]),
         ("@bobby", None),
         ("@zoe", None),
         ("me@bob.example", None),
@@ -60,7 +66,7 @@ class Counting(set[str]):
         return super().__contains__(name)
 
 
-@pytest.mark.parametrize("body", ["@a " * 33_000, ("@a" + "." * 63 + " ") * 1_500, "@" * 100_000])
+@pytest.mark.parametrize("body", ["@a " * 33_000, ("@a" + "." * 63 + " ") * 1_500, "@a" + "." * 100_000, "@" * 100_000])
 def test_a_text_full_of_names_costs_no_more_than_some_hundred(body: str) -> None:
     users = Counting()
     assert mentioned(body, "ann", users) is None

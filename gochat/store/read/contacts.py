@@ -7,6 +7,7 @@ from functools import partial
 
 from gochat.domain.ids import dm
 from gochat.protocol.replies import ContactState, RelationState
+from gochat.store.mentions import MentionCounts
 from gochat.store.read import people
 from gochat.store.read.lists import CONTACT, last_of
 from gochat.store.read.receipts import Receipts
@@ -27,8 +28,9 @@ def contacts(
 ) -> tuple[list[ContactState], str | None]:
     """`separate_rooms` takes the private rooms whose users are left out; without it an unreadable room raises.
     `receipts`: as in `welcome`."""
+    counts = MentionCounts(connection, user)
     try:
-        return _contact_states(connection, epoch, user, declined_after, limit, cursor, only, rooms, receipts)
+        return _contact_states(connection, epoch, user, declined_after, limit, cursor, only, rooms, counts, receipts)
     except FAULTS as error:
         if separate_rooms is None:
             raise
@@ -44,20 +46,25 @@ def contacts(
         found.sort(key=lambda entry: entry.user)
     entries: list[ContactState] = []
     for entry in found[:limit]:
-        read_one = partial(_one_state, connection, epoch, user, entry, receipts)
+        read_one = partial(_one_state, connection, epoch, user, entry, counts, receipts)
         entries += separate_rooms.read(dm(user, entry.user), read_one) or ()
     return entries, found[limit - 1].user if len(found) > limit else None
 
 
 def _one_state(
-    connection: sqlite3.Connection, epoch: str, user: str, entry: ContactState, receipts: Receipts | None
+    connection: sqlite3.Connection,
+    epoch: str,
+    user: str,
+    entry: ContactState,
+    counts: MentionCounts,
+    receipts: Receipts | None,
 ) -> list[ContactState]:
     """The entry with its name and its room; nothing where there is no more than a room without a message."""
     entry.name = people.stranger(connection, entry.user).name
     if entry.state == "none" and not _shows_a_message(connection, user, entry.user):
         return []
     if entry.state in ("contact", "none"):
-        _tell_room(connection, epoch, user, entry, receipts)
+        _tell_room(connection, epoch, user, entry, counts, receipts)
     return [entry]
 
 
@@ -80,6 +87,7 @@ def _contact_states(
     cursor: str | None,
     only: RelationState | None,
     rooms: bool,
+    counts: MentionCounts,
     receipts: Receipts | None,
 ) -> tuple[list[ContactState], str | None]:
     found = people.held(connection, user, declined_after, limit + 1, cursor, only)
@@ -92,7 +100,7 @@ def _contact_states(
     entries = found[:limit]
     for entry in entries:
         if entry.state in ("contact", "none"):
-            _tell_room(connection, epoch, user, entry, receipts)
+            _tell_room(connection, epoch, user, entry, counts, receipts)
     return entries, entries[-1].user if len(found) > limit else None
 
 
@@ -114,14 +122,20 @@ def _in_private(
 
 
 def _tell_room(
-    connection: sqlite3.Connection, epoch: str, user: str, entry: ContactState, receipts: Receipts | None
+    connection: sqlite3.Connection,
+    epoch: str,
+    user: str,
+    entry: ContactState,
+    counts: MentionCounts,
+    receipts: Receipts | None,
 ) -> None:
     entry.room, entry.epoch, entry.head, entry.read, entry.unread = dm(user, entry.user), epoch, 0, 0, 0
     row = connection.execute("SELECT num FROM room WHERE id = ?", (entry.room,)).fetchone()
     for room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low in (
         connection.execute(CONTACT, (user, *row)) if row else ()
     ):
-        entry.head, entry.read, entry.unread, entry.mentions, entry.last = head, read, unread, mentioned, last_of(*last)
+        entry.head, entry.read, entry.unread, entry.last = head, read, unread, last_of(*last)
+        entry.mentions = counts.of_room(room_pk, read) if mentioned else 0
         if receipts is not None:
             told = receipts.of_private(room_pk, room, low)
             entry.reads, entry.got = dict(told.reads), dict(told.got)

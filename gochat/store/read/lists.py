@@ -23,6 +23,7 @@ from gochat.protocol.replies import (
 from gochat.store import mentions
 from gochat.store.health import is_damage
 from gochat.store.listing import BLOCK_BITS, IN_GROUP
+from gochat.store.mentions import MentionCounts
 from gochat.store.read import pages, people
 from gochat.store.read.receipts import Receipts
 from gochat.store.read.separate import FAULTS, SeparateRooms
@@ -48,7 +49,7 @@ _ENTRY = f"""
              AND d.id < (r.num << {SEQ_BITS}) + (((s.read >> {BLOCK_BITS}) + 1) << {BLOCK_BITS}))
           - (SELECT coalesce(sum(deleted), 0) FROM skipped k
              WHERE k.num = r.num AND k.block > (s.read >> {BLOCK_BITS})),
-        {mentions.COUNT},
+        {mentions.ANY},
         s.since_seq, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender, substr(l.body, 1, {people.LAST_CHARS}), l.delete_ts,
         r.members, {LOW}
     FROM seat s JOIN room r ON r.num = s.num
@@ -94,11 +95,14 @@ def welcome(
     receipts: Receipts | None = None,
 ) -> Snapshot:
     """`receipts` tells how far the others of the rooms have read; without it nothing is told of that."""
+    counts = MentionCounts(connection, user)
     (commit,) = connection.execute(LAST_COMMIT).fetchone()
     heads, former, hidden = _positions(connection, user, rooms, separate_rooms)
     # The private rooms first: of groups there may be more than can tell it.
-    private = _contacts(connection, epoch, user, contacts, separate_rooms, receipts) if contacts else []
-    entries, others, since = _groups(connection, epoch, user, separate_rooms, receipts) if contacts else ([], {}, {})
+    private = _contacts(connection, epoch, user, contacts, separate_rooms, counts, receipts) if contacts else []
+    entries, others, since = (
+        _groups(connection, epoch, user, separate_rooms, counts, receipts) if contacts else ([], {}, {})
+    )
     return Snapshot(
         commit=commit,
         contacts=private,
@@ -142,7 +146,8 @@ def _groups(
     epoch: str,
     user: str,
     separate_rooms: SeparateRooms,
-    receipts: Receipts | None = None,
+    counts: MentionCounts,
+    receipts: Receipts | None,
 ) -> tuple[list[RoomEntry], dict[str, int], dict[str, int]]:
     """The groups by name, as many as fit a welcome; the heads of the others; and where the user came in, of those where
     that was not the beginning."""
@@ -161,7 +166,7 @@ def _groups(
             head=head,
             read=read,
             unread=unread,
-            mentions=mentioned,
+            mentions=_mentions(counts, separate_rooms, room_pk, read) if mentioned else 0,
             last=last_of(*last),
             **_told_of_group(receipts, separate_rooms, room_pk, members, low),
         )
@@ -179,6 +184,17 @@ def _groups(
         if since > 1:
             begun[room] = since
     return entries, others, begun
+
+
+def _mentions(counts: MentionCounts, separate_rooms: SeparateRooms | None, room_pk: int, read: int) -> int:
+    """How many unread messages mention the user; one where they can't be read, for there is one."""
+    try:
+        return counts.of_room(room_pk, read)
+    except FAULTS as error:
+        if separate_rooms is None:
+            raise
+        separate_rooms.bear(error)
+        return 1
 
 
 def _told_of_group(
@@ -222,14 +238,15 @@ def _contacts(
     user: str,
     most: int,
     separate_rooms: SeparateRooms,
-    receipts: Receipts | None = None,
+    counts: MentionCounts,
+    receipts: Receipts | None,
 ) -> list[ContactEntry]:
     try:
         rows = connection.execute(_CONTACTS, (user, most)).fetchall()
-        return _contact_entries(connection, epoch, user, rows, receipts)
+        return _contact_entries(connection, epoch, user, rows, counts, receipts)
     except FAULTS as error:
         separate_rooms.bear(error)
-    return contacts_apart(connection, epoch, user, most, separate_rooms, receipts)
+    return contacts_apart(connection, epoch, user, most, separate_rooms, counts, receipts)
 
 
 def contacts_apart(
@@ -238,6 +255,7 @@ def contacts_apart(
     user: str,
     most: int,
     separate_rooms: SeparateRooms,
+    counts: MentionCounts,
     receipts: Receipts | None = None,
 ) -> list[ContactEntry]:
     """The same room by room, for when one is damaged."""
@@ -246,7 +264,7 @@ def contacts_apart(
     for room_pk, other, is_stale in connection.execute(_CONTACT_SEATS, (user,)).fetchall():
         if not is_stale and len(entries) >= most + behind:
             break
-        read_one = partial(_one_contact, connection, epoch, user, room_pk, receipts)
+        read_one = partial(_one_contact, connection, epoch, user, room_pk, counts, receipts)
         found = separate_rooms.read(dm(user, other), read_one) or []
         entries += found
         behind += is_stale and len(found)
@@ -255,10 +273,15 @@ def contacts_apart(
 
 
 def _one_contact(
-    connection: sqlite3.Connection, epoch: str, user: str, room_pk: int, receipts: Receipts | None
+    connection: sqlite3.Connection,
+    epoch: str,
+    user: str,
+    room_pk: int,
+    counts: MentionCounts,
+    receipts: Receipts | None,
 ) -> list[ContactEntry]:
     rows = connection.execute(f"{CONTACT} AND r.last >= s.since_seq", (user, room_pk)).fetchall()
-    return _contact_entries(connection, epoch, user, rows, receipts)
+    return _contact_entries(connection, epoch, user, rows, counts, receipts)
 
 
 def _contact_entries(
@@ -266,6 +289,7 @@ def _contact_entries(
     epoch: str,
     user: str,
     rows: Sequence[tuple[Any, ...]],
+    counts: MentionCounts,
     receipts: Receipts | None,
 ) -> list[ContactEntry]:
     others = [peer(row[0], user) for row in rows]
@@ -286,7 +310,7 @@ def _contact_entries(
                 head=head,
                 read=read,
                 unread=unread,
-                mentions=mentioned,
+                mentions=counts.of_room(room_pk, read) if mentioned else 0,
                 last=last_of(*last),
                 **({} if receipts is None else receipts.of_private(room_pk, room, low)._asdict()),
             )
@@ -394,7 +418,7 @@ def groups(
 ) -> tuple[list[GroupEntry], str | None]:
     """`separate_rooms` takes the groups that are left out of the page; without it an unreadable group raises.
     `receipts`: as in `welcome`."""
-    after, most = cursor or "", limit + 1
+    after, most, counts = cursor or "", limit + 1, MentionCounts(connection, user)
     owned = _OWNED if owner == user or (owner and _owns_fewer(connection, owner, user)) else _OWNED_AMONG
     try:
         if owner is None:
@@ -409,7 +433,7 @@ def groups(
             raise
         separate_rooms.bear(error)
     else:
-        return _group_entries(epoch, rows[:limit], separate_rooms, receipts), rows[limit - 1][0] if len(
+        return _group_entries(epoch, rows[:limit], separate_rooms, counts, receipts), rows[limit - 1][0] if len(
             rows
         ) > limit else None
     if owner is None:
@@ -422,7 +446,7 @@ def groups(
         for room_pk, room, *_ in memberships[:limit]
         for row in _one(connection, separate_rooms, room, CONTACT, user, room_pk) or ()
     ]
-    return _group_entries(epoch, rows, separate_rooms, receipts), memberships[limit - 1][1] if len(
+    return _group_entries(epoch, rows, separate_rooms, counts, receipts), memberships[limit - 1][1] if len(
         memberships
     ) > limit else None
 
@@ -431,6 +455,7 @@ def _group_entries(
     epoch: str,
     rows: Sequence[tuple[Any, ...]],
     separate_rooms: SeparateRooms | None,
+    counts: MentionCounts,
     receipts: Receipts | None,
 ) -> list[GroupEntry]:
     return [
@@ -443,7 +468,7 @@ def _group_entries(
             head=head,
             read=read,
             unread=unread,
-            mentions=mentioned,
+            mentions=_mentions(counts, separate_rooms, room_pk, read) if mentioned else 0,
             last=last_of(*last),
             **_told_of_group(receipts, separate_rooms, room_pk, size, low),
         )

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from gochat.ports import Viewer
 from gochat.store import schema, setup
 from gochat.store.health import Health
 from gochat.store.listing import BLOCK, seats_among
-from gochat.store.read import contacts, lists, moderation, overview, pages, people
+from gochat.store.mentions import MentionCounts
+from gochat.store.read import contacts, lists, moderation, notices, overview, pages, people
 from gochat.store.read.receipts import Receipts
 from gochat.store.read.separate import SeparateRooms
 from gochat.store.write.logs import Batch
@@ -149,8 +151,21 @@ def told(connection: sqlite3.Connection) -> Receipts:
     return Receipts(connection, "hub", ContactPolicy(), 1_000_000)
 
 
+def private(connection: sqlite3.Connection, receipts: Receipts | None) -> Any:
+    apart, counts = SeparateRooms(Health(), 0), MentionCounts(connection, "hub")
+    return lists._contacts(connection, "e", "hub", 15, apart, counts, receipts)
+
+
+def notified(connection: sqlite3.Connection) -> Any:
+    """A notice of the hub's, who has refused many, about a message of somebody else's."""
+    room = "group:g00003"
+    (room_pk,) = connection.execute("SELECT num FROM room WHERE id = ?", (room,)).fetchone()
+    row = ("ntf", 1, "hub", room_pk, room, 0, 0, 0, 0, "", None, None, None, None, None, None, None)
+    return notices._waiting(connection, "webhook", row, 1_000_000)
+
+
 READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
-    "the latest private rooms": lambda c: lists._contacts(c, "e", "hub", 15, SeparateRooms(Health(), 0)),
+    "the latest private rooms": lambda c: private(c, None),
     "the latest requests": lambda c: people.latest_requests(c, "hub", 15, SeparateRooms(Health(), 0)),
     "requests": lambda c: people.requests(c, "hub", 5, None),
     "requests, further on": lambda c: people.requests(c, "hub", 5, "s00010"),
@@ -160,9 +175,7 @@ READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "a group": lambda c: lists.group(c, HUB, TEA),
     "groups": lambda c: lists.groups(c, "e", "hub", None, 5, None),
     "groups, with receipts": lambda c: lists.groups(c, "e", "hub", None, 5, None, receipts=told(c)),
-    "the latest private rooms, with receipts": lambda c: lists._contacts(
-        c, "e", "hub", 15, SeparateRooms(Health(), 0), told(c)
-    ),
+    "the latest private rooms, with receipts": lambda c: private(c, told(c)),
     "the newest facts, with receipts": lambda c: pages.page(c, HUB, TEA, None, None, 5, receipts=told(c)),
     "groups, further on": lambda c: lists.groups(c, "e", "hub", None, 5, "group:g00012"),
     "groups of an owner": lambda c: lists.groups(c, "e", "hub", "dan", 5, "group:g00005"),
@@ -182,6 +195,7 @@ READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "which rooms are merged for a sign-in": lambda c: seats_among(c, "hub", [1, 2, 3]),
     "the newest messages": lambda c: pages.page(c, HUB, LONG, None, None, 1, messages=True),
     "the first messages": lambda c: pages.page(c, HUB, LONG, None, 0, 1, messages=True),
+    "what a notification tells": notified,
     "the newest facts": lambda c: pages.page(c, HUB, LONG, None, None, 5),
 }
 
@@ -238,3 +252,17 @@ def test_the_two_messages_among_200_000_deletions_are_one_page(stores: tuple[Fil
             group for group in lists.groups(each.connection, "e", "hub", None, 5, None)[0] if group.room == LONG
         ]
         assert group.unread == 2
+
+
+def test_a_list_looks_at_so_many_mentions_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    filled = Filled(3)
+    with closing(filled.connection):
+        named = (facts.Message, {"body": "@hub", "sender": "u00001", "mentions": ["hub"]})
+        for room in (TEA, "group:g00000", "group:g00001"):
+            filled.record(room, [named] * 5)
+        monkeypatch.setattr(lists, "MentionCounts", partial(MentionCounts, most=7))
+        entries, _ = lists.groups(filled.connection, "e", "hub", None, 9, None)
+        snapshot = lists.welcome(filled.connection, "e", "hub", 15, [], {}, SeparateRooms(Health(), 0))
+        for told_of in (entries, snapshot.rooms):
+            found = {entry.room: entry.mentions for entry in told_of if entry.mentions}
+            assert found == {TEA: 5, NAMED: 2, "group:g00000": 1, "group:g00001": 1}

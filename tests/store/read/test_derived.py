@@ -26,6 +26,7 @@ from gochat.errors import StoreError
 from gochat.store import listing
 from gochat.store.health import Health
 from gochat.store.listing import BLOCK_BITS
+from gochat.store.mentions import MentionCounts
 from gochat.store.portable.delete_user import delete_user, release_user
 from gochat.store.portable.export_room import export_room
 from gochat.store.portable.import_room import import_room
@@ -150,7 +151,7 @@ def _told(db: sqlite3.Connection, user: str) -> list[tuple[int, int]]:
     apart = SeparateRooms(Health(), 0)
     entries = lists.welcome(db, "e", user, TOLD, (), {}, apart).contacts
     # Two of one moment may come either way.
-    one_by_one = lists.contacts_apart(db, "e", user, TOLD, apart)
+    one_by_one = lists.contacts_apart(db, "e", user, TOLD, apart, MentionCounts(db, user))
     assert [entry.last.ts for entry in one_by_one] == [entry.last.ts for entry in entries]  # type: ignore[union-attr]
     for entry in entries:
         assert entry.last is not None
@@ -281,7 +282,9 @@ def test_the_latest_private_rooms_are_told_in_their_order(written: list[int], pa
                 contacts = (await store.archive.welcome("ann", 4, [])).contacts
                 assert [entry.room for entry in contacts] == [scribe.room for scribe in last[:4]]
             with reading(database) as db:
-                one_by_one = lists.contacts_apart(db, "e", "ann", 4, SeparateRooms(Health(), 0))
+                one_by_one = lists.contacts_apart(
+                    db, "e", "ann", 4, SeparateRooms(Health(), 0), MentionCounts(db, "ann")
+                )
                 assert [entry.room for entry in one_by_one] == [scribe.room for scribe in last[:4]]
 
     trio.run(main)
