@@ -15,7 +15,7 @@ import trio
 from gochat.actors.live import Live
 from gochat.actors.supervisor import Spec
 from gochat.domain.ids import is_dm
-from gochat.domain.receipts import SMALL_ROOM, tells_got
+from gochat.domain.receipts import SMALL_ROOM, keeps_got, tells_got
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import ContactPolicy
 from gochat.errors import StoreError
@@ -58,7 +58,7 @@ class Delivered:
     def take(self, record: RoomRecord, user: str, seq: int) -> None:
         """A device of a user of the room has its facts up to `seq`. Nothing is kept of a large group, nor of a room
         that the user is alone in."""
-        if seq <= self._told.get(user, 0) or not _is_told(record) or seq < record.since.get(user, 1):
+        if seq <= self._told.get(user, 0) or not keeps_got(record) or seq < record.since.get(user, 1):
             return
         self._told.pop(user, None)
         self._told[user] = seq
@@ -73,7 +73,7 @@ class Delivered:
         while self._waiting:
             await trio.sleep(EVERY_S)
             record = self._record()
-            if record is None or not _is_told(record):
+            if record is None or not keeps_got(record):
                 self._waiting.clear()  # Its devices say it again with the next facts.
             elif is_dm(record.room):
                 self._tell_two(record)
@@ -92,15 +92,15 @@ class Delivered:
                 self._live.send_best_effort(list(self._live.users.get(other, ())), event)
 
     async def _tell_group(self, record: RoomRecord) -> None:
-        asked = list(self._waiting)
+        asked, members = list(self._waiting), frozenset(record.members)
         try:
-            blocks = await self._lookups.blocks(asked, list(record.members))
+            blocks = await self._lookups.blocks(asked, list(members))
         except StoreError as error:
             log.warning("%s: it is not told what has come: %s", record.room, error)
             self._waiting.clear()
             return
         now = self._record()
-        if now is None or not _is_told(now):
+        if now is None or not keeps_got(now):
             self._waiting.clear()
             return
         # Users who came to `_waiting` meanwhile have not been asked about: they are told the next time.
@@ -109,12 +109,17 @@ class Delivered:
         for user, seq in got.items():
             self._journal.note_got(now, user, seq)
         if got:
-            self._send(now, got, blocks)
+            self._send(now, got, members, blocks)
 
-    def _send(self, record: RoomRecord, got: dict[str, int], blocks: set[tuple[str, str]]) -> None:
-        """To all the same, but to users from whom some of it is to be kept."""
+    def _send(
+        self, record: RoomRecord, got: dict[str, int], members: frozenset[str], blocks: set[tuple[str, str]]
+    ) -> None:
+        """To all the same, but to users from whom some of it is to be kept. Users who are not among `members` came
+        while `blocks` was looked up, which says nothing of them: they are told the next time."""
         plain = []
         for session, since in list(self._live.groups.get(record.room, {}).items()):
+            if session.user not in members:
+                continue
             hides = since if record.hides else 1
             seen = {user: seq for user, seq in got.items() if seq >= hides and (user, session.user) not in blocks}
             if len(seen) == len(got):
@@ -123,7 +128,3 @@ class Delivered:
                 self._live.send_best_effort([session], replies.Got(room=record.room, got=seen))
         if plain:
             self._live.send_best_effort(plain, replies.Got(room=record.room, got=got))
-
-
-def _is_told(record: RoomRecord) -> bool:
-    return record.relation is not None if is_dm(record.room) else len(record.members) <= SMALL_ROOM

@@ -23,7 +23,9 @@ from gochat.domain import commands
 from gochat.domain.jumps import Jumps
 from gochat.domain.limits import SlidingWindow, TokenBucket, UserLimits
 from gochat.domain.moderation import BY_RULE, LISTED_WORD, NO_EMOJI, Rules, Verdict
+from gochat.domain.receipts import keeps_got
 from gochat.domain.relationship import DAY_MS
+from gochat.domain.turn import Done
 from gochat.errors import REPLACED, SLOW, Denied, Full, StoreError
 from gochat.ports import Journal
 from gochat.protocol.catalogue import COMMANDS
@@ -187,10 +189,25 @@ class UserActor(Actor[Submit]):
                 mail.adds = self.adds
             elif isinstance(mail.command, commands.React) and mail.refusal is None:
                 self._read_emoji(mail, mail.command)
+        elif isinstance(command, commands.Got):
+            done = self._confirmed_for_nothing(command)
+            if done is not None:
+                mail.reply(done)
+                mail.flush()
+                return
         try:
             self._context.rooms.tell(command.room, mail)
         except Full as full:
             self.refuse(mail, Denied("busy", str(full), retry_after_ms=200))
+
+    def _confirmed_for_nothing(self, command: commands.Got) -> Done | None:
+        """The answer to a member of a large group. Each of them may confirm each message, and nothing of it is kept: so
+        it costs the room no mail and no turn. None where only the room can say."""
+        room = self._context.rooms.get(command.room)
+        record = None if room is None else room.record
+        if record is None or command.user not in record.members or keeps_got(record):
+            return None
+        return Done(record.head, record.ts)
 
     def _judge(self, mail: Submit, field: str, *, names: bool) -> None:
         """Ask the rules about the text in `field`, and with `names` about the name of the new room."""

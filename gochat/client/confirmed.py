@@ -29,6 +29,11 @@ class Confirmed:
             self._waiting[room] = seq
             self._something.set()
 
+    def forget(self, room: str) -> None:
+        """The room's log is another one, whose seqs may be lower."""
+        self._waiting.pop(room, None)
+        self._told.pop(room, None)
+
     async def run(self, post: Callable[[AnyRequest], object]) -> None:
         """Tell it, for ever."""
         while True:

@@ -24,7 +24,7 @@ from gochat.client.credential import TokenFunction, TokenSource, obtain, refresh
 from gochat.client.errors import ClientError, Ended, Refused, Unreachable
 from gochat.client.events import Event, Listed, Offline, Online
 from gochat.client.inbox import Inbox
-from gochat.client.positions import Positions
+from gochat.client.positions import Positions, Reset
 from gochat.client.wire import FACTS, Page, Reply, ServerFrame, Strange, decode, encode
 from gochat.domain import ids
 from gochat.domain.facts import Message
@@ -382,6 +382,8 @@ class Session:
     def _confirm(self, event: Event | ServerFrame) -> None:
         if isinstance(event, Message) and event.sender != self.welcome.user:
             self.confirmed.note(event.room, event.seq)
+        elif isinstance(event, Reset):
+            self.confirmed.forget(event.room)
 
     def _offer(self, event: Event) -> None:
         """Whether the event may be left out when there is no space."""

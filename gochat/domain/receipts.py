@@ -10,10 +10,18 @@ from __future__ import annotations
 
 from typing import Final
 
+from gochat.domain.ids import is_dm
+from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import ContactPolicy, Relation, way
 
 #: Only in groups up to this size are members told who reads and who types (protocol.md).
 SMALL_ROOM: Final = 50
+
+
+def keeps_got(record: RoomRecord) -> bool:
+    """Whether anything is kept or told of what the devices of a room's users confirm: not in a large group, nor where a
+    user is alone."""
+    return record.relation is not None if is_dm(record.room) else len(record.members) <= SMALL_ROOM
 
 
 def tells_read(relation: Relation, reader: str, policy: ContactPolicy, now_ms: int) -> bool:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from gochat.actors.actor import Registry
 from gochat.actors.delivered import EVERY_S
+from gochat.actors.messages import Submit
+from gochat.actors.timer_wheel import TimerWheel
+from gochat.actors.user import UserActor, UserContext
 from gochat.domain import commands
 from gochat.domain.ids import dm
+from gochat.domain.limits import UserLimits
 from gochat.domain.receipts import SMALL_ROOM
-from gochat.domain.turn import RoomRules
-from gochat.errors import StoreError
+from gochat.domain.turn import Done, Outcome, RoomRules
+from gochat.errors import Denied, StoreError
 from gochat.protocol.replies import Got
-from tests.actors.house import TEA, House, Recorder, keep_house
+from tests.actors.house import TEA, Asked, House, Recorder, keep_house
+from tests.policies import NoRules
 
 DM = "dm:ann:bob"
 
@@ -43,6 +50,12 @@ def listening(house: House, *users: str, room: str = TEA, since: int = 1) -> lis
     for session in sessions:
         house.live.enter(room, session, since)
     return sessions
+
+
+def keep_users(house: House) -> Registry[UserActor]:
+    journal: Any = house.journal
+    parts = UserContext(house.live, house.rooms, journal, house.clock, TimerWheel(), UserLimits(), NoRules(), 100)
+    return Registry(house.actors, house.run_queue, partial(UserActor, parts=parts), 100)
 
 
 async def listed(house: House, user: str) -> dict[str, int]:
@@ -89,6 +102,29 @@ async def test_of_a_large_group_nothing_is_kept_or_told(house: House, autojump_c
     await house.tea("bob", *(f"u{number}" for number in range(SMALL_ROOM)))
     await house.outcomes(*house.say("one"), got("bob", 3))
     assert ann.told == [] and await listed(house, "ann") == {}
+
+
+async def test_what_members_of_a_large_group_confirm_costs_it_no_turn(house: House, autojump_clock: MockClock) -> None:
+    users = keep_users(house)
+    await house.tea("bob", *(f"u{number}" for number in range(SMALL_ROOM - 2)))
+    turns = house.live.counts.turns
+
+    async def confirmed(user: str, seq: int = 2) -> Outcome | None:
+        asked = Asked(house)
+        users.at(user).tell(Submit(got(user, seq), asked))
+        await house.settled()
+        assert asked.flushed
+        return asked.outcome
+
+    assert isinstance(await confirmed("bob"), Done)
+    assert house.live.counts.turns > turns, "of 50 members it is kept"
+    await house.outcomes(commands.Add(room=TEA, user="ann", users=("zoe",)))
+    turns = house.live.counts.turns
+    assert isinstance(await confirmed("bob", 3), Done)
+    assert house.live.counts.turns == turns
+    assert isinstance(await confirmed("eve"), Denied), "the room alone says who is not in it"
+    await house.outcomes(commands.Close(room=TEA, user="ann"))
+    assert isinstance(await confirmed("bob", 3), Denied)
 
 
 async def test_users_of_whom_one_has_blocked_the_other_do_not_learn_it(house: House, autojump_clock: MockClock) -> None:
@@ -186,3 +222,26 @@ async def test_who_leaves_meanwhile_is_not_told_of(house: House, autojump_clock:
     house.ask(commands.Leave(room=TEA, user="bob"))
     await house.settled()
     assert ann.told == [Got(room=TEA, got={"cat": 3})]
+
+
+async def test_who_comes_while_blocks_are_looked_up_is_not_told_without_a_look(
+    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ann,) = listening(house, "ann")
+    await house.tea("bob")
+    room = house.rooms.get(TEA)
+    assert room is not None
+    blocks, zoes = room._context.lookups.blocks, list[Recorder]()
+
+    async def slowly(*asked: Any) -> Any:
+        found = await blocks(*asked)
+        zoes.extend(listening(house, "zoe"))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(room._context.lookups), "blocks", staticmethod(slowly))
+        await house.outcomes(*house.say("one"), got("bob", 3))
+    (zoe,) = zoes
+    assert ann.told == [Got(room=TEA, got={"bob": 3})] and zoe.told == []
+    await house.outcomes(commands.Add(room=TEA, user="ann", users=("zoe",)), *house.say("two"), got("bob", 5))
+    assert zoe.told == [Got(room=TEA, got={"bob": 5})]

@@ -64,6 +64,9 @@ class Rooms:
     def tell(self, room: str, mail: Submit) -> None:
         self.told.append(mail)
 
+    def get(self, room: str) -> None:
+        """None of them is in memory."""
+
 
 class ReplyTo:
     """Remembers its answer."""

@@ -33,3 +33,18 @@ async def test_many_rooms_take_their_turns(nursery: trio.Nursery, autojump_clock
     for turn in (1, 2, 3, 3):
         await trio.sleep(EVERY_S * 0.9 if turn == 1 else EVERY_S)
         assert len(posted) == turn * AT_ONCE
+
+
+async def test_a_log_that_begins_anew_is_confirmed_from_its_first_fact(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    confirmed, posted = Confirmed(), list[Got]()
+    nursery.start_soon(confirmed.run, posted.append)
+    confirmed.note("group:tea", 9)
+    await trio.sleep(2 * EVERY_S)
+    confirmed.note("group:tea", 10)
+    confirmed.forget("group:tea")
+    confirmed.forget("group:unknown")
+    confirmed.note("group:tea", 3)
+    await trio.sleep(2 * EVERY_S)
+    assert [got.seq for got in posted] == [9, 3]

@@ -1,25 +1,18 @@
 // @ts-check
-// Tells the server what has come to this device: of each room the latest, once a second at most. What is read at once
-// needs no word of its own.
+// Tells the server what has come to this device. What is read at once needs no word of its own.
+import { Confirmed } from "./confirmed.js";
 import { ask } from "./wire.js";
 
-const EVERY_MS = 1_000;
-
-/** By room, the seq that is still to be told. @type {Map<string, number>} */
-const waiting = new Map();
-let timer = 0;
+const confirmed = new Confirmed((frame) => ask(frame).catch(() => {})); // Without a connection the next page tells.
 
 /** @param {string} room @param {number} seq */
-export function got(room, seq) {
-  waiting.set(room, Math.max(waiting.get(room) ?? 0, seq));
-  if (!timer) timer = setTimeout(tell, EVERY_MS);
-}
+export const got = (room, seq) => confirmed.note(room, seq);
 
 /** @param {string} room */
-export const read = (room) => waiting.delete(room);
+export const read = (room) => confirmed.forget(room);
 
-function tell() {
-  timer = 0;
-  for (const [room, seq] of waiting) ask({ type: "got", room, seq }).catch(() => {}); // Without a connection the next page tells.
-  waiting.clear();
-}
+/** The room's log is another one, whose seqs may be lower. @param {string} room */
+export const restarted = (room) => confirmed.forget(room);
+
+/** Another user signs in. */
+export const forgetAll = () => confirmed.forgetAll();

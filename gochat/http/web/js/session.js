@@ -43,7 +43,10 @@ function keepCredential(given) {
 
 /** @param {credentials.Credential} wanted */
 export function signIn(wanted) {
-  if (wanted.user !== state.me.value) state.clear();
+  if (wanted.user !== state.me.value) {
+    receipts.forgetAll();
+    state.clear();
+  }
   keepCredential(wanted);
   positions = new Positions();
   threads.forgetAll();
@@ -81,6 +84,7 @@ export function signOut() {
   credential = null;
   offline.forget();
   forgetDrafts(state.me.value);
+  receipts.forgetAll();
   threads.forgetAll();
   state.clear();
   state.status.value = { phase: "signed-out" };
@@ -190,7 +194,10 @@ async function catchUp() {
 
 /** @param {import("./positions.js").Reset} reset */
 function restart({ room, head }) {
-  state.updateRoom(room, { head });
+  const known = state.rooms.value.get(room);
+  // Of a log that begins anew more was read than it has: its messages are unread all the same, and confirmed.
+  state.updateRoom(room, { head, read: Math.min(known?.read ?? 0, head) });
+  receipts.restarted(room);
   threads.restart(room, head);
   offline.touch(room);
   catchUp();
