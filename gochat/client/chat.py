@@ -63,7 +63,8 @@ async def connect(
 
 class Chat(People):
     """One user's session. `async for event in chat` gives events (gochat.client.events): of each room every fact,
-    once, in order, across reconnects; read them, or nothing more will come. Requests about people are in `People`."""
+    once, in order, across reconnects; read them, or nothing more will come. A message among them has no `reactions`:
+    each reaction is a fact of its own, also after an absence. Requests about people are in `People`."""
 
     def __aiter__(self) -> Chat:
         return self

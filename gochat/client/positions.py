@@ -14,7 +14,7 @@ import msgspec
 
 from gochat.client.wire import Fact, Page
 from gochat.domain import ids
-from gochat.domain.facts import Closed, Member
+from gochat.domain.facts import Closed, Member, Message
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.requests import Position
@@ -275,6 +275,10 @@ class Positions:
     # ------------------------------------------------------------------------------------------ shared
 
     def _advance(self, room: str, place: RoomPosition, fact: Fact) -> None:
+        """The fact is handed on. Pages and replays count the reactions to a message as they are now, and the facts of
+        these reactions follow it: an application that got both would count each of them twice."""
+        if type(fact) is Message and fact.reactions is not None:
+            fact.reactions = None
         place.seq = fact.seq
         place.head = max(place.head, fact.seq)
         if isinstance(fact, Closed) or (

@@ -136,11 +136,13 @@ class _Thread:
         self._running = threading.Event()
         self._ready = threading.Event()
         self._error: BaseException | None = None
-        self._token: trio.lowlevel.TrioToken
+        self._token: trio.lowlevel.TrioToken | None = None
+        """None until trio runs in the thread, and for good where it can't."""
         self._scope = trio.CancelScope()
         self.chat: asynchronous.Chat
 
     def start(self) -> None:
+        """Return once calls can be made, or never will be: `wait_ready` says why."""
         self._thread.start()
         self._running.wait()
 
@@ -152,16 +154,26 @@ class _Thread:
 
     def stop(self) -> None:
         """Say goodbye and end the thread."""
-        try:
-            trio.from_thread.run_sync(self._scope.cancel, trio_token=self._token)
-        except trio.RunFinishedError:
-            pass
+        self._cancel(self._scope)
         self._thread.join()
 
+    def _cancel(self, scope: trio.CancelScope) -> None:
+        if self._token is None:
+            return
+        try:
+            trio.from_thread.run_sync(scope.cancel, trio_token=self._token)
+        except trio.RunFinishedError:
+            pass
+
     def run(self, work: Callable[[], Awaitable[T]], timeout_s: float) -> T:
+        """Raises Timeout, Ended, and the errors of `work`, which is cancelled when its caller is interrupted: otherwise
+        it would go on for nobody, and take the next event with it."""
+        scope = trio.CancelScope()
+
         async def limited() -> T:
-            with trio.fail_after(timeout_s):
+            with scope, trio.fail_after(timeout_s):
                 return await work()
+            raise Ended("this call was interrupted")  # nobody waits for it
 
         try:
             return trio.from_thread.run(limited, trio_token=self._token)
@@ -170,6 +182,10 @@ class _Thread:
         except (trio.Cancelled, trio.RunFinishedError):
             # The other thread was cancelled; this one has no scope that could be.
             raise Ended("this session has been closed") from None  # noqa: ASYNC104
+        except BaseException:
+            # What `work` itself raised ended it. Ctrl-C ended no more than the waiting.
+            self._cancel(scope)
+            raise
 
     def run_plain(self, work: Callable[[], T]) -> T:
         try:
@@ -183,6 +199,7 @@ class _Thread:
         except BaseException as error:  # noqa: ASYNC103, BLE001  # it is raised in the caller's thread
             self._error = error
         finally:
+            self._running.set()
             self._ready.set()
 
     async def _session(self) -> None:

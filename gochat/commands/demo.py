@@ -10,16 +10,20 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
+import msgspec
 
 from gochat import log
 from gochat.commands import EXIT_CONFIG, CommandError
 from gochat.commands.exposed import exposed
 from gochat.commands.link import page_url
 from gochat.commands.options import bind_options, config_option, load_settings
+from gochat.config import Auth, Notify, Settings, keys, parse_address
+from gochat.config import binds as listening_at
 from gochat.errors import CantListen, StoreError
+from gochat.settings import env_name
 
 if TYPE_CHECKING:
     from gochat.auth.tokens import Issuer
@@ -33,6 +37,20 @@ _TOKEN_S: Final = 86_400
 _BOT_TOKEN_S: Final = 3_600
 
 
+class Told(NamedTuple):
+    """What people are told beside the links."""
+
+    data: str
+    others: list[str]
+    """Addresses at which other machines reach the demo."""
+    url: bool
+    """Whether other commands must be told the URL, since http.bind is another one in their settings."""
+    file: bool
+    """Whether other commands must not read the settings file: the demo would refuse tokens that are made with it."""
+    variables: list[str]
+    """Variables of the environment that would lead to tokens like those."""
+
+
 @click.command()
 @config_option
 @click.option("--data", metavar="FOLDER", default=DATA, show_default=True, help="Folder of the demo's database.")
@@ -44,13 +62,18 @@ def demo(config: Path | None, data: str, binds: Mapping[str, str | None]) -> int
     and their history are made in a folder of the demo's own when that is empty, and kept for the next start. Ctrl-C
     ends it. A node for others is `gochat serve`, which makes nothing up.
 
+    The demo signs with a secret of its own and notifies nobody, whatever the settings say in auth and notify. Other
+    machines reach it only where --http, --tcp or --nng says so.
+
     \b
     Examples:
       gochat demo
       gochat demo --http 127.0.0.1:0 --tcp ''     on a free port
       gochat demo --data /tmp/another-demo
     """
-    settings, origins, warnings = load_settings(config, {"node.data": data, **binds}, quiet=True)
+    loaded, origins, warnings = load_settings(config, {"node.data": data, **binds}, quiet=True)
+    settings, strange = _own(loaded)
+    others = _reached(settings, origins)
     if settings.http.tls_cert:
         hint = "take http.tls_cert out of the settings for the demo; `gochat serve` serves with it"
         raise CommandError("the demo serves this machine, without TLS", hint=hint, code=EXIT_CONFIG)
@@ -59,8 +82,12 @@ def demo(config: Path | None, data: str, binds: Mapping[str, str | None]) -> int
     # The links are what people look for. ./config.toml has every key: nobody asked for the level in it.
     asked = config is not None or origins["log.level"].startswith("environment")
     log.setup(settings.log.level if asked else "warning", settings.log.format)
-    for warning in (*warnings, *exposed(settings, origins)):
+    unused = [f"the demo does without these settings: {', '.join(strange)}"] if strange else []
+    for warning in (*warnings, *unused, *exposed(settings, origins)):
         click.echo(f"gochat: warning: {warning}", err=True)
+    auth = [path for path in strange if path.startswith("auth.")]
+    variables = [env_name(path) for path in auth if origins[path].startswith("environment ")]
+    told = Told(data, others, binds["http.bind"] is not None, len(variables) < len(auth), variables)
 
     import trio  # all of the server: not for --help
 
@@ -73,8 +100,7 @@ def demo(config: Path | None, data: str, binds: Mapping[str, str | None]) -> int
     place = Path(settings.node.data)
     folder.make(place)
     with folder.locked(place):
-        if not settings.auth.configured:
-            make_secret(place)
+        make_secret(place)
         signs = issuer(settings)
         try:
             trio.run(ensure_story, folder.database(place), datetime.now().astimezone())
@@ -82,19 +108,50 @@ def demo(config: Path | None, data: str, binds: Mapping[str, str | None]) -> int
             hint = f"`{_program()} serve --data {shlex.quote(data)}` serves it; --data names another folder"
             raise CommandError(str(error), hint=hint) from error
     try:
-        return process.run(settings, partial(_accompany, signs, data, binds["http.bind"] is not None))
+        return process.run(settings, partial(_accompany, signs, told))
     except CantListen as error:
         hint = f"`{_program()} demo --http 127.0.0.1:0 --tcp ''` takes a free one"
         raise CommandError(str(error), hint=hint) from error
 
 
-async def _accompany(signs: Issuer, data: str, elsewhere: bool, node: Node, tell: Callable[[str], None]) -> None:
-    """Print how people come in, and let the bot answer. `elsewhere`: whether other commands must be told the URL."""
+def _own(settings: Settings) -> tuple[Settings, list[str]]:
+    """The settings of the demo, and the keys that were set otherwise. A settings file is that of a node: its secret
+    must not sign the tickets of people who are made up, nor may its webhooks and mails tell of them."""
+    own = msgspec.structs.replace(
+        settings, auth=Auth(), notify=Notify(), http=msgspec.structs.replace(settings.http, metrics_bind="")
+    )
+    return own, [path for path in keys() if _value(settings, path) != _value(own, path)]
+
+
+def _value(settings: Settings, path: str) -> object:
+    section, _, field = path.partition(".")
+    return getattr(getattr(settings, section), field)
+
+
+def _reached(settings: Settings, origins: Mapping[str, str]) -> list[str]:
+    """The addresses at which other machines reach the demo. Raises CommandError where nobody asked for that here."""
+    found = []
+    for path, address in listening_at(settings):
+        parsed = parse_address(address)
+        if parsed.loopback:
+            continue
+        if not origins[path].startswith("flag "):
+            flag, bind = keys()[path].flag, _value(settings, path)
+            problem = f"other machines would reach the demo: {path} is {bind} ({origins[path]})"
+            here = str(bind).replace(address, f"127.0.0.1:{parsed.port}")
+            hint = f"`{flag} {here}` keeps it on this one, `{flag} {bind}` lets them in"
+            raise CommandError(problem, hint=hint, code=EXIT_CONFIG)
+        found.append(address)
+    return found
+
+
+async def _accompany(signs: Issuer, told: Told, node: Node, tell: Callable[[str], None]) -> None:
+    """Print how people come in, and let the bot answer."""
     from gochat.demo import bot, story
 
     name, address = next(each for each in node.addresses if each[0] == "http")
     url = page_url(name, address)
-    for line in _lines(signs, url, data, elsewhere):
+    for line in _lines(signs, url, told):
         tell(line)
     await bot.run_bot(
         url.replace("http", "ws", 1) + "v1/ws",
@@ -102,7 +159,7 @@ async def _accompany(signs: Issuer, data: str, elsewhere: bool, node: Node, tell
     )
 
 
-def _lines(signs: Issuer, url: str, data: str, elsewhere: bool) -> Iterator[str]:
+def _lines(signs: Issuer, url: str, told: Told) -> Iterator[str]:
     from gochat.demo import story
 
     yield "\nOpen each link in a tab of its own; it signs in once, within a day.\n"
@@ -110,13 +167,17 @@ def _lines(signs: Issuer, url: str, data: str, elsewhere: bool) -> Iterator[str]
         name = story.NAMES[user]
         ticket = signs.ticket(user, now_s=int(time.time()), ttl_s=LINK_S, token_ttl_s=_TOKEN_S, name=name)
         yield f"  {name}: {url}#ticket={ticket}\n"
-    where = f"--data {shlex.quote(data)}"
-    link, chat = f"{_program()} link ann {where}", f"{_program()} chat --as ann {where}"
-    if elsewhere:
+    if told.others:
+        where = ", ".join(told.others)
+        yield f"Other machines reach this demo at {where}: the first to open a link there is its person.\n"
+    program = " ".join((*(f"env -u {name}" for name in told.variables), _program()))
+    where = f"--data {shlex.quote(told.data)}" + " --config /dev/null" * told.file
+    link, chat = f"{program} link ann {where}", f"{program} chat --as ann {where}"
+    if told.url or told.file:
         link, chat = f"{link} --url {url}", f"{chat} --url {url.replace('http', 'ws', 1)}v1/ws"
     yield f"Another link, for ann or any other name:  {link}"
     yield f"The same in a terminal:                   {chat}"
-    yield f"All of it is kept in {data}; without that folder the next demo begins anew. Ctrl-C ends this one."
+    yield f"All of it is kept in {told.data}; without that folder the next demo begins anew. Ctrl-C ends this one."
 
 
 def _program() -> str:

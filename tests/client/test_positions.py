@@ -6,6 +6,7 @@ import msgspec
 
 from gochat.client.positions import RESUME_ROOMS, RESUME_WITHIN, Positions, Reset
 from gochat.client.wire import Fact, Page, Unknown
+from gochat.domain import facts
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.requests import Position
@@ -113,6 +114,25 @@ def test_a_lag_far_from_the_head_is_paged_up_to_it_and_then_resumed() -> None:
     positions.answered(request, page(700, *range(201, 460)))
     assert positions.ask(TEA) == req.Resume(room=TEA, seq=459, epoch="e1")
     assert 700 - 459 <= RESUME_WITHIN
+
+
+def reacted(seq: int, target: int, on: bool = True) -> facts.Reaction:
+    return facts.Reaction(room=TEA, seq=seq, ts=seq, sender="bob", target=target, emoji="👍", on=on)
+
+
+def test_reactions_are_told_by_their_facts_alone() -> None:
+    """A page and a replay count them on the message too, as they are now: they would be counted twice."""
+    positions = at(0)
+    positions.lagging(replies.Lag(room=TEA, epoch="e1", head=700))
+    counted, later = message(1), message(3)
+    counted.reactions = later.reactions = {"👍": 1}
+    found = page(700)
+    found.entries = [counted, reacted(2, 1)]
+    facts_of_page, _ = positions.answered(asked(positions), found)
+    assert [getattr(fact, "reactions", None) for fact in facts_of_page] == [None, None]
+    assert [type(fact) for fact in facts_of_page] == [facts.Message, facts.Reaction]
+    assert positions.take(later)
+    assert later.reactions is None
 
 
 def test_a_lag_that_comes_before_the_answer_to_a_resume_counts() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -101,6 +105,64 @@ async def test_a_server_that_says_nothing(peer: Peer) -> None:
 
     with pytest.raises(Timeout):
         await script(work)
+
+
+async def test_a_thread_in_which_trio_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where no file can be opened any more: `connect` raises, instead of waiting for ever."""
+
+    def work() -> None:
+        with connect("ws://127.0.0.1:1/v1/ws", token="t"):
+            pass
+
+    def no_files(*_: object) -> None:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(trio, "run", no_files)
+    with trio.fail_after(60), pytest.raises(OSError, match="too many"):
+        await trio.to_thread.run_sync(work, abandon_on_cancel=True)
+
+
+INTERRUPTED = """
+import os
+from gochat.client.sync import connect
+
+with connect(os.environ["GOCHAT_URL"], token=os.environ["GOCHAT_TOKEN"]) as chat:
+    try:
+        print("waits", flush=True)
+        next(iter(chat))
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    print(next(iter(chat)).body, flush=True)
+"""
+
+
+async def line(stream: trio.abc.ReceiveStream) -> str:
+    found = b""
+    while not found.endswith(b"\n"):
+        data = await stream.receive_some(1)
+        assert data, found
+        found += data
+    return found.decode().strip()
+
+
+async def test_an_interrupted_call_takes_no_event_with_it(node: Node) -> None:
+    """Ctrl-C reaches the main thread alone, so the script is a process."""
+    env = os.environ | {"GOCHAT_URL": url(node), "GOCHAT_TOKEN": issue(node, "ann"), "PYTHONPATH": os.curdir}
+    with trio.fail_after(60):
+        script = await trio.lowlevel.open_process([sys.executable, "-c", INTERRUPTED], env=env, stdout=subprocess.PIPE)
+        assert script.stdout is not None
+        async with script.stdout:
+            try:
+                assert await line(script.stdout) == "waits"
+                script.send_signal(signal.SIGINT)
+                assert await line(script.stdout) == "interrupted"
+                async with enter(node, "bob") as bob:
+                    await bob.send("user:ann", "one")
+                    await bob.send("user:ann", "two")
+                assert await line(script.stdout) == "one"
+            finally:
+                script.kill()
+                await script.wait()
 
 
 async def test_no_event_in_time_is_none(node: Node) -> None:

@@ -13,7 +13,7 @@ import trio
 from gochat.client import Chat, connect
 from gochat.config import Http, Nng, Settings, Tcp
 from gochat.config import Node as NodeSettings
-from gochat.demo.bot import HELP, answer, run_bot
+from gochat.demo.bot import HELLO, HELP, NO_ANSWER, answer, run_bot
 from gochat.domain.facts import Message
 from gochat.node import running
 from tests.e2e.peer import address
@@ -45,6 +45,17 @@ async def test_a_stranger_is_accepted_and_answered(tmp_path: Path) -> None:
         async with node_with_bot(tmp_path) as sign_in, sign_in("eve") as eve:
             await eve.send("user:bot", "echo one", patience_s=60)
             assert await heard(eve, "bot") == "one"
+            await eve.send("user:bot", "help", patience_s=60)
+            assert await heard(eve, "bot") == HELP
+
+
+async def test_it_does_not_talk_with_another_bot_for_ever(tmp_path: Path) -> None:
+    with trio.fail_after(60):
+        async with node_with_bot(tmp_path) as sign_in, sign_in("eve") as eve:
+            for small_talk in (NO_ANSWER, HELLO):
+                await eve.send("user:bot", small_talk, patience_s=60)
+                assert await heard(eve, "bot") == small_talk
+                await eve.send("user:bot", small_talk, patience_s=60)
             await eve.send("user:bot", "help", patience_s=60)
             assert await heard(eve, "bot") == HELP
 

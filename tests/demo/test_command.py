@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -9,13 +10,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
+from operator import contains
 from pathlib import Path
 
-from gochat.commands import EXIT_FAILED, EXIT_OK
+import jwt
+import pytest
+
+from gochat.commands import EXIT_CONFIG, EXIT_FAILED, EXIT_OK
 from gochat.demo import story
+from tests import forked
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "gochat", "demo"]
@@ -23,8 +29,8 @@ FREE = ["--http", "127.0.0.1:0", "--tcp", "", "--nng", ""]
 
 
 @contextmanager
-def demo(folder: Path, *arguments: str) -> Iterator[list[str]]:
-    """The lines it prints up to the last; then Ctrl-C ends it."""
+def demo(folder: Path, *arguments: str, warnings: Sequence[str] = ()) -> Iterator[list[str]]:
+    """The lines it prints up to the last; then Ctrl-C ends it. `warnings` is what it complains about, a line each."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("GOCHAT_")}
     process = subprocess.Popen(
         [*COMMAND, *arguments],
@@ -44,7 +50,9 @@ def demo(folder: Path, *arguments: str) -> Iterator[list[str]]:
         yield lines
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=60)
-        assert (process.returncode, complaints) == (EXIT_OK, "")
+        assert process.returncode == EXIT_OK
+        said = complaints.splitlines()
+        assert len(said) == len(warnings) and all(map(contains, said, warnings)), complaints
     finally:
         process.kill()
         process.communicate()
@@ -74,7 +82,38 @@ def test_each_of_the_three_comes_in_by_a_link_and_the_next_start_goes_on(tmp_pat
     made = (tmp_path / "data-demo" / "gochat.db").stat().st_ino
     with demo(tmp_path, *FREE) as lines:
         assert sum("#ticket=" in line for line in lines) == len(story.PEOPLE)
+        assert not any("Other machines" in line for line in lines)
     assert (tmp_path / "data-demo" / "gochat.db").stat().st_ino == made
+
+
+def test_the_settings_of_a_node_for_others_are_not_those_of_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its secret signs for nobody who is made up, its webhooks hear of none, and its address lets nobody in."""
+    monkeypatch.chdir(tmp_path)
+    production = "s" * 40
+    (tmp_path / "config.toml").write_text(
+        f'[auth]\nsecret = "{production}"\n[notify]\nwebhook_url = "https://hooks.example/"\n'
+        f'webhook_secret = "whsec_{base64.b64encode(bytes(32)).decode()}"\n[http]\nbind = "0.0.0.0:8080"\n'
+    )
+    refused = forked.run(["demo"])
+    assert refused.returncode == EXIT_CONFIG
+    assert "http.bind is 0.0.0.0:8080 (config.toml)" in refused.stderr
+    assert "`--http 127.0.0.1:8080` keeps it on this one, `--http 0.0.0.0:8080` lets them in" in refused.stderr
+    assert not (tmp_path / "data-demo").exists()
+
+    unused = "without these settings: auth.secret, notify.webhook_url, notify.webhook_secret"
+    with demo(
+        tmp_path, "--http", "0.0.0.0:0", "--tcp", "", "--nng", "", warnings=[unused, "0.0.0.0:0 without TLS"]
+    ) as lines:
+        assert any("Other machines reach this demo at 0.0.0.0:0" in line for line in lines)
+        (line,) = [line for line in lines if "gochat link" in line]
+        command = line[line.index("gochat link") :].split()[1:]
+        link = forked.run([*command, "--print"])
+        token = str(redeem(link.stdout.strip())["token"])
+    own = (tmp_path / "data-demo" / "auth.secret").read_text().strip()
+    assert own != production
+    assert jwt.decode(token, own, algorithms=["HS256"], audience="gochat")["sub"] == "ann"
 
 
 def test_a_port_that_is_taken_is_told_with_the_way_out(tmp_path: Path) -> None:

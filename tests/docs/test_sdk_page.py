@@ -83,6 +83,11 @@ async def test_the_bot(node: Node) -> None:
                 while not (isinstance(event := await anext(bob), facts.Message) and event.sender == "ann"):
                     pass
                 assert event.body == "hello" and event.reply_to in asked
+                async with enter(node, "ann") as ann_herself:
+                    await ann_herself.send("user:bob", "!echo mine")
+                await bob.send("user:ann", "!echo last")
+                while not (isinstance(event := await anext(bob), facts.Message) and event.body == "last"):
+                    assert not isinstance(event, facts.Message) or event.body != "mine", "it answers itself"
             finally:
                 process.kill()
                 await process.wait()
@@ -90,8 +95,12 @@ async def test_the_bot(node: Node) -> None:
 
 
 async def _ask(bob: Chat, asked: list[int]) -> None:
-    """Again and again: a message of the moment in which the bot signs in is among those that its welcome counts."""
+    """Again and again: a message of the moment in which the bot signs in is among those that its welcome counts.
+
+    Before each stands one in a group in which the bot may not answer."""
+    await bob.create_group("news", users=["ann"], post="owner")
     while True:
+        await bob.send("group:news", "!echo nobody")
         asked.append((await bob.send("user:ann", "!echo hello")).seq)
         await trio.sleep(1)
 

@@ -15,6 +15,7 @@ import trio
 from gochat.client.chat import Chat
 from gochat.client.errors import Refused
 from gochat.client.events import Event
+from gochat.client.positions import Reset
 from gochat.client.screen.commands import COMMANDS, HINTS
 from gochat.client.screen.completion import Completion, Words
 from gochat.client.screen.composer import Composer
@@ -26,7 +27,7 @@ from gochat.client.screen.viewport import Viewport
 from gochat.client.terminal import text
 from gochat.client.terminal.command import Command, Misused, Quit
 from gochat.client.unsent import Draft, Unsent
-from gochat.client.wire import FACTS
+from gochat.client.wire import FACTS, Page
 from gochat.domain import ids
 from gochat.domain.plurals import counted
 from gochat.protocol import replies
@@ -93,6 +94,7 @@ class Desk:
 
     def open(self, room: str) -> None:
         """Go to a room: its newest messages, and what was being typed there."""
+        self._completion = None
         if room != self.state.current:
             self.composer.switch(self.state.current, room)
             self.viewport.selected = None
@@ -141,6 +143,8 @@ class Desk:
         loud = self.state.take(event, now)
         if isinstance(event, FACTS):
             self._recorded.pop((event.room, event.seq), None)
+        if isinstance(event, Reset):
+            self._drop_recorded(event.room)
         if isinstance(event, replies.Request):
             user = text.inert(event.user)
             self.state.note(f"{user} wants to write to you, in window {self.state.number(event.room)}", STATUS)
@@ -152,6 +156,15 @@ class Desk:
         if self.viewport.follows and self.state.current != STATUS:
             self.state.timeline(self.state.current).trim()
         self.signal.set()
+
+    def newest_page(self, page: Page) -> None:
+        """The newest page of a room. Messages that it reaches past stand in it: their facts may have come before."""
+        self.state.timeline(page.room).newest_page(page)
+        self._drop_recorded(page.room, page.head)
+
+    def _drop_recorded(self, room: str, upto: float = float("inf")) -> None:
+        for each in [each for each in self._recorded if each[0] == room and each[1] <= upto]:
+            del self._recorded[each]
 
     # ------------------------------------------------------------------------------------------ what is typed
 
@@ -180,6 +193,7 @@ class Desk:
 
     def submit(self) -> None:
         """Enter: send the text, or carry out the command. Whatever can't be taken stays in the input."""
+        self._completion = None
         typed = self.composer.text
         if not typed.strip():
             self.viewport.follow()
@@ -238,6 +252,7 @@ class Desk:
 
     def interrupt(self) -> None:
         """Ctrl-C: empty the input; on an empty one, leave the second time."""
+        self._completion = None
         now = trio.current_time()
         if self.leaving.is_set() or now < self._interrupted + _AGAIN_S:
             self.leaving_at_once.set()
@@ -255,7 +270,8 @@ class Desk:
 
     def _sent(self, draft: Draft, ack: replies.Ack) -> None:
         self.state.held = None
-        if draft.edits is None and not ack.duplicate and ack.seq > self.state.timeline(ack.room).head:
+        # Facts and acks come by two tasks, so that either may be first.
+        if draft.edits is None and not ack.duplicate and ack.seq > self.state.head(ack.room):
             self._recorded[ack.room, ack.seq] = draft
         if ack.request:
             peer = text.inert(ids.peer(ack.room, self.state.me))

@@ -59,6 +59,7 @@ class State:
         self._timelines: dict[str, Timeline] = {}
         self._typing: dict[str, dict[str, float]] = {}
         self._reads: dict[str, dict[str, int]] = {}
+        self._heads: dict[str, int] = {}
         self._mention = re.compile(rf"(?<![\w.-])@?{re.escape(self.me)}(?![\w-])", re.IGNORECASE).search
         self._number_rooms()
         if to is not None:
@@ -131,6 +132,11 @@ class State:
             self._timelines[room] = Timeline()
         return self._timelines[room]
 
+    def head(self, room: str) -> int:
+        """The latest fact of a room that has come, be it by an event or in a page; 0 where none has."""
+        timeline = self._timelines.get(room)
+        return max(self._heads.get(room, 0), 0 if timeline is None else timeline.head)
+
     def title(self, room: str) -> str:
         """The name of a room, for its row in the list."""
         if room == STATUS:
@@ -170,6 +176,7 @@ class State:
                     readers[event.sender] = max(event.seq, readers.get(event.sender, 0))
             case Reset():
                 self.timeline(event.room).forget()
+                self._heads[event.room] = event.head
             case replies.Presence():
                 pass
             case replies.Error():
@@ -181,6 +188,7 @@ class State:
         return False
 
     def _fact(self, fact: Fact) -> bool:
+        self._heads[fact.room] = fact.seq
         timeline = self._timelines.get(fact.room)
         if timeline is not None:
             timeline.take(fact)

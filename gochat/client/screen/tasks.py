@@ -60,7 +60,7 @@ async def fetch_pages(desk: Desk) -> None:
 
 async def _fetch(desk: Desk, room: str, timeline: Timeline) -> None:
     if not timeline.loaded:
-        timeline.newest_page(await desk.chat.page(room, limit=PAGE))
+        desk.newest_page(await desk.chat.page(room, limit=PAGE))
         return
     page = await desk.chat.page(room, before=timeline.lowest, limit=PAGE)
     timeline.older_page(page)

@@ -8,7 +8,7 @@ from typing import Any
 
 import trio
 
-from gochat.client import Chat
+from gochat.client import Chat, Reset
 from gochat.client.screen.commands import ALIASES, COMMANDS
 from gochat.client.screen.desk import Desk
 from gochat.client.screen.keys import KEYS, Key
@@ -17,6 +17,7 @@ from gochat.client.screen.run import run
 from gochat.node import Node
 from tests.client.conftest import enter
 from tests.client.peer import TEA, Peer, listed
+from tests.client.screen.build import message, page
 from tests.client.talk import talking
 
 #: Generous: the machine may be busy with something else.
@@ -181,6 +182,50 @@ async def test_completion_from_the_keyboard(node: Node) -> None:
         bob.press("meta 2")
         await bob.sees("<ann> bob: look: 👍")
         assert bob.rings >= 1
+
+
+async def test_a_completion_ends_with_its_room_and_with_its_text(node: Node) -> None:
+    async with glass(node, "ann", "group:tea") as ann, enter(node, "bob"):
+        ann.type("/group create tea bob")
+        await ann.sees("2 members")
+        ann.press(*"/qu", "tab", "meta 1", "tab")
+        await ann.sees("[gochat]")
+        ann.press("meta 2", "ctrl c", "tab")
+        await ann.sees("[tea]")
+        ann.press(*"b", "tab", "enter", "tab")
+        await ann.sees("<ann> bob:")
+        ann.press("meta 1", "x")
+        await ann.sees("[gochat] x")
+        assert not ann.desk.composer.has_draft(TEA)
+
+
+async def test_a_message_is_no_longer_sending_once_its_fact_was_there(peer: Peer) -> None:
+    """Whether the fact, the page or the ack comes first: the room's page may be on its way all the while."""
+    async with talking(peer, listed(0)) as (chat, visit), trio.open_nursery() as nursery:
+        desk = Desk(chat, to=TEA, ring=lambda: None)
+        nursery.start_soon(desk.unsent.run)
+
+        async def send(seq: int, *, fact_first: bool = False) -> None:
+            desk.unsent.write(TEA, "hello")
+            sent = await visit.expect("send")
+            if fact_first:
+                desk.take(message(seq, sender="ann"))
+            await visit.ack(sent, seq)
+            await desk.unsent.settled()
+
+        await send(1, fact_first=True)
+        assert not desk.scene().drafts
+        await send(2)
+        assert len(desk.scene().drafts) == 1
+        desk.newest_page(page([message(1), message(2)]))
+        assert not desk.scene().drafts
+        await send(3)
+        desk.take(message(3, sender="ann"))
+        assert not desk.scene().drafts
+        await send(4)
+        desk.take(Reset(room=TEA, epoch="e2", head=2))
+        assert not desk.scene().drafts
+        nursery.cancel_scope.cancel()
 
 
 async def test_scrollback_pages_in(node: Node) -> None:
