@@ -16,7 +16,7 @@ from tests.client.peer import Peer, Visit
 
 @asynccontextmanager
 async def talking(
-    peer: Peer, *rooms: dict[str, Any], queue: int = 1_000, **welcome: Any
+    peer: Peer, *rooms: dict[str, Any], queue: int = 1_000, confirms: bool = False, **welcome: Any
 ) -> AsyncIterator[tuple[Chat, Visit]]:
     """A client, and its first connection as the server sees it."""
     visits: list[Visit] = []
@@ -28,7 +28,7 @@ async def talking(
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(greet)
-            async with connect(peer.url, token="abc", queue=queue) as chat:
+            async with connect(peer.url, token="abc", queue=queue, confirms=confirms) as chat:
                 yield chat, visits[0]
 
 

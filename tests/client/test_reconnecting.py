@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from gochat.client import Ended, Lost, Offline, Online, Reset
+from gochat.client import Ended, Lost, Offline, Online, Reset, confirmed
 from gochat.protocol import replies
 from tests.client.peer import TEA, Peer, Visit, listed, message
 from tests.client.talk import Asking, bodies, event, talking
@@ -200,6 +200,17 @@ async def test_a_reset_is_told_and_the_room_goes_on(peer: Peer) -> None:
         await visit.send(message(6))
         assert await event(chat) == Reset(room=TEA, epoch="e2", head=5)
         assert await bodies(chat, 1) == ["m6"]
+
+
+async def test_after_a_reset_lower_seqs_are_confirmed(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirmed, "EVERY_S", 0.01)
+    async with talking(peer, listed(9), confirms=True) as (_, visit):
+        await visit.send(message(10))
+        assert (await visit.expect("got"))["seq"] == 10
+        await visit.send({"type": "reset", "room": TEA, "epoch": "e2", "head": 5})
+        await visit.reply(await visit.expect("resume"), "ok", head=5)
+        await visit.send(message(6))
+        assert (await visit.expect("got"))["seq"] == 6
 
 
 async def test_a_rewind_forgets_what_waits_and_begins_again(peer: Peer, nursery: trio.Nursery) -> None:
