@@ -131,11 +131,17 @@ class Person:
 
     def keeps(self, room: str, body: str) -> None:
         """Wait until the browser keeps a message of the room."""
-        self.page.wait_for_function(KEPT, arg=[self.user, room, body])
+        self.until(KEPT, [self.user, room, body])
 
     def forgets(self, room: str) -> None:
         """Wait until the browser keeps nothing of the room."""
-        self.page.wait_for_function(f"async asked => !await ({KEPT})(asked)", arg=[self.user, room, None])
+        self.until(f"async asked => !await ({KEPT})(asked)", [self.user, room, None])
+
+    def until(self, script: str, argument: object = None) -> None:
+        """Wait until what the script resolves with is true; `wait_for_function` takes any promise for true. The page
+        writes down at once what it would keep."""
+        waiting = f"([argument, patience]) => ({UNTIL})({script}, argument, patience)"
+        self.page.evaluate(waiting, [argument, PATIENCE_MS])
 
     def has_worker(self) -> None:
         """Wait until the page's service worker has all of the page's files."""
@@ -145,6 +151,15 @@ class Person:
 #: Some frames of the browser: rows are measured in one and placed in the next.
 FRAMES = """async () => {
     for (let frame = 0; frame < 6; frame++) await new Promise(requestAnimationFrame);
+}"""
+#: Asks until the answer is true.
+UNTIL = """async (asked, argument, patience) => {
+    const end = performance.now() + patience;
+    while (!await asked(argument)) {
+        if (performance.now() > end) throw new Error(`this never came true: ${asked}`);
+        dispatchEvent(new Event('pagehide'));
+        await new Promise(requestAnimationFrame);
+    }
 }"""
 #: Whether IndexedDB holds a message, by user, room and text; without a text, whether it holds anything of the room.
 KEPT = """([user, id, body]) => new Promise(resolve => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from tests.browser.conftest import Server
@@ -123,3 +124,12 @@ def test_search_finds_a_message_and_jumps_to_it(person: Someone, server: Server)
     ann.page.click(".jump")
     ann.sees("straw 449")
     assert len(ann.page.query_selector_all("*")) < 1000
+
+
+def test_an_address_names_a_message_far_above(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", *(f"number {number}." for number in range(1, 321)))
+    ann = person("ann", sign_in=False)
+    kept = json.dumps({"user": "ann", "token": server.token("ann"), "expires": 0})
+    ann.page.add_init_script(f"sessionStorage.setItem('gochat.token', {json.dumps(kept)})")
+    ann.page.goto(f"{server.url}#message=dm:ann:bob:20")
+    ann.sees("number 20.")

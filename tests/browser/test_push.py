@@ -45,10 +45,10 @@ def test_a_push_shows_a_notice_and_a_click_opens_the_room(person: Someone, serve
     ann = person("ann", worker=True, notices=True)
     ann.has_worker()
     deliver(ann, {"room": "dm:ann:bob", "title": "bob", "text": "1 new in bob"})
-    ann.page.wait_for_function(f"async () => (await ({SHOWN})()).length === 1")
+    ann.until(f"async () => (await ({SHOWN})()).length === 1")
     assert ann.page.evaluate(SHOWN) == [["bob", "1 new in bob", "dm:ann:bob"]]
     deliver(ann, {"room": "dm:ann:bob", "title": "bob", "text": "2 new in bob"})
-    ann.page.wait_for_function(f"async () => (await ({SHOWN})())[0][1] === '2 new in bob'")
+    ann.until(f"async () => (await ({SHOWN})())[0][1] === '2 new in bob'")
     assert len(ann.page.evaluate(SHOWN)) == 1
     (worker,) = ann.context.service_workers
     worker.evaluate("""async () => {

@@ -1,7 +1,7 @@
 // Rooms of the list: what a list tells and what facts tell are one count.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { afterFact, blank, fromEntry, listed } from "../../gochat/http/web/js/rooms.js";
+import { afterFact, begunAnew, blank, fromEntry, listed } from "../../gochat/http/web/js/rooms.js";
 
 const ROOM = "dm:ann:bob";
 const message = (seq, body = "x") => ({ type: "message", room: ROOM, seq, ts: seq, from: "bob", body });
@@ -37,4 +37,18 @@ test("the list shows 15 contacts, all groups, and whatever is unread", () => {
   const shown = listed([...contacts, blank("group:tea", "ann")], "dm:ann:u29").map((room) => room.id);
   assert.equal(shown.length, 15 + 1 + 1 + 1);
   assert.ok(shown.includes("dm:ann:u20") && shown.includes("dm:ann:u29") && shown.includes("group:tea"));
+});
+
+test("in another log nothing holds that was counted in the old one", () => {
+  const old = fromEntry({ ...told, epoch: "one", head: 100, read: 97, reads: { bob: 99 } }, "ann");
+  const anew = begunAnew(old, "two", 3);
+  assert.deepEqual([anew.head, anew.read, anew.unread, anew.last, anew.readBy], [3, 3, 0, undefined, {}]);
+  assert.equal(afterFact(anew, message(4), "ann", false).unread, 1);
+});
+
+test("a list that tells of another log is believed, and the reset that follows changes nothing", () => {
+  const old = fromEntry({ ...told, epoch: "one", head: 100, read: 97, reads: { bob: 99 } }, "ann");
+  const anew = fromEntry({ ...told, epoch: "two" }, "ann", old);
+  assert.deepEqual([anew.head, anew.read, anew.unread, anew.last, anew.readBy], [7, 4, 3, told.last, {}]);
+  assert.deepEqual(begunAnew(anew, "two", 7), anew);
 });

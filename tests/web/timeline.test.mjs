@@ -49,3 +49,30 @@ test("a row keeps its id from the first try to its fact", () => {
   timeline.append(message(2));
   assert.deepEqual([timeline.count, timeline.at(1).id, timeline.pending.length], [2, "bob/k2", 0]);
 });
+
+const reaction = (seq, target, from = "bob") => ({ type: "reaction", room: "r", seq, ts: seq, from, target, emoji: "👍", on: true });
+
+test("reactions that a page has counted are not counted again by their own facts", () => {
+  const timeline = held(1, 3);
+  timeline.append({ ...message(4), reactions: { "👍": 2 } }, 7); // As catching up by pages of up to 7 does.
+  timeline.append(reaction(5, 4), 7);
+  timeline.append(reaction(6, 4, "ann"), 7);
+  assert.deepEqual([timeline.bySeq.get(4).reactions, [...timeline.bySeq.get(4).mine]], [{ "👍": 2 }, ["👍"]]);
+  timeline.append(reaction(7, 2), 7);
+  timeline.append(reaction(8, 4), 7);
+  assert.deepEqual([timeline.bySeq.get(2).reactions, timeline.bySeq.get(4).reactions], [{ "👍": 1 }, { "👍": 3 }]);
+});
+
+test("an edit without its text lets the older row go to its page, and leaves a row that has the text", () => {
+  const timeline = held(1, 3);
+  timeline.append({ ...message(4), edited: 5 }, 6);
+  const edit = (seq, target) => ({ type: "edit", room: "r", seq, ts: seq, from: "bob", target });
+  timeline.append(edit(5, 4), 6);
+  assert.equal(timeline.bySeq.get(4).body, "m4");
+  timeline.append(edit(6, 2), 6);
+  assert.deepEqual([seqs(timeline), timeline.from, timeline.to], [[3, 4], 3, 6]);
+  timeline.append(edit(7, 4), 7);
+  assert.deepEqual([seqs(timeline), timeline.from, timeline.to], [[], 7, 7]);
+  timeline.prepend(run(1, 6), 7, 7);
+  assert.deepEqual([seqs(timeline), timeline.to], [[1, 2, 3, 4, 5, 6], 7]);
+});

@@ -34,21 +34,40 @@ async function takeOver() {
 worker.addEventListener("fetch", (event) => {
   const { method, url } = event.request;
   const { origin, pathname } = new URL(url);
-  if (method === "GET" && origin === location.origin && FILES.includes(pathname)) event.respondWith(answer(event.request, pathname));
+  if (method === "GET" && origin === location.origin && FILES.includes(pathname)) {
+    event.respondWith(answer(event.request, pathname, event.resultingClientId || event.clientId));
+  }
 });
 
-/** The file as the server has it; without an answer of the server, as it was kept.
- *  @param {Request} request @param {string} path */
-async function answer(request, path) {
-  /** @type {Promise<never>} */
-  const late = new Promise((_, reject) => setTimeout(reject, PATIENCE_MS));
-  try {
-    return await Promise.race([fetch(request), late]);
-  } catch {
-    const kept = await caches.match(path, { cacheName: CACHE, ignoreVary: true, ignoreSearch: true });
-    return kept ?? Response.error();
-  }
+/** By page, where its files come from, once that matters: a page never gets modules of two versions. "kept": one of them could
+ *  not be had from the server. "served": the server has given another one than is kept. @type {Map<string, "kept" | "served">} */
+const sources = new Map();
+const MOST_PAGES = 100;
+
+/** @param {string} page @param {"kept" | "served"} source */
+function settle(page, source) {
+  if (!page || sources.has(page)) return;
+  sources.set(page, source);
+  for (const oldest of sources.keys()) if (sources.size > MOST_PAGES) sources.delete(oldest);
 }
+
+/** The file as the server has it; where the server, or the proxy before it, has none to give, as it was kept.
+ *  @param {Request} request @param {string} path @param {string} page */
+async function answer(request, path, page) {
+  const kept = await caches.match(path, { cacheName: CACHE, ignoreVary: true, ignoreSearch: true });
+  if (kept && sources.get(page) === "kept") return kept;
+  const asked = fetch(request);
+  if (!kept) return asked;
+  const given = await Promise.race([asked.catch(() => null), silence()]);
+  const lacking = !given || given.status >= 500;
+  if (lacking) settle(page, "kept");
+  else if (given.headers.get("etag") !== kept.headers.get("etag")) settle(page, "served");
+  const source = sources.get(page) ?? (lacking ? "kept" : "served");
+  return source === "kept" ? kept : given ?? asked;
+}
+
+/** @returns {Promise<null>} */
+const silence = () => new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, null));
 
 // ------------------------------------------------------------------------------------------------ what is pushed
 

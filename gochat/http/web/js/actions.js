@@ -15,6 +15,13 @@ const TELL_TYPING_MS = 3_000;
 
 /** @param {string} id */
 export function show(id) {
+  const { timeline } = enter(id);
+  if (!timeline.loaded && timeline.head) threads.older(id).then(() => offline.touch(id));
+  if (timeline.attached || !timeline.loaded) markRead(id);
+}
+
+/** Makes the room the open one. What it shows first is for the caller to say. @param {string} id */
+function enter(id) {
   const me = state.me.value;
   if (!state.rooms.value.has(id)) state.addRoom(blank(id, me));
   const room = /** @type {import("./rooms.js").Room} */ (state.rooms.value.get(id));
@@ -23,19 +30,18 @@ export function show(id) {
   thread.firstUnread = room.unread > 0 ? room.read + 1 : 0;
   state.draftTarget.value = null;
   state.openRoom.value = id;
-  if (!thread.timeline.loaded && thread.timeline.head) threads.older(id).then(() => offline.touch(id));
-  if (thread.timeline.attached || !thread.timeline.loaded) markRead(id);
   if (room.kind === "dm" && room.id !== privateRoom(me, me)) watch();
+  return thread;
 }
 
 export const closeRoom = () => { state.openRoom.value = ""; };
 /** @param {string} user */
 export const startWith = (user) => show(privateRoom(state.me.value, user));
 
-/** Shows a message of a room. @param {string} id @param {number} seq */
+/** Shows a message of a room, which may stand far above what is unread. @param {string} id @param {number} seq */
 export function showMessage(id, seq) {
-  show(id);
-  threads.jumpTo(id, seq);
+  enter(id);
+  threads.jumpTo(id, seq).then(() => offline.touch(id));
 }
 
 /** The room before or after the open one. @param {number} step */

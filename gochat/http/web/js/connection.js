@@ -44,20 +44,29 @@ export class Connection {
     this.comeBackAt = 0;
     this.reason = "";
     this.retryNow = this.retryNow.bind(this);
+    this.close = this.close.bind(this);
   }
 
   start() {
     this.stopped = false;
     addEventListener("online", this.retryNow);
-    addEventListener("offline", () => this.socket?.close());
+    addEventListener("offline", this.close);
     this.connect();
   }
 
+  /** From here on the listener hears nothing more: the socket's own end, which comes later, is nobody's news. */
   stop() {
     this.stopped = true;
     removeEventListener("online", this.retryNow);
+    removeEventListener("offline", this.close);
     clearTimeout(this.timer);
-    this.socket?.close(1000);
+    const socket = this.socket;
+    this.detach();
+    socket?.close(1000);
+  }
+
+  close() {
+    this.socket?.close();
   }
 
   retryNow() {
@@ -73,6 +82,7 @@ export class Connection {
     try {
       hello = await this.listener.hello();
     } catch (error) {
+      if (this.stopped) return;
       this.stopped = true;
       this.listener.onState("ended", { why: String(/** @type {Error} */ (error).message) });
       return;
@@ -86,6 +96,7 @@ export class Connection {
     const patience = setTimeout(() => socket.close(), OPEN_MS);
     socket.onopen = () => socket.send(JSON.stringify(hello));
     socket.onmessage = (event) => {
+      if (this.socket !== socket) return;
       const frame = JSON.parse(event.data);
       if (frame.type === "welcome") clearTimeout(patience);
       this.receive(frame);
@@ -136,14 +147,19 @@ export class Connection {
     }
   }
 
-  /** @param {{code: number, reason: string}} event */
-  closed(event) {
+  /** Lets the socket go; no answer to what was asked on it can come any more. */
+  detach() {
     this.socket = null;
     this.ready = false;
     clearTimeout(this.pings);
     const calls = [...this.waiting.values()];
     this.waiting.clear();
     for (const call of calls) call.reject(new Broken("the connection broke"));
+  }
+
+  /** @param {{code: number, reason: string}} event */
+  closed(event) {
+    this.detach();
     const why = this.reason || event.reason;
     if (this.stopped || event.code >= FINAL) {
       this.stopped = true;

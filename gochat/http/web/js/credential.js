@@ -3,7 +3,8 @@
 
 const SLOT = "gochat.token";
 
-/** @typedef {{user: string, token: string, expires: number}} Credential `expires` in ms since the epoch; 0: unknown */
+/** @typedef {{user: string, token: string, expires: number, confirmed?: boolean}} Credential `expires` in ms since the epoch;
+ *   0: unknown; `confirmed`: the server has said that the token is this user's, which until then the token alone says */
 
 /** The link is of no use: it was used, is over, or is no ticket. */
 export class BadTicket extends Error {}
@@ -51,20 +52,28 @@ export async function redeem(ticket) {
   });
   const body = await answer.json();
   if (!answer.ok) throw new BadTicket(body.detail ?? body.title ?? answer.statusText);
-  return /** @type {Credential} */ ({ user: body.user, token: body.token, expires: body.expires });
+  return /** @type {Credential} */ ({ user: body.user, token: body.token, expires: body.expires, confirmed: true });
 }
 
 /** @returns {Credential | null} */
+const stored = () => JSON.parse(sessionStorage.getItem(SLOT) ?? "null");
+
+/** @returns {Credential | null} */
 export function kept() {
-  const text = sessionStorage.getItem(SLOT);
-  if (!text) return null;
-  const credential = JSON.parse(text);
-  return credential.expires && credential.expires < Date.now() ? null : credential;
+  const credential = stored();
+  return credential?.expires && credential.expires < Date.now() ? null : credential;
 }
 
-/** @param {Credential} credential */
-export const keep = (credential) => sessionStorage.setItem(SLOT, JSON.stringify(credential));
-export const forget = () => sessionStorage.removeItem(SLOT);
+/** One that is not confirmed takes the place of no other: a link that somebody made up signs nobody out.
+ *  @param {Credential} credential */
+export function keep(credential) {
+  if (credential.confirmed || !kept()) sessionStorage.setItem(SLOT, JSON.stringify(credential));
+}
+
+/** Forgets what is kept; with a token, only where it is that one. @param {string} [token] */
+export function forget(token) {
+  if (token === undefined || stored()?.token === token) sessionStorage.removeItem(SLOT);
+}
 
 /** Takes tokens from the site that shows the page in a frame, where the server lists it. The site is told that the page
  *  is ready, and again when the token is about to end. @param {(credential: Credential) => void} take */

@@ -5,6 +5,7 @@ import { fromAddress, fromHost, kept } from "./credential.js";
 import { effect, html, render } from "./html.js";
 import { language } from "./l10n.js";
 import { onNotice } from "./notices.js";
+import { forgetEnded } from "./offline.js";
 import { renew, signIn } from "./session.js";
 import * as outbox from "./outbox.js";
 import * as state from "./state.js";
@@ -60,6 +61,7 @@ function signInWith(given) {
 }
 
 function begin() {
+  forgetEnded();
   const given = fromAddress();
   if (given.ticket || given.token) {
     signInWith(given);

@@ -20,6 +20,12 @@ const RESUME_WITHIN = 250;
 /** @typedef {{seq: number, epoch: string | null}} Place */
 
 let user = "";
+/** Whether the server has said that the user is this one; nothing is shown, written or wiped before. */
+let confirmed = false;
+/** When the sign-in ends, in ms since the epoch; 0: unknown. */
+let ends = 0;
+/** What was kept, until the user is confirmed. @type {{person: any, rooms: any[]} | null} */
+let withheld = null;
 /** The places of rooms that the server has not told of yet. @type {Map<string, Place>} */
 let unclaimed = new Map();
 /** Rooms that have changed since they were written. @type {Set<string>} */
@@ -30,20 +36,42 @@ let timer = 0;
 /** @type {(room: string) => (Place | null)} */
 let placeOf = () => null;
 
-/** Begins to keep what the user reads, and shows what was kept before. `place` tells the place of a room that is level
- *  with its log. Resolves when what was kept is shown, or soon.
- *  @param {string} who @param {(room: string) => (Place | null)} place */
-export async function begin(who, place) {
-  user = who;
+/** Begins to keep what the user reads, and shows what was kept before: at once where the server has confirmed the user
+ *  before, otherwise when it does. `place` tells the place of a room that is level with its log. Resolves when what was
+ *  kept is read, or soon.
+ *  @param {import("./credential.js").Credential} credential @param {(room: string) => (Place | null)} place */
+export async function begin(credential, place) {
+  user = credential.user;
+  confirmed = credential.confirmed ?? false;
+  ends = credential.expires;
   placeOf = place;
-  unclaimed = new Map();
+  withheld = null;
+  const began = unclaimed = new Map();
   dirty.clear();
   gone.clear();
   const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, null));
-  const kept = await Promise.race([vault.read(who), late]);
-  if (!kept || user !== who || state.status.value.phase === "online") return;
-  state.remember(who, new Map(kept.rooms.map((/** @type {any} */ each) => [each.id, each.room])), kept.person);
-  for (const { id, place: reached, from, rows } of kept.rooms) {
+  const kept = await Promise.race([vault.read(user), late]);
+  if (!kept || unclaimed !== began || state.status.value.phase === "online") return;
+  withheld = kept;
+  if (confirmed) reveal();
+}
+
+/** The server has named the user. @param {import("./credential.js").Credential} credential */
+export function confirm(credential) {
+  if (credential.user !== user) withheld = null;
+  user = credential.user;
+  confirmed = true;
+  ends = credential.expires;
+  reveal();
+  saveSoon();
+}
+
+function reveal() {
+  if (!withheld) return;
+  const { person, rooms } = withheld;
+  withheld = null;
+  state.remember(user, new Map(rooms.map((each) => [each.id, each.room])), person);
+  for (const { id, place: reached, from, rows } of rooms) {
     unclaimed.set(id, reached);
     threads.restore(id, rows, from, reached.seq);
   }
@@ -77,6 +105,12 @@ function drop(room) {
   saveSoon();
 }
 
+/** What was kept of the room is of no use; what is read of it from now on is kept. @param {string} room */
+export function forgetRoom(room) {
+  gone.add(room);
+  touch(room);
+}
+
 /** Something has changed in the room. @param {string} room */
 export function touch(room) {
   dirty.add(room);
@@ -92,9 +126,9 @@ function saveSoon() {
 export function save() {
   clearTimeout(timer);
   timer = 0;
-  if (!user || user !== state.me.value) return;
+  if (!user || !confirmed || user !== state.me.value) return;
   const records = [...dirty].map(record).filter((each) => each !== null);
-  const person = { user, requests: state.requests.value, relations: state.relations.value, limits: state.limits.value };
+  const person = { user, ends, requests: state.requests.value, relations: state.relations.value, limits: state.limits.value };
   const left = [...gone];
   dirty.clear();
   gone.clear();
@@ -127,14 +161,20 @@ export async function readAhead() {
   }
 }
 
-/** Forgets all that is kept of the user who is signed in. */
+/** Forgets what is kept of users whose sign-in has ended since. */
+export const forgetEnded = () => vault.clearEnded(Date.now());
+
+/** Forgets all that is kept of the user who is signed in. Of a user whom the server has not confirmed nothing goes: anybody
+ *  can make up a token that says a name. */
 export function forget() {
   clearTimeout(timer);
   timer = 0;
-  const who = user;
+  const who = confirmed ? user : "";
   user = "";
+  confirmed = false;
+  withheld = null;
   dirty.clear();
-  unclaimed.clear();
+  unclaimed = new Map();
   return who ? vault.clear(who) : Promise.resolve(null);
 }
 

@@ -31,9 +31,10 @@ export async function turnOn() {
   await ask({ type: "push", subscription: device.toJSON() });
 }
 
-/** The server is told at once: after this a sign-out may end the connection. */
+/** Ends this browser's subscription. The server is told at once where the page knows the subscription: after this a sign-out
+ *  may end the connection. A page that was never online has yet to look for it; the push service refuses what is pushed then. */
 export async function turnOff() {
-  const made = device;
+  const made = device ?? (supported ? await subscription() : null);
   device = null;
   if (!made) return;
   post({ type: "push", forget: made.endpoint });

@@ -4,9 +4,9 @@
 /** @typedef {{seq: number, ts: number, from: string, body: string, deleted?: number}} Last */
 /** @typedef {{id: string, kind: "dm" | "group", title: string, other: string, role: string, post: string, online: boolean, seen: number,
  *   head: number, read: number, unread: number, last?: Last, mentions: number, typing: Record<string, number>, readBy: Record<string, number>,
- *   gotBy: Record<string, number>, ended: boolean}} Room `other`: the other user of a private room; `mentions`: how many of the unread
+ *   gotBy: Record<string, number>, ended: boolean, epoch?: string}} Room `other`: the other user of a private room; `mentions`: how many of the unread
  *   messages name the user; `readBy`, `gotBy`: by user, the seq up to which they have read, and have got; `ended`: the user is no
- *   longer in it */
+ *   longer in it; `epoch`: the log that head, read and counts are of, where a list has told */
 
 const CONTACTS_SHOWN = 15;
 
@@ -27,9 +27,12 @@ export function blank(id, me) {
 /** A room as `welcome`, `groups` or `contacts` tell of it; what they leave out stays as it was.
  *  @param {any} entry @param {string} me @param {Room} [before] @returns {Room} */
 export function fromEntry(entry, me, before) {
-  const base = before ?? blank(entry.room, me);
+  const told = before ?? blank(entry.room, me);
+  const other = told.epoch !== undefined && entry.epoch !== undefined && told.epoch !== entry.epoch;
+  const base = other ? begunAnew(told, entry.epoch, 0) : told;
   return {
     ...base,
+    epoch: entry.epoch ?? base.epoch,
     title: entry.title || entry.name || base.title,
     role: entry.role ?? base.role,
     online: entry.online ?? base.online,
@@ -43,6 +46,13 @@ export function fromEntry(entry, me, before) {
     last: entry.last ?? base.last,
     ended: false,
   };
+}
+
+/** The room now that its log is another one: nothing that was counted in the old one holds. A list that has told of the new
+ *  log already stands. @param {Room} room @param {string} epoch @param {number} head @returns {Room} */
+export function begunAnew(room, epoch, head) {
+  if (room.epoch === epoch && room.head <= head) return { ...room, head };
+  return { ...room, epoch, head, read: Math.min(room.read, head), unread: 0, mentions: 0, last: undefined, readBy: {}, gotBy: {} };
 }
 
 /** Positions only rise: of two the higher counts. @param {Record<string, number>} one @param {Record<string, number>} [other] */

@@ -10,7 +10,7 @@ import { Positions } from "./positions.js";
 import * as push from "./push.js";
 import { notify } from "./notices.js";
 import * as receipts from "./receipts.js";
-import { afterFact, blank, fromEntry, higher } from "./rooms.js";
+import { afterFact, begunAnew, blank, fromEntry, higher } from "./rooms.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
 import * as wire from "./wire.js";
@@ -28,6 +28,8 @@ let positions = new Positions();
 let frameBytes = 64 * 1024;
 /** @type {credentials.Credential | null} */
 let credential = null;
+/** By room, the head that its last page or resume told of: what came with it is as it was then. @type {Map<string, number>} */
+const readAt = new Map();
 
 let endTimer = 0;
 /** @param {credentials.Credential} given */
@@ -43,15 +45,16 @@ function keepCredential(given) {
 
 /** @param {credentials.Credential} wanted */
 export function signIn(wanted) {
-  if (wanted.user !== state.me.value) {
+  if (wanted.user !== state.me.value || !wanted.confirmed) {
     receipts.forgetAll();
     state.clear();
   }
   keepCredential(wanted);
   positions = new Positions();
+  readAt.clear();
   threads.forgetAll();
   state.status.value = { phase: "connecting" };
-  const remembered = offline.begin(wanted.user, (room) => positions.level(room));
+  const remembered = offline.begin(wanted, (room) => positions.level(room));
   wire.connect({
     hello: async () => {
       if (credential?.expires && credential.expires < Date.now()) throw new Error(t("signed-in-too-long"));
@@ -64,15 +67,15 @@ export function signIn(wanted) {
       state.status.value = { phase, ...detail };
       if (phase === "online") threads.goOn();
       if (phase !== "ended") return;
-      credentials.forget();
-      if (detail.code) offline.forget(); // The server said so: what was kept may be no longer the user's to read.
+      credentials.forget(credential?.token);
+      offline.forget(); // What was kept may be no longer the user's to read.
     },
   });
 }
 
 /** Goes on with a newer token of the same user. @param {credentials.Credential} newer */
 export function renew(newer) {
-  keepCredential(newer);
+  keepCredential({ ...newer, confirmed: credential?.confirmed });
   wire.ask({ type: "refresh", token: newer.token }).catch(() => {});
 }
 
@@ -95,6 +98,7 @@ export function signOut() {
 /** @param {any} frame */
 function welcome(frame) {
   frameBytes = frame.limits.frame_bytes;
+  confirm(frame.user);
   [...frame.contacts, ...frame.rooms].forEach(goOnFrom);
   const resets = positions.welcomed(frame);
   const before = state.rooms.value;
@@ -115,6 +119,14 @@ function welcome(frame) {
   catchUp();
   readLists(frame.rooms_next).then(offline.readAhead).catch(() => {});
   wish().then(push.claim).catch(() => {});
+}
+
+/** The token is this user's: what was kept may be shown. @param {string} user */
+function confirm(user) {
+  if (!credential) return;
+  credential = { ...credential, user, confirmed: true };
+  credentials.keep(credential);
+  offline.confirm(credential);
 }
 
 /** Goes on from the place that was kept of a room. @param {any} entry */
@@ -144,7 +156,11 @@ let groupsSoon = 0;
 function readGroupsSoon() {
   clearTimeout(groupsSoon);
   groupsSoon = setTimeout(async () => {
-    for await (const entry of wire.pages({ type: "groups", limit: 200 }, "groups")) listed(entry);
+    try {
+      for await (const entry of wire.pages({ type: "groups", limit: 200 }, "groups")) listed(entry);
+    } catch {
+      // The next `welcome` tells.
+    }
   }, 50);
 }
 
@@ -178,8 +194,10 @@ async function catchUp() {
   for (let room = current.nextBehind(); room !== undefined; room = current.nextBehind()) {
     for (let question = current.ask(room); question; question = current.ask(room)) {
       try {
-        const { facts, reset } = current.answered(question, await wire.ask(question));
+        const reply = await wire.ask(question);
         if (current !== positions) return;
+        const { facts, reset } = current.answered(question, reply);
+        if (reply.head !== undefined) readAt.set(question.room, reply.head);
         facts.forEach(apply);
         if (reset) restart(reset);
       } catch (error) {
@@ -187,19 +205,20 @@ async function catchUp() {
         const { temporary, retry_after_ms: wait = 1000 } = /** @type {wire.Refused} */ (error).frame;
         if (temporary) await new Promise((resolve) => setTimeout(resolve, wait));
         else current.refused(question);
+        if (current !== positions) return;
       }
     }
   }
 }
 
 /** @param {import("./positions.js").Reset} reset */
-function restart({ room, head }) {
+function restart({ room, epoch, head }) {
   const known = state.rooms.value.get(room);
-  // Of a log that begins anew more was read than it has: its messages are unread all the same, and confirmed.
-  state.updateRoom(room, { head, read: Math.min(known?.read ?? 0, head) });
+  if (known) state.addRoom(begunAnew(known, epoch, head));
+  readAt.delete(room);
   receipts.restarted(room);
   threads.restart(room, head);
-  offline.touch(room);
+  offline.forgetRoom(room);
   catchUp();
 }
 
@@ -264,7 +283,7 @@ function apply(fact) {
   offline.touch(fact.room);
   batch(() => {
     state.addRoom(afterFact(known, fact, me, looking));
-    thread?.timeline.append(fact);
+    thread?.timeline.append(fact, Math.max(known.head, readAt.get(fact.room) ?? 0));
     thread?.changed();
     if (added && known.kind === "group") readGroupsSoon();
     if (known.kind === "dm" && known.other !== me && !known.online) watchSoon();

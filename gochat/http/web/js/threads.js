@@ -18,6 +18,8 @@ export class Thread {
     /** Rises with each change, for views to subscribe to. */
     this.version = signal(0);
     this.loading = signal(false);
+    /** Resolves when what is being read is there, or can't be had. @type {Promise<void>} */
+    this.running = Promise.resolve();
     this.failed = signal("");
     /** The first message that was unread when the room was opened; 0: none. */
     this.firstUnread = 0;
@@ -68,7 +70,7 @@ export function restart(room, head) {
   found.timeline.clear();
   found.timeline.head = head;
   found.changed();
-  if (state.openRoom.value === room) older(room);
+  if (state.openRoom.value === room) idle(found).then(() => older(room));
 }
 
 /** There is a connection again: the open room reads what it could not. */
@@ -79,30 +81,38 @@ export function goOn() {
   found.changed();
 }
 
+/** Waits until nothing is being read. @param {Thread} found */
+async function idle(found) {
+  while (found.loading.value) await found.running;
+}
+
 /** Reads what comes before what is held; the newest page where nothing is. @param {string} room */
 export function older(room) {
   const { timeline } = thread(room);
   if (timeline.loaded && timeline.complete) return Promise.resolve();
   const before = timeline.loaded ? timeline.from : timeline.head + 1;
-  return load(room, { before }, (page) => timeline.prepend(page.entries, before));
+  return load(room, { before }, (page) => timeline.prepend(page.entries, before, page.head));
 }
 
 /** Reads what comes after what is held, where that does not reach the head. @param {string} room */
 export function newer(room) {
   const { timeline } = thread(room);
   if (timeline.attached) return Promise.resolve();
-  return load(room, { after: timeline.to }, (page) => timeline.extend(page.entries));
+  return load(room, { after: timeline.to }, (page) => timeline.extend(page.entries, page.head));
 }
 
 /** Shows a message, wherever in the log it stands. @param {string} room @param {number} seq */
 export async function jumpTo(room, seq) {
   const found = thread(room);
   const { timeline } = found;
-  if (!timeline.loaded || seq < timeline.from || seq > timeline.to) {
+  const holds = () => timeline.loaded && seq >= timeline.from && seq <= timeline.to;
+  if (!holds()) await idle(found);
+  if (!holds()) {
+    if (state.status.value.phase !== "online") return; // What is held is all that there is.
     timeline.clear();
     found.changed();
-    const before = Math.min(timeline.head + 1, seq + PAGE / 2);
-    await load(room, { before }, (page) => timeline.prepend(page.entries, before));
+    const before = Math.min((timeline.head || Infinity) + 1, seq + PAGE / 2);
+    await load(room, { before }, (page) => timeline.prepend(page.entries, before, page.head));
   }
   found.goal.value = { seq };
 }
@@ -110,6 +120,7 @@ export async function jumpTo(room, seq) {
 /** Goes to the live end. @param {string} room */
 export async function jumpToEnd(room) {
   const found = thread(room);
+  if (!found.timeline.attached) await idle(found);
   if (!found.timeline.attached) {
     found.timeline.clear();
     found.changed();
@@ -118,14 +129,22 @@ export async function jumpToEnd(room) {
   found.goal.value = { seq: Infinity };
 }
 
-/** @param {string} room @param {{before?: number, after?: number}} bound @param {(page: any) => void} take */
-async function load(room, bound, take) {
+/** Reads a page, where none is being read; otherwise that one is waited for. @param {string} room
+ *  @param {{before?: number, after?: number}} bound @param {(page: any) => void} take @returns {Promise<void>} */
+function load(room, bound, take) {
   const found = thread(room);
-  if (found.loading.value || state.status.value.phase !== "online") return;
+  if (!found.loading.value && state.status.value.phase === "online") found.running = read(found, bound, take);
+  return found.running;
+}
+
+/** @param {Thread} found @param {{before?: number, after?: number}} bound @param {(page: any) => void} take */
+async function read(found, bound, take) {
+  const { room, timeline: { clears } } = found;
   found.loading.value = true;
   found.failed.value = "";
   try {
     const page = await ask({ type: "history", room, limit: PAGE, ...bound });
+    if (found.timeline.clears !== clears) return;
     found.timeline.head = Math.max(found.timeline.head, page.head);
     const known = state.rooms.value.get(room);
     if (known) state.updateRoom(room, { readBy: higher(known.readBy, page.reads), gotBy: higher(known.gotBy, page.got) });

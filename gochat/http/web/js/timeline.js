@@ -8,7 +8,8 @@ const MOST_ROWS = 5000;
 
 /** @typedef {{id: string, kind: "message" | "note", seq: number, ts: number, from: string, body?: string, key?: string,
  *   reply_to?: number, edited?: number, deleted?: number, reactions?: Record<string, number>, mentions?: string[], mine?: Set<string>,
- *   change?: any, rev: number, state?: "sending" | "waiting" | "failed", why?: string}} Row */
+ *   change?: any, asOf?: number, rev: number, state?: "sending" | "waiting" | "failed", why?: string}} Row
+ *   `asOf`: the row is as it was at this seq of the room, or later */
 /** @typedef {import("./positions.js").Fact} Fact */
 
 /** @param {Fact} fact @returns {string} */
@@ -27,6 +28,8 @@ export class Timeline {
     /** The room's head, as far as it is known. */
     this.head = 0;
     this.loaded = false;
+    /** How often all was let go: a page that was asked for before is of no use. */
+    this.clears = 0;
   }
 
   /** Whether nothing lies between what is held and the live end. */
@@ -48,10 +51,12 @@ export class Timeline {
 
   // ---------------------------------------------------------------------------------------- facts
 
-  /** Takes the live fact that follows. @param {Fact} fact @returns {Row | null} The row that it made. */
-  append(fact) {
+  /** Takes the fact that follows, live or caught up. @param {Fact} fact @param {number} [asOf] The seq at which a message
+   *  that comes now was read from the log: it has the changes up to there, whose own facts may still come.
+   *  @returns {Row | null} The row that it made. */
+  append(fact, asOf = 0) {
     this.head = Math.max(this.head, fact.seq);
-    const row = this.take(fact, true);
+    const row = this.take(fact, true, asOf);
     if (row) this.settle(row.id);
     if (fact.seq !== this.to + 1) return null; // What lies between is not held: the row comes with its page.
     this.to = fact.seq;
@@ -63,9 +68,10 @@ export class Timeline {
     return row;
   }
 
-  /** Takes a page that ends right below what is held. @param {Fact[]} facts @param {number} [upto] The bound that was asked for. */
-  prepend(facts, upto = this.from) {
-    const rows = this.page(facts);
+  /** Takes a page that ends right below what is held. @param {Fact[]} facts @param {number} [upto] The bound that was asked for.
+   *  @param {number} [asOf] The head that the page tells of. */
+  prepend(facts, upto = this.from, asOf = 0) {
+    const rows = this.page(facts, asOf);
     this.rows = [...rows, ...this.rows];
     if (facts.length) this.from = facts[0].seq;
     else this.from = Math.min(this.from, 1);
@@ -74,10 +80,11 @@ export class Timeline {
     if (this.rows.length > MOST_ROWS && this.rows.length > rows.length) this.drop(MOST_ROWS, Infinity);
   }
 
-  /** Takes a page that begins right above what is held; live facts may have come first. @param {Fact[]} page */
-  extend(page) {
+  /** Takes a page that begins right above what is held; live facts may have come first. @param {Fact[]} page
+   *  @param {number} [asOf] The head that the page tells of. */
+  extend(page, asOf = 0) {
     const facts = page.filter((fact) => fact.seq > this.to);
-    const rows = this.page(facts);
+    const rows = this.page(facts, asOf);
     for (const row of rows) this.settle(row.id);
     this.rows = [...this.rows, ...rows];
     if (facts.length) this.to = facts[facts.length - 1].seq;
@@ -96,6 +103,7 @@ export class Timeline {
 
   /** Lets go of what is held, to begin again elsewhere in the log. */
   clear() {
+    this.clears++;
     this.rows = [];
     this.bySeq.clear();
     this.from = 1;
@@ -109,14 +117,14 @@ export class Timeline {
     for (const row of gone) this.bySeq.delete(row.seq);
     if (!gone.length) return;
     if (begin === Infinity) this.to = gone[0].seq - 1;
-    else this.from = this.rows[0].seq;
+    else this.from = this.rows.length ? this.rows[0].seq : this.to + 1;
   }
 
-  /** @param {Fact[]} facts @returns {Row[]} */
-  page(facts) {
+  /** @param {Fact[]} facts @param {number} asOf @returns {Row[]} */
+  page(facts, asOf) {
     const rows = [];
     for (const fact of facts) {
-      const row = this.take(fact, false);
+      const row = this.take(fact, false, asOf);
       if (row) {
         this.hold(row);
         rows.push(row);
@@ -129,13 +137,13 @@ export class Timeline {
   hold(row) { this.bySeq.set(row.seq, row); }
 
   /** What a fact does to the rows. In a page every message stands as it is now, so the facts about it change nothing.
-   *  @param {Fact} fact @param {boolean} live @returns {Row | null} */
-  take(fact, live) {
+   *  @param {Fact} fact @param {boolean} live @param {number} asOf @returns {Row | null} */
+  take(fact, live, asOf) {
     switch (fact.type) {
       case "message":
-        return { ...fact, id: rowId(fact), kind: "message", rev: 0 };
+        return { ...fact, id: rowId(fact), kind: "message", asOf, rev: 0 };
       case "edit":
-        if (live) this.change(fact.target, (row) => { row.body = fact.body; row.edited = fact.ts; row.mentions = fact.mentions; });
+        if (live) this.edit(fact);
         return null;
       case "delete":
         this.change(fact.target, (row) => { row.body = row.reactions = row.mentions = undefined; row.deleted = fact.ts; });
@@ -150,12 +158,23 @@ export class Timeline {
     }
   }
 
+  /** @param {Fact} fact */
+  edit(fact) {
+    const row = this.bySeq.get(fact.target);
+    if (!row || fact.seq <= (row.asOf ?? 0)) return;
+    // The edit comes from a page, without its text, and the row is older: the row's own page has the text.
+    if (fact.body === undefined) this.drop(0, this.indexOf(row.seq) + 1);
+    else this.change(row.seq, () => { row.body = fact.body; row.edited = fact.ts; row.mentions = fact.mentions; });
+  }
+
   /** @param {Row} row @param {Fact} fact */
   react(row, fact) {
-    const counts = { ...row.reactions };
-    counts[fact.emoji] = (counts[fact.emoji] ?? 0) + (fact.on ? 1 : -1);
-    if (counts[fact.emoji] <= 0) delete counts[fact.emoji];
-    row.reactions = Object.keys(counts).length ? counts : undefined;
+    if (fact.seq > (row.asOf ?? 0)) {
+      const counts = { ...row.reactions };
+      counts[fact.emoji] = (counts[fact.emoji] ?? 0) + (fact.on ? 1 : -1);
+      if (counts[fact.emoji] <= 0) delete counts[fact.emoji];
+      row.reactions = Object.keys(counts).length ? counts : undefined;
+    }
     if (fact.from !== this.me) return;
     const mine = new Set(row.mine);
     if (fact.on) mine.add(fact.emoji); else mine.delete(fact.emoji);

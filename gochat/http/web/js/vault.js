@@ -58,16 +58,27 @@ export async function read(user) {
   return { person: asked[0].result, rooms: /** @type {any[]} */ (asked[1].result) };
 }
 
-/** Writes the user's record and those of some rooms, all or none; rooms named in `gone` are forgotten.
+/** Writes the user's record and those of some rooms, all or none; other rooms named in `gone` are forgotten.
  *  @param {{user: string, [field: string]: any}} person @param {{user: string, id: string, [field: string]: any}[]} rooms @param {string[]} [gone] */
 export const write = (person, rooms, gone = []) => run("readwrite", (people, store) => {
   people.put(person);
-  for (const room of rooms) store.put(room);
   for (const id of gone) store.delete([person.user, id]);
+  for (const room of rooms) store.put(room);
 });
 
 /** Forgets all that is kept of a user. @param {string} user */
-export const clear = (user) => run("readwrite", (people, rooms) => {
+export const clear = (user) => run("readwrite", (people, rooms) => remove(people, rooms, user));
+
+/** Forgets all that is kept of users whose sign-in is over. @param {number} now In ms since the epoch. */
+export const clearEnded = (now) => run("readwrite", (people, rooms) => {
+  const asked = people.getAll();
+  asked.onsuccess = () => {
+    for (const { user, ends } of asked.result) if (ends && ends < now) remove(people, rooms, user);
+  };
+});
+
+/** @param {IDBObjectStore} people @param {IDBObjectStore} rooms @param {string} user */
+function remove(people, rooms, user) {
   people.delete(user);
   rooms.delete(roomsOf(user));
-});
+}

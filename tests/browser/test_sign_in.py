@@ -1,0 +1,70 @@
+"""A tab changes hands, and a token that only says a name opens and wipes nothing."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+
+from tests.browser.conftest import Server
+from tests.browser.people import FRAMES, KEPT, Person
+from tests.tokens import TTL_S
+
+Someone = Callable[..., Person]
+ROOM = "dm:ann:bob"
+#: A network on which no connection is ever made, and which tells that one was tried.
+NO_CONNECTION = "WebSocket = class { constructor() { globalThis.tried = true; } close() {} }"
+
+
+def made_up(user: str) -> str:
+    """A token that says the user's name, and that no server has signed."""
+    parts = ({"alg": "EdDSA"}, {"sub": user})
+    return ".".join(urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + ".AAAA"
+
+
+def test_a_second_sign_in_of_a_tab_outlives_the_end_of_the_first(person: Someone, server: Server) -> None:
+    bob = server.token("bob")
+    server.say(bob, "user:ann", "hello ann")
+    server.say(bob, "user:cat", "hello cat")
+    ann = person("ann")
+    ann.keeps(ROOM, "hello ann")
+    ann.page.goto(f"{server.url}#token={server.token('cat')}")
+    ann.page.click(".door .primary")
+    ann.page.wait_for_selector(".self:text-is('cat')")
+    ann.until(KEPT, ["cat", "dm:bob:cat", "hello cat"])
+    ann.page.reload()
+    ann.page.wait_for_selector(".self:text-is('cat')")
+    ann.open("bob")
+    ann.sees("hello cat")
+    assert ann.page.evaluate(KEPT, ["cat", "dm:bob:cat", "hello cat"])
+
+
+def test_a_made_up_token_shows_nothing_wipes_nothing_and_signs_nobody_out(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", "private")
+    ann = person("ann")
+    ann.keeps(ROOM, "private")
+    other = ann.tab()
+    other.add_init_script(NO_CONNECTION)
+    other.goto(f"{server.url}#token={made_up('ann')}")
+    other.wait_for_function("() => globalThis.tried")
+    other.evaluate(FRAMES)
+    assert other.locator(".door").count() == 1 and other.locator(".rail").count() == 0
+    other.close()
+    ann.page.goto(f"{server.url}#token={made_up('ann')}")
+    ann.page.wait_for_selector(".door [role=alert]")
+    assert ann.page.evaluate(KEPT, ["ann", ROOM, "private"])
+    ann.page.reload()
+    ann.open("bob")
+    ann.sees("private")
+
+
+def test_what_was_kept_goes_with_the_end_of_the_sign_in(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", "private")
+    ann = person("ann", clock=True)
+    ann.keeps(ROOM, "private")
+    ann.page.close()
+    ann.page = ann.tab()
+    ann.page.clock.fast_forward((TTL_S + 60) * 1_000)
+    ann.page.goto(server.url)
+    ann.page.wait_for_selector(".door")
+    ann.forgets(ROOM)

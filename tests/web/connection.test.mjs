@@ -1,0 +1,35 @@
+// A connection that was stopped is nobody's any more.
+import assert from "node:assert/strict";
+import test from "node:test";
+
+const sockets = [];
+class Socket {
+  static OPEN = 1;
+  readyState = 1;
+  sent = [];
+  constructor() { sockets.push(this); }
+  send(text) { this.sent.push(JSON.parse(text)); }
+  close(code) { this.code = code; }
+}
+Object.assign(globalThis, { WebSocket: Socket, location: { href: "http://chat.example/" }, addEventListener() {}, removeEventListener() {} });
+const { Broken, Connection } = await import("../../gochat/http/web/js/connection.js");
+
+test("after stop the listener hears nothing, and what was asked is rejected", async () => {
+  const heard = [];
+  const connection = new Connection({
+    hello: async () => ({ type: "hello" }), onWelcome: () => heard.push("welcome"), onEvent: () => heard.push("event"),
+    onState: (state) => heard.push(state),
+  });
+  connection.start();
+  await Promise.resolve();
+  await Promise.resolve();
+  const [socket] = sockets;
+  socket.onmessage({ data: JSON.stringify({ type: "welcome" }) });
+  const asked = connection.ask({ type: "ping" });
+  connection.stop();
+  await assert.rejects(asked, Broken);
+  assert.deepEqual([socket.code, heard.splice(0)], [1000, ["connecting", "welcome", "online"]]);
+  socket.onmessage({ data: JSON.stringify({ type: "message", room: "r", seq: 1 }) });
+  socket.onclose({ code: 1000, reason: "" });
+  assert.deepEqual(heard, []);
+});
