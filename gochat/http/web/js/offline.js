@@ -100,6 +100,7 @@ export function dropUnclaimed() {
 function drop(room) {
   state.removeRoom(room);
   threads.drop(room);
+  dirty.delete(room);
   if (state.openRoom.value === room) state.openRoom.value = "";
   gone.add(room);
   saveSoon();
@@ -121,16 +122,16 @@ function saveSoon() {
   if (!timer) timer = setTimeout(save, SAVE_AFTER_MS);
 }
 
-/** Writes what has changed. A room that is not level with its log, or is shown at an earlier place, stays as it was kept:
- *  rows and place always agree. */
+/** Writes what has changed. A room that is not level with its log, or is shown at an earlier place, stays as it was kept
+ *  until a later save: rows and place always agree. */
 export function save() {
   clearTimeout(timer);
   timer = 0;
   if (!user || !confirmed || user !== state.me.value) return;
   const records = [...dirty].map(record).filter((each) => each !== null);
+  for (const { id } of records) dirty.delete(id);
   const person = { user, ends, requests: state.requests.value, relations: state.relations.value, limits: state.limits.value };
   const left = [...gone];
-  dirty.clear();
   gone.clear();
   vault.write(person, records, left);
 }
