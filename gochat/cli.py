@@ -84,6 +84,15 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     ctx.exit()
 
 
+def _print_licences(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from gochat.commands.licences import lines  # reads a hundred files
+
+    click.echo("\n".join(lines()))
+    ctx.exit()
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "-V",
@@ -93,6 +102,14 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     expose_value=False,
     callback=_print_version,
     help="Show the version and exit.",
+)
+@click.option(
+    "--licenses",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_licences,
+    help="Show what gochat is made of, with all licences, and exit.",
 )
 @click.option("--debug", is_flag=True, help="Show where an error comes from.")
 @click.pass_context

@@ -17,6 +17,7 @@ import sys
 import termios
 import time
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -90,6 +91,20 @@ def test_help_loads_no_part_of_the_server() -> None:
 def test_version() -> None:
     told = gochat("--version").stdout
     assert re.fullmatch(rf"gochat {re.escape(__version__)}( \([0-9a-f]{{12}}(-dirty)?\))?\n", told), told
+
+
+def test_every_part_is_told_with_the_text_of_its_licence() -> None:
+    told = gochat("--licenses").stdout
+    parts = told.partition("\n\n")[0].splitlines()
+    assert parts[0].startswith(f"gochat {__version__}: Apache-2.0")
+    listed = {part.partition(" ")[0].lower().replace("_", "-") for part in parts}
+    asked = [each for each in metadata.requires("gochat") or () if "extra ==" not in each]
+    assert {re.split(r"[^\w-]", each)[0].lower() for each in asked} <= listed
+    assert {"cryptography", "cffi"} <= listed  # by an extra of pyjwt, and by that
+    for part in parts:
+        heading = f"\n==== {part.partition(': ')[0]} ====\n\n"
+        assert len(told.partition(heading)[2].partition("\n==== ")[0]) > 100, part
+    assert "==== preact" in told
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)

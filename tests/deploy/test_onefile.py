@@ -108,6 +108,10 @@ async def test_it_starts_in_time(program: Program) -> None:
 async def test_rules_certificates_and_documents_are_inside(program: Program) -> None:
     """The lists of words and suffixes, the emoji, and the page's files are read at the first use."""
     with trio.fail_after(120):
+        licences = (await program.run("--licenses")).out
+        for part in ("gochat ", "urwid ", "cryptography ", "the page in the browser ", "Python "):
+            assert f"\n==== {part}" in licences, part
+        assert "GNU LESSER GENERAL PUBLIC LICENSE" in licences
         shown = await program.run("policy", "test", "see https://spam.example/ fool", *program.places)
         assert "Errno" not in shown.err
         async with program.serving() as node:
