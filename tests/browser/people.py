@@ -140,8 +140,12 @@ class Person:
     def until(self, script: str, argument: object = None) -> None:
         """Wait until what the script resolves with is true; `wait_for_function` takes any promise for true. The page
         writes down at once what it would keep."""
+        assert self.comes_true(script, argument), f"this never came true: {script}"
+
+    def comes_true(self, script: str, argument: object = None, within_ms: int = PATIENCE_MS) -> bool:
+        """Whether it does in time."""
         waiting = f"([argument, patience]) => ({UNTIL})({script}, argument, patience)"
-        self.page.evaluate(waiting, [argument, PATIENCE_MS])
+        return bool(self.page.evaluate(waiting, [argument, within_ms]))
 
     def has_worker(self) -> None:
         """Wait until the page's service worker has all of the page's files."""
@@ -156,10 +160,11 @@ FRAMES = """async () => {
 UNTIL = """async (asked, argument, patience) => {
     const end = performance.now() + patience;
     while (!await asked(argument)) {
-        if (performance.now() > end) throw new Error(`this never came true: ${asked}`);
+        if (performance.now() > end) return false;
         dispatchEvent(new Event('pagehide'));
         await new Promise(requestAnimationFrame);
     }
+    return true;
 }"""
 #: Whether IndexedDB holds a message, by user, room and text; without a text, whether it holds anything of the room.
 KEPT = """([user, id, body]) => new Promise(resolve => {

@@ -39,16 +39,28 @@ def deliver(ann: Person, told: dict[str, object]) -> None:
     session.send("ServiceWorker.deliverPushMessage", message)
 
 
+def push(ann: Person, told: dict[str, object], shown: str) -> None:
+    """Deliver until the notice is there. Chromium drops one push in some ten that come by its debugging protocol before
+    a handler sees them; a push service would be told so, and tries again."""
+    for _ in range(5):
+        deliver(ann, told)
+        if ann.comes_true(f"async () => {shown}", within_ms=5_000):
+            return
+    raise AssertionError(f"no notice of {told}")
+
+
 def test_a_push_shows_a_notice_and_a_click_opens_the_room(person: Someone, server: Server) -> None:
     bob = server.token("bob")
     server.say(bob, "user:ann", "are you there?")
     ann = person("ann", worker=True, notices=True)
     ann.has_worker()
-    deliver(ann, {"room": "dm:ann:bob", "title": "bob", "text": "1 new in bob"})
-    ann.until(f"async () => (await ({SHOWN})()).length === 1")
+    push(ann, {"room": "dm:ann:bob", "title": "bob", "text": "1 new in bob"}, f"(await ({SHOWN})()).length === 1")
     assert ann.page.evaluate(SHOWN) == [["bob", "1 new in bob", "dm:ann:bob"]]
-    deliver(ann, {"room": "dm:ann:bob", "title": "bob", "text": "2 new in bob"})
-    ann.until(f"async () => (await ({SHOWN})())[0][1] === '2 new in bob'")
+    push(
+        ann,
+        {"room": "dm:ann:bob", "title": "bob", "text": "2 new in bob"},
+        f"(await ({SHOWN})())[0]?.[1] === '2 new in bob'",
+    )
     assert len(ann.page.evaluate(SHOWN)) == 1
     (worker,) = ann.context.service_workers
     worker.evaluate("""async () => {

@@ -123,9 +123,11 @@ async def test_a_thread_in_which_trio_cannot_run(monkeypatch: pytest.MonkeyPatch
 
 
 INTERRUPTED = """
-import os
+import os, signal
 from gochat.client.sync import connect
 
+# Whoever started the tests in the background of a shell had SIGINT ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with connect(os.environ["GOCHAT_URL"], token=os.environ["GOCHAT_TOKEN"]) as chat:
     try:
         print("waits", flush=True)
