@@ -36,8 +36,8 @@ LINTED := $(wildcard gochat tests bench docs deploy examples hatch_build.py)
 ASYNC := $(shell grep -rlE '\b(async|await|trio|BaseException)\b|except:' --include='*.py' gochat bench deploy)
 ASYNC_CHECKED := .venv/.async-checked
 
-# One more than there are cores: a third of a test's time it waits, for a browser, a process or a signal.
-WORKERS = $(shell expr $$(nproc) + 1)
+# As many as there are cores.
+WORKERS = $(shell nproc)
 
 run: $(RUNTIME)
 	@exec $(BIN)/gochat demo $(ARGS)

@@ -24,6 +24,7 @@ def test_drafts_completions_edits_and_long_texts(person: Someone, server: Server
     page.type("textarea", "hi @ca")
     page.wait_for_selector(".offers button:has-text('@cat')")
     page.press("textarea", "Enter")
+    page.wait_for_function("() => document.querySelector('textarea').value === 'hi @cat '")
     page.type("textarea", ":tada")
     page.wait_for_selector(".offers button:has-text('🎉')")
     page.press("textarea", "Tab")
