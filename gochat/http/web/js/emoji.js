@@ -14,7 +14,7 @@ const USUAL = {
 /** All emoji by group. */
 export function groups() {
   table ??= fetch("emoji.json").then((answer) => answer.json()).catch((error) => {
-    table = undefined; // The network was away: whoever asks next asks it again.
+    table = null; // The network was away: whoever asks next asks it again.
     throw error;
   });
   return table;
