@@ -1,5 +1,6 @@
 # make run     try it: a node with people, some days of history and a bot, in ./data-demo
 # make serve   serve on this machine alone, with ./config.toml and the data in ./data
+# make cluster   three nodes and a Redis on this machine, in ./data-cluster
 # make test    the tests, on all cores; `make test ARGS="-n 0 -k outbox"` some of them, on one
 # make test-long   the tests that take minutes, and those of the comparison with peers, one after the other
 # make check   lint, types, floors, docs
@@ -12,7 +13,7 @@
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: run serve test test-long browser redis tmux check page-types docs dist bench-quick bench-peers lock clean python
+.PHONY: run serve cluster test test-long browser redis tmux check page-types docs dist bench-quick bench-peers lock clean python
 
 # The first of these that is new enough and can make a virtual environment; `make PYTHON=python3.13` asks for one.
 BASE := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -45,6 +46,9 @@ run: $(RUNTIME)
 serve: $(RUNTIME)
 	@exec $(BIN)/gochat serve $(ARGS)
 
+cluster: $(RUNTIME) redis
+	@exec $(BIN)/gochat cluster up -n 3 $(ARGS)
+
 test: $(DEV) browser redis tmux
 	$(PYTEST) -n $(WORKERS) --maxprocesses 8 --dist worksteal $(ARGS)
 
@@ -58,12 +62,12 @@ browser:
 		apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
 	else echo "The page is tested in a browser, which is missing: sudo apt-get install chromium"; fi
 
-# A real Redis or Valkey, for the tests of the cluster; theirs run on sockets of their own, and stop with them.
+# A real Redis or Valkey, for a cluster and its tests; both run it on sockets of their own, and stop it.
 redis:
 	@for p in valkey-server redis-server; do command -v $$p >/dev/null && exit 0; done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -qq && apt-get install -qq -y --no-install-recommends redis-server >/dev/null; \
-	else echo "The cluster is tested with a server, which is missing: sudo apt-get install redis-server"; fi
+	else echo "A cluster needs a server, which is missing: sudo apt-get install redis-server"; fi
 
 # A real terminal, for the tests of `gochat chat`.
 tmux:

@@ -35,6 +35,7 @@ class Row(NamedTuple):
 COMMANDS = {
     "demo": Row("gochat.commands.demo", "Try gochat: a node with people, some days of history and a bot."),
     "serve": Row("gochat.commands.serve", "Run a node until SIGTERM or Ctrl-C."),
+    "cluster": Row("gochat.commands.cluster", "Run several nodes as one."),
     "chat": Row("gochat.commands.chat", "Chat from this terminal."),
     "send": Row("gochat.commands.send", "Send one message."),
     "tail": Row("gochat.commands.tail", "Print what happens, as it happens."),

@@ -84,13 +84,13 @@ class Transport(NamedTuple):
 Listen: TypeAlias = Callable[[Transport, str, Context], Awaitable[Listening]]
 
 
-def _sockets(handler: Callable[[Endpoints], Handler]) -> Listen:
-    """Listening sockets, and one of the doors as the handler of each connection."""
+def _sockets(handler: Callable[[Endpoints], Handler], *, shared: bool = False) -> Listen:
+    """Listening sockets, and one of the doors as the handler of each connection. `shared`: with other nodes."""
 
     async def listen(row: Transport, bind: str, parts: Context) -> Listening:
         limits, session = parts.settings.limits, parts.settings.session
         tls = parts.tls if row.tls_name else None
-        listeners = open_listeners(bind)
+        listeners = open_listeners(bind, shared=shared)
         server = Server(
             row.tls_name if tls else row.name,
             handler(parts.endpoints),
@@ -169,5 +169,7 @@ TRANSPORTS: Final = (
     Transport(
         "nng", "nng.bind", _listen_nng, session_label="nng", schemes={"nng": "nng+tcp", "nng+tls": "nng+tls+tcp"}
     ),
+    Transport("http", "cluster.shared_http", _sockets(lambda endpoints: endpoints.http, shared=True), tls_name="https"),
+    Transport("tcp", "cluster.shared_tcp", _sockets(lambda endpoints: endpoints.tcp, shared=True)),
     Transport("metrics", "http.metrics_bind", _sockets(lambda endpoints: endpoints.metrics), tls_name="metrics"),
 )

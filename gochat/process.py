@@ -17,7 +17,7 @@ import trio
 
 from gochat import launch
 from gochat.config import Settings
-from gochat.errors import GochatError
+from gochat.errors import ConfigError, GochatError
 from gochat.listening import TRANSPORTS
 from gochat.node import Node, running
 from gochat.store.schema import WAL_RESET_BUG, has_wal_reset_bug
@@ -51,6 +51,13 @@ def _only(error: BaseException) -> GochatError | None:
 async def _main(settings: Settings, companion: Companion | None) -> int:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         async with trio.open_nursery() as nursery:
+            if settings.cluster.url:
+                raise ConfigError(
+                    "cluster.url",
+                    settings.cluster.url,
+                    "nodes of a cluster can't be run by this release yet",
+                    hint="take cluster.url out of the settings, and serve another folder",
+                )
             async with running(settings) as node:
                 if has_wal_reset_bug(sqlite3.sqlite_version_info):
                     log.info("SQLite %s: %s", sqlite3.sqlite_version, WAL_RESET_BUG)

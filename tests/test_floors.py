@@ -23,7 +23,7 @@ FLOORS = (
     ("ports", "connections"),
     ("actors", "store", "cluster", "auth", "policy", "notify", "transports", "client"),
     ("session", "http"),
-    ("endpoints", "collector", "notifying", "demo"),
+    ("endpoints", "collector", "notifying", "clustering", "demo"),
     ("listening",),
     ("node",),
     ("process",),
@@ -116,8 +116,9 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     assert imported - EXTRAS == declared - DATA
 
 
-#: Modules that load others where they are needed: sqlite-utils, pynng (node and client), channels of notifications.
-LATE = {"gochat.client.links", "gochat.listening", "gochat.notifying", "gochat.store.setup"}
+#: Modules that load others where they are needed: sqlite-utils, pynng (node and client), channels of notifications, a
+#: part in a cluster.
+LATE = {"gochat.client.links", "gochat.listening", "gochat.notifying", "gochat.process", "gochat.store.setup"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -30,6 +30,8 @@ COVERS: dict[str, tuple[str, ...]] = {
         "cluster/redis_log",
         "cluster/scripts",
     ),
+    "tests/cluster/test_commands.py": ("cluster/access", "cluster/secret"),
+    "tests/cluster/test_up.py": ("cluster/shared",),
     "tests/cluster/test_memory.py": ("cluster/faults", "cluster/memory_server"),
     "tests/cluster/test_redis.py": ("cluster/link",),
     "tests/cluster/test_broadcast.py": ("cluster/repair",),

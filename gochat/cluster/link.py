@@ -107,7 +107,7 @@ def run(script: scripts.Script, keys: Sequence[str], *arguments: str | bytes | i
     return ("EVALSHA", script.sha, len(keys), *keys, *arguments)
 
 
-def connector(url: str, timeout_s: float = TIMEOUT_S) -> Callable[[], Link]:
+def connector(url: str, timeout_s: float = TIMEOUT_S, *, password: str = "") -> Callable[[], Link]:
     """Makes links to the server at a `redis://`, `rediss://` or `unix://` address. Raises ValueError for another."""
     options: dict[str, Any] = {
         **parse_url(url),  # type: ignore[no-untyped-call]
@@ -117,6 +117,8 @@ def connector(url: str, timeout_s: float = TIMEOUT_S) -> Callable[[], Link]:
         "health_check_interval": 0,
         "protocol": 2,
     }
+    if password:
+        options["password"] = password
     kind = options.pop("connection_class", Connection)
     if issubclass(kind, Connection):
         options["socket_keepalive"] = True  # A Unix socket has no such thing.

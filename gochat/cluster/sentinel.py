@@ -21,11 +21,11 @@ PORT: Final = 26_379
 class Sentinels:
     """Makes links to the primary of the name that an address like `redis+sentinel://host1,host2:26380/name` ends with.
 
-    A user and a password in it are for the primary; the Sentinels themselves are asked without. Options and
+    A user and the password are for the primary; the Sentinels themselves are asked without. Options and
     encryption (`rediss+sentinel`) are for both.
     """
 
-    def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, timeout_s: float = TIMEOUT_S, *, password: str = "") -> None:
         """Raises ValueError for an address of another form."""
         parts = urlsplit(url)
         name = unquote(parts.path.removeprefix("/"))
@@ -37,6 +37,7 @@ class Sentinels:
         self._query = f"?{parts.query}" if parts.query else ""
         self._name = name
         self._timeout_s = timeout_s
+        self._password = password
         self._sentinels = [self._to(host) for host in hosts.split(",")]
 
     def _to(self, host: str) -> Callable[[], Link]:
@@ -50,7 +51,7 @@ class Sentinels:
         """A link to the primary, which is still to be opened. Raises RedisError or OSError."""
         host, port = self._primary()
         address = f"{self._scheme}://{self._credentials}{_bracketed(host)}:{port}/{self._query}"
-        return connector(address, self._timeout_s)()
+        return connector(address, self._timeout_s, password=self._password)()
 
     def _primary(self) -> tuple[str, int]:
         """Ask one Sentinel after the other; the one that answers is asked first the next time."""

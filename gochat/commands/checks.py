@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gochat.auth.secret import FILE_NAME
 from gochat.auth.tokens import tokens
+from gochat.cluster.secret import cluster_secret, redis_password
 from gochat.config import Settings, binds, parse_address
 from gochat.errors import ConfigError, GochatError
 from gochat.policy import load_rules
@@ -29,6 +30,9 @@ def _mistakes(loaded: Loaded, told: Set[str]) -> Iterator[ConfigError]:
     yield from _raised(lambda: _check_key(settings))
     yield from _raised(lambda: load_rules(settings.policy))
     yield from _raised(lambda: _check_tls(loaded))
+    if settings.cluster.url:
+        yield from _raised(lambda: cluster_secret(settings.cluster))
+        yield from _raised(lambda: redis_password(settings.cluster))
     for path, text in binds(settings):
         if path in told:
             continue

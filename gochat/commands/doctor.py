@@ -94,7 +94,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
     running = holder(folder)
     for path, text in binds(settings):
         yield _port(path, text, running)
-    yield _database(folder, running)
+    if settings.cluster.url:
+        yield _cluster(settings)
+    yield _database(folder, running, alone=not settings.cluster.url)
     yield _disk(folder)
     yield _clock(folder)
 
@@ -145,11 +147,43 @@ def _port(path: str, text: str, running: str | None) -> Finding:
     return Finding(path, "fail", f"{text}: {(error.strerror or '').lower()}", "is another program listening there?")
 
 
-def _database(folder: Path, running: str | None) -> Finding:
+def _cluster(settings: Settings) -> Finding:
+    """Whether the folder is a node's of the cluster, and the server can carry its log."""
+    from redis.exceptions import RedisError  # only where there is a cluster
+
+    from gochat.cluster.access import link_maker
+    from gochat.cluster.layout import Refused, check_free, check_server
+    from gochat.clustering import part_of
+
+    url = settings.cluster.url
+    try:
+        part = part_of(settings)
+        link = link_maker(settings.cluster)()
+        try:
+            link.open()
+            check_server(link)
+            check_free(link, part.copy.cluster, part.copy.name)
+        finally:
+            link.close()
+    except ConfigError as error:
+        return Finding("cluster", "fail", str(error), error.hint)
+    except Refused as error:
+        return Finding("cluster", "fail", f"{url}: {error}", error.hint)
+    except StoreError as error:
+        return Finding("cluster", "fail", str(error))
+    except (RedisError, OSError) as error:
+        return Finding(
+            "cluster", "fail", f"{url} can't be used: {error}", "is the server running, and cluster.url right?"
+        )
+    return Finding("cluster", "ok", f"node {part.identity.instance} of the cluster {part.copy.name} on {url}")
+
+
+def _database(folder: Path, running: str | None, *, alone: bool) -> Finding:
     """Whether a node would take the present database. One that a node works on is left alone."""
     path = database(folder)
     try:
-        check_servable(folder)
+        if alone:
+            check_servable(folder)
     except ConfigError as error:
         return Finding("database", "fail", f"{path.parent} {error.problem}", error.hint)
     except StoreError as error:

@@ -13,8 +13,10 @@ def exposed(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
     """A line for each, for the log at the start."""
     # Of the other files that settings name, none is secret: a key that verifies alone is public.
     files = [(path, _value(settings, path)) for path in keys() if path.endswith(".tls_key")]
-    if settings.auth.secret and not origins["auth.secret"].startswith(("environment ", "flag ")):
-        files.append(("auth.secret", origins["auth.secret"]))
+    files += [(path, _value(settings, path)) for path in ("cluster.secret_file", "cluster.password_file")]
+    for path in ("auth.secret", "cluster.secret", "cluster.password"):
+        if _value(settings, path) and not origins[path].startswith(("environment ", "flag ")):
+            files.append((path, origins[path]))
     for path, name in files:
         if name and _is_open(Path(name)):
             yield f"{name} holds a secret ({path}) and other users of this machine can read it: chmod 600 {name}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gochat.commands import EXIT_OK
+from gochat.commands import EXIT_OK, CommandError
 from gochat.commands.files import Share
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain.plurals import counted
@@ -35,6 +35,9 @@ def restore(file: Path, yes: bool, discard: bool, as_json: bool, data: str | Non
 
     Everything after the backup is gone, deletions, blocks and revoked tokens too.
 
+    A folder that belongs to a cluster is refused: there `gochat cluster join --from FILE` makes a node anew. The backup
+    of a cluster's node becomes a chat of its own.
+
     \b
     Examples:
       systemctl stop gochat && gochat restore /mnt/backup/gochat-2026-02-03.db
@@ -49,6 +52,11 @@ def restore(file: Path, yes: bool, discard: bool, as_json: bool, data: str | Non
     if not yes and database.exists() and not sys.stdin.isatty():
         raise click.UsageError("nobody is there to be asked; --yes replaces the database without asking")
     folder.make(place)
+    if folder.cluster(place) is not None:
+        raise CommandError(
+            f"{place} belongs to a cluster, whose other nodes have what happened since",
+            hint="`gochat cluster join --from FILE` makes a node of it anew; `gochat cluster leave` takes it out",
+        )
     share = Share("copied")
     with folder.locked(place), staged(file, database, share) as copy:
         share.done()

@@ -21,8 +21,9 @@ logger = logging.getLogger(__name__)
 @click.command()
 @config_option
 @data_option
+@click.option("--cluster", "url", metavar="URL", help="Redis or Valkey of the cluster; '' serves alone (cluster.url).")
 @bind_options
-def serve(config: Path | None, data: str | None, binds: Mapping[str, str | None]) -> int:
+def serve(config: Path | None, data: str | None, url: str | None, binds: Mapping[str, str | None]) -> int:
     """Run a node until SIGTERM or Ctrl-C.
 
     It prints a line for each listener when it is ready. Without a configured key it makes a secret in its data folder,
@@ -32,9 +33,10 @@ def serve(config: Path | None, data: str | None, binds: Mapping[str, str | None]
     Examples:
       gochat serve
       gochat serve --data /var/lib/gochat --http 0.0.0.0:8080
+      gochat serve --cluster rediss://redis.example:6379
       GOCHAT_LIMITS__MESSAGES_PER_S=0 gochat serve
     """
-    settings, origins, warnings = load_settings(config, {"node.data": data, **binds}, quiet=True)
+    settings, origins, warnings = load_settings(config, {"node.data": data, "cluster.url": url, **binds}, quiet=True)
     log.setup(settings.log.level, settings.log.format)
     places = {"data": Path(settings.node.data).absolute(), "settings": config_file(config) or "none"}
     if built_from := release.built():

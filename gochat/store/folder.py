@@ -3,11 +3,11 @@
 The lock is the kernel's (flock): it ends with the process, however that ends. The file stays; taking it away would let
 two processes hold two locks of one name.
 
-A folder that is one node's copy of what a cluster holds has a file `gochat.cluster`, which contains the cluster's id in
-one line. Every record in it must come by the cluster's log, in the same order on every node: a node that knows no log
-does not serve a folder with that file, and commands that write to the database past the node (import, deletion and
-release of users, expiry) refuse it. A backup does not have the file, and neither has the folder that it is put back
-into: it is a database of its own until it joins again.
+A folder that is one node's copy of what a cluster holds has a file `gochat.cluster`, whose first line is the id of the
+cluster (cluster/identity.py). Every record in it must come by the cluster's log, in the same order on every node: a
+node alone does not serve a folder with that file, and commands that write to the database past the node (import,
+deletion and release of users, expiry) refuse it. A backup does not have the file, and neither has the folder that it is
+put back into: it is a database of its own, until it joins again.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from gochat.errors import ConfigError, StoreError
+from gochat.store.portable import cluster as of_cluster
 
 LOCK: Final = "lock"
 #: See the module.
@@ -52,7 +53,7 @@ def cluster(data: Path) -> str | None:
     """The id of the cluster that the folder belongs to; None where it belongs to none. Raises StoreError where that
     can't be told: then nothing may be written past the node."""
     try:
-        return (data / CLUSTER).read_text(encoding="ascii").strip()
+        return (data / CLUSTER).read_text(encoding="ascii").partition("\n")[0].strip()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -77,7 +78,19 @@ def check_servable(data: Path) -> None:
             "node.data",
             str(data.absolute()),
             f"belongs to the cluster {found}: a node alone would number facts otherwise than the cluster's other nodes",
-            hint="`gochat backup` makes a copy that belongs to none, and `gochat restore` puts it into another folder",
+            hint="`gochat serve --cluster URL` serves it as one of them, `gochat cluster leave` takes it out; a copy by"
+            " `gochat backup` and `gochat restore`, in another folder, belongs to none",
+        )
+    copy = None
+    with suppress(StoreError):  # A database that can't be read is told of when it is opened.
+        copy = of_cluster.read(database(data)) if database(data).is_file() else None
+    if copy is not None:
+        raise ConfigError(
+            "node.data",
+            str(data.absolute()),
+            f"holds a copy of the cluster {copy.cluster}'s database, without the file {CLUSTER} that makes it a node",
+            hint="`gochat cluster join --from BACKUP` makes a node of the folder, and `gochat cluster leave` takes it"
+            " out of the cluster",
         )
 
 

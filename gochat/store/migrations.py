@@ -160,6 +160,12 @@ def m015_mention_notices(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m016_cluster(db: sqlite_utils.Database) -> None:
+    """A database may be one node's copy of a cluster's; then it says of which one. So far none is."""
+    db.execute(schema.CLUSTER)
+
+
 def apply(connection: sqlite3.Connection, *, before: str | None = None) -> None:
     """Apply those that are missing, each in a transaction of its own, or in the one that is open. With `before` only
     those that come before this one."""

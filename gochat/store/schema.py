@@ -39,6 +39,7 @@ KNOWN = frozenset(
         "m013_mentions",
         "m014_got",
         "m015_mention_notices",
+        "m016_cluster",
     }
 )
 
@@ -239,6 +240,11 @@ MENTIONS = (
 GOT = ("ALTER TABLE seat ADD COLUMN got INTEGER NOT NULL DEFAULT 0",)
 #: Users who are notified of mentions in rooms that are silent for them.
 MENTION_NOTICES = ("CREATE TABLE mention_notice (user TEXT PRIMARY KEY) WITHOUT ROWID",)
+#: Empty where the database is no cluster's. It goes along into backups, from which other nodes are made.
+CLUSTER = """CREATE TABLE cluster (
+    one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, name TEXT NOT NULL,
+    layout BLOB NOT NULL,    -- signed with the cluster's secret (cluster/layout.py)
+    begun INTEGER NOT NULL)  -- whether the cluster's log has been begun, which happens once"""
 #: The tables for notifications that hold something of a user, in a column of that name.
 NOTICES_OF_USERS = (
     "notice",

@@ -204,8 +204,9 @@ async def linger(stream: trio.abc.Stream, *, seconds: float = 1.0, max_bytes: in
             return
 
 
-def open_listeners(bind: str) -> list[socket.socket]:
-    """Listening sockets for "127.0.0.1:8080", "[::1]:8080" or "localhost:0" (any free port).
+def open_listeners(bind: str, *, shared: bool = False) -> list[socket.socket]:
+    """Listening sockets for "127.0.0.1:8080", "[::1]:8080" or "localhost:0" (any free port). With `shared` other
+    processes of the same user may listen there too, if they all say so; each connection goes to one of them.
 
     A name that stands for several addresses gives a socket for each, all with one port. Raises GochatError with the
     address and the way out; then nothing is left open.
@@ -222,9 +223,8 @@ def open_listeners(bind: str) -> list[socket.socket]:
     try:
         for family, _type, _protocol, _name, sockaddr in found:
             try:
-                listeners.append(
-                    socket.create_server((sockaddr[0], port, *sockaddr[2:]), family=family, backlog=BACKLOG)
-                )
+                address = (sockaddr[0], port, *sockaddr[2:])
+                listeners.append(socket.create_server(address, family=family, backlog=BACKLOG, reuse_port=shared))
             except OSError as error:
                 # A name may stand for an address that this machine lacks, as localhost does where IPv6 is off.
                 if error.errno not in _ABSENT or (sockaddr is found[-1][4] and not listeners):

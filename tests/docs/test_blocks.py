@@ -43,6 +43,8 @@ SERVING = [("README.md", "gochat serve"), ("run.md", "gochat serve"), ("tokens.m
 
 KEY_PAIR = "tests/docs/test_tokens_page.py::test_a_token_signed_with_the_key_of_the_page_is_accepted"
 LINK = "tests/browser/test_chat.py::test_a_link_signs_in_once_and_leaves_the_address"
+TALK = "tests/cluster/test_up.py::test_nodes_talk_and_go_on_without_one_that_was_killed"
+JOIN = "tests/cluster/test_commands.py::test_a_folder_that_held_something_needs_a_backup"
 #: Blocks that other tests run: file and function.
 ELSEWHERE = {
     ("README.md", "--as fay"): "tests/test_readme.py::test_a_first_chat",
@@ -59,6 +61,11 @@ ELSEWHERE = {
     ("install.md", "gochat.pyz"): "tests/deploy/test_zipapp.py::test_the_line_of_the_page",
     ("install.md", "/usr/local/bin"): "tests/deploy/test_onefile.py::test_the_lines_of_the_page",
     ("install.md", "/etc/gochat"): "tests/deploy/test_service.py::test_the_lines_of_the_page_and_then_the_units_own",
+    ("cluster.md", "gochat cluster up"): TALK,
+    ("cluster.md", "--as ann"): TALK,
+    ("cluster.md", "gochat cluster create"): JOIN,
+    ("cluster.md", "--from"): JOIN,
+    ("cluster.md", "gochat cluster status"): "tests/cluster/test_commands.py::test_status_of_a_cluster_without_nodes",
     ("chat.md", "--as ann"): "tests/client/screen/test_display.py::test_two_people_at_their_terminals",
     ("rest.md", ""): "tests/http/rest/test_howto.py::test_every_line_runs_at_the_first_try",
 }  # fmt: skip

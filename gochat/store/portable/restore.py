@@ -20,6 +20,7 @@ from gochat.store import newest
 from gochat.store.newest import Newest
 from gochat.store.portable import backup
 from gochat.store.portable.backup import Checked, Progress
+from gochat.store.portable.cluster import set_free
 from gochat.store.read.source import read_only
 from gochat.store.schema import connect, new_epoch
 from gochat.store.setup import prepare
@@ -61,14 +62,18 @@ def staged(file: Path, database: Path, progress: Progress = lambda done, goal: N
             left.unlink(missing_ok=True)
 
 
-def put_in_place(copy: Staged, database: Path, *, keep: bool = True) -> Path | None:
-    """Give the copy a new epoch and the database's name. Returns where the database that was there is kept, if there
+def put_in_place(copy: Staged, database: Path, *, keep: bool = True, joins: bool = False) -> Path | None:
+    """Give the copy a new epoch and the database's name; it is a database of its own, though it was a cluster's. With
+    `joins` it stays the cluster's, and its epoch stays too. Returns where the database that was there is kept, if there
     was one. Nobody else may use the folder. Raises StoreError."""
     noted = newest.read(database)
     there = _boot_of(database)
-    new = Newest(new_epoch(), max(copy.found.boot, there, noted.boot if noted else 0) + 1, copy.found.commit)
+    epoch = copy.found.epoch if joins else new_epoch()
+    new = Newest(epoch, max(copy.found.boot, there, noted.boot if noted else 0) + 1, copy.found.commit)
     try:
         with closing(connect(str(copy.part))) as connection:
+            if not joins:
+                set_free(connection)
             connection.execute("UPDATE meta SET epoch = ?", (new.epoch,))
             connection.execute("UPDATE boot SET number = ?", (new.boot,))
             connection.execute("PRAGMA journal_mode = DELETE")

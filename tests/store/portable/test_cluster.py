@@ -89,7 +89,7 @@ def test_the_doctor_says_so_too(tmp_path: Path) -> None:
 
 def test_the_marker_is_the_nodes_own_and_holds_the_clusters_id(tmp_path: Path) -> None:
     assert folder.cluster(tmp_path) is None
-    (tmp_path / folder.CLUSTER).write_text("c1\n", encoding="ascii")
+    (tmp_path / folder.CLUSTER).write_text("c1\ninstance\nname\n", encoding="ascii")
     assert folder.cluster(tmp_path) == "c1"
     assert folder.owns(folder.CLUSTER)
     (tmp_path / folder.CLUSTER).write_bytes(b"\xff")

@@ -5,29 +5,18 @@ config.toml and docs/reference/settings.md are written from this module, so noth
 
 from __future__ import annotations
 
-import base64
-import ipaddress
-import re
 import typing
 from collections.abc import Iterator
-from functools import cache, lru_cache
-from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import urlsplit
+from functools import cache
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
 
-#: The unit of the keys that say where to listen.
-ADDRESS = "HOST:PORT"
-NNG_ADDRESS = "tcp://HOST:PORT or tls+tcp://HOST:PORT"
-NNG_SCHEMES = ("tcp", "tls+tcp")
-#: RFC 7518 section 3.2: a key for HS256 has at least as many bits as its hash.
-MIN_SECRET_BYTES = 32
-
-
-def _key(unit: str, *, why: str, flag: str = "", does: str = "", secret: bool = False, **bounds: Any) -> Meta:
-    """`does`: the help of its flag."""
-    return Meta(description=why, extra={"unit": unit, "flag": flag, "does": does, "secret": secret}, **bounds)
+from gochat.config.address import parse_address
+from gochat.config.cluster import in_the_open
+from gochat.config.cluster_sections import Cluster
+from gochat.config.key import ADDRESS, NNG_ADDRESS, Key
+from gochat.config.key import describe as _key
 
 
 # fmt: off
@@ -315,67 +304,10 @@ class Settings(msgspec.Struct, frozen=True):
     history: History = History()
     retention: Retention = Retention()
     notify: Notify = Notify()
+    cluster: Cluster = Cluster()
     session: Session = Session()
     rooms: Rooms = Rooms()
     log: Log = Log()
-
-
-class Key(NamedTuple):
-    """One setting as the reference, config.toml and the loader see it."""
-
-    path: str
-    type: Any
-    """With its bounds, as msgspec takes it."""
-    default: Any
-    unit: str
-    why: str
-    flag: str
-    does: str
-    """The help of the flag."""
-    secret: bool
-
-    @property
-    def allowed(self) -> str:
-        """The allowed values, with their unit, for people."""
-        return _allowed(self.type, self.unit)
-
-
-class Address(NamedTuple):
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def loopback(self) -> bool:
-        return is_loopback(self.host)
-
-
-@lru_cache(64)
-def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address without brackets, can only be this machine (RFC 6761 section 6.3)."""
-    name = host.lower().removesuffix(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def parse_address(text: str) -> Address:
-    """HOST:PORT or [IPV6]:PORT. Raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    bare = host[1:-1] if bracketed else host
-    if bracketed:
-        ipaddress.IPv6Address(bare)
-    if not colon or not bare or (":" in bare and not bracketed):
-        raise ValueError("must be HOST:PORT")
-    if not (port.isascii() and port.isdecimal() and int(port) <= 65_535):
-        raise ValueError("must end in a port from 0 to 65535")
-    return Address(bare, int(port))
 
 
 @cache
@@ -395,22 +327,6 @@ def _keys_of(name: str, section: type[msgspec.Struct]) -> Iterator[Key]:
     for field, hint in typing.get_type_hints(section, include_extras=True).items():
         (meta,) = hint.__metadata__
         yield Key(f"{name}.{field}", hint, getattr(defaults, field), why=meta.description, **meta.extra)
-
-
-def _allowed(hint: Any, unit: str) -> str:
-    (meta,) = hint.__metadata__
-    kind = hint.__origin__
-    if typing.get_origin(kind) is Literal:
-        *others, last = (f'"{choice}"' for choice in typing.get_args(kind))
-        return f"{', '.join(others)} or {last}"
-    if kind is bool:
-        return "true or false"
-    if kind in (int, float):
-        low = f"{meta.ge:,.0f}" if meta.ge is not None else f"above {meta.gt:,.0f}"
-        return f"{'whole number' if kind is int else 'number'}, {low} to {meta.le:,.0f} {unit}"
-    if kind is str:
-        return f"{unit}, up to {meta.max_length} characters" if meta.max_length else unit
-    return f"list of {unit}"
 
 
 def binds(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -436,146 +352,4 @@ def unencrypted(settings: Settings) -> Iterator[str]:
             f"http.bind = {http.bind} without TLS: tokens and messages can be read on the way, unless only a"
             " proxy that ends TLS reaches this address"
         )
-
-
-def problems(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Mistakes though each value alone is allowed: (path of the key, the way out), the first first."""
-    yield from _network_problems(settings)
-    yield from _auth_problems(settings)
-    yield from _notify_problems(settings.notify)
-    yield from _mail_problems(settings.notify, settings.auth.mail_claim)
-    limits = settings.limits
-    if limits.body_chars * 4 > limits.frame_bytes:
-        yield "limits.body_chars", "four times this many bytes must fit into limits.frame_bytes"
-    if limits.unauthenticated_per_address > limits.unauthenticated:
-        yield "limits.unauthenticated_per_address", "must not be above limits.unauthenticated"
-
-
-def _network_problems(settings: Settings) -> Iterator[tuple[str, str]]:
-    taken: dict[Address, str] = {}
-    for path, text in binds(settings):
-        try:
-            address = parse_address(text)
-        except ValueError as error:
-            yield path, f"{error}, such as 127.0.0.1:8080 or [::1]:8080"
-            continue
-        if address.port and address in taken:
-            yield path, f"{taken[address]} listens at {text} already"
-        taken.setdefault(address, path)
-    for origin in settings.http.origins:
-        if not _is_origin(origin):
-            yield "http.origins", f"{origin!r} must be scheme://host[:port], such as https://chat.example"
-    for network in settings.http.trusted_proxies:
-        try:
-            ipaddress.ip_network(network)
-        except ValueError:
-            yield "http.trusted_proxies", f"{network!r} must be an address or a network, such as 10.0.0.0/8"
-    if bool(settings.http.tls_cert) != bool(settings.http.tls_key):
-        yield "http.tls_cert", "http.tls_cert and http.tls_key go together"
-    yield from _nng_problems(settings.nng)
-
-
-def _nng_problems(nng: Nng) -> Iterator[tuple[str, str]]:
-    scheme, separator, _ = nng.bind.partition("://")
-    if nng.bind and (not separator or scheme not in NNG_SCHEMES):
-        yield "nng.bind", f"must be {NNG_ADDRESS}, such as tcp://127.0.0.1:8082"
-    if bool(nng.tls_cert) != bool(nng.tls_key):
-        yield "nng.tls_cert", "nng.tls_cert and nng.tls_key go together"
-    elif scheme == "tls+tcp" and not nng.tls_cert:
-        yield "nng.bind", "tls+tcp:// needs nng.tls_cert and nng.tls_key"
-
-
-def _auth_problems(settings: Settings) -> Iterator[tuple[str, str]]:
-    auth = settings.auth
-    sources = [name for name in ("secret", "key_file", "jwks_file", "jwks_url") if getattr(auth, name)]
-    if len(sources) > 1:
-        yield f"auth.{sources[1]}", f"auth.{sources[0]} is set already: one key, one algorithm"
-    elif auth.algorithm == "HS256" and sources and sources != ["secret"]:
-        yield "auth.algorithm", f"HS256 takes auth.secret; for auth.{sources[0]} say RS256, ES256 or EdDSA"
-    elif auth.algorithm != "HS256" and (not sources or sources == ["secret"]):
-        yield "auth.algorithm", f"{auth.algorithm} needs auth.key_file, auth.jwks_file or auth.jwks_url"
-    if auth.secret and len(auth.secret.encode("utf-8", "replace")) < MIN_SECRET_BYTES:
-        yield "auth.secret", f"must have at least {MIN_SECRET_BYTES} bytes; `openssl rand -hex 32` makes one"
-    if auth.jwks_url and not _is_safe_url(auth.jwks_url):
-        yield "auth.jwks_url", "must be an https URL, or an http URL of a loopback host"
-
-
-#: The names that a template may use (notify/notification.py).
-TEMPLATE_FIELDS = ("from", "user", "room", "count", "body")
-_TEMPLATE_FIELD = re.compile(r"\{([^{}]*)\}")
-
-
-def _notify_problems(notify: Notify) -> Iterator[tuple[str, str]]:
-    for name in ("title", "text"):
-        unknown = [field for field in _TEMPLATE_FIELD.findall(getattr(notify, name)) if field not in TEMPLATE_FIELDS]
-        if unknown:
-            yield f"notify.{name}", f"{{{unknown[0]}}}: there are {{{'}, {'.join(TEMPLATE_FIELDS)}}}"
-    signs = bool(notify.webhook_url or notify.mail_lookup_url)
-    for name in ("webhook_url", "mail_lookup_url"):
-        url = getattr(notify, name)
-        if url and not _is_receiver(url, private=notify.allow_private):
-            yield f"notify.{name}", "must be an https URL without a password in it; http with notify.allow_private"
-    for name in ("webhook_secret", "webhook_old_secret"):
-        secret = getattr(notify, name)
-        if secret or (signs and name == "webhook_secret"):
-            try:
-                webhook_key(secret)
-            except ValueError as error:
-                yield f"notify.{name}", str(error)
-    if notify.push and not notify.push_contact.startswith(("mailto:", "https://")):
-        yield "notify.push_contact", "notify.push needs a mailto: or https: URL here"
-
-
-def _mail_problems(notify: Notify, claim: str) -> Iterator[tuple[str, str]]:
-    if not notify.smtp:
-        return
-    try:
-        parse_address(notify.smtp)
-    except ValueError as error:
-        yield "notify.smtp", f"{error}, such as mail.example:587"
-    if "@" not in notify.mail_from:
-        yield "notify.mail_from", "notify.smtp needs an address here"
-    if notify.smtp_user and notify.smtp_security == "none":
-        yield "notify.smtp_security", "a password is sent over TLS alone: take starttls or tls"
-    if not (claim or notify.mail_lookup_url):
-        yield "notify.smtp", "needs auth.mail_claim or notify.mail_lookup_url, to know where users get mail"
-
-
-def webhook_key(text: str) -> bytes:
-    """A secret as Standard Webhooks writes it: `whsec_` and base64. Raises ValueError; its text does not repeat it."""
-    try:
-        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
-    except ValueError:
-        key = b""
-    if not 24 <= len(key) <= 64:
-        hint = "`echo whsec_$(openssl rand -base64 32)` makes one"
-        raise ValueError(f"must be whsec_ and 24 to 64 bytes in base64; {hint}")
-    return key
-
-
-def _is_origin(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    port_part = "" if port is None else f":{port}"
-    return bool(parts.scheme and host) and text.lower() == f"{parts.scheme}://{host}{port_part}"
-
-
-def _is_safe_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname or ""
-    except ValueError:
-        return False
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)))
-
-
-def _is_receiver(text: str, *, private: bool) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return bool(parts.hostname) and parts.username is None and parts.scheme in (("https", "http")[: 1 + private])
+    yield from in_the_open(settings.cluster)

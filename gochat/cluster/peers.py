@@ -1,0 +1,78 @@
+"""Asks another node over HTTP, below /internal/: signed, with a bound for the time and for the answer."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import aclosing
+from typing import Final
+
+import httpcore2
+import trio
+
+from gochat.cluster.signing import ANSWER, MAC, TIME, Signer
+from gochat.errors import GochatError
+
+TIMEOUT_S: Final = 5.0
+#: An answer is no longer: a hundred thousand users are online at one node at most.
+MOST_BYTES: Final = 16 << 20
+_CONNECTIONS: Final = 16
+_IDLE_S: Final = 30.0
+
+
+class PeerAway(GochatError):
+    """The node did not answer, or not as one of the cluster. Nobody knows whether it has done what was asked."""
+
+
+class Peers:
+    """Asks any number of nodes. Connections are kept for a while; `aclose` lets go of them."""
+
+    def __init__(self, signer: Signer, *, timeout_s: float = TIMEOUT_S, tls: ssl.SSLContext | None = None) -> None:
+        self._signer = signer
+        self._timeout_s = timeout_s
+        self._pool = httpcore2.AsyncConnectionPool(
+            ssl_context=tls or ssl.create_default_context(),
+            max_connections=_CONNECTIONS,
+            keepalive_expiry=_IDLE_S,
+            network_backend=httpcore2.TrioBackend(),
+        )
+
+    async def ask(self, url: str, path: str, body: bytes = b"") -> bytes:
+        """The node's answer. `url`: where it says that it is reached; `path`: begins with /internal/. Raises
+        PeerAway."""
+        time_ms = self._signer.now_ms()
+        headers = {
+            "content-type": "application/octet-stream",
+            TIME: str(time_ms),
+            MAC: self._signer.sign("POST", path, time_ms, body),
+        }
+        try:
+            with trio.fail_after(self._timeout_s):
+                async with self._pool.stream(
+                    "POST", url.rstrip("/") + path, headers=list(headers.items()), content=body
+                ) as response:
+                    answer = bytearray()
+                    async with aclosing(response.aiter_stream()) as pieces:
+                        async for piece in pieces:
+                            answer += piece
+                            if len(answer) > MOST_BYTES:
+                                raise PeerAway(f"{url} answers with more than {MOST_BYTES} bytes")
+                    found = {name.decode().lower(): value.decode("latin-1") for name, value in response.headers}
+                    status = response.status
+        except trio.TooSlowError:
+            raise PeerAway(f"{url} does not answer within {self._timeout_s:g} s") from None
+        except (
+            httpcore2.NetworkError,
+            httpcore2.ProtocolError,
+            httpcore2.TimeoutException,
+            httpcore2.UnsupportedProtocol,
+            OSError,
+        ) as error:
+            raise PeerAway(f"{url} can't be reached: {str(error) or type(error).__name__}") from error
+        if status != 200:
+            raise PeerAway(f"{url} refuses {path} ({status}): {bytes(answer[:200]).decode(errors='replace')}")
+        if not self._signer.is_signed(ANSWER, path, str(time_ms), bytes(answer), found.get(MAC, "")):
+            raise PeerAway(f"{url} answers without the cluster's secret")
+        return bytes(answer)
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()

@@ -1,0 +1,157 @@
+"""A node's part in a cluster, put together from the settings and its folder: who it is, and its connections.
+
+Nothing here is loaded, redis-py least of all, where cluster.url is empty.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import trio
+
+from gochat.cluster import identity, layout
+from gochat.cluster.access import link_maker
+from gochat.cluster.identity import Identity
+from gochat.cluster.layout import Layout, Refused
+from gochat.cluster.link import Link, LinkThread
+from gochat.cluster.ports import ServerAway
+from gochat.cluster.redis_bulletin import RedisBulletin
+from gochat.cluster.redis_log import RedisLog
+from gochat.cluster.secret import cluster_secret
+from gochat.cluster.shared import Shared
+from gochat.config import Settings
+from gochat.errors import ConfigError, GochatError
+from gochat.store import folder
+from gochat.store.portable import cluster as of_cluster
+from gochat.store.portable.cluster import Copy
+
+log = logging.getLogger(__name__)
+
+#: How long a start waits for a server that does not answer: after a power failure it may come up later than the nodes.
+PATIENCE_S: Final = 30.0
+RETRY_S: Final = 0.5
+#: How often the name and the layout are put back where the server has lost them.
+REGISTER_S: Final = 1.0
+
+
+class Part(NamedTuple):
+    """Whatever a folder says of its cluster, checked against the settings."""
+
+    identity: Identity
+    copy: Copy
+    layout: Layout
+
+
+def part_of(settings: Settings) -> Part:
+    """The folder as a node of the cluster that the settings name. Raises ConfigError and StoreError: it is none, or is
+    one of another cluster."""
+    place = Path(settings.node.data)
+    where = str(place.absolute())
+    marker = identity.read(place)
+    if marker is None:
+        hint = "`gochat cluster create` makes a cluster of it, `gochat cluster join` one more node of a cluster"
+        raise ConfigError("node.data", where, "belongs to no cluster, and cluster.url is set", hint=hint)
+    database = folder.database(place)
+    copy = of_cluster.read(database) if database.is_file() else None
+    if copy is None or copy.cluster != marker.cluster or not copy.begun:
+        hint = "run `gochat cluster create`, `join` or `leave` again, whichever it was"
+        raise ConfigError("node.data", where, "became a cluster's folder by half", hint=hint)
+    if settings.cluster.name != marker.name:
+        hint = f"set cluster.name to {marker.name}, or node.data to another folder"
+        raise ConfigError("cluster.name", where, f"the folder belongs to the cluster {marker.name}", hint=hint)
+    secret = cluster_secret(settings.cluster)
+    try:
+        laid_out = layout.unseal(copy.layout, secret)
+    except Refused as error:
+        raise ConfigError("cluster.secret", where, str(error), hint=error.hint) from None
+    one = Identity(
+        cluster=marker.cluster,
+        secret=secret,
+        instance=marker.instance,
+        boot=identity.new_id(),
+        above=laid_out.above,
+    )
+    return Part(one, copy, laid_out)
+
+
+async def find_server(settings: Settings) -> Part:
+    """Wait for the cluster's server, and see whether it is fit and this cluster's. Raises GochatError where it does not
+    answer within PATIENCE_S, ConfigError and StoreError where the node can't take part."""
+    part = part_of(settings)
+    url = settings.cluster.url
+    registry = LinkThread("registry", link_maker(settings.cluster))
+    until = trio.current_time() + PATIENCE_S
+    told = False
+    try:
+        while True:
+            try:
+                server = await registry.call(partial(_look, part))
+            except ServerAway as error:
+                if trio.current_time() > until:
+                    # No mistake in the settings, as far as one can see: started again, the node may find it.
+                    hint = "start it, or set cluster.url to where it is; a password goes to cluster.password"
+                    raise GochatError(f"cluster.url: {url} can't be used: {error}; {hint}") from None
+                if not told:
+                    log.warning("the cluster's server can't be used yet: %s", error)
+                    told = True
+                await trio.sleep(RETRY_S)
+            else:
+                log.info("node %s of the cluster %s", part.identity.instance, part.copy.name, extra={"server": server})
+                return part
+    except Refused as error:
+        raise ConfigError("cluster.url", url, str(error), hint=error.hint) from None
+    finally:
+        registry.close()
+
+
+def _look(part: Part, link: Link) -> str:
+    layout.check_server(link)
+    layout.register(link, *part.copy[:3])
+    return link.server
+
+
+def advertised(settings: Settings) -> str:
+    """Where other nodes reach this one's HTTP."""
+    scheme = "https" if settings.http.tls_cert else "http"
+    return settings.cluster.advertise.rstrip("/") or f"{scheme}://{settings.http.bind}"
+
+
+@asynccontextmanager
+async def shared(settings: Settings, part: Part) -> AsyncIterator[Shared]:
+    """The log and the bulletin of the cluster, and who this node is there."""
+    connect = link_maker(settings.cluster)
+    cluster = part.identity.cluster
+    threads = RedisLog(cluster, connect), RedisBulletin(cluster, connect), LinkThread("registry", connect)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_keep_registered, threads[2], part)
+            name = settings.node.name or socket.gethostname()
+            yield Shared(threads[0], threads[1], part.identity, name, advertised(settings))
+            nursery.cancel_scope.cancel()
+    finally:
+        for each in threads:
+            each.close()
+
+
+async def _keep_registered(registry: LinkThread, part: Part) -> None:
+    problem = ""
+    while True:
+        await trio.sleep(REGISTER_S)
+        try:
+            lost = await registry.call(lambda link: layout.register(link, *part.copy[:3]))
+        except ServerAway:
+            continue  # The log says so.
+        except Refused as error:
+            if str(error) != problem:
+                log.error("%s: %s", error, error.hint)
+            problem = str(error)
+            continue
+        problem = ""
+        if lost:
+            log.warning("the server had lost the cluster's name or layout; they are back")

@@ -1,0 +1,251 @@
+"""A cluster on one machine: which nodes there are and where, their folders, and their common start and end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import click
+import msgspec
+import trio
+
+from gochat.commands import EXIT_FAILED, EXIT_OK, CommandError
+from gochat.commands.cluster import programs
+from gochat.commands.cluster.create import first_node
+from gochat.commands.cluster.join import next_node
+from gochat.commands.cluster.programs import Program
+from gochat.config import Address, Settings, parse_address
+from gochat.errors import GochatError
+from gochat.settings import env_name
+from gochat.store import folder
+from gochat.store.portable.backup import back_up
+
+#: A node's ports are so much above those of the one before; the first one's are so much above the shared ones.
+_STEP: Final = 10
+
+
+class Place(NamedTuple):
+    """Where one of the nodes is."""
+
+    name: str
+    data: Path
+    http: Address
+    tcp: Address
+    nng: Address
+
+
+def run(settings: Settings, place: Path, count: int, file: Path | None, *, as_json: bool) -> int:
+    """Serve until a signal, or until no node is left. `file`: the settings of all nodes. Raises GochatError."""
+    local = _Local(*places(settings, place, count), place, file, as_json=as_json)
+    try:
+        return trio.run(local.run, strict_exception_groups=True)
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        if not isinstance(error, GochatError):
+            raise
+    raise error
+
+
+def places(settings: Settings, place: Path, count: int) -> tuple[Settings, list[Place]]:
+    """Where the nodes are, each with ports that are free; and the settings, with a free port in the place of port 0,
+    which would be another one for each node. Raises CommandError."""
+    with ExitStack() as probes:
+        http, tcp = parse_address(settings.http.bind), parse_address(settings.tcp.bind or "127.0.0.1:0")
+        http = http if http.port else _free(probes, http)
+        tcp = tcp if tcp.port else _free(probes, tcp)
+        nng = Address(tcp.host, tcp.port + 1)
+        found = [
+            Place(
+                f"node{n}",
+                place / f"node{n}",
+                *(_free(probes, Address(each.host, each.port + n * _STEP)) for each in (http, tcp, nng)),
+            )
+            for n in range(1, count + 1)
+        ]
+    return (
+        msgspec.structs.replace(
+            settings,
+            http=msgspec.structs.replace(settings.http, bind=str(http)),
+            tcp=msgspec.structs.replace(settings.tcp, bind=str(tcp)),
+        ),
+        found,
+    )
+
+
+def _free(probes: ExitStack, wanted: Address) -> Address:
+    """The address, with another port where nobody can listen at that one. It is held until the probes are closed, so
+    that it is not found twice. Raises CommandError."""
+    family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
+    for port in (wanted.port if wanted.port <= 65_535 else 0, 0):
+        probe = probes.enter_context(socket.socket(family))
+        try:
+            probe.bind((wanted.host, port))
+        except OSError:
+            continue
+        return Address(wanted.host, probe.getsockname()[1])
+    raise CommandError(f"can't listen at {wanted.host}: is it an address of this machine?")
+
+
+class _Local:
+    def __init__(
+        self, settings: Settings, nodes: list[Place], place: Path, file: Path | None, *, as_json: bool
+    ) -> None:
+        self._settings = settings
+        self._place = place
+        self._nodes = nodes
+        self._file = file
+        self._as_json = as_json
+        self._scheme = "https" if settings.http.tls_cert else "http"
+        self._server: Program | None = None
+        self._running: list[Program] = []
+        self._stopping = False
+        self._none_left = trio.Event()
+
+    async def run(self) -> int:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as nursery:
+                try:
+                    async with trio.open_nursery() as serving:
+                        serving.start_soon(_cancel_at_signal, signals, serving.cancel_scope)
+                        await self._start(nursery)
+                        await self._none_left.wait()
+                        serving.cancel_scope.cancel()
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await self._stop(signals)
+        return EXIT_FAILED if self._none_left.is_set() and not self._stopping else EXIT_OK
+
+    async def _start(self, nursery: trio.Nursery) -> None:
+        url = self._settings.cluster.url or await self._start_server(nursery)
+        self._settings = msgspec.structs.replace(
+            self._settings, cluster=msgspec.structs.replace(self._settings.cluster, url=url)
+        )
+        self._print({"redis": url}, f"redis  {url}")
+        await trio.to_thread.run_sync(self._prepare)
+        for node in self._nodes:
+            command = [*_program(), "serve"]
+            if self._file is not None:
+                command += ["--config", str(self._file)]
+            environ = {**os.environ, **self._environ(node)}
+            self._running.append(await programs.start(nursery, node.name, command, environ, self._ended))
+        for node, program in zip(self._nodes, self._running, strict=True):
+            await programs.wait_for_node(program, node.http.host, node.http.port)
+            http, tcp = f"{self._scheme}://{node.http}", f"tcp://{node.tcp}"
+            told = {"node": node.name, "http": http, "tcp": tcp, "nng": f"nng+tcp://{node.nng}", "pid": program.pid}
+            self._print(told, f"{node.name}  {http}  {tcp}  nng+tcp://{node.nng}")
+        self._print({"ready": True}, self._ready())
+
+    async def _start_server(self, nursery: trio.Nursery) -> str:
+        data = self._place / "redis"
+        folder.make(data)
+        place = programs.server_socket(data)
+        url = f"unix://{place}"
+        command = programs.server_command(data, place)
+        self._server = await programs.start(nursery, "redis", command, os.environ, self._server_ended)
+        await programs.wait_for_server(self._server, url)
+        return url
+
+    def _prepare(self) -> None:
+        """Make the folders that are not there yet. The first one's makes the cluster; the others begin with a copy."""
+        first, *others = self._nodes
+        first_node(self._of(first))
+        for node in others:
+            if folder.database(node.data).exists():
+                continue
+            with tempfile.TemporaryDirectory(dir=self._place, prefix=".copy-") as spare:
+                copy = Path(spare) / "gochat.db"
+                copy.touch(0o600)
+                back_up(folder.database(first.data), copy)
+                next_node(self._of(node), copy)
+
+    def _of(self, node: Place) -> Settings:
+        return msgspec.structs.replace(
+            self._settings, node=msgspec.structs.replace(self._settings.node, data=str(node.data))
+        )
+
+    def _environ(self, node: Place) -> Mapping[str, str]:
+        """The settings that make it this node."""
+        settings = self._settings
+        values = {
+            "node.name": node.name,
+            "node.data": str(node.data),
+            "http.bind": str(node.http),
+            "http.metrics_bind": "",
+            "tcp.bind": str(node.tcp),
+            "nng.bind": f"tcp://{node.nng}",
+            "cluster.url": settings.cluster.url,
+            "cluster.advertise": f"{self._scheme}://{node.http}",
+            "cluster.shared_http": settings.http.bind,
+            "cluster.shared_tcp": settings.tcp.bind,
+            "auth.secret": settings.auth.secret,
+            "cluster.secret_file": settings.cluster.secret_file,
+        }
+        if not settings.auth.secret:
+            del values["auth.secret"]
+        return {env_name(path): value for path, value in values.items()}
+
+    def _ready(self) -> str:
+        chat = f"gochat chat --as ann --data {self._place} --url {self._scheme.replace('http', 'ws')}"
+        return (
+            f"all    {self._scheme}://{self._settings.http.bind}  tcp://{self._settings.tcp.bind}\n"
+            f"ready: `{chat}://{self._nodes[0].http}/v1/ws`, and as bob at another one; Ctrl-C ends all of it"
+        )
+
+    def _print(self, told: Mapping[str, object], text: str) -> None:
+        print(json.dumps(told) if self._as_json else text, flush=True)
+
+    def _ended(self, program: Program) -> None:
+        living = sum(each.process.poll() is None for each in self._running)
+        if not self._stopping:
+            rest = "the others go on" if living else "no node is left"
+            click.echo(f"gochat: {program.name} {program.end()}; {rest}", err=True)
+        if not living:
+            self._none_left.set()
+
+    def _server_ended(self, program: Program) -> None:
+        if not self._stopping:
+            click.echo(f"gochat: redis {program.end()}; nodes take no messages without it", err=True)
+
+    async def _stop(self, signals: AsyncIterator[int]) -> None:
+        """Have the nodes drain, and then the server end. A signal meanwhile ends all of them at once."""
+        self._stopping = self._stopping or not self._none_left.is_set()
+        async with trio.open_nursery() as stopping:
+            stopping.start_soon(self._kill_at_signal, signals)
+            for program in self._running:
+                program.stop()
+            for program in self._running:
+                await program.process.wait()
+            if self._server is not None:
+                self._server.stop()
+                await self._server.process.wait()
+            stopping.cancel_scope.cancel()
+
+    async def _kill_at_signal(self, signals: AsyncIterator[int]) -> None:
+        async for _ in signals:
+            for program in (*self._running, *filter(None, [self._server])):
+                program.stop(signal.SIGKILL)
+
+
+def _program() -> list[str]:
+    """How this program is called: as a module, as a zipapp, or as one file that brings its own Python."""
+    if getattr(sys, "frozen", False):
+        return [sys.executable]
+    if Path(sys.argv[0]).suffix == ".pyz":
+        return [sys.executable, sys.argv[0]]
+    return [sys.executable, "-m", "gochat"]
+
+
+async def _cancel_at_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel()
+        return

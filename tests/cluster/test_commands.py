@@ -1,0 +1,289 @@
+"""`gochat cluster create`, `join` and `leave`, on a real server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from gochat import cli
+from gochat import store as stores
+from gochat.cluster import identity
+from gochat.errors import ConfigError, StoreError
+from gochat.store import folder, schema
+from gochat.store.portable import cluster as of_cluster
+from gochat.store.portable.backup import check
+from tests.cluster.real import RealServer
+from tests.contracts.scribe import Scribe
+
+SECRET = "s" * 32
+CONFIG = '[cluster]\nurl = "{url}"\nsecret = "{secret}"\n[auth]\nsecret = "{secret}"\n'
+
+
+class Operator:
+    """Calls commands with the settings of a cluster."""
+
+    def __init__(self, folder: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+        self.settings = folder / "config.toml"
+        self.settings.write_text(CONFIG.format(url=url, secret=SECRET))
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        """What the command says on both outputs."""
+        self._capsys.readouterr()
+        assert cli.run([*arguments, "--config", str(self.settings)]) == code, self._capsys.readouterr().err
+        out, err = self._capsys.readouterr()
+        return out + err
+
+    def json(self, *arguments: str) -> Any:
+        self._capsys.readouterr()
+        assert cli.run([*arguments, "--config", str(self.settings), "--json"]) == 0, self._capsys.readouterr().err
+        return json.loads(self._capsys.readouterr().out)
+
+    def data(self, name: str) -> str:
+        return str(self.folder / name)
+
+
+@pytest.fixture
+def operator(redis: RealServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Operator:
+    return Operator(tmp_path, redis.url, capsys)
+
+
+def fill(data: Path, *said: str) -> None:
+    async def live() -> None:
+        async with stores.open(folder.database(data)) as store:
+            await (await Scribe.at(store, "dm:ann:bob")).said(*said)
+
+    data.mkdir(exist_ok=True)
+    trio.run(live)
+
+
+def epoch(data: Path) -> str:
+    return check(folder.database(data)).epoch
+
+
+def test_a_new_folder_becomes_a_clusters_and_others_join_without_a_backup(operator: Operator) -> None:
+    one = operator.json("cluster", "create", "--data", operator.data("one"))
+    assert (one["name"], one["was_empty"], one["begun"]) == ("gochat", True, True)
+    assert identity.read(operator.folder / "one") == (one["cluster"], one["instance"], "gochat")
+    two = operator.json("cluster", "join", "--data", operator.data("two"))
+    assert two["cluster"] == one["cluster"] and two["instance"] != one["instance"]
+    assert epoch(operator.folder / "one") == epoch(operator.folder / "two")
+    copies = [of_cluster.read(folder.database(operator.folder / name)) for name in ("one", "two")]
+    assert copies[0] == copies[1] is not None
+
+
+def test_creating_again_changes_nothing_and_begins_no_log_that_was_lost(operator: Operator, redis: RealServer) -> None:
+    one = operator.json("cluster", "create", "--data", operator.data("one"))
+    again = operator.json("cluster", "create", "--data", operator.data("one"))
+    assert again == {**one, "begun": False}
+    redis.command("FLUSHALL")
+    assert operator.json("cluster", "create", "--data", operator.data("one"))["begun"] is False
+    assert redis.command("GET", "gc:name:gochat") == one["cluster"].encode()
+    assert redis.command("EXISTS", f"gc:{{{one['cluster']}.0}}:log") == 0
+
+
+def test_a_creation_that_was_cut_short_goes_on(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, redis: RealServer
+) -> None:
+    with monkeypatch.context() as broken:
+
+        def power_loss(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        broken.setattr("gochat.cluster.layout.create", power_loss)
+        operator.run("cluster", "create", "--data", operator.data("one"), code=130)
+    with pytest.raises(ConfigError, match="belongs to the cluster"):
+        folder.check_servable(operator.folder / "one")
+    done = operator.json("cluster", "create", "--data", operator.data("one"))
+    assert done["begun"] is True
+    assert redis.command("GET", "gc:name:gochat") == done["cluster"].encode()
+
+
+def test_a_folder_that_held_something_needs_a_backup(operator: Operator) -> None:
+    fill(operator.folder / "one", "hello")
+    before = epoch(operator.folder / "one")
+    made = operator.json("cluster", "create", "--data", operator.data("one"))
+    assert made["was_empty"] is False and epoch(operator.folder / "one") == before
+    said = operator.run("cluster", "join", "--data", operator.data("two"), code=1)
+    assert "a backup is needed" in said and "gochat backup" in said
+    assert identity.read(operator.folder / "two") is None
+    copy = operator.data("copy.db")
+    operator.run("backup", copy, "--data", operator.data("one"))
+    two = operator.json("cluster", "join", "--from", copy, "--data", operator.data("two"))
+    assert epoch(operator.folder / "two") == before and two["kept"] is None
+    found = check(folder.database(operator.folder / "two"))
+    assert found.facts == check(folder.database(operator.folder / "one")).facts == 1
+
+
+def test_new_numbers_count_from_above_all_that_were_there(operator: Operator) -> None:
+    fill(operator.folder / "one", "hello")
+    found = of_cluster.contents(folder.database(operator.folder / "one"))
+    assert not found.is_empty and found.greatest == 1
+
+
+def test_a_backup_from_before_is_refused(operator: Operator) -> None:
+    fill(operator.folder / "one", "hello")
+    copy = operator.data("copy.db")
+    operator.run("backup", copy, "--data", operator.data("one"))
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    said = operator.run("cluster", "join", "--from", copy, "--data", operator.data("two"), code=1)
+    assert "made before `gochat cluster create`" in said
+    assert not folder.database(operator.folder / "two").exists()
+
+
+def test_a_backup_that_the_log_has_outrun_is_refused(operator: Operator, redis: RealServer) -> None:
+    made = operator.json("cluster", "create", "--data", operator.data("one"))
+    copy = operator.data("copy.db")
+    operator.run("backup", copy, "--data", operator.data("one"))
+    stream = f"gc:{{{made['cluster']}.3}}:log"
+    (last,) = redis.command("XREVRANGE", stream, "+", "-", "COUNT", 1)
+    term = last[0].partition(b"-")[0].decode()
+    for _ in range(4):
+        redis.command("XADD", stream, f"{term}-*", "e", "x")
+    redis.command("XTRIM", stream, "MAXLEN", 2)
+    for arguments in (["--from", copy], []):
+        said = operator.run("cluster", "join", *arguments, "--data", operator.data("two"), code=1)
+        assert "the log has dropped" in said and "gochat backup" in said
+
+
+def test_another_cluster_of_the_name_is_refused(operator: Operator) -> None:
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    said = operator.run("cluster", "create", "--data", operator.data("other"), code=1)
+    assert "another cluster of the name gochat" in said and "cluster.name" in said
+    assert identity.read(operator.folder / "other") is None
+    folder.check_servable(operator.folder / "other")
+
+
+@pytest.mark.parametrize("command", [["cluster", "create"], ["cluster", "join"], ["cluster", "status"]])
+def test_a_wrong_secret_is_found(operator: Operator, command: list[str]) -> None:
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    operator.settings.write_text(
+        operator.settings.read_text().replace(f'secret = "{SECRET}"', f'secret = "{"t" * 32}"', 1)
+    )
+    said = operator.run(*command, "--data", operator.data("one" if command[1] == "create" else "two"), code=1)
+    assert "cluster.secret must be the same on all nodes" in said
+    assert SECRET not in said and "t" * 32 not in said
+
+
+def test_without_an_address_it_says_how(operator: Operator) -> None:
+    operator.settings.write_text("")
+    for command in ("create", "join", "status"):
+        said = operator.run("cluster", command, "--data", operator.data("one"), code=3)
+        assert "cluster.url is not set" in said and "--cluster redis://" in said
+
+
+def test_a_server_that_is_not_there(operator: Operator) -> None:
+    operator.settings.write_text(CONFIG.format(url=f"unix://{operator.folder}/absent", secret=SECRET))
+    for command in ("create", "join", "status"):
+        said = operator.run("cluster", command, "--data", operator.data("one"), code=5)
+        assert "can't be reached" in said
+    assert identity.read(operator.folder / "one") is None
+
+
+def test_a_wrong_password(operator: Operator, redis: RealServer) -> None:
+    redis.command("CONFIG", "SET", "requirepass", "right")
+    try:
+        redis.command("AUTH", "right")
+        said = operator.run("cluster", "create", "--data", operator.data("one"), code=4)
+        assert "GOCHAT_CLUSTER__PASSWORD" in said
+        password = operator.folder / "password"
+        password.write_text("right\n")
+        text = operator.settings.read_text()
+        operator.settings.write_text(text.replace("[cluster]\n", f'[cluster]\npassword_file = "{password}"\n'))
+        operator.run("cluster", "create", "--data", operator.data("one"))
+    finally:
+        redis.command("CONFIG", "SET", "requirepass", "")
+
+
+def test_a_replaced_database_is_kept(operator: Operator) -> None:
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    fill(operator.folder / "two", "hello")
+    assert "--yes" in operator.run("cluster", "join", "--data", operator.data("two"), code=2)
+    done = operator.json("cluster", "join", "--data", operator.data("two"), "--yes")
+    assert check(Path(done["kept"])).facts == 1
+    assert check(folder.database(operator.folder / "two")).facts == 0
+
+
+def test_who_leaves_has_a_chat_of_its_own_with_a_new_epoch(operator: Operator) -> None:
+    fill(operator.folder / "one", "hello")
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    before = epoch(operator.folder / "one")
+    assert "--yes" in operator.run("cluster", "leave", "--data", operator.data("one"), code=2)
+    assert operator.json("cluster", "leave", "--data", operator.data("one"), "--yes")["left"] == "gochat"
+    folder.check_servable(operator.folder / "one")
+    assert of_cluster.read(folder.database(operator.folder / "one")) is None
+    assert epoch(operator.folder / "one") != before
+    assert check(folder.database(operator.folder / "one")).facts == 1
+    assert "belongs to no cluster" in operator.run("cluster", "leave", "--data", operator.data("one"), "--yes", code=1)
+
+
+def test_a_copied_database_is_served_by_nobody_alone(operator: Operator) -> None:
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    (operator.folder / "copy").mkdir()
+    folder.database(operator.folder / "one").rename(folder.database(operator.folder / "copy"))
+    with pytest.raises(ConfigError, match="holds a copy of the cluster") as caught:
+        folder.check_servable(operator.folder / "copy")
+    assert "gochat cluster join" in caught.value.hint
+    said = operator.run("cluster", "create", "--data", operator.data("copy"), code=1)
+    assert "was copied from a node" in said
+
+
+def test_restoring_makes_a_chat_of_its_own_and_spares_a_clusters_folder(operator: Operator) -> None:
+    fill(operator.folder / "one", "hello")
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    copy = operator.data("copy.db")
+    operator.run("backup", copy, "--data", operator.data("one"))
+    said = operator.run("restore", copy, "--data", operator.data("one"), "--yes", code=1)
+    assert "belongs to a cluster" in said and "gochat cluster join" in said
+    operator.run("restore", copy, "--data", operator.data("own"))
+    folder.check_servable(operator.folder / "own")
+    assert identity.read(operator.folder / "own") is None
+    assert of_cluster.read(folder.database(operator.folder / "own")) is None
+    own, cluster = epoch(operator.folder / "own"), epoch(operator.folder / "one")
+    assert own != cluster
+
+
+def test_all_that_is_there_for_a_clusters_sake_is_taken_away(tmp_path: Path) -> None:
+    """A table with such a name that TABLES does not have would stay behind in databases that have left."""
+    of_cluster.contents(tmp_path / "gochat.db")
+    connection = schema.connect(str(tmp_path / "gochat.db"))
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    connection.close()
+    assert set(of_cluster.TABLES) <= tables
+    assert {name for name in tables if name.startswith(("cluster", "log_"))} <= set(of_cluster.TABLES)
+
+
+def test_the_doctor_looks_at_the_cluster(operator: Operator, redis: RealServer) -> None:
+    def finding() -> dict[str, str]:
+        operator._capsys.readouterr()
+        cli.run(["doctor", "--json", "--config", str(operator.settings), "--data", operator.data("one")])
+        found = {each["check"]: each for each in json.loads(operator._capsys.readouterr().out)}
+        assert found["database"]["status"] == "ok", found["database"]
+        return dict(found["cluster"])
+
+    assert finding()["status"] == "fail" and "gochat cluster create" in finding()["hint"]
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    assert finding()["status"] == "ok"
+    redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        assert "set noeviction" in finding()["hint"]
+    finally:
+        redis.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+
+def test_status_of_a_cluster_without_nodes(operator: Operator) -> None:
+    made = operator.json("cluster", "create", "--data", operator.data("one"))
+    said = operator.run("cluster", "status", code=1)
+    assert f"cluster gochat ({made['cluster']}) takes no messages" in said and "no node lives" in said
+
+
+def test_a_damaged_marker_is_no_folder_alone(operator: Operator) -> None:
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    (operator.folder / "one" / identity.FILE_NAME).write_text("x\n")
+    with pytest.raises(StoreError, match="is damaged"):
+        identity.read(operator.folder / "one")

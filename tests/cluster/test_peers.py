@@ -1,0 +1,115 @@
+"""A node asks another one: signed both ways, and with a bound for everything."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import h11
+import pytest
+import trio
+
+from gochat.cluster import peers as asking
+from gochat.cluster.peers import PeerAway, Peers
+from gochat.cluster.signing import ANSWER, MAC, Signer
+
+NOW = 1_000_000_000_000
+PATH = "/internal/state"
+Answer = Callable[[h11.Request, bytes], tuple[int, Mapping[str, str], bytes]]
+
+
+def signer(secret: str = "s" * 32) -> Signer:
+    return Signer(secret, lambda: NOW)
+
+
+async def serve(stream: trio.SocketStream, answer: Answer) -> None:
+    """One request, and its answer."""
+    connection = h11.Connection(h11.SERVER)
+    body, request = b"", None
+    while True:
+        event = connection.next_event()
+        if event is h11.NEED_DATA:
+            connection.receive_data(await stream.receive_some(1 << 16))
+        elif isinstance(event, h11.Request):
+            request = event
+        elif isinstance(event, h11.Data):
+            body += event.data
+        else:
+            break
+    assert request is not None
+    status, headers, content = answer(request, body)
+    fields = [("content-length", str(len(content))), ("connection", "close"), *headers.items()]
+    for part in (h11.Response(status_code=status, headers=fields), h11.Data(data=content), h11.EndOfMessage()):
+        await stream.send_all(connection.send(part) or b"")
+
+
+async def asked(answer: Answer) -> bytes:
+    """The answer that is heard by a node. Raises PeerAway."""
+    peers = Peers(signer(), timeout_s=60)
+    problem: PeerAway | None = None
+    heard = b""
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            port = listener.socket.getsockname()[1]
+            nursery.start_soon(trio.serve_listeners, _handler(answer), [listener])
+            try:
+                heard = await peers.ask(f"http://127.0.0.1:{port}/", PATH, b"question")
+            except PeerAway as error:
+                problem = error
+            await peers.aclose()
+            nursery.cancel_scope.cancel()
+    if problem is not None:
+        raise problem
+    return heard
+
+
+def _handler(answer: Answer) -> Callable[[trio.SocketStream], Awaitable[None]]:
+    async def handle(stream: trio.SocketStream) -> None:
+        await serve(stream, answer)
+
+    return handle
+
+
+def signed(content: bytes, secret: str = "s" * 32) -> dict[str, str]:
+    return {MAC: signer(secret).sign(ANSWER, PATH, NOW, content)}
+
+
+async def test_both_are_sure_of_the_other() -> None:
+    def answer(request: h11.Request, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        headers = {name.decode(): value.decode() for name, value in request.headers}
+        assert request.target == PATH.encode()
+        assert signer().is_signed("POST", PATH, headers["x-gochat-time"], body, headers[MAC])
+        return 200, signed(b"answer"), b"answer"
+
+    assert await asked(answer) == b"answer"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "content", "said"),
+    [
+        (200, {}, b"answer", "without the cluster's secret"),
+        (200, signed(b"answer", "t" * 32), b"answer", "without the cluster's secret"),
+        (200, signed(b"other"), b"answer", "without the cluster's secret"),
+        (403, {}, b"no", "refuses /internal/state .403.: no"),
+        (302, {"location": "http://example.invalid/"}, b"", "refuses"),
+    ],
+)
+async def test_anything_else_is_no_answer(status: int, headers: dict[str, str], content: bytes, said: str) -> None:
+    with pytest.raises(PeerAway, match=said):
+        await asked(lambda request, body: (status, headers, content))
+
+
+async def test_an_answer_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "MOST_BYTES", 10)
+    with pytest.raises(PeerAway, match="more than 10 bytes"):
+        await asked(lambda request, body: (200, signed(b"x" * 11), b"x" * 11))
+
+
+async def test_nobody_there() -> None:
+    peers = Peers(signer(), timeout_s=60)
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    with trio.fail_after(60), pytest.raises(PeerAway, match="can't be reached"):
+        await peers.ask(f"http://127.0.0.1:{port}", PATH)
+    await peers.aclose()
