@@ -1,8 +1,11 @@
 """A session over nng (pynng): requests and replies in pairs, and polls for what the server says unasked.
 
-At most one request is on its way, and beside it the poll that it ends. So frames are handed on in the order in which
-the server sent them, though nng may bring two replies in either order. nng itself neither connects again nor repeats a
-request here: a link ends with its connection, as those of other transports do.
+At most one request is on its way, and beside it a poll. The server sends their replies in the order in which it carried
+the two out, whichever that was, and frames must be handed on in that order: of a room that is new here the first fact
+says where it begins, and an earlier one that came later would be lost. With contexts nng's threads tell of two replies
+in either order. So the socket is a raw one: its replies come one after the other, by the number of their request. A raw
+socket does not repeat a request either, and is not let connect again: a link ends with its connection, as those of
+other transports do.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Final
 
 import pynng
 import trio
+from pynng import ffi, lib
 from pynng._aio import AIOHelper
 
 from gochat.client.errors import Unreachable
@@ -32,11 +36,10 @@ FULL_FRAMES, FULL_BYTES = 100, 192 * 1024
 MAX_DRAINS: Final = 16
 #: How long after a request a poll begins. A program that sends one message after the other ends no poll with each.
 PAUSE_S: Final = 0.005
-#: How long the reply to a poll is waited for that the request should have ended. A poll and a request that are sent in
-#: one breath may reach the server's sessions in either order. Facts in a wrong order would be asked for again.
-ORDER_S: Final = 0.05
-#: nng connects again, and repeats a request, after so long: never.
+#: nng connects again after so long: never.
 NEVER_MS: Final = 1 << 30
+#: The number of a request has this bit (nanomsg's RFC "sp-request-reply-01").
+LAST_HOP: Final = 0x8000_0000
 
 _TLS: Final = "TLS: the handshake failed; is the server's certificate trusted here, and for this name?"
 _REASONS: Final = {
@@ -44,6 +47,19 @@ _REASONS: Final = {
     pynng.exceptions.AuthenticationError: _TLS,
     pynng.exceptions.CryptoError: _TLS,
 }
+
+
+class _Exchange:
+    """A request that waits for its reply."""
+
+    __slots__ = ("answered", "done", "silent")
+
+    def __init__(self, silent: bool) -> None:
+        self.silent = silent
+        """Whether nobody is to read its reply."""
+        self.answered = False
+        self.done = trio.Event()
+        """Set when it was answered and the reply is handed on, or when none will come."""
 
 
 class NngLink:
@@ -54,16 +70,16 @@ class NngLink:
         """Of the server's session. Once that is over, or before it has begun: empty."""
         self._nursery = nursery
         self._socket = pynng.Req0(
+            opener=lib.nng_req0_open_raw,
             recv_max_size=MAX_REPLY_BYTES,
             reconnect_time_min=NEVER_MS,
-            resend_time=NEVER_MS,
             tls_config=tls,
             async_backend="trio",
         )
-        self._requests, self._polls = self._socket.new_context(), self._socket.new_context()
+        self._exchanges: dict[int, _Exchange] = {}
+        self._number = 0
         self._turn = trio.Lock()
         self._made = 0
-        self._polling: trio.Event | None = None
         self._wait_ms = MAX_WAIT_MS
         self._frame_bytes = 0
         self._full = False
@@ -75,7 +91,7 @@ class NngLink:
     async def connect(
         cls, host: str, port: int, nursery: trio.Nursery, *, tls: bool, before: NngLink | None
     ) -> NngLink:
-        """Connect, and end the session that the link `before` may have left. Polls run in `nursery`."""
+        """Connect, and end the session that the link `before` may have left. Polls and reading run in `nursery`."""
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         error = Unreachable("the name has no address")
         for ip in dict.fromkeys(str(address[0]) for *_, address in found):
@@ -102,6 +118,7 @@ class NngLink:
             await trio.to_thread.run_sync(partial(self._socket.dial, url, block=True), abandon_on_cancel=True)
         except pynng.exceptions.NNGException as error:
             raise _unreachable(error) from None
+        self._nursery.start_soon(self._read)
 
     # ------------------------------------------------------------------------------------------ as a link
 
@@ -113,8 +130,8 @@ class NngLink:
                 for _ in range(MAX_DRAINS):
                     if not self._full:
                         break
-                    await self._request(self._poll_frame(0))
-                await self._request(request)
+                    await self._exchange(self._poll_frame(0))
+                await self._exchange(request)
 
     async def receive(self) -> Sequence[bytes | str]:
         """Perhaps no frame: the server is there, and has nothing to say."""
@@ -125,6 +142,7 @@ class NngLink:
             raise self._end from None
 
     async def aclose(self) -> None:
+        self._frames.close()  # Replies that are still to come keep nobody waiting.
         try:
             if self.secret and self._end is None:
                 await self._leave(self.secret)
@@ -155,31 +173,29 @@ class NngLink:
     def _poll_frame(self, wait_ms: int) -> bytes:
         return self._head() + b'"type":"poll","wait_ms":%d}' % wait_ms
 
-    async def _request(self, request: bytes) -> None:
-        reply = await self._exchange(self._requests, request)
-        if self._polling is not None:
-            # Its reply was sent before this one, unless the request has overtaken it: then it goes on.
-            with trio.move_on_after(ORDER_S):
-                await self._polling.wait()
-        await self._hand_on(reply)
-
-    async def _exchange(self, context: pynng.Context, request: bytes) -> bytes:
+    async def _exchange(self, request: bytes, *, silent: bool = False) -> None:
+        """Send a request. Returns when its reply is handed on; raises Unreachable when there will be none."""
+        self._check()
+        self._number = (self._number + 1) % LAST_HOP
+        number = LAST_HOP | self._number
+        exchange = self._exchanges[number] = _Exchange(silent)
         try:
-            self._check()
-            await _send(context, request)
-            self._check()
-            reply: bytes = await context.arecv()
+            await _send(self._socket, number, request)
+            await exchange.done.wait()
         except pynng.exceptions.NNGException as error:
             raise self._end or _unreachable(error) from None
-        return reply
+        finally:
+            del self._exchanges[number]
+        if not exchange.answered:
+            self._check()
 
     def _check(self) -> None:
-        """Raises Unreachable once the contexts are closed."""
+        """Raises Unreachable once the link has ended."""
         if self._end is not None:
             raise self._end
 
     async def _leave(self, secret: str) -> None:
-        await self._exchange(self._requests, b'{"session":"%b","type":"bye"}' % secret.encode())
+        await self._exchange(b'{"session":"%b","type":"bye"}' % secret.encode(), silent=True)
 
     async def _poll(self) -> None:
         """Ask for events whenever no request brings them."""
@@ -191,16 +207,28 @@ class NngLink:
                     await trio.sleep(PAUSE_S)
                     if made != self._made:
                         continue
-                self._polling = trio.Event()
-                try:
-                    await self._hand_on(await self._exchange(self._polls, self._poll_frame(self._wait_ms)))
-                finally:
-                    self._polling.set()
-                    self._polling = None
-        except (Unreachable, trio.ClosedResourceError) as error:
-            self._over(error if isinstance(error, Unreachable) else Unreachable("the connection broke"))
+                await self._exchange(self._poll_frame(self._wait_ms))
+        except Unreachable as error:
+            self._over(error)
 
     # ------------------------------------------------------------------------------------------ replies
+
+    async def _read(self) -> None:
+        """Take the replies as they come; the only place where frames are handed on."""
+        try:
+            while self._end is None:
+                number, reply = await _receive(self._socket)
+                exchange = self._exchanges.get(number)
+                if exchange is None:
+                    continue  # Its task was cancelled, and the link with it.
+                exchange.answered = True
+                if not exchange.silent:
+                    await self._hand_on(reply)
+                exchange.done.set()
+        except pynng.exceptions.NNGException as error:
+            self._over(_unreachable(error))
+        except trio.ClosedResourceError:
+            pass  # It has ended while a reply waited to be read.
 
     async def _hand_on(self, reply: bytes) -> None:
         frames = reply.split(b"\n")
@@ -211,7 +239,10 @@ class NngLink:
             self._look_for_welcome(frames)
         elif b'"close":' in reply:  # In a text the quotes would be escaped.
             end = _ending(frames)
-        await self._hand_in.send(frames)
+        try:
+            await self._hand_in.send(frames)
+        except trio.BrokenResourceError:
+            pass  # Nobody listens any more.
         if end is not None:
             self.secret = ""
             self._over(end)
@@ -232,26 +263,44 @@ class NngLink:
         if self._end is None:
             self._end = end
             self._hand_in.close()
-            self._requests.close()
-            self._polls.close()
+            for exchange in self._exchanges.values():
+                exchange.done.set()
+            self._socket.close()
 
     def _close(self) -> None:
         self._over(Unreachable("the connection was closed"))
-        self._socket.close()
 
 
-async def _send(context: pynng.Context, request: bytes) -> None:
-    """Send; cancelled or failed, it leaves nothing behind.
-
-    nng gives a message back that it could not send, and pynng 0.9 does not free it.
-    """
-    with AIOHelper(context, "trio") as aio:
+async def _send(socket: pynng.Socket, number: int, request: bytes) -> None:
+    """Send; cancelled or failed, it leaves nothing behind: nng gives a message back that it could not send."""
+    pointer = ffi.new("nng_msg **")
+    pynng.check_err(lib.nng_msg_alloc(pointer, 0))
+    message = pointer[0]
+    pynng.check_err(lib.nng_msg_append(message, request, len(request)))
+    pynng.check_err(lib.nng_msg_header_append_u32(message, number))
+    with AIOHelper(socket, "trio") as aio:
+        lib.nng_aio_set_msg(aio.aio, message)
+        lib.nng_send_aio(socket.socket, aio.aio)
         try:
-            await aio.asend(request)
+            await aio.awaitable
         except BaseException:
-            if pynng.lib.nng_aio_result(aio.aio) != 0:
-                pynng.lib.nng_msg_free(pynng.lib.nng_aio_get_msg(aio.aio))
+            if lib.nng_aio_result(aio.aio) != 0:
+                lib.nng_msg_free(lib.nng_aio_get_msg(aio.aio))
             raise
+
+
+async def _receive(socket: pynng.Socket) -> tuple[int, bytes]:
+    """The next reply, and the number of the request that it answers."""
+    with AIOHelper(socket, "trio") as aio:
+        lib.nng_recv_aio(socket.socket, aio.aio)
+        await aio.awaitable
+        message = lib.nng_aio_get_msg(aio.aio)
+        try:
+            header = ffi.buffer(lib.nng_msg_header(message), lib.nng_msg_header_len(message))
+            body = ffi.buffer(lib.nng_msg_body(message), lib.nng_msg_len(message))
+            return int.from_bytes(header, "big"), bytes(body)
+        finally:
+            lib.nng_msg_free(message)
 
 
 def _ending(frames: list[bytes]) -> Unreachable | None:

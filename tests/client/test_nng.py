@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,13 @@ from typing import Any
 import pynng
 import pytest
 import trio
+from msgspec import Struct
 
 from gochat.client import Chat, Ended, Offline, Online, Refused, Unreachable, connect
 from gochat.client import nng as transport
 from gochat.client.links import parse_url
 from gochat.client.session import Session
-from gochat.client.wire import encode
+from gochat.client.wire import encode, encode_sent
 from gochat.domain import facts
 from gochat.errors import REVOKED
 from gochat.node import Node, running
@@ -26,12 +27,13 @@ from tests import certificates
 from tests.client.command import gochat
 from tests.client.command import running as command
 from tests.client.conftest import Start, enter, url
-from tests.client.places import room, welcome
+from tests.client.places import DM, room, welcome
+from tests.client.places import message as fact
 from tests.docs.relay import Relay
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import address
 from tests.tokens import issue
-from tests.transports.req import REP_HELLO
+from tests.transports.req import REP_HELLO, Peer, message
 
 WAIT_S = 60.0
 
@@ -227,6 +229,59 @@ async def test_commands_speak_it(node: Node) -> None:
         await tail.prints("heard")
 
 
+# ------------------------------------------------------------------------------------------------ the order of replies
+
+
+def answer(number: int, *frames: Struct) -> bytes:
+    """A reply as it travels."""
+    return message(b"".join(encode_sent(frame) + b"\n" for frame in frames), number)
+
+
+@asynccontextmanager
+async def scripted(serve: Callable[[Peer], Awaitable[None]]) -> AsyncIterator[str]:
+    """The URL of a server that lets one client in, then does as `serve` says."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+
+    async def accept(stream: trio.SocketStream) -> None:
+        peer = Peer(stream)
+        await peer.greet()
+        number, (hello,) = await peer.request()
+        assert hello["type"] == "hello"
+        await stream.send_all(answer(number, welcome()))
+        await serve(peer)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, accept, [listener])
+        yield "nng+tcp://{}:{}".format(*listener.socket.getsockname())
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("first", ["poll", "send"])
+async def test_facts_are_handed_on_in_the_order_of_the_replies(first: str) -> None:
+    """The server may carry out a request before the poll that was sent before it. Of a room that nothing was known of,
+    facts that are taken for old ones are never asked for."""
+    polled = trio.Event()
+
+    async def serve(peer: Peer) -> None:
+        poll_number, (poll,) = await peer.request()
+        polled.set()
+        send_number, (send,) = await peer.request()
+        assert (poll["type"], send["type"]) == ("poll", "send")
+        seqs = (1, 2) if first == "poll" else (2, 1)
+        told = [
+            answer(poll_number, fact(seqs[0], DM)),
+            answer(send_number, replies.Ack(id=send["id"], room=DM, epoch="e1", seq=2, ts=1), fact(seqs[1], DM)),
+        ]
+        await peer.stream.send_all(b"".join(told if first == "poll" else reversed(told)))
+        await trio.sleep_forever()
+
+    with trio.fail_after(WAIT_S):
+        async with scripted(serve) as where, connect(where, token="abc") as ann:
+            await polled.wait()
+            assert (await ann.send("user:bob", "hello")).seq == 2
+            assert await messages(ann, 2) == [1, 2]
+
+
 # ------------------------------------------------------------------------------------------------ what nng leaves
 
 
@@ -249,14 +304,14 @@ async def test_sends_that_are_cancelled_leave_nothing_behind() -> None:
     """Without being freed, each would keep its message: 60 MB."""
     with trio.fail_after(WAIT_S):
         async with deaf() as where:
-            with pynng.Req0(async_backend="trio") as socket, socket.new_context() as context:
+            with pynng.Req0(opener=pynng.lib.nng_req0_open_raw, async_backend="trio") as socket:
                 await trio.to_thread.run_sync(partial(socket.dial, where, block=True))
                 peaks = []
                 for _ in range(3):
                     for _ in range(1_000):
                         with trio.CancelScope() as scope:
                             scope.cancel()
-                            await transport._send(context, b"x" * 20_000)
+                            await transport._send(socket, transport.LAST_HOP, b"x" * 20_000)
                     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
                 assert peaks[-1] - peaks[0] < 10_000, peaks
 

@@ -1,4 +1,4 @@
-"""A REQ socket that speaks for itself, byte by byte: nanomsg's RFC "sp-tcp-mapping-01"."""
+"""REQ and REP sockets that speak for themselves, byte by byte: nanomsg's RFC "sp-tcp-mapping-01"."""
 
 from __future__ import annotations
 
@@ -19,20 +19,35 @@ def message(request: bytes, number: int = 1) -> bytes:
     return struct.pack(">Q", len(body)) + body
 
 
-class Req:
-    """One connection, one request after the other."""
-
+class _Bytes:
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
-        self.secret = ""
         self._buffer = b""
+
+    async def exactly(self, count: int) -> bytes:
+        """The next so many bytes. Raises EOFError."""
+        while len(self._buffer) < count:
+            data = await self.stream.receive_some()
+            if not data:
+                raise EOFError
+            self._buffer += data
+        data, self._buffer = self._buffer[:count], self._buffer[count:]
+        return data
+
+
+class Req(_Bytes):
+    """A REQ socket's end of one connection, one request after the other."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        super().__init__(stream)
+        self.secret = ""
         self._number = 0
 
     @classmethod
     async def open(cls, host: str, port: int) -> Req:
         req = cls(await trio.open_tcp_stream(host, port))
         await req.stream.send_all(REQ_HELLO)
-        assert await req._exactly(len(REP_HELLO)) == REP_HELLO
+        assert await req.exactly(len(REP_HELLO)) == REP_HELLO
         return req
 
     async def send(self, request: bytes) -> None:
@@ -43,8 +58,8 @@ class Req:
         """The reply to the latest request."""
         number = 0
         while number != self._number:
-            (size,) = struct.unpack(">Q", await self._exactly(8))
-            reply = await self._exactly(size)
+            (size,) = struct.unpack(">Q", await self.exactly(8))
+            reply = await self.exactly(size)
             number = int.from_bytes(reply[:4], "big") & 0x7FFF_FFFF
         return reply[4:]
 
@@ -67,11 +82,17 @@ class Req:
         self.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.stream.socket.close()
 
-    async def _exactly(self, count: int) -> bytes:
-        while len(self._buffer) < count:
-            data = await self.stream.receive_some()
-            if not data:
-                raise EOFError
-            self._buffer += data
-        data, self._buffer = self._buffer[:count], self._buffer[count:]
-        return data
+
+class Peer(_Bytes):
+    """A REP socket's end of one connection, which answers in the order that it likes."""
+
+    async def greet(self) -> None:
+        await self.stream.send_all(REP_HELLO)
+        assert await self.exactly(len(REQ_HELLO)) == REQ_HELLO
+
+    async def request(self) -> tuple[int, list[Frame]]:
+        """The next request: its number, which `message` takes, and its frames."""
+        (size,) = struct.unpack(">Q", await self.exactly(8))
+        request = await self.exactly(size)
+        number = int.from_bytes(request[:4], "big") & 0x7FFF_FFFF
+        return number, [json.loads(line) for line in request[4:].splitlines()]
