@@ -1,4 +1,8 @@
-"""nng beside WebSockets, for long: what is heard, in which order, and what memory it takes."""
+"""nng beside WebSockets, for long: what is heard, in which order, and what memory it takes.
+
+The full sizes are of the long tests, which print what they took (`pytest -s -m long tests/durability/test_nng.py`).
+Both want two cores: the campaign keeps one busy with the node and one with its clients.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ import trio
 
 from gochat.client import Chat, Fact, connect
 from gochat.domain.facts import Message
+from tests.durability.crowd import FACTS
 from tests.durability.process import Served
 from tests.transports.req import Req
 
@@ -20,10 +25,36 @@ from tests.transports.req import Req
 WINDOW = 16
 #: Users of one group, one of whom writes.
 GROUP = 100
-#: How long a campaign may take, on a machine that has much else to do.
-CAMPAIGN_S = 3_600.0
+#: How long a campaign may take, and more for each message or request, on a machine that has much else to do.
+PATIENCE_S, EACH_S = 120.0, 0.02
+#: Events that say nothing of what was written.
+HARMLESS = ("Read", "Listed", "Contact")
 
 Seqs: TypeAlias = "array[int]"
+
+
+#: The parts of a campaign after which it is noted what it took so far.
+PARTS = (0.1, 0.5, 1.0)
+
+
+class Figures:
+    """The time and the node's memory after each of PARTS."""
+
+    def __init__(self, served: Served, total: int) -> None:
+        self.rss: list[int] = []
+        self._served = served
+        self._total = total
+        self._done = 0
+        self._begun = trio.current_time()
+
+    def note(self, count: int = 1) -> None:
+        """So many more are done."""
+        self._done += count
+        while len(self.rss) < len(PARTS) and self._done >= PARTS[len(self.rss)] * self._total:
+            part = PARTS[len(self.rss)]
+            self.rss.append(self._served.rss)
+            took_s = trio.current_time() - self._begun
+            print(f"{part:.0%} of {self._total:,}: {took_s:.0f} s, {self.rss[-1] / 1e6:.1f} MB", flush=True)
 
 
 class RoomTrace:
@@ -38,15 +69,16 @@ class RoomTrace:
         self._count = count
         self._head: int | None = None
 
-    def take(self, fact: Fact) -> None:
-        if self._head is not None and fact.seq != self._head + 1:
-            self._complaints.append(f"{self._who} heard {fact} after seq {self._head}")
-        self._head = fact.seq
-        if isinstance(fact, Message):
-            seqs = self.seqs.setdefault(fact.sender, array("I", bytes(4 * self._count)))
-            if seqs[int(fact.body)]:
-                self._complaints.append(f"{self._who} heard {fact} again, first at {seqs[int(fact.body)]}")
-            seqs[int(fact.body)] = fact.seq
+    def take(self, seq: int, sender: str, body: str | None) -> None:
+        """The next fact; a message has a body, which is its number."""
+        if self._head is not None and seq != self._head + 1:
+            self._complaints.append(f"{self._who} heard {seq} after {self._head}")
+        self._head = seq
+        if body is not None:
+            seqs = self.seqs.setdefault(sender, array("I", bytes(4 * self._count)))
+            if seqs[int(body)]:
+                self._complaints.append(f"{self._who} heard {body} of {sender} again, first at {seqs[int(body)]}")
+            seqs[int(body)] = seq
             self.messages += 1
 
 
@@ -61,27 +93,31 @@ class Campaign:
         self._listeners = [f"w{number:03}" for number in range(listeners)]
         self._acked: dict[str, Seqs] = {}
         self._heard: list[RoomTrace] = []
+        self._chats: dict[str, Chat] = {}
+        self._figures: Figures
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery, trio.open_nursery() as hearing:
-            chats: dict[str, Chat] = {}
-            # One after the other: strangers make room for each other.
-            for user in (*self._talkers, *self._listeners):
-                chats[user] = await nursery.start(self._enter, user)
             writers = dict(self._pairs())
+            # One after the other: strangers make room for each other.
+            for user in self._talkers:
+                await nursery.start(self._enter, user, "nng+tcp")
             for writer, to, users in self._groups():
-                await chats[writer].create_group(to.removeprefix("group:"), users=users)
+                await nursery.start(self._enter, writer, "ws")
+                for user in users:
+                    await hearing.start(self._listen, user)
+                await self._chats[writer].create_group(to.removeprefix("group:"), users=users)
                 writers[writer] = to
-                for user in (writer, *users):
-                    hearing.start_soon(self._hear, user, chats[user], self._messages)
-            for user, _ in self._pairs():
-                hearing.start_soon(self._hear, user, chats[user], 2 * self._messages)
+                hearing.start_soon(self._hear, writer, self._messages)
+            for user in self._talkers:
+                hearing.start_soon(self._hear, user, 2 * self._messages)
+            self._figures = Figures(self._served, len(writers) * self._messages)
             async with trio.open_nursery() as writing:
                 for writer, to in writers.items():
                     self._acked[writer] = array("I", bytes(4 * self._messages))
                     numbers = iter(range(self._messages))
                     for _ in range(WINDOW if writer in self._talkers else 1):
-                        writing.start_soon(self._write, chats[writer], to, numbers, self._acked[writer])
+                        writing.start_soon(self._write, self._chats[writer], to, numbers, self._acked[writer])
             # The hearers end when they have heard all.
             hearing.start_soon(self._leave_when_done, hearing, nursery)
         self._judge()
@@ -101,32 +137,43 @@ class Campaign:
             writer, *users = self._listeners[start : start + GROUP]
             yield writer, f"group:g{start}", users
 
-    async def _enter(self, user: str, task_status: trio.TaskStatus[Chat]) -> None:
-        nng = user in self._talkers
-        host, port = self._served.addresses["nng+tcp" if nng else "http"]
-        url = f"nng+tcp://{host}:{port}" if nng else f"ws://{host}:{port}/v1/ws"
-        async with connect(url, token=self._served.token(user)) as chat:
-            task_status.started(chat)
+    async def _enter(self, user: str, scheme: str, task_status: trio.TaskStatus[None]) -> None:
+        host, port = self._served.addresses["http" if scheme == "ws" else scheme]
+        url = f"{scheme}://{host}:{port}{'/v1/ws' if scheme == 'ws' else ''}"
+        async with connect(url, token=self._served.token(user)) as self._chats[user]:
+            task_status.started()
             await trio.sleep_forever()
 
     async def _write(self, chat: Chat, to: str, numbers: Iterator[int], acked: Seqs) -> None:
         for number in numbers:
             acked[number] = (await chat.send(to, f"{number}")).seq
+            self._figures.note()
 
-    async def _hear(self, user: str, chat: Chat, messages: int) -> None:
-        heard = RoomTrace(user, self.complaints, self._messages)
-        self._heard.append(heard)
-        async for event in chat:
+    def _trace(self, user: str) -> RoomTrace:
+        self._heard.append(RoomTrace(user, self.complaints, self._messages))
+        return self._heard[-1]
+
+    async def _hear(self, user: str, messages: int) -> None:
+        heard = self._trace(user)
+        async for event in self._chats[user]:
             if isinstance(event, Fact):
-                heard.take(event)
+                heard.take(event.seq, event.sender, event.body if isinstance(event, Message) else None)
                 if heard.messages == messages:
                     return
-            elif not self._harmless(event):
+            elif type(event).__name__ not in HARMLESS:
                 self.complaints.append(f"{user} was told {event}")
 
-    @staticmethod
-    def _harmless(event: object) -> bool:
-        return type(event).__name__ in ("Read", "Listed", "Contact")
+    async def _listen(self, user: str, task_status: trio.TaskStatus[None]) -> None:
+        """By a WebSocket that costs this process little."""
+        heard = self._trace(user)
+        async with await self._served.sign_in(user, "ws") as link:
+            task_status.started()
+            while heard.messages < self._messages:
+                frame = await link.receive()
+                if frame["type"] in FACTS:
+                    heard.take(frame["seq"], frame["from"], frame.get("body"))
+                elif frame["type"].capitalize() not in HARMLESS:
+                    self.complaints.append(f"{user} was told {frame}")
 
     def _judge(self) -> None:
         """Everything that was acked was heard at its seq, by all."""
@@ -147,7 +194,7 @@ async def test_nothing_is_lost_doubled_or_out_of_order(
 ) -> None:
     served = Served(tmp_path, nng=True)
     campaign = Campaign(served, talkers=talkers, messages=messages, listeners=listeners)
-    with trio.fail_after(CAMPAIGN_S):
+    with trio.fail_after(PATIENCE_S + (talkers + listeners) * messages * EACH_S):
         await served.start()
         try:
             await campaign.run()
@@ -157,17 +204,19 @@ async def test_nothing_is_lost_doubled_or_out_of_order(
     assert "Traceback" not in served.log.read_text()
 
 
-async def ask_often(served: Served, user: str, requests: int) -> None:
+async def ask_often(served: Served, user: str, requests: int, figures: Figures) -> None:
     """Sessions come and go; the requests of one are pings, pages and messages."""
     host, port = served.addresses["nng+tcp"]
     while requests > 0:
         req = await Req.open(host, port)
         (welcome,) = await req.ask({"type": "hello", "token": served.token(user)})
         assert welcome["type"] == "welcome"
+        await req.ask({"type": "send", "id": 0, "to": f"user:{user}", "body": "a note", "key": "the same"})
         ping, page = ({"type": "ping", "id": 1}, {"type": "history", "id": 1, "room": f"dm:{user}:{user}", "limit": 1})
         for number in range(min(requests, 200)):
             frame = page if number % 10 == 9 else ping
             assert (await req.ask(frame))[0]["id"] == 1, json.dumps(frame)
+            figures.note()
         requests -= 200
         await req.ask({"type": "bye"})
         await req.stream.aclose()
@@ -175,20 +224,16 @@ async def ask_often(served: Served, user: str, requests: int) -> None:
 
 @pytest.mark.parametrize("requests", [2_000, pytest.param(1_000_000, marks=pytest.mark.long)])
 async def test_memory_is_flat(tmp_path: Path, requests: int) -> None:
-    """Of a fifth of the requests, and of the rest."""
+    """From a tenth of the requests on."""
     served = Served(tmp_path, nng=True, env={"GOCHAT_LIMITS__READS_PER_S": "0"})
-
-    async def ask(count: int) -> int:
-        async with trio.open_nursery() as nursery:
-            for number in range(10):
-                nursery.start_soon(ask_often, served, f"u{number}", count // 10)
-        return served.rss
-
-    with trio.fail_after(CAMPAIGN_S):
+    with trio.fail_after(PATIENCE_S + requests * EACH_S):
         await served.start()
         try:
-            before = await ask(requests // 5)
-            after = await ask(requests - requests // 5)
+            figures = Figures(served, requests)
+            async with trio.open_nursery() as nursery:
+                for number in range(10):
+                    nursery.start_soon(ask_often, served, f"u{number}", requests // 10, figures)
         finally:
             await served.aclose()
-    assert after - before < 8_000_000, (before, after)
+    first, *later = figures.rss
+    assert max(later) - first < 8_000_000, figures.rss
