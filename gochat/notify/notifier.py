@@ -25,14 +25,17 @@ from gochat.ports import Notices
 
 log = logging.getLogger(__name__)
 
-#: Rooms that are looked at in one go; members in one slice, and users who are found until they are kept: some ms of a
-#: reading thread, and of the writer's, which the acks of others wait for.
+#: Rooms that are looked at in one go, and members in one slice: some ms of a reading thread.
 ROOMS, MEMBERS = 32, 100
-#: Between two slices, so that commits and welcomes come first.
-REST_S: Final = 0.02
+#: Users who are decided on before the loop does something else, and kept in one transaction: half a ms of the loop's,
+#: and of the writer's, which the acks of others wait for.
+TOGETHER: Final = 25
+#: The least time between two slices, so that commits and welcomes come first. A slice that took longer, because others
+#: are at work, is followed by as long a rest.
+REST_S: Final = 0.01
 #: The least time between two looks at a room, for each slice of its members: somebody writes in a large group all the
 #: time, and must not have it looked at all the time.
-GAP_MS: Final = 50
+GAP_MS: Final = 100
 #: How often it is looked for rooms that nobody told of: after a failed commit, or where the timetable was full.
 RESCAN_S: Final = 300.0
 #: After a failure of the store.
@@ -106,7 +109,6 @@ class Notifier:
                 rooms = self._timetable.take(self._now_ms(), ROOMS)
                 if rooms:
                     await self._look_at(rooms)
-                    await trio.sleep(REST_S)
                 elif self._timetable.overflowed:
                     rescan_at = -RESCAN_S
                     self._timetable.overflowed = False
@@ -148,21 +150,21 @@ class Notifier:
         for room in rooms:
             after_user, count = "", 0
             while True:
+                began = trio.current_time()
                 look = await self._look(room, after_user, now_ms)
-                found += self._decided(room, look, now_ms)
+                found += await self._decided(room, look, now_ms)
                 looked[room.room_pk] = min(look.upto, looked.get(room.room_pk, look.upto))
                 count += 1
                 if look.next_user is None:
                     break
                 after_user = look.next_user
+                await _pause(began)
                 await self._keep(found, {}, now_ms)
                 found = []
-                await trio.sleep(REST_S)
             slices[room.room_pk] = count
-            if len(found) >= MEMBERS:
+            if len(found) >= TOGETHER:
                 following |= await self._keep(found, looked, now_ms)
                 found, looked = [], {}
-                await trio.sleep(REST_S)
         following |= await self._keep(found, looked, now_ms)
         for room in rooms:
             ts = following.get(room.room_pk)
@@ -175,9 +177,9 @@ class Notifier:
             room, after_user, MEMBERS, now_ms=now_ms, ripe_ts=ripe_ts, oldest_ts=ripe_ts - GIVE_UP_MS
         )
 
-    def _decided(self, room: UnseenRoom, look: RoomLook, now_ms: int) -> list[NewNotice]:
+    async def _decided(self, room: UnseenRoom, look: RoomLook, now_ms: int) -> list[NewNotice]:
         found = []
-        for reader in look.readers:
+        for number, reader in enumerate(look.readers, 1):
             burst = decide(seen_now(reader, self._seen), look.messages, now_ms, self._rules.timing)
             if burst is not None:
                 name = burst_key(room.room_pk, reader.user, burst.first.seq)
@@ -186,16 +188,28 @@ class Notifier:
                         name, reader.user, room.room_pk, burst.after, burst.latest.seq, burst.read, burst.first.ts
                     )
                 )
+            if number % TOGETHER == 0:
+                await trio.lowlevel.checkpoint()
         return found
 
     async def _keep(self, found: Sequence[NewNotice], looked: dict[int, int], now_ms: int) -> dict[int, int | None]:
-        if not found and not looked:
-            return {}
+        """Keep what was found, a slice at a time; the rooms that were looked at with the last one."""
         rules = self._rules
-        following = await self._notices.add(found, looked, rules.routes, rules.bounds, now_ms)
-        if found:
-            self._added()
+        following: dict[int, int | None] = {}
+        for begin in range(0, max(len(found), 1 if looked else 0), TOGETHER):
+            began = trio.current_time()
+            piece = found[begin : begin + TOGETHER]
+            done = looked if begin + TOGETHER >= len(found) else {}
+            following = await self._notices.add(piece, done, rules.routes, rules.bounds, now_ms)
+            if piece:
+                self._added()
+            await _pause(began)
         return following
+
+
+async def _pause(began: float) -> None:
+    """Let others work for as long as the slice took that began then, or REST_S."""
+    await trio.sleep(max(REST_S, trio.current_time() - began))
 
 
 def seen_now(reader: Reader, seen: Callable[[str], int]) -> Reader:

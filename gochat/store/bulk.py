@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
+
+import msgspec
 
 from gochat.store.rows import Row
 
@@ -65,3 +67,8 @@ class ExistsQuery:
             if connection.execute(self._insert.of(size), values).fetchone() is not None:
                 return True
         return False
+
+
+def json_array(values: Collection[str]) -> str:
+    """One parameter that stands for many: `IN (SELECT value FROM json_each(?))`."""
+    return msgspec.json.encode(list(values)).decode()

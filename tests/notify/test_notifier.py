@@ -22,6 +22,7 @@ from gochat.domain.notices import (
 from gochat.errors import StoreError
 from gochat.notify.due import MINUTE_MS, Timing
 from gochat.notify.notifier import MEMBERS
+from gochat.notify.notifier import TOGETHER as KEPT_TOGETHER
 from gochat.notify.sender import OF_ONE_USER, TOGETHER
 from gochat.notify.timetable import Timetable
 from tests.contracts.channel import ChannelContract
@@ -261,8 +262,11 @@ async def test_many_rooms_that_are_due_at_once_are_kept_in_small_transactions(
         await scribe.made(commands.Create, title="Tea", users=users)
         await town.said(scribe, "hi")
     await trio.sleep(600)
-    assert len(town.told) == 8 * len(users)
-    assert max(sizes) < 2 * MEMBERS
+    large = await town.group(*(f"u{n:03}" for n in range(MEMBERS + 7)))
+    await town.said(large, "hi")
+    await trio.sleep(600)
+    assert len(town.told) == 8 * len(users) + MEMBERS + 7
+    assert max(sizes) == KEPT_TOGETHER
 
 
 async def test_it_goes_on_where_a_crash_left_it_and_with_the_same_ids(autojump_clock: object, build: Build) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from gochat.domain.ids import dm_users, is_dm, peer
 from gochat.domain.notices import (
     Candidate,
@@ -22,6 +20,7 @@ from gochat.domain.notices import (
     WaitingNotice,
     Wishes,
 )
+from gochat.store.bulk import json_array
 from gochat.store.read.source import reading
 from gochat.store.rows import MESSAGE, mentions_in
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
@@ -54,6 +53,8 @@ _ONE = f"{_READER} WHERE s.num = :room_pk AND s.user = :user"
 #: Whether a user has blocked or declined another: one row, however many they have refused.
 _REFUSED = """EXISTS (SELECT 1 FROM relation WHERE user = {} AND peer = {}
     AND (blocked_at IS NOT NULL OR declined_ts IS NOT NULL))"""
+_REFUSALS = f"""SELECT u.value, s.value FROM json_each(?1) AS u CROSS JOIN json_each(?2) AS s
+    WHERE {_REFUSED.format("u.value", "s.value")}"""
 _MESSAGES = f"""SELECT id & {SEQ_MASK}, ts, sender, substr(body, 1, {BODY_CHARS}), data FROM fact
     WHERE id >= ? AND id <= ? AND kind = {MESSAGE} AND delete_seq IS NULL"""
 
@@ -165,7 +166,7 @@ def _hidden(
         rows = connection.execute(
             f"""SELECT * FROM ({_MESSAGES} AND ts BETWEEN ? AND ? ORDER BY id DESC LIMIT {SCANNED})
                 WHERE sender NOT IN (SELECT value FROM json_each(?)) LIMIT {SHOWN}""",
-            (base | since, base | SEQ_MASK, oldest_ts, ripe_ts, _array(senders)),
+            (base | since, base | SEQ_MASK, oldest_ts, ripe_ts, json_array(senders)),
         )
         found += map(_candidate, rows)
     return found
@@ -174,8 +175,18 @@ def _hidden(
 def _readers(
     connection: sqlite3.Connection, room: str, rows: Sequence[Sequence[Any]], messages: Sequence[Candidate]
 ) -> list[Reader]:
-    senders = _array({message.sender for message in messages})
-    return [_reader(connection, room, row, senders) for row in rows]
+    refused = _refused(connection, {row[0] for row in rows}, {message.sender for message in messages})
+    return [_reader(connection, room, row, refused) for row in rows]
+
+
+def _refused(
+    connection: sqlite3.Connection, users: Collection[str], senders: Collection[str]
+) -> Mapping[str, Collection[str]]:
+    """The senders whom each of the users refuses; nothing of users who refuse none. One statement for all."""
+    found: dict[str, set[str]] = {}
+    for user, sender in connection.execute(_REFUSALS, (json_array(users), json_array(senders))):
+        found.setdefault(user, set()).add(sender)
+    return found
 
 
 def _candidate(row: Sequence[Any]) -> Candidate:
@@ -183,8 +194,9 @@ def _candidate(row: Sequence[Any]) -> Candidate:
     return Candidate(seq, ts, sender, body, mentions_in(data) or ())
 
 
-def _reader(connection: sqlite3.Connection, room: str, row: Sequence[Any], senders: str) -> Reader:
-    """`senders`: an array in JSON."""
+def _reader(
+    connection: sqlite3.Connection, room: str, row: Sequence[Any], refused: Mapping[str, Collection[str]]
+) -> Reader:
     user, since, read, seen, silent, upto, read_then, ts, mentions = row
     asked_at = None
     if is_dm(room):
@@ -192,7 +204,6 @@ def _reader(connection: sqlite3.Connection, room: str, row: Sequence[Any], sende
             "SELECT asked_at FROM relation WHERE user = ? AND peer = ?", (user, peer(room, user))
         ).fetchone()
         asked_at = found[0] if found else None
-    refused = f"SELECT value FROM json_each(?2) WHERE {_REFUSED.format('?1', 'value')}"
     return Reader(
         user=user,
         since=since,
@@ -200,7 +211,7 @@ def _reader(connection: sqlite3.Connection, room: str, row: Sequence[Any], sende
         seen_ms=seen,
         muted=bool(silent),
         mentions=bool(mentions),
-        refuses=frozenset(sender for (sender,) in connection.execute(refused, (user, senders))),
+        refuses=frozenset(refused.get(user, ())),
         asked_at=asked_at,
         notified=None if upto is None else Notified(upto, read_then, ts),
     )
@@ -223,7 +234,7 @@ class Due:
         self._channel = channel
         self._now_ms = now_ms
         keys = [f"{id_} {target}" for id_, target in skip]
-        self._values = [channel, now_ms, _array(busy), _array(keys), limit]
+        self._values = [channel, now_ms, json_array(busy), json_array(keys), limit]
 
     def rooms(self) -> tuple[str, list[Any]]:
         """A query for the ids of the rooms that `run` reads."""
@@ -236,11 +247,6 @@ class Due:
             self._values,
         ).fetchall()
         return [_waiting(connection, self._channel, row, self._now_ms) for row in rows]
-
-
-def _array(values: Collection[str]) -> str:
-    """For `json_each`."""
-    return msgspec.json.encode(list(values)).decode()
 
 
 def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], now_ms: int) -> WaitingNotice:
@@ -267,7 +273,7 @@ def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], n
         first_ts,
         made_ts,
         tries,
-        None if membership is None else _reader(connection, room, membership, _array(senders)),
+        None if membership is None else _reader(connection, room, membership, _refused(connection, [user], senders)),
         messages,
         count,
         _names(connection, senders),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-import msgspec
-
 from gochat.domain import relationship
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import Reacted, RoomRecord, Target
 from gochat.domain.relationship import Relation, Side
 from gochat.domain.side_records import AnyStanding, Deleted, Revoked, SanctionKind, Suspended
+from gochat.store.bulk import json_array
 from gochat.store.listing import IN_GROUP
 from gochat.store.rows import MEMBER, MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
@@ -218,5 +217,4 @@ _BLOCKS = """SELECT a.value, b.value FROM json_each(?1) AS a CROSS JOIN json_eac
 
 def blocks(connection: sqlite3.Connection, users: Sequence[str], others: Sequence[str]) -> set[tuple[str, str]]:
     """The pairs of one of `users` and one of `others` of whom either has blocked the other."""
-    lists = [msgspec.json.encode(list(each)).decode() for each in (users, others)]
-    return set(connection.execute(_BLOCKS, lists))
+    return set(connection.execute(_BLOCKS, (json_array(users), json_array(others))))

@@ -7,7 +7,8 @@ found has the same ids as before.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from gochat.domain.notices import (
     MOST_DEVICES,
@@ -23,11 +24,30 @@ from gochat.domain.notices import (
     Subscribed,
     Unsubscribed,
 )
-from gochat.store.bulk import BulkInsert
-from gochat.store.rows import MESSAGE
+from gochat.store.bulk import BulkInsert, json_array
+from gochat.store.rows import MESSAGE, Row
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 
 _MARK = BulkInsert("INSERT OR IGNORE INTO notice_room (room_pk, seq)", 2)
+#: Those of (user, room, id) that were found before.
+_KNOWN = BulkInsert(
+    "SELECT v.column1, v.column2 FROM (",
+    3,
+    ") AS v JOIN notified n ON n.user = v.column1 AND n.room_pk = v.column2 WHERE n.id = v.column3",
+)
+_NOTIFIED = BulkInsert(
+    "INSERT INTO notified (user, room_pk, upto, read, ts, id)",
+    6,
+    """ON CONFLICT (user, room_pk) DO UPDATE SET upto = excluded.upto, read = excluded.read, ts = excluded.ts,
+        id = excluded.id, sent = 0""",
+)
+_NOTICE = BulkInsert("INSERT OR IGNORE INTO notice", 12)
+#: For each of some users, how many notices wait for one channel; counted up to a bound.
+_WAITING = """SELECT u.value, (SELECT count(*) FROM (
+        SELECT 1 FROM notice WHERE user = u.value AND channel = ?2 AND dead_ts IS NULL LIMIT ?3))
+    FROM json_each(?1) u"""
+_DEVICES = "SELECT user, id FROM push_device WHERE user IN (SELECT value FROM json_each(?)) ORDER BY user, id"
+_WITH_ADDRESS = "SELECT user FROM mail_address WHERE user IN (SELECT value FROM json_each(?))"
 
 
 def mark(connection: sqlite3.Connection, rooms: Sequence[tuple[int, int]]) -> None:
@@ -94,61 +114,63 @@ def add(
 ) -> None:
     """Users are to be notified, by each channel that reaches them and has a place left for them. Where too many wait
     for a channel already, a notice is a dead letter from the start."""
-    if not found:
+    new = _unknown(connection, found)
+    if not new:
         return
-    wanted = len(found) * MOST_DEVICES
+    wanted = len(new) * MOST_DEVICES
     free = {route.channel: places.free(connection, route.channel, bounds.waiting, wanted) for route in routes}
+    users = list({notice.user: None for notice in new})
+    reaches = [_reach(connection, route, users, bounds) for route in routes]
+    notified: list[Row] = []
+    notices: list[Row] = []
     dead: set[tuple[str, str]] = set()
-    for notice in found:
-        ways = [
-            (route.channel, target)
-            for route in routes
-            for target in _targets(connection, route, notice.user)[: _left(connection, route, notice.user, bounds)]
-        ]
-        if not ways:
-            continue
-        added = connection.execute(
-            """INSERT INTO notified (user, room_pk, upto, read, ts, id) VALUES (?, ?, ?, ?, ?, ?)
-               ON CONFLICT (user, room_pk) DO UPDATE SET upto = excluded.upto, read = excluded.read, ts = excluded.ts,
-                   id = excluded.id, sent = 0 WHERE id <> excluded.id""",
-            (notice.user, notice.room_pk, notice.upto, notice.read, now_ms, notice.id),
-        ).rowcount
-        if not added:
-            continue  # It was found before.
-        for channel, target in ways:
-            full = free[channel] <= 0
-            if not full:
-                free[channel] -= 1
-                places.taken(channel)
+    for id_, user, room_pk, after, upto, read, first_ts in new:
+        ways = [(reach, target) for reach in reaches for target in reach.targets.get(user, ())[: reach.left[user]]]
+        if ways:
+            notified.append((user, room_pk, upto, read, now_ms, id_))
+        for reach, target in ways:
+            end: tuple[str | None, int | None] = (None, None)
+            if free[reach.channel] > 0:
+                free[reach.channel] -= 1
+                places.taken(reach.channel)
+                reach.left[user] -= 1
             else:
-                dead.add((channel, notice.user))
-            connection.execute(
-                "INSERT OR IGNORE INTO notice VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
-                (
-                    notice.id,
-                    channel,
-                    target,
-                    notice.user,
-                    notice.room_pk,
-                    notice.after,
-                    notice.first_ts,
-                    now_ms,
-                    now_ms,
-                    "too many wait for this channel" if full else None,
-                    now_ms if full else None,
-                ),
-            )
+                end = "too many wait for this channel", now_ms
+                dead.add((reach.channel, user))
+            notices.append((id_, reach.channel, target, user, room_pk, after, first_ts, now_ms, 0, now_ms, *end))
+    _NOTIFIED.run(connection, notified)
+    _NOTICE.run(connection, notices)
     _bury(connection, dead, bounds)
 
 
-def _left(connection: sqlite3.Connection, route: Route, user: str, bounds: Bounds) -> int:
-    """How many more may wait for the user."""
-    (count,) = connection.execute(
-        """SELECT count(*) FROM (
-            SELECT 1 FROM notice WHERE user = ? AND channel = ? AND dead_ts IS NULL LIMIT ?)""",
-        (user, route.channel, bounds.of_user),
-    ).fetchone()
-    return bounds.of_user - int(count)
+def _unknown(connection: sqlite3.Connection, found: Sequence[NewNotice]) -> list[NewNotice]:
+    """Those that were not found before."""
+    known = set(_KNOWN.rows(connection, [(notice.user, notice.room_pk, notice.id) for notice in found]))
+    return [notice for notice in found if (notice.user, notice.room_pk) not in known] if known else list(found)
+
+
+class _Reach(NamedTuple):
+    """The users whom a channel reaches, among some."""
+
+    channel: str
+    targets: Mapping[str, Sequence[int]]
+    left: dict[str, int]
+    """How many more notices may wait for each user."""
+
+
+def _reach(connection: sqlite3.Connection, route: Route, users: Sequence[str], bounds: Bounds) -> _Reach:
+    array = json_array(users)
+    waiting = connection.execute(_WAITING, (array, route.channel, bounds.of_user))
+    left = {user: bounds.of_user - count for user, count in waiting}
+    if route.everybody:
+        return _Reach(route.channel, dict.fromkeys(users, (0,)), left)
+    if route.channel != "push":
+        with_address = connection.execute(_WITH_ADDRESS, (array,))
+        return _Reach(route.channel, {user: (0,) for (user,) in with_address}, left)
+    devices: dict[str, list[int]] = {}
+    for user, device in connection.execute(_DEVICES, (array,)):
+        devices.setdefault(user, []).append(device)
+    return _Reach(route.channel, devices, left)
 
 
 def _bury(connection: sqlite3.Connection, dead: Collection[tuple[str, str]], bounds: Bounds) -> None:
@@ -167,15 +189,6 @@ def _bury(connection: sqlite3.Connection, dead: Collection[tuple[str, str]], bou
                 ORDER BY dead_ts DESC LIMIT -1 OFFSET ?)""",
             (channel, bounds.dead),
         )
-
-
-def _targets(connection: sqlite3.Connection, route: Route, user: str) -> list[int]:
-    if route.everybody:
-        return [0]
-    if route.channel == "push":
-        return [row[0] for row in connection.execute("SELECT id FROM push_device WHERE user = ?", (user,))]
-    known = connection.execute("SELECT 1 FROM mail_address WHERE user = ?", (user,)).fetchone()
-    return [0] if known else []
 
 
 def finish(connection: sqlite3.Connection, attempts: Iterable[Attempt], bounds: Bounds) -> None:
