@@ -166,6 +166,13 @@ def m016_cluster(db: sqlite_utils.Database) -> None:
     db.execute(schema.CLUSTER)
 
 
+@migrations()
+def m018_mention_senders(db: sqlite_utils.Database) -> None:
+    """Unread mentions are counted past those of users whom one has blocked, however many these are."""
+    for statement in schema.MENTION_SENDERS:
+        db.execute(statement)
+
+
 def apply(connection: sqlite3.Connection, *, before: str | None = None) -> None:
     """Apply those that are missing, each in a transaction of its own, or in the one that is open. With `before` only
     those that come before this one."""

@@ -40,6 +40,7 @@ KNOWN = frozenset(
         "m014_got",
         "m015_mention_notices",
         "m016_cluster",
+        "m018_mention_senders",
     }
 )
 
@@ -236,6 +237,8 @@ MENTIONS = (
         user TEXT NOT NULL, room_pk INTEGER NOT NULL, seq INTEGER NOT NULL, sender TEXT NOT NULL,
         PRIMARY KEY (user, room_pk, seq)) WITHOUT ROWID""",
 )
+#: The users who have mentioned a user in a room are found one by one, however many times each of them did.
+MENTION_SENDERS = ("CREATE INDEX mention_sender ON mention (user, room_pk, sender, seq)",)
 #: Up to where a room's facts have come to a user's devices; what was read has come, whatever stands here.
 GOT = ("ALTER TABLE seat ADD COLUMN got INTEGER NOT NULL DEFAULT 0",)
 #: Users who are notified of mentions in rooms that are silent for them.

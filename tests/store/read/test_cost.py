@@ -260,9 +260,26 @@ def test_a_list_looks_at_so_many_mentions_in_all(monkeypatch: pytest.MonkeyPatch
         named = (facts.Message, {"body": "@hub", "sender": "u00001", "mentions": ["hub"]})
         for room in (TEA, "group:g00000", "group:g00001"):
             filled.record(room, [named] * 5)
-        monkeypatch.setattr(lists, "MentionCounts", partial(MentionCounts, most=7))
+        monkeypatch.setattr(lists, "MentionCounts", partial(MentionCounts, most=7, senders=0))
         entries, _ = lists.groups(filled.connection, "e", "hub", None, 9, None)
         snapshot = lists.welcome(filled.connection, "e", "hub", 15, [], {}, SeparateRooms(Health(), 0))
         for told_of in (entries, snapshot.rooms):
             found = {entry.room: entry.mentions for entry in told_of if entry.mentions}
             assert found == {TEA: 5, NAMED: 2, "group:g00000": 1, "group:g00001": 1}
+
+
+def test_a_blocked_user_hides_no_badge_however_many_groups_they_fill(monkeypatch: pytest.MonkeyPatch) -> None:
+    filled = Filled(7)
+    with closing(filled.connection):
+
+        def named(sender: str) -> Any:
+            return facts.Message, {"body": "@hub", "sender": sender, "mentions": ["hub"]}
+
+        groups = [f"group:g{number:05}" for number in range(7)]
+        for room in groups:
+            filled.record(room, [named("u00001"), *[named("b00001")] * 300])
+        monkeypatch.setattr(lists, "MentionCounts", partial(MentionCounts, most=1_000))
+        entries, _ = lists.groups(filled.connection, "e", "hub", None, 99, None)
+        snapshot = lists.welcome(filled.connection, "e", "hub", 15, [], {}, SeparateRooms(Health(), 0))
+        for told_of in (entries, snapshot.rooms):
+            assert [entry.mentions for entry in told_of if entry.room in groups] == [1] * len(groups)
