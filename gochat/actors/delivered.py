@@ -7,7 +7,7 @@ second is one event, the same bytes for all, and each user's position is written
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence, Set
 from typing import Final
 
 import trio
@@ -93,14 +93,9 @@ class Delivered:
 
     async def _tell_group(self, record: RoomRecord) -> None:
         asked, members = list(self._waiting), frozenset(record.members)
-        try:
-            blocks = await self._lookups.blocks(asked, list(members))
-        except StoreError as error:
-            log.warning("%s: it is not told what has come: %s", record.room, error)
-            self._waiting.clear()
-            return
+        blocks = await self._blocks(record, asked, members)
         now = self._record()
-        if now is None or not keeps_got(now):
+        if blocks is None or now is None or not keeps_got(now):
             self._waiting.clear()
             return
         # Users who came to `_waiting` meanwhile have not been asked about: they are told the next time.
@@ -108,14 +103,32 @@ class Delivered:
         got = {user: seq for user, seq in waiting.items() if user in now.members}
         for user, seq in got.items():
             self._journal.note_got(now, user, seq)
-        if got:
+        told: frozenset[str] = frozenset()
+        while got and blocks is not None:
             self._send(now, got, members, blocks)
+            told |= members
+            # Listeners who came while it was looked up: nothing is known of them yet.
+            members = frozenset(session.user for session in self._live.groups.get(now.room, ())) & now.members.keys()
+            members -= told
+            if not members:
+                return
+            blocks = await self._blocks(now, list(got), members)
+            now = self._record()
+            if now is None or not keeps_got(now):
+                return
+            got = {user: seq for user, seq in got.items() if user in now.members}
 
-    def _send(
-        self, record: RoomRecord, got: dict[str, int], members: frozenset[str], blocks: set[tuple[str, str]]
-    ) -> None:
-        """To all the same, but to users from whom some of it is to be kept. Users who are not among `members` came
-        while `blocks` was looked up, which says nothing of them: they are told the next time."""
+    async def _blocks(self, record: RoomRecord, users: Sequence[str], members: Set[str]) -> set[tuple[str, str]] | None:
+        """The pairs of whom either has blocked the other; None where that can't be read."""
+        try:
+            return await self._lookups.blocks(users, list(members))
+        except StoreError as error:
+            log.warning("%s: it is not told what has come: %s", record.room, error)
+            return None
+
+    def _send(self, record: RoomRecord, got: dict[str, int], members: Set[str], blocks: set[tuple[str, str]]) -> None:
+        """To all of `members` the same, but to users from whom some of it is to be kept. `blocks` says nothing of users
+        who are not among them."""
         plain = []
         for session, since in list(self._live.groups.get(record.room, {}).items()):
             if session.user not in members:

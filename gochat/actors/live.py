@@ -36,7 +36,7 @@ V = TypeVar("V")
 SLICE = 100
 #: To queue costs less than a tenth of a send.
 OFFERS_A_SEND = 10
-MOST_SEEN = 1000
+MOST_SEEN, MOST_LARGE = 1_000, 10_000
 #: Facts of a batch that refer to others, where those may be hidden from some of the listeners: it is encoded for as
 #: many different sights, and one more.
 REFERRING = 8
@@ -236,6 +236,9 @@ class Live:
         """How often somebody ceased to see somebody: a lookup of who may be seen is repeated if this has changed."""
         self.last_seen: dict[str, int] = {}
         """When users went offline, for the latest `MOST_SEEN` of them; the store knows all, a moment later."""
+        self.large: dict[str, None] = {}
+        """Groups that were too large for receipts when a device last confirmed something there, the latest `MOST_LARGE`
+        of them, whether they are in memory or not."""
         self.sign_ins: dict[Subscriber, float] = {}
         """Sessions whose welcome is being read, the oldest first, and when that began."""
 
@@ -329,6 +332,14 @@ class Live:
         self.last_seen[user] = ts
         if len(self.last_seen) > MOST_SEEN:
             del self.last_seen[next(iter(self.last_seen))]
+
+    def note_size(self, room: str, large: bool) -> None:
+        """See `large`."""
+        self.large.pop(room, None)
+        if large:
+            self.large[room] = None
+            if len(self.large) > MOST_LARGE:
+                del self.large[next(iter(self.large))]
 
     def enter(self, room: str, session: Subscriber, since: int = 1) -> None:
         """`since`: the seq at which the session's user came into the group."""

@@ -202,12 +202,18 @@ class UserActor(Actor[Submit]):
 
     def _confirmed_for_nothing(self, command: commands.Got) -> Done | None:
         """The answer to a member of a large group. Each of them may confirm each message, and nothing of it is kept: so
-        it costs the room no mail and no turn. None where only the room can say."""
-        room = self._context.rooms.get(command.room)
+        it costs the room no mail and no turn, and does not bring it into memory. None where only the room can say."""
+        live, room = self._context.live, self._context.rooms.get(command.room)
         record = None if room is None else room.record
-        if record is None or command.user not in record.members or keeps_got(record):
+        if record is None:
+            # Users who hear the group are in it.
+            hears = not live.groups.get(command.room, {}).keys().isdisjoint(self.sessions)
+            return Done(command.seq, 0) if hears and command.room in live.large else None
+        if command.user not in record.members:
             return None
-        return Done(record.head, record.ts)
+        large = not keeps_got(record)
+        live.note_size(command.room, large)
+        return Done(record.head, record.ts) if large else None
 
     def _judge(self, mail: Submit, field: str, *, names: bool) -> None:
         """Ask the rules about the text in `field`, and with `names` about the name of the new room."""

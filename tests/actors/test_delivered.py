@@ -127,6 +127,35 @@ async def test_what_members_of_a_large_group_confirm_costs_it_no_turn(house: Hou
     assert isinstance(await confirmed("bob", 3), Denied)
 
 
+async def test_what_members_of_a_large_group_confirm_does_not_bring_it_back_into_memory(
+    house: House, autojump_clock: MockClock
+) -> None:
+    users = keep_users(house)
+    await house.tea("bob", *(f"u{number}" for number in range(SMALL_ROOM)))
+
+    async def confirmed(user: str) -> Outcome | None:
+        asked = Asked(house)
+        users.at(user).tell(Submit(got(user, 2), asked))
+        await house.settled()
+        return asked.outcome
+
+    async def outcome_asleep(user: str) -> Outcome | None:
+        await house.settled()
+        assert house.rooms.passivate_idle(trio.current_time()) == 1
+        return await confirmed(user)
+
+    bob = Recorder(house, "bob")
+    users.at("bob").sessions[bob] = None
+    house.live.enter(TEA, bob)
+    assert isinstance(await outcome_asleep("bob"), Done)
+    assert house.rooms.get(TEA) is not None, "nobody knows how large it is"
+    assert isinstance(await confirmed("bob"), Done)
+    assert isinstance(await outcome_asleep("bob"), Done)
+    assert house.rooms.get(TEA) is None
+    assert isinstance(await confirmed("eve"), Denied), "the room alone says who is not in it"
+    assert house.rooms.get(TEA) is not None
+
+
 async def test_users_of_whom_one_has_blocked_the_other_do_not_learn_it(house: House, autojump_clock: MockClock) -> None:
     ann, bob, cat = listening(house, "ann", "bob", "cat")
     await house.tea("bob", "cat")
@@ -245,3 +274,32 @@ async def test_who_comes_while_blocks_are_looked_up_is_not_told_without_a_look(
     assert ann.told == [Got(room=TEA, got={"bob": 3})] and zoe.told == []
     await house.outcomes(commands.Add(room=TEA, user="ann", users=("zoe",)), *house.say("two"), got("bob", 5))
     assert zoe.told == [Got(room=TEA, got={"bob": 5})]
+
+
+async def test_members_who_come_while_blocks_are_looked_up_are_told_after_a_look(
+    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ann,) = listening(house, "ann")
+    await house.tea("bob", "cat")
+    await house.outcomes(commands.Contact(room=dm("bob", "eve"), user="eve", action="block"))
+    room = house.rooms.get(TEA)
+    assert room is not None
+    blocks, come, looks = room._context.lookups.blocks, list[Recorder](), list[set[str]]()
+
+    async def slowly(users: list[str], others: list[str]) -> Any:
+        looks.append(set(others))
+        found = await blocks(users, others)
+        if not come:
+            await house.outcomes(commands.Add(room=TEA, user="ann", users=("zoe", "eve")))
+            come.extend(listening(house, "zoe", "eve"))
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(room._context.lookups), "blocks", staticmethod(slowly))
+        house.ask(*house.say("one"), got("bob", 3), got("cat", 3))
+        await trio.sleep(3 * EVERY_S)
+        await house.settled()
+    zoe, eve = come
+    assert looks == [{"ann", "bob", "cat"}, {"zoe", "eve"}]
+    assert ann.told == zoe.told == [Got(room=TEA, got={"bob": 3, "cat": 3})]
+    assert eve.told == [Got(room=TEA, got={"cat": 3})]
