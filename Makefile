@@ -62,11 +62,15 @@ browser:
 		apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
 	else echo "The page is tested in a browser, which is missing: sudo apt-get install chromium"; fi
 
-# A real Redis or Valkey, for a cluster and its tests; both run it on sockets of their own, and stop it.
-redis:
-	@for p in valkey-server redis-server; do command -v $$p >/dev/null && exit 0; done; \
+# A real Redis or Valkey, for a cluster and its tests; both run it on sockets of their own, and stop it. Debian's
+# redis-server would be a service too, on the usual port and from every start of the machine on. Its program is in
+# redis-tools, which is none: under the server's name it is the server, in .venv/bin where nothing else has that name.
+cluster test test-long: export PATH := $(PATH):$(CURDIR)/$(BIN)
+redis: | .venv/bin/python
+	@for p in valkey-server redis-server $(BIN)/redis-server; do command -v $$p >/dev/null && exit 0; done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && apt-get install -qq -y --no-install-recommends redis-server >/dev/null; \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends redis-tools >/dev/null && \
+		ln -sf "$$(command -v redis-check-rdb)" $(BIN)/redis-server; \
 	else echo "A cluster needs a server, which is missing: sudo apt-get install redis-server"; fi
 
 # A real terminal, for the tests of `gochat chat`.

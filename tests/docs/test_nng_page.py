@@ -73,7 +73,7 @@ async def test_the_client_in_c(tmp_path: Path, nursery: trio.Nursery) -> None:
         ["cc", "-E", "-"], stdin=b"#include <nng/nng.h>", capture_stdout=True, capture_stderr=True, check=False
     )
     if headers.returncode != 0:
-        pytest.skip("libnng-dev is not installed")
+        pytest.skip("libnng-dev is not installed: apt-get install libnng-dev")
     (tmp_path / "nng_client.c").write_text(file(PAGE, "nng_client.c"))
     line = ["cc", "-D_GNU_SOURCE", "-Wall", "-Werror", "-o", "nng_client", "nng_client.c", "-lnng"]
     await trio.run_process(line, cwd=tmp_path)
