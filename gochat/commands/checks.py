@@ -36,7 +36,7 @@ def _mistakes(loaded: Loaded, told: Set[str]) -> Iterator[ConfigError]:
     for path, text in binds(settings):
         if path in told:
             continue
-        error = why_not_here(text)
+        error = why_not_here(path, text)
         if error is not None and error.errno != errno.EADDRINUSE:
             yield ConfigError(path, origins[path], f"{text}: {(error.strerror or str(error)).lower()}")
     problem = _folder_problem(Path(settings.node.data))
@@ -44,8 +44,8 @@ def _mistakes(loaded: Loaded, told: Set[str]) -> Iterator[ConfigError]:
         yield ConfigError("node.data", origins["node.data"], problem)
 
 
-def why_not_here(text: str) -> OSError | None:
-    """Why nobody can listen at HOST:PORT now, if nobody can."""
+def why_not_here(path: str, text: str) -> OSError | None:
+    """Why nobody can listen at HOST:PORT now, if nobody can. `path`: the key that has the address."""
     address = parse_address(text)
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
@@ -53,6 +53,8 @@ def why_not_here(text: str) -> OSError | None:
         )[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if path.startswith("cluster.shared_"):
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             probe.bind(place)
     except OSError as error:
         return error

@@ -136,7 +136,7 @@ def _open_files(connections: int) -> Finding:
 
 def _port(path: str, text: str, running: str | None) -> Finding:
     """Whether a node can listen there, or the one that runs in this folder does."""
-    error = why_not_here(text)
+    error = why_not_here(path, text)
     if error is None:
         return Finding(path, "ok", f"{text} is free")
     if error.errno != errno.EADDRINUSE:
