@@ -56,6 +56,19 @@ def collect(sources: Sources) -> bytes:
     return render(_families(sources))
 
 
+def values(sources: Sources) -> dict[str, dict[str, float]]:
+    """All metrics as plain numbers: by name, then by the values of their labels with commas between. Of a histogram its
+    sum and its count. Never waits."""
+    found: dict[str, dict[str, float]] = {}
+    for family in _families(sources):
+        if isinstance(family.values, Histogram):
+            found[f"{family.name}_sum"] = {"": family.values.total}
+            found[f"{family.name}_count"] = {"": sum(family.values.buckets)}
+        else:
+            found[family.name] = {",".join(labels): value for labels, value in family.values.items()}
+    return found
+
+
 def _families(sources: Sources) -> Iterator[Family]:
     for metric in METRICS:
         found = metric.read(sources)
@@ -194,6 +207,8 @@ METRICS: Final[tuple[Metric, ...]] = (
            lambda s: _by(s.gateway.live.counts.queries.items()), ("type",)),
     Metric("gochat_denials_total", "counter", "Requests refused on sockets, by code; hellos included.",
            lambda s: _by(s.gateway.live.counts.denials.items()), ("code",)),
+    Metric("gochat_refusals_total", "counter", "Requests that a rule refused, by its name; on sockets and by REST.",
+           lambda s: _by(sorted(s.gateway.live.counts.rules.items())), ("rule",)),
     Metric("gochat_http_responses_total", "counter", "HTTP responses, by status.",
            lambda s: _by(sorted(s.responses.items())), ("status",)),
 

@@ -172,6 +172,7 @@ def _rest_context(gateway: Gateway, settings: Settings) -> rest.RestContext:
         journal=gateway.journal,
         users=gateway.users,
         limits=gateway.limits,
+        counts=gateway.live.counts,
         after_leaving=gateway.after_leaving,
         exports=rest.Exports(Path(settings.node.data)),
         moderate=partial(moderate, gateway),

@@ -41,6 +41,7 @@ class Counts:
         "hellos",
         "lags",
         "queries",
+        "rules",
         "sessions",
         "slowed",
         "turns",
@@ -53,12 +54,19 @@ class Counts:
         self.lags = 0
         self.queries: dict[str, int] = {}
         self.denials = dict.fromkeys(codes, 0)
+        self.rules: dict[str, int] = {}
+        """Refusals by the rule that refused, where there is one; over sockets and REST."""
         self.hellos = {"ok": 0}
         self.closes = dict.fromkeys(closes, 0)
         self.sessions: dict[str, int] = {}
         """Open sessions by transport. This number also falls, and so does the next."""
         self.slowed = 0
         """Users who have cost too much just now, and wait."""
+
+    def refused_by(self, rule: str | None) -> None:
+        """Count a refusal by its rule, if it names one."""
+        if rule is not None:
+            self.rules[rule] = self.rules.get(rule, 0) + 1
 
 
 class Commits:

@@ -48,6 +48,7 @@ from gochat.listening import TRANSPORTS, Context, Listening
 from gochat.metrics import Commits
 from gochat.notify.notifications import Notifications
 from gochat.notifying import Notifying
+from gochat.overview import overview
 from gochat.policy import RulesInForce
 from gochat.ports import Journal
 from gochat.protocol import replies
@@ -137,18 +138,23 @@ class Node:
 
     def metrics(self) -> bytes:
         """The content of `/metrics`."""
-        return collect(
-            Sources(
-                self.gateway,
-                self.connections,
-                self.commits,
-                self.health,
-                self.supervisors,
-                self.readiness,
-                self.database,
-                self.endpoints.responses,
-                self.notifying.counts,
-            )
+        return collect(self._sources())
+
+    def overview(self) -> replies.Overview:
+        """The state of the node, for its operators."""
+        return overview(self._sources())
+
+    def _sources(self) -> Sources:
+        return Sources(
+            self.gateway,
+            self.connections,
+            self.commits,
+            self.health,
+            self.supervisors,
+            self.readiness,
+            self.database,
+            self.endpoints.responses,
+            self.notifying.counts,
         )
 
 
@@ -317,6 +323,7 @@ def _gateway(
         ),
         timer_wheel=node.timer_wheel,
         spawn=spawn,
+        overview=node.overview,
         sessions={},
         waiting=Waiting(),
     )

@@ -37,6 +37,7 @@ from gochat.protocol.replies import (
     RequestEntry,
     RoomEntry,
     RoomOverview,
+    SanctionEntry,
     Suspension,
     UserEntry,
 )
@@ -400,6 +401,9 @@ class Archive(Protocol):
 
     async def report_room(self, report: int, *, viewer: Viewer | None = None) -> tuple[str, bool] | None:
         """The room of a report, and whether it is open; None where `reports` would not tell the asker of it."""
+
+    async def sanctions(self, room: str, limit: int, cursor: str | None) -> tuple[list[SanctionEntry], str | None]:
+        """Mutes and bans of a group that hold now, by user."""
 
     async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
         """The audit log, newest first."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import trio
 
@@ -39,6 +39,36 @@ class Spec(NamedTuple):
     """How long the child may take to stop when it is cancelled; then it is left behind and said so."""
 
 
+class Kept:
+    """A child that is kept, with the history of this start of it."""
+
+    __slots__ = ("crashes", "done", "pausing", "restarts", "scope", "since", "spec")
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.scope = trio.CancelScope()
+        self.done = trio.Event()
+        self.crashes: deque[float] = deque()
+        """The latest, within the period; trio clock."""
+        self.since = trio.current_time()
+        """When it was started, the last time; trio clock."""
+        self.restarts = 0
+        self.pausing = False
+        """Whether it has crashed and waits to be started again."""
+
+
+class Crash(NamedTuple):
+    """The crash of a child: its name, when on the trio clock, and the name of the error's type."""
+
+    name: str
+    at: float
+    error: str
+
+
+#: Crashes that a supervisor remembers, for people who look on.
+REMEMBERED: Final = 20
+
+
 class Intensity(NamedTuple):
     crashes: int = 5
     period_s: float = 10.0
@@ -52,10 +82,13 @@ class Supervisor:
     def __init__(self, name: str, intensity: Intensity = Intensity(), total: Intensity = Intensity(200, 60.0)) -> None:
         self.name = name
         self.crashes = 0
+        self.given_up = 0
+        """Children that crashed too often and were not started again."""
+        self.latest: deque[Crash] = deque(maxlen=REMEMBERED)
         self._intensity = intensity
         self._total = total
         self._recent: deque[float] = deque()
-        self._children: dict[object, tuple[Spec, trio.CancelScope, trio.Event]] = {}
+        self._children: dict[Kept, None] = {}
         self._manager = trio.open_nursery(strict_exception_groups=True)
         self._nursery: trio.Nursery | None = None
 
@@ -72,55 +105,65 @@ class Supervisor:
     def __len__(self) -> int:
         return len(self._children)
 
+    def __iter__(self) -> Iterator[Kept]:
+        """The children that are kept now, the first started first."""
+        return iter(self._children)
+
     def start(self, spec: Spec) -> None:
         """Start a child. Never waits; the child runs from the next tick on."""
         if self._nursery is None:
             raise RuntimeError(f"supervisor {self.name} is not running")
-        scope, done = trio.CancelScope(), trio.Event()
-        key = object()
-        self._children[key] = (spec, scope, done)
-        self._nursery.start_soon(self._keep, key, spec, scope, done, name=spec.name)
+        child = Kept(spec)
+        self._children[child] = None
+        self._nursery.start_soon(self._keep, child, name=spec.name)
 
     async def stop(self) -> None:
         """Stop the children, the last started first, each within its grace."""
         with trio.CancelScope(shield=True):
-            for spec, scope, done in reversed(list(self._children.values())):
-                scope.cancel()
+            for child in reversed(list(self._children)):
+                spec = child.spec
+                child.scope.cancel()
                 with trio.move_on_after(spec.grace_s) as grace:
-                    await done.wait()
+                    await child.done.wait()
                 if grace.cancelled_caught:
                     log.error("%s: %s did not stop within %.1f s", self.name, spec.name, spec.grace_s)
 
-    async def _keep(self, key: object, spec: Spec, scope: trio.CancelScope, done: trio.Event) -> None:
-        crashes: deque[float] = deque()
+    async def _keep(self, child: Kept) -> None:
+        spec = child.spec
         try:
-            with scope:
+            with child.scope:
                 while True:
                     try:
                         await spec.run()
                         return
-                    except Exception:
+                    except Exception as error:
                         self.crashes += 1
+                        self.latest.append(Crash(spec.name, trio.current_time(), type(error).__name__))
                         log.exception("%s: %s crashed", self.name, spec.name)
-                    if not await self._pause(spec, crashes):
+                    if not await self._pause(child):
                         return
         finally:
-            del self._children[key]
-            done.set()
+            del self._children[child]
+            child.done.set()
 
-    async def _pause(self, spec: Spec, crashes: deque[float]) -> bool:
+    async def _pause(self, child: Kept) -> bool:
         """Wait before the next start; False if there is none."""
-        now = trio.current_time()
+        spec, crashes, now = child.spec, child.crashes, trio.current_time()
         if _too_many(self._recent, now, self._total):
             raise GaveUp(f"{self.name}: more than {self._total.crashes} crashes in {self._total.period_s:.0f} s")
         if _too_many(crashes, now, self._intensity):
             if spec.restart == "permanent":
                 raise GaveUp(f"{self.name}: {spec.name} crashed more than {self._intensity.crashes} times")
+            self.given_up += 1
             log.error("%s: %s is given up", self.name, spec.name)
             if spec.given_up is not None:
                 spec.given_up()
             return False
+        child.pausing = True
         await trio.sleep(self._intensity.backoff_s * 2 ** (len(crashes) - 1) * random.uniform(0.5, 1.5))
+        child.pausing = False
+        child.restarts += 1
+        child.since = trio.current_time()
         return True
 
 

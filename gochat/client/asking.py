@@ -28,6 +28,8 @@ R = TypeVar(
     replies.Rooms,
     replies.Sessions,
     replies.Suspensions,
+    replies.Mailboxes,
+    replies.Sanctions,
 )
 
 #: Requests that are answered page by page.
@@ -43,6 +45,8 @@ List: TypeAlias = (
     | req.Rooms
     | req.Sessions
     | req.Suspensions
+    | req.Mailboxes
+    | req.Sanctions
 )
 #: Most entries that one page or list may hold (protocol.md, "Messages and rooms").
 LIMIT: Final = 200

@@ -98,6 +98,15 @@ class People(Asking):
     async def unban(self, group: str, user: str) -> Ok:
         return await self._group(group, "unban", user=user)
 
+    def sanctions(self, group: str) -> AsyncIterator[replies.SanctionEntry]:
+        """The users who are muted in a group or banned from it now, by id: for its moderators."""
+        request = req.Sanctions(name=group.removeprefix("group:"), limit=LIMIT)
+        return self._listed(request, replies.Sanctions, lambda reply: reply.sanctions)
+
+    async def devices(self) -> list[replies.Device]:
+        """One's own live sessions on the node that answers, the oldest first."""
+        return (await self._session.calls.call(req.Devices(), replies.Devices)).devices
+
     async def _group(self, name: str, action: str, **fields: object) -> Ok:
         request = req.GroupAction(name=name.removeprefix("group:"), action=action, **fields)  # type: ignore[arg-type]
         return await self._session.calls.call(request, Ok)
@@ -127,19 +136,35 @@ class People(Asking):
         """The audit log: actors, their acts and the users they concern, newest first."""
         return self._listed(req.Audit(limit=LIMIT), replies.Audit, lambda reply: reply.entries)
 
-    def accounts(self, user: str | None = None) -> AsyncIterator[replies.Account]:
-        """Everybody who ever signed in, by id, or the one of that id. This and the lists below are for admins."""
-        return self._listed(req.Users(user=user, limit=LIMIT), replies.Users, lambda reply: reply.users)
+    def accounts(self, user: str | None = None, *, prefix: str | None = None) -> AsyncIterator[replies.Account]:
+        """Everybody who ever signed in, by id, or the one of that id, or those whose ids begin with `prefix`. This and
+        the lists below are for admins."""
+        request = req.Users(user=user, prefix=prefix, limit=LIMIT)
+        return self._listed(request, replies.Users, lambda reply: reply.users)
 
-    def rooms(self, user: str | None = None, *, private: bool = False) -> AsyncIterator[replies.RoomOverview]:
+    def rooms(
+        self, user: str | None = None, *, private: bool = False, prefix: str | None = None
+    ) -> AsyncIterator[replies.RoomOverview]:
         """All groups, or private rooms, by id; of one user, those that the user is in. To list private rooms leaves an
         entry in the audit log."""
-        request = req.Rooms(user=user, private=private, limit=LIMIT)
+        request = req.Rooms(user=user, private=private, prefix=prefix, limit=LIMIT)
         return self._listed(request, replies.Rooms, lambda reply: reply.rooms)
 
-    def sessions(self, user: str | None = None) -> AsyncIterator[replies.SessionEntry]:
-        """Live sessions of the node that answers, by user."""
-        return self._listed(req.Sessions(user=user, limit=LIMIT), replies.Sessions, lambda reply: reply.sessions)
+    def sessions(self, user: str | None = None, *, slow: bool = False) -> AsyncIterator[replies.SessionEntry]:
+        """Live sessions of the node that answers, by user; with `slow` only those whose peers do not take what is sent,
+        the slowest first."""
+        request = req.Sessions(user=user, slow=slow, limit=LIMIT)
+        return self._listed(request, replies.Sessions, lambda reply: reply.sessions)
+
+    async def overview(self) -> replies.Overview:
+        """How the node that answers is doing now: its metrics, and its supervisors with their restarts."""
+        return await self._session.calls.call(req.Overview(), replies.Overview)
+
+    def mailboxes(self, *, private: bool = False) -> AsyncIterator[replies.MailboxEntry]:
+        """Mailboxes with mail that waits, the fullest first. Private rooms have no id there unless `private` asks for
+        it, which leaves an entry in the audit log."""
+        request = req.Mailboxes(private=private, limit=LIMIT)
+        return self._listed(request, replies.Mailboxes, lambda reply: reply.mailboxes)
 
     async def notifications(
         self, *, dead: bool = False, channel: ChannelName | None = None, limit: int = 50

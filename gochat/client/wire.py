@@ -6,6 +6,7 @@ type still has its seq and is handed on as `Unknown`, anything else that is unkn
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias, get_args
 
 import msgspec
@@ -96,6 +97,10 @@ _Known: TypeAlias = (
     | replies.Rooms
     | replies.Sessions
     | replies.Suspensions
+    | replies.Overview
+    | replies.Mailboxes
+    | replies.Sanctions
+    | replies.Devices
     | replies.Notify
     | replies.Push
     | replies.Notifications
@@ -128,6 +133,10 @@ Reply: TypeAlias = (
     | replies.Rooms
     | replies.Sessions
     | replies.Suspensions
+    | replies.Overview
+    | replies.Mailboxes
+    | replies.Sanctions
+    | replies.Devices
     | replies.Notify
     | replies.Push
     | replies.Notifications
@@ -170,6 +179,11 @@ def encode_fact(fact: Fact) -> bytes:
 def encode_sent(sent: msgspec.Struct) -> bytes:
     """A reply, an event, or an entry of a list as the JSON object that a server sends."""
     return _encode(sent)
+
+
+def encode_json(told: Mapping[str, object]) -> bytes:
+    """Several of these as one JSON object."""
+    return _encode(told)
 
 
 def decode(payload: bytes | str) -> ServerFrame:

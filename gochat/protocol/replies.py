@@ -341,6 +341,10 @@ class SessionEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     address: str
     device: str | None = None
     node: str
+    waiting: int = 0
+    """Bytes that the peer has not taken yet."""
+    stalled_ms: int = 0
+    """How long ago the peer last took some of them."""
 
 
 class Sessions(Reply, tag="sessions", kw_only=True):
@@ -360,6 +364,123 @@ class Suspension(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
 
 class Suspensions(Reply, tag="suspensions", kw_only=True):
     suspensions: list[Suspension]
+    next: str | None = None
+
+
+class SanctionEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """A user who is muted in a group, or banned from it."""
+
+    user: str
+    name: str
+    kind: Literal["mute", "ban"]
+    ts: int
+    until: int | None = None
+    """When it ends; absent where it does not end by itself."""
+
+
+class Sanctions(Reply, tag="sanctions", kw_only=True):
+    name: str
+    """Of the group."""
+    sanctions: list[SanctionEntry]
+    next: str | None = None
+
+
+class Device(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """One of one's own live sessions."""
+
+    since: int
+    """When it signed in."""
+    transport: str
+    address: str
+    device: str | None = None
+    current: bool = False
+    """Whether it is the session that asks; never by REST."""
+
+
+class Devices(Reply, tag="devices", kw_only=True):
+    devices: list[Device]
+
+
+class Check(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """A check of `/readyz`."""
+
+    check: str
+    problem: str | None = None
+    """Absent where all is well."""
+
+
+class Child(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """A task that a supervisor keeps."""
+
+    name: str
+    """Of the work; a room or a user by its id, a private room without its id."""
+    since: int
+    """When it was started, the last time."""
+    restarts: int = 0
+    pausing: bool = False
+    """Whether it has crashed and waits to be started again."""
+
+
+class Crash(msgspec.Struct, kw_only=True, gc=False):
+    """The crash of a task: which one, when, and the kind of the error. The log has the whole of it."""
+
+    name: str
+    ts: int
+    error: str
+
+
+class SupervisorEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """A supervisor with the tasks that it keeps."""
+
+    name: str
+    crashes: int
+    """Of all its tasks, since the node started."""
+    given_up: int = 0
+    """How many tasks crashed too often and were not started again."""
+    children: list[Child]
+    """Those that crashed first, then the oldest; at most 50."""
+    more: int = 0
+    """How many tasks there are besides."""
+    latest: list[Crash] = []
+    """The latest crashes, the last one first; at most 20."""
+
+
+class Overview(Reply, tag="overview", kw_only=True):
+    node: str
+    server: str
+    ts: int
+    ready: bool
+    checks: list[Check]
+    metrics: dict[str, dict[str, float]]
+    """By name, as `/metrics` has them, then by the values of their labels with commas between; without labels by the
+    empty string. Of a histogram its `_sum` and `_count`."""
+    supervisors: list[SupervisorEntry]
+
+
+class MailboxEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
+    """The mailbox of a room or a user, with mail in it."""
+
+    kind: Literal["group", "private", "user"]
+    id: str | None = None
+    """Of the room or the user; absent for a private room, unless that was asked for."""
+    waiting: int
+    capacity: int
+    peak: int
+    """The most that ever waited."""
+    refused: int = 0
+    """How much mail was refused because the mailbox was full."""
+    phase: str
+    """Of its actor: `idle`, `queued`, `preparing`, `deciding` or `recording`."""
+    age_ms: int
+    """How long none of its mail was taken, as far as anybody has looked: the oldest of it waits at least so long."""
+    turn_ms: int
+    """How long ago the latest turn ended: mail waits at most so long."""
+
+
+class Mailboxes(Reply, tag="mailboxes", kw_only=True):
+    mailboxes: list[MailboxEntry]
+    waiting: int
+    """All mail that waits, over all mailboxes of the node."""
     next: str | None = None
 
 
@@ -498,6 +619,10 @@ AnyReply: TypeAlias = (
     | Rooms
     | Sessions
     | Suspensions
+    | Overview
+    | Mailboxes
+    | Sanctions
+    | Devices
     | Notify
     | Push
     | Notifications

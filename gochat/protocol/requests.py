@@ -200,6 +200,8 @@ class Users(Request, tag="users", kw_only=True):
     """All users who ever signed in, by id, or the one of that id: for admins."""
 
     user: Name | None = None
+    prefix: Annotated[str, Meta(max_length=64)] | None = None
+    """Only ids that begin so."""
     limit: Limit = 50
     cursor: Cursor | None = None
 
@@ -210,6 +212,8 @@ class Rooms(Request, tag="rooms", kw_only=True):
 
     user: Name | None = None
     private: bool = False
+    prefix: Annotated[str, Meta(max_length=64)] | None = None
+    """Only ids that begin so behind their `group:` or `dm:`."""
     limit: Limit = 50
     cursor: Cursor | None = None
 
@@ -218,8 +222,26 @@ class Sessions(Request, tag="sessions", kw_only=True):
     """Sessions of this node, by user, or those of one user: for admins."""
 
     user: Name | None = None
+    slow: bool = False
+    """Only sessions whose peer does not take what is sent, those that keep most waiting first; `cursor` is a number
+    then."""
     limit: Limit = 50
     cursor: Cursor | None = None
+
+
+class Overview(Request, tag="overview", kw_only=True):
+    """How the node that answers is doing now: its metrics, and its supervisors with their restarts. For admins."""
+
+
+class Mailboxes(Request, tag="mailboxes", kw_only=True):
+    """Mailboxes of rooms and users with mail that waits, the fullest first: for admins. Private rooms are told without
+    their ids."""
+
+    private: bool = False
+    """Tell the ids of private rooms too. To look at them leaves an entry in the audit log."""
+    limit: Limit = 50
+    cursor: Cursor | None = None
+    """`next` of the page before: a number, since the order changes all the time."""
 
 
 class Suspensions(Request, tag="suspensions", kw_only=True):
@@ -243,6 +265,18 @@ class GroupAction(Request, tag="group", kw_only=True):
     successor: Name | None = None
     seconds: Seconds | None = None
     """How long a `mute` or `ban` holds; without it, until it is taken back."""
+
+
+class Sanctions(Request, tag="sanctions", kw_only=True):
+    """Users who are muted in a group or banned from it now, by id: for its moderators and owners, and for admins."""
+
+    name: Name
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class Devices(Request, tag="devices", kw_only=True):
+    """One's own live sessions on the node that answers, the oldest first."""
 
 
 class Notify(Request, tag="notify", kw_only=True):
@@ -324,6 +358,10 @@ AnyRequest: TypeAlias = (
     | Rooms
     | Sessions
     | Suspensions
+    | Overview
+    | Mailboxes
+    | Sanctions
+    | Devices
     | Notify
     | Push
     | Notifications

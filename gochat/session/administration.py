@@ -8,7 +8,7 @@ import msgspec
 
 from gochat.auth.standing import touches
 from gochat.domain.display_text import clean_body
-from gochat.domain.ids import is_name
+from gochat.domain.ids import group, is_name
 from gochat.domain.side_records import AnySideRecord, AnyStanding, Audited, ReportClosed, Revoked, Suspended
 from gochat.errors import REVOKED, Denied
 from gochat.ports import Viewer
@@ -20,6 +20,7 @@ from gochat.session.gateway import Gateway
 NO_ROOM = Denied("not_found", "there is no such room")
 NOT_MEMBER = Denied("not_member", "you are no longer a member of this room")
 NO_REPORT = Denied("not_found", "there is no such report")
+SANCTIONS_MODERATORS_ONLY = Denied("forbidden", "mutes and bans are told the moderators of a group, and admins")
 MODERATORS_ONLY = Denied("forbidden", "reports are for the moderators of a group, and for admins")
 
 
@@ -55,6 +56,17 @@ async def close_report(gateway: Gateway, who: Principal, request: req.CloseRepor
     return replies.Ok(id=request.id)
 
 
+async def sanctions(gateway: Gateway, who: Principal, request: req.Sanctions) -> msgspec.Struct | Denied:
+    room = group(request.name)
+    denied = check_room(room, who) or await _moderates(gateway, who, room, SANCTIONS_MODERATORS_ONLY)
+    if denied is None and who.admin and await gateway.archive.group(Viewer(*who), room) is None:
+        denied = NO_ROOM
+    if denied is not None:
+        return denied
+    found, following = await gateway.archive.sanctions(room, request.limit, request.cursor)
+    return replies.Sanctions(id=request.id, name=request.name, sanctions=found, next=following)
+
+
 async def administer(gateway: Gateway, who: Principal, request: req.AdminAction) -> msgspec.Struct | Denied:
     """Suspend or unsuspend a user, revoke tokens. Live sessions that it touches end before the answer."""
     if request.reason is not None:
@@ -81,7 +93,7 @@ async def audit(gateway: Gateway, who: Principal, request: req.Audit) -> msgspec
     return replies.Audit(id=request.id, entries=entries, next=following)
 
 
-async def _moderates(gateway: Gateway, who: Principal, room: str) -> Denied | None:
+async def _moderates(gateway: Gateway, who: Principal, room: str, otherwise: Denied = MODERATORS_ONLY) -> Denied | None:
     """Why a user who is no moderator of the room is refused; None for its moderators and for admins."""
     if who.admin:
         return None
@@ -90,7 +102,7 @@ async def _moderates(gateway: Gateway, who: Principal, room: str) -> Denied | No
         return NO_ROOM
     if membership == "former":
         return NOT_MEMBER
-    return None if membership in ("moderator", "owner") else MODERATORS_ONLY
+    return None if membership in ("moderator", "owner") else otherwise
 
 
 def _standing(request: req.AdminAction, actor: str) -> AnyStanding | Denied:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -10,6 +11,7 @@ import trio
 
 from gochat.actors.actor import Registry
 from gochat.actors.live import Live
+from gochat.actors.mailbox_watch import MailboxWatch
 from gochat.actors.room import RoomActor
 from gochat.actors.timer_wheel import TimerWheel
 from gochat.actors.user import CurrentRules, UserActor
@@ -18,7 +20,7 @@ from gochat.connections import Connection, Outbox
 from gochat.errors import Denied
 from gochat.notify.notifications import Notifications
 from gochat.ports import Archive, Identity, Journal, Tokens
-from gochat.protocol.replies import Limits
+from gochat.protocol.replies import Limits, Overview
 from gochat.session.refusals import Refusals
 from gochat.transports.outbox import Spawn, Waiting
 
@@ -57,6 +59,11 @@ class SignedIn(Protocol):
         """It is over: out of all tables, this one too."""
 
 
+def unknown() -> Overview:
+    """The overview of a gateway that belongs to no node."""
+    return Overview(node="", server="", ts=0, ready=False, checks=[], metrics={}, supervisors=[])
+
+
 class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     """Built once by the node. `spawn` starts a task that lives as long as the node's sessions; what it raises ends
     no other."""
@@ -84,6 +91,9 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     refusals: Refusals = msgspec.field(default_factory=Refusals)
     sessions: dict[str, SignedIn]
     """Live sessions by their id."""
+    mailboxes: MailboxWatch = msgspec.field(default_factory=MailboxWatch)
+    overview: Callable[[], Overview] = msgspec.field(default=unknown)
+    """The state of the node, as the node composes it: sessions know only a part."""
     waiting: Waiting
     """Counts the bytes that wait for the readers of all sessions."""
 

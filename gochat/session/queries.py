@@ -22,6 +22,7 @@ from gochat.protocol.conversation import check_room
 from gochat.session import notifications, replay
 from gochat.session.gateway import in_trio_time
 from gochat.session.moderation import MODERATION, moderate
+from gochat.session.overview import own_devices
 from gochat.session.positions import CLOSED
 from gochat.session.session import Session
 
@@ -222,6 +223,10 @@ async def _moderate(session: Session, request: req.AnyRequest) -> msgspec.Struct
     return await moderate(session.gateway, session.principal, request)
 
 
+async def _devices(session: Session, request: req.Devices) -> msgspec.Struct | Denied:
+    return replies.Devices(id=request.id, devices=own_devices(session.gateway, session.user, session))
+
+
 async def _notify(session: Session, request: req.Notify) -> msgspec.Struct | Denied:
     assert session.identity is not None
     return await notifications.notify(session.gateway, session.identity, request)
@@ -242,6 +247,7 @@ QUERIES: Final[dict[type[req.AnyRequest], Callable[[Session, Any], Awaitable[msg
     req.Contacts: _contacts,
     req.Requests: _requests,
     **dict.fromkeys(MODERATION, _moderate),
+    req.Devices: _devices,
     req.Notify: _notify,
     req.Push: _push,
     req.Refresh: _refresh,

@@ -240,6 +240,7 @@ class Session(Listener):
             self.actor.quota.refused()
         counts = self.gateway.live.counts
         counts.denials[denied.code] += 1
+        counts.refused_by(denied.rule)
         if close is not None:
             counts.closes[close] += 1
 

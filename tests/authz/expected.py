@@ -92,8 +92,8 @@ SCOPES: Final[dict[str | None, tuple[str, ...]]] = {
     "chat:read": (
         "resume", "read", "got", "history", "one message", "search in it", "members", "list members", "one member",
         "one group", "groups", "contacts", "blocks", "requests", "search users", "search everywhere", "watch",
-        "reports", "all reports", "export", "silence a room", "set quiet hours", "what one wants of notifications",
-        "push key", "subscribe a device",
+        "reports", "sanctions", "all reports", "export", "silence a room", "set quiet hours",
+        "what one wants of notifications", "push key", "subscribe a device", "one's own devices",
     ),
     "chat:write": (
         "send", "send a recorded key", "edit one's own", "edit another's", "delete one's own", "delete another's",
@@ -109,7 +109,8 @@ SCOPES: Final[dict[str | None, tuple[str, ...]]] = {
     "metrics": ("read metrics",),
     "admin": (
         "suspend", "unsuspend", "revoke a user's tokens", "revoke a token", "audit", "all users", "all groups",
-        "all private rooms", "all sessions", "all suspensions", "all notifications", "retry notifications",
+        "all private rooms", "all sessions", "slow sessions", "all suspensions", "overview", "mailboxes",
+        "mailboxes of private rooms", "all notifications", "retry notifications",
     ),
 }  # fmt: skip
 
@@ -128,6 +129,7 @@ ANYWHERE: Final[dict[str, str]] = {
     "search users": "ok",
     "search everywhere": "ok",
     "watch": "ok",
+    "one's own devices": "ok",
     "create": "ok",
     "read metrics": "ok",
     "suspend": "ok",
@@ -139,7 +141,11 @@ ANYWHERE: Final[dict[str, str]] = {
     "all groups": "ok",
     "all private rooms": "ok",
     "all sessions": "ok",
+    "slow sessions": "ok",
     "all suspensions": "ok",
+    "overview": "ok",
+    "mailboxes": "ok",
+    "mailboxes of private rooms": "ok",
     "set quiet hours": "ok",
     "what one wants of notifications": "ok",
     "push key": "ok",
@@ -153,7 +159,7 @@ OF_GROUPS: Final = (
     "list members", "one member", "one group", "export", "create what exists", "set the title", "set history and post",
     "add users", "remove a member", "remove a moderator", "remove an owner", "make a member moderator",
     "make an owner member", "leave", "delete the group", "mute a member", "mute a moderator", "mute an owner", "unmute",
-    "ban a member", "ban a moderator", "ban an owner", "unban",
+    "ban a member", "ban a moderator", "ban an owner", "unban", "sanctions",
 )  # fmt: skip
 
 # In the tables a line is one or more operations, a colon, and an answer for each column.
@@ -170,7 +176,7 @@ history, one message, resume:               ok       ok        ok      ok       
 search in it, members, list members:        ok       ok        ok      ok       out      out      none
 one member, one group:                      ok       ok        ok      ok       out      out      none
 read, got, typing, report:                  ok       ok        ok      ok       out      out      none
-reports:                                    ok       ok        role    role     out      out      none
+reports, sanctions:                         ok       ok        role    role     out      out      none
 close a report:                             ok       ok        none    none     none     none     none
 all reports:                                role     role      role    role     role     role     role
 export:                                     ok       role      role    role     out      out      none
@@ -203,6 +209,7 @@ members, list members:                      ok       ok        ok      ok       
 one member, one group:                      ok       ok        ok      ok       ok       ok       ok
 read, got, typing, report:                  ok       ok        ok      ok       ok       ok       ok
 reports, close a report, all reports:       ok       ok        ok      ok       ok       ok       ok
+sanctions:                                  ok       ok        ok      ok       ok       ok       ok
 export:                                     ok       ok        ok      ok       ok       ok       ok
 create what exists:                         taken    taken     taken   taken    taken    taken    taken
 set the title, add users, remove a member:  ok       ok        ok      ok       ok       ok       ok

@@ -159,6 +159,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "one group": Operation(None, *get("/v1/groups/{s.name}", GROUP)),
     "groups": Operation(asks("groups"), *get(GROUPS, GROUPS)),
     "export": Operation(None, *get("/v1/groups/{s.name}/export", "/v1/groups/{group}/export")),
+    "one's own devices": Operation(asks("devices"), *get("/v1/devices", "/v1/devices")),
     "watch": Operation(asks("watch", users=lambda s: [s.other])),
     # Other users
     "contacts": Operation(asks("contacts"), *get("/v1/contacts", "/v1/contacts")),
@@ -208,6 +209,10 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "ban a moderator": sanction("ban", "mod.to.ban", seconds=60),
     "ban an owner": sanction("ban", "own.to.ban"),
     "unban": sanction("unban", lambda s: s.other),
+    "sanctions": Operation(
+        asks("sanctions", name=lambda s: s.name),
+        *get("/v1/groups/{s.name}/sanctions", "/v1/groups/{group}/sanctions"),
+    ),
     # Notifications
     "silence a room": Operation(
         asks("notify", **ROOM), lambda s: ("PATCH", "/v1/notify", {"room": s.room}), ("PATCH", "/v1/notify")
@@ -253,6 +258,14 @@ OPERATIONS: Final[dict[str, Operation]] = {
         asks("rooms", limit=1, private=True), *get("/v1/admin/rooms?limit=1&private=true", "/v1/admin/rooms")
     ),
     "all sessions": Operation(asks("sessions", limit=1), *get("/v1/admin/sessions?limit=1", "/v1/admin/sessions")),
+    "slow sessions": Operation(
+        asks("sessions", limit=1, slow=True), *get("/v1/admin/sessions?limit=1&slow=true", "/v1/admin/sessions")
+    ),
+    "overview": Operation(asks("overview"), *get("/v1/admin/overview", "/v1/admin/overview")),
+    "mailboxes": Operation(asks("mailboxes"), *get("/v1/admin/mailboxes", "/v1/admin/mailboxes")),
+    "mailboxes of private rooms": Operation(
+        asks("mailboxes", private=True), *get("/v1/admin/mailboxes?private=true", "/v1/admin/mailboxes")
+    ),
     "all suspensions": Operation(
         asks("suspensions", limit=1), *get("/v1/admin/suspensions?limit=1", "/v1/admin/suspensions")
     ),

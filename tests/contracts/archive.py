@@ -589,3 +589,27 @@ class ArchiveContract:
         assert await store.archive.acquainted("ann", ["cat"]) == set()
         assert await store.archive.acquainted("cat", ["ann", "bob"]) == set()
         assert await store.archive.acquainted("ann", []) == set()
+
+    async def test_sanctions_that_hold_now(self, store: Any) -> None:
+        tea = await tea_of(store, "bob", "cat", "dan", "eve")
+        hundred_years = 100 * 365 * 86_400
+        await tea.made(commands.Mute, member="bob")
+        await tea.made(commands.Mute, member="cat", seconds=60)  # Over: the suite's time is that of 1970.
+        await tea.made(commands.Mute, member="dan", seconds=hundred_years)
+        await tea.made(commands.Ban, member="dan")
+        await tea.made(commands.Mute, member="eve")
+        await tea.made(commands.Unmute, member="eve")
+        store.journal.note_user("bob", name="Bob")
+
+        async def listed() -> list[tuple[str, str, str, bool]]:
+            found: list[tuple[str, str, str, bool]] = []
+            cursor: str | None = None
+            while True:
+                page, cursor = await store.archive.sanctions(TEA, 1, cursor)
+                found += [(each.user, each.name, each.kind, each.until is None) for each in page]
+                if cursor is None:
+                    return found
+
+        holding = [("bob", "Bob", "mute", True), ("dan", "dan", "ban", True), ("dan", "dan", "mute", False)]
+        await until(listed, holding)
+        assert await store.archive.sanctions("group:none", 9, None) == ([], None)

@@ -53,6 +53,13 @@ REQUESTS: dict[str, msgspec.Struct] = {
     ),
     "push-forget": req.Push(id=30, forget="https://push.example/1"),
     "notifications": req.Notifications(id=31, dead=True, retry=True, channel="webhook", limit=10),
+    "users-prefix": req.Users(id=32, prefix="bo"),
+    "rooms-prefix": req.Rooms(id=32, prefix="te"),
+    "sessions-slow": req.Sessions(id=33, slow=True),
+    "overview": req.Overview(id=34),
+    "mailboxes": req.Mailboxes(id=35, private=True, limit=10, cursor="10"),
+    "sanctions": req.Sanctions(id=36, name="tea", limit=10, cursor="bob ban"),
+    "devices": req.Devices(id=37),
 }
 
 FACTS: dict[str, msgspec.Struct] = {
@@ -147,6 +154,41 @@ REPLIES: dict[str, msgspec.Struct] = {
                 reason="no connection",
             ),
         ],
+    ),
+    "sessions-slow": out.Sessions(
+        id=33,
+        sessions=[out.SessionEntry(user="bob", since=5, transport="ws", address="::1", node="n1", waiting=4096,
+                                   stalled_ms=700)],
+        next="1",
+    ),
+    "overview": out.Overview(
+        id=34, node="n1", server="gochat/0", ts=5, ready=False,
+        checks=[out.Check(check="accepting"), out.Check(check="store", problem="the disk is full")],
+        metrics={"gochat_connections": {"": 3.0}, "gochat_sessions": {"ws": 2.0}},
+        supervisors=[
+            out.SupervisorEntry(
+                name="node", crashes=2, given_up=1, more=3,
+                children=[out.Child(name="sweep", since=5, restarts=1, pausing=True)],
+                latest=[out.Crash(name="sweep", ts=5, error="KeyError")],
+            ),
+        ],
+    ),
+    "mailboxes": out.Mailboxes(
+        id=35, waiting=5, next="2", mailboxes=[
+            out.MailboxEntry(kind="group", id="group:tea", waiting=3, capacity=1000, peak=4, phase="recording",
+                             age_ms=20, turn_ms=30),
+            out.MailboxEntry(kind="private", waiting=2, capacity=1000, peak=2, refused=1, phase="idle", age_ms=0,
+                             turn_ms=30),
+        ],
+    ),
+    "sanctions": out.Sanctions(
+        id=36, name="tea", next="bob mute", sanctions=[
+            out.SanctionEntry(user="bob", name="Bob", kind="ban", ts=5, until=9),
+            out.SanctionEntry(user="bob", name="Bob", kind="mute", ts=5),
+        ],
+    ),
+    "devices": out.Devices(
+        id=37, devices=[out.Device(since=5, transport="ws", address="::1", device="phone", current=True)]
     ),
     "request": out.Request(user="zoe", name="Zoe", room="dm:ann:zoe", head=1, last=LAST),
     "contact-event": out.Contact(user="bob", state="contact"),

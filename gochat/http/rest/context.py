@@ -17,6 +17,7 @@ from gochat.http.messages import Headers, Response
 from gochat.http.rest.bearer import BearerAuth
 from gochat.http.rest.exports import Exports
 from gochat.http.rest.refused import Refused
+from gochat.metrics import Counts
 from gochat.ports import Archive, Identity, Journal, Viewer
 from gochat.protocol.catalogue import ADMIN, allows
 from gochat.protocol.conversation import Principal
@@ -37,6 +38,7 @@ class RestContext(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal
     users: Registry[UserActor]
     limits: Limits
+    counts: Counts
     exports: Exports
     tickets: Tickets
     moderate: Callable[[Principal, AnyRequest], Awaitable[msgspec.Struct | Denied]]

@@ -14,19 +14,25 @@ from gochat.http.rest.refused import Refused, bad
 from gochat.http.rest.rooms import next_link, or_none, or_unset
 from gochat.http.rest.shapes import (
     AccountPage,
-    AccountsQuery,
     AuditPage,
+    DevicesView,
     ListQuery,
+    MailboxesQuery,
+    MailboxPage,
     NewReport,
+    OverviewView,
     ReportPage,
     ReportsQuery,
     Revocation,
     RoomOverviewPage,
     RoomsQuery,
     Sanction,
+    SanctionPage,
     SessionPage,
+    SessionsQuery,
     Suspending,
     SuspensionPage,
+    UserListQuery,
 )
 from gochat.protocol import replies
 from gochat.protocol import requests as req
@@ -92,6 +98,21 @@ async def unban(call: Call) -> Reply:
     return await _sanction(call, "unban")
 
 
+async def list_sanctions(call: Call) -> Reply:
+    query: ListQuery = call.query
+    name = call.path["group"]
+    found = await _ask(
+        call, req.Sanctions(name=name, limit=query.limit, cursor=or_none(query.cursor)), replies.Sanctions
+    )
+    page = SanctionPage(name=name, sanctions=found.sanctions, next=or_unset(found.next))
+    return _page(call, f"/v1/groups/{name}/sanctions", page)
+
+
+async def list_devices(call: Call) -> Reply:
+    found = await _ask(call, req.Devices(), replies.Devices)
+    return Reply(value=DevicesView(devices=found.devices))
+
+
 async def _sanction(call: Call, action: Any) -> Reply:
     body: Sanction | None = call.body
     seconds = None if body is None else body.seconds
@@ -135,8 +156,10 @@ async def list_audit(call: Call) -> Reply:
 
 
 async def list_accounts(call: Call) -> Reply:
-    query: AccountsQuery = call.query
-    request = req.Users(user=or_none(query.user), limit=query.limit, cursor=or_none(query.cursor))
+    query: UserListQuery = call.query
+    request = req.Users(
+        user=or_none(query.user), prefix=or_none(query.prefix), limit=query.limit, cursor=or_none(query.cursor)
+    )
     found = await _ask(call, request, replies.Users)
     return _page(call, "/v1/admin/users", AccountPage(users=found.users, next=or_unset(found.next)))
 
@@ -144,15 +167,19 @@ async def list_accounts(call: Call) -> Reply:
 async def list_rooms(call: Call) -> Reply:
     query: RoomsQuery = call.query
     request = req.Rooms(
-        user=or_none(query.user), private=query.private, limit=query.limit, cursor=or_none(query.cursor)
+        user=or_none(query.user),
+        private=query.private,
+        prefix=or_none(query.prefix),
+        limit=query.limit,
+        cursor=or_none(query.cursor),
     )
     found = await _ask(call, request, replies.Rooms)
     return _page(call, "/v1/admin/rooms", RoomOverviewPage(rooms=found.rooms, next=or_unset(found.next)))
 
 
 async def list_sessions(call: Call) -> Reply:
-    query: AccountsQuery = call.query
-    request = req.Sessions(user=or_none(query.user), limit=query.limit, cursor=or_none(query.cursor))
+    query: SessionsQuery = call.query
+    request = req.Sessions(user=or_none(query.user), slow=query.slow, limit=query.limit, cursor=or_none(query.cursor))
     found = await _ask(call, request, replies.Sessions)
     return _page(call, "/v1/admin/sessions", SessionPage(sessions=found.sessions, next=or_unset(found.next)))
 
@@ -163,3 +190,16 @@ async def list_suspensions(call: Call) -> Reply:
     found = await _ask(call, request, replies.Suspensions)
     page = SuspensionPage(suspensions=found.suspensions, next=or_unset(found.next))
     return _page(call, "/v1/admin/suspensions", page)
+
+
+async def overview(call: Call) -> Reply:
+    found = await _ask(call, req.Overview(), replies.Overview)
+    return Reply(value=OverviewView(**{name: getattr(found, name) for name in OverviewView.__struct_fields__}))
+
+
+async def list_mailboxes(call: Call) -> Reply:
+    query: MailboxesQuery = call.query
+    request = req.Mailboxes(private=query.private, limit=query.limit, cursor=or_none(query.cursor))
+    found = await _ask(call, request, replies.Mailboxes)
+    page = MailboxPage(mailboxes=found.mailboxes, waiting=found.waiting, next=or_unset(found.next))
+    return _page(call, "/v1/admin/mailboxes", page)

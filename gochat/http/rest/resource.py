@@ -81,6 +81,7 @@ class Resource:
             return await self._answer(request)
         except Refused as refused:
             self._context.auth.report(request, refused)
+            self._context.counts.refused_by(refused.denied.rule)
             # A refusal for too many refusals is not counted: users who try again would never be let in.
             if request.user is not None and refused.denied is not TOO_MANY:
                 with suppress(Full):  # With too many users in memory it is not counted.

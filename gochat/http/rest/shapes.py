@@ -16,15 +16,20 @@ from gochat.protocol import requests as req
 from gochat.protocol.replies import (
     Account,
     AuditEntry,
+    Check,
+    Device,
     Last,
     Limits,
+    MailboxEntry,
     NotificationEntry,
     RelationState,
     ReportEntry,
     RequestEntry,
     RoomOverview,
+    SanctionEntry,
     SessionEntry,
     Silence,
+    SupervisorEntry,
     Suspension,
     UserEntry,
 )
@@ -198,7 +203,22 @@ class AccountsQuery(ListQuery, kw_only=True):
     """Of this user alone."""
 
 
-class RoomsQuery(AccountsQuery, kw_only=True):
+class UserListQuery(AccountsQuery, kw_only=True):
+    prefix: Annotated[str, Meta(max_length=64), _told("^[a-z0-9_.:-]*$")] | UnsetType = UNSET
+    """Only ids that begin so; of rooms, behind `group:` or `dm:`."""
+
+
+class SessionsQuery(AccountsQuery, kw_only=True):
+    slow: bool = False
+    """Only sessions whose peer does not take what is sent, those that keep most waiting first."""
+
+
+class MailboxesQuery(ListQuery, kw_only=True):
+    private: bool = False
+    """Tell the ids of private rooms too. To look at them leaves an entry in the audit log."""
+
+
+class RoomsQuery(UserListQuery, kw_only=True):
     private: bool = False
     """Private rooms instead of groups. To look at them leaves an entry in the audit log."""
 
@@ -360,6 +380,40 @@ class SessionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 class SuspensionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     suspensions: list[Suspension]
+    next: str | UnsetType = UNSET
+
+
+class SanctionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    name: str
+    """Of the group."""
+    sanctions: list[SanctionEntry]
+    next: str | UnsetType = UNSET
+
+
+class DevicesView(msgspec.Struct, kw_only=True):
+    """The caller's live sessions, the oldest first."""
+
+    devices: list[Device]
+
+
+class OverviewView(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """How the node that answers is doing now."""
+
+    node: str
+    server: str
+    ts: int
+    ready: bool
+    checks: list[Check]
+    metrics: dict[str, dict[str, float]]
+    """By name, as `/metrics` has them, then by the values of their labels with commas between; without labels by the
+    empty string. Of a histogram its `_sum` and `_count`."""
+    supervisors: list[SupervisorEntry]
+
+
+class MailboxPage(msgspec.Struct, omit_defaults=True, kw_only=True):
+    mailboxes: list[MailboxEntry]
+    waiting: int
+    """All mail that waits, over all mailboxes of the node."""
     next: str | UnsetType = UNSET
 
 

@@ -20,6 +20,7 @@ from gochat.protocol.replies import (
     ReportEntry,
     RequestEntry,
     RoomOverview,
+    SanctionEntry,
     Suspension,
     UserEntry,
 )
@@ -221,6 +222,9 @@ class SqliteArchive:
 
     async def report_room(self, report: int, *, viewer: Viewer | None = None) -> tuple[str, bool] | None:
         return await self._call(lambda connection: moderation.report_room(connection, report, viewer))
+
+    async def sanctions(self, room: str, limit: int, cursor: str | None) -> tuple[list[SanctionEntry], str | None]:
+        return await self._call(lambda connection: moderation.sanctions(connection, room, _now_ms(), limit, cursor))
 
     async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
         return await self._call(lambda connection: moderation.audit(connection, limit, cursor))

@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from gochat.ports import Viewer
-from gochat.protocol.replies import AuditEntry, ReportEntry
+from gochat.protocol.replies import AuditEntry, ReportEntry, SanctionEntry
 from gochat.store.read.people import LAST_CHARS
 from gochat.store.read.sight import view
 from gochat.store.schema import SEQ_BITS
@@ -52,6 +52,24 @@ def hidden_from(connection: sqlite3.Connection, viewer: Viewer | None, room: str
     to the moderator; owners handle all reports, for somebody must."""
     seen = view(connection, viewer, room) if viewer is not None else None
     return seen.low if seen is not None and seen.role != "owner" else 0
+
+
+def sanctions(
+    connection: sqlite3.Connection, room: str, now_ms: int, limit: int, cursor: str | None
+) -> tuple[list[SanctionEntry], str | None]:
+    """Mutes and bans of a group that hold now, by user; of one user the ban first."""
+    user, _, kind = (cursor or "").partition(" ")
+    rows = connection.execute(
+        """SELECT s.user, coalesce(nullif(u.name, ''), s.user), s.kind, s.ts, s.until
+           FROM sanction s LEFT JOIN user u ON u.id = s.user
+           WHERE s.num = (SELECT num FROM room WHERE id = ?) AND (s.user, s.kind) > (?, ?)
+               AND (s.until IS NULL OR s.until > ?) ORDER BY s.user, s.kind LIMIT ?""",
+        (room, user, kind, now_ms, limit + 1),
+    ).fetchall()
+    entries = [
+        SanctionEntry(user=id_, name=name, kind=what, ts=ts, until=until) for id_, name, what, ts, until in rows[:limit]
+    ]
+    return entries, f"{entries[-1].user} {entries[-1].kind}" if len(rows) > limit else None
 
 
 def audit(connection: sqlite3.Connection, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
