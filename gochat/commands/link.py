@@ -17,6 +17,7 @@ from gochat.commands import EXIT_USAGE, CommandError
 from gochat.commands.connection import User
 from gochat.commands.options import Duration, config_option, data_option, load_settings
 from gochat.config import Settings, parse_address
+from gochat.protocol.catalogue import ADMIN
 
 
 @click.command()
@@ -28,6 +29,7 @@ from gochat.config import Settings, parse_address
     "--ttl", type=Duration(), default=TOKEN_TTL_S, metavar="TIME", help="How long they stay signed in.  [default: 12h]"
 )
 @click.option("--name", help="Name to show instead of the user id.")
+@click.option("--admin", is_flag=True, help="A link to the operators' page, /admin, with the scope admin.")
 @click.option("--print", "printed", is_flag=True, help="Print the link although nobody may be looking: into a pipe.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object: user, url, exp.")
 def link(
@@ -37,6 +39,7 @@ def link(
     url: str | None,
     ttl: int,
     name: str | None,
+    admin: bool,
     printed: bool,
     as_json: bool,
 ) -> None:
@@ -46,9 +49,13 @@ def link(
     the right to read the data folder, or auth.secret. Its ticket stands behind the #, which browsers send to no server.
     Into a pipe or a file it is written only with --print.
 
+    With --admin it leads to the operators' page, /admin, and whoever opens it first may see and do what admins may:
+    hand it to nobody else.
+
     \b
     Examples:
       gochat link ann
+      gochat link root --admin --ttl 1h
       gochat link ann --url https://chat.example.org/ --ttl 8h
       gochat link ann --print --json | jq -r .url | mail -s "Your link" ann@example.org
     """
@@ -57,7 +64,10 @@ def link(
     settings = load_settings(config, {"node.data": data}).settings
     address = _address(settings) if url is None else _checked(url)
     now_s = int(time.time())
-    ticket = issuer(settings).ticket(user, now_s=now_s, ttl_s=TTL_S, token_ttl_s=ttl, scopes=DEFAULT_SCOPES, name=name)
+    scopes = DEFAULT_SCOPES | {ADMIN} if admin else DEFAULT_SCOPES
+    ticket = issuer(settings).ticket(user, now_s=now_s, ttl_s=TTL_S, token_ttl_s=ttl, scopes=scopes, name=name)
+    if admin:
+        address = f"{address.rstrip('/')}/admin"
     text = f"{address}#ticket={ticket}"
     click.echo(json.dumps({"user": user, "url": text, "exp": now_s + TTL_S}) if as_json else text)
 

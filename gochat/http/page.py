@@ -1,7 +1,11 @@
-"""The page that people chat in: files of the package, read and compressed once, when the first node starts.
+"""The page that people chat in, and the one for operators: files of the package, read and compressed once, when the
+first node starts.
 
 The page is static and knows nobody; whoever opens it signs in by its WebSocket. Its policy lets it load nothing from
 elsewhere, and lets no text become markup or script. `http.origins` says which sites may show it in a frame.
+
+The operators' page at `/admin` is as static: it tells nothing that REST does not tell the token of whoever looks at it.
+No site may show it in a frame.
 """
 
 from __future__ import annotations
@@ -22,6 +26,9 @@ from gochat.http.rest.conditions import entity_tag
 from gochat.http.router import Route
 
 INDEX: Final = "index.html"
+#: The page of operators, and the folder of the files that only it loads.
+ADMIN: Final = "admin/"
+ADMIN_INDEX: Final = f"{ADMIN}{INDEX}"
 #: The service worker, which keeps the other files in the browser; it is told which these are.
 WORKER: Final = "sw.js"
 
@@ -40,31 +47,39 @@ _NO_FILES: Final = b'const FILES = [];\nconst VERSION = "";'
 
 
 def page_routes(origins: Sequence[str]) -> tuple[Handler, list[Route]]:
-    """The handler of the page itself, for `/`, and the routes of the files it loads."""
-    headers = _headers(origins)
+    """The handler of the page itself, for `/`, and the routes of the files it loads and of the operators' page."""
+    headers = _headers(policy(origins))
     page = _page_files()
     served = page | {INDEX: _index(page[INDEX].content, tuple(origins))}
     handlers = {
         path: static_handler(file.content, file.zipped, file.media_type, headers | file.headers)
         for path, file in served.items()
+        if path != ADMIN_INDEX
     }
-    return handlers.pop(INDEX), [Route(f"/{path}", handler) for path, handler in handlers.items()]
+    admin = page[ADMIN_INDEX]
+    admin_page = static_handler(admin.content, admin.zipped, admin.media_type, _headers(ADMIN_POLICY) | admin.headers)
+    routes = [Route("/admin", admin_page), Route("/admin/", admin_page)]
+    return handlers.pop(INDEX), [*routes, *(Route(f"/{path}", handler) for path, handler in handlers.items())]
+
+
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+)
+#: The operators' page makes no type trusted, and stands in no frame.
+ADMIN_POLICY: Final = f"{_POLICY}frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 
 def policy(origins: Sequence[str]) -> str:
     """The page's Content-Security-Policy. Its one trusted type is the address of the service worker."""
     ancestors = " ".join(["'self'", *origins])
-    return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "manifest-src 'self'; base-uri 'none'; form-action 'none'; "
-        f"frame-ancestors {ancestors}; require-trusted-types-for 'script'; trusted-types gochat-worker"
-    )
+    return f"{_POLICY}frame-ancestors {ancestors}; require-trusted-types-for 'script'; trusted-types gochat-worker"
 
 
-def _headers(origins: Sequence[str]) -> dict[str, str]:
+def _headers(security_policy: str) -> dict[str, str]:
     return {
         "cache-control": "no-cache",
-        "content-security-policy": policy(origins),
+        "content-security-policy": security_policy,
         "referrer-policy": "no-referrer",
         "x-content-type-options": "nosniff",
         "cross-origin-opener-policy": "same-origin",
@@ -72,9 +87,11 @@ def _headers(origins: Sequence[str]) -> dict[str, str]:
 
 
 def with_files(contents: dict[str, bytes]) -> bytes:
-    """The worker, with the list of the files, and a name that changes with any of them: browsers then get all anew."""
-    paths = ["/", *(f"/{path}" for path in sorted(contents) if path not in (INDEX, WORKER))]
-    version = hashlib.sha256(b"".join(contents[path] for path in sorted(contents))).hexdigest()[:16]
+    """The worker, with the list of the files, and a name that changes with any of them: browsers then get all anew.
+    The operators' page is of no use without the server, and is not kept."""
+    kept = sorted(path for path in contents if not path.startswith(ADMIN))
+    paths = ["/", *(f"/{path}" for path in kept if path not in (INDEX, WORKER))]
+    version = hashlib.sha256(b"".join(contents[path] for path in kept)).hexdigest()[:16]
     filled = f"const FILES = {json.dumps(paths)};\nconst VERSION = {json.dumps(version)};"
     return contents[WORKER].replace(_NO_FILES, filled.encode())
 

@@ -109,9 +109,10 @@ class Server:
     def token(self, user: str) -> str:
         return issue_in(self.data, user)
 
-    def link(self, user: str) -> str:
+    def link(self, user: str, *options: str) -> str:
         """The link that `gochat link` prints."""
-        command = [sys.executable, "-m", "gochat", "link", user, "--data", str(self.data), "--url", self.url, "--print"]
+        place = ["--data", str(self.data), "--url", self.url, "--print"]
+        command = [sys.executable, "-m", "gochat", "link", user, *place, *options]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 
     def say(self, token: str, to: str, *bodies: str) -> None:

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from gochat.http.app import make_app
-from gochat.http.page import INDEX, WORKER, page_routes, policy, with_files
+from gochat.http.page import ADMIN_INDEX, ADMIN_POLICY, INDEX, WORKER, page_routes, policy, with_files
 from gochat.http.shell import HttpShell
 from tests.http.test_documents import ask
 from tests.http.wiring import serving
 
 WEB = Path(str(files("gochat.http") / "web"))
-OWN = sorted([*WEB.glob("js/**/*.js"), WEB / WORKER])
+OWN = sorted([*WEB.glob("js/**/*.js"), *WEB.glob("admin/**/*.js"), WEB / WORKER])
+STYLES = [*WEB.glob("css/*.css"), *WEB.glob("admin/*.css")]
 #: Settings of tools, which no browser asks for.
 TOOLS = {"jsconfig.json", "worker.jsconfig.json", "package.json"}
 #: Bounds, gzipped: of the files fetched before the list of chats stands (all but the table of emoji), and of all.
@@ -30,8 +31,9 @@ LONGEST_LINE = 175
 def test_every_file_has_a_type_and_a_route() -> None:
     _, routes = page_routes([])
     paths = {route.path for route in routes}
-    for path in re.findall(r'(?:href|src)="([\w./-]+)"', (WEB / INDEX).read_text()):
-        assert f"/{path}" in paths
+    for index in (INDEX, ADMIN_INDEX):
+        for path in re.findall(r'(?:href|src)="([\w./-]+)"', (WEB / index).read_text()):
+            assert f"/{path.removeprefix('/')}" in paths
 
 
 @pytest.mark.parametrize("file", OWN, ids=lambda file: file.name)
@@ -66,10 +68,23 @@ async def test_the_worker_is_told_every_file_and_changes_with_each() -> None:
         source = (await ask(client, f"/{WORKER}")).body.decode()
         files = re.search(r"^const FILES = (\[.*\]);$", source, re.MULTILINE)
         assert files is not None
-        assert set(json.loads(files[1])) == {"/", *(route.path for route in routes)} - {f"/{WORKER}"}
+        kept = {route.path for route in routes if not route.path.startswith("/admin")}
+        assert set(json.loads(files[1])) == {"/", *kept} - {f"/{WORKER}"}
     assert re.search(r'^const VERSION = "[0-9a-f]{16}";$', source, re.MULTILINE)
     contents = {INDEX: b"", WORKER: (WEB / WORKER).read_bytes(), "js/a.js": b"1"}
     assert with_files(contents) != with_files(contents | {"js/a.js": b"2"})
+
+
+async def test_the_operators_page_is_static_and_stands_in_no_frame() -> None:
+    page, routes = page_routes(["https://intranet.example"])
+    async with serving(HttpShell(make_app(lambda: (), routes, page))) as client:
+        for path in ("/admin", "/admin/"):
+            response = await ask(client, path, "Accept: */*")
+            assert (response.status, response.body) == (200, (WEB / ADMIN_INDEX).read_bytes())
+            given = response.headers[b"content-security-policy"].decode()
+            assert given == ADMIN_POLICY
+            assert "frame-ancestors 'none'" in given and "trusted-types 'none'" in given
+        assert (await ask(client, "/admin/index.html")).status == 404
 
 
 async def test_a_node_without_the_page_serves_none_of_it() -> None:
@@ -77,13 +92,15 @@ async def test_a_node_without_the_page_serves_none_of_it() -> None:
         text = await ask(client, "/", "Accept: text/html")
         assert text.headers[b"content-type"].startswith(b"text/plain")
         assert b"vary" not in text.headers
-        assert (await ask(client, "/js/main.js")).status == 404
+        for path in ("/js/main.js", "/admin", "/admin/main.js"):
+            assert (await ask(client, path)).status == 404
 
 
 def test_nothing_is_loaded_or_run_from_elsewhere() -> None:
     assert "unsafe" not in policy([])
     assert "frame-ancestors 'self' https://intranet.example;" in policy(["https://intranet.example"])
-    for file in [*OWN, WEB / INDEX, *WEB.glob("css/*.css")]:
+    assert "unsafe" not in ADMIN_POLICY
+    for file in [*OWN, WEB / INDEX, WEB / ADMIN_INDEX, *STYLES]:
         text = file.read_text()
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|\beval\(|new Function|document\.write", text), (
             file
@@ -129,7 +146,7 @@ def test_the_page_is_small() -> None:
     assert WEB / "vendor/virtual-index.mjs" not in first, "the thread is read after the list stands"
 
 
-@pytest.mark.parametrize("file", [*OWN, *WEB.glob("css/*.css")], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [*OWN, *STYLES], ids=lambda file: file.name)
 def test_lines_can_be_read(file: Path) -> None:
     long = [number for number, line in enumerate(file.read_text().splitlines(), 1) if len(line) > LONGEST_LINE]
     allowed = 1 if file.name == "parts.js" else 0  # The paths of icons.
@@ -139,26 +156,29 @@ def test_lines_can_be_read(file: Path) -> None:
 # ---------------------------------------------------------------------------------------------- words
 
 
-def texts(language: str) -> dict[str, str]:
-    source = (WEB / f"js/text/{language}.js").read_text()
+def texts(language: str, folder: str = "js") -> dict[str, str]:
+    source = (WEB / folder / f"text/{language}.js").read_text()
     return dict(re.findall(r'^  "([\w-]+)": (.*),$', source, re.MULTILINE))
 
 
-def used() -> Iterator[str]:
-    for file in OWN:
+def used(folder: str) -> Iterator[str]:
+    for file in sorted(WEB.glob(f"{folder}/**/*.js")):
         text = file.read_text()
         yield from re.findall(r'\bt\("([\w-]+)"', text)
         for choice in re.findall(r"\bt\(([^()`\"]*\"[^()`]*)\)", text):
             yield from re.findall(r'"([\w-]+)"', choice.split(", {")[0])
 
 
-def test_every_text_is_there_in_every_language() -> None:
-    english, german = texts("en"), texts("de")
+#: Each page's folder, and that of the page whose texts it has too.
+@pytest.mark.parametrize("folders", [("js",), ("admin", "js")], ids=lambda folders: folders[0])
+def test_every_text_is_there_in_every_language(folders: tuple[str, ...]) -> None:
+    english, german = texts("en", folders[0]), texts("de", folders[0])
     assert english.keys() == german.keys()
     for name, text in english.items():
         assert set(re.findall(r"\{(\w+)\}", text)) == set(re.findall(r"\{(\w+)\}", german[name])), name
+    known = set().union(*(texts("en", folder) for folder in folders))
     choices = {"connecting", "group"}  # Names by which a choice between texts is made.
-    unknown = {name for name in used() if name not in english} - choices
+    unknown = {name for name in used(folders[0]) if name not in known} - choices
     assert not unknown
 
 

@@ -18,9 +18,17 @@ const own = LANGUAGES.includes(chosen) ? (await import(`./text/${chosen}.js`)).t
 const english = en;
 const plurals = new Intl.PluralRules(language);
 
-/** The text of that name, with each {word} replaced. @param {string} name @param {Record<string, string | number>} [words] */
-export function t(name, words = {}) {
+/** The words of this page, for pages that add some. */
+export const words = { own, english };
+
+/** Makes the function that gives texts: those of the language, and for what it lacks the English ones.
+ *  @param {Record<string, Text>} own @param {Record<string, Text>} english
+ *  @returns {(name: string, words?: Record<string, string | number>) => string} */
+export const translator = (own, english) => (name, words = {}) => {
   const text = own[name] ?? english[name] ?? name;
   const form = typeof text === "string" ? text : text[/** @type {"one"} */ (plurals.select(Number(words.n)))] ?? text.other;
   return form.replace(/\{(\w+)\}/g, (whole, word) => String(words[word] ?? whole));
-}
+};
+
+/** The text of that name, with each {word} replaced. */
+export const t = translator(own, english);

@@ -1,0 +1,23 @@
+// @ts-check
+// The view that the address names behind its #: `#users`, or `#users/ann`.
+import * as state from "./state.js";
+
+export const VIEWS = ["overview", "reports", "users", "rooms", "sessions", "suspensions", "audit", "mailboxes", "supervisors"];
+
+/** Shows the view of the address; one that there is not is the first. */
+export function follow() {
+  const [name, ...rest] = location.hash.slice(1).split("/");
+  state.view.value = VIEWS.includes(name) ? { name, of: decoded(rest.join("/")) } : { name: VIEWS[0], of: "" };
+}
+
+/** @param {string} text */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "";
+  }
+}
+
+/** @param {string} name @param {string} [of] */
+export const address = (name, of) => (of ? `#${name}/${encodeURIComponent(of)}` : `#${name}`);

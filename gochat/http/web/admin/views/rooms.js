@@ -1,0 +1,88 @@
+// @ts-check
+// Rooms: how much is in them and who is, and nothing that was said.
+import { html, useState } from "../../js/html.js";
+import * as api from "../api.js";
+import { address } from "../address.js";
+import { t } from "../l10n.js";
+import { count } from "../numbers.js";
+import { Act, Find, PagedTable, RoomLink, Switch, Time, UserLink, View, Wrong } from "../parts.js";
+import { usePages } from "../poll.js";
+import { ReportCards } from "./reports.js";
+
+/** @type {() => import("../parts.js").Column[]} */
+export const roomColumns = () => [
+  { name: t("room"), cell: ({ room }) => html`<${RoomLink} id=${room} />`, main: true },
+  { name: t("title"), cell: ({ title }) => html`<bdi>${title ?? ""}</bdi>` },
+  { name: t("messages"), cell: ({ messages }) => count(messages), number: true },
+  { name: t("last-message"), cell: ({ last_message: last }) => html`<${Time} ts=${last} />` },
+];
+
+/** @param {{of: string}} props */
+export const Rooms = ({ of }) => (of ? html`<${Room} name=${of} />` : html`<${All} />`);
+
+function All() {
+  const [prefix, setPrefix] = useState("");
+  const [shown, setShown] = useState(false);
+  return html`
+    <${View} title=${t("rooms")} how=${t("rooms-how")}>
+      <div class="controls">
+        <${Find} label=${t("find-room")} value=${prefix} onInput=${setPrefix} />
+        <${Switch} label=${t("private-instead")} how=${t("is-recorded")} checked=${shown} onChange=${setShown} />
+      </div>
+      <${Found} prefix=${prefix} shown=${shown} />
+    <//>`;
+}
+
+/** @param {{prefix: string, shown: boolean}} props */
+function Found({ prefix, shown }) {
+  const list = usePages("admin/rooms", "rooms", { prefix, private: shown });
+  const columns = shown ? roomColumns().filter(({ name }) => name !== t("title")) : roomColumns();
+  return html`<${PagedTable} list=${list} label=${t("rooms")} columns=${columns} id=${({ room }) => room} empty=${t("no-rooms")} />`;
+}
+
+/** The acts on a member of a group. @param {string} group @param {string} user */
+export const sanctions = (group, user) => ({
+  mute: {
+    title: t("mute-user", { user, group }), label: t("mute"), spans: true, done: t("was-muted", { user, group }),
+    act: (/** @type {object} */ given) => api.call("PUT", `groups/${api.part(group)}/mutes/${api.part(user)}`, given),
+  },
+  unmute: {
+    title: t("unmute-user", { user, group }), label: t("unmute"), done: t("was-unmuted", { user, group }),
+    act: () => api.call("DELETE", `groups/${api.part(group)}/mutes/${api.part(user)}`),
+  },
+  ban: {
+    title: t("ban-user", { user, group }), text: t("ban-how"), label: t("ban"), bad: true, spans: true, done: t("was-banned", { user, group }),
+    act: (/** @type {object} */ given) => api.call("PUT", `groups/${api.part(group)}/bans/${api.part(user)}`, given),
+  },
+});
+
+/** @param {{name: string}} props */
+function Room({ name }) {
+  const found = usePages("admin/rooms", "rooms", { prefix: name, limit: 1 });
+  const members = usePages(`groups/${api.part(name)}/users`, "members");
+  const reports = usePages("reports", "reports", { room: `group:${name}` });
+  const room = found.rows.find((each) => each.room === `group:${name}`);
+  /** @type {import("../parts.js").Column[]} */
+  const columns = [
+    { name: t("user"), cell: ({ user, name: shown }) => html`<${UserLink} id=${user} name=${shown} />`, main: true },
+    { name: t("role"), cell: ({ role }) => t(role) },
+    { name: t("since"), cell: ({ since }) => html`<${Time} ts=${since} />` },
+    { name: t("what-to-do"), cell: ({ user }) => {
+      const { mute, unmute, ban } = sanctions(name, user);
+      return html`<span class="acts"><${Act} question=${mute} /><${Act} question=${unmute} /><${Act} question=${ban} /></span>`;
+    } },
+  ];
+  return html`
+    <${View} title=${html`<bdi>${room?.title || name}</bdi>`}>
+      <p><a href=${address("rooms")}>${t("all-rooms")}</a></p>
+      <${Wrong} text=${found.wrong} />
+      ${room && html`<dl class="facts">
+        <div><dt>${t("room")}</dt><dd><bdi>${room.room}</bdi></dd></div>
+        <div><dt>${t("messages")}</dt><dd>${count(room.messages)}</dd></div>
+        <div><dt>${t("last-message")}</dt><dd><${Time} ts=${room.last_message} /></dd></div>
+      </dl>`}
+      ${reports.rows.length > 0 && html`<h2>${t("reports")}</h2><${ReportCards} reports=${reports.rows} />`}
+      <h2>${t("members")}</h2>
+      <${PagedTable} list=${members} label=${t("members")} columns=${columns} id=${({ user }) => user} empty=${t("no-members")} />
+    <//>`;
+}
