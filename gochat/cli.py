@@ -41,6 +41,7 @@ COMMANDS = {
     "tail": Row("gochat.commands.tail", "Print what happens, as it happens."),
     "contact": Row("gochat.commands.contact", "Say who may write to you."),
     "admin": Row("gochat.commands.admin", "Moderate a running node."),
+    "top": Row("gochat.commands.top", "Watch a running node: rates, refusals, slow sessions, mailboxes, supervisors."),
     "notify": Row("gochat.commands.notify", "Look after notifications to users who are away."),
     "room": Row("gochat.commands.room", "Work on a room's log."),
     "user": Row("gochat.commands.user", "Export or delete a user's data, or release a deleted user's id."),

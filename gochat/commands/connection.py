@@ -6,7 +6,7 @@ Nothing here, nor at the top of those commands, imports trio: `--help` answers a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -72,10 +72,16 @@ def server_options(function: Function) -> Function:
 
 
 def credential(
-    url: str, user: str | None, token: str | None, config: Path | None, data: str | None
+    url: str,
+    user: str | None,
+    token: str | None,
+    config: Path | None,
+    data: str | None,
+    scopes: Collection[str] | None = None,
 ) -> TokenSource | None:
     """The credential to sign in with: `token` or that of GOCHAT_TOKEN, or for `user` a function that signs new ones
-    with the secret of the node whose settings and folder these are. None if no option names a user.
+    with the secret of the node whose settings and folder these are; with `scopes`, else with the usual ones. None if no
+    option names a user.
 
     Raises UsageError, CommandError, ConfigError.
     """
@@ -101,7 +107,7 @@ def credential(
             " or name the folder of that server's secret with --data"
         )
         raise CommandError(problem, hint=hint, code=EXIT_USAGE)
-    return signer(load_settings(config, {"node.data": data}).settings, user)
+    return signer(load_settings(config, {"node.data": data}).settings, user, scopes)
 
 
 def check_address(to: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from gochat.auth.claims import DEFAULT_SCOPES
 from gochat.auth.tokens import issuer
@@ -13,8 +13,9 @@ from gochat.config import Settings
 TTL_S = 300
 
 
-def signer(settings: Settings, user: str) -> Callable[[], str]:
-    """A function that signs a new token for `user` at each call: it may read, write and keep groups, for five minutes.
+def signer(settings: Settings, user: str, scopes: Collection[str] | None = None) -> Callable[[], str]:
+    """A function that signs a new token for `user` at each call, good for five minutes: it may read, write and keep
+    groups, or do what `scopes` allow.
 
     Raises ConfigError where there is no secret to sign with: none is made.
     """
@@ -22,6 +23,6 @@ def signer(settings: Settings, user: str) -> Callable[[], str]:
     ttl_s = min(TTL_S, settings.auth.max_lifetime_s)
 
     def sign() -> str:
-        return signing.issue(user, now_s=int(time.time()), ttl_s=ttl_s, scopes=DEFAULT_SCOPES)
+        return signing.issue(user, now_s=int(time.time()), ttl_s=ttl_s, scopes=frozenset(scopes or DEFAULT_SCOPES))
 
     return sign

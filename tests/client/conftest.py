@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from gochat.auth.claims import DEFAULT_SCOPES
 from gochat.client import Chat, connect
 from gochat.config import Http, Limits, Nng, Policy, Settings, Tcp
 from gochat.config import Node as NodeSettings
@@ -40,9 +41,11 @@ def url(node: Node, transport: str = "ws") -> str:
     return f"ws://{address(node, 'http')}/v1/ws" if transport == "ws" else f"tcp://{address(node, 'tcp')}"
 
 
-def enter(node: Node, user: str, transport: str = "ws", **options: Any) -> AbstractAsyncContextManager[Chat]:
+def enter(
+    node: Node, user: str, transport: str = "ws", *, scopes: Iterable[str] = DEFAULT_SCOPES, **options: Any
+) -> AbstractAsyncContextManager[Chat]:
     """A client that signs in to the node as this user."""
-    return connect(url(node, transport), token=issue(node, user), **options)
+    return connect(url(node, transport), token=issue(node, user, scopes), **options)
 
 
 @pytest.fixture
