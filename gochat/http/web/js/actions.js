@@ -145,3 +145,18 @@ export async function members(room) {
   }
   return found;
 }
+
+/** Users who are muted in a group or banned from it; for its moderators. Rejects with the reason. @param {string} room
+ *  @returns {Promise<import("./views/sanctions.js").Sanction[]>} */
+export async function sanctions(room) {
+  const found = [];
+  for await (const entry of pages({ type: "sanctions", name: room.slice(6), limit: 200 }, "sanctions")) {
+    found.push(entry);
+    if (found.length >= 1000) break;
+  }
+  return found;
+}
+
+/** The user's own live sessions, the oldest first. Rejects with the reason.
+ *  @returns {Promise<{since: number, transport: string, address: string, device?: string, current?: boolean}[]>} */
+export const devices = async () => (await ask({ type: "devices" })).devices;

@@ -73,7 +73,7 @@ function keys(event) {
   else if (event.altKey && event.key === "ArrowUp") actions.showNeighbour(-1);
   else if (event.altKey && event.key === "ArrowDown") actions.showNeighbour(1);
   else if (event.key === "?" && !writing) state.dialog.value = { name: "shortcuts" };
-  else if (event.key === "Escape" && state.openRoom.value && !element.closest("dialog, .menu, .picker")) actions.closeRoom();
+  else if (event.key === "Escape" && state.openRoom.value && !state.dialog.value && !element.closest(".menu, .picker")) actions.closeRoom();
   else return;
   event.preventDefault();
 }

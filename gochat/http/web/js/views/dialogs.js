@@ -7,6 +7,8 @@ import { privateRoom } from "../rooms.js";
 import * as state from "../state.js";
 import { Notifications, SilenceChoice } from "./notifications.js";
 import { Avatar, Dialog } from "./parts.js";
+import { Profile } from "./profile.js";
+import * as sanctions from "./sanctions.js";
 
 const close = () => { state.dialog.value = null; };
 
@@ -70,15 +72,17 @@ function NewGroup() {
 /** @param {{room: string}} props */
 function Members({ room }) {
   const [members, setMembers] = useState(/** @type {Awaited<ReturnType<typeof actions.members>>} */ ([]));
+  const [sanctioned, setSanctioned] = useState(/** @type {sanctions.Sanction[]} */ ([]));
   const [added, setAdded] = useState("");
   const known = state.rooms.value.get(room);
   const head = known?.head;
-  useEffect(() => { actions.members(room).then(setMembers, state.tell); }, [room, head]);
+  const owns = known?.role === "owner";
+  const moderates = owns || known?.role === "moderator";
+  const look = () => Promise.all([actions.members(room).then(setMembers), sanctions.read(room, moderates).then(setSanctioned)]);
+  useEffect(() => { look().catch(state.tell); }, [room, head, moderates]);
   if (!known) return null;
-  const owns = known.role === "owner";
-  const moderates = owns || known.role === "moderator";
-  const act = (/** @type {string} */ action, /** @type {Record<string, any>} */ fields) => actions.group(room, action, fields).then(
-    () => actions.members(room).then(setMembers), state.tell);
+  const muted = new Set(sanctioned.filter(({ kind }) => kind === "mute").map(({ user }) => user));
+  const act = (/** @type {string} */ action, /** @type {Record<string, any>} */ fields) => actions.group(room, action, fields).then(look).catch(state.tell);
   return html`
     <${Dialog} label=${known.title} onClose=${close} wide>
       ${moderates && html`
@@ -89,9 +93,12 @@ function Members({ room }) {
       <ul class="members">${members.map((member) => html`
         <li key=${member.user}>
           <${Avatar} name=${member.name} id=${member.user} size="small" />
-          <span><b dir="auto">${member.name}</b> <small>${member.user === member.name ? "" : member.user} ${member.role === "member" ? "" : t(member.role)}</small></span>
-          ${member.user !== state.me.value && moderates && html`<${MemberActions} member=${member} owns=${owns} act=${act} />`}
+          <span><button type="button" class="name" onClick=${() => { state.dialog.value = { name: "profile", user: member.user, shown: member.name }; }}>
+              <b dir="auto">${member.name}</b></button>
+            <small>${member.user === member.name ? "" : member.user} ${member.role === "member" ? "" : t(member.role)}</small></span>
+          ${member.user !== state.me.value && moderates && html`<${MemberActions} member=${member} owns=${owns} muted=${muted.has(member.user)} act=${act} />`}
         </li>`)}</ul>
+      <${sanctions.Sanctions} sanctions=${sanctioned} act=${act} />
       <${SilenceChoice} room=${room} />
       ${owns && html`<${Settings} room=${known} act=${act} />`}
       ${!known.ended && html`<footer>
@@ -101,14 +108,15 @@ function Members({ room }) {
     <//>`;
 }
 
-/** @param {{member: {user: string, role: string}, owns: boolean, act: (action: string, fields: object) => void}} props */
-function MemberActions({ member, owns, act }) {
+/** @param {{member: {user: string, role: string}, owns: boolean, muted: boolean, act: (action: string, fields: object) => void}} props */
+function MemberActions({ member, owns, muted, act }) {
   const { user, role } = member;
   const choose = (/** @type {any} */ event) => {
     const [action, value] = event.target.value.split(" ");
     event.target.value = "";
     if (action === "role") act("role", { user, role: value });
     else if (action === "mute") act("mute", { user, seconds: 3600 });
+    else if (action === "unmute") act("unmute", { user });
     else if (action === "remove") act("remove", { users: [user] });
     else if (action === "ban") act("ban", { user });
   };
@@ -117,7 +125,7 @@ function MemberActions({ member, owns, act }) {
       <option value="">${t("more")}</option>
       ${owns && ["owner", "moderator", "member"].filter((each) => each !== role).map((each) => html`<option value=${`role ${each}`}>${t(`make-${each}`)}</option>`)}
       ${(owns || role === "member") && html`
-        <option value="mute">${t("mute-hour")}</option>
+        <option value=${muted ? "unmute" : "mute"}>${t(muted ? "unmute" : "mute-hour")}</option>
         <option value="remove">${t("remove-from-group")}</option>
         <option value="ban">${t("ban")}</option>`}
     </select>`;
@@ -274,5 +282,5 @@ const Shortcuts = () => html`
 /** @type {Record<string, (props: any) => any>} */
 const VIEWS = {
   "new-group": NewGroup, members: Members, person: Person, leave: Leave, "delete-group": DeleteGroup, report: Report, delete: Delete,
-  shortcuts: Shortcuts, notifications: Notifications, contacts: Contacts, readers: Readers,
+  shortcuts: Shortcuts, notifications: Notifications, contacts: Contacts, readers: Readers, profile: Profile,
 };

@@ -38,6 +38,7 @@ function Head() {
   const dark = isDark();
   const [, redraw] = useState(0);
   const items = [
+    { name: t("profile"), icon: /** @type {const} */ ("people"), act: () => { state.dialog.value = { name: "profile", user: state.me.value }; } },
     { name: t("new-group"), icon: /** @type {const} */ ("people"), act: () => { state.dialog.value = { name: "new-group" }; } },
     { name: t("contacts"), icon: /** @type {const} */ ("chat"), act: () => { state.dialog.value = { name: "contacts" }; } },
     { name: t("shortcuts"), icon: /** @type {const} */ ("keyboard"), act: () => { state.dialog.value = { name: "shortcuts" }; } },
