@@ -34,6 +34,7 @@ from gochat.protocol.codec import SUBPROTOCOLS, Codec
 from gochat.protocol.requests import FIRST_FRAME_BYTES
 from gochat.session import ClientSession, Gateway, notifications
 from gochat.session.moderation import moderate
+from gochat.session.overview import own_devices
 from gochat.transports import tcp, websocket
 from gochat.transports.admission import Slot
 from gochat.transports.listen import QUIET_S, linger
@@ -177,6 +178,7 @@ def _rest_context(gateway: Gateway, settings: Settings) -> rest.RestContext:
         exports=rest.Exports(Path(settings.node.data)),
         moderate=partial(moderate, gateway),
         tickets=Tickets(settings, gateway.standing, gateway.journal),
+        devices=partial(own_devices, gateway),
         notify=partial(notifications.notify, gateway),
         push=partial(notifications.push, gateway),
     )

@@ -25,7 +25,6 @@ MODERATION: Final[dict[type[req.AnyRequest], Moderate]] = {
     req.Sessions: overview.sessions,
     req.Suspensions: overview.suspensions,
     req.Sanctions: administration.sanctions,
-    req.Devices: overview.devices,
     req.Overview: overview.overview,
     req.Mailboxes: overview.mailboxes,
     req.Notifications: notifications.notifications,

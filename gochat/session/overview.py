@@ -107,10 +107,6 @@ def _session_entry(gateway: Gateway, session: SignedIn) -> replies.SessionEntry:
     )
 
 
-async def devices(gateway: Gateway, who: Principal, request: req.Devices) -> msgspec.Struct | Denied:
-    return replies.Devices(id=request.id, devices=own_devices(gateway, who.user))
-
-
 def own_devices(gateway: Gateway, user: str, current: object = None) -> list[replies.Device]:
     """The user's live sessions on this node, the oldest first; `current` is the one that asks."""
     # The rooms' listeners of a user are the sessions of the node's table.

@@ -54,6 +54,10 @@ SAYINGS: dict[str, Say] = {
     "rooms": lambda chat, fields: chat.rooms(**fields),
     "sessions": lambda chat, fields: chat.sessions(**fields),
     "suspensions": lambda chat, fields: chat.suspensions(**fields),
+    "overview": lambda chat, fields: chat.overview(**fields),
+    "mailboxes": lambda chat, fields: chat.mailboxes(**fields),
+    "sanctions": lambda chat, fields: chat.sanctions(fields["name"]),
+    "devices": lambda chat, fields: chat.devices(**fields),
 }
 _CONTACT: dict[str, Callable[..., Awaitable[Reply]]] = {
     "add": Chat.add_contact,

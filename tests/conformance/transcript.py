@@ -88,6 +88,9 @@ _CHOSEN = {
     # A session's transport and address are what the run was for.
     "transport": "<transport>",
     "address": "<address>",
+    # Numbers and tasks of a node, which no two runs have alike.
+    "metrics": "<metrics>",
+    "supervisors": "<supervisors>",
 }
 
 
@@ -104,12 +107,12 @@ def normal(frame: Frame, asked: object = None) -> Frame:
 
 
 def _normal(value: Any, key: str = "") -> Any:
+    if key in _CHOSEN:
+        return _CHOSEN[key]
     if isinstance(value, dict):
         return {name: _normal(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         return [_normal(inner) for inner in value]
-    if key in _CHOSEN:
-        return _CHOSEN[key]
     if key == "detail":  # of the audit log: JSON
         return json.dumps(_normal(json.loads(value)))
     if key in ("next", "rooms_next") and isinstance(value, str):

@@ -21,7 +21,7 @@ from gochat.metrics import Counts
 from gochat.ports import Archive, Identity, Journal, Viewer
 from gochat.protocol.catalogue import ADMIN, allows
 from gochat.protocol.conversation import Principal
-from gochat.protocol.replies import Limits
+from gochat.protocol.replies import Device, Limits
 from gochat.protocol.requests import AnyRequest, History, Notify, Push
 
 
@@ -43,6 +43,8 @@ class RestContext(msgspec.Struct, frozen=True, kw_only=True):
     tickets: Tickets
     moderate: Callable[[Principal, AnyRequest], Awaitable[msgspec.Struct | Denied]]
     """Answers the requests of moderators and admins (session/moderation.py)."""
+    devices: Callable[[str], list[Device]]
+    """The live sessions of a user."""
     notify: Callable[[Identity, Notify], Awaitable[msgspec.Struct | Denied]]
     push: Callable[[Identity, Push], Awaitable[msgspec.Struct | Denied]]
     """Answer the requests of users about notifications (session/notifications.py)."""

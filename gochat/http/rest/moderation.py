@@ -109,8 +109,7 @@ async def list_sanctions(call: Call) -> Reply:
 
 
 async def list_devices(call: Call) -> Reply:
-    found = await _ask(call, req.Devices(), replies.Devices)
-    return Reply(value=DevicesView(devices=found.devices))
+    return Reply(value=DevicesView(devices=call.context.devices(call.identity.user)))
 
 
 async def _sanction(call: Call, action: Any) -> Reply:
