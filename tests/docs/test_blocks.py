@@ -54,6 +54,7 @@ ELSEWHERE = {
     ("page.md", "gochat link"): LINK,
     ("client.md", "client.py"): "tests/docs/test_client_page.py::test_nothing_is_lost_and_nothing_comes_twice",
     ("client.md", "main.mjs"): "tests/docs/test_client_page.py::test_nothing_is_lost_and_nothing_comes_twice",
+    ("javascript.md", "chat.mjs"): "tests/docs/test_javascript_page.py::test_nothing_is_lost_and_nothing_comes_twice",
     ("tokens.md", "genpkey"): KEY_PAIR,
     ("tokens.md", "sh sign.sh"): KEY_PAIR,
     ("install.md", "make dist"): "tests/deploy/conftest.py::dist",

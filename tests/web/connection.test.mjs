@@ -33,3 +33,22 @@ test("after stop the listener hears nothing, and what was asked is rejected", as
   socket.onclose({ code: 1000, reason: "" });
   assert.deepEqual(heard, []);
 });
+
+test("a socket that fails without another word is given up, and the next one is tried", async () => {
+  const heard = [];
+  const connection = new Connection({
+    hello: async () => ({ type: "hello" }), onWelcome: () => {}, onEvent: () => {}, onState: (state) => heard.push(state),
+  });
+  connection.start();
+  await new Promise(setImmediate);
+  const socket = sockets.at(-1);
+  socket.onerror();
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  assert.deepEqual(heard.splice(0), ["connecting", "offline"]);
+  socket.onclose({ code: 1006, reason: "" });
+  connection.retryNow();
+  await new Promise(setImmediate);
+  assert.notEqual(sockets.at(-1), socket);
+  connection.stop();
+  assert.deepEqual(heard, ["connecting"]);
+});

@@ -26,10 +26,17 @@ export class Refused extends Error {
 /** The connection broke before the answer came: the request may have been carried out. */
 export class Broken extends Error {}
 
+function ownServer() {
+  const url = new URL("/v1/ws", location.href);
+  url.protocol = url.protocol.replace("http", "ws");
+  return url;
+}
+
 export class Connection {
-  /** @param {Listener} listener */
-  constructor(listener) {
+  /** @param {Listener} listener @param {string | URL} [url] the server's WebSocket; without it, that of the page's own server */
+  constructor(listener, url) {
     this.listener = listener;
+    this.url = url ?? ownServer();
     /** @type {WebSocket | null} */
     this.socket = null;
     this.ready = false;
@@ -49,16 +56,16 @@ export class Connection {
 
   start() {
     this.stopped = false;
-    addEventListener("online", this.retryNow);
-    addEventListener("offline", this.close);
+    globalThis.addEventListener?.("online", this.retryNow);
+    globalThis.addEventListener?.("offline", this.close);
     this.connect();
   }
 
   /** From here on the listener hears nothing more: the socket's own end, which comes later, is nobody's news. */
   stop() {
     this.stopped = true;
-    removeEventListener("online", this.retryNow);
-    removeEventListener("offline", this.close);
+    globalThis.removeEventListener?.("online", this.retryNow);
+    globalThis.removeEventListener?.("offline", this.close);
     clearTimeout(this.timer);
     const socket = this.socket;
     this.detach();
@@ -88,12 +95,13 @@ export class Connection {
       return;
     }
     if (this.stopped || this.socket) return;
-    const url = new URL("/v1/ws", location.href);
-    url.protocol = url.protocol.replace("http", "ws");
-    const socket = new WebSocket(url, ["gochat.v1.json"]);
+    const socket = new WebSocket(this.url, ["gochat.v1.json"]);
     this.socket = socket;
     this.reason = "";
-    const patience = setTimeout(() => socket.close(), OPEN_MS);
+    const patience = setTimeout(() => {
+      socket.close();
+      end({ code: 1006, reason: "" });
+    }, OPEN_MS);
     socket.onopen = () => socket.send(JSON.stringify(hello));
     socket.onmessage = (event) => {
       if (this.socket !== socket) return;
@@ -101,10 +109,13 @@ export class Connection {
       if (frame.type === "welcome") clearTimeout(patience);
       this.receive(frame);
     };
-    socket.onclose = (event) => {
+    const end = (/** @type {{code: number, reason: string}} */ event) => {
       clearTimeout(patience);
       if (this.socket === socket) this.closed(event);
     };
+    socket.onclose = end;
+    // Node 20 says nothing more of a socket that could not be opened. Where it does, `close` comes in the same moment.
+    socket.onerror = () => setTimeout(end, 0, { code: 1006, reason: "" });
   }
 
   /** @param {Frame} frame */

@@ -1,6 +1,7 @@
 // @ts-check
 // The messages on their way: one of a room at a time, in the order in which it was written, with the same key until the
 // server has it. Nothing is lost with the connection: the next `welcome` goes on.
+import { newKey } from "./client.js";
 import * as state from "./state.js";
 import { thread, all } from "./threads.js";
 import { Broken, Refused, ask } from "./wire.js";
@@ -9,12 +10,6 @@ import { Broken, Refused, ask } from "./wire.js";
 
 /** Rooms whose first message is on its way, and when the next try is due where the server asked to wait. */
 const busy = new Set();
-
-/** A random key. `crypto.randomUUID` is absent where the page does not come over TLS or from this machine. */
-function newKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
 
 /** @param {string} room @param {string} body @param {number} [replyTo] */
 export function send(room, body, replyTo) {

@@ -6,7 +6,6 @@ import { batch } from "./html.js";
 import { t } from "./l10n.js";
 import * as offline from "./offline.js";
 import * as outbox from "./outbox.js";
-import { Positions } from "./positions.js";
 import * as push from "./push.js";
 import { notify } from "./notices.js";
 import * as receipts from "./receipts.js";
@@ -24,12 +23,12 @@ const TELL_BEFORE_END_MS = 10 * 60_000;
 /** A browser's timers end here. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-let positions = new Positions();
-let frameBytes = 64 * 1024;
 /** @type {credentials.Credential | null} */
 let credential = null;
-/** By room, the head that its last page or resume told of: what came with it is as it was then. @type {Map<string, number>} */
-const readAt = new Map();
+/** That of the sign-in; it is there as long as anything comes. @type {import("./client.js").Client} */
+let client;
+/** What one holds of whom, as far as the lists were read. @type {Map<string, string>} */
+let relations = new Map();
 
 let endTimer = 0;
 /** @param {credentials.Credential} given */
@@ -50,19 +49,27 @@ export function signIn(wanted) {
     state.clear();
   }
   keepCredential(wanted);
-  positions = new Positions();
-  readAt.clear();
   threads.forgetAll();
   state.status.value = { phase: "connecting" };
-  const remembered = offline.begin(wanted, (room) => positions.level(room));
-  wire.connect({
-    hello: async () => {
+  const remembered = offline.begin(wanted, (room) => client.positions.level(room));
+  client = wire.connect({
+    name: "gochat-web",
+    token: async () => {
       if (credential?.expires && credential.expires < Date.now()) throw new Error(t("signed-in-too-long"));
       await remembered;
-      return { type: "hello", token: credential?.token, client: "gochat-web", resume: positions.resume(4 * frameBytes) };
+      return credential?.token;
     },
+    before: confirm,
     onWelcome: welcome,
-    onEvent: event,
+    onEntry: listed,
+    onListed: () => {
+      state.relations.value = relations;
+      offline.dropUnclaimed();
+      offline.readAhead();
+    },
+    onFact: apply,
+    onReset: restart,
+    onEvent: (frame) => handlers[frame.type]?.(frame),
     onState: (phase, detail = {}) => {
       state.status.value = { phase, ...detail };
       if (phase === "online") threads.goOn();
@@ -97,10 +104,7 @@ export function signOut() {
 
 /** @param {any} frame */
 function welcome(frame) {
-  frameBytes = frame.limits.frame_bytes;
-  confirm(frame.user);
-  [...frame.contacts, ...frame.rooms].forEach(goOnFrom);
-  const resets = positions.welcomed(frame);
+  relations = new Map();
   const before = state.rooms.value;
   const next = new Map(before);
   for (const entry of [...frame.contacts, ...frame.rooms]) {
@@ -113,42 +117,24 @@ function welcome(frame) {
     state.requests.value = frame.requests;
     state.trouble.value = frame.unreadable ? t("unreadable", { rooms: frame.unreadable.join(", ") }) : "";
   });
-  resets.forEach(restart);
   watch();
   outbox.resume();
-  catchUp();
-  readLists(frame.rooms_next).then(offline.readAhead).catch(() => {});
   wish().then(push.claim).catch(() => {});
 }
 
-/** The token is this user's: what was kept may be shown. @param {string} user */
-function confirm(user) {
+/** The token is this user's: what was kept may be shown, and gone on from. @param {any} frame */
+function confirm(frame) {
   if (!credential) return;
-  credential = { ...credential, user, confirmed: true };
+  credential = { ...credential, user: frame.user, confirmed: true };
   credentials.keep(credential);
   offline.confirm(credential);
+  [...frame.contacts, ...frame.rooms].forEach(goOnFrom);
 }
 
 /** Goes on from the place that was kept of a room. @param {any} entry */
 function goOnFrom(entry) {
   const kept = offline.claim(entry);
-  if (kept && !positions.hold(entry.room, kept.seq, kept.epoch, entry.head)) threads.restart(entry.room, entry.head);
-}
-
-/** Reads the entries that `welcome` had no space for: other groups, other private rooms, and what one holds of whom.
- *  @param {string | undefined} groupsNext */
-async function readLists(groupsNext) {
-  const relations = new Map();
-  for await (const entry of wire.pages({ type: "contacts", rooms: true, limit: 200 }, "contacts")) {
-    if (entry.state !== "none") relations.set(entry.user, entry.state);
-    if (entry.room) listed(entry);
-  }
-  state.relations.value = relations;
-  if (groupsNext) {
-    for await (const entry of wire.pages({ type: "groups", cursor: groupsNext, limit: 200 }, "groups")) listed(entry);
-  }
-  offline.dropUnclaimed();
-  catchUp();
+  if (kept && !client.positions.hold(entry.room, kept.seq, kept.epoch, entry.head)) threads.restart(entry.room, entry.head);
 }
 
 let groupsSoon = 0;
@@ -157,17 +143,18 @@ function readGroupsSoon() {
   clearTimeout(groupsSoon);
   groupsSoon = setTimeout(async () => {
     try {
-      for await (const entry of wire.pages({ type: "groups", limit: 200 }, "groups")) listed(entry);
+      for await (const entry of wire.pages({ type: "groups", limit: 200 }, "groups")) client.found(entry);
     } catch {
       // The next `welcome` tells.
     }
   }, 50);
 }
 
-/** @param {any} entry */
+/** @param {any} entry of a list of groups, or of contacts, which have a relation and may have no room */
 function listed(entry) {
+  if (entry.state !== undefined && entry.state !== "none") relations.set(entry.user, entry.state);
+  if (!entry.room) return;
   goOnFrom(entry);
-  positions.found(entry);
   const known = state.rooms.value.get(entry.room);
   state.addRoom(fromEntry(entry, state.me.value, known && { ...known, unread: entry.unread ?? known.unread }));
 }
@@ -186,51 +173,15 @@ function watchSoon() {
   soon = setTimeout(watch, 1000);
 }
 
-// ------------------------------------------------------------------------------------------------ catching up
-
-/** Asks for what is missing, one room after the other. */
-async function catchUp() {
-  const current = positions;
-  for (let room = current.nextBehind(); room !== undefined; room = current.nextBehind()) {
-    for (let question = current.ask(room); question; question = current.ask(room)) {
-      try {
-        const reply = await wire.ask(question);
-        if (current !== positions) return;
-        const { facts, reset } = current.answered(question, reply);
-        if (reply.head !== undefined) readAt.set(question.room, reply.head);
-        facts.forEach(apply);
-        if (reset) restart(reset);
-      } catch (error) {
-        if (error instanceof wire.Broken) return;
-        const { temporary, retry_after_ms: wait = 1000 } = /** @type {wire.Refused} */ (error).frame;
-        if (temporary) await new Promise((resolve) => setTimeout(resolve, wait));
-        else current.refused(question);
-        if (current !== positions) return;
-      }
-    }
-  }
-}
+// ------------------------------------------------------------------------------------------------ what happens
 
 /** @param {import("./positions.js").Reset} reset */
 function restart({ room, epoch, head }) {
   const known = state.rooms.value.get(room);
   if (known) state.addRoom(begunAnew(known, epoch, head));
-  readAt.delete(room);
   receipts.restarted(room);
   threads.restart(room, head);
   offline.forgetRoom(room);
-  catchUp();
-}
-
-// ------------------------------------------------------------------------------------------------ live
-
-/** @param {any} frame */
-function event(frame) {
-  if (frame.seq !== undefined && frame.type !== "read") {
-    if (positions.take(frame)) apply(frame); else catchUp();
-    return;
-  }
-  handlers[frame.type]?.(frame);
 }
 
 /** @type {Record<string, (frame: any) => void>} */
@@ -255,13 +206,8 @@ const handlers = {
   contact: ({ user, state: relation }) => {
     state.relations.value = new Map(state.relations.value).set(user, relation);
     if (relation !== "request") state.requests.value = state.requests.value.filter((each) => each.user !== user);
-    if (relation === "contact") opened(blank(privateRoomOf(user), state.me.value).id);
+    if (relation === "contact") opened(privateRoomOf(user));
   },
-  lag: (frame) => {
-    const reset = positions.lagging(frame);
-    if (reset) restart(reset); else catchUp();
-  },
-  reset: (frame) => restart(positions.reset(frame)),
 };
 
 /** @param {string} user */
@@ -269,8 +215,7 @@ const privateRoomOf = (user) => `dm:${[user, state.me.value].sort().join(":")}`;
 
 /** A private room that waited for an answer is live. @param {string} room */
 export function opened(room) {
-  positions.opened(room);
-  catchUp();
+  client.opened(room);
 }
 
 /** Hands on the next fact of a room. @param {import("./positions.js").Fact} fact */
@@ -283,7 +228,7 @@ function apply(fact) {
   offline.touch(fact.room);
   batch(() => {
     state.addRoom(afterFact(known, fact, me, looking));
-    thread?.timeline.append(fact, Math.max(known.head, readAt.get(fact.room) ?? 0));
+    thread?.timeline.append(fact, Math.max(known.head, client.readAt.get(fact.room) ?? 0));
     thread?.changed();
     if (added && known.kind === "group") readGroupsSoon();
     if (known.kind === "dm" && known.other !== me && !known.online) watchSoon();

@@ -1,18 +1,18 @@
 // @ts-check
-// The page's one connection, for those who only want to ask.
-import { Broken, Connection, Refused } from "./connection.js";
+// The page's one session, for those who only want to ask.
+import { Broken, Client, Refused } from "./client.js";
 export { Broken, Refused };
 
-/** @typedef {import("./connection.js").Frame} Frame */
+/** @typedef {import("./client.js").Frame} Frame */
 
-/** @type {Connection | null} */
+/** @type {Client | null} */
 let current = null;
 
-/** @param {import("./connection.js").Listener} listener */
-export function connect(listener) {
+/** @param {import("./client.js").Options} options */
+export function connect(options) {
   disconnect();
-  current = new Connection(listener);
-  current.start();
+  current = new Client(options);
+  return current.start();
 }
 
 export function disconnect() {
@@ -21,17 +21,13 @@ export function disconnect() {
 }
 
 export const retryNow = () => current?.retryNow();
-/** See Connection.post. @param {Frame} frame */
+/** See Client.post. @param {Frame} frame */
 export const post = (frame) => current?.post(frame);
-/** See Connection.ask. @param {Frame} frame @returns {Promise<any>} */
+/** See Client.ask. @param {Frame} frame @returns {Promise<any>} */
 export const ask = (frame) => current?.ask(frame) ?? Promise.reject(new Broken("there is no connection"));
 
-/** All entries of a list, page by page. @param {Frame} frame @param {string} field @returns {AsyncGenerator<any>} */
+/** See Client.pages. @param {Frame} frame @param {string} field @returns {AsyncGenerator<any>} */
 export async function* pages(frame, field) {
-  let cursor;
-  do {
-    const reply = await ask(cursor ? { ...frame, cursor } : frame);
-    yield* reply[field];
-    cursor = reply.next;
-  } while (cursor);
+  if (!current) throw new Broken("there is no connection");
+  yield* current.pages(frame, field);
 }
