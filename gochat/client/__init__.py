@@ -11,6 +11,7 @@ from gochat.client.credential import TokenSource
 from gochat.client.errors import BadUrl, ClientError, Ended, Lost, Refused, Unreachable
 from gochat.client.events import Event, Listed, Offline, Online
 from gochat.client.positions import Reset
+from gochat.client.replica import NotAReplica, Replica
 from gochat.client.wire import Fact, Page, Unknown
 from gochat.domain import facts
 from gochat.protocol import replies
@@ -24,10 +25,12 @@ __all__ = [
     "Fact",
     "Listed",
     "Lost",
+    "NotAReplica",
     "Offline",
     "Online",
     "Page",
     "Refused",
+    "Replica",
     "Reset",
     "TokenSource",
     "Unknown",

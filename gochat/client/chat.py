@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
+from pathlib import Path
 
 import trio
 
@@ -20,6 +21,7 @@ from gochat.client.events import Event
 from gochat.client.links import parse_url
 from gochat.client.paging import Pages
 from gochat.client.people import People
+from gochat.client.replica import Replica
 from gochat.client.session import Session
 from gochat.client.wire import Page, Results
 from gochat.domain.facts import AnyFact, HistoryScope, PostRight, Role
@@ -33,7 +35,13 @@ QUEUE = 1_000
 
 @asynccontextmanager
 async def connect(
-    url: str, *, token: TokenSource, device: str | None = None, queue: int = QUEUE, confirms: bool = False
+    url: str,
+    *,
+    token: TokenSource,
+    device: str | None = None,
+    queue: int = QUEUE,
+    confirms: bool = False,
+    replica: Replica | str | Path | None = None,
 ) -> AsyncIterator[Chat]:
     """Sign in to the server at `url` (`ws://HOST:PORT/v1/ws`, `wss://...`, `tcp://HOST:PORT`, `nng+tcp://HOST:PORT`,
     `nng+tls+tcp://...`) and stay signed in.
@@ -44,21 +52,30 @@ async def connect(
     the session, and is raised here.
 
     A session with the same `device` is replaced. `queue` bounds the events that wait to be read: while it is full the
-    server is made to wait. With `confirms` others are told which of their messages have come here (`got`). Raises
-    BadUrl, Unreachable, or Refused (`unauthorized`) if the first connection can't be made; later ones are made again by
-    themselves, with growing pauses, until the server says not to.
+    server is made to wait. With `confirms` others are told which of their messages have come here (`got`).
+
+    `replica` is a file (gochat.client.replica), or the path of one: the session goes on where the file ends, and each
+    event is in it before the application gets it. What another user left in it is removed. Raises sqlite3.Error, at any
+    time, where the file can't be written, and NotAReplica or OSError where it can't be opened.
+
+    Raises BadUrl, Unreachable, or Refused (`unauthorized`) if the first connection can't be made; later ones are made
+    again by themselves, with growing pauses, until the server says not to.
     """
-    session = Session(parse_url(url), token=token, device=device, queue=queue, confirms=confirms)
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(session.run)
-            try:
-                await session.ready.wait()
-                yield Chat(session)
-            finally:
-                session.stop()
-    except BaseExceptionGroup as group:
-        raise_alone(group)
+    with ExitStack() as stack:
+        address = parse_url(url)
+        if isinstance(replica, str | Path):
+            replica = stack.enter_context(closing(Replica(replica)))
+        session = Session(address, token=token, device=device, queue=queue, confirms=confirms, replica=replica)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(session.run)
+                try:
+                    await session.ready.wait()
+                    yield Chat(session)
+                finally:
+                    session.stop()
+        except BaseExceptionGroup as group:
+            raise_alone(group)
 
 
 class Chat(People):
@@ -71,7 +88,13 @@ class Chat(People):
 
     async def __anext__(self) -> Event:
         """The next event. Raises Ended once the session is over and all events are read."""
-        return await self._session.inbox.get()
+        following = self._session.following
+        return await (self._session.inbox.get() if following is None else following.next(self._session.inbox))
+
+    @property
+    def replica(self) -> Replica | None:
+        """The file that the session keeps, if it was given one."""
+        return None if self._session.following is None else self._session.following.replica
 
     # ------------------------------------------------------------------------------------------ messages
 

@@ -48,11 +48,20 @@ class Inbox(Generic[T]):
 
     async def get(self) -> T:
         """The oldest item. Raises the error that `end` was given."""
+        await self.wait()
+        return self.take()
+
+    async def wait(self) -> None:
+        """Return when there is an item. Raises the error that `end` was given, once there is none and none will
+        come."""
         await trio.lowlevel.checkpoint()
         while not self._items:
             if self._end is not None:
                 raise self._end
             await self._filled.park()
+
+    def take(self) -> T:
+        """The oldest item, of at least one."""
         item = self._items.popleft()
         self._emptied.unpark_all()
         return item

@@ -91,6 +91,23 @@ class Positions:
 
     # ------------------------------------------------------------------------------------------ a connection begins
 
+    def hold(self, room: str, seq: int, epoch: str | None, head: int, now: str | None) -> bool:
+        """Go on from the position that an earlier session has left of a room. Called before `welcomed` or `found` take
+        the list that tells its `head`, and `now`, its epoch. False where a live fact was first: then it is of no
+        use."""
+        if room in self._positions:
+            return False
+        place = self._positions[room] = RoomPosition(seq, epoch)
+        place.head = head
+        if (seq, epoch) != (head, now):
+            self._fall_behind(room, place)
+        return True
+
+    def of(self, room: str) -> Position | None:
+        """How far the facts of a room were handed on, and the epoch of their log, if it was told."""
+        place = self._positions.get(room)
+        return None if place is None else Position(place.seq, place.epoch)
+
     def resume(self, frame_bytes: int) -> dict[str, Position]:
         """The positions for `hello`: as many rooms as one frame holds, those with the latest facts first."""
         named: dict[str, Position] = {}

@@ -23,8 +23,10 @@ from gochat.client.confirmed import Confirmed
 from gochat.client.credential import TokenFunction, TokenSource, obtain, refresh_in_s
 from gochat.client.errors import ClientError, Ended, Refused, Unreachable
 from gochat.client.events import Event, Listed, Offline, Online
+from gochat.client.following import Following
 from gochat.client.inbox import Inbox
 from gochat.client.positions import Positions, Reset
+from gochat.client.replica import Replica
 from gochat.client.wire import FACTS, Page, Reply, ServerFrame, Strange, decode, encode
 from gochat.domain import ids
 from gochat.domain.facts import Message
@@ -57,7 +59,14 @@ class Session:
     """See the module."""
 
     def __init__(
-        self, address: links.Address, *, token: TokenSource, device: str | None, queue: int, confirms: bool = False
+        self,
+        address: links.Address,
+        *,
+        token: TokenSource,
+        device: str | None,
+        queue: int,
+        confirms: bool = False,
+        replica: Replica | None = None,
     ) -> None:
         self.ready = trio.Event()
         """Set with the first `welcome`."""
@@ -66,6 +75,7 @@ class Session:
         self.calls = Calls(on_wait=self.inbox.stir)
         self.positions = Positions()
         self.confirmed = Confirmed()
+        self.following = None if replica is None else Following(replica, self.positions)
         self._confirms = confirms
         self._address = address
         self._source = token
@@ -208,7 +218,14 @@ class Session:
         self._welcome = welcome
         self.calls.frame_bytes = welcome.limits.frame_bytes - (links.SECRET_BYTES if self._address.nng else 0)
         self._greeted_at = trio.current_time()
+        entries: list[replies.ContactEntry | replies.RoomEntry] = [*welcome.contacts, *welcome.rooms]
+        if self.following is not None:
+            self.following.begin(welcome.user)
+            self.following.hold(entries)
         self._hand_on(self.positions.welcomed(welcome))
+        if self.following is not None:
+            self.following.began(entries)
+            nursery.start_soon(self.following.fetch, self.calls)
         if self.watching:
             self.calls.post(req.Watch(users=self.watching))
         nursery.start_soon(self._write, link)
@@ -273,12 +290,16 @@ class Session:
 
     async def _find_rooms(self, welcome: replies.Welcome) -> None:
         """List the rooms that `welcome` had no space for."""
+        whole = True
         if welcome.rooms_next is not None:
-            await self._list(req.Groups(limit=LISTED, cursor=welcome.rooms_next), replies.Groups)
+            whole &= await self._list(req.Groups(limit=LISTED, cursor=welcome.rooms_next), replies.Groups)
         if len(welcome.contacts) >= WELCOMED:
-            await self._list(req.Contacts(limit=LISTED, rooms=True), replies.Contacts)
+            whole &= await self._list(req.Contacts(limit=LISTED, rooms=True), replies.Contacts)
+        if whole and self.following is not None:
+            self.following.listed(welcome)
 
-    async def _list(self, request: req.Groups | req.Contacts, kind: type[replies.Groups | replies.Contacts]) -> None:
+    async def _list(self, request: req.Groups | req.Contacts, kind: type[replies.Groups | replies.Contacts]) -> bool:
+        """Whether it was listed to its end."""
         cursor = request.cursor
         while True:
             await self.inbox.half_empty()
@@ -289,19 +310,23 @@ class Session:
                     # Otherwise an application would take the rooms that were listed so far for all.
                     told = f"not all of your rooms can be listed: {refused.message}"
                     self._offer(replies.Error(code=refused.code, message=told, temporary=False))
-                    return
+                    return False
                 await trio.sleep(refused.wait_s)
                 continue
             groups = [entry for entry in getattr(reply, "groups", ()) if entry.head is not None]
             contacts = [entry for entry in getattr(reply, "contacts", ()) if entry.head is not None]
+            if self.following is not None:
+                self.following.hold([*groups, *contacts])
             for entry in (*groups, *contacts):
                 self.positions.found(entry)
+            if self.following is not None:
+                self.following.began([*groups, *contacts])
             if self.positions.waiting:
                 self._catchers.unpark_all()
             self.inbox.put(Listed(groups, contacts))
             cursor = reply.next
             if cursor is None:
-                return
+                return True
 
     async def _catch_up(self) -> None:
         """Serve the rooms that are behind, one at a time."""
@@ -335,9 +360,7 @@ class Session:
     def _handle(self, frame: ServerFrame) -> None:
         if type(frame) in _FACTS:
             if self.positions.take(frame, self.inbox.full):  # type: ignore[arg-type]  # narrowed by the set
-                self.inbox.put(frame)  # type: ignore[arg-type]
-                if self._confirms:
-                    self._confirm(frame)
+                self._hand_on((frame,))  # type: ignore[arg-type]
         else:
             self._handle_other(frame)
         if self.positions.waiting:
@@ -376,10 +399,12 @@ class Session:
     def _hand_on(self, events: Iterable[Event]) -> None:
         for event in events:
             self.inbox.put(event)
+            if self.following is not None:
+                self.following.note(event)
             if self._confirms:
                 self._confirm(event)
 
-    def _confirm(self, event: Event | ServerFrame) -> None:
+    def _confirm(self, event: Event) -> None:
         if isinstance(event, Message) and event.sender != self.welcome.user:
             self.confirmed.note(event.room, event.seq)
         elif isinstance(event, Reset):

@@ -12,6 +12,7 @@ import math
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 import trio
@@ -20,6 +21,7 @@ from gochat.client import chat as asynchronous
 from gochat.client.credential import TokenSource
 from gochat.client.errors import Ended
 from gochat.client.events import Event
+from gochat.client.replica import Replica
 from gochat.client.wire import Page
 from gochat.domain.facts import AnyFact
 from gochat.protocol import replies
@@ -36,13 +38,20 @@ class Timeout(TimeoutError):
 
 
 @contextmanager
-def connect(url: str, *, token: TokenSource, device: str | None = None, timeout_s: float = TIMEOUT_S) -> Iterator[Chat]:
+def connect(
+    url: str,
+    *,
+    token: TokenSource,
+    device: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+    replica: Replica | str | Path | None = None,
+) -> Iterator[Chat]:
     """Sign in and stay signed in, as `gochat.client.connect` does; a function `token` is called in the other thread.
     Raises BadUrl, Unreachable, Refused, or Timeout if there is no session within `timeout_s`.
 
     All methods may be called from any thread. Ctrl-C ends a call that waits.
     """
-    thread = _Thread(url, token, device)
+    thread = _Thread(url, token, device, replica)
     thread.start()
     try:
         chat = Chat(thread, timeout_s)
@@ -68,6 +77,11 @@ class Chat:
     def welcome(self) -> replies.Welcome:
         """The rooms, contacts and limits, as the latest connection was told of them."""
         return self._thread.chat.welcome
+
+    @property
+    def replica(self) -> Replica | None:
+        """The file that the session keeps, if it was given one."""
+        return self._thread.chat.replica
 
     def call(
         self, method: Callable[Concatenate[asynchronous.Chat, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs
@@ -130,8 +144,8 @@ class Chat:
 class _Thread:
     """The session's thread. Its errors are raised in the caller's."""
 
-    def __init__(self, url: str, token: TokenSource, device: str | None) -> None:
-        self._connection = (url, token, device)
+    def __init__(self, url: str, token: TokenSource, device: str | None, replica: Replica | str | Path | None) -> None:
+        self._connection = (url, token, device, replica)
         self._thread = threading.Thread(target=self._main, name="gochat client", daemon=True)
         self._running = threading.Event()
         self._ready = threading.Event()
@@ -203,10 +217,10 @@ class _Thread:
             self._ready.set()
 
     async def _session(self) -> None:
-        url, token, device = self._connection
+        url, token, device, replica = self._connection
         self._token = trio.lowlevel.current_trio_token()
         self._running.set()
         with self._scope:
-            async with asynchronous.connect(url, token=token, device=device) as self.chat:
+            async with asynchronous.connect(url, token=token, device=device, replica=replica) as self.chat:
                 self._ready.set()
                 await trio.sleep_forever()

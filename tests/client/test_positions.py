@@ -32,6 +32,49 @@ def seqs(result: tuple[list[Fact], Reset | None]) -> list[int]:
     return [fact.seq for fact in result[0]]
 
 
+# ---------------------------------------------------------------------------------------------- kept positions
+
+
+def held(seq: int, epoch: str | None = "e1", *, head: int = 9) -> tuple[Positions, list[Reset]]:
+    """The positions after a `welcome` that tells `head`, with the one that an earlier session left."""
+    positions = Positions()
+    positions.resume(65_536)
+    assert positions.hold(TEA, seq, epoch, head, "e1")
+    return positions, positions.welcomed(welcome(room(head)))
+
+
+def test_a_room_goes_on_from_its_kept_position() -> None:
+    positions, resets = held(5)
+    assert resets == [] and asked(positions) == req.Resume(room=TEA, seq=5, epoch="e1")
+
+
+def test_a_kept_position_that_is_level_asks_for_nothing() -> None:
+    positions, resets = held(9)
+    assert resets == [] and not positions.waiting
+    assert positions.take(message(10)) and positions.of(TEA) == Position(10, "e1")
+
+
+def test_a_kept_position_of_another_log_is_told() -> None:
+    for positions, resets in (held(5, "e0"), held(10)):
+        assert [(reset.head, reset.epoch) for reset in resets] == [(9, "e1")]
+        assert positions.of(TEA) == Position(9, "e1")
+
+
+def test_a_kept_position_of_a_room_that_a_list_tells_of_later() -> None:
+    positions = at(41)
+    assert positions.hold(DM, 3, "e0", 7, "e1")
+    positions.found(contact(7))
+    assert positions.next_behind() == DM
+    assert positions.ask(DM) == req.Resume(room=DM, seq=3, epoch="e0"), "the server says that the log is another one"
+
+
+def test_a_kept_position_comes_too_late_after_a_live_fact() -> None:
+    positions = at(41)
+    positions.take(message(7, DM))
+    assert not positions.hold(DM, 3, "e1", 7, "e1") and positions.of(DM) == Position(7, None)
+    assert positions.of("group:nothing") is None
+
+
 # ---------------------------------------------------------------------------------------------- live
 
 

@@ -39,6 +39,7 @@ async def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     )
     async with running(settings) as node:
         monkeypatch.setenv("GOCHAT_URL", url(node))
+        monkeypatch.chdir(tmp_path)  # a program of the page keeps a file
         monkeypatch.setenv("GOCHAT_TOKEN", issue(node, "ann"))
         yield node
 
@@ -62,6 +63,9 @@ async def test_the_programs_of_the_page(node: Node) -> None:
     assert "1 ann the backup is done" in printed[2]
     assert "['ann', 'bob']\nconflict False" in printed[3]
     assert printed[4] == "ann I count to one.\n"
+    found, kept = printed[6].splitlines()
+    assert found.startswith("dm:ann:bob ") and found.endswith(" the report is in the blue folder")
+    assert kept.startswith("['dm:ann:bob', 'group:news'] ")
 
 
 async def test_the_bot(node: Node) -> None:

@@ -1,0 +1,126 @@
+"""A session keeps a replica: the news are stored before the application gets them, and older messages are fetched.
+
+Positions of an earlier session go into the new one as soon as the server's lists name their rooms; from there on the
+server tells what was missed. An error of the file (sqlite3.Error) ends the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import trio
+
+from gochat.client.calls import Calls
+from gochat.client.errors import Refused
+from gochat.client.events import Event
+from gochat.client.inbox import Inbox
+from gochat.client.positions import PAGE, Positions, Reset
+from gochat.client.replica import Began, Kept, Left, News, Replica, Told
+from gochat.client.wire import FACTS, Page
+from gochat.protocol import replies
+from gochat.protocol import requests as req
+
+_FACTS: Final = frozenset(FACTS)
+#: Entries of lists that tell of rooms.
+Entry = replies.ContactEntry | replies.RoomEntry | replies.GroupEntry | replies.ContactState
+
+
+class Following:
+    """Between a session and its replica. Bounded as the session's inbox is: what waits here waits there."""
+
+    def __init__(self, replica: Replica, positions: Positions) -> None:
+        self.replica = replica
+        self._positions = positions
+        self._pending: list[News] = []
+        """What happened and is not stored."""
+        self._kept: dict[str, Kept] | None = None
+        """Rooms of the file that no list has named yet; None before the first `welcome`."""
+        self._storing = trio.Lock()
+        self._more = trio.Event()
+        """Set when there may be older messages to fetch."""
+
+    # ------------------------------------------------------------------------------------------ for the session
+
+    def begin(self, user: str) -> None:
+        """The server has named the user: what was kept of another one goes."""
+        if self._kept is None:
+            mine = self.replica.belongs_to(user)
+            self._kept = {kept.room: kept for kept in self.replica.rooms()} if mine else {}
+
+    def hold(self, entries: Iterable[Entry]) -> None:
+        """A list names rooms, and the positions do not know of it yet."""
+        for entry in entries:
+            kept = self._kept.pop(entry.room, None) if self._kept and entry.room else None
+            if kept is not None and entry.head is not None:
+                self._positions.hold(kept.room, kept.seq, kept.epoch, entry.head, entry.epoch)
+
+    def began(self, entries: Iterable[Entry]) -> None:
+        """The positions know of the list: the older messages of rooms that are new here are wanted."""
+        for entry in entries:
+            position = self._positions.of(entry.room) if entry.room else None
+            if entry.room and position is not None:
+                self._pending.append(Began(entry.room, position.seq, position.epoch))
+        self._more.set()
+
+    def listed(self, welcome: replies.Welcome) -> None:
+        """All lists were read: rooms that none of them named are no longer the user's to read."""
+        waiting = {entry.room for entry in welcome.requests} | set(welcome.unreadable)
+        left = [room for room in self._kept or () if room not in waiting]
+        if left:
+            self._pending.append(Left(left))
+            self._more.set()  # It is stored then, also where the application reads no events.
+        self._kept = {}
+
+    def note(self, event: Event) -> None:
+        """The event goes into the inbox."""
+        if type(event) in _FACTS:
+            position = self._positions.of(event.room)  # type: ignore[union-attr]  # narrowed by the set
+            self._pending.append(Told(event, position and position.epoch))  # type: ignore[arg-type]
+        elif isinstance(event, Reset):
+            self._pending.append(event)
+
+    async def next(self, inbox: Inbox[Event]) -> Event:
+        """The next event, once it is stored. Raises what ended the session, or sqlite3.Error."""
+        while True:
+            await inbox.wait()
+            if not self._pending:
+                return inbox.take()
+            await self._store()
+
+    async def _store(self) -> None:
+        """Store all that waits, in one transaction. Cancelled, all of it still waits: to store it twice is no harm."""
+        async with self._storing:
+            news = self._pending[:]
+            if news:
+                wanted = await trio.to_thread.run_sync(self.replica.store, news)
+                del self._pending[: len(news)]
+                if wanted:
+                    self._more.set()
+
+    # ------------------------------------------------------------------------------------------ older messages
+
+    async def fetch(self, calls: Calls) -> None:
+        """Fetch what is wanted of older messages, on one connection; for ever. A room of which a part can't be read now
+        is left to the next connection."""
+        unreadable: set[str] = set()
+        while True:
+            self._more = trio.Event()
+            await self._store()
+            wanted = await trio.to_thread.run_sync(self.replica.wanted, unreadable)
+            if wanted is None:
+                await self._more.wait()
+                continue
+            room, before = wanted
+            try:
+                page = await calls.inner(req.History(room=room, before=before, limit=PAGE, messages=True), Page)
+            except Refused as refused:
+                if refused.temporary:
+                    await trio.sleep(refused.wait_s)
+                else:
+                    await trio.to_thread.run_sync(self.replica.cannot_fetch, room)
+                continue
+            if page.complete:
+                await trio.to_thread.run_sync(self.replica.fetched, page, before)
+            else:
+                unreadable.add(room)
