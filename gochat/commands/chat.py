@@ -82,7 +82,7 @@ def _full(to: str | None, url: str, token: TokenSource | None, mouse: bool) -> i
             await run(desk, display)
 
     try:
-        finished = online(body, url, token)
+        finished = online(body, url, token, confirms=True)
     finally:
         if desk is not None:
             _tell_unsent(desk)
@@ -106,7 +106,7 @@ def _plain(to: str | None, url: str, token: TokenSource | None) -> int:
         await console.run(Lines(stdin))
 
     try:
-        finished = online(body, url, token)
+        finished = online(body, url, token, confirms=present)
     finally:
         if console is not None:
             _tell_unsent(console)

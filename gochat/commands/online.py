@@ -37,8 +37,10 @@ def online(
     token: TokenSource | None,
     *,
     limit_s: float | None = None,
+    confirms: bool = False,
 ) -> bool:
-    """Sign in and run `body`. False if SIGINT or SIGTERM ended it.
+    """Sign in and run `body`. False if SIGINT or SIGTERM ended it. With `confirms` others are told that their messages
+    have come here.
 
     Every way to fail becomes a CommandError whose code tells scripts what kind it was.
     """
@@ -50,7 +52,7 @@ def online(
             # A terminal that is not set to UTF-8 shows escapes instead of ending the command.
             stream.reconfigure(errors="backslashreplace")
     try:
-        return trio.run(_online, body, url, source, limit_s)
+        return trio.run(_online, body, url, source, limit_s, confirms)
     except trio.TooSlowError:
         raise CommandError(
             f"{url}: no reply in {limit_s:.0f} s", hint="it may have been done", code=EXIT_UNREACHABLE
@@ -70,7 +72,9 @@ def asked(
     return EXIT_OK if online(body, url, token, limit_s=limit_s) else EXIT_INTERRUPTED
 
 
-async def _online(body: Callable[[Chat], Awaitable[None]], url: str, token: TokenSource, limit_s: float | None) -> bool:
+async def _online(
+    body: Callable[[Chat], Awaitable[None]], url: str, token: TokenSource, limit_s: float | None, confirms: bool
+) -> bool:
     interrupted_at: float | None = None
     work = trio.CancelScope()
 
@@ -89,7 +93,7 @@ async def _online(body: Callable[[Chat], Awaitable[None]], url: str, token: Toke
             async with trio.open_nursery() as watching:
                 watching.start_soon(watch_signals, signals)
                 with work, trio.fail_after(float("inf") if limit_s is None else limit_s):
-                    async with connect(url, token=token) as chat:
+                    async with connect(url, token=token, confirms=confirms) as chat:
                         await body(chat)
                 watching.cancel_scope.cancel()
     except BaseExceptionGroup as group:

@@ -22,7 +22,7 @@ KEYS: Final = (
     "Enter sends, Alt+Enter begins a new line, Tab completes commands, users, groups and :emoji",
     "Alt+1 to Alt+9, Alt+0 go to a window; Alt+Left, Alt+Right, Ctrl-P, Ctrl-N step; Alt+A goes where news is",
     "PgUp and PgDn scroll, Ctrl+Home goes to the first new message, Ctrl+End to the end",
-    "Up and Down fetch what you typed before",
+    "Up and Down fetch what you typed before, Ctrl-R finds it by a part of it: Ctrl-R again goes on, Enter takes it",
     "Alt+Up and Alt+Down mark a message: Enter then answers it, /edit /react /delete /report mean it, Esc lets go",
     "Ctrl-A Ctrl-E Ctrl-W Ctrl-U Ctrl-K Ctrl-Y edit as in a shell; Ctrl-C empties the line, Ctrl-D then leaves",
 )

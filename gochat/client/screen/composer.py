@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gochat.client.screen.search import Search
 from gochat.client.screen.width import clusters
 
 #: Texts that were typed before and can be fetched again.
@@ -21,6 +22,8 @@ class Composer:
         self.cursor = 0
         """The index in `text` before which the next character goes."""
         self.history: list[str] = []
+        self.search: Search | None = None
+        """The search in the history, while there is one; the text is then the one that it has found."""
         self._killed = ""
         self._at: int | None = None
         """The place in the history of the text that is shown, None for the one that is being typed."""
@@ -66,6 +69,40 @@ class Composer:
 
     def has_draft(self, room: str) -> bool:
         return room in self._drafts
+
+    # ------------------------------------------------------------------------------------------ searching
+
+    def search_history(self) -> None:
+        """Begin to search in what was typed before, or go on to an earlier text."""
+        if self.search is None:
+            self.search = Search(self.history, self.text, self.cursor)
+        else:
+            self.search.older()
+        self.set(*self.search.found())
+
+    def search_for(self, typed: str) -> None:
+        """Look for more, in a search."""
+        assert self.search is not None
+        self.search.type(typed)
+        self.set(*self.search.found())
+
+    def search_for_less(self) -> None:
+        assert self.search is not None
+        self.search.backspace()
+        self.set(*self.search.found())
+
+    def end_search(self, *, taken: bool) -> None:
+        """The text that was found is taken, to be changed or sent, and Up and Down go on from there; or it is given up,
+        and what was being typed is back."""
+        if self.search is None:
+            return
+        search, self.search = self.search, None
+        if not taken:
+            self.set(*search.kept)
+        elif search.at is not None:
+            if self._at is None:
+                self._typed = search.kept[0]
+            self._at = search.at
 
     # ------------------------------------------------------------------------------------------ moving
 

@@ -160,6 +160,7 @@ class Desk:
     def newest_page(self, page: Page) -> None:
         """The newest page of a room. Messages that it reaches past stand in it: their facts may have come before."""
         self.state.timeline(page.room).newest_page(page)
+        self.state.receipts(page.room, page.reads, page.got)
         self._drop_recorded(page.room, page.head)
 
     def _drop_recorded(self, room: str, upto: float = float("inf")) -> None:

@@ -100,6 +100,7 @@ KEYS: Final[dict[str, Callable[[Desk], None]]] = {
     "ctrl w": _edit("kill_word"),
     "meta backspace": _edit("kill_word"),
     "ctrl y": _edit("yank"),
+    "ctrl r": _edit("search_history"),
     "ctrl c": Desk.interrupt,
     "ctrl d": _end_of_input,
     "page up": _scroll(1),
@@ -124,6 +125,26 @@ KEYS: Final[dict[str, Callable[[Desk], None]]] = {
 }
 
 
+#: In a search, these end it without what was found.
+_GIVE_UP: Final = frozenset(("esc", "ctrl g", "ctrl c"))
+
+
+def _searched(desk: Desk, key: str) -> bool:
+    """Whether the key is one of a search in the history. Enter takes what was found into the input, where Enter sends
+    it; any other key takes it too, and then does what it does."""
+    composer = desk.composer
+    if composer.search is None or key == "ctrl r":
+        return False
+    if len(key) == 1 and key.isprintable():
+        composer.search_for(key)
+    elif key in ("backspace", "ctrl h"):
+        composer.search_for_less()
+    else:
+        composer.end_search(taken=key not in _GIVE_UP)
+        return key == "enter" or key in _GIVE_UP
+    return True
+
+
 class Keyboard:
     """Turns keys into acts. What stands between `begin paste` and `end paste` is text, whatever keys it looks like."""
 
@@ -135,14 +156,18 @@ class Keyboard:
         """One key, or one act of the mouse on the picture that is `shown`."""
         desk = self._desk
         if isinstance(key, tuple):
+            desk.composer.end_search(taken=True)
             _mouse(desk, key, shown)
         elif key == "begin paste":
+            desk.composer.end_search(taken=True)
             self._pasted = []
         elif key == "end paste":
             pasted, self._pasted = self._pasted or [], None
             desk.insert("".join(pasted).rstrip("\n"))
         elif self._pasted is not None:
             self._pasted.append({"enter": "\n", "tab": "    "}.get(key, key if len(key) == 1 else ""))
+        elif key not in ("focus in", "focus out") and _searched(desk, key):
+            pass
         elif key in KEYS:
             KEYS[key](desk)
         elif len(key) == 1 and (key.isprintable() or key in "\u200c\u200d\ufe0f"):

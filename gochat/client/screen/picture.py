@@ -241,6 +241,9 @@ def _input(scene: Scene, columns: int, most: int) -> tuple[list[Row], tuple[int,
 
 def _prompt(scene: Scene) -> str:
     title = scene.state.title(scene.state.current)
+    if (search := scene.composer.search) is not None:
+        said = "nothing has" if search.failed else "typed before"
+        return f"[{said}: {fitted(text.shown(search.query), 20)}] "
     if scene.viewport.selected is not None:
         return f"[{fitted(title, 20)}, to #{scene.viewport.selected}] "
     return f"[{fitted(title, 24)}] "

@@ -57,15 +57,18 @@ def draft_rows(state: State, draft: Draft, width: int, *, first: bool) -> list[R
 
 
 def receipt(state: State, room: str, seq: int) -> str:
-    """The users that are known to have read a message, for the end of it; empty if there is none."""
-    readers = state.readers(room, seq)
-    if not readers or room == STATUS:
+    """How far a message has come, for the end of it: the users who have read it, else those who have it on a device;
+    empty where none is known."""
+    done, users = "read", state.readers(room, seq)
+    if not users:
+        done, users = "received", state.receivers(room, seq)
+    if not users or room == STATUS:
         return ""
     if not room.startswith("group:"):
-        return "[read]"
-    if len(readers) > _NAMED_READERS:
-        return f"[read by {counted(len(readers), 'user')}]"
-    return f"[read by {', '.join(map(text.inert, readers))}]"
+        return f"[{done}]"
+    if len(users) > _NAMED_READERS:
+        return f"[{done} by {counted(len(users), 'user')}]"
+    return f"[{done} by {', '.join(map(text.inert, users))}]"
 
 
 def _message(

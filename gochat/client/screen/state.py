@@ -6,7 +6,7 @@ It is fed every event; `now` is a monotonic time in seconds.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gochat.client.events import Event, Listed, Offline, Online
@@ -59,6 +59,7 @@ class State:
         self._timelines: dict[str, Timeline] = {}
         self._typing: dict[str, dict[str, float]] = {}
         self._reads: dict[str, dict[str, int]] = {}
+        self._got: dict[str, dict[str, int]] = {}
         self._heads: dict[str, int] = {}
         self._mention = re.compile(rf"(?<![\w.-])@?{re.escape(self.me)}(?![\w-])", re.IGNORECASE).search
         self._number_rooms()
@@ -171,11 +172,13 @@ class State:
             case replies.Typing():
                 self._typing_now(event, now)
             case replies.Read() if event.sender != self.me:
-                readers = self._reads.setdefault(event.room, {})
-                if event.sender in readers or len(readers) < _MAX_READERS:
-                    readers[event.sender] = max(event.seq, readers.get(event.sender, 0))
+                self.receipts(event.room, {event.sender: event.seq}, {})
+            case replies.Got():
+                self.receipts(event.room, {}, event.got)
             case Reset():
                 self.timeline(event.room).forget()
+                self._reads.pop(event.room, None)
+                self._got.pop(event.room, None)
                 self._heads[event.room] = event.head
             case replies.Presence():
                 pass
@@ -219,6 +222,8 @@ class State:
         """Give new rooms their numbers: the latest talk first, requests before all."""
         entries: list[replies.ContactEntry | replies.RoomEntry] = [*self.rooms.contacts, *self.rooms.groups]
         entries.sort(key=lambda entry: entry.last.ts if entry.last else 0, reverse=True)
+        for entry in entries:
+            self.receipts(entry.room, entry.reads, entry.got)
         rooms = [entry.room for entry in self.rooms.requests] + [entry.room for entry in entries]
         known = set(self.order)
         self.order += [room for room in dict.fromkeys(rooms) if room not in known]
@@ -238,9 +243,23 @@ class State:
         """When the first of them is shown no longer, in seconds from now; None if nobody types."""
         return min((until - now for until in self._typing.get(room, {}).values() if until > now), default=None)
 
+    def receipts(self, room: str, reads: Mapping[str, int], got: Mapping[str, int]) -> None:
+        """Others have read a room up to these facts, and have these on a device: told by an event, a list or a page."""
+        for told, known in ((reads, self._reads), (got, self._got)):
+            users = known.setdefault(room, {})
+            for user, seq in told.items():
+                if user != self.me and (user in users or len(users) < _MAX_READERS):
+                    users[user] = max(seq, users.get(user, 0))
+
     def readers(self, room: str, seq: int) -> list[str]:
         """The other users that are known to have read up to this message, or further."""
         return sorted(user for user, read in self._reads.get(room, {}).items() if read >= seq)
+
+    def receivers(self, room: str, seq: int) -> list[str]:
+        """The other users that are known to have this message on a device."""
+        return sorted(
+            {user for user, got in self._got.get(room, {}).items() if got >= seq} | {*self.readers(room, seq)}
+        )
 
     # ------------------------------------------------------------------------------------------ people
 

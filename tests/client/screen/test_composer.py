@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gochat.client.screen.composer import MAX_CHARS, MAX_HISTORY, Composer
+from gochat.client.screen.search import MAX_QUERY
 
 
 def composer(marked: str) -> Composer:
@@ -87,6 +88,63 @@ def test_history_is_bounded() -> None:
         made.take()
     assert len(made.history) == MAX_HISTORY
     assert made.history[0] == "5"
+
+
+def searching(*texts: str) -> Composer:
+    made = Composer()
+    for text in texts:
+        made.set(text)
+        made.take()
+    made.set("half", 2)
+    made.search_history()
+    return made
+
+
+def test_a_search_finds_the_latest_and_then_earlier_ones() -> None:
+    made = searching("/join tea", "Hello bob", "hello eve", "bye")
+    assert marked(made) == "ha|lf", "nothing is looked for yet"
+    made.search_for("h")
+    made.search_for("ello")
+    assert marked(made) == "|hello eve"
+    made.search_history()
+    assert marked(made) == "|Hello bob"
+    made.search_history()
+    assert made.search is not None and made.search.failed and marked(made) == "|Hello bob"
+    made.search_for_less()
+    assert not made.search.failed and marked(made) == "|hello eve"
+    made.search_for("x")
+    assert made.search.failed and made.text == "hello eve"
+    for _ in "hellx":
+        made.search_for_less()
+    assert made.search.query == "" and marked(made) == "ha|lf"
+
+
+def test_a_search_is_taken_or_given_up() -> None:
+    made = searching("one", "two", "three")
+    made.search_for("tw")
+    made.end_search(taken=False)
+    assert (made.search, marked(made)) == (None, "ha|lf")
+    made.search_history()
+    made.search_for("wo")
+    assert marked(made) == "t|wo"
+    made.end_search(taken=True)
+    assert (made.search, marked(made)) == (None, "t|wo")
+    made.up()
+    assert marked(made) == "one|", "Up goes on from what was found"
+    for _ in range(3):
+        made.down()
+    assert marked(made) == "half|"
+    made.end_search(taken=True)
+    assert made.text == "half"
+
+
+def test_a_search_in_nothing() -> None:
+    made = searching()
+    made.search_for("x" * 1_000)
+    assert made.search is not None and made.search.failed and len(made.search.query) == MAX_QUERY
+    made.search_history()
+    made.end_search(taken=True)
+    assert made.text == "half"
 
 
 def test_a_text_that_is_too_long_is_not_taken_in_part() -> None:

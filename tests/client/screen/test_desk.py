@@ -259,6 +259,36 @@ async def test_unread_messages_are_read_when_they_are_seen_and_not_before(node: 
         await ann.sees("<ann> more [read]")
 
 
+async def test_receipts_are_there_after_a_new_start_and_devices_confirm(node: Node) -> None:
+    async with enter(node, "bob", confirms=True) as bob:
+        async with glass(node, "ann", "user:bob") as ann:
+            ann.type("hello")
+            await ann.sees("<ann> hello [received]")
+            await bob.read("user:ann", 1)
+            await ann.sees("<ann> hello [read]")
+        async with glass(node, "ann", "user:bob") as ann:
+            await ann.sees("<ann> hello [read]")
+
+
+async def test_a_search_in_what_was_typed(node: Node) -> None:
+    async with glass(node, "ann", "user:bob") as ann:
+        await ann.sees("[bob]")
+        ann.type("first of all", "second")
+        await ann.sees("<ann> second")
+        ann.press(*"unfinished", "ctrl r", *"FIR")
+        await ann.sees("[typed before: FIR] first of all")
+        ann.press("esc")
+        await ann.sees("[bob] unfinished")
+        ann.press("ctrl r", *"sec", "backspace", "ctrl r")
+        await ann.sees("[nothing has: se] second")
+        ann.press("enter")
+        await ann.sees("[bob] second")
+        ann.press("ctrl u", "ctrl r", *"first", "end", *" things", "enter")
+        await ann.sees("<ann> first of all things")
+        ann.press("ctrl r", *"sec", "begin paste", "!", "end paste")
+        await ann.sees("[bob] !second")
+
+
 async def test_a_paste_is_one_message_and_a_draft_stays_with_its_room(node: Node) -> None:
     async with glass(node, "ann", "user:bob") as ann, glass(node, "bob", "user:ann") as bob:
         ann.press("begin paste", *"one", "enter", "tab", *"two", "enter", "end paste")

@@ -114,6 +114,12 @@ def test_two_people_at_their_terminals(sit: Callable[..., Pane], node: Server, c
     at_bob.keys("Enter")
     at_ann.sees("<" + bob + "> 👍")
 
+    # What was typed before is found by a part of it.
+    at_bob.keys("C-r")
+    at_bob.type("wo")
+    at_bob.sees(f"[{ann}] two")
+    at_bob.keys("C-u")
+
     # Scrollback pages in, and stays where it is.
     for _ in range(12 if rows < 30 else 8):
         at_ann.keys("PPage")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gochat.client.errors import Refused
+from gochat.client.positions import Reset
 from gochat.client.screen.state import STATUS
 from gochat.client.screen.width import columns_of
 from gochat.client.unsent import Draft
@@ -134,6 +135,38 @@ def test_receipts() -> None:
     for number in range(4):
         shown.state.take(replies.Read(room=TEA, sender=f"u{number}", seq=2), 0.0)
     assert shown.messages()[-1].endswith("[read by 6 users]")
+
+
+def test_receipts_of_before_and_of_devices() -> None:
+    entry = contact(head=2, reads={"bob": 1}, got={"bob": 1}, last=last(2))
+    shown = Shown(state(entry, to="user:bob"))
+    timeline = shown.state.timeline(BOB)
+    timeline.newest_page(page([message(1, sender="ann", room=BOB)], room=BOB))
+    assert shown.messages()[-1].endswith("[read]"), "as the list told it"
+    timeline.take(message(2, sender="ann", room=BOB))
+    assert shown.messages()[-1].endswith("<ann> text")
+    shown.state.take(replies.Got(room=BOB, got={"bob": 2, "ann": 2}), 0.0)
+    assert shown.messages()[-1].endswith("<ann> text [received]")
+    shown.state.take(replies.Read(room=BOB, sender="bob", seq=2), 0.0)
+    assert shown.messages()[-1].endswith("<ann> text [read]")
+    shown.state.take(Reset(room=BOB, epoch="f", head=2), 0.0)
+    assert shown.state.receivers(BOB, 1) == []
+    group = tea(message(1, sender="ann"))
+    group.state.receipts(TEA, {}, {"bob": 1, "eve": 1})
+    assert group.messages()[-1].endswith("[received by bob, eve]")
+
+
+def test_a_search_in_the_history_shows_what_is_looked_for() -> None:
+    shown = tea()
+    for typed in ("first", "second"):
+        shown.composer.set(typed)
+        shown.composer.take()
+    shown.composer.search_history()
+    shown.composer.search_for("ir")
+    assert shown.lines()[-1] == "[typed before: ir] first"
+    assert shown.picture().cursor == (len("[typed before: ir] f"), 23)
+    shown.composer.search_for("x")
+    assert shown.lines()[-1] == "[nothing has: irx] first"
 
 
 # ---------------------------------------------------------------------------------------------- scrolling
