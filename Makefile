@@ -5,7 +5,7 @@
 # make test-long   the tests that take minutes, and those of the comparison with peers, one after the other
 # make check   lint, types, floors, docs
 # make bench-peers   install other chat servers and measure them beside gochat: bench/results/peers.md
-# make docs    write config.toml, docs/reference/ and the documents that a node serves anew from the code
+# make docs    write config.toml, docs/reference/, and the documents and pages that a node serves anew from code and docs/
 # make dist    sdist, wheel, zipapp and one-file executable, in dist/; the last needs binutils
 # make lock    write the lock files anew from pyproject.toml
 #

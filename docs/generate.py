@@ -1,7 +1,7 @@
 """Writes what the code says into files: `python docs/generate.py`; with `--check` it only names those that are stale.
 
 A page in docs/reference/ is prose with blocks between `<!-- begin NAME -->` and `<!-- end -->`; the function of that
-name in `BLOCKS` writes the block. config.toml is written whole, and so are the documents that a node serves.
+name in `BLOCKS` writes the block. config.toml is written whole, and so are the documents and pages that a node serves.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from gochat.settings import env_name
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 SERVED = ROOT / "gochat" / "http" / "files"
+SITE = ROOT / "gochat" / "http" / "docs"
 HELP_WIDTH = 100
 
 ALL_FACTS = typing.get_args(facts.AnyFact)
@@ -96,12 +97,9 @@ def scopes_block() -> Iterator[str]:
     yield from table(["scope", "allows"], rows)
 
 
-def _specification() -> Any:
-    """The specification that the tests hold a node against.
-
-    Loaded from its file: where this runs `tests` may be no package.
-    """
-    spec = importlib.util.spec_from_file_location("gochat_expected", ROOT / "tests" / "authz" / "expected.py")
+def _loaded(name: str, path: Path) -> Any:
+    """A module from its file: where this runs `tests` and `docs` may be no packages."""
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
@@ -109,7 +107,9 @@ def _specification() -> Any:
     return module
 
 
-EXPECTED = _specification()
+#: The specification that the tests hold a node against.
+EXPECTED = _loaded("gochat_expected", ROOT / "tests" / "authz" / "expected.py")
+website = _loaded("gochat_website", ROOT / "docs" / "website.py")
 
 
 def needs_block() -> Iterator[str]:
@@ -331,10 +331,13 @@ def _body(name: str) -> str:
 def files() -> Iterator[tuple[Path, bytes]]:
     """Every written file, and its content; of one that ends in `.gz` the uncompressed content."""
     yield ROOT / "config.toml", sample().encode()
-    for path in sorted(REFERENCE.glob("*.md")):
-        yield path, page(path.read_text(encoding="utf-8")).encode()
+    reference = {path: page(path.read_text(encoding="utf-8")) for path in sorted(REFERENCE.glob("*.md"))}
+    for path, text in reference.items():
+        yield path, text.encode()
     for name, content in write.files():
         yield SERVED / name, content
+    for name, content in website.files(reference):
+        yield SITE / name, content
 
 
 def content_of(path: Path) -> bytes | None:
@@ -344,20 +347,31 @@ def content_of(path: Path) -> bytes | None:
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
-def stale() -> dict[Path, bytes]:
-    """The files that do not say what the code says, with the content that they should have. A compressed file is judged
-    by its content, since versions of zlib differ in how they compress."""
-    return {path: content for path, content in files() if content_of(path) != content}
+def stale() -> dict[Path, bytes | None]:
+    """The files that do not say what the code says, with the content that they should have; None where the page that
+    they were made from is gone. A compressed file is judged by its content, since versions of zlib differ in how they
+    compress."""
+    written = dict(files())
+    gone = dict.fromkeys(sorted(set((SITE / "pages").rglob("*.html")) - written.keys()))
+    return {path: content for path, content in written.items() if content_of(path) != content} | gone
 
 
 def main() -> int:
     check = sys.argv[1:] == ["--check"]
     old = stale()
     for path, content in old.items():
-        print(f"{'stale' if check else 'wrote'}: {path.relative_to(ROOT)}")
+        print(f"{'stale' if check else 'wrote' if content is not None else 'removed'}: {path.relative_to(ROOT)}")
         if not check:
-            path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+            _write(path, content)
     return 1 if check and old else 0
+
+
+def _write(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink()
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from gochat.http.page import page_routes
 from gochat.http.problems import Problem
 from gochat.http.readiness import Readiness
 from gochat.http.shell import HttpShell
+from gochat.http.site import site_routes
 from gochat.http.upgrade import Upgrade
 from gochat.http.wire import HttpLimits
 from gochat.protocol.codec import SUBPROTOCOLS, Codec
@@ -71,7 +72,8 @@ class Endpoints:
         context = _rest_context(gateway, settings)
         metrics = metrics_routes(collect, settings.http.metrics, context.auth)
         own_address = bool(settings.http.metrics_bind)
-        routes = [*([] if own_address else metrics), *document_routes(), *rest.routes(context)]
+        documents = [*document_routes(), *site_routes()]
+        routes = [*([] if own_address else metrics), *documents, *rest.routes(context)]
         cors = Cors(self._origins.lists) if settings.http.origins else None
         page, files = page_routes(settings.http.origins) if settings.http.page else (None, [])
         self._shell = shell(make_app(readiness, [*routes, *files], page), cors=cors)

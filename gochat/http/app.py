@@ -12,7 +12,7 @@ from gochat.http.router import Route, Router
 _INDEX = f"""gochat {__version__}
 
 This is a chat server. Clients connect by WebSocket to /v1/ws on this host and port.
-Other programs use REST under /v1. /docs describes both, for people;
+Other programs use REST under /v1. /docs is the documentation, and /docs/api describes both, for people;
 /v1/openapi.json (REST) and /v1/asyncapi.json (WebSocket and TCP) do so for programs.
 /livez says whether the process lives, /readyz whether it can serve; /readyz?verbose says what is missing.
 /metrics has numbers for Prometheus, for those whom the setting http.metrics allows.

@@ -115,7 +115,7 @@ async def test_rules_certificates_and_documents_are_inside(program: Program) -> 
         shown = await program.run("policy", "test", "see https://spam.example/ fool", *program.places)
         assert "Errno" not in shown.err
         async with program.serving() as node:
-            for path in ("/docs", "/v1/openapi.json"):
+            for path in ("/docs", "/docs/howto/run", "/docs/search.json", "/docs/api", "/v1/openapi.json"):
                 assert (await get(node.addresses["http"], path)).startswith(b"HTTP/1.1 200")
 
 

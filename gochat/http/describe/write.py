@@ -32,4 +32,4 @@ def _documents() -> Iterator[tuple[str, str, str, bytes, dict[str, str]]]:
     safe = {"content-security-policy": POLICY, "referrer-policy": "no-referrer"}
     yield "/v1/openapi.json", "openapi.json", _JSON, openapi.document(), {}
     yield "/v1/asyncapi.json", "asyncapi.json", _JSON, asyncapi.document(), {}
-    yield "/docs", "docs.html", "text/html; charset=utf-8", page(), safe
+    yield "/docs/api", "api.html", "text/html; charset=utf-8", page(), safe

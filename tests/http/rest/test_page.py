@@ -1,4 +1,4 @@
-"""The page at /docs: whole, safe, and for everybody."""
+"""The page at /docs/api: whole, safe, and for everybody."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read() -> Reader:
 def test_links_lead_somewhere_and_nothing_comes_from_outside(read: Reader) -> None:
     assert len(set(read.ids)) == len(read.ids)
     outside = {target for target in read.targets if not target.startswith("#")}
-    assert outside == {"/v1/openapi.json", "/v1/asyncapi.json"}
+    assert outside == {"/docs", "/v1/openapi.json", "/v1/asyncapi.json"}
     assert {target[1:] for target in read.targets if target.startswith("#")} <= set(read.ids)
     assert not read.names & {"script", "img", "link", "iframe", "object", "form", "svg"}
     assert not re.search(r"@import|url\(", page().decode())
@@ -103,7 +103,7 @@ def test_what_is_text_stays_text() -> None:
 
 
 async def test_it_is_served_to_anybody_under_a_strict_policy(as_: As) -> None:
-    answer = await as_(None).get("/docs")
+    answer = await as_(None).get("/docs/api")
     assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert answer.body == page()
     policy = answer.headers["content-security-policy"]
@@ -111,13 +111,14 @@ async def test_it_is_served_to_anybody_under_a_strict_policy(as_: As) -> None:
     (style,) = re.findall(r"<style>(.*?)</style>", answer.body.decode(), re.DOTALL)
     assert base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() in policy
     assert answer.headers["x-content-type-options"] == "nosniff"
-    again = await as_(None)("GET", "/docs", headers={"If-None-Match": answer.headers["etag"]})
+    again = await as_(None)("GET", "/docs/api", headers={"If-None-Match": answer.headers["etag"]})
     assert (again.status, again.body) == (304, b"")
 
 
 async def test_the_index_names_all_of_it(as_: As) -> None:
     index = (await as_(None).get("/")).body.decode()
-    for path in ("/v1/ws", "/docs", "/v1/openapi.json", "/v1/asyncapi.json", "/livez", "/readyz", "/metrics"):
+    described = ("/docs", "/docs/api", "/v1/openapi.json", "/v1/asyncapi.json")
+    for path in ("/v1/ws", *described, "/livez", "/readyz", "/metrics"):
         assert path in index
         if path != "/v1/ws":
             assert (await as_(None).get(path)).status == (401 if path == "/metrics" else 200)

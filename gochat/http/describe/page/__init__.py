@@ -1,4 +1,4 @@
-"""The page at `/docs`: the two generated documents as plain HTML, with nothing from outside and no script."""
+"""The page at `/docs/api`: the two generated documents as plain HTML, with nothing from outside and no script."""
 
 from gochat.http.describe.page.page import POLICY, page
 

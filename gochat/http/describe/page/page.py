@@ -48,7 +48,7 @@ def page() -> bytes:
         '<meta name="color-scheme" content="light dark">'
         f"<title>gochat {__version__}: REST and sockets</title><style>{_STYLE}</style></head><body>"
         '<a class="skip" href="#main">Skip to the text</a>'
-        f"<header><h1>gochat <small>{__version__}</small></h1></header>"
+        f"<header><h1>gochat <small>{__version__}</small></h1>{link('/docs', 'Documentation')}</header>"
         f'<nav aria-label="Contents">{contents}</nav>'
         f'<main id="main">{"".join(content for _, content in chapters)}</main></body></html>\n'
     ).encode()
