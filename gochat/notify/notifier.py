@@ -26,10 +26,10 @@ from gochat.ports import Notices
 log = logging.getLogger(__name__)
 
 #: Rooms that are looked at in one go, and members in one slice: some ms of a reading thread.
-ROOMS, MEMBERS = 32, 100
-#: Users who are decided on before the loop does something else, and kept in one transaction: half a ms of the loop's,
-#: and of the writer's, which the acks of others wait for.
-TOGETHER: Final = 25
+ROOMS, MEMBERS = 32, 96
+#: Users who are decided on before the loop does something else, and kept in one transaction: a third of a ms of the
+#: loop's, and of the writer's, which the acks of others wait for.
+TOGETHER: Final = 16
 #: The least time between two slices, so that commits and welcomes come first. A slice that took longer, because others
 #: are at work, is followed by as long a rest.
 REST_S: Final = 0.01

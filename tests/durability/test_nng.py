@@ -19,6 +19,7 @@ from gochat.client import Chat, Fact, connect
 from gochat.domain.facts import Message
 from tests.durability.crowd import FACTS
 from tests.durability.process import Served
+from tests.durability.wire import Link
 from tests.transports.req import Req
 
 #: Requests in flight of each writer.
@@ -28,7 +29,9 @@ GROUP = 100
 #: How long a campaign may take, and more for each message or request, on a machine that has much else to do.
 PATIENCE_S, EACH_S = 120.0, 0.02
 #: Events that say nothing of what was written.
-HARMLESS = ("Read", "Listed", "Contact")
+HARMLESS = ("Read", "Listed", "Contact", "Pong")
+#: How often those who only listen give a sign of life.
+BEAT_S = 10.0
 
 Seqs: TypeAlias = "array[int]"
 
@@ -166,7 +169,8 @@ class Campaign:
     async def _listen(self, user: str, task_status: trio.TaskStatus[None]) -> None:
         """By a WebSocket that costs this process little."""
         heard = self._trace(user)
-        async with await self._served.sign_in(user, "ws") as link:
+        async with await self._served.sign_in(user, "ws") as link, trio.open_nursery() as nursery:
+            nursery.start_soon(self._live, link)
             task_status.started()
             while heard.messages < self._messages:
                 frame = await link.receive()
@@ -174,6 +178,13 @@ class Campaign:
                     heard.take(frame["seq"], frame["from"], frame.get("body"))
                 elif frame["type"].capitalize() not in HARMLESS:
                     self.complaints.append(f"{user} was told {frame}")
+            nursery.cancel_scope.cancel()
+
+    async def _live(self, link: Link) -> None:
+        """It answers no pings of the WebSocket's."""
+        while True:
+            await trio.sleep(BEAT_S)
+            await link.send({"type": "ping"})
 
     def _judge(self) -> None:
         """Everything that was acked was heard at its seq, by all."""
