@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import trio
 
@@ -50,7 +51,7 @@ from gochat.notify.notifications import Notifications
 from gochat.notifying import Notifying
 from gochat.overview import overview
 from gochat.policy import RulesInForce
-from gochat.ports import Journal
+from gochat.ports import Journal, TurnQueue
 from gochat.protocol import replies
 from gochat.session import Gateway
 from gochat.session.gateway import Pace
@@ -161,31 +162,43 @@ class Node:
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Node]:
     """A node that serves until the block is left, which drains it. Raises GochatError if it can't start."""
-    node = Node(settings)
-    node.database = folder.database(Path(settings.node.data))
     data = Path(settings.node.data)
     folder.make(data)
     with folder.locked(data):
         folder.check_servable(data)
         if not settings.auth.configured and make_secret(data):
             log.info("made the secret that signs tokens", extra={"file": str(data / FILE_NAME)})
-        tokens = auth.tokens(settings)
-        node.rules = RulesInForce(settings.policy)
-        async with _started(node, tokens):
+        open_store = partial(stores.open, folder.database(data))
+        async with running_on(open_store, RulesInForce(settings.policy), settings) as node:
             yield node
 
 
+class OpenStore(Protocol):
+    """Opens a node's store."""
+
+    def __call__(
+        self, *, policy: ContactPolicy, ticks: TurnQueue, notices: bool
+    ) -> contextlib.AbstractAsyncContextManager[stores.Store]:
+        """See `store.open_store`."""
+
+
 @contextlib.asynccontextmanager
-async def _started(node: Node, tokens: auth.JwtTokens) -> AsyncIterator[None]:
+async def running_on(open_store: OpenStore, rules: RulesInForce, settings: Settings) -> AsyncIterator[Node]:
+    """The same over a store that the caller opens, which no lock keeps to one process; a key must be configured, or be
+    in the folder. Raises GochatError if it can't start."""
+    node = Node(settings)
+    node.database = folder.database(Path(settings.node.data))
+    node.rules = rules
+    async with _started(node, auth.tokens(settings), open_store):
+        yield node
+
+
+@contextlib.asynccontextmanager
+async def _started(node: Node, tokens: auth.JwtTokens, open_store: OpenStore) -> AsyncIterator[None]:
     settings = node.settings
     run_queue = RunQueue()
     async with (
-        stores.open(
-            node.database,
-            policy=_contact_policy(settings),
-            ticks=run_queue,
-            notices=bool(settings.notify.channels),
-        ) as store,
+        open_store(policy=_contact_policy(settings), ticks=run_queue, notices=bool(settings.notify.channels)) as store,
         Supervisor("node") as services,
         Supervisor("actors") as actors,
         trio.open_nursery() as sessions,

@@ -300,23 +300,28 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     """
     connection = _opened(path, read_only=read_only and path != MEMORY)
     try:
-        connection.execute("PRAGMA busy_timeout = 5000")
-        # A page that is damaged is found when it is read, not by what it leads to.
-        connection.execute("PRAGMA cell_size_check = ON")
-        if not read_only:
-            # FULL: a commit survives power loss. NORMAL would lose the last ones, acked or not.
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA journal_mode = WAL")
-            # Deleted text is overwritten where that costs no further write.
-            connection.execute("PRAGMA secure_delete = FAST")
-            # 64 MB: a hot page is written back once for many commits; reading that much back at a start takes 0.1 s.
-            connection.execute("PRAGMA wal_autocheckpoint = 16000")
-        connection.execute("PRAGMA cache_size = -16384")
-        connection.execute("PRAGMA temp_store = MEMORY")
+        set_up(connection, read_only=read_only)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def set_up(connection: sqlite3.Connection, *, read_only: bool = False) -> None:
+    """Set what holds for as long as the connection does."""
+    connection.execute("PRAGMA busy_timeout = 5000")
+    # A page that is damaged is found when it is read, not by what it leads to.
+    connection.execute("PRAGMA cell_size_check = ON")
+    if not read_only:
+        # FULL: a commit survives power loss. NORMAL would lose the last ones, acked or not.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_mode = WAL")
+        # Deleted text is overwritten where that costs no further write.
+        connection.execute("PRAGMA secure_delete = FAST")
+        # 64 MB: a hot page is written back once for many commits; reading that much back at a start takes 0.1 s.
+        connection.execute("PRAGMA wal_autocheckpoint = 16000")
+    connection.execute("PRAGMA cache_size = -16384")
+    connection.execute("PRAGMA temp_store = MEMORY")
 
 
 def _opened(path: str, *, read_only: bool) -> sqlite3.Connection:

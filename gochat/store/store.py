@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from gochat.store.schema import MEMORY, connect
 from gochat.store.search import searches
 from gochat.store.search.searches import Searches
 from gochat.store.setup import begin, migrate, prepare
-from gochat.store.thread import Inline, OwnerThread, Worker
+from gochat.store.thread import Inline, OwnerThread, Worker, Workers
 from gochat.store.write.committer import PACE, Committer, Pace
 from gochat.store.write.journal import MOST_BYTES, MOST_WAITING, SqliteJournal
 from gochat.store.write.retention import Retention
@@ -119,7 +119,28 @@ async def open_inline(
     only = connect(str(path))
     if str(path) == MEMORY:
         migrate(only, MEMORY)
-    async with _running(_inline(path, only, pace, notices), policy, most_waiting, most_bytes, ticks) as store:
+    parts = _on_one(Path(path), lambda: only, Inline, pace, notices)
+    async with _running(parts, policy, most_waiting, most_bytes, ticks) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_simulated(
+    opens: Callable[[], sqlite3.Connection],
+    workers: Workers,
+    *,
+    policy: ContactPolicy = POLICY,
+    most_waiting: int = MOST_WAITING,
+    most_bytes: int = MOST_BYTES,
+    pace: Pace = AT_ONCE,
+    ticks: TurnQueue | None = None,
+    notices: bool = False,
+) -> AsyncIterator[Store]:
+    """The same store on a database that the caller has prepared, whose jobs `workers` run when a simulation wants.
+    `opens` gives a connection as `schema.connect` sets one up, and is called again after an error; all that are open at
+    a time may be one. A `pace` with a time in it goes by the clock of the machine."""
+    parts = _on_one(Path(MEMORY), opens, workers, pace, notices)
+    async with _running(parts, policy, most_waiting, most_bytes, ticks) as store:
         yield store
 
 
@@ -142,14 +163,16 @@ def _in_threads(path: Path, commits: Commits, pace: Pace, notices: bool) -> _Con
     return _Context(committer, readers, searchers, merged_reader, epoch, last_num, commits, health)
 
 
-def _inline(path: Path | str, only: sqlite3.Connection, pace: Pace, notices: bool) -> _Context:
+def _on_one(
+    path: Path, opens: Callable[[], sqlite3.Connection], workers: Workers, pace: Pace, notices: bool
+) -> _Context:
     """All on one connection, which the committer closes."""
     health, write_buffer, commits = Health(path), WriteBuffer(), Commits()
-    epoch, last_num = _beginning(only)
-    reader: Inline[sqlite3.Connection] = Inline(lambda: only)
+    epoch, last_num = _beginning(opens())
+    reader: Worker[sqlite3.Connection] = workers(opens)
     readers, searchers = Readers([reader], health), Readers([reader], health)
-    committer: Inline[Committer] = Inline(
-        partial(Committer, lambda: only, write_buffer, pace, commits, health, notices),
+    committer: Worker[Committer] = workers(
+        partial(Committer, opens, write_buffer, pace, commits, health, notices),
         idle=Committer.idle,
         closes=Committer.close,
     )

@@ -41,6 +41,20 @@ class Worker(Protocol[C_co]):
         """Wait, as a thread waits, until all is done and what was owned is closed."""
 
 
+class Workers(Protocol):
+    """Makes workers, as the constructor of Inline does. Jobs of all that it makes run in the order of their time, one
+    at a time."""
+
+    def __call__(
+        self,
+        opens: Callable[[], C],
+        *,
+        idle: Callable[[C], float | None] | None = None,
+        closes: Callable[[C], None] | None = None,
+    ) -> Worker[C]:
+        """`idle` and `closes`: see OwnerThread."""
+
+
 class OwnerThread(Generic[C]):
     """A worker that is a thread, which owns what `opens` gives.
 
