@@ -21,7 +21,7 @@ import trio
 import gochat
 from gochat import store as stores
 from gochat.actors.actor import Registry
-from gochat.actors.foreign import hear
+from gochat.actors.foreign import debit, hear
 from gochat.actors.live import Live
 from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
@@ -34,6 +34,8 @@ from gochat.actors.user import UserActor, UserContext
 from gochat.auth import tokens as auth
 from gochat.auth.secret import FILE_NAME, make_secret
 from gochat.auth.standing import Standing
+from gochat.cluster.journal import ClusterJournal, joined
+from gochat.cluster.shared import Shared
 from gochat.collector import Sources, collect
 from gochat.config import Settings
 from gochat.domain import commands
@@ -42,7 +44,7 @@ from gochat.domain.limits import UserLimits
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import RecentKeys, RoomRules
 from gochat.endpoints import Endpoints
-from gochat.errors import DRAINING, Denied, Full, GochatError, StoreError
+from gochat.errors import DRAINING, ConfigError, Denied, Full, GochatError, StoreError
 from gochat.http.address import TrustedProxies
 from gochat.http.readiness import Check
 from gochat.listening import TRANSPORTS, Context, Listening
@@ -51,9 +53,10 @@ from gochat.notify.notifications import Notifications
 from gochat.notifying import Notifying
 from gochat.overview import overview
 from gochat.policy import RulesInForce
-from gochat.ports import Journal, TurnQueue
+from gochat.ports import ForeignBatch, Journal, TurnQueue
 from gochat.protocol import replies
 from gochat.session import Gateway
+from gochat.session.administration import enforce
 from gochat.session.gateway import Pace
 from gochat.session.seen import keep_seen
 from gochat.session.slow import Spreader
@@ -160,16 +163,18 @@ class Node:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Node]:
-    """A node that serves until the block is left, which drains it. Raises GochatError if it can't start."""
+async def running(settings: Settings, shared: Shared | None = None) -> AsyncIterator[Node]:
+    """A node that serves until the block is left, which drains it; with `shared` as one of a cluster. Raises
+    GochatError if it can't start."""
     data = Path(settings.node.data)
     folder.make(data)
     with folder.locked(data):
-        folder.check_servable(data)
+        if shared is None:
+            folder.check_servable(data)
         if not settings.auth.configured and make_secret(data):
             log.info("made the secret that signs tokens", extra={"file": str(data / FILE_NAME)})
         open_store = partial(stores.open, folder.database(data))
-        async with running_on(open_store, RulesInForce(settings.policy), settings) as node:
+        async with running_on(open_store, RulesInForce(settings.policy), settings, shared) as node:
             yield node
 
 
@@ -183,22 +188,39 @@ class OpenStore(Protocol):
 
 
 @contextlib.asynccontextmanager
-async def running_on(open_store: OpenStore, rules: RulesInForce, settings: Settings) -> AsyncIterator[Node]:
+async def running_on(
+    open_store: OpenStore, rules: RulesInForce, settings: Settings, shared: Shared | None = None
+) -> AsyncIterator[Node]:
     """The same over a store that the caller opens, which no lock keeps to one process; a key must be configured, or be
     in the folder. Raises GochatError if it can't start."""
+    if shared is not None and (settings.retention.group_days or settings.retention.private_days):
+        raise ConfigError("retention", "the settings", "texts can't expire in a cluster yet: set both periods to 0")
     node = Node(settings)
     node.database = folder.database(Path(settings.node.data))
     node.rules = rules
-    async with _started(node, auth.tokens(settings), open_store):
+    async with _started(node, auth.tokens(settings), open_store, shared):
         yield node
 
 
 @contextlib.asynccontextmanager
-async def _started(node: Node, tokens: auth.JwtTokens, open_store: OpenStore) -> AsyncIterator[None]:
+async def _in_cluster(store: stores.Store, shared: Shared | None) -> AsyncIterator[stores.Store]:
+    """The store with the journal of the cluster, or as it is."""
+    if shared is None:
+        yield store
+        return
+    async with joined(store.replica, shared) as journal:
+        yield store._replace(journal=journal)
+
+
+@contextlib.asynccontextmanager
+async def _started(
+    node: Node, tokens: auth.JwtTokens, open_store: OpenStore, shared: Shared | None
+) -> AsyncIterator[None]:
     settings = node.settings
     run_queue = RunQueue()
     async with (
-        open_store(policy=_contact_policy(settings), ticks=run_queue, notices=bool(settings.notify.channels)) as store,
+        open_store(policy=_contact_policy(settings), ticks=run_queue, notices=bool(settings.notify.channels)) as opened,
+        _in_cluster(opened, shared) as store,
         Supervisor("node") as services,
         Supervisor("actors") as actors,
         trio.open_nursery() as sessions,
@@ -208,9 +230,15 @@ async def _started(node: Node, tokens: auth.JwtTokens, open_store: OpenStore) ->
         since_ms = now_ms() - (settings.auth.max_lifetime_s + 2 * settings.auth.leeway_s) * 1000
         standing = Standing(await store.lookups.standing(since_ms), node.jumps)
         notifying = Notifying(settings, store.notices, store.journal, node.live, standing, now_ms)
-        rooms, users = _registries(node, store, actors, run_queue, notifying.observers)
+        rooms, users = _registries(node, store, actors, run_queue, notifying.observers, shared is not None)
         node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn, notifying.context)
         node.notifying = notifying
+        store.journal.enforce(partial(enforce, node.gateway))
+        if isinstance(store.journal, ClusterJournal):
+            store.archive.follow_epoch(store.journal.epoch)
+            store.journal.when_epoch_ends(partial(_begin_epoch, node, store))
+        # From here on batches of other nodes are told: nothing of them may come before all who hear of them are there.
+        store.journal.listen(partial(_hear, rooms, users, node.live))
         services.start(Spec("wheel", node.timer_wheel.run))
         services.start(Spec("poller", node.poller.run))
         services.start(Spec("slow readers", _spreader(node).run))
@@ -227,6 +255,21 @@ async def _started(node: Node, tokens: auth.JwtTokens, open_store: OpenStore) ->
             with trio.CancelScope(shield=True):
                 await _drain(node, rooms)
             sessions.cancel_scope.cancel()
+
+
+def _hear(rooms: Registry[RoomActor], users: Registry[UserActor], live: Live, batch: ForeignBatch) -> None:
+    """See `ports.OnForeign`."""
+    hear(rooms, live, batch)
+    debit(users, batch)
+
+
+def _begin_epoch(node: Node, store: stores.Store) -> None:
+    """The epoch is another one: clients come again, and start their rooms anew."""
+    store.archive.follow_epoch(store.journal.epoch)
+    if store.journal.behind is not None:
+        return  # It is the first that the node hears of, and nobody has been welcomed.
+    for session in list(node.gateway.sessions.values()):
+        session.close(DRAINING, "the log has changed; connect again")
 
 
 def _spreader(node: Node) -> Spreader:
@@ -249,7 +292,12 @@ def _contact_policy(settings: Settings) -> ContactPolicy:
 
 
 def _registries(
-    node: Node, store: stores.Store, actors: Supervisor, run_queue: RunQueue, observers: tuple[Observer, ...]
+    node: Node,
+    store: stores.Store,
+    actors: Supervisor,
+    run_queue: RunQueue,
+    observers: tuple[Observer, ...],
+    shared: bool,
 ) -> tuple[Registry[RoomActor], Registry[UserActor]]:
     limits = node.settings.limits
     policy = node.settings.policy
@@ -272,6 +320,7 @@ def _registries(
         policy.group_adds == "contacts",
         store.archive.users,
         observers,
+        shared,
     )
     rooms: Registry[RoomActor] = Registry(actors, run_queue, partial(RoomActor, parts=room_parts), MOST_ACTORS)
     user_parts = UserContext(
@@ -295,7 +344,6 @@ def _registries(
         node.rules,
         limits.mailbox,
     )
-    store.journal.listen(partial(hear, rooms, node.live))
     users: Registry[UserActor] = Registry(actors, run_queue, partial(UserActor, parts=user_parts), MOST_ACTORS)
     return rooms, users
 

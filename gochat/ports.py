@@ -73,6 +73,10 @@ class Committed(msgspec.Struct, frozen=True, gc=False):
     """The facts as they are recorded, in their order. A journal that alone decides hands back the very objects that it
     was given. In a cluster facts of other nodes may have come first: then these have other seqs and times than those
     that were decided, and whoever decided them takes these."""
+    room_pk: int = 0
+    """The room's number, where the record that was appended to has none yet."""
+    side_records: Sequence[AnySideRecord] = ()
+    """The side records as they are recorded, where the facts are not those that were given."""
 
 
 class DuplicateKeys(msgspec.Struct, frozen=True):
@@ -105,8 +109,14 @@ class ForeignBatch(msgspec.Struct, frozen=True):
     side_records: Sequence[AnySideRecord] = ()
     hidden: Mapping[int, str] = {}
     """Seqs of facts of a private room that the named one of its two users does not hear."""
+    room_pk: int = 0
+    """The room's number."""
+    raises_guard: bool = True
+    """Whether it changes what decisions read: members, roles, settings, sanctions, a relation."""
 
 
+OnStanding: TypeAlias = Callable[[AnyStanding], None]
+"""Is told of a suspension, its end, or a revocation, in the loop's own thread."""
 OnForeign: TypeAlias = Callable[[ForeignBatch], None]
 """Is told a batch, in the loop's own thread. An exception from it is logged and goes no further."""
 
@@ -114,8 +124,14 @@ OnForeign: TypeAlias = Callable[[ForeignBatch], None]
 class Journal(Protocol):
     """The write side of the store. Everything of one `append` is recorded in one transaction or not at all."""
 
-    problem: str | None
-    """Why the last commit failed; None when it did not."""
+    @property
+    def problem(self) -> str | None:
+        """Why the last commit failed; None when it did not."""
+
+    @property
+    def behind(self) -> str | None:
+        """Why what is read here may be long out of date, and nobody is to be signed in; None where it is not. A journal
+        that alone decides is never behind."""
 
     @property
     def epoch(self) -> str:
@@ -131,6 +147,11 @@ class Journal(Protocol):
         place in that order. To be called once, before the first `load`. A journal that alone decides has nothing to
         tell."""
 
+    def enforce(self, stood: OnStanding) -> None:
+        """Have `stood` called for each suspension and revocation, of this node's and of others, as soon as it is
+        durable here and before `append_side_records` returns: in the order in which they are recorded, so that the
+        last one holds. To be called once."""
+
     def coming(self, room: str) -> bool:
         """Whether batches of other nodes may be durable here that are still to be told: then whoever reads the room up
         to its head is told facts again that were read."""
@@ -141,12 +162,20 @@ class Journal(Protocol):
         decides. Raises StoreError where that can't be found out now."""
 
     def append(
-        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnySideRecord], done: OnRecorded
+        self,
+        record: RoomRecord,
+        facts: Sequence[AnyFact],
+        side_records: Sequence[AnySideRecord],
+        done: OnRecorded,
+        hidden: Mapping[int, str] = {},
+        expected: Mapping[int, int] = {},
     ) -> None:
         """Record `facts`, whose seqs follow the room's head without a gap, and everything that is derived from them:
         memberships, heads, read positions of senders, reactions, present bodies; and the `side_records`, whose relation
         changes follow those of the relation without a gap. Either may be empty. `record` names the room and its
-        `room_pk`, and is not changed.
+        `room_pk`, and is not changed. `hidden` and `expected` are for other nodes (cluster/entry.py): seqs of facts
+        that one of the two users of a private room does not hear; and conditions, the seq of an edit or a deletion with
+        that of the fact that must have given its message the present body.
 
         The call never waits. `done` is called once, in the loop's thread and never before `append` has returned: with
         Committed, when everything is durable; with DuplicateKeys or Overtaken, when nothing is recorded and the

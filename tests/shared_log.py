@@ -54,7 +54,7 @@ class SharedLog:
         self.held = False
         """Whether batches wait, of both nodes."""
         self.silent = False
-        """Whether batches are recorded and not told."""
+        """Whether batches are recorded and not told; then nobody can ask the log, either."""
         self._untold: list[tuple[Entry, AppendResult]] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -67,19 +67,30 @@ class SharedLog:
         return any(entry.done is None for entry in self._logs.get(room, ()))
 
     async def barrier(self, rooms: Collection[str] | None = None) -> None:
+        if self.silent:
+            raise StoreError("the log can't be asked")
+        await self._wait_told(rooms)
+
+    async def _wait_told(self, rooms: Collection[str] | None) -> None:
         while any(self.coming(room) for room in (self._logs if rooms is None else rooms)):
             await self._told.wait()
 
     async def load(self, room: str) -> RoomRecord:
         record = await self._inner.load(room)
-        await self.barrier([room])
+        await self._wait_told([room])
         return record
 
     def append(
-        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnySideRecord], done: OnRecorded
+        self,
+        record: RoomRecord,
+        facts: Sequence[AnyFact],
+        side_records: Sequence[AnySideRecord],
+        done: OnRecorded,
+        hidden: Mapping[int, str] = {},
+        expected: Mapping[int, int] = {},
     ) -> None:
         log = self._logs.setdefault(record.room, deque())
-        log.append(Entry(record, facts, side_records, done))
+        log.append(Entry(record, facts, side_records, done, hidden))
         if len(log) == 1 and not self.held:
             try:
                 self._record(log[0])

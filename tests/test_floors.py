@@ -20,7 +20,7 @@ FLOORS = (
     ("settings",),
     ("domain",),
     ("protocol",),
-    ("ports", "connections"),
+    ("ports", "connections", "replication"),
     ("actors", "store", "cluster", "auth", "policy", "notify", "transports", "client"),
     ("session", "http"),
     ("endpoints", "collector", "notifying", "clustering", "demo"),

@@ -70,15 +70,19 @@ class RoomContext(NamedTuple):
     """Shown names, as the archive has them; without it the ids are told."""
     observers: tuple[Observer, ...] = ()
     """Hear of each recorded batch, in this order, after the askers and the listeners."""
+    shared: bool = False
+    """Whether other nodes decide in these rooms, too."""
 
 
 class RoomActor(Actor[Submit]):
     """See the module. Sessions that enter the room hear what comes after `delivered`, and read the log up to it."""
 
     __slots__ = (
+        "_changed",
         "_context",
         "_deliveries",
         "_events",
+        "_fresh",
         "_members",
         "_offset",
         "_outcomes",
@@ -119,6 +123,10 @@ class RoomActor(Actor[Submit]):
         """And what it decided of each piece of mail."""
         self._overtaken = 0
         """How often in a row the batch came too late."""
+        self._changed = False
+        """Whether another node has changed, since the data for the batch in hand was read, what decisions read."""
+        self._fresh: bool | None = None
+        """Whether the batch in hand is decided on all that was acknowledged anywhere before; None: nobody asked."""
         self._unheard: list[ForeignBatch] = []
         """Batches of other nodes that came before the record was loaded."""
 
@@ -200,7 +208,12 @@ class RoomActor(Actor[Submit]):
             session.lag(self.address, record.head)
 
     async def prefetch(self, batch: list[Submit]) -> None:
-        parts, record = self._context, self.record
+        parts = self._context
+        self._changed = False
+        if self._fresh is False:
+            await parts.journal.barrier()
+            self._fresh = True
+        record = self.record
         assert record is not None
         if self._refused_keys:
             # A recorded key is answered with its ack, whatever would refuse it today. Only refusals pay for looking.
@@ -229,6 +242,9 @@ class RoomActor(Actor[Submit]):
         if parts.clock.offset != self._offset:
             self._follow_clock(record)
         prepared = self._prepared
+        if self._changed and prepared is not None:
+            self._read_again()
+            return
         if prepared is None:
             turn = Turn(record, parts.keys, None, parts.rules, now_ms, _NO_ASKS, self._recent)
         else:
@@ -249,21 +265,49 @@ class RoomActor(Actor[Submit]):
                 refused = True
         if (turn.unknown and prepared is None) or (refused and self._must_look_up(record, batch, outcomes)):
             turn.undo()
-            self._prepared = None
-            self.phase = TRANSITIONS[self.phase][LACKING]
+            self._read_again()
+            return
+        if parts.shared and not self._may_share(turn, batch, outcomes):
             return
         if not turn.facts and not turn.side_records:
             self._batch = []  # From here on no mail of it may be handled again.
             self._conclude(batch, outcomes, turn, record, None)
             return
         try:
-            parts.journal.append(record, turn.facts, turn.side_records, self._on_recorded)
+            parts.journal.append(record, turn.facts, turn.side_records, self._on_recorded, turn.hidden, turn.expected)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the askers are answered; `fail` logs it
             turn.undo()
             self.fail(batch, error)
             return
         self._turn, self._outcomes = turn, outcomes
         self.phase = TRANSITIONS[self.phase][APPENDED]
+
+    def _read_again(self) -> None:
+        """What the batch needs has to be read before it is decided."""
+        self._prepared = None
+        self.phase = TRANSITIONS[self.phase][LACKING]
+
+    def _may_share(self, turn: Turn, batch: list[Submit], outcomes: list[Outcome]) -> bool:
+        """Whether the turn may be told, where other nodes decide, too. False: its batch is decided again."""
+        if turn.names_own and len(batch) > 1:
+            # The seqs of this turn are not known before they are recorded: a command that names one comes later.
+            turn.undo()
+            self._singly = len(batch)
+            self._put_back()
+            return False
+        if self._fresh is None and any(map(_is_by_state, batch, outcomes)):
+            # Another node may have acknowledged what makes it come out otherwise.
+            turn.undo()
+            self._fresh = False
+            self._read_again()
+            return False
+        return True
+
+    def _put_back(self) -> None:
+        """Decide the batch in hand again, in another turn."""
+        self.mailbox.put_back(self._batch)
+        self._prepared = self._fresh = None
+        self.finish()
 
     def _follow_clock(self, record: RoomRecord) -> None:
         """The clock was set: the record's ends go with it."""
@@ -294,8 +338,10 @@ class RoomActor(Actor[Submit]):
         assert turn is not None and before is not None
         if type(result) is Committed:
             if result.facts is not turn.facts or turn.draft.head != before.head + len(turn.facts):
-                outcomes = turn.renumber(before, result.facts, outcomes)
+                outcomes = turn.renumber(before, result.facts, outcomes, result.side_records)
             self.record = turn.draft
+            if not turn.draft.room_pk:
+                turn.draft.room_pk = result.room_pk
             self._context.keys.remember(turn.fresh_keys)
             if turn.others:
                 self._recent.follow(turn.others)
@@ -314,9 +360,7 @@ class RoomActor(Actor[Submit]):
             if self._overtaken >= MOST_OVERTAKEN:
                 self.fail(self._batch, Full("other nodes change the room all the time"))
                 return
-        self.mailbox.put_back(self._batch)
-        self._prepared = None
-        self.finish()
+        self._put_back()
 
     # ------------------------------------------------------------------------------------------ telling
 
@@ -365,6 +409,7 @@ class RoomActor(Actor[Submit]):
         self._prepared = None
         self._refused_keys.clear()
         self._overtaken = 0
+        self._fresh = None
         counts = parts.live.counts
         counts.turns += 1
         counts.commands += len(batch)
@@ -423,6 +468,9 @@ class RoomActor(Actor[Submit]):
         assert record is not None
         turn = fold(record, batch.facts, batch.side_records, batch.hidden)
         self.record = turn.draft
+        if not turn.draft.room_pk:
+            turn.draft.room_pk = batch.room_pk
+        self._changed = self._changed or batch.raises_guard
         self._recent.follow(turn.others)
         self.last_turn = trio.current_time()
         self._conclude([], [], turn, before, Committed(batch.commit, batch.facts))
@@ -443,6 +491,7 @@ class RoomActor(Actor[Submit]):
         self._prepared = None
         self._refused_keys.clear()
         self._overtaken = 0
+        self._fresh = None
         if isinstance(error, Full):
             denied = Denied("busy", str(error), retry_after_ms=200)
         else:
@@ -482,6 +531,17 @@ class RoomActor(Actor[Submit]):
         """Recorded facts may not have been told: listeners catch up."""
         if self.delivered >= 0:
             self.let_catch_up()
+
+
+#: Refusals that the state of rooms gave, and another state would not.
+_BY_STATE = frozenset({"forbidden", "not_found", "not_member", "blocked", "declined", "conflict"})
+
+
+def _is_by_state(mail: Submit, outcome: Outcome) -> bool:
+    """Whether nothing is recorded for the command because of what stands in the record, which may be out of date."""
+    if isinstance(outcome, Done):
+        return outcome.duplicate and not isinstance(mail.command, commands.Send)
+    return outcome.code in _BY_STATE and outcome is not mail.refusal
 
 
 def _decide_judged(turn: Turn, mail: Submit) -> Outcome:

@@ -123,6 +123,11 @@ class UserActor(Actor[Submit]):
             live.saw(self.address, now_ms)
             live.tell_presence(self.address, now_ms)
 
+    def debit(self, *, is_message: bool) -> None:
+        """The user did something on another node: it counts here, too."""
+        bucket = self.bucket if is_message else self.actions
+        bucket.take(self._context.clock.steady_ms())
+
     def read_by_rest(self) -> int:
         """Take a token for a read by REST and return 0, or take none and return after how many milliseconds there will
         be one."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import trio
 
 from gochat.domain.jumps import Jumps
-from gochat.domain.side_records import AnyStanding, Deleted, Suspended
+from gochat.domain.side_records import AnyStanding, Deleted, Revoked, Suspended
 from gochat.ports import Identity
 
 DELETED = "account deleted"
@@ -28,7 +28,8 @@ class Standing:
         self._offset = self._jumps.offset
         self._deleted: set[str] = set()
         self._suspended: dict[str, int | None] = {}
-        self._tokens: set[str] = set()
+        self._tokens: dict[str, Revoked] = {}
+        """By the id, the first revocation of each."""
         self._users: dict[str, int] = {}
         self.changing = trio.Lock()
         """Held from before something is recorded until it is applied."""
@@ -46,7 +47,7 @@ class Standing:
                 self._follow()
                 self._suspended[entry.user] = entry.until
         elif entry.kind == "jti":
-            self._tokens.add(entry.value)
+            self._tokens.setdefault(entry.value, entry)
         else:
             self._users[entry.value] = max(entry.ts, self._users.get(entry.value, 0))
 
@@ -84,6 +85,10 @@ class Standing:
     def is_revoked(self, token_id: str) -> bool:
         """Whether this one id was revoked, or used up."""
         return token_id in self._tokens
+
+    def is_first(self, entry: Revoked) -> bool:
+        """Whether the id was revoked by this very entry, which was applied, and by none before."""
+        return self._tokens.get(entry.value) is entry
 
 
 def touches(entry: AnyStanding, identity: Identity) -> bool:

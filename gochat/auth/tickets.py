@@ -70,6 +70,9 @@ class Tickets:
             entry = Revoked("jti", name, time.time_ns() // 1_000_000)
             await self._journal.append_side_records([entry])
             self._standing.apply(entry)
+            # Another node may have recorded a use meanwhile: of two the first one counts, on every node.
+            if not self._standing.is_first(entry):
+                raise AuthError(USED)
         now_s, ttl_s = int(time.time()), _lifetime(ticket)
         token = self._issuer.issue(who.user, now_s=now_s, ttl_s=ttl_s, scopes=who.scopes, name=who.name)
         return Granted(who.user, token, now_s + ttl_s)

@@ -37,7 +37,8 @@ class _Pending:
     """The entries of one partition that were sent and have not been read back, in their order."""
 
     def __init__(self) -> None:
-        self.entries: dict[bytes, None] = {}
+        self.entries: dict[bytes, bool] = {}
+        """Each with whether it was ever sent: then it may be in the log."""
         self.sent = 0
         """How many of them, from the first, are on their way."""
 
@@ -50,7 +51,15 @@ class _Pending:
             if entries and size > MOST_BYTES:
                 break
             entries.append(data)
+        self.entries.update(dict.fromkeys(entries, True))
         return entries
+
+    def withdraw(self, data: bytes) -> bool:
+        """See Broadcast."""
+        if self.entries.get(data, True):
+            return False
+        del self.entries[data]
+        return True
 
     def read_back(self, elements: Sequence[Element]) -> int:
         """Take out those that have been read. How many they were."""
@@ -102,8 +111,15 @@ class Broadcast:
         if self._waiting >= MOST_PENDING:
             raise Full(f"{self._waiting} entries wait for the log")
         self._waiting += 1
-        self._pending[partition].entries[data] = None
+        self._pending[partition].entries[data] = False
         self._to_send.set()
+
+    def withdraw(self, partition: int, data: bytes) -> bool:
+        """Take an entry back. False: it may have been sent, and may still come to stand in the log."""
+        if not self._pending[partition].withdraw(data):
+            return False
+        self._waiting -= 1
+        return True
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -115,7 +131,11 @@ class Broadcast:
 
     async def _read(self) -> None:
         while True:
-            after = {p: self._ring.end(p) for p in self._partitions if p not in self._repairing}
+            after = {
+                p: self._ring.end(p)
+                for p in self._partitions
+                if p not in self._repairing and not self._ring.is_stopped(p)
+            }
             try:
                 found = await self._log.read(after, READ_LIMIT) if after else {}
             except ServerAway:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -22,10 +22,10 @@ from gochat.cluster.entry import Codec, Entry, Forged, TooNew, Unfit
 from gochat.cluster.ports import PARTITIONS
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact
-from gochat.domain.record import Recorded, Target
-from gochat.domain.relationship import Relation
-from gochat.domain.side_records import AnySideRecord, Related, Reported, Sanctioned
+from gochat.domain.record import Recorded
+from gochat.domain.side_records import Related, Reported, Sanctioned
 from gochat.ports import DuplicateKeys
+from gochat.replication import AnyNews, Replica, RoomState
 
 #: An entry whose decider was so far behind is void. So the counters of a producer may be forgotten once its last entry
 #: is that far back: whatever was recorded of it then, and is put into the log again, is void.
@@ -33,46 +33,6 @@ HORIZON: Final = 100_000
 #: Side records of an entry are numbered with so many bits (entry.MOST_SIDE_RECORDS).
 SIDE_RECORD_BITS: Final = 12
 HASH_BYTES: Final = 8
-
-
-class RoomState(NamedTuple):
-    """A room, as far as certification must know it."""
-
-    head: int = 0
-    ts: int = 0
-    guard: int = 0
-    """The n of the last entry that raised it."""
-
-
-NO_FACTS: Final = RoomState()
-
-
-class Replica(Protocol):
-    """A partition's state just before the entry that is certified: all entries before it are applied, none after.
-
-    Nothing here may ask a clock, a setting, or anything that another partition's entries change.
-    """
-
-    def counter(self, instance: str, boot: str) -> int:
-        """The greatest counter that was read of the producer; 0 where there was none in the last HORIZON entries."""
-
-    def is_forgotten(self, instance: str) -> bool:
-        """Whether the node was put out of the cluster for good."""
-
-    def room(self, room: str) -> RoomState:
-        """NO_FACTS where nothing has happened."""
-
-    def recorded(self, room: str, sender: str, key: str) -> Recorded | None:
-        """Where a key is recorded."""
-
-    def target(self, room: str, seq: int) -> Target | None:
-        """The message at a seq; None where there is none, or another fact."""
-
-    def reacted(self, room: str, seq: int, user: str, emoji: str) -> bool:
-        """Whether the user's last word on the message with this emoji was "on"."""
-
-    def relation(self, room: str) -> Relation | None:
-        """Of a private room, with the number of messages that wait."""
 
 
 Reason: TypeAlias = Literal[
@@ -84,7 +44,7 @@ class Valid(msgspec.Struct, frozen=True):
     """The batch holds. These are its facts and records, as every node records them."""
 
     facts: Sequence[AnyFact]
-    side_records: Sequence[AnySideRecord]
+    side_records: Sequence[AnyNews]
     hidden: dict[int, str]
     raises_guard: bool
 
@@ -141,7 +101,7 @@ def certify(entry: Entry, n: int, replica: Replica) -> Verdict:
         return Void("forgotten")
     if not n - HORIZON <= entry.base < n:
         return Void("base")
-    if entry.kind == "site":
+    if entry.kind != "room":
         return Valid((), entry.side_records, {}, False)
     room = replica.room(entry.room)
     reason = _outdated(entry, room)
@@ -222,11 +182,11 @@ class _Targets:
         if reason is not None:
             return reason
         body, since = self._bodies[fact.target]
+        if self._entry.expected.get(fact.seq, since) != since:
+            return "condition"
         if isinstance(fact, facts.Edit):
             if body == fact.body:
                 return "same"
-            if self._entry.expected.get(fact.seq, since) != since:
-                return "condition"
             self._bodies[fact.target] = fact.body, fact.seq
         elif isinstance(fact, facts.Reaction):
             place = (fact.target, fact.sender, fact.emoji)
@@ -274,7 +234,7 @@ def _numbered(entry: Entry, room: RoomState, replica: Replica) -> Valid:
     return Valid(numbered, records, hidden, raises_guard(entry))
 
 
-def _related_anew(entry: Entry, shift: int, replica: Replica) -> Sequence[AnySideRecord]:
+def _related_anew(entry: Entry, shift: int, replica: Replica) -> Sequence[AnyNews]:
     """The side records, with changes of the relation made where the entry stands: a block's `at` is the room's head
     there, so that no message of the blocked user's comes above it, however many came before."""
     if not any(isinstance(record, Related) for record in entry.side_records):
@@ -283,7 +243,7 @@ def _related_anew(entry: Entry, shift: int, replica: Replica) -> Sequence[AnySid
     if relation is None:
         raise ValueError(f"{entry.room} has no relation")
     waiting = [fact for fact in entry.facts if isinstance(fact, facts.Message) and fact.seq in entry.hidden]
-    made: list[AnySideRecord] = []
+    made: list[AnyNews] = []
     for record in entry.side_records:
         if isinstance(record, Related):
             while waiting and waiting[0].seq <= record.change.at:

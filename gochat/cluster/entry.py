@@ -10,6 +10,7 @@ What an entry's bytes are is frozen by golden files: nodes of two releases read 
 from __future__ import annotations
 
 import hashlib
+import typing
 from collections.abc import Sequence
 from hmac import compare_digest
 from typing import Any, Final, Literal, TypeAlias
@@ -23,7 +24,6 @@ from gochat.domain.ids import MAX_SEQ, is_room
 from gochat.domain.notices import Addressed, MentionsWanted, QuietSet, Silenced, Subscribed, Unsubscribed
 from gochat.domain.side_records import (
     Added,
-    AnySideRecord,
     Audited,
     Related,
     ReportClosed,
@@ -32,6 +32,7 @@ from gochat.domain.side_records import (
     Sanctioned,
     Suspended,
 )
+from gochat.replication import AnyNews, EpochIs, GotUpTo, NodeIs, Noted, ReadUpTo, UserNoted
 
 #: The version that this release writes, and the highest that it reads.
 VERSION: Final = 1
@@ -41,8 +42,12 @@ MOST_FACTS: Final = 4_096
 MOST_SIDE_RECORDS: Final = 4_096
 #: The partition of all that is about no room.
 SITE: Final = 0
+#: Times are below, by far: a database's integers end at twice as much.
+_MOST_MS: Final = 1 << 62
 
-Kind: TypeAlias = Literal["room", "site"]
+Kind: TypeAlias = Literal["room", "site", "notes", "nodes"]
+"""What the entry is about: a room; the site; what was noted of a partition's rooms, or in SITE of users; or the nodes
+of the cluster, of whom each partition keeps its own account."""
 #: All facts that are recorded: `Hidden` never is.
 RecordedFact: TypeAlias = (
     facts.Message | facts.Edit | facts.Delete | facts.Reaction | facts.Member | facts.Group | facts.Closed
@@ -65,7 +70,22 @@ SIDE_RECORDS: Final[dict[str, type[Any]]] = {
     "unsubscribed": Unsubscribed,
     "addressed": Addressed,
 }
-_NAMES: Final = {kind: name for name, kind in SIDE_RECORDS.items()}
+#: The same of what entries of the other kinds bring.
+NEWS: Final[dict[str, type[Any]]] = {
+    "read": ReadUpTo,
+    "got": GotUpTo,
+    "user": UserNoted,
+    "node": NodeIs,
+    "epoch": EpochIs,
+}
+_NAMES: Final = {kind: name for name, kind in (SIDE_RECORDS | NEWS).items()}
+#: What an entry of each kind may bring beside facts.
+_OF_KIND: Final[dict[Kind, tuple[type[Any], ...]]] = {
+    "room": tuple(SIDE_RECORDS.values()),
+    "site": tuple(SIDE_RECORDS.values()),
+    "notes": typing.get_args(Noted),
+    "nodes": (NodeIs, EpochIs),
+}
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,12 +105,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     ts: int
     """The deciding node's clock."""
     facts: Sequence[AnyFact] = ()
-    side_records: Sequence[AnySideRecord] = ()
+    side_records: Sequence[AnyNews] = ()
     hidden: dict[int, str] = {}
     """Seqs of facts of a private room, each with the user who does not hear of it."""
     expected: dict[int, int] = {}
-    """Conditions: the seq of an edit that is decided here, and the seq of the fact that must have given its message the
-    present body."""
+    """Conditions: the seq of an edit or a deletion that is decided here, and the seq of the fact that must have given
+    its message the present body."""
     check: tuple[int, bytes] = (0, b"")
     """An n up to `base`, and the hash that the deciding node had there."""
 
@@ -115,7 +135,7 @@ class _Row(msgspec.Struct, array_like=True, frozen=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Row).decode
-_side_decoders: Final = {name: msgspec.msgpack.Decoder(kind).decode for name, kind in SIDE_RECORDS.items()}
+_side_decoders: Final = {name: msgspec.msgpack.Decoder(kind).decode for name, kind in (SIDE_RECORDS | NEWS).items()}
 
 
 def partition_of(room: str) -> int:
@@ -148,28 +168,30 @@ class Codec:
             for partition in range(PARTITIONS)
         ]
 
-    def encode(self, entry: Entry) -> bytes:
-        """The entry's bytes, for the partition of its room. Raises Unfit for an entry that nobody could read."""
-        row = _Row(
-            entry.instance,
-            entry.boot,
-            entry.counter,
-            entry.kind,
-            entry.room,
-            entry.base,
-            entry.head,
-            entry.ts,
-            list(entry.facts),  # type: ignore[arg-type]  # `Hidden` is never recorded.
-            [(_NAMES[type(record)], msgspec.Raw(_encode(record))) for record in entry.side_records],
-            entry.hidden,
-            entry.expected,
-            entry.check,
-        )
+    def encode(self, entry: Entry, partition: int | None = None) -> bytes:
+        """The entry's bytes, for the partition of its room; for the given one, where it names no room. Raises Unfit for
+        an entry that nobody could read."""
         try:
+            row = _Row(
+                entry.instance,
+                entry.boot,
+                entry.counter,
+                entry.kind,
+                entry.room,
+                entry.base,
+                entry.head,
+                entry.ts,
+                list(entry.facts),  # type: ignore[arg-type]  # `Hidden` is never recorded.
+                [(_NAMES[type(record)], msgspec.Raw(_encode(record))) for record in entry.side_records],
+                entry.hidden,
+                entry.expected,
+                entry.check,
+            )
             signed = bytes((VERSION,)) + _encode(row)
         except (ValueError, OverflowError) as error:  # Surrogates, and numbers beyond 64 bits.
             raise Unfit(str(error)) from None
-        partition = partition_of(entry.room)
+        if partition is None:
+            partition = partition_of(entry.room)
         data = self._mac(partition, signed) + signed
         self.decode(data, partition)
         return data
@@ -187,6 +209,8 @@ class Codec:
         except (msgspec.MsgspecError, KeyError, ValueError) as error:
             raise Unfit(f"an entry of partition {partition}: {error}") from None
         _check(row, partition)
+        if side_records:
+            _check_news(row.kind, side_records, partition)
         return Entry(
             instance=row.instance,
             boot=row.boot,
@@ -215,8 +239,8 @@ def _check(row: _Row, partition: int) -> None:
         if not is_room(row.room):
             raise Unfit(f"{row.room!r} is no room")
     elif row.room or row.facts or row.hidden:
-        raise Unfit("an entry about the site names a room, or has facts")
-    if partition_of(row.room) != partition:
+        raise Unfit("an entry about no room names one, or has facts")
+    if row.kind in ("room", "site") and partition_of(row.room) != partition:
         raise Unfit(f"{row.room!r} does not belong to partition {partition}")
     if row.counter < 1 or row.base < 0 or not 0 <= row.head <= MAX_SEQ - len(row.facts):
         raise Unfit(f"numbers of {row.instance} {row.boot} {row.counter} are out of bounds")
@@ -225,3 +249,16 @@ def _check(row: _Row, partition: int) -> None:
     for seq, fact in enumerate(row.facts, row.head + 1):
         if fact.seq != seq or fact.room != row.room:
             raise Unfit(f"{row.room}: fact {fact.seq} stands where {seq} should")
+        if not 0 <= fact.ts <= _MOST_MS:
+            raise Unfit(f"{row.room}: fact {fact.seq} is of no time")
+
+
+def _check_news(kind: Kind, news: Sequence[AnyNews], partition: int) -> None:
+    """Raises Unfit."""
+    for each in news:
+        if not isinstance(each, _OF_KIND[kind]):
+            raise Unfit(f"{_NAMES[type(each)]} in an entry of the kind {kind}")
+        if isinstance(each, ReadUpTo | GotUpTo) and (not is_room(each.room) or partition_of(each.room) != partition):
+            raise Unfit(f"{each.room!r} does not belong to partition {partition}")
+        if isinstance(each, UserNoted | EpochIs) and partition != SITE:
+            raise Unfit(f"{_NAMES[type(each)]} in partition {partition}")

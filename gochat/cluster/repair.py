@@ -45,8 +45,12 @@ class Ring(Protocol):
     def end(self, partition: int) -> Position:
         """The last position that is recorded; START where none is."""
 
+    def is_stopped(self, partition: int) -> bool:
+        """Whether the partition's next entry can't be recorded: a later release wrote it."""
+
     async def record(self, news: Mapping[int, Sequence[Element]]) -> None:
-        """Record elements that follow the ends without a gap. They survive power loss when this returns."""
+        """Record elements that follow the ends without a gap. They survive power loss when this returns; but those of a
+        partition from the one on that can't be recorded."""
 
     async def after(self, partition: int, position: Position | None, limit: int) -> list[Element]:
         """What is kept after a position, in order; with None, from the oldest that is kept."""
@@ -83,9 +87,9 @@ class Repair:
         take: Callable[[int, Sequence[Element]], Awaitable[None]],
         pause: Callable[[frozenset[int]], Awaitable[None]],
     ) -> None:
-        """`need`: how many nodes must answer for a partition, this one included. `take`: records elements that follow
-        the ring's end, and hands them on. `pause`: from when it returns nobody else records anything of these
-        partitions, nor appends to them, until it is called with others."""
+        """`need`: how many nodes must answer for a partition, this one included; 0 where this one may not. `take`:
+        records elements that follow the ring's end, and hands them on. `pause`: from when it returns nobody else
+        records anything of these partitions, nor appends to them, until it is called with others."""
         self._log = shared
         self._ring = ring
         self._instance = instance
@@ -166,10 +170,13 @@ class Repair:
         return outcome == "done"
 
     async def _answer(self, server: str, partition: int, end: Position) -> bool:
+        need = self._need(partition)
+        if not need:
+            return False
         self._answered_at = trio.current_time()
         if not await self._log.offer(partition, server, self._instance, end):
             return False
-        sealed = await self._log.seal(partition, server, self._need(partition))
+        sealed = await self._log.seal(partition, server, need)
         if not isinstance(sealed, Fence):
             return False
         log.info("partition %d is in order again, in term %d", partition, sealed.term)

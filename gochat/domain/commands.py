@@ -33,10 +33,13 @@ class OnMessage(Command, frozen=True, kw_only=True):
 
 class Edit(OnMessage, frozen=True, kw_only=True):
     body: str
+    expects: str | None = None
+    """A condition: the body that the message must have now."""
 
 
 class Delete(OnMessage, frozen=True, kw_only=True):
-    pass
+    expects: str | None = None
+    """The same."""
 
 
 class React(OnMessage, gc=True, frozen=True, kw_only=True):
@@ -67,10 +70,12 @@ class Create(Command, gc=True, frozen=True, kw_only=True):
     post: PostRight = "members"
 
 
-class Configure(Command, frozen=True, kw_only=True):
+class Configure(Command, gc=True, frozen=True, kw_only=True):
     title: str | None = None
     history: HistoryScope | None = None
     post: PostRight | None = None
+    expects: tuple[str, HistoryScope, PostRight] | None = None
+    """A condition: the settings that the group must have now."""
 
 
 class Add(Command, gc=True, frozen=True, kw_only=True):
@@ -84,14 +89,19 @@ class Remove(Command, gc=True, frozen=True, kw_only=True):
 class SetRole(Command, frozen=True, kw_only=True):
     member: str
     role: Role
+    expects: Role | None = None
+    """A condition: the role that the member must have now."""
 
 
 class Leave(Command, frozen=True, kw_only=True):
     successor: str | None = None
 
 
-class Close(Command, frozen=True, kw_only=True):
+class Close(Command, gc=True, frozen=True, kw_only=True):
     """Delete the group."""
+
+    expects: tuple[str, HistoryScope, PostRight] | None = None
+    """A condition: the settings that the group must have now."""
 
 
 class Mute(Command, frozen=True, kw_only=True):

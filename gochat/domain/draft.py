@@ -8,11 +8,11 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 
 from gochat.domain import commands, facts
-from gochat.domain.facts import AnyFact, Role
+from gochat.domain.facts import AnyFact, HistoryScope, PostRight, Role
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.domain.relationship import ContactPolicy, State
-from gochat.domain.side_records import AnySideRecord, Audited
+from gochat.domain.side_records import AnySideRecord, Audited, Related
 from gochat.errors import Denied
 
 
@@ -70,6 +70,8 @@ NO_ROOM = Denied("not_found", "there is no such room")
 NOT_MEMBER = Denied("not_member", "you are no longer a member of this room")
 NO_USER = Denied("not_found", "there is no such user")
 NO_MESSAGE = Denied("not_found", "there is no such message")
+CHANGED = Denied("conflict", "it has changed since; read it again", rule="if_match")
+"""The condition of a command does not hold."""
 
 RANK: dict[Role | None, int] = {None: 0, "member": 1, "moderator": 2, "owner": 3}
 
@@ -160,9 +162,11 @@ class Draft:
         "_rules",
         "_taken",
         "draft",
+        "expected",
         "facts",
         "fresh_keys",
         "hidden",
+        "names_own",
         "others",
         "passes_on",
         "side_records",
@@ -191,7 +195,12 @@ class Draft:
         """Whether something was refused that only the store can tell: decide again with more `prefetched`."""
         self.hidden: dict[int, str] = {}
         """Seqs of facts of a private room that one of the two does not hear: they let the other wait."""
+        self.expected: dict[int, int] = {}
+        """Conditions: the seq of a fact of this turn, and the seq of the fact that must have given its message the
+        present body."""
         self.fresh_keys: dict[tuple[str, str, str], Recorded] = {}
+        self.names_own = False
+        """Whether a command names a message of this very turn."""
         self.passes_on = False
         """Whether somebody read or typed: that is passed on without a fact."""
         self._known_keys = known_keys
@@ -210,10 +219,17 @@ class Draft:
             window.give_back(times)
         self._taken.clear()
 
-    def renumber(self, record: RoomRecord, recorded: Sequence[AnyFact], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    def renumber(
+        self,
+        record: RoomRecord,
+        recorded: Sequence[AnyFact],
+        outcomes: Sequence[Outcome],
+        side_records: Sequence[AnySideRecord] = (),
+    ) -> list[Outcome]:
         """Facts of other nodes came first: they are in `record`, and this turn's were recorded as `recorded`, behind
-        them. Takes these for its own; returns the outcomes with the seqs and times that hold now. No fact that came
-        between can have made another room of it than a longer one: then the turn would not have been recorded."""
+        them, with the `side_records`. Takes these for its own; returns the outcomes with the seqs and times that hold
+        now. No fact that came between can have made another room of it than a longer one: then the turn would not have
+        been recorded."""
         draft = self.draft
         first = draft.head - len(self.facts) + 1
         head, ts = (recorded[-1].seq, recorded[-1].ts) if recorded else (record.head, record.ts)
@@ -227,6 +243,8 @@ class Draft:
         self.others = [fact for fact in recorded if type(fact) is not facts.Message]
         self.hidden = {seq + shift: user for seq, user in self.hidden.items()}
         self.fresh_keys = {key: Recorded(*moved(known.seq, known.ts)) for key, known in self.fresh_keys.items()}
+        if side_records:
+            self._take_moved(side_records)
         told: list[Outcome] = []
         for outcome in outcomes:
             if isinstance(outcome, Done):
@@ -235,6 +253,18 @@ class Draft:
             else:
                 told.append(outcome)
         return told
+
+    def _take_moved(self, side_records: Sequence[AnySideRecord]) -> None:
+        """The side records were recorded as these: a change of the relation with the room's head where it stands."""
+        self.side_records = list(side_records)
+        changes = [entry for entry in side_records if isinstance(entry, Related)]
+        if not changes:
+            return
+        relation = changes[-1].after
+        for fact in self.facts:
+            if fact.seq > changes[-1].change.at and isinstance(fact, facts.Message) and fact.seq in self.hidden:
+                relation = relation.waits(fact.sender)
+        self.draft.relation = relation
 
     def _present(self, command: commands.AnyCommand) -> Denied | None:
         """Refuses users who are not in the room. A DM's two users always are: others who ask never get here."""
@@ -260,6 +290,11 @@ class Draft:
             self.unknown = True
             return draft.head
         return since - 1
+
+    def _has_settings(self, expects: tuple[str, HistoryScope, PostRight] | None) -> bool:
+        """Whether the condition of a command holds, if it has one."""
+        draft = self.draft
+        return expects is None or expects == (draft.title, draft.history, draft.post)
 
     def _rank(self, command: commands.AnyCommand) -> int:
         return RANK["owner"] if command.admin else RANK[self.draft.members.get(command.user)]

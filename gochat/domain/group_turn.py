@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gochat.domain import commands, facts
-from gochat.domain.draft import NO_ROOM, NO_USER, NOT_MEMBER, RANK, Done, Draft, Outcome
+from gochat.domain.draft import CHANGED, NO_ROOM, NO_USER, NOT_MEMBER, RANK, Done, Draft, Outcome
 from gochat.domain.membership import would_lose_last_owner
 from gochat.domain.side_records import Added, Sanctioned, SanctionKind
 from gochat.errors import Denied
@@ -55,6 +55,8 @@ class GroupTurn(Draft):
             return self._sanction(command, refusal)
         if self._rank(command) < RANK["owner"]:
             return Denied("forbidden", "only an owner may delete the group")
+        if isinstance(command, commands.Close) and not self._has_settings(command.expects):
+            return CHANGED
         if refusal is not None:
             return refusal
         self._own_members()
@@ -69,6 +71,8 @@ class GroupTurn(Draft):
         muted = self._muted(command) if command.title is not None else None
         if muted is not None:
             return muted
+        if not self._has_settings(command.expects):
+            return CHANGED
         changed: dict[str, Any] = {
             name: value
             for name, value in (("title", command.title), ("history", command.history), ("post", command.post))
@@ -145,6 +149,8 @@ class GroupTurn(Draft):
         role = self.draft.members.get(command.member)
         if role is None:
             return Denied("not_found", "that user is not a member of the group")
+        if command.expects is not None and role != command.expects:
+            return CHANGED
         if role == command.role:
             return self._as_it_is()
         if refusal is not None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from gochat.domain import commands, facts, relationship
 from gochat.domain.draft import (
+    CHANGED,
     NO_MESSAGE,
     NO_ROOM,
     NO_USER,
@@ -155,6 +156,8 @@ class Turn(GroupTurn):
             return NO_MESSAGE
         if target.author != command.user and not command.admin:
             return Denied("forbidden", "only its author may edit a message")
+        if command.expects is not None and target.body != command.expects:
+            return CHANGED
         if target.body == command.body:
             return Done(target.edit_seq or command.seq, target.edit_ts or target.ts, True)
         denied = self._may_post(command) or self._may_touch(command) or refusal
@@ -162,6 +165,8 @@ class Turn(GroupTurn):
             return denied
         mentions = self._mentioned(command.body, target.author)
         fact = self._add(facts.Edit(**self._next(command), target=command.seq, body=command.body, mentions=mentions))
+        if command.expects is not None:
+            self.expected[fact.seq] = target.edit_seq or command.seq
         target.body, target.edit_seq, target.edit_ts = command.body, fact.seq, fact.ts
         return Done(fact.seq, fact.ts)
 
@@ -173,11 +178,15 @@ class Turn(GroupTurn):
             return Denied("forbidden", "only its author or a moderator may delete a message")
         if target.delete_seq is not None:
             return Done(target.delete_seq, target.delete_ts or target.ts, True)
+        if command.expects is not None and target.body != command.expects:
+            return CHANGED
         if refusal is not None:
             return refusal
         if target.author != command.user:
             self._audit(command, "message.delete", f"{self.draft.room}:{command.seq}", author=target.author)
         fact = self._add(facts.Delete(**self._next(command), target=command.seq))
+        if command.expects is not None:
+            self.expected[fact.seq] = target.edit_seq or command.seq
         target.body, target.delete_seq, target.delete_ts = None, fact.seq, fact.ts
         self._withdraw()
         return Done(fact.seq, fact.ts)
@@ -234,6 +243,7 @@ class Turn(GroupTurn):
             index = seq - self.facts[0].seq
             fact = self.facts[index] if index < len(self.facts) else None
             if isinstance(fact, facts.Message):
+                self.names_own = True
                 known = Target(author=fact.sender, ts=fact.ts, body=fact.body)
                 if self._prefetched is NOTHING_READ:
                     self._prefetched = Prefetched()

@@ -80,12 +80,17 @@ async def administer(gateway: Gateway, who: Principal, request: req.AdminAction)
     traced: list[AnySideRecord] = [entry, Audited(entry.ts, who.user, f"user.{request.action}", subject, detail)]
     async with gateway.standing.changing:  # The action that is recorded last holds in the end.
         await gateway.journal.append_side_records(traced)
-        gateway.standing.apply(entry)
+    return replies.Ok(id=request.id)
+
+
+def enforce(gateway: Gateway, entry: AnyStanding) -> None:
+    """A suspension, its end or a revocation is recorded, by this node or another: live sessions that it touches end.
+    See `ports.OnStanding`."""
+    gateway.standing.apply(entry)
     for other in list(gateway.sessions.values()):
         if other.identity is not None and touches(entry, other.identity):
             other.close(REVOKED, "your access has ended", Denied("unauthorized", "your access has ended"))
             other.ended()
-    return replies.Ok(id=request.id)
 
 
 async def audit(gateway: Gateway, who: Principal, request: req.Audit) -> msgspec.Struct | Denied:

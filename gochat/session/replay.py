@@ -122,6 +122,12 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
         return Denied("bad_request", "room: not a room id")
     if is_dm(room) and session.user not in dm_users(room):
         return Denied("not_found", "there is no such room")
+    try:
+        await gateway.journal.barrier([room])
+    except StoreError:
+        is_current = False
+    else:
+        is_current = True
     snapshot = await _settled(session, room)
     if snapshot is None:
         return Denied("unavailable", "the membership is changing", retry_after_ms=1000)
@@ -133,7 +139,10 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
         return Denied("not_found", "there is no such room")
     if ended is not None and not (gateway.after_leaving or session.principal.admin):
         return Denied("not_member", "you are no longer a member of this room")
-    if request.seq > head or request.epoch not in (None, gateway.journal.epoch):
+    is_same = request.epoch in (None, gateway.journal.epoch)
+    if request.seq > head and is_same and not is_current:
+        return Denied("unavailable", "this node has not all of the room's facts yet", retry_after_ms=1000)
+    if request.seq > head or not is_same:
         session.start_job(partial(_reset, session, room, head, ended))
     else:
         position = session.go_on(room, max(request.seq, snapshot.hidden.get(room, 0)), head, ended)

@@ -60,6 +60,7 @@ async def greet(session: Session, hello: Hello) -> None:
             _refuse(session, hello, Denied("unauthorized", refusal), BAD_TOKEN)
             return
         _enter(session, hello, identity)
+        is_current = await _passed_barrier(gateway)
         if gateway.notifications.channels:
             # That the user is here is durable before they know it: what was due is not told after a crash either.
             await gateway.notifications.signed_in(identity)
@@ -67,6 +68,8 @@ async def greet(session: Session, hello: Hello) -> None:
         else:
             await gateway.journal.flush_reads()
         snapshot = await gateway.archive.welcome(identity.user, CONTACTS, list(hello.resume), _held(session, hello))
+        if not is_current and _is_ahead(gateway, hello, snapshot):
+            raise StoreError("the client has facts that this node has not")
     except KeysUnavailable as error:
         # Nothing is known against the token: the client shall come again.
         _refuse(session, hello, Denied("unavailable", str(error), retry_after_ms=5000), SLOW)
@@ -80,6 +83,27 @@ async def greet(session: Session, hello: Hello) -> None:
         return
     if not session.is_over() and session.notices is not None:
         _welcome(session, hello, snapshot)
+
+
+async def _passed_barrier(gateway: Gateway) -> bool:
+    """Whether this node has all that was acknowledged to anybody. While the cluster's log is away that can't be told:
+    then the user is welcomed with what is here. Raises StoreError where that may be long out of date."""
+    try:
+        await gateway.journal.barrier()
+    except StoreError:
+        if gateway.journal.behind is not None:
+            raise
+        return False
+    return True
+
+
+def _is_ahead(gateway: Gateway, hello: Hello, snapshot: Snapshot) -> bool:
+    """Whether the client has facts of the same log that the snapshot has not: it must not be told to forget them."""
+    epochs = (None, gateway.journal.epoch)
+    return any(
+        position.epoch in epochs and position.seq > snapshot.heads.get(room, position.seq)
+        for room, position in hello.resume.items()
+    )
 
 
 async def _allowed(session: Session, identity: Identity) -> None:

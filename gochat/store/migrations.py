@@ -167,6 +167,13 @@ def m016_cluster(db: sqlite_utils.Database) -> None:
 
 
 @migrations()
+def m017_log(db: sqlite_utils.Database) -> None:
+    """A node of a cluster keeps how far it follows the cluster's log, and the latest entries."""
+    for statement in schema.LOG:
+        db.execute(statement)
+
+
+@migrations()
 def m018_mention_senders(db: sqlite_utils.Database) -> None:
     """Unread mentions are counted past those of users whom one has blocked, however many these are."""
     for statement in schema.MENTION_SENDERS:

@@ -40,6 +40,7 @@ KNOWN = frozenset(
         "m014_got",
         "m015_mention_notices",
         "m016_cluster",
+        "m017_log",
         "m018_mention_senders",
     }
 )
@@ -248,6 +249,22 @@ CLUSTER = """CREATE TABLE cluster (
     one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, name TEXT NOT NULL,
     layout BLOB NOT NULL,    -- signed with the cluster's secret (cluster/layout.py)
     begun INTEGER NOT NULL)  -- whether the cluster's log has been begun, which happens once"""
+#: A cluster's log, as far as this node follows it (write/log_state.py).
+LOG = (
+    # The latest entries as they were read; id: the partition above the n.
+    "CREATE TABLE log_entry (id INTEGER PRIMARY KEY, term INTEGER NOT NULL, data BLOB NOT NULL)",
+    # After the last entry that is applied. `rooms`: how many were made in the partition; `producers`: JSON.
+    """CREATE TABLE log_position (
+        partition INTEGER PRIMARY KEY, term INTEGER NOT NULL, n INTEGER NOT NULL, hash BLOB NOT NULL,
+        rooms INTEGER NOT NULL, producers TEXT NOT NULL)""",
+    """CREATE TABLE log_node (
+        partition INTEGER NOT NULL, instance TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (partition, instance))
+        WITHOUT ROWID""",
+    # The cluster's epoch, once the log has told it. A backup that is put back has another one in `meta`.
+    "CREATE TABLE log_epoch (one INTEGER PRIMARY KEY CHECK (one = 1), epoch TEXT NOT NULL)",
+    # The n of the last entry that changed what decisions about the room read.
+    "ALTER TABLE room ADD COLUMN guard INTEGER NOT NULL DEFAULT 0",
+)
 #: The tables for notifications that hold something of a user, in a column of that name.
 NOTICES_OF_USERS = (
     "notice",

@@ -14,7 +14,7 @@ import trio
 from gochat.domain.relationship import ContactPolicy
 from gochat.errors import StoreError
 from gochat.metrics import Commits
-from gochat.ports import Runnable, TurnQueue
+from gochat.ports import Journal, Runnable, TurnQueue
 from gochat.store.health import Health
 from gochat.store.newest import Note
 from gochat.store.notices import SqliteNotices
@@ -22,6 +22,7 @@ from gochat.store.read.archive import SqliteArchive
 from gochat.store.read.lookups import SqliteLookups
 from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers, threads
+from gochat.store.replica import SqliteReplica
 from gochat.store.schema import MEMORY, connect
 from gochat.store.search import searches
 from gochat.store.search.searches import Searches
@@ -42,13 +43,15 @@ AT_ONCE = PACE._replace(quiet_s=0.0)
 
 
 class Store(NamedTuple):
-    journal: SqliteJournal
+    journal: Journal
     lookups: SqliteLookups
     archive: SqliteArchive
     commits: Commits
     health: Health
     retention: Retention
     notices: SqliteNotices
+    replica: SqliteReplica
+    """For a node of a cluster, whose journal writes by it; then `journal` takes no appends."""
 
 
 class _Context(NamedTuple):
@@ -217,7 +220,8 @@ async def _running(
             archive = SqliteArchive(readers, Searches(searchers), merged_reader, parts.epoch, policy, parts.health)
             lookups, retention = SqliteLookups(readers, merged_reader), Retention(readers, committer)
             notices = SqliteNotices(readers, committer, merged_reader)
-            yield Store(journal, lookups, archive, parts.commits, parts.health, retention, notices)
+            replica = SqliteReplica(committer, readers, merged_reader)
+            yield Store(journal, lookups, archive, parts.commits, parts.health, retention, notices, replica)
         finally:
             with trio.CancelScope(shield=True):
                 try:

@@ -161,7 +161,12 @@ class Tap:
         return getattr(self._inner, name)
 
     def append(
-        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnySideRecord], done: OnRecorded
+        self,
+        record: RoomRecord,
+        facts: Sequence[AnyFact],
+        side_records: Sequence[AnySideRecord],
+        done: OnRecorded,
+        *others: Any,
     ) -> None:
         if self.before:
             error = self.before.pop()
@@ -175,7 +180,7 @@ class Tap:
                 self.log.setdefault(record.room, []).extend((result.commit, fact) for fact in result.facts)
             done(as_told(self.after.pop()) if self.after else result)
 
-        self._inner.append(record, facts, side_records, told)
+        self._inner.append(record, facts, side_records, told, *others)
 
     def listen(self, heard: OnForeign) -> None:
         def told(batch: ForeignBatch) -> None:

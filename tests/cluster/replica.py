@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gochat.cluster.certify import NO_FACTS, Judged, RoomState, Valid, Void, judge, next_hash
+from gochat.cluster.certify import Judged, Valid, Void, judge, next_hash
 from gochat.cluster.entry import Codec
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
 from gochat.domain.relationship import Relation
-from gochat.domain.side_records import AnySideRecord, Related, Sanctioned
+from gochat.domain.side_records import Related, Sanctioned
+from gochat.replication import NO_FACTS, AnyNews, RoomState
 
 
 class Replica:
@@ -26,7 +27,7 @@ class Replica:
         self.records: dict[str, RoomRecord] = {}
         self.guards: dict[str, int] = {}
         self.log: list[AnyFact] = []
-        self.side_records: list[AnySideRecord] = []
+        self.side_records: list[AnyNews] = []
         self.hidden: dict[tuple[str, int], str] = {}
         self.keys: dict[tuple[str, str, str], Recorded] = {}
         self.targets: dict[tuple[str, int], Target] = {}

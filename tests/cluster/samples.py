@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gochat.cluster.entry import Codec, Entry
+from gochat.cluster.entry import Codec, Entry, partition_of
 from gochat.domain import facts
 from gochat.domain.notices import (
     Addressed,
@@ -25,6 +25,7 @@ from gochat.domain.side_records import (
     Sanctioned,
     Suspended,
 )
+from gochat.replication import EpochIs, GotUpTo, NodeIs, ReadUpTo, UserNoted
 
 TEA, DM = "group:tea", "dm:ann:bob"
 CODEC = Codec("k3NcDmXUS5mR", "a secret of the cluster's nodes")
@@ -108,4 +109,18 @@ ENTRIES: dict[str, Entry] = {
         expected={8: 7},
     ),
     "mentions wanted": entry(kind="site", room="", head=0, side_records=[MentionsWanted("ann", True)]),
+    "notes": entry(kind="notes", room="", head=0, side_records=[UserNoted("ann", "Ann", 7), UserNoted("bob", None, 8)]),
+    "nodes": entry(
+        kind="nodes",
+        room="",
+        head=0,
+        side_records=[NodeIs("n1", "here"), NodeIs("n2", "forgotten"), EpochIs("e2", "e1")],
+    ),
+}
+#: Entries about no room of another partition than 0: with the partition.
+ELSEWHERE: dict[str, tuple[int, Entry]] = {
+    "reads": (
+        partition_of(TEA),
+        entry(kind="notes", room="", head=0, side_records=[ReadUpTo(TEA, "ann", 5), GotUpTo(TEA, "bob", 6)]),
+    ),
 }

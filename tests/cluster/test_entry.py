@@ -12,12 +12,13 @@ import msgspec
 import pytest
 
 from gochat.cluster import entry as entries
-from gochat.cluster.entry import SIDE_RECORDS, Codec, Forged, TooNew, Unfit, partition_of
+from gochat.cluster.entry import NEWS, SIDE_RECORDS, Codec, Forged, TooNew, Unfit, partition_of
 from gochat.cluster.ports import PARTITIONS
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact, Hidden
 from gochat.domain.side_records import AnySideRecord
-from tests.cluster.samples import CODEC, DM, ENTRIES, TEA, entry, fields
+from gochat.replication import AnyNews
+from tests.cluster.samples import CODEC, DM, ELSEWHERE, ENTRIES, TEA, entry, fields
 
 GOLDEN = Path(__file__).parent / "golden"
 ROOMS = (TEA, DM, "dm:ann:ann", "group:coffee", "dm:bob:cat", "group:a", "group:b", "")
@@ -25,7 +26,9 @@ ENTRY_FILE, ROOM_FILE = GOLDEN / "entries.tsv", GOLDEN / "partitions.tsv"
 
 
 def entry_lines() -> str:
-    return "".join(f"{name}\t{CODEC.encode(sample).hex()}\n" for name, sample in ENTRIES.items())
+    lines = [f"{name}\t{CODEC.encode(sample).hex()}\n" for name, sample in ENTRIES.items()]
+    lines += [f"{name}\t{CODEC.encode(sample, partition).hex()}\n" for name, (partition, sample) in ELSEWHERE.items()]
+    return "".join(lines)
 
 
 def room_lines() -> str:
@@ -46,15 +49,17 @@ def test_every_room_has_its_partition() -> None:
 )
 def test_what_was_written_is_read(line: str) -> None:
     name, data = line.split("\t")
-    sample = ENTRIES[name]
-    assert CODEC.decode(bytes.fromhex(data), partition_of(sample.room)) == sample
+    partition, sample = ELSEWHERE.get(name) or (partition_of(ENTRIES[name].room), ENTRIES[name])
+    assert CODEC.decode(bytes.fromhex(data), partition) == sample
 
 
 def test_there_is_a_sample_of_all_that_is_recorded() -> None:
     sampled = {type(fact) for sample in ENTRIES.values() for fact in sample.facts}
     assert sampled == set(typing.get_args(AnyFact)) - {Hidden} == set(typing.get_args(entries.RecordedFact))
-    sampled = {type(record) for sample in ENTRIES.values() for record in sample.side_records}
-    assert sampled == set(typing.get_args(AnySideRecord)) == set(SIDE_RECORDS.values())
+    samples = [*ENTRIES.values(), *(sample for _, sample in ELSEWHERE.values())]
+    sampled = {type(record) for sample in samples for record in sample.side_records}
+    assert sampled == set(typing.get_args(AnyNews)) == {*SIDE_RECORDS.values(), *NEWS.values()}
+    assert set(typing.get_args(AnySideRecord)) == set(SIDE_RECORDS.values())
 
 
 # ---------------------------------------------------------------------------------------------- forged
@@ -131,6 +136,12 @@ MESSAGE = facts.Message(**fields(TEA, 7), body="x")
         {"kind": "site", "room": "", "facts": [MESSAGE]},
         {"kind": "site", "room": "", "hidden": {1: "ann"}},
         {"side_records": [ENTRIES["group"].side_records[0]] * (entries.MOST_SIDE_RECORDS + 1)},
+        {"facts": [facts.Message(**{**fields(TEA, 7), "ts": -1}, body="x")]},
+        {"side_records": ENTRIES["nodes"].side_records},
+        {"kind": "site", "room": "", "side_records": ENTRIES["notes"].side_records},
+        {"kind": "notes", "room": "", "side_records": ENTRIES["nodes"].side_records},
+        {"kind": "notes", "room": "", "side_records": ELSEWHERE["reads"][1].side_records},
+        {"kind": "nodes", "room": "", "side_records": ENTRIES["notes"].side_records},
     ],
     ids=str,
 )
@@ -139,6 +150,12 @@ def test_what_nobody_could_read_is_not_sent(changed: dict[str, object]) -> None:
         changed = {**changed, "facts": [facts.Message(**fields(TEA, 2**34), body="x")]}
     with pytest.raises(Unfit):
         CODEC.encode(entry(**changed))
+
+
+@pytest.mark.parametrize("name", ["notes", "nodes"])
+def test_what_concerns_users_or_the_epoch_stands_in_one_partition(name: str) -> None:
+    with pytest.raises(Unfit):
+        CODEC.encode(ENTRIES[name], 3)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ class MemoryRing:
         kept = self.kept[partition]
         return kept[-1].position if kept else START
 
+    def is_stopped(self, partition: int) -> bool:
+        return False
+
     async def record(self, news: Mapping[int, Sequence[Element]]) -> None:
         await trio.sleep(0.002)
         for partition, elements in news.items():

@@ -12,7 +12,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
 from gochat.domain.side_records import AnySideRecord, Related, Sanctioned
 from gochat.domain.turn import Done, Outcome, Prefetched, Turn
-from gochat.ports import DuplicateKeys, Journal, Lookups
+from gochat.ports import Committed, Journal, Lookups
 from tests.appending import append_to
 from tests.policies import OPEN
 
@@ -60,7 +60,8 @@ class Scribe:
         self.now_ms += 1
         if turn.facts or turn.side_records:
             result = await append_to(self.journal, self.record, turn.facts, turn.side_records)
-            assert not isinstance(result, DuplicateKeys)
+            assert isinstance(result, Committed)
+            turn.draft.room_pk = turn.draft.room_pk or result.room_pk
             self.took(turn, result.commit)
         return outcomes
 

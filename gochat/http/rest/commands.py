@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 import trio
 
 from gochat.actors.messages import Submit
 from gochat.domain.commands import AnyCommand
+from gochat.domain.draft import CHANGED
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied, Full
 from gochat.http.rest.context import Call
@@ -53,11 +55,15 @@ def check_form(call: Call, request: AnyRequest) -> None:
         raise Refused(command)
 
 
-async def carry_out(call: Call, request: AnyRequest) -> tuple[AnyCommand, Done]:
-    """Carry out the command of a frame with this request; it is durable on return. Raises Refused."""
+async def carry_out(call: Call, request: AnyRequest, *, expects: object = None) -> tuple[AnyCommand, Done]:
+    """Carry out the command of a frame with this request; it is durable on return. `expects`: a condition that the
+    command takes along, so that of two who ask at once, on any node, one finds that it no longer holds. Raises
+    Refused."""
     command = to_command(request, call.who, call.context.limits)
     if isinstance(command, Denied):
         raise Refused(command)
+    if expects is not None:
+        command = msgspec.structs.replace(command, expects=expects)
     reply_to = Settlement()
     try:
         user = call.context.users.at(call.identity.user)
@@ -66,7 +72,7 @@ async def carry_out(call: Call, request: AnyRequest) -> tuple[AnyCommand, Done]:
         raise Refused(Denied("busy", str(full), retry_after_ms=200)) from full
     outcome = await reply_to.outcome()
     if isinstance(outcome, Denied):
-        raise Refused(outcome)
+        raise Refused(outcome, status=412 if outcome == CHANGED else None)
     if outcome.duplicate:
         user.quota.refused()
     return command, outcome

@@ -1,8 +1,8 @@
 """Entity tags and preconditions (RFC 9110, sections 8.8.3 and 13).
 
 A tag is a digest of the representation, so that it changes when, and only when, the reader's view has changed. An
-`If-Match` is checked just before the command is submitted: it keeps apart people who edit, not two writers of one
-millisecond, for the room decides without it.
+`If-Match` is checked just before the command is submitted. What the command would change travels in it as the client
+knew it (`expects`), and the room compares it when it decides: of two writers who ask at once, one is refused.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ def is_fresh(headers: Headers, tag: str) -> bool:
     return given.strip() == "*" or any(found == tag for _, found in _TAG.findall(given))
 
 
-def check_match(headers: Headers, present: msgspec.Struct) -> None:
-    """Raises Refused where `If-Match` names other representations than the present one."""
+def check_match(headers: Headers, present: msgspec.Struct) -> bool:
+    """Whether `If-Match` names the present representation, and not just any. Raises Refused where it names others."""
     given = ",".join(headers.get_all("if-match"))
     if given == "*":
-        return
+        return False
     if _TAGS.fullmatch(given) is None:
         raise bad('If-Match: entity tags such as "abc", separated by commas, or *')
     tag = entity_tag(encode(present))
     if not any(found == tag for weak, found in _TAG.findall(given) if not weak):
         raise Refused(Denied("conflict", "it has changed since; read it again"), status=412, headers={"etag": tag})
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from gochat.domain import ids
+from gochat.domain.facts import HistoryScope, PostRight
 from gochat.http.rest.commands import carry_out, check_form
 from gochat.http.rest.conditions import check_match
 from gochat.http.rest.context import Call, Reply, check
@@ -71,15 +72,13 @@ async def change(call: Call) -> Reply:
     name = call.path["group"]
     request = GroupAction(name=name, action="set", title=body.title, history=body.history, post=body.post)
     check_form(call, request)
-    await _check_match(call, name)
-    await carry_out(call, request)
+    await carry_out(call, request, expects=await _expected(call, name))
     return changed(await _seen(call, name))
 
 
 async def delete(call: Call) -> Reply:
     name = call.path["group"]
-    await _check_match(call, name)
-    await carry_out(call, GroupAction(name=name, action="delete"))
+    await carry_out(call, GroupAction(name=name, action="delete"), expects=await _expected(call, name))
     return Reply(status=204)
 
 
@@ -111,10 +110,17 @@ async def _seen(call: Call, name: str) -> GroupView | None:
         return None  # They were removed since, or it was deleted.
 
 
-async def _check_match(call: Call, name: str) -> None:
-    if "if-match" in call.headers:
-        need_read(call)
-        check_match(call.headers, await find_group(call, name))
+async def _expected(call: Call, name: str) -> tuple[str, HistoryScope, PostRight] | None:
+    """The settings that the group must have when the room decides. Raises Refused where they are others already."""
+    if "if-match" not in call.headers:
+        return None
+    need_read(call)
+    view = await find_group(call, name)
+    if not check_match(call.headers, view):
+        return None
+    title, history, post = view.title, view.history, view.post
+    assert title is not UNSET and history is not UNSET and post is not UNSET
+    return title, history, post
 
 
 def _name(room: str) -> str:

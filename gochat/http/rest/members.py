@@ -9,10 +9,11 @@ from msgspec import UNSET
 from gochat.domain import ids
 from gochat.domain.facts import Role
 from gochat.errors import Denied
-from gochat.http.rest.commands import carry_out
+from gochat.http.rest.commands import carry_out, check_form
+from gochat.http.rest.conditions import check_match
 from gochat.http.rest.context import Call, Reply, check
 from gochat.http.rest.refused import Refused, bad
-from gochat.http.rest.rooms import absent, next_link, or_none, or_unset
+from gochat.http.rest.rooms import absent, need_read, next_link, or_none, or_unset
 from gochat.http.rest.shapes import LeaveQuery, ListQuery, MemberPage, Membership, MemberView
 from gochat.protocol.conversation import check_room
 from gochat.protocol.requests import GroupAction
@@ -34,7 +35,7 @@ async def list_members(call: Call) -> Reply:
 
 
 async def read(call: Call) -> Reply:
-    return Reply(value=await _find(call))
+    return Reply(value=await _find(call), tagged=True)
 
 
 async def put(call: Call) -> Reply:
@@ -51,19 +52,20 @@ async def put(call: Call) -> Reply:
         came = not done.duplicate
     else:
         set_role = GroupAction(name=name, action="role", user=user, role=change.role)
+        check_form(call, set_role)
         try:
-            await carry_out(call, set_role)
+            await carry_out(call, set_role, expects=await _expected(call))
             came = False
         except Refused as refused:
-            if refused.denied.code != "not_found":
+            if refused.denied.code != "not_found" or "if-match" in call.headers:
                 raise
             _, done = await carry_out(call, add)
             await carry_out(call, set_role)
             came = not done.duplicate
     if came:
         view = await _find(call) if call.may_read else MemberView(user=user)
-        return Reply(value=view, status=201, headers={"location": f"/v1/groups/{name}/users/{user}"})
-    return Reply(value=await _find(call)) if call.may_read else Reply(status=204)
+        return Reply(value=view, status=201, headers={"location": f"/v1/groups/{name}/users/{user}"}, tagged=True)
+    return Reply(value=await _find(call), tagged=True) if call.may_read else Reply(status=204)
 
 
 async def remove(call: Call) -> Reply:
@@ -76,6 +78,15 @@ async def remove(call: Call) -> Reply:
     else:
         await carry_out(call, GroupAction(name=name, action="remove", users=[user]))
     return Reply(status=204)
+
+
+async def _expected(call: Call) -> Role | None:
+    """The role that the member must have when the room decides. Raises Refused where it is another already."""
+    if "if-match" not in call.headers:
+        return None
+    need_read(call)
+    view = await _find(call)
+    return or_none(view.role) if check_match(call.headers, view) else None
 
 
 async def _find(call: Call) -> MemberView:

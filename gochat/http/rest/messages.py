@@ -85,15 +85,13 @@ async def edit(call: Call) -> Reply:
     room, seq = named(call)
     request = req.Edit(room=room, seq=seq, body=body.body)
     check_form(call, request)
-    await _check_match(call, room, seq)
-    await carry_out(call, request)
+    await carry_out(call, request, expects=await _expected(call, room, seq))
     return changed(await _seen(call, room, seq))
 
 
 async def delete(call: Call) -> Reply:
     room, seq = named(call)
-    await _check_match(call, room, seq)
-    await carry_out(call, req.Delete(room=room, seq=seq))
+    await carry_out(call, req.Delete(room=room, seq=seq), expects=await _expected(call, room, seq))
     return Reply(status=204)
 
 
@@ -127,10 +125,13 @@ async def _seen(call: Call, room: str, seq: int) -> MessageView | None:
         return None  # They were removed since.
 
 
-async def _check_match(call: Call, room: str, seq: int) -> None:
-    if "if-match" in call.headers:
-        need_read(call)
-        check_match(call.headers, await _find(call, room, seq))
+async def _expected(call: Call, room: str, seq: int) -> str | None:
+    """The body that the message must have when the room decides. Raises Refused where it is another already."""
+    if "if-match" not in call.headers:
+        return None
+    need_read(call)
+    view = await _find(call, room, seq)
+    return view.body if check_match(call.headers, view) else None
 
 
 def _key(call: Call) -> str | None:

@@ -114,9 +114,22 @@ class Resource:
             body=await _body(operation, request, max_bytes),
             headers=request.headers,
         )
+        if operation.means is not None and (
+            CATALOGUE[operation.means].to_command is None or "if-match" in request.headers
+        ):
+            await self._pass_barrier()
         # Asked again, in one step with what follows: a body may take its time, and the user be suspended meanwhile.
         self._context.auth.check(identity)
         return _response(operation.method, call.headers, await operation.handler(call))
+
+    async def _pass_barrier(self) -> None:
+        """What any node had acknowledged before the call is here when it is carried out. While the cluster's log is
+        away nobody can tell: then what is here is shown. Raises StoreError where that may be long out of date."""
+        try:
+            await self._context.journal.barrier()
+        except StoreError:
+            if self._context.journal.behind is not None:
+                raise
 
     async def _admit(self, operation: Operation, request: Request) -> Identity:
         """The caller's identity. Raises Refused where they may not call."""

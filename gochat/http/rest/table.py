@@ -127,10 +127,11 @@ OPERATIONS: Final = (
 
     Operation("GET", f"{_GROUP}/users", req.Members, members.list_members, "The members of a group, by id", MemberPage,
               query=ListQuery, errors=_ABSENT),
-    Operation("GET", _MEMBER, req.Members, members.read, "A member of a group", MemberView, errors=_ABSENT),
+    Operation("GET", _MEMBER, req.Members, members.read, "A member of a group", MemberView, errors=_ABSENT,
+              headers=("If-None-Match",)),
     Operation("PUT", _MEMBER, req.GroupAction, members.put, "Add a user to a group, or give a member a role",
               MemberView, (200, 201, 204), body=Membership, body_needed=False,
-              errors=(*_ABSENT, "conflict", "blocked", "declined", "rate_limited")),
+              errors=(*_ABSENT, "conflict", "blocked", "declined", "rate_limited"), headers=("If-Match",)),
     Operation("DELETE", _MEMBER, req.GroupAction, members.remove, "Take a user out of a group, or leave it", None,
               (204,), query=LeaveQuery, errors=(*_ABSENT, "conflict", "rate_limited")),
 

@@ -21,7 +21,7 @@ from gochat.store.write import write_buffer
 #: Of a cluster's log (cluster/ports.py).
 PARTITIONS: Final = 16
 #: Everything that is in a database for a cluster's sake; empty in one of its own.
-TABLES: Final = ("cluster",)
+TABLES: Final = ("cluster", "log_entry", "log_position", "log_node", "log_epoch")
 _USED: Final = ("room", "relation", "user", "report", "audit", "suspension", "revocation", "tombstone")
 _GREATEST: Final = """SELECT max(n) FROM (SELECT max(num) AS n FROM room UNION ALL SELECT max(num) FROM relation
     UNION ALL SELECT max(id) FROM report UNION ALL SELECT max(id) FROM audit)"""
@@ -124,3 +124,4 @@ def set_free(connection: sqlite3.Connection) -> None:
     """Take away all that is there for a cluster's sake."""
     for table in TABLES:
         connection.execute(f"DELETE FROM {table}")
+    connection.execute("UPDATE room SET guard = 0 WHERE guard <> 0")

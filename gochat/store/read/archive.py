@@ -53,6 +53,10 @@ class SqliteArchive:
         self._policy = policy
         self._health = health
 
+    def follow_epoch(self, epoch: str) -> None:
+        """From now on this is the epoch of every room: that of the cluster."""
+        self._epoch = epoch
+
     async def welcome(self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}) -> Snapshot:
         # A user who signs in gets the rooms that can be read; a user who asks for one room gets the error.
         most = separate.MOST if contacts else 0

@@ -12,14 +12,15 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from gochat.errors import Damaged, StoreError
 from gochat.metrics import Commits
 from gochat.ports import DuplicateKeys
+from gochat.replication import Certifier, Cycle, Piece
 from gochat.store.health import Health, is_damage
 from gochat.store.listing import seats_among
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
@@ -27,6 +28,7 @@ from gochat.store.search import index, reindex
 from gochat.store.write.expiry import Expired, Old
 from gochat.store.write.logs import Batch
 from gochat.store.write.notes import Notes
+from gochat.store.write.replica import LogReplica, together
 from gochat.store.write.transaction import FULL_BYTES, Writer
 from gochat.store.write.write_buffer import WriteBuffer
 
@@ -89,6 +91,10 @@ class Committer:
         """Rooms whose last append failed, to be looked at before the next commit."""
         self._damaged: dict[int, str] = {}
         """Rooms whose log was found not to be whole, until it is."""
+        self._replica: LogReplica | None = None
+        """Made over the writer when the first entry of a cluster's log comes."""
+        self._in_doubt: list[Cycle[Any]] = []
+        """What a `follow` that failed had committed, or tried to."""
         self._unindexed = self._not_indexed(self._writer)
         self._reindex = self._to_index_anew(self._writer)
         self._reindex_at = 0.0
@@ -135,6 +141,11 @@ class Committer:
             if is_damage(error):
                 self._health.damaged(str(error))
             raise StoreError(f"nothing could be recorded: {error}", unknown=unknown) from error
+        self._recorded(writer, len(batches), began)
+        return results
+
+    def _recorded(self, writer: Writer, batches: int, began: float) -> None:
+        """Take note of a commit."""
         if self._write_buffer.facts <= writer.facts:
             self._merged_at = began  # It was empty: what is in it waits since now.
         self._after(writer)
@@ -143,10 +154,34 @@ class Committer:
         counts = self._counts
         counts.facts += writer.facts
         counts.messages += writer.messages
-        counts.batches.observe(len(batches))
+        counts.batches.observe(batches)
         counts.seconds.observe(self._busy_at - began)
         counts.backlog = len(self._unindexed)
-        return results
+
+    def follow(self, certifier: Certifier[Any], news: Mapping[int, Sequence[Piece]]) -> Cycle[Any]:
+        """See ReplicaStore. Raises StoreError."""
+        writer, began = self._reopened(), time.monotonic()
+        if self._replica is None:
+            self._replica = LogReplica(writer)
+        replica = self._replica
+        done = [cycle for cycle in self._in_doubt if replica.holds(cycle)]
+        try:
+            rest = replica.rest(news) if done else news
+            if rest:
+                done.append(replica.follow(certifier, rest))
+        except Exception as error:
+            self._in_doubt = [*done, *replica.attempts]
+            self._discard(())
+            if is_damage(error):
+                self._health.damaged(str(error))
+            self._counts.failed += 1
+            self._health.writing = f"the log's entries can't be recorded: {error}"
+            raise StoreError(self._health.writing) from error
+        self._in_doubt = []
+        cycle = together(done)
+        self._health.writing = None
+        self._recorded(writer, sum(map(len, cycle.applied.values())), began)
+        return cycle
 
     def merge(self, room_pks: Sequence[int]) -> bool:
         """Merge what the tail holds of these rooms, a slice of it. Whether more is left. Raises StoreError."""
@@ -364,7 +399,7 @@ class Committer:
             writer.connection.close()
 
     def _discard(self, batches: Sequence[Batch]) -> None:
-        writer, self._writer = self._writer, None
+        writer, self._writer, self._replica = self._writer, None, None
         written = {batch.room: batch.room_pk for batch in batches}
         self._write_buffer.mark_stale(written)
         self._failed_at = time.monotonic()

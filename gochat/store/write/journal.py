@@ -8,7 +8,7 @@ transaction and one fsync. Small commits are the worst waste: 107 us of CPU each
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import methodcaller
 from typing import NamedTuple
 
@@ -18,9 +18,9 @@ import trio
 from gochat.domain.facts import AnyFact, Edit, Member, Message
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import RoomRecord
-from gochat.domain.side_records import AnySideRecord
+from gochat.domain.side_records import AnySideRecord, Revoked, Suspended
 from gochat.errors import Full, StoreError, again
-from gochat.ports import AppendResult, Committed, DuplicateKeys, OnForeign, OnRecorded, TurnQueue
+from gochat.ports import AppendResult, Committed, DuplicateKeys, OnForeign, OnRecorded, OnStanding, TurnQueue
 from gochat.store.read import rules
 from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
@@ -97,8 +97,11 @@ class SqliteJournal:
         """Set when the next commit to end has ended, well or not; made by the first task that waits for it."""
         self._noted = trio.Event()
         self._closing = False
+        self._stood: OnStanding = lambda entry: None
         self.problem: str | None = None
         """Why the last commit failed; None when it did not."""
+        self.behind: str | None = None
+        """Never: nobody else decides."""
 
     @property
     def epoch(self) -> str:
@@ -108,6 +111,9 @@ class SqliteJournal:
 
     def listen(self, heard: OnForeign) -> None:
         """Nobody else decides."""
+
+    def enforce(self, stood: OnStanding) -> None:
+        self._stood = stood
 
     def coming(self, room: str) -> bool:
         return False
@@ -131,7 +137,13 @@ class SqliteJournal:
     # ------------------------------------------------------------------------------------------ writing
 
     def append(
-        self, record: RoomRecord, facts: Sequence[AnyFact], side_records: Sequence[AnySideRecord], done: OnRecorded
+        self,
+        record: RoomRecord,
+        facts: Sequence[AnyFact],
+        side_records: Sequence[AnySideRecord],
+        done: OnRecorded,
+        hidden: Mapping[int, str] = {},
+        expected: Mapping[int, int] = {},
     ) -> None:
         if self._closing:
             raise StoreError("the store is closing")
@@ -155,6 +167,10 @@ class SqliteJournal:
 
         def done(result: AppendResult) -> None:
             results.append(result)
+            if isinstance(result, Committed):
+                for entry in side_records:
+                    if isinstance(entry, Suspended | Revoked):
+                        self._stood(entry)
             told.set()
 
         self.append(_NO_ROOM, (), side_records, done)

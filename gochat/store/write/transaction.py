@@ -48,6 +48,10 @@ _KEYS = ExistsQuery(
 )
 
 
+class Refused(Exception):
+    """SQLite can't take something of what was to be recorded; nothing of it is."""
+
+
 class Writer:
     """The writing side of one connection. Messages that a crash left in the tail are merged first.
 
@@ -93,6 +97,18 @@ class Writer:
             if is_damage(error):
                 return self._record_singly(batches, notes)
         return self._record_apart(batches, notes)
+
+    def apply(self, batches: Sequence[Batch], beside: Callable[[sqlite3.Connection], None]) -> int:
+        """Record batches that are known to hold, one a room, and what `beside` writes after them, in one transaction;
+        its number. Raises Refused; and sqlite3.Error as `record` does."""
+        try:
+            self._record_together(batches, None, beside)
+        except Exception as error:
+            if not self._is_of_some(error) or is_damage(error):
+                raise
+            self._roll_back(batch.room_pk for batch in batches)
+            raise Refused(str(error)) from error
+        return self.commits
 
     def _record_singly(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
         """Something in the group met a damaged page: each piece in a transaction of its own. An error that then
@@ -209,7 +225,12 @@ class Writer:
         """Whether some of a group can be guilty of it, so that it may go well for the others."""
         return not self.committing and (isinstance(error, _UNFIT) or is_damage(error))
 
-    def _record_together(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
+    def _record_together(
+        self,
+        batches: Sequence[Batch],
+        notes: Notes | None,
+        beside: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> list[int | DuplicateKeys | StoreError]:
         number = self.commits + 1
         late, weights, keys, here = self._parted(batches)
         merged = self.write_buffer.pending(batch.room_pk for batch in here)
@@ -223,8 +244,10 @@ class Writer:
             self._write(here)
         if notes is not None:
             noted.write(self.connection, notes)
+        if beside is not None:
+            beside(self.connection)
         # The clock is a page: while rows of the tail tell the number, it stands still.
-        self._finish(number, written=bool(here) or notes is not None)
+        self._finish(number, written=bool(here) or notes is not None or not late)
         self.write_buffer.add(number, late, keys, weights)
         self.write_buffer.forget(merged, 0)
         self._count_recorded(here, sum(map(len, late.values())))

@@ -1,0 +1,98 @@
+"""Barriers: a reader waits until this node has everything that any node had acknowledged before.
+
+All who wait at the same time share one look at the log's ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import trio
+
+from gochat.cluster.inbox import Inbox
+from gochat.cluster.ports import Log, ServerAway
+from gochat.cluster.repair import is_in_order
+from gochat.errors import StoreError
+
+#: How long a barrier waits for a log that can't be asked, or that this node is behind of.
+WAIT_S: Final = 2.0
+#: How long after a failure the ends are asked for again.
+RETRY_S: Final = 0.05
+
+
+class _Look:
+    """One look at the ends, for all who came before it began."""
+
+    def __init__(self) -> None:
+        self.partitions: set[int] = set()
+        self.ends: Mapping[int, int] = {}
+        self.done = trio.Event()
+
+
+class Barriers:
+    """`run` must be running."""
+
+    def __init__(self, shared: Log, inbox: Inbox) -> None:
+        self._log = shared
+        self._inbox = inbox
+        self._next = _Look()
+        self._wanted = trio.Event()
+        self._failing_since: float | None = None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the log could not be asked for so long that nobody waits for it any more."""
+        return self._failing_since is not None and trio.current_time() - self._failing_since >= WAIT_S
+
+    async def wait(self, partitions: Iterable[int]) -> None:
+        """See `ports.Journal.barrier`. Raises StoreError after WAIT_S, and at once where the log has been away for that
+        long."""
+        wanted = sorted(partitions)
+        look = self._next
+        look.partitions.update(wanted)
+        self._wanted.set()
+        if not self.is_away:
+            with trio.move_on_after(WAIT_S):
+                await look.done.wait()
+                await self._inbox.wait_told({partition: look.ends[partition] for partition in wanted})
+                return
+        raise StoreError("the cluster's log can't be asked now, or this node is behind it")
+
+    async def run(self) -> None:
+        """Look at the ends whenever somebody waits, for ever."""
+        while True:
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+            look, self._next = self._next, _Look()
+            look.ends = await self._ends(sorted(look.partitions))
+            look.done.set()
+
+    async def _ends(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        while True:
+            try:
+                found = await self._look(partitions)
+            except ServerAway:
+                found = None
+            if found is not None:
+                self._failing_since = None
+                return found
+            if self._failing_since is None:
+                self._failing_since = trio.current_time()
+            await trio.sleep(RETRY_S)
+
+    async def _look(self, partitions: Sequence[int]) -> Mapping[int, int] | None:
+        """The ends, where the log is in order: whatever was acknowledged stands at or before them. A log that has lost
+        its tail, or that is another server's, has another fence before or after, or ends in another term."""
+        before = await self._log.fences(partitions)
+        ends = await self._log.ends(partitions)
+        after = await self._log.fences(partitions)
+        if before != after:
+            return None
+        for partition in partitions:
+            end = ends.get(partition)
+            if end is None or not is_in_order(before, partition) or end < self._inbox.end(partition):
+                return None
+            if end.term != before.by_partition[partition].term:
+                return None
+        return {partition: end.n for partition, end in ends.items()}

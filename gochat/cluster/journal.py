@@ -1,0 +1,433 @@
+"""The journal of a node of a cluster: batches go into the cluster's log, and are told when they come back.
+
+A room decides as it does alone. Its batch becomes an entry, which stands in the log behind whatever other nodes put
+there first; this node reads it back, as every node does, and certification says, the same everywhere, what it is there:
+recorded, with other seqs maybe, or void, and then the room decides it again. Batches of other nodes are told to the
+rooms here (`listen`). Nothing is told before it is recorded in this node's database.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+
+from gochat.cluster.barrier import WAIT_S, Barriers
+from gochat.cluster.broadcast import Broadcast
+from gochat.cluster.certifier import Certified, Certifying
+from gochat.cluster.certify import Valid
+from gochat.cluster.entry import SITE, VERSION, Codec, Entry, Kind, Unfit, partition_of
+from gochat.cluster.inbox import Inbox
+from gochat.cluster.nodes import Nodes
+from gochat.cluster.noting import Noting
+from gochat.cluster.own import DEADLINE_S, Own, OwnEntries
+from gochat.cluster.ports import PARTITIONS
+from gochat.cluster.registry import Registry
+from gochat.cluster.shared import Shared
+from gochat.domain.facts import AnyFact
+from gochat.domain.ids import is_dm
+from gochat.domain.record import RoomRecord
+from gochat.domain.side_records import AnySideRecord, Revoked, Suspended
+from gochat.errors import Full, StoreError
+from gochat.ports import (
+    AppendResult,
+    Committed,
+    DuplicateKeys,
+    ForeignBatch,
+    OnForeign,
+    OnRecorded,
+    OnStanding,
+    Overtaken,
+)
+from gochat.replication import AnyNews, Applied, EpochIs, Followed, NodeIs, Noted, ReadUpTo, ReplicaStore
+
+log = logging.getLogger(__name__)
+
+#: Own batches that may be on their way.
+MOST_WAITING: Final = 20_000
+#: How often a batch that no room decides is sent again because others came first.
+MOST_OVERTAKEN: Final = 5
+#: How long it is waited for the other nodes to enforce a suspension or revocation.
+ENFORCED_S: Final = 2.0
+#: How long a node that stops waits for what is on its way, and for the others to have what it has.
+LEAVE_S: Final = 5.0
+_STANDING: Final = (Suspended, Revoked)
+
+
+class ClusterJournal:
+    """`ports.Journal` over a cluster's log. `run` must be running; nothing is read from the log before `listen`."""
+
+    def __init__(self, store: ReplicaStore, shared: Shared, followed: Followed) -> None:
+        """`followed`: what the store says now."""
+        who = shared.identity
+        self._store = store
+        self._who = who
+        self._codec = Codec(who.cluster, who.secret)
+        self._inbox = Inbox(store, Certifying(self._codec, who.above), followed, self._tell)
+        self._nodes = Nodes(self._inbox, who.instance)
+        self._broadcast = Broadcast(
+            shared.log, self._inbox, who.instance, range(PARTITIONS), self._nodes.need, self._inbox.recorded
+        )
+        self._barriers = Barriers(shared.log, self._inbox)
+        self._noting = Noting(self._send_notes)
+        self._own = OwnEntries(self._broadcast)
+        self._registry = Registry(shared, self._inbox, store, VERSION)
+        self._epoch, self._own_epoch = followed.epoch, followed.own_epoch
+        self._heard: OnForeign = lambda batch: None
+        self._stood: OnStanding = lambda entry: None
+        self._new_epoch: Callable[[], None] = lambda: None
+        self._listened = trio.Event()
+        self._counter = 0
+        self._closing = False
+        self.behind: str | None = "the node has not caught up with the cluster yet"
+        self._present = trio.Event()
+
+    @property
+    def epoch(self) -> str:
+        return self._epoch or self._own_epoch
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be recorded now; None where it can."""
+        return self._inbox.problem or self._broadcast.problem
+
+    @property
+    def members(self) -> list[str]:
+        """The nodes that count, by instance."""
+        return self._inbox.partitions[SITE].here
+
+    @property
+    def registry(self) -> Registry:
+        """The nodes that give a sign of life."""
+        return self._registry
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    def listen(self, heard: OnForeign) -> None:
+        self._heard = heard
+        self._listened.set()
+
+    def enforce(self, stood: OnStanding) -> None:
+        self._stood = stood
+
+    def when_epoch_ends(self, ended: Callable[[], None]) -> None:
+        """Have `ended` called when the cluster's epoch is another one: clients start anew. The first time the node may
+        still be `behind`, and has none."""
+        self._new_epoch = ended
+
+    def coming(self, room: str) -> bool:
+        return self._inbox.coming(partition_of(room))
+
+    async def barrier(self, rooms: Collection[str] | None = None) -> None:
+        await self._barriers.wait(range(PARTITIONS) if rooms is None else {partition_of(room) for room in rooms})
+
+    async def load(self, room: str) -> RoomRecord:
+        partition = partition_of(room)
+        record, n = await self._store.load(room, partition)
+        await self._inbox.wait_told({partition: n})
+        if record is None:
+            record = RoomRecord.new(room, 0)
+        if is_dm(room):
+            record.gone = await self._store.gone(room)
+        return record
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    def append(
+        self,
+        record: RoomRecord,
+        facts: Sequence[AnyFact],
+        side_records: Sequence[AnySideRecord],
+        done: OnRecorded,
+        hidden: Mapping[int, str] = {},
+        expected: Mapping[int, int] = {},
+    ) -> None:
+        if len(self._own) >= MOST_WAITING:
+            raise Full(f"{MOST_WAITING} batches wait for the cluster's log")
+        entry = self._entry(
+            "room" if record.room else "site",
+            partition_of(record.room),
+            room=record.room,
+            head=facts[0].seq - 1 if facts else record.head,
+            ts=facts[-1].ts if facts else _now_ms(),
+            facts=facts,
+            side_records=side_records,
+            hidden=dict(hidden),
+            expected=dict(expected),
+        )
+        self._send(partition_of(record.room), entry, done, trio.current_time() + DEADLINE_S)
+
+    def _entry(self, kind: Kind, partition: int, **fields: object) -> Entry:
+        self._counter += 1
+        of = self._inbox.partitions[partition]
+        return Entry(
+            instance=self._who.instance,
+            boot=self._who.boot,
+            counter=self._counter,
+            kind=kind,
+            base=of.told,
+            check=(of.told, of.hash),
+            **fields,  # type: ignore[arg-type]
+        )
+
+    def _send(self, partition: int, entry: Entry, done: OnRecorded, deadline: float) -> None:
+        """Raises StoreError and Full."""
+        if self._closing:
+            raise StoreError("the journal is closing")
+        try:
+            data = self._codec.encode(entry, partition)
+        except Unfit as error:
+            raise StoreError(f"this can't be recorded: {error}") from error
+        self._broadcast.send(partition, data)
+        self._own.add(entry.counter, Own(partition, data, entry.facts, entry.side_records, done, deadline))
+
+    async def append_side_records(self, side_records: Sequence[AnySideRecord], *, room: str = "") -> None:
+        for _ in range(MOST_OVERTAKEN):
+            # Nothing here is numbered from a head; and 0 is above no room's.
+            result = await self._appended(RoomRecord(room=room, room_pk=0), side_records)
+            if isinstance(result, StoreError):
+                raise result
+            if isinstance(result, Committed):
+                if any(isinstance(record, _STANDING) for record in side_records):
+                    await self._wait_enforced()
+                return
+        raise Full("other nodes change the room all the time")
+
+    async def _wait_enforced(self) -> None:
+        """Wait until the other nodes have recorded what stands in the log about the site, but not for ever."""
+        with trio.move_on_after(ENFORCED_S) as waiting:
+            await self._registry.wait_seen({SITE: self._inbox.partitions[SITE].told})
+        if waiting.cancelled_caught:
+            log.warning("a suspension or revocation is recorded, but not every node has confirmed it yet")
+
+    async def _appended(self, record: RoomRecord, side_records: Sequence[AnySideRecord]) -> AppendResult:
+        results: list[AppendResult] = []
+        told = trio.Event()
+
+        def done(result: AppendResult) -> None:
+            results.append(result)
+            told.set()
+
+        self.append(record, (), side_records, done)
+        await told.wait()
+        return results[0]
+
+    # ------------------------------------------------------------------------------------------ notes
+
+    def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
+        self._noting.read(record.room, user, seq)
+
+    def note_got(self, record: RoomRecord, user: str, seq: int) -> None:
+        self._noting.got(record.room, user, seq)
+
+    def note_user(self, user: str, *, name: str | None = None, last_seen: int | None = None) -> None:
+        self._noting.user(user, name, last_seen)
+
+    async def flush_notes(self) -> None:
+        if not self._barriers.is_away:
+            with trio.move_on_after(WAIT_S):
+                await self._noting.flush()
+
+    async def flush_reads(self) -> None:
+        if not self._barriers.is_away:
+            with trio.move_on_after(WAIT_S):
+                await self._noting.flush((ReadUpTo,))
+
+    def _send_notes(self, partition: int, notes: Sequence[Noted], recorded: Callable[[], None]) -> None:
+        def done(result: AppendResult) -> None:
+            if not isinstance(result, Committed):
+                log.warning("%d notes of partition %d are not recorded: %s", len(notes), partition, result)
+            recorded()
+
+        try:
+            self._send_news("notes", partition, notes, done)
+        except Full as full:
+            done(StoreError(str(full)))
+        except StoreError as error:
+            if len(notes) == 1:
+                done(error)
+                return
+            # One of them can't be written: that costs the others nothing.
+            for note in notes:
+                try:
+                    self._send_news("notes", partition, [note], lambda result: None)
+                except (StoreError, Full) as each:
+                    log.error("a note can't be recorded and is dropped: %s", each)
+            recorded()
+
+    def _send_news(self, kind: Kind, partition: int, news: Sequence[AnyNews], done: OnRecorded) -> None:
+        """Raises StoreError and Full."""
+        entry = self._entry(kind, partition, ts=_now_ms(), side_records=news)
+        self._send(partition, entry, done, float("inf"))
+
+    # ------------------------------------------------------------------------------------------ telling
+
+    def _tell(self, partition: int, applied: Applied[Certified], commit: int) -> None:
+        """An entry is recorded and applied here."""
+        ruling = applied.ruling
+        entry, verdict = ruling.entry, ruling.verdict
+        if entry is None:
+            return
+        own = None
+        if entry.boot == self._who.boot and entry.instance == self._who.instance:
+            own = self._own.take(entry.counter)
+        else:
+            self._nodes.compare(entry, partition)
+        if not isinstance(verdict, Valid):
+            if own is not None:
+                own.tell(verdict if isinstance(verdict, DuplicateKeys) else Overtaken())
+            return
+        if entry.kind == "nodes":
+            self._take_nodes(partition, ruling.noted)
+        side_records: Sequence[AnyNews] = ruling.side_records if own is None else own.side_records
+        for record in side_records:
+            if isinstance(record, _STANDING):
+                self._stood(record)
+        if own is not None:
+            own.tell(_committed(own, verdict, commit, applied.room_pk))
+        elif entry.kind == "room":
+            self._heard(
+                ForeignBatch(
+                    entry.room,
+                    commit,
+                    ruling.facts,
+                    ruling.side_records,
+                    ruling.hidden,
+                    applied.room_pk,
+                    ruling.raises_guard,
+                )
+            )
+
+    def _take_nodes(self, partition: int, news: Sequence[object]) -> None:
+        of = self._inbox.partitions[partition]
+        for each in news:
+            if isinstance(each, NodeIs) and of.nodes.get(each.instance) != "forgotten":
+                of.nodes[each.instance] = each.state
+            elif isinstance(each, EpochIs) and each.before == self._epoch:
+                self._epoch = each.epoch
+                self._new_epoch()
+
+    # ------------------------------------------------------------------------------------------ lifetime
+
+    async def run(self) -> None:
+        """Raises Forked, in an exception group, where this node's folder can't follow the log any more."""
+        await self._listened.wait()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._broadcast.run)
+            nursery.start_soon(self._barriers.run)
+            nursery.start_soon(self._noting.run)
+            nursery.start_soon(self._own.run)
+            nursery.start_soon(self._registry.run)
+            nursery.start_soon(self._come)
+
+    async def _come(self) -> None:
+        """Catch up with the log, and count among the nodes; from then on the node serves."""
+        await self._listened.wait()
+        while True:
+            try:
+                await self.barrier()
+                break
+            except StoreError:
+                await trio.sleep(WAIT_S / 10)
+        if self._nodes.is_forgotten():
+            self.behind = "the node was put out of the cluster; its folder has to be made anew by a join"
+            return
+        if self._epoch is None:
+            # That of the cluster's first node is the cluster's.
+            await self._all_record([EpochIs(self._own_epoch)], [SITE])
+        await self.here()
+        self.behind = None
+        self._present.set()
+        log.info("the node takes part in the cluster", extra={"cluster": self._who.cluster})
+
+    async def wait_present(self) -> None:
+        """Return once the node has caught up and counts."""
+        await self._present.wait()
+
+    async def here(self) -> None:
+        """Have the node count when the log is repaired, from its entries on."""
+        await self._become("here")
+
+    async def away(self) -> None:
+        """Have the node count no more, until it is here again."""
+        await self._become("away")
+
+    async def _become(self, state: str) -> None:
+        node = NodeIs(self._who.instance, state)  # type: ignore[arg-type]
+        missing = [p for p in range(PARTITIONS) if self._inbox.partitions[p].nodes.get(node.instance) != state]
+        await self._all_record([node], missing)
+
+    async def forget(self, instance: str, *, new_epoch: str | None = None) -> None:
+        """Put a node out of the cluster for good: partitions are repaired without its answer from now on. With
+        `new_epoch`, to be given where it may have had what no other has, clients start anew. Returns when it is
+        recorded."""
+        self._nodes.disregard(instance)
+        if new_epoch is not None:
+            await self._all_record([EpochIs(new_epoch, self._epoch)], [SITE])
+        await self._all_record([NodeIs(instance, "forgotten")], range(PARTITIONS))
+
+    async def _all_record(self, news: Sequence[AnyNews], partitions: Sequence[int]) -> None:
+        """Return when all of these partitions have recorded it."""
+        left = set(partitions)
+        recorded = trio.Event()
+
+        def done(partition: int, result: AppendResult) -> None:
+            if not isinstance(result, Committed):
+                send(partition)
+                return
+            left.discard(partition)
+            if not left:
+                recorded.set()
+
+        def send(partition: int) -> None:
+            self._send_news("nodes", partition, news, lambda result: done(partition, result))
+
+        for partition in partitions:
+            send(partition)
+        if left:
+            await recorded.wait()
+
+    async def leave(self) -> None:
+        """Have what is on its way recorded, and count no more. Nothing is taken afterwards."""
+        if self.behind is None:
+            await self._own.wait_settled()
+            await self._noting.flush()
+            # With one copy this node may have what no other has: as long as it counts, a repair waits for it. So the
+            # last one to stop does count.
+            goals = {partition: of.told for partition, of in enumerate(self._inbox.partitions)}
+            if await self._registry.wait_seen(goals, any_one=True):
+                await self.away()
+        self._closing = True
+        await self._registry.leave()
+
+
+def _committed(own: Own, verdict: Valid, commit: int, room_pk: int) -> Committed:
+    """The batch as it is recorded: the very facts that were given, where nothing came first."""
+    given, facts = own.facts, verdict.facts
+    if not given or (facts[0].seq == given[0].seq and facts[0].ts == given[0].ts):
+        facts = given
+    side_records: Sequence[AnySideRecord] = verdict.side_records  # type: ignore[assignment]
+    return Committed(commit, facts, room_pk, side_records)
+
+
+@asynccontextmanager
+async def joined(store: ReplicaStore, shared: Shared) -> AsyncIterator[ClusterJournal]:
+    """The journal of a node that takes part in a cluster while the block lasts: it follows the log once somebody
+    listens, counts among the nodes when it has caught up, and leaves them in order."""
+    journal = ClusterJournal(store, shared, await store.followed())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(journal.run)
+        try:
+            yield journal
+        finally:
+            with trio.CancelScope(shield=True), trio.move_on_after(LEAVE_S):
+                await journal.leave()
+            nursery.cancel_scope.cancel()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,50 @@
+"""The nodes of a cluster, as one of them knows them from the log: which count for a repair, and which differ."""
+
+from __future__ import annotations
+
+import logging
+
+from gochat.cluster.entry import Entry
+from gochat.cluster.inbox import Inbox
+
+log = logging.getLogger(__name__)
+
+
+class Nodes:
+    """Over the states that the inbox keeps."""
+
+    def __init__(self, inbox: Inbox, instance: str) -> None:
+        self._inbox = inbox
+        self._instance = instance
+        self._disregarded: set[str] = set()
+        self._differing: set[str] = set()
+
+    def need(self, partition: int) -> int:
+        """How many nodes must answer before a partition is repaired: with one copy all that are here, since any of
+        them may have what no other has. 0: this node may not answer, for it does not count. The first of a cluster
+        does."""
+        here = [node for node in self._inbox.partitions[partition].here if node not in self._disregarded]
+        if not here:
+            return 1
+        return len(here) if self._instance in here else 0
+
+    def disregard(self, instance: str) -> None:
+        """Repair without this node."""
+        self._disregarded.add(instance)
+
+    def is_forgotten(self) -> bool:
+        """Whether this node was put out of the cluster."""
+        return any(of.nodes.get(self._instance) == "forgotten" for of in self._inbox.partitions)
+
+    def compare(self, entry: Entry, partition: int) -> None:
+        """Look whether the node that decided the entry had the same history as this one."""
+        n, theirs = entry.check
+        ours = self._inbox.partitions[partition].hashes.get(n)
+        if ours is not None and ours != theirs and entry.instance not in self._differing:
+            self._differing.add(entry.instance)
+            log.error("node %s has another history of partition %d than this node", entry.instance, partition)
+
+    @property
+    def differing(self) -> int:
+        """From how many nodes this one differs: with two or more it is this one that is wrong."""
+        return len(self._differing)

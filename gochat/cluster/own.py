@@ -1,0 +1,92 @@
+"""A node's own entries on their way through the log, and how long their senders wait for them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import trio
+
+from gochat.cluster.broadcast import Broadcast
+from gochat.domain.facts import AnyFact
+from gochat.errors import StoreError
+from gochat.ports import AppendResult, OnRecorded
+from gochat.replication import AnyNews
+
+log = logging.getLogger(__name__)
+
+#: How long the sender of a batch waits for it to come back.
+DEADLINE_S: Final = 5.0
+#: How often it is looked for batches that are late.
+LOOK_S: Final = 0.25
+
+
+class Own(msgspec.Struct, eq=False):
+    """An entry of this node's that has not been read back."""
+
+    partition: int
+    data: bytes
+    facts: Sequence[AnyFact]
+    """As they were given."""
+    side_records: Sequence[AnyNews]
+    done: OnRecorded
+    deadline: float
+    """On trio's clock."""
+
+    def tell(self, result: AppendResult) -> None:
+        try:
+            self.done(result)
+        except Exception:
+            log.exception("what was recorded could not be handed on")
+
+
+class OwnEntries:
+    """By counter. `run` must be running."""
+
+    def __init__(self, broadcast: Broadcast) -> None:
+        self._broadcast = broadcast
+        self._waiting: dict[int, Own] = {}
+        """In the order of their deadlines."""
+        self._patient: dict[int, Own] = {}
+        """Those that wait for ever."""
+        self._settled = trio.Event()
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._patient)
+
+    def add(self, counter: int, own: Own) -> None:
+        entries = self._patient if own.deadline == float("inf") else self._waiting
+        entries[counter] = own
+
+    def take(self, counter: int) -> Own | None:
+        """The entry was read back. None: nobody waits for it any more, or it came before."""
+        found = self._waiting.pop(counter, None)
+        if found is None:
+            return self._patient.pop(counter, None)
+        if not self._waiting:
+            self._settled.set()
+        return found
+
+    async def wait_settled(self) -> None:
+        """Return when no batch is on its way whose sender waits."""
+        while self._waiting:
+            self._settled = trio.Event()
+            await self._settled.wait()
+
+    async def run(self) -> None:
+        """Tell senders of what is late, for ever. A batch that was never sent is taken back; any other may still be
+        recorded, and is then told as one of another node's."""
+        while True:
+            await trio.sleep(LOOK_S)
+            now = trio.current_time()
+            late = []
+            for counter, own in self._waiting.items():
+                if own.deadline > now:
+                    break
+                late.append((counter, own))
+            for counter, own in late:
+                self.take(counter)
+                unknown = not self._broadcast.withdraw(own.partition, own.data)
+                own.tell(StoreError("the cluster's log does not answer", unknown=unknown))

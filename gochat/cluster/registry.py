@@ -1,0 +1,146 @@
+"""A node's sign of life, and what it learns from those of the others: who is there, and how far each has recorded.
+
+A beat also takes the node's place: two processes that run as one node find each other out. What all nodes have recorded
+is let go of, by the server and by this node's database.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+import trio
+
+from gochat.cluster.inbox import Inbox
+from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Position, ServerAway
+from gochat.cluster.shared import Shared
+from gochat.errors import GochatError, StoreError
+from gochat.replication import ReplicaStore
+
+log = logging.getLogger(__name__)
+
+BEAT_S: Final = 0.5
+#: How long a place that another boot has is waited for: until that one's beats are stale, and some more.
+TAKE_S: Final = 3 * BEAT_LIFE_S
+TRIM_S: Final = 10.0
+#: Entries of a partition that stay on the server whatever the nodes have, and that are kept for nodes that have less.
+KEEP: Final = 2_000
+CAP: Final = 200_000
+
+
+class SecondBoot(GochatError):
+    """Another process runs as this node."""
+
+
+class Info(msgspec.Struct, array_like=True, frozen=True):
+    """What a node tells of itself with each beat."""
+
+    name: str
+    url: str
+    reads: int
+    """The highest version of entries that it reads."""
+    seen: Mapping[int, tuple[int, int]]
+    """By partition, up to where it has recorded: term and n."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Info).decode
+
+
+def info_of(member: Member) -> Info | None:
+    """What the node told; None where that can't be read."""
+    try:
+        return _decode(member.info)
+    except msgspec.MsgspecError:
+        return None
+
+
+class Registry:
+    """`run` must be running."""
+
+    def __init__(self, shared: Shared, inbox: Inbox, store: ReplicaStore, version: int) -> None:
+        self._shared = shared
+        self._inbox = inbox
+        self._store = store
+        self._version = version
+        self._has_place = False
+        self._beaten = trio.Event()
+        self.members: list[Member] = []
+        """All nodes that have beaten and not left, as of the last beat."""
+
+    async def run(self) -> None:
+        """Beat, for ever. Raises SecondBoot."""
+        trim_at = trio.current_time() + TRIM_S
+        waits_until = trio.current_time() + TAKE_S
+        while True:
+            try:
+                if not await self._beat() and (self._has_place or trio.current_time() > waits_until):
+                    raise SecondBoot("another process runs as this node: its folder must have been copied")
+                self.members = await self._shared.bulletin.members()
+                self._beaten.set()
+                self._beaten = trio.Event()
+                if trio.current_time() >= trim_at:
+                    trim_at = trio.current_time() + TRIM_S
+                    await self._trim()
+            except ServerAway as error:
+                log.debug("no beat: %s", error)
+            except StoreError as error:
+                log.warning("the latest entries stay in the database: %s", error)
+            await trio.sleep(BEAT_S)
+
+    async def _beat(self) -> bool:
+        who = self._shared.identity
+        ends = {p: self._inbox.end(p) for p in range(PARTITIONS)}
+        info = _encode(Info(self._shared.name, self._shared.url, self._version, ends))
+        taken = await self._shared.bulletin.beat(who.instance, who.boot, info, take=not self._has_place)
+        self._has_place = self._has_place or taken
+        return taken
+
+    async def leave(self) -> None:
+        """Tell that the node stops, if the server can be told."""
+        who = self._shared.identity
+        try:
+            await self._shared.bulletin.leave(who.instance, who.boot)
+        except ServerAway as error:
+            log.debug("nobody is told that the node stops: %s", error)
+
+    def seen(self, partition: int) -> dict[str, Position]:
+        """How far the other nodes have recorded, as of their last beats."""
+        found = {}
+        for member in self.members:
+            info = info_of(member) if member.instance != self._shared.identity.instance else None
+            if info is not None:
+                found[member.instance] = Position(*info.seen.get(partition, START))
+        return found
+
+    async def wait_seen(self, goals: Mapping[int, int], *, any_one: bool = False) -> bool:
+        """Return once the nodes that are here and beat have recorded these n by partition: all of them, or with
+        `any_one` one at least. False, and at once, where no other node is here."""
+        while True:
+            done = [self._has_all(instance, goals) for instance in self._others()]
+            if not done:
+                return False
+            if any(done) if any_one else all(done):
+                return True
+            await self._beaten.wait()
+
+    def _others(self) -> list[str]:
+        mine = self._shared.identity.instance
+        here = [each for each in self._inbox.partitions[0].here if each != mine]
+        fresh = {member.instance for member in self.members if member.age_ms <= BEAT_LIFE_S * 1000}
+        return [each for each in here if each in fresh]
+
+    def _has_all(self, instance: str, goals: Mapping[int, int]) -> bool:
+        return all(self.seen(p).get(instance, START).n >= n for p, n in goals.items())
+
+    async def _trim(self) -> None:
+        """Let go of what every node that is here has recorded, whether it beats now or not."""
+        for partition in range(PARTITIONS):
+            of = self._inbox.partitions[partition]
+            seen = self.seen(partition)
+            ends = [seen.get(each, START) for each in of.here if each != self._shared.identity.instance]
+            least = min([of.end, *ends])
+            await self._shared.log.trim(partition, least, KEEP, CAP)
+            await self._store.trim(partition, least.n)

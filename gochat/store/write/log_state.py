@@ -1,0 +1,123 @@
+"""How far a database follows a cluster's log: by partition the last entry, the producers that were heard, the nodes.
+
+Runs in the writing thread, on its connection. What an entry does to rooms is `replica.py`'s.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from gochat.replication import NodeIs, Piece, Place
+from gochat.store.bulk import BulkInsert
+from gochat.store.rows import Row
+from gochat.store.write.write_buffer import wiping
+
+#: Bits of the row id of an entry that hold its n; the partition stands above.
+N_BITS: Final = 44
+_N_MASK: Final = (1 << N_BITS) - 1
+#: The latest entries of a partition that are kept whatever other nodes have: what a server lost is put back from them.
+KEPT: Final = 10_000
+#: The counters of a producer that said nothing for so many entries are dropped (cluster/certify.py, HORIZON).
+HORIZON: Final = 100_000
+
+_ENTRIES = BulkInsert("INSERT INTO log_entry (id, term, data)", 3)
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, tuple[int, int]]).decode
+
+
+class PartitionState(msgspec.Struct):
+    """One partition, after the last entry that is applied."""
+
+    term: int = 0
+    n: int = 0
+    hash: bytes = b""
+    rooms: int = 0
+    """How many rooms were created in it."""
+    producers: dict[str, tuple[int, int]] = {}
+    """Of each instance and boot the greatest counter, and where it was read."""
+    nodes: dict[str, str] = {}
+    """The state of each node; see replication.NodeIs."""
+
+    def copy(self) -> PartitionState:
+        """Shares nothing that changes."""
+        return msgspec.structs.replace(self, producers=dict(self.producers), nodes=dict(self.nodes))
+
+    def heard(self, instance: str, boot: str, counter: int) -> None:
+        """The entry at `n` is the producer's."""
+        self.producers[f"{instance} {boot}"] = (counter, self.n)
+
+    def counter(self, instance: str, boot: str) -> int:
+        return self.producers.get(f"{instance} {boot}", (0, 0))[0]
+
+
+def load(connection: sqlite3.Connection) -> dict[int, PartitionState]:
+    """The partitions that have entries."""
+    found = {}
+    for partition, term, n, hash_, rooms, producers in connection.execute(
+        "SELECT partition, term, n, hash, rooms, producers FROM log_position"
+    ):
+        found[partition] = PartitionState(term, n, hash_, rooms, _decode(producers))
+    for partition, instance, state in connection.execute("SELECT partition, instance, state FROM log_node"):
+        found.setdefault(partition, PartitionState()).nodes[instance] = state
+    return found
+
+
+def save(connection: sqlite3.Connection, partition: int, state: PartitionState) -> None:
+    """Keep where the partition is now; its nodes are kept by `save_node`."""
+    heard = {name: (counter, n) for name, (counter, n) in state.producers.items() if n > state.n - HORIZON}
+    state.producers = heard
+    connection.execute(
+        "INSERT OR REPLACE INTO log_position VALUES (?, ?, ?, ?, ?, ?)",
+        (partition, state.term, state.n, state.hash, state.rooms, _encode(heard).decode()),
+    )
+
+
+def save_node(connection: sqlite3.Connection, partition: int, node: NodeIs) -> None:
+    connection.execute("INSERT OR REPLACE INTO log_node VALUES (?, ?, ?)", (partition, node.instance, node.state))
+
+
+def save_epoch(connection: sqlite3.Connection, epoch: str) -> None:
+    connection.execute("INSERT OR REPLACE INTO log_epoch VALUES (1, ?)", (epoch,))
+
+
+def epoch(connection: sqlite3.Connection) -> str | None:
+    """The cluster's; None until the log has told it."""
+    row = connection.execute("SELECT epoch FROM log_epoch").fetchone()
+    return None if row is None else str(row[0])
+
+
+def save_entries(connection: sqlite3.Connection, news: Mapping[int, Sequence[Piece]]) -> None:
+    rows: list[Row] = [
+        (partition << N_BITS | n, term, data) for partition, pieces in news.items() for (term, n), data in pieces
+    ]
+    _ENTRIES.run(connection, rows)
+
+
+def after(connection: sqlite3.Connection, partition: int, place: Place | None, limit: int) -> list[Piece]:
+    """See ReplicaStore."""
+    base = partition << N_BITS
+    rows = connection.execute(
+        "SELECT id, term, data FROM log_entry WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+        (base | (0 if place is None else place[1]), base | _N_MASK, limit),
+    )
+    return [((term, row_id & _N_MASK), data) for row_id, term, data in rows]
+
+
+def term_at(connection: sqlite3.Connection, partition: int, n: int) -> int | None:
+    """See ReplicaStore."""
+    row = connection.execute("SELECT term FROM log_entry WHERE id = ?", (partition << N_BITS | n,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def trim(connection: sqlite3.Connection, partition: int, before: int) -> None:
+    """See ReplicaStore. Texts that were deleted since are among them: no copy may stay in free pages."""
+    row = connection.execute("SELECT n FROM log_position WHERE partition = ?", (partition,)).fetchone()
+    upto = min(before, (row[0] if row else 0) - KEPT)
+    if upto > 0:
+        base = partition << N_BITS
+        with wiping(connection):
+            connection.execute("DELETE FROM log_entry WHERE id >= ? AND id < ?", (base, base | upto))

@@ -1,0 +1,411 @@
+"""Applies a cluster's log: certifies entries in their order, and writes what they bring, in one transaction.
+
+A cycle takes whatever came. Each entry is judged over the database and over those before it in the cycle (`_Cycle`),
+then all that holds is written at once, a batch a room: grouping changes nothing. Where SQLite can't take something, the
+entries are taken one at a time, and the one that can't be taken is void, as it is on every other node.
+
+Runs in the writing thread; knows no trio, and nothing of what is in an entry but what the certifier says of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gochat.domain import facts
+from gochat.domain.facts import AnyFact
+from gochat.domain.record import Recorded, Target
+from gochat.domain.relationship import Relation
+from gochat.domain.side_records import AnySideRecord, Related
+from gochat.replication import (
+    NO_FACTS,
+    Applied,
+    Certifier,
+    Cycle,
+    EpochIs,
+    GotUpTo,
+    NodeIs,
+    Piece,
+    ReadUpTo,
+    RoomState,
+    Ruling,
+    UserNoted,
+)
+from gochat.store.read import rules
+from gochat.store.write import log_state
+from gochat.store.write import notes as noted
+from gochat.store.write.log_state import PartitionState
+from gochat.store.write.logs import Batch
+from gochat.store.write.notes import Notes
+from gochat.store.write.transaction import Refused, Writer, recorded
+
+log = logging.getLogger(__name__)
+
+#: Rooms whose heads, times and guards are kept in memory; the others are read when they are needed.
+KNOWN: Final = 50_000
+
+
+class _Room(msgspec.Struct):
+    room_pk: int
+    """0: nothing of it is recorded."""
+    head: int
+    ts: int
+    guard: int
+
+
+class _Batch(msgspec.Struct):
+    """The facts and records of one room that hold, of all its entries in the cycle."""
+
+    facts: list[AnyFact] = []
+    side_records: list[AnySideRecord] = []
+    ids: list[int] = []
+
+
+class LogReplica:
+    """Over one writer; after an exception of `follow` other than Refused both are of no more use."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.partitions = log_state.load(writer.connection)
+        self.epoch = log_state.epoch(writer.connection)
+        self._rooms: dict[str, _Room] = {}
+        self.attempts: list[Cycle[Any]] = []
+        """What `follow` had committed when it raised, and last what it was about to commit: the ends in the database
+        tell whether that took effect."""
+
+    def holds(self, cycle: Cycle[Any]) -> bool:
+        """Whether the database has applied the cycle."""
+        return all(
+            partition in self.partitions and self.partitions[partition].n >= applied[-1].place[1]
+            for partition, applied in cycle.applied.items()
+            if applied
+        )
+
+    def rest(self, news: Mapping[int, Sequence[Piece]]) -> dict[int, list[Piece]]:
+        """Those of the entries that are not applied."""
+        ends = {partition: state.n for partition, state in self.partitions.items()}
+        left = {p: [piece for piece in pieces if piece[0][1] > ends.get(p, 0)] for p, pieces in news.items()}
+        return {partition: pieces for partition, pieces in left.items() if pieces}
+
+    def follow(self, certifier: Certifier[Any], news: Mapping[int, Sequence[Piece]]) -> Cycle[Any]:
+        """See ReplicaStore."""
+        self.attempts = []
+        try:
+            return self._follow(certifier, news)
+        except Refused as error:
+            log.error("of the log's entries the database can't take one: %s", error)
+        self.attempts = []
+        return self._follow_singly(certifier, news)
+
+    def _follow(
+        self, certifier: Certifier[Any], news: Mapping[int, Sequence[Piece]], *, refused: bool = False
+    ) -> Cycle[Any]:
+        cycle = _Cycle(self, certifier, self._writer)
+        for partition, pieces in news.items():
+            cycle.judge_all(partition, pieces, refused=refused)
+        attempt = cycle.told(self._writer.commits + 1)
+        self.attempts.append(attempt)
+        try:
+            self._writer.apply(cycle.batches(), cycle.write_beside)
+        except Refused:
+            self.attempts.pop()
+            raise
+        self.partitions.update(cycle.partitions)
+        self.epoch = cycle.epoch
+        if len(self._rooms) > KNOWN:
+            self._rooms.clear()
+        self._rooms.update(cycle.rooms)
+        return attempt
+
+    def _follow_singly(self, certifier: Certifier[Any], news: Mapping[int, Sequence[Piece]]) -> Cycle[Any]:
+        for partition, pieces in news.items():
+            for piece in pieces:
+                one = {partition: [piece]}
+                try:
+                    cycle = self._follow(certifier, one)
+                except Refused as error:
+                    log.error("the entry %s of partition %d is void: %s", piece[0], partition, error)
+                    cycle = self._follow(certifier, one, refused=True)
+                if cycle.stopped:
+                    break
+        return together(self.attempts)
+
+    def known(self, room: str) -> _Room:
+        """The room as it is recorded. Not to be changed."""
+        found = self._rooms.get(room)
+        if found is None:
+            found = self._rooms[room] = self._read(room)
+        return found
+
+    def _read(self, room: str) -> _Room:
+        connection, write_buffer = self._writer.connection, self._writer.write_buffer
+        row = connection.execute("SELECT num, head, ts, guard FROM room WHERE id = ?", (room,)).fetchone()
+        if row is None:
+            return _Room(0, *NO_FACTS)
+        found = _Room(*row)
+        pending = write_buffer.pending([found.room_pk]).get(found.room_pk)
+        if pending:
+            found.head, found.ts = pending[-1].seq, pending[-1].ts
+        return found
+
+
+def together(cycles: Sequence[Cycle[Any]]) -> Cycle[Any]:
+    """What several transactions did, one after the other."""
+    applied: dict[int, list[Applied[Any]]] = {}
+    stopped: dict[int, str] = {}
+    for cycle in cycles:
+        for partition, each in cycle.applied.items():
+            applied.setdefault(partition, []).extend(each)
+        stopped.update(cycle.stopped)
+    return Cycle(cycles[-1].commit, applied, stopped)
+
+
+class _Cycle:
+    """What the entries of one transaction come to, over what is recorded. Nothing is written before `write_beside`."""
+
+    def __init__(self, replica: LogReplica, certifier: Certifier[Any], writer: Writer) -> None:
+        self._replica = replica
+        self._certifier = certifier
+        self._connection = writer.connection
+        self._write_buffer = writer.write_buffer
+        self.partitions: dict[int, PartitionState] = {}
+        self.rooms: dict[str, _Room] = {}
+        """Those that change, as they are after the entries so far."""
+        self._batches: dict[str, _Batch] = {}
+        self._keys: dict[tuple[str, str, str], Recorded] = {}
+        self._targets: dict[tuple[str, int], Target | None] = {}
+        self._reacted: dict[tuple[str, int, str, str], bool] = {}
+        self._relations: dict[str, Relation | None] = {}
+        self._guards: dict[str, int] = {}
+        self._news: dict[int, list[Piece]] = {}
+        self._applied: dict[int, list[Applied[Any]]] = {}
+        self._stopped: dict[int, str] = {}
+        self._reads: dict[tuple[str, str], int] = {}
+        self._got: dict[tuple[str, str], int] = {}
+        self._users: dict[str, tuple[str | None, int | None]] = {}
+        self._nodes: list[tuple[int, NodeIs]] = []
+        self.epoch = replica.epoch
+
+    # ------------------------------------------------------------------------------------------ judging
+
+    def judge_all(self, partition: int, pieces: Sequence[Piece], *, refused: bool) -> None:
+        """Take the next entries of a partition. With `refused` the database can take nothing of them."""
+        known = self._replica.partitions.get(partition)
+        state = self.partitions[partition] = PartitionState() if known is None else known.copy()
+        view = _View(self, state)
+        certifier, applied = self._certifier, self._applied.setdefault(partition, [])
+        taken = self._news.setdefault(partition, [])
+        for piece in pieces:
+            (term, n), data = piece
+            assert n == state.n + 1, f"entry {n} of partition {partition} does not follow {state.n}"
+            ruling = certifier.judge(data, n, partition, view)
+            if refused:
+                ruling = certifier.refused(ruling)
+            if ruling.stop is not None:
+                self._stopped[partition] = ruling.stop
+                break
+            state.term, state.n = term, n
+            state.hash = certifier.next_hash(state.hash, data, ruling)
+            if ruling.producer is not None:
+                state.heard(*ruling.producer)
+            taken.append(piece)
+            applied.append(Applied((term, n), ruling, self._take(partition, state, ruling), state.hash))
+
+    def _take(self, partition: int, state: PartitionState, ruling: Ruling) -> int:
+        """Take what the entry brings. The number of its room."""
+        for note in ruling.noted:
+            self._take_note(partition, state, note)
+        room = ruling.room
+        if not ruling.facts and not ruling.side_records:
+            return self.room(room).room_pk if room else 0
+        batch = self._batches.get(room)
+        if batch is None:
+            batch = self._batches[room] = _Batch()
+        if ruling.side_records:
+            batch.side_records.extend(ruling.side_records)
+            batch.ids.extend(self._certifier.record_numbers(state.n, partition, len(ruling.side_records)))
+        if not room:
+            return 0
+        known = self.rooms.get(room)
+        if known is None:
+            known = self.rooms[room] = msgspec.structs.replace(self._replica.known(room))
+        if not known.room_pk:
+            state.rooms += 1
+            known.room_pk = self._certifier.room_number(state.rooms, partition)
+        if ruling.facts:
+            batch.facts.extend(ruling.facts)
+            known.head, known.ts = ruling.facts[-1].seq, ruling.facts[-1].ts
+            for fact in ruling.facts:
+                self._take_fact(room, fact)
+        if ruling.raises_guard:
+            known.guard = self._guards[room] = state.n
+            self._take_relation(room, ruling)
+        return known.room_pk
+
+    def _take_fact(self, room: str, fact: AnyFact) -> None:
+        if type(fact) is facts.Message:
+            if fact.key is not None:
+                self._keys[room, fact.sender, fact.key] = Recorded(fact.seq, fact.ts)
+        elif isinstance(fact, facts.Edit):
+            target = self._targets[room, fact.target]  # It was asked for when the edit was judged.
+            assert target is not None
+            target.body, target.edit_seq, target.edit_ts = fact.body, fact.seq, fact.ts
+        elif isinstance(fact, facts.Delete):
+            target = self._targets[room, fact.target]
+            assert target is not None
+            target.body, target.delete_seq, target.delete_ts = None, fact.seq, fact.ts
+        elif isinstance(fact, facts.Reaction):
+            self._reacted[room, fact.target, fact.sender, fact.emoji] = fact.on
+
+    def _take_relation(self, room: str, ruling: Ruling) -> None:
+        changed_at, relation = -1, None
+        for change in ruling.side_records:
+            if isinstance(change, Related):
+                relation, changed_at = change.after, change.change.at
+        waiting = [
+            fact
+            for fact in ruling.facts
+            if isinstance(fact, facts.Message) and fact.seq in ruling.hidden and fact.seq > changed_at
+        ]
+        if relation is None and not waiting:
+            return
+        relation = relation or self._relation_before(room)
+        for fact in waiting:
+            assert relation is not None
+            relation = relation.waits(fact.sender)
+        self._relations[room] = relation
+
+    def _relation_before(self, room: str) -> Relation | None:
+        """The relation without the facts of the entry that is taken, some of which are in `_batches` already."""
+        return self._relations[room] if room in self._relations else self._read_relation(room)
+
+    def _take_note(self, partition: int, state: PartitionState, note: object) -> None:
+        if isinstance(note, ReadUpTo):
+            self._reads[note.user, note.room] = max(note.seq, self._reads.get((note.user, note.room), 0))
+        elif isinstance(note, GotUpTo):
+            self._got[note.user, note.room] = max(note.seq, self._got.get((note.user, note.room), 0))
+        elif isinstance(note, UserNoted):
+            name, seen = self._users.get(note.user, (None, None))
+            self._users[note.user] = (
+                name if note.name is None else note.name,
+                seen if note.last_seen is None else note.last_seen,
+            )
+        elif isinstance(note, NodeIs):
+            if state.nodes.get(note.instance) != "forgotten":
+                state.nodes[note.instance] = note.state
+                self._nodes.append((partition, note))
+        elif isinstance(note, EpochIs) and note.before == self.epoch:
+            self.epoch = note.epoch
+
+    # ------------------------------------------------------------------------------------------ what is recorded
+
+    def room(self, room: str) -> _Room:
+        return self.rooms.get(room) or self._replica.known(room)
+
+    def recorded(self, room: str, sender: str, key: str) -> Recorded | None:
+        found = self._keys.get((room, sender, key))
+        room_pk = self._replica.known(room).room_pk
+        if found is not None or not room_pk:
+            return found
+        if self._write_buffer.has((room_pk, sender, key)):
+            for message in self._write_buffer.pending([room_pk]).get(room_pk, ()):
+                if message.key == key and message.sender == sender:
+                    return Recorded(message.seq, message.ts)
+        return recorded(self._connection, room_pk, [(sender, key)]).get((sender, key))
+
+    def target(self, room: str, seq: int) -> Target | None:
+        if (room, seq) not in self._targets:
+            self._targets[room, seq] = self._read_target(room, seq)
+        return self._targets[room, seq]
+
+    def _read_target(self, room: str, seq: int) -> Target | None:
+        known = self._replica.known(room)
+        if seq > known.head:
+            batch = self._batches.get(room)
+            index = seq - known.head - 1
+            fact = batch.facts[index] if batch is not None and index < len(batch.facts) else None
+            return Target(author=fact.sender, ts=fact.ts, body=fact.body) if isinstance(fact, facts.Message) else None
+        if known.room_pk in self._write_buffer:
+            pending = self._write_buffer.pending([known.room_pk])[known.room_pk]
+            if seq >= pending[0].seq:
+                message = pending[seq - pending[0].seq]
+                return Target(author=message.sender, ts=message.ts, body=message.body)
+        return rules.targets(self._connection, known.room_pk, [seq]).get(seq)
+
+    def reacted(self, room: str, seq: int, user: str, emoji: str) -> bool:
+        place = (room, seq, user, emoji)
+        if place not in self._reacted:
+            room_pk = self._replica.known(room).room_pk
+            found = rules.reacted(self._connection, room_pk, [(seq, user, emoji)])
+            self._reacted[place] = bool(found) and found[seq, user, emoji].on
+        return self._reacted[place]
+
+    def relation(self, room: str) -> Relation | None:
+        if room not in self._relations:
+            self._relations[room] = self._read_relation(room)
+        return self._relations[room]
+
+    def _read_relation(self, room: str) -> Relation | None:
+        room_pk = self._replica.known(room).room_pk
+        relation = rules.relation(self._connection, room_pk, room)
+        if relation is None or relation.asked is None:
+            return relation
+        for message in self._write_buffer.pending([room_pk]).get(room_pk, ()):
+            relation = relation.waits(message.sender)
+        return relation
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    def batches(self) -> list[Batch]:
+        return [
+            Batch(room, self.rooms[room].room_pk if room else 0, batch.facts, batch.side_records, 0, batch.ids)
+            for room, batch in self._batches.items()
+        ]
+
+    def write_beside(self, connection: sqlite3.Connection) -> None:
+        """Write what is no room's batch, in the transaction that has written those."""
+        log_state.save_entries(connection, self._news)
+        for partition, state in self.partitions.items():
+            if self._news[partition]:
+                log_state.save(connection, partition, state)
+        for partition, node in self._nodes:
+            log_state.save_node(connection, partition, node)
+        for room, guard in self._guards.items():
+            connection.execute("UPDATE room SET guard = ? WHERE num = ?", (guard, self.rooms[room].room_pk))
+        if self.epoch is not None and self.epoch != self._replica.epoch:
+            log_state.save_epoch(connection, self.epoch)
+        if self._reads or self._got or self._users:
+            noted.write(connection, Notes(self._numbered(self._reads), self._users, self._numbered(self._got)))
+
+    def _numbered(self, positions: Mapping[tuple[str, str], int]) -> dict[tuple[str, int], int]:
+        found = {(user, self.room(room).room_pk): seq for (user, room), seq in positions.items()}
+        return {place: seq for place, seq in found.items() if place[1]}
+
+    def told(self, commit: int) -> Cycle[Any]:
+        return Cycle(commit, self._applied, self._stopped)
+
+
+class _View:
+    """A partition as certification sees it; see replication.Replica."""
+
+    def __init__(self, cycle: _Cycle, state: PartitionState) -> None:
+        self._cycle = cycle
+        self._state = state
+        self.recorded = cycle.recorded
+        self.target = cycle.target
+        self.reacted = cycle.reacted
+        self.relation = cycle.relation
+
+    def counter(self, instance: str, boot: str) -> int:
+        return self._state.counter(instance, boot)
+
+    def is_forgotten(self, instance: str) -> bool:
+        return self._state.nodes.get(instance) == "forgotten"
+
+    def room(self, room: str) -> RoomState:
+        found = self._cycle.room(room)
+        return RoomState(found.head, found.ts, found.guard)

@@ -1,0 +1,74 @@
+"""Nodes of one cluster in this process, over a log in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from random import Random
+
+from gochat import store as stores
+from gochat.cluster.identity import Identity
+from gochat.cluster.journal import ClusterJournal, joined
+from gochat.cluster.memory import MemoryBulletin, MemoryLog
+from gochat.cluster.memory_server import MemoryServer
+from gochat.cluster.ports import PARTITIONS
+from gochat.cluster.shared import Shared
+from gochat.node import Node, running
+from gochat.ports import ForeignBatch
+from gochat.store import Store
+from tests.e2e.conftest import make_settings
+
+CLUSTER = "0123456789abcdef"
+#: Long enough to sign tokens with: all nodes of a cluster have the same.
+SECRET = "the secret of all nodes, of some length"
+
+
+async def new_log() -> MemoryServer:
+    """A server with the log of a new cluster."""
+    server = MemoryServer(random=Random(1))
+    maker = MemoryLog(server, "maker")
+    for partition in range(PARTITIONS):
+        await maker.create(partition)
+    return server
+
+
+class Boots:
+    """Names starts of nodes."""
+
+    count = 0
+
+
+def shared(server: MemoryServer, name: str, *, read_wait_s: float = 1.0) -> Shared:
+    """The cluster as the node of that name gets it, for one start."""
+    Boots.count += 1
+    who = Identity(cluster=CLUSTER, secret=SECRET, instance=name, boot=str(Boots.count))
+    return Shared(MemoryLog(server, name, read_wait_s=read_wait_s), MemoryBulletin(server, name), who, name)
+
+
+@asynccontextmanager
+async def joined_store(
+    server: MemoryServer, name: str, opening: AbstractAsyncContextManager[Store]
+) -> AsyncIterator[tuple[Store, list[ForeignBatch]]]:
+    """A store whose journal is the cluster's, and the batches of other nodes that it tells."""
+    async with opening as store, joined(store.replica, shared(server, name)) as journal:
+        heard: list[ForeignBatch] = []
+        journal.listen(heard.append)
+        await caught_up(journal)
+        yield store._replace(journal=journal), heard
+
+
+async def caught_up(journal: ClusterJournal) -> None:
+    await journal.wait_present()
+
+
+@asynccontextmanager
+async def cluster_node(server: MemoryServer, folder: Path, name: str, **sections: object) -> AsyncIterator[Node]:
+    """A whole node on the folder."""
+    settings = make_settings(folder / name, **{"auth": {"secret": SECRET}, "node": {"name": name}} | sections)
+    async with running(settings, shared(server, name)) as node:
+        yield node
+
+
+def inline() -> AbstractAsyncContextManager[Store]:
+    return stores.open_inline(":memory:")
