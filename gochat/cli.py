@@ -51,6 +51,7 @@ COMMANDS = {
     "link": Row("gochat.commands.link", "Print a link that signs a user in, once."),
     "config": Row("gochat.commands.config", "Write, check and show settings."),
     "policy": Row("gochat.commands.policy", "Try rules and limits on recorded messages."),
+    "sim": Row("gochat.commands.sim", "Try to break gochat: whole nodes on simulated machines, with faults."),
     "doctor": Row(
         "gochat.commands.doctor", "Check whether a node can run here: open files, ports, database, disk, clock."
     ),

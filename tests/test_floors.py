@@ -26,7 +26,7 @@ FLOORS = (
     ("endpoints", "collector", "notifying", "clustering", "demo"),
     ("listening", "overview"),
     ("node",),
-    ("process",),
+    ("process", "sim"),
     ("commands",),
     ("cli",),
     ("__main__",),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import trio
 
-from tests.durability.checker import Evidence
+from gochat.sim.checker import Evidence
 from tests.durability.crowd import Reader, Sender, create_groups, dm, history
 from tests.durability.process import Served
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from tests.durability.checker import Evidence, Fact, Name
+from gochat.sim.checker import Evidence, Fact, Name
 from tests.durability.process import Served
 from tests.durability.wire import Closed, Frame, Link
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gochat.sim.checker import violations
 from tests.durability.campaign import Outcome, campaign
-from tests.durability.checker import violations
 from tests.durability.process import Served
 
 

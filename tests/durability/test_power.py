@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gochat.sim.checker import lost, violations
 from tests.durability.campaign import Outcome, campaign
-from tests.durability.checker import lost, violations
 from tests.durability.power import Disk, build
 from tests.durability.process import GOCHAT, Served
 

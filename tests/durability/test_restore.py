@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import trio
 
+from gochat.sim.checker import Evidence, Fact
 from gochat.store import setup
 from tests import forked
-from tests.durability.checker import Evidence, Fact
 from tests.durability.crowd import FACTS, PAGE, Sender, create_groups, dm, fact, history
 from tests.durability.process import Served
 from tests.durability.wire import Closed, Frame

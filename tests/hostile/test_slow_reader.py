@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.durability.checker import Evidence, Name, violations
+from gochat.sim.checker import Evidence, Name, violations
 from tests.durability.crowd import Reader, create_groups, history
 from tests.durability.process import Served
 from tests.durability.wire import Link

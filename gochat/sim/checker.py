@@ -1,0 +1,419 @@
+"""The traces of a chat, judged from outside: the messages sent, acked and heard, and the history.
+
+Pure: it knows no server and no socket. `violations` names each broken promise in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+
+class Fact(NamedTuple):
+    """A fact as a client saw it, live or on a page."""
+
+    seq: int
+    kind: str
+    sender: str
+    key: str | None = None
+    body: str | None = None
+    users: tuple[str, ...] = ()
+    change: str = ""
+    target: int = 0
+    shown_late: bool = False
+    """Whether it was shown as it is since an edit or a deletion."""
+
+    @property
+    def message(self) -> bool:
+        return self.kind == "message"
+
+    def names(self, user: str, *changes: str) -> bool:
+        """Whether it makes one of these changes to the user's membership."""
+        return self.change in changes and user in self.users
+
+
+class Name(NamedTuple):
+    """The name of a message for ever: one key of one sender in one room."""
+
+    room: str
+    sender: str
+    key: str
+
+
+class Asked(msgspec.Struct, eq=False):
+    """A request of a client, over all connections that it was sent on."""
+
+    client: str
+    user: str
+    frame: dict[str, Any]
+    at: float
+    """When it was first sent; of a reading, when it was sent last."""
+    tries: int = 0
+    connection: int = 0
+    """The last one that it was sent on."""
+    maybe_before: bool = False
+    """Whether an earlier try may have been carried out although another answer came."""
+    reply: dict[str, Any] | None = None
+    answered_at: float = 0.0
+
+    @property
+    def kind(self) -> str:
+        kind: str = self.frame["type"]
+        return kind
+
+    @property
+    def succeeded(self) -> bool:
+        return self.reply is not None and self.reply["type"] != "error"
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was certainly not carried out."""
+        return self.reply is not None and self.reply["type"] == "error" and not self.maybe_before
+
+
+class Look(NamedTuple):
+    """A reading of a room that told its head."""
+
+    client: str
+    user: str
+    room: str
+    asked_at: float
+    at: float
+    head: int
+    follows: bool = True
+    """Whether it must show everything that anybody had been told before it was asked for, on whichever node."""
+
+
+class Evidence(msgspec.Struct):
+    """All that the clients know. Rooms are named by their ids; times are of one clock."""
+
+    sent: dict[Name, str] = {}
+    """Every message that was handed to a socket, with its body."""
+    acks: list[tuple[Name, int]] = []
+    """Every ack that was read, repeats too, with its seq."""
+    given_up: set[Name] = set()
+    """Messages whose sender stopped asking before an ack came: in the history once, or not at all."""
+    history: dict[str, list[Fact]] = {}
+    """Each room's log, paged from the end state."""
+    heard: dict[str, dict[str, list[Fact]]] = {}
+    """By reader and room, in the order of arrival over all of the reader's connections. A reader starts at seq 1, or
+    with the fact that let it into a group; what it paged after a `lag` stands where the gap was."""
+    complaints: list[str] = []
+    """Faults that a client itself saw, a `reset` for example."""
+    # The following are kept where membership and time are to be judged too.
+    users: dict[str, str] = {}
+    """The readers' users."""
+    hearings: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    """By reader and room, for each fact in `heard` the connection that it came on, and when."""
+    asked: list[Asked] = []
+    looks: list[Look] = []
+
+
+Judge = Callable[[Evidence], Iterator[str]]
+
+
+def violations(evidence: Evidence) -> list[str]:
+    """Every broken promise; none: all is well."""
+    return [*evidence.complaints, *(found for judge in _JUDGES for found in judge(evidence))]
+
+
+def lost(evidence: Evidence) -> set[Name]:
+    """Messages that were acked and are not in their room's history."""
+    return {name for name, _ in evidence.acks} - set(_places(evidence))
+
+
+def _places(evidence: Evidence) -> dict[Name, list[Fact]]:
+    places: dict[Name, list[Fact]] = {}
+    for room, facts in evidence.history.items():
+        for fact in facts:
+            if fact.message and fact.key is not None:
+                places.setdefault(Name(room, fact.sender, fact.key), []).append(fact)
+    return places
+
+
+# ---------------------------------------------------------------------------------------------- messages
+
+
+def _dense(evidence: Evidence) -> Iterator[str]:
+    for room, facts in evidence.history.items():
+        for expected, fact in enumerate(facts, start=1):
+            if fact.seq != expected:
+                yield f"{room}: seq {fact.seq} stands where {expected} should"
+                break
+
+
+def _nothing_from_nowhere(evidence: Evidence) -> Iterator[str]:
+    for room, facts in evidence.history.items():
+        for fact in facts:
+            if not fact.message:
+                continue
+            body = None if fact.key is None else evidence.sent.get(Name(room, fact.sender, fact.key))
+            if body is None:
+                yield f"{room}:{fact.seq}: nobody sent it: {fact}"
+            elif body != fact.body and not fact.shown_late:
+                yield f"{room}:{fact.seq}: sent as {body!r}, recorded as {fact.body!r}"
+
+
+def _acks_hold(evidence: Evidence) -> Iterator[str]:
+    places = _places(evidence)
+    for name in sorted(lost(evidence)):
+        yield f"{name}: acked and lost"
+    for name, seq in evidence.acks:
+        found = places.get(name)
+        if found and all(fact.seq != seq for fact in found):
+            yield f"{name}: acked at {seq}, recorded at {found[0].seq}"
+
+
+def _once(evidence: Evidence) -> Iterator[str]:
+    places = _places(evidence)
+    for name, facts in places.items():
+        if len(facts) > 1:
+            yield f"{name}: recorded {len(facts)} times, at {[fact.seq for fact in facts]}"
+    acked = {name for name, _ in evidence.acks}
+    for name in evidence.sent:
+        if name not in acked and name not in evidence.given_up:
+            yield f"{name}: repeated until the end, and never acked"
+
+
+def _refused_are_absent(evidence: Evidence) -> Iterator[str]:
+    places = _places(evidence)
+    for name, asked in _sends(evidence).items():
+        if asked.refused and name in places:
+            yield f"{name}: refused with {asked.reply}, and recorded at {places[name][0].seq}"
+
+
+def _in_real_time(evidence: Evidence) -> Iterator[str]:
+    """A message that was acked stands before every message that was sent later."""
+    sends, never = _sends(evidence), float("inf")
+    for room, facts in evidence.history.items():
+        latest, later = 0.0, ""
+        for fact in facts:
+            asked = sends.get(Name(room, fact.sender, fact.key or ""))
+            if asked is None:
+                continue
+            acked_at = asked.answered_at if asked.succeeded else never
+            if acked_at < latest:
+                yield f"{room}:{fact.seq} was acked before {later} was sent, which stands before it"
+                break
+            if asked.at > latest:
+                latest, later = asked.at, f"{room}:{fact.seq}"
+
+
+def _sends(evidence: Evidence) -> dict[Name, Asked]:
+    return {
+        Name(asked.frame["to"], asked.user, asked.frame["key"]): asked
+        for asked in evidence.asked
+        if asked.kind == "send"
+    }
+
+
+def _changes_hold(evidence: Evidence) -> Iterator[str]:
+    """An edit, a deletion, a reaction that was acked stands at its seq, and the message is as the last of them says."""
+    for asked in evidence.asked:
+        if asked.kind not in ("edit", "delete", "react") or not asked.succeeded or asked.reply is None:
+            continue
+        room, seq, target = asked.frame["room"], asked.reply["seq"], asked.frame["seq"]
+        facts = evidence.history.get(room, [])
+        kind = "reaction" if asked.kind == "react" else asked.kind
+        found = facts[seq - 1] if 0 < seq <= len(facts) else None
+        if asked.kind == "react" and not asked.frame["on"] and seq == target:
+            continue  # There was nothing to take off.
+        if found is None or (found.kind, found.target) != (kind, target):
+            yield f"{room}: {asked.frame} of {asked.user} was acked at {seq}, where {found} stands"
+        elif asked.kind == "delete" and target <= len(facts) and facts[target - 1].body is not None:
+            yield f"{room}:{target} was deleted and is shown: {facts[target - 1]}"
+    for (room, target), (seq, body) in _last_edits(evidence).items():
+        facts = evidence.history.get(room, [])
+        shown = facts[target - 1].body if target <= len(facts) else None
+        unknown = any(fact.kind == "edit" and fact.target == target and fact.seq > seq for fact in facts)
+        if shown is not None and shown != body and not unknown:
+            yield f"{room}:{target} was edited at {seq} to {body!r} and shows {shown!r}"
+
+
+def _last_edits(evidence: Evidence) -> dict[tuple[str, int], tuple[int, str]]:
+    last: dict[tuple[str, int], tuple[int, str]] = {}
+    for asked in evidence.asked:
+        if asked.kind == "edit" and asked.succeeded and asked.reply is not None:
+            place = asked.frame["room"], asked.frame["seq"]
+            last[place] = max(last.get(place, (0, "")), (asked.reply["seq"], asked.frame["body"]))
+    return last
+
+
+# ---------------------------------------------------------------------------------------------- readers
+
+
+def _heard_alike(evidence: Evidence) -> Iterator[str]:
+    for reader, rooms in evidence.heard.items():
+        user = evidence.users.get(reader, "")
+        for room, facts in rooms.items():
+            yield from _heard_alike_in(reader, user, room, facts, evidence.history.get(room, []))
+
+
+def _heard_alike_in(reader: str, user: str, room: str, facts: list[Fact], history: list[Fact]) -> Iterator[str]:
+    before = 0
+    for fact in facts:
+        if fact.seq > len(history):
+            yield f"{reader} heard {room}:{fact.seq}, which is beyond the history's end"
+            return
+        skipped = fact.seq != before + 1
+        if skipped and not (fact.seq > before and fact.names(user, "added")):
+            yield f"{reader} heard {fact} in {room} after seq {before}"
+            return
+        if not _alike(fact, history[fact.seq - 1]):
+            yield f"{reader} heard {fact} in {room} where the history has {history[fact.seq - 1]}"
+            return
+        before = fact.seq
+    end = _end(room, history, user)
+    if before < end:
+        yield f"{reader} heard {room} up to {before}, and it goes on to {end}"
+
+
+def has_heard_all(evidence: Evidence, reader: str) -> bool:
+    """Whether the reader has heard its rooms up to where the history ends for it."""
+    user = evidence.users.get(reader, "")
+    return all(
+        (facts[-1].seq if facts else 0) >= _end(room, evidence.history.get(room, []), user)
+        for room, facts in evidence.heard[reader].items()
+    )
+
+
+def _end(room: str, history: list[Fact], user: str) -> int:
+    """The last seq of a room that the user is told."""
+    return _last_told(history, user) if user and room.startswith("group:") else len(history)
+
+
+def _alike(heard: Fact, recorded: Fact) -> bool:
+    """Bodies of edits, and of messages that were changed, are shown as they are when they are shown."""
+    if heard.kind == "edit" or heard.shown_late or recorded.shown_late:
+        return heard._replace(body=None, shown_late=False) == recorded._replace(body=None, shown_late=False)
+    return heard == recorded
+
+
+def _last_told(history: list[Fact], user: str) -> int:
+    end, member = 0, False
+    for fact in history:
+        if fact.names(user, "added"):
+            member = True
+        elif member and fact.names(user, "removed", "left"):
+            member, end = False, fact.seq
+        if member:
+            end = fact.seq
+    return end
+
+
+def _removed_hear_nothing(evidence: Evidence) -> Iterator[str]:
+    """After the fact that removed them, users hear nothing of a group until the one that adds them again."""
+    for reader, rooms in evidence.hearings.items():
+        user = evidence.users[reader]
+        for room, hearings in rooms.items():
+            removed, on = None, 0
+            for fact, (connection, _) in zip(evidence.heard[reader][room], hearings, strict=True):
+                if removed is not None and connection == on and not fact.names(user, "added"):
+                    yield f"{reader} was removed at {room}:{removed.seq} and heard {fact}"
+                    break
+                removed, on = (fact if fact.names(user, "removed", "left") else None), connection
+
+
+def _only_members_write(evidence: Evidence) -> Iterator[str]:
+    for room, facts in evidence.history.items():
+        if not facts or facts[0].change != "added":
+            continue  # A private room, or a group whose members are not known.
+        members: set[str] = set()
+        for fact in facts:
+            if fact.kind in ("message", "edit", "reaction") and fact.sender not in members:
+                yield f"{room}:{fact.seq}: {fact.sender} is no member: {fact}"
+            if fact.change == "added":
+                members.update(fact.users)
+            elif fact.change in ("removed", "left"):
+                members.difference_update(fact.users)
+
+
+def _blocks_hold(evidence: Evidence) -> Iterator[str]:
+    """After a block's answer nothing of either is recorded above its head, until somebody asks for its end."""
+    seen = _first_seen(evidence)
+    contacts = [asked for asked in evidence.asked if asked.kind == "contact"]
+    for block in contacts:
+        if block.frame["action"] != "block" or not block.succeeded or block.reply is None:
+            continue
+        room, head = block.reply["room"], block.reply["head"]
+        ends = [
+            other.at
+            for other in contacts
+            if (other.user, other.frame["user"], other.frame["action"]) == (block.user, block.frame["user"], "unblock")
+            # One that was asked for earlier, and not answered, may be carried out later.
+            and (other.answered_at > block.at or other.reply is None)
+        ]
+        until = min(ends, default=float("inf"))
+        for fact in evidence.history.get(room, [])[head:]:
+            seen_at = seen.get((room, fact.seq), float("inf") if ends else 0.0)
+            if seen_at < until and fact.kind in ("message", "edit", "reaction"):
+                yield f"{room}:{fact.seq} stands above {head}, where {block.user} blocked: {fact}"
+                break
+
+
+def _first_seen(evidence: Evidence) -> dict[tuple[str, int], float]:
+    """When each fact was first acked or heard."""
+    seen: dict[tuple[str, int], float] = {}
+
+    def note(room: str, seq: int, at: float) -> None:
+        seen[room, seq] = min(at, seen.get((room, seq), at))
+
+    for reader, rooms in evidence.hearings.items():
+        for room, hearings in rooms.items():
+            for fact, (_, at) in zip(evidence.heard[reader][room], hearings, strict=True):
+                note(room, fact.seq, at)
+    for asked in evidence.asked:
+        if asked.reply is not None and asked.reply["type"] == "ack":
+            note(asked.reply["room"], asked.reply["seq"], asked.answered_at)
+    return seen
+
+
+def _reads_never_go_back(evidence: Evidence) -> Iterator[str]:
+    """A reading shows everything that the reader was shown before it and, where it `follows`, everything that anybody
+    was."""
+    seen: dict[str, list[tuple[float, int, str]]] = {}
+    for (room, seq), at in _first_seen(evidence).items():
+        seen.setdefault(room, []).append((at, seq, ""))
+    for look in evidence.looks:
+        seen.setdefault(look.room, []).append((look.at, look.head, look.client))
+    for look in evidence.looks:
+        history = evidence.history.get(look.room, [])
+        if look.head > len(history):
+            yield f"{look.client} was shown a head of {look.head} in {look.room}, which ends at {len(history)}"
+            continue
+        if look.head and history[look.head - 1].names(look.user, "removed", "left"):
+            continue  # The room ended there for this reader.
+        known = [
+            seq for at, seq, client in seen[look.room] if at < look.asked_at and (client == look.client or look.follows)
+        ]
+        if look.head < max(known, default=0) and not _outside(history, look.user, look.head):
+            yield f"{look.client} was shown a head of {look.head} in {look.room} when {max(known)} was known"
+
+
+def _outside(history: list[Fact], user: str, head: int) -> bool:
+    """Whether the user was not in the group at that seq."""
+    member = not any(fact.change for fact in history)
+    for fact in history[:head]:
+        if fact.names(user, "added"):
+            member = True
+        elif fact.names(user, "removed", "left"):
+            member = False
+    return not member
+
+
+_JUDGES: Final[tuple[Judge, ...]] = (
+    _dense,
+    _nothing_from_nowhere,
+    _acks_hold,
+    _once,
+    _refused_are_absent,
+    _in_real_time,
+    _changes_hold,
+    _heard_alike,
+    _removed_hear_nothing,
+    _only_members_write,
+    _blocks_hold,
+    _reads_never_go_back,
+)

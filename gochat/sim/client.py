@@ -1,0 +1,373 @@
+"""A client that takes its steps, comes back when its connection breaks, and asks again for whatever was not answered.
+
+It is what a stranger could have written from docs/reference/protocol.md, and it writes down all that it saw: evidence
+for the checker, which sees nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import trio
+
+from gochat.sim import plan as steps
+from gochat.sim.checker import Asked, Evidence, Fact, Look, Name
+from gochat.sim.network import Connect, Gone, Wire
+
+Frame = dict[str, Any]
+Trace = Callable[[str, bytes], None]
+
+#: Messages that are sent and not acked.
+WINDOW: Final = 4
+#: How long it waits for a sign of life before it asks for one, or gives the connection up.
+PATIENCE_S: Final = 5.0
+#: Pauses before it connects again, and before it asks again where it was not told when.
+RECONNECT_S: Final = 0.1
+RETRY_S: Final = 0.3
+PAGE: Final = 100
+
+FACTS: Final = frozenset(("message", "edit", "delete", "reaction", "member", "group", "closed", "hidden"))
+_IGNORED: Final = frozenset(("read", "got", "typing", "presence", "contact", "request", "pong", "ok"))
+
+encode = msgspec.json.encode
+decode = msgspec.json.decode
+
+
+def fact_of(frame: Frame) -> Fact:
+    return Fact(
+        frame["seq"],
+        frame["type"],
+        frame.get("from", ""),
+        frame.get("key"),
+        frame.get("body"),
+        users=tuple(frame.get("users", ())),
+        change=frame.get("change", ""),
+        target=frame.get("target", 0),
+        shown_late=frame["type"] == "message" and ("edited" in frame or "deleted" in frame),
+    )
+
+
+class _Request:
+    """Something to be done, until it is known what came of it."""
+
+    def __init__(self, frame: Frame, asked: Asked) -> None:
+        self.frame = frame
+        self.asked = asked
+        self.connection = 0
+        """The last one that it was sent on; 0: it waits to be sent."""
+        self.done = trio.Event()
+
+
+class Client:
+    """`run` takes the steps and then goes on listening, for ever."""
+
+    def __init__(
+        self,
+        plan: steps.ClientPlan,
+        nodes: Sequence[str],
+        rooms: Sequence[str],
+        connect: Connect,
+        token: str,
+        evidence: Evidence,
+        trace: Trace,
+    ) -> None:
+        self.name = plan.name
+        self.user = plan.user
+        self.finished = False
+        """Whether all steps are taken, and all requests answered."""
+        self._steps = plan.steps
+        first = nodes.index(plan.node)
+        self._nodes = [*nodes[first:], *nodes[:first]]
+        self._connect = connect
+        self._token = token
+        self._evidence = evidence
+        self._trace = trace
+        self._held = dict.fromkeys(rooms, 0)
+        """The last seq of each room."""
+        self._heard: dict[str, list[Fact]] = {room: [] for room in rooms}
+        evidence.heard[self.name] = self._heard
+        evidence.users[self.name] = self.user
+        self._requests: dict[str, _Request] = {}
+        self._count = 0
+        self._connection = 0
+        self._wire: Wire | None = None
+        self._welcomed = False
+        self._epoch: str | None = None
+        self._mine: list[tuple[str, int]] = []
+        """Room and seq of its own messages that were acked."""
+        self._closing = False
+        self._retries: trio.Nursery
+
+    # ------------------------------------------------------------------------------------------ taking steps
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            self._retries = nursery
+            nursery.start_soon(self._stay_connected)
+            for step in self._steps:
+                await trio.sleep(step.after_ms / 1000)
+                await self._take(step)
+            for request in list(self._requests.values()):
+                await request.done.wait()
+            self.finished = True
+
+    def waits_for(self) -> str:
+        """The thing that it waits for, in words; empty: nothing."""
+        frames = [encode(request.frame).decode() for request in self._requests.values()]
+        if frames:
+            return f"an answer to {frames[0]}" + (f", and {len(frames) - 1} more" if frames[1:] else "")
+        if self.finished:
+            return ""
+        return "a step" if self._welcomed else "a connection"
+
+    async def _take(self, step: steps.AnyStep) -> None:
+        match step:
+            case steps.Send(room=room):
+                await self._send(room)
+            case steps.Edit(back=back) if back < len(self._mine):
+                room, seq = self._mine[-1 - back]
+                await self._ask({"type": "edit", "room": room, "seq": seq, "body": f"{self._next('e')} edited"})
+            case steps.Delete(back=back) if back < len(self._mine):
+                room, seq = self._mine[-1 - back]
+                await self._ask({"type": "delete", "room": room, "seq": seq})
+            case steps.React(room=room, seq=most, on=on):
+                known = [fact.seq for fact in self._heard.get(room, ()) if fact.kind == "message" and fact.seq <= most]
+                if known:
+                    await self._ask(
+                        {"type": "react", "room": room, "seq": known[-1], "emoji": "\N{THUMBS UP SIGN}", "on": on}
+                    )
+            case steps.Group(group=group, action="leave"):
+                await self._ask({"type": "group", "name": group, "action": "leave"})
+            case steps.Group(group=group, action=action, user=user):
+                await self._ask({"type": "group", "name": group, "action": action, "users": [user]})
+            case steps.Contact(user=user, action=action):
+                await self._ask({"type": "contact", "user": user, "action": action})
+            case steps.Look(room=room):
+                await self._ask({"type": "history", "room": room, "limit": PAGE})
+            case steps.Reconnect() if self._wire is not None:
+                self._closing = True
+                self._wire.close()
+            case steps.Pause(for_ms=for_ms) if self._wire is not None:
+                wire = self._wire
+                wire.reading = trio.Event()
+                await trio.sleep(for_ms / 1000)
+                wire.reading.set()
+
+    async def _send(self, room: str) -> None:
+        open_now = [request for request in self._requests.values() if request.frame["type"] == "send"]
+        if len(open_now) >= WINDOW:
+            await open_now[0].done.wait()
+        key = self._next("m")
+        name, body = Name(room, self.user, key), f"{key} in {room}"
+        self._evidence.sent[name] = body
+        self._begin({"type": "send", "to": room, "key": key, "body": body})
+
+    async def _ask(self, frame: Frame) -> None:
+        await self._begin(frame).done.wait()
+
+    def _next(self, kind: str) -> str:
+        self._count += 1
+        return f"{self.name}-{kind}{self._count}"
+
+    def _begin(self, frame: Frame) -> _Request:
+        request_id = self._next("q")
+        asked = Asked(self.name, self.user, frame, trio.current_time())
+        self._evidence.asked.append(asked)
+        request = self._requests[request_id] = _Request({"id": request_id, **frame}, asked)
+        self._try(request)
+        return request
+
+    def _try(self, request: _Request) -> None:
+        """Send it, if it is not answered and not on its way on this connection."""
+        if not self._welcomed or request.done.is_set() or request.connection == self._connection:
+            return
+        if request.asked.connection and request.asked.connection != self._connection:
+            request.asked.maybe_before = True
+        request.connection = request.asked.connection = self._connection
+        request.asked.tries += 1
+        if request.asked.frame["type"] == "history":
+            request.asked.at = trio.current_time()
+        self._put(request.frame)
+
+    # ------------------------------------------------------------------------------------------ connections
+
+    async def _stay_connected(self) -> None:
+        while True:
+            try:
+                self._wire = self._connect(self._nodes[0])
+                self._connection += 1
+                await self._converse(self._wire)
+            except Gone as gone:
+                self._trace(f"{self.name} lost", str(gone.code).encode())
+                if gone.code is not None and gone.code >= 4500:
+                    self._evidence.complaints.append(f"{self.name}: closed with {gone.code}")
+            if self._wire is not None:
+                self._wire.close()
+            self._wire, self._welcomed = None, False
+            if self._closing:
+                self._closing = False
+            else:
+                self._nodes = [*self._nodes[1:], self._nodes[0]]
+            await trio.sleep(RECONNECT_S)
+
+    async def _converse(self, wire: Wire) -> None:
+        """Raises Gone."""
+        resume = {
+            room: {"seq": seq} | ({"epoch": self._epoch} if self._epoch else {}) for room, seq in self._held.items()
+        }
+        self._put({"type": "hello", "id": "hello", "token": self._token, "device": self.name, "resume": resume})
+        asked_at = trio.current_time()
+        pinged = False
+        while True:
+            data = None
+            with trio.move_on_after(PATIENCE_S):
+                data = await wire.receive()
+            if data is None:
+                if not wire.reading.is_set():
+                    continue
+                if pinged or not self._welcomed:
+                    wire.sever(node_told=False)
+                    raise Gone
+                pinged = True
+                self._put({"type": "ping", "id": "ping"})
+                continue
+            pinged = False
+            for line in data.splitlines():
+                self._trace(f"{self.name} <", line)
+                self._take_in(decode(line), asked_at)
+
+    def _put(self, frame: Frame) -> None:
+        line = encode(frame)
+        shown = encode({**frame, "token": "..."}) if "token" in frame else line
+        self._trace(f"{self.name} >", shown)
+        if self._wire is not None:
+            try:
+                self._wire.send(line)
+            except Gone:
+                return  # The listening task finds it out too, and connects again.
+
+    # ------------------------------------------------------------------------------------------ taking in
+
+    def _take_in(self, frame: Frame, asked_at: float) -> None:
+        kind, reply_to = frame["type"], frame.get("id")
+        if kind in FACTS:
+            self._hear(frame["room"], fact_of(frame), live=True)
+        elif kind == "welcome":
+            self._welcome(frame, asked_at)
+        elif reply_to in self._requests:
+            self._settle(self._requests[reply_to], frame)
+        elif isinstance(reply_to, str) and reply_to[:2] in ("p:", "r:"):
+            self._catch_up(reply_to[2:], frame)
+        elif kind == "lag":
+            self._page(frame["room"])
+        elif kind == "ping":
+            self._put({"type": "pong"})
+        elif kind in ("goaway", "error"):
+            if kind == "error" and frame.get("close") is None and not frame["temporary"]:
+                self._evidence.complaints.append(f"{self.name} was told {frame}")
+        elif kind not in _IGNORED:
+            self._evidence.complaints.append(f"{self.name} was told {frame}")
+
+    def _welcome(self, frame: Frame, asked_at: float) -> None:
+        self._welcomed = True
+        for entry in frame["rooms"]:
+            self._evidence.looks.append(
+                Look(self.name, self.user, entry["room"], asked_at, trio.current_time(), entry["head"])
+            )
+        for request in self._requests.values():
+            request.connection = 0
+            self._try(request)
+
+    def _hear(self, room: str, fact: Fact, *, live: bool) -> None:
+        self._held[room] = fact.seq
+        self._heard.setdefault(room, []).append(fact)
+        at = trio.current_time()
+        self._evidence.hearings.setdefault(self.name, {}).setdefault(room, []).append((self._connection, at))
+        if not live or fact.key is None or fact.sender != self.user:
+            return
+        for request in self._requests.values():
+            if (
+                request.frame.get("key") == fact.key
+                and request.asked.tries == 1
+                and request.connection == self._connection
+            ):
+                self._evidence.complaints.append(f"{self.name} heard {room}:{fact.seq} before the ack")
+
+    def _settle(self, request: _Request, reply: Frame) -> None:
+        asked = request.asked
+        if reply["type"] == "error" and reply["temporary"]:
+            asked.maybe_before |= reply.get("unknown", False)
+            request.connection = 0
+            pause_s = reply.get("retry_after_ms", RETRY_S * 1000) / 1000
+            self._retries.start_soon(self._try_later, request, pause_s)
+            return
+        del self._requests[request.frame["id"]]
+        asked.answered_at = trio.current_time()
+        asked.reply = reply
+        self._epoch = reply.get("epoch", self._epoch)
+        if reply["type"] == "error" and reply["code"] == "internal":
+            self._evidence.complaints.append(f"{self.name}: {request.frame} was answered {reply}")
+        if asked.frame["type"] == "send" and reply["type"] == "ack":
+            self._evidence.acks.append((Name(reply["room"], self.user, asked.frame["key"]), reply["seq"]))
+            self._mine.append((reply["room"], reply["seq"]))
+        elif reply["type"] == "page":
+            self._evidence.looks.append(
+                # A node that is one of several may answer a live session a moment before it has heard of the latest.
+                Look(
+                    self.name,
+                    self.user,
+                    reply["room"],
+                    asked.at,
+                    asked.answered_at,
+                    reply["head"],
+                    len(self._nodes) == 1,
+                )
+            )
+        request.done.set()
+
+    async def _try_later(self, request: _Request, pause_s: float) -> None:
+        await trio.sleep(pause_s)
+        self._try(request)
+
+    def _page(self, room: str) -> None:
+        self._put({"type": "history", "id": f"p:{room}", "room": room, "after": self._held[room], "limit": PAGE})
+
+    def _catch_up(self, room: str, reply: Frame) -> None:
+        """The answer to a page of a room that lags, or to its resuming."""
+        if reply["type"] == "page":
+            for entry in reply["entries"]:
+                self._hear(room, fact_of(entry), live=False)
+            if reply["entries"] and self._held[room] < reply["head"]:
+                self._page(room)
+            else:
+                self._put({"type": "resume", "id": f"r:{room}", "room": room, "seq": self._held[room]})
+        elif reply["type"] == "error" and reply["temporary"]:
+            self._retries.start_soon(self._page_later, room, self._connection)
+
+    async def _page_later(self, room: str, connection: int) -> None:
+        await trio.sleep(RETRY_S)
+        if connection == self._connection and self._welcomed:
+            self._page(room)
+
+
+class Conversation:
+    """Requests one after the other, on one connection: for what stands before and after the steps of the clients."""
+
+    def __init__(self, name: str, wire: Wire, trace: Trace) -> None:
+        self._name = name
+        self._wire = wire
+        self._trace = trace
+        self._count = 0
+
+    async def ask(self, frame: Mapping[str, Any]) -> Frame:
+        """The reply. Raises Gone."""
+        self._count += 1
+        self._wire.send(encode({"id": self._count, **frame}))
+        while True:
+            for line in (await self._wire.receive()).splitlines():
+                reply: Frame = decode(line)
+                if reply.get("id") == self._count:
+                    self._trace(f"{self._name} <", line)
+                    return reply

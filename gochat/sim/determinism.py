@@ -1,0 +1,128 @@
+"""Takes chance out of a run: the scheduler's order, random numbers, clocks and threads all follow from the seed.
+
+Parts of gochat ask the standard library for the time and for chance, as they should. While a run lasts these functions
+of the process answer from the run; it must therefore be the only thing that the process does.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any, Final, Protocol, TypeVar
+
+import trio
+import trio._core._run as scheduler
+
+import gochat.node
+
+T = TypeVar("T")
+
+#: The wall clock at the begin of each run: 2026-01-01, in nanoseconds.
+BEGIN_NS: Final = 1_767_225_600_000_000_000
+
+
+class Machine(Protocol):
+    """The machine that a task runs on."""
+
+    name: str
+    alive: bool
+    """Whether it still has power. The tasks of a machine without power may run on for a moment, unseen by anybody."""
+    skew_ns: int
+    """How far its wall clock is off."""
+
+
+#: None in tasks of the simulation itself.
+MACHINE: ContextVar[Machine | None] = ContextVar("machine", default=None)
+
+
+def now_s() -> float:
+    """Seconds since the run began."""
+    try:
+        return trio.current_time()
+    except RuntimeError:
+        return 0.0  # The run has not begun, or is over.
+
+
+def _steady_ns(*_: object) -> int:
+    return round(now_s() * 1e9)
+
+
+def _wall_ns() -> int:
+    machine = MACHINE.get()
+    return BEGIN_NS + _steady_ns() + (machine.skew_ns if machine is not None else 0)
+
+
+async def _in_this_thread(function: Callable[..., T], *arguments: Any, **_: Any) -> T:
+    await trio.lowlevel.checkpoint()
+    return function(*arguments)
+
+
+def _drawn_secrets(chance: random.Random) -> Mapping[str, Callable[..., Any]]:
+    def token_hex(size: int = 32) -> str:
+        return chance.randbytes(size).hex()
+
+    return {
+        "token_bytes": lambda size=32: chance.randbytes(size),
+        "token_hex": token_hex,
+        # No secret that a simulation draws has to keep anything from anybody.
+        "token_urlsafe": token_hex,
+        "randbelow": chance.randrange,
+    }
+
+
+@contextmanager
+def one_run(seed: int) -> Iterator[None]:
+    """Within the block `trio.run` on a MockClock does the same each time. Nothing else may run in the process."""
+    states = scheduler._r.getstate(), random.getstate()
+    scheduler._r.seed(seed)
+    random.seed(seed)
+    with ExitStack() as stack:
+        replaced: dict[ModuleType, Mapping[str, object]] = {
+            scheduler: {"_ALLOW_DETERMINISTIC_SCHEDULING": True},
+            trio.to_thread: {"run_sync": _in_this_thread},
+            secrets: _drawn_secrets(random.Random(seed)),
+            gochat.node: {"wall_ns": _wall_ns},
+            time: {
+                "time": lambda: _wall_ns() / 1e9,
+                "time_ns": _wall_ns,
+                "monotonic": now_s,
+                "monotonic_ns": _steady_ns,
+                "clock_gettime_ns": _steady_ns,
+            },
+        }
+        for module, functions in replaced.items():
+            for name, function in functions.items():
+                stack.callback(setattr, module, name, getattr(module, name))
+                setattr(module, name, function)
+        try:
+            yield
+        finally:
+            scheduler._r.setstate(states[0])
+            random.setstate(states[1])
+
+
+@contextmanager
+def listening_to_logs(told: Callable[[logging.LogRecord, str], None]) -> Iterator[None]:
+    """Have `told` called with each record that a machine with power logs, and with its name. Nothing is printed."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            machine = MACHINE.get()
+            if machine is not None and machine.alive:
+                told(record, machine.name)
+
+    logger, handler = logging.getLogger("gochat"), Handler()
+    before = logger.propagate, logger.level, logger.handlers
+    logger.propagate, logger.handlers = False, [handler]
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.propagate, _, logger.handlers = before
+        logger.setLevel(before[1])

@@ -1,0 +1,183 @@
+"""A machine and the node on it, which starts, is stopped, or loses its power.
+
+Nothing of a node can be undone when the power fails, so it is left alone: its disk and its connections are taken away,
+its tasks are cancelled, and they may take as long as they like to end, since nobody sees what they still do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from random import Random
+from typing import Final
+
+import trio
+
+from gochat import store as stores
+from gochat.config import Settings
+from gochat.domain.relationship import ContactPolicy
+from gochat.http.readiness import Check
+from gochat.node import Node, running_on
+from gochat.policy import RulesInForce
+from gochat.ports import TurnQueue
+from gochat.sim.determinism import MACHINE
+from gochat.sim.disk import Disk, Power
+from gochat.sim.network import Gone, Wire
+from gochat.store.store import AT_ONCE
+from gochat.store.write.committer import Pace
+
+#: How long an orderly stop may take beyond the time that the settings give it.
+STOP_S: Final = 30.0
+
+
+class Life:
+    """One start of a node, up to its end. A `determinism.Machine`."""
+
+    def __init__(self, name: str, skew_ns: int, power: Power) -> None:
+        self.name = name
+        self.alive = True
+        self.skew_ns = skew_ns
+        self.power = power
+        self.node: Node | None = None
+        self.stopping = trio.Event()
+        self.ended = trio.Event()
+        self.scope = trio.CancelScope()
+        self.wires: list[Wire] = []
+        self._arriving: trio.MemorySendChannel[Wire]
+        self._arrivals: trio.MemoryReceiveChannel[Wire]
+        self._arriving, self._arrivals = trio.open_memory_channel(math.inf)
+
+    def connect(self, wire: Wire) -> None:
+        self._arriving.send_nowait(wire)
+        self.wires.append(wire)
+
+    async def accept(self, node: Node, nursery: trio.Nursery) -> None:
+        """Serve wires as they come, in tasks of this machine."""
+        gateway = node.gateway
+        async for wire in self._arrivals:
+            nursery.start_soon(
+                wire.run,
+                node.endpoints.accept,
+                gateway.limits.frame_bytes,
+                gateway.pace.outbox_bytes,
+                gateway.waiting,
+            )
+
+
+class Host:
+    """`nursery` runs all lives of the node. `crashed` is told why a life ended by itself."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: Settings,
+        rules: RulesInForce,
+        chance: Random,
+        nursery: trio.Nursery,
+        *,
+        merge_at: int,
+        crashed: Callable[[str, BaseException], None],
+    ) -> None:
+        self.name = name
+        self.disk = Disk(chance)
+        self.life: Life | None = None
+        self.skew_ns = 0
+        self._settings = settings
+        self._rules = rules
+        self._chance = chance
+        self._nursery = nursery
+        self._pace = AT_ONCE if not merge_at else Pace(math.inf, at=merge_at, after_s=math.inf, feed_s=math.inf)
+        self._crashed = crashed
+
+    def start(self) -> None:
+        """Does nothing where the node runs."""
+        if self.life is None:
+            self.life = Life(self.name, self.skew_ns, self.disk.power_on())
+            self._nursery.start_soon(self._live, self.life)
+
+    def start_later(self, after_s: float) -> None:
+        self._nursery.start_soon(self._start_later, after_s)
+
+    async def _start_later(self, after_s: float) -> None:
+        await trio.sleep(after_s)
+        self.start()
+
+    @property
+    def serves(self) -> bool:
+        return self.life is not None and self.life.node is not None
+
+    def readiness(self) -> list[Check]:
+        """What the node itself says of itself."""
+        if self.life is None or self.life.node is None:
+            return [Check("node", "the node does not run")]
+        return self.life.node.readiness()
+
+    def kill(self, *, keep: bool, silent: bool) -> None:
+        """Does nothing where the machine has no power."""
+        life = self.life
+        if life is None:
+            return
+        self.life, life.alive = None, False
+        self.disk.power_off(keep=keep)
+        for wire in life.wires:
+            wire.sever(client_told=not silent, node_told=False)
+        life.scope.cancel()
+
+    async def stop(self) -> bool:
+        """Stop in order. False: it did not end in time."""
+        life = self.life
+        if life is None:
+            return True
+        life.stopping.set()
+        with trio.move_on_after(self._settings.node.drain_s + STOP_S) as patience:
+            await life.ended.wait()
+        return not patience.cancelled_caught
+
+    def set_clock(self, skew_ns: int) -> None:
+        self.skew_ns = skew_ns
+        if self.life is not None:
+            self.life.skew_ns = skew_ns
+
+    def connect(self) -> Wire:
+        """Raises Gone where no node listens."""
+        life = self.life
+        if life is None or life.node is None or life.stopping.is_set():
+            raise Gone
+        wire = Wire(self._chance)
+        life.connect(wire)
+        return wire
+
+    async def _live(self, life: Life) -> None:
+        MACHINE.set(life)
+        error: BaseException | None = None
+        try:
+            with life.scope:
+                async with trio.open_nursery() as work:
+                    await self._serve(life, work)
+                    work.cancel_scope.cancel()
+        except Exception as raised:  # noqa: BLE001 -- whatever ends a node, the world is told
+            error = raised
+        if life.alive:
+            life.alive, self.life = False, None
+            self.disk.power_off(keep=True)
+            for wire in life.wires:
+                wire.sever(node_told=False)
+            if error is not None or not life.stopping.is_set():
+                self._crashed(self.name, error or RuntimeError("the node ended by itself"))
+        life.ended.set()
+
+    async def _serve(self, life: Life, work: trio.Nursery) -> None:
+        async with running_on(partial(self._open, life.power, work), self._rules, self._settings) as node:
+            life.node = node
+            work.start_soon(life.accept, node, work)
+            await life.stopping.wait()
+
+    def _open(
+        self, power: Power, work: trio.Nursery, *, policy: ContactPolicy, ticks: TurnQueue, notices: bool
+    ) -> AbstractAsyncContextManager[stores.Store]:
+        workers = self.disk.workers(work, power)
+        return stores.open_simulated(
+            partial(self.disk.connect, power), workers, policy=policy, pace=self._pace, ticks=ticks, notices=notices
+        )

@@ -1,0 +1,287 @@
+"""Plays a plan: machines, clients, and the faults that befall them; then looks whether all came right again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from random import Random
+from typing import Final
+
+import msgspec
+import trio
+from msgspec.structs import replace
+from trio.testing import MockClock
+
+from gochat.auth import tokens as auth
+from gochat.auth.claims import DEFAULT_SCOPES
+from gochat.config import Auth, Http, Limits, Node, Policy, Session, Settings
+from gochat.errors import StoreError
+from gochat.listening import TRANSPORTS
+from gochat.policy import RulesInForce
+from gochat.sim import plan as plans
+from gochat.sim.checker import Evidence, Fact, Name, has_heard_all, violations
+from gochat.sim.client import PAGE, Client, Conversation, fact_of
+from gochat.sim.determinism import BEGIN_NS, listening_to_logs, now_s, one_run
+from gochat.sim.host import Host
+from gochat.sim.network import Gone, Wire
+from gochat.sim.plan import Plan, dm
+
+#: How long everything may take to come right once the faults have ended.
+HEALING_S: Final = 120.0
+#: A node that could not start is started again after so long.
+RESTART_S: Final = 0.5
+_LOOK_S: Final = 0.05
+#: No secret: nothing listens anywhere.
+_KEY: Final = "simulated-" * 4
+_DAY_S: Final = 86_400
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a plan."""
+
+    violations: list[str]
+    """Broken promises, in words; empty: all were kept."""
+    trace: list[str]
+    """Everything that happened outside the nodes, and what they logged, a line each with its time."""
+    acked: int
+    """Messages that were acked."""
+
+    @property
+    def digest(self) -> str:
+        """Names the trace: two runs with one digest were the same."""
+        return hashlib.blake2b("\n".join(self.trace).encode(), digest_size=8).hexdigest()
+
+
+def play(plan: Plan) -> Outcome:
+    """Run the plan, in simulated time and in this thread; the process must do nothing else meanwhile. The same plan
+    has the same outcome each time."""
+    _rules()
+    with one_run(plan.seed):
+        world = _World(plan)
+        with listening_to_logs(world.logged):
+            trio.run(world.run, clock=MockClock(autojump_threshold=0))
+    return Outcome([*world.problems, *violations(world.evidence)], world.trace, len(world.evidence.acks))
+
+
+def make_settings(name: str, plan: Plan) -> Settings:
+    """The settings of a simulated node: nothing is refused but for the reasons that the plan brings about."""
+    settings = Settings(
+        node=Node(name=name, drain_s=2.0),
+        http=Http(page=False),
+        auth=Auth(secret=_KEY),
+        limits=Limits(messages_per_s=0.0, outbox_bytes=plan.outbox_bytes),
+        policy=Policy(strangers="allow", word_action="off", links="allow", add_budget=0),
+        session=Session(heartbeat_s=10.0, slow_s=10.0),
+    )
+    for row in TRANSPORTS:  # Nothing listens at an address.
+        section, _, field = row.setting.partition(".")
+        off = replace(getattr(settings, section), **{field: ""})
+        settings = replace(settings, **{section: off})
+    return settings
+
+
+@cache
+def _rules() -> RulesInForce:
+    return RulesInForce(Policy(strangers="allow", word_action="off", links="allow", add_budget=0))
+
+
+class _World:
+    def __init__(self, plan: Plan) -> None:
+        self.problems: list[str] = []
+        self.trace: list[str] = []
+        self.evidence = Evidence()
+        self._plan = plan
+        self._hosts: dict[str, Host] = {}
+        self._clients: dict[str, Client] = {}
+        self._wires: dict[str, Wire] = {}
+        """By client the latest."""
+        self._ending = False
+
+    async def run(self) -> None:
+        async with trio.open_nursery() as nursery:
+            self._make_hosts(nursery)
+            try:
+                await self._play(nursery)
+            finally:
+                self._ending = True
+                for host in self._hosts.values():
+                    host.kill(keep=True, silent=True)
+                nursery.cancel_scope.cancel()
+
+    async def _play(self, nursery: trio.Nursery) -> None:
+        await self._all_serve()
+        await self._make_groups()
+        self._make_clients(nursery)
+        async with trio.open_nursery() as troubles:
+            began = trio.current_time()
+            for trouble in self._plan.troubles:
+                troubles.start_soon(self._befall, trouble, began)
+        self._heal()
+        await self._come_right()
+
+    # ------------------------------------------------------------------------------------------ making
+
+    def _make_hosts(self, nursery: trio.Nursery) -> None:
+        plan = self._plan
+        for name in plan.nodes:
+            self._hosts[name] = Host(
+                name,
+                make_settings(name, plan),
+                _rules(),
+                Random(f"{plan.seed} {name}"),
+                nursery,
+                merge_at=plan.merge_at,
+                crashed=self._crashed,
+            )
+            self._hosts[name].start()
+
+    async def _all_serve(self) -> None:
+        await _until(lambda: all(host.serves for host in self._hosts.values()))
+
+    async def _make_groups(self) -> None:
+        for group, (owner, *others) in self._plan.groups.items():
+            async with self._signed_in(owner) as conversation:
+                await conversation.ask({"type": "group", "name": group, "action": "create", "users": others})
+
+    def _make_clients(self, nursery: trio.Nursery) -> None:
+        plan = self._plan
+        for each in plan.clients:
+            rooms = [f"group:{group}" for group in plan.groups]
+            rooms += [dm(each.user, other) for other in plan.users if other != each.user]
+
+            def connect(node: str, name: str = each.name) -> Wire:
+                wire = self._wires[name] = self._hosts[node].connect()
+                return wire
+
+            client = Client(each, plan.nodes, rooms, connect, self._token(each.user), self.evidence, self.note)
+            self._clients[each.name] = client
+            nursery.start_soon(client.run)
+
+    def _token(self, user: str, *scopes: str) -> str:
+        issued_s = BEGIN_NS // 1_000_000_000 - _DAY_S
+        issuer = auth.Issuer(Auth(secret=_KEY), _KEY)
+        return issuer.issue(user, now_s=issued_s, ttl_s=3 * _DAY_S, scopes=[*DEFAULT_SCOPES, *scopes])
+
+    @asynccontextmanager
+    async def _signed_in(self, user: str, *scopes: str, node: str | None = None) -> AsyncIterator[Conversation]:
+        """Raises Gone."""
+        wire = self._hosts[node or self._plan.nodes[0]].connect()
+        try:
+            conversation = Conversation(f"({user})", wire, self.note)
+            await conversation.ask({"type": "hello", "token": self._token(user, *scopes)})
+            yield conversation
+        finally:
+            wire.close()
+
+    # ------------------------------------------------------------------------------------------ telling
+
+    def note(self, who: str, what: bytes) -> None:
+        if not self._ending:
+            self.trace.append(f"{now_s():.6f} {who} {what.decode()}")
+
+    def logged(self, record: logging.LogRecord, machine: str) -> None:
+        self.note(f"{machine} {record.levelname.lower()}", record.getMessage().encode())
+        if record.exc_info and record.exc_info[1] is not None and record.levelno >= logging.ERROR:
+            self.problems.append(f"{machine}: {record.getMessage()}: {record.exc_info[1]!r}")
+
+    def _crashed(self, name: str, error: BaseException) -> None:
+        self.note(name, f"crashed: {error!r}".encode())
+        if not all(isinstance(leaf, StoreError) for leaf in _leaves(error)):
+            self.problems.append(f"{name} crashed: {'; '.join(map(repr, _leaves(error)))}")
+        host = self._hosts[name]
+        host.start_later(RESTART_S)
+
+    # ------------------------------------------------------------------------------------------ faults
+
+    async def _befall(self, trouble: plans.AnyTrouble, began: float) -> None:
+        await trio.sleep_until(began + trouble.at_ms / 1000)
+        self.note("fault", msgspec.json.encode(trouble))
+        match trouble:
+            case plans.Kill(node=node, down_ms=down_ms, keep=keep, silent=silent):
+                self._hosts[node].kill(keep=keep, silent=silent)
+                await trio.sleep(down_ms / 1000)
+                self._hosts[node].start()
+            case plans.Stop(node=node, down_ms=down_ms):
+                if not await self._hosts[node].stop():
+                    self.problems.append(f"{node} does not stop")
+                await trio.sleep(down_ms / 1000)
+                self._hosts[node].start()
+            case plans.Stall(node=node, for_ms=for_ms):
+                self._hosts[node].disk.stall(for_ms / 1000)
+            case plans.Failing(node=node, how=how):
+                self._hosts[node].disk.fail(*how)
+            case plans.Sever(client=client, silent=silent):
+                if client in self._wires:
+                    self._wires[client].sever(node_told=not silent)
+            case plans.Clock(node=node, skew_ms=skew_ms):
+                self._hosts[node].set_clock(skew_ms * 1_000_000)
+
+    def _heal(self) -> None:
+        self.note("world", b"the faults have ended")
+        for host in self._hosts.values():
+            host.disk.heal()
+            host.start()
+
+    # ------------------------------------------------------------------------------------------ the end
+
+    async def _come_right(self) -> None:
+        """Everything that was asked for is answered, and everybody knows everything."""
+        with trio.move_on_after(HEALING_S) as patience:
+            await _until(lambda: all(client.finished for client in self._clients.values()))
+            await self._read_history()
+            await _until(lambda: all(has_heard_all(self.evidence, client) for client in self._clients))
+        if patience.cancelled_caught:
+            self._tell_stuck()
+        for asked in self.evidence.asked:
+            if asked.kind == "send" and not asked.succeeded:
+                self.evidence.given_up.add(Name(asked.frame["to"], asked.user, asked.frame["key"]))
+
+    def _tell_stuck(self) -> None:
+        for host in self._hosts.values():
+            waits = [check.problem for check in host.readiness() if check.problem]
+            self.note(host.name, f"is {'there' if host.serves else 'not there'}: {waits}".encode())
+        for client in self._clients.values():
+            if client.waits_for():
+                self.problems.append(
+                    f"{client.name} waits for {client.waits_for()}, {HEALING_S:.0f} s after all faults"
+                )
+
+    async def _read_history(self) -> None:
+        rooms = [f"group:{group}" for group in self._plan.groups]
+        users = self._plan.users
+        rooms += [dm(one, other) for one in users for other in users if one < other]
+        while True:
+            try:
+                async with self._signed_in("judge", "admin") as conversation:
+                    self.evidence.history = {room: await _page_all(conversation, room) for room in rooms}
+                return
+            except Gone:
+                await trio.sleep(RESTART_S)
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    """Looked for from outside: an event would have to be told by the nodes."""
+    while not holds():  # noqa: ASYNC110
+        await trio.sleep(_LOOK_S)
+
+
+async def _page_all(conversation: Conversation, room: str) -> list[Fact]:
+    facts: list[Fact] = []
+    while True:
+        after = facts[-1].seq if facts else 0
+        reply = await conversation.ask({"type": "history", "room": room, "after": after, "limit": PAGE})
+        if reply["type"] == "error" and reply["temporary"]:
+            await trio.sleep(RESTART_S)
+            continue
+        if reply["type"] == "error" or not reply["entries"]:
+            return facts
+        facts += map(fact_of, reply["entries"])
+
+
+def _leaves(error: BaseException) -> Sequence[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+    return [error]
