@@ -10,6 +10,7 @@ from typing import Protocol, TypeAlias
 
 import msgspec
 
+from gochat.domain.commands import AnyEphemeral
 from gochat.domain.facts import AnyFact, HistoryScope, PostRight, Role
 from gochat.domain.notices import (
     Attempt,
@@ -466,6 +467,29 @@ class Presence(Protocol):
 
     def is_online(self, user: str) -> bool:
         """Whether the user has a session on any node."""
+
+    def entered(self, session: str, user: str, device: str | None) -> None:
+        """A session of that id has begun on this node, as the user's newest on any. Sessions of the same device on
+        other nodes give way to it, and so do the oldest beyond the limit; those of this node are the caller's to end.
+        """
+
+    def left(self, session: str) -> None:
+        """The session has ended. Does nothing where it never entered, or has left."""
+
+    def count(self, user: str) -> int:
+        """How many sessions the user has on all nodes."""
+
+
+# ---------------------------------------------------------------------------------------------- ephemera
+
+
+class Ephemera(Protocol):
+    """The way of events that are not recorded to the other nodes of a cluster. They may be lost, and are told there
+    under the rules that hold there at that moment."""
+
+    def tell(self, event: AnyEphemeral, *, withheld: bool = False) -> None:
+        """Have the other nodes hear of it soon. Never waits; what is too much is dropped. `withheld`: nobody but the
+        user themself is to be told."""
 
 
 # ---------------------------------------------------------------------------------------------- notifications

@@ -14,6 +14,7 @@ import trio
 
 from gochat.actors.live import Live
 from gochat.actors.supervisor import Spec
+from gochat.domain import commands
 from gochat.domain.ids import is_dm
 from gochat.domain.receipts import SMALL_ROOM, keeps_got, tells_got
 from gochat.domain.record import RoomRecord
@@ -31,7 +32,18 @@ EVERY_S: Final = 1.0
 class Delivered:
     """One room's. It has a task while positions wait."""
 
-    __slots__ = ("_journal", "_live", "_lookups", "_now_ms", "_policy", "_record", "_start", "_told", "_waiting")
+    __slots__ = (
+        "_elsewhere",
+        "_journal",
+        "_live",
+        "_lookups",
+        "_now_ms",
+        "_policy",
+        "_record",
+        "_start",
+        "_told",
+        "_waiting",
+    )
 
     def __init__(
         self,
@@ -52,14 +64,30 @@ class Delivered:
         self._record = record
         self._start = start
         self._waiting: dict[str, int] = {}
+        self._elsewhere: set[str] = set()
+        """Users whose waiting position another node took, and notes."""
         self._told: dict[str, int] = {}
         """The latest users' positions, so that repeats cost nothing."""
 
     def take(self, record: RoomRecord, user: str, seq: int) -> None:
         """A device of a user of the room has its facts up to `seq`. Nothing is kept of a large group, nor of a room
         that the user is alone in."""
+        if self._keep(record, user, seq):
+            self._elsewhere.discard(user)
+            relation = record.relation
+            shared = relation is None or tells_got(relation, user, self._policy, self._now_ms())
+            if shared and self._live.ephemera is not None:
+                self._live.ephemera.tell(commands.Got(room=record.room, user=user, seq=seq))
+
+    def hear(self, record: RoomRecord, user: str, seq: int) -> None:
+        """The same of a device on another node, which notes it."""
+        if self._keep(record, user, seq):
+            self._elsewhere.add(user)
+
+    def _keep(self, record: RoomRecord, user: str, seq: int) -> bool:
+        """Have it told later, if it is news."""
         if seq <= self._told.get(user, 0) or not keeps_got(record) or seq < record.since.get(user, 1):
-            return
+            return False
         self._told.pop(user, None)
         self._told[user] = seq
         if len(self._told) > 2 * SMALL_ROOM:
@@ -68,6 +96,13 @@ class Delivered:
         self._waiting[user] = seq
         if first:
             self._start(Spec(f"got {record.room}", self._tell_later, "temporary", self._waiting.clear))
+        return True
+
+    def _note(self, record: RoomRecord, user: str, seq: int) -> None:
+        if user in self._elsewhere:
+            self._elsewhere.discard(user)
+        else:
+            self._journal.note_got(record, user, seq)
 
     async def _tell_later(self) -> None:
         while self._waiting:
@@ -79,13 +114,14 @@ class Delivered:
                 self._tell_two(record)
             else:
                 await self._tell_group(record)
+            self._elsewhere.intersection_update(self._waiting)
 
     def _tell_two(self, record: RoomRecord) -> None:
         relation, waiting = record.relation, list(self._waiting.items())
         assert relation is not None
         self._waiting.clear()
         for user, seq in waiting:
-            self._journal.note_got(record, user, seq)
+            self._note(record, user, seq)
             other = relation.peer(user)
             if tells_got(relation, user, self._policy, self._now_ms()) and seq >= record.since.get(other, 1):
                 event = replies.Got(room=record.room, got={user: seq})
@@ -102,7 +138,7 @@ class Delivered:
         waiting = {user: self._waiting.pop(user) for user in asked}
         got = {user: seq for user, seq in waiting.items() if user in now.members}
         for user, seq in got.items():
-            self._journal.note_got(now, user, seq)
+            self._note(now, user, seq)
         told: frozenset[str] = frozenset()
         while got and blocks is not None:
             self._send(now, got, members, blocks)

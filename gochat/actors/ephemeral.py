@@ -17,6 +17,8 @@ from gochat.ports import Journal
 from gochat.protocol import replies
 
 TYPING_EVERY_S = 3.0
+#: The same for what comes from other nodes, which have kept to it: on the way the time between two may become shorter.
+HEARD_EVERY_S = 2.0
 
 Passed: TypeAlias = commands.Read | commands.Typing
 
@@ -37,9 +39,25 @@ class EphemeralEvents:
     def take(self, record: RoomRecord, command: Passed) -> None:
         """The command's user has a seat in the room."""
         if isinstance(command, commands.Read):
-            self._read(record, command.user, min(command.seq, record.head))
-        elif _small(record) and self._open(record, command.user) and not self._muted(record, command.user):
-            self._type(record, command.user)
+            seq = min(command.seq, record.head)
+            if self._is_news(command.user, seq):
+                self._journal.note_read(record, command.user, seq)
+                shared = self._tell_read(record, command.user, seq)
+                if self._live.ephemera is not None:
+                    event = commands.Read(room=record.room, user=command.user, seq=seq)
+                    self._live.ephemera.tell(event, withheld=not shared)
+        elif self._type(record, command.user) and self._live.ephemera is not None:
+            self._live.ephemera.tell(command)
+
+    def hear(self, record: RoomRecord, command: Passed, *, withheld: bool) -> None:
+        """The same of a command that another node took, and has noted. The rules are asked here once more: others are
+        told only where both nodes let them be."""
+        if isinstance(command, commands.Read):
+            seq = min(command.seq, record.head)
+            if self._is_news(command.user, seq):
+                self._tell_read(record, command.user, seq, withheld=withheld)
+        elif not withheld:
+            self._type(record, command.user, HEARD_EVERY_S)
 
     def _open(self, record: RoomRecord, sender: str) -> bool:
         """Whether a message of the sender's would come to the other of a private room as any other."""
@@ -49,32 +67,42 @@ class EphemeralEvents:
     def _muted(self, record: RoomRecord, user: str) -> bool:
         return bool(record.sanctions) and record.sanctioned(user, "mute", self._now_ms())
 
-    def _read(self, record: RoomRecord, user: str, seq: int) -> None:
+    def _is_news(self, user: str, seq: int) -> bool:
+        """Whether the user has not been known to have read so far."""
         if seq <= self._reads.get(user, 0):
-            return
+            return False
         self._reads.pop(user, None)
         self._reads[user] = seq
         if len(self._reads) > 2 * SMALL_ROOM:
             del self._reads[next(iter(self._reads))]
-        self._journal.note_read(record, user, seq)
-        # How far one has read is told to whom one lets write.
+        return True
+
+    def _tell_read(self, record: RoomRecord, user: str, seq: int, *, withheld: bool = False) -> bool:
+        """Tell how far the user has read: those whom they let write, or with `withheld` themself alone. Whether the
+        rules let others know of it."""
         relation = record.relation
         shared = _small(record) and (relation is None or tells_read(relation, user, self._policy, self._now_ms()))
-        if shared:
+        if shared and not withheld:
             sessions = self._live.seeing(record.room, seq, hides=record.hides)
         else:
             sessions = list(self._live.users.get(user, ()))
         if record.since:  # Of a private room, where one of the two sees nothing from before.
             sessions = [session for session in sessions if seq >= record.since.get(session.user, 1)]
         self._live.send_best_effort(sessions, replies.Read(room=record.room, sender=user, seq=seq))
+        return shared
 
-    def _type(self, record: RoomRecord, user: str) -> None:
+    def _type(self, record: RoomRecord, user: str, every_s: float = TYPING_EVERY_S) -> bool:
+        """Tell the others that the user types, if the rules let them know, and it was not told just now. Whether it was
+        told."""
+        if not _small(record) or not self._open(record, user) or self._muted(record, user):
+            return False
         now = trio.current_time()
-        if now - self._typed.get(user, -TYPING_EVERY_S) < TYPING_EVERY_S:
-            return
+        if now - self._typed.get(user, -every_s) < every_s:
+            return False
         self._typed[user] = now
         others = [session for session in self._live.listeners(record.room) if session.user != user]
         self._live.send_best_effort(others, replies.Typing(room=record.room, sender=user))
+        return True
 
 
 def has_seat(record: RoomRecord, user: str) -> bool:

@@ -50,6 +50,18 @@ class RoomEvents:
                 except Exception:
                     log.exception("%s: an event could not be passed on", record.room)
 
+    def hear(self, record: RoomRecord, command: commands.AnyEphemeral, *, withheld: bool) -> None:
+        """Pass on what another node took, as far as its user has a seat in the room here. A fault is logged."""
+        try:
+            if not has_seat(record, command.user):
+                return
+            if isinstance(command, commands.Got):
+                self._delivered.hear(record, command.user, min(command.seq, record.head))
+            else:
+                self._ephemeral.hear(record, command, withheld=withheld)
+        except Exception:
+            log.exception("%s: an event of another node could not be passed on", record.room)
+
     def _take(self, record: RoomRecord, command: commands.AnyEphemeral) -> None:
         if isinstance(command, commands.Got):
             self._delivered.take(record, command.user, min(command.seq, record.head))

@@ -1,4 +1,4 @@
-"""The way of other nodes' facts to the rooms of this one, and to the limits of the users who made them."""
+"""The way of what happens on other nodes to the rooms, the listeners and the limits of this one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from gochat.actors.actor import Registry
 from gochat.actors.live import Live
 from gochat.actors.room import RoomActor
 from gochat.actors.user import UserActor
+from gochat.domain.commands import AnyEphemeral
 from gochat.domain.facts import Message
+from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.side_records import Added, Related
 from gochat.errors import Full
 from gochat.ports import ForeignBatch
@@ -43,3 +45,27 @@ def debit(users: Registry[UserActor], batch: ForeignBatch) -> None:
             user = users.get(record.user)
             if user is not None and user.adds is not None and user.adds.known:
                 user.adds.take(record.ts, record.users)
+
+
+def hear_event(rooms: Registry[RoomActor], live: Live, event: AnyEphemeral, withheld: bool) -> None:
+    """Have the room pass an event on, if anybody here might hear of it; else it costs a look into a table. It may be
+    lost. `withheld`: see `ports.Ephemera`."""
+    if withheld:
+        audible = event.user in live.users
+    elif is_dm(event.room):
+        audible = any(user in live.users for user in dm_users(event.room))
+    else:
+        audible = event.room in live.groups
+    if audible:
+        try:
+            room = rooms.at(event.room)
+        except Full:
+            return
+        room.hear_event(event, withheld=withheld)
+
+
+def hear_presence(live: Live, user: str, last_seen: int | None) -> None:
+    """Tell the users who watch this one that it came, or went at `last_seen`, on whichever node."""
+    if last_seen is not None:
+        live.saw(user, last_seen)
+    live.tell_presence(user, last_seen)

@@ -216,9 +216,16 @@ class Stale(msgspec.Struct, eq=False):
 class Live:
     """The tables: sessions of each user, sessions in each group, sessions that watch each user."""
 
-    def __init__(self, slice_: int = SLICE, presence: ports.Presence | None = None) -> None:
-        """`slice_`: see SLICE. `presence`: who is online on any node; None where there is no other."""
+    def __init__(
+        self,
+        slice_: int = SLICE,
+        presence: ports.Presence | None = None,
+        ephemera: ports.Ephemera | None = None,
+    ) -> None:
+        """`slice_`: see SLICE. `presence`: who is online on any node; `ephemera`: the way of ephemeral events to the
+        other nodes. Both are None where there is no other."""
         self.presence = presence or LocalPresence()
+        self.ephemera = ephemera
         self.broadcaster = Broadcaster(slice_)
         self._few = slice_
         self._slice = slice_ * OFFERS_A_SEND

@@ -47,6 +47,8 @@ RECENT_OTHERS = 256
 _NO_ASKS: Mapping[str, SlidingWindow] = {}
 #: Batches in a row that other nodes' facts overtook, before the askers are told to come again.
 MOST_OVERTAKEN = 5
+#: Events of other nodes that wait for a room to be loaded; further ones are lost.
+MOST_EVENTS = 100
 #: After a failed append, how long until the room is rebuilt if no mail makes it sooner.
 REBUILD_S = 0.5
 
@@ -82,6 +84,7 @@ class RoomActor(Actor[Submit]):
         "_context",
         "_deliveries",
         "_events",
+        "_foreign_events",
         "_fresh",
         "_members",
         "_offset",
@@ -129,6 +132,8 @@ class RoomActor(Actor[Submit]):
         """Whether the batch in hand is decided on all that was acknowledged anywhere before; None: nobody asked."""
         self._unheard: list[ForeignBatch] = []
         """Batches of other nodes that came before the record was loaded."""
+        self._foreign_events: list[tuple[commands.AnyEphemeral, bool]] | None = None
+        """And events of theirs, each with whether others than its user may be told; None: none."""
 
     @property
     def stale(self) -> bool:
@@ -137,7 +142,7 @@ class RoomActor(Actor[Submit]):
 
     @property
     def lacking(self) -> bool:
-        return self.stale or bool(self._unheard)
+        return self.stale or bool(self._unheard) or self._foreign_events is not None
 
     @property
     def busy(self) -> bool:
@@ -178,6 +183,7 @@ class RoomActor(Actor[Submit]):
             self.record = record = await self._context.journal.load(self.address)
         except StoreError:
             self._lose_unheard()
+            self._foreign_events = None
             self.mark_stale()
             raise
         clock = self._context.clock
@@ -197,6 +203,9 @@ class RoomActor(Actor[Submit]):
         for batch in unheard:
             if not batch.facts or batch.facts[-1].seq > self.delivered:
                 self._tell_foreign(batch, None)
+        events, self._foreign_events = self._foreign_events or (), None
+        for event, withheld in events:
+            self.hear_event(event, withheld=withheld)
 
     def _catch_up_after_failure(self, record: RoomRecord) -> None:
         """An append failed and was recorded all the same. Nobody was told: let everybody catch up."""
@@ -434,15 +443,17 @@ class RoomActor(Actor[Submit]):
                 self._deliveries.add(fact_batch)
 
     def _pass_on(self, batch: list[Submit], outcomes: list[Outcome]) -> None:
-        record, parts = self.record, self._context
-        if record is None:
-            return
+        if self.record is not None:
+            self._make_events().pass_on(self.record, batch, outcomes)
+
+    def _make_events(self) -> RoomEvents:
         if self._events is None:
-            start, policy = self._registry.supervisor.start, parts.rules.contacts
+            parts, start = self._context, self._registry.supervisor.start
+            now_ms, policy = parts.clock.now_ms, parts.rules.contacts
             self._events = RoomEvents(
-                parts.journal, parts.lookups, parts.live, parts.clock.now_ms, policy, lambda: self.record, start
+                parts.journal, parts.lookups, parts.live, now_ms, policy, lambda: self.record, start
             )
-        self._events.pass_on(record, batch, outcomes)
+        return self._events
 
     def let_catch_up(self) -> None:
         """Listeners may have missed something: have them read the log."""
@@ -460,6 +471,18 @@ class RoomActor(Actor[Submit]):
         if len(self._unheard) >= self._context.mailbox:
             self._lose_unheard()
         self._unheard.append(batch)
+        self.go_on()
+
+    def hear_event(self, event: commands.AnyEphemeral, *, withheld: bool) -> None:
+        """Pass on an event that another node took, by the rules of this one. Never waits, and may lose it. `withheld`:
+        to nobody but its user."""
+        if self.record is not None:
+            self._make_events().hear(self.record, event, withheld=withheld)
+            return
+        if self._foreign_events is None:
+            self._foreign_events = []
+        if len(self._foreign_events) < MOST_EVENTS:
+            self._foreign_events.append((event, withheld))
         self.go_on()
 
     def _tell_foreign(self, batch: ForeignBatch, before: RoomRecord | None) -> None:

@@ -203,6 +203,7 @@ class Listener(Positions, ABC):
         """Out of the tables of rooms, of who watches whom, and of the user's sessions."""
         live, gateway = self.gateway.live, self.gateway
         live.sign_ins.pop(self, None)
+        live.presence.left(self.id)
         if gateway.sessions.pop(self.id, None) is not None:
             live.counts.sessions[self.connection.transport] -= 1
         for room in self.groups or ():

@@ -43,7 +43,7 @@ async def users(gateway: Gateway, who: Principal, request: req.Users) -> msgspec
         # A first sign-in is stored within a second.
         found = [replies.Account(user=request.user, name=request.user)]
     accounts = [
-        msgspec.structs.replace(each, sessions=len(live.get(each.user, ())))
+        msgspec.structs.replace(each, sessions=gateway.live.presence.count(each.user))
         for each in found
         if each.user.startswith(prefix)
     ]

@@ -154,6 +154,7 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
     by_transport[transport] = by_transport.get(transport, 0) + 1
     gateway.live.sign_ins[session] = trio.current_time()
     actor.enter(session)
+    gateway.live.presence.entered(session.id, user, hello.device)
     session.connection.signed_in()
     # Should the node crash, the user was last seen now, or when it was noted later (seen.py), and not a visit before.
     now_ms = time.time_ns() // 1_000_000
