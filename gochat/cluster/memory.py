@@ -139,6 +139,13 @@ class MemoryBulletin(_Client):
     async def leave(self, instance: str, boot: str) -> None:
         await self._call(lambda primary: primary.leave(instance, boot))
 
+    async def hold(self, name: str, holder: str, life_s: float) -> bool:
+        life_ms = max(1, int(life_s * 1000))
+        return await self._call(lambda primary: primary.hold(name, holder, life_ms))
+
+    async def release(self, name: str, holder: str) -> None:
+        await self._call(lambda primary: primary.release(name, holder))
+
     async def now(self) -> int:
         return await self._call(lambda primary: primary.now_ms())
 

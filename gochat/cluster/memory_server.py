@@ -48,6 +48,8 @@ class Primary:
         self.fence_of: dict[int, Fence] = {}
         self.offers: dict[tuple[int, str], dict[str, tuple[Position, int]]] = {}
         self.nodes: dict[str, tuple[str, int, bytes]] = {}
+        self.leases: dict[str, tuple[str, int]] = {}
+        """The holder of each, and until when."""
         self.inboxes: set[Inbox] = set()
         self.changed = trio.Event()
         """Set, and replaced, when there is something new to read."""
@@ -59,6 +61,7 @@ class Primary:
         new.fence_of = dict(self.fence_of)
         new.offers = {place: dict(offers) for place, offers in self.offers.items()}
         new.nodes = dict(self.nodes)
+        new.leases = dict(self.leases)
         return new
 
     def become(self, server: str, missing: int) -> None:
@@ -70,7 +73,7 @@ class Primary:
         return {partition: stream[: len(stream) - missing] for partition, stream in self.streams.items()}
 
     def lose_everything(self) -> None:
-        self.streams, self.fence_of, self.offers, self.nodes = {}, {}, {}, {}
+        self.streams, self.fence_of, self.offers, self.nodes, self.leases = {}, {}, {}, {}, {}
 
     def die(self) -> None:
         self.alive = False
@@ -217,6 +220,18 @@ class Primary:
     def leave(self, instance: str, boot: str) -> None:
         if instance in self.nodes and self.nodes[instance][0] == boot:
             del self.nodes[instance]
+
+    def hold(self, name: str, holder: str, life_ms: int) -> bool:
+        self._need_memory()
+        known = self.leases.get(name)
+        if known is not None and known[0] != holder and self.now_ms() < known[1]:
+            return False
+        self.leases[name] = holder, self.now_ms() + life_ms
+        return True
+
+    def release(self, name: str, holder: str) -> None:
+        if name in self.leases and self.leases[name][0] == holder:
+            del self.leases[name]
 
     def publish(self, channel: str, message: bytes) -> None:
         for inbox in self.inboxes:

@@ -190,6 +190,14 @@ class Bulletin(Protocol):
     async def leave(self, instance: str, boot: str) -> None:
         """The node stops. Does nothing where the place is another boot's."""
 
+    async def hold(self, name: str, holder: str, life_s: float) -> bool:
+        """Take a lease, or keep it: for so long from now, by the server's clock, nobody else has it. False: somebody
+        else has it. A server that has lost its data, or took another's place without the latest of it, may give the
+        lease to a second holder while the first goes on: whatever is done under one must bear being done twice."""
+
+    async def release(self, name: str, holder: str) -> None:
+        """Give a lease back. Does nothing where it is not this holder's."""
+
     async def now(self) -> int:
         """The server's clock, Unix time in milliseconds."""
 

@@ -24,6 +24,7 @@ class RedisBulletin:
         self._connect = connect
         self._beat_life_ms = int(beat_life_s * 1000)
         self._nodes = f"gc:{{{cluster}}}:nodes"
+        self._leases = f"gc:{{{cluster}}}:lease:"
         self._channel = f"gc:{cluster}:"
         self._thread = LinkThread("bulletin", connect)
 
@@ -41,6 +42,14 @@ class RedisBulletin:
 
     async def leave(self, instance: str, boot: str) -> None:
         command = run(scripts.LEAVE, [self._nodes], instance, boot)
+        await self._thread.call(lambda link: link.call(*command))
+
+    async def hold(self, name: str, holder: str, life_s: float) -> bool:
+        command = run(scripts.HOLD, [self._leases + name], holder, max(1, int(life_s * 1000)))
+        return bool(await self._thread.call(lambda link: link.call(*command)))
+
+    async def release(self, name: str, holder: str) -> None:
+        command = run(scripts.RELEASE, [self._leases + name], holder)
         await self._thread.call(lambda link: link.call(*command))
 
     async def now(self) -> int:

@@ -170,4 +170,22 @@ return 1
 """,
 )
 
-ALL: Final = (CREATE, APPEND, PUT_BACK, OFFER, SEAL, TRIM, BEAT, LEAVE)
+#: KEYS lease. ARGV holder, milliseconds.
+HOLD: Final = _script(
+    """
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+""",
+)
+
+#: KEYS lease. ARGV holder.
+RELEASE: Final = _script(
+    """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+""",
+)
+
+ALL: Final = (CREATE, APPEND, PUT_BACK, OFFER, SEAL, TRIM, BEAT, LEAVE, HOLD, RELEASE)

@@ -89,6 +89,40 @@ class BulletinContract:
         assert await north.beat("n", "boot1", b"")
         assert not await north.beat("n", "boot2", b"")
 
+    # ------------------------------------------------------------------------------------------ leases
+
+    async def test_a_lease_is_one_holders(self, server: BulletinServer) -> None:
+        north, south = server.bulletin("north"), server.bulletin("south")
+        assert await north.hold("work", "n", 60)
+        assert await north.hold("work", "n", 60), "and may be kept"
+        assert not await south.hold("work", "s", 60)
+        assert await south.hold("other work", "s", 60)
+        await south.release("work", "s")
+        assert not await south.hold("work", "s", 60), "that was not its own to give back"
+        await north.release("work", "n")
+        await north.release("work", "n")
+        assert await south.hold("work", "s", 60)
+        assert not await north.hold("work", "n", 60)
+
+    async def test_a_lease_ends_where_it_is_not_kept(self, server: BulletinServer) -> None:
+        north, south = server.bulletin("north"), server.bulletin("south")
+        assert await north.hold("work", "n", 60)
+        assert not await south.hold("work", "s", 60)
+        assert await north.hold("work", "n", 0.02), "the latest word counts"
+        with trio.fail_after(PATIENCE_S):
+            while not await south.hold("work", "s", 60):
+                await trio.sleep(0.001)
+        assert not await north.hold("work", "n", 60)
+
+    async def test_a_server_that_lost_its_data_gives_a_lease_to_the_first_who_asks(
+        self, server: BulletinServer
+    ) -> None:
+        north, south = server.bulletin("north"), server.bulletin("south")
+        assert await north.hold("work", "n", 60)
+        await server.flush()
+        assert await south.hold("work", "s", 60)
+        assert not await north.hold("work", "n", 60)
+
     # ------------------------------------------------------------------------------------------ channels
 
     async def test_messages_arrive_in_order_as_they_were(self, server: BulletinServer) -> None:

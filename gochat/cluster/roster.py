@@ -1,0 +1,252 @@
+"""The sessions on other nodes, as those tell of them. Without I/O; the time comes in.
+
+Each node numbers its news. Where a number is missing, and where a node or its boot is new, all of its sessions are
+asked for with a nonce, and nothing of a new boot is believed before it has answered with that. News that come meanwhile
+wait, and those that the answer does not hold are then applied. Changes name sessions and not counts of them, so that a
+change that is applied twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple, TypeAlias
+
+from gochat.cluster.news import Answer, Ask, News, SessionRow
+
+#: After how long without news a node counts as gone: with the half second between two looks, within 10 s of its death.
+SILENCE_S: Final = 9.0
+#: After how long its sessions take nobody's place any more. It may be dead, and they ghosts.
+DOUBT_S: Final = 2.5
+#: How often all sessions of a node are asked for again until it answers.
+ASK_AGAIN_S: Final = 1.0
+#: For how long after the start answers to the question to all are taken.
+FIRST_S: Final = 5.0
+#: News that wait for an answer; past it they are dropped, and the answer is asked for again.
+MOST_WAITING: Final = 100
+#: Nodes that are known at once. Only nodes that know the cluster's secret are.
+MOST_PEERS: Final = 1_000
+
+#: Is told that a user's sessions on other nodes have changed: whether the user had any, whether the user has any, and
+#: when that was by the clock of their node.
+OnChange: TypeAlias = Callable[[str, bool, bool, int], None]
+
+
+class OtherSession(NamedTuple):
+    """A session on another node. Of two sessions of a user the greater one is the newer one."""
+
+    since: int
+    instance: str
+    device: str | None
+
+
+class _Peer:
+    """Another node."""
+
+    def __init__(self, now: float) -> None:
+        self.boot = ""
+        """The one that has answered; "" before."""
+        self.counter = 0
+        """The last of its news that was applied."""
+        self.newest = 0
+        """The greatest counter that was heard."""
+        self.heard_at = now
+        self.heard_ms = 0
+        """Its clock at its latest news."""
+        self.users: dict[str, dict[int, str | None]] = {}
+        """Of each user the sessions: since when, and the device."""
+        self.gone = False
+        """Whether it has been silent for too long: its users are being dropped."""
+        self.nonce: str | None = None
+        """What it is to answer with; None while nothing is missing."""
+        self.asked_at = float("-inf")
+        self.part = 0
+        """The part of the answer that comes next."""
+        self.answered: dict[str, dict[int, str | None]] = {}
+        """The answer so far."""
+        self.waiting: list[News] = []
+
+
+class Roster:
+    """See the module."""
+
+    def __init__(self, instance: str, changed: OnChange) -> None:
+        """`instance`: this node, whose own messages are passed over."""
+        self._instance = instance
+        self._changed = changed
+        self._peers: dict[str, _Peer] = {}
+        self._first = secrets.token_urlsafe(12)
+        """The nonce by which all nodes are asked at the start."""
+        self._first_until = float("-inf")
+
+    def __len__(self) -> int:
+        """How many other nodes are heard."""
+        return sum(not peer.gone for peer in self._peers.values())
+
+    def has(self, user: str) -> bool:
+        return any(user in peer.users for peer in self._peers.values())
+
+    def sessions(self, user: str, now: float) -> Iterator[OtherSession]:
+        """The user's sessions on nodes that are not in doubt."""
+        for instance, peer in self._peers.items():
+            if user in peer.users and not peer.gone and now - peer.heard_at < DOUBT_S:
+                for since, device in peer.users[user].items():
+                    yield OtherSession(since, instance, device)
+
+    def newest(self, user: str) -> int:
+        """The greatest `since` of the user's sessions on other nodes; 0 without any."""
+        return max((max(peer.users[user]) for peer in self._peers.values() if user in peer.users), default=0)
+
+    # ------------------------------------------------------------------------------------------ asking
+
+    def ask_all(self, now: float) -> Ask:
+        """The message by which all nodes are asked at the start."""
+        self._first_until = now + FIRST_S
+        return Ask(self._instance, self._first)
+
+    def asks(self, now: float) -> list[tuple[str, Ask]]:
+        """The nodes that are to be asked now, and the messages for each."""
+        found = []
+        for instance, peer in self._peers.items():
+            if peer.nonce is not None and now - peer.asked_at >= ASK_AGAIN_S:
+                self._begin_asking(peer)
+                peer.asked_at = now
+                found.append((instance, Ask(self._instance, peer.nonce)))
+        return found
+
+    def has_asks(self, now: float) -> bool:
+        """Whether `asks` has any."""
+        return any(peer.nonce is not None and now - peer.asked_at >= ASK_AGAIN_S for peer in self._peers.values())
+
+    def _begin_asking(self, peer: _Peer) -> None:
+        peer.nonce = secrets.token_urlsafe(12)
+        peer.part, peer.answered = 0, {}
+
+    # ------------------------------------------------------------------------------------------ hearing
+
+    def take_news(self, news: News, now: float) -> bool:
+        """Whether they are new, and of a node that has answered: then their events may be believed."""
+        if news.instance == self._instance:
+            return False
+        peer = self._peers.get(news.instance)
+        if peer is None:
+            if len(self._peers) < MOST_PEERS:
+                peer = self._peers[news.instance] = _Peer(now)
+                self._wait(peer, news)
+            return False
+        if news.boot != peer.boot:
+            self._wait(peer, news)
+            return False
+        if news.counter <= peer.newest:
+            return False  # It came twice, or late.
+        was_in_doubt = now - peer.heard_at >= DOUBT_S
+        peer.newest, peer.heard_at, peer.heard_ms = news.counter, now, news.now_ms
+        if was_in_doubt:
+            for user in peer.users:
+                self._changed(user, True, True, peer.heard_ms)  # They count again.
+        if news.leaving:
+            peer.gone, peer.nonce, peer.waiting = True, None, []
+        elif peer.gone or peer.nonce is not None or news.counter != peer.counter + 1:
+            peer.gone = False
+            self._wait(peer, news)
+        else:
+            self._apply(news.instance, peer, news)
+        return True
+
+    def _wait(self, peer: _Peer, news: News) -> None:
+        """Something is missing before these."""
+        if peer.nonce is None:
+            self._begin_asking(peer)
+        if len(peer.waiting) >= MOST_WAITING:
+            peer.waiting.clear()
+        peer.waiting.append(news)
+
+    def take_answer(self, answer: Answer, now: float) -> None:
+        peer = self._peers.get(answer.instance)
+        if answer.nonce == self._first and answer.part == 0 and now < self._first_until:
+            if peer is None and len(self._peers) < MOST_PEERS and answer.instance != self._instance:
+                peer = self._peers[answer.instance] = _Peer(now)
+            if peer is not None and not peer.boot:
+                peer.nonce, peer.part, peer.answered = self._first, 0, {}
+        if peer is None:
+            return
+        if answer.nonce != peer.nonce or answer.part != peer.part:
+            return
+        peer.part += 1
+        peer.heard_at, peer.gone = now, False
+        for row in answer.sessions:
+            peer.answered.setdefault(row.user, {})[row.since] = row.device
+            self._begin(peer, row)
+        if answer.last:
+            self._end_answer(answer, peer)
+
+    def _end_answer(self, answer: Answer, peer: _Peer) -> None:
+        for user, sessions in list(peer.users.items()):
+            answered = peer.answered.get(user, {})
+            if sessions != answered:
+                for since in sessions.keys() - answered.keys():
+                    self._end(peer, user, since)
+        if peer.boot != answer.boot:
+            peer.boot, peer.newest = answer.boot, 0
+        peer.counter, peer.newest = answer.counter, max(peer.newest, answer.counter)
+        peer.nonce, peer.answered = None, {}
+        waiting, peer.waiting = peer.waiting, []
+        for news in sorted(waiting, key=lambda each: each.counter):
+            if news.boot != peer.boot or news.counter <= peer.counter:
+                continue
+            peer.newest = max(peer.newest, news.counter)
+            if news.counter == peer.counter + 1:
+                self._apply(answer.instance, peer, news)
+            else:
+                self._wait(peer, news)
+
+    def _apply(self, instance: str, peer: _Peer, news: News) -> None:
+        peer.counter = news.counter
+        for row in news.began:
+            self._begin(peer, row)
+        for end in news.ended:
+            self._end(peer, end.user, end.since)
+
+    # ------------------------------------------------------------------------------------------ changes
+
+    def _begin(self, peer: _Peer, row: SessionRow) -> None:
+        sessions = peer.users.get(row.user)
+        if sessions is None:
+            had = self.has(row.user)
+            peer.users[row.user] = {row.since: row.device}
+        elif row.since in sessions:
+            return
+        else:
+            had = True
+            sessions[row.since] = row.device
+        self._changed(row.user, had, True, peer.heard_ms)
+
+    def _end(self, peer: _Peer, user: str, since: int) -> None:
+        sessions = peer.users.get(user)
+        if sessions is None or since not in sessions:
+            return
+        del sessions[since]
+        if not sessions:
+            del peer.users[user]
+        self._changed(user, True, bool(sessions) or self.has(user), peer.heard_ms)
+
+    def find_silent(self, now: float) -> None:
+        """Nodes that have been silent for too long are gone: `drop_some` is to be called until it has nothing left."""
+        for peer in self._peers.values():
+            if now - peer.heard_at >= SILENCE_S:
+                peer.gone, peer.nonce, peer.waiting = True, None, []
+
+    def drop_some(self, limit: int) -> bool:
+        """Drop users of nodes that are gone, at most so many. Whether there are more."""
+        for instance, peer in list(self._peers.items()):
+            if not peer.gone:
+                continue
+            while peer.users and limit:
+                user = next(iter(peer.users))
+                del peer.users[user]
+                limit -= 1
+                self._changed(user, True, self.has(user), peer.heard_ms)
+            if peer.users:
+                return True
+            del self._peers[instance]
+        return False
