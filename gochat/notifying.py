@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: Has the work done while it is this node's: `cluster.lease.Lease.run`.
+Lead: TypeAlias = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+
 #: How long connections to receivers may take to be closed.
 CLOSE_S = 1.0
 #: How often it is counted how many wait.
@@ -43,13 +46,16 @@ class Notifying:
         live: Live,
         standing: Standing,
         now_ms: Callable[[], int],
+        lead: Lead | None = None,
     ) -> None:
-        """Raises GochatError where a channel can't be used."""
+        """`lead`: where there are other nodes, of which one notifies. Raises GochatError where a channel can't be
+        used."""
         self._settings = settings.notify
         self._notices = notices
         self._journal = journal
         self._live = live
         self._now_ms = now_ms
+        self._lead = lead
         self._bounds = Bounds(settings.notify.waiting, settings.notify.dead_letters)
         self._channels: Channels | None = None
         self._notifier: Notifier | None = None
@@ -136,13 +142,22 @@ class Notifying:
             return
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._notifier.run)
                 nursery.start_soon(self._count)
-                for sender in self.senders:
-                    nursery.start_soon(sender.run)
+                if self._lead is None:
+                    await self._notify()
+                else:
+                    nursery.start_soon(self._notifier.stand_by)
+                    await self._lead(self._notify)
         finally:
             with trio.move_on_after(CLOSE_S, shield=True):
                 await self._channels.aclose()
+
+    async def _notify(self) -> None:
+        assert self._notifier is not None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._notifier.run)
+            for sender in self.senders:
+                nursery.start_soon(sender.run)
 
     async def _count(self) -> None:
         """For the metrics, which read nothing from the store themselves."""

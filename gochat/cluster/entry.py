@@ -21,7 +21,17 @@ from gochat.cluster.ports import PARTITIONS
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import MAX_SEQ, is_room
-from gochat.domain.notices import Addressed, MentionsWanted, QuietSet, Silenced, Subscribed, Unsubscribed
+from gochat.domain.notices import (
+    Addressed,
+    MentionsWanted,
+    NoticesFound,
+    NoticesRevived,
+    NoticesTried,
+    QuietSet,
+    Silenced,
+    Subscribed,
+    Unsubscribed,
+)
 from gochat.domain.side_records import (
     Added,
     Audited,
@@ -69,6 +79,9 @@ SIDE_RECORDS: Final[dict[str, type[Any]]] = {
     "subscribed": Subscribed,
     "unsubscribed": Unsubscribed,
     "addressed": Addressed,
+    "notices_found": NoticesFound,
+    "notices_tried": NoticesTried,
+    "notices_revived": NoticesRevived,
 }
 #: The same of what entries of the other kinds bring.
 NEWS: Final[dict[str, type[Any]]] = {

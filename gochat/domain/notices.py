@@ -286,6 +286,35 @@ class Addressed(NamedTuple):
 AnyWish: TypeAlias = Silenced | MentionsWanted | QuietSet | Subscribed | Unsubscribed | Addressed
 
 
+class NoticesFound(NamedTuple):
+    """The node that notifies has looked at rooms. In a cluster it records what it found, so that all nodes keep the
+    same notices, and another can go on. With the settings of the node that looked: those of others may differ."""
+
+    found: list[NewNotice]
+    looked: dict[int, int]
+    """Up to which seq, of rooms by number."""
+    routes: list[Route]
+    bounds: Bounds
+    now_ms: int
+
+
+class NoticesTried(NamedTuple):
+    """And what came of notices that it has tried to send."""
+
+    attempts: list[Attempt]
+    bounds: Bounds
+
+
+class NoticesRevived(NamedTuple):
+    """Dead letters, of one channel or all, are to be tried again."""
+
+    channel: str | None
+    now_ms: int
+
+
+AnyNoticeRecord: TypeAlias = NoticesFound | NoticesTried | NoticesRevived
+
+
 #: Mail addresses without quoting and comments, and with nothing that SMTP or a header could take for something else.
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 

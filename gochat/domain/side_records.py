@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from gochat.domain.ids import dm_users, is_dm
-from gochat.domain.notices import AnyWish
+from gochat.domain.notices import AnyNoticeRecord, AnyWish
 from gochat.domain.relationship import Relation, RelationChange
 
 SanctionKind: TypeAlias = Literal["mute", "ban"]
@@ -105,4 +105,6 @@ class Deleted(msgspec.Struct, frozen=True, gc=False):
 
 
 AnyStanding: TypeAlias = Suspended | Revoked
-AnySideRecord: TypeAlias = Related | Sanctioned | Added | Reported | Audited | ReportClosed | AnyStanding | AnyWish
+AnySideRecord: TypeAlias = (
+    Related | Sanctioned | Added | Reported | Audited | ReportClosed | AnyStanding | AnyWish | AnyNoticeRecord
+)

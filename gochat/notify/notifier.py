@@ -42,6 +42,10 @@ RESCAN_S: Final = 300.0
 AGAIN_S: Final = 1.0
 #: The wall clock may be set: no sleep is longer.
 NAP_S: Final = 30.0
+#: A node that stands by forgets rooms that have been due for so long, and how often it looks for some. The node that
+#: notifies has looked at them by then; if it could not, they are marked in the store.
+OVERDUE_MS: Final = 60_000
+STAND_BY_S: Final = 15.0
 PAGE: Final = 1_000
 
 
@@ -54,7 +58,7 @@ class Rules(NamedTuple):
 
 
 class Notifier:
-    """An observer of every room. `run` must be running."""
+    """An observer of every room. `run` must be running; in a cluster by one node at a time, and `stand_by` by all."""
 
     def __init__(
         self,
@@ -75,6 +79,7 @@ class Notifier:
         self._flush_reads = flush_reads
         self._added = added
         self._timetable = Timetable()
+        self._running = False
         self._earlier = trio.Event()
         """Set when the timetable has something that is due before what it had."""
 
@@ -98,8 +103,23 @@ class Notifier:
         if first is None or at_ms < first:
             self._earlier.set()
 
+    async def stand_by(self) -> None:
+        """Be ready to `run` at once, for ever: while another node notifies, keep the timetable without what that has
+        done."""
+        while True:
+            await trio.sleep(STAND_BY_S)
+            if not self._running:
+                self._timetable.take(self._now_ms() - OVERDUE_MS, 5 * PAGE)
+
     async def run(self) -> None:
-        """Look at rooms as they become due, for ever."""
+        """Look at rooms as they become due, for ever. After it was cancelled it may be run again."""
+        self._running = True
+        try:
+            await self._run()
+        finally:
+            self._running = False
+
+    async def _run(self) -> None:
         rescan_at = -RESCAN_S
         while True:
             try:

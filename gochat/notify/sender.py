@@ -77,7 +77,7 @@ class Sender:
         self._wake.set()
 
     async def run(self) -> None:
-        """Send as notices become due, for ever."""
+        """Send as notices become due, for ever. After it was cancelled it may be run again."""
         try:
             async with trio.open_nursery() as nursery:
                 while True:
@@ -96,6 +96,9 @@ class Sender:
                     await self._finish()
                 except StoreError as error:
                     log.warning("%s: results are lost: %s", self.channel.name, error)
+            # The rest was cancelled while it was being sent.
+            unfinished = {(attempt.id, attempt.target) for attempt in self._attempts}
+            self._under_way = {key: user for key, user in self._under_way.items() if key in unfinished}
 
     async def _finish(self) -> None:
         attempts, self._attempts = self._attempts, []

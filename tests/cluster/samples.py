@@ -6,9 +6,16 @@ from gochat.cluster.entry import Codec, Entry, partition_of
 from gochat.domain import facts
 from gochat.domain.notices import (
     Addressed,
+    Attempt,
+    Bounds,
     MentionsWanted,
+    NewNotice,
+    NoticesFound,
+    NoticesRevived,
+    NoticesTried,
     QuietHours,
     QuietSet,
+    Route,
     Silenced,
     Subscribed,
     Subscription,
@@ -115,6 +122,28 @@ ENTRIES: dict[str, Entry] = {
         room="",
         head=0,
         side_records=[NodeIs("n1", "here"), NodeIs("n2", "forgotten"), EpochIs("e2", "e1")],
+    ),
+    "notices": entry(
+        kind="site",
+        room="",
+        head=0,
+        side_records=[
+            NoticesFound(
+                [NewNotice("33:bob:4", "bob", 33, 3, 5, 2, 1_700_000_000_000)],
+                {33: 5},
+                [Route("webhook", True), Route("push", False)],
+                Bounds(1_000, 100, 10),
+                1_700_000_300_000,
+            ),
+            NoticesTried(
+                [
+                    Attempt("33:bob:4", "webhook", 0, "delivered", 1_700_000_300_100, 1),
+                    Attempt("33:bob:4", "push", 7, "retry", 1_700_000_300_100, 1, 1_700_000_360_000, "503"),
+                ],
+                Bounds(1_000, 100, 10),
+            ),
+            NoticesRevived("push", 1_700_000_400_000),
+        ],
     ),
 }
 #: Entries about no room of another partition than 0: with the partition.

@@ -116,6 +116,17 @@ class NoticesContract:
         assert [message.body for message in found.messages] == ["young", "ripe"]
         assert found.upto == 3
 
+    async def test_a_room_that_was_looked_at_has_nothing_next(self, store: Any) -> None:
+        dm = await Scribe.at(store, DM)
+        await dm.said("one", "two")
+        await look(store, UnseenRoom(dm.record.room_pk, DM, 0))
+        (room,) = await unseen(store)
+        (next_ts,) = (await store.notices.add([], {room.room_pk: 1}, HOOK, BOUNDS, 5000)).values()
+        assert next_ts == dm.log[1].ts
+        for upto in (2, 0, 1):
+            assert await store.notices.add([], {room.room_pk: upto}, HOOK, BOUNDS, 5000) == {room.room_pk: None}
+        assert await unseen(store) == []
+
     async def test_members_who_have_read_or_were_here_since_are_left_out(self, store: Any) -> None:
         dm = await Scribe.at(store, DM)
         await dm.said("hi")

@@ -13,11 +13,15 @@ from typing import NamedTuple
 from gochat.domain.notices import (
     MOST_DEVICES,
     MOST_SILENT,
+    AnyNoticeRecord,
     AnyWish,
     Attempt,
     Bounds,
     MentionsWanted,
     NewNotice,
+    NoticesFound,
+    NoticesRevived,
+    NoticesTried,
     QuietSet,
     Route,
     Silenced,
@@ -66,7 +70,8 @@ def keep_only(connection: sqlite3.Connection, channels: Collection[str]) -> None
 
 
 def looked(connection: sqlite3.Connection, room_pk: int, upto: int) -> int | None:
-    """All messages of the room up to `upto` have been looked at. The time of the next one, if there is one."""
+    """All messages of the room up to `upto` have been looked at. The time of the next one, if there is one that was
+    not: a room without a mark has none, whatever was said there."""
     base = room_pk << SEQ_BITS
     row = connection.execute(
         "SELECT id, ts FROM fact WHERE id > ? AND id <= ? AND kind = ? ORDER BY id LIMIT 1",
@@ -75,8 +80,8 @@ def looked(connection: sqlite3.Connection, room_pk: int, upto: int) -> int | Non
     if row is None:
         connection.execute("DELETE FROM notice_room WHERE room_pk = ? AND seq <= ?", (room_pk, upto + 1))
         return None
-    connection.execute("UPDATE notice_room SET seq = ? WHERE room_pk = ?", (row[0] & SEQ_MASK, room_pk))
-    return int(row[1])
+    marked = connection.execute("UPDATE notice_room SET seq = ? WHERE room_pk = ?", (row[0] & SEQ_MASK, room_pk))
+    return int(row[1]) if marked.rowcount else None
 
 
 class Places:
@@ -242,6 +247,23 @@ def revive(connection: sqlite3.Connection, channel: str | None, now_ms: int, pla
            WHERE dead_ts IS NOT NULL AND (?2 IS NULL OR channel = ?2)""",
         (now_ms, channel),
     ).rowcount
+
+
+# ---------------------------------------------------------------------------------------------- recorded
+
+
+def record(connection: sqlite3.Connection, entry: AnyWish | AnyNoticeRecord) -> None:
+    """Do what an entry of the log says. What was done before is left as it is."""
+    if isinstance(entry, NoticesFound):
+        add(connection, entry.found, entry.routes, entry.bounds, entry.now_ms, Places())
+        for room_pk, upto in entry.looked.items():
+            looked(connection, room_pk, upto)
+    elif isinstance(entry, NoticesTried):
+        finish(connection, entry.attempts, entry.bounds)
+    elif isinstance(entry, NoticesRevived):
+        revive(connection, entry.channel, entry.now_ms, Places())
+    else:
+        wish(connection, entry)
 
 
 # ---------------------------------------------------------------------------------------------- what users want

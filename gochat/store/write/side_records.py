@@ -57,7 +57,7 @@ def write(
         elif isinstance(entry, Suspended | Revoked):
             _stand(connection, entry)
         else:
-            notices.wish(connection, entry)
+            notices.record(connection, entry)
 
 
 def _report(connection: sqlite3.Connection, room_pk: int, room: str, entry: Reported, id_: int | None) -> None:
