@@ -5,6 +5,7 @@ Nothing here is loaded, redis-py least of all, where cluster.url is empty.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
 import trio
 
 from gochat.cluster import identity, layout
@@ -122,6 +124,12 @@ def advertised(settings: Settings) -> str:
     return settings.cluster.advertise.rstrip("/") or f"{scheme}://{settings.http.bind}"
 
 
+def rules_of(settings: Settings) -> str:
+    """A short name for the rules and limits that all nodes should have alike."""
+    rules = msgspec.json.encode([settings.policy, settings.limits, settings.history])
+    return hashlib.blake2b(rules, digest_size=6).hexdigest()
+
+
 @asynccontextmanager
 async def shared(settings: Settings, part: Part) -> AsyncIterator[Shared]:
     """The log and the bulletin of the cluster, and who this node is there."""
@@ -132,7 +140,7 @@ async def shared(settings: Settings, part: Part) -> AsyncIterator[Shared]:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_keep_registered, threads[2], part)
             name = settings.node.name or socket.gethostname()
-            yield Shared(threads[0], threads[1], part.identity, name, advertised(settings))
+            yield Shared(threads[0], threads[1], part.identity, name, advertised(settings), rules_of(settings))
             nursery.cancel_scope.cancel()
     finally:
         for each in threads:

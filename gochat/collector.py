@@ -18,6 +18,7 @@ import trio
 
 from gochat import __version__
 from gochat.actors.supervisor import Supervisor
+from gochat.cluster.journal import ClusterJournal
 from gochat.errors import CLOSE_BY_NUMBER
 from gochat.http.readiness import Readiness
 from gochat.metrics import Commits, Family, Histogram, Kind, NotificationCounts, Samples, render
@@ -111,6 +112,29 @@ def _free_bytes(sources: Sources) -> int | None:
     except OSError:
         return None
     return told.f_bavail * told.f_frsize
+
+
+def _journal(sources: Sources) -> ClusterJournal | None:
+    """Of a node in a cluster."""
+    journal = sources.gateway.journal
+    return journal if isinstance(journal, ClusterJournal) else None
+
+
+def _cluster_nodes(sources: Sources) -> Samples | None:
+    journal = _journal(sources)
+    if journal is None:
+        return None
+    return _by((("here", len(journal.members)), ("alive", len(journal.registry.alive) + 1)))
+
+
+def _of_cluster(read: Callable[[ClusterJournal], float]) -> Callable[[Sources], float | None]:
+    """A number that only a node in a cluster has."""
+
+    def found(sources: Sources) -> float | None:
+        journal = _journal(sources)
+        return None if journal is None else read(journal)
+
+    return found
 
 
 def _build(sources: Sources) -> Samples:
@@ -255,6 +279,24 @@ METRICS: Final[tuple[Metric, ...]] = (
            lambda s: _by(s.notifications.dead.items()), ("channel",)),
     Metric("gochat_notification_rooms", "gauge", "Rooms with messages that may have to be notified of, in memory.",
            lambda s: s.notifications.rooms()),
+
+    Metric("gochat_cluster_nodes", "gauge",
+           "Nodes of the cluster: those that repairs wait for (here), and those that give a sign of life (alive).",
+           _cluster_nodes, ("state",)),
+    Metric("gochat_cluster_waiting", "gauge", "Batches of this node that are on their way through the cluster's log.",
+           _of_cluster(lambda journal: journal.waiting)),
+    Metric("gochat_cluster_behind_entries", "gauge", "Entries that another node has recorded and this one has not.",
+           _of_cluster(lambda journal: journal.registry.behind)),
+    Metric("gochat_cluster_entries_total", "counter",
+           "Entries of the cluster's log by what they came to be; void ones are decided again by their node.",
+           lambda s: None if (journal := _journal(s)) is None else _by(journal.verdicts.items()), ("verdict",)),
+    Metric("gochat_cluster_repairs_total", "counter", "Partitions that this node saw repaired: each began a new term.",
+           _of_cluster(lambda journal: journal.repairs)),
+    Metric("gochat_cluster_clock_ahead_seconds", "gauge", "How far this node's clock is ahead of the server's.",
+           _of_cluster(lambda journal: journal.registry.clock.ahead_ms / 1000)),
+    Metric("gochat_cluster_differing_nodes", "gauge",
+           "Nodes whose history differs from this one's, which must be 0: with two or more this one is wrong.",
+           _of_cluster(lambda journal: journal.differing)),
 
     Metric("gochat_actors_awake", "gauge", "Rooms and users in memory.",
            lambda s: _by((kind, awake) for kind, awake, _, _ in _registries(s)), ("kind",)),

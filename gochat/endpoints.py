@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from gochat.http.exposition import metrics_routes
 from gochat.http.page import page_routes
 from gochat.http.problems import Problem
 from gochat.http.readiness import Readiness
+from gochat.http.router import Route
 from gochat.http.shell import HttpShell
 from gochat.http.site import site_routes
 from gochat.http.upgrade import Upgrade
@@ -57,8 +58,9 @@ class Endpoints:
         readiness: Readiness,
         collect: Callable[[], bytes],
         poller: Poller,
+        internal: Sequence[Route] = (),
     ) -> None:
-        """`collect` gives what `/metrics` tells."""
+        """`collect` gives what `/metrics` tells. `internal`: for other nodes of the cluster."""
         self._gateway = gateway
         self._poller = poller
         self._spawn = spawn
@@ -73,7 +75,7 @@ class Endpoints:
         metrics = metrics_routes(collect, settings.http.metrics, context.auth)
         own_address = bool(settings.http.metrics_bind)
         documents = [*document_routes(), *site_routes()]
-        routes = [*([] if own_address else metrics), *documents, *rest.routes(context)]
+        routes = [*([] if own_address else metrics), *documents, *rest.routes(context), *internal]
         cors = Cors(self._origins.lists) if settings.http.origins else None
         page, files = page_routes(settings.http.origins) if settings.http.page else (None, [])
         self._shell = shell(make_app(readiness, [*routes, *files], page), cors=cors)

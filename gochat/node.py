@@ -34,8 +34,10 @@ from gochat.actors.user import UserActor, UserContext
 from gochat.auth import tokens as auth
 from gochat.auth.secret import FILE_NAME, make_secret
 from gochat.auth.standing import Standing
+from gochat.cluster.answers import answers
 from gochat.cluster.journal import ClusterJournal, joined
 from gochat.cluster.shared import Shared
+from gochat.cluster.signing import Signer
 from gochat.collector import Sources, collect
 from gochat.config import Settings
 from gochat.domain import commands
@@ -46,7 +48,9 @@ from gochat.domain.turn import RecentKeys, RoomRules
 from gochat.endpoints import Endpoints
 from gochat.errors import DRAINING, ConfigError, Denied, Full, GochatError, StoreError
 from gochat.http.address import TrustedProxies
+from gochat.http.internal import internal_routes
 from gochat.http.readiness import Check
+from gochat.http.router import Route
 from gochat.listening import TRANSPORTS, Context, Listening
 from gochat.metrics import Commits
 from gochat.notify.notifications import Notifications
@@ -114,6 +118,8 @@ class Node:
         self.health: Health
         self.notifying: Notifying
         self.supervisors: tuple[Supervisor, ...] = ()
+        self.internal: list[Route] = []
+        """Answers to other nodes of the cluster."""
         self._listening: list[Listening] = []
 
     def drain(self) -> None:
@@ -121,9 +127,16 @@ class Node:
         self.draining.set()
 
     def readiness(self) -> list[Check]:
+        accepting = Check("accepting", "the node is draining" if self.draining.is_set() else None)
+        journal = self.gateway.journal
+        if not isinstance(journal, ClusterJournal):
+            return [accepting, Check("store", self.health.problem or journal.problem)]
         return [
-            Check("accepting", "the node is draining" if self.draining.is_set() else None),
-            Check("store", self.health.problem or self.gateway.journal.problem),
+            accepting,
+            Check("store", self.health.problem),
+            Check("log", journal.problem),
+            Check("behind", journal.behind),
+            Check("clock", journal.registry.clock_problem),
         ]
 
     def reload(self) -> None:
@@ -235,6 +248,8 @@ async def _started(
         node.notifying = notifying
         store.journal.enforce(partial(enforce, node.gateway))
         if isinstance(store.journal, ClusterJournal):
+            assert shared is not None
+            node.internal = internal_routes(answers(store.journal, shared), Signer(shared.identity.secret, now_ms))
             store.archive.follow_epoch(store.journal.epoch)
             store.journal.when_epoch_ends(partial(_begin_epoch, node, store))
         # From here on batches of other nodes are told: nothing of them may come before all who hear of them are there.
@@ -448,7 +463,9 @@ async def _listen(node: Node, spawn: Spawn, nursery: trio.Nursery) -> None:
         unauthenticated_bytes=limits.unauthenticated_bytes,
         exempt=TrustedProxies(settings.http.trusted_proxies),
     )
-    node.endpoints = endpoints = Endpoints(node.gateway, spawn, settings, node.readiness, node.metrics, node.poller)
+    node.endpoints = endpoints = Endpoints(
+        node.gateway, spawn, settings, node.readiness, node.metrics, node.poller, node.internal
+    )
     parts = Context(settings, node.connections, endpoints, tls_context(settings), nursery)
     for row in TRANSPORTS:
         if row.session_label:

@@ -16,8 +16,9 @@ from typing import TypeAlias
 import trio
 
 from gochat import launch
+from gochat.cluster.shared import Shared
 from gochat.config import Settings
-from gochat.errors import ConfigError, GochatError
+from gochat.errors import GochatError
 from gochat.listening import TRANSPORTS
 from gochat.node import Node, running
 from gochat.store.schema import WAL_RESET_BUG, has_wal_reset_bug
@@ -50,15 +51,13 @@ def _only(error: BaseException) -> GochatError | None:
 
 async def _main(settings: Settings, companion: Companion | None) -> int:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery, contextlib.AsyncExitStack() as stack:
+            shared = None
             if settings.cluster.url:
-                raise ConfigError(
-                    "cluster.url",
-                    settings.cluster.url,
-                    "nodes of a cluster can't be run by this release yet",
-                    hint="take cluster.url out of the settings, and serve another folder",
-                )
-            async with running(settings) as node:
+                shared = await _shared(settings, signals, stack)
+                if shared is None:
+                    return 0
+            async with running(settings, shared) as node:
                 if has_wal_reset_bug(sqlite3.sqlite_version_info):
                     log.info("SQLite %s: %s", sqlite3.sqlite_version, WAL_RESET_BUG)
                 for name, address in node.addresses:
@@ -74,6 +73,27 @@ async def _main(settings: Settings, companion: Companion | None) -> int:
                     companions.cancel_scope.cancel()
             nursery.cancel_scope.cancel()
     return 0
+
+
+async def _shared(settings: Settings, signals: AsyncIterator[int], stack: contextlib.AsyncExitStack) -> Shared | None:
+    """The node's part in its cluster; None where a signal came before the server was there. Raises GochatError."""
+    from gochat import clustering  # redis-py: only where there is a cluster
+
+    found: list[clustering.Part] = []
+    async with trio.open_nursery() as waiting:
+        waiting.start_soon(_cancel_at_signal, signals, waiting.cancel_scope)
+        found.append(await clustering.find_server(settings))
+        waiting.cancel_scope.cancel()
+    for part in found:
+        return await stack.enter_async_context(clustering.shared(settings, part))
+    return None
+
+
+async def _cancel_at_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for number in signals:
+        if number != signal.SIGHUP:
+            scope.cancel()
+            return
 
 
 async def _wait_for_the_end(signals: AsyncIterator[int], node: Node) -> int:

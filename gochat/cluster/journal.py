@@ -19,7 +19,7 @@ import trio
 from gochat.cluster.barrier import WAIT_S, Barriers
 from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.certifier import Certified, Certifying
-from gochat.cluster.certify import Valid
+from gochat.cluster.certify import Repeat, Valid, Void
 from gochat.cluster.entry import SITE, VERSION, Codec, Entry, Kind, Unfit, partition_of
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.nodes import Nodes
@@ -55,6 +55,7 @@ MOST_OVERTAKEN: Final = 5
 ENFORCED_S: Final = 2.0
 #: How long a node that stops waits for what is on its way, and for the others to have what it has.
 LEAVE_S: Final = 5.0
+_VERDICTS: Final[Mapping[type, str]] = {Valid: "valid", Void: "void", DuplicateKeys: "duplicate", Repeat: "repeat"}
 _STANDING: Final = (Suspended, Revoked)
 
 
@@ -82,6 +83,10 @@ class ClusterJournal:
         self._new_epoch: Callable[[], None] = lambda: None
         self._listened = trio.Event()
         self._counter = 0
+        self.verdicts = dict.fromkeys(_VERDICTS.values(), 0)
+        """How many entries came to be what, since the start."""
+        self.repairs = 0
+        """How many terms began, in all partitions, since the start."""
         self._closing = False
         self.behind: str | None = "the node has not caught up with the cluster yet"
         self._present = trio.Event()
@@ -99,6 +104,16 @@ class ClusterJournal:
     def members(self) -> list[str]:
         """The nodes that count, by instance."""
         return self._inbox.partitions[SITE].here
+
+    @property
+    def waiting(self) -> int:
+        """Own batches that are on their way."""
+        return len(self._own)
+
+    @property
+    def differing(self) -> int:
+        """How many nodes have another history than this one."""
+        return self._nodes.differing
 
     @property
     def registry(self) -> Registry:
@@ -270,6 +285,10 @@ class ClusterJournal:
         """An entry is recorded and applied here."""
         ruling = applied.ruling
         entry, verdict = ruling.entry, ruling.verdict
+        if entry is None and isinstance(verdict, Repeat):
+            self.repairs += applied.place[1] > 1  # The first marker of a partition is that of its beginning.
+            return
+        self.verdicts[_VERDICTS[type(verdict)]] += 1
         if entry is None:
             return
         own = None

@@ -7,12 +7,14 @@ is let go of, by the server and by this node's database.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 import trio
 
+from gochat.cluster.clock import Clock
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Position, ServerAway
 from gochat.cluster.shared import Shared
@@ -25,6 +27,8 @@ BEAT_S: Final = 0.5
 #: How long a place that another boot has is waited for: until that one's beats are stale, and some more.
 TAKE_S: Final = 3 * BEAT_LIFE_S
 TRIM_S: Final = 10.0
+#: How often the clocks are compared.
+CLOCK_S: Final = 5.0
 #: Entries of a partition that stay on the server whatever the nodes have, and that are kept for nodes that have less.
 KEEP: Final = 2_000
 CAP: Final = 200_000
@@ -43,6 +47,10 @@ class Info(msgspec.Struct, array_like=True, frozen=True):
     """The highest version of entries that it reads."""
     seen: Mapping[int, tuple[int, int]]
     """By partition, up to where it has recorded: term and n."""
+    ahead_ms: int = 0
+    """How far its clock is ahead of the server's."""
+    rules: str = ""
+    """Names the rules and limits of its settings."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -65,7 +73,10 @@ class Registry:
         self._inbox = inbox
         self._store = store
         self._version = version
+        self.clock = Clock(shared.bulletin, _now_ms)
         self._has_place = False
+        self._others_rules: frozenset[str] = frozenset()
+        """The nodes that were warned of."""
         self._beaten = trio.Event()
         self.members: list[Member] = []
         """All nodes that have beaten and not left, as of the last beat."""
@@ -73,12 +84,17 @@ class Registry:
     async def run(self) -> None:
         """Beat, for ever. Raises SecondBoot."""
         trim_at = trio.current_time() + TRIM_S
+        look_at = trio.current_time()
         waits_until = trio.current_time() + TAKE_S
         while True:
             try:
+                if trio.current_time() >= look_at:
+                    look_at = trio.current_time() + CLOCK_S
+                    await self.clock.look()
                 if not await self._beat() and (self._has_place or trio.current_time() > waits_until):
                     raise SecondBoot("another process runs as this node: its folder must have been copied")
                 self.members = await self._shared.bulletin.members()
+                self._warn()
                 self._beaten.set()
                 self._beaten = trio.Event()
                 if trio.current_time() >= trim_at:
@@ -93,10 +109,19 @@ class Registry:
     async def _beat(self) -> bool:
         who = self._shared.identity
         ends = {p: self._inbox.end(p) for p in range(PARTITIONS)}
-        info = _encode(Info(self._shared.name, self._shared.url, self._version, ends))
+        info = _encode(
+            Info(self._shared.name, self._shared.url, self._version, ends, self.clock.ahead_ms, self._shared.rules)
+        )
         taken = await self._shared.bulletin.beat(who.instance, who.boot, info, take=not self._has_place)
         self._has_place = self._has_place or taken
         return taken
+
+    def _warn(self) -> None:
+        """Tell of nodes that have other rules, once: what one of them refuses another one lets pass."""
+        differing = frozenset(info.name for info in self.alive if info.rules != self._shared.rules)
+        for name in sorted(differing - self._others_rules):
+            log.warning("node %s has other settings in [policy], [limits] or [history] than this one", name)
+        self._others_rules = differing
 
     async def leave(self) -> None:
         """Tell that the node stops, if the server can be told."""
@@ -105,6 +130,28 @@ class Registry:
             await self._shared.bulletin.leave(who.instance, who.boot)
         except ServerAway as error:
             log.debug("nobody is told that the node stops: %s", error)
+
+    @property
+    def alive(self) -> list[Info]:
+        """The news of the other nodes whose beats are fresh, as of the last beat."""
+        found = []
+        for member in self.members:
+            info = info_of(member) if member.instance != self._shared.identity.instance else None
+            if info is not None and member.age_ms <= BEAT_LIFE_S * 1000:
+                found.append(info)
+        return found
+
+    @property
+    def clock_problem(self) -> str | None:
+        """Why this node's clock is the one that is wrong."""
+        return self.clock.problem(info.ahead_ms for info in self.alive)
+
+    @property
+    def behind(self) -> int:
+        """How many entries that another node has recorded are still to come here."""
+        alive = self.alive
+        ends = [max((info.seen.get(p, START)[1] for info in alive), default=0) for p in range(PARTITIONS)]
+        return sum(max(0, end - self._inbox.end(p).n) for p, end in enumerate(ends))
 
     def seen(self, partition: int) -> dict[str, Position]:
         """How far the other nodes have recorded, as of their last beats."""
@@ -144,3 +191,7 @@ class Registry:
             least = min([of.end, *ends])
             await self._shared.log.trim(partition, least, KEEP, CAP)
             await self._store.trim(partition, least.n)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

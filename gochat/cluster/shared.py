@@ -19,3 +19,5 @@ class Shared(NamedTuple):
     """The node's, for people."""
     url: str = ""
     """Where other nodes reach this one's HTTP."""
+    rules: str = ""
+    """Names the rules and limits of its settings: nodes that have the same have the same name for them."""

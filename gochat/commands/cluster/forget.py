@@ -14,6 +14,8 @@ from gochat.commands import EXIT_OK, CommandError
 from gochat.commands.cluster.options import cluster_option, require_url
 from gochat.commands.options import config_option, data_option, load_settings
 
+#: A repair may have to come first.
+PATIENCE_S = 60.0
 _ALIVE = "stop it first: a node that is stopped by SIGTERM or Ctrl-C is waited for no more"
 
 
@@ -67,7 +69,7 @@ def forget(instance: str, yes: bool, url: str | None, as_json: bool, data: str |
             click.confirm("Its folder will be refused. Go on?", abort=True, err=True)
     question = msgspec.json.encode({"instance": node.instance})
     secret = cluster_secret(settings.cluster)
-    answer = trio.run(partial(ask_any, found.nodes, secret, "/internal/forget", question))
+    answer = trio.run(partial(ask_any, found.nodes, secret, "/internal/forget", question, PATIENCE_S))
     if answer is None:
         raise CommandError(
             "no node did it: none answers at the address that it advertises, or none can write to the log",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -13,10 +14,11 @@ import trio
 from gochat.cluster.access import link_maker
 from gochat.cluster.fitness import unfit
 from gochat.cluster.layout import find, unseal
-from gochat.cluster.peers import PeerAway, Peers
-from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, Position, ServerAway
+from gochat.cluster.peers import TIMEOUT_S, PeerAway, Peers
+from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Position, ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog
+from gochat.cluster.registry import info_of
 from gochat.cluster.secret import cluster_secret
 from gochat.cluster.signing import Signer
 from gochat.commands import EXIT_UNREACHABLE, CommandError
@@ -36,6 +38,8 @@ class Node(NamedTuple):
     """Entries of the log that it has not recorded; None where that is not known."""
     here: bool | None
     """Whether repairs wait for it; None where no node answers."""
+    rules: str = ""
+    """Names the rules and limits of its settings."""
 
     @property
     def alive(self) -> bool:
@@ -91,7 +95,7 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
         for partition in range(PARTITIONS)
         if partition not in fences.by_partition or fences.by_partition[partition].server != fences.server
     )
-    nodes = [_node(member.instance, member.age_ms, member.info, ends) for member in members]
+    nodes = sorted((_node(member, ends) for member in members), key=lambda node: (node.name, node.instance))
     state = await ask_any(nodes, secret)
     if broken:
         problems.append(f"{len(broken)} of {PARTITIONS} partitions are to be repaired")
@@ -101,6 +105,10 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
         problems.append("no node answers at the address that it advertises")
     elif state.get("problem"):
         problems.append(str(state["problem"]))
+    problems += [
+        f"{node.name} has other settings in [policy], [limits] or [history] than most nodes"
+        for node in _with_other_rules(nodes)
+    ]
     here = None if state is None else state.get("here")
     if isinstance(here, list):
         nodes = [node._replace(here=node.instance in here) for node in nodes]
@@ -109,9 +117,20 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
     return Survey(cluster, settings.cluster.name, problems, broken, ends, nodes)
 
 
-async def ask_any(nodes: list[Node], secret: str, path: str = STATE, body: bytes = b"") -> dict[str, Any] | None:
+def _with_other_rules(nodes: list[Node]) -> list[Node]:
+    alive = [node for node in nodes if node.alive]
+    counts = Counter(node.rules for node in alive)
+    if len(counts) < 2:
+        return []
+    (most, _), *_rest = counts.most_common(1)
+    return [node for node in alive if node.rules != most]
+
+
+async def ask_any(
+    nodes: list[Node], secret: str, path: str = STATE, body: bytes = b"", timeout_s: float = TIMEOUT_S
+) -> dict[str, Any] | None:
     """The answer of the first node that gives one; None where none does."""
-    peers = Peers(Signer(secret, lambda: time.time_ns() // 1_000_000))
+    peers = Peers(Signer(secret, lambda: time.time_ns() // 1_000_000), timeout_s=timeout_s)
     try:
         for node in nodes:
             if node.alive and node.url:
@@ -125,14 +144,9 @@ async def ask_any(nodes: list[Node], secret: str, path: str = STATE, body: bytes
         await peers.aclose()
 
 
-def _node(instance: str, age_ms: int, info: bytes, ends: Mapping[int, Position]) -> Node:
-    """A node, by the news of itself in its beats (cluster/registry.py)."""
-    try:
-        told: dict[str, Any] = msgspec.msgpack.decode(info, type=dict)
-    except msgspec.MsgspecError:
-        told = {}
-    seen = told.get("seen")
-    behind = None
-    if isinstance(seen, dict):
-        behind = sum(max(0, end.n - int(seen.get(p, (0, 0))[1])) for p, end in ends.items())
-    return Node(instance, str(told.get("name") or "?"), str(told.get("url") or ""), age_ms, behind, None)
+def _node(member: Member, ends: Mapping[int, Position]) -> Node:
+    told = info_of(member)
+    if told is None:
+        return Node(member.instance, "?", "", member.age_ms, None, None)
+    behind = sum(max(0, end.n - told.seen.get(p, START)[1]) for p, end in ends.items())
+    return Node(member.instance, told.name or "?", told.url, member.age_ms, behind, None, told.rules)

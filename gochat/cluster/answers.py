@@ -1,0 +1,66 @@
+"""The answers that a node gives below /internal/: how it sees the cluster, and to go on without a node."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from gochat.cluster.identity import new_id
+from gochat.cluster.journal import ClusterJournal
+from gochat.cluster.shared import Shared
+from gochat.errors import GochatError
+
+log = logging.getLogger(__name__)
+
+Answer: TypeAlias = Callable[[bytes], Awaitable[bytes]]
+
+
+class State(msgspec.Struct, frozen=True):
+    """How the node sees the cluster."""
+
+    instance: str
+    here: list[str]
+    """The nodes that a repair waits for, by instance."""
+    problem: str | None
+    """Why this node takes no messages now."""
+
+
+class Forget(msgspec.Struct, frozen=True):
+    """Go on without the node."""
+
+    instance: str
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """It is recorded that the cluster goes on without the node."""
+
+    new_epoch: bool
+    """Whether clients start anew, since the node may have had what no other has."""
+
+
+def answers(journal: ClusterJournal, shared: Shared) -> Mapping[str, Answer]:
+    """By path."""
+    mine = shared.identity.instance
+
+    async def state(_: bytes) -> bytes:
+        return msgspec.json.encode(State(mine, journal.members, journal.problem or journal.behind))
+
+    async def forget(body: bytes) -> bytes:
+        try:
+            instance = msgspec.json.decode(body, type=Forget).instance
+        except msgspec.MsgspecError as error:
+            raise GochatError(f"not a question that this release knows: {error}") from None
+        if instance == mine:
+            raise GochatError("a node does not forget itself")
+        if instance not in journal.members:
+            raise GochatError(f"no node {instance} counts")
+        # Where the log is being repaired the node has not answered, and may have what no other has.
+        epoch = None if journal.problem is None else new_id()
+        log.warning("the cluster goes on without node %s%s", instance, "" if epoch is None else ", with a new epoch")
+        await journal.forget(instance, new_epoch=epoch)
+        return msgspec.json.encode(Forgotten(epoch is not None))
+
+    return {"/internal/state": state, "/internal/forget": forget}

@@ -1,0 +1,47 @@
+"""Whose clock is wrong: nodes compare theirs with the server's, and with each other by what they tell in their beats.
+
+A node whose clock differs would date messages wrongly, and end mutes and tokens too early or too late. The server's
+clock is one among the others: where all nodes differ from it alike, it is the server's that is wrong, and they go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from statistics import median
+from typing import Final
+
+from gochat.cluster.ports import Bulletin
+
+#: A node whose clock is further off does not serve.
+MOST_OFF_MS: Final = 5_000
+#: An answer that took longer says too little.
+_SLOW_MS: Final = 1_000
+
+
+class Clock:
+    """This node's clock, as compared with the server's."""
+
+    def __init__(self, bulletin: Bulletin, now_ms: Callable[[], int]) -> None:
+        self._bulletin = bulletin
+        self._now_ms = now_ms
+        self.ahead_ms = 0
+        """How far it is ahead of the server's, as of the last look."""
+
+    async def look(self) -> None:
+        """Raises ServerAway."""
+        before = self._now_ms()
+        server = await self._bulletin.now()
+        after = self._now_ms()
+        if 0 <= after - before <= _SLOW_MS:
+            self.ahead_ms = (before + after) // 2 - server
+
+    def problem(self, others: Iterable[int]) -> str | None:
+        """Why this node must not serve. `others`: how far the clocks of the other nodes that live are ahead of the
+        server's. A node without others differs from none."""
+        ahead = list(others)
+        if not ahead:
+            return None
+        off = round(self.ahead_ms - median([self.ahead_ms, *ahead, 0]))
+        if abs(off) <= MOST_OFF_MS:
+            return None
+        return f"this node's clock is {abs(off) / 1000:,.0f} s {'ahead of' if off > 0 else 'behind'} the others'"

@@ -1,0 +1,101 @@
+"""Nodes of a cluster answer each other, say whether they serve, and count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+
+from gochat.cluster.peers import PeerAway, Peers
+from gochat.cluster.signing import Signer
+from gochat.node import Node, running
+from tests.cluster.joining import SECRET, cluster_node, new_log
+from tests.e2e.conftest import make_settings
+
+PATIENCE_S = 60
+
+
+@pytest.fixture
+async def two(tmp_path: Path) -> AsyncIterator[tuple[Node, Node]]:
+    server = await new_log()
+    with trio.fail_after(PATIENCE_S):
+        async with AsyncExitStack() as stack:
+            nodes = [await stack.enter_async_context(cluster_node(server, tmp_path, name)) for name in ("one", "two")]
+            for node in nodes:
+                await node.gateway.journal.wait_present()  # type: ignore[attr-defined]
+            yield nodes[0], nodes[1]
+
+
+def url(node: Node) -> str:
+    return f"http://{dict(node.addresses)['http']}"
+
+
+async def ask(node: Node, path: str, question: object = None, secret: str = SECRET) -> Any:
+    peers = Peers(Signer(secret, lambda: time.time_ns() // 1_000_000), timeout_s=PATIENCE_S)
+    try:
+        return msgspec.json.decode(await peers.ask(url(node), path, msgspec.json.encode(question)))
+    finally:
+        await peers.aclose()
+
+
+async def test_a_node_says_how_it_sees_the_cluster(two: tuple[Node, Node]) -> None:
+    for node, name in zip(two, ("one", "two"), strict=True):
+        assert await ask(node, "/internal/state") == {"instance": name, "here": ["one", "two"], "problem": None}
+
+
+async def test_others_are_refused(two: tuple[Node, Node]) -> None:
+    for path in ("/internal/state", "/internal/forget"):
+        with pytest.raises(PeerAway, match="403"):
+            await ask(two[0], path, {"instance": "two"}, secret="t" * 32)
+    assert (await ask(two[0], "/internal/state"))["here"] == ["one", "two"]
+
+
+async def test_a_node_alone_has_nothing_there(tmp_path: Path) -> None:
+    async with running(make_settings(tmp_path)) as node:
+        with trio.fail_after(PATIENCE_S), pytest.raises(PeerAway, match="404"):
+            await ask(node, "/internal/state")
+
+
+async def test_a_node_is_forgotten_for_good(two: tuple[Node, Node]) -> None:
+    assert await ask(two[0], "/internal/forget", {"instance": "two"}) == {"new_epoch": False}
+    assert (await ask(two[0], "/internal/state"))["here"] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [({"instance": "one"}, "does not forget itself"), ({"instance": "three"}, "no node three counts"), (7, "question")],
+)
+async def test_what_can_not_be_forgotten(two: tuple[Node, Node], question: object, said: str) -> None:
+    with pytest.raises(PeerAway, match=said):
+        await ask(two[0], "/internal/forget", question)
+
+
+async def test_a_node_says_whether_it_serves_and_counts(two: tuple[Node, Node]) -> None:
+    node, other = two
+    checks = {check.name: check.problem for check in node.readiness()}
+    assert checks == dict.fromkeys(("accepting", "store", "log", "behind", "clock"))
+    numbers = node.metrics().decode()
+    while 'gochat_cluster_nodes{state="alive"} 2' not in numbers:
+        await trio.sleep(0.05)
+        numbers = node.metrics().decode()
+    assert 'gochat_cluster_nodes{state="here"} 2' in numbers
+    assert "gochat_cluster_waiting 0" in numbers and "gochat_cluster_differing_nodes 0" in numbers
+    assert 'gochat_cluster_entries_total{verdict="valid"}' in numbers
+    registry = other.gateway.journal.registry  # type: ignore[attr-defined]
+    while not registry.alive:
+        await trio.sleep(0.05)
+    registry.clock.ahead_ms = registry.alive[0].ahead_ms + 3_600_000
+    (problem,) = (check.problem for check in other.readiness() if check.name == "clock")
+    assert problem is not None and "3,600 s ahead of the others'" in problem
+
+
+async def test_a_node_alone_tells_nothing_of_a_cluster(tmp_path: Path) -> None:
+    async with running(make_settings(tmp_path)) as node:
+        assert "gochat_cluster" not in node.metrics().decode()
+        assert [check.name for check in node.readiness()] == ["accepting", "store"]

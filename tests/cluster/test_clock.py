@@ -1,0 +1,71 @@
+"""A clock that differs is found, and the one that is wrong is left out: a node's, or the server's."""
+
+from __future__ import annotations
+
+import pytest
+
+from gochat.cluster.clock import Clock
+
+HOUR = 3_600_000
+
+
+class Server:
+    """A bulletin whose clock, and whose answers' way, the test sets."""
+
+    def __init__(self) -> None:
+        self.node = 1_000_000
+        self.ahead = 0
+        self.takes = 0
+
+    async def now(self) -> int:
+        self.node += self.takes
+        return self.node + self.ahead - self.takes // 2
+
+    def clock(self) -> Clock:
+        return Clock(self, lambda: self.node)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ahead", [0, 7, -7, HOUR, -HOUR])
+@pytest.mark.parametrize("takes", [0, 100])
+async def test_the_way_of_an_answer_is_taken_into_account(ahead: int, takes: int) -> None:
+    server = Server()
+    server.ahead, server.takes = -ahead, takes
+    clock = server.clock()
+    await clock.look()
+    assert clock.ahead_ms == ahead
+
+
+@pytest.mark.parametrize("takes", [1_001, -5])
+async def test_an_answer_that_took_too_long_says_nothing_nor_does_one_across_a_change(takes: int) -> None:
+    server = Server()
+    clock = server.clock()
+    server.ahead, server.takes = HOUR, takes
+    await clock.look()
+    assert clock.ahead_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "said"),
+    [
+        (0, [], None),
+        (HOUR, [], None),
+        (0, [0, 0], None),
+        (5_000, [0, 0], None),
+        (5_001, [0, 0], "5 s ahead of"),
+        (-HOUR, [0, 0], "3,600 s behind"),
+        (HOUR, [0], "3,600 s ahead of"),
+        (0, [HOUR], None),
+        # The server's is wrong.
+        (HOUR, [HOUR], None),
+        (HOUR, [HOUR, HOUR], None),
+        (-HOUR, [-HOUR + 3_000, -HOUR], None),
+        # The server's, and this node's too.
+        (0, [HOUR, HOUR, HOUR], "3,600 s behind"),
+    ],
+)
+def test_it_is_the_one_that_differs_from_most(own: int, others: list[int], said: str | None) -> None:
+    clock = Server().clock()
+    clock.ahead_ms = own
+    problem = clock.problem(others)
+    assert (problem is None) == (said is None)
+    assert said is None or said in str(problem)

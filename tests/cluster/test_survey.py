@@ -1,0 +1,78 @@
+"""A look at a cluster from outside names what an operator must know."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from gochat import clustering
+from gochat.cluster.ports import PARTITIONS, Member, Position
+from gochat.cluster.registry import Info
+from gochat.commands.cluster import survey
+from gochat.commands.cluster.status import as_object, lines
+from gochat.commands.cluster.survey import Node, Survey
+from gochat.config import Limits, Policy, Settings
+
+ENDS = {p: Position(1, 10) for p in range(PARTITIONS)}
+
+
+def member(name: str, *, n: int = 10, rules: str = "r", age_ms: int = 100) -> Member:
+    info = Info(name, f"http://{name}", 1, dict.fromkeys(range(PARTITIONS), (1, n)), 0, rules)
+    return Member(f"id-{name}", "b", age_ms, msgspec.msgpack.encode(info))
+
+
+def surveyed(*nodes: Node, broken: frozenset[int] = frozenset()) -> Survey:
+    return Survey("c", "chat", [], broken, ENDS, list(nodes))
+
+
+def test_a_node_is_told_with_how_far_it_is() -> None:
+    node = survey._node(member("one", n=7), ENDS)
+    assert (node.name, node.url, node.behind, node.alive) == ("one", "http://one", 3 * PARTITIONS, True)
+    unread = survey._node(Member("id", "b", 9_000, b"later release"), ENDS)
+    assert (unread.name, unread.behind, unread.alive) == ("?", None, False)
+
+
+def test_nodes_with_other_rules_are_named() -> None:
+    nodes = [survey._node(member(name, rules=rules), ENDS) for name, rules in (("a", "r"), ("b", "r"), ("c", "s"))]
+    assert [node.name for node in survey._with_other_rules(nodes)] == ["c"]
+    assert survey._with_other_rules(nodes[:2]) == []
+    assert survey._with_other_rules([*nodes[:2], nodes[2]._replace(age_ms=60_000)]) == []
+
+
+def test_rules_have_one_name_on_all_nodes() -> None:
+    names = {
+        clustering.rules_of(settings)
+        for settings in (
+            Settings(),
+            Settings(),
+            Settings(policy=Policy(links="allow")),
+            Settings(limits=Limits(window=7)),
+        )
+    }
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, "lives, up to date"),
+        ({"behind": 1_200}, "1,200 entries behind"),
+        ({"here": False}, "does not count yet"),
+        ({"age_ms": 90_000}, "no sign of life for 90 s; a repair waits for it"),
+        ({"age_ms": None}, "gives no sign of life"),
+        ({"age_ms": 90_000, "here": False}, "it does not count"),
+    ],
+)
+def test_the_state_of_a_node_in_words(changed: dict[str, object], said: str) -> None:
+    node = Node("i", "one", "http://one", 100, 0, True)._replace(**changed)
+    assert said in lines(surveyed(node))[1]
+
+
+def test_no_messages_are_taken_while_the_log_is_repaired_or_no_node_lives() -> None:
+    node = Node("i", "one", "", 100, 0, True)
+    assert surveyed(node).takes_messages
+    assert not surveyed(node, broken=frozenset({3})).takes_messages
+    assert not surveyed(node._replace(age_ms=60_000)).takes_messages
+    told = as_object(surveyed(node, broken=frozenset({3})))
+    assert [each["partition"] for each in told["partitions"] if not each["in_order"]] == [3]
+    assert "takes no messages" in lines(surveyed())[0]
