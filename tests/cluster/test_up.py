@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ import pytest
 import trio
 
 from gochat import cli
+from gochat.cluster.link import connector
 from gochat.commands.cluster import local, programs
 from gochat.config import Http, Settings, Tcp, parse_address
 from tests.cluster.real import binary
@@ -42,12 +44,14 @@ class Up:
         while "ready" not in (told := json.loads(process.stdout.readline())):
             self.nodes.append(told)
 
-    def ask(self, node: int, method: str, path: str, user: str, body: object = None) -> Any:
+    def ask(self, node: int, method: str, path: str, user: str, body: object = None, *, key: str = "") -> Any:
         """The answer of a node's REST."""
         token = issue_in(self.data, user)
         address = parse_address(self.nodes[node]["http"].removeprefix("http://"))
         connection = HTTPConnection(address.host, address.port, timeout=PATIENCE_S)
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        if key:
+            headers["idempotency-key"] = key
         connection.request(method, path, json.dumps(body) if body is not None else None, headers)
         with closing(connection), connection.getresponse() as response:
             content = response.read()
@@ -56,6 +60,27 @@ class Up:
 
     def send(self, node: int, sender: str, to: str, text: str) -> None:
         self.ask(node, "POST", "/v1/messages", sender, {"to": f"user:{to}", "body": text})
+
+    def send_at_last(self, node: int, sender: str, to: str, text: str) -> None:
+        """The same, until it is taken: as one message, however often it has to be sent."""
+        deadline = time.monotonic() + PATIENCE_S
+        body = {"to": f"user:{to}", "body": text}
+        while True:
+            try:
+                self.ask(node, "POST", "/v1/messages", sender, body, key=text.replace(" ", "-"))
+                return
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def server(self, *command: str) -> Any:
+        """Give Redis a command."""
+        link = connector(self.redis, PATIENCE_S)()
+        try:
+            return link.call(*command)
+        finally:
+            link.close()
 
     def texts(self, node: int, reader: str, other: str) -> list[str]:
         """The texts that a node has of a private room: all that was acknowledged by any."""
@@ -104,9 +129,12 @@ def test_nodes_talk_and_go_on_without_one_that_was_killed(tmp_path: Path) -> Non
         cluster.send(1, "bob", "ann", "from the second")
         assert cluster.texts(0, "bob", "ann") == ["from the first", "from the second"]
         assert cluster.texts(1, "ann", "bob") == ["from the first", "from the second"]
+        cluster.server("FLUSHALL")
+        cluster.send_at_last(0, "ann", "bob", "the server lost everything")
+        assert cluster.texts(1, "bob", "ann")[2:] == ["the server lost everything"]
         os.kill(second["pid"], signal.SIGKILL)
         cluster.send(0, "bob", "ann", "and on")
-        assert cluster.texts(0, "ann", "bob")[2:] == ["and on"]
+        assert cluster.texts(0, "ann", "bob")[3:] == ["and on"]
         cluster.process.send_signal(signal.SIGINT)
         assert cluster.process.wait(PATIENCE_S) == 0
 
@@ -142,6 +170,39 @@ def test_a_cluster_lives_as_the_page_says(tmp_path: Path) -> None:
         assert len(cluster.texts(1, "ann", "bob")) == 3
         found = cluster.status()
         assert sum(node["here"] for node in found[""]["nodes"]) == 3
+
+
+@pytest.mark.long
+def test_each_failure_does_what_the_page_says(tmp_path: Path) -> None:
+    with up(tmp_path / "data", 3) as cluster, ExitStack() as started:
+        cluster.send(0, "ann", "bob", "one")
+        # Redis is killed, and comes back without its data.
+        os.kill(int(re.search(rb"process_id:(\d+)", cluster.server("INFO", "server"))[1]), signal.SIGKILL)  # type: ignore[index]
+        with pytest.raises(AssertionError, match="unavailable"):
+            cluster.send(1, "ann", "bob", "refused")
+        assert "one" in cluster.texts(2, "bob", "ann"), "reading goes on"
+        folder = cluster.data / "redis"
+        shutil.rmtree(folder / "appendonlydir")
+        command = programs.server_command(folder, folder / "redis.sock")
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        started.callback(server.wait)
+        started.callback(server.terminate)
+        cluster.send_at_last(1, "ann", "bob", "two")
+        assert {"one", "two"} <= set(cluster.texts(0, "bob", "ann"))
+        # A node is killed, and Redis loses everything: nothing is taken until the node is back or forgotten.
+        os.kill(cluster.nodes[2]["pid"], signal.SIGKILL)
+        cluster.server("FLUSHALL")
+        with pytest.raises(AssertionError, match="unavailable"):
+            cluster.send(0, "ann", "bob", "refused too")
+        found = cluster.status()
+        assert not found[""]["takes_messages"] and len(found[""]["partitions"]) == 16
+        (dead,) = (node["instance"] for node in found[""]["nodes"] if not node["alive"])
+        done = cluster.gochat("cluster", "forget", dead, "--cluster", cluster.redis, "--yes", "--json")
+        assert json.loads(done.stdout) == {"instance": dead, "new_epoch": True}, done.stderr
+        cluster.send_at_last(0, "ann", "bob", "three")
+        for node in (0, 1):
+            assert {"one", "two", "three"} <= set(cluster.texts(node, "bob", "ann"))
+        assert cluster.status()[""]["takes_messages"]
 
 
 def test_a_server_that_is_missing_is_told_with_the_way_out(
