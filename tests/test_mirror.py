@@ -30,7 +30,7 @@ COVERS: dict[str, tuple[str, ...]] = {
         "cluster/redis_log",
         "cluster/scripts",
     ),
-    "tests/cluster/test_commands.py": ("cluster/access", "cluster/secret"),
+    "tests/cluster/test_clustering.py": ("cluster/secret",),
     "tests/cluster/test_up.py": ("cluster/shared",),
     "tests/cluster/test_journal.py": (
         "cluster/barrier",
