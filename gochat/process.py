@@ -51,42 +51,41 @@ def _only(error: BaseException) -> GochatError | None:
 
 async def _main(settings: Settings, companion: Companion | None) -> int:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-        async with trio.open_nursery() as nursery, contextlib.AsyncExitStack() as stack:
-            shared = None
-            if settings.cluster.url:
-                shared = await _shared(settings, signals, stack)
-                if shared is None:
-                    return 0
-            async with running(settings, shared) as node:
-                if has_wal_reset_bug(sqlite3.sqlite_version_info):
-                    log.info("SQLite %s: %s", sqlite3.sqlite_version, WAL_RESET_BUG)
-                for name, address in node.addresses:
-                    _tell(_ready_line(name, address))
-                launch.notify(launch.READY)
-                async with trio.open_nursery() as companions:
-                    if companion is not None:
-                        companions.start_soon(companion, node, _tell)
-                    number = await _wait_for_the_end(signals, node)
-                    log.info("%s: draining", signal.Signals(number).name)
-                    launch.notify(launch.STOPPING)
-                    nursery.start_soon(_force, signals, number)
-                    companions.cancel_scope.cancel()
-            nursery.cancel_scope.cancel()
+        if not settings.cluster.url:
+            await _serve(settings, companion, signals, None)
+            return 0
+        from gochat import clustering  # redis-py: only where there is a cluster
+
+        found: list[clustering.Part] = []  # Nothing, where a signal came before the server was there.
+        async with trio.open_nursery() as waiting:
+            waiting.start_soon(_cancel_at_signal, signals, waiting.cancel_scope)
+            found.append(await clustering.find_server(settings))
+            waiting.cancel_scope.cancel()
+        for part in found:
+            async with clustering.shared(settings, part) as shared:
+                await _serve(settings, companion, signals, shared)
     return 0
 
 
-async def _shared(settings: Settings, signals: AsyncIterator[int], stack: contextlib.AsyncExitStack) -> Shared | None:
-    """The node's part in its cluster; None where a signal came before the server was there. Raises GochatError."""
-    from gochat import clustering  # redis-py: only where there is a cluster
-
-    found: list[clustering.Part] = []
-    async with trio.open_nursery() as waiting:
-        waiting.start_soon(_cancel_at_signal, signals, waiting.cancel_scope)
-        found.append(await clustering.find_server(settings))
-        waiting.cancel_scope.cancel()
-    for part in found:
-        return await stack.enter_async_context(clustering.shared(settings, part))
-    return None
+async def _serve(
+    settings: Settings, companion: Companion | None, signals: AsyncIterator[int], shared: Shared | None
+) -> None:
+    async with trio.open_nursery() as nursery:
+        async with running(settings, shared) as node:
+            if has_wal_reset_bug(sqlite3.sqlite_version_info):
+                log.info("SQLite %s: %s", sqlite3.sqlite_version, WAL_RESET_BUG)
+            for name, address in node.addresses:
+                _tell(_ready_line(name, address))
+            launch.notify(launch.READY)
+            async with trio.open_nursery() as companions:
+                if companion is not None:
+                    companions.start_soon(companion, node, _tell)
+                number = await _wait_for_the_end(signals, node)
+                log.info("%s: draining", signal.Signals(number).name)
+                launch.notify(launch.STOPPING)
+                nursery.start_soon(_force, signals, number)
+                companions.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()
 
 
 async def _cancel_at_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:

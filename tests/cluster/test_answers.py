@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 import trio
+from prometheus_client.parser import text_string_to_metric_families
 
 from gochat.cluster.peers import PeerAway, Peers
 from gochat.cluster.signing import Signer
+from gochat.collector import METRICS
 from gochat.node import Node, running
 from tests.cluster.joining import SECRET, cluster_node, new_log
 from tests.e2e.conftest import make_settings
@@ -87,6 +89,8 @@ async def test_a_node_says_whether_it_serves_and_counts(two: tuple[Node, Node]) 
     assert 'gochat_cluster_nodes{state="here"} 2' in numbers
     assert "gochat_cluster_waiting 0" in numbers and "gochat_cluster_differing_nodes 0" in numbers
     assert 'gochat_cluster_entries_total{verdict="valid"}' in numbers
+    families = {family.name for family in text_string_to_metric_families(numbers)}
+    assert {metric.name.removesuffix("_total") for metric in METRICS} == families
     registry = other.gateway.journal.registry  # type: ignore[attr-defined]
     while not registry.alive:
         await trio.sleep(0.05)
