@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.browser.conftest import Server
 from tests.browser.hostile import BASES
 from tests.browser.people import Person
-from tests.browser.test_looks import LOOKS, NARROW, Size, findings
+from tests.browser.test_looks import NARROW, WIDE, Size, findings
 from tests.tokens import issue_in
 
 Someone = Callable[..., Person]
@@ -50,8 +49,8 @@ class Operator:
         self.page.wait_for_selector(".admin h1")
 
     def show(self, view: str, of: str = "") -> None:
-        self.page.goto(f"{self.server.url}admin#{view}{of and '/' + of}")
-        self.page.wait_for_selector(f".admin nav a[aria-current][href='#{view}']")
+        self.page.goto(f"{self.server.url}admin#/{view}{of and '/' + of}")
+        self.page.wait_for_selector(f".admin nav a[aria-current][href='#/{view}']")
         self.page.wait_for_selector(".view")
         self.page.wait_for_function("() => !document.querySelector('.view .none[role=status]')")
 
@@ -86,7 +85,16 @@ def furnish(server: Server) -> None:
     server.post(server.token("bob"), "groups/tea/mutes/eve", {}, method="DELETE")
 
 
-@pytest.mark.parametrize(("size", "dark"), LOOKS)
+#: Every view costs a second, most of it axe's: one look a day, and that on a phone.
+ALL_LOOKS = [
+    pytest.param(NARROW, True, id="narrow and dark"),
+    pytest.param(WIDE, False, id="wide and light", marks=pytest.mark.long),
+    pytest.param(WIDE, True, id="wide and dark", marks=pytest.mark.long),
+    pytest.param(NARROW, False, id="narrow and light", marks=pytest.mark.long),
+]
+
+
+@pytest.mark.parametrize(("size", "dark"), ALL_LOOKS)
 def test_every_view_tells_its_list_and_axe_finds_nothing(
     operator: Callable[..., Operator], size: Size, dark: bool
 ) -> None:
@@ -155,6 +163,7 @@ def test_users_and_rooms_are_found_by_the_beginning_of_their_ids(operator: Calla
     root.reads("bob")
 
 
+@pytest.mark.long
 def test_numbers_move(operator: Callable[..., Operator], server: Server) -> None:
     root = operator()
     root.show("overview")
@@ -183,17 +192,18 @@ def test_a_link_signs_an_admin_in_once_and_the_tab_keeps_it(person: Someone, ser
     root.page.wait_for_selector(".door")
 
 
-@pytest.mark.parametrize("scopes", [("chat:read", "chat:write", "groups:write"), ("metrics",), ()])
-def test_nobody_without_the_scope_comes_in(person: Someone, server: Server, scopes: tuple[str, ...]) -> None:
+def test_nobody_without_the_scope_comes_in(person: Someone, server: Server) -> None:
     ann = person("ann", sign_in=False)
-    seen: list[Any] = []
-    ann.page.on("response", lambda response: seen.append((response.status, response.url)))
-    ann.page.goto(f"{server.url}admin#token={admin_token(server, 'ann', scopes)}")
-    ann.page.wait_for_selector(".door [role=alert]")
-    assert "without the scope admin" in ann.page.inner_text(".door")
-    assert not [url for _, url in seen if "/v1/" in url and not url.endswith("/v1/me")], "it asked for more"
+    asked: list[str] = []
+    ann.page.on("request", lambda request: asked.append(request.url))
+    for scopes in (("chat:read", "chat:write", "groups:write"), ("metrics",), ()):
+        with ann.page.expect_response("**/v1/me"):
+            ann.page.goto(f"{server.url}admin#token={admin_token(server, 'ann', scopes)}")
+        ann.page.wait_for_selector(".door [role=alert]:has-text('without the scope admin')")
+    assert [url for url in asked if "/v1/" in url and not url.endswith("/v1/me")] == [], "it asked for more"
 
 
+@pytest.mark.long
 def test_a_made_up_token_signs_nobody_out(operator: Callable[..., Operator], server: Server) -> None:
     root = operator()
     root.page.goto(f"{server.url}admin#token={admin_token(server, 'ann', ('chat:read',))}")
@@ -202,6 +212,7 @@ def test_a_made_up_token_signs_nobody_out(operator: Callable[..., Operator], ser
     root.reads("eve")
 
 
+@pytest.mark.long
 def test_the_page_ends_with_its_token(operator: Callable[..., Operator], server: Server) -> None:
     root = operator()
     root.show("overview")

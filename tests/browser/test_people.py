@@ -76,7 +76,7 @@ def test_a_profile_and_the_devices(person: Someone, server: Server, size: tuple[
     page.keyboard.press("Escape")
     ann.open("Tea")
     page.click("[aria-label=Members]")
-    page.click("dialog .name:has-text('bob')")
+    page.click("dialog .member-name:has-text('bob')")
     page.wait_for_selector("dialog .person:has-text('bob')")
     assert findings(page) == []
     page.click("dialog button:text-is('Write')")

@@ -34,6 +34,8 @@ export function App() {
     state.done.value = "";
     document.getElementById("heading")?.focus();
     scrollTo(0, 0);
+    // On a phone the views stand in a row that scrolls.
+    document.querySelector("nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
   }, [signedIn, name, of]);
   if (!signedIn) return html`<${SignIn} />`;
   const Shown = SHOWN[name];

@@ -10,6 +10,9 @@ import * as state from "./state.js";
 /** @param {{ts?: number}} props */
 export const Time = ({ ts }) => (ts ? html`<time datetime=${new Date(ts).toISOString()} title=${when.inFull(ts)}>${when.ago(ts)}</time>` : "–");
 
+/** A time that lies ahead. @param {{ts: number}} props */
+export const Moment = ({ ts }) => html`<time datetime=${new Date(ts).toISOString()} title=${when.inFull(ts)}>${when.brief(ts)}</time>`;
+
 /** @param {{id: string, name?: string}} props */
 export const UserLink = ({ id, name }) => html`<a href=${address("users", id)}><bdi>${name || id}</bdi></a>`;
 
@@ -19,18 +22,18 @@ export const RoomLink = ({ id, title }) => (id.startsWith("group:")
 
 /** @typedef {{name: string, cell: (row: any) => any, number?: boolean, main?: boolean}} Column `main` heads the card that a row is on a phone. */
 
-/** A table, or on a phone a card for each row. @param {{label: string, columns: Column[], rows: any[], id: (row: any, index: number) => any,
- *   empty: string}} props */
+/** A table, or on a phone a card for each row. @param {{label: string, columns: Column[], rows: any[], id?: string, empty: string}} props
+ *   `id`: the field that tells rows apart; without one their order does. */
 export const Table = ({ label, columns, rows, id, empty }) => (rows.length === 0 ? html`<p class="none">${empty}</p>` : html`
   <table aria-label=${label}>
     <thead><tr>${columns.map(({ name, number }) => html`<th key=${name} scope="col" class=${number ? "number" : ""}>${name}</th>`)}</tr></thead>
     <tbody>${rows.map((row, index) => html`
-      <tr key=${id(row, index)}>${columns.map(({ name, cell, number, main }) => html`
+      <tr key=${id ? row[id] : index}>${columns.map(({ name, cell, number, main }) => html`
         <td key=${name} data-label=${name} class=${`${number ? "number" : ""} ${main ? "main" : ""}`}>${cell(row)}</td>`)}</tr>`)}</tbody>
   </table>`);
 
 /** A list of `usePages`: its table, the button for more, and what went wrong.
- *  @param {{list: any, label: string, columns: Column[], id: (row: any, index: number) => any, empty: string}} props */
+ *  @param {{list: any, label: string, columns: Column[], id?: string, empty: string}} props */
 export const PagedTable = ({ list, ...table }) => html`
   <${Wrong} text=${list.wrong} />
   ${list.key && !list.wrong ? html`<${Table} ...${table} rows=${list.rows} />` : !list.wrong && html`<${Waiting} />`}

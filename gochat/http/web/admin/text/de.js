@@ -113,6 +113,8 @@ export const texts = {
   "unmute": "Wieder schreiben lassen",
   "unmute-user": "{user} in {group} wieder schreiben lassen?",
   "was-unmuted": "{user} darf in {group} wieder schreiben.",
+  "unban-user": "Darf {user} wieder in {group}?",
+  "was-unbanned": "{user} darf wieder in {group}.",
   "ban-user": "{user} aus {group} verbannen?",
   "ban-how": "Die Mitgliedschaft endet, und solange der Bann gilt, ist keine neue möglich.",
   "was-banned": "{user} ist aus {group} verbannt.",

@@ -113,6 +113,8 @@ export const texts = {
   "unmute": "Unmute",
   "unmute-user": "Let {user} write in {group} again?",
   "was-unmuted": "{user} may write in {group} again.",
+  "unban-user": "Let {user} be added to {group} again?",
+  "was-unbanned": "{user} may be added to {group} again.",
   "ban-user": "Ban {user} from {group}?",
   "ban-how": "They are removed, and can’t be added again while the ban holds.",
   "was-banned": "{user} is banned from {group}.",

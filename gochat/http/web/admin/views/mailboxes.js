@@ -36,8 +36,8 @@ function Live({ columns }) {
   const { told, wrong } = useLive("admin/mailboxes", {});
   return html`
     <${Wrong} text=${wrong} />
-    ${told ? html`<p>${t("n-waiting", { n: told.waiting })}</p>
-      <${Table} label=${t("mailboxes")} columns=${columns} rows=${told.mailboxes} id=${(row, index) => row.id ?? index} empty=${t("no-mail")} />`
+    ${told ? html`${told.waiting > 0 && html`<p>${t("n-waiting", { n: told.waiting })}</p>`}
+      <${Table} label=${t("mailboxes")} columns=${columns} rows=${told.mailboxes} empty=${t("no-mail")} />`
       : html`<${Waiting} />`}`;
 }
 
@@ -46,5 +46,5 @@ function Named({ columns }) {
   const list = usePages("admin/mailboxes", "mailboxes", { private: true });
   return html`
     <button type="button" class="soft" onClick=${() => { state.version.value++; }}>${t("look-again")}</button>
-    <${PagedTable} list=${list} label=${t("mailboxes")} columns=${columns} id=${(row) => row.id} empty=${t("no-mail")} />`;
+    <${PagedTable} list=${list} label=${t("mailboxes")} columns=${columns} id="id" empty=${t("no-mail")} />`;
 }

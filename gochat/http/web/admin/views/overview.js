@@ -36,8 +36,7 @@ export function Overview() {
         <${Tile} name=${t("database")} value=${bytes(value(now, "gochat_store_bytes"))}
           more=${t("n-free", { n: bytes(value(now, "gochat_store_free_bytes")) })} />
         <${Tile} name=${t("uptime")} value=${started === undefined ? "–" : span(now.ts - started * 1000)} />
-        <${Tile} name=${t("slowed")} value=${count(value(now, "gochat_users_slowed"))} more=${t("n-lags", { n: count(value(now, "gochat_lags_total")) })}
-          to=${address("sessions", "slow")} />
+        <${Tile} name=${t("slowed")} value=${count(value(now, "gochat_users_slowed"))} more=${t("n-lags", { n: count(value(now, "gochat_lags_total")) })} />
         <${Tile} name=${t("crashes")} value=${count(value(now, "gochat_crashes_total"))} to=${address("supervisors")} />
       </div>
       <div class="beside">
@@ -66,12 +65,13 @@ const Tile = ({ name, value: shown, more, line, to }) => html`
 /** A metric by its label, the largest first; of a counter also its rate.
  *  @param {{title: string, metric: string, what: string, now: state.Overview, before?: state.Overview}} props */
 function Counted({ title, metric, what, now, before }) {
+  /** @type {[string, number][]} */
   const rows = Object.entries(now.metrics[metric] ?? {}).filter(([, sum]) => sum > 0).sort(([, one], [, other]) => other - one);
   /** @type {import("../parts.js").Column[]} */
   const columns = [
     { name: what, cell: ([label]) => html`<bdi>${label}</bdi>`, main: true },
     { name: t("number"), cell: ([, sum]) => count(sum), number: true },
-    ...(before ? [{ name: t("per-s"), cell: ([label]) => rate(perSecond(before, now, metric, label)), number: true }] : []),
+    ...(before ? [{ name: t("per-s"), cell: (/** @type {[string, number]} */ [label]) => rate(perSecond(before, now, metric, label)), number: true }] : []),
   ];
-  return html`<section><h2>${title}</h2><${Table} label=${title} columns=${columns} rows=${rows} id=${([label]) => label} empty=${t("none-yet")} /></section>`;
+  return html`<section><h2>${title}</h2><${Table} label=${title} columns=${columns} rows=${rows} id="0" empty=${t("none-yet")} /></section>`;
 }

@@ -5,7 +5,7 @@ import * as api from "../api.js";
 import { address } from "../address.js";
 import { t } from "../l10n.js";
 import { count } from "../numbers.js";
-import { Act, Find, PagedTable, RoomLink, Switch, Time, UserLink, View, Wrong } from "../parts.js";
+import { Act, Find, Moment, PagedTable, RoomLink, Switch, Time, UserLink, View, Wrong } from "../parts.js";
 import { usePages } from "../poll.js";
 import { ReportCards } from "./reports.js";
 
@@ -37,7 +37,7 @@ function All() {
 function Found({ prefix, shown }) {
   const list = usePages("admin/rooms", "rooms", { prefix, private: shown });
   const columns = shown ? roomColumns().filter(({ name }) => name !== t("title")) : roomColumns();
-  return html`<${PagedTable} list=${list} label=${t("rooms")} columns=${columns} id=${({ room }) => room} empty=${t("no-rooms")} />`;
+  return html`<${PagedTable} list=${list} label=${t("rooms")} columns=${columns} id="room" empty=${t("no-rooms")} />`;
 }
 
 /** The acts on a member of a group. @param {string} group @param {string} user */
@@ -50,6 +50,10 @@ export const sanctions = (group, user) => ({
     title: t("unmute-user", { user, group }), label: t("unmute"), done: t("was-unmuted", { user, group }),
     act: () => api.call("DELETE", `groups/${api.part(group)}/mutes/${api.part(user)}`),
   },
+  unban: {
+    title: t("unban-user", { user, group }), label: t("unban"), done: t("was-unbanned", { user, group }),
+    act: () => api.call("DELETE", `groups/${api.part(group)}/bans/${api.part(user)}`),
+  },
   ban: {
     title: t("ban-user", { user, group }), text: t("ban-how"), label: t("ban"), bad: true, spans: true, done: t("was-banned", { user, group }),
     act: (/** @type {object} */ given) => api.call("PUT", `groups/${api.part(group)}/bans/${api.part(user)}`, given),
@@ -61,6 +65,8 @@ function Room({ name }) {
   const found = usePages("admin/rooms", "rooms", { prefix: name, limit: 1 });
   const members = usePages(`groups/${api.part(name)}/users`, "members");
   const reports = usePages("reports", "reports", { room: `group:${name}` });
+  const sanctioned = usePages(`groups/${api.part(name)}/sanctions`, "sanctions", { limit: 200 });
+  const muted = new Set(sanctioned.rows.filter(({ kind }) => kind === "mute").map(({ user }) => user));
   const room = found.rows.find((each) => each.room === `group:${name}`);
   /** @type {import("../parts.js").Column[]} */
   const columns = [
@@ -69,7 +75,7 @@ function Room({ name }) {
     { name: t("since"), cell: ({ since }) => html`<${Time} ts=${since} />` },
     { name: t("what-to-do"), cell: ({ user }) => {
       const { mute, unmute, ban } = sanctions(name, user);
-      return html`<span class="acts"><${Act} question=${mute} /><${Act} question=${unmute} /><${Act} question=${ban} /></span>`;
+      return html`<span class="acts"><${Act} question=${muted.has(user) ? unmute : mute} /><${Act} question=${ban} /></span>`;
     } },
   ];
   return html`
@@ -82,7 +88,21 @@ function Room({ name }) {
         <div><dt>${t("last-message")}</dt><dd><${Time} ts=${room.last_message} /></dd></div>
       </dl>`}
       ${reports.rows.length > 0 && html`<h2>${t("reports")}</h2><${ReportCards} reports=${reports.rows} />`}
+      ${sanctioned.rows.length > 0 && html`<h2>${t("sanctions")}</h2><${Sanctions} group=${name} list=${sanctioned} />`}
       <h2>${t("members")}</h2>
-      <${PagedTable} list=${members} label=${t("members")} columns=${columns} id=${({ user }) => user} empty=${t("no-members")} />
+      <${PagedTable} list=${members} label=${t("members")} columns=${columns} id="user" empty=${t("no-members")} />
     <//>`;
+}
+
+/** Users who are muted in a group or banned from it, with the way back. @param {{group: string, list: any}} props */
+function Sanctions({ group, list }) {
+  /** @type {import("../parts.js").Column[]} */
+  const columns = [
+    { name: t("user"), cell: ({ user, name }) => html`<${UserLink} id=${user} name=${name} />`, main: true },
+    { name: t("state"), cell: ({ kind }) => t(kind === "ban" ? "is-banned" : "is-muted") },
+    { name: t("since"), cell: ({ ts }) => html`<${Time} ts=${ts} />` },
+    { name: t("until"), cell: ({ until }) => (until ? html`<${Moment} ts=${until} />` : t("for-good")) },
+    { name: t("what-to-do"), cell: ({ user, kind }) => html`<span class="acts"><${Act} question=${sanctions(group, user)[kind === "ban" ? "unban" : "unmute"]} /></span>` },
+  ];
+  return html`<${PagedTable} list=${list} label=${t("sanctions")} columns=${columns} empty="" />`;
 }

@@ -23,7 +23,6 @@ const slowColumns = () => [
   { name: t("waits"), cell: ({ waiting }) => bytes(waiting), number: true },
   { name: t("stalled"), cell: ({ stalled_ms: stalled }) => span(stalled ?? 0), number: true },
 ];
-const id = (/** @type {any} */ row, /** @type {number} */ index) => `${row.user} ${row.since} ${row.device} ${index}`;
 
 /** @param {{of: string}} props */
 export function Sessions({ of }) {
@@ -41,12 +40,12 @@ function All() {
   const list = usePages("admin/sessions", "sessions", { user: USER.test(user) ? user : "" });
   return html`
     <${Find} label=${t("of-user")} value=${user} onInput=${setUser} />
-    <${PagedTable} list=${list} label=${t("sessions")} columns=${sessionColumns()} id=${id} empty=${t("no-sessions")} />`;
+    <${PagedTable} list=${list} label=${t("sessions")} columns=${sessionColumns()} empty=${t("no-sessions")} />`;
 }
 
 function Slow() {
   const { told, wrong } = useLive("admin/sessions", { slow: true });
   return html`
     <${Wrong} text=${wrong} />
-    ${told ? html`<${Table} label=${t("slow-ones")} columns=${slowColumns()} rows=${told.sessions} id=${id} empty=${t("none-slow")} />` : html`<${Waiting} />`}`;
+    ${told ? html`<${Table} label=${t("slow-ones")} columns=${slowColumns()} rows=${told.sessions} empty=${t("none-slow")} />` : html`<${Waiting} />`}`;
 }

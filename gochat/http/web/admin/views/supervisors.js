@@ -33,6 +33,6 @@ function Branch({ supervisor: { name, crashes, given_up: lost = 0, children, mor
         ${more > 0 && html`<li>${t("and-more", { n: count(more) })}</li>`}
       </ul>
       ${latest.length > 0 && html`<h3>${t("latest-crashes")}</h3>
-        <${Table} label=${t("latest-crashes")} columns=${columns} rows=${latest} id=${(row, index) => index} empty="" />`}
+        <${Table} label=${t("latest-crashes")} columns=${columns} rows=${latest} empty="" />`}
     </li>`;
 }

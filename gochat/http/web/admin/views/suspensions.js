@@ -2,7 +2,7 @@
 // Users who are suspended now, and the way to suspend one by id.
 import { html, useState } from "../../js/html.js";
 import { t } from "../l10n.js";
-import { Act, Find, PagedTable, Time, UserLink, View } from "../parts.js";
+import { Act, Find, Moment, PagedTable, Time, UserLink, View } from "../parts.js";
 import { usePages } from "../poll.js";
 import { suspending, unsuspending } from "./users.js";
 
@@ -15,10 +15,10 @@ export function Suspensions() {
   const columns = [
     { name: t("user"), cell: ({ user: id }) => html`<${UserLink} id=${id} />`, main: true },
     { name: t("since"), cell: ({ ts }) => html`<${Time} ts=${ts} />` },
-    { name: t("until"), cell: ({ until }) => (until ? html`<${Time} ts=${until} />` : t("for-good")) },
+    { name: t("until"), cell: ({ until }) => (until ? html`<${Moment} ts=${until} />` : t("for-good")) },
     { name: t("suspended-by"), cell: ({ by }) => html`<${UserLink} id=${by} />` },
     { name: t("reason"), cell: ({ reason }) => html`<span dir="auto">${reason ?? ""}</span>` },
-    { name: t("what-to-do"), cell: ({ user: id }) => html`<${Act} question=${unsuspending(id)} />` },
+    { name: t("what-to-do"), cell: ({ user: id }) => html`<span class="acts"><${Act} question=${unsuspending(id)} /></span>` },
   ];
   return html`
     <${View} title=${t("suspensions")} how=${t("suspensions-how")}>
@@ -26,6 +26,6 @@ export function Suspensions() {
         <${Find} label=${t("user-id")} value=${user} onInput=${setUser} />
         ${USER.test(user) && html`<${Act} question=${suspending(user)} />`}
       </div>
-      <${PagedTable} list=${list} label=${t("suspensions")} columns=${columns} id=${({ user: id }) => id} empty=${t("no-suspensions")} />
+      <${PagedTable} list=${list} label=${t("suspensions")} columns=${columns} id="user" empty=${t("no-suspensions")} />
     <//>`;
 }

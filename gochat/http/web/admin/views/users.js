@@ -5,7 +5,7 @@ import * as api from "../api.js";
 import { address } from "../address.js";
 import { t } from "../l10n.js";
 import { count } from "../numbers.js";
-import { Act, Find, PagedTable, RoomLink, Switch, Time, UserLink, View, Waiting, Wrong } from "../parts.js";
+import { Act, Find, Moment, PagedTable, RoomLink, Switch, Time, UserLink, View, Waiting, Wrong } from "../parts.js";
 import { usePages } from "../poll.js";
 import { roomColumns } from "./rooms.js";
 import { sessionColumns } from "./sessions.js";
@@ -24,7 +24,7 @@ const columns = () => [
 
 /** @param {{account: any}} props */
 const Standing = ({ account }) => (account.suspended
-  ? html`<span class="pill bad">${t("suspended")}</span> ${account.until && html`<${Time} ts=${account.until} />`}` : t("may-sign-in"));
+  ? html`<span class="pill bad">${t("suspended")}</span> ${account.until && html`${t("until")} <${Moment} ts=${account.until} />`}` : t("may-sign-in"));
 
 function All() {
   const [prefix, setPrefix] = useState("");
@@ -32,7 +32,7 @@ function All() {
   return html`
     <${View} title=${t("users")} how=${t("users-how")}>
       <${Find} label=${t("find-user")} value=${prefix} onInput=${setPrefix} />
-      <${PagedTable} list=${list} label=${t("users")} columns=${columns()} id=${({ user }) => user} empty=${t("no-users")} />
+      <${PagedTable} list=${list} label=${t("users")} columns=${columns()} id="user" empty=${t("no-users")} />
     <//>`;
 }
 
@@ -72,9 +72,9 @@ function User({ user }) {
         <div><dt>${t("state")}</dt><dd><${Standing} account=${account} /></dd></div>
       </dl>`}
       <h2>${t("sessions")}</h2>
-      <${PagedTable} list=${sessions} label=${t("sessions")} columns=${sessionColumns().slice(1)} id=${(row) => `${row.since} ${row.device}`} empty=${t("no-sessions")} />
+      <${PagedTable} list=${sessions} label=${t("sessions")} columns=${sessionColumns().slice(1)} empty=${t("no-sessions")} />
       <h2>${t("groups")}</h2>
-      <${PagedTable} list=${rooms} label=${t("groups")} columns=${roomColumns()} id=${({ room }) => room} empty=${t("no-groups")} />
+      <${PagedTable} list=${rooms} label=${t("groups")} columns=${roomColumns()} id="room" empty=${t("no-groups")} />
       <${Private} user=${user} />
     <//>`;
 }
@@ -91,6 +91,7 @@ function Private({ user }) {
 /** @param {{user: string}} props */
 function PrivateRooms({ user }) {
   const rooms = usePages("admin/rooms", "rooms", { user, private: true });
+  /** @type {import("../parts.js").Column[]} */
   const named = [{ name: t("room"), cell: ({ room }) => html`<${RoomLink} id=${room} />`, main: true }, ...roomColumns().slice(2)];
-  return html`<${PagedTable} list=${rooms} label=${t("private-rooms")} columns=${named} id=${({ room }) => room} empty=${t("no-private-rooms")} />`;
+  return html`<${PagedTable} list=${rooms} label=${t("private-rooms")} columns=${named} id="room" empty=${t("no-private-rooms")} />`;
 }

@@ -93,7 +93,7 @@ function Members({ room }) {
       <ul class="members">${members.map((member) => html`
         <li key=${member.user}>
           <${Avatar} name=${member.name} id=${member.user} size="small" />
-          <span><button type="button" class="name" onClick=${() => { state.dialog.value = { name: "profile", user: member.user, shown: member.name }; }}>
+          <span><button type="button" class="member-name" onClick=${() => { state.dialog.value = { name: "profile", user: member.user, shown: member.name }; }}>
               <b dir="auto">${member.name}</b></button>
             <small>${member.user === member.name ? "" : member.user} ${member.role === "member" ? "" : t(member.role)}</small></span>
           ${member.user !== state.me.value && moderates && html`<${MemberActions} member=${member} owns=${owns} muted=${muted.has(member.user)} act=${act} />`}

@@ -20,7 +20,7 @@ export function Profile({ user, shown: given }) {
     <${Dialog} label=${own ? t("profile") : shown} onClose=${close}>
       <div class="person">
         <${Avatar} name=${shown} id=${user} size="huge" />
-        <b dir="auto">${shown}</b>
+        ${shown !== user && html`<b dir="auto">${shown}</b>`}
         <p><bdi>${user}</bdi> <${Copy} text=${user} /></p>
         ${!own && room && html`<p>${presence(room)}</p>`}
       </div>
