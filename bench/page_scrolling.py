@@ -48,7 +48,8 @@ _SCROLL: Final = """async ([speed, seconds]) => {
     const box = log.getBoundingClientRect();
     const frame = () => new Promise(requestAnimationFrame);
     // Each body begins with its seq; an index means another message once a page came in above.
-    const rows = () => new Map([...log.querySelectorAll('.row')].map(row => [/\\d{8}(?= )/.exec(row.textContent)?.[0], row]));
+    const seq = row => /\\d{8}(?= )/.exec(row.textContent)?.[0];
+    const rows = () => new Map([...log.querySelectorAll('.row')].map(row => [seq(row), row]));
     let begin = await frame(), before = begin, direction = 1, shown = rows();
     const told = { frames: 0, longest: 0, blank: 0, rebuilt: 0, nodes: 0, px: 0 };
     while (before - begin < seconds * 1000) {
@@ -63,7 +64,7 @@ _SCROLL: Final = """async ([speed, seconds]) => {
         const middle = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
         if (!middle?.closest('.row')) told.blank++;
         const next = rows();
-        for (const [seq, row] of next) if (seq && shown.has(seq) && shown.get(seq) !== row) told.rebuilt++;
+        for (const [at, row] of next) if (at && shown.has(at) && shown.get(at) !== row) told.rebuilt++;
         shown = next;
         told.nodes = Math.max(told.nodes, document.querySelectorAll('*').length);
         before = now;
