@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,3 +148,8 @@ def test_where_others_reach_a_node(tmp_path: Path) -> None:
         clustering.advertised(settings(tmp_path, "redis://a", advertise="https://chat.example/"))
         == "https://chat.example"
     )
+
+
+def test_a_node_alone_loads_no_redis() -> None:
+    code = "import gochat.process, sys; sys.exit(any(name.partition('.')[0] == 'redis' for name in sys.modules))"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE_S)

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -43,6 +44,9 @@ class Up:
         self.redis = json.loads(process.stdout.readline())["redis"]
         while "ready" not in (told := json.loads(process.stdout.readline())):
             self.nodes.append(told)
+        assert told == {"ready": True}
+        self.shared = self.nodes[0]["shared_http"].replace("http", "ws") + "/v1/ws"
+        """Where all nodes serve together."""
 
     def ask(self, node: int, method: str, path: str, user: str, body: object = None, *, key: str = "") -> Any:
         """The answer of a node's REST."""
@@ -170,6 +174,49 @@ def test_a_cluster_lives_as_the_page_says(tmp_path: Path) -> None:
         assert len(cluster.texts(1, "ann", "bob")) == 3
         found = cluster.status()
         assert sum(node["here"] for node in found[""]["nodes"]) == 3
+
+
+@contextmanager
+def chatting(cluster: Up, url: str, user: str, other: str) -> Iterator[subprocess.Popen[str]]:
+    """`gochat chat` without a terminal: lines in, lines out."""
+    command = [*GOCHAT, "chat", f"user:{other}", "--plain", "--as", user, "--data", str(cluster.data), "--url", url]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, bufsize=1) as chat:
+        # Whoever waits for a line that does not come hears that the chat has ended.
+        limit = threading.Timer(3 * PATIENCE_S, chat.kill)
+        limit.start()
+        try:
+            yield chat
+        finally:
+            limit.cancel()
+            chat.kill()
+
+
+def hear(chat: subprocess.Popen[str], text: str) -> None:
+    """Read on until a line has the text."""
+    assert chat.stdout is not None
+    for line in chat.stdout:
+        if text in line:
+            return
+    raise AssertionError(f"it ended without {text}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("dying", [0, 1, 2])
+def test_two_people_at_the_shared_port_go_on_whichever_node_dies(tmp_path: Path, dying: int) -> None:
+    with (
+        up(tmp_path / "data", 3) as cluster,
+        chatting(cluster, cluster.shared, "ann", "bob") as ann,
+        chatting(cluster, cluster.shared, "bob", "ann") as bob,
+    ):
+        assert ann.stdin is not None and bob.stdin is not None
+        for count in range(2):
+            ann.stdin.write(f"from ann {count}\n")
+            hear(bob, f"from ann {count}")
+            bob.stdin.write(f"from bob {count}\n")
+            hear(ann, f"from bob {count}")
+            if count == 0:
+                os.kill(cluster.nodes[dying]["pid"], signal.SIGKILL)
 
 
 @pytest.mark.long

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import sys
@@ -30,6 +31,9 @@ from gochat.store.portable.backup import back_up
 
 #: A node's ports are so much above those of the one before; the first one's are so much above the shared ones.
 _STEP: Final = 10
+#: Where a free port is looked for: no system takes these for the near end of a connection, as it might before a node
+#: that was given the port listens there.
+_OTHERS: Final = range(15_000, 32_000)
 
 
 class Place(NamedTuple):
@@ -86,7 +90,8 @@ def _free(probes: ExitStack, wanted: Address) -> Address:
     """The address, with another port where nobody can listen at that one. It is held until the probes are closed, so
     that it is not found twice. Raises CommandError."""
     family = socket.AF_INET6 if ":" in wanted.host else socket.AF_INET
-    for port in (wanted.port if wanted.port <= 65_535 else 0, 0):
+    others = random.sample(_OTHERS, 50)
+    for port in (wanted.port, *others) if 0 < wanted.port <= 65_535 else others:
         probe = probes.enter_context(socket.socket(family))
         try:
             probe.bind((wanted.host, port))
@@ -141,7 +146,15 @@ class _Local:
         for node, program in zip(self._nodes, self._running, strict=True):
             await programs.wait_for_node(program, node.http.host, node.http.port)
             http, tcp = f"{self._scheme}://{node.http}", f"tcp://{node.tcp}"
-            told = {"node": node.name, "http": http, "tcp": tcp, "nng": f"nng+tcp://{node.nng}", "pid": program.pid}
+            told = {
+                "node": node.name,
+                "http": http,
+                "tcp": tcp,
+                "nng": f"nng+tcp://{node.nng}",
+                "pid": program.pid,
+                "shared_http": f"{self._scheme}://{self._settings.http.bind}",
+                "shared_tcp": f"tcp://{self._settings.tcp.bind}",
+            }
             self._print(told, f"{node.name}  {http}  {tcp}  nng+tcp://{node.nng}")
         self._print({"ready": True}, self._ready())
 
