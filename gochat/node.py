@@ -53,6 +53,7 @@ from gochat.http.readiness import Check
 from gochat.http.router import Route
 from gochat.listening import TRANSPORTS, Context, Listening
 from gochat.metrics import Commits
+from gochat.neighbours import Neighbours
 from gochat.notify.notifications import Notifications
 from gochat.notifying import Notifying
 from gochat.overview import overview
@@ -242,7 +243,12 @@ async def _started(
         spawn = partial(_spawn, sessions)
         since_ms = now_ms() - (settings.auth.max_lifetime_s + 2 * settings.auth.leeway_s) * 1000
         standing = Standing(await store.lookups.standing(since_ms), node.jumps)
-        notifying = Notifying(settings, store.notices, store.journal, node.live, standing, now_ms)
+        neighbours = None if shared is None else Neighbours(shared, node.live, store, settings.limits.sessions, now_ms)
+        if neighbours is None:
+            notifying = Notifying(settings, store.notices, store.journal, node.live, standing, now_ms)
+        else:
+            lead = neighbours.notifier.run
+            notifying = Notifying(settings, neighbours.notices, store.journal, node.live, standing, now_ms, lead)
         rooms, users = _registries(node, store, actors, run_queue, notifying.observers, shared is not None)
         node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn, notifying.context)
         node.notifying = notifying
@@ -254,6 +260,9 @@ async def _started(
             store.journal.when_epoch_ends(partial(_begin_epoch, node, store))
         # From here on batches of other nodes are told: nothing of them may come before all who hear of them are there.
         store.journal.listen(partial(_hear, rooms, users, node.live))
+        if neighbours is not None:
+            neighbours.listen(rooms, node.gateway.sessions)
+            services.start(Spec("neighbours", neighbours.soft.run))
         services.start(Spec("wheel", node.timer_wheel.run))
         services.start(Spec("poller", node.poller.run))
         services.start(Spec("slow readers", _spreader(node).run))

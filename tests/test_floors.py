@@ -23,7 +23,7 @@ FLOORS = (
     ("ports", "connections", "replication"),
     ("actors", "store", "cluster", "auth", "policy", "notify", "transports", "client"),
     ("session", "http"),
-    ("endpoints", "collector", "notifying", "clustering", "demo"),
+    ("endpoints", "collector", "notifying", "clustering", "neighbours", "demo"),
     ("listening", "overview"),
     ("node",),
     ("process", "sim"),

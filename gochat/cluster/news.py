@@ -99,6 +99,8 @@ class Answer(msgspec.Struct, array_like=True, frozen=True, tag="answer"):
     nonce: Word
     counter: Natural
     """That of the latest news that these sessions hold."""
+    now_ms: Natural
+    """The clock of the node that tells."""
     part: Natural
     """0, 1, 2, ..."""
     last: bool

@@ -173,7 +173,7 @@ class Roster:
         if answer.nonce != peer.nonce or answer.part != peer.part:
             return
         peer.part += 1
-        peer.heard_at, peer.gone = now, False
+        peer.heard_at, peer.heard_ms, peer.gone = now, answer.now_ms, False
         for row in answer.sessions:
             peer.answered.setdefault(row.user, {})[row.since] = row.device
             self._begin(peer, row)

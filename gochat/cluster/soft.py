@@ -209,7 +209,8 @@ class Soft:
             parts = list(self._presence.all_sessions())
             for part, sessions in enumerate(parts):
                 last = part == len(parts) - 1
-                answer = Answer(self._instance, self._boot, nonce, self._counter, part, last, sessions)
+                now_ms = self._now_ms()
+                answer = Answer(self._instance, self._boot, nonce, self._counter, now_ms, part, last, sessions)
                 await self._publish(_of(instance), answer)
 
     # ------------------------------------------------------------------------------------------ hearing

@@ -38,12 +38,12 @@ async def users(gateway: Gateway, who: Principal, request: req.Users) -> msgspec
     if not _is_prefix(prefix):
         return NO_PREFIX
     found, following = await gateway.archive.accounts(request.user, request.limit, _after(prefix, request.cursor))
-    live = gateway.live.users
-    if not found and request.user in live and request.cursor is None:
+    presence = gateway.live.presence
+    if not found and request.user is not None and presence.is_online(request.user) and request.cursor is None:
         # A first sign-in is stored within a second.
         found = [replies.Account(user=request.user, name=request.user)]
     accounts = [
-        msgspec.structs.replace(each, sessions=gateway.live.presence.count(each.user))
+        msgspec.structs.replace(each, sessions=presence.count(each.user))
         for each in found
         if each.user.startswith(prefix)
     ]

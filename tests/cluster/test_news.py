@@ -47,7 +47,7 @@ NEWS = News(
         NEWS,
         News("north", "boot", 8, 0, leaving=True),
         Ask("north", "nonce"),
-        Answer("north", "boot", "nonce", 7, 0, False, [SessionRow("ann", 5)]),
+        Answer("north", "boot", "nonce", 7, 1_700_000_000_000, 0, False, [SessionRow("ann", 5)]),
     ],
     ids=lambda message: type(message).__name__,
 )

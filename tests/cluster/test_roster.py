@@ -35,7 +35,7 @@ class Changes:
 
     def answer(self, nonce: str, counter: int, *users: str, part: int = 0, last: bool = True, boot: str = "b1") -> None:
         rows = [SessionRow(user, 1) for user in users]
-        self.roster.take_answer(Answer(OTHER, boot, nonce, counter, part, last, rows), self.now)
+        self.roster.take_answer(Answer(OTHER, boot, nonce, counter, 0, part, last, rows), self.now)
 
     def users(self) -> set[str]:
         return {user for user in "abcdefgh" if self.roster.has(user)}
@@ -190,7 +190,7 @@ def test_a_nodes_own_messages_are_nobodys() -> None:
     changes = Changes()
     assert not changes.roster.take_news(News(MINE, "b1", 1, 0, [SessionRow("a", 1)]), 0)
     nonce = changes.roster.ask_all(0).nonce
-    changes.roster.take_answer(Answer(MINE, "b1", nonce, 1, 0, True, [SessionRow("a", 1)]), 0)
+    changes.roster.take_answer(Answer(MINE, "b1", nonce, 1, 0, 0, True, [SessionRow("a", 1)]), 0)
     assert changes.users() == set()
     assert len(changes.roster) == 0
 
@@ -220,8 +220,8 @@ def test_whatever_gets_lost_the_roster_comes_to_be_right(seed: int) -> None:
             if quiet or random.random() < 0.7:
                 rows = [SessionRow(*place) for place in sorted(truth)]
                 cut = random.randrange(len(rows) + 1)
-                sent.append(Answer(OTHER, "b1", ask.nonce, counter, 0, False, rows[:cut]))
-                sent.append(Answer(OTHER, "b1", ask.nonce, counter, 1, True, rows[cut:]))
+                sent.append(Answer(OTHER, "b1", ask.nonce, counter, 0, 0, False, rows[:cut]))
+                sent.append(Answer(OTHER, "b1", ask.nonce, counter, 0, 1, True, rows[cut:]))
         if not quiet:
             random.shuffle(sent) if random.random() < 0.2 else None
             if random.random() < 0.1:
