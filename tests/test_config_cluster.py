@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gochat import cli
-from gochat.config import Address, Auth, Cluster, Http, Servers, Settings, parse_servers, problems, unencrypted
+from gochat.config import (
+    Address,
+    Auth,
+    Cluster,
+    Http,
+    Retention,
+    Servers,
+    Settings,
+    parse_servers,
+    problems,
+    unencrypted,
+)
 from gochat.settings import MASK, load, shown
 
 SECRET = "s" * 32
@@ -114,6 +126,12 @@ def test_text_that_travels_in_the_open_is_warned_of(url: str, warns: bool) -> No
     assert any("cluster.url is without TLS" in line for line in unencrypted(settings(url=url))) == warns
     ((line),) = unencrypted(settings(advertise="http://10.0.0.1:8080"))
     assert "cluster.advertise" in line
+
+
+def test_texts_do_not_expire_in_a_cluster_yet() -> None:
+    keeping = msgspec.structs.replace(settings(), retention=Retention(group_days=30, private_days=1))
+    assert [key for key, _ in problems(keeping)] == ["retention.group_days", "retention.private_days"]
+    assert list(problems(Settings(retention=Retention(group_days=30)))) == []
 
 
 def test_secrets_come_by_the_environment_and_are_masked() -> None:

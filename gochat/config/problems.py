@@ -129,6 +129,9 @@ def _cluster_problems(settings: Settings) -> Iterator[tuple[str, str]]:
                 yield f"cluster.{name}", "is for nodes of a cluster: set cluster.url too"
         return
     yield from cluster_problems(settings.cluster, settings.http.bind)
+    for name in ("group_days", "private_days"):
+        if getattr(settings.retention, name):
+            yield f"retention.{name}", "texts can't expire in a cluster yet: set it to 0"
     if not settings.auth.configured:
         yield (
             "auth.secret",

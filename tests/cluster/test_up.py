@@ -256,9 +256,18 @@ def test_a_server_that_is_missing_is_told_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert cli.run(["cluster", "up", "--data", str(tmp_path / "data"), "--http", "127.0.0.1:0"]) == 1
     said = capsys.readouterr().err
     assert "neither valkey-server nor redis-server" in said and "apt-get install redis-server" in said
+
+
+def test_a_server_beside_python_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    program = tmp_path / "redis-server"
+    program.touch(0o700)
+    assert programs.server_program() == str(program)
 
 
 def test_a_mistake_in_the_settings_is_told_before_anything_starts(

@@ -26,8 +26,10 @@ _POLL_S: Final = 0.05
 
 
 def server_program() -> str:
-    """Raises CommandError where there is none."""
-    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    """On the path, or beside the Python that runs this. Raises CommandError where there is none."""
+    places = (None, str(Path(sys.executable).parent))
+    names = ("valkey-server", "redis-server")
+    found = next((found for path in places for name in names if (found := shutil.which(name, path=path))), None)
     if found is None:
         raise CommandError(
             "no Redis is configured (cluster.url), and there is neither valkey-server nor redis-server on this machine",
