@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from gochat.errors import StoreError
 from gochat.notify.due import MINUTE_MS, Timing
 from gochat.notify.notifier import MEMBERS
 from gochat.notify.notifier import TOGETHER as KEPT_TOGETHER
-from gochat.notify.sender import OF_ONE_USER, TOGETHER
+from gochat.notify.sender import OF_ONE_USER, PAUSE_S, TOGETHER
 from gochat.notify.timetable import Timetable
 from tests.contracts.channel import ChannelContract
 from tests.contracts.scribe import Scribe
@@ -267,6 +268,25 @@ async def test_many_rooms_that_are_due_at_once_are_kept_in_small_transactions(
     await trio.sleep(600)
     assert len(town.told) == 8 * len(users) + MEMBERS + 7
     assert max(sizes) == KEPT_TOGETHER
+
+
+async def test_of_what_is_due_at_once_one_send_begins_after_the_other(
+    autojump_clock: object, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes its part of the loop's time, and those of others come between."""
+    town = build(timing=Timing(after_ms=0))
+    send, begun = MemoryChannel.send, list[float]()
+
+    async def timed(self: MemoryChannel, *given: Any) -> Any:
+        begun.append(trio.current_time())
+        return await send(self, *given)
+
+    monkeypatch.setattr(MemoryChannel, "send", timed)
+    await town.said(await town.group(*(f"u{n:02}" for n in range(50))), "hi")
+    await trio.sleep(60)
+    assert len(town.told) == len(begun) == 50
+    assert min(later - earlier for earlier, later in pairwise(begun)) >= PAUSE_S * 0.999
+    assert begun[-1] - begun[0] >= 49 * PAUSE_S * 0.999
 
 
 async def test_it_goes_on_where_a_crash_left_it_and_with_the_same_ids(autojump_clock: object, build: Build) -> None:
