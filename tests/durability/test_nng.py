@@ -67,20 +67,20 @@ class RoomTrace:
         self.seqs: dict[str, Seqs] = {}
         """By writer: the seq of each message, by its number; 0 where it was not heard."""
         self.messages = 0
-        self._who = who
+        self.who = who
         self._complaints = complaints
         self._count = count
-        self._head: int | None = None
+        self.head: int | None = None
 
     def take(self, seq: int, sender: str, body: str | None) -> None:
         """The next fact; a message has a body, which is its number."""
-        if self._head is not None and seq != self._head + 1:
-            self._complaints.append(f"{self._who} heard {seq} after {self._head}")
-        self._head = seq
+        if self.head is not None and seq != self.head + 1:
+            self._complaints.append(f"{self.who} heard {seq} after {self.head}")
+        self.head = seq
         if body is not None:
             seqs = self.seqs.setdefault(sender, array("I", bytes(4 * self._count)))
             if seqs[int(body)]:
-                self._complaints.append(f"{self._who} heard {body} of {sender} again, first at {seqs[int(body)]}")
+                self._complaints.append(f"{self.who} heard {body} of {sender} again, first at {seqs[int(body)]}")
             seqs[int(body)] = seq
             self.messages += 1
 
@@ -124,6 +124,12 @@ class Campaign:
             # The hearers end when they have heard all.
             hearing.start_soon(self._leave_when_done, hearing, nursery)
         self._judge()
+
+    def standing(self) -> str:
+        """The users who wait, for when nothing goes on any more: how much was acked to each, or heard by each."""
+        acked = {writer: sum(map(bool, seqs)) for writer, seqs in self._acked.items()}
+        heard = [(trace.who, trace.messages, trace.head) for trace in self._heard]
+        return f"acked {acked}; heard: user, messages, last seq: {heard}; {self.complaints[:10]}"
 
     async def _leave_when_done(self, hearing: trio.Nursery, nursery: trio.Nursery) -> None:
         while len(hearing.child_tasks) > 1:
@@ -205,12 +211,13 @@ async def test_nothing_is_lost_doubled_or_out_of_order(
 ) -> None:
     served = Served(tmp_path, nng=True)
     campaign = Campaign(served, talkers=talkers, messages=messages, listeners=listeners)
-    with trio.fail_after(PATIENCE_S + (talkers + listeners) * messages * EACH_S):
+    with trio.move_on_after(PATIENCE_S + (talkers + listeners) * messages * EACH_S) as patience:
         await served.start()
         try:
             await campaign.run()
         finally:
             await served.aclose()
+    assert not patience.cancelled_caught, campaign.standing()
     assert campaign.complaints[:10] == []
     assert "Traceback" not in served.log.read_text()
 
