@@ -26,6 +26,7 @@ import pytest
 
 from gochat import __version__, cli
 from gochat.auth.secret import make_secret
+from gochat.auth.tokens import unverified
 from gochat.commands import EXIT_AUTH, EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from gochat.commands.exposed import exposed
 from gochat.commands.presets import PRESETS
@@ -215,6 +216,10 @@ def test_a_link_needs_a_terminal_or_consent(secret: Path) -> None:
     assert "--print" in gochat("link", "ann", code=EXIT_USAGE).stderr
     text = gochat("link", "ann", "--print").stdout
     assert re.fullmatch(r"http://127\.0\.0\.1:8080/#ticket=[\w.-]+\n", text)
+    for given in ("https://chat.example", "https://chat.example/"):
+        leads = gochat("link", "root", "--admin", "--print", "--url", given).stdout
+        assert leads.startswith("https://chat.example/admin#ticket=")
+        assert set(unverified(leads.strip().partition("=")[2])[1]["scope"].split()) > {"admin"}
     told = json.loads(gochat("link", "ann", "--print", "--json", "--url", "https://chat.example", "--ttl", "8h").stdout)
     address, _, ticket = told["url"].partition("#ticket=")
     assert (address, told["user"]) == ("https://chat.example/", "ann")

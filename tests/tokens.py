@@ -22,6 +22,7 @@ def issue(node: Node, user: str, scopes: Iterable[str] = DEFAULT_SCOPES, *, name
     return auth.issuer(node.settings).issue(user, now_s=int(time.time()), ttl_s=TTL_S, scopes=scopes, name=name)
 
 
-def issue_in(data: Path, user: str, scopes: Iterable[str] = DEFAULT_SCOPES) -> str:
+def issue_in(data: Path, user: str, scopes: Iterable[str] = DEFAULT_SCOPES, *, name: str | None = None) -> str:
     """A token that a node without a configured key accepts, whose data folder this is."""
-    return auth.Issuer(Auth(), own_secret(data)).issue(user, now_s=int(time.time()), ttl_s=TTL_S, scopes=scopes)
+    issuer = auth.Issuer(Auth(), own_secret(data))
+    return issuer.issue(user, now_s=int(time.time()), ttl_s=TTL_S, scopes=scopes, name=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ SECRET = "a text that only its two users may read"
 REPORTED = "buy cheap tea <b>now</b>"
 #: Titles that other pages have come to grief over, as long as a title may be.
 TITLES = [text[:100] for text in BASES[:20] if "//" not in text]
+NAME = "<img src=x onerror='document.title=1'> \u202eeve"
 #: Each view, and a text that it holds on the node of `furnish`.
 VIEWS = {
     "overview": "Users online",
@@ -75,7 +77,7 @@ def furnish(server: Server) -> None:
     bob = server.token("bob")
     server.say(bob, "user:ann", SECRET)
     server.post(bob, "groups", {"name": "tea", "title": "Green tea", "users": ["ann", "eve"]})
-    server.say(server.token("eve"), "group:tea", REPORTED)
+    server.say(issue_in(server.data, "eve", name=NAME), "group:tea", REPORTED)
     server.post(server.token("ann"), "messages/group:tea:3/reports", {"reason": "spam & <i>worse</i>"})
     for number, title in enumerate(TITLES):
         server.post(bob, "groups", {"name": f"odd{number:02}", "title": title})
@@ -113,6 +115,94 @@ def test_every_view_tells_its_list_and_axe_finds_nothing(
     page.get_by_role("button", name="Suspend").first.click()
     page.wait_for_selector("dialog select")
     assert findings(page) == []
+
+
+#: A node that is not well, as it would tell of itself: what a test can't easily bring about.
+SICK = {
+    "node": "n" * 64,
+    "server": "gochat/0",
+    "ts": 1_700_000_000_000,
+    "ready": False,
+    "checks": [{"check": "accepting"}, {"check": "store", "problem": f"the disk is full {NAME}"}],
+    "metrics": {
+        "gochat_refusals_total": {"group.muted": 7, "links.foreign": 1_234_567},
+        "gochat_denials_total": {"busy": 3},
+        "gochat_store_free_bytes": {"": 17},
+        "gochat_sessions": {"ws": 50_000, "tcp": 3},
+    },
+    "supervisors": [
+        {
+            "name": "actors",
+            "crashes": 9,
+            "given_up": 1,
+            "more": 70,
+            "children": [
+                {"name": f"group:{'g' * 64}", "since": 1_700_000_000_000, "restarts": 4, "pausing": True},
+                {"name": "run queue", "since": 1_700_000_000_000},
+            ],
+            "latest": [{"name": "a private room", "ts": 1_700_000_000_000, "error": "KeyError"}],
+        }
+    ],
+}
+FULL = {
+    "waiting": 1_024,
+    "mailboxes": [
+        {
+            "kind": "group",
+            "id": f"group:{'g' * 64}",
+            "waiting": 1_000,
+            "capacity": 1_000,
+            "peak": 1_000,
+            "refused": 77,
+            "phase": "recording",
+            "age_ms": 61_000,
+            "turn_ms": 62_000,
+        },
+        {"kind": "private", "waiting": 24, "capacity": 1_000, "peak": 30, "phase": "idle", "age_ms": 0, "turn_ms": 15},
+    ],
+}
+SLOW = {
+    "sessions": [
+        {
+            "user": "u" * 64,
+            "since": 1_700_000_000_000,
+            "transport": "ws",
+            "address": "2001:db8::17",
+            "device": "d" * 64,
+            "node": "n",
+            "waiting": 1_048_576,
+            "stalled_ms": 29_000,
+        },
+    ],
+}
+
+
+def answering(told: dict[str, Any]) -> Callable[[Any], None]:
+    def answer(route: Any) -> None:
+        route.fulfill(json=told)
+
+    return answer
+
+
+@pytest.mark.parametrize(("size", "dark"), ALL_LOOKS)
+def test_a_node_that_is_not_well(operator: Callable[..., Operator], size: Size, dark: bool) -> None:
+    root = operator(size=size, dark=dark)
+    page = root.page
+    for path, told in (("overview", SICK), ("mailboxes", FULL), ("sessions?slow=true", SLOW)):
+        page.route(f"**/v1/admin/{path}", answering(told))
+    page.wait_for_selector(".top .pill.bad:has-text('not ready')")
+    views = {
+        "overview": "the disk is full",
+        "mailboxes": "1,000 of 1,000",
+        "sessions/slow": "29 sec",
+        "supervisors": "4 restarts",
+    }
+    for view, text in views.items():
+        root.show(*view.split("/"))
+        root.reads(text)
+        assert findings(page) == [], view
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth"), view
+    assert page.evaluate("document.querySelectorAll('.view img').length") == 0
 
 
 def test_reports_are_dealt_with(operator: Callable[..., Operator], server: Server) -> None:

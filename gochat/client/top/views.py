@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from gochat.client.screen.width import Row, columns_of, padded
+from gochat.client.screen.width import Row, columns_of, padded, wrap
 from gochat.client.terminal import text
 from gochat.client.top import figures
 from gochat.client.top.reading import BRIEF, Look
@@ -21,6 +21,9 @@ NARROWED: Final = ("users", "rooms")
 #: The width of one of the figures of the node, with its label.
 _FIGURE: Final = 26
 _LABEL: Final = 12
+#: A cell is cut to so many columns, and no further.
+_LEAST_CELL: Final = 8
+_INDENT: Final = 4
 
 
 class Shown(NamedTuple):
@@ -44,15 +47,21 @@ def _heading(title: str) -> Row:
 
 
 def _table(head: Sequence[str], cells: Sequence[Sequence[str]], columns: int, empty: str) -> list[Row]:
-    """Columns as wide as their widest cell, numbers to the right; the first one takes what is left."""
+    """Columns as wide as their widest cell. Where that is too much for the screen, the widest ones are cut."""
     if not cells:
         return [[("time", empty)]]
     widths = [max(columns_of(row[index]) for row in (head, *cells)) for index in range(len(head))]
-    others = sum(widths[1:]) + 2 * (len(widths) - 1)
-    widths[0] = max(8, min(widths[0], columns - others))
+    while (excess := sum(widths) + 2 * (len(widths) - 1) - columns) > 0 and max(widths) > _LEAST_CELL:
+        widest = widths.index(max(widths))
+        widths[widest] = max(_LEAST_CELL, min(widths[widest] - 1, max(widths[widest] - excess, _second(widths))))
     found: list[Row] = [[("time", _joined(head, widths))]]
     found += [[(None, _joined(row, widths))] for row in cells]
     return found
+
+
+def _second(widths: Sequence[int]) -> int:
+    """The width of the second widest."""
+    return sorted(widths)[-2] if len(widths) > 1 else 0
 
 
 def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -60,8 +69,10 @@ def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([first, *others]).rstrip()
 
 
-def _lines(entries: Sequence[str], empty: str) -> list[Row]:
-    return [[(None, entry)] for entry in entries] or [[("time", empty)]]
+def _lines(entries: Sequence[str], columns: int, empty: str) -> list[Row]:
+    """Entries that are read whole: a long one goes on in the next row."""
+    found = [row for entry in entries for row in wrap([(None, entry)], columns, _INDENT)]
+    return found or [[("time", empty)]]
 
 
 # ---------------------------------------------------------------------------------------------- the node
@@ -144,11 +155,11 @@ def _slow(sessions: Sequence[replies.SessionEntry], columns: int) -> list[Row]:
 
 
 def _reports(shown: Shown) -> list[Row]:
-    return _lines([text.report_line(each, "") for each in shown.now.entries], "no report is open")
+    return _lines([text.report_line(each, "") for each in shown.now.entries], shown.columns, "no report is open")
 
 
 def _users(shown: Shown) -> list[Row]:
-    return _lines([text.account_line(each) for each in shown.now.entries], "no user has such an id")
+    return _lines([text.account_line(each) for each in shown.now.entries], shown.columns, "no user has such an id")
 
 
 def _rooms(shown: Shown) -> list[Row]:
@@ -180,11 +191,11 @@ def _sessions(shown: Shown) -> list[Row]:
 
 
 def _suspended(shown: Shown) -> list[Row]:
-    return _lines([text.suspension_line(each) for each in shown.now.entries], "nobody is suspended")
+    return _lines([text.suspension_line(each) for each in shown.now.entries], shown.columns, "nobody is suspended")
 
 
 def _audit(shown: Shown) -> list[Row]:
-    return _lines([text.audit_line(each) for each in shown.now.entries], "nothing was recorded yet")
+    return _lines([text.audit_line(each) for each in shown.now.entries], shown.columns, "nothing was recorded yet")
 
 
 def _mailboxes(shown: Shown) -> list[Row]:

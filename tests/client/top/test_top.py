@@ -196,6 +196,18 @@ def test_names_and_texts_are_inert_and_fit() -> None:
     assert "store: broken" in told and "a private room" in told and "3/1,000" in told
 
 
+def test_a_narrow_table_cuts_what_is_widest_and_a_long_report_is_read_whole() -> None:
+    room = replies.RoomOverview(room="group:a-long-name", title="T" * 100, head=1, messages=1, ts=NOON)
+    look = seen(overview(), entries=[room, room])
+    told = [plain(row) for row in rows("rooms", Shown(look, None, 60))]
+    assert all(len(line) <= 60 for line in told)
+    assert "group:a-long-name" in told[1] and told[1].endswith("…")
+    report = replies.ReportEntry(report=1, ts=NOON, room="group:tea", seq=1, sender="eve", body="word " * 30, by="ann")
+    told = [plain(row) for row in rows("reports", Shown(seen(overview(), entries=[report]), None, 60))]
+    assert len(told) > 2 and all(len(line) <= 60 for line in told)
+    assert "by ann" in " ".join(told)
+
+
 # ---------------------------------------------------------------------------------------------- the command
 
 

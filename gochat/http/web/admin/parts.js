@@ -14,7 +14,8 @@ export const Time = ({ ts }) => (ts ? html`<time datetime=${new Date(ts).toISOSt
 export const Moment = ({ ts }) => html`<time datetime=${new Date(ts).toISOString()} title=${when.inFull(ts)}>${when.brief(ts)}</time>`;
 
 /** @param {{id: string, name?: string}} props */
-export const UserLink = ({ id, name }) => html`<a href=${address("users", id)}><bdi>${name || id}</bdi></a>`;
+export const UserLink = ({ id, name = id }) => html`
+  <a href=${address("users", id)}><bdi>${name}</bdi></a>${name !== id && html` <small><bdi>${id}</bdi></small>`}`;
 
 /** A group leads to its view; a private room is only named. @param {{id: string, title?: string}} props */
 export const RoomLink = ({ id, title }) => (id.startsWith("group:")

@@ -36,7 +36,7 @@ function Live({ columns }) {
   const { told, wrong } = useLive("admin/mailboxes", {});
   return html`
     <${Wrong} text=${wrong} />
-    ${told ? html`${told.waiting > 0 && html`<p>${t("n-waiting", { n: told.waiting })}</p>`}
+    ${told ? html`${told.waiting > 0 && html`<p>${t("n-waiting", { n: count(told.waiting) })}</p>`}
       <${Table} label=${t("mailboxes")} columns=${columns} rows=${told.mailboxes} empty=${t("no-mail")} />`
       : html`<${Waiting} />`}`;
 }

@@ -23,14 +23,14 @@ export function Overview() {
     <${View} title=${t("overview")} side=${html`<small>${now.server}</small>`}>
       ${problems.map(({ check, problem }) => html`<p class="bad" role="alert" key=${check}>${t("check-fails", { check, why: problem ?? "" })}</p>`)}
       <div class="tiles">
-        <${Tile} name=${t("online")} value=${count(value(now, "gochat_users_online"))} more=${t("n-sessions", { n: value(now, "gochat_sessions") ?? 0 })} />
+        <${Tile} name=${t("online")} value=${count(value(now, "gochat_users_online"))} more=${t("n-sessions", { n: count(value(now, "gochat_sessions") ?? 0) })} />
         <${Tile} name=${t("connections")} value=${count(value(now, "gochat_connections"))}
-          more=${t("n-strangers", { n: value(now, "gochat_connections_unauthenticated") ?? 0 })} />
+          more=${t("n-strangers", { n: count(value(now, "gochat_connections_unauthenticated")) })} />
         <${Tile} name=${t("messages-s")} value=${rate(each("gochat_messages_recorded_total"))} line=${course(samples, "gochat_messages_recorded_total")} />
         <${Tile} name=${t("deliveries-s")} value=${rate(each("gochat_deliveries_total"))} line=${course(samples, "gochat_deliveries_total")} />
         <${Tile} name=${t("refusals-s")} value=${rate(each("gochat_denials_total"))} line=${course(samples, "gochat_denials_total")} />
         <${Tile} name=${t("commit-time")} value=${commits ? span(Math.max(1, ((took ?? 0) / commits) * 1000)) : "–"}
-          more=${t("n-commits-s", { n: rate(commits) })} />
+          more=${commits === undefined ? "" : t("n-commits-s", { n: rate(commits) })} />
         <${Tile} name=${t("cpu")} value=${percent(each("process_cpu_seconds_total"))} line=${course(samples, "process_cpu_seconds_total")} />
         <${Tile} name=${t("memory")} value=${bytes(value(now, "process_resident_memory_bytes"))} />
         <${Tile} name=${t("database")} value=${bytes(value(now, "gochat_store_bytes"))}
