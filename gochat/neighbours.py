@@ -13,6 +13,7 @@ from gochat.cluster.lease import Lease
 from gochat.cluster.news import NewsCodec
 from gochat.cluster.notices import LoggedNotices
 from gochat.cluster.presence import ClusterPresence
+from gochat.cluster.secret import push_secret
 from gochat.cluster.shared import Shared
 from gochat.cluster.soft import Soft
 from gochat.errors import REPLACED
@@ -34,6 +35,7 @@ class Neighbours:
         codec = NewsCodec(identity.cluster, identity.secret)
         self.soft = Soft(bulletin, codec, identity.instance, identity.boot, self.presence, now_ms=now_ms)
         self.notices = LoggedNotices(store.notices, journal)
+        self.push_secret = push_secret(identity.cluster, identity.secret)
         self.notifier = Lease(bulletin, "notifier", identity.instance)
         self._live = live
         live.presence, live.ephemera = self.presence, self.soft

@@ -247,8 +247,16 @@ async def _started(
         if neighbours is None:
             notifying = Notifying(settings, store.notices, store.journal, node.live, standing, now_ms)
         else:
-            lead = neighbours.notifier.run
-            notifying = Notifying(settings, neighbours.notices, store.journal, node.live, standing, now_ms, lead)
+            notifying = Notifying(
+                settings,
+                neighbours.notices,
+                store.journal,
+                node.live,
+                standing,
+                now_ms,
+                neighbours.notifier.run,
+                neighbours.push_secret,
+            )
         rooms, users = _registries(node, store, actors, run_queue, notifying.observers, shared is not None)
         node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn, notifying.context)
         node.notifying = notifying

@@ -47,9 +47,10 @@ class Notifying:
         standing: Standing,
         now_ms: Callable[[], int],
         lead: Lead | None = None,
+        push_secret: bytes | None = None,
     ) -> None:
-        """`lead`: where there are other nodes, of which one notifies. Raises GochatError where a channel can't be
-        used."""
+        """`lead` and `push_secret`: where there are other nodes, of which one notifies, and all push with one key.
+        Raises GochatError where a channel can't be used."""
         self._settings = settings.notify
         self._notices = notices
         self._journal = journal
@@ -65,7 +66,7 @@ class Notifying:
             # Nobody else pays for what they import.
             from gochat.notify.channels import Channels
 
-            self._channels = Channels(self._settings, Path(settings.node.data), now_ms)
+            self._channels = Channels(self._settings, Path(settings.node.data), now_ms, push_secret)
             self._notifier = self._make_notifier(self._channels)
             self.counts.rooms = self._notifier.rooms
             self.senders = self._make_senders(self._channels, standing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from gochat.config import Cluster
@@ -21,6 +22,13 @@ def cluster_secret(settings: Cluster) -> str:
     if problem is not None:
         raise ConfigError("cluster.secret_file", settings.secret_file, problem)
     return secret
+
+
+def push_secret(cluster: str, secret: str) -> bytes:
+    """64 bytes for the key that all nodes sign pushes with, since devices are subscribed with one key. `cluster`: its
+    id."""
+    key = hashlib.blake2b(secret.encode(), digest_size=64, person=b"gochat secret").digest()
+    return hashlib.blake2b(cluster.encode(), key=key, digest_size=64, person=b"gochat push").digest()
 
 
 def redis_password(settings: Cluster) -> str:

@@ -117,11 +117,21 @@ def test(who: str, channel: str | None, mail: str | None, config: Path | None, d
 async def _tested(settings: Settings, who: str, wanted: list[str], mail: str | None) -> list[tuple[str, str]]:
     from gochat.notify.channels import Channels
 
-    channels = Channels(settings.notify, Path(settings.node.data), lambda: time.time_ns() // 1_000_000)
+    place = Path(settings.node.data)
+    channels = Channels(settings.notify, place, lambda: time.time_ns() // 1_000_000, _push_secret(settings, place))
     try:
         return [each for name in wanted for each in await _sent(settings, channels, name, who, mail)]
     finally:
         await channels.aclose()
+
+
+def _push_secret(settings: Settings, place: Path) -> bytes | None:
+    """What the nodes of a cluster make their key from; None where the folder belongs to none."""
+    from gochat.cluster import identity
+    from gochat.cluster.secret import cluster_secret, push_secret
+
+    marker = identity.read(place) if settings.cluster.url else None
+    return None if marker is None else push_secret(marker.cluster, cluster_secret(settings.cluster))
 
 
 async def _sent(settings: Settings, channels: Channels, name: str, who: str, mail: str | None) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from gochat.notify.channel import Channel
 from gochat.notify.http import NoAnswer, Poster
 from gochat.notify.mail import Mail, NoAddress, Relay
 from gochat.notify.notification import Templates
-from gochat.notify.vapid_key import own_key
+from gochat.notify.vapid_key import own_key, shared_key
 from gochat.notify.webhook import Webhook
 from gochat.notify.webpush import WebPush
 
@@ -21,8 +21,11 @@ from gochat.notify.webpush import WebPush
 class Channels:
     """Those that are on. `aclose` lets go of their connections."""
 
-    def __init__(self, settings: config.Notify, folder: Path, now_ms: Callable[[], int]) -> None:
-        """Makes the key for Web Push in `folder` at the first use. Raises GochatError where something can't be used."""
+    def __init__(
+        self, settings: config.Notify, folder: Path, now_ms: Callable[[], int], push_secret: bytes | None = None
+    ) -> None:
+        """Makes the key for Web Push in `folder` at the first use; or, with `push_secret`, takes the one that the nodes
+        of a cluster share. Raises GochatError where something can't be used."""
         self._settings = settings
         self._now_ms = now_ms
         self._templates = Templates(settings.title, settings.text)
@@ -33,7 +36,8 @@ class Channels:
             self.all.append(self._webhook(settings.webhook_url))
         if settings.push:
             allowed = settings.allow_private and settings.push_private
-            push = WebPush(self._poster(allowed), own_key(folder), settings.push_contact, self._templates, now_ms)
+            key = own_key(folder) if push_secret is None else shared_key(push_secret)
+            push = WebPush(self._poster(allowed), key, settings.push_contact, self._templates, now_ms)
             self.push_key = push.public_key
             self.all.append(push)
         if settings.smtp:

@@ -1,7 +1,8 @@
 """The key that a node signs its pushes with: made at the first use, in the data folder, for its owner's eyes alone.
 
 Browsers tie a subscription to this key. A node that loses it has to have all its users subscribe again, so it belongs
-into backups of the folder, and it is never replaced by itself.
+into backups of the folder, and it is never replaced by itself. The nodes of a cluster, each of which pushes to the same
+devices, make theirs from what they share.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
 from gochat.errors import ConfigError
 
 FILE_NAME: Final = "push.key"
+#: The order of the curve's group: private keys are below it (NIST FIPS 186-5, P-256).
+_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def own_key(folder: Path) -> ec.EllipticCurvePrivateKey:
@@ -43,6 +46,11 @@ def own_key(folder: Path) -> ec.EllipticCurvePrivateKey:
         hint = "put it back from a backup; with another key all devices have to subscribe again"
         raise ConfigError("node.data", str(file), "is no private key of the curve P-256, in PEM", hint=hint)
     return key
+
+
+def shared_key(secret: bytes) -> ec.EllipticCurvePrivateKey:
+    """The key that everybody has who has these 64 secret bytes, and that does not tell them."""
+    return ec.derive_private_key(int.from_bytes(secret) % (_ORDER - 1) + 1, ec.SECP256R1())
 
 
 def _make(file: Path) -> None:

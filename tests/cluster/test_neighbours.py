@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,15 @@ async def test_one_node_notifies_and_another_when_that_stops(tmp_path: Path, nur
         west = await town.peer("west", "ann")
         await west.ask("send", to=f"user:u{number}", body="hi")
         assert await told(number + 1) == [f"u{n}" for n in range(number + 1)], "each once, by whichever is left"
+    await town.aclose()
+
+
+async def test_devices_are_subscribed_with_one_key(tmp_path: Path, nursery: trio.Nursery) -> None:
+    town = Town(tmp_path, await new_log(), nursery)
+    await town.start(*NAMES, notify={"push": True, "push_contact": "mailto:root@example.org"})
+    keys = {(await (await town.peer(name, "ann")).ask("push"))["key"] for name in NAMES}
+    assert len(keys) == 1
+    assert not any("push.key" in names for _, _, names in os.walk(tmp_path))
     await town.aclose()
 
 
