@@ -39,8 +39,6 @@ COVERS: dict[str, tuple[str, ...]] = {
         "cluster/noting",
         "cluster/own",
         "store/replica",
-        "store/write/log_state",
-        "store/write/replica",
     ),
     "tests/cluster/test_memory.py": ("cluster/faults", "cluster/memory_server"),
     "tests/cluster/test_nodes.py": ("cluster/registry",),
@@ -68,6 +66,7 @@ COVERS: dict[str, tuple[str, ...]] = {
         "store/store",
         "store/write/journal",
     ),
+    "tests/store/write/test_replica.py": ("store/write/log_state",),
     "tests/store/test_notices.py": ("store/read/notices", "store/write/notices"),
     "tests/store/test_histories.py": (
         "domain/foreign",
