@@ -180,6 +180,13 @@ def m018_mention_senders(db: sqlite_utils.Database) -> None:
         db.execute(statement)
 
 
+@migrations()
+def m019_by_time(db: sqlite_utils.Database) -> None:
+    """Reports and the audit log are listed by time: their ids need not rise with it."""
+    for statement in schema.BY_TIME:
+        db.execute(statement)
+
+
 def apply(connection: sqlite3.Connection, *, before: str | None = None) -> None:
     """Apply those that are missing, each in a transaction of its own, or in the one that is open. With `before` only
     those that come before this one."""

@@ -42,6 +42,7 @@ KNOWN = frozenset(
         "m016_cluster",
         "m017_log",
         "m018_mention_senders",
+        "m019_by_time",
     }
 )
 
@@ -249,6 +250,14 @@ CLUSTER = """CREATE TABLE cluster (
     one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, name TEXT NOT NULL,
     layout BLOB NOT NULL,    -- signed with the cluster's secret (cluster/layout.py)
     begun INTEGER NOT NULL)  -- whether the cluster's log has been begun, which happens once"""
+#: Reports and the audit log are listed by time.
+BY_TIME = (
+    "CREATE INDEX audit_time ON audit (ts, id)",
+    "CREATE INDEX report_time ON report (ts, id) WHERE closed_ts IS NULL",
+    "CREATE INDEX report_of_room ON report (num, ts, id) WHERE closed_ts IS NULL",
+    "DROP INDEX report_open",
+    "DROP INDEX report_queue",
+)
 #: A cluster's log, as far as this node follows it (write/log_state.py).
 LOG = (
     # The latest entries as they were read; id: the partition above the n.

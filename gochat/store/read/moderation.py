@@ -1,4 +1,7 @@
-"""Lists that moderators and admins look at: open reports, and the audit log."""
+"""Lists that moderators and admins look at: open reports, and the audit log.
+
+They are in the order of time: in a cluster ids grow within a room's partition alone.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,12 @@ from gochat.store.schema import SEQ_BITS
 
 #: The rooms that a page of reports of all rooms is about: its values are as for `reports`.
 REPORTED = """SELECT DISTINCT r.id FROM (
-    SELECT num FROM report WHERE closed_ts IS NULL AND id > ? ORDER BY id LIMIT ?) p JOIN room r ON r.num = p.num"""
+    SELECT num FROM report WHERE closed_ts IS NULL
+        AND (ts, id) > (coalesce((SELECT ts FROM report WHERE id = ?1), -1), ?1)
+    ORDER BY ts, id LIMIT ?2) p JOIN room r ON r.num = p.num"""
+
+#: Above every id and every time.
+_LAST = (1 << 63) - 1
 
 
 def reports(
@@ -27,8 +35,9 @@ def reports(
     rows = connection.execute(
         f"""SELECT p.id, p.ts, r.id, p.seq, f.sender, substr(f.body, 1, {LAST_CHARS}), p.user, p.rule, p.reason
             FROM report p JOIN room r ON r.num = p.num JOIN fact f ON f.id = (p.num << {SEQ_BITS}) + p.seq
-            WHERE p.closed_ts IS NULL AND p.id > ? {where} ORDER BY p.id LIMIT ?""",
-        (number(cursor, 0), *values, limit + 1),
+            WHERE p.closed_ts IS NULL AND (p.ts, p.id) > (coalesce((SELECT ts FROM report WHERE id = ?), -1), ?)
+                {where} ORDER BY p.ts, p.id LIMIT ?""",
+        (number(cursor, 0), number(cursor, 0), *values, limit + 1),
     ).fetchall()
     entries = [
         ReportEntry(report=id_, ts=ts, room=name, seq=seq, sender=sender, body=body, by=by, rule=rule, reason=reason)
@@ -74,9 +83,11 @@ def sanctions(
 
 def audit(connection: sqlite3.Connection, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
     """The audit log, newest first."""
+    after, last = number(cursor, _LAST), _LAST
     rows = connection.execute(
-        "SELECT id, ts, actor, action, room, subject, detail FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?",
-        (number(cursor, (1 << 63) - 1), limit + 1),
+        """SELECT id, ts, actor, action, room, subject, detail FROM audit
+            WHERE (ts, id) < (coalesce((SELECT ts FROM audit WHERE id = ?), ?), ?) ORDER BY ts DESC, id DESC LIMIT ?""",
+        (after, last, after, limit + 1),
     ).fetchall()
     entries = [
         AuditEntry(id=id_, ts=ts, actor=actor, action=action, room=room, subject=subject, detail=detail)
