@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
+
+import msgspec
+import trio
 
 from gochat import store as stores
 from gochat.cluster.identity import Identity
@@ -14,6 +19,7 @@ from gochat.cluster.memory import MemoryBulletin, MemoryLog
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import PARTITIONS
 from gochat.cluster.shared import Shared
+from gochat.config import Settings
 from gochat.node import Node, running
 from gochat.ports import ForeignBatch
 from gochat.store import Store
@@ -72,3 +78,39 @@ async def cluster_node(server: MemoryServer, folder: Path, name: str, **sections
 
 def inline() -> AbstractAsyncContextManager[Store]:
     return stores.open_inline(":memory:")
+
+
+class Anywhere:
+    """Three nodes that pass for one: each connection that is made to it is to another of them. All else is the first's."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = nodes
+        self._turns = itertools.cycle(nodes)
+
+    @property
+    def addresses(self) -> list[tuple[str, str]]:
+        return next(self._turns).addresses
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.nodes[0], name)
+
+
+@asynccontextmanager
+async def running_anywhere(settings: Settings) -> AsyncIterator[Any]:
+    """As `node.running`, but three nodes of a cluster with these settings. Those without a key get one: all nodes must
+    have the same."""
+    if not settings.auth.configured:
+        settings = msgspec.structs.replace(settings, auth=msgspec.structs.replace(settings.auth, secret=SECRET))
+    server = await new_log()
+    stop = trio.Event()
+
+    async def run(name: str, task_status: trio.TaskStatus[Node]) -> None:
+        data = f"{settings.node.data}-{name}"
+        own = msgspec.structs.replace(settings, node=msgspec.structs.replace(settings.node, data=data))
+        async with running(own, shared(server, name)) as node:
+            task_status.started(node)
+            await stop.wait()
+
+    async with trio.open_nursery() as nursery:
+        yield Anywhere([await nursery.start(run, name) for name in ("north", "south", "west")])
+        stop.set()

@@ -230,8 +230,9 @@ def _once(owner: type, name: str, instead: Callable[..., Any]) -> None:
     setattr(owner, name, call)
 
 
-def sections_for(wire: type[Wire], folder: Path) -> tuple[Path, dict[str, dict[str, Any]]]:
-    """The file with the node's certificate, and its settings by section."""
+@contextlib.asynccontextmanager
+async def staged(wire: type[Wire], folder: Path, kind: type[AnyStage] = Stage) -> AsyncIterator[AnyStage]:  # type: ignore[assignment]
+    """A stage with a node on an empty data folder, and nobody on it."""
     trusted, words = localhost(folder), folder / "words.txt"
     words.write_text(WORDS)
     here = {"trusted": str(trusted), "words": str(words)}
@@ -240,13 +241,6 @@ def sections_for(wire: type[Wire], folder: Path) -> tuple[Path, dict[str, dict[s
         sections.setdefault(name, {}).update(fields)
     for fields in sections.values():
         fields.update({name: value.format(**here) for name, value in fields.items() if isinstance(value, str)})
-    return trusted, sections
-
-
-@contextlib.asynccontextmanager
-async def staged(wire: type[Wire], folder: Path, kind: type[AnyStage] = Stage) -> AsyncIterator[AnyStage]:  # type: ignore[assignment]
-    """A stage with a node on an empty data folder, and nobody on it."""
-    trusted, sections = sections_for(wire, folder)
     settings = make_settings(folder / "data", **sections)
     leave = trio.Event()
 
