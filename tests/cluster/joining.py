@@ -81,7 +81,7 @@ def inline() -> AbstractAsyncContextManager[Store]:
 
 
 class Anywhere:
-    """Three nodes that pass for one: each connection that is made to it is to another of them. All else is the first's."""
+    """Three nodes that pass for one: each connection to it is to another of them. All else is the first one's."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
