@@ -96,6 +96,7 @@ $(ASYNC_CHECKED): $(ASYNC) requirements-dev.lock | $(DEV)
 page-types: $(TSC)
 	$(TSC) -p gochat/http/web/jsconfig.json
 	$(TSC) -p gochat/http/web/worker.jsconfig.json
+	$(TSC) -p gochat/http/docs/jsconfig.json
 
 docs: $(DEV)
 	$(BIN)/python docs/generate.py

@@ -120,6 +120,14 @@ def test_two_people_at_their_terminals(sit: Callable[..., Pane], node: Server, c
     at_bob.sees(f"[{ann}] two")
     at_bob.keys("C-u")
 
+    # A message that has come to the other's terminal and was not looked at, and then was.
+    at_bob.keys("M-1")
+    at_bob.sees("[gochat]")
+    at_ann.type("unseen")
+    at_ann.sees("> unseen [received]")
+    at_bob.keys("M-2")
+    at_ann.sees("> unseen [read]")
+
     # Scrollback pages in, and stays where it is.
     for _ in range(12 if rows < 30 else 8):
         at_ann.keys("PPage")
