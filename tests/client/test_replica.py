@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gochat.client import NotAReplica, Replica, Reset
+from gochat.client import replica as replicas
 from gochat.client.replica import Began, Left, Told
 from gochat.client.wire import Fact, Page
 from gochat.domain.facts import Delete, Edit, Message, Reaction
@@ -63,6 +64,25 @@ def test_facts_count_once_and_edits_and_deletions_are_followed(replica: Replica,
     assert replica.search("two") == []
     replica.store(told(edit(7, 2, "again")))
     assert bodies(replica)[1] is None, "what was deleted stays so"
+    replica.store(told(*facts[:2]))
+    assert bodies(replica) == ["uno", None, "three", "six"] and replica.rooms()[0].seq == 7, "what came again is old"
+
+
+def test_facts_and_position_come_together_or_not_at_all(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(db: sqlite3.Connection, fact: Message) -> None:
+        if fact.seq == 3:
+            raise sqlite3.OperationalError("database or disk is full")
+        put(db, fact)
+
+    put = replicas._put
+    replica.store(told(message(1)))
+    with monkeypatch.context() as patched:
+        patched.setattr(replicas, "_put", full)
+        with pytest.raises(sqlite3.OperationalError):
+            replica.store(told(message(2), message(3), message(4)))
+    assert (replica.rooms()[0].seq, bodies(replica)) == (1, ["text 1"])
+    replica.store(told(message(2), message(3), message(4)))
+    assert (replica.rooms()[0].seq, len(bodies(replica))) == (4, 4)
 
 
 def test_pages_of_what_is_there(replica: Replica) -> None:
