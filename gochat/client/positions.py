@@ -85,6 +85,8 @@ class Positions:
         self._behind: dict[str, None] = {}
         self._caught: set[str] = set()
         self._named: set[str] = set()
+        self._held: set[str] = set()
+        """Rooms that `hold` has begun, until `welcomed` takes the list that names them."""
         self._welcomed = False
         self._returned = False
         """The latest `welcome` was not the first."""
@@ -93,13 +95,16 @@ class Positions:
 
     def hold(self, room: str, seq: int, epoch: str | None, head: int, now: str | None) -> bool:
         """Go on from the position that an earlier session has left of a room. Called before `welcomed` or `found` take
-        the list that tells its `head`, and `now`, its epoch. False where a live fact was first: then it is of no
-        use."""
+        the list that tells its `head`, and `now`, its epoch. False where a live fact was first: then it is of no use.
+
+        The list may be some facts older than the position, and is no proof that the log was rolled back: the room is
+        resumed wherever the two differ, and the server says what is so."""
         if room in self._positions:
             return False
         place = self._positions[room] = RoomPosition(seq, epoch)
-        place.head = head
+        place.head = max(seq, head)
         if (seq, epoch) != (head, now):
+            self._held.add(room)
             self._fall_behind(room, place)
         return True
 
@@ -135,9 +140,11 @@ class Positions:
         for room, place in self._positions.items():
             if place.state is not State.GONE:
                 place.live()
-                if room not in self._named and room not in listed and room not in waiting:
+                if room in self._held or not (room in self._named or room in listed or room in waiting):
                     self._fall_behind(room, place)
-        resets = [self._listed(entry) for room, entry in listed.items() if room not in self._named]
+        told = self._named | self._held
+        self._held.clear()
+        resets = [self._listed(entry) for room, entry in listed.items() if room not in told]
         self._returned = self._welcomed
         self._welcomed = True
         return [reset for reset in resets if reset is not None]
@@ -257,9 +264,11 @@ class Positions:
             if place.promised and place.state is State.BEHIND:
                 place.state = State.LIVE
             return [], None
-        if place.epoch not in (None, reply.epoch) or place.seq > reply.head:
+        # Live facts may have come since the page was read: only the seq that was asked about must be in its log.
+        began = asked.after if isinstance(asked, req.History) and asked.after is not None else 0
+        if place.epoch not in (None, reply.epoch) or began > reply.head:
             return [], self.reset(replies.Reset(room=asked.room, epoch=reply.epoch, head=reply.head))
-        place.epoch, place.head = reply.epoch, reply.head
+        place.epoch, place.head = reply.epoch, max(reply.head, place.seq)
         return self._paged(asked.room, place, reply), None
 
     def _paged(self, room: str, place: RoomPosition, page: Page) -> list[Fact]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from gochat.client.positions import RESUME_ROOMS, RESUME_WITHIN, Positions, Reset
+from gochat.client.positions import PAGE, RESUME_ROOMS, RESUME_WITHIN, Positions, Reset
 from gochat.client.wire import Fact, Page, Unknown
 from gochat.domain import facts
 from gochat.protocol import replies
@@ -54,10 +54,15 @@ def test_a_kept_position_that_is_level_asks_for_nothing() -> None:
     assert positions.take(message(10)) and positions.of(TEA) == Position(10, "e1")
 
 
-def test_a_kept_position_of_another_log_is_told() -> None:
-    for positions, resets in (held(5, "e0"), held(10)):
-        assert [(reset.head, reset.epoch) for reset in resets] == [(9, "e1")]
-        assert positions.of(TEA) == Position(9, "e1")
+def test_a_kept_position_that_does_not_fit_the_list_is_for_the_server_to_judge() -> None:
+    """The list may be older than the position, or the log another one."""
+    for seq, epoch in ((5, "e0"), (10, "e1")):
+        positions, resets = held(seq, epoch)
+        assert resets == [] and positions.of(TEA) == Position(seq, epoch)
+        question = asked(positions)
+        assert question == req.Resume(room=TEA, seq=seq, epoch=epoch)
+        positions.answered(question, replies.Ok())
+        assert positions.ask(TEA) is None and positions.take(message(seq + 1))
 
 
 def test_a_kept_position_of_a_room_that_a_list_tells_of_later() -> None:
@@ -88,6 +93,23 @@ def test_repeats_are_dropped() -> None:
     positions = at(41)
     assert [positions.take(message(seq)) for seq in (42, 42, 43, 42)] == [True, False, True, False]
     assert not positions.waiting
+
+
+def test_a_page_that_is_older_than_live_facts_rolls_nothing_back() -> None:
+    positions = at(41)
+    positions.take(message(43))
+    resume = asked(positions)
+    positions.take(message(44))
+    positions.answered(resume, replies.Ok())
+    question = positions.ask(TEA)
+    assert question == req.History(room=TEA, after=41, limit=PAGE), "it is behind at the same place again"
+    assert [positions.take(message(seq)) for seq in (42, 43, 44)] == [True, True, True]
+    assert seqs(positions.answered(question, page(43, 42, 43))) == []
+    assert positions.ask(TEA) == req.Resume(room=TEA, seq=44, epoch="e1")
+    asked_at_the_end = positions.ask(TEA)
+    assert isinstance(asked_at_the_end, req.History) and asked_at_the_end.after == 44
+    _, reset = positions.answered(asked_at_the_end, page(43))
+    assert reset is not None and reset.head == 43, "the log ends before the seq that was asked about"
 
 
 def test_a_room_that_was_not_listed_begins_with_what_comes_first() -> None:

@@ -23,4 +23,4 @@ def test_modules_without_a_browser() -> None:
         env=os.environ | {"NODE_NO_WARNINGS": "1"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "# pass 37" in done.stdout, done.stdout
+    assert "# pass 38" in done.stdout, done.stdout

@@ -23,6 +23,14 @@ test("a kept place that is level with the log asks for nothing", () => {
   assert.deepEqual(positions.level(ROOM), { seq: 9, epoch: "a" });
 });
 
+test("a list that is older than the kept place rolls nothing back", () => {
+  const positions = new Positions();
+  positions.hold(ROOM, 9, "a", 7);
+  assert.deepEqual(positions.welcomed(welcome(7)), []);
+  assert.equal(positions.nextBehind(), ROOM);
+  assert.deepEqual(positions.ask(ROOM), { type: "resume", room: ROOM, seq: 9, epoch: "a" });
+});
+
 test("a kept place comes too late after a live fact", () => {
   const positions = new Positions();
   positions.take({ type: "message", room: ROOM, seq: 9, ts: 9, from: "bob" });

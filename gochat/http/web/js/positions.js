@@ -41,6 +41,8 @@ export class Positions {
     this.caught = new Set();
     /** @type {Set<string>} */
     this.named = new Set();
+    /** Rooms that `hold` has begun, until `welcomed` takes the list that names them. @type {Set<string>} */
+    this.held = new Set();
     this.greeted = false;
     this.returned = false;
   }
@@ -48,14 +50,18 @@ export class Positions {
   // ---------------------------------------------------------------------------------------- a connection begins
 
   /** Takes the place that the page holds of a room from earlier, and the head that a list tells of. Called before
-   *  `welcomed` or `found` take that list. Returns false where a live fact was first: then the place is of no use.
+   *  `welcomed` or `found` take that list. Returns false where a live fact was first: then the place is of no use. The list may
+   *  be some facts older than the place: where they differ the server is asked.
    *  @param {string} room @param {number} seq @param {string | null} epoch @param {number} head */
   hold(room, seq, epoch, head) {
     if (this.places.has(room)) return false;
     const p = place(seq, epoch);
     this.places.set(room, p);
-    p.head = head;
-    if (seq < head) this.fallBehind(room, p);
+    p.head = Math.max(seq, head);
+    if (seq !== head) {
+      this.held.add(room);
+      this.fallBehind(room, p);
+    }
     return true;
   }
 
@@ -91,14 +97,15 @@ export class Positions {
     for (const [room, p] of this.places) {
       if (p.state === "gone") continue;
       goLive(p);
-      if (!this.named.has(room) && !listed.has(room) && !waiting.has(room)) this.fallBehind(room, p);
+      if (this.held.has(room) || !(this.named.has(room) || listed.has(room) || waiting.has(room))) this.fallBehind(room, p);
     }
     const resets = [];
     for (const [room, entry] of listed) {
-      if (this.named.has(room)) continue;
+      if (this.named.has(room) || this.held.has(room)) continue;
       const reset = this.listed(entry);
       if (reset) resets.push(reset);
     }
+    this.held.clear();
     this.returned = this.greeted;
     this.greeted = true;
     return resets;
@@ -217,11 +224,13 @@ export class Positions {
       if (p.promised && p.state === "behind") p.state = "live";
       return { facts: [], reset: null };
     }
-    if ((p.epoch !== null && p.epoch !== reply.epoch) || p.seq > reply.head) {
+    // Live facts may have come since the page was read: only the seq that was asked about must be in its log.
+    const began = asked.type === "history" ? asked.after : 0;
+    if ((p.epoch !== null && p.epoch !== reply.epoch) || began > reply.head) {
       return { facts: [], reset: this.reset({ room: asked.room, epoch: reply.epoch, head: reply.head }) };
     }
     p.epoch = reply.epoch;
-    p.head = reply.head;
+    p.head = Math.max(reply.head, p.seq);
     return { facts: this.paged(asked.room, p, reply), reset: null };
   }
 
