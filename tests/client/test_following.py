@@ -66,10 +66,9 @@ async def following(node: Node, path: Path, user: str = "ann") -> AsyncIterator[
 async def is_level(bob: Chat, replica: Replica, room: str = TEA) -> None:
     """Wait until the file is the node's room."""
     page = await bob.page(room, limit=1)
+    level = (room, page.head, page.epoch)
     # In this order: as soon as a room is there, what is wanted of it is known.
-    await until(
-        lambda: (room, page.head, page.epoch) in [each[:3] for each in replica.rooms()] and replica.wanted() is None
-    )
+    await until(lambda: level in [each[:3] for each in replica.rooms()] and replica.wanted() is None)
     assert kept(replica, room) == await stored(bob, room)
 
 
