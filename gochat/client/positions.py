@@ -194,11 +194,13 @@ class Positions:
         return True
 
     def lagging(self, lag: replies.Lag) -> Reset | None:
-        """Facts were left out. Where it can't be known which, the room starts anew."""
+        """Facts were left out. Where it can't be known which, the room starts anew. Over nng a page, which is a reply,
+        overtakes a `lag` that waits behind other events: the facts may be here by now, and then the answer to `resume`
+        says whether they are of this log."""
         place = self._positions.get(lag.room)
-        if place is None or place.state is State.GONE or place.epoch not in (None, lag.epoch) or place.seq > lag.head:
+        if place is None or place.state is State.GONE or place.epoch not in (None, lag.epoch):
             return self.reset(replies.Reset(room=lag.room, epoch=lag.epoch, head=lag.head))
-        place.epoch, place.head = lag.epoch, lag.head
+        place.epoch, place.head = lag.epoch, max(lag.head, place.seq)
         self._fall_behind(lag.room, place)
         return None
 

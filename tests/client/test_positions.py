@@ -218,7 +218,14 @@ def test_a_lag_of_a_room_of_which_nothing_is_known_starts_it_anew() -> None:
 
 def test_a_lag_of_another_log_is_a_reset() -> None:
     assert at(5).lagging(replies.Lag(room=TEA, epoch="e2", head=100)) is not None
-    assert at(5).lagging(replies.Lag(room=TEA, epoch="e1", head=4)) is not None
+
+
+def test_a_lag_that_a_page_overtook_is_no_reset() -> None:
+    """Facts that were handed on would come again."""
+    positions = at(5)
+    assert positions.lagging(replies.Lag(room=TEA, epoch="e1", head=4)) is None
+    # Whether the log is another one all the same, the server says.
+    assert asked(positions) == req.Resume(room=TEA, seq=5, epoch="e1")
 
 
 def test_after_a_reset_facts_go_on_from_the_new_head() -> None:

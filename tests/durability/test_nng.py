@@ -119,7 +119,7 @@ class Campaign:
                 for writer, to in writers.items():
                     self._acked[writer] = array("I", bytes(4 * self._messages))
                     numbers = iter(range(self._messages))
-                    for _ in range(WINDOW if writer in self._talkers else 1):
+                    for _ in range(WINDOW):
                         writing.start_soon(self._write, self._chats[writer], to, numbers, self._acked[writer])
             # The hearers end when they have heard all.
             hearing.start_soon(self._leave_when_done, hearing, nursery)

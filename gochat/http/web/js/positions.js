@@ -159,11 +159,11 @@ export class Positions {
   /** Facts were left out. Where nobody can know which, the room starts anew. @param {Reset} lag @returns {Reset | null} */
   lagging({ room, epoch, head }) {
     const p = this.places.get(room);
-    if (!p || p.state === "gone" || (p.epoch !== null && p.epoch !== epoch) || p.seq > head) {
+    if (!p || p.state === "gone" || (p.epoch !== null && p.epoch !== epoch)) {
       return this.reset({ room, epoch, head });
     }
     p.epoch = epoch;
-    p.head = head;
+    p.head = Math.max(head, p.seq);
     this.fallBehind(room, p);
     return null;
   }
