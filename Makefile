@@ -29,7 +29,8 @@ DEV := .venv/.dev
 OPENAPI_CLIENT := .build/openapi-client/bin/openapi-python-client
 # The compiler that checks the types of the page's modules, in the version that found nothing wrong with them.
 TSC := .build/typescript/node_modules/.bin/tsc
-# What `make dist` builds with, apart from the environment that is worked in: it holds what is shipped and no more.
+# The environment that `make dist` builds with, apart from the one that is worked in: it holds what is shipped and no
+# more.
 DIST := .build/dist/.stamp
 LINTED := $(wildcard gochat tests bench docs deploy examples hatch_build.py)
 # The rules of flake8-async take a second for each 300 lines, so it reads only files that have something for them, on

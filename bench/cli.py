@@ -384,7 +384,7 @@ def nng_command(clients: Sequence[int], timed: Timed, common: Common) -> None:
 def scaling_command(
     members: Sequence[int], few: int, stored: Sequence[int], big: int, timed: Timed, common: Common
 ) -> None:
-    """What one more costs: CPU a delivery for n and 4n messages, by members; a message and a page, by what is stored;
+    """The cost of one more: CPU a delivery for n and 4n messages, by members; a message and a page, by what is stored;
     the others' acks while a message goes to a big room. Minutes, and 2 GB of disk for 10^7 messages.
 
     \b

@@ -3,7 +3,7 @@
     python -m bench.link_corpus FOLDER [--download] [--held-out] [--show N]
 
 FOLDER is where Debian packages were unpacked; `--download` fetches them there first (with `apt-get download`, as any
-user, and `dpkg-deb`). Nothing of them is kept in this repository. What is measured was fixed before it was measured:
+user, and `dpkg-deb`). Nothing of them is kept in this repository. The measures were fixed before anything was measured:
 
 - A *text* is two sentences that follow each other in a translated manual page, a fortune or a catalogue of messages;
   from each source the first so many by their hash. In every third text the white space behind the point between the

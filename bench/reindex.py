@@ -1,4 +1,4 @@
-"""What it costs others when a store is indexed anew beside them, and how long it takes.
+"""The cost for others when a store is indexed anew beside them, and the time it takes.
 
     python -m bench.reindex [MESSAGES [RATE [SECONDS]]]
 

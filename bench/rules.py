@@ -1,4 +1,4 @@
-"""What the rules for words and links cost a message of 100 characters, in one process and without a server.
+"""The cost of the rules for words and links for a message of 100 characters, in one process and without a server.
 
     python -m bench.rules [SUFFIXES]
 

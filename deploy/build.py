@@ -17,7 +17,7 @@ WORK = ROOT / ".build" / "packing"
 #: Every Python that gochat runs on. The zipapp has the compiled parts of the packages for all of them.
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
-#: What the zipapp runs before it imports a package.
+#: The zipapp runs this before it imports a package.
 CHECK = """\
 import sys
 if "%d.%d" % sys.version_info[:2] not in "{0}":

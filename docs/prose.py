@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-CODE = ("gochat", "tests", "bench", "docs")
+CODE = ("gochat", "tests", "bench", "docs", "deploy", "examples")
+#: Where the modules of the page stand, and their tests; not what others wrote.
+SCRIPTS = ("gochat/http/web", "tests/web", "tests/browser")
 
 #: Names that have another now. A name counts with any case and with underscores before it.
 GLOSSARY: dict[str, str] = {
@@ -129,6 +131,11 @@ OTHER_MEANINGS = frozenset(
 _FREE_RELATIVE = re.compile(r"(Who|What)\b")
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')*]*\s+(?=[\"'(*]*[A-Z`])")
 _DIRECTIVE = re.compile(r"#\s*(noqa|type:|fmt:|pragma|!)")
+#: A comment of JavaScript, alone in its line or behind code, without the types that it may end with.
+_SCRIPT_COMMENT = re.compile(
+    r"^(?P<code>.*?)(?:(?<![:\"'`])//|/\*\*?|(?<=^ )\*|(?<=^   )\*)\s+(?P<text>.*?)(?:@[a-z].*)?(?:\*/.*)?$"
+)
+_HASH = re.compile(r"^(?P<code>)#+!?\s+(?P<text>.*)$")
 _ITEM = re.compile(r"\s*([-*]|\d+\.)\s+")
 _LEAST_ROWS = 3
 
@@ -149,6 +156,17 @@ def sources(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py") if "build" not in path.parts)
 
 
+def scripts() -> list[Path]:
+    found = (path for folder in SCRIPTS for path in (ROOT / folder).rglob("*") if path.suffix in (".js", ".mjs"))
+    return sorted(path for path in found if "vendor" not in path.parts)
+
+
+def recipes() -> list[Path]:
+    """Files whose comments begin with `#` and that are no Python."""
+    names = ("Makefile", ".ci/run", "deploy/Dockerfile", "deploy/gochat.spec", "tests/conformance/script.txt")
+    return [path for path in map(ROOT.joinpath, names) if path.exists()]
+
+
 def pages() -> list[Path]:
     return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "bench").rglob("*.md")])
 
@@ -160,6 +178,9 @@ def sentences() -> Iterator[Place]:
     for path in sources(*CODE):
         text = path.read_text(encoding="utf-8")
         for line, paragraph in [*_docstrings(text), *_comments(text)]:
+            yield from (Place(path, line, sentence) for sentence in split(paragraph))
+    for path, comment in [*((path, _SCRIPT_COMMENT) for path in scripts()), *((path, _HASH) for path in recipes())]:
+        for line, paragraph in _paragraphs(_comment_lines(path.read_text(encoding="utf-8"), comment)):
             yield from (Place(path, line, sentence) for sentence in split(paragraph))
     for path in pages():
         for line, paragraph in _paragraphs(_prose_lines(path.read_text(encoding="utf-8"))):
@@ -198,6 +219,17 @@ def _comments(text: str) -> Iterator[tuple[int, str]]:
                 lines.append((row - 1, ""))  # A comment behind code begins anew.
             lines.append((row, token.string.lstrip("#: ")))
     yield from _paragraphs(lines)
+
+
+def _comment_lines(text: str, comment: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+    behind = False
+    for number, line in enumerate(text.splitlines(), 1):
+        found = comment.match(line)
+        before, behind = behind, found is not None and bool(found["code"].strip())
+        if found is None or before or behind or "/*" in line:
+            yield number, ""  # A comment behind code is a paragraph of its own.
+        if found is not None:
+            yield number, found["text"]
 
 
 def _prose_lines(page: str) -> Iterator[tuple[int, str]]:

@@ -181,7 +181,6 @@ _STARTED: Final = _started()
 
 # ---------------------------------------------------------------------------------------------- the table
 
-# fmt: off
 METRICS: Final[tuple[Metric, ...]] = (
     Metric("gochat_build_info", "gauge", "Always 1; its labels say what runs.", _build,
            ("version", "python", "sqlite", "node")),
@@ -316,5 +315,4 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("process_max_fds", "gauge", "How many may be open.",
            lambda _: resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
     Metric("process_start_time_seconds", "gauge", "When the process started; Unix time.", lambda _: _STARTED),
-)
-# fmt: on
+)  # fmt: skip

@@ -1,6 +1,6 @@
 """Runs `gochat` as processes that are forked from one that has imported everything: 10 ms and not 350 ms a start.
 
-What a test sees is a process as a shell starts one, with its own descriptors, environment and exit code; only the time
+A test sees a process as a shell starts one, with its own descriptors, environment and exit code; only the time
 that Python takes to start is saved. Commands whose start is the subject, or that need a terminal of their own or a
 library that is loaded before Python, are started as usual.
 

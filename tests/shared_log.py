@@ -1,4 +1,5 @@
-"""A node's journal whose rooms another node decides in, too. What `ports.Journal` says of other nodes, over one store.
+"""A node's journal whose rooms another node decides in, too. It keeps the promises of `ports.Journal` about other
+nodes, over one store.
 
 Each room has a log of batches, and one after the other is recorded. `decide_elsewhere` puts a batch of the other node
 into it, before the batches of this node that wait. Those are then recorded behind it, with other seqs, or overtaken.
@@ -39,7 +40,7 @@ class Entry(msgspec.Struct, eq=False):
 
 
 class SharedLog:
-    """See the module. What it does not have is the journal's that records."""
+    """See the module. All that it does not define is the recording journal's."""
 
     def __init__(self, inner: Journal) -> None:
         self._inner = inner

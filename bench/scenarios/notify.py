@@ -1,4 +1,4 @@
-"""What notifications cost the others: pairs that chat at a planned rate, first by themselves, then while very many
+"""The cost of notifications for others: pairs that chat at a planned rate, first by themselves, then while very many
 notifications are due at once and go out by a webhook."""
 
 from __future__ import annotations

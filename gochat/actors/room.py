@@ -193,7 +193,7 @@ class RoomActor(Actor[Submit]):
             clock.note(*record.ends())
         self._recent.begin(record.head)
         unheard, self._unheard = self._unheard, []
-        # What the record holds of these is still to be told.
+        # Facts of these batches that the record holds are still to be told.
         told = min([record.head, *(batch.facts[0].seq - 1 for batch in unheard if batch.facts)])
         if 0 <= self.delivered < told:
             self._catch_up_after_failure(record)

@@ -1,4 +1,4 @@
-"""What a device tells the server that it has: of each room the latest fact, at most once a second."""
+"""Tells the server what this device has: of each room the latest fact, at most once a second."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Timeout(TimeoutError):
-    """No reply came in time. What was asked for may have been done; a `send` is repeated safely with the same key."""
+    """No reply came in time. The request may have been carried out; a `send` is repeated safely with the same key."""
 
 
 @contextmanager
@@ -197,7 +197,7 @@ class _Thread:
             # The other thread was cancelled; this one has no scope that could be.
             raise Ended("this session has been closed") from None  # noqa: ASYNC104
         except BaseException:
-            # What `work` itself raised ended it. Ctrl-C ended no more than the waiting.
+            # An exception of `work` itself ended it. Ctrl-C ended no more than the waiting.
             self._cancel(scope)
             raise
 

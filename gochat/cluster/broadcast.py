@@ -253,7 +253,7 @@ class Broadcast:
         for partition in broken:
             self._terms.pop(partition, None)
         async with self._recording:
-            pass  # What was read before is recorded now, or will not be.
+            pass  # All that was read before is recorded now, or will not be.
 
     async def _leave_if_superseded(self, known: Mapping[int, Fence]) -> None:
         """A primary that others took the place of holds a fence that is in order for it, and would take entries that

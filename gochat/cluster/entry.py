@@ -4,7 +4,7 @@ An entry is `mac + version + body`. The MAC covers all that follows it, the clus
 nodes share: whoever else may write to Redis can neither make an entry nor move one to another partition. It is checked
 before anything is believed, the version included.
 
-What an entry's bytes are is frozen by golden files: nodes of two releases read one log.
+The bytes of an entry are frozen by golden files: nodes of two releases read one log.
 """
 
 from __future__ import annotations

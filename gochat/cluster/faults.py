@@ -36,12 +36,12 @@ class RequestLost(Fault, frozen=True, kw_only=True):
     calls: int = 1
 
 
-class Cut(Fault, frozen=True, kw_only=True):
+class Unreachable(Fault, frozen=True, kw_only=True):
     """No call reaches the server, until Mended."""
 
 
 class Mended(Fault, frozen=True, kw_only=True):
-    """Ends Cut."""
+    """Ends Unreachable."""
 
 
 class Slow(Fault, frozen=True, kw_only=True):
@@ -106,7 +106,7 @@ AnyFault: TypeAlias = (
     ReplyLost
     | Late
     | RequestLost
-    | Cut
+    | Unreachable
     | Mended
     | Slow
     | Full

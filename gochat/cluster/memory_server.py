@@ -286,7 +286,7 @@ class MemoryServer:
         self._timeout_s = timeout_s
         self._faults: deque[faults.ReplyLost | faults.Late | faults.RequestLost] = deque()
         """Of each the calls that it still strikes are counted in `calls`."""
-        self._cut: set[str | None] = set()
+        self._unreachable: set[str | None] = set()
         self._slow: dict[str | None, float] = {}
         self._late: list[tuple[float, int, Primary, Callable[[Primary], Any]]] = []
         self._order = count()
@@ -307,10 +307,10 @@ class MemoryServer:
         match fault:
             case faults.ReplyLost() | faults.Late() | faults.RequestLost():
                 self._faults.append(fault)
-            case faults.Cut(node=node):
-                self._cut.add(node)
+            case faults.Unreachable(node=node):
+                self._unreachable.add(node)
             case faults.Mended(node=node):
-                self._cut.discard(node)
+                self._unreachable.discard(node)
             case faults.Slow(node=node, delay_s=delay_s):
                 self._slow[node] = delay_s
             case _:
@@ -378,7 +378,7 @@ class MemoryServer:
         if delay_s:
             await trio.sleep(delay_s)
         self.run_late()
-        if not self._cut.isdisjoint((node, None)):
+        if not self._unreachable.isdisjoint((node, None)):
             await self._time_out()
         if not primary.alive:
             raise ServerAway("the connection was reset")

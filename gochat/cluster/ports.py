@@ -1,4 +1,4 @@
-"""What a cluster's nodes share: a log that orders, and a bulletin that tells. The promises of both, in words.
+"""The two things that a cluster's nodes share, and their promises in words: a log that orders, a bulletin that tells.
 
 Each has two implementations, on Redis or Valkey (`redis_log.py`, `redis_bulletin.py`) and in memory with faults as data
 (`memory.py`), which pass the same suites in tests/contracts/.

@@ -126,11 +126,11 @@ class RedisLog:
     async def _ask_primary(self, commands: Sequence[Command]) -> tuple[str, list[Any]]:
         """The server's id, and the replies; a replica, which a primary may have become meanwhile, gives none."""
 
-        def ask(link: Link) -> tuple[str, list[Any]]:
+        def query(link: Link) -> tuple[str, list[Any]]:
             info, *replies = link.call_all([REPLICATION, *commands])
             return primary_id(info), replies
 
-        return await self._other.call(ask)
+        return await self._other.call(query)
 
     # ------------------------------------------------------------------------------------------ repairing, trimming
 

@@ -53,7 +53,7 @@ class Ring(Protocol):
         partition from the one on that can't be recorded."""
 
     async def after(self, partition: int, position: Position | None, limit: int) -> list[Element]:
-        """What is kept after a position, in order; with None, from the oldest that is kept."""
+        """The elements that are kept after a position, in order; with None, from the oldest of them."""
 
     async def has(self, partition: int, position: Position) -> bool:
         """Whether the element at the position is recorded. One that is no longer kept, but is older than all that are,

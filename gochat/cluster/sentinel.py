@@ -58,7 +58,7 @@ class Sentinels:
         problems: list[str] = []
         for place, sentinel in enumerate(self._sentinels):
             try:
-                found = self._ask(sentinel)
+                found = self._named_by(sentinel)
             except (RedisError, OSError) as error:
                 problems.append(str(error))
                 continue
@@ -69,7 +69,7 @@ class Sentinels:
             problems.append(f"a Sentinel does not know {self._name}")
         raise ConnectionError(f"no Sentinel names the primary: {'; '.join(problems)}")
 
-    def _ask(self, sentinel: Callable[[], Link]) -> Sequence[bytes] | None:
+    def _named_by(self, sentinel: Callable[[], Link]) -> Sequence[bytes] | None:
         link = sentinel()
         try:
             found: Sequence[bytes] | None = link.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._name)

@@ -22,7 +22,7 @@ DUMB = ("", "dumb", "unknown")
 
 
 class Front(Protocol):
-    """What is left of a chat when it is over."""
+    """The part of a chat that is left when it is over."""
 
     unsent: Unsent
 
@@ -38,7 +38,7 @@ def chat(to: str | None, url: str, token: TokenSource | None, plain: bool, mouse
     """Chat from this terminal.
 
     The screen shows your rooms, with unread messages and presence, and the messages of one of them; TO (user:NAME or
-    group:NAME) is the first. What you type goes there. Lines that begin with / are commands, /help lists them and the
+    group:NAME) is the first. Your text goes there. Lines that begin with / are commands, /help lists them and the
     keys. Users who have not written to you before ask first: accept, or write back. Lost connections are made again,
     and messages that you wrote meanwhile are sent then.
 

@@ -38,7 +38,7 @@ _BOT_TOKEN_S: Final = 3_600
 
 
 class Told(NamedTuple):
-    """What people are told beside the links."""
+    """Printed beside the links."""
 
     data: str
     others: list[str]

@@ -18,7 +18,7 @@ _TEXT: Final = re.compile(r"(^|/)(licen[cs]es?/|(licen[cs]e|copying|notice|copyr
 _NAME: Final = re.compile(r"[\w.-]+")
 _REQUIREMENT: Final = re.compile(r"([\w.-]+)\s*(?:\[([^\]]*)\])?")
 _EXTRA: Final = re.compile(r"extra\s*==\s*[\"']([\w.-]+)")
-#: What the page in the browser is made of.
+#: Of the packages that the page in the browser is made of.
 _PAGE: Final = Path(__file__).parents[1] / "http" / "web" / "vendor" / "LICENSES.txt"
 _CLASSIFIER: Final = "License :: OSI Approved :: "
 

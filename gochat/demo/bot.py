@@ -29,7 +29,7 @@ MAX_ROOMS: Final = 1_000
 HELLO: Final = "Hello! Ask me for `help`, and I tell what I can do."
 WELCOME: Final = "You are welcome 😊"
 NO_ANSWER: Final = "I am a simple bot and have no answer to that. `help` lists what I can do."
-#: What another bot might answer with the same again.
+#: Answers to which another bot might give the same again.
 SMALL_TALK: Final = (HELLO, WELCOME, NO_ANSWER)
 HELP: Final = "`dice` rolls one, `time` tells the time, and `echo` says again what follows it. In a group, say @bot."
 
@@ -54,7 +54,7 @@ class Bot:
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
         self._said: dict[str, str] = {}
-        """What it said last, by room; of the rooms in which it spoke last."""
+        """Its last words by room, for the rooms in which it spoke last."""
 
     async def accept(self, user: str, body: str) -> None:
         """Take the request of a stranger, and answer it."""

@@ -15,9 +15,9 @@ from typing import Final
 MOST_MENTIONS: Final = 20
 #: Names of a text that are looked up, so that a text full of `@` costs no more than one with so many.
 _LOOKED_UP: Final = 200
-# A name is taken to its end: `@bobby` is nobody's `@bob`. What an address of mail or of the web has before its `@`
-# keeps it from being one: `ann@example.org`, `https://example.org/@ann`. The signs that end a sentence may stand behind
-# the longest of names too.
+# A name is taken to its end: `@bobby` is nobody's `@bob`. The text that an address of mail or of the web has before
+# its `@` keeps it from being one: `ann@example.org`, `https://example.org/@ann`. The signs that end a sentence may
+# stand behind the longest of names too.
 _NAMED: Final = re.compile(
     r"(?<![A-Za-z0-9_.+/@-])@([A-Za-z0-9][A-Za-z0-9_.-]{0,63}+)(?![A-Za-z0-9]|[_.-]++[A-Za-z0-9])"
 )

@@ -32,8 +32,8 @@ def tells_read(relation: Relation, reader: str, policy: ContactPolicy, now_ms: i
 
 def tells_got(relation: Relation, receiver: str, policy: ContactPolicy, now_ms: int) -> bool:
     """Whether the other of a private room is told how far messages have come to the receiver's devices: `tells_read`,
-    and their relation lets the other see whether the receiver is there. What else would, a common group, is not asked:
-    it can't be seen from here."""
+    and their relation lets the other see whether the receiver is there. A common group, which would let them too, is
+    not asked: it can't be seen from here."""
     if not tells_read(relation, receiver, policy, now_ms):
         return False
     # Where strangers may write, two who were never anything to each other see each other: see ports.Archive.acquainted.

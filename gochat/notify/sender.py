@@ -12,13 +12,13 @@ import trio
 
 from gochat.domain.notices import Attempt, Bounds, WaitingNotice, told_id
 from gochat.errors import StoreError
-from gochat.notify.allowance import PAUSE_MS, Allowance
 from gochat.notify.channel import Channel, Delivered, Gone, Result, Target
 from gochat.notify.due import still_due
 from gochat.notify.notification import Notification
 from gochat.notify.notifier import seen_now
 from gochat.notify.quiet import quiet_until
 from gochat.notify.retry import next_try
+from gochat.notify.wait_budget import PAUSE_MS, WaitBudget
 from gochat.ports import Notices
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Sender:
         self._now_ms = now_ms
         self._bounds = bounds
         self._chance = chance
-        self._allowance = Allowance()
+        self._wait_budget = WaitBudget()
         self._under_way: dict[Key, str] = {}
         """The user of each notice that is being sent, or whose result is not kept yet."""
         self._attempts: list[Attempt] = []
@@ -162,7 +162,7 @@ class Sender:
         until = quiet_until(notice.quiet, now_ms) if notice.quiet is not None else None
         if until is not None:
             return Attempt(notice.id, notice.channel, notice.target, "wait", now_ms, notice.tries, until)
-        if notice.target and not self._allowance.has(notice.user, trio.current_time()):
+        if notice.target and not self._wait_budget.has(notice.user, trio.current_time()):
             return self._again(notice, "the user's devices answer too slowly", PAUSE_MS)
         result = await self._delivered(notice, notification)
         if isinstance(result, Delivered | Gone):
@@ -183,7 +183,7 @@ class Sender:
         if notice.target:
             # Users name their devices' push services themselves, and no others.
             now = trio.current_time()
-            self._allowance.took(notice.user, now - begun, now)
+            self._wait_budget.took(notice.user, now - begun, now)
         return result
 
     def _again(self, notice: WaitingNotice, reason: str, after_ms: int) -> Attempt:

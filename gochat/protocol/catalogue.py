@@ -98,7 +98,6 @@ _GROUP_COMMANDS: Final[dict[type[commands.AnyCommand], Texts]] = {
     commands.Unban: NO_TEXT,
 }
 
-# fmt: off
 _ROWS: Final = (
     #           request            scope   cost         replies                    always confirmation made by
     RequestType(req.Hello,         None,   "sign_in",   (replies.Welcome,),        True),
@@ -148,8 +147,7 @@ _ROWS: Final = (
     RequestType(req.Notify,        READ,   "read",      (replies.Notify,)),
     RequestType(req.Push,          READ,   "read",      (replies.Push,)),
     RequestType(req.Notifications, ADMIN,  "read",      (replies.Notifications,),  True),
-)
-# fmt: on
+)  # fmt: skip
 
 CATALOGUE: Final[dict[type[AnyRequest], RequestType]] = {row.request: row for row in _ROWS}
 

@@ -96,7 +96,7 @@ class Read(Request, tag="read", kw_only=True):
 
 
 class Got(Request, tag="got", kw_only=True):
-    """The facts of a room up to `seq` have come to this device. What is read needs no `got`."""
+    """The facts of a room up to `seq` have come to this device. Facts that are marked as read need no `got`."""
 
     room: Room
     seq: Seq

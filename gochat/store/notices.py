@@ -39,7 +39,7 @@ class SqliteNotices:
         self._read = readers.call
         self._committer = committer
         self._merged_reader = merged_reader
-        self._places = write.Places()
+        self._capacity = write.Capacity()
 
     async def _write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         return await self._committer.call(lambda committer: committer.run(job))
@@ -63,7 +63,7 @@ class SqliteNotices:
         now_ms: int,
     ) -> dict[int, int | None]:
         def job(connection: sqlite3.Connection) -> dict[int, int | None]:
-            write.add(connection, found, routes, bounds, now_ms, self._places)
+            write.add(connection, found, routes, bounds, now_ms, self._capacity)
             return {room_pk: write.looked(connection, room_pk, upto) for room_pk, upto in looked.items()}
 
         return await self._write(job)
@@ -81,7 +81,7 @@ class SqliteNotices:
         await self._write(lambda connection: write.finish(connection, attempts, bounds))
 
     async def revive(self, channel: str | None, now_ms: int) -> int:
-        return await self._write(lambda connection: write.revive(connection, channel, now_ms, self._places))
+        return await self._write(lambda connection: write.revive(connection, channel, now_ms, self._capacity))
 
     async def counts(self) -> dict[tuple[str, str], int]:
         return await self._read(read.counts)

@@ -1,4 +1,4 @@
-"""What devices confirm is put together, and told to those who may know it."""
+"""The confirmations of devices are put together, and told to those who may know them."""
 
 from __future__ import annotations
 

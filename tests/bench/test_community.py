@@ -67,7 +67,7 @@ def test_one_wrong_delivery_is_caught(tmp_path: Path, fault: str, options: mixed
     # In the midst of the run; where members come and go, fewer are there to get anything.
     nth = 700 if options is TALK else 300
     stage = standin(tmp_path, faults=f"--fault {fault} --nth {nth}")
-    # What was dropped is missed by the next message of the room; where chance has it that none comes, in the end.
+    # The next message of the room shows that one was dropped; where chance has it that none comes, the end does.
     with pytest.raises(Fault, match=rf"{WRONG}|owed: 1 deliveries" if fault == "drop" else WRONG):
         mixed.run(stage, options)
 

@@ -135,7 +135,7 @@ class World:
                 return
 
     def check(self) -> None:
-        """What must hold whatever happened, told from the records and from what the senders saw."""
+        """Judge the records and what the senders saw by the rules that hold whatever happened."""
         first, *others = (ring.kept for ring in self.rings.values())
         assert all(other == first for other in others), "the nodes differ"
         place: dict[bytes, Position] = {}
@@ -173,7 +173,7 @@ _FAULTS = {
     "reply lost": lambda random: faults.ReplyLost(node=random.choice(NODES), calls=random.randint(1, 3)),
     "request lost": lambda random: faults.RequestLost(node=random.choice(NODES), calls=random.randint(1, 3)),
     "late": lambda random: faults.Late(node=random.choice(NODES), delay_s=random.expovariate(0.5)),
-    "cut": lambda random: random.choice((faults.Cut, faults.Mended))(node=random.choice(NODES)),
+    "unreachable": lambda random: random.choice((faults.Unreachable, faults.Mended))(node=random.choice(NODES)),
     "slow": lambda random: faults.Slow(node=random.choice(NODES), delay_s=random.choice((0, 0.05, 1))),
     "full": lambda random: faults.Full(on=random.random() < 0.3),
     "tail lost": lambda random: faults.TailLost(entries=random.randint(0, 5)),
@@ -190,7 +190,7 @@ _FAULTS = {
 
 #: Faults that can come together with a primary that takes its place again. Others would give an old primary data that
 #: is neither its own nor a copy of the new one's.
-_FLAPPING = ("two primaries", "flipped", "old gone", "reply lost", "request lost", "cut", "slow", "kill")
+_FLAPPING = ("two primaries", "flipped", "old gone", "reply lost", "request lost", "unreachable", "slow", "kill")
 
 
 @pytest.mark.parametrize("kind", _FAULTS)
@@ -267,8 +267,8 @@ def test_a_rule_that_is_left_out_is_noticed(monkeypatch: pytest.MonkeyPatch, hol
 
 
 async def _answers_and_is_sent_back() -> None:
-    """A node answers the new primary, and is then sent to the old one, where all seems to be in order. What it recorded
-    there would be missing where its answer counts."""
+    """A node answers the new primary, and is then sent to the old one, where all seems to be in order. Its answer
+    counts, and what it recorded at the old one would be missing there."""
     server, rings = MemoryServer(), (MemoryRing(), MemoryRing())
     await MemoryLog(server, "maker").create(0)
     north, south = (
@@ -279,7 +279,7 @@ async def _answers_and_is_sent_back() -> None:
         nursery.start_soon(north.run)
         nursery.start_soon(south.run)
         await trio.sleep(0.5)
-        server.strike(faults.Cut(node="south"))
+        server.strike(faults.Unreachable(node="south"))
         server.strike(faults.TwoPrimaries(entries=0))
         server.strike(faults.RequestLost(node="north"))
         await trio.sleep(2)

@@ -18,7 +18,7 @@ from tests.cluster.planting import plant
 
 #: Enough for each hole to be found many times over.
 HISTORIES = 200
-#: What must happen for the law to say anything.
+#: Outcomes that must occur, and how often, for the law to say anything.
 SEEN = {
     "Valid": 1_000,
     "renumbered": 300,

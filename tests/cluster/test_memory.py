@@ -84,7 +84,7 @@ async def test_a_node_that_is_cut_off_hears_nothing_until_it_is_mended(
 ) -> None:
     north, term = await made(server)
     south = MemoryLog(server, "south")
-    server.strike(faults.Cut(node="north"))
+    server.strike(faults.Unreachable(node="north"))
     assert await north.append([Batch(0, term, [b"a"])]) == ["unknown"]
     with pytest.raises(ServerAway):
         await north.fences([0])

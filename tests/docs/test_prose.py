@@ -51,6 +51,26 @@ def test_sentences_are_told_from_code_headings_and_tables(tmp_path: Path) -> Non
     ]
 
 
+def test_comments_of_scripts_and_recipes_are_prose(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text("#!/bin/sh\n# What is made.\nall: x # What is no comment of its own.\n")
+    folder = tmp_path / "gochat" / "http" / "web"
+    (folder / "vendor").mkdir(parents=True)
+    (folder / "vendor" / "theirs.js").write_text("// What others wrote.\n")
+    (folder / "page.js").write_text(
+        "// @ts-check\n// What it is.\nconst url = 'http://a/b'; // What stands behind code.\n"
+        "/** Whole. What it does. @param {string} x */\n/** Begun\n *  here. What goes on.\n *  @returns {string} */\n"
+    )
+    module = counted_in(tmp_path)
+    found = [(place.line, place.text) for place in module.free_relatives(module.sentences())]
+    assert found == [
+        (2, "What it is."),
+        (3, "What stands behind code."),
+        (4, "What it does."),
+        (5, "What goes on."),
+        (2, "What is made."),
+    ]
+
+
 def test_a_table_may_be_kept_from_the_formatter(tmp_path: Path) -> None:
     (tmp_path / "gochat").mkdir()
     (tmp_path / "gochat" / "code.py").write_text(

@@ -1,4 +1,4 @@
-"""Who a text mentions."""
+"""The users whom a text mentions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told how far the other of a private room is."""
+"""Users are told how far the other of a private room is, where both may know of each other."""
 
 from __future__ import annotations
 

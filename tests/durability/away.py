@@ -26,7 +26,7 @@ WRITERS = ("w0", "w1", "w2")
 MEMBERS, PRIVATE, BACK, READ = 100, 10, 8, 4
 #: A kill comes so many seconds after the first message of the round is due.
 KILL_S = (-0.3, 0.5)
-#: What the receiver does: takes it, refuses it, or takes it and hangs up before it answers.
+#: The receiver takes it, refuses it, or takes it and hangs up before it answers.
 ANSWERS, WEIGHTS = (200, 503, "close"), (90, 4, 6)
 #: For all that must come: generous, since machines are shared.
 WAIT_S = 60.0
@@ -105,7 +105,7 @@ class Away:
             self.evidence.notices.append(Notice(data["id"], data["user"], data["room"], data["seq"], at_ms))
 
     async def told_all(self) -> None:
-        """Give what waits for a retry its time. What does not come by then is missing."""
+        """Give what waits for a retry its time. Those that have not come by then are missing."""
         with trio.move_on_after(WAIT_S):
             while missing(self.evidence):
                 await trio.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What one user can make notifications cost the others: the places that wait, the dead letters, the workers."""
+"""The cost of one user's notifications for others is bounded: the places that wait, the dead letters, the workers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import trio.testing
 from gochat.config import Notify
 from gochat.domain.notices import Bounds, Subscribed, Subscription, Unsubscribed
 from gochat.domain.turn import RoomRules
-from gochat.notify.allowance import FORGET_S, MOST_S, Allowance
 from gochat.notify.channel import DELIVERED, Retry
 from gochat.notify.channels import Channels
 from gochat.notify.circuit import FAILURES, PAUSE_MS, Circuits
 from gochat.notify.due import Timing
+from gochat.notify.wait_budget import FORGET_S, MOST_S, WaitBudget
 from tests.contracts.channel import SOON
 from tests.contracts.scribe import Scribe
 from tests.notify.receivers import NOTIFICATION, HttpReceiver
@@ -146,21 +146,21 @@ async def test_an_endpoint_of_somebody_else_is_taken_over_and_not_forgotten_by_i
 
 
 def test_waiting_is_forgotten_slowly_and_of_few_users() -> None:
-    allowance = Allowance(most=2)
+    budget = WaitBudget(most=2)
     for _ in range(2):
-        assert allowance.has("mal", 0.0)
-        allowance.took("mal", MOST_S / 2, 0.0)
-    assert not allowance.has("mal", 0.0)
-    assert allowance.has("bob", 0.0)
-    assert allowance.has("mal", FORGET_S)
-    allowance.took("mal", 2.0, FORGET_S)
-    assert not allowance.has("mal", FORGET_S)
+        assert budget.has("mal", 0.0)
+        budget.took("mal", MOST_S / 2, 0.0)
+    assert not budget.has("mal", 0.0)
+    assert budget.has("bob", 0.0)
+    assert budget.has("mal", FORGET_S)
+    budget.took("mal", 2.0, FORGET_S)
+    assert not budget.has("mal", FORGET_S)
     for user in ("bob", "cy"):
-        allowance.took(user, 0.9, FORGET_S)
-        assert not allowance.has("mal", FORGET_S), "what is quick takes no place"
+        budget.took(user, 0.9, FORGET_S)
+        assert not budget.has("mal", FORGET_S), "what is quick takes no place"
     for user in ("bob", "cy"):
-        allowance.took(user, MOST_S, FORGET_S)
-    assert allowance.has("mal", FORGET_S), "the bound of users"
+        budget.took(user, MOST_S, FORGET_S)
+    assert budget.has("mal", FORGET_S), "the bound of users"
 
 
 def test_a_circuit_opens_and_one_try_at_a_time_may_close_it() -> None:

@@ -1,5 +1,4 @@
-"""What a notification tells, and what it must not: judged from the store at the moment of sending, whatever was so when
-the message was due."""
+"""A notification tells what its user may see at the moment of sending, whatever was so when the message was due."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from tests.notify.town import DM, HOUR, TEA, Build, Town
 
 
 async def waiting(town: Town) -> None:
-    """What was said becomes due, and waits: the channel is down."""
+    """Messages become due, and wait: the channel is down."""
     town.channels[0].down = True
     await trio.sleep(310)
     assert await town.store.notices.counts() != {}

@@ -1,4 +1,4 @@
-// What the page confirms: of each room the latest, and of few rooms at once.
+// The page confirms of each room the latest, and of few rooms at once.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { AT_ONCE, Confirmed, EVERY_MS } from "../../gochat/http/web/js/confirmed.js";

@@ -1,4 +1,4 @@
-// What a tab keeps of a sign-in.
+// The part of a sign-in that a tab keeps.
 import assert from "node:assert/strict";
 import test from "node:test";
 

@@ -47,7 +47,7 @@ class Waiting(NamedTuple):
 
     command: Command
     front: RoomFront
-    rest: str
+    arguments: str
 
 
 class Desk:

@@ -146,7 +146,7 @@ def _searched(desk: Desk, key: str) -> bool:
 
 
 class Keyboard:
-    """Turns keys into acts. What stands between `begin paste` and `end paste` is text, whatever keys it looks like."""
+    """Turns keys into acts. All between `begin paste` and `end paste` is text, whatever keys it looks like."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk

@@ -172,7 +172,7 @@ async def _obey_one(desk: Desk, waiting: Waiting) -> None:
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_give_up_offline, desk, nursery.cancel_scope)
-            result = waiting.command.action(front, waiting.rest)
+            result = waiting.command.action(front, waiting.arguments)
             if result is not None:
                 await result
             nursery.cancel_scope.cancel()

@@ -119,7 +119,7 @@ class SqliteJournal:
         return False
 
     async def barrier(self, rooms: Collection[str] | None = None) -> None:
-        """What was acknowledged is recorded."""
+        """All that was acknowledged is recorded."""
 
     # ------------------------------------------------------------------------------------------ loading
 

@@ -84,7 +84,7 @@ def looked(connection: sqlite3.Connection, room_pk: int, upto: int) -> int | Non
     return int(row[1]) if marked.rowcount else None
 
 
-class Places:
+class Capacity:
     """How many notices wait for each channel, or more than that: counting 100,000 of them takes milliseconds, and is
     done where there might be too many."""
 
@@ -115,7 +115,7 @@ def add(
     routes: Sequence[Route],
     bounds: Bounds,
     now_ms: int,
-    places: Places,
+    capacity: Capacity,
 ) -> None:
     """Users are to be notified, by each channel that reaches them and has a place left for them. Where too many wait
     for a channel already, a notice is a dead letter from the start."""
@@ -123,7 +123,7 @@ def add(
     if not new:
         return
     wanted = len(new) * MOST_DEVICES
-    free = {route.channel: places.free(connection, route.channel, bounds.waiting, wanted) for route in routes}
+    free = {route.channel: capacity.free(connection, route.channel, bounds.waiting, wanted) for route in routes}
     users = list({notice.user: None for notice in new})
     reaches = [_reach(connection, route, users, bounds) for route in routes]
     notified: list[Row] = []
@@ -137,7 +137,7 @@ def add(
             end: tuple[str | None, int | None] = (None, None)
             if free[reach.channel] > 0:
                 free[reach.channel] -= 1
-                places.taken(reach.channel)
+                capacity.taken(reach.channel)
                 reach.left[user] -= 1
             else:
                 end = "too many wait for this channel", now_ms
@@ -239,9 +239,9 @@ def finish(connection: sqlite3.Connection, attempts: Iterable[Attempt], bounds: 
     _bury(connection, dead, bounds)
 
 
-def revive(connection: sqlite3.Connection, channel: str | None, now_ms: int, places: Places) -> int:
+def revive(connection: sqlite3.Connection, channel: str | None, now_ms: int, capacity: Capacity) -> int:
     """Dead letters are tried for another 24 hours, from now on; how many."""
-    places.forget()
+    capacity.forget()
     return connection.execute(
         """UPDATE notice SET dead_ts = NULL, tries = 0, made_ts = ?1, next_ts = ?1
            WHERE dead_ts IS NOT NULL AND (?2 IS NULL OR channel = ?2)""",

@@ -1,4 +1,4 @@
-"""What Tab makes of a word."""
+"""Tab completes a word."""
 
 from __future__ import annotations
 

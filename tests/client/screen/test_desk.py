@@ -314,7 +314,7 @@ async def test_strangers_ask(strict: Node) -> None:
         await ann.sees("1 not sent, see /unsent")
 
 
-#: What is typed, what is said to it, and whether it stays in the input to be mended.
+#: A line that is typed, the answer to it, and whether the line stays in the input to be mended.
 MISTAKES = [
     ("/nope", "there is no /nope", True),
     ("/me waves", "a message is only text here", True),

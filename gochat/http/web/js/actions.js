@@ -20,7 +20,7 @@ export function show(id) {
   if (timeline.attached || !timeline.loaded) markRead(id);
 }
 
-/** Makes the room the open one. What it shows first is for the caller to say. @param {string} id */
+/** Makes the room the open one. The caller says which part of it is shown first. @param {string} id */
 function enter(id) {
   const me = state.me.value;
   if (!state.rooms.value.has(id)) state.addRoom(blank(id, me));

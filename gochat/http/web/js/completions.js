@@ -1,5 +1,5 @@
 // @ts-check
-// What may complete the word before the cursor: emoji for `:name`, members of the room for `@name`.
+// Completions of the word before the cursor: emoji for `:name`, members of the room for `@name`.
 import { members } from "./actions.js";
 import { completions as emoji, named } from "./emoji.js";
 

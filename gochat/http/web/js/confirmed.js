@@ -1,5 +1,5 @@
 // @ts-check
-// What a device tells the server that it has: of each room the latest, once a second at most, and of few rooms at once, for
+// Tells the server what this device has: of each room the latest, once a second at most, and of few rooms at once, for
 // a page that was away has many. The twin of gochat/client/confirmed.py. No I/O but by `post`.
 
 /** Between two confirmations of one room, and rooms that are confirmed at once: each is a read of the user's budget. */
@@ -21,7 +21,7 @@ export class Confirmed {
     this.later();
   }
 
-  /** What waits of the room is not told. @param {string} room */
+  /** Confirmations of the room that wait are not told. @param {string} room */
   forget(room) {
     this.waiting.delete(room);
   }

@@ -24,7 +24,7 @@ let user = "";
 let confirmed = false;
 /** When the sign-in ends, in ms since the epoch; 0: unknown. */
 let ends = 0;
-/** What was kept, until the user is confirmed. @type {{person: any, rooms: any[]} | null} */
+/** The data that was kept, until the user is confirmed. @type {{person: any, rooms: any[]} | null} */
 let withheld = null;
 /** The places of rooms that the server has not told of yet. @type {Map<string, Place>} */
 let unclaimed = new Map();
@@ -106,7 +106,7 @@ function drop(room) {
   saveSoon();
 }
 
-/** What was kept of the room is of no use; what is read of it from now on is kept. @param {string} room */
+/** The data kept of the room is of no use; what is read of it from now on is kept. @param {string} room */
 export function forgetRoom(room) {
   gone.add(room);
   touch(room);

@@ -1,5 +1,5 @@
 // @ts-check
-// Tells the server what has come to this device. What is read at once needs no word of its own.
+// Tells the server what has come to this device. Facts that are read at once need no word of their own.
 import { Confirmed } from "./confirmed.js";
 import { ask } from "./wire.js";
 

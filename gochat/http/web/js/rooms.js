@@ -66,7 +66,7 @@ export function higher(one, other = {}) {
 export function afterFact(room, fact, me, seen) {
   /** @type {Room} */
   const next = { ...room, head: Math.max(room.head, fact.seq) };
-  /** What a list told of the room holds for all facts up to its head, which may come only now. */
+  /** The state that a list told of the room holds for all facts up to its head, which may come only now. */
   const counted = fact.seq <= room.head;
   switch (fact.type) {
     case "message": {

@@ -75,7 +75,7 @@ export function signIn(wanted) {
       if (phase === "online") threads.goOn();
       if (phase !== "ended") return;
       credentials.forget(credential?.token);
-      offline.forget(); // What was kept may be no longer the user's to read.
+      offline.forget(); // The data kept may be no longer the user's to read.
     },
   });
 }

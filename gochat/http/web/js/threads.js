@@ -108,7 +108,7 @@ export async function jumpTo(room, seq) {
   const holds = () => timeline.loaded && seq >= timeline.from && seq <= timeline.to;
   if (!holds()) await idle(found);
   if (!holds()) {
-    if (state.status.value.phase !== "online") return; // What is held is all that there is.
+    if (state.status.value.phase !== "online") return; // There is no more than what is held.
     timeline.clear();
     found.changed();
     const before = Math.min((timeline.head || Infinity) + 1, seq + PAGE / 2);

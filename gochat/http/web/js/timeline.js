@@ -58,7 +58,7 @@ export class Timeline {
     this.head = Math.max(this.head, fact.seq);
     const row = this.take(fact, true, asOf);
     if (row) this.settle(row.id);
-    if (fact.seq !== this.to + 1) return null; // What lies between is not held: the row comes with its page.
+    if (fact.seq !== this.to + 1) return null; // The facts between are not held: the row comes with its page.
     this.to = fact.seq;
     this.loaded = true;
     if (row) {
@@ -136,7 +136,7 @@ export class Timeline {
   /** @param {Row} row */
   hold(row) { this.bySeq.set(row.seq, row); }
 
-  /** What a fact does to the rows. In a page every message stands as it is now, so the facts about it change nothing.
+  /** Changes the rows by a fact. In a page every message stands as it is now, so the facts about it change nothing.
    *  @param {Fact} fact @param {boolean} live @param {number} asOf @returns {Row | null} */
   take(fact, live, asOf) {
     switch (fact.type) {

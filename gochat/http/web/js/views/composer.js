@@ -12,7 +12,7 @@ import { IconButton, icon } from "./parts.js";
 
 /** A text that is longer than so many messages is not sent. */
 const MOST_PARTS = 10;
-/** What is left is told from here on. */
+/** The characters that are left are told from here on. */
 const TELL_LEFT = 400;
 
 /** An edit has a composer of its own, so that the draft of the room is as it was afterwards.
@@ -165,7 +165,7 @@ export function split(text, most) {
   return parts.filter(Boolean);
 }
 
-/** What `field-sizing: content` does where it is known. @param {HTMLTextAreaElement} field */
+/** Does what `field-sizing: content` does where it is known. @param {HTMLTextAreaElement} field */
 function grow(field) {
   field.style.height = "auto";
   field.style.height = `${field.scrollHeight}px`;

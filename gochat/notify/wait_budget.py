@@ -19,7 +19,7 @@ PAUSE_MS: Final = 600_000
 MOST_USERS: Final = 10_000
 
 
-class Allowance:
+class WaitBudget:
     """Of each user the seconds of waiting that are not forgotten yet."""
 
     def __init__(self, most: int = MOST_USERS) -> None:
