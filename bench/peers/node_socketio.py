@@ -19,7 +19,7 @@ class NodeSocketIO(SocketIO):
 
     def missing(self) -> str | None:
         if not program("node"):
-            return "node is not installed"
+            return "node is not installed (Debian package nodejs)"
         return None if (_NODE / "node_modules/socket.io").is_dir() else "socket.io (npm) is not in .build/peers/node"
 
     def version(self) -> str:

@@ -26,10 +26,12 @@ import trio
 from gochat.node import running
 from gochat.settings import load
 from tests.browser.people import Person
+from tests.programs import needs
 from tests.tokens import issue_in
 
-sync_api = pytest.importorskip("playwright.sync_api")
+sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: make test")
 
+#: The first is what `make test` installs.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 #: The limits on messages are set so high that a test may say what it likes at once.
 SETTINGS = {
@@ -196,11 +198,7 @@ def process(tmp_path: Path) -> Iterator[Process]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
-    program = browser_program()
-    if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("no Chromium: apt-get install chromium")
-        pytest.skip("no Chromium: apt-get install chromium")
+    program = browser_program() or needs(BROWSERS[0])
     with sync_api.sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield running

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -10,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 from redis.exceptions import RedisError
 
 from gochat.cluster.link import Link, connector
+from tests.programs import needs
 
 PATIENCE_S = 60
 COMMON = ("--save", "", "--enable-debug-command", "yes", "--maxmemory-policy", "noeviction", "--loglevel", "warning")
@@ -22,13 +21,7 @@ COMMON = ("--save", "", "--enable-debug-command", "yes", "--maxmemory-policy", "
 def binary() -> str:
     """The server's program. The tests of the cluster are nothing without it: where it is missing they fail, not skip,
     if CI says that this is a machine that has everything."""
-    found = shutil.which("valkey-server") or shutil.which("redis-server")
-    if found is None:
-        message = "no valkey-server or redis-server: `make test` installs one, or says how"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    return shutil.which("valkey-server") or needs("redis-server")
 
 
 class RealServer:

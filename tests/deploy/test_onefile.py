@@ -17,8 +17,9 @@ from gochat.release import of_checkout
 from tests.browser.conftest import Server
 from tests.client.screen.pane import Pane
 from tests.deploy.program import Program
-from tests.docs.pages import ROOT, needs
+from tests.docs.pages import ROOT
 from tests.docs.test_blocks import block, run
+from tests.programs import needs
 
 pytestmark = pytest.mark.long
 
@@ -34,7 +35,7 @@ def root(dist: Path, tmp_path: Path) -> Path:
     """The root folder, with the program in it."""
     needs("chroot", "ldconfig")
     if os.geteuid() != 0:
-        pytest.skip("only root may change the root folder")
+        pytest.skip("only root may change the root folder: run it as root")
     folder = tmp_path / "root"
     known = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
     bits = ",x86-64" if os.uname().machine == "x86_64" else ",AArch64"
@@ -99,7 +100,7 @@ async def test_it_starts_in_time(program: Program) -> None:
     with trio.fail_after(300):
         while not took or min(took) >= READY_S:
             if len(took) >= 20 and os.getloadavg()[0] > 2 * (os.cpu_count() or 1):
-                pytest.skip(f"others use this machine: {min(took):.1f} s")
+                pytest.skip(f"others use this machine, which took {min(took):.1f} s: run it alone")
             assert len(took) < 20, took
             began = time.perf_counter()
             async with program.serving():
@@ -139,7 +140,7 @@ async def test_it_lives_with_the_hardest_rule_of_the_unit(dist: Path, tmp_path: 
     program = Program([sys.executable, "-c", _WITHOUT_NEW_CODE, str(dist / "gochat")], tmp_path)
     with trio.fail_after(120):
         if (await program.run("--version")).code == 77:
-            pytest.skip("this kernel is older than Linux 6.3")
+            pytest.skip("the kernel knows this rule from Linux 6.3 on: run it on a newer one")
         async with program.serving() as node:
             await program.chats(node)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from gochat.release import of_checkout
-from tests.docs.pages import ROOT, needs
+from tests.docs.pages import ROOT
+from tests.programs import needs
 
 #: Beside the package itself.
 BUILD_FILES = ("pyproject.toml", "hatch_build.py", "README.md")

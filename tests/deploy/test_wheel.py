@@ -33,7 +33,7 @@ def interpreter(version: str) -> str:
             == 0
         ):
             return str(Path(python).resolve())
-    pytest.skip(f"this machine has no Python {version} with venv")
+    pytest.skip(f"no Python {version} with venv: pyenv install {version}")
 
 
 @pytest.mark.parametrize("version", PYTHONS)

@@ -37,7 +37,7 @@ async def test_the_line_of_the_page(dist: Path, tmp_path: Path) -> None:
 async def test_another_python_is_told_what_it_needs(dist: Path, tmp_path: Path) -> None:
     old = sorted((Path.home() / ".pyenv" / "versions").glob("3.10.*/bin/python3"))
     if not old:
-        pytest.skip("this machine has no Python 3.10")
+        pytest.skip("no Python 3.10: pyenv install 3.10")
     ran = await Program([str(old[0]), str(dist / "gochat.pyz")], tmp_path).run("--version")
     assert ran.code == 1
     assert ran.err.startswith("gochat: this file needs Python 3.11, ")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from pathlib import Path
 from typing import NamedTuple
-
-import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "README.md"
@@ -35,11 +31,3 @@ def file(page: Path, name: str) -> str:
     """The text of the block that a page tells to save under this name."""
     (block,) = [block for block in blocks(page) if block.note.strip() == f"file={name}"]
     return block.text
-
-
-def needs(*programs: str) -> None:
-    """Skip where one of them is not installed; where everything should be, that is a failure."""
-    for program in programs:
-        if shutil.which(program) is None:
-            assert os.environ.get("CI") != "true", f"{program} is not installed"
-            pytest.skip(f"{program} is not installed")

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.docs.pages import HOWTO, README, ROOT, Block, blocks, needs
+from tests.docs.pages import HOWTO, README, ROOT, Block, blocks
 from tests.durability.process import Served
+from tests.programs import needs
 
 #: A block is named by its page and by a text that no other of the page has. In the order in which they are run:
 #: beside a node that serves,

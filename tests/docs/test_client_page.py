@@ -19,10 +19,11 @@ import trio
 from gochat.node import Node, running
 from tests.client.peer import Visit, listed, message
 from tests.client.peer import peer as scripted_server
-from tests.docs.pages import HOWTO, blocks, file, needs
+from tests.docs.pages import HOWTO, blocks, file
 from tests.docs.relay import Relay, relay
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import Peer, address
+from tests.programs import needs
 from tests.tokens import issue
 
 PAGE = HOWTO / "client.md"
@@ -80,7 +81,7 @@ def command(language: str, folder: Path, host: str, port: int) -> list[str]:
         return [sys.executable, str(folder / "waits.py"), str(folder / "client.py"), host, str(port)]
     needs("node")
     if "--experimental-websocket" not in process_output("node", "--help"):
-        pytest.skip("this node has no WebSocket")
+        pytest.skip("node has no WebSocket before version 20.10: nodejs.org has newer ones")
     for name in ("chat.mjs", "main.mjs"):
         (folder / name).write_text(file(PAGE, name))
     node = ["node", "--experimental-websocket", "--import", str(folder / "waits.mjs")]

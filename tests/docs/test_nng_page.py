@@ -13,9 +13,10 @@ import trio
 
 from gochat.errors import REVOKED
 from gochat.node import running
-from tests.docs.pages import HOWTO, ROOT, file, needs
+from tests.docs.pages import HOWTO, ROOT, file
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import Peer
+from tests.programs import needs
 from tests.tokens import issue
 
 PAGE = HOWTO / "nng.md"
@@ -73,7 +74,7 @@ async def test_the_client_in_c(tmp_path: Path, nursery: trio.Nursery) -> None:
         ["cc", "-E", "-"], stdin=b"#include <nng/nng.h>", capture_stdout=True, capture_stderr=True, check=False
     )
     if headers.returncode != 0:
-        pytest.skip("libnng-dev is not installed: apt-get install libnng-dev")
+        pytest.skip("no nng/nng.h: apt-get install libnng-dev")
     (tmp_path / "nng_client.c").write_text(file(PAGE, "nng_client.c"))
     line = ["cc", "-D_GNU_SOURCE", "-Wall", "-Werror", "-o", "nng_client", "nng_client.c", "-lnng"]
     await trio.run_process(line, cwd=tmp_path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -28,6 +27,7 @@ from tests.auth.test_fetched import running as running_site
 from tests.docs.pages import HOWTO, blocks, file
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import Peer
+from tests.programs import wants
 
 PAGE = HOWTO / "tokens.md"
 SECRET = "f0e1d2c3" * 8
@@ -50,8 +50,7 @@ def test_every_program_of_the_page_is_run() -> None:
 async def printed(name: str, folder: Path) -> str:
     """The token of ann, as the program prints it. Skips where its language is not installed."""
     program, *arguments = RUN[name]
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed")
+    wants(program)
     (folder / name).write_text(file(PAGE, name))
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "GOCHAT_SECRET": SECRET}
     done = await trio.run_process([program, *arguments, name, "ann"], cwd=folder, env=environment, capture_stdout=True)

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.programs import needs
 
 SOURCE = Path(__file__).with_name("powerloss.c")
 #: The bytes that a disk writes whole: a sector that was being written is old or new, never both.
@@ -22,10 +22,7 @@ VOLATILE = "-shm"
 
 def build(folder: Path) -> Path:
     """The shim. Without a compiler the test is skipped; in CI it fails."""
-    compiler = shutil.which(os.environ.get("CC", "cc"))
-    if compiler is None:
-        why = "power loss is tested with a small C library, and this machine has no C compiler (cc)"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(why)
+    compiler = needs(os.environ.get("CC", "cc"))
     library = folder / "powerloss.so"
     subprocess.run(
         [

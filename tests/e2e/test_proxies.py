@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -24,6 +23,7 @@ from tests.certificates import localhost
 from tests.e2e.conftest import Start
 from tests.e2e.peer import address
 from tests.http.wiring import Client, Response
+from tests.programs import wants
 from tests.tokens import issue
 
 pytestmark = pytest.mark.long
@@ -161,8 +161,7 @@ async def proxied(kind: str, node: Node, folder: Path, *, documented: bool) -> A
             yield Entry(listener.socket.getsockname()[1])
             nursery.cancel_scope.cancel()
         return
-    if shutil.which(kind) is None:
-        pytest.skip(f"{kind} is not installed")
+    wants(kind)
     proxy = PROXIES[kind]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -48,11 +48,11 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
         each for each in known if not subprocess.run([each, "-c", ""], capture_output=True, check=False).returncode
     ]
     if not found:
-        pytest.skip("no Python 2.7; test_rfc6455 drives the cases")
+        pytest.skip("no Python 2.7, without which test_rfc6455 drives the cases: pyenv install 2.7")
     folder = tmp_path_factory.mktemp("autobahn")
     command = [found[0], "-m", "pip", "install", "-q", "--target", str(folder), "autobahntestsuite==25.10.1"]
     if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("autobahntestsuite can't be installed; test_rfc6455 drives the cases")
+        pytest.skip("pip of Python 2.7 can't install autobahntestsuite: apt-get install gcc, and a network")
     (folder / "zope" / "__init__.py").touch()  # A namespace package, which 2.7 does not see in a folder of its own.
     return found[0], folder
 

@@ -24,7 +24,7 @@ def test_listeners_are_where_they_were_asked_for(bind: str, family: int | None) 
         listeners = open_listeners(bind)
     except GochatError:
         if family == socket.AF_INET6:
-            pytest.skip("no IPv6 here")
+            pytest.skip("no IPv6 here: sysctl net.ipv6.conf.lo.disable_ipv6=0, or --sysctl of a container")
         raise
     assert len({listener.getsockname()[1] for listener in listeners}) == 1
     for listener in listeners:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -203,3 +204,9 @@ def test_the_command_explains_itself_and_refuses_what_it_does_not_know() -> None
     assert told.exit_code == 0
     assert "python -m bench.peers nats socketio-node" in told.output
     assert CliRunner().invoke(main, ["nonesuch"]).exit_code == 2
+
+
+def test_peers_that_are_missing_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    for name, peer in PEERS.items():
+        assert (reason := peer.missing()) is None or re.search(r"Debian|PyPI|npm", reason), name

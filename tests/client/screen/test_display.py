@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -15,14 +13,12 @@ import pytest
 
 from tests.browser.conftest import Server
 from tests.client.screen.pane import Pane
+from tests.programs import needs
 
 
 @pytest.fixture(scope="module")
 def tmux(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    if shutil.which("tmux") is None:
-        if os.environ.get("CI"):
-            pytest.fail("no tmux: apt-get install tmux")
-        pytest.skip("no tmux: apt-get install tmux")
+    needs("tmux")
     socket = tmp_path_factory.mktemp("tmux") / "s"
     # A server without a session ends, perhaps while the next terminal is asked of it.
     subprocess.run(["tmux", "-S", str(socket), "-f", "/dev/null", "new-session", "-d", "-s", "keep", "cat"], check=True)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import sys
 from pathlib import Path
 
 import msgspec
-import pytest
 import trio
 
 from gochat.config import Limits, Policy
 from gochat.node import running
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import address
+from tests.programs import needs
 
 PAGE = (Path(__file__).parents[3] / "docs" / "howto" / "rest.md").read_text(encoding="utf-8")
 #: Stops at the first line that fails; what curl calls success may still be an error of the server's.
@@ -23,9 +21,7 @@ PRELUDE = 'set -eu\ncurl() { command curl --fail-with-body --max-time 20 "$@" &&
 
 
 async def test_every_line_runs_at_the_first_try(tmp_path: Path) -> None:
-    if shutil.which("curl") is None:
-        assert os.environ.get("CI") != "true", "curl is missing"
-        pytest.skip("curl is missing")
+    needs("curl")
     blocks = re.findall(r"```sh( refused)?\n(.*?)```", PAGE, re.DOTALL)
     assert len(blocks) == 11
     script = PRELUDE + "".join(must_be_refused(text) if refused else text for refused, text in blocks)

@@ -46,7 +46,7 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
     """A file system of its own, that is full soon."""
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=False).returncode:
-        pytest.skip("only root can mount a small disk")
+        pytest.skip("only root can mount a small disk: run it as root, in a container with --cap-add SYS_ADMIN")
     try:
         yield folder
     finally:
