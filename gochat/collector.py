@@ -102,7 +102,7 @@ def _store_bytes(sources: Sources) -> Samples | None:
         try:
             found[(label,)] = os.stat(f"{sources.database}{suffix}").st_size  # noqa: PTH116 -- called often, and quicker
         except OSError:
-            continue
+            continue  # The WAL is there only while somebody has the database open.
     return found or None
 
 

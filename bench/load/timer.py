@@ -42,7 +42,7 @@ class Timer:
         try:
             os.read(self.fd, 8)
         except BlockingIOError:
-            pass
+            pass  # It was set anew after epoll told of it, and has not fired since.
 
     def close(self) -> None:
         os.close(self.fd)

@@ -343,4 +343,4 @@ def _tell(token: trio.lowlevel.TrioToken, ended: partial[None], pipe: pynng.Pipe
     try:
         token.run_sync_soon(ended)
     except trio.RunFinishedError:
-        pass
+        pass  # The client has ended before its connection.

@@ -177,7 +177,7 @@ class _Thread:
         try:
             trio.from_thread.run_sync(scope.cancel, trio_token=self._token)
         except trio.RunFinishedError:
-            pass
+            pass  # It has ended by itself, which is all that was wanted.
 
     def run(self, work: Callable[[], Awaitable[T]], timeout_s: float) -> T:
         """Raises Timeout, Ended, and the errors of `work`, which is cancelled when its caller is interrupted: otherwise

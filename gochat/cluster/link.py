@@ -208,7 +208,7 @@ class LinkThread:
         try:
             await self.call(_nothing)  # Whatever was answered before has been handed over by then.
         except ServerAway:
-            pass
+            pass  # That call was broken off, or the other server refused: nothing is under way there any more.
 
     def close(self) -> None:
         """Do nothing more. A call that is under way ends with ServerAway; so do those that wait, and later ones."""
@@ -252,7 +252,7 @@ class LinkThread:
             try:
                 self._link.close()
             except _FAULTS:
-                pass
+                pass  # It is given up in any case, and broke before.
             self._link = None
 
 

@@ -93,5 +93,5 @@ def _checked(url: str) -> str:
         if parts.scheme in ("http", "https") and parts.hostname and not {"?", "#", "@"} & set(url):
             return url if parts.path else f"{url}/"
     except ValueError:
-        pass
+        pass  # As wrong as an address of another form: refused below.
     raise click.BadParameter("an address is http:// or https://HOST/PATH, without ?, # and @", param_hint="--url")

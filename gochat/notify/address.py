@@ -55,5 +55,5 @@ async def connect(host: str, port: int, *, allow_private: bool) -> trio.SocketSt
         try:
             return await trio.open_tcp_stream(address, port)
         except OSError:
-            continue
+            continue  # The next address may answer; where none does, that is raised below.
     raise Unreachable("no connection")

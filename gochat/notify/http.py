@@ -102,7 +102,7 @@ class _Guarded(httpcore2.AsyncNetworkBackend):
             try:
                 stream = await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
             except httpcore2.ConnectError:
-                continue
+                continue  # The next address may answer; where none does, that is raised below.
             return _Stream(stream)
         raise httpcore2.ConnectError("no connection")
 

@@ -108,7 +108,7 @@ class SocketConnection(ABC):
                         data = self._handle.recv(READ_BYTES)
                         break
                     except BlockingIOError:
-                        continue
+                        continue  # Readable it was, but the bytes were dropped: Linux allows itself that.
             else:
                 data = bytes(await self._stream.receive_some(READ_BYTES))
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):

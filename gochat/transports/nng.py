@@ -251,4 +251,4 @@ def _tell(token: trio.lowlevel.TrioToken, call: Callable[[Any], object], pipe: p
     try:
         token.run_sync_soon(call, pipe)
     except trio.RunFinishedError:
-        pass
+        pass  # The node has ended: nobody keeps count of its pipes.

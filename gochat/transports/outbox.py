@@ -192,7 +192,7 @@ class Outbox:
             try:
                 taken = self._socket.send(data)
             except BlockingIOError:
-                pass
+                pass  # It took nothing: all of it waits for the writer.
             except OSError:
                 self.discard()  # The reader sees the same error and ends the connection.
                 return
@@ -245,7 +245,7 @@ class Outbox:
             try:
                 taken = sock.send(view)
             except BlockingIOError:
-                continue
+                continue  # Another took the room first; the socket is waited for again.
             view = view[taken:]
             self._took(taken)
 

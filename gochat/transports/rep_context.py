@@ -111,7 +111,7 @@ class RepContext:
         try:
             self._token.run_sync_soon(self._wake)
         except trio.RunFinishedError:
-            pass
+            pass  # The task that waited has ended with the loop.
 
     def _wake(self) -> None:
         trio.lowlevel.reschedule(self._task)

@@ -102,7 +102,7 @@ async def tell_typing(desk: Desk) -> None:
         except Ended:
             raise
         except ClientError:
-            continue
+            continue  # Nobody misses a hint that somebody types; the next key gives it again.
         finally:
             desk.typing_in = None
         await trio.sleep(TYPING_S)
@@ -127,7 +127,7 @@ async def follow_people(desk: Desk) -> None:
         except Ended:
             raise
         except ClientError:
-            pass
+            pass  # The connection is down, or the server refused for now: asked again after the pause.
         else:
             continue
         await trio.sleep(_PAUSE_S)
