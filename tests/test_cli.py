@@ -82,7 +82,7 @@ def test_help_is_there_at_once() -> None:
 
 def test_help_loads_no_part_of_the_server() -> None:
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "gochat", "--help"], capture_output=True, text=True, timeout=30
+        [sys.executable, "-X", "importtime", "-m", "gochat", "--help"], capture_output=True, text=True, timeout=60
     )
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "click" in loaded
@@ -292,7 +292,7 @@ def test_a_settings_file_in_another_encoding_is_told_so() -> None:
 def test_debug_shows_where() -> None:
     Path("config.toml").write_text("[http]\nbnd = 1\n")
     done = subprocess.run(
-        [sys.executable, "-m", "gochat", "--debug", "config", "check"], capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "gochat", "--debug", "config", "check"], capture_output=True, text=True, timeout=60
     )
     assert "Traceback" in done.stderr
     assert done.returncode != EXIT_OK
@@ -475,7 +475,7 @@ def test_doctor_notices_a_clock_that_was_set_back_and_a_secret_that_others_read(
     os.utime(secret, (time.time() + 10_000, time.time() + 10_000))
     secret.chmod(0o644)
     done = subprocess.run(
-        [sys.executable, "-m", "gochat", "doctor", "--json"], capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "gochat", "doctor", "--json"], capture_output=True, text=True, timeout=60
     )
     found = {finding["check"]: finding["status"] for finding in json.loads(done.stdout)}
     assert found["clock"] == "warn"
@@ -490,7 +490,7 @@ def test_serve_listens_where_the_flags_say_and_ends_well() -> None:
         assert process.stdout is not None
         ready = [process.stdout.readline(), process.stdout.readline()]
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=60)
     assert "http://127.0.0.1:" in ready[0]
     assert "tcp://127.0.0.1:" in ready[1]
     assert process.returncode == EXIT_OK
@@ -570,7 +570,7 @@ def served(*flags: str) -> str:
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     return said
 
 

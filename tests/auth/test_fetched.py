@@ -154,5 +154,5 @@ async def test_a_site_that_never_answers_is_given_up() -> None:
     listener = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listener[0]:
         keys = FetchedKeys(f"http://127.0.0.1:{listener[0].socket.getsockname()[1]}/", "EdDSA", timeout_s=0.1)
-        with trio.fail_after(5), pytest.raises(KeysUnavailable):
+        with trio.fail_after(60), pytest.raises(KeysUnavailable):
             await keys.find("a")

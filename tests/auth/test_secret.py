@@ -46,7 +46,7 @@ def test_starters_at_once_get_the_same_one(tmp_path: Path) -> None:
     starters = [spawn.Process(target=_start, args=(tmp_path / "data", barrier, secrets)) for _ in range(3)]
     for starter in starters:
         starter.start()
-    assert len({secrets.get(timeout=20) for _ in starters}) == 1
+    assert len({secrets.get(timeout=60) for _ in starters}) == 1
     for starter in starters:
         starter.join(10)
         assert starter.exitcode == 0

@@ -17,7 +17,7 @@ from bench.load.outcome import Length, Supply
 from bench.load.sender import Sender
 from bench.load.wire import LINES
 
-PATIENCE_S = 5.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture

@@ -115,11 +115,11 @@ class Server:
         """The link that `gochat link` prints."""
         place = ["--data", str(self.data), "--url", self.url, "--print"]
         command = [sys.executable, "-m", "gochat", "link", user, *place, *options]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
     def say(self, token: str, to: str, *bodies: str) -> None:
         """Send messages, as many at once as the server takes."""
-        with closing(socket.create_connection(("127.0.0.1", self.tcp_port), timeout=30)) as connection:
+        with closing(socket.create_connection(("127.0.0.1", self.tcp_port), timeout=60)) as connection:
             stream = connection.makefile("rwb")
             _write(stream, {"type": "hello", "token": token})
             assert json.loads(stream.readline())["type"] == "welcome"
@@ -134,7 +134,7 @@ class Server:
     def post(self, token: str, path: str, body: dict[str, object], *, method: str = "POST") -> None:
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
         request = urllib.request.Request(f"{self.url}v1/{path}", json.dumps(body).encode(), headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             answer.read()
 
 
@@ -176,7 +176,7 @@ class Process(Server):
     def _end(self, number: int) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.communicate(timeout=30)
+            self._process.communicate(timeout=60)
             self._process = None
 
 

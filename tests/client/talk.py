@@ -25,7 +25,7 @@ async def talking(
         visits.append(await peer.visit())
         await visits[0].welcome(*rooms, **welcome)
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(greet)
             async with connect(peer.url, token="abc", queue=queue, confirms=confirms) as chat:

@@ -105,7 +105,7 @@ async def test_presence_of_who_is_watched(node: Node) -> None:
 
 
 async def test_a_rewind_brings_the_whole_log(node: Node) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with enter(node, "ann", "tcp") as ann:
             for number in range(620):
                 await ann.send("user:ann", f"note {number}", key=f"k{number}")
@@ -143,7 +143,7 @@ async def test_a_session_lives_through_a_restart(start: Start, transport: str) -
                         break
         done.set()
 
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             async with start() as node:
                 address = url(node, transport)
@@ -171,7 +171,7 @@ async def test_a_first_message_that_comes_while_there_is_no_connection_is_heard(
                     break
         heard.set()
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             async with start() as node:
                 address = url(node)

@@ -252,7 +252,7 @@ async def test_tail_prints_requests(strict: Node) -> None:
 
 
 async def until_online(node: Node, user: str, sessions: int) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while len(node.gateway.live.users.get(user, ())) < sessions:
             await trio.sleep(0.01)
 
@@ -317,5 +317,5 @@ async def test_an_export_ends_where_the_log_did_when_it_began(peer: Peer, tmp_pa
 @pytest.mark.parametrize("command", ["admin", "chat", "contact", "room", "send", "tail"])
 async def test_help_does_not_wait_for_the_network_libraries(command: str) -> None:
     code = f"import gochat.commands.{command}, sys; sys.exit('trio' in sys.modules)"
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         await trio.run_process([sys.executable, "-c", code], cwd=ROOT)

@@ -107,7 +107,7 @@ async def test_several_messages_wait_and_one_too_many_is_refused(strict: Node) -
 async def test_a_friend_of_old_who_asks_again_leaves_no_gap(strict: Node) -> None:
     """Messages that waited follow, once the room is live, on those before them: on the device that accepts and on the
     other, and also where the connection broke meanwhile."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with (
             enter(strict, "ann") as ann,
             enter(strict, "bob", "tcp", device="phone") as phone,
@@ -142,7 +142,7 @@ async def seen(chat: Chat, kind: type[Any]) -> list[Any]:
 
 
 async def test_after_a_reconnect_a_request_still_waits(start: Start) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with start(policy=Policy()) as node:
             address = url(node)
             async with trio.open_nursery() as nursery:

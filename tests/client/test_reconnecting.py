@@ -159,7 +159,7 @@ async def test_an_idle_session_does_nothing(peer: Peer) -> None:
         await visit.reply(await visit.expect("resume"), "ok", head=2)
         await visit.send(message(1), message(2))
         assert await bodies(chat, 2) == ["m1", "m2"]
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await trio.testing.wait_all_tasks_blocked(0.05)
 
 

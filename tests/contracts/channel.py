@@ -10,7 +10,7 @@ from gochat.notify.channel import DELIVERED, GONE, Channel, Retry, Target
 from tests.notify.receivers import NOTIFICATION
 
 #: For what must come; generous, since machines are shared.
-SOON = 20
+SOON = 60
 
 
 class Stage(Protocol):

@@ -17,7 +17,7 @@ from gochat.protocol.codec import Codec
 from gochat.protocol.replies import Error, Pong
 from gochat.transports.outbox import Waiting
 
-SOON = 20.0
+SOON = 60.0
 OUTBOX_BYTES, FRAME_BYTES = 64 * 1024, 1024
 
 

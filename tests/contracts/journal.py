@@ -17,7 +17,7 @@ from tests.contracts.scribe import Scribe
 
 TEA, DM = "group:tea", "dm:ann:bob"
 #: For what must come; generous, since machines are shared.
-SOON = 20
+SOON = 60
 
 
 def message(room: str, seq: int, body: str = "hi", **fields: Any) -> facts.Message:

@@ -62,7 +62,7 @@ def redeem(url: str) -> dict[str, object]:
     """The token that the page gets for the link's ticket."""
     found = re.fullmatch(r"http://([\w.]+):(\d+)/#ticket=(\S+)", url)
     assert found is not None, url
-    with closing(HTTPConnection(found[1], int(found[2]), timeout=30)) as connection:
+    with closing(HTTPConnection(found[1], int(found[2]), timeout=60)) as connection:
         connection.request(
             "POST", "/v1/tickets", json.dumps({"ticket": found[3]}), {"content-type": "application/json"}
         )

@@ -96,7 +96,7 @@ class Program:
             try:
                 await link.hello(token)
                 await link.send({"type": "send", "id": 1, "to": "user:ann", "body": f"note {number}"})
-                with trio.fail_after(10):
+                with trio.fail_after(60):
                     while (frame := await link.receive()).get("id") != 1:
                         pass
                 assert (frame["type"], frame.get("seq")) == ("ack", number), frame

@@ -89,7 +89,7 @@ def command(language: str, folder: Path, host: str, port: int) -> list[str]:
 
 
 def process_output(*arguments: str) -> str:
-    return subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=30).stdout
+    return subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 @asynccontextmanager

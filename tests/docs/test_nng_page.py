@@ -53,7 +53,7 @@ async def test_the_client_in_python(tmp_path: Path, nursery: trio.Nursery) -> No
         await bob.hello("bob")
         where = dict(node.addresses)["nng"]
         command = [sys.executable, str(tmp_path / "nng_client.py"), f"tcp://{where}", "user:bob", "hello"]
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             process = await trio.lowlevel.open_process(
                 command, stdout=subprocess.PIPE, env={"GOCHAT_TOKEN": issue(node, "ann")}
             )

@@ -19,7 +19,7 @@ from tests.notify.receivers import NOTIFICATION
 PAGE = HOWTO / "notify.md"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 #: For what must come; generous, since machines are shared.
-SOON = 20
+SOON = 60
 #: The page's receiver is told its port and tells none: the server that it makes is asked.
 PORT = (
     "\nserver = HTTPServer(('127.0.0.1', 0), Receiver)\nprint(server.server_port, flush=True)\nserver.serve_forever()\n"

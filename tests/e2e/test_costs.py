@@ -58,6 +58,6 @@ async def test_what_is_refused_for_its_scope_costs_no_less(node: Node, connect: 
     session = node.gateway.sessions[ann.welcome["session"]]
     counted = Counted(UserLimits(), node.timer_wheel, node.live.counts, ())
     session.actor.quota = counted
-    with trio.fail_after(10):
+    with trio.fail_after(25):
         assert (await ann.ask("history", room="group:tea"))["code"] == "forbidden"
         assert counted.reads == 1

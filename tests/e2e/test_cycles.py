@@ -242,7 +242,7 @@ async def test_a_session_is_freed_when_it_ends(
         policy={"word_action": "off"},
     ) as node:
         token = issue(node, "ann")
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             for _ in range(2):  # Objects that are made once, at the first use, are made before.
                 async with line(node, transport) as raw:
                     await end(raw, token)
@@ -283,7 +283,7 @@ async def test_an_http_connection_is_freed_when_it_ends(start: Start, request_: 
                     await raw._stream.send_all(last)
                     await raw.end()
 
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             await round_()
             await gone(node)
             with uncollected():

@@ -88,7 +88,7 @@ async def test_on_a_full_disk_the_past_is_read_whole_and_it_is_told(
                 else:
                     assert page["code"] == "unavailable"
             (disk / "ballast").unlink()
-            with trio.fail_after(20):
+            with trio.fail_after(25):
                 while (reply := await ann.ask("send", to="user:bob", body="again"))["type"] != "ack":
                     await trio.sleep(0.05)
                 while not (await get(node, "/readyz")).startswith("HTTP/1.1 200 "):
@@ -102,7 +102,7 @@ async def test_a_node_lets_old_texts_end(start: Start, nursery: trio.Nursery, mo
     async with start(retention={"private_days": 30}) as node:
         bob = await Peer.open(node, "tcp", nursery)
         await bob.hello("bob")
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             while node.commits.expired < 1:
                 await trio.sleep(0.01)
         page = await bob.ask("history", room="dm:ann:bob")
@@ -122,7 +122,7 @@ async def test_a_request_whose_messages_expired_asks_no_more(
     # As after a crash between the two: the texts are gone, the requests still wait.
     monkeypatch.setattr("gochat.node._withdraw_spent", nothing_withdrawn)
     async with start(policy={"strangers": "request"}, retention={"private_days": 30}) as node:
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             while node.commits.expired < 3:
                 await trio.sleep(0.01)
     monkeypatch.undo()
@@ -131,7 +131,7 @@ async def test_a_request_whose_messages_expired_asks_no_more(
     async with start(policy={"strangers": "request"}, retention={"private_days": 30}) as node:
         bob = await Peer.open(node, transport, nursery)
         await bob.hello("bob")
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             while [entry["user"] for entry in (await bob.ask("requests"))["requests"]] != ["cat"]:
                 await trio.sleep(0.01)
         again = await Peer.open(node, transport, nursery)
@@ -174,7 +174,7 @@ async def test_who_resumes_a_damaged_room_gets_the_others(
         rooms = {room: {"seq": 0} for room in ("dm:ann:bob", "dm:ann:cat")}
         await cat.hello("ann", resume=rooms)
         seen, lagged = 0, False
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             while seen < PAGE or not lagged:
                 frame = await cat.receive()
                 seen += frame["type"] == "message" and frame["room"] == "dm:ann:cat"

@@ -75,7 +75,7 @@ async def test_names_are_cleaned(connect: Connect, node: Node, nursery: trio.Nur
     mo = await signed_in(node, nursery, token(node, "mo", name=name))
     await mo.ask("group", name="tea", action="create", users=["ann"])
     await mo.ask("send", to="user:mo", body="noted")
-    with trio.fail_after(5):
+    with trio.fail_after(25):
         while not (found := (await ann.ask("search", **{"q": "mo", "in": "users"}))["users"]):
             await trio.sleep(0.05)
     assert [(each["user"], each["name"]) for each in found] == [("mo", shown)]

@@ -39,7 +39,7 @@ async def test_sessions_leave_nothing_behind(node: Node, connect: Connect, trans
         await ann.ask("group", name="tea", action="create", users=["bob"])
         await ann.ask("watch", users=["bob", "ann"])
         await ann.aclose()
-    with trio.fail_after(10):
+    with trio.fail_after(25):
         while node.gateway.sessions or node.connections.statistics().open:
             await trio.sleep(0.01)
     live = node.live
@@ -51,7 +51,7 @@ async def test_sessions_leave_nothing_behind(node: Node, connect: Connect, trans
 
 async def _gone(node: Node) -> None:
     """Every session and connection has ended."""
-    with trio.fail_after(10):
+    with trio.fail_after(25):
         while node.gateway.sessions or node.connections.statistics().open:
             await trio.sleep(0.01)
 
@@ -74,7 +74,7 @@ async def test_a_peer_that_vanishes_while_it_is_not_read_ends(start: Start, nurs
         for number in range(300):  # more than the window
             await peer.send({"type": "history", "id": number, "room": "dm:ann:ann", "limit": 200})
         (session,) = node.gateway.sessions.values()
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             while not session.waiting:
                 await trio.sleep(0.01)
         assert session.outbox.size < 3 << 20, "nothing more is read for a peer that does not take it"
@@ -107,7 +107,7 @@ async def test_draining_answers_what_is_in_flight(start: Start, nursery: trio.Nu
             await ann.send({"type": "send", "id": f"m{number}", "to": "user:ann", "body": "x"})
         await ann.ask("ping")
     answered = [frame["id"] for frame in ann.events if frame["type"] == "ack"]
-    with trio.fail_after(10):
+    with trio.fail_after(25):
         while len(answered) < 100:
             frame = await ann.receive()
             if frame["type"] == "ack":

@@ -149,7 +149,7 @@ async def test_what_was_sent_before_a_half_close_is_answered(start: Start, nurse
         for number in range(SENT):
             await peer.send({"type": "dance", "id": number})
         await peer.stream.send_eof()
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             assert [(await peer.receive())["id"] for _ in range(SENT)] == list(range(SENT))
         await peer.aclose()
 
@@ -159,7 +159,7 @@ async def test_refusals_by_rest_count_with_those_on_sockets(start: Start, nurser
         rest, other = Rest(node, issue(node, "mallory")), Rest(node, issue(node, "ann"))
         peer = await Peer.open(node, "ws", nursery)
         await peer.hello("mallory")
-        with trio.fail_after(20):
+        with trio.fail_after(25):
             for _ in range(BURST):
                 answer = await rest.post("/v1/messages", {"to": "group:none", "body": "x"})
                 assert answer.refusal == (404, "not_found")

@@ -50,7 +50,7 @@ async def say_and_shut(node: Node, kind: str, folder: Path, *frames: Frame, writ
     """Everything that comes after all was sent at once and the sending side was shut down."""
     frames = tuple(frame | {"token": token("ann")} if frame["type"] == "hello" else frame for frame in frames)
     door = {"ws": "http", "wss": "https"}.get(kind, kind)
-    with trio.fail_after(20):
+    with trio.fail_after(25):
         stream = await trio.open_tcp_stream(*address(node, door))
         async with stream:
             if kind == "wss":
@@ -174,13 +174,13 @@ async def test_a_slow_but_steady_reader_gets_all(start: Start, tmp_path: Path) -
             await stream.send_all(_lines(HELLO | {"token": token("ann")}, *pages))
             await stream.send_eof()
             await trio.sleep(2.5)
-            with trio.fail_after(20):
+            with trio.fail_after(25):
                 found = b"".join([piece async for piece in stream])
         assert ids(found) == list(range(1, 41))
 
 
 async def _gone(node: Node) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(25):
         while node.gateway.sessions or node.connections.statistics().open:
             await trio.sleep(0.01)
     live = node.live

@@ -12,7 +12,7 @@ async def get(node: Node, path: str, door: str = "http", *scopes: str) -> str:
     token = f"Authorization: Bearer {issue(node, 'operator', scopes)}\r\n" if scopes else ""
     async with await trio.open_tcp_stream(*address(node, door)) as stream:
         await stream.send_all(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{token}\r\n".encode())
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             return b"".join([chunk async for chunk in stream]).decode()
 
 

@@ -38,7 +38,7 @@ async def scrape(node: Node) -> dict[str, float]:
 
 async def settled(node: Node, key: str, value: float) -> dict[str, float]:
     """Wait for what becomes so in a moment."""
-    with trio.fail_after(10):
+    with trio.fail_after(25):
         while (told := await scrape(node)).get(key) != value:
             await trio.lowlevel.checkpoint()
     return told

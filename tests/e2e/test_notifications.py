@@ -16,7 +16,7 @@ from tests.notify.receivers import HttpReceiver
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 #: For what must come; generous, since machines are shared.
-SOON = 20
+SOON = 60
 
 
 class Town:

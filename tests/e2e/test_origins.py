@@ -35,7 +35,7 @@ async def ask(node: Node, method: str, path: str, body: object = None, **headers
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     async with await trio.open_tcp_stream(*address(node, "http")) as stream:
         await stream.send_all("\r\n".join([*lines, "", ""]).encode() + data)
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             return await Client(stream).response(body=method != "HEAD")
 
 

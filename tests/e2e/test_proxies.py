@@ -181,7 +181,7 @@ async def proxied(kind: str, node: Node, folder: Path, *, documented: bool) -> A
                 env={"PATH": os.environ["PATH"], "HOME": str(folder)},
             )
             process = await nursery.start(run)
-        with trio.fail_after(20):
+        with trio.fail_after(25):
             while True:
                 try:
                     await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
@@ -199,7 +199,7 @@ async def ask(entry: Entry, path: str, token: str = "", *lines: str) -> Response
         head.append(f"Authorization: Bearer {token}")
     async with await entry.connect() as stream:
         await stream.send_all("\r\n".join([*head, "", ""]).encode())
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             return await Client(stream).response()
 
 
@@ -211,7 +211,7 @@ async def hello(entry: Entry, frame: dict[str, str]) -> bytes:
     )
     async with await entry.connect() as stream:
         found = b""
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             try:
                 await stream.send_all(head.encode())
                 while b"\r\n\r\n" not in found and (data := await stream.receive_some()):

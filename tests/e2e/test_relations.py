@@ -323,7 +323,7 @@ async def test_no_message_passes_a_block(start: Start, nursery: trio.Nursery) ->
                     if blocked_at.is_set() and refusals > 20:
                         return
 
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             async with trio.open_nursery() as hammering:
                 for device in devices:
                     hammering.start_soon(hammer, device)

@@ -263,7 +263,7 @@ async def test_the_cursor_of_a_search_tells_of_no_other_room(connect: Connect) -
         reply = await ann.ask("search", q="word", **{"in": "messages"}, **fields)
         return {key: value for key, value in reply.items() if key != "id"}
 
-    with trio.fail_after(10):
+    with trio.fail_after(25):
         while len((await search())["entries"]) < 3:
             await trio.sleep(0.05)
     first = await search(limit=1)

@@ -29,7 +29,7 @@ async def test_a_conversation(start: Start, nursery: trio.Nursery, tmp_path: Pat
         host, port = address(node, "https")
         context = ssl.create_default_context(cafile=str(certificate))
         secret = trio.SSLStream(await trio.open_tcp_stream(host, port), context, server_hostname="localhost")
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             socket = await trio_websocket.wrap_client_stream(nursery, secret, f"localhost:{port}", "/v1/ws")
             peer = WsPeer(node, socket, secret.transport_stream)
             await peer.hello("ann")
@@ -56,7 +56,7 @@ async def _send_all(peer: WsPeer, bodies: list[str]) -> None:
 async def _serial(where: tuple[str, int], trusted: Path) -> int:
     """The serial number of the certificate that a new connection is shown, once it has been checked."""
     context = ssl.create_default_context(cafile=str(trusted))
-    with trio.fail_after(10):
+    with trio.fail_after(25):
         async with trio.SSLStream(await trio.open_tcp_stream(*where), context, server_hostname="localhost") as stream:
             await stream.do_handshake()
             shown = stream.getpeercert(binary_form=True)
@@ -131,7 +131,7 @@ async def test_a_signal_has_it_read_again(tmp_path: Path) -> None:
         assert await _serial(where, certificate) == 1
         certificates.localhost(tmp_path, serial=3)
         os.kill(served.pid, signal.SIGHUP)
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             while "the certificate is read again" not in served.log.read_text():
                 await trio.sleep(0.05)
         assert await _serial(where, certificate) == 3

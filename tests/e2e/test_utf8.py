@@ -35,7 +35,7 @@ async def test_it_closes_with_1007(node: Node, where: str, signed_in: bool) -> N
     async with await trio.open_tcp_stream(*address(node, "http")) as stream:
         await stream.send_all(HANDSHAKE + (hello if signed_in else b""))
         found = b""
-        with trio.fail_after(10):
+        with trio.fail_after(25):
             while b"\r\n\r\n" not in found or (signed_in and b'"welcome"' not in found):
                 found += await stream.receive_some()
             await stream.send_all(BAD[where] + ping)
@@ -48,6 +48,6 @@ async def test_it_closes_with_1007(node: Node, where: str, signed_in: bool) -> N
         close = found.index(bytes((0x88,)))
         assert found[close + 2 : close + 4] == (1007).to_bytes(2)
         assert b"after" not in found
-    with trio.fail_after(10):
+    with trio.fail_after(25):
         while node.connections.statistics().open:
             await trio.sleep(0.01)

@@ -234,7 +234,7 @@ async def test_a_reset_within_the_body_is_no_failure_of_the_handler(caplog: pyte
             ended.set()
 
         nursery.start_soon(serve)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await near.send_all(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbody")
             await waiting.wait()
             near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

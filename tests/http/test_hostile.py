@@ -39,7 +39,7 @@ async def node() -> AsyncIterator[tuple[Connections, tuple[str, int]]]:
     listeners = open_listeners("127.0.0.1:0")
     async with trio.open_nursery() as nursery:
         await nursery.start(Server("http", handler, connections).serve, listeners)
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             yield connections, listeners[0].getsockname()
         nursery.cancel_scope.cancel()
 

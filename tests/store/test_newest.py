@@ -114,7 +114,7 @@ async def test_a_killed_nodes_note_is_a_second_old_at_most(path: Path) -> None:
         record = await store.journal.load(DM)
         done = await append_to(store.journal, record, [message(DM, 1)])
         assert isinstance(done, Committed)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while noted(path).commit < done.commit:
                 await trio.sleep(0.05)
 

@@ -34,7 +34,7 @@ async def serving(
     listeners = open_listeners(bind)
     async with trio.open_nursery() as nursery:
         await nursery.start(server.serve, listeners)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             yield server, listeners[0]
         nursery.cancel_scope.cancel()
 
@@ -54,6 +54,6 @@ async def echoes(stream: trio.abc.Stream) -> bool:
 
 async def until(condition: object) -> None:
     """Let the server's side catch up with what the client's side has done."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while not condition():  # type: ignore[operator]
             await trio.testing.wait_all_tasks_blocked(0.001)

@@ -197,7 +197,7 @@ async def test_a_fault_ends_its_run_and_not_its_caller() -> None:
     )
     here.open()
     echo.crash = True
-    with trio.fail_after(20), pynng.Req0(dial=here.url, async_backend="trio", block_on_dial=True) as client:
+    with trio.fail_after(60), pynng.Req0(dial=here.url, async_backend="trio", block_on_dial=True) as client:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_restarting, here, 2)
             # A REQ socket connects again, and asks again, by itself.

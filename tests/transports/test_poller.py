@@ -25,7 +25,7 @@ def pair() -> Iterator[Pair]:
 @pytest.fixture(params=[True, False], ids=["epoll", "without"])
 async def poller(request: pytest.FixtureRequest) -> AsyncIterator[Poller]:
     poller = Poller(epoll=request.param)
-    with trio.fail_after(5):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(poller.run)
             yield poller
@@ -146,7 +146,7 @@ async def test_one_that_ends_another_in_the_same_round(pair: Pair) -> None:
         with scopes[mine]:
             await poller.watch(mine, Calling(ready))
 
-    with other, end, trio.fail_after(5):
+    with other, end, trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch, near, other)
             nursery.start_soon(watch, other, near)

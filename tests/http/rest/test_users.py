@@ -27,7 +27,7 @@ async def test_me(node: Node, as_: As, peer: Callable[..., Any]) -> None:
 async def test_users_are_found_page_by_page(as_: As, peer: Callable[..., Any]) -> None:
     for user in ("anna", "annabel", "annika"):
         socket: Peer = await peer(user)
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         # Names are written in the background, within a second.
         while len((await socket.ask("search", q="ann", **{"in": "users"}))["users"]) < 3:
             pass

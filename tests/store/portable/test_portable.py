@@ -193,7 +193,7 @@ def export(tmp_path: Path) -> Export:
 
 
 def sqlite3_alone(file: Path, query: str) -> list[str]:
-    done = subprocess.run(["sqlite3", "-readonly", str(file), query], capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["sqlite3", "-readonly", str(file), query], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout.splitlines()
 

@@ -54,7 +54,7 @@ async def lived(database: Path) -> None:
             with closing(connect(str(database), read_only=True)) as db:
                 return bool(db.execute("SELECT count(*) = 0 FROM room WHERE indexed < head").fetchone()[0])
 
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             while not await indexed():
                 await trio.sleep(0.01)
     with closing(connect(str(database))) as db:

@@ -62,7 +62,7 @@ async def collect(readers: Readers, jobs: list[object]) -> list[object]:
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is what is looked at
             told[position] = error
 
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             for position in range(len(jobs)):
                 nursery.start_soon(ask, position)
