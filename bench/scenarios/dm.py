@@ -79,17 +79,27 @@ def _load(stage: Stage, options: Options, window: int) -> str:
 def _gochat(stage: Stage, options: Options, turn: int, target: str, rules: str) -> list[Measure]:
     # A kept connection that only posts has not signed in, as far as the server's door is concerned.
     doors = {"limits__unauthenticated": "100000", "limits__unauthenticated_per_address": "100000"} if stage.rest else {}
-    with stage.server(rules, **doors) as server, server.run() as running:
-        writers, readers = server.names("a", options.pairs), server.names("b", options.pairs)
+    with (
+        stage.server(rules, **doors) as server,
+        server.run() as running,
+        chatting(stage, server, running, options, f"dm, {target}, turn {turn}") as rig,
+    ):
+        return list(_drive(stage, rig, options, target, turn))
 
-        @contextmanager
-        def make(part: Part) -> Iterator[Pairs]:
-            mine = slice(part.index, None, part.count)
-            with make_pairs(stage, server, running, writers[mine], readers[mine], options) as pairs:
-                yield pairs
 
-        with stage.rig(running, make, f"dm, {target}, turn {turn}") as rig:
-            return list(_drive(stage, rig, options, target, turn))
+@contextmanager
+def chatting(stage: Stage, server: Server, running: Running, options: Options, label: str) -> Iterator[Rig]:
+    """The pairs of a server, each driven by one of the load's processes."""
+    writers, readers = server.names("a", options.pairs), server.names("b", options.pairs)
+
+    @contextmanager
+    def make(part: Part) -> Iterator[Pairs]:
+        mine = slice(part.index, None, part.count)
+        with make_pairs(stage, server, running, writers[mine], readers[mine], options) as pairs:
+            yield pairs
+
+    with stage.rig(running, make, label) as rig:
+        yield rig
 
 
 @contextmanager

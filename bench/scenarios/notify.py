@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 from bench.faults import Broken
 from bench.load.client import signed_in
-from bench.load.fleet import Part
 from bench.load.outcome import Length
-from bench.load.pairs import Pairs
 from bench.load.webhook import Receiver, receiving
 from bench.results import Drawn, Measure
-from bench.scenarios import dm
+from bench.scenarios import beside, dm
 from bench.scenarios.fanout import make_group
 from bench.scenarios.stage import Server, Stage
 from bench.server import Running
@@ -39,13 +37,7 @@ class Options(NamedTuple):
 
 def run(stage: Stage, options: Options) -> Drawn:
     stage.own("notify")
-    measures = [
-        measure
-        for turn in range(1, options.turns + 1)
-        for target, rules in stage.targets()
-        for measure in _turn(stage, options, turn, target, rules)
-    ]
-    return Drawn(measures, dm.against_off(stage, measures))
+    return beside.turns(stage, options.turns, partial(_turn, stage, options))
 
 
 def _turn(stage: Stage, options: Options, turn: int, target: str, rules: str) -> Iterator[Measure]:
@@ -55,33 +47,15 @@ def _turn(stage: Stage, options: Options, turn: int, target: str, rules: str) ->
         stage.server(rules, **_settings(options, receiver)) as server,
         server.run() as running,
     ):
-        writers, readers = server.names("a", options.pairs), server.names("b", options.pairs)
-
-        @contextmanager
-        def make(part: Part) -> Iterator[Pairs]:
-            mine = slice(part.index, None, part.count)
-            with dm.make_pairs(stage, server, running, writers[mine], readers[mine], chat) as pairs:
-                yield pairs
-
         groups = _groups(server, running, options.due)
-        with stage.rig(running, make, f"notify, {target}, turn {turn}") as rig:
+        with dm.chatting(stage, server, running, chat, f"notify, {target}, turn {turn}") as rig:
             alone = (0.0, 0.0)
             for due in (0, options.due):
                 if due:
                     _write(server, running, groups)
                     _wait_for_the_first(receiver, options.after_s)
                 before = receiver.received
-                stretch = rig.measure(options.length._replace(rate=options.rate))
-                measure = stretch.measure(
-                    load=f"dm beside {due:,} notifications due, {options.rate:g}/s",
-                    target=target,
-                    turn=turn,
-                    value=stretch.outcome.messages / stretch.outcome.seconds,
-                    unit="messages/s",
-                    deliveries=stretch.outcome.messages,
-                    latency="ack",
-                )
-                acks = stretch.outcome.book["ack"]
+                measure, acks = beside.measured(rig, chat, f"{due:,} notifications due", target, turn)
                 median, p99 = acks.percentile(50), acks.percentile(99)
                 if due:
                     measure.remarks += _remarks(receiver, before, due, median / alone[0], p99 / alone[1])
