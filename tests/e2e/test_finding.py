@@ -10,7 +10,7 @@ import trio
 
 from gochat.client.rooms import Rooms
 from gochat.node import Node
-from gochat.store.read import lists
+from gochat.store.read import groups
 from tests.client.conftest import enter
 from tests.e2e.peer import Peer
 
@@ -73,7 +73,7 @@ async def test_a_welcome_that_is_full_says_so_and_all_groups_are_heard(
     connect: Connect, talk: None, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "rooms_next" not in (await connect("ann", transport)).welcome
-    monkeypatch.setattr(lists, "WELCOME_BYTES", 1000)
+    monkeypatch.setattr(groups, "WELCOME_BYTES", 1000)
     ann: Peer = await connect("ann", transport, device="small")
     told = [each["room"] for each in ann.welcome["rooms"]]
     assert 0 < len(told) < ROOMS
@@ -134,7 +134,7 @@ async def test_messages_alone(connect: Connect, transport: str) -> None:
 async def test_the_client_knows_every_room_after_it_signed_in(
     node: Node, talk: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lists, "WELCOME_BYTES", 1000)
+    monkeypatch.setattr(groups, "WELCOME_BYTES", 1000)
     async with enter(node, "ann", device="client") as chat:
         rooms = Rooms(chat.welcome)
         with trio.fail_after(25):

@@ -26,10 +26,13 @@ from gochat.protocol.replies import (
 )
 from gochat.store.health import Health
 from gochat.store.listing import seats_among
-from gochat.store.read import contacts, lists, moderation, overview, pages, people, separate
+from gochat.store.read import contacts, groups, moderation, overview, pages, people
+from gochat.store.read.entries import ListRead
 from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
 from gochat.store.read.receipts import Receipts
+from gochat.store.read.separate import MOST, SeparateRooms
+from gochat.store.read.welcome import welcome
 from gochat.store.search import search, user_search
 from gochat.store.search.searches import Budget, Searches, always
 
@@ -59,20 +62,16 @@ class SqliteArchive:
 
     async def welcome(self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}) -> Snapshot:
         # A user who signs in gets the rooms that can be read; a user who asks for one room gets the error.
-        most = separate.MOST if contacts else 0
-        return await self._merged_reader.at_commit(
-            user,
-            lambda connection: lists.welcome(
-                connection,
-                self._epoch,
-                user,
-                contacts,
-                rooms,
-                held,
-                separate.SeparateRooms(self._health, most),
-                self._receipts(connection, user),
-            ),
-        )
+        most = MOST if contacts else 0
+
+        def read(connection: sqlite3.Connection) -> Snapshot:
+            left_out = SeparateRooms(self._health, most)  # Where damage is met, this may be read once more.
+            return welcome(self._reading(connection, user, left_out), contacts, rooms, held)
+
+        return await self._merged_reader.at_commit(user, read)
+
+    def _reading(self, connection: sqlite3.Connection, user: str, left_out: SeparateRooms) -> ListRead:
+        return ListRead(connection, self._epoch, user, left_out, self._receipts(connection, user))
 
     def _receipts(self, connection: sqlite3.Connection, user: str) -> Receipts:
         return Receipts(connection, user, self._policy, _now_ms())
@@ -103,10 +102,10 @@ class SqliteArchive:
         return await self._merged_reader.of_room(room, read)
 
     async def membership(self, user: str, room: str) -> str | None:
-        return await self._call(lambda connection: lists.membership(connection, user, room))
+        return await self._call(lambda connection: groups.membership(connection, user, room))
 
     async def group(self, viewer: Viewer, room: str) -> Group | None:
-        return await self._call(lambda connection: lists.group(connection, viewer, room))
+        return await self._call(lambda connection: groups.group(connection, viewer, room))
 
     async def groups(
         self,
@@ -116,12 +115,10 @@ class SqliteArchive:
         cursor: str | None,
         unreadable: list[str] | None = None,
     ) -> tuple[list[GroupEntry], str | None]:
-        left_out = separate.SeparateRooms(self._health, 0 if unreadable is None else separate.MOST)
+        left_out = SeparateRooms(self._health, 0 if unreadable is None else MOST)
         found = await self._merged_reader.of_user(
             user,
-            lambda connection: lists.groups(
-                connection, self._epoch, user, owner, limit, cursor, left_out, self._receipts(connection, user)
-            ),
+            lambda connection: groups.groups(self._reading(connection, user, left_out), owner, limit, cursor),
         )
         if unreadable is not None:
             unreadable += left_out.rooms
@@ -130,7 +127,7 @@ class SqliteArchive:
     async def members(
         self, viewer: Viewer, room: str, limit: int, cursor: str | None
     ) -> tuple[list[MemberEntry], str | None] | None:
-        return await self._call(lambda connection: lists.members(connection, viewer, room, limit, cursor))
+        return await self._call(lambda connection: groups.members(connection, viewer, room, limit, cursor))
 
     async def search_messages(
         self,
@@ -171,7 +168,7 @@ class SqliteArchive:
             )
 
     async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
-        return await self._call(lambda connection: lists.users(connection, users))
+        return await self._call(lambda connection: people.users(connection, users))
 
     async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
         return await self._call(lambda connection: people.acquainted(connection, user, others))
@@ -189,20 +186,11 @@ class SqliteArchive:
         unreadable: list[str] | None = None,
     ) -> tuple[list[ContactState], str | None]:
         declined_after = _now_ms() - self._policy.decline_ms
-        left_out = separate.SeparateRooms(self._health, 0 if unreadable is None else separate.MOST)
+        left_out = SeparateRooms(self._health, 0 if unreadable is None else MOST)
         found = await self._merged_reader.of_user(
             user,
             lambda connection: contacts.contacts(
-                connection,
-                self._epoch,
-                user,
-                declined_after,
-                limit,
-                cursor,
-                only,
-                rooms,
-                left_out,
-                self._receipts(connection, user),
+                self._reading(connection, user, left_out), declined_after, limit, cursor, only, rooms
             ),
         )
         if unreadable is not None:

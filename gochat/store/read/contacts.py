@@ -1,70 +1,156 @@
-"""The list of a user's contacts, and of the others with whom there is a private room."""
+"""A user's private rooms: the latest of them, and the list of contacts with all others who have one with the user."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from functools import partial
+from typing import Any, Final
 
-from gochat.domain.ids import dm
-from gochat.protocol.replies import ContactState, RelationState
-from gochat.store.mentions import MentionCounts
+from gochat.domain.ids import dm, peer
+from gochat.protocol.replies import ContactEntry, ContactState, RelationState
 from gochat.store.read import people
-from gochat.store.read.lists import CONTACT, last_of
-from gochat.store.read.receipts import Receipts
-from gochat.store.read.separate import FAULTS, SeparateRooms
+from gochat.store.read.entries import ENTRY, ENTRY_OF, ListRead, last_of
+from gochat.store.read.separate import FAULTS
+from gochat.store.schema import SEQ_BITS
+
+# The latest of a user's private rooms: among the first by `latest`, and those where that may be behind.
+_LATEST: Final = f"""{ENTRY} AND s.num IN (
+        SELECT s.num FROM (
+            SELECT num FROM (SELECT num FROM seat WHERE user = ?1 AND latest IS NOT NULL
+                ORDER BY latest DESC, num DESC LIMIT ?2)
+            UNION SELECT num FROM stale WHERE user = ?1) AS c
+        CROSS JOIN seat s ON s.user = ?1 AND s.num = c.num AND s.latest IS NOT NULL
+        CROSS JOIN room r ON r.num = s.num AND r.last >= s.since_seq
+        CROSS JOIN fact f ON f.id = (r.num << {SEQ_BITS}) + r.last
+        ORDER BY f.ts DESC, s.num DESC LIMIT ?2)
+    ORDER BY l.ts DESC, s.num DESC"""
+# Seats alone, for when what belongs to them is damaged.
+_SEATS: Final = """
+    SELECT s.num, s.name, t.num IS NOT NULL FROM seat s LEFT JOIN stale t ON t.user = s.user AND t.num = s.num
+    WHERE s.user = ? AND s.latest IS NOT NULL ORDER BY t.num IS NULL, s.latest DESC, s.num DESC"""
+
+
+# ------------------------------------------------------------------------------------------------ of the welcome
+
+
+def latest(reading: ListRead, most: int) -> list[ContactEntry]:
+    """The private rooms that were written to last, the latest first."""
+    try:
+        return _entries(reading, reading.connection.execute(_LATEST, (reading.user, most)).fetchall())
+    except FAULTS as error:
+        reading.separate_rooms.bear(error)
+    return latest_one_by_one(reading, most)
+
+
+def latest_one_by_one(reading: ListRead, most: int) -> list[ContactEntry]:
+    """The same room by room, for when one is damaged."""
+    entries: list[ContactEntry] = []
+    behind = 0
+    for room_pk, other, is_stale in reading.connection.execute(_SEATS, (reading.user,)).fetchall():
+        if not is_stale and len(entries) >= most + behind:
+            break
+        found = reading.separate_rooms.read(dm(reading.user, other), partial(_entry_of, reading, room_pk)) or []
+        entries += found
+        behind += is_stale and len(found)
+    entries.sort(key=lambda entry: entry.last.ts if entry.last else 0, reverse=True)
+    return entries[:most]
+
+
+def _entry_of(reading: ListRead, room_pk: int) -> list[ContactEntry]:
+    query = f"{ENTRY_OF} AND r.last >= s.since_seq"
+    return _entries(reading, reading.connection.execute(query, (reading.user, room_pk)).fetchall())
+
+
+def _entries(reading: ListRead, rows: Sequence[tuple[Any, ...]]) -> list[ContactEntry]:
+    user = reading.user
+    others = [peer(row[0], user) for row in rows]
+    known = people.users(reading.connection, others)
+    visible = people.acquainted(reading.connection, user, others) | {user}
+    entries = []
+    for room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low in rows:
+        other = peer(room, user)
+        name, seen = known.get(other, (other, None))
+        entries.append(
+            ContactEntry(
+                user=other,
+                name=name,
+                online=other in visible,
+                last_seen=seen if other in visible else None,
+                room=room,
+                epoch=reading.epoch,
+                head=head,
+                read=read,
+                unread=unread,
+                mentions=reading.counts.of_room(room_pk, read) if mentioned else 0,
+                last=last_of(*last),
+                **reading.told_of_private(room_pk, room, low),
+            )
+        )
+    return entries
+
+
+# ------------------------------------------------------------------------------------------------ the list
 
 
 def contacts(
-    connection: sqlite3.Connection,
-    epoch: str,
-    user: str,
+    reading: ListRead,
     declined_after: int,
     limit: int,
     cursor: str | None,
     only: RelationState | None,
     rooms: bool,
-    separate_rooms: SeparateRooms | None = None,
-    receipts: Receipts | None = None,
 ) -> tuple[list[ContactState], str | None]:
-    """`separate_rooms` takes the private rooms whose users are left out; without it an unreadable room raises.
-    `receipts`: as in `welcome`."""
-    counts = MentionCounts(connection, user)
+    """A page of the users to whom the user's state is contact, blocked or declined (or `only` blocked), by id; with
+    `rooms` also of those with whom there is a private room and no more."""
     try:
-        return _contact_states(connection, epoch, user, declined_after, limit, cursor, only, rooms, counts, receipts)
+        found = _found(reading, declined_after, limit, cursor, only, rooms, looks=True)
+        for entry in found[:limit]:
+            if entry.state in ("contact", "none"):
+                _tell_room(reading, entry)
+        entries = found[:limit]
     except FAULTS as error:
-        if separate_rooms is None:
-            raise
-        separate_rooms.bear(error)
-    found = people.held(connection, user, declined_after, limit + 1, cursor, only, named=False)
-    if rooms:
-        known = {entry.user for entry in found}
-        found += [
-            ContactState(user=other, name=other, state="none")
-            for other in _in_private(connection, user, limit + 1, cursor, looks=False)
-            if other not in known
-        ]
-        found.sort(key=lambda entry: entry.user)
-    entries: list[ContactState] = []
-    for entry in found[:limit]:
-        read_one = partial(_one_state, connection, epoch, user, entry, counts, receipts)
-        entries += separate_rooms.read(dm(user, entry.user), read_one) or ()
+        reading.separate_rooms.bear(error)
+        found = _found(reading, declined_after, limit, cursor, only, rooms, looks=False)
+        entries = []
+        for entry in found[:limit]:
+            room = dm(reading.user, entry.user)
+            entries += reading.separate_rooms.read(room, partial(_told_of, reading, entry)) or ()
     return entries, found[limit - 1].user if len(found) > limit else None
 
 
-def _one_state(
-    connection: sqlite3.Connection,
-    epoch: str,
-    user: str,
-    entry: ContactState,
-    counts: MentionCounts,
-    receipts: Receipts | None,
+def _found(
+    reading: ListRead,
+    declined_after: int,
+    limit: int,
+    cursor: str | None,
+    only: RelationState | None,
+    rooms: bool,
+    *,
+    looks: bool,
 ) -> list[ContactState]:
+    """The users of a page and one more, without their rooms; where this does not look at rooms and names, by their ids
+    alone."""
+    connection, user = reading.connection, reading.user
+    found = people.held(connection, user, declined_after, limit + 1, cursor, only, named=looks)
+    if rooms:
+        known = {entry.user for entry in found}
+        found += [
+            people.stranger(connection, other) if looks else ContactState(user=other, name=other, state="none")
+            for other in _in_private(connection, user, limit + 1, cursor, looks=looks)
+            if other not in known
+        ]
+        found.sort(key=lambda entry: entry.user)
+    return found
+
+
+def _told_of(reading: ListRead, entry: ContactState) -> list[ContactState]:
     """The entry with its name and its room; nothing where there is no more than a room without a message."""
-    entry.name = people.stranger(connection, entry.user).name
-    if entry.state == "none" and not _shows_a_message(connection, user, entry.user):
+    entry.name = people.stranger(reading.connection, entry.user).name
+    if entry.state == "none" and not _shows_a_message(reading.connection, reading.user, entry.user):
         return []
     if entry.state in ("contact", "none"):
-        _tell_room(connection, epoch, user, entry, counts, receipts)
+        _tell_room(reading, entry)
     return [entry]
 
 
@@ -76,32 +162,6 @@ def _shows_a_message(connection: sqlite3.Connection, user: str, other: str) -> b
         (user, other),
     )
     return found.fetchone() is not None
-
-
-def _contact_states(
-    connection: sqlite3.Connection,
-    epoch: str,
-    user: str,
-    declined_after: int,
-    limit: int,
-    cursor: str | None,
-    only: RelationState | None,
-    rooms: bool,
-    counts: MentionCounts,
-    receipts: Receipts | None,
-) -> tuple[list[ContactState], str | None]:
-    found = people.held(connection, user, declined_after, limit + 1, cursor, only)
-    if rooms:
-        known = {entry.user for entry in found}
-        for other in _in_private(connection, user, limit + 1, cursor):
-            if other not in known:
-                found.append(people.stranger(connection, other))
-        found.sort(key=lambda entry: entry.user)
-    entries = found[:limit]
-    for entry in entries:
-        if entry.state in ("contact", "none"):
-            _tell_room(connection, epoch, user, entry, counts, receipts)
-    return entries, entries[-1].user if len(found) > limit else None
 
 
 def _in_private(
@@ -121,21 +181,14 @@ def _in_private(
     return found
 
 
-def _tell_room(
-    connection: sqlite3.Connection,
-    epoch: str,
-    user: str,
-    entry: ContactState,
-    counts: MentionCounts,
-    receipts: Receipts | None,
-) -> None:
-    entry.room, entry.epoch, entry.head, entry.read, entry.unread = dm(user, entry.user), epoch, 0, 0, 0
+def _tell_room(reading: ListRead, entry: ContactState) -> None:
+    connection, user = reading.connection, reading.user
+    entry.room, entry.epoch, entry.head, entry.read, entry.unread = dm(user, entry.user), reading.epoch, 0, 0, 0
     row = connection.execute("SELECT num FROM room WHERE id = ?", (entry.room,)).fetchone()
     for room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low in (
-        connection.execute(CONTACT, (user, *row)) if row else ()
+        connection.execute(ENTRY_OF, (user, *row)) if row else ()
     ):
         entry.head, entry.read, entry.unread, entry.last = head, read, unread, last_of(*last)
-        entry.mentions = counts.of_room(room_pk, read) if mentioned else 0
-        if receipts is not None:
-            told = receipts.of_private(room_pk, room, low)
-            entry.reads, entry.got = dict(told.reads), dict(told.got)
+        entry.mentions = reading.counts.of_room(room_pk, read) if mentioned else 0
+        if told := reading.told_of_private(room_pk, room, low):
+            entry.reads, entry.got = dict(told["reads"]), dict(told["got"])

@@ -106,6 +106,15 @@ def stranger(connection: sqlite3.Connection, user: str) -> ContactState:
     return ContactState(user=user, name=(row[0] if row else None) or user, state="none")
 
 
+def users(connection: sqlite3.Connection, asked: Sequence[str]) -> dict[str, tuple[str, int | None]]:
+    """Shown name and time last seen of those that ever signed in."""
+    if not asked:
+        return {}
+    marks = ", ".join("?" * len(asked))
+    rows = connection.execute(f"SELECT id, name, last_seen FROM user WHERE id IN ({marks})", list(asked))
+    return {user: (name or user, seen) for user, name, seen in rows}
+
+
 def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
     """Those of `others` whose presence the user may see; see ports.Archive."""
     if not others:

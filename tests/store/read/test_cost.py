@@ -20,9 +20,11 @@ from gochat.store import schema, setup
 from gochat.store.health import Health
 from gochat.store.listing import BLOCK, seats_among
 from gochat.store.mentions import MentionCounts
-from gochat.store.read import contacts, lists, moderation, notices, overview, pages, people
+from gochat.store.read import contacts, entries, groups, moderation, notices, overview, pages, people
+from gochat.store.read.entries import ListRead
 from gochat.store.read.receipts import Receipts
 from gochat.store.read.separate import SeparateRooms
+from gochat.store.read.welcome import welcome
 from gochat.store.write.logs import Batch
 from gochat.store.write.transaction import Writer
 
@@ -151,9 +153,12 @@ def told(connection: sqlite3.Connection) -> Receipts:
     return Receipts(connection, "hub", ContactPolicy(), 1_000_000)
 
 
+def reading(connection: sqlite3.Connection, user: str = "hub", receipts: Receipts | None = None) -> ListRead:
+    return ListRead(connection, "e", user, SeparateRooms(Health(), 0), receipts)
+
+
 def private(connection: sqlite3.Connection, receipts: Receipts | None) -> Any:
-    apart, counts = SeparateRooms(Health(), 0), MentionCounts(connection, "hub")
-    return lists._contacts(connection, "e", "hub", 15, apart, counts, receipts)
+    return contacts.latest(reading(connection, receipts=receipts), 15)
 
 
 def notified(connection: sqlite3.Connection) -> Any:
@@ -169,24 +174,24 @@ READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "the latest requests": lambda c: people.latest_requests(c, "hub", 15, SeparateRooms(Health(), 0)),
     "requests": lambda c: people.requests(c, "hub", 5, None),
     "requests, further on": lambda c: people.requests(c, "hub", 5, "s00010"),
-    "contacts": lambda c: contacts.contacts(c, "e", "hub", 0, 5, "c", None, False),
-    "contacts and rooms": lambda c: contacts.contacts(c, "e", "hub", 0, 5, None, None, True),
-    "blocks": lambda c: contacts.contacts(c, "e", "hub", 0, 5, "b00010", "blocked", False),
-    "a group": lambda c: lists.group(c, HUB, TEA),
-    "groups": lambda c: lists.groups(c, "e", "hub", None, 5, None),
-    "groups, with receipts": lambda c: lists.groups(c, "e", "hub", None, 5, None, receipts=told(c)),
+    "contacts": lambda c: contacts.contacts(reading(c), 0, 5, "c", None, False),
+    "contacts and rooms": lambda c: contacts.contacts(reading(c), 0, 5, None, None, True),
+    "blocks": lambda c: contacts.contacts(reading(c), 0, 5, "b00010", "blocked", False),
+    "a group": lambda c: groups.group(c, HUB, TEA),
+    "groups": lambda c: groups.groups(reading(c), None, 5, None),
+    "groups, with receipts": lambda c: groups.groups(reading(c, receipts=told(c)), None, 5, None),
     "the latest private rooms, with receipts": lambda c: private(c, told(c)),
     "the newest facts, with receipts": lambda c: pages.page(c, HUB, TEA, None, None, 5, receipts=told(c)),
-    "groups, further on": lambda c: lists.groups(c, "e", "hub", None, 5, "group:g00012"),
-    "groups of an owner": lambda c: lists.groups(c, "e", "hub", "dan", 5, "group:g00005"),
-    "groups of one who owns many": lambda c: lists.groups(c, "e", "dan", "hub", 5, "group:g00005"),
-    "groups of one's own": lambda c: lists.groups(c, "e", "hub", "hub", 5, "group:g00012"),
-    "groups of nobody": lambda c: lists.groups(c, "e", "hub", "u00001", 5, None),
+    "groups, further on": lambda c: groups.groups(reading(c), None, 5, "group:g00012"),
+    "groups of an owner": lambda c: groups.groups(reading(c), "dan", 5, "group:g00005"),
+    "groups of one who owns many": lambda c: groups.groups(reading(c, "dan"), "hub", 5, "group:g00005"),
+    "groups of one's own": lambda c: groups.groups(reading(c), "hub", 5, "group:g00012"),
+    "groups of nobody": lambda c: groups.groups(reading(c), "u00001", 5, None),
     "one user's groups, for an admin": lambda c: overview.rooms(c, "hub", False, 5, None),
     "one user's groups, further on": lambda c: overview.rooms(c, "hub", False, 5, "group:g00012"),
-    "members": lambda c: lists.members(c, HUB, TEA, 5, None),
-    "members, further on": lambda c: lists.members(c, HUB, TEA, 5, "u00010"),
-    "members where many have left": lambda c: lists.members(c, HUB, OLD, 5, None),
+    "members": lambda c: groups.members(c, HUB, TEA, 5, None),
+    "members, further on": lambda c: groups.members(c, HUB, TEA, 5, "u00010"),
+    "members where many have left": lambda c: groups.members(c, HUB, OLD, 5, None),
     "who sees whom: private rooms": lambda c: people.acquainted(c, "u00001", ["hub", "eve"]),
     "who sees whom: few groups": lambda c: people.acquainted(c, "dan", ["eve"]),
     "reports": lambda c: moderation.reports(c, None, 5, None),
@@ -220,7 +225,7 @@ def test_groups_of_an_owner_are_those_that_both_are_in(stores: tuple[Filled, Fil
         found: list[str] = []
         cursor: str | None = None
         while True:
-            entries, cursor = lists.groups(each.connection, "e", user, owner, 7, cursor)
+            entries, cursor = groups.groups(reading(each.connection, user), owner, 7, cursor)
             found += [entry.room for entry in entries]
             if cursor is None:
                 break
@@ -230,7 +235,7 @@ def test_groups_of_an_owner_are_those_that_both_are_in(stores: tuple[Filled, Fil
 #: Bounds for what costs by what it returns only nearly: steps that 100 times as much may add.
 NEARLY: dict[str, tuple[Callable[[sqlite3.Connection], Any], int]] = {
     # 200,000 deletions are 390 sums.
-    "what is unread": (lambda c: lists.groups(c, "e", "hub", None, 1, "group:b-z"), 20 * BLOCK),
+    "what is unread": (lambda c: groups.groups(reading(c), None, 1, "group:b-z"), 20 * BLOCK),
     "messages among deletions": (_all_pages, 20 * BLOCK),
 }
 
@@ -248,9 +253,7 @@ def test_the_two_messages_among_200_000_deletions_are_one_page(stores: tuple[Fil
         assert page is not None
         assert [fact.seq for fact in page.entries] == [2, 100 * each.size + 1]
         assert page.next is None
-        (group,) = [
-            group for group in lists.groups(each.connection, "e", "hub", None, 5, None)[0] if group.room == LONG
-        ]
+        (group,) = [group for group in groups.groups(reading(each.connection), None, 5, None)[0] if group.room == LONG]
         assert group.unread == 2
 
 
@@ -260,10 +263,10 @@ def test_a_list_looks_at_so_many_mentions_in_all(monkeypatch: pytest.MonkeyPatch
         named = (facts.Message, {"body": "@hub", "sender": "u00001", "mentions": ["hub"]})
         for room in (TEA, "group:g00000", "group:g00001"):
             filled.record(room, [named] * 5)
-        monkeypatch.setattr(lists, "MentionCounts", partial(MentionCounts, most=7, senders=0))
-        entries, _ = lists.groups(filled.connection, "e", "hub", None, 9, None)
-        snapshot = lists.welcome(filled.connection, "e", "hub", 15, [], {}, SeparateRooms(Health(), 0))
-        for told_of in (entries, snapshot.rooms):
+        monkeypatch.setattr(entries, "MentionCounts", partial(MentionCounts, most=7, senders=0))
+        listed, _ = groups.groups(reading(filled.connection), None, 9, None)
+        snapshot = welcome(reading(filled.connection), 15, [], {})
+        for told_of in (listed, snapshot.rooms):
             found = {entry.room: entry.mentions for entry in told_of if entry.mentions}
             assert found == {TEA: 5, NAMED: 2, "group:g00000": 1, "group:g00001": 1}
 
@@ -275,11 +278,11 @@ def test_a_blocked_user_hides_no_badge_however_many_groups_they_fill(monkeypatch
         def named(sender: str) -> Any:
             return facts.Message, {"body": "@hub", "sender": sender, "mentions": ["hub"]}
 
-        groups = [f"group:g{number:05}" for number in range(7)]
-        for room in groups:
+        rooms = [f"group:g{number:05}" for number in range(7)]
+        for room in rooms:
             filled.record(room, [named("u00001"), *[named("b00001")] * 300])
-        monkeypatch.setattr(lists, "MentionCounts", partial(MentionCounts, most=1_000))
-        entries, _ = lists.groups(filled.connection, "e", "hub", None, 99, None)
-        snapshot = lists.welcome(filled.connection, "e", "hub", 15, [], {}, SeparateRooms(Health(), 0))
-        for told_of in (entries, snapshot.rooms):
-            assert [entry.mentions for entry in told_of if entry.room in groups] == [1] * len(groups)
+        monkeypatch.setattr(entries, "MentionCounts", partial(MentionCounts, most=1_000))
+        listed, _ = groups.groups(reading(filled.connection), None, 99, None)
+        snapshot = welcome(reading(filled.connection), 15, [], {})
+        for told_of in (listed, snapshot.rooms):
+            assert [entry.mentions for entry in told_of if entry.room in rooms] == [1] * len(rooms)

@@ -26,13 +26,14 @@ from gochat.errors import StoreError
 from gochat.store import listing
 from gochat.store.health import Health
 from gochat.store.listing import BLOCK_BITS
-from gochat.store.mentions import MentionCounts
 from gochat.store.portable.delete_user import delete_user, release_user
 from gochat.store.portable.export_room import export_room
 from gochat.store.portable.import_room import import_room
-from gochat.store.read import lists
+from gochat.store.read import contacts
+from gochat.store.read.entries import ListRead
 from gochat.store.read.separate import SeparateRooms
 from gochat.store.read.source import reading
+from gochat.store.read.welcome import welcome
 from gochat.store.rows import CLOSED, MEMBER, MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
 from gochat.store.setup import prepare
@@ -148,10 +149,10 @@ def _private(db: sqlite3.Connection, room_pk: int, room: str, user: str, last: i
 def _told(db: sqlite3.Connection, user: str) -> list[tuple[int, int]]:
     """The user's latest private rooms, and when they were written to."""
     found = []
-    apart = SeparateRooms(Health(), 0)
-    entries = lists.welcome(db, "e", user, TOLD, (), {}, apart).contacts
+    reading = ListRead(db, "e", user, SeparateRooms(Health(), 0))
+    entries = welcome(reading, TOLD, (), {}).contacts
     # Two of one moment may come either way.
-    one_by_one = lists.contacts_apart(db, "e", user, TOLD, apart, MentionCounts(db, user))
+    one_by_one = contacts.latest_one_by_one(reading, TOLD)
     assert [entry.last.ts for entry in one_by_one] == [entry.last.ts for entry in entries]  # type: ignore[union-attr]
     for entry in entries:
         assert entry.last is not None
@@ -279,12 +280,10 @@ def test_the_latest_private_rooms_are_told_in_their_order(written: list[int], pa
                     scribes[n].now_ms = now_ms
                     await scribes[n].said("hi", user="ann" if now_ms % 3 else f"u{n:02}")
                 last = sorted(scribes, key=lambda scribe: scribe.log[-1].ts, reverse=True)
-                contacts = (await store.archive.welcome("ann", 4, [])).contacts
-                assert [entry.room for entry in contacts] == [scribe.room for scribe in last[:4]]
+                told = (await store.archive.welcome("ann", 4, [])).contacts
+                assert [entry.room for entry in told] == [scribe.room for scribe in last[:4]]
             with reading(database) as db:
-                one_by_one = lists.contacts_apart(
-                    db, "e", "ann", 4, SeparateRooms(Health(), 0), MentionCounts(db, "ann")
-                )
+                one_by_one = contacts.latest_one_by_one(ListRead(db, "e", "ann", SeparateRooms(Health(), 0)), 4)
                 assert [entry.room for entry in one_by_one] == [scribe.room for scribe in last[:4]]
 
     trio.run(main)
