@@ -122,7 +122,7 @@ OTHER_MEANINGS = frozenset(
         ("gochat/http/rest/moderation.py", "_ask"),
         ("gochat/http/rest/shapes.py", "Ticket"),  # For one sign-in.
         ("gochat/http/rest/shapes.py", "ticket"),
-        ("gochat/notify/mail.py", "ask"),  # A question to another server.
+        ("gochat/notify/email.py", "ask"),  # A question to another server.
         ("gochat/protocol/codec.py", "_line"),  # Of text.
         ("gochat/transports/paired.py", "ask"),  # The other half of an answer.
     )

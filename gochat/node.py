@@ -54,7 +54,7 @@ from gochat.http.router import Route
 from gochat.listening import TRANSPORTS, Context, Listening
 from gochat.metrics import Commits
 from gochat.neighbours import Neighbours
-from gochat.notify.notifications import Notifications
+from gochat.notify.context import NotifyContext
 from gochat.notifying import Notifying
 from gochat.overview import overview
 from gochat.policy import RulesInForce
@@ -388,7 +388,7 @@ def _gateway(
     users: Registry[UserActor],
     rooms: Registry[RoomActor],
     spawn: Spawn,
-    notifications: Notifications,
+    notifications: NotifyContext,
 ) -> Gateway:
     settings = node.settings
     limits, session = settings.limits, settings.session

@@ -16,7 +16,7 @@ from gochat.config import Settings
 from gochat.domain.notices import Addressed, Bounds, Route
 from gochat.errors import Full, StoreError
 from gochat.metrics import NotificationCounts
-from gochat.notify.notifications import Notifications
+from gochat.notify.context import NotifyContext
 from gochat.ports import Identity, Journal, Notices
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ class Notifying:
         return () if self._notifier is None else (self._notifier,)
 
     @property
-    def context(self) -> Notifications:
-        return Notifications(
+    def context(self) -> NotifyContext:
+        return NotifyContext(
             notices=self._notices,
             channels=self._settings.channels,
             push_key=None if self._channels is None else self._channels.push_key,

@@ -10,8 +10,8 @@ import msgspec
 from gochat import config
 from gochat.config import parse_address
 from gochat.notify.channel import Channel
+from gochat.notify.email import Email, NoAddress, Relay
 from gochat.notify.http import NoAnswer, Poster
-from gochat.notify.mail import Mail, NoAddress, Relay
 from gochat.notify.notification import Templates
 from gochat.notify.vapid_key import own_key, shared_key
 from gochat.notify.webhook import Webhook
@@ -41,7 +41,7 @@ class Channels:
             self.push_key = push.public_key
             self.all.append(push)
         if settings.smtp:
-            self.all.append(self._mail())
+            self.all.append(self._email())
 
     async def aclose(self) -> None:
         for poster in self._posters:
@@ -57,7 +57,7 @@ class Channels:
         secrets = [secret for secret in (settings.webhook_secret, settings.webhook_old_secret) if secret]
         return Webhook(self._poster(settings.allow_private), url, secrets, self._templates, self._now_ms)
 
-    def _mail(self) -> Mail:
+    def _email(self) -> Email:
         settings = self._settings
         host, port = parse_address(settings.smtp)
         relay = Relay(
@@ -71,7 +71,7 @@ class Channels:
         lookup = None
         if settings.mail_lookup_url:
             lookup = AddressLookup(self._webhook(settings.mail_lookup_url)).find
-        return Mail(relay, settings.mail_from, self._templates, settings.timeout_s, lookup)
+        return Email(relay, settings.mail_from, self._templates, settings.timeout_s, lookup)
 
 
 class _Found(msgspec.Struct):

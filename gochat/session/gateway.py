@@ -18,7 +18,7 @@ from gochat.actors.user import CurrentRules, UserActor
 from gochat.auth.standing import Standing
 from gochat.connections import Connection, Outbox
 from gochat.errors import Denied
-from gochat.notify.notifications import Notifications
+from gochat.notify.context import NotifyContext
 from gochat.ports import Archive, Identity, Journal, Tokens
 from gochat.protocol.replies import Limits, Overview
 from gochat.session.refusals import Refusals
@@ -83,7 +83,7 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     """Whether a group may still be read up to where one's time in it ended."""
     rules: CurrentRules
     """The rules for words and links, for the names that are shown."""
-    notifications: Notifications
+    notifications: NotifyContext
     """The part of notifications that sessions use."""
     standing: Standing
     """Tells which users and tokens are shut out although the token is good."""

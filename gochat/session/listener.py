@@ -19,7 +19,7 @@ from gochat.connections import Connection
 from gochat.errors import SLOW
 from gochat.protocol.codec import Codec
 from gochat.session.gateway import Gateway
-from gochat.session.positions import CLOSED, GREETING, NEVER, OPEN, Notice, Positions
+from gochat.session.positions import CLOSED, GREETING, NEVER, OPEN, Positions, RoomEvent
 
 Job = Callable[[], Awaitable[None]]
 
@@ -130,7 +130,7 @@ class Listener(Positions, ABC):
 
     def takes(self, fact_batch: FactBatch) -> bool:
         if self.state == GREETING:
-            self._note(Notice("facts", fact_batch.room, fact_batch.first, fact_batch.commit))
+            self._note(RoomEvent("facts", fact_batch.room, fact_batch.first, fact_batch.commit))
             return False
         return self.hears(fact_batch.room, fact_batch.first, fact_batch.commit)
 
@@ -152,7 +152,7 @@ class Listener(Positions, ABC):
 
     def entered(self, fact_batch: FactBatch) -> None:
         if self.state == GREETING:
-            self._note(Notice("entered", fact_batch.room, fact_batch.first, fact_batch.commit))
+            self._note(RoomEvent("entered", fact_batch.room, fact_batch.first, fact_batch.commit))
         elif self.state == OPEN and fact_batch.commit > self.since:
             self.enter_group(fact_batch.room, fact_batch.first)
             self.enter(fact_batch.room, fact_batch.first)
@@ -160,7 +160,7 @@ class Listener(Positions, ABC):
 
     def left(self, fact_batch: FactBatch) -> None:
         if self.state == GREETING:
-            self._note(Notice("left", fact_batch.room, fact_batch.last, fact_batch.commit))
+            self._note(RoomEvent("left", fact_batch.room, fact_batch.last, fact_batch.commit))
         elif self.state == OPEN and fact_batch.commit > self.since:
             self.leave_group(fact_batch.room)
             self.leave(fact_batch.room, fact_batch.last)
@@ -195,8 +195,8 @@ class Listener(Positions, ABC):
             self.groups.pop(room, None)
         self.gateway.live.leave(room, self)
 
-    def _note(self, notice: Notice) -> None:
-        if not self.note(notice):
+    def _note(self, event: RoomEvent) -> None:
+        if not self.note(event):
             self.close(SLOW, "too much happened while the welcome was read")
 
     def leave_all(self) -> None:

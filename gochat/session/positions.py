@@ -18,8 +18,8 @@ NEVER: Final = 1 << 62
 #: Facts of one room that are replayed at most, and of all rooms in one `hello` (protocol.md, "resume").
 REPLAY_ROOM: Final = 500
 REPLAY_ALL: Final = 5000
-#: Notices kept while a welcome is read; more, and the client is asked to come again.
-MAX_NOTICES: Final = 10_000
+#: Events kept while a welcome is read; more, and the client is asked to come again.
+MAX_EVENTS: Final = 10_000
 
 
 class Lagging(msgspec.Struct, gc=False):
@@ -79,7 +79,7 @@ class LiveFrom(msgspec.Struct, gc=False):
 Position: TypeAlias = Lagging | Replaying | LiveFrom
 
 
-class Notice(NamedTuple):
+class RoomEvent(NamedTuple):
     """An event in a room while the welcome was being read. It counts afterwards, if the welcome does not hold it."""
 
     kind: Literal["facts", "entered", "left"]
@@ -92,7 +92,7 @@ class Notice(NamedTuple):
 class Positions:
     """All rooms of one session."""
 
-    __slots__ = ("catching_up", "notices", "positions", "since", "state")
+    __slots__ = ("catching_up", "events", "positions", "since", "state")
 
     def __init__(self) -> None:
         self.state = NEW
@@ -101,35 +101,35 @@ class Positions:
         self.catching_up = True
         """Whether `hears` must be asked for each delivery."""
         self.positions: dict[str, Position] | None = None
-        self.notices: list[Notice] | None = None
+        self.events: list[RoomEvent] | None = None
 
     # ------------------------------------------------------------------------------------------ signing in and out
 
     def begin_greeting(self) -> None:
         """The welcome is about to be read. From now on notes are taken."""
         self.state = GREETING
-        self.notices = []
+        self.events = []
 
-    def note(self, notice: Notice) -> bool:
+    def note(self, event: RoomEvent) -> bool:
         """Keep what happens while the welcome is read. False: it is too much, and nothing is kept any more."""
-        if self.notices is None:
+        if self.events is None:
             return True
-        self.notices.append(notice)
-        if len(self.notices) <= MAX_NOTICES:
+        self.events.append(event)
+        if len(self.events) <= MAX_EVENTS:
             return True
-        self.notices = None
+        self.events = None
         return False
 
-    def open(self, commit: int) -> list[Notice]:
-        """The welcome is made: hear what is committed after transaction `commit`; with NEVER, nothing. The notices that
+    def open(self, commit: int) -> list[RoomEvent]:
+        """The welcome is made: hear what is committed after transaction `commit`; with NEVER, nothing. The events that
         the welcome does not hold are the caller's to `catch_up`."""
-        notices = [notice for notice in self.notices or () if notice.commit > commit]
-        self.state, self.since, self.notices, self.catching_up = OPEN, commit, None, False
-        return notices
+        events = [event for event in self.events or () if event.commit > commit]
+        self.state, self.since, self.events, self.catching_up = OPEN, commit, None, False
+        return events
 
     def forget(self) -> None:
         """The session is over, or about to be."""
-        self.positions = self.notices = None
+        self.positions = self.events = None
 
     # ------------------------------------------------------------------------------------------ what rooms tell
 
@@ -200,18 +200,18 @@ class Positions:
         self.put(room, position)
         return position
 
-    def catch_up(self, notice: Notice) -> None:
+    def catch_up(self, event: RoomEvent) -> None:
         """Take in an event that happened while the welcome was read, and is newer."""
-        position = self.position(notice.room)
-        if notice.kind == "left":
+        position = self.position(event.room)
+        if event.kind == "left":
             if isinstance(position, Replaying):
-                position.end_stay(notice.seq)
+                position.end_stay(event.seq)
             elif isinstance(position, Lagging):
-                position.until = notice.seq
+                position.until = event.seq
         elif position is None or (
-            notice.kind == "entered" and not (isinstance(position, Replaying) and position.begin_stay(notice.seq))
+            event.kind == "entered" and not (isinstance(position, Replaying) and position.begin_stay(event.seq))
         ):
-            self.put(notice.room, Replaying(notice.seq - 1))
+            self.put(event.room, Replaying(event.seq - 1))
 
     # ------------------------------------------------------------------------------------------ replaying
 

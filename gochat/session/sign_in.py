@@ -33,7 +33,7 @@ from gochat.ports import Identity, Snapshot
 from gochat.protocol import replies
 from gochat.protocol.requests import Hello, Position
 from gochat.session.gateway import Gateway, in_trio_time
-from gochat.session.positions import NEVER, REPLAY_ALL, Lagging, Notice, Replaying
+from gochat.session.positions import NEVER, REPLAY_ALL, Lagging, Replaying, RoomEvent
 from gochat.session.replay import start_replays
 from gochat.session.session import Session
 
@@ -81,7 +81,7 @@ async def greet(session: Session, hello: Hello) -> None:
         log.error("no welcome for %s: %s", session.user, error)
         _refuse(session, hello, store_refusal(error, "the store can't be read now"), SLOW)
         return
-    if not session.is_over() and session.notices is not None:
+    if not session.is_over() and session.events is not None:
         _welcome(session, hello, snapshot)
 
 
@@ -172,7 +172,7 @@ def shown_name(gateway: Gateway, identity: Identity) -> str:
 def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     gateway = session.gateway
     hears = session.may_read
-    notices = session.open(snapshot.commit if hears else NEVER)
+    events = session.open(snapshot.commit if hears else NEVER)
     gateway.live.sign_ins.pop(session, None)
     session.keep_time()
     session.outbox.reply(session.codec.encode(_frame(session, hello, snapshot)))
@@ -193,8 +193,8 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
                 session.put(name, Replaying(head))
         _set_apart(session, hello.resume, snapshot)
         _resume(session, hello.resume, snapshot)
-        for notice in notices:
-            _catch_up(session, notice)
+        for event in events:
+            _catch_up(session, event)
         start_replays(session)
     session.outbox.flush()
     session.pump()
@@ -213,13 +213,13 @@ def _set_apart(session: Session, asked: dict[str, Position], snapshot: Snapshot)
             session.tell_lag()
 
 
-def _catch_up(session: Session, notice: Notice) -> None:
-    """Take in a notice that came while the welcome was read, and is newer than it."""
-    if notice.kind == "left":
-        session.leave_group(notice.room)
-    elif notice.kind == "entered":
-        session.enter_group(notice.room, notice.seq)
-    session.catch_up(notice)
+def _catch_up(session: Session, event: RoomEvent) -> None:
+    """Take in an event that came while the welcome was read, and is newer than it."""
+    if event.kind == "left":
+        session.leave_group(event.room)
+    elif event.kind == "entered":
+        session.enter_group(event.room, event.seq)
+    session.catch_up(event)
 
 
 def _resume(session: Session, asked: dict[str, Position], snapshot: Snapshot) -> None:

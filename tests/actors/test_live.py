@@ -25,7 +25,7 @@ from gochat.auth.tokens import Issuer, JwtTokens
 from gochat.config import Auth
 from gochat.domain import commands, facts
 from gochat.domain.limits import UserLimits
-from gochat.notify.notifications import Notifications
+from gochat.notify.context import NotifyContext
 from gochat.protocol import replies
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.ndjson import LineReader
@@ -206,7 +206,7 @@ class Town:
             after_leaving=True,
             rules=NoRules(),
             standing=Standing(),
-            notifications=Notifications(notices=house.notices),
+            notifications=NotifyContext(notices=house.notices),
             spawn=self.spawn,
             sessions={},
             waiting=Waiting(),

@@ -23,9 +23,9 @@ from gochat.domain.notices import Subscription
 from gochat.notify import webpush
 from gochat.notify.channel import DELIVERED, GONE, Retry
 from gochat.notify.circuit import FAILURES
+from gochat.notify.email import Email, NoAddress, Relay
 from gochat.notify.encryption import decode64, encode64, point
 from gochat.notify.http import Poster
-from gochat.notify.mail import Mail, NoAddress, Relay
 from gochat.notify.notification import Templates
 from gochat.notify.vapid_key import own_key
 from gochat.notify.webhook import Webhook
@@ -344,7 +344,7 @@ class MailStage:
         self._silent: list[Any] = []
         relay = Relay("127.0.0.1", start(), security="none", allow_private=True)
         self.relay = relay
-        self.channel = Mail(relay, "chat@chat.example", Templates(), TIMEOUT_S)
+        self.channel = Email(relay, "chat@chat.example", Templates(), TIMEOUT_S)
 
     def ids(self) -> list[str]:
         return [envelope_id(envelope) for envelope in self.receiver.envelopes]
@@ -403,7 +403,7 @@ async def test_a_mail_is_one_that_people_can_read(relays: ExitStack) -> None:
     receiver = SmtpReceiver()
     port = relays.enter_context(smtp_relay(receiver))
     templates = Templates("{from} wrote", ".{count} new\n..from {from}")
-    channel = Mail(Relay("127.0.0.1", port, security="none", allow_private=True), "chat@chat.example", templates, SOON)
+    channel = Email(Relay("127.0.0.1", port, security="none", allow_private=True), "chat@chat.example", templates, SOON)
     assert await channel.send(NOTIFICATION, "bob@mail.example") == DELIVERED
     (envelope,) = receiver.envelopes
     assert (envelope.mail_from, envelope.rcpt_tos) == ("chat@chat.example", ["bob@mail.example"])
@@ -424,7 +424,7 @@ async def test_the_password_goes_over_tls(relays: ExitStack, tmp_path: Path, wra
     receiver.login = b"gochat", b"pass word"
     port = relays.enter_context(smtp_relay(receiver, server, wrapped=wrapped))
 
-    def channel(password: str, **more: Any) -> Mail:
+    def channel(password: str, **more: Any) -> Email:
         relay = Relay(
             "localhost",
             port,
@@ -435,7 +435,7 @@ async def test_the_password_goes_over_tls(relays: ExitStack, tmp_path: Path, wra
             allow_private=True,
             **more,
         )
-        return Mail(relay, "chat@chat.example", Templates(), SOON)
+        return Email(relay, "chat@chat.example", Templates(), SOON)
 
     assert await channel("pass word").send(NOTIFICATION, "bob@mail.example") == DELIVERED
     wrong = await channel("wrong").send(NOTIFICATION, "bob@mail.example")
@@ -446,7 +446,7 @@ async def test_a_relay_without_tls_gets_neither_password_nor_mail(relays: ExitSt
     receiver = SmtpReceiver()
     port = relays.enter_context(smtp_relay(receiver))
     relay = Relay("127.0.0.1", port, user="gochat", password="pass", allow_private=True)
-    result = await Mail(relay, "chat@chat.example", Templates(), SOON).send(NOTIFICATION, "bob@mail.example")
+    result = await Email(relay, "chat@chat.example", Templates(), SOON).send(NOTIFICATION, "bob@mail.example")
     assert isinstance(result, Retry)
     assert not receiver.envelopes
 
@@ -454,7 +454,7 @@ async def test_a_relay_without_tls_gets_neither_password_nor_mail(relays: ExitSt
 async def test_a_private_relay_is_refused(relays: ExitStack) -> None:
     receiver = SmtpReceiver()
     port = relays.enter_context(smtp_relay(receiver))
-    channel = Mail(Relay("127.0.0.1", port, security="none"), "chat@chat.example", Templates(), SOON)
+    channel = Email(Relay("127.0.0.1", port, security="none"), "chat@chat.example", Templates(), SOON)
     result = await channel.send(NOTIFICATION, "bob@mail.example")
     assert isinstance(result, Retry)
     assert "private" in result.reason
@@ -464,7 +464,7 @@ async def test_a_private_relay_is_refused(relays: ExitStack) -> None:
     "address", ["", "bob", "a@b\r\nRCPT TO:<x@y>", "a b@c.example", "<a@b.example>", "a@b..c", "é@b.example"]
 )
 async def test_what_is_no_address_is_never_handed_in(address: str) -> None:
-    channel = Mail(Relay("127.0.0.1", 1, security="none"), "chat@chat.example", Templates(), SOON)
+    channel = Email(Relay("127.0.0.1", 1, security="none"), "chat@chat.example", Templates(), SOON)
     assert await channel.send(NOTIFICATION, address) == GONE
 
 
@@ -479,7 +479,7 @@ async def test_an_address_may_be_looked_up(relays: ExitStack) -> None:
         return known.get(user)
 
     relay = Relay("127.0.0.1", port, security="none", allow_private=True)
-    channel = Mail(relay, "chat@chat.example", Templates(), SOON, lookup)
+    channel = Email(relay, "chat@chat.example", Templates(), SOON, lookup)
     assert await channel.send(NOTIFICATION, None) == DELIVERED
     assert receiver.envelopes[0].rcpt_tos == ["bob@mail.example"]
     known.clear()

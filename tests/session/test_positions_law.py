@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from gochat.protocol import replies
 from gochat.protocol import requests as req
-from gochat.session.positions import OPEN, REPLAY_ROOM, LiveFrom, Notice, Positions, Replaying
+from gochat.session.positions import OPEN, REPLAY_ROOM, LiveFrom, Positions, Replaying, RoomEvent
 from tests.client import test_positions_law as client_law
 from tests.client.places import DM, TEA, contact, message, page, room, welcome
 from tests.session.world import Lag, Restart, World
@@ -268,12 +268,12 @@ def test_what_was_missed_before_a_removal_comes_before_the_return() -> None:
     """Both may be of one transaction, and happen while the welcome is read or while the log is."""
     machine = Positions()
     machine.begin_greeting()
-    machine.note(Notice("left", TEA, 52, 5))
-    machine.note(Notice("entered", TEA, 53, 5))
-    notices = machine.open(4)
+    machine.note(RoomEvent("left", TEA, 52, 5))
+    machine.note(RoomEvent("entered", TEA, 53, 5))
+    events = machine.open(4)
     machine.put(TEA, Replaying(46))
-    for notice in notices:
-        machine.catch_up(notice)
+    for event in events:
+        machine.catch_up(event)
     machine.leave(TEA, 60)
     machine.enter(TEA, 70)
     position = machine.position(TEA)

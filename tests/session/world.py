@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from gochat.session.positions import OPEN, Notice, Positions, Replaying, goal
+from gochat.session.positions import OPEN, Positions, Replaying, RoomEvent, goal
 from tests.client.places import DM
 
 PIECE = 3
@@ -115,22 +115,22 @@ class World:
         self.out.extend(range(first, last + 1))
 
     def _takes(self, batch: Batch) -> bool:
-        if self.machine.notices is not None:
+        if self.machine.events is not None:
             if self.room == DM:
-                self.machine.note(Notice("facts", self.room, batch.first, batch.commit))
+                self.machine.note(RoomEvent("facts", self.room, batch.first, batch.commit))
             return False
         return self.machine.hears(self.room, batch.first, batch.commit)
 
     def _entered(self, batch: Batch) -> None:
-        if self.machine.notices is not None:
-            self.machine.note(Notice("entered", self.room, batch.first, batch.commit))
+        if self.machine.events is not None:
+            self.machine.note(RoomEvent("entered", self.room, batch.first, batch.commit))
         elif self.machine.state == OPEN and batch.commit > self.machine.since:
             self.in_group = True
             self.machine.enter(self.room, batch.first)
 
     def _left(self, batch: Batch) -> None:
-        if self.machine.notices is not None:
-            self.machine.note(Notice("left", self.room, batch.last, batch.commit))
+        if self.machine.events is not None:
+            self.machine.note(RoomEvent("left", self.room, batch.last, batch.commit))
         elif self.machine.state == OPEN and batch.commit > self.machine.since:
             self.in_group = False
             self.machine.leave(self.room, batch.last)
@@ -165,7 +165,7 @@ class World:
         head = self.head if member else ended_at
         yield
         machine = self.machine
-        notices = machine.open(commit)
+        events = machine.open(commit)
         self.readings -= 1
         self.out.append(Restart(head if held is None else held, "welcome"))
         if member and self.room != DM:
@@ -174,10 +174,10 @@ class World:
                 machine.put(self.room, Replaying(head))
         if held is not None and (head != held or machine.position(self.room) is not None):
             machine.go_on(self.room, held, head, None if member else ended_at)
-        for notice in notices:
-            if notice.kind != "facts":
-                self.in_group = notice.kind == "entered"
-            machine.catch_up(notice)
+        for event in events:
+            if event.kind != "facts":
+                self.in_group = event.kind == "entered"
+            machine.catch_up(event)
         position = machine.position(self.room)
         if isinstance(position, Replaying):
             self.jobs.append(self._replay(position))

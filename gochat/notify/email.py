@@ -40,7 +40,7 @@ class NoMailbox(Exception):
 
 
 class Relay:
-    """Where mail is handed in, and how."""
+    """Where e-mail is handed in, and how."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Relay:
         self._allow_private = allow_private
 
     async def deliver(self, sender: str, receiver: str, message: bytes) -> None:
-        """Hand one mail in. Raises Refused, NoMailbox, Unreachable, trio.BrokenResourceError and ssl.SSLError."""
+        """Hand one e-mail in. Raises Refused, NoMailbox, Unreachable, trio.BrokenResourceError and ssl.SSLError."""
         stream: trio.abc.Stream = await connect(self._host, self._port, allow_private=self._allow_private)
         try:
             if self._security == "tls":
@@ -88,7 +88,7 @@ class Relay:
             await stream.send_all(_stuffed(message))
             await dialogue.answer(250)
             with contextlib.suppress(Refused, trio.BrokenResourceError, ssl.SSLError):
-                await dialogue.ask("QUIT", 221)  # It has the mail; what it says to this changes nothing.
+                await dialogue.ask("QUIT", 221)  # It has the e-mail; what it says to this changes nothing.
         finally:
             await trio.aclose_forcefully(stream)
 
@@ -133,24 +133,24 @@ class _Dialogue:
 
 
 def _stuffed(message: bytes) -> bytes:
-    """The lines of a mail as DATA takes them: a dot in front of each that begins with one, and a last one alone."""
+    """The lines of an e-mail as DATA takes them: a dot in front of each that begins with one, and a last one alone."""
     text = re.sub(rb"(?m)^\.", b"..", message)
     return (text if text.endswith(b"\r\n") else text + b"\r\n") + b".\r\n"
 
 
 def written(notification: Notification, templates: Templates, sender: str, receiver: str) -> bytes:
-    """The mail. Its `Message-ID` is the notification's id, so that a repeat can be told."""
+    """The e-mail. Its `Message-ID` is the notification's id, so that a repeat can be told."""
     title, text = templates.rendered(notification)
     # Not every relay takes lines of 8 bits.
-    mail = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
-    mail["From"] = sender
-    mail["To"] = receiver
-    mail["Subject"] = title
-    mail["Date"] = format_datetime(datetime.fromtimestamp(notification.ts / 1000, UTC))
-    mail["Message-ID"] = f"<{notification.id}@{sender.rpartition('@')[2]}>"
-    mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(f"{text}\n")
-    return mail.as_bytes()
+    message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
+    message["From"] = sender
+    message["To"] = receiver
+    message["Subject"] = title
+    message["Date"] = format_datetime(datetime.fromtimestamp(notification.ts / 1000, UTC))
+    message["Message-ID"] = f"<{notification.id}@{sender.rpartition('@')[2]}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(f"{text}\n")
+    return message.as_bytes()
 
 
 Lookup: TypeAlias = Callable[[str], Awaitable[str | None]]
@@ -161,7 +161,7 @@ class NoAddress(Exception):
     """The address can't be looked up now. The text is for the operator."""
 
 
-class Mail:
+class Email:
     """The channel `mail`. `target` is the address that the user's token named, or None: then it is looked up."""
 
     name: ChannelName = "mail"

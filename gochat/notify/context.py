@@ -13,7 +13,7 @@ async def _nothing(identity: Identity) -> None:
     """No channel wants to know who signs in."""
 
 
-class Notifications(msgspec.Struct, frozen=True, kw_only=True):
+class NotifyContext(msgspec.Struct, frozen=True, kw_only=True):
     """Built once by the node."""
 
     notices: Notices
