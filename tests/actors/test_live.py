@@ -33,7 +33,7 @@ from gochat.session.dispatch import ClientSession
 from gochat.session.gateway import Gateway, Pace
 from gochat.transports.outbox import Outbox, Waiting
 from tests.actors.house import TEA, House, Recorder, keep_house, run
-from tests.actors.test_room import heard
+from tests.actors.test_room_listeners import heard
 from tests.policies import NoRules
 
 # ---------------------------------------------------------------------------------------------- stretches

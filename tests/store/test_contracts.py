@@ -6,6 +6,7 @@ from gochat.ports import Committed
 from gochat.store import Store
 from tests.appending import append_to
 from tests.contracts.archive import ArchiveContract
+from tests.contracts.archive_lists import ArchiveListsContract
 from tests.contracts.journal import DM, JournalContract, message
 from tests.contracts.lookups import LookupsContract
 from tests.contracts.search import SearchContract
@@ -22,5 +23,5 @@ class TestLookups(LookupsContract):
     pass
 
 
-class TestArchive(ArchiveContract, SearchContract):
+class TestArchive(ArchiveContract, ArchiveListsContract, SearchContract):
     pass
