@@ -20,6 +20,8 @@ BASE := $(shell for p in $(PYTHON) python3 python3.14 python3.13 python3.12 pyth
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# The locks name all packages, so that nothing is left to resolve; Python compiles what is imported, when it is.
+INSTALL := $(PIP) install --no-deps --no-compile
 PYTEST := $(BIN)/python -m pytest
 # Stamps live in .venv, so that removing it removes them.
 RUNTIME := .venv/.runtime
@@ -116,13 +118,13 @@ bench-peers: $(RUNTIME)
 # The package itself is installed by the locked build backend: nothing unpinned is fetched. The first of the two
 # to be made installs all it needs, so that `make test` alone reads one lock.
 $(RUNTIME): requirements.lock pyproject.toml | .venv/bin/python
-	$(PIP) install --require-hashes -r requirements.lock
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(INSTALL) --require-hashes -r requirements.lock
+	$(INSTALL) --no-build-isolation --editable .
 	@touch $@
 
 $(DEV): requirements-dev.lock pyproject.toml | .venv/bin/python
-	$(PIP) install --require-hashes -r requirements-dev.lock
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(INSTALL) --require-hashes -r requirements-dev.lock
+	$(INSTALL) --no-build-isolation --editable .
 	@touch $@ $(RUNTIME)
 
 $(DIST): requirements-dist.lock | python
