@@ -34,7 +34,7 @@ from gochat.http.upgrade import Upgrade
 from gochat.http.wire import HttpLimits
 from gochat.protocol.codec import SUBPROTOCOLS, Codec
 from gochat.protocol.requests import FIRST_FRAME_BYTES
-from gochat.session import ClientSession, Gateway, notifications
+from gochat.session import Gateway, Session, client_session, notifications
 from gochat.session.moderation import moderate
 from gochat.session.overview import own_devices
 from gochat.transports import tcp, websocket
@@ -81,8 +81,8 @@ class Endpoints:
         self._shell = shell(make_app(readiness, [*routes, *files], page), cors=cors)
         self._metrics_shell = shell(make_app(readiness, metrics))
 
-    def accept(self, connection: Connection, codec: Codec, credential: str | None) -> ClientSession:
-        return ClientSession(self._gateway, connection, codec, credential)
+    def accept(self, connection: Connection, codec: Codec, credential: str | None) -> Session:
+        return client_session(self._gateway, connection, codec, credential)
 
     @property
     def responses(self) -> Mapping[int, int]:

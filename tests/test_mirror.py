@@ -46,6 +46,7 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/cluster/test_broadcast.py": ("cluster/repair",),
     "tests/e2e/test_relations.py": ("actors/relations",),
     "tests/actors/test_room.py": ("actors/ephemeral", "actors/events"),
+    "tests/e2e/test_deadlines.py": ("session/deadlines",),
     "tests/e2e/test_conversation.py": ("session/session", "session/gateway", "session/refusals"),
     "tests/e2e/test_moderation.py": ("session/moderation", "session/administration", "store/read/moderation"),
     "tests/e2e/test_notifications.py": ("session/notifications",),

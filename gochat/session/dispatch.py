@@ -11,13 +11,15 @@ from functools import partial
 
 from gochat.actors.actor import INTERNAL
 from gochat.actors.user import UserActor
+from gochat.connections import Connection
 from gochat.errors import VIOLATION, Denied, Full
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import CATALOGUE
-from gochat.protocol.codec import BadFrame
+from gochat.protocol.codec import BadFrame, Codec
 from gochat.protocol.problems import DECODING
 from gochat.session import replay
+from gochat.session.gateway import Gateway
 from gochat.session.pending import Pending
 from gochat.session.positions import CLOSED, NEW
 from gochat.session.queries import answer
@@ -27,41 +29,41 @@ from gochat.session.sign_in import greet
 log = logging.getLogger(__name__)
 
 
-class ClientSession(Session):
-    """The session of one client, as a transport's connection makes it."""
+class Requests:
+    """The Dispatch of a node's sessions. It keeps nothing."""
 
     __slots__ = ()
 
-    def _carry_out(self, payload: bytes) -> None:
-        if self.state == CLOSED or self.connection.closing is not None:
+    def carry_out(self, session: Session, payload: bytes) -> None:
+        if session.state == CLOSED or session.connection.closing is not None:
             return
-        self.budget -= 1
+        session.budget -= 1
         try:
             try:
-                request = self.codec.decode_request(payload)
+                request = session.codec.decode_request(payload)
             except DECODING as error:
-                self._bad_frame(self.codec.bad_frame(payload, error))
+                _bad_frame(session, session.codec.bad_frame(payload, error))
                 return
-            actor = self.actor
+            actor = session.actor
             if actor is None:
-                self._first(request)
+                _first(session, request)
                 return
-            row = self.granted.get(type(request))
+            row = session.granted.get(type(request))
             if row is None:
-                self._not_granted(actor, request)
+                _not_granted(session, actor, request)
                 return
             if row.to_command is None:
-                self._answer(actor, request)
+                _answer(session, actor, request)
                 return
             if row.cost == "ephemeral":
                 actor.quota.read()
-            command = row.to_command(request, self.principal, self.gateway.limits)
+            command = row.to_command(request, session.principal, session.gateway.limits)
             if isinstance(command, Denied):
-                self.deny(request.id, command)
+                session.deny(request.id, command)
                 return
-            self.in_flight += 1
+            session.in_flight += 1
             mail = Pending(
-                command=command, session=self, request_id=request.id, confirmation=row.confirmation, origin=self
+                command=command, session=session, request_id=request.id, confirmation=row.confirmation, origin=session
             )
             try:
                 actor.tell(mail)
@@ -69,52 +71,64 @@ class ClientSession(Session):
                 mail.reply(Denied("busy", str(full), retry_after_ms=200))
                 mail.flush()
             except Exception:
-                log.exception("a command of %s could not be told to its actor", self.user)
+                log.exception("a command of %s could not be told to its actor", session.user)
                 mail.reply(INTERNAL)  # The request's credit comes back.
                 mail.flush()
         except Exception:
-            log.exception("a frame of %s crashed its session", self.user or self.connection.peer)
+            log.exception("a frame of %s crashed its session", session.user or session.connection.peer)
             # Read again, for its id: where nothing crashes nobody has to keep that.
-            crashed = self.codec.decode(payload).id
-            self.reply(replies.Error(id=crashed, code="internal", message="a fault of the server", temporary=False))
+            crashed = session.codec.decode(payload).id
+            session.reply(replies.Error(id=crashed, code="internal", message="a fault of the server", temporary=False))
 
-    def _answer(self, actor: UserActor, request: req.AnyRequest) -> None:
-        """Answer a request that makes no command: at once, or by a job. Each of them counts as a read."""
-        kind = type(request)
+    async def say_lag(self, session: Session, room: str) -> None:
+        await replay.say_lag(session, room)
+
+
+def _answer(session: Session, actor: UserActor, request: req.AnyRequest) -> None:
+    """Answer a request that makes no command: at once, or by a job. Each of them counts as a read."""
+    kind = type(request)
+    actor.quota.read()
+    if kind is req.Ping:
+        session.reply(replies.Pong(id=request.id))
+    elif kind is req.Pong:
+        session.connection.peer_answers = True
+    elif kind is req.Hello:
+        session.deny(request.id, Denied("conflict", "this session has said hello"))
+    else:
+        session.in_flight += 1
+        job = partial(answer, session, request)
+        if CATALOGUE[kind].cost == "search":
+            session.start_search(job)
+        else:
+            session.start_job(job)
+
+
+def _not_granted(session: Session, actor: UserActor, request: req.AnyRequest) -> None:
+    row = CATALOGUE[type(request)]
+    if row.to_command is None:
         actor.quota.read()
-        if kind is req.Ping:
-            self.reply(replies.Pong(id=request.id))
-        elif kind is req.Pong:
-            self.connection.peer_answers = True
-        elif kind is req.Hello:
-            self.deny(request.id, Denied("conflict", "this session has said hello"))
-        else:
-            self.in_flight += 1
-            job = partial(answer, self, request)
-            if CATALOGUE[kind].cost == "search":
-                self.start_search(job)
-            else:
-                self.start_job(job)
+    session.deny(request.id, Denied("forbidden", f"the token lacks the scope {row.scope}"))
 
-    def _not_granted(self, actor: UserActor, request: req.AnyRequest) -> None:
-        row = CATALOGUE[type(request)]
-        if row.to_command is None:
-            actor.quota.read()
-        self.deny(request.id, Denied("forbidden", f"the token lacks the scope {row.scope}"))
 
-    def _first(self, request: req.AnyRequest) -> None:
-        if not isinstance(request, req.Hello):
-            self.fail(Denied("bad_request", "the first frame is always a hello"), VIOLATION, request.id)
-            return
-        self.begin_greeting()
-        self.gateway.spawn(partial(greet, self, request))
+def _first(session: Session, request: req.AnyRequest) -> None:
+    if not isinstance(request, req.Hello):
+        session.fail(Denied("bad_request", "the first frame is always a hello"), VIOLATION, request.id)
+        return
+    session.begin_greeting()
+    session.gateway.spawn(partial(greet, session, request))
 
-    def _bad_frame(self, frame: BadFrame) -> None:
-        denied = Denied("bad_request", frame.problem)
-        if self.state == NEW:
-            self.fail(denied, VIOLATION)
-        else:
-            self.deny(frame.id, denied)
 
-    async def say_lag(self, room: str) -> None:
-        await replay.say_lag(self, room)
+def _bad_frame(session: Session, frame: BadFrame) -> None:
+    denied = Denied("bad_request", frame.problem)
+    if session.state == NEW:
+        session.fail(denied, VIOLATION)
+    else:
+        session.deny(frame.id, denied)
+
+
+_REQUESTS = Requests()
+
+
+def client_session(gateway: Gateway, connection: Connection, codec: Codec, credential: str | None) -> Session:
+    """The session of one client, as a transport's connection makes it."""
+    return Session(gateway, connection, codec, credential, _REQUESTS)

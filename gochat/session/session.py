@@ -9,30 +9,22 @@ else, so that a list does not wait behind the session's own search.
 from __future__ import annotations
 
 import logging
-import math
-from abc import abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Protocol
 
 import trio
 
 from gochat.connections import BURST, Connection
-from gochat.errors import (
-    INVALID_TEXT,
-    NO_HEARTBEAT,
-    SLOW,
-    TOKEN_ENDED,
-    TOO_LARGE,
-    VIOLATION,
-    Denied,
-)
+from gochat.errors import INVALID_TEXT, TOO_LARGE, VIOLATION, Denied
 from gochat.ports import Identity
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import ADMIN, READ, RequestType, granted
 from gochat.protocol.codec import Codec
 from gochat.protocol.conversation import Principal
+from gochat.session.deadlines import Deadlines
 from gochat.session.gateway import Gateway
 from gochat.session.listener import Job, Listener
 from gochat.session.pending import error_frame
@@ -44,21 +36,30 @@ log = logging.getLogger(__name__)
 NOTHING: Mapping[type[req.AnyRequest], RequestType] = MappingProxyType({})
 
 
+class Dispatch(Protocol):
+    """Does what frames ask for; one serves all sessions (dispatch.py)."""
+
+    def carry_out(self, session: Session, payload: bytes) -> None:
+        """Do what the frame asks for. Must not raise."""
+
+    async def say_lag(self, session: Session, room: str) -> None:
+        """See Listener."""
+
+
 class Session(Listener):
     """See the module. Transports call it as their Receiver, rooms as their Subscriber."""
 
     __slots__ = (
-        "_check_at",
         "_inbox",
         "_jobs",
-        "_pinged_at",
         "_pumping",
         "_readable",
         "_searches",
         "budget",
         "credential",
+        "deadlines",
+        "dispatch",
         "epoch",
-        "expires_at",
         "granted",
         "identity",
         "in_flight",
@@ -67,14 +68,16 @@ class Session(Listener):
         "window",
     )  # fmt: skip
 
-    def __init__(self, gateway: Gateway, connection: Connection, codec: Codec, credential: str | None) -> None:
+    def __init__(
+        self, gateway: Gateway, connection: Connection, codec: Codec, credential: str | None, dispatch: Dispatch
+    ) -> None:
         super().__init__(gateway, connection, codec)
+        self.dispatch = dispatch
         self.credential = credential
         self.principal = Principal("", False)
         self.granted: Mapping[type[req.AnyRequest], RequestType] = NOTHING
         """The rows of the requests that the token allows."""
         self.identity: Identity | None = None
-        self.expires_at: float | None = None
         self.budget = BURST
         self.waiting = False
         self._inbox: deque[bytes] | None = None
@@ -84,14 +87,10 @@ class Session(Listener):
         """Requests that may be unsettled now; less than usual while the user has cost too much (actors/quota.py)."""
         self.epoch = gateway.journal.epoch
         self._pumping = False
-        self._pinged_at: float | None = None
-        self._check_at = math.inf
         self._jobs: deque[Job] | None = None
         self._searches: deque[Job] | None = None
         self.outbox.when_space(self._space)
-        if gateway.pace.slow_s < gateway.pace.heartbeat_s:
-            self.outbox.when_blocked(self._blocked)
-        gateway.timer_wheel.add(_HelloDeadline(self), trio.current_time() + gateway.pace.hello_s)
+        self.deadlines = Deadlines(self)
 
     # ------------------------------------------------------------------------------------------ from the transport
 
@@ -105,7 +104,7 @@ class Session(Listener):
             and outbox.size * 2 <= outbox.limit
             and self.state != GREETING
         ):
-            self._carry_out(payload)
+            self.dispatch.carry_out(self, payload)
         else:
             self._inbox = deque((payload,))
             self.waiting = True
@@ -192,7 +191,7 @@ class Session(Listener):
                 lane.clear()
         self.waiting = False
         self.outbox.when_space(None)
-        self.outbox.when_blocked(None)
+        self.deadlines.forget()
         self.has_space()
         self._wake_reader()
 
@@ -219,7 +218,7 @@ class Session(Listener):
         self._pumping = True
         try:
             while self._inbox and self._may_go_on() and self.state != CLOSED:
-                self._carry_out(self._inbox.popleft())
+                self.dispatch.carry_out(self, self._inbox.popleft())
         finally:
             self._pumping = False
         if not self._inbox:
@@ -227,10 +226,6 @@ class Session(Listener):
             self.waiting = False
         if not self.waiting or self.budget <= 0:
             self._wake_reader()
-
-    @abstractmethod
-    def _carry_out(self, payload: bytes) -> None:
-        """Do what the frame asks for. Must not raise."""
 
     # ------------------------------------------------------------------------------------------ to the peer
 
@@ -275,6 +270,9 @@ class Session(Listener):
     def abort(self) -> None:
         super().abort()
         self._wake_reader()
+
+    async def say_lag(self, room: str) -> None:
+        await self.dispatch.say_lag(self, room)
 
     # ------------------------------------------------------------------------------------------ jobs
 
@@ -327,90 +325,6 @@ class Session(Listener):
             log.exception("a job of %s crashed", self.user)
             self.abort()
 
-    # ------------------------------------------------------------------------------------------ time
-
-    def keep_time(self) -> None:
-        """The session is open: its deadlines count from now on."""
-        self._check_by(trio.current_time() + self.gateway.pace.heartbeat_s)
-        self._check_token()
-
-    def _check_by(self, at: float) -> None:
-        """Be checked at `at`, or earlier. The wheel keeps the later entry: `check` drops it when it comes. Deadlines
-        move forward at most once in `slow_s` and once a `refresh`, so that few such entries wait."""
-        if at < self._check_at:
-            self._check_at = at
-            self.gateway.timer_wheel.add(self, at)
-
-    def _check_token(self) -> None:
-        if self.expires_at is not None and self._check_at < math.inf:
-            self._check_by(self.expires_at + self.gateway.pace.token_grace_s)
-
-    def _blocked(self) -> None:
-        """The kernel takes no more bytes. Asked for only where the next heartbeat may be later than `slow_s`."""
-        if self._check_at < math.inf:
-            self._check_by(trio.current_time() + self.gateway.pace.slow_s)
-
-    def check(self, now: float) -> float | None:
-        if now < self._check_at:
-            return None  # An entry from before the deadline came nearer.
-        due = self._check(now)
-        self._check_at = math.inf if due is None else due
-        return due
-
-    def _check(self, now: float) -> float | None:
-        """Do what is due; when there will be something due again, or None: never."""
-        connection, pace = self.connection, self.gateway.pace
-        if self.state != OPEN or connection.closing is not None:
-            return None
-        if self.expires_at is not None and now >= self.expires_at + pace.token_grace_s:
-            self.close(TOKEN_ENDED, "the token has ended", Denied("unauthorized", "the token has ended"))
-            return None
-        outbox, due = self.outbox, now + pace.heartbeat_s
-        if outbox.broken:
-            self.abort()
-            return None
-        if connection.max_silence_s is not None:
-            due = self._silence(now, connection.max_silence_s)
-        elif not outbox.writing:
-            due = min(due, self._heartbeat(now))
-        elif now - outbox.progress_at >= pace.slow_s:
-            self.close(SLOW, "nothing was read", Denied("unavailable", "nothing was read"))
-            self.abort()
-            return None
-        if outbox.writing and connection.max_silence_s is None:
-            due = min(due, outbox.progress_at + pace.slow_s)  # A ping may have been what was not taken.
-        if self.expires_at is not None:
-            due = min(due, self.expires_at + pace.token_grace_s)
-        return due
-
-    def _silence(self, now: float, max_silence_s: float) -> float:
-        """The peer can't be pinged: it is given up when it has asked nothing for that long."""
-        ends_at = self.connection.heard + max_silence_s
-        if now >= ends_at:
-            self.close(NO_HEARTBEAT, "no sign of life", Denied("unavailable", "no sign of life"))
-            return now + max_silence_s
-        return ends_at
-
-    def _heartbeat(self, now: float) -> float:
-        connection, beat = self.connection, self.gateway.pace.heartbeat_s
-        if self.waiting:
-            return now + beat  # The server itself is not reading: silence says nothing of the peer.
-        if now - connection.heard < beat:
-            self._pinged_at = None
-            return connection.heard + beat
-        if self._pinged_at is None or self._pinged_at < connection.heard:
-            self._pinged_at = now
-            connection.ping(self.codec)
-            return now + beat
-        if now - self._pinged_at >= beat:
-            if connection.peer_answers:
-                self.close(NO_HEARTBEAT, "no sign of life", Denied("unavailable", "no sign of life"))
-                return now + beat
-            # A peer that never answered may be unable to, as `nc` is: TCP itself finds out whether the peer lives.
-            self._pinged_at = now
-            connection.ping(self.codec)
-        return now + beat
-
     # ------------------------------------------------------------------------------------------ signing in and out
 
     def signed_in(self, identity: Identity, expires_at: float | None) -> None:
@@ -419,23 +333,8 @@ class Session(Listener):
         self.user = identity.user
         self.principal = Principal(identity.user, ADMIN in identity.scopes)
         self.granted = granted(identity.scopes)
-        self.expires_at = expires_at
-        self._check_token()
+        self.deadlines.end_at(expires_at)
 
     @property
     def may_read(self) -> bool:
         return self.identity is not None and (READ in self.identity.scopes or self.principal.admin)
-
-
-class _HelloDeadline:
-    """Ends a session that has not been welcomed in time."""
-
-    __slots__ = ("_session",)
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def check(self, now: float) -> None:
-        session = self._session
-        if session.state in (NEW, GREETING):
-            session.close(NO_HEARTBEAT, "no hello in time", Denied("unauthorized", "no hello in time"))

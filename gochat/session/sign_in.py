@@ -174,7 +174,7 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     hears = session.may_read
     events = session.open(snapshot.commit if hears else NEVER)
     gateway.live.sign_ins.pop(session, None)
-    session.keep_time()
+    session.deadlines.begin()
     session.outbox.reply(session.codec.encode(_frame(session, hello, snapshot)))
     gateway.live.counts.hellos["ok"] += 1
     connection = session.connection

@@ -29,7 +29,7 @@ from gochat.notify.context import NotifyContext
 from gochat.protocol import replies
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.ndjson import LineReader
-from gochat.session.dispatch import ClientSession
+from gochat.session.dispatch import client_session
 from gochat.session.gateway import Gateway, Pace
 from gochat.transports.outbox import Outbox, Waiting
 from tests.actors.house import TEA, House, Recorder, keep_house, run
@@ -135,7 +135,7 @@ class Peer:
         self.user = user
         self.resume = resume
         self.wire = Wire(town.spawn, town.pause)
-        self.session = ClientSession(town.gateway, self.wire, LINE_JSON, None)  # type: ignore[arg-type]
+        self.session = client_session(town.gateway, self.wire, LINE_JSON, None)  # type: ignore[arg-type]
         self.ask(type="hello", token=town.token(user), resume={} if resume is None else {TEA: {"seq": resume}})
 
     def ask(self, **frame: Any) -> None:
@@ -395,7 +395,7 @@ async def a_queue_that_waits_for_its_turn(town: Town) -> None:
     await town.house.settled()
     assert bob.session.offer(LINE_JSON.encode(replies.Pong(id=1)))
     await trio.sleep(SCOPES.slow_s + 1)
-    bob.session.check(trio.current_time())
+    bob.session.deadlines.check(trio.current_time())
     assert bob.wire.closing is None
     town.house.ask(*town.house.say("one"))
     await town.house.settled()

@@ -13,7 +13,7 @@ from gochat.errors import VIOLATION, Full
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import CATALOGUE, granted
 from gochat.protocol.codec import LINE_JSON
-from gochat.session.dispatch import ClientSession
+from gochat.session.dispatch import client_session
 from tests.actors.house import TEA, run
 from tests.actors.test_live import Peer, Town, Wire, in_town
 
@@ -122,7 +122,7 @@ def test_what_the_token_does_not_grant_is_refused_by_the_name_of_the_scope() -> 
 def test_nothing_is_carried_out_before_the_hello(payload: bytes) -> None:
     async def act(here: Town, ann: Peer) -> None:
         wire = Wire(here.spawn, here.pause)
-        session = ClientSession(here.gateway, wire, LINE_JSON, None)  # type: ignore[arg-type]
+        session = client_session(here.gateway, wire, LINE_JSON, None)  # type: ignore[arg-type]
         session.receive(payload)
         assert wire.closing is not None and wire.closing[0] == VIOLATION
         session.receive(msgspec.json.encode({"type": "ping", "id": 1}))
