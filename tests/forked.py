@@ -7,6 +7,9 @@ library that is loaded before Python, are started as usual.
 A server process waits for requests on a socket, whose other end a test process holds. A request carries the command
 line, the environment, the working folder, and four descriptors: the command's standard files, and a pipe that is told
 the command's process id and, when it has ended, its wait status. The server ends when the test process does.
+
+Shells ask it too: `program` writes a `gochat` that takes a request to a second socket, which has a name, and is from
+then on what its process is: it passes signals on and ends as the command does (forked_client.py, 20 ms).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import json
 import os
 import pkgutil
 import selectors
+import shlex
 import signal
 import socket
 import struct
@@ -33,12 +37,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).parent.parent
+CLIENT = Path(__file__).with_name("forked_client.py")
 #: The command line, the environment and the folder, as JSON.
 _REQUEST_BYTES = 1 << 18
 _FILES = 4
 _NUMBER = struct.Struct("i")
 #: Threads that start when pynng is imported would not be there after a fork.
 _LEFT_OUT = ("gochat.__main__", "gochat.client.nng", "gochat.transports.nng", "gochat.transports.rep_context")
+
+
+_server_process: subprocess.Popen[bytes]
 
 
 # ------------------------------------------------------------------------------------------------ in a test
@@ -100,6 +108,20 @@ class Process:
         return int(_NUMBER.unpack(data)[0]) if data else None
 
 
+def program(path: Path) -> Path:
+    """Make `path` a program that is `gochat`, for as long as this test process lives."""
+    line = f'exec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(CLIENT))} {_name(_server_pid())} "$@"'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+    return path
+
+
+def _server_pid() -> int:
+    _server()
+    return _server_process.pid
+
+
 def run(
     arguments: Sequence[str],
     *,
@@ -159,12 +181,18 @@ def _exchange(source: Any, stdin: bytes, sinks: list[Any], deadline: float) -> l
     return list(told.values())
 
 
+def _name(pid: int) -> str:
+    """The name of the socket at which the server listens for shells, in Linux's abstract namespace."""
+    return f"gochat-tests-{pid}"
+
+
 @functools.cache
 def _server() -> socket.socket:
     """The socket of this process's server, which is started at the first command."""
+    global _server_process
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        process = subprocess.Popen(
+        _server_process = process = subprocess.Popen(
             [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             cwd=ROOT,
@@ -195,25 +223,33 @@ def _serve(requests: socket.socket) -> None:
     page_routes(())  # is read and compressed once in a process
     gc.collect()
     gc.freeze()
+    shells = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    shells.bind(f"\0{_name(os.getpid())}")
+    shells.listen(64)
     with selectors.DefaultSelector() as selector:
         selector.register(requests, selectors.EVENT_READ)
+        selector.register(shells, selectors.EVENT_READ)
         while True:
             for key, _ in selector.select():
                 if key.data is not None:
                     _ended(selector, key)
+                elif key.fileobj is shells:
+                    with shells.accept()[0] as shell:
+                        _started(shell, selector, (shell.fileno(),))
                 elif not _started(requests, selector):
                     return _end_all(selector)
 
 
-def _started(requests: socket.socket, selector: selectors.BaseSelector) -> bool:
-    """Take a request and start its process; False where there will be none any more."""
+def _started(requests: socket.socket, selector: selectors.BaseSelector, more: Sequence[int] = ()) -> bool:
+    """Take a request and start its process, without the descriptors in `more`; False where there will be none any
+    more."""
     asked, files, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, _FILES)
     if not asked:
         return False
     pid = os.fork()
     if not pid:
         mine = [each for key in selector.get_map().values() for each in (key.fd, *(key.data or ())[1:])]
-        _become(json.loads(asked), files, mine)
+        _become(json.loads(asked), files, [*mine, *more])
     for descriptor in files[:-1]:
         os.close(descriptor)
     os.write(files[-1], _NUMBER.pack(pid))

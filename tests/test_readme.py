@@ -17,6 +17,7 @@ from gochat.client import connect
 from gochat.config import Http, Nng, Settings, Tcp
 from gochat.config import Node as NodeSettings
 from gochat.node import running
+from tests import forked
 from tests.e2e.peer import address
 from tests.tokens import issue
 
@@ -43,10 +44,7 @@ def shell_block(holds: str) -> str:
 
 def checkout(folder: Path) -> dict[str, str]:
     """Make `folder` look like the checkout after `make run`; the environment for a shell in it."""
-    program = folder / ".venv" / "bin" / "gochat"
-    program.parent.mkdir(parents=True, exist_ok=True)
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m gochat "$@"\n')
-    program.chmod(0o755)
+    forked.program(folder / ".venv" / "bin" / "gochat")
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)}
 
 

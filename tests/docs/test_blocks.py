@@ -7,12 +7,12 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import trio
 
+from tests import forked
 from tests.docs.pages import HOWTO, README, ROOT, Block, blocks
 from tests.durability.process import Served
 from tests.programs import needs
@@ -117,10 +117,9 @@ def test_tests_that_are_named_are_there() -> None:
 def environment(folder: Path) -> dict[str, str]:
     """With `gochat` on the path; `systemctl` does nothing, since the test stops and starts the node."""
     place = folder / ".venv" / "bin"
-    place.mkdir(parents=True)
-    for name, line in {"gochat": f'exec {sys.executable} -m gochat "$@"', "systemctl": ":"}.items():
-        (place / name).write_text(f"#!/bin/sh\n{line}\n")
-        (place / name).chmod(0o755)
+    forked.program(place / "gochat")
+    (place / "systemctl").write_text("#!/bin/sh\n:\n")
+    (place / "systemctl").chmod(0o755)
     return {"PATH": f"{place}:/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": str(ROOT)}
 
 

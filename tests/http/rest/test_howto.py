@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import msgspec
@@ -11,6 +10,7 @@ import trio
 
 from gochat.config import Limits, Policy
 from gochat.node import running
+from tests import forked
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import address
 from tests.programs import needs
@@ -64,9 +64,6 @@ def must_be_refused(block: str) -> str:
 
 def environment(folder: Path) -> dict[str, str]:
     """With this `gochat` on the path, whether or not it is installed."""
-    command = folder / "bin" / "gochat"
-    command.parent.mkdir()
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m gochat "$@"\n')
-    command.chmod(0o755)
+    command = forked.program(folder / "bin" / "gochat")
     root = str(Path(__file__).parents[3])
     return {"PATH": f"{command.parent}:/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": root}
