@@ -16,6 +16,8 @@ from weakref import WeakValueDictionary
 from gochat.domain.folding import ASCII_SIGNS, VERSION
 
 MEMORY: Final = ":memory:"
+#: How long a connection waits for a lock that another process holds, in milliseconds.
+BUSY_MS = 5_000
 #: Bits of a row id that hold the seq; the room's number stands above. Half a thousand million rooms, 17 thousand
 #: million facts each (domain.ids.MAX_SEQ).
 SEQ_BITS = 34
@@ -335,7 +337,7 @@ def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
 
 def set_up(connection: sqlite3.Connection, *, read_only: bool = False) -> None:
     """Set what holds for as long as the connection does."""
-    connection.execute("PRAGMA busy_timeout = 5000")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     # A page that is damaged is found when it is read, not by what it leads to.
     connection.execute("PRAGMA cell_size_check = ON")
     if not read_only:
