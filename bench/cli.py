@@ -279,7 +279,7 @@ def slow_command(members: int, asleep: int, rate: float, body: int, seconds: flo
 
 @main.command("flood")
 @click.option("--pairs", type=click.IntRange(1), default=20, show_default=True)
-@click.option("--sessions", type=click.IntRange(1, 20), default=20, show_default=True, help="Of the one who floods.")
+@click.option("--sessions", type=click.IntRange(1, 20), default=20, show_default=True, help="Of the user who floods.")
 @click.option("--rate", type=click.FloatRange(0.1), default=200.0, show_default=True, help="Messages a second.")
 @click.option("--seconds", type=click.FloatRange(0.1), default=10.0, show_default=True, help="Of each stretch.")
 @common

@@ -27,7 +27,7 @@ CODES: tuple[Code, ...] = (
     Code("bad_request", 400, False, "The request is not well formed, or its type is unknown."),
     Code("unauthorized", 401, False, "The token is missing, wrong or over."),
     Code("forbidden", 403, False, "The token lacks the scope, or the user lacks the role."),
-    Code("not_found", 404, False, "There is no such room, message or user for the one who asks."),
+    Code("not_found", 404, False, "There is no such room, message or user for the user who asks."),
     Code("not_member", 403, False, "The user was a member of this room and no longer is."),
     Code("blocked", 403, False, "One of the two users has blocked the other."),
     Code("declined", 403, False, "The receiver has declined, or has not answered yet."),

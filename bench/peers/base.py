@@ -72,7 +72,7 @@ class Inbox(Protocol):
 
 
 class Peer(Protocol):
-    """One server. `members[0]` of a room is the one who writes."""
+    """One server. `members[0]` of a room is the writer."""
 
     name: str
     """On the command line and on the page."""

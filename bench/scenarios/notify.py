@@ -84,7 +84,7 @@ def _settings(options: Options, receiver: Receiver) -> dict[str, str]:
 
 
 def _groups(server: Server, running: Running, due: int) -> list[str]:
-    """Groups with so many members in all, besides the one who writes."""
+    """Groups with so many members in all, besides the writer."""
     users = server.names("n", min(due, _MEMBERS))
     groups = [server.group(f"due{number}") for number in range(-(-due // _MEMBERS))]
     with signed_in(running.address, server.issuer, ["writer"]) as [(writer, _)]:

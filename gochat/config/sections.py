@@ -81,7 +81,7 @@ class Auth(msgspec.Struct, frozen=True):
     secret: Annotated[str, _key("text", secret=True, why=
         "Key for HS256, at least 32 bytes. With it anybody can be anyone: keep it out of files that others read.")] = ""
     key_file: Annotated[str, _key("file", why=
-        "Public key, PEM, of the one who signs the tokens.")] = ""
+        "Public key, PEM, of the issuer of the tokens.")] = ""
     jwks_file: Annotated[str, _key("file", why=
         "Public keys as a JWK set; a token's kid picks one.")] = ""
     jwks_url: Annotated[str, _key("URL", why=

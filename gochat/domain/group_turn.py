@@ -205,7 +205,7 @@ class GroupTurn(Draft):
         return None
 
     def _count_strangers(self, command: commands.Create | commands.Add, users: list[str]) -> Denied | None:
-        """Count those who do not have the one who adds as a contact, all of them or none. Called last, when nothing
+        """Count those who do not have the user who adds as a contact, all of them or none. Called last, when nothing
         else refuses."""
         window = None if command.admin else self._prefetched.adds.get(command.user)
         strangers = sum((command.user, user) in self._prefetched.strangers for user in users)

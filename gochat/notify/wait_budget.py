@@ -15,7 +15,7 @@ MOST_S: Final = 15.0
 FORGET_S: Final = 600.0
 #: How long it takes until a user past that is tried again.
 PAUSE_MS: Final = 600_000
-#: Users that are kept in memory, 200 bytes each. Past it the one whose last slow send is the longest ago is forgotten.
+#: Users that are kept in memory, 200 bytes each. Past it the user whose last slow send is the longest ago is forgotten.
 MOST_USERS: Final = 10_000
 
 

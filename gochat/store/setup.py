@@ -47,7 +47,7 @@ def look(path: Path) -> int | None:
     """How many of this release's migrations the database has; None where it is empty. It is opened read only, which
     must not happen beside a running node. Raises StoreError where a node could not use it, and sqlite3.Error."""
     if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-        raise StoreError(f"{path} can't be used: it, or its folder, is read-only for the one who runs this")
+        raise StoreError(f"{path} can't be used: it, or its folder, is read-only for the user who runs this")
     with closing(connect(str(path), read_only=True)) as connection:
         applied = _applied(connection, str(path))
     return None if applied is None else len(applied)

@@ -15,7 +15,7 @@ class Operation(NamedTuple):
     row: tuple[str, str] | None = None
     """Of the table of REST: the method and the path that `call` is of."""
     spends: str = ""
-    """Where it changes what the one who asks is to the room, so that nothing else can be asked there: `group` or
+    """Where it changes what the user who asks is to the room, so that nothing else can be asked there: `group` or
     `private`, or both."""
     silent: bool = False
     """No reply comes, whatever happens."""

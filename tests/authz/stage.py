@@ -1,4 +1,4 @@
-"""Rooms and people for one column of the matrix: the one who asks, and what stands between them and the room.
+"""Rooms and people for one column of the matrix: the user who asks, and what stands between them and the room.
 
 Everything is set up from outside, over REST and one TCP session each of the keeper of all groups and of an admin.
 """

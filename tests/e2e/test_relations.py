@@ -45,7 +45,7 @@ async def test_a_request_waits_until_it_is_accepted(connect: Connect, transport:
         assert (event["type"], event["user"], event["name"], event["room"]) == ("request", "ann", "ann", ROOM)
         assert (event["head"], event["last"]["body"]) == (number, f"hi {number}")
     assert refused(await ann.ask("send", to="user:bob", body="hi 4")) == ("declined", "request.waits")
-    assert [fact["seq"] for fact in await ann.facts(ROOM, 3)] == [1, 2, 3], "the one who asks hears it all"
+    assert [fact["seq"] for fact in await ann.facts(ROOM, 3)] == [1, 2, 3], "the user who asks hears it all"
     await bob.nothing_more()
 
     (waiting,) = (await bob.ask("requests"))["requests"]
