@@ -112,6 +112,8 @@ OTHER_MEANINGS = frozenset(
         ("gochat/client/positions.py", "_behind"),
         ("gochat/client/positions.py", "ask"),
         ("gochat/client/unsent.py", "_ask"),  # A question to the user.
+        ("gochat/cluster/peers.py", "ask"),  # A question to another node.
+        ("gochat/cluster/secret.py", "_line"),  # Of text.
         ("gochat/commands/admin.py", "_ask"),  # A question to the server.
         ("gochat/commands/tail.py", "tail"),  # The command.
         ("gochat/config/sections.py", "level"),  # Of the log.

@@ -33,7 +33,7 @@ class Operator:
         self.settings.write_text(CONFIG.format(url=url, secret=SECRET))
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        """What the command says on both outputs."""
+        """The command's words on both outputs."""
         self._capsys.readouterr()
         assert cli.run([*arguments, "--config", str(self.settings)]) == code, self._capsys.readouterr().err
         out, err = self._capsys.readouterr()

@@ -281,7 +281,7 @@ def test_a_mistake_in_the_settings_is_told_before_anything_starts(
 
 def test_each_node_has_ports_of_its_own_and_port_0_is_one_that_all_share(tmp_path: Path) -> None:
     settings = Settings(http=Http(bind="127.0.0.1:0"), tcp=Tcp(bind="127.0.0.1:0"))
-    shared, found = local.places(settings, tmp_path, 3)
+    shared, found = local.planned(settings, tmp_path, 3)
     addresses = [address for place in found for address in (place.http, place.tcp, place.nng)]
     both = [parse_address(shared.http.bind), parse_address(shared.tcp.bind)]
     assert len({*addresses, *both}) == 11 and all(address.port for address in (*addresses, *both))

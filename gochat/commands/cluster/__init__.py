@@ -1,4 +1,4 @@
-"""`gochat cluster`: several nodes as one. What a command needs is imported when it is called."""
+"""`gochat cluster`: several nodes as one. The modules that a command needs are imported when it is called."""
 
 from __future__ import annotations
 

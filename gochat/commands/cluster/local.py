@@ -36,8 +36,8 @@ _STEP: Final = 10
 _OTHERS: Final = range(15_000, 32_000)
 
 
-class Place(NamedTuple):
-    """Where one of the nodes is."""
+class NodePlan(NamedTuple):
+    """One of the nodes: where its data is, and where it listens."""
 
     name: str
     data: Path
@@ -46,9 +46,9 @@ class Place(NamedTuple):
     nng: Address
 
 
-def run(settings: Settings, place: Path, count: int, file: Path | None, *, as_json: bool) -> int:
+def run(settings: Settings, root: Path, count: int, file: Path | None, *, as_json: bool) -> int:
     """Serve until a signal, or until no node is left. `file`: the settings of all nodes. Raises GochatError."""
-    local = _Local(*places(settings, place, count), place, file, as_json=as_json)
+    local = _Local(*planned(settings, root, count), root, file, as_json=as_json)
     try:
         return trio.run(local.run, strict_exception_groups=True)
     except BaseExceptionGroup as group:
@@ -60,7 +60,7 @@ def run(settings: Settings, place: Path, count: int, file: Path | None, *, as_js
     raise error
 
 
-def places(settings: Settings, place: Path, count: int) -> tuple[Settings, list[Place]]:
+def planned(settings: Settings, root: Path, count: int) -> tuple[Settings, list[NodePlan]]:
     """Where the nodes are, each with ports that are free; and the settings, with a free port in the place of port 0,
     which would be another one for each node. Raises CommandError."""
     with ExitStack() as probes:
@@ -69,9 +69,9 @@ def places(settings: Settings, place: Path, count: int) -> tuple[Settings, list[
         tcp = tcp if tcp.port else _free(probes, tcp)
         nng = Address(tcp.host, tcp.port + 1)
         found = [
-            Place(
+            NodePlan(
                 f"node{n}",
-                place / f"node{n}",
+                root / f"node{n}",
                 *(_free(probes, Address(each.host, each.port + n * _STEP)) for each in (http, tcp, nng)),
             )
             for n in range(1, count + 1)
@@ -103,10 +103,10 @@ def _free(probes: ExitStack, wanted: Address) -> Address:
 
 class _Local:
     def __init__(
-        self, settings: Settings, nodes: list[Place], place: Path, file: Path | None, *, as_json: bool
+        self, settings: Settings, nodes: list[NodePlan], root: Path, file: Path | None, *, as_json: bool
     ) -> None:
         self._settings = settings
-        self._place = place
+        self._folder = root
         self._nodes = nodes
         self._file = file
         self._as_json = as_json
@@ -159,7 +159,7 @@ class _Local:
         self._print({"ready": True}, self._ready())
 
     async def _start_server(self, nursery: trio.Nursery) -> str:
-        data = self._place / "redis"
+        data = self._folder / "redis"
         folder.make(data)
         place = programs.server_socket(data)
         url = f"unix://{place}"
@@ -175,18 +175,18 @@ class _Local:
         for node in others:
             if folder.database(node.data).exists():
                 continue
-            with tempfile.TemporaryDirectory(dir=self._place, prefix=".copy-") as spare:
+            with tempfile.TemporaryDirectory(dir=self._folder, prefix=".copy-") as spare:
                 copy = Path(spare) / "gochat.db"
                 copy.touch(0o600)
                 back_up(folder.database(first.data), copy)
                 next_node(self._of(node), copy)
 
-    def _of(self, node: Place) -> Settings:
+    def _of(self, node: NodePlan) -> Settings:
         return msgspec.structs.replace(
             self._settings, node=msgspec.structs.replace(self._settings.node, data=str(node.data))
         )
 
-    def _environ(self, node: Place) -> Mapping[str, str]:
+    def _environ(self, node: NodePlan) -> Mapping[str, str]:
         """The settings that make it this node."""
         settings = self._settings
         values = {
@@ -208,7 +208,7 @@ class _Local:
         return {env_name(path): value for path, value in values.items()}
 
     def _ready(self) -> str:
-        chat = f"gochat chat --as ann --data {self._place} --url {self._scheme.replace('http', 'ws')}"
+        chat = f"gochat chat --as ann --data {self._folder} --url {self._scheme.replace('http', 'ws')}"
         return (
             f"all    {self._scheme}://{self._settings.http.bind}  tcp://{self._settings.tcp.bind}\n"
             f"ready: `{chat}://{self._nodes[0].http}/v1/ws`, and as bob at another one; Ctrl-C ends all of it"

@@ -75,5 +75,5 @@ def _state(node: Any) -> str:
         if node.here is False:
             return f"{silent}; it does not count"
         return f"{silent}; a repair waits for it, until it is back or `gochat cluster forget {node.instance}`"
-    behind = f"{node.behind:,} entries behind" if node.behind else "up to date"
+    behind = f"{node.missing:,} entries behind" if node.missing else "up to date"
     return f"lives, {behind}" + ("; it does not count yet" if node.here is False else "")

@@ -34,7 +34,7 @@ class Node(NamedTuple):
     url: str
     age_ms: int | None
     """Since its latest sign of life; None where the server knows of none."""
-    behind: int | None
+    missing: int | None
     """Entries of the log that it has not recorded; None where that is not known."""
     here: bool | None
     """Whether repairs wait for it; None where no node answers."""
@@ -148,5 +148,5 @@ def _node(member: Member, ends: Mapping[int, Position]) -> Node:
     told = info_of(member)
     if told is None:
         return Node(member.instance, "?", "", member.age_ms, None, None)
-    behind = sum(max(0, end.n - told.seen.get(p, START)[1]) for p, end in ends.items())
-    return Node(member.instance, told.name or "?", told.url, member.age_ms, behind, None, told.rules)
+    missing = sum(max(0, end.n - told.seen.get(p, START)[1]) for p, end in ends.items())
+    return Node(member.instance, told.name or "?", told.url, member.age_ms, missing, None, told.rules)
