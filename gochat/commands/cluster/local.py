@@ -96,7 +96,7 @@ def _free(probes: ExitStack, wanted: Address) -> Address:
         try:
             probe.bind((wanted.host, port))
         except OSError:
-            continue
+            continue  # Somebody listens there: any other port will do.
         return Address(wanted.host, probe.getsockname()[1])
     raise CommandError(f"can't listen at {wanted.host}: is it an address of this machine?")
 

@@ -138,7 +138,7 @@ async def ask_any(
                     answer: dict[str, Any] = msgspec.json.decode(await peers.ask(node.url, path, body), type=dict)
                     return answer
                 except (PeerAway, msgspec.MsgspecError):
-                    continue
+                    continue  # Another may answer.
         return None
     finally:
         await peers.aclose()
