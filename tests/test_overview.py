@@ -1,4 +1,4 @@
-"""What an operator is told of supervisors."""
+"""An operator is told of supervisors."""
 
 from __future__ import annotations
 

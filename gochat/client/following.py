@@ -33,7 +33,7 @@ class Following:
         self.replica = replica
         self._positions = positions
         self._pending: list[News] = []
-        """What happened and is not stored."""
+        """Events that are not stored."""
         self._kept: dict[str, Kept] | None = None
         """Rooms of the file that no list has named yet; None before the first `welcome`."""
         self._storing = trio.Lock()

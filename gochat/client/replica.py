@@ -280,7 +280,7 @@ class Replica:
         if tables and version == _VERSION:
             return
         db.execute("BEGIN IMMEDIATE")
-        # What another version wrote is fetched again. Two programs may have come here at once.
+        # All that another version wrote is fetched again. Two programs may have come here at once.
         ((version,),) = db.execute("PRAGMA user_version").fetchall()
         if version != _VERSION:
             for name in ("found", "message", "room", "owner"):
@@ -296,7 +296,7 @@ class Replica:
             for table in ("owner", "room", "message"):
                 db.execute(f"DELETE FROM {table}")
             db.execute("INSERT INTO found (found) VALUES ('rebuild')")
-        # What stood in the file and beside it is overwritten or cut off.
+        # The old bytes in the file and beside it are overwritten or cut off.
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -1,4 +1,4 @@
-"""The bench of the page runs, on a small room, and says what it measured. What it finds is not judged here."""
+"""The bench of the page runs, on a small room, and says what it measured. Its findings are not judged here."""
 
 from __future__ import annotations
 

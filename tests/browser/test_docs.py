@@ -16,7 +16,7 @@ WIDER = "document.documentElement.scrollWidth > innerWidth"
 
 @pytest.fixture
 def complaints() -> Iterator[list[str]]:
-    """What the console says, of refused scripts and styles among others: nothing."""
+    """The words of the console, on refused scripts and styles among others: there are none."""
     told: list[str] = []
     yield told
     assert told == []

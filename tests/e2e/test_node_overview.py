@@ -166,7 +166,7 @@ async def test_sanctions_of_a_group_are_listed_for_its_moderators(root: Peer, co
     assert (await mod.ask("sanctions", name="tea"))["sanctions"] == []
     for action, user, seconds in (("ban", "eve", 60), ("mute", "zoe", None), ("mute", "bob", 1), ("mute", "eve", 60)):
         await ann.ask("group", name="tea", action=action, user=user, seconds=seconds)
-    with trio.fail_after(WAIT_S):  # What is over is not listed, though it stands in the store.
+    with trio.fail_after(WAIT_S):  # Those that are over are not listed, though they stand in the store.
         while len(found := await _pages(mod, "sanctions", 1, name="tea")) > 2:
             await trio.sleep(0.05)
     assert [(each["user"], each["kind"], "until" in each) for each in found] == [

@@ -19,7 +19,7 @@ BRIEF: Final = 5
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What one look found. `entries` are those of the view that was asked for."""
+    """The findings of one look. `entries` are those of the view that was asked for."""
 
     overview: replies.Overview
     slow: Sequence[replies.SessionEntry]

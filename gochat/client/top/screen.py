@@ -29,7 +29,7 @@ _KEPT: Final = 5
 
 
 class Top:
-    """What is shown, and what the keys do to it."""
+    """The state of the screen, and how keys change it."""
 
     def __init__(self, chat: Chat, every_s: float) -> None:
         self.chat = chat
@@ -49,7 +49,7 @@ class Top:
         self._scroll = 0
         self._now: Look | None = None
         self._looked = self.wanted
-        """What the latest look was for."""
+        """The view that the latest look was for."""
         self._before: list[replies.Overview] = []
 
     @property

@@ -255,13 +255,13 @@ def revive(connection: sqlite3.Connection, channel: str | None, now_ms: int, cap
 def record(connection: sqlite3.Connection, entry: AnyWish | AnyNoticeRecord) -> None:
     """Do what an entry of the log says. What was done before is left as it is."""
     if isinstance(entry, NoticesFound):
-        add(connection, entry.found, entry.routes, entry.bounds, entry.now_ms, Places())
+        add(connection, entry.found, entry.routes, entry.bounds, entry.now_ms, Capacity())
         for room_pk, upto in entry.looked.items():
             looked(connection, room_pk, upto)
     elif isinstance(entry, NoticesTried):
         finish(connection, entry.attempts, entry.bounds)
     elif isinstance(entry, NoticesRevived):
-        revive(connection, entry.channel, entry.now_ms, Places())
+        revive(connection, entry.channel, entry.now_ms, Capacity())
     else:
         wish(connection, entry)
 

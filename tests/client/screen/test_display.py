@@ -110,7 +110,7 @@ def test_two_people_at_their_terminals(sit: Callable[..., Pane], node: Server, c
     at_bob.keys("Enter")
     at_ann.sees("<" + bob + "> 👍")
 
-    # What was typed before is found by a part of it.
+    # A line that was typed before is found by a part of it.
     at_bob.keys("C-r")
     at_bob.type("wo")
     at_bob.sees(f"[{ann}] two")

@@ -22,7 +22,7 @@ export const samples = signal(/** @type {Overview[]} */ ([]));
 export const trouble = signal("");
 /** A question before an act, in a dialog. */
 export const question = signal(/** @type {Question | null} */ (null));
-/** What was done last, for people and screen readers. */
+/** The last act, for people and screen readers. */
 export const done = signal("");
 /** Counts up with each act: lists are read anew. */
 export const version = signal(0);

@@ -27,7 +27,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 let credential = null;
 /** That of the sign-in; it is there as long as anything comes. @type {import("./client.js").Client} */
 let client;
-/** What one holds of whom, as far as the lists were read. @type {Map<string, string>} */
+/** The state that one holds of each user, as far as the lists were read. @type {Map<string, string>} */
 let relations = new Map();
 
 let endTimer = 0;
