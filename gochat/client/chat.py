@@ -55,8 +55,8 @@ async def connect(
     server is made to wait. With `confirms` others are told which of their messages have come here (`got`).
 
     `replica` is a file (gochat.client.replica), or the path of one: the session goes on where the file ends, and each
-    event is in it before the application gets it. The data that another user left in it is removed. Raises sqlite3.Error, at any
-    time, where the file can't be written, and NotAReplica or OSError where it can't be opened.
+    event is in it before the application gets it. The data that another user left in it is removed. Raises
+    sqlite3.Error, at any time, where the file can't be written, and NotAReplica or OSError where it can't be opened.
 
     Raises BadUrl, Unreachable, or Refused (`unauthorized`) if the first connection can't be made; later ones are made
     again by themselves, with growing pauses, until the server says not to.
