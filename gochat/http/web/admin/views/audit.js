@@ -6,7 +6,7 @@ import { t } from "../l10n.js";
 import { PagedTable, RoomLink, Time, UserLink, View } from "../parts.js";
 import { usePages } from "../poll.js";
 
-/** What else was recorded of an act, as a line; null: nothing. @param {{detail?: string}} entry */
+/** All else that was recorded of an act, as a line; null: nothing. @param {{detail?: string}} entry */
 function detail({ detail: text }) {
   const known = Object.entries(JSON.parse(text ?? "{}"));
   return known.length ? html`<span dir="auto">${known.map(([name, value]) => `${name}: ${said(name, value)}`).join(", ")}</span>` : null;
