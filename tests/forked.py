@@ -46,7 +46,8 @@ _NUMBER = struct.Struct("i")
 _LEFT_OUT = ("gochat.__main__", "gochat.client.nng", "gochat.transports.nng", "gochat.transports.rep_context")
 
 
-_server_process: subprocess.Popen[bytes]
+#: The name of the socket at which the server listens for shells, in Linux's abstract namespace.
+_NAME = f"gochat-tests-{os.getpid()}"
 
 
 # ------------------------------------------------------------------------------------------------ in a test
@@ -110,16 +111,12 @@ class Process:
 
 def program(path: Path) -> Path:
     """Make `path` a program that is `gochat`, for as long as this test process lives."""
-    line = f'exec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(CLIENT))} {_name(_server_pid())} "$@"'
+    _server()
+    line = f'exec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(CLIENT))} {_NAME} "$@"'
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{line}\n")
     path.chmod(0o755)
     return path
-
-
-def _server_pid() -> int:
-    _server()
-    return _server_process.pid
 
 
 def run(
@@ -181,20 +178,17 @@ def _exchange(source: Any, stdin: bytes, sinks: list[Any], deadline: float) -> l
     return list(told.values())
 
 
-def _name(pid: int) -> str:
-    """The name of the socket at which the server listens for shells, in Linux's abstract namespace."""
-    return f"gochat-tests-{pid}"
-
-
 @functools.cache
 def _server() -> socket.socket:
     """The socket of this process's server, which is started at the first command."""
-    global _server_process
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        _server_process = process = subprocess.Popen(
-            [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
+    with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as shells:
+        shells.bind(f"\0{_NAME}")
+        shells.listen(64)  # From now on: the server takes a while to start.
+        given = [theirs.fileno(), shells.fileno()]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.forked", *map(str, given)],
+            pass_fds=given,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C is for the tests.
@@ -211,7 +205,7 @@ def _server() -> socket.socket:
 # ------------------------------------------------------------------------------------------------ the server
 
 
-def _serve(requests: socket.socket) -> None:
+def _serve(requests: socket.socket, shells: socket.socket) -> None:
     """Fork a process for each request until the other end is closed."""
     import gochat
 
@@ -223,9 +217,6 @@ def _serve(requests: socket.socket) -> None:
     page_routes(())  # is read and compressed once in a process
     gc.collect()
     gc.freeze()
-    shells = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    shells.bind(f"\0{_name(os.getpid())}")
-    shells.listen(64)
     with selectors.DefaultSelector() as selector:
         selector.register(requests, selectors.EVENT_READ)
         selector.register(shells, selectors.EVENT_READ)
@@ -308,4 +299,4 @@ def _become(request: dict[str, Any], files: list[int], others: list[int]) -> NoR
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _serve(*(socket.socket(fileno=int(number)) for number in sys.argv[1:]))
