@@ -304,16 +304,29 @@ def _last_told(history: list[Fact], user: str) -> int:
 
 
 def _removed_hear_nothing(evidence: Evidence) -> Iterator[str]:
-    """After the fact that removed them, users hear nothing of a group until the one that adds them again."""
+    """After the fact that removed them, users hear nothing of a group until they are in it again; then what was said
+    meanwhile may be replayed."""
     for reader, rooms in evidence.hearings.items():
         user = evidence.users[reader]
         for room, hearings in rooms.items():
+            history = evidence.history.get(room, [])
             removed, on = None, 0
-            for fact, (connection, _) in zip(evidence.heard[reader][room], hearings, strict=True):
+            for fact, (connection, at) in zip(evidence.heard[reader][room], hearings, strict=True):
                 if removed is not None and connection == on and not fact.names(user, "added"):
-                    yield f"{reader} was removed at {room}:{removed.seq} and heard {fact}"
-                    break
+                    back = next((each.seq for each in history[fact.seq :] if each.names(user, "added")), None)
+                    if back is None or at < _asked_at(evidence, room, back):
+                        yield f"{reader} was removed at {room}:{removed.seq} and heard {fact}"
+                        break
                 removed, on = (fact if fact.names(user, "removed", "left") else None), connection
+
+
+def _asked_at(evidence: Evidence, room: str, seq: int) -> float:
+    """When the change of a group was asked for that stands at that seq; 0 where nobody knows."""
+    for asked in evidence.asked:
+        reply = asked.reply
+        if asked.kind == "group" and reply is not None and (reply.get("room"), reply.get("seq")) == (room, seq):
+            return asked.at
+    return 0.0
 
 
 def _only_members_write(evidence: Evidence) -> Iterator[str]:

@@ -136,6 +136,13 @@ class Disk:
         set_up(self._drive)
         return self._drive
 
+    def copy(self, power: Power) -> sqlite3.Connection:
+        """A connection to what is committed now. Raises sqlite3.Error without that power."""
+        image = self.connect(power).serialize()
+        connection = sqlite3.connect(MEMORY, isolation_level=None)
+        connection.deserialize(image)
+        return connection
+
     # ------------------------------------------------------------------------------------------ faults
 
     def stall(self, for_s: float) -> None:

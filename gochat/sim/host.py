@@ -53,16 +53,18 @@ class Life:
         self._arriving.send_nowait(wire)
         self.wires.append(wire)
 
-    async def accept(self, node: Node, nursery: trio.Nursery) -> None:
-        """Serve wires as they come, in tasks of this machine."""
+    async def accept(self, node: Node) -> None:
+        """Serve wires as they come, in tasks of this machine's node."""
         gateway = node.gateway
         async for wire in self._arrivals:
-            nursery.start_soon(
-                wire.run,
-                node.endpoints.accept,
-                gateway.limits.frame_bytes,
-                gateway.pace.outbox_bytes,
-                gateway.waiting,
+            gateway.spawn(
+                partial(
+                    wire.run,
+                    node.endpoints.accept,
+                    gateway.limits.frame_bytes,
+                    gateway.pace.outbox_bytes,
+                    gateway.waiting,
+                )
             )
 
 
@@ -171,7 +173,7 @@ class Host:
     async def _serve(self, life: Life, work: trio.Nursery) -> None:
         async with running_on(partial(self._open, life.power, work), self._rules, self._settings) as node:
             life.node = node
-            work.start_soon(life.accept, node, work)
+            node.gateway.spawn(partial(life.accept, node))
             await life.stopping.wait()
 
     def _open(
@@ -179,5 +181,11 @@ class Host:
     ) -> AbstractAsyncContextManager[stores.Store]:
         workers = self.disk.workers(work, power)
         return stores.open_simulated(
-            partial(self.disk.connect, power), workers, policy=policy, pace=self._pace, ticks=ticks, notices=notices
+            partial(self.disk.connect, power),
+            partial(self.disk.copy, power),
+            workers,
+            policy=policy,
+            pace=self._pace,
+            ticks=ticks,
+            notices=notices,
         )

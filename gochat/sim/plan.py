@@ -153,9 +153,10 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def users(self) -> list[str]:
-        return sorted(
-            {client.user for client in self.clients} | {user for each in self.groups.values() for user in each}
-        )
+        """All who take part, and all to whom somebody writes."""
+        users = {client.user for client in self.clients} | {user for each in self.groups.values() for user in each}
+        rooms = {getattr(step, "room", "") for client in self.clients for step in client.steps}
+        return sorted(users.union(*(room.split(":")[1:] for room in rooms if room.startswith("dm:"))))
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=1)

@@ -30,7 +30,7 @@ from gochat.sim.network import Gone, Wire
 from gochat.sim.plan import Plan, dm
 
 #: How long everything may take to come right once the faults have ended.
-HEALING_S: Final = 120.0
+HEALING_S: Final = 60.0
 #: A node that could not start is started again after so long.
 RESTART_S: Final = 0.5
 _LOOK_S: Final = 0.05

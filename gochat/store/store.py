@@ -20,8 +20,9 @@ from gochat.store.newest import Note
 from gochat.store.notices import SqliteNotices
 from gochat.store.read.archive import SqliteArchive
 from gochat.store.read.lookups import SqliteLookups
-from gochat.store.read.merged_reader import MergedReader
+from gochat.store.read.merged_reader import MergedReader, Reading
 from gochat.store.read.pool import Readers, threads
+from gochat.store.read.source import reading, reading_all
 from gochat.store.replica import SqliteReplica
 from gochat.store.schema import MEMORY, connect
 from gochat.store.search import searches
@@ -130,6 +131,7 @@ async def open_inline(
 @asynccontextmanager
 async def open_simulated(
     opens: Callable[[], sqlite3.Connection],
+    copies: Callable[[], sqlite3.Connection],
     workers: Workers,
     *,
     policy: ContactPolicy = POLICY,
@@ -141,8 +143,10 @@ async def open_simulated(
 ) -> AsyncIterator[Store]:
     """The same store on a database that the caller has prepared, whose jobs `workers` run when a simulation wants.
     `opens` gives a connection as `schema.connect` sets one up, and is called again after an error; all that are open at
-    a time may be one. A `pace` with a time in it goes by the clock of the machine."""
-    parts = _on_one(Path(MEMORY), opens, workers, pace, notices)
+    a time may be one. `copies` gives one for reading alone. A `pace` with a time in it goes by the clock of the
+    machine."""
+    path = Path(MEMORY)
+    parts = _on_one(path, opens, workers, pace, notices, lambda: reading_all(copies(), path))
     async with _running(parts, policy, most_waiting, most_bytes, ticks) as store:
         yield store
 
@@ -162,12 +166,17 @@ def _in_threads(path: Path, commits: Commits, pace: Pace, notices: bool) -> _Con
         idle=Committer.idle,
         closes=Committer.close,
     )
-    merged_reader = MergedReader(readers, committer, write_buffer, path)
+    merged_reader = MergedReader(readers, committer, write_buffer, partial(reading, path))
     return _Context(committer, readers, searchers, merged_reader, epoch, last_num, commits, health)
 
 
 def _on_one(
-    path: Path, opens: Callable[[], sqlite3.Connection], workers: Workers, pace: Pace, notices: bool
+    path: Path,
+    opens: Callable[[], sqlite3.Connection],
+    workers: Workers,
+    pace: Pace,
+    notices: bool,
+    overlaid: Reading | None = None,
 ) -> _Context:
     """All on one connection, which the committer closes."""
     health, write_buffer, commits = Health(path), WriteBuffer(), Commits()
@@ -179,7 +188,7 @@ def _on_one(
         idle=Committer.idle,
         closes=Committer.close,
     )
-    merged_reader = MergedReader(readers, committer, write_buffer, None)
+    merged_reader = MergedReader(readers, committer, write_buffer, overlaid)
     return _Context(committer, readers, searchers, merged_reader, epoch, last_num, commits, health)
 
 

@@ -224,7 +224,8 @@ class Scene:
         self.ask(user, {"type": "send", "to": room, "key": name.key}, {"type": "ack", "room": room, "seq": seq})
 
     def change(self, change: str, by: str, user: str) -> None:
-        self.record(OAK, Fact(0, "member", by, users=(user,), change=change), "ann", "bob")
+        seq = self.record(OAK, Fact(0, "member", by, users=(user,), change=change), "ann", "bob")
+        self.ask(by, {"type": "group", "name": "oak"}, {"type": "ok", "room": OAK, "seq": seq})
 
     def edit(self, room: str, user: str, target: int) -> None:
         seq = self.record(room, Fact(0, "edit", user, target=target), "ann", "bob")
@@ -251,7 +252,7 @@ def hear_after_the_removal(scene: Scene) -> None:
     heard, hearings = scene.found.heard["bob"][OAK], scene.found.hearings["bob"][OAK]
     at = next(place for place, fact in enumerate(heard) if fact.change == "removed") + 1
     heard.insert(at, scene.found.history[OAK][5])
-    hearings.insert(at, hearings[at])
+    hearings.insert(at, hearings[at - 1])
 
 
 def write_under_a_block(scene: Scene) -> None:
@@ -315,3 +316,16 @@ def test_a_reader_who_lacks_the_end_has_not_heard_all() -> None:
     assert has_heard_all(scene.found, "bob")
     scene.found.heard["bob"][DM].pop()
     assert not has_heard_all(scene.found, "bob")
+
+
+def test_a_reader_who_is_back_may_be_told_what_was_said_meanwhile() -> None:
+    scene = Scene()
+    heard, hearings = scene.found.heard["bob"][OAK], scene.found.hearings["bob"][OAK]
+    at = next(place for place, fact in enumerate(heard) if fact.change == "removed") + 1
+    late = hearings[-1][1]
+    heard[at:at] = scene.found.history[OAK][5:7]
+    hearings[at:] = [(1, late)] * (len(heard) - at)
+    assert violations(scene.found) == []
+    back = [asked for asked in scene.found.asked if asked.kind == "group"][-1]
+    back.at = late + 1
+    assert any("bob was removed" in violation for violation in violations(scene.found))

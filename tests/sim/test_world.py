@@ -24,7 +24,7 @@ from tests.cluster.planting import plant
 ENOUGH = 200
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(100))
 def test_all_promises_are_kept(seed: int) -> None:
     assert play(draw(seed)).violations == []
 
@@ -120,10 +120,10 @@ BUGS: dict[str, tuple[ModuleType, str, str]] = {
         "            return False\n        self.put(room, Lagging())\n        return True\n",
         "            return False\n        return False\n",
     ),
-    "a replay that stops one too early": (
+    "a replay that leaves one out": (
         gochat.session.replay,
-        "    session.replayed(position, facts[-1].seq)\n",
-        "    session.replayed(position, facts[-1].seq + 1)\n",
+        "    session.outbox.put(session.codec.encode_all(facts))\n",
+        "    session.outbox.put(session.codec.encode_all(facts[1:]))\n",
     ),
     "a reading of what is not merged": (
         gochat.store.read.merged_reader,
@@ -133,10 +133,17 @@ BUGS: dict[str, tuple[ModuleType, str, str]] = {
 }
 
 
-@pytest.mark.parametrize("bug", BUGS)
+#: Seeds that found one of them, as far as the first few do not.
+FOUND_BY = {"a welcome whose facts are told again": 185, "a gap that is not told": 47}
+#: Bugs that make clients ask in vain until the run gives up, which takes seconds.
+SLOW = {"a repeat that is not recognised"}
+
+
+@pytest.mark.parametrize("bug", [pytest.param(bug, marks=[pytest.mark.long] if bug in SLOW else []) for bug in BUGS])
 def test_a_planted_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch, *BUGS[bug])
-    assert any(play(draw(seed)).violations for seed in range(ENOUGH))
+    seeds = [*([FOUND_BY[bug]] if bug in FOUND_BY else []), *range(ENOUGH)]
+    assert any(play(draw(seed)).violations for seed in seeds)
 
 
 def test_a_plan_that_fails_is_made_smaller_and_fails_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from gochat.errors import StoreError
 from gochat.store.listing import seats_among
 from gochat.store.read.pool import Readers
-from gochat.store.read.source import reading
 from gochat.store.thread import Worker
 from gochat.store.write.committer import Committer
 from gochat.store.write.write_buffer import WriteBuffer
 
 T = TypeVar("T")
+Reading = Callable[[], AbstractContextManager[sqlite3.Connection]]
+"""See `source.reading`."""
 Call = Callable[[Callable[[sqlite3.Connection], Any]], Awaitable[Any]]
 
 
@@ -24,13 +25,13 @@ class MergedReader:
     call may raise StoreError."""
 
     def __init__(
-        self, readers: Readers, committer: Worker[Committer], write_buffer: WriteBuffer, path: Path | None
+        self, readers: Readers, committer: Worker[Committer], write_buffer: WriteBuffer, reading: Reading | None
     ) -> None:
-        """`path`: where the file can be opened once more."""
+        """`reading` opens the database once more; None: that can't be done."""
         self._call = readers.call
         self._committer = committer
         self._write_buffer = write_buffer
-        self._path = path
+        self._reading = reading
 
     async def of_room(self, room: str, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job`, which reads this room, in a reading thread."""
@@ -116,12 +117,12 @@ class MergedReader:
 
     async def _overlaid(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run `job` on a connection that shows the tail as if it were merged. That costs a look at all of it."""
-        path = self._path
-        if path is None:
+        reading = self._reading
+        if reading is None:
             return await self._call(job)
 
         def read(_: sqlite3.Connection) -> T:
-            with reading(path) as connection:
+            with reading() as connection:
                 return job(connection)
 
         return await self._call(read)

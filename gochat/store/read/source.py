@@ -19,7 +19,13 @@ def reading(database: Path) -> Iterator[sqlite3.Connection]:
 
     While it lasts the node's write-ahead log can't be cut, and grows by what is written meanwhile.
     """
-    connection = read_only(database)
+    with reading_all(read_only(database), database) as connection:
+        yield connection
+
+
+@contextmanager
+def reading_all(connection: sqlite3.Connection, database: Path) -> Iterator[sqlite3.Connection]:
+    """The same on a connection to `database`, which is closed at the end."""
     try:
         connection.execute("BEGIN")
         _check(connection, database)
