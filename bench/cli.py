@@ -19,7 +19,7 @@ from bench.finish import NOT_HELD, finish, no_figure
 from bench.load.outcome import Length
 from bench.options import Common, Sending, Timed, common, sending, timed
 from bench.results import Drawn
-from bench.scenarios import connect, dm, fanout, flood, history, idle, knee, mixed, nng, notify, scaling, slow
+from bench.scenarios import cluster, connect, dm, fanout, flood, history, idle, knee, mixed, nng, notify, scaling, slow
 from bench.scenarios.stage import Stage
 from bench.server import Checkout
 from bench.trace.cli import trace_command
@@ -394,6 +394,26 @@ def scaling_command(
     options = scaling.Options(timed.length(), members, few, stored, big, body=timed.body, turns=common.turns or 1)
     _alone(common)
     finish(max([*members, big]) + 40, common, lambda stage: scaling.run(stage, options))
+
+
+@main.command("cluster")
+@click.option("--pairs", type=click.IntRange(1), default=100, show_default=True)
+@click.option("--members", type=click.IntRange(3), default=1_000, show_default=True, help="Of the group, on all nodes.")
+@click.option("--rate", type=click.FloatRange(0.1), default=2_000.0, show_default=True, help="Messages a second.")
+@timed
+@common
+def cluster_command(pairs: int, members: int, rate: float, timed: Timed, common: Common) -> None:
+    """Three nodes and a Redis: the CPU time of each for a message between two of the nodes, and what it takes longer
+    than on one; then a group whose members are on all three. Needs valkey-server or redis-server.
+
+    \b
+    python -m bench cluster
+    python -m bench cluster --turns 1 --seconds 3 --rate 500
+    """
+    turns = common.turns_or(3, quick=timed.quick)
+    options = cluster.Options(timed.length(), pairs, rate=rate, members=members, body=timed.body, turns=turns)
+    _alone(common)
+    finish(3 * pairs + members, common, lambda stage: cluster.run(stage, options))
 
 
 @main.command("quick")

@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import NamedTuple
 
 from bench.load.acquaint import befriend, head, room_of, settle
-from bench.load.client import Client, connected, signed_in
+from bench.load.client import Address, Client, connected, signed_in
 from bench.load.fleet import Part
 from bench.load.frames import Log
 from bench.load.outcome import Length
@@ -104,12 +104,18 @@ def chatting(stage: Stage, server: Server, running: Running, options: Options, l
 
 @contextmanager
 def make_pairs(
-    stage: Stage, server: Server, running: Running, writers: Sequence[str], readers: Sequence[str], options: Options
+    stage: Stage,
+    server: Server,
+    running: Running,
+    writers: Sequence[str],
+    readers: Sequence[str],
+    options: Options,
+    reading: Address | None = None,
 ) -> Iterator[Pairs]:
-    """The pairs, connected, and contacts of each other."""
+    """The pairs, connected, and contacts of each other. `reading`: where the readers connect, if not to `running`."""
     bodies = stage.bodies(options.body)
     with ExitStack() as stack:
-        signed = stack.enter_context(signed_in(running.address, server.issuer, readers))
+        signed = stack.enter_context(signed_in(reading or running.address, server.issuer, readers))
         listening = [client for client, _ in signed]
         talking_stack = stack.enter_context(ExitStack())
         signed = talking_stack.enter_context(signed_in(running.address, server.issuer, writers))
