@@ -89,13 +89,13 @@ async def campaign(
                 for sender in crowd.senders:
                     senders.start_soon(sender.run, served, stop)
                 for _ in range(kills):
-                    await _first_ack(crowd)
+                    await first_ack(crowd)
                     await trio.sleep(rng.uniform(*LIFE_S))
                     await served.kill()
                     interrupted += sum(sender.unacked for sender in crowd.senders)
                     after_kill(rng)
                     await served.start()
-                await _first_ack(crowd)
+                await first_ack(crowd)
                 stop.set()
                 senders.cancel_scope.deadline = trio.current_time() + WAIT_S
             for sender in crowd.senders:
@@ -103,7 +103,7 @@ async def campaign(
             for user, rooms in crowd.rooms.items():
                 with trio.fail_after(WAIT_S):
                     evidence.history.update(await history(served, user, rooms))
-            await _caught_up(crowd, evidence)
+            await caught_up(crowd, evidence)
             nursery.cancel_scope.cancel()
         assert await served.stop() == 0
     return Outcome(
@@ -114,7 +114,7 @@ async def campaign(
     )
 
 
-async def _first_ack(crowd: Crowd) -> None:
+async def first_ack(crowd: Crowd) -> None:
     """Wait until half of the senders have been answered in this life."""
     for sender in crowd.senders:
         sender.acked = trio.Event()
@@ -123,7 +123,7 @@ async def _first_ack(crowd: Crowd) -> None:
             await sender.acked.wait()
 
 
-async def _caught_up(crowd: Crowd, evidence: Evidence) -> None:
+async def caught_up(crowd: Crowd, evidence: Evidence) -> None:
     """Give the readers time to hear all that there is. Facts that they do not get by then are missing."""
     heads = {room: len(facts) for room, facts in evidence.history.items()}
     with trio.move_on_after(WAIT_S / 4):

@@ -158,7 +158,11 @@ class Reader:
             elif kind == "welcome":
                 self.welcomed.set()
             elif kind in ("reset", "error", "goaway"):
-                self._evidence.complaints.append(f"{self._name} was told {frame}")
+                self.complain(frame)
+
+    def complain(self, frame: Frame) -> None:
+        """Of what should not be told. Raises Closed where that is a reason to come again."""
+        self._evidence.complaints.append(f"{self._name} was told {frame}")
 
     async def _page(self, room: str) -> None:
         await self._link.send({"type": "history", "room": room, "after": self.held(room), "limit": PAGE})
