@@ -65,15 +65,14 @@ class Member(Served):
 
 
 class Fleet:
-    """The nodes and their server; a crowd takes it for one node."""
+    """The nodes; a crowd takes them for one."""
 
-    def __init__(self, folder: Path, redis: RealServer, rng: random.Random) -> None:
-        self.redis = redis
-        self.members = [Member(folder / name, redis.url) for name in NAMES]
+    def __init__(self, folder: Path, url: str, rng: random.Random) -> None:
+        """`url`: of a server that runs."""
+        self.members = [Member(folder / name, url) for name in NAMES]
         self._rng = rng
 
     async def start(self) -> None:
-        await trio.to_thread.run_sync(self.redis.start)
         first, *others = self.members
         await trio.to_thread.run_sync(first_node, first.settings)
         for member in others:
@@ -179,34 +178,36 @@ async def node_killed(fleet: Fleet, rng: random.Random) -> None:
     await member.start()
 
 
-async def server_killed(fleet: Fleet, rng: random.Random) -> None:
-    """It comes back with whatever it has kept."""
-    fleet.redis.kill()
-    await trio.sleep(rng.uniform(0, 0.5))
-    await trio.to_thread.run_sync(fleet.redis.start)
+class OnServer:
+    """Things that befall a server."""
 
+    def __init__(self, redis: RealServer) -> None:
+        self._redis = redis
 
-async def flushed(fleet: Fleet, rng: random.Random) -> None:
-    await trio.to_thread.run_sync(fleet.redis.command, "FLUSHALL")
+    async def killed(self, fleet: Fleet, rng: random.Random) -> None:
+        """It comes back with whatever it has kept."""
+        self._redis.kill()
+        await trio.sleep(rng.uniform(0, 0.5))
+        await trio.to_thread.run_sync(self._redis.start)
 
+    async def flushed(self, fleet: Fleet, rng: random.Random) -> None:
+        await trio.to_thread.run_sync(self._redis.command, "FLUSHALL")
 
-async def paused(fleet: Fleet, rng: random.Random) -> None:
-    fleet.redis.pause()
-    await trio.sleep(3)
-    fleet.redis.resume()
+    async def paused(self, fleet: Fleet, rng: random.Random) -> None:
+        self._redis.pause()
+        await trio.sleep(3)
+        self._redis.resume()
 
+    async def promoted(self, fleet: Fleet, rng: random.Random) -> None:
+        """It has another replication id, as after it was demoted and took over again."""
+        await trio.to_thread.run_sync(self._redis.command, "DEBUG", "CHANGE-REPL-ID")
 
-async def promoted(fleet: Fleet, rng: random.Random) -> None:
-    """It has another replication id, as after it was demoted and took over again."""
-    await trio.to_thread.run_sync(fleet.redis.command, "DEBUG", "CHANGE-REPL-ID")
-
-
-async def all_killed(fleet: Fleet, rng: random.Random) -> None:
-    """All nodes and the server at once, as when the power fails."""
-    for member in fleet.members:
-        await member.kill()
-    fleet.redis.kill()
-    await trio.to_thread.run_sync(fleet.redis.start)
-    async with trio.open_nursery() as nursery:
+    async def all_killed(self, fleet: Fleet, rng: random.Random) -> None:
+        """All nodes and the server at once, as when the power fails."""
         for member in fleet.members:
-            nursery.start_soon(member.start)
+            await member.kill()
+        self._redis.kill()
+        await trio.to_thread.run_sync(self._redis.start)
+        async with trio.open_nursery() as nursery:
+            for member in fleet.members:
+                nursery.start_soon(member.start)

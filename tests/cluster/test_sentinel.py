@@ -31,6 +31,14 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def told(server: RealServer, section: str) -> bytes:
+    """Nothing, where the connection was broken: a Sentinel has all made anew when it promotes or demotes a server."""
+    try:
+        return bytes(server.command("INFO", section))
+    except (RedisError, OSError):
+        return b""
+
+
 class Watched:
     """A primary with a replica, and a Sentinel that watches them."""
 
@@ -53,12 +61,26 @@ class Watched:
             "sentinel down-after-milliseconds gochat 500\nsentinel failover-timeout gochat 2000\n"
         )
         self.url = f"redis+sentinel://127.0.0.1:1,127.0.0.1:{self._ports[2]}/gochat"
-        sentinel = RealServer(folder, sentinel=config)
-        stack.callback(sentinel.kill)
-        sentinel.start()
-        primary, _ = self.servers
-        until(lambda: b"state=online" in primary.command("INFO", "replication"))
-        until(lambda: b"slaves=1" in sentinel.command("INFO", "sentinel"))
+        self.sentinel = RealServer(folder, sentinel=config)
+        stack.callback(self.sentinel.kill)
+        self.sentinel.start()
+        self._settle(0)
+
+    def _settle(self, primary: int) -> None:
+        """Wait until the other server follows this one, and the Sentinel knows."""
+        until(lambda: b"state=online" in told(self.servers[primary], "replication"))
+        until(lambda: all(each in told(self.sentinel, "sentinel") for each in (b"status=ok", b"slaves=1")))
+
+    def fail_over(self) -> None:
+        """The primary dies, with whatever its replica has not got yet; the replica takes its place, and the dead one
+        comes back empty and follows it."""
+        until(lambda: any(b"role:slave" in told(each, "replication") for each in self.servers))
+        (new,) = (place for place, each in enumerate(self.servers) if b"role:slave" in told(each, "replication"))
+        old = 1 - new
+        self.servers[old].kill()
+        until(lambda: b"role:master" in told(self.servers[new], "replication"))
+        self.servers[old].start("--replicaof", "127.0.0.1", str(self._ports[new]))
+        self._settle(new)
 
 
 @pytest.fixture
