@@ -26,7 +26,9 @@ DOCS = Path(__file__).resolve().parent
 BASE = "/docs"
 #: A section that is found is shown with so much of its text. Of the rest the search knows the words alone, each once:
 #: that halves the index.
-SHOWN_CHARS = 120
+SHOWN_CHARS = 100
+#: Programs are read, not searched: their names are their own.
+PROGRAMS = frozenset(("c", "go", "html", "js", "php", "python"))
 _WORD = re.compile(r"\w[\w.:/-]*\w|\w")
 #: Words that say nothing of a section.
 COMMON_WORDS = frozenset(
@@ -172,8 +174,10 @@ def _anchored(tokens: list[Token]) -> list[tuple[int, Section]]:
             count = taken[name] = taken.get(name, -1) + 1
             anchor = "" if level == 1 else f"{name}-{count}" if count else name
             token.meta["anchor"] = anchor
-        elif token.type == "fence" or (token.type == "inline" and tokens[index - 1].type != "heading_open"):
-            texts.append(token.content if token.type == "fence" else _text(token))
+        elif token.type == "inline" and tokens[index - 1].type != "heading_open":
+            texts.append(_text(token))
+        elif token.type == "fence" and token.info.partition(" ")[0] not in PROGRAMS:
+            texts.append(token.content)
     close()
     return found
 
