@@ -112,6 +112,12 @@ OTHER_MEANINGS = frozenset(
         ("gochat/client/positions.py", "_behind"),
         ("gochat/client/positions.py", "ask"),
         ("gochat/client/unsent.py", "_ask"),  # A question to the user.
+        ("gochat/cluster/journal.py", "behind"),  # The end of the log.
+        ("gochat/cluster/lease.py", "Lease"),  # Of a cluster's one notifier.
+        ("gochat/cluster/lease.py", "lease"),
+        ("gochat/cluster/news.py", "Ask"),  # A question to other nodes.
+        ("gochat/cluster/presence.py", "_settle"),  # Two sessions of one device.
+        ("gochat/cluster/registry.py", "behind"),
         ("gochat/cluster/peers.py", "ask"),  # A question to another node.
         ("gochat/cluster/secret.py", "_line"),  # Of text.
         ("gochat/commands/admin.py", "_ask"),  # A question to the server.
@@ -125,7 +131,13 @@ OTHER_MEANINGS = frozenset(
         ("gochat/http/rest/shapes.py", "Ticket"),  # For one sign-in.
         ("gochat/http/rest/shapes.py", "ticket"),
         ("gochat/notify/email.py", "ask"),  # A question to another server.
+        ("gochat/ports.py", "behind"),  # The end of the log.
         ("gochat/protocol/codec.py", "_line"),  # Of text.
+        ("gochat/replication.py", "place"),  # In the log.
+        ("gochat/sim/client.py", "_ask"),  # A question to the server.
+        ("gochat/sim/client.py", "_settle"),  # Of a request.
+        ("gochat/sim/client.py", "ask"),
+        ("gochat/store/write/journal.py", "behind"),  # The end of the log.
         ("gochat/transports/paired.py", "ask"),  # The other half of an answer.
     )
 )

@@ -115,7 +115,7 @@ AnyNews: TypeAlias = AnySideRecord | Noted | NodeIs | EpochIs
 
 
 class Ruling(Protocol):
-    """What certification says of an entry, as far as the store goes. A value."""
+    """The verdict of certification on an entry, as far as the store goes. A value."""
 
     @property
     def producer(self) -> tuple[str, str, int] | None:
@@ -180,7 +180,7 @@ class Applied(NamedTuple, Generic[R]):
 
 
 class Cycle(NamedTuple, Generic[R]):
-    """What one transaction recorded and applied."""
+    """The entries that one transaction recorded and applied."""
 
     commit: int
     applied: Mapping[int, Sequence[Applied[R]]]
@@ -214,7 +214,7 @@ class ReplicaStore(Protocol):
         survives power loss when this returns. Where it raised, the same may be asked again, whatever came of it."""
 
     async def after(self, partition: int, place: Place | None, limit: int) -> list[Piece]:
-        """What is kept of the entries after a place, in order; with None, from the oldest that is kept."""
+        """The entries that are kept after a place, in order; with None, from the oldest of them."""
 
     async def term_at(self, partition: int, n: int) -> int | None:
         """The term of the entry at `n`; None where that is not kept."""

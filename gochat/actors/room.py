@@ -292,7 +292,7 @@ class RoomActor(Actor[Submit]):
         self.phase = TRANSITIONS[self.phase][APPENDED]
 
     def _read_again(self) -> None:
-        """What the batch needs has to be read before it is decided."""
+        """The records that the batch needs have to be read before it is decided."""
         self._prepared = None
         self.phase = TRANSITIONS[self.phase][LACKING]
 

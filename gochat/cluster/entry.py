@@ -56,7 +56,7 @@ SITE: Final = 0
 _MOST_MS: Final = 1 << 62
 
 Kind: TypeAlias = Literal["room", "site", "notes", "nodes"]
-"""What the entry is about: a room; the site; what was noted of a partition's rooms, or in SITE of users; or the nodes
+"""The subject of the entry: a room; the site; what was noted of a partition's rooms, or in SITE of users; or the nodes
 of the cluster, of whom each partition keeps its own account."""
 #: All facts that are recorded: `Hidden` never is.
 RecordedFact: TypeAlias = (
@@ -92,7 +92,7 @@ NEWS: Final[dict[str, type[Any]]] = {
     "epoch": EpochIs,
 }
 _NAMES: Final = {kind: name for name, kind in (SIDE_RECORDS | NEWS).items()}
-#: What an entry of each kind may bring beside facts.
+#: The records that an entry of each kind may bring beside facts.
 _OF_KIND: Final[dict[Kind, tuple[type[Any], ...]]] = {
     "room": tuple(SIDE_RECORDS.values()),
     "site": tuple(SIDE_RECORDS.values()),

@@ -1,4 +1,4 @@
-"""What comes from the log: it is recorded and applied, and then told, partition by partition, in the log's order."""
+"""Entries of the log are recorded and applied, and then told, partition by partition, in the log's order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nodes tell each other on the bulletin, and may be lost: sessions that begin and end, and ephemeral events.
+"""News that nodes tell each other on the bulletin, and that may be lost: sessions that begin and end, what users type.
 
 A message is `mac + version + body`. The MAC covers the cluster, the channel, the version and the body, by a key that
 the nodes share, and is checked before anything is believed. A message that was caught and is sent once more is known by

@@ -1,4 +1,4 @@
-"""Who is online on which node, and whose sessions give way to newer ones on another.
+"""The users who are online on each node, and the sessions that give way to newer ones on another.
 
 A node tells of its own sessions (`take_changes`) and hears of the others' (roster.py). Each decides about its own
 alone, by a rule that is the same everywhere: of a user's sessions of one device the newest stays, and of all of them
@@ -42,7 +42,7 @@ class ClusterPresence:
         """Those with a session here."""
         self._here: dict[str, dict[int, tuple[str, str | None]]] = {}
         """Of each of them the sessions: since when, the id, and the device."""
-        self._places: dict[str, tuple[str, int]] = {}
+        self._sessions: dict[str, tuple[str, int]] = {}
         """Of each session by its id the user, and since when."""
         self._latest = 0
         """The greatest `since` that was given."""
@@ -91,13 +91,13 @@ class ClusterPresence:
         since = max(self._now_ms() * 1000, self._latest + 1, self.roster.newest(user) + 1)
         self._latest = since
         self._here.setdefault(user, {})[since] = session, device
-        self._places[session] = user, since
+        self._sessions[session] = user, since
         self._began[user, since] = device
         self._wake()
         self._settle(user)
 
     def left(self, session: str) -> None:
-        place = self._places.pop(session, None)
+        place = self._sessions.pop(session, None)
         if place is None:
             return
         user, since = place
@@ -121,7 +121,7 @@ class ClusterPresence:
         return bool(self._began or self._ended)
 
     def take_changes(self) -> tuple[list[SessionRow], list[EndRow]]:
-        """What is to be told next, within the bounds of a message."""
+        """The changes to be told next, within the bounds of a message."""
         began = [SessionRow(*place, device) for place, device in islice(self._began.items(), MOST_CHANGES)]
         for row in began:
             del self._began[row.user, row.since]

@@ -1,7 +1,7 @@
 """A node's sign of life, and what it learns from those of the others: who is there, and how far each has recorded.
 
-A beat also takes the node's place: two processes that run as one node find each other out. What all nodes have recorded
-is let go of, by the server and by this node's database.
+A beat also takes the node's place: two processes that run as one node find each other out. Entries that all nodes
+have recorded are let go of, by the server and by this node's database.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SecondBoot(GochatError):
 
 
 class Info(msgspec.Struct, array_like=True, frozen=True):
-    """What a node tells of itself with each beat."""
+    """A node's news of itself, told with each beat."""
 
     name: str
     url: str
@@ -58,7 +58,7 @@ _decode = msgspec.msgpack.Decoder(Info).decode
 
 
 def info_of(member: Member) -> Info | None:
-    """What the node told; None where that can't be read."""
+    """The news that the node told; None where that can't be read."""
     try:
         return _decode(member.info)
     except msgspec.MsgspecError:

@@ -58,7 +58,7 @@ class _Peer:
         self.gone = False
         """Whether it has been silent for too long: its users are being dropped."""
         self.nonce: str | None = None
-        """What it is to answer with; None while nothing is missing."""
+        """The number that it is to answer with; None while nothing is missing."""
         self.asked_at = float("-inf")
         self.part = 0
         """The part of the answer that comes next."""

@@ -126,7 +126,7 @@ async def _tested(settings: Settings, who: str, wanted: list[str], mail: str | N
 
 
 def _push_secret(settings: Settings, place: Path) -> bytes | None:
-    """What the nodes of a cluster make their key from; None where the folder belongs to none."""
+    """The secret that the nodes of a cluster make their key from; None where the folder belongs to none."""
     from gochat.cluster import identity
     from gochat.cluster.secret import cluster_secret, push_secret
 

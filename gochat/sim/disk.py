@@ -1,6 +1,6 @@
 """A machine's disk: a database in memory that takes its time, has faults, and forgets what was not synced.
 
-What survives a loss of power is decided as SQLite in WAL mode decides it: a commit with `synchronous = FULL` and all
+A loss of power takes what it takes of SQLite in WAL mode: a commit with `synchronous = FULL` and all
 before it are there; commits with NORMAL after the last of these may be, or may not.
 """
 
@@ -173,7 +173,7 @@ class Disk:
     # ------------------------------------------------------------------------------------------ workers
 
     def workers(self, nursery: trio.Nursery, power: Power) -> Callable[..., _Worker[Any]]:
-        """What makes a store's workers, a `store.thread.Workers`; they live in the nursery."""
+        """The maker of a store's workers, a `store.thread.Workers`; they live in the nursery."""
 
         def make(
             opens: Callable[[], C],

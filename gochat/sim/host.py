@@ -111,7 +111,7 @@ class Host:
         return self.life is not None and self.life.node is not None
 
     def readiness(self) -> list[Check]:
-        """What the node itself says of itself."""
+        """The node's own word on itself."""
         if self.life is None or self.life.node is None:
             return [Check("node", "the node does not run")]
         return self.life.node.readiness()

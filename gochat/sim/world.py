@@ -40,7 +40,7 @@ _DAY_S: Final = 86_400
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What came of a plan."""
+    """The result of a plan."""
 
     violations: list[str]
     """Broken promises, in words; empty: all were kept."""

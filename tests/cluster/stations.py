@@ -41,7 +41,7 @@ class Station:
         self.sessions: dict[str, tuple[str, str | None]] = {}
         """Those that live: the user, and the device."""
         self.told: list[tuple[str, int | None]] = []
-        """What those who watch everybody here were told: the user, and None or the time last seen."""
+        """Told to those who watch everybody here: the user, and None or the time last seen."""
         self.noted: list[tuple[str, int]] = []
         self.heard: list[tuple[AnyEphemeral, bool]] = []
         self.presence = ClusterPresence(name, LIMIT, note=lambda *noted: self.noted.append(noted), now_ms=self._now_ms)

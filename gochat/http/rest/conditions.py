@@ -1,7 +1,7 @@
 """Entity tags and preconditions (RFC 9110, sections 8.8.3 and 13).
 
 A tag is a digest of the representation, so that it changes when, and only when, the reader's view has changed. An
-`If-Match` is checked just before the command is submitted. What the command would change travels in it as the client
+`If-Match` is checked just before the command is submitted. The old value travels in the command, as the client
 knew it (`expects`), and the room compares it when it decides: of two writers who ask at once, one is refused.
 """
 

@@ -123,7 +123,7 @@ class Resource:
         return _response(operation.method, call.headers, await operation.handler(call))
 
     async def _pass_barrier(self) -> None:
-        """What any node had acknowledged before the call is here when it is carried out. While the cluster's log is
+        """All that any node had acknowledged before the call is here when it is carried out. While the cluster's log is
         away nobody can tell: then what is here is shown. Raises StoreError where that may be long out of date."""
         try:
             await self._context.journal.barrier()

@@ -94,7 +94,7 @@ class Committer:
         self._replica: LogReplica | None = None
         """Made over the writer when the first entry of a cluster's log comes."""
         self._in_doubt: list[Cycle[Any]] = []
-        """What a `follow` that failed had committed, or tried to."""
+        """The cycles that a `follow` that failed had committed, or tried to."""
         self._unindexed = self._not_indexed(self._writer)
         self._reindex = self._to_index_anew(self._writer)
         self._reindex_at = 0.0
@@ -166,7 +166,7 @@ class Committer:
         replica = self._replica
         done = [cycle for cycle in self._in_doubt if replica.holds(cycle)]
         try:
-            rest = replica.rest(news) if done else news
+            rest = replica.not_applied(news) if done else news
             if rest:
                 done.append(replica.follow(certifier, rest))
         except Exception as error:

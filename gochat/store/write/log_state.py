@@ -1,6 +1,6 @@
 """How far a database follows a cluster's log: by partition the last entry, the producers that were heard, the nodes.
 
-Runs in the writing thread, on its connection. What an entry does to rooms is `replica.py`'s.
+Runs in the writing thread, on its connection. Changes of rooms are `replica.py`'s.
 """
 
 from __future__ import annotations

@@ -253,7 +253,7 @@ def revive(connection: sqlite3.Connection, channel: str | None, now_ms: int, cap
 
 
 def record(connection: sqlite3.Connection, entry: AnyWish | AnyNoticeRecord) -> None:
-    """Do what an entry of the log says. What was done before is left as it is."""
+    """Do what an entry of the log says. Entries that were done before change nothing."""
     if isinstance(entry, NoticesFound):
         add(connection, entry.found, entry.routes, entry.bounds, entry.now_ms, Capacity())
         for room_pk, upto in entry.looked.items():

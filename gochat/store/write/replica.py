@@ -74,8 +74,8 @@ class LogReplica:
         self.epoch = log_state.epoch(writer.connection)
         self._rooms: dict[str, _Room] = {}
         self.attempts: list[Cycle[Any]] = []
-        """What `follow` had committed when it raised, and last what it was about to commit: the ends in the database
-        tell whether that took effect."""
+        """The cycles that `follow` had committed when it raised, and last the one that it was about to commit: the ends
+        in the database tell whether that took effect."""
 
     def holds(self, cycle: Cycle[Any]) -> bool:
         """Whether the database has applied the cycle."""
@@ -85,7 +85,7 @@ class LogReplica:
             if applied
         )
 
-    def rest(self, news: Mapping[int, Sequence[Piece]]) -> dict[int, list[Piece]]:
+    def not_applied(self, news: Mapping[int, Sequence[Piece]]) -> dict[int, list[Piece]]:
         """Those of the entries that are not applied."""
         ends = {partition: state.n for partition, state in self.partitions.items()}
         left = {p: [piece for piece in pieces if piece[0][1] > ends.get(p, 0)] for p, pieces in news.items()}
@@ -154,7 +154,7 @@ class LogReplica:
 
 
 def together(cycles: Sequence[Cycle[Any]]) -> Cycle[Any]:
-    """What several transactions did, one after the other."""
+    """Several transactions, one after the other, as one."""
     applied: dict[int, list[Applied[Any]]] = {}
     stopped: dict[int, str] = {}
     for cycle in cycles:
@@ -165,7 +165,7 @@ def together(cycles: Sequence[Cycle[Any]]) -> Cycle[Any]:
 
 
 class _Cycle:
-    """What the entries of one transaction come to, over what is recorded. Nothing is written before `write_beside`."""
+    """The effect of one transaction's entries, over what is recorded. Nothing is written before `write_beside`."""
 
     def __init__(self, replica: LogReplica, certifier: Certifier[Any], writer: Writer) -> None:
         self._replica = replica
