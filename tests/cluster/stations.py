@@ -183,7 +183,7 @@ class Town:
     def kill(self, name: str) -> Station:
         """Without a word."""
         station = self.stations.pop(name)
-        self.server.strike(faults.Cut(node=name))
+        self.server.strike(faults.Unreachable(node=name))
         station._scope.cancel()
         return station
 

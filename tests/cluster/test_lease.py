@@ -56,7 +56,7 @@ class Place:
         self._scopes.pop(name).cancel()
 
     def kill(self, name: str) -> None:
-        self.server.strike(faults.Cut(node=name))
+        self.server.strike(faults.Unreachable(node=name))
         self.stop(name)
 
 
@@ -113,7 +113,7 @@ async def test_a_node_that_is_cut_off_stops_before_another_begins(place: Place, 
     await trio.sleep(0.1)
     place.open("south")
     await trio.sleep(20)
-    place.server.strike(faults.Cut(node="north"))
+    place.server.strike(faults.Unreachable(node="north"))
     await trio.sleep(LIFE_S + AGAIN_S)
     assert list(place.works.at_work) == ["south"]
     assert place.works.most == 1
@@ -149,7 +149,9 @@ async def test_never_do_two_nodes_work_while_the_server_remembers(
             random.choice((place.stop, place.kill))(name)
             up.discard(name)
         else:
-            place.server.strike(random.choice((faults.Cut, faults.Mended, faults.ReplyLost, faults.Late))(node=name))
+            place.server.strike(
+                random.choice((faults.Unreachable, faults.Mended, faults.ReplyLost, faults.Late))(node=name)
+            )
         await trio.sleep(random.choice((0.1, 1, 5, 12)))
     assert place.works.most == 1
     for name in up:

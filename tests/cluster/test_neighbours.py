@@ -176,7 +176,7 @@ async def test_users_of_a_node_that_stops_or_dies_are_gone(
     await town.start(*NAMES)
     ann, _, cat = await apart(town)
     await cat.ask("watch", users=["ann", "bob"])
-    town.server.strike(faults.Cut(node="north"))
+    town.server.strike(faults.Unreachable(node="north"))
     gone = await presence(cat)
     assert (gone["user"], gone["online"]) == ("ann", False)
     assert gone["last_seen"]

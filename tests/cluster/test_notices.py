@@ -225,7 +225,7 @@ async def test_each_burst_is_one_nodes_work_whoever_dies(nodes: Nodes, autojump_
     assert channels[0].received
     assert not channels[1].received
     assert towns[1].notifier.rooms() < len(users), "what another node has done is forgotten"
-    server.strike(faults.Cut(node="north"))
+    server.strike(faults.Unreachable(node="north"))
     towns[0].scope.cancel()
     await trio.sleep(600)
     told = [each.user for channel in channels for each, _ in channel.received]

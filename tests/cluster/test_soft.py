@@ -114,7 +114,7 @@ async def test_what_comes_twice_or_late_is_told_once(town: Town, autojump_clock:
 
 async def test_events_of_before_are_not_told_after_a_failure(town: Town, autojump_clock: MockClock) -> None:
     north, south, _ = town.stations.values()
-    town.server.strike(faults.Cut(node="north"))
+    town.server.strike(faults.Unreachable(node="north"))
     north.soft.tell(typing())
     await trio.sleep(4)
     north.soft.tell(typing("bob"))

@@ -15,10 +15,11 @@ import trio
 from gochat.client import facts, replies
 from gochat.node import running
 from tests.client.conftest import Start, enter, start, url
-from tests.docs.pages import HOWTO, ROOT, blocks, file, needs
+from tests.docs.pages import HOWTO, ROOT, blocks, file
 from tests.docs.relay import relay
 from tests.docs.test_client_page import TEA, WAIT_S, process_output, say, settings, started
 from tests.e2e.peer import Peer, address
+from tests.programs import needs
 from tests.tokens import issue
 
 __all__ = ["start"]
