@@ -62,8 +62,8 @@ class _Peer:
         self.asked_at = float("-inf")
         self.part = 0
         """The part of the answer that comes next."""
-        self.answered: dict[str, dict[int, str | None]] = {}
-        """The answer so far."""
+        self.answered: set[tuple[str, int]] = set()
+        """The sessions of the answer so far."""
         self.waiting: list[News] = []
 
 
@@ -120,7 +120,7 @@ class Roster:
 
     def _begin_asking(self, peer: _Peer) -> None:
         peer.nonce = secrets.token_urlsafe(12)
-        peer.part, peer.answered = 0, {}
+        peer.part, peer.answered = 0, set()
 
     # ------------------------------------------------------------------------------------------ hearing
 
@@ -167,7 +167,7 @@ class Roster:
             if peer is None and len(self._peers) < MOST_PEERS and answer.instance != self._instance:
                 peer = self._peers[answer.instance] = _Peer(now)
             if peer is not None and not peer.boot:
-                peer.nonce, peer.part, peer.answered = self._first, 0, {}
+                peer.nonce, peer.part, peer.answered = self._first, 0, set()
         if peer is None:
             return
         if answer.nonce != peer.nonce or answer.part != peer.part:
@@ -175,21 +175,19 @@ class Roster:
         peer.part += 1
         peer.heard_at, peer.heard_ms, peer.gone = now, answer.now_ms, False
         for row in answer.sessions:
-            peer.answered.setdefault(row.user, {})[row.since] = row.device
+            peer.answered.add((row.user, row.since))
             self._begin(peer, row)
         if answer.last:
             self._end_answer(answer, peer)
 
     def _end_answer(self, answer: Answer, peer: _Peer) -> None:
-        for user, sessions in list(peer.users.items()):
-            answered = peer.answered.get(user, {})
-            if sessions != answered:
-                for since in sessions.keys() - answered.keys():
-                    self._end(peer, user, since)
+        places = ((user, since) for user, sessions in peer.users.items() for since in sessions)
+        for user, since in [place for place in places if place not in peer.answered]:
+            self._end(peer, user, since)
         if peer.boot != answer.boot:
             peer.boot, peer.newest = answer.boot, 0
         peer.counter, peer.newest = answer.counter, max(peer.newest, answer.counter)
-        peer.nonce, peer.answered = None, {}
+        peer.nonce, peer.answered = None, set()
         waiting, peer.waiting = peer.waiting, []
         for news in sorted(waiting, key=lambda each: each.counter):
             if news.boot != peer.boot or news.counter <= peer.counter:
