@@ -25,6 +25,7 @@ from gochat import cli
 from gochat.cluster.link import connector
 from gochat.commands.cluster import local, programs
 from gochat.config import Http, Settings, Tcp, parse_address
+from gochat.settings import load
 from tests.cluster.real import binary
 from tests.tokens import issue_in
 
@@ -92,10 +93,8 @@ class Up:
         return [fact["body"] for fact in found["entries"]]
 
     def gochat(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        secret = self.data / "auth.secret"
-        environ = {"GOCHAT_CLUSTER__SECRET_FILE": str(secret), "GOCHAT_AUTH__SECRET": secret.read_text()}
-        command = [*GOCHAT, *arguments]
-        return subprocess.run(command, env={**ENVIRON, **environ}, text=True, capture_output=True, timeout=PATIENCE_S)
+        environ = {**ENVIRON, "GOCHAT_CONFIG": str(self.data / "config.toml")}
+        return subprocess.run([*GOCHAT, *arguments], env=environ, text=True, capture_output=True, timeout=PATIENCE_S)
 
     def status(self) -> dict[str, Any]:
         """Of each node, by name, and of the cluster."""
@@ -133,6 +132,12 @@ def test_nodes_talk_and_go_on_without_one_that_was_killed(tmp_path: Path) -> Non
         cluster.send(1, "bob", "ann", "from the second")
         assert cluster.texts(0, "bob", "ann") == ["from the first", "from the second"]
         assert cluster.texts(1, "ann", "bob") == ["from the first", "from the second"]
+        settings = load(cluster.data / "config.toml", {}, {}).settings
+        assert (settings.cluster.url, settings.cluster.secret_file) == (
+            cluster.redis,
+            str(cluster.data / "auth.secret"),
+        )
+        assert (cluster.data / "config.toml").stat().st_mode & 0o077 == 0
         cluster.server("FLUSHALL")
         cluster.send_at_last(0, "ann", "bob", "the server lost everything")
         assert cluster.texts(1, "bob", "ann")[2:] == ["the server lost everything"]

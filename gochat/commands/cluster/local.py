@@ -23,7 +23,9 @@ from gochat.commands.cluster import programs
 from gochat.commands.cluster.create import first_node
 from gochat.commands.cluster.join import next_node
 from gochat.commands.cluster.programs import Program
-from gochat.config import Address, Settings, parse_address
+from gochat.commands.config import toml
+from gochat.commands.files import replacing
+from gochat.config import Address, Settings, keys, parse_address
 from gochat.errors import GochatError
 from gochat.settings import env_name
 from gochat.store import folder
@@ -31,6 +33,7 @@ from gochat.store.portable.backup import back_up
 
 #: A node's ports are so much above those of the one before; the first one's are so much above the shared ones.
 _STEP: Final = 10
+_SETTINGS: Final = "config.toml"
 #: Where a free port is looked for: no system takes these for the near end of a connection, as it might before a node
 #: that was given the port listens there.
 _OTHERS: Final = range(15_000, 32_000)
@@ -136,6 +139,7 @@ class _Local:
             self._settings, cluster=msgspec.structs.replace(self._settings.cluster, url=url)
         )
         self._print({"redis": url}, f"redis  {url}")
+        self._write_settings()
         await trio.to_thread.run_sync(self._prepare)
         for node in self._nodes:
             command = [*_program(), "serve"]
@@ -157,6 +161,17 @@ class _Local:
             }
             self._print(told, f"{node.name}  {http}  {tcp}  nng+tcp://{node.nng}")
         self._print({"ready": True}, self._ready())
+
+    def _write_settings(self) -> None:
+        """A file by which commands find this cluster. It holds a secret, and is for its owner alone."""
+        lines = ["# Written by `gochat cluster up`, for commands about this cluster."]
+        for name in ("cluster", "auth"):
+            section = getattr(self._settings, name)
+            given = {field: getattr(section, field) for field in section.__struct_fields__}
+            other = {field: value for field, value in given.items() if value != keys()[f"{name}.{field}"].default}
+            lines += [f"[{name}]", *(f"{field} = {toml(value)}" for field, value in other.items())]
+        with replacing(self._folder / _SETTINGS) as part:
+            part.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     async def _start_server(self, nursery: trio.Nursery) -> str:
         data = self._folder / "redis"
@@ -211,7 +226,8 @@ class _Local:
         chat = f"gochat chat --as ann --data {self._folder} --url {self._scheme.replace('http', 'ws')}"
         return (
             f"all    {self._scheme}://{self._settings.http.bind}  tcp://{self._settings.tcp.bind}\n"
-            f"ready: `{chat}://{self._nodes[0].http}/v1/ws`, and as bob at another one; Ctrl-C ends all of it"
+            f"ready: `{chat}://{self._nodes[0].http}/v1/ws`, and as bob at another one; Ctrl-C ends all of it\n"
+            f"`gochat cluster status --config {self._folder / _SETTINGS}` says how it does"
         )
 
     def _print(self, told: Mapping[str, object], text: str) -> None:
