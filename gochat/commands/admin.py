@@ -28,6 +28,7 @@ def admin() -> None:
     """Moderate a running node.
 
     It takes a token with the scope admin: `gochat token issue root --scope admin` makes one, GOCHAT_TOKEN passes it on.
+    `gochat top` watches a node, and `gochat link USER --admin` prints a link to the page for operators.
     """
 
 
