@@ -19,6 +19,7 @@ import trio
 from gochat import __version__
 from gochat.actors.supervisor import Supervisor
 from gochat.cluster.journal import ClusterJournal
+from gochat.cluster.soft import Soft
 from gochat.errors import CLOSE_BY_NUMBER
 from gochat.http.readiness import Readiness
 from gochat.metrics import Commits, Family, Histogram, Kind, NotificationCounts, Samples, render
@@ -125,6 +126,16 @@ def _cluster_nodes(sources: Sources) -> Samples | None:
     if journal is None:
         return None
     return _by((("here", len(journal.members)), ("alive", len(journal.registry.alive) + 1)))
+
+
+def _of_soft(read: Callable[[Soft], float]) -> Callable[[Sources], float | None]:
+    """The same of what nodes tell each other besides the log."""
+
+    def told(sources: Sources) -> float | None:
+        soft = sources.gateway.live.ephemera
+        return read(soft) if isinstance(soft, Soft) else None
+
+    return told
 
 
 def _of_cluster(read: Callable[[ClusterJournal], float]) -> Callable[[Sources], float | None]:
@@ -296,6 +307,14 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("gochat_cluster_differing_nodes", "gauge",
            "Nodes whose history differs from this one's, which must be 0: with two or more this one is wrong.",
            _of_cluster(lambda journal: journal.differing)),
+    Metric("gochat_cluster_heard_nodes", "gauge", "Other nodes whose users' presence and typing come here.",
+           _of_soft(lambda soft: soft.heard_nodes)),
+    Metric("gochat_cluster_events_dropped_total", "counter",
+           "Typing, reads and confirmations of users here that were too many to tell other nodes of.",
+           _of_soft(lambda soft: soft.dropped)),
+    Metric("gochat_cluster_refused_total", "counter",
+           "Messages between nodes that are not signed with the cluster's secret, or can't be read.",
+           _of_soft(lambda soft: soft.refused)),
 
     Metric("gochat_actors_awake", "gauge", "Rooms and users in memory.",
            lambda s: _by((kind, awake) for kind, awake, _, _ in _registries(s)), ("kind",)),

@@ -124,6 +124,11 @@ class Soft:
         self._hear = hear
 
     @property
+    def heard_nodes(self) -> int:
+        """Other nodes that are heard now."""
+        return len(self._presence.roster)
+
+    @property
     def dropped(self) -> int:
         """Events that were too many to be told."""
         return self._events.dropped

@@ -74,6 +74,7 @@ async def test_who_is_there_is_seen_from_every_node(town: Town) -> None:
     (entry,) = (await (await town.peer("south", "cat")).ask("watch", users=["ann"]))["users"]
     assert not entry["online"]
     assert entry["last_seen"] == told[0]["last_seen"]
+    assert b"gochat_cluster_heard_nodes 2\n" in town.nodes["west"].metrics()
     await town.peer("north", "ann")
     assert (await presence(bob)) == (await presence(cat)) == {"user": "ann", "online": True}
 
