@@ -95,13 +95,19 @@ class Anywhere:
         return getattr(self.nodes[0], name)
 
 
+#: The logs of clusters by the data folders of their nodes: a node that starts again finds its own.
+_LOGS: dict[str, MemoryServer] = {}
+
+
 @asynccontextmanager
 async def running_anywhere(settings: Settings) -> AsyncIterator[Any]:
-    """As `node.running`, but three nodes of a cluster with these settings. Those without a key get one: all nodes must
-    have the same."""
+    """As `node.running`, but three nodes of a cluster with these settings, once all of them serve. Those without a key
+    get one: all nodes must have the same."""
     if not settings.auth.configured:
         settings = msgspec.structs.replace(settings, auth=msgspec.structs.replace(settings.auth, secret=SECRET))
-    server = await new_log()
+    server = _LOGS.get(settings.node.data)
+    if server is None:
+        server = _LOGS[settings.node.data] = await new_log()
     stop = trio.Event()
 
     async def run(name: str, task_status: trio.TaskStatus[Node]) -> None:
@@ -112,5 +118,8 @@ async def running_anywhere(settings: Settings) -> AsyncIterator[Any]:
             await stop.wait()
 
     async with trio.open_nursery() as nursery:
-        yield Anywhere([await nursery.start(run, name) for name in ("north", "south", "west")])
+        nodes = [await nursery.start(run, name) for name in ("north", "south", "west")]
+        for node in nodes:
+            await caught_up(node.gateway.journal)
+        yield Anywhere(nodes)
         stop.set()
