@@ -122,7 +122,7 @@ OTHER_MEANINGS = frozenset(
         ("gochat/cluster/secret.py", "_line"),  # Of text.
         ("gochat/commands/admin.py", "_ask"),  # A question to the server.
         ("gochat/commands/tail.py", "tail"),  # The command.
-        ("gochat/config/sections.py", "level"),  # Of the log.
+        ("gochat/config/chat_sections.py", "level"),  # Of the log.
         ("gochat/http/app.py", "_line"),  # Of text.
         ("gochat/http/describe/page/rest.py", "parts"),  # Of a page.
         ("gochat/http/describe/page/rest.py", "rest"),  # The interface.

@@ -12,9 +12,9 @@ ADDRESS = "HOST:PORT"
 NNG_ADDRESS = "tcp://HOST:PORT or tls+tcp://HOST:PORT"
 
 
-def describe(unit: str, *, why: str, flag: str = "", does: str = "", secret: bool = False, **bounds: Any) -> Meta:
-    """The description of a key, for its annotation. `does`: the help of its flag."""
-    return Meta(description=why, extra={"unit": unit, "flag": flag, "does": does, "secret": secret}, **bounds)
+def key(unit: str, *, flag: str = "", does: str = "", secret: bool = False, **bounds: Any) -> Meta:
+    """A key's unit and bounds, for its annotation, where its reason follows as a text. `does`: the help of its flag."""
+    return Meta(extra={"unit": unit, "flag": flag, "does": does, "secret": secret}, **bounds)
 
 
 class Key(NamedTuple):
@@ -38,7 +38,7 @@ class Key(NamedTuple):
 
 
 def _allowed(hint: Any, unit: str) -> str:
-    (meta,) = hint.__metadata__
+    meta, _ = hint.__metadata__
     kind = hint.__origin__
     if typing.get_origin(kind) is Literal:
         *others, last = (f'"{choice}"' for choice in typing.get_args(kind))

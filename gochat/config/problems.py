@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from gochat.config.address import Address, is_loopback, parse_address
+from gochat.config.chat_sections import Notify
 from gochat.config.cluster import cluster_problems
 from gochat.config.key import NNG_ADDRESS
-from gochat.config.sections import Nng, Notify, Settings, binds
+from gochat.config.node_sections import Nng
+from gochat.config.sections import Settings, binds
 
 #: RFC 7518 section 3.2: a key for HS256 has at least as many bits as its hash.
 MIN_SECRET_BYTES = 32
