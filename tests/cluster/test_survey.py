@@ -27,9 +27,9 @@ def surveyed(*nodes: Node, broken: frozenset[int] = frozenset()) -> Survey:
 
 def test_a_node_is_told_with_how_far_it_is() -> None:
     node = survey._node(member("one", n=7), ENDS)
-    assert (node.name, node.url, node.behind, node.alive) == ("one", "http://one", 3 * PARTITIONS, True)
+    assert (node.name, node.url, node.missing, node.alive) == ("one", "http://one", 3 * PARTITIONS, True)
     unread = survey._node(Member("id", "b", 9_000, b"later release"), ENDS)
-    assert (unread.name, unread.behind, unread.alive) == ("?", None, False)
+    assert (unread.name, unread.missing, unread.alive) == ("?", None, False)
 
 
 def test_nodes_with_other_rules_are_named() -> None:
@@ -56,7 +56,7 @@ def test_rules_have_one_name_on_all_nodes() -> None:
     ("changed", "said"),
     [
         ({}, "lives, up to date"),
-        ({"behind": 1_200}, "1,200 entries behind"),
+        ({"missing": 1_200}, "1,200 entries behind"),
         ({"here": False}, "does not count yet"),
         ({"age_ms": 90_000}, "no sign of life for 90 s; a repair waits for it"),
         ({"age_ms": None}, "gives no sign of life"),
