@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class Fault(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """`node` is the one that it strikes, None all of them."""
 
     node: str | None = None

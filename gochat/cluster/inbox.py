@@ -82,10 +82,8 @@ class Inbox:
         return self.partitions[partition].problem is not None
 
     async def record(self, news: Mapping[int, Sequence[Element]]) -> None:
-        # Whoever is cancelled here would leave behind entries that are recorded and that nobody was told of.
-        with trio.CancelScope(shield=True):
-            self._recording |= news.keys()
-            cycle = await self._follow(news)
+        self._recording |= news.keys()
+        cycle = await self._follow(news)
         for partition, applied in cycle.applied.items():
             of = self.partitions[partition]
             of.arrived.extend((each, cycle.commit) for each in applied)
@@ -96,10 +94,12 @@ class Inbox:
             self.partitions[partition].problem = problem
 
     async def _follow(self, news: Mapping[int, Sequence[Element]]) -> Cycle[Certified]:
-        """Record and apply, however long the database can't."""
+        """Record and apply, however long the database can't, or until the node stops."""
         while True:
             try:
-                cycle = await self._store.follow(self._certifier, news)
+                # A task that is cancelled here would leave entries that are recorded and that nobody was told of.
+                with trio.CancelScope(shield=True):
+                    cycle = await self._store.follow(self._certifier, news)
             except StoreError as error:
                 if self.problem is None:
                     log.error("the log's entries wait: %s", error)

@@ -25,7 +25,7 @@ _PROGRESS_S = 1.0
 @click.option("--seeds", default=20, metavar="N", type=click.IntRange(1), help="How many seeds.  [default: 20]")
 @click.option("--first", default=0, metavar="S", type=click.IntRange(0), help="The first of them.  [default: 0]")
 @click.option("--seed", metavar="S", type=click.IntRange(0), help="This seed alone.")
-@click.option("--nodes", type=click.Choice(["1"]), default="1", help="Nodes of each run.  [default: 1]")
+@click.option("--nodes", type=click.Choice(["1", "3"]), default="1", help="Nodes of each run.  [default: 1]")
 @click.option(
     "--plan", "file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="A plan from a file."
 )

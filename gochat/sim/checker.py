@@ -121,10 +121,10 @@ def violations(evidence: Evidence) -> list[str]:
 
 def lost(evidence: Evidence) -> set[Name]:
     """Messages that were acked and are not in their room's history."""
-    return {name for name, _ in evidence.acks} - set(_found_at(evidence))
+    return {name for name, _ in evidence.acks} - set(_recorded(evidence))
 
 
-def _found_at(evidence: Evidence) -> dict[Name, list[Fact]]:
+def _recorded(evidence: Evidence) -> dict[Name, list[Fact]]:
     places: dict[Name, list[Fact]] = {}
     for room, facts in evidence.history.items():
         for fact in facts:
@@ -157,7 +157,7 @@ def _nothing_from_nowhere(evidence: Evidence) -> Iterator[str]:
 
 
 def _acks_hold(evidence: Evidence) -> Iterator[str]:
-    places = _found_at(evidence)
+    places = _recorded(evidence)
     for name in sorted(lost(evidence)):
         yield f"{name}: acked and lost"
     for name, seq in evidence.acks:
@@ -167,7 +167,7 @@ def _acks_hold(evidence: Evidence) -> Iterator[str]:
 
 
 def _once(evidence: Evidence) -> Iterator[str]:
-    places = _found_at(evidence)
+    places = _recorded(evidence)
     for name, facts in places.items():
         if len(facts) > 1:
             yield f"{name}: recorded {len(facts)} times, at {[fact.seq for fact in facts]}"
@@ -178,7 +178,7 @@ def _once(evidence: Evidence) -> Iterator[str]:
 
 
 def _refused_are_absent(evidence: Evidence) -> Iterator[str]:
-    places = _found_at(evidence)
+    places = _recorded(evidence)
     for name, asked in _sends(evidence).items():
         if asked.refused and name in places:
             yield f"{name}: refused with {asked.reply}, and recorded at {places[name][0].seq}"

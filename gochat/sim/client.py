@@ -128,24 +128,24 @@ class Client:
                 await self._send(room)
             case steps.Edit(back=back) if back < len(self._mine):
                 room, seq = self._mine[-1 - back]
-                await self._ask({"type": "edit", "room": room, "seq": seq, "body": f"{self._next('e')} edited"})
+                await self._ask_for({"type": "edit", "room": room, "seq": seq, "body": f"{self._next('e')} edited"})
             case steps.Delete(back=back) if back < len(self._mine):
                 room, seq = self._mine[-1 - back]
-                await self._ask({"type": "delete", "room": room, "seq": seq})
+                await self._ask_for({"type": "delete", "room": room, "seq": seq})
             case steps.React(room=room, seq=most, on=on):
                 known = [fact.seq for fact in self._heard.get(room, ()) if fact.kind == "message" and fact.seq <= most]
                 if known:
-                    await self._ask(
+                    await self._ask_for(
                         {"type": "react", "room": room, "seq": known[-1], "emoji": "\N{THUMBS UP SIGN}", "on": on}
                     )
             case steps.Group(group=group, action="leave"):
-                await self._ask({"type": "group", "name": group, "action": "leave"})
+                await self._ask_for({"type": "group", "name": group, "action": "leave"})
             case steps.Group(group=group, action=action, user=user):
-                await self._ask({"type": "group", "name": group, "action": action, "users": [user]})
+                await self._ask_for({"type": "group", "name": group, "action": action, "users": [user]})
             case steps.Contact(user=user, action=action):
-                await self._ask({"type": "contact", "user": user, "action": action})
+                await self._ask_for({"type": "contact", "user": user, "action": action})
             case steps.Look(room=room):
-                await self._ask({"type": "history", "room": room, "limit": PAGE})
+                await self._ask_for({"type": "history", "room": room, "limit": PAGE})
             case steps.Reconnect() if self._wire is not None:
                 self._closing = True
                 self._wire.close()
@@ -164,7 +164,7 @@ class Client:
         self._evidence.sent[name] = body
         self._begin({"type": "send", "to": room, "key": key, "body": body})
 
-    async def _ask(self, frame: Frame) -> None:
+    async def _ask_for(self, frame: Frame) -> None:
         await self._begin(frame).done.wait()
 
     def _next(self, kind: str) -> str:
@@ -257,7 +257,7 @@ class Client:
         elif kind == "welcome":
             self._welcome(frame, asked_at)
         elif reply_to in self._requests:
-            self._settle(self._requests[reply_to], frame)
+            self._take_answer(self._requests[reply_to], frame)
         elif isinstance(reply_to, str) and reply_to[:2] in ("p:", "r:"):
             self._catch_up(reply_to[2:], frame)
         elif kind == "lag":
@@ -295,7 +295,7 @@ class Client:
             ):
                 self._evidence.complaints.append(f"{self.name} heard {room}:{fact.seq} before the ack")
 
-    def _settle(self, request: _Request, reply: Frame) -> None:
+    def _take_answer(self, request: _Request, reply: Frame) -> None:
         asked = request.asked
         if reply["type"] == "error" and reply["temporary"]:
             asked.maybe_before |= reply.get("unknown", False)
@@ -361,7 +361,7 @@ class Conversation:
         self._trace = trace
         self._count = 0
 
-    async def ask(self, frame: Mapping[str, Any]) -> Frame:
+    async def call(self, frame: Mapping[str, Any]) -> Frame:
         """The reply. Raises Gone."""
         self._count += 1
         self._wire.send(encode({"id": self._count, **frame}))

@@ -53,6 +53,11 @@ def _steady_ns(*_: object) -> int:
     return round(now_s() * 1e9)
 
 
+def steady_ms() -> int:
+    """The wall clock of a machine that is never off."""
+    return (BEGIN_NS + _steady_ns()) // 1_000_000
+
+
 def _wall_ns() -> int:
     machine = MACHINE.get()
     return BEGIN_NS + _steady_ns() + (machine.skew_ns if machine is not None else 0)

@@ -1,11 +1,12 @@
 """A machine's disk: a database in memory that takes its time, has faults, and forgets what was not synced.
 
-A loss of power takes what it takes of SQLite in WAL mode: a commit with `synchronous = FULL` and all
+The survivors of a loss of power are those of SQLite in WAL mode: a commit with `synchronous = FULL` and all
 before it are there; commits with NORMAL after the last of these may be, or may not.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import deque
 from collections.abc import Callable
@@ -173,7 +174,7 @@ class Disk:
     # ------------------------------------------------------------------------------------------ workers
 
     def workers(self, nursery: trio.Nursery, power: Power) -> Callable[..., _Worker[Any]]:
-        """The maker of a store's workers, a `store.thread.Workers`; they live in the nursery."""
+        """Makes a store's workers: a `store.thread.Workers`. They live in the nursery."""
 
         def make(
             opens: Callable[[], C],
@@ -249,23 +250,34 @@ class _Worker(Generic[C]):
             done(outcome.Error(StoreError("the machine has no power", unknown=True)))
 
     async def run(self) -> None:
+        pause_s = math.inf
         while True:
-            await self._news.wait()
+            with trio.move_on_after(pause_s):
+                await self._news.wait()
             self._news = trio.Event()
+            if not self._power.on:
+                return
+            if not self._jobs:
+                pause_s = self._be_idle()
             while self._jobs:
                 await self._disk.wait(SEEK_S)
                 if not self._jobs:
                     break
                 job, done = self._jobs[0]
                 result = self._result(job)
+                pause_s = self._be_idle()
                 await self._disk.wait(TELL_S)
                 if self._jobs and self._jobs[0] == (job, done):  # Else the power failed meanwhile, and told it so.
                     self._jobs.popleft()
                     done(result)
 
+    def _be_idle(self) -> float:
+        """Do what is to be done beside jobs; in how many seconds there will be more of it."""
+        while True:
+            pause_s = None if self._idle is None else self._idle(self._owned)
+            if pause_s != 0:
+                return math.inf if pause_s is None else pause_s
+
     def _result(self, job: Callable[[C], Any]) -> outcome.Outcome[Any]:
         result: outcome.Outcome[Any] = outcome.capture(job, self._owned)
-        if self._idle is not None:
-            while self._idle(self._owned) == 0:
-                pass
         return result

@@ -16,6 +16,7 @@ from typing import Final
 import trio
 
 from gochat import store as stores
+from gochat.cluster.memory_server import MemoryServer
 from gochat.config import Settings
 from gochat.domain.relationship import ContactPolicy
 from gochat.http.readiness import Check
@@ -25,6 +26,7 @@ from gochat.ports import TurnQueue
 from gochat.sim.determinism import MACHINE
 from gochat.sim.disk import Disk, Power
 from gochat.sim.network import Gone, Wire
+from gochat.sim.shared import connect
 from gochat.store.store import AT_ONCE
 from gochat.store.write.committer import Pace
 
@@ -69,7 +71,8 @@ class Life:
 
 
 class Host:
-    """`nursery` runs all lives of the node. `crashed` is told why a life ended by itself."""
+    """`nursery` runs all lives of the node. `server` holds the log of its cluster; None: it is alone. `crashed` is told
+    why a life ended by itself."""
 
     def __init__(
         self,
@@ -80,6 +83,7 @@ class Host:
         nursery: trio.Nursery,
         *,
         merge_at: int,
+        server: MemoryServer | None,
         crashed: Callable[[str, BaseException], None],
     ) -> None:
         self.name = name
@@ -92,6 +96,8 @@ class Host:
         self._nursery = nursery
         self._pace = AT_ONCE if not merge_at else Pace(math.inf, at=merge_at, after_s=math.inf, feed_s=math.inf)
         self._crashed = crashed
+        self._server = server
+        self._boots = 0
 
     def start(self) -> None:
         """Does nothing where the node runs."""
@@ -171,7 +177,12 @@ class Host:
         life.ended.set()
 
     async def _serve(self, life: Life, work: trio.Nursery) -> None:
-        async with running_on(partial(self._open, life.power, work), self._rules, self._settings) as node:
+        shared = None
+        if self._server is not None:
+            self._boots += 1
+            shared = connect(self._server, life, self._boots)
+        open_store = partial(self._open, life.power, work)
+        async with running_on(open_store, self._rules, self._settings, shared) as node:
             life.node = node
             node.gateway.spawn(partial(life.accept, node))
             await life.stopping.wait()

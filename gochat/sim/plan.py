@@ -6,10 +6,14 @@ A plan is drawn from a seed, can be written as JSON and read again, and is made 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+
+from gochat.cluster.faults import AnyFault
+from gochat.sim.server import FAULTS
 
 # ---------------------------------------------------------------------------------------------- what clients do
 
@@ -136,7 +140,13 @@ class Clock(Trouble, frozen=True, kw_only=True):
     skew_ms: int
 
 
-AnyTrouble: TypeAlias = Kill | Stop | Stall | Failing | Sever | Clock
+class Server(Trouble, frozen=True, kw_only=True):
+    """Something befalls the server that holds a cluster's log, or the way to it."""
+
+    what: AnyFault
+
+
+AnyTrouble: TypeAlias = Kill | Stop | Stall | Failing | Sever | Clock | Server
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -245,6 +255,10 @@ def _draw_group(chance: Random, after_ms: int, user: str, users: Sequence[str], 
     )
 
 
+def _draw_server(chance: Random, name: str, nodes: Sequence[str], at_ms: int) -> Server:
+    return Server(at_ms=at_ms, what=FAULTS[name](chance, nodes))
+
+
 def _draw_troubles(chance: Random, nodes: Sequence[str], clients: Sequence[str]) -> list[AnyTrouble]:
     def kill(at_ms: int) -> AnyTrouble:
         down_ms = int(chance.expovariate(1 / 500))
@@ -273,5 +287,8 @@ def _draw_troubles(chance: Random, nodes: Sequence[str], clients: Sequence[str])
         ),
     ]
     some = chance.sample(kinds, chance.randint(1, 4))
+    if len(nodes) > 1:
+        for name in chance.sample(list(FAULTS), chance.randint(0, 4)):
+            some.append(partial(_draw_server, chance, name, nodes))
     times = sorted(int(chance.random() * TROUBLE_MS) for _ in range(chance.randint(0, 6)))
     return [chance.choice(some)(at_ms) for at_ms in times]

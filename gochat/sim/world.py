@@ -17,6 +17,7 @@ from trio.testing import MockClock
 
 from gochat.auth import tokens as auth
 from gochat.auth.claims import DEFAULT_SCOPES
+from gochat.cluster.memory_server import MemoryServer
 from gochat.config import Auth, Http, Limits, Node, Policy, Session, Settings
 from gochat.errors import StoreError
 from gochat.listening import TRANSPORTS
@@ -24,10 +25,12 @@ from gochat.policy import RulesInForce
 from gochat.sim import plan as plans
 from gochat.sim.checker import Evidence, Fact, Name, has_heard_all, violations
 from gochat.sim.client import PAGE, Client, Conversation, fact_of
-from gochat.sim.determinism import BEGIN_NS, listening_to_logs, now_s, one_run
+from gochat.sim.determinism import BEGIN_NS, listening_to_logs, now_s, one_run, steady_ms
 from gochat.sim.host import Host
 from gochat.sim.network import Gone, Wire
 from gochat.sim.plan import Plan, dm
+from gochat.sim.server import end
+from gochat.sim.shared import create
 
 #: How long everything may take to come right once the faults have ended.
 HEALING_S: Final = 60.0
@@ -40,7 +43,7 @@ _DAY_S: Final = 86_400
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The result of a plan."""
+    """The end of a plan."""
 
     violations: list[str]
     """Broken promises, in words; empty: all were kept."""
@@ -95,6 +98,9 @@ class _World:
         self.evidence = Evidence()
         self._plan = plan
         self._hosts: dict[str, Host] = {}
+        self._server: MemoryServer | None = None
+        if len(plan.nodes) > 1:
+            self._server = MemoryServer(random=Random(plan.seed), now_ms=steady_ms)
         self._clients: dict[str, Client] = {}
         self._wires: dict[str, Wire] = {}
         """By client the latest."""
@@ -102,6 +108,8 @@ class _World:
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
+            if self._server is not None:
+                await create(self._server)
             self._make_hosts(nursery)
             try:
                 await self._play(nursery)
@@ -134,6 +142,7 @@ class _World:
                 Random(f"{plan.seed} {name}"),
                 nursery,
                 merge_at=plan.merge_at,
+                server=self._server,
                 crashed=self._crashed,
             )
             self._hosts[name].start()
@@ -143,8 +152,14 @@ class _World:
 
     async def _make_groups(self) -> None:
         for group, (owner, *others) in self._plan.groups.items():
-            async with self._signed_in(owner) as conversation:
-                await conversation.ask({"type": "group", "name": group, "action": "create", "users": others})
+            frame = {"type": "group", "name": group, "action": "create", "users": others}
+            while True:
+                try:
+                    async with self._signed_in(owner) as conversation:
+                        await conversation.call(frame)
+                    break
+                except Gone:
+                    await trio.sleep(RESTART_S)
 
     def _make_clients(self, nursery: trio.Nursery) -> None:
         plan = self._plan
@@ -171,7 +186,9 @@ class _World:
         wire = self._hosts[node or self._plan.nodes[0]].connect()
         try:
             conversation = Conversation(f"({user})", wire, self.note)
-            await conversation.ask({"type": "hello", "token": self._token(user, *scopes)})
+            welcome = await conversation.call({"type": "hello", "token": self._token(user, *scopes)})
+            if welcome["type"] != "welcome":
+                raise Gone
             yield conversation
         finally:
             wire.close()
@@ -216,11 +233,15 @@ class _World:
             case plans.Sever(client=client, silent=silent):
                 if client in self._wires:
                     self._wires[client].sever(node_told=not silent)
+            case plans.Server(what=what) if self._server is not None:
+                self._server.strike(what)
             case plans.Clock(node=node, skew_ms=skew_ms):
                 self._hosts[node].set_clock(skew_ms * 1_000_000)
 
     def _heal(self) -> None:
         self.note("world", b"the faults have ended")
+        if self._server is not None:
+            end(self._server, self._plan.nodes)
         for host in self._hosts.values():
             host.disk.heal()
             host.start()
@@ -253,11 +274,18 @@ class _World:
         rooms = [f"group:{group}" for group in self._plan.groups]
         users = self._plan.users
         rooms += [dm(one, other) for one in users for other in users if one < other]
+        for node in self._plan.nodes:
+            found = await self._read_at(node, rooms)
+            self.evidence.history = self.evidence.history or found
+            for room, facts in found.items():
+                if facts != self.evidence.history[room]:
+                    self.problems.append(f"{node} has another history of {room} than {self._plan.nodes[0]}")
+
+    async def _read_at(self, node: str, rooms: Sequence[str]) -> dict[str, list[Fact]]:
         while True:
             try:
-                async with self._signed_in("judge", "admin") as conversation:
-                    self.evidence.history = {room: await _page_all(conversation, room) for room in rooms}
-                return
+                async with self._signed_in("judge", "admin", node=node) as conversation:
+                    return {room: await _page_all(conversation, room) for room in rooms}
             except Gone:
                 await trio.sleep(RESTART_S)
 
@@ -272,7 +300,7 @@ async def _page_all(conversation: Conversation, room: str) -> list[Fact]:
     facts: list[Fact] = []
     while True:
         after = facts[-1].seq if facts else 0
-        reply = await conversation.ask({"type": "history", "room": room, "after": after, "limit": PAGE})
+        reply = await conversation.call({"type": "history", "room": room, "after": after, "limit": PAGE})
         if reply["type"] == "error" and reply["temporary"]:
             await trio.sleep(RESTART_S)
             continue

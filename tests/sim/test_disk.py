@@ -25,7 +25,7 @@ class Machine:
         return self.disk.connect(self.power)
 
     def lose_power(self, *, keep: bool = False) -> list[int]:
-        """The rows that are there afterwards."""
+        """The values that are there afterwards."""
         self.disk.power_off(keep=keep)
         self.power = self.disk.power_on()
         return [a for (a,) in self.connect().execute("SELECT a FROM t ORDER BY a")]

@@ -1,0 +1,41 @@
+"""Faults of a cluster's server, drawn for a plan, and their end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+from typing import Final
+
+from gochat.cluster import faults
+from gochat.cluster.faults import AnyFault
+from gochat.cluster.memory_server import MemoryServer
+from gochat.cluster.ports import PARTITIONS
+
+Draw = Callable[[Random, Sequence[str]], AnyFault]
+
+#: By name; each gets the nodes.
+FAULTS: Final[Mapping[str, Draw]] = {
+    "reply lost": lambda chance, nodes: faults.ReplyLost(node=chance.choice(nodes), calls=chance.randint(1, 3)),
+    "request lost": lambda chance, nodes: faults.RequestLost(node=chance.choice(nodes), calls=chance.randint(1, 3)),
+    "late": lambda chance, nodes: faults.Late(node=chance.choice(nodes), delay_s=chance.expovariate(0.5)),
+    "unreachable": lambda chance, nodes: chance.choice((faults.Unreachable, faults.Mended))(node=chance.choice(nodes)),
+    "slow": lambda chance, nodes: faults.Slow(node=chance.choice(nodes), delay_s=chance.choice((0.0, 0.05, 1.0))),
+    "full": lambda chance, _: faults.Full(on=chance.random() < 0.3),
+    "tail lost": lambda chance, _: faults.TailLost(entries=chance.randint(0, 5)),
+    "flushed": lambda *_: faults.EverythingLost(),
+    "restarted empty": lambda *_: faults.EverythingLost(restarted=True),
+    "stream lost": lambda chance, _: faults.StreamLost(partition=chance.randrange(PARTITIONS)),
+    "two primaries": lambda chance, _: faults.TwoPrimaries(entries=chance.randint(0, 5)),
+    "old gone": lambda *_: faults.OldGone(),
+    "promoted": lambda chance, _: faults.Promoted(entries=chance.randint(0, 5)),
+    "unsubscribed": lambda *_: faults.Unsubscribed(),
+}
+
+
+def end(server: MemoryServer, nodes: Sequence[str]) -> None:
+    """The server is well from now on, whatever it has lost."""
+    for node in nodes:
+        server.strike(faults.Mended(node=node))
+        server.strike(faults.Slow(node=node))
+    server.strike(faults.Full(on=False))
+    server.strike(faults.OldGone())
