@@ -48,6 +48,8 @@ async def put(call: Call) -> Reply:
     name, user = call.path["group"], call.path["id"]
     add = GroupAction(name=name, action="add", users=[user])
     if change.role is None:
+        check_form(call, add)
+        await _expected(call)  # The user is a member then, and nothing is left to do.
         _, done = await carry_out(call, add)
         came = not done.duplicate
     else:

@@ -93,3 +93,18 @@ async def test_who_may_not(as_: As) -> None:
     assert (await eve.delete(f"{USERS}/eve")).refusal == (404, "not_found")
     assert (await put(ann, "Bob")).refusal == (400, "bad_request")
     assert (await ann.get(f"{USERS}/B%C3%B6b")).refusal == (400, "bad_request")
+
+
+async def test_a_role_is_changed_only_where_it_is_what_the_caller_knows(as_: As) -> None:
+    ann = as_("ann")
+    await ann.post("/v1/groups", {"name": "tea", "users": ["bob"]})
+    tag = (await ann.get(f"{USERS}/bob")).headers["etag"]
+    path, known = f"{USERS}/bob", {"If-Match": tag}
+    changed = await ann("PUT", path, {"role": "moderator"}, headers=known)
+    assert (changed.status, changed.json["role"]) == (200, "moderator") and changed.headers["etag"] != tag
+    for body in ({"role": "owner"}, {}):
+        assert (await ann("PUT", path, body, headers=known)).refusal == (412, "conflict")
+        assert (await ann("PUT", path, body, headers={"If-Match": "x"})).refusal == (400, "bad_request")
+    absent = await ann("PUT", f"{USERS}/carl", {"role": "member"}, headers={"If-Match": "*"})
+    assert absent.refusal == (404, "not_found"), "nobody is added where a condition names what is there"
+    assert (await ann.get(path)).json["role"] == "moderator"
