@@ -247,7 +247,10 @@ class Draft:
             self._take_moved(side_records)
         told: list[Outcome] = []
         for outcome in outcomes:
-            if isinstance(outcome, Done):
+            if isinstance(outcome, Done) and outcome.state is not None and outcome.seq < first:
+                # The head at which a relation changed: the facts that came first are below it.
+                told.append(msgspec.structs.replace(outcome, seq=outcome.seq + shift))
+            elif isinstance(outcome, Done):
                 seq, ts = moved(outcome.seq, outcome.ts)
                 told.append(msgspec.structs.replace(outcome, seq=seq, ts=ts))
             else:

@@ -238,3 +238,14 @@ def test_whatever_they_do(turns: list[list[tuple[Any, str]]], strangers: Any) ->
         )
         expected = sum(fact.seq > live.asked_at for fact in pair.messages) if live.asked_at is not None else 0
         assert live.waiting == expected
+
+
+def test_facts_of_another_node_that_came_first_are_below_the_head_of_a_block() -> None:
+    """As told to the user who blocks: nothing of the other's stands above it."""
+    turn = Turn(RoomRecord.new(ROOM, 1), {}, Prefetched(), RoomRules(contacts=REQUEST), 1000)
+    decided = turn.decide(commands.Contact(room=ROOM, user="ann", action="block"), None)
+    meanwhile = RoomRecord.new(ROOM, 1)
+    meanwhile.head = 3
+    (outcome,) = turn.renumber(meanwhile, (), [decided])
+    assert isinstance(outcome, Done)
+    assert (outcome.seq, outcome.state) == (3, "blocked")
