@@ -1,4 +1,4 @@
-"""What a message costs in a cluster of three nodes: the CPU time of each of its processes, and how long it takes.
+"""The cost of a message in a cluster of three nodes: the CPU time of each of its processes, and how long it takes.
 
 The writers of `dm` are on one node, their readers on another, and the third only records. The members of the group are
 on all three. Beside it the same load on one node alone.

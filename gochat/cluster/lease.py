@@ -86,4 +86,4 @@ class Lease:
         try:
             await self._bulletin.release(self._name, self._holder)
         except ServerAway:
-            pass
+            pass  # It ends by itself, in some seconds.

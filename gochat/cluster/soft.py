@@ -199,7 +199,7 @@ class Soft:
         try:
             await self._bulletin.publish(channel, self._codec.encode(message, channel))
         except ServerAway:
-            pass
+            pass  # Lost, as it may be.
 
     async def _answer(self) -> None:
         now = trio.current_time()

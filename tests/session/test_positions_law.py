@@ -153,6 +153,7 @@ class Relay:
     def __init__(self, world: World) -> None:
         self.world = world
         self.room = world.room
+        self.epoch = 1
         self.hidden = 0
         self.up: deque[req.Resume | req.History] = deque()
         self.down: deque[Any] = deque()
