@@ -19,6 +19,7 @@ import trio
 
 from gochat.cluster import identity, layout
 from gochat.cluster.access import link_maker
+from gochat.cluster.fitness import risks
 from gochat.cluster.identity import Identity
 from gochat.cluster.layout import Layout, Refused
 from gochat.cluster.link import Link, LinkThread
@@ -115,6 +116,8 @@ async def find_server(settings: Settings) -> Part:
 def _look(part: Part, link: Link) -> str:
     layout.check_server(link)
     layout.register(link, *part.copy[:3])
+    for risk in risks(link):
+        log.warning("the cluster's server: %s", risk)
     return link.server
 
 

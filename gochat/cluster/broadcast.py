@@ -8,7 +8,7 @@ their order. So an entry may stand in the log twice; its counter tells (certify.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -82,14 +82,15 @@ class Broadcast:
         partitions: Sequence[int],
         need: Callable[[int], int],
         recorded: Callable[[int, Sequence[Element]], None],
+        counting: Callable[[int], Collection[str] | None] = lambda _: None,
     ) -> None:
         """`need`: how many nodes must answer before a partition is repaired. `recorded` is told of each partition's
-        elements, in order, once they are recorded; it neither waits nor raises."""
+        elements, in order, once they are recorded; it neither waits nor raises. `counting`: see Repair."""
         self._log = shared
         self._ring = ring
         self._partitions = tuple(partitions)
         self._recorded = recorded
-        self._repair = Repair(shared, ring, instance, need, self._take, self._pause)
+        self._repair = Repair(shared, ring, instance, need, self._take, self._pause, counting)
         self._terms: dict[int, int] = {}
         """The terms of the partitions that are in order, as far as this node knows."""
         self._repairing: frozenset[int] = frozenset()
@@ -102,8 +103,18 @@ class Broadcast:
         self._to_send = trio.Event()
         self._look = trio.Event()
         """Set when the fences are to be compared at once."""
-        self.problem: str | None = "not connected"
+        self._problem: str | None = "not connected"
+
+    @property
+    def problem(self) -> str | None:
         """Why nothing can be sent now; None where all partitions are in order."""
+        if self._repairing and self._repair.problem:
+            return f"{self._problem}: {self._repair.problem}"
+        return self._problem
+
+    @property
+    def is_repairing(self) -> bool:
+        return bool(self._repairing)
 
     def send(self, partition: int, data: bytes) -> None:
         """Have an entry, which no other equals, put into the log. It is handed to `recorded` when it stands there. If
@@ -213,13 +224,13 @@ class Broadcast:
             try:
                 await self._compare()
             except ServerAway as error:
-                if str(error) != self.problem:
+                if str(error) != self._problem:
                     log.warning("the cluster's log can't be written: %s", error)
-                self.problem = str(error)
+                self._problem = str(error)
                 self._terms.clear()
                 await trio.sleep(RETRY_S)
             else:
-                self.problem = None
+                self._problem = None
                 with trio.move_on_after(WATCH_S):
                     await self._look.wait()
                 self._look = trio.Event()
@@ -249,7 +260,7 @@ class Broadcast:
             return
         self._repairing = broken
         if broken:
-            self.problem = f"partitions {', '.join(map(str, sorted(broken)))} are being repaired"
+            self._problem = f"partitions {', '.join(map(str, sorted(broken)))} are being repaired"
         for partition in broken:
             self._terms.pop(partition, None)
         async with self._recording:
@@ -272,4 +283,4 @@ class Broadcast:
             found = await self._log.read({partition: end}, 1, wait=False)
             after = await self._log.fences([partition])
         if is_in_order(before, partition) and before == after and not following(end, found.get(partition, ())):
-            raise Forked(f"partition {partition}: the log does not go on after {end}")
+            raise Forked(partition, f"the log does not go on after {end}")

@@ -40,6 +40,17 @@ def unfit(link: Link) -> list[str]:
     return problems
 
 
+def risks(link: Link) -> list[str]:
+    """Sentences about a server that is fit, and may still stop the cluster one day. Raises RedisError or OSError."""
+    persistence = _fields(link.call("INFO", "persistence"))
+    if persistence.get("aof_enabled", "1") == "1":
+        return []
+    return [
+        "It keeps no append-only file: after a restart it may have data that is older than what the nodes keep, and "
+        "then has to be emptied: set appendonly yes."
+    ]
+
+
 def _fields(info: bytes) -> Mapping[str, str]:
     lines = (line.partition(":") for line in info.decode().splitlines())
     return {name: value for name, colon, value in lines if colon}

@@ -71,7 +71,13 @@ class ClusterJournal:
         self._inbox = Inbox(store, Certifying(self._codec, who.above), followed, self._tell)
         self._nodes = Nodes(self._inbox, who.instance)
         self._broadcast = Broadcast(
-            shared.log, self._inbox, who.instance, range(PARTITIONS), self._nodes.need, self._inbox.recorded
+            shared.log,
+            self._inbox,
+            who.instance,
+            range(PARTITIONS),
+            self._nodes.need,
+            self._inbox.recorded,
+            self._nodes.counting,
         )
         self._barriers = Barriers(shared.log, self._inbox)
         self._noting = Noting(self._send_notes)
@@ -98,12 +104,17 @@ class ClusterJournal:
     @property
     def problem(self) -> str | None:
         """Why nothing can be recorded now; None where it can."""
-        return self._inbox.problem or self._broadcast.problem
+        problem = self._inbox.problem or self._broadcast.problem
+        silent = self._registry.silent(self._nodes.awaited) if self._broadcast.is_repairing else ()
+        if problem is None or not silent:
+            return problem
+        return f"{problem}; {', '.join(silent)} must answer: start it, or go on without it by `gochat cluster forget`"
 
     @property
     def members(self) -> list[str]:
-        """The nodes that count, by instance."""
-        return self._inbox.partitions[SITE].here
+        """The nodes that count, by instance: in all partitions, or in some of them, where a change of it was cut
+        short."""
+        return self._nodes.members
 
     @property
     def waiting(self) -> int:

@@ -113,9 +113,12 @@ class MemoryLog(_Client):
     async def withdraw(self, partition: int, server: str, instance: str) -> None:
         await self._call(lambda primary: primary.withdraw(partition, server, instance))
 
-    async def seal(self, partition: int, server: str, need: int) -> Fence | Unsealed:
+    async def seal(
+        self, partition: int, server: str, need: int, counting: Collection[str] | None = None
+    ) -> Fence | Unsealed:
         salt = self._server.salt(TERM_STEP)
-        return await self._call(lambda primary: primary.seal(partition, server, need, self._offer_life_ms, salt))
+        life_ms = self._offer_life_ms
+        return await self._call(lambda primary: primary.seal(partition, server, need, counting, life_ms, salt))
 
     async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
         return await self._call(lambda primary: primary.trim(partition, before, keep, cap))

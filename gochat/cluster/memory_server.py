@@ -172,19 +172,22 @@ class Primary:
     def withdraw(self, partition: int, server: str, instance: str) -> None:
         self.offers.get((partition, server), {}).pop(instance, None)
 
-    def seal(self, partition: int, server: str, need: int, life_ms: int, salt: int) -> Fence | Unsealed:
+    def seal(
+        self, partition: int, server: str, need: int, counting: Collection[str] | None, life_ms: int, salt: int
+    ) -> Fence | Unsealed:
         self._need_memory()
         if server != self.server:
             return "other"
         sealed = self._sealed(partition, server)
         if sealed is not None:
             return sealed
-        offers = self.offers.get((partition, server), {}).values()
+        offers = self.offers.get((partition, server), {})
         since_ms = self.now_ms() - life_ms
-        if sum(at_ms > since_ms for _, at_ms in offers) < need:
+        counted = [at_ms for name, (_, at_ms) in offers.items() if counting is None or name in counting]
+        if sum(at_ms > since_ms for at_ms in counted) < need:
             return "wait"
         end = self.end(partition)
-        if end is None or any(offered > end for offered, _ in offers):
+        if end is None or any(offered > end for offered, _ in offers.values()):
             return "short"
         fence = Fence(server, next_term(end.term, salt))
         self.streams[partition].append(Element(Position(fence.term, end.n + 1), b""))
@@ -208,7 +211,7 @@ class Primary:
         """`life_ms`: after how long without a beat another boot's place may be taken; None: never."""
         self._need_memory()
         known = self.nodes.get(instance)
-        if known is not None and known[0] != boot and (life_ms is None or self.now_ms() - known[1] <= life_ms):
+        if known is not None and known[0] != boot and (life_ms is None or abs(self.now_ms() - known[1]) <= life_ms):
             return False
         self.nodes[instance] = (boot, self.now_ms(), info)
         return True

@@ -23,10 +23,26 @@ class Nodes:
         """How many nodes must answer before a partition is repaired: with one copy all that are here, since any of
         them may have what no other has. 0: this node may not answer, for it does not count. The first of a cluster
         does."""
-        here = [node for node in self._inbox.partitions[partition].here if node not in self._disregarded]
-        if not here:
+        here = self.counting(partition)
+        if here is None:
             return 1
         return len(here) if self._instance in here else 0
+
+    def counting(self, partition: int) -> frozenset[str] | None:
+        """The nodes whose answers count. One that is to be forgotten may still answer; its answer stands for no other.
+        None: those of all, before any node is here."""
+        here = frozenset(self._inbox.partitions[partition].here) - self._disregarded
+        return here or None
+
+    @property
+    def members(self) -> list[str]:
+        """The nodes that count for any partition, by instance."""
+        return sorted({node for of in self._inbox.partitions for node in of.here})
+
+    @property
+    def awaited(self) -> list[str]:
+        """The other nodes that a repair waits for."""
+        return [node for node in self.members if node != self._instance and node not in self._disregarded]
 
     def disregard(self, instance: str) -> None:
         """Repair without this node."""

@@ -140,10 +140,12 @@ class Log(Protocol):
     async def withdraw(self, partition: int, server: str, instance: str) -> None:
         """Take an answer back. Once this has returned it does not count."""
 
-    async def seal(self, partition: int, server: str, need: int) -> Fence | Unsealed:
-        """End a repair: begin a new term with its marker, and set the fence, if `need` nodes' answers count, and
-        nothing that was ever offered is missing. A partition that is sealed on this server already keeps its fence,
-        which is returned."""
+    async def seal(
+        self, partition: int, server: str, need: int, counting: Collection[str] | None = None
+    ) -> Fence | Unsealed:
+        """End a repair: begin a new term with its marker, and set the fence, if `need` of the answers count, and
+        nothing that was ever offered is missing. Answers of the instances in `counting` count, with None those of all.
+        A partition that is sealed on this server already keeps its fence, which is returned."""
 
     async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
         """Drop entries before a position that every node has recorded, but keep at least the last `keep`, and drop
@@ -180,9 +182,10 @@ class Bulletin(Protocol):
     """News of the cluster that need no order and may be lost. Calls raise ServerAway."""
 
     async def beat(self, instance: str, boot: str, info: bytes, *, take: bool = False) -> bool:
-        """Tell that the node lives. False: the place is another boot's, which this one must not disturb. With `take`,
-        which a boot gives until it has the place, a boot that has not beaten for BEAT_LIFE_S is replaced. A place
-        that the server has lost belongs to the first that beats. Neither name has a space in it."""
+        """Tell that the node lives. False: the place is another boot's, which this one must not disturb. With `take` a
+        boot that has not beaten for BEAT_LIFE_S is replaced. The other boot may be an earlier one of this very node:
+        a server that went back to older data tells of it. A place that the server has lost belongs to the first that
+        beats. Neither name has a space in it."""
 
     async def members(self) -> list[Member]:
         """All nodes that have beaten and not left, by instance, whatever the age of their beats."""

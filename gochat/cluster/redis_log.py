@@ -153,10 +153,15 @@ class RedisLog:
         key = self._offers(partition, server)
         await self._other.call(lambda link: link.call("HDEL", key, instance))
 
-    async def seal(self, partition: int, server: str, need: int) -> Fence | Unsealed:
+    async def seal(
+        self, partition: int, server: str, need: int, counting: Collection[str] | None = None
+    ) -> Fence | Unsealed:
         keys = [*self._keys(partition), self._offers(partition, server)]
         salt = secrets.randbelow(TERM_STEP)
-        command = run(scripts.SEAL, keys, server, need, self._offer_life_ms, TERM_STEP, salt)
+        some = int(counting is not None)
+        command = run(
+            scripts.SEAL, keys, server, need, self._offer_life_ms, TERM_STEP, salt, some, *sorted(counting or ())
+        )
         reply: bytes = await self._other.call(lambda link: link.call(*command))
         if b" " in reply:
             return _fence(reply)

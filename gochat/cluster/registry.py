@@ -7,8 +7,10 @@ have recorded are let go of, by the server and by this node's database.
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -24,7 +26,8 @@ from gochat.replication import ReplicaStore
 log = logging.getLogger(__name__)
 
 BEAT_S: Final = 0.5
-#: How long a place that another boot has is waited for: until that one's beats are stale, and some more.
+#: How long a place that another boot has is waited for: until that one's beats are stale, and some more. Only a process
+#: that goes on beating has it still; a server that went back to older data tells of an earlier start for a while.
 TAKE_S: Final = 3 * BEAT_LIFE_S
 TRIM_S: Final = 10.0
 #: How often the clocks are compared.
@@ -32,6 +35,12 @@ CLOCK_S: Final = 5.0
 #: Entries of a partition that stay on the server whatever the nodes have, and that are kept for nodes that have less.
 KEEP: Final = 2_000
 CAP: Final = 200_000
+#: Entries of this age are kept, up to CAP, for nodes that are restarted, or join from a backup, and do not count then.
+KEEP_S: Final = 15 * 60.0
+_ANOTHER: Final = (
+    "another process runs as this node: its folder must have been copied; end one of the two, and make the copy a node "
+    "of its own by `gochat cluster join --from BACKUP` into an empty folder"
+)
 
 
 class SecondBoot(GochatError):
@@ -74,26 +83,38 @@ class Registry:
         self._store = store
         self._version = version
         self.clock = Clock(shared.bulletin, _now_ms)
-        self._has_place = False
         self._others_rules: frozenset[str] = frozenset()
         """The nodes that were warned of."""
         self._beaten = trio.Event()
         self.members: list[Member] = []
         """All nodes that have beaten and not left, as of the last beat."""
+        self._names: dict[str, str] = {}
+        """Of all nodes that have beaten since the start, by instance."""
+        self._began = math.inf
+        self._sighted: dict[str, float] = {}
+        """When a fresh beat of each node was last seen. These, as others, are times of the loop."""
+        self._marks: deque[tuple[float, list[int]]] = deque()
+        """What was recorded when, by partition: the latest that is KEEP_S ago, and those after."""
 
     async def run(self) -> None:
         """Beat, for ever. Raises SecondBoot."""
         trim_at = trio.current_time() + TRIM_S
         look_at = trio.current_time()
-        waits_until = trio.current_time() + TAKE_S
+        refused_since: float | None = None
+        self._began = trio.current_time()
         while True:
             try:
                 if trio.current_time() >= look_at:
                     look_at = trio.current_time() + CLOCK_S
                     await self.clock.look()
-                if not await self._beat() and (self._has_place or trio.current_time() > waits_until):
-                    raise SecondBoot("another process runs as this node: its folder must have been copied")
+                if await self._beat():
+                    refused_since = None
+                elif refused_since is None:
+                    refused_since = trio.current_time()
+                elif trio.current_time() - refused_since > TAKE_S:
+                    raise SecondBoot(_ANOTHER)
                 self.members = await self._shared.bulletin.members()
+                self._sight()
                 self._warn()
                 self._beaten.set()
                 self._beaten = trio.Event()
@@ -101,6 +122,7 @@ class Registry:
                     trim_at = trio.current_time() + TRIM_S
                     await self._trim()
             except ServerAway as error:
+                refused_since = None  # It may be another one, or have other data, when it is back.
                 log.debug("no beat: %s", error)
             except StoreError as error:
                 log.warning("the latest entries stay in the database: %s", error)
@@ -112,9 +134,15 @@ class Registry:
         info = _encode(
             Info(self._shared.name, self._shared.url, self._version, ends, self.clock.ahead_ms, self._shared.rules)
         )
-        taken = await self._shared.bulletin.beat(who.instance, who.boot, info, take=not self._has_place)
-        self._has_place = self._has_place or taken
-        return taken
+        return await self._shared.bulletin.beat(who.instance, who.boot, info, take=True)
+
+    def _sight(self) -> None:
+        for member in self.members:
+            info = info_of(member)
+            if info is not None:
+                self._names[member.instance] = info.name
+            if member.age_ms <= BEAT_LIFE_S * 1000:
+                self._sighted[member.instance] = trio.current_time()
 
     def _warn(self) -> None:
         """Tell of nodes that have other rules, once: what one of them refuses another one lets pass."""
@@ -140,6 +168,13 @@ class Registry:
             if info is not None and member.age_ms <= BEAT_LIFE_S * 1000:
                 found.append(info)
         return found
+
+    def silent(self, instances: Iterable[str]) -> list[str]:
+        """Those of these other nodes that have given no sign of life for a while: by name and instance."""
+        # A server that has lost its data knows of nobody until all have beaten again.
+        since = trio.current_time() - BEAT_LIFE_S
+        missing = [each for each in instances if self._sighted.get(each, self._began) < since]
+        return sorted(f"{self._names[each]} ({each})" if each in self._names else each for each in missing)
 
     @property
     def clock_problem(self) -> str | None:
@@ -183,14 +218,27 @@ class Registry:
         return all(self.seen(p).get(instance, START).n >= n for p, n in goals.items())
 
     async def _trim(self) -> None:
-        """Let go of what every node that is here has recorded, whether it beats now or not."""
+        """Let go of old entries that every node that is here has recorded, whether it beats now or not, and of all that
+        is over the cap."""
+        old = self._recorded_long_ago()
         for partition in range(PARTITIONS):
             of = self._inbox.partitions[partition]
             seen = self.seen(partition)
             ends = [seen.get(each, START) for each in of.here if each != self._shared.identity.instance]
             least = min([of.end, *ends])
-            await self._shared.log.trim(partition, least, KEEP, CAP)
-            await self._store.trim(partition, least.n)
+            before = least._replace(n=min(least.n, old[partition]))
+            await self._shared.log.trim(partition, before, KEEP, CAP)
+            # What is over the cap can't be read from the server any more: nobody could use it.
+            await self._store.trim(partition, max(before.n, of.end.n - CAP))
+
+    def _recorded_long_ago(self) -> list[int]:
+        """By partition up to where this node had recorded KEEP_S ago; 0 where it has not run for so long."""
+        now = trio.current_time()
+        self._marks.append((now, [self._inbox.end(p).n for p in range(PARTITIONS)]))
+        while len(self._marks) > 1 and self._marks[1][0] <= now - KEEP_S:
+            self._marks.popleft()
+        at, ends = self._marks[0]
+        return ends if at <= now - KEEP_S else [0] * PARTITIONS
 
 
 def _now_ms() -> int:

@@ -11,8 +11,8 @@ Nothing that was told can be missing then: it is with enough nodes that one of t
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
 import trio
 
@@ -33,6 +33,12 @@ log = logging.getLogger(__name__)
 
 #: How often a node that waits for others looks again.
 LOOK_S: Final = 0.02
+#: How long the server's end stays where this node can't go on from it until that is told: another node may keep more.
+GAP_S: Final = 2.0
+_ANEW: Final = (
+    "; this folder can't follow the log any more: make it anew by `gochat cluster join --from BACKUP` into an empty "
+    "folder, with a backup of another node"
+)
 #: How long a node that has answered keeps away from other servers when the one that it answered is silent: longer than
 #: the answer counts there, whatever its clock does meanwhile.
 FAITHFUL_S: Final = 10.0
@@ -64,6 +70,18 @@ class Forked(GochatError):
     """The log went on without entries that this node has recorded, or has lost entries that it needs: it can't follow.
     Its folder has to be made anew from a backup of another node's."""
 
+    def __init__(self, partition: int, found: str) -> None:
+        super().__init__(f"partition {partition}: {found}{_ANEW}")
+
+
+class _Gap(NamedTuple):
+    """The server has too little for this node to go on from."""
+
+    there: Position
+    kept_from: Position
+    since: float
+    """The loop's time."""
+
 
 def following(end: Position, elements: Sequence[Element]) -> bool:
     """Whether the elements come right after `end`, without a gap."""
@@ -86,18 +104,25 @@ class Repair:
         need: Callable[[int], int],
         take: Callable[[int, Sequence[Element]], Awaitable[None]],
         pause: Callable[[frozenset[int]], Awaitable[None]],
+        counting: Callable[[int], Collection[str] | None] = lambda _: None,
     ) -> None:
         """`need`: how many nodes must answer for a partition, this one included; 0 where this one may not. `take`:
         records elements that follow the ring's end, and hands them on. `pause`: from when it returns nobody else
-        records anything of these partitions, nor appends to them, until it is called with others."""
+        records anything of these partitions, nor appends to them, until it is called with others. `counting`: the
+        nodes whose answers count for a partition; None: those of all."""
         self._log = shared
         self._ring = ring
         self._instance = instance
         self._need = need
         self._take = take
         self._pause = pause
+        self._counting = counting
+        self._gaps: dict[int, _Gap] = {}
+        """By partition, where this node can't put back because it keeps too little."""
         self._answered_at: float | None = None
         """When the node last answered the server that it keeps to; the loop's clock."""
+        self.problem: str | None = None
+        """Why this node can't do its part, and the way out."""
 
     async def run(self, partitions: Sequence[int]) -> Mapping[int, Fence]:
         """Return the fences once all of the partitions are in order.
@@ -121,6 +146,7 @@ class Repair:
                         return fences.by_partition
                     ends = await self._log.ends(broken)
                     moved = [await self._step(server, partition, ends.get(partition)) for partition in broken]
+                    self._tell_of_gaps(ends)
                     if not any(moved):
                         await trio.sleep(LOOK_S)
                 except ServerAway:
@@ -128,6 +154,7 @@ class Repair:
                         raise
                     await trio.sleep(LOOK_S)
         finally:
+            self._gaps, self.problem = {}, None
             if server:
                 with trio.CancelScope(shield=True):
                     await self._log.keep_to(None)
@@ -141,22 +168,27 @@ class Repair:
         own = self._ring.end(partition)
         if there is None or there.n < own.n:
             if there is not None and not await self._ring.has(partition, there):
-                raise Forked(f"partition {partition}: the log has another entry at {there}")
+                raise Forked(partition, f"the log has another entry at {there}")
             return await self._put_back(server, partition, there)
         if there.n > own.n:
             elements = (await self._log.read({partition: own}, MOST_ENTRIES, wait=False)).get(partition, [])
             if not following(own, elements):
-                raise Forked(f"partition {partition}: the log does not go on after {own}")
+                raise Forked(partition, f"the log does not go on after {own}")
             if elements:
                 await self._take(partition, elements)
             return bool(elements)
         if there != own:
-            raise Forked(f"partition {partition}: the log has {there}, and this node {own}")
+            raise Forked(partition, f"the log has {there}, and this node {own}")
         return await self._answer(server, partition, own)
 
     async def _put_back(self, server: str, partition: int, there: Position | None) -> bool:
         history = await self._ring.after(partition, there, MOST_ENTRIES)
-        if not history or (there is not None and not following(there, history)):
+        if not history:
+            return False
+        if there is not None and not following(there, history):
+            known = self._gaps.get(partition)
+            if known is None or known.there != there:
+                self._gaps[partition] = _Gap(there, history[0].position, trio.current_time())
             return False  # This node does not keep it any more; another may.
         size, fit = 0, 0
         for element in history:
@@ -169,6 +201,24 @@ class Repair:
             log.info("partition %d: %d entries after %s were put back", partition, fit, there)
         return outcome == "done"
 
+    def _tell_of_gaps(self, ends: Mapping[int, Position]) -> None:
+        """Say, once, where the server has older data than this node can go on from. Its entries are not dropped for
+        that: no node knows whether another one keeps what comes between."""
+        self._gaps = {p: gap for p, gap in self._gaps.items() if ends.get(p) == gap.there}
+        lasting = [p for p, gap in sorted(self._gaps.items()) if trio.current_time() - gap.since >= GAP_S]
+        if not lasting:
+            self.problem = None
+            return
+        gap = self._gaps[lasting[0]]
+        problem = (
+            f"the server has older data than this node can go on from: partition {lasting[0]} ends there at "
+            f"{gap.there.n}, and this node keeps its entries from {gap.kept_from.n} on. Unless another node that keeps "
+            "more is started, empty the server (FLUSHDB of this database): the nodes put back what they have"
+        )
+        if self.problem != problem:
+            log.error("%s", problem, extra={"partitions": lasting})
+        self.problem = problem
+
     async def _answer(self, server: str, partition: int, end: Position) -> bool:
         need = self._need(partition)
         if not need:
@@ -176,7 +226,7 @@ class Repair:
         self._answered_at = trio.current_time()
         if not await self._log.offer(partition, server, self._instance, end):
             return False
-        sealed = await self._log.seal(partition, server, need)
+        sealed = await self._log.seal(partition, server, need, self._counting(partition))
         if not isinstance(sealed, Fence):
             return False
         log.info("partition %d is in order again, in term %d", partition, sealed.term)

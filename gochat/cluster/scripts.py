@@ -103,7 +103,8 @@ return 1
 """,
 )
 
-#: KEYS stream, fence, offers. ARGV server, need, milliseconds that an offer counts, TERM_STEP, salt.
+#: KEYS stream, fence, offers. ARGV server, need, milliseconds that an offer counts, TERM_STEP, salt, whether the offers
+#: of some nodes alone count, their instances.
 SEAL: Final = _script(
     _SERVER,
     _NOW,
@@ -117,11 +118,14 @@ if server ~= ARGV[1] then return 'other' end
 if sealed then return fence end
 local id, term, n = last_of(KEYS[1])
 local offers = redis.call('HGETALL', KEYS[3])
+local counting = {}
+for i = 7, #ARGV do counting[ARGV[i]] = true end
 local count, short = 0, not id
-for i = 2, #offers, 2 do
-  local offered_term, offered_n, at_ms = string.match(offers[i], '^(%d+)-(%d+) (%d+)$')
+for i = 1, #offers, 2 do
+  local offered_term, offered_n, at_ms = string.match(offers[i + 1], '^(%d+)-(%d+) (%d+)$')
   offered_term, offered_n = tonumber(offered_term), tonumber(offered_n)
-  if now_ms - tonumber(at_ms) < tonumber(ARGV[3]) then count = count + 1 end
+  local counts = ARGV[6] == '0' or counting[offers[i]]
+  if counts and now_ms - tonumber(at_ms) < tonumber(ARGV[3]) then count = count + 1 end
   if offered_term > term or (offered_term == term and offered_n > n) then short = true end
 end
 if count < tonumber(ARGV[2]) then return 'wait' end
@@ -146,7 +150,8 @@ return redis.call('XTRIM', KEYS[1], 'MAXLEN', kept)
 """,
 )
 
-#: KEYS nodes. ARGV instance, boot, whether to take a stale place, milliseconds until one is stale, info.
+#: KEYS nodes. ARGV instance, boot, whether to take a stale place, milliseconds until one is stale, info. A beat of the
+#: future is stale as well: the server's clock was put back.
 BEAT: Final = _script(
     _NOW,
     _NUMBER,
@@ -154,7 +159,8 @@ BEAT: Final = _script(
 local known = redis.call('HGET', KEYS[1], ARGV[1])
 if known then
   local boot, at_ms = string.match(known, '^(%S+) (%d+) ')
-  if boot ~= ARGV[2] and not (ARGV[3] == '1' and now_ms - tonumber(at_ms) > tonumber(ARGV[4])) then return 0 end
+  local age_ms = math.abs(now_ms - tonumber(at_ms))
+  if boot ~= ARGV[2] and not (ARGV[3] == '1' and age_ms > tonumber(ARGV[4])) then return 0 end
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. text(now_ms) .. ' ' .. ARGV[5])
 return 1

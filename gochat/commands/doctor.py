@@ -152,6 +152,7 @@ def _cluster(settings: Settings) -> Finding:
     from redis.exceptions import RedisError  # only where there is a cluster
 
     from gochat.cluster.access import link_maker
+    from gochat.cluster.fitness import risks
     from gochat.cluster.layout import Refused, check_free, check_server
     from gochat.clustering import part_of
 
@@ -163,6 +164,7 @@ def _cluster(settings: Settings) -> Finding:
             link.open()
             check_server(link)
             check_free(link, part.copy.cluster, part.copy.name)
+            found = risks(link)
         finally:
             link.close()
     except ConfigError as error:
@@ -175,7 +177,8 @@ def _cluster(settings: Settings) -> Finding:
         return Finding(
             "cluster", "fail", f"{url} can't be used: {error}", "is the server running, and cluster.url right?"
         )
-    return Finding("cluster", "ok", f"node {part.identity.instance} of the cluster {part.copy.name} on {url}")
+    node = f"node {part.identity.instance} of the cluster {part.copy.name} on {url}"
+    return Finding("cluster", "warn" if found else "ok", node, " ".join(found))
 
 
 def _database(folder: Path, running: str | None, *, alone: bool) -> Finding:

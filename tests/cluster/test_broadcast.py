@@ -224,7 +224,7 @@ def test_nothing_is_lost_in_many_runs() -> None:
 NOTICED = (AssertionError, trio.TooSlowError, Forked)
 #: A rule that is left out, and the faults under which that must be seen.
 HOLES: dict[str, tuple[ModuleType, str, str, Sequence[str]]] = {
-    "enough answers": (repair, "self._need(partition))", "1)", ()),
+    "enough answers": (repair, "need = self._need(partition)", "need = 1", ()),
     "history is put back": (
         repair,
         "return await self._put_back(server, partition, there)",

@@ -268,7 +268,12 @@ def test_the_doctor_looks_at_the_cluster(operator: Operator, redis: RealServer) 
 
     assert finding()["status"] == "fail" and "gochat cluster create" in finding()["hint"]
     operator.run("cluster", "create", "--data", operator.data("one"))
-    assert finding()["status"] == "ok"
+    assert finding()["status"] == "warn" and "set appendonly yes" in finding()["hint"]
+    redis.command("CONFIG", "SET", "appendonly", "yes")
+    try:
+        assert finding()["status"] == "ok"
+    finally:
+        redis.command("CONFIG", "SET", "appendonly", "no")
     redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     try:
         assert "set noeviction" in finding()["hint"]

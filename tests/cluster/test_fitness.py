@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from redis.exceptions import ResponseError
 
-from gochat.cluster.fitness import unfit
+from gochat.cluster.fitness import risks, unfit
 from gochat.cluster.link import Link, connector
 from tests.cluster.real import PATIENCE_S, RealServer
 
@@ -74,3 +74,9 @@ def test_what_else_makes_it_unfit(changed: dict[str, str], named: str) -> None:
     assert unfit(Told(**GOOD)) == []  # type: ignore[arg-type]
     (problem,) = unfit(Told(**{**GOOD, **changed}))  # type: ignore[arg-type]
     assert named in problem
+
+
+def test_a_server_that_may_come_back_with_old_data_is_told_of(link: Link) -> None:
+    assert risks(Told(persistence="aof_enabled:1\r\n")) == []  # type: ignore[arg-type]
+    (risk,) = risks(link)
+    assert "set appendonly yes" in risk

@@ -110,7 +110,8 @@ class Course:
         return await log.withdraw(partition, await self._id(log), self._random.choice("abc"))
 
     async def _seal(self, log: Log, partition: int) -> object:
-        fence = await log.seal(partition, await self._id(log), self._random.randint(0, 2))
+        counting = self._random.choice((None, None, "ab", "c"))
+        fence = await log.seal(partition, await self._id(log), self._random.randint(0, 2), counting)
         if not isinstance(fence, str):
             self._terms.append(fence.term)
         return fence

@@ -330,6 +330,16 @@ class LogContract:
         assert await log.append([Batch(0, terms[0], [b"x"])]) == ["fenced"]
         assert await log.append([Batch(0, fence.term, [b"x"])]) == [Position(fence.term, 3)]
 
+    async def test_answers_of_nodes_that_do_not_count_stand_for_no_other(self, server: LogServer) -> None:
+        log, terms = await made(server)
+        await server.promote()
+        id_ = await answered(log, 0, "north")
+        assert await log.offer(0, id_, "gone", Position(terms[0], 1))
+        assert await log.seal(0, id_, 2, {"north", "south"}) == "wait"
+        assert await log.seal(0, id_, 1, set()) == "wait"
+        assert await log.offer(0, id_, "south", Position(terms[0], 1))
+        assert isinstance(await log.seal(0, id_, 2, {"north", "south"}), Fence)
+
     async def test_old_answers_do_not_count(self, server: LogServer) -> None:
         log, _ = await made(server)
         await server.promote()

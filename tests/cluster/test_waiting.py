@@ -1,0 +1,195 @@
+"""A node in a bad hour: a server with older data, other nodes that do not come back, and the words for it."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gochat.cluster import faults, registry
+from gochat.cluster.answers import Forget, answers
+from gochat.cluster.entry import SITE, partition_of
+from gochat.cluster.journal import ClusterJournal
+from gochat.cluster.memory import MemoryLog
+from gochat.cluster.memory_server import MemoryServer
+from gochat.cluster.ports import PARTITIONS
+from gochat.cluster.registry import SecondBoot
+from gochat.cluster.repair import is_in_order
+from gochat.replication import NodeIs
+from gochat.store import Store
+from gochat.store.write import log_state
+from tests.appending import append_to
+from tests.cluster.joining import inline, joined_store, new_log, shared
+from tests.contracts.journal import DM, message
+
+PATIENCE_S = 60
+PARTITION = partition_of(DM)
+
+
+def journal_of(store: Store) -> ClusterJournal:
+    assert isinstance(store.journal, ClusterJournal)
+    return store.journal
+
+
+async def talk(store: Store, messages: int) -> None:
+    for _ in range(messages):
+        record = await store.journal.load(DM)
+        await append_to(store.journal, record, [message(DM, record.head + 1, ts=record.ts + 1)])
+
+
+async def count_here(store: Store, *instances: str) -> None:
+    """Have nodes count that do nothing of themselves."""
+    for instance in instances:
+        await journal_of(store)._all_record([NodeIs(instance, "here")], range(PARTITIONS))
+
+
+def kept(server: MemoryServer) -> int:
+    return len(server.primary.streams[PARTITION])
+
+
+# ------------------------------------------------------------------------------------------ whose place it is
+
+
+@pytest.mark.parametrize("age_ms", [60_000, 0, -3_600_000], ids=["stale", "fresh", "future"])
+async def test_a_server_that_went_back_to_older_data_ends_nobody(age_ms: int, autojump_clock: MockClock) -> None:
+    server = await new_log()
+    async with joined_store(server, "north", inline()):
+        await trio.sleep(3)
+        boot, at_ms, info = server.primary.nodes["north"]
+        server.primary.nodes["north"] = "earlier", at_ms - age_ms, info
+        await trio.sleep(10)
+        assert server.primary.nodes["north"][0] == boot
+
+
+async def test_a_second_process_of_a_node_ends(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    async with joined_store(server, "north", inline()):
+        await trio.sleep(3)
+        boot = server.primary.nodes["north"][0]
+        with (
+            trio.fail_after(PATIENCE_S),
+            pytest.RaisesGroup(pytest.RaisesExc(SecondBoot, match="gochat cluster join"), flatten_subgroups=True),
+        ):
+            async with joined_store(server, "north", inline()):
+                await trio.sleep_forever()
+        assert server.primary.nodes["north"][0] == boot
+
+
+async def test_a_process_whose_place_was_taken_meanwhile_ends(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    with trio.fail_after(PATIENCE_S), pytest.RaisesGroup(SecondBoot, flatten_subgroups=True):
+        async with joined_store(server, "north", inline()):
+            while True:
+                await trio.sleep(0.1)
+                server.primary.nodes["north"] = "other", server.primary.now_ms(), b""
+
+
+# ------------------------------------------------------------------------------------------ what is kept, and how long
+
+
+@pytest.fixture
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little is kept, and for a short time."""
+    for module, name, value in (
+        (registry, "KEEP", 5),
+        (registry, "CAP", 20),
+        (registry, "KEEP_S", 60.0),
+        (log_state, "KEPT", 5),
+    ):
+        monkeypatch.setattr(module, name, value)
+
+
+async def test_what_is_young_is_kept_for_nodes_that_are_restarted(
+    little: None, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    monkeypatch.setattr(registry, "CAP", 1_000)
+    server = await new_log()
+    async with joined_store(server, "north", inline()) as (store, _):
+        await talk(store, 40)
+        await trio.sleep(40)
+        assert kept(server) > 40, "nobody else counts, and still"
+        assert len(await store.replica.after(PARTITION, None, 100)) > 40
+        await trio.sleep(60)
+        assert kept(server) == 5
+        assert len(await store.replica.after(PARTITION, None, 100)) <= 6
+
+
+async def test_a_node_that_does_not_come_back_makes_nobody_keep_everything(
+    little: None, autojump_clock: MockClock
+) -> None:
+    server = await new_log()
+    async with joined_store(server, "north", inline()) as (store, _):
+        await count_here(store, "gone")
+        await talk(store, 60)
+        await trio.sleep(15)
+        assert kept(server) == 20
+        assert 20 <= len(await store.replica.after(PARTITION, None, 100)) <= 21
+
+
+# ------------------------------------------------------------------------------------------ repairs that wait
+
+
+async def test_a_server_with_data_that_is_too_old_is_told_of_with_the_way_out(
+    little: None, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await new_log()
+    async with joined_store(server, "north", inline()) as (store, _):
+        await talk(store, 40)
+        await store.replica.trim(PARTITION, 1_000)
+        with caplog.at_level(logging.ERROR):
+            server.strike(faults.Promoted(entries=30))
+            await trio.sleep(10)
+        (told,) = [record.message for record in caplog.records if "older data" in record.message]
+        journal = journal_of(store)
+        assert told in str(journal.problem)
+        assert f"partition {PARTITION} ends there at {kept(server)}" in told and "FLUSHDB" in told
+        server.strike(faults.EverythingLost())
+        with trio.fail_after(PATIENCE_S):
+            while journal.problem is not None:
+                await trio.sleep(0.1)
+        await talk(store, 1)
+
+
+async def test_the_answer_of_a_node_that_is_being_forgotten_stands_for_no_other(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    other = MemoryLog(server, "other")
+
+    async def offer(instance: str) -> None:
+        fences, ends = await other.fences(range(PARTITIONS)), await other.ends(range(PARTITIONS))
+        for partition, end in ends.items():
+            await other.offer(partition, fences.server, instance, end)
+
+    async with joined_store(server, "north", inline()) as (store, _), trio.open_nursery() as nursery:
+        journal = journal_of(store)
+        await count_here(store, "south", "gone")
+        await trio.sleep(3)
+        server.strike(faults.Promoted())
+        nursery.start_soon(journal.forget, "gone")
+        for _ in range(5):
+            await offer("gone")
+            await trio.sleep(1)
+        fences = await other.fences(range(PARTITIONS))
+        assert not any(is_in_order(fences, partition) for partition in range(PARTITIONS)), "the south may have more"
+        problem = str(journal.problem)
+        assert "being repaired; south must answer" in problem and "gochat cluster forget" in problem
+        with trio.fail_after(PATIENCE_S):
+            while journal.problem is not None:
+                await offer("south")
+                await trio.sleep(0.1)
+            while "gone" in journal.members:
+                await trio.sleep(0.1)
+
+
+async def test_a_node_that_was_forgotten_by_half_can_be_forgotten_again(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    async with joined_store(server, "north", inline()) as (store, _):
+        journal = journal_of(store)
+        await count_here(store, "gone")
+        await journal._all_record([NodeIs("gone", "forgotten")], [SITE])
+        assert journal.members == ["gone", "north"], "other partitions still wait for it"
+        forget = answers(journal, shared(server, "north"))["/internal/forget"]
+        await forget(msgspec.json.encode(Forget("gone")))
+        assert journal.members == ["north"]
