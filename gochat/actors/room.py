@@ -23,6 +23,7 @@ from gochat.actors.phases import APPENDED, LACKING, TRANSITIONS
 from gochat.actors.prefetched import Prepared
 from gochat.actors.relations import Names, tell_two
 from gochat.actors.supervisor import Spec
+from gochat.actors.turn_bounds import MOST_MAIL, within_bounds
 from gochat.domain import commands
 from gochat.domain.draft import RecentKeys, RecentMessages, RoomRules
 from gochat.domain.facts import Role
@@ -218,6 +219,8 @@ class RoomActor(Actor[Submit]):
 
     async def prefetch(self, batch: list[Submit]) -> None:
         parts = self._context
+        if parts.shared and len(batch) > MOST_MAIL:
+            self._leave_for_later(batch, MOST_MAIL)
         self._changed = False
         if self._fresh is False:
             await parts.journal.barrier()
@@ -260,7 +263,7 @@ class RoomActor(Actor[Submit]):
             turn = Turn(record, parts.keys, prepared.prefetched, parts.rules, now_ms, prepared.asks, self._recent)
         outcomes: list[Outcome] = []
         refused = False
-        for mail in batch:
+        for mail in within_bounds(turn, batch) if parts.shared and len(batch) > 1 else batch:
             try:
                 if mail.if_strangers is not None or mail.flags:
                     outcome = _decide_judged(turn, mail)
@@ -272,6 +275,8 @@ class RoomActor(Actor[Submit]):
             outcomes.append(outcome)
             if type(outcome) is Denied:
                 refused = True
+        if len(outcomes) < len(batch):
+            self._leave_for_later(batch, len(outcomes))
         if (turn.unknown and prepared is None) or (refused and self._must_look_up(record, batch, outcomes)):
             turn.undo()
             self._read_again()
@@ -298,12 +303,6 @@ class RoomActor(Actor[Submit]):
 
     def _may_share(self, turn: Turn, batch: list[Submit], outcomes: list[Outcome]) -> bool:
         """Whether the turn may be told, where other nodes decide, too. False: its batch is decided again."""
-        if turn.names_own and len(batch) > 1:
-            # The seqs of this turn are not known before they are recorded: a command that names one comes later.
-            turn.undo()
-            self._singly = len(batch)
-            self._put_back()
-            return False
         if self._fresh is None and any(map(_is_by_state, batch, outcomes)):
             # Another node may have acknowledged what makes it come out otherwise.
             turn.undo()
@@ -311,6 +310,11 @@ class RoomActor(Actor[Submit]):
             self._read_again()
             return False
         return True
+
+    def _leave_for_later(self, batch: list[Submit], first: int) -> None:
+        """Keep no more than the first of the mail in hand; the rest is in the next turn."""
+        self.mailbox.put_back(batch[first:])
+        del batch[first:]
 
     def _put_back(self) -> None:
         """Decide the batch in hand again, in another turn."""

@@ -84,6 +84,8 @@ class Barriers:
     async def _look(self, partitions: Sequence[int]) -> Mapping[int, int] | None:
         """The ends, where the log is in order: whatever was acknowledged stands at or before them. A log that has lost
         its tail, or that is another server's, has another fence before or after, or ends in another term."""
+        # Before the server is asked: what is recorded here later may stand behind the ends.
+        own = {partition: self._inbox.end(partition) for partition in partitions}
         before = await self._log.fences(partitions)
         ends = await self._log.ends(partitions)
         after = await self._log.fences(partitions)
@@ -91,7 +93,7 @@ class Barriers:
             return None
         for partition in partitions:
             end = ends.get(partition)
-            if end is None or not is_in_order(before, partition) or end < self._inbox.end(partition):
+            if end is None or not is_in_order(before, partition) or end < own[partition]:
                 return None
             if end.term != before.by_partition[partition].term:
                 return None

@@ -14,9 +14,19 @@ from typing import Final
 
 import trio
 
-from gochat.cluster.ports import MOST_BYTES, MOST_ENTRIES, Batch, Element, Fence, Log, ServerAway
+from gochat.cluster.ports import (
+    MOST_BYTES,
+    MOST_ENTRIES,
+    Batch,
+    Element,
+    Fence,
+    Log,
+    Position,
+    ServerAway,
+    check_batch,
+)
 from gochat.cluster.repair import Forked, Repair, Ring, following, is_in_order
-from gochat.errors import Full
+from gochat.errors import Full, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +71,15 @@ class _Pending:
         del self.entries[data]
         return True
 
+    def not_sent(self, entries: Sequence[bytes]) -> None:
+        """These were the last of those that were to be on their way, and are not."""
+        self.sent = max(0, self.sent - len(entries))
+
+    def refuse(self, entries: Sequence[bytes]) -> list[bytes]:
+        """The log does not take these. Those that were still pending."""
+        self.not_sent(entries)
+        return [data for data in entries if self.entries.pop(data, None) is not None]
+
     def read_back(self, elements: Sequence[Element]) -> int:
         """Take out those that have been read. How many they were."""
         before = len(self.entries)
@@ -83,13 +102,16 @@ class Broadcast:
         need: Callable[[int], int],
         recorded: Callable[[int, Sequence[Element]], None],
         counting: Callable[[int], Collection[str] | None] = lambda _: None,
+        refused: Callable[[bytes, StoreError], None] = lambda data, error: None,
     ) -> None:
         """`need`: how many nodes must answer before a partition is repaired. `recorded` is told of each partition's
-        elements, in order, once they are recorded; it neither waits nor raises. `counting`: see Repair."""
+        elements, in order, once they are recorded; `refused` of each entry that was sent and that the log does not
+        take. Neither waits nor raises. `counting`: see Repair."""
         self._log = shared
         self._ring = ring
         self._partitions = tuple(partitions)
         self._recorded = recorded
+        self._refused = refused
         self._repair = Repair(shared, ring, instance, need, self._take, self._pause, counting)
         self._terms: dict[int, int] = {}
         """The terms of the partitions that are in order, as far as this node knows."""
@@ -203,13 +225,32 @@ class Broadcast:
             # As they are sent: whatever comes of it, they are not sent beside themselves.
             for batch in batches:
                 self._pending[batch.partition].sent += len(batch.entries)
-            results = await self._log.append(batches)
+            try:
+                results = await self._log.append(batches)
+            except ValueError as error:
+                self._refuse(batches, error)
+                self._to_send.set()
+                continue
             for batch, result in zip(batches, results, strict=True):
                 if isinstance(result, str):
                     self._failed(batch, result)
             if "unknown" in results:
                 await trio.sleep(RETRY_S)
             self._to_send.set()
+
+    def _refuse(self, batches: Sequence[Batch], error: ValueError) -> None:
+        """A batch is none, by a fault in gochat: that costs its senders an answer, and nobody else anything."""
+        log.error("entries can't be appended to the cluster's log: %s", error)
+        wrong = [batch for batch in batches if not _is_fit(batch)]
+        for batch in batches:
+            if batch in wrong or not wrong:
+                refused = self._pending[batch.partition].refuse(batch.entries)
+                self._waiting -= len(refused)
+                for data in refused:
+                    # Where it is not known which batch it was, it is not known what was sent either.
+                    self._refused(data, StoreError(f"the cluster's log does not take this: {error}", unknown=not wrong))
+            else:
+                self._pending[batch.partition].not_sent(batch.entries)
 
     def _failed(self, batch: Batch, result: str) -> None:
         self._pending[batch.partition].sent = 0
@@ -237,11 +278,13 @@ class Broadcast:
 
     async def _compare(self) -> None:
         """Look at the fences, and repair what is not in order."""
+        # Before the server is asked: meanwhile another node may seal a partition anew, and this one read it.
+        ends = {partition: self._ring.end(partition) for partition in self._partitions}
         try:
             known = await self._repair.run(self._partitions)
         finally:
             self._repairing = frozenset()
-        await self._leave_if_superseded(known)
+        await self._leave_if_superseded(ends, known)
         for partition in self._partitions:
             term = known[partition].term
             if self._terms.get(partition) != term:
@@ -266,10 +309,11 @@ class Broadcast:
         async with self._recording:
             pass  # All that was read before is recorded now, or will not be.
 
-    async def _leave_if_superseded(self, known: Mapping[int, Fence]) -> None:
+    async def _leave_if_superseded(self, ends: Mapping[int, Position], known: Mapping[int, Fence]) -> None:
         """A primary that others took the place of holds a fence that is in order for it, and would take entries that
-        nobody reads any more. Raises ServerAway where this is one, and has all connections made anew."""
-        old = [partition for partition in self._partitions if known[partition].term < self._ring.end(partition).term]
+        nobody reads any more. Raises ServerAway where this is one, and has all connections made anew. `ends`: what was
+        recorded before the fences were looked at."""
+        old = [partition for partition in self._partitions if known[partition].term < ends[partition].term]
         if old:
             await self._log.keep_to(NOBODY)
             await self._log.keep_to(None)
@@ -284,3 +328,11 @@ class Broadcast:
             after = await self._log.fences([partition])
         if is_in_order(before, partition) and before == after and not following(end, found.get(partition, ())):
             raise Forked(partition, f"the log does not go on after {end}")
+
+
+def _is_fit(batch: Batch) -> bool:
+    try:
+        check_batch(batch.entries)
+    except ValueError:
+        return False
+    return True

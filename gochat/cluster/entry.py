@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from gochat.cluster.ports import PARTITIONS
+from gochat.cluster.ports import MOST_BYTES, PARTITIONS
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import MAX_SEQ, is_room
@@ -47,7 +47,7 @@ from gochat.replication import AnyNews, EpochIs, GotUpTo, NodeIs, Noted, ReadUpT
 #: The version that this release writes, and the highest that it reads.
 VERSION: Final = 1
 MAC_BYTES: Final = 16
-#: Bounds of one entry. A room's turn that is over them is cut before it is sent.
+#: Bounds of one entry, beside MOST_BYTES. A room's turn ends before them (actors/turn_bounds.py).
 MOST_FACTS: Final = 4_096
 MOST_SIDE_RECORDS: Final = 4_096
 #: The partition of all that is about no room.
@@ -183,7 +183,7 @@ class Codec:
 
     def encode(self, entry: Entry, partition: int | None = None) -> bytes:
         """The entry's bytes, for the partition of its room; for the given one, where it names no room. Raises Unfit for
-        an entry that nobody could read."""
+        an entry that nobody could read, or that the log would not take."""
         try:
             row = _Row(
                 entry.instance,
@@ -206,6 +206,8 @@ class Codec:
         if partition is None:
             partition = partition_of(entry.room)
         data = self._mac(partition, signed) + signed
+        if len(data) > MOST_BYTES:
+            raise Unfit(f"an entry of {len(data)} bytes: at most {MOST_BYTES}")
         self.decode(data, partition)
         return data
 

@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 MOST_WAITING: Final = 20_000
 #: How often a batch that no room decides is sent again because others came first.
 MOST_OVERTAKEN: Final = 5
+#: How long after an entry about nodes was not taken it is sent again.
+AGAIN_S: Final = 0.05
 #: How long it is waited for the other nodes to enforce a suspension or revocation.
 ENFORCED_S: Final = 2.0
 #: How long a node that stops waits for what is on its way, and for the others to have what it has.
@@ -78,6 +80,7 @@ class ClusterJournal:
             self._nodes.need,
             self._inbox.recorded,
             self._nodes.counting,
+            lambda data, error: self._own.refuse(data, error),
         )
         self._barriers = Barriers(shared.log, self._inbox)
         self._noting = Noting(self._send_notes)
@@ -366,10 +369,16 @@ class ClusterJournal:
         if self._nodes.is_forgotten():
             self.behind = "the node was put out of the cluster; its folder has to be made anew by a join"
             return
-        if self._epoch is None:
-            # That of the cluster's first node is the cluster's.
-            await self._all_record([EpochIs(self._own_epoch)], [SITE])
-        await self.here()
+        try:
+            if self._epoch is None:
+                # That of the cluster's first node is the cluster's.
+                await self._all_record([EpochIs(self._own_epoch)], [SITE])
+            await self.here()
+        except StoreError as error:
+            if not self._closing:
+                log.error("the node can't take part in the cluster: %s", error)
+                self.behind = str(error)
+            return
         self.behind = None
         self._present.set()
         log.info("the node takes part in the cluster", extra={"cluster": self._who.cluster})
@@ -401,25 +410,31 @@ class ClusterJournal:
         await self._all_record([NodeIs(instance, "forgotten")], range(PARTITIONS))
 
     async def _all_record(self, news: Sequence[AnyNews], partitions: Sequence[int]) -> None:
-        """Return when all of these partitions have recorded it."""
-        left = set(partitions)
-        recorded = trio.Event()
-
-        def done(partition: int, result: AppendResult) -> None:
-            if not isinstance(result, Committed):
-                send(partition)
-                return
-            left.discard(partition)
-            if not left:
-                recorded.set()
+        """Return when all of these partitions have recorded it. Raises StoreError where one of them never will by this
+        node: it is closing, or was put out of the cluster."""
+        # One entry of each is on its way at a time, and has its place in the channel.
+        told, results = trio.open_memory_channel[tuple[int, AppendResult]](len(partitions))
 
         def send(partition: int) -> None:
-            self._send_news("nodes", partition, news, lambda result: done(partition, result))
+            try:
+                self._send_news("nodes", partition, news, lambda result: told.send_nowait((partition, result)))
+            except Full:
+                told.send_nowait((partition, Overtaken()))
 
         for partition in partitions:
             send(partition)
-        if left:
-            await recorded.wait()
+        left = len(partitions)
+        while left:
+            partition, result = await results.receive()
+            if isinstance(result, Committed):
+                left -= 1
+            elif isinstance(result, StoreError):
+                raise result
+            elif self._nodes.is_forgotten():
+                raise StoreError("the node was put out of the cluster")
+            else:
+                await trio.sleep(AGAIN_S)
+                send(partition)
 
     async def leave(self) -> None:
         """Have what is on its way recorded, and count no more. Nothing is taken afterwards."""
@@ -430,7 +445,10 @@ class ClusterJournal:
             # last one to stop does count.
             goals = {partition: of.told for partition, of in enumerate(self._inbox.partitions)}
             if await self._registry.wait_seen(goals, any_one=True):
-                await self.away()
+                try:
+                    await self.away()
+                except StoreError as error:
+                    log.warning("the node leaves the cluster without a word: %s", error)
         self._closing = True
         await self._registry.leave()
 

@@ -8,6 +8,7 @@ yet recorded is sent again, under the same id.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from gochat.domain.notices import (
     AnyNoticeRecord,
@@ -26,6 +27,9 @@ from gochat.domain.notices import (
 )
 from gochat.errors import Full, StoreError
 from gochat.ports import Journal, Notices
+
+#: Notices, or attempts, of one entry: some 300 KB.
+MOST_AT_ONCE: Final = 1_000
 
 
 class LoggedNotices:
@@ -59,7 +63,12 @@ class LoggedNotices:
         bounds: Bounds,
         now_ms: int,
     ) -> dict[int, int | None]:
-        await self._record(NoticesFound(list(found), dict(looked), list(routes), bounds, now_ms))
+        # The rooms were looked at once all that was found there is recorded: else they are looked at again.
+        last = max(0, len(found) - 1) // MOST_AT_ONCE * MOST_AT_ONCE
+        for begin in range(0, last, MOST_AT_ONCE):
+            piece = found[begin : begin + MOST_AT_ONCE]
+            await self._record(NoticesFound(list(piece), {}, list(routes), bounds, now_ms))
+        await self._record(NoticesFound(list(found[last:]), dict(looked), list(routes), bounds, now_ms))
         # It is done. Done once more here, for the answer alone, the second half changes nothing.
         return await self._inner.add([], looked, routes, bounds, now_ms)
 
@@ -72,7 +81,8 @@ class LoggedNotices:
         return await self._inner.next_due(channel)
 
     async def finish(self, attempts: Sequence[Attempt], bounds: Bounds) -> None:
-        await self._record(NoticesTried(list(attempts), bounds))
+        for begin in range(0, len(attempts), MOST_AT_ONCE):
+            await self._record(NoticesTried(list(attempts[begin : begin + MOST_AT_ONCE]), bounds))
 
     async def revive(self, channel: str | None, now_ms: int) -> int:
         counts = await self._inner.counts()

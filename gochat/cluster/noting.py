@@ -13,15 +13,16 @@ from typing import Final, TypeAlias
 import trio
 
 from gochat.cluster.entry import SITE, partition_of
-from gochat.cluster.ports import PARTITIONS
+from gochat.cluster.ports import MOST_BYTES, PARTITIONS
 from gochat.replication import GotUpTo, Noted, ReadUpTo, UserNoted
 
 log = logging.getLogger(__name__)
 
 #: How long notes wait for others of their partition.
 WAIT_S: Final = 0.5
-#: Notes of one entry.
+#: Notes of one entry, and their size.
 MOST_AT_ONCE: Final = 4_000
+MOST_BYTES_AT_ONCE: Final = MOST_BYTES // 2
 #: Notes that may wait. More are dropped while the log is away: positions are told again with the next ones.
 MOST_WAITING: Final = 50_000
 
@@ -113,8 +114,13 @@ class Noting:
         of = self._partitions[partition]
         if not of.waiting or of.oldest_sent is not None:
             return
-        places = list(of.waiting)[:MOST_AT_ONCE]
-        notes = [of.waiting.pop(place) for place in places]
+        notes: list[Noted] = []
+        size = 0
+        for place in list(of.waiting)[:MOST_AT_ONCE]:
+            size += _at_most(of.waiting[place])
+            if notes and size > MOST_BYTES_AT_ONCE:
+                break
+            notes.append(of.waiting.pop(place))
         self._count -= len(notes)
         of.oldest_sent = of.oldest_waiting
 
@@ -126,3 +132,9 @@ class Noting:
             self._progress = trio.Event()
 
         self._send(partition, notes, done)
+
+
+def _at_most(note: Noted) -> int:
+    """No note takes more bytes of an entry."""
+    text = note.user + (note.name or "" if isinstance(note, UserNoted) else note.room)
+    return 64 + 4 * len(text)

@@ -69,6 +69,15 @@ class OwnEntries:
             self._settled.set()
         return found
 
+    def refuse(self, data: bytes, error: StoreError) -> None:
+        """The log does not take the entry: tell its sender."""
+        for entries in (self._waiting, self._patient):
+            for counter, own in entries.items():
+                if own.data == data:
+                    self.take(counter)
+                    own.tell(error)
+                    return
+
     async def wait_settled(self) -> None:
         """Return when no batch is on its way whose sender waits."""
         while self._waiting:

@@ -166,7 +166,6 @@ class Draft:
         "facts",
         "fresh_keys",
         "hidden",
-        "names_own",
         "others",
         "passes_on",
         "side_records",
@@ -199,8 +198,6 @@ class Draft:
         """Conditions: the seq of a fact of this turn, and the seq of the fact that must have given its message the
         present body."""
         self.fresh_keys: dict[tuple[str, str, str], Recorded] = {}
-        self.names_own = False
-        """Whether a command names a message of this very turn."""
         self.passes_on = False
         """Whether somebody read or typed: that is passed on without a fact."""
         self._known_keys = known_keys

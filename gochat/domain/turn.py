@@ -243,7 +243,6 @@ class Turn(GroupTurn):
             index = seq - self.facts[0].seq
             fact = self.facts[index] if index < len(self.facts) else None
             if isinstance(fact, facts.Message):
-                self.names_own = True
                 known = Target(author=fact.sender, ts=fact.ts, body=fact.body)
                 if self._prefetched is NOTHING_READ:
                     self._prefetched = Prefetched()

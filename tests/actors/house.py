@@ -208,6 +208,8 @@ class House:
         rules: RoomRules,
         slice_: int = SLICE,
         observers: Sequence[Observer] = (),
+        *,
+        shared: bool = False,
     ) -> None:
         self.store = store
         self.archive = store.archive
@@ -233,6 +235,7 @@ class House:
             10_000,
             self.keys,
             observers=tuple(observers),
+            shared=shared,
         )
         self.rooms: Registry[RoomActor] = Registry(actors, self.run_queue, partial(RoomActor, parts=parts), 1000)
         self.journal.listen(partial(hear, self.rooms, self.live))
@@ -283,11 +286,12 @@ class House:
 
 @asynccontextmanager
 async def keep_house(
-    rules: RoomRules = OPEN, slice_: int = SLICE, observers: Sequence[Observer] = ()
+    rules: RoomRules = OPEN, slice_: int = SLICE, observers: Sequence[Observer] = (), *, shared: bool = False
 ) -> AsyncIterator[House]:
+    """`shared`: other nodes decide in these rooms, too."""
     run_queue = RunQueue()
     async with stores.open_inline(":memory:", ticks=run_queue) as store, Supervisor("actors") as actors:
-        yield House(store, run_queue, actors, rules, slice_, observers)
+        yield House(store, run_queue, actors, rules, slice_, observers, shared=shared)
 
 
 def run(main: Any, *args: Any) -> None:

@@ -13,6 +13,7 @@ from trio.testing import MockClock
 
 from gochat import store as stores
 from gochat.cluster import faults
+from gochat.cluster import notices as logged_notices
 from gochat.cluster.lease import Lease
 from gochat.cluster.memory import MemoryBulletin
 from gochat.cluster.memory_server import MemoryServer
@@ -105,6 +106,32 @@ async def keep_nodes() -> AsyncIterator[Nodes]:
 async def nodes(autojump_clock: MockClock) -> AsyncIterator[Nodes]:
     async with keep_nodes() as nodes:
         yield nodes
+
+
+async def test_much_that_was_found_is_several_entries(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logged_notices, "MOST_AT_ONCE", 2)
+    recorded: list[Any] = []
+
+    class Recording:
+        async def append_side_records(self, side_records: Sequence[Any]) -> None:
+            recorded.extend(side_records)
+            await nodes.journal.append_side_records(side_records)
+
+    logged = LoggedNotices(nodes.stores[0].notices, Recording())  # type: ignore[arg-type]
+    scribe = await Scribe.at(nodes, "dm:ann:bob")
+    await scribe.said("hi")
+    users = ["u1", "u2", "u3", "u4", "u5"]
+    for count, sizes in ((5, [2, 2, 1]), (4, [2, 2]), (1, [1]), (0, [0])):
+        found = [notice(user, scribe.record.room_pk) for user in users[:count]]
+        await logged.add(found, {scribe.record.room_pk: 1}, HOOK, BOUNDS, 5000)
+        assert [len(each.found) for each in recorded] == sizes
+        assert [user for each in recorded for _, user, *_ in each.found] == users[:count]
+        assert [bool(each.looked) for each in recorded] == [False] * (len(sizes) - 1) + [True]
+        recorded.clear()
+    tried = [Attempt(f"ntf_{user}", "webhook", 0, "delivered", 6000) for user in users]
+    await logged.finish(tried, BOUNDS)
+    assert [each.attempts for each in recorded] == [tried[:2], tried[2:4], tried[4:]]
+    assert not await nodes.stores[1].notices.entries(dead=False, limit=9)
 
 
 async def test_both_nodes_keep_the_same(nodes: Nodes, autojump_clock: MockClock) -> None:
