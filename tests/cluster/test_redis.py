@@ -202,6 +202,20 @@ async def test_a_server_that_is_not_there_is_away(own_redis: RealServer, opened:
     assert await log.append([Batch(0, 1, [b"x"])]) == ["unknown"]
 
 
+async def test_a_beat_of_the_future_keeps_nobody_out(redis: RealServer) -> None:
+    """The server's clock was put back, or it has the data of one that was ahead."""
+    cluster = secrets.token_hex(4)
+    bulletin = RedisBulletin(cluster, connector(redis.url, PATIENCE_S))
+    try:
+        at_ms = await bulletin.now() + 3_600_000
+        redis.command("HSET", f"gc:{{{cluster}}}:nodes", "n", f"earlier {at_ms} info")
+        assert not await bulletin.beat("n", "later", b"")
+        assert await bulletin.beat("n", "later", b"", take=True)
+        assert not await bulletin.beat("n", "earlier", b"", take=True), "this one is fresh"
+    finally:
+        bulletin.close()
+
+
 async def test_a_silent_subscription_asks_whether_the_server_is_there(
     redis: RealServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
