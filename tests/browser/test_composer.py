@@ -73,3 +73,24 @@ def test_the_title_counts_the_unread(person: Someone, server: Server) -> None:
     ann.page.wait_for_function("() => document.title.startsWith('(2)')")
     ann.open("bob")
     ann.page.wait_for_function("() => document.title === 'bob · gochat'")
+
+
+def test_what_is_typed_while_a_completion_is_taken_comes_behind_it(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", "hello")
+    ann = person("ann")
+    page = ann.page
+    ann.open("bob")
+    page.fill("textarea", "hi ")
+    page.type("textarea", ":tada")
+    page.wait_for_selector(".offers button:has-text('🎉')")
+    # In one go, as no frame is drawn between two keys of a fast typist.
+    page.evaluate(
+        """() => {
+            const field = document.querySelector("textarea");
+            field.dispatchEvent(new KeyboardEvent("keydown", { key: "Tab", bubbles: true, cancelable: true }));
+            document.execCommand("insertText", false, "x");
+        }"""
+    )
+    page.wait_for_function("() => document.querySelector('textarea').value === 'hi 🎉x'")
+    page.type("textarea", "y")
+    page.wait_for_function("() => document.querySelector('textarea').value === 'hi 🎉xy'")

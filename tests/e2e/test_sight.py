@@ -327,7 +327,9 @@ async def test_whoever_came_or_went_untold_comes_again(
     append = SqliteJournal.append
     failed: list[Any] = []
 
-    def recorded_but_failed(self: SqliteJournal, record: Any, facts: Any, side_records: Any, done: OnRecorded) -> None:
+    def recorded_but_failed(
+        self: SqliteJournal, record: Any, facts: Any, side_records: Any, done: OnRecorded, *of_a_cluster: Any
+    ) -> None:
         def told(result: AppendResult) -> None:
             if failed:
                 done(result)
@@ -335,7 +337,7 @@ async def test_whoever_came_or_went_untold_comes_again(
                 failed.append(result)
                 done(StoreError("the disk is slow to answer", unknown=True))
 
-        append(self, record, facts, side_records, told)
+        append(self, record, facts, side_records, told, *of_a_cluster)
 
     ann, bob, cat = [await connect(user) for user in ("ann", "bob", "cat")]
     present = ["cat"] if action == "add" else ["bob", "cat"]

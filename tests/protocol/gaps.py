@@ -64,6 +64,13 @@ UNREAD_TUPLES: Final = {
     (commands.Add, "users"),
     (commands.Remove, "users"),
 }
+#: What was there when the user looked, as an `If-Match` has it: it is compared, and neither kept nor shown.
+COMPARED: Final = {
+    (commands.Edit, "expects"),
+    (commands.Delete, "expects"),
+    (commands.Configure, "expects"),
+    (commands.Close, "expects"),
+}
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "reference" / "protocol.md").read_text(encoding="utf-8")
 
 
@@ -151,7 +158,7 @@ def _of_commands(everything: Everything) -> Iterator[str]:
     for row in everything.rows:
         for kind, texts in row.commands.items():
             for field, hint in typing.get_type_hints(kind).items():
-                if field in ("room", "user") or (kind, field) in UNREAD | UNREAD_TUPLES:
+                if field in ("room", "user") or (kind, field) in UNREAD | UNREAD_TUPLES | COMPARED:
                     continue
                 if (_is_text(hint)) != (field == texts.text):
                     yield f"{kind.__name__}.{field}: do the rules for words and links read it?"

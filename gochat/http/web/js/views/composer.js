@@ -64,10 +64,11 @@ function Field({ room, target }) {
 
   const insert = (/** @type {string} */ added, cut = 0) => {
     const element = /** @type {HTMLTextAreaElement} */ (field.current);
-    const { selectionStart: start, selectionEnd: end, value } = element;
-    write(value.slice(0, start - cut) + added + value.slice(end));
-    const place = start - cut + added.length;
-    requestAnimationFrame(() => { element.focus(); element.setSelectionRange(place, place); });
+    const { selectionStart: start, selectionEnd: end } = element;
+    // Text and cursor at once: what is typed before the next frame is drawn comes behind it.
+    element.setRangeText(added, start - cut, end, "end");
+    write(element.value);
+    element.focus();
   };
 
   const input = async (/** @type {any} */ event) => {
