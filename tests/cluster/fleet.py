@@ -202,6 +202,13 @@ class OnServer:
         """It has another replication id, as after it was demoted and took over again."""
         await trio.to_thread.run_sync(self._redis.command, "DEBUG", "CHANGE-REPL-ID")
 
+    async def went_back(self, fleet: Fleet, rng: random.Random) -> None:
+        """It comes back with what it had before a node was started again, and much was sent."""
+        await trio.to_thread.run_sync(self._redis.command, "SAVE")
+        await node_killed(fleet, rng)
+        await trio.sleep(rng.uniform(0, 1))
+        await self.killed(fleet, rng)
+
     async def all_killed(self, fleet: Fleet, rng: random.Random) -> None:
         """All nodes and the server at once, as when the power fails."""
         for member in fleet.members:

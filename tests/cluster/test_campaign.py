@@ -64,6 +64,7 @@ async def test_twenty_nodes_die(tmp_path: Path) -> None:
         ("killed", 20, ALWAYS),
         ("killed", 20, EVERYSEC),
         ("killed", 20, NOTHING),
+        ("went_back", 5, NOTHING),
         ("flushed", 10, EVERYSEC),
         ("paused", 10, EVERYSEC),
         ("promoted", 10, EVERYSEC),
