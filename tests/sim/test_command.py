@@ -9,6 +9,7 @@ import click.testing
 import msgspec
 import pytest
 
+import gochat.cli
 import gochat.domain.relationship
 from gochat.commands import EXIT_FAILED, EXIT_OK, EXIT_USAGE, CommandError
 from gochat.commands.sim import sim
@@ -18,7 +19,9 @@ from tests.cluster.planting import plant
 
 def call(*arguments: str, code: int = EXIT_OK) -> list[str]:
     """The lines it prints."""
-    done = click.testing.CliRunner().invoke(sim, arguments, standalone_mode=False)
+    # As `gochat` would: a command keeps the help option of its first call, and the reference shows it.
+    settings = gochat.cli.gochat.context_settings
+    done = click.testing.CliRunner().invoke(sim, arguments, standalone_mode=False, **settings)
     if done.exception is not None:
         raise done.exception
     assert done.return_value == code, done.output
