@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gochat.actors.actor import Registry
-from gochat.actors.live import Live
+from gochat.actors.live import Live, tell_lag
 from gochat.actors.room import RoomActor
 from gochat.actors.user import UserActor
 from gochat.domain.commands import AnyEphemeral
@@ -20,9 +20,7 @@ def hear(rooms: Registry[RoomActor], live: Live, batch: ForeignBatch) -> None:
     try:
         room = rooms.at(batch.room)
     except Full:
-        if batch.facts:
-            for session in live.listeners(batch.room):
-                session.lag(batch.room, batch.facts[-1].seq)
+        tell_lag(live, [batch])
         return
     room.hear(batch)
 

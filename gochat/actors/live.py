@@ -494,3 +494,18 @@ def drop(table: dict[str, dict[Subscriber, V]], key: str, session: Subscriber) -
         row.pop(session, None)
         if not row:
             del table[key]
+
+
+def tell_lag(live: Live, batches: Sequence[ports.ForeignBatch]) -> None:
+    """Batches of one room, in their order, are not told here: its listeners are to read them in the log. Nobody is told
+    of facts that the user does not hear."""
+    facts = [(fact.seq, batch.hidden.get(fact.seq)) for batch in batches for fact in batch.facts]
+    if not facts:
+        return
+    room = batches[0].room
+    heads: dict[str, int] = {}
+    for session in live.listeners(room):
+        if session.user not in heads:
+            heads[session.user] = next((seq for seq, hidden in reversed(facts) if hidden != session.user), 0)
+        if heads[session.user]:
+            session.lag(room, heads[session.user])

@@ -16,7 +16,7 @@ from gochat.actors import prefetched
 from gochat.actors.actor import INTERNAL, Actor, Registry
 from gochat.actors.deliveries import Deliveries
 from gochat.actors.events import RoomEvents
-from gochat.actors.live import FactBatch, Live, fact_batches
+from gochat.actors.live import FactBatch, Live, fact_batches, tell_lag
 from gochat.actors.messages import Submit, flush_all
 from gochat.actors.observer import Observer
 from gochat.actors.phases import APPENDED, LACKING, TRANSITIONS
@@ -213,9 +213,7 @@ class RoomActor(Actor[Submit]):
         self.delivered = record.head
         if self._members is not None:
             self._context.live.move(self._members.keys(), record.members.keys())
-        withheld = record.relation.withheld if record.relation is not None else None
-        for session in self._context.live.listeners(self.address, withheld):
-            session.lag(self.address, record.head)
+        self.let_catch_up()
 
     async def prefetch(self, batch: list[Submit]) -> None:
         parts = self._context
@@ -460,8 +458,11 @@ class RoomActor(Actor[Submit]):
         return self._events
 
     def let_catch_up(self) -> None:
-        """Listeners may have missed something: have them read the log."""
-        for session in self._context.live.listeners(self.address):
+        """Listeners may have missed something: have them read the log. A user from whom the facts are withheld is told
+        of none."""
+        relation = self.record.relation if self.record is not None else None
+        withheld = relation.withheld if relation is not None else None
+        for session in self._context.live.listeners(self.address, withheld):
             session.lag(self.address, self.delivered)
 
     # ------------------------------------------------------------------------------------------ other nodes
@@ -505,11 +506,11 @@ class RoomActor(Actor[Submit]):
     def _lose_unheard(self) -> None:
         """The room can't be loaded, and batches of other nodes that wait for that are not to pile up: listeners read
         them in the log."""
-        last = max((batch.facts[-1].seq for batch in self._unheard if batch.facts), default=-1)
-        self._unheard.clear()
+        unheard, self._unheard = self._unheard, []
+        last = max((batch.facts[-1].seq for batch in unheard if batch.facts), default=-1)
         if last > self.delivered:
             self.delivered = last
-            self.let_catch_up()
+            tell_lag(self._context.live, unheard)
 
     # ------------------------------------------------------------------------------------------ failures
 

@@ -15,6 +15,7 @@ from msgspec import structs
 from gochat.auth.standing import Standing
 from gochat.auth.tokens import TICKET, Issuer, JwtTokens, own_keys, unverified
 from gochat.config import Settings
+from gochat.domain.side_records import TICKET as PREFIX
 from gochat.domain.side_records import Revoked
 from gochat.errors import AuthError
 from gochat.ports import Journal
@@ -24,8 +25,6 @@ TTL_S: Final = 600
 #: The lifetime of the token that is given for a ticket, unless the ticket says otherwise.
 TOKEN_TTL_S: Final = 43_200
 USED: Final = "the link was used already, or has been withdrawn; ask for a new one"
-#: Ids of used tickets stand among those of revoked tokens; no token that this node signs has an id like theirs.
-_PREFIX: Final = "ticket:"
 
 
 class Granted(NamedTuple):
@@ -59,7 +58,7 @@ class Tickets:
         if self._issuer is None or self._verifier is None:
             raise AuthError("this node signs no tokens: they come from the service that has the key")
         who = await self._verifier.verify(ticket)
-        name = f"{_PREFIX}{who.token_id}"
+        name = f"{PREFIX}{who.token_id}"
         async with self._standing.changing:
             # Asked and recorded under one lock: of two requests at once the second finds the ticket used.
             refusal = self._standing.refusal(who)

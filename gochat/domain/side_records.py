@@ -4,7 +4,7 @@ has no seq and is told to nobody as a fact. Some concern no room, but the site.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -90,12 +90,21 @@ class Suspended(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
 
 
+#: Ids of used tickets stand among those of revoked tokens; no token that a node signs has an id like theirs.
+TICKET: Final = "ticket:"
+
+
 class Revoked(msgspec.Struct, frozen=True, gc=False):
     """The token with the id `value`, or all of the user `value` that were issued up to `ts`, are good no more."""
 
     kind: Literal["jti", "user"]
     value: str
     ts: int
+
+    @property
+    def is_of_a_ticket(self) -> bool:
+        """Whether it is a ticket that was used or withdrawn: nobody has signed in with that."""
+        return self.kind == "jti" and self.value.startswith(TICKET)
 
 
 class Deleted(msgspec.Struct, frozen=True, gc=False):

@@ -87,6 +87,8 @@ def enforce(gateway: Gateway, entry: AnyStanding) -> None:
     """A suspension, its end or a revocation is recorded, by this node or another: live sessions that it touches end.
     See `ports.OnStanding`."""
     gateway.standing.apply(entry)
+    if isinstance(entry, Revoked) and entry.is_of_a_ticket:
+        return  # To look at every session for each link that is opened would cost all the others.
     for other in list(gateway.sessions.values()):
         if other.identity is not None and touches(entry, other.identity):
             other.close(REVOKED, "your access has ended", Denied("unauthorized", "your access has ended"))

@@ -259,6 +259,28 @@ async def test_listeners_lag_where_too_many_rooms_are_in_memory(
         assert len(house.rooms) == 0
 
 
+@pytest.mark.parametrize("fault", ["not loaded", "too many"])
+async def test_no_lag_tells_a_user_of_what_is_withheld(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    async with keep_house() as house:
+        ann, bob = Recorder(house, "ann"), Recorder(house, "bob")
+
+        async def broken(room: str) -> RoomRecord:
+            raise StoreError("the disk is gone")
+
+        if fault == "too many":
+            monkeypatch.setattr(house.rooms, "_capacity", 0)
+        monkeypatch.setattr(house.shared, "load", broken)
+        said = [facts.Message(room=DM, seq=seq, ts=seq, sender="ann", body="x") for seq in (1, 2, 3)]
+        hear(house.rooms, house.live, ForeignBatch(DM, 7, said[:2], hidden={1: "bob", 2: "bob"}))
+        await trio.sleep(0.1)
+        assert (ann.lags, bob.lags) == ([(DM, 2)], [])
+        hear(house.rooms, house.live, ForeignBatch(DM, 8, said[2:]))
+        await trio.sleep(0.1)
+        assert (ann.lags[-1], bob.lags) == ((DM, 3), [(DM, 3)])
+
+
 async def test_batches_that_wait_for_the_room_are_bounded(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,3 +140,27 @@ def _public_key(folder: Path) -> Path:
     file = folder / "public.pem"
     file.write_bytes(public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
     return file
+
+
+class Watched:
+    """A session in the node's table that counts how often it is looked at."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    @property
+    def identity(self) -> None:
+        self.looks += 1
+
+
+async def test_one_that_is_used_costs_the_others_no_look_at_their_sessions(as_: As, node: Node) -> None:
+    other: Any = Watched()
+    node.gateway.sessions["other"] = other
+    try:
+        assert (await redeem(as_(None), ticket(node))).status == 200
+        assert other.looks == 0
+        answer = await as_("root", ["admin"])("PUT", "/v1/admin/suspensions/bob", {"reason": "spam"})
+        assert answer.status < 300, answer.body
+        assert other.looks, "a suspension does look"
+    finally:
+        del node.gateway.sessions["other"]
