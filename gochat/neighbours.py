@@ -36,7 +36,7 @@ class Neighbours:
         self.soft = Soft(bulletin, codec, identity.instance, identity.boot, self.presence, now_ms=now_ms)
         self.notices = LoggedNotices(store.notices, journal)
         self.push_secret = push_secret(identity.cluster, identity.secret)
-        self.notifier = Lease(bulletin, "notifier", identity.instance)
+        self.notifier = Lease(bulletin, "notifier", identity.instance, lambda: journal.behind is None)
         self._live = live
         live.presence, live.ephemera = self.presence, self.soft
 

@@ -265,7 +265,7 @@ async def _started(
             assert shared is not None
             node.internal = internal_routes(answers(store.journal, shared), Signer(shared.identity.secret, now_ms))
             store.archive.follow_epoch(store.journal.epoch)
-            store.journal.when_epoch_ends(partial(_begin_epoch, node, store))
+            store.journal.when_clients_leave(partial(_let_clients_go, node, store))
         # From here on batches of other nodes are told: nothing of them may come before all who hear of them are there.
         store.journal.listen(partial(_hear, rooms, users, node.live))
         if neighbours is not None:
@@ -295,11 +295,9 @@ def _hear(rooms: Registry[RoomActor], users: Registry[UserActor], live: Live, ba
     debit(users, batch)
 
 
-def _begin_epoch(node: Node, store: stores.Store) -> None:
-    """The epoch is another one: clients come again, and start their rooms anew."""
+def _let_clients_go(node: Node, store: stores.Store) -> None:
+    """Clients have to come again: with another epoch to start their rooms anew, or to another node."""
     store.archive.follow_epoch(store.journal.epoch)
-    if store.journal.behind is not None:
-        return  # It is the first that the node hears of, and nobody has been welcomed.
     for session in list(node.gateway.sessions.values()):
         session.close(DRAINING, "the log has changed; connect again")
 

@@ -131,8 +131,8 @@ class Journal(Protocol):
 
     @property
     def behind(self) -> str | None:
-        """Why what is read here may be long out of date, and nobody is to be signed in; None where it is not. A journal
-        that alone decides is never behind."""
+        """Why what is read here may be long out of date: nobody is to be signed in, no request of REST carried out, and
+        nothing is appended; None where it is not. A journal that alone decides is never behind."""
 
     @property
     def epoch(self) -> str:

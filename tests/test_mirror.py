@@ -36,6 +36,7 @@ COVERS: dict[str, tuple[str, ...]] = {
         "cluster/barrier",
         "cluster/certifier",
         "cluster/inbox",
+        "cluster/membership",
         "cluster/noting",
         "cluster/own",
         "store/replica",

@@ -12,8 +12,10 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
+import msgspec
 import trio
 
 from gochat.cluster.barrier import WAIT_S, Barriers
@@ -22,16 +24,18 @@ from gochat.cluster.certifier import Certified, Certifying
 from gochat.cluster.certify import Repeat, Valid, Void
 from gochat.cluster.entry import SITE, VERSION, Codec, Entry, Kind, Unfit, partition_of
 from gochat.cluster.inbox import Inbox
+from gochat.cluster.membership import Membership
 from gochat.cluster.nodes import Nodes
 from gochat.cluster.noting import Noting
 from gochat.cluster.own import DEADLINE_S, Own, OwnEntries
 from gochat.cluster.ports import PARTITIONS
 from gochat.cluster.registry import Registry
+from gochat.cluster.serving import PUT_OUT, Serving
 from gochat.cluster.shared import Shared
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import is_dm
 from gochat.domain.record import RoomRecord
-from gochat.domain.side_records import AnySideRecord, Revoked, Suspended
+from gochat.domain.side_records import AnySideRecord, Audited, Revoked, Suspended
 from gochat.errors import Full, StoreError
 from gochat.ports import (
     AppendResult,
@@ -51,8 +55,6 @@ log = logging.getLogger(__name__)
 MOST_WAITING: Final = 20_000
 #: How often a batch that no room decides is sent again because others came first.
 MOST_OVERTAKEN: Final = 5
-#: How long after an entry about nodes was not taken it is sent again.
-AGAIN_S: Final = 0.05
 #: How long it is waited for the other nodes to enforce a suspension or revocation.
 ENFORCED_S: Final = 2.0
 #: How long a node that stops waits for what is on its way, and for the others to have what it has.
@@ -86,10 +88,13 @@ class ClusterJournal:
         self._noting = Noting(self._send_notes)
         self._own = OwnEntries(self._broadcast)
         self._registry = Registry(shared, self._inbox, store, VERSION)
+        self._membership = Membership(
+            who.instance, self._inbox, self._nodes, self._registry, partial(self._send_news, "nodes")
+        )
         self._epoch, self._own_epoch = followed.epoch, followed.own_epoch
         self._heard: OnForeign = lambda batch: None
         self._stood: OnStanding = lambda entry: None
-        self._new_epoch: Callable[[], None] = lambda: None
+        self._clients_leave: Callable[[], None] = lambda: None
         self._listened = trio.Event()
         self._counter = 0
         self.verdicts = dict.fromkeys(_VERDICTS.values(), 0)
@@ -97,8 +102,7 @@ class ClusterJournal:
         self.repairs = 0
         """How many terms began, in all partitions, since the start."""
         self._closing = False
-        self.behind: str | None = "the node has not caught up with the cluster yet"
-        self._present = trio.Event()
+        self._serving = Serving(self._barriers)
 
     @property
     def epoch(self) -> str:
@@ -112,6 +116,10 @@ class ClusterJournal:
         if problem is None or not silent:
             return problem
         return f"{problem}; {', '.join(silent)} must answer: start it, or go on without it by `gochat cluster forget`"
+
+    @property
+    def behind(self) -> str | None:
+        return self._serving.problem
 
     @property
     def members(self) -> list[str]:
@@ -143,10 +151,10 @@ class ClusterJournal:
     def enforce(self, stood: OnStanding) -> None:
         self._stood = stood
 
-    def when_epoch_ends(self, ended: Callable[[], None]) -> None:
-        """Have `ended` called when the cluster's epoch is another one: clients start anew. The first time the node may
-        still be `behind`, and has none."""
-        self._new_epoch = ended
+    def when_clients_leave(self, leave: Callable[[], None]) -> None:
+        """Have `leave` called when all clients have to go and come again: the cluster's epoch is another one, or the
+        node was put out of the cluster."""
+        self._clients_leave = leave
 
     def coming(self, room: str) -> bool:
         return self._inbox.coming(partition_of(room))
@@ -175,6 +183,9 @@ class ClusterJournal:
         hidden: Mapping[int, str] = {},
         expected: Mapping[int, int] = {},
     ) -> None:
+        problem = self.behind or self._registry.clock_problem
+        if problem is not None:
+            raise StoreError(problem)
         if len(self._own) >= MOST_WAITING:
             raise Full(f"{MOST_WAITING} batches wait for the cluster's log")
         entry = self._entry(
@@ -221,17 +232,30 @@ class ClusterJournal:
             if isinstance(result, StoreError):
                 raise result
             if isinstance(result, Committed):
-                if any(isinstance(record, _STANDING) for record in side_records):
-                    await self._wait_enforced()
+                if any(map(_ends_access, side_records)):
+                    await self._wait_enforced(side_records)
                 return
         raise Full("other nodes change the room all the time")
 
-    async def _wait_enforced(self) -> None:
-        """Wait until the other nodes have recorded what stands in the log about the site, but not for ever."""
-        with trio.move_on_after(ENFORCED_S) as waiting:
-            await self._registry.wait_seen({SITE: self._inbox.partitions[SITE].told})
-        if waiting.cancelled_caught:
-            log.warning("a suspension or revocation is recorded, but not every node has confirmed it yet")
+    async def _wait_enforced(self, side_records: Sequence[AnySideRecord]) -> None:
+        """Wait until the other nodes have recorded what stands in the log about the site, but not for ever: nodes that
+        have not are named, in the log and to the admins."""
+        goals = {SITE: self._inbox.partitions[SITE].told}
+        with trio.move_on_after(ENFORCED_S):
+            await self._registry.wait_seen(goals)
+        names = self._registry.lacking(goals)
+        if not names:
+            return
+        log.warning("a suspension or revocation is recorded, but these nodes lack it yet: %s", ", ".join(names))
+        audited = next((record for record in side_records if isinstance(record, Audited)), None)
+        if audited is None:
+            return
+        detail = msgspec.json.encode({"action": audited.action, "subject": audited.subject}).decode()
+        missing = [Audited(_now_ms(), audited.actor, "node.unconfirmed", name, detail) for name in names]
+        try:
+            self.append(RoomRecord(room="", room_pk=0), (), missing, lambda result: None)
+        except (StoreError, Full) as error:
+            log.warning("the audit log does not name them: %s", error)
 
     async def _appended(self, record: RoomRecord, side_records: Sequence[AnySideRecord]) -> AppendResult:
         results: list[AppendResult] = []
@@ -267,6 +291,10 @@ class ClusterJournal:
                 await self._noting.flush((ReadUpTo,))
 
     def _send_notes(self, partition: int, notes: Sequence[Noted], recorded: Callable[[], None]) -> None:
+        if self._serving.is_put_out:
+            recorded()  # They would be void.
+            return
+
         def done(result: AppendResult) -> None:
             if not isinstance(result, Committed):
                 log.warning("%d notes of partition %d are not recorded: %s", len(notes), partition, result)
@@ -320,6 +348,8 @@ class ClusterJournal:
         for record in side_records:
             if isinstance(record, _STANDING):
                 self._stood(record)
+                if own is None and _ends_access(record):
+                    self._registry.beat_soon()
         if own is not None:
             own.tell(_committed(own, verdict, commit, applied.room_pk))
         elif entry.kind == "room":
@@ -340,105 +370,76 @@ class ClusterJournal:
         for each in news:
             if isinstance(each, NodeIs) and of.nodes.get(each.instance) != "forgotten":
                 of.nodes[each.instance] = each.state
+                if each.instance != self._who.instance:
+                    self._registry.beat_soon()  # It waits to be known.
+                elif each.state == "forgotten":
+                    self._leave_for_good()
             elif isinstance(each, EpochIs) and each.before == self._epoch:
                 self._epoch = each.epoch
-                self._new_epoch()
+                self._clients_leave()
+
+    def _leave_for_good(self) -> None:
+        """Nothing that this node appends holds any more: its clients have to go to other nodes."""
+        if not self._serving.is_put_out:
+            log.error(PUT_OUT)
+            self._serving.put_out()
+            self._clients_leave()
 
     # ------------------------------------------------------------------------------------------ lifetime
 
     async def run(self) -> None:
-        """Raises Forked, in an exception group, where this node's folder can't follow the log any more."""
+        """Raises RolledBack where this node's folder has lost something, and Forked, in an exception group, where it
+        can't follow the log any more."""
         await self._listened.wait()
+        await self._registry.check_folder()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._broadcast.run)
             nursery.start_soon(self._barriers.run)
             nursery.start_soon(self._noting.run)
             nursery.start_soon(self._own.run)
             nursery.start_soon(self._registry.run)
+            nursery.start_soon(self._serving.run)
             nursery.start_soon(self._come)
 
     async def _come(self) -> None:
-        """Catch up with the log, and count among the nodes; from then on the node serves."""
-        await self._listened.wait()
+        """Catch up with the log, and count among the nodes; once they know that, the node serves."""
         while True:
             try:
                 await self.barrier()
                 break
             except StoreError:
                 await trio.sleep(WAIT_S / 10)
-        if self._nodes.is_forgotten():
-            self.behind = "the node was put out of the cluster; its folder has to be made anew by a join"
-            return
         try:
             if self._epoch is None:
                 # That of the cluster's first node is the cluster's.
-                await self._all_record([EpochIs(self._own_epoch)], [SITE])
-            await self.here()
+                await self._membership.begin_epoch(EpochIs(self._own_epoch))
+            await self._membership.here()
+            await self._membership.wait_known()
         except StoreError as error:
-            if not self._closing:
+            if not self._closing and not self._nodes.is_forgotten():
                 log.error("the node can't take part in the cluster: %s", error)
-                self.behind = str(error)
+                self._serving.fail(str(error))
+                return
+        if self._nodes.is_forgotten():
+            self._leave_for_good()
+        if self._closing or self._nodes.is_forgotten():
             return
-        self.behind = None
-        self._present.set()
+        self._serving.begin()
         log.info("the node takes part in the cluster", extra={"cluster": self._who.cluster})
 
     async def wait_present(self) -> None:
         """Return once the node has caught up and counts."""
-        await self._present.wait()
-
-    async def here(self) -> None:
-        """Have the node count when the log is repaired, from its entries on."""
-        await self._become("here")
-
-    async def away(self) -> None:
-        """Have the node count no more, until it is here again."""
-        await self._become("away")
-
-    async def _become(self, state: str) -> None:
-        node = NodeIs(self._who.instance, state)  # type: ignore[arg-type]
-        missing = [p for p in range(PARTITIONS) if self._inbox.partitions[p].nodes.get(node.instance) != state]
-        await self._all_record([node], missing)
+        await self._serving.begun.wait()
 
     async def forget(self, instance: str, *, new_epoch: str | None = None) -> None:
         """Put a node out of the cluster for good: partitions are repaired without its answer from now on. With
         `new_epoch`, to be given where it may have had what no other has, clients start anew. Returns when it is
-        recorded."""
-        self._nodes.disregard(instance)
-        if new_epoch is not None:
-            await self._all_record([EpochIs(new_epoch, self._epoch)], [SITE])
-        await self._all_record([NodeIs(instance, "forgotten")], range(PARTITIONS))
-
-    async def _all_record(self, news: Sequence[AnyNews], partitions: Sequence[int]) -> None:
-        """Return when all of these partitions have recorded it. Raises StoreError where one of them never will by this
-        node: it is closing, or was put out of the cluster."""
-        # One entry of each is on its way at a time, and has its place in the channel.
-        told, results = trio.open_memory_channel[tuple[int, AppendResult]](len(partitions))
-
-        def send(partition: int) -> None:
-            try:
-                self._send_news("nodes", partition, news, lambda result: told.send_nowait((partition, result)))
-            except Full:
-                told.send_nowait((partition, Overtaken()))
-
-        for partition in partitions:
-            send(partition)
-        left = len(partitions)
-        while left:
-            partition, result = await results.receive()
-            if isinstance(result, Committed):
-                left -= 1
-            elif isinstance(result, StoreError):
-                raise result
-            elif self._nodes.is_forgotten():
-                raise StoreError("the node was put out of the cluster")
-            else:
-                await trio.sleep(AGAIN_S)
-                send(partition)
+        recorded. Raises StoreError where it never will be by this node."""
+        await self._membership.forget(instance, before=self._epoch, new_epoch=new_epoch)
 
     async def leave(self) -> None:
         """Have what is on its way recorded, and count no more. Nothing is taken afterwards."""
-        if self.behind is None:
+        if self._serving.is_part:
             await self._own.wait_settled()
             await self._noting.flush()
             # With one copy this node may have what no other has: as long as it counts, a repair waits for it. So the
@@ -446,11 +447,16 @@ class ClusterJournal:
             goals = {partition: of.told for partition, of in enumerate(self._inbox.partitions)}
             if await self._registry.wait_seen(goals, any_one=True):
                 try:
-                    await self.away()
+                    await self._membership.away()
                 except StoreError as error:
                     log.warning("the node leaves the cluster without a word: %s", error)
         self._closing = True
         await self._registry.leave()
+
+
+def _ends_access(record: AnySideRecord | AnyNews) -> bool:
+    """Whether the other nodes have to know of it before it is called done. Of a ticket's uses the first counts."""
+    return isinstance(record, _STANDING) and not (isinstance(record, Revoked) and record.is_of_a_ticket)
 
 
 def _committed(own: Own, verdict: Valid, commit: int, room_pk: int) -> Committed:

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 LIFE_S: Final = 10.0
 #: How often it is kept, and asked for while another node has it.
 AGAIN_S: Final = 3.0
+#: How often it is looked whether a node may have it that may not.
+LOOK_S: Final = 0.25
 #: The work is cancelled so long before the lease ends, by this node's clock: it takes a moment to stop.
 MARGIN_S: Final = 1.0
 
@@ -23,11 +25,13 @@ MARGIN_S: Final = 1.0
 class Lease:
     """One node's claim to the work of that name."""
 
-    def __init__(self, bulletin: Bulletin, name: str, holder: str) -> None:
-        """`holder`: the node's instance. A node that is started again has the lease of its earlier boot at once."""
+    def __init__(self, bulletin: Bulletin, name: str, holder: str, is_fit: Callable[[], bool] = lambda: True) -> None:
+        """`holder`: the node's instance. A node that is started again has the lease of its earlier boot at once.
+        `is_fit`: whether the node may do the work now; while it may not, others have the lease."""
         self._bulletin = bulletin
         self._name = name
         self._holder = holder
+        self._is_fit = is_fit
         self._until = float("-inf")
 
     @property
@@ -42,10 +46,15 @@ class Lease:
             await self._hold()
             if self.is_held and await self._tenure(work):
                 return
-            await trio.sleep(AGAIN_S)
+            await trio.sleep(AGAIN_S if self._is_fit() else LOOK_S)
 
     async def _hold(self) -> None:
         asked_at = trio.current_time()
+        if not self._is_fit():
+            if self.is_held:
+                await self._release()
+            self._until = float("-inf")
+            return
         try:
             if await self._bulletin.hold(self._name, self._holder, LIFE_S):
                 self._until = asked_at + LIFE_S - MARGIN_S

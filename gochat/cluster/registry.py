@@ -17,6 +17,7 @@ import msgspec
 import trio
 
 from gochat.cluster.clock import Clock
+from gochat.cluster.entry import SITE
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Position, ServerAway
 from gochat.cluster.shared import Shared
@@ -26,6 +27,8 @@ from gochat.replication import ReplicaStore
 log = logging.getLogger(__name__)
 
 BEAT_S: Final = 0.5
+#: The least time between two beats, where somebody waits for the next.
+SOON_S: Final = 0.05
 #: How long a place that another boot has is waited for: until that one's beats are stale, and some more. Only a process
 #: that goes on beating has it still; a server that went back to older data tells of an earlier start for a while.
 TAKE_S: Final = 3 * BEAT_LIFE_S
@@ -45,6 +48,11 @@ _ANOTHER: Final = (
 
 class SecondBoot(GochatError):
     """Another process runs as this node."""
+
+
+class RolledBack(GochatError):
+    """The node's folder has less than the node had recorded, and it must not answer for that: another node may need it
+    as a witness of what is lost here."""
 
 
 class Info(msgspec.Struct, array_like=True, frozen=True):
@@ -86,6 +94,9 @@ class Registry:
         self._others_rules: frozenset[str] = frozenset()
         """The nodes that were warned of."""
         self._beaten = trio.Event()
+        self._soon = trio.Event()
+        self.clock_problem: str | None = None
+        """Why this node's clock is the one that is wrong, as of the last beat."""
         self.members: list[Member] = []
         """All nodes that have beaten and not left, as of the last beat."""
         self._names: dict[str, str] = {}
@@ -95,6 +106,36 @@ class Registry:
         """When a fresh beat of each node was last seen. These, as others, are times of the loop."""
         self._marks: deque[tuple[float, list[int]]] = deque()
         """What was recorded when, by partition: the latest that is KEEP_S ago, and those after."""
+
+    async def check_folder(self) -> None:
+        """Compare the folder with what the node told of itself before it stopped; to be called before the node follows
+        the log. After a stop in order nothing is known, and nobody waits for the node. Raises RolledBack, or SecondBoot
+        where a process goes on beating."""
+        ends = [self._inbox.end(p).n for p in range(PARTITIONS)]
+        until = trio.current_time() + TAKE_S
+        while (member := await self._own_member()) is not None:
+            info = info_of(member)
+            if info is None or all(info.seen.get(p, START)[1] <= end for p, end in enumerate(ends)):
+                return
+            if member.age_ms > BEAT_LIFE_S * 1000:
+                raise RolledBack(
+                    "this folder has less than the node had recorded: it was restored from a snapshot or copied; let "
+                    f"another node go on without it (`gochat cluster forget {self._shared.name}`), and join with an "
+                    "empty folder from a backup of another node (`gochat cluster join`)"
+                )
+            if trio.current_time() > until:
+                raise SecondBoot(_ANOTHER)
+            await trio.sleep(BEAT_S)
+
+    async def _own_member(self) -> Member | None:
+        """The latest beat of this node's earlier starts."""
+        while True:
+            try:
+                members = await self._shared.bulletin.members()
+            except ServerAway:
+                await trio.sleep(BEAT_S)
+                continue
+            return next((each for each in members if each.instance == self._shared.identity.instance), None)
 
     async def run(self) -> None:
         """Beat, for ever. Raises SecondBoot."""
@@ -116,6 +157,7 @@ class Registry:
                 self.members = await self._shared.bulletin.members()
                 self._sight()
                 self._warn()
+                self.clock_problem = self.clock.problem(info.ahead_ms for info in self.alive)
                 self._beaten.set()
                 self._beaten = trio.Event()
                 if trio.current_time() >= trim_at:
@@ -126,7 +168,19 @@ class Registry:
                 log.debug("no beat: %s", error)
             except StoreError as error:
                 log.warning("the latest entries stay in the database: %s", error)
-            await trio.sleep(BEAT_S)
+            await trio.sleep(SOON_S)
+            with trio.move_on_after(BEAT_S - SOON_S):
+                await self._soon.wait()
+            self._soon = trio.Event()
+
+    def beat_soon(self) -> None:
+        """Another node waits for this one's news."""
+        self._soon.set()
+
+    async def wait_members(self) -> None:
+        """Return once the other nodes are known."""
+        if not self.members:
+            await self._beaten.wait()
 
     async def _beat(self) -> bool:
         who = self._shared.identity
@@ -177,11 +231,6 @@ class Registry:
         return sorted(f"{self._names[each]} ({each})" if each in self._names else each for each in missing)
 
     @property
-    def clock_problem(self) -> str | None:
-        """Why this node's clock is the one that is wrong."""
-        return self.clock.problem(info.ahead_ms for info in self.alive)
-
-    @property
     def behind(self) -> int:
         """How many entries that another node has recorded are still to come here."""
         alive = self.alive
@@ -206,13 +255,21 @@ class Registry:
                 return False
             if any(done) if any_one else all(done):
                 return True
+            self.beat_soon()  # With it the others' news come.
             await self._beaten.wait()
 
-    def _others(self) -> list[str]:
+    def lacking(self, goals: Mapping[int, int]) -> list[str]:
+        """The names of the other nodes that are here and have not recorded these n by partition, as far as is known,
+        whether they beat or not."""
+        return sorted(self._names.get(each, each) for each in self._here() if not self._has_all(each, goals))
+
+    def _here(self) -> list[str]:
         mine = self._shared.identity.instance
-        here = [each for each in self._inbox.partitions[0].here if each != mine]
+        return [each for each in self._inbox.partitions[SITE].here if each != mine]
+
+    def _others(self) -> list[str]:
         fresh = {member.instance for member in self.members if member.age_ms <= BEAT_LIFE_S * 1000}
-        return [each for each in here if each in fresh]
+        return [each for each in self._here() if each in fresh]
 
     def _has_all(self, instance: str, goals: Mapping[int, int]) -> bool:
         return all(self.seen(p).get(instance, START).n >= n for p, n in goals.items())

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 CONTACTS = 15
 RESUME_ROOMS = 1000
+NOT_NOW = "this node can't sign anybody in now"
 
 
 async def greet(session: Session, hello: Hello) -> None:
@@ -58,6 +59,9 @@ async def greet(session: Session, hello: Hello) -> None:
         refusal = gateway.standing.refusal(identity)
         if refusal is not None:
             _refuse(session, hello, Denied("unauthorized", refusal), BAD_TOKEN)
+            return
+        if gateway.journal.behind is not None:
+            _refuse(session, hello, Denied("unavailable", NOT_NOW, retry_after_ms=1000), SLOW)
             return
         _enter(session, hello, identity)
         is_current = await _passed_barrier(gateway)

@@ -173,6 +173,23 @@ async def test_work_that_is_done_is_not_begun_again(place: Place, autojump_clock
     assert await MemoryBulletin(place.server, "south").hold("work", "south", 1)
 
 
+async def test_a_node_that_is_not_fit_leaves_the_work_to_others(place: Place, autojump_clock: MockClock) -> None:
+    fit = False
+    lease = Lease(MemoryBulletin(place.server, "north"), "work", "north", lambda: fit)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lease.run, partial(place.works.work, "north"))
+        await trio.sleep(10)
+        assert not place.works.at_work
+        fit = True
+        await trio.sleep(1)
+        assert list(place.works.at_work) == ["north"]
+        fit = False
+        place.open("south")
+        await trio.sleep(3 * AGAIN_S)
+        assert list(place.works.at_work) == ["south"]
+        nursery.cancel_scope.cancel()
+
+
 async def test_on_a_real_server_the_work_goes_over(redis: RealServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gochat.cluster.lease.AGAIN_S", 0.05)
     server, works, scopes = OnRedis(redis), Works(), [trio.CancelScope(), trio.CancelScope()]

@@ -13,7 +13,7 @@ import trio
 from gochat.cluster import faults
 from gochat.cluster.memory_server import MemoryServer
 from gochat.node import Node
-from tests.cluster.joining import cluster_node, new_log
+from tests.cluster.joining import caught_up, cluster_node, new_log
 from tests.e2e.peer import Frame, Peer
 from tests.http.rest.client import Answer, Rest
 from tests.tokens import issue
@@ -40,6 +40,8 @@ class Town:
             for name in names:
                 self._stops[name], self._stopped[name] = trio.Event(), trio.Event()
                 await self._nursery.start(self._run, name, sections)
+            for name in names:
+                await caught_up(self.nodes[name].gateway.journal)  # type: ignore[arg-type]
 
     async def _run(self, name: str, sections: dict[str, Any], task_status: Any) -> None:
         async with cluster_node(self.server, self._folder, name, **sections) as node:
@@ -287,6 +289,17 @@ async def test_a_suspended_user_is_out_on_every_node(town: Town) -> None:
     assert await bob.closed() == 4503
     with pytest.raises(AssertionError, match="suspended"):
         await town.peer("west", "bob")
+
+
+async def test_a_node_that_is_put_out_serves_nobody(town: Town) -> None:
+    bob, rest = await town.peer("south", "bob"), town.rest("south", "bob")
+    assert (await rest("GET", "/v1/me")).status == 200
+    await town.nodes["north"].gateway.journal.forget("south")  # type: ignore[attr-defined]
+    assert await bob.closed() == 4000
+    assert (await rest("GET", "/v1/me")).refusal == (503, "unavailable")
+    with pytest.raises(AssertionError, match="unavailable"):
+        await town.peer("south", "bob")
+    assert next(check.problem for check in town.nodes["south"].readiness() if check.name == "behind")
 
 
 async def test_a_node_that_was_away_has_everything_when_it_is_back(town: Town) -> None:

@@ -43,7 +43,7 @@ async def talk(store: Store, messages: int) -> None:
 async def count_here(store: Store, *instances: str) -> None:
     """Have nodes count that do nothing of themselves."""
     for instance in instances:
-        await journal_of(store)._all_record([NodeIs(instance, "here")], range(PARTITIONS))
+        await journal_of(store)._membership.record([NodeIs(instance, "here")], range(PARTITIONS))
 
 
 def kept(server: MemoryServer) -> int:
@@ -188,7 +188,7 @@ async def test_a_node_that_was_forgotten_by_half_can_be_forgotten_again(autojump
     async with joined_store(server, "north", inline()) as (store, _):
         journal = journal_of(store)
         await count_here(store, "gone")
-        await journal._all_record([NodeIs("gone", "forgotten")], [SITE])
+        await journal._membership.record([NodeIs("gone", "forgotten")], [SITE])
         assert journal.members == ["gone", "north"], "other partitions still wait for it"
         forget = answers(journal, shared(server, "north"))["/internal/forget"]
         await forget(msgspec.json.encode(Forget("gone")))

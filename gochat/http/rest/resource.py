@@ -114,10 +114,11 @@ class Resource:
             body=await _body(operation, request, max_bytes),
             headers=request.headers,
         )
-        if operation.means is not None and (
-            CATALOGUE[operation.means].to_command is None or "if-match" in request.headers
-        ):
-            await self._pass_barrier()
+        if operation.means is not None:
+            if self._context.journal.behind is not None:
+                raise Refused(Denied("unavailable", "this node can't serve anybody now", retry_after_ms=1000))
+            if CATALOGUE[operation.means].to_command is None or "if-match" in request.headers:
+                await self._pass_barrier()
         # Asked again, in one step with what follows: a body may take its time, and the user be suspended meanwhile.
         self._context.auth.check(identity)
         return _response(operation.method, call.headers, await operation.handler(call))

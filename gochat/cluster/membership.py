@@ -1,0 +1,104 @@
+"""Has the nodes that count recorded, in every partition: a node comes, is known to the others, goes, is put out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, Literal, TypeAlias
+
+import trio
+
+from gochat.cluster.entry import SITE
+from gochat.cluster.inbox import Inbox
+from gochat.cluster.nodes import Nodes
+from gochat.cluster.ports import PARTITIONS
+from gochat.cluster.registry import Registry
+from gochat.cluster.serving import PUT_OUT
+from gochat.errors import Full, StoreError
+from gochat.ports import AppendResult, Committed, OnRecorded, Overtaken
+from gochat.replication import AnyNews, EpochIs, NodeIs
+
+log = logging.getLogger(__name__)
+
+#: How long after an entry about nodes was not taken it is sent again.
+AGAIN_S: Final = 0.05
+#: How long a node that comes waits for the others to know that it counts.
+KNOWN_S: Final = 5.0
+
+Send: TypeAlias = Callable[[int, Sequence[AnyNews], OnRecorded], None]
+"""Has the news put into a partition's log."""
+
+
+class Membership:
+    """Calls return when it is recorded, and raise StoreError where it never will be: see `record`."""
+
+    def __init__(self, instance: str, inbox: Inbox, nodes: Nodes, registry: Registry, send: Send) -> None:
+        self._instance = instance
+        self._inbox = inbox
+        self._nodes = nodes
+        self._registry = registry
+        self._send = send
+
+    async def here(self) -> None:
+        """Have the node count when the log is repaired, from its entries on."""
+        await self._become("here")
+
+    async def away(self) -> None:
+        """Have the node count no more, until it is here again."""
+        await self._become("away")
+
+    async def _become(self, state: Literal["here", "away"]) -> None:
+        node = NodeIs(self._instance, state)
+        missing = [p for p in range(PARTITIONS) if self._inbox.partitions[p].nodes.get(node.instance) != state]
+        await self.record([node], missing)
+
+    async def wait_known(self) -> None:
+        """Wait until the others know that this node counts: as long as they do not, they would repair the log without
+        its answer, and lose what it alone had acknowledged. A node that beats and does not confirm it is waited for
+        KNOWN_S, one that is dead is not."""
+        goals = {partition: of.told for partition, of in enumerate(self._inbox.partitions)}
+        with trio.move_on_after(KNOWN_S) as waiting:
+            await self._registry.wait_members()
+            await self._registry.wait_seen(goals)
+        if waiting.cancelled_caught:
+            names = ", ".join(self._registry.lacking(goals))
+            log.warning("these nodes have not confirmed yet that this one counts: %s", names)
+
+    async def forget(self, instance: str, *, before: str | None, new_epoch: str | None = None) -> None:
+        """See ClusterJournal. `before`: the epoch that `new_epoch` takes the place of."""
+        self._nodes.disregard(instance)
+        if new_epoch is not None:
+            await self.begin_epoch(EpochIs(new_epoch, before))
+        await self.record([NodeIs(instance, "forgotten")], range(PARTITIONS))
+
+    async def begin_epoch(self, epoch: EpochIs) -> None:
+        await self.record([epoch], [SITE])
+
+    async def record(self, news: Sequence[AnyNews], partitions: Sequence[int]) -> None:
+        """Return when all of these partitions have recorded it. Raises StoreError where one of them never will by this
+        node: it is closing, or was put out of the cluster."""
+        # One entry of each is on its way at a time, and has its place in the channel.
+        told, results = trio.open_memory_channel[tuple[int, AppendResult]](len(partitions))
+
+        def send(partition: int) -> None:
+            try:
+                self._send(partition, news, lambda result: told.send_nowait((partition, result)))
+            except Full:
+                told.send_nowait((partition, Overtaken()))
+
+        if self._nodes.is_forgotten():
+            raise StoreError(PUT_OUT)
+        for partition in partitions:
+            send(partition)
+        left = len(partitions)
+        while left:
+            partition, result = await results.receive()
+            if isinstance(result, Committed):
+                left -= 1
+            elif isinstance(result, StoreError):
+                raise result
+            elif self._nodes.is_forgotten():
+                raise StoreError(PUT_OUT)
+            else:
+                await trio.sleep(AGAIN_S)
+                send(partition)

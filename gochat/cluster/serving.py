@@ -1,0 +1,71 @@
+"""Whether a node of a cluster may serve: it has caught up, it counts, and it has heard of the log lately."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from gochat.cluster.barrier import Barriers
+from gochat.cluster.entry import SITE
+from gochat.errors import StoreError
+
+#: After so long without the log a node signs nobody in: suspensions and revocations do not come to it, either. Longer
+#: than a Redis takes to start again or to be replaced by its Sentinels, so that these sign nobody out.
+AWAY_S: Final = 30.0
+#: How often it is looked whether the node has everything.
+LOOK_S: Final = 1.0
+CATCHING_UP: Final = "the node has not caught up with the cluster yet"
+PUT_OUT: Final = (
+    "the node was put out of the cluster: run `gochat cluster leave`, which makes its folder a chat of its own, or "
+    "`gochat cluster join` in an empty folder, from a backup of another node"
+)
+
+
+class Serving:
+    """`run` must be running."""
+
+    def __init__(self, barriers: Barriers) -> None:
+        self._barriers = barriers
+        self._problem: str | None = CATCHING_UP
+        self._current_at = float("-inf")
+        """When the node last had all that the log had; on trio's clock."""
+        self.begun = trio.Event()
+
+    @property
+    def problem(self) -> str | None:
+        """Why the node may not serve now."""
+        if self._problem is None and trio.current_time() - self._current_at > AWAY_S:
+            return f"the node has been away from the cluster's log for {AWAY_S:.0f} s"
+        return self._problem
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the node has caught up once, and was not put out since."""
+        return self._problem is None
+
+    @property
+    def is_put_out(self) -> bool:
+        return self._problem == PUT_OUT
+
+    def begin(self) -> None:
+        self._problem, self._current_at = None, trio.current_time()
+        self.begun.set()
+
+    def fail(self, problem: str) -> None:
+        """The node can't take part, until it is started anew."""
+        self._problem = problem
+
+    def put_out(self) -> None:
+        """For good."""
+        self._problem = PUT_OUT
+
+    async def run(self) -> None:
+        """Look whether the node has everything, for ever."""
+        while True:
+            try:
+                await self._barriers.wait([SITE])
+                self._current_at = trio.current_time()
+            except StoreError:
+                pass  # `problem` tells, once that has lasted.
+            await trio.sleep(LOOK_S)

@@ -1,0 +1,183 @@
+"""A node of a cluster serves while it counts, is known to count, and hears of the log; else it says why not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NoReturn
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gochat.cluster import faults, registry
+from gochat.cluster.journal import LEAVE_S, ClusterJournal, joined
+from gochat.cluster.memory_server import MemoryServer
+from gochat.cluster.ports import PARTITIONS
+from gochat.cluster.registry import Registry, RolledBack
+from gochat.cluster.serving import AWAY_S, CATCHING_UP, PUT_OUT
+from gochat.domain.side_records import Audited, Revoked, Suspended
+from gochat.errors import StoreError
+from gochat.store import Store
+from tests.cluster.joining import inline, joined_store, new_log, shared
+
+SUSPENDED = [Suspended("bob", True, 1), Audited(1, "root", "user.suspend", "bob")]
+
+
+@pytest.fixture(autouse=True)
+def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nodes' clocks go with the server's."""
+    monkeypatch.setattr(registry, "_now_ms", lambda: int(trio.current_time() * 1000))
+
+
+@asynccontextmanager
+async def serving(server: MemoryServer, *names: str) -> AsyncIterator[list[Store]]:
+    """The stores of nodes that serve, with the cluster's journal each."""
+    async with AsyncExitStack() as stack:
+        yield [(await stack.enter_async_context(joined_store(server, name, inline())))[0] for name in names]
+
+
+def journal_of(store: Store) -> ClusterJournal:
+    assert isinstance(store.journal, ClusterJournal)
+    return store.journal
+
+
+async def until(holds: Callable[[], object]) -> None:
+    with trio.fail_after(60):
+        while not holds():  # noqa: ASYNC110 -- nothing tells
+            await trio.sleep(0.1)
+
+
+async def test_nothing_is_taken_before_the_node_has_caught_up(autojump_clock: MockClock) -> None:
+    async with inline() as store, joined(store.replica, shared(await new_log(), "north")) as journal:
+        journal.listen(lambda batch: None)
+        assert journal.behind == CATCHING_UP
+        with pytest.raises(StoreError, match="caught up"):
+            await journal.append_side_records(SUSPENDED)
+        await journal.wait_present()
+        await journal.append_side_records(SUSPENDED)
+
+
+async def test_the_others_know_that_a_node_counts_before_it_serves(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    async with serving(server, "north") as (north,):
+        server.strike(faults.Slow(node="north", delay_s=0.3))
+        async with serving(server, "south"):
+            known = [of.here for of in journal_of(north)._inbox.partitions]
+            assert known == [["north", "south"]] * PARTITIONS
+
+
+async def test_a_dead_node_keeps_nobody_from_serving(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    async with serving(server, "north"), inline() as store:
+        server.strike(faults.Unreachable(node="north"))
+        await trio.sleep(5)
+        since = trio.current_time()
+        async with joined(store.replica, shared(server, "south")) as journal:
+            journal.listen(lambda batch: None)
+            await journal.wait_present()
+            assert trio.current_time() - since < 2
+
+
+async def test_a_node_that_is_put_out_sends_its_clients_away_and_takes_nothing(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    left: list[str] = []
+    async with serving(server, "north") as (north,), inline() as store:
+        async with joined(store.replica, shared(server, "south")) as journal:
+            journal.listen(lambda batch: None)
+            await journal.wait_present()
+            journal.when_clients_leave(lambda: left.append(journal.behind or ""))
+            await journal_of(north).forget("south")
+            await until(lambda: left)
+            await trio.sleep(1)
+            assert left == [PUT_OUT] and journal.behind == PUT_OUT
+            with pytest.raises(StoreError, match="put out"):
+                await journal.append_side_records(SUSPENDED)
+            journal.note_user("ann", last_seen=1)
+            await journal.flush_notes()
+            since = trio.current_time()
+        assert trio.current_time() - since < LEAVE_S, "it does not try to be away"
+
+
+async def test_nodes_that_have_not_got_a_suspension_are_named(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await new_log()
+    async with serving(server, "north", "south", "west") as (north, _, _):
+        server.strike(faults.Unreachable(node="west"))
+        await trio.sleep(5)
+        journal = journal_of(north)
+        await journal.append_side_records([Revoked("jti", "ticket:t", 1)])
+        assert "lack it" not in caplog.text, "no node has to know of a ticket"
+        await journal.append_side_records(SUSPENDED)
+        (warning,) = [record.getMessage() for record in caplog.records if "lack it" in record.getMessage()]
+        assert warning.endswith(": west")
+        await trio.sleep(1)
+        entries, _ = await north.archive.audit(10, None)
+        (named,) = [entry for entry in entries if entry.action == "node.unconfirmed"]
+        assert (named.actor, named.subject) == ("root", "west") and '"bob"' in str(named.detail)
+        server.strike(faults.Mended(node="west"))
+
+
+async def test_a_node_that_has_not_heard_of_the_log_for_long_serves_nobody(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    async with serving(server, "north", "west") as (_, west):
+        journal = journal_of(west)
+        server.strike(faults.Unreachable(node="west"))
+        await trio.sleep(AWAY_S - 2)
+        assert journal.behind is None
+        await trio.sleep(5)
+        assert journal.behind is not None and "away" in journal.behind
+        with pytest.raises(StoreError, match="away"):
+            await journal.append_side_records(SUSPENDED)
+        server.strike(faults.Mended(node="west"))
+        await until(lambda: journal.behind is None)
+        await journal.append_side_records(SUSPENDED)
+
+
+async def test_a_node_whose_clock_is_wrong_takes_nothing(autojump_clock: MockClock) -> None:
+    async with serving(await new_log(), "north", "south") as (north, south):
+        journal = journal_of(south)
+        await until(lambda: journal.registry.alive)
+        clock = journal.registry.clock
+        right = clock._now_ms
+        clock._now_ms = lambda: right() + 3_600_000
+        await until(lambda: journal.registry.clock_problem)
+        with pytest.raises(StoreError, match="3,600 s ahead"):
+            await journal.append_side_records(SUSPENDED)
+        await journal_of(north).append_side_records(SUSPENDED)
+        clock._now_ms = right
+        await until(lambda: not journal.registry.clock_problem)
+        await journal.append_side_records(SUSPENDED)
+
+
+async def test_a_node_whose_disk_is_full_stops(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(certifier: Any, news: Mapping[int, Sequence[Any]]) -> NoReturn:
+        raise StoreError("the disk is full")
+
+    with trio.fail_after(60):
+        async with inline() as store, joined(store.replica, shared(await new_log(), "north")) as journal:
+            journal.listen(lambda batch: None)
+            await journal.wait_present()
+            monkeypatch.setattr(store.replica, "follow", full)
+            journal.note_user("ann", last_seen=1)
+            await until(lambda: journal.problem)
+
+
+async def test_a_folder_that_was_rolled_back_is_not_served(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crash(registry: Registry) -> None:
+        """Nobody is told."""
+
+    server = await new_log()
+    async with serving(server, "north"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Registry, "leave", crash)
+            async with serving(server, "south") as (south,):
+                await journal_of(south).append_side_records(SUSPENDED)
+                await trio.sleep(1)
+        with pytest.raises(BaseExceptionGroup) as caught, trio.fail_after(60):
+            async with serving(server, "south"):
+                pass
+        assert caught.value.subgroup(RolledBack) is not None
