@@ -253,7 +253,7 @@ async def test_a_node_that_closes_does_not_wait_to_be_away(autojump_clock: MockC
 
             async def refused() -> None:
                 with trio.fail_after(PATIENCE_S), pytest.raises(StoreError, match="closing"):
-                    await journal.away()
+                    await journal._membership.away()
 
             nursery.start_soon(refused)
             await trio.sleep(1)
@@ -273,7 +273,7 @@ async def test_a_node_is_away_once_there_is_room_for_it(
         await caught_up(journal)
         monkeypatch.setattr(broadcast, "MOST_PENDING", 0)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(journal.away)
+            nursery.start_soon(journal._membership.away)
             await trio.sleep(1)
             assert "north" in journal.members
             monkeypatch.setattr(broadcast, "MOST_PENDING", 1)

@@ -60,6 +60,9 @@ async def test_who_is_there_is_seen_from_every_node(town: Town) -> None:
     assert entry == {"user": "ann", "online": True}
     await cat.ask("watch", users=["ann"])
     second = await town.peer("west", "ann")
+    with trio.fail_after(PATIENCE_S):
+        while town.nodes["south"].live.presence.count("ann") != 2:
+            await trio.sleep(0.01)
     await ann.aclose()
     with trio.fail_after(PATIENCE_S):
         while "ann" in town.nodes["north"].live.users or town.nodes["south"].live.presence.count("ann") != 1:
