@@ -324,13 +324,13 @@ class Archive(Protocol):
     """The read side of the store. Each call reads one consistent moment, at least as new as every append that had
     returned when it was called. Lists are ascending and stable under paging. Every method raises StoreError.
 
-    A method that names an `viewer` answers None where the asker may not read that room; `membership` says why.
+    A method that names a `viewer` answers None where the asker may not read that room; `membership` says why.
     """
 
     async def welcome(self, user: str, contacts: int, rooms: Sequence[str], held: Mapping[str, int] = {}) -> Snapshot:
         """The user's `contacts` latest private rooms, newest first, without blocked users; the groups; as many
-        of the latest requests; `rooms` are those that a client wants to resume, `held` the seqs that it holds of those
-        whose missed facts are wanted at once, where they are few."""
+        of the latest requests. `rooms` are those that a client wants to resume. `held` has the client's last seq of
+        each room whose missed facts are wanted along with the welcome, as long as they are few."""
 
     async def page(
         self, viewer: Viewer, room: str, *, before: int | None, after: int | None, limit: int, messages: bool = False
@@ -426,7 +426,7 @@ class Archive(Protocol):
     async def reports(
         self, room: str | None, limit: int, cursor: str | None, *, viewer: Viewer | None = None
     ) -> tuple[list[ReportEntry], str | None]:
-        """Open reports, oldest first, of one room or of all. To an `viewer` who moderates that room, but owns it not,
+        """Open reports, oldest first, of one room or of all. To a `viewer` who moderates that room, but owns it not,
         none about a message that is hidden from them."""
 
     async def report_room(self, report: int, *, viewer: Viewer | None = None) -> tuple[str, bool] | None:

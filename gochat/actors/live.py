@@ -1,8 +1,9 @@
 """The present listeners of rooms: the live sessions of users and rooms, and how a batch of facts gets to them.
 
-A session that keeps up needs no state per room: it hears the facts that were committed after its welcome. Only sessions
-that are *apart* from a room (still greeting, replaying, lagging) are asked for each batch. House rule: one send a
-session and batch, encoded once a codec.
+A session that keeps up has no position in a room: it hears the facts that were committed after its welcome. Groups have
+a table of their sessions; a private room has none, since its two users do. Sessions that are *catching up* (still
+signing in, replaying, lagging) are asked for each batch. A batch is encoded once for each codec, and goes to a session
+whole.
 """
 
 from __future__ import annotations
@@ -74,10 +75,10 @@ class Subscriber(Waiting, Protocol):
         """Whether the facts are for this session now; if not, the session sees to it that it gets them in time."""
 
     def offer(self, data: bytes) -> bool:
-        """The same, to leave with the next `flush`."""
+        """Queue whole frames, to leave with the next `flush`. False: the outbox is full and nothing was taken."""
 
     def send_best_effort(self, data: bytes) -> None:
-        """The same for what may be dropped when the outbox is over half full."""
+        """Send whole frames; they are dropped when the outbox is over half full."""
 
     def lag(self, room: str, head: int) -> None:
         """Facts of the room could not be taken: tell the peer as soon as there is space."""

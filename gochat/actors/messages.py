@@ -24,7 +24,8 @@ class ReplyTo(Protocol):
         """Answer the request. The bytes may wait for `flush`, so that an ack and its fact leave together."""
 
     def flush(self) -> None:
-        """Let the answer leave, and whatever else of the same session waits: of its answers in a row one is asked."""
+        """Let the answer leave, and whatever else waits for the same session. After several answers in a row to one
+        session this is called for one of them."""
 
 
 class Unheard:

@@ -1,7 +1,8 @@
 """A connection over a socket: what TCP and WebSocket have in common, with and without TLS.
 
-The connection's own task reads; the outbox alone writes; `finish` and `abort` only ask, so that a session may call them
-from anywhere, and the connection's task does the closing.
+Once it speaks gochat the poller reads a connection without TLS; before that, and with TLS, its own task does. The
+outbox alone writes; `finish` and `abort` only ask, so that a session may call them from anywhere, and the connection's
+task does the closing.
 """
 
 from __future__ import annotations

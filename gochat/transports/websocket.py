@@ -1,4 +1,5 @@
-"""WebSocket: the connection's one task accepts the handshake, and gives data frames straight to the session.
+"""WebSocket: the connection's own task accepts the handshake. From then on the poller reads, or with TLS that task, and
+data frames go straight to the session.
 
 Frames that are no data frames, and frames that break the protocol, are wsproto's to answer. It is asked for the first
 of these: most connections end without one, and every sign-in pays for the things that a connection is given at its
