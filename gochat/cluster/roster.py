@@ -22,6 +22,8 @@ DOUBT_S: Final = 2.5
 ASK_AGAIN_S: Final = 1.0
 #: For how long after the start answers to the question to all are taken.
 FIRST_S: Final = 5.0
+#: How old, by the clock of their node, events may be that are told with its first answer.
+FRESH_MS: Final = 2_000
 #: News that wait for an answer; past it they are dropped, and the answer is asked for again.
 MOST_WAITING: Final = 100
 #: Nodes that are known at once. Only nodes that know the cluster's secret are.
@@ -65,6 +67,8 @@ class _Peer:
         self.answered: set[tuple[str, int]] = set()
         """The sessions of the answer so far."""
         self.waiting: list[News] = []
+        self.unheard: list[News] = []
+        """Those that came before the boot had answered: their events may be believed once it has."""
 
 
 class Roster:
@@ -132,10 +136,10 @@ class Roster:
         if peer is None:
             if len(self._peers) < MOST_PEERS:
                 peer = self._peers[news.instance] = _Peer(now)
-                self._wait(peer, news)
+                self._wait_for_boot(peer, news)
             return False
         if news.boot != peer.boot:
-            self._wait(peer, news)
+            self._wait_for_boot(peer, news)
             return False
         if news.counter <= peer.newest:
             return False  # It came twice, or late.
@@ -153,6 +157,13 @@ class Roster:
             self._apply(news.instance, peer, news)
         return True
 
+    def _wait_for_boot(self, peer: _Peer, news: News) -> None:
+        self._wait(peer, news)
+        if news.events:
+            if len(peer.unheard) >= MOST_WAITING:
+                peer.unheard.clear()
+            peer.unheard.append(news)
+
     def _wait(self, peer: _Peer, news: News) -> None:
         """Something is missing before these."""
         if peer.nonce is None:
@@ -161,24 +172,26 @@ class Roster:
             peer.waiting.clear()
         peer.waiting.append(news)
 
-    def take_answer(self, answer: Answer, now: float) -> None:
+    def take_answer(self, answer: Answer, now: float) -> list[News]:
+        """The news whose events are to be told now: they came before the node's boot had answered."""
         peer = self._peers.get(answer.instance)
         if answer.nonce == self._first and answer.part == 0 and now < self._first_until:
             if peer is None and len(self._peers) < MOST_PEERS and answer.instance != self._instance:
                 peer = self._peers[answer.instance] = _Peer(now)
             if peer is not None and not peer.boot:
                 peer.nonce, peer.part, peer.answered = self._first, 0, set()
-        if peer is None:
-            return
-        if answer.nonce != peer.nonce or answer.part != peer.part:
-            return
+        if peer is None or answer.nonce != peer.nonce or answer.part != peer.part:
+            return []
         peer.part += 1
         peer.heard_at, peer.heard_ms, peer.gone = now, answer.now_ms, False
         for row in answer.sessions:
             peer.answered.add((row.user, row.since))
             self._begin(peer, row)
-        if answer.last:
-            self._end_answer(answer, peer)
+        if not answer.last:
+            return []
+        self._end_answer(answer, peer)
+        unheard, peer.unheard = {news.counter: news for news in peer.unheard if news.boot == answer.boot}, []
+        return [unheard[n] for n in sorted(unheard) if answer.now_ms - unheard[n].now_ms <= FRESH_MS]
 
     def _end_answer(self, answer: Answer, peer: _Peer) -> None:
         places = ((user, since) for user, sessions in peer.users.items() for since in sessions)

@@ -253,7 +253,9 @@ class Soft:
                 for row in message.events:
                     self._hear(row.command(), row.withheld)
         elif isinstance(message, Answer):
-            roster.take_answer(message, now)
+            for news in roster.take_answer(message, now):
+                for row in news.events:
+                    self._hear(row.command(), row.withheld)
         elif message.instance != self._instance and len(self._askers) < MOST_ASKERS:
             self._askers[message.instance] = message.nonce
         if self._askers or roster.has_asks(now):

@@ -68,6 +68,24 @@ def test_nothing_is_believed_before_an_answer() -> None:
     assert changes.changes == [("a", False, True), ("b", False, True)]
 
 
+def test_events_before_the_first_answer_are_told_with_it_once_if_they_are_of_now() -> None:
+    changes, roster = Changes(), Changes().roster
+    typing = [EventRow("typing", "group:tea", "a")]
+
+    def news(counter: int, now_ms: int, boot: str = "b1") -> bool:
+        return roster.take_news(News(OTHER, boot, counter, now_ms, [], [], typing), changes.now)
+
+    for counter, now_ms, boot in ((1, 7_999, "b1"), (3, 10_000, "b1"), (2, 9_000, "b1"), (9, 10_000, "b0")):
+        assert not news(counter, now_ms, boot)
+    ((_, ask),) = roster.asks(ASK_AGAIN_S)
+    assert roster.take_answer(Answer(OTHER, "b1", "a guess", 2, 10_000, 0, True, []), 1) == []
+    told = roster.take_answer(Answer(OTHER, "b1", ask.nonce, 2, 10_000, 0, True, []), 1)
+    assert [each.counter for each in told] == [2, 3]
+    assert not news(3, 10_000), "it comes once more"
+    assert news(4, 10_100)
+    assert roster.take_answer(Answer(OTHER, "b1", ask.nonce, 4, 10_200, 0, True, []), 2) == []
+
+
 def test_the_first_question_is_to_all() -> None:
     changes = Changes()
     nonce = changes.roster.ask_all(0).nonce
