@@ -66,6 +66,7 @@ ELSEWHERE = {
     ("cluster.md", "gochat cluster up"): TALK,
     ("cluster.md", "--as ann"): TALK,
     ("cluster.md", "gochat cluster create"): JOIN,
+    ("cluster.md", "gochat backup"): JOIN,
     ("cluster.md", "--from"): JOIN,
     ("cluster.md", "gochat cluster status"): "tests/cluster/test_commands.py::test_status_of_a_cluster_without_nodes",
     ("chat.md", "--as ann"): "tests/client/screen/test_display.py::test_two_people_at_their_terminals",

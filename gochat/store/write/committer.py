@@ -141,22 +141,8 @@ class Committer:
             if is_damage(error):
                 self._health.damaged(str(error))
             raise StoreError(f"nothing could be recorded: {error}", unknown=unknown) from error
-        self._recorded(writer, len(batches), began)
+        self._after(writer, len(batches), began)
         return results
-
-    def _recorded(self, writer: Writer, batches: int, began: float) -> None:
-        """Take note of a commit."""
-        if self._write_buffer.facts <= writer.facts:
-            self._merged_at = began  # It was empty: what is in it waits since now.
-        self._after(writer)
-        self._committed += writer.facts
-        self._busy_at = time.monotonic()
-        counts = self._counts
-        counts.facts += writer.facts
-        counts.messages += writer.messages
-        counts.batches.observe(batches)
-        counts.seconds.observe(self._busy_at - began)
-        counts.backlog = len(self._unindexed)
 
     def follow(self, certifier: Certifier[Any], news: Mapping[int, Sequence[Piece]]) -> Cycle[Any]:
         """See ReplicaStore. Raises StoreError."""
@@ -180,7 +166,7 @@ class Committer:
         self._in_doubt = []
         cycle = together(done)
         self._health.writing = None
-        self._recorded(writer, sum(map(len, cycle.applied.values())), began)
+        self._after(writer, sum(map(len, cycle.applied.values())), began)
         return cycle
 
     def merge(self, room_pks: Sequence[int]) -> bool:
@@ -239,15 +225,27 @@ class Committer:
             raise Damaged("a log is damaged near its head")
         return more
 
-    def _after(self, writer: Writer) -> None:
-        """Take note of what a transaction did."""
-        self._counts.unmerged, self._counts.unmerged_bytes = self._write_buffer.facts, self._write_buffer.bytes
-        self._counts.number = writer.commits
+    def _after(self, writer: Writer, batches: int | None = None, began: float = 0.0) -> None:
+        """Take note of what a transaction did; of a commit, how many batches it recorded and when it began."""
+        counts = self._counts
+        counts.unmerged, counts.unmerged_bytes = self._write_buffer.facts, self._write_buffer.bytes
+        counts.number = writer.commits
         self._unindexed |= writer.take_longer() - self._health.unindexed
         for room_pk, room in self._write_buffer.quarantined_rooms().items():
             if room_pk not in self._damaged:
                 self._damaged[room_pk] = room
                 self._health.damaged(f"the log of {room}, near its head")
+        if batches is None:
+            return
+        if self._write_buffer.facts <= writer.facts:
+            self._merged_at = began  # It was empty: what is in it waits since now.
+        self._committed += writer.facts
+        self._busy_at = time.monotonic()
+        counts.facts += writer.facts
+        counts.messages += writer.messages
+        counts.batches.observe(batches)
+        counts.seconds.observe(self._busy_at - began)
+        counts.backlog = len(self._unindexed)
 
     def idle(self) -> float | None:
         """Merge and feed the index, if it is time; in how many seconds it is time again, None: when something was
