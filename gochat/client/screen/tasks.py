@@ -62,8 +62,10 @@ async def _fetch(desk: Desk, room: str, timeline: Timeline) -> None:
     if not timeline.loaded:
         desk.newest_page(await desk.chat.page(room, limit=PAGE))
         return
-    page = await desk.chat.page(room, before=timeline.lowest, limit=PAGE)
-    timeline.older_page(page)
+    before = timeline.lowest
+    page = await desk.chat.page(room, before=before, limit=PAGE)
+    if not timeline.older_page(page, before):
+        return  # Another one is asked for.
     # The next picture says whether that is enough.
     desk.viewport.wants_older = False
     if not page.complete:

@@ -1,7 +1,8 @@
 """One room's messages as they are shown: pages and events in one list, each message as it is now. Pure.
 
 Pages are fetched from the newest backwards. An event that a page held already changes nothing; one that leaves a gap
-makes the timeline stale, and the newest page is to be fetched again.
+makes the timeline stale, and the newest page is to be fetched again. A change of a message that is not here yet waits:
+the page that has the message may have been read before the change.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from gochat.domain import facts
 MAX_ENTRIES: Final = 3_000
 #: Events that are kept while the first page is on its way.
 _MAX_EARLY: Final = 200
+#: Changes that are kept of messages which are not here.
+_MAX_WAITING: Final = 200
 #: Notices of this client that are kept in one room.
 _MAX_NOTES: Final = 300
 
@@ -57,22 +60,36 @@ class Timeline:
         self.lowest = 0
         """Pages were fetched down to this seq; 0 before the first one."""
         self._early: deque[Fact] = deque(maxlen=_MAX_EARLY)
+        self._waiting: deque[facts.OnMessage] = deque()
+        """Changes of messages that are not here, in order."""
+        self._complete_after = 0
+        """All changes after this seq are made, or wait: the bound has dropped earlier ones."""
         self._notes = 0
 
     def newest_page(self, page: Page) -> None:
         """The first page, or one that makes the timeline whole again after a gap."""
-        if not page.entries or page.entries[0].seq > self.head + 1:
+        if not page.entries or page.entries[0].seq > self.head + 1 or self._has_unknown_text(page):
             self._forget_facts()
         self._add(page)
+        for fact in page.entries:
+            if isinstance(fact, facts.OnMessage) and fact.seq > self.head and self._entry(fact.target) is not None:
+                self._change(fact)
         self.head = max(self.head, page.head)
         self.loaded = True
         early, self._early = list(self._early), deque(maxlen=_MAX_EARLY)
         for fact in early:
             self.take(fact)
 
-    def older_page(self, page: Page) -> None:
-        """The page before `lowest`."""
+    def older_page(self, page: Page, before: int) -> bool:
+        """The page before `before`, which was `lowest` when it was asked for. False: it is of no use, since it does not
+        connect any more, or was read before changes that are not known any more; another one is to be asked for."""
+        if not self.loaded or before != self.lowest or page.head < self._complete_after:
+            return False
         self._add(page)
+        waiting, self._waiting = self._waiting, deque()
+        for fact in waiting:
+            self._change(fact)
+        return True
 
     def take(self, fact: Fact) -> None:
         """An event. With a gap before it the timeline is no longer `loaded`."""
@@ -130,7 +147,8 @@ class Timeline:
 
     def _forget_facts(self) -> None:
         self.entries = [entry for entry in self.entries if entry.fact is None]
-        self.head = self.lowest = 0
+        self.head = self.lowest = self._complete_after = 0
+        self._waiting.clear()
         self.begins = False
 
     def _add(self, page: Page) -> None:
@@ -139,8 +157,22 @@ class Timeline:
         self.begins = self.lowest <= 1
         for fact in page.entries:
             # A page has messages as they are now: the facts that changed them are not shown.
-            if not isinstance(fact, facts.OnMessage | facts.Hidden) and self._entry(fact.seq) is None:
+            if isinstance(fact, facts.OnMessage | facts.Hidden):
+                continue
+            entry = self._entry(fact.seq)
+            if entry is None:
                 self._insert(fact, page.head)
+            elif entry.as_of < page.head:
+                entry.fact, entry.as_of = fact, page.head
+                entry.version += 1
+
+    def _has_unknown_text(self, page: Page) -> bool:
+        """Whether a message that is here, and not in the page, was edited in a way that the page does not tell."""
+        first = page.entries[0].seq
+        return any(
+            isinstance(fact, facts.Edit) and fact.seq > self.head and fact.target < first and self.message(fact.target)
+            for fact in page.entries
+        )
 
     def _insert(self, fact: Fact, as_of: int) -> None:
         entry = Entry(fact.seq, 0, fact)
@@ -154,10 +186,13 @@ class Timeline:
 
     def _change(self, fact: facts.OnMessage) -> None:
         entry = self._entry(fact.target)
-        if entry is None or not isinstance(entry.fact, facts.Message) or fact.seq <= entry.as_of:
-            return
-        entry.fact = _changed(entry.fact, fact)
-        entry.version += 1
+        if entry is None:
+            self._waiting.append(fact)
+            if len(self._waiting) > _MAX_WAITING:
+                self._complete_after = self._waiting.popleft().seq
+        elif isinstance(entry.fact, facts.Message) and fact.seq > entry.as_of:
+            entry.fact, entry.as_of = _changed(entry.fact, fact), fact.seq
+            entry.version += 1
 
 
 def _changed(message: facts.Message, fact: facts.OnMessage) -> facts.Message:

@@ -185,7 +185,7 @@ def test_what_is_read_stays_where_it_is_while_messages_arrive_below_and_pages_ab
     shown.state.take(message(201), 0.0)
     assert shown.messages() == before
     assert "1 new below" in shown.lines()[-2]
-    shown.state.timeline(TEA).older_page(page([message(seq) for seq in range(1, 101)], head=201))
+    shown.state.timeline(TEA).older_page(page([message(seq) for seq in range(1, 101)], head=201), 101)
     assert shown.messages() == before
     shown.viewport.scroll(-31)
     assert shown.viewport.follows

@@ -49,7 +49,7 @@ def test_after_a_long_gap_only_what_is_dense_stays() -> None:
     timeline.newest_page(page([message(50, "fifty")]))
     assert bodies(timeline) == ["fifty"]
     assert not timeline.begins
-    timeline.older_page(page([message(1, "one"), *(message(seq, str(seq)) for seq in range(2, 50))], head=50))
+    timeline.older_page(page([message(1, "one"), *(message(seq, str(seq)) for seq in range(2, 50))], head=50), 50)
     assert timeline.begins
     assert len(timeline.entries) == 50
 
@@ -73,7 +73,7 @@ def test_a_change_that_a_page_held_is_not_made_again() -> None:
     timeline = Timeline()
     timeline.newest_page(page([message(9)], head=9))
     # The page before it was read later: the reaction, whose event is still to come, is in it.
-    timeline.older_page(page([message(1, reactions={"👍": 1})], head=10))
+    timeline.older_page(page([message(1, reactions={"👍": 1})], head=10), 9)
     timeline.take(on(facts.Reaction, 10, 1, emoji="👍", on=True))
     found = timeline.message(1)
     assert found is not None and found.reactions == {"👍": 1}
@@ -82,7 +82,7 @@ def test_a_change_that_a_page_held_is_not_made_again() -> None:
 def test_facts_that_are_not_shown_still_count_as_fetched() -> None:
     timeline = Timeline()
     timeline.newest_page(page([message(9)]))
-    timeline.older_page(page([on(facts.Edit, seq, 1) for seq in range(3, 9)], head=9))
+    timeline.older_page(page([on(facts.Edit, seq, 1) for seq in range(3, 9)], head=9), 9)
     assert timeline.lowest == 3
 
 
@@ -106,11 +106,84 @@ def test_what_is_kept_is_bounded() -> None:
     assert not timeline.begins
     first = timeline.entries[0].seq
     assert timeline.lowest == first
-    timeline.older_page(page([message(seq) for seq in range(1, first)], head=MAX_ENTRIES + 1))
+    timeline.older_page(page([message(seq) for seq in range(1, first)], head=MAX_ENTRIES + 1), first)
     assert len(timeline.entries) == MAX_ENTRIES + 1
     for number in range(400):
         timeline.add_note(str(number))
     assert len(timeline.entries) < MAX_ENTRIES + 350
+
+
+CHANGES = [
+    (on(facts.Edit, 100, 1, body="new"), "new"),
+    (on(facts.Delete, 100, 1), None),
+    (on(facts.Reaction, 100, 1, emoji="👍", on=True), "old"),
+]
+
+
+@pytest.mark.parametrize(("change", "body"), CHANGES)
+def test_a_change_that_comes_while_its_messages_page_is_read_is_made(change: Any, body: str | None) -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(99)]))
+    timeline.take(change)
+    # The page was read before the change, and comes after it.
+    assert timeline.older_page(page([message(1, "old"), *(message(seq) for seq in range(2, 99))], head=99), 99)
+    found = timeline.message(1)
+    assert found is not None and found.body == body
+    assert found.reactions == ({"👍": 1} if isinstance(change, facts.Reaction) else None)
+
+
+def test_a_change_waits_for_the_page_that_has_its_message() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(99)]))
+    timeline.take(on(facts.Delete, 100, 1))
+    assert timeline.older_page(page([message(seq) for seq in range(50, 99)], head=99), 99)
+    assert timeline.older_page(page([message(seq) for seq in range(1, 50)], head=99), 50)
+    assert timeline.message(1).body is None  # type: ignore[union-attr]
+
+
+def test_a_page_from_before_changes_that_are_not_known_any_more_is_asked_for_again() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(99)]))
+    for seq in range(100, 500):
+        timeline.take(on(facts.Delete, seq, seq - 99 if seq < 198 else 1))
+    old = [message(seq) for seq in range(1, 99)]
+    assert not timeline.older_page(page(old, head=99), 99)
+    assert timeline.lowest == 99 and timeline.message(5) is None
+    now = [message(seq, None, deleted=NOON) for seq in range(1, 99)]
+    assert timeline.older_page(page(now, head=499), 99)
+    assert [*timeline.messages()] == [timeline.message(99)]
+
+
+def test_a_page_that_does_not_connect_any_more_is_not_taken() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(seq) for seq in range(2, MAX_ENTRIES + 3)]))
+    timeline.trim()
+    assert not timeline.older_page(page([message(1)], head=MAX_ENTRIES + 2), 2)
+    assert timeline.message(1) is None
+    timeline.forget()
+    assert not timeline.older_page(page([message(1, "of another log")]), timeline.lowest)
+    timeline.newest_page(page([message(1, "of this log")]))
+    assert bodies(timeline) == ["of this log"]
+
+
+@pytest.mark.parametrize(("change", "body"), CHANGES)
+@pytest.mark.parametrize("first", [1, 50])
+def test_a_change_in_a_gap_is_made_by_the_page_that_fills_it(change: Any, body: str | None, first: int) -> None:
+    """Whether the page has the message itself, or only the fact that changed it; pages tell no texts of edits."""
+    timeline = Timeline()
+    timeline.newest_page(page([message(1, "old"), *(message(seq) for seq in range(2, 100))]))
+    timeline.take(message(102))
+    assert not timeline.loaded
+    told = on(facts.Edit, 100, 1) if isinstance(change, facts.Edit) else change
+    reactions = {"👍": 1} if isinstance(change, facts.Reaction) else None
+    now = [message(1, body, reactions=reactions), *(message(seq) for seq in range(2, 100))]
+    timeline.newest_page(page([*now[first - 1 :], told, message(101)]))
+    if isinstance(change, facts.Edit) and first > 1:
+        assert timeline.message(1) is None and timeline.lowest == 50
+        timeline.older_page(page(now[: first - 1], head=102), 50)
+    found = timeline.message(1)
+    assert found is not None and (found.body, found.reactions) == (body, reactions)
+    assert timeline.loaded and timeline.message(102) is not None
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.data())
@@ -130,7 +203,7 @@ def test_whatever_comes_first_the_end_is_the_same(total: int, size: int, data: s
         timeline.newest_page(page(everything[max(0, total - size) :], head=total))
     while not timeline.begins:
         low = timeline.lowest
-        timeline.older_page(page(everything[max(0, low - 1 - size) : low - 1], head=total))
+        timeline.older_page(page(everything[max(0, low - 1 - size) : low - 1], head=total), low)
     assert bodies(timeline) == [fact.body for fact in everything]
 
 
