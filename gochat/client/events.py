@@ -31,6 +31,8 @@ class Listed(msgspec.Struct, frozen=True):
 
     groups: list[replies.GroupEntry]
     contacts: list[replies.ContactState]
+    unreadable: list[str] = []
+    """Rooms that the server left out since it can't read them: its database is damaged."""
 
 
 Event: TypeAlias = (

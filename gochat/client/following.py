@@ -6,7 +6,7 @@ server tells what was missed. An error of the file (sqlite3.Error) ends the sess
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import trio
@@ -22,6 +22,8 @@ from gochat.protocol import replies
 from gochat.protocol import requests as req
 
 _FACTS: Final = frozenset(FACTS)
+#: How long before a page is asked for again that was of no use.
+_AGAIN_S: Final = 1.0
 #: Entries of lists that tell of rooms.
 Entry = replies.ContactEntry | replies.RoomEntry | replies.GroupEntry | replies.ContactState
 
@@ -49,23 +51,29 @@ class Following:
             self._kept = {kept.room: kept for kept in self.replica.rooms()} if mine else {}
 
     def hold(self, entries: Iterable[Entry]) -> None:
-        """A list names rooms, and the positions do not know of it yet."""
+        """A list names rooms, and the positions do not know of it yet. Where a fact of a room came before the list, the
+        position begins with that fact: whatever the file has of another log goes, before anything is added to it."""
         for entry in entries:
             kept = self._kept.pop(entry.room, None) if self._kept and entry.room else None
-            if kept is not None and entry.head is not None:
-                self._positions.hold(kept.room, kept.seq, kept.epoch, entry.head, entry.epoch)
+            if kept is None or entry.head is None:
+                continue
+            held = self._positions.hold(kept.room, kept.seq, kept.epoch, entry.head, entry.epoch)
+            if not held and (kept.epoch is None or kept.epoch != entry.epoch):
+                self._pending.append(Left([kept.room]))
 
     def began(self, entries: Iterable[Entry]) -> None:
         """The positions know of the list: the older messages of rooms that are new here are wanted."""
         for entry in entries:
             position = self._positions.of(entry.room) if entry.room else None
             if entry.room and position is not None:
-                self._pending.append(Began(entry.room, position.seq, position.epoch))
+                ts = entry.last.ts if entry.last is not None else 0
+                self._pending.append(Began(entry.room, position.seq, position.epoch, ts))
         self._more.set()
 
-    def listed(self, welcome: replies.Welcome) -> None:
-        """All lists were read: rooms that none of them named are no longer the user's to read."""
-        waiting = {entry.room for entry in welcome.requests} | set(welcome.unreadable)
+    def listed(self, welcome: replies.Welcome, unreadable: Collection[str]) -> None:
+        """All lists were read: rooms that none of them named are no longer the user's to read. `unreadable`: the rooms
+        that the server could not read for these lists; the file may have the only copy that is left."""
+        waiting = {entry.room for entry in welcome.requests} | {*welcome.unreadable, *unreadable}
         left = [room for room in self._kept or () if room not in waiting]
         if left:
             self._pending.append(Left(left))
@@ -104,6 +112,7 @@ class Following:
         """Fetch what is wanted of older messages, on one connection; for ever. A room of which a part can't be read now
         is left to the next connection."""
         unreadable: set[str] = set()
+        asked: tuple[str, int] | None = None
         while True:
             self._more = trio.Event()
             await self._store()
@@ -111,10 +120,14 @@ class Following:
             if wanted is None:
                 await self._more.wait()
                 continue
-            room, before = wanted
+            if wanted == asked:
+                # The page was read too early, or from another log: the session is about to hear of it.
+                await trio.sleep(_AGAIN_S)
+            asked = room, before = wanted
             try:
                 page = await calls.inner(req.History(room=room, before=before, limit=PAGE, messages=True), Page)
             except Refused as refused:
+                asked = None
                 if refused.temporary:
                     await trio.sleep(refused.wait_s)
                 else:

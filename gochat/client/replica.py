@@ -8,73 +8,30 @@ log that comes does not connect to what is there, the room begins anew. `gochat.
 
 from __future__ import annotations
 
-import os
-import re
 import sqlite3
-import stat
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
-
-from gochat.client.errors import ClientError
+from gochat.client import replica_file, replica_rows
 from gochat.client.positions import Reset
+from gochat.client.replica_file import NotAReplica
 from gochat.client.wire import Fact, Page
+from gochat.domain import folding
 from gochat.domain.facts import Delete, Edit, Message
+
+__all__ = ["Began", "Kept", "Left", "News", "NotAReplica", "Replica", "Told"]
 
 #: Messages kept of a room, and rooms kept, those with the latest facts.
 MESSAGES: Final = 1_000
 ROOMS: Final = 1_000
 #: A room is cut back to its bound when it has grown past it by a quarter.
 _SLACK: Final = 1.25
-
-_APPLICATION: Final = 0x67636872
-_VERSION: Final = 1
-_SCHEMA: Final = """
-CREATE TABLE owner (one INTEGER PRIMARY KEY CHECK (one = 1), user TEXT NOT NULL);
-CREATE TABLE room (
-    room TEXT PRIMARY KEY,
-    epoch TEXT,               -- of its log; NULL until the server has told it
-    seq INTEGER NOT NULL,     -- all facts up to this one are in the messages
-    floor INTEGER NOT NULL,   -- the messages from here on are here
-    whole INTEGER NOT NULL,   -- 1: nothing older is to be fetched
-    touched INTEGER NOT NULL  -- the time of the latest fact
-) WITHOUT ROWID;
-CREATE TABLE message (
-    id INTEGER PRIMARY KEY,
-    room TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    ts INTEGER NOT NULL,
-    stale INTEGER NOT NULL DEFAULT 0,  -- 1: it was edited, and the new text is still to be fetched
-    body TEXT,                         -- also in the fact; apart for the search
-    fact BLOB NOT NULL,                -- JSON
-    UNIQUE (room, seq)
-);
-CREATE INDEX stale ON message (room, seq) WHERE stale;
-CREATE VIRTUAL TABLE found USING fts5 (
-    body, content='message', content_rowid='id', tokenize="unicode61 remove_diacritics 2", prefix='2 3'
-);
-CREATE TRIGGER message_in AFTER INSERT ON message BEGIN
-    INSERT INTO found (rowid, body) VALUES (new.id, new.body);
-END;
-CREATE TRIGGER message_out AFTER DELETE ON message BEGIN
-    INSERT INTO found (found, rowid, body) VALUES ('delete', old.id, old.body);
-END;
-CREATE TRIGGER message_new AFTER UPDATE OF body ON message BEGIN
-    INSERT INTO found (found, rowid, body) VALUES ('delete', old.id, old.body);
-    INSERT INTO found (rowid, body) VALUES (new.id, new.body);
-END;
-"""
-
-_encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(Message).decode
-
-
-class NotAReplica(ClientError):
-    """The file is there and is something else."""
+#: Words of a search that count, the first of them.
+_MOST_WORDS: Final = 32
+#: Above every character of a word.
+_LAST: Final = "\U0010ffff"
 
 
 class Began(NamedTuple):
@@ -84,6 +41,8 @@ class Began(NamedTuple):
     room: str
     seq: int
     epoch: str | None
+    touched: int = 0
+    """The time of its latest fact, as far as it is known."""
 
 
 class Told(NamedTuple):
@@ -123,7 +82,7 @@ class Replica:
         self.path = Path(path)
         self._messages, self._rooms = messages, rooms
         self._lock = threading.Lock()
-        self._db = self._open()
+        self._db = replica_file.opened(self.path)
 
     def close(self) -> None:
         """The file stays, and can be opened again."""
@@ -154,18 +113,22 @@ class Replica:
         return self._facts("room = ? AND seq < ? ORDER BY seq DESC", (room, below), limit)[::-1]
 
     def search(self, q: str, *, room: str | None = None, limit: int = 50) -> list[Message]:
-        """Messages with words that begin with each of these, newest first. Case and accents do not count."""
-        words = " ".join(f'"{word}"*' for word in re.findall(r"\w+", q))
+        """Messages with words that begin with each of these, newest first. Case, accents and punctuation do not count;
+        a sign, emoji included, is a word. Of a long query the first 32 words count."""
+        words = list(dict.fromkeys(folding.words(q)))[:_MOST_WORDS]
         if not words:
             return []
-        where, values = ("AND room = ?", (room,)) if room is not None else ("", ())
-        condition = f"id IN (SELECT rowid FROM found WHERE found MATCH ?) {where} ORDER BY ts DESC, seq DESC"
-        return self._facts(condition, (words, *values), limit)
+        conditions = ["id IN (SELECT id FROM word WHERE word >= ? AND word < ?)"] * len(words)
+        values = [bound for word in words for bound in (word, word + _LAST)]
+        if room is not None:
+            conditions.append("room = ?")
+            values.append(room)
+        return self._facts(f"{' AND '.join(conditions)} ORDER BY ts DESC, seq DESC", values, limit)
 
     def wipe(self) -> None:
         """Remove all that is in the file: for a user who signs out. Not while a session writes to it."""
         with self._lock:
-            self._begin_anew()
+            replica_file.begin_anew(self._db)
 
     # ------------------------------------------------------------------------------------------ for the session
 
@@ -176,8 +139,8 @@ class Replica:
             return True
         with self._lock:
             if before:
-                self._begin_anew()
-            with self._transaction() as db:
+                replica_file.begin_anew(self._db)
+            with replica_file.transaction(self._db) as db:
                 db.execute("INSERT OR REPLACE INTO owner VALUES (1, ?)", (user,))
         return False
 
@@ -185,24 +148,31 @@ class Replica:
         """Take what has happened, in the order in which it did; what is there already changes nothing. In one
         transaction. Says whether more is `wanted` now."""
         wanted = False
-        with self._lock, self._transaction() as db:
-            rooms: dict[str, None] = {}
-            for each in news:
-                match each:
-                    case Told(fact, epoch):
-                        wanted |= _told(db, fact, epoch)
-                        rooms[fact.room] = None
-                    case Began(room, seq, epoch):
-                        wanted |= _begin(db, room, seq, epoch)
-                    case Left(left):
-                        _forget(db, left)
-                    case Reset():
-                        _forget(db, [each.room])
-                        wanted |= _begin(db, each.room, each.head, each.epoch)
-            for room in rooms:
-                self._cut_back(db, room)
-            self._drop_oldest(db)
+        with self._lock:
+            with replica_file.transaction(self._db) as db:
+                for each in news:
+                    wanted |= self._take(db, each)
+                for room in dict.fromkeys(each.fact.room for each in news if isinstance(each, Told)):
+                    self._cut_back(db, room)
+                self._drop_oldest(db)
+            if any(map(_takes_text, news)):
+                replica_file.cut_log(self._db)
         return wanted
+
+    def _take(self, db: sqlite3.Connection, news: News) -> bool:
+        """Whether something is wanted for it."""
+        match news:
+            case Told(fact, epoch):
+                return replica_rows.tell(db, fact, epoch)
+            case Began(room, seq, epoch, touched):
+                return replica_rows.begin(db, room, seq, epoch, touched)
+            case Left(rooms):
+                replica_rows.forget(db, rooms)
+                return False
+            case Reset():
+                touched = replica_rows.touched(db, news.room)
+                replica_rows.forget(db, [news.room])
+                return replica_rows.begin(db, news.room, news.head, news.epoch, touched)
 
     def wanted(self, but: Collection[str] = ()) -> tuple[str, int] | None:
         """A room of which messages below a seq are still to be fetched, and that seq; None: nothing is, `but` these
@@ -214,33 +184,34 @@ class Replica:
         return (found[0][0], found[0][1]) if found else None
 
     def fetched(self, page: Page, before: int) -> None:
-        """Take the messages of a room right below `before`, as a page has them that was asked for messages alone."""
-        with self._lock, self._transaction() as db:
-            row = db.execute("SELECT epoch, floor FROM room WHERE room = ?", (page.room,)).fetchone()
-            if row is None or row[0] not in (None, page.epoch) or before < row[1]:
-                return  # The room has begun anew since it was asked for, or the session will hear that it does.
-            first = 1 if page.next is None else page.next
-            db.execute("DELETE FROM message WHERE room = ? AND seq BETWEEN ? AND ?", (page.room, first, before - 1))
-            for fact in page.entries:
-                if isinstance(fact, Message):
-                    _put(db, fact)
-            whole = page.next is None or _count(db, page.room) >= self._messages
-            db.execute(
-                "UPDATE room SET floor = min(floor, ?), whole = max(whole, ?), epoch = ? WHERE room = ?",
-                (first, whole, page.epoch, page.room),
-            )
-            self._cut_back(db, page.room)
+        """Take the messages of a room right below `before`, as a page has them that was asked for messages alone. They
+        are as of the page's head: whatever was stored since stays as it is. A page that is of no use any more changes
+        nothing, and is still `wanted`."""
+        with self._lock:
+            with replica_file.transaction(self._db) as db:
+                if not replica_rows.is_of_use(db, page, before):
+                    return
+                first = 1 if page.next is None else page.next
+                removed = replica_rows.put_page(db, page, first, before)
+                whole = page.next is None or replica_rows.count(db, page.room) >= self._messages
+                db.execute(
+                    "UPDATE room SET floor = min(floor, ?), whole = max(whole, ?), epoch = ? WHERE room = ?",
+                    (first, whole, page.epoch, page.room),
+                )
+                self._cut_back(db, page.room)
+            if removed:
+                replica_file.cut_log(self._db)
 
     def cannot_fetch(self, room: str) -> None:
         """The server refuses the older messages of this room for good."""
-        with self._lock, self._transaction() as db:
+        with self._lock, replica_file.transaction(self._db) as db:
             db.execute("UPDATE room SET whole = 1 WHERE room = ?", (room,))
             db.execute("UPDATE message SET stale = 0 WHERE room = ? AND stale", (room,))
 
     # ------------------------------------------------------------------------------------------ bounds
 
     def _cut_back(self, db: sqlite3.Connection, room: str) -> None:
-        if _count(db, room) <= self._messages * _SLACK:
+        if replica_rows.count(db, room) <= self._messages * _SLACK:
             return
         kept = "SELECT seq FROM message WHERE room = ? ORDER BY seq DESC LIMIT 1 OFFSET ?"
         ((floor,),) = db.execute(kept, (room, self._messages - 1)).fetchall()
@@ -249,66 +220,9 @@ class Replica:
 
     def _drop_oldest(self, db: sqlite3.Connection) -> None:
         oldest = "SELECT room FROM room ORDER BY touched DESC, room LIMIT -1 OFFSET ?"
-        _forget(db, [room for (room,) in db.execute(oldest, (self._rooms,)).fetchall()])
+        replica_rows.forget(db, [room for (room,) in db.execute(oldest, (self._rooms,)).fetchall()])
 
     # ------------------------------------------------------------------------------------------ the file
-
-    def _open(self) -> sqlite3.Connection:
-        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
-        try:
-            self._prepare(db)
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _prepare(self, db: sqlite3.Connection) -> None:
-        try:
-            ((application,),) = db.execute("PRAGMA application_id").fetchall()
-            ((version,),) = db.execute("PRAGMA user_version").fetchall()
-            ((tables,),) = db.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-        except sqlite3.DatabaseError as error:
-            raise NotAReplica(f"{self.path} is no replica: {error}") from None
-        if tables and application != _APPLICATION:
-            raise NotAReplica(f"{self.path} is no replica, but another database")
-        mode = self.path.stat().st_mode
-        if stat.S_IMODE(mode) != 0o600:
-            self.path.chmod(0o600)
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON", "temp_store = MEMORY"):
-            db.execute(f"PRAGMA {pragma}")
-        if tables and version == _VERSION:
-            return
-        db.execute("BEGIN IMMEDIATE")
-        # All that another version wrote is fetched again. Two programs may have come here at once.
-        ((version,),) = db.execute("PRAGMA user_version").fetchall()
-        if version != _VERSION:
-            for name in ("found", "message", "room", "owner"):
-                db.execute(f"DROP TABLE IF EXISTS {name}")
-            for statement in _statements(_SCHEMA):
-                db.execute(statement)
-            db.execute(f"PRAGMA application_id = {_APPLICATION}")
-            db.execute(f"PRAGMA user_version = {_VERSION}")
-        db.execute("COMMIT")
-
-    def _begin_anew(self) -> None:
-        with self._transaction() as db:
-            for table in ("owner", "room", "message"):
-                db.execute(f"DELETE FROM {table}")
-            db.execute("INSERT INTO found (found) VALUES ('rebuild')")
-        # The old bytes in the file and beside it are overwritten or cut off.
-        self._db.execute("VACUUM")
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
     def _read(self, sql: str, values: Sequence[object] = ()) -> list[tuple]:  # type: ignore[type-arg]
         with self._lock:
@@ -316,95 +230,9 @@ class Replica:
 
     def _facts(self, condition: str, values: Sequence[object], limit: int) -> list[Message]:
         rows = self._read(f"SELECT fact FROM message WHERE {condition} LIMIT ?", (*values, limit))
-        return [_decode(fact) for (fact,) in rows]
+        return [replica_rows.decode(fact) for (fact,) in rows]
 
 
-def _told(db: sqlite3.Connection, fact: Fact, epoch: str | None) -> bool:
-    """Whether something is wanted for it."""
-    wanted = False
-    row = db.execute("SELECT seq FROM room WHERE room = ?", (fact.room,)).fetchone()
-    if row is not None and fact.seq <= row[0]:
-        return False
-    if row is None or fact.seq > row[0] + 1:
-        # The room is new here, or what lies between can't be had, or is of a time when the user was not in it.
-        _forget(db, [fact.room])
-        wanted = _begin(db, fact.room, fact.seq - 1, epoch)
-    db.execute(
-        "UPDATE room SET seq = ?, touched = ?, epoch = coalesce(?, epoch) WHERE room = ?",
-        (fact.seq, fact.ts, epoch, fact.room),
-    )
-    match fact:
-        case Message():
-            _put(db, fact)
-        case Edit():
-            wanted |= _change(db, fact.room, fact.target, body=fact.body, edited=fact.ts, mentions=fact.mentions)
-        case Delete():
-            _change(db, fact.room, fact.target, deleted=fact.ts)
-    return wanted
-
-
-def _begin(db: sqlite3.Connection, room: str, seq: int, epoch: str | None) -> bool:
-    """A room of which nothing is here is from now on, with its messages at and below `seq` still to be fetched. Whether
-    there are any; False for a room that is here."""
-    whole = seq < 1
-    done = db.execute("INSERT OR IGNORE INTO room VALUES (?, ?, ?, ?, ?, 0)", (room, epoch, seq, seq + 1, whole))
-    return done.rowcount > 0 and not whole
-
-
-def _forget(db: sqlite3.Connection, rooms: Iterable[str]) -> None:
-    for room in rooms:
-        db.execute("DELETE FROM message WHERE room = ?", (room,))
-        db.execute("DELETE FROM room WHERE room = ?", (room,))
-
-
-def _count(db: sqlite3.Connection, room: str) -> int:
-    ((count,),) = db.execute("SELECT count(*) FROM message WHERE room = ?", (room,)).fetchall()
-    return int(count)
-
-
-def _put(db: sqlite3.Connection, message: Message) -> None:
-    # Counts of reactions are as of some moment, and nothing here follows them.
-    message = msgspec.structs.replace(message, reactions=None)
-    db.execute(
-        "INSERT INTO message (room, seq, ts, body, fact) VALUES (?, ?, ?, ?, ?) ON CONFLICT (room, seq) "
-        "DO UPDATE SET ts = excluded.ts, body = excluded.body, fact = excluded.fact, stale = 0",
-        (message.room, message.seq, message.ts, message.body, _encode(message)),
-    )
-
-
-def _change(
-    db: sqlite3.Connection,
-    room: str,
-    seq: int,
-    *,
-    body: str | None = None,
-    edited: int | None = None,
-    deleted: int | None = None,
-    mentions: list[str] | None = None,
-) -> bool:
-    """Edit or delete a message that is here. A page tells of an edit without the new text, which is then to be
-    fetched."""
-    row = db.execute("SELECT fact FROM message WHERE room = ? AND seq = ?", (room, seq)).fetchone()
-    message = _decode(row[0]) if row is not None else None
-    if message is None or message.deleted is not None:
-        return False
-    stale = body is None and deleted is None
-    if not stale:
-        message = msgspec.structs.replace(
-            message, body=body, edited=edited or message.edited, deleted=deleted, mentions=mentions
-        )
-    db.execute(
-        "UPDATE message SET body = ?, fact = ?, stale = ? WHERE room = ? AND seq = ?",
-        (message.body, _encode(message), stale, room, seq),
-    )
-    return stale
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script, one by one: together they would leave the transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+def _takes_text(news: News) -> bool:
+    """Whether texts may have gone that others meant to be gone, or that are not the user's to read any more."""
+    return isinstance(news, Left | Reset) or (isinstance(news, Told) and isinstance(news.fact, Edit | Delete))

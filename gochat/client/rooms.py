@@ -31,7 +31,10 @@ class Rooms:
         self._entries: dict[str, Entry] = {}
         self._requests: dict[str, RequestEntry] = {}
         self.unreadable: list[str] = []
-        """Rooms that the latest `welcome` left out, since the server can't read them: its database is damaged."""
+        """Rooms that the latest `welcome` left out, and the lists after it, since the server can't read them: its
+        database is damaged."""
+        self._left_out: dict[str, Entry] = {}
+        """Groups that the latest `welcome` did not name: until the lists after it do, or say that they can't."""
         self._welcomed(welcome)
 
     @property
@@ -90,12 +93,18 @@ class Rooms:
             for entry in self._entries.values()
             if isinstance(entry, ContactEntry) or entry.room in welcome.unreadable
         ]
-        self._entries = {entry.room: entry for entry in [*kept, *told]}
+        before, self._entries = self._entries, {entry.room: entry for entry in [*kept, *told]}
+        self._left_out = {room: entry for room, entry in before.items() if room not in self._entries}
         self._requests = {entry.user: entry for entry in welcome.requests}
 
     def _listed(self, event: Listed) -> None:
         """Facts that came of a room since it was listed count more than the list."""
         listed: list[replies.GroupEntry | replies.ContactState] = [*event.groups, *event.contacts]
+        for lost in event.unreadable:
+            if lost not in self.unreadable:
+                self.unreadable = [*self.unreadable, lost]
+            if lost in self._left_out:
+                self._entries.setdefault(lost, self._left_out[lost])
         for each in listed:
             room, head = each.room, each.head
             if room is None or head is None or (room in self._entries and self._entries[room].head >= head):

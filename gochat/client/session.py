@@ -291,15 +291,22 @@ class Session:
     async def _find_rooms(self, welcome: replies.Welcome) -> None:
         """List the rooms that `welcome` had no space for."""
         whole = True
+        unreadable: list[str] = []
         if welcome.rooms_next is not None:
-            whole &= await self._list(req.Groups(limit=LISTED, cursor=welcome.rooms_next), replies.Groups)
+            groups = req.Groups(limit=LISTED, cursor=welcome.rooms_next)
+            whole &= await self._list(groups, replies.Groups, unreadable)
         if len(welcome.contacts) >= WELCOMED:
-            whole &= await self._list(req.Contacts(limit=LISTED, rooms=True), replies.Contacts)
+            whole &= await self._list(req.Contacts(limit=LISTED, rooms=True), replies.Contacts, unreadable)
         if whole and self.following is not None:
-            self.following.listed(welcome)
+            self.following.listed(welcome, unreadable)
 
-    async def _list(self, request: req.Groups | req.Contacts, kind: type[replies.Groups | replies.Contacts]) -> bool:
-        """Whether it was listed to its end."""
+    async def _list(
+        self,
+        request: req.Groups | req.Contacts,
+        kind: type[replies.Groups | replies.Contacts],
+        unreadable: list[str],
+    ) -> bool:
+        """Whether it was listed to its end. Rooms that the server can't read are added to `unreadable`."""
         cursor = request.cursor
         while True:
             await self.inbox.half_empty()
@@ -323,7 +330,8 @@ class Session:
                 self.following.began([*groups, *contacts])
             if self.positions.waiting:
                 self._catchers.unpark_all()
-            self.inbox.put(Listed(groups, contacts))
+            unreadable += reply.unreadable
+            self.inbox.put(Listed(groups, contacts, reply.unreadable))
             cursor = reply.next
             if cursor is None:
                 return True

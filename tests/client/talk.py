@@ -9,14 +9,19 @@ from typing import Any
 import trio
 import trio.testing
 
-from gochat.client import Chat, connect
+from gochat.client import Chat, Replica, connect
 from gochat.client.errors import ClientError
 from tests.client.peer import Peer, Visit
 
 
 @asynccontextmanager
 async def talking(
-    peer: Peer, *rooms: dict[str, Any], queue: int = 1_000, confirms: bool = False, **welcome: Any
+    peer: Peer,
+    *rooms: dict[str, Any],
+    queue: int = 1_000,
+    confirms: bool = False,
+    replica: Replica | None = None,
+    **welcome: Any,
 ) -> AsyncIterator[tuple[Chat, Visit]]:
     """A client, and its first connection as the server sees it."""
     visits: list[Visit] = []
@@ -28,7 +33,7 @@ async def talking(
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(greet)
-            async with connect(peer.url, token="abc", queue=queue, confirms=confirms) as chat:
+            async with connect(peer.url, token="abc", queue=queue, confirms=confirms, replica=replica) as chat:
                 yield chat, visits[0]
 
 

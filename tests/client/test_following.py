@@ -15,9 +15,14 @@ import pytest
 import trio
 
 from gochat.client import Chat, Replica, Reset, facts
+from gochat.client import following as following_module
+from gochat.client.replica import Began
 from gochat.client.sync import connect as connect_sync
+from gochat.domain import folding
 from gochat.node import Node
 from tests.client.conftest import Start, enter, url
+from tests.client.peer import Peer, Visit, listed, message
+from tests.client.talk import event, talking
 from tests.tokens import issue
 
 TEA = "group:tea"
@@ -167,6 +172,122 @@ async def test_another_user_and_another_log(start: Start, tmp_path: Path) -> Non
             await is_level(bob, replica)
 
 
+# ---------------------------------------------------------------------------------------------- on bad days
+
+
+def changed(kind: str, seq: int, target: int, **fields: object) -> dict[str, object]:
+    return {"type": kind, "room": TEA, "seq": seq, "ts": seq, "from": "bob", "target": target, **fields}
+
+
+def opened(path: Path, *began: Began) -> Replica:
+    """A file of ann's with these rooms, of which all is here."""
+    replica = Replica(path)
+    replica.belongs_to("ann")
+    replica.store(began)
+    for each in began:
+        replica.cannot_fetch(each.room)
+    return replica
+
+
+async def page_for(visit: Visit, head: int, epoch: str = "e1") -> None:
+    """Answer the next question for messages with all of them, as they were at that head."""
+    history = await visit.expect("history")
+    entries = [message(seq) for seq in range(1, min(head + 1, history["before"]))]
+    await visit.reply(history, "page", room=TEA, epoch=epoch, entries=entries, head=head, complete=True)
+
+
+async def test_a_message_that_is_deleted_while_its_page_comes_stays_deleted(peer: Peer, tmp_path: Path) -> None:
+    replica = opened(tmp_path / "ann.db")
+    async with talking(peer, listed(3), replica=replica) as (chat, visit):
+        history = await visit.expect("history")
+        await visit.send(changed("delete", 4, 1), changed("edit", 5, 2, body="new"))
+        assert [(await event(chat)).seq for _ in range(2)] == [4, 5]
+        entries = [message(seq) for seq in (1, 2, 3)]
+        await visit.reply(history, "page", room=TEA, epoch="e1", entries=entries, head=3, complete=True)
+        again = await visit.expect("history")
+        assert again["before"] == 3, "the text of the second is to be fetched"
+        entries = [message(2) | {"body": "new", "edited": 5}]
+        await visit.reply(again, "page", room=TEA, epoch="e1", entries=entries, head=5, complete=True)
+        await until(lambda: kept(replica) == [(2, "new"), (3, "m3")] and replica.wanted() is None)
+
+
+async def test_a_node_that_is_behind_is_not_asked_all_the_time(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    sleep = trio.sleep
+
+    async def noting(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(seconds)
+
+    monkeypatch.setattr(following_module, "_AGAIN_S", 0.0123)
+    monkeypatch.setattr(trio, "sleep", noting)
+    replica = opened(tmp_path / "ann.db")
+    async with talking(peer, listed(3), replica=replica) as (_, visit):
+        for _ in range(3):
+            await page_for(visit, head=2)
+        await page_for(visit, head=3)
+        assert slept.count(0.0123) == 3
+        await until(lambda: kept(replica) == [(1, "m1"), (2, "m2"), (3, "m3")])
+
+
+async def test_what_is_kept_of_rooms_that_no_list_can_name_stays(peer: Peer, tmp_path: Path) -> None:
+    """The server's database is damaged, and the file may have the only copy."""
+    rooms = ["dm:ann:bob", "dm:ann:cat", "group:damaged", "group:left"]
+    replica = opened(tmp_path / "ann.db", *(Began(room, 4, "e1") for room in rooms))
+    contacts = [
+        {"user": user, "name": user, "online": False, **listed(0, f"dm:ann:{user}")}
+        for user in (f"user{number:02}" for number in range(15))
+    ]
+    async with talking(peer, contacts=contacts, rooms_next="c", replica=replica) as (chat, visit):
+        await visit.reply(await visit.expect("groups"), "groups", groups=[], unreadable=["group:damaged"])
+        asked = await visit.expect("contacts")
+        await visit.reply(asked, "contacts", contacts=[], next="d", unreadable=["dm:ann:bob"])
+        await visit.reply(await visit.expect("contacts"), "contacts", contacts=[], unreadable=["dm:ann:cat"])
+        assert [(await event(chat)).unreadable for _ in range(3)] == [[room] for room in (rooms[2], *rooms[:2])]
+        await until(lambda: sorted(each.room for each in replica.rooms() if each.seq == 4) == rooms[:3])
+
+
+async def test_another_log_whose_fact_comes_before_the_list_replaces_the_one_that_was_kept(
+    peer: Peer, tmp_path: Path
+) -> None:
+    replica = opened(tmp_path / "ann.db", Began(TEA, 40, "old log"))
+    async with talking(peer, rooms_next="c", replica=replica) as (chat, visit):
+        groups = await visit.expect("groups")
+        await visit.send(message(41))
+        assert (await event(chat)).seq == 41
+        await visit.reply(groups, "groups", groups=[listed(41) | {"members": 2}])
+        assert (await event(chat)).groups[0].room == TEA
+        await page_for(visit, head=41)
+        await until(lambda: [row[0] for row in kept(replica)] == list(range(1, 42)))
+        assert replica.rooms()[0][:3] == (TEA, 41, "e1")
+
+
+async def test_the_log_that_was_kept_goes_on_with_a_fact_that_comes_before_the_list(peer: Peer, tmp_path: Path) -> None:
+    replica = opened(tmp_path / "ann.db", Began(TEA, 40, "e1"))
+    async with talking(peer, rooms_next="c", replica=replica) as (chat, visit):
+        groups = await visit.expect("groups")
+        await visit.send(message(41))
+        assert (await event(chat)).seq == 41
+        await visit.reply(groups, "groups", groups=[listed(41) | {"members": 2}])
+        assert (await event(chat)).groups[0].room == TEA
+        await until(lambda: replica.rooms()[0][:2] == (TEA, 41))
+        assert kept(replica) == [(41, "m41")] and replica.wanted() is None
+
+
+async def test_rooms_are_kept_in_the_order_that_their_lists_tell(peer: Peer, tmp_path: Path) -> None:
+    rooms = [
+        listed(2, f"group:{name}") | {"last": {"seq": 2, "ts": ts, "from": "bob", "body": "x"}}
+        for name, ts in (("a", 10), ("b", 30), ("c", 20))
+    ]
+    replica = opened(tmp_path / "ann.db")
+    async with talking(peer, *rooms, replica=replica) as (_, visit):
+        asked = await visit.expect("history")
+        assert asked["room"] == "group:b", "the latest is fetched first"
+        assert [each.room for each in replica.rooms()] == ["group:b", "group:c", "group:a"]
+
+
 async def test_scripts_have_it_too(node: Node, tmp_path: Path) -> None:
     def script() -> None:
         with connect_sync(url(node), token=issue(node, "ann"), replica=tmp_path / "ann.db") as chat:
@@ -251,6 +372,11 @@ async def test_kills_lose_nothing_and_double_nothing(node: Node, tmp_path: Path,
                 await is_level(bob, replica)
     with sqlite3.connect(path) as db:
         assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        db.execute("INSERT INTO found (found) VALUES ('integrity-check')")
+        words = {
+            (word, id_)
+            for id_, body in db.execute("SELECT id, body FROM message")
+            for word in folding.words(body or "")
+        }
+        assert set(db.execute("SELECT word, id FROM word")) == words
     db.close()
     assert handed and len(set(handed)) == len(handed), [each for each in set(handed) if handed.count(each) > 1]

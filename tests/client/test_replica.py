@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from gochat.client import NotAReplica, Replica, Reset
-from gochat.client import replica as replicas
+from gochat.client import NotAReplica, Replica, Reset, replica_file, replica_rows
 from gochat.client.replica import Began, Left, Told
 from gochat.client.wire import Fact, Page
 from gochat.domain.facts import Delete, Edit, Message, Reaction
@@ -35,8 +34,8 @@ def told(*facts: Fact, epoch: str | None = "a") -> list[Told]:
     return [Told(fact, epoch) for fact in facts]
 
 
-def page(*entries: Fact, first: int | None = None, epoch: str = "a", **more: Any) -> Page:
-    return Page(room=TEA, epoch=epoch, entries=list(entries), head=99, complete=True, next=first, **more)
+def page(*entries: Fact, first: int | None = None, epoch: str = "a", head: int = 99, **more: Any) -> Page:
+    return Page(room=TEA, epoch=epoch, entries=list(entries), head=head, complete=True, next=first, **more)
 
 
 def bodies(replica: Replica, room: str = TEA) -> list[str | None]:
@@ -74,10 +73,10 @@ def test_facts_and_position_come_together_or_not_at_all(replica: Replica, monkey
             raise sqlite3.OperationalError("database or disk is full")
         put(db, fact)
 
-    put = replicas._put
+    put = replica_rows._put
     replica.store(told(message(1)))
     with monkeypatch.context() as patched:
-        patched.setattr(replicas, "_put", full)
+        patched.setattr(replica_rows, "_put", full)
         with pytest.raises(sqlite3.OperationalError):
             replica.store(told(message(2), message(3), message(4)))
     assert (replica.rooms()[0].seq, bodies(replica)) == (1, ["text 1"])
@@ -135,6 +134,58 @@ def test_an_edit_whose_text_was_not_told_is_fetched(replica: Replica) -> None:
     assert replica.wanted() is None
 
 
+def begun(replica: Replica, *facts: Fact) -> None:
+    """A room with the head 20, whose page is read then; these facts are stored before the page comes."""
+    replica.store([Began(TEA, 20, "a"), Told(message(21), "a")])
+    assert replica.wanted() == (TEA, 21)
+    replica.store(told(*facts))
+
+
+def test_a_message_that_was_deleted_while_its_page_came_does_not_come_back(replica: Replica) -> None:
+    begun(replica, delete(22, 5), edit(23, 7, "edited, then deleted"), delete(24, 7))
+    replica.fetched(page(*(message(seq) for seq in range(1, 21)), head=21), 21)
+    assert [m.seq for m in replica.messages(TEA)] == [*range(1, 5), 6, *range(8, 22)]
+    assert replica.search("text 5") == [] and replica.wanted() is None
+    # The same message again in a page that knows of it all: whatever it says counts.
+    replica.store(told(edit(25, 8, None)))
+    replica.fetched(page(*(message(seq, f"as of 25: {seq}") for seq in (6, 8)), head=25), 9)
+    assert bodies(replica)[:3] == ["as of 25: 6", "as of 25: 8", "text 9"]
+
+
+def test_a_message_that_was_edited_while_its_page_came_is_fetched_again(replica: Replica) -> None:
+    begun(replica, edit(22, 5, "new"), edit(23, 6, None))
+    replica.fetched(page(*(message(seq) for seq in range(1, 21)), head=22), 21)
+    assert replica.wanted() == (TEA, 7), "the page knew of the first edit, and not of the second"
+    replica.fetched(page(*(message(seq, f"new {seq}") for seq in range(1, 7)), head=23), 7)
+    assert bodies(replica)[4:7] == ["new 5", "new 6", "text 7"] and replica.wanted() is None
+
+
+def test_a_page_from_before_an_edit_does_not_take_the_new_text_away(replica: Replica) -> None:
+    """Where the old page was asked for because of another text of the room."""
+    replica.store(told(*(message(seq) for seq in range(1, 11)), edit(11, 9, None)))
+    assert replica.wanted() == (TEA, 10)
+    replica.store(told(edit(12, 3, "new"), delete(13, 4), edit(14, 5, None)))
+    replica.fetched(page(*(message(seq) for seq in range(1, 9)), message(9, "nine"), head=11), 10)
+    assert bodies(replica)[2:9] == ["new", None, "text 5", "text 6", "text 7", "text 8", "nine"]
+    assert replica.wanted() == (TEA, 6)
+
+
+def test_a_page_that_is_too_old_is_asked_for_again(replica: Replica) -> None:
+    """Of another node that is behind, or from before more changes than are kept."""
+    begun(replica)
+    replica.fetched(page(message(1), message(17), head=18), 21)
+    assert bodies(replica) == ["text 21"] and replica.wanted() == (TEA, 21)
+    seqs = range(22, 24 + replica_rows.LATE)
+    replica.store(told(*(delete(seq, 5) for seq in seqs)))
+    replica.fetched(page(message(5), head=22), 21)
+    assert bodies(replica) == ["text 21"] and replica.wanted() == (TEA, 21)
+    replica.fetched(page(message(5), head=23), 21)
+    assert bodies(replica) == ["text 21"] and replica.wanted() is None
+    with sqlite3.connect(replica.path) as db:
+        assert db.execute("SELECT count(*) FROM change").fetchall() == [(replica_rows.LATE,)]
+    db.close()
+
+
 def test_other_facts_move_the_position_alone(replica: Replica) -> None:
     reaction = Reaction(room=TEA, seq=2, ts=1, sender="bob", target=1, emoji="👍", on=True)
     replica.store(told(message(1), reaction))
@@ -149,6 +200,17 @@ def test_the_oldest_rooms_go_and_those_that_were_left(tmp_path: Path) -> None:
     assert [kept.room for kept in replica.rooms()] == ["group:b"] and bodies(replica, "group:c") == []
 
 
+def test_new_rooms_stand_in_the_order_of_their_latest_facts(tmp_path: Path) -> None:
+    """Those that the list told of without a message, in that of what was fetched."""
+    replica = Replica(tmp_path / "ann.db", rooms=3)
+    replica.store([Began("group:a", 9, "a", 1_000), Began(TEA, 9, "a"), Began("group:z", 9, "a", 3_000)])
+    assert [kept.room for kept in replica.rooms()] == ["group:z", "group:a", TEA]
+    replica.fetched(page(message(2), message(9_000 - 1_000, "late"), first=2), 10)
+    assert [kept.room for kept in replica.rooms()] == [TEA, "group:z", "group:a"]
+    replica.store([Reset(room=TEA, epoch="b", head=1), Began("group:0", 9, "a", 2_000)])
+    assert [kept.room for kept in replica.rooms()] == [TEA, "group:z", "group:0"], "the oldest goes"
+
+
 def test_a_search_takes_whatever_is_typed(replica: Replica) -> None:
     replica.store(told(message(1, "Ein Café in Köln"), message(2, "limits.window"), message(3, "cafeteria")))
     assert [m.seq for m in replica.search("CAFE")] == [3, 1]
@@ -156,9 +218,63 @@ def test_a_search_takes_whatever_is_typed(replica: Replica) -> None:
     assert [m.seq for m in replica.search("limits.win")] == [2]
     assert [m.seq for m in replica.search("cafe", limit=1)] == [3]
     assert replica.search("cafe", room="group:other") == []
-    for odd in ("", " ", '"', "a AND", "NEAR(", "body:x", "*", "'; DROP TABLE message", "\0", "-x ^y", "_"):
+    assert [m.seq for m in replica.search("limits.window in köln")] == []
+    for odd in (
+        "a " * 5_000,
+        "\udc00",
+        "\U0010ffff",
+        "",
+        " ",
+        '"',
+        "a AND",
+        "NEAR(",
+        "body:x",
+        "*",
+        "'; DROP TABLE message",
+        "\0",
+        "-x ^y",
+        "_",
+    ):
         replica.search(odd)
     assert len(replica.messages(TEA)) == 3
+
+
+def bytes_of(path: Path) -> bytes:
+    """All that lies in the file, and in those beside it."""
+    return b"".join(file.read_bytes() for file in files_of(path)).lower()
+
+
+def test_words_that_went_lie_in_no_byte_of_the_file(replica: Replica) -> None:
+    """Whichever way they went; while the file is open too."""
+    texts = {seq: f"Geheim{seq}wort und wieder Geheim{seq}wort" for seq in range(1, 300)}
+    replica.store(told(*(message(seq, text) for seq, text in texts.items())))
+    replica.store([Began("group:left", 0, "a"), Told(message(1, "geheimverlassen", room="group:left"), "a")])
+    replica.store(told(edit(300, 7, "now harmless"), *(delete(seq, (seq - 300) * 3) for seq in range(301, 399))))
+    replica.store(told(edit(399, 1, None)))
+    replica.fetched(page(message(1, "also harmless"), *(message(seq, texts[seq]) for seq in (5, 10)), head=399), 11)
+    replica.store([Left(["group:left"])])
+    gone = {1, 2, 4, 7, 8, *range(3, 297, 3)}
+    left = bytes_of(replica.path)
+    assert [seq for seq in gone if b"geheim%dwort" % seq in left] == []
+    assert b"geheimverlassen" not in left
+    assert all(b"geheim%dwort" % seq in left for seq in set(texts) - gone), "the others are there"
+    assert len(replica.search("geheim", limit=999)) == len(texts) - len(gone)
+    replica.store([Reset(room=TEA, epoch="b", head=0)])
+    assert b"geheim" not in bytes_of(replica.path)
+
+
+def test_a_program_that_reads_holds_nobody_up(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old pages are cut off as soon as it is done."""
+    monkeypatch.setattr(replica_file, "_BUSY_LOG_MS", 10)
+    replica.store(told(message(1, "geheim")))
+    reader = sqlite3.connect(replica.path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM message").fetchall()
+    replica.store(told(delete(2, 1)))
+    assert bodies(replica) == [None]
+    reader.close()
+    replica.store(told(message(3), delete(4, 3)))
+    assert b"geheim" not in bytes_of(replica.path)
 
 
 def files_of(path: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gochat.client.events import Online
+from gochat.client.events import Listed, Online
 from gochat.client.rooms import Rooms
 from gochat.domain import facts
 from gochat.protocol import replies
@@ -162,3 +162,14 @@ def test_a_new_welcome_counts_and_keeps_private_rooms_that_it_does_not_hold() ->
     known = rooms(message("dm:ann:eve", 1, "eve"), Online(welcome(contact(head=9, unread=7))))
     assert {entry.user: entry.unread for entry in known.contacts} == {"bob": 7, "eve": 1}
     assert known.groups == [], "a welcome names all groups"
+
+
+def test_a_group_that_the_lists_can_not_read_stays_with_what_was_known() -> None:
+    known = rooms()
+    known.take(Online(welcome(rooms_next="cursor")))
+    assert TEA not in known, "a later list names it, or the user has left"
+    known.take(Listed([], [], ["group:new", TEA]))
+    assert [(entry.room, entry.head) for entry in known.groups] == [(TEA, 9)]
+    assert known.unreadable == ["group:new", TEA]
+    known.take(Online(welcome()))
+    assert known.unreadable == [] and TEA not in known

@@ -14,7 +14,7 @@ import trio
 
 from gochat.client.chat import Chat
 from gochat.client.errors import Refused
-from gochat.client.events import Event
+from gochat.client.events import Event, Listed
 from gochat.client.positions import Reset
 from gochat.client.screen.commands import COMMANDS, HINTS
 from gochat.client.screen.completion import Completion, Words
@@ -148,6 +148,9 @@ class Desk:
         if isinstance(event, replies.Request):
             user = text.inert(event.user)
             self.state.note(f"{user} wants to write to you, in window {self.state.number(event.room)}", STATUS)
+        if isinstance(event, Listed):
+            for line in text.unreadable_lines(event.unreadable, self.state.me):
+                self.state.note(line.removeprefix("* "), STATUS, "error")
         if isinstance(event, replies.Contact):
             self.state.note(text.state_notice(event.user, event.state).removeprefix("* "), STATUS)
         if loud and now >= self._rang + BELL_S:

@@ -8,7 +8,7 @@ from typing import Final
 from unicodedata import category
 
 from gochat.client.errors import ClientError, Refused
-from gochat.client.events import Event, Offline, Online
+from gochat.client.events import Event, Listed, Offline, Online
 from gochat.client.positions import Reset
 from gochat.client.unsent import Draft
 from gochat.client.wire import Fact, Unknown
@@ -94,6 +94,8 @@ def notice(event: Event, me: str) -> str | None:
             return f"* connection lost: {inert(event.reason)}; next attempt in {event.retry_s:.1f} s"
         case Online():
             return "\n".join(("* connected again", *unreadable_lines(event.welcome.unreadable, me)))
+        case Listed() if event.unreadable:
+            return "\n".join(unreadable_lines(event.unreadable, me))
         case Reset():
             return f"* {address(event.room, me)}: the server went back to an earlier state; see /history"
         case replies.Contact():

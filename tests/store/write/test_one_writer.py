@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 #: The files that open a database by themselves: one in memory, a new file that nobody else knows, or the replica of a
 #: client, which no node opens, and one program at a time.
 OTHERS = {
-    "gochat/client/replica.py",
+    "gochat/client/replica_file.py",
     "gochat/commands/doctor.py",
     "gochat/sim/disk.py",
     "gochat/store/portable/backup.py",
