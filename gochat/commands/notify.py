@@ -174,8 +174,8 @@ def _targets(settings: Settings, name: str, who: str, mail: str | None) -> list[
 
 
 def _told(result: Result) -> str:
-    from gochat.notify.channel import Delivered, Retry
+    from gochat.notify.channel import Delivered
 
     if isinstance(result, Delivered):
         return "delivered"
-    return f"not delivered: {result.reason}" if isinstance(result, Retry) else "not delivered: no such receiver"
+    return f"not delivered: {result.reason or 'no such receiver'}"

@@ -19,6 +19,9 @@ class Delivered(NamedTuple):
 class Gone(NamedTuple):
     """There is no such receiver any more: it is forgotten, and nothing is sent there again."""
 
+    reason: str = ""
+    """The answer that said so, for the operator, as in `Retry`; empty where nobody was asked."""
+
 
 class Retry(NamedTuple):
     """Nobody knows whether the receiver has it: it is sent again later, with the same id."""

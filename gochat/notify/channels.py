@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import trio
 
 from gochat import config
 from gochat.config import parse_address
@@ -16,6 +18,8 @@ from gochat.notify.notification import Templates
 from gochat.notify.vapid_key import own_key, shared_key
 from gochat.notify.webhook import Webhook
 from gochat.notify.webpush import WebPush
+
+log = logging.getLogger(__name__)
 
 
 class Channels:
@@ -44,8 +48,10 @@ class Channels:
             self.all.append(self._email())
 
     async def aclose(self) -> None:
-        for poster in self._posters:
-            await poster.aclose()
+        """One that can't let go is logged, and keeps no other from it."""
+        async with trio.open_nursery() as nursery:
+            for poster in self._posters:
+                nursery.start_soon(_close, poster)
 
     def _poster(self, allow_private: bool) -> Poster:
         """Connections of one channel alone: a slow receiver of one must not hold up another."""
@@ -72,6 +78,13 @@ class Channels:
         if settings.mail_lookup_url:
             lookup = AddressLookup(self._webhook(settings.mail_lookup_url)).find
         return Email(relay, settings.mail_from, self._templates, settings.timeout_s, lookup)
+
+
+async def _close(poster: Poster) -> None:
+    try:
+        await poster.aclose()
+    except Exception:
+        log.exception("connections to receivers were not closed")
 
 
 class _Found(msgspec.Struct):

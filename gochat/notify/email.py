@@ -17,26 +17,55 @@ import trio
 
 from gochat.domain.notices import ChannelName, is_address
 from gochat.notify.address import Unreachable, connect
-from gochat.notify.channel import DELIVERED, GONE, Result, Retry, Target
+from gochat.notify.channel import DELIVERED, GONE, Gone, Result, Retry, Target
 from gochat.notify.notification import Notification, Templates
 
 Security: TypeAlias = Literal["starttls", "tls", "none"]
 #: Bytes of one answer of a relay, and lines of it.
 MOST_BYTES: Final = 16 << 10
-#: How a relay refuses a receiver for good: unknown, moved, not well formed (RFC 5321 section 4.2.2).
+#: How a relay refuses a receiver for good: unknown, moved, not well formed (RFC 5321 section 4.2.2). The same codes are
+#: given for what the operator has to mend, such as a missing login: the enhanced code tells (RFC 3463 section 3.2, RFC
+#: 7505). Others below 5.1 are about the sender: Postfix tells of a bad one only when it hears of the receiver.
 NO_MAILBOX: Final = (550, 551, 553)
+NO_MAILBOX_STATUS: Final = ("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10")
+#: In the text of a relay without enhanced codes: it does not know the node, rather than the receiver.
+_UNWELCOME: Final = re.compile(r"relay|authenti|log ?in", re.IGNORECASE)
+_STATUS: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?= |$)")
+#: An address, perhaps in angle brackets.
+_ADDRESS: Final = r"\S+@\S+"
+#: Characters of a relay's text that are told.
+_MOST_CHARS: Final = 120
 
 
 class Refused(Exception):
-    """The relay said no."""
+    """The relay said no. The text is for the operator, without the relay's words."""
 
-    def __init__(self, code: int) -> None:
-        super().__init__(f"the mail relay answered {code}")
+    def __init__(self, code: int, told: str = "") -> None:
+        """`told`: the last line behind its code."""
+        found = _STATUS.match(told)
         self.code = code
+        self.status = found[0] if found else ""
+        """The enhanced code; empty where the relay gave none."""
+        self.words = told.removeprefix(self.status).strip()
+        super().__init__(f"the mail relay answered {code} {self.status}".rstrip())
+
+    @property
+    def is_no_mailbox(self) -> bool:
+        """Whether the relay, asked for a receiver, knows of none, and would say so again."""
+        if self.code not in NO_MAILBOX:
+            return False
+        return self.status in NO_MAILBOX_STATUS if self.status else not _UNWELCOME.search(self.words)
 
 
-class NoMailbox(Exception):
-    """The relay knows of no such receiver, and would say so again."""
+class ReceiverRefused(Exception):
+    """The relay does not take mail for this receiver. The text is the relay's answer, without the address."""
+
+    def __init__(self, refused: Refused, receiver: str) -> None:
+        name = re.escape(receiver.rpartition("@")[0])
+        words = re.sub(rf"(?i){_ADDRESS}|(?<!\w){name}(?!\w)", "(address)", refused.words)
+        words = "".join(char if " " <= char <= "~" else "?" for char in words)[:_MOST_CHARS]
+        super().__init__(f"{refused} {words}".rstrip())
+        self.for_good = refused.is_no_mailbox
 
 
 class Relay:
@@ -61,7 +90,8 @@ class Relay:
         self._allow_private = allow_private
 
     async def deliver(self, sender: str, receiver: str, message: bytes) -> None:
-        """Hand one e-mail in. Raises Refused, NoMailbox, Unreachable, trio.BrokenResourceError and ssl.SSLError."""
+        """Hand one e-mail in. Raises Refused, ReceiverRefused, Unreachable, trio.BrokenResourceError and
+        ssl.SSLError."""
         stream: trio.abc.Stream = await connect(self._host, self._port, allow_private=self._allow_private)
         try:
             if self._security == "tls":
@@ -81,9 +111,7 @@ class Relay:
             try:
                 await dialogue.ask(f"RCPT TO:<{receiver}>", 250, 251)
             except Refused as error:
-                if error.code in NO_MAILBOX:
-                    raise NoMailbox from error
-                raise
+                raise ReceiverRefused(error, receiver) from error
             await dialogue.ask("DATA", 354)
             await stream.send_all(_stuffed(message))
             await dialogue.answer(250)
@@ -129,7 +157,7 @@ class _Dialogue:
             if line[3:4] != b"-":
                 break
         if int(line[:3]) not in good:
-            raise Refused(int(line[:3]))
+            raise Refused(int(line[:3]), line[4:].decode("ascii", "replace").strip())
 
 
 def _stuffed(message: bytes) -> bytes:
@@ -192,8 +220,8 @@ class Email:
             return Retry(f"no answer within {self._timeout_s:g} s")
         except NoAddress as error:
             return Retry(str(error))
-        except NoMailbox:
-            return GONE
+        except ReceiverRefused as error:
+            return Gone(str(error)) if error.for_good else Retry(str(error))
         except (Refused, Unreachable) as error:
             return Retry(str(error))
         except (OSError, trio.BrokenResourceError) as error:

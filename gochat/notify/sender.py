@@ -165,6 +165,8 @@ class Sender:
         if notice.target and not self._wait_budget.has(notice.user, trio.current_time()):
             return self._again(notice, "the user's devices answer too slowly", PAUSE_MS)
         result = await self._delivered(notice, notification)
+        if isinstance(result, Gone) and result.reason:
+            log.warning("%s: nothing more is sent there for %s: %s", self.channel.name, notice.user, result.reason)
         if isinstance(result, Delivered | Gone):
             return Attempt(
                 notice.id,

@@ -165,6 +165,10 @@ async def test_a_mail_goes_to_the_users_address_or_to_one_that_is_named(settings
         assert [envelope.rcpt_tos for envelope in receiver.envelopes] == [["ann@mail.example"], ["ops@chat.example"]]
         ran = await tested("bob", "--channel", "mail")
         assert ran == (EXIT_FAILED, "mail: not delivered: no such receiver\n", "")
+        for answer in ("550 5.7.1 Relaying denied", "550 5.1.1 unknown"):
+            receiver.once["RCPT"] = answer
+            ran = await tested("ann", "--channel", "mail")
+            assert ran == (EXIT_FAILED, f"mail: not delivered: the mail relay answered {answer}\n", "")
 
 
 async def test_each_device_of_the_user_is_pushed_to(

@@ -6,7 +6,7 @@ from collections import deque
 
 import trio
 
-from gochat.notify.channel import DELIVERED, GONE, Result, Retry, Target
+from gochat.notify.channel import DELIVERED, Gone, Result, Retry, Target
 from gochat.notify.notification import Notification
 
 
@@ -40,7 +40,7 @@ class MemoryChannel:
             await trio.sleep(self._timeout_s)
             return Retry(f"no answer within {self._timeout_s:g} s")
         if what == "gone":
-            return GONE
+            return Gone("the receiver answered 410")
         if what or self.down:
             return Retry("the receiver answered 503")
         self.received.append((notification, target))

@@ -21,7 +21,7 @@ from standardwebhooks import Webhook as Verifier
 from gochat.config import webhook_key
 from gochat.domain.notices import Subscription
 from gochat.notify import webpush
-from gochat.notify.channel import DELIVERED, GONE, Retry
+from gochat.notify.channel import DELIVERED, GONE, Gone, Retry
 from gochat.notify.circuit import FAILURES
 from gochat.notify.email import Email, NoAddress, Relay
 from gochat.notify.encryption import decode64, encode64, point
@@ -350,7 +350,7 @@ class MailStage:
         return [envelope_id(envelope) for envelope in self.receiver.envelopes]
 
     def then(self, what: str) -> None:
-        answers = {"refuse": ("DATA", "451 later"), "gone": ("RCPT", "550 no such user")}
+        answers = {"refuse": ("DATA", "451 later"), "gone": ("RCPT", "550 5.1.1 no bob, no <bob@mail.example>")}
         command, answer = answers.get(what, ("RCPT", what))
         self.receiver.once[command] = answer
 
@@ -417,6 +417,47 @@ async def test_a_mail_is_one_that_people_can_read(relays: ExitStack) -> None:
     assert envelope.content.isascii()
 
 
+@pytest.mark.parametrize(
+    ("answer", "for_good"),
+    [
+        ("550 5.1.1 unknown", True),
+        ("550 5.1.10 no mail here", True),
+        ("551 5.1.6 moved", True),
+        ("553 5.1.3 not well formed", True),
+        ("550 no such user here", True),
+        ("553", True),
+        ("550 5.7.1 Relaying denied", False),
+        ("550 5.7.26 unauthenticated", False),
+        ("550 5.1.8 Sender address rejected: Domain not found", False),
+        ("550 5.2.1 disabled", False),
+        ("550 relay not permitted", False),
+        ("553 sorry, authentication is required", False),
+        ("554 5.1.1 unknown", False),
+        ("450 4.1.1 later", False),
+    ],
+)
+async def test_a_relay_says_whether_the_receiver_is_wrong_or_the_operator(
+    relays: ExitStack, answer: str, for_good: bool
+) -> None:
+    receiver = SmtpReceiver()
+    receiver.once["RCPT"] = answer
+    port = relays.enter_context(smtp_relay(receiver))
+    relay = Relay("127.0.0.1", port, security="none", allow_private=True)
+    result = await Email(relay, "chat@chat.example", Templates(), SOON).send(NOTIFICATION, "bob@mail.example")
+    assert result == (Gone if for_good else Retry)(f"the mail relay answered {answer}")
+
+
+async def test_the_words_of_a_relay_are_told_without_the_address_and_without_an_end(relays: ExitStack) -> None:
+    receiver = SmtpReceiver()
+    receiver.once["RCPT"] = "550 5.7.1 <Bob@Mail.example>: BOB, bobby, mail\x1b[2J " + "x" * 200
+    port = relays.enter_context(smtp_relay(receiver))
+    relay = Relay("127.0.0.1", port, security="none", allow_private=True)
+    result = await Email(relay, "chat@chat.example", Templates(), SOON).send(NOTIFICATION, "bob@mail.example")
+    assert isinstance(result, Retry)
+    assert result.reason.startswith("the mail relay answered 550 5.7.1 (address) (address), bobby, mail?[2J xxx")
+    assert len(result.reason) < 160
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 async def test_the_password_goes_over_tls(relays: ExitStack, tmp_path: Path, wrapped: bool) -> None:
     server, client = server_tls(tmp_path)
@@ -439,7 +480,7 @@ async def test_the_password_goes_over_tls(relays: ExitStack, tmp_path: Path, wra
 
     assert await channel("pass word").send(NOTIFICATION, "bob@mail.example") == DELIVERED
     wrong = await channel("wrong").send(NOTIFICATION, "bob@mail.example")
-    assert wrong == Retry("the mail relay answered 535")
+    assert wrong == Retry("the mail relay answered 535 5.7.8")
 
 
 async def test_a_relay_without_tls_gets_neither_password_nor_mail(relays: ExitStack) -> None:

@@ -17,6 +17,7 @@ from gochat.notify.channel import DELIVERED, Retry
 from gochat.notify.channels import Channels
 from gochat.notify.circuit import FAILURES, PAUSE_MS, Circuits
 from gochat.notify.due import Timing
+from gochat.notify.http import Poster
 from gochat.notify.wait_budget import FORGET_S, MOST_S, WaitBudget
 from tests.contracts.channel import SOON
 from tests.contracts.scribe import Scribe
@@ -224,6 +225,23 @@ async def test_push_services_that_hang_hold_up_no_webhook(tmp_path: Path, nurser
         inner.cancel_scope.cancel()
     await channels.aclose()
     await silent.aclose()
+
+
+async def test_connections_of_each_channel_are_let_go_of_whatever_another_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is raised, so that the error which ended the work stays the one that is told."""
+    channels = Channels(settings(HttpReceiver()), tmp_path, now_ms)
+    closed: list[int] = []
+
+    async def close(poster: Poster) -> None:
+        closed.append(channels._posters.index(poster))
+        if len(closed) == 1:
+            raise OSError("bad file descriptor")
+
+    monkeypatch.setattr(Poster, "aclose", close)
+    await channels.aclose()
+    assert sorted(closed) == [0, 1] and "bad file descriptor" in caplog.text
 
 
 @pytest.mark.parametrize("private", [True, False])

@@ -130,6 +130,17 @@ async def test_or_until_the_time_is_over(autojump_clock: object, build: Build) -
     assert town.told == [("bob", 1), ("bob", 2)]
 
 
+async def test_a_receiver_that_is_gone_is_named_in_the_log(
+    autojump_clock: object, build: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    town = build()
+    town.channels[0].then.append("gone")
+    await town.said(await town.dm(), "one")
+    await trio.sleep(301)
+    assert town.results == {"gone": 1} and await town.store.notices.counts() == {}
+    assert "webhook: nothing more is sent there for bob: the receiver answered 410" in caplog.text
+
+
 async def test_a_receiver_that_is_down_for_an_hour_gets_all_of_it_once(autojump_clock: object, build: Build) -> None:
     town = build()
     (channel,) = town.channels
