@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Final
 
 import httpcore2
+import msgspec
 import trio
 
 from gochat.cluster.signing import ANSWER, MAC, TIME, Signer
@@ -21,6 +22,12 @@ _IDLE_S: Final = 30.0
 
 class PeerAway(GochatError):
     """The node did not answer, or not as one of the cluster. Nobody knows whether it has done what was asked."""
+
+
+class _Problem(msgspec.Struct):
+    """The body of a refusal (RFC 9457), as far as it is of use here."""
+
+    detail: str
 
 
 class Peers:
@@ -69,10 +76,18 @@ class Peers:
         ) as error:
             raise PeerAway(f"{url} can't be reached: {str(error) or type(error).__name__}") from error
         if status != 200:
-            raise PeerAway(f"{url} refuses {path} ({status}): {bytes(answer[:200]).decode(errors='replace')}")
+            raise PeerAway(f"{url} refuses {path} ({status}): {_reason(bytes(answer))}")
         if not self._signer.is_signed(ANSWER, path, str(time_ms), bytes(answer), found.get(MAC, "")):
             raise PeerAway(f"{url} answers without the cluster's secret")
         return bytes(answer)
 
     async def aclose(self) -> None:
         await self._pool.aclose()
+
+
+def _reason(body: bytes) -> str:
+    """Why a node refuses, in its own words."""
+    try:
+        return msgspec.json.decode(body, type=_Problem).detail
+    except msgspec.MsgspecError:
+        return body[:200].decode(errors="replace")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+from pathlib import Path
+
 import msgspec
 import pytest
+import trio
 
-from gochat import clustering
+from gochat import cli, clustering
 from gochat.cluster.ports import PARTITIONS, Member, Position
 from gochat.cluster.registry import Info
 from gochat.commands.cluster import survey
 from gochat.commands.cluster.status import as_object, lines
-from gochat.commands.cluster.survey import Node, Survey
+from gochat.commands.cluster.survey import Asked, Node, Survey
 from gochat.config import Limits, Policy, Settings
 
 ENDS = {p: Position(1, 10) for p in range(PARTITIONS)}
@@ -37,6 +41,57 @@ def test_nodes_with_other_rules_are_named() -> None:
     assert [node.name for node in survey._with_other_rules(nodes)] == ["c"]
     assert survey._with_other_rules(nodes[:2]) == []
     assert survey._with_other_rules([*nodes[:2], nodes[2]._replace(age_ms=60_000)]) == []
+
+
+FORGOTTEN, BEFORE = {"new_epoch": False}, Node("i2", "two", "", 90_000, 0, True)
+REFUSED = "http://one refuses /internal/forget (503): a node does not forget itself"
+
+
+@pytest.mark.parametrize(
+    ("asked", "here_before", "here", "code", "said"),
+    [
+        (Asked(FORGOTTEN, []), True, True, 0, "two (i2) is forgotten"),
+        (Asked(None, ["http://one does not answer within 60 s"]), True, False, 0, "a new epoch is not known"),
+        (Asked(None, [REFUSED]), True, True, 1, REFUSED),
+        (Asked(None, ["no node i2 counts"]), False, False, 1, "no node did it: no node i2 counts"),
+        (Asked(None, ["http://one can't be reached"]), True, None, 1, "no node did it: http://one can't be reached"),
+        (Asked(None, []), True, True, 1, "none tells where it is reached"),
+    ],
+)
+def test_forget_says_what_came_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    asked: Asked,
+    here_before: bool,
+    here: bool | None,
+    code: int,
+    said: str,
+) -> None:
+    """Also where one node did it and its answer did not come."""
+    first = Node("i1", "one", "http://one", 100, 0, here is not None or None)
+    looks = [surveyed(first, BEFORE._replace(here=each)) for each in (here_before, here)]
+
+    async def answer(*_: object) -> Asked:
+        return asked
+
+    monkeypatch.setattr(survey, "survey", lambda _: looks.pop(0))
+    monkeypatch.setattr(survey, "ask_any", answer)
+    file = tmp_path / "config.toml"
+    file.write_text(f'[cluster]\nurl = "redis://localhost"\nsecret = "{"s" * 32}"\n[auth]\nsecret = "{"s" * 32}"\n')
+    assert cli.run(["cluster", "forget", "two", "--yes", "--config", str(file)]) == code
+    assert said in capsys.readouterr().err
+
+
+async def test_each_node_that_does_not_answer_says_why() -> None:
+    with socket.socket() as one, socket.socket() as two, trio.fail_after(60):
+        nodes = []
+        for bound in (one, two):
+            bound.bind(("127.0.0.1", 0))  # Nobody listens there.
+            nodes.append(Node("i", "n", f"http://127.0.0.1:{bound.getsockname()[1]}", 100, 0, True))
+        answer, problems = await survey.ask_any([*nodes, nodes[0]._replace(url="")], "s" * 32)
+    assert answer is None
+    assert [problem.partition(" can't be reached")[0] for problem in problems] == [node.url for node in nodes]
 
 
 def test_rules_have_one_name_on_all_nodes() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -23,9 +25,11 @@ import trio
 
 from gochat import cli
 from gochat.cluster.link import connector
+from gochat.commands import EXIT_CONFIG, CommandError
 from gochat.commands.cluster import local, programs
 from gochat.config import Http, Settings, Tcp, parse_address
 from gochat.settings import load
+from tests.certificates import localhost
 from tests.cluster.real import binary
 from tests.tokens import issue_in
 
@@ -302,14 +306,43 @@ def test_a_port_that_is_taken_is_another_one(tmp_path: Path) -> None:
 
 
 def test_the_socket_of_a_server_has_a_path_that_the_system_takes(tmp_path: Path) -> None:
-    assert programs.server_socket(tmp_path) == tmp_path / "redis.sock" or len(str(tmp_path)) > 80
+    with programs.server_socket(tmp_path) as found:
+        assert found == tmp_path / "redis.sock" or len(str(tmp_path)) > 80
     deep = tmp_path / ("x" * 100)
     deep.mkdir()
-    found = programs.server_socket(deep)
-    try:
+    with programs.server_socket(deep) as found:
         assert len(os.fsencode(found)) < 108
-    finally:
-        found.parent.rmdir()
+        found.touch(0o600)
+    assert not found.parent.exists() and deep.exists()
+
+
+def test_the_folder_of_a_socket_goes_with_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it does not come to a server."""
+    spare, deep = tmp_path / "spare", tmp_path / ("x" * 100)
+    spare.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(spare))
+    monkeypatch.setattr(programs, "server_program", lambda: str(tmp_path / "no such program"))
+    with pytest.raises(CommandError, match="can't be started"):
+        local.run(Settings(), deep, 1, None, as_json=True)
+    assert (deep / "redis").is_dir() and not any(spare.iterdir())
+
+
+def test_the_hint_is_one_that_a_shell_takes(tmp_path: Path) -> None:
+    root = tmp_path / "it's a folder; $HOME"
+    ready = local._Local(*local.planned(Settings(), root, 1), root, None, as_json=False)._ready()
+    chat, status = (shlex.split(line) for line in re.findall(r"`(.*?)`", ready))
+    assert chat[chat.index("--data") + 1] == str(root)
+    assert status == ["gochat", "cluster", "status", "--config", str(root / "config.toml")]
+
+
+def test_tls_is_refused_before_anything_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.toml"
+    cert = localhost(tmp_path)
+    file.write_text(f'[http]\ntls_cert = "{cert}"\ntls_key = "{cert}"\n')
+    assert cli.run(["cluster", "up", "--data", str(tmp_path / "data"), "--config", str(file)]) == EXIT_CONFIG
+    said = capsys.readouterr().err
+    assert "serves without TLS" in said and "take http.tls_cert out of the settings" in said
+    assert not (tmp_path / "data" / "redis").exists()
 
 
 async def test_lines_are_told_with_the_name_of_their_program(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -14,8 +15,13 @@ from gochat.commands import EXIT_OK, CommandError
 from gochat.commands.cluster.options import cluster_option, require_url
 from gochat.commands.options import config_option, data_option, load_settings
 
+if TYPE_CHECKING:
+    from gochat.commands.cluster.survey import Survey
+
 #: A repair may have to come first.
 PATIENCE_S = 60.0
+#: Told of the logs' epoch. None: the answer of the node that did it was lost.
+_EPOCH: Final = {True: "; the logs have a new epoch", None: "; whether the logs have a new epoch is not known"}
 _ALIVE = "stop it first: a node that is stopped by SIGTERM or Ctrl-C is waited for no more"
 
 
@@ -69,15 +75,24 @@ def forget(instance: str, yes: bool, url: str | None, as_json: bool, data: str |
             click.confirm("Its folder will be refused. Go on?", abort=True, err=True)
     question = msgspec.json.encode({"instance": node.instance})
     secret = cluster_secret(settings.cluster)
-    answer = trio.run(partial(ask_any, found.nodes, secret, "/internal/forget", question, PATIENCE_S))
+    asked = trio.run(partial(ask_any, found.nodes, secret, "/internal/forget", question, PATIENCE_S))
+    answer = asked.answer
     if answer is None:
-        raise CommandError(
-            "no node did it: none answers at the address that it advertises, or none can write to the log",
-            hint="`gochat cluster status` says how they are; the same may succeed later",
-        )
+        # A node may have done it, though its answer did not come: then the next one knows of no node to forget.
+        if node.here is False or not _is_forgotten(node.instance, survey(settings)):
+            raise CommandError(
+                f"no node did it: {'; '.join(asked.problems) or 'none tells where it is reached'}",
+                hint="`gochat cluster status` says how they are; the same may succeed later",
+            )
+        answer = {"new_epoch": None}
     if as_json:
         click.echo(json.dumps({"instance": node.instance, **answer}))
     else:
-        told = "; the logs have a new epoch" if answer.get("new_epoch") else ""
-        click.echo(f"{node.name} ({node.instance}) is forgotten{told}", err=True)
+        click.echo(f"{node.name} ({node.instance}) is forgotten{_EPOCH.get(answer.get('new_epoch'), '')}", err=True)
     return EXIT_OK
+
+
+def _is_forgotten(instance: str, found: Survey) -> bool:
+    """Whether a node that answers counts this one no more."""
+    answered = any(node.here is not None for node in found.nodes)
+    return answered and not any(node.here for node in found.nodes if node.instance == instance)

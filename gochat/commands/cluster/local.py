@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shlex
 import signal
 import socket
 import sys
@@ -113,14 +114,15 @@ class _Local:
         self._nodes = nodes
         self._file = file
         self._as_json = as_json
-        self._scheme = "https" if settings.http.tls_cert else "http"
+        self._closing = ExitStack()
+        """Closed when all programs have ended."""
         self._server: Program | None = None
         self._running: list[Program] = []
         self._stopping = False
         self._none_left = trio.Event()
 
     async def run(self) -> int:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        with self._closing, trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
                 try:
                     async with trio.open_nursery() as serving:
@@ -149,14 +151,14 @@ class _Local:
             self._running.append(await programs.start(nursery, node.name, command, environ, self._ended))
         for node, program in zip(self._nodes, self._running, strict=True):
             await programs.wait_for_node(program, node.http.host, node.http.port)
-            http, tcp = f"{self._scheme}://{node.http}", f"tcp://{node.tcp}"
+            http, tcp = f"http://{node.http}", f"tcp://{node.tcp}"
             told = {
                 "node": node.name,
                 "http": http,
                 "tcp": tcp,
                 "nng": f"nng+tcp://{node.nng}",
                 "pid": program.pid,
-                "shared_http": f"{self._scheme}://{self._settings.http.bind}",
+                "shared_http": f"http://{self._settings.http.bind}",
                 "shared_tcp": f"tcp://{self._settings.tcp.bind}",
             }
             self._print(told, f"{node.name}  {http}  {tcp}  nng+tcp://{node.nng}")
@@ -176,7 +178,7 @@ class _Local:
     async def _start_server(self, nursery: trio.Nursery) -> str:
         data = self._folder / "redis"
         folder.make(data)
-        place = programs.server_socket(data)
+        place = self._closing.enter_context(programs.server_socket(data))
         url = f"unix://{place}"
         command = programs.server_command(data, place)
         self._server = await programs.start(nursery, "redis", command, os.environ, self._server_ended)
@@ -212,7 +214,7 @@ class _Local:
             "tcp.bind": str(node.tcp),
             "nng.bind": f"tcp://{node.nng}",
             "cluster.url": settings.cluster.url,
-            "cluster.advertise": f"{self._scheme}://{node.http}",
+            "cluster.advertise": f"http://{node.http}",
             "cluster.shared_http": settings.http.bind,
             "cluster.shared_tcp": settings.tcp.bind,
             "auth.secret": settings.auth.secret,
@@ -223,11 +225,12 @@ class _Local:
         return {env_name(path): value for path, value in values.items()}
 
     def _ready(self) -> str:
-        chat = f"gochat chat --as ann --data {self._folder} --url {self._scheme.replace('http', 'ws')}"
+        place, settings = shlex.quote(str(self._folder)), shlex.quote(str(self._folder / _SETTINGS))
+        chat = f"gochat chat --as ann --data {place} --url ws://{self._nodes[0].http}/v1/ws"
         return (
-            f"all    {self._scheme}://{self._settings.http.bind}  tcp://{self._settings.tcp.bind}\n"
-            f"ready: `{chat}://{self._nodes[0].http}/v1/ws`, and as bob at another one; Ctrl-C ends all of it\n"
-            f"`gochat cluster status --config {self._folder / _SETTINGS}` says how it does"
+            f"all    http://{self._settings.http.bind}  tcp://{self._settings.tcp.bind}\n"
+            f"ready: `{chat}`, and as bob at another one; Ctrl-C ends all of it\n"
+            f"`gochat cluster status --config {settings}` says how it does"
         )
 
     def _print(self, told: Mapping[str, object], text: str) -> None:

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -38,12 +39,16 @@ def server_program() -> str:
     return found
 
 
-def server_socket(folder: Path) -> Path:
-    """Where the server of the folder listens: there, for its owner alone, or where that is too long for a socket."""
+@contextmanager
+def server_socket(folder: Path) -> Iterator[Path]:
+    """Where the server of the folder listens: there, for its owner alone; or, where that is too long for a socket, in
+    a folder that is there until the block is left."""
     socket = folder.absolute() / "redis.sock"
     if len(os.fsencode(socket)) <= _LONGEST_SOCKET:
-        return socket
-    return Path(tempfile.mkdtemp(prefix="gochat-")) / "redis.sock"
+        yield socket
+        return
+    with tempfile.TemporaryDirectory(prefix="gochat-") as spare:
+        yield Path(spare) / "redis.sock"
 
 
 def server_command(folder: Path, socket: Path) -> list[str]:

@@ -96,7 +96,7 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
         if partition not in fences.by_partition or fences.by_partition[partition].server != fences.server
     )
     nodes = sorted((_node(member, ends) for member in members), key=lambda node: (node.name, node.instance))
-    state = await ask_any(nodes, secret)
+    state = (await ask_any(nodes, secret)).answer
     if broken:
         problems.append(f"{len(broken)} of {PARTITIONS} partitions are to be repaired")
     if not any(node.alive for node in nodes):
@@ -126,20 +126,32 @@ def _with_other_rules(nodes: list[Node]) -> list[Node]:
     return [node for node in alive if node.rules != most]
 
 
+class Asked(NamedTuple):
+    """The outcome of a question."""
+
+    answer: dict[str, Any] | None
+    """That of the first node that gave one."""
+    problems: list[str]
+    """Why others gave none, in the order in which they were asked."""
+
+
 async def ask_any(
     nodes: list[Node], secret: str, path: str = STATE, body: bytes = b"", timeout_s: float = TIMEOUT_S
-) -> dict[str, Any] | None:
-    """The answer of the first node that gives one; None where none does."""
+) -> Asked:
+    """Ask one node that lives after the other, until one answers."""
+    problems: list[str] = []
     peers = Peers(Signer(secret, lambda: time.time_ns() // 1_000_000), timeout_s=timeout_s)
     try:
         for node in nodes:
             if node.alive and node.url:
                 try:
                     answer: dict[str, Any] = msgspec.json.decode(await peers.ask(node.url, path, body), type=dict)
-                    return answer
-                except (PeerAway, msgspec.MsgspecError):
-                    continue  # Another may answer.
-        return None
+                    return Asked(answer, problems)
+                except PeerAway as error:
+                    problems.append(str(error))
+                except msgspec.MsgspecError:
+                    problems.append(f"{node.url} answers in a form that this release does not know")
+        return Asked(None, problems)
     finally:
         await peers.aclose()
 

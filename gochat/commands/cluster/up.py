@@ -10,6 +10,7 @@ from typing import Final
 import click
 import msgspec
 
+from gochat.commands import EXIT_CONFIG, CommandError
 from gochat.commands.cluster.options import cluster_option
 from gochat.commands.options import config_file, config_option
 from gochat.config import Auth, Settings
@@ -64,7 +65,8 @@ def up(
 
 
 def _settings(file: Path | None, flags: Mapping[str, str | None], place: Path) -> Settings:
-    """As they were set, but with the folder's secret where they have none. Raises ConfigError."""
+    """As they were set, but with the folder's secret where they have none. Raises ConfigError, and CommandError where
+    they ask for TLS."""
     from gochat.auth.secret import FILE_NAME, own_secret
 
     loaded, mistakes = read(file, os.environ, {path: value for path, value in flags.items() if value is not None})
@@ -80,6 +82,9 @@ def _settings(file: Path | None, flags: Mapping[str, str | None], place: Path) -
     for mistake in mistakes:
         if mistake.key not in missing:
             raise mistake
+    if settings.http.tls_cert:
+        hint = "take http.tls_cert out of the settings for it; `gochat serve` serves with it"
+        raise CommandError("a cluster on one machine serves without TLS", hint=hint, code=EXIT_CONFIG)
     for warning in loaded.warnings:
         click.echo(f"gochat: warning: {warning}", err=True)
     return msgspec.structs.replace(settings, cluster=section)
