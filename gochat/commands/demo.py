@@ -20,7 +20,7 @@ from gochat.commands import EXIT_CONFIG, CommandError
 from gochat.commands.exposed import exposed
 from gochat.commands.link import page_url
 from gochat.commands.options import bind_options, config_option, load_settings
-from gochat.config import Auth, Notify, Settings, keys, parse_address
+from gochat.config import Auth, Cluster, Notify, Retention, Settings, keys, parse_address
 from gochat.config import binds as listening_at
 from gochat.errors import CantListen, StoreError
 from gochat.settings import env_name
@@ -62,8 +62,8 @@ def demo(config: Path | None, data: str, binds: Mapping[str, str | None]) -> int
     and their history are made in a folder of the demo's own when that is empty, and kept for the next start. Ctrl-C
     ends it. A node for others is `gochat serve`, which makes nothing up.
 
-    The demo signs with a secret of its own and notifies nobody, whatever the settings say in auth and notify. Other
-    machines reach it only where --http, --tcp or --nng says so.
+    The demo signs with a secret of its own, notifies nobody, stands alone and keeps everything, whatever the settings
+    say in auth, notify, cluster and retention. Other machines reach it only where --http, --tcp or --nng says so.
 
     \b
     Examples:
@@ -116,9 +116,15 @@ def demo(config: Path | None, data: str, binds: Mapping[str, str | None]) -> int
 
 def _own(settings: Settings) -> tuple[Settings, list[str]]:
     """The settings of the demo, and the keys that were set otherwise. A settings file is that of a node: its secret
-    must not sign the tickets of people who are made up, nor may its webhooks and mails tell of them."""
+    must not sign the tickets of people who are made up, nor may its webhooks and mails tell of them, nor its cluster
+    have them. Their history is older than what some nodes keep."""
     own = msgspec.structs.replace(
-        settings, auth=Auth(), notify=Notify(), http=msgspec.structs.replace(settings.http, metrics_bind="")
+        settings,
+        auth=Auth(),
+        notify=Notify(),
+        cluster=Cluster(),
+        retention=Retention(),
+        http=msgspec.structs.replace(settings.http, metrics_bind=""),
     )
     return own, [path for path in keys() if _value(settings, path) != _value(own, path)]
 

@@ -20,6 +20,8 @@ import jwt
 import pytest
 
 from gochat.commands import EXIT_CONFIG, EXIT_FAILED, EXIT_OK
+from gochat.commands import demo as command
+from gochat.config import Cluster, Log, Retention, Settings
 from gochat.demo import story
 from tests import forked
 
@@ -114,6 +116,15 @@ def test_the_settings_of_a_node_for_others_are_not_those_of_the_demo(
     own = (tmp_path / "data-demo" / "auth.secret").read_text().strip()
     assert own != production
     assert jwt.decode(token, own, algorithms=["HS256"], audience="gochat")["sub"] == "ann"
+
+
+def test_a_demo_is_in_no_cluster_and_keeps_its_history() -> None:
+    """The settings may be those of the node beside which it is tried."""
+    cluster = Cluster(url="redis://127.0.0.1:1", secret="s" * 40, shared_tcp="0.0.0.0:1")
+    settings = Settings(cluster=cluster, retention=Retention(group_days=1), log=Log(level="debug"))
+    own, unused = command._own(settings)
+    assert own == Settings(log=Log(level="debug"))
+    assert unused == ["retention.group_days", "cluster.url", "cluster.secret", "cluster.shared_tcp"]
 
 
 def test_a_port_that_is_taken_is_told_with_the_way_out(tmp_path: Path) -> None:
