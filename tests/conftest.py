@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -29,8 +30,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 #: Where the daily tests keep their files, if so much is free there: a commit that waits for a disk shows them nothing,
 #: as no test takes the machine's power away. The long tests use the disk.
 _MEMORY, _MEMORY_BYTES = Path("/dev/shm"), 2 << 30
-#: The parts of the suite whose tests take seconds each run first, so that no core is left alone with one of them.
-_LONG_FIRST = ("authz", "browser", "durability", "docs", "hostile", "bench", "deploy")
+#: The parts of the suite whose tests take seconds each. They run first, so that no core is left alone with one of them.
+_LONG_FIRST = ("browser", "bench", "cluster", "docs", "authz", "durability", "hostile", "deploy", "sim")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,16 +42,39 @@ def pytest_configure(config: pytest.Config) -> None:
         tempfile.tempdir = None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    places = {name: place for place, name in enumerate(_LONG_FIRST)}
-    here = Path(__file__).parent
-    items.sort(key=lambda item: places.get(item.path.relative_to(here).parts[0], len(places)))
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """All that is imported and collected stays until the end: the garbage collector need not look at it again and again
+    while it grows, nor afterwards."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:
-    """All that was imported and collected stays until the end: the garbage collector need not look at it each time."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each worker begins with its share of the long tests: xdist gives as many tests to each, one after the other in
+    this order, and when a worker has none left, the last ones of another."""
+    here = str(Path(__file__).parent) + os.sep
+    long: dict[str, list[pytest.Item]] = {part: [] for part in _LONG_FIRST}
+    short: list[pytest.Item] = []
+    for item in items:
+        long.get(str(item.path).removeprefix(here).partition(os.sep)[0], short).append(item)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    left, ordered, begin = iter(short), [], 0
+    for worker in range(workers):
+        end = begin + (len(items) - begin) // (workers - worker)
+        for part in _LONG_FIRST[worker::workers]:
+            ordered += long[part]
+        ordered += itertools.islice(left, max(0, end - len(ordered)))
+        begin = end
+    items[:] = ordered
 
 
 @pytest.fixture(autouse=True)

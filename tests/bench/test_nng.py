@@ -16,14 +16,13 @@ from bench.load.requests import REP, REQ, RequestSocket, message
 from bench.load.wire import NNG
 from bench.scenarios import dm, fanout, nng
 from bench.scenarios.stage import Stage
-from bench.server import Cores
-from tests.bench.stages import GOCHAT
+from tests.bench.stages import GOCHAT, SHARED
 
 WELCOME = b'{"type":"welcome","session":"s"}\n'
 
 
 def stage(folder: Path) -> Stage:
-    return Stage(folder, Cores.split(), NNG, GOCHAT)
+    return Stage(folder, SHARED, NNG, GOCHAT)
 
 
 def test_private_messages_are_counted(tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ import pytest
 from bench.faults import Broken
 from bench.load.wire import WEBSOCKET
 from bench.remote import Place, Remote
-from bench.server import ROOT, Cores, Gochat, Running
+from bench.server import ROOT, Gochat, Running
 from bench.tokens import Issuer
-from tests.bench.stages import GOCHAT
+from tests.bench.stages import GOCHAT, SHARED
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Issuer]]:
-    server = Gochat(WEBSOCKET, tmp_path_factory.mktemp("remote"), Cores.split(), GOCHAT)
+    server = Gochat(WEBSOCKET, tmp_path_factory.mktemp("remote"), SHARED, GOCHAT)
     with server.run() as running:
         yield running, server.issuer
 

@@ -15,17 +15,16 @@ from bench.load.outcome import Length
 from bench.load.wire import WIRES
 from bench.scenarios import dm, fanout, idle
 from bench.scenarios.stage import Stage
-from bench.server import Cores
+from tests.bench.stages import SHARED, STANDIN
 
 ROOT = Path(__file__).parent.parent.parent
-STANDIN = str(Path(__file__).with_name("standin.py"))
 LENGTH = Length(1.0, messages=60, patience_s=0.3)
 FANOUT = fanout.Options(LENGTH, members=60, window=16, turns=1, yardsticks=False)
 DM = dm.Options(LENGTH, pairs=4, windows=(1, 16), turns=1, yardsticks=False)
 
 
 def stage(folder: Path, transport: str = "ws", faults: str = "") -> Stage:
-    return Stage(folder, Cores.split(), WIRES[transport], (STANDIN, *faults.split()))
+    return Stage(folder, SHARED, WIRES[transport], (STANDIN, *faults.split()))
 
 
 @pytest.mark.parametrize("transport", WIRES)

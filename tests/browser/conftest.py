@@ -25,6 +25,7 @@ import trio
 
 from gochat.node import running
 from gochat.settings import load
+from tests import forked
 from tests.browser.people import Person
 from tests.programs import needs
 from tests.tokens import issue_in
@@ -114,8 +115,9 @@ class Server:
     def link(self, user: str, *options: str) -> str:
         """The link that `gochat link` prints."""
         place = ["--data", str(self.data), "--url", self.url, "--print"]
-        command = [sys.executable, "-m", "gochat", "link", user, *place, *options]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+        done = forked.run(["link", user, *place, *options])
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
     def say(self, token: str, to: str, *bodies: str) -> None:
         """Send messages, as many at once as the server takes."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +80,18 @@ def test_a_table_may_be_kept_from_the_formatter(tmp_path: Path) -> None:
         "def f(\n    a\n):  # fmt: skip\n    return [\n        a]  # fmt: skip\n"
     )
     assert [place.line for place in counted_in(tmp_path).skips()] == [10, 12]
+
+
+def test_comments_are_those_of_pythons_own_tokenizer() -> None:
+    module: Any = script("prose")
+    code = (
+        "#!/bin/sh\nx = '#' + \"it's # none\" + r'\\\\' + rf\"{x}#\"  # one, 'quoted'\n"
+        'def f():\n    \'\'\'# none, \\\'\'\' # nor here \'\'\'; """a\n#\nb\\""""  # two """\n    # three\n\t#four\n'
+    )
+    told = [
+        (token.start[0], token.line[: token.start[1]].strip() == "", token.string)
+        for token in tokenize.generate_tokens(io.StringIO(code).readline)
+        if token.type == tokenize.COMMENT
+    ]
+    assert [(row, not before.strip(), comment) for row, before, comment in module.comments(code)] == told
+    assert len(told) == 5
