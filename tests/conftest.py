@@ -7,6 +7,7 @@ import itertools
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 import threading
 from collections.abc import Generator, Iterator
@@ -18,6 +19,10 @@ from hypothesis import HealthCheck, settings
 
 from gochat.store import schema, setup
 
+# Compiled code is kept, whatever the environment says: without it each of the many processes that tests start would
+# compile all of gochat first, which takes a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # Before anybody imports it: the suites of the ports are asserted in as tests are.
 pytest.register_assert_rewrite("tests.contracts", "tests.conformance")
 

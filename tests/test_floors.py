@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,21 +65,32 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, ast.stmt]]:
                 yield inner if inner in MODULES else node.module, node
 
 
-TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
-EDGES = {module: {name for name, _ in imports(tree)} for module, tree in TREES.items()}
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+@cache
+def imported_by(module: str) -> frozenset[str]:
+    return frozenset(name for name, _ in imports(tree_of(module)))
+
+
+def edges() -> dict[str, frozenset[str]]:
+    """What each module imports."""
+    return {module: imported_by(module) for module in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_module_has_a_floor_and_imports_only_from_below(module: str) -> None:
     room = room_of(module)
     assert room in LEVEL, f"{module} is on no floor"
-    for name in EDGES[module]:
+    for name in imported_by(module):
         if name.split(".")[0] == "gochat" and room_of(name) != room:
             assert LEVEL[room_of(name)] < LEVEL[room], f"{module} imports {name}, which is not below it"
 
 
 def test_the_client_sees_only_the_words() -> None:
-    for module, names in EDGES.items():
+    for module, names in edges().items():
         if room_of(module) == "client":
             seen = {room_of(name) for name in names if name.split(".")[0] == "gochat"}
             assert seen <= CLIENT_SEES, f"{module} imports from {seen - CLIENT_SEES}"
@@ -89,8 +101,8 @@ def test_there_are_no_circles() -> None:
 
     def visit(module: str, path: tuple[str, ...]) -> None:
         assert module not in path, " -> ".join((*path[path.index(module) :], module))
-        if module not in done and module in EDGES:
-            for name in sorted(EDGES[module] & MODULES.keys()):
+        if module not in done and module in MODULES:
+            for name in sorted(imported_by(module) & MODULES.keys()):
                 visit(name, (*path, module))
             done.add(module)
 
@@ -98,12 +110,12 @@ def test_there_are_no_circles() -> None:
         visit(module, ())
 
 
-def third_parties(names: set[str]) -> set[str]:
+def third_parties(names: Set[str]) -> set[str]:
     return {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"gochat"}
 
 
 def test_below_the_actors_msgspec_is_the_only_guest() -> None:
-    for module, names in EDGES.items():
+    for module, names in edges().items():
         if LEVEL[room_of(module)] < ACTORS:
             assert third_parties(names) <= {"msgspec"}, module
 
@@ -112,7 +124,7 @@ def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {entry.split(">")[0].split("[")[0] for entry in project["dependencies"]}
     declared = {IMPORTED_AS.get(name, name) for name in names}
-    imported = set().union(*map(third_parties, EDGES.values()))
+    imported = set().union(*map(third_parties, edges().values()))
     assert imported - EXTRAS == declared - DATA
 
 
@@ -126,11 +138,11 @@ def test_imports_stand_at_the_top(module: str) -> None:
     """Only what must start fast may import late; anywhere else it would hide a circle."""
     if room_of(module) in ("cli", "commands") or module in LATE:
         return
-    top = set(TREES[module].body)
-    for node in ast.walk(TREES[module]):
+    top = set(tree_of(module).body)
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             top |= set(node.body)
-    for name, node in imports(TREES[module]):
+    for name, node in imports(tree_of(module)):
         assert node in top, f"{module} line {node.lineno} imports {name} late"
 
 
@@ -149,14 +161,14 @@ def test_only_what_fills_a_screen_loads_what_draws_it() -> None:
     """A node, and every other command, starts as fast and stays as small as without it."""
     drawing = {"urwid", "wcwidth"}
     drawn = ("gochat.client.screen", "gochat.client.top")
-    for module, names in EDGES.items():
+    for module, names in edges().items():
         if drawing & third_parties(names):
             assert module.startswith("gochat.client.screen"), module
         if any(name.startswith(drawn) for name in names):
             assert module.startswith(drawn) or module in ("gochat.commands.chat", "gochat.commands.top"), module
     for command in ("gochat.commands.chat", "gochat.commands.top"):
-        at_once = [node for node in TREES[command].body if isinstance(node, ast.ImportFrom)]
+        at_once = [node for node in tree_of(command).body if isinstance(node, ast.ImportFrom)]
         assert not any(name.startswith(drawn) for node in at_once for name, _ in imports(node)), command
-    assert [module for module, names in EDGES.items() if "urwid" in third_parties(names)] == [
+    assert [module for module, names in edges().items() if "urwid" in third_parties(names)] == [
         "gochat.client.screen.display"
     ]
