@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gochat.client import Offline, Online, Refused, Reset, Unknown
+from gochat.client import Listed, Offline, Online, Refused, Reset, Unknown
 from gochat.client.errors import why_closed
 from gochat.client.terminal import text
 from gochat.domain import facts, moderation
@@ -121,6 +121,10 @@ def test_what_becomes_of_the_connection_is_told() -> None:
         "* user:bob: the server went back to an earlier state; it goes on after #0 here"
     )
     assert text.notice(replies.Typing(room="group:tea", sender="bob"), "ann") is None
+    assert text.notice(Listed([], []), "ann") is None
+    assert text.notice(Listed([], [], ["group:tea"]), "ann") == (
+        "* the server can't read group:tea: its database is damaged; its operator has to restore it"
+    )
     assert text.notice(Online(welcomed()), "ann") == "* connected again"
     assert text.notice(Online(welcomed("group:tea", "dm:ann:bob")), "ann") == (
         "* connected again\n* the server can't read group:tea, user:bob: its database is damaged;"

@@ -17,6 +17,7 @@ from gochat.client.screen.run import run
 from gochat.node import Node
 from tests.client.conftest import enter
 from tests.client.peer import TEA, Peer, listed
+from tests.client.peer import message as said
 from tests.client.screen.build import message, page
 from tests.client.talk import talking
 
@@ -381,6 +382,37 @@ async def test_what_waits_is_seen_while_there_is_no_connection(peer: Peer) -> No
         assert sent["body"] == "kept"
         await second.ack(sent)
         await ann.no_longer_sees("no connection, trying")
+
+
+async def test_a_message_that_is_deleted_while_its_page_is_read_is_not_shown(peer: Peer) -> None:
+    async with talking(peer, listed(200)) as (chat, visit), looking(chat, TEA) as ann:
+
+        async def asked() -> dict[str, Any]:
+            while (request := await visit.receive())["type"] != "history":
+                if request["type"] == "members":
+                    await visit.reply(request, "members", room=TEA, members=[])
+            return request
+
+        def told(request: dict[str, Any], *seqs: int) -> Any:
+            entries = [said(seq) for seq in seqs]
+            return visit.reply(request, "page", room=TEA, epoch="e1", entries=entries, head=200, complete=True)
+
+        await told(await asked(), *range(190, 201))
+        await ann.sees("m200")
+        ann.press("page up")
+        older = await asked()
+        await visit.send(said(201), {**said(202), "type": "delete", "target": 188})
+        await ann.sees("m201")
+        await told(older, *range(180, 190))
+        await ann.sees("m187", "m189", "#188 <bob> (deleted)")
+
+
+async def test_rooms_that_a_list_can_not_read_are_named(peer: Peer) -> None:
+    async with talking(peer, rooms_next="c") as (chat, visit), looking(chat, None) as ann:
+        while (groups := await visit.receive())["type"] != "groups":
+            pass
+        await visit.reply(groups, "groups", groups=[], unreadable=["group:tea"])
+        await ann.sees("the server can't read group:tea: its database is damaged")
 
 
 async def test_the_mouse_scrolls_and_goes_to_rooms(node: Node) -> None:
