@@ -129,7 +129,7 @@ OTHER_MEANINGS = frozenset(
         ("gochat/http/rest/shapes.py", "Ticket"),  # For one sign-in.
         ("gochat/http/rest/shapes.py", "ticket"),
         ("gochat/notify/email.py", "ask"),  # A question to another server.
-        ("gochat/ports.py", "behind"),  # The end of the log.
+        ("gochat/ports/journal.py", "behind"),  # The end of the log.
         ("gochat/protocol/codec.py", "_line"),  # Of text.
         ("gochat/replication.py", "place"),  # In the log.
         ("gochat/sim/client.py", "_ask"),  # A question to the server.

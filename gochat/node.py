@@ -58,7 +58,8 @@ from gochat.notify.context import NotifyContext
 from gochat.notifying import Notifying
 from gochat.overview import overview
 from gochat.policy import RulesInForce
-from gochat.ports import ForeignBatch, Journal, TurnQueue
+from gochat.ports.journal import ForeignBatch, Journal
+from gochat.ports.ticks import TurnQueue
 from gochat.protocol import replies
 from gochat.session import Gateway
 from gochat.session.administration import enforce

@@ -17,7 +17,9 @@ from gochat.domain.notices import Addressed, Bounds, Route
 from gochat.errors import Full, StoreError
 from gochat.metrics import NotificationCounts
 from gochat.notify.context import NotifyContext
-from gochat.ports import Identity, Journal, Notices
+from gochat.ports.journal import Journal
+from gochat.ports.notices import Notices
+from gochat.ports.tokens import Identity
 
 if TYPE_CHECKING:
     from gochat.notify.channels import Channels

@@ -10,7 +10,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
 from gochat.domain.side_records import AnySideRecord
 from gochat.errors import StoreError
-from gochat.ports import AppendResult, Committed, DuplicateKeys, Journal, Overtaken
+from gochat.ports.journal import AppendResult, Committed, DuplicateKeys, Journal, Overtaken
 
 
 async def append_to(

@@ -18,7 +18,7 @@ from gochat.domain.facts import AnyFact, Delete, Edit, Message, Reaction
 from gochat.domain.record import RoomRecord
 from gochat.domain.side_records import AnySideRecord, Related, Sanctioned
 from gochat.errors import Full, StoreError
-from gochat.ports import AppendResult, Committed, ForeignBatch, Journal, OnForeign, OnRecorded, Overtaken
+from gochat.ports.journal import AppendResult, Committed, ForeignBatch, Journal, OnForeign, OnRecorded, Overtaken
 
 
 class Entry(msgspec.Struct, eq=False):

@@ -20,7 +20,8 @@ from gochat.domain.receipts import SMALL_ROOM, keeps_got, tells_got
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import ContactPolicy
 from gochat.errors import StoreError
-from gochat.ports import Journal, Lookups
+from gochat.ports.journal import Journal
+from gochat.ports.lookups import Lookups
 from gochat.protocol import replies
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.receipts import SMALL_ROOM, tells_read
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import ContactPolicy, way
-from gochat.ports import Journal
+from gochat.ports.journal import Journal
 from gochat.protocol import replies
 
 TYPING_EVERY_S = 3.0

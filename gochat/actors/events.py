@@ -14,7 +14,8 @@ from gochat.domain import commands
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import ContactPolicy
 from gochat.domain.turn import Done, Outcome
-from gochat.ports import Journal, Lookups
+from gochat.ports.journal import Journal
+from gochat.ports.lookups import Lookups
 
 log = logging.getLogger(__name__)
 

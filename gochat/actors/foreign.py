@@ -11,7 +11,7 @@ from gochat.domain.facts import Message
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.side_records import Added, Related
 from gochat.errors import Full
-from gochat.ports import ForeignBatch
+from gochat.ports.journal import ForeignBatch
 
 
 def hear(rooms: Registry[RoomActor], live: Live, batch: ForeignBatch) -> None:

@@ -17,7 +17,6 @@ from typing import Protocol, TypeVar
 import msgspec
 import trio
 
-from gochat import ports
 from gochat.actors.broadcaster import Broadcaster, SendQueue, Waiting
 from gochat.actors.online import LocalPresence
 from gochat.domain.facts import AnyFact, Closed, Member
@@ -25,8 +24,10 @@ from gochat.domain.ids import dm_users
 from gochat.domain.sight import redact, referenced_seqs, refers_to
 from gochat.errors import CLOSES, CODES, SLOW
 from gochat.metrics import Counts
+from gochat.ports.journal import ForeignBatch
+from gochat.ports.presence import Ephemera, Presence
+from gochat.protocol import replies
 from gochat.protocol.codec import Codec
-from gochat.protocol.replies import Presence, PresenceEntry
 
 log = logging.getLogger(__name__)
 
@@ -220,8 +221,8 @@ class Live:
     def __init__(
         self,
         slice_: int = SLICE,
-        presence: ports.Presence | None = None,
-        ephemera: ports.Ephemera | None = None,
+        presence: Presence | None = None,
+        ephemera: Ephemera | None = None,
     ) -> None:
         """`slice_`: see SLICE. `presence`: who is online on any node; `ephemera`: the way of ephemeral events to the
         other nodes. Both are None where there is no other."""
@@ -273,7 +274,7 @@ class Live:
         for session in watchers:
             drop(self.watchers, other, session)
         if watchers:
-            self.send_best_effort(watchers, Presence(users=[PresenceEntry(user=other, online=False)]))
+            self.send_best_effort(watchers, replies.Presence(users=[replies.PresenceEntry(user=other, online=False)]))
 
     def watch(self, session: Subscriber, users: Sequence[str], *, oversees: bool) -> None:
         """The session is told of these users from now on, and of no others. The caller keeps `watching`."""
@@ -303,8 +304,8 @@ class Live:
     def tell_presence(self, user: str, last_seen: int | None = None) -> None:
         """Tell the users who watch this one that it came, or went at `last_seen`."""
         if user in self.watchers:
-            entry = PresenceEntry(user=user, online=last_seen is None, last_seen=last_seen)
-            self.send_best_effort(self.onlookers(user), Presence(users=[entry]))
+            entry = replies.PresenceEntry(user=user, online=last_seen is None, last_seen=last_seen)
+            self.send_best_effort(self.onlookers(user), replies.Presence(users=[entry]))
 
     def onlookers(self, user: str) -> list[Subscriber]:
         """The sessions that may be told of the user now. Sessions that are left out because of a doubt are told when
@@ -497,7 +498,7 @@ def drop(table: dict[str, dict[Subscriber, V]], key: str, session: Subscriber) -
             del table[key]
 
 
-def tell_lag(live: Live, batches: Sequence[ports.ForeignBatch]) -> None:
+def tell_lag(live: Live, batches: Sequence[ForeignBatch]) -> None:
     """Batches of one room, in their order, are not told here: its listeners are to read them in the log. Nobody is told
     of facts that the user does not hear."""
     facts = [(fact.seq, batch.hidden.get(fact.seq)) for batch in batches for fact in batch.facts]

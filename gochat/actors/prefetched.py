@@ -16,7 +16,7 @@ from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import Prefetched
 from gochat.errors import Denied, StoreError
-from gochat.ports import Lookups
+from gochat.ports.lookups import Lookups
 
 log = logging.getLogger(__name__)
 

@@ -35,7 +35,8 @@ from gochat.domain.record import Recorded, RoomRecord
 from gochat.domain.sight import by_setting
 from gochat.domain.turn import Done, Outcome, Turn
 from gochat.errors import Denied, Full, StoreError, store_refusal
-from gochat.ports import AppendResult, Committed, DuplicateKeys, ForeignBatch, Journal, Lookups
+from gochat.ports.journal import AppendResult, Committed, DuplicateKeys, ForeignBatch, Journal
+from gochat.ports.lookups import Lookups
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import logging
 
 import trio
 
-from gochat.ports import Runnable
+from gochat.ports.ticks import Runnable
 
 log = logging.getLogger(__name__)
 

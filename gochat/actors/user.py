@@ -27,7 +27,7 @@ from gochat.domain.receipts import keeps_got
 from gochat.domain.relationship import DAY_MS
 from gochat.domain.turn import Done
 from gochat.errors import REPLACED, SLOW, Denied, Full, StoreError
-from gochat.ports import Journal
+from gochat.ports.journal import Journal
 from gochat.protocol.catalogue import COMMANDS
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from gochat.domain.display_text import clean_line
 from gochat.domain.ids import is_name
 from gochat.domain.notices import is_address
 from gochat.errors import AuthError
-from gochat.ports import Identity
+from gochat.ports.tokens import Identity
 from gochat.protocol.catalogue import ADMIN, GROUPS, METRICS, READ, WRITE
 
 #: Every scope there is, and those that a token gets when none are asked for.

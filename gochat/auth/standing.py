@@ -12,7 +12,7 @@ import trio
 
 from gochat.domain.jumps import Jumps
 from gochat.domain.side_records import AnyStanding, Deleted, Revoked, Suspended
-from gochat.ports import Identity
+from gochat.ports.tokens import Identity
 
 DELETED = "account deleted"
 SUSPENDED = "the user is suspended"

@@ -18,7 +18,7 @@ from gochat.config import Settings
 from gochat.domain.side_records import TICKET as PREFIX
 from gochat.domain.side_records import Revoked
 from gochat.errors import AuthError
-from gochat.ports import Journal
+from gochat.ports.journal import Journal
 
 #: The time within which a link must be opened.
 TTL_S: Final = 600

@@ -29,7 +29,7 @@ from gochat.auth.user_ids import escape, unescape
 from gochat.config import Auth, Settings
 from gochat.domain.ids import is_name
 from gochat.errors import AuthError, ConfigError
-from gochat.ports import Identity
+from gochat.ports.tokens import Identity
 
 #: Far above real tokens, and far below the size that makes parsing costly; a WebSocket's head is of this order too.
 MAX_TOKEN_CHARS = 8_192

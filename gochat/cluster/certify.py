@@ -24,7 +24,7 @@ from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import Recorded
 from gochat.domain.side_records import Related, Reported, Sanctioned
-from gochat.ports import DuplicateKeys
+from gochat.ports.journal import DuplicateKeys
 from gochat.replication import AnyNews, Replica, RoomState
 
 #: An entry whose decider was so far behind is void. So the counters of a producer may be forgotten once its last entry

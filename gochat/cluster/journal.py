@@ -37,7 +37,7 @@ from gochat.domain.ids import is_dm
 from gochat.domain.record import RoomRecord
 from gochat.domain.side_records import AnySideRecord, Audited, Revoked, Suspended
 from gochat.errors import Full, StoreError
-from gochat.ports import (
+from gochat.ports.journal import (
     AppendResult,
     Committed,
     DuplicateKeys,

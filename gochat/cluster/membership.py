@@ -15,7 +15,7 @@ from gochat.cluster.ports import PARTITIONS
 from gochat.cluster.registry import Registry
 from gochat.cluster.serving import PUT_OUT
 from gochat.errors import Full, StoreError
-from gochat.ports import AppendResult, Committed, OnRecorded, Overtaken
+from gochat.ports.journal import AppendResult, Committed, OnRecorded, Overtaken
 from gochat.replication import AnyNews, EpochIs, NodeIs
 
 log = logging.getLogger(__name__)

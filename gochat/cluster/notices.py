@@ -26,7 +26,8 @@ from gochat.domain.notices import (
     Wishes,
 )
 from gochat.errors import Full, StoreError
-from gochat.ports import Journal, Notices
+from gochat.ports.journal import Journal
+from gochat.ports.notices import Notices
 
 #: Notices, or attempts, of one entry: some 300 KB.
 MOST_AT_ONCE: Final = 1_000

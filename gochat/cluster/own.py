@@ -12,7 +12,7 @@ import trio
 from gochat.cluster.broadcast import Broadcast
 from gochat.domain.facts import AnyFact
 from gochat.errors import StoreError
-from gochat.ports import AppendResult, OnRecorded
+from gochat.ports.journal import AppendResult, OnRecorded
 from gochat.replication import AnyNews
 
 log = logging.getLogger(__name__)

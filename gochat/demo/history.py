@@ -21,7 +21,7 @@ from gochat.domain.record import RoomRecord, Target
 from gochat.domain.side_records import AnySideRecord
 from gochat.domain.turn import Turn
 from gochat.errors import StoreError
-from gochat.ports import AppendResult, Committed
+from gochat.ports.journal import AppendResult, Committed
 
 _MINUTE_MS: Final = 60_000
 #: How long after a message its reactions come.

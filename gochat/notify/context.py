@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from gochat.ports import Identity, Notices
+from gochat.ports.notices import Notices
+from gochat.ports.tokens import Identity
 
 
 async def _nothing(identity: Identity) -> None:

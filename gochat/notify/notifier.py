@@ -21,7 +21,7 @@ from gochat.errors import StoreError
 from gochat.notify.due import Timing, decide
 from gochat.notify.retry import GIVE_UP_MS
 from gochat.notify.timetable import Timetable
-from gochat.ports import Notices
+from gochat.ports.notices import Notices
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from gochat.notify.notifier import seen_now
 from gochat.notify.quiet import quiet_until
 from gochat.notify.retry import next_try
 from gochat.notify.wait_budget import PAUSE_MS, WaitBudget
-from gochat.ports import Notices
+from gochat.ports.notices import Notices
 
 log = logging.getLogger(__name__)
 

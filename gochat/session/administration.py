@@ -11,7 +11,7 @@ from gochat.domain.display_text import clean_body
 from gochat.domain.ids import group, is_name
 from gochat.domain.side_records import AnySideRecord, AnyStanding, Audited, ReportClosed, Revoked, Suspended
 from gochat.errors import REVOKED, Denied
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import Principal, bad, check_room

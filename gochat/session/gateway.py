@@ -19,7 +19,9 @@ from gochat.auth.standing import Standing
 from gochat.connections import Connection, Outbox
 from gochat.errors import Denied
 from gochat.notify.context import NotifyContext
-from gochat.ports import Archive, Identity, Journal, Tokens
+from gochat.ports.archive import Archive
+from gochat.ports.journal import Journal
+from gochat.ports.tokens import Identity, Tokens
 from gochat.protocol.replies import Limits, Overview
 from gochat.session.refusals import Refusals
 from gochat.transports.outbox import Spawn, Waiting

@@ -26,7 +26,7 @@ from gochat.domain.turn import NO_ROOM, NOT_MEMBER
 from gochat.errors import Denied
 from gochat.notify import quiet
 from gochat.notify.subscription import problem
-from gochat.ports import Identity
+from gochat.ports.tokens import Identity
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import Principal, bad, check_room

@@ -14,7 +14,7 @@ from gochat.domain.folding import NO_WORDS, words
 from gochat.domain.ids import is_name
 from gochat.domain.side_records import private_look
 from gochat.errors import TOKEN_ENDED, AuthError, Denied, Full, StoreError, TooCostly, store_refusal
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import CATALOGUE

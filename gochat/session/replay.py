@@ -13,7 +13,7 @@ import trio
 
 from gochat.domain.ids import dm_users, is_dm, is_room
 from gochat.errors import Denied, StoreError
-from gochat.ports import Snapshot
+from gochat.ports.archive import Snapshot
 from gochat.protocol import replies
 from gochat.protocol.requests import Resume
 from gochat.session.positions import CLOSED, OPEN, Replaying, goal

@@ -18,7 +18,7 @@ import trio
 
 from gochat.connections import BURST, Connection
 from gochat.errors import INVALID_TEXT, TOO_LARGE, VIOLATION, Denied
-from gochat.ports import Identity
+from gochat.ports.tokens import Identity
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import ADMIN, READ, RequestType, granted

@@ -29,7 +29,8 @@ from gochat.errors import (
     StoreError,
     store_refusal,
 )
-from gochat.ports import Identity, Snapshot
+from gochat.ports.archive import Snapshot
+from gochat.ports.tokens import Identity
 from gochat.protocol import replies
 from gochat.protocol.requests import Hello, Position
 from gochat.session.gateway import Gateway, in_trio_time

@@ -22,7 +22,7 @@ from gochat.domain.relationship import ContactPolicy
 from gochat.http.readiness import Check
 from gochat.node import Node, running_on
 from gochat.policy import RulesInForce
-from gochat.ports import TurnQueue
+from gochat.ports.ticks import TurnQueue
 from gochat.sim.determinism import MACHINE
 from gochat.sim.disk import Disk, Power
 from gochat.sim.network import Gone, Wire

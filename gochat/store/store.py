@@ -14,7 +14,8 @@ import trio
 from gochat.domain.relationship import ContactPolicy
 from gochat.errors import StoreError
 from gochat.metrics import Commits
-from gochat.ports import Journal, Runnable, TurnQueue
+from gochat.ports.journal import Journal
+from gochat.ports.ticks import Runnable, TurnQueue
 from gochat.store.health import Health
 from gochat.store.newest import Note
 from gochat.store.notices import SqliteNotices

@@ -28,7 +28,7 @@ from gochat.domain.record import Recorded, RoomRecord
 from gochat.domain.side_records import AnySideRecord
 from gochat.domain.turn import Outcome, RecentKeys, RoomRules
 from gochat.errors import Full, StoreError
-from gochat.ports import AppendResult, Committed, ForeignBatch, OnForeign, OnRecorded
+from gochat.ports.journal import AppendResult, Committed, ForeignBatch, OnForeign, OnRecorded
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.replies import Contact, Got, Lag, Read, Request, Typing
 from gochat.store import Store

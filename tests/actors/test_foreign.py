@@ -21,7 +21,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Done, RoomRules
 from gochat.errors import Denied, StoreError
-from gochat.ports import ForeignBatch
+from gochat.ports.journal import ForeignBatch
 from tests.actors.house import TEA, House, Recorder, keep_house, run
 from tests.actors.test_live import Peer, Town, in_town
 from tests.contracts.journal import JournalContract

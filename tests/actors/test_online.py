@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gochat.actors.online import LocalPresence
-from gochat.ports import Presence
+from gochat.ports.presence import Presence
 from tests.contracts.presence import PresenceContract
 
 

@@ -26,7 +26,7 @@ from gochat.auth.secret import make_secret
 from gochat.auth.tokens import MAX_TOKEN_CHARS, Issuer, JwtTokens, issuer, tokens, unverified
 from gochat.config import Auth, Node, Settings
 from gochat.errors import AuthError, ConfigError
-from gochat.ports import Identity
+from gochat.ports.tokens import Identity
 
 SECRET = "correct horse battery staple, twice over"
 RULES = Auth(secret=SECRET)

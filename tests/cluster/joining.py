@@ -21,7 +21,7 @@ from gochat.cluster.ports import PARTITIONS
 from gochat.cluster.shared import Shared
 from gochat.config import Settings
 from gochat.node import Node, running
-from gochat.ports import ForeignBatch
+from gochat.ports.journal import ForeignBatch
 from gochat.store import Store
 from tests.e2e.conftest import make_settings
 

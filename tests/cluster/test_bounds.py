@@ -27,7 +27,7 @@ from gochat.cluster.ports import MOST_BYTES, PARTITIONS, Batch, Fence, Fences, P
 from gochat.domain import commands
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import StoreError
-from gochat.ports import Overtaken
+from gochat.ports.journal import Overtaken
 from gochat.replication import Noted, UserNoted
 from tests.cluster.joining import caught_up, cluster_node, inline, joined_store, new_log, shared
 from tests.cluster.samples import CODEC, TEA, entry

@@ -28,7 +28,7 @@ from gochat.domain import facts
 from gochat.domain.record import Recorded
 from gochat.domain.relationship import Relation, RelationChange, Side
 from gochat.domain.side_records import Related, Reported, Revoked, Sanctioned
-from gochat.ports import DuplicateKeys
+from gochat.ports.journal import DuplicateKeys
 from tests.cluster.replica import Replica, reason
 from tests.cluster.samples import CODEC, DM, TEA, entry
 

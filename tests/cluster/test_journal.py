@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gochat import store as stores
-from gochat.ports import Committed
+from gochat.ports.journal import Committed
 from gochat.store import Store
 from tests.appending import append_to
 from tests.cluster.joining import inline, joined_store, new_log

@@ -24,7 +24,7 @@ from gochat.domain.notices import Attempt, Subscribed, Subscription
 from gochat.domain.record import RoomRecord
 from gochat.domain.side_records import AnySideRecord
 from gochat.errors import Full, StoreError
-from gochat.ports import Journal, OnRecorded
+from gochat.ports.journal import Journal, OnRecorded
 from gochat.store import Store
 from tests.contracts.notices import BOUNDS, HOOK, NoticesContract, notice
 from tests.contracts.scribe import Scribe

@@ -14,7 +14,7 @@ from gochat.cluster.memory import MemoryBulletin
 from gochat.cluster.news import MOST_CHANGES
 from gochat.cluster.presence import ClusterPresence
 from gochat.cluster.roster import SILENCE_S
-from gochat.ports import Presence
+from gochat.ports.presence import Presence
 from tests.cluster.real import PATIENCE_S, RealServer
 from tests.cluster.servers import OnRedis
 from tests.cluster.stations import EPOCH_MS, LIMIT, Lossy, Station, Town, keep_town

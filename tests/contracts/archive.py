@@ -15,7 +15,7 @@ import trio
 from gochat.domain import commands, facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 from gochat.protocol import replies
 from gochat.protocol.replies import MemberEntry
 from tests.appending import append_to

@@ -11,7 +11,7 @@ import trio
 from gochat.domain import commands, facts
 from gochat.domain.receipts import SMALL_ROOM
 from gochat.domain.turn import RoomRules
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 from gochat.protocol.replies import GroupEntry, Last, MemberEntry, UserEntry
 from gochat.store.read.receipts import Receipts
 from tests.contracts.archive import ADMIN, ANN, BOB, NEWEST, ZOE, entries, tea_of, until

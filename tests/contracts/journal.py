@@ -11,7 +11,7 @@ import trio
 from gochat.domain import commands, facts
 from gochat.domain.record import Recorded, RoomRecord
 from gochat.errors import StoreError
-from gochat.ports import Committed, DuplicateKeys, Overtaken
+from gochat.ports.journal import Committed, DuplicateKeys, Overtaken
 from tests.appending import append_to
 from tests.contracts.scribe import Scribe
 

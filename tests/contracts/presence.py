@@ -3,7 +3,7 @@ signed in, and take the suite over as a subclass."""
 
 from __future__ import annotations
 
-from gochat.ports import Presence
+from gochat.ports.presence import Presence
 
 
 class PresenceContract:

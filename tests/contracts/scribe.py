@@ -12,7 +12,8 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
 from gochat.domain.side_records import AnySideRecord, Related, Sanctioned
 from gochat.domain.turn import Done, Outcome, Prefetched, Turn
-from gochat.ports import Committed, Journal, Lookups
+from gochat.ports.journal import Committed, Journal
+from gochat.ports.lookups import Lookups
 from tests.appending import append_to
 from tests.policies import OPEN
 

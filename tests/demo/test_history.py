@@ -15,7 +15,7 @@ from gochat.demo.history import ensure_story
 from gochat.domain.facts import Message
 from gochat.domain.ids import dm, group
 from gochat.errors import StoreError
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 
 #: Some minutes after midnight, when "40m" is yesterday.
 NIGHT = datetime(2026, 3, 1, 0, 7, tzinfo=timezone(timedelta(hours=1)))

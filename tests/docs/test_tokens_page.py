@@ -21,7 +21,7 @@ from gochat.auth.tokens import tokens
 from gochat.config import Auth, Settings
 from gochat.errors import AuthError
 from gochat.node import running
-from gochat.ports import Identity
+from gochat.ports.tokens import Identity
 from gochat.settings import load
 from tests.auth.test_fetched import running as running_site
 from tests.docs.pages import HOWTO, blocks, file

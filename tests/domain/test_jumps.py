@@ -10,7 +10,7 @@ from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import Relation, Side
 from gochat.domain.side_records import Sanctioned, Suspended
-from gochat.ports import Identity
+from gochat.ports.tokens import Identity
 
 HOUR = 3_600_000
 START = 1_700_000_000_000

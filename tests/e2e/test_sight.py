@@ -11,7 +11,7 @@ import trio
 
 from gochat.errors import StoreError
 from gochat.node import Node
-from gochat.ports import AppendResult, OnRecorded
+from gochat.ports.journal import AppendResult, OnRecorded
 from gochat.store.write.journal import SqliteJournal
 from tests.e2e.peer import Peer, TcpPeer
 from tests.http.rest.client import Answer, Rest

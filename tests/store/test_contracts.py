@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gochat.ports import Committed
+from gochat.ports.journal import Committed
 from gochat.store import Store
 from tests.appending import append_to
 from tests.contracts.archive import ArchiveContract

@@ -18,7 +18,7 @@ from gochat.domain.foreign import fold
 from gochat.domain.ids import is_dm
 from gochat.domain.sight import redact
 from gochat.domain.turn import RoomRules
-from gochat.ports import Snapshot, Viewer
+from gochat.ports.archive import Snapshot, Viewer
 from gochat.store import Store
 from tests.contracts.archive import until
 from tests.contracts.scribe import Scribe

@@ -14,7 +14,7 @@ import trio
 
 from gochat import store as stores
 from gochat.domain import facts
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 from gochat.store import schema, setup
 from gochat.store.listing import relist
 from gochat.store.rows import WRITTEN, written
@@ -28,7 +28,7 @@ READER = """
 import resource, sys
 import trio
 from gochat import store as stores
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 
 async def main():
     async with stores.open(sys.argv[1]) as store:

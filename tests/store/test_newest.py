@@ -15,7 +15,7 @@ import trio
 
 from gochat import store as stores
 from gochat.errors import StoreError
-from gochat.ports import Committed
+from gochat.ports.journal import Committed
 from gochat.store import migrations, newest, setup
 from gochat.store.newest import Newest
 from gochat.store.portable.backup import back_up, check

@@ -11,7 +11,7 @@ import pytest
 from gochat import store as stores
 from gochat.domain import commands
 from gochat.domain.notices import UnseenRoom
-from gochat.ports import DuplicateKeys
+from gochat.ports.journal import DuplicateKeys
 from gochat.store import Store
 from tests.appending import append_to
 from tests.contracts.journal import DM, TEA

@@ -13,7 +13,7 @@ from gochat.errors import NO_TOKEN, AuthError, Denied
 from gochat.http.messages import Headers, Request
 from gochat.http.rest.limiter import Limiter, steady_ms
 from gochat.http.rest.refused import Refused, invalid_token
-from gochat.ports import Identity, Tokens
+from gochat.ports.tokens import Identity, Tokens
 from gochat.transports.admission import customer
 
 #: Refused tokens that one address may show in the long run and at once, before its requests have to wait.

@@ -18,7 +18,9 @@ from gochat.http.rest.bearer import BearerAuth
 from gochat.http.rest.exports import Exports
 from gochat.http.rest.refused import Refused
 from gochat.metrics import Counts
-from gochat.ports import Archive, Identity, Journal, Viewer
+from gochat.ports.archive import Archive, Viewer
+from gochat.ports.journal import Journal
+from gochat.ports.tokens import Identity
 from gochat.protocol.catalogue import ADMIN, allows
 from gochat.protocol.conversation import Principal
 from gochat.protocol.replies import Device, Limits

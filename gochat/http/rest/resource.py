@@ -23,7 +23,7 @@ from gochat.http.rest.context import Call, Reply, RestContext
 from gochat.http.rest.limiter import Limiter
 from gochat.http.rest.refused import Refused, bad
 from gochat.http.rest.shapes import Query
-from gochat.ports import Identity
+from gochat.ports.tokens import Identity
 from gochat.protocol.catalogue import CATALOGUE, allows
 from gochat.protocol.problems import DECODING, sentence
 from gochat.protocol.requests import AnyRequest

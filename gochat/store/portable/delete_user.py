@@ -20,7 +20,7 @@ from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.membership import Candidate, successor
 from gochat.errors import StoreError
-from gochat.ports import DuplicateKeys
+from gochat.ports.journal import DuplicateKeys
 from gochat.store.folder import check_alone
 from gochat.store.listing import IN_GROUP, relist
 from gochat.store.portable.export_room import Progress

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gochat.domain.facts import AnyFact
 from gochat.domain.relationship import ContactPolicy
 from gochat.errors import Damaged, StoreError
-from gochat.ports import Facts, Group, Snapshot, Viewer
+from gochat.ports.archive import Facts, Group, Snapshot, Viewer
 from gochat.protocol.replies import (
     Account,
     AuditEntry,

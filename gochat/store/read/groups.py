@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from gochat.domain.ids import dm_users, is_dm
-from gochat.ports import Group, Viewer
+from gochat.ports.archive import Group, Viewer
 from gochat.protocol.replies import GroupEntry, MemberEntry, RoomEntry
 from gochat.store.listing import IN_GROUP
 from gochat.store.read import people

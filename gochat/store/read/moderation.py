@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 from gochat.protocol.replies import AuditEntry, ReportEntry, SanctionEntry
 from gochat.store.read.people import LAST_CHARS
 from gochat.store.read.sight import view

@@ -14,7 +14,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.ids import is_dm
 from gochat.domain.sight import redact
 from gochat.errors import Damaged
-from gochat.ports import Facts, Viewer
+from gochat.ports.archive import Facts, Viewer
 from gochat.store.listing import BLOCK_BITS, full_blocks
 from gochat.store.read import people
 from gochat.store.read.receipts import Receipts

@@ -6,7 +6,7 @@ import sqlite3
 from typing import NamedTuple
 
 from gochat.domain.ids import dm_users, is_dm
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 from gochat.store.rows import GROUP
 from gochat.store.schema import SEQ_BITS
 

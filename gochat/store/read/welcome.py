@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from gochat.domain.facts import AnyFact, Edit, Message
 from gochat.domain.ids import dm_users, is_dm
 from gochat.errors import Damaged
-from gochat.ports import Snapshot, Viewer
+from gochat.ports.archive import Snapshot, Viewer
 from gochat.store.health import is_damage
 from gochat.store.read import contacts, groups, pages, people
 from gochat.store.read.entries import ListRead

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import parse_message_id
 from gochat.errors import Damaged
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 from gochat.store.read import pages
 from gochat.store.read.sight import LOW, View, view
 from gochat.store.rows import SHOWN, Row

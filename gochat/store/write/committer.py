@@ -19,7 +19,7 @@ import msgspec
 
 from gochat.errors import Damaged, StoreError
 from gochat.metrics import Commits
-from gochat.ports import DuplicateKeys
+from gochat.ports.journal import DuplicateKeys
 from gochat.replication import Certifier, Cycle, Piece
 from gochat.store.health import Health, is_damage
 from gochat.store.listing import seats_among

@@ -20,7 +20,8 @@ from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import RoomRecord
 from gochat.domain.side_records import AnySideRecord, Revoked, Suspended
 from gochat.errors import Full, StoreError, again
-from gochat.ports import AppendResult, Committed, DuplicateKeys, OnForeign, OnRecorded, OnStanding, TurnQueue
+from gochat.ports.journal import AppendResult, Committed, DuplicateKeys, OnForeign, OnRecorded, OnStanding
+from gochat.ports.ticks import TurnQueue
 from gochat.store.read import rules
 from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers

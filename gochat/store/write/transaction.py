@@ -16,7 +16,7 @@ from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import Recorded
 from gochat.errors import Damaged, StoreError
-from gochat.ports import DuplicateKeys
+from gochat.ports.journal import DuplicateKeys
 from gochat.store.bulk import ExistsQuery
 from gochat.store.health import is_damage
 from gochat.store.schema import LAST_COMMIT, SEQ_BITS

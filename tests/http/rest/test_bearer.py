@@ -18,7 +18,7 @@ from gochat.http.rest.bearer import BearerAuth
 from gochat.http.rest.limiter import Limiter
 from gochat.http.rest.refused import Refused
 from gochat.http.upgrade import Head
-from gochat.ports import Identity
+from gochat.ports.tokens import Identity
 from tests.http.rest.conftest import As
 from tests.http.wiring import slotted
 

@@ -21,7 +21,7 @@ from gochat import store as stores
 from gochat.domain import commands, facts
 from gochat.domain.ids import is_dm
 from gochat.errors import StoreError
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 from gochat.store import Store
 from gochat.store.portable import import_room as importing
 from gochat.store.portable.export_room import export_room

@@ -14,7 +14,7 @@ from gochat import store as stores
 from gochat.domain import commands
 from gochat.domain.facts import AnyFact, Closed, Delete, Member, Message, Reaction
 from gochat.errors import StoreError
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 from gochat.store.portable import delete_user as deleting
 from gochat.store.portable.delete_user import Removed, delete_user
 from gochat.store.portable.user_out import export_user

@@ -15,7 +15,7 @@ from gochat.domain import facts
 from gochat.domain.ids import dm
 from gochat.domain.relationship import ContactPolicy, RelationChange, of_room
 from gochat.domain.side_records import Audited, Related, ReportClosed, Reported
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 from gochat.store import schema, setup
 from gochat.store.health import Health
 from gochat.store.listing import BLOCK, seats_among

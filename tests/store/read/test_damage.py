@@ -15,7 +15,8 @@ import trio
 
 from gochat import store as stores
 from gochat.errors import StoreError
-from gochat.ports import Committed, Viewer
+from gochat.ports.archive import Viewer
+from gochat.ports.journal import Committed
 from gochat.store import Store
 from gochat.store.portable.export_room import export_room
 from gochat.store.portable.user_out import export_user

@@ -15,7 +15,7 @@ from gochat.domain.facts import Edit, Member, Message
 from gochat.domain.relationship import RelationChange
 from gochat.domain.side_records import Related
 from gochat.errors import Damaged, StoreError
-from gochat.ports import Committed
+from gochat.ports.journal import Committed
 from gochat.store import Store
 from gochat.store.health import Health
 from gochat.store.schema import SEQ_BITS

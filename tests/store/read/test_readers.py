@@ -14,7 +14,7 @@ from gochat import store as stores
 from gochat.domain import commands, facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.turn import Done
-from gochat.ports import Viewer
+from gochat.ports.archive import Viewer
 from gochat.store import Store
 from tests.contracts.archive import until
 from tests.contracts.scribe import Scribe

@@ -19,7 +19,8 @@ import trio
 from gochat import store as stores
 from gochat.domain.record import RoomRecord
 from gochat.errors import Damaged, Full, StoreError
-from gochat.ports import Committed, Viewer
+from gochat.ports.archive import Viewer
+from gochat.ports.journal import Committed
 from gochat.store import Store, schema, setup
 from gochat.store.schema import SEQ_BITS
 from gochat.store.write.committer import Pace

@@ -20,7 +20,8 @@ from gochat.domain.facts import AnyFact, Message
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import RelationChange
 from gochat.domain.side_records import Related
-from gochat.ports import Committed, DuplicateKeys, Viewer
+from gochat.ports.archive import Viewer
+from gochat.ports.journal import Committed, DuplicateKeys
 from gochat.store import Store, setup
 from gochat.store.listing import BLOCK
 from gochat.store.portable.export_room import export_room

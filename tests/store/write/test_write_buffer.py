@@ -20,7 +20,7 @@ from gochat.domain import facts
 from gochat.domain.record import RoomRecord
 from gochat.errors import StoreError
 from gochat.metrics import Commits
-from gochat.ports import Committed, DuplicateKeys
+from gochat.ports.journal import Committed, DuplicateKeys
 from gochat.store import Store, schema, setup
 from gochat.store.read import pages
 from gochat.store.read.overlay import overlay
