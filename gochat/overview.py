@@ -15,7 +15,8 @@ import gochat
 from gochat.actors.supervisor import Crash, Kept, Supervisor
 from gochat.collector import Sources, values
 from gochat.domain.ids import is_dm
-from gochat.protocol import replies
+from gochat.protocol import entries, replies
+from gochat.protocol.entries import Check, Child, SupervisorEntry
 
 #: Tasks of a supervisor that are told: a node has a dozen services, and for moments as many rooms as are loaded.
 TOLD: Final = 50
@@ -23,7 +24,7 @@ TOLD: Final = 50
 
 def overview(sources: Sources) -> replies.Overview:
     """The state of the node now. Never waits; takes well under a millisecond, however many sessions there are."""
-    checks = [replies.Check(check=name, problem=problem) for name, problem in sources.readiness()]
+    checks = [Check(check=name, problem=problem) for name, problem in sources.readiness()]
     return replies.Overview(
         node=sources.gateway.node,
         server=f"gochat/{gochat.__version__}",
@@ -35,14 +36,14 @@ def overview(sources: Sources) -> replies.Overview:
     )
 
 
-def supervisors(kept: Iterable[Supervisor]) -> list[replies.SupervisorEntry]:
+def supervisors(kept: Iterable[Supervisor]) -> list[SupervisorEntry]:
     """Each supervisor with its tasks: those that crashed first, then the oldest."""
     return [_supervisor(each) for each in kept]
 
 
-def _supervisor(supervisor: Supervisor) -> replies.SupervisorEntry:
+def _supervisor(supervisor: Supervisor) -> SupervisorEntry:
     children = sorted(supervisor, key=lambda child: (not child.pausing, -child.restarts, child.since))
-    return replies.SupervisorEntry(
+    return SupervisorEntry(
         name=supervisor.name,
         crashes=supervisor.crashes,
         given_up=supervisor.given_up,
@@ -52,14 +53,14 @@ def _supervisor(supervisor: Supervisor) -> replies.SupervisorEntry:
     )
 
 
-def _child(child: Kept) -> replies.Child:
-    return replies.Child(
+def _child(child: Kept) -> Child:
+    return Child(
         name=_shown(child.spec.name), since=_wall_ms(child.since), restarts=child.restarts, pausing=child.pausing
     )
 
 
-def _crash(crash: Crash) -> replies.Crash:
-    return replies.Crash(name=_shown(crash.name), ts=_wall_ms(crash.at), error=crash.error)
+def _crash(crash: Crash) -> entries.Crash:
+    return entries.Crash(name=_shown(crash.name), ts=_wall_ms(crash.at), error=crash.error)
 
 
 def _shown(name: str) -> str:

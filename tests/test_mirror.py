@@ -20,7 +20,7 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/domain/test_links.py": ("domain/hosts", "domain/sites"),
     "tests/domain/test_words.py": ("domain/confusables", "domain/patterns", "domain/readings"),
     "tests/notify/test_due.py": ("domain/notices",),
-    "tests/protocol/test_golden.py": ("protocol/codec", "protocol/replies", "protocol/requests"),
+    "tests/protocol/test_golden.py": ("protocol/codec", "protocol/entries", "protocol/replies", "protocol/requests"),
     "tests/protocol/test_catalogue.py": ("protocol/conversation",),
     "tests/protocol/test_websocket_frames.py": ("protocol/websocket",),
     "tests/actors/test_live.py": ("actors/deliveries", "actors/prefetched", "actors/messages", "session/listener"),

@@ -28,6 +28,7 @@ from gochat.ports.journal import ForeignBatch
 from gochat.ports.presence import Ephemera, Presence
 from gochat.protocol import replies
 from gochat.protocol.codec import Codec
+from gochat.protocol.entries import PresenceEntry
 
 log = logging.getLogger(__name__)
 
@@ -274,7 +275,7 @@ class Live:
         for session in watchers:
             drop(self.watchers, other, session)
         if watchers:
-            self.send_best_effort(watchers, replies.Presence(users=[replies.PresenceEntry(user=other, online=False)]))
+            self.send_best_effort(watchers, replies.Presence(users=[PresenceEntry(user=other, online=False)]))
 
     def watch(self, session: Subscriber, users: Sequence[str], *, oversees: bool) -> None:
         """The session is told of these users from now on, and of no others. The caller keeps `watching`."""
@@ -304,7 +305,7 @@ class Live:
     def tell_presence(self, user: str, last_seen: int | None = None) -> None:
         """Tell the users who watch this one that it came, or went at `last_seen`."""
         if user in self.watchers:
-            entry = replies.PresenceEntry(user=user, online=last_seen is None, last_seen=last_seen)
+            entry = PresenceEntry(user=user, online=last_seen is None, last_seen=last_seen)
             self.send_best_effort(self.onlookers(user), replies.Presence(users=[entry]))
 
     def onlookers(self, user: str) -> list[Subscriber]:

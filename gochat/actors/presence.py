@@ -16,7 +16,8 @@ import trio
 
 from gochat.actors.live import Live
 from gochat.errors import StoreError
-from gochat.protocol.replies import Presence, PresenceEntry
+from gochat.protocol.entries import PresenceEntry
+from gochat.protocol.replies import Presence
 
 log = logging.getLogger(__name__)
 

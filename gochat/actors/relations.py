@@ -16,6 +16,7 @@ from gochat.domain.relationship import ContactPolicy, Relation
 from gochat.domain.side_records import Related
 from gochat.domain.turn import Turn
 from gochat.protocol import replies
+from gochat.protocol.entries import Last
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,6 @@ def tell_request(live: Live, turn: Turn | ForeignTurn, names: Mapping[str, tuple
         name=names.get(sender, (sender, None))[0],
         room=last.room,
         head=turn.draft.head,
-        last=replies.Last(seq=last.seq, ts=last.ts, sender=sender, body=(last.body or "")[:LAST_CHARS]),
+        last=Last(seq=last.seq, ts=last.ts, sender=sender, body=(last.body or "")[:LAST_CHARS]),
     )
     live.send_best_effort(list(live.users.get(asked, ())), frame)

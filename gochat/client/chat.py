@@ -27,6 +27,7 @@ from gochat.client.wire import Page, Results
 from gochat.domain.facts import AnyFact, HistoryScope, PostRight, Role
 from gochat.protocol import replies
 from gochat.protocol import requests as req
+from gochat.protocol.entries import GroupEntry, MemberEntry, PresenceEntry, UserEntry
 from gochat.protocol.replies import Ack, Ok
 
 #: Events that wait for the application before the server is made to wait.
@@ -191,15 +192,15 @@ class Chat(People):
         request = req.Search(q=q, scope="messages", room=where, limit=limit)
         return self._listed(request, Results, lambda reply: reply.entries)
 
-    def search_users(self, q: str, *, limit: int = 50) -> AsyncIterator[replies.UserEntry]:
+    def search_users(self, q: str, *, limit: int = 50) -> AsyncIterator[UserEntry]:
         """Users by the beginning of their id or of a word of their name; then those where a letter is wrong."""
         return self._listed(req.Search(q=q, scope="users", limit=limit), Results, lambda reply: reply.users)
 
-    def groups(self, owner: str | None = None) -> AsyncIterator[replies.GroupEntry]:
+    def groups(self, owner: str | None = None) -> AsyncIterator[GroupEntry]:
         """The groups the user is in, or those of one owner among them."""
         return self._listed(req.Groups(owner=owner, limit=LIMIT), replies.Groups, lambda reply: reply.groups)
 
-    def members(self, room: str) -> AsyncIterator[replies.MemberEntry]:
+    def members(self, room: str) -> AsyncIterator[MemberEntry]:
         request = req.Members(room=self.room(room), limit=LIMIT)
         return self._listed(request, replies.Members, lambda reply: reply.members)
 
@@ -247,7 +248,7 @@ class Chat(People):
 
     # ------------------------------------------------------------------------------------------ session
 
-    async def watch(self, users: Iterable[str]) -> list[replies.PresenceEntry]:
+    async def watch(self, users: Iterable[str]) -> list[PresenceEntry]:
         """See when these users come and go, instead of those watched before; at most 15. Holds over reconnects."""
         watching = list(users)
         reply = await self._session.calls.call(req.Watch(users=watching), replies.Presence)

@@ -9,6 +9,7 @@ import msgspec
 from gochat.client.positions import Reset
 from gochat.client.wire import Fact
 from gochat.protocol import replies
+from gochat.protocol.entries import ContactState, GroupEntry
 
 
 class Offline(msgspec.Struct, frozen=True):
@@ -29,8 +30,8 @@ class Listed(msgspec.Struct, frozen=True):
     """Rooms of the user that the latest `welcome` had no space for: more groups, or private rooms beside the latest.
     They come as soon as they are found, some at a time; facts of these rooms may come before."""
 
-    groups: list[replies.GroupEntry]
-    contacts: list[replies.ContactState]
+    groups: list[GroupEntry]
+    contacts: list[ContactState]
     unreadable: list[str] = []
     """Rooms that the server left out since it can't read them: its database is damaged."""
 

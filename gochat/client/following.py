@@ -20,12 +20,13 @@ from gochat.client.replica import Began, Kept, Left, News, Replica, Told
 from gochat.client.wire import FACTS, Page
 from gochat.protocol import replies
 from gochat.protocol import requests as req
+from gochat.protocol.entries import ContactEntry, ContactState, GroupEntry, RoomEntry
 
 _FACTS: Final = frozenset(FACTS)
 #: How long before a page is asked for again that was of no use.
 _AGAIN_S: Final = 1.0
 #: Entries of lists that tell of rooms.
-Entry = replies.ContactEntry | replies.RoomEntry | replies.GroupEntry | replies.ContactState
+Entry = ContactEntry | RoomEntry | GroupEntry | ContactState
 
 
 class Following:

@@ -15,6 +15,19 @@ from gochat.client.wire import Results
 from gochat.domain.notices import ChannelName
 from gochat.protocol import replies
 from gochat.protocol import requests as req
+from gochat.protocol.entries import (
+    Account,
+    AuditEntry,
+    ContactState,
+    Device,
+    MailboxEntry,
+    ReportEntry,
+    RequestEntry,
+    RoomOverview,
+    SanctionEntry,
+    SessionEntry,
+    Suspension,
+)
 from gochat.protocol.replies import Ok
 
 
@@ -22,12 +35,12 @@ class People(Asking):
     """See the module. `user` is a user id, without `user:`. The state in a reply is the present relation to that user;
     a change that was made already is no error."""
 
-    def contacts(self, *, rooms: bool = False) -> AsyncIterator[replies.ContactState]:
+    def contacts(self, *, rooms: bool = False) -> AsyncIterator[ContactState]:
         """The users who are contacts, blocked or declined, by id; with `rooms` also users who share only
         a private room."""
         return self._listed(req.Contacts(limit=LIMIT, rooms=rooms), replies.Contacts, lambda reply: reply.contacts)
 
-    def requests(self) -> AsyncIterator[replies.RequestEntry]:
+    def requests(self) -> AsyncIterator[RequestEntry]:
         """The users who wait for an answer, by id."""
         return self._listed(req.Requests(limit=LIMIT), replies.Requests, lambda reply: reply.requests)
 
@@ -75,7 +88,7 @@ class People(Asking):
         """Tell the moderators of a message; `reason` has at most 500 characters. The same twice is one report."""
         await self._session.calls.call(req.Report(room=self.room(room), seq=seq, reason=reason), Ok)
 
-    def reports(self, room: str | None = None) -> AsyncIterator[replies.ReportEntry]:
+    def reports(self, room: str | None = None) -> AsyncIterator[ReportEntry]:
         """Open reports, oldest first: of a group for its moderators; of all rooms, for an admin."""
         where = None if room is None else self.room(room)
         return self._listed(req.Reports(room=where, limit=LIMIT), replies.Reports, lambda reply: reply.reports)
@@ -98,12 +111,12 @@ class People(Asking):
     async def unban(self, group: str, user: str) -> Ok:
         return await self._group(group, "unban", user=user)
 
-    def sanctions(self, group: str) -> AsyncIterator[replies.SanctionEntry]:
+    def sanctions(self, group: str) -> AsyncIterator[SanctionEntry]:
         """The users who are muted in a group or banned from it now, by id: for its moderators."""
         request = req.Sanctions(name=group.removeprefix("group:"), limit=LIMIT)
         return self._listed(request, replies.Sanctions, lambda reply: reply.sanctions)
 
-    async def devices(self) -> list[replies.Device]:
+    async def devices(self) -> list[Device]:
         """One's own live sessions on the node that answers, the oldest first."""
         return (await self._session.calls.call(req.Devices(), replies.Devices)).devices
 
@@ -132,11 +145,11 @@ class People(Asking):
     async def _admin(self, request: req.AdminAction) -> None:
         await self._session.calls.call(request, Ok)
 
-    def audit(self) -> AsyncIterator[replies.AuditEntry]:
+    def audit(self) -> AsyncIterator[AuditEntry]:
         """The audit log: actors, their acts and the users they concern, newest first."""
         return self._listed(req.Audit(limit=LIMIT), replies.Audit, lambda reply: reply.entries)
 
-    def accounts(self, user: str | None = None, *, prefix: str | None = None) -> AsyncIterator[replies.Account]:
+    def accounts(self, user: str | None = None, *, prefix: str | None = None) -> AsyncIterator[Account]:
         """Everybody who ever signed in, by id, or the one of that id, or those whose ids begin with `prefix`. This and
         the lists below are for admins."""
         request = req.Users(user=user, prefix=prefix, limit=LIMIT)
@@ -144,13 +157,13 @@ class People(Asking):
 
     def rooms(
         self, user: str | None = None, *, private: bool = False, prefix: str | None = None
-    ) -> AsyncIterator[replies.RoomOverview]:
+    ) -> AsyncIterator[RoomOverview]:
         """All groups, or private rooms, by id; of one user, those that the user is in. To list private rooms leaves an
         entry in the audit log."""
         request = req.Rooms(user=user, private=private, prefix=prefix, limit=LIMIT)
         return self._listed(request, replies.Rooms, lambda reply: reply.rooms)
 
-    def sessions(self, user: str | None = None, *, slow: bool = False) -> AsyncIterator[replies.SessionEntry]:
+    def sessions(self, user: str | None = None, *, slow: bool = False) -> AsyncIterator[SessionEntry]:
         """Live sessions of the node that answers, by user; with `slow` only those whose peers do not take what is sent,
         the slowest first."""
         request = req.Sessions(user=user, slow=slow, limit=LIMIT)
@@ -160,7 +173,7 @@ class People(Asking):
         """How the node that answers is doing now: its metrics, and its supervisors with their restarts."""
         return await self._session.calls.call(req.Overview(), replies.Overview)
 
-    def mailboxes(self, *, private: bool = False) -> AsyncIterator[replies.MailboxEntry]:
+    def mailboxes(self, *, private: bool = False) -> AsyncIterator[MailboxEntry]:
         """Mailboxes with mail that waits, the fullest first. Private rooms have no id there unless `private` asks for
         it, which leaves an entry in the audit log."""
         request = req.Mailboxes(private=private, limit=LIMIT)
@@ -179,6 +192,6 @@ class People(Asking):
         request = req.Notifications(retry=True, channel=channel, limit=1)
         return (await self._session.calls.call(request, replies.Notifications)).retried or 0
 
-    def suspensions(self) -> AsyncIterator[replies.Suspension]:
+    def suspensions(self) -> AsyncIterator[Suspension]:
         """Users who are suspended now, by id."""
         return self._listed(req.Suspensions(limit=LIMIT), replies.Suspensions, lambda reply: reply.suspensions)

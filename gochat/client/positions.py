@@ -17,6 +17,7 @@ from gochat.domain import ids
 from gochat.domain.facts import Closed, Member, Message
 from gochat.protocol import replies
 from gochat.protocol import requests as req
+from gochat.protocol.entries import ContactEntry, ContactState, GroupEntry, RoomEntry
 from gochat.protocol.requests import Position
 
 #: Most rooms in one `hello` (protocol.md, "Session"); the others are resumed one by one after `welcome`.
@@ -134,7 +135,7 @@ class Positions:
         """
         self.user = welcome.user
         self._caught.clear()
-        entries: list[replies.ContactEntry | replies.RoomEntry] = [*welcome.contacts, *welcome.rooms]
+        entries: list[ContactEntry | RoomEntry] = [*welcome.contacts, *welcome.rooms]
         listed = {entry.room: entry for entry in entries}
         waiting = {entry.room for entry in welcome.requests}
         for room, place in self._positions.items():
@@ -149,7 +150,7 @@ class Positions:
         self._welcomed = True
         return [reset for reset in resets if reset is not None]
 
-    def _listed(self, entry: replies.ContactEntry | replies.RoomEntry) -> Reset | None:
+    def _listed(self, entry: ContactEntry | RoomEntry) -> Reset | None:
         room, epoch, head = entry.room, entry.epoch, entry.head
         place = self._positions.get(room)
         if place is None or place.state is State.GONE:
@@ -162,7 +163,7 @@ class Positions:
             self._fall_behind(room, place)
         return None
 
-    def found(self, entry: replies.GroupEntry | replies.ContactState) -> None:
+    def found(self, entry: GroupEntry | ContactState) -> None:
         """A list tells of a room that `welcome` had no space for. It was read a moment ago: of a room that is known
         here it says nothing new."""
         if entry.room is None or entry.head is None or entry.room in self._positions:

@@ -14,7 +14,7 @@ from gochat.client.events import Event, Listed, Online
 from gochat.client.wire import FACTS, Fact
 from gochat.domain import facts, ids
 from gochat.protocol import replies
-from gochat.protocol.replies import ContactEntry, Last, RequestEntry, RoomEntry
+from gochat.protocol.entries import ContactEntry, ContactState, GroupEntry, Last, RequestEntry, RoomEntry
 
 #: Characters of a body that a list holds, as in `welcome`.
 _LAST_CHARS: Final = 200
@@ -99,7 +99,7 @@ class Rooms:
 
     def _listed(self, event: Listed) -> None:
         """Facts that came of a room since it was listed count more than the list."""
-        listed: list[replies.GroupEntry | replies.ContactState] = [*event.groups, *event.contacts]
+        listed: list[GroupEntry | ContactState] = [*event.groups, *event.contacts]
         for lost in event.unreadable:
             if lost not in self.unreadable:
                 self.unreadable = [*self.unreadable, lost]
@@ -120,7 +120,7 @@ class Rooms:
                 "got": each.got,
                 "last": each.last,
             }
-            if isinstance(each, replies.GroupEntry):
+            if isinstance(each, GroupEntry):
                 self._entries[room] = RoomEntry(title=each.title, role=each.role, **place)
             elif head:
                 self._entries[room] = ContactEntry(user=each.user, name=each.name, online=False, **place)

@@ -33,6 +33,7 @@ from gochat.domain.facts import Message
 from gochat.errors import BAD_TOKEN
 from gochat.protocol import replies
 from gochat.protocol import requests as req
+from gochat.protocol.entries import ContactEntry, RoomEntry
 
 #: Rooms that catch up at the same time: enough to hide the round trips, few enough not to fill the inbox at once.
 CATCH_UP_AT_ONCE: Final = 4
@@ -218,7 +219,7 @@ class Session:
         self._welcome = welcome
         self.calls.frame_bytes = welcome.limits.frame_bytes - (links.SECRET_BYTES if self._address.nng else 0)
         self._greeted_at = trio.current_time()
-        entries: list[replies.ContactEntry | replies.RoomEntry] = [*welcome.contacts, *welcome.rooms]
+        entries: list[ContactEntry | RoomEntry] = [*welcome.contacts, *welcome.rooms]
         if self.following is not None:
             self.following.begin(welcome.user)
             self.following.hold(entries)

@@ -25,6 +25,7 @@ from gochat.client.replica import Replica
 from gochat.client.wire import Page
 from gochat.domain.facts import AnyFact
 from gochat.protocol import replies
+from gochat.protocol.entries import MemberEntry
 
 #: For so long, in seconds, a call waits for its reply, over reconnects.
 TIMEOUT_S = 30.0
@@ -137,7 +138,7 @@ class Chat:
     def search(self, q: str, *, room: str | None = None) -> Iterator[AnyFact]:
         return self.each(asynchronous.Chat.search, q, room=room)
 
-    def members(self, room: str) -> Iterator[replies.MemberEntry]:
+    def members(self, room: str) -> Iterator[MemberEntry]:
         return self.each(asynchronous.Chat.members, room)
 
 

@@ -14,13 +14,14 @@ import msgspec
 from gochat.client.errors import ClientError, Garbled
 from gochat.domain.facts import AnyFact
 from gochat.protocol import replies
+from gochat.protocol.entries import UserEntry
 from gochat.protocol.requests import Request
 
 
 class Results(replies.Reply, tag="results", kw_only=True):
     """The reply to `search`: users or messages, whichever were asked for."""
 
-    users: list[replies.UserEntry] = msgspec.field(default_factory=list)
+    users: list[UserEntry] = msgspec.field(default_factory=list)
     entries: list[AnyFact] = msgspec.field(default_factory=list)
     next: str | None = None
 

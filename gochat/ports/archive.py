@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from gochat.domain.facts import AnyFact, HistoryScope, PostRight, Role
-from gochat.protocol.replies import (
+from gochat.protocol.entries import (
     Account,
     AuditEntry,
     ContactEntry,

@@ -30,6 +30,7 @@ from gochat.ports.tokens import Identity
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import Principal, bad, check_room
+from gochat.protocol.entries import NotificationEntry, Silence
 from gochat.session.gateway import Gateway
 
 NO_PUSH = Denied("conflict", "this server does not push: notify.push is off")
@@ -66,7 +67,7 @@ async def notify(gateway: Gateway, who: Identity, request: req.Notify) -> msgspe
         quiet=None if hours is None else str(hours),
         tz=None if hours is None else hours.tz,
         mentions=wanted.mentions,
-        rooms=[replies.Silence(room=room, until=until) for room, until in wanted.silent],
+        rooms=[Silence(room=room, until=until) for room, until in wanted.silent],
     )
 
 
@@ -111,7 +112,7 @@ async def notifications(gateway: Gateway, who: Principal, request: req.Notificat
     return replies.Notifications(
         id=request.id,
         notifications=[
-            replies.NotificationEntry(
+            NotificationEntry(
                 notification=told_id(gateway.journal.epoch, each.room, each.id),
                 channel=each.channel,
                 user=each.user,

@@ -22,6 +22,7 @@ from gochat.errors import Denied
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import Principal, bad
+from gochat.protocol.entries import Account, Device, MailboxEntry, SessionEntry
 from gochat.session.gateway import Gateway, SignedIn
 
 Entry = TypeVar("Entry")
@@ -41,7 +42,7 @@ async def users(gateway: Gateway, who: Principal, request: req.Users) -> msgspec
     presence = gateway.live.presence
     if not found and request.user is not None and presence.is_online(request.user) and request.cursor is None:
         # A first sign-in is stored within a second.
-        found = [replies.Account(user=request.user, name=request.user)]
+        found = [Account(user=request.user, name=request.user)]
     accounts = [
         msgspec.structs.replace(each, sessions=presence.count(each.user))
         for each in found
@@ -92,10 +93,10 @@ async def sessions(gateway: Gateway, who: Principal, request: req.Sessions) -> m
     return replies.Sessions(id=request.id, sessions=entries, next=following)
 
 
-def _session_entry(gateway: Gateway, session: SignedIn) -> replies.SessionEntry:
+def _session_entry(gateway: Gateway, session: SignedIn) -> SessionEntry:
     outbox = session.outbox
     stalled_s = max(0.0, trio.current_time() - outbox.progress_at) if outbox.writing else 0.0
-    return replies.SessionEntry(
+    return SessionEntry(
         user=session.user,
         since=session.signed_in_ns // 1_000_000,
         transport=session.connection.transport,
@@ -107,12 +108,12 @@ def _session_entry(gateway: Gateway, session: SignedIn) -> replies.SessionEntry:
     )
 
 
-def own_devices(gateway: Gateway, user: str, current: object = None) -> list[replies.Device]:
+def own_devices(gateway: Gateway, user: str, current: object = None) -> list[Device]:
     """The user's live sessions on this node, the oldest first; `current` is the one that asks."""
     # The rooms' listeners of a user are the sessions of the node's table.
     own = sorted(cast(Iterable[SignedIn], gateway.live.users.get(user, ())), key=lambda each: each.signed_in_ns)
     return [
-        replies.Device(
+        Device(
             since=session.signed_in_ns // 1_000_000,
             transport=session.connection.transport,
             address=session.connection.peer,
@@ -140,9 +141,9 @@ async def mailboxes(gateway: Gateway, who: Principal, request: req.Mailboxes) ->
     )
 
 
-def _mailbox_entry(found: Waiting, *, named: bool) -> replies.MailboxEntry:
+def _mailbox_entry(found: Waiting, *, named: bool) -> MailboxEntry:
     private = is_dm(found.address)
-    return replies.MailboxEntry(
+    return MailboxEntry(
         kind="private" if private else "group" if is_room(found.address) else "user",
         id=None if private and not named else found.address,
         waiting=found.mailbox.waiting,

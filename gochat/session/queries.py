@@ -19,6 +19,7 @@ from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.conversation import check_room
+from gochat.protocol.entries import PresenceEntry
 from gochat.session import notifications, replay
 from gochat.session.gateway import in_trio_time
 from gochat.session.moderation import MODERATION, moderate
@@ -174,7 +175,7 @@ async def _watch(session: Session, request: req.Watch) -> msgspec.Struct | Denie
         online = user in visible and live.presence.is_online(user)
         seen = live.last_seen.get(user) or (known[user][1] if user in known else None)
         entries.append(
-            replies.PresenceEntry(user=user, online=online, last_seen=seen if user in visible and not online else None)
+            PresenceEntry(user=user, online=online, last_seen=seen if user in visible and not online else None)
         )
     return replies.Presence(id=request.id, users=entries)
 

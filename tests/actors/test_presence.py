@@ -13,7 +13,8 @@ from gochat.actors.presence import PAIRS, refresh_stale
 from gochat.domain.facts import Member
 from gochat.errors import StoreError
 from gochat.protocol.codec import LINE_JSON
-from gochat.protocol.replies import Presence, PresenceEntry
+from gochat.protocol.entries import PresenceEntry
+from gochat.protocol.replies import Presence
 
 TEA = "group:tea"
 

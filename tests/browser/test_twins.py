@@ -13,6 +13,7 @@ from gochat.client.wire import Page
 from gochat.domain.facts import Closed, Member, Message
 from gochat.protocol import replies
 from gochat.protocol import requests as req
+from gochat.protocol.entries import ContactEntry, GroupEntry, RoomEntry
 from tests.browser.people import Person
 
 ROOMS = ("group:tea", "group:den", "dm:ann:bob", "dm:ann:cat")
@@ -89,7 +90,7 @@ class Writer:
                 self.write("opened", room, positions.opened(room))
             case "found":
                 place = self.place()
-                entry = replies.GroupEntry(
+                entry = GroupEntry(
                     room=place["room"],
                     title="",
                     role="member",
@@ -108,12 +109,12 @@ class Writer:
         self.write("resume", frame_bytes, self.positions.resume(frame_bytes))
         rooms = {place["room"]: place for place in (self.place() for _ in range(self.rng.randint(0, 4)))}
         entries = [
-            replies.RoomEntry(title="", role="member", read=self.rng.randint(0, 9), unread=0, **place)
+            RoomEntry(title="", role="member", read=self.rng.randint(0, 9), unread=0, **place)
             for room, place in rooms.items()
             if room.startswith("group:")
         ]
         contacts = [
-            replies.ContactEntry(user="bob", name="bob", online=False, read=self.rng.randint(0, 9), unread=0, **place)
+            ContactEntry(user="bob", name="bob", online=False, read=self.rng.randint(0, 9), unread=0, **place)
             for room, place in rooms.items()
             if room.startswith("dm:")
         ]

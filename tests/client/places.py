@@ -5,6 +5,7 @@ from __future__ import annotations
 from gochat.client.wire import Page
 from gochat.domain import facts
 from gochat.protocol import replies
+from gochat.protocol.entries import ContactEntry, Last, RequestEntry, RoomEntry
 
 TEA, DM = "group:tea", "dm:ann:bob"
 
@@ -17,22 +18,22 @@ def member(seq: int, change: facts.Change, *users: str) -> facts.Member:
     return facts.Member(room=TEA, seq=seq, ts=seq, sender="eve", users=list(users), change=change)
 
 
-def room(head: int, *, room: str = TEA, epoch: str = "e1", read: int = 0) -> replies.RoomEntry:
-    return replies.RoomEntry(room=room, title="", role="member", epoch=epoch, head=head, read=read, unread=0)
+def room(head: int, *, room: str = TEA, epoch: str = "e1", read: int = 0) -> RoomEntry:
+    return RoomEntry(room=room, title="", role="member", epoch=epoch, head=head, read=read, unread=0)
 
 
-def contact(head: int, *, read: int = 0, epoch: str = "e1") -> replies.ContactEntry:
-    return replies.ContactEntry(
+def contact(head: int, *, read: int = 0, epoch: str = "e1") -> ContactEntry:
+    return ContactEntry(
         user="bob", name="bob", online=True, room=DM, epoch=epoch, head=head, read=read, unread=head - read
     )
 
 
-def request(head: int) -> replies.RequestEntry:
-    last = replies.Last(seq=head, ts=head, sender="bob", body="hi")
-    return replies.RequestEntry(user="bob", name="bob", room=DM, head=head, last=last)
+def request(head: int) -> RequestEntry:
+    last = Last(seq=head, ts=head, sender="bob", body="hi")
+    return RequestEntry(user="bob", name="bob", room=DM, head=head, last=last)
 
 
-def welcome(*entries: replies.RoomEntry | replies.ContactEntry | replies.RequestEntry) -> replies.Welcome:
+def welcome(*entries: RoomEntry | ContactEntry | RequestEntry) -> replies.Welcome:
     return replies.Welcome(
         user="ann",
         session="s",
@@ -40,9 +41,9 @@ def welcome(*entries: replies.RoomEntry | replies.ContactEntry | replies.Request
         server="test",
         heartbeat_s=30,
         limits=replies.Limits(),
-        requests=[entry for entry in entries if isinstance(entry, replies.RequestEntry)],
-        contacts=[entry for entry in entries if isinstance(entry, replies.ContactEntry)],
-        rooms=[entry for entry in entries if isinstance(entry, replies.RoomEntry)],
+        requests=[entry for entry in entries if isinstance(entry, RequestEntry)],
+        contacts=[entry for entry in entries if isinstance(entry, ContactEntry)],
+        rooms=[entry for entry in entries if isinstance(entry, RoomEntry)],
     )
 
 

@@ -17,6 +17,7 @@ from gochat.client import Chat, Ended, Offline, Online, Refused, Unreachable, co
 from gochat.domain import facts
 from gochat.node import Node
 from gochat.protocol import replies
+from gochat.protocol.entries import PresenceEntry
 from tests.client.conftest import Start, enter, url
 from tests.tokens import issue
 
@@ -101,7 +102,7 @@ async def test_presence_of_who_is_watched(node: Node) -> None:
             assert not before.online
             async with enter(node, "bob"):
                 await fact(ann)
-                assert await anext(ann) == replies.Presence(users=[replies.PresenceEntry(user="bob", online=True)])
+                assert await anext(ann) == replies.Presence(users=[PresenceEntry(user="bob", online=True)])
 
 
 async def test_a_rewind_brings_the_whole_log(node: Node) -> None:

@@ -14,6 +14,7 @@ from gochat.client.wire import Fact
 from gochat.domain import facts
 from gochat.protocol import replies
 from gochat.protocol import requests as req
+from gochat.protocol.entries import ContactEntry, RequestEntry, RoomEntry
 from gochat.protocol.requests import Position
 from tests.client.places import DM, TEA, contact, message, page, request, room, welcome
 
@@ -33,7 +34,7 @@ class Server:
         self.up: deque[req.Resume | req.History] = deque()
         self.down: deque[Any] = deque()
 
-    def entry(self) -> replies.RoomEntry | replies.ContactEntry | replies.RequestEntry:
+    def entry(self) -> RoomEntry | ContactEntry | RequestEntry:
         if self.waits:
             return request(self.head)
         if self.room == DM:

@@ -8,6 +8,7 @@ import trio.testing
 
 from gochat.client import Ended, Lost, Offline, Online, Reset, confirmed
 from gochat.protocol import replies
+from gochat.protocol.entries import PresenceEntry
 from tests.client.peer import TEA, Peer, Visit, listed, message
 from tests.client.talk import Asking, bodies, event, talking
 
@@ -65,7 +66,7 @@ async def test_watching_goes_on_after_a_reconnect(peer: Peer, nursery: trio.Nurs
         await again.send({"type": "presence", "users": [{"user": "bob", "online": True}]})
         assert isinstance(await event(chat), Offline)
         assert isinstance(await event(chat), Online)
-        assert await event(chat) == replies.Presence(users=[replies.PresenceEntry(user="bob", online=True)])
+        assert await event(chat) == replies.Presence(users=[PresenceEntry(user="bob", online=True)])
 
 
 async def test_the_pause_that_a_draining_server_asks_for_is_kept(peer: Peer) -> None:

@@ -8,25 +8,26 @@ from gochat.client.events import Listed, Online
 from gochat.client.rooms import Rooms
 from gochat.domain import facts
 from gochat.protocol import replies
+from gochat.protocol.entries import ContactEntry, Last, PresenceEntry, RoomEntry
 
 DM, TEA = "dm:ann:bob", "group:tea"
 
 
-def contact(user: str = "bob", **fields: Any) -> replies.ContactEntry:
+def contact(user: str = "bob", **fields: Any) -> ContactEntry:
     known: dict[str, Any] = {"name": user.title(), "online": False, "epoch": "e", "head": 4, "read": 2, "unread": 2}
-    return replies.ContactEntry(user=user, room=f"dm:ann:{user}", **known | fields)
+    return ContactEntry(user=user, room=f"dm:ann:{user}", **known | fields)
 
 
-def group(room: str = TEA, **fields: Any) -> replies.RoomEntry:
+def group(room: str = TEA, **fields: Any) -> RoomEntry:
     known: dict[str, Any] = {"title": "Tea", "role": "member", "epoch": "e", "head": 9, "read": 9, "unread": 0}
-    return replies.RoomEntry(room=room, **known | fields)
+    return RoomEntry(room=room, **known | fields)
 
 
-def welcome(*entries: replies.ContactEntry | replies.RoomEntry, **fields: Any) -> replies.Welcome:
+def welcome(*entries: ContactEntry | RoomEntry, **fields: Any) -> replies.Welcome:
     known: dict[str, Any] = {
         "user": "ann", "session": "s", "node": "n", "server": "x", "heartbeat_s": 30, "limits": replies.Limits(),
-        "contacts": [entry for entry in entries if isinstance(entry, replies.ContactEntry)],
-        "rooms": [entry for entry in entries if isinstance(entry, replies.RoomEntry)],
+        "contacts": [entry for entry in entries if isinstance(entry, ContactEntry)],
+        "rooms": [entry for entry in entries if isinstance(entry, RoomEntry)],
         "requests": [],
     }  # fmt: skip
     return replies.Welcome(**known | fields)
@@ -138,7 +139,7 @@ def test_an_edit_of_the_latest_message_shows() -> None:
 
 
 def test_requests_wait_until_there_is_an_answer() -> None:
-    last = replies.Last(seq=1, ts=1, sender="eve", body="hi")
+    last = Last(seq=1, ts=1, sender="eve", body="hi")
     known = rooms(replies.Request(user="eve", name="Eve", room="dm:ann:eve", head=1, last=last))
     assert [entry.user for entry in known.requests] == ["eve"]
     known.take(replies.Contact(user="eve", state="contact"))
@@ -151,8 +152,8 @@ def test_a_blocked_user_leaves_the_list() -> None:
 
 def test_presence_shows_in_the_list() -> None:
     told = [
-        replies.PresenceEntry(user="bob", online=True),
-        replies.PresenceEntry(user="nobody", online=True),
+        PresenceEntry(user="bob", online=True),
+        PresenceEntry(user="nobody", online=True),
     ]
     known = rooms(replies.Presence(users=told))
     assert [entry.online for entry in known.contacts] == [True]

@@ -16,6 +16,7 @@ from gochat.client.terminal import text
 from gochat.domain import facts, moderation
 from gochat.errors import CLOSE_BY_NUMBER
 from gochat.protocol import replies
+from gochat.protocol.entries import Last
 
 ROOT = Path(__file__).parent.parent.parent
 BASE: dict[str, Any] = {"room": "group:tea", "seq": 7, "ts": 0, "sender": "ann"}
@@ -159,7 +160,7 @@ def welcomed(*unreadable: str) -> replies.Welcome:
 
 
 def asked(body: str, *, name: str = "bob") -> replies.Request:
-    last = replies.Last(seq=1, ts=0, sender="bob", body=body)
+    last = Last(seq=1, ts=0, sender="bob", body=body)
     return replies.Request(user="bob", name=name, room="dm:ann:bob", head=1, last=last)
 
 

@@ -17,7 +17,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
 from gochat.ports.archive import Viewer
 from gochat.protocol import replies
-from gochat.protocol.replies import MemberEntry
+from gochat.protocol.entries import MemberEntry
 from tests.appending import append_to
 from tests.contracts.journal import DM, SOON, TEA, message
 from tests.contracts.scribe import Scribe

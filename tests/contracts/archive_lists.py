@@ -12,7 +12,7 @@ from gochat.domain import commands, facts
 from gochat.domain.receipts import SMALL_ROOM
 from gochat.domain.turn import RoomRules
 from gochat.ports.archive import Viewer
-from gochat.protocol.replies import GroupEntry, Last, MemberEntry, UserEntry
+from gochat.protocol.entries import GroupEntry, Last, MemberEntry, UserEntry
 from gochat.store.read.receipts import Receipts
 from tests.contracts.archive import ADMIN, ANN, BOB, NEWEST, ZOE, entries, tea_of, until
 from tests.contracts.journal import DM, SOON, TEA

@@ -7,9 +7,35 @@ import msgspec
 from gochat.domain import facts
 from gochat.protocol import replies as out
 from gochat.protocol import requests as req
+from gochat.protocol.entries import (
+    Account,
+    AuditEntry,
+    Check,
+    Child,
+    ContactEntry,
+    ContactState,
+    Crash,
+    Device,
+    GroupEntry,
+    Last,
+    MailboxEntry,
+    MemberEntry,
+    NotificationEntry,
+    PresenceEntry,
+    ReportEntry,
+    RequestEntry,
+    RoomEntry,
+    RoomOverview,
+    SanctionEntry,
+    SessionEntry,
+    Silence,
+    SupervisorEntry,
+    Suspension,
+    UserEntry,
+)
 
 BASE = {"room": "group:tea", "seq": 7, "ts": 1_700_000_000_000, "sender": "ann"}
-LAST = out.Last(seq=7, ts=1_700_000_000_000, sender="ann", body="hi")
+LAST = Last(seq=7, ts=1_700_000_000_000, sender="ann", body="hi")
 
 REQUESTS: dict[str, msgspec.Struct] = {
     "hello": req.Hello(id=1, token="T", device="phone", client="cli/1", resume={"group:tea": req.Position(6, "e1")}),
@@ -81,16 +107,16 @@ FACTS: dict[str, msgspec.Struct] = {
 REPLIES: dict[str, msgspec.Struct] = {
     "welcome": out.Welcome(
         id=1, user="ann", session="s1", node="n1", server="gochat/0", heartbeat_s=30.0, limits=out.Limits(),
-        contacts=[out.ContactEntry(user="bob", name="Bob", online=False, last_seen=5, room="dm:ann:bob", epoch="e1",
+        contacts=[ContactEntry(user="bob", name="Bob", online=False, last_seen=5, room="dm:ann:bob", epoch="e1",
                                    head=7, read=6, unread=1, last=LAST)],
-        rooms=[out.RoomEntry(room="group:tea", title="Tea", role="owner", epoch="e1", head=7, read=7, unread=0)],
-        requests=[out.RequestEntry(user="zoe", name="zoe", room="dm:ann:zoe", head=1, last=LAST)],
+        rooms=[RoomEntry(room="group:tea", title="Tea", role="owner", epoch="e1", head=7, read=7, unread=0)],
+        requests=[RequestEntry(user="zoe", name="zoe", room="dm:ann:zoe", head=1, last=LAST)],
     ),
     "welcome-counts": out.Welcome(
         id=1, user="ann", session="s1", node="n1", server="gochat/0", heartbeat_s=30.0, limits=out.Limits(),
-        contacts=[out.ContactEntry(user="bob", name="Bob", online=True, room="dm:ann:bob", epoch="e1", head=7, read=5,
+        contacts=[ContactEntry(user="bob", name="Bob", online=True, room="dm:ann:bob", epoch="e1", head=7, read=5,
                                    unread=2, mentions=1, reads={"bob": 6}, got={"bob": 7}, last=LAST)],
-        rooms=[out.RoomEntry(room="group:tea", title="Tea", role="owner", epoch="e1", head=7, read=3, unread=3,
+        rooms=[RoomEntry(room="group:tea", title="Tea", role="owner", epoch="e1", head=7, read=3, unread=3,
                              mentions=2, reads={"bob": 6, "cat": 5}, got={"cat": 7})],
         requests=[],
     ),
@@ -108,48 +134,48 @@ REPLIES: dict[str, msgspec.Struct] = {
                      complete=True),
     "page-receipts": out.Page(id=8, room="group:tea", epoch="e1", entries=[facts.Message(**BASE, body="hi")], head=7,
                               complete=True, reads={"bob": 6}, got={"bob": 7}),
-    "results-users": out.UserResults(id=9, users=[out.UserEntry("bob", "Bob")], next="bob"),
+    "results-users": out.UserResults(id=9, users=[UserEntry("bob", "Bob")], next="bob"),
     "results-messages": out.MessageResults(id=9, entries=[facts.Message(**BASE, body="hi")]),
-    "groups": out.Groups(id=10, groups=[out.GroupEntry(room="group:tea", title="Tea", role="owner", members=3)]),
+    "groups": out.Groups(id=10, groups=[GroupEntry(room="group:tea", title="Tea", role="owner", members=3)]),
     "members": out.Members(id=11, room="group:tea",
-                           members=[out.MemberEntry(user="ann", name="Ann", role="owner", since=5)], next="ann"),
-    "presence": out.Presence(id=12, users=[out.PresenceEntry(user="bob", online=False, last_seen=5)]),
-    "presence-event": out.Presence(users=[out.PresenceEntry(user="bob", online=True)]),
-    "contacts": out.Contacts(id=14, contacts=[out.ContactState(user="bob", name="Bob", state="contact")], next="bob"),
+                           members=[MemberEntry(user="ann", name="Ann", role="owner", since=5)], next="ann"),
+    "presence": out.Presence(id=12, users=[PresenceEntry(user="bob", online=False, last_seen=5)]),
+    "presence-event": out.Presence(users=[PresenceEntry(user="bob", online=True)]),
+    "contacts": out.Contacts(id=14, contacts=[ContactState(user="bob", name="Bob", state="contact")], next="bob"),
     "requests": out.Requests(
-        id=15, requests=[out.RequestEntry(user="zoe", name="Zoe", room="dm:ann:zoe", head=1, last=LAST)]
+        id=15, requests=[RequestEntry(user="zoe", name="Zoe", room="dm:ann:zoe", head=1, last=LAST)]
     ),
     "ok-contact": out.Ok(id=16, state="blocked"),
     "reports": out.Reports(
-        id=18, reports=[out.ReportEntry(report=3, ts=5, room="group:tea", seq=7, sender="bob", body="hi", by="ann",
+        id=18, reports=[ReportEntry(report=3, ts=5, room="group:tea", seq=7, sender="bob", body="hi", by="ann",
                                         reason="spam")],
     ),
     "audit": out.Audit(
-        id=22, entries=[out.AuditEntry(id=4, ts=5, actor="ann", action="group.ban", room="group:tea", subject="bob",
+        id=22, entries=[AuditEntry(id=4, ts=5, actor="ann", action="group.ban", room="group:tea", subject="bob",
                                        detail='{"until":9}')],
     ),
     "users": out.Users(
-        id=23, users=[out.Account(user="bob", name="Bob", last_seen=5, sessions=2, suspended=True, until=9)], next="bob"
+        id=23, users=[Account(user="bob", name="Bob", last_seen=5, sessions=2, suspended=True, until=9)], next="bob"
     ),
     "rooms": out.Rooms(
-        id=24, rooms=[out.RoomOverview(room="group:tea", title="Tea", head=7, messages=3, ts=5, last_message=4)]
+        id=24, rooms=[RoomOverview(room="group:tea", title="Tea", head=7, messages=3, ts=5, last_message=4)]
     ),
     "sessions": out.Sessions(
         id=25,
-        sessions=[out.SessionEntry(user="bob", since=5, transport="ws", address="::1", device="phone", node="n1")],
+        sessions=[SessionEntry(user="bob", since=5, transport="ws", address="::1", device="phone", node="n1")],
     ),
     "suspensions": out.Suspensions(
-        id=26, suspensions=[out.Suspension(user="bob", ts=5, until=9, by="root", reason="spam")]
+        id=26, suspensions=[Suspension(user="bob", ts=5, until=9, by="root", reason="spam")]
     ),
     "notify-reply": out.Notify(
         id=27, channels=["webhook"], quiet="22:00-07:00", tz="Europe/Vienna",
-        rooms=[out.Silence(room="group:tea", until=9), out.Silence(room="dm:ann:bob")],
+        rooms=[Silence(room="group:tea", until=9), Silence(room="dm:ann:bob")],
     ),
     "notify-reply-mentions": out.Notify(id=28, channels=["webhook"], mentions=True, rooms=[]),
     "push-reply": out.Push(id=29, key="BK", devices=1),
     "notifications-reply": out.Notifications(
         id=31, waiting=1, dead=2, retried=2, notifications=[
-            out.NotificationEntry(
+            NotificationEntry(
                 notification="ntf_1", channel="webhook", user="bob", room="group:tea", ts=5, tries=1, next=9,
                 reason="no connection",
             ),
@@ -157,38 +183,38 @@ REPLIES: dict[str, msgspec.Struct] = {
     ),
     "sessions-slow": out.Sessions(
         id=33,
-        sessions=[out.SessionEntry(user="bob", since=5, transport="ws", address="::1", node="n1", waiting=4096,
+        sessions=[SessionEntry(user="bob", since=5, transport="ws", address="::1", node="n1", waiting=4096,
                                    stalled_ms=700)],
         next="1",
     ),
     "overview": out.Overview(
         id=34, node="n1", server="gochat/0", ts=5, ready=False,
-        checks=[out.Check(check="accepting"), out.Check(check="store", problem="the disk is full")],
+        checks=[Check(check="accepting"), Check(check="store", problem="the disk is full")],
         metrics={"gochat_connections": {"": 3.0}, "gochat_sessions": {"ws": 2.0}},
         supervisors=[
-            out.SupervisorEntry(
+            SupervisorEntry(
                 name="node", crashes=2, given_up=1, more=3,
-                children=[out.Child(name="sweep", since=5, restarts=1, pausing=True)],
-                latest=[out.Crash(name="sweep", ts=5, error="KeyError")],
+                children=[Child(name="sweep", since=5, restarts=1, pausing=True)],
+                latest=[Crash(name="sweep", ts=5, error="KeyError")],
             ),
         ],
     ),
     "mailboxes": out.Mailboxes(
         id=35, waiting=5, next="2", mailboxes=[
-            out.MailboxEntry(kind="group", id="group:tea", waiting=3, capacity=1000, peak=4, phase="recording",
+            MailboxEntry(kind="group", id="group:tea", waiting=3, capacity=1000, peak=4, phase="recording",
                              age_ms=20, turn_ms=30),
-            out.MailboxEntry(kind="private", waiting=2, capacity=1000, peak=2, refused=1, phase="idle", age_ms=0,
+            MailboxEntry(kind="private", waiting=2, capacity=1000, peak=2, refused=1, phase="idle", age_ms=0,
                              turn_ms=30),
         ],
     ),
     "sanctions": out.Sanctions(
         id=36, name="tea", next="bob mute", sanctions=[
-            out.SanctionEntry(user="bob", name="Bob", kind="ban", ts=5, until=9),
-            out.SanctionEntry(user="bob", name="Bob", kind="mute", ts=5),
+            SanctionEntry(user="bob", name="Bob", kind="ban", ts=5, until=9),
+            SanctionEntry(user="bob", name="Bob", kind="mute", ts=5),
         ],
     ),
     "devices": out.Devices(
-        id=37, devices=[out.Device(since=5, transport="ws", address="::1", device="phone", current=True)]
+        id=37, devices=[Device(since=5, transport="ws", address="::1", device="phone", current=True)]
     ),
     "request": out.Request(user="zoe", name="Zoe", room="dm:ann:zoe", head=1, last=LAST),
     "contact-event": out.Contact(user="bob", state="contact"),

@@ -31,6 +31,7 @@ from gochat.client.wire import FACTS, Page
 from gochat.domain import ids
 from gochat.domain.plurals import counted
 from gochat.protocol import replies
+from gochat.protocol.entries import PresenceEntry
 
 #: At most so often, in seconds, does the terminal make a sound: no stranger shall make it ring without end.
 BELL_S: Final = 3.0
@@ -127,7 +128,7 @@ class Desk:
                 return text.presence_line(entry).removeprefix("* ")
         return f"whether {user} is online is not for you to see"
 
-    async def watch(self, users: list[str]) -> list[replies.PresenceEntry]:
+    async def watch(self, users: list[str]) -> list[PresenceEntry]:
         """Follow the presence of these users, and of no others."""
         entries = await self.chat.watch(list(dict.fromkeys(users))[:15])
         self.state.watched = frozenset(entry.user for entry in entries)

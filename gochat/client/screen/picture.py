@@ -17,7 +17,7 @@ from gochat.client.terminal import text
 from gochat.client.unsent import Draft
 from gochat.domain import ids
 from gochat.domain.plurals import counted
-from gochat.protocol import replies
+from gochat.protocol.entries import ContactEntry, RoomEntry
 
 #: The list of rooms: from how many columns on it is shown, and how wide it is then.
 _SIDE_WIDTHS: Final = ((100, 26), (64, 19))
@@ -109,12 +109,12 @@ def _title(state: State, columns: int) -> Row:
     room = state.current
     said = [state.address(room)] if room != STATUS else [f"gochat, signed in as {state.me}"]
     entry = state.rooms.entry(room)
-    if isinstance(entry, replies.RoomEntry):
+    if isinstance(entry, RoomEntry):
         if entry.title:
             said.append(text.inert(entry.title))
         if room in state.names:
             said.append(counted(len(state.names[room]), "member"))
-    elif isinstance(entry, replies.ContactEntry):
+    elif isinstance(entry, ContactEntry):
         if entry.name != entry.user:
             said.append(text.inert(entry.name))
         if (online := state.is_online(room)) is not None:
@@ -125,7 +125,7 @@ def _title(state: State, columns: int) -> Row:
     return [("bar", padded(" " + " · ".join(said), columns))]
 
 
-def _last_seen(entry: replies.ContactEntry) -> str:
+def _last_seen(entry: ContactEntry) -> str:
     return f"offline, last seen {text.clock(entry.last_seen)}" if entry.last_seen else "offline"
 
 

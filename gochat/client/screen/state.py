@@ -17,6 +17,7 @@ from gochat.client.terminal import text
 from gochat.client.wire import FACTS, Fact
 from gochat.domain import facts, ids
 from gochat.protocol import replies
+from gochat.protocol.entries import ContactEntry, RoomEntry
 
 #: The window that is no room: what concerns none of them is told here.
 STATUS: Final = ""
@@ -220,7 +221,7 @@ class State:
 
     def _number_rooms(self) -> None:
         """Give new rooms their numbers: the latest talk first, requests before all."""
-        entries: list[replies.ContactEntry | replies.RoomEntry] = [*self.rooms.contacts, *self.rooms.groups]
+        entries: list[ContactEntry | RoomEntry] = [*self.rooms.contacts, *self.rooms.groups]
         entries.sort(key=lambda entry: entry.last.ts if entry.last else 0, reverse=True)
         for entry in entries:
             self.receipts(entry.room, entry.reads, entry.got)
@@ -278,7 +279,7 @@ class State:
     def is_online(self, room: str) -> bool | None:
         """Whether the other user of a private room is online; None where that is not known."""
         entry = self.rooms.entry(room)
-        if entry is None or not isinstance(entry, replies.ContactEntry) or entry.user not in self.watched:
+        if entry is None or not isinstance(entry, ContactEntry) or entry.user not in self.watched:
             return None
         return entry.online
 

@@ -16,6 +16,21 @@ from gochat.domain import durations, facts, ids
 from gochat.domain.display_text import clean_body
 from gochat.domain.plurals import counted
 from gochat.protocol import replies
+from gochat.protocol.entries import (
+    Account,
+    AuditEntry,
+    ContactEntry,
+    ContactState,
+    Last,
+    NotificationEntry,
+    PresenceEntry,
+    ReportEntry,
+    RequestEntry,
+    RoomEntry,
+    RoomOverview,
+    SessionEntry,
+    Suspension,
+)
 
 #: Without these two emoji fall apart and Persian is misspelt; neither moves a cursor or turns text around.
 _JOINERS: Final = frozenset("\u200c\u200d")
@@ -134,21 +149,21 @@ def unsent_line(draft: Draft) -> str:
     return f"  {draft.number} to {to}: {body(draft.body)} [{why}]"
 
 
-def presence_line(entry: replies.PresenceEntry) -> str:
+def presence_line(entry: PresenceEntry) -> str:
     if entry.online:
         return f"* {inert(entry.user)} is online"
     seen = f", last seen {clock(entry.last_seen)}" if entry.last_seen else ""
     return f"* {inert(entry.user)} is offline{seen}"
 
 
-def request_line(entry: replies.RequestEntry | replies.Request, me: str) -> str:
+def request_line(entry: RequestEntry | replies.Request, me: str) -> str:
     """A user who asks to write, and their words: the latest message, if there are several."""
     last = entry.last
     where = f"{clock(last.ts)} {address(entry.room, me)} #{last.seq}"
     return f'{where} {_named(entry.user, entry.name)} wants to write to you: "{body(last.body)}"'
 
 
-def state_line(entry: replies.ContactState) -> str:
+def state_line(entry: ContactState) -> str:
     return f"  user:{_named(entry.user, entry.name)}, {inert(entry.state)}"
 
 
@@ -165,7 +180,7 @@ def refusal(error: ClientError) -> str:
     return f"{_REFUSALS[error.rule]}{again} ({error.code})"
 
 
-def report_line(entry: replies.ReportEntry, me: str) -> str:
+def report_line(entry: ReportEntry, me: str) -> str:
     """One open report: the message, and the user who minds it."""
     said = f'"{body(entry.body)}"' if entry.body is not None else "(deleted)"
     minds = inert(entry.by) if entry.by is not None else f"the rule {inert(entry.rule or '?')}"
@@ -174,12 +189,12 @@ def report_line(entry: replies.ReportEntry, me: str) -> str:
     return f"{entry.report} {clock(entry.ts)} {where} {inert(entry.sender)}: {said}, by {minds}{reason}"
 
 
-def audit_line(entry: replies.AuditEntry) -> str:
+def audit_line(entry: AuditEntry) -> str:
     parts = (entry.actor, entry.action, entry.subject, entry.room, entry.detail)
     return f"{entry.id} {clock(entry.ts)} " + " ".join(inert(part) for part in parts if part is not None)
 
 
-def account_line(entry: replies.Account) -> str:
+def account_line(entry: Account) -> str:
     """One user as admins see them."""
     here = f", {counted(entry.sessions, 'session')}" if entry.sessions else ", offline"
     seen = f", last seen {clock(entry.last_seen)}" if entry.last_seen and not entry.sessions else ""
@@ -187,26 +202,26 @@ def account_line(entry: replies.Account) -> str:
     return f"user:{_named(entry.user, entry.name)}{here}{seen}" + (f", suspended{until}" if entry.suspended else "")
 
 
-def overview_line(entry: replies.RoomOverview) -> str:
+def overview_line(entry: RoomOverview) -> str:
     """One room as admins see it in a list."""
     titled = f" ({inert(entry.title)})" if entry.title else ""
     said = f", the latest {clock(entry.last_message)}" if entry.last_message is not None else ""
     return f"{inert(entry.room)}{titled}, {counted(entry.messages, 'message')}{said}"
 
 
-def session_line(entry: replies.SessionEntry) -> str:
+def session_line(entry: SessionEntry) -> str:
     device = f", device {inert(entry.device)}" if entry.device is not None else ""
     where = f"{inert(entry.transport)} from {inert(entry.address)}"
     return f"user:{inert(entry.user)}, since {clock(entry.since)}, {where}{device}"
 
 
-def suspension_line(entry: replies.Suspension) -> str:
+def suspension_line(entry: Suspension) -> str:
     until = f" until {clock(entry.until)}" if entry.until is not None else ""
     reason = f": {inert(entry.reason)}" if entry.reason else ""
     return f"user:{inert(entry.user)}, since {clock(entry.ts)}{until}, by {inert(entry.by)}{reason}"
 
 
-def notification_line(entry: replies.NotificationEntry) -> str:
+def notification_line(entry: NotificationEntry) -> str:
     when = "given up" if entry.next is None else f"next {clock(entry.next)}"
     reason = f": {inert(entry.reason)}" if entry.reason else ""
     return (
@@ -215,13 +230,13 @@ def notification_line(entry: replies.NotificationEntry) -> str:
     )
 
 
-def contact_line(entry: replies.ContactEntry, *, presence: bool) -> str:
+def contact_line(entry: ContactEntry, *, presence: bool) -> str:
     """With `presence` where `entry.online` is fresh: only of users who are watched it is told that it changes."""
     state = (", online" if entry.online else ", offline") if presence else ""
     return f"  user:{_named(entry.user, entry.name)}{state}{_unread(entry)}{_last(entry.last)}"
 
 
-def room_line(entry: replies.RoomEntry) -> str:
+def room_line(entry: RoomEntry) -> str:
     titled = f" ({inert(entry.title)})" if entry.title else ""
     return f"  {inert(entry.room)}{titled}, {entry.role}{_unread(entry)}{_last(entry.last)}"
 
@@ -230,12 +245,12 @@ def _named(user: str, name: str) -> str:
     return inert(user) if name == user else f"{inert(user)} ({inert(name)})"
 
 
-def _unread(entry: replies.ContactEntry | replies.RoomEntry) -> str:
+def _unread(entry: ContactEntry | RoomEntry) -> str:
     mentions = f", {counted(entry.mentions, 'mention')}" if entry.mentions else ""
     return f", {entry.unread} unread{mentions}" if entry.unread else ""
 
 
-def _last(last: replies.Last | None) -> str:
+def _last(last: Last | None) -> str:
     return f": {clock(last.ts)} {inert(last.sender)}: {inert(last.body)}" if last else ""
 
 

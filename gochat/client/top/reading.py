@@ -9,6 +9,7 @@ import msgspec
 
 from gochat.client.chat import Chat
 from gochat.protocol import replies
+from gochat.protocol.entries import MailboxEntry, SessionEntry
 
 Entry = TypeVar("Entry")
 
@@ -22,8 +23,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """The findings of one look. `entries` are those of the view that was asked for."""
 
     overview: replies.Overview
-    slow: Sequence[replies.SessionEntry]
-    mailboxes: Sequence[replies.MailboxEntry]
+    slow: Sequence[SessionEntry]
+    mailboxes: Sequence[MailboxEntry]
     entries: Sequence[Any] = ()
 
 

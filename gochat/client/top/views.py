@@ -13,6 +13,7 @@ from gochat.domain import durations
 from gochat.domain.plurals import counted
 from gochat.log import inert
 from gochat.protocol import replies
+from gochat.protocol.entries import Child, MailboxEntry, SessionEntry
 
 #: The views by the key that shows each, in the order in which they are listed.
 VIEWS: Final = ("node", "reports", "users", "rooms", "sessions", "suspended", "audit", "mailboxes", "supervisors")
@@ -136,7 +137,7 @@ def _counted(name: str, now: replies.Overview, before: replies.Overview | None, 
     return _table(("rule", "number", "rate"), cells, columns, "none yet")
 
 
-def _slow(sessions: Sequence[replies.SessionEntry], columns: int) -> list[Row]:
+def _slow(sessions: Sequence[SessionEntry], columns: int) -> list[Row]:
     cells = [
         (
             inert(each.user),
@@ -202,7 +203,7 @@ def _mailboxes(shown: Shown) -> list[Row]:
     return _mailbox_table(shown.now.mailboxes, shown.columns)
 
 
-def _mailbox_table(mailboxes: Sequence[replies.MailboxEntry], columns: int) -> list[Row]:
+def _mailbox_table(mailboxes: Sequence[MailboxEntry], columns: int) -> list[Row]:
     cells = [
         (
             inert(each.id or "a private room"),
@@ -235,7 +236,7 @@ def _supervisors(shown: Shown) -> list[Row]:
     return told
 
 
-def _child(child: replies.Child, *, last: bool) -> Row:
+def _child(child: Child, *, last: bool) -> Row:
     branch = "└─ " if last else "├─ "
     state = f"  {counted(child.restarts, 'restart')}" if child.restarts else ""
     paused = "  starts again soon" if child.pausing else ""

@@ -23,7 +23,8 @@ from gochat.ports.journal import Journal
 from gochat.ports.tokens import Identity
 from gochat.protocol.catalogue import ADMIN, allows
 from gochat.protocol.conversation import Principal
-from gochat.protocol.replies import Device, Limits
+from gochat.protocol.entries import Device
+from gochat.protocol.replies import Limits
 from gochat.protocol.requests import AnyRequest, History, Notify, Push
 
 

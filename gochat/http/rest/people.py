@@ -12,7 +12,7 @@ from gochat.http.rest.commands import carry_out
 from gochat.http.rest.context import Call, Reply
 from gochat.http.rest.rooms import next_link, or_none, or_unset
 from gochat.http.rest.shapes import ContactPage, ContactsQuery, ContactView, ListQuery, RequestPage
-from gochat.protocol.replies import RelationState
+from gochat.protocol.entries import RelationState
 from gochat.protocol.requests import ContactAction
 
 _CONTACTS: Final = "/v1/contacts"

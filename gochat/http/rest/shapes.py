@@ -13,13 +13,12 @@ from gochat.domain.facts import HistoryScope, PostRight, Role
 from gochat.domain.ids import NAME_PATTERN, message_id
 from gochat.domain.notices import ChannelName
 from gochat.protocol import requests as req
-from gochat.protocol.replies import (
+from gochat.protocol.entries import (
     Account,
     AuditEntry,
     Check,
     Device,
     Last,
-    Limits,
     MailboxEntry,
     NotificationEntry,
     RelationState,
@@ -33,6 +32,7 @@ from gochat.protocol.replies import (
     Suspension,
     UserEntry,
 )
+from gochat.protocol.replies import Limits
 from gochat.protocol.requests import Cursor, Limit, Seq
 
 # ---------------------------------------------------------------------------------------------- forms

@@ -10,7 +10,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.relationship import ContactPolicy
 from gochat.errors import Damaged, StoreError
 from gochat.ports.archive import Facts, Group, Snapshot, Viewer
-from gochat.protocol.replies import (
+from gochat.protocol.entries import (
     Account,
     AuditEntry,
     ContactState,

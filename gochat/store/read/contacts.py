@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from gochat.domain.ids import dm, peer
-from gochat.protocol.replies import ContactEntry, ContactState, RelationState
+from gochat.protocol.entries import ContactEntry, ContactState, RelationState
 from gochat.store.read import people
 from gochat.store.read.entries import ENTRY, ENTRY_OF, ListRead, last_of
 from gochat.store.read.separate import FAULTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Final
 
-from gochat.protocol.replies import Last
+from gochat.protocol.entries import Last
 from gochat.store import mentions
 from gochat.store.listing import BLOCK_BITS
 from gochat.store.mentions import MentionCounts

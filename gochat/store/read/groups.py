@@ -10,7 +10,7 @@ import msgspec
 
 from gochat.domain.ids import dm_users, is_dm
 from gochat.ports.archive import Group, Viewer
-from gochat.protocol.replies import GroupEntry, MemberEntry, RoomEntry
+from gochat.protocol.entries import GroupEntry, MemberEntry, RoomEntry
 from gochat.store.listing import IN_GROUP
 from gochat.store.read import people
 from gochat.store.read.entries import ENTRY, ENTRY_OF, ListRead, last_of

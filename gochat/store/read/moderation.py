@@ -9,7 +9,7 @@ import sqlite3
 from typing import Any
 
 from gochat.ports.archive import Viewer
-from gochat.protocol.replies import AuditEntry, ReportEntry, SanctionEntry
+from gochat.protocol.entries import AuditEntry, ReportEntry, SanctionEntry
 from gochat.store.read.people import LAST_CHARS
 from gochat.store.read.sight import view
 from gochat.store.schema import SEQ_BITS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from gochat.protocol.replies import Account, RoomOverview, Suspension
+from gochat.protocol.entries import Account, RoomOverview, Suspension
 from gochat.store.schema import SEQ_BITS
 
 #: The first ids behind those of groups and of private rooms: ids begin with `group:` and `dm:`.

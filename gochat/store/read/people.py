@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from gochat.domain.ids import dm, peer
-from gochat.protocol.replies import ContactState, Last, RelationState, RequestEntry
+from gochat.protocol.entries import ContactState, Last, RelationState, RequestEntry
 from gochat.store.listing import IN_GROUP
 from gochat.store.read.separate import FAULTS, SeparateRooms
 from gochat.store.schema import SEQ_BITS

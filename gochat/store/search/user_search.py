@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gochat.protocol.replies import UserEntry
+from gochat.protocol.entries import UserEntry
 from gochat.store.search import reindex
 from gochat.store.search.fuzzy import LAST, SHORTEST, is_near, near_beginnings
 from gochat.store.search.reindex import Names

@@ -12,6 +12,7 @@ from gochat.client.screen.viewport import Viewport
 from gochat.client.wire import Fact, Page
 from gochat.domain import facts
 from gochat.protocol import replies
+from gochat.protocol.entries import ContactEntry, Last, RoomEntry
 
 TEA, BOB = "group:tea", "dm:ann:bob"
 #: Local noon: a few minutes around it are one day everywhere.
@@ -19,22 +20,22 @@ NOON = int(datetime(2026, 3, 1, 12).astimezone().timestamp() * 1000)
 DAY = 24 * 3_600_000
 
 
-def group(room: str = TEA, **fields: Any) -> replies.RoomEntry:
+def group(room: str = TEA, **fields: Any) -> RoomEntry:
     given = {"title": "", "role": "member", "epoch": "e", "head": 0, "read": 0, "unread": 0, **fields}
-    return replies.RoomEntry(room=room, **given)
+    return RoomEntry(room=room, **given)
 
 
-def contact(user: str = "bob", **fields: Any) -> replies.ContactEntry:
+def contact(user: str = "bob", **fields: Any) -> ContactEntry:
     room = f"dm:{min('ann', user)}:{max('ann', user)}"
     given = {"name": user, "online": False, "epoch": "e", "head": 0, "read": 0, "unread": 0, **fields}
-    return replies.ContactEntry(user=user, room=room, **given)
+    return ContactEntry(user=user, room=room, **given)
 
 
-def last(ts: int, body: str = "hi", seq: int = 1) -> replies.Last:
-    return replies.Last(seq=seq, ts=ts, sender="bob", body=body)
+def last(ts: int, body: str = "hi", seq: int = 1) -> Last:
+    return Last(seq=seq, ts=ts, sender="bob", body=body)
 
 
-def state(*entries: replies.RoomEntry | replies.ContactEntry, to: str | None = None, **welcome: Any) -> State:
+def state(*entries: RoomEntry | ContactEntry, to: str | None = None, **welcome: Any) -> State:
     """Of ann, with these rooms."""
     fields: dict[str, Any] = {
         "user": "ann",
@@ -44,8 +45,8 @@ def state(*entries: replies.RoomEntry | replies.ContactEntry, to: str | None = N
         "heartbeat_s": 30.0,
         "limits": replies.Limits(),
         "requests": [],
-        "contacts": [each for each in entries if isinstance(each, replies.ContactEntry)],
-        "rooms": [each for each in entries if isinstance(each, replies.RoomEntry)],
+        "contacts": [each for each in entries if isinstance(each, ContactEntry)],
+        "rooms": [each for each in entries if isinstance(each, RoomEntry)],
     }
     return State(replies.Welcome(**{**fields, **welcome}), to)
 

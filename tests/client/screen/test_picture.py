@@ -14,6 +14,7 @@ from gochat.client.screen.width import columns_of
 from gochat.client.unsent import Draft
 from gochat.domain import facts
 from gochat.protocol import replies
+from gochat.protocol.entries import RequestEntry
 from tests.client.screen.build import BOB, DAY, NOON, TEA, Shown, contact, group, last, message, page, state
 
 
@@ -70,7 +71,7 @@ def test_the_list_has_numbers_presence_and_what_is_new() -> None:
         state(
             contact(last=last(9), online=True),
             group(last=last(8), unread=12, head=12),
-            requests=[replies.RequestEntry(user="eve", name="eve", room="dm:ann:eve", head=1, last=last(7))],
+            requests=[RequestEntry(user="eve", name="eve", room="dm:ann:eve", head=1, last=last(7))],
         )
     )
     shown.state.watched = frozenset({"bob"})

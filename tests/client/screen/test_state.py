@@ -10,6 +10,7 @@ from gochat.client import Listed, Offline, Online, Reset
 from gochat.client.screen.state import MAX_TIMELINES, MAX_TYPING, STATUS, TYPING_S
 from gochat.domain import facts
 from gochat.protocol import replies
+from gochat.protocol.entries import ContactState
 from tests.client.screen.build import BOB, NOON, TEA, contact, group, last, message, page, state
 
 
@@ -30,9 +31,7 @@ def test_a_room_keeps_its_number() -> None:
     made.take(message(1), 0.0)
     made.take(message(1, room="dm:ann:eve", sender="eve"), 0.0)
     assert made.order == [STATUS, BOB, TEA, "dm:ann:eve"]
-    made.take(
-        Listed([], [replies.ContactState(user="zoe", name="zoe", state="contact", room="dm:ann:zoe", head=3)]), 0.0
-    )
+    made.take(Listed([], [ContactState(user="zoe", name="zoe", state="contact", room="dm:ann:zoe", head=3)]), 0.0)
     assert made.order[-1] == "dm:ann:zoe"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from gochat.client.top.reading import Look
 from gochat.protocol import replies
+from gochat.protocol.entries import Check
 
 NOON = 1_700_000_000_000
 
@@ -16,7 +17,7 @@ def overview(ts_s: float = 0.0, **fields: Any) -> replies.Overview:
         "node": "n1",
         "server": "gochat/0",
         "ready": True,
-        "checks": [replies.Check(check="store")],
+        "checks": [Check(check="store")],
         "metrics": {},
         "supervisors": [],
         **fields,

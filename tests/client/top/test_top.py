@@ -16,7 +16,19 @@ from gochat.client.screen.width import row_columns
 from gochat.client.top.screen import Top
 from gochat.client.top.views import VIEWS, Shown, rows
 from gochat.node import Node
-from gochat.protocol import replies
+from gochat.protocol.entries import (
+    Account,
+    AuditEntry,
+    Check,
+    Child,
+    Crash,
+    MailboxEntry,
+    ReportEntry,
+    RoomOverview,
+    SessionEntry,
+    SupervisorEntry,
+    Suspension,
+)
 from tests.client.command import gochat
 from tests.client.conftest import enter
 from tests.client.top.build import NOON, overview, seen
@@ -149,21 +161,21 @@ HOSTILE = "\x1b[2J\u202etea"
 def test_names_and_texts_are_inert_and_fit() -> None:
     """Whatever users are called, a row has no control character and no more columns than there are."""
     now = overview(
-        checks=[replies.Check(check="store", problem=f"broken {HOSTILE}")],
+        checks=[Check(check="store", problem=f"broken {HOSTILE}")],
         ready=False,
         metrics={"gochat_refusals_total": {HOSTILE: 3.0}},
         supervisors=[
-            replies.SupervisorEntry(
+            SupervisorEntry(
                 name="actors",
                 crashes=2,
                 given_up=1,
-                children=[replies.Child(name=HOSTILE, since=NOON, restarts=2, pausing=True)],
+                children=[Child(name=HOSTILE, since=NOON, restarts=2, pausing=True)],
                 more=7,
-                latest=[replies.Crash(name=HOSTILE, ts=NOON, error="KeyError")],
+                latest=[Crash(name=HOSTILE, ts=NOON, error="KeyError")],
             )
         ],
     )
-    session = replies.SessionEntry(
+    session = SessionEntry(
         user="u" * 64,
         since=NOON,
         transport="ws",
@@ -173,17 +185,17 @@ def test_names_and_texts_are_inert_and_fit() -> None:
         waiting=5000,
         stalled_ms=90_000,
     )
-    mailbox = replies.MailboxEntry(
+    mailbox = MailboxEntry(
         kind="private", waiting=3, capacity=1000, peak=3, phase="recording", age_ms=1500, turn_ms=61_000
     )
-    report = replies.ReportEntry(report=1, ts=NOON, room="group:tea", seq=1, sender="eve", body=HOSTILE, by="ann")
+    report = ReportEntry(report=1, ts=NOON, room="group:tea", seq=1, sender="eve", body=HOSTILE, by="ann")
     lists: dict[str, list[Any]] = {
         "reports": [report],
-        "users": [replies.Account(user="eve", name=HOSTILE)],
-        "rooms": [replies.RoomOverview(room="group:tea", title=HOSTILE, head=1, messages=1, ts=NOON)],
+        "users": [Account(user="eve", name=HOSTILE)],
+        "rooms": [RoomOverview(room="group:tea", title=HOSTILE, head=1, messages=1, ts=NOON)],
         "sessions": [session],
-        "suspended": [replies.Suspension(user="eve", ts=NOON, by="root", reason=HOSTILE)],
-        "audit": [replies.AuditEntry(id=1, ts=NOON, actor="ann", action="x", detail=HOSTILE)],
+        "suspended": [Suspension(user="eve", ts=NOON, by="root", reason=HOSTILE)],
+        "audit": [AuditEntry(id=1, ts=NOON, actor="ann", action="x", detail=HOSTILE)],
     }
     for view in VIEWS:
         look = seen(now, slow=[session], mailboxes=[mailbox], entries=lists.get(view, []))
@@ -197,12 +209,12 @@ def test_names_and_texts_are_inert_and_fit() -> None:
 
 
 def test_a_narrow_table_cuts_what_is_widest_and_a_long_report_is_read_whole() -> None:
-    room = replies.RoomOverview(room="group:a-long-name", title="T" * 100, head=1, messages=1, ts=NOON)
+    room = RoomOverview(room="group:a-long-name", title="T" * 100, head=1, messages=1, ts=NOON)
     look = seen(overview(), entries=[room, room])
     told = [plain(row) for row in rows("rooms", Shown(look, None, 60))]
     assert all(len(line) <= 60 for line in told)
     assert "group:a-long-name" in told[1] and told[1].endswith("…")
-    report = replies.ReportEntry(report=1, ts=NOON, room="group:tea", seq=1, sender="eve", body="word " * 30, by="ann")
+    report = ReportEntry(report=1, ts=NOON, room="group:tea", seq=1, sender="eve", body="word " * 30, by="ann")
     told = [plain(row) for row in rows("reports", Shown(seen(overview(), entries=[report]), None, 60))]
     assert len(told) > 2 and all(len(line) <= 60 for line in told)
     assert "by ann" in " ".join(told)
