@@ -339,7 +339,10 @@ def _registries(
     )
     actors.start(Spec("run queue", run_queue.run))
     actors.start(Spec("broadcaster", node.live.broadcaster.run))
-    actors.start(Spec("presence", partial(refresh_stale, node.live, store.archive.acquainted, store.archive.onlookers)))
+    live, archive = node.live, store.archive
+    actors.start(
+        Spec("presence", partial(refresh_stale, live.watches, live.presence, archive.acquainted, archive.onlookers))
+    )
     room_parts = RoomContext(
         store.journal,
         store.lookups,

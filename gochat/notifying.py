@@ -124,7 +124,7 @@ class Notifying:
         ]
 
     def _seen(self, user: str) -> int:
-        return self._now_ms() + 1 if self._live.presence.is_online(user) else self._live.last_seen.get(user, 0)
+        return self._now_ms() + 1 if self._live.presence.is_online(user) else self._live.watches.last_seen.get(user, 0)
 
     def _wake(self) -> None:
         for sender in self.senders:

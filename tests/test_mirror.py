@@ -23,7 +23,14 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/protocol/test_golden.py": ("protocol/codec", "protocol/entries", "protocol/replies", "protocol/requests"),
     "tests/protocol/test_catalogue.py": ("protocol/conversation",),
     "tests/protocol/test_websocket_frames.py": ("protocol/websocket",),
-    "tests/actors/test_live.py": ("actors/deliveries", "actors/prefetched", "actors/messages", "session/listener"),
+    "tests/actors/test_live.py": (
+        "actors/deliveries",
+        "actors/fact_batch",
+        "actors/messages",
+        "actors/prefetched",
+        "actors/subscriber",
+        "session/listener",
+    ),
     "tests/cluster/test_contracts.py": (
         "cluster/ports",
         "cluster/redis_bulletin",

@@ -13,6 +13,7 @@ from typing import Final
 import trio
 
 from gochat.actors.live import Live
+from gochat.actors.subscriber import send_best_effort
 from gochat.actors.supervisor import Spec
 from gochat.domain import commands
 from gochat.domain.ids import is_dm
@@ -126,7 +127,7 @@ class Delivered:
             other = relation.peer(user)
             if tells_got(relation, user, self._policy, self._now_ms()) and seq >= record.since.get(other, 1):
                 event = replies.Got(room=record.room, got={user: seq})
-                self._live.send_best_effort(list(self._live.users.get(other, ())), event)
+                send_best_effort(list(self._live.users.get(other, ())), event)
 
     async def _tell_group(self, record: RoomRecord) -> None:
         asked, members = list(self._waiting), frozenset(record.members)
@@ -175,6 +176,6 @@ class Delivered:
             if len(seen) == len(got):
                 plain.append(session)
             elif seen:
-                self._live.send_best_effort([session], replies.Got(room=record.room, got=seen))
+                send_best_effort([session], replies.Got(room=record.room, got=seen))
         if plain:
-            self._live.send_best_effort(plain, replies.Got(room=record.room, got=got))
+            send_best_effort(plain, replies.Got(room=record.room, got=got))

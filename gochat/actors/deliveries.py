@@ -7,7 +7,8 @@ from functools import partial
 from typing import Protocol
 
 from gochat.actors.broadcaster import SendQueue
-from gochat.actors.live import FactBatch, Live
+from gochat.actors.fact_batch import FactBatch
+from gochat.actors.live import Live
 from gochat.actors.supervisor import Spec, Supervisor
 
 #: Batches of a room that are on their way out. Commands that come then wait and are the next batch, so that writers

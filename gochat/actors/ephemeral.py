@@ -8,6 +8,7 @@ from typing import TypeAlias
 import trio
 
 from gochat.actors.live import Live
+from gochat.actors.subscriber import send_best_effort
 from gochat.domain import commands
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.receipts import SMALL_ROOM, tells_read
@@ -88,7 +89,7 @@ class EphemeralEvents:
             sessions = list(self._live.users.get(user, ()))
         if record.since:  # Of a private room, where one of the two sees nothing from before.
             sessions = [session for session in sessions if seq >= record.since.get(session.user, 1)]
-        self._live.send_best_effort(sessions, replies.Read(room=record.room, sender=user, seq=seq))
+        send_best_effort(sessions, replies.Read(room=record.room, sender=user, seq=seq))
         return shared
 
     def _type(self, record: RoomRecord, user: str, every_s: float = TYPING_EVERY_S) -> bool:
@@ -101,7 +102,7 @@ class EphemeralEvents:
             return False
         self._typed[user] = now
         others = [session for session in self._live.listeners(record.room) if session.user != user]
-        self._live.send_best_effort(others, replies.Typing(room=record.room, sender=user))
+        send_best_effort(others, replies.Typing(room=record.room, sender=user))
         return True
 
 

@@ -65,5 +65,5 @@ def hear_event(rooms: Registry[RoomActor], live: Live, event: AnyEphemeral, with
 def hear_presence(live: Live, user: str, last_seen: int | None) -> None:
     """Tell the users who watch this one that it came, or went at `last_seen`, on whichever node."""
     if last_seen is not None:
-        live.saw(user, last_seen)
-    live.tell_presence(user, last_seen)
+        live.watches.note_last_seen(user, last_seen)
+    live.watches.tell(user, last_seen)

@@ -8,227 +8,43 @@ whole.
 
 from __future__ import annotations
 
-import itertools
 import logging
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Sequence, Set
 
-import msgspec
 import trio
 
-from gochat.actors.broadcaster import Broadcaster, SendQueue, Waiting
+from gochat.actors.broadcaster import Broadcaster, SendQueue
+from gochat.actors.fact_batch import FactBatch
 from gochat.actors.online import LocalPresence
-from gochat.domain.facts import AnyFact, Closed, Member
+from gochat.actors.presence import Watches
+from gochat.actors.subscriber import Subscriber, drop
 from gochat.domain.ids import dm_users
-from gochat.domain.sight import redact, referenced_seqs, refers_to
 from gochat.errors import CLOSES, CODES, SLOW
 from gochat.metrics import Counts
 from gochat.ports.journal import ForeignBatch
 from gochat.ports.presence import Ephemera, Presence
-from gochat.protocol import replies
-from gochat.protocol.codec import Codec
-from gochat.protocol.entries import PresenceEntry
 
 log = logging.getLogger(__name__)
-
-V = TypeVar("V")
 
 #: How many sends are done before others get their turn: about 2 ms. A message waits for some five slices of others on
 #: its way.
 SLICE = 100
 #: To queue costs less than a tenth of a send.
 OFFERS_A_SEND = 10
-MOST_SEEN, MOST_LARGE = 1_000, 10_000
-#: Facts of a batch that refer to others, where those may be hidden from some of the listeners: it is encoded for as
-#: many different sights, and one more.
-REFERRING = 8
-
-
-class Outgoing(Protocol):
-    """A session's outbox, as rooms see it."""
-
-    def try_send(self, data: bytes) -> bool:
-        """Whole frames to the peer, or False: the outbox is full and nothing was taken."""
-
-
-class Subscriber(Waiting, Protocol):
-    """A live session, as rooms see it."""
-
-    @property
-    def outbox(self) -> Outgoing: ...
-
-    codec: Codec
-    device: str | None
-    since: int
-    """Number of the last transaction that its welcome holds."""
-    user: str
-    watching: tuple[str, ...]
-    """The users whose presence it was told of."""
-    catching_up: bool
-    """Whether any room's facts need to be asked for with `takes`."""
-    window: int
-    """How many of its requests may be unsettled now; set by the user's actor."""
-
-    def pump(self) -> None:
-        """The window is larger now: carry out what waits, as far as may be."""
-
-    def takes(self, fact_batch: FactBatch) -> bool:
-        """Whether the facts are for this session now; if not, the session sees to it that it gets them in time."""
-
-    def offer(self, data: bytes) -> bool:
-        """Queue whole frames, to leave with the next `flush`. False: the outbox is full and nothing was taken."""
-
-    def send_best_effort(self, data: bytes) -> None:
-        """Send whole frames; they are dropped when the outbox is over half full."""
-
-    def lag(self, room: str, head: int) -> None:
-        """Facts of the room could not be taken: tell the peer as soon as there is space."""
-
-    def close(self, number: int, reason: str) -> None:
-        """Close in order, with a number of errors.CLOSES."""
-
-    def ended(self) -> None:
-        """It is over: out of all tables."""
-
-    def entered(self, fact_batch: FactBatch) -> None:
-        """Its user is in the room from the first of these facts on."""
-
-    def left(self, fact_batch: FactBatch) -> None:
-        """Its user is no longer in the room after the last of these facts."""
-
-
-class FactBatch(msgspec.Struct, eq=False):
-    """Facts of one room, of one transaction, for one set of listeners. Encoded at most once for each codec."""
-
-    room: str
-    commit: int
-    facts: Sequence[AnyFact]
-    added: Collection[str] = ()
-    removed: Collection[str] | None = ()
-    """Users who hear nothing after this; None when that is everybody."""
-    hidden: str | None = None
-    """A user of a private room who does not hear these: they were asked, and have not answered."""
-    referred: tuple[int, ...] = ()
-    """Seqs that the facts refer to, ascending, where those may be hidden from some of the listeners."""
-    since: Mapping[str, int] = {}
-    """In a private room, where users begin to see it, if that is not the beginning."""
-    encoded: dict[Codec, bytes] = {}
-    veiled: dict[int, FactBatch] = {}
-    """The batch for users who do not see the first so many of `referred`; made when it is needed."""
-
-    @property
-    def first(self) -> int:
-        return self.facts[0].seq
-
-    @property
-    def last(self) -> int:
-        return self.facts[-1].seq
-
-    @property
-    def size(self) -> int:
-        """Bytes of the largest encoding that was made."""
-        return max((len(data) for each in (self, *self.veiled.values()) for data in each.encoded.values()), default=0)
-
-    def for_those_since(self, since: int) -> FactBatch:
-        """The batch as it is told to whoever came in at that seq and sees nothing from before."""
-        count = bisect_left(self.referred, since)
-        if not count:
-            return self
-        found = self.veiled.get(count)
-        if found is None:
-            found = self.veiled[count] = FactBatch(
-                self.room, self.commit, [redact(fact, since - 1) for fact in self.facts], self.added, self.removed
-            )
-        return found
-
-
-def fact_batches(
-    room: str,
-    commit: int,
-    facts: Sequence[AnyFact],
-    hidden: Mapping[int, str] = {},
-    *,
-    veils: bool = False,
-    since: Mapping[str, int] = {},
-) -> list[FactBatch]:
-    """Cut a batch where the set of listeners changes: before an `added`, after a `removed`, a `left`, a `closed`, and
-    in a private room where one of the two begins or ceases to hear. `hidden`: who does not, by seq. `veils`: what the
-    facts refer to may be hidden from some; then few of them that do are in one batch, for it is encoded once more
-    for each. `since`: of a private room, see FactBatch."""
-    if hidden:
-        cut = []
-        for user, group in itertools.groupby(facts, key=lambda fact: hidden.get(fact.seq)):
-            cut.append(FactBatch(room, commit, list(group), hidden=user))
-    else:
-        cut = _stretches(room, commit, facts)
-    if not veils:
-        return cut
-    cut = [piece for fact_batch in cut for piece in _few_referring(fact_batch)]
-    for fact_batch in cut:
-        fact_batch.referred, fact_batch.since = referenced_seqs(fact_batch.facts), since
-    return cut
-
-
-def _few_referring(fact_batch: FactBatch) -> list[FactBatch]:
-    """The batch in pieces with few facts that refer to others. Users who come hear from the first
-    piece on, users who go hear up to the last."""
-    pieces: list[list[AnyFact]] = [[]]
-    few = 0
-    for fact in fact_batch.facts:
-        few += refers_to(fact) is not None
-        if few > REFERRING:
-            pieces.append([])
-            few = 1
-        pieces[-1].append(fact)
-    if len(pieces) == 1:
-        return [fact_batch]
-    cut = [FactBatch(fact_batch.room, fact_batch.commit, piece, hidden=fact_batch.hidden) for piece in pieces]
-    cut[0].added, cut[-1].removed = fact_batch.added, fact_batch.removed
-    return cut
-
-
-def _stretches(room: str, commit: int, facts: Sequence[AnyFact]) -> list[FactBatch]:
-    if all(type(fact) is not Member and type(fact) is not Closed for fact in facts):
-        return [FactBatch(room, commit, facts)]
-    cut: list[FactBatch] = []
-    begin = 0
-    added: Collection[str] = ()
-    for index, fact in enumerate(facts):
-        if isinstance(fact, Member) and fact.change == "added":
-            if index > begin:
-                cut.append(FactBatch(room, commit, facts[begin:index], added))
-            begin, added = index, fact.users
-        elif isinstance(fact, Closed) or (isinstance(fact, Member) and fact.change in ("removed", "left")):
-            removed = None if isinstance(fact, Closed) else fact.users
-            cut.append(FactBatch(room, commit, facts[begin : index + 1], added, removed))
-            begin, added = index + 1, ()
-    if begin < len(facts):
-        cut.append(FactBatch(room, commit, facts[begin:], added))
-    return cut
-
-
-class Stale(msgspec.Struct, eq=False):
-    """A user who may have ceased to see others; with `watched` others may have ceased to see the user, too."""
-
-    watched: bool
-    held: bool = False
-    """Whether something was not told because of it."""
+#: Groups that are known to be large.
+MOST_LARGE = 10_000
 
 
 class Live:
-    """The tables: sessions of each user, sessions in each group, sessions that watch each user."""
+    """The tables: sessions of each user, sessions in each group."""
 
-    def __init__(
-        self,
-        slice_: int = SLICE,
-        presence: Presence | None = None,
-        ephemera: Ephemera | None = None,
-    ) -> None:
-        """`slice_`: see SLICE. `presence`: who is online on any node; `ephemera`: the way of ephemeral events to the
-        other nodes. Both are None where there is no other."""
-        self.presence = presence or LocalPresence()
-        self.ephemera = ephemera
+    def __init__(self, slice_: int = SLICE) -> None:
+        """`slice_`: see SLICE."""
+        self.presence: Presence = LocalPresence()
+        """Who is online on any node."""
+        self.ephemera: Ephemera | None = None
+        """The way of ephemeral events to the other nodes; None where there is no other."""
+        self.watches = Watches()
         self.broadcaster = Broadcaster(slice_)
         self._few = slice_
         self._slice = slice_ * OFFERS_A_SEND
@@ -236,16 +52,6 @@ class Live:
         """Of each user who has some, the sessions: the very table of the user's actor, which enters and leaves here."""
         self.groups: dict[str, dict[Subscriber, int]] = {}
         """Each with the seq from which its user sees the group, if that hides what was before."""
-        self.watchers: dict[str, dict[Subscriber, None]] = {}
-        self.lookers: dict[str, dict[Subscriber, None]] = {}
-        """Of each user, the sessions that watch others, but not those of admins, who see everybody."""
-        self.stale: dict[str, Stale] = {}
-        """Users of whom the store is to be asked who sees whom: see presence.py."""
-        self._became_stale = trio.Event()
-        self.parted = 0
-        """How often somebody ceased to see somebody: a lookup of who may be seen is repeated if this has changed."""
-        self.last_seen: dict[str, int] = {}
-        """When users went offline, for the latest `MOST_SEEN` of them; the store knows all, a moment later."""
         self.large: dict[str, None] = {}
         """Groups that were too large for receipts when a device last confirmed something there, the latest `MOST_LARGE`
         of them, whether they are in memory or not."""
@@ -267,68 +73,12 @@ class Live:
         hearing = [user for user in dict.fromkeys((one, other)) if user != hidden]
         return [session for user in hearing for session in users.get(user, ())]
 
-    def part(self, user: str, other: str) -> None:
-        """The user may not see any more whether the other is there: to them the other goes offline."""
-        self.parted += 1
-        watching = self.watchers.get(other, {})
-        watchers = [session for session in self.lookers.get(user, ()) if session in watching]
-        for session in watchers:
-            drop(self.watchers, other, session)
-        if watchers:
-            self.send_best_effort(watchers, replies.Presence(users=[PresenceEntry(user=other, online=False)]))
-
-    def watch(self, session: Subscriber, users: Sequence[str], *, oversees: bool) -> None:
-        """The session is told of these users from now on, and of no others. The caller keeps `watching`."""
-        for user in session.watching:
-            drop(self.watchers, user, session)
-        drop(self.lookers, session.user, session)
-        for user in users:
-            self.watchers.setdefault(user, {})[session] = None
-        if users and not oversees:
-            self.lookers.setdefault(session.user, {})[session] = None
-
-    def mark_stale(self, user: str, *, watched: bool) -> None:
-        """The user may now see less of others, and if `watched`, others may see less of the user."""
-        self.parted += 1
-        if user in self.lookers or (watched and user in self.watchers):
-            old = self.stale.pop(user, None)
-            self.stale[user] = Stale(watched or (old is not None and old.watched), old is not None and old.held)
-            self._became_stale.set()
-
-    async def next_stale(self) -> str:
-        """The user who has been in doubt for longest; waits for one."""
-        while not self.stale:
-            self._became_stale = trio.Event()
-            await self._became_stale.wait()
-        return next(iter(self.stale))
-
-    def tell_presence(self, user: str, last_seen: int | None = None) -> None:
-        """Tell the users who watch this one that it came, or went at `last_seen`."""
-        if user in self.watchers:
-            entry = PresenceEntry(user=user, online=last_seen is None, last_seen=last_seen)
-            self.send_best_effort(self.onlookers(user), replies.Presence(users=[entry]))
-
-    def onlookers(self, user: str) -> list[Subscriber]:
-        """The sessions that may be told of the user now. Sessions that are left out because of a doubt are told when
-        it is settled."""
-        stale = self.stale.get(user)
-        told = []
-        for session in self.watchers.get(user, ()):
-            own = self.stale.get(session.user)
-            if (stale is None and own is None) or session not in self.lookers.get(session.user, ()):
-                told.append(session)
-            if own is not None:
-                own.held = True
-        if stale is not None:
-            stale.held = True
-        return told
-
     def move(self, before: Set[str], after: Set[str]) -> None:
         """Users came into a group or left it, and no delivery says so: their sessions end, and the welcome decides what
         they hear when they come again."""
         for user in before ^ after:
             if user in before:
-                self.mark_stale(user, watched=True)
+                self.watches.mark_stale(user, watched=True)
             for session in list(self.users.get(user, ())):
                 session.close(SLOW, "what happened could not be told; connect again")
                 session.ended()
@@ -336,12 +86,6 @@ class Live:
     def is_large(self, room: str) -> bool:
         """Whether a delivery takes more than one slice; a DM's never does."""
         return len(self.groups.get(room, ())) > self._slice
-
-    def saw(self, user: str, ts: int) -> None:
-        self.last_seen.pop(user, None)
-        self.last_seen[user] = ts
-        if len(self.last_seen) > MOST_SEEN:
-            del self.last_seen[next(iter(self.last_seen))]
 
     def note_size(self, room: str, large: bool) -> None:
         """See `large`."""
@@ -469,34 +213,16 @@ class Live:
     def end(self, fact_batch: FactBatch) -> None:
         """Users who were removed hear nothing more, and may see the others' presence no more."""
         if fact_batch.removed is None:
-            self.parted += 1
+            self.watches.parted += 1
             for session in [*self.groups.get(fact_batch.room, ()), *self.sign_ins]:
-                if session.user in self.lookers:
-                    self.mark_stale(session.user, watched=False)  # Each pair that is watched has a watcher.
+                if session.user in self.watches.lookers:
+                    self.watches.mark_stale(session.user, watched=False)  # Each pair that is watched has a watcher.
                 session.left(fact_batch)
             return
         for user in fact_batch.removed:
-            self.mark_stale(user, watched=True)
+            self.watches.mark_stale(user, watched=True)
             for session in list(self.users.get(user, ())):
                 session.left(fact_batch)
-
-    def send_best_effort(self, sessions: Iterable[Subscriber], frame: msgspec.Struct) -> None:
-        """An event that may be lost (typing, read, presence)."""
-        encoded: dict[Codec, bytes] = {}
-        for session in sessions:
-            data = encoded.get(session.codec)
-            if data is None:
-                data = encoded[session.codec] = session.codec.encode(frame)
-            session.send_best_effort(data)
-
-
-def drop(table: dict[str, dict[Subscriber, V]], key: str, session: Subscriber) -> None:
-    """Take a session out of a table, and the row with the last one."""
-    row = table.get(key)
-    if row is not None:
-        row.pop(session, None)
-        if not row:
-            del table[key]
 
 
 def tell_lag(live: Live, batches: Sequence[ForeignBatch]) -> None:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from gochat.actors.live import Live
 from gochat.actors.messages import Submit
+from gochat.actors.subscriber import send_best_effort
 from gochat.domain import commands
 from gochat.domain.facts import Message
 from gochat.domain.foreign import ForeignTurn
@@ -56,11 +57,11 @@ def tell_states(
     end of a contact may. Where it is not known what was `before`, everything may have changed."""
     one, other = after.users
     if after.blocked and (before is None or not before.blocked):
-        live.part(one, other)
-        live.part(other, one)
+        live.watches.part(one, other)
+        live.watches.part(other, one)
     elif before is None or (after.withheld is not None and before.withheld is None) or _lost_contact(before, after):
-        live.mark_stale(one, watched=False)
-        live.mark_stale(other, watched=False)
+        live.watches.mark_stale(one, watched=False)
+        live.watches.mark_stale(other, watched=False)
     acted = {id(each.origin) for each in mail if isinstance(each.command, commands.Contact)}
     for user in after.users:
         state = after.state(user, now_ms, policy)
@@ -68,7 +69,7 @@ def tell_states(
         if known or (state == "request" and not (before is not None and before.blocked)):
             continue  # A request is told by its message.
         sessions = [session for session in live.users.get(user, ()) if id(session) not in acted]
-        live.send_best_effort(sessions, replies.Contact(user=after.peer(user), state=state))
+        send_best_effort(sessions, replies.Contact(user=after.peer(user), state=state))
 
 
 def _lost_contact(before: Relation, after: Relation) -> bool:
@@ -93,4 +94,4 @@ def tell_request(live: Live, turn: Turn | ForeignTurn, names: Mapping[str, tuple
         head=turn.draft.head,
         last=Last(seq=last.seq, ts=last.ts, sender=sender, body=(last.body or "")[:LAST_CHARS]),
     )
-    live.send_best_effort(list(live.users.get(asked, ())), frame)
+    send_best_effort(list(live.users.get(asked, ())), frame)

@@ -16,7 +16,8 @@ from gochat.actors import prefetched
 from gochat.actors.actor import INTERNAL, Actor, Registry
 from gochat.actors.deliveries import Deliveries
 from gochat.actors.events import RoomEvents
-from gochat.actors.live import FactBatch, Live, fact_batches, tell_lag
+from gochat.actors.fact_batch import FactBatch, fact_batches
+from gochat.actors.live import Live, tell_lag
 from gochat.actors.messages import Submit, flush_all
 from gochat.actors.observer import Observer
 from gochat.actors.phases import APPENDED, LACKING, TRANSITIONS

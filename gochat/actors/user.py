@@ -12,12 +12,13 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from gochat.actors.actor import INTERNAL, Actor, Registry
-from gochat.actors.live import Live, Subscriber
+from gochat.actors.live import Live
 from gochat.actors.messages import Judged, Submit
 from gochat.actors.phases import FINISHED, IDLE, TRANSITIONS, TURN
 from gochat.actors.prefetched import ADDING
 from gochat.actors.quota import Quota
 from gochat.actors.room import RoomActor
+from gochat.actors.subscriber import Subscriber
 from gochat.actors.timer_wheel import TimerWheel
 from gochat.domain import commands
 from gochat.domain.jumps import Jumps
@@ -98,7 +99,7 @@ class UserActor(Actor[Submit]):
             other.close(REPLACED, "a newer session took this one's place")
             other.ended()
         if first and live.presence.came(self.address):
-            live.tell_presence(self.address)
+            live.watches.tell(self.address)
 
     def _replaced_by(self, session: Subscriber) -> list[Subscriber]:
         same_device = [
@@ -120,8 +121,8 @@ class UserActor(Actor[Submit]):
         if live.presence.went(self.address):
             now_ms = self._context.clock.now_ms()
             self._context.journal.note_user(self.address, last_seen=now_ms)
-            live.saw(self.address, now_ms)
-            live.tell_presence(self.address, now_ms)
+            live.watches.note_last_seen(self.address, now_ms)
+            live.watches.tell(self.address, now_ms)
 
     def debit(self, *, is_message: bool) -> None:
         """The user did something on another node: it counts here, too."""

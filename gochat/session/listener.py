@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from gochat.actors.broadcaster import SendQueue
-from gochat.actors.live import FactBatch
+from gochat.actors.fact_batch import FactBatch
 from gochat.actors.user import UserActor
 from gochat.connections import Connection
 from gochat.errors import SLOW
@@ -211,7 +211,7 @@ class Listener(Positions, ABC):
         self.groups = None
         self.forget()
         self._membership_changed()
-        live.watch(self, (), oversees=True)
+        live.watches.replace(self, (), oversees=True)
         self.watching = ()
         if self.actor is not None:
             self.actor.leave(self)

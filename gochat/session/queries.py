@@ -154,26 +154,26 @@ async def _watch(session: Session, request: req.Watch) -> msgspec.Struct | Denie
     if not all(map(is_name, request.users)):
         return Denied("bad_request", "users: not a well-formed user id")
     users = list(dict.fromkeys(request.users))
-    parted = live.parted
+    parted = live.watches.parted
     visible, known = await _visible(session, users)
     for _ in range(LOOKS):
-        if live.parted == parted:
+        if live.watches.parted == parted:
             break
-        parted = live.parted
+        parted = live.watches.parted
         visible, known = await _visible(session, users)
     if session.state == CLOSED:
         return NO_ROOM
     watching = tuple(user for user in users if user in visible)
-    live.watch(session, watching, oversees=session.oversees)
+    live.watches.replace(session, watching, oversees=session.oversees)
     session.watching = watching
-    if live.parted != parted:
-        live.mark_stale(
+    if live.watches.parted != parted:
+        live.watches.mark_stale(
             session.user, watched=False
         )  # Somebody ceases to see somebody all the time: it is looked up again.
     entries = []
     for user in users:
         online = user in visible and live.presence.is_online(user)
-        seen = live.last_seen.get(user) or (known[user][1] if user in known else None)
+        seen = live.watches.last_seen.get(user) or (known[user][1] if user in known else None)
         entries.append(
             PresenceEntry(user=user, online=online, last_seen=seen if user in visible and not online else None)
         )

@@ -14,12 +14,14 @@ import trio.testing
 from gochat import store as stores
 from gochat.actors.actor import Registry
 from gochat.actors.broadcaster import SendQueue
+from gochat.actors.fact_batch import FactBatch
 from gochat.actors.foreign import hear
-from gochat.actors.live import SLICE, FactBatch, Live, Outgoing
+from gochat.actors.live import SLICE, Live
 from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
 from gochat.actors.room import RoomActor, RoomContext
 from gochat.actors.run_queue import RunQueue
+from gochat.actors.subscriber import Outgoing
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.domain import commands
 from gochat.domain.facts import AnyFact

@@ -205,7 +205,7 @@ async def test_a_block_from_another_node_ends_presence_here(autojump_clock: Mock
     async with keep_house(RoomRules()) as house:
         await house.outcomes(say("one"), commands.Contact(room=DM, user="bob", action="accept"))
         bob, ann = Recorder(house, "bob"), Recorder(house, "ann")
-        house.live.watch(ann, ["bob"], oversees=False)  # type: ignore[arg-type]
+        house.live.watches.replace(ann, ["bob"], oversees=False)  # type: ignore[arg-type]
         ann.watching = ("bob",)
         if asleep:
             house.rooms.passivate_idle(trio.current_time() + 1)
@@ -213,7 +213,7 @@ async def test_a_block_from_another_node_ends_presence_here(autojump_clock: Mock
         bob.soft.clear()
         await house.elsewhere(commands.Contact(room=DM, user="bob", action="block"))
         await house.settled()
-        assert house.live.watchers == {}
+        assert house.live.watches.watchers == {}
         assert b'"blocked"' in b"".join(bob.soft) and b"blocked" not in b"".join(ann.soft)
         assert b'"online":false' in b"".join(ann.soft)
         (refused,) = await house.outcomes(say("hello?"))

@@ -292,10 +292,10 @@ async def test_an_event_that_crashes_costs_nobody_else(
 async def test_who_watches_a_user_hears_that_they_came_and_went(house: House, autojump_clock: MockClock) -> None:
     ann = Recorder(house, "ann")
     told: list[bytes] = ann.soft
-    house.live.watch(ann, ["bob"], oversees=True)  # type: ignore[arg-type]
+    house.live.watches.replace(ann, ["bob"], oversees=True)  # type: ignore[arg-type]
     hear_presence(house.live, "bob", None)
     hear_presence(house.live, "cat", None)
     hear_presence(house.live, "bob", 1234)
     assert [data.count(b'"online":true') for data in told] == [1, 0]
     assert b"1234" in told[1]
-    assert house.live.last_seen == {"bob": 1234}
+    assert house.live.watches.last_seen == {"bob": 1234}

@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gochat.actors.actor import Registry
-from gochat.actors.live import SLICE, FactBatch, fact_batches
+from gochat.actors.fact_batch import FactBatch, fact_batches
+from gochat.actors.live import SLICE
+from gochat.actors.subscriber import send_best_effort
 from gochat.actors.timer_wheel import TimerWheel
 from gochat.actors.user import UserActor, UserContext
 from gochat.auth.keys import OneKey
@@ -415,7 +417,7 @@ async def a_soft_event_for_who_stands_in_line(town: Town) -> None:
     send_queue = town.house.live.broadcaster.short
     bob.session.offer(LINE_JSON.encode(replies.Pong(id=1)))
     send_queue.add(bob.session)
-    town.house.live.send_best_effort([bob.session], replies.Typing(room=TEA, sender="ann"))
+    send_best_effort([bob.session], replies.Typing(room=TEA, sender="ann"))
     assert bob.wire.outbox.size and not bob.wire.outbox.writing
     town.house.live.broadcaster.wake()
     await town.house.settled()

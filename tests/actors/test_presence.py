@@ -8,8 +8,10 @@ from typing import Any
 import trio
 import trio.testing
 
-from gochat.actors.live import FactBatch, Live
+from gochat.actors.fact_batch import FactBatch
+from gochat.actors.live import Live
 from gochat.actors.presence import PAIRS, refresh_stale
+from gochat.actors.subscriber import send_best_effort
 from gochat.domain.facts import Member
 from gochat.errors import StoreError
 from gochat.protocol.codec import LINE_JSON
@@ -30,7 +32,7 @@ class Looker:
         self.told: list[bytes] = []
         live.users.setdefault(user, {})[self] = None  # type: ignore[index]
         live.presence.came(user)
-        live.watch(self, watched, oversees=False)  # type: ignore[arg-type]
+        live.watches.replace(self, watched, oversees=False)  # type: ignore[arg-type]
         self.watching = watched
 
     def send_best_effort(self, data: bytes) -> None:
@@ -66,8 +68,8 @@ def offline(user: str) -> bytes:
 
 
 async def settled(live: Live, nursery: trio.Nursery, acquainted: Store, onlookers: Store) -> None:
-    nursery.start_soon(refresh_stale, live, acquainted, onlookers)
-    while live.stale:
+    nursery.start_soon(refresh_stale, live.watches, live.presence, acquainted, onlookers)
+    while live.watches.stale:
         await trio.testing.wait_all_tasks_blocked()
 
 
@@ -77,7 +79,7 @@ async def test_one_removal_costs_its_own_watches(autojump_clock: Any, nursery: t
     watchers = [Looker(live, f"w{n}", "bob") for n in range(3 * PAIRS)]
     bob = Looker(live, "bob", "u1", "u2")
     live.end(removal("bob"))
-    assert list(live.stale) == ["bob"]
+    assert list(live.watches.stale) == ["bob"]
     await settled(live, nursery, acquainted, onlookers)
     assert acquainted.asked == [2] and onlookers.asked == [PAIRS] * 3, "no pair but those that are watched"
     assert all(each.told == [offline("bob")] for each in watchers)
@@ -90,13 +92,13 @@ async def test_nothing_is_told_while_it_is_in_doubt(autojump_clock: Any, nursery
     ann, bob = Looker(live, "ann", "bob"), Looker(live, "bob", "ann")
     store.failing = True
     live.end(removal("bob"))
-    nursery.start_soon(refresh_stale, live, store, store)
+    nursery.start_soon(refresh_stale, live.watches, live.presence, store, store)
     await trio.testing.wait_all_tasks_blocked()
     for user in ("ann", "bob"):
-        live.send_best_effort(live.onlookers(user), Presence(users=[PresenceEntry(user=user, online=True)]))
+        send_best_effort(live.watches.onlookers(user), Presence(users=[PresenceEntry(user=user, online=True)]))
     assert not ann.told and not bob.told, "neither who is in doubt, nor to whom"
     store.failing, store.seen = False, {"ann", "bob"}
     await trio.sleep(2)
-    assert not live.stale
+    assert not live.watches.stale
     assert ann.told == [LINE_JSON.encode(Presence(users=[PresenceEntry(user="bob", online=True)]))]
     assert bob.told == [LINE_JSON.encode(Presence(users=[PresenceEntry(user="ann", online=True)]))]

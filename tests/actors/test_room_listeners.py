@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from gochat.actors import deliveries
-from gochat.actors.live import SLICE, FactBatch
+from gochat.actors.fact_batch import FactBatch
+from gochat.actors.live import SLICE
 from gochat.domain import commands, facts
 from gochat.domain.receipts import SMALL_ROOM
 from gochat.protocol.replies import Read, Typing

@@ -174,7 +174,7 @@ async def test_a_user_is_online_while_there_is_a_session_whichever(autojump_cloc
     assert live.presence.is_online("ann"), "the first one was replaced: its end is no news"
     second.ended()
     assert live.users == {} and not live.presence.is_online("ann")
-    assert journal.seen == ["ann"] and list(live.last_seen) == ["ann"]
+    assert journal.seen == ["ann"] and list(live.watches.last_seen) == ["ann"]
 
 
 async def test_a_user_without_sessions_is_forgotten_but_not_what_they_owe(autojump_clock: MockClock) -> None:

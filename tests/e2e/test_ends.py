@@ -43,7 +43,7 @@ async def test_sessions_leave_nothing_behind(node: Node, connect: Connect, trans
         while node.gateway.sessions or node.connections.statistics().open:
             await trio.sleep(0.01)
     live = node.live
-    assert (live.users, live.groups, live.watchers, live.sign_ins, live.readings) == ({}, {}, {}, {}, {})
+    assert (live.users, live.groups, live.watches.watchers, live.sign_ins, live.readings) == ({}, {}, {}, {}, {})
 
 
 # ---------------------------------------------------------------------------------------------- peers that go

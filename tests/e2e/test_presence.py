@@ -127,8 +127,8 @@ async def test_an_end_in_the_middle_of_a_watch(node: Node, connect: Connect) -> 
             nursery.start_soon(shown, bob, "ann")
             nursery.start_soon(remove, ann, bob)
         with trio.fail_after(25):
-            while node.live.stale:
+            while node.live.watches.stale:
                 await trio.lowlevel.checkpoint()
         await bob.ask("ping")
-        assert "ann" not in node.live.watchers
-    assert not node.live.stale
+        assert "ann" not in node.live.watches.watchers
+    assert not node.live.watches.stale

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import trio
 
-from gochat.actors.live import FactBatch
+from gochat.actors.fact_batch import FactBatch
 from gochat.session.replay import MEMBERSHIP_S
 from tests.actors.house import TEA, run
 from tests.actors.test_live import Peer, Town, fact, in_town
