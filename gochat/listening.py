@@ -87,20 +87,20 @@ Listen: TypeAlias = Callable[[Transport, str, Context], Awaitable[Listening]]
 def _sockets(handler: Callable[[Endpoints], Handler], *, shared: bool = False) -> Listen:
     """Listening sockets, and one of the doors as the handler of each connection. `shared`: with other nodes."""
 
-    async def listen(row: Transport, bind: str, parts: Context) -> Listening:
-        limits, session = parts.settings.limits, parts.settings.session
-        tls = parts.tls if row.tls_name else None
+    async def listen(row: Transport, bind: str, context: Context) -> Listening:
+        limits, session = context.settings.limits, context.settings.session
+        tls = context.tls if row.tls_name else None
         listeners = open_listeners(bind, shared=shared)
         server = Server(
             row.tls_name if tls else row.name,
-            handler(parts.endpoints),
-            parts.connections,
+            handler(context.endpoints),
+            context.connections,
             tls=tls,
             handshake_s=limits.handshake_s,
             # The kernel would also give up a peer that merely reads nothing: the slow-reader rule shall come first.
             dead_peer_s=session.slow_s + 2 * session.heartbeat_s,
         )
-        await parts.nursery.start(server.serve, listeners)
+        await context.nursery.start(server.serve, listeners)
         return server
 
     return listen
@@ -141,15 +141,15 @@ class _Kept:
                 await trio.sleep(AGAIN_S)
 
 
-async def _listen_nng(row: Transport, bind: str, parts: Context) -> Listening:
+async def _listen_nng(row: Transport, bind: str, context: Context) -> Listening:
     from gochat.transports.nng import Certificate, NngServer  # pynng: only where nng is on
 
-    settings = parts.settings
+    settings = context.settings
     limits = settings.limits
     server = NngServer(
         bind,
-        parts.endpoints.pairs(row.session_label, settings.nng.session_s),
-        parts.connections,
+        context.endpoints.pairs(row.session_label, settings.nng.session_s),
+        context.connections,
         frame_bytes=limits.frame_bytes,
         slow_s=settings.session.slow_s,
         max_contexts=limits.connections,
@@ -157,7 +157,7 @@ async def _listen_nng(row: Transport, bind: str, parts: Context) -> Listening:
     )
     server.open()
     kept = _Kept(server)
-    parts.nursery.start_soon(kept.serve)
+    context.nursery.start_soon(kept.serve)
     return kept
 
 

@@ -26,7 +26,8 @@ from gochat.actors.live import Live
 from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
 from gochat.actors.presence import refresh_stale
-from gochat.actors.room import RECENT_KEYS, RoomActor, RoomContext
+from gochat.actors.room import RECENT_KEYS, RoomActor
+from gochat.actors.room_context import RoomContext
 from gochat.actors.run_queue import RunQueue
 from gochat.actors.supervisor import Spec, Supervisor
 from gochat.actors.timer_wheel import TimerWheel
@@ -343,7 +344,7 @@ def _registries(
     actors.start(
         Spec("presence", partial(refresh_stale, live.watches, live.presence, archive.acquainted, archive.onlookers))
     )
-    room_parts = RoomContext(
+    room_context = RoomContext(
         store.journal,
         store.lookups,
         node.live,
@@ -356,8 +357,8 @@ def _registries(
         observers,
         shared,
     )
-    rooms: Registry[RoomActor] = Registry(actors, run_queue, partial(RoomActor, parts=room_parts), MOST_ACTORS)
-    user_parts = UserContext(
+    rooms: Registry[RoomActor] = Registry(actors, run_queue, partial(RoomActor, context=room_context), MOST_ACTORS)
+    user_context = UserContext(
         node.live,
         rooms,
         store.journal,
@@ -378,7 +379,7 @@ def _registries(
         node.rules,
         limits.mailbox,
     )
-    users: Registry[UserActor] = Registry(actors, run_queue, partial(UserActor, parts=user_parts), MOST_ACTORS)
+    users: Registry[UserActor] = Registry(actors, run_queue, partial(UserActor, context=user_context), MOST_ACTORS)
     return rooms, users
 
 
@@ -485,12 +486,12 @@ async def _listen(node: Node, spawn: Spawn, nursery: trio.Nursery) -> None:
     node.endpoints = endpoints = Endpoints(
         node.gateway, spawn, settings, node.readiness, node.metrics, node.poller, node.internal
     )
-    parts = Context(settings, node.connections, endpoints, tls_context(settings), nursery)
+    context = Context(settings, node.connections, endpoints, tls_context(settings), nursery)
     for row in TRANSPORTS:
         if row.session_label:
             node.live.counts.sessions[row.session_label] = 0
         if bind := row.bind(settings):
-            listening = await row.listen(row, bind, parts)
+            listening = await row.listen(row, bind, context)
             node._listening.append(listening)
             node.addresses += ((listening.name, address) for address in listening.addresses)
 

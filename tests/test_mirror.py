@@ -31,6 +31,7 @@ COVERS: dict[str, tuple[str, ...]] = {
         "actors/subscriber",
         "session/listener",
     ),
+    "tests/actors/test_foreign_events.py": ("actors/backlog",),
     "tests/cluster/test_contracts.py": (
         "cluster/ports",
         "cluster/redis_bulletin",
@@ -53,7 +54,13 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/cluster/test_redis.py": ("cluster/link",),
     "tests/cluster/test_broadcast.py": ("cluster/repair",),
     "tests/e2e/test_relations.py": ("actors/relations",),
-    "tests/actors/test_room.py": ("actors/ephemeral", "actors/events"),
+    "tests/actors/test_room.py": (
+        "actors/attempt",
+        "actors/decisions",
+        "actors/ephemeral",
+        "actors/events",
+        "actors/room_context",
+    ),
     "tests/e2e/test_deadlines.py": ("session/deadlines",),
     "tests/e2e/test_conversation.py": ("session/session", "session/gateway", "session/refusals"),
     "tests/e2e/test_moderation.py": ("session/moderation", "session/administration", "store/read/moderation"),

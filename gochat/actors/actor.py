@@ -199,16 +199,16 @@ class Actor(ABC, Generic[M]):
         return True
 
     async def _prefetch_and_decide(self, batch: list[M]) -> None:
+        if not batch:
+            self.finish()  # The state was to be rebuilt, and that is all.
+            return
         try:
             await self.prefetch(batch)
         except (StoreError, Full) as error:
             self.fail(batch, error)
             return
         self.phase = TRANSITIONS[self.phase][TURN]
-        if batch:
-            self.decide(batch)
-        else:
-            self.finish()  # The state was to be rebuilt, and that is all.
+        self.decide(batch)
 
     def _take(self) -> list[M]:
         if not self._singly:

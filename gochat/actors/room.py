@@ -8,36 +8,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import trio
 
 from gochat.actors import prefetched
 from gochat.actors.actor import INTERNAL, Actor, Registry
+from gochat.actors.attempt import ASSUMED, ASSURED, WANTED, Attempt
+from gochat.actors.backlog import ForeignBacklog
+from gochat.actors.decisions import decide_judged, is_by_state
 from gochat.actors.deliveries import Deliveries
 from gochat.actors.events import RoomEvents
 from gochat.actors.fact_batch import FactBatch, fact_batches
-from gochat.actors.live import Live, tell_lag
+from gochat.actors.live import tell_lag
 from gochat.actors.messages import Submit, flush_all
-from gochat.actors.observer import Observer
 from gochat.actors.phases import APPENDED, LACKING, TRANSITIONS
-from gochat.actors.prefetched import Prepared
-from gochat.actors.relations import Names, tell_two
+from gochat.actors.relations import tell_two
+from gochat.actors.room_context import RoomContext
 from gochat.actors.supervisor import Spec
 from gochat.actors.turn_bounds import MOST_MAIL, within_bounds
 from gochat.domain import commands
-from gochat.domain.draft import RecentKeys, RecentMessages, RoomRules
+from gochat.domain.draft import RecentMessages
 from gochat.domain.facts import Role
 from gochat.domain.foreign import ForeignTurn, fold
 from gochat.domain.ids import is_dm
-from gochat.domain.jumps import Jumps
 from gochat.domain.limits import SlidingWindow
 from gochat.domain.record import Recorded, RoomRecord
 from gochat.domain.sight import by_setting
-from gochat.domain.turn import Done, Outcome, Turn
+from gochat.domain.turn import Outcome, Turn
 from gochat.errors import Denied, Full, StoreError, store_refusal
-from gochat.ports.journal import AppendResult, Committed, DuplicateKeys, ForeignBatch, Journal
-from gochat.ports.lookups import Lookups
+from gochat.ports.journal import AppendResult, Committed, DuplicateKeys, ForeignBatch
 
 log = logging.getLogger(__name__)
 
@@ -50,62 +49,32 @@ RECENT_OTHERS = 256
 _NO_ASKS: Mapping[str, SlidingWindow] = {}
 #: Batches in a row that other nodes' facts overtook, before the askers are told to come again.
 MOST_OVERTAKEN = 5
-#: Events of other nodes that wait for a room to be loaded; further ones are lost.
-MOST_EVENTS = 100
 #: After a failed append, how long until the room is rebuilt if no mail makes it sooner.
 REBUILD_S = 0.5
-
-
-class RoomContext(NamedTuple):
-    """The parts that all rooms of a node share."""
-
-    journal: Journal
-    lookups: Lookups
-    live: Live
-    rules: RoomRules
-    clock: Jumps
-    """The wall clock, and whether it has been set."""
-    mailbox: int
-    """How much mail may wait for a room."""
-    keys: RecentKeys
-    """Shared, so that its bound holds for the node however many rooms there are."""
-    adds_by_contacts: bool = False
-    """Whether users are added to groups only by their contacts."""
-    names: Names | None = None
-    """Shown names, as the archive has them; without it the ids are told."""
-    observers: tuple[Observer, ...] = ()
-    """Hear of each recorded batch, in this order, after the askers and the listeners."""
-    shared: bool = False
-    """Whether other nodes decide in these rooms, too."""
 
 
 class RoomActor(Actor[Submit]):
     """See the module. Sessions that enter the room hear what comes after `delivered`, and read the log up to it."""
 
     __slots__ = (
-        "_changed",
+        "_attempt",
+        "_backlog",
         "_context",
         "_deliveries",
         "_events",
-        "_foreign_events",
-        "_fresh",
         "_members",
         "_offset",
         "_outcomes",
-        "_overtaken",
-        "_prepared",
         "_private",
         "_recent",
-        "_refused_keys",
         "_turn",
-        "_unheard",
         "delivered",
         "record",
     )
 
-    def __init__(self, room: str, registry: Registry[RoomActor], parts: RoomContext) -> None:
-        super().__init__(room, parts.mailbox, registry)
-        self._context = parts
+    def __init__(self, room: str, registry: Registry[RoomActor], context: RoomContext) -> None:
+        super().__init__(room, context.mailbox, registry)
+        self._context = context
         self._private = is_dm(room)
         self._recent = RecentMessages(RECENT_OTHERS)
         self._events: RoomEvents | None = None
@@ -119,24 +88,14 @@ class RoomActor(Actor[Submit]):
         """The value of `jumps.offset` when the record's ends were last moved."""
         self._members: Mapping[str, Role] | None = None
         """Of a group that has to be rebuilt: its members, as far as anybody was told."""
-        self._prepared: Prepared | None = None
-        """The data that was read for the batch in hand; None: nothing."""
-        self._refused_keys: set[tuple[str, str]] = set()
-        """(sender, key) of sends of the batch in hand that were refused: the store may know them."""
+        self._attempt: Attempt | None = None
+        """What is known of the batch in hand besides its mail; None: nothing."""
         self._turn: Turn | None = None
         """The turn of the batch that is being recorded."""
         self._outcomes: list[Outcome] = []
         """And what it decided of each piece of mail."""
-        self._overtaken = 0
-        """How often in a row the batch came too late."""
-        self._changed = False
-        """Whether another node has changed, since the data for the batch in hand was read, what decisions read."""
-        self._fresh: bool | None = None
-        """Whether the batch in hand is decided on all that was acknowledged anywhere before; None: nobody asked."""
-        self._unheard: list[ForeignBatch] = []
-        """Batches of other nodes that came before the record was loaded."""
-        self._foreign_events: list[tuple[commands.AnyEphemeral, bool]] | None = None
-        """And events of theirs, each with whether others than its user may be told; None: none."""
+        self._backlog: ForeignBacklog | None = None
+        """What other nodes told before the record was loaded; None: nothing."""
 
     @property
     def stale(self) -> bool:
@@ -145,7 +104,7 @@ class RoomActor(Actor[Submit]):
 
     @property
     def lacking(self) -> bool:
-        return self.stale or bool(self._unheard) or self._foreign_events is not None
+        return self.stale or self._backlog is not None
 
     @property
     def busy(self) -> bool:
@@ -185,8 +144,9 @@ class RoomActor(Actor[Submit]):
         try:
             self.record = record = await self._context.journal.load(self.address)
         except StoreError:
-            self._lose_unheard()
-            self._foreign_events = None
+            if self._backlog is not None:
+                self._lose_batches(self._backlog)
+                self._backlog = None
             self.mark_stale()
             raise
         clock = self._context.clock
@@ -195,19 +155,18 @@ class RoomActor(Actor[Submit]):
             record.move_ends(clock.moved)
             clock.note(*record.ends())
         self._recent.begin(record.head)
-        unheard, self._unheard = self._unheard, []
+        backlog, self._backlog = self._backlog or ForeignBacklog(), None
         # Facts of these batches that the record holds are still to be told.
-        told = min([record.head, *(batch.facts[0].seq - 1 for batch in unheard if batch.facts)])
+        told = record.head if backlog.begin is None else min(record.head, backlog.begin)
         if 0 <= self.delivered < told:
             self._catch_up_after_failure(record)
         else:
             self.delivered = max(self.delivered, told)
         self._members = None
-        for batch in unheard:
+        for batch in backlog.batches:
             if not batch.facts or batch.facts[-1].seq > self.delivered:
                 self._tell_foreign(batch, None)
-        events, self._foreign_events = self._foreign_events or (), None
-        for event, withheld in events:
+        for event, withheld in backlog.events:
             self.hear_event(event, withheld=withheld)
 
     def _catch_up_after_failure(self, record: RoomRecord) -> None:
@@ -218,28 +177,34 @@ class RoomActor(Actor[Submit]):
         self.let_catch_up()
 
     async def prefetch(self, batch: list[Submit]) -> None:
-        parts = self._context
-        if parts.shared and len(batch) > MOST_MAIL:
+        context = self._context
+        if context.shared and len(batch) > MOST_MAIL:
             self._leave_for_later(batch, MOST_MAIL)
-        self._changed = False
-        if self._fresh is False:
-            await parts.journal.barrier()
-            self._fresh = True
+        attempt = self._need_attempt()
+        if attempt.freshness is WANTED:
+            await context.journal.barrier()
+            attempt.freshness = ASSURED
+        attempt.outdated = False
         record = self.record
         assert record is not None
-        if self._refused_keys:
+        if attempt.refused_keys:
             # A recorded key is answered with its ack, whatever would refuse it today. Only refusals pay for looking.
-            self._remember(await parts.lookups.recorded(record, list(self._refused_keys)))
-        self._prepared = await prefetched.prepare(
-            parts.lookups,
+            self._remember(await context.lookups.recorded(record, list(attempt.refused_keys)))
+        attempt.prepared = await prefetched.prepare(
+            context.lookups,
             record,
             batch,
             self._recent,
-            parts.rules.contacts,
-            parts.clock.now_ms(),
-            by_contacts=parts.adds_by_contacts,
-            names=parts.names,
+            context.rules.contacts,
+            context.clock.now_ms(),
+            by_contacts=context.adds_by_contacts,
+            names=context.names,
         )
+
+    def _need_attempt(self) -> Attempt:
+        if self._attempt is None:
+            self._attempt = Attempt()
+        return self._attempt
 
     def _remember(self, found: Mapping[tuple[str, str], Recorded]) -> None:
         """The store knows keys that had been forgotten."""
@@ -248,25 +213,27 @@ class RoomActor(Actor[Submit]):
     # ------------------------------------------------------------------------------------------ deciding, recording
 
     def decide(self, batch: list[Submit]) -> None:
-        record, parts = self.record, self._context
+        record, context = self.record, self._context
         assert record is not None
-        now_ms = parts.clock.now_ms()
-        if parts.clock.offset != self._offset:
+        now_ms = context.clock.now_ms()
+        if context.clock.offset != self._offset:
             self._follow_clock(record)
-        prepared = self._prepared
-        if self._changed and prepared is not None:
-            self._read_again()
-            return
+        attempt, prepared = self._attempt, None
+        if attempt is not None and attempt.prepared is not None:
+            if attempt.outdated:
+                self._read_again()
+                return
+            prepared = attempt.prepared
         if prepared is None:
-            turn = Turn(record, parts.keys, None, parts.rules, now_ms, _NO_ASKS, self._recent)
+            turn = Turn(record, context.keys, None, context.rules, now_ms, _NO_ASKS, self._recent)
         else:
-            turn = Turn(record, parts.keys, prepared.prefetched, parts.rules, now_ms, prepared.asks, self._recent)
+            turn = Turn(record, context.keys, prepared.prefetched, context.rules, now_ms, prepared.asks, self._recent)
         outcomes: list[Outcome] = []
         refused = False
-        for mail in within_bounds(turn, batch) if parts.shared and len(batch) > 1 else batch:
+        for mail in within_bounds(turn, batch) if context.shared and len(batch) > 1 else batch:
             try:
                 if mail.if_strangers is not None or mail.flags:
-                    outcome = _decide_judged(turn, mail)
+                    outcome = decide_judged(turn, mail)
                 else:
                     outcome = turn.decide(mail.command, mail.refusal)
             except Exception:
@@ -281,14 +248,14 @@ class RoomActor(Actor[Submit]):
             turn.undo()
             self._read_again()
             return
-        if parts.shared and not self._may_share(turn, batch, outcomes):
+        if context.shared and not self._may_share(turn, batch, outcomes):
             return
         if not turn.facts and not turn.side_records:
             self._batch = []  # From here on no mail of it may be handled again.
             self._conclude(batch, outcomes, turn, record, None)
             return
         try:
-            parts.journal.append(record, turn.facts, turn.side_records, self._on_recorded, turn.hidden, turn.expected)
+            context.journal.append(record, turn.facts, turn.side_records, self._on_recorded, turn.hidden, turn.expected)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the askers are answered; `fail` logs it
             turn.undo()
             self.fail(batch, error)
@@ -298,15 +265,16 @@ class RoomActor(Actor[Submit]):
 
     def _read_again(self) -> None:
         """The records that the batch needs have to be read before it is decided."""
-        self._prepared = None
+        if self._attempt is not None:
+            self._attempt.prepared = None
         self.phase = TRANSITIONS[self.phase][LACKING]
 
     def _may_share(self, turn: Turn, batch: list[Submit], outcomes: list[Outcome]) -> bool:
         """Whether the turn may be told, where other nodes decide, too. False: its batch is decided again."""
-        if self._fresh is None and any(map(_is_by_state, batch, outcomes)):
+        if (self._attempt is None or self._attempt.freshness is ASSUMED) and any(map(is_by_state, batch, outcomes)):
             # Another node may have acknowledged what makes it come out otherwise.
             turn.undo()
-            self._fresh = False
+            self._need_attempt().freshness = WANTED
             self._read_again()
             return False
         return True
@@ -319,7 +287,8 @@ class RoomActor(Actor[Submit]):
     def _put_back(self) -> None:
         """Decide the batch in hand again, in another turn."""
         self.mailbox.put_back(self._batch)
-        self._prepared = self._fresh = None
+        if self._attempt is not None:
+            self._attempt.put_back()
         self.finish()
 
     def _follow_clock(self, record: RoomRecord) -> None:
@@ -338,9 +307,12 @@ class RoomActor(Actor[Submit]):
             for mail, outcome in zip(batch, outcomes, strict=True)
             if type(outcome) is Denied and isinstance(mail.command, commands.Send) and mail.command.key is not None
         }
-        if refused <= self._refused_keys:
+        if not refused:
             return False
-        self._refused_keys |= refused
+        attempt = self._need_attempt()
+        if refused <= attempt.refused_keys:
+            return False
+        attempt.refused_keys |= refused
         return True
 
     def _on_recorded(self, result: AppendResult) -> None:
@@ -369,8 +341,9 @@ class RoomActor(Actor[Submit]):
             # The store knows keys that this room had forgotten: they are answered, the rest is decided again.
             self._remember(result.found)
         else:
-            self._overtaken += 1
-            if self._overtaken >= MOST_OVERTAKEN:
+            attempt = self._need_attempt()
+            attempt.overtaken += 1
+            if attempt.overtaken >= MOST_OVERTAKEN:
                 self.fail(self._batch, Full("other nodes change the room all the time"))
                 return
         self._put_back()
@@ -390,7 +363,7 @@ class RoomActor(Actor[Submit]):
 
         A batch of another node takes the same way: its `batch` of mail is empty. `before` is the room before it, where
         that is known."""
-        parts = self._context
+        context = self._context
         for mail, outcome in zip(batch, outcomes, strict=True):
             try:
                 mail.reply(outcome)
@@ -408,22 +381,20 @@ class RoomActor(Actor[Submit]):
         flush_all(batch)
         if done is not None:
             if turn.hidden or before is None or turn.draft.relation is not before.relation:
-                names = self._prepared.names if self._prepared is not None else {}
-                tell_two(parts.live, before, turn, batch, parts.rules.contacts, parts.clock.now_ms(), names)
-            for observer in parts.observers:
+                prepared = None if self._attempt is None else self._attempt.prepared
+                names = {} if prepared is None else prepared.names
+                tell_two(context.live, before, turn, batch, context.rules.contacts, context.clock.now_ms(), names)
+            for observer in context.observers:
                 try:
                     observer.recorded(self.address, turn.draft, done.facts, done.commit)
                 except Exception:
                     log.exception("%s: an observer failed", self.address)
             if turn.side_records and self._offset:
-                parts.clock.note(*turn.draft.ends())
+                context.clock.note(*turn.draft.ends())
         if not batch:
             return  # It was no turn of this room's.
-        self._prepared = None
-        self._refused_keys.clear()
-        self._overtaken = 0
-        self._fresh = None
-        counts = parts.live.counts
+        self._attempt = None
+        counts = context.live.counts
         counts.turns += 1
         counts.commands += len(batch)
         self.finish()
@@ -452,10 +423,10 @@ class RoomActor(Actor[Submit]):
 
     def _make_events(self) -> RoomEvents:
         if self._events is None:
-            parts, start = self._context, self._registry.supervisor.start
-            now_ms, policy = parts.clock.now_ms, parts.rules.contacts
+            context, start = self._context, self._registry.supervisor.start
+            now_ms, policy = context.clock.now_ms, context.rules.contacts
             self._events = RoomEvents(
-                parts.journal, parts.lookups, parts.live, now_ms, policy, lambda: self.record, start
+                context.journal, context.lookups, context.live, now_ms, policy, lambda: self.record, start
             )
         return self._events
 
@@ -475,9 +446,10 @@ class RoomActor(Actor[Submit]):
         if self.record is not None:
             self._tell_foreign(batch, self.record)
             return
-        if len(self._unheard) >= self._context.mailbox:
-            self._lose_unheard()
-        self._unheard.append(batch)
+        backlog = self._need_backlog()
+        if len(backlog.batches) >= self._context.mailbox:
+            self._lose_batches(backlog)
+        backlog.batches.append(batch)
         self.go_on()
 
     def hear_event(self, event: commands.AnyEphemeral, *, withheld: bool) -> None:
@@ -486,11 +458,13 @@ class RoomActor(Actor[Submit]):
         if self.record is not None:
             self._make_events().hear(self.record, event, withheld=withheld)
             return
-        if self._foreign_events is None:
-            self._foreign_events = []
-        if len(self._foreign_events) < MOST_EVENTS:
-            self._foreign_events.append((event, withheld))
+        self._need_backlog().add_event(event, withheld=withheld)
         self.go_on()
+
+    def _need_backlog(self) -> ForeignBacklog:
+        if self._backlog is None:
+            self._backlog = ForeignBacklog()
+        return self._backlog
 
     def _tell_foreign(self, batch: ForeignBatch, before: RoomRecord | None) -> None:
         """`before`: None where the record was loaded just now, and may hold the batch already."""
@@ -500,28 +474,25 @@ class RoomActor(Actor[Submit]):
         self.record = turn.draft
         if not turn.draft.room_pk:
             turn.draft.room_pk = batch.room_pk
-        self._changed = self._changed or batch.raises_guard
+        if batch.raises_guard and self._attempt is not None:
+            self._attempt.outdated = True
         self._recent.follow(turn.others)
         self.last_turn = trio.current_time()
         self._conclude([], [], turn, before, Committed(batch.commit, batch.facts))
 
-    def _lose_unheard(self) -> None:
+    def _lose_batches(self, backlog: ForeignBacklog) -> None:
         """The room can't be loaded, and batches of other nodes that wait for that are not to pile up: listeners read
         them in the log."""
-        unheard, self._unheard = self._unheard, []
-        last = max((batch.facts[-1].seq for batch in unheard if batch.facts), default=-1)
-        if last > self.delivered:
-            self.delivered = last
-            tell_lag(self._context.live, unheard)
+        if backlog.end > self.delivered:
+            self.delivered = backlog.end
+            tell_lag(self._context.live, backlog.batches)
+        backlog.batches = []
 
     # ------------------------------------------------------------------------------------------ failures
 
     def fail(self, batch: list[Submit], error: Exception) -> None:
         self._batch = []
-        self._prepared = None
-        self._refused_keys.clear()
-        self._overtaken = 0
-        self._fresh = None
+        self._attempt = None
         if isinstance(error, Full):
             denied = Denied("busy", str(error), retry_after_ms=200)
         else:
@@ -554,32 +525,9 @@ class RoomActor(Actor[Submit]):
     def forget(self) -> None:
         if self.record is not None and not self._private:
             self._members = self.record.members
-        self.record = self._prepared = None
-        self._refused_keys.clear()
+        self.record = self._attempt = None
 
     def given_up(self) -> None:
         """Recorded facts may not have been told: listeners catch up."""
         if self.delivered >= 0:
             self.let_catch_up()
-
-
-#: Refusals that the state of rooms gave, and another state would not.
-_BY_STATE = frozenset({"forbidden", "not_found", "not_member", "blocked", "declined", "conflict"})
-
-
-def _is_by_state(mail: Submit, outcome: Outcome) -> bool:
-    """Whether nothing is recorded for the command because of what stands in the record, which may be out of date."""
-    if isinstance(outcome, Done):
-        return outcome.duplicate and not isinstance(mail.command, commands.Send)
-    return outcome.code in _BY_STATE and outcome is not mail.refusal
-
-
-def _decide_judged(turn: Turn, mail: Submit) -> Outcome:
-    """Decide what the rules for words and links had something to say about."""
-    command, refusal, flags = mail.command, mail.refusal, mail.flags
-    if mail.if_strangers is not None and not turn.are_contacts(command.user):
-        command, refusal, flags = mail.if_strangers
-    outcome = turn.decide(command, refusal)
-    if flags and isinstance(outcome, Done) and not outcome.duplicate:
-        turn.flag(command, outcome.seq, flags)
-    return outcome

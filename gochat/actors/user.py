@@ -65,18 +65,18 @@ class UserActor(Actor[Submit]):
 
     __slots__ = ("_context", "_rest_reads", "actions", "adds", "asks", "bucket", "quota", "sessions")
 
-    def __init__(self, user: str, registry: Registry[UserActor], parts: UserContext) -> None:
-        super().__init__(user, parts.mailbox, registry)
-        self._context = parts
-        limits = parts.limits
+    def __init__(self, user: str, registry: Registry[UserActor], context: UserContext) -> None:
+        super().__init__(user, context.mailbox, registry)
+        self._context = context
+        limits = context.limits
         self.sessions: dict[Subscriber, None] = {}
         """Those that have signed in on this node, the oldest first."""
-        self.quota = Quota(limits, parts.timer_wheel, parts.live.counts, self.sessions)
+        self.quota = Quota(limits, context.timer_wheel, context.live.counts, self.sessions)
         self.bucket = TokenBucket(limits.messages_per_s, limits.message_burst)
         self.actions = TokenBucket(limits.messages_per_s * ACTIONS_PER_MESSAGE, limits.message_burst * ACTION_BURST)
         self._rest_reads = TokenBucket(limits.reads_per_s, REST_READ_BURST)
-        self.asks = SlidingWindow(limits.asks_a_day, DAY_MS, parts.clock)
-        self.adds = SlidingWindow(limits.adds_a_day, DAY_MS, parts.clock) if limits.adds_a_day else None
+        self.asks = SlidingWindow(limits.asks_a_day, DAY_MS, context.clock)
+        self.adds = SlidingWindow(limits.adds_a_day, DAY_MS, context.clock) if limits.adds_a_day else None
 
     @property
     def busy(self) -> bool:

@@ -19,7 +19,8 @@ from gochat.actors.foreign import hear
 from gochat.actors.live import SLICE, Live
 from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
-from gochat.actors.room import RoomActor, RoomContext
+from gochat.actors.room import RoomActor
+from gochat.actors.room_context import RoomContext
 from gochat.actors.run_queue import RunQueue
 from gochat.actors.subscriber import Outgoing
 from gochat.actors.supervisor import Spec, Supervisor
@@ -228,7 +229,7 @@ class House:
         self.clock = Jumps(_now_ns, _now_ns)
         actors.start(Spec("run queue", self.run_queue.run))
         actors.start(Spec("broadcaster", self.live.broadcaster.run))
-        parts = RoomContext(
+        context = RoomContext(
             self.journal,
             store.lookups,
             self.live,
@@ -239,7 +240,7 @@ class House:
             observers=tuple(observers),
             shared=shared,
         )
-        self.rooms: Registry[RoomActor] = Registry(actors, self.run_queue, partial(RoomActor, parts=parts), 1000)
+        self.rooms: Registry[RoomActor] = Registry(actors, self.run_queue, partial(RoomActor, context=context), 1000)
         self.journal.listen(partial(hear, self.rooms, self.live))
 
     def ask(self, *wanted: commands.AnyCommand) -> list[Asked]:

@@ -54,8 +54,8 @@ def listening(house: House, *users: str, room: str = TEA, since: int = 1) -> lis
 
 def keep_users(house: House) -> Registry[UserActor]:
     journal: Any = house.journal
-    parts = UserContext(house.live, house.rooms, journal, house.clock, TimerWheel(), UserLimits(), NoRules(), 100)
-    return Registry(house.actors, house.run_queue, partial(UserActor, parts=parts), 100)
+    context = UserContext(house.live, house.rooms, journal, house.clock, TimerWheel(), UserLimits(), NoRules(), 100)
+    return Registry(house.actors, house.run_queue, partial(UserActor, context=context), 100)
 
 
 async def listed(house: House, user: str) -> dict[str, int]:

@@ -9,9 +9,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from gochat.actors.backlog import MOST_EVENTS
 from gochat.actors.ephemeral import HEARD_EVERY_S, TYPING_EVERY_S
 from gochat.actors.foreign import hear_event, hear_presence
-from gochat.actors.room import MOST_EVENTS, RoomActor
+from gochat.actors.room import RoomActor
 from gochat.domain import commands
 from gochat.domain.commands import AnyEphemeral
 from gochat.domain.receipts import SMALL_ROOM
@@ -242,7 +243,7 @@ async def test_few_events_wait_for_a_room(
     for number in range(10 * MOST_EVENTS):
         hear_event(house.rooms, house.live, read(f"u{number % (SMALL_ROOM - 1)}", 1), False)
     (room,) = house.rooms
-    assert len(room._foreign_events or ()) == MOST_EVENTS
+    assert room._backlog is not None and len(room._backlog.events) == MOST_EVENTS
     await house.settled()
     assert len(ann.told) == SMALL_ROOM - 1
 

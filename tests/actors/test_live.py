@@ -182,7 +182,7 @@ class Town:
         self.dice = random.Random(seed)
         self.spawn = nursery.start_soon
         timer_wheel = TimerWheel()
-        parts = UserContext(
+        context = UserContext(
             house.live,
             house.rooms,
             house.journal,
@@ -192,7 +192,7 @@ class Town:
             NoRules(),
             1000,  # type: ignore[arg-type]
         )
-        users: Registry[UserActor] = Registry(house.actors, house.run_queue, partial(UserActor, parts=parts), 1000)
+        users: Registry[UserActor] = Registry(house.actors, house.run_queue, partial(UserActor, context=context), 1000)
         self.gateway = Gateway(
             node="here",
             server="test",

@@ -231,6 +231,14 @@ async def test_what_was_recorded_all_the_same_makes_listeners_lag(
     assert ann.seqs == [1, 3], "a session that lags would see to the rest itself"
 
 
+async def test_a_room_that_was_rebuilt_looks_up_what_a_reply_names(house: House, autojump_clock: MockClock) -> None:
+    await house.outcomes(*house.say("one", room=DM))
+    house.journal.after.append(StoreError("COMMIT failed", unknown=True))
+    house.ask(*house.say("two", room=DM))
+    await house.settled()
+    assert seqs(await house.outcomes(*house.say("I agree", room=DM, user="bob", reply_to=1))) == [3]
+
+
 async def test_an_append_that_crashes_is_unknown(house: House, autojump_clock: MockClock) -> None:
     house.journal.after.append(RuntimeError("a bug"))
     (outcome,) = await house.outcomes(*house.say("one", room=DM, key="k"))

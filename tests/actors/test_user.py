@@ -109,7 +109,7 @@ class Session:
 
 
 def registry(rooms: Rooms, journal: Journal | None = None, **limits: Any) -> Registry[UserActor]:
-    parts = UserContext(
+    context = UserContext(
         Live(),
         rooms,  # type: ignore[arg-type]
         journal or Journal(),  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ def registry(rooms: Rooms, journal: Journal | None = None, **limits: Any) -> Reg
         NoRules(),
         10_000,
     )
-    return Registry(Supervisor("actors"), RunQueue(), partial(UserActor, parts=parts), 10)
+    return Registry(Supervisor("actors"), RunQueue(), partial(UserActor, context=context), 10)
 
 
 def actor(rooms: Rooms) -> UserActor:
