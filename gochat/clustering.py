@@ -21,7 +21,7 @@ from gochat.cluster import identity, layout
 from gochat.cluster.access import link_maker
 from gochat.cluster.fitness import risks
 from gochat.cluster.identity import Identity
-from gochat.cluster.layout import Layout, Refused
+from gochat.cluster.layout import Layout, UnfitServer
 from gochat.cluster.link import Link, LinkThread
 from gochat.cluster.ports import ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin
@@ -71,7 +71,7 @@ def part_of(settings: Settings) -> Part:
     secret = cluster_secret(settings.cluster)
     try:
         laid_out = layout.unseal(copy.layout, secret)
-    except Refused as error:
+    except UnfitServer as error:
         raise ConfigError("cluster.secret", where, str(error), hint=error.hint) from None
     one = Identity(
         cluster=marker.cluster,
@@ -107,7 +107,7 @@ async def find_server(settings: Settings) -> Part:
             else:
                 log.info("node %s of the cluster %s", part.identity.instance, part.copy.name, extra={"server": server})
                 return part
-    except Refused as error:
+    except UnfitServer as error:
         raise ConfigError("cluster.url", url, str(error), hint=error.hint) from None
     finally:
         registry.close()
@@ -158,7 +158,7 @@ async def _keep_registered(registry: LinkThread, part: Part) -> None:
             lost = await registry.call(lambda link: layout.register(link, *part.copy[:3]))
         except ServerAway:
             continue  # The log says so.
-        except Refused as error:
+        except UnfitServer as error:
             if str(error) != problem:
                 log.error("%s: %s", error, error.hint)
             problem = str(error)

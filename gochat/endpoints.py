@@ -99,7 +99,7 @@ class Endpoints:
 
     def pairs(self, transport: str, session_s: float) -> Pairs:
         """The sessions of a transport of requests and replies in pairs; `session_s`: see Pairs."""
-        outbox_bytes, waiting = self._gateway.pace.outbox_bytes, self._gateway.waiting
+        outbox_bytes, waiting = self._gateway.bounds.outbox_bytes, self._gateway.waiting
         return Pairs(
             transport, self.accept, self._spawn, session_s=session_s, outbox_bytes=outbox_bytes, waiting=waiting
         )
@@ -161,7 +161,7 @@ class Endpoints:
             "handle": slot.handle,
             "direct": slot.direct,
             "peer": peer,
-            "outbox_bytes": self._gateway.pace.outbox_bytes,
+            "outbox_bytes": self._gateway.bounds.outbox_bytes,
             "spawn": self._spawn,
             "slot": slot,
             "poller": self._poller,

@@ -64,14 +64,14 @@ from gochat.ports.ticks import TurnQueue
 from gochat.protocol import replies
 from gochat.session import Gateway
 from gochat.session.administration import enforce
-from gochat.session.gateway import Pace
+from gochat.session.gateway import SessionBounds
 from gochat.session.seen import keep_seen
 from gochat.session.slow import Spreader
 from gochat.store import folder
 from gochat.store.health import Health
 from gochat.store.write.retention import FIRST, REST_S, cutoffs
 from gochat.transports.admission import Connections
-from gochat.transports.outbox import Spawn, Waiting
+from gochat.transports.outbox import Spawn, WaitingBytes
 from gochat.transports.poller import Poller
 from gochat.transports.tls import tls_context
 
@@ -410,7 +410,7 @@ def _gateway(
         users=users,
         rooms=rooms,
         limits=replies.Limits(**told),
-        pace=Pace(
+        bounds=SessionBounds(
             hello_s=limits.hello_s,
             heartbeat_s=session.heartbeat_s,
             slow_s=session.slow_s,
@@ -421,7 +421,7 @@ def _gateway(
         spawn=spawn,
         overview=node.overview,
         sessions={},
-        waiting=Waiting(),
+        waiting=WaitingBytes(),
     )
 
 

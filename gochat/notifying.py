@@ -89,10 +89,10 @@ class Notifying:
 
     def _make_notifier(self, channels: Channels) -> Notifier:
         from gochat.notify.due import MINUTE_MS, Timing
-        from gochat.notify.notifier import Notifier, Rules
+        from gochat.notify.notifier import NoticeRules, Notifier
 
         wanted = self._settings
-        rules = Rules(
+        rules = NoticeRules(
             Timing(int(wanted.after_minutes * MINUTE_MS), int(wanted.again_minutes * MINUTE_MS)),
             [Route(channel.name, channel.everybody) for channel in channels.all],
             self._bounds,

@@ -18,7 +18,7 @@ import trio
 log = logging.getLogger(__name__)
 
 
-class Waiting(Protocol):
+class QueuedSession(Protocol):
     """A session that was offered something."""
 
     user: str
@@ -38,11 +38,11 @@ class SendQueue:
     __slots__ = ("_marks", "_served", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: deque[Waiting] = deque()
+        self.waiting: deque[QueuedSession] = deque()
         self._served = 0
         self._marks: deque[tuple[int, Callable[[], None]]] = deque()
 
-    def add(self, session: Waiting) -> None:
+    def add(self, session: QueuedSession) -> None:
         """Let it leave after all who stand here."""
         session.send_queue = self
         self.waiting.append(session)

@@ -20,7 +20,7 @@ MOST_BYTES = 256 * 1024
 MOST_WAITING = 4 * MOST
 
 
-class Source(Protocol):
+class DeliveringRoom(Protocol):
     """The room whose facts are delivered."""
 
     address: str
@@ -40,10 +40,10 @@ class Source(Protocol):
 class Deliveries:
     """Those of one room, which is held while there are too many of them."""
 
-    __slots__ = ("_bytes", "_leaving", "_live", "_source", "_supervisor", "_waiting")
+    __slots__ = ("_bytes", "_leaving", "_live", "_room", "_supervisor", "_waiting")
 
-    def __init__(self, source: Source, live: Live, supervisor: Supervisor) -> None:
-        self._source = source
+    def __init__(self, room: DeliveringRoom, live: Live, supervisor: Supervisor) -> None:
+        self._room = room
         self._live = live
         self._supervisor = supervisor
         self._waiting: deque[FactBatch] = deque()
@@ -61,35 +61,35 @@ class Deliveries:
 
     def add(self, fact_batch: FactBatch) -> None:
         """Deliver it after those before it."""
-        source = self._source
-        if not self._waiting and not self._live.is_large(source.address):
-            source.delivered = fact_batch.last
+        room = self._room
+        if not self._waiting and not self._live.is_large(room.address):
+            room.delivered = fact_batch.last
             self._let_leave(fact_batch, self._live.deliver_now(fact_batch))
         else:
             if len(self._waiting) >= MOST_WAITING:
                 self._drop_waiting(fact_batch)
             self._waiting.append(fact_batch)
             if len(self._waiting) == 1:
-                name = f"deliver {source.address}"
+                name = f"deliver {room.address}"
                 self._supervisor.start(Spec(name, self._deliver, "temporary", self._crashed))
-        source.held = self.over_limit
+        room.held = self.over_limit
 
     async def _deliver(self) -> None:
         while self._waiting:
             fact_batch = self._waiting[0]
-            self._source.delivered = fact_batch.last
+            self._room.delivered = fact_batch.last
             self._let_leave(fact_batch, await self._live.deliver(fact_batch))
             self._waiting.popleft()
             if self.over_limit:
-                self._source.held = True
+                self._room.held = True
 
     def _drop_waiting(self, latest: FactBatch) -> None:
         """All but the one under way, and but those by which users come or go, which is told to their sessions."""
         first, *others = self._waiting
         kept = [each for each in others if each.added or each.removed is None or each.removed]
         self._waiting = deque([first, *kept])
-        self._source.delivered = latest.last
-        self._source.let_catch_up()
+        self._room.delivered = latest.last
+        self._room.let_catch_up()
 
     def _let_leave(self, fact_batch: FactBatch, send_queue: SendQueue) -> None:
         size = fact_batch.size
@@ -103,11 +103,11 @@ class Deliveries:
         self._release()
 
     def _crashed(self) -> None:
-        self._source.delivered = self._waiting[-1].last
+        self._room.delivered = self._waiting[-1].last
         self._waiting.clear()
-        self._source.let_catch_up()
+        self._room.let_catch_up()
         self._release()
 
     def _release(self) -> None:
-        if self._source.held and not self.over_limit:
-            self._source.release()
+        if self._room.held and not self.over_limit:
+            self._room.release()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from gochat.actors.delivered import Delivered
+from gochat.actors.delivery_receipts import DeliveryReceipts
 from gochat.actors.ephemeral import EphemeralEvents, has_seat
 from gochat.actors.live import Live
 from gochat.actors.messages import Submit
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class RoomEvents:
     """Those of one room."""
 
-    __slots__ = ("_delivered", "_ephemeral")
+    __slots__ = ("_ephemeral", "_receipts")
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class RoomEvents:
     ) -> None:
         """`record` is the room as it is when it is asked; `start` starts a task."""
         self._ephemeral = EphemeralEvents(journal, live, now_ms, policy)
-        self._delivered = Delivered(journal, lookups, live, now_ms, policy, record, start)
+        self._receipts = DeliveryReceipts(journal, lookups, live, now_ms, policy, record, start)
 
     def pass_on(self, record: RoomRecord, batch: Sequence[Submit], outcomes: Sequence[Outcome]) -> None:
         """Those of a batch, as far as their users have a seat in the room. A fault of one is logged, and costs no
@@ -57,7 +57,7 @@ class RoomEvents:
             if not has_seat(record, command.user):
                 return
             if isinstance(command, commands.Got):
-                self._delivered.hear(record, command.user, min(command.seq, record.head))
+                self._receipts.hear(record, command.user, min(command.seq, record.head))
             else:
                 self._ephemeral.hear(record, command, withheld=withheld)
         except Exception:
@@ -65,6 +65,6 @@ class RoomEvents:
 
     def _take(self, record: RoomRecord, command: commands.AnyEphemeral) -> None:
         if isinstance(command, commands.Got):
-            self._delivered.take(record, command.user, min(command.seq, record.head))
+            self._receipts.take(record, command.user, min(command.seq, record.head))
         else:
             self._ephemeral.take(record, command)

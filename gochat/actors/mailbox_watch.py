@@ -21,7 +21,7 @@ from gochat.actors.phases import Phase
 LOOK_S: Final = 1.0
 
 
-class Waiting(NamedTuple):
+class WaitingMail(NamedTuple):
     """An actor with mail that waits."""
 
     address: str
@@ -45,17 +45,17 @@ class MailboxWatch:
 
     def __init__(self) -> None:
         self._seen: dict[str, _Sight] = {}
-        self._found: list[Waiting] = []
+        self._found: list[WaitingMail] = []
         self._looked_at = float("-inf")
 
-    def look(self, actors: Iterable[Actor[Any]]) -> list[Waiting]:
+    def look(self, actors: Iterable[Actor[Any]]) -> list[WaitingMail]:
         """The actors whose mailbox holds mail, the fullest mailbox first. Within `LOOK_S` of a look its answer is given
         again. Never waits."""
         now = trio.current_time()
         if now < self._looked_at + LOOK_S:
             return self._found
         seen: dict[str, _Sight] = {}
-        found: list[Waiting] = []
+        found: list[WaitingMail] = []
         for actor in actors:
             if not actor.mailbox.waiting:
                 continue
@@ -63,7 +63,7 @@ class MailboxWatch:
             before = self._seen.get(actor.address)
             since = before.since if before is not None and before.taken == statistics.taken else now
             seen[actor.address] = _Sight(statistics.taken, since)
-            found.append(Waiting(actor.address, statistics, actor.phase, now - since, now - actor.last_turn))
+            found.append(WaitingMail(actor.address, statistics, actor.phase, now - since, now - actor.last_turn))
         found.sort(key=lambda each: (-each.mailbox.waiting, each.address))
         self._seen, self._found, self._looked_at = seen, found, now
         return found

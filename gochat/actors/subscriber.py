@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from gochat.actors.broadcaster import Waiting
+from gochat.actors.broadcaster import QueuedSession
 from gochat.actors.fact_batch import FactBatch
 from gochat.protocol.codec import Codec
 
@@ -21,7 +21,7 @@ class Outgoing(Protocol):
         """Whole frames to the peer, or False: the outbox is full and nothing was taken."""
 
 
-class Subscriber(Waiting, Protocol):
+class Subscriber(QueuedSession, Protocol):
     """A live session, as rooms see it."""
 
     @property

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from gochat.cluster.certify import Repeat, Stop, Valid, Verdict, Void, judge, next_hash, record_numbers, room_number
-from gochat.cluster.entry import Codec, Entry
+from gochat.cluster.entry import Entry, EntryCodec
 from gochat.domain.facts import AnyFact
 from gochat.domain.side_records import AnySideRecord
 from gochat.replication import EpochIs, NodeIs, Noted, Replica
@@ -66,7 +66,7 @@ class Certified(msgspec.Struct, frozen=True):
 class Certifying:
     """`replication.Certifier` of one cluster. May be used from several threads."""
 
-    def __init__(self, codec: Codec, above: int) -> None:
+    def __init__(self, codec: EntryCodec, above: int) -> None:
         self._codec = codec
         self._above = above
 

@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from gochat.cluster.entry import Codec, Entry, Forged, TooNew, Unfit
+from gochat.cluster.entry import Entry, EntryCodec, Forged, TooNew, Unfit
 from gochat.cluster.ports import PARTITIONS
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact
@@ -77,7 +77,7 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
-def judge(data: bytes, n: int, partition: int, codec: Codec, replica: Replica) -> Judged:
+def judge(data: bytes, n: int, partition: int, codec: EntryCodec, replica: Replica) -> Judged:
     """Read the element at `n` and certify it. The counter of its producer rises, whatever the verdict, unless that is
     Repeat or Stop, or there is no entry."""
     if not data:

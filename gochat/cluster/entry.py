@@ -170,7 +170,7 @@ class Unfit(ValueError):
     """The entry was written by a node of the cluster, and is none: only a fault in gochat does that."""
 
 
-class Codec:
+class EntryCodec:
     """Writes and reads the entries of one cluster. May be used from several threads."""
 
     def __init__(self, cluster: str, secret: str) -> None:

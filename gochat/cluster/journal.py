@@ -22,14 +22,14 @@ from gochat.cluster.barrier import WAIT_S, Barriers
 from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.certifier import Certified, Certifying
 from gochat.cluster.certify import Repeat, Valid, Void
-from gochat.cluster.entry import SITE, VERSION, Codec, Entry, Kind, Unfit, partition_of
+from gochat.cluster.entry import SITE, VERSION, Entry, EntryCodec, Kind, Unfit, partition_of
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.membership import Membership
 from gochat.cluster.nodes import Nodes
 from gochat.cluster.noting import Noting
 from gochat.cluster.own import DEADLINE_S, Own, OwnEntries
 from gochat.cluster.ports import PARTITIONS
-from gochat.cluster.registry import Registry
+from gochat.cluster.registry import NodeRegistry
 from gochat.cluster.serving import PUT_OUT, Serving
 from gochat.cluster.shared import Shared
 from gochat.domain.facts import AnyFact
@@ -71,7 +71,7 @@ class ClusterJournal:
         who = shared.identity
         self._store = store
         self._who = who
-        self._codec = Codec(who.cluster, who.secret)
+        self._codec = EntryCodec(who.cluster, who.secret)
         self._inbox = Inbox(store, Certifying(self._codec, who.above), followed, self._tell)
         self._nodes = Nodes(self._inbox, who.instance)
         self._broadcast = Broadcast(
@@ -87,7 +87,7 @@ class ClusterJournal:
         self._barriers = Barriers(shared.log, self._inbox)
         self._noting = Noting(self._send_notes)
         self._own = OwnEntries(self._broadcast)
-        self._registry = Registry(shared, self._inbox, store, VERSION)
+        self._registry = NodeRegistry(shared, self._inbox, store, VERSION)
         self._membership = Membership(
             who.instance, self._inbox, self._nodes, self._registry, partial(self._send_news, "nodes")
         )
@@ -138,7 +138,7 @@ class ClusterJournal:
         return self._nodes.differing
 
     @property
-    def registry(self) -> Registry:
+    def registry(self) -> NodeRegistry:
         """The nodes that give a sign of life."""
         return self._registry
 

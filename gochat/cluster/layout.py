@@ -35,7 +35,7 @@ class Layout(msgspec.Struct, frozen=True):
     """No room, report or audit entry that was there before has a greater number. Those that come count from here."""
 
 
-class Refused(GochatError):
+class UnfitServer(GochatError):
     """The server, or what is on it, is not what the node may work with. Carries the way out."""
 
     def __init__(self, problem: str, hint: str) -> None:
@@ -54,16 +54,16 @@ def seal(layout: Layout, secret: str) -> bytes:
 
 
 def unseal(data: bytes, secret: str) -> Layout:
-    """Raises Refused, where the secret is another one than the layout was signed with."""
+    """Raises UnfitServer, where the secret is another one than the layout was signed with."""
     body = data[_MAC_BYTES:]
     if not compare_digest(data[:_MAC_BYTES], _mac(body, secret)):
-        raise Refused("the secret is not the one that the cluster was made with", _NOT_SHARED)
+        raise UnfitServer("the secret is not the one that the cluster was made with", _NOT_SHARED)
     try:
         layout = msgspec.msgpack.decode(body, type=Layout)
     except msgspec.MsgspecError:
         layout = None
     if layout is None or layout.partitions != PARTITIONS:
-        raise Refused("the cluster's layout is of a later release", "use that release on all nodes")
+        raise UnfitServer("the cluster's layout is of a later release", "use that release on all nodes")
     return layout
 
 
@@ -73,14 +73,14 @@ def _mac(body: bytes, secret: str) -> bytes:
 
 
 # ------------------------------------------------------------------------------------------ on a server
-# All of these raise RedisError or OSError where the server does not answer, and Refused.
+# All of these raise RedisError or OSError where the server does not answer, and UnfitServer.
 
 
 def check_server(link: Link) -> None:
     """Whether the server can carry the log."""
     problems = unfit(link)
     if problems:
-        raise Refused("the server can't carry a cluster's log", " ".join(problems))
+        raise UnfitServer("the server can't carry a cluster's log", " ".join(problems))
 
 
 def find(link: Link, name: str) -> tuple[str, bytes] | None:
@@ -96,7 +96,7 @@ def check_free(link: Link, cluster: str, name: str) -> None:
     """Whether the name can be this cluster's."""
     found = find(link, name)
     if found is not None and found[0] != cluster:
-        raise Refused(f"the server has another cluster of the name {name}", _OTHER_NAME)
+        raise UnfitServer(f"the server has another cluster of the name {name}", _OTHER_NAME)
 
 
 def create(link: Link, cluster: str, name: str, sealed: bytes) -> int:
@@ -123,7 +123,7 @@ def register(link: Link, cluster: str, name: str, sealed: bytes) -> bool:
     if laid_out is None:
         there = link.call("GET", _layout_key(cluster))
         if there is not None and there != sealed:
-            raise Refused("the server has another layout for this cluster than this node", _NOT_SHARED)
+            raise UnfitServer("the server has another layout for this cluster than this node", _NOT_SHARED)
     return named is not None or laid_out is not None
 
 

@@ -12,7 +12,7 @@ from gochat.cluster.entry import SITE
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.nodes import Nodes
 from gochat.cluster.ports import PARTITIONS
-from gochat.cluster.registry import Registry
+from gochat.cluster.registry import NodeRegistry
 from gochat.cluster.serving import PUT_OUT
 from gochat.errors import Full, StoreError
 from gochat.ports.journal import AppendResult, Committed, OnRecorded, Overtaken
@@ -32,7 +32,7 @@ Send: TypeAlias = Callable[[int, Sequence[AnyNews], OnRecorded], None]
 class Membership:
     """Calls return when it is recorded, and raise StoreError where it never will be: see `record`."""
 
-    def __init__(self, instance: str, inbox: Inbox, nodes: Nodes, registry: Registry, send: Send) -> None:
+    def __init__(self, instance: str, inbox: Inbox, nodes: Nodes, registry: NodeRegistry, send: Send) -> None:
         self._instance = instance
         self._inbox = inbox
         self._nodes = nodes

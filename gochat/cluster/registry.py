@@ -82,7 +82,7 @@ def info_of(member: Member) -> Info | None:
         return None
 
 
-class Registry:
+class NodeRegistry:
     """`run` must be running."""
 
     def __init__(self, shared: Shared, inbox: Inbox, store: ReplicaStore, version: int) -> None:

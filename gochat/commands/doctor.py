@@ -153,7 +153,7 @@ def _cluster(settings: Settings) -> Finding:
 
     from gochat.cluster.access import link_maker
     from gochat.cluster.fitness import risks
-    from gochat.cluster.layout import Refused, check_free, check_server
+    from gochat.cluster.layout import UnfitServer, check_free, check_server
     from gochat.clustering import part_of
 
     url = settings.cluster.url
@@ -169,7 +169,7 @@ def _cluster(settings: Settings) -> Finding:
             link.close()
     except ConfigError as error:
         return Finding("cluster", "fail", str(error), error.hint)
-    except Refused as error:
+    except UnfitServer as error:
         return Finding("cluster", "fail", f"{url}: {error}", error.hint)
     except StoreError as error:
         return Finding("cluster", "fail", str(error))

@@ -37,7 +37,7 @@ _ADDRESS: Final = r"\S+@\S+"
 _MOST_CHARS: Final = 120
 
 
-class Refused(Exception):
+class RelayRefused(Exception):
     """The relay said no. The text is for the operator, without the relay's words."""
 
     def __init__(self, code: int, told: str = "") -> None:
@@ -60,7 +60,7 @@ class Refused(Exception):
 class ReceiverRefused(Exception):
     """The relay does not take mail for this receiver. The text is the relay's answer, without the address."""
 
-    def __init__(self, refused: Refused, receiver: str) -> None:
+    def __init__(self, refused: RelayRefused, receiver: str) -> None:
         name = re.escape(receiver.rpartition("@")[0])
         words = re.sub(rf"(?i){_ADDRESS}|(?<!\w){name}(?!\w)", "(address)", refused.words)
         words = "".join(char if " " <= char <= "~" else "?" for char in words)[:_MOST_CHARS]
@@ -90,7 +90,7 @@ class Relay:
         self._allow_private = allow_private
 
     async def deliver(self, sender: str, receiver: str, message: bytes) -> None:
-        """Hand one e-mail in. Raises Refused, ReceiverRefused, Unreachable, trio.BrokenResourceError and
+        """Hand one e-mail in. Raises RelayRefused, ReceiverRefused, Unreachable, trio.BrokenResourceError and
         ssl.SSLError."""
         stream: trio.abc.Stream = await connect(self._host, self._port, allow_private=self._allow_private)
         try:
@@ -110,12 +110,12 @@ class Relay:
             await dialogue.ask(f"MAIL FROM:<{sender}>", 250)
             try:
                 await dialogue.ask(f"RCPT TO:<{receiver}>", 250, 251)
-            except Refused as error:
+            except RelayRefused as error:
                 raise ReceiverRefused(error, receiver) from error
             await dialogue.ask("DATA", 354)
             await stream.send_all(_stuffed(message))
             await dialogue.answer(250)
-            with contextlib.suppress(Refused, trio.BrokenResourceError, ssl.SSLError):
+            with contextlib.suppress(RelayRefused, trio.BrokenResourceError, ssl.SSLError):
                 await dialogue.ask("QUIT", 221)  # It has the e-mail; what it says to this changes nothing.
         finally:
             await trio.aclose_forcefully(stream)
@@ -142,7 +142,7 @@ class _Dialogue:
         await self.answer(*good)
 
     async def answer(self, *good: int) -> None:
-        """Read one answer, of one or more lines. Raises Refused unless its code is one of those."""
+        """Read one answer, of one or more lines. Raises RelayRefused unless its code is one of those."""
         size = 0
         while True:
             while b"\n" not in self._buffer:
@@ -157,7 +157,7 @@ class _Dialogue:
             if line[3:4] != b"-":
                 break
         if int(line[:3]) not in good:
-            raise Refused(int(line[:3]), line[4:].decode("ascii", "replace").strip())
+            raise RelayRefused(int(line[:3]), line[4:].decode("ascii", "replace").strip())
 
 
 def _stuffed(message: bytes) -> bytes:
@@ -222,7 +222,7 @@ class Email:
             return Retry(str(error))
         except ReceiverRefused as error:
             return Gone(str(error)) if error.for_good else Retry(str(error))
-        except (Refused, Unreachable) as error:
+        except (RelayRefused, Unreachable) as error:
             return Retry(str(error))
         except (OSError, trio.BrokenResourceError) as error:
             return Retry(f"the mail relay broke off: {type(error).__name__}")

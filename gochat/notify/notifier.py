@@ -49,7 +49,7 @@ STAND_BY_S: Final = 15.0
 PAGE: Final = 1_000
 
 
-class Rules(NamedTuple):
+class NoticeRules(NamedTuple):
     """The operator's settings."""
 
     timing: Timing
@@ -63,7 +63,7 @@ class Notifier:
     def __init__(
         self,
         notices: Notices,
-        rules: Rules,
+        rules: NoticeRules,
         *,
         seen: Callable[[str], int],
         now_ms: Callable[[], int],

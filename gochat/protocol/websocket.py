@@ -40,7 +40,7 @@ class Passthrough(NamedTuple):
     data: bytes
 
 
-class Refused(enum.Enum):
+class MessageFault(enum.Enum):
     """Why no further message is taken. The caller closes; control frames still pass, so that the peer's Close does."""
 
     TOO_LARGE = enum.auto()
@@ -52,7 +52,7 @@ class Refused(enum.Enum):
 
 
 #: `bytes` is the payload of one whole message.
-Item: TypeAlias = bytes | Passthrough | Refused
+Item: TypeAlias = bytes | Passthrough | MessageFault
 
 
 class _Mode(enum.Enum):
@@ -181,17 +181,17 @@ class FrameReader:
         if (opcode == CONTINUATION) is (message is None):
             return self._pass_all(data, pos, items)
         if opcode not in (CONTINUATION, self._opcode):
-            return self._refuse(Refused.WRONG_OPCODE, start, len(data), size, items)
+            return self._refuse(MessageFault.WRONG_OPCODE, start, len(data), size, items)
         held = 0 if message is None else len(message)
         if held + size > self._limit or self._fragments == MAX_FRAGMENTS:
-            return self._refuse(Refused.TOO_LARGE, start, len(data), size, items)
+            return self._refuse(MessageFault.TOO_LARGE, start, len(data), size, items)
         after = start + size
         if after > len(data):
             return self._wait(data, pos, after - pos)
         payload = _mask(data[start:after], data[start - 4 : start])
         final = bool(data[pos] & _FIN)
         if not self._may_follow(payload, message is None, final):
-            return self._refuse(Refused.NOT_UTF8, after, len(data), 0, items)
+            return self._refuse(MessageFault.NOT_UTF8, after, len(data), 0, items)
         message = bytearray() if message is None else message
         message += payload
         self._fragments += 1
@@ -233,7 +233,7 @@ class FrameReader:
         self._message = None
         return len(data)
 
-    def _refuse(self, why: Refused, start: int, end: int, size: int, items: list[Item]) -> int:
+    def _refuse(self, why: MessageFault, start: int, end: int, size: int, items: list[Item]) -> int:
         items.append(why)
         self._mode = _Mode.SKIPPING
         self._message = None

@@ -45,15 +45,15 @@ class Deadlines:
         """When the session ends with its token."""
         self._pinged_at: float | None = None
         gateway = session.gateway
-        if gateway.pace.slow_s < gateway.pace.heartbeat_s:
+        if gateway.bounds.slow_s < gateway.bounds.heartbeat_s:
             session.outbox.when_blocked(self._blocked)
-        gateway.timer_wheel.add(_HelloDeadline(session), trio.current_time() + gateway.pace.hello_s)
+        gateway.timer_wheel.add(_HelloDeadline(session), trio.current_time() + gateway.bounds.hello_s)
 
     def begin(self) -> None:
         """The session is open: its deadlines count from now on."""
         session = self._session
         assert session is not None
-        self._check_by(session, trio.current_time() + session.gateway.pace.heartbeat_s)
+        self._check_by(session, trio.current_time() + session.gateway.bounds.heartbeat_s)
         if self._ends_at is not None:
             self._check_by(session, self._ends_at)
 
@@ -62,7 +62,7 @@ class Deadlines:
         session = self._session
         if session is None:
             return
-        self._ends_at = None if expires_at is None else expires_at + session.gateway.pace.token_grace_s
+        self._ends_at = None if expires_at is None else expires_at + session.gateway.bounds.token_grace_s
         if self._ends_at is not None and self._check_at < math.inf:
             self._check_by(session, self._ends_at)
 
@@ -82,7 +82,7 @@ class Deadlines:
     def _blocked(self) -> None:
         """The kernel takes no more bytes. Asked for only where the next heartbeat may be later than `slow_s`."""
         if self._session is not None and self._check_at < math.inf:
-            self._check_by(self._session, trio.current_time() + self._session.gateway.pace.slow_s)
+            self._check_by(self._session, trio.current_time() + self._session.gateway.bounds.slow_s)
 
     # ------------------------------------------------------------------------------------------ what is due
 
@@ -95,13 +95,13 @@ class Deadlines:
 
     def _check(self, session: Timed, now: float) -> float | None:
         """Do what is due; when there will be something due again, or None: never."""
-        connection, pace = session.connection, session.gateway.pace
+        connection, bounds = session.connection, session.gateway.bounds
         if session.state != OPEN or connection.closing is not None:
             return None
         if self._ends_at is not None and now >= self._ends_at:
             session.close(TOKEN_ENDED, "the token has ended", Denied("unauthorized", "the token has ended"))
             return None
-        outbox, due = session.outbox, now + pace.heartbeat_s
+        outbox, due = session.outbox, now + bounds.heartbeat_s
         if outbox.broken:
             session.abort()
             return None
@@ -109,16 +109,16 @@ class Deadlines:
             due = _silence(session, now, connection.max_silence_s)
         elif not outbox.writing:
             due = min(due, self._heartbeat(session, now))
-        elif now - outbox.progress_at >= pace.slow_s:
+        elif now - outbox.progress_at >= bounds.slow_s:
             session.close(SLOW, "nothing was read", Denied("unavailable", "nothing was read"))
             session.abort()
             return None
         if outbox.writing and connection.max_silence_s is None:
-            due = min(due, outbox.progress_at + pace.slow_s)  # A ping may have been what was not taken.
+            due = min(due, outbox.progress_at + bounds.slow_s)  # A ping may have been what was not taken.
         return due if self._ends_at is None else min(due, self._ends_at)
 
     def _heartbeat(self, session: Timed, now: float) -> float:
-        connection, beat = session.connection, session.gateway.pace.heartbeat_s
+        connection, beat = session.connection, session.gateway.bounds.heartbeat_s
         if session.waiting:
             return now + beat  # The server itself is not reading: silence says nothing of the peer.
         if now - connection.heard < beat:

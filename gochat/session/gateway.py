@@ -24,10 +24,10 @@ from gochat.ports.journal import Journal
 from gochat.ports.tokens import Identity, Tokens
 from gochat.protocol.replies import Limits, Overview
 from gochat.session.refusals import Refusals
-from gochat.transports.outbox import Spawn, Waiting
+from gochat.transports.outbox import Spawn, WaitingBytes
 
 
-class Pace(msgspec.Struct, frozen=True):
+class SessionBounds(msgspec.Struct, frozen=True):
     """A session's deadlines, in seconds, and the bound of its outbox in bytes."""
 
     hello_s: float = 10.0
@@ -79,7 +79,7 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     users: Registry[UserActor]
     rooms: Registry[RoomActor]
     limits: Limits
-    pace: Pace
+    bounds: SessionBounds
     timer_wheel: TimerWheel
     after_leaving: bool
     """Whether a group may still be read up to where one's time in it ended."""
@@ -96,7 +96,7 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     mailboxes: MailboxWatch = msgspec.field(default_factory=MailboxWatch)
     overview: Callable[[], Overview] = msgspec.field(default=unknown)
     """The state of the node, as the node composes it: sessions know only a part."""
-    waiting: Waiting
+    waiting: WaitingBytes
     """Counts the bytes that wait for the readers of all sessions."""
 
 

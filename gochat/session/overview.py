@@ -15,7 +15,7 @@ from typing import Final, TypeVar, cast
 import msgspec
 import trio
 
-from gochat.actors.mailbox_watch import Waiting
+from gochat.actors.mailbox_watch import WaitingMail
 from gochat.domain.ids import is_dm, is_name, is_room
 from gochat.domain.side_records import Audited
 from gochat.errors import Denied
@@ -141,7 +141,7 @@ async def mailboxes(gateway: Gateway, who: Principal, request: req.Mailboxes) ->
     )
 
 
-def _mailbox_entry(found: Waiting, *, named: bool) -> MailboxEntry:
+def _mailbox_entry(found: WaitingMail, *, named: bool) -> MailboxEntry:
     private = is_dm(found.address)
     return MailboxEntry(
         kind="private" if private else "group" if is_room(found.address) else "user",

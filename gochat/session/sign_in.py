@@ -116,7 +116,7 @@ async def _allowed(session: Session, identity: Identity) -> None:
     user's name must not keep out the user's other devices."""
     quota = session.gateway.users.at(identity.user).quota
     quota.read(SIGN_IN)
-    with trio.move_on_after(session.gateway.pace.hello_s / 2):
+    with trio.move_on_after(session.gateway.bounds.hello_s / 2):
         while quota.held and not session.is_over():  # noqa: ASYNC110 -- for those alone who cost too much
             await trio.sleep(SLOT_S)
 
@@ -262,7 +262,7 @@ def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcom
         session=session.connection.secret or session.id,
         node=gateway.node,
         server=gateway.server,
-        heartbeat_s=gateway.pace.heartbeat_s,
+        heartbeat_s=gateway.bounds.heartbeat_s,
         limits=gateway.limits,
         contacts=snapshot.contacts if read else [],
         rooms=snapshot.rooms if read else [],

@@ -1,6 +1,6 @@
 """Bytes that wait for slow readers have a bound over all sessions: near it the readers for whom most waits lag first.
 
-Outboxes count together the bytes that the kernel does not take (transports.outbox.Waiting). Each time the sum has grown
+Outboxes count together the bytes that the kernel does not take (`WaitingBytes`). Each time the sum has grown
 by a sixteenth of the bound, the limits of all that wait are set to a level at which they fit together: sessions that
 hold more than the level get nothing more but lag and replies, sessions that hold less are not touched. Newcomers in
 between have the usual limit, so the sum stays within the bound, but for that sixteenth and for replies, which a
@@ -14,7 +14,7 @@ from typing import Protocol
 
 import trio
 
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import WaitingBytes
 
 #: How often limits are raised again, when readers have read; a look takes some 30 ns for each session.
 EVERY_S = 0.2
@@ -25,7 +25,7 @@ CALM, STEP = 2, 16
 LEAST_BYTES = 4_096
 
 
-class Slow(Protocol):
+class LimitedOutbox(Protocol):
     """An outbox, as far as this goes."""
 
     size: int
@@ -53,12 +53,14 @@ def water_level(sizes: Sequence[int], total: int, most: int) -> int:
 class Spreader:
     """Keeps the outboxes of a node within `total` bytes together; `most` is the limit of one."""
 
-    def __init__(self, waiting: Waiting, outboxes: Callable[[], Iterable[Slow]], total: int, most: int) -> None:
+    def __init__(
+        self, waiting: WaitingBytes, outboxes: Callable[[], Iterable[LimitedOutbox]], total: int, most: int
+    ) -> None:
         self._waiting = waiting
         self._outboxes = outboxes
         self._total = total
         self._most = most
-        self._limited: list[Slow] = []
+        self._limited: list[LimitedOutbox] = []
         waiting.on_crowded = self.spread
         waiting.mark = total // CALM
 

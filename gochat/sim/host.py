@@ -28,7 +28,7 @@ from gochat.sim.disk import Disk, Power
 from gochat.sim.network import Gone, Wire
 from gochat.sim.shared import connect
 from gochat.store.store import AT_ONCE
-from gochat.store.write.committer import Pace
+from gochat.store.write.committer import MergePace
 
 #: How long an orderly stop may take beyond the time that the settings give it.
 STOP_S: Final = 30.0
@@ -64,7 +64,7 @@ class Life:
                     wire.run,
                     node.endpoints.accept,
                     gateway.limits.frame_bytes,
-                    gateway.pace.outbox_bytes,
+                    gateway.bounds.outbox_bytes,
                     gateway.waiting,
                 )
             )
@@ -94,7 +94,7 @@ class Host:
         self._rules = rules
         self._chance = chance
         self._nursery = nursery
-        self._pace = AT_ONCE if not merge_at else Pace(math.inf, at=merge_at, after_s=math.inf, feed_s=math.inf)
+        self._pace = AT_ONCE if not merge_at else MergePace(math.inf, at=merge_at, after_s=math.inf, feed_s=math.inf)
         self._crashed = crashed
         self._server = server
         self._boots = 0

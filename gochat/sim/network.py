@@ -15,7 +15,7 @@ import trio
 
 from gochat.connections import Accept
 from gochat.transports.memory import MemoryConnection, MemoryPeer
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import WaitingBytes
 
 #: The mean of the time that a frame travels.
 LATENCY_S: Final = 0.002
@@ -84,7 +84,7 @@ class Wire:
 
     # ------------------------------------------------------------------------------------------ the node's end
 
-    async def run(self, accept: Accept, frame_bytes: int, outbox_bytes: int, waiting: Waiting) -> None:
+    async def run(self, accept: Accept, frame_bytes: int, outbox_bytes: int, waiting: WaitingBytes) -> None:
         self._connection = connection = MemoryConnection(peer="sim", outbox_bytes=outbox_bytes, waiting=waiting)
         peer = MemoryPeer(connection)
         async with trio.open_nursery() as nursery:

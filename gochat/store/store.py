@@ -30,7 +30,7 @@ from gochat.store.search import searches
 from gochat.store.search.searches import Searches
 from gochat.store.setup import begin, migrate, prepare
 from gochat.store.thread import Inline, OwnerThread, Worker, Workers
-from gochat.store.write.committer import PACE, Committer, Pace
+from gochat.store.write.committer import PACE, Committer, MergePace
 from gochat.store.write.journal import MOST_BYTES, MOST_WAITING, SqliteJournal
 from gochat.store.write.retention import Retention
 from gochat.store.write.write_buffer import WriteBuffer
@@ -77,7 +77,7 @@ async def open_store(
     policy: ContactPolicy = POLICY,
     most_waiting: int = MOST_WAITING,
     most_bytes: int = MOST_BYTES,
-    pace: Pace = PACE,
+    pace: MergePace = PACE,
     ticks: TurnQueue | None = None,
     notices: bool = False,
 ) -> AsyncIterator[Store]:
@@ -112,7 +112,7 @@ async def open_inline(
     policy: ContactPolicy = POLICY,
     most_waiting: int = MOST_WAITING,
     most_bytes: int = MOST_BYTES,
-    pace: Pace = AT_ONCE,
+    pace: MergePace = AT_ONCE,
     ticks: TurnQueue | None = None,
     notices: bool = False,
 ) -> AsyncIterator[Store]:
@@ -138,7 +138,7 @@ async def open_simulated(
     policy: ContactPolicy = POLICY,
     most_waiting: int = MOST_WAITING,
     most_bytes: int = MOST_BYTES,
-    pace: Pace = AT_ONCE,
+    pace: MergePace = AT_ONCE,
     ticks: TurnQueue | None = None,
     notices: bool = False,
 ) -> AsyncIterator[Store]:
@@ -152,7 +152,7 @@ async def open_simulated(
         yield store
 
 
-def _in_threads(path: Path, commits: Commits, pace: Pace, notices: bool) -> _Context:
+def _in_threads(path: Path, commits: Commits, pace: MergePace, notices: bool) -> _Context:
     opens, health, write_buffer = partial(connect, str(path), read_only=True), Health(path), WriteBuffer()
     try:
         with closing(opens()) as first:
@@ -175,7 +175,7 @@ def _on_one(
     path: Path,
     opens: Callable[[], sqlite3.Connection],
     workers: Workers,
-    pace: Pace,
+    pace: MergePace,
     notices: bool,
     overlaid: Reading | None = None,
 ) -> _Context:

@@ -16,7 +16,7 @@ import trio
 from gochat.connections import Receiver
 from gochat.protocol.codec import Codec
 from gochat.transports.admission import Slot
-from gochat.transports.outbox import Outbox, Spawn, Waiting
+from gochat.transports.outbox import Outbox, Spawn, WaitingBytes
 from gochat.transports.poller import Poller
 
 #: How much is asked of the kernel at once: enough for a burst, little enough to be shared by thousands.
@@ -57,7 +57,7 @@ class SocketConnection(ABC):
         spawn: Spawn,
         slot: Slot,
         poller: Poller,
-        waiting: Waiting,
+        waiting: WaitingBytes,
     ) -> None:
         """`handle` is the socket under the stream; `direct`: bytes may be written to it past the stream (no TLS)."""
         self.peer = peer

@@ -12,7 +12,7 @@ import trio
 from gochat.connections import BURST, Accept
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.replies import Ping
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import WaitingBytes
 from gochat.transports.pulled import PulledOutbox
 
 _PING = LINE_JSON.encode(Ping())
@@ -32,7 +32,7 @@ class MemoryConnection:
         *,
         peer: str = "memory",
         outbox_bytes: int = 1 << 20,
-        waiting: Waiting | None = None,
+        waiting: WaitingBytes | None = None,
         max_silence_s: float | None = None,
     ) -> None:
         self.outbox = PulledOutbox(outbox_bytes, waiting)

@@ -21,7 +21,7 @@ WRITE_BYTES = 256 * 1024
 RECORD_BYTES = 16 * 1024
 
 
-class Waiting:
+class WaitingBytes:
     """The size of all outboxes of a node together, in bytes that the kernel has not taken: exact at every moment.
 
     `on_crowded` is called in the midst of the send that brings it above `mark`. It may change limits and the mark, and
@@ -70,7 +70,7 @@ class Outbox:
         *,
         socket: socket | None,
         stream: trio.abc.SendStream,
-        waiting: Waiting | None = None,
+        waiting: WaitingBytes | None = None,
     ) -> None:
         """`socket` is the non-blocking handle under `stream`, or None where bytes must go through the stream (TLS).
         `waiting` is shared by all outboxes of a node."""
@@ -88,7 +88,7 @@ class Outbox:
         self._socket = socket
         self._stream = stream
         self._spawn = spawn
-        self._waiting = waiting or Waiting()
+        self._waiting = waiting or WaitingBytes()
         self._flushed: trio.Event | None = None
         self._on_space: Callable[[], None] | None = None
         self._on_blocked: Callable[[], None] | None = None

@@ -23,7 +23,7 @@ from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.problems import DECODING, sentence
 from gochat.protocol.replies import Error, Ok, ReplyId
 from gochat.protocol.requests import Id
-from gochat.transports.outbox import Spawn, Waiting
+from gochat.transports.outbox import Spawn, WaitingBytes
 from gochat.transports.pulled import PulledOutbox
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class PairedOutbox(PulledOutbox):
 
     __slots__ = ("_on_crowded", "_replies")
 
-    def __init__(self, limit: int, waiting: Waiting | None, on_crowded: Callable[[], None]) -> None:
+    def __init__(self, limit: int, waiting: WaitingBytes | None, on_crowded: Callable[[], None]) -> None:
         """`on_crowded` is called when more than half of `limit` waits: nobody is carrying out requests any more."""
         super().__init__(limit, waiting)
         self._replies: list[bytes] = []
@@ -298,7 +298,7 @@ class Pairs:
         *,
         session_s: float,
         outbox_bytes: int,
-        waiting: Waiting | None = None,
+        waiting: WaitingBytes | None = None,
     ) -> None:
         """`transport` is the label of its sessions; a session without a request for `session_s` seconds ends."""
         self.transport = transport

@@ -15,7 +15,7 @@ import outcome
 import trio
 
 
-class Source(Protocol):
+class SocketReader(Protocol):
     """Reads one socket."""
 
     def ready(self, now: float) -> bool:
@@ -27,7 +27,7 @@ SLICE = 128
 
 
 class _Watch(NamedTuple):
-    source: Source
+    reader: SocketReader
     task: trio.lowlevel.Task
 
 
@@ -41,15 +41,15 @@ class Poller:
     def __len__(self) -> int:
         return len(self._watches)
 
-    async def watch(self, handle: socket.socket, source: Source) -> None:
-        """Have the source called whenever there is something to read, until it says that this is enough. Exceptions
-        of the source are raised here. The source must read: bytes that it leaves are told again."""
+    async def watch(self, handle: socket.socket, reader: SocketReader) -> None:
+        """Have the reader called whenever there is something to read, until it says that this is enough. Exceptions
+        of the reader are raised here. The reader must read: bytes that it leaves are told again."""
         if self._epoll is None:
             while True:
                 await trio.lowlevel.wait_readable(handle)
-                if source.ready(trio.current_time()):
+                if reader.ready(trio.current_time()):
                     return
-        watch = _Watch(source, trio.lowlevel.current_task())
+        watch = _Watch(reader, trio.lowlevel.current_task())
         # Kept by descriptor and not by socket: whoever closes the socket cancels the watch first.
         descriptor = handle.fileno()
         self._epoll.register(descriptor, select.EPOLLIN)
@@ -76,10 +76,10 @@ class Poller:
         for descriptor, _ in events:
             watch = watches.get(descriptor)
             if watch is None:
-                continue  # A source that was called before ended it.
+                continue  # A reader that was called before ended it.
             result: outcome.Outcome[Any]
             try:
-                if not watch.source.ready(now):
+                if not watch.reader.ready(now):
                     continue
                 result = outcome.Value(None)
             except Exception as error:  # noqa: BLE001 -- it is raised where the watch was asked for

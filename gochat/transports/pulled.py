@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import trio
 
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import WaitingBytes
 
 
 class PulledOutbox:
@@ -30,7 +30,7 @@ class PulledOutbox:
         "size",
     )
 
-    def __init__(self, limit: int, waiting: Waiting | None = None) -> None:
+    def __init__(self, limit: int, waiting: WaitingBytes | None = None) -> None:
         """`waiting` is shared by all outboxes of a node."""
         self.limit = limit
         self.size = 0
@@ -39,7 +39,7 @@ class PulledOutbox:
         """Whether nothing more is taken in; what waits may still be taken."""
         self.progress_at = 0.0
         self._chunks: deque[bytes] = deque()
-        self._waiting = waiting or Waiting()
+        self._waiting = waiting or WaitingBytes()
         self._arrived: trio.Event | None = None
         self._on_space: Callable[[], None] | None = None
         self._on_blocked: Callable[[], None] | None = None

@@ -117,9 +117,9 @@ class WebSocketConnection(SocketConnection):
                     return True
                 if not self._control(item.data):
                     return False
-            elif item is frames.Refused.TOO_LARGE:
+            elif item is frames.MessageFault.TOO_LARGE:
                 session.too_large()
-            elif item is frames.Refused.NOT_UTF8:
+            elif item is frames.MessageFault.NOT_UTF8:
                 session.invalid_text()
             else:
                 session.violated("a message of the other kind: gochat.v1.json is text, gochat.v1.msgpack is binary")

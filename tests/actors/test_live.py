@@ -32,8 +32,8 @@ from gochat.protocol import replies
 from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.ndjson import LineReader
 from gochat.session.dispatch import client_session
-from gochat.session.gateway import Gateway, Pace
-from gochat.transports.outbox import Outbox, Waiting
+from gochat.session.gateway import Gateway, SessionBounds
+from gochat.transports.outbox import Outbox, WaitingBytes
 from tests.actors.house import TEA, House, Recorder, keep_house, run
 from tests.actors.test_room_listeners import heard
 from tests.policies import NoRules
@@ -91,7 +91,7 @@ async def test_a_stretch_is_encoded_once() -> None:
 
 # ---------------------------------------------------------------------------------------------- sessions
 
-SCOPES = Pace(outbox_bytes=1 << 20)
+SCOPES = SessionBounds(outbox_bytes=1 << 20)
 SECRET = "s" * 32
 AUTH = Auth(secret=SECRET)
 
@@ -203,7 +203,7 @@ class Town:
             users=users,
             rooms=house.rooms,
             limits=replies.Limits(messages_per_s=0),
-            pace=SCOPES,
+            bounds=SCOPES,
             timer_wheel=timer_wheel,
             after_leaving=True,
             rules=NoRules(),
@@ -211,7 +211,7 @@ class Town:
             notifications=NotifyContext(notices=house.notices),
             spawn=self.spawn,
             sessions={},
-            waiting=Waiting(),
+            waiting=WaitingBytes(),
         )
 
     def token(self, user: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gochat.cluster.certify import Valid
-from gochat.cluster.entry import Codec, Entry, partition_of
+from gochat.cluster.entry import Entry, EntryCodec, partition_of
 from gochat.domain import commands
 from gochat.domain.draft import RecentMessages
 from gochat.domain.ids import is_dm
@@ -25,7 +25,7 @@ from tests.cluster.replica import Replica, reason
 TEA, DM, OWN = "group:tea", "dm:ann:bob", "dm:ann:ann"
 NODES = ("north", "south", "west")
 USERS = ("ann", "bob", "cat", "dan", "eve")
-CODEC = Codec("c", "a secret")
+CODEC = EntryCodec("c", "a secret")
 FLAG = Flag("words.listed", "x", 0, 1)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gochat.cluster.certify import Judged, Valid, Void, judge, next_hash
-from gochat.cluster.entry import Codec
+from gochat.cluster.entry import EntryCodec
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import Reacted, Recorded, RoomRecord, Target
@@ -17,7 +17,7 @@ from gochat.replication import NO_FACTS, AnyNews, RoomState
 
 
 class Replica:
-    def __init__(self, codec: Codec, partition: int) -> None:
+    def __init__(self, codec: EntryCodec, partition: int) -> None:
         self._codec = codec
         self.partition = partition
         self.n = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gochat.cluster.entry import Codec, Entry, partition_of
+from gochat.cluster.entry import Entry, EntryCodec, partition_of
 from gochat.domain import facts
 from gochat.domain.notices import (
     Addressed,
@@ -35,7 +35,7 @@ from gochat.domain.side_records import (
 from gochat.replication import EpochIs, GotUpTo, NodeIs, ReadUpTo, UserNoted
 
 TEA, DM = "group:tea", "dm:ann:bob"
-CODEC = Codec("k3NcDmXUS5mR", "a secret of the cluster's nodes")
+CODEC = EntryCodec("k3NcDmXUS5mR", "a secret of the cluster's nodes")
 
 
 def fields(room: str, seq: int, sender: str = "ann") -> dict[str, object]:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from gochat.cluster import entry as entries
-from gochat.cluster.entry import NEWS, SIDE_RECORDS, Codec, Forged, TooNew, Unfit, partition_of
+from gochat.cluster.entry import NEWS, SIDE_RECORDS, EntryCodec, Forged, TooNew, Unfit, partition_of
 from gochat.cluster.ports import PARTITIONS
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact, Hidden
@@ -86,7 +86,7 @@ def test_an_entry_counts_in_its_own_cluster_and_partition_alone() -> None:
         if other != partition:
             with pytest.raises(Forged):
                 CODEC.decode(data, other)
-    for codec in (Codec("another", "a secret of the cluster's nodes"), Codec("k3NcDmXUS5mR", "a guess")):
+    for codec in (EntryCodec("another", "a secret of the cluster's nodes"), EntryCodec("k3NcDmXUS5mR", "a guess")):
         with pytest.raises(Forged):
             codec.decode(data, partition)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gochat.cluster import identity, layout
-from gochat.cluster.layout import Layout, Refused
+from gochat.cluster.layout import Layout, UnfitServer
 from gochat.cluster.link import Link, connector
 from gochat.cluster.ports import PARTITIONS
 from tests.cluster.real import PATIENCE_S, RealServer
@@ -39,16 +39,16 @@ def test_a_layout_is_signed_with_the_clusters_secret() -> None:
     made = drawn()
     sealed = layout.seal(made, SECRET)
     assert layout.unseal(sealed, SECRET) == made
-    with pytest.raises(Refused, match="not the one that the cluster was made with") as caught:
+    with pytest.raises(UnfitServer, match="not the one that the cluster was made with") as caught:
         layout.unseal(sealed, "t" * 32)
     assert "cluster.secret" in caught.value.hint
     for place in range(len(sealed)):
-        with pytest.raises(Refused):
+        with pytest.raises(UnfitServer):
             layout.unseal(sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :], SECRET)
 
 
 def test_a_layout_of_a_later_release_is_told_as_such() -> None:
-    with pytest.raises(Refused, match="later release"):
+    with pytest.raises(UnfitServer, match="later release"):
         layout.unseal(layout.seal(drawn(partitions=32), SECRET), SECRET)
 
 
@@ -75,7 +75,7 @@ def test_a_name_is_one_clusters(link: Link) -> None:
     first, second = drawn(), drawn()
     layout.create(link, first.cluster, "chat", layout.seal(first, SECRET))
     for attempt in (layout.create, layout.register):
-        with pytest.raises(Refused, match="another cluster of the name chat") as caught:
+        with pytest.raises(UnfitServer, match="another cluster of the name chat") as caught:
             attempt(link, second.cluster, "chat", layout.seal(second, SECRET))
         assert "cluster.name" in caught.value.hint
     assert link.call("EXISTS", f"gc:{{{second.cluster}.0}}:log") == 0
@@ -98,7 +98,7 @@ def test_what_a_server_lost_is_put_back_but_no_log_is_begun(link: Link) -> None:
 def test_another_layout_of_the_same_cluster_is_refused(link: Link) -> None:
     made = drawn()
     layout.create(link, made.cluster, "chat", layout.seal(made, SECRET))
-    with pytest.raises(Refused, match="another layout"):
+    with pytest.raises(UnfitServer, match="another layout"):
         layout.register(link, made.cluster, "chat", layout.seal(made, "t" * 32))
 
 
@@ -122,7 +122,7 @@ def test_a_server_that_evicts_is_refused_with_the_way_out(redis: RealServer, lin
     layout.check_server(link)
     redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     try:
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(UnfitServer) as caught:
             layout.check_server(link)
     finally:
         redis.command("CONFIG", "SET", "maxmemory-policy", "noeviction")

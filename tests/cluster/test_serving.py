@@ -14,7 +14,7 @@ from gochat.cluster import faults, registry
 from gochat.cluster.journal import LEAVE_S, ClusterJournal, joined
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import PARTITIONS
-from gochat.cluster.registry import Registry, RolledBack
+from gochat.cluster.registry import NodeRegistry, RolledBack
 from gochat.cluster.serving import AWAY_S, CATCHING_UP, PUT_OUT
 from gochat.domain.side_records import Audited, Revoked, Suspended
 from gochat.errors import StoreError
@@ -167,13 +167,13 @@ async def test_a_node_whose_disk_is_full_stops(autojump_clock: MockClock, monkey
 async def test_a_folder_that_was_rolled_back_is_not_served(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def crash(registry: Registry) -> None:
+    async def crash(registry: NodeRegistry) -> None:
         """Nobody is told."""
 
     server = await new_log()
     async with serving(server, "north"):
         with monkeypatch.context() as patch:
-            patch.setattr(Registry, "leave", crash)
+            patch.setattr(NodeRegistry, "leave", crash)
             async with serving(server, "south") as (south,):
                 await journal_of(south).append_side_records(SUSPENDED)
                 await trio.sleep(1)

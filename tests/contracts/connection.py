@@ -15,7 +15,7 @@ import trio.testing
 from gochat.connections import Connection
 from gochat.protocol.codec import Codec
 from gochat.protocol.replies import Error, Pong
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import WaitingBytes
 
 SOON = 60.0
 OUTBOX_BYTES, FRAME_BYTES = 64 * 1024, 1024
@@ -102,7 +102,7 @@ class Wire:
     half_closes = True
     """Whether a peer that has stopped sending can still receive."""
 
-    def __init__(self, connection: Connection, codec: Codec, peer: Peer, waiting: Waiting, session: Heard) -> None:
+    def __init__(self, connection: Connection, codec: Codec, peer: Peer, waiting: WaitingBytes, session: Heard) -> None:
         self.connection = connection
         self.codec = codec
         self.peer = peer

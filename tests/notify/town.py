@@ -10,7 +10,7 @@ import trio
 from gochat.domain import commands
 from gochat.domain.notices import Bounds, Route, told_id
 from gochat.notify.due import Timing
-from gochat.notify.notifier import Notifier, Rules
+from gochat.notify.notifier import NoticeRules, Notifier
 from gochat.notify.sender import Sender
 from gochat.store import Store
 from tests.contracts.scribe import Scribe
@@ -33,7 +33,7 @@ class Town:
         self.shut_out: set[str] = set()
         self.channels = rules.pop("channels", None) or [MemoryChannel()]
         routes = [Route(channel.name, channel.name != "push") for channel in self.channels]
-        self.rules = Rules(**{"timing": Timing(), "routes": routes, "bounds": BOUNDS} | rules)
+        self.rules = NoticeRules(**{"timing": Timing(), "routes": routes, "bounds": BOUNDS} | rules)
         self.began = trio.current_time()
         self.start()
 

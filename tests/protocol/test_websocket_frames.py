@@ -19,8 +19,8 @@ from gochat.protocol.websocket import (
     TEXT,
     FrameReader,
     Item,
+    MessageFault,
     Passthrough,
-    Refused,
     client_frame,
     frame,
 )
@@ -123,28 +123,28 @@ def test_after_a_close_nothing_is_taken() -> None:
 def test_a_message_over_the_limit_is_refused_by_its_header(size: int) -> None:
     short = bytes([0x81, 0x80 | size]) if size < 126 else b""
     longer = b"\x81\xfe" + size.to_bytes(2) if size < 65_536 else b"\x81\xff" + size.to_bytes(8)
-    assert feed_all([(short or longer) + KEY], limit=100) == [Refused.TOO_LARGE]
+    assert feed_all([(short or longer) + KEY], limit=100) == [MessageFault.TOO_LARGE]
 
 
 def test_a_message_at_the_limit_is_taken() -> None:
     assert feed_all([client_frame(TEXT, b"x" * 100)], limit=100) == [b"x" * 100]
     halves = client_frame(TEXT, b"x" * 50, fin=False) + client_frame(CONTINUATION, b"x" * 50)
     assert feed_all([halves], limit=100) == [b"x" * 100]
-    assert feed_all([halves], limit=99) == [Refused.TOO_LARGE]
+    assert feed_all([halves], limit=99) == [MessageFault.TOO_LARGE]
 
 
 def test_empty_fragments_are_bounded() -> None:
     start, more = client_frame(TEXT, b"", fin=False, key=KEY), client_frame(CONTINUATION, b"", fin=False, key=KEY)
     most = start + more * (MAX_FRAGMENTS - 2)
     assert feed_all([(most + client_frame(CONTINUATION, b"x")) * 2]) == [b"x", b"x"]
-    assert feed_all([most + more + more]) == [Refused.TOO_LARGE]
+    assert feed_all([most + more + more]) == [MessageFault.TOO_LARGE]
 
 
 @pytest.mark.parametrize(("allowed", "sent"), [(TEXT, BINARY), (BINARY, TEXT)])
 def test_the_other_opcode_is_refused(allowed: int, sent: int) -> None:
     stream = client_frame(allowed, b"one") + client_frame(sent, b"two")
-    assert feed_all([stream], opcode=allowed) == [b"one", Refused.WRONG_OPCODE]
-    assert feed_all(bytewise(stream), opcode=allowed) == [b"one", Refused.WRONG_OPCODE]
+    assert feed_all([stream], opcode=allowed) == [b"one", MessageFault.WRONG_OPCODE]
+    assert feed_all(bytewise(stream), opcode=allowed) == [b"one", MessageFault.WRONG_OPCODE]
 
 
 def test_after_a_refusal_only_control_frames_come_so_that_the_closing_handshake_ends() -> None:
@@ -152,7 +152,7 @@ def test_after_a_refusal_only_control_frames_come_so_that_the_closing_handshake_
     stream = (
         client_frame(TEXT, b"x" * 101) + client_frame(TEXT, b"y" * 1000, fin=False) + client_frame(TEXT, b"z") + close
     )
-    expected = [Refused.TOO_LARGE, Passthrough(close)]
+    expected = [MessageFault.TOO_LARGE, Passthrough(close)]
     assert feed_all([stream], limit=100) == expected
     assert feed_all(bytewise(stream), limit=100) == expected
     assert feed_all(cut(stream, [3, 90, 300, 1100]), limit=100) == expected
@@ -255,7 +255,7 @@ def by_wsproto(stream: bytes) -> list[bytes | tuple[str, bytes]]:
 def test_on_valid_streams_it_agrees_with_wsproto(stream: bytes, at: list[int]) -> None:
     seen: list[bytes | tuple[str, bytes]] = []
     for item in feed_all(cut(stream, at)):
-        assert not isinstance(item, Refused)
+        assert not isinstance(item, MessageFault)
         seen += by_wsproto(item.data) if isinstance(item, Passthrough) else [item]
     assert seen == by_wsproto(stream)
 
@@ -279,9 +279,9 @@ NOT_UTF8 = [b"\xff\xfe", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"a\
 @pytest.mark.parametrize("size", [0, 200, 70_000])
 def test_text_that_is_no_utf8_is_refused(bad: bytes, size: int) -> None:
     data = client_frame(TEXT, b"one") + client_frame(TEXT, b"x" * size + bad) + client_frame(TEXT, b"two")
-    assert FrameReader(100_000, TEXT).feed(data) == [b"one", Refused.NOT_UTF8]
+    assert FrameReader(100_000, TEXT).feed(data) == [b"one", MessageFault.NOT_UTF8]
     reader = FrameReader(100_000, TEXT)
-    assert [item for byte in data for item in reader.feed(bytes([byte]))] == [b"one", Refused.NOT_UTF8]
+    assert [item for byte in data for item in reader.feed(bytes([byte]))] == [b"one", MessageFault.NOT_UTF8]
     assert FrameReader(100_000, BINARY).feed(client_frame(BINARY, bad)) == [bad]
 
 
@@ -294,9 +294,9 @@ def test_a_character_may_be_cut_by_fragments_and_a_bad_one_is_refused_at_its_fra
         assert reader.feed(client_frame(TEXT, "é".encode())) == ["é".encode()], "nothing is left of the one before"
     reader = FrameReader(1000, TEXT)
     assert reader.feed(client_frame(TEXT, b"ab\xce", fin=False)) == []
-    assert reader.feed(client_frame(0, b"\xce", fin=False)) == [Refused.NOT_UTF8], "before the message is whole"
+    assert reader.feed(client_frame(0, b"\xce", fin=False)) == [MessageFault.NOT_UTF8], "before the message is whole"
     reader = FrameReader(1000, TEXT)
-    assert reader.feed(client_frame(TEXT, b"ab\xce", fin=False) + client_frame(0, b"")) == [Refused.NOT_UTF8]
+    assert reader.feed(client_frame(TEXT, b"ab\xce", fin=False) + client_frame(0, b"")) == [MessageFault.NOT_UTF8]
 
 
 @given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=4))
@@ -310,6 +310,6 @@ def test_what_is_text_is_what_python_decodes(payload: bytes, cuts: list[int]) ->
     try:
         payload.decode()
     except UnicodeDecodeError:
-        assert FrameReader(1000, TEXT).feed(data) == [Refused.NOT_UTF8]
+        assert FrameReader(1000, TEXT).feed(data) == [MessageFault.NOT_UTF8]
     else:
         assert FrameReader(1000, TEXT).feed(data) == [payload]

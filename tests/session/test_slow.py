@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gochat.session.slow import LEAST_BYTES, STEP, Spreader, water_level
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import WaitingBytes
 
 MOST = 1 << 20
 
@@ -30,7 +30,7 @@ def test_what_waits_cannot_grow_past_the_bound(sizes: list[int], total: int) -> 
 
 def test_those_who_hold_most_lag_first_and_are_let_again() -> None:
     small, large = [Box(1000) for _ in range(100)], [Box(900_000) for _ in range(10)]
-    idle, waiting = Box(0, writing=False), Waiting()
+    idle, waiting = Box(0, writing=False), WaitingBytes()
     boxes = [*small, *large, idle]
     spreader = Spreader(waiting, lambda: boxes, 8 << 20, MOST)
     waiting.add(sum(box.size for box in boxes))
@@ -47,7 +47,7 @@ def test_those_who_hold_most_lag_first_and_are_let_again() -> None:
 @given(st.lists(st.tuples(st.integers(0, 399), st.integers(1, 4_000)), max_size=2_000), st.integers(1, 40))
 def test_senders_who_keep_to_the_limits_never_pass_the_bound(sends: list[tuple[int, int]], many: int) -> None:
     """Readers that read nothing, each frame offered as a room offers it, newcomers at any time."""
-    total, boxes, waiting = 4 << 20, [Box(0, writing=False) for _ in range(400)], Waiting()
+    total, boxes, waiting = 4 << 20, [Box(0, writing=False) for _ in range(400)], WaitingBytes()
     Spreader(waiting, lambda: boxes, total, MOST)
     for number, size in sends * many:
         box = boxes[number]

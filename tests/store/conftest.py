@@ -10,15 +10,15 @@ import pytest
 
 from gochat import store as stores
 from gochat.store import Store
-from gochat.store.write.committer import PACE, Pace
+from gochat.store.write.committer import PACE, MergePace
 
 _NEVER_S = 1e6
 #: Tests wait for the index: it is fed as soon as nothing more is committed.
 _SOON_S = 0.01
 PACES = {
     "threaded": PACE._replace(quiet_s=_SOON_S),
-    "unmerged": Pace(quiet_s=_NEVER_S, at=sys.maxsize, after_s=_NEVER_S, feed_s=_SOON_S),
-    "piecemeal": Pace(quiet_s=_NEVER_S, at=2, slice=1, feed_s=_SOON_S),
+    "unmerged": MergePace(quiet_s=_NEVER_S, at=sys.maxsize, after_s=_NEVER_S, feed_s=_SOON_S),
+    "piecemeal": MergePace(quiet_s=_NEVER_S, at=2, slice=1, feed_s=_SOON_S),
 }
 
 

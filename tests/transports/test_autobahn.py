@@ -22,7 +22,7 @@ from gochat.http.shell import HttpShell
 from gochat.protocol.websocket import BINARY, TEXT, FrameReader
 from gochat.transports.admission import Connections, Slot
 from gochat.transports.listen import Server, bound, open_listeners
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import WaitingBytes
 from gochat.transports.poller import Poller
 from gochat.transports.websocket import Opening, WebSocketConnection
 from tests.transports.test_rfc6455 import Echo
@@ -70,7 +70,7 @@ async def _serve(opcode: int, shell: HttpShell, poller: Poller, nursery: trio.Nu
         spawn=nursery.start_soon,
         slot=slot,
         poller=poller,
-        waiting=Waiting(),
+        waiting=WaitingBytes(),
     )
     connection.outbox.try_send(Opening(upgrade.key, b"", None, None).answer())
     try:

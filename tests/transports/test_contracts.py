@@ -20,7 +20,7 @@ from wsproto.events import CloseConnection, Ping, TextMessage
 from gochat.protocol.codec import LINE_JSON, WS_JSON
 from gochat.transports import tcp, websocket
 from gochat.transports.memory import MemoryConnection, MemoryPeer
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import WaitingBytes
 from gochat.transports.poller import Poller
 from tests.contracts.connection import FRAME_BYTES, OUTBOX_BYTES, ConnectionContract, Heard, Wire
 from tests.transports.listening import books
@@ -157,7 +157,7 @@ async def over_sockets(
     far: trio.abc.Stream = trio.SocketStream(trio.socket.from_stdlib_socket(theirs))
     slot = books().admit(ours, "192.0.2.1", direct=contexts is None)
     assert slot is not None
-    waiting, poller = Waiting(), Poller()
+    waiting, poller = WaitingBytes(), Poller()
     async with trio.open_nursery() as nursery:
         if contexts is not None:
             stream = trio.SSLStream(stream, contexts[0], server_side=True, https_compatible=True)
@@ -223,7 +223,7 @@ class TestTls(ConnectionContract):
 class TestMemory(ConnectionContract):
     @pytest.fixture(params=[None, 60.0])
     async def wire(self, request: pytest.FixtureRequest, nursery: trio.Nursery) -> Wire:
-        waiting = Waiting()
+        waiting = WaitingBytes()
         connection = MemoryConnection(outbox_bytes=OUTBOX_BYTES, waiting=waiting, max_silence_s=request.param)
         session = Heard(connection)
         nursery.start_soon(connection.serve, lambda *_: session, FRAME_BYTES)

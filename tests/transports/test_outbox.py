@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from gochat.transports.outbox import WRITE_BYTES, Outbox, Waiting
+from gochat.transports.outbox import WRITE_BYTES, Outbox, WaitingBytes
 
 BUFFER = 8 * 1024
 
@@ -261,7 +261,7 @@ async def test_through_a_stream_much_leaves_in_pieces_and_each_is_progress(
 async def test_what_the_kernel_does_not_take_is_counted_together(
     pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
 ) -> None:
-    waiting = Waiting()
+    waiting = WaitingBytes()
     stream, peer = trio.testing.lockstep_stream_pair()
     kernel = Outbox(1 << 20, Spawned(nursery), socket=pair[0], stream=stream, waiting=waiting)
     through = Outbox(1 << 20, Spawned(nursery), socket=None, stream=stream, waiting=waiting)
@@ -292,7 +292,7 @@ async def test_what_the_kernel_does_not_take_is_counted_together(
 async def test_who_is_crowded_is_told_at_the_send_that_crowds(
     pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
 ) -> None:
-    waiting, told = Waiting(), list[int]()
+    waiting, told = WaitingBytes(), list[int]()
     outbox = Outbox(
         1 << 20, Spawned(nursery), socket=pair[0], stream=trio.testing.memory_stream_pair()[0], waiting=waiting
     )

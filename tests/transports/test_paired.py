@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from gochat.protocol.codec import LINE_JSON
 from gochat.protocol.replies import Pong
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import WaitingBytes
 from gochat.transports.paired import (
     EMPTY_S,
     MAX_ENDED,
@@ -36,7 +36,7 @@ def frame(number: int) -> bytes:
 
 
 def outbox(limit: int = 1 << 30) -> PairedOutbox:
-    return PairedOutbox(limit, Waiting(), lambda: None)
+    return PairedOutbox(limit, WaitingBytes(), lambda: None)
 
 
 @given(
@@ -66,7 +66,7 @@ async def test_a_reply_has_its_bounds_and_nothing_is_lost(
 
 
 async def test_the_last_reply_of_a_session_is_one_reply() -> None:
-    waiting = Waiting()
+    waiting = WaitingBytes()
     box = PairedOutbox(1 << 20, waiting, lambda: None)
     for number in range(10):
         box.put(b"%d" % number * 60_000 + b"\n")
@@ -78,7 +78,7 @@ async def test_the_last_reply_of_a_session_is_one_reply() -> None:
 
 async def test_more_than_half_full_is_told() -> None:
     told: list[int] = []
-    box = PairedOutbox(100, Waiting(), lambda: told.append(box.size))
+    box = PairedOutbox(100, WaitingBytes(), lambda: told.append(box.size))
     box.put(b"x" * 50)
     assert not told
     box.reply(b"x")
@@ -118,7 +118,7 @@ class House:
     def __init__(self, nursery: trio.Nursery) -> None:
         self.sessions: list[Session] = []
         self.here = Here()
-        self.waiting = Waiting()
+        self.waiting = WaitingBytes()
         self.pairs = Pairs(
             "nng", self._accept, nursery.start_soon, session_s=SESSION_S, outbox_bytes=1 << 20, waiting=self.waiting
         )

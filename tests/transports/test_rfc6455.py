@@ -22,7 +22,7 @@ from gochat.protocol.websocket import (
     frame,
 )
 from gochat.transports.admission import Slot
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import WaitingBytes
 from gochat.transports.poller import Poller
 from gochat.transports.websocket import WebSocketConnection
 from tests.transports.listening import connect, serving
@@ -73,7 +73,7 @@ async def echo(opcode: int, poller: Poller, nursery: trio.Nursery, stream: trio.
         spawn=nursery.start_soon,
         slot=slot,
         poller=poller,
-        waiting=Waiting(),
+        waiting=WaitingBytes(),
     )
     try:
         await connection.converse(Echo(connection, opcode), FrameReader(LIMIT, opcode), b"")

@@ -15,7 +15,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Event, Ping, Pong,
 
 from gochat.protocol.websocket import client_frame
 from gochat.transports.connection import CLOSE_S
-from gochat.transports.outbox import Waiting
+from gochat.transports.outbox import WaitingBytes
 from gochat.transports.poller import Poller
 from gochat.transports.websocket import CONTROL_BURST, Opening, WebSocketConnection, serve
 from tests.transports.listening import books
@@ -131,7 +131,7 @@ async def talking(trailing: bytes = b"") -> AsyncIterator[Peer]:
             spawn=nursery.start_soon,
             slot=slot,
             poller=poller,
-            waiting=Waiting(),
+            waiting=WaitingBytes(),
         )
         peer = Peer(theirs, connection)
         nursery.start_soon(run)

@@ -43,7 +43,7 @@ _SLOW_S: Final = 2.0
 _MAX_WAITING: Final = 20
 
 
-class Waiting(NamedTuple):
+class WaitingCommand(NamedTuple):
     """A command that needs the server, and the room in which it was typed."""
 
     command: Command
@@ -59,7 +59,7 @@ class Desk:
         self.composer = Composer()
         self.unsent = Unsent(chat, on_ack=self._sent, on_refused=self._refused, on_wait=self._slowed)
         self.signal = Signal()
-        self.commands: deque[Waiting] = deque()
+        self.commands: deque[WaitingCommand] = deque()
         self.focused = True
         """Whether the terminal is looked at, as far as it tells."""
         self.leaving = trio.Event()
@@ -234,7 +234,7 @@ class Desk:
             raise Misused("too many commands wait for the server")
         kept = self.composer.take()
         if iscoroutinefunction(command.action):
-            self.commands.append(Waiting(command, front, rest.strip()))
+            self.commands.append(WaitingCommand(command, front, rest.strip()))
             return
         try:
             command.action(front, rest.strip())

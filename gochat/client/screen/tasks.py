@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from gochat.client.errors import ClientError, Ended, Refused
-from gochat.client.screen.desk import Desk, Waiting
+from gochat.client.screen.desk import Desk, WaitingCommand
 from gochat.client.screen.state import STATUS
 from gochat.client.screen.timeline import Timeline
 from gochat.client.terminal import text
@@ -167,7 +167,7 @@ async def obey(desk: Desk) -> None:
             desk.signal.set()
 
 
-async def _obey_one(desk: Desk, waiting: Waiting) -> None:
+async def _obey_one(desk: Desk, waiting: WaitingCommand) -> None:
     front = waiting.front
     with trio.move_on_after(_IN_TURN_S):
         await desk.unsent.settled()

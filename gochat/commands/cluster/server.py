@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from gochat.cluster.access import link_maker
-from gochat.cluster.layout import Refused
+from gochat.cluster.layout import UnfitServer
 from gochat.cluster.link import Link
 from gochat.commands import EXIT_AUTH, EXIT_UNREACHABLE, CommandError
 from gochat.config import Settings
@@ -27,7 +27,7 @@ def server(settings: Settings) -> Iterator[Link]:
         link = connect()
         link.open()
         yield link
-    except Refused as error:
+    except UnfitServer as error:
         raise CommandError(f"{url}: {error}", hint=error.hint) from error
     except AuthenticationError as error:
         raise CommandError(f"{url}: {error}", hint=_PASSWORD, code=EXIT_AUTH) from error

@@ -40,7 +40,7 @@ T = TypeVar("T")
 REINDEX_PAUSES = 5
 
 
-class Pace(NamedTuple):
+class MergePace(NamedTuple):
     """When the tail is merged."""
 
     quiet_s: float = 0.25
@@ -62,7 +62,7 @@ class Pace(NamedTuple):
     """How long after a failure the database is opened again, unless something is to be committed before."""
 
 
-PACE = Pace()
+PACE = MergePace()
 #: While a segment is merged, this many of its messages are merged for each that is committed, so that it is empty
 #: before the next one is full.
 GAIN = 1.5
@@ -75,7 +75,7 @@ class Committer:
         self,
         opens: Callable[[], sqlite3.Connection],
         write_buffer: WriteBuffer,
-        pace: Pace = PACE,
+        pace: MergePace = PACE,
         counts: Commits | None = None,
         health: Health | None = None,
         notices: bool = False,
@@ -445,7 +445,9 @@ class Committer:
         return problems
 
 
-def _writer(opens: Callable[[], sqlite3.Connection], write_buffer: WriteBuffer, pace: Pace, notices: bool) -> Writer:
+def _writer(
+    opens: Callable[[], sqlite3.Connection], write_buffer: WriteBuffer, pace: MergePace, notices: bool
+) -> Writer:
     connection = opens()
     try:
         return Writer(connection, write_buffer, pace.full_bytes, notices)

@@ -41,7 +41,7 @@ from gochat.store.write import notes as noted
 from gochat.store.write.log_state import PartitionState
 from gochat.store.write.logs import Batch
 from gochat.store.write.notes import Notes
-from gochat.store.write.transaction import Refused, Writer, recorded
+from gochat.store.write.transaction import Unrecordable, Writer, recorded
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class _Batch(msgspec.Struct):
 
 
 class LogReplica:
-    """Over one writer; after an exception of `follow` other than Refused both are of no more use."""
+    """Over one writer; after an exception of `follow` other than Unrecordable both are of no more use."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -96,7 +96,7 @@ class LogReplica:
         self.attempts = []
         try:
             return self._follow(certifier, news)
-        except Refused as error:
+        except Unrecordable as error:
             log.error("of the log's entries the database can't take one: %s", error)
         self.attempts = []
         return self._follow_singly(certifier, news)
@@ -111,7 +111,7 @@ class LogReplica:
         self.attempts.append(attempt)
         try:
             self._writer.apply(cycle.batches(), cycle.write_beside)
-        except Refused:
+        except Unrecordable:
             self.attempts.pop()
             raise
         self.partitions.update(cycle.partitions)
@@ -127,7 +127,7 @@ class LogReplica:
                 one = {partition: [piece]}
                 try:
                     cycle = self._follow(certifier, one)
-                except Refused as error:
+                except Unrecordable as error:
                     log.error("the entry %s of partition %d is void: %s", piece[0], partition, error)
                     cycle = self._follow(certifier, one, refused=True)
                 if cycle.stopped:

@@ -48,7 +48,7 @@ _KEYS = ExistsQuery(
 )
 
 
-class Refused(Exception):
+class Unrecordable(Exception):
     """SQLite can't take something of what was to be recorded; nothing of it is."""
 
 
@@ -100,14 +100,14 @@ class Writer:
 
     def apply(self, batches: Sequence[Batch], beside: Callable[[sqlite3.Connection], None]) -> int:
         """Record batches that are known to hold, one a room, and what `beside` writes after them, in one transaction;
-        its number. Raises Refused; and sqlite3.Error as `record` does."""
+        its number. Raises Unrecordable; and sqlite3.Error as `record` does."""
         try:
             self._record_together(batches, None, beside)
         except Exception as error:
             if not self._is_of_some(error) or is_damage(error):
                 raise
             self._roll_back(batch.room_pk for batch in batches)
-            raise Refused(str(error)) from error
+            raise Unrecordable(str(error)) from error
         return self.commits
 
     def _record_singly(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:

@@ -20,11 +20,11 @@ from gochat.ports.journal import Committed
 from gochat.store import Store
 from gochat.store.portable.export_room import export_room
 from gochat.store.portable.user_out import export_user
-from gochat.store.write.committer import Pace
+from gochat.store.write.committer import MergePace
 from tests.appending import append_to
 from tests.contracts.journal import DM, SOON, message
 
-UNMERGED = Pace(quiet_s=1e6, at=1 << 60, after_s=1e6, retry_s=1e6)
+UNMERGED = MergePace(quiet_s=1e6, at=1 << 60, after_s=1e6, retry_s=1e6)
 PAGE = 4096
 
 

@@ -23,7 +23,7 @@ from gochat.ports.archive import Viewer
 from gochat.ports.journal import Committed
 from gochat.store import Store, schema, setup
 from gochat.store.schema import SEQ_BITS
-from gochat.store.write.committer import Pace
+from gochat.store.write.committer import MergePace
 from tests.appending import append_to
 from tests.contracts.journal import DM, SOON, TEA, message
 from tests.contracts.scribe import Scribe
@@ -183,7 +183,7 @@ async def test_a_commit_that_fails_is_unknown_and_the_next_one_works(tmp_path: P
 
 async def test_a_damaged_tail_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "gochat.db"
-    async with stores.open(path, pace=Pace(retry_s=1e6)) as store:
+    async with stores.open(path, pace=MergePace(retry_s=1e6)) as store:
         record = RoomRecord(room=DM, room_pk=1)
         await append_to(store.journal, record, [message(DM, seq) for seq in range(1, 6)])
         with full_disk(path), pytest.raises(StoreError):

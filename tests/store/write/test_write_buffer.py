@@ -26,7 +26,7 @@ from gochat.store.read import pages
 from gochat.store.read.overlay import overlay
 from gochat.store.read.recent import said_since
 from gochat.store.read.source import reading
-from gochat.store.write.committer import Committer, Pace
+from gochat.store.write.committer import Committer, MergePace
 from gochat.store.write.logs import Batch
 from gochat.store.write.write_buffer import WriteBuffer, weigh
 from tests.appending import append_to
@@ -68,7 +68,7 @@ def rows(connection: sqlite3.Connection) -> tuple[int, int]:
 
 def test_while_commits_come_a_merge_keeps_pace_and_ends(opens: Callable[[], sqlite3.Connection]) -> None:
     write_buffer = WriteBuffer()
-    committer = Committer(opens, write_buffer, Pace(quiet_s=1e6, at=400, after_s=1e6, slice=10))
+    committer = Committer(opens, write_buffer, MergePace(quiet_s=1e6, at=400, after_s=1e6, slice=10))
     talk(committer, ROOMS, 1, 1)
     most = turns = 0
     with contextlib.closing(opens()) as reader:
@@ -90,7 +90,7 @@ def test_long_messages_take_no_more_memory_than_short_ones(
 ) -> None:
     """However long the bodies are, and however many come in one commit: what is unmerged has a bound in bytes."""
     write_buffer, counts, full = WriteBuffer(), Commits(), 4 << 20
-    pace = Pace(quiet_s=1e6, at=400, after_s=1e6, slice=10, at_bytes=full // 4, full_bytes=full)
+    pace = MergePace(quiet_s=1e6, at=400, after_s=1e6, slice=10, at_bytes=full // 4, full_bytes=full)
     committer = Committer(opens, write_buffer, pace, counts)
     talk(committer, ROOMS, 1, 1)
     body, most, seq = "\N{TEACUP WITHOUT HANDLE}" * length, 0, 2
@@ -118,7 +118,7 @@ def test_long_messages_take_no_more_memory_than_short_ones(
 
 def test_in_a_quiet_moment_all_is_merged(opens: Callable[[], sqlite3.Connection]) -> None:
     write_buffer, counts = WriteBuffer(), Commits()
-    committer = Committer(opens, write_buffer, Pace(quiet_s=0, slice=1), counts)
+    committer = Committer(opens, write_buffer, MergePace(quiet_s=0, slice=1), counts)
     talk(committer, ROOMS, 1, 3)
     assert write_buffer.facts == counts.unmerged == 80, "the first message makes the room, and is written at once"
     while committer.idle() == 0:
@@ -169,7 +169,7 @@ async def test_a_store_that_is_closed_stays_closed(tmp_path: Path, caplog: pytes
     assert not caplog.records
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert rows(connection) == (0, 3)
-    committer = Committer(partial(schema.connect, str(path)), WriteBuffer(), Pace(retry_s=0))
+    committer = Committer(partial(schema.connect, str(path)), WriteBuffer(), MergePace(retry_s=0))
     committer.close()
     assert committer.idle() is None
     with pytest.raises(StoreError, match="closed"):
@@ -252,7 +252,7 @@ async def test_a_welcome_amid_commits_has_all_up_to_its_number_and_nothing_later
             welcomes.append((snapshot.commit, head))
 
     with trio.fail_after(SOON):
-        pace = Pace(quiet_s=1e6, at=50, slice=1)
+        pace = MergePace(quiet_s=1e6, at=50, slice=1)
         async with stores.open(tmp_path / "gochat.db", pace=pace) as store, trio.open_nursery() as readers:
             readers.start_soon(read)
             async with trio.open_nursery() as writers:
@@ -343,7 +343,7 @@ async def test_while_nothing_can_be_written_all_is_read(tmp_path: Path, monkeypa
     monkeypatch.setattr(schema, "BUSY_MS", 50)
     path = tmp_path / "gochat.db"
     with trio.fail_after(SOON):
-        async with stores.open(path, pace=Pace(quiet_s=1e6, retry_s=1e6)) as store:
+        async with stores.open(path, pace=MergePace(quiet_s=1e6, retry_s=1e6)) as store:
             for room in (DM, "dm:cat:dan"):
                 await talked(store, room, 3)
             with locked(path):
@@ -439,7 +439,7 @@ async def test_a_node_that_cannot_merge_what_a_crash_left_does_not_start(
 def test_a_deleted_text_is_nowhere_in_the_file(tmp_path: Path, opens: Any, *, merged: bool, length: int) -> None:
     """Neither in the tail nor in a page that was in use, as soon as the log is in the file."""
     write_buffer, count = WriteBuffer(), 60
-    committer = Committer(opens, write_buffer, Pace(quiet_s=1e6 if not merged else 0))
+    committer = Committer(opens, write_buffer, MergePace(quiet_s=1e6 if not merged else 0))
     batch = Batch(DM, 1, [])
     committer.commit([batch._replace(facts=[message(DM, 1)])], None)
     for seq in range(2, 2 + count):

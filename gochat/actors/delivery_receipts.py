@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 EVERY_S: Final = 1.0
 
 
-class Delivered:
+class DeliveryReceipts:
     """One room's. It has a task while positions wait."""
 
     __slots__ = (

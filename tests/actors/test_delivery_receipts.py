@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from gochat.actors.actor import Registry
-from gochat.actors.delivered import EVERY_S
+from gochat.actors.delivery_receipts import EVERY_S
 from gochat.actors.messages import Submit
 from gochat.actors.timer_wheel import TimerWheel
 from gochat.actors.user import UserActor, UserContext
