@@ -23,7 +23,6 @@ from gochat import store as stores
 from gochat.actors.actor import Registry
 from gochat.actors.foreign import debit, hear
 from gochat.actors.live import Live
-from gochat.actors.messages import Submit
 from gochat.actors.observer import Observer
 from gochat.actors.presence import refresh_stale
 from gochat.actors.room import RECENT_KEYS, RoomActor
@@ -41,13 +40,13 @@ from gochat.cluster.shared import Shared
 from gochat.cluster.signing import Signer
 from gochat.collector import Sources, collect
 from gochat.config import Settings
-from gochat.domain import commands
 from gochat.domain.jumps import Jumps
 from gochat.domain.limits import UserLimits
 from gochat.domain.relationship import DAY_MS, ContactPolicy
 from gochat.domain.turn import RecentKeys, RoomRules
 from gochat.endpoints import Endpoints
-from gochat.errors import DRAINING, ConfigError, Denied, Full, GochatError, StoreError
+from gochat.errors import DRAINING, ConfigError, Denied, GochatError
+from gochat.housekeeping import drop_idle, expire_texts
 from gochat.http.address import TrustedProxies
 from gochat.http.internal import internal_routes
 from gochat.http.readiness import Check
@@ -69,7 +68,6 @@ from gochat.session.seen import keep_seen
 from gochat.session.slow import Spreader
 from gochat.store import folder
 from gochat.store.health import Health
-from gochat.store.write.retention import FIRST, REST_S, cutoffs
 from gochat.transports.admission import Connections
 from gochat.transports.outbox import Spawn, WaitingBytes
 from gochat.transports.poller import Poller
@@ -79,10 +77,6 @@ log = logging.getLogger(__name__)
 
 #: Awake actors of each kind. An idle room is about 6 KB.
 MOST_ACTORS = 200_000
-#: How often idle actors are looked for.
-SWEEP_S = 5.0
-#: How often it is looked for texts that are too old.
-RETENTION_S = 3600.0
 #: How often a drain looks whether it is done.
 POLL_S = 0.01
 
@@ -273,15 +267,8 @@ async def _started(
         if neighbours is not None:
             neighbours.listen(rooms, node.gateway.sessions)
             services.start(Spec("neighbours", neighbours.soft.run))
-        services.start(Spec("wheel", node.timer_wheel.run))
-        services.start(Spec("poller", node.poller.run))
-        services.start(Spec("slow readers", _spreader(node).run))
-        services.start(Spec("seen", partial(keep_seen, node.live.users, _seen_by(store.journal), now_ms)))
-        services.start(Spec("sweep", partial(_sweep, node, rooms, users)))
-        services.start(Spec("notifications", notifying.run, "temporary"))
+        _start_services(services, node, store, rooms, users)
         await _listen(node, spawn, sessions)
-        if settings.retention.group_days or settings.retention.private_days:
-            services.start(Spec("retention", partial(_retain, node, store, rooms)))
         services.start(Spec("compile rules", partial(trio.to_thread.run_sync, node.rules.warm_up), "temporary"))
         try:
             yield
@@ -289,6 +276,22 @@ async def _started(
             with trio.CancelScope(shield=True):
                 await _drain(node, rooms)
             sessions.cancel_scope.cancel()
+
+
+def _start_services(
+    services: Supervisor, node: Node, store: stores.Store, rooms: Registry[RoomActor], users: Registry[UserActor]
+) -> None:
+    settings = node.settings
+    services.start(Spec("wheel", node.timer_wheel.run))
+    services.start(Spec("poller", node.poller.run))
+    services.start(Spec("slow readers", _spreader(node).run))
+    services.start(Spec("seen", partial(keep_seen, node.live.users, _seen_by(store.journal), now_ms)))
+    services.start(Spec("sweep", partial(drop_idle, node.live, rooms, users, settings.rooms.idle_s)))
+    services.start(Spec("notifications", node.notifying.run, "temporary"))
+    if settings.retention.group_days or settings.retention.private_days:
+        # The clock is looked up each time: tests set another one.
+        expiring = partial(expire_texts, settings.retention, store.retention, rooms, lambda: now_ms())
+        services.start(Spec("retention", expiring))
 
 
 def _hear(rooms: Registry[RoomActor], users: Registry[UserActor], live: Live, batch: ForeignBatch) -> None:
@@ -435,39 +438,6 @@ async def _walled(task: Callable[[], Awaitable[None]]) -> None:
         await task()
     except Exception:
         log.exception("a task of a session crashed")
-
-
-async def _retain(node: Node, store: stores.Store, rooms: Registry[RoomActor]) -> None:
-    """Take away the texts that are too old; requests that are left without any ask no more."""
-    days = node.settings.retention
-    while True:
-        try:
-            now = now_ms()
-            await store.retention.sweep(cutoffs(days.group_days, days.private_days, now), now)
-            await _withdraw_spent(store, rooms)
-        except (StoreError, Full) as error:
-            log.warning("retention: %s; again in %.0f minutes", error, RETENTION_S / 60)
-        await trio.sleep(RETENTION_S)
-
-
-async def _withdraw_spent(store: stores.Store, rooms: Registry[RoomActor]) -> None:
-    """Looks at all that wait, not only at those of this sweep: nothing is left undone by a crash. Raises StoreError,
-    Full."""
-    after: tuple[str, str] | None = FIRST
-    while after is not None:
-        found, after = await store.retention.spent_requests(after)
-        for each in found:
-            rooms.tell(each.room, Submit(commands.Withdraw(room=each.room, user=each.requester)))
-            await trio.sleep(REST_S)
-
-
-async def _sweep(node: Node, rooms: Registry[RoomActor], users: Registry[UserActor]) -> None:
-    """Drop idle actors. A room that somebody's reading of the log depends on stays in memory."""
-    while True:
-        await trio.sleep(SWEEP_S)
-        before = min(trio.current_time() - node.settings.rooms.idle_s, node.live.oldest_reading())
-        rooms.passivate_idle(before)
-        users.passivate_idle(before)
 
 
 # ---------------------------------------------------------------------------------------------- listening

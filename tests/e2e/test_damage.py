@@ -120,14 +120,14 @@ async def test_a_request_whose_messages_expired_asks_no_more(
     async with start(policy={"strangers": "request"}) as node:
         await said(node, nursery, "cat", "user:bob", ["young"])
     # As after a crash between the two: the texts are gone, the requests still wait.
-    monkeypatch.setattr("gochat.node._withdraw_spent", nothing_withdrawn)
+    monkeypatch.setattr("gochat.housekeeping.withdraw_spent", nothing_withdrawn)
     async with start(policy={"strangers": "request"}, retention={"private_days": 30}) as node:
         with trio.fail_after(25):
             while node.commits.expired < 3:
                 await trio.sleep(0.01)
     monkeypatch.undo()
     monkeypatch.setattr("gochat.node.now_ms", lambda: 4_102_444_800_000)
-    monkeypatch.setattr("gochat.node.RETENTION_S", 0.05)
+    monkeypatch.setattr("gochat.housekeeping.RETENTION_S", 0.05)
     async with start(policy={"strangers": "request"}, retention={"private_days": 30}) as node:
         bob = await Peer.open(node, transport, nursery)
         await bob.hello("bob")
@@ -153,7 +153,7 @@ async def nothing_withdrawn(*_: object) -> None:
 async def test_whoever_is_there_is_told_that_a_request_expired(
     start: Start, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gochat.node.RETENTION_S", 0.05)
+    monkeypatch.setattr("gochat.housekeeping.RETENTION_S", 0.05)
     async with start(policy={"strangers": "request"}, retention={"private_days": 30}) as node:
         bob = await Peer.open(node, "tcp", nursery)
         await bob.hello("bob")
