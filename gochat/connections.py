@@ -31,6 +31,11 @@ class Outbox(Protocol):
     def writing(self) -> bool:
         """Whether frames wait because the peer does not take them."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether more than half of `limit` waits: then nothing further is carried out for the peer. Code that asks for
+        each frame compares the two itself, without the call."""
+
     def try_send(self, data: bytes) -> bool:
         """Send now, or behind what waits. False: `size` would pass `limit`, and nothing was taken."""
 
@@ -107,27 +112,27 @@ class Connection(Protocol):
 
 
 class Receiver(Protocol):
-    """The session, as a transport sees it. Only `readable`, `settled` and `answered` wait; nothing here raises."""
+    """The session, as a transport sees it. Nothing here raises, and only what is named `wait_` waits."""
 
     budget: int
     """Frames it may still carry out before others get a turn; set to BURST with each read."""
     waiting: bool
-    """Whether frames wait to be carried out. The transport then reads nothing more until `readable` returns."""
+    """Whether frames wait to be carried out. The transport then reads nothing more until `wait_readable` returns."""
 
     def receive(self, payload: bytes) -> None:
         """One whole data frame, its framing taken off."""
 
-    async def readable(self) -> None:
+    async def wait_readable(self) -> None:
         """Return when every frame that was received has been carried out."""
 
-    async def settled(self) -> None:
+    async def wait_settled(self) -> None:
         """Return when every request that was received has been carried out and answered; or as soon as that can't go
         on, because the peer must take what waits in the outbox first. Replays go on."""
 
-    def stir(self) -> None:
-        """Have `settled` look again: more than half of the outbox's limit waits."""
+    def wake(self) -> None:
+        """Have `wait_settled` look again: more than half of the outbox's limit waits."""
 
-    async def answered(self) -> None:
+    async def wait_answered(self) -> None:
         """The peer sends no more. Return when all that was received has been carried out and answered, and from then on
         hear of nothing; at once where nobody has signed in."""
 

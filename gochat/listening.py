@@ -1,4 +1,4 @@
-"""The table of transports: one row for each way to reach a node.
+"""The table of transports: one row for each setting that says where to listen. WebSocket has none: it begins as HTTP.
 
 A new transport touches its own file in transports/, its settings, and a row here.
 """

@@ -113,14 +113,14 @@ class Listener(Positions, ABC):
             else:
                 outbox.offer(data)  # It leaves with what is queued.
 
-    async def space(self) -> None:
+    async def wait_space(self) -> None:
         """Return when the outbox is at most half full, or the session is over."""
-        while self.state == OPEN and self.outbox.size * 2 > self.outbox.limit:
+        while self.state == OPEN and self.outbox.crowded:
             if self._spacious is None:
                 self._spacious = trio.Event()
             await self._spacious.wait()
 
-    def has_space(self) -> None:
+    def _wake_for_space(self) -> None:
         """The outbox is at most half full again, or the session is over."""
         if self._spacious is not None:
             self._spacious.set()
@@ -137,8 +137,7 @@ class Listener(Positions, ABC):
     def lag(self, room: str, head: int) -> None:
         if self.fall_behind(room):
             self.gateway.live.counts.lags += 1
-            outbox = self.outbox
-            if outbox.size * 2 <= outbox.limit:
+            if not self.outbox.crowded:
                 self.tell_lag()
 
     def tell_lag(self) -> None:

@@ -2,8 +2,8 @@
 
 One law: of each room a client gets the fact after the last one it has, and no other, unless it was told `lag` or
 `reset`. A session that keeps up needs only the number of the transaction that its welcome was read at: facts of later
-ones are for it. A room for which that is not enough has a position, and the session is *apart*: it is asked for each
-delivery. The twin of this machine is client/positions.py.
+ones are for it. A room for which that is not enough has a position, and the session is *catching up*: it is asked for
+each delivery. The twin of this machine is client/positions.py.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Positions:
         return self.positions.get(room) if self.positions else None
 
     def put(self, room: str, position: Position | None) -> None:
-        """Put the session apart from the room, or back among those that simply hear it."""
+        """Have the session catch up with the room, or, with None, put it back among those that simply hear it."""
         if position is not None:
             if self.positions is None:
                 self.positions = {}

@@ -39,7 +39,7 @@ async def answer(session: Session, request: req.AnyRequest) -> None:
     """Answer one request for data, whatever happens on the way."""
     queries, kind = session.gateway.live.counts.queries, str(request.__struct_config__.tag)
     queries[kind] = queries.get(kind, 0) + 1
-    await session.space()  # Nothing is read for a peer that does not take what was read before.
+    await session.wait_space()  # Nothing is read for a peer that does not take what was read before.
     try:
         reply = await QUERIES[type(request)](session, request)
     except Full as full:

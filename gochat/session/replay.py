@@ -79,7 +79,7 @@ def _delivered(session: Session, room: str) -> int | None:
 
 async def _piece(session: Session, room: str, position: Replaying, upto: int) -> None:
     """Read and send the next facts, once there is space for them."""
-    await session.space()
+    await session.wait_space()
     if session.state != OPEN:
         return
     facts = await session.gateway.archive.replay(

@@ -89,7 +89,7 @@ class Session(Listener):
         self._pumping = False
         self._jobs: deque[Job] | None = None
         self._searches: deque[Job] | None = None
-        self.outbox.when_space(self._space)
+        self.outbox.when_space(self._on_space)
         self.deadlines = Deadlines(self)
 
     # ------------------------------------------------------------------------------------------ from the transport
@@ -109,7 +109,7 @@ class Session(Listener):
             self._inbox = deque((payload,))
             self.waiting = True
 
-    async def readable(self) -> None:
+    async def wait_readable(self) -> None:
         while self.waiting and not self.is_over() and not self.outbox.broken:
             if self.budget <= 0:
                 await trio.lowlevel.checkpoint()
@@ -124,8 +124,8 @@ class Session(Listener):
     def oversees(self) -> bool:
         return self.principal.admin
 
-    async def settled(self) -> None:
-        while self._owes_replies() and not self._crowded():
+    async def wait_settled(self) -> None:
+        while self._owes_replies() and not self.outbox.crowded:
             if self.is_over() or self.outbox.broken:
                 return
             await self._next_settling()
@@ -133,10 +133,10 @@ class Session(Listener):
             self._inbox = None
             self.waiting = False
 
-    def stir(self) -> None:
+    def wake(self) -> None:
         self._wake_reader()
 
-    async def answered(self) -> None:
+    async def wait_answered(self) -> None:
         while self._owes() and not self.is_over() and not self.outbox.broken:
             await self._next_settling()
         self.since = NEVER
@@ -154,9 +154,6 @@ class Session(Listener):
         if self._readable is None:
             self._readable = trio.Event()
         await self._readable.wait()
-
-    def _crowded(self) -> bool:
-        return self.outbox.size * 2 > self.outbox.limit
 
     def _owes_replies(self) -> bool:
         return bool(self._inbox) or self.in_flight > 0 or self.state == GREETING
@@ -192,7 +189,7 @@ class Session(Listener):
         self.waiting = False
         self.outbox.when_space(None)
         self.deadlines.forget()
-        self.has_space()
+        self._wake_for_space()
         self._wake_reader()
 
     def _wake_reader(self) -> None:
@@ -293,8 +290,8 @@ class Session(Listener):
         self._searches = deque((job,))
         self.gateway.spawn(self._search)
 
-    def _space(self) -> None:
-        self.has_space()
+    def _on_space(self) -> None:
+        self._wake_for_space()
         if self.outbox.broken:
             self._wake_reader()  # It finds out that the peer is gone.
             return

@@ -196,7 +196,7 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
             room = gateway.rooms.get(name)
             if room is not None and room.delivered > head:
                 session.put(name, Replaying(head))
-        _set_apart(session, hello.resume, snapshot)
+        _hear_unreadable(session, hello.resume, snapshot)
         _resume(session, hello.resume, snapshot)
         for event in events:
             _catch_up(session, event)
@@ -205,7 +205,7 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
     session.pump()
 
 
-def _set_apart(session: Session, asked: dict[str, Position], snapshot: Snapshot) -> None:
+def _hear_unreadable(session: Session, asked: dict[str, Position], snapshot: Snapshot) -> None:
     """Rooms that can't be read are heard all the same, from here on. Where that may leave something out, they lag."""
     for name in snapshot.unreadable:
         if not is_dm(name) and name in snapshot.since and name not in snapshot.others:

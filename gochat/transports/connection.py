@@ -147,7 +147,7 @@ class SocketConnection(ABC):
     async def answer_last(self, session: Receiver) -> None:
         """The peer has shut down its sending side, or is gone: what it sent is still answered. Returns when the answers
         have left; a peer that does not take them is given up by the session, as any slow one."""
-        await session.answered()
+        await session.wait_answered()
         if self.closing is None:
             await self.outbox.flushed()
 

@@ -1,4 +1,4 @@
-"""One accept loop for every transport.
+"""One accept loop for every transport over sockets; nng has listeners of its own (`nng`).
 
 Bytes from a peer and exceptions from a handler can end no more than that one connection: nothing but cancellation
 leaves the wall around it. A connection over a cap, or one that comes when the process has no file descriptor left,

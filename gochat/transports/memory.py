@@ -75,8 +75,8 @@ class MemoryConnection:
                     else:
                         session.receive(frame)
                     if session.waiting:
-                        await session.readable()
-                await session.answered()
+                        await session.wait_readable()
+                await session.wait_answered()
         finally:
             session.ended()
             self._frames.close()

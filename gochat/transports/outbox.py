@@ -93,6 +93,10 @@ class Outbox:
         self._on_space: Callable[[], None] | None = None
         self._on_blocked: Callable[[], None] | None = None
 
+    @property
+    def crowded(self) -> bool:
+        return self.size * 2 > self.limit
+
     def when_space(self, callback: Callable[[], None] | None) -> None:
         """Call back, whenever waiting bytes have fallen to half of the limit or less, and when the peer is gone; None:
         no more. Whoever called with a method of an object that holds this outbox calls with None at its end: the two
@@ -140,6 +144,7 @@ class Outbox:
         if self.writing:
             self._waiting.add(len(data))
 
+    #: The number of replies is bounded by the session's window; here they leave in the order of all else.
     reply = put
 
     def put_last(self, data: bytes) -> None:

@@ -216,7 +216,7 @@ class PairedConnection:
             self.outbox.let_go()
 
     def _crowded(self) -> None:
-        self.session.stir()
+        self.session.wake()
 
     # ------------------------------------------------------------------------------------------ a request
 
@@ -254,13 +254,13 @@ class PairedConnection:
         if outbox.size * 2 > outbox.limit:
             before = outbox.take_some()  # With more than that waiting the session would carry out nothing.
         if session.waiting:
-            await session.settled()  # Frames of the last request, whose replies did not fit into its reply.
+            await session.wait_settled()  # Frames of the last request, whose replies did not fit into its reply.
         if session.waiting:
             return before + outbox.take_some() + _refusals(lines, "busy", "first take the replies that wait: poll")
         session.budget = BURST
         for line in lines:
             session.receive(line)
-        await session.settled()
+        await session.wait_settled()
         if isinstance(own, Poll) and not before:
             await self._wait(own.wait_ms / 1000, origin)
             if origin.gone and not lines:

@@ -48,6 +48,10 @@ class PulledOutbox:
     def writing(self) -> bool:
         return self.size > 0
 
+    @property
+    def crowded(self) -> bool:
+        return self.size * 2 > self.limit
+
     def when_space(self, callback: Callable[[], None] | None) -> None:
         self._on_space = callback
 

@@ -32,7 +32,7 @@ class TcpConnection(SocketConnection):
             while not self._over and self.closing is None:
                 await self.receive_all()
                 if session.waiting:
-                    await session.readable()
+                    await session.wait_readable()
             if self.closing is None:
                 await self.answer_last(session)
                 if lines.unfinished:

@@ -85,7 +85,7 @@ class WebSocketConnection(SocketConnection):
                 trailing = b""
             while not self._done and not outbox.broken:
                 if session.waiting:
-                    await session.readable()
+                    await session.wait_readable()
                 if self._protocol is not None and outbox.writing:
                     await outbox.flushed()  # A peer that does not read its pongs shall send no more pings.
                 await self.receive_all()

@@ -41,17 +41,17 @@ class Heard:
         self.frames.append(msgspec.json.decode(payload))
         self.waiting = self.pauses
 
-    async def readable(self) -> None:
+    async def wait_readable(self) -> None:
         await self.go_on.wait()
         self.go_on, self.waiting = trio.Event(), False
 
-    async def settled(self) -> None:
+    async def wait_settled(self) -> None:
         """Nothing that it receives takes time."""
 
-    def stir(self) -> None:
-        self.calls.append("stir")
+    def wake(self) -> None:
+        self.calls.append("wake")
 
-    async def answered(self) -> None:
+    async def wait_answered(self) -> None:
         self.calls.append("answered")
         if self.last_words is not None:
             self.connection.outbox.put(self.last_words)

@@ -44,10 +44,10 @@ class Echo:
         self._connection.outbox.put(frame(self._opcode, payload))
         self._connection.outbox.flush()
 
-    async def readable(self) -> None:
+    async def wait_readable(self) -> None:
         raise AssertionError
 
-    async def answered(self) -> None:
+    async def wait_answered(self) -> None:
         pass
 
     def too_large(self) -> None:

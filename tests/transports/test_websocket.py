@@ -57,10 +57,10 @@ class Echo:
         self.heard.append(payload)
         self._connection.outbox.try_send(bytes((0x81, len(payload))) + payload)
 
-    async def readable(self) -> None:
+    async def wait_readable(self) -> None:
         raise AssertionError
 
-    async def answered(self) -> None:
+    async def wait_answered(self) -> None:
         self.heard.append("answered")
 
     def too_large(self) -> None:
