@@ -142,7 +142,7 @@ def raises_guard(entry: Entry) -> bool:
     how many messages wait, and whether any does, decides what the next one is."""
     return (
         bool(entry.hidden)
-        or any(isinstance(fact, facts.Member | facts.Group | facts.Closed) for fact in entry.facts)
+        or any(isinstance(fact, facts.GUARDED) for fact in entry.facts)
         or any(isinstance(record, Related | Sanctioned) for record in entry.side_records)
     )
 
@@ -195,7 +195,7 @@ class _Targets:
             if self._reacted[place] == fact.on:
                 return "same"
             self._reacted[place] = fact.on
-        else:
+        elif isinstance(fact, facts.Delete):
             self._bodies[fact.target] = None, fact.seq
         return None
 

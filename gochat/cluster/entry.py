@@ -18,8 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from gochat.cluster.ports import MOST_BYTES, PARTITIONS
-from gochat.domain import facts
-from gochat.domain.facts import AnyFact
+from gochat.domain.facts import AnyFact, RecordedFact
 from gochat.domain.ids import MAX_SEQ, is_room
 from gochat.domain.notices import (
     Addressed,
@@ -44,8 +43,6 @@ from gochat.domain.side_records import (
 )
 from gochat.replication import AnyNews, EpochIs, GotUpTo, NodeIs, Noted, ReadUpTo, UserNoted
 
-#: The version that this release writes, and the highest that it reads.
-VERSION: Final = 1
 MAC_BYTES: Final = 16
 #: Bounds of one entry, beside MOST_BYTES. A room's turn ends before them (actors/turn_bounds.py).
 MOST_FACTS: Final = 4_096
@@ -58,10 +55,6 @@ _MOST_MS: Final = 1 << 62
 Kind: TypeAlias = Literal["room", "site", "notes", "nodes"]
 """The subject of the entry: a room; the site; what was noted of a partition's rooms, or in SITE of users; or the nodes
 of the cluster, of whom each partition keeps its own account."""
-#: All facts that are recorded: `Hidden` never is.
-RecordedFact: TypeAlias = (
-    facts.Message | facts.Edit | facts.Delete | facts.Reaction | facts.Member | facts.Group | facts.Closed
-)
 
 #: The names of side records in an entry. They stay, whatever becomes of the classes' names.
 SIDE_RECORDS: Final[dict[str, type[Any]]] = {
@@ -91,6 +84,9 @@ NEWS: Final[dict[str, type[Any]]] = {
     "node": NodeIs,
     "epoch": EpochIs,
 }
+#: The version that this release writes, and the highest that it reads. With every kind of fact or record that is added
+#: it rises by itself: a node that does not know the kind stops before the entry, where skipping it would be to differ.
+VERSION: Final = len(typing.get_args(RecordedFact)) + len(SIDE_RECORDS) + len(NEWS) - 28
 _NAMES: Final = {kind: name for name, kind in (SIDE_RECORDS | NEWS).items()}
 #: The records that an entry of each kind may bring beside facts.
 _OF_KIND: Final[dict[Kind, tuple[type[Any], ...]]] = {
@@ -129,7 +125,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Row(msgspec.Struct, array_like=True, frozen=True):
-    """The body of an entry. Fields are added at the end, with defaults, and with a new VERSION."""
+    """The body of an entry. Fields are added at the end, with defaults, and with a higher VERSION."""
 
     instance: str
     boot: str

@@ -6,7 +6,7 @@ batch is encoded once and no translation can drift. Fields with defaults are lef
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -91,3 +91,8 @@ class Hidden(Fact, tag="hidden", kw_only=True):
 #: All that is no message.
 AnyOther: TypeAlias = Edit | Delete | Reaction | Member | Group | Closed | Hidden
 AnyFact: TypeAlias = Message | AnyOther
+#: All facts that are recorded: `Hidden` never is.
+RecordedFact: TypeAlias = Message | Edit | Delete | Reaction | Member | Group | Closed
+#: Facts that change what decisions about others read: with one of these before it, a batch that another node decided
+#: without it does not hold. Those about messages go past each other freely.
+GUARDED: Final = (Member, Group, Closed)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 from urllib.parse import quote
 from weakref import WeakValueDictionary
 
@@ -22,31 +23,6 @@ BUSY_MS = 5_000
 #: million facts each (domain.ids.MAX_SEQ).
 SEQ_BITS = 34
 SEQ_MASK = (1 << SEQ_BITS) - 1
-
-#: The migrations of migrations.py. A database that had others is a newer release's.
-KNOWN = frozenset(
-    {
-        "m001_first",
-        "m002_people",
-        "m003_tail",
-        "m004_boot",
-        "m005_expired",
-        "m006_sight",
-        "m007_reads",
-        "m008_folding",
-        "m009_adds",
-        "m010_stale",
-        "m011_owners",
-        "m012_notices",
-        "m013_mentions",
-        "m014_got",
-        "m015_mention_notices",
-        "m016_cluster",
-        "m017_log",
-        "m018_mention_senders",
-        "m019_by_time",
-    }
-)
 
 #: The words that users are found by.
 USER_WORDS = """CREATE TABLE user_word (
@@ -276,6 +252,39 @@ LOG = (
     # The n of the last entry that changed what decisions about the room read.
     "ALTER TABLE room ADD COLUMN guard INTEGER NOT NULL DEFAULT 0",
 )
+
+
+class Migration(NamedTuple):
+    told: str
+    """The change that it makes, for the log of a node that makes it."""
+    statements: Sequence[str]
+    """Carried out in one transaction; migrations.py may have code that follows them in it."""
+
+
+#: The migrations, each applied once to a database, in this order. A database that had others is a newer release's.
+MIGRATIONS: Final[dict[str, Migration]] = {
+    "m001_first": Migration("rooms and their logs, users, the full-text index", (*ROOMS, FIRST_SEARCH)),
+    "m002_people": Migration("relations between users, moderation, audit", ("DROP TABLE search", *OLD_SEARCH, *PEOPLE)),
+    "m003_tail": Migration("messages are committed in the order they come, and merged into the logs later", TAIL),
+    "m004_boot": Migration("starts are counted, so that a copy that was put back is noticed", BOOT),
+    "m005_expired": Migration("texts may end with their age; it is kept up to where they have", EXPIRED),
+    "m006_sight": Migration("former members see a room as it was; deleted users leave a tombstone", SIGHT),
+    "m007_reads": Migration("lists cost by what they return", READS),
+    "m008_folding": Migration("search folds as people type; data is indexed anew while the node runs", FOLDING),
+    "m009_adds": Migration("users who are added to groups by no contact of theirs are counted", ADDS),
+    "m010_stale": Migration("the order of private rooms is kept up for those that rarely talk", STALE),
+    "m011_owners": Migration("the groups that a user owns are found without a look at all of the user's", OWNERS),
+    "m012_notices": Migration("users who are away are notified", NOTICES),
+    "m013_mentions": Migration("messages that mention a user are counted; earlier ones mention nobody", MENTIONS),
+    "m014_got": Migration("it is kept how far a room's facts have come to its users' devices", GOT),
+    "m015_mention_notices": Migration("users may be notified of mentions in rooms that are silent", MENTION_NOTICES),
+    "m016_cluster": Migration("a database may be one node's copy of a cluster's; so far none is", (CLUSTER,)),
+    "m017_log": Migration("a node of a cluster keeps how far it follows the cluster's log", LOG),
+    "m018_mention_senders": Migration("mentions are counted past those of users whom one has blocked", MENTION_SENDERS),
+    "m019_by_time": Migration("reports and the audit log are listed by time", BY_TIME),
+}
+KNOWN: Final = frozenset(MIGRATIONS)
+
 #: The tables for notifications that hold something of a user, in a column of that name.
 NOTICES_OF_USERS = (
     "notice",

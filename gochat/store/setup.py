@@ -13,7 +13,7 @@ from gochat.domain.folding import VERSION
 from gochat.errors import StoreError
 from gochat.store.newest import Newest, Note, read, why_older
 from gochat.store.portable import backup, file_schema
-from gochat.store.schema import KNOWN, LAST_COMMIT, MEMORY, connect, migrations_of, new_epoch
+from gochat.store.schema import KNOWN, LAST_COMMIT, MEMORY, MIGRATIONS, connect, migrations_of, new_epoch
 from gochat.store.search import reindex
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def migrate(connection: sqlite3.Connection, path: str, *, keep: bool = True) -> 
 
 def _apply(connection: sqlite3.Connection, path: Path, applied: set[str] | None, *, keep: bool) -> None:
     """Apply the migrations that are missing; all of them to an empty file."""
-    from gochat.store.migrations import apply, told  # sqlite-utils takes a seventh of a node's start to load
+    from gochat.store.migrations import apply  # sqlite-utils takes a seventh of a node's start to load
 
     if applied is None:
         # All in one transaction: a start that is cut short leaves the file empty.
@@ -96,7 +96,7 @@ def _apply(connection: sqlite3.Connection, path: Path, applied: set[str] | None,
     if kept is not None:
         log.warning("%s goes from schema %d to %d; as it was it is in %s", path, len(applied), len(KNOWN), kept)
     for name in sorted(KNOWN - applied):
-        log.info("%s: %s", name, told(name))
+        log.info("%s: %s", name, MIGRATIONS[name].told)
     began = time.monotonic()
     apply(connection)
     log.info("%s has schema %d, after %.1f s", path, len(KNOWN), time.monotonic() - began)

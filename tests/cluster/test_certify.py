@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +115,12 @@ def test_what_the_decision_read_must_not_have_changed(tea: Bench) -> None:
     tea.add(facts.Member(**tea.next(), users=["bob"], change="removed"))
     assert tea.add(message, **behind).verdict == Void("guard")
     assert valid(tea.add(tea.message()))
+
+
+def test_a_fact_is_guarded_or_looked_at_one_by_one() -> None:
+    """A new kind of fact belongs into `GUARDED`, unless `certify` knows what of it may go past others."""
+    looked_at = {facts.Message, facts.Edit, facts.Delete, facts.Reaction}
+    assert {*facts.GUARDED, *looked_at} == set(typing.get_args(facts.RecordedFact))
 
 
 def test_sanctions_change_what_others_read(tea: Bench) -> None:

@@ -15,7 +15,7 @@ from gochat.cluster import entry as entries
 from gochat.cluster.entry import NEWS, SIDE_RECORDS, EntryCodec, Forged, TooNew, Unfit, partition_of
 from gochat.cluster.ports import PARTITIONS
 from gochat.domain import facts
-from gochat.domain.facts import AnyFact, Hidden
+from gochat.domain.facts import AnyFact, Hidden, RecordedFact
 from gochat.domain.side_records import AnySideRecord
 from gochat.replication import AnyNews
 from tests.cluster.samples import CODEC, DM, ELSEWHERE, ENTRIES, TEA, entry, fields
@@ -55,7 +55,7 @@ def test_what_was_written_is_read(line: str) -> None:
 
 def test_there_is_a_sample_of_all_that_is_recorded() -> None:
     sampled = {type(fact) for sample in ENTRIES.values() for fact in sample.facts}
-    assert sampled == set(typing.get_args(AnyFact)) - {Hidden} == set(typing.get_args(entries.RecordedFact))
+    assert sampled == set(typing.get_args(AnyFact)) - {Hidden} == set(typing.get_args(RecordedFact))
     samples = [*ENTRIES.values(), *(sample for _, sample in ELSEWHERE.values())]
     sampled = {type(record) for sample in samples for record in sample.side_records}
     assert sampled == set(typing.get_args(AnyNews)) == {*SIDE_RECORDS.values(), *NEWS.values()}

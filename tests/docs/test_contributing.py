@@ -122,6 +122,12 @@ def test_a_change_on_paper_touches_no_more_files_than_it_says(change: str, most:
         assert not any(file.startswith("gochat/domain/") for file in files)
 
 
+def test_what_is_named_is_there() -> None:
+    named = re.findall(r"^\| `([^`]+)` \|", TEXT, re.MULTILINE)
+    assert len(named) > 60
+    assert [file for file in named if not (ROOT / file).exists()] == []
+
+
 def names(code: str) -> set[str]:
     """The words of the code in lower case: those of names, and of strings that are no docstrings."""
     tree = ast.parse(code)
