@@ -213,6 +213,7 @@ class House:
         observers: Sequence[Observer] = (),
         *,
         shared: bool = False,
+        rooms: int = 1000,
     ) -> None:
         self.store = store
         self.archive = store.archive
@@ -240,7 +241,7 @@ class House:
             observers=tuple(observers),
             shared=shared,
         )
-        self.rooms: Registry[RoomActor] = Registry(actors, self.run_queue, partial(RoomActor, context=context), 1000)
+        self.rooms: Registry[RoomActor] = Registry(actors, self.run_queue, partial(RoomActor, context=context), rooms)
         self.journal.listen(partial(hear, self.rooms, self.live))
 
     def ask(self, *wanted: commands.AnyCommand) -> list[Asked]:
@@ -289,12 +290,17 @@ class House:
 
 @asynccontextmanager
 async def keep_house(
-    rules: RoomRules = OPEN, slice_: int = SLICE, observers: Sequence[Observer] = (), *, shared: bool = False
+    rules: RoomRules = OPEN,
+    slice_: int = SLICE,
+    observers: Sequence[Observer] = (),
+    *,
+    shared: bool = False,
+    rooms: int = 1000,
 ) -> AsyncIterator[House]:
-    """`shared`: other nodes decide in these rooms, too."""
+    """`shared`: other nodes decide in these rooms, too. `rooms`: how many may be in memory."""
     run_queue = RunQueue()
     async with stores.open_inline(":memory:", ticks=run_queue) as store, Supervisor("actors") as actors:
-        yield House(store, run_queue, actors, rules, slice_, observers, shared=shared)
+        yield House(store, run_queue, actors, rules, slice_, observers, shared=shared, rooms=rooms)
 
 
 def run(main: Any, *args: Any) -> None:

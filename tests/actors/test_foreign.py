@@ -247,12 +247,9 @@ async def test_listeners_lag_where_the_room_can_not_be_loaded(
         assert (bob.seqs, bob.lags) == ([], [(DM, 1)])
 
 
-async def test_listeners_lag_where_too_many_rooms_are_in_memory(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with keep_house() as house:
+async def test_listeners_lag_where_too_many_rooms_are_in_memory(autojump_clock: MockClock) -> None:
+    async with keep_house(rooms=0) as house:
         bob = Recorder(house, "bob")
-        monkeypatch.setattr(house.rooms, "_capacity", 0)
         await house.elsewhere(say("one"))
         await house.settled()
         assert (bob.seqs, bob.lags) == ([], [(DM, 1)])
@@ -263,14 +260,12 @@ async def test_listeners_lag_where_too_many_rooms_are_in_memory(
 async def test_no_lag_tells_a_user_of_what_is_withheld(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
-    async with keep_house() as house:
+    async with keep_house(rooms=0 if fault == "too many" else 1000) as house:
         ann, bob = Recorder(house, "ann"), Recorder(house, "bob")
 
         async def broken(room: str) -> RoomRecord:
             raise StoreError("the disk is gone")
 
-        if fault == "too many":
-            monkeypatch.setattr(house.rooms, "_capacity", 0)
         monkeypatch.setattr(house.shared, "load", broken)
         said = [facts.Message(room=DM, seq=seq, ts=seq, sender="ann", body="x") for seq in (1, 2, 3)]
         hear(house.rooms, house.live, ForeignBatch(DM, 7, said[:2], hidden={1: "bob", 2: "bob"}))

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import pytest
 import trio
+import trio.testing
 
 from gochat.cluster.ports import Bulletin, ServerAway, Subscription
 
@@ -152,7 +153,7 @@ class BulletinContract:
 
         async with north.subscribe(["soft"]) as subscription, trio.open_nursery() as nursery:
             nursery.start_soon(receive, subscription)
-            await trio.sleep(0.01)
+            await trio.testing.wait_all_tasks_blocked()
             await north.publish("soft", b"news")
             with trio.fail_after(PATIENCE_S):
                 while not found:

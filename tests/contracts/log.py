@@ -8,6 +8,7 @@ from typing import Protocol
 
 import pytest
 import trio
+import trio.testing
 
 from gochat.cluster.ports import (
     MOST_BYTES,
@@ -201,7 +202,7 @@ class LogContract:
         with trio.fail_after(PATIENCE_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(read)
-                await trio.sleep(0.01)
+                await trio.testing.wait_all_tasks_blocked()
                 await other.append([Batch(3, terms[3], [b"news"])])
         assert found == {3: [Element(Position(terms[3], 2), b"news")]}
 
@@ -426,7 +427,7 @@ class LogContract:
         with trio.fail_after(PATIENCE_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(read)
-                await trio.sleep(0.01)
+                await trio.testing.wait_all_tasks_blocked()
                 await log.keep_to("0" * 40)
 
     async def test_history_is_put_back_where_it_was(self, server: LogServer) -> None:

@@ -14,7 +14,7 @@ from gochat.store.read import rules
 
 #: Users whose positions one list tells: some 1 ms, and 80 KB of its frame at most. The rooms after that tell theirs by
 #: `history`.
-MOST: Final = 1_000
+MOST = 1_000
 
 
 class Told(NamedTuple):
@@ -31,14 +31,12 @@ NOTHING: Final = Told()
 class Receipts:
     """Asked room by room while one list or page is put together."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, user: str, policy: ContactPolicy, now_ms: int, most: int = MOST
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, user: str, policy: ContactPolicy, now_ms: int) -> None:
         self._connection = connection
         self._user = user
         self._policy = policy
         self._now_ms = now_ms
-        self._left = most
+        self._left = MOST
 
     def of_room(self, room_pk: int, room: str, low: int) -> Told:
         """The positions of the others, of a room of either kind; nothing where the user is not in it."""

@@ -34,7 +34,7 @@ _MARK = "\0"
 #: Matches that are read at a time.
 _AT_ONCE = 64
 #: So many are looked into as fast as a word is located.
-_FEW_BLOCKS = 50
+FEW_BLOCKS = 50
 
 Place = tuple[int, int]
 """`ts` and row id: what results are ordered by."""
@@ -87,7 +87,7 @@ def messages(
     if before is not None:
         rooms = [_as_of(connection, found, before) for found in rooms]
     blocks = None
-    if _blocks(rooms) > _FEW_BLOCKS:
+    if _blocks(rooms) > FEW_BLOCKS:
         upto = None if before is None else {found.room_pk: found.room_pk << SEQ_BITS | found.head for found in rooms}
         located = _located(connection, asked, upto)
         if located is not None:

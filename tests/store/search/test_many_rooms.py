@@ -137,7 +137,7 @@ def test_what_is_found_does_not_depend_on_the_way(tmp_path: Path, way: str, monk
     words = words_of(dice, 300)
     everything = list(said(dice, words, 3000, 40, 50, 30))
     fill(tmp_path / "gochat.db", iter(everything), 40, 50)
-    monkeypatch.setattr(search, "_FEW_BLOCKS", 1_000_000 if way == "looking into rooms" else 50)
+    monkeypatch.setattr(search, "FEW_BLOCKS", 1_000_000 if way == "looking into rooms" else 50)
     for most in ("MOST_ROWS", "MOST_ROWS_OF_TWO"):
         monkeypatch.setattr(rare_terms, most, 1_000_000 if way == "locating all" else 0)
     mine = [

@@ -85,7 +85,7 @@ SEEN = sorted(
 
 @pytest.mark.parametrize("few_blocks", [0, 50])
 def test_all_is_found_at_every_step(tmp_path: Path, few_blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "_FEW_BLOCKS", few_blocks)
+    monkeypatch.setattr(search, "FEW_BLOCKS", few_blocks)
     make(tmp_path / "a.db", ROOMS, USERS, since=3)
     with upgraded(tmp_path / "a.db") as connection:
         steps = 0
