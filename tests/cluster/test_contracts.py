@@ -10,6 +10,7 @@ from tests.cluster.real import RealServer
 from tests.cluster.servers import InMemory, OnRedis
 from tests.contracts.bulletin import BulletinContract
 from tests.contracts.log import LogContract
+from tests.contracts.log_repair import LogRepairContract
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ async def on_redis(redis: RealServer) -> AsyncIterator[OnRedis]:
     server.close()
 
 
-class TestMemoryLog(LogContract):
+class TestMemoryLog(LogContract, LogRepairContract):
     @pytest.fixture
     def server(self, in_memory: InMemory) -> InMemory:
         return in_memory
@@ -36,7 +37,7 @@ class TestMemoryBulletin(BulletinContract):
         return in_memory
 
 
-class TestRedisLog(LogContract):
+class TestRedisLog(LogContract, LogRepairContract):
     @pytest.fixture
     def server(self, on_redis: OnRedis) -> OnRedis:
         return on_redis
