@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,91 +11,43 @@ import trio
 from gochat.client import Chat, Reset
 from gochat.client.screen.commands import ALIASES, COMMANDS
 from gochat.client.screen.desk import Desk
-from gochat.client.screen.keys import KEYS, Key
-from gochat.client.screen.picture import Picture, plain
+from gochat.client.screen.keys import KEYS
 from gochat.client.screen.run import run
 from gochat.node import Node
 from tests.client.conftest import enter
+from tests.client.glass import PATIENCE_S, Glass
 from tests.client.peer import TEA, Peer, listed
 from tests.client.peer import message as said
 from tests.client.screen.build import message, page
 from tests.client.talk import talking
 
-#: Generous: the machine may be busy with something else.
-PATIENCE_S = 60.0
 
-
-class Glass:
-    """A display that is looked at by a test."""
-
+class DeskGlass(Glass):
     def __init__(self, chat: Chat, to: str | None, columns: int = 79, rows: int = 24) -> None:
+        super().__init__(columns, rows)
         self.rings = 0
         self.desk = Desk(chat, to=to, ring=self._ring)
-        self.columns, self.rows = columns, rows
-        self.shown: Picture | None = None
-        self._changed = trio.Event()
-        self._keys, self._pressed = trio.open_memory_channel[Key](10_000)
 
     def _ring(self) -> None:
         self.rings += 1
-
-    def size(self) -> tuple[int, int]:
-        return self.columns, self.rows
-
-    def show(self, shown: Picture) -> None:
-        self.shown = shown
-        self._changed.set()
-        self._changed = trio.Event()
-
-    def clear(self) -> None:
-        self.shown = None
-
-    async def read(self, press: Callable[[Key], None]) -> None:
-        async for key in self._pressed:
-            press(key)
-
-    # ------------------------------------------------------------------------------------------ for tests
-
-    def lines(self) -> list[str]:
-        return [plain(row) for row in self.shown.rows] if self.shown is not None else []
 
     def type(self, *lines: str) -> None:
         """Type lines, each with Enter."""
         for typed in lines:
             self.press(*typed, "enter")
 
-    def press(self, *keys: Key) -> None:
-        for key in keys:
-            self._keys.send_nowait(key)
-
-    async def sees(self, *what: str) -> None:
-        """Return once all of this is on the screen, each in one row."""
-        with trio.move_on_after(PATIENCE_S):
-            while missing := [each for each in what if not any(each in line for line in self.lines())]:
-                await self._changed.wait()
-        assert not missing, (missing, self.lines())
-
-    async def next_picture(self) -> None:
-        await self._changed.wait()
-
-    async def no_longer_sees(self, what: str) -> None:
-        with trio.move_on_after(PATIENCE_S):
-            while any(what in line for line in self.lines()):
-                await self._changed.wait()
-        assert not any(what in line for line in self.lines()), self.lines()
-
 
 @asynccontextmanager
-async def looking(chat: Chat, to: str | None, **size: int) -> AsyncIterator[Glass]:
+async def looking(chat: Chat, to: str | None, **size: int) -> AsyncIterator[DeskGlass]:
     async with trio.open_nursery() as nursery:
-        glass = Glass(chat, to, **size)
+        glass = DeskGlass(chat, to, **size)
         nursery.start_soon(run, glass.desk, glass)
         yield glass
         glass.press("ctrl c", "ctrl c", "ctrl c")
 
 
 @asynccontextmanager
-async def glass(node: Node, user: str, to: str | None = None, **size: int) -> AsyncIterator[Glass]:
+async def glass(node: Node, user: str, to: str | None = None, **size: int) -> AsyncIterator[DeskGlass]:
     with trio.fail_after(2 * PATIENCE_S):
         async with enter(node, user) as chat, looking(chat, to, **size) as shown:
             yield shown
@@ -356,7 +308,7 @@ async def test_help_lists_every_command_and_the_keys(node: Node) -> None:
 
 async def test_leaving_waits_for_what_is_unsent(node: Node) -> None:
     async with enter(node, "ann") as chat, trio.open_nursery() as nursery:
-        shown = Glass(chat, "user:bob")
+        shown = DeskGlass(chat, "user:bob")
         nursery.start_soon(run, shown.desk, shown)
         shown.press("x", "ctrl d", "ctrl c")
         shown.type("last words", "/quit")

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from gochat.client.screen.keys import Key
-from gochat.client.screen.picture import Picture, plain
-from gochat.client.screen.width import row_columns
+from gochat.client.screen.picture import plain
 from gochat.client.top.screen import Top
 from gochat.client.top.views import VIEWS, Shown, rows
 from gochat.node import Node
@@ -31,58 +29,10 @@ from gochat.protocol.entries import (
 )
 from tests.client.command import gochat
 from tests.client.conftest import enter
+from tests.client.glass import PATIENCE_S, Glass
 from tests.client.top.build import NOON, overview, seen
 
-#: Generous: the machine may be busy with something else.
-PATIENCE_S = 60.0
 SECRET = "nobody else's business"
-
-
-class Glass:
-    """A display that is looked at by a test."""
-
-    def __init__(self, columns: int = 79, height: int = 24) -> None:
-        self.columns, self.height = columns, height
-        self.shown: Picture | None = None
-        self._changed = trio.Event()
-        self._keys, self._pressed = trio.open_memory_channel[Key](1_000)
-
-    def size(self) -> tuple[int, int]:
-        return self.columns, self.height
-
-    def show(self, shown: Picture) -> None:
-        assert len(shown.rows) == self.height
-        assert all(row_columns(row) <= self.columns for row in shown.rows), self.lines()
-        self.shown = shown
-        self._changed.set()
-        self._changed = trio.Event()
-
-    def clear(self) -> None:
-        self.shown = None
-
-    async def read(self, press: Callable[[Key], None]) -> None:
-        async for key in self._pressed:
-            press(key)
-
-    def lines(self) -> list[str]:
-        return [plain(row) for row in self.shown.rows] if self.shown is not None else []
-
-    def press(self, *keys: Key) -> None:
-        for key in keys:
-            self._keys.send_nowait(key)
-
-    async def sees(self, *what: str) -> list[str]:
-        """Return once all of this is on the screen, each in one row."""
-        with trio.move_on_after(PATIENCE_S):
-            while missing := [each for each in what if not any(each in line for line in self.lines())]:
-                await self._changed.wait()
-        assert not missing, (missing, self.lines())
-        return self.lines()
-
-    async def no_longer_sees(self, what: str) -> None:
-        with trio.fail_after(PATIENCE_S):
-            while any(what in line for line in self.lines()):
-                await self._changed.wait()
 
 
 @asynccontextmanager
@@ -130,7 +80,7 @@ async def test_the_views_and_their_keys(node: Node) -> None:
             await top.sees("actors  0 crashes", "─ run queue")
             top.press("left")
             await top.sees("no mailbox holds anything")
-            top.columns, top.height = 40, 10
+            top.columns, top.rows = 40, 10
             top.press("1")
             await top.sees("Users")
             top.press("page down")
