@@ -53,15 +53,14 @@ class Actor(ABC, Generic[M]):
         self._crash: Exception | None = None
         """Crashed a turn outside of the actor's own task, and is to be raised in it."""
 
-    @abstractmethod
     def is_prepared(self, waiting: list[M]) -> bool:
-        """Whether a batch of this mail can be decided without reading anything."""
+        """Whether a batch of this mail can be decided without reading anything. An actor that reads nothing leaves this
+        and the next two as they are."""
+        return True
 
-    @abstractmethod
     async def load(self) -> None:
         """Rebuild the state, unless it is there. After a StoreError all mail that waits is refused."""
 
-    @abstractmethod
     async def prefetch(self, batch: list[M]) -> None:
         """Read what the batch needs besides the state. Raises StoreError or Full: see `fail`."""
 
@@ -70,9 +69,9 @@ class Actor(ABC, Generic[M]):
         """Decide the batch, in phase DECIDING. The phase afterwards says how the turn goes on: RECORDING, until
         something calls `finish`; PREPARING, where something has to be read first; or whatever `finish` left."""
 
-    @abstractmethod
     def fail(self, batch: list[M], error: StoreError | Full) -> None:
         """Nothing of the batch could be done: answer it, and `finish`."""
+        raise NotImplementedError("an actor whose `prefetch` may fail says what then")
 
     @abstractmethod
     def refuse(self, mail: M, denied: Denied) -> None:

@@ -27,7 +27,7 @@ from gochat.domain.moderation import BY_RULE, LISTED_WORD, NO_EMOJI, Rules, Verd
 from gochat.domain.receipts import keeps_got
 from gochat.domain.relationship import DAY_MS
 from gochat.domain.turn import Done
-from gochat.errors import REPLACED, SLOW, Denied, Full, StoreError
+from gochat.errors import REPLACED, SLOW, Denied, Full
 from gochat.ports.journal import Journal
 from gochat.protocol.catalogue import COMMANDS
 
@@ -136,18 +136,6 @@ class UserActor(Actor[Submit]):
 
     # ------------------------------------------------------------------------------------------ turns
 
-    def is_prepared(self, waiting: list[Submit]) -> bool:
-        return True
-
-    async def load(self) -> None:
-        """Nothing of a user's own is stored besides the name and the time last seen, which the actor does not need."""
-
-    async def prefetch(self, batch: list[Submit]) -> None:
-        """Limits are in memory."""
-
-    def fail(self, batch: list[Submit], error: StoreError | Full) -> None:
-        raise NotImplementedError("a user's turn reads nothing that could fail")
-
     def tell(self, mail: Submit) -> None:
         """Handle the mail at once, unless a turn is under way: what that tells others may come back here."""
         if self.phase != IDLE:
@@ -156,9 +144,6 @@ class UserActor(Actor[Submit]):
         self.phase = TRANSITIONS[IDLE][TURN]
         try:
             self._handle(mail)
-        except Exception:
-            log.exception("%s: a command crashed", self.address)
-            self.refuse(mail, INTERNAL)
         finally:
             self.phase = TRANSITIONS[self.phase][FINISHED]
             if self.mailbox.waiting:
@@ -166,45 +151,46 @@ class UserActor(Actor[Submit]):
 
     def decide(self, batch: list[Submit]) -> None:
         for mail in batch:
-            try:
-                self._handle(mail)
-            except Exception:
-                log.exception("%s: a command crashed", self.address)
-                self.refuse(mail, INTERNAL)
+            self._handle(mail)
         self.finish()
 
     def _handle(self, mail: Submit) -> None:
-        """This user's own limits, then on to the room."""
-        command = mail.command
-        kind = type(command)
-        row = COMMANDS[kind]
-        if row.cost != "ephemeral":
-            bucket = self.bucket if row.cost == "message" else self.actions
-            wait_ms = bucket.take(self._context.clock.steady_ms())
-            if not wait_ms:
-                mail.bucket = bucket
-            else:
-                mail.refusal = Denied("rate_limited", "too much at once", retry_after_ms=wait_ms, rule="messages_per_s")
-            if row.text is not None and mail.refusal is None:
-                text = getattr(command, row.text)
-                if row.name or (text and not self._context.rules.current.passes(text)):
-                    self._judge(mail, row.text, names=row.name)
-            if kind is commands.Send:
-                mail.asks = self.asks
-            elif kind in ADDING:
-                mail.adds = self.adds
-            elif isinstance(mail.command, commands.React) and mail.refusal is None:
-                self._read_emoji(mail, mail.command)
-        elif isinstance(command, commands.Got):
-            done = self._confirmed_for_nothing(command)
-            if done is not None:
-                mail.reply(done)
-                mail.flush()
-                return
+        """This user's own limits, then on to the room. A command that crashes them is answered `internal`."""
         try:
+            command = mail.command
+            kind = type(command)
+            row = COMMANDS[kind]
+            if row.cost != "ephemeral":
+                bucket = self.bucket if row.cost == "message" else self.actions
+                wait_ms = bucket.take(self._context.clock.steady_ms())
+                if not wait_ms:
+                    mail.bucket = bucket
+                else:
+                    mail.refusal = Denied(
+                        "rate_limited", "too much at once", retry_after_ms=wait_ms, rule="messages_per_s"
+                    )
+                if row.text is not None and mail.refusal is None:
+                    text = getattr(command, row.text)
+                    if row.name or (text and not self._context.rules.current.passes(text)):
+                        self._judge(mail, row.text, names=row.name)
+                if kind is commands.Send:
+                    mail.asks = self.asks
+                elif kind in ADDING:
+                    mail.adds = self.adds
+                elif isinstance(mail.command, commands.React) and mail.refusal is None:
+                    self._read_emoji(mail, mail.command)
+            elif isinstance(command, commands.Got):
+                done = self._confirmed_for_nothing(command)
+                if done is not None:
+                    mail.reply(done)
+                    mail.flush()
+                    return
             self._context.rooms.tell(command.room, mail)
         except Full as full:
             self.refuse(mail, Denied("busy", str(full), retry_after_ms=200))
+        except Exception:
+            log.exception("%s: a command crashed", self.address)
+            self.refuse(mail, INTERNAL)
 
     def _confirmed_for_nothing(self, command: commands.Got) -> Done | None:
         """The answer to a member of a large group. Each of them may confirm each message, and nothing of it is kept: so
