@@ -451,7 +451,7 @@ class Retried(msgspec.Struct, kw_only=True):
     retried: int
 
 
-class ReplyTo(msgspec.Struct, kw_only=True):
+class Ticket(msgspec.Struct, kw_only=True):
     """The ticket in a link of `gochat link`, behind `#ticket=`."""
 
     ticket: Annotated[str, Meta(min_length=1, max_length=8_192)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from gochat.errors import AuthError
 from gochat.http.rest.context import Call, Reply
 from gochat.http.rest.refused import invalid_token
-from gochat.http.rest.shapes import NewToken, ReplyTo
+from gochat.http.rest.shapes import NewToken, Ticket
 
 
 async def redeem(call: Call) -> Reply:
-    body: ReplyTo = call.body
+    body: Ticket = call.body
     try:
         granted = await call.context.tickets.redeem(body.ticket)
     except AuthError as error:
