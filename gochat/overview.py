@@ -12,7 +12,7 @@ from typing import Final
 import trio
 
 import gochat
-from gochat.actors.supervisor import Crash, Kept, Supervisor
+from gochat.actors.supervisor import Crash, SupervisedTask, Supervisor
 from gochat.collector import Sources, values
 from gochat.domain.ids import is_dm
 from gochat.protocol import entries, replies
@@ -53,7 +53,7 @@ def _supervisor(supervisor: Supervisor) -> SupervisorEntry:
     )
 
 
-def _child(child: Kept) -> Child:
+def _child(child: SupervisedTask) -> Child:
     return Child(
         name=_shown(child.spec.name), since=_wall_ms(child.since), restarts=child.restarts, pausing=child.pausing
     )

@@ -43,7 +43,7 @@ class Unheard:
 UNHEARD: Final = Unheard()
 
 
-class Judged(NamedTuple):
+class JudgedCommand(NamedTuple):
     """The verdict of the rules for words and links on a command."""
 
     command: AnyCommand
@@ -64,7 +64,7 @@ class Submit(msgspec.Struct):
     bucket: TokenBucket | None = None
     """Where a token was taken for this; it is given back if it turns out that none was due."""
     flags: tuple[Flag, ...] = ()
-    if_strangers: Judged | None = None
+    if_strangers: JudgedCommand | None = None
     """The verdict that holds instead where the receivers do not have the sender as a contact: only the room knows."""
     asks: SlidingWindow | None = None
     """How many strangers the sender may still ask."""

@@ -39,8 +39,8 @@ class Spec(NamedTuple):
     """How long the child may take to stop when it is cancelled; then it is left behind and said so."""
 
 
-class Kept:
-    """A child that is kept, with the history of this start of it."""
+class SupervisedTask:
+    """A child, with the history of this start of it."""
 
     __slots__ = ("crashes", "done", "pausing", "restarts", "scope", "since", "spec")
 
@@ -88,7 +88,7 @@ class Supervisor:
         self._intensity = intensity
         self._total = total
         self._recent: deque[float] = deque()
-        self._children: dict[Kept, None] = {}
+        self._children: dict[SupervisedTask, None] = {}
         self._manager = trio.open_nursery(strict_exception_groups=True)
         self._nursery: trio.Nursery | None = None
 
@@ -105,7 +105,7 @@ class Supervisor:
     def __len__(self) -> int:
         return len(self._children)
 
-    def __iter__(self) -> Iterator[Kept]:
+    def __iter__(self) -> Iterator[SupervisedTask]:
         """The children that are kept now, the first started first."""
         return iter(self._children)
 
@@ -113,7 +113,7 @@ class Supervisor:
         """Start a child. Never waits; the child runs from the next tick on."""
         if self._nursery is None:
             raise RuntimeError(f"supervisor {self.name} is not running")
-        child = Kept(spec)
+        child = SupervisedTask(spec)
         self._children[child] = None
         self._nursery.start_soon(self._keep, child, name=spec.name)
 
@@ -128,7 +128,7 @@ class Supervisor:
                 if grace.cancelled_caught:
                     log.error("%s: %s did not stop within %.1f s", self.name, spec.name, spec.grace_s)
 
-    async def _keep(self, child: Kept) -> None:
+    async def _keep(self, child: SupervisedTask) -> None:
         spec = child.spec
         try:
             with child.scope:
@@ -146,7 +146,7 @@ class Supervisor:
             del self._children[child]
             child.done.set()
 
-    async def _pause(self, child: Kept) -> bool:
+    async def _pause(self, child: SupervisedTask) -> bool:
         """Wait before the next start; False if there is none."""
         spec, crashes, now = child.spec, child.crashes, trio.current_time()
         if _too_many(self._recent, now, self._total):

@@ -13,7 +13,7 @@ import msgspec
 
 from gochat.actors.actor import INTERNAL, Actor, Registry
 from gochat.actors.live import Live
-from gochat.actors.messages import Judged, Submit
+from gochat.actors.messages import JudgedCommand, Submit
 from gochat.actors.phases import FINISHED, IDLE, TRANSITIONS, TURN
 from gochat.actors.prefetched import ADDING
 from gochat.actors.quota import Quota
@@ -246,8 +246,8 @@ class UserActor(Actor[Submit]):
             session.ended()
 
 
-def judged(command: commands.AnyCommand, field: str, verdict: Verdict) -> Judged:
+def judged(command: commands.AnyCommand, field: str, verdict: Verdict) -> JudgedCommand:
     """The command as the verdict lets it pass."""
     if verdict.text != getattr(command, field):
         command = msgspec.structs.replace(command, **{field: verdict.text})
-    return Judged(command, verdict.denied, verdict.flags)
+    return JudgedCommand(command, verdict.denied, verdict.flags)

@@ -69,7 +69,7 @@ Verdict: TypeAlias = Valid | DuplicateKeys | Void | Repeat | Stop
 REPEAT: Final = Repeat()
 
 
-class Judged(NamedTuple):
+class Judgement(NamedTuple):
     """An entry and what became of it."""
 
     entry: Entry | None
@@ -77,20 +77,20 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
-def judge(data: bytes, n: int, partition: int, codec: EntryCodec, replica: Replica) -> Judged:
+def judge(data: bytes, n: int, partition: int, codec: EntryCodec, replica: Replica) -> Judgement:
     """Read the element at `n` and certify it. The counter of its producer rises, whatever the verdict, unless that is
     Repeat or Stop, or there is no entry."""
     if not data:
-        return Judged(None, REPEAT)
+        return Judgement(None, REPEAT)
     try:
         entry = codec.decode(data, partition)
     except Forged:
-        return Judged(None, Void("forged"))
+        return Judgement(None, Void("forged"))
     except TooNew as error:
-        return Judged(None, Stop(str(error)))
+        return Judgement(None, Stop(str(error)))
     except Unfit:
-        return Judged(None, Void("unfit"))
-    return Judged(entry, certify(entry, n, replica))
+        return Judgement(None, Void("unfit"))
+    return Judgement(entry, certify(entry, n, replica))
 
 
 def certify(entry: Entry, n: int, replica: Replica) -> Verdict:

@@ -11,19 +11,19 @@ from gochat.domain.moderation import FOREIGN_LINK, LISTED_WORD, STRANGERS_LINK, 
 Outcome: TypeAlias = Literal["allowed", "flagged", "masked", "refused"]
 
 
-class Judged(NamedTuple):
+class RuleEffect(NamedTuple):
     outcome: Outcome
     """The most that a rule does to it."""
     rule: str | None = None
     """The rule that does it."""
 
 
-ALLOWED = Judged("allowed")
+ALLOWED = RuleEffect("allowed")
 
 
 class Change(NamedTuple):
-    was: Judged
-    would_be: Judged
+    was: RuleEffect
+    would_be: RuleEffect
 
     @property
     def rule(self) -> str:
@@ -31,15 +31,15 @@ class Change(NamedTuple):
         return self.would_be.rule or self.was.rule or ""
 
 
-def judge(rules: Rules, text: str, *, contacts: bool) -> Judged:
+def judge(rules: Rules, text: str, *, contacts: bool) -> RuleEffect:
     verdict = rules.check(text, contacts=contacts)
     if verdict.denied is not None:
-        return Judged("refused", verdict.denied.rule)
+        return RuleEffect("refused", verdict.denied.rule)
     if verdict.text != text:
         by_word = rules.on_word == "mask" and rules.words.find(text)
-        return Judged("masked", LISTED_WORD if by_word else _link_rule(rules))
+        return RuleEffect("masked", LISTED_WORD if by_word else _link_rule(rules))
     if verdict.flags:
-        return Judged("flagged", verdict.flags[0].rule)
+        return RuleEffect("flagged", verdict.flags[0].rule)
     return ALLOWED
 
 

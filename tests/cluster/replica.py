@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gochat.cluster.certify import Judged, Valid, Void, judge, next_hash
+from gochat.cluster.certify import Judgement, Valid, Void, judge, next_hash
 from gochat.cluster.entry import EntryCodec
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact
@@ -67,10 +67,10 @@ class Replica:
     def record(self, room: str) -> RoomRecord:
         return self.records.get(room) or RoomRecord.new(room, 1)
 
-    def judge(self, data: bytes) -> Judged:
+    def judge(self, data: bytes) -> Judgement:
         return judge(data, self.n + 1, self.partition, self._codec, self)
 
-    def apply(self, data: bytes, judged: Judged) -> None:
+    def apply(self, data: bytes, judged: Judgement) -> None:
         """Take the next entry."""
         self.n += 1
         self.hash = next_hash(self.hash, data, judged.verdict)
@@ -82,7 +82,7 @@ class Replica:
         if isinstance(verdict, Valid):
             self._take(entry.room, verdict)
 
-    def read(self, data: bytes) -> Judged:
+    def read(self, data: bytes) -> Judgement:
         judged = self.judge(data)
         self.apply(data, judged)
         return judged
@@ -160,7 +160,7 @@ class Replica:
         return frozenset(seq for seq in alive if seq > since)
 
 
-def reason(judged: Judged) -> str:
+def reason(judged: Judgement) -> str:
     """The verdict in a word."""
     verdict = judged.verdict
     return verdict.reason if isinstance(verdict, Void) else type(verdict).__name__

@@ -15,7 +15,7 @@ from gochat.cluster import entry as entries
 from gochat.cluster.certify import (
     HORIZON,
     REPEAT,
-    Judged,
+    Judgement,
     Stop,
     Valid,
     Void,
@@ -45,12 +45,12 @@ class Bench:
         self.counter = 0
         self.lines: list[str] = []
 
-    def read(self, data: bytes) -> Judged:
+    def read(self, data: bytes) -> Judgement:
         judged = self.replica.read(data)
         self.lines.append(f"{data.hex()}\t{reason(judged)}\t{self.replica.hash.hex()}")
         return judged
 
-    def add(self, *added: facts.AnyFact, **changed: object) -> Judged:
+    def add(self, *added: facts.AnyFact, **changed: object) -> Judgement:
         self.counter += 1
         given: dict[str, object] = {
             "room": self.room,
@@ -70,7 +70,7 @@ class Bench:
     def message(self, body: str = "x", sender: str = "ann", **changed: object) -> facts.Message:
         return facts.Message(**{**self.next(1, sender), "body": body, **changed})  # type: ignore[arg-type]
 
-    def made(self) -> Judged:
+    def made(self) -> Judgement:
         users = ["ann", "bob"]
         return self.add(
             facts.Member(**self.next(), users=["ann"], change="added", role="owner", title="Tea"),
@@ -86,7 +86,7 @@ def tea() -> Bench:
     return bench
 
 
-def valid(judged: Judged) -> Valid:
+def valid(judged: Judgement) -> Valid:
     assert isinstance(judged.verdict, Valid), judged
     return judged.verdict
 

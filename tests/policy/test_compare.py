@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gochat.domain.moderation import FOREIGN_LINK, LISTED_WORD, STRANGERS_LINK, Rules
 from gochat.domain.words import Words
-from gochat.policy.compare import ALLOWED, Judged, change, judge, refused_by_rate
+from gochat.policy.compare import ALLOWED, RuleEffect, change, judge, refused_by_rate
 
 WORDS = Words(["grobnik"])
 SUFFIXES = frozenset({"com"})
@@ -15,13 +15,13 @@ def rules(**fields: object) -> Rules:
 
 
 def test_an_outcome_names_the_rule_behind_it() -> None:
-    assert judge(rules(), "a grobnik", contacts=False) == Judged("refused", LISTED_WORD)
-    assert judge(rules(on_word="flag"), "a grobnik", contacts=False) == Judged("flagged", LISTED_WORD)
+    assert judge(rules(), "a grobnik", contacts=False) == RuleEffect("refused", LISTED_WORD)
+    assert judge(rules(on_word="flag"), "a grobnik", contacts=False) == RuleEffect("flagged", LISTED_WORD)
     masks = rules(on_word="mask", links="deny", on_link="mask")
-    assert judge(masks, "a grobnik", contacts=False) == Judged("masked", LISTED_WORD)
-    assert judge(masks, "evil.com", contacts=False) == Judged("masked", FOREIGN_LINK)
+    assert judge(masks, "a grobnik", contacts=False) == RuleEffect("masked", LISTED_WORD)
+    assert judge(masks, "evil.com", contacts=False) == RuleEffect("masked", FOREIGN_LINK)
     for_contacts = rules(links="contacts")
-    assert judge(for_contacts, "evil.com", contacts=False) == Judged("refused", STRANGERS_LINK)
+    assert judge(for_contacts, "evil.com", contacts=False) == RuleEffect("refused", STRANGERS_LINK)
     assert judge(for_contacts, "evil.com", contacts=True) == ALLOWED
 
 

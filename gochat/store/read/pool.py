@@ -29,7 +29,7 @@ THREADS = 3
 TOGETHER = 16
 
 Job: TypeAlias = Callable[[sqlite3.Connection], Any]
-Told: TypeAlias = outcome.Value[Any] | outcome.Error
+Result: TypeAlias = outcome.Value[Any] | outcome.Error
 
 
 class _Call:
@@ -40,9 +40,9 @@ class _Call:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.task: trio.lowlevel.Task | None = None
-        self.result: Told | None = None
+        self.result: Result | None = None
 
-    def tell(self, result: Told) -> None:
+    def tell(self, result: Result) -> None:
         self.result = result
         if self.task is not None:
             trio.lowlevel.reschedule(self.task, result)
@@ -112,7 +112,7 @@ class Readers:
             jobs = [call.job for call in calls]
             self._workers[0].submit(partial(_read, jobs, self._health), partial(self._done, calls))
 
-    def _done(self, calls: list[_Call], result: outcome.Value[list[Told]] | outcome.Error) -> None:
+    def _done(self, calls: list[_Call], result: outcome.Value[list[Result]] | outcome.Error) -> None:
         self._free += 1
         for position, call in enumerate(calls):
             if isinstance(result, outcome.Error):
@@ -123,7 +123,7 @@ class Readers:
         self._hand_over()
 
 
-def _read(jobs: list[Job], health: Health, connection: sqlite3.Connection) -> list[Told]:
+def _read(jobs: list[Job], health: Health, connection: sqlite3.Connection) -> list[Result]:
     """All jobs in one transaction. An error that a job raises is its own affair."""
     try:
         connection.execute("BEGIN")

@@ -17,7 +17,7 @@ from gochat.store.read import rules
 MOST = 1_000
 
 
-class Told(NamedTuple):
+class ReadPositions(NamedTuple):
     """Positions in one room, by user."""
 
     reads: Mapping[str, int] = {}
@@ -25,7 +25,7 @@ class Told(NamedTuple):
     """Of users to whose devices more has come than they have read."""
 
 
-NOTHING: Final = Told()
+NOTHING: Final = ReadPositions()
 
 
 class Receipts:
@@ -38,14 +38,14 @@ class Receipts:
         self._now_ms = now_ms
         self._left = MOST
 
-    def of_room(self, room_pk: int, room: str, low: int) -> Told:
+    def of_room(self, room_pk: int, room: str, low: int) -> ReadPositions:
         """The positions of the others, of a room of either kind; nothing where the user is not in it."""
         if is_dm(room):
             return self.of_private(room_pk, room, low) if self._user in dm_users(room) else NOTHING
         row = self._connection.execute("SELECT members FROM room WHERE num = ?", (room_pk,)).fetchone()
         return self.of_group(room_pk, row[0], low) if row is not None else NOTHING
 
-    def of_group(self, room_pk: int, members: int, low: int) -> Told:
+    def of_group(self, room_pk: int, members: int, low: int) -> ReadPositions:
         """Of the other members: nothing where the group is large. Positions up to `low`, where the group is hidden from
         the user, are left out."""
         if members > SMALL_ROOM or members > self._left:
@@ -63,9 +63,9 @@ class Receipts:
             got.pop(self._user, None)
             blocked = {user for user, _ in rules.blocks(self._connection, list(got), [self._user])}
             got = {user: seq for user, seq in got.items() if seq > low and user not in blocked}
-        return Told({user: read for user, read in reads.items() if read > low}, got)
+        return ReadPositions({user: read for user, read in reads.items() if read > low}, got)
 
-    def of_private(self, room_pk: int, room: str, low: int) -> Told:
+    def of_private(self, room_pk: int, room: str, low: int) -> ReadPositions:
         """Of the other user, as far as that is told."""
         other = peer(room, self._user)
         if other == self._user or self._left <= 0:
@@ -84,7 +84,9 @@ class Receipts:
         if not tells:
             return NOTHING
         self._left -= 1
-        return Told({other: read} if read > low else {}, {other: got} if tells_too and got > max(read, low) else {})
+        return ReadPositions(
+            {other: read} if read > low else {}, {other: got} if tells_too and got > max(read, low) else {}
+        )
 
 
 _MEMBERS = f"SELECT user, read, got FROM seat WHERE num = ? AND {IN_GROUP}"
