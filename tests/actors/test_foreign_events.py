@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import trio
-from tests.actors.test_delivered import listed, listening
+from tests.actors.test_delivery_receipts import listed, listening
 from trio.testing import MockClock
 
 from gochat.actors.backlog import MOST_EVENTS
