@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import trio
-from tests.actors.test_delivery_receipts import listed, listening
 from trio.testing import MockClock
 
 from gochat.actors.backlog import MOST_EVENTS
@@ -21,6 +20,7 @@ from gochat.domain.turn import RoomRules
 from gochat.errors import StoreError
 from gochat.protocol.replies import Got, Read, Typing
 from tests.actors.house import TEA, House, Recorder, keep_house
+from tests.actors.test_delivery_receipts import listed, listening
 
 DM = "dm:ann:bob"
 
