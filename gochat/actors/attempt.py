@@ -1,4 +1,4 @@
-"""What is known of the batch in hand besides its mail.
+"""Everything that is known of the batch in hand besides its mail.
 
 The phases (`phases`) say what a room is doing; this says why it does so once more with the same batch. Most batches are
 decided as they come, and have none of this. Others are decided, found lacking, and decided again:

@@ -1,4 +1,4 @@
-"""What other nodes told of a room that is still to be loaded, in order and within bounds."""
+"""Batches and events of other nodes for a room that is still to be loaded, in order and within bounds."""
 
 from __future__ import annotations
 

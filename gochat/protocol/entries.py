@@ -1,4 +1,4 @@
-"""What replies are made of: the entries of lists and pages, as the archive, the node and its notifier tell them."""
+"""The entries of lists and pages, which replies are made of, as the archive, the node and its notifier tell them."""
 
 from __future__ import annotations
 

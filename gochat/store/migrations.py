@@ -55,7 +55,7 @@ def _end_empty_requests(db: sqlite_utils.Database) -> None:
 
 
 def _list_rooms(db: sqlite_utils.Database) -> None:
-    """What lists are read from is made of the logs, in one look at all of them."""
+    """The tables that lists are read from are made of the logs, in one look at all of them."""
     db.execute(
         f"""INSERT INTO skipped SELECT id >> {schema.SEQ_BITS}, (id & {schema.SEQ_MASK}) >> {BLOCK_BITS}, count(*),
                 count(delete_seq) FROM fact WHERE kind <> {MESSAGE} OR delete_seq IS NOT NULL GROUP BY 1, 2"""

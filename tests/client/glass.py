@@ -15,7 +15,7 @@ PATIENCE_S = 60.0
 
 
 class Glass:
-    """What is shown always fits it."""
+    """Every picture that is shown must fit it."""
 
     def __init__(self, columns: int = 79, rows: int = 24) -> None:
         self.columns, self.rows = columns, rows
