@@ -1,4 +1,4 @@
-"""Work that a node does by itself from time to time: it lets texts end that are too old, and drops actors that are idle."""
+"""Work that a node does by itself from time to time: it lets old texts end, and drops actors that are idle."""
 
 from __future__ import annotations
 
