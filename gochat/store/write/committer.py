@@ -30,6 +30,7 @@ from gochat.store.write.logs import Batch
 from gochat.store.write.notes import Notes
 from gochat.store.write.replica import LogReplica, together
 from gochat.store.write.transaction import FULL_BYTES, Writer
+from gochat.store.write.unsynced import unsynced
 from gochat.store.write.write_buffer import WriteBuffer
 
 log = logging.getLogger(__name__)
@@ -322,13 +323,11 @@ class Committer:
             self._merged_at = time.monotonic()
 
     def _unsynced(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
-        """Do something in a transaction that is not synced: it follows from the log, and the next commit syncs. After
-        an error the connection is of no more use."""
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("BEGIN IMMEDIATE")
-        work(connection)
-        connection.execute("COMMIT")
-        connection.execute("PRAGMA synchronous = FULL")
+        """Do something in a transaction that is not synced: it follows from the log."""
+        with unsynced(connection):
+            connection.execute("BEGIN IMMEDIATE")
+            work(connection)
+            connection.execute("COMMIT")
 
     def _feed(self, connection: sqlite3.Connection) -> None:
         """One slice, of as many rooms as it takes. A room that can't be fed, since something is damaged, is left out
@@ -340,6 +339,7 @@ class Committer:
                 fed = index.feed(connection, room_pk, left)
             except sqlite3.Error as error:
                 if not is_damage(error):
+                    self._unindexed |= begun | {room_pk}
                     raise
                 _start_over(connection)  # The others are fed again.
                 self._unindexed |= begun

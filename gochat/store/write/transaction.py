@@ -25,6 +25,7 @@ from gochat.store.write import notes as noted
 from gochat.store.write.expiry import Expired, Old
 from gochat.store.write.logs import Batch, Logs
 from gochat.store.write.notes import Notes
+from gochat.store.write.unsynced import unsynced
 
 log = logging.getLogger(__name__)
 
@@ -164,18 +165,14 @@ class Writer:
         obsolete = self.write_buffer.obsolete_upto(pieces)
         if not pieces and not obsolete:
             return
-        self.connection.execute("PRAGMA synchronous = NORMAL")
-        try:
-            self._merge_together(pieces, obsolete)
-        except Exception as error:
-            if not self._is_of_some(error):
-                raise
-            self._roll_back(pieces)
-            self._merge_apart(pieces)
-        finally:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-            self.connection.execute("PRAGMA synchronous = FULL")
+        with unsynced(self.connection):
+            try:
+                self._merge_together(pieces, obsolete)
+            except Exception as error:
+                if not self._is_of_some(error):
+                    raise
+                self._roll_back(pieces)
+                self._merge_apart(pieces)
 
     def _merge_together(self, pieces: write_buffer.Pieces, obsolete: int) -> None:
         self._begin()
@@ -380,31 +377,20 @@ class Writer:
         what is deleted. Not synced: what is lost of it is done again."""
         if old.room_pk in self.write_buffer.quarantined:
             return Expired(0, False)
-        self.connection.execute("PRAGMA synchronous = NORMAL")
-        try:
-            with write_buffer.wiping(self.connection):
-                self._begin()
-                done = expiry.expire(self.connection, old, now_ms)
-                self._finish(self.commits, written=False)
-            return done
-        finally:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-            self.connection.execute("PRAGMA synchronous = FULL")
+        with unsynced(self.connection), write_buffer.wiping(self.connection):
+            self._begin()
+            done = expiry.expire(self.connection, old, now_ms)
+            self._finish(self.commits, written=False)
+        return done
 
     def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Have `job` write beside the logs, in a transaction of its own. Not synced: what is lost of it by a power
         failure is done again."""
-        self.connection.execute("PRAGMA synchronous = NORMAL")
-        try:
+        with unsynced(self.connection):
             self._begin()
             result = job(self.connection)
             self._finish(self.commits, written=False)
-            return result
-        finally:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-            self.connection.execute("PRAGMA synchronous = FULL")
+        return result
 
     def _begin(self) -> None:
         self.connection.execute("BEGIN IMMEDIATE")

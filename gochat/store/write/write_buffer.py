@@ -238,16 +238,19 @@ class WriteBuffer:
         self._order = sorted(self._old.rooms, reverse=True)
 
     def slice(self, most: int) -> dict[int, list[Message]]:
-        """The next messages of the segment that is being merged, about so many; those with the lowest row ids first."""
+        """The next messages of the segment that is being merged, about so many; those with the lowest row ids first.
+        They stay the next ones until they are forgotten: a merge may fail because another process holds the lock."""
+        order, rooms = self._order, self._old.rooms
+        while order and order[-1] not in rooms:
+            order.pop()
         found: dict[int, list[Message]] = {}
-        while self._order and most > 0:
-            room_pk = self._order[-1]
-            messages = self._old.rooms.get(room_pk, ())  # None is left of a room that was read meanwhile.
-            if messages:
-                found[room_pk] = list(messages[:most])
-            if len(messages) <= most:
-                self._order.pop()
-            most -= len(messages)
+        for room_pk in reversed(order):
+            if most <= 0:
+                break
+            messages = rooms.get(room_pk)
+            if messages:  # None is left of a room that was read meanwhile.
+                found[room_pk] = messages[:most]
+                most -= len(messages)
         return found
 
     def obsolete_upto(self, merged: Pieces) -> int:
