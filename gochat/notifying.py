@@ -102,7 +102,7 @@ class Notifying:
             rules,
             seen=self._seen,
             now_ms=self._now_ms,
-            flush_reads=self._journal.flush_reads,
+            flush_positions=self._journal.flush_positions,
             added=self._wake,
         )
 

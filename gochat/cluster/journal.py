@@ -47,7 +47,7 @@ from gochat.ports.journal import (
     OnStanding,
     Overtaken,
 )
-from gochat.replication import AnyNews, Applied, EpochIs, Followed, NodeIs, Noted, ReadUpTo, ReplicaStore
+from gochat.replication import AnyNews, Applied, EpochIs, Followed, GotUpTo, NodeIs, Noted, ReadUpTo, ReplicaStore
 
 log = logging.getLogger(__name__)
 
@@ -285,10 +285,10 @@ class ClusterJournal:
             with trio.move_on_after(WAIT_S):
                 await self._noting.flush()
 
-    async def flush_reads(self) -> None:
+    async def flush_positions(self) -> None:
         if not self._barriers.is_away:
             with trio.move_on_after(WAIT_S):
-                await self._noting.flush((ReadUpTo,))
+                await self._noting.flush((ReadUpTo, GotUpTo))
 
     def _send_notes(self, partition: int, notes: Sequence[Noted], recorded: Callable[[], None]) -> None:
         if self._serving.is_put_out:

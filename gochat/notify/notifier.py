@@ -67,7 +67,7 @@ class Notifier:
         *,
         seen: Callable[[str], int],
         now_ms: Callable[[], int],
-        flush_reads: Callable[[], Awaitable[None]],
+        flush_positions: Callable[[], Awaitable[None]],
         added: Callable[[], None],
     ) -> None:
         """`seen`: see Reader.seen_ms, as far as it is known in memory. `added` is called when there may be something
@@ -76,7 +76,7 @@ class Notifier:
         self._rules = rules
         self._seen = seen
         self._now_ms = now_ms
-        self._flush_reads = flush_reads
+        self._flush_positions = flush_positions
         self._added = added
         self._timetable = Timetable()
         self._running = False
@@ -161,7 +161,7 @@ class Notifier:
 
     async def _look_at(self, rooms: Sequence[UnseenRoom]) -> None:
         """Decide for all members of these rooms. A large room takes several slices, each of which is kept by itself."""
-        await self._flush_reads()
+        await self._flush_positions()
         now_ms = self._now_ms()
         found: list[NewNotice] = []
         looked: dict[int, int] = {}

@@ -151,8 +151,8 @@ class Journal(Protocol):
         """Keep the user's shown name or the time last seen, durable within 1 s. Never waits."""
 
     async def flush_notes(self) -> None:
-        """Return when everything noted before the call is durable; else as `flush_reads`."""
+        """Return when everything noted before the call is durable; else as `flush_positions`."""
 
-    async def flush_reads(self) -> None:
-        """Return when the read positions noted before the call are durable, so that a reading shows them. If the
-        commit that should take them fails, they wait for the next, and this returns all the same."""
+    async def flush_positions(self) -> None:
+        """Return when the positions noted before the call, read and got, are durable, so that a reading shows them. If
+        the commit that should take them fails, they wait for the next, and this returns all the same."""

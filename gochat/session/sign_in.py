@@ -71,7 +71,7 @@ async def greet(session: Session, hello: Hello) -> None:
             await gateway.notifications.signed_in(identity)
             await gateway.journal.flush_notes()
         else:
-            await gateway.journal.flush_reads()
+            await gateway.journal.flush_positions()
         snapshot = await gateway.archive.welcome(identity.user, CONTACTS, list(hello.resume), _held(session, hello))
         if not is_current and _is_ahead(gateway, hello, snapshot):
             raise StoreError("the client has facts that this node has not")

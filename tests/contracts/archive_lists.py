@@ -121,7 +121,7 @@ class ArchiveListsContract:
         await tea.made(commands.Delete, seq=three)
         assert await told("cat") == (1, 1)
         store.journal.note_read(tea.record, "bob", one)
-        await store.journal.flush_reads()
+        await store.journal.flush_positions()
         assert await told("bob") == (1, 1)
         await tea.said("to write is to have read", user="bob")
         assert await told("bob") == (0, 0)
@@ -163,7 +163,7 @@ class ArchiveListsContract:
         said = await tea.said("one", "two")
         await tea.said("three", user="cat")
         store.journal.note_read(tea.record, "bob", said[0])
-        await store.journal.flush_reads()
+        await store.journal.flush_positions()
         expected = {"ann": {"bob": 3, "cat": 5}, "bob": {"ann": 4, "cat": 5}, "cat": {"ann": 4, "bob": 3}}
         for user, reads in expected.items():
             (room,) = (await store.archive.welcome(user, 15, [])).rooms
@@ -205,7 +205,7 @@ class ArchiveListsContract:
         (room,) = (await store.archive.welcome("zoe", 15, [])).rooms
         assert room.reads == (await store.archive.page(ZOE, TEA, **NEWEST, limit=1)).reads == {}
         store.journal.note_read(tea.record, "bob", came.seq)
-        await store.journal.flush_reads()
+        await store.journal.flush_positions()
         (room,) = (await store.archive.welcome("zoe", 15, [])).rooms
         assert room.reads == {"bob": came.seq}
         (room,) = (await store.archive.welcome("ann", 15, [])).rooms
@@ -223,7 +223,7 @@ class ArchiveListsContract:
 
         async def reads(seq: int) -> None:
             store.journal.note_read(dm.record, "bob", seq)
-            await store.journal.flush_reads()
+            await store.journal.flush_positions()
 
         await dm.said("may I?")
         await reads(1)

@@ -254,7 +254,7 @@ class JournalContract:
         for noted, (read, unread) in [(2, (2, 1)), (1, (2, 1)), (3, (3, 0)), (2, (3, 0))]:
             store.journal.note_read(dm.record, "bob", noted)
             with trio.fail_after(SOON):
-                await store.journal.flush_reads()
+                await store.journal.flush_positions()
             assert await read_positions(store, "bob", DM) == (read, unread)
 
     async def test_a_read_position_is_durable_soon_without_a_flush(self, store: Any) -> None:
@@ -277,7 +277,7 @@ class JournalContract:
         await tea.made(commands.Create)
         store.journal.note_read(tea.record, "zoe", 1)
         with trio.fail_after(SOON):
-            await store.journal.flush_reads()
+            await store.journal.flush_positions()
         assert await store.archive.membership("zoe", TEA) is None
         assert await store.journal.load(TEA) == tea.record
 
@@ -293,7 +293,7 @@ class JournalContract:
         for noted, seq in [(2, 2), (1, 2), (3, 3), (2, 3)]:
             store.journal.note_got(dm.record, "bob", noted)
             with trio.fail_after(SOON):
-                await store.journal.flush_notes()
+                await store.journal.flush_positions()
             assert await told() == {"bob": seq}
         await dm.said("four")
         store.journal.note_got(dm.record, "bob", 4)
@@ -303,7 +303,7 @@ class JournalContract:
 
     async def test_flushing_nothing_returns_at_once(self, store: Any) -> None:
         with trio.fail_after(SOON):
-            await store.journal.flush_reads()
+            await store.journal.flush_positions()
 
     async def test_names_and_times_last_seen_are_kept_apart(self, store: Any) -> None:
         journal = store.journal

@@ -137,7 +137,7 @@ class NoticesContract:
         assert (await look(store, room)).readers == []
         await dm.said("more")
         store.journal.note_read(dm.record, "bob", 2)
-        await store.journal.flush_reads()
+        await store.journal.flush_positions()
         assert (await look(store, room)).readers == []
 
     async def test_what_was_looked_at_is_unseen_no_more_and_the_next_message_is(self, store: Any) -> None:

@@ -187,7 +187,7 @@ async def test_what_waits_is_cancelled_by_whatever_the_user_does(autojump_clock:
     await trio.sleep(310)
     town.online.add("here")
     town.store.journal.note_read(tea.record, "reads", tea.head)
-    await town.store.journal.flush_reads()
+    await town.store.journal.flush_positions()
     await town.store.journal.append_side_records([Silenced("mutes", TEA, None, town.now_ms())])
     await tea.turn(commands.Remove(room=TEA, user="ann", users=("leaves",)))
     town.shut_out.add("out")

@@ -45,7 +45,7 @@ class Town:
             self.rules,
             seen=self.seen,
             now_ms=self.now_ms,
-            flush_reads=self.store.journal.flush_reads,
+            flush_positions=self.store.journal.flush_positions,
             added=lambda: [sender.wake() for sender in self.senders] and None,
         )
         self.results: dict[str, int] = {}

@@ -106,7 +106,7 @@ async def live_through(store: Store, tea_turns: list[list[Any]], dm_turns: list[
     async with trio.open_nursery() as nursery:
         nursery.start_soon(play, store, tea, tea_turns)
         nursery.start_soon(play, store, dm, dm_turns)
-    await store.journal.flush_reads()
+    await store.journal.flush_positions()
     for scribe in (tea, dm):
         if scribe.head or scribe.side_records:
             assert await store.journal.load(scribe.room) == scribe.folded() == scribe.record
@@ -248,7 +248,7 @@ def test_a_crash_before_anything_was_merged(tea: list[list[Any]], dm: list[list[
                 await scribes[0].made(commands.Create, title="T", users=("bob", "cat"))
                 for scribe, turns in zip(scribes, (tea, dm), strict=True):
                     await play(store, scribe, turns)
-                await store.journal.flush_reads()
+                await store.journal.flush_positions()
                 # As a kill leaves them: nobody writes now.
                 for end in ("", "-wal"):
                     shutil.copy(folder / f"gochat.db{end}", folder / f"left.db{end}")

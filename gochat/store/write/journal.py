@@ -210,11 +210,11 @@ class SqliteJournal:
         while self._ended < goal:
             await self._wait_for_an_end()
 
-    async def flush_reads(self) -> None:
-        if self._reads:
+    async def flush_positions(self) -> None:
+        if self._reads or self._got:
             goal = self._begun + 1  # They go with the next commit to begin.
             self._want_commit()
-        elif self._in_flight is not None and self._in_flight.notes.reads:
+        elif self._in_flight is not None and (self._in_flight.notes.reads or self._in_flight.notes.got):
             goal = self._begun
         else:
             return

@@ -48,7 +48,7 @@ async def lived(database: Path) -> None:
         await last.said("quixotic alone")
         store.journal.note_user("ann", name="Ann Quixotic", last_seen=5)
         store.journal.note_user("bob", name="Bob")
-        await store.journal.flush_reads()
+        await store.journal.flush_positions()
 
         async def indexed() -> bool:
             with closing(connect(str(database), read_only=True)) as db:

@@ -157,7 +157,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 facts = [message(room, seq, body, sender=room.split(":")[1]) for seq, body in enumerate(BODIES, 1)]
                 assert isinstance(await append_to(store.journal, record, facts), Committed)
             store.journal.note_user("ann", name="Ann")
-            await store.journal.flush_reads()
+            await store.journal.flush_positions()
             with trio.fail_after(SOON):
                 while store.commits.backlog or store.commits.unmerged:
                     await trio.sleep(0.01)

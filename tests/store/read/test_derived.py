@@ -225,7 +225,7 @@ async def lived(database: Path, happened: list[Any], pace: str) -> list[str]:
                 if isinstance(noted, Noted) and noted.user in here(scribe):
                     store.journal.note_read(scribe.record, noted.user, min(noted.seq, scribe.head))
             await scribe.turn(*(aimed(scribe, each) for each in turn if not isinstance(each, Noted)))
-        await store.journal.flush_reads()
+        await store.journal.flush_positions()
         if pace == "unmerged":
             check(database, merged=False)
     check(database)

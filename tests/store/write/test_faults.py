@@ -175,7 +175,7 @@ async def test_a_commit_that_fails_is_unknown_and_the_next_one_works(tmp_path: P
             assert isinstance(
                 await append_to(store.journal, loaded, [message(DM, loaded.head + 1, key="l")]), Committed
             )
-            await store.journal.flush_reads()
+            await store.journal.flush_positions()
         assert [fact.seq for fact in await store.archive.replay(DM, 0, 9, 9)] == list(range(1, loaded.head + 2))
         (contact,) = (await store.archive.welcome("bob", 15, [])).contacts
         assert contact.read == 1, "a note outlives the commit that failed"

@@ -12,7 +12,7 @@ import pytest
 from gochat.errors import StoreError
 from gochat.store import schema, setup
 from gochat.store.search import index
-from gochat.store.write.committer import Committer, Pace
+from gochat.store.write.committer import Committer, MergePace
 from gochat.store.write.expiry import Old
 from gochat.store.write.logs import Batch
 from gochat.store.write.unsynced import unsynced
@@ -21,7 +21,7 @@ from tests.contracts.journal import message
 
 FULL, ROOM = 2, "dm:ann:bob"
 #: Nothing is merged or fed by the clock alone.
-NEVER = Pace(quiet_s=1e6, after_s=1e6, feed_s=1e6)
+NEVER = MergePace(quiet_s=1e6, after_s=1e6, feed_s=1e6)
 
 
 def synchronous(connection: sqlite3.Connection) -> int:
@@ -49,7 +49,7 @@ def locked(path: str) -> Iterator[None]:
         yield
 
 
-def committed(connection: sqlite3.Connection, pace: Pace) -> Committer:
+def committed(connection: sqlite3.Connection, pace: MergePace) -> Committer:
     """One that has merged a message, and has one to merge, and both to put into the index."""
     committer = Committer(lambda: connection, WriteBuffer(), pace)
     for seq in (1, 2):
@@ -69,7 +69,7 @@ def expire(committer: Committer) -> None:
 
 @pytest.mark.parametrize("pace", [NEVER._replace(quiet_s=0), NEVER._replace(feed_s=0)], ids=["merge", "feed"])
 def test_a_lock_that_another_process_holds_leaves_commits_synced(
-    path: str, connection: sqlite3.Connection, pace: Pace
+    path: str, connection: sqlite3.Connection, pace: MergePace
 ) -> None:
     committer = committed(connection, pace)
     with locked(path):
