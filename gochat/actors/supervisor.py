@@ -91,6 +91,7 @@ class Supervisor:
         self._children: dict[SupervisedTask, None] = {}
         self._manager = trio.open_nursery(strict_exception_groups=True)
         self._nursery: trio.Nursery | None = None
+        self._stopping = False
 
     async def __aenter__(self) -> Supervisor:
         self._nursery = await self._manager.__aenter__()
@@ -110,15 +111,19 @@ class Supervisor:
         return iter(self._children)
 
     def start(self, spec: Spec) -> None:
-        """Start a child. Never waits; the child runs from the next tick on."""
+        """Start a child. Never waits; the child runs from the next tick on. Does nothing once the supervisor stops:
+        nobody would end the child."""
         if self._nursery is None:
             raise RuntimeError(f"supervisor {self.name} is not running")
+        if self._stopping:
+            return
         child = SupervisedTask(spec)
         self._children[child] = None
         self._nursery.start_soon(self._keep, child, name=spec.name)
 
     async def stop(self) -> None:
         """Stop the children, the last started first, each within its grace."""
+        self._stopping = True
         with trio.CancelScope(shield=True):
             for child in reversed(list(self._children)):
                 spec = child.spec

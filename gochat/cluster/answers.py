@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 import msgspec
 
-from gochat.cluster.identity import new_id
 from gochat.cluster.journal import ClusterJournal
 from gochat.cluster.shared import Shared
 from gochat.errors import GochatError
@@ -58,9 +57,8 @@ def answers(journal: ClusterJournal, shared: Shared) -> Mapping[str, Answer]:
         if instance not in journal.members:
             raise GochatError(f"no node {instance} counts")
         # Where the log is being repaired the node has not answered, and may have what no other has.
-        epoch = None if journal.problem is None else new_id()
-        log.warning("the cluster goes on without node %s%s", instance, "" if epoch is None else ", with a new epoch")
-        await journal.forget(instance, new_epoch=epoch)
-        return msgspec.json.encode(Forgotten(epoch is not None))
+        anew = await journal.forget(instance, lacking=journal.problem is not None)
+        log.warning("the cluster goes on without node %s%s", instance, ", with a new epoch" if anew else "")
+        return msgspec.json.encode(Forgotten(anew))
 
     return {"/internal/state": state, "/internal/forget": forget}

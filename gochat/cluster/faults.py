@@ -70,6 +70,14 @@ class EverythingLost(Fault, frozen=True, kw_only=True):
     restarted: bool = False
 
 
+class Dumped(Fault, frozen=True, kw_only=True):
+    """The server writes what it has to its disk."""
+
+
+class Restored(Fault, frozen=True, kw_only=True):
+    """The server is restarted with what the last Dumped wrote, however long ago; without one, with nothing."""
+
+
 class StreamLost(Fault, frozen=True, kw_only=True):
     """One partition's entries were deleted, or evicted."""
 
@@ -112,6 +120,8 @@ AnyFault: TypeAlias = (
     | Full
     | TailLost
     | EverythingLost
+    | Dumped
+    | Restored
     | StreamLost
     | TwoPrimaries
     | Flipped

@@ -431,11 +431,12 @@ class ClusterJournal:
         """Return once the node has caught up and counts."""
         await self._serving.begun.wait()
 
-    async def forget(self, instance: str, *, new_epoch: str | None = None) -> None:
-        """Put a node out of the cluster for good: partitions are repaired without its answer from now on. With
-        `new_epoch`, to be given where it may have had what no other has, clients start anew. Returns when it is
-        recorded. Raises StoreError where it never will be by this node."""
-        await self._membership.forget(instance, before=self._epoch, new_epoch=new_epoch)
+    async def forget(self, instance: str, *, lacking: bool = False) -> bool:
+        """Put a node out of the cluster for good: partitions are repaired without its answer from then on. With
+        `lacking` it may have had what no other has: then clients start anew. So they do where the log has to be
+        repaired before this is recorded, since that would wait for the node. Returns when it is recorded, and whether
+        clients start anew. Raises StoreError where it never will be by this node."""
+        return await self._membership.forget(instance, epoch=lambda: self._epoch, lacking=lacking)
 
     async def leave(self) -> None:
         """Have what is on its way recorded, and count no more. Nothing is taken afterwards."""

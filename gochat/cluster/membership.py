@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 import trio
 
 from gochat.cluster.entry import SITE
+from gochat.cluster.identity import new_id
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.nodes import Nodes
 from gochat.cluster.ports import PARTITIONS
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 AGAIN_S: Final = 0.05
 #: How long a node that comes waits for the others to know that it counts.
 KNOWN_S: Final = 5.0
+#: How long a node that is put out still counts, while this is being recorded.
+REGARD_S: Final = 5.0
 
 Send: TypeAlias = Callable[[int, Sequence[AnyNews], OnRecorded], None]
 """Has the news put into a partition's log."""
@@ -64,12 +67,19 @@ class Membership:
             names = ", ".join(self._registry.lacking(goals))
             log.warning("these nodes have not confirmed yet that this one counts: %s", names)
 
-    async def forget(self, instance: str, *, before: str | None, new_epoch: str | None = None) -> None:
-        """See ClusterJournal. `before`: the epoch that `new_epoch` takes the place of."""
+    async def forget(self, instance: str, *, epoch: Callable[[], str | None], lacking: bool) -> bool:
+        """See ClusterJournal. `epoch`: the cluster's, now."""
+        forgotten = [NodeIs(instance, "forgotten")]
+        if not lacking:
+            # Whatever the node told stands in the log, before these entries. It counts until they are recorded: should
+            # the server lose something meanwhile, that must not be repaired without the node and without a word.
+            with trio.move_on_after(REGARD_S):
+                await self.record(forgotten, range(PARTITIONS))
+                return False
         self._nodes.disregard(instance)
-        if new_epoch is not None:
-            await self.begin_epoch(EpochIs(new_epoch, before))
-        await self.record([NodeIs(instance, "forgotten")], range(PARTITIONS))
+        await self.begin_epoch(EpochIs(new_id(), epoch()))
+        await self.record(forgotten, range(PARTITIONS))
+        return True
 
     async def begin_epoch(self, epoch: EpochIs) -> None:
         await self.record([epoch], [SITE])

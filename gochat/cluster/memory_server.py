@@ -70,7 +70,7 @@ class Primary:
         self.streams = {partition: kept for partition, kept in self._without_tails(missing).items() if kept}
 
     def _without_tails(self, missing: int) -> dict[int, list[Element]]:
-        return {partition: stream[: len(stream) - missing] for partition, stream in self.streams.items()}
+        return {partition: stream[: max(0, len(stream) - missing)] for partition, stream in self.streams.items()}
 
     def lose_everything(self) -> None:
         self.streams, self.fence_of, self.offers, self.nodes, self.leases = {}, {}, {}, {}, {}
@@ -296,6 +296,8 @@ class MemoryServer:
         self.primary = Primary(self._new_id(), self._now_ms)
         self._old: list[Primary] = []
         """Primaries that live on after a failover."""
+        self._dump: Primary | None = None
+        """What faults.Dumped has written."""
 
     def _new_id(self) -> str:
         return f"{self._random.getrandbits(160):040x}"
@@ -338,6 +340,12 @@ class MemoryServer:
                 old.die()
             case faults.EverythingLost():
                 self.primary.lose_everything()
+            case faults.Dumped():
+                self._dump = self.primary.successor(self.primary.server, 0)
+            case faults.Restored():
+                dump = self._dump or Primary("", self._now_ms)
+                old, self.primary = self.primary, dump.successor(self._new_id(), 0)
+                old.die()
             case faults.StreamLost(partition=partition):
                 self.primary.streams.pop(partition, None)
             case faults.Promoted(entries=entries):

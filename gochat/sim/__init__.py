@@ -3,7 +3,8 @@
 `world.play` runs a plan and judges it from outside; the same plan gives the same run, byte for byte.
 """
 
-from gochat.sim.plan import Plan, draw
+from gochat.sim.drawing import draw
+from gochat.sim.plan import Plan
 from gochat.sim.shrink import shrink
 from gochat.sim.world import Outcome, play
 

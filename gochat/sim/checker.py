@@ -1,114 +1,19 @@
 """The traces of a chat, judged from outside: the messages sent, acked and heard, and the history.
 
 Pure: it knows no server and no socket. `violations` names each broken promise in words.
+
+In a cluster a node may be given up that alone had recorded something. Then clients start anew, and whatever this node,
+and no other, had told them may be lost (`Evidence.gone`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-import msgspec
+from gochat.sim.evidence import Asked, Evidence, Fact, Look, Name
 
-
-class Fact(NamedTuple):
-    """A fact as a client saw it, live or on a page."""
-
-    seq: int
-    kind: str
-    sender: str
-    key: str | None = None
-    body: str | None = None
-    users: tuple[str, ...] = ()
-    change: str = ""
-    target: int = 0
-    shown_late: bool = False
-    """Whether it was shown as it is since an edit or a deletion."""
-
-    @property
-    def message(self) -> bool:
-        return self.kind == "message"
-
-    def names(self, user: str, *changes: str) -> bool:
-        """Whether it makes one of these changes to the user's membership."""
-        return self.change in changes and user in self.users
-
-
-class Name(NamedTuple):
-    """The name of a message for ever: one key of one sender in one room."""
-
-    room: str
-    sender: str
-    key: str
-
-
-class Asked(msgspec.Struct, eq=False):
-    """A request of a client, over all connections that it was sent on."""
-
-    client: str
-    user: str
-    frame: dict[str, Any]
-    at: float
-    """When it was first sent; of a reading, when it was sent last."""
-    tries: int = 0
-    connection: int = 0
-    """The last one that it was sent on."""
-    maybe_before: bool = False
-    """Whether an earlier try may have been carried out although another answer came."""
-    reply: dict[str, Any] | None = None
-    answered_at: float = 0.0
-
-    @property
-    def kind(self) -> str:
-        kind: str = self.frame["type"]
-        return kind
-
-    @property
-    def succeeded(self) -> bool:
-        return self.reply is not None and self.reply["type"] != "error"
-
-    @property
-    def refused(self) -> bool:
-        """Whether it was certainly not carried out."""
-        return self.reply is not None and self.reply["type"] == "error" and not self.maybe_before
-
-
-class Look(NamedTuple):
-    """A reading of a room that told its head."""
-
-    client: str
-    user: str
-    room: str
-    asked_at: float
-    at: float
-    head: int
-    follows: bool = True
-    """Whether it must show everything that anybody had been told before it was asked for, on whichever node."""
-
-
-class Evidence(msgspec.Struct):
-    """All that the clients know. Rooms are named by their ids; times are of one clock."""
-
-    sent: dict[Name, str] = {}
-    """Every message that was handed to a socket, with its body."""
-    acks: list[tuple[Name, int]] = []
-    """Every ack that was read, repeats too, with its seq."""
-    given_up: set[Name] = set()
-    """Messages whose sender stopped asking before an ack came: in the history once, or not at all."""
-    history: dict[str, list[Fact]] = {}
-    """Each room's log, paged from the end state."""
-    heard: dict[str, dict[str, list[Fact]]] = {}
-    """By reader and room, in the order of arrival over all of the reader's connections. A reader starts at seq 1, or
-    with the fact that let it into a group; what it paged after a `lag` stands where the gap was."""
-    complaints: list[str] = []
-    """Faults that a client itself saw, a `reset` for example."""
-    # The following are kept where membership and time are to be judged too.
-    users: dict[str, str] = {}
-    """The readers' users."""
-    hearings: dict[str, dict[str, list[tuple[int, float]]]] = {}
-    """By reader and room, for each fact in `heard` the connection that it came on, and when."""
-    asked: list[Asked] = []
-    looks: list[Look] = []
+__all__ = ["Asked", "Evidence", "Fact", "Look", "Name", "has_heard_all", "lost", "violations"]
 
 
 Judge = Callable[[Evidence], Iterator[str]]
@@ -121,7 +26,11 @@ def violations(evidence: Evidence) -> list[str]:
 
 def lost(evidence: Evidence) -> set[Name]:
     """Messages that were acked and are not in their room's history."""
-    return {name for name, _ in evidence.acks} - set(_recorded(evidence))
+    missing = {name for name, _ in evidence.acks} - set(_recorded(evidence))
+    if missing and evidence.gone:
+        sends = _sends(evidence)
+        missing = {name for name in missing if name not in sends or not evidence.is_void(sends[name])}
+    return missing
 
 
 def _recorded(evidence: Evidence) -> dict[Name, list[Fact]]:
@@ -157,11 +66,13 @@ def _nothing_from_nowhere(evidence: Evidence) -> Iterator[str]:
 
 
 def _acks_hold(evidence: Evidence) -> Iterator[str]:
-    places = _recorded(evidence)
+    places, sends = _recorded(evidence), _sends(evidence) if evidence.gone else {}
     for name in sorted(lost(evidence)):
         yield f"{name}: acked and lost"
     for name, seq in evidence.acks:
         found = places.get(name)
+        if name in sends and evidence.is_void(sends[name]):
+            continue
         if found and all(fact.seq != seq for fact in found):
             yield f"{name}: acked at {seq}, recorded at {found[0].seq}"
 
@@ -193,7 +104,7 @@ def _in_real_time(evidence: Evidence) -> Iterator[str]:
             asked = sends.get(Name(room, fact.sender, fact.key or ""))
             if asked is None:
                 continue
-            acked_at = asked.answered_at if asked.succeeded else never
+            acked_at = asked.answered_at if asked.succeeded and not evidence.is_void(asked) else never
             if acked_at < latest:
                 yield f"{room}:{fact.seq} was acked before {later} was sent, which stands before it"
                 break
@@ -213,6 +124,8 @@ def _changes_hold(evidence: Evidence) -> Iterator[str]:
     """An edit, a deletion, a reaction that was acked stands at its seq, and the message is as the last of them says."""
     for asked in evidence.asked:
         if asked.kind not in ("edit", "delete", "react") or not asked.succeeded or asked.reply is None:
+            continue
+        if evidence.is_void(asked):
             continue
         room, seq, target = asked.frame["room"], asked.reply["seq"], asked.frame["seq"]
         facts = evidence.history.get(room, [])
@@ -235,10 +148,20 @@ def _changes_hold(evidence: Evidence) -> Iterator[str]:
 def _last_edits(evidence: Evidence) -> dict[tuple[str, int], tuple[int, str]]:
     last: dict[tuple[str, int], tuple[int, str]] = {}
     for asked in evidence.asked:
-        if asked.kind == "edit" and asked.succeeded and asked.reply is not None:
+        if asked.kind == "edit" and asked.succeeded and asked.reply is not None and not evidence.is_void(asked):
             place = asked.frame["room"], asked.frame["seq"]
             last[place] = max(last.get(place, (0, "")), (asked.reply["seq"], asked.frame["body"]))
     return last
+
+
+def _time_does_not_fall(evidence: Evidence) -> Iterator[str]:
+    for room, facts in evidence.history.items():
+        latest = 0
+        for fact in facts:
+            if fact.ts < latest:
+                yield f"{room}:{fact.seq} is of {fact.ts}, after one of {latest}"
+                break
+            latest = fact.ts
 
 
 # ---------------------------------------------------------------------------------------------- readers
@@ -248,11 +171,14 @@ def _heard_alike(evidence: Evidence) -> Iterator[str]:
     for reader, rooms in evidence.heard.items():
         user = evidence.users.get(reader, "")
         for room, facts in rooms.items():
-            yield from _heard_alike_in(reader, user, room, facts, evidence.history.get(room, []))
+            begin = evidence.begins.get((reader, room), 0)
+            yield from _heard_alike_in(reader, user, room, facts, evidence.history.get(room, []), begin)
 
 
-def _heard_alike_in(reader: str, user: str, room: str, facts: list[Fact], history: list[Fact]) -> Iterator[str]:
-    before = 0
+def _heard_alike_in(
+    reader: str, user: str, room: str, facts: list[Fact], history: list[Fact], begin: int
+) -> Iterator[str]:
+    before = begin
     for fact in facts:
         if fact.seq > len(history):
             yield f"{reader} heard {room}:{fact.seq}, which is beyond the history's end"
@@ -274,9 +200,28 @@ def has_heard_all(evidence: Evidence, reader: str) -> bool:
     """Whether the reader has heard its rooms up to where the history ends for it."""
     user = evidence.users.get(reader, "")
     return all(
-        (facts[-1].seq if facts else 0) >= _end(room, evidence.history.get(room, []), user)
+        (facts[-1].seq if facts else evidence.begins.get((reader, room), 0))
+        >= _end(room, evidence.history.get(room, []), user)
         for room, facts in evidence.heard[reader].items()
     )
+
+
+def _heard_before_a_reset(evidence: Evidence) -> Iterator[str]:
+    """Facts that a reader heard before it had to start anew hold, but for those that only a node had that is gone."""
+    for reader, room, connection, fact in evidence.before_resets:
+        history = evidence.history.get(room, [])
+        if evidence.served.get((reader, connection)) in evidence.gone:
+            continue
+        if fact.seq > len(history) or not _alike(fact, history[fact.seq - 1]):
+            found = history[fact.seq - 1] if fact.seq <= len(history) else None
+            yield f"{reader} heard {fact} in {room} before a reset, where the history has {found}"
+
+
+def _resets_are_due(evidence: Evidence) -> Iterator[str]:
+    """A client has to start a room anew only where the log has another epoch, which only a node that is gone brings."""
+    for reader, room, known, epoch in evidence.resets:
+        if not evidence.gone or known == epoch:
+            yield f"{reader} was told to start {room} anew, of epoch {epoch}, where it knew {known}"
 
 
 def _end(room: str, history: list[Fact], user: str) -> int:
@@ -343,12 +288,88 @@ def _only_members_write(evidence: Evidence) -> Iterator[str]:
                 members.difference_update(fact.users)
 
 
+def _deleted_are_left_alone(evidence: Evidence) -> Iterator[str]:
+    for room, facts in evidence.history.items():
+        deleted: set[int] = set()
+        for fact in facts:
+            if fact.target in deleted and fact.kind in ("edit", "reaction", "delete"):
+                yield f"{room}:{fact.seq} is about {fact.target}, which had been deleted: {fact}"
+            if fact.kind == "delete":
+                deleted.add(fact.target)
+
+
+def _members_are_let_in(evidence: Evidence) -> Iterator[str]:
+    """A user who was made a member, as somebody had been told before the user wrote, is not refused for being none."""
+    changes = [asked for asked in evidence.asked if asked.kind == "group"]
+    for name, asked in _sends(evidence).items():
+        if evidence.gone or asked.reply is None or asked.reply.get("code") not in _OUTSIDERS:
+            continue
+        history, user = evidence.history.get(name.room, []), asked.user
+        mine = [each for each in changes if f"group:{each.frame['name']}" == name.room and _is_about(each, user)]
+        begins = [0.0] if history and history[0].names(user, "added") else []
+        begins += [
+            each.at
+            for each in mine
+            if each.frame.get("action") == "add" and each.succeeded and _was_known(each, asked.at)
+        ]
+        if any(each.frame.get("action") == "mute" and each.at < asked.answered_at for each in mine):
+            continue  # It holds through all comings and goings.
+        ends = [each for each in mine if each.frame.get("action") in ("remove", "leave")]
+        for begin in begins:
+            if all(_was_known(end, begin) or end.at >= asked.answered_at for end in ends):
+                yield f"{name} was refused with {asked.reply}, though {user} was a member"
+                break
+
+
+#: Codes of refusals that members do not meet.
+_OUTSIDERS: Final = frozenset({"forbidden", "not_found", "not_member"})
+
+
+def _is_about(change: Asked, user: str) -> bool:
+    """Whether a request about a group is about the user."""
+    return user in (*change.frame.get("users", ()), change.frame.get("user", change.user))
+
+
+def _was_known(asked: Asked, at: float) -> bool:
+    """Whether it was answered by then."""
+    return asked.reply is not None and asked.answered_at < at and (asked.succeeded or asked.refused)
+
+
+def _only_authors_edit(evidence: Evidence) -> Iterator[str]:
+    for room, facts in evidence.history.items():
+        for fact in facts:
+            if fact.kind == "edit" and facts[fact.target - 1].sender != fact.sender:
+                yield f"{room}:{fact.seq}: {fact.sender} edited what is not theirs: {facts[fact.target - 1]}"
+
+
+def _mutes_hold(evidence: Evidence) -> Iterator[str]:
+    """Whatever a user sends after their mute was answered is refused, until somebody asks for its end."""
+    changes = [asked for asked in evidence.asked if asked.frame.get("action") in ("mute", "unmute")]
+    for mute in changes:
+        if mute.frame["action"] != "mute" or not mute.succeeded or evidence.is_void(mute):
+            continue
+        group, user = mute.frame["name"], mute.frame["user"]
+        ends = [
+            other.at
+            for other in changes
+            if (other.frame["action"], other.frame["name"], other.frame["user"]) == ("unmute", group, user)
+            # As with blocks.
+            and (other.answered_at > mute.at or other.reply is None)
+        ]
+        until = min(ends, default=float("inf"))
+        for name, asked in _sends(evidence).items():
+            if (name.room, name.sender) != (f"group:{group}", user) or not asked.succeeded:
+                continue
+            if mute.answered_at < asked.at and asked.answered_at < until:
+                yield f"{name} was sent and acked after {user} was muted"
+
+
 def _blocks_hold(evidence: Evidence) -> Iterator[str]:
     """After a block's answer nothing of either is recorded above its head, until somebody asks for its end."""
     seen = _first_seen(evidence)
     contacts = [asked for asked in evidence.asked if asked.kind == "contact"]
     for block in contacts:
-        if block.frame["action"] != "block" or not block.succeeded or block.reply is None:
+        if block.frame["action"] != "block" or not block.succeeded or block.reply is None or evidence.is_void(block):
             continue
         room, head = block.reply["room"], block.reply["head"]
         ends = [
@@ -375,10 +396,11 @@ def _first_seen(evidence: Evidence) -> dict[tuple[str, int], float]:
 
     for reader, rooms in evidence.hearings.items():
         for room, hearings in rooms.items():
-            for fact, (_, at) in zip(evidence.heard[reader][room], hearings, strict=True):
-                note(room, fact.seq, at)
+            for fact, (connection, at) in zip(evidence.heard[reader][room], hearings, strict=True):
+                if evidence.served.get((reader, connection)) not in evidence.gone:
+                    note(room, fact.seq, at)
     for asked in evidence.asked:
-        if asked.reply is not None and asked.reply["type"] == "ack":
+        if asked.reply is not None and asked.reply["type"] == "ack" and not evidence.is_void(asked):
             note(asked.reply["room"], asked.reply["seq"], asked.answered_at)
     return seen
 
@@ -389,9 +411,12 @@ def _reads_never_go_back(evidence: Evidence) -> Iterator[str]:
     seen: dict[str, list[tuple[float, int, str]]] = {}
     for (room, seq), at in _first_seen(evidence).items():
         seen.setdefault(room, []).append((at, seq, ""))
-    for look in evidence.looks:
+    looks = [
+        look for look in evidence.looks if evidence.served.get((look.client, look.connection)) not in evidence.gone
+    ]
+    for look in looks:
         seen.setdefault(look.room, []).append((look.at, look.head, look.client))
-    for look in evidence.looks:
+    for look in looks:
         history = evidence.history.get(look.room, [])
         if look.head > len(history):
             yield f"{look.client} was shown a head of {look.head} in {look.room}, which ends at {len(history)}"
@@ -426,7 +451,14 @@ _JUDGES: Final[tuple[Judge, ...]] = (
     _changes_hold,
     _heard_alike,
     _removed_hear_nothing,
+    _heard_before_a_reset,
+    _resets_are_due,
     _only_members_write,
+    _members_are_let_in,
+    _deleted_are_left_alone,
+    _only_authors_edit,
+    _mutes_hold,
     _blocks_hold,
+    _time_does_not_fall,
     _reads_never_go_back,
 )

@@ -13,7 +13,7 @@ import msgspec
 import trio
 
 from gochat.sim import plan as steps
-from gochat.sim.checker import Asked, Evidence, Fact, Look, Name
+from gochat.sim.evidence import Asked, Evidence, Fact, Look, Name
 from gochat.sim.network import Connect, Gone, Wire
 
 Frame = dict[str, Any]
@@ -46,6 +46,7 @@ def fact_of(frame: Frame) -> Fact:
         change=frame.get("change", ""),
         target=frame.get("target", 0),
         shown_late=frame["type"] == "message" and ("edited" in frame or "deleted" in frame),
+        ts=frame.get("ts", 0),
     )
 
 
@@ -94,7 +95,8 @@ class Client:
         self._connection = 0
         self._wire: Wire | None = None
         self._welcomed = False
-        self._epoch: str | None = None
+        self._epochs: dict[str, str] = {}
+        """By room that of the log which its `held` belongs to."""
         self._mine: list[tuple[str, int]] = []
         """Room and seq of its own messages that were acked."""
         self._closing = False
@@ -138,8 +140,14 @@ class Client:
                     await self._ask_for(
                         {"type": "react", "room": room, "seq": known[-1], "emoji": "\N{THUMBS UP SIGN}", "on": on}
                     )
+            case steps.Guess(room=room):
+                seq = self._held.get(room, 0) + 1
+                await self._send(room)
+                await self._ask_for({"type": "edit", "room": room, "seq": seq, "body": f"{self._next('e')} guessed"})
             case steps.Group(group=group, action="leave"):
                 await self._ask_for({"type": "group", "name": group, "action": "leave"})
+            case steps.Group(group=group, action="mute" | "unmute" as action, user=user):
+                await self._ask_for({"type": "group", "name": group, "action": action, "user": user})
             case steps.Group(group=group, action=action, user=user):
                 await self._ask_for({"type": "group", "name": group, "action": action, "users": [user]})
             case steps.Contact(user=user, action=action):
@@ -198,6 +206,7 @@ class Client:
             try:
                 self._wire = self._connect(self._nodes[0])
                 self._connection += 1
+                self._evidence.served[self.name, self._connection] = self._wire.instance
                 await self._converse(self._wire)
             except Gone as gone:
                 self._trace(f"{self.name} lost", str(gone.code).encode())
@@ -215,7 +224,8 @@ class Client:
     async def _converse(self, wire: Wire) -> None:
         """Raises Gone."""
         resume = {
-            room: {"seq": seq} | ({"epoch": self._epoch} if self._epoch else {}) for room, seq in self._held.items()
+            room: {"seq": seq} | ({"epoch": self._epochs[room]} if room in self._epochs else {})
+            for room, seq in self._held.items()
         }
         self._put({"type": "hello", "id": "hello", "token": self._token, "device": self.name, "resume": resume})
         asked_at = trio.current_time()
@@ -256,6 +266,8 @@ class Client:
             self._hear(frame["room"], fact_of(frame), live=True)
         elif kind == "welcome":
             self._welcome(frame, asked_at)
+        elif kind == "reset":
+            self._start_anew(frame["room"], frame["epoch"], frame["head"])
         elif reply_to in self._requests:
             self._take_answer(self._requests[reply_to], frame)
         elif isinstance(reply_to, str) and reply_to[:2] in ("p:", "r:"):
@@ -272,13 +284,31 @@ class Client:
 
     def _welcome(self, frame: Frame, asked_at: float) -> None:
         self._welcomed = True
+        now = trio.current_time()
         for entry in frame["rooms"]:
+            self._note_epoch(entry)
             self._evidence.looks.append(
-                Look(self.name, self.user, entry["room"], asked_at, trio.current_time(), entry["head"])
+                Look(self.name, self.user, entry["room"], asked_at, now, entry["head"], connection=self._connection)
             )
         for request in self._requests.values():
             request.connection = 0
             self._try(request)
+
+    def _note_epoch(self, frame: Frame) -> None:
+        if "epoch" in frame:
+            self._epochs.setdefault(frame["room"], frame["epoch"])
+
+    def _start_anew(self, room: str, epoch: str, head: int) -> None:
+        """The room's log is another one."""
+        known = self._epochs.get(room)
+        self._evidence.resets.append((self.name, room, known, epoch))
+        hearings = self._evidence.hearings.get(self.name, {}).pop(room, [])
+        for fact, (connection, _) in zip(self._heard.get(room, ()), hearings, strict=True):
+            self._evidence.before_resets.append((self.name, room, connection, fact))
+        self._heard[room] = []
+        self._evidence.begins[self.name, room] = self._held[room] = head
+        self._epochs[room] = epoch
+        self._mine = [place for place in self._mine if place[0] != room]
 
     def _hear(self, room: str, fact: Fact, *, live: bool) -> None:
         self._held[room] = fact.seq
@@ -306,7 +336,7 @@ class Client:
         del self._requests[request.frame["id"]]
         asked.answered_at = trio.current_time()
         asked.reply = reply
-        self._epoch = reply.get("epoch", self._epoch)
+        self._note_epoch(reply)
         if reply["type"] == "error" and reply["code"] == "internal":
             self._evidence.complaints.append(f"{self.name}: {request.frame} was answered {reply}")
         if asked.frame["type"] == "send" and reply["type"] == "ack":
@@ -323,6 +353,7 @@ class Client:
                     asked.answered_at,
                     reply["head"],
                     len(self._nodes) == 1,
+                    self._connection,
                 )
             )
         request.done.set()

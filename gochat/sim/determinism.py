@@ -6,6 +6,7 @@ of the process answer from the run; it must therefore be the only thing that the
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
 import secrets
@@ -82,9 +83,12 @@ def _drawn_secrets(chance: random.Random) -> Mapping[str, Callable[..., Any]]:
 
 
 @contextmanager
-def one_run(seed: int) -> Iterator[None]:
-    """Within the block `trio.run` on a MockClock does the same each time. Nothing else may run in the process."""
+def one_run(seed: int, settings: Mapping[ModuleType, Mapping[str, object]] = {}) -> Iterator[None]:
+    """Within the block `trio.run` on a MockClock does the same each time. Nothing else may run in the process.
+    `settings`: by module and name other values of its constants."""
     states = scheduler._r.getstate(), random.getstate()
+    collects = gc.isenabled()
+    gc.disable()  # It would call finalizers whenever the process has had enough objects; and a run is short.
     scheduler._r.seed(seed)
     random.seed(seed)
     with ExitStack() as stack:
@@ -100,6 +104,7 @@ def one_run(seed: int) -> Iterator[None]:
                 "monotonic_ns": _steady_ns,
                 "clock_gettime_ns": _steady_ns,
             },
+            **settings,
         }
         for module, functions in replaced.items():
             for name, function in functions.items():
@@ -110,6 +115,8 @@ def one_run(seed: int) -> Iterator[None]:
         finally:
             scheduler._r.setstate(states[0])
             random.setstate(states[1])
+            if collects:
+                gc.enable()
 
 
 @contextmanager

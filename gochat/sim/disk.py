@@ -10,6 +10,7 @@ import math
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from functools import cache
 from random import Random
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
@@ -80,6 +81,13 @@ class _Drive(sqlite3.Connection):
         super().close()
 
 
+def positions(image: bytes) -> dict[int, int]:
+    """By partition up to which n of a cluster's log the database has all of it."""
+    with closing(sqlite3.connect(MEMORY)) as connection:
+        connection.deserialize(image)
+        return dict(connection.execute("SELECT partition, n FROM log_position"))
+
+
 @cache
 def empty_image() -> bytes:
     """The database of a new node, with an epoch that is the same for all."""
@@ -116,14 +124,15 @@ class Disk:
         self._synced, self._failures, self._workers = None, deque(), []
         return self._power
 
-    def power_off(self, *, keep: bool) -> None:
-        """The machine goes dark. `keep`: everything that was written happens to survive, synced or not. Jobs that wait
-        are answered with an error that nobody outside can see."""
+    def power_off(self, *, keep: bool, undo: bool = False) -> None:
+        """The machine goes dark. `keep`: everything that was written happens to survive, synced or not. `undo`: the
+        disk is as it was when the power came. Jobs that wait are answered with an error that nobody outside can see."""
         drive, power = self._drive, self._power
         assert drive is not None
         assert power is not None
         drive.close()
-        self._image = drive.serialize() if keep or self._synced is None else self._synced
+        if not undo:
+            self._image = drive.serialize() if keep or self._synced is None else self._synced
         power.on, self._drive, self._power = False, None, None
         drive.unplug()
         for worker in self._workers:
@@ -143,6 +152,25 @@ class Disk:
         connection = sqlite3.connect(MEMORY, isolation_level=None)
         connection.deserialize(image)
         return connection
+
+    @property
+    def image(self) -> bytes:
+        """The database as it was when the power came, or went."""
+        return self._image
+
+    def replace(self, image: bytes) -> None:
+        """Put another database in the place of the one that is there. Only without power."""
+        assert self._power is None
+        self._image = image
+
+    def backup(self) -> bytes:
+        """A copy of all that is committed now, for another machine. Only with power."""
+        assert self._drive is not None
+        self._drive.close()
+        with closing(sqlite3.connect(MEMORY, isolation_level=None)) as connection:
+            connection.deserialize(self._drive.serialize())
+            connection.execute("UPDATE boot SET number = number + 1")
+            return connection.serialize()
 
     # ------------------------------------------------------------------------------------------ faults
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from random import Random
 from typing import Final
@@ -16,9 +16,13 @@ from typing import Final
 import trio
 
 from gochat import store as stores
+from gochat.cluster.answers import answers
+from gochat.cluster.journal import ClusterJournal
 from gochat.cluster.memory_server import MemoryServer
+from gochat.cluster.shared import Shared
 from gochat.config import Settings
 from gochat.domain.relationship import ContactPolicy
+from gochat.errors import GochatError
 from gochat.http.readiness import Check
 from gochat.node import Node, running_on
 from gochat.policy import RulesInForce
@@ -43,6 +47,8 @@ class Life:
         self.skew_ns = skew_ns
         self.power = power
         self.node: Node | None = None
+        self.shared: Shared | None = None
+        """Its part in a cluster."""
         self.stopping = trio.Event()
         self.ended = trio.Event()
         self.scope = trio.CancelScope()
@@ -69,6 +75,21 @@ class Life:
                 )
             )
 
+    async def answer(self, path: str, question: bytes, told: trio.MemorySendChannel[bytes | GochatError]) -> None:
+        """Answer as to a request of HTTP; in a task of this machine's node."""
+        assert self.node is not None
+        assert self.shared is not None
+        journal = self.node.gateway.journal
+        assert isinstance(journal, ClusterJournal)
+        result: bytes | GochatError
+        with told:
+            try:
+                result = await answers(journal, self.shared)[path](question)
+            except GochatError as error:
+                result = error
+            with suppress(trio.BrokenResourceError):  # Nobody waits for it any more.
+                told.send_nowait(result)
+
 
 class Host:
     """`nursery` runs all lives of the node. `server` holds the log of its cluster; None: it is alone. `crashed` is told
@@ -87,9 +108,14 @@ class Host:
         crashed: Callable[[str, BaseException], None],
     ) -> None:
         self.name = name
+        self.instance = name
+        """The node's: another one with each folder."""
+        self.absent = False
+        """Whether the machine is nobody's node: it has no folder, or one that nobody is to start."""
         self.disk = Disk(chance)
         self.life: Life | None = None
         self.skew_ns = 0
+        self._folders = 0
         self._settings = settings
         self._rules = rules
         self._chance = chance
@@ -100,8 +126,8 @@ class Host:
         self._boots = 0
 
     def start(self) -> None:
-        """Does nothing where the node runs."""
-        if self.life is None:
+        """Does nothing where the node runs, or may not."""
+        if self.life is None and not self.absent:
             self.life = Life(self.name, self.skew_ns, self.disk.power_on())
             self._nursery.start_soon(self._live, self.life)
 
@@ -122,13 +148,44 @@ class Host:
             return [Check("node", "the node does not run")]
         return self.life.node.readiness()
 
-    def kill(self, *, keep: bool, silent: bool) -> None:
-        """Does nothing where the machine has no power."""
+    @property
+    def journal(self) -> ClusterJournal | None:
+        """That of a node that runs, and is one of a cluster."""
+        if self.life is None or self.life.node is None:
+            return None
+        journal = self.life.node.gateway.journal
+        return journal if isinstance(journal, ClusterJournal) else None
+
+    def take(self, image: bytes) -> None:
+        """Become a node that never was before, with this database. Only without power."""
+        self._folders += 1
+        self.instance = f"{self.name}.{self._folders}"
+        self.disk.replace(image)
+        self.absent = False
+
+    async def inquire(self, path: str, question: bytes) -> bytes:
+        """The node's answer to a question below /internal/. Raises Gone and GochatError."""
+        life = self.life
+        if life is None or life.node is None or life.stopping.is_set():
+            raise Gone
+        told, answer = trio.open_memory_channel[bytes | GochatError](1)
+        life.node.gateway.spawn(partial(life.answer, path, question, told))
+        with answer:
+            try:
+                result = await answer.receive()
+            except trio.EndOfChannel:
+                raise Gone from None
+        if isinstance(result, GochatError):
+            raise result
+        return result
+
+    def kill(self, *, keep: bool, silent: bool, undo: bool = False) -> None:
+        """Does nothing where the machine has no power. `undo`: see Disk."""
         life = self.life
         if life is None:
             return
         self.life, life.alive = None, False
-        self.disk.power_off(keep=keep)
+        self.disk.power_off(keep=keep, undo=undo)
         for wire in life.wires:
             wire.sever(client_told=not silent, node_told=False)
         life.scope.cancel()
@@ -154,6 +211,7 @@ class Host:
         if life is None or life.node is None or life.stopping.is_set():
             raise Gone
         wire = Wire(self._chance)
+        wire.instance = self.instance
         life.connect(wire)
         return wire
 
@@ -177,12 +235,11 @@ class Host:
         life.ended.set()
 
     async def _serve(self, life: Life, work: trio.Nursery) -> None:
-        shared = None
         if self._server is not None:
             self._boots += 1
-            shared = connect(self._server, life, self._boots)
+            life.shared = connect(self._server, life, self.instance, self._boots)
         open_store = partial(self._open, life.power, work)
-        async with running_on(open_store, self._rules, self._settings, shared) as node:
+        async with running_on(open_store, self._rules, self._settings, life.shared) as node:
             life.node = node
             node.gateway.spawn(partial(life.accept, node))
             await life.stopping.wait()

@@ -45,6 +45,8 @@ class Wire:
         self.reading.set()
         self.code: int | None = None
         """Of the close, once the client has been told."""
+        self.instance = ""
+        """The node that it leads to: its folder's name, so that another node on the same machine is another one."""
 
     # ------------------------------------------------------------------------------------------ the client's end
 

@@ -1,19 +1,16 @@
 """A run as data: the clients with all that they will try to do, and the faults with their times.
 
-A plan is drawn from a seed, can be written as JSON and read again, and is made smaller by leaving parts of it out.
+A plan is drawn from a seed (drawing.py), can be written as JSON and read again, and is made smaller by leaving parts of
+it out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from random import Random
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from gochat.cluster.faults import AnyFault
-from gochat.sim.server import FAULTS
 
 # ---------------------------------------------------------------------------------------------- what clients do
 
@@ -49,9 +46,15 @@ class React(Step, frozen=True, kw_only=True):
     on: bool
 
 
+class Guess(Step, frozen=True, kw_only=True):
+    """Sends a message, and edits it at once, at the seq that it will have if nobody else writes."""
+
+    room: str
+
+
 class Group(Step, frozen=True, kw_only=True):
     group: str
-    action: Literal["add", "remove", "leave"]
+    action: Literal["add", "remove", "leave", "mute", "unmute"]
     user: str
 
 
@@ -76,7 +79,7 @@ class Pause(Step, frozen=True, kw_only=True):
     for_ms: int
 
 
-AnyStep: TypeAlias = Send | Edit | Delete | React | Group | Contact | Look | Reconnect | Pause
+AnyStep: TypeAlias = Send | Edit | Delete | React | Guess | Group | Contact | Look | Reconnect | Pause
 
 
 class ClientPlan(msgspec.Struct, frozen=True):
@@ -146,7 +149,58 @@ class Server(Trouble, frozen=True, kw_only=True):
     what: AnyFault
 
 
-AnyTrouble: TypeAlias = Kill | Stop | Stall | Failing | Sever | Clock | Server
+class Blackout(Trouble, frozen=True, kw_only=True):
+    """All machines lose power at one instant, and the server of the cluster's log with them."""
+
+    down_ms: int
+    keep: bool
+    what: AnyFault
+
+
+class Leave(Trouble, frozen=True, kw_only=True):
+    """The node is stopped in order and its folder taken out of the cluster. With `back_ms` the machine comes back after
+    so long, as a new node of the cluster."""
+
+    node: str
+    back_ms: int | None
+
+
+class Loss(Trouble, frozen=True, kw_only=True):
+    """The machine loses power, and all that is on its disk. It comes back as a new node: from a backup of another one,
+    or `empty`, where the log still has everything."""
+
+    node: str
+    back_ms: int
+    empty: bool
+
+
+class Forget(Trouble, frozen=True, kw_only=True):
+    """The node is put out of the cluster: one that lost power, or with `cut_off` one that lives and does not reach the
+    log. Then its folder is started again for `back_ms`, as somebody might who does not know of it; at last the machine
+    becomes a new node."""
+
+    node: str
+    cut_off: bool
+    back_ms: int
+
+
+class Rollback(Trouble, frozen=True, kw_only=True):
+    """The machine loses power, and its folder is put back to what it was when the node was started."""
+
+    node: str
+    down_ms: int
+
+
+class Join(Trouble, frozen=True, kw_only=True):
+    """A machine that was none of the cluster's becomes a node of it."""
+
+    node: str
+    empty: bool
+
+
+Churn: TypeAlias = Leave | Loss | Forget | Rollback | Join
+"""Changes of the nodes of a cluster."""
+AnyTrouble: TypeAlias = Kill | Stop | Stall | Failing | Sever | Clock | Server | Blackout | Churn
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -160,6 +214,11 @@ class Plan(msgspec.Struct, frozen=True):
     merge_at: int = 0
     """Messages that wait in the write buffer before they are merged; 0: none wait."""
     outbox_bytes: int = 1 << 20
+    spares: list[str] = []
+    """Machines that are none of the cluster's, until they join it."""
+    window: int = 0
+    """Entries that each partition of a cluster's log keeps, and each node of it, once all have them; 0: as many as the
+    product keeps, more than a run has."""
 
     @property
     def users(self) -> list[str]:
@@ -179,116 +238,3 @@ class Plan(msgspec.Struct, frozen=True):
 
 def dm(one: str, other: str) -> str:
     return "dm:" + ":".join(sorted((one, other)))
-
-
-# ---------------------------------------------------------------------------------------------- drawing
-
-#: While troubles come, in milliseconds.
-TROUBLE_MS: Final = 6_000
-USERS: Final = ("ann", "bob", "cyn", "dan", "eve")
-GROUPS: Final = ("oak", "tea")
-
-
-def draw(seed: int, nodes: int = 1) -> Plan:
-    """The plan of a seed: always the same for the same release."""
-    chance = Random(f"plan {seed} {nodes}")
-    names = [f"n{number}" for number in range(1, nodes + 1)]
-    users = list(USERS[: chance.randint(2, len(USERS))])
-    groups = {group: users[: chance.randint(1, len(users))] for group in GROUPS[: chance.randint(0, 2)]}
-    for members in groups.values():
-        chance.shuffle(members)
-    devices = [(user, user) for user in users]
-    if chance.random() < 0.5:
-        devices.append((f"{users[0]}2", users[0]))
-    clients = [
-        ClientPlan(name, user, chance.choice(names), _draw_steps(chance, user, users, groups)) for name, user in devices
-    ]
-    return Plan(
-        seed=seed,
-        nodes=names,
-        groups=groups,
-        clients=clients,
-        troubles=_draw_troubles(chance, names, [name for name, _ in devices]),
-        merge_at=chance.choice((0, 0, 5, 30)),
-        outbox_bytes=chance.choice((4_000, 1 << 20)),
-    )
-
-
-def _draw_steps(chance: Random, user: str, users: Sequence[str], groups: dict[str, list[str]]) -> list[AnyStep]:
-    rooms = [f"group:{group}" for group in groups] + [dm(user, other) for other in users if other != user]
-    others = [other for other in users if other != user]
-
-    def after() -> int:
-        return chance.choice((0, 0, int(chance.expovariate(1 / 300))))
-
-    kinds: list[tuple[float, Callable[[], AnyStep]]] = [
-        (10, lambda: Send(after_ms=after(), room=chance.choice(rooms))),
-        (1, lambda: Edit(after_ms=after(), back=chance.randrange(3))),
-        (1, lambda: Delete(after_ms=after(), back=chance.randrange(3))),
-        (
-            1,
-            lambda: React(
-                after_ms=after(), room=chance.choice(rooms), seq=chance.randint(1, 20), on=chance.random() < 0.7
-            ),
-        ),
-        (1.5, lambda: Look(after_ms=after(), room=chance.choice(rooms))),
-        (0.7, lambda: Reconnect(after_ms=after())),
-        (0.5, lambda: Pause(after_ms=after(), for_ms=int(chance.expovariate(1 / 1000)))),
-        (
-            0.5,
-            lambda: Contact(after_ms=after(), user=chance.choice(others), action=chance.choice(("block", "unblock"))),
-        ),
-    ]
-    if groups:
-        kinds.append((1.5, lambda: _draw_group(chance, after(), user, users, groups)))
-    weights = [weight for weight, _ in kinds]
-    return [make() for _, make in chance.choices(kinds, weights, k=chance.randint(5, 25))]
-
-
-def _draw_group(chance: Random, after_ms: int, user: str, users: Sequence[str], groups: dict[str, list[str]]) -> Group:
-    """Mostly something that the user may do."""
-    group = chance.choice(list(groups))
-    if groups[group][0] != user and chance.random() < 0.8:
-        return Group(after_ms=after_ms, group=group, action="leave", user=user)
-    return Group(
-        after_ms=after_ms, group=group, action=chance.choice(("add", "add", "remove")), user=chance.choice(users)
-    )
-
-
-def _draw_server(chance: Random, name: str, nodes: Sequence[str], at_ms: int) -> Server:
-    return Server(at_ms=at_ms, what=FAULTS[name](chance, nodes))
-
-
-def _draw_troubles(chance: Random, nodes: Sequence[str], clients: Sequence[str]) -> list[AnyTrouble]:
-    def kill(at_ms: int) -> AnyTrouble:
-        down_ms = int(chance.expovariate(1 / 500))
-        return Kill(
-            at_ms=at_ms,
-            node=chance.choice(nodes),
-            down_ms=down_ms,
-            keep=chance.random() < 0.3,
-            silent=chance.random() < 0.3,
-        )
-
-    kinds: list[Callable[[int], AnyTrouble]] = [
-        kill,
-        kill,
-        lambda at_ms: Stop(at_ms=at_ms, node=chance.choice(nodes), down_ms=int(chance.expovariate(1 / 500))),
-        lambda at_ms: Stall(at_ms=at_ms, node=chance.choice(nodes), for_ms=int(chance.expovariate(1 / 1500))),
-        lambda at_ms: Failing(
-            at_ms=at_ms,
-            node=chance.choice(nodes),
-            how=[chance.choice(("lost", "kept", "full")) for _ in range(chance.randint(1, 3))],
-        ),
-        lambda at_ms: Sever(at_ms=at_ms, client=chance.choice(clients), silent=chance.random() < 0.5),
-        lambda at_ms: Sever(at_ms=at_ms, client=chance.choice(clients), silent=chance.random() < 0.5),
-        lambda at_ms: Clock(
-            at_ms=at_ms, node=chance.choice(nodes), skew_ms=int(chance.choice((-1, 1)) * chance.expovariate(1 / 60_000))
-        ),
-    ]
-    some = chance.sample(kinds, chance.randint(1, 4))
-    if len(nodes) > 1:
-        for name in chance.sample(list(FAULTS), chance.randint(0, 4)):
-            some.append(partial(_draw_server, chance, name, nodes))
-    times = sorted(int(chance.random() * TROUBLE_MS) for _ in range(chance.randint(0, 6)))
-    return [chance.choice(some)(at_ms) for at_ms in times]

@@ -1,15 +1,17 @@
-"""Faults of a cluster's server, drawn for a plan, and their end."""
+"""Faults of a cluster's server, drawn for a plan, and their end; and how much of the log is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
+from types import ModuleType
 from typing import Final
 
-from gochat.cluster import faults
+from gochat.cluster import faults, registry
 from gochat.cluster.faults import AnyFault
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import PARTITIONS
+from gochat.store.write import log_state
 
 Draw = Callable[[Random, Sequence[str]], AnyFault]
 
@@ -29,6 +31,9 @@ FAULTS: Final[Mapping[str, Draw]] = {
     "old gone": lambda *_: faults.OldGone(),
     "promoted": lambda chance, _: faults.Promoted(entries=chance.randint(0, 5)),
     "unsubscribed": lambda *_: faults.Unsubscribed(),
+    "much lost": lambda chance, _: faults.TailLost(entries=chance.randint(5, 40)),
+    "flipped": lambda *_: faults.Flipped(),
+    "old dump": lambda chance, _: chance.choice((faults.Dumped, faults.Restored))(),
 }
 
 
@@ -39,3 +44,14 @@ def end(server: MemoryServer, nodes: Sequence[str]) -> None:
         server.strike(faults.Slow(node=node))
     server.strike(faults.Full(on=False))
     server.strike(faults.OldGone())
+
+
+def keeping(window: int) -> Mapping[ModuleType, Mapping[str, object]]:
+    """The settings, by module and name, with which the log and the nodes keep so many entries a partition, and four
+    times as many of those that a node which counts has not recorded; 0: what the product keeps."""
+    if not window:
+        return {}
+    return {
+        registry: {"TRIM_S": 0.5, "KEEP": window, "KEEP_S": 1.0, "CAP": 4 * window},
+        log_state: {"KEPT": window},
+    }

@@ -47,9 +47,9 @@ async def _need_power(machine: Machine) -> None:
         raise ServerAway("the machine has no power")
 
 
-def connect(server: MemoryServer, machine: Machine, boot: int) -> Shared:
-    """The cluster as the node of one start of a machine is given it."""
-    identity = Identity(cluster=_CLUSTER, secret=_SECRET, instance=machine.name, boot=f"{machine.name}-{boot}")
+def connect(server: MemoryServer, machine: Machine, instance: str, boot: int) -> Shared:
+    """The cluster as the node of one start of a machine is given it. `instance`: the name of its folder."""
+    identity = Identity(cluster=_CLUSTER, secret=_SECRET, instance=instance, boot=f"{instance}-{boot}")
     return Shared(_Log(server, machine), _Bulletin(server, machine), identity, name=machine.name)
 
 

@@ -23,13 +23,15 @@ from gochat.errors import StoreError
 from gochat.listening import TRANSPORTS
 from gochat.policy import RulesInForce
 from gochat.sim import plan as plans
-from gochat.sim.checker import Evidence, Fact, Name, has_heard_all, violations
+from gochat.sim.checker import has_heard_all, violations
 from gochat.sim.client import PAGE, Client, Conversation, fact_of
 from gochat.sim.determinism import BEGIN_NS, listening_to_logs, now_s, one_run, steady_ms
+from gochat.sim.evidence import Evidence, Fact, Name
 from gochat.sim.host import Host
 from gochat.sim.network import Gone, Wire
+from gochat.sim.operators import Operators
 from gochat.sim.plan import Plan, dm
-from gochat.sim.server import end
+from gochat.sim.server import end, keeping
 from gochat.sim.shared import create
 
 #: How long everything may take to come right once the faults have ended.
@@ -62,7 +64,7 @@ def play(plan: Plan) -> Outcome:
     """Run the plan, in simulated time and in this thread; the process must do nothing else meanwhile. The same plan
     has the same outcome each time."""
     _rules()
-    with one_run(plan.seed):
+    with one_run(plan.seed, keeping(plan.window)):
         world = _World(plan)
         with listening_to_logs(world.logged):
             trio.run(world.run, clock=MockClock(autojump_threshold=0))
@@ -102,6 +104,7 @@ class _World:
         if len(plan.nodes) > 1:
             self._server = MemoryServer(random=Random(plan.seed), now_ms=steady_ms)
         self._clients: dict[str, Client] = {}
+        self._operators: Operators | None = None
         self._wires: dict[str, Wire] = {}
         """By client the latest."""
         self._ending = False
@@ -111,6 +114,11 @@ class _World:
             if self._server is not None:
                 await create(self._server)
             self._make_hosts(nursery)
+            if self._server is not None:
+                self._operators = Operators(self._server, self._hosts, self.evidence, nursery, self.note)
+                if self._plan.window:
+                    self._operators.expect_gaps()
+                nursery.start_soon(self._operators.run)
             try:
                 await self._play(nursery)
             finally:
@@ -126,7 +134,7 @@ class _World:
         async with trio.open_nursery() as troubles:
             began = trio.current_time()
             for trouble in self._plan.troubles:
-                troubles.start_soon(self._befall, trouble, began)
+                troubles.start_soon(self._befall, trouble, began, nursery)
         self._heal()
         await self._come_right()
 
@@ -134,7 +142,7 @@ class _World:
 
     def _make_hosts(self, nursery: trio.Nursery) -> None:
         plan = self._plan
-        for name in plan.nodes:
+        for name in (*plan.nodes, *plan.spares):
             self._hosts[name] = Host(
                 name,
                 make_settings(name, plan),
@@ -145,10 +153,11 @@ class _World:
                 server=self._server,
                 crashed=self._crashed,
             )
+            self._hosts[name].absent = name in plan.spares
             self._hosts[name].start()
 
     async def _all_serve(self) -> None:
-        await _until(lambda: all(host.serves for host in self._hosts.values()))
+        await _until(lambda: all(self._hosts[name].serves for name in self._plan.nodes))
 
     async def _make_groups(self) -> None:
         for group, (owner, *others) in self._plan.groups.items():
@@ -163,6 +172,7 @@ class _World:
 
     def _make_clients(self, nursery: trio.Nursery) -> None:
         plan = self._plan
+        nodes = [*plan.nodes, *plan.spares]
         for each in plan.clients:
             rooms = [f"group:{group}" for group in plan.groups]
             rooms += [dm(each.user, other) for other in plan.users if other != each.user]
@@ -171,7 +181,7 @@ class _World:
                 wire = self._wires[name] = self._hosts[node].connect()
                 return wire
 
-            client = Client(each, plan.nodes, rooms, connect, self._token(each.user), self.evidence, self.note)
+            client = Client(each, nodes, rooms, connect, self._token(each.user), self.evidence, self.note)
             self._clients[each.name] = client
             nursery.start_soon(client.run)
 
@@ -206,14 +216,17 @@ class _World:
 
     def _crashed(self, name: str, error: BaseException) -> None:
         self.note(name, f"crashed: {error!r}".encode())
-        if not all(isinstance(leaf, StoreError) for leaf in _leaves(error)):
-            self.problems.append(f"{name} crashed: {'; '.join(map(repr, _leaves(error)))}")
-        host = self._hosts[name]
+        host, leaves = self._hosts[name], _leaves(error)
+        if self._operators is not None and any(self._operators.may_need_a_folder(host, leaf) for leaf in leaves):
+            self._operators.give_a_folder(host)
+            return
+        if not all(isinstance(leaf, StoreError) for leaf in leaves):
+            self.problems.append(f"{name} crashed: {'; '.join(map(repr, leaves))}")
         host.start_later(RESTART_S)
 
     # ------------------------------------------------------------------------------------------ faults
 
-    async def _befall(self, trouble: plans.AnyTrouble, began: float) -> None:
+    async def _befall(self, trouble: plans.AnyTrouble, began: float, nursery: trio.Nursery) -> None:
         await trio.sleep_until(began + trouble.at_ms / 1000)
         self.note("fault", msgspec.json.encode(trouble))
         match trouble:
@@ -237,11 +250,21 @@ class _World:
                 self._server.strike(what)
             case plans.Clock(node=node, skew_ms=skew_ms):
                 self._hosts[node].set_clock(skew_ms * 1_000_000)
+            case plans.Blackout(down_ms=down_ms, keep=keep, what=what) if self._server is not None:
+                for host in self._hosts.values():
+                    host.kill(keep=keep, silent=False)
+                self._server.strike(what)
+                await trio.sleep(down_ms / 1000)
+                for host in self._hosts.values():
+                    host.start()
+            case _ if self._operators is not None and isinstance(trouble, plans.Churn):
+                # They may need until after the other faults.
+                nursery.start_soon(self._operators.befall, trouble)
 
     def _heal(self) -> None:
         self.note("world", b"the faults have ended")
         if self._server is not None:
-            end(self._server, self._plan.nodes)
+            end(self._server, list(self._hosts))
         for host in self._hosts.values():
             host.disk.heal()
             if self._server is not None:
@@ -253,6 +276,9 @@ class _World:
     async def _come_right(self) -> None:
         """Everything that was asked for is answered, and everybody knows everything."""
         with trio.move_on_after(HEALING_S) as patience:
+            operators = self._operators
+            if operators is not None:
+                await _until(lambda: operators.idle)
             await _until(lambda: all(client.finished for client in self._clients.values()))
             await self._read_history()
             await _until(lambda: all(has_heard_all(self.evidence, client) for client in self._clients))
@@ -263,6 +289,8 @@ class _World:
                 self.evidence.given_up.add(Name(asked.frame["to"], asked.user, asked.frame["key"]))
 
     def _tell_stuck(self) -> None:
+        if self._operators is not None and not self._operators.idle:
+            self.problems.append(f"the cluster's nodes are not in order, {HEALING_S:.0f} s after all faults")
         for host in self._hosts.values():
             waits = [check.problem for check in host.readiness() if check.problem]
             self.note(host.name, f"is {'there' if host.serves else 'not there'}: {waits}".encode())
@@ -276,12 +304,12 @@ class _World:
         rooms = [f"group:{group}" for group in self._plan.groups]
         users = self._plan.users
         rooms += [dm(one, other) for one in users for other in users if one < other]
-        for node in self._plan.nodes:
-            found = await self._read_at(node, rooms)
-            self.evidence.history = self.evidence.history or found
-            for room, facts in found.items():
+        first, *others = [host.name for host in self._hosts.values() if not host.absent]
+        self.evidence.history = await self._read_at(first, rooms)
+        for node in others:
+            for room, facts in (await self._read_at(node, rooms)).items():
                 if facts != self.evidence.history[room]:
-                    self.problems.append(f"{node} has another history of {room} than {self._plan.nodes[0]}")
+                    self.problems.append(f"{node} has another history of {room} than {first}")
 
     async def _read_at(self, node: str, rooms: Sequence[str]) -> dict[str, list[Fact]]:
         while True:

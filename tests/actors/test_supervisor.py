@@ -116,3 +116,26 @@ async def test_a_child_that_does_not_stop_in_time_is_told_of(
             supervisor.start(Spec("stubborn", stubborn, grace_s=2))
             await trio.sleep(1)
     assert "stubborn did not stop" in caplog.text
+
+
+async def test_nothing_is_started_once_it_stops(autojump_clock: object) -> None:
+    """What ends then, a batch that can't be recorded for example, may ask for a child that nobody would end."""
+    ran: list[str] = []
+    supervisor = Supervisor("s")
+
+    async def late() -> None:
+        ran.append("late")
+
+    async def child() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            supervisor.start(Spec("while it stops", late))
+
+    with trio.fail_after(60):
+        async with supervisor:
+            supervisor.start(Spec("child", child))
+            await trio.sleep(1)
+        supervisor.start(Spec("afterwards", late))
+    assert ran == []
+    assert len(supervisor) == 0

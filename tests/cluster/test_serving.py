@@ -99,6 +99,30 @@ async def test_a_node_that_is_put_out_sends_its_clients_away_and_takes_nothing(a
         assert trio.current_time() - since < LEAVE_S, "it does not try to be away"
 
 
+async def test_clients_start_anew_where_the_log_waited_for_a_node_while_it_was_put_out(
+    autojump_clock: MockClock,
+) -> None:
+    """The log is in order when it begins, and then its server loses what that node alone may have had."""
+    server = await new_log()
+    answers: list[bool] = []
+    async with serving(server, "north", "south") as (north, _):
+        server.strike(faults.Unreachable(node="south"))
+        await trio.sleep(5)
+        journal = journal_of(north)
+        assert journal.problem is None
+        epoch = journal.epoch
+
+        async def forget() -> None:
+            answers.append(await journal.forget("south"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(forget)
+            server.strike(faults.Promoted(entries=1))
+        assert answers == [True]
+        assert journal.epoch != epoch
+        assert journal.members == ["north"]
+
+
 async def test_nodes_that_have_not_got_a_suspension_are_named(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -289,9 +289,42 @@ def read_what_is_not_there(scene: Scene) -> None:
     scene.found.looks[-1] = scene.found.looks[-1]._replace(head=9)
 
 
+def edit_what_is_not_theirs(scene: Scene) -> None:
+    facts = scene.found.history[DM]
+    facts[1] = facts[1]._replace(sender="ann")
+
+
+def go_back_in_time(scene: Scene) -> None:
+    facts = scene.found.history[OAK]
+    facts[1] = facts[1]._replace(ts=7)
+
+
+def write_when_muted(scene: Scene) -> None:
+    at = scene.found.asked[2].at
+    mute = Asked("ann", "ann", {"type": "group", "name": "oak", "action": "mute", "user": "bob"}, at - 0.5)
+    mute.reply, mute.answered_at = {"type": "ok"}, at - 0.1
+    scene.found.asked.append(mute)
+
+
+def refuse_a_member(scene: Scene) -> None:
+    name = Name(OAK, "ann", "k-new")
+    scene.found.sent[name] = "new"
+    scene.found.given_up.add(name)
+    scene.ask("ann", {"type": "send", "to": OAK, "key": "k-new"}, {"type": "error", "code": "not_member"})
+
+
+def start_anew_without_need(scene: Scene) -> None:
+    scene.found.resets.append(("bob", OAK, "e1", "e2"))
+
+
 @pytest.mark.parametrize(
     ("plant", "seen"),
     [
+        (edit_what_is_not_theirs, "edited what is not theirs"),
+        (go_back_in_time, "after one of 7"),
+        (write_when_muted, "after bob was muted"),
+        (refuse_a_member, "though ann was a member"),
+        (start_anew_without_need, "was told to start group:oak anew"),
         (write_after_the_removal, "bob is no member"),
         (hear_after_the_removal, "bob was removed at group:oak:5 and heard"),
         (write_under_a_block, "where ann blocked"),
@@ -329,3 +362,59 @@ def test_a_reader_who_is_back_may_be_told_what_was_said_meanwhile() -> None:
     back = [asked for asked in scene.found.asked if asked.kind == "group"][-1]
     back.at = late + 1
     assert any("bob was removed" in violation for violation in violations(scene.found))
+
+
+# ---------------------------------------------------------------------------------------------- a node that is gone
+
+
+def lose_what_north_had(scene: Scene) -> None:
+    """Bob's last message and its ack, which came over a connection to a node that is given up; all start anew."""
+    found = scene.found
+    found.served = {("ann", 1): "south", ("bob", 1): "north"}
+    found.gone = {"north"}
+    lost = found.history[DM].pop()
+    for reader in "ann", "bob":
+        facts, hearings = found.heard[reader].pop(DM), found.hearings[reader].pop(DM)
+        if reader == "ann":
+            facts.remove(lost)  # It never came to her node.
+        for fact, (connection, _) in zip(facts, hearings, strict=False):
+            found.before_resets.append((reader, DM, connection, fact))
+        found.heard[reader][DM] = []
+        found.begins[reader, DM] = 2
+        found.resets.append((reader, DM, "e1", "e2"))
+    found.looks.pop()
+
+
+def test_what_a_node_that_is_gone_alone_had_may_be_lost() -> None:
+    scene = Scene()
+    lose_what_north_had(scene)
+    assert violations(scene.found) == []
+    assert has_heard_all(scene.found, "bob")
+    assert lost(scene.found) == set()
+
+
+def acked_by_another(found: Evidence) -> None:
+    found.served["bob", 1] = "south"
+
+
+def heard_by_another(found: Evidence) -> None:
+    found.before_resets.append(("ann", DM, 1, Fact(3, "message", "bob", "k6", "body of k6")))
+
+
+def no_new_epoch(found: Evidence) -> None:
+    found.resets.append(("ann", OAK, "e2", "e2"))
+
+
+@pytest.mark.parametrize(
+    ("plant", "seen"),
+    [
+        (acked_by_another, "acked and lost"),
+        (heard_by_another, "before a reset"),
+        (no_new_epoch, "was told to start group:oak anew"),
+    ],
+)
+def test_nothing_else_may_be_lost(plant: Callable[[Evidence], None], seen: str) -> None:
+    scene = Scene()
+    lose_what_north_had(scene)
+    plant(scene.found)
+    assert any(seen in violation for violation in violations(scene.found)), violations(scene.found)

@@ -5,23 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from types import ModuleType
 
 import pytest
 
-import gochat.actors.live
-import gochat.domain.relationship
-import gochat.domain.turn
-import gochat.session.positions
-import gochat.session.replay
-import gochat.store.read.merged_reader
-import gochat.store.write.journal
-import gochat.store.write.transaction
 from gochat.sim import Plan, draw, play, shrink
-from tests.cluster.planting import plant
-
-#: Within so many seeds each planted bug must be found.
-ENOUGH = 200
+from tests.sim.planted import ENOUGH, ONE, put
 
 
 @pytest.mark.parametrize("seed", range(80))
@@ -31,7 +19,6 @@ def test_all_promises_are_kept(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_three_nodes_keep_them_too(seed: int) -> None:
-    """Seed 2: a node that is stopped while its disk fails."""
     assert play(draw(seed, 3)).violations == []
 
 
@@ -60,7 +47,8 @@ def test_one_seed_is_one_run() -> None:
 
 
 def test_the_order_of_sets_makes_no_difference() -> None:
-    """Each process has other hashes of strings, unless it is told which."""
+    """Each process has other hashes of strings, unless it is told which. In this run a machine joins, one loses its
+    disk, and all lose power."""
     told = {
         subprocess.run(
             [sys.executable, "-m", "gochat", "sim", "--seed", "7", "--nodes", "3", "--trace"],
@@ -74,87 +62,8 @@ def test_the_order_of_sets_makes_no_difference() -> None:
     assert len(next(iter(told)).splitlines()) > 100
 
 
-_MERGED = """            self._merge_apart(pieces)
-        finally:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-"""
-
-BUGS: dict[str, tuple[ModuleType, str, str]] = {
-    "an ack before the commit": (
-        gochat.store.write.journal,
-        "        self._committer.submit(job, self._committed)\n",
-        "        self._committed(outcome.Value([self._begun] * len(batches)))\n"
-        "        self._committer.submit(job, lambda _: None)\n",
-    ),
-    "a commit that is not synced": (
-        gochat.store.write.transaction,
-        _MERGED + '            self.connection.execute("PRAGMA synchronous = FULL")\n',
-        _MERGED,
-    ),
-    "a write buffer that is not read after a crash": (
-        gochat.store.write.transaction,
-        "        if rows:\n",
-        "        if False:\n",
-    ),
-    "a repeat that is not recognised": (
-        gochat.store.write.transaction,
-        "            self._check_new(keys)\n",
-        "            pass\n",
-    ),
-    "a commit that nobody begins": (
-        gochat.store.write.journal,
-        "        if self._wanted:\n            self._ticks.add(self)\n",
-        "",
-    ),
-    "a removal that is ignored": (
-        gochat.actors.live,
-        "            removed = None if isinstance(fact, Closed) else fact.users\n",
-        "            removed = None if isinstance(fact, Closed) else ()\n",
-    ),
-    "a block that is ignored": (
-        gochat.domain.relationship,
-        "    if mine.blocked_at is not None or theirs.blocked_at is not None:\n",
-        "    if False:\n",
-    ),
-    "a welcome whose facts are told again": (
-        gochat.session.positions,
-        "            return commit > self.since\n",
-        "            return True\n",
-    ),
-    "a gap that is not told": (
-        gochat.session.positions,
-        "            return False\n        self.put(room, Lagging())\n        return True\n",
-        "            return False\n        return False\n",
-    ),
-    "a replay that leaves one out": (
-        gochat.session.replay,
-        "    session.outbox.put(session.codec.encode_all(facts))\n",
-        "    session.outbox.put(session.codec.encode_all(facts[1:]))\n",
-    ),
-    "a reading of what is not merged": (
-        gochat.store.read.merged_reader,
-        "        return not self._write_buffer.holds(rooms) or await",
-        "        return True or await",
-    ),
-}
-
-
-#: Seeds that found one of them, as far as the first few do not.
-FOUND_BY = {"a welcome whose facts are told again": 185, "a gap that is not told": 47}
-#: Bugs that make clients ask in vain until the run gives up, which takes seconds.
-SLOW = {"a repeat that is not recognised"}
-
-
-@pytest.mark.parametrize("bug", [pytest.param(bug, marks=[pytest.mark.long] if bug in SLOW else []) for bug in BUGS])
-def test_a_planted_bug_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, *BUGS[bug])
-    seeds = [*([FOUND_BY[bug]] if bug in FOUND_BY else []), *range(ENOUGH)]
-    assert any(play(draw(seed)).violations for seed in seeds)
-
-
 def test_a_plan_that_fails_is_made_smaller_and_fails_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, *BUGS["an ack before the commit"])
+    put(monkeypatch, ONE["an ack before the commit"])
     failing = next(plan for plan in map(draw, range(ENOUGH)) if play(plan).violations)
     smaller = shrink(failing, lambda plan: bool(play(plan).violations), tries=60)
     assert len(smaller.to_json()) < len(failing.to_json())

@@ -1,0 +1,35 @@
+"""A bug in gochat does not pass: each one that is planted is found by the first seeds."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from tests.sim.planted import ENOUGH, ONE, THREE, finds, put
+
+#: Seeds that found one of them, as far as the first few do not. They are tried first.
+FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
+    "a commit that is not synced": (12,),
+    "a removal that is ignored": (13,),
+    "a replay that leaves one out": (13,),
+    "a reading of what is not merged": (4,),
+    "a welcome whose facts are told again": (185,),
+    "a gap that is not told": (47,),
+}
+#: Bugs that make clients ask in vain until the run gives up, which takes seconds.
+SLOW: Final = frozenset({"a repeat that is not recognised"})
+#: Those that are looked for in each run of the tests.
+DAILY: Final[frozenset[str]] = frozenset()
+
+
+@pytest.mark.parametrize("bug", [pytest.param(bug, marks=[pytest.mark.long] if bug in SLOW else []) for bug in ONE])
+def test_a_bug_of_one_node_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, ONE[bug])
+    assert any(finds(seed, 1) for seed in (*FOUND_BY.get(bug, ()), *range(ENOUGH)))
+
+
+@pytest.mark.parametrize("bug", [pytest.param(bug, marks=[] if bug in DAILY else [pytest.mark.long]) for bug in THREE])
+def test_a_bug_of_a_cluster_is_found(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(monkeypatch, THREE[bug])
+    assert any(finds(seed, 3) for seed in (*FOUND_BY.get(bug, ()), *range(ENOUGH)))
