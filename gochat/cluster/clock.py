@@ -14,6 +14,9 @@ from gochat.cluster.ports import Bulletin
 
 #: A node whose clock is further off does not serve.
 MOST_OFF_MS: Final = 5_000
+#: How long a node must find its clock off before it stops serving. When the server's clock is set, nodes that have
+#: looked and nodes that have not differ for a moment: until each has beaten twice.
+PATIENCE_S: Final = 2.0
 #: An answer that took longer says too little.
 _SLOW_MS: Final = 1_000
 
@@ -34,6 +37,11 @@ class Clock:
         after = self._now_ms()
         if 0 <= after - before <= _SLOW_MS:
             self.ahead_ms = (before + after) // 2 - server
+
+    def is_in_doubt(self, others: Iterable[int]) -> bool:
+        """Whether another node finds the server's clock elsewhere than this one did: a clock may have been set since
+        this one's last look. `others`: see `problem`."""
+        return any(abs(ahead - self.ahead_ms) > MOST_OFF_MS for ahead in others)
 
     def problem(self, others: Iterable[int]) -> str | None:
         """Why this node must not serve. `others`: how far the clocks of the other nodes that live are ahead of the

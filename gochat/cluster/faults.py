@@ -110,6 +110,12 @@ class Unsubscribed(Fault, frozen=True, kw_only=True):
     """Subscriptions break, as those of readers that are too slow do."""
 
 
+class ClockSet(Fault, frozen=True, kw_only=True):
+    """The server's clock is set: so far ahead of what it would be."""
+
+    ahead_ms: int = 0
+
+
 AnyFault: TypeAlias = (
     ReplyLost
     | Late
@@ -128,4 +134,5 @@ AnyFault: TypeAlias = (
     | OldGone
     | Promoted
     | Unsubscribed
+    | ClockSet
 )

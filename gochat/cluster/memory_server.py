@@ -182,9 +182,9 @@ class Primary:
         if sealed is not None:
             return sealed
         offers = self.offers.get((partition, server), {})
-        since_ms = self.now_ms() - life_ms
+        now_ms = self.now_ms()
         counted = [at_ms for name, (_, at_ms) in offers.items() if counting is None or name in counting]
-        if sum(at_ms > since_ms for at_ms in counted) < need:
+        if sum(abs(now_ms - at_ms) < life_ms for at_ms in counted) < need:
             return "wait"
         end = self.end(partition)
         if end is None or any(offered > end for offered, _ in offers.values()):
@@ -218,7 +218,9 @@ class Primary:
 
     def members(self) -> list[Member]:
         now_ms = self.now_ms()
-        return [Member(name, boot, now_ms - at_ms, info) for name, (boot, at_ms, info) in sorted(self.nodes.items())]
+        return [
+            Member(name, boot, abs(now_ms - at_ms), info) for name, (boot, at_ms, info) in sorted(self.nodes.items())
+        ]
 
     def leave(self, instance: str, boot: str) -> None:
         if instance in self.nodes and self.nodes[instance][0] == boot:
@@ -286,6 +288,7 @@ class MemoryServer:
         """`timeout_s`: how long a caller waits for a reply that does not come."""
         self._random = random or Random()
         self._now_ms = now_ms or (lambda: int(trio.current_time() * 1000))
+        self._ahead_ms = 0
         self._timeout_s = timeout_s
         self._faults: deque[faults.ReplyLost | faults.Late | faults.RequestLost] = deque()
         """Of each the calls that it still strikes are counted in `calls`."""
@@ -293,11 +296,14 @@ class MemoryServer:
         self._slow: dict[str | None, float] = {}
         self._late: list[tuple[float, int, Primary, Callable[[Primary], Any]]] = []
         self._order = count()
-        self.primary = Primary(self._new_id(), self._now_ms)
+        self.primary = Primary(self._new_id(), self._server_ms)
         self._old: list[Primary] = []
         """Primaries that live on after a failover."""
         self._dump: Primary | None = None
         """What faults.Dumped has written."""
+
+    def _server_ms(self) -> int:
+        return self._now_ms() + self._ahead_ms
 
     def _new_id(self) -> str:
         return f"{self._random.getrandbits(160):040x}"
@@ -336,7 +342,7 @@ class MemoryServer:
                 while self._old:
                     self._old.pop().die()
             case faults.EverythingLost(restarted=True):
-                old, self.primary = self.primary, Primary(self._new_id(), self._now_ms)
+                old, self.primary = self.primary, Primary(self._new_id(), self._server_ms)
                 old.die()
             case faults.EverythingLost():
                 self.primary.lose_everything()
@@ -352,6 +358,8 @@ class MemoryServer:
                 self.primary.become(self._new_id(), entries)
             case faults.Unsubscribed():
                 self.primary.unsubscribe()
+            case faults.ClockSet(ahead_ms=ahead_ms):
+                self._ahead_ms = ahead_ms
 
     def _fail_over(self, missing: int) -> Primary:
         """Put a replica in the primary's place, and return the old one."""

@@ -164,7 +164,7 @@ class Member(NamedTuple):
     boot: str
     """Names one start of it."""
     age_ms: int
-    """Since the beat, by the server's clock."""
+    """Since the beat, by the server's clock; or until it, where that clock was put back."""
     info: bytes
     """Whatever the node tells of itself."""
 

@@ -118,4 +118,4 @@ def _milliseconds(reply: list[bytes]) -> int:
 
 def _member(instance: bytes, value: bytes, now_ms: int) -> Member:
     boot, at_ms, info = value.split(b" ", 2)
-    return Member(instance.decode(), boot.decode(), now_ms - int(at_ms), info)
+    return Member(instance.decode(), boot.decode(), abs(now_ms - int(at_ms)), info)

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 import trio
 
-from gochat.cluster.clock import Clock
+from gochat.cluster.clock import PATIENCE_S, Clock
 from gochat.cluster.entry import SITE
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Position, ServerAway
@@ -96,7 +96,9 @@ class NodeRegistry:
         self._beaten = trio.Event()
         self._soon = trio.Event()
         self.clock_problem: str | None = None
-        """Why this node's clock is the one that is wrong, as of the last beat."""
+        """Why this node's clock is the one that is wrong, as of the last beats."""
+        self._off_since: float | None = -math.inf
+        """Since when this node's clock has been found off; a node that begins has no time to lose."""
         self.members: list[Member] = []
         """All nodes that have beaten and not left, as of the last beat."""
         self._names: dict[str, str] = {}
@@ -157,7 +159,8 @@ class NodeRegistry:
                 self.members = await self._shared.bulletin.members()
                 self._sight()
                 self._warn()
-                self.clock_problem = self.clock.problem(info.ahead_ms for info in self.alive)
+                if self._compare_clocks():
+                    look_at = trio.current_time()
                 self._beaten.set()
                 self._beaten = trio.Event()
                 if trio.current_time() >= trim_at:
@@ -172,6 +175,18 @@ class NodeRegistry:
             with trio.move_on_after(BEAT_S - SOON_S):
                 await self._soon.wait()
             self._soon = trio.Event()
+
+    def _compare_clocks(self) -> bool:
+        """Whether the server's clock must be looked at again with the next beat."""
+        ahead = [info.ahead_ms for info in self.alive]
+        problem, now = self.clock.problem(ahead), trio.current_time()
+        if problem is None:
+            self._off_since = None
+        elif self._off_since is None:
+            self._off_since = now
+        lasts = self._off_since is not None and now - self._off_since >= PATIENCE_S
+        self.clock_problem = problem if lasts else None
+        return self.clock.is_in_doubt(ahead)
 
     def beat_soon(self) -> None:
         """Another node waits for this one's news."""

@@ -104,7 +104,7 @@ return 1
 )
 
 #: KEYS stream, fence, offers. ARGV server, need, milliseconds that an offer counts, TERM_STEP, salt, whether the offers
-#: of some nodes alone count, their instances.
+#: of some nodes alone count, their instances. An offer of the future does not count: the clock was put back.
 SEAL: Final = _script(
     _SERVER,
     _NOW,
@@ -125,7 +125,7 @@ for i = 1, #offers, 2 do
   local offered_term, offered_n, at_ms = string.match(offers[i + 1], '^(%d+)-(%d+) (%d+)$')
   offered_term, offered_n = tonumber(offered_term), tonumber(offered_n)
   local counts = ARGV[6] == '0' or counting[offers[i]]
-  if counts and now_ms - tonumber(at_ms) < tonumber(ARGV[3]) then count = count + 1 end
+  if counts and math.abs(now_ms - tonumber(at_ms)) < tonumber(ARGV[3]) then count = count + 1 end
   if offered_term > term or (offered_term == term and offered_n > n) then short = true end
 end
 if count < tonumber(ARGV[2]) then return 'wait' end

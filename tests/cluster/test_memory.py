@@ -174,6 +174,25 @@ async def test_an_old_primary_that_lives_on_keeps_those_who_are_connected(
     assert await datas(north) == [b""], "it has another connection now"
 
 
+async def test_an_answer_of_the_future_does_not_count(server: MemoryServer, autojump_clock: MockClock) -> None:
+    log, term = await made(server)
+    server.strike(faults.Promoted())
+    id_ = (await log.fences([0])).server
+    assert await log.offer(0, id_, "north", Position(term, 1))
+    server.strike(faults.ClockSet(ahead_ms=-3_600_000))
+    assert await log.seal(0, id_, 1) == "wait"
+    assert await log.offer(0, id_, "north", Position(term, 1))
+    assert isinstance(await log.seal(0, id_, 1), Fence)
+
+
+async def test_a_beat_of_the_future_is_as_old_as_it_is_ahead(server: MemoryServer, autojump_clock: MockClock) -> None:
+    bulletin = MemoryBulletin(server, "north")
+    assert await bulletin.beat("north", "1", b"")
+    server.strike(faults.ClockSet(ahead_ms=-3_600_000))
+    (member,) = await bulletin.members()
+    assert member.age_ms == 3_600_000
+
+
 async def test_a_restart_without_data_is_another_server(server: MemoryServer, autojump_clock: MockClock) -> None:
     log, term = await made(server)
     before = (await log.fences([0])).server

@@ -175,6 +175,20 @@ async def test_a_node_whose_clock_is_wrong_takes_nothing(autojump_clock: MockClo
         await journal.append_side_records(SUSPENDED)
 
 
+@pytest.mark.parametrize("ahead_ms", [3_600_000, -3_600_000])
+async def test_nodes_go_on_when_the_clock_of_the_server_is_set(autojump_clock: MockClock, ahead_ms: int) -> None:
+    server = await new_log()
+    async with serving(server, "north", "south", "west") as nodes:
+        journals = [journal_of(node) for node in nodes]
+        await until(lambda: all(len(journal.registry.alive) == 2 for journal in journals))
+        server.strike(faults.ClockSet(ahead_ms=ahead_ms))
+        ends = trio.current_time() + 20
+        while trio.current_time() < ends:
+            assert [journal.registry.clock_problem for journal in journals] == [None] * 3
+            await trio.sleep(0.1)
+        assert all(abs(journal.registry.clock.ahead_ms + ahead_ms) < 5_000 for journal in journals)
+
+
 async def test_a_node_whose_disk_is_full_stops(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     async def full(certifier: Any, news: Mapping[int, Sequence[Any]]) -> NoReturn:
         raise StoreError("the disk is full")
