@@ -38,6 +38,8 @@ from typing import Any, NoReturn
 
 ROOT = Path(__file__).parent.parent
 CLIENT = Path(__file__).with_name("forked_client.py")
+#: In a command's environment: a module that plants a fault (`plant()`) before the command begins.
+PLANT = "TESTS_PLANT"
 #: The command line, the environment and the folder, as JSON.
 _REQUEST_BYTES = 1 << 18
 _FILES = 4
@@ -279,6 +281,8 @@ def _become(request: dict[str, Any], files: list[int], others: list[int]) -> NoR
     os.environ.update(request["env"])
     time.tzset()
     sys.argv = ["gochat", *request["arguments"]]
+    if PLANT in os.environ:
+        importlib.import_module(os.environ.pop(PLANT)).plant()
     from gochat.cli import main
 
     try:

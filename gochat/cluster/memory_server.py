@@ -324,6 +324,8 @@ class MemoryServer:
                 self._unreachable.discard(node)
             case faults.Slow(node=node, delay_s=delay_s):
                 self._slow[node] = delay_s
+            case faults.ClockSet(ahead_ms=ahead_ms):
+                self._ahead_ms = ahead_ms
             case _:
                 self._strike_data(fault)
 
@@ -358,8 +360,6 @@ class MemoryServer:
                 self.primary.become(self._new_id(), entries)
             case faults.Unsubscribed():
                 self.primary.unsubscribe()
-            case faults.ClockSet(ahead_ms=ahead_ms):
-                self._ahead_ms = ahead_ms
 
     def _fail_over(self, missing: int) -> Primary:
         """Put a replica in the primary's place, and return the old one."""

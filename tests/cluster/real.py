@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,17 @@ def binary() -> str:
 
 
 class RealServer:
-    def __init__(self, folder: Path, *options: str, sentinel: Path | None = None) -> None:
-        """`sentinel`: the configuration of a Sentinel, which is to have its socket at `folder`/s."""
-        self._folder = folder
+    def __init__(self, folder: Path, *options: str, sentinel: Path | None = None, prefix: Sequence[str] = ()) -> None:
+        """`sentinel`: the configuration of a Sentinel, which is to have its socket at `folder`/s. `prefix`: what its
+        command line begins with."""
+        self.folder = folder
         self._options = options
         self._sentinel = sentinel
+        self._prefix = prefix
         self.socket = folder / "s"
         self.url = f"unix://{self.socket}"
+        self.env: dict[str, str] = {}
+        """Additions to its environment at its next start."""
         self._process: subprocess.Popen[bytes] | None = None
         self._link: Link | None = None
 
@@ -40,19 +46,21 @@ class RealServer:
         self._options = ()
 
     def start(self, *more: str) -> None:
-        program = [binary(), *COMMON, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self._folder)]
+        program = [binary(), *COMMON, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder)]
         if self._sentinel is not None:
             program = [binary(), str(self._sentinel), "--sentinel"]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([*program, *self._options, *more], stdout=log, stderr=log)
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._prefix, *program, *self._options, *more], stdout=log, stderr=log, env={**os.environ, **self.env}
+            )
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 self.command("PING")
                 return
             except (RedisError, OSError):
-                assert time.monotonic() < deadline, (self._folder / "log").read_text()
-                assert self._process.poll() is None, (self._folder / "log").read_text()
+                assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                assert self._process.poll() is None, (self.folder / "log").read_text()
                 time.sleep(0.01)
 
     def command(self, *command: str | bytes | int) -> Any:

@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
     lags: int
 
 
-def gather(evidence: Evidence, rng: random.Random) -> Crowd:
+def gather(evidence: Evidence, rng: random.Random, *, pause_s: float = 0.0) -> Crowd:
     """Each sender writes to its group, to a reader and to its neighbour; each reader hears all groups and its DMs."""
     names = [f"s{number:02}" for number in range(SENDERS)]
     users = sorted({user for _, user, _ in READERS})
@@ -51,7 +51,7 @@ def gather(evidence: Evidence, rng: random.Random) -> Crowd:
         rooms.setdefault(name, []).append(dm(name, neighbour))
         mine = [f"group:{GROUPS[number % len(GROUPS)]}"] * 3 + [dm(name, listener), dm(name, neighbour)]
         transport = "ws" if number % 2 else "tcp"
-        senders.append(Sender(name, transport, mine, evidence, random.Random(rng.random())))
+        senders.append(Sender(name, transport, mine, evidence, random.Random(rng.random()), pause_s=pause_s))
     groups = [f"group:{group}" for group in GROUPS]
     readers = [
         Reader(name, user, transport, list({*groups, *rooms.get(user, ())}), evidence)

@@ -33,8 +33,17 @@ class Sender:
     """Writes bursts into its rooms by turns, up to BURST messages in flight."""
 
     def __init__(
-        self, user: str, transport: str, rooms: list[str], evidence: Evidence, rng: random.Random, *, size: int = 60
+        self,
+        user: str,
+        transport: str,
+        rooms: list[str],
+        evidence: Evidence,
+        rng: random.Random,
+        *,
+        size: int = 60,
+        pause_s: float = 0.0,
     ) -> None:
+        """`pause_s`: between two bursts, on average."""
         self.user = user
         self.acked = trio.Event()
         """Set at the next ack; whoever waits for one puts a new event here."""
@@ -45,6 +54,7 @@ class Sender:
         self._evidence = evidence
         self._rng = rng
         self._size = size
+        self._pause_s = pause_s
         self._count = 0
         self._waiting: dict[str, Name] = {}
         """Sent and not acked, by key, oldest first."""
@@ -77,6 +87,8 @@ class Sender:
             if frame.get("id") in open_ids:
                 open_ids.discard(frame["id"])
                 self._settled(self._waiting[frame["id"]], frame)
+        if self._pause_s:
+            await trio.sleep(self._rng.uniform(0, 2 * self._pause_s))
 
     def _write(self) -> None:
         name = Name(self._rng.choice(self._rooms), self.user, f"{self.user}-{self._count}")

@@ -20,10 +20,10 @@ SECTOR = 512
 VOLATILE = "-shm"
 
 
-def build(folder: Path) -> Path:
-    """The shim. Without a compiler the test is skipped; in CI it fails."""
+def build(folder: Path, source: Path = SOURCE) -> Path:
+    """The shim, as a library in the folder. Without a compiler the test is skipped; in CI it fails."""
     compiler = needs(os.environ.get("CC", "cc"))
-    library = folder / "powerloss.so"
+    library = folder / f"{source.stem}.so"
     subprocess.run(
         [
             compiler,
@@ -35,7 +35,7 @@ def build(folder: Path) -> Path:
             "-Werror",
             "-o",
             library,
-            SOURCE,
+            source,
             "-ldl",
             "-lpthread",
         ],

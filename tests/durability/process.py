@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import trio
@@ -45,8 +46,15 @@ class Served:
     """`gochat serve` on `folder`/data, its log in `folder`/log. May be started again after it ended."""
 
     def __init__(
-        self, folder: Path, *, env: dict[str, str] | None = None, program: tuple[str, ...] = GOCHAT, nng: bool = False
+        self,
+        folder: Path,
+        *,
+        env: dict[str, str] | None = None,
+        program: tuple[str, ...] = GOCHAT,
+        nng: bool = False,
+        prefix: Sequence[str] = (),
     ) -> None:
+        """`prefix`: what its command line begins with."""
         folder.mkdir(exist_ok=True)
         self._nng = nng
         self.folder = folder
@@ -56,6 +64,7 @@ class Served:
         self.addresses: dict[str, Address] = {}
         self.up = trio.Event()
         self._program = program
+        self._prefix = prefix
         self._process: trio.Process | forked.Process | None = None
         self._output: trio.abc.ReceiveStream
 
@@ -66,11 +75,11 @@ class Served:
         arguments = ["serve", "--data", str(self.data), *(f"--{door}=127.0.0.1:0" for door in DOORS)]
         arguments.append("--nng=tcp://127.0.0.1:0" if self._nng else "--nng=")
         with self.log.open("ab") as log:
-            if self._program == GOCHAT and "LD_PRELOAD" not in self.env:
+            if self._program == GOCHAT and not self._prefix and "LD_PRELOAD" not in self.env:
                 self._process, self._output = _forked(arguments, log.fileno(), env, self.folder)
             else:
                 self._process = await trio.lowlevel.open_process(
-                    [sys.executable, *self._program, *arguments],
+                    [*self._prefix, sys.executable, *self._program, *arguments],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=log,
@@ -126,7 +135,10 @@ class Served:
     async def connect(self, transport: str) -> Link:
         """A new connection, as soon as the node is up. Raises Closed when it went down meanwhile."""
         await self.up.wait()
-        return await Link.open(transport, self.addresses["tcp" if transport == "tcp" else "http"])
+        return await Link.open(transport, self.addresses["tcp" if transport == "tcp" else "http"], self._dial)
+
+    async def _dial(self, host: str, port: int) -> trio.SocketStream:
+        return await trio.open_tcp_stream(host, port)
 
     def token(self, user: str) -> str:
         """Of a user, signed with the node's own secret."""

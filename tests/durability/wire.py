@@ -7,12 +7,14 @@ import json
 import os
 import struct
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
 
 Frame = dict[str, Any]
 Address = tuple[str, int]
+Dial = Callable[[str, int], Awaitable[trio.SocketStream]]
 
 UPGRADE = (
     b"GET /v1/ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -52,10 +54,10 @@ class Link:
         self._frames: deque[Frame] = deque()
 
     @staticmethod
-    async def open(transport: str, address: Address) -> Link:
+    async def open(transport: str, address: Address, dial: Dial = trio.open_tcp_stream) -> Link:
         """Raises Closed."""
         try:
-            stream = await trio.open_tcp_stream(*address)
+            stream = await dial(*address)
         except OSError as error:
             raise Closed(str(error)) from None
         link = TcpLink(stream) if transport == "tcp" else WsLink(stream)
