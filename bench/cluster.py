@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from bench.load.client import Address
 from bench.server import SETTINGS, Gochat, Running, _process
-from gochat.cluster.link import connector
 
 
 class Nodes(NamedTuple):
@@ -48,6 +47,8 @@ def _place(url: str) -> tuple[str, int]:
 
 def _process_of(redis: str) -> int:
     """The server's process id, as it tells it."""
+    from gochat.cluster.link import connector  # redis-py: only where there is a cluster
+
     with closing(connector(redis)()) as link:
         info = link.call("INFO", "server").decode()
     fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)

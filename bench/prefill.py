@@ -12,7 +12,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bench.faults import Broken
-from gochat.store.search.index import put
 
 _SEQ_BITS = 34
 _CHUNK = 10_000
@@ -90,6 +89,8 @@ def _fill(connection: sqlite3.Connection, room: str, messages: int, texts: Seque
         values,
     )
     if index:
+        from gochat.store.search.index import put  # a third of the time that `python -m bench` takes to load
+
         rows = connection.execute("SELECT id, body FROM fact WHERE id > :base + :head AND id <= :base + :last", values)
         while chunk := rows.fetchmany(_CHUNK):
             put(connection, chunk)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import importlib
 import itertools
 import os
 import shutil
@@ -48,14 +50,32 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """All that is imported and collected stays until the end: the garbage collector need not look at it again and again
     while it grows, nor afterwards."""
     gc.disable()
     try:
+        if session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+            _import_own_share()
         return (yield)
     finally:
         gc.enable()
+
+
+def _import_own_share() -> None:
+    """Each worker begins with other modules, so that in a fresh clone each compiles its share of them, and not each of
+    them all. What can't be imported is told by the collection."""
+    worker, workers = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers == 1:
+        return
+    root = Path(__file__).parent.parent
+    # Folders with an __init__.py are no part of the package `tests`: pytest gives their modules other names.
+    files = [
+        file for file in sorted(Path(__file__).parent.rglob("test_*.py")) if not (file.parent / "__init__.py").exists()
+    ]
+    for file in files[int(worker.removeprefix("gw")) :: workers]:
+        with contextlib.suppress(Exception, pytest.skip.Exception):
+            importlib.import_module(".".join(file.relative_to(root).with_suffix("").parts))
 
 
 def pytest_collection_finish() -> None:

@@ -71,8 +71,13 @@ def tree_of(module: str) -> ast.Module:
 
 
 @cache
+def imports_of(module: str) -> list[tuple[str, ast.stmt]]:
+    return list(imports(tree_of(module)))
+
+
+@cache
 def imported_by(module: str) -> frozenset[str]:
-    return frozenset(name for name, _ in imports(tree_of(module)))
+    return frozenset(name for name, _ in imports_of(module))
 
 
 def edges() -> dict[str, frozenset[str]]:
@@ -142,7 +147,7 @@ def test_imports_stand_at_the_top(module: str) -> None:
     for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             top |= set(node.body)
-    for name, node in imports(tree_of(module)):
+    for name, node in imports_of(module):
         assert node in top, f"{module} line {node.lineno} imports {name} late"
 
 
