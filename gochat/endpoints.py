@@ -35,8 +35,8 @@ from gochat.http.wire import HttpLimits
 from gochat.protocol.codec import SUBPROTOCOLS, Codec
 from gochat.protocol.requests import FIRST_FRAME_BYTES
 from gochat.session import Gateway, Session, client_session, notifications
+from gochat.session.devices import own_devices, sign_out
 from gochat.session.moderation import moderate
-from gochat.session.overview import own_devices
 from gochat.transports import tcp, websocket
 from gochat.transports.admission import Slot
 from gochat.transports.listen import QUIET_S, linger
@@ -183,6 +183,7 @@ def _rest_context(gateway: Gateway, settings: Settings) -> rest.RestContext:
         moderate=partial(moderate, gateway),
         tickets=Tickets(settings, gateway.standing, gateway.journal),
         devices=partial(own_devices, gateway),
+        sign_out=partial(sign_out, gateway),
         notify=partial(notifications.notify, gateway),
         push=partial(notifications.push, gateway),
     )

@@ -61,6 +61,7 @@ COVERS: dict[str, tuple[str, ...]] = {
         "actors/events",
         "actors/room_context",
     ),
+    "tests/e2e/test_devices.py": ("session/devices",),
     "tests/e2e/test_deadlines.py": ("session/deadlines",),
     "tests/e2e/test_conversation.py": ("session/session", "session/gateway", "session/refusals"),
     "tests/e2e/test_moderation.py": ("session/moderation", "session/administration", "store/read/moderation"),

@@ -82,8 +82,8 @@ class Refused(ClientError):
 class Lost(ClientError):
     """The connection broke after the request was sent and before its reply came: it may have been carried out.
 
-    Only for requests that are not safe to repeat (creating, leaving and deleting a group, mutes, bans, acts of an
-    admin); all others are repeated.
+    Only for requests that are not safe to repeat (creating, leaving and deleting a group, mutes, bans, signing a device
+    out, acts of an admin); all others are repeated.
     """
 
 

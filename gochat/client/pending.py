@@ -20,8 +20,8 @@ def repeatable(request: AnyRequest) -> bool:
         # A mute or ban that is set again counts from then on.
         return request.action in ("set", "add", "remove", "role", "unmute", "unban")
     # A position belongs to the connection that it was asked on: the next `hello` carries all of them. An admin's act
-    # counts from when it is done, and stands in the audit log each time.
-    return not isinstance(request, req.Resume | req.AdminAction)
+    # counts from when it is done, and stands in the audit log each time. A session that has ended is not found.
+    return not isinstance(request, req.Resume | req.AdminAction | req.SignOut)
 
 
 class Pending:

@@ -120,6 +120,11 @@ class People(Asking):
         """One's own live sessions on the node that answers, the oldest first."""
         return (await self._session.calls.call(req.Devices(), replies.Devices)).devices
 
+    async def sign_out(self, handle: str) -> Ok:
+        """End another session of one's own, by the `handle` that `devices` tells of it. The reply's `state` is
+        `revoked` where its token was revoked too; with `closed`, its client could still come back. May raise Lost."""
+        return await self._session.calls.call(req.SignOut(handle=handle), Ok)
+
     async def _group(self, name: str, action: str, **fields: object) -> Ok:
         request = req.GroupAction(name=name.removeprefix("group:"), action=action, **fields)  # type: ignore[arg-type]
         return await self._session.calls.call(request, Ok)
@@ -156,11 +161,11 @@ class People(Asking):
         return self._listed(request, replies.Users, lambda reply: reply.users)
 
     def rooms(
-        self, user: str | None = None, *, private: bool = False, prefix: str | None = None
+        self, user: str | None = None, *, private: bool = False, prefix: str | None = None, q: str | None = None
     ) -> AsyncIterator[RoomOverview]:
-        """All groups, or private rooms, by id; of one user, those that the user is in. To list private rooms leaves an
-        entry in the audit log."""
-        request = req.Rooms(user=user, private=private, prefix=prefix, limit=LIMIT)
+        """All groups, or private rooms, by id; of one user, those that the user is in; with `q` groups with these words
+        in title and id. To list private rooms leaves an entry in the audit log."""
+        request = req.Rooms(user=user, private=private, prefix=prefix, q=q, limit=LIMIT)
         return self._listed(request, replies.Rooms, lambda reply: reply.rooms)
 
     def sessions(self, user: str | None = None, *, slow: bool = False) -> AsyncIterator[SessionEntry]:

@@ -121,7 +121,7 @@ class Rooms:
                 "last": each.last,
             }
             if isinstance(each, GroupEntry):
-                self._entries[room] = RoomEntry(title=each.title, role=each.role, **place)
+                self._entries[room] = RoomEntry(title=each.title, role=each.role, post=each.post, **place)
             elif head:
                 self._entries[room] = ContactEntry(user=each.user, name=each.name, online=False, **place)
 
@@ -138,8 +138,9 @@ class Rooms:
                 self._message(changed, fact)
             case facts.Edit() if changed.last and changed.last.seq == fact.target and fact.body is not None:
                 changed.last = msgspec.structs.replace(changed.last, body=fact.body[:_LAST_CHARS])
-            case facts.Group() if isinstance(changed, RoomEntry) and fact.title is not None:
-                changed.title = fact.title
+            case facts.Group() if isinstance(changed, RoomEntry):
+                changed.title = changed.title if fact.title is None else fact.title
+                changed.post = fact.post or changed.post
             case facts.Member(change="role") if isinstance(changed, RoomEntry) and self._me in fact.users:
                 changed.role = fact.role or changed.role
         self._entries[fact.room] = changed

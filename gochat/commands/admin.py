@@ -186,20 +186,24 @@ def users(who: str | None, as_json: bool, url: str, token: TokenSource | None) -
 @admin.command()
 @click.option("--user", "of", metavar="USER", type=User(), help="Only rooms that this user is in.")
 @click.option("--private", is_flag=True, help="Private rooms instead of groups. The audit log tells of it.")
+@click.option("--find", metavar="WORDS", help="Only groups with words that begin so in their title or id.")
 @AS_JSON
 @connection_options
-def rooms(of: str | None, private: bool, as_json: bool, url: str, token: TokenSource | None) -> int:
+def rooms(of: str | None, private: bool, find: str | None, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print the groups, by id, with how much is in them.
 
     \b
     Examples:
       gochat admin rooms
+      gochat admin rooms --find "green te"
       gochat admin rooms --user mallory --private --json | jq -r .room
     """
+    if find is not None and private:
+        raise click.UsageError("--find looks at the titles of groups: private rooms have none")
     from gochat.client.terminal.text import overview_line
 
     async def body(session: Chat) -> None:
-        await _print(session.rooms(of, private=private), None if as_json else overview_line)
+        await _print(session.rooms(of, private=private, q=find), None if as_json else overview_line)
 
     return _ask(body, url, token, limit_s=None)
 

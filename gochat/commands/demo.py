@@ -23,6 +23,7 @@ from gochat.commands.options import bind_options, config_option, load_settings
 from gochat.config import Auth, Cluster, Notify, Retention, Settings, keys, parse_address
 from gochat.config import binds as listening_at
 from gochat.errors import CantListen, StoreError
+from gochat.protocol.catalogue import ADMIN
 from gochat.settings import env_name
 
 if TYPE_CHECKING:
@@ -166,13 +167,18 @@ async def _accompany(signs: Issuer, told: Told, node: Node, tell: Callable[[str]
 
 
 def _lines(signs: Issuer, url: str, told: Told) -> Iterator[str]:
+    from gochat.auth.claims import DEFAULT_SCOPES
     from gochat.demo import story
 
+    now_s = int(time.time())
     yield "\nOpen each link in a tab of its own; it signs in once, within a day.\n"
     for user in story.PEOPLE:
         name = story.NAMES[user]
-        ticket = signs.ticket(user, now_s=int(time.time()), ttl_s=LINK_S, token_ttl_s=_TOKEN_S, name=name)
+        ticket = signs.ticket(user, now_s=now_s, ttl_s=LINK_S, token_ttl_s=_TOKEN_S, name=name)
         yield f"  {name}: {url}#ticket={ticket}\n"
+    scopes = DEFAULT_SCOPES | {ADMIN}
+    ticket = signs.ticket(story.OPERATOR, now_s=now_s, ttl_s=LINK_S, token_ttl_s=_TOKEN_S, scopes=scopes)
+    yield f"  The operators' page: {url}admin#ticket={ticket}\n"
     if told.others:
         where = ", ".join(told.others)
         yield f"Other machines reach this demo at {where}: the first to open a link there is its person.\n"

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 BOT: Final = "bot"
 #: The users that the demo prints links for.
 PEOPLE: Final = ("ann", "bob", "cat")
+#: The user that the printed link to the operators' page is for, who says nothing.
+OPERATOR: Final = "root"
 #: A stranger, whose request waits for Ann's answer.
 STRANGER: Final = "dan"
 NAMES: Final = {"ann": "Ann", "bob": "Bob", "cat": "Cat", BOT: "Bot", STRANGER: "Dan"}

@@ -144,6 +144,7 @@ _ROWS: Final = (
     RequestType(req.Mailboxes,     ADMIN,  "read",      (replies.Mailboxes,),      True),
     RequestType(req.Sanctions,     READ,   "read",      (replies.Sanctions,),      True),
     RequestType(req.Devices,       READ,   "read",      (replies.Devices,),        True),
+    RequestType(req.SignOut,       WRITE,  "read",      (replies.Ok,)),
     RequestType(req.Notify,        READ,   "read",      (replies.Notify,)),
     RequestType(req.Push,          READ,   "read",      (replies.Push,)),
     RequestType(req.Notifications, ADMIN,  "read",      (replies.Notifications,),  True),

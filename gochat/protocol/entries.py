@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from gochat.domain.facts import Role
+from gochat.domain.facts import PostRight, Role
 
 #: The state that one user holds of another. `request`: the other asks to write. See domain/relationship.py.
 RelationState: TypeAlias = Literal["none", "request", "contact", "blocked", "declined"]
@@ -67,6 +67,8 @@ class RoomEntry(Latest, omit_defaults=True, gc=False):
     head: int
     read: int
     unread: int
+    post: PostRight | None = None
+    """The members who may write, where not all may: moderators and owners, or owners."""
 
 
 class GroupEntry(Latest, omit_defaults=True, gc=False):
@@ -80,6 +82,8 @@ class GroupEntry(Latest, omit_defaults=True, gc=False):
     head: int | None = None
     read: int | None = None
     unread: int | None = None
+    post: PostRight | None = None
+    """The members who may write, where not all may: moderators and owners, or owners."""
 
 
 class RequestEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
@@ -130,6 +134,8 @@ class Device(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     transport: str
     address: str
     device: str | None = None
+    handle: str | None = None
+    """By which `sign_out` ends it; absent of the session that asks."""
     current: bool = False
     """Whether it is the session that asks; never by REST."""
 

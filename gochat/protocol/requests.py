@@ -214,6 +214,9 @@ class Rooms(Request, tag="rooms", kw_only=True):
     private: bool = False
     prefix: Annotated[str, Meta(max_length=64)] | None = None
     """Only ids that begin so behind their `group:` or `dm:`."""
+    q: Annotated[str, Meta(max_length=200)] | None = None
+    """Only groups whose title and id have words that begin with each of these words. A page may be short, or empty,
+    where there is a `next`: many groups were looked at."""
     limit: Limit = 50
     cursor: Cursor | None = None
 
@@ -277,6 +280,14 @@ class Sanctions(Request, tag="sanctions", kw_only=True):
 
 class Devices(Request, tag="devices", kw_only=True):
     """One's own live sessions on the node that answers, the oldest first."""
+
+
+class SignOut(Request, tag="sign_out", kw_only=True):
+    """Ends another session of one's own on the node that answers, by the `handle` that `devices` tells of it, and
+    revokes its token (`state` is `revoked`), so that its client can't come back with it. Where that token has no id
+    (`jti`), or is the one that the request comes with, the session is only closed (`state` is `closed`)."""
+
+    handle: Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Notify(Request, tag="notify", kw_only=True):
@@ -362,6 +373,7 @@ AnyRequest: TypeAlias = (
     | Mailboxes
     | Sanctions
     | Devices
+    | SignOut
     | Notify
     | Push
     | Notifications

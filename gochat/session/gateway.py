@@ -40,6 +40,7 @@ class SessionBounds(msgspec.Struct, frozen=True):
 class SignedIn(Protocol):
     """A session in the node's table, as the code sees it that walks the table."""
 
+    id: str
     user: str
     device: str | None
     signed_in_ns: int

@@ -9,26 +9,28 @@ import heapq
 import itertools
 import re
 import time
-from collections.abc import Iterable, Sequence
-from typing import Final, TypeVar, cast
+from collections.abc import Sequence
+from typing import Final, TypeVar
 
 import msgspec
 import trio
 
 from gochat.actors.mailbox_watch import WaitingMail
+from gochat.domain.folding import NO_WORDS, words
 from gochat.domain.ids import is_dm, is_name, is_room
 from gochat.domain.side_records import Audited
 from gochat.errors import Denied
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import Principal, bad
-from gochat.protocol.entries import Account, Device, MailboxEntry, SessionEntry
+from gochat.protocol.entries import Account, MailboxEntry, SessionEntry
 from gochat.session.gateway import Gateway, SignedIn
 
 Entry = TypeVar("Entry")
 
 NO_USER = bad("user: not a user id")
 NO_PREFIX = bad("prefix: ids have only a-z, 0-9 and _ . -")
+NOT_WITH_Q = bad("q finds groups by their titles: it goes with neither private nor prefix")
 _is_prefix: Final = re.compile(r"[a-z0-9_.:-]*").fullmatch
 
 
@@ -56,6 +58,8 @@ async def rooms(gateway: Gateway, who: Principal, request: req.Rooms) -> msgspec
         return NO_USER
     if not _is_prefix(request.prefix or ""):
         return NO_PREFIX
+    if request.q is not None:
+        return await _groups_named(gateway, request, request.q)
     if request.private:
         await gateway.journal.append_side_records([Audited(_now_ms(), who.user, "rooms.list", request.user)])
     prefix = ("dm:" if request.private else "group:") + request.prefix if request.prefix else ""
@@ -64,6 +68,16 @@ async def rooms(gateway: Gateway, who: Principal, request: req.Rooms) -> msgspec
     )
     wanted = [each for each in found if each.room.startswith(prefix)]
     return replies.Rooms(id=request.id, rooms=wanted, next=following if len(wanted) == len(found) else None)
+
+
+async def _groups_named(gateway: Gateway, request: req.Rooms, q: str) -> msgspec.Struct | Denied:
+    if request.private or request.prefix:
+        return NOT_WITH_Q
+    asked = words(q)
+    if not asked:
+        return NO_WORDS
+    found, following = await gateway.archive.groups_named(request.user, asked, request.limit, request.cursor)
+    return replies.Rooms(id=request.id, rooms=found, next=following)
 
 
 def _after(prefix: str, cursor: str | None) -> str | None:
@@ -106,22 +120,6 @@ def _session_entry(gateway: Gateway, session: SignedIn) -> SessionEntry:
         waiting=outbox.size,
         stalled_ms=int(stalled_s * 1000),
     )
-
-
-def own_devices(gateway: Gateway, user: str, current: object = None) -> list[Device]:
-    """The user's live sessions on this node, the oldest first; `current` is the one that asks."""
-    # The rooms' listeners of a user are the sessions of the node's table.
-    own = sorted(cast(Iterable[SignedIn], gateway.live.users.get(user, ())), key=lambda each: each.signed_in_ns)
-    return [
-        Device(
-            since=session.signed_in_ns // 1_000_000,
-            transport=session.connection.transport,
-            address=session.connection.peer,
-            device=session.device,
-            current=session is current,
-        )
-        for session in own
-    ]
 
 
 async def overview(gateway: Gateway, who: Principal, request: req.Overview) -> msgspec.Struct | Denied:

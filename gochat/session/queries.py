@@ -21,9 +21,9 @@ from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.conversation import check_room
 from gochat.protocol.entries import PresenceEntry
 from gochat.session import notifications, replay
+from gochat.session.devices import own_devices, sign_out
 from gochat.session.gateway import in_trio_time
 from gochat.session.moderation import MODERATION, moderate
-from gochat.session.overview import own_devices
 from gochat.session.positions import CLOSED
 from gochat.session.session import Session
 
@@ -228,6 +228,11 @@ async def _devices(session: Session, request: req.Devices) -> msgspec.Struct | D
     return replies.Devices(id=request.id, devices=own_devices(session.gateway, session.user, session))
 
 
+async def _sign_out(session: Session, request: req.SignOut) -> msgspec.Struct | Denied:
+    assert session.identity is not None
+    return await sign_out(session.gateway, session.identity, request, session)
+
+
 async def _notify(session: Session, request: req.Notify) -> msgspec.Struct | Denied:
     assert session.identity is not None
     return await notifications.notify(session.gateway, session.identity, request)
@@ -249,6 +254,7 @@ QUERIES: Final[dict[type[req.AnyRequest], Callable[[Session, Any], Awaitable[msg
     req.Requests: _requests,
     **dict.fromkeys(MODERATION, _moderate),
     req.Devices: _devices,
+    req.SignOut: _sign_out,
     req.Notify: _notify,
     req.Push: _push,
     req.Refresh: _refresh,

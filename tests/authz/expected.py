@@ -98,7 +98,7 @@ SCOPES: Final[dict[str | None, tuple[str, ...]]] = {
     "chat:write": (
         "send", "send a recorded key", "edit one's own", "edit another's", "delete one's own", "delete another's",
         "react", "typing", "report", "add a contact", "remove a contact", "block", "unblock", "accept a request",
-        "decline a request",
+        "decline a request", "sign out a device of nobody",
     ),
     "groups:write": (
         "create", "create what exists", "set the title", "set history and post", "add users", "remove a member",
@@ -130,6 +130,7 @@ ANYWHERE: Final[dict[str, str]] = {
     "search everywhere": "ok",
     "watch": "ok",
     "one's own devices": "ok",
+    "sign out a device of nobody": "none",
     "create": "ok",
     "read metrics": "ok",
     "suspend": "ok",

@@ -160,6 +160,11 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "groups": Operation(asks("groups"), *get(GROUPS, GROUPS)),
     "export": Operation(None, *get("/v1/groups/{s.name}/export", "/v1/groups/{group}/export")),
     "one's own devices": Operation(asks("devices"), *get("/v1/devices", "/v1/devices")),
+    "sign out a device of nobody": Operation(
+        asks("sign_out", handle=lambda s: s.new),
+        lambda s: ("DELETE", f"/v1/devices/{s.new}", None),
+        ("DELETE", "/v1/devices/{handle}"),
+    ),
     "watch": Operation(asks("watch", users=lambda s: [s.other])),
     # Other users
     "contacts": Operation(asks("contacts"), *get("/v1/contacts", "/v1/contacts")),

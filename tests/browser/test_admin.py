@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.conftest import Server
 from tests.browser.hostile import BASES
-from tests.browser.people import Person
+from tests.browser.people import FRAMES, Person
 from tests.browser.test_looks import NARROW, WIDE, Size, findings
 from tests.tokens import issue_in
 
@@ -237,7 +237,7 @@ def test_private_rooms_are_shown_when_asked_and_that_is_recorded(operator: Calla
     root.reads("rooms.list")
 
 
-def test_users_and_rooms_are_found_by_the_beginning_of_their_ids(operator: Callable[..., Operator]) -> None:
+def test_users_are_found_by_the_beginning_of_their_ids_and_groups_by_words(operator: Callable[..., Operator]) -> None:
     root = operator()
     root.show("users")
     root.reads("bob")
@@ -246,11 +246,29 @@ def test_users_and_rooms_are_found_by_the_beginning_of_their_ids(operator: Calla
     root.page.get_by_role("link", name="eve").click()
     root.reads("may sign in")
     root.show("rooms")
-    root.page.get_by_label("Ids that begin with").fill("te")
-    root.page.wait_for_function("() => document.querySelectorAll('.view tbody tr').length === 1")
+    for words in ("te", "Green", "tea gr"):
+        root.page.get_by_label("Words of title or id").fill(words)
+        root.page.wait_for_function("() => document.querySelectorAll('.view tbody tr').length === 1")
+        assert "Green tea" in root.page.locator(".view tbody").inner_text()
+    root.page.get_by_label("Words of title or id").fill("tea")
     root.page.get_by_role("link", name="tea", exact=True).click()
     root.reads("Green tea")
     root.reads("bob")
+
+
+def test_an_answer_that_comes_late_is_not_taken_for_a_newer_one(operator: Callable[..., Operator]) -> None:
+    root = operator()
+    page = root.page
+    root.show("users")
+    late: list[Any] = []
+    page.route("**/v1/admin/users?prefix=b", lambda route: late.append(route))
+    page.get_by_label("Ids that begin with").fill("b")
+    page.get_by_label("Ids that begin with").fill("ev")
+    page.wait_for_function("() => document.querySelector('.view tbody')?.innerText.startsWith('eve')")
+    with page.expect_response("**/v1/admin/users?prefix=b"):
+        late[0].continue_()
+    page.evaluate(FRAMES)
+    assert page.locator(".view tbody").inner_text().startswith("eve")
 
 
 @pytest.mark.long

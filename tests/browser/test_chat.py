@@ -63,6 +63,20 @@ def test_messages_are_edited_deleted_reacted_to_and_answered(person: Someone) ->
     ann.page.wait_for_selector(".reactions", state="detached")
 
 
+def test_a_reply_quotes_what_is_far_above_and_as_it_is_now(person: Someone, server: Server) -> None:
+    bob = server.token("bob")
+    server.say(bob, "user:ann", "the first", *(f"message {number}" for number in range(250)))
+    server.post(bob, "messages", {"to": "user:ann", "body": "as I said", "reply_to": 1})
+    server.say(server.token("ann"), "user:bob", "seen")  # So that her page begins at the end.
+    ann = person("ann")
+    ann.open("bob")
+    ann.page.wait_for_selector(".quote:has-text('bob the first')")
+    server.post(bob, "messages/dm:ann:bob:1", {}, method="DELETE")
+    ann.page.wait_for_selector(".quote:has-text('Message deleted')")
+    ann.page.click(".quote")
+    ann.sees("message 0")
+
+
 def test_a_group_is_made_and_its_members_see_what_happens(person: Someone) -> None:
     ann, bob = person("ann"), person("bob")
     ann.page.click("[aria-label=More]")
@@ -79,6 +93,17 @@ def test_a_group_is_made_and_its_members_see_what_happens(person: Someone) -> No
     ann.page.click("[aria-label=Members]")
     ann.page.select_option("dialog .members select", "remove")
     bob.page.wait_for_selector(".closed:has-text('no longer in this group')")
+
+
+def test_who_may_write_in_a_group_is_known_from_the_start(person: Someone, server: Server) -> None:
+    bob = server.token("bob")
+    server.post(bob, "groups", {"name": "news", "title": "News", "users": ["ann", "cat"], "post": "moderators"})
+    ann = person("ann")
+    ann.find("news")  # Nothing was said in it yet.
+    ann.page.click(".found .chat:has-text('News')")
+    ann.page.wait_for_selector(".closed:has-text('Only moderators write in this group')")
+    server.post(bob, "groups/news/users/ann", {"role": "moderator"}, method="PUT")
+    ann.page.wait_for_selector("textarea")
 
 
 def test_mentions_are_counted_and_receipts_tell_who_has_what(person: Someone, server: Server) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.browser.between import Between, Frame
 from tests.browser.conftest import Process, Server
 from tests.browser.people import Person
 from tests.browser.relay import Relay
@@ -120,6 +121,35 @@ def test_a_group_that_one_was_removed_from_is_kept_no_longer(person: Someone, se
     ann.sign_in()
     ann.forgets("group:tea")
     assert ann.page.locator(".chat").count() == 0
+
+
+@pytest.mark.parametrize("told_by", ["welcome", "contacts"])
+def test_what_was_kept_of_a_room_that_the_server_can_not_read_stays(
+    person: Someone, server: Server, told_by: str
+) -> None:
+    """It may be the only copy that is left."""
+    lists: list[str] = []
+
+    def without_the_room(frame: Frame) -> Frame:
+        if frame["type"] in ("welcome", "contacts"):
+            lists.append(frame["type"])
+            frame["contacts"] = [entry for entry in frame["contacts"] if entry.get("room") != ROOM]
+        return {**frame, "unreadable": [ROOM]} if frame["type"] == told_by else frame
+
+    server.say(server.token("bob"), "user:ann", "the only copy")
+    ann = person("ann")
+    ann.keeps(ROOM, "the only copy")
+    ann.page.close()
+    ann.page = ann.tab()
+    Between(ann.page, without_the_room)
+    ann.sign_in()
+    ann.open("bob")
+    ann.sees("the only copy")
+    while "contacts" not in lists:
+        ann.at_rest()
+    ann.at_rest()
+    ann.keeps(ROOM, "the only copy")
+    ann.sees("the only copy")
 
 
 def test_signing_out_leaves_nothing_in_the_browser(person: Someone, server: Server) -> None:

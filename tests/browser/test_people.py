@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.browser.between import Between
 from tests.browser.conftest import Server
 from tests.browser.people import Person
 from tests.browser.test_looks import NARROW, WIDE, findings
+from tests.tokens import issue_in
 
 Someone = Callable[..., Person]
 
@@ -73,6 +75,12 @@ def test_a_profile_and_the_devices(person: Someone, server: Server, size: tuple[
     page.wait_for_selector(".devices li >> nth=1")
     assert page.locator(".devices li", has_text="this one").count() == 1
     assert findings(page) == []
+    there = page.locator(".devices li").filter(has_not_text="this one")
+    there.get_by_role("button", name="Sign out").click()
+    there.get_by_role("button", name="Really sign out?").click()
+    page.wait_for_selector("dialog [role=status]:has-text('It is signed out')")
+    page.wait_for_selector(".devices li >> nth=1", state="detached")
+    other.page.wait_for_selector(".door [role=alert]:has-text('You were signed out')")
     page.keyboard.press("Escape")
     ann.open("Tea")
     page.click("[aria-label=Members]")
@@ -81,3 +89,74 @@ def test_a_profile_and_the_devices(person: Someone, server: Server, size: tuple[
     assert findings(page) == []
     page.click("dialog button:text-is('Write')")
     ann.sees("hello")
+
+
+def test_people_of_a_group_are_found_by_their_names_or_typed(person: Someone, server: Server) -> None:
+    server.say(issue_in(server.data, "bob", name="Robert Tables"), "user:ann", "hello")
+    ann = person("ann")
+    page = ann.page
+    page.wait_for_selector(".chat:has-text('Robert')")
+    page.click(".rail [aria-label=More]")
+    page.get_by_role("menuitem", name="New group").click()
+    page.fill("dialog input >> nth=0", "tea")
+    members = page.get_by_role("textbox", name="Members")
+    members.type("tab")
+    page.wait_for_selector("dialog .offers [aria-selected=true]:has-text('Robert Tables')")
+    assert findings(page) == []
+    members.press("Enter")
+    page.wait_for_selector("dialog .chips li:has-text('bob')")
+    for user in ("cat", "eve"):
+        members.type(user)
+        members.press("Enter")
+        page.wait_for_selector(f"dialog .chips li:has-text('{user}')")
+    members.press("Backspace")
+    page.wait_for_selector("dialog .chips li:has-text('eve')", state="detached")
+    page.click("[aria-label='Leave cat out']")
+    members.type("dan")
+    page.click("dialog .primary")
+    page.wait_for_selector(".note:has-text('bob, dan')")
+    page.click("[aria-label=Members]")
+    page.wait_for_selector("dialog .members li:has-text('Robert Tables')")
+    assert page.locator("dialog .members li").count() == 3
+
+
+#: A page that comes over plain HTTP from another machine has no clipboard, and copies what is selected.
+NO_CLIPBOARD = """
+    Object.defineProperty(navigator, 'clipboard', {value: undefined});
+    addEventListener('copy', () => { globalThis.copied = document.activeElement.value; }, true);
+"""
+
+
+def test_ids_and_messages_are_copied_without_a_clipboard_too(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", "hello")
+    ann = person("ann", sign_in=False)
+    page = ann.page
+    page.add_init_script(NO_CLIPBOARD)
+    ann.sign_in()
+    page.click(".rail [aria-label=More]")
+    page.get_by_role("menuitem", name="Profile").click()
+    page.click("dialog [aria-label='Copy the user id']")
+    page.wait_for_function("() => globalThis.copied === 'ann'")
+    page.keyboard.press("Escape")
+    ann.open("bob")
+    ann.choose("hello", "Copy")
+    page.wait_for_function("() => globalThis.copied === 'hello'")
+    assert page.locator("textarea").count() == 1
+
+
+def test_a_block_holds_although_an_older_list_comes_later(person: Someone, server: Server) -> None:
+    server.post(server.token("ann"), "contacts/bob", {}, method="PUT")
+    server.say(server.token("bob"), "user:ann", "hello")
+    ann = person("ann", sign_in=False)
+    page = ann.page
+    socket = Between(page, lambda frame: None if frame["type"] == "contacts" else frame)
+    ann.sign_in()
+    ann.open("bob")
+    page.click(".thread .bar [aria-label=More]")
+    page.click("dialog button:text-is('Block')")
+    page.wait_for_selector(".closed:has-text('You have blocked bob.')")
+    assert [entry["state"] for entry in socket.held[0]["contacts"]] == ["contact"]
+    socket.let_go()
+    ann.at_rest()
+    page.click(".thread .bar [aria-label=More]")
+    page.wait_for_selector("dialog button:text-is('Unblock')")

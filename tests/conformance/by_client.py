@@ -58,6 +58,7 @@ SAYINGS: dict[str, Say] = {
     "mailboxes": lambda chat, fields: chat.mailboxes(**fields),
     "sanctions": lambda chat, fields: chat.sanctions(fields["name"]),
     "devices": lambda chat, fields: chat.devices(**fields),
+    "sign_out": lambda chat, fields: chat.sign_out(**fields),
 }
 _CONTACT: dict[str, Callable[..., Awaitable[Reply]]] = {
     "add": Chat.add_contact,

@@ -284,6 +284,8 @@ class ArchiveListsContract:
             reads=reads,
         )
         assert (await store.archive.groups("u01", "ann", 50, None))[0][0].role == "member"
+        await tea.made(commands.Configure, post="owner")
+        assert (await store.archive.groups("u01", None, 50, None))[0][0].post == "owner"
         assert await store.archive.groups("ann", "u01", 50, None) == ([], None)
         await tea.made(commands.Remove, users=("u03",))
         assert (await store.archive.groups("u01", None, 50, None))[0][0].members == 25

@@ -62,7 +62,7 @@ def demo(folder: Path, *arguments: str, warnings: Sequence[str] = ()) -> Iterato
 
 def redeem(url: str) -> dict[str, object]:
     """The token that the page gets for the link's ticket."""
-    found = re.fullmatch(r"http://([\w.]+):(\d+)/#ticket=(\S+)", url)
+    found = re.fullmatch(r"http://([\w.]+):(\d+)/(?:admin)?#ticket=(\S+)", url)
     assert found is not None, url
     with closing(HTTPConnection(found[1], int(found[2]), timeout=60)) as connection:
         connection.request(
@@ -77,13 +77,16 @@ def redeem(url: str) -> dict[str, object]:
 def test_each_of_the_three_comes_in_by_a_link_and_the_next_start_goes_on(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[log]\nlevel = "info"\n')  # As in a checkout: nobody asked for it here.
     with demo(tmp_path, *FREE) as lines:
-        links = [line.split(": ")[1] for line in lines if "#ticket=" in line]
+        links = [line.split(": ")[1] for line in lines if "/#ticket=" in line]
         assert [redeem(link)["user"] for link in links] == list(story.PEOPLE)
+        (operators,) = [line.split(": ")[1] for line in lines if "/admin#ticket=" in line]
+        token = str(redeem(operators)["token"])
+        assert "admin" in jwt.decode(token, options={"verify_signature": False})["scope"].split()
         (how,) = [line for line in lines if "gochat link" in line]
         assert "--data data-demo --url http://127.0.0.1:" in how
     made = (tmp_path / "data-demo" / "gochat.db").stat().st_ino
     with demo(tmp_path, *FREE) as lines:
-        assert sum("#ticket=" in line for line in lines) == len(story.PEOPLE)
+        assert sum("/#ticket=" in line for line in lines) == len(story.PEOPLE)
         assert not any("Other machines" in line for line in lines)
     assert (tmp_path / "data-demo" / "gochat.db").stat().st_ino == made
 

@@ -10,6 +10,7 @@ import trio
 
 from gochat.actors import mailbox_watch
 from gochat.node import Node
+from gochat.store.read import overview
 from tests.e2e.peer import WAIT_S, Peer, address
 from tests.e2e.test_moderation import TEA, Connect, signed_in, token
 from tests.e2e.test_overview import actions, paged
@@ -148,6 +149,44 @@ async def test_lists_of_ids_that_begin_so(root: Peer, connect: Connect) -> None:
     assert private == [PRIVATE]
 
 
+async def test_groups_are_found_by_words_of_title_and_id(root: Peer, connect: Connect, node: Node) -> None:
+    ann = await connect("ann")
+    for name, title in (("tea", "Grüner Tee"), ("t2", "Tea in Green"), ("green-room", ""), ("gone", "Green, too")):
+        await ann.ask("group", name=name, action="create", title=title)
+    await ann.ask("group", name="gone", action="delete")
+    await connect("bob")
+    await ann.ask("group", name="t2", action="add", users=["bob"])
+    for q, rooms in (
+        ("GREEN", ["green-room", "t2"]),
+        ("gre tea", ["t2"]),
+        ("gruner", ["tea"]),
+        ("tee te", ["tea"]),
+        ("reen", []),
+    ):
+        for limit in (1, 50):
+            found = [entry["room"].removeprefix("group:") for entry in await _pages(root, "rooms", limit, q=q)]
+            assert found == rooms, q
+    assert [entry["room"] for entry in await _pages(root, "rooms", 9, q="gre", user="bob")] == ["group:t2"]
+    for refused in ({"q": "?!"}, {"q": "tea", "private": True}, {"q": "tea", "prefix": "t"}):
+        assert (await root.ask("rooms", **refused))["code"] == "bad_request"
+    rest = Rest(node, token(node, "root", admin=True))
+    assert [entry["room"] for entry in (await rest.get("/v1/admin/rooms", q="tee")).json["rooms"]] == [TEA]
+    await rest.aclose()
+
+
+async def test_a_page_of_found_groups_looks_at_so_many(
+    root: Peer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "LOOKED_AT", 2)
+    ann = await connect("ann")
+    for number in range(5):
+        await ann.ask("group", name=f"g{number}", action="create", title="Last" if number == 4 else "First")
+    first = await root.ask("rooms", q="last")
+    assert (first["rooms"], first["next"]) == ([], "group:g1")
+    assert [entry["room"] for entry in await _pages(root, "rooms", 9, q="last")] == ["group:g4"]
+    assert len(await _pages(root, "rooms", 9, q="first")) == 4
+
+
 async def _pages(root: Peer, kind: str, limit: int, **asked: Any) -> list[dict[str, Any]]:
     """All entries; a page may be short where the prefix ends."""
     found: list[dict[str, Any]] = []
@@ -181,18 +220,3 @@ async def test_sanctions_of_a_group_are_listed_for_its_moderators(root: Peer, co
     await rest.aclose()
     assert (await root.ask("sanctions", name="none"))["code"] == "not_found"
     assert (await bob.ask("sanctions", name="tea"))["code"] == "forbidden"
-
-
-async def test_ones_own_devices(node: Node, nursery: trio.Nursery, connect: Connect) -> None:
-    await connect("ann")
-    bobs = []
-    for device, transport in (("desk", "ws"), ("phone", "tcp")):
-        peer = await Peer.open(node, transport, nursery)
-        await peer.ask("hello", token=token(node, "bob"), device=device)
-        bobs.append(peer)
-    desk, phone = (await bobs[1].ask("devices"))["devices"]
-    assert (desk["device"], desk["transport"], desk["address"], "current" in desk) == ("desk", "ws", "127.0.0.1", False)
-    assert (phone["device"], phone["transport"], phone["current"]) == ("phone", "tcp", True)
-    rest = Rest(node, token(node, "bob"))
-    assert [each["device"] for each in (await rest.get("/v1/devices")).json["devices"]] == ["desk", "phone"]
-    await rest.aclose()

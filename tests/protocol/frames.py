@@ -86,6 +86,8 @@ REQUESTS: dict[str, msgspec.Struct] = {
     "mailboxes": req.Mailboxes(id=35, private=True, limit=10, cursor="10"),
     "sanctions": req.Sanctions(id=36, name="tea", limit=10, cursor="bob ban"),
     "devices": req.Devices(id=37),
+    "sign_out": req.SignOut(id=38, handle="s2"),
+    "rooms-q": req.Rooms(id=39, user="bob", q="green tea"),
 }
 
 FACTS: dict[str, msgspec.Struct] = {
@@ -215,6 +217,12 @@ REPLIES: dict[str, msgspec.Struct] = {
     ),
     "devices": out.Devices(
         id=37, devices=[Device(since=5, transport="ws", address="::1", device="phone", current=True)]
+    ),
+    "devices-others": out.Devices(
+        id=37, devices=[Device(since=5, transport="ws", address="::1", device="phone", handle="s2")]
+    ),
+    "groups-post": out.Groups(
+        id=10, groups=[GroupEntry(room="group:tea", title="Tea", role="owner", members=3, post="moderators")]
     ),
     "request": out.Request(user="zoe", name="Zoe", room="dm:ann:zoe", head=1, last=LAST),
     "contact-event": out.Contact(user="bob", state="contact"),

@@ -109,6 +109,21 @@ test("a message keeps its key over connections, and refusals for good are told",
   await assert.rejects(waiting, Ended);
 });
 
+test("a message that is sent while the socket closes waits for the next one", async () => {
+  const { client, socket } = await begin();
+  socket.says(welcome(3));
+  socket.readyState = 2; // The server's Close frame has come, and `onclose` has not.
+  const sending = client.send("user:bob", "hello");
+  await soon();
+  assert.equal(socket.asked("send"), undefined);
+  const second = await again(socket, client);
+  second.says(welcome(3));
+  await soon();
+  second.says({ type: "ack", id: second.asked("send").id, seq: 1, room: "dm:ann:bob" });
+  assert.equal((await sending).seq, 1);
+  client.stop();
+});
+
 test("what was kept of an earlier session is gone on from", async () => {
   let listed = 0;
   const { client, socket } = await begin({

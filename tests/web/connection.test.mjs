@@ -34,6 +34,25 @@ test("after stop the listener hears nothing, and what was asked is rejected", as
   assert.deepEqual(heard, []);
 });
 
+test("without a network the socket is given up at once, whatever the browser makes of its end", async () => {
+  const heard = [];
+  const connection = new Connection({
+    hello: async () => ({ type: "hello" }), onWelcome: () => {}, onEvent: () => {}, onState: (state) => heard.push(state),
+  });
+  connection.start();
+  await new Promise(setImmediate);
+  const socket = sockets.at(-1);
+  socket.onmessage({ data: JSON.stringify({ type: "welcome" }) });
+  const asked = connection.ask({ type: "ping" });
+  connection.close();
+  await assert.rejects(asked, Broken);
+  assert.deepEqual([heard.splice(0), connection.open], [["connecting", "online", "offline"], false]);
+  socket.onclose({ code: 1005, reason: "" });
+  connection.close();
+  connection.stop();
+  assert.deepEqual(heard, []);
+});
+
 test("a socket that fails without another word is given up, and the next one is tried", async () => {
   const heard = [];
   const connection = new Connection({

@@ -29,5 +29,11 @@ test("a text is marked where a word begins", () => {
   assert.deepEqual(pieces("Back up the backup (back)", "back"), ["", "Back", " up the ", "back", "up (", "back", ")"]);
   assert.deepEqual(pieces("a.b c", "a.b"), ["", "a.b", " c"]);
   assert.deepEqual(pieces("x", ""), ["x"]);
+  assert.deepEqual(pieces("serve --data FOLDER", "--data"), ["serve ", "--data", " FOLDER"]);
+  assert.deepEqual(pieces("an e-mail of /v1/ws", "e-mail /v1"), ["an ", "e-mail", " of ", "/v1", "/ws"]);
+  for (let code = 0x21; code < 0x7f; code++) {
+    const sign = String.fromCharCode(code);
+    for (const query of [sign, `a${sign}`, `${sign}a`, `a${sign}b`]) assert.equal(pieces("x a b", query).join(""), "x a b", query);
+  }
   assert.deepEqual(words("Größe, `limits.window`?"), ["große", "limits.window"]);
 });

@@ -76,3 +76,19 @@ test("an edit without its text lets the older row go to its page, and leaves a r
   timeline.prepend(run(1, 6), 7, 7);
   assert.deepEqual([seqs(timeline), timeline.to], [[1, 2, 3, 4, 5, 6], 7]);
 });
+
+test("what happens to a message while its page is on its way holds, once", () => {
+  const timeline = held(201, 203);
+  timeline.meanwhile = [];
+  timeline.append({ type: "delete", room: "r", seq: 204, ts: 204, from: "bob", target: 150 });
+  timeline.append({ type: "edit", room: "r", seq: 205, ts: 205, from: "bob", target: 151, body: "new" });
+  timeline.append(reaction(206, 152, "ann"));
+  timeline.append(reaction(207, 202));
+  const page = run(1, 200);
+  page[152].reactions = { "👍": 1 }; // Of 153, and counted already.
+  timeline.append(reaction(203, 153));
+  timeline.prepend(page, 201, 203);
+  const at = (seq) => timeline.bySeq.get(seq);
+  assert.deepEqual([at(150).body, at(150).deleted, at(151).body, at(151).edited], [undefined, 204, "new", 205]);
+  assert.deepEqual([at(152).reactions, [...at(152).mine], at(153).reactions, at(202).reactions], [{ "👍": 1 }, ["👍"], { "👍": 1 }, { "👍": 1 }]);
+});

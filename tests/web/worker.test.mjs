@@ -65,3 +65,23 @@ test("a page that got a newer file waits for the others", async () => {
   assert.equal(await late, "two");
   await assert.rejects(ask("p", "/b.js", ABSENT));
 });
+
+/** A worker whose origin has these windows open; tells what a click on a notice of a room makes of them. */
+async function clicked(...paths) {
+  const on = {}, done = [];
+  const windows = paths.map((path) => ({
+    url: `http://chat.example${path}`, postMessage: ({ room }) => done.push(`${path} shows ${room}`), focus: async () => done.push(`focus ${path}`),
+  }));
+  const clients = { matchAll: async () => windows, openWindow: async (path) => done.push(`open ${path}`) };
+  vm.runInNewContext(SOURCE, { self: { addEventListener: (name, act) => { on[name] = act; }, clients }, location: { origin: "" }, URL });
+  let shown;
+  on.notificationclick({ notification: { close() {}, data: { room: "group:tea" } }, waitUntil: (promise) => { shown = promise; } });
+  await shown;
+  return done;
+}
+
+test("a notice opens in the page of the chat, and in no other window", async () => {
+  assert.deepEqual(await clicked("/docs/howto/page", "/#room=group:old", "/"), ["/#room=group:old shows group:tea", "focus /#room=group:old"]);
+  assert.deepEqual(await clicked("/admin", "/docs"), ["open /#room=group%3Atea"]);
+  assert.deepEqual(await clicked(), ["open /#room=group%3Atea"]);
+});

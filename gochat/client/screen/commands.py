@@ -9,11 +9,14 @@ from typing import Final, TypeAlias
 
 from gochat.client.screen.completion import emoji_named
 from gochat.client.screen.front import RoomFront
+from gochat.client.screen.state import STATUS
 from gochat.client.terminal import commands as shared
 from gochat.client.terminal import text
 from gochat.client.terminal.command import Command, Front, Misused, user_of
 from gochat.domain import ids
+from gochat.domain.facts import Role
 from gochat.domain.plurals import counted
+from gochat.protocol.entries import RoomEntry
 
 Action: TypeAlias = Callable[[RoomFront, str], Awaitable[None] | None]
 
@@ -68,12 +71,24 @@ def _msg(front: RoomFront, rest: str) -> None:
 
 def _window(front: RoomFront, rest: str) -> None:
     state = front.desk.state
-    if rest.isdecimal() and 1 <= int(rest) <= len(state.order):
-        front.desk.open(state.order[int(rest) - 1])
-    elif rest == "close":
+    wanted = rest.removeprefix("goto").strip()
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(state.order):
+        front.desk.open(state.order[int(wanted) - 1])
+    elif wanted in _STEPS:
+        front.desk.open(state.step(_STEPS[wanted]))
+    elif wanted == "last":
+        front.desk.open(state.last)
+    elif wanted == "list":
+        for number, room in enumerate(state.order, 1):
+            front.say(f"  {number:>2} {state.address(room) if room != STATUS else state.title(room)}")
+    elif wanted == "close":
         _close(front, "")
     else:
         raise Misused(f"usage: {COMMANDS['win'].usage}; there are {len(state.order)}")
+
+
+def _numbered_window(number: int, front: RoomFront, rest: str) -> None:
+    _window(front, str(number))
 
 
 def _close(front: RoomFront, rest: str) -> None:
@@ -88,12 +103,13 @@ def _clear(front: RoomFront, rest: str) -> None:
 
 
 async def _who(front: RoomFront, rest: str) -> None:
-    if rest or not front.to().startswith("group:"):
-        user = user_of(rest, COMMANDS["whois"].usage) if rest else ids.peer(front.room(), front.chat.user)
+    group = f"group:{rest[1:]}" if rest.startswith("#") else rest or front.to()
+    if not group.startswith("group:"):
+        user = user_of(rest, COMMANDS["who"].usage) if rest else ids.peer(front.room(), front.chat.user)
         front.note(await front.desk.presence_of(user))
         return
     count = 0
-    async for member in front.chat.members(front.to()):
+    async for member in front.chat.members(group):
         name = "" if member.name == member.user else f" ({text.inert(member.name)})"
         front.say(f"  {text.inert(member.user)}{name}, {member.role}")
         count += 1
@@ -101,9 +117,24 @@ async def _who(front: RoomFront, rest: str) -> None:
 
 
 async def _topic(front: RoomFront, rest: str) -> None:
+    group = front.group()
+    if rest:
+        await front.chat.set_group(group, title=rest)
+        return
+    entry = front.desk.state.rooms.entry(front.room())
+    title = entry.title if isinstance(entry, RoomEntry) else ""
+    front.note(f"the title is: {text.inert(title)}" if title else "this group has no title; /topic TEXT gives it one")
+
+
+async def _role(role: Role, front: RoomFront, rest: str) -> None:
+    usage = COMMANDS["op" if role == "moderator" else "deop"].usage
+    await front.chat.set_role(front.group(), user_of(rest, usage), role)
+
+
+def _say(front: RoomFront, rest: str) -> None:
     if not rest:
-        raise Misused("usage: " + COMMANDS["topic"].usage)
-    await front.chat.set_group(front.group(), title=rest)
+        raise Misused("usage: " + COMMANDS["say"].usage)
+    front.put(front.to(), rest)
 
 
 async def _invite(front: RoomFront, rest: str) -> None:
@@ -165,9 +196,13 @@ def _wrapped(action: Action) -> Callable[[Front, str], Awaitable[None] | None]:
     return action  # type: ignore[return-value]  # commands of the screen are only ever called with its own front
 
 
+#: The windows that `/1` and its like go to.
+_NUMBERED: Final = range(1, 21)
+_STEPS: Final = {"next": 1, "prev": -1, "previous": -1}
 #: Other names of commands.
 ALIASES: Final = {
     "j": "join",
+    "n": "who",
     "to": "join",
     "q": "query",
     "m": "msg",
@@ -188,8 +223,15 @@ HINTS: Final = {
     "nick": "your id and name come with your token",
     "away": "you are away when you leave, and others see since when",
     "ignore": "/block USER: neither of you can write to the other",
-    "op": "/group role USER moderator",
-    "deop": "/group role USER member",
+    "leave": "/close takes this room off the list, /group leave leaves a group for good",
+    "disconnect": "/quit leaves; a connection that broke comes back by itself",
+    "reconnect": "a connection that broke comes back by itself",
+    "unignore": "/unblock USER",
+    "mode": "/op, /deop, /mute, /ban and /group role change what a member may do",
+    "voice": "/unmute USER lets a muted member write; /op USER makes a moderator",
+    "notice": "/msg USER TEXT writes to somebody",
+    "dcc": "no files are sent here",
+    "ctcp": "/whois USER says whether somebody is online",
     "list": "/rooms lists yours; nobody sees a group without being in it",
     "server": "leave, and start again with --url",
     "connect": "leave, and start again with --url",
@@ -199,12 +241,17 @@ COMMANDS: Final[dict[str, Command]] = {
     "join": Command("/join GROUP | group:NAME | user:NAME", "go to a room", _wrapped(_to)),
     "query": Command("/query USER", "go to the private room with somebody", _wrapped(_query)),
     "msg": Command("/msg USER | #GROUP TEXT", "write without going there", _wrapped(_msg)),
-    "win": Command("/win NUMBER", "go to a window by its number", _wrapped(_window)),
+    "win": Command(
+        "/win NUMBER | next | prev | last | list", "go to a window, as /NUMBER does; list them", _wrapped(_window)
+    ),
+    "say": Command("/say TEXT", "write here, whatever the text begins with", _wrapped(_say)),
     "close": Command("/close", "take this room off the list until somebody writes there", _wrapped(_close)),
     "clear": Command("/clear", "take this client's own lines off the screen", _wrapped(_clear)),
     **{name: command for name, command in shared.COMMANDS.items() if name not in ("to", "watch", "history")},
-    "who": Command("/who [USER]", "the members of this group; whether somebody is online", _wrapped(_who)),
-    "topic": Command("/topic TEXT", "a new title for this group", _wrapped(_topic)),
+    "who": Command("/who [USER | #GROUP]", "the members of a group; whether somebody is online", _wrapped(_who)),
+    "topic": Command("/topic [TEXT]", "the title of this group; a new one", _wrapped(_topic)),
+    "op": Command("/op USER", "make a member of this group a moderator", _wrapped(partial(_role, "moderator"))),
+    "deop": Command("/deop USER", "make a moderator a member again", _wrapped(partial(_role, "member"))),
     "invite": Command("/invite USER...", "add users to this group", _wrapped(_invite)),
     "reply": Command("/reply [NUMBER] TEXT", "answer a message", _wrapped(_reply)),
     "edit": Command("/edit [NUMBER] [TEXT]", "change a message of yours; fetched into the input", _wrapped(_edit)),
@@ -216,3 +263,7 @@ for _name, _own in (("delete", True), ("react", False), ("unreact", False), ("re
         _shared.usage.replace("NUMBER", "[NUMBER]"), _shared.help, _wrapped(partial(_about_message, _name, _own))
     )
 COMMANDS.update({alias: COMMANDS[name] for alias, name in ALIASES.items()})
+#: As in irssi; found by no completion and told by no list, since each is what it says.
+NUMBERED: Final[dict[str, Command]] = {
+    str(number): COMMANDS["win"]._replace(action=_wrapped(partial(_numbered_window, number))) for number in _NUMBERED
+}

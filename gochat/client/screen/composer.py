@@ -169,6 +169,12 @@ class Composer:
     def kill_word(self) -> None:
         self._kill(self._word_before(), self.cursor)
 
+    def kill_word_after(self) -> None:
+        start = self.cursor
+        self.word_right()
+        end, self.cursor = self.cursor, start
+        self._kill(start, end)
+
     def yank(self) -> bool:
         return self.insert(self._killed)
 

@@ -16,7 +16,7 @@ from gochat.client.chat import Chat
 from gochat.client.errors import Refused
 from gochat.client.events import Event, Listed
 from gochat.client.positions import Reset
-from gochat.client.screen.commands import COMMANDS, HINTS
+from gochat.client.screen.commands import COMMANDS, HINTS, NUMBERED
 from gochat.client.screen.completion import Completion, Words
 from gochat.client.screen.composer import Composer
 from gochat.client.screen.front import RoomFront
@@ -224,7 +224,7 @@ class Desk:
 
     def _obey(self, typed: str) -> None:
         name, _, rest = typed[1:].partition(" ")
-        command = COMMANDS.get(name.strip().lower())
+        command = COMMANDS.get(name.strip().lower()) or NUMBERED.get(name.strip())
         if command is None:
             if (hint := HINTS.get(name.strip().lower())) is not None:
                 raise Misused(f"there is no /{name.strip().lower()} here: {hint}")

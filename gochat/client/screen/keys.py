@@ -99,6 +99,7 @@ KEYS: Final[dict[str, Callable[[Desk], None]]] = {
     "ctrl u": _edit("kill_to_start"),
     "ctrl w": _edit("kill_word"),
     "meta backspace": _edit("kill_word"),
+    "meta d": _edit("kill_word_after"),
     "ctrl y": _edit("yank"),
     "ctrl r": _edit("search_history"),
     "ctrl c": Desk.interrupt,

@@ -87,6 +87,24 @@ async def _unban(front: Front, rest: str) -> None:
     front.note(f"* {user} may be added again")
 
 
+async def _devices(front: Front, rest: str) -> None:
+    for count, device in enumerate(await front.chat.devices(), 1):
+        front.say(f"  {count} {text.device_line(device)}")
+
+
+async def _sign_out(front: Front, rest: str) -> None:
+    wanted = number(rest, PEOPLE["signout"].usage)
+    devices = await front.chat.devices()
+    if not 1 <= wanted <= len(devices):
+        raise Misused("no device has this number; /devices lists them")
+    device = devices[wanted - 1]
+    if device.handle is None:
+        raise Misused("this is the device that you type on: /quit leaves")
+    reply = await front.chat.sign_out(device.handle)
+    back = "" if reply.state == "revoked" else "; its token is used here too, or can't be revoked: it may come back"
+    front.note(f"* signed out: {text.device_line(device)}{back}")
+
+
 PEOPLE: Final[dict[str, Command]] = {
     "contacts": Command("/contacts", "whom you have accepted, blocked or declined", _contacts),
     "requests": Command("/requests", "who wants to write to you", _requests),
@@ -102,4 +120,6 @@ PEOPLE: Final[dict[str, Command]] = {
     "kick": Command("/kick USER...", "as a moderator: out of this group", _kick),
     "ban": Command("/ban USER [TIME]", "as a moderator: out of this group, and not to be added again", _ban),
     "unban": Command("/unban USER", "take that back", _unban),
+    "devices": Command("/devices", "where you are signed in, on this node", _devices),
+    "signout": Command("/signout NUMBER", "end another one of these; it needs a new token to come back", _sign_out),
 }

@@ -21,6 +21,7 @@ from gochat.protocol.entries import (
     AuditEntry,
     ContactEntry,
     ContactState,
+    Device,
     Last,
     NotificationEntry,
     PresenceEntry,
@@ -207,6 +208,13 @@ def overview_line(entry: RoomOverview) -> str:
     titled = f" ({inert(entry.title)})" if entry.title else ""
     said = f", the latest {clock(entry.last_message)}" if entry.last_message is not None else ""
     return f"{inert(entry.room)}{titled}, {counted(entry.messages, 'message')}{said}"
+
+
+def device_line(device: Device) -> str:
+    """One of one's own live sessions."""
+    named = f" {inert(device.device)}" if device.device else ""
+    here = ", this one" if device.current else ""
+    return f"{inert(device.transport)}{named} from {inert(device.address)}, since {clock(device.since)}{here}"
 
 
 def session_line(entry: SessionEntry) -> str:

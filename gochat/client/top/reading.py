@@ -33,7 +33,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     view: str
     prefix: str = ""
-    """Of ids of users or rooms."""
+    """Of ids of users, or of words in the titles and ids of groups."""
     slow: bool = False
     """Of sessions only the slow ones."""
 
@@ -47,14 +47,14 @@ async def look(chat: Chat, wanted: Wanted) -> Look:
 
 
 async def _entries(chat: Chat, wanted: Wanted) -> Sequence[Any]:
-    prefix = wanted.prefix or None
+    prefix = wanted.prefix.strip() or None
     match wanted.view:
         case "reports":
             return await _first(chat.reports(), SHOWN)
         case "users":
             return await _first(chat.accounts(prefix=prefix), SHOWN)
         case "rooms":
-            return await _first(chat.rooms(prefix=prefix), SHOWN)
+            return await _first(chat.rooms(q=prefix), SHOWN)
         case "sessions":
             return await _first(chat.sessions(slow=wanted.slow), SHOWN)
         case "suspended":

@@ -209,7 +209,8 @@ class Top:
 
     def _keys(self, columns: int, more: int) -> Row:
         if self.narrowing:
-            said = f" ids that begin with: {self.prefix}_   Enter: done  Esc: all"
+            what = "words of title or id" if self.view == "rooms" else "ids that begin with"
+            said = f" {what}: {self.prefix}_   Enter: done  Esc: all"
         else:
             narrowed = f"  / {self.prefix or 'find'}" if self.view in NARROWED else ""
             slow = f"  s: {'all' if self.slow_only else 'slow ones'}" if self.view == "sessions" else ""

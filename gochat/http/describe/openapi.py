@@ -28,6 +28,10 @@ _PATH: Final[dict[str, Json]] = {
     "group": {"description": "The group's name.", "schema": _NAME},
     "user": {"description": "The user's id.", "schema": _NAME},
     "report": {"description": "The report's number.", "schema": {"type": "string", "pattern": "^[1-9][0-9]{0,15}$"}},
+    "handle": {
+        "description": "The device's `handle`, which `/v1/devices` tells.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 64},
+    },
     "other": {"description": "The other user's id; one's own is refused.", "schema": _NAME},
     "message": {
         "description": f"The room's id (of a private room with its users in byte order), a colon, and the message's"
@@ -138,7 +142,8 @@ def _operation_id(operation: Operation) -> str:
 def _path(path: str) -> list[Json]:
     found = []
     for name in re.findall(r"{(\w+)}", path):
-        what = name if name in ("group", "report") else "message" if path.startswith("/v1/messages") else "user"
+        kind = "message" if path.startswith("/v1/messages") else "user"
+        what = name if name in ("group", "report", "handle") else kind
         what = "other" if what == "user" and not path.startswith("/v1/groups") else what
         found.append({"name": name, "in": "path", "required": True, **_PATH[what]})
     return found

@@ -53,6 +53,6 @@ export function find(index, query, most = 20) {
 
 /** A text in pieces, in turn beside and within what was looked for. @param {string} text @param {string} query */
 export function pieces(text, query) {
-  const wanted = words(query).map((word) => word.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&"));
+  const wanted = words(query).map((word) => word.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"));
   return wanted.length ? text.split(new RegExp(`(?<![\\p{L}\\p{N}])(${wanted.join("|")})`, "giu")) : [text];
 }

@@ -25,7 +25,7 @@ from gochat.protocol.catalogue import ADMIN, allows
 from gochat.protocol.conversation import Principal
 from gochat.protocol.entries import Device
 from gochat.protocol.replies import Limits
-from gochat.protocol.requests import AnyRequest, History, Notify, Push
+from gochat.protocol.requests import AnyRequest, History, Notify, Push, SignOut
 
 
 def _now_ms() -> int:
@@ -48,6 +48,8 @@ class RestContext(msgspec.Struct, frozen=True, kw_only=True):
     """Answers the requests of moderators and admins (session/moderation.py)."""
     devices: Callable[[str], list[Device]]
     """The live sessions of a user."""
+    sign_out: Callable[[Identity, SignOut], Awaitable[msgspec.Struct | Denied]]
+    """Ends one of them (session/devices.py)."""
     notify: Callable[[Identity, Notify], Awaitable[msgspec.Struct | Denied]]
     push: Callable[[Identity, Push], Awaitable[msgspec.Struct | Denied]]
     """Answer the requests of users about notifications (session/notifications.py)."""

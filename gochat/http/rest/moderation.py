@@ -112,6 +112,13 @@ async def list_devices(call: Call) -> Reply:
     return Reply(value=DevicesView(devices=call.context.devices(call.identity.user)))
 
 
+async def sign_out(call: Call) -> Reply:
+    answer = await call.context.sign_out(call.identity, req.SignOut(handle=call.path["handle"]))
+    if isinstance(answer, Denied):
+        raise Refused(answer)
+    return Reply(status=204)
+
+
 async def _sanction(call: Call, action: Any) -> Reply:
     body: Sanction | None = call.body
     seconds = None if body is None else body.seconds
@@ -169,6 +176,7 @@ async def list_rooms(call: Call) -> Reply:
         user=or_none(query.user),
         private=query.private,
         prefix=or_none(query.prefix),
+        q=or_none(query.q),
         limit=query.limit,
         cursor=or_none(query.cursor),
     )

@@ -221,6 +221,9 @@ class MailboxesQuery(ListQuery, kw_only=True):
 class RoomsQuery(UserListQuery, kw_only=True):
     private: bool = False
     """Private rooms instead of groups. To look at them leaves an entry in the audit log."""
+    q: Annotated[str, Meta(max_length=200)] | UnsetType = UNSET
+    """Only groups whose title and id have words that begin with each of these words. A page may be short, or empty,
+    where there is a next one: many groups were looked at."""
 
 
 class NotificationsQuery(Query, kw_only=True):

@@ -76,6 +76,8 @@ _SANCTION: Final = (*_ABSENT, "conflict", "rate_limited")
 OPERATIONS: Final = (
     Operation("GET", "/v1/me", req.Hello, users.me, "The token's user, scopes and limits", Me),
     Operation("GET", "/v1/devices", req.Devices, moderation.list_devices, "The user's own live sessions", DevicesView),
+    Operation("DELETE", "/v1/devices/{handle}", req.SignOut, moderation.sign_out, "Sign a device of one's own out",
+              None, (204,), errors=("not_found",)),
     Operation("POST", "/v1/tickets", None, tickets.redeem, "A token for a single-use ticket", NewToken, body=Ticket,
               errors=("rate_limited",)),
     Operation("GET", "/v1/users", req.Search, users.search, "Users by id or the words of their name", UserPage,

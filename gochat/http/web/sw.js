@@ -86,7 +86,8 @@ worker.addEventListener("notificationclick", (event) => {
 
 /** Shows the room in a page that is open already, or in a new one. @param {string} room */
 async function show(room) {
-  const [page] = await worker.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const open = await worker.clients.matchAll({ type: "window", includeUncontrolled: true });
+  const page = open.find(({ url }) => new URL(url).pathname === "/"); // The documentation and the operators' page are windows too.
   if (!page) {
     await worker.clients.openWindow(`/#room=${encodeURIComponent(room)}`);
     return;

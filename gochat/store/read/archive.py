@@ -232,6 +232,16 @@ class SqliteArchive:
             lambda connection: overview.rooms(connection, user, private, limit, cursor),
         )
 
+    async def groups_named(
+        self, user: str | None, words: Sequence[str], limit: int, cursor: str | None
+    ) -> tuple[list[RoomOverview], str | None]:
+        found, following = await self._call(
+            lambda connection: overview.groups_named(connection, user, words, limit, cursor)
+        )
+        return await self._merged_reader.of_named(
+            found, lambda connection: overview.rooms_of(connection, found)
+        ), following
+
     async def suspensions(self, limit: int, cursor: str | None) -> tuple[list[Suspension], str | None]:
         return await self._call(lambda connection: overview.suspensions(connection, _now_ms(), limit, cursor))
 

@@ -68,7 +68,7 @@ def _entries(reading: ListRead, rows: Sequence[tuple[Any, ...]]) -> list[Contact
     known = people.users(reading.connection, others)
     visible = people.acquainted(reading.connection, user, others) | {user}
     entries = []
-    for room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low in rows:
+    for room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low, _ in rows:
         other = peer(room, user)
         name, seen = known.get(other, (other, None))
         entries.append(
@@ -185,7 +185,7 @@ def _tell_room(reading: ListRead, entry: ContactState) -> None:
     connection, user = reading.connection, reading.user
     entry.room, entry.epoch, entry.head, entry.read, entry.unread = dm(user, entry.user), reading.epoch, 0, 0, 0
     row = connection.execute("SELECT num FROM room WHERE id = ?", (entry.room,)).fetchone()
-    for room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low in (
+    for room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low, _ in (
         connection.execute(ENTRY_OF, (user, *row)) if row else ()
     ):
         entry.head, entry.read, entry.unread, entry.last = head, read, unread, last_of(*last)

@@ -28,7 +28,7 @@ ENTRY: Final = f"""
              WHERE k.num = r.num AND k.block > (s.read >> {BLOCK_BITS})),
         {mentions.ANY},
         s.since_seq, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender, substr(l.body, 1, {people.LAST_CHARS}), l.delete_ts,
-        r.members, {LOW}
+        r.members, {LOW}, r.post
     FROM seat s JOIN room r ON r.num = s.num
     LEFT JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0
         AND r.last > {LOW}

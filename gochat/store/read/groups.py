@@ -45,11 +45,13 @@ def welcomed(reading: ListRead) -> tuple[list[RoomEntry], dict[str, int], dict[s
     others: dict[str, int] = {}
     begun: dict[str, int] = {}
     size = 0
-    for room, room_pk, head, read, title, role, unread, mentioned, since, *last, members, low in _rows(reading, begun):
+    for row in _rows(reading, begun):
+        room, room_pk, head, read, title, role, unread, mentioned, since, *last, members, low, post = row
         entry = RoomEntry(
             room=room,
             title=title,
             role=role,
+            post=None if post == "members" else post,
             epoch=reading.epoch,
             head=head,
             read=read,
@@ -140,6 +142,7 @@ def _entries(reading: ListRead, rows: Sequence[tuple[Any, ...]]) -> list[GroupEn
             title=title,
             role=role,
             members=size,
+            post=None if post == "members" else post,
             epoch=reading.epoch,
             head=head,
             read=read,
@@ -148,7 +151,7 @@ def _entries(reading: ListRead, rows: Sequence[tuple[Any, ...]]) -> list[GroupEn
             last=last_of(*last),
             **reading.told_of_group(room_pk, size, low),
         )
-        for room, room_pk, head, read, title, role, unread, mentioned, _, *last, size, low in rows
+        for room, room_pk, head, read, title, role, unread, mentioned, _, *last, size, low, post in rows
     ]
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from typing import Final
 
+from gochat.domain.folding import words
 from gochat.protocol.entries import Account, RoomOverview, Suspension
 from gochat.store.schema import SEQ_BITS
 
 #: The first ids behind those of groups and of private rooms: ids begin with `group:` and `dm:`.
-_RANGES = {False: ("group:", "group;"), True: ("dm:", "dm;")}
+_RANGES: Final = {False: ("group:", "group;"), True: ("dm:", "dm;")}
+
+#: Groups that are looked at for one page of those with certain words in their titles: some 50 ms of a reading thread.
+LOOKED_AT: Final = 20_000
 
 
 def accounts(
@@ -58,18 +64,46 @@ def rooms(
     connection: sqlite3.Connection, user: str | None, private: bool, limit: int, cursor: str | None
 ) -> tuple[list[RoomOverview], str | None]:
     """Groups or private rooms that are not closed; of one user, those that the user is in."""
-    query, values = page_of_rooms(user, private, limit, cursor)
+    found = _entries(connection, *page_of_rooms(user, private, limit, cursor))
+    return found[:limit], found[limit - 1].room if len(found) > limit else None
+
+
+def rooms_of(connection: sqlite3.Connection, ids: Sequence[str]) -> list[RoomOverview]:
+    """These rooms, by id, as far as they are there."""
+    return _entries(connection, ", ".join("?" * len(ids)), ids)
+
+
+def _entries(connection: sqlite3.Connection, ids: str, values: Sequence[str | int]) -> list[RoomOverview]:
+    """The rooms whose ids the query `ids` gives, by id."""
     found = connection.execute(
         f"""SELECT r.id, r.title, r.head, r.messages, r.ts,
                 (SELECT ts FROM fact WHERE id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0)
-            FROM room r WHERE r.id IN ({query}) ORDER BY r.id""",
+            FROM room r WHERE r.id IN ({ids}) ORDER BY r.id""",
         values,
-    ).fetchall()
-    entries = [
+    )
+    return [
         RoomOverview(room=id_, title=title, head=head, messages=messages, ts=ts, last_message=last)
-        for id_, title, head, messages, ts, last in found[:limit]
+        for id_, title, head, messages, ts, last in found
     ]
-    return entries, entries[-1].room if len(found) > limit else None
+
+
+def groups_named(
+    connection: sqlite3.Connection, user: str | None, wanted: Sequence[str], limit: int, cursor: str | None
+) -> tuple[list[str], str | None]:
+    """The ids of groups whose title and id have the wanted words, and the cursor of the next page. Titles have no
+    index: groups are looked at in the order of their ids."""
+    ids, values = page_of_rooms(user, False, LOOKED_AT, cursor)
+    found: list[str] = []
+    last = None
+    rows = connection.execute(f"SELECT id, title FROM room WHERE id IN ({ids}) ORDER BY id", values)
+    for looked_at, (room, title) in enumerate(rows):
+        if len(found) == limit or looked_at == LOOKED_AT:
+            return found, last
+        last = room
+        named = (*words(title or ""), *words(room.removeprefix("group:")))
+        if all(any(word.startswith(each) for word in named) for each in wanted):
+            found.append(room)
+    return found, None
 
 
 def suspensions(

@@ -42,6 +42,8 @@ def marked(made: Composer) -> str:
         ("one|\ntwo", "kill_to_end", "one|two"),
         ("one t|wo", "kill_to_start", "|wo"),
         ("one two|", "kill_word", "one |"),
+        ("one| two, three", "kill_word_after", "one|, three"),
+        ("one|", "kill_word_after", "one|"),
         ("one\ntwo|", "up", "one|\ntwo"),
         ("o|\nthree", "down", "o\nt|hree"),
         ("three\no|ne", "up", "t|hree\none"),

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import trio
 
-from gochat.client import Chat, Reset
+from gochat.client import Chat, Ended, Reset
 from gochat.client.screen.commands import ALIASES, COMMANDS
 from gochat.client.screen.desk import Desk
 from gochat.client.screen.keys import KEYS
@@ -115,6 +116,18 @@ async def test_habits_of_irc(node: Node) -> None:
         await ann.sees("[bob]")
         ann.press("meta 3")
         await ann.sees("[tea]")
+        ann.type("/topic", "/2")
+        await ann.sees("[bob]")
+        ann.type("/names #tea", "/win list")
+        await ann.sees("eve, member", " 1 gochat", " 3 group:tea")
+        ann.type("/win last")
+        await ann.sees("[tea]", "the title is: Green tea")
+        ann.type("/win next", "/win prev", "/win goto 3", "/say /shrug")
+        await ann.sees("<ann> /shrug")
+        bob.type("/op ann")
+        await ann.sees("bob made ann moderator")
+        bob.type("/deop ann")
+        await ann.sees("bob made ann member")
         ann.type("/part")
         await ann.sees("group:tea is off the list until somebody writes there")
 
@@ -279,7 +292,11 @@ MISTAKES = [
     ("/reply", "there is no message here", True),
     ("/help nothing", "there is no /nothing", True),
     ("/help msg", "/msg USER | #GROUP TEXT", False),
-    ("/topic", "usage: /topic", False),
+    ("/topic", "this room is no group", False),
+    ("/say", "usage: /say", True),
+    ("/op", "this room is no group", False),
+    ("/99", "there is no /99", True),
+    ("/leave", "/group leave leaves a group for good", True),
     ("/topic x", "this room is no group", False),
     ("/search nothing", "nothing found", False),
     ("/unsent", "everything is sent", False),
@@ -298,6 +315,34 @@ async def test_what_can_not_be_done_is_explained_and_can_be_mended(node: Node) -
             ann.press("ctrl u")
             ann.type("/clear")
             await ann.no_longer_sees(answer)
+
+
+async def test_another_device_is_signed_out(node: Node) -> None:
+    phone = trio.Event()
+
+    async def be_there() -> None:
+        async with enter(node, "ann", device="phone") as chat:
+            phone.set()
+            async for _ in chat:
+                pass
+
+    async def sign_it_out() -> None:
+        async with glass(node, "ann", "user:bob") as ann, glass(node, "bob") as bob:
+            await phone.wait()
+            ann.type("/devices")
+            await ann.sees("ws from 127.0.0.1", "this one", "ws phone from")
+            number = next(line for line in ann.lines() if "ws phone" in line).split("│")[1].split()[0]
+            ann.type(f"/signout {3 - int(number)}", "/signout 3")
+            await ann.sees("/quit leaves", "no device has this number")
+            ann.type(f"/signout {number}", "still here")
+            await ann.sees("signed out: ws phone from 127.0.0.1")
+            await bob.sees("Act: 2")
+
+    with trio.fail_after(2 * PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sign_it_out)
+            with pytest.raises(Ended):
+                await be_there()
 
 
 async def test_help_lists_every_command_and_the_keys(node: Node) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,10 @@ async def test_it_is_served_to_anybody(as_: As) -> None:
     assert (again.status, again.body) == (304, b"")
 
 
-async def test_answers_are_as_described(as_: As, node: Node) -> None:
+async def test_answers_are_as_described(as_: As, node: Node, peer: Callable[..., Any]) -> None:
     described = build()
+    await peer("ann")
+    (handle,) = node.gateway.sessions
     ann, eve, root = as_("ann"), as_("eve", ["chat:write"]), as_("root", ["admin"])
     calls: list[tuple[Any, str, str, str, Any]] = [
         (ann, "GET", "/v1/me", "/v1/me", None),
@@ -122,6 +125,8 @@ async def test_answers_are_as_described(as_: As, node: Node) -> None:
         (root, "GET", "/v1/admin/users", "/v1/admin/users?prefix=a", None),
         (root, "GET", "/v1/admin/rooms", "/v1/admin/rooms?prefix=~", None),
         (ann, "GET", "/v1/devices", "/v1/devices", None),
+        (ann, "DELETE", "/v1/devices/{handle}", "/v1/devices/none", None),
+        (ann, "DELETE", "/v1/devices/{handle}", f"/v1/devices/{handle}", None),
         (ann, "GET", "/v1/admin/audit", "/v1/admin/audit", None),
         (ann, "DELETE", "/v1/groups/{group}", "/v1/groups/tea", None),
     ]

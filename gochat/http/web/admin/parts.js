@@ -56,11 +56,12 @@ export const View = ({ title, how, side, children }) => html`
     ${children}
   </section>`;
 
-/** A field that narrows a list to what begins so. @param {{label: string, value: string, onInput: (value: string) => void}} props */
-export const Find = ({ label, value, onInput }) => html`
+/** A field that narrows a list: to ids that begin so, or to what has these `words`.
+ *  @param {{label: string, value: string, onInput: (value: string) => void, words?: boolean}} props */
+export const Find = ({ label, value, onInput, words = false }) => html`
   <label class="labelled find-in"><span>${label}</span>
     <input type="search" value=${value} autocomplete="off" autocapitalize="none" spellcheck=${false} maxlength="64"
-      onInput=${(/** @type {any} */ event) => onInput(event.target.value.trim().toLowerCase())} /></label>`;
+      onInput=${(/** @type {any} */ event) => onInput(words ? event.target.value : event.target.value.trim().toLowerCase())} /></label>`;
 
 /** @param {{label: string, how?: string, checked: boolean, onChange: (checked: boolean) => void}} props */
 export const Switch = ({ label, how, checked, onChange }) => html`

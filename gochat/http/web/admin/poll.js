@@ -1,6 +1,6 @@
 // @ts-check
 // Looks at the server again and again, while somebody looks at the page.
-import { useEffect, useState } from "../js/html.js";
+import { useEffect, useRef, useState } from "../js/html.js";
 import * as api from "./api.js";
 import * as state from "./state.js";
 
@@ -64,16 +64,15 @@ export function usePages(path, field, query = {}) {
   const [page, setPage] = useState({ key: "", rows: /** @type {any[]} */ ([]), next: "", wrong: "" });
   const [busy, setBusy] = useState(false);
   const key = JSON.stringify([path, query, state.version.value]);
+  /** The list that is asked for now: an answer about another one comes too late. */
+  const asked = useRef(key);
+  asked.current = key;
   const read = async (/** @type {string} */ cursor) => {
     setBusy(true);
-    try {
-      const told = await api.get(path, { ...query, cursor });
-      setPage((before) => (cursor && before.key !== key ? before
-        : { key, rows: cursor ? [...before.rows, ...told[field]] : told[field], next: told.next ?? "", wrong: "" }));
-    } catch (error) {
-      const { message } = /** @type {Error} */ (error);
-      setPage((before) => (cursor ? { ...before, wrong: message } : { key, rows: [], next: "", wrong: message }));
-    }
+    const told = await api.get(path, { ...query, cursor }).catch((error) => ({ wrong: error.message }));
+    if (asked.current !== key) return;
+    if (told.wrong) setPage((before) => (cursor ? { ...before, wrong: told.wrong } : { key, rows: [], next: "", wrong: told.wrong }));
+    else setPage((before) => ({ key, rows: cursor ? [...before.rows, ...told[field]] : told[field], next: told.next ?? "", wrong: "" }));
     setBusy(false);
   };
   useEffect(() => { read(""); }, [key]);

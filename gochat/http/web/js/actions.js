@@ -4,7 +4,7 @@ import * as offline from "./offline.js";
 import * as outbox from "./outbox.js";
 import * as receipts from "./receipts.js";
 import { blank, fromEntry, privateRoom } from "./rooms.js";
-import { opened, watch } from "./session.js";
+import { opened, related, watch } from "./session.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
 import { ask, pages, post } from "./wire.js";
@@ -106,7 +106,7 @@ export async function relate(user, action) {
   try {
     const ok = await ask({ type: "contact", user, action });
     state.requests.value = state.requests.value.filter((each) => each.user !== user);
-    state.relations.value = new Map(state.relations.value).set(user, ok.state ?? "none");
+    related(user, ok.state ?? "none");
     if (action !== "accept") return;
     const room = privateRoom(state.me.value, user);
     if (!state.rooms.value.has(room)) state.addRoom({ ...blank(room, state.me.value), head: ok.head });
@@ -158,5 +158,9 @@ export async function sanctions(room) {
 }
 
 /** The user's own live sessions, the oldest first. Rejects with the reason.
- *  @returns {Promise<{since: number, transport: string, address: string, device?: string, current?: boolean}[]>} */
+ *  @returns {Promise<{since: number, transport: string, address: string, device?: string, handle?: string, current?: boolean}[]>} */
 export const devices = async () => (await ask({ type: "devices" })).devices;
+
+/** Signs one of them out. Whether its token ended too: otherwise its program might come back. Rejects with the reason.
+ *  @param {string} handle @returns {Promise<boolean>} */
+export const signOutDevice = async (handle) => (await ask({ type: "sign_out", handle })).state === "revoked";

@@ -24,6 +24,8 @@ export { Broken, Refused };
  * @property {(welcome: any) => void} [before] `welcome` has come, and its rooms do not count yet: the time for `positions.hold`
  * @property {(entry: any) => void} [onEntry] a room or relation that `welcome` had no space for; it does not count yet either
  * @property {() => void} [onListed] there are no more of these
+ * @property {(rooms: string[]) => void} [onUnreadable] rooms that are left out of `welcome` or a list, since the server's database is
+ *   damaged: they are the user's all the same
  */
 
 /** `hello` may have so many bytes, whatever the limit of other frames is. */
@@ -89,6 +91,7 @@ export class Client {
     let cursor;
     do {
       const reply = await this.patiently(cursor ? { ...frame, cursor } : frame);
+      if (reply.unreadable && !this.stopped) this.options.onUnreadable?.(reply.unreadable);
       yield* reply[field];
       cursor = reply.next;
     } while (cursor);
@@ -131,7 +134,7 @@ export class Client {
   /** Resolves once there is a connection. Rejects with Ended. @returns {Promise<void>} */
   online() {
     return new Promise((resolve, reject) => {
-      if (this.connection.ready) resolve();
+      if (this.connection.open) resolve();
       else if (this.connection.stopped) reject(new Ended("the session is over"));
       else this.absent.push({ resolve, reject });
     });
@@ -152,6 +155,7 @@ export class Client {
     this.options.before?.(frame);
     const resets = this.positions.welcomed(frame);
     this.options.onWelcome?.(frame);
+    if (frame.unreadable) this.options.onUnreadable?.(frame.unreadable);
     resets.forEach((reset) => this.begunAnew(reset));
     this.absent.splice(0).forEach(({ resolve }) => resolve());
     this.catchUp();

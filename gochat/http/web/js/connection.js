@@ -72,8 +72,15 @@ export class Connection {
     socket?.close(1000);
   }
 
+  /** Whether something sent now would leave. A socket that is closing, from either side, is not yet closed. */
+  get open() { return this.ready && this.socket?.readyState === WebSocket.OPEN; }
+
+  /** The network is gone: the end of the socket, which a browser may tell only much later, is not waited for. */
   close() {
-    this.socket?.close();
+    const socket = this.socket;
+    if (!socket) return;
+    socket.close();
+    this.closed({ code: 1006, reason: "" });
   }
 
   retryNow() {
@@ -187,19 +194,19 @@ export class Connection {
 
   /** Sends a request whose answer nobody waits for. @param {Frame} frame */
   post(frame) {
-    if (this.ready) this.socket?.send(JSON.stringify(frame));
+    if (this.open) this.socket?.send(JSON.stringify(frame));
   }
 
   /** Rejects with Refused, or with Broken where the answer can't come. @param {Frame} frame @returns {Promise<Frame>} */
   ask(frame) {
     return new Promise((resolve, reject) => {
-      if (!this.ready || this.socket?.readyState !== WebSocket.OPEN) {
+      if (!this.open) {
         reject(new Broken("there is no connection"));
         return;
       }
       const id = this.nextId++;
       this.waiting.set(id, { resolve, reject });
-      this.socket.send(JSON.stringify({ ...frame, id }));
+      this.socket?.send(JSON.stringify({ ...frame, id }));
     });
   }
 }

@@ -91,10 +91,14 @@ export function claim({ room, epoch, head }) {
   return null;
 }
 
-/** All lists were read: rooms that stand in none are no longer the user's to read, here neither. */
-export function dropUnclaimed() {
-  for (const room of unclaimed.keys()) drop(room);
-  unclaimed.clear();
+/** All lists were read: rooms that stand in none are no longer the user's to read, here neither; but for those that the
+ *  server can't read itself. @param {Set<string>} unreadable */
+export function dropUnclaimed(unreadable) {
+  for (const room of [...unclaimed.keys()]) {
+    if (unreadable.has(room)) continue;
+    unclaimed.delete(room);
+    drop(room);
+  }
 }
 
 /** @param {string} room */

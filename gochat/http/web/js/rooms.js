@@ -35,6 +35,7 @@ export function fromEntry(entry, me, before) {
     epoch: entry.epoch ?? base.epoch,
     title: entry.title || entry.name || base.title,
     role: entry.role ?? base.role,
+    post: entry.role === undefined ? base.post : entry.post ?? "members",
     online: entry.online ?? base.online,
     seen: entry.last_seen ?? base.seen,
     head: Math.max(entry.head ?? 0, base.head),

@@ -15,6 +15,8 @@ import * as threads from "./threads.js";
 import * as wire from "./wire.js";
 import { wish } from "./wishes.js";
 
+/** The close code that says so: the access has ended, as where this device was signed out from another one. */
+const REVOKED = 4503;
 const TYPING_MS = 6_000;
 /** The newest rooms' users, whose presence is watched; the server takes so many. */
 const WATCHED = 15;
@@ -29,6 +31,10 @@ let credential = null;
 let client;
 /** The state that one holds of each user, as far as the lists were read. @type {Map<string, string>} */
 let relations = new Map();
+/** Users whose relation has changed since `welcome`: a page of the lists may be older. @type {Set<string>} */
+let changed = new Set();
+/** Rooms that the server can't read. @type {Set<string>} */
+let unreadable = new Set();
 
 let endTimer = 0;
 /** @param {credentials.Credential} given */
@@ -62,9 +68,10 @@ export function signIn(wanted) {
     before: confirm,
     onWelcome: welcome,
     onEntry: listed,
+    onUnreadable: (list) => list.forEach((room) => unreadable.add(room)),
     onListed: () => {
       state.relations.value = relations;
-      offline.dropUnclaimed();
+      offline.dropUnclaimed(unreadable);
       offline.readAhead();
     },
     onFact: apply,
@@ -74,6 +81,7 @@ export function signIn(wanted) {
       state.status.value = { phase, ...detail };
       if (phase === "online") threads.goOn();
       if (phase !== "ended") return;
+      if (detail.code === REVOKED && credential?.confirmed) push.turnOff().catch(() => {}); // This device is the user's no more.
       credentials.forget(credential?.token);
       offline.forget(); // The data kept may be no longer the user's to read.
     },
@@ -105,6 +113,8 @@ export function signOut() {
 /** @param {any} frame */
 function welcome(frame) {
   relations = new Map();
+  changed = new Set();
+  unreadable = new Set();
   const before = state.rooms.value;
   const next = new Map(before);
   for (const entry of [...frame.contacts, ...frame.rooms]) {
@@ -152,7 +162,7 @@ function readGroupsSoon() {
 
 /** @param {any} entry of a list of groups, or of contacts, which have a relation and may have no room */
 function listed(entry) {
-  if (entry.state !== undefined && entry.state !== "none") relations.set(entry.user, entry.state);
+  if (entry.state !== undefined && entry.state !== "none" && !changed.has(entry.user)) relations.set(entry.user, entry.state);
   if (!entry.room) return;
   goOnFrom(entry);
   const known = state.rooms.value.get(entry.room);
@@ -204,11 +214,19 @@ const handlers = {
     notify(frame.name, frame.last.body, frame.room);
   },
   contact: ({ user, state: relation }) => {
-    state.relations.value = new Map(state.relations.value).set(user, relation);
+    related(user, relation);
     if (relation !== "request") state.requests.value = state.requests.value.filter((each) => each.user !== user);
     if (relation === "contact") opened(privateRoomOf(user));
   },
 };
+
+/** The relation to a user is this one from now on, whatever a list says that is still being read. @param {string} user
+ *  @param {string} relation */
+export function related(user, relation) {
+  changed.add(user);
+  relations.set(user, relation);
+  state.relations.value = new Map(state.relations.value).set(user, relation);
+}
 
 /** @param {string} user */
 const privateRoomOf = (user) => `dm:${[user, state.me.value].sort().join(":")}`;
@@ -229,6 +247,7 @@ function apply(fact) {
   batch(() => {
     state.addRoom(afterFact(known, fact, me, looking));
     thread?.timeline.append(fact, Math.max(known.head, client.readAt.get(fact.room) ?? 0));
+    thread?.quotes.delete(fact.target); // It was edited, or deleted: what is quoted is as it is now.
     thread?.changed();
     if (added && known.kind === "group") readGroupsSoon();
     if (known.kind === "dm" && known.other !== me && !known.online) watchSoon();

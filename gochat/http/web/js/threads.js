@@ -4,11 +4,15 @@ import { signal } from "./html.js";
 import { PAGE } from "./positions.js";
 import { higher } from "./rooms.js";
 import * as state from "./state.js";
-import { Timeline } from "./timeline.js";
+import { Timeline, rowId } from "./timeline.js";
 import { Refused, ask } from "./wire.js";
 
+/** Texts of messages that replies quote and that are not held; with more of them all are read again. */
+const MOST_QUOTES = 200;
 /** Threads beyond these are let go, the one not looked at for longest first. */
 const MOST_THREADS = 60;
+
+/** @typedef {import("./timeline.js").Row} Row */
 
 export class Thread {
   /** @param {string} room @param {string} me */
@@ -23,11 +27,16 @@ export class Thread {
     this.failed = signal("");
     /** The first message that was unread when the room was opened; 0: none. */
     this.firstUnread = 0;
+    /** By seq, messages that replies quote and that are not held; undefined while they are read. @type {Map<number, Row | undefined>} */
+    this.quotes = new Map();
     /** Where the view is to go next: a seq, or Infinity for the end; each jump is another object. */
     this.goal = signal(/** @type {{seq: number} | null} */ (null));
   }
 
   changed() { this.version.value++; }
+
+  /** The message of that seq, to be quoted, as far as it is known. @param {number} seq */
+  quoted(seq) { return this.timeline.bySeq.get(seq) ?? this.quotes.get(seq); }
 }
 
 /** @type {Map<string, Thread>} The one that was looked at last stands last. */
@@ -63,11 +72,30 @@ export const restore = (room, rows, from, to) => thread(room).timeline.restore(r
 /** @param {string} room */
 export const drop = (room) => { threads.delete(room); };
 
+/** Reads a message that a reply quotes, where it is not held. @param {string} room @param {number} seq */
+export async function readQuoted(room, seq) {
+  const found = thread(room);
+  if (found.timeline.bySeq.has(seq) || found.quotes.has(seq) || state.status.value.phase !== "online") return;
+  if (found.quotes.size >= MOST_QUOTES) found.quotes.clear();
+  found.quotes.set(seq, undefined);
+  try {
+    const { entries } = await ask({ type: "history", room, before: seq + 1, limit: 1 });
+    const [fact] = entries;
+    if (fact?.type === "message" && fact.seq === seq && found.quotes.has(seq)) {
+      found.quotes.set(seq, { ...fact, id: rowId(fact), kind: "message", rev: 0 });
+      found.changed();
+    }
+  } catch {
+    found.quotes.delete(seq); // It is read when the row is drawn the next time.
+  }
+}
+
 /** The room's log is another one, or what lies between is lost: what is held goes. @param {string} room @param {number} head */
 export function restart(room, head) {
   const found = threads.get(room);
   if (!found) return;
   found.timeline.clear();
+  found.quotes.clear();
   found.timeline.head = head;
   found.changed();
   if (state.openRoom.value === room) idle(found).then(() => older(room));
@@ -142,6 +170,7 @@ async function read(found, bound, take) {
   const { room, timeline: { clears } } = found;
   found.loading.value = true;
   found.failed.value = "";
+  found.timeline.meanwhile = [];
   try {
     const page = await ask({ type: "history", room, limit: PAGE, ...bound });
     if (found.timeline.clears !== clears) return;
@@ -152,6 +181,7 @@ async function read(found, bound, take) {
   } catch (error) {
     if (error instanceof Refused) found.failed.value = error.message;
   } finally {
+    found.timeline.meanwhile = null;
     found.loading.value = false;
     found.changed();
   }

@@ -28,6 +28,9 @@ export class Timeline {
     /** The room's head, as far as it is known. */
     this.head = 0;
     this.loaded = false;
+    /** Changes of messages that came while a page is being read, for rows that it brings as they were before; null while none
+     *  is. @type {Fact[] | null} */
+    this.meanwhile = null;
     /** How often all was let go: a page that was asked for before is of no use. */
     this.clears = 0;
   }
@@ -56,6 +59,7 @@ export class Timeline {
    *  @returns {Row | null} The row that it made. */
   append(fact, asOf = 0) {
     this.head = Math.max(this.head, fact.seq);
+    if (fact.target !== undefined) this.meanwhile?.push(fact);
     const row = this.take(fact, true, asOf);
     if (row) this.settle(row.id);
     if (fact.seq !== this.to + 1) return null; // The facts between are not held: the row comes with its page.
@@ -123,13 +127,16 @@ export class Timeline {
   /** @param {Fact[]} facts @param {number} asOf @returns {Row[]} */
   page(facts, asOf) {
     const rows = [];
+    const came = new Set();
     for (const fact of facts) {
       const row = this.take(fact, false, asOf);
       if (row) {
         this.hold(row);
         rows.push(row);
+        came.add(row.seq);
       }
     }
+    for (const change of this.meanwhile ?? []) if (change.seq > asOf && came.has(change.target)) this.take(change, true, asOf);
     return rows;
   }
 

@@ -21,23 +21,23 @@ export const roomColumns = () => [
 export const Rooms = ({ of }) => (of ? html`<${Room} name=${of} />` : html`<${All} />`);
 
 function All() {
-  const [prefix, setPrefix] = useState("");
+  const [wanted, setWanted] = useState("");
   const [shown, setShown] = useState(false);
   return html`
     <${View} title=${t("rooms")} how=${t("rooms-how")}>
       <div class="controls">
-        <${Find} label=${t("find-room")} value=${prefix} onInput=${setPrefix} />
+        <${Find} label=${t(shown ? "find-private" : "find-room")} value=${wanted} onInput=${setWanted} words=${!shown} />
         <${Switch} label=${t("private-instead")} how=${t("is-recorded")} checked=${shown} onChange=${setShown} />
       </div>
-      <${Found} prefix=${prefix} shown=${shown} />
+      <${Found} wanted=${wanted.trim()} shown=${shown} />
     <//>`;
 }
 
-/** @param {{prefix: string, shown: boolean}} props */
-function Found({ prefix, shown }) {
-  const list = usePages("admin/rooms", "rooms", { prefix, private: shown });
+/** Groups are found by words of their titles and ids, private rooms by the beginning of their ids. @param {{wanted: string, shown: boolean}} props */
+function Found({ wanted, shown }) {
+  const list = usePages("admin/rooms", "rooms", shown ? { prefix: wanted, private: true } : { q: wanted });
   const columns = shown ? roomColumns().filter(({ name }) => name !== t("title")) : roomColumns();
-  return html`<${PagedTable} list=${list} label=${t("rooms")} columns=${columns} id="room" empty=${t("no-rooms")} />`;
+  return html`<${PagedTable} list=${list} label=${t("rooms")} columns=${columns} id="room" empty=${t(list.next ? "none-so-far" : "no-rooms")} />`;
 }
 
 /** The acts on a member of a group. @param {string} group @param {string} user */

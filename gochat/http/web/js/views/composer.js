@@ -30,6 +30,8 @@ function Field({ room, target }) {
   const [wrong, setWrong] = useState("");
   const [picking, setPicking] = useState(false);
   const [offered, setOffered] = useState(/** @type {import("../completions.js").Completion[]} */ ([]));
+  /** The offer that Enter and Tab take. */
+  const [chosen, setChosen] = useState(0);
   const most = state.limits.value.body_chars;
   const length = [...text].length;
   const parts = length > most ? split(text, most) : [text];
@@ -79,10 +81,11 @@ function Field({ room, target }) {
     const whole = await written(before);
     const found = whole ? [] : await completionsFor(before, room.id, me);
     if (field.current?.value !== value) return;
+    setChosen(0);
     if (whole) complete(whole); else setOffered(found);
   };
-  const complete = (/** @type {import("../completions.js").Completion} */ chosen) => {
-    insert(chosen.text, chosen.cut);
+  const complete = (/** @type {import("../completions.js").Completion} */ taken) => {
+    insert(taken.text, taken.cut);
     setOffered([]);
   };
 
@@ -90,7 +93,10 @@ function Field({ room, target }) {
     if (event.isComposing) return;
     if (offered.length && (event.key === "Tab" || event.key === "Enter")) {
       event.preventDefault();
-      complete(offered[0]);
+      complete(offered[chosen] ?? offered[0]);
+    } else if (offered.length && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+      event.preventDefault();
+      setChosen((chosen + (event.key === "ArrowDown" ? 1 : offered.length - 1)) % offered.length);
     } else if (event.key === "Enter" && !event.shiftKey && parts.length === 1) submit(event);
     else if (event.key === "ArrowUp" && !text) editLast(event, room.id);
     else if (event.key === "Escape" && (target || offered.length)) {
@@ -106,12 +112,14 @@ function Field({ room, target }) {
       ${wrong && html`<p class="bad" role="alert">${wrong}</p>`}
       ${parts.length > 1 && html`<${LongText} parts=${parts.length} onSend=${submit} />`}
       ${offered.length > 0 && html`
-        <ul class="offers" aria-label=${t("completions")}>${offered.map((each) => html`
-          <li key=${each.text}><button type="button" onClick=${() => complete(each)}>${each.sign} <span>${each.label}</span></button></li>`)}</ul>`}
+        <ul class="offers" id="offers" role="listbox" aria-label=${t("completions")}>${offered.map((each, index) => html`
+          <li key=${each.text} id=${`offer-${index}`} role="option" aria-selected=${index === chosen} onPointerEnter=${() => setChosen(index)}
+            onClick=${() => complete(each)}>${each.sign} <span>${each.label}</span></li>`)}</ul>`}
       <div class="line-of-tools">
         <div class="field">
           <textarea ref=${field} rows="1" dir="auto" enterkeyhint="send" value=${text} aria-label=${t("message-to", { title: room.title })}
-            placeholder=${t("message-to", { title: room.title })} onInput=${input} onKeyDown=${keys} />
+            placeholder=${t("message-to", { title: room.title })} onInput=${input} onKeyDown=${keys} aria-autocomplete="list"
+            aria-controls=${offered.length ? "offers" : undefined} aria-activedescendant=${offered.length ? `offer-${chosen}` : undefined} />
           ${most - length < TELL_LEFT && parts.length === 1 && html`<span class="count" role="status">${t("left", { n: most - length })}</span>`}
           <span class="anchor">
             <${IconButton} name="smile" label=${t("emoji")} aria-expanded=${picking} onClick=${() => setPicking(!picking)} />

@@ -7,6 +7,7 @@ import { privateRoom } from "../rooms.js";
 import * as state from "../state.js";
 import { Notifications, SilenceChoice } from "./notifications.js";
 import { Avatar, Dialog } from "./parts.js";
+import { People, usePeople } from "./people.js";
 import { Profile } from "./profile.js";
 import * as sanctions from "./sanctions.js";
 
@@ -51,20 +52,17 @@ const Field = ({ label, how, value, onInput, ...more }) => html`
     ${how && html`<small>${how}</small>`}
   </label>`;
 
-/** @param {string} text */
-const ids = (text) => text.split(/[\s,]+/).filter(Boolean);
-
 function NewGroup() {
   const [name, setName] = useState("");
   const [title, setTitle] = useState("");
-  const [users, setUsers] = useState("");
+  const people = usePeople();
   return html`
     <${Dialog} label=${t("new-group")} onClose=${close}>
-      <${Form} label=${t("create")} act=${() => actions.createGroup(name, title.trim(), ids(users))}>
+      <${Form} label=${t("create")} act=${() => actions.createGroup(name, title.trim(), people.all())}>
         <${Field} label=${t("group-name")} how=${t("group-name-how")} value=${name} required pattern="[a-z0-9][a-z0-9_.\\-]{0,63}" autocapitalize="none"
           onInput=${(/** @type {string} */ value) => setName(value.toLowerCase())} />
         <${Field} label=${t("group-title")} value=${title} onInput=${setTitle} maxlength="100" />
-        <${Field} label=${t("group-users")} how=${t("group-users-how")} value=${users} onInput=${setUsers} autocapitalize="none" />
+        <${People} label=${t("group-users")} how=${t("group-users-how")} people=${people} />
       <//>
     <//>`;
 }
@@ -73,7 +71,7 @@ function NewGroup() {
 function Members({ room }) {
   const [members, setMembers] = useState(/** @type {Awaited<ReturnType<typeof actions.members>>} */ ([]));
   const [sanctioned, setSanctioned] = useState(/** @type {sanctions.Sanction[]} */ ([]));
-  const [added, setAdded] = useState("");
+  const added = usePeople();
   const known = state.rooms.value.get(room);
   const head = known?.head;
   const owns = known?.role === "owner";
@@ -86,9 +84,9 @@ function Members({ room }) {
   return html`
     <${Dialog} label=${known.title} onClose=${close} wide>
       ${moderates && html`
-        <form class="inline" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); act("add", { users: ids(added) }); setAdded(""); }}>
-          <${Field} label=${t("add-users")} value=${added} onInput=${setAdded} autocapitalize="none" />
-          <button class="soft" disabled=${!added.trim()}>${t("add")}</button>
+        <form class="inline" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); act("add", { users: added.all() }); added.clear(); }}>
+          <${People} label=${t("add-users")} people=${added} without=${members.map(({ user }) => user)} />
+          <button class="soft" disabled=${!added.all().length}>${t("add")}</button>
         </form>`}
       <ul class="members">${members.map((member) => html`
         <li key=${member.user}>

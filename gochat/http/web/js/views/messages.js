@@ -121,13 +121,14 @@ function together(one, other) {
 
 /** All that a row depends on as plain values: while scrolling, only the rows that come in are drawn.
  *  @param {Room} room @param {Thread} thread @param {number} index */
-function rowProps(room, { timeline, firstUnread }, index) {
+function rowProps(room, thread, index) {
+  const { timeline, firstUnread } = thread;
   const item = /** @type {Item} */ (timeline.at(index));
   const before = timeline.at(index - 1);
   const after = timeline.at(index + 1);
   const newDay = !before || !when.sameDay(before.ts, item.ts);
   const firstNew = firstUnread > 0 && item.seq >= firstUnread && !(before && before.seq >= firstUnread);
-  const quoted = item.reply_to ? timeline.bySeq.get(item.reply_to) : undefined;
+  const quoted = item.reply_to ? thread.quoted(item.reply_to) : undefined;
   const reaches = (/** @type {Record<string, number>} */ positions) => item.seq > 0 && Object.values(positions).some((seq) => seq >= item.seq);
   return {
     item, rev: item.rev, room: room.id, group: room.kind === "group", moderates: room.role === "owner" || room.role === "moderator",

@@ -1,6 +1,7 @@
 // @ts-check
 // A user as others see them; of oneself also the devices on which one is signed in.
 import * as actions from "../actions.js";
+import { copy } from "../clipboard.js";
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
 import { privateRoom } from "../rooms.js";
@@ -35,8 +36,8 @@ const presence = (room) => (room.online ? t("online") : room.seen ? t("last-seen
 /** @param {{text: string}} props */
 function Copy({ text }) {
   const [done, setDone] = useState(false);
-  const copy = () => navigator.clipboard.writeText(text).then(() => setDone(true), state.tell);
-  return html`<button type="button" class="ghost small" aria-label=${t("copy-id")} title=${t("copy-id")} onClick=${copy}>${icon(done ? "check" : "copy")}</button>`;
+  const take = () => copy(text).then(() => setDone(true), () => state.tell(t("not-copied")));
+  return html`<button type="button" class="ghost small" aria-label=${t("copy-id")} title=${t("copy-id")} onClick=${take}>${icon(done ? "check" : "copy")}</button>`;
 }
 
 /** @param {{user: string}} props */
@@ -60,15 +61,29 @@ const isBrowser = (transport) => transport === "ws";
 
 function Devices() {
   const [devices, setDevices] = useState(/** @type {Awaited<ReturnType<typeof actions.devices>>} */ ([]));
-  const [wrong, setWrong] = useState("");
-  useEffect(() => { actions.devices().then(setDevices, (error) => setWrong(error.message)); }, []);
+  const [said, setSaid] = useState({ text: "", bad: false });
+  const wrong = (/** @type {Error} */ error) => setSaid({ text: error.message, bad: true });
+  const look = () => actions.devices().then(setDevices, wrong);
+  useEffect(() => { look(); }, []);
+  const end = (/** @type {string} */ handle) => actions.signOutDevice(handle)
+    .then((revoked) => setSaid({ text: t(revoked ? "device-is-out" : "device-is-closed"), bad: false }), wrong).then(look);
   return html`
     <h3>${t("devices")}</h3>
-    ${wrong && html`<p class="bad" role="alert">${wrong}</p>`}
-    <ul class="members devices">${devices.map(({ since, transport, address, device, current }) => html`
-      <li key=${`${since} ${address} ${device}`}>
-        <span class="mark tiny">${icon(isBrowser(transport) ? "chat" : "keyboard")}</span>
-        <span><b><bdi>${device ?? t(isBrowser(transport) ? "a-browser" : "a-program")}</bdi></b> ${current && html`<small class="here">${t("this-one")}</small>`}<br />
-          <small>${t("since-from", { when: when.ago(since), address })}</small></span>
-      </li>`)}</ul>`;
+    ${said.text && html`<p class=${said.bad ? "bad" : ""} role=${said.bad ? "alert" : "status"}>${said.text}</p>`}
+    <ul class="members devices">${devices.map((device) => html`
+      <${Device} key=${device.handle ?? `${device.since} ${device.address}`} device=${device} onEnd=${end} />`)}</ul>`;
+}
+
+/** @param {{device: Awaited<ReturnType<typeof actions.devices>>[number], onEnd: (handle: string) => void}} props */
+function Device({ device: { since, transport, address, device, handle, current }, onEnd }) {
+  const [asked, setAsked] = useState(false);
+  const name = device ?? t(isBrowser(transport) ? "a-browser" : "a-program");
+  return html`
+    <li>
+      <span class="mark tiny">${icon(isBrowser(transport) ? "chat" : "keyboard")}</span>
+      <span><b><bdi>${name}</bdi></b> ${current && html`<small class="here">${t("this-one")}</small>`}<br />
+        <small>${t("since-from", { when: when.ago(since), address })}</small></span>
+      ${handle && html`<button type="button" class="soft bad" onBlur=${() => setAsked(false)} onClick=${() => (asked ? onEnd(handle) : setAsked(true))}>
+        ${t(asked ? "sign-out-sure" : "sign-out")}</button>`}
+    </li>`;
 }

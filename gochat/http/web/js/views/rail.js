@@ -119,7 +119,8 @@ function Found({ wanted, onOpen }) {
   const [next, setNext] = useState(/** @type {string | undefined} */ (undefined));
   const [searching, setSearching] = useState(true);
   const needle = wanted.toLowerCase();
-  const rooms = [...state.rooms.value.values()].filter((room) => room.last && (room.title.toLowerCase().includes(needle) || room.id.includes(needle)));
+  const there = (/** @type {import("../rooms.js").Room} */ room) => room.last || room.kind === "group";
+  const rooms = [...state.rooms.value.values()].filter((room) => there(room) && (room.title.toLowerCase().includes(needle) || room.id.includes(needle)));
   useEffect(() => {
     let stale = false;
     setSearching(true);

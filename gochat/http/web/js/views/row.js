@@ -1,12 +1,13 @@
 // @ts-check
 // One message, or a note of what happened in the group.
 import * as actions from "../actions.js";
+import { copy } from "../clipboard.js";
 import { formatter, hue, isJumbo } from "../format.js";
-import { html, steady, useState } from "../html.js";
+import { html, steady, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
 import * as outbox from "../outbox.js";
 import * as state from "../state.js";
-import { jumpTo } from "../threads.js";
+import { jumpTo, readQuoted } from "../threads.js";
 import * as when from "../time.js";
 import { Picker, recent } from "./picker.js";
 import { Avatar, IconButton, Menu, icon } from "./parts.js";
@@ -16,6 +17,7 @@ import { Avatar, IconButton, Menu, icon } from "./parts.js";
  *   firstNew: boolean, reached: "sent" | "got" | "read", place: number, head: boolean, tail: boolean}} RowProps */
 
 const QUICK = 3;
+const QUOTE_AFTER_MS = 250;
 
 export const Row = steady((/** @type {RowProps} */ props) => {
   const { item, newDay, firstNew } = props;
@@ -76,10 +78,17 @@ function Progress({ state: how, reached }) {
 }
 
 /** @param {{room: string, seq: number, quoted?: Item, rev: number}} props */
-const Quote = ({ room, seq, quoted }) => html`
-  <button type="button" class="quote" onClick=${() => jumpTo(room, seq)}>
-    <b>${quoted?.from ?? "…"}</b> <span dir="auto">${quoted ? (quoted.body ?? t("deleted")) : ""}</span>
-  </button>`;
+function Quote({ room, seq, quoted }) {
+  useEffect(() => {
+    // Rows that only scroll by are not worth a request.
+    const timer = quoted ? 0 : setTimeout(readQuoted, QUOTE_AFTER_MS, room, seq);
+    return () => clearTimeout(timer);
+  }, [quoted, seq]);
+  return html`
+    <button type="button" class="quote" onClick=${() => jumpTo(room, seq)}>
+      <b>${quoted?.from ?? "…"}</b> <span dir="auto">${quoted ? (quoted.body ?? t("deleted")) : ""}</span>
+    </button>`;
+}
 
 /** @param {{item: Item, rev: number, room: string}} props */
 const Reactions = ({ item, room }) => html`
@@ -117,8 +126,8 @@ function choices(item, room, mine, moderates, group) {
   return [
     { name: t("reply"), icon: /** @type {const} */ ("reply"), act: target("reply") },
     ...(mine ? [{ name: t("edit"), icon: /** @type {const} */ ("pencil"), act: target("edit") }] : []),
-    { name: t("copy"), icon: /** @type {const} */ ("copy"), act: () => copy(item.body ?? "") },
-    { name: t("copy-link"), icon: /** @type {const} */ ("link"), act: () => copy(link()) },
+    { name: t("copy"), icon: /** @type {const} */ ("copy"), act: () => take(item.body ?? "") },
+    { name: t("copy-link"), icon: /** @type {const} */ ("link"), act: () => take(link()) },
     ...(mine && group ? [{ name: t("readers"), icon: /** @type {const} */ ("checks"), act: () => { state.dialog.value = { name: "readers", room, item }; } }] : []),
     ...(mine ? [] : [{ name: t("report"), icon: /** @type {const} */ ("flag"), act: () => { state.dialog.value = { name: "report", room, item }; } }]),
     ...(mine || moderates ? [{ name: t("delete"), icon: /** @type {const} */ ("bin"), bad: true, act: () => { state.dialog.value = { name: "delete", room, item }; } }] : []),
@@ -126,7 +135,7 @@ function choices(item, room, mine, moderates, group) {
 }
 
 /** @param {string} text */
-const copy = (text) => navigator.clipboard?.writeText(text).catch(state.tell);
+const take = (text) => copy(text).catch(() => state.tell(t("not-copied")));
 
 // ------------------------------------------------------------------------------------------------ notes
 

@@ -48,5 +48,5 @@ function whyNotWrite(room) {
   if (room.kind === "dm" && state.relations.value.get(room.other) === "blocked") return t("is-blocked", { title: room.title });
   const rank = { member: 0, moderator: 1, owner: 2 }[room.role] ?? 0;
   const needed = { members: 0, moderators: 1, owner: 2 }[room.post] ?? 0;
-  return room.kind === "group" && rank < needed ? t("may-not-post") : "";
+  return room.kind === "group" && rank < needed ? t(room.post === "owner" ? "only-owners-post" : "may-not-post") : "";
 }
