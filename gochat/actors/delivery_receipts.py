@@ -12,17 +12,14 @@ from typing import Final
 
 import trio
 
-from gochat.actors.live import Live
+from gochat.actors.room_context import RoomContext
 from gochat.actors.subscriber import send_best_effort
 from gochat.actors.supervisor import Spec
 from gochat.domain import commands
 from gochat.domain.ids import is_dm
 from gochat.domain.receipts import SMALL_ROOM, keeps_got, tells_got
 from gochat.domain.record import RoomRecord
-from gochat.domain.relationship import ContactPolicy
 from gochat.errors import StoreError
-from gochat.ports.journal import Journal
-from gochat.ports.lookups import Lookups
 from gochat.protocol import replies
 
 log = logging.getLogger(__name__)
@@ -49,20 +46,16 @@ class DeliveryReceipts:
 
     def __init__(
         self,
-        journal: Journal,
-        lookups: Lookups,
-        live: Live,
-        now_ms: Callable[[], int],
-        policy: ContactPolicy,
+        context: RoomContext,
         record: Callable[[], RoomRecord | None],
         start: Callable[[Spec], None],
     ) -> None:
         """`record` is the room as it is when it is asked; `start` starts a task."""
-        self._journal = journal
-        self._lookups = lookups
-        self._live = live
-        self._now_ms = now_ms
-        self._policy = policy
+        self._journal = context.journal
+        self._lookups = context.lookups
+        self._live = context.live
+        self._now_ms = context.clock.now_ms
+        self._policy = context.rules.contacts
         self._record = record
         self._start = start
         self._waiting: dict[str, int] = {}

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TypeAlias
 
 import trio
 
-from gochat.actors.live import Live
+from gochat.actors.room_context import RoomContext
 from gochat.actors.subscriber import send_best_effort
 from gochat.domain import commands
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.receipts import SMALL_ROOM, tells_read
 from gochat.domain.record import RoomRecord
-from gochat.domain.relationship import ContactPolicy, way
-from gochat.ports.journal import Journal
+from gochat.domain.relationship import way
 from gochat.protocol import replies
 
 TYPING_EVERY_S = 3.0
@@ -29,11 +27,11 @@ class EphemeralEvents:
 
     __slots__ = ("_journal", "_live", "_now_ms", "_policy", "_reads", "_typed")
 
-    def __init__(self, journal: Journal, live: Live, now_ms: Callable[[], int], policy: ContactPolicy) -> None:
-        self._journal = journal
-        self._live = live
-        self._now_ms = now_ms
-        self._policy = policy
+    def __init__(self, context: RoomContext) -> None:
+        self._journal = context.journal
+        self._live = context.live
+        self._now_ms = context.clock.now_ms
+        self._policy = context.rules.contacts
         self._typed: dict[str, float] = {}
         self._reads: dict[str, int] = {}
 

@@ -7,15 +7,12 @@ from collections.abc import Callable, Sequence
 
 from gochat.actors.delivery_receipts import DeliveryReceipts
 from gochat.actors.ephemeral import EphemeralEvents, has_seat
-from gochat.actors.live import Live
 from gochat.actors.messages import Submit
+from gochat.actors.room_context import RoomContext
 from gochat.actors.supervisor import Spec
 from gochat.domain import commands
 from gochat.domain.record import RoomRecord
-from gochat.domain.relationship import ContactPolicy
 from gochat.domain.turn import Done, Outcome
-from gochat.ports.journal import Journal
-from gochat.ports.lookups import Lookups
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +24,13 @@ class RoomEvents:
 
     def __init__(
         self,
-        journal: Journal,
-        lookups: Lookups,
-        live: Live,
-        now_ms: Callable[[], int],
-        policy: ContactPolicy,
+        context: RoomContext,
         record: Callable[[], RoomRecord | None],
         start: Callable[[Spec], None],
     ) -> None:
         """`record` is the room as it is when it is asked; `start` starts a task."""
-        self._ephemeral = EphemeralEvents(journal, live, now_ms, policy)
-        self._receipts = DeliveryReceipts(journal, lookups, live, now_ms, policy, record, start)
+        self._ephemeral = EphemeralEvents(context)
+        self._receipts = DeliveryReceipts(context, record, start)
 
     def pass_on(self, record: RoomRecord, batch: Sequence[Submit], outcomes: Sequence[Outcome]) -> None:
         """Those of a batch, as far as their users have a seat in the room. A fault of one is logged, and costs no

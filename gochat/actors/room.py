@@ -423,11 +423,7 @@ class RoomActor(Actor[Submit]):
 
     def _make_events(self) -> RoomEvents:
         if self._events is None:
-            context, start = self._context, self._registry.supervisor.start
-            now_ms, policy = context.clock.now_ms, context.rules.contacts
-            self._events = RoomEvents(
-                context.journal, context.lookups, context.live, now_ms, policy, lambda: self.record, start
-            )
+            self._events = RoomEvents(self._context, lambda: self.record, self._registry.supervisor.start)
         return self._events
 
     def let_catch_up(self) -> None:
