@@ -14,6 +14,7 @@ import trio
 
 from gochat.node import Node
 from gochat.protocol.websocket import TEXT, client_frame
+from gochat.transports import connection
 from tests import certificates
 from tests.e2e.conftest import Start
 from tests.e2e.peer import address
@@ -163,8 +164,9 @@ async def test_a_peer_that_does_not_take_its_answers_is_given_up(start: Start, t
         await trio.aclose_forcefully(stream)
 
 
-async def test_a_slow_but_steady_reader_gets_all(start: Start, tmp_path: Path) -> None:
-    """More than an orderly close would wait for."""
+async def test_a_slow_but_steady_reader_gets_all(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than an orderly close would wait for."""
+    monkeypatch.setattr(connection, "CLOSE_S", 0.2)
     async with start(**settings("tcp", tmp_path, limits={"messages_per_s": 0.0})) as node:
         sends = [{"type": "send", "id": n, "to": "user:ann", "body": "x" * 4000} for n in range(1, 101)]
         await say_and_shut(node, "tcp", tmp_path, HELLO, *sends)
@@ -173,7 +175,7 @@ async def test_a_slow_but_steady_reader_gets_all(start: Start, tmp_path: Path) -
             pages = [{"type": "history", "id": n, "room": "dm:ann:ann", "limit": 200} for n in range(1, 41)]
             await stream.send_all(_lines(HELLO | {"token": token("ann")}, *pages))
             await stream.send_eof()
-            await trio.sleep(2.5)
+            await trio.sleep(0.5)
             with trio.fail_after(25):
                 found = b"".join([piece async for piece in stream])
         assert ids(found) == list(range(1, 41))
