@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import pytest
 
-import gochat.actors.live
+import gochat.actors.fact_batch
 import gochat.actors.room
 import gochat.actors.turn_bounds
 import gochat.cluster.answers
@@ -52,11 +52,7 @@ def finds(seed: int, nodes: int) -> bool:
 
 # ---------------------------------------------------------------------------------------------- one node
 
-_MERGED = """            self._merge_apart(pieces)
-        finally:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-"""
+_MERGE = "            try:\n                self._merge_together"
 
 ONE: Final[dict[str, Sequence[Hole]]] = {
     "an ack before the commit": [
@@ -70,8 +66,8 @@ ONE: Final[dict[str, Sequence[Hole]]] = {
     "a commit that is not synced": [
         Hole(
             gochat.store.write.transaction,
-            _MERGED + '            self.connection.execute("PRAGMA synchronous = FULL")\n',
-            _MERGED,
+            "        with unsynced(self.connection):\n" + _MERGE,
+            '        self.connection.execute("PRAGMA synchronous = NORMAL")\n        if True:\n' + _MERGE,
         )
     ],
     "a write buffer that is not read after a crash": [
@@ -97,7 +93,7 @@ ONE: Final[dict[str, Sequence[Hole]]] = {
     ],
     "a removal that is ignored": [
         Hole(
-            gochat.actors.live,
+            gochat.actors.fact_batch,
             "            removed = None if isinstance(fact, Closed) else fact.users\n",
             "            removed = None if isinstance(fact, Closed) else ()\n",
         )
@@ -149,9 +145,7 @@ _raising = "isinstance(record, Related | Sanctioned)"
 THREE: Final[dict[str, Sequence[Hole]]] = {
     # The order of decisions that several nodes make.
     "the guard is not looked at": [Hole(_certify, "if entry.base < room.guard:", "if False:")],
-    "members raise no guard": [
-        Hole(_certify, "facts.Member | facts.Group | facts.Closed", "facts.Group | facts.Closed")
-    ],
+    "members raise no guard": [Hole(_certify, "facts.GUARDED", "(facts.Group, facts.Closed)")],
     "blocks raise no guard": [Hole(_certify, _raising, "isinstance(record, Sanctioned)")],
     "mutes raise no guard": [Hole(_certify, _raising, "isinstance(record, Related)")],
     "repeats count": [Hole(_certify, "if entry.counter <= replica.counter(entry.instance, entry.boot):", "if False:")],
@@ -238,7 +232,7 @@ THREE: Final[dict[str, Sequence[Hole]]] = {
     "refusals are not decided again": [
         Hole(
             gochat.actors.room,
-            "if parts.shared and not self._may_share(turn, batch, outcomes):",
+            "if context.shared and not self._may_share(turn, batch, outcomes):",
             "if False:",
         )
     ],
