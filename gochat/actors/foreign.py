@@ -2,27 +2,51 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+
 from gochat.actors.actor import Registry
 from gochat.actors.live import Live, tell_lag
+from gochat.actors.observer import Observer
 from gochat.actors.room import RoomActor
 from gochat.actors.user import UserActor
 from gochat.domain.commands import AnyEphemeral
 from gochat.domain.facts import Message
-from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.side_records import Added, Related
 from gochat.errors import Full
 from gochat.ports.journal import ForeignBatch
 
+log = logging.getLogger(__name__)
 
-def hear(rooms: Registry[RoomActor], live: Live, batch: ForeignBatch) -> None:
-    """Have the room tell the batch; it is loaded if it is not in memory. Where too many are in memory, the listeners
-    are told that they lag, and read the log; the other observers are told nothing. See `ports.OnForeign`."""
-    try:
-        room = rooms.at(batch.room)
-    except Full:
-        tell_lag(live, [batch])
-        return
-    room.hear(batch)
+
+def hear(rooms: Registry[RoomActor], live: Live, batch: ForeignBatch, observers: Sequence[Observer] = ()) -> bool:
+    """Have the room tell the batch, if anybody here may hear of it; then it is loaded if it is not in memory. Where too
+    many are in memory, the listeners are told that they lag, and read the log; the other observers are told nothing.
+    Whether anybody may: see `ports.OnForeign`.
+
+    A batch that nobody hears is read from the log like any other, should somebody ask. A session that is reading the
+    log now counts as a listener: it must still learn from the room what was told meanwhile."""
+    audible = live.is_heard(batch.room) or bool(live.sign_ins or live.readings)
+    room = rooms.get(batch.room)
+    if room is None:
+        if not audible and not batch.raises_guard and not batch.side_records:
+            _observe(observers, batch)
+            return False
+        try:
+            room = rooms.at(batch.room)
+        except Full:
+            tell_lag(live, [batch])
+            return True
+    room.hear(batch, audible=audible)
+    return audible
+
+
+def _observe(observers: Sequence[Observer], batch: ForeignBatch) -> None:
+    for observer in observers:
+        try:
+            observer.recorded_unheard(batch)
+        except Exception:
+            log.exception("%s: an observer failed", batch.room)
 
 
 def debit(users: Registry[UserActor], batch: ForeignBatch) -> None:
@@ -50,10 +74,8 @@ def hear_event(rooms: Registry[RoomActor], live: Live, event: AnyEphemeral, with
     lost. `withheld`: see `ports.Ephemera`."""
     if withheld:
         audible = event.user in live.users
-    elif is_dm(event.room):
-        audible = any(user in live.users for user in dm_users(event.room))
     else:
-        audible = event.room in live.groups
+        audible = live.is_heard(event.room)
     if audible:
         try:
             room = rooms.at(event.room)

@@ -73,6 +73,13 @@ class Live:
         hearing = [user for user in dict.fromkeys((one, other)) if user != hidden]
         return [session for user in hearing for session in users.get(user, ())]
 
+    def is_heard(self, room: str) -> bool:
+        """Whether the room has listeners."""
+        if not room.startswith("dm:"):
+            return room in self.groups
+        one, other = dm_users(room)
+        return one in self.users or other in self.users
+
     def move(self, before: Set[str], after: Set[str]) -> None:
         """Users came into a group or left it, and no delivery says so: their sessions end, and the welcome decides what
         they hear when they come again."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
+from gochat.ports.journal import ForeignBatch
 
 
 class Observer(Protocol):
@@ -30,3 +31,8 @@ class Observer(Protocol):
         batch is not told again. After a crash or a failed commit it may happen that a recorded batch is never told:
         an observer that must miss nothing reads the store when it starts.
         """
+
+    def recorded_unheard(self, batch: ForeignBatch) -> None:
+        """The same of a batch that another node decided, in a room that is not in memory here and that nobody here
+        listens to: the room is not loaded for it. The batch has no side records, and changes neither the members nor
+        the settings nor the relation."""

@@ -166,6 +166,7 @@ class RoomActor(Actor[Submit]):
         for batch in backlog.batches:
             if not batch.facts or batch.facts[-1].seq > self.delivered:
                 self._tell_foreign(batch, None)
+                self.last_turn = trio.current_time()
         for event, withheld in backlog.events:
             self.hear_event(event, withheld=withheld)
 
@@ -436,11 +437,14 @@ class RoomActor(Actor[Submit]):
 
     # ------------------------------------------------------------------------------------------ other nodes
 
-    def hear(self, batch: ForeignBatch) -> None:
+    def hear(self, batch: ForeignBatch, *, audible: bool = True) -> None:
         """Take a batch that another node decided, and tell it as the room's own. Never waits, whatever the room is
-        about to do: its own facts are then recorded behind these, or decided again."""
+        about to do: its own facts are then recorded behind these, or decided again. What is not `audible` to anybody
+        here keeps the room in memory no longer than before."""
         if self.record is not None:
             self._tell_foreign(batch, self.record)
+            if audible:
+                self.last_turn = trio.current_time()
             return
         backlog = self._need_backlog()
         if len(backlog.batches) >= self._context.mailbox:
@@ -473,7 +477,6 @@ class RoomActor(Actor[Submit]):
         if batch.raises_guard and self._attempt is not None:
             self._attempt.outdated = True
         self._recent.follow(turn.others)
-        self.last_turn = trio.current_time()
         self._conclude([], [], turn, before, Committed(batch.commit, batch.facts))
 
     def _lose_batches(self, backlog: ForeignBacklog) -> None:

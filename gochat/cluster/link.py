@@ -21,13 +21,16 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from gochat.cluster import scripts
-from gochat.cluster.ports import ServerAway
+from gochat.cluster.ports import Element, ServerAway
+from gochat.cluster.stream_reply import read_reply
 
 T = TypeVar("T")
 Command = Sequence[str | bytes | int]
 
 #: How long a connection may take to be made, and a reply to come.
 TIMEOUT_S: Final = 2.0
+#: Bytes of a reply that are taken at once.
+_CHUNK: Final = 1 << 16
 _FAULTS: Final = (RedisError, OSError)
 _REPLID: Final = b"master_replid:"
 #: Asks for what `primary_id` takes.
@@ -76,6 +79,17 @@ class Link:
             except ResponseError as error:
                 replies.append(error)
         return replies
+
+    def read_streams(self, command: Command, timeout_s: float) -> dict[bytes, list[Element]]:
+        """The reply to XREAD."""
+        self.send(*command)
+        # Nothing is left in the library's buffer: each reply before was read to its end.
+        sock = self._connection._sock
+        sock.settimeout(timeout_s)
+        try:
+            return read_reply(lambda: sock.recv(_CHUNK))
+        finally:
+            sock.settimeout(self.timeout_s)
 
     def send(self, *command: str | bytes | int) -> None:
         self._connection.send_command(*command, check_health=False)

@@ -98,6 +98,9 @@ class MemoryLog(_Client):
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
         return await self._call(lambda primary: primary.ends(partitions))
 
+    async def begins(self, partitions: Collection[int]) -> dict[int, Position]:
+        return await self._call(lambda primary: primary.begins(partitions))
+
     async def fences(self, partitions: Collection[int]) -> Fences:
         return await self._call(lambda primary: primary.fences(partitions))
 

@@ -136,6 +136,9 @@ class Primary:
         found = {partition: self.end(partition) for partition in partitions}
         return {partition: end for partition, end in found.items() if end is not None}
 
+    def begins(self, partitions: Collection[int]) -> dict[int, Position]:
+        return {p: self.streams[p][0].position for p in partitions if self.streams.get(p)}
+
     def fences(self, partitions: Collection[int]) -> Fences:
         return Fences(
             self.server, {p: self.fence_of[p] for p in partitions if p in self.fence_of and p in self.streams}

@@ -120,6 +120,9 @@ class Log(Protocol):
         """The last position of each partition that has entries. Everything that was acknowledged to anybody before the
         call stands at or before it, as long as the fences are in order."""
 
+    async def begins(self, partitions: Collection[int]) -> dict[int, Position]:
+        """The first position that is kept of each partition that has entries."""
+
     async def fences(self, partitions: Collection[int]) -> Fences:
         """The fences as they are now."""
 

@@ -107,11 +107,17 @@ class RedisLog:
         command: Command = ("XREAD", "COUNT", limit, *blocking, "STREAMS", *partitions, *positions)
         thread = self._reader if wait else self._other
         wait_s = self._read_wait_s if wait else 0.0
-        found = await thread.call(lambda link: link.call(*command, timeout_s=wait_s + link.timeout_s))
-        return {partitions[key]: [_element(*element) for element in elements] for key, elements in found or ()}
+        found = await thread.call(lambda link: link.read_streams(command, wait_s + link.timeout_s))
+        return {partitions[key]: elements for key, elements in found.items()}
 
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
-        commands = [("XREVRANGE", self._key(p, "log"), "+", "-", "COUNT", 1) for p in partitions]
+        return await self._ask_for_one(partitions, "XREVRANGE", "+", "-")
+
+    async def begins(self, partitions: Collection[int]) -> dict[int, Position]:
+        return await self._ask_for_one(partitions, "XRANGE", "-", "+")
+
+    async def _ask_for_one(self, partitions: Collection[int], command: str, *bounds: str) -> dict[int, Position]:
+        commands: list[Command] = [(command, self._key(p, "log"), *bounds, "COUNT", 1) for p in partitions]
         _, replies = await self._ask_primary(commands)
         return {p: _position(reply[0][0]) for p, reply in zip(partitions, replies, strict=True) if reply}
 
@@ -180,10 +186,6 @@ def _id(position: Position) -> str:
 def _position(reply: bytes) -> Position:
     term, _, n = reply.partition(b"-")
     return Position(int(term), int(n))
-
-
-def _element(position: bytes, fields: list[bytes]) -> Element:
-    return Element(_position(position), fields[1])
 
 
 def _fence(reply: bytes) -> Fence:

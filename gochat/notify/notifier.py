@@ -21,6 +21,7 @@ from gochat.errors import StoreError
 from gochat.notify.due import Timing, decide
 from gochat.notify.retry import GIVE_UP_MS
 from gochat.notify.timetable import Timetable
+from gochat.ports.journal import ForeignBatch
 from gochat.ports.notices import Notices
 
 log = logging.getLogger(__name__)
@@ -95,6 +96,13 @@ class Notifier:
             if type(fact) is Message:
                 self._put(UnseenRoom(record.room_pk, room, fact.ts), fact.ts)
                 return
+
+    def recorded_unheard(self, batch: ForeignBatch) -> None:
+        """See actors.observer."""
+        if batch.room not in self._timetable:
+            ts = next((fact.ts for fact in batch.facts if type(fact) is Message), None)
+            if ts is not None:
+                self._put(UnseenRoom(batch.room_pk, batch.room, ts), ts)
 
     def _put(self, room: UnseenRoom, ts: int, *, not_before: int = 0) -> None:
         first = self._timetable.next_ms

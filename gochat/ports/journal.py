@@ -67,8 +67,9 @@ class ForeignBatch(msgspec.Struct, frozen=True):
 
 OnStanding: TypeAlias = Callable[[AnyStanding], None]
 """Is told of a suspension, its end, or a revocation, in the loop's own thread."""
-OnForeign: TypeAlias = Callable[[ForeignBatch], None]
-"""Is told a batch, in the loop's own thread. An exception from it is logged and goes no further."""
+OnForeign: TypeAlias = Callable[[ForeignBatch], bool | None]
+"""Is told a batch, in the loop's own thread. True: somebody here may hear of it, and the next ones are read at once. An
+exception from it is logged and goes no further."""
 
 
 class Journal(Protocol):

@@ -69,10 +69,11 @@ class SqliteReplica:
         found: int | None = await self._read(lambda connection: log_state.term_at(connection, partition, n))
         return found
 
-    async def trim(self, partition: int, before: int) -> None:
-        await self._committer.call(
+    async def trim(self, partition: int, before: int) -> int:
+        oldest: int = await self._committer.call(
             lambda committer: committer.run(lambda connection: log_state.trim(connection, partition, before))
         )
+        return oldest
 
     async def load(self, room: str, partition: int) -> tuple[RoomRecord | None, int]:
         def read(connection: sqlite3.Connection) -> tuple[RoomRecord | None, int]:

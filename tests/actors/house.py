@@ -242,7 +242,7 @@ class House:
             shared=shared,
         )
         self.rooms: Registry[RoomActor] = Registry(actors, self.run_queue, partial(RoomActor, context=context), rooms)
-        self.journal.listen(partial(hear, self.rooms, self.live))
+        self.journal.listen(partial(hear, self.rooms, self.live, observers=tuple(observers)))
 
     def ask(self, *wanted: commands.AnyCommand) -> list[Asked]:
         """Put the commands into their rooms' mailboxes: one batch, if they are for one room."""

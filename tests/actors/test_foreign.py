@@ -49,12 +49,16 @@ class Notes:
 
     def __init__(self) -> None:
         self.batches: list[tuple[str, list[int], int]] = []
+        self.unheard: list[tuple[str, list[int]]] = []
         self.listener: Recorder | None = None
 
     def recorded(self, room: str, record: RoomRecord, facts: Sequence[AnyFact], commit: int) -> None:
         self.batches.append((room, [fact.seq for fact in facts], record.head))
         if self.listener is not None:
             assert self.listener.seqs[-1] == facts[-1].seq, "the listeners come first"
+
+    def recorded_unheard(self, batch: ForeignBatch) -> None:
+        self.unheard.append((batch.room, [fact.seq for fact in batch.facts]))
 
 
 def say(body: str, user: str = "ann", room: str = DM, **fields: Any) -> commands.Send:
@@ -166,6 +170,60 @@ async def test_a_room_that_is_not_in_memory_tells_it_once_all_the_same(autojump_
         assert isinstance(done, Done) and done.seq == 4 and bob.seqs == [2, 3, 4]
 
 
+async def test_what_nobody_hears_brings_no_room_into_memory(autojump_clock: MockClock) -> None:
+    notes = Notes()
+    async with keep_house(observers=[notes]) as house:
+        await house.outcomes(say("one"))
+        assert house.rooms.passivate_idle(trio.current_time() + 1) == 1
+        activated, concerned = house.rooms.activated, []
+        house.journal.listen(lambda batch: concerned.append(hear(house.rooms, house.live, batch, [notes])))
+        await house.elsewhere(say("two"))
+        await house.elsewhere(commands.React(room=DM, user="bob", seq=1, emoji="+", on=True))
+        await house.settled()
+        assert (concerned, notes.unheard) == ([False, False], [(DM, [2]), (DM, [3])])
+        assert house.rooms.activated == activated and house.rooms.get(DM) is None
+        (done,) = await house.outcomes(say("four"))
+        assert isinstance(done, Done) and done.seq == 4, "what was left out is read from the log"
+        assert [seqs for _, seqs, _ in notes.batches] == [[1], [4]]
+
+
+@pytest.mark.parametrize("why", ["a session listens", "a session signs in", "a session reads", "members change"])
+async def test_what_somebody_may_hear_brings_the_room_into_memory(why: str, autojump_clock: MockClock) -> None:
+    async with keep_house() as house:
+        await house.tea("bob")
+        await house.settled()
+        house.rooms.passivate_idle(trio.current_time() + 1)
+        recorder = Recorder(house, "cat")
+        if why == "a session listens":
+            house.live.enter(TEA, recorder)
+        elif why == "a session signs in":
+            house.live.sign_ins[recorder] = trio.current_time()
+        elif why == "a session reads":
+            house.live.readings[recorder] = trio.current_time()
+        others = commands.Add(room=TEA, user="ann", users=("cat",))
+        await house.elsewhere(others if why == "members change" else say("hi", room=TEA))
+        await house.settled()
+        assert house.rooms.get(TEA) is not None
+
+
+async def test_a_room_that_nobody_hears_goes_to_rest_whatever_others_write(autojump_clock: MockClock) -> None:
+    async with keep_house() as house:
+        await house.outcomes(say("one"))
+        for _ in range(3):
+            await house.elsewhere(say("more"))
+            await house.settled()
+        room = house.rooms.get(DM)
+        assert room is not None and room.record is not None and room.record.head == 4
+        assert house.rooms.passivate_idle(trio.current_time() - 100) == 1
+        bob = Recorder(house, "bob")
+        await house.outcomes(say("five"))
+        await trio.sleep(100)
+        await house.elsewhere(say("six"))
+        await trio.sleep(1)
+        assert house.rooms.passivate_idle(trio.current_time() - 90) == 0, "somebody hears it"
+        assert bob.seqs == [5, 6]
+
+
 def test_a_session_that_read_it_in_the_log_is_not_told_it_again() -> None:
     async def act(here: Town) -> None:
         house = here.house
@@ -193,6 +251,7 @@ async def test_a_room_that_told_it_lately_stays_for_those_who_read_the_log(autoj
         await house.outcomes(say("one"))
         await trio.sleep(10)
         reading_since = trio.current_time()
+        house.live.readings["a reading"] = reading_since
         await trio.sleep(1)
         await house.elsewhere(say("two"))
         await trio.sleep(1)

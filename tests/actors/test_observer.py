@@ -11,6 +11,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Done
 from gochat.errors import StoreError
+from gochat.ports.journal import ForeignBatch
 from tests.actors.house import TEA, Asked, House, Recorder, keep_house
 
 DM = "dm:ann:bob"
@@ -32,9 +33,15 @@ class Notes:
         if self.listener is not None and facts:
             assert self.listener.seqs[-1] == facts[-1].seq, "then the listeners"
 
+    def recorded_unheard(self, batch: ForeignBatch) -> None:
+        raise AssertionError("there is no other node")
+
 
 class Broken:
     def recorded(self, room: str, record: RoomRecord, facts: Sequence[AnyFact], commit: int) -> None:
+        raise RuntimeError("an observer's fault")
+
+    def recorded_unheard(self, batch: ForeignBatch) -> None:
         raise RuntimeError("an observer's fault")
 
 

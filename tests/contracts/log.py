@@ -282,7 +282,9 @@ class LogContract:
         assert await log.append([Batch(0, terms[0], [b"y", b"z"]), Batch(1, terms[1], [b"y"])]) == ["unknown"] * 2
         with pytest.raises(ServerAway):
             await log.offer(0, (await log.fences([0])).server, "north", Position(terms[0], 10))
+        assert (await log.begins([0]))[0].n == 1
         assert await log.trim(0, Position(terms[0], 9), 1, 100) == 8
+        assert await log.begins([0, 1]) == {0: Position(terms[0], 9), 1: Position(terms[1], 1)}
         assert await log.ends([0, 1]) == {0: Position(terms[0], 10), 1: Position(terms[1], 1)}, "nothing half done"
         await server.make_room()
         assert await log.append([Batch(0, terms[0], [b"y"])]) == [Position(terms[0], 11)]

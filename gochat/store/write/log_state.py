@@ -25,6 +25,7 @@ KEPT: Final = 10_000
 HORIZON: Final = 100_000
 
 _ENTRIES = BulkInsert("INSERT INTO log_entry (id, term, data)", 3)
+_POSITIONS = BulkInsert("INSERT OR REPLACE INTO log_position", 6)
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, tuple[int, int]]).decode
 
@@ -66,14 +67,14 @@ def load(connection: sqlite3.Connection) -> dict[int, PartitionState]:
     return found
 
 
-def save(connection: sqlite3.Connection, partition: int, state: PartitionState) -> None:
-    """Keep where the partition is now; its nodes are kept by `save_node`."""
-    heard = {name: (counter, n) for name, (counter, n) in state.producers.items() if n > state.n - HORIZON}
-    state.producers = heard
-    connection.execute(
-        "INSERT OR REPLACE INTO log_position VALUES (?, ?, ?, ?, ?, ?)",
-        (partition, state.term, state.n, state.hash, state.rooms, _encode(heard).decode()),
-    )
+def save(connection: sqlite3.Connection, states: Mapping[int, PartitionState]) -> None:
+    """Keep where these partitions are now; their nodes are kept by `save_node`."""
+    rows: list[Row] = []
+    for partition, state in states.items():
+        heard = {name: (counter, n) for name, (counter, n) in state.producers.items() if n > state.n - HORIZON}
+        state.producers = heard
+        rows.append((partition, state.term, state.n, state.hash, state.rooms, _encode(heard).decode()))
+    _POSITIONS.run(connection, rows)
 
 
 def save_node(connection: sqlite3.Connection, partition: int, node: NodeIs) -> None:
@@ -113,11 +114,14 @@ def term_at(connection: sqlite3.Connection, partition: int, n: int) -> int | Non
     return None if row is None else int(row[0])
 
 
-def trim(connection: sqlite3.Connection, partition: int, before: int) -> None:
+def trim(connection: sqlite3.Connection, partition: int, before: int) -> int:
     """See ReplicaStore. Texts that were deleted since are among them: no copy may stay in free pages."""
     row = connection.execute("SELECT n FROM log_position WHERE partition = ?", (partition,)).fetchone()
     upto = min(before, (row[0] if row else 0) - KEPT)
+    base = partition << N_BITS
     if upto > 0:
-        base = partition << N_BITS
         with wiping(connection):
             connection.execute("DELETE FROM log_entry WHERE id >= ? AND id < ?", (base, base | upto))
+    least = "SELECT id FROM log_entry WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1"
+    row = connection.execute(least, (base, base | _N_MASK)).fetchone()
+    return 0 if row is None else int(row[0]) & _N_MASK

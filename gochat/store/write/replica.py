@@ -1,8 +1,10 @@
 """Applies a cluster's log: certifies entries in their order, and writes what they bring, in one transaction.
 
 A cycle takes whatever came. Each entry is judged over the database and over those before it in the cycle (`_Cycle`),
-then all that holds is written at once, a batch a room: grouping changes nothing. Where SQLite can't take something, the
-entries are taken one at a time, and the one that can't be taken is void, as it is on every other node.
+then all that holds is written at once, a batch a room: grouping changes nothing. Keys are at first taken to be new if
+memory does not know them: the indexes refuse the transaction where one is not, and then each key is looked up. Where
+SQLite can't take something all the same, the entries are taken one at a time, and the one that can't be taken is void,
+as it is on every other node.
 
 Runs in the writing thread; knows no trio, and nothing of what is in an entry but what the certifier says of it.
 """
@@ -95,6 +97,10 @@ class LogReplica:
         """See ReplicaStore."""
         self.attempts = []
         try:
+            return self._follow(certifier, news, looks_up=False)
+        except Refused as error:
+            log.debug("a key may be recorded already: %s", error)
+        try:
             return self._follow(certifier, news)
         except Unrecordable as error:
             log.error("of the log's entries the database can't take one: %s", error)
@@ -102,9 +108,15 @@ class LogReplica:
         return self._follow_singly(certifier, news)
 
     def _follow(
-        self, certifier: Certifier[Any], news: Mapping[int, Sequence[Piece]], *, refused: bool = False
+        self,
+        certifier: Certifier[Any],
+        news: Mapping[int, Sequence[Piece]],
+        *,
+        refused: bool = False,
+        looks_up: bool = True,
     ) -> Cycle[Any]:
-        cycle = _Cycle(self, certifier, self._writer)
+        """`looks_up`: whether each key that memory does not know is looked up in the database."""
+        cycle = _Cycle(self, certifier, self._writer, looks_up=looks_up)
         for partition, pieces in news.items():
             cycle.judge_all(partition, pieces, refused=refused)
         attempt = cycle.told(self._writer.commits + 1)
@@ -167,7 +179,10 @@ def together(cycles: Sequence[Cycle[Any]]) -> Cycle[Any]:
 class _Cycle:
     """The effect of one transaction's entries, over what is recorded. Nothing is written before `write_beside`."""
 
-    def __init__(self, replica: LogReplica, certifier: Certifier[Any], writer: Writer) -> None:
+    def __init__(
+        self, replica: LogReplica, certifier: Certifier[Any], writer: Writer, *, looks_up: bool = True
+    ) -> None:
+        self._looks_up = looks_up
         self._replica = replica
         self._certifier = certifier
         self._connection = writer.connection
@@ -315,6 +330,8 @@ class _Cycle:
             for message in self._write_buffer.pending([room_pk]).get(room_pk, ()):
                 if message.key == key and message.sender == sender:
                     return Recorded(message.seq, message.ts)
+        if not self._looks_up:
+            return None
         return recorded(self._connection, room_pk, [(sender, key)]).get((sender, key))
 
     def target(self, room: str, seq: int) -> Target | None:
@@ -369,9 +386,7 @@ class _Cycle:
     def write_beside(self, connection: sqlite3.Connection) -> None:
         """Write what is no room's batch, in the transaction that has written those."""
         log_state.save_entries(connection, self._news)
-        for partition, state in self.partitions.items():
-            if self._news[partition]:
-                log_state.save(connection, partition, state)
+        log_state.save(connection, {p: state for p, state in self.partitions.items() if self._news[p]})
         for partition, node in self._nodes:
             log_state.save_node(connection, partition, node)
         for room, guard in self._guards.items():

@@ -1,0 +1,75 @@
+"""Reads the reply to XREAD: the partitions' entries, each with the one field `e`.
+
+Every message of the cluster comes to every node this way. A client library looks at each of the ten pieces of an entry;
+here one expression takes them together, which costs a third of that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from redis.exceptions import InvalidResponse, ResponseError
+
+from gochat.cluster.ports import Element, Position
+
+_COUNT: Final = re.compile(rb"\*(-?\d+)\r\n")
+_STREAM: Final = re.compile(rb"\*2\r\n\$(\d+)\r\n")
+_ENTRY: Final = re.compile(rb"\*2\r\n\$\d+\r\n(\d+)-(\d+)\r\n\*2\r\n\$1\r\ne\r\n\$(\d+)\r\n")
+_ERROR: Final = re.compile(rb"-([^\r]*)\r\n")
+#: No head of a piece takes more bytes: what does not match then is of another form.
+_LONGEST_HEAD: Final = 200
+
+
+class _Bytes:
+    """What has come, and the place up to which it is read."""
+
+    def __init__(self, receive: Callable[[], bytes]) -> None:
+        self._receive = receive
+        self.data = b""
+        self.at = 0
+
+    def match(self, *patterns: re.Pattern[bytes]) -> re.Match[bytes]:
+        """The piece that comes next, which is of one of these forms."""
+        while True:
+            for pattern in patterns:
+                found = pattern.match(self.data, self.at)
+                if found is not None:
+                    self.at = found.end()
+                    return found
+            if len(self.data) - self.at > _LONGEST_HEAD:
+                raise InvalidResponse(f"no reply to XREAD: {self.data[self.at : self.at + 50]!r}")
+            self._more()
+
+    def take(self, length: int) -> bytes:
+        """So many bytes, and the end of their line after them."""
+        while len(self.data) < self.at + length + 2:
+            self._more()
+        begin, self.at = self.at, self.at + length + 2
+        return self.data[begin : begin + length]
+
+    def _more(self) -> None:
+        chunk = self._receive()
+        if not chunk:
+            raise ConnectionError("the server has closed the connection")
+        self.data = self.data[self.at :] + chunk
+        self.at = 0
+
+
+def read_reply(receive: Callable[[], bytes]) -> dict[bytes, list[Element]]:
+    """The entries by stream, in order; none where the server has waited in vain. `receive` gives the next bytes, at
+    least one, and none at the end. Raises ResponseError where the server says that it can't, InvalidResponse for
+    another reply than one to XREAD, and ConnectionError."""
+    source = _Bytes(receive)
+    head = source.match(_COUNT, _ERROR)
+    if head.re is _ERROR:
+        raise ResponseError(head[1].decode(errors="replace"))
+    found: dict[bytes, list[Element]] = {}
+    for _ in range(int(head[1])):
+        key = source.take(int(source.match(_STREAM)[1]))
+        elements = found[key] = []
+        for _ in range(int(source.match(_COUNT)[1])):
+            term, n, length = source.match(_ENTRY).groups()
+            elements.append(Element(Position(int(term), int(n)), source.take(int(length))))
+    return found

@@ -1,0 +1,74 @@
+"""The reply to XREAD is read the same however its bytes come, and another reply is told as what it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+from redis.exceptions import InvalidResponse, ResponseError
+
+from gochat.cluster.ports import Element, Position
+from gochat.cluster.stream_reply import read_reply
+
+LOG, OTHER = b"gc:{c.0}:log", b"gc:{c.1}:log"
+ENTRIES = {
+    LOG: [Element(Position(1_000_017, n), bytes([n]) * n) for n in (0, 1, 2, 200)],
+    OTHER: [Element(Position(18, 7), b"*2\r\n$4\r\n1-1\r\n"), Element(Position(18, 8), b"x" * 100_000)],
+}
+
+
+def bulk(data: bytes) -> bytes:
+    return b"$%d\r\n%s\r\n" % (len(data), data)
+
+
+def reply(streams: dict[bytes, list[Element]]) -> bytes:
+    said = b"*%d\r\n" % len(streams)
+    for key, elements in streams.items():
+        said += b"*2\r\n" + bulk(key) + b"*%d\r\n" % len(elements)
+        for (term, n), data in elements:
+            said += b"*2\r\n" + bulk(b"%d-%d" % (term, n)) + b"*2\r\n" + bulk(b"e") + bulk(data)
+    return said
+
+
+def pieces(data: bytes, *sizes: int) -> Callable[[], bytes]:
+    """The bytes, cut after so many each time, and the rest; then none."""
+    left = [data[begin:end] for begin, end in zip((0, *sizes), (*sizes, len(data)), strict=True)]
+    return lambda: left.pop(0) if left else b""
+
+
+def test_a_whole_reply() -> None:
+    assert read_reply(pieces(reply(ENTRIES))) == ENTRIES
+
+
+def test_byte_by_byte() -> None:
+    data = reply({LOG: ENTRIES[LOG], OTHER: ENTRIES[OTHER][:1]})
+    assert read_reply(pieces(data, *range(1, len(data)))) == {LOG: ENTRIES[LOG], OTHER: ENTRIES[OTHER][:1]}
+
+
+def test_cut_anywhere() -> None:
+    data, random = reply(ENTRIES), Random(1)
+    for _ in range(200):
+        assert read_reply(pieces(data, *sorted(random.sample(range(1, len(data)), random.randint(1, 9))))) == ENTRIES
+
+
+def test_nothing_came() -> None:
+    assert read_reply(pieces(b"*-1\r\n")) == {}
+
+
+def test_an_error() -> None:
+    with pytest.raises(ResponseError, match="LOADING the data"):
+        read_reply(pieces(b"-LOADING the data\r\n", 3))
+
+
+@pytest.mark.parametrize("said", [b"+OK\r\n", b"*1\r\n+OK\r\n", b"*1\r\n*2\r\n$1\r\na\r\n*1\r\n:5\r\n"])
+def test_another_reply(said: bytes) -> None:
+    with pytest.raises(InvalidResponse):
+        read_reply(pieces(said + b" " * 500))
+
+
+def test_the_end() -> None:
+    data = reply(ENTRIES)
+    for end in (0, 3, 40, 300, len(data) - 1):
+        with pytest.raises(ConnectionError):
+            read_reply(pieces(data[:end]))
