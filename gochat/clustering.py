@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,11 +24,13 @@ from gochat.cluster.fitness import risks
 from gochat.cluster.identity import Identity
 from gochat.cluster.layout import Layout, UnfitServer
 from gochat.cluster.link import Link, LinkThread
+from gochat.cluster.peers import Peers
 from gochat.cluster.ports import ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog
 from gochat.cluster.secret import cluster_secret
-from gochat.cluster.shared import Shared
+from gochat.cluster.shared import ServerWatch, Shared
+from gochat.cluster.signing import Signer
 from gochat.config import Settings
 from gochat.errors import ConfigError, GochatError
 from gochat.store import folder
@@ -41,6 +44,10 @@ PATIENCE_S: Final = 30.0
 RETRY_S: Final = 0.5
 #: How often the name and the layout are put back where the server has lost them.
 REGISTER_S: Final = 1.0
+#: How long connections to other nodes may take to be closed.
+CLOSE_S: Final = 1.0
+#: How often it is looked whether the server is still fit.
+LOOK_S: Final = 5.0
 
 
 class Part(NamedTuple):
@@ -121,6 +128,13 @@ def _look(part: Part, link: Link) -> str:
     return link.server
 
 
+def _register(part: Part, looks: bool, link: Link) -> bool:
+    """Whether name or layout were missing. With `looks`, raises UnfitServer where the server is not fit, too."""
+    if looks:
+        layout.check_server(link)
+    return layout.register(link, *part.copy[:3])
+
+
 def advertised(settings: Settings) -> str:
     """Where other nodes reach this one's HTTP."""
     scheme = "https" if settings.http.tls_cert else "http"
@@ -139,30 +153,43 @@ async def shared(settings: Settings, part: Part) -> AsyncIterator[Shared]:
     connect = link_maker(settings.cluster)
     cluster = part.identity.cluster
     threads = RedisLog(cluster, connect), RedisBulletin(cluster, connect), LinkThread("registry", connect)
+    watch, peers = ServerWatch(), Peers(Signer(part.identity.secret, lambda: time.time_ns() // 1_000_000))
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_keep_registered, threads[2], part)
+            nursery.start_soon(_keep_registered, threads[2], part, watch)
             name = settings.node.name or socket.gethostname()
-            yield Shared(threads[0], threads[1], part.identity, name, advertised(settings), rules_of(settings))
+            url, rules = advertised(settings), rules_of(settings)
+            yield Shared(threads[0], threads[1], part.identity, name, url, rules, watch, peers.ask)
             nursery.cancel_scope.cancel()
     finally:
         for each in threads:
             each.close()
+        with trio.CancelScope(shield=True), trio.move_on_after(CLOSE_S):
+            await peers.aclose()
 
 
-async def _keep_registered(registry: LinkThread, part: Part) -> None:
-    problem = ""
+async def _keep_registered(registry: LinkThread, part: Part, watch: ServerWatch) -> None:
+    """Put name and layout back where the server has lost them, and look now and then whether it is still fit: its
+    settings may be changed, and a replica that takes over may have others. Nothing that was acknowledged is lost by
+    that."""
+    look_at = trio.current_time() + LOOK_S
     while True:
         await trio.sleep(REGISTER_S)
+        looks = watch.problem is not None or trio.current_time() >= look_at
         try:
-            lost = await registry.call(lambda link: layout.register(link, *part.copy[:3]))
+            lost = await registry.call(partial(_register, part, looks))
         except ServerAway:
             continue  # The log says so.
         except UnfitServer as error:
-            if str(error) != problem:
-                log.error("%s: %s", error, error.hint)
-            problem = str(error)
+            problem = f"{error}: {error.hint}"
+            if watch.problem != problem:
+                log.error("the node is not ready: %s", problem)
+            watch.problem = problem
             continue
-        problem = ""
+        if looks:
+            look_at = trio.current_time() + LOOK_S
+            if watch.problem is not None:
+                log.info("the cluster's server is fit again")
+            watch.problem = None
         if lost:
             log.warning("the server had lost the cluster's name or layout; they are back")

@@ -10,7 +10,7 @@ import os
 import platform
 import resource
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ import trio
 
 from gochat import __version__
 from gochat.actors.supervisor import Supervisor
+from gochat.cluster.counts import LogCounts
 from gochat.cluster.journal import ClusterJournal
 from gochat.cluster.soft import Soft
 from gochat.errors import CLOSE_BY_NUMBER
@@ -136,6 +137,26 @@ def _of_soft(read: Callable[[Soft], float]) -> Callable[[Sources], float | None]
         return read(soft) if isinstance(soft, Soft) else None
 
     return told
+
+
+def _of_partitions(read: Callable[[ClusterJournal], Sequence[float]]) -> Callable[[Sources], Samples | None]:
+    """A number for each partition of the cluster's log."""
+
+    def found(sources: Sources) -> Samples | None:
+        journal = _journal(sources)
+        return None if journal is None else _by(enumerate(read(journal)))
+
+    return found
+
+
+def _histogram(read: Callable[[LogCounts], Histogram]) -> Callable[[Sources], Histogram | None]:
+    """One of those that a node in a cluster keeps."""
+
+    def found(sources: Sources) -> Histogram | None:
+        journal = _journal(sources)
+        return None if journal is None else read(journal.counts)
+
+    return found
 
 
 def _of_cluster(read: Callable[[ClusterJournal], float]) -> Callable[[Sources], float | None]:
@@ -295,8 +316,39 @@ METRICS: Final[tuple[Metric, ...]] = (
            _cluster_nodes, ("state",)),
     Metric("gochat_cluster_waiting", "gauge", "Batches of this node that are on their way through the cluster's log.",
            _of_cluster(lambda journal: journal.waiting)),
-    Metric("gochat_cluster_behind_entries", "gauge", "Entries that another node has recorded and this one has not.",
-           _of_cluster(lambda journal: journal.registry.behind)),
+    Metric("gochat_cluster_behind_entries", "gauge",
+           "Entries of a partition that another node has recorded and this one has not.",
+           _of_partitions(lambda journal: journal.registry.behind), ("partition",)),
+    Metric("gochat_cluster_behind_seconds", "gauge", "Since this node last had all that the cluster's log had.",
+           _of_cluster(lambda journal: journal.serving.behind_s)),
+    Metric("gochat_cluster_appends_total", "counter",
+           "Batches of one partition that were sent to the cluster's log, by their outcome; those that are not done are"
+           " sent again.",
+           lambda s: None if (journal := _journal(s)) is None else _by(journal.counts.appends.items()), ("result",)),
+    Metric("gochat_cluster_append_entries", "histogram", "Entries in a batch that was sent to the cluster's log.",
+           _histogram(lambda counts: counts.batch_entries)),
+    Metric("gochat_cluster_append_seconds", "histogram", "How long the server took to take what was sent together.",
+           _histogram(lambda counts: counts.append_seconds)),
+    Metric("gochat_cluster_told_seconds", "histogram",
+           "From a decision of this node until it was recorded here and told to its room, through the log and back.",
+           _histogram(lambda counts: counts.told_seconds)),
+    Metric("gochat_cluster_barrier_seconds", "histogram",
+           "How long sign-ins, resumes, reads by REST and refusals waited for what other nodes had acknowledged.",
+           _histogram(lambda counts: counts.barrier_seconds)),
+    Metric("gochat_cluster_looks_total", "counter", "How often this node compared the fences of all partitions.",
+           _of_cluster(lambda journal: journal.counts.looks)),
+    Metric("gochat_cluster_put_back_total", "counter",
+           "Entries that this node gave back to a server that had lost them.",
+           _of_cluster(lambda journal: journal.counts.put_back)),
+    Metric("gochat_cluster_term", "gauge",
+           "The term of a partition's last entry here: a million more with each repair, and some chance.",
+           _of_partitions(lambda journal: journal.terms), ("partition",)),
+    Metric("gochat_cluster_ring_entries", "gauge",
+           "Entries of a partition that this node keeps to put them back; counted every 10 s.",
+           _of_partitions(lambda journal: journal.registry.ring), ("partition",)),
+    Metric("gochat_cluster_window_entries", "gauge",
+           "Entries of a partition that the server keeps; counted every 10 s.",
+           _of_partitions(lambda journal: journal.registry.window), ("partition",)),
     Metric("gochat_cluster_entries_total", "counter",
            "Entries of the cluster's log by what they came to be; void ones are decided again by their node.",
            lambda s: None if (journal := _journal(s)) is None else _by(journal.verdicts.items()), ("verdict",)),

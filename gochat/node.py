@@ -35,6 +35,7 @@ from gochat.auth import tokens as auth
 from gochat.auth.secret import FILE_NAME, make_secret
 from gochat.auth.standing import Standing
 from gochat.cluster.answers import answers
+from gochat.cluster.cut_off import CutOff
 from gochat.cluster.journal import ClusterJournal, joined
 from gochat.cluster.shared import Shared
 from gochat.cluster.signing import Signer
@@ -132,8 +133,11 @@ class Node:
             accepting,
             Check("store", self.health.problem),
             Check("log", journal.problem),
-            Check("behind", journal.behind),
+            Check("behind", journal.behind or journal.serving.lag),
             Check("clock", journal.registry.clock_problem),
+            Check("newer", journal.serving.newer),
+            Check("diverged", journal.serving.diverged),
+            Check("server", journal.server_problem),
         ]
 
     def reload(self) -> None:
@@ -261,9 +265,13 @@ async def _started(
             assert shared is not None
             node.internal = internal_routes(answers(store.journal, shared), Signer(shared.identity.secret, now_ms))
             store.archive.follow_epoch(store.journal.epoch)
-            store.journal.when_clients_leave(partial(_let_clients_go, node, store))
+            clients_leave = partial(_let_clients_go, node, store)
+            store.journal.when_clients_leave(clients_leave)
+            if shared.query is not None:
+                cut_off = CutOff(store.journal.serving, store.journal.registry, shared.query, clients_leave)
+                services.start(Spec("cut off", cut_off.run))
         # From here on batches of other nodes are told: nothing of them may come before all who hear of them are there.
-        store.journal.listen(partial(_hear, rooms, users, node.live))
+        store.journal.listen(partial(_hear, rooms, users, node.live, notifying.observers))
         if neighbours is not None:
             neighbours.listen(rooms, node.gateway.sessions)
             services.start(Spec("neighbours", neighbours.soft.run))
@@ -294,10 +302,17 @@ def _start_services(
         services.start(Spec("retention", expiring))
 
 
-def _hear(rooms: Registry[RoomActor], users: Registry[UserActor], live: Live, batch: ForeignBatch) -> None:
+def _hear(
+    rooms: Registry[RoomActor],
+    users: Registry[UserActor],
+    live: Live,
+    observers: tuple[Observer, ...],
+    batch: ForeignBatch,
+) -> bool:
     """See `ports.OnForeign`."""
-    hear(rooms, live, batch)
+    concerns_us = hear(rooms, live, batch, observers)
     debit(users, batch)
+    return concerns_us
 
 
 def _let_clients_go(node: Node, store: stores.Store) -> None:

@@ -171,7 +171,9 @@ class SharedLog:
                 entry.done(Committed(result.commit, entry.facts) if isinstance(result, Committed) else result)
             elif not entry.overtaken:  # Else the other node decides it again, which is nothing to this one.
                 assert isinstance(result, Committed), result
-                batch = ForeignBatch(room, result.commit, entry.facts, entry.side_records, entry.hidden, 0, entry.guards)
+                batch = ForeignBatch(
+                    room, result.commit, entry.facts, entry.side_records, entry.hidden, 0, entry.guards
+                )
                 self._heard(batch)
         finally:
             self._told.set()

@@ -38,7 +38,9 @@ COVERS: dict[str, tuple[str, ...]] = {
         "cluster/redis_log",
         "cluster/scripts",
     ),
+    "tests/cluster/test_answers.py": ("cluster/counts",),
     "tests/cluster/test_clustering.py": ("cluster/secret",),
+    "tests/cluster/test_halting.py": ("cluster/cut_off", "cluster/teller"),
     "tests/cluster/test_up.py": ("cluster/shared",),
     "tests/cluster/test_journal.py": (
         "cluster/barrier",

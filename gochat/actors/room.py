@@ -439,8 +439,8 @@ class RoomActor(Actor[Submit]):
 
     def hear(self, batch: ForeignBatch, *, audible: bool = True) -> None:
         """Take a batch that another node decided, and tell it as the room's own. Never waits, whatever the room is
-        about to do: its own facts are then recorded behind these, or decided again. What is not `audible` to anybody
-        here keeps the room in memory no longer than before."""
+        about to do: its own facts are then recorded behind these, or decided again. A batch that is not
+        `audible` to anybody here keeps the room in memory no longer than before."""
         if self.record is not None:
             self._tell_foreign(batch, self.record)
             if audible:

@@ -56,8 +56,10 @@ def answers(journal: ClusterJournal, shared: Shared) -> Mapping[str, Answer]:
             raise GochatError("a node does not forget itself")
         if instance not in journal.members:
             raise GochatError(f"no node {instance} counts")
-        # Where the log is being repaired the node has not answered, and may have what no other has.
-        anew = await journal.forget(instance, lacking=journal.problem is not None)
+        # Where the log is being repaired the node has not answered, and may have what no other has. The same holds
+        # where it was repaired without the node, by one that died before that was recorded.
+        lacking = journal.problem is not None or await journal.registry.may_lack(instance)
+        anew = await journal.forget(instance, lacking=lacking)
         log.warning("the cluster goes on without node %s%s", instance, ", with a new epoch" if anew else "")
         return msgspec.json.encode(Forgotten(anew))
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from gochat.cluster.counts import LogCounts
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.ports import Log, ServerAway
 from gochat.cluster.repair import is_in_order
@@ -33,8 +34,9 @@ class _Look:
 class Barriers:
     """`run` must be running."""
 
-    def __init__(self, shared: Log, inbox: Inbox) -> None:
+    def __init__(self, shared: Log, inbox: Inbox, counts: LogCounts) -> None:
         self._log = shared
+        self._counts = counts
         self._inbox = inbox
         self._next = _Look()
         self._wanted = trio.Event()
@@ -52,10 +54,12 @@ class Barriers:
         look = self._next
         look.partitions.update(wanted)
         self._wanted.set()
+        began = trio.current_time()
         if not self.is_away:
             with trio.move_on_after(WAIT_S):
                 await look.done.wait()
                 await self._inbox.wait_told({partition: look.ends[partition] for partition in wanted})
+                self._counts.barrier_seconds.observe(trio.current_time() - began)
                 return
         raise StoreError("the cluster's log can't be asked now, or this node is behind it")
 

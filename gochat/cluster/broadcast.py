@@ -14,6 +14,7 @@ from typing import Final
 
 import trio
 
+from gochat.cluster.counts import LogCounts
 from gochat.cluster.ports import (
     MOST_BYTES,
     MOST_ENTRIES,
@@ -39,6 +40,9 @@ RETRY_S: Final = 0.05
 NOBODY: Final = "nobody"
 #: Entries of one partition that are read at once.
 READ_LIMIT: Final = 1_000
+#: After entries that concern nobody here, the next are read so much later, and together: a transaction and a wake of
+#: three threads cost as much as ten entries do.
+NAP_S: Final = 0.005
 #: Entries that may be pending, in all partitions together.
 MOST_PENDING: Final = 50_000
 
@@ -103,16 +107,21 @@ class Broadcast:
         recorded: Callable[[int, Sequence[Element]], None],
         counting: Callable[[int], Collection[str] | None] = lambda _: None,
         refused: Callable[[bytes, StoreError], None] = lambda data, error: None,
+        is_urgent: Callable[[], bool] = lambda: True,
+        counts: LogCounts | None = None,
     ) -> None:
         """`need`: how many nodes must answer before a partition is repaired. `recorded` is told of each partition's
         elements, in order, once they are recorded; `refused` of each entry that was sent and that the log does not
-        take. Neither waits nor raises. `counting`: see Repair."""
+        take. `is_urgent` is asked after each reading whether anybody here waits for the next one, which is put off for
+        NAP_S where nobody does, or until `hurry`. None of them waits or raises. `counting`: see Repair."""
         self._log = shared
         self._ring = ring
         self._partitions = tuple(partitions)
         self._recorded = recorded
         self._refused = refused
-        self._repair = Repair(shared, ring, instance, need, self._take, self._pause, counting)
+        self._is_urgent = is_urgent
+        self._counts = counts or LogCounts()
+        self._repair = Repair(shared, ring, instance, need, self._take, self._pause, counting, self._counts)
         self._terms: dict[int, int] = {}
         """The terms of the partitions that are in order, as far as this node knows."""
         self._repairing: frozenset[int] = frozenset()
@@ -125,6 +134,7 @@ class Broadcast:
         self._to_send = trio.Event()
         self._look = trio.Event()
         """Set when the fences are to be compared at once."""
+        self._hurried = trio.Event()
         self._problem: str | None = "not connected"
 
     @property
@@ -146,6 +156,11 @@ class Broadcast:
         self._waiting += 1
         self._pending[partition].entries[data] = False
         self._to_send.set()
+        self._hurried.set()
+
+    def hurry(self) -> None:
+        """Somebody waits for what comes next: read it now."""
+        self._hurried.set()
 
     def withdraw(self, partition: int, data: bytes) -> bool:
         """Take an entry back. False: it may have been sent, and may still come to stand in the log."""
@@ -177,6 +192,10 @@ class Broadcast:
             if found:
                 async with self._recording:
                     await self._take_all(found)
+                if not self._is_urgent() and not self._waiting:
+                    self._hurried = trio.Event()
+                    with trio.move_on_after(NAP_S):
+                        await self._hurried.wait()
             elif not after:
                 await trio.sleep(RETRY_S)
 
@@ -225,15 +244,21 @@ class Broadcast:
             # As they are sent: whatever comes of it, they are not sent beside themselves.
             for batch in batches:
                 self._pending[batch.partition].sent += len(batch.entries)
+            counts, began = self._counts, trio.current_time()
             try:
                 results = await self._log.append(batches)
             except ValueError as error:
                 self._refuse(batches, error)
                 self._to_send.set()
                 continue
+            counts.append_seconds.observe(trio.current_time() - began)
             for batch, result in zip(batches, results, strict=True):
+                counts.batch_entries.observe(len(batch.entries))
                 if isinstance(result, str):
+                    counts.appends[result] += 1
                     self._failed(batch, result)
+                else:
+                    counts.appends["done"] += 1
             if "unknown" in results:
                 await trio.sleep(RETRY_S)
             self._to_send.set()
@@ -278,6 +303,7 @@ class Broadcast:
 
     async def _compare(self) -> None:
         """Look at the fences, and repair what is not in order."""
+        self._counts.looks += 1
         # Before the server is asked: meanwhile another node may seal a partition anew, and this one read it.
         ends = {partition: self._ring.end(partition) for partition in self._partitions}
         try:

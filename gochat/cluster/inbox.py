@@ -23,6 +23,8 @@ HASHES: Final = 4_096
 
 Tell: TypeAlias = Callable[[int, Applied[Certified], int], None]
 """Is told of an entry: its partition, what it came to be, the number of this node's transaction."""
+Stopped: TypeAlias = Callable[[str], None]
+"""Is told why a partition goes no further here."""
 
 
 class Partition:
@@ -59,11 +61,13 @@ class Partition:
 class Inbox:
     """`repair.Ring` over the store."""
 
-    def __init__(self, store: ReplicaStore, certifier: Certifying, followed: Followed, tell: Tell) -> None:
-        """`followed`: what the store says now. `tell` neither waits nor raises."""
+    def __init__(self, store: ReplicaStore, certifier: Certifying, followed: Followed) -> None:
+        """`followed`: what the store says now."""
         self._store = store
         self._certifier = certifier
-        self._tell = tell
+        self.tell: Tell = lambda partition, applied, commit: None
+        self.stopped: Stopped = lambda problem: None
+        """Both are to be set before anything is recorded, and neither wait nor raise."""
         self.partitions = [
             Partition(Position(*followed.ends.get(p, START)), followed.hashes.get(p, b""), followed.nodes.get(p, {}))
             for p in range(PARTITIONS)
@@ -72,6 +76,10 @@ class Inbox:
         self.problem: str | None = None
         """Why entries could not be recorded the last time; None where they could."""
         self._progress = trio.Event()
+        self.awaited = 0
+        """How many tasks wait for something to be told."""
+        self.hurry: Callable[[], None] = lambda: None
+        """Called when another one begins to."""
 
     # ------------------------------------------------------------------------------------------ the ring
 
@@ -92,6 +100,7 @@ class Inbox:
         for partition, problem in cycle.stopped.items():
             log.error("partition %d goes no further here: %s", partition, problem)
             self.partitions[partition].problem = problem
+            self.stopped(problem)
 
     async def _follow(self, news: Mapping[int, Sequence[Element]]) -> Cycle[Certified]:
         """Record and apply, however long the database can't, or until the node stops."""
@@ -129,7 +138,7 @@ class Inbox:
             applied, commit = of.arrived.popleft()
             of.take(applied)
             try:
-                self._tell(partition, applied, commit)
+                self.tell(partition, applied, commit)
             except Exception:
                 log.exception("entry %d of partition %d could not be handed on", of.told, partition)
         self._recording.discard(partition)
@@ -142,5 +151,10 @@ class Inbox:
 
     async def wait_told(self, goals: Mapping[int, int]) -> None:
         """Return once these n are told, by partition."""
-        while any(self.partitions[partition].told < n for partition, n in goals.items()):
-            await self._progress.wait()
+        self.awaited += 1
+        try:
+            while any(self.partitions[partition].told < n for partition, n in goals.items()):
+                self.hurry()
+                await self._progress.wait()
+        finally:
+            self.awaited -= 1

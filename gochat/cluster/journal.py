@@ -20,8 +20,8 @@ import trio
 
 from gochat.cluster.barrier import WAIT_S, Barriers
 from gochat.cluster.broadcast import Broadcast
-from gochat.cluster.certifier import Certified, Certifying
-from gochat.cluster.certify import Repeat, Valid, Void
+from gochat.cluster.certifier import Certifying
+from gochat.cluster.counts import LogCounts
 from gochat.cluster.entry import SITE, VERSION, Entry, EntryCodec, Kind, Unfit, partition_of
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.membership import Membership
@@ -30,24 +30,22 @@ from gochat.cluster.noting import Noting
 from gochat.cluster.own import DEADLINE_S, Own, OwnEntries
 from gochat.cluster.ports import PARTITIONS
 from gochat.cluster.registry import NodeRegistry
-from gochat.cluster.serving import PUT_OUT, Serving
-from gochat.cluster.shared import Shared
+from gochat.cluster.serving import Serving
+from gochat.cluster.shared import ServerWatch, Shared
+from gochat.cluster.teller import Teller, ends_access
 from gochat.domain.facts import AnyFact
 from gochat.domain.ids import is_dm
 from gochat.domain.record import RoomRecord
-from gochat.domain.side_records import AnySideRecord, Audited, Revoked, Suspended
+from gochat.domain.side_records import AnySideRecord, Audited
 from gochat.errors import Full, StoreError
 from gochat.ports.journal import (
     AppendResult,
     Committed,
-    DuplicateKeys,
-    ForeignBatch,
     OnForeign,
     OnRecorded,
     OnStanding,
-    Overtaken,
 )
-from gochat.replication import AnyNews, Applied, EpochIs, Followed, GotUpTo, NodeIs, Noted, ReadUpTo, ReplicaStore
+from gochat.replication import AnyNews, EpochIs, Followed, GotUpTo, Noted, ReadUpTo, ReplicaStore
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +57,6 @@ MOST_OVERTAKEN: Final = 5
 ENFORCED_S: Final = 2.0
 #: How long a node that stops waits for what is on its way, and for the others to have what it has.
 LEAVE_S: Final = 5.0
-_VERDICTS: Final[Mapping[type, str]] = {Valid: "valid", Void: "void", DuplicateKeys: "duplicate", Repeat: "repeat"}
-_STANDING: Final = (Suspended, Revoked)
 
 
 class ClusterJournal:
@@ -72,7 +68,9 @@ class ClusterJournal:
         self._store = store
         self._who = who
         self._codec = EntryCodec(who.cluster, who.secret)
-        self._inbox = Inbox(store, Certifying(self._codec, who.above), followed, self._tell)
+        self.counts = LogCounts()
+        """Of its dealings with the log."""
+        self._inbox = Inbox(store, Certifying(self._codec, who.above), followed)
         self._nodes = Nodes(self._inbox, who.instance)
         self._broadcast = Broadcast(
             shared.log,
@@ -83,30 +81,32 @@ class ClusterJournal:
             self._inbox.recorded,
             self._nodes.counting,
             lambda data, error: self._own.refuse(data, error),
+            lambda: self._teller.is_urgent,
+            self.counts,
         )
-        self._barriers = Barriers(shared.log, self._inbox)
+        self._inbox.hurry = self._broadcast.hurry
+        self._barriers = Barriers(shared.log, self._inbox, self.counts)
         self._noting = Noting(self._send_notes)
         self._own = OwnEntries(self._broadcast)
         self._registry = NodeRegistry(shared, self._inbox, store, VERSION)
         self._membership = Membership(
             who.instance, self._inbox, self._nodes, self._registry, partial(self._send_news, "nodes")
         )
-        self._epoch, self._own_epoch = followed.epoch, followed.own_epoch
-        self._heard: OnForeign = lambda batch: None
-        self._stood: OnStanding = lambda entry: None
-        self._clients_leave: Callable[[], None] = lambda: None
+        self._own_epoch = followed.own_epoch
         self._listened = trio.Event()
         self._counter = 0
-        self.verdicts = dict.fromkeys(_VERDICTS.values(), 0)
-        """How many entries came to be what, since the start."""
-        self.repairs = 0
-        """How many terms began, in all partitions, since the start."""
         self._closing = False
-        self._serving = Serving(self._barriers)
+        self._watch = shared.watch or ServerWatch()
+        self.serving = Serving(self._barriers)
+        """Whether the node may serve."""
+        self._teller = Teller(
+            who, followed.epoch, self._inbox, self._nodes, self._own, self._registry, self.serving, self.counts
+        )
+        self._inbox.tell, self._inbox.stopped = self._teller.tell, self._teller.stop_at
 
     @property
     def epoch(self) -> str:
-        return self._epoch or self._own_epoch
+        return self._teller.epoch or self._own_epoch
 
     @property
     def problem(self) -> str | None:
@@ -119,13 +119,33 @@ class ClusterJournal:
 
     @property
     def behind(self) -> str | None:
-        return self._serving.problem
+        return self.serving.problem
+
+    @property
+    def server_problem(self) -> str | None:
+        """Why the cluster's server is not fit for it, as of the last look."""
+        return self._watch.problem
+
+    @property
+    def terms(self) -> list[int]:
+        """By partition, the term of the last entry that is recorded."""
+        return [of.end.term for of in self._inbox.partitions]
 
     @property
     def members(self) -> list[str]:
         """The nodes that count, by instance: in all partitions, or in some of them, where a change of it was cut
         short."""
         return self._nodes.members
+
+    @property
+    def verdicts(self) -> Mapping[str, int]:
+        """How many entries came to be what, since the start."""
+        return self._teller.verdicts
+
+    @property
+    def repairs(self) -> int:
+        """How many terms began, in all partitions, since the start."""
+        return self._teller.repairs
 
     @property
     def waiting(self) -> int:
@@ -145,16 +165,16 @@ class ClusterJournal:
     # ------------------------------------------------------------------------------------------ reading
 
     def listen(self, heard: OnForeign) -> None:
-        self._heard = heard
+        self._teller.heard = heard
         self._listened.set()
 
     def enforce(self, stood: OnStanding) -> None:
-        self._stood = stood
+        self._teller.stood = stood
 
     def when_clients_leave(self, leave: Callable[[], None]) -> None:
         """Have `leave` called when all clients have to go and come again: the cluster's epoch is another one, or the
         node was put out of the cluster."""
-        self._clients_leave = leave
+        self._teller.clients_leave = leave
 
     def coming(self, room: str) -> bool:
         return self._inbox.coming(partition_of(room))
@@ -232,7 +252,7 @@ class ClusterJournal:
             if isinstance(result, StoreError):
                 raise result
             if isinstance(result, Committed):
-                if any(map(_ends_access, side_records)):
+                if any(map(ends_access, side_records)):
                     await self._wait_enforced(side_records)
                 return
         raise Full("other nodes change the room all the time")
@@ -291,7 +311,7 @@ class ClusterJournal:
                 await self._noting.flush((ReadUpTo, GotUpTo))
 
     def _send_notes(self, partition: int, notes: Sequence[Noted], recorded: Callable[[], None]) -> None:
-        if self._serving.is_put_out:
+        if self.serving.is_put_out:
             recorded()  # They would be void.
             return
 
@@ -321,70 +341,6 @@ class ClusterJournal:
         entry = self._entry(kind, partition, ts=_now_ms(), side_records=news)
         self._send(partition, entry, done, float("inf"))
 
-    # ------------------------------------------------------------------------------------------ telling
-
-    def _tell(self, partition: int, applied: Applied[Certified], commit: int) -> None:
-        """An entry is recorded and applied here."""
-        ruling = applied.ruling
-        entry, verdict = ruling.entry, ruling.verdict
-        if entry is None and isinstance(verdict, Repeat):
-            self.repairs += applied.place[1] > 1  # The first marker of a partition is that of its beginning.
-            return
-        self.verdicts[_VERDICTS[type(verdict)]] += 1
-        if entry is None:
-            return
-        own = None
-        if entry.boot == self._who.boot and entry.instance == self._who.instance:
-            own = self._own.take(entry.counter)
-        else:
-            self._nodes.compare(entry, partition)
-        if not isinstance(verdict, Valid):
-            if own is not None:
-                own.tell(verdict if isinstance(verdict, DuplicateKeys) else Overtaken())
-            return
-        if entry.kind == "nodes":
-            self._take_nodes(partition, ruling.noted)
-        side_records: Sequence[AnyNews] = ruling.side_records if own is None else own.side_records
-        for record in side_records:
-            if isinstance(record, _STANDING):
-                self._stood(record)
-                if own is None and _ends_access(record):
-                    self._registry.beat_soon()
-        if own is not None:
-            own.tell(_committed(own, verdict, commit, applied.room_pk))
-        elif entry.kind == "room":
-            self._heard(
-                ForeignBatch(
-                    entry.room,
-                    commit,
-                    ruling.facts,
-                    ruling.side_records,
-                    ruling.hidden,
-                    applied.room_pk,
-                    ruling.raises_guard,
-                )
-            )
-
-    def _take_nodes(self, partition: int, news: Sequence[object]) -> None:
-        of = self._inbox.partitions[partition]
-        for each in news:
-            if isinstance(each, NodeIs) and of.nodes.get(each.instance) != "forgotten":
-                of.nodes[each.instance] = each.state
-                if each.instance != self._who.instance:
-                    self._registry.beat_soon()  # It waits to be known.
-                elif each.state == "forgotten":
-                    self._leave_for_good()
-            elif isinstance(each, EpochIs) and each.before == self._epoch:
-                self._epoch = each.epoch
-                self._clients_leave()
-
-    def _leave_for_good(self) -> None:
-        """Nothing that this node appends holds any more: its clients have to go to other nodes."""
-        if not self._serving.is_put_out:
-            log.error(PUT_OUT)
-            self._serving.put_out()
-            self._clients_leave()
-
     # ------------------------------------------------------------------------------------------ lifetime
 
     async def run(self) -> None:
@@ -398,7 +354,7 @@ class ClusterJournal:
             nursery.start_soon(self._noting.run)
             nursery.start_soon(self._own.run)
             nursery.start_soon(self._registry.run)
-            nursery.start_soon(self._serving.run)
+            nursery.start_soon(self.serving.run)
             nursery.start_soon(self._come)
 
     async def _come(self) -> None:
@@ -410,7 +366,7 @@ class ClusterJournal:
             except StoreError:
                 await trio.sleep(WAIT_S / 10)
         try:
-            if self._epoch is None:
+            if self._teller.epoch is None:
                 # That of the cluster's first node is the cluster's.
                 await self._membership.begin_epoch(EpochIs(self._own_epoch))
             await self._membership.here()
@@ -418,29 +374,29 @@ class ClusterJournal:
         except StoreError as error:
             if not self._closing and not self._nodes.is_forgotten():
                 log.error("the node can't take part in the cluster: %s", error)
-                self._serving.fail(str(error))
+                self.serving.fail(str(error))
                 return
         if self._nodes.is_forgotten():
-            self._leave_for_good()
+            self._teller.leave_for_good()
         if self._closing or self._nodes.is_forgotten():
             return
-        self._serving.begin()
+        self.serving.begin()
         log.info("the node takes part in the cluster", extra={"cluster": self._who.cluster})
 
     async def wait_present(self) -> None:
         """Return once the node has caught up and counts."""
-        await self._serving.begun.wait()
+        await self.serving.begun.wait()
 
     async def forget(self, instance: str, *, lacking: bool = False) -> bool:
         """Put a node out of the cluster for good: partitions are repaired without its answer from then on. With
         `lacking` it may have had what no other has: then clients start anew. So they do where the log has to be
         repaired before this is recorded, since that would wait for the node. Returns when it is recorded, and whether
         clients start anew. Raises StoreError where it never will be by this node."""
-        return await self._membership.forget(instance, epoch=lambda: self._epoch, lacking=lacking)
+        return await self._membership.forget(instance, epoch=lambda: self._teller.epoch, lacking=lacking)
 
     async def leave(self) -> None:
         """Have what is on its way recorded, and count no more. Nothing is taken afterwards."""
-        if self._serving.is_part:
+        if self.serving.is_part:
             await self._own.wait_settled()
             await self._noting.flush()
             # With one copy this node may have what no other has: as long as it counts, a repair waits for it. So the
@@ -453,20 +409,6 @@ class ClusterJournal:
                     log.warning("the node leaves the cluster without a word: %s", error)
         self._closing = True
         await self._registry.leave()
-
-
-def _ends_access(record: AnySideRecord | AnyNews) -> bool:
-    """Whether the other nodes have to know of it before it is called done. Of a ticket's uses the first counts."""
-    return isinstance(record, _STANDING) and not (isinstance(record, Revoked) and record.is_of_a_ticket)
-
-
-def _committed(own: Own, verdict: Valid, commit: int, room_pk: int) -> Committed:
-    """The batch as it is recorded: the very facts that were given, where nothing came first."""
-    given, facts = own.facts, verdict.facts
-    if not given or (facts[0].seq == given[0].seq and facts[0].ts == given[0].ts):
-        facts = given
-    side_records: Sequence[AnySideRecord] = verdict.side_records  # type: ignore[assignment]
-    return Committed(commit, facts, room_pk, side_records)
 
 
 @asynccontextmanager

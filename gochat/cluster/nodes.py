@@ -18,6 +18,8 @@ class Nodes:
         self._instance = instance
         self._disregarded: set[str] = set()
         self._differing: set[str] = set()
+        self._agreeing: set[str] = set()
+        """Nodes whose history was this one's where they were last compared; they may differ in another partition."""
 
     def need(self, partition: int) -> int:
         """How many nodes must answer before a partition is repaired: with one copy all that are here, since any of
@@ -56,11 +58,22 @@ class Nodes:
         """Look whether the node that decided the entry had the same history as this one."""
         n, theirs = entry.check
         ours = self._inbox.partitions[partition].hashes.get(n)
-        if ours is not None and ours != theirs and entry.instance not in self._differing:
+        if ours is None:
+            return
+        if ours == theirs:
+            self._agreeing.add(entry.instance)
+        elif entry.instance not in self._differing:
             self._differing.add(entry.instance)
             log.error("node %s has another history of partition %d than this node", entry.instance, partition)
 
     @property
     def differing(self) -> int:
-        """From how many nodes this one differs: with two or more it is this one that is wrong."""
+        """From how many nodes this one differs."""
         return len(self._differing)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it is this node that is wrong: it differs from two others or more, and from more than it agrees with.
+        Of two nodes that differ nobody can say which one is wrong."""
+        differing = len(self._differing)
+        return differing > 1 and differing > len(self._agreeing - self._differing)

@@ -1,7 +1,8 @@
 """Notes on their way into the log: how far users have read, names, times last seen.
 
-They wait for each other: a partition's notes of half a second are one entry, and one entry of it is on its way at a
-time. While the log is away they are kept, up to a bound; the latest of each user and room counts.
+The first note of a partition leaves at once, so that a user who reads here and signs in elsewhere finds what was read.
+Those that follow wait for each other: a partition's notes of half a second are one entry, and one entry of it is on its
+way at a time. While the log is away they are kept, up to a bound; the latest of each user and room counts.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from gochat.replication import GotUpTo, Noted, ReadUpTo, UserNoted
 
 log = logging.getLogger(__name__)
 
-#: How long notes wait for others of their partition.
+#: How long after an entry of a partition's notes the next ones wait for each other.
 WAIT_S: Final = 0.5
 #: Notes of one entry, and their size.
 MOST_AT_ONCE: Final = 4_000
@@ -37,6 +38,8 @@ class _Partition:
         """The number of the oldest note that waits; counts where any does."""
         self.oldest_sent: int | None = None
         """The same of those that are on their way; None where none are."""
+        self.sent_at = float("-inf")
+        """When the last left; on trio's clock."""
 
     def older_than(self, number: int) -> bool:
         """Whether a note up to that number is not recorded yet."""
@@ -85,7 +88,10 @@ class Noting:
         if not of.waiting:
             of.oldest_waiting = self._numbers
         of.waiting[place] = note
-        self._noted.set()
+        if trio.current_time() - of.sent_at >= WAIT_S:
+            self._send_off(partition)
+        else:
+            self._noted.set()
 
     async def flush(self, kinds: tuple[type[Noted], ...] = (ReadUpTo, GotUpTo, UserNoted)) -> None:
         """Return when everything of these kinds that was noted before is recorded. Others may go along."""
@@ -95,10 +101,12 @@ class Noting:
             for of in self._partitions
             if of.oldest_sent is not None or any(isinstance(note, kinds) for note in of.waiting.values())
         ]
-        while any(of.older_than(number) for of in wanted):
+        while True:
             for partition, of in enumerate(self._partitions):
                 if of in wanted:
                     self._send_off(partition)
+            if not any(of.older_than(number) for of in wanted):
+                return
             await self._progress.wait()
 
     async def run(self) -> None:
@@ -122,7 +130,7 @@ class Noting:
                 break
             notes.append(of.waiting.pop(place))
         self._count -= len(notes)
-        of.oldest_sent = of.oldest_waiting
+        of.oldest_sent, of.sent_at = of.oldest_waiting, trio.current_time()
 
         def done() -> None:
             of.oldest_sent = None

@@ -33,7 +33,7 @@ class Own(msgspec.Struct, eq=False):
     side_records: Sequence[AnyNews]
     done: OnRecorded
     deadline: float
-    """On trio's clock."""
+    """On trio's clock: DEADLINE_S after it was sent, or never."""
 
     def tell(self, result: AppendResult) -> None:
         try:

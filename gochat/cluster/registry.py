@@ -106,6 +106,10 @@ class NodeRegistry:
         self._began = math.inf
         self._sighted: dict[str, float] = {}
         """When a fresh beat of each node was last seen. These, as others, are times of the loop."""
+        self.ring = [0] * PARTITIONS
+        """By partition, how many entries this node keeps; as of the last trimming, as the next are."""
+        self.window = [0] * PARTITIONS
+        """How many the server keeps."""
         self._marks: deque[tuple[float, list[int]]] = deque()
         """What was recorded when, by partition: the latest that is KEEP_S ago, and those after."""
 
@@ -238,6 +242,13 @@ class NodeRegistry:
                 found.append(info)
         return found
 
+    @property
+    def urls(self) -> list[str]:
+        """Where the other nodes are reached that had beaten and not left when the server was last heard."""
+        mine = self._shared.identity.instance
+        infos = [info_of(member) for member in self.members if member.instance != mine]
+        return [info.url for info in infos if info is not None and info.url]
+
     def silent(self, instances: Iterable[str]) -> list[str]:
         """Those of these other nodes that have given no sign of life for a while: by name and instance."""
         # A server that has lost its data knows of nobody until all have beaten again.
@@ -246,11 +257,23 @@ class NodeRegistry:
         return sorted(f"{self._names[each]} ({each})" if each in self._names else each for each in missing)
 
     @property
-    def behind(self) -> int:
-        """How many entries that another node has recorded are still to come here."""
+    def behind(self) -> list[int]:
+        """By partition, how many entries that another node has recorded are still to come here."""
         alive = self.alive
         ends = [max((info.seen.get(p, START)[1] for info in alive), default=0) for p in range(PARTITIONS)]
-        return sum(max(0, end - self._inbox.end(p).n) for p, end in enumerate(ends))
+        return [max(0, end - self._inbox.end(p).n) for p, end in enumerate(ends)]
+
+    async def may_lack(self, instance: str) -> bool:
+        """Whether a partition may have been repaired without the answer of this node, which counts: it last told of an
+        earlier term than the partition is in, or nothing is known of it. A repair waits for all that count, unless one
+        is being forgotten; so a node that was about to forget it has died before that was recorded."""
+        try:
+            members = await self._shared.bulletin.members()
+        except ServerAway:
+            return True
+        info = next((info_of(member) for member in members if member.instance == instance), None)
+        seen: Mapping[int, tuple[int, int]] = {} if info is None else info.seen
+        return any(seen.get(p, START)[0] < self._inbox.end(p).term for p in range(PARTITIONS))
 
     def seen(self, partition: int) -> dict[str, Position]:
         """How far the other nodes have recorded, as of their last beats."""
@@ -301,7 +324,11 @@ class NodeRegistry:
             before = least._replace(n=min(least.n, old[partition]))
             await self._shared.log.trim(partition, before, KEEP, CAP)
             # What is over the cap can't be read from the server any more: nobody could use it.
-            await self._store.trim(partition, max(before.n, of.end.n - CAP))
+            oldest = await self._store.trim(partition, max(before.n, of.end.n - CAP))
+            self.ring[partition] = of.end.n - oldest + 1 if oldest else 0
+        begins = await self._shared.log.begins(range(PARTITIONS))
+        for partition, begin in begins.items():
+            self.window[partition] = max(0, self._inbox.end(partition).n - begin.n + 1)
 
     def _recorded_long_ago(self) -> list[int]:
         """By partition up to where this node had recorded KEEP_S ago; 0 where it has not run for so long."""

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, Protocol
 
 import trio
 
+from gochat.cluster.counts import LogCounts
 from gochat.cluster.ports import (
     MOST_BYTES,
     MOST_ENTRIES,
@@ -105,6 +106,7 @@ class Repair:
         take: Callable[[int, Sequence[Element]], Awaitable[None]],
         pause: Callable[[frozenset[int]], Awaitable[None]],
         counting: Callable[[int], Collection[str] | None] = lambda _: None,
+        counts: LogCounts | None = None,
     ) -> None:
         """`need`: how many nodes must answer for a partition, this one included; 0 where this one may not. `take`:
         records elements that follow the ring's end, and hands them on. `pause`: from when it returns nobody else
@@ -117,6 +119,7 @@ class Repair:
         self._take = take
         self._pause = pause
         self._counting = counting
+        self._counts = counts or LogCounts()
         self._gaps: dict[int, _Gap] = {}
         """By partition, where this node can't put back because it keeps too little."""
         self._answered_at: float | None = None
@@ -198,6 +201,7 @@ class Repair:
             fit += 1
         outcome = await self._log.put_back(partition, server, there, history[:fit])
         if outcome == "done":
+            self._counts.put_back += fit
             log.info("partition %d: %d entries after %s were put back", partition, fit, there)
         return outcome == "done"
 

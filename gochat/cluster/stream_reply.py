@@ -23,7 +23,7 @@ _LONGEST_HEAD: Final = 200
 
 
 class _Bytes:
-    """What has come, and the place up to which it is read."""
+    """The bytes that have come, and the place up to which they are read."""
 
     def __init__(self, receive: Callable[[], bytes]) -> None:
         self._receive = receive

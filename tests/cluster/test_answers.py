@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -14,6 +15,7 @@ import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from gochat.cluster.peers import PeerAway, Peers
+from gochat.cluster.ports import PARTITIONS
 from gochat.cluster.signing import Signer
 from gochat.collector import METRICS
 from gochat.node import Node, running
@@ -81,7 +83,7 @@ async def test_what_can_not_be_forgotten(two: tuple[Node, Node], question: objec
 async def test_a_node_says_whether_it_serves_and_counts(two: tuple[Node, Node]) -> None:
     node, other = two
     checks = {check.name: check.problem for check in node.readiness()}
-    assert checks == dict.fromkeys(("accepting", "store", "log", "behind", "clock"))
+    assert checks == dict.fromkeys(("accepting", "store", "log", "behind", "clock", "newer", "diverged", "server"))
     numbers = node.metrics().decode()
     while 'gochat_cluster_nodes{state="alive"} 2' not in numbers:
         await trio.sleep(0.05)
@@ -91,7 +93,20 @@ async def test_a_node_says_whether_it_serves_and_counts(two: tuple[Node, Node]) 
     assert 'gochat_cluster_entries_total{verdict="valid"}' in numbers
     families = {family.name for family in text_string_to_metric_families(numbers)}
     assert {metric.name.removesuffix("_total") for metric in METRICS} == families
+    assert 'gochat_cluster_appends_total{result="done"}' in numbers and 'appends_total{result="lost"} 0' in numbers
+    for name in ("append", "told", "barrier"):
+        assert f"gochat_cluster_{name}_seconds_count" in numbers
+    assert not re.search(r"gochat_cluster_(append|barrier)_seconds_count 0", numbers)
+    assert all(f'gochat_cluster_term{{partition="{p}"}}' in numbers for p in range(PARTITIONS))
     registry = other.gateway.journal.registry  # type: ignore[attr-defined]
+    await registry._trim()
+    numbers = other.metrics().decode()
+    for kind in ("ring", "window"):
+        least = min(int(n) for n in re.findall(rf'gochat_cluster_{kind}_entries{{partition="\d+"}} (\d+)', numbers))
+        assert least >= 3, "the marker of the term, and that each of the two is here"
+    other.gateway.journal._watch.problem = "it may drop the log"  # type: ignore[attr-defined]
+    assert [check.name for check in other.readiness() if check.problem] == ["server"]
+    other.gateway.journal._watch.problem = None  # type: ignore[attr-defined]
     while not registry.alive:
         await trio.sleep(0.05)
     problem, right = None, registry.clock._now_ms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -162,6 +162,29 @@ async def test_notes_of_an_entry_have_so_many_bytes(autojump_clock: MockClock) -
     with trio.fail_after(PATIENCE_S):
         await notes.flush()
     assert [[note.user for note in each] for each in sent] == [["ann"], ["bob"]], "a long one goes alone"
+
+
+async def test_the_first_note_leaves_at_once_and_later_ones_together(autojump_clock: MockClock) -> None:
+    sent: list[tuple[float, int]] = []
+    began = trio.current_time()
+
+    def send(partition: int, notes: Sequence[Noted], recorded: Callable[[], None]) -> None:
+        sent.append((round(trio.current_time() - began, 3), len(notes)))
+        recorded()
+
+    notes = Noting(send)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notes.run)
+        for number in range(5):
+            notes.user(f"user{number}", None, 1)
+            await trio.sleep(0.01)
+        assert sent == [(0, 1)]
+        await trio.sleep(5)
+        ((_, first), (at, others)) = sent
+        assert (first, others) == (1, 4) and noting.WAIT_S <= at <= noting.WAIT_S + 0.02
+        notes.user("ann", None, 1)
+        assert len(sent) == 3
+        nursery.cancel_scope.cancel()
 
 
 def test_no_note_is_larger_than_it_is_taken_for() -> None:

@@ -390,6 +390,63 @@ async def test_pending_entries_are_bounded(autojump_clock: MockClock) -> None:
         node.send(0, b"one too many")
 
 
+async def cycles(*, urgent: bool) -> int:
+    """In how many pieces a node records 500 entries that come one each tenth of a millisecond."""
+    server, recorded = MemoryServer(), list[int]()
+    log = MemoryLog(server, "south")
+    fence = await log.create(0)
+    assert fence is not None
+    node = Broadcast(
+        MemoryLog(server, "north"),
+        MemoryRing(),
+        "north",
+        [0],
+        lambda _: 1,
+        lambda _, elements: recorded.append(len(elements)),
+        is_urgent=lambda: urgent,
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(node.run)
+        await trio.sleep(1)
+        for _ in range(500):
+            await log.append([Batch(0, fence.term, [b"x"])])
+            await trio.sleep(0.0001)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert sum(recorded) == 501
+    return len(recorded)
+
+
+async def test_what_concerns_nobody_is_read_together(autojump_clock: MockClock) -> None:
+    assert await cycles(urgent=False) * 2 < await cycles(urgent=True)
+
+
+@pytest.mark.parametrize("hurried", [True, False])
+async def test_whoever_waits_for_the_next_entries_cuts_the_pause_short(
+    hurried: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcast, "NAP_S", 10.0)
+    server, ring = MemoryServer(), MemoryRing()
+    log = MemoryLog(server, "south")
+    fence = await log.create(0)
+    assert fence is not None
+    node = Broadcast(
+        MemoryLog(server, "north"), ring, "north", [0], lambda _: 1, lambda *_: None, is_urgent=lambda: False
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(node.run)
+        await trio.sleep(1)
+        await log.append([Batch(0, fence.term, [b"x"])])
+        if hurried:
+            node.hurry()
+        await trio.sleep(1)
+        assert (ring.kept[0][-1].data == b"x") is hurried
+        node.send(0, b"own")
+        await trio.sleep(1)
+        assert ring.kept[0][-1].data == b"own", "a node does not wait for its own entries"
+        nursery.cancel_scope.cancel()
+
+
 # ---------------------------------------------------------------------------------------------- a real server
 
 

@@ -143,6 +143,25 @@ async def test_name_and_layout_are_put_back_while_a_node_runs(
     assert redis.command("GET", "gc:name:gochat") == part.identity.cluster.encode()
 
 
+async def test_a_server_that_is_not_fit_any_more_is_told_of_while_a_node_runs(
+    made: Settings, redis: RealServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(clustering, "REGISTER_S", 0.01)
+    monkeypatch.setattr(clustering, "LOOK_S", 0.01)
+    with trio.fail_after(PATIENCE_S):
+        async with clustering.shared(made, await clustering.find_server(made)) as shared:
+            assert shared.watch is not None and shared.watch.problem is None
+            redis.command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+            try:
+                while shared.watch.problem is None:
+                    await trio.sleep(0.01)
+            finally:
+                redis.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+            assert "set noeviction" in caplog.text
+            while shared.watch.problem is not None:
+                await trio.sleep(0.01)
+
+
 def test_where_others_reach_a_node(tmp_path: Path) -> None:
     assert (
         clustering.advertised(settings(tmp_path, "redis://a", advertise="https://chat.example/"))

@@ -220,14 +220,15 @@ async def test_nothing_lands_above_a_block(town: Town, tries: int) -> None:
         assert (await bob.ask("send", to=f"user:{other}", body="after"))["code"] == "blocked"
 
 
-async def test_what_was_acked_is_read_on_any_other_node_at_once(town: Town) -> None:
+@pytest.mark.parametrize("tries", [5, pytest.param(200, marks=pytest.mark.long)])
+async def test_what_was_acked_is_read_on_any_other_node_at_once(town: Town, tries: int) -> None:
     """By sign-in, resume and REST, while the other node is slow."""
     ann = await town.peer("north", "ann")
     await ann.ask("send", to="user:bob", body="first")
     live = await town.peer("south", "bob")
     rest = town.rest("south", "bob")
     town.server.strike(faults.Slow(node="south", delay_s=0.02))
-    for n in range(5):
+    for n in range(tries):
         seq = (await ann.ask("send", to="user:bob", body=f"m{n}"))["seq"]
         page = (await rest("GET", "/v1/messages?room=dm:ann:bob&limit=1")).json
         assert page["head"] == seq
@@ -249,7 +250,7 @@ async def test_a_refusal_by_state_knows_what_was_acked_elsewhere(town: Town) -> 
         assert (await bob.ask("send", to=f"group:g{n}", body="here I am"))["type"] == "ack"
 
 
-@pytest.mark.parametrize("tries", [4, pytest.param(350, marks=pytest.mark.long)])
+@pytest.mark.parametrize("tries", [4, pytest.param(1_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("names", [("north", "south"), ("north", "north")], ids=["two nodes", "one node"])
 async def test_of_two_conditional_changes_at_once_one_holds(town: Town, names: tuple[str, str], tries: int) -> None:
     ann = await town.peer("west", "ann")
@@ -340,10 +341,6 @@ async def test_read_positions_and_names_are_known_everywhere(town: Town) -> None
         await ann.ask("send", to="user:bob", body=f"m{n}")
     await bob.facts("dm:ann:bob", 3)
     await bob.ask("read", room="dm:ann:bob", seq=2)
-    with trio.fail_after(PATIENCE_S):
-        while True:
-            elsewhere = await town.peer("west", "bob")
-            (contact,) = elsewhere.welcome["contacts"]
-            if contact["unread"] == 1:
-                break
-            await trio.sleep(0.05)
+    elsewhere = await town.peer("west", "bob")
+    (contact,) = elsewhere.welcome["contacts"]
+    assert contact["unread"] == 1, "the first that is noted leaves at once"

@@ -13,6 +13,7 @@ from gochat.cluster import faults, registry
 from gochat.cluster.answers import Forget, answers
 from gochat.cluster.entry import SITE, partition_of
 from gochat.cluster.journal import ClusterJournal
+from gochat.cluster.membership import Membership
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import PARTITIONS
@@ -193,3 +194,38 @@ async def test_a_node_that_was_forgotten_by_half_can_be_forgotten_again(autojump
         forget = answers(journal, shared(server, "north"))["/internal/forget"]
         await forget(msgspec.json.encode(Forget("gone")))
         assert journal.members == ["north"]
+
+
+async def test_a_forget_that_was_cut_short_by_a_death_gives_a_new_epoch_when_it_is_run_again(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The node that was asked has repaired the log without the dead one, and dies before it can say so in the log."""
+
+    async def dies(*_: object) -> None:
+        await trio.sleep_forever()
+
+    server = await new_log()
+    question = msgspec.json.encode(Forget("west"))
+    async with joined_store(server, "south", inline()) as (south, _):
+        journal = journal_of(south)
+        async with joined_store(server, "north", inline()) as (north, _):
+            async with joined_store(server, "west", inline()):
+                await trio.sleep(1)
+                server.strike(faults.Unreachable(node="west"))
+            server.strike(faults.Promoted())
+            await trio.sleep(1)
+            assert "west (west) must answer" in str(journal.problem)
+            monkeypatch.setattr(Membership, "begin_epoch", dies)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(answers(journal_of(north), shared(server, "north"))["/internal/forget"], question)
+                with trio.fail_after(PATIENCE_S):
+                    while journal.problem is not None:
+                        await trio.sleep(0.1)
+                nursery.cancel_scope.cancel()
+            monkeypatch.undo()
+            server.strike(faults.Unreachable(node="north"))
+        assert "west" in journal.members, "nobody was told"
+        before = journal.epoch
+        answer = await answers(journal, shared(server, "south"))["/internal/forget"](question)
+        assert answer == b'{"new_epoch":true}'
+        assert "west" not in journal.members and journal.epoch != before

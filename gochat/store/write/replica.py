@@ -98,7 +98,7 @@ class LogReplica:
         self.attempts = []
         try:
             return self._follow(certifier, news, looks_up=False)
-        except Refused as error:
+        except Unrecordable as error:
             log.debug("a key may be recorded already: %s", error)
         try:
             return self._follow(certifier, news)

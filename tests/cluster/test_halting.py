@@ -1,0 +1,198 @@
+"""A node that can't be right any more serves nobody, and says why with the way out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gochat.cluster import faults, registry
+from gochat.cluster.entry import VERSION, EntryCodec, partition_of
+from gochat.cluster.journal import ClusterJournal
+from gochat.cluster.memory import MemoryLog
+from gochat.cluster.memory_server import MemoryServer
+from gochat.cluster.peers import Peers
+from gochat.cluster.ports import Batch
+from gochat.cluster.serving import AWAY_S, LAG_S
+from gochat.cluster.signing import Signer
+from gochat.domain.side_records import Revoked
+from gochat.errors import DRAINING, StoreError
+from gochat.node import running
+from gochat.store import Store
+from tests.appending import append_to
+from tests.cluster.joining import CLUSTER, SECRET, inline, joined_store, new_log, shared
+from tests.contracts.journal import DM, message
+from tests.e2e.conftest import make_settings
+from tests.e2e.peer import Peer
+
+PARTITION = partition_of(DM)
+REVOKED = [Revoked("jti", "one", 1)]
+
+
+@pytest.fixture(autouse=True)
+def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nodes' clocks go with the server's."""
+    monkeypatch.setattr(registry, "_now_ms", lambda: int(trio.current_time() * 1000))
+
+
+@asynccontextmanager
+async def serving(server: MemoryServer, *names: str) -> AsyncIterator[list[Store]]:
+    async with AsyncExitStack() as stack:
+        yield [(await stack.enter_async_context(joined_store(server, name, inline())))[0] for name in names]
+
+
+def journal_of(store: Store) -> ClusterJournal:
+    assert isinstance(store.journal, ClusterJournal)
+    return store.journal
+
+
+async def until(holds: Callable[[], object]) -> None:
+    with trio.fail_after(60):
+        while not holds():  # noqa: ASYNC110 -- nothing tells
+            await trio.sleep(0.1)
+
+
+async def talk(store: Store) -> None:
+    """Two messages: the second one tells of the history that has the first."""
+    for _ in range(2):
+        await store.journal.barrier()
+        record = await store.journal.load(DM)
+        await append_to(store.journal, record, [message(DM, record.head + 1, ts=record.ts + 1)])
+
+
+async def differ(store: Store) -> None:
+    """As if the node had judged an entry in its own way."""
+
+    def change(committer: Any) -> None:
+        committer._replica.partitions[PARTITION].hash = b"another"
+
+    await store.replica._committer.call(change)  # type: ignore[attr-defined]
+
+
+async def test_a_node_that_differs_from_two_others_serves_nobody(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(await new_log(), "north", "south", "west") as (north, south, west):
+        left: list[str | None] = []
+        wrong = journal_of(north)
+        wrong.when_clients_leave(lambda: left.append(wrong.behind))
+        await talk(south)
+        await differ(north)
+        await talk(south)
+        await until(lambda: wrong.differing == 1)
+        assert wrong.behind is None and not left, "of two that differ nobody can say which one is wrong"
+        await talk(west)
+        await until(lambda: left)
+        (problem,) = left
+        assert problem is not None and problem == wrong.serving.diverged == wrong.behind
+        assert "differs from that of 2 others" in problem and "gochat cluster join --from BACKUP" in problem
+        assert problem in caplog.text
+        with pytest.raises(StoreError, match="differs"):
+            await wrong.append_side_records(REVOKED)
+        for right in (south, west):
+            assert journal_of(right).behind is None
+            await talk(right)
+
+
+async def test_nodes_that_agree_with_more_than_differ_go_on(autojump_clock: MockClock) -> None:
+    """Two of five judged wrongly: it is these two that are outnumbered."""
+    names = ("north", "south", "west", "east", "centre")
+    async with serving(await new_log(), *names) as stores:
+        for store in stores:
+            await talk(store)
+        await trio.sleep(1)  # All have all of it.
+        for store in stores[:2]:
+            await differ(store)
+        for store in stores:
+            await talk(store)
+        await trio.sleep(1)
+        assert [journal_of(store).behind is None for store in stores] == [False, False, True, True, True]
+
+
+async def test_a_node_that_finds_entries_of_a_later_release_serves_nobody(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await new_log()
+    async with serving(server, "north") as (north,):
+        left: list[str | None] = []
+        journal = journal_of(north)
+        journal.when_clients_leave(lambda: left.append(journal.behind))
+        log = MemoryLog(server, "newer")
+        signed = bytes((VERSION + 1,)) + b"of another form"
+        later = EntryCodec(CLUSTER, SECRET)._mac(PARTITION, signed) + signed
+        term = (await log.fences([PARTITION])).by_partition[PARTITION].term
+        await log.append([Batch(PARTITION, term, [later])])
+        await until(lambda: left)
+        (problem,) = left
+        assert problem is not None and problem == journal.serving.newer
+        assert f"version {VERSION + 1}" in problem and "install on this node the release" in problem
+        assert problem in caplog.text
+        with pytest.raises(StoreError, match="later"):
+            await journal.append_side_records(REVOKED)
+
+
+async def test_a_node_that_lags_is_not_ready_and_serves_those_who_come(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    async with serving(server, "north") as (north,):
+        journal = journal_of(north)
+        await trio.sleep(LAG_S + 1)
+        assert journal.serving.lag is None and journal.serving.behind_s < LAG_S
+        server.strike(faults.Unreachable(node="north"))
+        await trio.sleep(LAG_S + 1)
+        assert LAG_S < journal.serving.behind_s < AWAY_S
+        assert journal.serving.lag is not None and journal.behind is None
+        server.strike(faults.Mended(node="north"))
+        await until(lambda: journal.serving.lag is None)
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["one node is cut off", "all are"])
+async def test_clients_of_a_node_that_is_cut_off_go_where_the_log_is_heard(
+    alone: bool, tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user who is suspended meanwhile would read on there."""
+    monkeypatch.setattr("gochat.cluster.serving.AWAY_S", 3.0)
+    monkeypatch.setattr("gochat.cluster.cut_off.LOOK_S", 0.1)
+    peers = Peers(Signer(SECRET, lambda: time.time_ns() // 1_000_000))
+    urls: dict[str, str] = {}
+    asked: list[str] = []
+
+    async def ask(url: str, path: str, body: bytes) -> bytes:
+        asked.append(url)
+        return await peers.ask(urls[url], path, body)
+
+    server = await new_log()
+    with trio.fail_after(60):
+        async with AsyncExitStack() as stack:
+            nodes = {}
+            for name in ("north", "south"):
+                settings = make_settings(tmp_path / name, auth={"secret": SECRET})
+                one = shared(server, name)._replace(url=name, query=ask)
+                nodes[name] = node = await stack.enter_async_context(running(settings, one))
+                urls[name] = f"http://{dict(node.addresses)['http']}"
+                await node.gateway.journal.wait_present()  # type: ignore[attr-defined]
+            south = nodes["south"].gateway.journal
+            while not south.registry.urls:  # type: ignore[attr-defined]
+                await trio.sleep(0.05)
+            bob = await Peer.open(nodes["south"], "tcp", nursery)
+            await bob.hello("bob")
+            for name in ("north", "south") if alone else ("south",):
+                server.strike(faults.Unreachable(node=name))
+            if alone:
+                while asked.count("north") < 3:
+                    await trio.sleep(0.05)
+                assert (await bob.ask("ping"))["type"] == "pong", "there is no better place"
+            else:
+                assert await bob.closed() == DRAINING
+                with pytest.raises(AssertionError, match="unavailable"):
+                    await (again := await Peer.open(nodes["south"], "tcp", nursery)).hello("bob")
+                await again.aclose()
+            for name in nodes:
+                server.strike(faults.Mended(node=name))
+            await bob.aclose()
+    await peers.aclose()
