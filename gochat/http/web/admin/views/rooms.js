@@ -12,7 +12,7 @@ import { ReportCards } from "./reports.js";
 /** @type {() => import("../parts.js").Column[]} */
 export const roomColumns = () => [
   { name: t("room"), cell: ({ room }) => html`<${RoomLink} id=${room} />`, main: true },
-  { name: t("title"), cell: ({ title }) => html`<bdi>${title ?? ""}</bdi>` },
+  { name: t("title"), cell: ({ title }) => title && html`<bdi>${title}</bdi>` },
   { name: t("messages"), cell: ({ messages }) => count(messages), number: true },
   { name: t("last-message"), cell: ({ last_message: last }) => html`<${Time} ts=${last} />` },
 ];

@@ -17,7 +17,7 @@ export function Suspensions() {
     { name: t("since"), cell: ({ ts }) => html`<${Time} ts=${ts} />` },
     { name: t("until"), cell: ({ until }) => (until ? html`<${Moment} ts=${until} />` : t("for-good")) },
     { name: t("suspended-by"), cell: ({ by }) => html`<${UserLink} id=${by} />` },
-    { name: t("reason"), cell: ({ reason }) => html`<span dir="auto">${reason ?? ""}</span>` },
+    { name: t("reason"), cell: ({ reason }) => reason && html`<span dir="auto">${reason}</span>` },
     { name: t("what-to-do"), cell: ({ user: id }) => html`<span class="acts"><${Act} question=${unsuspending(id)} /></span>` },
   ];
   return html`

@@ -16,7 +16,7 @@ export const Users = ({ of }) => (of ? html`<${User} user=${of} />` : html`<${Al
 /** @type {() => import("../parts.js").Column[]} */
 const columns = () => [
   { name: t("user"), cell: ({ user }) => html`<${UserLink} id=${user} />`, main: true },
-  { name: t("name"), cell: ({ name, user }) => html`<bdi>${name === user ? "" : name}</bdi>` },
+  { name: t("name"), cell: ({ name, user }) => name !== user && html`<bdi>${name}</bdi>` },
   { name: t("seen"), cell: ({ last_seen: seen, sessions }) => (sessions ? t("now") : html`<${Time} ts=${seen} />`) },
   { name: t("sessions"), cell: ({ sessions }) => count(sessions ?? 0), number: true },
   { name: t("state"), cell: (account) => html`<${Standing} account=${account} />` },

@@ -16,6 +16,8 @@ const TOGETHER_MS = 5 * 60_000;
 /** So near to either end the next page is read. */
 const NEAR = 30;
 const ROW_PX = 46;
+/** So near to the end of the list one is at it. */
+const AT_END_PX = 120;
 
 /** @typedef {import("../rooms.js").Room} Room */
 /** @typedef {import("../threads.js").Thread} Thread */
@@ -63,16 +65,28 @@ export function Messages({ room, thread, loading, failed }) {
     afterFrames(() => flash(scroller.current, index));
   }, [goal, timeline.count]);
 
-  const atEnd = timeline.attached && (!timeline.count || list.isAtEnd(120));
+  const atEnd = timeline.attached && (!timeline.count || list.isAtEnd(AT_END_PX));
   useEffect(() => {
     setLeftAt(atEnd ? 0 : leftAt || timeline.to);
     if (atEnd && placed.current && document.hasFocus()) actions.markRead(room.id);
   }, [atEnd]);
   useEffect(() => {
-    const look = () => { if (list.isAtEnd(120) && timeline.attached) actions.markRead(room.id); };
+    const look = () => { if (list.isAtEnd(AT_END_PX) && timeline.attached) actions.markRead(room.id); };
     addEventListener("focus", look);
     return () => removeEventListener("focus", look);
   }, []);
+  useEffect(() => {
+    const log = /** @type {HTMLElement} */ (scroller.current);
+    let height = log.clientHeight;
+    // The place to write grows and shrinks: readers at the end stay there.
+    const resized = new ResizeObserver(() => {
+      const left = log.scrollHeight - log.scrollTop - height;
+      height = log.clientHeight;
+      if (left <= AT_END_PX && timeline.attached) list.scrollToEnd();
+    });
+    resized.observe(log);
+    return () => resized.disconnect();
+  }, [timeline.count > 0]);
   const missed = leftAt ? timeline.rows.length - timeline.indexOf(leftAt + 1) : 0;
 
   if (!timeline.count) return html`<div class="log" ref=${scroller}>${emptiness(room, thread, loading, failed)}</div>`;
@@ -89,9 +103,9 @@ export function Messages({ room, thread, loading, failed }) {
       </div>
     </div>
     ${!atEnd && html`
-      <button class="jump" onClick=${() => { jumpToEnd(room.id); actions.markRead(room.id); }}>
+      <div class="jump-place"><button class="jump" onClick=${() => { jumpToEnd(room.id); actions.markRead(room.id); }}>
         ${icon("down")}<span>${missed > 0 ? t("n-new", { n: missed }) : t("latest")}</span>
-      </button>`}`;
+      </button></div>`}`;
 }
 
 /** @param {Room} room @param {Thread} thread @param {boolean} loading @param {string} failed */

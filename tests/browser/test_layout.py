@@ -1,0 +1,40 @@
+"""The page keeps its shape, whatever is typed into it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.browser.conftest import Server
+from tests.browser.people import FRAMES, Person
+from tests.browser.test_looks import NARROW, WIDE, Size
+
+Someone = Callable[..., Person]
+#: How far the page, the thread and the place to write stand out of the window, in pixels.
+BEYOND = """() => Math.max(
+    document.documentElement.scrollWidth - innerWidth, document.documentElement.scrollHeight - innerHeight,
+    ...[...document.querySelectorAll('.thread, .composer, textarea, .log')].map(part => {
+        const { right, bottom } = part.getBoundingClientRect();
+        return Math.max(right - innerWidth, bottom - innerHeight);
+    }))"""
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["wide", "narrow"])
+def test_long_words_and_many_lines_leave_the_page_as_wide_as_it_was(
+    person: Someone, server: Server, size: Size
+) -> None:
+    server.say(server.token("bob"), "user:ann", *(f"message {number}" for number in range(40)))
+    server.say(server.token("ann"), "user:bob", "seen")
+    ann = person("ann", size=size)
+    page = ann.page
+    ann.open("bob")
+    ann.sees("seen")
+    ann.at_rest()
+    for text in ("x" * 3_700, "one\n" * 40, "long " * 1_000):
+        for typed in ("", text):
+            page.fill("textarea", typed)
+            page.evaluate(FRAMES)
+        assert page.evaluate(BEYOND) <= 0
+        assert page.locator(".jump").count() == 0, "the end stays in sight"
+    assert page.locator(".msg", has_text="seen").is_visible()
