@@ -38,3 +38,27 @@ def test_long_words_and_many_lines_leave_the_page_as_wide_as_it_was(
         assert page.evaluate(BEYOND) <= 0
         assert page.locator(".jump").count() == 0, "the end stays in sight"
     assert page.locator(".msg", has_text="seen").is_visible()
+
+
+def test_the_picker_of_reactions_stays_within_a_phone(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", "hello")
+    server.post(server.token("bob"), "groups", {"name": "tea", "title": "Tea", "users": ["ann"]})
+    server.say(server.token("bob"), "group:tea", "a message that is as wide as a message can be on a phone")
+    ann = person("ann", size=NARROW)
+    page = ann.page
+    for room, mine in (("Tea", False), ("bob", True)):
+        ann.open(room)
+        page.wait_for_selector("textarea")
+        if mine:
+            ann.say("mine")
+            ann.settled()
+        page.locator(".mine .msg, .msg").last.hover()
+        page.locator(".tools:visible").get_by_role("button", name="React", exact=True).click()
+        page.wait_for_selector(".picker .grid button >> nth=50")
+        left, right = page.eval_on_selector(
+            ".picker", "picker => { const { left, right } = picker.getBoundingClientRect(); return [left, right]; }"
+        )
+        assert 0 <= left < right <= NARROW[0]
+        assert page.evaluate("document.querySelector('.log').scrollLeft") == 0
+        page.keyboard.press("Escape")
+        page.click(".back")
