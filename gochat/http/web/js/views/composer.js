@@ -113,7 +113,7 @@ function Field({ room, target }) {
       ${parts.length > 1 && html`<${LongText} parts=${parts.length} onSend=${submit} />`}
       ${offered.length > 0 && html`
         <ul class="offers" id="offers" role="listbox" aria-label=${t("completions")}>${offered.map((each, index) => html`
-          <li key=${each.text} id=${`offer-${index}`} role="option" aria-selected=${index === chosen} onPointerEnter=${() => setChosen(index)}
+          <li key=${each.text} id=${`offer-${index}`} role="option" aria-selected=${index === chosen} onPointerMove=${() => setChosen(index)}
             onClick=${() => complete(each)}>${each.sign} <span>${each.label}</span></li>`)}</ul>`}
       <div class="line-of-tools">
         <div class="field">

@@ -79,7 +79,7 @@ export function People({ label, how, people: { chosen, choose, text, setText }, 
       ${how && html`<small>${how}</small>`}
       ${offered.length > 0 && html`
         <ul class="offers" id="people" role="listbox" aria-label=${t("in-people")}>${offered.map(({ user, name }, index) => html`
-          <li key=${user} id=${`person-${index}`} role="option" aria-selected=${index === at} onPointerEnter=${() => setAt(index)} onClick=${() => pick(user)}>
+          <li key=${user} id=${`person-${index}`} role="option" aria-selected=${index === at} onPointerMove=${() => setAt(index)} onClick=${() => pick(user)}>
             <${Avatar} name=${name} id=${user} size="small" /><b dir="auto">${name}</b> ${name !== user && html`<span>${user}</span>`}</li>`)}</ul>`}
       ${chosen.length > 0 && html`
         <ul class="chips" aria-label=${label}>${chosen.map((user) => html`
