@@ -53,7 +53,7 @@ class Network:
         """Skips the test where there can be none."""
         missing = [program for program in ("ip", "nsenter") if shutil.which(program) is None]
         if missing or os.geteuid() != 0:
-            pytest.skip("network namespaces take root, iproute2 and util-linux")
+            pytest.skip("network namespaces take root, ip and nsenter: apt-get install iproute2 util-linux")
         self._namespaces: dict[str, int] = {}
         try:
             for name in ("", *names):
@@ -61,7 +61,7 @@ class Network:
             self._lay(names)
         except (OSError, subprocess.CalledProcessError) as error:
             self.close()
-            pytest.skip(f"this machine has no network namespaces: {error}")
+            pytest.skip(f"no network namespaces here, run it where root may make them: {error}")
 
     def _lay(self, names: Sequence[str]) -> None:
         self._ip("", "link set lo up")
