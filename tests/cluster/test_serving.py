@@ -14,7 +14,7 @@ from gochat.cluster import faults, registry
 from gochat.cluster.journal import LEAVE_S, ClusterJournal, joined
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import PARTITIONS
-from gochat.cluster.registry import NodeRegistry, RolledBack
+from gochat.cluster.registry import CLOCK_S, NodeRegistry, RolledBack
 from gochat.cluster.serving import AWAY_S, CATCHING_UP, PUT_OUT
 from gochat.domain.side_records import Audited, Revoked, Suspended
 from gochat.errors import StoreError
@@ -178,8 +178,12 @@ async def test_a_node_whose_clock_is_wrong_takes_nothing(autojump_clock: MockClo
 @pytest.mark.parametrize("ahead_ms", [3_600_000, -3_600_000])
 async def test_nodes_go_on_when_the_clock_of_the_server_is_set(autojump_clock: MockClock, ahead_ms: int) -> None:
     server = await new_log()
-    async with serving(server, "north", "south", "west") as nodes:
-        journals = [journal_of(node) for node in nodes]
+    async with AsyncExitStack() as stack:
+        journals = []
+        for name in ("north", "south", "west"):
+            (store,) = await stack.enter_async_context(serving(server, name))
+            journals.append(journal_of(store))
+            await trio.sleep(CLOCK_S / 3)  # They look at different times.
         await until(lambda: all(len(journal.registry.alive) == 2 for journal in journals))
         server.strike(faults.ClockSet(ahead_ms=ahead_ms))
         ends = trio.current_time() + 20
