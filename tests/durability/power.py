@@ -60,6 +60,9 @@ class Disk:
         """Put the disk in the place of the data; the process must be dead. With `rng` each sector that was written and
         not synced is on the disk or not, as chance has it: a disk may write in any order what it was not told to."""
         for file in sorted(self.kept.iterdir()):
+            if file.name.endswith(VOLATILE):
+                file.unlink()
+                continue
             written = self.data / file.name
             if rng is not None and written.exists():
                 self.forgotten += _mix(file, written.read_bytes(), rng)

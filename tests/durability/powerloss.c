@@ -49,11 +49,16 @@ static const char *synced_name(ino_t ino) {
     return NULL;
 }
 
-static void note_synced(ino_t ino, const char *name) {
+/* The number of a removed file would be given to another one, which would pass for it. A handle keeps it; one that can
+ * neither read nor write, since closing another would drop the process's locks. */
+static void note_synced(ino_t ino, const char *name, const char *self) {
     int i = 0;
     while (i < synced_count && synced[i].ino != ino) i++;
     if (i == MOST_FILES) { errno = ENFILE; fail("too many files"); }
-    if (i == synced_count) synced_count++;
+    if (i == synced_count) {
+        synced_count++;
+        if (open(self, O_PATH | O_CLOEXEC) < 0) fail(name);
+    }
     synced[i].ino = ino;
     strcpy(synced[i].name, name);
 }
@@ -81,7 +86,7 @@ static void sync_file(int fd, const char *name, const struct stat *is) {
     copy(from, to, is->st_size);
     close(to);
     if (!readable) close(from);
-    note_synced(is->st_ino, name);
+    note_synced(is->st_ino, name, self);
 }
 
 static void sync_folder(void) {
