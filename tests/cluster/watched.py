@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from tests.cluster.real import PATIENCE_S, RealServer
 
@@ -18,7 +18,9 @@ HOST = "127.0.0.1"
 #: A port at which nobody listens.
 NOWHERE = 1
 #: A Sentinel gives a replica that follows nobody back to its primary after so long.
-FAILOVER_MS = 2_000
+FAILOVER_MS = 4_000
+#: A primary that is silent for so long is replaced. Less, and on a machine that is busy those are that live.
+DOWN_MS = 1_000
 
 
 def free_port() -> int:
@@ -102,7 +104,7 @@ class Watched(Pair):
             f"port {port}\nbind {HOST}\nunixsocket {self.folder}/s\n"
             f"dir {self.folder}\nlogfile {self.folder}/sentinel.log\n"
             f"sentinel monitor gochat {HOST} {self.ports[0]} 1\n"
-            f"sentinel down-after-milliseconds gochat 500\nsentinel failover-timeout gochat {FAILOVER_MS}\n"
+            f"sentinel down-after-milliseconds gochat {DOWN_MS}\nsentinel failover-timeout gochat {FAILOVER_MS}\n"
         )
         self.url = f"redis+sentinel://{HOST}:{NOWHERE},{HOST}:{port}/gochat"
         self.sentinel = RealServer(self.folder, sentinel=config)
@@ -119,6 +121,14 @@ class Watched(Pair):
         until(lambda: any(b"role:slave" in told(each, "replication") for each in self.servers))
         (place,) = (place for place, each in enumerate(self.servers) if b"role:slave" in told(each, "replication"))
         return place
+
+    def _begins_failover(self) -> bool:
+        """Whether the Sentinel does so when it is asked: it wants to have heard of the replica lately."""
+        try:
+            self.sentinel.command("SENTINEL", "FAILOVER", "gochat")
+        except ResponseError:
+            return False
+        return True
 
     def _wait_promoted(self, place: int) -> None:
         """Until the server is the primary, and the Sentinel names it."""
@@ -148,7 +158,7 @@ class Watched(Pair):
         After a while it dies, or the Sentinel finds it and has it follow the new one. When it was none any more."""
         new = self._replica()
         old = 1 - new
-        self.sentinel.command("SENTINEL", "FAILOVER", "gochat")
+        until(self._begins_failover)
         self._wait_promoted(new)
         lines: list[bytes] = self.servers[old].command("CLIENT", "LIST", "TYPE", "normal").splitlines()
         for line in lines:
