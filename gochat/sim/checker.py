@@ -56,8 +56,12 @@ def _dense(evidence: Evidence) -> Iterator[str]:
 def _nothing_from_nowhere(evidence: Evidence) -> Iterator[str]:
     for room, facts in evidence.history.items():
         for fact in facts:
-            if not fact.message:
+            if not fact.message or (
+                fact.key is None and evidence.sent_once.get(fact.body or "") == (room, fact.sender)
+            ):
                 continue
+            if fact.key is None and fact.shown_late:
+                continue  # Its words tell no more which one it was.
             body = None if fact.key is None else evidence.sent.get(Name(room, fact.sender, fact.key))
             if body is None:
                 yield f"{room}:{fact.seq}: nobody sent it: {fact}"
@@ -88,6 +92,26 @@ def _once(evidence: Evidence) -> Iterator[str]:
             yield f"{name}: repeated until the end, and never acked"
 
 
+def _without_a_key_once(evidence: Evidence) -> Iterator[str]:
+    places: dict[str, list[int]] = {}
+    for facts in evidence.history.values():
+        for fact in facts:
+            if fact.message and fact.key is None and fact.body is not None and not fact.shown_late:
+                places.setdefault(fact.body, []).append(fact.seq)
+    for body, seqs in places.items():
+        if len(seqs) > 1:
+            yield f"{body!r} was sent once and is recorded at {seqs}"
+    for asked in evidence.asked:
+        if asked.kind == "send" and "key" not in asked.frame and asked.reply is not None and asked.succeeded:
+            facts = evidence.history.get(asked.frame["to"], [])
+            found = facts[asked.reply["seq"] - 1] if asked.reply["seq"] <= len(facts) else None
+            if evidence.is_void(asked) or (
+                found is not None and (found.shown_late or found.body == asked.frame["body"])
+            ):
+                continue
+            yield f"{asked.frame['body']!r} was acked at {asked.reply['seq']}, where {found} stands"
+
+
 def _refused_are_absent(evidence: Evidence) -> Iterator[str]:
     places = _recorded(evidence)
     for name, asked in _sends(evidence).items():
@@ -116,7 +140,7 @@ def _sends(evidence: Evidence) -> dict[Name, Asked]:
     return {
         Name(asked.frame["to"], asked.user, asked.frame["key"]): asked
         for asked in evidence.asked
-        if asked.kind == "send"
+        if asked.kind == "send" and "key" in asked.frame
     }
 
 
@@ -446,6 +470,7 @@ _JUDGES: Final[tuple[Judge, ...]] = (
     _nothing_from_nowhere,
     _acks_hold,
     _once,
+    _without_a_key_once,
     _refused_are_absent,
     _in_real_time,
     _changes_hold,

@@ -50,6 +50,10 @@ def fact_of(frame: Frame) -> Fact:
     )
 
 
+def _is_sent_once(frame: Frame) -> bool:
+    return frame["type"] == "send" and "key" not in frame
+
+
 class _Request:
     """Something to be done, until it is known what came of it."""
 
@@ -126,8 +130,8 @@ class Client:
 
     async def _take(self, step: steps.AnyStep) -> None:
         match step:
-            case steps.Send(room=room):
-                await self._send(room)
+            case steps.Send(room=room, keyed=keyed):
+                await self._send(room, keyed=keyed)
             case steps.Edit(back=back) if back < len(self._mine):
                 room, seq = self._mine[-1 - back]
                 await self._ask_for({"type": "edit", "room": room, "seq": seq, "body": f"{self._next('e')} edited"})
@@ -163,11 +167,16 @@ class Client:
                 await trio.sleep(for_ms / 1000)
                 wire.reading.set()
 
-    async def _send(self, room: str) -> None:
+    async def _send(self, room: str, *, keyed: bool = True) -> None:
         open_now = [request for request in self._requests.values() if request.frame["type"] == "send"]
         if len(open_now) >= WINDOW:
             await open_now[0].done.wait()
         key = self._next("m")
+        if not keyed:
+            body = f"{key} without a key"
+            self._evidence.sent_once[body] = (room, self.user)
+            self._begin({"type": "send", "to": room, "body": body})
+            return
         name, body = Name(room, self.user, key), f"{key} in {room}"
         self._evidence.sent[name] = body
         self._begin({"type": "send", "to": room, "key": key, "body": body})
@@ -192,6 +201,9 @@ class Client:
         if not self._welcomed or request.done.is_set() or request.connection == self._connection:
             return
         if request.asked.connection and request.asked.connection != self._connection:
+            if _is_sent_once(request.frame):
+                self._give_up(request)
+                return
             request.asked.maybe_before = True
         request.connection = request.asked.connection = self._connection
         request.asked.tries += 1
@@ -290,7 +302,7 @@ class Client:
             self._evidence.looks.append(
                 Look(self.name, self.user, entry["room"], asked_at, now, entry["head"], connection=self._connection)
             )
-        for request in self._requests.values():
+        for request in list(self._requests.values()):
             request.connection = 0
             self._try(request)
 
@@ -327,6 +339,9 @@ class Client:
 
     def _take_answer(self, request: _Request, reply: Frame) -> None:
         asked = request.asked
+        if reply["type"] == "error" and reply["temporary"] and _is_sent_once(request.frame):
+            self._give_up(request)
+            return
         if reply["type"] == "error" and reply["temporary"]:
             asked.maybe_before |= reply.get("unknown", False)
             request.connection = 0
@@ -339,7 +354,7 @@ class Client:
         self._note_epoch(reply)
         if reply["type"] == "error" and reply["code"] == "internal":
             self._evidence.complaints.append(f"{self.name}: {request.frame} was answered {reply}")
-        if asked.frame["type"] == "send" and reply["type"] == "ack":
+        if asked.frame["type"] == "send" and reply["type"] == "ack" and "key" in asked.frame:
             self._evidence.acks.append((Name(reply["room"], self.user, asked.frame["key"]), reply["seq"]))
             self._mine.append((reply["room"], reply["seq"]))
         elif reply["type"] == "page":
@@ -356,6 +371,11 @@ class Client:
                     self._connection,
                 )
             )
+        request.done.set()
+
+    def _give_up(self, request: _Request) -> None:
+        """It may have been carried out."""
+        del self._requests[request.frame["id"]]
         request.done.set()
 
     async def _try_later(self, request: _Request, pause_s: float) -> None:

@@ -191,6 +191,9 @@ def _with_more(chance: Random, client: ClientPlan, plan: Plan) -> list[AnyStep]:
     owned = [group for group, members in plan.groups.items() if members[0] == client.user]
     for _ in range(chance.choice((0, 0, 1, 2))):
         steps.insert(chance.randint(0, len(steps)), Guess(room=chance.choice(rooms)))
+    for _ in range(chance.choice((0, 2, 5))):
+        after_ms = int(chance.expovariate(1 / 300))
+        steps.insert(chance.randint(0, len(steps)), Send(after_ms=after_ms, room=chance.choice(rooms), keyed=False))
     if owned:
         for _ in range(chance.choice((0, 1, 2, 3))):
             step = Group(

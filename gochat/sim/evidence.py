@@ -92,6 +92,8 @@ class Evidence(msgspec.Struct):
     """Every message that was handed to a socket, with its body."""
     acks: list[tuple[Name, int]] = []
     """Every ack that was read, repeats too, with its seq."""
+    sent_once: dict[str, tuple[str, str]] = {}
+    """Messages without a key: by body, which no two share, the room and the sender."""
     given_up: set[Name] = set()
     """Messages whose sender stopped asking before an ack came: in the history once, or not at all."""
     history: dict[str, list[Fact]] = {}

@@ -23,7 +23,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="do", tag=str.lo
 
 
 class Send(Step, frozen=True, kw_only=True):
+    """`keyed`: the message has a key, and is sent again until it is acked. Without one it is sent once."""
+
     room: str
+    keyed: bool = True
 
 
 class Edit(Step, frozen=True, kw_only=True):

@@ -32,6 +32,9 @@ FAULTS: Final[Mapping[str, Draw]] = {
     "promoted": lambda chance, _: faults.Promoted(entries=chance.randint(0, 5)),
     "unsubscribed": lambda *_: faults.Unsubscribed(),
     "much lost": lambda chance, _: faults.TailLost(entries=chance.randint(5, 40)),
+    "clock set": lambda chance, _: faults.ClockSet(
+        ahead_ms=int(chance.choice((-1, 1)) * chance.expovariate(1 / 60_000))
+    ),
     "flipped": lambda *_: faults.Flipped(),
     "old dump": lambda chance, _: chance.choice((faults.Dumped, faults.Restored))(),
 }
@@ -43,6 +46,7 @@ def end(server: MemoryServer, nodes: Sequence[str]) -> None:
         server.strike(faults.Mended(node=node))
         server.strike(faults.Slow(node=node))
     server.strike(faults.Full(on=False))
+    server.strike(faults.ClockSet())
     server.strike(faults.OldGone())
 
 

@@ -26,6 +26,7 @@ from gochat.sim import plan as plans
 from gochat.sim.checker import has_heard_all, violations
 from gochat.sim.client import PAGE, Client, Conversation, fact_of
 from gochat.sim.determinism import BEGIN_NS, listening_to_logs, now_s, one_run, steady_ms
+from gochat.sim.disk import empty_image
 from gochat.sim.evidence import Evidence, Fact, Name
 from gochat.sim.host import Host
 from gochat.sim.network import Gone, Wire
@@ -63,7 +64,9 @@ class Outcome(msgspec.Struct, frozen=True):
 def play(plan: Plan) -> Outcome:
     """Run the plan, in simulated time and in this thread; the process must do nothing else meanwhile. The same plan
     has the same outcome each time."""
+    # Made once in a process, and made here: they would draw from the first run's chance, and from no other's.
     _rules()
+    empty_image()
     with one_run(plan.seed, keeping(plan.window)):
         world = _World(plan)
         with listening_to_logs(world.logged):
@@ -285,7 +288,7 @@ class _World:
         if patience.cancelled_caught:
             self._tell_stuck()
         for asked in self.evidence.asked:
-            if asked.kind == "send" and not asked.succeeded:
+            if asked.kind == "send" and "key" in asked.frame and not asked.succeeded:
                 self.evidence.given_up.add(Name(asked.frame["to"], asked.user, asked.frame["key"]))
 
     def _tell_stuck(self) -> None:

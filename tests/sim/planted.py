@@ -11,14 +11,13 @@ import pytest
 import gochat.actors.fact_batch
 import gochat.actors.room
 import gochat.actors.turn_bounds
-import gochat.cluster.answers
 import gochat.cluster.barrier
 import gochat.cluster.broadcast
 import gochat.cluster.certify
 import gochat.cluster.journal
 import gochat.cluster.memory_server
-import gochat.cluster.nodes
 import gochat.cluster.repair
+import gochat.cluster.teller
 import gochat.domain.draft
 import gochat.domain.relationship
 import gochat.session.positions
@@ -140,6 +139,7 @@ ONE: Final[dict[str, Sequence[Hole]]] = {
 _certify, _repair = gochat.cluster.certify, gochat.cluster.repair
 _broadcast, _journal = gochat.cluster.broadcast, gochat.cluster.journal
 _server, _barrier = gochat.cluster.memory_server, gochat.cluster.barrier
+_teller = gochat.cluster.teller
 _raising = "isinstance(record, Related | Sanctioned)"
 
 THREE: Final[dict[str, Sequence[Hole]]] = {
@@ -171,7 +171,7 @@ THREE: Final[dict[str, Sequence[Hole]]] = {
     # What the log loses, and who must answer.
     "one answer is enough": [Hole(_repair, "need = self._need(partition)", "need = 1")],
     "answers never grow old": [
-        Hole(_server, "if sum(at_ms > since_ms for at_ms in counted) < need:", "if len(counted) < need:")
+        Hole(_server, "if sum(abs(now_ms - at_ms) < life_ms for at_ms in counted) < need:", "if len(counted) < need:")
     ],
     "nothing is put back": [
         Hole(
@@ -243,17 +243,11 @@ THREE: Final[dict[str, Sequence[Hole]]] = {
     ],
     "a node serves before others know": [Hole(_journal, "            await self._membership.wait_known()\n", "")],
     "a folder that was rolled back is believed": [Hole(_journal, "        await self._registry.check_folder()\n", "")],
-    "clients keep what is lost": [
-        Hole(
-            _journal,
-            "                self._epoch = each.epoch\n                self._clients_leave()\n",
-            "                self._epoch = each.epoch\n",
-        )
-    ],
+    "clients keep what is lost": [Hole(_teller, "                self.clients_leave()\n", "")],
     "a new epoch is not told": [
         Hole(
-            _journal,
-            "                self._epoch = each.epoch\n                self._clients_leave()\n",
+            _teller,
+            "                self.epoch = each.epoch\n                self.clients_leave()\n",
             "                pass\n",
         )
     ],

@@ -299,6 +299,23 @@ def go_back_in_time(scene: Scene) -> None:
     facts[1] = facts[1]._replace(ts=7)
 
 
+def react_to_what_was_deleted(scene: Scene) -> None:
+    facts = scene.found.history[DM]
+    facts.append(Fact(4, "delete", "bob", target=1))
+    facts.append(Fact(5, "reaction", "ann", target=1))
+
+
+def record_twice_without_a_key(scene: Scene) -> None:
+    scene.found.sent_once["once"] = (DM, "bob")
+    scene.found.history[DM] += [Fact(seq, "message", "bob", None, "once") for seq in (4, 5)]
+
+
+def ack_without_a_key_elsewhere(scene: Scene) -> None:
+    scene.found.sent_once["once"] = (DM, "bob")
+    scene.found.history[DM].append(Fact(4, "message", "bob", None, "once"))
+    scene.ask("bob", {"type": "send", "to": DM, "body": "once"}, {"type": "ack", "room": DM, "seq": 3})
+
+
 def write_when_muted(scene: Scene) -> None:
     at = scene.found.asked[2].at
     mute = Asked("ann", "ann", {"type": "group", "name": "oak", "action": "mute", "user": "bob"}, at - 0.5)
@@ -322,6 +339,9 @@ def start_anew_without_need(scene: Scene) -> None:
     [
         (edit_what_is_not_theirs, "edited what is not theirs"),
         (go_back_in_time, "after one of 7"),
+        (react_to_what_was_deleted, "which had been deleted"),
+        (record_twice_without_a_key, "is recorded at [4, 5]"),
+        (ack_without_a_key_elsewhere, "'once' was acked at 3"),
         (write_when_muted, "after bob was muted"),
         (refuse_a_member, "though ann was a member"),
         (start_anew_without_need, "was told to start group:oak anew"),

@@ -39,11 +39,13 @@ def test_a_run_has_something_in_it() -> None:
     assert acked > 100
 
 
-def test_one_seed_is_one_run() -> None:
-    first, again = play(draw(4)), play(draw(4))
+@pytest.mark.parametrize("nodes", [1, 3])
+def test_one_seed_is_one_run(nodes: int) -> None:
+    """With three nodes one leaves in this run."""
+    first, again = play(draw(4, nodes)), play(draw(4, nodes))
     assert first.trace == again.trace
     assert len(first.trace) > 100
-    assert play(draw(5)).digest != first.digest
+    assert play(draw(5, nodes)).digest != first.digest
 
 
 def test_the_order_of_sets_makes_no_difference() -> None:
