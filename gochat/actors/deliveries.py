@@ -72,13 +72,19 @@ class Deliveries:
             if len(self._waiting) == 1:
                 name = f"deliver {room.address}"
                 self._supervisor.start(Spec(name, self._deliver, "temporary", self._crashed))
-        room.held = self.over_limit
+        if self.over_limit:
+            room.held = True
+        else:
+            self._release()  # Most of what waited may have been dropped just now.
 
     async def _deliver(self) -> None:
         while self._waiting:
             fact_batch = self._waiting[0]
-            self._room.delivered = fact_batch.last
+            # It may be behind: a batch that was kept when later ones were dropped.
+            self._room.delivered = max(self._room.delivered, fact_batch.last)
             self._let_leave(fact_batch, await self._live.deliver(fact_batch))
+            if self._room.delivered > fact_batch.last:
+                self._lag_newcomers(fact_batch)
             self._waiting.popleft()
             if self.over_limit:
                 self._room.held = True
@@ -90,6 +96,12 @@ class Deliveries:
         self._waiting = deque([first, *kept])
         self._room.delivered = latest.last
         self._room.let_catch_up()
+
+    def _lag_newcomers(self, fact_batch: FactBatch) -> None:
+        """Later batches were dropped, perhaps before these users came: their sessions have not been told."""
+        for user in fact_batch.added:
+            for session in self._live.users.get(user, ()):
+                session.lag(self._room.address, self._room.delivered)
 
     def _let_leave(self, fact_batch: FactBatch, send_queue: SendQueue) -> None:
         size = fact_batch.size
