@@ -22,9 +22,9 @@ from gochat.actors.fact_batch import FactBatch, fact_batches
 from gochat.actors.live import tell_lag
 from gochat.actors.messages import Submit, flush_all
 from gochat.actors.phases import APPENDED, LACKING, TRANSITIONS
+from gochat.actors.rebuild import Rebuild
 from gochat.actors.relations import tell_two
 from gochat.actors.room_context import RoomContext
-from gochat.actors.supervisor import Spec
 from gochat.actors.turn_bounds import MOST_MAIL, within_bounds
 from gochat.domain import commands
 from gochat.domain.draft import RecentMessages
@@ -49,8 +49,6 @@ RECENT_OTHERS = 256
 _NO_ASKS: Mapping[str, SlidingWindow] = {}
 #: Batches in a row that other nodes' facts overtook, before the askers are told to come again.
 MOST_OVERTAKEN = 5
-#: After a failed append, how long until the room is rebuilt if no mail makes it sooner.
-REBUILD_S = 0.5
 
 
 class RoomActor(Actor[Submit]):
@@ -66,6 +64,7 @@ class RoomActor(Actor[Submit]):
         "_offset",
         "_outcomes",
         "_private",
+        "_rebuild",
         "_recent",
         "_turn",
         "delivered",
@@ -88,6 +87,8 @@ class RoomActor(Actor[Submit]):
         """The value of `jumps.offset` when the record's ends were last moved."""
         self._members: Mapping[str, Role] | None = None
         """Of a group that has to be rebuilt: its members, as far as anybody was told."""
+        self._rebuild: Rebuild | None = None
+        """Made when it is stale for the first time."""
         self._attempt: Attempt | None = None
         """What is known of the batch in hand besides its mail; None: nothing."""
         self._turn: Turn | None = None
@@ -149,6 +150,8 @@ class RoomActor(Actor[Submit]):
                 self._backlog = None
             self.mark_stale()
             raise
+        if self._rebuild is not None:
+            self._rebuild.succeeded()
         clock = self._context.clock
         self._offset = clock.offset
         if self._offset:
@@ -514,12 +517,9 @@ class RoomActor(Actor[Submit]):
         """Rebuild the room from the journal before anything else: with the next mail, or in a moment."""
         self.forget()
         if self.stale:
-            self._registry.supervisor.start(Spec(f"rebuild {self.address}", self._rebuild_later, "temporary"))
-
-    async def _rebuild_later(self) -> None:
-        await trio.sleep(REBUILD_S)
-        if self.stale:
-            self.go_on()
+            if self._rebuild is None:
+                self._rebuild = Rebuild(self, self._registry.supervisor)
+            self._rebuild.start()
 
     def forget(self) -> None:
         if self.record is not None and not self._private:

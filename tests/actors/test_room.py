@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from trio.testing import MockClock
 from gochat.actors.messages import Submit
 from gochat.domain import commands
 from gochat.domain.limits import TokenBucket
+from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied, Full, StoreError
 from gochat.protocol.codec import LINE_JSON, WS_JSON, WS_MSGPACK
@@ -259,3 +261,35 @@ async def test_a_room_that_rested_goes_on_where_it_was(house: House, autojump_cl
     ann = Recorder(house, "ann")
     assert seqs(await house.outcomes(*house.say("again", room=DM, key="k"), *house.say("two", room=DM))) == [1, 2]
     assert (ann.seqs, ann.lags) == ([2], [])
+
+
+async def test_while_the_store_fails_a_room_tries_it_ever_less_often_however_much_mail_comes(
+    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.outcomes(*house.say("one", room=DM))
+    load, loads = house.shared.load, list[float]()
+
+    async def broken(room: str) -> RoomRecord:
+        loads.append(trio.current_time())
+        raise StoreError("the disk is gone")
+
+    monkeypatch.setattr(house.shared, "load", broken)
+    house.journal.before.append(StoreError("the disk is gone"))
+    for _ in range(10):
+        house.ask(*house.say("two", room=DM))
+        await trio.sleep(0.01)
+    loads.clear()
+    await trio.sleep(60)
+    pauses = [round(after - before, 1) for before, after in pairwise(loads)]
+    assert pauses == [1, 2, 4, *[8.0] * 6]
+    assert sum(child.spec.name.startswith("rebuild") for child in house.actors) == 1
+    monkeypatch.setattr(house.shared, "load", load)
+    await house.settled()
+    room = house.rooms.get(DM)
+    assert room is not None and not room.stale
+    monkeypatch.setattr(house.shared, "load", broken)
+    house.journal.before.append(StoreError("the disk is gone again"))
+    house.ask(*house.say("two", room=DM))
+    began, loads[:] = trio.current_time(), []
+    await trio.sleep(1)
+    assert [round(at - began, 1) for at in loads] == [0.5], "the pause is short again"
