@@ -80,6 +80,12 @@ class Live:
         one, other = dm_users(room)
         return one in self.users or other in self.users
 
+    def may_lag(self, room: str, hidden: str | None = None) -> list[Subscriber]:
+        """The sessions that are to know that facts of the room were left out: the listeners, and of a group those, too,
+        whose welcome is being read. These know later whether they are listeners."""
+        sessions = self.listeners(room, hidden)
+        return sessions if room.startswith("dm:") else [*sessions, *self.sign_ins]
+
     def move(self, before: Set[str], after: Set[str]) -> None:
         """Users came into a group or left it, and no delivery says so: their sessions end, and the welcome decides what
         they hear when they come again."""
@@ -240,7 +246,7 @@ def tell_lag(live: Live, batches: Sequence[ForeignBatch]) -> None:
         return
     room = batches[0].room
     heads: dict[str, int] = {}
-    for session in live.listeners(room):
+    for session in live.may_lag(room):
         if session.user not in heads:
             heads[session.user] = next((seq for seq, hidden in reversed(facts) if hidden != session.user), 0)
         if heads[session.user]:

@@ -52,7 +52,8 @@ class Subscriber(QueuedSession, Protocol):
         """Send whole frames; they are dropped when the outbox is over half full."""
 
     def lag(self, room: str, head: int) -> None:
-        """Facts of the room could not be taken: tell the peer as soon as there is space."""
+        """Facts of the room up to seq `head` were left out: tell the peer as soon as there is space. A session whose
+        welcome is being read may be told of groups that it turns out not to hear."""
 
     def close(self, number: int, reason: str) -> None:
         """Close in order, with a number of errors.CLOSES."""

@@ -135,7 +135,9 @@ class Listener(Positions, ABC):
         return self.hears(fact_batch.room, fact_batch.first, fact_batch.commit)
 
     def lag(self, room: str, head: int) -> None:
-        if self.fall_behind(room):
+        if self.state == GREETING:
+            self._keep(self.note_lag(room, head))
+        elif self.fall_behind(room):
             self.gateway.live.counts.lags += 1
             if not self.outbox.crowded:
                 self.tell_lag()
@@ -195,7 +197,10 @@ class Listener(Positions, ABC):
         self.gateway.live.leave(room, self)
 
     def _note(self, event: RoomEvent) -> None:
-        if not self.note(event):
+        self._keep(self.note(event))
+
+    def _keep(self, kept: bool) -> None:
+        if not kept:
             self.close(SLOW, "too much happened while the welcome was read")
 
     def leave_all(self) -> None:

@@ -92,7 +92,7 @@ class RoomEvent(NamedTuple):
 class Positions:
     """All rooms of one session."""
 
-    __slots__ = ("catching_up", "events", "positions", "since", "state")
+    __slots__ = ("catching_up", "events", "missed", "positions", "since", "state")
 
     def __init__(self) -> None:
         self.state = NEW
@@ -102,6 +102,8 @@ class Positions:
         """Whether `hears` must be asked for each delivery."""
         self.positions: dict[str, Position] | None = None
         self.events: list[RoomEvent] | None = None
+        self.missed: dict[str, int] | None = None
+        """Rooms that left facts out while the welcome was read, with the seq of the last of them; None: no room."""
 
     # ------------------------------------------------------------------------------------------ signing in and out
 
@@ -117,7 +119,19 @@ class Positions:
         self.events.append(event)
         if len(self.events) <= MAX_EVENTS:
             return True
-        self.events = None
+        self.forget()
+        return False
+
+    def note_lag(self, room: str, head: int) -> bool:
+        """Keep that facts up to `head` were left out while the welcome is read. False: see `note`."""
+        if self.events is None:
+            return True
+        if self.missed is None:
+            self.missed = {}
+        self.missed[room] = max(head, self.missed.get(room, 0))
+        if len(self.missed) <= MAX_EVENTS:
+            return True
+        self.forget()
         return False
 
     def open(self, commit: int) -> list[RoomEvent]:
@@ -129,7 +143,7 @@ class Positions:
 
     def forget(self) -> None:
         """The session is over, or about to be."""
-        self.positions = self.events = None
+        self.positions = self.events = self.missed = None
 
     # ------------------------------------------------------------------------------------------ what rooms tell
 
@@ -150,7 +164,7 @@ class Positions:
 
     def fall_behind(self, room: str) -> bool:
         """Facts could not be taken. Whether that is news."""
-        if self.state != OPEN or isinstance(self.position(room), Lagging):
+        if self.state != OPEN or self.since == NEVER or isinstance(self.position(room), Lagging):
             return False
         self.put(room, Lagging())
         return True
@@ -212,6 +226,21 @@ class Positions:
             event.kind == "entered" and not (isinstance(position, Replaying) and position.begin_stay(event.seq))
         ):
             self.put(event.room, Replaying(event.seq - 1))
+
+    def take_missed(self) -> dict[str, int]:
+        """What `note_lag` has kept, once; each is the caller's to `catch_up_missed`, before any event."""
+        missed, self.missed = self.missed, None
+        return missed or {}
+
+    def catch_up_missed(self, room: str, last: int, head: int | None) -> None:
+        """Facts up to seq `last` were left out while the welcome was read, which holds the room up to `head`; None: it
+        does not say."""
+        if self.position(room) is not None:
+            return  # It is read up to what the room delivers, or lags.
+        if head is None:
+            self.put(room, Lagging())
+        elif head < last:
+            self.go_on(room, head, last)
 
     # ------------------------------------------------------------------------------------------ replaying
 

@@ -198,6 +198,7 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
                 session.put(name, Replaying(head))
         _hear_unreadable(session, hello.resume, snapshot)
         _resume(session, hello.resume, snapshot)
+        _catch_up_missed(session, snapshot)
         for event in events:
             _catch_up(session, event)
         start_replays(session)
@@ -216,6 +217,19 @@ def _hear_unreadable(session: Session, asked: dict[str, Position], snapshot: Sna
         elif room is not None and room.delivered > 0 and not is_dm(name):
             session.put(name, Lagging())
             session.tell_lag()
+
+
+def _catch_up_missed(session: Session, snapshot: Snapshot) -> None:
+    """Take in what rooms left out while the welcome was read, as far as it does not hold it."""
+    missed = session.take_missed()
+    if not missed:
+        return
+    heads = {entry.room: entry.head for entry in snapshot.contacts}
+    heads.update((entry.room, entry.head) for entry in snapshot.rooms)
+    heads |= snapshot.others | snapshot.heads
+    for room, last in missed.items():
+        if is_dm(room) or room in (session.groups or ()):
+            session.catch_up_missed(room, last, heads.get(room))
 
 
 def _catch_up(session: Session, event: RoomEvent) -> None:

@@ -65,6 +65,7 @@ class Strict:
 
 
 ROOM_STEPS = ["post", "post many", "begin", "begin", "hand", "hand", "work", "work", "work", "full", "empty", "sleep"]
+ROOM_STEPS.append("lose")
 STEPS = st.sampled_from(
     [*ROOM_STEPS, "take", "take all", "resume", "resume earlier", "resume ahead", "come back", "come anew"]
 )
@@ -76,6 +77,7 @@ def do_room(step: str, world: World) -> None:
         "hand": world.hand,
         "work": world.work,
         "sleep": world.sleep,
+        "lose": world.lose,
         "post": lambda: world.post(1),
         "post many": lambda: world.post(4),
         "post flood": lambda: world.post(300),

@@ -106,6 +106,26 @@ class World:
         if batch.change == "removed":
             self._left(batch)
 
+    def lose(self) -> None:
+        """The room leaves the batch out that is under way, or, where it is not in memory for want of space, what is
+        posted now: who hears it is told that it lags."""
+        if self.delivered is None:
+            self.commit += 1
+            self.head += 1
+            self.batches[self.head] = Batch(self.head, self.head, self.commit)
+            self._lag(self.head)
+        elif self.under_way is not None and not self.under_way.change:
+            batch, self.under_way = self.under_way, None
+            self._lag(batch.last)
+
+    def _lag(self, last: int) -> None:
+        machine = self.machine
+        if machine.events is not None:
+            machine.note_lag(self.room, last)
+        elif self.room == DM or self.in_group:
+            machine.fall_behind(self.room)
+            self.tell_lag()
+
     def sleep(self) -> None:
         """The room leaves memory: only where nobody depends on what it delivered."""
         if not self.queue and self.under_way is None and not self.readings:
@@ -174,6 +194,9 @@ class World:
                 machine.put(self.room, Replaying(head))
         if held is not None and (head != held or machine.position(self.room) is not None):
             machine.go_on(self.room, held, head, None if member else ended_at)
+        for room, last in machine.take_missed().items():
+            if room == DM or self.in_group:
+                machine.catch_up_missed(room, last, head)
         for event in events:
             if event.kind != "facts":
                 self.in_group = event.kind == "entered"
