@@ -39,6 +39,7 @@ class DeliveryReceipts:
         "_now_ms",
         "_policy",
         "_record",
+        "_runs",
         "_start",
         "_told",
         "_waiting",
@@ -62,7 +63,9 @@ class DeliveryReceipts:
         self._elsewhere: set[str] = set()
         """Users whose waiting position another node took, and notes."""
         self._told: dict[str, int] = {}
-        """The latest users' positions, so that repeats cost nothing."""
+        """The latest users' positions that were taken, so that repeats cost nothing."""
+        self._runs = False
+        """Whether there is a task."""
 
     def take(self, record: RoomRecord, user: str, seq: int) -> None:
         """A device of a user of the room has its facts up to `seq`. Nothing is kept of a large group, nor of a room
@@ -81,19 +84,25 @@ class DeliveryReceipts:
 
     def _keep(self, record: RoomRecord, user: str, seq: int) -> bool:
         """Have it told later, if it is news."""
-        if seq <= self._told.get(user, 0) or not keeps_got(record) or seq < record.since.get(user, 1):
+        if seq <= self._told.get(user, 0) or seq <= self._waiting.get(user, 0):
             return False
+        if not keeps_got(record) or seq < record.since.get(user, 1):
+            return False
+        self._waiting[user] = seq
+        if not self._runs:
+            self._runs = True
+            self._start(Spec(f"got {record.room}", self._tell_later, "temporary", self._given_up))
+        return True
+
+    def _given_up(self) -> None:
+        self._waiting.clear()
+        self._runs = False
+
+    def _note(self, record: RoomRecord, user: str, seq: int) -> None:
         self._told.pop(user, None)
         self._told[user] = seq
         if len(self._told) > 2 * SMALL_ROOM:
             del self._told[next(iter(self._told))]
-        first = not self._waiting
-        self._waiting[user] = seq
-        if first:
-            self._start(Spec(f"got {record.room}", self._tell_later, "temporary", self._waiting.clear))
-        return True
-
-    def _note(self, record: RoomRecord, user: str, seq: int) -> None:
         if user in self._elsewhere:
             self._elsewhere.discard(user)
         else:
@@ -110,6 +119,7 @@ class DeliveryReceipts:
             else:
                 await self._tell_group(record)
             self._elsewhere.intersection_update(self._waiting)
+        self._runs = False
 
     def _tell_two(self, record: RoomRecord) -> None:
         relation, waiting = record.relation, list(self._waiting.items())
@@ -127,7 +137,7 @@ class DeliveryReceipts:
         blocks = await self._blocks(record, asked, members)
         now = self._record()
         if blocks is None or now is None or not keeps_got(now):
-            self._waiting.clear()
+            self._waiting.clear()  # And again with what can't be looked up.
             return
         # Users who came to `_waiting` meanwhile have not been asked about: they are told the next time.
         waiting = {user: self._waiting.pop(user) for user in asked}

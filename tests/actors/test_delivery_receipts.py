@@ -303,3 +303,57 @@ async def test_members_who_come_while_blocks_are_looked_up_are_told_after_a_look
     assert looks == [{"ann", "bob", "cat"}, {"zoe", "eve"}]
     assert ann.told == zoe.told == [Got(room=TEA, got={"bob": 3, "cat": 3})]
     assert eve.told == [Got(room=TEA, got={"cat": 3})]
+
+
+async def test_what_was_not_told_is_news_when_it_is_said_again(
+    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ann,) = listening(house, "ann")
+    await house.tea("bob")
+    await house.outcomes(*house.say("one"))
+
+    async def fails(*_: Any) -> Any:
+        raise StoreError("no")
+
+    room = house.rooms.get(TEA)
+    assert room is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(type(room._context.lookups), "blocks", fails)
+        await house.outcomes(got("bob", 3))
+    house.ask(got("bob", 3))
+    await trio.sleep(EVERY_S / 2)
+    room.forget()
+    await trio.sleep(EVERY_S)
+    assert ann.told == [] and await listed(house, "ann") == {}
+    await house.outcomes(got("bob", 3), got("bob", 3))
+    assert ann.told == [Got(room=TEA, got={"bob": 3})] and await listed(house, "ann") == {"bob": 3}
+
+
+async def test_a_room_tells_in_one_task_also_while_newcomers_are_looked_up(
+    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (ann,) = listening(house, "ann")
+    await house.tea("bob")
+    await house.outcomes(*house.say("one", "two"))
+    room = house.rooms.get(TEA)
+    assert room is not None
+    blocks, come = room._context.lookups.blocks, list[Recorder]()
+
+    async def slowly(*asked: Any) -> Any:
+        found = await blocks(*asked)
+        if not come:
+            house.ask(commands.Add(room=TEA, user="ann", users=("zoe",)))
+            come.extend(listening(house, "zoe"))
+        await trio.sleep(3 * EVERY_S)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(room._context.lookups), "blocks", staticmethod(slowly))
+        house.ask(got("bob", 3))
+        await trio.sleep(5 * EVERY_S)
+        house.ask(got("bob", 4))
+        await trio.sleep(EVERY_S / 2)
+        assert sum(child.spec.name.startswith("got") for child in house.actors) == 1
+        await house.settled()
+    assert house.actors.crashes == 0
+    assert ann.told == [Got(room=TEA, got={"bob": 3}), Got(room=TEA, got={"bob": 4})]
