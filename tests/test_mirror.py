@@ -24,7 +24,6 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/protocol/test_catalogue.py": ("protocol/conversation",),
     "tests/protocol/test_websocket_frames.py": ("protocol/websocket",),
     "tests/actors/test_live.py": (
-        "actors/deliveries",
         "actors/fact_batch",
         "actors/messages",
         "actors/prefetched",

@@ -23,12 +23,11 @@ from gochat.actors.live import tell_lag
 from gochat.actors.messages import Submit, flush_all
 from gochat.actors.phases import APPENDED, LACKING, TRANSITIONS
 from gochat.actors.rebuild import Rebuild
-from gochat.actors.relations import tell_two
+from gochat.actors.relations import tell_states, tell_two
 from gochat.actors.room_context import RoomContext
 from gochat.actors.turn_bounds import MOST_MAIL, within_bounds
 from gochat.domain import commands
 from gochat.domain.draft import RecentMessages
-from gochat.domain.facts import Role
 from gochat.domain.foreign import ForeignTurn, fold
 from gochat.domain.ids import is_dm
 from gochat.domain.limits import SlidingWindow
@@ -60,12 +59,12 @@ class RoomActor(Actor[Submit]):
         "_context",
         "_deliveries",
         "_events",
-        "_members",
         "_offset",
         "_outcomes",
         "_private",
         "_rebuild",
         "_recent",
+        "_told",
         "_turn",
         "delivered",
         "record",
@@ -85,8 +84,8 @@ class RoomActor(Actor[Submit]):
         self.record: RoomRecord | None = None
         self._offset = 0
         """The value of `jumps.offset` when the record's ends were last moved."""
-        self._members: Mapping[str, Role] | None = None
-        """Of a group that has to be rebuilt: its members, as far as anybody was told."""
+        self._told: RoomRecord | None = None
+        """Of a room that has to be rebuilt: the record as far as anybody was told of it."""
         self._rebuild: Rebuild | None = None
         """Made when it is stale for the first time."""
         self._attempt: Attempt | None = None
@@ -165,7 +164,8 @@ class RoomActor(Actor[Submit]):
             self._catch_up_after_failure(record)
         else:
             self.delivered = max(self.delivered, told)
-        self._members = None
+        self._tell_states_after_failure(record)
+        self._told = None
         for batch in backlog.batches:
             if not batch.facts or batch.facts[-1].seq > self.delivered:
                 self._tell_foreign(batch, None)
@@ -176,9 +176,20 @@ class RoomActor(Actor[Submit]):
     def _catch_up_after_failure(self, record: RoomRecord) -> None:
         """An append failed and was recorded all the same. Nobody was told: let everybody catch up."""
         self.delivered = record.head
-        if self._members is not None:
-            self._context.live.move(self._members.keys(), record.members.keys())
+        if self._told is not None and not self._private:
+            self._context.live.move(self._told.members.keys(), record.members.keys())
         self.let_catch_up()
+
+    def _tell_states_after_failure(self, record: RoomRecord) -> None:
+        """What two users are to each other may have changed without a fact."""
+        before, after = None if self._told is None else self._told.relation, record.relation
+        if before is None or after is None or before == after:
+            return
+        context = self._context
+        try:
+            tell_states(context.live, (), before, after, context.rules.contacts, context.clock.now_ms())
+        except Exception:
+            log.exception("%s: what is new between two users could not be told", self.address)
 
     async def prefetch(self, batch: list[Submit]) -> None:
         context = self._context
@@ -326,14 +337,20 @@ class RoomActor(Actor[Submit]):
         before = self.record
         assert turn is not None and before is not None
         if type(result) is Committed:
-            if result.facts is not turn.facts or turn.draft.head != before.head + len(turn.facts):
-                outcomes = turn.renumber(before, result.facts, outcomes, result.side_records)
+            try:
+                if result.facts is not turn.facts or turn.draft.head != before.head + len(turn.facts):
+                    outcomes = turn.renumber(before, result.facts, outcomes, result.side_records)
+                if not turn.draft.room_pk:
+                    turn.draft.room_pk = result.room_pk
+                self._context.keys.remember(turn.fresh_keys)
+                if turn.others:
+                    self._recent.follow(turn.others)
+            except Exception as error:
+                # Recorded it is: the room is rebuilt with it, and the askers come again.
+                log.exception("%s: a batch that was recorded could not be taken", self.address)
+                self.fail(self._batch, error)
+                return
             self.record = turn.draft
-            if not turn.draft.room_pk:
-                turn.draft.room_pk = result.room_pk
-            self._context.keys.remember(turn.fresh_keys)
-            if turn.others:
-                self._recent.follow(turn.others)
             batch, self._batch = self._batch, []  # From here on no mail of it may be handled again.
             self._conclude(batch, outcomes, turn, before, result)
             return
@@ -435,7 +452,7 @@ class RoomActor(Actor[Submit]):
         of none."""
         relation = self.record.relation if self.record is not None else None
         withheld = relation.withheld if relation is not None else None
-        for session in self._context.live.listeners(self.address, withheld):
+        for session in self._context.live.may_lag(self.address, withheld):
             session.lag(self.address, self.delivered)
 
     # ------------------------------------------------------------------------------------------ other nodes
@@ -522,8 +539,8 @@ class RoomActor(Actor[Submit]):
             self._rebuild.start()
 
     def forget(self) -> None:
-        if self.record is not None and not self._private:
-            self._members = self.record.members
+        if self.record is not None:
+            self._told = self.record
         self.record = self._attempt = None
 
     def given_up(self) -> None:

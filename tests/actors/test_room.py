@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,10 +11,10 @@ from trio.testing import MockClock
 from gochat.actors.messages import Submit
 from gochat.domain import commands
 from gochat.domain.limits import TokenBucket
-from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied, Full, StoreError
 from gochat.protocol.codec import LINE_JSON, WS_JSON, WS_MSGPACK
+from gochat.protocol.replies import Contact
 from tests.actors.house import KEYS, TEA, Asked, House, Recorder
 
 DM = "dm:ann:bob"
@@ -263,33 +262,33 @@ async def test_a_room_that_rested_goes_on_where_it_was(house: House, autojump_cl
     assert (ann.seqs, ann.lags) == ([2], [])
 
 
-async def test_while_the_store_fails_a_room_tries_it_ever_less_often_however_much_mail_comes(
+async def test_a_block_that_was_recorded_all_the_same_is_told(house: House, autojump_clock: MockClock) -> None:
+    ann, bob = Recorder(house, "ann"), Recorder(house, "bob")
+    await house.outcomes(commands.Contact(room=DM, user="ann", action="add"), *house.say("one", room=DM))
+    for session in (ann, bob):
+        session.soft.clear()
+    parted: list[tuple[str, str]] = []
+    house.live.watches.part = lambda *two: parted.append(two)  # type: ignore[method-assign]
+    house.journal.after.append(StoreError("COMMIT failed", unknown=True))
+    (denied,) = await house.outcomes(commands.Contact(room=DM, user="bob", action="block"))
+    assert isinstance(denied, Denied) and denied.unknown
+    assert bob.told == [Contact(user="ann", state="blocked")]
+    assert parted == [("ann", "bob"), ("bob", "ann")]
+    assert ann.told == [] and ann.lags == bob.lags == []
+
+
+async def test_a_recorded_batch_that_can_not_be_taken_is_unknown_and_the_room_goes_on(
     house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ann = Recorder(house, "ann")
     await house.outcomes(*house.say("one", room=DM))
-    load, loads = house.shared.load, list[float]()
 
-    async def broken(room: str) -> RoomRecord:
-        loads.append(trio.current_time())
-        raise StoreError("the disk is gone")
+    def crashes(keys: Any) -> None:
+        raise RuntimeError("a bug")
 
-    monkeypatch.setattr(house.shared, "load", broken)
-    house.journal.before.append(StoreError("the disk is gone"))
-    for _ in range(10):
-        house.ask(*house.say("two", room=DM))
-        await trio.sleep(0.01)
-    loads.clear()
-    await trio.sleep(60)
-    pauses = [round(after - before, 1) for before, after in pairwise(loads)]
-    assert pauses == [1, 2, 4, *[8.0] * 6]
-    assert sum(child.spec.name.startswith("rebuild") for child in house.actors) == 1
-    monkeypatch.setattr(house.shared, "load", load)
-    await house.settled()
-    room = house.rooms.get(DM)
-    assert room is not None and not room.stale
-    monkeypatch.setattr(house.shared, "load", broken)
-    house.journal.before.append(StoreError("the disk is gone again"))
-    house.ask(*house.say("two", room=DM))
-    began, loads[:] = trio.current_time(), []
-    await trio.sleep(1)
-    assert [round(at - began, 1) for at in loads] == [0.5], "the pause is short again"
+    with monkeypatch.context() as patch:
+        patch.setattr(type(house.keys), "remember", lambda *_: crashes(_))
+        (denied,) = await house.outcomes(*house.say("two", room=DM, key="k"))
+    assert isinstance(denied, Denied) and (denied.code, denied.unknown) == ("unavailable", True)
+    assert ann.lags == [(DM, 2)]
+    assert seqs(await house.outcomes(*house.say("two", room=DM, key="k"), *house.say("three", room=DM))) == [2, 3]
