@@ -74,8 +74,8 @@ class Deliveries:
                 self._supervisor.start(Spec(name, self._deliver, "temporary", self._crashed))
         if self.over_limit:
             room.held = True
-        else:
-            self._release()  # Most of what waited may have been dropped just now.
+        elif room.held:
+            room.release()  # Most of what waited was dropped just now.
 
     async def _deliver(self) -> None:
         while self._waiting:
