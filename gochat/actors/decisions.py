@@ -16,6 +16,8 @@ def is_by_state(mail: Submit, outcome: Outcome) -> bool:
     """Whether nothing is recorded for the command because of what stands in the record, which may be out of date."""
     if isinstance(outcome, Done):
         return outcome.duplicate and not isinstance(mail.command, commands.Send)
+    if mail.if_strangers is not None and outcome is mail.if_strangers[1]:
+        return True  # Contacts may write this, and they may have become contacts on another node.
     return outcome.code in _BY_STATE and outcome is not mail.refusal
 
 
