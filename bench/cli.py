@@ -410,8 +410,9 @@ def cluster_command(pairs: int, members: int, rate: float, timed: Timed, common:
     python -m bench cluster
     python -m bench cluster --turns 1 --seconds 3 --rate 500
     """
-    turns = common.turns_or(3, quick=timed.quick)
-    options = cluster.Options(timed.length(), pairs, rate=rate, members=members, body=timed.body, turns=turns)
+    # Two turns of eight seconds: all of it within six minutes.
+    turns = common.turns_or(2, quick=timed.quick)
+    options = cluster.Options(timed.length(8.0), pairs, rate=rate, members=members, body=timed.body, turns=turns)
     _alone(common)
     finish(3 * pairs + members, common, lambda stage: cluster.run(stage, options))
 

@@ -6,6 +6,7 @@ number in flight.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import NamedTuple
@@ -25,6 +26,9 @@ from bench.server import Running, data_folder, limit_echo
 
 #: The least ratio of gochat's messages a second to the echo's, by the number in flight.
 _WANTED = {1: 0.45, 16: 2.0}
+
+#: Until what was acknowledged on one node is told on all of a cluster, with everybody's contacts made at once.
+_TOLD_ELSEWHERE_S = 2.0
 
 
 class Options(NamedTuple):
@@ -124,6 +128,8 @@ def make_pairs(
             if isinstance(client.sock, RequestSocket):
                 client.sock.polls = False  # The replies to a writer's messages bring all that it is owed.
         befriend(list(zip(talking, listening, strict=True)))
+        if reading is not None:
+            time.sleep(_TOLD_ELSEWHERE_S)
         settle([*talking, *listening])
         pairs: list[tuple[Sender | RestSender, Receiver | None]] = []
         for client, peer in zip(talking, listening, strict=True):
