@@ -41,7 +41,7 @@ class Live:
     def __init__(self, slice_: int = SLICE) -> None:
         """`slice_`: see SLICE."""
         self.presence: Presence = LocalPresence()
-        """Who is online on any node."""
+        """Tells who is online on any node."""
         self.ephemera: Ephemera | None = None
         """The way of ephemeral events to the other nodes; None where there is no other."""
         self.watches = Watches()

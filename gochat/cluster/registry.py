@@ -111,7 +111,7 @@ class NodeRegistry:
         self.window = [0] * PARTITIONS
         """How many the server keeps."""
         self._marks: deque[tuple[float, list[int]]] = deque()
-        """What was recorded when, by partition: the latest that is KEEP_S ago, and those after."""
+        """Positions by partition and when they were recorded: the latest that is KEEP_S ago, and those after."""
 
     async def check_folder(self) -> None:
         """Compare the folder with what the node told of itself before it stopped; to be called before the node follows
@@ -323,7 +323,7 @@ class NodeRegistry:
             least = min([of.end, *ends])
             before = least._replace(n=min(least.n, old[partition]))
             await self._shared.log.trim(partition, before, KEEP, CAP)
-            # What is over the cap can't be read from the server any more: nobody could use it.
+            # Entries over the cap can't be read from the server any more: nobody could use it.
             oldest = await self._store.trim(partition, max(before.n, of.end.n - CAP))
             self.ring[partition] = of.end.n - oldest + 1 if oldest else 0
         begins = await self._shared.log.begins(range(PARTITIONS))

@@ -95,6 +95,8 @@ class Anywhere:
         return getattr(self.nodes[0], name)
 
 
+#: Those that run now.
+RUNNING: list[Anywhere] = []
 #: The logs of clusters by the data folders of their nodes: a node that starts again finds its own.
 _LOGS: dict[str, MemoryServer] = {}
 
@@ -121,5 +123,9 @@ async def running_anywhere(settings: Settings) -> AsyncIterator[Any]:
         nodes = [await nursery.start(run, name) for name in ("north", "south", "west")]
         for node in nodes:
             await caught_up(node.gateway.journal)
-        yield Anywhere(nodes)
+        RUNNING.append(anywhere := Anywhere(nodes))
+        try:
+            yield anywhere
+        finally:
+            RUNNING.remove(anywhere)
         stop.set()

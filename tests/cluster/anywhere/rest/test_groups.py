@@ -1,0 +1,1 @@
+from tests.http.rest.test_groups import *  # noqa: F403

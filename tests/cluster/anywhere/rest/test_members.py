@@ -1,0 +1,1 @@
+from tests.http.rest.test_members import *  # noqa: F403

@@ -1,0 +1,1 @@
+from tests.http.rest.test_messages import *  # noqa: F403

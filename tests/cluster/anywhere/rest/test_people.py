@@ -1,0 +1,1 @@
+from tests.http.rest.test_people import *  # noqa: F403

@@ -1,0 +1,1 @@
+from tests.http.rest.test_users import *  # noqa: F403

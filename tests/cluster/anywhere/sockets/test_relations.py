@@ -1,0 +1,1 @@
+from tests.e2e.test_relations import *  # noqa: F403
