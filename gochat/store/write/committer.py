@@ -102,6 +102,8 @@ class Committer:
         self._counts.backlog, self._counts.reindexing = len(self._unindexed), self._reindex.left
         self._after(self._writer)
         self._fed_at = self._busy_at = self._merged_at = self._failed_at = time.monotonic()
+        self._stuck_until = 0.0
+        """Until then no slice is merged: the last one changed nothing."""
         self._committed = 0
         """Messages since the last slice of a merge."""
         self._closed = False
@@ -122,7 +124,13 @@ class Committer:
 
     def _record_sound(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:
         writer = self._reopened()
-        damaged = self._look_again(writer) if self._damaged else {}
+        try:
+            damaged = self._look_again(writer) if self._damaged else {}
+        except Exception as error:
+            # None of the batches was tried.
+            if not _only_busy(error, writer):
+                self._discard(())
+            raise StoreError(f"nothing could be recorded: {error}") from error
         if damaged:
             # A room whose log is not whole takes nothing; the others go on.
             sound = iter(self._record(writer, [batch for batch in batches if batch.room_pk not in damaged], notes))
@@ -236,6 +244,8 @@ class Committer:
             if room_pk not in self._damaged:
                 self._damaged[room_pk] = room
                 self._health.damaged(f"the log of {room}, near its head")
+        if writer.undeleted is not None:
+            self._health.damaged(f"the table of messages to be merged: {writer.undeleted}")
         if batches is None:
             return
         if self._write_buffer.facts <= writer.facts:
@@ -258,15 +268,16 @@ class Committer:
         now = time.monotonic()
         quiet = now - self._busy_at >= self._pace.quiet_s
         try:
-            if self._due(now, quiet):
-                self._merge_slice(self._writer)
-                return 0.0
+            if now >= self._stuck_until and self._due(now, quiet):
+                if self._merge_slice(self._writer):
+                    return 0.0
+                self._stuck_until = now + self._pace.retry_s
             if self._unindexed and (quiet or now - self._fed_at >= self._pace.feed_s):
                 self._unsynced(self._writer.connection, self._feed)
                 self._health.writing = None
                 self._fed_at = time.monotonic()
                 self._counts.backlog = len(self._unindexed)
-                return 0.0 if self._unindexed or self._reindex.under_way else None
+                return 0.0  # There may be something left to merge.
             if self._reindex.under_way and (quiet or now >= self._reindex_at):
                 self._unsynced(self._writer.connection, self._index_anew)
                 ended = time.monotonic()
@@ -278,7 +289,8 @@ class Committer:
                 self._health.writing = f"messages can't be merged, or not be put into the search index: {error}"
                 self._discard(())
             return self._pace.retry_s
-        wait_s = min(self._pace.quiet_s, self._pace.feed_s)
+        wait_s = min(self._pace.quiet_s, self._pace.feed_s) if self._unindexed else self._pace.quiet_s
+        wait_s = max(wait_s, self._stuck_until - now)
         return min(wait_s, max(0.001, self._reindex_at - now)) if self._reindex.under_way else wait_s
 
     def _try_again(self) -> float | None:
@@ -309,8 +321,10 @@ class Committer:
             return True
         return False
 
-    def _merge_slice(self, writer: Writer) -> None:
+    def _merge_slice(self, writer: Writer) -> bool:
+        """Whether that led anywhere: what meets the same damage each time is not tried again at once."""
         write_buffer, pace = self._write_buffer, self._pace
+        before = write_buffer.facts, write_buffer.rows, write_buffer.merging
         most = max(
             pace.slice, int(self._committed * GAIN), write_buffer.overdue(GAIN * write_buffer.new_bytes / pace.at_bytes)
         )
@@ -321,6 +335,7 @@ class Committer:
         self._after(writer)
         if not self._write_buffer.merging:
             self._merged_at = time.monotonic()
+        return before != (write_buffer.facts, write_buffer.rows, write_buffer.merging)
 
     def _unsynced(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
         """Do something in a transaction that is not synced: it follows from the log."""
@@ -341,10 +356,10 @@ class Committer:
                 if not is_damage(error):
                     self._unindexed |= begun | {room_pk}
                     raise
-                _start_over(connection)  # The others are fed again.
-                self._unindexed |= begun
+                self._unindexed |= begun  # They are fed again.
                 self._health.unindexed.add(room_pk)
                 self._health.damaged(f"the search index, or the log of room {room_pk}: {error}")
+                _start_over(connection)
                 return
             begun.add(room_pk)
             if fed is None:

@@ -76,6 +76,9 @@ class Writer:
         """Whether the last thing tried was a COMMIT, so that its failure says nothing."""
         self.facts = self.messages = 0
         """How many the last commit recorded."""
+        self.undeleted: str | None = None
+        """Why the tail's rows that are of no more use, all of whose messages are merged, could not be deleted when that
+        was tried last; None: they could."""
         self._logs = Logs(connection, notices)
         self._recover()
 
@@ -173,12 +176,29 @@ class Writer:
                     raise
                 self._roll_back(pieces)
                 self._merge_apart(pieces)
+                self._delete_obsolete()
 
     def _merge_together(self, pieces: write_buffer.Pieces, obsolete: int) -> None:
         self._begin()
         self._logs.write(_batches(pieces))
         self._finish(self.commits, obsolete, merged=pieces)
         self.write_buffer.forget(pieces, obsolete)
+        if obsolete:
+            self.undeleted = None
+
+    def _delete_obsolete(self) -> None:
+        """Delete the rows that are of no more use, and nothing else. A damaged page that hides them costs no room its
+        merge: they stay, and so does their segment, until a later merge can delete them."""
+        obsolete = self.write_buffer.obsolete_upto({})
+        if not obsolete:
+            return
+        try:
+            self._merge_together({}, obsolete)
+        except Exception as error:
+            if not self._is_of_some(error):
+                raise
+            self._roll_back(())
+            self.undeleted = str(error)
 
     def _merge_apart(self, pieces: write_buffer.Pieces) -> None:
         """A log does not take what follows its head: it is damaged. That costs no other room anything: each has a
