@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from operator import methodcaller
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ import trio
 from gochat.domain.facts import AnyFact, Edit, Member, Message
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import RoomRecord
-from gochat.domain.side_records import AnySideRecord, Revoked, Suspended
+from gochat.domain.side_records import AnySideRecord, AnyStanding, Deleted, Revoked, Suspended
 from gochat.errors import Full, StoreError, again
 from gochat.ports.journal import AppendResult, Committed, DuplicateKeys, OnForeign, OnRecorded, OnStanding
 from gochat.ports.ticks import TurnQueue
@@ -42,8 +44,11 @@ MOST_BYTES = 64 << 20
 BESIDE_BYTES, USER_BYTES = 1000, 113
 #: Notes that may wait; more are written at once.
 MOST_NOTES = 50_000
-#: How long a note may wait for a commit that takes it along.
-NOTES_S = 0.3
+#: Notes that are kept while nothing can be written. Of more the oldest times at which facts came to devices and users
+#: were last seen are dropped: read positions and names are as many as there are seats and users at most.
+MOST_KEPT = 2 * MOST_NOTES
+#: How long a note may wait for a commit that takes it along; and for the next one, after one that failed.
+NOTES_S, RETRY_S = 0.3, 1.0
 
 
 #: The place of side records that belong to no room.
@@ -99,6 +104,8 @@ class SqliteJournal:
         self._noted = trio.Event()
         self._closing = False
         self._stood: OnStanding = lambda entry: None
+        self._in_doubt: list[AnyStanding] = []
+        """Suspensions and revocations that may be recorded, and that nobody was told of."""
         self.problem: str | None = None
         """Why the last commit failed; None when it did not."""
         self.behind: str | None = None
@@ -168,17 +175,45 @@ class SqliteJournal:
 
         def done(result: AppendResult) -> None:
             results.append(result)
-            if isinstance(result, Committed):
-                for entry in side_records:
-                    if isinstance(entry, Suspended | Revoked):
+            try:
+                standing = [entry for entry in side_records if isinstance(entry, Suspended | Revoked)]
+                if isinstance(result, Committed):
+                    for entry in standing:
                         self._stood(entry)
-            told.set()
+                elif isinstance(result, StoreError) and result.unknown:
+                    self._remember_doubts(standing)
+            finally:
+                told.set()
 
         self.append(_NO_ROOM, (), side_records, done)
         await told.wait()
         if isinstance(results[0], StoreError):
             raise results[0]
         assert isinstance(results[0], Committed)
+
+    def _remember_doubts(self, standing: Sequence[AnyStanding]) -> None:
+        """Have `run` look what became of these. A ticket that may be used up is left alone: nobody got its token, so
+        that its user may try again."""
+        self._in_doubt += [each for each in standing if isinstance(each, Suspended) or not each.is_of_a_ticket]
+        if self._in_doubt:
+            self._noted.set()
+
+    def _settle_doubts(self) -> None:
+        """Have it read which of those in doubt are recorded; `enforce`'s callback is told of these, before any commit
+        that follows is."""
+        doubtful, self._in_doubt = self._in_doubt, []
+
+        def settled(result: outcome.Error | outcome.Value[list[AnyStanding | Deleted]]) -> None:
+            if isinstance(result, outcome.Error):
+                self._in_doubt = doubtful + self._in_doubt
+                self._noted.set()
+                return
+            for entry in doubtful:
+                if _stands(entry, result.value):
+                    self._stood(entry)
+
+        look = partial(rules.standing, since_ms=min(entry.ts for entry in doubtful) - 1)
+        self._committer.submit(methodcaller("read", "", look), settled)
 
     def note_read(self, record: RoomRecord, user: str, seq: int) -> None:
         place = (user, record.room_pk)
@@ -199,8 +234,14 @@ class SqliteJournal:
 
     def _note(self) -> None:
         self._noted.set()
-        if len(self._reads) + len(self._got) + len(self._users) >= MOST_NOTES:
+        # After a commit that failed `run` has the next try: each opens the database.
+        if self._notes >= MOST_NOTES and self.problem is None:
             self._want_commit()
+
+    @property
+    def _notes(self) -> int:
+        """How many wait."""
+        return len(self._reads) + len(self._got) + len(self._users)
 
     async def flush_notes(self) -> None:
         goal = self._begun
@@ -224,11 +265,13 @@ class SqliteJournal:
     # ------------------------------------------------------------------------------------------ group commit
 
     async def run(self) -> None:
-        """Have notes written that no batch takes along, for ever."""
+        """Have notes written that no batch takes along, and doubts settled, for ever."""
         while True:
             await self._noted.wait()
-            await trio.sleep(NOTES_S)
+            await trio.sleep(NOTES_S if self.problem is None else RETRY_S)
             self._noted = trio.Event()
+            if self._in_doubt:
+                self._settle_doubts()
             if self._reads or self._users or self._got:
                 self._want_commit()
 
@@ -301,16 +344,37 @@ class SqliteJournal:
             self._ticks.add(self)
 
     def _keep(self, notes: Notes) -> None:
-        """A commit failed: its notes go with the next one, unless newer ones came."""
-        for place, seq in notes.reads.items():
-            self._reads[place] = max(seq, self._reads.get(place, 0))
-        for place, seq in notes.got.items():
-            self._got[place] = max(seq, self._got.get(place, 0))
-        for user, (name, seen) in notes.users.items():
-            newer_name, newer_seen = self._users.get(user, (None, None))
-            self._users[user] = (name if newer_name is None else newer_name, seen if newer_seen is None else newer_seen)
-        if self._reads or self._users or self._got:
+        """A commit failed: its notes go with the next one, unless newer ones came. The older come first."""
+        reads, users, got = dict(notes.reads), dict(notes.users), dict(notes.got)
+        for place, seq in self._reads.items():
+            reads[place] = max(seq, reads.get(place, 0))
+        for place, seq in self._got.items():
+            got[place] = max(seq, got.get(place, 0))
+        for user, (name, seen) in self._users.items():
+            old_name, old_seen = users.get(user, (None, None))
+            users[user] = (old_name if name is None else name, old_seen if seen is None else seen)
+        self._reads, self._users, self._got = reads, users, got
+        if self._notes > MOST_KEPT:
+            self._drop_oldest()
+        if self._notes:
             self._noted.set()
+
+    def _drop_oldest(self) -> None:
+        """Bring the notes down to their bound, as far as `got` and times last seen are what exceeds it."""
+        for place in list(islice(self._got, self._notes - MOST_KEPT)):
+            del self._got[place]
+        seen = (user for user, (_, last_seen) in self._users.items() if last_seen is not None)
+        for user in list(islice(seen, max(0, self._notes - MOST_KEPT))):
+            name, _ = self._users.pop(user)
+            if name is not None:
+                self._users[user] = (name, None)
+
+
+def _stands(entry: AnyStanding, recorded: Sequence[AnyStanding | Deleted]) -> bool:
+    """Whether the entry, which may be recorded, is, and nothing after it that says otherwise."""
+    if isinstance(entry, Suspended) and not entry.on:
+        return not any(isinstance(each, Suspended) and each.user == entry.user for each in recorded)
+    return entry in recorded
 
 
 #: A tuple: to ask for a union takes four times as long, once for each message.
