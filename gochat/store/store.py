@@ -68,6 +68,8 @@ class _Context(NamedTuple):
     """The greatest number that a room has."""
     commits: Commits
     health: Health
+    threaded: bool
+    """Whether each part has opened the database in threads of its own, which may have failed."""
 
 
 @asynccontextmanager
@@ -159,8 +161,8 @@ def _in_threads(path: Path, commits: Commits, pace: MergePace, notices: bool) ->
             epoch, last_num = _beginning(first)
     except sqlite3.Error as error:
         raise StoreError(f"{path} can't be read: {error}") from error
-    readers = Readers(threads(opens), health)
-    searchers = Readers(threads(opens, searches.THREADS), health, together=1)
+    readers = Readers(threads(opens, health=health), health)
+    searchers = Readers(threads(opens, searches.THREADS, health), health, together=1)
     committer: OwnerThread[Committer] = OwnerThread(
         "committer",
         partial(Committer, partial(connect, str(path)), write_buffer, pace, commits, health, notices),
@@ -168,7 +170,7 @@ def _in_threads(path: Path, commits: Commits, pace: MergePace, notices: bool) ->
         closes=Committer.close,
     )
     merged_reader = MergedReader(readers, committer, write_buffer, partial(reading, path))
-    return _Context(committer, readers, searchers, merged_reader, epoch, last_num, commits, health)
+    return _Context(committer, readers, searchers, merged_reader, epoch, last_num, commits, health, True)
 
 
 def _on_one(
@@ -190,7 +192,7 @@ def _on_one(
         closes=Committer.close,
     )
     merged_reader = MergedReader(readers, committer, write_buffer, overlaid)
-    return _Context(committer, readers, searchers, merged_reader, epoch, last_num, commits, health)
+    return _Context(committer, readers, searchers, merged_reader, epoch, last_num, commits, health, False)
 
 
 def _beginning(connection: sqlite3.Connection) -> tuple[str, int]:
@@ -209,6 +211,9 @@ async def _running(
     workers = (committer, readers, searchers)
     try:
         await committer.call(lambda _: None)  # Messages that a crash left are merged by now, or this says why not.
+        if parts.threaded:
+            for each in (readers, searchers):
+                await each.call(lambda _: None)  # One of its threads has the database open.
     except BaseException:
         await _end(workers)  # noqa: ASYNC102 -- shielded by itself; threads end
         raise

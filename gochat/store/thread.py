@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -22,6 +23,33 @@ T = TypeVar("T")
 
 Done: TypeAlias = Callable[[Any], None]
 """Gets the outcome of a job: an outcome.Value or an outcome.Error."""
+
+
+#: How long a thread that could not open what it works on waits before it tries again.
+RETRY_S = 1.0
+
+
+class Jobs:
+    """The queue of one thread or of several, which share the work."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._able = threads
+        self._lock = threading.Lock()
+
+    def able(self) -> bool:
+        """Whether any of the threads has, or may still get, what it works on."""
+        return self._able > 0
+
+    def lose(self) -> None:
+        """One of them can't open it."""
+        with self._lock:
+            self._able -= 1
+
+    def regain(self) -> None:
+        """That one could, later."""
+        with self._lock:
+            self._able += 1
 
 
 class Worker(Protocol[C_co]):
@@ -59,8 +87,9 @@ class OwnerThread(Generic[C]):
     """A worker that is a thread, which owns what `opens` gives.
 
     `idle` is called after each job, and when none came for a while; it says in how many seconds it wants to be called
-    again, or None: only after the next job. `closes` lets go of what was opened, when the thread ends. Threads with one
-    queue of `jobs` share the work.
+    again, or None: only after the next job. `closes` lets go of what was opened, when the thread ends. Threads with the
+    same `jobs` share the work. One for which `opens` raises tries again from time to time, and leaves the work to the
+    others; where none has anything to work on, all callers are told.
     """
 
     def __init__(
@@ -70,12 +99,14 @@ class OwnerThread(Generic[C]):
         *,
         idle: Callable[[C], float | None] | None = None,
         closes: Callable[[C], None] | None = None,
-        jobs: queue.SimpleQueue[Any] | None = None,
+        jobs: Jobs | None = None,
     ) -> None:
         self._opens = opens
         self._closes = closes
         self._idle = idle
-        self._jobs: queue.SimpleQueue[Any] = jobs if jobs is not None else queue.SimpleQueue()
+        self._shared = jobs or Jobs()
+        self._jobs = self._shared.queue
+        self._stopping = threading.Event()
         self._token = trio.lowlevel.current_trio_token()
         # Not a daemon: a commit that was handed over is finished even if the loop is gone.
         self._thread = threading.Thread(target=self._run, name=name)
@@ -102,17 +133,17 @@ class OwnerThread(Generic[C]):
         return result
 
     def stop(self) -> None:
+        self._stopping.set()
         self._jobs.put(None)
 
     def join(self) -> None:
         self._thread.join()
 
     def _run(self) -> None:
-        try:
-            owned = self._opens()
-        except Exception as error:  # noqa: BLE001 -- whatever it is, callers must not wait for ever
-            self._refuse_all(StoreError(f"the database can't be opened: {error}"))
+        opened = self._open()
+        if not opened:
             return
+        (owned,) = opened
         pause: float | None = None if self._idle is None else 0.0
         while True:
             try:
@@ -129,10 +160,42 @@ class OwnerThread(Generic[C]):
             if self._idle is not None:
                 pause = self._idle(owned)
 
-    def _refuse_all(self, error: StoreError) -> None:
-        """There is nothing to work on: all callers are told, until `stop`."""
-        while (entry := self._jobs.get()) is not None:
-            self._tell(entry[1], outcome.Error(StoreError(str(error))))
+    def _open(self) -> tuple[C] | None:
+        """Give this thread something to work on; None: it was stopped before there was anything."""
+        lost = False
+        while True:
+            try:
+                owned = self._opens()
+            except Exception as error:  # noqa: BLE001 -- whatever it is, callers must not wait for ever
+                problem = f"the database can't be opened: {error}"
+            else:
+                if lost:
+                    self._shared.regain()
+                return (owned,)
+            if not lost:
+                lost = True
+                self._shared.lose()
+            if self._wait(problem):
+                return None
+
+    def _wait(self, problem: str) -> bool:
+        """Let some time pass before the next try. Meanwhile other threads do the work; where there is none that can,
+        all callers are told of the problem. Whether this thread has to end."""
+        until = time.monotonic() + RETRY_S
+        while (left := until - time.monotonic()) > 0:
+            if self._shared.able():
+                return self._stopping.wait(left)
+            try:
+                entry = self._jobs.get(timeout=left)
+            except queue.Empty:
+                break
+            if entry is None:
+                return True
+            if self._shared.able():  # Another thread has got it meanwhile.
+                self._jobs.put(entry)
+            else:
+                self._tell(entry[1], outcome.Error(StoreError(problem)))
+        return False
 
     def _tell(self, done: Done, result: outcome.Outcome[Any]) -> None:
         try:

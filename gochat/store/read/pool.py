@@ -6,7 +6,6 @@ of the loop. In a storm of sign-ins handing over costs more than reading.
 
 from __future__ import annotations
 
-import queue
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ import trio
 
 from gochat.errors import Damaged, again
 from gochat.store.health import Health
-from gochat.store.thread import OwnerThread, Worker
+from gochat.store.thread import Jobs, OwnerThread, Worker
 
 T = TypeVar("T")
 
@@ -59,11 +58,23 @@ class _Call:
         return trio.lowlevel.Abort.SUCCEEDED
 
 
-def threads(opens: Callable[[], sqlite3.Connection], count: int = THREADS) -> list[OwnerThread[sqlite3.Connection]]:
-    """Reading threads with one queue. They begin at once."""
-    jobs: queue.SimpleQueue[object] = queue.SimpleQueue()
+def threads(
+    opens: Callable[[], sqlite3.Connection], count: int = THREADS, health: Health | None = None
+) -> list[OwnerThread[sqlite3.Connection]]:
+    """Reading threads with one queue. They begin at once. Where one can't open the database, `health` is told."""
+    jobs = Jobs(count)
+
+    def opened() -> sqlite3.Connection:
+        try:
+            return opens()
+        except Exception as error:
+            if health is not None:
+                health.failed("a reader can't open the database", error)
+            raise
+
     return [
-        OwnerThread(f"reader {n}", opens, jobs=jobs, closes=lambda connection: connection.close()) for n in range(count)
+        OwnerThread(f"reader {n}", opened, jobs=jobs, closes=lambda connection: connection.close())
+        for n in range(count)
     ]
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
+from gochat import store as stores
 from gochat.errors import StoreError
+from gochat.store import schema, thread
+from gochat.store import store as opening
+from gochat.store.health import Health
 from gochat.store.read.pool import THREADS, TOGETHER, Readers, threads
 from gochat.store.thread import Inline
 
@@ -146,3 +151,69 @@ async def test_who_cannot_read_is_told_each_for_themselves(tmp_path: Path) -> No
     assert told[0] is not told[1]
     readers.stop()
     readers.join()
+
+
+async def test_a_thread_that_cannot_open_takes_no_work_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    health, lost = Health(), threading.Event()
+    with reading(tmp_path / "a.db"):
+        pass
+
+    def opens() -> sqlite3.Connection:
+        if threading.current_thread().name == "reader 0":
+            lost.set()
+            raise OSError(errno.EMFILE, "too many open files")
+        return sqlite3.connect(tmp_path / "a.db", isolation_level=None, check_same_thread=False)
+
+    monkeypatch.setattr(thread, "RETRY_S", 1e6)
+    readers = Readers(threads(opens, health=health), health)
+    try:
+        with trio.fail_after(60):
+            await trio.to_thread.run_sync(lost.wait)
+            for _ in range(30):
+                assert await collect(readers, [count] * (3 * TOGETHER)) == [0] * (3 * TOGETHER)
+            assert health.failed_reads == 1
+    finally:
+        readers.stop()
+        readers.join()
+
+
+async def test_when_the_files_can_be_opened_again_all_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = [True]
+
+    def opens() -> sqlite3.Connection:
+        if broken:
+            raise sqlite3.OperationalError("unable to open")
+        return sqlite3.connect(tmp_path / "a.db", isolation_level=None, check_same_thread=False)
+
+    monkeypatch.setattr(thread, "RETRY_S", 0.01)
+    readers = Readers(threads(opens))
+    try:
+        with trio.fail_after(60):
+            with pytest.raises(StoreError, match="can't be opened: unable to open"):
+                await readers.call(lambda _: 1)
+            broken.clear()
+            while True:
+                with suppress(StoreError):
+                    assert await readers.call(lambda _: 1) == 1
+                    break
+    finally:
+        readers.stop()
+        readers.join()
+
+
+async def test_a_store_that_nothing_can_be_read_from_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = schema.connect
+
+    def in_the_loop_or_to_write(path: str, *, read_only: bool = False) -> sqlite3.Connection:
+        if read_only and threading.current_thread() is not threading.main_thread():
+            raise sqlite3.OperationalError("unable to open")
+        return connect(path, read_only=read_only)
+
+    monkeypatch.setattr(opening, "connect", in_the_loop_or_to_write)
+    with trio.fail_after(60), pytest.raises(StoreError, match="can't be opened: unable to open"):
+        async with stores.open(tmp_path / "gochat.db"):
+            pass
