@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from gochat.domain.ids import is_dm
 from gochat.store import listing, mentions
+from gochat.store.health import is_damage
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.search import index
@@ -58,6 +59,34 @@ def old_rooms(connection: sqlite3.Connection, cutoffs: Cutoffs, after: int, most
         if before_ms is not None and ts is not None and ts < before_ms:
             found.append(Old(room_pk, room, before_ms))
     return found, rows[-1][0] if len(rows) == most else None
+
+
+class Sound(NamedTuple):
+    """Results of `old_rooms` for rooms that can be read."""
+
+    found: list[Old]
+    after: int | None
+    left_out: dict[int, str]
+    """The numbers of rooms that a damaged page hides, and the error."""
+
+
+def old_sound_rooms(connection: sqlite3.Connection, cutoffs: Cutoffs, after: int, most: int) -> Sound:
+    """The same where some of these rooms can't be read: each is looked at by itself. Raises sqlite3.Error where their
+    numbers can't be read either."""
+    numbers = [
+        room_pk
+        for (room_pk,) in connection.execute("SELECT num FROM room WHERE num > ? ORDER BY num LIMIT ?", (after, most))
+    ]
+    found: list[Old] = []
+    left_out: dict[int, str] = {}
+    for room_pk in numbers:
+        try:
+            found += old_rooms(connection, cutoffs, room_pk - 1, 1)[0]
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            left_out[room_pk] = str(error)
+    return Sound(found, numbers[-1] if len(numbers) == most else None, left_out)
 
 
 def expire(connection: sqlite3.Connection, old: Old, now_ms: int) -> Expired:

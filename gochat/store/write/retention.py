@@ -13,8 +13,9 @@ import trio
 from gochat.domain.plurals import counted
 from gochat.domain.relationship import RelationChange
 from gochat.domain.side_records import Related
-from gochat.errors import StoreError
+from gochat.errors import Damaged, StoreError
 from gochat.store.folder import check_alone
+from gochat.store.health import Health
 from gochat.store.read import rules
 from gochat.store.read.pool import Readers
 from gochat.store.schema import connect
@@ -44,16 +45,18 @@ def cutoffs(groups_days: int, private_days: int, now_ms: int) -> Cutoffs:
 class Retention:
     """In a running node. A message edited or deleted meanwhile ends as if the change had come before or after."""
 
-    def __init__(self, readers: Readers, committer: Worker[Committer]) -> None:
+    def __init__(self, readers: Readers, committer: Worker[Committer], health: Health) -> None:
         self._readers = readers
         self._committer = committer
+        self._health = health
 
     async def sweep(self, found: Cutoffs, now_ms: int) -> int:
-        """Once over all rooms; how many messages lost their texts. Raises StoreError."""
+        """Once over all rooms; how many messages lost their texts. Rooms that a damaged page hides are left out, and
+        health is told. Raises StoreError."""
         messages = rooms = 0
         after: int | None = 0
         while after is not None:
-            olds, after = await self._readers.call(partial(expiry.old_rooms, cutoffs=found, after=after, most=ROOMS))
+            olds, after = await self._old_rooms(found, after)
             for old in olds:
                 more = True
                 while more:
@@ -64,6 +67,15 @@ class Retention:
         if messages:
             log.info("retention took the texts of %s in %s", counted(messages, "old message"), counted(rooms, "room"))
         return messages
+
+    async def _old_rooms(self, found: Cutoffs, after: int) -> tuple[list[expiry.Old], int | None]:
+        try:
+            return await self._readers.call(partial(expiry.old_rooms, cutoffs=found, after=after, most=ROOMS))
+        except Damaged:
+            sound = await self._readers.call(partial(expiry.old_sound_rooms, cutoffs=found, after=after, most=ROOMS))
+        for room_pk, error in sound.left_out.items():
+            self._health.damaged(f"what is too old in room {room_pk}: {error}")
+        return sound.found, sound.after
 
     async def spent_requests(self, after: tuple[str, str]) -> tuple[list[Withdrawal], tuple[str, str] | None]:
         """Of the next requests that wait those whose messages all seem to have expired, and where to go on; from

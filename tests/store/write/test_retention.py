@@ -15,11 +15,14 @@ import pytest
 import trio
 
 from gochat import store as stores
+from gochat.config.chat_sections import Retention as RetentionSettings
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact, Message
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import RelationChange
 from gochat.domain.side_records import Related
+from gochat.errors import Damaged
+from gochat.housekeeping import expire_texts
 from gochat.ports.archive import Viewer
 from gochat.ports.journal import Committed, DuplicateKeys
 from gochat.store import Store, setup
@@ -241,3 +244,36 @@ def test_a_count_of_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("days", [(0, 0), (3, 0), (0, 3)])
 def test_cutoffs(days: tuple[int, int]) -> None:
     assert cutoffs(*days, 10 * DAY_MS) == tuple(7 * DAY_MS if each else None for each in days)
+
+
+async def test_a_damaged_page_costs_no_other_room_its_retention(tmp_path: Path) -> None:
+    path, rooms = tmp_path / "gochat.db", [f"dm:ann:u{n}" for n in range(4)]
+    async with stores.open(path) as store:
+        for room in rooms:
+            await append(store, await store.journal.load(room), *[said(room, seq, 40) for seq in (1, 2)])
+    with closing(sqlite3.connect(path, isolation_level=None)) as vandal:
+        vandal.execute("UPDATE room SET id = CAST(x'ff' AS TEXT) WHERE id = ?", (rooms[1],))
+    async with stores.open(path) as store:
+        assert await store.retention.sweep(cutoffs(0, 30, NOW), NOW) == 3 * 2
+        assert await shown(store, rooms[3]) == [(1, None, True), (2, None, True)]
+        assert store.health.damage is not None
+        assert await store.retention.sweep(cutoffs(0, 30, NOW), NOW) == 0
+
+
+async def test_requests_are_looked_at_though_a_sweep_failed(autojump_clock: object) -> None:
+    looked = trio.Event()
+
+    class Failing:
+        async def sweep(self, found: object, now_ms: int) -> int:
+            raise Damaged("a bad page")
+
+        async def spent_requests(self, after: tuple[str, str]) -> tuple[list[Any], None]:
+            looked.set()
+            return [], None
+
+    settings, retention, rooms = RetentionSettings(private_days=30), Failing(), object()
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(expire_texts, settings, retention, rooms, lambda: NOW)
+            await looked.wait()
+            nursery.cancel_scope.cancel()
