@@ -59,6 +59,8 @@ class Operators:
         self._note = note
         self._seen_to: set[str] = set()
         """Machines that somebody works at."""
+        self._to_come = 0
+        """Changes that are about to begin."""
         self._unwanted: set[str] = set()
         """Nodes to be put out though their folders are there; by instance, as all of the following."""
         self._dead_since: dict[str, float] = {}
@@ -77,7 +79,7 @@ class Operators:
     @property
     def idle(self) -> bool:
         """Whether nothing is left to be done."""
-        return not self._seen_to and not self._orphans() and not self._too_old()
+        return not self._to_come and not self._seen_to and not self._orphans() and not self._too_old()
 
     def may_need_a_folder(self, host: Host, error: BaseException) -> bool:
         """Whether it is no fault of the node's that it says so."""
@@ -106,6 +108,17 @@ class Operators:
             self._empty_if_too_old()
 
     # ------------------------------------------------------------------------------------------ what befalls machines
+
+    def begin(self, trouble: plans.Churn) -> None:
+        """Have it happen, from the next tick on; see `befall`."""
+        self._to_come += 1
+        self._nursery.start_soon(self._begin, trouble)
+
+    async def _begin(self, trouble: plans.Churn) -> None:
+        try:
+            await self.befall(trouble)
+        finally:
+            self._to_come -= 1
 
     async def befall(self, trouble: plans.Churn) -> None:
         """See to it until the machine is again what it is to be. Does nothing where somebody works at it, and where no

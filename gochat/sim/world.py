@@ -137,7 +137,7 @@ class _World:
         async with trio.open_nursery() as troubles:
             began = trio.current_time()
             for trouble in self._plan.troubles:
-                troubles.start_soon(self._befall, trouble, began, nursery)
+                troubles.start_soon(self._befall, trouble, began)
         self._heal()
         await self._come_right()
 
@@ -229,7 +229,7 @@ class _World:
 
     # ------------------------------------------------------------------------------------------ faults
 
-    async def _befall(self, trouble: plans.AnyTrouble, began: float, nursery: trio.Nursery) -> None:
+    async def _befall(self, trouble: plans.AnyTrouble, began: float) -> None:
         await trio.sleep_until(began + trouble.at_ms / 1000)
         self.note("fault", msgspec.json.encode(trouble))
         match trouble:
@@ -262,7 +262,7 @@ class _World:
                     host.start()
             case _ if self._operators is not None and isinstance(trouble, plans.Churn):
                 # They may need until after the other faults.
-                nursery.start_soon(self._operators.befall, trouble)
+                self._operators.begin(trouble)
 
     def _heal(self) -> None:
         self.note("world", b"the faults have ended")
