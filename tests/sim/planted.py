@@ -170,6 +170,24 @@ THREE: Final[dict[str, Sequence[Hole]]] = {
         )
     ],
     "only writers look at the fences": [Hole(_broadcast, "trio.move_on_after(WATCH_S)", "trio.move_on_after(1e9)")],
+    "a lost stream begins anew": [
+        Hole(
+            _server,
+            "        stream = self.streams.get(batch.partition)\n"
+            "        if not stream:\n"
+            "            del self.fence_of[batch.partition]\n"
+            '            return "lost"\n'
+            "        n = stream[-1].position.n\n",
+            "        stream = self.streams.setdefault(batch.partition, [])\n"
+            "        n = stream[-1].position.n if stream else 0\n",
+        )
+    ],
+    "nobody waits for the log": [
+        Hole(_barrier, "        wanted = sorted(partitions)\n", "        return\n        wanted = sorted(partitions)\n")
+    ],
+    "a node goes with what it alone has": [
+        Hole(_journal, "if await self._registry.wait_seen(goals, any_one=True):", "if True:")
+    ],
 }
 
 #: Bugs that no seed was seen to find so far: the plans lack whatever would show them, or it is rare. Other tests of the
@@ -189,18 +207,6 @@ SOUGHT: Final[dict[str, Sequence[Hole]]] = {
             _server,
             "if self.fence_of.get(batch.partition) != Fence(self.server, batch.term):",
             "if getattr(self.fence_of.get(batch.partition), 'term', None) != batch.term:",
-        )
-    ],
-    "a lost stream begins anew": [
-        Hole(
-            _server,
-            "        stream = self.streams.get(batch.partition)\n"
-            "        if not stream:\n"
-            "            del self.fence_of[batch.partition]\n"
-            '            return "lost"\n'
-            "        n = stream[-1].position.n\n",
-            "        stream = self.streams.setdefault(batch.partition, [])\n"
-            "        n = stream[-1].position.n if stream else 0\n",
         )
     ],
     "a new term sends nothing again": [
@@ -224,9 +230,6 @@ SOUGHT: Final[dict[str, Sequence[Hole]]] = {
     "nobody looks for a fork": [
         Hole(_broadcast, "if is_in_order(before, partition) and before == after and not", "if False and not")
     ],
-    "nobody waits for the log": [
-        Hole(_barrier, "        wanted = sorted(partitions)\n", "        return\n        wanted = sorted(partitions)\n")
-    ],
     "the log's ends are believed": [
         Hole(_barrier, "if end is None or not is_in_order(before, partition) or end < own[partition]:", "if not end:"),
         Hole(_barrier, "if end.term != before.by_partition[partition].term:", "if False:"),
@@ -239,9 +242,6 @@ SOUGHT: Final[dict[str, Sequence[Hole]]] = {
         )
     ],
     "replays forget what is coming": [Hole(_journal, "return self._inbox.coming(partition_of(room))", "return False")],
-    "a node goes with what it alone has": [
-        Hole(_journal, "if await self._registry.wait_seen(goals, any_one=True):", "if True:")
-    ],
     "a node serves before others know": [Hole(_journal, "            await self._membership.wait_known()\n", "")],
     "a folder that was rolled back is believed": [Hole(_journal, "        await self._registry.check_folder()\n", "")],
     "clients keep what is lost": [Hole(_teller, "                self.clients_leave()\n", "")],

@@ -23,6 +23,9 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "only writers look at the fences": (31,),
     "members raise no guard": (9,),
     "what was deleted is edited": (21,),
+    "a lost stream begins anew": (48,),
+    "nobody waits for the log": (6,),
+    "a node goes with what it alone has": (50,),
 }
 #: Bugs that make clients ask in vain until the run gives up, which takes seconds.
 SLOW: Final = frozenset({"a repeat that is not recognised"})
