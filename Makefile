@@ -40,8 +40,9 @@ LINTED := $(wildcard gochat tests bench docs deploy examples hatch_build.py)
 ASYNC := $(shell grep -rlE '\b(async|await|trio|BaseException)\b|except:' --include='*.py' gochat bench deploy)
 ASYNC_CHECKED := .venv/.async-checked
 
-# One more than there are cores: a test that waits, for a clock or another process, leaves its core to them.
-WORKERS = $(shell expr "$$(nproc)" + 1)
+# Two for each core: a test that waits, for a clock or another process, leaves its core to the others. With one for each
+# the cores are idle for a third of the time.
+WORKERS = $(shell expr "$$(nproc)" '*' 2)
 
 run: $(RUNTIME)
 	@exec $(BIN)/gochat demo $(ARGS)

@@ -36,7 +36,8 @@ every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda ea
 
 def target(operation: Operation) -> str:
     item = "group:tea:2" if operation.path.startswith("/v1/messages") else "bob"
-    return operation.path.format(group="tea", id=item, report=1) + QUERIES.get(operation.query.__name__, "")
+    path = operation.path.format(group="tea", id=item, report=1, handle="0123456789ab")
+    return path + QUERIES.get(operation.query.__name__, "")
 
 
 async def ask(rest: Rest, operation: Operation, **options: str) -> tuple[int, str] | int:
@@ -79,6 +80,8 @@ async def test_a_token_with_the_scope_is_needed(as_: As, operation: Operation) -
         assert allowed == (404, "not_found"), "nobody asks"
     elif operation.path == "/v1/reports/{report}":
         assert allowed == (404, "not_found"), "nobody reported"
+    elif operation.path == "/v1/devices/{handle}":
+        assert allowed == (404, "not_found"), "no session has this handle"
     else:
         assert allowed in operation.statuses
         done_already = ((409, "conflict"), (404, "not_found"))
