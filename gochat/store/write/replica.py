@@ -2,7 +2,9 @@
 
 A cycle takes whatever came. Each entry is judged over the database and over those before it in the cycle (`_Cycle`),
 then all that holds is written at once, a batch a room: grouping changes nothing. Keys are at first taken to be new if
-memory does not know them: the indexes refuse the transaction where one is not, and then each key is looked up. Where
+memory does not know them: the indexes refuse the transaction where one is not, and then each key is looked up. An entry
+that does not hold writes nothing that an index could refuse, so its keys are looked up before it is judged for good:
+its verdict is the same on nodes that have merged the message of the key and on those that have not. Where
 SQLite can't take something all the same, the entries are taken one at a time, and the one that can't be taken is void,
 as it is on every other node.
 
@@ -183,6 +185,8 @@ class _Cycle:
         self, replica: LogReplica, certifier: Certifier[Any], writer: Writer, *, looks_up: bool = True
     ) -> None:
         self._looks_up = looks_up
+        self._has_guessed = False
+        """Whether a key of the entry that is judged was taken to be new."""
         self._replica = replica
         self._certifier = certifier
         self._connection = writer.connection
@@ -217,7 +221,12 @@ class _Cycle:
         for piece in pieces:
             (term, n), data = piece
             assert n == state.n + 1, f"entry {n} of partition {partition} does not follow {state.n}"
+            self._has_guessed = False
             ruling = certifier.judge(data, n, partition, view)
+            if self._has_guessed and not ruling.facts:
+                self._looks_up = True
+                ruling = certifier.judge(data, n, partition, view)
+                self._looks_up = False
             if refused:
                 ruling = certifier.refused(ruling)
             if ruling.stop is not None:
@@ -331,6 +340,7 @@ class _Cycle:
                 if message.key == key and message.sender == sender:
                     return Recorded(message.seq, message.ts)
         if not self._looks_up:
+            self._has_guessed = True
             return None
         return recorded(self._connection, room_pk, [(sender, key)]).get((sender, key))
 

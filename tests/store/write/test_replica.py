@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from gochat.cluster.certifier import Certified, Certifying
-from gochat.cluster.certify import Valid, Void
+from gochat.cluster.certify import DuplicateKeys, Valid, Void
 from gochat.cluster.entry import Entry, partition_of
 from gochat.domain import facts
 from gochat.domain.ids import is_dm
-from gochat.domain.record import RoomRecord
+from gochat.domain.record import Recorded, RoomRecord
 from gochat.errors import StoreError
 from gochat.replication import Applied, EpochIs, NodeIs, Piece, ReadUpTo, UserNoted
 from gochat.store.read import rules
@@ -210,6 +210,25 @@ def test_entries_of_one_cycle_see_those_before_them(tmp_path: Path) -> None:
     follower.take(partition_of(TEA), placed(log))
     verdicts = [applied.ruling.verdict for applied in follower.applied[2:]]
     assert [each.reason if isinstance(each, Void) else "" for each in verdicts] == ["", "same", "", "deleted"]
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_key_is_known_to_be_recorded_though_the_entry_does_not_hold(tmp_path: Path, merged: bool) -> None:
+    """No index refuses an entry that writes nothing. The history's hash has the verdict, so it must be the same whether
+    the message of the key has been merged, as on one node, or not, as on another."""
+    log = [
+        b"",
+        entry(1, facts=[message(TEA, 1)]),
+        entry(2, head=1, facts=[message(TEA, 2, key="k", reply_to=1)]),
+        entry(3, head=2, facts=[facts.Delete(room=TEA, seq=3, ts=1_000, sender="ann", target=1)]),
+        entry(4, head=2, facts=[message(TEA, 3, key="k", reply_to=1)]),
+    ]
+    follower = Follower(tmp_path / "a.db")
+    for piece in placed(log):
+        follower.take(partition_of(TEA), [piece])
+        if merged:
+            follower.close()
+    assert follower.applied[-1].ruling.verdict == DuplicateKeys({("ann", "k"): Recorded(2, 1_000)})
 
 
 @pytest.mark.parametrize("took_effect", [True, False])
