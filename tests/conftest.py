@@ -25,6 +25,9 @@ from gochat.store import schema, setup
 # compile all of gochat first, which takes a second.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# A command that is in no hurry, as `gochat backup`, lowers the priority of its process for good. Where a test calls it
+# within its own process, that is a worker, which would get hardly a core beside the others from then on.
+os.nice = lambda increment: 0
 # Before anybody imports it: the suites of the ports are asserted in as tests are.
 pytest.register_assert_rewrite("tests.contracts", "tests.conformance")
 

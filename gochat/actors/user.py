@@ -90,7 +90,7 @@ class UserActor(Actor[Submit]):
     def enter(self, session: Subscriber) -> None:
         """A session begins. Older ones of the same device give way, and the oldest beyond the limit."""
         live, first = self._context.live, not self.sessions
-        replaced = self._replaced_by(session)
+        replaced = self._replaced_by(session) if self.sessions else ()
         self.sessions[session] = None
         live.users[self.address] = self.sessions
         session.window = self.quota.window

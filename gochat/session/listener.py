@@ -215,7 +215,8 @@ class Listener(Positions, ABC):
         self.groups = None
         self.forget()
         self._membership_changed()
-        live.watches.replace(self, (), oversees=True)
-        self.watching = ()
+        if self.watching:
+            live.watches.replace(self, (), oversees=True)
+            self.watching = ()
         if self.actor is not None:
             self.actor.leave(self)

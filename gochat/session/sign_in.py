@@ -116,8 +116,10 @@ async def _allowed(session: Session, identity: Identity) -> None:
     user's name must not keep out the user's other devices."""
     quota = session.gateway.users.at(identity.user).quota
     quota.read(SIGN_IN)
+    if not quota.held:
+        return
     with trio.move_on_after(session.gateway.bounds.hello_s / 2):
-        while quota.held and not session.is_over():  # noqa: ASYNC110 -- for those alone who cost too much
+        while not session.is_over() and quota.held:  # noqa: ASYNC110 -- for those alone who cost too much
             await trio.sleep(SLOT_S)
 
 
@@ -162,7 +164,7 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
     gateway.live.presence.entered(session.id, user, hello.device)
     session.connection.signed_in()
     # Should the node crash, the user was last seen now, or when it was noted later (seen.py), and not a visit before.
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = session.signed_in_ns // 1_000_000
     gateway.journal.note_user(user, name=shown_name(gateway, identity), last_seen=now_ms)
 
 
@@ -170,7 +172,10 @@ def shown_name(gateway: Gateway, identity: Identity) -> str:
     """The token's name, as far as the rules for words and links let it be shown; empty: the id is shown."""
     if identity.name is None:
         return ""
-    verdict = gateway.rules.current.check(identity.name, contacts=False)
+    rules = gateway.rules.current
+    if rules.passes(identity.name):
+        return identity.name
+    verdict = rules.check(identity.name, contacts=False)
     return "" if verdict.denied is not None else verdict.text
 
 
@@ -196,12 +201,15 @@ def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
             room = gateway.rooms.get(name)
             if room is not None and room.delivered > head:
                 session.put(name, Replaying(head))
-        _hear_unreadable(session, hello.resume, snapshot)
+        if snapshot.unreadable:
+            _hear_unreadable(session, hello.resume, snapshot)
         _resume(session, hello.resume, snapshot)
-        _catch_up_missed(session, snapshot)
+        if session.missed is not None:
+            _catch_up_missed(session, snapshot)
         for event in events:
             _catch_up(session, event)
-        start_replays(session)
+        if session.positions is not None:
+            start_replays(session)
     session.outbox.flush()
     session.pump()
 
@@ -222,8 +230,6 @@ def _hear_unreadable(session: Session, asked: dict[str, Position], snapshot: Sna
 def _catch_up_missed(session: Session, snapshot: Snapshot) -> None:
     """Take in what rooms left out while the welcome was read, as far as it does not hold it."""
     missed = session.take_missed()
-    if not missed:
-        return
     heads = {entry.room: entry.head for entry in snapshot.contacts}
     heads.update((entry.room, entry.head) for entry in snapshot.rooms)
     heads |= snapshot.others | snapshot.heads

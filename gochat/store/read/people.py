@@ -119,23 +119,24 @@ def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str])
     """Those of `others` whose presence the user may see; see ports.Archive."""
     if not others:
         return set()
-    seen = {other for other in others if _share_a_group(connection, user, other)}
-    private = _private(connection, user, others)
-    related: set[str] = set()
-    contacts: set[str] = set()
-    blocked: set[str] = set()
+    seen: set[str] = set()
+    by_room: list[str] = []
+    by_group: list[str] = []
+    # What the two are to each other decides nearly always, and costs least.
     for other in others:
-        for holder, contact, blocks, waiting in _sides(connection, user, other):
-            related.add(other)
-            if blocks:
-                blocked.add(other)
-            if contact:
-                contacts.add(other)
-                if holder == other:
-                    seen.add(other)
-            elif holder == other and waiting:
-                private.discard(other)
-    return (seen | (private - related) | (private & contacts)) - blocked
+        sides = _sides(connection, user, other)
+        if any(blocks for _, _, blocks, _ in sides):
+            continue
+        if any(contact and holder == other for holder, contact, _, _ in sides):
+            seen.add(other)
+            continue
+        by_group.append(other)
+        waits_for_other = any(waiting and holder == other for holder, _, _, waiting in sides)
+        if not waits_for_other and (not sides or any(contact for _, contact, _, _ in sides)):
+            by_room.append(other)
+    if by_room:
+        seen |= _private(connection, user, by_room)
+    return seen | {other for other in by_group if other not in seen and _share_a_group(connection, user, other)}
 
 
 def onlookers(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
