@@ -18,6 +18,7 @@ from gochat.config import Auth
 from gochat.domain.display_text import clean_line
 from gochat.domain.ids import is_name
 from gochat.domain.notices import is_address
+from gochat.domain.side_records import TICKET
 from gochat.errors import AuthError
 from gochat.ports.tokens import Identity
 from gochat.protocol.catalogue import ADMIN, GROUPS, METRICS, READ, WRITE
@@ -68,6 +69,9 @@ def identity(claims: Mapping[str, Any], rules: Auth, now_s: float | None = None)
     token_id = known.jti if isinstance(known.jti, str) else None
     if rules.require_jti and token_id is None:
         raise AuthError("claim jti is missing")
+    if token_id is not None and token_id.startswith(TICKET):
+        # To revoke it would be taken for the use of a ticket, which ends no session.
+        raise AuthError(f"claim jti begins with {TICKET}, as the ids of used tickets do: another id is needed")
     if known.name is not None and not _is_printable(known.name):
         raise AuthError("claim name has characters that can't be shown")
     return Identity(

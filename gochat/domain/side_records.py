@@ -90,7 +90,8 @@ class Suspended(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
 
 
-#: Ids of used tickets stand among those of revoked tokens; no token that a node signs has an id like theirs.
+#: Ids of used tickets stand among those of revoked tokens. No token has an id like theirs: one that another service
+#: signed with it is refused (auth/claims.py).
 TICKET: Final = "ticket:"
 
 

@@ -450,3 +450,9 @@ def test_a_token_can_be_looked_at_without_proof() -> None:
     for text in ("", "a.b", "\ud800", "a" * 100):
         with pytest.raises(AuthError, match="not a token"):
             unverified(text)
+
+
+def test_no_token_has_the_id_of_a_used_ticket() -> None:
+    """Its revocation would be taken for the use of a ticket, and end no session."""
+    assert "ticket:" in refusal(handmade(claims(jti="ticket:5")))
+    assert verify(handmade(claims(jti="tickets"))).token_id == "tickets"
