@@ -271,9 +271,9 @@ class RoomActor(Actor[Submit]):
             return
         try:
             context.journal.append(record, turn.facts, turn.side_records, self._on_recorded, turn.hidden, turn.expected)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, the askers are answered; `fail` logs it
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the askers are answered, and it is logged
             turn.undo()
-            self.fail(batch, error)
+            self._fail_append(batch, error)
             return
         self._turn, self._outcomes = turn, outcomes
         self.phase = TRANSITIONS[self.phase][APPENDED]
@@ -348,7 +348,7 @@ class RoomActor(Actor[Submit]):
             except Exception as error:
                 # Recorded it is: the room is rebuilt with it, and the askers come again.
                 log.exception("%s: a batch that was recorded could not be taken", self.address)
-                self.fail(self._batch, error)
+                self._fail_and_rebuild(self._batch, error)
                 return
             self.record = turn.draft
             batch, self._batch = self._batch, []  # From here on no mail of it may be handled again.
@@ -356,7 +356,7 @@ class RoomActor(Actor[Submit]):
             return
         turn.undo()
         if isinstance(result, StoreError):
-            self.fail(self._batch, result)
+            self._fail_and_rebuild(self._batch, result)
             return
         if isinstance(result, DuplicateKeys):
             # The store knows keys that this room had forgotten: they are answered, the rest is decided again.
@@ -509,17 +509,30 @@ class RoomActor(Actor[Submit]):
 
     # ------------------------------------------------------------------------------------------ failures
 
-    def fail(self, batch: list[Submit], error: Exception) -> None:
+    def _fail_append(self, batch: list[Submit], error: Exception) -> None:
+        """`append` raised it."""
+        if isinstance(error, Full) or (isinstance(error, StoreError) and not error.unknown):
+            self.fail(batch, error)
+        else:
+            self._fail_and_rebuild(batch, error)
+
+    def _fail_and_rebuild(self, batch: list[Submit], error: Exception) -> None:
+        """The batch was on its way into the store, and what the room knows may be no longer so."""
+        if not isinstance(error, StoreError):
+            # Whatever it was, the facts may be recorded: the batch must not be tried again as if they were not.
+            error = StoreError(f"append failed: {error!r}", unknown=True)
+        self.mark_stale()
+        self.fail(batch, error)
+
+    def fail(self, batch: list[Submit], error: StoreError | Full) -> None:
+        """See Actor. The record stays: where something could not be read, or was not taken, it is as good as before. A
+        node that is away from its cluster refuses everything, and would load the room for each try."""
         self._batch = []
         self._attempt = None
         if isinstance(error, Full):
             denied = Denied("busy", str(error), retry_after_ms=200)
         else:
-            if not isinstance(error, StoreError):
-                # Whatever it was, the facts may be recorded: the batch must not be tried again as if they were not.
-                error = StoreError(f"append failed: {error!r}", unknown=True)
             log.error("%s: %s", self.address, error)
-            self.mark_stale()
             denied = store_refusal(error, "the store can't do this now")
         for mail in batch:
             try:

@@ -133,7 +133,8 @@ class Journal(Protocol):
         caller decides again; or with a StoreError, when nothing is recorded or, if its `unknown` is set, may be, and
         the caller loads the room again. Many rooms' batches share one transaction (group commit).
 
-        Raises StoreError when the store is closing, and Full when too many batches wait: `done` is then never called.
+        Raises StoreError when the store is closing or the journal is behind, and Full when too many batches wait: then
+        nothing is recorded, `done` is never called, and the room goes on with what it knows.
         """
 
     async def append_side_records(self, side_records: Sequence[AnySideRecord], *, room: str = "") -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never
 
 import pytest
 import trio
@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from gochat.actors.messages import Submit
 from gochat.domain import commands
 from gochat.domain.limits import TokenBucket
+from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied, Full, StoreError
 from gochat.protocol.codec import LINE_JSON, WS_JSON, WS_MSGPACK
@@ -208,6 +209,34 @@ async def test_what_the_store_refused_is_unavailable_and_nobody_hears_of_it(
     assert (ann.seqs, ann.lags) == ([1], [])
     assert seqs(await house.outcomes(*house.say("two", room=DM, key="k"))) == [2]
     assert ann.seqs == [1, 2]
+
+
+@pytest.mark.parametrize("fails", ["append", "look"])
+async def test_a_room_whose_batch_was_not_taken_is_not_loaded_again(
+    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """A node that is away from its cluster refuses every batch at once, and its clients try again and again."""
+    bob, loads, load = Recorder(house, "bob"), list[str](), house.shared.load
+    await house.tea("bob")
+
+    async def counted(room: str) -> RoomRecord:
+        loads.append(room)
+        return await load(room)
+
+    def refuse(*_: Any) -> Never:
+        raise StoreError("the node has been away from the cluster's log for 30 s")
+
+    monkeypatch.setattr(house.shared, "load", counted)
+    with monkeypatch.context() as away:
+        away.setattr(*((house.shared, "append") if fails == "append" else (house.store.lookups, "recorded")), refuse)
+        sends = house.say("one", key="k", user="ann" if fails == "append" else "zoe")
+        for _ in range(3):
+            (outcome,) = await house.outcomes(*sends)
+            assert isinstance(outcome, Denied) and (outcome.code, outcome.unknown) == ("unavailable", False)
+    assert loads == []
+    head = house.rooms.at(TEA).delivered
+    assert seqs(await house.outcomes(*house.say("one", "two"))) == [head + 1, head + 2]
+    assert (bob.seqs[-2:], bob.lags) == ([head + 1, head + 2], [])
 
 
 @pytest.mark.parametrize("mail_comes", [True, False])
