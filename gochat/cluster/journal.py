@@ -45,7 +45,7 @@ from gochat.ports.journal import (
     OnRecorded,
     OnStanding,
 )
-from gochat.replication import AnyNews, EpochIs, Followed, GotUpTo, Noted, ReadUpTo, ReplicaStore
+from gochat.replication import AnyNews, EpochIs, Followed, Noted, ReplicaStore
 
 log = logging.getLogger(__name__)
 
@@ -308,7 +308,7 @@ class ClusterJournal:
     async def flush_positions(self) -> None:
         if not self._barriers.is_away:
             with trio.move_on_after(WAIT_S):
-                await self._noting.flush((ReadUpTo, GotUpTo))
+                await self._noting.flush_positions()
 
     def _send_notes(self, partition: int, notes: Sequence[Noted], recorded: Callable[[], None]) -> None:
         if self.serving.is_put_out:

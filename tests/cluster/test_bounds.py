@@ -18,7 +18,7 @@ from gochat.cluster import broadcast, faults, noting
 from gochat.cluster import entry as entries
 from gochat.cluster.barrier import WAIT_S
 from gochat.cluster.broadcast import NOBODY, Broadcast
-from gochat.cluster.entry import Unfit
+from gochat.cluster.entry import Unfit, partition_of
 from gochat.cluster.journal import joined
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
@@ -28,7 +28,7 @@ from gochat.domain import commands
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import StoreError
 from gochat.ports.journal import Overtaken
-from gochat.replication import Noted, UserNoted
+from gochat.replication import Noted, ReadUpTo, UserNoted
 from tests.cluster.joining import caught_up, cluster_node, inline, joined_store, new_log, shared
 from tests.cluster.samples import CODEC, TEA, entry
 from tests.cluster.three import MemoryRing
@@ -164,7 +164,7 @@ async def test_notes_of_an_entry_have_so_many_bytes(autojump_clock: MockClock) -
     assert [[note.user for note in each] for each in sent] == [["ann"], ["bob"]], "a long one goes alone"
 
 
-async def test_the_first_note_leaves_at_once_and_later_ones_together(autojump_clock: MockClock) -> None:
+async def test_the_first_position_leaves_at_once_and_later_ones_together(autojump_clock: MockClock) -> None:
     sent: list[tuple[float, int]] = []
     began = trio.current_time()
 
@@ -176,14 +176,67 @@ async def test_the_first_note_leaves_at_once_and_later_ones_together(autojump_cl
     async with trio.open_nursery() as nursery:
         nursery.start_soon(notes.run)
         for number in range(5):
-            notes.user(f"user{number}", None, 1)
+            notes.read(TEA, f"user{number}", 1)
             await trio.sleep(0.01)
         assert sent == [(0, 1)]
         await trio.sleep(5)
         ((_, first), (at, others)) = sent
         assert (first, others) == (1, 4) and noting.WAIT_S <= at <= noting.WAIT_S + 0.02
-        notes.user("ann", None, 1)
+        notes.got(TEA, "ann", 1)
         assert len(sent) == 3
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_name_of_a_lone_user_leaves_with_those_of_half_a_second(autojump_clock: MockClock) -> None:
+    sent: list[tuple[float, int]] = []
+    began = trio.current_time()
+
+    def send(partition: int, notes: Sequence[Noted], recorded: Callable[[], None]) -> None:
+        sent.append((round(trio.current_time() - began, 3), len(notes)))
+        recorded()
+
+    notes = Noting(send)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notes.run)
+        notes.user("ann", "Ann", 1)
+        await trio.sleep(0.1)
+        notes.user("bob", "Bob", 1)
+        assert sent == []
+        await trio.sleep(5)
+        assert sent == [(noting.WAIT_S, 2)]
+        nursery.cancel_scope.cancel()
+
+
+async def test_positions_are_waited_for_and_no_names(autojump_clock: MockClock) -> None:
+    """A sign-in notes a name, and waits for the positions that were noted before."""
+    room = next(name for name in map("group:g{}".format, range(1_000)) if partition_of(name) == entries.SITE)
+    sent: list[tuple[Sequence[Noted], Callable[[], None]]] = []
+    notes = Noting(lambda partition, those, recorded: sent.append((those, recorded)))
+    notes.user("ann", "Ann", 1)
+    await notes.flush_positions()
+    assert sent == [], "nothing is sent for it, and nothing waited for"
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notes.flush)
+        await trio.sleep(1)
+        (names, _) = sent.pop()
+        assert names == [UserNoted("ann", "Ann", 1)]
+        await notes.flush_positions()
+        notes.read(room, "bob", 7)
+        notes.read(room, "bob", 8)
+        nursery.start_soon(notes.flush_positions)
+        await trio.sleep(1)
+        (positions, recorded) = sent.pop()
+        assert positions == [ReadUpTo(room, "bob", 7)], "its partition is that of names, and it waits for none"
+        recorded()
+        await trio.sleep(1)
+        (positions, recorded) = sent.pop()
+        assert positions == [ReadUpTo(room, "bob", 8)]
+        notes.user("bob", "Bob", 1)
+        assert len(nursery.child_tasks) == 2
+        recorded()
+        await trio.sleep(1)
+        assert len(nursery.child_tasks) == 1 and sent == []
         nursery.cancel_scope.cancel()
 
 
