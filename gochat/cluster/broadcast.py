@@ -40,9 +40,6 @@ RETRY_S: Final = 0.05
 NOBODY: Final = "nobody"
 #: Entries of one partition that are read at once.
 READ_LIMIT: Final = 1_000
-#: After entries that concern nobody here, the next are read so much later, and together: a transaction and a wake of
-#: three threads cost as much as ten entries do.
-NAP_S: Final = 0.005
 #: Entries that may be pending, in all partitions together.
 MOST_PENDING: Final = 50_000
 
@@ -107,19 +104,19 @@ class Broadcast:
         recorded: Callable[[int, Sequence[Element]], None],
         counting: Callable[[int], Collection[str] | None] = lambda _: None,
         refused: Callable[[bytes, StoreError], None] = lambda data, error: None,
-        is_urgent: Callable[[], bool] = lambda: True,
+        nap_s: Callable[[], float] = lambda: 0.0,
         counts: LogCounts | None = None,
     ) -> None:
         """`need`: how many nodes must answer before a partition is repaired. `recorded` is told of each partition's
         elements, in order, once they are recorded; `refused` of each entry that was sent and that the log does not
-        take. `is_urgent` is asked after each reading whether anybody here waits for the next one, which is put off for
-        NAP_S where nobody does, or until `hurry`. None of them waits or raises. `counting`: see Repair."""
+        take. `nap_s` is asked after each reading for how long the next one may be put off; `hurry` cuts that short.
+        None of them waits or raises. `counting`: see Repair."""
         self._log = shared
         self._ring = ring
         self._partitions = tuple(partitions)
         self._recorded = recorded
         self._refused = refused
-        self._is_urgent = is_urgent
+        self._nap_s = nap_s
         self._counts = counts or LogCounts()
         self._repair = Repair(shared, ring, instance, need, self._take, self._pause, counting, self._counts)
         self._terms: dict[int, int] = {}
@@ -192,9 +189,10 @@ class Broadcast:
             if found:
                 async with self._recording:
                     await self._take_all(found)
-                if not self._is_urgent() and not self._waiting:
+                nap_s = self._nap_s()
+                if nap_s and not self._waiting:
                     self._hurried = trio.Event()
-                    with trio.move_on_after(NAP_S):
+                    with trio.move_on_after(nap_s):
                         await self._hurried.wait()
             elif not after:
                 await trio.sleep(RETRY_S)

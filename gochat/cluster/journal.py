@@ -81,7 +81,7 @@ class ClusterJournal:
             self._inbox.recorded,
             self._nodes.counting,
             lambda data, error: self._own.refuse(data, error),
-            lambda: self._teller.is_urgent,
+            lambda: self._teller.nap_s(),
             self.counts,
         )
         self._inbox.hurry = self._broadcast.hurry

@@ -14,6 +14,7 @@ from gochat.cluster.counts import LogCounts
 from gochat.cluster.entry import Entry
 from gochat.cluster.identity import Identity
 from gochat.cluster.inbox import Inbox
+from gochat.cluster.naps import Naps
 from gochat.cluster.nodes import Nodes
 from gochat.cluster.own import DEADLINE_S, Own, OwnEntries
 from gochat.cluster.registry import NodeRegistry
@@ -57,8 +58,7 @@ class Teller:
         """Called when all clients have to go and come again."""
         self.verdicts = dict.fromkeys(_VERDICTS.values(), 0)
         self.repairs = 0
-        self._concerns_us = False
-        """Whether an entry since the last reading was this node's own, or concerned anybody here."""
+        self._naps = Naps()
 
     def tell(self, partition: int, applied: Applied[Certified], commit: int) -> None:
         """An entry is recorded and applied here."""
@@ -76,7 +76,7 @@ class Teller:
                 own.tell(verdict if isinstance(verdict, DuplicateKeys) else Overtaken())
             return
         if entry.kind == "nodes":
-            self._concerns_us = True
+            self._naps.concern()
             self._take_nodes(partition, ruling.noted)
         side_records: Sequence[AnyNews] = ruling.side_records if own is None else own.side_records
         for record in side_records:
@@ -97,7 +97,7 @@ class Teller:
                 ruling.raises_guard,
             )
             if self.heard(batch):
-                self._concerns_us = True
+                self._naps.concern()
 
     def _own_of(self, entry: Entry, partition: int) -> Own | None:
         """The batch that waits for the entry, where that is this boot's. Another node's history is compared with this
@@ -107,18 +107,17 @@ class Teller:
             if self._nodes.is_wrong and self._serving.diverged is None:
                 self._diverge()
             return None
-        self._concerns_us = True
+        self._naps.concern()
         own = self._own.take(entry.counter)
         if own is not None and own.deadline != float("inf"):
             self._counts.told_seconds.observe(trio.current_time() - own.deadline + DEADLINE_S)
         return own
 
-    @property
-    def is_urgent(self) -> bool:
-        """Whether somebody here waits for the log's next entries, or may do so: one since the last time this was asked
-        concerned this node."""
-        urgent, self._concerns_us = self._concerns_us, False
-        return urgent or self._inbox.awaited > 0
+    def nap_s(self) -> float:
+        """How long the log's next entries may wait to be read, in seconds; 0 where somebody here waits for them, or may
+        do so. To be asked once after each reading."""
+        nap_s = self._naps.next_s()
+        return 0.0 if self._inbox.awaited else nap_s
 
     def _take_nodes(self, partition: int, news: Sequence[object]) -> None:
         of = self._inbox.partitions[partition]

@@ -390,7 +390,7 @@ async def test_pending_entries_are_bounded(autojump_clock: MockClock) -> None:
         node.send(0, b"one too many")
 
 
-async def cycles(*, urgent: bool) -> int:
+async def cycles(*, nap_s: float) -> int:
     """In how many pieces a node records 500 entries that come one each tenth of a millisecond."""
     server, recorded = MemoryServer(), list[int]()
     log = MemoryLog(server, "south")
@@ -403,7 +403,7 @@ async def cycles(*, urgent: bool) -> int:
         [0],
         lambda _: 1,
         lambda _, elements: recorded.append(len(elements)),
-        is_urgent=lambda: urgent,
+        nap_s=lambda: nap_s,
     )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(node.run)
@@ -418,21 +418,18 @@ async def cycles(*, urgent: bool) -> int:
 
 
 async def test_what_concerns_nobody_is_read_together(autojump_clock: MockClock) -> None:
-    assert await cycles(urgent=False) * 2 < await cycles(urgent=True)
+    assert await cycles(nap_s=0.005) * 2 < await cycles(nap_s=0)
 
 
 @pytest.mark.parametrize("hurried", [True, False])
 async def test_whoever_waits_for_the_next_entries_cuts_the_pause_short(
-    hurried: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    hurried: bool, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(broadcast, "NAP_S", 10.0)
     server, ring = MemoryServer(), MemoryRing()
     log = MemoryLog(server, "south")
     fence = await log.create(0)
     assert fence is not None
-    node = Broadcast(
-        MemoryLog(server, "north"), ring, "north", [0], lambda _: 1, lambda *_: None, is_urgent=lambda: False
-    )
+    node = Broadcast(MemoryLog(server, "north"), ring, "north", [0], lambda _: 1, lambda *_: None, nap_s=lambda: 10.0)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(node.run)
         await trio.sleep(1)
