@@ -211,10 +211,11 @@ class Archive(Protocol):
         """All groups that are not closed, or all private rooms, by id; of one user, those that the user is in."""
 
     async def groups_named(
-        self, user: str | None, words: Sequence[str], limit: int, cursor: str | None
+        self, viewer: str, user: str | None, words: Sequence[str], limit: int, cursor: str | None
     ) -> tuple[list[RoomOverview], str | None]:
         """Those groups, by id, whose title and id together have for each of these folded words one that begins with it.
-        A page may be short, or empty, where there is a next one: a call looks at a bounded number of groups."""
+        A page may be short, or empty, where there is a next one: a call looks at a bounded number of groups. It takes
+        the viewer's turn among the searches, as `search_messages` says."""
 
     async def suspensions(self, limit: int, cursor: str | None) -> tuple[list[Suspension], str | None]:
         """Users who are suspended now, by id."""

@@ -59,7 +59,7 @@ async def rooms(gateway: Gateway, who: Principal, request: req.Rooms) -> msgspec
     if not _is_prefix(request.prefix or ""):
         return NO_PREFIX
     if request.q is not None:
-        return await _groups_named(gateway, request, request.q)
+        return await _groups_named(gateway, who, request, request.q)
     if request.private:
         await gateway.journal.append_side_records([Audited(_now_ms(), who.user, "rooms.list", request.user)])
     prefix = ("dm:" if request.private else "group:") + request.prefix if request.prefix else ""
@@ -70,13 +70,13 @@ async def rooms(gateway: Gateway, who: Principal, request: req.Rooms) -> msgspec
     return replies.Rooms(id=request.id, rooms=wanted, next=following if len(wanted) == len(found) else None)
 
 
-async def _groups_named(gateway: Gateway, request: req.Rooms, q: str) -> msgspec.Struct | Denied:
+async def _groups_named(gateway: Gateway, who: Principal, request: req.Rooms, q: str) -> msgspec.Struct | Denied:
     if request.private or request.prefix:
         return NOT_WITH_Q
     asked = words(q)
     if not asked:
         return NO_WORDS
-    found, following = await gateway.archive.groups_named(request.user, asked, request.limit, request.cursor)
+    found, following = await gateway.archive.groups_named(who.user, request.user, asked, request.limit, request.cursor)
     return replies.Rooms(id=request.id, rooms=found, next=following)
 
 

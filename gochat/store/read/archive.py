@@ -233,11 +233,12 @@ class SqliteArchive:
         )
 
     async def groups_named(
-        self, user: str | None, words: Sequence[str], limit: int, cursor: str | None
+        self, viewer: str, user: str | None, words: Sequence[str], limit: int, cursor: str | None
     ) -> tuple[list[RoomOverview], str | None]:
-        found, following = await self._call(
-            lambda connection: overview.groups_named(connection, user, words, limit, cursor)
-        )
+        async with self._searches.turn(viewer) as turn:
+            found, following = await turn.read(
+                lambda connection, budget: overview.groups_named(connection, user, words, limit, cursor, budget)
+            )
         return await self._merged_reader.of_named(
             found, lambda connection: overview.rooms_of(connection, found)
         ), following

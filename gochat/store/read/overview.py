@@ -9,11 +9,12 @@ from typing import Final
 from gochat.domain.folding import words
 from gochat.protocol.entries import Account, RoomOverview, Suspension
 from gochat.store.schema import SEQ_BITS
+from gochat.store.search.searches import Budget
 
 #: The first ids behind those of groups and of private rooms: ids begin with `group:` and `dm:`.
 _RANGES: Final = {False: ("group:", "group;"), True: ("dm:", "dm;")}
 
-#: Groups that are looked at for one page of those with certain words in their titles: some 50 ms of a reading thread.
+#: Groups that are looked at for one page of those with certain words in their titles: some 50 ms of a searching thread.
 LOOKED_AT: Final = 20_000
 
 
@@ -88,7 +89,12 @@ def _entries(connection: sqlite3.Connection, ids: str, values: Sequence[str | in
 
 
 def groups_named(
-    connection: sqlite3.Connection, user: str | None, wanted: Sequence[str], limit: int, cursor: str | None
+    connection: sqlite3.Connection,
+    user: str | None,
+    wanted: Sequence[str],
+    limit: int,
+    cursor: str | None,
+    budget: Budget,
 ) -> tuple[list[str], str | None]:
     """The ids of groups whose title and id have the wanted words, and the cursor of the next page. Titles have no
     index: groups are looked at in the order of their ids."""
@@ -100,6 +106,7 @@ def groups_named(
         if len(found) == limit or looked_at == LOOKED_AT:
             return found, last
         last = room
+        budget.spend()
         named = (*words(title or ""), *words(room.removeprefix("group:")))
         if all(any(word.startswith(each) for word in named) for each in wanted):
             found.append(room)

@@ -6,13 +6,16 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
+from gochat import store as stores
 from gochat.errors import Full, StoreError, TooCostly
+from gochat.store.read import overview
 from gochat.store.read.pool import Readers, threads
 from gochat.store.search import searches
 from gochat.store.search.searches import MOST, MOST_OF_USER, THREADS, Budget, Searches
@@ -230,3 +233,24 @@ async def test_one_whose_user_is_gone_ends(job: Any) -> None:
 async def _quiet(ask: Any) -> None:
     with contextlib.suppress(TooCostly):
         await ask()
+
+
+async def test_admins_who_look_for_groups_hold_up_no_sign_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, begun = threading.Event(), threading.Semaphore(0)
+
+    def look(*_: Any) -> tuple[list[str], None]:
+        begun.release()
+        opened.wait(60)
+        return [], None
+
+    monkeypatch.setattr(overview, "groups_named", look)
+    with trio.fail_after(60):
+        async with stores.open(tmp_path / "chat.db") as store, trio.open_nursery() as nursery:
+            try:
+                for admin in ("ann", "bob", "cat", "dan", "eve"):
+                    nursery.start_soon(store.archive.groups_named, admin, None, ["tea"], 10, None)
+                for _ in range(THREADS):
+                    await trio.to_thread.run_sync(begun.acquire)
+                assert (await store.archive.welcome("zoe", 10, [])).rooms == []
+            finally:
+                opened.set()
