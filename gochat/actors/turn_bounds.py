@@ -9,6 +9,7 @@ import msgspec
 
 from gochat.actors.messages import Submit
 from gochat.domain import commands
+from gochat.domain.facts import AnyFact, Message
 from gochat.domain.turn import Turn
 
 #: A turn ends with the command that reaches one of these. What a single command brings has room above them, below the
@@ -16,6 +17,8 @@ from gochat.domain.turn import Turn
 MOST_FACTS: Final = 1_000
 MOST_SIDE_RECORDS: Final = 1_000
 MOST_BYTES: Final = 1 << 19
+#: The names of a message's fields, its numbers, and the lengths of its texts.
+FIELDS: Final = 128
 #: Mail that is read for at once: of more, nothing would be decided.
 MOST_MAIL: Final = MOST_FACTS
 
@@ -33,11 +36,28 @@ def within_bounds(turn: Turn, batch: Sequence[Submit]) -> Iterator[Submit]:
         if head < _named(mail.command) <= turn.draft.head:
             return
         yield mail
-        size += sum(len(_encode(fact)) for fact in turn.facts[facts:])
-        size += sum(len(_encode(record)) for record in turn.side_records[side_records:])
-        facts, side_records = len(turn.facts), len(turn.side_records)
+        if len(turn.facts) > facts:
+            size += sum(map(most_bytes, turn.facts[facts:]))
+            facts = len(turn.facts)
+        if len(turn.side_records) > side_records:
+            size += sum(len(_encode(record)) for record in turn.side_records[side_records:])
+            side_records = len(turn.side_records)
         if facts >= MOST_FACTS or side_records >= MOST_SIDE_RECORDS or size >= MOST_BYTES:
             return
+
+
+def most_bytes(fact: AnyFact) -> int:
+    """No fewer than the fact takes in an entry. Messages, which are nearly all, are not encoded for it."""
+    if type(fact) is not Message:
+        return len(_encode(fact))
+    body = fact.body or ""
+    size = FIELDS + len(fact.room) + len(fact.sender)
+    size += len(body) if body.isascii() else len(body.encode(errors="surrogatepass"))
+    if fact.key is not None:
+        size += 4 * len(fact.key)
+    if fact.mentions is not None:
+        size += sum(map(len, fact.mentions)) + 2 * len(fact.mentions)
+    return size
 
 
 def _named(command: commands.AnyCommand) -> int:

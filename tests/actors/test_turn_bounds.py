@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 import pytest
 from trio.testing import MockClock
 
@@ -80,6 +81,18 @@ async def test_a_command_that_names_what_is_not_there_cuts_nothing(autojump_cloc
         outcomes = await house.outcomes(*house.say("one"), *replies, *house.say("two"))
         assert [type(outcome) for outcome in outcomes] == [Done, *[Denied] * 10, Done]
         assert batches(house) == [2]
+
+
+@pytest.mark.parametrize("key", [None, "k" * 64, "\U0001f600" * 64])
+@pytest.mark.parametrize("body", ["", "a", "\u20ac" * 9, "x" * 200, "y" * 70_000, "\U0001f600" * 70_000])
+@pytest.mark.parametrize("mentions", [None, ["u" * 64] * 20, ["ann"]])
+def test_a_message_is_taken_for_what_it_takes_or_a_little_more(
+    key: str | None, body: str, mentions: list[str] | None
+) -> None:
+    names = {"room": f"dm:{'a' * 64}:{'b' * 64}", "sender": "a" * 64}
+    large = Message(**names, seq=1 << 53, ts=1 << 62, key=key, body=body, mentions=mentions, reply_to=(1 << 53) - 1)
+    size = len(msgspec.msgpack.encode(large))
+    assert size <= turn_bounds.most_bytes(large) <= size + turn_bounds.FIELDS + 3 * len(key or "")
 
 
 @pytest.mark.parametrize("error", [StoreError("no"), StoreError("maybe", unknown=True)], ids=["no", "unknown"])
