@@ -450,8 +450,10 @@ class RoomActor(Actor[Submit]):
     def let_catch_up(self) -> None:
         """Listeners may have missed something: have them read the log. A user from whom the facts are withheld is told
         of none."""
-        relation = self.record.relation if self.record is not None else None
-        withheld = relation.withheld if relation is not None else None
+        known = self.record or self._told
+        if known is None:
+            return  # Never loaded, it has told nothing yet but the lag of batches that it lost.
+        withheld = known.relation.withheld if known.relation is not None else None
         for session in self._context.live.may_lag(self.address, withheld):
             session.lag(self.address, self.delivered)
 
@@ -558,5 +560,7 @@ class RoomActor(Actor[Submit]):
 
     def given_up(self) -> None:
         """Recorded facts may not have been told: listeners catch up."""
+        if self._backlog is not None:
+            self._lose_batches(self._backlog)
         if self.delivered >= 0:
             self.let_catch_up()

@@ -335,6 +335,32 @@ async def test_no_lag_tells_a_user_of_what_is_withheld(
         assert (ann.lags[-1], bob.lags) == ((DM, 3), [(DM, 3)])
 
 
+async def test_a_stale_room_lets_nobody_catch_up_with_what_is_withheld(autojump_clock: MockClock) -> None:
+    """A delivery may fail after an append did: what the users are to each other is then known from before."""
+    async with keep_house(RoomRules()) as house:
+        ann, bob = Recorder(house, "ann"), Recorder(house, "bob")
+        await house.outcomes(say("may I?"))
+        room = house.rooms.at(DM)
+        room.mark_stale()
+        room.let_catch_up()
+        assert (ann.seqs, ann.lags) == ([1], [(DM, 1)])
+        assert (bob.seqs, bob.lags) == ([], [])
+
+
+async def test_a_room_that_is_given_up_leaves_no_batch_untold(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with keep_house(RoomRules()) as house:
+        ann, bob = Recorder(house, "ann"), Recorder(house, "bob")
+        monkeypatch.setattr(house.shared, "load", lambda room: trio.sleep_forever())
+        said = [facts.Message(room=DM, seq=seq, ts=seq, sender="ann", body="x") for seq in (1, 2)]
+        hear(house.rooms, house.live, ForeignBatch(DM, 7, said, hidden={1: "bob", 2: "bob"}))
+        await trio.sleep(1)
+        assert ann.lags == []
+        house.rooms.at(DM).given_up()
+        assert (ann.lags, bob.lags) == ([(DM, 2)], [])
+
+
 async def test_batches_that_wait_for_the_room_are_bounded(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
