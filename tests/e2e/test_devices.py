@@ -46,6 +46,15 @@ async def test_a_device_is_signed_out_from_another_one_and_stays_out(node: Node,
     assert (await kept.ask("sign_out", handle=ids["bob0"]))["code"] == "not_found"
 
 
+async def test_a_sign_out_waits_for_no_suspension_and_none_for_it(node: Node, nursery: trio.Nursery) -> None:
+    lost, kept = await devices(node, nursery, "bob", token(node, "bob"), token(node, "bob"))
+    (handle,) = [each["handle"] for each in (await kept.ask("devices"))["devices"] if "handle" in each]
+    with trio.fail_after(60):
+        async with node.gateway.standing.changing:  # As while the suspension of somebody else is on its way.
+            assert (await kept.ask("sign_out", handle=handle))["state"] == "revoked"
+        assert await lost.closed() == 4503
+
+
 async def test_a_device_with_the_same_token_is_only_closed(node: Node, nursery: trio.Nursery) -> None:
     """Else whoever asks would be signed out too."""
     same = token(node, "bob")
