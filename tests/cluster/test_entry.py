@@ -1,12 +1,14 @@
 """The bytes of entries, pinned: nodes of two releases read one log. Extend them, never alter them.
 
-`python -m tests.cluster.test_entry` writes the file anew, for samples that were added.
+`python -m tests.cluster.test_entry` writes the files anew, for samples that were added, and that of a new version.
 """
 
 from __future__ import annotations
 
+import json
 import typing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -33,6 +35,44 @@ def entry_lines() -> str:
 
 def room_lines() -> str:
     return "".join(f"{room}\t{partition_of(room)}\n" for room in ROOMS)
+
+
+def version_lines() -> str:
+    """The fields of an entry, then all kinds of facts and records that it may have, each with its fields."""
+    known = {"entry": entries._Row.__annotations__}
+    for kind in typing.get_args(RecordedFact):
+        known[f"fact {kind.__struct_config__.tag}"] = _shape(kind)
+    for name, kind in (SIDE_RECORDS | NEWS).items():
+        known[f"record {name}"] = _shape(kind)
+    return "".join(f"{name}\t{json.dumps(fields)}\n" for name, fields in known.items())
+
+
+def _shape(kind: type[Any]) -> Any:
+    """The JSON Schema of the fields, without what classes are called and what is said of them: that may change."""
+    schema = msgspec.json.schema(kind)
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return plain(schema["$defs"][value["$ref"].rpartition("/")[2]])
+        words = [name for name in ("title", "description") if isinstance(value.get(name), str)]
+        return {name: plain(each) for name, each in value.items() if name not in ("$defs", "discriminator", *words)}
+
+    return plain(schema)
+
+
+def test_no_kind_and_no_field_changes_within_a_version() -> None:
+    """Nodes of two releases may read one log, and have to make the same of it. So raise VERSION with every change, and
+    write the file of the new one; those of older versions stay."""
+    assert version_file().read_text(encoding="utf-8") == version_lines()
+    assert len(list(GOLDEN.glob("version*.tsv"))) == entries.VERSION
+
+
+def version_file() -> Path:
+    return GOLDEN / f"version{entries.VERSION}.tsv"
 
 
 def test_every_entry_has_its_bytes() -> None:
@@ -162,3 +202,5 @@ if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     ENTRY_FILE.write_text(entry_lines(), encoding="utf-8")
     ROOM_FILE.write_text(room_lines(), encoding="utf-8")
+    if not version_file().exists():
+        version_file().write_text(version_lines(), encoding="utf-8")
