@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
@@ -80,6 +80,9 @@ log = logging.getLogger(__name__)
 MOST_ACTORS = 200_000
 #: How often a drain looks whether it is done.
 POLL_S = 0.01
+#: Reasons that clients of a cluster's node are given. Why a node serves nobody is its admins' business.
+LOG_CHANGED: Final = "the log has changed; connect again"
+SERVES_NOBODY: Final = "this node serves nobody now; connect again"
 
 
 #: Runs since the machine was started, also while it slept. Nobody sets this clock.
@@ -318,8 +321,9 @@ def _hear(
 def _let_clients_go(node: Node, store: stores.Store) -> None:
     """Clients have to come again: with another epoch to start their rooms anew, or to another node."""
     store.archive.follow_epoch(store.journal.epoch)
+    reason = LOG_CHANGED if store.journal.behind is None else SERVES_NOBODY
     for session in list(node.gateway.sessions.values()):
-        session.close(DRAINING, "the log has changed; connect again")
+        session.close(DRAINING, reason)
 
 
 def _spreader(node: Node) -> Spreader:

@@ -23,13 +23,13 @@ from gochat.cluster.serving import AWAY_S, LAG_S
 from gochat.cluster.signing import Signer
 from gochat.domain.side_records import Revoked
 from gochat.errors import DRAINING, StoreError
-from gochat.node import running
+from gochat.node import SERVES_NOBODY, running
 from gochat.store import Store
 from tests.appending import append_to
 from tests.cluster.joining import CLUSTER, SECRET, inline, joined_store, new_log, shared
 from tests.contracts.journal import DM, message
 from tests.e2e.conftest import make_settings
-from tests.e2e.peer import Peer
+from tests.e2e.peer import Peer, WsPeer
 
 PARTITION = partition_of(DM)
 REVOKED = [Revoked("jti", "one", 1)]
@@ -179,7 +179,7 @@ async def test_clients_of_a_node_that_is_cut_off_go_where_the_log_is_heard(
             south = nodes["south"].gateway.journal
             while not south.registry.urls:  # type: ignore[attr-defined]
                 await trio.sleep(0.05)
-            bob = await Peer.open(nodes["south"], "tcp", nursery)
+            bob = await Peer.open(nodes["south"], "ws", nursery)
             await bob.hello("bob")
             for name in ("north", "south") if alone else ("south",):
                 server.strike(faults.Unreachable(node=name))
@@ -188,7 +188,8 @@ async def test_clients_of_a_node_that_is_cut_off_go_where_the_log_is_heard(
                     await trio.sleep(0.05)
                 assert (await bob.ask("ping"))["type"] == "pong", "there is no better place"
             else:
-                assert await bob.closed() == DRAINING
+                assert isinstance(bob, WsPeer) and await bob.closed() == DRAINING
+                assert bob.socket.closed.reason == SERVES_NOBODY
                 with pytest.raises(AssertionError, match="unavailable"):
                     await (again := await Peer.open(nodes["south"], "tcp", nursery)).hello("bob")
                 await again.aclose()
