@@ -352,7 +352,11 @@ async def test_a_room_that_is_given_up_leaves_no_batch_untold(
 ) -> None:
     async with keep_house(RoomRules()) as house:
         ann, bob = Recorder(house, "ann"), Recorder(house, "bob")
-        monkeypatch.setattr(house.shared, "load", lambda room: trio.sleep_forever())
+
+        async def never(room: str) -> RoomRecord:
+            await trio.sleep_forever()
+
+        monkeypatch.setattr(house.shared, "load", never)
         said = [facts.Message(room=DM, seq=seq, ts=seq, sender="ann", body="x") for seq in (1, 2)]
         hear(house.rooms, house.live, ForeignBatch(DM, 7, said, hidden={1: "bob", 2: "bob"}))
         await trio.sleep(1)
