@@ -1,0 +1,1 @@
+"""The commands of the harness, a module for each kind of load."""
