@@ -22,7 +22,7 @@ from tests.client.command import Ran, gochat
 from tests.client.conftest import enter
 from tests.e2e.conftest import make_settings
 from tests.notify.receivers import HttpReceiver, SmtpReceiver, smtp_relay
-from tests.notify.test_channels import SECRET, Device, server_tls, unused_port
+from tests.notify.stages import SECRET, Device, server_tls, unused_port
 from tests.tokens import issue
 
 #: For what must come; generous, since machines are shared.

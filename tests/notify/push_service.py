@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gochat.notify.encryption import decode64
 from tests.notify.receivers import HttpReceiver, Received
-from tests.notify.test_channels import Device, server_tls
+from tests.notify.stages import Device, server_tls
 
 
 class PushService:

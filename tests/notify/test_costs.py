@@ -22,8 +22,8 @@ from gochat.notify.wait_budget import FORGET_S, MOST_S, WaitBudget
 from tests.contracts.channel import SOON
 from tests.contracts.scribe import Scribe
 from tests.notify.receivers import NOTIFICATION, HttpReceiver
+from tests.notify.stages import SECRET, Device, now_ms
 from tests.notify.stand_in import MemoryChannel
-from tests.notify.test_channels import SECRET, Device, now_ms
 from tests.notify.town import HOUR, Build, Town
 
 NOW = Timing(after_ms=0)
