@@ -70,8 +70,14 @@ class Actor(ABC, Generic[M]):
         something calls `finish`; PREPARING, where something has to be read first; or whatever `finish` left."""
 
     def fail(self, batch: list[M], error: StoreError | Full) -> None:
-        """Nothing of the batch could be done: answer it, and `finish`."""
-        raise NotImplementedError("an actor whose `prefetch` may fail says what then")
+        """`prefetch` failed, or another step after which nothing of the batch is done: answer it, and `finish`."""
+        if isinstance(error, Full):
+            denied = Denied("busy", str(error), retry_after_ms=200)
+        else:
+            denied = store_refusal(error, "the store can't do this now")
+        for mail in batch:
+            self.refuse(mail, denied)
+        self.finish()
 
     @abstractmethod
     def refuse(self, mail: M, denied: Denied) -> None:

@@ -51,14 +51,16 @@ def _observe(observers: Sequence[Observer], batch: ForeignBatch) -> None:
 
 def debit(users: Registry[UserActor], batch: ForeignBatch) -> None:
     """Take what the batch's senders did on another node from what they may do here. Users who are not in memory get an
-    actor, which is let go of once forgetting it changes nothing; with too many of these nothing is taken."""
-    try:
-        for fact in batch.facts:
-            users.at(fact.sender).debit(is_message=type(fact) is Message)
-    except Full:
-        return
+    actor, which is let go of once forgetting it changes nothing; with too many of these nothing is taken from the rest,
+    and from those in memory as ever."""
+    for fact in batch.facts:
+        try:
+            sender = users.at(fact.sender)
+        except Full:
+            continue  # The registry counts it.
+        sender.debit(is_message=type(fact) is Message)
     for record in batch.side_records:
-        # Whoever is not in memory has it read from the store when it is needed.
+        # For a user who is not in memory it is read from the store when it is needed.
         if isinstance(record, Related) and record.change.change == "ask":
             user = users.get(record.change.user)
             if user is not None and user.asks.known:
@@ -80,7 +82,7 @@ def hear_event(rooms: Registry[RoomActor], live: Live, event: AnyEphemeral, with
         try:
             room = rooms.at(event.room)
         except Full:
-            return
+            return  # The registry counts it.
         room.hear_event(event, withheld=withheld)
 
 

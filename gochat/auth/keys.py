@@ -6,6 +6,7 @@ A token may only name, by `kid`, one of the keys that the configured source hold
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -18,11 +19,15 @@ from jwt.algorithms import get_default_algorithms
 
 from gochat.errors import AuthError, ConfigError
 
+log = logging.getLogger(__name__)
+
 PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 Key: TypeAlias = bytes | PublicKey
 
 #: A key set is read whole; real ones have a handful of keys.
 MAX_KEYS = 100
+#: As much of a key's name as a line of the log holds.
+KID_CHARS = 40
 _JWK_TYPE = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 
 
@@ -95,7 +100,8 @@ def read_key_set(file: Path, algorithm: str) -> KeySet:
 
 
 def parse_key_set(document: bytes, algorithm: str) -> KeySet:
-    """Those keys of a JWK set (RFC 7517) that verify `algorithm`. Raises ValueError if there are none."""
+    """Those keys of a JWK set (RFC 7517) that verify `algorithm`. Raises ValueError if there are none; the log names
+    those that should and can't be used, since their tokens are refused."""
     try:
         entries = json.loads(document)["keys"]
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -103,16 +109,21 @@ def parse_key_set(document: bytes, algorithm: str) -> KeySet:
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         raise ValueError(f"is not a JWK set of at most {MAX_KEYS} keys")
     keys: dict[str | None, PublicKey] = {}
+    unusable: list[str] = []
     for entry in entries:
         if isinstance(entry, dict) and _is_for(entry, algorithm):
             key = _load(entry, algorithm)
             kid = entry.get("kid")
-            if key is not None and (kid is None or isinstance(kid, str)):
-                if kid in keys:
-                    raise ValueError("names two keys alike")
-                keys[kid] = key
+            if key is None or not (kid is None or isinstance(kid, str)):
+                unusable.append(str(kid)[:KID_CHARS])
+                continue
+            if kid in keys:
+                raise ValueError("names two keys alike")
+            keys[kid] = key
     if not keys:
         raise ValueError(f"holds no usable public key for {algorithm}")
+    if unusable:
+        log.warning("a JWK set has keys for %s that can't be used: %s", algorithm, ", ".join(unusable))
     return KeySet(keys)
 
 

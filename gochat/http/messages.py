@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 from urllib.parse import unquote
@@ -102,12 +103,12 @@ class Response:
         return [(name.encode("ascii"), value.encode("latin-1")) for name, value in self.headers.items()]
 
 
-class StreamedResponse(Response):
+class StreamedResponse(Response, ABC):
     """A response whose body is made while it is sent. `close` is called in every case, at the end or instead of it."""
 
+    @abstractmethod
     async def send_body(self, send: SendPiece) -> None:
         """Send the whole body; not called for HEAD. Raises CutShort to end the connection in the middle."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Let go of the body's source. May be called more than once."""

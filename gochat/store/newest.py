@@ -38,10 +38,14 @@ def file_of(database: Path) -> Path:
 
 
 def read(database: Path) -> Newest | None:
-    """The contents of the file; None where there is no file, or nothing in it can be understood."""
+    """The contents of the file; None where there is no file, or nothing in it can be understood. A file that the disk
+    or its permissions keep from us is logged."""
     try:
         return msgspec.json.decode(file_of(database).read_bytes(), type=Newest)
-    except (OSError, msgspec.MsgspecError):
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None  # The caller says why the database gets a new epoch.
+    except OSError as error:
+        log.warning("how new the database must be can't be read: %s", error)
         return None
 
 
@@ -49,7 +53,7 @@ def why_older(found: Newest, noted: Newest | None) -> str | None:
     """Why the database that was found may be older than what clients were told; None where it is not."""
     if noted is None:
         # Nothing was noted before boots were counted.
-        return "the file that says how new it must be is missing" if found.boot else None
+        return "the file that says how new it must be is missing or makes no sense" if found.boot else None
     if noted.epoch != found.epoch:
         return "it is another database than the one that was here"
     if noted.boot > found.boot:

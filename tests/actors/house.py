@@ -24,9 +24,12 @@ from gochat.actors.room_context import RoomContext
 from gochat.actors.run_queue import RunQueue
 from gochat.actors.subscriber import Outgoing
 from gochat.actors.supervisor import Spec, Supervisor
+from gochat.actors.timer_wheel import TimerWheel
+from gochat.actors.user import UserActor, UserContext
 from gochat.domain import commands
 from gochat.domain.facts import AnyFact
 from gochat.domain.jumps import Jumps
+from gochat.domain.limits import UserLimits
 from gochat.domain.record import Recorded, RoomRecord
 from gochat.domain.side_records import AnySideRecord
 from gochat.domain.turn import Outcome, RecentKeys, RoomRules
@@ -36,7 +39,7 @@ from gochat.protocol.codec import LINE_JSON, Codec
 from gochat.protocol.replies import Contact, Got, Lag, Read, Request, Typing
 from gochat.store import Store
 from tests.contracts.scribe import Scribe
-from tests.policies import OPEN
+from tests.policies import OPEN, NoRules
 from tests.shared_log import SharedLog
 
 TEA = "group:tea"
@@ -306,3 +309,12 @@ async def keep_house(
 def run(main: Any, *args: Any) -> None:
     """Run it in simulated time."""
     trio.run(partial(main, *args), clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def keep_users(house: House, capacity: int = 100, limits: UserLimits | None = None) -> Registry[UserActor]:
+    """The house's users, of whom so many find room in memory."""
+    journal: Any = house.journal
+    context = UserContext(
+        house.live, house.rooms, journal, house.clock, TimerWheel(), limits or UserLimits(), NoRules(), 100
+    )
+    return Registry(house.actors, house.run_queue, partial(UserActor, context=context), capacity)

@@ -19,7 +19,7 @@ from gochat.errors import Denied, Full, StoreError
 
 
 class Counter(Actor[str]):
-    """Takes words; crashes on "boom", reads before it takes "ask", and can't read for "fault"."""
+    """Takes words; crashes on "boom", reads before it takes "ask", and can't read for "fault" and "full"."""
 
     def __init__(
         self, address: str, registry: Registry[Any], book: dict[str, list[Any]], load_error: Exception | None = None
@@ -30,7 +30,7 @@ class Counter(Actor[str]):
         self.loaded = False
 
     def is_prepared(self, waiting: list[str]) -> bool:
-        return self.loaded and not {"ask", "fault"} & set(waiting)
+        return self.loaded and not {"ask", "fault", "full"} & set(waiting)
 
     async def load(self) -> None:
         if self.loaded:
@@ -46,16 +46,14 @@ class Counter(Actor[str]):
         await trio.lowlevel.checkpoint()
         if "fault" in batch:
             raise StoreError("planted")
+        if "full" in batch:
+            raise Full("planted")
 
     def decide(self, batch: list[str]) -> None:
         self.book.setdefault("batches", []).append(list(batch))
         if "boom" in batch:
             raise RuntimeError("planted")
         self.book.setdefault("done", []).extend(batch)
-        self.finish()
-
-    def fail(self, batch: list[str], error: StoreError | Full) -> None:
-        self.book.setdefault("failed", []).extend(batch)
         self.finish()
 
     def refuse(self, mail: str, denied: Denied) -> None:
@@ -108,11 +106,13 @@ async def test_reading_costs_a_task_and_other_turns_none(autojump_clock: object)
             assert most == tasks, word
             await trio.sleep(1)
             assert len(supervisor) == 0, "and that only as long as it reads"
-        registry.tell("x", "fault")
-        await trio.sleep(1)
+        for word in ("fault", "full"):
+            registry.tell("x", word)
+            await trio.sleep(1)
         registry.tell("x", "c")
         await trio.sleep(1)
-    assert (book["done"], book["failed"]) == (["a", "b", "ask", "c"], ["fault"])
+    assert book["done"] == ["a", "b", "ask", "c"]
+    assert book["refused"] == [("fault", "unavailable"), ("full", "busy")]
     assert book["loads"] == ["x"]
 
 

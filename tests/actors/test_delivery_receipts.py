@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from gochat.actors.actor import Registry
 from gochat.actors.delivery_receipts import EVERY_S
 from gochat.actors.messages import Submit
-from gochat.actors.timer_wheel import TimerWheel
-from gochat.actors.user import UserActor, UserContext
 from gochat.domain import commands
 from gochat.domain.ids import dm
-from gochat.domain.limits import UserLimits
 from gochat.domain.receipts import SMALL_ROOM
 from gochat.domain.turn import Done, Outcome, RoomRules
 from gochat.errors import Denied, StoreError
 from gochat.protocol.replies import Got
-from tests.actors.house import TEA, Asked, House, Recorder, keep_house
-from tests.policies import NoRules
+from tests.actors.house import TEA, Asked, House, Recorder, keep_house, keep_users
 
 DM = "dm:ann:bob"
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with keep_house() as house:
-        yield house
+LookUp: TypeAlias = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture
@@ -52,10 +43,17 @@ def listening(house: House, *users: str, room: str = TEA, since: int = 1) -> lis
     return sessions
 
 
-def keep_users(house: House) -> Registry[UserActor]:
-    journal: Any = house.journal
-    context = UserContext(house.live, house.rooms, journal, house.clock, TimerWheel(), UserLimits(), NoRules(), 100)
-    return Registry(house.actors, house.run_queue, partial(UserActor, context=context), 100)
+@contextmanager
+def looking_up(house: House, instead: LookUp) -> Iterator[None]:
+    """Have blocks looked up by `instead`, which gets the true way before what is asked."""
+    lookups = house.store.lookups
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lookups, "blocks", partial(instead, lookups.blocks))
+        yield
+
+
+async def fails(*_: Any) -> Any:
+    raise StoreError("no")
 
 
 async def listed(house: House, user: str) -> dict[str, int]:
@@ -224,19 +222,11 @@ async def test_ones_own_room_has_nobody_to_tell(house: House, autojump_clock: Mo
     assert ann.told == []
 
 
-async def test_what_can_not_be_looked_up_is_not_told(
-    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_can_not_be_looked_up_is_not_told(house: House, autojump_clock: MockClock) -> None:
     (ann,) = listening(house, "ann")
     await house.tea("bob")
 
-    async def fails(*_: Any) -> Any:
-        raise StoreError("no")
-
-    room = house.rooms.get(TEA)
-    assert room is not None
-    with monkeypatch.context() as patch:
-        patch.setattr(type(room._context.lookups), "blocks", fails)
+    with looking_up(house, fails):
         await house.outcomes(*house.say("one"), got("bob", 3))
         assert ann.told == []
     await house.outcomes(*house.say("two"), got("bob", 4))
@@ -254,21 +244,18 @@ async def test_who_leaves_meanwhile_is_not_told_of(house: House, autojump_clock:
 
 
 async def test_who_comes_while_blocks_are_looked_up_is_not_told_without_a_look(
-    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    house: House, autojump_clock: MockClock
 ) -> None:
     (ann,) = listening(house, "ann")
     await house.tea("bob")
-    room = house.rooms.get(TEA)
-    assert room is not None
-    blocks, zoes = room._context.lookups.blocks, list[Recorder]()
+    zoes: list[Recorder] = []
 
-    async def slowly(*asked: Any) -> Any:
+    async def slowly(blocks: LookUp, *asked: Any) -> Any:
         found = await blocks(*asked)
         zoes.extend(listening(house, "zoe"))
         return found
 
-    with monkeypatch.context() as patch:
-        patch.setattr(type(room._context.lookups), "blocks", staticmethod(slowly))
+    with looking_up(house, slowly):
         await house.outcomes(*house.say("one"), got("bob", 3))
     (zoe,) = zoes
     assert ann.told == [Got(room=TEA, got={"bob": 3})] and zoe.told == []
@@ -277,16 +264,15 @@ async def test_who_comes_while_blocks_are_looked_up_is_not_told_without_a_look(
 
 
 async def test_members_who_come_while_blocks_are_looked_up_are_told_after_a_look(
-    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    house: House, autojump_clock: MockClock
 ) -> None:
     (ann,) = listening(house, "ann")
     await house.tea("bob", "cat")
     await house.outcomes(commands.Contact(room=dm("bob", "eve"), user="eve", action="block"))
-    room = house.rooms.get(TEA)
-    assert room is not None
-    blocks, come, looks = room._context.lookups.blocks, list[Recorder](), list[set[str]]()
+    come: list[Recorder] = []
+    looks: list[set[str]] = []
 
-    async def slowly(users: list[str], others: list[str]) -> Any:
+    async def slowly(blocks: LookUp, users: list[str], others: list[str]) -> Any:
         looks.append(set(others))
         found = await blocks(users, others)
         if not come:
@@ -294,8 +280,7 @@ async def test_members_who_come_while_blocks_are_looked_up_are_told_after_a_look
             come.extend(listening(house, "zoe", "eve"))
         return found
 
-    with monkeypatch.context() as patch:
-        patch.setattr(type(room._context.lookups), "blocks", staticmethod(slowly))
+    with looking_up(house, slowly):
         house.ask(*house.say("one"), got("bob", 3), got("cat", 3))
         await trio.sleep(3 * EVERY_S)
         await house.settled()
@@ -305,24 +290,16 @@ async def test_members_who_come_while_blocks_are_looked_up_are_told_after_a_look
     assert eve.told == [Got(room=TEA, got={"cat": 3})]
 
 
-async def test_what_was_not_told_is_news_when_it_is_said_again(
-    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_was_not_told_is_news_when_it_is_said_again(house: House, autojump_clock: MockClock) -> None:
     (ann,) = listening(house, "ann")
     await house.tea("bob")
     await house.outcomes(*house.say("one"))
 
-    async def fails(*_: Any) -> Any:
-        raise StoreError("no")
-
-    room = house.rooms.get(TEA)
-    assert room is not None
-    with monkeypatch.context() as patch:
-        patch.setattr(type(room._context.lookups), "blocks", fails)
+    with looking_up(house, fails):
         await house.outcomes(got("bob", 3))
     house.ask(got("bob", 3))
     await trio.sleep(EVERY_S / 2)
-    room.forget()
+    house.rooms.at(TEA).forget()
     await trio.sleep(EVERY_S)
     assert ann.told == [] and await listed(house, "ann") == {}
     await house.outcomes(got("bob", 3), got("bob", 3))
@@ -330,16 +307,14 @@ async def test_what_was_not_told_is_news_when_it_is_said_again(
 
 
 async def test_a_room_tells_in_one_task_also_while_newcomers_are_looked_up(
-    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    house: House, autojump_clock: MockClock
 ) -> None:
     (ann,) = listening(house, "ann")
     await house.tea("bob")
     await house.outcomes(*house.say("one", "two"))
-    room = house.rooms.get(TEA)
-    assert room is not None
-    blocks, come = room._context.lookups.blocks, list[Recorder]()
+    come: list[Recorder] = []
 
-    async def slowly(*asked: Any) -> Any:
+    async def slowly(blocks: LookUp, *asked: Any) -> Any:
         found = await blocks(*asked)
         if not come:
             house.ask(commands.Add(room=TEA, user="ann", users=("zoe",)))
@@ -347,8 +322,7 @@ async def test_a_room_tells_in_one_task_also_while_newcomers_are_looked_up(
         await trio.sleep(3 * EVERY_S)
         return found
 
-    with monkeypatch.context() as patch:
-        patch.setattr(type(room._context.lookups), "blocks", staticmethod(slowly))
+    with looking_up(house, slowly):
         house.ask(got("bob", 3))
         await trio.sleep(5 * EVERY_S)
         house.ask(got("bob", 4))

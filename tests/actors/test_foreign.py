@@ -13,18 +13,21 @@ from trio.testing import MockClock
 
 from gochat import store as stores
 from gochat.actors.deliveries import MOST_WAITING
-from gochat.actors.foreign import hear
+from gochat.actors.foreign import debit, hear
 from gochat.actors.live import OFFERS_A_SEND
 from gochat.actors.room import MOST_OVERTAKEN
 from gochat.domain import commands, facts
 from gochat.domain.facts import AnyFact
+from gochat.domain.limits import UserLimits
 from gochat.domain.record import RoomRecord
+from gochat.domain.relationship import Relation, RelationChange
+from gochat.domain.side_records import Related
 from gochat.domain.turn import Done, RoomRules
 from gochat.errors import Denied, StoreError
 from gochat.ports.journal import ForeignBatch
-from tests.actors.house import TEA, House, Recorder, keep_house, run
+from tests.actors.house import TEA, House, Recorder, keep_house, keep_users, run
 from tests.actors.test_live import Peer, Town, in_town
-from tests.contracts.journal import JournalContract
+from tests.contracts.journal import JournalContract, message
 from tests.contracts.scribe import Scribe
 from tests.shared_log import SharedLog
 
@@ -411,3 +414,17 @@ async def test_listeners_lag_where_other_nodes_say_more_than_can_be_delivered(au
         for each in others:
             assert each.lags and each.seqs[-1] == room.delivered == head + 100
             assert each.seqs == sorted(set(each.seqs)) and len(each.seqs) < 50
+
+
+async def test_users_in_memory_pay_for_another_node_also_when_no_other_finds_room_there(
+    autojump_clock: MockClock,
+) -> None:
+    async with keep_house() as house:
+        users = keep_users(house, capacity=1, limits=UserLimits(messages_per_s=1.0, message_burst=5))
+        ann = users.at("ann")
+        ann.asks.learn(())
+        now_ms = house.clock.steady_ms()
+        asked = Related(RelationChange(1, 0, now_ms, "ann", "ask"), Relation(("ann", "bob")))
+        before = ann.bucket.left(now_ms)
+        debit(users, ForeignBatch(DM, 1, [message(DM, 1, sender="bob"), message(DM, 2)], [asked]))
+        assert (before - ann.bucket.left(now_ms), len(ann.asks._at_ms), users.refused) == (1, 1, 1)

@@ -151,6 +151,14 @@ def test_keys_for_something_else_are_left_out(entry: Any) -> None:
         parse_key_set(document(entry), "RS256")
 
 
+def test_the_log_names_keys_of_a_set_that_can_not_be_used(caplog: pytest.LogCaptureFixture) -> None:
+    entries = jwk(SMALL_RSA, kid="short"), jwk(RSA, kid=7), jwk(P256, kid="for others"), jwk(RSA, kid="good")
+    parse_key_set(document(*entries), "RS256")
+    assert [record.getMessage() for record in caplog.records] == [
+        "a JWK set has keys for RS256 that can't be used: short, 7"
+    ]
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"[]", b"{}", b"null", b'{"keys": {}}', b'{"keys": null}', b"[" * 100_000, document(*[{}] * 101)],

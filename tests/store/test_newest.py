@@ -245,6 +245,14 @@ def old_database(path: Path) -> None:
         db.execute("UPDATE meta SET epoch = 'old'")
 
 
+def test_a_note_that_is_there_and_kept_from_us_is_told_of(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert newest.read(path) is None and not caplog.records
+    newest.file_of(path).mkdir()
+    assert newest.read(path) is None
+    (record,) = caplog.records
+    assert str(newest.file_of(path)) in record.getMessage()
+
+
 async def test_before_a_migration_the_database_is_copied(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     old_database(path)
     caplog.set_level(logging.INFO)
