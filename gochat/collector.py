@@ -12,13 +12,12 @@ import resource
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import trio
 
 from gochat import __version__
 from gochat.actors.supervisor import Supervisor
-from gochat.cluster.counts import LogCounts
 from gochat.cluster.journal import ClusterJournal
 from gochat.cluster.soft import Soft
 from gochat.errors import CLOSE_BY_NUMBER
@@ -27,6 +26,8 @@ from gochat.metrics import Commits, Family, Histogram, Kind, NotificationCounts,
 from gochat.session import Gateway
 from gochat.store.health import Health
 from gochat.transports.admission import EVICTED_FOR, Connections
+
+V = TypeVar("V")
 
 
 class Sources(NamedTuple):
@@ -112,61 +113,37 @@ def _free_bytes(sources: Sources) -> int | None:
     try:
         told = os.statvfs(sources.database.parent)
     except OSError:
-        return None
+        return None  # The folder is gone or unreachable, which the store finds, and logs.
     return told.f_bavail * told.f_frsize
 
 
-def _journal(sources: Sources) -> ClusterJournal | None:
-    """Of a node in a cluster."""
-    journal = sources.gateway.journal
-    return journal if isinstance(journal, ClusterJournal) else None
+def _of_cluster(read: Callable[[ClusterJournal], V]) -> Callable[[Sources], V | None]:
+    """A value that only a node in a cluster has."""
 
+    def found(sources: Sources) -> V | None:
+        journal = sources.gateway.journal
+        return read(journal) if isinstance(journal, ClusterJournal) else None
 
-def _cluster_nodes(sources: Sources) -> Samples | None:
-    journal = _journal(sources)
-    if journal is None:
-        return None
-    return _by((("here", len(journal.members)), ("alive", len(journal.registry.alive) + 1)))
+    return found
 
 
 def _of_soft(read: Callable[[Soft], float]) -> Callable[[Sources], float | None]:
     """The same of what nodes tell each other besides the log."""
 
-    def told(sources: Sources) -> float | None:
+    def found(sources: Sources) -> float | None:
         soft = sources.gateway.live.ephemera
         return read(soft) if isinstance(soft, Soft) else None
 
-    return told
+    return found
 
 
 def _of_partitions(read: Callable[[ClusterJournal], Sequence[float]]) -> Callable[[Sources], Samples | None]:
     """A number for each partition of the cluster's log."""
-
-    def found(sources: Sources) -> Samples | None:
-        journal = _journal(sources)
-        return None if journal is None else _by(enumerate(read(journal)))
-
-    return found
+    return _of_cluster(lambda journal: _by(enumerate(read(journal))))
 
 
-def _histogram(read: Callable[[LogCounts], Histogram]) -> Callable[[Sources], Histogram | None]:
-    """One of those that a node in a cluster keeps."""
-
-    def found(sources: Sources) -> Histogram | None:
-        journal = _journal(sources)
-        return None if journal is None else read(journal.counts)
-
-    return found
-
-
-def _of_cluster(read: Callable[[ClusterJournal], float]) -> Callable[[Sources], float | None]:
-    """A number that only a node in a cluster has."""
-
-    def found(sources: Sources) -> float | None:
-        journal = _journal(sources)
-        return None if journal is None else read(journal)
-
-    return found
+def _nodes(journal: ClusterJournal) -> Samples:
+    return _by((("here", len(journal.members)), ("alive", len(journal.registry.alive) + 1)))
 
 
 def _build(sources: Sources) -> Samples:
@@ -174,6 +151,7 @@ def _build(sources: Sources) -> Samples:
 
 
 # ---------------------------------------------------------------------------------------------- the process
+# Where a system has no /proc, or keeps it from the node, its metrics are left out.
 
 _PAGE: Final = resource.getpagesize()
 
@@ -313,7 +291,7 @@ METRICS: Final[tuple[Metric, ...]] = (
 
     Metric("gochat_cluster_nodes", "gauge",
            "Nodes of the cluster: those that repairs wait for (here), and those that give a sign of life (alive).",
-           _cluster_nodes, ("state",)),
+           _of_cluster(_nodes), ("state",)),
     Metric("gochat_cluster_waiting", "gauge", "Batches of this node that are on their way through the cluster's log.",
            _of_cluster(lambda journal: journal.waiting)),
     Metric("gochat_cluster_behind_entries", "gauge",
@@ -324,17 +302,17 @@ METRICS: Final[tuple[Metric, ...]] = (
     Metric("gochat_cluster_appends_total", "counter",
            "Batches of one partition that were sent to the cluster's log, by their outcome; those that are not done are"
            " sent again.",
-           lambda s: None if (journal := _journal(s)) is None else _by(journal.counts.appends.items()), ("result",)),
+           _of_cluster(lambda journal: _by(journal.counts.appends.items())), ("result",)),
     Metric("gochat_cluster_append_entries", "histogram", "Entries in a batch that was sent to the cluster's log.",
-           _histogram(lambda counts: counts.batch_entries)),
+           _of_cluster(lambda journal: journal.counts.batch_entries)),
     Metric("gochat_cluster_append_seconds", "histogram", "How long the server took to take what was sent together.",
-           _histogram(lambda counts: counts.append_seconds)),
+           _of_cluster(lambda journal: journal.counts.append_seconds)),
     Metric("gochat_cluster_told_seconds", "histogram",
            "From a decision of this node until it was recorded here and told to its room, through the log and back.",
-           _histogram(lambda counts: counts.told_seconds)),
+           _of_cluster(lambda journal: journal.counts.told_seconds)),
     Metric("gochat_cluster_barrier_seconds", "histogram",
            "How long sign-ins, resumes, reads by REST and refusals waited for what other nodes had acknowledged.",
-           _histogram(lambda counts: counts.barrier_seconds)),
+           _of_cluster(lambda journal: journal.counts.barrier_seconds)),
     Metric("gochat_cluster_looks_total", "counter", "How often this node compared the fences of all partitions.",
            _of_cluster(lambda journal: journal.counts.looks)),
     Metric("gochat_cluster_put_back_total", "counter",
@@ -351,7 +329,7 @@ METRICS: Final[tuple[Metric, ...]] = (
            _of_partitions(lambda journal: journal.registry.window), ("partition",)),
     Metric("gochat_cluster_entries_total", "counter",
            "Entries of the cluster's log by what they came to be; void ones are decided again by their node.",
-           lambda s: None if (journal := _journal(s)) is None else _by(journal.verdicts.items()), ("verdict",)),
+           _of_cluster(lambda journal: _by(journal.verdicts.items())), ("verdict",)),
     Metric("gochat_cluster_repairs_total", "counter", "Partitions that this node saw repaired: each began a new term.",
            _of_cluster(lambda journal: journal.repairs)),
     Metric("gochat_cluster_clock_ahead_seconds", "gauge", "How far this node's clock is ahead of the server's.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence, Set
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
 
@@ -24,6 +24,9 @@ from gochat.protocol import replies
 
 log = logging.getLogger(__name__)
 
+#: The room as it is when it is called; None where it has to be loaded.
+RecordNow: TypeAlias = Callable[[], RoomRecord | None]
+StartTask: TypeAlias = Callable[[Spec], None]
 #: For so long positions are put together.
 EVERY_S: Final = 1.0
 
@@ -45,13 +48,7 @@ class DeliveryReceipts:
         "_waiting",
     )
 
-    def __init__(
-        self,
-        context: RoomContext,
-        record: Callable[[], RoomRecord | None],
-        start: Callable[[Spec], None],
-    ) -> None:
-        """`record` is the room as it is when it is asked; `start` starts a task."""
+    def __init__(self, context: RoomContext, record: RecordNow, start: StartTask) -> None:
         self._journal = context.journal
         self._lookups = context.lookups
         self._live = context.live

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from gochat.actors.delivery_receipts import DeliveryReceipts
+from gochat.actors.delivery_receipts import DeliveryReceipts, RecordNow, StartTask
 from gochat.actors.ephemeral import EphemeralEvents, has_seat
 from gochat.actors.messages import Submit
 from gochat.actors.room_context import RoomContext
-from gochat.actors.supervisor import Spec
 from gochat.domain import commands
 from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Done, Outcome
@@ -22,13 +21,7 @@ class RoomEvents:
 
     __slots__ = ("_ephemeral", "_receipts")
 
-    def __init__(
-        self,
-        context: RoomContext,
-        record: Callable[[], RoomRecord | None],
-        start: Callable[[Spec], None],
-    ) -> None:
-        """`record` is the room as it is when it is asked; `start` starts a task."""
+    def __init__(self, context: RoomContext, record: RecordNow, start: StartTask) -> None:
         self._ephemeral = EphemeralEvents(context)
         self._receipts = DeliveryReceipts(context, record, start)
 

@@ -12,8 +12,8 @@ from gochat.domain import commands
 from gochat.domain.facts import AnyFact, Message
 from gochat.domain.turn import Turn
 
-#: A turn ends with the command that reaches one of these. What a single command brings has room above them, below the
-#: bounds of an entry (cluster/entry.py).
+#: A turn ends with the command that reaches one of these. All that a single command brings has room above them, below
+#: the bounds of an entry (cluster/entry.py).
 MOST_FACTS: Final = 1_000
 MOST_SIDE_RECORDS: Final = 1_000
 MOST_BYTES: Final = 1 << 19

@@ -367,7 +367,7 @@ def _only_authors_edit(evidence: Evidence) -> Iterator[str]:
 
 
 def _mutes_hold(evidence: Evidence) -> Iterator[str]:
-    """Whatever a user sends after their mute was answered is refused, until somebody asks for its end."""
+    """All that a user sends after their mute was answered is refused, until somebody asks for its end."""
     changes = [asked for asked in evidence.asked if asked.frame.get("action") in ("mute", "unmute")]
     for mute in changes:
         if mute.frame["action"] != "mute" or not mute.succeeded or evidence.is_void(mute):

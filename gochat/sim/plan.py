@@ -101,34 +101,35 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, tag_field="fault", tag=
     at_ms: int
 
 
-class Kill(Trouble, frozen=True, kw_only=True):
+class OnNode(Trouble, frozen=True, kw_only=True):
+    node: str
+    """The machine that it befalls."""
+
+
+class Kill(OnNode, frozen=True, kw_only=True):
     """The machine loses power, and has some again after `down_ms`. `keep`: writes that were not synced survive by luck.
     `silent`: its clients are not told that their connections are gone."""
 
-    node: str
     down_ms: int
     keep: bool
     silent: bool
 
 
-class Stop(Trouble, frozen=True, kw_only=True):
+class Stop(OnNode, frozen=True, kw_only=True):
     """The node is stopped in order, and started again."""
 
-    node: str
     down_ms: int
 
 
-class Stall(Trouble, frozen=True, kw_only=True):
+class Stall(OnNode, frozen=True, kw_only=True):
     """The disk does nothing for so long."""
 
-    node: str
     for_ms: int
 
 
-class Failing(Trouble, frozen=True, kw_only=True):
+class Failing(OnNode, frozen=True, kw_only=True):
     """The next commits fail."""
 
-    node: str
     how: list[Literal["lost", "kept", "full"]]
 
 
@@ -139,10 +140,9 @@ class Sever(Trouble, frozen=True, kw_only=True):
     silent: bool
 
 
-class Clock(Trouble, frozen=True, kw_only=True):
+class Clock(OnNode, frozen=True, kw_only=True):
     """The machine's wall clock is set."""
 
-    node: str
     skew_ms: int
 
 
@@ -160,44 +160,39 @@ class Blackout(Trouble, frozen=True, kw_only=True):
     what: AnyFault
 
 
-class Leave(Trouble, frozen=True, kw_only=True):
+class Leave(OnNode, frozen=True, kw_only=True):
     """The node is stopped in order and its folder taken out of the cluster. With `back_ms` the machine comes back after
     so long, as a new node of the cluster."""
 
-    node: str
     back_ms: int | None
 
 
-class Loss(Trouble, frozen=True, kw_only=True):
+class Loss(OnNode, frozen=True, kw_only=True):
     """The machine loses power, and all that is on its disk. It comes back as a new node: from a backup of another one,
     or `empty`, where the log still has everything."""
 
-    node: str
     back_ms: int
     empty: bool
 
 
-class Forget(Trouble, frozen=True, kw_only=True):
+class Forget(OnNode, frozen=True, kw_only=True):
     """The node is put out of the cluster: one that lost power, or with `cut_off` one that lives and does not reach the
     log. Then its folder is started again for `back_ms`, as somebody might who does not know of it; at last the machine
     becomes a new node."""
 
-    node: str
     cut_off: bool
     back_ms: int
 
 
-class Rollback(Trouble, frozen=True, kw_only=True):
+class Rollback(OnNode, frozen=True, kw_only=True):
     """The machine loses power, and its folder is put back to what it was when the node was started."""
 
-    node: str
     down_ms: int
 
 
-class Join(Trouble, frozen=True, kw_only=True):
+class Join(OnNode, frozen=True, kw_only=True):
     """A machine that was none of the cluster's becomes a node of it."""
 
-    node: str
     empty: bool
 
 

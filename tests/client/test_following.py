@@ -249,16 +249,21 @@ async def test_what_is_kept_of_rooms_that_no_list_can_name_stays(peer: Peer, tmp
         await until(lambda: sorted(each.room for each in replica.rooms() if each.seq == 4) == rooms[:3])
 
 
+async def fact_before_the_list(chat: Chat, visit: Visit) -> None:
+    """The server tells fact 41 of the room, and then in its list that the room has so many."""
+    groups = await visit.expect("groups")
+    await visit.send(message(41))
+    assert (await event(chat)).seq == 41
+    await visit.reply(groups, "groups", groups=[listed(41) | {"members": 2}])
+    assert (await event(chat)).groups[0].room == TEA
+
+
 async def test_another_log_whose_fact_comes_before_the_list_replaces_the_one_that_was_kept(
     peer: Peer, tmp_path: Path
 ) -> None:
     replica = opened(tmp_path / "ann.db", Began(TEA, 40, "old log"))
     async with talking(peer, rooms_next="c", replica=replica) as (chat, visit):
-        groups = await visit.expect("groups")
-        await visit.send(message(41))
-        assert (await event(chat)).seq == 41
-        await visit.reply(groups, "groups", groups=[listed(41) | {"members": 2}])
-        assert (await event(chat)).groups[0].room == TEA
+        await fact_before_the_list(chat, visit)
         await page_for(visit, head=41)
         await until(lambda: [row[0] for row in kept(replica)] == list(range(1, 42)))
         assert replica.rooms()[0][:3] == (TEA, 41, "e1")
@@ -267,11 +272,7 @@ async def test_another_log_whose_fact_comes_before_the_list_replaces_the_one_tha
 async def test_the_log_that_was_kept_goes_on_with_a_fact_that_comes_before_the_list(peer: Peer, tmp_path: Path) -> None:
     replica = opened(tmp_path / "ann.db", Began(TEA, 40, "e1"))
     async with talking(peer, rooms_next="c", replica=replica) as (chat, visit):
-        groups = await visit.expect("groups")
-        await visit.send(message(41))
-        assert (await event(chat)).seq == 41
-        await visit.reply(groups, "groups", groups=[listed(41) | {"members": 2}])
-        assert (await event(chat)).groups[0].room == TEA
+        await fact_before_the_list(chat, visit)
         await until(lambda: replica.rooms()[0][:2] == (TEA, 41))
         assert kept(replica) == [(41, "m41")] and replica.wanted() is None
 

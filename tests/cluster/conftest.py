@@ -1,4 +1,4 @@
-"""One real server for all tests of a process; each test has a cluster of its own on it."""
+"""One real server for all tests of a process; each test has a cluster of its own on it. And one clock for all nodes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trio
 
+from gochat.cluster import registry
 from tests.cluster.real import RealServer
 
 
@@ -41,3 +43,9 @@ def own_redis() -> Iterator[RealServer]:
             yield server
         finally:
             server.kill()
+
+
+@pytest.fixture
+def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nodes' clocks go with the server's."""
+    monkeypatch.setattr(registry, "_now_ms", lambda: int(trio.current_time() * 1000))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -78,6 +78,25 @@ async def cluster_node(server: MemoryServer, folder: Path, name: str, **sections
 
 def inline() -> AbstractAsyncContextManager[Store]:
     return stores.open_inline(":memory:")
+
+
+@asynccontextmanager
+async def serving(server: MemoryServer, *names: str) -> AsyncIterator[list[Store]]:
+    """The stores of nodes that serve, with the cluster's journal each."""
+    async with AsyncExitStack() as stack:
+        yield [(await stack.enter_async_context(joined_store(server, name, inline())))[0] for name in names]
+
+
+def journal_of(store: Store) -> ClusterJournal:
+    assert isinstance(store.journal, ClusterJournal)
+    return store.journal
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Wait for a state of which nothing tells; on the autojump clock it costs no time."""
+    with trio.fail_after(60):
+        while not holds():  # noqa: ASYNC110 -- nothing tells
+            await trio.sleep(0.1)
 
 
 class Anywhere:

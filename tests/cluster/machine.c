@@ -5,28 +5,18 @@
  * day is ahead; clocks that only measure time are right.
  */
 #define _GNU_SOURCE
-#include <errno.h>
+#define SHIM "machine"
+#include "../durability/below_root.h"
 #include <fcntl.h>
-#include <limits.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
-#include <unistd.h>
 
 #define LOOK_NS 5000000
 
-static char root[PATH_MAX];
 static const volatile struct { int64_t stalls, ahead_s; } *switches;
-
-static void fail(const char *what) {
-    fprintf(stderr, "machine: %s: %s\n", what, strerror(errno));
-    abort();
-}
 
 __attribute__((constructor)) static void begin(void) {
     const char *folder = getenv("MACHINE_ROOT"), *file = getenv("MACHINE_SWITCHES");
@@ -40,19 +30,10 @@ __attribute__((constructor)) static void begin(void) {
     switches = mapped;
 }
 
-static int is_below_root(int fd) {
-    char self[64], path[PATH_MAX];
-    size_t length = strlen(root);
-    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-    ssize_t n = readlink(self, path, sizeof path - 1);
-    if (n < 0) return 0;
-    path[n] = 0;
-    return !strncmp(path, root, length) && (!path[length] || path[length] == '/');
-}
-
 static void wait_for_disk(int fd) {
     const struct timespec look = {0, LOOK_NS};
-    if (!switches || !switches->stalls || !is_below_root(fd)) return;
+    char path[PATH_MAX];
+    if (!switches || !switches->stalls || !below_root(fd, path)) return;
     while (switches->stalls) nanosleep(&look, NULL);
 }
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gochat.cluster import faults, registry
+from gochat.cluster import faults
 from gochat.cluster.entry import VERSION, EntryCodec, partition_of
-from gochat.cluster.journal import ClusterJournal
 from gochat.cluster.memory import MemoryLog
-from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.peers import Peers
 from gochat.cluster.ports import Batch
 from gochat.cluster.serving import AWAY_S, LAG_S
@@ -26,7 +23,7 @@ from gochat.errors import DRAINING, StoreError
 from gochat.node import SERVES_NOBODY, running
 from gochat.store import Store
 from tests.appending import append_to
-from tests.cluster.joining import CLUSTER, SECRET, inline, joined_store, new_log, shared
+from tests.cluster.joining import CLUSTER, SECRET, journal_of, new_log, serving, shared, until
 from tests.contracts.journal import DM, message
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import Peer, WsPeer
@@ -34,28 +31,7 @@ from tests.e2e.peer import Peer, WsPeer
 PARTITION = partition_of(DM)
 REVOKED = [Revoked("jti", "one", 1)]
 
-
-@pytest.fixture(autouse=True)
-def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The nodes' clocks go with the server's."""
-    monkeypatch.setattr(registry, "_now_ms", lambda: int(trio.current_time() * 1000))
-
-
-@asynccontextmanager
-async def serving(server: MemoryServer, *names: str) -> AsyncIterator[list[Store]]:
-    async with AsyncExitStack() as stack:
-        yield [(await stack.enter_async_context(joined_store(server, name, inline())))[0] for name in names]
-
-
-def journal_of(store: Store) -> ClusterJournal:
-    assert isinstance(store.journal, ClusterJournal)
-    return store.journal
-
-
-async def until(holds: Callable[[], object]) -> None:
-    with trio.fail_after(60):
-        while not holds():  # noqa: ASYNC110 -- nothing tells
-            await trio.sleep(0.1)
+pytestmark = pytest.mark.usefixtures("one_clock")
 
 
 async def talk(store: Store) -> None:

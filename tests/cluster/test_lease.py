@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from random import Random
@@ -193,10 +194,16 @@ async def test_a_node_that_is_not_fit_leaves_the_work_to_others(place: Place, au
 async def test_on_a_real_server_the_work_goes_over(redis: RealServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gochat.cluster.lease.AGAIN_S", 0.05)
     server, works, scopes = OnRedis(redis), Works(), [trio.CancelScope(), trio.CancelScope()]
+    asks: Counter[str] = Counter()
+
+    def asks_again(name: str) -> bool:
+        asks[name] += 1
+        return True
 
     async def node(scope: trio.CancelScope, name: str) -> None:
+        lease = Lease(server.bulletin(name), "work", name, partial(asks_again, name))
         with scope:
-            await Lease(server.bulletin(name), "work", name).run(partial(works.work, name))
+            await lease.run(partial(works.work, name))
 
     with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as own:
@@ -204,7 +211,8 @@ async def test_on_a_real_server_the_work_goes_over(redis: RealServer, monkeypatc
             while not works.at_work:
                 await trio.sleep(0.01)
             own.start_soon(node, scopes[1], "south")
-            await trio.sleep(0.1)
+            while asks["south"] < 3:  # Once before it asks for the lease, and once after the answer.
+                await trio.sleep(0.01)
             assert list(works.at_work) == ["north"]
             scopes[0].cancel()
             while list(works.at_work) != ["south"]:

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Any, NoReturn
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from gochat.cluster import faults, registry
-from gochat.cluster.journal import LEAVE_S, ClusterJournal, joined
-from gochat.cluster.memory_server import MemoryServer
+from gochat.cluster import faults
+from gochat.cluster.journal import LEAVE_S, joined
 from gochat.cluster.ports import PARTITIONS
 from gochat.cluster.registry import CLOCK_S, NodeRegistry, RolledBack
 from gochat.cluster.serving import AWAY_S, CATCHING_UP, PUT_OUT
 from gochat.domain.side_records import Audited, Revoked, Suspended
 from gochat.errors import StoreError
-from gochat.store import Store
-from tests.cluster.joining import inline, joined_store, new_log, shared
+from tests.cluster.joining import inline, journal_of, new_log, serving, shared, until
 
 SUSPENDED = [Suspended("bob", True, 1), Audited(1, "root", "user.suspend", "bob")]
 
-
-@pytest.fixture(autouse=True)
-def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The nodes' clocks go with the server's."""
-    monkeypatch.setattr(registry, "_now_ms", lambda: int(trio.current_time() * 1000))
-
-
-@asynccontextmanager
-async def serving(server: MemoryServer, *names: str) -> AsyncIterator[list[Store]]:
-    """The stores of nodes that serve, with the cluster's journal each."""
-    async with AsyncExitStack() as stack:
-        yield [(await stack.enter_async_context(joined_store(server, name, inline())))[0] for name in names]
-
-
-def journal_of(store: Store) -> ClusterJournal:
-    assert isinstance(store.journal, ClusterJournal)
-    return store.journal
-
-
-async def until(holds: Callable[[], object]) -> None:
-    with trio.fail_after(60):
-        while not holds():  # noqa: ASYNC110 -- nothing tells
-            await trio.sleep(0.1)
+pytestmark = pytest.mark.usefixtures("one_clock")
 
 
 async def test_nothing_is_taken_before_the_node_has_caught_up(autojump_clock: MockClock) -> None:

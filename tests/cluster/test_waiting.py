@@ -12,7 +12,6 @@ from trio.testing import MockClock
 from gochat.cluster import faults, registry
 from gochat.cluster.answers import Forget, answers
 from gochat.cluster.entry import SITE, partition_of
-from gochat.cluster.journal import ClusterJournal
 from gochat.cluster.membership import Membership
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
@@ -23,16 +22,11 @@ from gochat.replication import NodeIs
 from gochat.store import Store
 from gochat.store.write import log_state
 from tests.appending import append_to
-from tests.cluster.joining import inline, joined_store, new_log, shared
+from tests.cluster.joining import inline, joined_store, journal_of, new_log, shared
 from tests.contracts.journal import DM, message
 
 PATIENCE_S = 60
 PARTITION = partition_of(DM)
-
-
-def journal_of(store: Store) -> ClusterJournal:
-    assert isinstance(store.journal, ClusterJournal)
-    return store.journal
 
 
 async def talk(store: Store, messages: int) -> None:

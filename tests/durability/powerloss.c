@@ -8,33 +8,23 @@
  * the many calls wrote it. The true sync is left out; a kill does not need it.
  */
 #define _GNU_SOURCE
+#define SHIM "powerloss"
+#include "below_root.h"
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #define CHUNK 65536
 #define MOST_FILES 256
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char root[PATH_MAX];
 static int disk = -1;
 
 /* Under which name each synced file stands on the disk: renamed or linked, it keeps what was synced. */
 static struct { ino_t ino; char name[NAME_MAX + 1]; } synced[MOST_FILES];
 static int synced_count;
-
-static void fail(const char *what) {
-    fprintf(stderr, "powerloss: %s: %s\n", what, strerror(errno));
-    abort();
-}
 
 __attribute__((constructor)) static void begin(void) {
     const char *folder = getenv("POWERLOSS_ROOT"), *kept = getenv("POWERLOSS_DISK");
@@ -112,18 +102,14 @@ static void sync_folder(void) {
 }
 
 static int synchronize(int fd, int call) {
-    char self[64], path[PATH_MAX];
+    char path[PATH_MAX];
     struct stat is;
-    size_t length = strlen(root);
-    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-    ssize_t n = disk < 0 ? -1 : readlink(self, path, sizeof path - 1);
-    if (n < 0 || fstat(fd, &is)) return syscall(call, fd);
-    path[n] = 0;
-    if (strncmp(path, root, length) || (path[length] && path[length] != '/')) return syscall(call, fd);
+    const char *name = disk < 0 ? NULL : below_root(fd, path);
+    if (!name || fstat(fd, &is)) return syscall(call, fd);
     if (is.st_nlink == 0) return 0; /* Removed already: no name will ever lead to it. */
-    if (path[length] && strchr(path + length + 1, '/')) { errno = ENOTSUP; fail(path); }
+    if (*name && strchr(name + 1, '/')) { errno = ENOTSUP; fail(path); }
     pthread_mutex_lock(&lock);
-    if (path[length]) sync_file(fd, path + length + 1, &is);
+    if (*name) sync_file(fd, name + 1, &is);
     else sync_folder();
     pthread_mutex_unlock(&lock);
     return 0;

@@ -14,16 +14,20 @@ class Socket {
 Object.assign(globalThis, { WebSocket: Socket, location: { href: "http://chat.example/" }, addEventListener() {}, removeEventListener() {} });
 const { Broken, Connection } = await import("../../gochat/http/web/js/connection.js");
 
-test("after stop the listener hears nothing, and what was asked is rejected", async () => {
+/** A connection with its first socket, and all that its listener has heard. */
+async function opened() {
   const heard = [];
   const connection = new Connection({
     hello: async () => ({ type: "hello" }), onWelcome: () => heard.push("welcome"), onEvent: () => heard.push("event"),
     onState: (state) => heard.push(state),
   });
   connection.start();
-  await Promise.resolve();
-  await Promise.resolve();
-  const [socket] = sockets;
+  await new Promise(setImmediate);
+  return { connection, socket: sockets.at(-1), heard };
+}
+
+test("after stop the listener hears nothing, and what was asked is rejected", async () => {
+  const { connection, socket, heard } = await opened();
   socket.onmessage({ data: JSON.stringify({ type: "welcome" }) });
   const asked = connection.ask({ type: "ping" });
   connection.stop();
@@ -35,18 +39,12 @@ test("after stop the listener hears nothing, and what was asked is rejected", as
 });
 
 test("without a network the socket is given up at once, whatever the browser makes of its end", async () => {
-  const heard = [];
-  const connection = new Connection({
-    hello: async () => ({ type: "hello" }), onWelcome: () => {}, onEvent: () => {}, onState: (state) => heard.push(state),
-  });
-  connection.start();
-  await new Promise(setImmediate);
-  const socket = sockets.at(-1);
+  const { connection, socket, heard } = await opened();
   socket.onmessage({ data: JSON.stringify({ type: "welcome" }) });
   const asked = connection.ask({ type: "ping" });
   connection.close();
   await assert.rejects(asked, Broken);
-  assert.deepEqual([heard.splice(0), connection.open], [["connecting", "online", "offline"], false]);
+  assert.deepEqual([heard.splice(0), connection.open], [["connecting", "welcome", "online", "offline"], false]);
   socket.onclose({ code: 1005, reason: "" });
   connection.close();
   connection.stop();
@@ -54,13 +52,7 @@ test("without a network the socket is given up at once, whatever the browser mak
 });
 
 test("a socket that fails without another word is given up, and the next one is tried", async () => {
-  const heard = [];
-  const connection = new Connection({
-    hello: async () => ({ type: "hello" }), onWelcome: () => {}, onEvent: () => {}, onState: (state) => heard.push(state),
-  });
-  connection.start();
-  await new Promise(setImmediate);
-  const socket = sockets.at(-1);
+  const { connection, socket, heard } = await opened();
   socket.onerror();
   await new Promise((resolve) => setTimeout(resolve, 2));
   assert.deepEqual(heard.splice(0), ["connecting", "offline"]);
@@ -69,5 +61,6 @@ test("a socket that fails without another word is given up, and the next one is 
   await new Promise(setImmediate);
   assert.notEqual(sockets.at(-1), socket);
   connection.stop();
+  sockets.at(-1).onclose({ code: 1000, reason: "" });
   assert.deepEqual(heard, ["connecting"]);
 });
