@@ -172,7 +172,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does.
+        # The reader of our output has gone, as `head` does.
         _drop_output()
         return EXIT_FAILED
     except Exception as error:

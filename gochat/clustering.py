@@ -51,7 +51,7 @@ LOOK_S: Final = 5.0
 
 
 class Part(NamedTuple):
-    """Whatever a folder says of its cluster, checked against the settings."""
+    """All that a folder says of its cluster, checked against the settings."""
 
     identity: Identity
     copy: Copy

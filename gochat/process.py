@@ -153,5 +153,5 @@ def _raise_open_files() -> None:
     """Each connection is an open file; the soft limit is often 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        with contextlib.suppress(ValueError, OSError):
+        with contextlib.suppress(ValueError, OSError):  # Then the soft limit holds, which `gochat doctor` tells.
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -67,7 +67,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 def _import_own_share() -> None:
     """Each worker begins with other modules, so that in a fresh clone each compiles its share of them, and not each of
-    them all. What can't be imported is told by the collection."""
+    them all. A module that can't be imported is told by the collection."""
     worker, workers = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers == 1:
         return

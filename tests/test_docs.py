@@ -16,7 +16,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 #: The most that the prose may have; to be lowered with it, and never raised.
-FREE_RELATIVES = 0.001
+FREE_RELATIVES = 0.0005
 
 
 def script(name: str) -> ModuleType:

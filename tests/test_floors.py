@@ -81,7 +81,7 @@ def imported_by(module: str) -> frozenset[str]:
 
 
 def edges() -> dict[str, frozenset[str]]:
-    """What each module imports."""
+    """The imports of each module."""
     return {module: imported_by(module) for module in MODULES}
 
 

@@ -89,13 +89,13 @@ class RoomActor(Actor[Submit]):
         self._rebuild: Rebuild | None = None
         """Made when it is stale for the first time."""
         self._attempt: Attempt | None = None
-        """What is known of the batch in hand besides its mail; None: nothing."""
+        """Found out about the batch in hand, besides its mail; None: nothing."""
         self._turn: Turn | None = None
         """The turn of the batch that is being recorded."""
         self._outcomes: list[Outcome] = []
         """And what it decided of each piece of mail."""
         self._backlog: ForeignBacklog | None = None
-        """What other nodes told before the record was loaded; None: nothing."""
+        """Told by other nodes before the record was loaded; None: nothing."""
 
     @property
     def stale(self) -> bool:
@@ -181,7 +181,7 @@ class RoomActor(Actor[Submit]):
         self.let_catch_up()
 
     def _tell_states_after_failure(self, record: RoomRecord) -> None:
-        """What two users are to each other may have changed without a fact."""
+        """The relation of two users may have changed without a fact."""
         before, after = None if self._told is None else self._told.relation, record.relation
         if before is None or after is None or before == after:
             return

@@ -312,7 +312,7 @@ class Broadcast:
         for partition in self._partitions:
             term = known[partition].term
             if self._terms.get(partition) != term:
-                # Whatever was on its way in an older term is in the log before this one, or never will be. All are
+                # All that was on its way in an older term is in the log before this one, or never will be. All are
                 # sent again, or a later entry could overtake one that was lost.
                 self._pending[partition].sent = 0
                 self._terms[partition] = term

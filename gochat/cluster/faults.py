@@ -92,7 +92,7 @@ class TwoPrimaries(Fault, frozen=True, kw_only=True):
 
 
 class Flipped(Fault, frozen=True, kw_only=True):
-    """Whoever says where the primary is names an old one again, the oldest that lives; the new one lives on too."""
+    """The sentinels name an old primary again, the oldest that lives; the new one lives on too."""
 
 
 class OldGone(Fault, frozen=True, kw_only=True):

@@ -220,7 +220,7 @@ class LinkThread:
             return
         link.interrupt()
         try:
-            await self.call(_nothing)  # Whatever was answered before has been handed over by then.
+            await self.call(_nothing)  # All earlier answers have been handed over by then.
         except ServerAway:
             pass  # That call was broken off, or the other server refused: nothing is under way there any more.
 

@@ -71,7 +71,7 @@ class Membership:
         """See ClusterJournal. `epoch`: the cluster's, now."""
         forgotten = [NodeIs(instance, "forgotten")]
         if not lacking:
-            # Whatever the node told stands in the log, before these entries. It counts until they are recorded: should
+            # All that the node told stands in the log, before these entries. It counts until they are recorded: should
             # the server lose something meanwhile, that must not be repaired without the node and without a word.
             with trio.move_on_after(REGARD_S):
                 await self.record(forgotten, range(PARTITIONS))

@@ -303,7 +303,7 @@ class MemoryServer:
         self._old: list[Primary] = []
         """Primaries that live on after a failover."""
         self._dump: Primary | None = None
-        """What faults.Dumped has written."""
+        """Written by faults.Dumped."""
 
     def _server_ms(self) -> int:
         return self._now_ms() + self._ahead_ms

@@ -169,7 +169,7 @@ class Member(NamedTuple):
     age_ms: int
     """Since the beat, by the server's clock; or until it, where that clock was put back."""
     info: bytes
-    """Whatever the node tells of itself."""
+    """All that the node tells of itself."""
 
 
 class Subscription(Protocol):

@@ -141,7 +141,7 @@ class Repair:
                     fences = await self._log.fences(partitions)
                     broken = [p for p in partitions if not is_in_order(fences, p)]
                     if broken and fences.server != server:
-                        # Whoever was answered has another id now, and can't be sealed by that answer any more.
+                        # The server that was answered has another id now, and can't be sealed by that answer any more.
                         server, self._answered_at = fences.server, None
                         await self._log.keep_to(server)
                     await self._pause(frozenset(broken))

@@ -181,7 +181,7 @@ def way(relation: Relation, sender: str, policy: ContactPolicy, now_ms: int) -> 
     if sender != relation.users[0]:
         mine, theirs = theirs, mine
     if mine.asked_at is not None or mine.declined_ts is not None:
-        # They asked. Whoever writes back has accepted, also after having declined.
+        # They asked. A user who writes back has accepted, also after having declined.
         return "answer"
     if theirs.contact:
         # Nothing is told to whoever let the other wait, even after that was withdrawn: with this they hear the room.

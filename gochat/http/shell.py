@@ -68,7 +68,7 @@ class HttpShell:
         except Problem as problem:
             await self._refuse(stream, problem)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return None
+            return None  # The peer has gone: nobody waits for an answer.
         await linger(stream)
         return None
 
@@ -157,7 +157,7 @@ class HttpShell:
             try:
                 await stream.send_all(problem.encode())
             except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return
+                return  # The peer has gone, and the refusal is counted.
 
 
 async def _no_op(request: Request) -> Response:

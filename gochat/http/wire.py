@@ -95,7 +95,7 @@ class Wire:
             while self.h11.their_state is h11.SEND_BODY and self.event_nowait() is not None:
                 pass
         except Problem:
-            return
+            return  # The response goes ahead; what makes no sense then ends the connection (`next_cycle`).
 
     async def skip_body(self) -> bool:
         """Read the rest of the request's body and drop it. False, and the connection must be closed, if that is longer

@@ -63,7 +63,7 @@ def _make(file: Path) -> None:
             stream.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
             stream.flush()
             os.fsync(stream.fileno())
-        with contextlib.suppress(FileExistsError):
+        with contextlib.suppress(FileExistsError):  # Another process was first: its key counts.
             os.link(draft, file)
     finally:
         draft.unlink()

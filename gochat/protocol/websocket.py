@@ -225,8 +225,8 @@ class FrameReader:
     def _pass_all(self, data: bytes, pos: int, items: list[Item]) -> int:
         passed = data[pos:]
         if self._message is not None:
-            # Whoever answers has not seen the fragments taken here. After an empty first one, text inside a message
-            # is to them the violation that it is.
+            # The code that answers has not seen the fragments taken here. After an empty first one, text inside a
+            # message is to it the violation that it is.
             passed = client_frame(self._opcode, b"", fin=False, key=bytes(4)) + passed
         items.append(Passthrough(passed))
         self._mode = _Mode.PASSTHROUGH

@@ -228,7 +228,7 @@ class Positions:
             self.put(event.room, Replaying(event.seq - 1))
 
     def take_missed(self) -> dict[str, int]:
-        """What `note_lag` has kept, once; each is the caller's to `catch_up_missed`, before any event."""
+        """Rooms that `note_lag` has kept, once; each is the caller's to `catch_up_missed`, before any event."""
         missed, self.missed = self.missed, None
         return missed or {}
 

@@ -28,7 +28,7 @@ IN_GROUP = "role IN ('owner', 'moderator', 'member')"
 
 _encode = msgspec.json.Encoder().encode
 
-#: Seats of a user that may be stale. Whoever lists the latest rooms looks at as many more.
+#: Seats of a user that may be stale. A list of the latest rooms looks at as many more.
 STALE = 32
 
 _STALE = BulkInsert("INSERT OR IGNORE INTO stale (user, num)", 2)

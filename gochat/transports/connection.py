@@ -136,7 +136,7 @@ class SocketConnection(ABC):
         try:
             data = self._handle.recv(READ_BYTES)
         except BlockingIOError:
-            return False
+            return False  # As in `receive`: the bytes were dropped.
         except OSError:
             return self.take(b"")
         self.heard = now

@@ -99,8 +99,8 @@ class Outbox:
 
     def when_space(self, callback: Callable[[], None] | None) -> None:
         """Call back, whenever waiting bytes have fallen to half of the limit or less, and when the peer is gone; None:
-        no more. Whoever called with a method of an object that holds this outbox calls with None at its end: the two
-        would wait for the cycle collector together, with all that they hold."""
+        no more. An object that holds this outbox and gave one of its methods calls with None at its end: the two would
+        wait for the cycle collector together, with all that they hold."""
         self._on_space = callback
 
     def when_blocked(self, callback: Callable[[], None] | None) -> None:

@@ -119,7 +119,7 @@ async def test_a_child_that_does_not_stop_in_time_is_told_of(
 
 
 async def test_nothing_is_started_once_it_stops(autojump_clock: object) -> None:
-    """What ends then, a batch that can't be recorded for example, may ask for a child that nobody would end."""
+    """A batch that can't be recorded, for example, ends then, and may ask for a child that nobody would end."""
     ran: list[str] = []
     supervisor = Supervisor("s")
 

@@ -26,7 +26,7 @@ VOID = {"meta", "link", "img", "input", "br", "hr"}
 DOCS = Path(__file__).parent.parent.parent / "docs"
 #: Gzipped, as parts of the Markdown that it is made of: all of the site, and the index of the search.
 ALL, SEARCH = 2.0, 0.5
-#: What comes with the first page beside it, gzipped.
+#: All that comes with the first page beside it, gzipped.
 FIRST_KB = 12
 
 

@@ -64,7 +64,7 @@ UNREAD_TUPLES: Final = {
     (commands.Add, "users"),
     (commands.Remove, "users"),
 }
-#: What was there when the user looked, as an `If-Match` has it: it is compared, and neither kept nor shown.
+#: The state that the user looked at, as an `If-Match` has it: it is compared, and neither kept nor shown.
 COMPARED: Final = {
     (commands.Edit, "expects"),
     (commands.Delete, "expects"),

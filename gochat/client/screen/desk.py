@@ -197,7 +197,7 @@ class Desk:
         self._completion = None
 
     def submit(self) -> None:
-        """Enter: send the text, or carry out the command. Whatever can't be taken stays in the input."""
+        """Enter: send the text, or carry out the command. Text that can't be taken stays in the input."""
         self._completion = None
         typed = self.composer.text
         if not typed.strip():

@@ -122,7 +122,7 @@ def _local(ts_ms: int) -> datetime | None:
     try:
         return datetime.fromtimestamp(ts_ms / 1000, tz=UTC).astimezone()
     except (OverflowError, OSError, ValueError):
-        return None
+        return None  # A server may tell a time that no calendar has.
 
 
 def _day(ts_ms: int) -> str:

@@ -209,7 +209,7 @@ class Console:
                 try:
                     await self.chat.read(room, seq)
                 except Ended:
-                    return
+                    return  # `_show_events` raises it too.
                 except ClientError as error:
                     self.note(f"* not marked as read: {text.inert(str(error))}")
 

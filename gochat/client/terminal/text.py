@@ -91,7 +91,7 @@ def clock(ts_ms: int) -> str:
     try:
         at = datetime.fromtimestamp(ts_ms / 1000, tz=UTC).astimezone()
     except (OverflowError, OSError, ValueError):
-        return "--:--"
+        return "--:--"  # A server may tell a time that no calendar has.
     today = datetime.now(tz=UTC).astimezone().date()
     return f"{at:%H:%M}" if at.date() == today else f"{at:%Y-%m-%d %H:%M}"
 

@@ -161,7 +161,7 @@ def _answers(url: str) -> bool:
         finally:
             link.close()
     except (RedisError, OSError):
-        return False
+        return False  # It is asked again, for a while.
 
 
 async def wait_for_node(program: Program, host: str, port: int) -> None:
@@ -181,4 +181,4 @@ async def _is_ready(host: str, port: int) -> bool:
             await stream.send_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return (await stream.receive_some(64)).startswith(b"HTTP/1.1 200")
     except (OSError, trio.BrokenResourceError):
-        return False
+        return False  # It is asked again, for a while.

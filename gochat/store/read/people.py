@@ -122,7 +122,7 @@ def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str])
     seen: set[str] = set()
     by_room: list[str] = []
     by_group: list[str] = []
-    # What the two are to each other decides nearly always, and costs least.
+    # The relation of the two decides nearly always, and costs least.
     for other in others:
         sides = _sides(connection, user, other)
         if any(blocks for _, _, blocks, _ in sides):

@@ -107,7 +107,7 @@ class Readers:
         return result
 
     def stop(self) -> None:
-        self._free = len(self._waiting)  # Whatever still waits is read first.
+        self._free = len(self._waiting)  # All that still waits is read first.
         self._hand_over()
         for worker in self._workers:
             worker.stop()

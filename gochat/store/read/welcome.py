@@ -60,7 +60,7 @@ def _positions(
             seen = _heard(connection, user, room)
         except FAULTS as error:
             separate_rooms.bear(error)
-            # Whoever is not in a room does not learn that it is damaged, nor that it is there.
+            # A user who is not in a room does not learn that it is damaged, nor that it is there.
             if is_dm(room) or _is_in(connection, user, room):
                 separate_rooms.leave_out(room, error)
             continue

@@ -26,7 +26,7 @@ from gochat.store.search.tokenizer import Cutter, index_text
 SLICE = 100
 
 
-#: Bits of a row id within a block. Whoever searches looks into each block once, some 30 us, and pays some 0.2 us for
+#: Bits of a row id within a block. A search looks into each block once, some 30 us, and pays some 0.2 us for
 #: each of a block's messages that a short prefix matches.
 BLOCK_BITS = 14
 

@@ -120,7 +120,7 @@ class Searches:
         return True
 
     def _leave(self, user: str, waiter: _Waiter) -> None:
-        """Whoever waited does so no more; a turn that came in the same moment goes to the next."""
+        """The waiter waits no more; a turn that came in the same moment goes to the next."""
         if waiter.has_turn:
             self._give_back(user)
         elif not waiter.called.is_set():
