@@ -339,7 +339,7 @@ class Broadcast:
         recorded before the fences were looked at."""
         old = [partition for partition in self._partitions if known[partition].term < ends[partition].term]
         if old:
-            await self._log.keep_to(NOBODY)
+            await self._log.keep_to(dict.fromkeys(old, NOBODY))
             await self._log.keep_to(None)
             raise ServerAway(f"the server was a primary before another took its place: its partitions {old} are old")
 

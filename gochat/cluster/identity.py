@@ -21,8 +21,9 @@ from gochat.errors import StoreError
 
 FILE_NAME: Final = "gochat.cluster"
 _ID: Final = re.compile(r"[0-9a-f]{16}")
-#: Slots of a Redis Cluster, and how many of a cluster's partitions one of so many equal primaries may hold.
-_SLOTS: Final = 16_384
+#: Slots of a Redis Cluster.
+SLOTS: Final = 16_384
+#: How many of a cluster's partitions one of so many equal primaries may hold.
 _MOST_ON_ONE: Final = {2: 8, 3: 6, 6: 3}
 
 
@@ -120,13 +121,13 @@ def _most_on_one(cluster: str, primaries: int) -> int:
     """How many partitions the primary has that has most, where each has as many slots as any other."""
     held = [0] * primaries
     for partition in range(PARTITIONS):
-        held[_slot(f"{cluster}.{partition}") * primaries // _SLOTS] += 1
+        held[slot_of(f"{cluster}.{partition}") * primaries // SLOTS] += 1
     return max(held)
 
 
-def _slot(tag: str) -> int:
+def slot_of(tag: str) -> int:
     """The slot of all keys that have this in braces."""
-    return binascii.crc_hqx(tag.encode(), 0) % _SLOTS
+    return binascii.crc_hqx(tag.encode(), 0) % SLOTS
 
 
 def _sync(folder: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import outcome
@@ -21,7 +21,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from gochat.cluster import scripts
-from gochat.cluster.ports import Element, ServerAway
+from gochat.cluster.ports import Element, Position, ServerAway, keeps_to
 from gochat.cluster.stream_reply import read_reply
 
 T = TypeVar("T")
@@ -48,6 +48,8 @@ class Link:
         """How long it waits for a reply."""
         self.server = ""
         """The id that the server had when this was opened."""
+        self.only: Mapping[int, str] | None = None
+        """See `keep_to`."""
 
     def open(self) -> None:
         """Connect, and have the server know the scripts: it may have forgotten them with a restart."""
@@ -80,9 +82,34 @@ class Link:
                 replies.append(error)
         return replies
 
-    def read_streams(self, command: Command, timeout_s: float) -> dict[bytes, list[Element]]:
+    def call_primary(self, commands: Sequence[Command]) -> tuple[Sequence[str], list[Any]]:
+        """The replies of a primary, and for each the id that it has now. Raises ConnectionError where the server has
+        become a replica."""
+        info, *replies = self.call_all([REPLICATION, *commands])
+        return [primary_id(info)] * len(replies), replies
+
+    def keep_to(self, servers: Mapping[int, str] | None) -> bool:
+        """Let these servers alone answer for these slots; None: any may. False: this link can't promise that, and is
+        to be dropped."""
+        self.only = servers
+        return keeps_to(servers, self.server)
+
+    def is_kept_to(self, servers: Mapping[int, str]) -> bool:
+        """From any thread: whether it has been so all the time."""
+        return keeps_to(servers, self.server)
+
+    def read_streams(
+        self, after: Mapping[str, Position], limit: int, wait_s: float | None
+    ) -> dict[bytes, list[Element]]:
+        """The entries of each stream after its position, at most `limit` of each; waits for the first for `wait_s`,
+        with None not at all."""
+        blocking = () if wait_s is None else ("BLOCK", int(wait_s * 1000))
+        positions = [f"{position.term}-{position.n}" for position in after.values()]
+        self.send("XREAD", "COUNT", limit, *blocking, "STREAMS", *after, *positions)
+        return self.receive_streams(self.timeout_s + (wait_s or 0.0))
+
+    def receive_streams(self, timeout_s: float) -> dict[bytes, list[Element]]:
         """The reply to XREAD."""
-        self.send(*command)
         # Nothing is left in the library's buffer: each reply before was read to its end.
         sock = self._connection._sock
         sock.settimeout(timeout_s)
@@ -182,7 +209,7 @@ class LinkThread:
         self._link: Link | None = None
         self._running: _Job | None = None
         self._closing = False
-        self._only: str | None = None
+        self._only: Mapping[int, str] | None = None
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
         # A daemon: nothing that waits for a server may hold up the end of the process.
@@ -211,13 +238,15 @@ class LinkThread:
         result: T = await trio.lowlevel.wait_task_rescheduled(abort)
         return result
 
-    async def keep_to(self, server: str | None) -> None:
-        """Have no other server answer, once this has returned; None: any may. A call that is under way at another one
-        is broken off."""
-        self._only = server
+    async def keep_to(self, servers: Mapping[int, str] | None) -> None:
+        """Have no other servers answer for these slots, once this has returned; None: any may. A call that is under way
+        at another one is broken off."""
+        before, self._only = self._only, servers
         link = self._link
-        if server is None or link is None or link.server == server:
+        if not servers or link is None or link.is_kept_to(servers):
             return
+        if before is not None and servers.items() <= before.items():
+            return  # They were kept to before.
         link.interrupt()
         try:
             await self.call(_nothing)  # All earlier answers have been handed over by then.
@@ -250,13 +279,13 @@ class LinkThread:
         if self._closing:
             raise ServerAway(_CLOSED)
         try:
-            if self._link is not None and self._only not in (None, self._link.server):
+            if self._link is not None and self._link.only is not self._only and not self._link.keep_to(self._only):
                 self._drop()
             if self._link is None:
                 self._link = self._connect()
                 self._link.open()
-            if self._only not in (None, self._link.server):
-                raise ConnectionRefusedError("another server answers")
+                if not self._link.keep_to(self._only):
+                    raise ConnectionRefusedError("another server answers")
             return job.does(self._link)
         except _FAULTS as error:
             raise ServerAway(f"{type(error).__name__}: {error}") from None

@@ -26,6 +26,7 @@ from gochat.cluster.ports import (
     Unsealed,
     check_batch,
     check_put_back,
+    keeps_to,
 )
 
 T = TypeVar("T")
@@ -41,12 +42,13 @@ class _Client:
         self._server = server
         self._node = node
         self._connected: Primary | None = None
-        self._only: str | None = None
-        """The server that may answer; None: any."""
+        self._only: Mapping[int, str] | None = None
+        """The server that may answer for each partition: there is one server, and it answers for all of them, or for
+        none. None: any may."""
 
     async def _call(self, job: Callable[[Primary], T]) -> T:
         primary = self._connected or self._server.primary
-        if self._connected is None and self._only not in (None, primary.server):
+        if self._connected is None and not keeps_to(self._only, primary.server):
             await trio.lowlevel.checkpoint()
             raise ServerAway("another server answers")
         self._connected = primary
@@ -79,10 +81,10 @@ class MemoryLog(_Client):
         except ServerAway:
             return ["unknown"] * len(batches)
 
-    async def keep_to(self, server: str | None) -> None:
+    async def keep_to(self, servers: Mapping[int, str] | None) -> None:
         await trio.lowlevel.checkpoint()
-        self._only = server
-        if server is not None and self._connected is not None and self._connected.server != server:
+        self._only = servers
+        if self._connected is not None and not keeps_to(servers, self._connected.server):
             self._connected = None
 
     async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:

@@ -141,7 +141,8 @@ class Primary:
 
     def fences(self, partitions: Collection[int]) -> Fences:
         return Fences(
-            self.server, {p: self.fence_of[p] for p in partitions if p in self.fence_of and p in self.streams}
+            dict.fromkeys(partitions, self.server),
+            {p: self.fence_of[p] for p in partitions if p in self.fence_of and p in self.streams},
         )
 
     def _sealed(self, partition: int, server: str) -> Fence | None:

@@ -59,10 +59,12 @@ class Fence(NamedTuple):
 
 
 class Fences(NamedTuple):
-    """The server that answers, and the fences that it holds. A partition is in order where its fence names this very
-    server."""
+    """The servers that answer, and the fences that they hold. A partition is in order where its fence names the very
+    server that answers for it."""
 
-    server: str
+    servers: Mapping[int, str]
+    """Of each partition that was asked for. With a plain server all are the same; in a Redis Cluster each is the
+    primary of the partition's slot."""
     by_partition: Mapping[int, Fence]
     """Partitions without a fence, or without entries, are left out: the server has lost them, or never had any."""
 
@@ -105,9 +107,11 @@ class Log(Protocol):
 
         Raises ValueError where a batch is empty or over its bounds; then nothing was sent."""
 
-    async def keep_to(self, server: str | None) -> None:
-        """When this has returned, no call is answered by another server any more, by whichever connection: it raises
-        ServerAway instead. None: any server may answer again."""
+    async def keep_to(self, servers: Mapping[int, str] | None) -> None:
+        """When this has returned, no call about one of these partitions is answered by another server than the one
+        named for it any more, by whichever connection: it raises ServerAway instead. Replaces what an earlier call
+        asked for. None: any server may answer again. Calls about other partitions that are under way may raise
+        ServerAway as well."""
 
     async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:
         """Wait until there is something after one of the positions, for some seconds at most. By partition what comes
@@ -216,6 +220,11 @@ class Bulletin(Protocol):
 
 #: After how long without a beat a node counts as gone.
 BEAT_LIFE_S: Final = 2.0
+
+
+def keeps_to(servers: Mapping[int, str] | None, server: str) -> bool:
+    """Whether one server that holds all partitions may answer: see Log.keep_to."""
+    return not servers or all(only == server for only in servers.values())
 
 
 def check_batch(entries: Sequence[bytes]) -> None:

@@ -13,9 +13,11 @@ from typing import Any, Final
 from redis.exceptions import ResponseError
 
 from gochat.cluster import scripts
-from gochat.cluster.link import REPLICATION, Command, Link, LinkThread, primary_id, run
+from gochat.cluster.identity import slot_of
+from gochat.cluster.link import Command, Link, LinkThread, run
 from gochat.cluster.ports import (
     OFFER_LIFE_S,
+    PARTITIONS,
     TERM_STEP,
     Batch,
     Element,
@@ -51,6 +53,7 @@ class RedisLog:
         """`cluster`: the cluster's id. `connect`: what `link.connector` gives. `read_wait_s`: how long a reading waits
         at the server for something to come."""
         self._prefix = f"gc:{{{cluster}."
+        self._slots = [slot_of(f"{cluster}.{partition}") for partition in range(PARTITIONS)]
         self._offer_life_ms = int(offer_life_s * 1000)
         self._read_wait_s = read_wait_s
         self._writer = LinkThread("log writer", connect)
@@ -96,19 +99,18 @@ class RedisLog:
             replies = replies or [None] * len(batches)
         return [_appended(reply) for reply in replies]
 
-    async def keep_to(self, server: str | None) -> None:
+    async def keep_to(self, servers: Mapping[int, str] | None) -> None:
+        slots = None if servers is None else {self._slots[partition]: server for partition, server in servers.items()}
         for thread in (self._writer, self._reader, self._other):
-            await thread.keep_to(server)
+            await thread.keep_to(slots)
 
     async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:
-        partitions = {self._key(partition, "log").encode(): partition for partition in after}
-        blocking = ("BLOCK", int(self._read_wait_s * 1000)) if wait else ()
-        positions = [_id(position) for position in after.values()]
-        command: Command = ("XREAD", "COUNT", limit, *blocking, "STREAMS", *partitions, *positions)
+        partitions = {self._key(partition, "log"): partition for partition in after}
+        streams = dict(zip(partitions, after.values(), strict=True))
         thread = self._reader if wait else self._other
-        wait_s = self._read_wait_s if wait else 0.0
-        found = await thread.call(lambda link: link.read_streams(command, wait_s + link.timeout_s))
-        return {partitions[key]: elements for key, elements in found.items()}
+        wait_s = self._read_wait_s if wait else None
+        found = await thread.call(lambda link: link.read_streams(streams, limit, wait_s))
+        return {partitions[key.decode()]: elements for key, elements in found.items()}
 
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
         return await self._ask_for_one(partitions, "XREVRANGE", "+", "-")
@@ -118,25 +120,16 @@ class RedisLog:
 
     async def _ask_for_one(self, partitions: Collection[int], command: str, *bounds: str) -> dict[int, Position]:
         commands: list[Command] = [(command, self._key(p, "log"), *bounds, "COUNT", 1) for p in partitions]
-        _, replies = await self._ask_primary(commands)
+        _, replies = await self._other.call(lambda link: link.call_primary(commands))
         return {p: _position(reply[0][0]) for p, reply in zip(partitions, replies, strict=True) if reply}
 
     async def fences(self, partitions: Collection[int]) -> Fences:
         streams = [("EXISTS", self._key(partition, "log")) for partition in partitions]
         fences = [("GET", self._key(partition, "fence")) for partition in partitions]
-        server, replies = await self._ask_primary([*streams, *fences])
+        servers, replies = await self._other.call(lambda link: link.call_primary([*streams, *fences]))
         there, found = replies[: len(streams)], replies[len(streams) :]
         by_partition = {p: _fence(f) for p, stream, f in zip(partitions, there, found, strict=True) if stream and f}
-        return Fences(server, by_partition)
-
-    async def _ask_primary(self, commands: Sequence[Command]) -> tuple[str, list[Any]]:
-        """The server's id, and the replies; a replica, which a primary may have become meanwhile, gives none."""
-
-        def query(link: Link) -> tuple[str, list[Any]]:
-            info, *replies = link.call_all([REPLICATION, *commands])
-            return primary_id(info), replies
-
-        return await self._other.call(query)
+        return Fences(dict(zip(partitions, servers, strict=False)), by_partition)
 
     # ------------------------------------------------------------------------------------------ repairing, trimming
 

@@ -95,7 +95,7 @@ def following(end: Position, elements: Sequence[Element]) -> bool:
 
 
 class Repair:
-    """Brings partitions in order, those that are not, on the server that answers."""
+    """Brings partitions in order, those that are not, on the servers that answer for them."""
 
     def __init__(
         self,
@@ -122,8 +122,10 @@ class Repair:
         self._counts = counts or LogCounts()
         self._gaps: dict[int, _Gap] = {}
         """By partition, where this node can't put back because it keeps too little."""
-        self._answered_at: float | None = None
-        """When the node last answered the server that it keeps to; the loop's clock."""
+        self._kept_to: dict[int, str] = {}
+        """The server that the node keeps to, by partition that is being repaired."""
+        self._answered_at: dict[int, float] = {}
+        """When the node last answered that server, by partition; the loop's clock."""
         self.problem: str | None = None
         """Why this node can't do its part, and the way out."""
 
@@ -131,43 +133,59 @@ class Repair:
         """Return the fences once all of the partitions are in order.
 
         Each round looks at all of them: nodes that worked at one each, and waited for the others' answers, would wait
-        for ever where two have broken. Once the node has answered, it speaks to no other server until that one is
-        sealed, or can't be sealed by the answer any more. Raises Forked; and ServerAway when the node is free to speak
-        to another server."""
-        server = ""
+        for ever where two have broken. Once the node has answered for a partition, it speaks to no other server about
+        it until that one is sealed, or can't be sealed by the answer any more. Raises Forked; and ServerAway when the
+        node is free to speak to another server."""
         try:
             while True:
                 try:
                     fences = await self._log.fences(partitions)
                     broken = [p for p in partitions if not is_in_order(fences, p)]
-                    if broken and fences.server != server:
-                        # The server that was answered has another id now, and can't be sealed by that answer any more.
-                        server, self._answered_at = fences.server, None
-                        await self._log.keep_to(server)
+                    await self._keep_to({partition: fences.servers[partition] for partition in broken})
                     await self._pause(frozenset(broken))
                     if not broken:
                         return fences.by_partition
                     ends = await self._log.ends(broken)
-                    moved = [await self._step(server, partition, ends.get(partition)) for partition in broken]
+                    moved = [await self._step(partition, ends.get(partition)) for partition in broken]
                     self._tell_of_gaps(ends)
                     if not any(moved):
                         await trio.sleep(LOOK_S)
                 except ServerAway:
-                    if not server or self._answered_at is None or self._is_void(self._answered_at):
+                    bound = self._bound()
+                    if not bound:
                         raise
+                    # Others may have moved to servers that this node has promised nothing against.
+                    await self._keep_to({partition: self._kept_to[partition] for partition in bound})
                     await trio.sleep(LOOK_S)
         finally:
             self._gaps, self.problem = {}, None
-            if server:
+            if self._kept_to:
+                self._kept_to, self._answered_at = {}, {}
                 with trio.CancelScope(shield=True):
                     await self._log.keep_to(None)
 
-    def _is_void(self, answered_at: float) -> bool:
-        """Whether the answer has lost its force, even where the server was stopped meanwhile."""
-        return trio.current_time() - answered_at > FAITHFUL_S
+    async def _keep_to(self, servers: dict[int, str]) -> None:
+        """Speak to these servers alone. Where a partition is sealed, or its server has another id now, it can't be
+        sealed by this node's answer any more."""
+        if not servers or servers == self._kept_to:
+            return
+        self._answered_at = {
+            partition: at
+            for partition, at in self._answered_at.items()
+            if servers.get(partition) == self._kept_to[partition]
+        }
+        self._kept_to = servers
+        await self._log.keep_to(servers)
 
-    async def _step(self, server: str, partition: int, there: Position | None) -> bool:
+    def _bound(self) -> list[int]:
+        """The partitions for which an answer of this node may still count: it has not lost its force, even where the
+        server was stopped meanwhile."""
+        now = trio.current_time()
+        return [partition for partition, at in self._answered_at.items() if now - at <= FAITHFUL_S]
+
+    async def _step(self, partition: int, there: Position | None) -> bool:
         """Bring the server and this node one step closer to each other. Whether anything moved."""
+        server = self._kept_to[partition]
         own = self._ring.end(partition)
         if there is None or there.n < own.n:
             if there is not None and not await self._ring.has(partition, there):
@@ -227,7 +245,7 @@ class Repair:
         need = self._need(partition)
         if not need:
             return False
-        self._answered_at = trio.current_time()
+        self._answered_at[partition] = trio.current_time()
         if not await self._log.offer(partition, server, self._instance, end):
             return False
         sealed = await self._log.seal(partition, server, need, self._counting(partition))
@@ -240,4 +258,4 @@ class Repair:
 def is_in_order(fences: Fences, partition: int) -> bool:
     """Whether the partition has been repaired on the server that told its fences."""
     fence = fences.by_partition.get(partition)
-    return fence is not None and fence.server == fences.server
+    return fence is not None and fence.server == fences.servers[partition]

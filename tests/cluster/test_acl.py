@@ -53,10 +53,10 @@ async def test_it_may_do_all_that_a_node_does(url: str) -> None:
             assert len((await log.read({1: START}, 10))[1]) == 2
             assert await log.ends([1]) == {1: Position(term, 2)}
             element = Element(Position(term, 3), b"back")
-            assert await log.put_back(1, fences.server, Position(term, 2), [element]) == "sealed"
-            assert await log.offer(1, fences.server, "i", Position(term, 2))
-            assert not isinstance(await log.seal(1, fences.server, 1), str)
-            await log.withdraw(1, fences.server, "i")
+            assert await log.put_back(1, fences.servers[1], Position(term, 2), [element]) == "sealed"
+            assert await log.offer(1, fences.servers[1], "i", Position(term, 2))
+            assert not isinstance(await log.seal(1, fences.servers[1], 1), str)
+            await log.withdraw(1, fences.servers[1], "i")
             assert await log.trim(1, Position(term, 2), 1, 10) == 1
             assert await bulletin.beat("i", "b", b"info", take=True)
             assert len(await bulletin.members()) == 1 and await bulletin.now()

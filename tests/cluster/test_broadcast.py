@@ -303,7 +303,7 @@ async def test_a_node_that_has_answered_keeps_to_that_server(autojump_clock: Moc
 
 @pytest.mark.parametrize(
     ("rule", "instead"),
-    [("await self._log.keep_to(server)", "pass"), ("if not server or", "if True or")],
+    [("await self._log.keep_to(servers)", "pass"), ("if not bound:", "if True:")],
 )
 async def test_a_node_that_does_not_is_noticed(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, rule: str, instead: str
@@ -324,8 +324,8 @@ async def test_a_node_that_has_what_the_log_lost_for_good_says_so(autojump_clock
     (element,) = (await log.read({0: START}, 1))[0]
     ring.kept[0] = [element, Element(Position(element.position.term, 2), b"mine alone")]
     server.strike(faults.Promoted())
-    await log.offer(0, (await log.fences([0])).server, "south", element.position)
-    await log.seal(0, (await log.fences([0])).server, 1)
+    await log.offer(0, (await log.fences([0])).servers[0], "south", element.position)
+    await log.seal(0, (await log.fences([0])).servers[0], 1)
     await _forked(server, ring)
 
 
@@ -347,7 +347,7 @@ async def test_a_primary_that_another_took_the_place_of_is_left(autojump_clock: 
     assert fence is not None
     server.strike(faults.TwoPrimaries(entries=0))
     new = MemoryLog(server, "west")
-    assert isinstance(await new.seal(0, (await new.fences([0])).server, 0), Fence)
+    assert isinstance(await new.seal(0, (await new.fences([0])).servers[0], 0), Fence)
     ring.kept[0] = (await new.read({0: START}, 9))[0]
     server.strike(faults.Flipped())
     node = Broadcast(MemoryLog(server, "north"), ring, "north", [0], lambda _: 1, lambda *_: None)

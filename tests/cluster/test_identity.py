@@ -74,4 +74,4 @@ def test_partitions_are_spread_over_the_primaries_of_a_redis_cluster() -> None:
 
 def test_the_slot_of_a_key_is_the_one_that_redis_computes() -> None:
     """By CLUSTER KEYSLOT of Redis 7.0: foo is in slot 12182, and 123456789 in 12739."""
-    assert (identity._slot("foo"), identity._slot("123456789")) == (12_182, 12_739)
+    assert (identity.slot_of("foo"), identity.slot_of("123456789")) == (12_182, 12_739)

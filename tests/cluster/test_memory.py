@@ -114,7 +114,7 @@ async def test_a_failover_loses_the_tail_and_breaks_connections(
     with pytest.raises(ServerAway):
         await log.fences([0])
     after = await log.fences([0])
-    assert after.server != before.server
+    assert after.servers != before.servers
     assert after.by_partition == before.by_partition, "the fence came along, and names the old one"
     assert await datas(log) == [b"", b"a"]
     assert await log.append([Batch(0, term, [b"d"])]) == ["fenced"]
@@ -137,14 +137,14 @@ async def test_the_old_primary_may_be_the_primary_again(server: MemoryServer, au
     _, term = await made(server)
     server.strike(faults.Flipped())
     server.strike(faults.TwoPrimaries(entries=0))
-    new = (await MemoryLog(server, "south").fences([0])).server
+    new = (await MemoryLog(server, "south").fences([0])).servers[0]
     server.strike(faults.Flipped())
     west = MemoryLog(server, "west")
-    old = (await west.fences([0])).server
+    old = (await west.fences([0])).servers[0]
     assert old != new
     assert await west.append([Batch(0, term, [b"x"])]) == [Position(term, 2)]
     server.strike(faults.OldGone())
-    assert (await west.fences([0])).server == old, "the other one is the old one now"
+    assert (await west.fences([0])).servers[0] == old, "the other one is the old one now"
 
 
 async def test_a_failover_ends_a_reading_that_waits(server: MemoryServer, autojump_clock: MockClock) -> None:
@@ -177,7 +177,7 @@ async def test_an_old_primary_that_lives_on_keeps_those_who_are_connected(
 async def test_an_answer_of_the_future_does_not_count(server: MemoryServer, autojump_clock: MockClock) -> None:
     log, term = await made(server)
     server.strike(faults.Promoted())
-    id_ = (await log.fences([0])).server
+    id_ = (await log.fences([0])).servers[0]
     assert await log.offer(0, id_, "north", Position(term, 1))
     server.strike(faults.ClockSet(ahead_ms=-3_600_000))
     assert await log.seal(0, id_, 1) == "wait"
@@ -195,11 +195,11 @@ async def test_a_beat_of_the_future_is_as_old_as_it_is_ahead(server: MemoryServe
 
 async def test_a_restart_without_data_is_another_server(server: MemoryServer, autojump_clock: MockClock) -> None:
     log, term = await made(server)
-    before = (await log.fences([0])).server
+    before = (await log.fences([0])).servers[0]
     server.strike(faults.EverythingLost(restarted=True))
     assert await log.append([Batch(0, term, [b"x"])]) == ["unknown"]
     after = await log.fences([0])
-    assert (after.server == before, after.by_partition) == (False, {})
+    assert (after.servers[0] == before, after.by_partition) == (False, {})
 
 
 async def test_flushing_wakes_nobody(server: MemoryServer, autojump_clock: MockClock) -> None:
@@ -231,10 +231,10 @@ async def test_two_repairs_after_the_same_term_have_different_terms(
     """The old primary lives on with its term, and the new one is sealed after the same entry."""
     north, _ = await made(server)
     server.strike(faults.Promoted())
-    old = await north.seal(0, (await north.fences([0])).server, 0)
+    old = await north.seal(0, (await north.fences([0])).servers[0], 0)
     server.strike(faults.TwoPrimaries(entries=1))
     south = MemoryLog(server, "south")
-    new = await south.seal(0, (await south.fences([0])).server, 0)
+    new = await south.seal(0, (await south.fences([0])).servers[0], 0)
     assert isinstance(old, Fence)
     assert isinstance(new, Fence)
     assert (await north.fences([0])).by_partition[0] == old

@@ -59,7 +59,7 @@ async def test_a_server_that_is_killed_is_found_again_with_what_it_kept(
     log = opened(own_redis)
     term = await made(log)
     assert await log.append([Batch(0, term, [b"kept"])]) == [Position(term, 2)]
-    server = (await log.fences([0])).server
+    server = (await log.fences([0])).servers[0]
     own_redis.kill()
     with trio.fail_after(PATIENCE_S):
         assert await log.append([Batch(0, term, [b"lost"])]) == ["unknown"]
@@ -70,7 +70,7 @@ async def test_a_server_that_is_killed_is_found_again_with_what_it_kept(
     own_redis.start()
     assert await datas(log) == [b"", b"kept"]
     fences = await log.fences([0])
-    assert fences.server != server, "a primary that was started again is another server"
+    assert fences.servers[0] != server, "a primary that was started again is another server"
     assert fences.by_partition[0].server == server
     assert await log.append([Batch(0, term, [b"x"])]) == ["fenced"]
 
@@ -110,7 +110,7 @@ async def test_a_replica_tells_nothing(redis: RealServer, opened: Callable[..., 
     """It has the id of its primary, and less than that one has: also when it was the primary a moment ago."""
     log, late = opened(redis), opened(redis)
     term = await made(log)
-    server = (await log.fences([0])).server
+    server = (await log.fences([0])).servers[0]
     redis.command("REPLICAOF", "127.0.0.1", 1)
     try:
         for one in (log, late):
@@ -122,7 +122,7 @@ async def test_a_replica_tells_nothing(redis: RealServer, opened: Callable[..., 
             assert await one.append([Batch(0, term, [b"x"])]) == ["unknown"]
     finally:
         redis.command("REPLICAOF", "NO", "ONE")
-    assert (await log.fences([0])).server != server
+    assert (await log.fences([0])).servers[0] != server
     assert await log.append([Batch(0, term, [b"x"])]) == ["fenced"]
     assert await datas(log) == [b""]
 

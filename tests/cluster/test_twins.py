@@ -52,7 +52,7 @@ class Course:
         return value
 
     async def _id(self, log: Log) -> str:
-        return (await log.fences(PARTITIONS)).server
+        return (await log.fences(PARTITIONS)).servers[0]
 
     async def _create(self, log: Log, partition: int) -> object:
         fence = await log.create(partition)

@@ -155,7 +155,7 @@ async def test_the_answer_of_a_node_that_is_being_forgotten_stands_for_no_other(
     async def offer(instance: str) -> None:
         fences, ends = await other.fences(range(PARTITIONS)), await other.ends(range(PARTITIONS))
         for partition, end in ends.items():
-            await other.offer(partition, fences.server, instance, end)
+            await other.offer(partition, fences.servers[partition], instance, end)
 
     async with joined_store(server, "north", inline()) as (store, _), trio.open_nursery() as nursery:
         journal = journal_of(store)

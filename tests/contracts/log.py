@@ -70,7 +70,7 @@ async def whole(log: Log, partition: int, after: Position = START, limit: int = 
 
 async def answered(log: Log, partition: int, instance: str) -> str:
     """Offer all that is there; the server's id."""
-    server = (await log.fences([partition])).server
+    server = (await log.fences([partition])).servers[partition]
     assert await log.offer(partition, server, instance, (await log.ends([partition]))[partition])
     return server
 
@@ -81,7 +81,7 @@ class LogContract:
     async def test_at_first_there_is_nothing(self, server: LogServer) -> None:
         log = server.log("north")
         fences = await log.fences(ALL)
-        assert fences.server
+        assert fences.servers.keys() == set(ALL) and all(fences.servers.values())
         assert fences.by_partition == {}
         assert await log.ends(ALL) == {}
         assert await log.append([Batch(0, 1, [b"x"])]) == ["fenced"]
@@ -92,7 +92,9 @@ class LogContract:
         fence = await log.create(2)
         assert fence is not None
         assert TERM_STEP <= fence.term < 2 * TERM_STEP
-        assert await log.fences(ALL) == (fence.server, {2: fence})
+        fences = await log.fences(ALL)
+        assert fences.servers[2] == fence.server
+        assert fences.by_partition == {2: fence}
         assert await whole(log, 2) == [Element(Position(fence.term, 1), b"")]
 
     async def test_what_exists_is_not_created_again(self, server: LogServer) -> None:
@@ -248,9 +250,9 @@ class LogContract:
 
     async def test_after_everything_is_lost_nobody_appends(self, server: LogServer) -> None:
         log, terms = await made(server)
-        id_ = (await log.fences(ALL)).server
+        servers = (await log.fences(ALL)).servers
         await server.flush()
-        assert await log.fences(ALL) == (id_, {})
+        assert await log.fences(ALL) == (servers, {})
         assert await log.ends(ALL) == {}
         assert await log.append([Batch(0, terms[0], [b"x"])]) == ["fenced"]
 
@@ -271,7 +273,7 @@ class LogContract:
         before = await log.fences(ALL)
         await server.promote()
         after = await log.fences(ALL)
-        assert after.server != before.server
+        assert all(after.servers[partition] != before.servers[partition] for partition in ALL)
         assert after.by_partition == before.by_partition
         assert await log.append([Batch(0, terms[0], [b"x"])]) == ["fenced"]
 
@@ -281,7 +283,7 @@ class LogContract:
         await server.fill()
         assert await log.append([Batch(0, terms[0], [b"y", b"z"]), Batch(1, terms[1], [b"y"])]) == ["unknown"] * 2
         with pytest.raises(ServerAway):
-            await log.offer(0, (await log.fences([0])).server, "north", Position(terms[0], 10))
+            await log.offer(0, (await log.fences([0])).servers[0], "north", Position(terms[0], 10))
         assert (await log.begins([0]))[0].n == 1
         assert await log.trim(0, Position(terms[0], 9), 1, 100) == 8
         assert await log.begins([0, 1]) == {0: Position(terms[0], 9), 1: Position(terms[1], 1)}

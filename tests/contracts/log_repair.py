@@ -68,7 +68,7 @@ class LogRepairContract:
         await server.promote()
         await repaired(log, 0)
         await server.lose_stream(0)
-        id_ = (await log.fences([0])).server
+        id_ = (await log.fences([0])).servers[0]
         assert await log.seal(0, id_, 1) == "wait"
 
     async def test_a_log_that_is_shorter_than_an_answer_is_not_sealed(self, server: LogServer) -> None:
@@ -90,7 +90,7 @@ class LogRepairContract:
 
     async def test_nothing_empty_is_sealed(self, server: LogServer) -> None:
         log = server.log("north")
-        id_ = (await log.fences(ALL)).server
+        id_ = (await log.fences(ALL)).servers[0]
         assert await log.offer(0, id_, "north", START)
         assert await log.seal(0, id_, 1) == "short"
 
@@ -106,10 +106,10 @@ class LogRepairContract:
     async def test_a_node_keeps_to_one_server(self, server: LogServer) -> None:
         log, terms = await made(server)
         await log.read({0: START}, 1)
-        id_ = (await log.fences(ALL)).server
-        await log.keep_to(id_)
+        servers = (await log.fences(ALL)).servers
+        await log.keep_to(servers)
         assert await log.append([Batch(0, terms[0], [b"x"])]) == [Position(terms[0], 2)]
-        await log.keep_to("0" * 40)
+        await log.keep_to(dict.fromkeys(ALL, "0" * 40))
         with trio.fail_after(PATIENCE_S):
             for _ in range(2):
                 assert await log.append([Batch(0, terms[0], [b"y"])]) == ["unknown"]
@@ -120,7 +120,7 @@ class LogRepairContract:
                     await log.fences(ALL)
             await log.keep_to(None)
             assert await log.append([Batch(0, terms[0], [b"z"])]) == [Position(terms[0], 3)]
-            assert (await log.fences(ALL)).server == id_
+            assert (await log.fences(ALL)).servers == servers
 
     async def test_a_reading_that_waits_at_another_server_ends(self, server: LogServer) -> None:
         log, terms = await made(server)
@@ -136,14 +136,14 @@ class LogRepairContract:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(read)
                 await trio.testing.wait_all_tasks_blocked()
-                await log.keep_to("0" * 40)
+                await log.keep_to({0: "0" * 40})
 
     async def test_history_is_put_back_where_it_was(self, server: LogServer) -> None:
         log, terms = await made(server)
         await log.append([Batch(0, terms[0], [bytes([n]) * n for n in range(1, 9)])])
         history = await whole(log, 0)
         await server.flush()
-        id_ = (await log.fences(ALL)).server
+        id_ = (await log.fences(ALL)).servers[0]
         assert await log.put_back(0, id_, None, history[2:5]) == "done"
         assert await log.put_back(0, id_, history[4].position, history[5:]) == "done"
         assert await whole(log, 0) == history[2:]
@@ -168,7 +168,7 @@ class LogRepairContract:
         log, terms = await made(server)
         term = terms[0]
         await server.flush()
-        id_ = (await log.fences(ALL)).server
+        id_ = (await log.fences(ALL)).servers[0]
         second, third = Element(Position(term, 2), b"x"), Element(Position(term, 3), b"y")
         assert await log.put_back(0, id_, Position(term, 1), [second]) == "not_next", "nothing is there"
         assert await log.put_back(0, id_, None, [second]) == "done"
@@ -191,7 +191,7 @@ class LogRepairContract:
         await log.append([Batch(0, terms[0], [b"x"])])
         history = await whole(log, 0)
         await server.lose_stream(0)
-        id_ = (await log.fences(ALL)).server
+        id_ = (await log.fences(ALL)).servers[0]
         assert await log.put_back(0, id_, None, history[:1]) == "done", "its fence is left, and is good for nothing"
         assert await log.append([Batch(0, terms[0], [b"y"])]) == ["fenced"], "not all of it is there"
         assert await log.put_back(0, id_, history[0].position, history[1:]) == "done"
@@ -200,7 +200,7 @@ class LogRepairContract:
 
     async def test_nothing_is_put_back_where_all_is_in_order(self, server: LogServer) -> None:
         log, terms = await made(server)
-        id_ = (await log.fences(ALL)).server
+        id_ = (await log.fences(ALL)).servers[0]
         element = Element(Position(terms[0], 2), b"x")
         assert await log.put_back(0, id_, Position(terms[0], 1), [element]) == "sealed"
         assert await log.ends([0]) == {0: Position(terms[0], 1)}

@@ -19,6 +19,7 @@ from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Positio
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog
 from gochat.cluster.registry import info_of
+from gochat.cluster.repair import is_in_order
 from gochat.cluster.secret import cluster_secret
 from gochat.cluster.signing import Signer
 from gochat.commands import EXIT_UNREACHABLE, CommandError
@@ -90,11 +91,7 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
     finally:
         log.close()
         bulletin.close()
-    broken = frozenset(
-        partition
-        for partition in range(PARTITIONS)
-        if partition not in fences.by_partition or fences.by_partition[partition].server != fences.server
-    )
+    broken = frozenset(partition for partition in range(PARTITIONS) if not is_in_order(fences, partition))
     nodes = sorted((_node(member, ends) for member in members), key=lambda node: (node.name, node.instance))
     state = (await ask_any(nodes, secret)).answer
     if broken:
