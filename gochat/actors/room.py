@@ -404,7 +404,8 @@ class RoomActor(Actor[Submit]):
             if turn.hidden or before is None or turn.draft.relation is not before.relation:
                 prepared = None if self._attempt is None else self._attempt.prepared
                 names = {} if prepared is None else prepared.names
-                tell_two(context.live, before, turn, batch, context.rules.contacts, context.clock.now_ms(), names)
+                now_ms = context.clock.now_ms()
+                tell_two(context.live, before, turn, batch, context.rules.contacts, now_ms, names, done.commit)
             for observer in context.observers:
                 try:
                     observer.recorded(self.address, turn.draft, done.facts, done.commit)

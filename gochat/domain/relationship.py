@@ -45,6 +45,15 @@ class RelationChange(msgspec.Struct, frozen=True, gc=False):
     user: str
     change: Change
 
+    def touches(self, peer: str) -> tuple[str, ...]:
+        """Those of the user and the `peer` to whom it may have given another state."""
+        match self.change:
+            case "accept":
+                return (self.user, peer)
+            case "ask" | "lapse" | "withdraw":
+                return (peer,)
+        return (self.user,)
+
 
 class Side(msgspec.Struct, frozen=True, gc=False):
     """How one user stands to the other."""

@@ -25,6 +25,7 @@ from gochat.domain.side_records import Related
 from gochat.domain.turn import Done, RoomRules
 from gochat.errors import Denied, StoreError
 from gochat.ports.journal import ForeignBatch
+from gochat.protocol.replies import Contact, Request
 from tests.actors.house import TEA, House, Recorder, keep_house, keep_users, run
 from tests.actors.test_live import Peer, Town, in_town
 from tests.contracts.journal import JournalContract, message
@@ -291,6 +292,44 @@ async def test_a_request_from_another_node_is_told_to_nobody_but_as_a_request(au
         assert b'"request"' in b"".join(bob.soft)
         room = house.rooms.get(DM)
         assert room is not None and room.record == await house.store.journal.load(DM)
+
+
+@pytest.mark.parametrize("asleep", [False, True])
+async def test_a_request_that_the_welcome_told_is_not_told_again(autojump_clock: MockClock, asleep: bool) -> None:
+    async with keep_house(RoomRules()) as house:
+        if not asleep:
+            await house.outcomes(commands.Contact(room=DM, user="ann", action="add"))
+        signed_in, older = Recorder(house, "bob"), Recorder(house, "bob")
+        signed_in.since = 1_000
+        await house.elsewhere(say("may I?"))
+        await house.settled()
+        assert signed_in.told == []
+        assert [type(event) for event in older.told] == [Request]
+        await house.elsewhere(commands.Contact(room=DM, user="bob", action="decline"))
+        await house.settled()
+        assert signed_in.told == []
+        assert older.told[1:] == [Contact(user="ann", state="declined")]
+
+
+async def test_a_room_that_has_to_be_loaded_tells_each_change_of_a_state_once(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with keep_house(RoomRules()) as house:
+        ann, bob, gate, load = Recorder(house, "ann"), Recorder(house, "bob"), trio.Event(), house.shared.load
+
+        async def slow(room: str) -> RoomRecord:
+            await gate.wait()
+            return await load(room)
+
+        monkeypatch.setattr(house.shared, "load", slow)
+        for step in ("ask", "accept", "block", "unblock"):
+            command: Any = commands.Contact(room=DM, user="bob", action=step) if step != "ask" else say("may I?")
+            await house.elsewhere(command)
+            await trio.sleep(1)
+        gate.set()
+        await house.settled()
+        assert ann.told == [Contact(user="bob", state="contact")]
+        assert bob.told == [Contact(user="ann", state=state) for state in ("contact", "blocked", "contact")]
 
 
 async def test_listeners_lag_where_the_room_can_not_be_loaded(

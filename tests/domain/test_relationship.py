@@ -227,7 +227,11 @@ def test_whatever_they_do(turns: list[list[tuple[Any, str]]], strangers: Any) ->
     relation = relationship.of_room(ROOM)
     assert relation is not None
     for entry in pair.changes:
-        relation = relation.apply(entry.change)
+        before, relation = relation, relation.apply(entry.change)
+        touched = entry.change.touches(relation.peer(entry.change.user))
+        now_ms, policy = entry.change.ts, pair.rules.contacts
+        for user in relation.users:
+            assert user in touched or relation.state(user, now_ms, policy) == before.state(user, now_ms, policy)
     for user in ("ann", "bob"):
         rebuilt, live = relation.of(user), pair.relation.of(user)
         assert (rebuilt.contact, rebuilt.blocked_at, rebuilt.declined_ts, rebuilt.asked_at) == (
