@@ -27,6 +27,7 @@ from gochat.node import running
 from gochat.settings import load
 from tests import forked
 from tests.browser.people import Person
+from tests.ports import held_port
 from tests.programs import needs
 from tests.tokens import issue_in
 
@@ -60,9 +61,9 @@ class Server:
     """One node on a folder, which can be stopped and started again on the same port and data. It runs in a thread of
     its own: a process takes ten times as long to start."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self.data = folder / "data"
-        self.port = self.tcp_port = 0
+        self.port, self.tcp_port = port, 0
         self._settings: dict[str, str] = dict(SETTINGS)
         self._stop: Callable[[], None] | None = None
 
@@ -92,7 +93,7 @@ class Server:
         async def serve() -> None:
             async with running(settings) as node:
                 ports = {name: int(at.rpartition(":")[2]) for name, at in node.addresses}
-                self.port, self.tcp_port = ports["http"], ports["tcp"]
+                self.tcp_port = ports["tcp"]
                 self._token = trio.lowlevel.current_trio_token()
                 listening.set()
                 with scope:
@@ -143,8 +144,8 @@ class Server:
 class Process(Server):
     """A node that can be killed, and started again."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, port: int) -> None:
+        super().__init__(folder, port)
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, **settings: str) -> None:
@@ -161,12 +162,9 @@ class Process(Server):
         )
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if found := re.search(r"listening on (http|tcp)://127\.0\.0\.1:(\d+)", line):
-                if found[1] == "http":
-                    self.port = int(found[2])
-                else:
-                    self.tcp_port = int(found[2])
-                    return
+            if found := re.search(r"listening on tcp://127\.0\.0\.1:(\d+)", line):
+                self.tcp_port = int(found[1])
+                return
         raise AssertionError("the node ended before it listened")
 
     def kill(self) -> None:
@@ -183,16 +181,23 @@ class Process(Server):
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    node = Server(tmp_path)
+def port() -> Iterator[int]:
+    """Of a node's HTTP, each time that the test starts it."""
+    with held_port() as held:
+        yield held
+
+
+@pytest.fixture
+def server(tmp_path: Path, port: int) -> Iterator[Server]:
+    node = Server(tmp_path, port)
     node.start(GOCHAT_POLICY__STRANGERS="allow")
     yield node
     node.stop()
 
 
 @pytest.fixture
-def process(tmp_path: Path) -> Iterator[Process]:
-    node = Process(tmp_path)
+def process(tmp_path: Path, port: int) -> Iterator[Process]:
+    node = Process(tmp_path, port)
     node.start(GOCHAT_POLICY__STRANGERS="allow")
     yield node
     node.stop()

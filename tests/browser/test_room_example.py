@@ -32,8 +32,8 @@ def site() -> Iterator[str]:
     server.server_close()
 
 
-def test_a_room_in_a_page_of_ones_own(browser: Any, tmp_path: Path, site: str) -> None:
-    node = Server(tmp_path)
+def test_a_room_in_a_page_of_ones_own(browser: Any, tmp_path: Path, port: int, site: str) -> None:
+    node = Server(tmp_path, port)
     node.start(GOCHAT_POLICY__STRANGERS="allow", GOCHAT_HTTP__ORIGINS=site)
     ann, bob = node.token("ann"), node.token("bob")
     try:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from gochat.config import Node as NodeSettings
 from gochat.node import Node, running
 from tests.client.peer import Peer
 from tests.client.peer import peer as open_peer
+from tests.ports import HOST, held_port
 from tests.tokens import issue
 
 Start = Callable[..., AbstractAsyncContextManager[Node]]
@@ -49,34 +50,31 @@ def enter(
 
 
 @pytest.fixture
-def start(tmp_path: Path, request: pytest.FixtureRequest) -> Start:
+def start(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
     """Starts a real node on this test's data, without a rate limit and with an open policy; the second time where the
     first one listened. It listens for nng where the test is about it."""
-    binds = {"http": "127.0.0.1:0", "tcp": "127.0.0.1:0"}
-    nng = {"bind": ""}
     callspec = getattr(request.node, "callspec", None)
-    if request.module.__name__.endswith("test_nng") or (callspec is not None and "nng" in callspec.params.values()):
-        nng["bind"] = "tcp://127.0.0.1:0"
+    with_nng = request.module.__name__.endswith("test_nng") or (
+        callspec is not None and "nng" in callspec.params.values()
+    )
+    with held_port() as http_port, held_port() as tcp_port, held_port() as nng_port:
 
-    @asynccontextmanager
-    async def start_node(
-        messages_per_s: float = 0.0, policy: Policy = OPEN, limits: dict[str, Any] | None = None, **http: Any
-    ) -> AsyncIterator[Node]:
-        settings = Settings(
-            node=NodeSettings(name="test", data=str(tmp_path / "data"), drain_s=0.5),
-            http=msgspec.structs.replace(Http(bind=binds["http"]), **http),
-            tcp=Tcp(bind=binds["tcp"]),
-            nng=Nng(**nng),
-            limits=Limits(messages_per_s=messages_per_s, **(limits or {})),
-            policy=policy,
-        )
-        async with running(settings) as node:
-            binds.update({name: address(node, name) for name in binds})
-            if nng["bind"]:
-                nng["bind"] = f"{nng['bind'].partition('://')[0]}://{address(node, 'nng')}"
-            yield node
+        @asynccontextmanager
+        async def start_node(
+            messages_per_s: float = 0.0, policy: Policy = OPEN, limits: dict[str, Any] | None = None, **http: Any
+        ) -> AsyncIterator[Node]:
+            settings = Settings(
+                node=NodeSettings(name="test", data=str(tmp_path / "data"), drain_s=0.5),
+                http=msgspec.structs.replace(Http(bind=f"{HOST}:{http_port}"), **http),
+                tcp=Tcp(bind=f"{HOST}:{tcp_port}"),
+                nng=Nng(bind=f"tcp://{HOST}:{nng_port}" if with_nng else ""),
+                limits=Limits(messages_per_s=messages_per_s, **(limits or {})),
+                policy=policy,
+            )
+            async with running(settings) as node:
+                yield node
 
-    return start_node
+        yield start_node
 
 
 @pytest.fixture

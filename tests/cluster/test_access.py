@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from gochat.config import Cluster
 from gochat.errors import ConfigError
 from tests.certificates import localhost
 from tests.cluster.real import PATIENCE_S, RealServer
+from tests.ports import held_port
 
 PASSWORD = "p" * 20
 
@@ -26,13 +26,11 @@ def certificate(tmp_path: Path) -> Path:
 @pytest.fixture
 def port(redis: RealServer, certificate: Path) -> Iterator[int]:
     """Where the server speaks TLS."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
     files = [part for name in ("cert", "key", "ca-cert") for part in (f"tls-{name}-file", str(certificate))]
-    redis.command("CONFIG", "SET", *files, "tls-auth-clients", "no", "tls-port", port)
-    yield port
-    redis.command("CONFIG", "SET", "tls-port", 0)
+    with held_port() as port:
+        redis.command("CONFIG", "SET", *files, "tls-auth-clients", "no", "tls-port", port)
+        yield port
+        redis.command("CONFIG", "SET", "tls-port", 0)
 
 
 def answer(settings: Cluster) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -13,21 +12,14 @@ from pathlib import Path
 from redis.exceptions import RedisError, ResponseError
 
 from tests.cluster.real import PATIENCE_S, RealServer
+from tests.ports import HOST, held_port
 
-HOST = "127.0.0.1"
 #: A port at which nobody listens.
 NOWHERE = 1
 #: A Sentinel gives a replica that follows nobody back to its primary after so long.
 FAILOVER_MS = 4_000
 #: A primary that is silent for so long is replaced. Less, and on a machine that is busy those are that live.
 DOWN_MS = 1_000
-
-
-def free_port() -> int:
-    """A port that nobody has now. Redis can't be given a socket, nor find a port by itself."""
-    with socket.create_server((HOST, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -56,7 +48,7 @@ class Pair:
 
     def __init__(self, stack: ExitStack, *options: str) -> None:
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gc")))
-        self.ports = [free_port(), free_port()]
+        self.ports = [stack.enter_context(held_port()) for _ in "pr"]
         self.servers: list[RealServer] = []
         self.missing = 0
         """Bytes that a primary had and its successor had not, over all changes."""
@@ -98,7 +90,7 @@ class Watched(Pair):
 
     def __init__(self, stack: ExitStack) -> None:
         super().__init__(stack)
-        port = free_port()
+        port = stack.enter_context(held_port())
         config = self.folder / "sentinel.conf"
         config.write_text(
             f"port {port}\nbind {HOST}\nunixsocket {self.folder}/s\n"

@@ -19,6 +19,7 @@ from tests.client.screen.pane import Pane
 from tests.deploy.program import Program
 from tests.docs.pages import ROOT
 from tests.docs.test_blocks import block, run
+from tests.ports import held_port
 from tests.programs import needs
 
 pytestmark = pytest.mark.long
@@ -158,11 +159,14 @@ async def test_the_lines_of_the_page(dist: Path, tmp_path: Path) -> None:
 
 def test_its_chat_fills_the_screen(dist: Path, tmp_path: Path) -> None:
     needs("tmux")
-    node = Server(tmp_path)
+    with held_port() as port:
+        chat_on_screen(dist, Server(tmp_path, port), tmp_path / "tmux")
+
+
+def chat_on_screen(dist: Path, node: Server, socket: Path) -> None:
     node.start(GOCHAT_POLICY__STRANGERS="allow")
     url = node.url.replace("http", "ws") + "v1/ws"
     env = {"GOCHAT_TOKEN": node.token("ann"), "LANG": "C.UTF-8", "TERM": "screen-256color"}
-    socket = tmp_path / "tmux"
     try:
         pane = Pane(socket, "chat", 80, 24, [str(dist / "gochat"), "chat", "user:ann", "--url", url], env)
         pane.sees("[ann]", "1  gochat")

@@ -15,6 +15,7 @@ from gochat.node import Node
 from gochat.transports.nng import NngServer
 from tests.e2e.conftest import Start
 from tests.e2e.peer import Closed, NngPeer, Peer, address
+from tests.ports import HOST, held_port
 from tests.tokens import issue
 from tests.transports.req import Frame, Req
 
@@ -139,16 +140,17 @@ async def test_a_crash_of_nng_is_a_restart_that_sessions_outlive(
             raise RuntimeError("a fault of the transport")
         return await answer(self, request, peer)
 
-    async with start(nng=ON) as node:
-        ann = await signed_in(node, "ann", nursery)
-        tcp = await Peer.open(node, "tcp", nursery)
-        await tcp.hello("bob")
-        monkeypatch.setattr(NngServer, "_answer", crashing)
-        # The REQ socket connects again, and sends it again.
-        assert (await ann.ask("send", to="user:bob", body="crash", key="k"))["seq"] == 1
-        assert (await tcp.event("message"))["seq"] == 1
-        assert (await tcp.ask("ping"))["type"] == "pong"
-        assert not crashes and "nng crashed" in caplog.text
+    with held_port() as port:
+        async with start(nng={"bind": f"tcp://{HOST}:{port}"}) as node:
+            ann = await signed_in(node, "ann", nursery)
+            tcp = await Peer.open(node, "tcp", nursery)
+            await tcp.hello("bob")
+            monkeypatch.setattr(NngServer, "_answer", crashing)
+            # The REQ socket connects again, and sends it again.
+            assert (await ann.ask("send", to="user:bob", body="crash", key="k"))["seq"] == 1
+            assert (await tcp.event("message"))["seq"] == 1
+            assert (await tcp.ask("ping"))["type"] == "pong"
+            assert not crashes and "nng crashed" in caplog.text
 
 
 async def connections_left(node: Node, count: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -23,6 +22,7 @@ from tests.certificates import localhost
 from tests.e2e.conftest import Start
 from tests.e2e.peer import address
 from tests.http.wiring import Client, Response
+from tests.ports import HOST, held_port
 from tests.programs import wants
 from tests.tokens import issue
 
@@ -163,34 +163,32 @@ async def proxied(kind: str, node: Node, folder: Path, *, documented: bool) -> A
         return
     wants(kind)
     proxy = PROXIES[kind]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    pem = localhost(folder)
-    file = folder / proxy.documented
-    here = {"folder": folder, "port": port, "node": "{}:{}".format(*there), "pem": pem}
-    file.write_text(settings(proxy, documented=documented, **here))
-    async with trio.open_nursery() as nursery:
-        with (folder / "output").open("wb") as output:
-            run = partial(
-                trio.run_process,
-                proxy.command(str(file)),
-                check=False,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={"PATH": os.environ["PATH"], "HOME": str(folder)},
-            )
-            process = await nursery.start(run)
-        with trio.fail_after(25):
-            while True:
-                try:
-                    await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
-                    break
-                except OSError:
-                    assert process.poll() is None, (folder / "output").read_text()
-                    await trio.sleep(0.05)
-        yield Entry(port, ssl.create_default_context(cafile=str(pem)) if documented else None)
-        process.terminate()
+    with held_port() as port:
+        pem = localhost(folder)
+        file = folder / proxy.documented
+        here = {"folder": folder, "port": port, "node": "{}:{}".format(*there), "pem": pem}
+        file.write_text(settings(proxy, documented=documented, **here))
+        async with trio.open_nursery() as nursery:
+            with (folder / "output").open("wb") as output:
+                run = partial(
+                    trio.run_process,
+                    proxy.command(str(file)),
+                    check=False,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+                )
+                process = await nursery.start(run)
+            with trio.fail_after(25):
+                while True:
+                    try:
+                        await (await trio.open_tcp_stream(HOST, port)).aclose()
+                        break
+                    except OSError:
+                        assert process.poll() is None, (folder / "output").read_text()
+                        await trio.sleep(0.05)
+            yield Entry(port, ssl.create_default_context(cafile=str(pem)) if documented else None)
+            process.terminate()
 
 
 async def ask(entry: Entry, path: str, token: str = "", *lines: str) -> Response:

@@ -19,6 +19,7 @@ from gochat.errors import GochatError
 from gochat.transports.admission import Connections
 from gochat.transports.nng import MIN_IDLE, Certificate, NngServer
 from tests import certificates
+from tests.ports import HOST, held_port
 from tests.transports.listening import books, until
 from tests.transports.req import Req, message
 
@@ -186,24 +187,25 @@ async def test_after_a_crash_it_listens_where_it_did() -> None:
 
 
 async def test_a_fault_ends_its_run_and_not_its_caller() -> None:
-    here = NngServer(
-        "tcp://127.0.0.1:0",
-        echo := Echo(),
-        books(),
-        frame_bytes=FRAME_BYTES,
-        slow_s=1,
-        max_contexts=10,  # type: ignore[arg-type]
-        certificate=Certificate(),
-    )
-    here.open()
-    echo.crash = True
-    with trio.fail_after(60), pynng.Req0(dial=here.url, async_backend="trio", block_on_dial=True) as client:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_restarting, here, 2)
-            # A REQ socket connects again, and asks again, by itself.
-            client.resend_time = 200
-            assert await ask(client, b"hi") == b"hi"
-            nursery.cancel_scope.cancel()
+    with held_port() as port:
+        here = NngServer(
+            f"tcp://{HOST}:{port}",
+            echo := Echo(),
+            books(),
+            frame_bytes=FRAME_BYTES,
+            slow_s=1,
+            max_contexts=10,  # type: ignore[arg-type]
+            certificate=Certificate(),
+        )
+        here.open()
+        echo.crash = True
+        with trio.fail_after(60), pynng.Req0(dial=here.url, async_backend="trio", block_on_dial=True) as client:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_restarting, here, 2)
+                # A REQ socket connects again, and asks again, by itself.
+                client.resend_time = 200
+                assert await ask(client, b"hi") == b"hi"
+                nursery.cancel_scope.cancel()
 
 
 async def _restarting(server: NngServer, times: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.browser.conftest import Server
 from tests.client.screen.pane import Pane
+from tests.ports import held_port
 from tests.programs import needs
 
 
@@ -28,10 +29,11 @@ def tmux(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("node"))
-    server.start(GOCHAT_POLICY__STRANGERS="allow", GOCHAT_NNG__BIND="")
-    yield server
-    server.stop()
+    with held_port() as port:
+        server = Server(tmp_path_factory.mktemp("node"), port)
+        server.start(GOCHAT_POLICY__STRANGERS="allow", GOCHAT_NNG__BIND="")
+        yield server
+        server.stop()
 
 
 @pytest.fixture
