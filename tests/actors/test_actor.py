@@ -16,6 +16,7 @@ from gochat.actors.phases import IDLE, PREPARING
 from gochat.actors.run_queue import RunQueue
 from gochat.actors.supervisor import Intensity, Supervisor
 from gochat.errors import Denied, Full, StoreError
+from tests.waiting import until
 
 
 class Counter(Actor[str]):
@@ -97,13 +98,11 @@ async def test_reading_costs_a_task_and_other_turns_none(autojump_clock: object)
     async with counters(book) as (registry, supervisor):
         registry.tell("x", "a")
         await trio.sleep(1)
+        running = [0]
         for word, tasks in (("b", 0), ("ask", 1)):
             registry.tell("x", word)
-            most = 0
-            while not registry.at("x").idle:
-                await trio.lowlevel.checkpoint()
-                most = max(most, len(supervisor))
-            assert most == tasks, word
+            await until(lambda: registry.at("x").idle, lambda: running.append(len(supervisor)))
+            assert max(running) == tasks, word
             await trio.sleep(1)
             assert len(supervisor) == 0, "and that only as long as it reads"
         for word in ("fault", "full"):

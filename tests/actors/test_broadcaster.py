@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gochat.actors.broadcaster import Broadcaster, SendQueue
+from tests.waiting import until
 
 SLICE = 3
 
@@ -55,9 +56,7 @@ async def test_all_leave_in_the_order_they_came_a_slice_at_a_time(broadcaster: B
     stand(broadcaster.short, some("abcdefgh", sent))
     broadcaster.wake()
     reached: list[int] = []
-    while len(sent) < 8:
-        await trio.lowlevel.checkpoint()
-        reached.append(len(sent))
+    await until(lambda: len(sent) >= 8, lambda: reached.append(len(sent)))
     assert sent == list("abcdefgh")
     assert any(0 < count < 8 for count in reached), "others have their turn between the slices"
 

@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from gochat.actors.phases import DECIDING, IDLE, PREPARING, RECORDING, TRANSITIONS, Phase
 from gochat.domain import commands
 from tests.actors.house import TEA, keep_house
+from tests.waiting import until
 
 
 def test_every_phase_is_reached_from_idle_and_leads_back() -> None:
@@ -60,7 +61,6 @@ async def test_only_preparing_lasts_while_others_run_and_nothing_waits(
             house.ask(*dice.sample(wanted, dice.randrange(1, 3)))
             for _ in range(dice.randrange(4)):
                 await trio.lowlevel.checkpoint()
-        while not all(room.idle for room in house.rooms):
-            await trio.lowlevel.checkpoint()
+        await until(lambda: all(room.idle for room in house.rooms))
         nursery.cancel_scope.cancel()  # Until here the watch keeps the clock from jumping.
     assert seen >= {PREPARING, RECORDING} and DECIDING not in seen

@@ -17,6 +17,7 @@ from gochat.errors import Denied, Full, StoreError
 from gochat.protocol.codec import LINE_JSON, WS_JSON, WS_MSGPACK
 from gochat.protocol.replies import Contact
 from tests.actors.house import KEYS, TEA, Asked, House, Recorder
+from tests.waiting import until
 
 DM = "dm:ann:bob"
 
@@ -247,8 +248,7 @@ async def test_what_was_recorded_all_the_same_makes_listeners_lag(
     await house.outcomes(*house.say("one", room=DM))
     house.journal.after.append(StoreError("COMMIT failed", unknown=True))
     asked = house.ask(*house.say("two", room=DM, key="k"))
-    while asked[0].outcome is None:
-        await trio.lowlevel.checkpoint()
+    await until(lambda: asked[0].outcome is not None)
     denied = asked[0].outcome
     assert isinstance(denied, Denied) and (denied.code, denied.unknown) == ("unavailable", True)
     assert ann.seqs == bob.seqs == [1]

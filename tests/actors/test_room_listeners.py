@@ -17,6 +17,7 @@ from gochat.domain import commands, facts
 from gochat.domain.receipts import SMALL_ROOM
 from gochat.protocol.replies import Read, Typing
 from tests.actors.house import TEA, House, Recorder, keep_house, run
+from tests.waiting import until
 
 DM = "dm:ann:bob"
 
@@ -88,8 +89,7 @@ async def test_a_large_delivery_is_cut_and_the_next_batch_comes_after_it(
     for session in sessions:
         house.live.enter(TEA, session)
     asked = house.ask(*house.say("one"))
-    while asked[0].outcome is None:
-        await trio.lowlevel.checkpoint()
+    await until(lambda: asked[0].outcome is not None)
     reached: list[int] = []
     for tick in range(20):
         reached.append(sum(bool(session.pushes) for session in sessions))
@@ -171,8 +171,7 @@ async def test_what_few_say_is_sent_at_once_to_who_does_not_stand_in_line(
         house.live.enter(TEA, session)
     house.live.broadcaster.short.add(waiting)
     asked = house.ask(*house.say("one"))
-    while asked[0].outcome is None:
-        await trio.lowlevel.checkpoint()
+    await until(lambda: asked[0].outcome is not None)
     assert (free.seqs, waiting.seqs, len(waiting.offers)) in (([3], [], 1), ([3], [3], 0))
     assert ("push", free) in house.events
     await house.settled()
@@ -212,8 +211,7 @@ async def test_who_goes_while_a_delivery_is_under_way_is_not_reached(
     for session in sessions:
         house.live.enter(TEA, session)
     house.ask(*house.say("one"))
-    while not (sessions[0].offers or sessions[0].pushes):
-        await trio.lowlevel.checkpoint()
+    await until(lambda: sessions[0].offers or sessions[0].pushes)
     last = sessions[-1]
     assert not last.offers
     house.live.leave(TEA, last)
@@ -227,8 +225,7 @@ async def test_a_delivery_that_is_under_way_keeps_the_room_awake(house: House, a
     for _ in range(3 * SLICE):
         house.live.enter(TEA, Recorder(house, "bob"))
     (asked,) = house.ask(*house.say("one"))
-    while asked.outcome is None:
-        await trio.lowlevel.checkpoint()
+    await until(lambda: asked.outcome is not None)
     assert house.rooms.passivate_idle(trio.current_time() + 1000) == 0
     await house.settled()
     assert house.rooms.passivate_idle(trio.current_time() + 1000) == 1

@@ -19,6 +19,7 @@ from gochat.domain import commands
 from gochat.domain.turn import Done
 from gochat.errors import Denied, StoreError
 from tests.actors.house import Asked, House, Recorder, keep_house
+from tests.waiting import until
 
 DM = "dm:ann:bob"
 
@@ -43,9 +44,9 @@ async def test_a_turn_that_reads_nothing_needs_no_task(house: House, autojump_cl
     asked = house.ask(*house.say("two", "three", room=DM))
     assert actor.phase == QUEUED and not actor.idle
     tasks = len(house.actors)
-    while not actor.idle:
-        await trio.lowlevel.checkpoint()
-        assert len(house.actors) == tasks
+    seen: set[int] = set()
+    await until(lambda: actor.idle, lambda: seen.add(len(house.actors)))
+    assert seen == {tasks}
     assert [each.outcome.seq for each in asked if isinstance(each.outcome, Done)] == [2, 3]
     assert ann.seqs == [2, 3]
     assert len({commit for commit, _ in house.journal.log[DM][1:]}) == 1
@@ -164,9 +165,12 @@ async def test_the_turns_of_a_tick_are_cut_in_slices(autojump_clock: MockClock, 
     await trio.testing.wait_all_tasks_blocked()
     for number in range(4 * SLICE):
         queue.add(Room(number))
-    while len(taken) < 4 * SLICE:
-        await trio.lowlevel.checkpoint()
+
+    def tick() -> None:
+        nonlocal ticks
         ticks += 1
+
+    await until(lambda: len(taken) >= 4 * SLICE, tick)
     assert taken == list(range(4 * SLICE))
     assert at[-1] - at[0] >= 2, "others had turns in between"
 

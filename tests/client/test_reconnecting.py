@@ -11,6 +11,7 @@ from gochat.protocol import replies
 from gochat.protocol.entries import PresenceEntry
 from tests.client.peer import TEA, Peer, Visit, listed, message
 from tests.client.talk import Asking, bodies, event, talking
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("half", [b"", b'{"type":"message","room":"group:te'])
@@ -256,13 +257,10 @@ async def test_an_application_that_does_not_read_stops_the_server(peer: Peer) ->
 async def test_an_application_that_does_not_read_is_still_signed_in_again(peer: Peer) -> None:
     async with talking(peer, listed(0), queue=3) as (chat, visit):
         await visit.send(*(message(seq) for seq in range(1, 4)))
-        while len(chat._session.inbox) < 3:  # noqa: ASYNC110  # nothing tells from outside
-            await trio.sleep(0.01)
+        await until(lambda: len(chat._session.inbox) == 3)
         await visit.close()
         await (await peer.visit()).welcome(listed(3), session="second")
-        with trio.fail_after(60):
-            while chat.welcome.session != "second":  # noqa: ASYNC110
-                await trio.sleep(0.01)
+        await until(lambda: chat.welcome.session == "second")
 
 
 async def test_a_call_gets_its_reply_past_a_full_queue_and_nothing_is_lost(peer: Peer, nursery: trio.Nursery) -> None:

@@ -21,6 +21,7 @@ from gochat.collector import METRICS
 from gochat.node import Node, running
 from tests.cluster.joining import SECRET, cluster_node, new_log
 from tests.e2e.conftest import make_settings
+from tests.waiting import until
 
 PATIENCE_S = 60
 
@@ -84,10 +85,8 @@ async def test_a_node_says_whether_it_serves_and_counts(two: tuple[Node, Node]) 
     node, other = two
     checks = {check.name: check.problem for check in node.readiness()}
     assert checks == dict.fromkeys(("accepting", "store", "log", "behind", "clock", "newer", "diverged", "server"))
+    await until(lambda: b'gochat_cluster_nodes{state="alive"} 2' in node.metrics(), pause_s=0.05)
     numbers = node.metrics().decode()
-    while 'gochat_cluster_nodes{state="alive"} 2' not in numbers:
-        await trio.sleep(0.05)
-        numbers = node.metrics().decode()
     assert 'gochat_cluster_nodes{state="here"} 2' in numbers
     assert "gochat_cluster_waiting 0" in numbers and "gochat_cluster_differing_nodes 0" in numbers
     assert 'gochat_cluster_entries_total{verdict="valid"}' in numbers
@@ -107,14 +106,15 @@ async def test_a_node_says_whether_it_serves_and_counts(two: tuple[Node, Node]) 
     other.gateway.journal._watch.problem = "it may drop the log"  # type: ignore[attr-defined]
     assert [check.name for check in other.readiness() if check.problem] == ["server"]
     other.gateway.journal._watch.problem = None  # type: ignore[attr-defined]
-    while not registry.alive:
-        await trio.sleep(0.05)
-    problem, right = None, registry.clock._now_ms
+    await until(lambda: registry.alive, pause_s=0.05)
+    right = registry.clock._now_ms
     registry.clock._now_ms = lambda: right() + 3_600_000
-    while problem is None:
-        await trio.sleep(0.05)
-        (problem,) = (check.problem for check in other.readiness() if check.name == "clock")
-    assert problem is not None and "3,600 s ahead of the others'" in problem
+
+    def problem() -> str:
+        return next(check.problem or "" for check in other.readiness() if check.name == "clock")
+
+    await until(problem, pause_s=0.05)
+    assert "3,600 s ahead of the others'" in problem()
 
 
 async def test_a_node_alone_tells_nothing_of_a_cluster(tmp_path: Path) -> None:

@@ -163,10 +163,15 @@ async def test_nothing_lands_above_a_removal(town: Town, tries: int) -> None:
     for n in range(tries):
         room = f"group:g{n}"
         await ann.ask("group", name=f"g{n}", action="create", users=["bob"])
-        refused = trio.Event()
+        underway, refused = trio.Event(), trio.Event()
         seqs: list[int] = []
 
-        async def flood(room: str = room, refused: trio.Event = refused, seqs: list[int] = seqs) -> None:
+        async def flood(
+            room: str = room,
+            underway: trio.Event = underway,
+            refused: trio.Event = refused,
+            seqs: list[int] = seqs,
+        ) -> None:
             while True:
                 reply = await bob.ask("send", to=room, body="again")
                 if reply["type"] != "ack":
@@ -174,11 +179,12 @@ async def test_nothing_lands_above_a_removal(town: Town, tries: int) -> None:
                     refused.set()
                     return
                 seqs.append(reply["seq"])
+                if len(seqs) == 5:
+                    underway.set()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(flood)
-            while len(seqs) < 5:
-                await trio.sleep(0.001)
+            await underway.wait()
             removed = await ann.ask("group", name=f"g{n}", action="remove", users=["bob"])
             assert removed["type"] == "ok", removed
             await refused.wait()
@@ -195,9 +201,14 @@ async def test_nothing_lands_above_a_block(town: Town, tries: int) -> None:
         other = f"u{n}"
         blocker = await town.peer("north", other)
         seqs: list[int] = []
-        refused = trio.Event()
+        underway, refused = trio.Event(), trio.Event()
 
-        async def flood(other: str = other, seqs: list[int] = seqs, refused: trio.Event = refused) -> None:
+        async def flood(
+            other: str = other,
+            underway: trio.Event = underway,
+            refused: trio.Event = refused,
+            seqs: list[int] = seqs,
+        ) -> None:
             while True:
                 reply = await bob.ask("send", to=f"user:{other}", body="again")
                 if reply["type"] != "ack":
@@ -205,11 +216,12 @@ async def test_nothing_lands_above_a_block(town: Town, tries: int) -> None:
                     refused.set()
                     return
                 seqs.append(reply["seq"])
+                if len(seqs) == 5:
+                    underway.set()
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(flood)
-            while len(seqs) < 5:
-                await trio.sleep(0.001)
+            await underway.wait()
             assert (await blocker.ask("contact", user="bob", action="block"))["type"] == "ok"
             heard = [frame for frame in blocker.events if frame["type"] == "message"]
             await refused.wait()

@@ -14,6 +14,7 @@ from gochat.cluster.link import Link
 from gochat.cluster.ports import START, Element, Position
 from gochat.cluster.redis_log import RedisLog
 from tests.cluster.real import PATIENCE_S
+from tests.waiting import until
 
 NODES = ("north", "south", "west")
 PARTITIONS = (0, 1)
@@ -87,8 +88,7 @@ class Nodes:
     async def some_more(self) -> None:
         """Wait until each node has had some more of its entries recorded."""
         goal = {name: self._count(name) + 3 for name in NODES}
-        while any(self._count(name) < goal[name] for name in NODES):
-            await trio.sleep(0.01)
+        await until(lambda: all(self._count(name) >= goal[name] for name in NODES), pause_s=0.01)
 
     def _count(self, name: str) -> int:
         return sum(data.startswith(name.encode()) for data in self._acked)
@@ -96,8 +96,10 @@ class Nodes:
     async def settle(self) -> None:
         """Nobody sends any more, and all get everything."""
         self._quiet = True
-        while self._acked.keys() != self._sent or len({str(ring.kept) for ring in self._rings.values()}) > 1:
-            await trio.sleep(0.01)
+        await until(
+            lambda: self._acked.keys() == self._sent and len({str(ring.kept) for ring in self._rings.values()}) == 1,
+            pause_s=0.01,
+        )
 
     def check(self) -> None:
         """Everything is in every record, where its sender was told that it is."""

@@ -20,6 +20,7 @@ from tests.conformance.stage import WAIT_S, Stage
 from tests.conformance.transcript import MAY_BE_LATE, Frame, Received, Step, normal
 from tests.conformance.wires import Nng
 from tests.e2e.peer import address
+from tests.waiting import until
 
 Reply: TypeAlias = Any
 
@@ -221,8 +222,7 @@ class ClientStage(Stage):
     async def _leave_chat(self, said: Said) -> None:
         before = len(self.node.gateway.sessions)
         said.leave.set()
-        while len(self.node.gateway.sessions) >= before:
-            await trio.sleep(0.005)
+        await until(lambda: len(self.node.gateway.sessions) < before, pause_s=0.005)
 
     async def _say(self, chat: Chat, frame: Frame) -> Reply:
         fields = {name: value for name, value in frame.items() if name not in ("type", "id")}

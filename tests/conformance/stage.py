@@ -24,6 +24,7 @@ from tests.conformance.transcript import Frame, Received, Step, normal
 from tests.conformance.wires import Closed, Wire
 from tests.e2e.conftest import make_settings
 from tests.store.write.test_faults import full_disk
+from tests.waiting import until
 
 AnyStage = TypeVar("AnyStage", bound="Stage")
 
@@ -154,8 +155,7 @@ class Stage:
         """The session goes, and the node has noticed."""
         before = len(self.node.gateway.sessions)
         await self.sessions.pop(session).close()
-        while len(self.node.gateway.sessions) >= before:
-            await trio.sleep(0.005)
+        await until(lambda: len(self.node.gateway.sessions) < before, pause_s=0.005)
 
     async def _raw(self, session: str, value: str) -> None:
         self._asked.pop(session, None)

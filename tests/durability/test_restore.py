@@ -18,6 +18,7 @@ from tests import forked
 from tests.durability.crowd import FACTS, PAGE, Sender, create_groups, dm, fact, history
 from tests.durability.process import Served
 from tests.durability.wire import Closed, Frame
+from tests.waiting import until
 
 SENDERS = ("s1", "s2", "s3", "s4")
 ROOMS = ("group:tea", "group:oak", *(dm(sender, "r1") for sender in SENDERS))
@@ -214,8 +215,7 @@ async def test_acks_do_not_wait_for_a_backup(tmp_path: Path) -> None:
         await served.start()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(sender.run, served, trio.Event())
-            while len(evidence.acks) < 2000:
-                await trio.sleep(0.01)
+            await until(lambda: len(evidence.acks) >= 2000, pause_s=0.01)
             before = len(evidence.acks)
             told = await gochat(served, "backup", str(tmp_path / "copy.db"))
             assert len(evidence.acks) > before

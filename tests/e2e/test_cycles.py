@@ -24,6 +24,7 @@ from tests.e2e.conftest import Start
 from tests.e2e.peer import address
 from tests.http.rest.client import issue
 from tests.transports.req import Req
+from tests.waiting import until
 
 ROUNDS = 8
 #: Within this long a machine that is busy must get from the connection to the hello.
@@ -207,8 +208,7 @@ def _tracked() -> Counter[type]:
 
 async def gone(node: Node) -> None:
     """Every connection has ended, and no deadline of a session is left."""
-    while node.connections.statistics().open or len(node.timer_wheel):
-        await trio.sleep(0.05)
+    await until(lambda: not node.connections.statistics().open and not len(node.timer_wheel), pause_s=0.05)
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from gochat.node import Node
 from tests.e2e.conftest import Start
 from tests.e2e.peer import Peer
 from tests.e2e.test_health import get
+from tests.waiting import until
 
 Connect = Callable[..., Any]
 
@@ -131,8 +132,7 @@ async def test_what_limits_refuse(start: Start, nursery: trio.Nursery) -> None:
         async with await trio.open_tcp_stream(*_tcp(node)) as third:
             assert await third.receive_some() == b""
         await bob.aclose()
-        while node.connections.statistics().open > 1:
-            await trio.lowlevel.checkpoint()  # The scrape needs the place.
+        await until(lambda: node.connections.statistics().open <= 1)  # The scrape needs the place.
         told = await scrape(node)
         assert told["gochat_connections_refused_total"] == 1
         assert told['gochat_connections_evicted_total{limit="capacity"}'] >= 1

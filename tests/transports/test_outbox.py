@@ -11,6 +11,7 @@ import trio
 import trio.testing
 
 from gochat.transports.outbox import WRITE_BYTES, Outbox, WaitingBytes
+from tests.waiting import until
 
 BUFFER = 8 * 1024
 
@@ -152,8 +153,7 @@ async def test_what_is_offered_while_a_writer_ends_keeps_nobody_waiting(
     fill(outbox)
 
     async def offer() -> None:
-        while outbox.size:
-            await trio.lowlevel.checkpoint()
+        await until(lambda: not outbox.size)
         outbox.offer(b"fact")
         await trio.lowlevel.checkpoint()
         outbox.flush()

@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from gochat.transports.poller import SLICE, Poller
+from tests.waiting import until
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -88,8 +89,7 @@ async def test_an_idle_socket_costs_no_call(poller: Poller, pair: Pair) -> None:
             nursery.start_soon(poller.watch, near, reader)
             nursery.start_soon(poller.watch, other, busy)
             end.send(bytes(1000))
-            while len(busy.got) < 1000:
-                await trio.lowlevel.checkpoint()
+            await until(lambda: len(busy.got) >= 1000)
             assert reader.calls == 0
             nursery.cancel_scope.cancel()
 
@@ -187,8 +187,7 @@ async def test_others_get_a_turn_between_slices() -> None:
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(poller.run)
         nursery.start_soon(count)
-        while len(before) < len(pairs):
-            await trio.lowlevel.checkpoint()
+        await until(lambda: len(before) >= len(pairs))
         nursery.cancel_scope.cancel()
     for near, far in pairs:
         near.close()
