@@ -6,8 +6,9 @@ server tells what was missed. An error of the file (sqlite3.Error) ends the sess
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Final
+import sqlite3
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, TypeVar
 
 import trio
 
@@ -21,6 +22,8 @@ from gochat.client.wire import FACTS, Page
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.entries import ContactEntry, ContactState, GroupEntry, RoomEntry
+
+T = TypeVar("T")
 
 _FACTS: Final = frozenset(FACTS)
 #: How long before a page is asked for again that was of no use.
@@ -42,6 +45,8 @@ class Following:
         self._storing = trio.Lock()
         self._more = trio.Event()
         """Set when there may be older messages to fetch."""
+        self._failure: sqlite3.Error | None = None
+        """The file's first."""
 
     # ------------------------------------------------------------------------------------------ for the session
 
@@ -102,10 +107,19 @@ class Following:
         async with self._storing:
             news = self._pending[:]
             if news:
-                wanted = await trio.to_thread.run_sync(self.replica.store, news)
+                wanted = await self._in_file(self.replica.store, news)
                 del self._pending[: len(news)]
                 if wanted:
                     self._more.set()
+
+    async def _in_file(self, work: Callable[..., T], *args: object) -> T:
+        """Have it done in a thread. Whatever the file fails at, its first error is the one that is raised: where two
+        tasks meet a broken file at once, the session ends by one exception all the same."""
+        try:
+            return await trio.to_thread.run_sync(work, *args)
+        except sqlite3.Error as error:
+            self._failure = self._failure or error
+            raise self._failure  # noqa: B904 -- it is the same one, or stands in its place
 
     # ------------------------------------------------------------------------------------------ older messages
 
@@ -117,7 +131,7 @@ class Following:
         while True:
             self._more = trio.Event()
             await self._store()
-            wanted = await trio.to_thread.run_sync(self.replica.wanted, unreadable)
+            wanted = await self._in_file(self.replica.wanted, unreadable)
             if wanted is None:
                 await self._more.wait()
                 continue
@@ -132,9 +146,9 @@ class Following:
                 if refused.temporary:
                     await trio.sleep(refused.wait_s)
                 else:
-                    await trio.to_thread.run_sync(self.replica.cannot_fetch, room)
+                    await self._in_file(self.replica.cannot_fetch, room)
                 continue
             if page.complete:
-                await trio.to_thread.run_sync(self.replica.fetched, page, before)
+                await self._in_file(self.replica.fetched, page, before)
             else:
                 unreadable.add(room)

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -311,6 +312,31 @@ async def test_a_file_that_can_not_be_written_ends_the_session(node: Node, tmp_p
 
     with trio.fail_after(WAIT_S), pytest.raises(sqlite3.Error):
         await work()
+
+
+async def test_a_file_that_two_tasks_find_broken_ends_the_session_by_one_exception(
+    node: Node, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica, failed = Replica(tmp_path / "ann.db"), threading.Event()
+
+    def store(news: object) -> bool:
+        failed.set()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    def wanted(unreadable: object) -> None:
+        assert failed.wait(WAIT_S)
+        raise sqlite3.OperationalError("disk I/O error, too")
+
+    async def work() -> None:
+        async with enter(node, "ann", replica=replica) as chat:
+            await chat.send("user:bob", "hello")
+            await anext(chat)
+
+    monkeypatch.setattr(replica, "store", store)
+    monkeypatch.setattr(replica, "wanted", wanted)
+    with trio.fail_after(WAIT_S), pytest.raises(sqlite3.OperationalError):
+        await work()
+    replica.close()
 
 
 #: Prints the place of each fact that it is handed, and nothing else.
