@@ -32,6 +32,8 @@ from gochat.protocol.replies import Ack, Ok
 
 #: Events that wait for the application before the server is made to wait.
 QUEUE = 1_000
+#: Users whose names are asked for by one request.
+NAMES = 100
 
 
 @asynccontextmanager
@@ -203,6 +205,16 @@ class Chat(People):
     def members(self, room: str) -> AsyncIterator[MemberEntry]:
         request = req.Members(room=self.room(room), limit=LIMIT)
         return self._listed(request, replies.Members, lambda reply: reply.members)
+
+    async def names(self, users: Iterable[str]) -> dict[str, str]:
+        """The shown names of users, by id. Ids without a name, and of users who have blocked this one and share no group
+        with them, are left out: show the id then. More than 100 users take several requests."""
+        asked = list(dict.fromkeys(users))
+        found: dict[str, str] = {}
+        for first in range(0, len(asked), NAMES):
+            reply = await self._session.calls.call(req.Names(users=asked[first : first + NAMES]), replies.Names)
+            found |= {entry.user: entry.name for entry in reply.users}
+        return found
 
     # ------------------------------------------------------------------------------------------ groups
 

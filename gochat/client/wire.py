@@ -89,6 +89,7 @@ _Known: TypeAlias = (
     | Results
     | replies.Groups
     | replies.Members
+    | replies.Names
     | replies.Presence
     | replies.Contacts
     | replies.Requests
@@ -125,6 +126,7 @@ Reply: TypeAlias = (
     | Results
     | replies.Groups
     | replies.Members
+    | replies.Names
     | replies.Presence
     | replies.Contacts
     | replies.Requests

@@ -163,6 +163,10 @@ class Archive(Protocol):
     async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
         """Shown name and time last seen of those that ever signed in."""
 
+    async def names(self, viewer: Viewer, users: Sequence[str]) -> Mapping[str, str]:
+        """Shown names of those that ever signed in, as far as the asker may know them: by search, which finds nobody who
+        has blocked the asker, or as a member of the same group."""
+
     async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
         """Those of `others` whose presence the user may see: they share a group; or have the user as a contact; or
         share a private room that is no mere request, while one of them has the other as a contact, or where strangers

@@ -123,6 +123,7 @@ _ROWS: Final = (
     RequestType(req.Search,        READ,   "search",    (replies.UserResults, replies.MessageResults), True),
     RequestType(req.Groups,        READ,   "read",      (replies.Groups,),         True),
     RequestType(req.Members,       READ,   "read",      (replies.Members,),        True),
+    RequestType(req.Names,         READ,   "read",      (replies.Names,),          True),
     RequestType(req.Watch,         READ,   "read",      (replies.Presence,)),
     RequestType(req.Contacts,      READ,   "read",      (replies.Contacts,),       True),
     RequestType(req.Requests,      READ,   "read",      (replies.Requests,),       True),

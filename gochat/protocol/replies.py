@@ -149,6 +149,11 @@ class Members(Reply, tag="members", kw_only=True):
     next: str | None = None
 
 
+class Names(Reply, tag="names", kw_only=True):
+    users: list[UserEntry]
+    """In the order of the request. Users whose names are not told are left out."""
+
+
 class Presence(Reply, tag="presence", kw_only=True):
     """The reply to `watch`, and the event when a watched user comes or goes."""
 
@@ -329,6 +334,7 @@ AnyReply: TypeAlias = (
     | MessageResults
     | Groups
     | Members
+    | Names
     | Presence
     | Contacts
     | Requests

@@ -135,6 +135,12 @@ class Members(Request, tag="members", kw_only=True):
     cursor: Cursor | None = None
 
 
+class Names(Request, tag="names", kw_only=True):
+    """The shown names of users, for messages and lists that tell their ids."""
+
+    users: Annotated[list[Name], Meta(max_length=100)]
+
+
 class Watch(Request, tag="watch", kw_only=True):
     users: Annotated[list[Name], Meta(max_length=15)]
 
@@ -355,6 +361,7 @@ AnyRequest: TypeAlias = (
     | Search
     | Groups
     | Members
+    | Names
     | Watch
     | Contacts
     | Requests

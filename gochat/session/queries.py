@@ -19,7 +19,7 @@ from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import CATALOGUE
 from gochat.protocol.conversation import check_room
-from gochat.protocol.entries import PresenceEntry
+from gochat.protocol.entries import PresenceEntry, UserEntry
 from gochat.session import notifications, replay
 from gochat.session.devices import own_devices, sign_out
 from gochat.session.gateway import in_trio_time
@@ -136,6 +136,14 @@ async def _members(session: Session, request: req.Members) -> msgspec.Struct | D
     return replies.Members(id=request.id, room=request.room, members=found[0], next=found[1])
 
 
+async def _names(session: Session, request: req.Names) -> msgspec.Struct | Denied:
+    if not all(map(is_name, request.users)):
+        return Denied("bad_request", "users: not a well-formed user id")
+    names = await session.gateway.archive.names(_viewer(session), request.users)
+    users = [UserEntry(user=user, name=names[user]) for user in dict.fromkeys(request.users) if user in names]
+    return replies.Names(id=request.id, users=users)
+
+
 async def _contacts(session: Session, request: req.Contacts) -> msgspec.Struct | Denied:
     unreadable: list[str] = []
     contacts, following = await session.gateway.archive.contacts(
@@ -249,6 +257,7 @@ QUERIES: Final[dict[type[req.AnyRequest], Callable[[Session, Any], Awaitable[msg
     req.Search: _search,
     req.Groups: _groups,
     req.Members: _members,
+    req.Names: _names,
     req.Watch: _watch,
     req.Contacts: _contacts,
     req.Requests: _requests,

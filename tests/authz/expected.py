@@ -91,7 +91,7 @@ SCOPES: Final[dict[str | None, tuple[str, ...]]] = {
     None: ("ping", "pong", "hello again", "refresh", "refresh with another's token", "who am I"),
     "chat:read": (
         "resume", "read", "got", "history", "one message", "search in it", "members", "list members", "one member",
-        "one group", "groups", "contacts", "blocks", "requests", "search users", "search everywhere", "watch",
+        "one group", "groups", "contacts", "blocks", "requests", "search users", "search everywhere", "names", "watch",
         "reports", "sanctions", "all reports", "export", "silence a room", "set quiet hours",
         "what one wants of notifications", "push key", "subscribe a device", "one's own devices",
     ),
@@ -128,6 +128,7 @@ ANYWHERE: Final[dict[str, str]] = {
     "requests": "ok",
     "search users": "ok",
     "search everywhere": "ok",
+    "names": "ok",
     "watch": "ok",
     "one's own devices": "ok",
     "sign out a device of nobody": "none",

@@ -165,6 +165,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
         lambda s: ("DELETE", f"/v1/devices/{s.new}", None),
         ("DELETE", "/v1/devices/{handle}"),
     ),
+    "names": Operation(asks("names", users=lambda s: [s.other])),
     "watch": Operation(asks("watch", users=lambda s: [s.other])),
     # Other users
     "contacts": Operation(asks("contacts"), *get("/v1/contacts", "/v1/contacts")),

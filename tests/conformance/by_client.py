@@ -15,7 +15,8 @@ import trio
 from gochat.client import Chat, Ended, Refused, connect
 from gochat.client.events import Listed, Offline, Online
 from gochat.errors import CLOSE_BY_NUMBER
-from gochat.protocol.replies import Welcome
+from gochat.protocol.entries import UserEntry
+from gochat.protocol.replies import Names, Welcome
 from tests.conformance.stage import WAIT_S, Stage
 from tests.conformance.transcript import MAY_BE_LATE, Frame, Received, Step, normal
 from tests.conformance.wires import Nng
@@ -41,6 +42,7 @@ SAYINGS: dict[str, Say] = {
     "search": lambda chat, fields: (chat.search_users if fields.pop("in") == "users" else chat.search)(**fields),
     "groups": lambda chat, fields: chat.groups(**fields),
     "members": lambda chat, fields: chat.members(**fields),
+    "names": lambda chat, fields: _names(chat, **fields),
     "watch": lambda chat, fields: chat.watch(**fields),
     "contacts": lambda chat, fields: chat.contacts(**fields),
     "requests": lambda chat, fields: chat.requests(**fields),
@@ -82,6 +84,10 @@ _GROUP: dict[str, Callable[..., Awaitable[Reply]]] = {
     "ban": lambda chat, name, **fields: chat.ban(name, **fields),
     "unban": lambda chat, name, **fields: chat.unban(name, **fields),
 }
+
+
+async def _names(chat: Chat, users: list[str]) -> Names:
+    return Names(users=[UserEntry(user, name) for user, name in (await chat.names(users)).items()])
 
 
 def _admin(

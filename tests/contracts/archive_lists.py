@@ -309,6 +309,24 @@ class ArchiveListsContract:
         assert await store.archive.acquainted("cat", ["ann", "bob"]) == set()
         assert await store.archive.acquainted("ann", []) == set()
 
+    async def test_names_are_told_as_search_tells_them_and_of_those_in_the_same_group(self, store: Any) -> None:
+        for user in ("ann", "bob", "cat", "dan"):
+            store.journal.note_user(user, name=f"The {user}")
+        tea = await tea_of(store, "bob", "cat")
+
+        async def names(viewer: Viewer = Viewer("ann")) -> dict[str, str]:
+            return dict(await store.archive.names(viewer, ["bob", "cat", "dan", "nobody", "ann"]))
+
+        all_of_them = {user: f"The {user}" for user in ("ann", "bob", "cat", "dan")}
+        await until(names, all_of_them)
+        for blocker in ("bob", "dan"):
+            await (await Scribe.at(store, f"dm:ann:{blocker}")).made(commands.Contact, blocker, action="block")
+        assert await names() == {user: name for user, name in all_of_them.items() if user != "dan"}
+        assert await names(Viewer("root", admin=True)) == await names(Viewer("bob")) == all_of_them
+        await tea.made(commands.Remove, users=("bob",))
+        assert (await names()).keys() == {"ann", "cat"}
+        assert await store.archive.names(Viewer("ann"), []) == {}
+
     async def test_sanctions_that_hold_now(self, store: Any) -> None:
         tea = await tea_of(store, "bob", "cat", "dan", "eve")
         hundred_years = 100 * 365 * 86_400

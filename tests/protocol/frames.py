@@ -88,6 +88,7 @@ REQUESTS: dict[str, msgspec.Struct] = {
     "devices": req.Devices(id=37),
     "sign_out": req.SignOut(id=38, handle="s2"),
     "rooms-q": req.Rooms(id=39, user="bob", q="green tea"),
+    "names": req.Names(id=40, users=["bob", "cat"]),
 }
 
 FACTS: dict[str, msgspec.Struct] = {
@@ -221,6 +222,7 @@ REPLIES: dict[str, msgspec.Struct] = {
     "devices-others": out.Devices(
         id=37, devices=[Device(since=5, transport="ws", address="::1", device="phone", handle="s2")]
     ),
+    "names": out.Names(id=40, users=[UserEntry("bob", "Bob"), UserEntry("cat", "Cat")]),
     "groups-post": out.Groups(
         id=10, groups=[GroupEntry(room="group:tea", title="Tea", role="owner", members=3, post="moderators")]
     ),

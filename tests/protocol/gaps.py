@@ -42,6 +42,7 @@ SOCKETS_ONLY: Final = {
     req.Got,
     req.Typing,
     req.Watch,
+    req.Names,
 }
 #: Commands that no request asks for: the server makes them itself.
 UNASKED: Final = {commands.Withdraw}

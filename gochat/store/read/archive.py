@@ -170,6 +170,9 @@ class SqliteArchive:
     async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
         return await self._call(lambda connection: people.users(connection, users))
 
+    async def names(self, viewer: Viewer, users: Sequence[str]) -> Mapping[str, str]:
+        return await self._call(lambda connection: people.names(connection, viewer, users))
+
     async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
         return await self._call(lambda connection: people.acquainted(connection, user, others))
 

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from gochat.domain.ids import dm, peer
+from gochat.ports.archive import Viewer
 from gochat.protocol.entries import ContactState, Last, RelationState, RequestEntry
 from gochat.store.listing import IN_GROUP
 from gochat.store.read.separate import FAULTS, SeparateRooms
@@ -113,6 +114,22 @@ def users(connection: sqlite3.Connection, asked: Sequence[str]) -> dict[str, tup
     marks = ", ".join("?" * len(asked))
     rows = connection.execute(f"SELECT id, name, last_seen FROM user WHERE id IN ({marks})", list(asked))
     return {user: (name or user, seen) for user, name, seen in rows}
+
+
+def names(connection: sqlite3.Connection, viewer: Viewer, asked: Sequence[str]) -> dict[str, str]:
+    """Shown names of those that ever signed in, as far as the asker may know them; see ports.Archive."""
+    found = {user: name for user, (name, _) in users(connection, asked).items()}
+    if viewer.admin or not found:
+        return found
+    marks = ", ".join("?" * len(found))
+    blockers = connection.execute(
+        f"SELECT user FROM relation WHERE peer = ? AND user IN ({marks}) AND blocked_at IS NOT NULL",
+        [viewer.user, *found],
+    ).fetchall()
+    for (blocker,) in blockers:
+        if not _share_a_group(connection, viewer.user, blocker):
+            del found[blocker]
+    return found
 
 
 def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:

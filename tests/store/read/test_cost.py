@@ -194,6 +194,7 @@ READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "members where many have left": lambda c: groups.members(c, HUB, OLD, 5, None),
     "who sees whom: private rooms": lambda c: people.acquainted(c, "u00001", ["hub", "eve"]),
     "who sees whom: few groups": lambda c: people.acquainted(c, "dan", ["eve"]),
+    "names of users who have blocked one": lambda c: people.names(c, Viewer("u00001"), ["hub", "eve", "dan"]),
     "reports": lambda c: moderation.reports(c, None, 5, None),
     "reports of a group": lambda c: moderation.reports(c, "group:g00001", 5, None),
     "the audit log": lambda c: moderation.audit(c, 5, None),

@@ -200,6 +200,7 @@ async def looked(store: Store) -> Look:
         await look.at(f"welcome {user}", lambda u=user: contacts_of(archive, u))
         await look.at(f"search {user}", lambda u=user: found_by(archive, u))
         await look.at(f"acquainted {user}", lambda u=user: archive.acquainted(u, ["u01", "u02"]))
+        await look.at(f"names {user}", lambda u=user: archive.names(Viewer(u), ["u01", "u02"]))
         await look.at(f"users {user}", lambda u=user: archive.users([u]))
     return look
 
