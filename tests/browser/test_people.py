@@ -114,7 +114,7 @@ def test_people_of_a_group_are_found_by_their_names_or_typed(person: Someone, se
     page.click("[aria-label='Leave cat out']")
     members.type("dan")
     page.click("dialog .primary")
-    page.wait_for_selector(".note:has-text('bob, dan')")
+    page.wait_for_selector(".note:has-text('Robert Tables, dan')")
     page.click("[aria-label=Members]")
     page.wait_for_selector("dialog .members li:has-text('Robert Tables')")
     assert page.locator("dialog .members li").count() == 3

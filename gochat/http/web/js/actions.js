@@ -1,5 +1,6 @@
 // @ts-check
 // The actions of a person. A failure is told where it was tried, or in the banner.
+import { learn, want } from "./names.js";
 import * as offline from "./offline.js";
 import * as outbox from "./outbox.js";
 import * as receipts from "./receipts.js";
@@ -30,6 +31,7 @@ function enter(id) {
   thread.firstUnread = room.unread > 0 ? room.read + 1 : 0;
   state.draftTarget.value = null;
   state.openRoom.value = id;
+  want(room.other);
   if (room.kind === "dm" && room.id !== privateRoom(me, me)) watch();
   return thread;
 }
@@ -118,7 +120,11 @@ export async function relate(user, action) {
 }
 
 /** @param {string} q @returns {Promise<{user: string, name: string}[]>} */
-export const searchUsers = async (q) => (await ask({ type: "search", in: "users", q, limit: 8 })).users;
+export async function searchUsers(q) {
+  const { users } = await ask({ type: "search", in: "users", q, limit: 8 });
+  learn(users);
+  return users;
+}
 
 /** @param {string} q @param {string} [cursor] @returns {Promise<{entries: any[], next?: string}>} */
 export const searchMessages = (q, cursor) => ask({ type: "search", in: "messages", q, limit: 20, ...(cursor ? { cursor } : {}) });
@@ -143,6 +149,7 @@ export async function members(room) {
     found.push(entry);
     if (found.length >= 1000) break;
   }
+  learn(found);
   return found;
 }
 

@@ -24,13 +24,14 @@ const reader = (pattern, make, rest) => (text) => {
   return nodes;
 };
 
-/** @param {string} me @param {string[]} [named] The users that the text mentions, where the server has said so; without it everything
+/** @param {string} me @param {(user: string) => string} nameOf @param {string[]} [named] The users that the text mentions, where the server has said so; without it everything
  *  that looks like a mention is taken for one. */
-export function formatter(me, named) {
+export function formatter(me, nameOf, named) {
   const mention = (/** @type {RegExpExecArray} */ [text]) => {
     const user = text.slice(1).toLowerCase();
     if (named && !named.includes(user)) return text;
-    return html`<b class=${user === me ? "mention me" : "mention"}>${text}</b>`;
+    const name = nameOf(user);
+    return html`<b class=${user === me ? "mention me" : "mention"} title=${text}>${name === user ? text : html`@<bdi>${name}</bdi>`}</b>`;
   };
   const mentions = reader(MENTION, mention, (text) => [text]);
   const links = reader(LINK, ([address]) => html`<a href=${address} target="_blank" rel="noopener noreferrer nofollow">${address.replace(/^https?:\/\//, "")}</a>`, mentions);

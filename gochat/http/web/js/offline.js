@@ -2,6 +2,7 @@
 // Reading without a connection. The newest messages of each room are kept in this browser with the place in the room's log
 // that they reach, so that the next connection goes on from there. Messages on their way are never kept: whether the server
 // has them is known to the server alone.
+import * as names from "./names.js";
 import * as receipts from "./receipts.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
@@ -70,6 +71,7 @@ function reveal() {
   if (!withheld) return;
   const { person, rooms } = withheld;
   withheld = null;
+  names.remember(person.names);
   state.remember(user, new Map(rooms.map((each) => [each.id, each.room])), person);
   for (const { id, place: reached, from, rows } of rooms) {
     unclaimed.set(id, reached);
@@ -135,7 +137,7 @@ export function save() {
   if (!user || !confirmed || user !== state.me.value) return;
   const records = [...dirty].map(record).filter((each) => each !== null);
   for (const { id } of records) dirty.delete(id);
-  const person = { user, ends, requests: state.requests.value, relations: state.relations.value, limits: state.limits.value };
+  const person = { user, ends, requests: state.requests.value, relations: state.relations.value, limits: state.limits.value, names: names.kept() };
   const left = [...gone];
   gone.clear();
   vault.write(person, records, left);

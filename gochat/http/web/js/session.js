@@ -5,6 +5,7 @@ import { forgetDrafts } from "./drafts.js";
 import { batch } from "./html.js";
 import { t } from "./l10n.js";
 import * as offline from "./offline.js";
+import * as names from "./names.js";
 import * as outbox from "./outbox.js";
 import * as push from "./push.js";
 import { notify } from "./notices.js";
@@ -52,6 +53,7 @@ function keepCredential(given) {
 export function signIn(wanted) {
   if (wanted.user !== state.me.value || !wanted.confirmed) {
     receipts.forgetAll();
+    names.forgetAll();
     state.clear();
   }
   keepCredential(wanted);
@@ -104,6 +106,7 @@ export function signOut() {
   forgetDrafts(state.me.value);
   receipts.forgetAll();
   threads.forgetAll();
+  names.forgetAll();
   state.clear();
   state.status.value = { phase: "signed-out" };
 }
@@ -127,6 +130,8 @@ function welcome(frame) {
     state.requests.value = frame.requests;
     state.trouble.value = frame.unreadable ? t("unreadable", { rooms: frame.unreadable.join(", ") }) : "";
   });
+  names.learn([...frame.contacts, ...frame.requests]);
+  names.askAgain();
   watch();
   outbox.resume();
   wish().then(push.claim).catch(() => {});
@@ -163,6 +168,7 @@ function readGroupsSoon() {
 /** @param {any} entry of a list of groups, or of contacts, which have a relation and may have no room */
 function listed(entry) {
   if (entry.state !== undefined && entry.state !== "none" && !changed.has(entry.user)) relations.set(entry.user, entry.state);
+  names.learn([entry]);
   if (!entry.room) return;
   goOnFrom(entry);
   const known = state.rooms.value.get(entry.room);
@@ -249,15 +255,16 @@ function apply(fact) {
     thread?.timeline.append(fact, Math.max(known.head, client.readAt.get(fact.room) ?? 0));
     thread?.quotes.delete(fact.target); // It was edited, or deleted: what is quoted is as it is now.
     thread?.changed();
+    names.want(fact.from);
     if (added && known.kind === "group") readGroupsSoon();
     if (known.kind === "dm" && known.other !== me && !known.online) watchSoon();
     if (fact.type !== "message" || fact.from === me) return;
     if (looking) {
       wire.post({ type: "read", room: fact.room, seq: fact.seq });
-      state.spoken.value = `${fact.from}: ${fact.body ?? ""}`;
+      state.spoken.value = `${names.nameOf(fact.from)}: ${fact.body ?? ""}`;
     } else if (fact.seq > known.read) {
       receipts.got(fact.room, fact.seq);
-      notify(known.kind === "group" ? `${fact.from} · ${known.title}` : known.title, fact.body ?? "", fact.room, fact.mentions?.includes(me));
+      notify(known.kind === "group" ? `${names.nameOf(fact.from)} · ${known.title}` : known.title, fact.body ?? "", fact.room, fact.mentions?.includes(me));
     }
   });
 }

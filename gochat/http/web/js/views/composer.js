@@ -5,6 +5,7 @@ import { completionsFor, forgetMembers, written } from "../completions.js";
 import { draftOf, keepDraft } from "../drafts.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { t } from "../l10n.js";
+import { nameOf } from "../names.js";
 import * as state from "../state.js";
 import { thread } from "../threads.js";
 import { Picker } from "./picker.js";
@@ -137,7 +138,7 @@ function Field({ room, target }) {
 const Target = ({ target }) => html`
   <div class="target">
     ${icon(target.kind === "reply" ? "reply" : "pencil")}
-    <p><b>${target.kind === "reply" ? t("replying-to", { name: target.row.from }) : t("editing")}</b> <span dir="auto">${target.row.body}</span></p>
+    <p><b>${target.kind === "reply" ? t("replying-to", { name: nameOf(target.row.from) }) : t("editing")}</b> <span dir="auto">${target.row.body}</span></p>
     <${IconButton} name="cross" label=${t("cancel")} onClick=${() => { state.draftTarget.value = null; }} />
   </div>`;
 

@@ -3,7 +3,7 @@
 import * as actions from "../actions.js";
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
-import { privateRoom } from "../rooms.js";
+import { nameOf } from "../names.js";
 import * as state from "../state.js";
 import { Notifications, SilenceChoice } from "./notifications.js";
 import { Avatar, Dialog } from "./parts.js";
@@ -119,7 +119,7 @@ function MemberActions({ member, owns, muted, act }) {
     else if (action === "ban") act("ban", { user });
   };
   return html`
-    <select aria-label=${`${t("more")}: ${user}`} onChange=${choose}>
+    <select aria-label=${`${t("more")}: ${nameOf(user)}`} onChange=${choose}>
       <option value="">${t("more")}</option>
       ${owns && ["owner", "moderator", "member"].filter((each) => each !== role).map((each) => html`<option value=${`role ${each}`}>${t(`make-${each}`)}</option>`)}
       ${(owns || role === "member") && html`
@@ -209,15 +209,12 @@ function Related({ relation, users }) {
     <h3>${t(`are-${relation}`)}</h3>
     <ul class="members">${users.map((user) => html`
       <li key=${user}>
-        <${Avatar} name=${user} id=${user} size="small" />
+        <${Avatar} name=${nameOf(user)} id=${user} size="small" />
         <span><b dir="auto">${nameOf(user)}</b></span>
         ${relation !== "blocked" && html`<button type="button" class="soft" onClick=${() => { close(); actions.startWith(user); }}>${t("write")}</button>`}
         <button type="button" class="soft" onClick=${() => actions.relate(user, action)}>${t(label)}</button>
       </li>`)}</ul>`;
 }
-
-/** @param {string} user */
-const nameOf = (user) => state.rooms.value.get(privateRoom(state.me.value, user))?.title ?? user;
 
 /** @param {{room: string, item: import("../timeline.js").Row}} props */
 function Report({ room, item }) {

@@ -3,6 +3,7 @@
 import * as actions from "../actions.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { t } from "../l10n.js";
+import { nameOf } from "../names.js";
 import * as state from "../state.js";
 import { Avatar } from "./parts.js";
 
@@ -83,7 +84,11 @@ export function People({ label, how, people: { chosen, choose, text, setText }, 
             <${Avatar} name=${name} id=${user} size="small" /><b dir="auto">${name}</b> ${name !== user && html`<span>${user}</span>`}</li>`)}</ul>`}
       ${chosen.length > 0 && html`
         <ul class="chips" aria-label=${label}>${chosen.map((user) => html`
-          <li key=${user}><button type="button" class="soft" aria-label=${t("not-this-user", { user })} onClick=${() => choose(chosen.filter((each) => each !== user))}>
-            <bdi>${user}</bdi> ×</button></li>`)}</ul>`}
+          <${Chip} key=${user} user=${user} onClick=${() => choose(chosen.filter((each) => each !== user))} />`)}</ul>`}
     </div>`;
 }
+
+/** One of the chosen. Whom one adds is the id, so it stands with the name. @param {{user: string, onClick: () => void}} props */
+const Chip = ({ user, onClick }) => html`
+  <li><button type="button" class="soft" aria-label=${t("not-this-user", { user: nameOf(user) })} onClick=${onClick}>
+    <bdi>${nameOf(user)}</bdi> ${nameOf(user) !== user && html`<small>${user}</small>`} ×</button></li>`;

@@ -4,6 +4,7 @@ import * as actions from "../actions.js";
 import { copy } from "../clipboard.js";
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
+import { nameOf } from "../names.js";
 import { privateRoom } from "../rooms.js";
 import { signOut } from "../session.js";
 import * as state from "../state.js";
@@ -16,7 +17,7 @@ const close = () => { state.dialog.value = null; };
 export function Profile({ user, shown: given }) {
   const room = state.rooms.value.get(privateRoom(state.me.value, user));
   const own = user === state.me.value;
-  const shown = given ?? (own ? user : room?.title ?? user);
+  const shown = given ?? nameOf(user);
   return html`
     <${Dialog} label=${own ? t("profile") : shown} onClose=${close}>
       <div class="person">

@@ -3,6 +3,7 @@
 import * as actions from "../actions.js";
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
+import { nameOf } from "../names.js";
 import { signOut } from "../session.js";
 import * as state from "../state.js";
 import * as when from "../time.js";
@@ -47,8 +48,8 @@ function Head() {
   ];
   return html`
     <header class="bar">
-      <${Avatar} name=${state.me.value} id=${state.me.value} online=${state.status.value.phase === "online"} />
-      <h1 class="self">${state.me.value}</h1>
+      <${Avatar} name=${nameOf(state.me.value)} id=${state.me.value} online=${state.status.value.phase === "online"} />
+      <h1 class="self" dir="auto" title=${state.me.value}>${nameOf(state.me.value)}</h1>
       <${IconButton} name=${dark ? "sun" : "moon"} label=${t(dark ? "theme-light" : "theme-dark")}
         onClick=${() => { setTheme(dark ? "light" : "dark"); redraw((n) => n + 1); }} />
       <span class="anchor">
@@ -106,7 +107,7 @@ function Preview({ room, open }) {
   if (Object.keys(room.typing).length) return html`<span class="preview typing">${t("typing")}</span>`;
   if (draft) return html`<span class="preview" dir="auto"><b>${t("draft")}:</b> ${draft}</span>`;
   if (!last) return html`<span class="preview">${t("no-messages")}</span>`;
-  const from = last.from === state.me.value ? `${t("you")}: ` : room.kind === "group" ? `${last.from}: ` : "";
+  const from = last.from === state.me.value ? `${t("you")}: ` : room.kind === "group" ? `${nameOf(last.from)}: ` : "";
   return html`<span class="preview" dir="auto">${last.deleted ? html`<em>${t("deleted")}</em>` : from + last.body}</span>`;
 }
 
@@ -165,8 +166,8 @@ function Found({ wanted, onOpen }) {
       ${messages.length > 0 && html`<h2>${t("in-messages")}</h2>`}
       ${messages.map((fact) => html`
         <button class="chat" key=${`${fact.room}:${fact.seq}`} onClick=${open(() => actions.showMessage(fact.room, fact.seq))}>
-          <${Avatar} name=${fact.from} id=${fact.from} />
-          <span class="line"><b dir="auto">${fact.from}</b><time>${when.brief(fact.ts)}</time></span>
+          <${Avatar} name=${nameOf(fact.from)} id=${fact.from} />
+          <span class="line"><b dir="auto">${nameOf(fact.from)}</b><time>${when.brief(fact.ts)}</time></span>
           <span class="line"><span class="preview" dir="auto">${fact.body}</span></span>
         </button>`)}
       ${next && html`<button class="soft" onClick=${more}>${t("more")}</button>`}

@@ -5,6 +5,7 @@ import { copy } from "../clipboard.js";
 import { formatter, hue, isJumbo } from "../format.js";
 import { html, steady, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
+import { nameOf } from "../names.js";
 import * as outbox from "../outbox.js";
 import * as state from "../state.js";
 import { jumpTo, readQuoted } from "../threads.js";
@@ -25,7 +26,7 @@ export const Row = steady((/** @type {RowProps} */ props) => {
     ${newDay && html`<div class="day"><span>${when.day(item.ts)}</span></div>`}
     ${firstNew && html`<div class="day new"><span>${t("new")}</span></div>`}
     ${item.kind === "note"
-      ? html`<article class="msg note" tabindex="-1" aria-posinset=${props.place + 1} aria-setsize="-1" dir="auto">${note(item)}</article>`
+      ? html`<article class="msg note" tabindex="-1" aria-posinset=${props.place + 1} aria-setsize="-1" dir="auto"><${Note} item=${item} /></article>`
       : html`<${Message} ...${props} />`}`;
 });
 
@@ -34,13 +35,14 @@ function Message(props) {
   const { item, room, group, head, tail, place } = props;
   const mine = item.from === state.me.value;
   const named = group && !mine;
+  const name = nameOf(item.from);
   const classes = ["msg", mine ? "mine" : "theirs", head && "head", tail && "tail", named && "named", item.state];
-  const label = `${mine ? t("you") : item.from}, ${when.time(item.ts)}: ${item.body ?? t("deleted")}`;
+  const label = `${mine ? t("you") : name}, ${when.time(item.ts)}: ${item.body ?? t("deleted")}`;
   return html`
     <article class=${classes.filter(Boolean).join(" ")} tabindex="-1" aria-posinset=${place + 1} aria-setsize="-1" aria-label=${label}>
-      ${named && (tail ? html`<${Avatar} name=${item.from} id=${item.from} size="small" />` : html`<span class="avatar small gap"></span>`)}
+      ${named && (tail ? html`<${Avatar} name=${name} id=${item.from} size="small" />` : html`<span class="avatar small gap"></span>`)}
       <div class="stack">
-        ${named && head && html`<span class=${`name hue-${hue(item.from)}`}>${item.from}</span>`}
+        ${named && head && html`<span class=${`name hue-${hue(item.from)}`} title=${item.from} dir="auto">${name}</span>`}
         ${item.reply_to && !item.deleted && html`<${Quote} room=${room} seq=${item.reply_to} quoted=${props.quoted} rev=${props.quotedRev} />`}
         <${Bubble} item=${item} rev=${item.rev} mine=${mine} reached=${props.reached} />
         ${item.reactions && html`<${Reactions} item=${item} rev=${item.rev} room=${room} />`}
@@ -61,7 +63,7 @@ function Bubble({ item, mine, reached }) {
   const mentions = item.seq > 0 ? (item.mentions ?? []) : undefined;
   return html`
     <div class=${`bubble ${body && isJumbo(body) ? "jumbo" : ""}`} dir="auto">
-      ${item.deleted ? html`<em>${t("deleted")}</em>` : formatter(state.me.value, mentions)(body)}
+      ${item.deleted ? html`<em>${t("deleted")}</em>` : formatter(state.me.value, nameOf, mentions)(body)}
       <span class="meta" dir="ltr">
         ${item.edited && !item.deleted && `${t("edited")} `}<time title=${when.inFull(item.ts)}>${when.time(item.ts)}</time>
         ${mine && html`<${Progress} state=${item.state ?? ""} reached=${reached} />`}
@@ -86,7 +88,7 @@ function Quote({ room, seq, quoted }) {
   }, [quoted, seq]);
   return html`
     <button type="button" class="quote" onClick=${() => jumpTo(room, seq)}>
-      <b>${quoted?.from ?? "…"}</b> <span dir="auto">${quoted ? (quoted.body ?? t("deleted")) : ""}</span>
+      <b dir="auto">${quoted ? nameOf(quoted.from) : "…"}</b> <span dir="auto">${quoted ? (quoted.body ?? t("deleted")) : ""}</span>
     </button>`;
 }
 
@@ -139,9 +141,11 @@ const take = (text) => copy(text).catch(() => state.tell(t("not-copied")));
 
 // ------------------------------------------------------------------------------------------------ notes
 
-/** @param {Item} item */
-function note({ change, from }) {
-  const users = change.users?.join(", ") ?? "";
+/** @param {{item: Item}} props */
+function Note({ item }) {
+  const { change } = item;
+  const from = nameOf(item.from);
+  const users = change.users?.map(nameOf).join(", ") ?? "";
   switch (change.type) {
     case "member":
       if (change.title !== undefined || (change.change === "added" && change.role === "owner" && users === from)) return t("note-created", { from });

@@ -3,6 +3,7 @@
 import * as actions from "../actions.js";
 import { html } from "../html.js";
 import { t } from "../l10n.js";
+import { nameOf } from "../names.js";
 import * as state from "../state.js";
 import { thread as threadOf } from "../threads.js";
 import * as when from "../time.js";
@@ -35,7 +36,7 @@ export function ThreadView({ room }) {
 function Status({ room }) {
   const typists = Object.keys(room.typing);
   if (typists.length) {
-    const text = t(typists.length > 1 ? "typing-many" : "typing-one", { who: typists.join(", ") });
+    const text = t(typists.length > 1 ? "typing-many" : "typing-one", { who: typists.map(nameOf).join(", ") });
     return html`<p class="typing" role="status">${text}<span class="dots"><i></i><i></i><i></i></span></p>`;
   }
   if (room.kind === "group") return html`<p>${room.id.slice(6)}</p>`;
