@@ -207,8 +207,8 @@ class Chat(People):
         return self._listed(request, replies.Members, lambda reply: reply.members)
 
     async def names(self, users: Iterable[str]) -> dict[str, str]:
-        """The shown names of users, by id. Ids without a name, and of users who have blocked this one and share no group
-        with them, are left out: show the id then. More than 100 users take several requests."""
+        """The shown names of users, by id. Ids without a name, and of users who have blocked this one and share no
+        group with them, are left out: show the id then. More than 100 users take several requests."""
         asked = list(dict.fromkeys(users))
         found: dict[str, str] = {}
         for first in range(0, len(asked), NAMES):

@@ -164,8 +164,8 @@ class Archive(Protocol):
         """Shown name and time last seen of those that ever signed in."""
 
     async def names(self, viewer: Viewer, users: Sequence[str]) -> Mapping[str, str]:
-        """Shown names of those that ever signed in, as far as the asker may know them: by search, which finds nobody who
-        has blocked the asker, or as a member of the same group."""
+        """Shown names of those that ever signed in, as far as the asker may know them: by search, which finds
+        nobody who has blocked the asker, or as a member of the same group."""
 
     async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
         """Those of `others` whose presence the user may see: they share a group; or have the user as a contact; or

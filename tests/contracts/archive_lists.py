@@ -314,7 +314,7 @@ class ArchiveListsContract:
             store.journal.note_user(user, name=f"The {user}")
         tea = await tea_of(store, "bob", "cat")
 
-        async def names(viewer: Viewer = Viewer("ann")) -> dict[str, str]:
+        async def names(viewer: Viewer = ANN) -> dict[str, str]:
             return dict(await store.archive.names(viewer, ["bob", "cat", "dan", "nobody", "ann"]))
 
         all_of_them = {user: f"The {user}" for user in ("ann", "bob", "cat", "dan")}
