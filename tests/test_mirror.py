@@ -101,6 +101,7 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/store/read/test_readers.py": ("store/read/separate", "store/read/merged_reader", "store/read/overlay"),
     "tests/store/read/test_cost.py": ("store/bulk",),
     "tests/store/search/test_tokenizer.py": ("store/search/cut_first", "store/search/index"),
+    "tests/store/search/test_reindex.py": ("store/write/index_feeder",),
     "tests/store/search/test_searches.py": ("store/search/rare_terms",),
     "tests/store/search/test_user_search.py": ("store/search/fuzzy",),
     "tests/store/portable/test_portable.py": (

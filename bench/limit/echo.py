@@ -12,7 +12,7 @@ async def echo(request: WebSocketRequest) -> None:
         while True:
             await connection.send_message(await connection.get_message())
     except ConnectionClosed:
-        return
+        return  # The client is done.
 
 
 async def main() -> None:

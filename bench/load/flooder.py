@@ -82,4 +82,4 @@ def _read(sock: socket.socket) -> None:
         while sock.recv(1 << 16):
             pass
     except OSError:
-        return
+        return  # As above.

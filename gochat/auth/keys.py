@@ -144,7 +144,7 @@ def _load(entry: dict[str, Any], algorithm: str) -> PublicKey | None:
     try:
         key = verifier.prepare_key(verifier.from_jwk(entry))
     except (jwt.PyJWTError, TypeError, ValueError):
-        return None
+        return None  # The caller names it in the log.
     usable = isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey)
     return key if usable and not verifier.check_key_length(key) else None
 

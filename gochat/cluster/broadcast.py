@@ -358,5 +358,5 @@ def _is_fit(batch: Batch) -> bool:
     try:
         check_batch(batch.entries)
     except ValueError:
-        return False
+        return False  # The caller tells the batch's room.
     return True

@@ -272,7 +272,7 @@ class LinkThread:
             try:
                 self._token.run_sync_soon(job.done, result)
             except trio.RunFinishedError:
-                break
+                break  # Nobody is left to be told.
         self._drop()
 
     def _do(self, job: _Job) -> Any:

@@ -270,7 +270,7 @@ class NodeRegistry:
         try:
             members = await self._shared.bulletin.members()
         except ServerAway:
-            return True
+            return True  # Nothing is known of it.
         info = next((info_of(member) for member in members if member.instance == instance), None)
         seen: Mapping[int, tuple[int, int]] = {} if info is None else info.seen
         return any(seen.get(p, START)[0] < self._inbox.end(p).term for p in range(PARTITIONS))

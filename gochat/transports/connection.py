@@ -113,7 +113,7 @@ class SocketConnection(ABC):
             else:
                 data = bytes(await self._stream.receive_some(READ_BYTES))
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            return b""
+            return b""  # However a connection broke, to its session it has ended.
         self.heard = trio.current_time()
         if self._slot is not None:
             self._slot.hold(len(data))

@@ -131,7 +131,7 @@ class Server:
                 try:
                     handle, (peer, *_rest) = listener.accept()
                 except BlockingIOError:
-                    break
+                    break  # All that had come are taken.
                 except OSError as error:
                     if error.errno in _GONE:
                         continue
@@ -201,7 +201,7 @@ async def linger(stream: trio.abc.Stream, *, seconds: float = 1.0, max_bytes: in
             while max_bytes > 0 and (data := await stream.receive_some(1 << 16)):
                 max_bytes -= len(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return
+            return  # The peer has gone, and reads no more.
 
 
 def open_listeners(bind: str, *, shared: bool = False) -> list[socket.socket]:

@@ -226,7 +226,7 @@ class Console:
             try:
                 await self._try(self._obey(line))
             except Quit:
-                return
+                return  # The rest of the input is not read: the user is done.
 
     async def _try(self, doing: Awaitable[None]) -> None:
         """Say why something can't be done, instead of ending for it."""

@@ -93,6 +93,7 @@ def put_in_place(copy: Staged, database: Path, *, keep: bool = True, joins: bool
 
 def _aside(database: Path) -> Path:
     """Give the database a second name, and take away what would be read as the log of the one that comes."""
+    # The database that is replaced may be damaged, which is why it is.
     with suppress(sqlite3.Error), closing(connect(str(database))) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())

@@ -1,4 +1,4 @@
-"""The writing connection and its faults: commits, merges the tail and feeds the index beside that, starts anew after an
+"""The writing connection and its faults: commits, merges the tail and has the index fed between, starts anew after an
 error.
 
 After an I/O error nothing of the group is acked and the connection is not trusted any more: a failed fsync may be
@@ -24,21 +24,17 @@ from gochat.replication import Certifier, Cycle, Piece
 from gochat.store.health import Health, is_damage
 from gochat.store.listing import seats_among
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
-from gochat.store.search import index, reindex
 from gochat.store.write.expiry import Expired, Old
+from gochat.store.write.index_feeder import IndexFeeder
 from gochat.store.write.logs import Batch
 from gochat.store.write.notes import Notes
 from gochat.store.write.replica import LogReplica, together
 from gochat.store.write.transaction import FULL_BYTES, Writer
-from gochat.store.write.unsynced import unsynced
 from gochat.store.write.write_buffer import WriteBuffer
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-#: While commits keep coming, making the indexes anew takes one part in so many of the commit thread's time.
-REINDEX_PAUSES = 5
 
 
 class MergePace(NamedTuple):
@@ -96,12 +92,9 @@ class Committer:
         """Made over the writer when the first entry of a cluster's log comes."""
         self._in_doubt: list[Cycle[Any]] = []
         """The cycles that a `follow` that failed had committed, or tried to."""
-        self._unindexed = self._not_indexed(self._writer)
-        self._reindex = self._to_index_anew(self._writer)
-        self._reindex_at = 0.0
-        self._counts.backlog, self._counts.reindexing = len(self._unindexed), self._reindex.left
+        self._index = IndexFeeder(self._writer.connection, pace.feed_s, self._counts, self._health)
         self._after(self._writer)
-        self._fed_at = self._busy_at = self._merged_at = self._failed_at = time.monotonic()
+        self._busy_at = self._merged_at = self._failed_at = time.monotonic()
         self._stuck_until = 0.0
         """Until then no slice is merged: the last one changed nothing."""
         self._committed = 0
@@ -239,7 +232,7 @@ class Committer:
         counts = self._counts
         counts.unmerged, counts.unmerged_bytes = self._write_buffer.facts, self._write_buffer.bytes
         counts.number = writer.commits
-        self._unindexed |= writer.take_longer() - self._health.unindexed
+        self._index.unindexed |= writer.take_longer() - self._health.unindexed
         for room_pk, room in self._write_buffer.quarantined_rooms().items():
             if room_pk not in self._damaged:
                 self._damaged[room_pk] = room
@@ -256,14 +249,14 @@ class Committer:
         counts.messages += writer.messages
         counts.batches.observe(batches)
         counts.seconds.observe(self._busy_at - began)
-        counts.backlog = len(self._unindexed)
+        counts.backlog = len(self._index.unindexed)
 
     def idle(self) -> float | None:
         """Merge and feed the index, if it is time; in how many seconds it is time again, None: when something was
         committed."""
         if self._writer is None:
             return None if self._closed else self._try_again()
-        if not (self._write_buffer.facts or self._write_buffer.merging or self._unindexed or self._reindex.under_way):
+        if not (self._write_buffer.facts or self._write_buffer.merging or self._index.has_work):
             return None
         now = time.monotonic()
         quiet = now - self._busy_at >= self._pace.quiet_s
@@ -272,26 +265,16 @@ class Committer:
                 if self._merge_slice(self._writer):
                     return 0.0
                 self._stuck_until = now + self._pace.retry_s
-            if self._unindexed and (quiet or now - self._fed_at >= self._pace.feed_s):
-                self._unsynced(self._writer.connection, self._feed)
-                self._health.writing = None
-                self._fed_at = time.monotonic()
-                self._counts.backlog = len(self._unindexed)
+            if self._index.work(self._writer.connection, now, quiet):
                 return 0.0  # There may be something left to merge.
-            if self._reindex.under_way and (quiet or now >= self._reindex_at):
-                self._unsynced(self._writer.connection, self._index_anew)
-                ended = time.monotonic()
-                self._reindex_at = ended + (REINDEX_PAUSES - 1) * (ended - now)
-                return 0.0
         except Exception as error:  # noqa: BLE001 -- nothing may end this thread: the log is written in it
             log.error("the search index can't be fed, or messages not be merged: %r", error)
             if not _only_busy(error, self._writer):
                 self._health.writing = f"messages can't be merged, or not be put into the search index: {error}"
                 self._discard(())
             return self._pace.retry_s
-        wait_s = min(self._pace.quiet_s, self._pace.feed_s) if self._unindexed else self._pace.quiet_s
-        wait_s = max(wait_s, self._stuck_until - now)
-        return min(wait_s, max(0.001, self._reindex_at - now)) if self._reindex.under_way else wait_s
+        wait_s = min(self._pace.quiet_s, self._pace.feed_s) if self._index.unindexed else self._pace.quiet_s
+        return min(max(wait_s, self._stuck_until - now), self._index.reindexes_in(now))
 
     def _try_again(self) -> float | None:
         """Open the database, which failed; commits try it too."""
@@ -337,74 +320,12 @@ class Committer:
             self._merged_at = time.monotonic()
         return before != (write_buffer.facts, write_buffer.rows, write_buffer.merging)
 
-    def _unsynced(self, connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], None]) -> None:
-        """Do something in a transaction that is not synced: it follows from the log."""
-        with unsynced(connection):
-            connection.execute("BEGIN IMMEDIATE")
-            work(connection)
-            connection.execute("COMMIT")
-
-    def _feed(self, connection: sqlite3.Connection) -> None:
-        """One slice, of as many rooms as it takes. A room that can't be fed, since something is damaged, is left out
-        from then on."""
-        left, begun = index.SLICE, set[int]()
-        while self._unindexed and left > 0:
-            room_pk = self._unindexed.pop()
-            try:
-                fed = index.feed(connection, room_pk, left)
-            except sqlite3.Error as error:
-                if not is_damage(error):
-                    self._unindexed |= begun | {room_pk}
-                    raise
-                self._unindexed |= begun  # They are fed again.
-                self._health.unindexed.add(room_pk)
-                self._health.damaged(f"the search index, or the log of room {room_pk}: {error}")
-                _start_over(connection)
-                return
-            begun.add(room_pk)
-            if fed is None:
-                self._unindexed.add(room_pk)
-                break
-            left -= fed + 1
-
-    def _index_anew(self, connection: sqlite3.Connection) -> None:
-        """A step. Where something is damaged, the part not done yet stays in the old index, until the next start."""
-        try:
-            self._reindex.note(reindex.step(connection))
-        except sqlite3.Error as error:
-            if not is_damage(error):
-                raise
-            _start_over(connection)
-            self._reindex.under_way = False
-            self._health.damaged(f"a search index, or a log: {error}")
-        self._counts.reindexing = self._reindex.left
-
-    def _to_index_anew(self, writer: Writer) -> reindex.Progress:
-        """The part that is left to index anew; nothing, where damage hides it."""
-        try:
-            return reindex.Progress(writer.connection)
-        except sqlite3.Error as error:
-            if not is_damage(error):
-                raise
-            self._health.damaged(f"what the search index was made by: {error}")
-            return reindex.Progress(None)
-
-    def _not_indexed(self, writer: Writer) -> set[int]:
-        """Rooms with facts that the index does not hold, but for those that it can't take."""
-        try:
-            return index.unindexed_rooms(writer.connection) - self._health.unindexed
-        except sqlite3.Error as error:
-            if not is_damage(error):
-                raise
-            self._health.index_lost = True
-            self._health.damaged(f"the table of rooms: {error}")
-            return set()
-
     def close(self) -> None:
         """Merge what is left, bring the log file into the database, and close for good."""
         self._closed = True
         writer, self._writer = self._writer, None
         if writer is not None:
+            # Without it the next start has more to do, and nothing is lost.
             with contextlib.suppress(sqlite3.Error):
                 while writer.merge(self._write_buffer.room_pks(self._write_buffer.rooms())):
                     pass
@@ -418,7 +339,7 @@ class Committer:
         self._failed_at = time.monotonic()
         self._suspects.update((room_pk, room) for room, room_pk in written.items())
         if writer is not None:
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(sqlite3.Error):  # It is trusted no more, and neither is what it says of its end.
                 writer.connection.close()
 
     def _reopened(self) -> Writer:
@@ -432,8 +353,7 @@ class Committer:
             self._damaged.update(self._suspects)
             self._after(writer)
             self._look_again(writer)
-            self._unindexed = self._not_indexed(writer)
-            self._reindex = self._to_index_anew(writer)
+            self._index.look(writer.connection)
         except Exception as error:
             if writer is not None:
                 writer.connection.close()
@@ -469,12 +389,6 @@ def _writer(
     except BaseException:
         connection.close()
         raise
-
-
-def _start_over(connection: sqlite3.Connection) -> None:
-    """A transaction that met a damaged page can't be committed, whatever is rolled back in it: begin another."""
-    connection.execute("ROLLBACK")
-    connection.execute("BEGIN IMMEDIATE")
 
 
 def _only_busy(error: Exception, writer: Writer) -> bool:

@@ -22,7 +22,8 @@ from gochat.store import schema, setup
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.search import index, reindex, search, user_search
 from gochat.store.search.searches import Budget
-from gochat.store.write.committer import REINDEX_PAUSES, Committer
+from gochat.store.write.committer import Committer
+from gochat.store.write.index_feeder import REINDEX_PAUSES
 from gochat.store.write.write_buffer import WriteBuffer
 from tests.appending import append_to
 from tests.contracts.archive import until
@@ -223,14 +224,14 @@ def test_while_others_write_it_takes_a_part_of_the_time(tmp_path: Path, monkeypa
     make(tmp_path / "a.db", [[f"Łódź {n}" for n in range(2000)]], {})
     setup.prepare(str(tmp_path / "a.db"))
     committer = Committer(lambda: schema.connect(str(tmp_path / "a.db")), WriteBuffer())
-    now, step_s, step_on = [1000.0], 0.01, committer._index_anew
+    now, step_s, step_on = [1000.0], 0.01, committer._index._index_anew
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     def slow_step(connection: sqlite3.Connection) -> None:
         now[0] += step_s
         step_on(connection)
 
-    monkeypatch.setattr(committer, "_index_anew", slow_step)
+    monkeypatch.setattr(committer._index, "_index_anew", slow_step)
     with contextlib.closing(committer._writer.connection):  # type: ignore[union-attr]
         for _ in range(10):
             committer._busy_at = now[0]  # A commit has just been.

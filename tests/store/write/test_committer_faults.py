@@ -14,7 +14,7 @@ from gochat.metrics import Commits
 from gochat.store import schema, setup
 from gochat.store.health import Health
 from gochat.store.search import index
-from gochat.store.write import committer as committers
+from gochat.store.write import index_feeder
 from gochat.store.write.committer import Committer, MergePace
 from gochat.store.write.logs import Batch
 from gochat.store.write.write_buffer import WriteBuffer
@@ -140,7 +140,7 @@ def test_rooms_that_were_fed_beside_a_damaged_one_are_fed_again_though_a_lock_is
     with rigged(path, NEVER._replace(feed_s=1e-6)) as rig:
         monkeypatch.setattr(index, "feed", feed_all_but_the_second)
         with monkeypatch.context() as patched:
-            patched.setattr(committers, "_start_over", lose_the_lock)
+            patched.setattr(index_feeder, "_start_over", lose_the_lock)
             assert rig.committer.idle() == NEVER.retry_s
         fed, damaged = met
         assert rig.health.unindexed == {damaged} and rig.health.damage is not None

@@ -84,8 +84,8 @@ def test_an_index_that_is_made_anew_leaves_commits_synced(
     path: str, connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committer = committed(connection, NEVER)
-    monkeypatch.setattr(committer, "_unindexed", set())
-    monkeypatch.setattr(committer._reindex, "under_way", True)
+    committer._index.unindexed.clear()
+    monkeypatch.setattr(committer._index._reindex, "under_way", True)
     with locked(path):
         assert committer.idle() == NEVER.retry_s
     assert synchronous(connection) == FULL
