@@ -228,7 +228,7 @@ def _claims(claims: dict[str, Any], secret: str) -> Family:
         yield of(f"{claim.upper()}", {name.replace(claim, claim.upper()): value for name, value in claims.items()})
     yield of("over", claims | {"exp": now_s - 6, "iat": now_s - 60})
     yield of("over since 1970", claims | {"exp": 1, "iat": 0})
-    yield of("not yet", claims | {"nbf": now_s + 1_000})
+    yield of("not yet", claims | {"nbf": now_s + 20_000, "exp": now_s + 21_000})
     yield of("made tomorrow", claims | {"iat": now_s + 86_400, "exp": now_s + 90_000})
     yield of("for no time", claims | {"iat": now_s, "exp": now_s})
     yield of("for 31 days", claims | {"iat": now_s, "exp": now_s + 31 * 86_400})

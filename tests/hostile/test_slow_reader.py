@@ -74,7 +74,8 @@ async def run(folder: Path, *, asleep: bool, count: int, every_s: float, outbox:
     them come `warm` of each that all read. Where memory is compared these are as many: the allocator and the caches
     have then grown to what the load takes by itself."""
     found, evidence = Run(), Evidence()
-    served = Served(folder, env={"GOCHAT_LIMITS__OUTBOX_BYTES": str(outbox)})
+    # On a machine that has much else to do, this process takes its time between a connection and its hello.
+    served = Served(folder, env={"GOCHAT_LIMITS__OUTBOX_BYTES": str(outbox), "GOCHAT_LIMITS__HELLO_S": "60"})
     await served.start()
     try:
         await create_groups(served, {"hall": [*WRITERS, *READERS, SLEEPER]})
