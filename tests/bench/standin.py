@@ -34,7 +34,7 @@ class Chat:
         self._sessions: dict[str, list[Put]] = defaultdict(list)
         self._facts: dict[str, list[bytes]] = defaultdict(list)
         self._keys: dict[tuple[str, str, str], int] = {}
-        self._held: dict[str, bytes] = {}
+        self._held: dict[tuple[str, str], bytes] = {}
         self._delivered = 0
 
     def hello(self, user: str, resume: dict[str, dict[str, Any]], put: Put) -> None:
@@ -119,19 +119,20 @@ class Chat:
         for member in members:
             # A member without a session gets nothing: a fault there would be one that nobody can see.
             if sessions := self._sessions[member]:
-                for payload in self._faulty(member, plain, other, hit):
+                for payload in self._faulty(member, room, plain, other, hit):
                     for session in sessions:
                         session(payload)
 
-    def _faulty(self, member: str, fact: bytes, other: bytes, hit: bool) -> list[bytes]:
+    def _faulty(self, member: str, room: str, fact: bytes, other: bytes, hit: bool) -> list[bytes]:
         self._delivered += 1
         if self._nth:
             hit = self._delivered == self._nth
-        held = [self._held.pop(member)] if member in self._held else []
+        # Until the next fact of the same room: between two rooms there is no order that could be wrong.
+        held = [self._held.pop((member, room))] if (member, room) in self._held else []
         if not hit or self._victim not in (member, "everyone"):
             return [fact, *held]
         if self._fault == "swap":
-            self._held[member] = fact
+            self._held[member, room] = fact
         return {"drop": [], "swap": [], "repeat": [fact, fact], "body": [other]}.get(self._fault, [fact])
 
 

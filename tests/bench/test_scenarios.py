@@ -20,6 +20,8 @@ from tests.bench.stages import SHARED, STANDIN
 ROOT = Path(__file__).parent.parent.parent
 LENGTH = Length(1.0, messages=60, patience_s=0.3)
 FANOUT = fanout.Options(LENGTH, members=60, window=16, turns=1, yardsticks=False)
+#: For faults that a message shows, and no silence.
+PATIENT = LENGTH._replace(patience_s=30.0)
 DM = dm.Options(LENGTH, pairs=4, windows=(1, 16), turns=1, yardsticks=False)
 
 
@@ -70,8 +72,9 @@ def test_idle_catches_a_server_that_forgot_the_rooms(tmp_path: Path) -> None:
 @pytest.mark.parametrize("victim", ["u0000", "u0059"])
 @pytest.mark.parametrize("fault", ["drop", "repeat", "swap", "body"])
 def test_fanout_catches_one_wrong_message(tmp_path: Path, fault: str, victim: str) -> None:
+    options = FANOUT._replace(length=PATIENT)
     with pytest.raises(Fault, match=r"u00\d\d: .*\b[34]\d\b"):
-        fanout.run(stage(tmp_path, faults=f"--fault {fault} --at 30 --victim {victim}"), FANOUT)
+        fanout.run(stage(tmp_path, faults=f"--fault {fault} --at 30 --victim {victim}"), options)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,7 @@ def test_fanout_catches_one_wrong_message(tmp_path: Path, fault: str, victim: st
 )
 def test_dm_catches_one_wrong_message(tmp_path: Path, fault: str, victim: str) -> None:
     # With one message in flight no other message of the pair is there to be swapped with, or to show a loss.
-    options = DM._replace(windows=(8,))
+    options = DM._replace(length=PATIENT, windows=(8,))
     with pytest.raises(Fault, match=victim):
         dm.run(stage(tmp_path, faults=f"--fault {fault} --at 7 --victim {victim}"), options)
 
@@ -105,7 +108,7 @@ def test_dm_misses_the_senders_own_copy_of_the_last_message(tmp_path: Path) -> N
 @pytest.mark.parametrize(("fault", "said"), [("ack", "expected for id 30"), ("refuse", "error busy: a queue is full")])
 def test_a_wrong_answer_to_the_sender_is_caught(tmp_path: Path, fault: str, said: str) -> None:
     with pytest.raises(Fault, match=f"u0000: .*{said}"):
-        fanout.run(stage(tmp_path, faults=f"--fault {fault} --at 30"), FANOUT)
+        fanout.run(stage(tmp_path, faults=f"--fault {fault} --at 30"), FANOUT._replace(length=PATIENT))
 
 
 def test_a_server_that_dies_is_named_with_its_status(tmp_path: Path) -> None:
