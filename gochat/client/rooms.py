@@ -140,7 +140,8 @@ class Rooms:
                 changed.last = msgspec.structs.replace(changed.last, body=fact.body[:_LAST_CHARS])
             case facts.Group() if isinstance(changed, RoomEntry):
                 changed.title = changed.title if fact.title is None else fact.title
-                changed.post = fact.post or changed.post
+                if fact.post is not None:
+                    changed.post = None if fact.post == "members" else fact.post
             case facts.Member(change="role") if isinstance(changed, RoomEntry) and self._me in fact.users:
                 changed.role = fact.role or changed.role
         self._entries[fact.room] = changed

@@ -6,10 +6,12 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from gochat.domain.facts import PostRight, Role
+from gochat.domain.facts import Role
 
 #: The state that one user holds of another. `request`: the other asks to write. See domain/relationship.py.
 RelationState: TypeAlias = Literal["none", "request", "contact", "blocked", "declined"]
+#: Who may write in a group, as lists tell it: not where all members may.
+PostLimit: TypeAlias = Literal["moderators", "owner"]
 
 
 # ---------------------------------------------------------------------------------------------- rooms and people
@@ -67,7 +69,7 @@ class RoomEntry(Latest, omit_defaults=True, gc=False):
     head: int
     read: int
     unread: int
-    post: PostRight | None = None
+    post: PostLimit | None = None
     """The members who may write, where not all may: moderators and owners, or owners."""
 
 
@@ -82,7 +84,7 @@ class GroupEntry(Latest, omit_defaults=True, gc=False):
     head: int | None = None
     read: int | None = None
     unread: int | None = None
-    post: PostRight | None = None
+    post: PostLimit | None = None
     """The members who may write, where not all may: moderators and owners, or owners."""
 
 

@@ -110,6 +110,16 @@ def test_the_latest_talk_comes_first_and_a_new_one_appears() -> None:
     assert "dm:ann:zoe" not in known
 
 
+def test_a_group_tells_who_may_write_where_not_all_may_as_lists_do() -> None:
+    told = []
+    known = rooms()
+    for seq, post in enumerate(("owner", None, "moderators", "members"), 10):
+        known.take(facts.Group(room=TEA, seq=seq, ts=1, sender="eve", post=post, title="Tea"))
+        (entry,) = known.groups
+        told.append(entry.post)
+    assert told == ["owner", "owner", "moderators", None]
+
+
 def test_groups_come_and_go_and_change_their_title() -> None:
     known = rooms(
         member("group:new", 3, "added", "ann"),

@@ -160,6 +160,13 @@ def test_the_code_names_a_transport_where_the_list_says() -> None:
     assert client == {f"gochat/client/{name}.py" for name in ("links", "nng", "session")}
 
 
+def test_the_code_names_the_server_of_a_replicated_journal_where_the_list_says() -> None:
+    [files] = lists("A replicated journal")
+    packages = [file for file in files if file.endswith("/")]
+    found = {next((package for package in packages if file.startswith(package)), file) for file in naming("redis")}
+    assert found | {"pyproject.toml"} == {*files}
+
+
 def test_the_code_names_a_channel_where_the_list_says() -> None:
     [[new, *others]] = lists("A notifier")
     assert naming("webhook") == {new.replace("sms", "webhook"), *others}
