@@ -23,7 +23,7 @@ from gochat.cluster.access import link_maker
 from gochat.cluster.fitness import risks
 from gochat.cluster.identity import Identity
 from gochat.cluster.layout import Layout, UnfitServer
-from gochat.cluster.link import Link, LinkThread
+from gochat.cluster.link import REPLICATION, Link, LinkThread, primary_id
 from gochat.cluster.peers import Peers
 from gochat.cluster.ports import ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin
@@ -125,7 +125,7 @@ def _look(part: Part, link: Link) -> str:
     layout.register(link, *part.copy[:3])
     for risk in risks(link):
         log.warning("the cluster's server: %s", risk)
-    return link.server
+    return ", ".join(primary_id(primary.call(*REPLICATION)) for _, primary in link.primaries())
 
 
 def _register(part: Part, looks: bool, link: Link) -> bool:

@@ -62,6 +62,7 @@ def test_addresses(url: str, expected: Servers) -> None:
         ("redis://[::1", "must be redis://HOST:PORT"),
         ("redis://a,b", "names several servers"),
         ("redis://a/name", "the number of a database"),
+        ("redis+cluster://a/1", "number 0 alone"),
         ("redis+sentinel://a", "ends in the name of the primary"),
         ("unix://host/socket", "written as unix:///"),
         ("redis://a?ssl_cert_reqs=none", "ssl_cert_reqs is no option"),
@@ -79,7 +80,7 @@ def test_addresses_that_are_none(url: str, said: str) -> None:
     ("changed", "key", "said"),
     [
         ({"url": "redis://u:hunter2@a"}, "cluster.url", "must not hold a password"),
-        ({"url": "redis+cluster://a"}, "cluster.url", "can't be used yet"),
+        ({"url": "redis+cluster://a/1"}, "cluster.url", "number 0 alone"),
         ({"name": "Chat"}, "cluster.name", "small letters"),
         ({"name": "a\nb"}, "cluster.name", "small letters"),
         ({"secret": ""}, "cluster.secret", "openssl rand -hex 32"),

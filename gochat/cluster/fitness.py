@@ -13,12 +13,25 @@ from gochat.cluster.link import Link
 LEAST_VERSION: Final = (7, 0)
 #: Policies by which a server that is full refuses writes, or drops keys that have an end, which the log has not.
 KEEPING: Final = ("noeviction", "volatile-")
+_NO_FILE: Final = (
+    "It keeps no append-only file: after a restart it may have data that is older than what the nodes keep, and "
+    "then has to be emptied: set appendonly yes."
+)
 _REPLICATION: Final = "return redis.call('INFO', 'replication')"
 
 
 def unfit(link: Link) -> list[str]:
-    """The reasons why the server can't be used, each a sentence with the way out; none where it is fit. Raises
-    RedisError or OSError."""
+    """The reasons why the server, or one of a Redis Cluster's primaries, can't be used, each a sentence with the way
+    out; none where all are fit. Raises RedisError or OSError."""
+    return [
+        f"{address}: {problem}" if address else problem
+        for address, primary in link.primaries()
+        for problem in _unfit(primary, alone=not address)
+    ]
+
+
+def _unfit(link: Link, *, alone: bool) -> list[str]:
+    """Of one server. `alone`: it is to hold the whole log."""
     try:
         server, memory, cluster = (_fields(link.call("INFO", part)) for part in ("server", "memory", "cluster"))
     except ResponseError as error:
@@ -31,8 +44,11 @@ def unfit(link: Link) -> list[str]:
     policy = memory.get("maxmemory_policy", "noeviction")
     if not policy.startswith(KEEPING):
         problems.append(f"It may drop the log when memory is short (maxmemory-policy is {policy}): set noeviction.")
-    if cluster.get("cluster_enabled") == "1":
-        problems.append("It is one of a Redis Cluster, whose nodes hold a part of the log each: use a plain server.")
+    if alone and cluster.get("cluster_enabled") == "1":
+        problems.append(
+            "It is one of a Redis Cluster, whose nodes hold a part of the log each: set cluster.url to "
+            "redis+cluster://HOST1,HOST2."
+        )
     try:
         link.call("EVAL", _REPLICATION, 0)
     except ResponseError as error:
@@ -42,12 +58,10 @@ def unfit(link: Link) -> list[str]:
 
 def risks(link: Link) -> list[str]:
     """Sentences about a server that is fit, and may still stop the cluster one day. Raises RedisError or OSError."""
-    persistence = _fields(link.call("INFO", "persistence"))
-    if persistence.get("aof_enabled", "1") == "1":
-        return []
     return [
-        "It keeps no append-only file: after a restart it may have data that is older than what the nodes keep, and "
-        "then has to be emptied: set appendonly yes."
+        f"{address}: {_NO_FILE}" if address else _NO_FILE
+        for address, primary in link.primaries()
+        if _fields(primary.call("INFO", "persistence")).get("aof_enabled", "1") != "1"
     ]
 
 

@@ -11,7 +11,7 @@ import queue
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import outcome
 import trio
@@ -38,9 +38,63 @@ REPLICATION: Final = ("INFO", "replication")
 _CLOSED: Final = "this node has closed its connections"
 
 
-class Link:
-    """One connection, used by one thread, and never again after an error. All methods but `interrupt` raise RedisError
-    or OSError."""
+class Link(Protocol):
+    """The way to the servers that hold a cluster's keys: one, or the primaries of a Redis Cluster. Used by one thread,
+    and never again after an error. All methods but `interrupt` raise RedisError or OSError."""
+
+    only: Mapping[int, str] | None
+    """See `keep_to`."""
+
+    def open(self) -> None:
+        """Find the servers."""
+
+    def call(self, *command: str | bytes | int) -> Any:
+        """The reply to one command. One without a key goes to a server that is the same for all nodes."""
+
+    def call_all(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies to commands that travel together. Raises the first error among them, after all have come."""
+
+    def try_all(self, commands: Sequence[Command]) -> list[Any]:
+        """The same, with errors in the places of their replies. Commands without a key go where the first of those goes
+        that have one."""
+
+    def call_primary(self, commands: Sequence[Command]) -> tuple[Sequence[str], list[Any]]:
+        """The replies of primaries, and for each the id that its server has now. Raises ConnectionError where a server
+        has become a replica."""
+
+    def primaries(self) -> Sequence[tuple[str, Link]]:
+        """Each primary's address and the way to it alone; without an address where there is one."""
+
+    def keep_to(self, servers: Mapping[int, str] | None) -> bool:
+        """Let these servers alone answer for these slots; None: any may. False: this link can't promise that, and is
+        to be dropped."""
+
+    def is_kept_to(self, servers: Mapping[int, str]) -> bool:
+        """From any thread: whether it has been so all the time."""
+
+    def read_streams(
+        self, after: Mapping[str, Position], limit: int, wait_s: float | None
+    ) -> dict[bytes, list[Element]]:
+        """The entries of each stream after its position, at most `limit` of each; waits for the first for `wait_s`,
+        with None not at all."""
+
+    def send(self, *command: str | bytes | int) -> None:
+        """Send a command without a key."""
+
+    def receive(self) -> Any:
+        """The next reply to what was sent."""
+
+    def is_readable(self, wait_s: float) -> bool:
+        """Whether a reply, or a piece of one, has come or comes soon enough."""
+
+    def interrupt(self) -> None:
+        """From any thread: have the call that waits end with an error."""
+
+    def close(self) -> None: ...
+
+
+class ServerLink:
+    """A connection to one server."""
 
     def __init__(self, connection: AbstractConnection, timeout_s: float) -> None:
         self._connection: Any = connection  # Its methods have no types.
@@ -53,29 +107,34 @@ class Link:
 
     def open(self) -> None:
         """Connect, and have the server know the scripts: it may have forgotten them with a restart."""
-        self._connection.connect()
-        self.server = primary_id(self.call(*REPLICATION))
+        self.connect()
         self.call_all([("SCRIPT", "LOAD", script.text) for script in scripts.ALL])
 
-    def call(self, *command: str | bytes | int, timeout_s: float | None = None) -> Any:
-        """The reply to one command. `timeout_s`: where it may take longer than the connection's own."""
+    def connect(self) -> None:
+        """The same without the scripts."""
+        self._connection.connect()
+        self.server = primary_id(self.call(*REPLICATION))
+
+    def call(self, *command: str | bytes | int) -> Any:
         self.send(*command)
-        return self.receive(timeout_s)
+        return self.receive()
 
     def call_all(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies to commands that travel together. Raises the first error among them, after all have come."""
-        replies = self.try_all(commands)
-        for reply in replies:
-            if isinstance(reply, ResponseError):
-                raise reply
-        return replies
+        return raise_first(self.try_all(commands))
 
     def try_all(self, commands: Sequence[Command]) -> list[Any]:
-        """The same, with errors in the places of their replies."""
+        self.send_all(commands)
+        return self.receive_all(len(commands))
+
+    def send_all(self, commands: Sequence[Command]) -> None:
         connection = self._connection
         connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+
+    def receive_all(self, count: int) -> list[Any]:
+        """The replies to so many commands, with errors in the places of their replies."""
+        connection = self._connection
         replies: list[Any] = []
-        for _ in commands:
+        for _ in range(count):
             try:
                 replies.append(connection.read_response(disable_decoding=True))
             except ResponseError as error:
@@ -83,30 +142,30 @@ class Link:
         return replies
 
     def call_primary(self, commands: Sequence[Command]) -> tuple[Sequence[str], list[Any]]:
-        """The replies of a primary, and for each the id that it has now. Raises ConnectionError where the server has
-        become a replica."""
         info, *replies = self.call_all([REPLICATION, *commands])
         return [primary_id(info)] * len(replies), replies
 
+    def primaries(self) -> Sequence[tuple[str, Link]]:
+        return [("", self)]
+
     def keep_to(self, servers: Mapping[int, str] | None) -> bool:
-        """Let these servers alone answer for these slots; None: any may. False: this link can't promise that, and is
-        to be dropped."""
         self.only = servers
         return keeps_to(servers, self.server)
 
     def is_kept_to(self, servers: Mapping[int, str]) -> bool:
-        """From any thread: whether it has been so all the time."""
         return keeps_to(servers, self.server)
 
     def read_streams(
         self, after: Mapping[str, Position], limit: int, wait_s: float | None
     ) -> dict[bytes, list[Element]]:
-        """The entries of each stream after its position, at most `limit` of each; waits for the first for `wait_s`,
-        with None not at all."""
+        self.request_streams(after, limit, wait_s)
+        return self.receive_streams(self.timeout_s + (wait_s or 0.0))
+
+    def request_streams(self, after: Mapping[str, Position], limit: int, wait_s: float | None) -> None:
+        """See `read_streams`; `receive_streams` gets the reply."""
         blocking = () if wait_s is None else ("BLOCK", int(wait_s * 1000))
         positions = [f"{position.term}-{position.n}" for position in after.values()]
         self.send("XREAD", "COUNT", limit, *blocking, "STREAMS", *after, *positions)
-        return self.receive_streams(self.timeout_s + (wait_s or 0.0))
 
     def receive_streams(self, timeout_s: float) -> dict[bytes, list[Element]]:
         """The reply to XREAD."""
@@ -121,17 +180,18 @@ class Link:
     def send(self, *command: str | bytes | int) -> None:
         self._connection.send_command(*command, check_health=False)
 
-    def receive(self, timeout_s: float | None = None) -> Any:
-        if timeout_s is None:
-            return self._connection.read_response(disable_decoding=True)
-        return self._connection.read_response(disable_decoding=True, timeout=timeout_s)
+    def receive(self) -> Any:
+        return self._connection.read_response(disable_decoding=True)
 
     def is_readable(self, wait_s: float) -> bool:
-        """Whether a reply, or a piece of one, has come or comes soon enough."""
         return bool(self._connection.can_read(wait_s))
 
+    def fileno(self) -> int:
+        """Of its socket."""
+        number: int = self._connection._sock.fileno()
+        return number
+
     def interrupt(self) -> None:
-        """From any thread: have the call that waits end with an error."""
         sock = getattr(self._connection, "_sock", None)
         if sock is not None:
             try:
@@ -143,12 +203,20 @@ class Link:
         self._connection.disconnect()
 
 
+def raise_first(replies: list[Any]) -> list[Any]:
+    """The replies, if there is no error among them."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
+
+
 def run(script: scripts.Script, keys: Sequence[str], *arguments: str | bytes | int) -> Command:
     """The command that runs a script."""
     return ("EVALSHA", script.sha, len(keys), *keys, *arguments)
 
 
-def connector(url: str, timeout_s: float = TIMEOUT_S, *, password: str = "") -> Callable[[], Link]:
+def connector(url: str, timeout_s: float = TIMEOUT_S, *, password: str = "") -> Callable[[], ServerLink]:
     """Makes links to the server at a `redis://`, `rediss://` or `unix://` address. Raises ValueError for another."""
     options: dict[str, Any] = {
         **parse_url(url),  # type: ignore[no-untyped-call]
@@ -167,7 +235,7 @@ def connector(url: str, timeout_s: float = TIMEOUT_S, *, password: str = "") -> 
         kind(**options)
     except TypeError as error:
         raise ValueError(f"an option of the address is not known: {error}") from None
-    return lambda: Link(kind(**options), timeout_s)
+    return lambda: ServerLink(kind(**options), timeout_s)
 
 
 def primary_id(info: bytes) -> str:

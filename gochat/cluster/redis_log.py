@@ -10,8 +10,6 @@ import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
-from redis.exceptions import ResponseError
-
 from gochat.cluster import scripts
 from gochat.cluster.identity import slot_of
 from gochat.cluster.link import Command, Link, LinkThread, run
@@ -90,7 +88,7 @@ class RedisLog:
         def append(link: Link) -> None:
             replies.extend(link.try_all(appends))
             for reply in replies:
-                if isinstance(reply, ResponseError):
+                if isinstance(reply, Exception):
                     raise reply  # The link is dropped: whatever it was, another connection may know better.
 
         try:

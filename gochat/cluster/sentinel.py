@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from redis.exceptions import RedisError
 
-from gochat.cluster.link import TIMEOUT_S, Link, connector
+from gochat.cluster.link import TIMEOUT_S, ServerLink, connector
 
 PREFIXES: Final = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
 PORT: Final = 26_379
@@ -40,14 +40,14 @@ class Sentinels:
         self._password = password
         self._sentinels = [self._to(host) for host in hosts.split(",")]
 
-    def _to(self, host: str) -> Callable[[], Link]:
+    def _to(self, host: str) -> Callable[[], ServerLink]:
         split = urlsplit(f"//{host}")
         if not split.hostname:
             raise ValueError(f"{host!r} is no host with or without a port")
         address = f"{self._scheme}://{_bracketed(split.hostname)}:{split.port or PORT}/{self._query}"
         return connector(address, self._timeout_s)
 
-    def __call__(self) -> Link:
+    def __call__(self) -> ServerLink:
         """A link to the primary, which is still to be opened. Raises RedisError or OSError."""
         host, port = self._primary()
         address = f"{self._scheme}://{self._credentials}{_bracketed(host)}:{port}/{self._query}"
@@ -69,7 +69,7 @@ class Sentinels:
             problems.append(f"a Sentinel does not know {self._name}")
         raise ConnectionError(f"no Sentinel names the primary: {'; '.join(problems)}")
 
-    def _named_by(self, sentinel: Callable[[], Link]) -> Sequence[bytes] | None:
+    def _named_by(self, sentinel: Callable[[], ServerLink]) -> Sequence[bytes] | None:
         link = sentinel()
         try:
             found: Sequence[bytes] | None = link.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._name)

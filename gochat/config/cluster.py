@@ -25,7 +25,10 @@ _KINDS: Final[dict[str, tuple[Literal["server", "sentinels", "cluster"], bool]]]
 }
 #: Options that an address may have after `?`: files for TLS.
 OPTIONS: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
-_FORMS: Final = "redis://HOST:PORT, rediss://HOST:PORT, unix:///SOCKET or redis+sentinel://HOST1,HOST2/NAME"
+_FORMS: Final = (
+    "redis://HOST:PORT, rediss://HOST:PORT, unix:///SOCKET, redis+sentinel://HOST1,HOST2/NAME or "
+    "redis+cluster://HOST1,HOST2"
+)
 _AS_FILE: Final = "put it into a file (cluster.{0}_file) or into the environment (GOCHAT_CLUSTER__{1})"
 
 
@@ -66,7 +69,9 @@ def parse_servers(url: str) -> Servers:
     _check_path(kind, unquote(parts.path.removeprefix("/")))
     addresses = tuple(_address(host, _PORTS[kind]) for host in hosts.split(","))
     if kind == "server" and len(addresses) > 1:
-        raise ValueError("names several servers; redis+sentinel://HOST1,HOST2/NAME is for several")
+        raise ValueError(
+            "names several servers; redis+sentinel://HOST1,HOST2/NAME and redis+cluster://HOST1,HOST2 are for several"
+        )
     return Servers(kind, addresses, tls)
 
 
@@ -74,6 +79,8 @@ def _check_path(kind: str, path: str) -> None:
     """Raises ValueError."""
     if kind == "sentinels" and (not path or "/" in path):
         raise ValueError("the address of Sentinels ends in the name of the primary: redis+sentinel://HOST1,HOST2/NAME")
+    if kind == "cluster" and path not in ("", "0"):
+        raise ValueError("ends in the number of a database, and a Redis Cluster has number 0 alone: leave it out")
     if kind != "sentinels" and path and not (path.isascii() and path.isdecimal()):
         raise ValueError("ends in the number of a database, such as redis://HOST:6379/0, or in nothing")
 
@@ -90,16 +97,9 @@ def _address(text: str, port: int) -> Address:
 def cluster_problems(cluster: Cluster, http_bind: str) -> Iterator[tuple[str, str]]:
     """Mistakes in a section whose `url` is set: path of the key, and the way out."""
     try:
-        servers = parse_servers(cluster.url)
+        parse_servers(cluster.url)
     except ValueError as error:
         yield "cluster.url", str(error)
-    else:
-        if servers.kind == "cluster":
-            yield (
-                "cluster.url",
-                "a Redis Cluster can't be used yet: take one server (redis://HOST), or one with replicas that Sentinels"
-                " watch (redis+sentinel://HOST1,HOST2/NAME)",
-            )
     if not _NAME.fullmatch(cluster.name):
         yield "cluster.name", "must be small letters, digits, and . _ - inside, such as chat-1"
     yield from _secret_problems(cluster)

@@ -15,8 +15,8 @@ class Cluster(msgspec.Struct, frozen=True):
     url: Annotated[
         str,
         key("URL", max_length=2_000, flag="--cluster", does="Redis or Valkey of the cluster; '' serves alone"),
-        "The Redis or Valkey that orders what the nodes write, such as rediss://user@redis.example:6379 or"
-        " redis+sentinel://host1,host2/name; empty: one node, without Redis.",
+        "The Redis or Valkey that orders what the nodes write, such as rediss://user@redis.example:6379,"
+        " redis+sentinel://host1,host2/name or redis+cluster://host1,host2; empty: one node, without Redis.",
     ] = ""
     name: Annotated[
         str,

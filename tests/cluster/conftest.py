@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import trio
 
 from gochat.cluster import registry
+from tests.cluster.primaries import Primaries
 from tests.cluster.real import RealServer
 
 
@@ -32,6 +34,23 @@ def redis(one_redis: RealServer) -> Iterator[RealServer]:
     yield one_redis
     one_redis.resume()
     one_redis.command("CONFIG", "SET", "maxmemory", 0)
+
+
+@pytest.fixture(scope="session")
+def three_primaries() -> Iterator[Primaries]:
+    with ExitStack() as stack:
+        yield Primaries(stack)
+
+
+@pytest.fixture
+def primaries(three_primaries: Primaries) -> Iterator[Primaries]:
+    """A Redis Cluster of three primaries, in order and without data."""
+    for server in three_primaries.servers:
+        server.command("FLUSHALL")
+    yield three_primaries
+    for server in three_primaries.servers:
+        server.resume()
+        server.command("CONFIG", "SET", "maxmemory", 0)
 
 
 @pytest.fixture

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from redis.exceptions import ResponseError
+
 from gochat.cluster import faults
-from gochat.cluster.link import Link, connector
+from gochat.cluster.link import Link
 from gochat.cluster.memory import MemoryBulletin, MemoryLog
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog
 from tests.cluster.real import PATIENCE_S, RealServer
+
+#: Of a node that soon gives up.
+HASTY_S = 0.3
 
 
 class InMemory:
@@ -52,15 +56,23 @@ class InMemory:
 
 
 class OnRedis:
-    """A real server, as the suites want it."""
+    """A real server, or the primaries of a Redis Cluster, as the suites want them."""
 
-    def __init__(self, server: RealServer) -> None:
-        self._server = server
-        self._cluster = secrets.token_hex(4)
+    def __init__(
+        self, servers: Sequence[RealServer], connect: Callable[[float], Callable[[], Link]], cluster: str
+    ) -> None:
+        """`connect`: makes links, with so many seconds of patience. `cluster`: the cluster's id."""
+        self._servers = servers
+        self._connector = connect
+        self._cluster = cluster
         self._close: list[Callable[[], None]] = []
 
     def _connect(self, node: str) -> Callable[[], Link]:
-        return connector(self._server.url, 0.3 if node == "hasty" else PATIENCE_S)
+        return self._connector(HASTY_S if node == "hasty" else PATIENCE_S)
+
+    def _give(self, *command: str | int) -> None:
+        for server in self._servers:
+            server.command(*command)
 
     def log(self, node: str, *, offer_life_s: float = 60) -> RedisLog:
         log = RedisLog(self._cluster, self._connect(node), offer_life_s=offer_life_s, read_wait_s=0.05)
@@ -77,27 +89,40 @@ class OnRedis:
             close()
 
     async def flush(self) -> None:
-        self._server.command("FLUSHALL")
+        self._give("FLUSHALL")
 
     async def lose_stream(self, partition: int) -> None:
-        assert self._server.command("DEL", f"gc:{{{self._cluster}.{partition}}}:log") == 1
+        assert self._holder(partition).command("DEL", f"gc:{{{self._cluster}.{partition}}}:log") == 1
+
+    def _holder(self, partition: int) -> RealServer:
+        """The server that has the partition."""
+        (holder,) = (server for server in self._servers if self._has(server, partition))
+        return holder
+
+    def _has(self, server: RealServer, partition: int) -> bool:
+        try:
+            return bool(server.command("EXISTS", f"gc:{{{self._cluster}.{partition}}}:log"))
+        except ResponseError:
+            return False  # It has moved, says the server.
 
     async def promote(self) -> None:
-        self._server.command("DEBUG", "CHANGE-REPL-ID")
+        self._give("DEBUG", "CHANGE-REPL-ID")
 
     async def fill(self) -> None:
-        self._server.command("CONFIG", "SET", "maxmemory", 1)
+        self._give("CONFIG", "SET", "maxmemory", 1)
 
     async def make_room(self) -> None:
-        self._server.command("CONFIG", "SET", "maxmemory", 0)
+        self._give("CONFIG", "SET", "maxmemory", 0)
 
     async def break_subscriptions(self) -> None:
-        self._server.command("CLIENT", "KILL", "TYPE", "pubsub")
+        self._give("CLIENT", "KILL", "TYPE", "pubsub")
 
     @asynccontextmanager
     async def stalled(self, node: str) -> AsyncIterator[None]:
-        self._server.pause()
+        for server in self._servers:
+            server.pause()
         try:
             yield
         finally:
-            self._server.resume()
+            for server in self._servers:
+                server.resume()

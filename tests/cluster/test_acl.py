@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from gochat.cluster import layout
 from gochat.cluster.link import Link, connector
 from gochat.cluster.ports import PARTITIONS, START, Batch, Element, Position
 from gochat.cluster.redis_bulletin import RedisBulletin
+from gochat.cluster.redis_cluster import RedisCluster
 from gochat.cluster.redis_log import RedisLog
+from tests.cluster.primaries import Primaries
 from tests.cluster.real import PATIENCE_S, RealServer
 from tests.cluster.test_layout import SECRET, drawn
 
@@ -21,11 +24,15 @@ PAGE = Path(__file__).parents[2] / "docs" / "howto" / "cluster.md"
 PASSWORD = "p" * 20
 
 
-@pytest.fixture
-def url(redis: RealServer) -> str:
+def _rules() -> list[str]:
     found = re.search(r"^user gochat (.+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert found is not None
-    redis.command("ACL", "SETUSER", "gochat", "reset", *found[1].replace("PASSWORD", PASSWORD).split())
+    return found[1].replace("PASSWORD", PASSWORD).split()
+
+
+@pytest.fixture
+def url(redis: RealServer) -> str:
+    redis.command("ACL", "SETUSER", "gochat", "reset", *_rules())
     return redis.url.replace("unix://", "unix://gochat@")
 
 
@@ -36,13 +43,32 @@ def opened(url: str) -> Link:
 
 
 async def test_it_may_do_all_that_a_node_does(url: str) -> None:
+    await _do_all(lambda: connector(url, PATIENCE_S, password=PASSWORD)())
+
+
+async def test_it_may_do_so_in_a_redis_cluster(primaries: Primaries) -> None:
+    for server in primaries.servers:
+        server.command("ACL", "SETUSER", "gochat", "reset", *_rules(), "+cluster|slots")
+    url = primaries.url.replace("://", "://gochat@", 1)
+    await _do_all(RedisCluster(url, PATIENCE_S, password=PASSWORD))
+
+
+async def test_it_is_told_where_that_is_not_allowed(primaries: Primaries) -> None:
+    for server in primaries.servers:
+        server.command("ACL", "SETUSER", "gochat", "reset", *_rules())
+    url = primaries.url.replace("://", "://gochat@", 1)
+    with pytest.raises(ResponseError, match=r"cluster\|slots"):
+        RedisCluster(url, PATIENCE_S, password=PASSWORD)().open()
+
+
+async def _do_all(connect: Callable[[], Link]) -> None:
     made = drawn()
-    link = opened(url)
+    link = connect()
+    link.open()
     layout.check_server(link)
     layout.create(link, made.cluster, "chat", layout.seal(made, SECRET))
     assert layout.find(link, "chat") is not None and layout.reaches_back(link, made.cluster, {0: 0})
     link.close()
-    connect = lambda: connector(url, PATIENCE_S, password=PASSWORD)()  # noqa: E731
     log = RedisLog(made.cluster, connect, read_wait_s=0.05)
     bulletin = RedisBulletin(made.cluster, connect)
     try:

@@ -1,15 +1,20 @@
-"""Both logs, and both bulletins, keep the same promises."""
+"""All logs, and all bulletins, keep the same promises: in memory, on one server, and on a Redis Cluster."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
+from gochat.cluster.link import connector
+from gochat.cluster.redis_cluster import RedisCluster
+from tests.cluster.primaries import Primaries
 from tests.cluster.real import RealServer
 from tests.cluster.servers import InMemory, OnRedis
 from tests.contracts.bulletin import BulletinContract
-from tests.contracts.log import LogContract
+from tests.contracts.log import ALL, LogContract
 from tests.contracts.log_repair import LogRepairContract
 
 
@@ -20,7 +25,14 @@ def in_memory() -> InMemory:
 
 @pytest.fixture
 async def on_redis(redis: RealServer) -> AsyncIterator[OnRedis]:
-    server = OnRedis(redis)
+    server = OnRedis([redis], partial(connector, redis.url), secrets.token_hex(4))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+async def on_primaries(primaries: Primaries) -> AsyncIterator[OnRedis]:
+    server = OnRedis(primaries.servers, partial(RedisCluster, primaries.url), primaries.spread_over(ALL))
     yield server
     server.close()
 
@@ -41,6 +53,18 @@ class TestRedisLog(LogContract, LogRepairContract):
     @pytest.fixture
     def server(self, on_redis: OnRedis) -> OnRedis:
         return on_redis
+
+
+class TestRedisClusterLog(LogContract, LogRepairContract):
+    @pytest.fixture
+    def server(self, on_primaries: OnRedis) -> OnRedis:
+        return on_primaries
+
+
+class TestRedisClusterBulletin(BulletinContract):
+    @pytest.fixture
+    def server(self, on_primaries: OnRedis) -> OnRedis:
+        return on_primaries
 
 
 class TestRedisBulletin(BulletinContract):

@@ -46,6 +46,9 @@ class Told:
     def __init__(self, **sections: str) -> None:
         self._sections = sections
 
+    def primaries(self) -> list[tuple[str, Told]]:
+        return [("", self)]
+
     def call(self, command: str, *arguments: str | int) -> bytes:
         told = self._sections.get(str(arguments[0]) if command == "INFO" else command, "")
         if told == "refused":

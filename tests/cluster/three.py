@@ -52,14 +52,14 @@ class Nodes:
 
     def __init__(self, connect: Callable[[], Link]) -> None:
         self._connect = connect
-        self._cluster = secrets.token_hex(4)
+        self.cluster = secrets.token_hex(4)
         self._rings = {name: MemoryRing() for name in NODES}
         self._acked: dict[bytes, tuple[int, Position]] = {}
         self._sent: set[bytes] = set()
         self._quiet = False
 
     def log(self) -> RedisLog:
-        return RedisLog(self._cluster, self._connect, read_wait_s=0.05)
+        return RedisLog(self.cluster, self._connect, read_wait_s=0.05)
 
     async def node(self, name: str) -> None:
         def recorded(partition: int, elements: Sequence[Element]) -> None:

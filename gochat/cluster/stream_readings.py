@@ -1,0 +1,91 @@
+"""Readings that wait at several servers at once: a connection for each stream, and one thread that watches all.
+
+In a Redis Cluster one XREAD can't wait for streams of several slots. A reading that has brought nothing yet goes on
+waiting when its caller goes away with the others' news, and is not sent again.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Final
+
+from gochat.cluster.link import ServerLink
+from gochat.cluster.ports import Element, Position
+
+_READ: Final = selectors.EVENT_READ
+
+
+class _Reading:
+    """A connection that waits at one stream, or is about to."""
+
+    __slots__ = ("after", "key", "link", "until")
+
+    def __init__(self, key: str, link: ServerLink) -> None:
+        self.key = key
+        self.link = link
+        self.after: Position | None = None
+        """The position after which it waits; None: it does not."""
+        self.until = 0.0
+        """When its reply must have come; by monotonic()."""
+
+
+class StreamReadings:
+    """Used by one thread, and never again after an error, as a link is."""
+
+    def __init__(self, connect: Callable[[str], ServerLink]) -> None:
+        """`connect`: a connection of its own to the server of a stream."""
+        self._connect = connect
+        self._selector = selectors.DefaultSelector()
+        self._readings: dict[str, _Reading] = {}
+
+    def read(self, after: Mapping[str, Position], limit: int, wait_s: float) -> dict[bytes, list[Element]]:
+        """See `Link.read_streams`."""
+        for key in self._readings.keys() - after.keys():
+            self._end(key)  # Its reply may be older than whatever happens to the stream until it is read again.
+        end = monotonic() + wait_s
+        found: dict[bytes, list[Element]] = {}
+        while True:
+            for key, position in after.items():
+                self._begin(key, position, limit, wait_s)
+            for ready, _ in self._selector.select(max(0.0, end - monotonic())):
+                reading: _Reading = ready.data
+                newer = self._finish(reading, after[reading.key])
+                if newer:
+                    found[reading.key.encode()] = newer
+            now = monotonic()
+            if any(reading.after is not None and reading.until < now for reading in self._readings.values()):
+                raise TimeoutError("a server does not answer")
+            if found or now >= end:
+                return found
+
+    def close(self) -> None:
+        for key in list(self._readings):
+            self._end(key)
+        self._selector.close()
+
+    def _begin(self, key: str, position: Position, limit: int, wait_s: float) -> None:
+        reading = self._readings.get(key)
+        if reading is None:
+            reading = self._readings[key] = _Reading(key, self._connect(key))
+            self._selector.register(reading.link, _READ, reading)
+        if reading.after is None:
+            reading.link.request_streams({key: position}, limit, wait_s)
+            reading.after = position
+            reading.until = monotonic() + wait_s + reading.link.timeout_s
+
+    def _finish(self, reading: _Reading, position: Position) -> list[Element]:
+        """The elements after the position, of a reply that has begun to come."""
+        assert reading.after is not None
+        waited_after, reading.after = reading.after, None
+        found = reading.link.receive_streams(reading.link.timeout_s)
+        elements = next(iter(found.values()), [])
+        if waited_after == position:
+            return elements
+        return [element for element in elements if element.position > position]
+
+    def _end(self, key: str) -> None:
+        reading = self._readings.pop(key)
+        self._selector.unregister(reading.link)
+        reading.link.close()

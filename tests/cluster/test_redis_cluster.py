@@ -1,0 +1,177 @@
+"""Nodes that keep their log in a Redis Cluster go on when slots move, and when a primary is replaced."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+import trio
+from redis.exceptions import AuthenticationError, RedisError
+
+from gochat.cluster import layout
+from gochat.cluster.fitness import risks, unfit
+from gochat.cluster.identity import slot_of
+from gochat.cluster.link import Link, connector
+from gochat.cluster.ports import START, Batch, Position, ServerAway
+from gochat.cluster.redis_cluster import RedisCluster
+from gochat.cluster.redis_log import RedisLog
+from tests.cluster.primaries import Primaries
+from tests.cluster.real import PATIENCE_S, RealServer
+from tests.cluster.test_layout import SECRET, drawn
+from tests.cluster.three import three_nodes
+
+ALL = range(4)
+#: A primary that is silent for so long is replaced.
+DOWN_MS = 1_000
+
+
+@pytest.fixture
+def link(primaries: Primaries) -> Iterator[Link]:
+    link = RedisCluster(primaries.url, PATIENCE_S)()
+    link.open()
+    yield link
+    link.close()
+
+
+@pytest.fixture
+def replaced() -> Iterator[Primaries]:
+    """One whose first primary has a replica."""
+    with ExitStack() as stack:
+        yield Primaries(stack, "--appendonly", "yes", "--appendfsync", "always", replicas=1, timeout_ms=DOWN_MS)
+
+
+def test_all_primaries_are_looked_at(primaries: Primaries, link: Link) -> None:
+    assert unfit(link) == []
+    assert len(risks(link)) == 3, "none keeps a file"
+    primaries.servers[2].command("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        (problem,) = unfit(link)
+    finally:
+        primaries.servers[2].command("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert f"{primaries.ports[2]}: It may drop the log" in problem
+
+
+def test_one_of_them_alone_is_no_server(primaries: Primaries) -> None:
+    link = connector(primaries.servers[0].url, PATIENCE_S)()
+    link.open()
+    (problem,) = unfit(link)
+    assert "redis+cluster://" in problem
+    link.close()
+
+
+def test_a_cluster_is_made_and_found(link: Link) -> None:
+    made = drawn()
+    sealed = layout.seal(made, SECRET)
+    assert layout.create(link, made.cluster, "chat", sealed) == 16
+    assert layout.create(link, made.cluster, "chat", sealed) == 0
+    assert layout.find(link, "chat") == (made.cluster, sealed)
+    assert layout.reaches_back(link, made.cluster, dict.fromkeys(range(16), 0))
+
+
+async def test_nothing_is_lost_when_slots_move(primaries: Primaries) -> None:
+    async with three_nodes(RedisCluster(primaries.url)) as nodes:
+        slot = slot_of(f"{nodes.cluster}.0")
+        first = primaries.place_of(0, nodes.cluster)
+        for source, target in ((first, (first + 1) % 3), ((first + 1) % 3, first)):
+            await nodes.some_more()
+            await trio.to_thread.run_sync(primaries.move, slot, source, target)
+        await nodes.some_more()
+
+
+async def test_a_slot_that_is_half_moved_takes_nothing(primaries: Primaries) -> None:
+    cluster = primaries.spread_over(ALL)
+    log = RedisLog(cluster, RedisCluster(primaries.url, PATIENCE_S), read_wait_s=0.05)
+    slot, source = slot_of(f"{cluster}.0"), primaries.place_of(0, cluster)
+    giver, taker = primaries.servers[source], primaries.servers[(source + 1) % 3]
+    fence = await log.create(0)
+    assert fence is not None
+    batch = Batch(0, fence.term, [b"x"])
+    try:
+        taker.command("CLUSTER", "SETSLOT", slot, "IMPORTING", primaries.ids[source])
+        giver.command("CLUSTER", "SETSLOT", slot, "MIGRATING", primaries.ids[(source + 1) % 3])
+        assert await log.append([batch]) == [Position(fence.term, 2)], "no key has moved yet"
+        port = primaries.ports[(source + 1) % 3]
+        giver.command("MIGRATE", "127.0.0.1", port, f"gc:{{{cluster}.0}}:fence", 0, 5_000)
+        assert await log.append([batch]) == ["unknown"]
+        with pytest.raises(ServerAway):
+            await log.fences([0])
+        giver.command("MIGRATE", "127.0.0.1", port, f"gc:{{{cluster}.0}}:log", 0, 5_000)
+        with pytest.raises(ServerAway):
+            await log.read({0: START}, 10)
+        for place in ((source + 1) % 3, source, (source + 2) % 3):
+            primaries.servers[place].command("CLUSTER", "SETSLOT", slot, "NODE", primaries.ids[(source + 1) % 3])
+        while await log.append([batch]) == ["unknown"]:
+            pass
+        assert await log.append([batch]) == ["fenced"], "the fence names the slot's earlier server"
+        fences = await log.fences([0])
+        assert fences.by_partition[0] == fence and fences.servers[0] != fence.server
+        assert [element.data for element in (await log.read({0: START}, 10))[0]] == [b"", b"x"]
+    finally:
+        log.close()
+        primaries.move(slot, (source + 1) % 3, source)
+
+
+@pytest.mark.long
+async def test_nothing_is_lost_when_a_replica_takes_over(replaced: Primaries) -> None:
+    async with three_nodes(RedisCluster(replaced.url)) as nodes:
+        await nodes.some_more()
+        replaced.servers[0].kill()
+        await nodes.some_more()
+        await trio.to_thread.run_sync(replaced.servers[0].start)
+        await nodes.some_more()
+
+
+@pytest.mark.long
+async def test_nothing_is_lost_when_a_primary_comes_back_with_its_data(replaced: Primaries) -> None:
+    async with three_nodes(RedisCluster(replaced.url)) as nodes:
+        await nodes.some_more()
+        replaced.servers[1].kill()
+        await trio.to_thread.run_sync(replaced.servers[1].start)
+        await nodes.some_more()
+
+
+# ---------------------------------------------------------------------------------------------- what is no such cluster
+
+
+def test_a_server_that_stands_alone_is_none(redis: RealServer) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    redis.command("CONFIG", "SET", "port", port)
+    try:
+        link = RedisCluster(f"redis+cluster://127.0.0.1:{port}", PATIENCE_S)()
+        with pytest.raises(RedisError, match="cluster support disabled"):
+            link.open()
+    finally:
+        redis.command("CONFIG", "SET", "port", 0)
+
+
+def test_a_wrong_password_is_told_as_one(primaries: Primaries) -> None:
+    url = f"redis+cluster://gochat@127.0.0.1:{primaries.ports[0]}"
+    with pytest.raises(AuthenticationError) as caught:
+        RedisCluster(url, PATIENCE_S, password="s3cret")().open()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_hosts_that_are_not_there_are_an_error() -> None:
+    with pytest.raises(RedisError, match="no node of the Redis Cluster says where its slots are") as caught:
+        RedisCluster("redis+cluster://user:s3cret@127.0.0.1:1,127.0.0.1:2")().open()
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://host",
+        "redis+cluster://",
+        "redis+cluster://host/1",
+        "redis+cluster://host,,other",
+        "redis+cluster://host:x",
+        "redis+cluster://host?colour=red",
+    ],
+)
+def test_an_address_of_another_form_is_refused(url: str) -> None:
+    with pytest.raises(ValueError):
+        RedisCluster(url)
