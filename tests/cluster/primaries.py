@@ -12,7 +12,8 @@ from redis.exceptions import RedisError
 
 from gochat.cluster.identity import SLOTS, slot_of
 from tests.cluster.real import RealServer
-from tests.cluster.watched import HOST, NOWHERE, free_port, until
+from tests.cluster.watched import NOWHERE, until
+from tests.ports import HOST, held_port
 
 #: After so long without an answer a node of the Redis Cluster is taken for dead; no test of this kind waits for it.
 NEVER_MS = 60_000
@@ -50,7 +51,7 @@ class Primaries:
 
     def _add(self, stack: ExitStack, folder: Path, timeout_ms: int, *options: str) -> None:
         folder.mkdir()
-        port, bus_port = free_port(), free_port()
+        port, bus_port = stack.enter_context(held_port()), stack.enter_context(held_port())
         own = ("--port", str(port), "--bind", HOST, "--repl-diskless-sync-delay", "0", *options)
         clustered = ("--cluster-enabled", "yes", "--cluster-port", str(bus_port))
         server = RealServer(folder, *own, *clustered, "--cluster-node-timeout", str(timeout_ms))

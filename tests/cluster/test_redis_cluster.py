@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -21,6 +20,7 @@ from tests.cluster.primaries import Primaries
 from tests.cluster.real import PATIENCE_S, RealServer
 from tests.cluster.test_layout import SECRET, drawn
 from tests.cluster.three import three_nodes
+from tests.ports import HOST, held_port
 
 ALL = range(4)
 #: A primary that is silent for so long is replaced.
@@ -136,16 +136,14 @@ async def test_nothing_is_lost_when_a_primary_comes_back_with_its_data(replaced:
 
 
 def test_a_server_that_stands_alone_is_none(redis: RealServer) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    redis.command("CONFIG", "SET", "port", port)
-    try:
-        link = RedisCluster(f"redis+cluster://127.0.0.1:{port}", PATIENCE_S)()
-        with pytest.raises(RedisError, match="cluster support disabled"):
-            link.open()
-    finally:
-        redis.command("CONFIG", "SET", "port", 0)
+    with held_port() as port:
+        redis.command("CONFIG", "SET", "port", port)
+        try:
+            link = RedisCluster(f"redis+cluster://{HOST}:{port}", PATIENCE_S)()
+            with pytest.raises(RedisError, match="cluster support disabled"):
+                link.open()
+        finally:
+            redis.command("CONFIG", "SET", "port", 0)
 
 
 def test_a_wrong_password_is_told_as_one(primaries: Primaries) -> None:
