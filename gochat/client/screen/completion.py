@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +30,8 @@ class Words(NamedTuple):
     groups: Iterable[str]
     here: Iterable[str]
     """Users of the current room, the latest writer first."""
+    named: Callable[[str], Iterable[str]] = lambda word: ()
+    """Users whose names have a word that begins so."""
 
 
 class Completion:
@@ -70,15 +72,20 @@ def _candidates(word: str, before: str, words: Words) -> list[str]:
         rooms = [f"group:{group}" for group in words.groups] + [f"user:{user}" for user in words.users]
         found = [f"{room} " for room in rooms if room.startswith(word) or room.partition(":")[2].startswith(word)]
     elif command.startswith("/") and command[1:] in _TO_USER:
-        found = [f"{user} " for user in words.users if user.startswith(word.lower())]
+        found = [f"{user} " for user in _users(word, words.users, words)]
     elif word.startswith("@"):
-        found = [f"@{user} " for user in (*words.here, *words.users) if user.startswith(word[1:].lower())]
+        found = [f"@{user} " for user in _users(word[1:], (*words.here, *words.users), words)]
     elif word:
         end = " " if before else ": "
-        found = [f"{user}{end}" for user in (*words.here, *words.users) if user.startswith(word.lower())]
+        found = [f"{user}{end}" for user in _users(word, (*words.here, *words.users), words)]
     else:
         found = ()
     return list(dict.fromkeys(found))[:MAX_CANDIDATES]
+
+
+def _users(word: str, users: Iterable[str], words: Words) -> list[str]:
+    """Users by the beginning of their ids, then by that of a word of their names."""
+    return [*(user for user in users if user.startswith(word.lower())), *(words.named(word) if word else ())]
 
 
 # ------------------------------------------------------------------------------------------ emoji

@@ -164,6 +164,7 @@ class Desk:
     def newest_page(self, page: Page) -> None:
         """The newest page of a room. Messages that it reaches past stand in it: their facts may have come before."""
         self.state.timeline(page.room).newest_page(page)
+        self.state.want_names(page.entries)
         self.state.receipts(page.room, page.reads, page.got)
         self._drop_recorded(page.room, page.head)
 
@@ -187,7 +188,7 @@ class Desk:
         """Put the next word that fits in the place of the one before the cursor."""
         if self._completion is None:
             users, groups = self.state.users(), self.state.groups()
-            words = Words(COMMANDS, users, groups, self.state.here())
+            words = Words(COMMANDS, users, groups, self.state.here(), self.state.shown.beginning)
             self._completion = Completion(self.composer, words)
         if not self._completion.step(by):
             self._completion = None

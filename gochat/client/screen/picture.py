@@ -165,7 +165,7 @@ def _too_long(scene: Scene) -> str:
 
 
 def _typing(state: State, now: float) -> str:
-    typists = [text.inert(user) for user in state.typists(state.current, now)]
+    typists = [state.name(user) for user in state.typists(state.current, now)]
     match typists:
         case []:
             return ""

@@ -38,14 +38,14 @@ def entry_rows(
         return rows + wrap(runs, width, 2)
     if isinstance(fact, facts.Message):
         return rows + _message(state, timeline, fact, width, receipt, selected)
-    return rows + wrap([("time", _clock(fact.ts)), ("act", f"-!- {text.fact_text(fact)}")], width, INDENT)
+    return rows + wrap([("time", _clock(fact.ts)), ("act", f"-!- {text.fact_text(fact, state.name)}")], width, INDENT)
 
 
 def draft_rows(state: State, draft: Draft, width: int, *, first: bool) -> list[Row]:
     """A message that the server has not recorded, with the reason."""
     shown = text.shown(draft.body)
     edit = f"(new text of #{draft.edits}) " if draft.edits is not None else ""
-    runs: list[Run] = [("waits", f"{'':{INDENT}}<{state.me}> {edit}{shown} ")]
+    runs: list[Run] = [("waits", f"{'':{INDENT}}<{state.name(state.me)}> {edit}{shown} ")]
     if draft.refused is not None:
         why = text.inert(text.refusal(draft.refused))
         runs.append(("error", f"[not sent: {why}; /retry {draft.number} or /drop {draft.number}]"))
@@ -68,18 +68,18 @@ def receipt(state: State, room: str, seq: int) -> str:
         return f"[{done}]"
     if len(users) > _NAMED_READERS:
         return f"[{done} by {counted(len(users), 'user')}]"
-    return f"[{done} by {', '.join(map(text.inert, users))}]"
+    return f"[{done} by {', '.join(map(state.name, users))}]"
 
 
 def _message(
     state: State, timeline: Timeline, message: facts.Message, width: int, receipt: str, selected: bool
 ) -> list[Row]:
-    sender = text.inert(message.sender)
+    sender = state.name(message.sender)
     mine, named = message.sender == state.me, state.names_me(message)
     style = "selected" if selected else "me" if mine else "mention" if named else user_style(message.sender)
     rows: list[Row] = []
     if message.reply_to is not None:
-        rows.append([("quote", fitted(f"{'':{INDENT}}> {_quoted(timeline, message.reply_to)}", width))])
+        rows.append([("quote", fitted(f"{'':{INDENT}}> {_quoted(state, timeline, message.reply_to)}", width))])
     runs: list[Run] = [("time", _clock(message.ts)), ("mark", f"#{message.seq} "), (style, f"<{sender}>"), (None, " ")]
     if message.body is None:
         runs.append(("mark", "(deleted)"))
@@ -96,12 +96,12 @@ def _message(
     return rows
 
 
-def _quoted(timeline: Timeline, seq: int) -> str:
+def _quoted(state: State, timeline: Timeline, seq: int) -> str:
     message = timeline.message(seq)
     if message is None:
         return f"#{seq}"
     quoted = "(deleted)" if message.body is None else text.shown(message.body).replace("\n", " ")
-    return f"#{seq} {text.inert(message.sender)}: {quoted}"
+    return f"#{seq} {state.name(message.sender)}: {quoted}"
 
 
 def _is_first_new(state: State, fact: object, before: Entry | None) -> bool:

@@ -44,6 +44,7 @@ async def run(desk: Desk, display: Display) -> None:
                 tasks.mark_read,
                 tasks.tell_typing,
                 tasks.follow_people,
+                tasks.ask_names,
                 tasks.obey,
             ):
                 nursery.start_soon(task, desk)

@@ -6,10 +6,11 @@ It is fed every event; `now` is a monotonic time in seconds.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from gochat.client.events import Event, Listed, Offline, Online
+from gochat.client.names import ShownNames
 from gochat.client.positions import Reset
 from gochat.client.rooms import Rooms
 from gochat.client.screen.timeline import Timeline
@@ -57,6 +58,8 @@ class State:
         """Users that are known to exist, or were asked about."""
         self.names: dict[str, list[str]] = {}
         """Members of groups, as far as they were listed."""
+        self.shown = ShownNames()
+        self.shown.want([self.me])
         self._timelines: dict[str, Timeline] = {}
         self._typing: dict[str, dict[str, float]] = {}
         self._reads: dict[str, dict[str, int]] = {}
@@ -143,7 +146,11 @@ class State:
         """The name of a room, for its row in the list."""
         if room == STATUS:
             return "gochat"
-        return ids.peer(room, self.me) if ids.is_dm(room) else room.removeprefix("group:")
+        return self.name(ids.peer(room, self.me)) if ids.is_dm(room) else room.removeprefix("group:")
+
+    def name(self, user: str) -> str:
+        """A user's name as it is shown, on one line; the id where no name is known."""
+        return text.inert(self.shown.of(user))
 
     def note(self, text: str, room: str | None = None, style: str = "note") -> None:
         """A notice of this client in a room, or in the current one."""
@@ -160,6 +167,7 @@ class State:
                 self._typing.clear()
             case Online():
                 self.offline = None
+                self.shown.ask_again()
                 self._number_rooms()
                 return False
             case Listed():
@@ -171,6 +179,7 @@ class State:
                 self._number_rooms()
                 return True
             case replies.Typing():
+                self.shown.want([event.sender])
                 self._typing_now(event, now)
             case replies.Read() if event.sender != self.me:
                 self.receipts(event.room, {event.sender: event.seq}, {})
@@ -192,6 +201,7 @@ class State:
         return False
 
     def _fact(self, fact: Fact) -> bool:
+        self.want_names([fact])
         self._heads[fact.room] = fact.seq
         timeline = self._timelines.get(fact.room)
         if timeline is not None:
@@ -215,6 +225,11 @@ class State:
             self.mentioned.add(fact.room)
         return named or ids.is_dm(fact.room)
 
+    def want_names(self, told: Iterable[Fact]) -> None:
+        """The names of the users whom these facts name are to be shown."""
+        for fact in told:
+            self.shown.want([fact.sender, *fact.users] if isinstance(fact, facts.Member) else [fact.sender])
+
     def names_me(self, message: facts.Message) -> bool:
         """Whether a message of somebody else names this user."""
         return message.sender != self.me and message.body is not None and self._mention(message.body) is not None
@@ -225,6 +240,8 @@ class State:
         entries.sort(key=lambda entry: entry.last.ts if entry.last else 0, reverse=True)
         for entry in entries:
             self.receipts(entry.room, entry.reads, entry.got)
+        self.shown.learn({each.user: each.name for each in self.rooms.contacts})
+        self.shown.learn({each.user: each.name for each in self.rooms.requests})
         rooms = [entry.room for entry in self.rooms.requests] + [entry.room for entry in entries]
         known = set(self.order)
         self.order += [room for room in dict.fromkeys(rooms) if room not in known]
@@ -248,6 +265,7 @@ class State:
         """Others have read a room up to these facts, and have these on a device: told by an event, a list or a page."""
         for told, known in ((reads, self._reads), (got, self._got)):
             users = known.setdefault(room, {})
+            self.shown.want(told)
             for user, seq in told.items():
                 if user != self.me and (user in users or len(users) < _MAX_READERS):
                     users[user] = max(seq, users.get(user, 0))

@@ -9,6 +9,7 @@ from typing import Final
 
 import trio
 
+from gochat.client.chat import NAMES
 from gochat.client.errors import ClientError, Ended, Refused
 from gochat.client.screen.desk import Desk, WaitingCommand
 from gochat.client.screen.state import STATUS
@@ -64,6 +65,7 @@ async def _fetch(desk: Desk, room: str, timeline: Timeline) -> None:
         return
     before = timeline.lowest
     page = await desk.chat.page(room, before=before, limit=PAGE)
+    desk.state.want_names(page.entries)
     if not timeline.older_page(page, before):
         return  # Another one is asked for.
     # The next picture says whether that is enough.
@@ -135,10 +137,26 @@ async def follow_people(desk: Desk) -> None:
         await trio.sleep(_PAUSE_S)
 
 
+async def ask_names(desk: Desk) -> None:
+    """Ask for the names of users who are to be shown, many at a time."""
+    seen = -1
+    while True:
+        seen = await desk.signal.wait(seen)
+        while users := desk.state.shown.wanted(NAMES):
+            try:
+                desk.state.shown.learn(await desk.chat.names(users))
+            except Ended:
+                raise
+            except ClientError:
+                break  # Their ids are shown until the next connection.
+            desk.signal.set()
+
+
 async def _list_members(desk: Desk, room: str) -> None:
     names: list[str] = []
     async for member in desk.chat.members(room):
         names.append(member.user)
+        desk.state.shown.learn({member.user: member.name})
         if len(names) == MEMBERS:
             break
     desk.state.names[room] = names

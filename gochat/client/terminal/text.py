@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from unicodedata import category
@@ -262,9 +262,9 @@ def _last(last: Last | None) -> str:
     return f": {clock(last.ts)} {inert(last.sender)}: {inert(last.body)}" if last else ""
 
 
-def fact_text(fact: Fact) -> str:
-    """One fact in words: the actor and the act."""
-    who = inert(fact.sender)
+def fact_text(fact: Fact, named: Callable[[str], str] = inert) -> str:
+    """One fact in words: the actor and the act. `named` gives the name that is shown of a user."""
+    who = named(fact.sender)
     match fact:
         case facts.Message():
             return _message(fact, who)
@@ -276,7 +276,7 @@ def fact_text(fact: Fact) -> str:
             emoji = inert(fact.emoji)
             return f"{who} reacted {emoji} to #{fact.target}" if fact.on else f"{who} took {emoji} from #{fact.target}"
         case facts.Member():
-            return _member(fact, who)
+            return _member(fact, who, named)
         case facts.Group():
             parts = (("title", fact.title), ("history", fact.history), ("post", fact.post))
             return f"{who} set " + ", ".join(f'{name} "{inert(value)}"' for name, value in parts if value is not None)
@@ -297,8 +297,8 @@ def _message(fact: facts.Message, who: str) -> str:
     return f"{who}{to}: {body(fact.body)}{edited}{reactions}"
 
 
-def _member(fact: facts.Member, who: str) -> str:
-    users = ", ".join(map(inert, fact.users))
+def _member(fact: facts.Member, who: str, named: Callable[[str], str]) -> str:
+    users = ", ".join(map(named, fact.users))
     if fact.seq == 1:
         return f'{who} created the group "{inert(fact.title)}"' if fact.title else f"{who} created the group"
     match fact.change:

@@ -7,7 +7,13 @@ import pytest
 from gochat.client.screen.completion import Completion, Words, emoji_named
 from gochat.client.screen.composer import Composer
 
-WORDS = Words(("help", "quit", "query"), ("bob", "bea", "eve"), ("tea", "team"), ("eve", "bob"))
+WORDS = Words(
+    ("help", "quit", "query"),
+    ("bob", "bea", "eve"),
+    ("tea", "team"),
+    ("eve", "bob"),
+    lambda word: ["bob", "x7"] if "miller".startswith(word.lower()) else [],
+)
 
 
 def completed(typed: str, tabs: int = 1) -> str:
@@ -67,3 +73,9 @@ def test_emoji_by_name() -> None:
     assert "👍" in emoji_named("thumb")
     assert emoji_named("no such emoji") == []
     assert completed("fine :thumbs_up:") == "fine 👍"
+
+
+def test_users_are_completed_by_their_names_too() -> None:
+    assert completed("Mil") == "bob: "
+    assert completed("/msg mil", 2) == "/msg x7 "
+    assert completed("hello @Mill") == "hello @bob "

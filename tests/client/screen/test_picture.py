@@ -298,3 +298,22 @@ def test_a_list_longer_than_the_screen_shows_where_one_is(count: int) -> None:
     shown.state.open("group:g70")
     side = [line[:8].strip() for line in shown.lines()[1:-2]]
     assert "72 #g70" in side
+
+
+def test_people_are_shown_by_their_names() -> None:
+    shown = tea(
+        message(1, "hi"),
+        facts.Member(room=TEA, seq=2, ts=NOON, sender="bob", users=["eve"], change="added"),
+        message(3, "?", sender="ann", reply_to=1),
+        title="Tea",
+    )
+    shown.state.shown.learn({"bob": "Bob \u202eMiller", "eve": "Eve"})
+    shown.state.take(replies.Read(room=TEA, sender="bob", seq=3), 0.0)
+    shown.state.take(replies.Typing(room=TEA, sender="eve"), 0.0)
+    assert shown.messages()[-4:] == [
+        "12:00 #1 <Bob \\u202eMiller> hi",
+        "12:00 -!- Bob \\u202eMiller added Eve",
+        "      > #1 Bob \\u202eMiller: hi",
+        "12:00 #3 <ann> ? [read by Bob \\u202eMiller]",
+    ]
+    assert "Eve is typing" in shown.lines()[-2]

@@ -1,0 +1,66 @@
+"""The names that are shown of users, as far as they are known: messages tell ids alone. Pure.
+
+Whatever tells of users says `want`; a task asks the server for the names that are `wanted` and gives them to `learn`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+#: Names that are kept, the latest.
+MAX_NAMES: Final = 5_000
+
+
+class ShownNames:
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._taken: Counter[str] = Counter()
+        """How many of the users each name stands for, in lower case: as their name or as their id."""
+        self._asked: set[str] = set()
+        self._wanted: dict[str, None] = {}
+
+    def of(self, user: str) -> str:
+        """The user's name; the id where no name is known. Where another user has that name, the id stands with it."""
+        name = self._names.get(user, user)
+        return f"{name} ({user})" if name != user and self._taken[name.casefold()] > 1 else name
+
+    def beginning(self, word: str) -> list[str]:
+        """Ids of the users whose names have a word that begins so, in the order in which they were learnt."""
+        word = word.casefold()
+        return [
+            user for user, name in self._names.items() if any(part.startswith(word) for part in name.casefold().split())
+        ]
+
+    def want(self, users: Iterable[str]) -> None:
+        """Names of users are to be shown. Users who were asked for are left out, whether they have a name or not."""
+        self._wanted |= dict.fromkeys(user for user in users if user not in self._asked)
+
+    def wanted(self, limit: int) -> list[str]:
+        """Take some of the users who are to be asked for."""
+        users = list(self._wanted)[:limit]
+        for user in users:
+            del self._wanted[user]
+        self._asked |= set(users)
+        return users
+
+    def learn(self, names: Mapping[str, str]) -> None:
+        """These are the names now."""
+        for user, name in names.items():
+            self._forget(user)
+            self._names[user] = name
+            self._taken.update({user, name.casefold()})
+        for oldest in list(self._names)[: max(0, len(self._names) - MAX_NAMES)]:
+            self._forget(oldest)
+
+    def ask_again(self) -> None:
+        """The client is connected anew: names may have changed meanwhile."""
+        known = list(self._asked)[:MAX_NAMES]
+        self._asked.clear()
+        self.want(known)
+
+    def _forget(self, user: str) -> None:
+        name = self._names.pop(user, None)
+        if name is not None:
+            self._taken.subtract({user, name.casefold()})
