@@ -63,7 +63,7 @@ def test_a_message_that_is_refused_says_why(person: Someone) -> None:
     ann.say("one", "https://elsewhere.example/")
     failed = ann.page.locator(".msg.failed")
     failed.wait_for()
-    assert "links to other sites are not allowed here" in failed.inner_text()
+    assert "Links to other sites are not allowed here" in failed.inner_text()
     failed.get_by_role("button", name="Try again").click()
     failed.get_by_role("button", name="Delete").click()
     failed.wait_for(state="detached")

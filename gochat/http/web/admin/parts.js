@@ -11,7 +11,7 @@ import * as state from "./state.js";
 export const Time = ({ ts }) => (ts ? html`<time datetime=${new Date(ts).toISOString()} title=${when.inFull(ts)}>${when.ago(ts)}</time>` : "–");
 
 /** A time that lies ahead. @param {{ts: number}} props */
-export const Moment = ({ ts }) => html`<time datetime=${new Date(ts).toISOString()} title=${when.inFull(ts)}>${when.brief(ts)}</time>`;
+export const Moment = ({ ts }) => html`<time datetime=${new Date(ts).toISOString()} title=${when.inFull(ts)}>${when.until(ts)}</time>`;
 
 /** @param {{id: string, name?: string}} props */
 export const UserLink = ({ id, name = id }) => html`

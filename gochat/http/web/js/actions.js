@@ -1,5 +1,6 @@
 // @ts-check
 // The actions of a person. A failure is told where it was tried, or in the banner.
+import { t } from "./l10n.js";
 import { learn, want } from "./names.js";
 import * as offline from "./offline.js";
 import * as outbox from "./outbox.js";
@@ -133,7 +134,8 @@ export const searchMessages = (q, cursor) => ask({ type: "search", in: "messages
 
 /** Makes a group and shows it. Rejects with the reason. @param {string} name @param {string} title @param {string[]} users */
 export async function createGroup(name, title, users) {
-  await ask({ type: "group", name, action: "create", ...(title ? { title } : {}), ...(users.length ? { users } : {}) });
+  const asked = { type: "group", name, action: "create", ...(title ? { title } : {}), ...(users.length ? { users } : {}) };
+  await ask(asked).catch((error) => { throw error.code === "conflict" ? new Error(t("group-taken")) : error; });
   const room = `group:${name}`;
   if (!state.rooms.value.has(room)) state.addRoom(fromEntry({ room, title, role: "owner" }, state.me.value));
   show(room);

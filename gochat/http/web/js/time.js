@@ -11,6 +11,7 @@ const shortWeekday = format({ weekday: "short" });
 const date = format({ day: "numeric", month: "long" });
 const shortDate = format({ day: "numeric", month: "short" });
 const dateAndYear = format({ day: "numeric", month: "long", year: "numeric" });
+const momentSoon = format({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const whole = format({ dateStyle: "full", timeStyle: "short" });
 
 /** @param {number} ts */
@@ -39,6 +40,9 @@ export function brief(ts) {
   if (days === 0) return time(ts);
   return days > 0 && days < 7 ? shortWeekday.format(ts) : shortDate.format(ts);
 }
+
+/** Until when something holds. @param {number} ts */
+export const until = (ts) => (daysAgo(ts) === 0 ? time(ts) : momentSoon.format(ts));
 
 /** How long ago somebody was here. @param {number} ts */
 export function ago(ts) {

@@ -1,6 +1,7 @@
 // @ts-check
 // The page's one session, for those who only want to ask.
 import { Broken, Client, Refused } from "./client.js";
+import { inWords } from "./refusals.js";
 export { Broken, Refused };
 
 /** @typedef {import("./client.js").Frame} Frame */
@@ -24,7 +25,7 @@ export const retryNow = () => current?.retryNow();
 /** See Client.post. @param {Frame} frame */
 export const post = (frame) => current?.post(frame);
 /** See Client.ask. @param {Frame} frame @returns {Promise<any>} */
-export const ask = (frame) => current?.ask(frame) ?? Promise.reject(new Broken("there is no connection"));
+export const ask = (frame) => current?.ask(frame).catch(inWords) ?? Promise.reject(new Broken("there is no connection"));
 
 /** See Client.pages. @param {Frame} frame @param {string} field @returns {AsyncGenerator<any>} */
 export async function* pages(frame, field) {

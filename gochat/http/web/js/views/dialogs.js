@@ -93,7 +93,7 @@ function Members({ room }) {
           <${Avatar} name=${member.name} id=${member.user} size="small" />
           <span><button type="button" class="member-name" onClick=${() => { state.dialog.value = { name: "profile", user: member.user, shown: member.name }; }}>
               <b dir="auto">${member.name}</b></button>
-            <small>${member.user === member.name ? "" : member.user} ${member.role === "member" ? "" : t(member.role)}</small></span>
+            <small>${about(member)}</small></span>
           ${member.user !== state.me.value && moderates && html`<${MemberActions} member=${member} owns=${owns} muted=${muted.has(member.user)} act=${act} />`}
         </li>`)}</ul>
       <${sanctions.Sanctions} sanctions=${sanctioned} act=${act} />
@@ -105,6 +105,9 @@ function Members({ room }) {
       </footer>`}
     <//>`;
 }
+
+/** The id of a member who has a name, and the role that not all have. @param {{user: string, name: string, role: string}} member */
+const about = ({ user, name, role }) => [user !== name && user, role !== "member" && t(role)].filter(Boolean).join(" · ");
 
 /** @param {{member: {user: string, role: string}, owns: boolean, muted: boolean, act: (action: string, fields: object) => void}} props */
 function MemberActions({ member, owns, muted, act }) {
@@ -147,15 +150,24 @@ function Settings({ room, act }) {
 /** @param {{room: string}} props */
 function Leave({ room }) {
   const [successor, setSuccessor] = useState("");
-  const [asked, setAsked] = useState(false);
-  const act = () => actions.group(room, "leave", successor ? { successor } : {}).catch((error) => {
-    if (error.code === "conflict") setAsked(true);
-    throw error;
+  /** The others, once it is known that a successor is needed. */
+  const [heirs, setHeirs] = useState(/** @type {Awaited<ReturnType<typeof actions.members>>} */ ([]));
+  const act = () => actions.group(room, "leave", successor ? { successor } : {}).catch(async (error) => {
+    if (error.code !== "conflict") throw error;
+    const others = (await actions.members(room)).filter(({ user }) => user !== state.me.value);
+    setHeirs(others);
+    throw new Error(t(others.length ? "leave-successor" : "leave-alone"));
   });
   return html`
     <${Dialog} label=${t("leave")} onClose=${close}>
       <${Form} label=${t("leave")} act=${act} bad>
-        ${asked && html`<${Field} label=${t("leave-successor")} value=${successor} onInput=${setSuccessor} autocapitalize="none" />`}
+        ${heirs.length > 0 && html`
+          <label class="labelled"><span>${t("successor")}</span>
+            <select value=${successor} required onChange=${(/** @type {any} */ event) => setSuccessor(event.target.value)}>
+              <option value=""></option>
+              ${heirs.map(({ user }) => html`<option value=${user}>${nameOf(user)}</option>`)}
+            </select>
+          </label>`}
       <//>
     <//>`;
 }

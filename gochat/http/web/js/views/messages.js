@@ -78,11 +78,16 @@ export function Messages({ room, thread, loading, failed }) {
   useEffect(() => {
     const log = /** @type {HTMLElement} */ (scroller.current);
     let height = log.clientHeight;
+    /** The list is on its way to its end, where one already was. */
+    let following = false;
     // The place to write grows and shrinks: readers at the end stay there.
     const resized = new ResizeObserver(() => {
       const left = log.scrollHeight - log.scrollTop - height;
       height = log.clientHeight;
-      if (left <= AT_END_PX && timeline.attached) list.scrollToEnd();
+      if ((left > AT_END_PX && !following) || !timeline.attached) return;
+      following = true;
+      list.scrollToEnd();
+      afterFrames(() => { following = false; });
     });
     resized.observe(log);
     return () => resized.disconnect();

@@ -81,7 +81,7 @@ function SilentRooms({ attempt }) {
       <span>${t("mentions-anyway")}</span></label>
     <ul class="members">${silent.map(({ room, until }) => html`
       <li key=${room}><span></span><span><b dir="auto">${state.rooms.value.get(room)?.title ?? room}</b>
-          <small>${until ? t("silent-until", { when: when.inFull(until) }) : ""}</small></span>
+          <small>${until ? t("silent-until", { when: when.until(until) }) : ""}</small></span>
         <button type="button" class="soft" onClick=${() => attempt(unsilence(room))}>${t("unsilence")}</button></li>`)}</ul>`;
 }
 
@@ -102,7 +102,7 @@ export function SilenceChoice({ room }) {
     <label class="labelled"><span>${t("notifications")}</span>
       <select value=${silent ? "silent" : "off"} onChange=${choose}>
         <option value="off">${t("silence-off")}</option>
-        ${silent && html`<option value="silent" disabled>${silent.until ? t("silent-until", { when: when.inFull(silent.until) }) : t("silent-now")}</option>`}
+        ${silent && html`<option value="silent" disabled>${silent.until ? t("silent-until", { when: when.until(silent.until) }) : t("silent-now")}</option>`}
         ${HOURS.map((hours) => html`<option value=${hours}>${span(hours)}</option>`)}
       </select>
     </label>`;

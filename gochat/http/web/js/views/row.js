@@ -47,7 +47,7 @@ function Message(props) {
         <${Bubble} item=${item} rev=${item.rev} mine=${mine} reached=${props.reached} />
         ${item.reactions && html`<${Reactions} item=${item} rev=${item.rev} room=${room} />`}
         ${item.state === "failed" && html`
-          <p class="failed-note" role="alert">${t("not-sent")}: ${item.why}
+          <p class="failed-note" role="alert">${t("not-sent")}. ${item.why}
             <button type="button" onClick=${() => outbox.retry(room, item)}>${t("try-again")}</button>
             <button type="button" onClick=${() => outbox.discard(room, item)}>${t("discard")}</button>
           </p>`}

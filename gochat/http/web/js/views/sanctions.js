@@ -16,7 +16,7 @@ export function Sanctions({ sanctions, act }) {
     <ul class="members sanctions">${sanctions.map(({ user, name, kind, until }) => html`
       <li key=${`${user} ${kind}`}>
         <${Avatar} name=${name} id=${user} size="small" />
-        <span><b dir="auto">${name}</b> <small>${t(kind === "ban" ? "is-banned" : "is-muted")}${until ? `, ${t("until", { when: when.brief(until) })}` : ""}</small></span>
+        <span><b dir="auto">${name}</b> <small>${t(kind === "ban" ? "is-banned" : "is-muted")}${until ? `, ${t("until", { when: when.until(until) })}` : ""}</small></span>
         <button type="button" class="soft" onClick=${() => act(`un${kind}`, { user })}>${t(kind === "ban" ? "unban" : "unmute")}</button>
       </li>`)}</ul>`;
 }

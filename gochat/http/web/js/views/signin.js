@@ -1,7 +1,7 @@
 // @ts-check
 // The door: a link's ticket, or a link or token that a person pastes.
 import { BadTicket, fromText, ofToken, redeem } from "../credential.js";
-import { html, useState } from "../html.js";
+import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
 import { signIn } from "../session.js";
 import { status } from "../state.js";
@@ -25,6 +25,7 @@ export async function enter({ ticket, token }) {
 export function SignIn({ problem }) {
   const [text, setText] = useState("");
   const [wrong, setWrong] = useState(problem);
+  useEffect(() => setWrong(problem), [problem]); // Another link was opened in this tab.
   const { phase, why } = status.value;
   const connecting = phase === "connecting";
   const submit = (/** @type {Event} */ event) => {
