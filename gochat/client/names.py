@@ -5,12 +5,17 @@ Whatever tells of users says `want`; a task asks the server for the names that a
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 #: Names that are kept, the latest.
 MAX_NAMES: Final = 5_000
+#: Names that are asked for again by a client that is connected anew, as all may be at once.
+_MAX_AGAIN: Final = 100
+#: A name that could be taken for one with an id.
+_QUALIFIED: Final = re.compile(r"[()\uff08\uff09]")
 
 
 class ShownNames:
@@ -18,13 +23,16 @@ class ShownNames:
         self._names: dict[str, str] = {}
         self._taken: Counter[str] = Counter()
         """How many of the users each name stands for, in lower case: as their name or as their id."""
-        self._asked: set[str] = set()
+        self._asked: dict[str, None] = {}
         self._wanted: dict[str, None] = {}
 
     def of(self, user: str) -> str:
-        """The user's name; the id where no name is known. Where another user has that name, the id stands with it."""
+        """The user's name; the id where no name is known. Where the user could pass for another one by that name,
+        the id stands with it."""
         name = self._names.get(user, user)
-        return f"{name} ({user})" if name != user and self._taken[name.casefold()] > 1 else name
+        if name != user and (self._taken[name.casefold()] > 1 or _QUALIFIED.search(name)):
+            return f"{name} ({user})"
+        return name
 
     def beginning(self, word: str) -> list[str]:
         """Ids of the users whose names have a word that begins so, in the order in which they were learnt."""
@@ -42,7 +50,7 @@ class ShownNames:
         users = list(self._wanted)[:limit]
         for user in users:
             del self._wanted[user]
-        self._asked |= set(users)
+        self._asked |= dict.fromkeys(users)
         return users
 
     def learn(self, names: Mapping[str, str]) -> None:
@@ -55,10 +63,11 @@ class ShownNames:
             self._forget(oldest)
 
     def ask_again(self) -> None:
-        """The client is connected anew: names may have changed meanwhile."""
-        known = list(self._asked)[:MAX_NAMES]
+        """The client is connected anew: names may have changed meanwhile, and questions may have been lost. The latest
+        are asked for again, others when somebody tells of them."""
+        latest = list(self._asked)[-_MAX_AGAIN:]
         self._asked.clear()
-        self.want(known)
+        self.want(latest)
 
     def _forget(self, user: str) -> None:
         name = self._names.pop(user, None)

@@ -60,11 +60,12 @@ def test_a_group_shows_names(person: Someone, server: Server) -> None:
 
 
 def test_of_two_users_with_one_name_the_ids_are_shown_as_well(person: Someone, server: Server) -> None:
-    tokens = named(server, bob="Bob", mallory="BOB")
-    server.post(tokens["bob"], "groups", {"name": "tea", "title": "Tea", "users": ["ann", "mallory"]})
+    tokens = named(server, bob="Bob", mallory="BOB", forger="Bob (bob)")
+    server.post(tokens["bob"], "groups", {"name": "tea", "title": "Tea", "users": ["ann", "mallory", "forger"]})
     for user, token in tokens.items():
         server.say(token, "group:tea", f"I am {user}")
     ann = person("ann")
     ann.open("Tea")
     ann.page.wait_for_selector(".name:text-is('BOB (mallory)')")
+    ann.page.wait_for_selector(".name:text-is('Bob (bob) (forger)')")
     assert ann.page.inner_text(".msg:has-text('I am bob') .name") == "Bob"

@@ -21,6 +21,8 @@ def test_nobody_passes_for_another() -> None:
     assert names.of("bob") == "Bob Miller (bob)"
     assert names.of("eve") == "Cat (eve)", "it is another user's id"
     assert names.of("cat") == "Cat Stevens"
+    names.learn({"forger": "Bob Miller (bob)"})
+    assert names.of("forger") == "Bob Miller (bob) (forger)"
     names.learn({"mallory": "Mallory"})
     assert names.of("bob") == "Bob Miller"
 
@@ -34,7 +36,15 @@ def test_each_user_is_asked_for_once_a_connection() -> None:
     names.want(["bob", "eve"])
     assert names.wanted(9) == ["eve"]
     names.ask_again()
-    assert sorted(names.wanted(9)) == ["bob", "cat", "dan", "eve"]
+    assert names.wanted(9) == ["bob", "cat", "dan", "eve"]
+
+
+def test_few_are_asked_for_again() -> None:
+    names = ShownNames()
+    names.want(f"u{number}" for number in range(300))
+    assert len(names.wanted(1_000)) == 300
+    names.ask_again()
+    assert names.wanted(1_000) == [f"u{number}" for number in range(200, 300)]
 
 
 def test_they_are_found_by_any_word_of_the_name() -> None:

@@ -7,8 +7,10 @@ import { ask } from "./wire.js";
 const ASK_AFTER_MS = 20;
 /** The server takes so many at a time. */
 const AT_A_TIME = 100;
-/** So many names are kept, the latest; and so many are asked for again when the page is connected anew. */
-const MOST = 5_000, MOST_AGAIN = 500;
+/** So many names are kept, the latest. */
+const MOST = 5_000;
+/** A name that could be taken for one with an id. */
+const QUALIFIED = /[(（)）]/;
 
 /** By id. @type {import("../vendor/signals.mjs").Signal<Map<string, string>>} */
 const names = signal(new Map());
@@ -28,12 +30,13 @@ const shared = computed(() => {
 });
 
 /** The user's name as it is shown, or the id where no name is known: it is asked for, and a view that shows it is drawn anew. Where
- *  another user has the same name, the id stands with it. @param {string} user */
+ *  the user could pass for another one by that name, the id stands with it. @param {string} user */
 export function nameOf(user) {
   const name = names.value.get(user);
   want(user);
   if (!name || name === user) return user;
-  return shared.value.has(name.toLowerCase()) && name.toLowerCase() !== user ? `${name} (${user})` : name;
+  const lower = name.toLowerCase();
+  return (shared.value.has(lower) && lower !== user) || QUALIFIED.test(name) ? `${name} (${user})` : name;
 }
 
 /** @param {string} user */
@@ -73,9 +76,10 @@ export function learn(entries) {
   });
 }
 
-/** The page is connected: names may have changed, and questions may have been lost. */
+/** The page is connected: names may have changed, and questions may have been lost. The latest are asked for again by one
+ *  request, since all pages may be connected anew at once; others when they are next shown. */
 export function askAgain() {
-  const again = [...asked].slice(-MOST_AGAIN);
+  const again = [...asked].slice(-AT_A_TIME);
   asked = new Set();
   again.forEach(want);
 }
