@@ -61,6 +61,7 @@ COVERS: dict[str, tuple[str, ...]] = {
         "actors/ephemeral",
         "actors/events",
         "actors/room_context",
+        "actors/telling",
     ),
     "tests/e2e/test_devices.py": ("session/devices",),
     "tests/e2e/test_deadlines.py": ("session/deadlines",),
