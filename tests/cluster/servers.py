@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from redis.exceptions import ResponseError
 
 from gochat.cluster import faults
-from gochat.cluster.link import Link
+from gochat.cluster.link import Link, connector
 from gochat.cluster.memory import MemoryBulletin, MemoryLog
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.redis_bulletin import RedisBulletin
@@ -66,6 +68,11 @@ class OnRedis:
         self._connector = connect
         self._cluster = cluster
         self._close: list[Callable[[], None]] = []
+
+    @classmethod
+    def alone(cls, server: RealServer) -> OnRedis:
+        """One server, and a cluster of its own on it."""
+        return cls([server], partial(connector, server.url), secrets.token_hex(4))
 
     def _connect(self, node: str) -> Callable[[], Link]:
         return self._connector(HASTY_S if node == "hasty" else PATIENCE_S)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 
-from gochat.cluster.link import connector
 from gochat.cluster.redis_cluster import RedisCluster
 from tests.cluster.primaries import Primaries
 from tests.cluster.real import RealServer
@@ -25,7 +23,7 @@ def in_memory() -> InMemory:
 
 @pytest.fixture
 async def on_redis(redis: RealServer) -> AsyncIterator[OnRedis]:
-    server = OnRedis([redis], partial(connector, redis.url), secrets.token_hex(4))
+    server = OnRedis.alone(redis)
     yield server
     server.close()
 

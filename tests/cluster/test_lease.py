@@ -193,7 +193,7 @@ async def test_a_node_that_is_not_fit_leaves_the_work_to_others(place: Place, au
 
 async def test_on_a_real_server_the_work_goes_over(redis: RealServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gochat.cluster.lease.AGAIN_S", 0.05)
-    server, works, scopes = OnRedis(redis), Works(), [trio.CancelScope(), trio.CancelScope()]
+    server, works, scopes = OnRedis.alone(redis), Works(), [trio.CancelScope(), trio.CancelScope()]
     asks: Counter[str] = Counter()
 
     def asks_again(name: str) -> bool:

@@ -86,7 +86,7 @@ def test_a_clock_is_set_under_a_server_that_runs(redis: tuple[RealServer, Machin
 async def test_an_answer_and_a_beat_of_the_future_are_old(redis: tuple[RealServer, Machine]) -> None:
     """A node may have spoken to another server in the hour before the clock comes to when it answered."""
     server, machine = redis
-    on_redis = OnRedis(server)
+    on_redis = OnRedis.alone(server)
     log, _ = await made(on_redis)
     await on_redis.promote()
     id_ = await answered(log, 0, "north")

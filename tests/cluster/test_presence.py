@@ -41,7 +41,7 @@ class TestPresenceInMemory(PresenceContract):
 @pytest.fixture
 async def on_redis(redis: RealServer, nursery: trio.Nursery) -> AsyncIterator[list[Station]]:
     """Three nodes over a real server."""
-    server = OnRedis(redis)
+    server = OnRedis.alone(redis)
     stations = [Station(name, server.bulletin(name)) for name in NAMES]
     async with trio.open_nursery() as own:
         for station in stations:

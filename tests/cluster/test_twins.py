@@ -148,7 +148,7 @@ async def both(redis: RealServer, monkeypatch: pytest.MonkeyPatch, seed: int) ->
     salts = Random(seed)
     monkeypatch.setattr(redis_log.secrets, "randbelow", salts.randrange)
     redis.command("FLUSHALL")
-    real = OnRedis(redis)
+    real = OnRedis.alone(redis)
     try:
         told = await Course(real, seed).run()
     finally:
