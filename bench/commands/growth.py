@@ -87,8 +87,9 @@ def scaling_command(
 @timed
 @common
 def cluster_command(pairs: int, members: int, rate: float, timed: Timed, common: Common) -> None:
-    """Three nodes and a Redis: the CPU time of each for a message between two of the nodes, and what it takes longer
-    than on one; then a group whose members are on all three. Needs valkey-server or redis-server.
+    """Three nodes and a Redis: by how much later than on one node a message between two of the nodes is acked and
+    delivered, at 100 and at 200 messages/s, and the CPU time of each for it; then a group whose members are on all
+    three. Needs valkey-server or redis-server.
 
     \b
     python -m bench cluster

@@ -1,32 +1,33 @@
 """The cost of a message in a cluster of three nodes: the CPU time of each of its processes, and how long it takes.
 
-The writers of `dm` are on one node, their readers on another, and the third only records. The members of the group are
-on all three. Beside it the same load on one node alone.
+The writers of `dm` are on one node, their readers on another, and the third only records. A light load tells how much
+later a message comes than on one node, and a heavy one what it costs. The members of the group are on all three nodes.
+The same load runs on one node alone, too.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from bench import procfs
 from bench.cluster import Cluster, Nodes
+from bench.load.book import Book
 from bench.load.client import Client, signed_in
 from bench.load.fleet import Part
 from bench.load.outcome import Length
 from bench.load.pairs import Pairs
 from bench.results import Bound, Drawn, Measure
-from bench.scenarios import dm, fanout
+from bench.scenarios import dm, fanout, lateness
 from bench.scenarios.stage import Rig, Stage, Stretch
 from bench.server import Running, data_folder
 
 NODES = 3
 ASKER, LISTENER, BYSTANDER, REDIS = "asker's node", "listener's node", "bystander", "Redis"
-#: The most that a message may cost a node that has no part in it, in CPU us; and that it may take longer than on one
-#: node, in ms, at the median.
-_BYSTANDER_US, _LATER_MS = 60.0, 3.0
+#: The most that a message may cost a node that has no part in it, in CPU us.
+_BYSTANDER_US = 60.0
 
 
 class Options(NamedTuple):
@@ -35,6 +36,8 @@ class Options(NamedTuple):
     windows: Sequence[int] = (1, 16)
     rate: float = 2_000.0
     """Messages a second at which the bystander is measured."""
+    calm: Sequence[float] = (100.0, 200.0)
+    """Messages a second at which latencies are compared: so few that none waits for another."""
     members: int = 1_000
     body: int = 100
     turns: int = 3
@@ -44,43 +47,54 @@ def run(stage: Stage, options: Options) -> Drawn:
     stage.own("cluster")
     measures: list[Measure] = []
     for turn in range(1, options.turns + 1):
-        alone, medians = _alone(stage, options, turn)
-        measures += alone
+        alone = _alone(stage, options, turn)
+        measures += alone.measures
         with data_folder(stage.data) as folder:
             cluster = Cluster(stage.wire, folder, stage.cores, stage.program, checkout=stage.checkout)
             with cluster.run_all(NODES) as nodes:
                 measures += _idle(stage, nodes, options, turn)
-                measures += _across(stage, cluster, nodes, options, turn, medians)
+                measures += _across(stage, cluster, nodes, options, turn, alone)
                 measures.append(_fan_out(stage, cluster, nodes, options, turn))
     loads = dict.fromkeys(measure.load for measure in measures)
     bounds = [Bound(load=load, target=BYSTANDER, at_most=_BYSTANDER_US) for load in loads if load.endswith("/s, CPU")]
     bounds += [
-        Bound(load=load, target="later than one node", at_most=_LATER_MS)
+        Bound(load=load, target=lateness.LATER, at_most=lateness.LATER_MS)
         for load in loads
         if load.endswith("W=1, median")
     ]
-    return Drawn(measures, bounds)
+    return Drawn(measures, bounds + lateness.bounds(options.calm))
 
 
 def _options(options: Options) -> dm.Options:
     return dm.Options(options.length, options.pairs, options.windows, options.body, 1, yardsticks=False)
 
 
-def _alone(stage: Stage, options: Options, turn: int) -> tuple[list[Measure], dict[int, float]]:
-    """The same on one node, and its medians in milliseconds by the number in flight."""
-    measures, medians = [], {}
+class _Alone(NamedTuple):
+    """The same on one node."""
+
+    measures: list[Measure]
+    medians: dict[int, float]
+    """In milliseconds, by the number in flight."""
+    calm: dict[float, Book]
+
+
+def _alone(stage: Stage, options: Options, turn: int) -> _Alone:
+    alone = _Alone([], {}, {})
     with (
         stage.server() as server,
         server.run() as running,
         _pairs_rig(stage, server, running, running, options, f"dm, one node, turn {turn}") as rig,
     ):
+        for rate, stretch in lateness.drive(rig, options.length, options.calm):
+            alone.calm[rate] = stretch.outcome.book
+            alone.measures.extend(lateness.measures(rate, stretch, "one node", turn))
         for window in options.windows:
             stretch = rig.measure(options.length._replace(window=window))
-            medians[window] = _median_ms(stretch)
-            measures.append(_throughput(stretch, options, window, "one node", turn))
+            alone.medians[window] = _median_ms(stretch)
+            alone.measures.append(_throughput(stretch, options, window, "one node", turn))
     with stage.server() as server:
-        measures.append(fanout.gochat(stage, server, _group(options), turn, "one node"))
-    return measures, medians
+        alone.measures.append(fanout.gochat(stage, server, _group(options), turn, "one node"))
+    return alone
 
 
 def _idle(stage: Stage, nodes: Nodes, options: Options, turn: int) -> Iterator[Measure]:
@@ -101,12 +115,14 @@ def _idle(stage: Stage, nodes: Nodes, options: Options, turn: int) -> Iterator[M
 
 
 def _across(
-    stage: Stage, cluster: Cluster, nodes: Nodes, options: Options, turn: int, medians: Mapping[int, float]
+    stage: Stage, cluster: Cluster, nodes: Nodes, options: Options, turn: int, alone: _Alone
 ) -> Iterator[Measure]:
     asker, listener, _ = nodes.nodes
     plans: list[tuple[str, Length]] = [(f"W={each}", options.length._replace(window=each)) for each in options.windows]
     plans.append((f"{options.rate:g}/s", options.length._replace(rate=options.rate)))
     with _pairs_rig(stage, cluster, asker, listener, options, f"dm, across nodes, turn {turn}") as rig:
+        for rate, stretch in lateness.drive(rig, options.length, options.calm):
+            yield from lateness.measures(rate, stretch, f"{NODES} nodes", turn, alone.calm)
         for how, length in plans:
             rig.drives.drive(length.warm_up())
             pids = _pids(nodes)
@@ -117,9 +133,9 @@ def _across(
                 yield _throughput(stretch, options, length.window, f"{NODES} nodes", turn)
                 yield Measure(
                     load=f"dm {options.pairs} pairs {how}, median",
-                    target="later than one node",
+                    target=lateness.LATER,
                     turn=turn,
-                    value=_median_ms(stretch) - medians[length.window],
+                    value=_median_ms(stretch) - alone.medians[length.window],
                     unit="ms",
                     messages=stretch.outcome.messages,
                 )
