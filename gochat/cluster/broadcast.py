@@ -222,8 +222,10 @@ class Broadcast:
         self._tell(partition, elements)
 
     def _tell(self, partition: int, elements: Sequence[Element]) -> None:
-        self._waiting -= self._pending[partition].read_back(elements)
-        self._to_send.set()
+        pending = self._pending[partition]
+        if pending.entries:
+            self._waiting -= pending.read_back(elements)
+            self._to_send.set()
         self._recorded(partition, elements)
 
     # ------------------------------------------------------------------------------------------ writing
@@ -235,7 +237,7 @@ class Broadcast:
             batches = [
                 Batch(partition, term, entries)
                 for partition, term in self._terms.items()
-                if (entries := self._pending[partition].batch())
+                if (pending := self._pending[partition]).entries and (entries := pending.batch())
             ]
             if not batches:
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -14,53 +14,39 @@ from gochat.domain.side_records import AnySideRecord
 from gochat.replication import EpochIs, NodeIs, Noted, Replica
 
 _NOTHING: Final[Mapping[int, str]] = {}
+#: The kinds of entries that bring side records, of a room or of the site.
+_OF_ROOMS: Final = ("room", "site")
 
 
 class Certified(msgspec.Struct, frozen=True):
-    """An entry and its verdict: `replication.Ruling`."""
+    """An entry and its verdict: `replication.Ruling`. Store and teller ask for each attribute several times."""
 
     entry: Entry | None
     """None where the bytes are no entry, or the marker of a term."""
     verdict: Verdict
+    producer: tuple[str, str, int] | None = None
+    stop: str | None = None
+    room: str = ""
+    facts: Sequence[AnyFact] = ()
+    side_records: Sequence[AnySideRecord] = ()
+    noted: Sequence[Noted | NodeIs | EpochIs] = ()
+    hidden: Mapping[int, str] = _NOTHING
+    raises_guard: bool = False
 
-    @property
-    def producer(self) -> tuple[str, str, int] | None:
-        if self.entry is None or isinstance(self.verdict, Repeat):
-            return None
-        return self.entry.instance, self.entry.boot, self.entry.counter
 
-    @property
-    def stop(self) -> str | None:
-        return self.verdict.problem if isinstance(self.verdict, Stop) else None
-
-    @property
-    def room(self) -> str:
-        return "" if self.entry is None else self.entry.room
-
-    @property
-    def facts(self) -> Sequence[AnyFact]:
-        return self.verdict.facts if isinstance(self.verdict, Valid) else ()
-
-    @property
-    def side_records(self) -> Sequence[AnySideRecord]:
-        return self._news("room", "site")  # type: ignore[return-value]
-
-    @property
-    def noted(self) -> Sequence[Noted | NodeIs | EpochIs]:
-        return self._news("notes", "nodes")  # type: ignore[return-value]
-
-    def _news(self, *kinds: str) -> Sequence[object]:
-        if not isinstance(self.verdict, Valid) or self.entry is None or self.entry.kind not in kinds:
-            return ()
-        return self.verdict.side_records
-
-    @property
-    def hidden(self) -> Mapping[int, str]:
-        return self.verdict.hidden if isinstance(self.verdict, Valid) else _NOTHING
-
-    @property
-    def raises_guard(self) -> bool:
-        return isinstance(self.verdict, Valid) and self.verdict.raises_guard
+def _certified(entry: Entry | None, verdict: Verdict) -> Certified:
+    stop = verdict.problem if isinstance(verdict, Stop) else None
+    if entry is None:
+        return Certified(entry, verdict, stop=stop)
+    producer = None if isinstance(verdict, Repeat) else (entry.instance, entry.boot, entry.counter)
+    if not isinstance(verdict, Valid):
+        return Certified(entry, verdict, producer, stop, entry.room)
+    brought: Sequence[Any] = verdict.side_records
+    side_records, noted = (brought, ()) if entry.kind in _OF_ROOMS else ((), brought)
+    raises_guard = verdict.raises_guard
+    return Certified(
+        entry, verdict, producer, None, entry.room, verdict.facts, side_records, noted, verdict.hidden, raises_guard
+    )
 
 
 class Certifying:
@@ -71,10 +57,10 @@ class Certifying:
         self._above = above
 
     def judge(self, data: bytes, n: int, partition: int, replica: Replica) -> Certified:
-        return Certified(*judge(data, n, partition, self._codec, replica))
+        return _certified(*judge(data, n, partition, self._codec, replica))
 
     def refused(self, ruling: Certified) -> Certified:
-        return Certified(ruling.entry, Void("unfit") if isinstance(ruling.verdict, Valid) else ruling.verdict)
+        return _certified(ruling.entry, Void("unfit") if isinstance(ruling.verdict, Valid) else ruling.verdict)
 
     def next_hash(self, before: bytes, data: bytes, ruling: Certified) -> bytes:
         return next_hash(before, data, ruling.verdict)

@@ -110,6 +110,8 @@ def certify(entry: Entry, n: int, replica: Replica) -> Verdict:
     found = _recorded_keys(entry, replica)
     if found:
         return DuplicateKeys(found)
+    if _brings_only_new_messages(entry):
+        return Valid(_facts_at(entry, room), entry.side_records, _hidden_at(entry, room), raises_guard(entry))
     reason = _Targets(entry, replica).problem()
     if reason is not None:
         return Void(reason)
@@ -117,6 +119,12 @@ def certify(entry: Entry, n: int, replica: Replica) -> Verdict:
         return _numbered(entry, room, replica)
     except ValueError:
         return Void("unfit")  # Changes of a relation that do not follow those that are recorded.
+
+
+def _brings_only_new_messages(entry: Entry) -> bool:
+    """Whether the entry names no message and changes nothing beside the log: nearly every one is of this kind, and
+    there is nothing more to ask about it."""
+    return not entry.side_records and all(type(fact) is facts.Message and fact.reply_to is None for fact in entry.facts)
 
 
 def _outdated(entry: Entry, room: RoomState) -> Reason | None:
@@ -218,10 +226,7 @@ class _Targets:
 
 def _numbered(entry: Entry, room: RoomState, replica: Replica) -> Valid:
     """The entry as it is recorded: numbered from the room's head, at a time that does not fall. Raises ValueError."""
-    shift, ts = room.head - entry.head, max(entry.ts, room.ts)
-    numbered = entry.facts
-    if shift or any(fact.ts != ts for fact in numbered):
-        numbered = [msgspec.structs.replace(fact, seq=fact.seq + shift, ts=ts) for fact in entry.facts]
+    shift = room.head - entry.head
     records = entry.side_records
     if records:
         records = [
@@ -230,8 +235,25 @@ def _numbered(entry: Entry, room: RoomState, replica: Replica) -> Valid:
             else record
             for record in _related_anew(entry, shift, replica)
         ]
-    hidden = {seq + shift: user for seq, user in entry.hidden.items()} if shift else entry.hidden
-    return Valid(numbered, records, hidden, raises_guard(entry))
+    return Valid(_facts_at(entry, room), records, _hidden_at(entry, room), raises_guard(entry))
+
+
+def _facts_at(entry: Entry, room: RoomState) -> Sequence[AnyFact]:
+    """The facts as they are recorded."""
+    shift, ts = room.head - entry.head, max(entry.ts, room.ts)
+    if not shift:
+        for fact in entry.facts:
+            if fact.ts != ts:
+                break
+        else:
+            return entry.facts
+    return [msgspec.structs.replace(fact, seq=fact.seq + shift, ts=ts) for fact in entry.facts]
+
+
+def _hidden_at(entry: Entry, room: RoomState) -> dict[int, str]:
+    """The seqs that are hidden, as they are recorded."""
+    shift = room.head - entry.head
+    return {seq + shift: user for seq, user in entry.hidden.items()} if shift else entry.hidden
 
 
 def _related_anew(entry: Entry, shift: int, replica: Replica) -> Sequence[AnyNews]:
@@ -270,6 +292,7 @@ def record_numbers(n: int, partition: int, count: int, above: int = 0) -> range:
     return range(first, first + count * PARTITIONS, PARTITIONS)
 
 
+_HISTORY: Final = hashlib.blake2b(digest_size=HASH_BYTES, person=b"gochat history")
 _CODES: Final[dict[type, bytes]] = {Valid: b"v", DuplicateKeys: b"d", Void: b"x", Repeat: b"r"}
 
 
@@ -277,4 +300,6 @@ def next_hash(before: bytes, data: bytes, verdict: Verdict) -> bytes:
     """The hash of a partition's history up to this element. Nodes that differ in it have recorded different things."""
     first = verdict.facts[0].seq if isinstance(verdict, Valid) and verdict.facts else 0
     judged = _CODES[type(verdict)] + first.to_bytes(8, "big")
-    return hashlib.blake2b(before + judged + data, digest_size=HASH_BYTES, person=b"gochat history").digest()
+    history = _HISTORY.copy()
+    history.update(before + judged + data)
+    return history.digest()

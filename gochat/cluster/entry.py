@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import typing
 from collections.abc import Sequence
+from functools import lru_cache
 from hmac import compare_digest
 from typing import Any, Final, Literal, TypeAlias
 
@@ -19,7 +20,7 @@ import msgspec
 
 from gochat.cluster.ports import MOST_BYTES, PARTITIONS
 from gochat.domain.facts import AnyFact, RecordedFact
-from gochat.domain.ids import MAX_SEQ, is_room
+from gochat.domain.ids import KEPT, MAX_SEQ, is_room
 from gochat.domain.notices import (
     Addressed,
     MentionsWanted,
@@ -148,11 +149,18 @@ _decode = msgspec.msgpack.Decoder(_Row).decode
 _side_decoders: Final = {name: msgspec.msgpack.Decoder(kind).decode for name, kind in (SIDE_RECORDS | NEWS).items()}
 
 
+@lru_cache(KEPT)
 def partition_of(room: str) -> int:
     """The partition of a room's entries, for ever."""
     if not room:
         return SITE
     return hashlib.blake2b(room.encode(), digest_size=1).digest()[0] % PARTITIONS
+
+
+@lru_cache(KEPT)
+def _is_room_of(partition: int, room: str) -> bool:
+    """Whether it is a room, and the partition's."""
+    return is_room(room) and partition_of(room) == partition
 
 
 class Forged(ValueError):
@@ -247,22 +255,23 @@ class EntryCodec:
 
 def _check(row: _Row, partition: int) -> None:
     """Raises Unfit."""
+    room, head = row.room, row.head
     if row.kind == "room":
-        if not is_room(row.room):
-            raise Unfit(f"{row.room!r} is no room")
-    elif row.room or row.facts or row.hidden:
+        if not _is_room_of(partition, room):
+            raise Unfit(f"{room!r} is no room of partition {partition}")
+    elif room or row.facts or row.hidden:
         raise Unfit("an entry about no room names one, or has facts")
-    if row.kind in ("room", "site") and partition_of(row.room) != partition:
-        raise Unfit(f"{row.room!r} does not belong to partition {partition}")
-    if row.counter < 1 or row.base < 0 or not 0 <= row.head <= MAX_SEQ - len(row.facts):
+    elif row.kind == "site" and partition != SITE:
+        raise Unfit(f"an entry of the site does not belong to partition {partition}")
+    if row.counter < 1 or row.base < 0 or not 0 <= head <= MAX_SEQ - len(row.facts):
         raise Unfit(f"numbers of {row.instance} {row.boot} {row.counter} are out of bounds")
     if len(row.facts) > MOST_FACTS or len(row.side_records) > MOST_SIDE_RECORDS:
         raise Unfit(f"{len(row.facts)} facts and {len(row.side_records)} side records")
-    for seq, fact in enumerate(row.facts, row.head + 1):
-        if fact.seq != seq or fact.room != row.room:
-            raise Unfit(f"{row.room}: fact {fact.seq} stands where {seq} should")
+    for seq, fact in enumerate(row.facts, head + 1):
+        if fact.seq != seq or fact.room != room:
+            raise Unfit(f"{room}: fact {fact.seq} stands where {seq} should")
         if not 0 <= fact.ts <= _MOST_MS:
-            raise Unfit(f"{row.room}: fact {fact.seq} is of no time")
+            raise Unfit(f"{room}: fact {fact.seq} is of no time")
 
 
 def _check_news(kind: Kind, news: Sequence[AnyNews], partition: int) -> None:

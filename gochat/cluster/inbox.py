@@ -142,8 +142,9 @@ class Inbox:
             except Exception:
                 log.exception("entry %d of partition %d could not be handed on", of.told, partition)
         self._recording.discard(partition)
-        self._progress.set()
-        self._progress = trio.Event()
+        if self.awaited:
+            self._progress.set()
+            self._progress = trio.Event()
 
     def coming(self, partition: int) -> bool:
         """Whether entries of the partition may be durable that are still to be told."""

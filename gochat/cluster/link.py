@@ -128,7 +128,7 @@ class ServerLink:
 
     def send_all(self, commands: Sequence[Command]) -> None:
         connection = self._connection
-        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        connection.send_packed_command([packed(*commands)], check_health=False)
 
     def receive_all(self, count: int) -> list[Any]:
         """The replies to so many commands, with errors in the places of their replies."""
@@ -178,7 +178,7 @@ class ServerLink:
             sock.settimeout(self.timeout_s)
 
     def send(self, *command: str | bytes | int) -> None:
-        self._connection.send_command(*command, check_health=False)
+        self._connection.send_packed_command([packed(command)], check_health=False)
 
     def receive(self) -> Any:
         return self._connection.read_response(disable_decoding=True)
@@ -214,6 +214,18 @@ def raise_first(replies: list[Any]) -> list[Any]:
 def run(script: scripts.Script, keys: Sequence[str], *arguments: str | bytes | int) -> Command:
     """The command that runs a script."""
     return ("EVALSHA", script.sha, len(keys), *keys, *arguments)
+
+
+def packed(*commands: Command) -> bytes:
+    """The bytes of commands that travel together. The library's own take three times as long, and every message of the
+    cluster brings two commands to each node."""
+    pieces: list[bytes] = []
+    for command in commands:
+        pieces.append(b"*%d\r\n" % len(command))
+        for argument in command:
+            data = argument if isinstance(argument, bytes) else str(argument).encode()
+            pieces.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return b"".join(pieces)
 
 
 def connector(url: str, timeout_s: float = TIMEOUT_S, *, password: str = "") -> Callable[[], ServerLink]:

@@ -109,6 +109,14 @@ def test_a_batch_is_numbered_where_it_stands(tea: Bench) -> None:
     assert not verdict.raises_guard
 
 
+@pytest.mark.parametrize("fields", [{}, {"reply_to": 3}])
+def test_time_does_not_fall_where_the_seqs_stay(tea: Bench, fields: dict[str, int]) -> None:
+    first = tea.message("first")
+    tea.add(first)
+    (fact,) = valid(tea.add(tea.message("late", ts=900, **fields), ts=900)).facts
+    assert (fact.seq, fact.ts) == (4, first.ts)
+
+
 def test_what_the_decision_read_must_not_have_changed(tea: Bench) -> None:
     behind = {"base": tea.replica.n, "head": 2}
     message = tea.message(sender="bob")

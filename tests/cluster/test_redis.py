@@ -11,9 +11,10 @@ from contextlib import contextmanager
 
 import pytest
 import trio
+from redis.connection import Connection
 from redis.exceptions import RedisError
 
-from gochat.cluster.link import LinkThread, connector
+from gochat.cluster.link import Command, LinkThread, connector, packed
 from gochat.cluster.ports import START, Batch, Position, ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog
@@ -50,6 +51,15 @@ async def datas(log: RedisLog) -> list[bytes]:
                 return [element.data for element in (await log.read({0: START}, 1000)).get(0, [])]
             except ServerAway:
                 await trio.sleep(0.01)
+
+
+def test_commands_are_packed_as_the_library_packs_them() -> None:
+    commands: list[Command] = [
+        ("XREAD", "COUNT", 1_000, "BLOCK", 0, "STREAMS", b"gc:{k.0}:log", "1-0"),
+        ("EVALSHA", "0" * 40, 2, "ä", "", 7, b"\r\n$1\r\n\xff", b"x" * 100_000),
+        ("PING",),
+    ]
+    assert packed(*commands) == b"".join(Connection().pack_commands(commands))
 
 
 async def test_a_server_that_is_killed_is_found_again_with_what_it_kept(
