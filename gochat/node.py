@@ -19,6 +19,7 @@ from typing import Final, Protocol
 import trio
 
 import gochat
+from gochat import bounds
 from gochat import store as stores
 from gochat.actors.actor import Registry
 from gochat.actors.foreign import debit, hear
@@ -42,13 +43,11 @@ from gochat.cluster.signing import Signer
 from gochat.collector import Sources, collect
 from gochat.config import Settings
 from gochat.domain.jumps import Jumps
-from gochat.domain.limits import UserLimits
-from gochat.domain.relationship import DAY_MS, ContactPolicy
-from gochat.domain.turn import RecentKeys, RoomRules
+from gochat.domain.relationship import ContactPolicy
+from gochat.domain.turn import RecentKeys
 from gochat.endpoints import Endpoints
 from gochat.errors import DRAINING, ConfigError, Denied, GochatError
 from gochat.housekeeping import drop_idle, expire_texts
-from gochat.http.address import TrustedProxies
 from gochat.http.internal import internal_routes
 from gochat.http.readiness import Check
 from gochat.http.router import Route
@@ -64,7 +63,6 @@ from gochat.ports.ticks import TurnQueue
 from gochat.protocol import replies
 from gochat.session import Gateway
 from gochat.session.administration import enforce
-from gochat.session.gateway import SessionBounds
 from gochat.session.seen import keep_seen
 from gochat.session.slow import Spreader
 from gochat.store import folder
@@ -236,7 +234,9 @@ async def _started(
     settings = node.settings
     run_queue = RunQueue()
     async with (
-        open_store(policy=_contact_policy(settings), ticks=run_queue, notices=bool(settings.notify.channels)) as opened,
+        open_store(
+            policy=bounds.contact_policy(settings), ticks=run_queue, notices=bool(settings.notify.channels)
+        ) as opened,
         _in_cluster(opened, shared) as store,
         Supervisor("node") as services,
         Supervisor("actors") as actors,
@@ -340,11 +340,6 @@ def _seen_by(journal: Journal) -> Callable[[str, int], None]:
     return lambda user, ts: journal.note_user(user, last_seen=ts)
 
 
-def _contact_policy(settings: Settings) -> ContactPolicy:
-    policy = settings.policy
-    return ContactPolicy(policy.strangers, policy.request_messages, policy.decline_days * DAY_MS)
-
-
 def _registries(
     node: Node,
     store: stores.Store,
@@ -353,13 +348,7 @@ def _registries(
     observers: tuple[Observer, ...],
     shared: bool,
 ) -> tuple[Registry[RoomActor], Registry[UserActor]]:
-    limits = node.settings.limits
-    policy = node.settings.policy
-    rules = RoomRules(
-        add_users=limits.add_users,
-        members=limits.group_members,
-        contacts=_contact_policy(node.settings),
-    )
+    settings, mailbox = node.settings, node.settings.limits.mailbox
     actors.start(Spec("run queue", run_queue.run))
     actors.start(Spec("broadcaster", node.live.broadcaster.run))
     live, archive = node.live, store.archive
@@ -370,11 +359,11 @@ def _registries(
         store.journal,
         store.lookups,
         node.live,
-        rules,
+        bounds.room_rules(settings),
         node.jumps,
-        limits.mailbox,
+        mailbox,
         RecentKeys(RECENT_KEYS),
-        policy.group_adds == "contacts",
+        settings.policy.group_adds == "contacts",
         store.archive.users,
         observers,
         shared,
@@ -386,20 +375,9 @@ def _registries(
         store.journal,
         node.jumps,
         node.timer_wheel,
-        UserLimits(
-            messages_per_s=limits.messages_per_s,
-            message_burst=limits.message_burst,
-            refusals_per_s=limits.refusals_per_s,
-            refusal_burst=limits.refusal_burst,
-            reads_per_s=limits.reads_per_s,
-            read_burst=limits.read_burst,
-            window=limits.window,
-            sessions=limits.sessions,
-            asks_a_day=policy.request_budget,
-            adds_a_day=policy.add_budget,
-        ),
+        bounds.user_limits(settings),
         node.rules,
-        limits.mailbox,
+        mailbox,
     )
     users: Registry[UserActor] = Registry(actors, run_queue, partial(UserActor, context=user_context), MOST_ACTORS)
     return rooms, users
@@ -416,8 +394,6 @@ def _gateway(
     notifications: NotifyContext,
 ) -> Gateway:
     settings = node.settings
-    limits, session = settings.limits, settings.session
-    told = {field: getattr(limits, field) for field in replies.Limits.__struct_fields__ if hasattr(limits, field)}
     return Gateway(
         node=node.name,
         server=f"gochat/{gochat.__version__}",
@@ -431,14 +407,8 @@ def _gateway(
         live=node.live,
         users=users,
         rooms=rooms,
-        limits=replies.Limits(**told),
-        bounds=SessionBounds(
-            hello_s=limits.hello_s,
-            heartbeat_s=session.heartbeat_s,
-            slow_s=session.slow_s,
-            token_grace_s=session.token_grace_s,
-            outbox_bytes=limits.outbox_bytes,
-        ),
+        limits=bounds.told_limits(settings),
+        bounds=bounds.session_bounds(settings),
         timer_wheel=node.timer_wheel,
         spawn=spawn,
         overview=node.overview,
@@ -464,14 +434,7 @@ async def _walled(task: Callable[[], Awaitable[None]]) -> None:
 
 async def _listen(node: Node, spawn: Spawn, nursery: trio.Nursery) -> None:
     settings = node.settings
-    limits = settings.limits
-    node.connections = Connections(
-        capacity=limits.connections,
-        unauthenticated=limits.unauthenticated,
-        per_address=limits.unauthenticated_per_address,
-        unauthenticated_bytes=limits.unauthenticated_bytes,
-        exempt=TrustedProxies(settings.http.trusted_proxies),
-    )
+    node.connections = bounds.connections(settings)
     node.endpoints = endpoints = Endpoints(
         node.gateway, spawn, settings, node.readiness, node.metrics, node.poller, node.internal
     )

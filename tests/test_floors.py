@@ -24,7 +24,7 @@ FLOORS = (
     ("ports", "connections", "replication"),
     ("actors", "store", "cluster", "auth", "policy", "notify", "transports", "client"),
     ("session", "http"),
-    ("endpoints", "collector", "notifying", "clustering", "neighbours", "housekeeping", "demo"),
+    ("bounds", "endpoints", "collector", "notifying", "clustering", "neighbours", "housekeeping", "demo"),
     ("listening", "overview"),
     ("node",),
     ("process", "sim"),
