@@ -114,7 +114,7 @@ class Connection(Protocol):
 class Receiver(Protocol):
     """The session, as a transport sees it. Nothing here raises, and only what is named `wait_` waits."""
 
-    budget: int
+    burst_left: int
     """Frames it may still carry out before others get a turn; set to BURST with each read."""
     waiting: bool
     """Whether frames wait to be carried out. The transport then reads nothing more until `wait_readable` returns."""

@@ -48,7 +48,7 @@ COVERS: dict[str, tuple[str, ...]] = {
         "cluster/membership",
         "cluster/noting",
         "cluster/own",
-        "store/replica",
+        "store/replica_store",
     ),
     "tests/cluster/test_memory.py": ("cluster/faults", "cluster/memory_server"),
     "tests/cluster/test_nodes.py": ("cluster/registry",),

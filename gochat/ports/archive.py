@@ -49,8 +49,8 @@ class Snapshot(msgspec.Struct, kw_only=True):
     requests: list[RequestEntry]
     former: dict[str, int]
     """Of the rooms asked for: groups the user is no longer in, and the seq of the fact that ended it."""
-    hidden: dict[str, int]
-    """Of the rooms asked for: the seq up to which `since_join` hides the room, where it hides anything."""
+    hidden_up_to: dict[str, int]
+    """Of the rooms asked for: the seq up to which `since_join` hides the room, where it hides any of it."""
     heads: dict[str, int]
     """Heads of the rooms asked for that the user is in (or may write to: a DM)."""
     since: dict[str, int] = {}

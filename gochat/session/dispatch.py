@@ -37,7 +37,7 @@ class Requests:
     def carry_out(self, session: Session, payload: bytes) -> None:
         if session.state == CLOSED or session.connection.closing is not None:
             return
-        session.budget -= 1
+        session.burst_left -= 1
         try:
             try:
                 request = session.codec.decode_request(payload)

@@ -145,7 +145,7 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
     if request.seq > head or not is_same:
         session.start_job(partial(_reset, session, room, head, ended))
     else:
-        position = session.go_on(room, max(request.seq, snapshot.hidden.get(room, 0)), head, ended)
+        position = session.go_on(room, max(request.seq, snapshot.hidden_up_to.get(room, 0)), head, ended)
         if isinstance(position, Replaying):
             session.start_job(partial(replay, session, room, position))
         else:

@@ -55,7 +55,7 @@ class Session(Listener):
         "_pumping",
         "_readable",
         "_searches",
-        "budget",
+        "burst_left",
         "credential",
         "deadlines",
         "dispatch",
@@ -78,7 +78,7 @@ class Session(Listener):
         self.granted: Mapping[type[req.AnyRequest], RequestType] = NOTHING
         """The rows of the requests that the token allows."""
         self.identity: Identity | None = None
-        self.budget = BURST
+        self.burst_left = BURST
         self.waiting = False
         self._inbox: deque[bytes] | None = None
         self._readable: trio.Event | None = None
@@ -100,7 +100,7 @@ class Session(Listener):
             self._inbox.append(payload)
         elif (  # The same as `_may_go_on`, without the call: this is asked for every frame.
             self.in_flight < self.window
-            and self.budget > 0
+            and self.burst_left > 0
             and outbox.size * 2 <= outbox.limit
             and self.state != GREETING
         ):
@@ -111,9 +111,9 @@ class Session(Listener):
 
     async def wait_readable(self) -> None:
         while self.waiting and not self.is_over() and not self.outbox.broken:
-            if self.budget <= 0:
+            if self.burst_left <= 0:
                 await trio.lowlevel.checkpoint()
-                self.budget = BURST
+                self.burst_left = BURST
                 self.pump()
                 continue
             if self._readable is None:
@@ -146,9 +146,9 @@ class Session(Listener):
         if self._inbox is None:
             self._inbox = deque()
         self.waiting = True  # Whatever is settled then pumps, which wakes this task.
-        if self.budget <= 0:
+        if self.burst_left <= 0:
             await trio.lowlevel.checkpoint()
-            self.budget = BURST
+            self.burst_left = BURST
             self.pump()
             return
         if self._readable is None:
@@ -203,7 +203,7 @@ class Session(Listener):
         outbox = self.outbox
         return (
             self.state != GREETING
-            and self.budget > 0
+            and self.burst_left > 0
             and self.in_flight < self.window
             and outbox.size * 2 <= outbox.limit
         )
@@ -221,7 +221,7 @@ class Session(Listener):
         if not self._inbox:
             self._inbox = None
             self.waiting = False
-        if not self.waiting or self.budget <= 0:
+        if not self.waiting or self.burst_left <= 0:
             self._wake_reader()
 
     # ------------------------------------------------------------------------------------------ to the peer

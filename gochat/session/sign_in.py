@@ -259,7 +259,7 @@ def _resume(session: Session, asked: dict[str, Position], snapshot: Snapshot) ->
         if position.seq > head or position.epoch not in (None, epoch):
             session.send(replies.Reset(room=room, epoch=epoch, head=head))
             continue
-        held = max(position.seq, snapshot.hidden.get(room, 0))
+        held = max(position.seq, snapshot.hidden_up_to.get(room, 0))
         missed = snapshot.missed.get(room)
         if missed:
             session.outbox.put(session.codec.encode_all(missed))

@@ -24,7 +24,7 @@ from gochat.store.read.lookups import SqliteLookups
 from gochat.store.read.merged_reader import MergedReader, Reading
 from gochat.store.read.pool import Readers, threads
 from gochat.store.read.source import reading, reading_all
-from gochat.store.replica import SqliteReplica
+from gochat.store.replica_store import SqliteReplica
 from gochat.store.schema import MEMORY, connect
 from gochat.store.search import searches
 from gochat.store.search.searches import Searches

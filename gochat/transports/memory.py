@@ -69,7 +69,7 @@ class MemoryConnection:
             with self._reading:
                 async for frame in self._frames:
                     self.heard = trio.current_time()
-                    session.budget = BURST
+                    session.burst_left = BURST
                     if len(frame) > frame_bytes:
                         session.too_large()
                     else:

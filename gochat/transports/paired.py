@@ -257,7 +257,7 @@ class PairedConnection:
             await session.wait_settled()  # Frames of the last request, whose replies did not fit into its reply.
         if session.waiting:
             return before + outbox.take_some() + _refusals(lines, "busy", "first take the replies that wait: poll")
-        session.budget = BURST
+        session.burst_left = BURST
         for line in lines:
             session.receive(line)
         await session.wait_settled()

@@ -44,7 +44,7 @@ class TcpConnection(SocketConnection):
         session = self._session
         assert session is not None
         self._over = not data
-        session.budget = BURST
+        session.burst_left = BURST
         for line in self._lines.feed(data):
             session.receive(line)
         return self._over or session.waiting or self.closing is not None

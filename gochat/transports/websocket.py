@@ -69,7 +69,7 @@ class WebSocketConnection(SocketConnection):
     def take(self, data: bytes) -> bool:
         session, outbox = self._session, self.outbox
         assert session is not None
-        session.budget = BURST
+        session.burst_left = BURST
         self._ended = not data
         self._done = self._ended or not self._take(self._frames.feed(data))
         return self._done or session.waiting or outbox.broken or (self._protocol is not None and outbox.writing)

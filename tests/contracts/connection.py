@@ -26,7 +26,7 @@ class Heard:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.budget = 0
+        self.burst_left = 0
         self.waiting = False
         self.frames: list[Any] = []
         self.calls: list[str] = []
@@ -37,7 +37,7 @@ class Heard:
         self.over = trio.Event()
 
     def receive(self, payload: bytes) -> None:
-        assert self.budget > 0
+        assert self.burst_left > 0
         self.frames.append(msgspec.json.decode(payload))
         self.waiting = self.pauses
 

@@ -187,7 +187,7 @@ async def check_welcomes(store: Store, tea: Scribe, dm: Scribe) -> None:
 def check_missed(snapshot: Snapshot, user: str, tea: Scribe, dm: Scribe) -> None:
     """Of each room that the user hears, what a client does not hold; of others nothing."""
     for scribe in (tea, dm):
-        hidden = snapshot.hidden.get(scribe.room, 0)
+        hidden = snapshot.hidden_up_to.get(scribe.room, 0)
         shown = scribe.shown(edits=True)[max(scribe.head // 3, hidden) :]
         expected = [redact(fact, hidden) for fact in shown] if scribe.room in snapshot.heads else []
         assert snapshot.missed.get(scribe.room, []) == expected

@@ -33,7 +33,7 @@ LIMIT = 1 << 20
 class Echo:
     """A session that says everything back, in the kind that came."""
 
-    budget = 0
+    burst_left = 0
     waiting = False
 
     def __init__(self, connection: Connection, opcode: int) -> None:

@@ -48,7 +48,7 @@ class Echo:
     """A session that says everything back."""
 
     def __init__(self, connection: WebSocketConnection) -> None:
-        self.budget = 0
+        self.burst_left = 0
         self.waiting = False
         self.heard: list[bytes | str] = []
         self._connection = connection

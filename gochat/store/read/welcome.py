@@ -40,7 +40,7 @@ def welcome(reading: ListRead, private: int, rooms: Sequence[str], held: Mapping
         unreadable=reading.separate_rooms.rooms,
         former=former,
         heads=heads,
-        hidden=hidden,
+        hidden_up_to=hidden,
         missed=_missed(connection, user, heads, hidden, held) if held else {},
     )
 
