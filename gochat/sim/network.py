@@ -14,6 +14,7 @@ from typing import Final
 import trio
 
 from gochat.connections import Accept
+from gochat.sim.determinism import sleep_until
 from gochat.transports.memory import MemoryConnection, MemoryPeer
 from gochat.transports.outbox import WaitingBytes
 
@@ -103,7 +104,7 @@ class Wire:
     async def _carry_up(self, peer: MemoryPeer) -> None:
         try:
             async for at, frame in self._up:
-                await trio.sleep_until(at)
+                await sleep_until(at)
                 await peer.send(frame)
         except trio.BrokenResourceError:
             return  # The node has closed.
@@ -113,7 +114,7 @@ class Wire:
         while True:
             await self.reading.wait()
             data = await peer.receive()
-            await trio.sleep(self._latency())
+            await sleep_until(trio.current_time() + self._latency())
             if not data:
                 self.code = peer.close_code
                 self._down_send.close()

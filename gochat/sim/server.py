@@ -7,11 +7,14 @@ from random import Random
 from types import ModuleType
 from typing import Final
 
-from gochat.cluster import faults, registry
+from gochat.cluster import faults, registry, repair
 from gochat.cluster.faults import AnyFault
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import PARTITIONS
 from gochat.store.write import log_state
+
+#: A look at 16 partitions takes no time here, and two journeys for each elsewhere.
+_REPAIR: Final = {"LOOK_S": 0.1}
 
 Draw = Callable[[Random, Sequence[str]], AnyFault]
 
@@ -54,8 +57,9 @@ def keeping(window: int) -> Mapping[ModuleType, Mapping[str, object]]:
     """The settings, by module and name, with which the log and the nodes keep so many entries a partition, and four
     times as many of those that a node which counts has not recorded; 0: what the product keeps."""
     if not window:
-        return {}
+        return {repair: _REPAIR}
     return {
+        repair: _REPAIR,
         registry: {"TRIM_S": 0.5, "KEEP": window, "KEEP_S": 1.0, "CAP": 4 * window},
         log_state: {"KEPT": window},
     }

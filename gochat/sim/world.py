@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 import trio
 from msgspec.structs import replace
-from trio.testing import MockClock
 
 from gochat.auth import tokens as auth
 from gochat.auth.claims import DEFAULT_SCOPES
@@ -25,7 +24,7 @@ from gochat.policy import RulesInForce
 from gochat.sim import plan as plans
 from gochat.sim.checker import has_heard_all, violations
 from gochat.sim.client import PAGE, Client, Conversation, fact_of
-from gochat.sim.determinism import BEGIN_NS, listening_to_logs, now_s, one_run, steady_ms
+from gochat.sim.determinism import BEGIN_NS, jumping_clock, listening_to_logs, now_s, one_run, steady_ms
 from gochat.sim.disk import empty_image
 from gochat.sim.evidence import Evidence, Fact, Name
 from gochat.sim.host import Host
@@ -70,7 +69,7 @@ def play(plan: Plan) -> Outcome:
     with one_run(plan.seed, keeping(plan.window)):
         world = _World(plan)
         with listening_to_logs(world.logged):
-            trio.run(world.run, clock=MockClock(autojump_threshold=0))
+            trio.run(world.run, clock=jumping_clock())
     return Outcome([*world.problems, *violations(world.evidence)], world.trace, len(world.evidence.acks))
 
 
