@@ -135,6 +135,12 @@ class Broadcast:
         self._problem: str | None = "not connected"
 
     @property
+    def pending(self) -> int:
+        """Entries that were sent and have not been read back. Where the log is in order and nobody sends, they soon
+        are none."""
+        return self._waiting
+
+    @property
     def problem(self) -> str | None:
         """Why nothing can be sent now; None where all partitions are in order."""
         if self._repairing and self._repair.problem:

@@ -153,6 +153,11 @@ class ClusterJournal:
         return len(self._own)
 
     @property
+    def pending(self) -> int:
+        """Own entries that may still have to be sent again, those that nobody waits for included."""
+        return self._broadcast.pending
+
+    @property
     def differing(self) -> int:
         """How many nodes have another history than this one."""
         return self._nodes.differing

@@ -101,6 +101,8 @@ class Client:
         self._welcomed = False
         self._epochs: dict[str, str] = {}
         """By room that of the log which its `held` belongs to."""
+        self._epoch: str | None = None
+        """That of every log, as this connection was told first."""
         self._mine: list[tuple[str, int]] = []
         """Room and seq of its own messages that were acked."""
         self._closing = False
@@ -118,6 +120,12 @@ class Client:
             for request in list(self._requests.values()):
                 await request.done.wait()
             self.finished = True
+
+    async def look_again(self) -> None:
+        """Read a room, on the connection that is there."""
+        room = next(iter(self._heard), None)
+        if room is not None:
+            await self._take(steps.Look(room=room))
 
     def waits_for(self) -> str:
         """The thing that it waits for, in words; empty: nothing."""
@@ -145,8 +153,11 @@ class Client:
                         {"type": "react", "room": room, "seq": known[-1], "emoji": "\N{THUMBS UP SIGN}", "on": on}
                     )
             case steps.Guess(room=room):
-                seq = self._held.get(room, 0) + 1
                 await self._send(room)
+                seq = self._held.get(room, 0) + sum(
+                    request.frame["type"] == "send" and request.frame["to"] == room
+                    for request in self._requests.values()
+                )
                 await self._ask_for({"type": "edit", "room": room, "seq": seq, "body": f"{self._next('e')} guessed"})
             case steps.Group(group=group, action="leave"):
                 await self._ask_for({"type": "group", "name": group, "action": "leave"})
@@ -218,6 +229,7 @@ class Client:
             try:
                 self._wire = self._connect(self._nodes[0])
                 self._connection += 1
+                self._epoch = None
                 self._evidence.served[self.name, self._connection] = self._wire.instance
                 await self._converse(self._wire)
             except Gone as gone:
@@ -307,8 +319,15 @@ class Client:
             self._try(request)
 
     def _note_epoch(self, frame: Frame) -> None:
-        if "epoch" in frame:
-            self._epochs.setdefault(frame["room"], frame["epoch"])
+        if "epoch" not in frame:
+            return
+        self._epochs.setdefault(frame["room"], frame["epoch"])
+        self._epoch = self._epoch or frame["epoch"]
+        if self._epoch != frame["epoch"]:
+            # With another epoch every client has to come again: else it would never hear what the log has lost.
+            self._evidence.complaints.append(
+                f"{self.name} was told of {frame['epoch']}, on a connection of {self._epoch}"
+            )
 
     def _start_anew(self, room: str, epoch: str, head: int) -> None:
         """The room's log is another one."""

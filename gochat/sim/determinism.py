@@ -97,15 +97,16 @@ class _Timers:
             trio.lowlevel.reschedule(heappop(self._heap)[2][0])
 
 
-_TIMERS: ContextVar[_Timers] = ContextVar("timers")
+_TIMERS: ContextVar[_Timers | None] = ContextVar("timers", default=None)
 
 
 async def sleep_until(at: float) -> None:
     """As trio's, for tasks of a run that sleep often."""
-    if at <= trio.current_time():
-        await trio.lowlevel.checkpoint()
+    timers = _TIMERS.get()
+    if timers is None or at <= trio.current_time():
+        await trio.sleep_until(at)
     else:
-        await _TIMERS.get().sleep_until(at)
+        await timers.sleep_until(at)
 
 
 def jumping_clock() -> MockClock:

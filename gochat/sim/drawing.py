@@ -41,9 +41,12 @@ from gochat.sim.plan import (
     dm,
 )
 from gochat.sim.server import FAULTS
+from gochat.sim.situations import draw_situation
 
 #: While troubles come, in milliseconds.
 TROUBLE_MS: Final = 6_000
+#: One in so many plans for a cluster is a situation.
+EACH_SITUATION: Final = 3
 USERS: Final = ("ann", "bob", "cyn", "dan", "eve")
 GROUPS: Final = ("oak", "tea")
 
@@ -71,7 +74,9 @@ def draw(seed: int, nodes: int = 1) -> Plan:
         merge_at=chance.choice((0, 0, 5, 30)),
         outbox_bytes=chance.choice((4_000, 1 << 20)),
     )
-    return plan if nodes == 1 else _with_churn(chance, plan)
+    if nodes == 1:
+        return plan
+    return draw_situation(chance, plan) if seed % EACH_SITUATION == 2 else _with_churn(chance, plan)
 
 
 def _draw_steps(chance: Random, user: str, users: Sequence[str], groups: dict[str, list[str]]) -> list[AnyStep]:

@@ -311,7 +311,11 @@ class Operators:
         self._epochs |= epochs
 
     def _see_to_those_put_out(self) -> None:
-        """A node that finds itself put out serves nobody any more: its machine becomes a new one."""
+        """A node that finds itself put out serves nobody any more: its machine becomes a new one. One whose folder was
+        rolled back must not serve at all."""
+        for host in self._serving():
+            if host.instance in self._rolled_back:
+                self._evidence.complaints.append(f"{host.instance} serves, though its folder was rolled back")
         for host in self._hosts.values():
             journal = host.journal
             if journal is not None and journal.behind == PUT_OUT and not host.absent:

@@ -50,7 +50,7 @@ class React(Step, frozen=True, kw_only=True):
 
 
 class Guess(Step, frozen=True, kw_only=True):
-    """Sends a message, and edits it at once, at the seq that it will have if nobody else writes."""
+    """Sends a message, and edits it at once, at the seq that it will have if no other client writes."""
 
     room: str
 

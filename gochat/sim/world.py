@@ -282,6 +282,10 @@ class _World:
             if operators is not None:
                 await _until(lambda: operators.idle)
             await _until(lambda: all(client.finished for client in self._clients.values()))
+            await _until(lambda: not any(map(_pending, self._hosts.values())))
+            async with trio.open_nursery() as nursery:
+                for client in self._clients.values():
+                    nursery.start_soon(client.look_again)
             await self._read_history()
             await _until(lambda: all(has_heard_all(self.evidence, client) for client in self._clients))
         if patience.cancelled_caught:
@@ -295,6 +299,10 @@ class _World:
             self.problems.append(f"the cluster's nodes are not in order, {HEALING_S:.0f} s after all faults")
         for host in self._hosts.values():
             waits = [check.problem for check in host.readiness() if check.problem]
+            if _pending(host):
+                self.problems.append(
+                    f"{_pending(host)} entries of {host.name} are not in the log, and nobody sends them"
+                )
             self.note(host.name, f"is {'there' if host.serves else 'not there'}: {waits}".encode())
         for client in self._clients.values():
             if client.waits_for():
@@ -307,13 +315,17 @@ class _World:
         users = self._plan.users
         rooms += [dm(one, other) for one in users for other in users if one < other]
         first, *others = [host.name for host in self._hosts.values() if not host.absent]
-        self.evidence.history = await self._read_at(first, rooms)
+        pages = await self._read_at(first, rooms)
+        self.evidence.history = {room: facts for room, (_, facts) in pages.items()}
         for node in others:
-            for room, facts in (await self._read_at(node, rooms)).items():
+            for room, (epoch, facts) in (await self._read_at(node, rooms)).items():
                 if facts != self.evidence.history[room]:
                     self.problems.append(f"{node} has another history of {room} than {first}")
+                if epoch != pages[room][0]:
+                    self.problems.append(f"{node} tells another epoch of {room} than {first}")
 
-    async def _read_at(self, node: str, rooms: Sequence[str]) -> dict[str, list[Fact]]:
+    async def _read_at(self, node: str, rooms: Sequence[str]) -> dict[str, tuple[str, list[Fact]]]:
+        """Of each room the epoch and the facts."""
         while True:
             try:
                 async with self._signed_in("judge", "admin", node=node) as conversation:
@@ -322,22 +334,28 @@ class _World:
                 await trio.sleep(RESTART_S)
 
 
+def _pending(host: Host) -> int:
+    return 0 if host.journal is None else host.journal.pending
+
+
 async def _until(holds: Callable[[], bool]) -> None:
     """Looked for from outside: an event would have to be told by the nodes."""
     while not holds():  # noqa: ASYNC110
         await trio.sleep(_LOOK_S)
 
 
-async def _page_all(conversation: Conversation, room: str) -> list[Fact]:
+async def _page_all(conversation: Conversation, room: str) -> tuple[str, list[Fact]]:
     facts: list[Fact] = []
+    epoch = ""
     while True:
         after = facts[-1].seq if facts else 0
         reply = await conversation.call({"type": "history", "room": room, "after": after, "limit": PAGE})
         if reply["type"] == "error" and reply["temporary"]:
             await trio.sleep(RESTART_S)
             continue
+        epoch = reply.get("epoch", epoch)
         if reply["type"] == "error" or not reply["entries"]:
-            return facts
+            return epoch, facts
         facts += map(fact_of, reply["entries"])
 
 

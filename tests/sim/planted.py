@@ -188,17 +188,25 @@ THREE: Final[dict[str, Sequence[Hole]]] = {
     "a node goes with what it alone has": [
         Hole(_journal, "if await self._registry.wait_seen(goals, any_one=True):", "if True:")
     ],
+    "repeats count": [Hole(_certify, "if entry.counter <= replica.counter(entry.instance, entry.boot):", "if False:")],
+    "an edit's message moves": [
+        Hole(_certify, "return seq <= self._entry.head", "return True"),
+        Hole(gochat.actors.turn_bounds, "if head < _named(mail.command) <= turn.draft.head:", "if False:"),
+    ],
+    "clients keep what is lost": [Hole(_teller, "                self.clients_leave()\n", "")],
+    "a new epoch is not told": [
+        Hole(
+            _teller,
+            "                self.epoch = each.epoch\n                self.clients_leave()\n",
+            "                pass\n",
+        )
+    ],
 }
 
 #: Bugs that no seed was seen to find so far: the plans lack whatever would show them, or it is rare. Other tests of the
 #: cluster find most of them.
 SOUGHT: Final[dict[str, Sequence[Hole]]] = {
     "mutes raise no guard": [Hole(_certify, _raising, "isinstance(record, Related)")],
-    "repeats count": [Hole(_certify, "if entry.counter <= replica.counter(entry.instance, entry.boot):", "if False:")],
-    "an edit's message moves": [
-        Hole(_certify, "return seq <= self._entry.head", "return True"),
-        Hole(gochat.actors.turn_bounds, "if head < _named(mail.command) <= turn.draft.head:", "if False:"),
-    ],
     "answers never grow old": [
         Hole(_server, "if sum(abs(now_ms - at_ms) < life_ms for at_ms in counted) < need:", "if len(counted) < need:")
     ],
@@ -244,12 +252,4 @@ SOUGHT: Final[dict[str, Sequence[Hole]]] = {
     "replays forget what is coming": [Hole(_journal, "return self._inbox.coming(partition_of(room))", "return False")],
     "a node serves before others know": [Hole(_journal, "            await self._membership.wait_known()\n", "")],
     "a folder that was rolled back is believed": [Hole(_journal, "        await self._registry.check_folder()\n", "")],
-    "clients keep what is lost": [Hole(_teller, "                self.clients_leave()\n", "")],
-    "a new epoch is not told": [
-        Hole(
-            _teller,
-            "                self.epoch = each.epoch\n                self.clients_leave()\n",
-            "                pass\n",
-        )
-    ],
 }

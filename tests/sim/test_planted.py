@@ -26,6 +26,10 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "a lost stream begins anew": (48,),
     "nobody waits for the log": (6,),
     "a node goes with what it alone has": (50,),
+    "repeats count": (68,),
+    "an edit's message moves": (50,),
+    "clients keep what is lost": (15,),
+    "a new epoch is not told": (15,),
 }
 #: Bugs that make clients ask in vain until the run gives up, which takes seconds.
 SLOW: Final = frozenset({"a repeat that is not recognised"})
