@@ -37,6 +37,12 @@ def test_long_words_and_many_lines_leave_the_page_as_wide_as_it_was(
             page.evaluate(FRAMES)
         assert page.evaluate(BEYOND) <= 0
         assert page.locator(".jump").count() == 0, "the end stays in sight"
+    page.fill("textarea", "x" * 3_700)
+    for text in ("long " * 1_000, "many " * 12_000):
+        page.fill("textarea", text)
+        page.wait_for_selector(".target[role=status]")
+        page.evaluate(FRAMES)
+        assert page.locator(".jump").count() == 0, "nor is it lost where one text takes the place of another"
     assert page.locator(".msg", has_text="seen").is_visible()
 
 
@@ -62,3 +68,35 @@ def test_the_picker_of_reactions_stays_within_a_phone(person: Someone, server: S
         assert page.evaluate("document.querySelector('.log').scrollLeft") == 0
         page.keyboard.press("Escape")
         page.click(".back")
+
+
+#: The buttons and choices of the dialog and the banner that stick out of them, or out of the window, by their texts.
+STICKING_OUT = """() => [...document.querySelectorAll('dialog, .banner')].flatMap(around =>
+    [...around.querySelectorAll('button, select')].filter(each => {
+        const { left, right } = each.getBoundingClientRect(), frame = around.getBoundingClientRect();
+        const list = each.closest('ul')?.getBoundingClientRect() ?? frame;
+        return left < Math.max(0, frame.left, list.left) - 1 || right > Math.min(innerWidth, frame.right, list.right) + 1;
+    }).map(each => each.textContent))"""
+
+
+def test_long_german_words_stay_within_their_dialogs_on_a_phone(person: Someone, server: Server) -> None:
+    ann, bob = server.token("ann"), server.token("bob")
+    server.say(bob, "user:ann", "hello")
+    for user in ("bob", "cat"):
+        server.post(ann, f"contacts/{user}", {}, method="PUT")
+    server.post(ann, "groups", {"name": "tea", "title": "Tee", "users": ["bob", "cat"]})
+    server.post(ann, "groups/tea/mutes/bob", {"seconds": 3600}, method="PUT")
+    page = (someone := person("ann", size=NARROW, locale="de-DE")).page
+    page.click(".rail [aria-label=Mehr]")
+    page.get_by_role("menuitem", name="Kontakte und Blockierte").click()
+    page.wait_for_selector("dialog .members li >> nth=1")
+    assert page.evaluate(STICKING_OUT) == []
+    page.keyboard.press("Escape")
+    someone.open("Tee")
+    page.click("[aria-label=Mitglieder]")
+    page.wait_for_selector("dialog .sanctions li")
+    assert page.evaluate(STICKING_OUT) == []
+    page.keyboard.press("Escape")
+    someone.offline(True)
+    page.wait_for_selector(".banner .ghost")
+    assert page.evaluate(STICKING_OUT) == []

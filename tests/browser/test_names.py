@@ -69,3 +69,13 @@ def test_of_two_users_with_one_name_the_ids_are_shown_as_well(person: Someone, s
     ann.page.wait_for_selector(".name:text-is('BOB (mallory)')")
     ann.page.wait_for_selector(".name:text-is('Bob (bob) (forger)')")
     assert ann.page.inner_text(".msg:has-text('I am bob') .name") == "Bob"
+
+
+def test_who_was_accepted_keeps_the_name_of_the_request(person: Someone, server: Server) -> None:
+    server.stop()
+    server.start(GOCHAT_POLICY__STRANGERS="request")
+    server.say(issue_in(server.data, "bob", name="Bob Miller"), "user:ann", "may I?")
+    ann = person("ann")
+    ann.page.click(".request .primary")
+    ann.page.wait_for_selector(".chats .chat:has(b:text-is('Bob Miller')) .preview:has-text('may I?')")
+    ann.page.wait_for_selector(".who h1:text-is('Bob Miller')")

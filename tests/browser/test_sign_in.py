@@ -68,3 +68,15 @@ def test_what_was_kept_goes_with_the_end_of_the_sign_in(person: Someone, server:
     ann.page.goto(server.url)
     ann.page.wait_for_selector(".door")
     ann.forgets(ROOM)
+
+
+def test_a_link_that_is_opened_where_one_is_asked_for_says_why_it_is_of_no_use(person: Someone, server: Server) -> None:
+    ann = person("ann", sign_in=False)
+    page = ann.page
+    page.goto(server.url)
+    page.fill(".door input", "nonsense")
+    page.click(".door button")
+    page.wait_for_selector(".door [role=alert]:has-text('neither a link nor a token')")
+    page.goto(f"{server.url}#ticket=nonsense")
+    page.wait_for_selector(".door [role=alert]:has-text('of no use any more')")
+    ann.complaints.clear()  # The browser tells of the 401.

@@ -33,7 +33,7 @@ async function credential({ ticket, token }) {
   try {
     return await redeem(ticket);
   } catch (error) {
-    throw new Error(error instanceof BadTicket ? t("bad-ticket", { why: error.message }) : t("no-server"));
+    throw new Error(error instanceof BadTicket ? t("bad-ticket") : t("no-server"));
   }
 }
 

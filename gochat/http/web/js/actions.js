@@ -1,7 +1,7 @@
 // @ts-check
 // The actions of a person. A failure is told where it was tried, or in the banner.
 import { t } from "./l10n.js";
-import { learn, want } from "./names.js";
+import { learn, titled, want } from "./names.js";
 import * as offline from "./offline.js";
 import * as outbox from "./outbox.js";
 import * as receipts from "./receipts.js";
@@ -25,7 +25,7 @@ export function show(id) {
 /** Makes the room the open one. The caller says which part of it is shown first. @param {string} id */
 function enter(id) {
   const me = state.me.value;
-  if (!state.rooms.value.has(id)) state.addRoom(blank(id, me));
+  if (!state.rooms.value.has(id)) state.addRoom(titled(blank(id, me)));
   const room = /** @type {import("./rooms.js").Room} */ (state.rooms.value.get(id));
   const thread = threads.visit(id);
   thread.timeline.head = Math.max(thread.timeline.head, room.head);
@@ -108,11 +108,12 @@ export const report = (room, seq, reason) => ask({ type: "report", room, seq, ..
 export async function relate(user, action) {
   try {
     const ok = await ask({ type: "contact", user, action });
+    const request = state.requests.value.find((each) => each.user === user);
     state.requests.value = state.requests.value.filter((each) => each.user !== user);
     related(user, ok.state ?? "none");
     if (action !== "accept") return;
     const room = privateRoom(state.me.value, user);
-    if (!state.rooms.value.has(room)) state.addRoom({ ...blank(room, state.me.value), head: ok.head });
+    if (!state.rooms.value.has(room)) state.addRoom({ ...titled(blank(room, state.me.value)), head: ok.head, last: request?.last });
     opened(room);
     show(room);
   } catch (error) {

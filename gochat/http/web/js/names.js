@@ -84,6 +84,9 @@ export function askAgain() {
   again.forEach(want);
 }
 
+/** The room, with the name of its other user for a title where that is known. @param {import("./rooms.js").Room} room */
+export const titled = (room) => ({ ...room, title: (room.kind === "dm" && names.value.get(room.other)) || room.title });
+
 /** The names to keep for reading without a connection. */
 export const kept = () => names.value;
 

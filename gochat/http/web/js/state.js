@@ -4,7 +4,7 @@ import { batch, computed, signal } from "./html.js";
 import { byLatest, listed } from "./rooms.js";
 
 /** @typedef {import("./rooms.js").Room} Room */
-/** @typedef {{user: string, name: string, room: string, head: number, last: {body: string, ts: number}}} ChatRequest */
+/** @typedef {{user: string, name: string, room: string, head: number, last: import("./rooms.js").Last}} ChatRequest */
 /** @typedef {"signed-out" | "connecting" | "online" | "offline" | "ended"} Phase */
 
 export const me = signal("");

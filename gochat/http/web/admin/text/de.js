@@ -164,7 +164,7 @@ export const texts = {
   "n-given-up": { one: "{n} Aufgabe aufgegeben", other: "{n} Aufgaben aufgegeben" },
   "n-restarts": { one: "{n} Neustart", other: "{n} Neustarts" },
   "pauses": "startet gleich wieder",
-  "runs-since": "läuft seit",
+  "runs-since": "gestartet",
   "and-more": "und {n} weitere",
   "latest-crashes": "Letzte Abstürze",
 };

@@ -164,7 +164,7 @@ export const texts = {
   "n-given-up": { one: "{n} task given up", other: "{n} tasks given up" },
   "n-restarts": { one: "{n} restart", other: "{n} restarts" },
   "pauses": "starts again soon",
-  "runs-since": "runs since",
+  "runs-since": "started",
   "and-more": "and {n} more",
   "latest-crashes": "Latest crashes",
 };

@@ -9,7 +9,7 @@ import { usePages } from "../poll.js";
 /** All else that was recorded of an act, as a line; null: nothing. @param {{detail?: string}} entry */
 function detail({ detail: text }) {
   const known = Object.entries(JSON.parse(text ?? "{}"));
-  return known.length ? html`<span dir="auto">${known.map(([name, value]) => `${name}: ${said(name, value)}`).join(", ")}</span>` : null;
+  return known.length ? html`<span dir="auto">${known.map(([name, value]) => `${name === "until" ? t("until") : name}: ${said(name, value)}`).join(", ")}</span>` : null;
 }
 
 /** @param {string} name @param {any} value */

@@ -78,19 +78,21 @@ export function Messages({ room, thread, loading, failed }) {
   useEffect(() => {
     const log = /** @type {HTMLElement} */ (scroller.current);
     let height = log.clientHeight;
-    /** The list is on its way to its end, where one already was. */
-    let following = false;
+    const atItsEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight <= AT_END_PX;
+    let ended = atItsEnd();
+    // A list that was lower for a moment is scrolled by the browser: only a scroll in a list as high as before is one's own.
+    const scrolled = () => { if (log.clientHeight === height) ended = atItsEnd(); };
+    log.addEventListener("scroll", scrolled);
     // The place to write grows and shrinks: readers at the end stay there.
     const resized = new ResizeObserver(() => {
-      const left = log.scrollHeight - log.scrollTop - height;
       height = log.clientHeight;
-      if ((left > AT_END_PX && !following) || !timeline.attached) return;
-      following = true;
-      list.scrollToEnd();
-      afterFrames(() => { following = false; });
+      if (ended && timeline.attached) list.scrollToEnd();
     });
     resized.observe(log);
-    return () => resized.disconnect();
+    return () => {
+      resized.disconnect();
+      log.removeEventListener("scroll", scrolled);
+    };
   }, [timeline.count > 0]);
   const missed = leftAt ? timeline.rows.length - timeline.indexOf(leftAt + 1) : 0;
 

@@ -16,7 +16,7 @@ export async function enter({ ticket, token }) {
   try {
     signIn(await redeem(ticket));
   } catch (error) {
-    if (error instanceof BadTicket) throw new Error(t("bad-ticket", { why: error.message }));
+    if (error instanceof BadTicket) throw new Error(t("bad-ticket"));
     throw new Error(t("no-server"));
   }
 }
