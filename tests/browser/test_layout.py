@@ -75,7 +75,8 @@ STICKING_OUT = """() => [...document.querySelectorAll('dialog, .banner')].flatMa
     [...around.querySelectorAll('button, select')].filter(each => {
         const { left, right } = each.getBoundingClientRect(), frame = around.getBoundingClientRect();
         const list = each.closest('ul')?.getBoundingClientRect() ?? frame;
-        return left < Math.max(0, frame.left, list.left) - 1 || right > Math.min(innerWidth, frame.right, list.right) + 1;
+        const begin = Math.max(0, frame.left, list.left), end = Math.min(innerWidth, frame.right, list.right);
+        return left < begin - 1 || right > end + 1;
     }).map(each => each.textContent))"""
 
 
