@@ -53,7 +53,9 @@ class RedisBulletin:
         await self._thread.call(lambda link: link.call(*command))
 
     async def now(self) -> int:
-        return _milliseconds(await self._thread.call(lambda link: link.call("TIME")))
+        # With a key, so that all nodes ask the same server where there are several: the one that dates their beats.
+        commands = [("TIME",), ("EXISTS", self._nodes)]
+        return _milliseconds((await self._thread.call(lambda link: link.call_all(commands)))[0])
 
     async def publish(self, channel: str, message: bytes) -> None:
         await self._thread.call(lambda link: link.call("PUBLISH", self._channel + channel, message))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
@@ -24,8 +25,13 @@ from gochat.cluster.stream_readings import StreamReadings
 
 PREFIXES: Final = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 PORT: Final = 6_379
-#: Commands without a key go to the primary of this slot, from all nodes of gochat: they compare clocks by it.
+#: Commands without a key go to the primary of this slot, from all nodes of gochat: they hear each other there.
 HOME: Final = 0
+#: So many nodes are asked where the slots are: one alone may be behind, as a primary is that comes back after it was
+#: replaced.
+ASKED: Final = 2
+#: After so long a node that did not answer is asked like others again.
+AVOIDED_S: Final = 10.0
 
 
 class RedisCluster:
@@ -47,6 +53,8 @@ class RedisCluster:
         self._seeds = frozenset(_address(host) for host in hosts.split(","))
         self._told: frozenset[Address] = frozenset()
         """The nodes that were told of last."""
+        self._failed_at: dict[Address, float] = {}
+        """When nodes did not answer; by time.monotonic."""
         self.timeout_s = timeout_s
         for seed in self._seeds:
             self.link_to(seed)  # Raises where an option is not known.
@@ -62,25 +70,37 @@ class RedisCluster:
         return connector(url, self.timeout_s, password=self._password)()
 
     def slots(self, opened: Callable[[ServerLink], None]) -> SlotMap:
-        """Where the slots are, as the first node says that answers. They are asked in any order, so that one that is
-        behind is not believed for long. `opened` is told of each connection. Raises RedisError or OSError."""
+        """Where the slots are, as that one of ASKED nodes says that knows of the latest changes. `opened` is told of
+        each connection. Raises RedisError or OSError."""
         problems: list[str] = []
-        known = sorted(self._seeds | self._told)
-        for address in random.sample(known, len(known)):
+        found: list[SlotMap] = []
+        for address in self._in_turn():
             link = self.link_to(address)
             opened(link)
             try:
-                found = SlotMap(link.call("CLUSTER", "SLOTS"), address)
+                info, reply = link.call_all([("CLUSTER", "INFO"), ("CLUSTER", "SLOTS")])
+                found.append(SlotMap(reply, address, info))
             except (AuthenticationError, NoPermissionError):
                 raise
             except (RedisError, OSError) as error:
+                self._failed_at[address] = time.monotonic()
                 problems.append(f"{address}: {error}")
-            else:
-                self._told = frozenset(found.nodes)
-                return found
             finally:
                 link.close()
-        raise RedisConnectionError(f"no node of the Redis Cluster says where its slots are: {'; '.join(problems)}")
+            if len(found) == ASKED:
+                break
+        if not found:
+            raise RedisConnectionError(f"no node of the Redis Cluster says where its slots are: {'; '.join(problems)}")
+        latest = max(found, key=lambda one: one.recency)
+        self._told = frozenset(latest.nodes)
+        return latest
+
+    def _in_turn(self) -> list[Address]:
+        """The nodes in any order, and last those that failed lately, which may keep one waiting."""
+        known = sorted(self._seeds | self._told)
+        random.shuffle(known)
+        lately = time.monotonic() - AVOIDED_S
+        return sorted(known, key=lambda address: self._failed_at.get(address, 0.0) > lately)
 
 
 class ClusterLink:

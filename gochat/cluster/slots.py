@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -10,6 +11,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gochat.cluster.link import Command
 
+_EPOCH: Final = re.compile(rb"cluster_current_epoch:(\d+)")
 #: Commands whose first argument is a key.
 _KEYED: Final = frozenset({"DEL", "EXISTS", "GET", "HDEL", "HGETALL", "SET", "XRANGE", "XREVRANGE"})
 
@@ -25,9 +27,12 @@ class Address(NamedTuple):
 class SlotMap:
     """What one node of the Redis Cluster says of it."""
 
-    def __init__(self, reply: Sequence[Any], asked: Address) -> None:
+    def __init__(self, reply: Sequence[Any], asked: Address, info: bytes = b"") -> None:
         """`reply`: to CLUSTER SLOTS. `asked`: the node that gave it; one that does not know its own host leaves it
-        out."""
+        out. `info`: its reply to CLUSTER INFO."""
+        epoch = _EPOCH.search(info)
+        self.recency = b"cluster_state:ok" in info, int(epoch[1]) if epoch is not None else 0
+        """Of two maps the greater one is later, but for one of a node that does not serve."""
         self._ranges: list[tuple[int, int, Address]] = []
         self.nodes: set[Address] = set()
         """Primaries and replicas."""

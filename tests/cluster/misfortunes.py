@@ -13,6 +13,7 @@ import trio
 from tests.cluster.fleet import Fleet, Member
 from tests.cluster.machine import Machine
 from tests.cluster.network import Network
+from tests.cluster.primaries import Primaries
 from tests.cluster.real import RealServer
 from tests.durability.power import Disk
 
@@ -70,6 +71,35 @@ class OnServer:
         await self.started()
         await member.start()
         return member.listening_at
+
+
+class OnPrimaries:
+    """Things that befall a Redis Cluster whose first primary has a replica."""
+
+    def __init__(self, primaries: Primaries) -> None:
+        self._primaries = primaries
+
+    async def killed(self, fleet: Fleet, rng: random.Random) -> float:
+        """A primary without a replica comes back with whatever it has kept."""
+        server = self._primaries.servers[rng.choice([1, 2])]
+        server.kill()
+        await trio.sleep(rng.uniform(0, 0.5))
+        await trio.to_thread.run_sync(server.start)
+        await trio.to_thread.run_sync(self._primaries.wait_in_order)
+        return time.monotonic()
+
+    async def failed_over(self, fleet: Fleet, rng: random.Random) -> float:
+        """The one with a replica dies, which takes its place without the last second."""
+        return await trio.to_thread.run_sync(self._primaries.fail_over, 1.0)
+
+    async def lived_on(self, fleet: Fleet, rng: random.Random) -> float:
+        """The same, but it lives on, and takes itself for the primary for a while."""
+        return await trio.to_thread.run_sync(self._primaries.live_on)
+
+    async def moved(self, fleet: Fleet, rng: random.Random) -> float:
+        """The slot of a partition goes to another primary."""
+        await trio.to_thread.run_sync(self._primaries.move_any, rng)
+        return time.monotonic()
 
 
 class OnPower:

@@ -23,8 +23,9 @@ from gochat.sim.checker import violations
 from tests.cluster.fleet import NAMES, PAUSE_S, Fault, Fleet, Member, Outcome, campaign
 from tests.cluster.machine import SOURCE as MACHINE
 from tests.cluster.machine import Machine
-from tests.cluster.misfortunes import OnMachines, OnNetwork, OnPower, OnServer, node_killed
+from tests.cluster.misfortunes import OnMachines, OnNetwork, OnPower, OnPrimaries, OnServer, node_killed
 from tests.cluster.network import SERVER, Network
+from tests.cluster.primaries import Primaries
 from tests.cluster.real import RealServer
 from tests.cluster.tally import Tally, head, row, tally
 from tests.cluster.watched import Pair, Watched
@@ -37,6 +38,8 @@ EVERYSEC = ("--appendonly", "yes", "--appendfsync", "everysec")
 NOTHING = ()
 #: How long the service may be away once the server and all nodes are there again.
 BACK_S = 2.0
+#: A primary of a Redis Cluster that is silent for so long is replaced: more than a busy machine keeps one waiting.
+PRIMARY_DOWN_MS = 2_000
 #: Of the short forms: they cost the daily run little.
 SHORT_PAUSE_S = 0.5
 Say = Callable[[str], None]
@@ -221,6 +224,26 @@ async def test_a_primary_is_demoted_and_promoted_again(tmp_path: Path, say: Say)
         fleet = Fleet(tmp_path, pair.servers[0].url, random.Random(6))
         await endure(say, "primary demoted and promoted again", fleet, demoted, 10, seed=6)
     assert pair.missing > 0
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "fault", "count"),
+    [
+        ("Redis Cluster: a primary is killed", "killed", 10),
+        ("Redis Cluster: failover, last second lost", "failed_over", 10),
+        ("Redis Cluster: an old primary lives on", "lived_on", 5),
+        ("Redis Cluster: a slot moves", "moved", 20),
+    ],
+)
+async def test_things_befall_a_redis_cluster(tmp_path: Path, say: Say, name: str, fault: str, count: int) -> None:
+    with ExitStack() as stack:
+        primaries = await trio.to_thread.run_sync(
+            lambda: Primaries(stack, *EVERYSEC, replicas=1, timeout_ms=PRIMARY_DOWN_MS)
+        )
+        fleet = Fleet(tmp_path, primaries.url, random.Random(count))
+        await endure(say, name, fleet, getattr(OnPrimaries(primaries), fault), count, seed=count)
+    assert primaries.missing > 0 or fault != "failed_over"
 
 
 @pytest.mark.long

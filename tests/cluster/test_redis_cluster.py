@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import trio
@@ -11,13 +12,21 @@ from redis.exceptions import AuthenticationError, RedisError
 
 from gochat.cluster import layout
 from gochat.cluster.fitness import risks, unfit
-from gochat.cluster.identity import slot_of
+from gochat.cluster.identity import SLOTS, slot_of
 from gochat.cluster.link import Link, connector
-from gochat.cluster.ports import START, Batch, Position, ServerAway
+from gochat.cluster.ports import PARTITIONS, START, Batch, Position, ServerAway
+from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_cluster import RedisCluster
 from gochat.cluster.redis_log import RedisLog
+from gochat.commands.cluster.create import first_node
+from gochat.commands.cluster.join import next_node
+from gochat.commands.cluster.survey import survey
+from gochat.commands.doctor import examine
+from tests.certificates import localhost
 from tests.cluster.primaries import Primaries
 from tests.cluster.real import PATIENCE_S, RealServer
+from tests.cluster.servers import HASTY_S
+from tests.cluster.test_clustering import settings
 from tests.cluster.test_layout import SECRET, drawn
 from tests.cluster.three import three_nodes
 from tests.ports import HOST, held_port
@@ -70,6 +79,36 @@ def test_a_cluster_is_made_and_found(link: Link) -> None:
     assert layout.reaches_back(link, made.cluster, dict.fromkeys(range(16), 0))
 
 
+def test_commands_reach_it(primaries: Primaries, tmp_path: Path) -> None:
+    found = settings(tmp_path / "one", primaries.url)
+    assert first_node(found).begun
+    next_node(settings(tmp_path / "two", primaries.url), None)
+    told = survey(found)
+    assert told.broken == frozenset() and len(told.ends) == PARTITIONS
+    assert told.problems == ["no node lives"]
+    (finding,) = [one for one in examine(found) if one.check == "cluster"]
+    assert finding.status == "warn" and str(primaries.ports[2]) in finding.hint, "it keeps no file"
+    for server in primaries.servers:
+        server.command("DEBUG", "CHANGE-REPL-ID")
+    assert survey(found).broken == frozenset(range(PARTITIONS))
+
+
+def test_they_are_reached_by_the_names_that_their_certificates_have(tmp_path: Path) -> None:
+    certificate = localhost(tmp_path)
+    with ExitStack() as stack:
+        port = stack.enter_context(held_port())
+        files = [part for name in ("cert", "key", "ca-cert") for part in (f"--tls-{name}-file", str(certificate))]
+        named = ("--cluster-announce-hostname", "localhost", "--cluster-preferred-endpoint-type", "hostname")
+        Primaries(
+            stack, "--tls-port", str(port), "--tls-auth-clients", "no", "--tls-cluster", "yes", *files, *named, count=1
+        )
+        link = RedisCluster(f"rediss+cluster://localhost:{port}?ssl_ca_certs={certificate}", PATIENCE_S)()
+        link.open()
+        assert [address for address, _ in link.primaries()] == [f"localhost:{port}"]
+        assert link.call("SET", "key", "value") == b"OK"
+        link.close()
+
+
 async def test_nothing_is_lost_when_slots_move(primaries: Primaries) -> None:
     async with three_nodes(RedisCluster(primaries.url)) as nodes:
         slot = slot_of(f"{nodes.cluster}.0")
@@ -111,6 +150,53 @@ async def test_a_slot_that_is_half_moved_takes_nothing(primaries: Primaries) -> 
     finally:
         log.close()
         primaries.move(slot, (source + 1) % 3, source)
+
+
+async def test_the_clock_is_that_of_the_primary_that_dates_the_beats(primaries: Primaries) -> None:
+    cluster = primaries.spread_over(ALL)
+    slot = slot_of(cluster)
+    source = slot * 3 // SLOTS
+    target = (source + 1) % 3
+    bulletin = RedisBulletin(cluster, RedisCluster(primaries.url, PATIENCE_S))
+    try:
+        await bulletin.beat("i", "b", b"")
+        await bulletin.now()
+        primaries.move(slot, source, target)
+        for server in primaries.servers:
+            server.command("CONFIG", "RESETSTAT")
+        with pytest.raises(ServerAway, match="Moved"):
+            await bulletin.now()
+        await bulletin.now()
+        asked = [b"cmdstat_time:" in server.command("INFO", "commandstats") for server in primaries.servers]
+        assert asked[target] and not asked[3 - source - target]
+        (member,) = await bulletin.members()
+        assert member.instance == "i"
+    finally:
+        bulletin.close()
+        primaries.move(slot, target, source)
+
+
+async def test_what_one_primary_does_not_answer_says_nothing_of_the_others(primaries: Primaries) -> None:
+    cluster = primaries.spread_over(ALL)
+    log = RedisLog(cluster, RedisCluster(primaries.url, HASTY_S), read_wait_s=0.05)
+    try:
+        fences = [await log.create(partition) for partition in ALL]
+        terms = {partition: fence.term for partition, fence in enumerate(fences) if fence is not None}
+        batches = [Batch(partition, term, [b"x"]) for partition, term in terms.items()]
+        while "unknown" in await log.append(batches):
+            pass  # It has to be connected.
+        ends = await log.ends(ALL)
+        silent = primaries.place_of(0, cluster)
+        primaries.servers[silent].pause()
+        try:
+            results = await log.append(batches)
+        finally:
+            primaries.servers[silent].resume()
+        for partition, result in zip(ALL, results, strict=True):
+            end = Position(terms[partition], ends[partition].n + 1)
+            assert result == ("unknown" if primaries.place_of(partition, cluster) == silent else end)
+    finally:
+        log.close()
 
 
 @pytest.mark.long

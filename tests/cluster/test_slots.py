@@ -53,6 +53,14 @@ def test_a_map_tells_of_primaries_and_replicas() -> None:
     assert [str(address) for address in sorted(found.nodes)][-1] == "[::1]:7001"
 
 
+def test_of_two_maps_one_is_later() -> None:
+    info = b"cluster_state:%s\r\ncluster_current_epoch:%d\r\ncluster_my_epoch:99\r\n"
+    found = [
+        SlotMap([], ASKED, told).recency for told in (b"", info % (b"fail", 12), info % (b"ok", 9), info % (b"ok", 10))
+    ]
+    assert found == sorted(found) and len(set(found)) == 4
+
+
 def test_a_slot_that_nobody_has_is_an_error() -> None:
     found = SlotMap([[0, 99, [b"10.0.0.2", 7_000, b"id"]]], ASKED)
     with pytest.raises(ConnectionError, match="slot 100"):
