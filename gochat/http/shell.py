@@ -17,7 +17,7 @@ from gochat.http.cors import Cors, Fields
 from gochat.http.exchange import Body, Exchange
 from gochat.http.messages import Handler, Request, Response
 from gochat.http.problems import Problem
-from gochat.http.target import headers_of, origin_form
+from gochat.http.target import check_host, headers_of, origin_form
 from gochat.http.upgrade import Head, Upgrade, check_upgrade, plain_upgrade
 from gochat.http.wire import READ_BYTES, HttpLimits, Wire
 from gochat.transports.admission import Slot
@@ -83,7 +83,7 @@ class HttpShell:
         peer = slot.peer
         if (plain := plain_upgrade(data)) is not None:
             head, trailing = plain
-            head = head._replace(headers=headers_of(head))
+            check_host(head.headers)  # Its target is a path.
             return self._upgrade(head, client_address(peer, head.headers, self._trusted), trailing)
         wire = Wire(stream, self._limits, slot, data)
         request = await self._read_head(wire, deadline)

@@ -36,14 +36,19 @@ def headers_of(request: RequestLike) -> list[tuple[bytes, bytes]]:
     Host header. Raises Problem for a host that is none."""
     headers = list(request.headers)
     named = _split(request.target)[0]
-    for name, value in headers:
-        if name == b"host" and not _is_authority(value):
-            raise Problem(400, "bad_request", "the Host header is not a host, with a port or without")
+    check_host(headers)
     if named is None:
         return headers
     if not named or not _is_authority(named):
         raise Problem(400, "bad_request", "the request's target names no host")
     return [(name, value) for name, value in headers if name != b"host"] + [(b"host", named)]
+
+
+def check_host(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Raises Problem for a Host header that names no host."""
+    for name, value in headers:
+        if name == b"host" and not _is_authority(value):
+            raise Problem(400, "bad_request", "the Host header is not a host, with a port or without")
 
 
 def _split(target: bytes) -> tuple[bytes | None, bytes]:

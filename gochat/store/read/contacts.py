@@ -63,13 +63,17 @@ def _entry_of(reading: ListRead, room_pk: int) -> list[ContactEntry]:
 
 
 def _entries(reading: ListRead, rows: Sequence[tuple[Any, ...]]) -> list[ContactEntry]:
+    if not rows:
+        return []
     user = reading.user
     others = [peer(row[0], user) for row in rows]
-    known = people.users(reading.connection, others)
-    visible = people.acquainted(reading.connection, user, others) | {user}
+    known, sides = people.users(reading.connection, others), people.sides(reading.connection, user, others)
+    visible = people.acquainted(reading.connection, user, others, sides) | {user}
+    told = reading.told_of_privates([(row[1], other, row[-2]) for row, other in zip(rows, others, strict=True)], sides)
     entries = []
-    for room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low, _ in rows:
-        other = peer(room, user)
+    for (room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, _, _), other, positions in zip(
+        rows, others, told, strict=True
+    ):
         name, seen = known.get(other, (other, None))
         entries.append(
             ContactEntry(
@@ -84,7 +88,7 @@ def _entries(reading: ListRead, rows: Sequence[tuple[Any, ...]]) -> list[Contact
                 unread=unread,
                 mentions=reading.counts.of_room(room_pk, read) if mentioned else 0,
                 last=last_of(*last),
-                **reading.told_of_private(room_pk, room, low),
+                **positions,
             )
         )
     return entries
@@ -105,9 +109,10 @@ def contacts(
     `rooms` also of those with whom there is a private room and no more."""
     try:
         found = _found(reading, declined_after, limit, cursor, only, rooms, looks=True)
-        for entry in found[:limit]:
-            if entry.state in ("contact", "none"):
-                _tell_room(reading, entry)
+        with_rooms = [entry for entry in found[:limit] if entry.state in ("contact", "none")]
+        sides = people.sides(reading.connection, reading.user, [entry.user for entry in with_rooms])
+        for entry in with_rooms:
+            _tell_room(reading, entry, sides)
         entries = found[:limit]
     except FAULTS as error:
         reading.separate_rooms.bear(error)
@@ -150,7 +155,7 @@ def _told_of(reading: ListRead, entry: ContactState) -> list[ContactState]:
     if entry.state == "none" and not _shows_a_message(reading.connection, reading.user, entry.user):
         return []
     if entry.state in ("contact", "none"):
-        _tell_room(reading, entry)
+        _tell_room(reading, entry, people.sides(reading.connection, reading.user, [entry.user]))
     return [entry]
 
 
@@ -181,14 +186,15 @@ def _in_private(
     return found
 
 
-def _tell_room(reading: ListRead, entry: ContactState) -> None:
+def _tell_room(reading: ListRead, entry: ContactState, sides: people.Sides) -> None:
     connection, user = reading.connection, reading.user
     entry.room, entry.epoch, entry.head, entry.read, entry.unread = dm(user, entry.user), reading.epoch, 0, 0, 0
     row = connection.execute("SELECT num FROM room WHERE id = ?", (entry.room,)).fetchone()
-    for room, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low, _ in (
+    for _, room_pk, head, read, _, _, unread, mentioned, _, *last, _, low, _ in (
         connection.execute(ENTRY_OF, (user, *row)) if row else ()
     ):
         entry.head, entry.read, entry.unread, entry.last = head, read, unread, last_of(*last)
         entry.mentions = reading.counts.of_room(room_pk, read) if mentioned else 0
-        if told := reading.told_of_private(room_pk, room, low):
+        (told,) = reading.told_of_privates([(room_pk, entry.user, low)], sides)
+        if told:
             entry.reads, entry.got = dict(told["reads"]), dict(told["got"])

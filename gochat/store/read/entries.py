@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any, Final
 
 from gochat.protocol.entries import Last
@@ -79,9 +80,11 @@ class ListRead:
             self.separate_rooms.bear(error)
             return {}
 
-    def told_of_private(self, room_pk: int, room: str, low: int) -> dict[str, Any]:
-        """The same of the other user of a private room. Raises what damage raises."""
-        return {} if self._receipts is None else self._receipts.of_private(room_pk, room, low)._asdict()
+    def told_of_privates(self, rooms: Sequence[tuple[int, str, int]], sides: people.Sides) -> list[dict[str, Any]]:
+        """The same of the others of private rooms; see `Receipts.of_privates`. Raises what damage raises."""
+        if self._receipts is None:
+            return [{} for _ in rooms]
+        return [positions._asdict() for positions in self._receipts.of_privates(rooms, sides)]
 
 
 def last_of(seq: int | None, ts: int, sender: str, body: str | None, deleted: int | None) -> Last | None:

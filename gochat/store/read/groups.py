@@ -19,6 +19,9 @@ from gochat.store.read.sight import view
 
 #: Bytes of a frame's 1 MiB that the groups of a welcome may take, in JSON, the longer of the encodings.
 WELCOME_BYTES = 900_000
+#: No entry of them is longer, without the positions of others; nor are these, of all entries together. So the size of
+#: few groups need not be known.
+ENTRY_BYTES, POSITIONS_BYTES = 4_000, 200_000
 
 _encode = msgspec.json.Encoder().encode
 
@@ -44,7 +47,7 @@ def welcomed(reading: ListRead) -> tuple[list[RoomEntry], dict[str, int], dict[s
     entries: list[RoomEntry] = []
     others: dict[str, int] = {}
     begun: dict[str, int] = {}
-    size = 0
+    size: int | None = None
     for row in _rows(reading, begun):
         room, room_pk, head, read, title, role, unread, mentioned, since, *last, members, low, post = row
         entry = RoomEntry(
@@ -60,9 +63,12 @@ def welcomed(reading: ListRead) -> tuple[list[RoomEntry], dict[str, int], dict[s
             last=last_of(*last),
             **reading.told_of_group(room_pk, members, low),
         )
-        size += len(_encode(entry)) + 1
-        if size > WELCOME_BYTES:
-            break
+        if size is None and (len(entries) + 1) * ENTRY_BYTES + POSITIONS_BYTES > WELCOME_BYTES:
+            size = sum(len(_encode(each)) + 1 for each in entries)
+        if size is not None:
+            size += len(_encode(entry)) + 1
+            if size > WELCOME_BYTES:
+                break
         entries.append(entry)
         if since > 1:
             begun[room] = since

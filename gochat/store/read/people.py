@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from gochat.domain.ids import dm, peer
 from gochat.ports.archive import Viewer
@@ -15,6 +15,12 @@ from gochat.store.read.separate import FAULTS, SeparateRooms
 from gochat.store.schema import SEQ_BITS
 
 LAST_CHARS = 200
+
+#: How users stand to each other, by who stands and to whom: contact, blocked_at, declined_ts, asked_at, asked_ts,
+#: withheld_at. Two who never did anything to each other are not in it.
+Sides: TypeAlias = Mapping[tuple[str, str], tuple[Any, ...]]
+#: Two who are nothing to each other.
+NO_SIDE: Final = (None,) * 6
 
 # The latest message of a request: nobody but the user who asks has written since.
 _REQUESTS = f"""
@@ -132,24 +138,40 @@ def names(connection: sqlite3.Connection, viewer: Viewer, asked: Sequence[str]) 
     return found
 
 
-def acquainted(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
-    """Those of `others` whose presence the user may see; see ports.Archive."""
+def sides(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> Sides:
+    """How the user stands to each of the others, and each of them to the user."""
+    marks = ", ".join("?" * len(others))
+    columns = "user, peer, contact, blocked_at, declined_ts, asked_at, asked_ts, withheld_at"
+    rows = connection.execute(
+        f"""SELECT {columns} FROM relation WHERE user = ? AND peer IN ({marks})
+            UNION ALL SELECT {columns} FROM relation WHERE peer = ? AND user IN ({marks})""",
+        [user, *others, user, *others],
+    )
+    return {row[:2]: row[2:] for row in rows}
+
+
+def acquainted(
+    connection: sqlite3.Connection, user: str, others: Sequence[str], known: Sides | None = None
+) -> set[str]:
+    """Those of `others` whose presence the user may see; see ports.Archive. `known`: their sides, where the caller has
+    them."""
     if not others:
         return set()
+    known = sides(connection, user, others) if known is None else known
     seen: set[str] = set()
     by_room: list[str] = []
     by_group: list[str] = []
     # The relation of the two decides nearly always, and costs least.
     for other in others:
-        sides = _sides(connection, user, other)
-        if any(blocks for _, _, blocks, _ in sides):
-            continue
-        if any(contact and holder == other for holder, contact, _, _ in sides):
+        mine, theirs = known.get((user, other), NO_SIDE), known.get((other, user), NO_SIDE)
+        if mine[1] is not None or theirs[1] is not None:
+            continue  # One has blocked the other.
+        if theirs[0]:
             seen.add(other)
             continue
         by_group.append(other)
-        waits_for_other = any(waiting and holder == other for holder, _, _, waiting in sides)
-        if not waits_for_other and (not sides or any(contact for _, contact, _, _ in sides)):
+        are_strangers = mine is NO_SIDE and theirs is NO_SIDE
+        if theirs[5] is None and (are_strangers or mine[0]):
             by_room.append(other)
     if by_room:
         seen |= _private(connection, user, by_room)
@@ -174,18 +196,6 @@ def _private(connection: sqlite3.Connection, user: str, others: Sequence[str]) -
             "SELECT 1 FROM seat WHERE num = ? AND user IN (?, ?) AND since_seq > ?", (room_pk, user, rooms[room], last)
         ).fetchone()
     }
-
-
-def _sides(connection: sqlite3.Connection, user: str, other: str) -> list[tuple[str, bool, bool, bool]]:
-    """How each user stands to the other: the user's id, and whether the other is a contact, blocked, left to wait."""
-    found: list[tuple[str, bool, bool, bool]] = []
-    for holder, held in ((user, other), (other, user)):
-        found += connection.execute(
-            """SELECT user, contact, blocked_at IS NOT NULL, withheld_at IS NOT NULL FROM relation
-               WHERE user = ? AND peer = ?""",
-            (holder, held),
-        )
-    return found
 
 
 def _share_a_group(connection: sqlite3.Connection, user: str, other: str) -> bool:

@@ -10,7 +10,7 @@ from gochat.domain.ids import dm_users, is_dm, peer
 from gochat.domain.receipts import SMALL_ROOM, tells_got, tells_read
 from gochat.domain.relationship import ContactPolicy, Relation, Side
 from gochat.store.listing import IN_GROUP
-from gochat.store.read import rules
+from gochat.store.read import people, rules
 
 #: Users whose positions one list tells: some 1 ms, and 80 KB of its frame at most. The rooms after that tell theirs by
 #: `history`.
@@ -68,12 +68,28 @@ class Receipts:
     def of_private(self, room_pk: int, room: str, low: int) -> ReadPositions:
         """Of the other user, as far as that is told."""
         other = peer(room, self._user)
+        return self.of_privates([(room_pk, other, low)], people.sides(self._connection, self._user, [other]))[0]
+
+    def of_privates(self, rooms: Sequence[tuple[int, str, int]], sides: people.Sides) -> list[ReadPositions]:
+        """Of the other user of each of these private rooms: its number, the other, and up to where it is hidden.
+        `sides` are those of the user and the others."""
+        marks = ", ".join(["(?, ?)"] * len(rooms))
+        rows = self._connection.execute(
+            f"""WITH asked (user, num) AS (VALUES {marks}) SELECT s.num, s.read, s.got
+                FROM asked a CROSS JOIN seat s ON s.user = a.user AND s.num = a.num""",
+            [value for room_pk, other, _ in rooms for value in (other, room_pk)],
+        )
+        seats = {room_pk: (read, got) for room_pk, read, got in rows}
+        return [
+            self._of_other(other, *seats[room_pk], low, sides) if room_pk in seats else NOTHING
+            for room_pk, other, low in rooms
+        ]
+
+    def _of_other(self, other: str, read: int, got: int, low: int, sides: people.Sides) -> ReadPositions:
         if other == self._user or self._left <= 0:
             return NOTHING
-        row = self._connection.execute(_OTHER, (other, self._user, room_pk)).fetchone()
-        if row is None:
-            return NOTHING
-        read, got, theirs, mine = row[0], row[1], row[2:8], row[8:]
+        theirs = sides.get((other, self._user), people.NO_SIDE)
+        mine = sides.get((self._user, other), people.NO_SIDE)
         if theirs[0] and mine[0] and theirs[1] is mine[1] is None:
             tells = tells_too = True  # Nearly always: two contacts, neither of whom has blocked the other.
         else:
@@ -90,11 +106,6 @@ class Receipts:
 
 
 _MEMBERS = f"SELECT user, read, got FROM seat WHERE num = ? AND {IN_GROUP}"
-_SIDE = "{0}.contact, {0}.blocked_at, {0}.declined_ts, {0}.asked_at, {0}.asked_ts, {0}.withheld_at"
-#: The seat of the other user of a private room, and how each of the two stands to the other.
-_OTHER = f"""SELECT s.read, s.got, {_SIDE.format("p")}, {_SIDE.format("q")} FROM seat s
-    LEFT JOIN relation p ON p.user = ?1 AND p.peer = ?2 LEFT JOIN relation q ON q.user = ?2 AND q.peer = ?1
-    WHERE s.user = ?1 AND s.num = ?3"""
 
 
 def _side(columns: Sequence[Any]) -> Side:

@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
 from gochat.domain import facts
@@ -16,11 +17,12 @@ from gochat.domain.ids import dm
 from gochat.domain.relationship import ContactPolicy, RelationChange, of_room
 from gochat.domain.side_records import Audited, Related, ReportClosed, Reported
 from gochat.ports.archive import Viewer
+from gochat.protocol.entries import Last, RoomEntry
 from gochat.store import schema, setup
 from gochat.store.health import Health
 from gochat.store.listing import BLOCK, seats_among
 from gochat.store.mentions import MentionCounts
-from gochat.store.read import contacts, entries, groups, moderation, notices, overview, pages, people
+from gochat.store.read import contacts, entries, groups, moderation, notices, overview, pages, people, receipts
 from gochat.store.read.entries import ListRead
 from gochat.store.read.receipts import Receipts
 from gochat.store.read.separate import SeparateRooms
@@ -211,6 +213,37 @@ def test_it_costs_by_what_it_returns(stores: tuple[Filled, Filled], name: str) -
     few, many = (each.steps(READS[name]) for each in stores)
     assert few > 10
     assert many <= 1.5 * few + 100, f"{few} steps among {FEW}, {many} among {MANY}"
+
+
+def test_relations_and_positions_of_all_private_rooms_are_one_statement_each(stores: tuple[Filled, Filled]) -> None:
+    statements: list[str] = []
+    connection = stores[0].connection
+    connection.set_trace_callback(statements.append)
+    try:
+        found = contacts.latest(reading(connection, receipts=told(connection)), 15)
+    finally:
+        connection.set_trace_callback(None)
+    assert len(found) == 15
+    assert sum("FROM relation" in each or "s.read, s.got" in each for each in statements) == 2
+
+
+def test_no_entry_of_a_group_is_longer_than_it_is_taken_to_be() -> None:
+    wide = "\x01" * 200  # As wide as JSON gets: \u0001.
+    entry = RoomEntry(
+        room=f"group:{'g' * 64}",
+        title=wide,
+        role="moderator",
+        post="moderators",
+        epoch="e" * 32,
+        head=1 << 53,
+        read=1 << 53,
+        unread=1 << 53,
+        mentions=100,
+        last=Last(seq=1 << 53, ts=1 << 53, sender="u" * 64, body=wide, deleted=1 << 53),
+    )
+    assert len(msgspec.json.encode(entry)) < groups.ENTRY_BYTES
+    positions = {f"{number:064}": 1 << 53 for number in range(receipts.MOST)}
+    assert 2 * len(msgspec.json.encode(positions)) < groups.POSITIONS_BYTES
 
 
 @pytest.mark.parametrize("user", ["hub", "dan", "u00001", "eve"])
