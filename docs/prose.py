@@ -127,8 +127,8 @@ OTHER_MEANINGS = frozenset(
         ("gochat/http/describe/page/rest.py", "rest"),  # The interface.
         ("gochat/http/describe/page/sockets.py", "parts"),
         ("gochat/http/rest/moderation.py", "_ask"),
-        ("gochat/http/rest/shapes.py", "Ticket"),  # For one sign-in.
-        ("gochat/http/rest/shapes.py", "ticket"),
+        ("gochat/http/rest/views.py", "Ticket"),  # For one sign-in.
+        ("gochat/http/rest/views.py", "ticket"),
         ("gochat/notify/email.py", "ask"),  # A question to another server.
         ("gochat/ports/journal.py", "behind"),  # The end of the log.
         ("gochat/protocol/codec.py", "_line"),  # Of text.

@@ -90,7 +90,7 @@ def test_nothing_but_garbled_is_ever_raised(payload: bytes | str) -> None:
     try:
         decode(payload)
     except Garbled:
-        pass
+        pass  # All else fails the test.
 
 
 def test_a_page_entry_that_is_no_fact_is_garbled() -> None:

@@ -130,7 +130,7 @@ class LogRepairContract:
                 while True:
                     await log.read({0: Position(terms[0], 1)}, 1)
             except ServerAway:
-                pass
+                pass  # The end that the test waits for.
 
         with trio.fail_after(PATIENCE_S):
             async with trio.open_nursery() as nursery:

@@ -58,7 +58,7 @@ class Relay:
                 if sink not in self._deaf:
                     await sink.send_all(data)
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
+            pass  # One side has gone; the other is told below.
         if sink not in self._deaf:  # such a client is not told of the end either
             both.cancel()
 

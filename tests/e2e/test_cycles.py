@@ -74,7 +74,7 @@ class Raw:
             while await self._stream.receive_some():
                 pass
         except trio.BrokenResourceError:
-            pass
+            pass  # An end like another.
 
     async def begin(self, token: str | None = None) -> None:
         if self._ws:

@@ -127,7 +127,7 @@ async def _copy(source: trio.SocketStream, sink: trio.SocketStream) -> None:
             await sink.send_all(data)
         await sink.send_eof()
     except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass
+        pass  # One side has gone: the proxy is done.
 
 
 class Entry(NamedTuple):
@@ -219,7 +219,7 @@ async def hello(entry: Entry, frame: dict[str, str]) -> bytes:
                     while b'"type":' not in found and (data := await stream.receive_some()):
                         found += data
             except trio.BrokenResourceError:
-                pass
+                pass  # The caller looks at what came before.
     return found
 
 

@@ -71,7 +71,7 @@ class HttpReceiver:
         try:
             await self._converse(stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError):
-            pass
+            pass  # The node may give up on a receiver, which is for the test to see.
         finally:
             await trio.aclose_forcefully(stream)
 

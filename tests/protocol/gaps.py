@@ -17,8 +17,8 @@ from gochat.domain.facts import AnyFact, Hidden
 from gochat.domain.sight import refers_to
 from gochat.http.describe.asyncapi import build as asyncapi
 from gochat.http.describe.openapi import build as openapi
-from gochat.http.rest.shapes import Entry
 from gochat.http.rest.table import OPERATIONS
+from gochat.http.rest.views import Entry
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.catalogue import CATALOGUE, COSTS, METRICS, RequestType

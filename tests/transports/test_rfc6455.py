@@ -109,7 +109,7 @@ async def answers(sent: Iterable[bytes], opcode: int = TEXT) -> list[tuple[int, 
                     told = True  # Both sides say goodbye; the server waits for ours.
                     await stream.send_all(client_frame(CLOSE, b"\x03\xe8"))
         except trio.BrokenResourceError:
-            pass
+            pass  # The server is free to reset the connection of a peer that broke the protocol.
     found = []
     while data:
         first, size, start = data[0], data[1], 2

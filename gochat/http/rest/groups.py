@@ -11,7 +11,8 @@ from gochat.http.rest.conditions import check_match
 from gochat.http.rest.context import Call, Reply, check
 from gochat.http.rest.refused import Refused
 from gochat.http.rest.rooms import absent, changed, need_read, next_link, or_none, or_unset
-from gochat.http.rest.shapes import GroupChange, GroupPage, GroupsQuery, GroupView, NewGroup
+from gochat.http.rest.shapes import GroupChange, GroupsQuery, NewGroup
+from gochat.http.rest.views import GroupPage, GroupView
 from gochat.protocol.conversation import check_room
 from gochat.protocol.requests import GroupAction
 

@@ -14,7 +14,8 @@ from gochat.http.rest.conditions import check_match
 from gochat.http.rest.context import Call, Reply, check
 from gochat.http.rest.refused import Refused, bad
 from gochat.http.rest.rooms import absent, need_read, next_link, or_none, or_unset
-from gochat.http.rest.shapes import LeaveQuery, ListQuery, MemberPage, Membership, MemberView
+from gochat.http.rest.shapes import LeaveQuery, ListQuery, Membership
+from gochat.http.rest.views import MemberPage, MemberView
 from gochat.protocol.conversation import check_room
 from gochat.protocol.requests import GroupAction
 

@@ -17,7 +17,8 @@ from gochat.http.rest.conditions import check_match
 from gochat.http.rest.context import Call, Reply, check
 from gochat.http.rest.refused import Refused, bad
 from gochat.http.rest.rooms import absent, changed, need_read, or_none, record_look
-from gochat.http.rest.shapes import HistoryPage, HistoryQuery, MessageEdit, MessageView, NewMessage, entry, message_view
+from gochat.http.rest.shapes import HistoryQuery, MessageEdit, NewMessage
+from gochat.http.rest.views import HistoryPage, MessageView, entry, message_view
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import check_room
 

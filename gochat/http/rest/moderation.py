@@ -13,26 +13,28 @@ from gochat.http.rest.messages import named
 from gochat.http.rest.refused import Refused, bad
 from gochat.http.rest.rooms import next_link, or_none, or_unset
 from gochat.http.rest.shapes import (
+    ListQuery,
+    MailboxesQuery,
+    NewReport,
+    ReportsQuery,
+    Revocation,
+    RoomsQuery,
+    Sanction,
+    SessionsQuery,
+    Suspending,
+    UserListQuery,
+)
+from gochat.http.rest.views import (
     AccountPage,
     AuditPage,
     DevicesView,
-    ListQuery,
-    MailboxesQuery,
     MailboxPage,
-    NewReport,
     OverviewView,
     ReportPage,
-    ReportsQuery,
-    Revocation,
     RoomOverviewPage,
-    RoomsQuery,
-    Sanction,
     SanctionPage,
     SessionPage,
-    SessionsQuery,
-    Suspending,
     SuspensionPage,
-    UserListQuery,
 )
 from gochat.protocol import replies
 from gochat.protocol import requests as req

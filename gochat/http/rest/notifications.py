@@ -10,16 +10,8 @@ from gochat.errors import Denied
 from gochat.http.rest.context import Call, Reply
 from gochat.http.rest.refused import Refused
 from gochat.http.rest.rooms import or_none, or_unset
-from gochat.http.rest.shapes import (
-    NotificationRetry,
-    NotificationsQuery,
-    NotificationsView,
-    NotifyChange,
-    NotifyView,
-    PushChange,
-    PushView,
-    Retried,
-)
+from gochat.http.rest.shapes import NotificationRetry, NotificationsQuery, NotifyChange, PushChange
+from gochat.http.rest.views import NotificationsView, NotifyView, PushView, Retried
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 

@@ -11,7 +11,8 @@ from gochat.domain.relationship import Action
 from gochat.http.rest.commands import carry_out
 from gochat.http.rest.context import Call, Reply
 from gochat.http.rest.rooms import next_link, or_none, or_unset
-from gochat.http.rest.shapes import ContactPage, ContactsQuery, ContactView, ListQuery, RequestPage
+from gochat.http.rest.shapes import ContactsQuery, ListQuery
+from gochat.http.rest.views import ContactPage, ContactView, RequestPage
 from gochat.protocol.entries import RelationState
 from gochat.protocol.requests import ContactAction
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gochat.errors import AuthError
 from gochat.http.rest.context import Call, Reply
 from gochat.http.rest.refused import invalid_token
-from gochat.http.rest.shapes import NewToken, Ticket
+from gochat.http.rest.views import NewToken, Ticket
 
 
 async def redeem(call: Call) -> Reply:

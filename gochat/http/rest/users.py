@@ -6,7 +6,8 @@ from gochat.domain.folding import NO_WORDS, words
 from gochat.http.rest.context import Call, Reply
 from gochat.http.rest.refused import Refused
 from gochat.http.rest.rooms import next_link, or_none, or_unset
-from gochat.http.rest.shapes import Me, UserPage, UsersQuery
+from gochat.http.rest.shapes import UsersQuery
+from gochat.http.rest.views import Me, UserPage
 
 
 async def me(call: Call) -> Reply:
