@@ -53,6 +53,10 @@ class _Pending:
         self.sent = 0
         """How many of them, from the first, are on their way."""
 
+    @property
+    def has_unsent(self) -> bool:
+        return len(self.entries) > self.sent
+
     def batch(self) -> list[bytes]:
         """The next to be sent, within the bounds of a batch."""
         entries: list[bytes] = []
@@ -193,8 +197,11 @@ class Broadcast:
                 self._look.set()
                 found, after = {}, {}
             if found:
-                async with self._recording:
+                await self._begin_recording()
+                try:
                     await self._take_all(found)
+                finally:
+                    self._recording.release()
                 nap_s = self._nap_s()
                 if nap_s and not self._waiting:
                     self._hurried = trio.Event()
@@ -202,6 +209,14 @@ class Broadcast:
                         await self._hurried.wait()
             elif not after:
                 await trio.sleep(RETRY_S)
+
+    async def _begin_recording(self) -> None:
+        """Acquire the lock. Nobody holds it, nearly always: then no turn of the scheduler is spent on it, which every
+        message on its way would wait for."""
+        try:
+            self._recording.acquire_nowait()
+        except trio.WouldBlock:
+            await self._recording.acquire()
 
     async def _take_all(self, found: Mapping[int, Sequence[Element]]) -> None:
         """Record what was read, but not what does not follow: either the log is being repaired, or it is a fork, which
@@ -231,7 +246,6 @@ class Broadcast:
         pending = self._pending[partition]
         if pending.entries:
             self._waiting -= pending.read_back(elements)
-            self._to_send.set()
         self._recorded(partition, elements)
 
     # ------------------------------------------------------------------------------------------ writing
@@ -243,7 +257,7 @@ class Broadcast:
             batches = [
                 Batch(partition, term, entries)
                 for partition, term in self._terms.items()
-                if (pending := self._pending[partition]).entries and (entries := pending.batch())
+                if (pending := self._pending[partition]).has_unsent and (entries := pending.batch())
             ]
             if not batches:
                 continue
@@ -267,7 +281,8 @@ class Broadcast:
                     counts.appends["done"] += 1
             if "unknown" in results:
                 await trio.sleep(RETRY_S)
-            self._to_send.set()
+            if any(pending.has_unsent for pending in self._pending.values()):
+                self._to_send.set()
 
     def _refuse(self, batches: Sequence[Batch], error: ValueError) -> None:
         """A batch is none, by a fault in gochat: that costs its senders an answer, and nobody else anything."""

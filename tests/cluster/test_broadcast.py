@@ -17,7 +17,7 @@ from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.link import connector
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
-from gochat.cluster.ports import START, Batch, Element, Fence, Position
+from gochat.cluster.ports import MOST_ENTRIES, START, Batch, Element, Fence, Position
 from gochat.cluster.repair import Forked, is_in_order
 from gochat.errors import Full
 from tests.cluster.planting import plant
@@ -388,6 +388,31 @@ async def test_pending_entries_are_bounded(autojump_clock: MockClock) -> None:
         node.send(0, b"%d" % number)
     with pytest.raises(Full):
         node.send(0, b"one too many")
+
+
+async def test_what_does_not_fit_into_a_batch_goes_out_right_after_it(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broadcast, "WATCH_S", 10.0)  # A look at the fences has everything sent.
+    log, recorded = MemoryLog(MemoryServer(), "north"), list[bytes]()
+    await log.create(0)
+    node = Broadcast(
+        log,
+        MemoryRing(),
+        "north",
+        [0],
+        lambda _: 1,
+        lambda _, elements: recorded.extend(element.data for element in elements),
+    )
+    entries = [b"%d" % number for number in range(3 * MOST_ENTRIES)]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(node.run)
+        await trio.sleep(1)
+        for data in entries:
+            node.send(0, data)
+        await trio.sleep(1)
+        assert recorded[1:] == entries
+        nursery.cancel_scope.cancel()
 
 
 async def cycles(*, nap_s: float) -> int:
