@@ -118,7 +118,8 @@ class Log(Protocol):
         after its position, in order, at most `limit` elements each; empty where nothing came. Without `wait` it
         returns at once, and may be called while another reading waits.
 
-        Elements that were trimmed are left out: the first one's n tells of the gap."""
+        Elements that were trimmed are left out: the first one's n tells of the gap. Where partitions have several
+        servers, a reading that waits may leave to the next one what another of them has already."""
 
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
         """The last position of each partition that has entries. Everything that was acknowledged to anybody before the

@@ -24,6 +24,8 @@ HASTY_S = 0.3
 class InMemory:
     """A MemoryServer, as the suites want it."""
 
+    is_many = False
+
     def __init__(self, server: MemoryServer | None = None) -> None:
         self._server = server or MemoryServer(timeout_s=0.01)
 
@@ -65,6 +67,7 @@ class OnRedis:
     ) -> None:
         """`connect`: makes links, with so many seconds of patience. `cluster`: the cluster's id."""
         self._servers = servers
+        self.is_many = len(servers) > 1
         self._connector = connect
         self._cluster = cluster
         self._close: list[Callable[[], None]] = []

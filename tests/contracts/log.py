@@ -28,7 +28,9 @@ ALL = range(4)
 
 
 class LogServer(Protocol):
-    """A server, and what can befall it."""
+    """A server, or several, and what can befall them."""
+
+    is_many: bool
 
     def log(self, node: str, *, offer_life_s: float = 60) -> Log:
         """Another node's view of it. The node "hasty" waits for answers for a fraction of a second, others for long."""
@@ -126,6 +128,10 @@ class LogContract:
         assert results == [Position(terms[0], 3), "fenced", Position(terms[3], 2)]
         after = {p: Position(terms[p], 1) for p in ALL}
         read = await log.read(after, 10)
+        assert read.keys() == {0, 3} or server.is_many
+        with trio.fail_after(PATIENCE_S):
+            while len(read) < 2:
+                read |= await log.read({p: position for p, position in after.items() if p not in read}, 10)
         assert {p: [element.data for element in found] for p, found in read.items()} == {0: [b"a", b"b"], 3: [b"d"]}
 
     @pytest.mark.parametrize(
