@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 import trio
+import trio.testing
 from redis.connection import Connection
 from redis.exceptions import RedisError
 
@@ -196,7 +197,7 @@ async def test_closing_ends_what_waits(redis: RealServer, opened: Callable[..., 
 
                 nursery.start_soon(ask)
                 nursery.start_soon(ask)
-                await trio.sleep(0.05)
+                await trio.testing.wait_all_tasks_blocked()
                 log.close()
         assert await log.append([Batch(0, term, [b"x"])]) == ["unknown"]
         with pytest.raises(ServerAway, match="closed"):
