@@ -64,10 +64,14 @@ def test_a_message_that_is_refused_says_why(person: Someone) -> None:
     failed = ann.page.locator(".msg.failed")
     failed.wait_for()
     assert "Links to other sites are not allowed here" in failed.inner_text()
+    ann.say("two")  # It takes its place before the refused one, and can be changed there.
+    ann.settled()
+    ann.choose("two", "Edit")
+    ann.page.press("textarea", "Escape")
     failed.get_by_role("button", name="Try again").click()
     failed.get_by_role("button", name="Delete").click()
     failed.wait_for(state="detached")
-    assert ann.bodies() == ["one"]
+    assert ann.bodies() == ["one", "two"]
 
 
 def test_a_message_that_waits_goes_out(person: Someone, server: Server) -> None:
