@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import struct
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -45,7 +46,7 @@ def ws_frame(payload: bytes, opcode: int = TEXT, *, fin: bool = True, mask: bool
     return head + (b"\0\0\0\0" if mask else b"") + payload
 
 
-class Link:
+class Link(ABC):
     """One connection that sends and receives frames."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
@@ -69,14 +70,15 @@ class Link:
         return link
 
     async def begin(self, address: Address) -> None:
-        pass
+        """Do what comes before the first frame. Raises Closed."""
+        return None
 
-    def encode(self, frame: Frame) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def encode(self, frame: Frame) -> bytes: ...
 
+    @abstractmethod
     def _cut(self) -> bytes | None:
         """The next whole payload in the buffer. Raises Closed."""
-        raise NotImplementedError
 
     async def send(self, *frames: Frame) -> None:
         await self.send_raw(b"".join(map(self.encode, frames)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any
 
@@ -34,7 +35,7 @@ class Closed(Exception):
         self.code = code
 
 
-class Peer:
+class Peer(ABC):
     """One connection. Replies are told from events by their id."""
 
     def __init__(self, node: Node) -> None:
@@ -56,15 +57,15 @@ class Peer:
             subprotocol = "gochat.v1.msgpack" if transport == "ws-msgpack" else "gochat.v1.json"
             return await WsPeer.connect(nursery, node, [subprotocol])
 
-    async def send(self, frame: Frame) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def send(self, frame: Frame) -> None: ...
 
+    @abstractmethod
     async def receive(self) -> Frame:
         """The next frame, whatever it is. Raises Closed."""
-        raise NotImplementedError
 
-    async def aclose(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def aclose(self) -> None: ...
 
     # ------------------------------------------------------------------------------------------ conversation
 
