@@ -25,9 +25,10 @@ async def test_it_is_looked_at_after_each_turn_of_the_others(
                 await trio.sleep(0.04)
 
     nursery.start_soon(work)
-    await until(lambda: done[0] == 4, lambda: seen.append(done[0]), pause_s=pause_s)
+    await until(lambda: done[0] >= 9, lambda: seen.append(done[0]), pause_s=pause_s)
     nursery.cancel_scope.cancel()
-    assert {2, 3, 4} <= set(seen) <= {0, 1, 2, 3, 4} and seen == sorted(seen)
+    # In a tick either of the two may be the first.
+    assert len(set(seen)) >= 4 and seen == sorted(seen)
 
 
 @pytest.mark.parametrize("pause_s", [None, 0.01])
