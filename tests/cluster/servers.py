@@ -13,49 +13,56 @@ from gochat.cluster import faults
 from gochat.cluster.link import Link, connector
 from gochat.cluster.memory import MemoryBulletin, MemoryLog
 from gochat.cluster.memory_server import MemoryServer
+from gochat.cluster.ports import Log
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog
 from tests.cluster.real import PATIENCE_S, RealServer
+from tests.cluster.split import SplitLog
 
 #: Of a node that soon gives up.
 HASTY_S = 0.3
 
 
 class InMemory:
-    """A MemoryServer, as the suites want it."""
+    """A MemoryServer, or several, as the suites want them."""
 
-    is_many = False
+    def __init__(self, *servers: MemoryServer) -> None:
+        self._servers = servers or (MemoryServer(timeout_s=0.01),)
+        self.is_many = len(servers) > 1
 
-    def __init__(self, server: MemoryServer | None = None) -> None:
-        self._server = server or MemoryServer(timeout_s=0.01)
+    def _strike(self, fault: faults.AnyFault) -> None:
+        for server in self._servers:
+            server.strike(fault)
 
-    def log(self, node: str, *, offer_life_s: float = 60) -> MemoryLog:
-        return MemoryLog(self._server, node, offer_life_s=offer_life_s, read_wait_s=0.05)
+    def log(self, node: str, *, offer_life_s: float = 60) -> Log:
+        if self.is_many:
+            return SplitLog(self._servers, node, offer_life_s=offer_life_s, read_wait_s=0.05)
+        return MemoryLog(self._servers[0], node, offer_life_s=offer_life_s, read_wait_s=0.05)
 
     def bulletin(self, node: str, *, beat_life_s: float = 60) -> MemoryBulletin:
-        return MemoryBulletin(self._server, node, beat_life_s=beat_life_s)
+        return MemoryBulletin(self._servers[0], node, beat_life_s=beat_life_s)
 
     async def flush(self) -> None:
-        self._server.strike(faults.EverythingLost())
+        self._strike(faults.EverythingLost())
 
     async def lose_stream(self, partition: int) -> None:
-        self._server.strike(faults.StreamLost(partition=partition))
+        self._strike(faults.StreamLost(partition=partition))
 
     async def promote(self) -> None:
-        self._server.strike(faults.Promoted())
+        self._strike(faults.Promoted())
 
     async def fill(self) -> None:
-        self._server.strike(faults.Full())
+        self._strike(faults.Full())
 
     async def make_room(self) -> None:
-        self._server.strike(faults.Full(on=False))
+        self._strike(faults.Full(on=False))
 
     async def break_subscriptions(self) -> None:
-        self._server.strike(faults.Unsubscribed())
+        self._strike(faults.Unsubscribed())
 
     @asynccontextmanager
     async def stalled(self, node: str) -> AsyncIterator[None]:
-        self._server.strike(faults.Late(node=node, delay_s=0.05))
+        self._strike(faults.Late(node=node, delay_s=0.05))
         yield
 
 

@@ -17,11 +17,12 @@ from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.link import connector
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
-from gochat.cluster.ports import MOST_ENTRIES, START, Batch, Element, Fence, Position
+from gochat.cluster.ports import MOST_ENTRIES, START, Batch, Element, Fence, Log, Position
 from gochat.cluster.repair import Forked, is_in_order
 from gochat.errors import Full
 from tests.cluster.planting import plant
 from tests.cluster.real import PATIENCE_S, RealServer
+from tests.cluster.split import SplitLog
 from tests.cluster.three import NODES, PARTITIONS, MemoryRing, three_nodes
 
 #: How long things go wrong in one run, and how long they may take to come right afterwards.
@@ -39,11 +40,12 @@ class Sent:
 
 
 class World:
-    def __init__(self, seed: int, kinds: Sequence[str] = ()) -> None:
+    def __init__(self, seed: int, kinds: Sequence[str] = (), servers: int = 1) -> None:
+        """`servers`: on how many the partitions are, each with faults of its own."""
         self.random = Random(seed)
         some = tuple(kind for kind in _FAULTS if kind != "flipped") if self.random.random() < 0.7 else _FLAPPING
         self.kinds = kinds or self.random.sample(some, self.random.randint(1, len(some)))
-        self.server = MemoryServer(random=Random(seed))
+        self.servers = [MemoryServer(random=Random(seed + number)) for number in range(servers)]
         self.rings = {name: MemoryRing() for name in NODES}
         self.nodes: dict[str, Broadcast] = {}
         self.boots = Counter[str]()
@@ -53,7 +55,7 @@ class World:
         """How many entries were told to be in the log, once that has been checked."""
 
     async def run(self) -> None:
-        log = MemoryLog(self.server, "maker")
+        log = self._log("maker")
         for partition in PARTITIONS:
             await log.create(partition)
         async with trio.open_nursery() as nursery:
@@ -85,7 +87,7 @@ class World:
                     sent.position, sent.acked_at = element.position, trio.current_time()
 
         mine: dict[bytes, Sent] = {}
-        log = MemoryLog(self.server, name)
+        log = self._log(name)
         node = Broadcast(log, self.rings[name], name, PARTITIONS, lambda _: len(NODES), recorded)
         self.nodes[name] = node
         async with trio.open_nursery() as nursery:
@@ -104,25 +106,32 @@ class World:
     def _strike(self) -> None:
         kind = self.random.choice(self.kinds)
         if kind != "kill":
-            self.server.strike(_FAULTS[kind](self.random))
+            self._any_server().strike(_FAULTS[kind](self.random))
+
+    def _any_server(self) -> MemoryServer:
+        return self.servers[0] if len(self.servers) == 1 else self.random.choice(self.servers)
+
+    def _log(self, name: str) -> Log:
+        return SplitLog(self.servers, name) if len(self.servers) > 1 else MemoryLog(self.servers[0], name)
 
     def _heal(self) -> None:
         self.trouble = False
-        for node in NODES:
-            self.server.strike(faults.Mended(node=node))
-            self.server.strike(faults.Slow(node=node))
-        self.server.strike(faults.Full(on=False))
-        servers = [self.server.primary, *self.server._old]
-        newest = max(servers, key=lambda server: [server.fence_of[p].term for p in sorted(server.fence_of)])
-        while "flipped" in self.kinds and self.server.primary is not newest:
-            self.server.strike(faults.Flipped())
-        self.server.strike(faults.OldGone())
-        if self.random.random() < 0.5:
-            self.server.strike(faults.EverythingLost())  # Nobody sends any more: all must see it by themselves.
+        for server in self.servers:
+            for node in NODES:
+                server.strike(faults.Mended(node=node))
+                server.strike(faults.Slow(node=node))
+            server.strike(faults.Full(on=False))
+            primaries = [server.primary, *server._old]
+            newest = max(primaries, key=lambda primary: [primary.fence_of[p].term for p in sorted(primary.fence_of)])
+            while "flipped" in self.kinds and server.primary is not newest:
+                server.strike(faults.Flipped())
+            server.strike(faults.OldGone())
+            if self.random.random() < 0.5:
+                server.strike(faults.EverythingLost())  # Nobody sends any more: all must see it by themselves.
 
     async def _until_all_is_well(self) -> None:
         """The log is in order, nothing is pending, and all have recorded the same."""
-        log = MemoryLog(self.server, "checker")
+        log = self._log("checker")
         while True:
             await trio.sleep(0.5)
             fences = await log.fences(PARTITIONS)
@@ -205,11 +214,16 @@ async def test_nothing_is_lost_by_several(seed: int, autojump_clock: MockClock) 
     await World(seed).run()
 
 
-def play(seeds: range, kinds: Sequence[str] = ()) -> int:
+@pytest.mark.parametrize("seed", range(4))
+async def test_nothing_is_lost_of_partitions_on_two_servers(seed: int, autojump_clock: MockClock) -> None:
+    await World(seed, servers=2).run()
+
+
+def play(seeds: range, kinds: Sequence[str] = (), servers: int = 1) -> int:
     """Run a world for each seed. How many entries were acked in all."""
     acked = 0
     for seed in seeds:
-        world = World(seed, kinds)
+        world = World(seed, kinds, servers)
         trio.run(world.run, clock=MockClock(autojump_threshold=0))
         acked += world.acked
     return acked
@@ -218,6 +232,11 @@ def play(seeds: range, kinds: Sequence[str] = ()) -> int:
 @pytest.mark.long
 def test_nothing_is_lost_in_many_runs() -> None:
     assert play(range(1_000, 1_500)) > 50_000
+
+
+@pytest.mark.long
+def test_nothing_is_lost_in_many_runs_on_two_servers() -> None:
+    assert play(range(2_000, 2_300), servers=2) > 25_000
 
 
 #: The checker saw it, or it did not end, or a node saw it.

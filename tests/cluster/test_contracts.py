@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.redis_cluster import RedisCluster
 from tests.cluster.primaries import Primaries
 from tests.cluster.real import RealServer
@@ -39,6 +40,12 @@ class TestMemoryLog(LogContract, LogRepairContract):
     @pytest.fixture
     def server(self, in_memory: InMemory) -> InMemory:
         return in_memory
+
+
+class TestSplitLog(LogContract, LogRepairContract):
+    @pytest.fixture
+    def server(self) -> InMemory:
+        return InMemory(MemoryServer(timeout_s=0.01), MemoryServer(timeout_s=0.01))
 
 
 class TestMemoryBulletin(BulletinContract):
