@@ -7,7 +7,8 @@ import { texts as en } from "./text/en.js";
 /** Languages beside English; each is a file of text/ that only its speakers read. */
 const LANGUAGES = ["de"];
 
-const wanted = new URLSearchParams(location.search).get("lang") ?? navigator.language;
+// Programs outside of a browser have no address, and in older versions of Node no language.
+const wanted = new URLSearchParams(globalThis.location?.search).get("lang") ?? globalThis.navigator?.language ?? "en";
 const chosen = wanted.slice(0, 2).toLowerCase();
 
 /** The language that the page speaks, for `lang` and for dates. */
