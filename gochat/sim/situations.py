@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 from msgspec.structs import replace
 
@@ -26,6 +26,7 @@ from gochat.sim.plan import (
     Group,
     Guess,
     Kill,
+    Leave,
     Look,
     Loss,
     Plan,
@@ -35,7 +36,14 @@ from gochat.sim.plan import (
     Send,
     Server,
     Stall,
+    Stop,
     dm,
+)
+
+#: Changes of a member's rights, and back.
+_WITH_AND_WITHOUT: Final[Sequence[Sequence[Literal["add", "remove", "mute", "unmute"]]]] = (
+    ("remove", "add"),
+    ("mute", "unmute"),
 )
 
 
@@ -100,16 +108,23 @@ def _reads(chance: Random, cast: _Cast) -> list[AnyStep]:
 
 def _changes(chance: Random, cast: _Cast) -> list[AnyStep]:
     """Changes of what the writer may do, and back."""
-    kinds: list[Callable[[str], AnyStep]] = []
+
+    def after() -> int:
+        return chance.choice((0, int(chance.expovariate(1 / 30)), int(chance.expovariate(1 / 400))))
+
     if not cast.group:
-        pair = ("block", "unblock")
-        kinds.append(lambda act: Contact(after_ms=_soon(chance), user=cast.writer, action=act))  # type: ignore[arg-type]
-    else:
-        pair = chance.choice((("remove", "add"), ("mute", "unmute")))
-        kinds.append(
-            lambda act: Group(after_ms=_soon(chance), group=cast.group, action=act, user=cast.writer)  # type: ignore[arg-type]
-        )
-    return [kinds[0](act) for _ in range(chance.randint(2, 6)) for act in pair]
+        blocks: list[AnyStep] = []
+        for _ in range(chance.randint(2, 5)):
+            blocks.append(Contact(after_ms=after(), user=cast.writer, action="block"))
+            blocks.append(Contact(after_ms=after(), user=cast.writer, action="unblock"))
+        return blocks
+    steps: list[AnyStep] = []
+    for _ in range(chance.randint(4, 8)):
+        steps += [
+            Group(after_ms=after(), group=cast.group, action=act, user=cast.writer)
+            for act in chance.choice(_WITH_AND_WITHOUT)
+        ]
+    return steps
 
 
 # ---------------------------------------------------------------------------------------------- kinds
@@ -119,14 +134,15 @@ Drawn = tuple[list[AnyStep], list[AnyStep], list[AnyTrouble]]
 
 
 def _race_behind(chance: Random, cast: _Cast) -> Drawn:
-    """The writer's node lags behind the owner's, who changes what the writer may do."""
+    """The writer's node lags behind the owner's again and again, who changes what the writer may do."""
+    # Not too close: few messages may be on their way at once, and some are to be sent in the midst of each lag.
     writes: list[AnyStep] = [Look(room=cast.room)]
-    writes += [Send(after_ms=chance.choice((0, 2, 5, 10)), room=cast.room) for _ in range(chance.randint(20, 60))]
+    writes += [Send(after_ms=chance.choice((5, 30, 60)), room=cast.room) for _ in range(chance.randint(20, 60))]
     changes: list[AnyStep] = [Look(room=cast.room), *_changes(chance, cast)]
     at_ms, troubles = chance.randint(10, 100), list[AnyTrouble]()
-    for _ in range(chance.randint(1, 3)):
+    for _ in range(chance.randint(2, 6)):
         troubles += _lag(chance, cast.nodes[0], at_ms)
-        at_ms += chance.randint(50, 400)
+        at_ms += chance.randint(50, 500)
     return writes, changes, troubles
 
 
@@ -158,7 +174,7 @@ def _storm(chance: Random, cast: _Cast) -> Drawn:
 
 
 def _host_loss(chance: Random, cast: _Cast) -> Drawn:
-    """A machine is lost while the others lag behind it, and the end of the log soon before or after."""
+    """A machine is lost, or goes, while the others lag behind it, and the end of the log soon before or after."""
     at_ms, lost = chance.randint(100, 500), cast.nodes[0]
     troubles: list[AnyTrouble] = []
     for node in cast.nodes[1:]:
@@ -170,6 +186,8 @@ def _host_loss(chance: Random, cast: _Cast) -> Drawn:
                 Loss(at_ms=at_ms, node=lost, back_ms=back_ms, empty=False),
                 Forget(at_ms=at_ms, node=lost, cut_off=chance.random() < 0.3, back_ms=back_ms),
                 Rollback(at_ms=at_ms, node=lost, down_ms=back_ms),
+                Leave(at_ms=at_ms, node=lost, back_ms=back_ms),
+                Stop(at_ms=at_ms, node=lost, down_ms=back_ms),
                 Kill(at_ms=at_ms, node=lost, down_ms=back_ms, keep=False, silent=chance.random() < 0.5),
             )
         )
@@ -181,6 +199,7 @@ def _host_loss(chance: Random, cast: _Cast) -> Drawn:
 
 _KINDS: Final[Mapping[str, Callable[[Random, _Cast], Drawn]]] = {
     "race behind": _race_behind,
+    "another race behind": _race_behind,
     "guesses": _guesses,
     "storm": _storm,
     "another storm": _storm,

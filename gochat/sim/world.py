@@ -243,6 +243,7 @@ class _World:
                 self._hosts[node].start()
             case plans.Stall(node=node, for_ms=for_ms):
                 self._hosts[node].disk.stall(for_ms / 1000)
+                await trio.sleep(for_ms / 1000)  # Else it would end as soon as no other fault is to come.
             case plans.Failing(node=node, how=how):
                 self._hosts[node].disk.fail(*how)
             case plans.Sever(client=client, silent=silent):
