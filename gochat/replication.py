@@ -201,6 +201,8 @@ class Followed(NamedTuple):
     """The cluster's, once the log has told it."""
     own_epoch: str
     """The database's own."""
+    answers: Mapping[int, str]
+    """What `keep_answers` was last given."""
 
 
 class ReplicaStore(Protocol):
@@ -212,6 +214,10 @@ class ReplicaStore(Protocol):
     async def follow(self, certifier: Certifier[R], news: Mapping[int, Sequence[Piece]]) -> Cycle[R]:
         """Record entries that come right after the ends, by partition, and apply them: in one transaction, which
         survives power loss when this returns. Where it raised, the same may be asked again, whatever came of it."""
+
+    async def keep_answers(self, servers: Mapping[int, str]) -> None:
+        """Keep, by partition, the servers that this node is about to answer in a repair, in place of those before.
+        They survive power loss when this returns."""
 
     async def after(self, partition: int, place: Place | None, limit: int) -> list[Piece]:
         """The entries that are kept after a place, in order; with None, from the oldest of them."""

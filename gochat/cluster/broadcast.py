@@ -177,6 +177,7 @@ class Broadcast:
         return True
 
     async def run(self) -> None:
+        await self._repair.resume()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read)
             nursery.start_soon(self._write)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final, TypeAlias, TypeVar
 
 import trio
 
@@ -15,6 +15,8 @@ from gochat.errors import StoreError
 from gochat.replication import Applied, Cycle, Followed, ReplicaStore
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: How long until entries that could not be recorded are tried again. Nothing else is read meanwhile.
 RETRY_S: Final = 0.2
@@ -72,6 +74,7 @@ class Inbox:
             Partition(Position(*followed.ends.get(p, START)), followed.hashes.get(p, b""), followed.nodes.get(p, {}))
             for p in range(PARTITIONS)
         ]
+        self.answers: Mapping[int, str] = followed.answers
         self._recording: set[int] = set()
         self.problem: str | None = None
         """Why entries could not be recorded the last time; None where they could."""
@@ -103,12 +106,21 @@ class Inbox:
             self.stopped(problem)
 
     async def _follow(self, news: Mapping[int, Sequence[Element]]) -> Cycle[Certified]:
-        """Record and apply, however long the database can't, or until the node stops."""
+        """Record and apply."""
+
+        async def follow() -> Cycle[Certified]:
+            # A task that is cancelled here would leave entries that are recorded and that nobody was told of.
+            with trio.CancelScope(shield=True):
+                cycle = await self._store.follow(self._certifier, news)
+            return cycle
+
+        return await self._insist(follow)
+
+    async def _insist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write, however long the database can't, or until the node stops."""
         while True:
             try:
-                # A task that is cancelled here would leave entries that are recorded and that nobody was told of.
-                with trio.CancelScope(shield=True):
-                    cycle = await self._store.follow(self._certifier, news)
+                written = await write()
             except StoreError as error:
                 if self.problem is None:
                     log.error("the log's entries wait: %s", error)
@@ -116,7 +128,12 @@ class Inbox:
                 await trio.sleep(RETRY_S)
             else:
                 self.problem = None
-                return cycle
+                return written
+
+    async def keep_answers(self, servers: Mapping[int, str]) -> None:
+        if self.answers != servers:
+            await self._insist(lambda: self._store.keep_answers(servers))
+            self.answers = dict(servers)
 
     async def after(self, partition: int, position: Position | None, limit: int) -> list[Element]:
         found = await self._store.after(partition, position, limit)

@@ -49,6 +49,13 @@ assert OFFER_LIFE_S * 2 < FAITHFUL_S
 class Ring(Protocol):
     """The entries that a node has recorded, the latest of each partition as they were read."""
 
+    answers: Mapping[int, str]
+    """What `keep_answers` was last given, by this process or the one before it."""
+
+    async def keep_answers(self, servers: Mapping[int, str]) -> None:
+        """Keep, by partition, the servers that the node is about to answer. They survive power loss when this
+        returns."""
+
     def end(self, partition: int) -> Position:
         """The last position that is recorded; START where none is."""
 
@@ -129,6 +136,14 @@ class Repair:
         self.problem: str | None = None
         """Why this node can't do its part, and the way out."""
 
+    async def resume(self) -> None:
+        """To be called before anything of the log is read or written: have the node keep to the servers that the
+        process before this one may have answered. Its answers count there as long as if it had gone on."""
+        if self._ring.answers:
+            self._kept_to = dict(self._ring.answers)
+            self._answered_at = dict.fromkeys(self._kept_to, trio.current_time())
+            await self._log.keep_to(self._kept_to)
+
     async def run(self, partitions: Sequence[int]) -> Mapping[int, Fence]:
         """Return the fences once all of the partitions are in order.
 
@@ -144,19 +159,24 @@ class Repair:
                     await self._keep_to({partition: fences.servers[partition] for partition in broken})
                     await self._pause(frozenset(broken))
                     if not broken:
+                        await self._ring.keep_answers({})
                         return fences.by_partition
                     ends = await self._log.ends(broken)
                     moved = [await self._step(partition, ends.get(partition)) for partition in broken]
                     self._tell_of_gaps(ends)
                     if not any(moved):
                         await trio.sleep(LOOK_S)
-                except ServerAway:
-                    bound = self._bound()
-                    if not bound:
-                        raise
-                    # Others may have moved to servers that this node has promised nothing against.
-                    await self._keep_to({partition: self._kept_to[partition] for partition in bound})
-                    await trio.sleep(LOOK_S)
+                except ServerAway as error:
+                    away = error
+                else:
+                    continue
+                bound = self._bound()
+                if not bound:
+                    await self._ring.keep_answers({})
+                    raise away
+                # Others may have moved to servers that this node has promised nothing against.
+                await self._keep_to({partition: self._kept_to[partition] for partition in bound})
+                await trio.sleep(LOOK_S)
         finally:
             self._gaps, self.problem = {}, None
             if self._kept_to:
@@ -176,6 +196,7 @@ class Repair:
         }
         self._kept_to = servers
         await self._log.keep_to(servers)
+        await self._ring.keep_answers(servers)
 
     def _bound(self) -> list[int]:
         """The partitions for which an answer of this node may still count: it has not lost its force, even where the

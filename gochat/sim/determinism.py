@@ -12,9 +12,9 @@ import math
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableSequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableSequence
 from contextlib import ExitStack, contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from heapq import heappop, heappush
 from itertools import count
 from types import ModuleType
@@ -109,11 +109,21 @@ async def sleep_until(at: float) -> None:
         await timers.sleep_until(at)
 
 
-def jumping_clock() -> MockClock:
-    """A clock for one run that jumps as soon as nothing can run. It reads no real clock: it is asked many times a step.
-    The tasks of the run must be begun in this context."""
-    clock, timers = MockClock(autojump_threshold=0), _Timers()
+def run_jumping(main: Callable[[], Awaitable[None]]) -> None:
+    """`trio.run` on a clock that jumps as soon as nothing can run."""
+    # In a copy: whatever runs in this context later, on another clock, would sleep for ever by these timers.
+    copy_context().run(_run_jumping, main)
+
+
+def _run_jumping(main: Callable[[], Awaitable[None]]) -> None:
+    timers = _Timers()
     _TIMERS.set(timers)
+    trio.run(main, clock=_jumping_clock(timers))
+
+
+def _jumping_clock(timers: _Timers) -> MockClock:
+    """It reads no real clock: it is asked many times a step."""
+    clock = MockClock(autojump_threshold=0)
 
     def jump() -> None:
         at = min(scheduler.GLOBAL_RUN_CONTEXT.runner.deadlines.next_deadline(), timers.next())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Final, Literal
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -26,7 +26,6 @@ from gochat.sim.plan import (
     Group,
     Guess,
     Kill,
-    Leave,
     Look,
     Loss,
     Plan,
@@ -36,14 +35,7 @@ from gochat.sim.plan import (
     Send,
     Server,
     Stall,
-    Stop,
     dm,
-)
-
-#: Changes of a member's rights, and back.
-_WITH_AND_WITHOUT: Final[Sequence[Sequence[Literal["add", "remove", "mute", "unmute"]]]] = (
-    ("remove", "add"),
-    ("mute", "unmute"),
 )
 
 
@@ -108,23 +100,16 @@ def _reads(chance: Random, cast: _Cast) -> list[AnyStep]:
 
 def _changes(chance: Random, cast: _Cast) -> list[AnyStep]:
     """Changes of what the writer may do, and back."""
-
-    def after() -> int:
-        return chance.choice((0, int(chance.expovariate(1 / 30)), int(chance.expovariate(1 / 400))))
-
+    kinds: list[Callable[[str], AnyStep]] = []
     if not cast.group:
-        blocks: list[AnyStep] = []
-        for _ in range(chance.randint(2, 5)):
-            blocks.append(Contact(after_ms=after(), user=cast.writer, action="block"))
-            blocks.append(Contact(after_ms=after(), user=cast.writer, action="unblock"))
-        return blocks
-    steps: list[AnyStep] = []
-    for _ in range(chance.randint(4, 8)):
-        steps += [
-            Group(after_ms=after(), group=cast.group, action=act, user=cast.writer)
-            for act in chance.choice(_WITH_AND_WITHOUT)
-        ]
-    return steps
+        pair = ("block", "unblock")
+        kinds.append(lambda act: Contact(after_ms=_soon(chance), user=cast.writer, action=act))  # type: ignore[arg-type]
+    else:
+        pair = chance.choice((("remove", "add"), ("mute", "unmute")))
+        kinds.append(
+            lambda act: Group(after_ms=_soon(chance), group=cast.group, action=act, user=cast.writer)  # type: ignore[arg-type]
+        )
+    return [kinds[0](act) for _ in range(chance.randint(2, 6)) for act in pair]
 
 
 # ---------------------------------------------------------------------------------------------- kinds
@@ -134,15 +119,14 @@ Drawn = tuple[list[AnyStep], list[AnyStep], list[AnyTrouble]]
 
 
 def _race_behind(chance: Random, cast: _Cast) -> Drawn:
-    """The writer's node lags behind the owner's again and again, who changes what the writer may do."""
-    # Not too close: few messages may be on their way at once, and some are to be sent in the midst of each lag.
+    """The writer's node lags behind the owner's, who changes what the writer may do."""
     writes: list[AnyStep] = [Look(room=cast.room)]
-    writes += [Send(after_ms=chance.choice((5, 30, 60)), room=cast.room) for _ in range(chance.randint(20, 60))]
+    writes += [Send(after_ms=chance.choice((0, 2, 5, 10)), room=cast.room) for _ in range(chance.randint(20, 60))]
     changes: list[AnyStep] = [Look(room=cast.room), *_changes(chance, cast)]
     at_ms, troubles = chance.randint(10, 100), list[AnyTrouble]()
-    for _ in range(chance.randint(2, 6)):
+    for _ in range(chance.randint(1, 3)):
         troubles += _lag(chance, cast.nodes[0], at_ms)
-        at_ms += chance.randint(50, 500)
+        at_ms += chance.randint(50, 400)
     return writes, changes, troubles
 
 
@@ -174,7 +158,7 @@ def _storm(chance: Random, cast: _Cast) -> Drawn:
 
 
 def _host_loss(chance: Random, cast: _Cast) -> Drawn:
-    """A machine is lost, or goes, while the others lag behind it, and the end of the log soon before or after."""
+    """A machine is lost while the others lag behind it, and the end of the log soon before or after."""
     at_ms, lost = chance.randint(100, 500), cast.nodes[0]
     troubles: list[AnyTrouble] = []
     for node in cast.nodes[1:]:
@@ -186,8 +170,6 @@ def _host_loss(chance: Random, cast: _Cast) -> Drawn:
                 Loss(at_ms=at_ms, node=lost, back_ms=back_ms, empty=False),
                 Forget(at_ms=at_ms, node=lost, cut_off=chance.random() < 0.3, back_ms=back_ms),
                 Rollback(at_ms=at_ms, node=lost, down_ms=back_ms),
-                Leave(at_ms=at_ms, node=lost, back_ms=back_ms),
-                Stop(at_ms=at_ms, node=lost, down_ms=back_ms),
                 Kill(at_ms=at_ms, node=lost, down_ms=back_ms, keep=False, silent=chance.random() < 0.5),
             )
         )
@@ -199,7 +181,6 @@ def _host_loss(chance: Random, cast: _Cast) -> Drawn:
 
 _KINDS: Final[Mapping[str, Callable[[Random, _Cast], Drawn]]] = {
     "race behind": _race_behind,
-    "another race behind": _race_behind,
     "guesses": _guesses,
     "storm": _storm,
     "another storm": _storm,

@@ -24,7 +24,7 @@ from gochat.policy import RulesInForce
 from gochat.sim import plan as plans
 from gochat.sim.checker import has_heard_all, violations
 from gochat.sim.client import PAGE, Client, Conversation, fact_of
-from gochat.sim.determinism import BEGIN_NS, jumping_clock, listening_to_logs, now_s, one_run, steady_ms
+from gochat.sim.determinism import BEGIN_NS, listening_to_logs, now_s, one_run, run_jumping, steady_ms
 from gochat.sim.disk import empty_image
 from gochat.sim.evidence import Evidence, Fact, Name
 from gochat.sim.host import Host
@@ -69,7 +69,7 @@ def play(plan: Plan) -> Outcome:
     with one_run(plan.seed, keeping(plan.window)):
         world = _World(plan)
         with listening_to_logs(world.logged):
-            trio.run(world.run, clock=jumping_clock())
+            run_jumping(world.run)
     return Outcome([*world.problems, *violations(world.evidence)], world.trace, len(world.evidence.acks))
 
 
@@ -243,7 +243,6 @@ class _World:
                 self._hosts[node].start()
             case plans.Stall(node=node, for_ms=for_ms):
                 self._hosts[node].disk.stall(for_ms / 1000)
-                await trio.sleep(for_ms / 1000)  # Else it would end as soon as no other fault is to come.
             case plans.Failing(node=node, how=how):
                 self._hosts[node].disk.fail(*how)
             case plans.Sever(client=client, silent=silent):

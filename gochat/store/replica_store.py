@@ -40,6 +40,7 @@ class SqliteReplica:
                 {partition: state.nodes for partition, state in states.items()},
                 log_state.epoch(connection),
                 own_epoch,
+                log_state.answers(connection),
             )
 
         found: Followed = await self._read(read)
@@ -60,6 +61,12 @@ class SqliteReplica:
         self._committer.submit(job, done)
         await told.wait()
         return results[0].unwrap()
+
+    async def keep_answers(self, servers: Mapping[int, str]) -> None:
+        def save(connection: sqlite3.Connection) -> None:
+            log_state.save_answers(connection, servers)
+
+        await self._committer.call(lambda committer: committer.run(save, synced=True))
 
     async def after(self, partition: int, place: Place | None, limit: int) -> list[Piece]:
         found: list[Piece] = await self._read(lambda connection: log_state.after(connection, partition, place, limit))

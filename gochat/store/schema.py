@@ -252,6 +252,8 @@ LOG = (
     # The n of the last entry that changed what decisions about the room read.
     "ALTER TABLE room ADD COLUMN guard INTEGER NOT NULL DEFAULT 0",
 )
+#: The servers that a node of a cluster may have answered in a repair that is not over (cluster/repair.py).
+ANSWERS = ("CREATE TABLE log_answer (partition INTEGER PRIMARY KEY, server TEXT NOT NULL)",)
 
 
 class Migration(NamedTuple):
@@ -282,6 +284,7 @@ MIGRATIONS: Final[dict[str, Migration]] = {
     "m017_log": Migration("a node of a cluster keeps how far it follows the cluster's log", LOG),
     "m018_mention_senders": Migration("mentions are counted past those of users whom one has blocked", MENTION_SENDERS),
     "m019_by_time": Migration("reports and the audit log are listed by time", BY_TIME),
+    "m020_answers": Migration("a node of a cluster keeps which servers it has answered in a repair", ANSWERS),
 }
 KNOWN: Final = frozenset(MIGRATIONS)
 

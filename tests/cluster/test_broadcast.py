@@ -285,17 +285,24 @@ def test_a_rule_that_is_left_out_is_noticed(monkeypatch: pytest.MonkeyPatch, hol
     assert isinstance(leaves[-1], NOTICED), leaves[-1]
 
 
-async def _answers_and_is_sent_back() -> None:
+async def _answers_and_is_sent_back(*, crashes: bool = False) -> None:
     """A node answers the new primary, and is then sent to the old one, where all seems to be in order. Its answer
-    counts, and what it recorded at the old one would be missing there."""
+    counts, and what it recorded at the old one would be missing there. So it is where it crashes in between, and begins
+    anew while its answer counts."""
     server, rings = MemoryServer(), (MemoryRing(), MemoryRing())
     await MemoryLog(server, "maker").create(0)
-    north, south = (
-        Broadcast(MemoryLog(server, name), ring, name, [0], lambda _: 2, lambda *_: None)
-        for name, ring in zip(NODES, rings, strict=False)
-    )
+
+    def begun(name: str, ring: MemoryRing) -> Broadcast:
+        return Broadcast(MemoryLog(server, name), ring, name, [0], lambda _: 2, lambda *_: None)
+
+    async def run(node: Broadcast) -> None:
+        with power:
+            await node.run()
+
+    north, south = (begun(name, ring) for name, ring in zip(NODES, rings, strict=False))
+    power = trio.CancelScope()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(north.run)
+        nursery.start_soon(run, north)
         nursery.start_soon(south.run)
         await trio.sleep(0.5)
         server.strike(faults.Unreachable(node="south"))
@@ -304,7 +311,12 @@ async def _answers_and_is_sent_back() -> None:
         await trio.sleep(2)
         assert [list(offers) for offers in server.primary.offers.values()] == [["north"]]
         server.strike(faults.Flipped())
-        server.strike(faults.RequestLost(node="north"))
+        if crashes:
+            power.cancel()
+            north = begun("north", rings[0])
+            nursery.start_soon(north.run)
+        else:
+            server.strike(faults.RequestLost(node="north"))
         north.send(0, b"x")
         await trio.sleep(2)
         assert rings[0].kept[0][-1].data == b"", "recorded from a server that may not be the one"
@@ -320,16 +332,25 @@ async def test_a_node_that_has_answered_keeps_to_that_server(autojump_clock: Moc
     await _answers_and_is_sent_back()
 
 
+async def test_a_node_that_has_answered_keeps_to_that_server_past_a_crash(autojump_clock: MockClock) -> None:
+    await _answers_and_is_sent_back(crashes=True)
+
+
 @pytest.mark.parametrize(
-    ("rule", "instead"),
-    [("await self._log.keep_to(servers)", "pass"), ("if not bound:", "if True:")],
+    ("rule", "instead", "crashes"),
+    [
+        ("await self._log.keep_to(servers)", "pass", False),
+        ("if not bound:", "if True:", False),
+        ("await self._log.keep_to(self._kept_to)", "pass", True),
+        ("await self._ring.keep_answers(servers)", "pass", True),
+    ],
 )
 async def test_a_node_that_does_not_is_noticed(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, rule: str, instead: str
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, rule: str, instead: str, crashes: bool
 ) -> None:
     plant(monkeypatch, repair, rule, instead)
     with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="recorded from a server")):
-        await _answers_and_is_sent_back()
+        await _answers_and_is_sent_back(crashes=crashes)
 
 
 # ---------------------------------------------------------------------------------------------- those who can't follow

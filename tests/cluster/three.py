@@ -25,6 +25,12 @@ class MemoryRing:
 
     def __init__(self) -> None:
         self.kept: dict[int, list[Element]] = {partition: [] for partition in PARTITIONS}
+        self.answers: Mapping[int, str] = {}
+
+    async def keep_answers(self, servers: Mapping[int, str]) -> None:
+        if self.answers != servers:
+            await trio.sleep(0.002)
+            self.answers = dict(servers)
 
     def end(self, partition: int) -> Position:
         kept = self.kept[partition]

@@ -7,8 +7,11 @@ import subprocess
 import sys
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 from gochat.sim import Plan, draw, play, shrink
+from gochat.sim.determinism import sleep_until
 from tests.sim.planted import ENOUGH, ONE, put
 
 
@@ -72,3 +75,14 @@ def test_a_plan_that_fails_is_made_smaller_and_fails_again(monkeypatch: pytest.M
     found = play(Plan.from_json(smaller.to_json()))
     assert found.violations
     assert found.digest == play(smaller).digest
+
+
+def test_what_sleeps_after_a_run_wakes() -> None:
+    """Its clock is another one: nothing of the run's own timers may be left in this context."""
+    play(draw(1))
+
+    async def sleep() -> None:
+        with trio.fail_after(5):
+            await sleep_until(trio.current_time() + 1)
+
+    trio.run(sleep, clock=MockClock(autojump_threshold=0))

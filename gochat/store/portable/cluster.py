@@ -21,7 +21,7 @@ from gochat.store.write import write_buffer
 #: Of a cluster's log (cluster/ports.py).
 PARTITIONS: Final = 16
 #: Everything that is in a database for a cluster's sake; empty in one of its own.
-TABLES: Final = ("cluster", "log_entry", "log_position", "log_node", "log_epoch")
+TABLES: Final = ("cluster", "log_entry", "log_position", "log_node", "log_epoch", "log_answer")
 _USED: Final = ("room", "relation", "user", "report", "audit", "suspension", "revocation", "tombstone")
 _GREATEST: Final = """SELECT max(n) FROM (SELECT max(num) AS n FROM room UNION ALL SELECT max(num) FROM relation
     UNION ALL SELECT max(id) FROM report UNION ALL SELECT max(id) FROM audit)"""
@@ -80,6 +80,7 @@ def mark(database: Path, copy: Copy) -> None:
     try:
         with closing(connect(str(database))) as connection:
             connection.execute("INSERT OR REPLACE INTO cluster VALUES (1, ?, ?, ?, ?)", copy)
+            connection.execute("DELETE FROM log_answer")  # Another node gave them, of whose database this is a backup.
     except sqlite3.Error as error:
         raise StoreError(f"{database} can't be written: {error}") from error
 

@@ -201,11 +201,11 @@ class Committer:
         self._counts.expired += done.messages
         return done
 
-    def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """See Writer.run. Raises StoreError."""
+    def run(self, job: Callable[[sqlite3.Connection], T], *, synced: bool = False) -> T:
+        """See Writer.run and run_synced. Raises StoreError."""
         writer = self._reopened()
         try:
-            return writer.run(job)
+            return writer.run_synced(job) if synced else writer.run(job)
         except Exception as error:
             if not _only_busy(error, writer):
                 self._discard(())

@@ -91,6 +91,16 @@ def epoch(connection: sqlite3.Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
+def answers(connection: sqlite3.Connection) -> dict[int, str]:
+    """See ReplicaStore.keep_answers."""
+    return dict(connection.execute("SELECT partition, server FROM log_answer"))
+
+
+def save_answers(connection: sqlite3.Connection, servers: Mapping[int, str]) -> None:
+    connection.execute("DELETE FROM log_answer")
+    connection.executemany("INSERT INTO log_answer VALUES (?, ?)", servers.items())
+
+
 def save_entries(connection: sqlite3.Connection, news: Mapping[int, Sequence[Piece]]) -> None:
     rows: list[Row] = [
         (partition << N_BITS | n, term, data) for partition, pieces in news.items() for (term, n), data in pieces

@@ -407,9 +407,13 @@ class Writer:
         """Have `job` write beside the logs, in a transaction of its own. Not synced: what is lost of it by a power
         failure is done again."""
         with unsynced(self.connection):
-            self._begin()
-            result = job(self.connection)
-            self._finish(self.commits, written=False)
+            return self.run_synced(job)
+
+    def run_synced(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """The same, but what `job` writes survives power loss when this returns."""
+        self._begin()
+        result = job(self.connection)
+        self._finish(self.commits, written=False)
         return result
 
     def _begin(self) -> None:

@@ -21,6 +21,7 @@ from gochat.domain.ids import is_dm
 from gochat.domain.record import Recorded, RoomRecord
 from gochat.errors import StoreError
 from gochat.replication import Applied, EpochIs, NodeIs, Piece, ReadUpTo, UserNoted
+from gochat.store.portable import cluster
 from gochat.store.read import rules
 from gochat.store.schema import connect
 from gochat.store.setup import prepare
@@ -298,6 +299,15 @@ def test_notes_nodes_and_the_epoch_are_kept(tmp_path: Path) -> None:
     assert follower.read(lambda c: c.execute("SELECT name, last_seen FROM user").fetchall()) == [("Ann", 5)]
     assert follower.read(log_state.epoch) == "e1", "the second one did not know of the first"
     assert follower.read(log_state.load)[0].nodes == {"x": "forgotten"}
+
+
+def test_answers_are_kept_in_the_database_and_stay_out_of_another_nodes(tmp_path: Path) -> None:
+    follower = Follower(tmp_path / "a.db")
+    for answers in ({0: "s1", 3: "s2"}, {0: "s3"}):
+        follower.committer.run(partial(log_state.save_answers, servers=answers), synced=True)
+        assert follower.read(log_state.answers) == answers
+    cluster.mark(tmp_path / "a.db", cluster.Copy("c1", "town", b""))
+    assert follower.read(log_state.answers) == {}, "a node that joins with a backup has answered nobody"
 
 
 def test_the_latest_entries_are_kept_as_they_were_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
