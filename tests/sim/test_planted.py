@@ -22,7 +22,7 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "time falls": (15,),
     "only writers look at the fences": (31,),
     "members raise no guard": (9,),
-    "what was deleted is edited": (21,),
+    "what was deleted is edited": (139,),
     "a lost stream begins anew": (48,),
     "nobody waits for the log": (6,),
     "a node goes with what it alone has": (50,),
