@@ -164,7 +164,8 @@ async def test_notes_of_an_entry_have_so_many_bytes(autojump_clock: MockClock) -
     assert [[note.user for note in each] for each in sent] == [["ann"], ["bob"]], "a long one goes alone"
 
 
-async def test_the_first_position_leaves_at_once_and_later_ones_together(autojump_clock: MockClock) -> None:
+def _timed() -> tuple[Noting, list[tuple[float, int]]]:
+    """Notes that are recorded as soon as they are sent, and of each sending when it was, from now on, and how many."""
     sent: list[tuple[float, int]] = []
     began = trio.current_time()
 
@@ -172,7 +173,11 @@ async def test_the_first_position_leaves_at_once_and_later_ones_together(autojum
         sent.append((round(trio.current_time() - began, 3), len(notes)))
         recorded()
 
-    notes = Noting(send)
+    return Noting(send), sent
+
+
+async def test_the_first_position_leaves_at_once_and_later_ones_together(autojump_clock: MockClock) -> None:
+    notes, sent = _timed()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(notes.run)
         for number in range(5):
@@ -188,14 +193,7 @@ async def test_the_first_position_leaves_at_once_and_later_ones_together(autojum
 
 
 async def test_the_name_of_a_lone_user_leaves_with_those_of_half_a_second(autojump_clock: MockClock) -> None:
-    sent: list[tuple[float, int]] = []
-    began = trio.current_time()
-
-    def send(partition: int, notes: Sequence[Noted], recorded: Callable[[], None]) -> None:
-        sent.append((round(trio.current_time() - began, 3), len(notes)))
-        recorded()
-
-    notes = Noting(send)
+    notes, sent = _timed()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(notes.run)
         notes.user("ann", "Ann", 1)
