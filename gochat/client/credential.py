@@ -32,9 +32,11 @@ _read_times = msgspec.json.Decoder(_Times).decode
 async def obtain(source: TokenSource) -> str:
     """The token to sign in with now. Raises ClientError for a value that can be no token, and any exception of the
     function."""
-    given = source if isinstance(source, str) else source()
+    given = source() if callable(source) else source
     token = await given if inspect.isawaitable(given) else given
-    if not (token and token.isascii() and token.isprintable() and " " not in token):
+    if not token:
+        raise ClientError("there is no token to sign in with")
+    if not (token.isascii() and token.isprintable() and " " not in token):
         raise ClientError("the token holds characters that no token has")
     return token
 

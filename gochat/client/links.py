@@ -26,6 +26,8 @@ DIAL_S: Final = 10.0
 SUBPROTOCOL: Final = "gochat.v1.json"
 #: Bytes that the session's secret adds to a request over nng: 43 of its own, and the JSON around them.
 SECRET_BYTES: Final = 64
+#: Where a node has its WebSocket, and where a URL leads that names no path.
+_PATH: Final = "/v1/ws"
 _PORTS: Final = {"ws": 80, "wss": 443, "tcp": 8081, "nng+tcp": 8082, "nng+tls+tcp": 8082}
 _FORMS: Final = (
     "ws://HOST:PORT/v1/ws, wss://HOST/v1/ws, tcp://HOST:PORT, nng+tcp://HOST:PORT or nng+tls+tcp://HOST:PORT"
@@ -92,7 +94,7 @@ def parse_url(url: str) -> Address:
         raise BadUrl("the URL must hold neither a user, nor a query, nor a fragment; a token goes beside it")
     if scheme not in ("ws", "wss") and parts.path not in ("", "/"):
         raise BadUrl(f"a {scheme}:// URL has no path")
-    path = parts.path if parts.path not in ("", "/") else "/v1/ws"
+    path = parts.path if parts.path not in ("", "/") else _PATH
     return Address(scheme, parts.hostname, _PORTS[scheme] if port is None else port, path)  # type: ignore[arg-type]
 
 
@@ -156,10 +158,14 @@ def flat(error: BaseException) -> Unreachable:
             return error
         case trio_websocket.ConnectionClosed():
             return _closed(error)
+        case trio_websocket.ConnectionRejected(status_code=404):
+            return Unreachable(f"there is no WebSocket at this path (HTTP status 404); a node has its own at {_PATH}")
         case trio_websocket.ConnectionRejected():
             return Unreachable(f"the server answered the WebSocket handshake with HTTP status {error.status_code}")
         case trio.TooSlowError():
             return Unreachable(f"no answer within {DIAL_S:.0f} s")
+        case trio.BrokenResourceError(__cause__=ssl.SSLError(reason="WRONG_VERSION_NUMBER")):
+            return Unreachable("TLS: the port answers without it")  # That is how OpenSSL takes any other protocol.
         case trio.BrokenResourceError(__cause__=ssl.SSLError() as cause):
             return Unreachable(f"TLS: {getattr(cause, 'verify_message', None) or cause.reason}")
         case trio.BrokenResourceError() | trio.ClosedResourceError():

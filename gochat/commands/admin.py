@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from gochat.commands import CommandError
-from gochat.commands.connection import REPLY_S, User, check_address, connection_options
+from gochat.commands.connection import REPLY_S, User, admin_options, check_address
 from gochat.commands.options import Duration
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print an object 
 def admin() -> None:
     """Moderate a running node.
 
-    It takes a token with the scope admin: `gochat token issue root --scope admin` makes one, GOCHAT_TOKEN passes it on.
+    It takes a token with the scope admin: --as USER signs one on the node's own machine; from elsewhere GOCHAT_TOKEN
+    passes on one that `gochat token issue USER --scope admin` has made.
     `gochat top` watches a node, and `gochat link USER --admin` prints a link to the page for operators.
     """
 
@@ -42,13 +43,13 @@ def admin() -> None:
     help="How long: 90s, 15m, 12h, 30d.  [default: until unsuspend]",
 )
 @REASON
-@connection_options
+@admin_options
 def suspend(who: str, seconds: int | None, reason: str | None, url: str, token: TokenSource | None) -> int:
     """Keep USER out of the site. Their sessions end at once.
 
     \b
     Examples:
-      gochat admin suspend mallory --for 7d --reason spam
+      gochat admin suspend mallory --for 7d --reason spam --as root
       gochat admin suspend mallory
     """
     if seconds == 0:
@@ -69,7 +70,7 @@ def suspend(who: str, seconds: int | None, reason: str | None, url: str, token: 
 @admin.command()
 @click.argument("who", metavar="USER", type=User())
 @REASON
-@connection_options
+@admin_options
 def unsuspend(who: str, reason: str | None, url: str, token: TokenSource | None) -> int:
     """Let USER in again.
 
@@ -96,7 +97,7 @@ def unsuspend(who: str, reason: str | None, url: str, token: TokenSource | None)
 @click.option("--user", "of", metavar="USER", type=User(), help="All tokens of this user that were issued up to now.")
 @click.option("--jti", metavar="JTI", help="The token with this id, its claim jti.")
 @REASON
-@connection_options
+@admin_options
 def revoke(of: str | None, jti: str | None, reason: str | None, url: str, token: TokenSource | None) -> int:
     """End tokens, and the sessions that live by them.
 
@@ -121,7 +122,7 @@ def revoke(of: str | None, jti: str | None, reason: str | None, url: str, token:
 @admin.command()
 @click.option("--room", metavar="ROOM", help="Of this room alone; of their groups moderators may ask too.")
 @AS_JSON
-@connection_options
+@admin_options
 def reports(room: str | None, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print the open reports, oldest first.
 
@@ -142,7 +143,7 @@ def reports(room: str | None, as_json: bool, url: str, token: TokenSource | None
 
 @admin.command()
 @click.argument("report", type=click.IntRange(min=1))
-@connection_options
+@admin_options
 def close(report: int, url: str, token: TokenSource | None) -> int:
     """Mark REPORT, a number that `reports` prints, as dealt with.
 
@@ -161,7 +162,7 @@ def close(report: int, url: str, token: TokenSource | None) -> int:
 @admin.command()
 @click.argument("who", metavar="[USER]", type=User(), required=False)
 @AS_JSON
-@connection_options
+@admin_options
 def users(who: str | None, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print the users who ever signed in, by id; or USER alone.
 
@@ -188,7 +189,7 @@ def users(who: str | None, as_json: bool, url: str, token: TokenSource | None) -
 @click.option("--private", is_flag=True, help="Private rooms instead of groups. The audit log tells of it.")
 @click.option("--find", metavar="WORDS", help="Only groups with words that begin so in their title or id.")
 @AS_JSON
-@connection_options
+@admin_options
 def rooms(of: str | None, private: bool, find: str | None, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print the groups, by id, with how much is in them.
 
@@ -211,7 +212,7 @@ def rooms(of: str | None, private: bool, find: str | None, as_json: bool, url: s
 @admin.command()
 @click.option("--user", "of", metavar="USER", type=User(), help="Only those of this user.")
 @AS_JSON
-@connection_options
+@admin_options
 def sessions(of: str | None, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print the live sessions, by user.
 
@@ -230,7 +231,7 @@ def sessions(of: str | None, as_json: bool, url: str, token: TokenSource | None)
 
 @admin.command()
 @AS_JSON
-@connection_options
+@admin_options
 def suspensions(as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print the users who are suspended now, by id.
 
@@ -249,7 +250,7 @@ def suspensions(as_json: bool, url: str, token: TokenSource | None) -> int:
 @admin.command()
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most so many.  [default: all]")
 @AS_JSON
-@connection_options
+@admin_options
 def audit(limit: int | None, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Print the audit log, newest first.
 

@@ -10,7 +10,7 @@ import click
 
 from gochat.auth.secret import FILE_NAME
 from gochat.commands import EXIT_OK, CommandError
-from gochat.commands.files import Share, replacing
+from gochat.commands.files import Share, node_database, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain.plurals import counted
 
@@ -41,7 +41,6 @@ def backup(file: Path, force: bool, as_json: bool, data: str | None, config: Pat
 
     settings, _, _ = load_settings(config, {"node.data": data})
     place = Path(settings.node.data)
-    database = folder.database(place)
     if file.absolute().parent.resolve() == place.resolve() and folder.owns(file.name):
         raise CommandError(f"{file} is one of the node's own files", hint="name another file")
     if file.exists() and not force:
@@ -49,7 +48,7 @@ def backup(file: Path, force: bool, as_json: bool, data: str | None, config: Pat
     os.nice(10)
     share = Share("copied")
     with replacing(file) as part:
-        done = back_up(database, part, share)
+        done = back_up(node_database(settings), part, share)
     share.done()
     told = {"file": str(file), "bytes": file.stat().st_size, **done._asdict()}
     if as_json:

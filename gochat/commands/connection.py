@@ -6,7 +6,7 @@ Nothing here, nor at the top of those commands, imports trio: `--help` answers a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,23 +44,36 @@ class User(click.ParamType[str]):
 def connection_options(function: Function) -> Function:
     """Adds `--url`, `--as`, `--token`, `--config` and `--data`; the command gets `url` and `token`, which is None where
     no option names a user."""
+    return _with_credential(function, admin=False)
 
+
+def admin_options(function: Function) -> Function:
+    """The same for the acts of admins: `--as` signs for the scope admin, and for no other."""
+    return _with_credential(function, admin=True)
+
+
+def _with_credential(function: Function, *, admin: bool) -> Function:
     @wraps(function)
     def with_credential(
         *, url: str, user: str | None, token: str | None, config: Path | None, data: str | None, **rest: Any
     ) -> Any:
-        return function(url=url, token=credential(url, user, token, config, data), **rest)
+        return function(url=url, token=credential(url, user, token, config, data, admin=admin), **rest)
 
-    return server_options(config_option(data_option(with_credential)))  # type: ignore[return-value]
+    return _server_options(config_option(data_option(with_credential)), admin)  # type: ignore[return-value]
 
 
 def server_options(function: Function) -> Function:
     """Adds `--url`, `--as` and `--token` alone, for a command that passes them to `credential` itself."""
+    return _server_options(function, admin=False)
+
+
+def _server_options(function: Function, admin: bool) -> Function:
+    signs_in = "Sign in as the admin USER" if admin else "Sign in as USER"
     for option in (
         click.option("--token", metavar="TOKEN", help="Token to sign in with; better in GOCHAT_TOKEN, unseen by ps."),
         click.option(
             "--as", "user", type=User(), metavar="USER",
-            help="Sign in as USER with the secret of the node on this machine (--config, --data), as who may read it.",
+            help=f"{signs_in} with the secret of the node on this machine (--config, --data), if you may read it.",
         ),
         click.option(
             "--url", envvar="GOCHAT_URL", default=DEFAULT_URL, show_default=True, metavar="URL",
@@ -77,11 +90,12 @@ def credential(
     token: str | None,
     config: Path | None,
     data: str | None,
-    scopes: Collection[str] | None = None,
+    *,
+    admin: bool = False,
 ) -> TokenSource | None:
     """The credential to sign in with: `token` or that of GOCHAT_TOKEN, or for `user` a function that signs new ones
-    with the secret of the node whose settings and folder these are; with `scopes`, else with the usual ones. None if no
-    option names a user.
+    with the secret of the node whose settings and folder these are: for the scope admin alone, or for all that users
+    may do. None if no option names a user.
 
     Raises UsageError, CommandError, ConfigError.
     """
@@ -107,7 +121,7 @@ def credential(
             " or name the folder of that server's secret with --data"
         )
         raise CommandError(problem, hint=hint, code=EXIT_USAGE)
-    return signer(load_settings(config, {"node.data": data}).settings, user, scopes)
+    return signer(load_settings(config, {"node.data": data}).settings, user, admin=admin)
 
 
 def check_address(to: str) -> str:

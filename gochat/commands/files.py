@@ -10,13 +10,29 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gochat.commands import EXIT_USAGE, CommandError
 from gochat.domain.plurals import counted
 
+if TYPE_CHECKING:
+    from gochat.config import Settings
+
 _PROGRESS_S = 1.0
+
+
+def node_database(settings: Settings) -> Path:
+    """The database of the node with these settings. Raises CommandError where there is none yet."""
+    from gochat.store import folder
+
+    database = folder.database(Path(settings.node.data))
+    if not database.is_file():
+        raise CommandError(
+            f"there is no file {database}", hint="--data, or node.data in the settings, names the folder of a node"
+        )
+    return database
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gochat.commands import EXIT_FAILED, EXIT_OK, CommandError
-from gochat.commands.connection import User, connection_options
+from gochat.commands.connection import User, admin_options
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain.notices import CHANNELS
 
@@ -28,7 +28,8 @@ CHANNEL = click.option("--channel", type=click.Choice(CHANNELS), help="Of this c
 def notify() -> None:
     """Look after notifications to users who are away.
 
-    `list` and `retry` ask a running node, and take a token with the scope admin. `test` works on the node's machine.
+    `list` and `retry` ask a running node, and take a token with the scope admin, from GOCHAT_TOKEN, or by --as USER on
+    the node's machine. `test` works on the node's machine.
     """
 
 
@@ -39,13 +40,15 @@ def notify() -> None:
     "--limit", type=click.IntRange(1, 200), default=50, show_default=True, metavar="N", help="At most so many."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line, as the server sends it.")
-@connection_options
+@admin_options
 def list_(dead: bool, channel: Any, limit: int, as_json: bool, url: str, token: TokenSource | None) -> int:
-    """Print the notifications that wait, the next first, or those given up.
+    """Print the notifications that wait, or those given up.
+
+    The next to be sent is the first.
 
     \b
     Examples:
-      gochat notify list
+      gochat notify list --as root
       gochat notify list --dead --channel webhook
       gochat notify list --json | jq -r .reason
     """
@@ -67,7 +70,7 @@ def list_(dead: bool, channel: Any, limit: int, as_json: bool, url: str, token: 
 
 @notify.command()
 @CHANNEL
-@connection_options
+@admin_options
 def retry(channel: Any, url: str, token: TokenSource | None) -> int:
     """Try again what was given up, for another 24 hours.
 

@@ -14,7 +14,7 @@ import click
 
 from gochat.commands import EXIT_INTERRUPTED, EXIT_OK, CommandError
 from gochat.commands.connection import check_address, credential, server_options
-from gochat.commands.files import Progress, replacing
+from gochat.commands.files import Progress, node_database, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain import ids
 from gochat.domain.plurals import counted
@@ -92,7 +92,6 @@ def export(
 def _export_database(
     room: str, file: Path, as_of: str | None, as_json: bool, config: Path | None, data: str | None
 ) -> int:
-    from gochat.store import folder
     from gochat.store.portable.export_room import export_room
 
     upto_seq, upto_ms = _point(as_of)
@@ -100,7 +99,7 @@ def _export_database(
     progress = Progress("exported")
     with replacing(file) as part:
         done = export_room(
-            folder.database(Path(settings.node.data)),
+            node_database(settings),
             room,
             part,
             now_ms=time.time_ns() // 1_000_000,
@@ -149,8 +148,7 @@ def expire(
             "nothing expires: retention.group_days and retention.private_days are 0",
             hint="--older-than DAYS counts all the same",
         )
-    place, now_ms = Path(settings.node.data), time.time_ns() // 1_000_000
-    database = folder.database(place)
+    database, now_ms = node_database(settings), time.time_ns() // 1_000_000
     with reading(database) as connection:
         groups, private = count(connection, cutoffs(*days, now_ms))
     if not as_json or not dry_run:
@@ -164,7 +162,7 @@ def expire(
             raise click.UsageError("nobody is there to be asked; --yes takes the texts without asking")
         if not yes:
             click.confirm("Take these texts away for good?", abort=True, err=True)
-        with folder.locked(place):
+        with folder.locked(database.parent):
             expired = expire_all(database, days, now_ms)
         click.echo(f"{counted(expired, 'message')} without a text now", err=True)
     if as_json:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from gochat.commands.chat import fills_screen
-from gochat.commands.connection import credential, server_options
-from gochat.commands.options import config_option, data_option
+from gochat.commands.connection import admin_options
 
 if TYPE_CHECKING:
-    from gochat.client import Chat
+    from gochat.client import Chat, TokenSource
     from gochat.client.top.reading import Look
     from gochat.protocol.replies import Overview
 
@@ -32,19 +30,8 @@ COLUMNS = 100
 )
 @click.option("--once", is_flag=True, help="Print how the node is doing once, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line: overview, rates, slow, mailboxes.")
-@server_options
-@config_option
-@data_option
-def top(
-    every: float,
-    once: bool,
-    as_json: bool,
-    url: str,
-    user: str | None,
-    token: str | None,
-    config: Path | None,
-    data: str | None,
-) -> int:
+@admin_options
+def top(every: float, once: bool, as_json: bool, url: str, token: TokenSource | None) -> int:
     """Watch a running node: rates, refusals, slow sessions, mailboxes, supervisors.
 
     It takes a token with the scope admin, from GOCHAT_TOKEN; or --as USER on the node's own machine, which signs one.
@@ -61,12 +48,10 @@ def top(
       gochat top --as root --once
       gochat top --as root --once --json | jq .rates
     """
-    from gochat.commands.online import asked, online
-    from gochat.protocol.catalogue import ADMIN
+    from gochat.commands.online import asked
 
-    source = credential(url, user, token, config, data, scopes=(ADMIN,))
     if once or as_json:
-        return asked(lambda chat: _print(chat, every, once=once, as_json=as_json), url, source, limit_s=None)
+        return asked(lambda chat: _print(chat, every, once=once, as_json=as_json), url, token, limit_s=None)
     if not fills_screen():
         raise click.UsageError("there is no terminal to draw on: --once prints, and so does --json")
 
@@ -78,7 +63,7 @@ def top(
         with terminal(mouse=False) as display:
             await Top(chat, every).run(display)
 
-    return 0 if online(body, url, source) else 130
+    return asked(body, url, token, limit_s=None)
 
 
 async def _print(chat: Chat, every_s: float, *, once: bool, as_json: bool) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gochat.commands import EXIT_OK, CommandError
-from gochat.commands.files import Progress, replacing
+from gochat.commands import EXIT_OK
+from gochat.commands.files import Progress, node_database, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain import ids
 from gochat.domain.plurals import counted
@@ -43,14 +43,12 @@ def export(user: str, file: Path, as_json: bool, data: str | None, config: Path 
       gochat user export ann ann.sqlite
       sqlite3 ann.sqlite "SELECT * FROM messages"
     """
-    from gochat.store import folder
     from gochat.store.portable.user_out import export_user
 
+    _user(user)
     settings, _, _ = load_settings(config, {"node.data": data})
     with replacing(file) as part:
-        done = export_user(
-            folder.database(Path(settings.node.data)), _user(user), part, now_ms=time.time_ns() // 1_000_000
-        )
+        done = export_user(node_database(settings), user, part, now_ms=time.time_ns() // 1_000_000)
     if as_json:
         click.echo(json.dumps({"file": str(file), **done._asdict(), "bytes": file.stat().st_size}))
     else:
@@ -84,17 +82,14 @@ def delete(user: str, yes: bool, as_json: bool, data: str | None, config: Path |
     from gochat.store.portable.delete_user import delete_user
 
     _user(user)
-    settings, _, _ = load_settings(config, {"node.data": data})
-    place = Path(settings.node.data)
+    database = node_database(load_settings(config, {"node.data": data}).settings)
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("nobody is there to be asked; --yes deletes without asking")
         click.confirm(f"Delete everything that {user} wrote?", abort=True, err=True)
-    if not folder.database(place).is_file():
-        raise CommandError(f"there is no file {folder.database(place)}", hint="--data names the folder")
     progress = Progress("recorded")
-    with folder.locked(place):
-        done = delete_user(folder.database(place), user, now_ms=time.time_ns() // 1_000_000, progress=progress)
+    with folder.locked(database.parent):
+        done = delete_user(database, user, now_ms=time.time_ns() // 1_000_000, progress=progress)
     if as_json:
         import msgspec
 
@@ -125,12 +120,9 @@ def release(user: str, as_json: bool, data: str | None, config: Path | None) -> 
     from gochat.store.portable.delete_user import release_user
 
     _user(user)
-    settings, _, _ = load_settings(config, {"node.data": data})
-    place = Path(settings.node.data)
-    if not folder.database(place).is_file():
-        raise CommandError(f"there is no file {folder.database(place)}", hint="--data names the folder")
-    with folder.locked(place):
-        release_user(folder.database(place), user, now_ms=time.time_ns() // 1_000_000)
+    database = node_database(load_settings(config, {"node.data": data}).settings)
+    with folder.locked(database.parent):
+        release_user(database, user, now_ms=time.time_ns() // 1_000_000)
     click.echo(json.dumps({"user": user, "released": True}) if as_json else f"{user} is released")
     return EXIT_OK
 

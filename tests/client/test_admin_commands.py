@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from gochat.commands import EXIT_AUTH
 from gochat.node import Node
 from tests.client.command import gochat
 from tests.client.conftest import enter
+from tests.tokens import issue
 
 # ---------------------------------------------------------------------------------------------- contact
 
@@ -89,6 +91,9 @@ async def test_a_site_is_moderated_from_the_command_line(strict: Node, tmp_path:
     )
     assert (await gochat(strict, "admin", "reports", **token)).out == ""
 
+    assert (await gochat(strict, "admin", "reports", GOCHAT_TOKEN=issue(strict, "ann"))).code == EXIT_AUTH
+    assert (await gochat(strict, "admin", "users", "ann", "--as", "root")).code == 0  # --as signs for the scope admin
+
     ran = await gochat(strict, "admin", "suspend", "user:bob", "--for", "7d", "--reason", "spam", **token)
     assert (ran.code, ran.err) == (0, "suspended user:bob\n")
     assert (await gochat(strict, "send", "user:ann", "hi", "--as", "bob")).code == 4
@@ -164,7 +169,7 @@ async def test_an_admin_looks_over_the_site_from_the_command_line(strict: Node, 
     ],
 )
 async def test_who_is_no_admin_is_told_so(strict: Node, words: list[str], code: int, says: str) -> None:
-    ran = await gochat(strict, "admin", *words, "--as", "ann")
+    ran = await gochat(strict, "admin", *words, GOCHAT_TOKEN=issue(strict, "ann"))
     assert (ran.code, ran.out) == (code, "")
     assert says in ran.err
     assert "Traceback" not in ran.err

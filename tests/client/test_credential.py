@@ -58,7 +58,10 @@ async def test_a_function_may_be_plain_or_async() -> None:
         return "two"
 
     assert [await obtain(source) for source in ("one", lambda: "one", later)] == ["one", "one", "two"]
-    for bad in "", "a b", "a\nb", "é":
+    for none in "", None, lambda: "":
+        with pytest.raises(ClientError, match="there is no token"):
+            await obtain(none)  # type: ignore[arg-type]  # what programs pass where the environment has none
+    for bad in "a b", "a\nb", "é":
         with pytest.raises(ClientError, match="no token has"):
             await obtain(lambda bad=bad: bad)  # type: ignore[misc]
 

@@ -5,10 +5,12 @@ import trio
 
 from gochat.client import BadUrl, Unreachable, connect
 from gochat.client.links import Address, parse_url
+from gochat.node import Node
+from tests.client.conftest import url
 
 
 @pytest.mark.parametrize(
-    ("url", "address"),
+    ("given", "address"),
     [
         ("ws://127.0.0.1:8080/v1/ws", Address("ws", "127.0.0.1", 8080, "/v1/ws")),
         ("ws://chat.example.org", Address("ws", "chat.example.org", 80, "/v1/ws")),
@@ -19,12 +21,12 @@ from gochat.client.links import Address, parse_url
         ("nng+tls+tcp://chat.example.org:9/", Address("nng+tls+tcp", "chat.example.org", 9, "/v1/ws")),
     ],
 )
-def test_an_address_has_its_defaults(url: str, address: Address) -> None:
-    assert parse_url(url) == address
+def test_an_address_has_its_defaults(given: str, address: Address) -> None:
+    assert parse_url(given) == address
 
 
 @pytest.mark.parametrize(
-    "url",
+    "given",
     [
         "",
         "chat.example.org",
@@ -41,9 +43,9 @@ def test_an_address_has_its_defaults(url: str, address: Address) -> None:
         "ws://[::1",
     ],
 )
-def test_what_names_no_server_is_refused_without_being_repeated(url: str) -> None:
+def test_what_names_no_server_is_refused_without_being_repeated(given: str) -> None:
     with pytest.raises(BadUrl) as caught:
-        parse_url(url)
+        parse_url(given)
     assert "secret" not in str(caught.value)
 
 
@@ -53,3 +55,14 @@ async def test_the_reason_is_the_system_s_own(host: str) -> None:
         async with connect(f"ws://{host}:1", token="abc"):
             pytest.fail("nobody listens there")
     assert str(caught.value) == "connection refused"
+
+
+async def test_a_wrong_path_and_a_wrong_scheme_are_told_with_the_way_out(strict: Node) -> None:
+    for wrong, reason in (
+        (url(strict).replace("/v1/ws", "/chat"), "HTTP status 404); a node has its own at /v1/ws"),
+        (url(strict).replace("ws://", "wss://"), "TLS: the port answers without it"),
+    ):
+        with trio.fail_after(60), pytest.raises(Unreachable) as caught:
+            async with connect(wrong, token="abc"):
+                pytest.fail("no session is made there")
+        assert str(caught.value).endswith(reason)
