@@ -38,6 +38,7 @@ from gochat.auth.standing import Standing
 from gochat.cluster.answers import answers
 from gochat.cluster.cut_off import CutOff
 from gochat.cluster.journal import ClusterJournal, joined
+from gochat.cluster.others import OtherNodes
 from gochat.cluster.shared import Shared
 from gochat.cluster.signing import Signer
 from gochat.collector import Sources, collect
@@ -63,6 +64,7 @@ from gochat.ports.ticks import TurnQueue
 from gochat.protocol import replies
 from gochat.session import Gateway
 from gochat.session.administration import enforce
+from gochat.session.devices import device_answers
 from gochat.session.seen import keep_seen
 from gochat.session.slow import Spreader
 from gochat.store import folder
@@ -261,12 +263,17 @@ async def _started(
                 neighbours.push_secret,
             )
         rooms, users = _registries(node, store, actors, run_queue, notifying.observers, shared is not None)
-        node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn, notifying.context)
+        node.gateway = _gateway(
+            node, store, tokens, standing, users, rooms, spawn, notifying.context, _others(store.journal, shared)
+        )
         node.notifying = notifying
         store.journal.enforce(partial(enforce, node.gateway))
         if isinstance(store.journal, ClusterJournal):
             assert shared is not None
-            node.internal = internal_routes(answers(store.journal, shared), Signer(shared.identity.secret, now_ms))
+            node.internal = internal_routes(
+                {**answers(store.journal, shared), **device_answers(node.gateway)},
+                Signer(shared.identity.secret, now_ms),
+            )
             store.archive.follow_epoch(store.journal.epoch)
             clients_leave = partial(_let_clients_go, node, store)
             store.journal.when_clients_leave(clients_leave)
@@ -392,6 +399,7 @@ def _gateway(
     rooms: Registry[RoomActor],
     spawn: Spawn,
     notifications: NotifyContext,
+    others: OtherNodes | None,
 ) -> Gateway:
     settings = node.settings
     return Gateway(
@@ -414,7 +422,15 @@ def _gateway(
         overview=node.overview,
         sessions={},
         waiting=WaitingBytes(),
+        others=others,
     )
+
+
+def _others(journal: Journal, shared: Shared | None) -> OtherNodes | None:
+    """The other nodes of a cluster, for the questions of users."""
+    if shared is None or shared.query is None or not isinstance(journal, ClusterJournal):
+        return None
+    return OtherNodes(journal.registry, shared.query)
 
 
 def _spawn(nursery: trio.Nursery, task: Callable[[], Awaitable[None]]) -> None:

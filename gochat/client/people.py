@@ -7,7 +7,7 @@ Messages that waited are in the room's history.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Literal
 
 from gochat.client.asking import LIMIT, Asking
@@ -29,6 +29,15 @@ from gochat.protocol.entries import (
     Suspension,
 )
 from gochat.protocol.replies import Ok
+
+
+class DeviceList(list[Device]):
+    """One's own live sessions."""
+
+    def __init__(self, devices: Iterable[Device], missing: Iterable[str] = ()) -> None:
+        super().__init__(devices)
+        self.missing = list(missing)
+        """The names of nodes of a cluster that did not answer in time: sessions there are not in the list."""
 
 
 class People(Asking):
@@ -116,9 +125,11 @@ class People(Asking):
         request = req.Sanctions(name=group.removeprefix("group:"), limit=LIMIT)
         return self._listed(request, replies.Sanctions, lambda reply: reply.sanctions)
 
-    async def devices(self) -> list[Device]:
-        """One's own live sessions on the node that answers, the oldest first."""
-        return (await self._session.calls.call(req.Devices(), replies.Devices)).devices
+    async def devices(self) -> DeviceList:
+        """One's own live sessions, in a cluster those of all nodes, the oldest first. The list's `missing` names nodes
+        that did not answer in time: sessions there are not in it."""
+        reply = await self._session.calls.call(req.Devices(), replies.Devices)
+        return DeviceList(reply.devices, reply.missing)
 
     async def sign_out(self, handle: str) -> Ok:
         """End another session of one's own, by the `handle` that `devices` tells of it. The reply's `state` is

@@ -243,6 +243,19 @@ class NodeRegistry:
         return found
 
     @property
+    def others(self) -> list[tuple[str, str, str]]:
+        """The other nodes that may have clients: those that beat, and those that count although they do not. Of each
+        its instance, its name, and the URL at which it is reached."""
+        found = []
+        here = {instance for of in self._inbox.partitions for instance in of.here}
+        for member in self.members:
+            info = info_of(member) if member.instance != self._shared.identity.instance else None
+            fresh = member.age_ms <= BEAT_LIFE_S * 1000
+            if info is not None and (fresh or member.instance in here):
+                found.append((member.instance, info.name, info.url))
+        return found
+
+    @property
     def urls(self) -> list[str]:
         """Where the other nodes are reached that had beaten and not left when the server was last heard."""
         mine = self._shared.identity.instance

@@ -211,6 +211,8 @@ class Sanctions(Reply, tag="sanctions", kw_only=True):
 
 class Devices(Reply, tag="devices", kw_only=True):
     devices: list[Device]
+    missing: list[str] = []
+    """The names of nodes of the cluster that did not answer in time: sessions there are not told of."""
 
 
 class Overview(Reply, tag="overview", kw_only=True):

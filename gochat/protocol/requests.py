@@ -285,13 +285,14 @@ class Sanctions(Request, tag="sanctions", kw_only=True):
 
 
 class Devices(Request, tag="devices", kw_only=True):
-    """One's own live sessions on the node that answers, the oldest first."""
+    """One's own live sessions, on all nodes of a cluster, the oldest first."""
 
 
 class SignOut(Request, tag="sign_out", kw_only=True):
-    """Ends another session of one's own on the node that answers, by the `handle` that `devices` tells of it, and
+    """Ends another session of one's own, on whichever node it is, by the `handle` that `devices` tells of it, and
     revokes its token (`state` is `revoked`), so that its client can't come back with it. Where that token has no id
-    (`jti`), or is the one that the request comes with, the session is only closed (`state` is `closed`)."""
+    (`jti`), or is the one that the request comes with, the session is only closed (`state` is `closed`). Where a node
+    that may have the session does not answer: `unavailable` with `unknown`."""
 
     handle: Annotated[str, Meta(min_length=1, max_length=64)]
 

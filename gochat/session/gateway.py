@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 import trio
@@ -25,6 +25,8 @@ from gochat.ports.tokens import Identity, Tokens
 from gochat.protocol.replies import Limits, Overview
 from gochat.session.refusals import Refusals
 from gochat.transports.outbox import Spawn, WaitingBytes
+
+T = TypeVar("T")
 
 
 class SessionBounds(msgspec.Struct, frozen=True):
@@ -62,6 +64,24 @@ class SignedIn(Protocol):
         """It is over: out of all tables, this one too."""
 
 
+class OtherNodes(Protocol):
+    """The other nodes of the cluster, as they are asked for something that one user wants to know."""
+
+    async def ask_all(
+        self,
+        path: str,
+        question: bytes,
+        decode: Callable[[bytes], T],
+        *,
+        within_s: float,
+        enough: Callable[[T], bool] | None = None,
+    ) -> tuple[list[T], list[str]]:
+        """Ask all of them at once. Returns what `decode` made of the answers, and the names of the nodes that gave
+        none within that time, or one that `decode` refused with msgspec's errors; they may have done what was asked
+        all the same. Nodes that were silent a moment ago count as silent and are not asked. `enough`: with an answer
+        for which it holds the others are waited for no more, and counted as silent no more."""
+
+
 def unknown() -> Overview:
     """The overview of a gateway that belongs to no node."""
     return Overview(node="", server="", ts=0, ready=False, checks=[], metrics={}, supervisors=[])
@@ -97,6 +117,8 @@ class Gateway(msgspec.Struct, kw_only=True, frozen=True):
     mailboxes: MailboxWatch = msgspec.field(default_factory=MailboxWatch)
     overview: Callable[[], Overview] = msgspec.field(default=unknown)
     """The state of the node, as the node composes it: sessions know only a part."""
+    others: OtherNodes | None = None
+    """None: there are none, or they can't be asked."""
     waiting: WaitingBytes
     """Counts the bytes that wait for the readers of all sessions."""
 

@@ -233,7 +233,8 @@ async def _moderate(session: Session, request: req.AnyRequest) -> msgspec.Struct
 
 
 async def _devices(session: Session, request: req.Devices) -> msgspec.Struct | Denied:
-    return replies.Devices(id=request.id, devices=own_devices(session.gateway, session.user, session))
+    found = await own_devices(session.gateway, session.user, session)
+    return msgspec.structs.replace(found, id=request.id)
 
 
 async def _sign_out(session: Session, request: req.SignOut) -> msgspec.Struct | Denied:

@@ -69,10 +69,14 @@ def test_a_profile_and_the_devices(person: Someone, server: Server, size: tuple[
     other.page.wait_for_selector(".chat >> nth=1")
     ann = person("ann", size=size, dark=dark)
     page = ann.page
+    # As a cluster whose other nodes do not answer.
+    Between(page, lambda frame: frame | {"missing": ["south", "west"]} if frame["type"] == "devices" else frame)
+    page.reload()
     page.wait_for_selector(".chat >> nth=1")
     page.click(".rail [aria-label=More]")
     page.get_by_role("menuitem", name="Profile").click()
     page.wait_for_selector(".devices li >> nth=1")
+    page.wait_for_selector("dialog .missing:has-text('south, west')")
     assert page.locator(".devices li", has_text="this one").count() == 1
     assert findings(page) == []
     there = page.locator(".devices li").filter(has_not_text="this one")

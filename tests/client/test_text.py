@@ -206,3 +206,9 @@ def test_every_rule_that_a_person_can_break_has_its_words() -> None:
 )
 def test_every_state_has_its_words(state: Any, line: str) -> None:
     assert text.notice(replies.Contact(user="bob", state=state), "ann") == line
+
+
+def test_nodes_that_tell_of_no_devices_are_named() -> None:
+    assert text.missing_notice(["south", "we\x1bst"]) == (
+        "* without devices on south, we\\x1bst: no answer from there now"
+    )

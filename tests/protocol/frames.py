@@ -219,6 +219,7 @@ REPLIES: dict[str, msgspec.Struct] = {
     "devices": out.Devices(
         id=37, devices=[Device(since=5, transport="ws", address="::1", device="phone", current=True)]
     ),
+    "devices-missing": out.Devices(id=37, devices=[], missing=["west"]),
     "devices-others": out.Devices(
         id=37, devices=[Device(since=5, transport="ws", address="::1", device="phone", handle="s2")]
     ),

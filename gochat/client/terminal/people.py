@@ -88,8 +88,11 @@ async def _unban(front: Front, rest: str) -> None:
 
 
 async def _devices(front: Front, rest: str) -> None:
-    for count, device in enumerate(await front.chat.devices(), 1):
+    devices = await front.chat.devices()
+    for count, device in enumerate(devices, 1):
         front.say(f"  {count} {text.device_line(device)}")
+    if devices.missing:
+        front.note(text.missing_notice(devices.missing))
 
 
 async def _sign_out(front: Front, rest: str) -> None:
@@ -120,6 +123,6 @@ PEOPLE: Final[dict[str, Command]] = {
     "kick": Command("/kick USER...", "as a moderator: out of this group", _kick),
     "ban": Command("/ban USER [TIME]", "as a moderator: out of this group, and not to be added again", _ban),
     "unban": Command("/unban USER", "take that back", _unban),
-    "devices": Command("/devices", "where you are signed in, on this node", _devices),
+    "devices": Command("/devices", "where you are signed in", _devices),
     "signout": Command("/signout NUMBER", "end another one of these; it needs a new token to come back", _sign_out),
 }

@@ -217,6 +217,11 @@ def device_line(device: Device) -> str:
     return f"{inert(device.transport)}{named} from {inert(device.address)}, since {clock(device.since)}{here}"
 
 
+def missing_notice(nodes: Sequence[str]) -> str:
+    """Nodes of a cluster that did not tell which of one's devices are connected there."""
+    return f"* without devices on {', '.join(map(inert, nodes))}: no answer from there now"
+
+
 def session_line(entry: SessionEntry) -> str:
     device = f", device {inert(entry.device)}" if entry.device is not None else ""
     where = f"{inert(entry.transport)} from {inert(entry.address)}"

@@ -23,8 +23,7 @@ from gochat.ports.journal import Journal
 from gochat.ports.tokens import Identity
 from gochat.protocol.catalogue import ADMIN, allows
 from gochat.protocol.conversation import Principal
-from gochat.protocol.entries import Device
-from gochat.protocol.replies import Limits
+from gochat.protocol.replies import Devices, Limits
 from gochat.protocol.requests import AnyRequest, History, Notify, Push, SignOut
 
 
@@ -46,7 +45,7 @@ class RestContext(msgspec.Struct, frozen=True, kw_only=True):
     tickets: Tickets
     moderate: Callable[[Principal, AnyRequest], Awaitable[msgspec.Struct | Denied]]
     """Answers the requests of moderators and admins (session/moderation.py)."""
-    devices: Callable[[str], list[Device]]
+    devices: Callable[[str], Awaitable[Devices]]
     """The live sessions of a user."""
     sign_out: Callable[[Identity, SignOut], Awaitable[msgspec.Struct | Denied]]
     """Ends one of them (session/devices.py)."""

@@ -111,7 +111,8 @@ async def list_sanctions(call: Call) -> Reply:
 
 
 async def list_devices(call: Call) -> Reply:
-    return Reply(value=DevicesView(devices=call.context.devices(call.identity.user)))
+    found = await call.context.devices(call.identity.user)
+    return Reply(value=DevicesView(devices=found.devices, missing=found.missing))
 
 
 async def sign_out(call: Call) -> Reply:

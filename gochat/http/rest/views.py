@@ -184,10 +184,12 @@ class SanctionPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     next: str | UnsetType = UNSET
 
 
-class DevicesView(msgspec.Struct, kw_only=True):
+class DevicesView(msgspec.Struct, omit_defaults=True, kw_only=True):
     """The caller's live sessions, the oldest first."""
 
     devices: list[Device]
+    missing: list[str] = []
+    """The names of nodes of the cluster that did not answer in time: sessions there are not told of."""
 
 
 class OverviewView(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -167,9 +167,11 @@ export async function sanctions(room) {
   return found;
 }
 
-/** The user's own live sessions, the oldest first. Rejects with the reason.
- *  @returns {Promise<{since: number, transport: string, address: string, device?: string, handle?: string, current?: boolean}[]>} */
-export const devices = async () => (await ask({ type: "devices" })).devices;
+/** @typedef {{since: number, transport: string, address: string, device?: string, handle?: string, current?: boolean}} Device */
+
+/** The user's own live sessions, the oldest first, and the nodes of a cluster that did not tell of theirs. Rejects with the reason.
+ *  @returns {Promise<{devices: Device[], missing?: string[]}>} */
+export const devices = () => ask({ type: "devices" });
 
 /** Signs one of them out. Whether its token ended too: otherwise its program might come back. Rejects with the reason.
  *  @param {string} handle @returns {Promise<boolean>} */

@@ -186,6 +186,7 @@ export const texts = {
   "not-copied": "Dieser Browser lässt die Seite das nicht kopieren.",
   "copy-id": "Benutzer-Id kopieren",
   "devices": "Angemeldet auf",
+  "devices-missing": "Diese Teile des Servers antworten gerade nicht; auch dort können Geräte angemeldet sein: {nodes}",
   "sign-out-sure": "Wirklich abmelden?",
   "device-is-out": "Es ist abgemeldet und braucht einen neuen Link, um wiederzukommen.",
   "device-is-closed": "Es ist abgemeldet. Sein Token gilt auch hier oder ist nicht zu entziehen: damit kann es wiederkommen.",

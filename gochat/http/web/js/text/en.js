@@ -186,6 +186,7 @@ export const texts = {
   "not-copied": "This browser does not let the page copy it.",
   "copy-id": "Copy the user id",
   "devices": "Signed in on",
+  "devices-missing": "These parts of the server do not answer now; devices may be connected there too: {nodes}",
   "sign-out-sure": "Really sign out?",
   "device-is-out": "It is signed out, and needs a new link to come back.",
   "device-is-closed": "It is signed out. Its token is used here too, or can’t be withdrawn: it may come back with that.",

@@ -61,21 +61,22 @@ function Relation({ user }) {
 const isBrowser = (transport) => transport === "ws";
 
 function Devices() {
-  const [devices, setDevices] = useState(/** @type {Awaited<ReturnType<typeof actions.devices>>} */ ([]));
+  const [found, setFound] = useState(/** @type {Awaited<ReturnType<typeof actions.devices>>} */ ({ devices: [] }));
   const [said, setSaid] = useState({ text: "", bad: false });
   const wrong = (/** @type {Error} */ error) => setSaid({ text: error.message, bad: true });
-  const look = () => actions.devices().then(setDevices, wrong);
+  const look = () => actions.devices().then(setFound, wrong);
   useEffect(() => { look(); }, []);
   const end = (/** @type {string} */ handle) => actions.signOutDevice(handle)
     .then((revoked) => setSaid({ text: t(revoked ? "device-is-out" : "device-is-closed"), bad: false }), wrong).then(look);
   return html`
     <h3>${t("devices")}</h3>
     ${said.text && html`<p class=${said.bad ? "bad" : ""} role=${said.bad ? "alert" : "status"}>${said.text}</p>`}
-    <ul class="members devices">${devices.map((device) => html`
-      <${Device} key=${device.handle ?? `${device.since} ${device.address}`} device=${device} onEnd=${end} />`)}</ul>`;
+    <ul class="members devices">${found.devices.map((device) => html`
+      <${Device} key=${device.handle ?? `${device.since} ${device.address}`} device=${device} onEnd=${end} />`)}</ul>
+    ${found.missing && html`<p class="missing" role="status">${t("devices-missing", { nodes: found.missing.join(", ") })}</p>`}`;
 }
 
-/** @param {{device: Awaited<ReturnType<typeof actions.devices>>[number], onEnd: (handle: string) => void}} props */
+/** @param {{device: actions.Device, onEnd: (handle: string) => void}} props */
 function Device({ device: { since, transport, address, device, handle, current }, onEnd }) {
   const [asked, setAsked] = useState(false);
   const name = device ?? t(isBrowser(transport) ? "a-browser" : "a-program");
