@@ -25,13 +25,6 @@ def turns(stage: Stage, count: int, turn_of: Callable[[int, str, str], Iterable[
 def measured(rig: Rig, options: dm.Options, what: str, target: str, turn: int) -> tuple[Measure, Histogram]:
     """The measure of the pairs beside `what`, and how long their acks took."""
     stretch = rig.measure(options.plan)
-    measure = stretch.measure(
-        load=f"dm beside {what}, {options.rate:g}/s",
-        target=target,
-        turn=turn,
-        value=stretch.outcome.messages / stretch.outcome.seconds,
-        unit="messages/s",
-        deliveries=stretch.outcome.messages,
-        latency="ack",
-    )
+    load = f"dm beside {what}, {options.rate:g}/s"
+    measure = stretch.throughput(stretch.outcome.messages, "messages/s", "ack", load=load, target=target, turn=turn)
     return measure, stretch.outcome.book["ack"]

@@ -194,15 +194,8 @@ def _pairs_rig(
 
 
 def _throughput(stretch: Stretch, options: Options, window: int, target: str, turn: int) -> Measure:
-    return stretch.measure(
-        load=f"dm {options.pairs} pairs W={window}",
-        target=target,
-        turn=turn,
-        value=stretch.outcome.messages / stretch.outcome.seconds,
-        unit="messages/s",
-        deliveries=stretch.outcome.messages,
-        latency="settled",
-    )
+    load = f"dm {options.pairs} pairs W={window}"
+    return stretch.throughput(stretch.outcome.messages, "messages/s", "settled", load=load, target=target, turn=turn)
 
 
 def _median_ms(stretch: Stretch) -> float:

@@ -59,15 +59,8 @@ def _storm(
 
     with stage.rig(running, make, f"connect, {what}, {target}, turn {turn}") as rig:
         stretch = rig.measure(options.length)
-    return stretch.measure(
-        load=f"connect {what} x{options.places}",
-        target=target,
-        turn=turn,
-        value=stretch.outcome.deliveries / stretch.outcome.seconds,
-        unit="sign-ins/s",
-        deliveries=stretch.outcome.deliveries,
-        latency=latency,
-    )
+    load = f"connect {what} x{options.places}"
+    return stretch.throughput(stretch.outcome.deliveries, "sign-ins/s", latency, load=load, target=target, turn=turn)
 
 
 def _guests(

@@ -174,12 +174,5 @@ def _echoed(stage: Stage, options: Options, client: Client) -> Sender:
 def _drive(stage: Stage, rig: Rig, options: Options, target: str, turn: int) -> Iterator[Measure]:
     for window in (1,) if options.rate else options.windows:
         stretch = rig.measure(options.plan._replace(window=window))
-        yield stretch.measure(
-            load=_load(stage, options, window),
-            target=target,
-            turn=turn,
-            value=stretch.outcome.messages / stretch.outcome.seconds,
-            unit="messages/s",
-            deliveries=stretch.outcome.messages,
-            latency="settled",
-        )
+        load = _load(stage, options, window)
+        yield stretch.throughput(stretch.outcome.messages, "messages/s", "settled", load=load, target=target, turn=turn)

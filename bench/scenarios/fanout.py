@@ -132,12 +132,5 @@ def _drive(
         stretch = rig.measure(options.length._replace(rate=options.rate, window=options.window, whole=True))
     deliveries = stretch.outcome.messages * len(names)
     how = f"{options.rate:g}/s" if options.rate else f"W={options.window}"
-    return stretch.measure(
-        load=f"fanout {len(names)} {how}",
-        target=target,
-        turn=turn,
-        value=deliveries / stretch.outcome.seconds,
-        unit="deliveries/s",
-        deliveries=deliveries,
-        latency="last",
-    )
+    load = f"fanout {len(names)} {how}"
+    return stretch.throughput(deliveries, "deliveries/s", "last", load=load, target=target, turn=turn)

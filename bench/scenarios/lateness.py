@@ -32,15 +32,8 @@ def drive(rig: Rig, length: Length, rates: Sequence[float]) -> Iterator[tuple[fl
 def measures(rate: float, stretch: Stretch, target: str, turn: int, alone: Books | None = None) -> Iterator[Measure]:
     """The latencies of a stretch, at the median and the 99th percentile; with `alone` also by how much they are longer
     than there."""
-    yield stretch.measure(
-        load=f"{rate:g}/s",
-        target=target,
-        turn=turn,
-        value=stretch.outcome.messages / stretch.outcome.seconds,
-        unit="messages/s",
-        deliveries=stretch.outcome.messages,
-        latency="settled",
-    )
+    load, messages = f"{rate:g}/s", stretch.outcome.messages
+    yield stretch.throughput(messages, "messages/s", "settled", load=load, target=target, turn=turn)
     for name in _LATENCIES:
         for point in _POINTS:
             load, value = f"{rate:g}/s, {name} p{point}", stretch.outcome.book[name].percentile(point) / 1e6

@@ -82,16 +82,8 @@ def community(stage: Stage, server: Server, options: Options, label: str) -> Ite
 
 
 def measured(stretch: Stretch, load: str, target: str, turn: int) -> Measure:
-    outcome = stretch.outcome
-    return stretch.measure(
-        load=load,
-        target=target,
-        turn=turn,
-        value=outcome.deliveries / outcome.seconds,
-        unit="deliveries/s",
-        deliveries=outcome.deliveries,
-        latency="deliver",
-    )
+    deliveries = stretch.outcome.deliveries
+    return stretch.throughput(deliveries, "deliveries/s", "deliver", load=load, target=target, turn=turn)
 
 
 def _growth(stretch: Stretch, load: str, target: str, turn: int) -> list[Measure]:

@@ -99,15 +99,8 @@ def _stretch(
         stretch = rig.measure(options.length._replace(rate=options.rate, whole=True))
         sent = board.finished(0) or 0
     deliveries = stretch.outcome.messages * len(reading)
-    measure = stretch.measure(
-        load=f"slow-readers {slow} of {len(names)} {options.rate:g}/s",
-        target=target,
-        turn=turn,
-        value=deliveries / stretch.outcome.seconds,
-        unit="deliveries/s",
-        deliveries=deliveries,
-        latency="deliver",
-    )
+    load = f"slow-readers {slow} of {len(names)} {options.rate:g}/s"
+    measure = stretch.throughput(deliveries, "deliveries/s", "deliver", load=load, target=target, turn=turn)
     found = {f"slow: {end}": sum(ends[number :: len(ENDS)]) for number, end in enumerate(ENDS)}
     measure.counts = {**measure.counts, **found, "sent": sent}
     if slow:

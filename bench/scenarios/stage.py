@@ -105,6 +105,11 @@ class Stretch(NamedTuple):
         """The server's CPU time over `count`, in microseconds."""
         return self.server_cpu_s * 1e6 / count if count else 0.0
 
+    def throughput(self, deliveries: int, unit: str, latency: str, **fields: Any) -> Measure:
+        """The measure of something that was counted, a second: `unit` is like "messages/s". As `measure`."""
+        value = deliveries / self.outcome.seconds
+        return self.measure(value=value, unit=unit, deliveries=deliveries, latency=latency, **fields)
+
     def measure(self, *, value: float, deliveries: int, latency: str = "", **fields: Any) -> Measure:
         """The measure that goes into the report. `latency` names the latency that stands in the first table;
         `fields` are the rest of a Measure. Raises Broken if nothing was sent, or if an open loop could not keep

@@ -6,12 +6,11 @@ folder by mistake, would sign tokens that the node refuses.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import secrets
 from pathlib import Path
 
 from gochat.config import MIN_SECRET_BYTES
+from gochat.durable import make_once
 from gochat.errors import ConfigError
 
 FILE_NAME = "auth.secret"
@@ -27,7 +26,7 @@ def make_secret(folder: Path) -> bool:
         if file.exists():
             return False
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return _make(file)
+        return make_once(file, secrets.token_hex(MIN_SECRET_BYTES).encode())
     except OSError as error:
         raise _unusable(file, error) from error
 
@@ -50,29 +49,6 @@ def own_secret(folder: Path) -> str:
 
 def _unusable(file: Path, error: OSError) -> ConfigError:
     return ConfigError("node.data", str(file), (error.strerror or "can't be used").lower())
-
-
-def _make(file: Path) -> bool:
-    """Write a new secret under a name of its own, then link it: `file` is never seen half written, or replaced."""
-    draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    first = False
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            stream.write(secrets.token_hex(MIN_SECRET_BYTES))
-            stream.flush()
-            os.fsync(stream.fileno())
-        with contextlib.suppress(FileExistsError):  # the other starter was first: its secret counts
-            os.link(draft, file)
-            first = True
-    finally:
-        draft.unlink()
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return first
 
 
 def _read(file: Path) -> str:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from gochat.cluster.ports import PARTITIONS
+from gochat.durable import sync_folder
 from gochat.errors import StoreError
 
 FILE_NAME: Final = "gochat.cluster"
@@ -87,7 +88,7 @@ def write(folder: Path, cluster: str, name: str) -> Marker:
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(file)
-        _sync(folder)
+        sync_folder(folder)
     except (OSError, UnicodeEncodeError) as error:
         part.unlink(missing_ok=True)
         raise StoreError(f"{file} can't be written: {error}") from error
@@ -98,7 +99,7 @@ def remove(folder: Path) -> None:
     """Take the folder out of its cluster. Raises StoreError."""
     try:
         (folder / FILE_NAME).unlink(missing_ok=True)
-        _sync(folder)
+        sync_folder(folder)
     except OSError as error:
         raise StoreError(f"{folder / FILE_NAME} can't be removed: {error}") from error
 
@@ -128,11 +129,3 @@ def _most_on_one(cluster: str, primaries: int) -> int:
 def slot_of(tag: str) -> int:
     """The slot of all keys that have this in braces."""
     return binascii.crc_hqx(tag.encode(), 0) % SLOTS
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

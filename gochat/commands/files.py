@@ -16,6 +16,7 @@ import click
 
 from gochat.commands import EXIT_USAGE, CommandError
 from gochat.domain.plurals import counted
+from gochat.durable import sync_folder
 
 if TYPE_CHECKING:
     from gochat.config import Settings
@@ -50,20 +51,12 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         os.fsync(descriptor)
         part.replace(path)
-        _sync_name(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
         os.close(descriptor)
         part.unlink(missing_ok=True)
-
-
-def _sync_name(path: Path) -> None:
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _unwritable(path: Path, error: OSError) -> CommandError:

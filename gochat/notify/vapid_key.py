@@ -7,9 +7,6 @@ devices, make theirs from what they share.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from gochat.durable import make_once
 from gochat.errors import ConfigError
 
 FILE_NAME: Final = "push.key"
@@ -34,7 +32,8 @@ def own_key(folder: Path) -> ec.EllipticCurvePrivateKey:
     file = folder / FILE_NAME
     try:
         if not file.exists():
-            _make(file)
+            new = ec.generate_private_key(ec.SECP256R1())
+            make_once(file, new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         if file.stat().st_mode & 0o077:
             raise ConfigError("node.data", str(file), f"others may read it; `chmod 600 {file}`")
         key = load_pem_private_key(file.read_bytes(), None)
@@ -51,24 +50,3 @@ def own_key(folder: Path) -> ec.EllipticCurvePrivateKey:
 def shared_key(secret: bytes) -> ec.EllipticCurvePrivateKey:
     """The key that everybody has who has these 64 secret bytes, and that does not tell them."""
     return ec.derive_private_key(int.from_bytes(secret) % (_ORDER - 1) + 1, ec.SECP256R1())
-
-
-def _make(file: Path) -> None:
-    """Write it under a name of its own, then link it: it is never seen half written."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            stream.flush()
-            os.fsync(stream.fileno())
-        with contextlib.suppress(FileExistsError):  # Another process was first: its key counts.
-            os.link(draft, file)
-    finally:
-        draft.unlink()
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -16,6 +16,8 @@ from typing import Final
 
 import msgspec
 
+from gochat.durable import sync_folder
+
 log = logging.getLogger(__name__)
 
 #: Bytes that a disk writes whole.
@@ -101,12 +103,3 @@ class Note:
 
     def _write(self, newest: Newest) -> None:
         os.pwrite(self._file, msgspec.json.encode(newest).ljust(_BYTES - 1) + b"\n", 0)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in the folder on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

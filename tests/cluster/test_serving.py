@@ -14,7 +14,7 @@ from gochat.cluster import faults
 from gochat.cluster.journal import LEAVE_S, joined
 from gochat.cluster.ports import PARTITIONS
 from gochat.cluster.registry import CLOCK_S, NodeRegistry, RolledBack
-from gochat.cluster.serving import AWAY_S, CATCHING_UP, PUT_OUT
+from gochat.cluster.serving import AWAY_S, CATCHING_UP, LAG_S, LOOK_S, PUT_OUT
 from gochat.domain.side_records import Audited, Revoked, Suspended
 from gochat.errors import StoreError
 from tests.cluster.joining import inline, journal_of, new_log, serving, shared, until
@@ -123,15 +123,23 @@ async def test_a_node_that_has_not_heard_of_the_log_for_long_serves_nobody(autoj
     server = await new_log()
     async with serving(server, "north", "west") as (_, west):
         journal = journal_of(west)
+        serves = journal.serving
+        await trio.sleep(LAG_S)
+        assert serves.lag is None and serves.behind_s <= LOOK_S, "it hears of the log"
         server.strike(faults.Unreachable(node="west"))
-        await trio.sleep(AWAY_S - 2)
+        await trio.sleep(LAG_S - LOOK_S)
+        assert serves.lag is None
+        await trio.sleep(2 * LOOK_S)
+        assert serves.lag is not None and LAG_S < serves.behind_s <= LAG_S + 2 * LOOK_S
+        await trio.sleep(AWAY_S - serves.behind_s - LOOK_S)
         assert journal.behind is None
-        await trio.sleep(5)
+        await trio.sleep(2 * LOOK_S)
         assert journal.behind is not None and "away" in journal.behind
         with pytest.raises(StoreError, match="away"):
             await journal.append_side_records(SUSPENDED)
         server.strike(faults.Mended(node="west"))
         await until(lambda: journal.behind is None)
+        assert serves.lag is None
         await journal.append_side_records(SUSPENDED)
 
 

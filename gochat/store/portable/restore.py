@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from gochat.durable import sync_folder
 from gochat.errors import StoreError
 from gochat.store import newest
 from gochat.store.newest import Newest
@@ -80,7 +81,7 @@ def put_in_place(copy: Staged, database: Path, *, keep: bool = True, joins: bool
         _sync(copy.part)
         kept = _aside(database) if database.exists() else None
         copy.part.replace(database)
-        newest.sync_folder(database.parent)
+        sync_folder(database.parent)
         newest.Note(database, new).close(new.commit)
         if kept is not None and not keep:
             for end in ("", *_BESIDE):
