@@ -21,6 +21,13 @@ def is_by_state(mail: Submit, outcome: Outcome) -> bool:
     return outcome.code in _BY_STATE and outcome is not mail.refusal
 
 
+def is_ahead(mail: Submit, outcome: Outcome) -> bool:
+    """Whether the command names a position above the record's head, which it is capped at and which may be out of
+    date."""
+    command = mail.command
+    return isinstance(command, commands.Read | commands.Got) and isinstance(outcome, Done) and command.seq > outcome.seq
+
+
 def decide_judged(turn: Turn, mail: Submit) -> Outcome:
     """Decide what the rules for words and links had something to say about."""
     command, refusal, flags = mail.command, mail.refusal, mail.flags

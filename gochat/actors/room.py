@@ -16,7 +16,7 @@ from gochat.actors import prefetched
 from gochat.actors.actor import INTERNAL, Registry
 from gochat.actors.attempt import ASSUMED, ASSURED, WANTED, Attempt
 from gochat.actors.backlog import ForeignBacklog
-from gochat.actors.decisions import decide_judged, is_by_state
+from gochat.actors.decisions import decide_judged, is_ahead, is_by_state
 from gochat.actors.messages import Submit, flush_all
 from gochat.actors.phases import APPENDED, LACKING, TRANSITIONS
 from gochat.actors.rebuild import Rebuild
@@ -226,7 +226,9 @@ class RoomActor(TellingRoom):
 
     def _may_share(self, turn: Turn, batch: list[Submit], outcomes: list[Outcome]) -> bool:
         """Whether the turn may be told, where other nodes decide, too. False: its batch is decided again."""
-        if (self._attempt is None or self._attempt.freshness is ASSUMED) and any(map(is_by_state, batch, outcomes)):
+        if (self._attempt is None or self._attempt.freshness is ASSUMED) and (
+            any(map(is_by_state, batch, outcomes)) or (turn.passes_on and any(map(is_ahead, batch, outcomes)))
+        ):
             # Another node may have acknowledged what makes it come out otherwise.
             turn.undo()
             self._need_attempt().freshness = WANTED

@@ -44,11 +44,10 @@ class StreamReadings:
         """See `Link.read_streams`."""
         for key in self._readings.keys() - after.keys():
             self._end(key)  # Its reply may be older than whatever happens to the stream until it is read again.
-        end = monotonic() + wait_s
+        self._begin_all(after, limit, wait_s)
+        end = monotonic() + wait_s  # The time that connections take to be made is none in which a stream is waited at.
         found: dict[bytes, list[Element]] = {}
         while True:
-            for key, position in after.items():
-                self._begin(key, position, limit, wait_s)
             for ready, _ in self._selector.select(max(0.0, end - monotonic())):
                 reading: _Reading = ready.data
                 newer = self._finish(reading, after[reading.key])
@@ -59,6 +58,11 @@ class StreamReadings:
                 raise TimeoutError("a server does not answer")
             if found or now >= end:
                 return found
+            self._begin_all(after, limit, wait_s)
+
+    def _begin_all(self, after: Mapping[str, Position], limit: int, wait_s: float) -> None:
+        for key, position in after.items():
+            self._begin(key, position, limit, wait_s)
 
     def close(self) -> None:
         for key in list(self._readings):

@@ -263,6 +263,18 @@ async def test_a_refusal_by_state_knows_what_was_acked_elsewhere(town: Town) -> 
         assert (await bob.ask("send", to=f"group:g{n}", body="here I am"))["type"] == "ack"
 
 
+@pytest.mark.parametrize("kind", ["read", "got"])
+async def test_a_position_is_capped_at_what_was_acked_elsewhere(town: Town, kind: str) -> None:
+    ann, bob = await town.peer("north", "ann"), await town.peer("south", "bob")
+    await ann.ask("contact", user="bob", action="add")
+    await bob.ask("contact", user="ann", action="add")
+    town.server.strike(faults.Slow(node="south", delay_s=0.02))
+    await ann.ask("send", to="user:bob", body="hi")
+    assert (await bob.ask(kind, room="dm:ann:bob", seq=99))["type"] == "ok"
+    event = await ann.event(kind)
+    assert (event["seq"] if kind == "read" else event["got"]["bob"]) == 1
+
+
 @pytest.mark.parametrize("tries", [4, pytest.param(1_000, marks=pytest.mark.long)])
 @pytest.mark.parametrize("names", [("north", "south"), ("north", "north")], ids=["two nodes", "one node"])
 async def test_of_two_conditional_changes_at_once_one_holds(town: Town, names: tuple[str, str], tries: int) -> None:

@@ -14,7 +14,7 @@ from gochat.cluster import layout
 from gochat.cluster.fitness import risks, unfit
 from gochat.cluster.identity import SLOTS, slot_of
 from gochat.cluster.link import Link, connector
-from gochat.cluster.ports import PARTITIONS, START, Batch, Position, ServerAway
+from gochat.cluster.ports import PARTITIONS, START, Batch, Element, Position, ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_cluster import RedisCluster
 from gochat.cluster.redis_log import RedisLog
@@ -34,6 +34,7 @@ from tests.ports import HOST, held_port
 ALL = range(4)
 #: A primary that is silent for so long is replaced.
 DOWN_MS = 1_000
+TRIES = 20
 
 
 @pytest.fixture
@@ -119,6 +120,13 @@ async def test_nothing_is_lost_when_slots_move(primaries: Primaries) -> None:
         await nodes.some_more()
 
 
+async def answer(log: RedisLog) -> list[Element]:
+    """The first entries of the first partition. On a busy machine a reading ends before the server has answered."""
+    while not (found := await log.read({0: START}, 10)):
+        pass
+    return found[0]
+
+
 async def test_a_slot_that_is_half_moved_takes_nothing(primaries: Primaries) -> None:
     cluster = primaries.spread_over(ALL)
     log = RedisLog(cluster, RedisCluster(primaries.url, PATIENCE_S), read_wait_s=0.05)
@@ -138,7 +146,7 @@ async def test_a_slot_that_is_half_moved_takes_nothing(primaries: Primaries) -> 
             await log.fences([0])
         giver.command("MIGRATE", "127.0.0.1", port, f"gc:{{{cluster}.0}}:log", 0, 5_000)
         with pytest.raises(ServerAway):
-            await log.read({0: START}, 10)
+            await answer(log)
         for place in ((source + 1) % 3, source, (source + 2) % 3):
             primaries.servers[place].command("CLUSTER", "SETSLOT", slot, "NODE", primaries.ids[(source + 1) % 3])
         while await log.append([batch]) == ["unknown"]:
@@ -146,7 +154,7 @@ async def test_a_slot_that_is_half_moved_takes_nothing(primaries: Primaries) -> 
         assert await log.append([batch]) == ["fenced"], "the fence names the slot's earlier server"
         fences = await log.fences([0])
         assert fences.by_partition[0] == fence and fences.servers[0] != fence.server
-        assert [element.data for element in (await log.read({0: START}, 10))[0]] == [b"", b"x"]
+        assert [element.data for element in await answer(log)] == [b"", b"x"]
     finally:
         log.close()
         primaries.move(slot, (source + 1) % 3, source)
@@ -178,25 +186,31 @@ async def test_the_clock_is_that_of_the_primary_that_dates_the_beats(primaries: 
 
 async def test_what_one_primary_does_not_answer_says_nothing_of_the_others(primaries: Primaries) -> None:
     cluster = primaries.spread_over(ALL)
-    log = RedisLog(cluster, RedisCluster(primaries.url, HASTY_S), read_wait_s=0.05)
+    patient = RedisLog(cluster, RedisCluster(primaries.url, PATIENCE_S), read_wait_s=0.05)
+    hasty = RedisLog(cluster, RedisCluster(primaries.url, HASTY_S), read_wait_s=0.05)
+    silent = primaries.place_of(0, cluster)
     try:
-        fences = [await log.create(partition) for partition in ALL]
+        fences = [await patient.create(partition) for partition in ALL]
         terms = {partition: fence.term for partition, fence in enumerate(fences) if fence is not None}
         batches = [Batch(partition, term, [b"x"]) for partition, term in terms.items()]
-        while "unknown" in await log.append(batches):
-            pass  # It has to be connected.
-        ends = await log.ends(ALL)
-        silent = primaries.place_of(0, cluster)
-        primaries.servers[silent].pause()
-        try:
-            results = await log.append(batches)
-        finally:
-            primaries.servers[silent].resume()
-        for partition, result in zip(ALL, results, strict=True):
-            end = Position(terms[partition], ends[partition].n + 1)
-            assert result == ("unknown" if primaries.place_of(partition, cluster) == silent else end)
+        for _ in range(TRIES):
+            while "unknown" in await hasty.append(batches):
+                pass  # It has to be connected.
+            ends = await patient.ends(ALL)
+            primaries.servers[silent].pause()
+            try:
+                results = await hasty.append(batches)
+            finally:
+                primaries.servers[silent].resume()
+            next_ends = [Position(terms[partition], ends[partition].n + 1) for partition in ALL]
+            is_silent = [primaries.place_of(partition, cluster) == silent for partition in ALL]
+            if results == ["unknown" if quiet else end for end, quiet in zip(next_ends, is_silent, strict=True)]:
+                break  # On a busy machine another one may be as silent.
+        else:
+            pytest.fail(f"{results}")
     finally:
-        log.close()
+        hasty.close()
+        patient.close()
 
 
 @pytest.mark.long

@@ -87,6 +87,29 @@ def test_a_reply_does_not_outlive_the_wish_for_it(redis: RealServer, readings: S
     assert readings.read({B: START}, 10, PATIENCE_S) == {B.encode(): [kept]}
 
 
+def test_a_connection_that_takes_long_leaves_time_to_wait(redis: RealServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("gochat.cluster.stream_readings.monotonic", lambda: clock[0])
+
+    def connect(_: str) -> ServerLink:
+        clock[0] += PATIENCE_S
+        link = connector(redis.url, PATIENCE_S)()
+        link.connect()
+        return link
+
+    def add_later() -> None:
+        wait_blocked(redis, 1)
+        add(redis, A, Position(1, 1), b"late")
+
+    readings = StreamReadings(connect)
+    thread = threading.Thread(target=add_later)
+    thread.start()
+    found = readings.read({A: START}, 10, PATIENCE_S)
+    thread.join()
+    assert found == {A.encode(): [Element(Position(1, 1), b"late")]}
+    readings.close()
+
+
 def test_an_error_of_one_is_an_error_of_all(redis: RealServer, readings: StreamReadings) -> None:
     redis.command("SET", B, "no stream")
     with pytest.raises(ResponseError, match="WRONGTYPE"):

@@ -137,10 +137,10 @@ async def test_reading_and_typing(connect: Connect, transport: str) -> None:
     ann: Peer = await connect("ann", transport)
     bob: Peer = await connect("bob", transport)
     await ann.ask("send", to="user:bob", body="hi")
-    assert (await bob.ask("typing", room="dm:ann:bob"))["type"] == "ok"
-    assert await ann.event("typing") == {"type": "typing", "room": "dm:ann:bob", "from": "bob"}
     await bob.send({"type": "typing", "room": "dm:ann:bob"})
+    assert (await bob.ask("typing", room="dm:ann:bob"))["type"] == "ok"
     assert (await bob.ask("read", room="dm:ann:bob", seq=99))["type"] == "ok"
+    assert await ann.event("read", "typing") == {"type": "typing", "room": "dm:ann:bob", "from": "bob"}
     read = {"type": "read", "room": "dm:ann:bob", "from": "bob", "seq": 1}
     assert await ann.event("read", "typing") == read, "typing was told a moment ago; read is capped at the head"
     assert await bob.event("read", "typing") == read
