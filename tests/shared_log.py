@@ -8,7 +8,7 @@ into it, before the batches of this node that wait. Those are then recorded behi
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -57,6 +57,8 @@ class SharedLog:
         self.silent = False
         """Whether batches are recorded and not told; then nobody can ask the log, either."""
         self._untold: list[tuple[Entry, AppendResult]] = []
+        self.before_load: Callable[[str], Awaitable[None]] | None = None
+        """Is called with the room before one is loaded: it may wait, or raise StoreError."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -77,6 +79,8 @@ class SharedLog:
             await self._told.wait()
 
     async def load(self, room: str) -> RoomRecord:
+        if self.before_load is not None:
+            await self.before_load(room)
         record = await self._inner.load(room)
         await self._wait_told([room])
         return record

@@ -249,24 +249,24 @@ async def test_few_events_wait_for_a_room(
 
 
 async def test_what_can_not_be_loaded_now_is_lost_and_not_tried_for_ever(
-    house: House, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    house: House, autojump_clock: MockClock
 ) -> None:
     await house.tea("bob")
     (ann,) = listening(house, "ann")
     house.rooms.passivate_idle(float("inf"))
     loads = 0
 
-    async def fails(room: str) -> Any:
+    async def fails(room: str) -> None:
         nonlocal loads
         loads += 1
         await trio.lowlevel.checkpoint()
         raise StoreError("not now")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(house.journal, "load", fails, raising=False)
-        await heard(house, typing("bob"))
-        assert loads == 1
-        assert not any(isinstance(room, RoomActor) and room.lacking for room in house.rooms)
+    house.shared.before_load = fails
+    await heard(house, typing("bob"))
+    assert loads == 1
+    assert not any(isinstance(room, RoomActor) and room.lacking for room in house.rooms)
+    house.shared.before_load = None
     await heard(house, typing("bob"))
     assert ann.told == [Typing(room=TEA, sender="bob")]
 

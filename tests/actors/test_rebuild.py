@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import pytest
 import trio
 from trio.testing import MockClock
 
-from gochat.domain.record import RoomRecord
 from gochat.errors import StoreError
 from tests.actors.house import House
 
@@ -16,16 +14,16 @@ DM = "dm:ann:bob"
 
 
 async def test_while_the_store_fails_a_room_tries_it_ever_less_often_however_much_mail_comes(
-    house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    house: House, autojump_clock: MockClock
 ) -> None:
     await house.outcomes(*house.say("one", room=DM))
-    load, loads = house.shared.load, list[float]()
+    loads = list[float]()
 
-    async def broken(room: str) -> RoomRecord:
+    async def broken(room: str) -> None:
         loads.append(trio.current_time())
         raise StoreError("the disk is gone")
 
-    monkeypatch.setattr(house.shared, "load", broken)
+    house.shared.before_load = broken
     house.journal.before.append(StoreError("the disk is gone"))
     for _ in range(10):
         house.ask(*house.say("two", room=DM))
@@ -35,11 +33,11 @@ async def test_while_the_store_fails_a_room_tries_it_ever_less_often_however_muc
     pauses = [round(after - before, 1) for before, after in pairwise(loads)]
     assert pauses == [1, 2, 4, *[8.0] * 6]
     assert sum(child.spec.name.startswith("rebuild") for child in house.actors) == 1
-    monkeypatch.setattr(house.shared, "load", load)
+    house.shared.before_load = None
     await house.settled()
     room = house.rooms.get(DM)
     assert room is not None and not room.stale
-    monkeypatch.setattr(house.shared, "load", broken)
+    house.shared.before_load = broken
     house.journal.before.append(StoreError("the disk is gone again"))
     house.ask(*house.say("two", room=DM))
     began, loads[:] = trio.current_time(), []

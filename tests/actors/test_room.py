@@ -11,7 +11,6 @@ from trio.testing import MockClock
 from gochat.actors.messages import Submit
 from gochat.domain import commands
 from gochat.domain.limits import TokenBucket
-from gochat.domain.record import RoomRecord
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import Denied, Full, StoreError
 from gochat.protocol.codec import LINE_JSON, WS_JSON, WS_MSGPACK
@@ -217,17 +216,16 @@ async def test_a_room_whose_batch_was_not_taken_is_not_loaded_again(
     house: House, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     """A node that is away from its cluster refuses every batch at once, and its clients try again and again."""
-    bob, loads, load = Recorder(house, "bob"), list[str](), house.shared.load
+    bob, loads = Recorder(house, "bob"), list[str]()
     await house.tea("bob")
 
-    async def counted(room: str) -> RoomRecord:
+    async def count(room: str) -> None:
         loads.append(room)
-        return await load(room)
 
     def refuse(*_: Any) -> Never:
         raise StoreError("the node has been away from the cluster's log for 30 s")
 
-    monkeypatch.setattr(house.shared, "load", counted)
+    house.shared.before_load = count
     with monkeypatch.context() as away:
         away.setattr(*((house.shared, "append") if fails == "append" else (house.store.lookups, "recorded")), refuse)
         sends = house.say("one", key="k", user="ann" if fails == "append" else "zoe")
