@@ -277,6 +277,7 @@ async def _started(
             store.archive.follow_epoch(store.journal.epoch)
             clients_leave = partial(_let_clients_go, node, store)
             store.journal.when_clients_leave(clients_leave)
+            store.journal.nap_unless(node.live.has_listeners)
             if shared.query is not None:
                 cut_off = CutOff(store.journal.serving, store.journal.registry, shared.query, clients_leave)
                 services.start(Spec("cut off", cut_off.run))

@@ -80,6 +80,10 @@ class Live:
         one, other = dm_users(room)
         return one in self.users or other in self.users
 
+    def has_listeners(self) -> bool:
+        """Whether any room may have listeners: somebody is signed in, or is about to be."""
+        return bool(self.users or self.sign_ins or self.readings)
+
     def may_lag(self, room: str, hidden: str | None = None) -> list[Subscriber]:
         """The sessions that are to know that facts of the room were left out: the listeners, and of a group those, too,
         whose welcome is being read. These know later whether they are listeners."""

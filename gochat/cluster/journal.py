@@ -176,6 +176,11 @@ class ClusterJournal:
     def enforce(self, stood: OnStanding) -> None:
         self._teller.stood = stood
 
+    def nap_unless(self, has_listeners: Callable[[], bool]) -> None:
+        """Have the log read less often while nothing of it concerns this node and `has_listeners` says that nobody is
+        signed in, or about to be. Without this somebody always may be."""
+        self._teller.has_listeners = has_listeners
+
     def when_clients_leave(self, leave: Callable[[], None]) -> None:
         """Have `leave` called when all clients have to go and come again: the cluster's epoch is another one, or the
         node was put out of the cluster."""
@@ -184,10 +189,17 @@ class ClusterJournal:
     def coming(self, room: str) -> bool:
         return self._inbox.coming(partition_of(room))
 
+    def _wake(self) -> None:
+        """Somebody reads here, or signs in: end the nap before it is known whether anything is to be waited for."""
+        self._teller.shorten_naps()
+        self._broadcast.hurry()
+
     async def barrier(self, rooms: Collection[str] | None = None) -> None:
+        self._wake()
         await self._barriers.wait(range(PARTITIONS) if rooms is None else {partition_of(room) for room in rooms})
 
     async def load(self, room: str) -> RoomRecord:
+        self._wake()
         partition = partition_of(room)
         record, n = await self._store.load(room, partition)
         await self._inbox.wait_told({partition: n})

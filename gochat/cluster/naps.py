@@ -3,6 +3,8 @@
 A reading costs the same for one entry as for twenty: four threads wake up, and a transaction is written and synced. So
 a node whose users have no part in the traffic reads less often, and more together. A message to one of its users may
 come meanwhile, and is late by the nap: by a twentieth of the time since the last one, and never by more than MOST_S.
+While nobody is signed in there is nobody for whom a message could be late, and naps may be longer: whoever signs in or
+reads has the log read first, which ends the nap and keeps the next ones short.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ import trio
 #: A nap at first, right after entries that concerned somebody here, and the longest.
 LEAST_S: Final = 0.005
 MOST_S: Final = 0.02
-#: The share of the time since an entry concerned somebody here that a nap takes.
+#: The longest while nobody is signed in. A reading then takes some hundred entries, which a reader by REST waits for.
+MOST_ALONE_S: Final = 0.1
+#: The share of the time since something concerned somebody here that a nap takes.
 SHARE: Final = 0.05
 
 
@@ -32,10 +36,14 @@ class Naps:
         """An entry was this node's own, or was told to somebody here: the next may be the answer to it."""
         self._concerned = True
 
-    def next_s(self) -> float:
-        """How long the next reading may be put off, in seconds; 0: not at all."""
+    def shorten(self) -> None:
+        """Somebody reads what is here, or signs in: naps are short again."""
+        self._last = trio.current_time()
+
+    def next_s(self, *, alone: bool = False) -> float:
+        """How long the next reading may be put off, in seconds; 0: not at all. `alone`: nobody is signed in."""
         now = trio.current_time()
         if self._concerned:
             self._concerned, self._last = False, now
             return 0.0
-        return min(MOST_S, max(LEAST_S, SHARE * (now - self._last)))
+        return min(MOST_ALONE_S if alone else MOST_S, max(LEAST_S, SHARE * (now - self._last)))

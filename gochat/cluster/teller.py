@@ -59,6 +59,8 @@ class Teller:
         self.verdicts = dict.fromkeys(_VERDICTS.values(), 0)
         self.repairs = 0
         self._naps = Naps()
+        self.has_listeners: Callable[[], bool] = lambda: True
+        """Whether anybody is signed in, or about to be. Neither waits nor raises."""
 
     def tell(self, partition: int, applied: Applied[Certified], commit: int) -> None:
         """An entry is recorded and applied here."""
@@ -116,8 +118,12 @@ class Teller:
     def nap_s(self) -> float:
         """How long the log's next entries may wait to be read, in seconds; 0 where somebody here waits for them, or may
         do so. To be asked once after each reading."""
-        nap_s = self._naps.next_s()
+        nap_s = self._naps.next_s(alone=not self.has_listeners())
         return 0.0 if self._inbox.awaited else nap_s
+
+    def shorten_naps(self) -> None:
+        """Somebody reads what is here, or signs in: what comes next may concern them."""
+        self._naps.shorten()
 
     def _take_nodes(self, partition: int, news: Sequence[object]) -> None:
         of = self._inbox.partitions[partition]

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
 import pytest
 import trio
 from trio.testing import MockClock
 
-from gochat.cluster.naps import LEAST_S, MOST_S, Naps
+from gochat.cluster.naps import LEAST_S, MOST_ALONE_S, MOST_S, Naps
+from gochat.ports.journal import Committed, ForeignBatch
+from gochat.store import Store
+from tests.appending import append_to
+from tests.cluster.joining import inline, joined_store, journal_of, new_log
+from tests.contracts.journal import DM, message
+
+OTHER_DM = "dm:carol:dave"
 
 
 async def test_a_nap_grows_with_the_quiet_up_to_a_bound(autojump_clock: MockClock) -> None:
@@ -25,3 +35,98 @@ async def test_whatever_concerns_the_node_ends_the_quiet(autojump_clock: MockClo
     assert naps.next_s() == MOST_S, "nothing has concerned this node yet"
     naps.concern()
     assert [naps.next_s(), naps.next_s()] == [0, LEAST_S]
+
+
+async def test_naps_are_longer_while_nobody_is_signed_in_and_grow_as_slowly(autojump_clock: MockClock) -> None:
+    naps = Naps()
+    naps.concern()
+    assert [naps.next_s(alone=True), naps.next_s(alone=True)] == [0, LEAST_S]
+    await trio.sleep(1)
+    assert naps.next_s(alone=True) == pytest.approx(0.05)
+    await trio.sleep(10)
+    assert naps.next_s(alone=True) == MOST_ALONE_S
+    assert naps.next_s() == MOST_S, "somebody signed in"
+
+
+class _Talk:
+    """Users of the north write, and the south has been quiet for a while."""
+
+    def __init__(self, north: Store, south: Store, heard: list[ForeignBatch]) -> None:
+        self._north = north
+        self.south = south
+        self.heard = heard
+        self.is_attended = False
+        journal_of(south).nap_unless(lambda: self.is_attended)
+
+    async def say(self) -> None:
+        record = await self._north.journal.load(DM)
+        assert isinstance(await append_to(self._north.journal, record, [message(DM, record.head + 1)]), Committed)
+
+    async def nap(self) -> None:
+        """Have the south begin a nap, with a message behind it in the log."""
+        await self.say()
+        await until_heard(self, 1)
+        self.heard.clear()
+        await self.say()
+        assert not self.heard
+
+
+async def until_heard(talk: _Talk, count: int) -> float:
+    began = trio.current_time()
+    with trio.fail_after(60):
+        while len(talk.heard) < count:  # noqa: ASYNC110 -- nothing tells
+            await trio.sleep(0.001)
+    return trio.current_time() - began
+
+
+@asynccontextmanager
+async def talking() -> AsyncIterator[_Talk]:
+    server = await new_log()
+    async with (
+        joined_store(server, "north", inline()) as (north, _),
+        joined_store(server, "south", inline()) as (south, heard),
+    ):
+        await trio.sleep(10)
+        yield _Talk(north, south, heard)
+
+
+@pytest.mark.parametrize("attended", [True, False])
+async def test_a_message_is_late_by_the_long_nap_only_where_nobody_is_signed_in(
+    attended: bool, autojump_clock: MockClock
+) -> None:
+    async with talking() as talk:
+        talk.is_attended = attended
+        await talk.nap()
+        late_s = await until_heard(talk, 1)
+    assert (late_s <= MOST_S + 0.002) is attended
+    assert late_s <= MOST_ALONE_S + 0.002
+
+
+async def barrier(store: Store) -> None:
+    await store.journal.barrier()
+
+
+async def append(store: Store) -> None:
+    record = await store.journal.load(OTHER_DM)
+    assert isinstance(await append_to(store.journal, record, [message(OTHER_DM, 1)]), Committed)
+
+
+@pytest.mark.parametrize("does", [barrier, append])
+async def test_nobody_waits_for_a_nap_to_end(
+    does: Callable[[Store], Awaitable[None]], autojump_clock: MockClock
+) -> None:
+    async with talking() as talk:
+        await talk.nap()
+        began = trio.current_time()
+        await does(talk.south)
+        assert trio.current_time() - began < LEAST_S
+        assert len(talk.heard) == 1, "what was acknowledged on the other node is here"
+
+
+async def test_naps_are_short_right_after_a_reading_that_had_to_wait_for_nothing(autojump_clock: MockClock) -> None:
+    async with talking() as talk:
+        await talk.south.journal.barrier()
+        await talk.say()
+        assert await until_heard(talk, 1) < LEAST_S
+        await talk.say()
+        assert await until_heard(talk, 2) < MOST_S
