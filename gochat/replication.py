@@ -22,13 +22,26 @@ Piece: TypeAlias = tuple[Place, bytes]
 """An entry where it stands (cluster/ports.py, Element)."""
 
 
-class RoomState(NamedTuple):
+class RoomView(Protocol):
     """A room, as far as certification must know it."""
+
+    @property
+    def head(self) -> int: ...
+
+    @property
+    def ts(self) -> int: ...
+
+    @property
+    def guard(self) -> int:
+        """The n of the last entry that raised it."""
+
+
+class RoomState(NamedTuple):
+    """The same as a value."""
 
     head: int = 0
     ts: int = 0
     guard: int = 0
-    """The n of the last entry that raised it."""
 
 
 NO_FACTS: Final = RoomState()
@@ -46,8 +59,8 @@ class Replica(Protocol):
     def is_forgotten(self, instance: str) -> bool:
         """Whether the node was put out of the cluster for good."""
 
-    def room(self, room: str) -> RoomState:
-        """NO_FACTS where nothing has happened."""
+    def room(self, room: str) -> RoomView:
+        """As it is now; it may change with the next entry. Like NO_FACTS where nothing has happened."""
 
     def recorded(self, room: str, sender: str, key: str) -> Recorded | None:
         """Where a key is recorded."""

@@ -35,18 +35,26 @@ class Certified(msgspec.Struct, frozen=True):
 
 
 def _certified(entry: Entry | None, verdict: Verdict) -> Certified:
+    if entry is not None and type(verdict) is Valid:  # Nearly always.
+        brought: Sequence[Any] = verdict.side_records
+        side_records, noted = (brought, ()) if entry.kind in _OF_ROOMS else ((), brought)
+        return Certified(
+            entry,
+            verdict,
+            (entry.instance, entry.boot, entry.counter),
+            None,
+            entry.room,
+            verdict.facts,
+            side_records,
+            noted,
+            verdict.hidden,
+            verdict.raises_guard,
+        )
     stop = verdict.problem if isinstance(verdict, Stop) else None
     if entry is None:
         return Certified(entry, verdict, stop=stop)
     producer = None if isinstance(verdict, Repeat) else (entry.instance, entry.boot, entry.counter)
-    if not isinstance(verdict, Valid):
-        return Certified(entry, verdict, producer, stop, entry.room)
-    brought: Sequence[Any] = verdict.side_records
-    side_records, noted = (brought, ()) if entry.kind in _OF_ROOMS else ((), brought)
-    raises_guard = verdict.raises_guard
-    return Certified(
-        entry, verdict, producer, None, entry.room, verdict.facts, side_records, noted, verdict.hidden, raises_guard
-    )
+    return Certified(entry, verdict, producer, stop, entry.room)
 
 
 class Certifying:

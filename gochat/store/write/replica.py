@@ -35,7 +35,6 @@ from gochat.replication import (
     NodeIs,
     Piece,
     ReadUpTo,
-    RoomState,
     Ruling,
     UserNoted,
 )
@@ -195,7 +194,7 @@ class _Cycle:
         self.rooms: dict[str, _Room] = {}
         """Those that change, as they are after the entries so far."""
         self._batches: dict[str, _Batch] = {}
-        self._keys: dict[tuple[str, str, str], Recorded] = {}
+        self._keys: dict[tuple[str, str, str], facts.Message] = {}
         self._targets: dict[tuple[str, int], Target | None] = {}
         self._reacted: dict[tuple[str, int, str, str], bool] = {}
         self._relations: dict[str, Relation | None] = {}
@@ -219,7 +218,8 @@ class _Cycle:
         certifier, applied = self._certifier, self._applied.setdefault(partition, [])
         taken = self._news.setdefault(partition, [])
         for piece in pieces:
-            (term, n), data = piece
+            place, data = piece
+            n = place[1]
             assert n == state.n + 1, f"entry {n} of partition {partition} does not follow {state.n}"
             self._has_guessed = False
             ruling = certifier.judge(data, n, partition, view)
@@ -232,12 +232,12 @@ class _Cycle:
             if ruling.stop is not None:
                 self._stopped[partition] = ruling.stop
                 break
-            state.term, state.n = term, n
+            state.term, state.n = place
             state.hash = certifier.next_hash(state.hash, data, ruling)
             if ruling.producer is not None:
                 state.heard(*ruling.producer)
             taken.append(piece)
-            applied.append(Applied((term, n), ruling, self._take(partition, state, ruling), state.hash))
+            applied.append(Applied(place, ruling, self._take(partition, state, ruling), state.hash))
 
     def _take(self, partition: int, state: PartitionState, ruling: Ruling) -> int:
         """Take what the entry brings. The number of its room."""
@@ -260,21 +260,23 @@ class _Cycle:
         if not known.room_pk:
             state.rooms += 1
             known.room_pk = self._certifier.room_number(state.rooms, partition)
-        if ruling.facts:
-            batch.facts.extend(ruling.facts)
-            known.head, known.ts = ruling.facts[-1].seq, ruling.facts[-1].ts
-            for fact in ruling.facts:
-                self._take_fact(room, fact)
+        new = ruling.facts
+        if new:
+            batch.facts.extend(new)
+            known.head, known.ts = new[-1].seq, new[-1].ts
+            for fact in new:
+                if type(fact) is facts.Message:
+                    if fact.key is not None:
+                        self._keys[room, fact.sender, fact.key] = fact
+                else:
+                    self._take_rare(room, fact)
         if ruling.raises_guard:
             known.guard = self._guards[room] = state.n
             self._take_relation(room, ruling)
         return known.room_pk
 
-    def _take_fact(self, room: str, fact: AnyFact) -> None:
-        if type(fact) is facts.Message:
-            if fact.key is not None:
-                self._keys[room, fact.sender, fact.key] = Recorded(fact.seq, fact.ts)
-        elif isinstance(fact, facts.Edit):
+    def _take_rare(self, room: str, fact: AnyFact) -> None:
+        if isinstance(fact, facts.Edit):
             target = self._targets[room, fact.target]  # It was asked for when the edit was judged.
             assert target is not None
             target.body, target.edit_seq, target.edit_ts = fact.body, fact.seq, fact.ts
@@ -331,10 +333,12 @@ class _Cycle:
         return self.rooms.get(room) or self._replica.known(room)
 
     def recorded(self, room: str, sender: str, key: str) -> Recorded | None:
-        found = self._keys.get((room, sender, key))
+        taken = self._keys.get((room, sender, key))
+        if taken is not None:
+            return Recorded(taken.seq, taken.ts)
         room_pk = self._replica.known(room).room_pk
-        if found is not None or not room_pk:
-            return found
+        if not room_pk:
+            return None
         if self._write_buffer.has((room_pk, sender, key)):
             for message in self._write_buffer.pending([room_pk]).get(room_pk, ()):
                 if message.key == key and message.sender == sender:
@@ -418,8 +422,8 @@ class _View:
     """A partition as certification sees it; see replication.Replica."""
 
     def __init__(self, cycle: _Cycle, state: PartitionState) -> None:
-        self._cycle = cycle
         self._state = state
+        self.room = cycle.room
         self.recorded = cycle.recorded
         self.target = cycle.target
         self.reacted = cycle.reacted
@@ -430,7 +434,3 @@ class _View:
 
     def is_forgotten(self, instance: str) -> bool:
         return self._state.nodes.get(instance) == "forgotten"
-
-    def room(self, room: str) -> RoomState:
-        found = self._cycle.room(room)
-        return RoomState(found.head, found.ts, found.guard)
