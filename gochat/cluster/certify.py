@@ -111,7 +111,7 @@ def certify(entry: Entry, n: int, replica: Replica) -> Verdict:
     if found:
         return DuplicateKeys(found)
     if _brings_only_new_messages(entry):
-        return Valid(_facts_at(entry, room), (), _hidden_at(entry, room), bool(entry.hidden))
+        return Valid(_facts_at(entry, room), (), _hidden_at(entry, room), raises_guard(entry, only_messages=True))
     reason = _Targets(entry, replica).problem()
     if reason is not None:
         return Void(reason)
@@ -150,13 +150,16 @@ def _recorded_keys(entry: Entry, replica: Replica) -> dict[tuple[str, str], Reco
     return found
 
 
-def raises_guard(entry: Entry) -> bool:
+def raises_guard(entry: Entry, *, only_messages: bool = False) -> bool:
     """Whether the entry changes what decisions of other nodes read. In a private room with a request every fact does:
-    how many messages wait, and whether any does, decides what the next one is."""
-    return (
-        bool(entry.hidden)
-        or any(isinstance(fact, facts.GUARDED) for fact in entry.facts)
-        or any(isinstance(record, Related | Sanctioned) for record in entry.side_records)
+    how many messages wait, and whether any does, decides what the next one is. `only_messages`: it is known that the
+    entry brings nothing else."""
+    return bool(entry.hidden) or (
+        not only_messages
+        and (
+            any(isinstance(fact, facts.GUARDED) for fact in entry.facts)
+            or any(isinstance(record, Related | Sanctioned) for record in entry.side_records)
+        )
     )
 
 
