@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gochat.errors import CLOSES, CODES
 from gochat.http.app import make_app
 from gochat.http.page import ADMIN_INDEX, ADMIN_POLICY, INDEX, WORKER, page_routes, policy, with_files
 from gochat.http.shell import HttpShell
@@ -180,6 +181,16 @@ def test_every_text_is_there_in_every_language(folders: tuple[str, ...]) -> None
     choices = {"connecting", "group"}  # Names by which a choice between texts is made.
     unknown = {name for name in used(folders[0]) if name not in known} - choices
     assert not unknown
+
+
+def test_whatever_the_server_refuses_or_ends_has_a_text() -> None:
+    """The server's own words are English."""
+    known = texts("de").keys()
+    assert not {f"code-{code.name}" for code in CODES} - known
+    assert not {f"close-{close.number}" for close in CLOSES if not close.reconnect and close.number >= 4500} - known
+    source = "".join(path.read_text() for path in (WEB.parents[1] / "domain").rglob("*.py"))
+    rules = {rule.replace(".", "-") for rule in re.findall(r'rule="(\w+\.\w+)"', source)}
+    assert len(rules) > 8 and not {f"rule-{rule}" for rule in rules} - known
 
 
 # ---------------------------------------------------------------------------------------------- colours

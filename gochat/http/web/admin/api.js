@@ -1,12 +1,13 @@
 // @ts-check
 // Requests to the server, each with the token: nothing that the page shows comes by another way.
+import { reasonOf } from "../js/refusals.js";
 import { t } from "./l10n.js";
 
 /** The server said no; `message` is its reason, for people. */
 export class Refused extends Error {
-  /** @param {{detail?: string, title?: string, status: number, code?: string}} problem */
+  /** @param {{detail?: string, title?: string, status: number, code?: string, rule?: string}} problem */
   constructor(problem) {
-    super(problem.detail ?? problem.title ?? String(problem.status));
+    super(reasonOf({ ...problem, code: problem.code ?? String(problem.status), message: problem.detail ?? problem.title ?? "" }));
     this.status = problem.status;
     this.code = problem.code ?? "";
   }

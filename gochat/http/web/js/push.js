@@ -1,5 +1,6 @@
 // @ts-check
 // Web Push: this browser as a device of the user, told of messages while no page is open.
+import { t } from "./l10n.js";
 import { Refused, ask, post } from "./wire.js";
 import { here, install, installed } from "./worker.js";
 
@@ -27,7 +28,8 @@ export async function turnOn() {
   const registration = await install();
   if (!registration || key === undefined) return;
   await navigator.serviceWorker.ready;
-  device = await registration.pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
+  const options = { userVisibleOnly: true, applicationServerKey: key };
+  device = await registration.pushManager.subscribe(options).catch(() => { throw new Error(t("push-refused")); });
   await ask({ type: "push", subscription: device.toJSON() });
 }
 

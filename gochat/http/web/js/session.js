@@ -10,6 +10,7 @@ import * as outbox from "./outbox.js";
 import * as push from "./push.js";
 import { notify } from "./notices.js";
 import * as receipts from "./receipts.js";
+import { whyEnded } from "./refusals.js";
 import { afterFact, begunAnew, blank, fromEntry, higher } from "./rooms.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
@@ -80,7 +81,7 @@ export function signIn(wanted) {
     onReset: restart,
     onEvent: (frame) => handlers[frame.type]?.(frame),
     onState: (phase, detail = {}) => {
-      state.status.value = { phase, ...detail };
+      state.status.value = { phase, ...detail, ...(phase === "ended" && { why: whyEnded(detail) }) };
       if (phase === "online") threads.goOn();
       if (phase !== "ended") return;
       if (detail.code === REVOKED && credential?.confirmed) push.turnOff().catch(() => {}); // This device is the user's no more.

@@ -25,10 +25,14 @@ export const retryNow = () => current?.retryNow();
 /** See Client.post. @param {Frame} frame */
 export const post = (frame) => current?.post(frame);
 /** See Client.ask. @param {Frame} frame @returns {Promise<any>} */
-export const ask = (frame) => current?.ask(frame).catch(inWords) ?? Promise.reject(new Broken("there is no connection"));
+export const ask = (frame) => (current?.ask(frame) ?? Promise.reject(new Broken("there is no connection"))).catch(inWords);
 
 /** See Client.pages. @param {Frame} frame @param {string} field @returns {AsyncGenerator<any>} */
 export async function* pages(frame, field) {
-  if (!current) throw new Broken("there is no connection");
-  yield* current.pages(frame, field);
+  try {
+    if (!current) throw new Broken("there is no connection");
+    yield* current.pages(frame, field);
+  } catch (error) {
+    inWords(error);
+  }
 }

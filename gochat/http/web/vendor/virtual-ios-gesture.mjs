@@ -104,7 +104,6 @@ class IosGesture {
         phase: "tail",
         moved,
         awaitingFling,
-        // Only fires while this tail is current: `end` clears it otherwise.
         timerId: win.setTimeout(() => {
           if (this.host.tailStillMoving()) {
             this._openTail(tail.moved, tail.awaitingFling);

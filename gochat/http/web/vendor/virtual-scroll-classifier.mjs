@@ -34,21 +34,9 @@ function externalRetiresCommand({
   target
 }) {
   return kind !== "spurious" && kind !== "readBack" && // Our own write, clamped (`clampedReadBack`, #1310): the command is not
-  // retired by it, and reconcile retargets below the new max.
   kind !== "clampedReadBack" && (command == null ? void 0 : command.index) != null && // Nothing has been written for a command waiting for the tail; these
-  // are the fling's events.
   command.phase !== "queued" && // A non-smooth write lands at once, so any other scroll event is the
-  // user's, even before reconcile saw the target reached (the target may
-  // keep moving, or iOS ignored the write under a finger). A write the
-  // browser clamped because the sizer hasn't grown yet reads back at the
-  // max, which is also where the fresh target clamps, so the check below
-  // keeps it reconciling (#1294). While a smooth scroll's animation may
-  // still report, its events look like a user's, so it yields only once it
-  // has landed.
   !isAnimating(command.phase) && !approxEqual(offset, command.lastTargetOffset) && !approxEqual(offset, target()) && // A compensation write's clamped echo (#1258) keeps the command. The
-  // order is deliberate, not tidiness: this clause stays after `target()`
-  // (and `clampedReadBack` before it) because `target()` can rebuild the
-  // measurements, so it must run for exactly the events it always did.
   kind !== "clampedEcho";
 }
 const FLING_WINDOW_MS = 40;

@@ -66,9 +66,6 @@ const debounce = (targetWindow, fn, ms) => {
       timeoutId = targetWindow.setTimeout(() => fn.apply(this, args), ms);
     },
     {
-      // The handle is closure-local, so a caller that has already
-      // unsubscribed has no way to stop a queued call. Teardown paths use
-      // this to drop the pending invocation instead of letting it land.
       cancel: () => {
         targetWindow.clearTimeout(timeoutId);
       }
