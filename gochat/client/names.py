@@ -10,12 +10,25 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from gochat.client.wire import Fact
+from gochat.domain import facts
+
 #: Names that are kept, the latest.
 MAX_NAMES: Final = 5_000
 #: Names that are asked for again by a client that is connected anew, as all may be at once.
 _MAX_AGAIN: Final = 100
 #: A name that could be taken for one with an id.
 _QUALIFIED: Final = re.compile(r"[()\uff08\uff09]")
+
+
+def users_in(told: Iterable[Fact]) -> list[str]:
+    """The users whom these facts tell of, each once."""
+    users: dict[str, None] = {}
+    for fact in told:
+        users[fact.sender] = None
+        others = fact.users if isinstance(fact, facts.Member) else getattr(fact, "mentions", None)
+        users |= dict.fromkeys(others or ())
+    return list(users)
 
 
 class ShownNames:
@@ -25,6 +38,8 @@ class ShownNames:
         """How many of the users each name stands for, in lower case: as their name or as their id."""
         self._asked: dict[str, None] = {}
         self._wanted: dict[str, None] = {}
+        self.changes = 0
+        """Grows whenever a name may be shown otherwise than before."""
 
     def of(self, user: str) -> str:
         """The user's name; the id where no name is known. Where the user could pass for another one by that name,
@@ -55,6 +70,7 @@ class ShownNames:
 
     def learn(self, names: Mapping[str, str]) -> None:
         """These are the names now."""
+        self.changes += any(self._names.get(user) != name for user, name in names.items())
         for user, name in names.items():
             self._forget(user)
             self._names[user] = name

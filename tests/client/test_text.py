@@ -212,3 +212,11 @@ def test_nodes_that_tell_of_no_devices_are_named() -> None:
     assert text.missing_notice(["south", "we\x1bst"]) == (
         "* without devices on south, we\\x1bst: no answer from there now"
     )
+
+
+def test_mentions_are_shown_by_the_names() -> None:
+    fact = facts.Message(**BASE, body="@Bob, @bob-by and a@bob: @eve", mentions=["bob", "eve"])
+    assert text.fact_text(fact, {"ann": "Ann", "bob": "Bob \\x07", "eve": "eve"}.__getitem__) == (
+        "Ann: @Bob \\x07, @bob-by and a@bob: @eve"
+    )
+    assert text.fact_text(fact) == "ann: @Bob, @bob-by and a@bob: @eve"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from gochat.client.chat import Chat
@@ -106,6 +106,10 @@ class RoomFront:
 
     async def show_waiting(self, user: str) -> None:
         """The messages of a stranger show in their room as any others do."""
+
+    async def names_of(self, users: Iterable[str]) -> Callable[[str], str]:
+        self.desk.state.shown.learn(await self.chat.names(users))
+        return self.desk.state.name
 
     def holds(self, user: str, state: str) -> None:
         """Follow a change that this user made: no event of it comes to this session."""

@@ -84,7 +84,7 @@ def _message(
     if message.body is None:
         runs.append(("mark", "(deleted)"))
     else:
-        runs.append((None, text.shown(message.body)))
+        runs.append((None, text.in_names(text.shown(message.body), message.mentions, state.name)))
     if message.edited is not None:
         runs.append(("mark", " (edited)"))
     if receipt:
@@ -100,7 +100,9 @@ def _quoted(state: State, timeline: Timeline, seq: int) -> str:
     message = timeline.message(seq)
     if message is None:
         return f"#{seq}"
-    quoted = "(deleted)" if message.body is None else text.shown(message.body).replace("\n", " ")
+    if message.body is None:
+        return f"#{seq} {state.name(message.sender)}: (deleted)"
+    quoted = text.in_names(text.shown(message.body).replace("\n", " "), message.mentions, state.name)
     return f"#{seq} {state.name(message.sender)}: {quoted}"
 
 

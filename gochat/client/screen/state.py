@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from gochat.client.events import Event, Listed, Offline, Online
-from gochat.client.names import ShownNames
+from gochat.client.names import ShownNames, users_in
 from gochat.client.positions import Reset
 from gochat.client.rooms import Rooms
 from gochat.client.screen.timeline import Timeline
@@ -227,8 +227,7 @@ class State:
 
     def want_names(self, told: Iterable[Fact]) -> None:
         """The names of the users whom these facts name are to be shown."""
-        for fact in told:
-            self.shown.want([fact.sender, *fact.users] if isinstance(fact, facts.Member) else [fact.sender])
+        self.shown.want(users_in(told))
 
     def names_me(self, message: facts.Message) -> bool:
         """Whether a message of somebody else names this user."""

@@ -206,6 +206,7 @@ class Viewport:
             receipt,
             selected,
             state.unread_from.get(state.current),
+            state.shown.changes,
         )
         found = self._cache.get(key)
         if found is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from gochat.client.chat import Chat
@@ -52,6 +52,9 @@ class Front(Protocol):
 
     async def show_waiting(self, user: str) -> None:
         """Show the messages with which a stranger asks to write, if one does."""
+
+    async def names_of(self, users: Iterable[str]) -> Callable[[str], str]:
+        """Find out the names of users. Returns what gives the name that is shown of one."""
 
     def holds(self, user: str, state: str) -> None:
         """This user's relation to another has changed."""

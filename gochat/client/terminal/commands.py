@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from gochat.client.asking import LIMIT
+from gochat.client.names import users_in
 from gochat.client.terminal import text
 from gochat.client.terminal.command import Command, Front, Misused, Quit, number, seq_and_rest, users
 from gochat.client.terminal.people import PEOPLE
+from gochat.client.wire import Fact
 from gochat.domain import facts, ids
 from gochat.domain.plurals import counted
 
@@ -36,10 +38,11 @@ def _rooms(console: Front, rest: str) -> None:
 async def _history(console: Front, rest: str) -> None:
     limit = number(rest, COMMANDS["history"].usage) if rest else 20
     page = await console.chat.page(console.room(), limit=max(1, min(limit, LIMIT)))
+    named = await console.names_of(users_in(page.entries))
     for fact in page.entries:
         # A page shows messages as they are now, so that the facts that changed them are not shown again.
         if not isinstance(fact, facts.OnMessage):
-            console.say(text.fact_line(fact, console.chat.user))
+            console.say(text.fact_line(fact, console.chat.user, named))
     if not page.entries:
         console.note("* nothing yet")
 
@@ -47,12 +50,14 @@ async def _history(console: Front, rest: str) -> None:
 async def _search(console: Front, rest: str) -> None:
     if not rest:
         raise Misused("usage: " + COMMANDS["search"].usage)
-    found = 0
+    found: list[Fact] = []
     async for fact in console.chat.search(rest, limit=_HITS):
-        console.say(text.fact_line(fact, console.chat.user))
-        found += 1
-        if found == _HITS:
+        found.append(fact)
+        if len(found) == _HITS:
             break
+    named = await console.names_of(users_in(found))
+    for hit in found:
+        console.say(text.fact_line(hit, console.chat.user, named))
     if not found:
         console.note("* nothing found")
 

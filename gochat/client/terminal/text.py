@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -86,6 +87,22 @@ def body(text: str) -> str:
     return _NEXT_LINE.join(inert(line.replace("\t", "    ")) for line in text.split("\n"))
 
 
+def in_names(text: str, mentions: Sequence[str] | None, named: Callable[[str], str]) -> str:
+    """`text` with the names of the users whom it mentions, as the message tells them. `named`: see fact_text."""
+    if not mentions:
+        return text
+    one = "|".join(re.escape(user) for user in sorted(mentions, key=len, reverse=True))
+    # As `domain.mentions` finds them: a name is taken to its end.
+    pattern = rf"(?<![A-Za-z0-9_.+/@-])@({one})(?![A-Za-z0-9]|[_.-]++[A-Za-z0-9])"
+    return re.sub(pattern, lambda found: _mention(found, named), text, flags=re.IGNORECASE)
+
+
+def _mention(found: re.Match[str], named: Callable[[str], str]) -> str:
+    user = found[1].lower()
+    name = named(user)
+    return found[0] if name == user else f"@{name}"
+
+
 def clock(ts_ms: int) -> str:
     """Local time; with the date if it is not today."""
     try:
@@ -138,9 +155,9 @@ def reset_line(event: Reset, me: str) -> str:
     return f"* {room}: the server went back to an earlier state; it goes on after #{event.head} here{again}"
 
 
-def fact_line(fact: Fact, me: str) -> str:
+def fact_line(fact: Fact, me: str, named: Callable[[str], str] = inert) -> str:
     """One fact: time, room, seq, actor and act."""
-    return f"{clock(fact.ts)} {address(fact.room, me)} #{fact.seq} {fact_text(fact)}"
+    return f"{clock(fact.ts)} {address(fact.room, me)} #{fact.seq} {fact_text(fact, named)}"
 
 
 def unsent_line(draft: Draft) -> str:
@@ -272,9 +289,10 @@ def fact_text(fact: Fact, named: Callable[[str], str] = inert) -> str:
     who = named(fact.sender)
     match fact:
         case facts.Message():
-            return _message(fact, who)
+            return _message(fact, who, named)
         case facts.Edit():
-            return f"{who} edited #{fact.target}" + (f": {body(fact.body)}" if fact.body is not None else "")
+            to = "" if fact.body is None else f": {in_names(body(fact.body), fact.mentions, named)}"
+            return f"{who} edited #{fact.target}{to}"
         case facts.Delete():
             return f"{who} deleted #{fact.target}"
         case facts.Reaction():
@@ -293,13 +311,13 @@ def fact_text(fact: Fact, named: Callable[[str], str] = inert) -> str:
             return f"{who}: {inert(fact.type)} (this client is too old to show it)"
 
 
-def _message(fact: facts.Message, who: str) -> str:
+def _message(fact: facts.Message, who: str, named: Callable[[str], str]) -> str:
     if fact.body is None:
         return f"{who}: (deleted)"
     to = f" (to #{fact.reply_to})" if fact.reply_to else ""
     edited = " (edited)" if fact.edited else ""
     reactions = "".join(f" [{inert(emoji)} {count}]" for emoji, count in (fact.reactions or {}).items())
-    return f"{who}{to}: {body(fact.body)}{edited}{reactions}"
+    return f"{who}{to}: {in_names(body(fact.body), fact.mentions, named)}{edited}{reactions}"
 
 
 def _member(fact: facts.Member, who: str, named: Callable[[str], str]) -> str:

@@ -305,15 +305,21 @@ def test_people_are_shown_by_their_names() -> None:
         message(1, "hi"),
         facts.Member(room=TEA, seq=2, ts=NOON, sender="bob", users=["eve"], change="added"),
         message(3, "?", sender="ann", reply_to=1),
+        message(4, "@eve, not @bob nor eve@eve.eve", mentions=["eve"]),
+        message(5, "yes", sender="eve", reply_to=4),
         title="Tea",
     )
+    assert shown.messages()[-1] == "12:00 #5 <eve> yes", "until the name is known"
     shown.state.shown.learn({"bob": "Bob \u202eMiller", "eve": "Eve"})
     shown.state.take(replies.Read(room=TEA, sender="bob", seq=3), 0.0)
     shown.state.take(replies.Typing(room=TEA, sender="eve"), 0.0)
-    assert shown.messages()[-4:] == [
+    assert shown.messages()[-7:] == [
         "12:00 #1 <Bob \\u202eMiller> hi",
         "12:00 -!- Bob \\u202eMiller added Eve",
         "      > #1 Bob \\u202eMiller: hi",
         "12:00 #3 <ann> ? [read by Bob \\u202eMiller]",
+        "12:00 #4 <Bob \\u202eMiller> @Eve, not @bob nor eve@eve.eve",
+        "      > #4 Bob \\u202eMiller: @Eve, not @bob nor eve@eve.eve",
+        "12:00 #5 <Eve> yes",
     ]
     assert "Eve is typing" in shown.lines()[-2]
