@@ -55,6 +55,18 @@ def test_drafts_completions_edits_and_long_texts(person: Someone, server: Server
     assert [len(body) > 3_000 for body in ann.bodies()][-2:] == [True, True]
     ann.open("bob")
     assert page.input_value("textarea") == "not yet sent"
+    ann.write_to("dan")
+    page.fill("textarea", "to somebody new")
+    ann.open("Tea")
+    begun = page.locator(".chats .chat:has-text('dan')")
+    begun.locator(".preview:has-text('to somebody new')").wait_for()
+    page.reload()
+    begun.locator(".preview:has-text('Draft: to somebody new')").wait_for()
+    begun.click()
+    assert page.input_value("textarea") == "to somebody new"
+    page.fill("textarea", "")
+    ann.open("Tea")
+    begun.wait_for(state="detached")
 
 
 def test_a_message_that_is_refused_says_why(person: Someone) -> None:

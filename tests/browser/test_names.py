@@ -27,7 +27,7 @@ def test_a_group_shows_names(person: Someone, server: Server) -> None:
     server.post(tokens["bob"], "messages", {"to": "group:tea", "body": "@cat look, @eve", "reply_to": 3})
     ann, cat = person("ann"), person("cat", sign_in=False)
     page = ann.page
-    page.wait_for_selector(".chat:has(b:text-is('Tea')) .preview:has-text('Bob Miller: @cat')")
+    page.wait_for_selector(".chat:has(b:text-is('Tea')) .preview:has-text('Bob Miller: @Cat Stevens look, @eve')")
     ann.open("Tea")
     page.wait_for_selector(".name:text-is('Bob Miller')")
     for shown in (
@@ -37,9 +37,20 @@ def test_a_group_shows_names(person: Someone, server: Server) -> None:
         ".mention:has-text('@Cat Stevens')",
         ".mention:text-is('@eve')",
         ".note:has-text('Bob Miller'):has-text('Cat Stevens')",
-        "[aria-label^='Bob Miller, ']",
+        "[aria-label^='Bob Miller, '][aria-label$='@Cat Stevens look, @eve']",
     ):
         page.wait_for_selector(shown)
+    ann.choose("look", "Reply")
+    page.wait_for_selector(".target:has-text('@Cat Stevens look')")
+    ann.say("what @cat said, `@cat`")
+    page.wait_for_selector(".quote:has-text('@Cat Stevens look, @eve')")
+    page.wait_for_selector(".chat .preview:text-is('You: what @Cat Stevens said, `@cat`')")
+    ann.choose("what", "Delete")
+    page.wait_for_selector("dialog blockquote:text-is('what @Cat Stevens said, `@cat`')")
+    page.keyboard.press("Escape")
+    ann.find("look")
+    page.wait_for_selector(".found .preview:has-text('@Cat Stevens look, @eve')")
+    ann.find("")
     ann.say("read me")
     ann.settled()
     cat.page.goto(f"{server.url}#token={tokens['cat']}")

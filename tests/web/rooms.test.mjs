@@ -37,6 +37,9 @@ test("the list shows 15 contacts, all groups, and whatever is unread", () => {
   const shown = listed([...contacts, blank("group:tea", "ann")], "dm:ann:u29").map((room) => room.id);
   assert.equal(shown.length, 15 + 1 + 1 + 1);
   assert.ok(shown.includes("dm:ann:u20") && shown.includes("dm:ann:u29") && shown.includes("group:tea"));
+  const rooms = [...contacts, blank("dm:ann:new", "ann"), blank("dm:ann:opened", "ann")];
+  const more = listed(rooms, "", new Set(["dm:ann:new", "dm:ann:u25"])).map((room) => room.id);
+  assert.deepEqual(more.slice(-3), ["dm:ann:u20", "dm:ann:u25", "dm:ann:new"], "and whatever is begun");
 });
 
 test("in another log nothing holds that was counted in the old one", () => {

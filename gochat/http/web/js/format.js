@@ -39,6 +39,18 @@ export function formatter(me, nameOf, named) {
   return reader(BLOCK, ([, code]) => html`<pre tabindex="0"><code>${code.trimEnd()}</code></pre>`, codes);
 }
 
+/** The text with names where it mentions users: for previews, which have no nodes. Code and addresses stay as they are.
+ *  @param {string} text @param {(user: string) => string} nameOf @param {string[]} [named] See formatter. @returns {string} */
+export function withNames(text, nameOf, named) {
+  const mention = (/** @type {RegExpExecArray} */ [whole]) => {
+    const user = whole.slice(1).toLowerCase();
+    return named && !named.includes(user) ? whole : `@${nameOf(user)}`;
+  };
+  const whole = (/** @type {RegExpExecArray} */ [found]) => found;
+  const mentions = reader(MENTION, mention, (rest) => [rest]);
+  return reader(BLOCK, whole, reader(CODE, whole, reader(LINK, whole, mentions)))(text).join("");
+}
+
 /** Whether the text is one to three emoji and nothing else. @param {string} text */
 export const isJumbo = (text) => text.length < 40 && EMOJI_ONLY.test(text);
 

@@ -1,5 +1,6 @@
 // @ts-check
 // The names that are shown of users. Messages tell ids alone: the names that a view lacks are asked for, many at a time.
+import { withNames } from "./format.js";
 import { batch, computed, signal } from "./html.js";
 import * as state from "./state.js";
 import { ask } from "./wire.js";
@@ -38,6 +39,10 @@ export function nameOf(user) {
   const lower = name.toLowerCase();
   return (shared.value.has(lower) && lower !== user) || QUALIFIED.test(name) ? `${name} (${user})` : name;
 }
+
+/** A text with the names of those whom it mentions. @param {string | undefined} text @param {string[]} [mentions] As the message tells them;
+ *  without, everything that looks like one is taken for a mention. */
+export const inNames = (text, mentions) => (text ? withNames(text, nameOf, mentions) : "");
 
 /** @param {string} user */
 export function want(user) {

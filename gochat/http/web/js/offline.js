@@ -2,8 +2,10 @@
 // Reading without a connection. The newest messages of each room are kept in this browser with the place in the room's log
 // that they reach, so that the next connection goes on from there. Messages on their way are never kept: whether the server
 // has them is known to the server alone.
+import { begun } from "./drafts.js";
 import * as names from "./names.js";
 import * as receipts from "./receipts.js";
+import { blank } from "./rooms.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
 import * as vault from "./vault.js";
@@ -72,7 +74,9 @@ function reveal() {
   const { person, rooms } = withheld;
   withheld = null;
   names.remember(person.names);
-  state.remember(user, new Map(rooms.map((each) => [each.id, each.room])), person);
+  const all = new Map(rooms.map((each) => [each.id, each.room]));
+  for (const room of begun(user)) if (!all.has(room)) all.set(room, names.titled(blank(room, user)));
+  state.remember(user, all, person);
   for (const { id, place: reached, from, rows } of rooms) {
     unclaimed.set(id, reached);
     threads.restore(id, rows, from, reached.seq);

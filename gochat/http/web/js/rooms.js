@@ -1,7 +1,7 @@
 // @ts-check
 // Rooms as the list of chats shows them. No I/O, and no signal: values in, values out.
 
-/** @typedef {{seq: number, ts: number, from: string, body: string, deleted?: number}} Last */
+/** @typedef {{seq: number, ts: number, from: string, body: string, deleted?: number, mentions?: string[]}} Last `mentions`: where a fact has told */
 /** @typedef {{id: string, kind: "dm" | "group", title: string, other: string, role: string, post: string, online: boolean, seen: number,
  *   head: number, read: number, unread: number, last?: Last, mentions: number, typing: Record<string, number>, readBy: Record<string, number>,
  *   gotBy: Record<string, number>, ended: boolean, epoch?: string}} Room `other`: the other user of a private room; `mentions`: how many of the unread
@@ -71,7 +71,10 @@ export function afterFact(room, fact, me, seen) {
   const counted = fact.seq <= room.head;
   switch (fact.type) {
     case "message": {
-      if (fact.seq >= (room.last?.seq ?? 0)) next.last = { seq: fact.seq, ts: fact.ts, from: fact.from, body: fact.body ?? "", deleted: fact.deleted };
+      if (fact.seq >= (room.last?.seq ?? 0)) {
+        const { seq, ts, from, body = "", deleted, mentions = [] } = fact;
+        next.last = { seq, ts, from, body, deleted, mentions };
+      }
       const { [fact.from]: _, ...typing } = room.typing;
       next.typing = typing;
       if (fact.from === me || seen) {
@@ -84,7 +87,7 @@ export function afterFact(room, fact, me, seen) {
       break;
     }
     case "edit":
-      if (room.last && room.last.seq === fact.target && fact.body) next.last = { ...room.last, body: fact.body };
+      if (room.last && room.last.seq === fact.target && fact.body) next.last = { ...room.last, body: fact.body, mentions: fact.mentions ?? [] };
       break;
     case "delete":
       if (room.last && room.last.seq === fact.target) next.last = { ...room.last, body: "", deleted: fact.ts };
@@ -114,14 +117,13 @@ export function afterFact(room, fact, me, seen) {
 export const byLatest = (one, other) => (other.last?.ts ?? 0) - (one.last?.ts ?? 0) || one.title.localeCompare(other.title);
 
 /** The part of all rooms that the list shows, which come with the latest first: groups, the 15 contacts talked to last, and whatever
- *  has unread messages. Anybody else is found by search. @param {Room[]} rooms @param {string} open */
-export function listed(rooms, open) {
+ *  has unread messages or a draft. Anybody else is found by search. @param {Room[]} rooms @param {string} open @param {Set<string>} [drafted] */
+export function listed(rooms, open, drafted = new Set()) {
   let contacts = 0;
   return rooms.filter((room) => {
     if (room.id === open) return true;
     if (room.kind === "group") return !room.ended || room.unread > 0;
-    if (!room.last) return false;
-    contacts++;
-    return contacts <= CONTACTS_SHOWN || room.unread > 0;
+    if (room.last) contacts++;
+    return drafted.has(room.id) || (room.last !== undefined && (contacts <= CONTACTS_SHOWN || room.unread > 0));
   });
 }

@@ -1,7 +1,7 @@
 // @ts-check
 // The life of a sign-in: hello, welcome, what happens live, and what was missed.
 import * as credentials from "./credential.js";
-import { forgetDrafts } from "./drafts.js";
+import * as drafts from "./drafts.js";
 import { batch } from "./html.js";
 import { t } from "./l10n.js";
 import * as offline from "./offline.js";
@@ -104,7 +104,7 @@ export function signOut() {
   credentials.forget();
   credential = null;
   offline.forget();
-  forgetDrafts(state.me.value);
+  drafts.forgetDrafts(state.me.value);
   receipts.forgetAll();
   threads.forgetAll();
   names.forgetAll();
@@ -124,6 +124,8 @@ function welcome(frame) {
   for (const entry of [...frame.contacts, ...frame.rooms]) {
     next.set(entry.room, fromEntry(entry, frame.user, before.get(entry.room)));
   }
+  const begun = drafts.begun(frame.user).filter((room) => !next.has(room));
+  for (const room of begun) next.set(room, names.titled(blank(room, frame.user)));
   batch(() => {
     state.me.value = frame.user;
     state.limits.value = frame.limits;
@@ -133,6 +135,7 @@ function welcome(frame) {
   });
   names.learn([...frame.contacts, ...frame.requests]);
   names.askAgain();
+  begun.forEach((room) => names.want(next.get(room)?.other ?? ""));
   watch();
   outbox.resume();
   wish().then(push.claim).catch(() => {});
@@ -218,7 +221,7 @@ const handlers = {
   },
   request: (frame) => {
     state.requests.value = [...state.requests.value.filter((each) => each.user !== frame.user), frame];
-    notify(frame.name, frame.last.body, frame.room);
+    notify(frame.name, names.inNames(frame.last.body), frame.room);
   },
   contact: ({ user, state: relation }) => {
     related(user, relation);
@@ -260,12 +263,13 @@ function apply(fact) {
     if (added && known.kind === "group") readGroupsSoon();
     if (known.kind === "dm" && known.other !== me && !known.online) watchSoon();
     if (fact.type !== "message" || fact.from === me) return;
+    const body = names.inNames(fact.body, fact.mentions ?? []);
     if (looking) {
       wire.post({ type: "read", room: fact.room, seq: fact.seq });
-      state.spoken.value = `${names.nameOf(fact.from)}: ${fact.body ?? ""}`;
+      state.spoken.value = `${names.nameOf(fact.from)}: ${body}`;
     } else if (fact.seq > known.read) {
       receipts.got(fact.room, fact.seq);
-      notify(known.kind === "group" ? `${names.nameOf(fact.from)} · ${known.title}` : known.title, fact.body ?? "", fact.room, fact.mentions?.includes(me));
+      notify(known.kind === "group" ? `${names.nameOf(fact.from)} · ${known.title}` : known.title, body, fact.room, fact.mentions?.includes(me));
     }
   });
 }

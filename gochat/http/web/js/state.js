@@ -1,5 +1,6 @@
 // @ts-check
 // The page's knowledge as signals: views read them, frames and actions change them.
+import { drafted } from "./drafts.js";
 import { batch, computed, signal } from "./html.js";
 import { byLatest, listed } from "./rooms.js";
 
@@ -27,7 +28,7 @@ export const trouble = signal("");
 export const spoken = signal("");
 
 export const room = computed(() => rooms.value.get(openRoom.value));
-export const roomList = computed(() => listed([...rooms.value.values()].sort(byLatest), openRoom.value));
+export const roomList = computed(() => listed([...rooms.value.values()].sort(byLatest), openRoom.value, drafted.value));
 export const unread = computed(() => [...rooms.value.values()].reduce((sum, each) => sum + each.unread, 0) + requests.value.length);
 
 /** @param {string} id @param {Partial<Room>} change */

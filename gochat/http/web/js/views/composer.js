@@ -5,7 +5,7 @@ import { completionsFor, forgetMembers, written } from "../completions.js";
 import { draftOf, keepDraft } from "../drafts.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { t } from "../l10n.js";
-import { nameOf } from "../names.js";
+import { inNames, nameOf } from "../names.js";
 import * as state from "../state.js";
 import { thread } from "../threads.js";
 import { Picker } from "./picker.js";
@@ -135,10 +135,11 @@ function Field({ room, target }) {
 }
 
 /** @param {{target: NonNullable<typeof state.draftTarget.value>}} props */
-const Target = ({ target }) => html`
+const Target = ({ target: { kind, row } }) => html`
   <div class="target">
-    ${icon(target.kind === "reply" ? "reply" : "pencil")}
-    <p><b>${target.kind === "reply" ? t("replying-to", { name: nameOf(target.row.from) }) : t("editing")}</b> <span dir="auto">${target.row.body}</span></p>
+    ${icon(kind === "reply" ? "reply" : "pencil")}
+    <p><b>${kind === "reply" ? t("replying-to", { name: nameOf(row.from) }) : t("editing")}</b>
+      <span dir="auto"> ${kind === "reply" ? inNames(row.body, row.mentions ?? []) : row.body}</span></p>
     <${IconButton} name="cross" label=${t("cancel")} onClick=${() => { state.draftTarget.value = null; }} />
   </div>`;
 

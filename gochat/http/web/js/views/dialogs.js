@@ -3,7 +3,7 @@
 import * as actions from "../actions.js";
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
-import { nameOf } from "../names.js";
+import { inNames, nameOf } from "../names.js";
 import * as state from "../state.js";
 import { Notifications, SilenceChoice } from "./notifications.js";
 import { Avatar, Dialog } from "./parts.js";
@@ -240,7 +240,7 @@ function Report({ room, item }) {
   return html`
     <${Dialog} label=${t("report")} onClose=${close}>
       <${Form} label=${t("report")} act=${act}>
-        <blockquote dir="auto">${item.body}</blockquote>
+        <blockquote dir="auto">${inNames(item.body, item.mentions ?? [])}</blockquote>
         ${done ? html`<p role="status">${t("reported")}</p>` : html`<${Field} label=${t("report-why")} value=${reason} onInput=${setReason} maxlength="200" />`}
       <//>
     <//>`;
@@ -250,7 +250,7 @@ function Report({ room, item }) {
 const Delete = ({ room, item }) => html`
   <${Dialog} label=${t("delete")} onClose=${close}>
     <${Form} label=${t("delete")} act=${() => actions.remove(room, item.seq)} bad>
-      <p>${t("delete-sure")}</p><blockquote dir="auto">${item.body}</blockquote>
+      <p>${t("delete-sure")}</p><blockquote dir="auto">${inNames(item.body, item.mentions ?? [])}</blockquote>
     <//>
   <//>`;
 
@@ -264,7 +264,7 @@ function Readers({ room, item }) {
   const how = (/** @type {string} */ user) => (reaches(known?.readBy ?? {}, user) ? "read" : reaches(known?.gotBy ?? {}, user) ? "got" : "sent");
   return html`
     <${Dialog} label=${t("readers")} onClose=${close}>
-      <blockquote dir="auto">${item.body}</blockquote>
+      <blockquote dir="auto">${inNames(item.body, item.mentions ?? [])}</blockquote>
       ${["read", "got", "sent"].map((reached) => {
         const list = others.filter(({ user }) => how(user) === reached);
         return list.length > 0 && html`

@@ -3,7 +3,7 @@
 import * as actions from "../actions.js";
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
-import { nameOf } from "../names.js";
+import { inNames, nameOf } from "../names.js";
 import { signOut } from "../session.js";
 import * as state from "../state.js";
 import * as when from "../time.js";
@@ -73,7 +73,7 @@ export function setTheme(theme) {
 const Requests = () => state.requests.value.map((request) => html`
   <section class="request" key=${request.user} aria-label=${t("request-of", { name: request.name })}>
     <p><bdi>${t("wants-to-chat", { name: request.name })}</bdi></p>
-    <q dir="auto">${request.last.body}</q>
+    <q dir="auto">${inNames(request.last.body)}</q>
     <div>
       <button class="primary" onClick=${() => actions.relate(request.user, "accept")}>${t("accept")}</button>
       <button class="soft" onClick=${() => actions.relate(request.user, "decline")}>${t("decline")}</button>
@@ -108,7 +108,7 @@ function Preview({ room, open }) {
   if (draft) return html`<span class="preview" dir="auto"><b>${t("draft")}:</b> ${draft}</span>`;
   if (!last) return html`<span class="preview">${t("no-messages")}</span>`;
   const from = last.from === state.me.value ? `${t("you")}: ` : room.kind === "group" ? `${nameOf(last.from)}: ` : "";
-  return html`<span class="preview" dir="auto">${last.deleted ? html`<em>${t("deleted")}</em>` : from + last.body}</span>`;
+  return html`<span class="preview" dir="auto">${last.deleted ? html`<em>${t("deleted")}</em>` : from + inNames(last.body, last.mentions)}</span>`;
 }
 
 // ------------------------------------------------------------------------------------------------ search
@@ -168,7 +168,7 @@ function Found({ wanted, onOpen }) {
         <button class="chat" key=${`${fact.room}:${fact.seq}`} onClick=${open(() => actions.showMessage(fact.room, fact.seq))}>
           <${Avatar} name=${nameOf(fact.from)} id=${fact.from} />
           <span class="line"><b dir="auto">${nameOf(fact.from)}</b><time>${when.brief(fact.ts)}</time></span>
-          <span class="line"><span class="preview" dir="auto">${fact.body}</span></span>
+          <span class="line"><span class="preview" dir="auto">${inNames(fact.body, fact.mentions ?? [])}</span></span>
         </button>`)}
       ${next && html`<button class="soft" onClick=${more}>${t("more")}</button>`}
     </div>`;

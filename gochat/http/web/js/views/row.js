@@ -5,7 +5,7 @@ import { copy } from "../clipboard.js";
 import { formatter, hue, isJumbo } from "../format.js";
 import { html, steady, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
-import { nameOf } from "../names.js";
+import { inNames, nameOf } from "../names.js";
 import * as outbox from "../outbox.js";
 import * as state from "../state.js";
 import { jumpTo, readQuoted } from "../threads.js";
@@ -30,6 +30,12 @@ export const Row = steady((/** @type {RowProps} */ props) => {
       : html`<${Message} ...${props} />`}`;
 });
 
+/** A message as it is quoted. @param {Item} item */
+const bodyOf = (item) => inNames(item.body, mentionsOf(item));
+
+/** Those whom the message mentions; as long as it is on its way nobody has said. @param {Item} item */
+const mentionsOf = (item) => (item.seq > 0 ? (item.mentions ?? []) : undefined);
+
 /** @param {RowProps} props */
 function Message(props) {
   const { item, room, group, head, tail, place } = props;
@@ -37,7 +43,7 @@ function Message(props) {
   const named = group && !mine;
   const name = nameOf(item.from);
   const classes = ["msg", mine ? "mine" : "theirs", head && "head", tail && "tail", named && "named", item.state];
-  const label = `${mine ? t("you") : name}, ${when.time(item.ts)}: ${item.body ?? t("deleted")}`;
+  const label = `${mine ? t("you") : name}, ${when.time(item.ts)}: ${item.body === undefined ? t("deleted") : bodyOf(item)}`;
   return html`
     <article class=${classes.filter(Boolean).join(" ")} tabindex="-1" aria-posinset=${place + 1} aria-setsize="-1" aria-label=${label}>
       ${named && (tail ? html`<${Avatar} name=${name} id=${item.from} size="small" />` : html`<span class="avatar small gap"></span>`)}
@@ -60,10 +66,9 @@ function Message(props) {
  *  @param {{item: Item, rev: number, mine: boolean, reached: string}} props */
 function Bubble({ item, mine, reached }) {
   const body = item.body ?? "";
-  const mentions = item.seq > 0 ? (item.mentions ?? []) : undefined;
   return html`
     <div class=${`bubble ${body && isJumbo(body) ? "jumbo" : ""}`} dir="auto">
-      ${item.deleted ? html`<em>${t("deleted")}</em>` : formatter(state.me.value, nameOf, mentions)(body)}
+      ${item.deleted ? html`<em>${t("deleted")}</em>` : formatter(state.me.value, nameOf, mentionsOf(item))(body)}
       <span class="meta" dir="ltr">
         ${item.edited && !item.deleted && `${t("edited")} `}<time title=${when.inFull(item.ts)}>${when.time(item.ts)}</time>
         ${mine && html`<${Progress} state=${item.state ?? ""} reached=${reached} />`}
@@ -88,7 +93,7 @@ function Quote({ room, seq, quoted }) {
   }, [quoted, seq]);
   return html`
     <button type="button" class="quote" onClick=${() => jumpTo(room, seq)}>
-      <b dir="auto">${quoted ? nameOf(quoted.from) : "…"}</b> <span dir="auto">${quoted ? (quoted.body ?? t("deleted")) : ""}</span>
+      <b dir="auto">${quoted ? nameOf(quoted.from) : "…"}</b> <span dir="auto">${quoted ? (quoted.body === undefined ? t("deleted") : bodyOf(quoted)) : ""}</span>
     </button>`;
 }
 
