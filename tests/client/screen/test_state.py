@@ -108,6 +108,7 @@ def test_readers_are_those_who_got_there() -> None:
         made.take(replies.Read(room=TEA, sender=user, seq=seq), 0.0)
     assert made.readers(TEA, 3) == ["bob", "eve"]
     assert made.readers(TEA, 4) == ["eve"]
+    assert {*made.shown.wanted(9)} >= {"bob", "eve"}, "they are shown by their names"
 
 
 def test_requests_are_rooms_of_their_own() -> None:
@@ -116,8 +117,12 @@ def test_requests_are_rooms_of_their_own() -> None:
     assert loud
     assert made.asks("dm:ann:eve")
     assert made.active() == ["dm:ann:eve"]
+    assert made.shown.of("eve") == "Eve"
+    relations = made.relations
     made.take(replies.Contact(user="eve", state="contact"), 0.0)
     assert not made.asks("dm:ann:eve")
+    made.related("eve", "blocked")
+    assert made.relations == relations + 2, "whose presence is worth knowing has changed each time"
 
 
 def test_a_group_that_one_left_stays_until_it_is_closed() -> None:
@@ -141,8 +146,10 @@ def test_members_come_and_go() -> None:
 def test_connection_and_reset() -> None:
     made = state(group(last=last(5)))
     made.timeline(TEA).newest_page(page([message(1)]))
+    made.take(replies.Typing(room=TEA, sender="bob"), 0.0)
     made.take(Offline("gone", 1.0), 0.0)
     assert made.offline == "gone"
+    assert made.typists(TEA, 0.0) == [], "nobody would tell that it has ended"
     welcome: Any = replies.Welcome(
         user="ann",
         session="s",

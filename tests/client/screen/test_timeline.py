@@ -37,9 +37,11 @@ def test_a_gap_makes_it_stale_until_the_newest_page_is_here() -> None:
     timeline.newest_page(page([message(1, "one")]))
     timeline.take(message(3, "three"))
     assert not timeline.loaded
-    timeline.newest_page(page([message(1, "one"), message(2, "two")]))
+    version = timeline.entries[0].version
+    timeline.newest_page(page([message(1, "one as it is now"), message(2, "two")]))
     assert timeline.loaded
-    assert bodies(timeline) == ["one", "two", "three"]
+    assert timeline.entries[0].version == version + 1, "what is drawn is drawn anew"
+    assert bodies(timeline) == ["one as it is now", "two", "three"]
 
 
 def test_after_a_long_gap_only_what_is_dense_stays() -> None:
@@ -57,11 +59,18 @@ def test_after_a_long_gap_only_what_is_dense_stays() -> None:
 def test_a_message_is_shown_as_it_is_now() -> None:
     timeline = Timeline()
     timeline.newest_page(page([message(1, "one"), message(2, "two")]))
-    timeline.take(on(facts.Edit, 3, 1, body="uno"))
-    timeline.take(on(facts.Reaction, 4, 1, emoji="👍", on=True))
-    timeline.take(on(facts.Reaction, 5, 1, emoji="👍", on=True))
-    timeline.take(on(facts.Reaction, 6, 1, emoji="👍", on=False))
-    timeline.take(on(facts.Delete, 7, 2))
+    changes: list[Any] = [
+        on(facts.Edit, 3, 1, body="uno"),
+        on(facts.Reaction, 4, 1, emoji="👍", on=True),
+        on(facts.Reaction, 5, 1, emoji="👍", on=True),
+        on(facts.Reaction, 6, 1, emoji="👍", on=False),
+        on(facts.Delete, 7, 2),
+    ]
+    for change in changes:
+        versions = [entry.version for entry in timeline.entries]
+        timeline.take(change)
+        versions[change.target - 1] += 1
+        assert [entry.version for entry in timeline.entries] == versions, "what is drawn is drawn anew"
     one, two = timeline.message(1), timeline.message(2)
     assert one is not None and (one.body, one.reactions, one.edited) == ("uno", {"👍": 1}, NOON)
     assert two is not None and two.body is None
