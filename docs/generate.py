@@ -110,6 +110,7 @@ def _loaded(name: str, path: Path) -> Any:
 #: The specification that the tests hold a node against.
 EXPECTED = _loaded("gochat_expected", ROOT / "tests" / "authz" / "expected.py")
 website = _loaded("gochat_website", ROOT / "docs" / "website.py")
+client = _loaded("gochat_client_reference", ROOT / "docs" / "client_reference.py")
 
 
 def needs_block() -> Iterator[str]:
@@ -314,6 +315,12 @@ BLOCKS: dict[str, Callable[[], Iterable[str]]] = {
     "facts": facts_block,
     "events": events_block,
     "parts": parts_block,
+    "client connect": client.connect_block,
+    "client chat": client.chat_block,
+    "client sync": client.sync_block,
+    "client replica": client.replica_block,
+    "client events": client.events_block,
+    "client errors": client.errors_block,
 }
 _BLOCK = re.compile(r"<!-- begin ([a-z ]+) -->\n.*?<!-- end -->", re.DOTALL)
 

@@ -65,6 +65,7 @@ class Asking:
 
     @property
     def user(self) -> str:
+        """The user's id, as the server took it from the token."""
         return self._session.welcome.user
 
     def room(self, to: str) -> str:

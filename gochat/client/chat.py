@@ -129,6 +129,7 @@ class Chat(People):
             await trio.sleep(wait_s)
 
     async def delete(self, room: str, seq: int) -> Ack:
+        """Take a message's text away for good. Its author may, and in a group its moderators."""
         return await self._session.calls.call(req.Delete(room=self.room(room), seq=seq), Ack)
 
     async def react(self, room: str, seq: int, emoji: str, on: bool = True) -> Ack:
@@ -145,6 +146,7 @@ class Chat(People):
         self._session.confirmed.note(self.room(room), seq)
 
     async def typing(self, room: str) -> None:
+        """Tell the others of the room that this user types. They show it for some seconds; it is recorded nowhere."""
         await self._session.calls.call(req.Typing(room=self.room(room)), Ok)
 
     # ------------------------------------------------------------------------------------------ the past
@@ -203,6 +205,7 @@ class Chat(People):
         return self._listed(req.Groups(owner=owner, limit=LIMIT), replies.Groups, lambda reply: reply.groups)
 
     def members(self, room: str) -> AsyncIterator[MemberEntry]:
+        """The members of a group with their roles, by id."""
         request = req.Members(room=self.room(room), limit=LIMIT)
         return self._listed(request, replies.Members, lambda reply: reply.members)
 
@@ -238,6 +241,8 @@ class Chat(People):
         history: HistoryScope | None = None,
         post: PostRight | None = None,
     ) -> Ok:
+        """Change the title of a group, from where on new members see its history, or who may write; what is not named
+        stays."""
         return await self._group(name, "set", title=title, history=history, post=post)
 
     async def add_users(self, name: str, users: Iterable[str]) -> Ok:
@@ -245,9 +250,11 @@ class Chat(People):
         return await self._group(name, "add", users=list(users))
 
     async def remove_users(self, name: str, users: Iterable[str]) -> Ok:
+        """All of them or none; users who are not in the group are no error."""
         return await self._group(name, "remove", users=list(users))
 
     async def set_role(self, name: str, user: str, role: Role) -> Ok:
+        """Make a member an owner, a moderator, or a plain member again."""
         return await self._group(name, "role", user=user, role=role)
 
     async def leave_group(self, name: str, *, successor: str | None = None) -> Ok:

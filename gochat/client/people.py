@@ -64,6 +64,7 @@ class People(Asking):
         return await self._contact(user, "add")
 
     async def remove_contact(self, user: str) -> Ok:
+        """Take a user out of the contacts: they have to ask again."""
         return await self._contact(user, "remove")
 
     async def accept(self, user: str) -> Ok:
@@ -81,6 +82,7 @@ class People(Asking):
         return await self._contact(user, "block")
 
     async def unblock(self, user: str) -> Ok:
+        """Take a block back."""
         return await self._contact(user, "unblock")
 
     async def _contact(
@@ -111,6 +113,7 @@ class People(Asking):
         return await self._group(group, "mute", user=user, seconds=seconds)
 
     async def unmute(self, group: str, user: str) -> Ok:
+        """Let a member write again. May raise Lost."""
         return await self._group(group, "unmute", user=user)
 
     async def ban(self, group: str, user: str, *, seconds: int | None = None) -> Ok:
@@ -118,6 +121,7 @@ class People(Asking):
         return await self._group(group, "ban", user=user, seconds=seconds)
 
     async def unban(self, group: str, user: str) -> Ok:
+        """Let a user be added again: a ban's end makes nobody a member. May raise Lost."""
         return await self._group(group, "unban", user=user)
 
     def sanctions(self, group: str) -> AsyncIterator[SanctionEntry]:

@@ -72,6 +72,7 @@ class Chat:
 
     @property
     def user(self) -> str:
+        """The user's id, as the server took it from the token."""
         return self._thread.chat.user
 
     @property
@@ -121,24 +122,31 @@ class Chat:
         return self.call(asynchronous.Chat.send, to, body, key=key, reply_to=reply_to, patience_s=patience_s)
 
     def edit(self, room: str, seq: int, body: str) -> replies.Ack:
+        """Change the text of one's own message. A rate limit is waited out, as long as `timeout_s` allows."""
         return self.call(asynchronous.Chat.edit, room, seq, body, patience_s=self.timeout_s)
 
     def delete(self, room: str, seq: int) -> replies.Ack:
+        """Take a message's text away for good. Its author may, and in a group its moderators."""
         return self.call(asynchronous.Chat.delete, room, seq)
 
     def react(self, room: str, seq: int, emoji: str, on: bool = True) -> replies.Ack:
+        """Add one's reaction to a message, or take it back."""
         return self.call(asynchronous.Chat.react, room, seq, emoji, on)
 
     def read(self, room: str, seq: int) -> None:
+        """Mark everything up to `seq` as read; a lower seq than before changes nothing."""
         self.call(asynchronous.Chat.read, room, seq)
 
     def page(self, room: str, *, before: int | None = None, after: int | None = None, limit: int = 50) -> Page:
+        """Facts above `after`, or the nearest below `before`, or the newest; ascending. Fewer than `limit` may come."""
         return self.call(asynchronous.Chat.page, room, before=before, after=after, limit=limit)
 
     def search(self, q: str, *, room: str | None = None) -> Iterator[AnyFact]:
+        """Messages with these words in the user's rooms, or in one of them, newest first."""
         return self.each(asynchronous.Chat.search, q, room=room)
 
     def members(self, room: str) -> Iterator[MemberEntry]:
+        """The members of a group with their roles, by id."""
         return self.each(asynchronous.Chat.members, room)
 
 

@@ -143,3 +143,9 @@ async def test_the_feed_comes_into_the_group_once(node: Node, monkeypatch: pytes
         server.server_close()
     bodies = [fact.body for fact in page.entries if isinstance(fact, facts.Message)]
     assert bodies == ["Item 1\nhttps://example.org/1", "Item 2\nhttps://example.org/2"]
+
+
+def test_the_reference_has_every_call_of_a_session() -> None:
+    text = (ROOT / "docs" / "reference" / "sdk.md").read_text("utf-8")
+    calls = {name for name in dir(Chat) if not name.startswith("_")}
+    assert sorted(name for name in calls if f"### {name}\n" not in text) == []
