@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from gochat.cluster import faults
+from gochat.cluster.journal import ClusterJournal
 from gochat.cluster.memory_server import MemoryServer
 from gochat.node import Node
 from tests.cluster.joining import caught_up, cluster_node, new_log
@@ -121,6 +122,20 @@ async def test_all_who_write_at_once_are_numbered_alike_everywhere(town: Town) -
     for peer in peers:
         told = [frame for frame in await peer.facts(room, first + 3 * count - 1) if frame["type"] == "message"]
         assert dict(facts_of(told)) == acks, "whoever was acked at a seq is read there"
+
+
+async def test_the_journal_knows_whether_anybody_is_signed_in(town: Town) -> None:
+    """Then no message may be late, and its naps are short."""
+    journal = town.nodes["west"].gateway.journal
+    assert isinstance(journal, ClusterJournal)
+    has_listeners = journal._teller.has_listeners
+    assert not has_listeners()
+    cat = await town.peer("west", "cat")
+    assert has_listeners()
+    await cat.aclose()
+    with trio.fail_after(PATIENCE_S):
+        while has_listeners():  # noqa: ASYNC110 -- nothing tells
+            await trio.sleep(0.01)
 
 
 async def log_of(rest: Rest, room: str) -> list[Frame]:
