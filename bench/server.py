@@ -6,6 +6,7 @@ settings file of the machine has a say. SQLite is as it is by default: nothing i
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +48,9 @@ class Checkout(NamedTuple):
 
 #: The tree that this harness is part of, run by the interpreter that runs the harness.
 HERE = Checkout(ROOT, sys.executable)
+_LIBC = ctypes.CDLL(None)
+#: Of Linux: the signal that a process gets when its parent dies.
+_PR_SET_PDEATHSIG = 1
 _READY_S = 20.0
 _STOP_S = 60.0  # It drains for 10 s, and then has thousands of connections to see off.
 _MANY = "1000000"
@@ -207,7 +212,12 @@ def _process(
         os.sched_setaffinity(0, cores.server)
         try:
             process = subprocess.Popen(
-                [checkout.python, *arguments], env=environment, cwd=log.parent, stdout=output, stderr=output
+                [checkout.python, *arguments],
+                env=environment,
+                cwd=log.parent,
+                stdout=output,
+                stderr=output,
+                preexec_fn=partial(_end_with, os.getpid()),
             )
         finally:
             os.sched_setaffinity(0, mine)
@@ -223,6 +233,14 @@ def _process(
     finally:
         process.kill()
         process.wait()
+
+
+def _end_with(parent: int) -> None:
+    """Have this process be told to stop when the thread ends that started it, which is the harness' main one: one that
+    was killed leaves no server behind."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _stop(process: subprocess.Popen[bytes], log: Path, statuses: Collection[int]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jwt
@@ -42,6 +45,25 @@ def test_the_server_is_gone_afterwards_even_when_the_run_fails(tmp_path: Path) -
     with pytest.raises(ZeroDivisionError), limit_echo(tmp_path, Cores.split()) as running:
         raise ZeroDivisionError
     assert not Path(f"/proc/{running.pid}").exists()
+
+
+def test_the_server_ends_when_the_harness_is_killed(tmp_path: Path) -> None:
+    script = """if True:
+        import os, signal, sys
+        from pathlib import Path
+        from bench.server import Cores, limit_echo
+        with limit_echo(Path(sys.argv[1]), Cores.split()) as running:
+            print(running.address.port, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    port = int(subprocess.run(command, capture_output=True, text=True, timeout=60).stdout)
+    deadline = time.monotonic() + 60
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_server_that_does_not_end_well_is_no_server_to_measure(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import shlex
 import shutil
 import signal
@@ -150,6 +151,57 @@ def test_nodes_talk_and_go_on_without_one_that_was_killed(tmp_path: Path) -> Non
         assert cluster.texts(0, "ann", "bob")[3:] == ["and on"]
         cluster.process.send_signal(signal.SIGINT)
         assert cluster.process.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.long
+def test_nothing_is_left_of_a_cluster_that_was_killed(tmp_path: Path) -> None:
+    with up(tmp_path / "data", 1) as cluster:
+        cluster.process.kill()
+        address, deadline = (
+            parse_address(cluster.nodes[0]["http"].removeprefix("http://")),
+            time.monotonic() + PATIENCE_S,
+        )
+        while listens(socket.AF_INET, (address.host, address.port)) or listens(
+            socket.AF_UNIX, cluster.redis.removeprefix("unix://")
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def listens(family: socket.AddressFamily, address: Any) -> bool:
+    with socket.socket(family) as probe:
+        return probe.connect_ex(address) == 0
+
+
+@pytest.mark.parametrize("orderly", [False, True])
+def test_programs_end_when_the_process_that_started_them_is_killed(orderly: bool) -> None:
+    """Those that it has not seen end: the numbers of the others may be those of other processes by now."""
+    script = """if True:
+        import os, signal, subprocess, sys
+        from gochat.commands.cluster.programs import Guard
+        guard, sleep = Guard(), ["sleep", "600"]
+        stranger = subprocess.Popen(sleep, stderr=subprocess.DEVNULL)
+        program = subprocess.Popen(sleep, stdout=sys.stderr)
+        for each in stranger, program:
+            guard.add(each.pid)
+        guard.remove(stranger.pid)
+        if sys.argv[1] == "orderly":
+            guard.close()
+        print(stranger.pid, program.pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)"""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", script, "orderly" if orderly else ""], stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        stranger, program = map(int, process.stdout.readline().split())
+        if orderly:
+            os.kill(program, signal.SIGKILL)
+        # The program has the other end of this pipe: it is closed with the program.
+        assert process.stderr.read() == ""
+        assert select.select([process.stdout], [], [], 0.1)[0] == [], "the stranger has the other end of this one"
+        os.kill(stranger, signal.SIGKILL)
+        assert process.stdout.read() == ""
 
 
 @pytest.mark.long

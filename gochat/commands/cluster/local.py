@@ -23,7 +23,7 @@ from gochat.commands import EXIT_FAILED, EXIT_OK, CommandError
 from gochat.commands.cluster import programs
 from gochat.commands.cluster.create import first_node
 from gochat.commands.cluster.join import next_node
-from gochat.commands.cluster.programs import Program
+from gochat.commands.cluster.programs import Guard, Program
 from gochat.commands.config import toml
 from gochat.commands.files import replacing
 from gochat.config import Address, Settings, keys, parse_address
@@ -116,6 +116,8 @@ class _Local:
         self._as_json = as_json
         self._closing = ExitStack()
         """Closed when all programs have ended."""
+        self._guard = Guard()
+        self._closing.callback(self._guard.close)
         self._server: Program | None = None
         self._running: list[Program] = []
         self._stopping = False
@@ -148,7 +150,9 @@ class _Local:
             if self._file is not None:
                 command += ["--config", str(self._file)]
             environ = {**os.environ, **self._environ(node)}
-            self._running.append(await programs.start(nursery, node.name, command, environ, self._ended))
+            program = await programs.start(nursery, node.name, command, environ, self._ended)
+            self._guard.add(program.pid)
+            self._running.append(program)
         for node, program in zip(self._nodes, self._running, strict=True):
             await programs.wait_for_node(program, node.http.host, node.http.port)
             http, tcp = f"http://{node.http}", f"tcp://{node.tcp}"
@@ -182,6 +186,7 @@ class _Local:
         url = f"unix://{place}"
         command = programs.server_command(data, place)
         self._server = await programs.start(nursery, "redis", command, os.environ, self._server_ended)
+        self._guard.add(self._server.pid)
         await programs.wait_for_server(self._server, url)
         return url
 
@@ -237,6 +242,7 @@ class _Local:
         print(json.dumps(told) if self._as_json else text, flush=True)
 
     def _ended(self, program: Program) -> None:
+        self._guard.remove(program.pid)
         living = sum(each.process.poll() is None for each in self._running)
         if not self._stopping:
             rest = "the others go on" if living else "no node is left"
@@ -245,6 +251,7 @@ class _Local:
             self._none_left.set()
 
     def _server_ended(self, program: Program) -> None:
+        self._guard.remove(program.pid)
         if not self._stopping:
             click.echo(f"gochat: redis {program.end()}; nodes take no messages without it", err=True)
 

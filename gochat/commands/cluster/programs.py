@@ -77,6 +77,57 @@ def server_command(folder: Path, socket: Path) -> list[str]:
     return [server_program(), *(part for option in options.items() for part in option)]
 
 
+#: Reads which processes there are and which have ended, and ends those that are left with its input.
+_GUARD: Final = """
+pids=
+while read -r sign pid; do
+  rest=
+  for each in $pids; do [ "$each" = "$pid" ] || rest="$rest $each"; done
+  pids=$rest
+  [ "$sign" = - ] || pids="$pids $pid"
+done
+[ -z "$pids" ] || kill -TERM $pids
+"""
+
+
+class Guard:
+    """Ends programs should this process be killed: a shell that waits for the end of a pipe. The kernel's own way, a
+    signal at the death of the parent, comes when the thread ends that started the program, and on Linux alone."""
+
+    def __init__(self) -> None:
+        self._shell: subprocess.Popen[bytes] | None = None
+
+    def add(self, pid: int) -> None:
+        if self._shell is None:
+            self._shell = subprocess.Popen(  # noqa: S603 -- its text is above
+                ["/bin/sh", "-c", _GUARD],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._tell(f"+ {pid}")
+
+    def remove(self, pid: int) -> None:
+        """It has ended: another process may have its number."""
+        self._tell(f"- {pid}")
+
+    def _tell(self, line: str) -> None:
+        assert self._shell is not None and self._shell.stdin is not None
+        try:
+            os.write(self._shell.stdin.fileno(), f"{line}\n".encode())
+        except OSError:
+            pass  # Somebody has ended the shell: then nothing is guarded, and all else goes on.
+
+    def close(self) -> None:
+        """All programs have ended."""
+        if self._shell is not None:
+            self._shell.kill()
+            assert self._shell.stdin is not None
+            self._shell.stdin.close()
+            self._shell.wait()
+
+
 class Program:
     """A process whose lines are told with its name before them. It is in a group of its own: a Ctrl-C in the terminal
     does not reach it."""
