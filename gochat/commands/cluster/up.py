@@ -40,7 +40,8 @@ def up(
 
     All nodes listen at one port together, where the system gives each connection to one of them, and each has ports of
     its own. Ctrl-C ends all of it; nothing goes on running if this command is killed. The folder keeps everything: the
-    next start goes on with it, with more nodes if more are asked for. A node that is killed is not started again; the others go on.
+    next start goes on with it, with more nodes if more are asked for. A node that is killed is not started again; the
+    others go on.
 
     All nodes use the secret in the folder, unless the settings have a key: `gochat chat --as ann --data data-cluster`
     signs in on any.
