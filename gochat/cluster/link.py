@@ -112,8 +112,16 @@ class ServerLink:
 
     def connect(self) -> None:
         """The same without the scripts."""
+        self.begin_to_connect()
+        self.end_connecting()
+
+    def begin_to_connect(self) -> None:
+        """Connect and ask who the server is; `end_connecting` gets the answer."""
         self._connection.connect()
-        self.server = primary_id(self.call(*REPLICATION))
+        self.send(*REPLICATION)
+
+    def end_connecting(self) -> None:
+        self.server = primary_id(self.receive())
 
     def call(self, *command: str | bytes | int) -> Any:
         self.send(*command)
@@ -237,6 +245,7 @@ def connector(url: str, timeout_s: float = TIMEOUT_S, *, password: str = "") -> 
         "retry": Retry(NoBackoff(), 0),
         "health_check_interval": 0,
         "protocol": 2,
+        "driver_info": None,  # Two more questions for each connection, where all of a node's are made anew at once.
     }
     if password:
         options["password"] = password

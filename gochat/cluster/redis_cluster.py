@@ -11,7 +11,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -55,6 +56,11 @@ class RedisCluster:
         """The nodes that were told of last."""
         self._failed_at: dict[Address, float] = {}
         """When nodes did not answer; by time.monotonic."""
+        self._asking = threading.Lock()
+        """Held while somebody asks where the slots are."""
+        self._asked_at = float("-inf")
+        self._map: SlotMap | None = None
+        """What was answered to the question of that time."""
         self.timeout_s = timeout_s
         for seed in self._seeds:
             self.link_to(seed)  # Raises where an option is not known.
@@ -71,7 +77,16 @@ class RedisCluster:
 
     def slots(self, opened: Callable[[ServerLink], None]) -> SlotMap:
         """Where the slots are, as that one of ASKED nodes says that knows of the latest changes. `opened` is told of
-        each connection. Raises RedisError or OSError."""
+        each connection. All who come while one asks wait, and share one more question: where a primary is lost all of a
+        node's links look for it, again and again. Raises RedisError or OSError."""
+        came_at = time.monotonic()
+        with self._asking:
+            if self._map is None or self._asked_at < came_at:
+                self._asked_at, self._map = time.monotonic(), None
+                self._map = self._request_map(opened)
+            return self._map
+
+    def _request_map(self, opened: Callable[[ServerLink], None]) -> SlotMap:
         problems: list[str] = []
         found: list[SlotMap] = []
         for address in self._in_turn():
@@ -83,7 +98,7 @@ class RedisCluster:
             except (AuthenticationError, NoPermissionError):
                 raise
             except (RedisError, OSError) as error:
-                self._failed_at[address] = time.monotonic()
+                self.failed(address)
                 problems.append(f"{address}: {error}")
             finally:
                 link.close()
@@ -93,14 +108,22 @@ class RedisCluster:
             raise RedisConnectionError(f"no node of the Redis Cluster says where its slots are: {'; '.join(problems)}")
         latest = max(found, key=lambda one: one.recency)
         self._told = frozenset(latest.nodes)
+        if not latest.serves:
+            raise RedisConnectionError("the Redis Cluster does not serve: cluster_state is fail")
         return latest
+
+    def failed(self, address: Address) -> None:
+        """The node did not answer, or is no primary."""
+        self._failed_at[address] = time.monotonic()
+
+    def failed_lately(self, address: Address) -> bool:
+        return self._failed_at.get(address, float("-inf")) > time.monotonic() - AVOIDED_S
 
     def _in_turn(self) -> list[Address]:
         """The nodes in any order, and last those that failed lately, which may keep one waiting."""
         known = sorted(self._seeds | self._told)
         random.shuffle(known)
-        lately = time.monotonic() - AVOIDED_S
-        return sorted(known, key=lambda address: self._failed_at.get(address, 0.0) > lately)
+        return sorted(known, key=self.failed_lately)
 
 
 class ClusterLink:
@@ -110,7 +133,8 @@ class ClusterLink:
         self._cluster = cluster
         self._map = SlotMap([], Address("", 0))
         self._links: dict[Address, ServerLink] = {}
-        self._readings = StreamReadings(self._connect_to_stream)
+        self._readings = StreamReadings(self._connect_to_streams)
+        self._has_read = False
         self._lock = threading.Lock()
         self._all: list[ServerLink] = []
         """All connections, those that are being made too. Under the lock."""
@@ -193,19 +217,35 @@ class ClusterLink:
     def _link_to(self, address: Address) -> ServerLink:
         link = self._links.get(address)
         if link is None:
-            link = self._cluster.link_to(address)
-            self._opens(link)
-            link.open()
-            self._links[address] = link
+            link = self._links[address] = self._connected(address, ServerLink.open)
         return link
 
-    def _connect_to_stream(self, key: str) -> ServerLink:
-        slot = slot_of_key(key)
-        link = self._cluster.link_to(self._map.primary(slot))
+    def _connected(self, address: Address, begin: Callable[[ServerLink], None]) -> ServerLink:
+        link = self._cluster.link_to(address)
         self._opens(link)
-        link.connect()
-        self._check(slot, link)
+        with self._told_of(address):
+            begin(link)
         return link
+
+    @contextmanager
+    def _told_of(self, address: Address) -> Iterator[None]:
+        """Have it remembered where the node does not answer."""
+        try:
+            yield
+        except (RedisError, OSError):
+            self._cluster.failed(address)
+            raise
+
+    def _connect_to_streams(self, keys: Sequence[str]) -> Sequence[ServerLink]:
+        """All of them are asked who they are before the first one's answer is waited for."""
+        slots = [slot_of_key(key) for key in keys]
+        addresses = [self._map.primary(slot) for slot in slots]
+        links = [self._connected(address, ServerLink.begin_to_connect) for address in addresses]
+        for slot, address, link in zip(slots, addresses, links, strict=True):
+            with self._told_of(address):
+                link.end_connecting()
+            self._check(slot, link)
+        return links
 
     def _check(self, slot: int, link: ServerLink) -> None:
         if self.only is not None and self.only.get(slot) not in (None, link.server):
@@ -236,11 +276,24 @@ class ClusterLink:
         self, after: Mapping[str, Position], limit: int, wait_s: float | None
     ) -> dict[bytes, list[Element]]:
         if wait_s is not None:
-            return self._readings.read(after, limit, wait_s)
+            if not self._has_read:
+                after = self._doubtful_first(after)
+            waited = self._readings.read(after, limit, wait_s)
+            self._has_read = True
+            return waited
         found: dict[bytes, list[Element]] = {}
         for key, position in after.items():
             found |= self._link(slot_of_key(key)).read_streams({key: position}, limit, None)
         return found
+
+    def _doubtful_first(self, after: Mapping[str, Position]) -> Mapping[str, Position]:
+        """Those whose primary did not answer lately: while it is away no connections are made, to all the others, that
+        are dropped with the one that fails."""
+
+        def is_trusted(key: str) -> bool:
+            return not self._cluster.failed_lately(self._map.primary(slot_of_key(key)))
+
+        return {key: after[key] for key in sorted(after, key=is_trusted)}
 
     def send(self, *command: str | bytes | int) -> None:
         self._link(HOME).send(*command)

@@ -31,7 +31,9 @@ class SlotMap:
         """`reply`: to CLUSTER SLOTS. `asked`: the node that gave it; one that does not know its own host leaves it
         out. `info`: its reply to CLUSTER INFO."""
         epoch = _EPOCH.search(info)
-        self.recency = b"cluster_state:ok" in info, int(epoch[1]) if epoch is not None else 0
+        self.serves = b"cluster_state:ok" in info
+        """Whether the node that was asked takes commands."""
+        self.recency = self.serves, int(epoch[1]) if epoch is not None else 0
         """Of two maps the greater one is later, but for one of a node that does not serve."""
         self._ranges: list[tuple[int, int, Address]] = []
         self.nodes: set[Address] = set()

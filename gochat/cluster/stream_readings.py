@@ -7,7 +7,7 @@ waiting when its caller goes away with the others' news, and is not sent again.
 from __future__ import annotations
 
 import selectors
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Final
 
@@ -34,8 +34,8 @@ class _Reading:
 class StreamReadings:
     """Used by one thread, and never again after an error, as a link is."""
 
-    def __init__(self, connect: Callable[[str], ServerLink]) -> None:
-        """`connect`: a connection of its own to the server of a stream."""
+    def __init__(self, connect: Callable[[Sequence[str]], Sequence[ServerLink]]) -> None:
+        """`connect`: for each of these streams a connection of its own to its server."""
         self._connect = connect
         self._selector = selectors.DefaultSelector()
         self._readings: dict[str, _Reading] = {}
@@ -61,21 +61,22 @@ class StreamReadings:
             self._begin_all(after, limit, wait_s)
 
     def _begin_all(self, after: Mapping[str, Position], limit: int, wait_s: float) -> None:
+        missing = [key for key in after if key not in self._readings]
+        if missing:
+            for key, link in zip(missing, self._connect(missing), strict=True):
+                reading = self._readings[key] = _Reading(key, link)
+                self._selector.register(link, _READ, reading)
         for key, position in after.items():
-            self._begin(key, position, limit, wait_s)
+            self._begin(self._readings[key], position, limit, wait_s)
 
     def close(self) -> None:
         for key in list(self._readings):
             self._end(key)
         self._selector.close()
 
-    def _begin(self, key: str, position: Position, limit: int, wait_s: float) -> None:
-        reading = self._readings.get(key)
-        if reading is None:
-            reading = self._readings[key] = _Reading(key, self._connect(key))
-            self._selector.register(reading.link, _READ, reading)
+    def _begin(self, reading: _Reading, position: Position, limit: int, wait_s: float) -> None:
         if reading.after is None:
-            reading.link.request_streams({key: position}, limit, wait_s)
+            reading.link.request_streams({reading.key: position}, limit, wait_s)
             reading.after = position
             reading.until = monotonic() + wait_s + reading.link.timeout_s
 

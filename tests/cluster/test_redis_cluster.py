@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,11 +15,12 @@ from redis.exceptions import AuthenticationError, RedisError
 from gochat.cluster import layout
 from gochat.cluster.fitness import risks, unfit
 from gochat.cluster.identity import SLOTS, slot_of
-from gochat.cluster.link import Link, connector
+from gochat.cluster.link import Link, ServerLink, connector
 from gochat.cluster.ports import PARTITIONS, START, Batch, Element, Position, ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_cluster import RedisCluster
 from gochat.cluster.redis_log import RedisLog
+from gochat.cluster.slots import Address, SlotMap
 from gochat.commands.cluster.create import first_node
 from gochat.commands.cluster.join import next_node
 from gochat.commands.cluster.survey import survey
@@ -273,3 +276,82 @@ def test_hosts_that_are_not_there_are_an_error() -> None:
 def test_an_address_of_another_form_is_refused(url: str) -> None:
     with pytest.raises(ValueError):
         RedisCluster(url)
+
+
+# ---------------------------------------------------------------------------------------------- while one is away
+
+
+class Counted:
+    """A lock, and how many have come to it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._come = threading.Semaphore(0)
+
+    def __enter__(self) -> None:
+        self._come.release()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def wait(self, count: int) -> None:
+        for _ in range(count):
+            assert self._come.acquire(timeout=PATIENCE_S)
+
+
+def test_those_who_look_for_the_primaries_at_once_share_a_question(
+    primaries: Primaries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = RedisCluster(primaries.url, PATIENCE_S)
+    lock, asked, request_map = Counted(), [0], cluster._request_map
+    monkeypatch.setattr(cluster, "_asking", lock)
+
+    def first_waits(opened: Callable[[ServerLink], None]) -> SlotMap:
+        asked[0] += 1
+        if asked[0] == 1:
+            lock.wait(1 + 5)
+        return request_map(opened)
+
+    monkeypatch.setattr(cluster, "_request_map", first_waits)
+    links = [cluster() for _ in range(6)]
+    threads = [threading.Thread(target=link.open) for link in links]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert asked == [2], "those who came while one asked do not take that answer, which may be older"
+    assert all(len(link.primaries()) == 3 for link in links)
+    links[0].open()
+    assert asked == [3], "one that comes later asks anew"
+    for link in links:
+        link.close()
+
+
+def test_a_redis_cluster_that_does_not_serve_is_an_error() -> None:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gc")))
+        port, bus = stack.enter_context(held_port()), stack.enter_context(held_port())
+        server = RealServer(
+            folder, "--port", str(port), "--bind", HOST, "--cluster-enabled", "yes", "--cluster-port", str(bus)
+        )
+        stack.callback(server.kill)
+        server.start()
+        with pytest.raises(RedisError, match="does not serve: cluster_state is fail"):
+            RedisCluster(f"redis+cluster://{HOST}:{port}", PATIENCE_S)().open()
+
+
+def test_a_primary_that_did_not_answer_lately_is_the_first_to_be_connected_to(primaries: Primaries) -> None:
+    cluster = RedisCluster(primaries.url, PATIENCE_S)
+    link = cluster()
+    link.open()
+    name = primaries.spread_over(ALL)
+    keys = [f"gc:{{{name}.{partition}}}:log" for partition in ALL]
+    asked: list[Address] = []
+    link_to = cluster.link_to
+    cluster.link_to = lambda address: asked.append(address) or link_to(address)  # type: ignore[method-assign,func-returns-value]
+    doubtful = Address(HOST, primaries.ports[primaries.place_of(3, name)])
+    cluster.failed(doubtful)
+    link.read_streams(dict.fromkeys(keys, START), 10, 0.0)
+    assert asked[0] == doubtful and len(asked) == len(keys)
+    link.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from redis.exceptions import ResponseError
@@ -19,14 +19,15 @@ from tests.cluster.watched import until
 A, B = "gc:{a}:log", "gc:{b}:log"
 
 
+def connected(redis: RealServer) -> ServerLink:
+    link = connector(redis.url, PATIENCE_S)()
+    link.connect()
+    return link
+
+
 @pytest.fixture
 def readings(redis: RealServer) -> Iterator[StreamReadings]:
-    def connect(_: str) -> ServerLink:
-        link = connector(redis.url, PATIENCE_S)()
-        link.connect()
-        return link
-
-    readings = StreamReadings(connect)
+    readings = StreamReadings(lambda keys: [connected(redis) for _ in keys])
     yield readings
     readings.close()
 
@@ -91,11 +92,9 @@ def test_a_connection_that_takes_long_leaves_time_to_wait(redis: RealServer, mon
     clock = [0.0]
     monkeypatch.setattr("gochat.cluster.stream_readings.monotonic", lambda: clock[0])
 
-    def connect(_: str) -> ServerLink:
+    def connect(keys: Sequence[str]) -> list[ServerLink]:
         clock[0] += PATIENCE_S
-        link = connector(redis.url, PATIENCE_S)()
-        link.connect()
-        return link
+        return [connected(redis) for _ in keys]
 
     def add_later() -> None:
         wait_blocked(redis, 1)
@@ -136,10 +135,9 @@ def test_a_server_that_is_silent_is_an_error(
 def test_a_reading_that_is_broken_off_ends(redis: RealServer) -> None:
     links: list[ServerLink] = []
 
-    def connect(_: str) -> ServerLink:
-        links.append(connector(redis.url, PATIENCE_S)())
-        links[-1].connect()
-        return links[-1]
+    def connect(keys: Sequence[str]) -> list[ServerLink]:
+        links.extend(connected(redis) for _ in keys)
+        return links
 
     readings = StreamReadings(connect)
 
