@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import click
 
 from gochat.commands import EXIT_OK, CommandError
-from gochat.commands.options import Duration, config_option, load_settings
+from gochat.commands.files import node_database
+from gochat.commands.options import Duration, config_option, data_option, load_settings
 from gochat.config import Settings
 from gochat.domain.ids import is_dm, message_id, peer
 from gochat.domain.plurals import counted
@@ -39,16 +40,22 @@ def policy() -> None:
 
 
 @policy.command()
-@config_option
 @click.argument("new", metavar="NEW.toml", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--against", type=Duration(), default="30d", show_default=True, metavar="TIME", help="How far back: 90s, 12h, 30d."
 )
 @click.option(
-    "--limit", type=click.IntRange(0), default=100, show_default=True, help="Most messages to list, and most users."
+    "--limit",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Most messages to list, and most users.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print an object a line: messages, users, then the summary.")
-def test(new: Path, config: Path | None, against: int, limit: int, as_json: bool) -> int:
+@data_option
+@config_option
+def test(new: Path, against: int, limit: int, as_json: bool, data: str | None, config: Path | None) -> int:
     """List the messages that NEW.toml would judge otherwise.
 
     Reads the stored messages of the last days, judges each by the present settings and by NEW.toml (with the same
@@ -61,25 +68,18 @@ def test(new: Path, config: Path | None, against: int, limit: int, as_json: bool
       gochat policy test new.toml
       gochat policy test new.toml --against 7d --limit 1000 --json | jq -r .message
     """
-    present = load_settings(config).settings
+    present = load_settings(config, {"node.data": data}).settings
     wanted = load(new, os.environ, {}).settings
     since_ms = time.time_ns() // 1_000_000 - against * 1000
     show = _Json(limit) if as_json else _Text(limit)
     try:
-        with closing(_database(present)) as connection:
+        with closing(connect(str(node_database(present)), read_only=True)) as connection:
             _replay(connection, since_ms, present, wanted, show)
     except sqlite3.Error as error:
         raise CommandError(
             f"the messages can't be read: {error}", hint="was the node run with this release?"
         ) from error
     return EXIT_OK
-
-
-def _database(settings: Settings) -> sqlite3.Connection:
-    path = Path(settings.node.data) / "gochat.db"
-    if not path.is_file():
-        raise CommandError(f"{path}: there is no database", hint="node.data of the present settings names its folder")
-    return connect(str(path), read_only=True)
 
 
 def _replay(

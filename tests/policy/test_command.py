@@ -140,8 +140,9 @@ def test_what_is_wrong_is_a_line(database: Database) -> None:
     gochat("new.toml", "--against", "soon", code=EXIT_USAGE)
     Path("config.toml").write_text('[node]\ndata = "elsewhere"\n')
     Path("new.toml").write_text("")
-    assert "there is no database" in gochat("new.toml", code=EXIT_FAILED).stderr
+    assert "there is no file elsewhere/gochat.db\nhint: --data" in gochat("new.toml", code=EXIT_FAILED).stderr
     assert not Path("elsewhere").exists()
+    gochat("new.toml", "--data", "data")
     Path("elsewhere").mkdir()
     Path("elsewhere/gochat.db").write_bytes(b"no database at all" * 100)
     assert "can't be read" in gochat("new.toml", code=EXIT_FAILED).stderr

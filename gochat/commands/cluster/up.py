@@ -20,7 +20,9 @@ DATA: Final = "data-cluster"
 
 
 @click.command()
-@click.option("-n", "nodes", type=click.IntRange(1, 9), default=3, show_default=True, help="How many nodes.")
+@click.option(
+    "-n", "nodes", type=click.IntRange(1, 9), default=3, show_default=True, metavar="N", help="How many nodes."
+)
 @click.option("--data", metavar="FOLDER", default=DATA, show_default=True, help="Folder of all nodes, and of Redis.")
 @click.option("--http", metavar="HOST:PORT", help="Where all nodes serve HTTP together (http.bind).")
 @click.option("--tcp", metavar="HOST:PORT", help="Where all nodes serve raw TCP together (tcp.bind).")
