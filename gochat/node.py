@@ -47,7 +47,7 @@ from gochat.domain.jumps import Jumps
 from gochat.domain.relationship import ContactPolicy
 from gochat.domain.turn import RecentKeys
 from gochat.endpoints import Endpoints
-from gochat.errors import DRAINING, ConfigError, Denied, GochatError
+from gochat.errors import DRAINING, CantListen, ConfigError, Denied, GochatError
 from gochat.housekeeping import drop_idle, expire_texts
 from gochat.http.internal import internal_routes
 from gochat.http.readiness import Check
@@ -460,7 +460,10 @@ async def _listen(node: Node, spawn: Spawn, nursery: trio.Nursery) -> None:
         if row.session_label:
             node.live.counts.sessions[row.session_label] = 0
         if bind := row.bind(settings):
-            listening = await row.listen(row, bind, context)
+            try:
+                listening = await row.listen(row, bind, context)
+            except CantListen as error:
+                raise CantListen(f"{row.setting}: {error}") from error
             node._listening.append(listening)
             node.addresses += ((listening.name, address) for address in listening.addresses)
 

@@ -19,7 +19,7 @@ from gochat import log
 from gochat.commands import EXIT_CONFIG, CommandError
 from gochat.commands.exposed import exposed
 from gochat.commands.link import page_url
-from gochat.commands.options import bind_options, config_option, load_settings
+from gochat.commands.options import bind_options, config_option, free_port_flags, load_settings
 from gochat.config import Auth, Cluster, Notify, Retention, Settings, keys, parse_address
 from gochat.config import binds as listening_at
 from gochat.errors import CantListen, StoreError
@@ -69,7 +69,6 @@ def demo(config: Path | None, data: str, binds: Mapping[str, str | None]) -> int
     \b
     Examples:
       gochat demo
-      gochat demo --http 127.0.0.1:0 --tcp ''     on a free port
       gochat demo --data /tmp/another-demo
     """
     loaded, origins, warnings = load_settings(config, {"node.data": data, **binds}, quiet=True)
@@ -111,7 +110,7 @@ def demo(config: Path | None, data: str, binds: Mapping[str, str | None]) -> int
     try:
         return process.run(settings, partial(_accompany, signs, told))
     except CantListen as error:
-        hint = f"`{_program()} demo --http 127.0.0.1:0 --tcp ''` takes a free one"
+        hint = f"`{_program()} demo {free_port_flags()}` takes a free one"
         raise CommandError(str(error), hint=hint) from error
 
 

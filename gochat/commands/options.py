@@ -56,6 +56,12 @@ def bind_options(function: Function) -> Function:
     return cast(Function, with_binds)
 
 
+def free_port_flags() -> str:
+    """The flags with which a node listens for HTTP at any free port, and for nothing else."""
+    places = {"http.bind": "127.0.0.1:0"}
+    return " ".join(f"{key.flag} {places.get(path) or repr('')}" for path, key in _binds().items())
+
+
 def _with_binds(function: Callable[..., Any], **arguments: Any) -> Any:
     binds = {path: arguments.pop(_parameter(path)) for path in _binds()}
     return function(binds=binds, **arguments)

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, cast
 import pynng
 import trio
 
-from gochat.errors import GochatError
+from gochat.errors import CantListen, GochatError
 from gochat.transports.admission import Connections, Slot
 from gochat.transports.paired import MAX_REQUESTS, Pairs
 from gochat.transports.rep_context import RepContext
@@ -107,7 +107,7 @@ class NngServer:
         return self.url.startswith("tls+")
 
     def open(self) -> None:
-        """Raises GochatError if it can't listen."""
+        """Raises CantListen, or GochatError for a certificate that can't be read."""
         failed = f"can't listen on {self.url}"
         try:
             self._socket = _listening(self.url, self._frame_bytes, self._certificate)
@@ -115,7 +115,7 @@ class NngServer:
             raise GochatError(f"{failed}: {error.filename}: {(error.strerror or '').lower()}") from error
         except pynng.exceptions.NNGException as error:
             advice = next((text for kind, text in _ADVICE.items() if isinstance(error, kind)), str(error).lower())
-            raise GochatError(f"{failed}: {advice}") from error
+            raise CantListen(f"{failed}: {advice}") from error
         address = str(self._socket.listeners[0].local_address)
         self.addresses = [address]
         # After a crash it listens there again, and not at another free port.

@@ -123,4 +123,6 @@ def test_the_log_is_json_from_its_first_line() -> None:
     taken = socket.create_server(("127.0.0.1", 0))
     done = gochat("serve", "--http", f"127.0.0.1:{taken.getsockname()[1]}", code=EXIT_FAILED)
     taken.close()
-    assert json.loads(done.stderr.splitlines()[-1])["level"] == "critical"
+    last = json.loads(done.stderr.splitlines()[-1])
+    assert last["level"] == "critical"
+    assert last["message"].startswith("http.bind: can't listen on 127.0.0.1:")

@@ -134,7 +134,7 @@ def test_a_port_that_is_taken_is_told_with_the_way_out(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
         done = subprocess.run(
-            [*COMMAND, "--http", f"127.0.0.1:{port}", "--tcp", "", "--nng", ""],
+            [*COMMAND, "--http", "127.0.0.1:0", "--tcp", "", "--nng", f"tcp://127.0.0.1:{port}"],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             capture_output=True,
@@ -143,5 +143,6 @@ def test_a_port_that_is_taken_is_told_with_the_way_out(tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == EXIT_FAILED
-    assert f"127.0.0.1:{port}" in done.stderr
-    assert "--http 127.0.0.1:0" in done.stderr and "Traceback" not in done.stderr
+    assert f"nng.bind: can't listen on tcp://127.0.0.1:{port}" in done.stderr
+    assert "demo --http 127.0.0.1:0 --tcp '' --nng ''` takes a free one" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -5,11 +5,13 @@ from __future__ import annotations
 import email
 import email.policy
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from gochat.notify.channel import DELIVERED, GONE, Gone, Retry
 from gochat.notify.email import Email, NoAddress, Relay
@@ -161,6 +163,31 @@ async def test_a_relay_without_tls_gets_neither_password_nor_mail(relays: ExitSt
     result = await Email(relay, "chat@chat.example", Templates(), SOON).send(NOTIFICATION, "bob@mail.example")
     assert isinstance(result, Retry)
     assert not receiver.envelopes
+
+
+@pytest.mark.parametrize(
+    ("said", "again"),
+    [
+        (b"", False),
+        (b"220 relay.example\r\n250-part of an answer\r\n", False),
+        (b"220 a line without an end", True),
+        (b"220-an answer without an end\r\n", True),
+        (b"hello\r\n", False),
+    ],
+)
+async def test_a_relay_that_breaks_off_or_has_no_end_is_left_at_once(
+    said: bytes, again: bool, nursery: trio.Nursery
+) -> None:
+    async def answer(stream: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError):  # The other side has left, which is what is wanted.
+            await stream.send_all(said)
+            while again:
+                await stream.send_all(said)
+
+    (listener,) = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+    relay = Relay("127.0.0.1", listener.socket.getsockname()[1], security="none", allow_private=True)
+    result = await Email(relay, "chat@chat.example", Templates(), SOON).send(NOTIFICATION, "bob@mail.example")
+    assert result == Retry("the mail relay broke off: BrokenResourceError")
 
 
 async def test_a_private_relay_is_refused(relays: ExitStack) -> None:
