@@ -85,7 +85,9 @@ class Session(Listener):
         self.in_flight = 0
         self.window = gateway.limits.window
         """Requests that may be unsettled now; less than usual while the user has cost too much (actors/quota.py)."""
-        self.epoch = gateway.journal.epoch
+        self.epoch = ""
+        """Of the log as the welcome tells it: that of the moment at which the session signed in. With another one the
+        session is closed."""
         self._pumping = False
         self._jobs: deque[Job] | None = None
         self._searches: deque[Job] | None = None

@@ -154,6 +154,8 @@ def _enter(session: Session, hello: Hello, identity: Identity) -> None:
     session.actor = actor = gateway.users.at(user)
     session.signed_in(identity, None if identity.expires_s is None else in_trio_time(identity.expires_s))
     session.device = hello.device
+    # In one step with entering: whoever is in the table when the epoch changes is closed. The connection may be older.
+    session.epoch = gateway.journal.epoch
     session.id = secrets.token_urlsafe(12)
     session.signed_in_ns = time.time_ns()
     gateway.sessions[session.id] = session

@@ -14,7 +14,7 @@ from gochat.cluster import faults
 from gochat.cluster.journal import ClusterJournal
 from gochat.cluster.memory_server import MemoryServer
 from gochat.node import Node
-from tests.cluster.joining import caught_up, cluster_node, new_log
+from tests.cluster.joining import caught_up, cluster_node, new_log, until
 from tests.e2e.peer import Frame, Peer
 from tests.http.rest.client import Answer, Rest
 from tests.tokens import issue
@@ -341,6 +341,22 @@ async def test_a_node_that_is_put_out_serves_nobody(town: Town) -> None:
     with pytest.raises(AssertionError, match="unavailable"):
         await town.peer("south", "bob")
     assert next(check.problem for check in town.nodes["south"].readiness() if check.name == "behind")
+
+
+async def test_a_connection_that_was_open_when_the_epoch_changed_is_told_of_the_new_one_alone(
+    town: Town, nursery: trio.Nursery
+) -> None:
+    early = await Peer.open(town.nodes["south"], "tcp", nursery)
+    journals = [town.nodes[name].gateway.journal for name in ("north", "south")]
+    before = journals[1].epoch
+    await journals[0].forget("west", lacking=True)  # type: ignore[attr-defined]
+    await until(lambda: journals[1].epoch != before)
+    await early.hello("bob")
+    made = await early.ask("send", to="user:ann", body="hi", key="k")
+    again = await early.ask("send", to="user:ann", body="hi", key="k")
+    page = await early.ask("history", room="dm:ann:bob")
+    assert [frame["epoch"] for frame in (made, again, page)] == [journals[0].epoch] * 3
+    await early.aclose()
 
 
 async def test_a_node_that_was_away_has_everything_when_it_is_back(town: Town) -> None:
