@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from gochat.notify import webpush
 from gochat.notify.channel import DELIVERED, GONE, Retry
-from gochat.notify.circuit import FAILURES
+from gochat.notify.circuit import FAILURES, PAUSE_MS
 from gochat.notify.encryption import decode64, encode64
 from gochat.notify.http import Poster
 from gochat.notify.notification import Templates
@@ -123,6 +123,32 @@ async def test_a_device_that_no_request_can_name_costs_its_push_service_nothing(
         patch.setattr(webpush, "problem", lambda _: None)
         assert [await push.channel.send(NOTIFICATION, bad) for _ in range(FAILURES)] == [GONE] * FAILURES
     assert await push.channel.send(NOTIFICATION, push.target) == DELIVERED
+
+
+async def test_a_push_service_that_is_down_is_tried_now_and_then(
+    push: PushStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock_ms = now_ms()
+    channel = WebPush(push.poster, push.key, "mailto:ops@chat.example", Templates(), lambda: clock_ms)
+    received, answers = push.receiver.received, push.receiver.answers
+    answers += ["close"] * FAILURES
+    for _ in range(FAILURES + 2):
+        assert isinstance(await channel.send(NOTIFICATION, push.target), Retry)
+    assert len(received) == FAILURES, "it is left alone"
+
+    clock_ms += PAUSE_MS
+    monkeypatch.setattr(webpush, "problem", lambda _: None)
+    bad = push.target._replace(endpoint=push.target.endpoint + "/a b")
+    assert await channel.send(NOTIFICATION, bad) == GONE, "which says nothing of the push service"
+    answers.append("close")
+    for _ in range(2):
+        assert isinstance(await channel.send(NOTIFICATION, push.target), Retry)
+    assert len(received) == FAILURES + 1, "one try"
+
+    clock_ms += PAUSE_MS
+    answers.append(503)
+    assert isinstance(await channel.send(NOTIFICATION, push.target), Retry)
+    assert await channel.send(NOTIFICATION, push.target) == DELIVERED, "it has answered, whatever it said"
 
 
 def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
