@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import trio
 
@@ -35,12 +35,9 @@ from gochat.actors.user import UserActor, UserContext
 from gochat.auth import tokens as auth
 from gochat.auth.secret import FILE_NAME, make_secret
 from gochat.auth.standing import Standing
-from gochat.cluster.answers import answers
-from gochat.cluster.cut_off import CutOff
 from gochat.cluster.journal import ClusterJournal, joined
 from gochat.cluster.others import OtherNodes
 from gochat.cluster.shared import Shared
-from gochat.cluster.signing import Signer
 from gochat.collector import Sources, collect
 from gochat.config import Settings
 from gochat.domain.jumps import Jumps
@@ -49,7 +46,6 @@ from gochat.domain.turn import RecentKeys
 from gochat.endpoints import Endpoints
 from gochat.errors import DRAINING, CantListen, ConfigError, Denied, GochatError
 from gochat.housekeeping import drop_idle, expire_texts
-from gochat.http.internal import internal_routes
 from gochat.http.readiness import Check
 from gochat.http.router import Route
 from gochat.listening import TRANSPORTS, Context, Listening
@@ -64,7 +60,6 @@ from gochat.ports.ticks import TurnQueue
 from gochat.protocol import replies
 from gochat.session import Gateway
 from gochat.session.administration import enforce
-from gochat.session.devices import device_answers
 from gochat.session.seen import keep_seen
 from gochat.session.slow import Spreader
 from gochat.store import folder
@@ -80,10 +75,6 @@ log = logging.getLogger(__name__)
 MOST_ACTORS = 200_000
 #: How often a drain looks whether it is done.
 POLL_S = 0.01
-#: Reasons that clients of a cluster's node are given. Why a node serves nobody is its admins' business.
-LOG_CHANGED: Final = "the log has changed; connect again"
-SERVES_NOBODY: Final = "this node serves nobody now; connect again"
-
 
 #: Runs since the machine was started, also while it slept. Nobody sets this clock.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -263,24 +254,12 @@ async def _started(
                 neighbours.push_secret,
             )
         rooms, users = _registries(node, store, actors, run_queue, notifying.observers, shared is not None)
-        node.gateway = _gateway(
-            node, store, tokens, standing, users, rooms, spawn, notifying.context, _others(store.journal, shared)
-        )
+        others = None if neighbours is None else neighbours.others
+        node.gateway = _gateway(node, store, tokens, standing, users, rooms, spawn, notifying.context, others)
         node.notifying = notifying
         store.journal.enforce(partial(enforce, node.gateway))
-        if isinstance(store.journal, ClusterJournal):
-            assert shared is not None
-            node.internal = internal_routes(
-                {**answers(store.journal, shared), **device_answers(node.gateway)},
-                Signer(shared.identity.secret, now_ms),
-            )
-            store.archive.follow_epoch(store.journal.epoch)
-            clients_leave = partial(_let_clients_go, node, store)
-            store.journal.when_clients_leave(clients_leave)
-            store.journal.nap_unless(node.live.has_listeners)
-            if shared.query is not None:
-                cut_off = CutOff(store.journal.serving, store.journal.registry, shared.query, clients_leave)
-                services.start(Spec("cut off", cut_off.run))
+        if neighbours is not None:
+            node.internal = neighbours.serve(node.gateway, services)
         # From here on batches of other nodes are told: nothing of them may come before all who hear of them are there.
         store.journal.listen(partial(_hear, rooms, users, node.live, notifying.observers))
         if neighbours is not None:
@@ -324,14 +303,6 @@ def _hear(
     concerns_us = hear(rooms, live, batch, observers)
     debit(users, batch)
     return concerns_us
-
-
-def _let_clients_go(node: Node, store: stores.Store) -> None:
-    """Clients have to come again: with another epoch to start their rooms anew, or to another node."""
-    store.archive.follow_epoch(store.journal.epoch)
-    reason = LOG_CHANGED if store.journal.behind is None else SERVES_NOBODY
-    for session in list(node.gateway.sessions.values()):
-        session.close(DRAINING, reason)
 
 
 def _spreader(node: Node) -> Spreader:
@@ -425,13 +396,6 @@ def _gateway(
         waiting=WaitingBytes(),
         others=others,
     )
-
-
-def _others(journal: Journal, shared: Shared | None) -> OtherNodes | None:
-    """The other nodes of a cluster, for the questions of users."""
-    if shared is None or shared.query is None or not isinstance(journal, ClusterJournal):
-        return None
-    return OtherNodes(journal.registry, shared.query)
 
 
 def _spawn(nursery: trio.Nursery, task: Callable[[], Awaitable[None]]) -> None:

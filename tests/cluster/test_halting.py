@@ -20,7 +20,8 @@ from gochat.cluster.serving import AWAY_S, LAG_S
 from gochat.cluster.signing import Signer
 from gochat.domain.side_records import Revoked
 from gochat.errors import DRAINING, StoreError
-from gochat.node import SERVES_NOBODY, running
+from gochat.neighbours import SERVES_NOBODY
+from gochat.node import running
 from gochat.store import Store
 from tests.appending import append_to
 from tests.cluster.joining import CLUSTER, SECRET, journal_of, new_log, serving, shared, until
