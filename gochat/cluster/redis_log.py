@@ -51,6 +51,8 @@ class RedisLog:
         """`cluster`: the cluster's id. `connect`: what `link.connector` gives. `read_wait_s`: how long a reading waits
         at the server for something to come."""
         self._prefix = f"gc:{{{cluster}."
+        self._streams = [self._key(partition, "log") for partition in range(PARTITIONS)]
+        self._partitions = {stream.encode(): partition for partition, stream in enumerate(self._streams)}
         self._slots = [slot_of(f"{cluster}.{partition}") for partition in range(PARTITIONS)]
         self._offer_life_ms = int(offer_life_s * 1000)
         self._read_wait_s = read_wait_s
@@ -67,7 +69,7 @@ class RedisLog:
 
     def _keys(self, partition: int) -> tuple[str, str]:
         """A partition's stream and its fence."""
-        return self._key(partition, "log"), self._key(partition, "fence")
+        return self._streams[partition], self._key(partition, "fence")
 
     def _offers(self, partition: int, server: str) -> str:
         return self._key(partition, f"offer:{server}")
@@ -103,12 +105,11 @@ class RedisLog:
             await thread.keep_to(slots)
 
     async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:
-        partitions = {self._key(partition, "log"): partition for partition in after}
-        streams = dict(zip(partitions, after.values(), strict=True))
+        streams = {self._streams[partition]: position for partition, position in after.items()}
         thread = self._reader if wait else self._other
         wait_s = self._read_wait_s if wait else None
         found = await thread.call(lambda link: link.read_streams(streams, limit, wait_s))
-        return {partitions[key.decode()]: elements for key, elements in found.items()}
+        return {self._partitions[stream]: elements for stream, elements in found.items()}
 
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
         return await self._ask_for_one(partitions, "XREVRANGE", "+", "-")
@@ -117,12 +118,12 @@ class RedisLog:
         return await self._ask_for_one(partitions, "XRANGE", "-", "+")
 
     async def _ask_for_one(self, partitions: Collection[int], command: str, *bounds: str) -> dict[int, Position]:
-        commands: list[Command] = [(command, self._key(p, "log"), *bounds, "COUNT", 1) for p in partitions]
+        commands: list[Command] = [(command, self._streams[p], *bounds, "COUNT", 1) for p in partitions]
         _, replies = await self._other.call(lambda link: link.call_primary(commands))
         return {p: _position(reply[0][0]) for p, reply in zip(partitions, replies, strict=True) if reply}
 
     async def fences(self, partitions: Collection[int]) -> Fences:
-        streams = [("EXISTS", self._key(partition, "log")) for partition in partitions]
+        streams = [("EXISTS", self._streams[partition]) for partition in partitions]
         fences = [("GET", self._key(partition, "fence")) for partition in partitions]
         servers, replies = await self._other.call(lambda link: link.call_primary([*streams, *fences]))
         there, found = replies[: len(streams)], replies[len(streams) :]
@@ -166,7 +167,7 @@ class RedisLog:
         return unsealed
 
     async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
-        command = run(scripts.TRIM, [self._key(partition, "log")], before.n, keep, cap)
+        command = run(scripts.TRIM, [self._streams[partition]], before.n, keep, cap)
         return int(await self._other.call(lambda link: link.call(*command)))
 
 
