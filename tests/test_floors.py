@@ -157,7 +157,7 @@ def test_all_locks_hold_the_same_versions_with_hashes_and_without_addresses() ->
     runtime, *larger = [{line.split("==")[0]: line.split()[0] for line in lines if "==" in line} for lines in locks]
     for pins in larger:
         assert runtime.items() <= pins.items()
-    for lines in locks:
+    for lines in [*locks, (ROOT / "requirements-uv.lock").read_text().splitlines()]:
         assert not [line for line in lines if "://" in line or "find-links" in line or line.startswith("--")]
         assert sum("==" in line for line in lines) <= sum("--hash=sha256:" in line for line in lines)
 
