@@ -62,12 +62,19 @@ test: $(DEV) browser redis tmux
 test-long: $(DEV) $(OPENAPI_CLIENT) browser redis tmux
 	$(PYTEST) -m 'long or peers' $(ARGS)
 
-# A real browser, for the tests of the page. It is the system's: where it can't be installed here, a line says how.
+# A real browser, for the tests of the page, and the same without windows, which takes half the processor time; where
+# there is none, the first runs all of them. They are the system's: where they can't be installed here, a line says how.
 browser:
-	@for p in chromium chromium-browser google-chrome; do command -v $$p >/dev/null && exit 0; done; \
+	@for p in chromium chromium-browser google-chrome; do command -v $$p >/dev/null && found=$$p; done; \
+	command -v chromium-headless-shell >/dev/null && test -n "$$found" && exit 0; \
+	install="apt-get install -qq -y --no-install-recommends chromium"; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null; \
-	else echo "The page is tested in a browser, which is missing: sudo apt-get install chromium"; fi
+		{ apt-get update -qq; $$install chromium-headless-shell; } >/dev/null 2>&1 || test -n "$$found" || \
+			$$install >/dev/null; \
+	elif [ -n "$$found" ]; then \
+		echo "The page's tests take half the processor time with: sudo apt-get install chromium-headless-shell"; \
+	else echo "The page is tested in a browser, which is missing:" \
+		"sudo apt-get install chromium chromium-headless-shell"; fi
 
 # A real Redis or Valkey, for a cluster and its tests; both run it on sockets of their own, and stop it. Debian's
 # redis-server would be a service too, on the usual port and from every start of the machine on. Its program is in

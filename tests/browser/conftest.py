@@ -16,9 +16,9 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 import trio
@@ -35,6 +35,9 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: mak
 
 #: The first is what `make test` installs.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+#: Chromium without windows, which `make test` installs too: it draws and runs pages alike in half the processor time,
+#: since the browser draws nothing of its own. It shows no notices.
+WINDOWLESS = "chromium-headless-shell"
 #: The limits on messages are set so high that a test may say what it likes at once.
 SETTINGS = {
     "GOCHAT_LIMITS__MESSAGES_PER_S": "10000",
@@ -204,23 +207,43 @@ def process(tmp_path: Path, port: int) -> Iterator[Process]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[object]:
-    program = browser_program() or needs(BROWSERS[0])
-    with sync_api.sync_playwright() as playwright:
-        # No graphics processor is emulated: that takes a tenth of the time, and shows nothing else.
-        running = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+def playwright() -> Iterator[Any]:
+    """A thread can drive browsers by one only."""
+    with sync_api.sync_playwright() as driver:
+        yield driver
+
+
+@contextmanager
+def _launched(playwright: Any, program: str | None) -> Iterator[object]:
+    # No graphics processor is emulated, nor has it a process of its own: that takes time, and shows nothing else.
+    options = ["--no-sandbox", "--disable-gpu", "--in-process-gpu"]
+    running = playwright.chromium.launch(executable_path=program or needs(BROWSERS[0]), args=options)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def whole_browser(playwright: Any) -> Iterator[object]:
+    """One that shows notices, and so knows a push service."""
+    with _launched(playwright, browser_program()) as running:
         yield running
-        running.close()
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Any) -> Iterator[object]:
+    with _launched(playwright, shutil.which(WINDOWLESS) or browser_program()) as running:
+        yield running
 
 
 @pytest.fixture
-def person(browser: object, request: pytest.FixtureRequest) -> Iterator[Callable[..., Person]]:
+def person(request: pytest.FixtureRequest) -> Iterator[Callable[..., Person]]:
     """Opens the page as a user, of the node that the test asks for. At the end of the test nothing may have been
     complained about on any console."""
     node = request.getfixturevalue("process" if "process" in request.fixturenames else "server")
     people: list[Person] = []
 
     def make(user: str, **options: object) -> Person:
+        browser = request.getfixturevalue("whole_browser" if options.get("notices") else "browser")
         someone = Person(user, browser, node, **options)
         people.append(someone)
         return someone
