@@ -22,8 +22,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The locks name all packages, so that nothing is left to resolve; Python compiles what is imported, when it is.
 INSTALL := $(PIP) install --no-deps --no-compile
-# What the tests and checks need is 97 packages: uv installs them in 3 seconds, pip in 20. Where uv does not reach an
-# index, since it reads no settings of pip's, pip does it.
+# The tests and checks need 97 packages: uv installs them in 3 seconds, pip in 20. Where uv does not reach an index,
+# since it reads no settings of pip's, pip does it.
 UV := .venv/.uv
 PYTEST := $(BIN)/python -m pytest
 # Stamps live in .venv, so that removing it removes them.
