@@ -156,6 +156,9 @@ def _build(sources: Sources) -> Samples:
 _PAGE: Final = resource.getpagesize()
 
 
+# Where there is no /proc, as outside of Linux, these are None, and their metrics are left out.
+
+
 def _memory(field: int) -> int | None:
     try:
         return int(Path("/proc/self/statm").read_bytes().split()[field]) * _PAGE

@@ -110,7 +110,7 @@ def _names() -> list[tuple[str, str]]:
     try:
         known = msgspec.json.decode((Path(spec.origin).parent / _FILE).read_bytes(), type=dict[str, _Known])
     except (OSError, msgspec.DecodeError):
-        return []
+        return []  # One chats on, and types emoji without their names.
     found = [(emoji, each) for emoji, each in known.items() if each.status == _QUALIFIED]
     return [(name.strip(":"), emoji) for emoji, each in found for name in (each.en, *each.alias)]
 

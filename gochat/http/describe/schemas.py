@@ -63,10 +63,7 @@ def field_notes(kind: type[msgspec.Struct]) -> dict[str, str]:
 @cache
 def _module_notes(module: str) -> dict[str, dict[str, str]]:
     """The notes of a module's classes: it is read and parsed once."""
-    try:
-        tree = ast.parse(inspect.getsource(sys.modules[module]))
-    except OSError:
-        return {}
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
     return {node.name: dict(_notes_of(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
