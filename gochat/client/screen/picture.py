@@ -233,9 +233,7 @@ def _input(scene: Scene, columns: int, most: int) -> tuple[list[Row], tuple[int,
         used += each
     if at == composer.cursor:
         cursor = (min(used, width), len(rows) - 1)
-    first = max(0, min(cursor[1] - most + 1, len(rows) - most)) if len(rows) > most else 0
-    if cursor[1] < first:
-        first = cursor[1]
+    first = max(0, cursor[1] - most + 1)
     return rows[first : first + most], (cursor[0], cursor[1] - first)
 
 

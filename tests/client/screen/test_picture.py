@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gochat.client.errors import Refused
 from gochat.client.positions import Reset
+from gochat.client.screen.picture import _candidates
 from gochat.client.screen.state import STATUS
 from gochat.client.screen.width import columns_of
 from gochat.client.unsent import Draft
@@ -323,3 +325,49 @@ def test_people_are_shown_by_their_names() -> None:
         "12:00 #5 <Eve> yes",
     ]
     assert "Eve is typing" in shown.lines()[-2]
+
+
+def styles(shown: Shown, word: str) -> set[str | None]:
+    """The styles in which the list of rooms has the row with this word."""
+    side = [row[:3] if row[0][0] != "current" else row[:1] for row in shown.picture().rows[1:-2]]
+    (found,) = [row for row in side if any(word in text for _, text in row)]
+    return {style for style, _ in found}
+
+
+def test_the_list_shows_where_one_is_and_where_somebody_calls() -> None:
+    here = state(group(last=last(5)), group("group:oak", last=last(4)), contact(last=last(9), unread=1), to="group:oak")
+    shown = Shown(here, columns=100)
+    here.take(message(1, "ann: look"), 0.0)
+    assert styles(shown, "oak") == {"current"}
+    assert "alert" in styles(shown, "tea")
+    assert "unread" in styles(shown, "bob")
+    here.open(TEA)
+    assert styles(shown, "tea") == {"current"}
+    assert not styles(shown, "oak") & {"current", "alert", "unread"}
+
+
+@pytest.mark.parametrize("chosen", [0, 4, 9])
+def test_the_candidate_that_was_chosen_stands_in_brackets_among_the_others(chosen: int) -> None:
+    words = [f"user{number}" for number in range(10)]
+    completion: Any = SimpleNamespace(candidates=[f"{word} " for word in words], index=chosen)
+    line = _candidates(completion, 48)
+    assert f" [user{chosen}]" in line and line.count("[") == 1
+    before = line[: line.index("[")].split()
+    assert before == words[chosen - len(before) : chosen] and columns_of(line[: line.index("]")]) <= 24
+    assert len(before) == min(chosen, 2), "as many as have room in the left half"
+
+
+def test_a_marked_message_is_brought_into_sight_and_no_further() -> None:
+    here = state(group(last=last(5)))
+    here.timeline(TEA).newest_page(page([message(seq, f"no. {seq}") for seq in range(1, 61)]))
+    shown = Shown(here)
+    before = shown.messages()
+    shown.viewport.select(-1)
+    shown.viewport.select(-1)
+    assert shown.viewport.selected == 59
+    assert [line for line in shown.messages() if "no. 60" in line], "it was in sight: nothing is scrolled"
+    for _ in range(40):
+        shown.viewport.select(-1)
+    lines = shown.messages()
+    (row,) = [row for row, line in enumerate(lines) if "no. 19" in line]
+    assert row < len(lines) - 1 and len(lines) == len(before)
