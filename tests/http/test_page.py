@@ -183,6 +183,20 @@ def test_every_text_is_there_in_every_language(folders: tuple[str, ...]) -> None
     assert not unknown
 
 
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_actions_that_stand_side_by_side_have_names_of_their_own(language: str) -> None:
+    known = texts(language) | texts(language, "admin")
+    for names in (("dismiss-report", "delete", "mute", "ban", "suspend"), ("remove-from-group", "mute-hour", "ban")):
+        shown = [known[name] for name in names if name in known]
+        assert len(set(shown)) == len(shown) >= 3
+
+
+def test_the_emoji_groups_have_names_in_every_language() -> None:
+    groups = list(json.loads((WEB / "emoji.json").read_text()))
+    assert json.loads(texts("en")["emoji-groups"]).split("|") == groups
+    assert len(json.loads(texts("de")["emoji-groups"]).split("|")) == len(groups)
+
+
 def test_whatever_the_server_refuses_or_ends_has_a_text() -> None:
     """The server's own words are English."""
     known = texts("de").keys()

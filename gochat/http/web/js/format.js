@@ -2,7 +2,8 @@
 // Message text to nodes. Text stays text: nothing here can make markup of it, so nothing has to be cleaned.
 import { html } from "./html.js";
 
-const BLOCK = /```(?:[a-z]*\n)?([\s\S]+?)```/g;
+/** The end of its last line belongs to it: a block ends its line anyway. */
+const BLOCK = /```(?:[a-z]*\n)?([\s\S]+?)```\n?/g;
 const CODE = /`([^`\n]+)`/g;
 const LINK = /\bhttps?:\/\/[^\s<>"'`]+[^\s<>"'`.,;:!?)\]}]/g;
 const MENTION = /(?<![\p{L}\p{N}_.+/@-])@[a-z0-9](?:[a-z0-9_.-]{0,62}[a-z0-9])?/giu;

@@ -45,7 +45,7 @@ const Nothing = () => html`
     <div class="empty">
       <span class="mark">${icon("chat")}</span>
       <h2>${t("pick-a-chat")}</h2>
-      <p>${t("pick-a-chat-how", { key: "Ctrl K" })}</p>
+      <p>${t("pick-a-chat-how", { key: `${t("key-ctrl")} K` })}</p>
     </div>
   </section>`;
 

@@ -276,14 +276,14 @@ function Readers({ room, item }) {
 }
 
 const KEYS = [
-  [["Ctrl", "K"], "keys-find"], [["Alt", "↑"], "keys-rooms"], [["↑"], "keys-edit"], [["↑", "↓"], "keys-messages"],
-  [["Enter"], "keys-send"], [["Shift", "Enter"], "keys-line"], [["Esc"], "keys-close"], [["?"], "keys-help"],
+  [["key-ctrl", "K"], "keys-find"], [["Alt", "↑", "↓"], "keys-rooms"], [["↑"], "keys-edit"], [["↑", "↓"], "keys-messages"],
+  [["key-enter"], "keys-send"], [["key-shift", "key-enter"], "keys-line"], [["Esc"], "keys-close"], [["?"], "keys-help"],
 ];
 
 const Shortcuts = () => html`
   <${Dialog} label=${t("shortcuts")} onClose=${close}>
     <dl class="keys">${KEYS.map(([keys, name]) => html`
-      <div key=${name}><dt>${/** @type {string[]} */ (keys).map((key) => html`<kbd>${key}</kbd> `)}</dt><dd>${t(/** @type {string} */ (name))}</dd></div>`)}</dl>
+      <div key=${name}><dt>${/** @type {string[]} */ (keys).map((key) => html`<kbd>${t(key)}</kbd> `)}</dt><dd>${t(/** @type {string} */ (name))}</dd></div>`)}</dl>
   <//>`;
 
 /** @type {Record<string, (props: any) => any>} */

@@ -26,7 +26,9 @@ export function Picker({ onPick, onClose }) {
   const [table, setTable] = useState(/** @type {[string, import("../emoji.js").Emoji[]][]} */ ([]));
   useEffect(() => {
     let stale = false;
-    const found = query.trim() ? completions(query, 64).then((list) => [[t("emoji"), list]]) : groups().then(Object.entries);
+    const names = t("emoji-groups").split("|");
+    const all = () => groups().then((table) => Object.values(table).map((list, index) => [names[index], list]));
+    const found = query.trim() ? completions(query, 64).then((list) => [[t("emoji"), list]]) : all();
     found.then((/** @type {any} */ list) => { if (!stale) setTable(list); });
     return () => { stale = true; };
   }, [query]);
