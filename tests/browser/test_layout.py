@@ -81,12 +81,12 @@ STICKING_OUT = """() => [...document.querySelectorAll('dialog, .banner')].flatMa
     }).map(each => each.textContent))"""
 
 
-#: The buttons that stand ragged: rows of a footer that end at the same side and begin anywhere, and buttons of one person
-#: in several rows.
+#: The buttons that stand ragged: rows of a footer that end at the same side and begin anywhere, and buttons of one
+#: person in several rows.
 RAGGED = """() => [...document.querySelectorAll('dialog footer, dialog li')].filter(around => {
-    const places = [...around.querySelectorAll('button.soft, button.primary')].map(each => each.getBoundingClientRect());
-    const rows = Map.groupBy(places, place => Math.round(place.top));
-    const begins = [...rows.values()].map(row => Math.round(Math.min(...row.map(place => place.left))));
+    const buttons = [...around.querySelectorAll('button.soft, button.primary')];
+    const rows = Map.groupBy(buttons.map(each => each.getBoundingClientRect()), ({ top }) => Math.round(top));
+    const begins = [...rows.values()].map(row => Math.round(Math.min(...row.map(({ left }) => left))));
     return around.matches('li') ? rows.size > 1 : new Set(begins).size > 1;
 }).map(each => each.textContent)"""
 

@@ -102,13 +102,16 @@ def test_people_of_a_group_are_found_by_their_names_or_typed(person: Someone, se
     page.wait_for_selector(".chat:has-text('Robert')")
     page.click(".rail [aria-label=More]")
     page.get_by_role("menuitem", name="New group").click()
-    page.fill("dialog input >> nth=0", "tea")
+    page.get_by_label("Short name").fill("tea")
     members = page.get_by_role("textbox", name="Members")
     members.type("tab")
     page.wait_for_selector("dialog .offers [aria-selected=true]:has-text('Robert Tables')")
     assert findings(page) == []
     members.press("Enter")
     page.wait_for_selector("dialog .chips li:has-text('bob')")
+    assert page.eval_on_selector("dialog .chips button", "chip => chip.scrollHeight <= chip.clientHeight"), (
+        "on one line"
+    )
     for user in ("cat", "eve"):
         members.type(user)
         members.press("Enter")

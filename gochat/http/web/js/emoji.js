@@ -11,9 +11,15 @@ const USUAL = {
   cry: "😢", sob: "😭", heart: "❤️", heart_eyes: "😍", thinking: "🤔", clap: "👏", pray: "🙏", wave: "👋", ok: "👌", 100: "💯", shrug: "🤷",
 };
 
+/** Each emoji apart from its name, from which the file parts it by a space. @param {Record<string, string[]>} lines @returns {Record<string, Emoji[]>} */
+const parted = (lines) => Object.fromEntries(Object.entries(lines).map(([group, all]) => [group, all.map((line) => {
+  const end = line.indexOf(" ");
+  return [line.slice(0, end), line.slice(end + 1)];
+})]));
+
 /** All emoji by group. */
 export function groups() {
-  table ??= fetch("emoji.json").then((answer) => answer.json()).catch((error) => {
+  table ??= fetch("emoji.json").then((answer) => answer.json()).then(parted).catch((error) => {
     table = null; // The network was away: whoever asks next asks it again.
     throw error;
   });

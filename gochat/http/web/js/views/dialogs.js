@@ -52,16 +52,27 @@ const Field = ({ label, how, value, onInput, ...more }) => html`
     ${how && html`<small>${how}</small>`}
   </label>`;
 
+/** A short name for a group of that title; empty where none of its letters will do. @param {string} title */
+const shortName = (title) => title.toLowerCase().replaceAll("ß", "ss").normalize("NFKD").replace(/\p{M}+/gu, "").replace(/[^a-z0-9]+/g, "-")
+  .slice(0, 64).replace(/^-|-$/g, "");
+
+/** What is typed next goes to the chat that the dialog has opened. */
+const writeThere = () => requestAnimationFrame(() => {
+  if (matchMedia("(hover: hover)").matches) document.querySelector("textarea")?.focus();
+});
+
 function NewGroup() {
-  const [name, setName] = useState("");
+  /** null: as the title suggests. */
+  const [typed, setTyped] = useState(/** @type {string | null} */ (null));
   const [title, setTitle] = useState("");
+  const name = typed ?? shortName(title);
   const people = usePeople();
   return html`
     <${Dialog} label=${t("new-group")} onClose=${close}>
-      <${Form} label=${t("create")} act=${() => actions.createGroup(name, title.trim(), people.all())}>
-        <${Field} label=${t("group-name")} how=${t("group-name-how")} value=${name} required pattern="[a-z0-9][a-z0-9_.\\-]{0,63}" autocapitalize="none"
-          onInput=${(/** @type {string} */ value) => setName(value.toLowerCase())} />
+      <${Form} label=${t("create")} act=${() => actions.createGroup(name, title.trim(), people.all()).then(writeThere)}>
         <${Field} label=${t("group-title")} value=${title} onInput=${setTitle} maxlength="100" />
+        <${Field} label=${t("group-name")} how=${t("group-name-how")} value=${name} required pattern="[a-z0-9][a-z0-9_.\\-]{0,63}" autocapitalize="none"
+          onInput=${(/** @type {string} */ value) => setTyped(value.toLowerCase())} />
         <${People} label=${t("group-users")} how=${t("group-users-how")} people=${people} />
       <//>
     <//>`;
