@@ -117,11 +117,15 @@ async def _who(front: RoomFront, rest: str) -> None:
 
 
 async def _topic(front: RoomFront, rest: str) -> None:
-    group = front.group()
+    named, _, title = rest.partition(" ")
+    if named.startswith("#") and f"group:{named[1:]}" in front.desk.state.rooms:
+        group, rest = named[1:], title.strip()  # As in irssi; the title of no group begins with its name.
+    else:
+        group = front.group()
     if rest:
         await front.chat.set_group(group, title=rest)
         return
-    entry = front.desk.state.rooms.entry(front.room())
+    entry = front.desk.state.rooms.entry(f"group:{group}")
     title = entry.title if isinstance(entry, RoomEntry) else ""
     front.note(f"the title is: {text.inert(title)}" if title else "this group has no title; /topic TEXT gives it one")
 
@@ -249,7 +253,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "clear": Command("/clear", "take this client's own lines off the screen", _wrapped(_clear)),
     **{name: command for name, command in shared.COMMANDS.items() if name not in ("to", "watch", "history")},
     "who": Command("/who [USER | #GROUP]", "the members of a group; whether somebody is online", _wrapped(_who)),
-    "topic": Command("/topic [TEXT]", "the title of this group; a new one", _wrapped(_topic)),
+    "topic": Command("/topic [#GROUP] [TEXT]", "the title of a group; a new one", _wrapped(_topic)),
     "op": Command("/op USER", "make a member of this group a moderator", _wrapped(partial(_role, "moderator"))),
     "deop": Command("/deop USER", "make a moderator a member again", _wrapped(partial(_role, "member"))),
     "invite": Command("/invite USER...", "add users to this group", _wrapped(_invite)),

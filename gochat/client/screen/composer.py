@@ -67,6 +67,11 @@ class Composer:
         """Drop the unfinished text of a room."""
         self._drafts.pop(room, None)
 
+    @property
+    def at_end(self) -> bool:
+        """Whether the cursor stands behind the text."""
+        return self.cursor == len(self.text)
+
     def has_draft(self, room: str) -> bool:
         return room in self._drafts
 

@@ -71,6 +71,8 @@ class Desk:
         self._ring = ring
         self._rang = float("-inf")
         self._completion: Completion | None = None
+        self._mistake = ""
+        """The command that stayed in the input because it can't be done: to be mended, unless another one is typed."""
         self._interrupted = float("-inf")
         self._recorded: dict[tuple[str, int], Draft] = {}
         """Messages that are recorded and whose facts are still to come: they stay on the screen until then."""
@@ -177,7 +179,10 @@ class Desk:
     def insert(self, typed: str) -> None:
         """Put typed or pasted text into the input."""
         self._completion = None
-        if not self.composer.insert(typed):
+        composer = self.composer
+        if typed.startswith("/") and composer.text and composer.text == self._mistake and composer.at_end:
+            composer.take()  # Nobody goes on so; hands that know IRC take the line for empty.
+        if not composer.insert(typed):
             self.state.note("not taken: the text is too long", style="error")
         current = self.state.current
         if current in self.state.rooms and not self.composer.text.startswith("/"):
@@ -210,6 +215,7 @@ class Desk:
             else:
                 self._write(typed.strip().removeprefix("/") if typed.startswith("//") else typed.strip())
         except Misused as misused:
+            self._mistake = typed if typed.startswith("/") else ""
             self.state.note(str(misused), style="error")
 
     def _write(self, body: str) -> None:

@@ -56,7 +56,7 @@ const Field = ({ label, how, value, onInput, ...more }) => html`
 const shortName = (title) => title.toLowerCase().replaceAll("ß", "ss").normalize("NFKD").replace(/\p{M}+/gu, "").replace(/[^a-z0-9]+/g, "-")
   .slice(0, 64).replace(/^-|-$/g, "");
 
-/** What is typed next goes to the chat that the dialog has opened. */
+/** The next text that is typed goes to the chat that the dialog has opened. */
 const writeThere = () => requestAnimationFrame(() => {
   if (matchMedia("(hover: hover)").matches) document.querySelector("textarea")?.focus();
 });
