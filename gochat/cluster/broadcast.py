@@ -24,6 +24,7 @@ from gochat.cluster.ports import (
     Log,
     Position,
     ServerAway,
+    Unreadable,
     check_batch,
 )
 from gochat.cluster.repair import Forked, Repair, Ring, following, is_in_order
@@ -137,6 +138,8 @@ class Broadcast:
         """Set when the fences are to be compared at once."""
         self._hurried = trio.Event()
         self._problem: str | None = "not connected"
+        self._unreadable: str | None = None
+        """Why the log can't be read, until it is."""
 
     @property
     def pending(self) -> int:
@@ -149,7 +152,7 @@ class Broadcast:
         """Why nothing can be sent now; None where all partitions are in order."""
         if self._repairing and self._repair.problem:
             return f"{self._problem}: {self._repair.problem}"
-        return self._problem
+        return self._problem or self._unreadable
 
     @property
     def is_repairing(self) -> bool:
@@ -194,7 +197,11 @@ class Broadcast:
             }
             try:
                 found = await self._log.read(after, READ_LIMIT) if after else {}
-            except ServerAway:
+                self._unreadable = None
+            except ServerAway as error:
+                if isinstance(error, Unreadable) and str(error) != self._unreadable:
+                    log.error("the cluster's log can't be read: %s", error)
+                    self._unreadable = str(error)
                 self._look.set()
                 found, after = {}, {}
             if found:

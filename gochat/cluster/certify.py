@@ -69,6 +69,10 @@ Verdict: TypeAlias = Valid | DuplicateKeys | Void | Repeat | Stop
 REPEAT: Final = Repeat()
 
 
+#: Nobody who knows the cluster's secret wrote it.
+FORGED: Final = Void("forged")
+
+
 class Judgement(NamedTuple):
     """An entry and what became of it."""
 
@@ -85,7 +89,7 @@ def judge(data: bytes, n: int, partition: int, codec: EntryCodec, replica: Repli
     try:
         entry = codec.decode(data, partition)
     except Forged:
-        return Judgement(None, Void("forged"))
+        return Judgement(None, FORGED)
     except TooNew as error:
         return Judgement(None, Stop(str(error)))
     except Unfit:

@@ -88,8 +88,8 @@ def find(link: Link, name: str) -> tuple[str, bytes] | None:
     cluster = link.call("GET", _name_key(name))
     if cluster is None:
         return None
-    sealed = link.call("GET", _layout_key(cluster.decode()))
-    return cluster.decode(), sealed or b""
+    told = cluster.decode(errors="replace")
+    return told, link.call("GET", _layout_key(told)) or b""
 
 
 def check_free(link: Link, cluster: str, name: str) -> None:

@@ -17,11 +17,11 @@ import outcome
 import trio
 from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection, Connection, parse_url
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
 from redis.retry import Retry
 
 from gochat.cluster import scripts
-from gochat.cluster.ports import Element, Position, ServerAway, keeps_to
+from gochat.cluster.ports import Element, Position, ServerAway, Unreadable, keeps_to
 from gochat.cluster.stream_reply import read_reply
 
 T = TypeVar("T")
@@ -265,7 +265,7 @@ def primary_id(info: bytes) -> str:
     lines = info.splitlines()
     if b"role:master" not in lines:
         raise ConnectionError("the server is a replica")
-    line = next(line for line in lines if line.startswith(_REPLID))
+    line = next((line for line in lines if line.startswith(_REPLID)), _REPLID)
     return line[len(_REPLID) :].decode()
 
 
@@ -376,6 +376,9 @@ class LinkThread:
                 if not self._link.keep_to(self._only):
                     raise ConnectionRefusedError("another server answers")
             return job.does(self._link)
+        except (InvalidResponse, ValueError, LookupError, TypeError, AttributeError) as error:
+            # Whoever else may write to the server must not end nodes.
+            raise Unreadable(f"the server's answer is none of this cluster's: {error}") from None
         except _FAULTS as error:
             raise ServerAway(f"{type(error).__name__}: {error}") from None
 

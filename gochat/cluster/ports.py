@@ -20,6 +20,8 @@ PARTITIONS: Final = 16
 #: Bounds of one batch that is appended or put back.
 MOST_ENTRIES: Final = 64
 MOST_BYTES: Final = 1 << 20
+#: No position has greater numbers: the nodes' databases end at twice as much.
+MOST_NUMBER: Final = 1 << 62
 #: Terms count in steps of so much, and the rest of each is random: two servers that were both sealed after the same
 #: term, as happens when the first of them is lost and comes back, have different terms all the same.
 TERM_STEP: Final = 1_000_000
@@ -28,6 +30,10 @@ TERM_STEP: Final = 1_000_000
 class ServerAway(GochatError):
     """The server did not answer in time, or answered with an error, whichever it was. The connection is dropped; the
     next call makes another one. The caller looks at the fences and asks again."""
+
+
+class Unreadable(ServerAway):
+    """The server answered with something that no node has written, as it will do again until somebody sees to it."""
 
 
 class Position(NamedTuple):

@@ -36,9 +36,14 @@ class RedisBulletin:
         return bool(await self._thread.call(lambda link: link.call(*command)))
 
     async def members(self) -> list[Member]:
-        replies = await self._thread.call(lambda link: link.call_all([("TIME",), ("HGETALL", self._nodes)]))
-        now_ms, flat = _milliseconds(replies[0]), replies[1]
-        return sorted(_member(name, value, now_ms) for name, value in zip(flat[::2], flat[1::2], strict=True))
+
+        def ask(link: Link) -> list[Member]:
+            replies = link.call_all([("TIME",), ("HGETALL", self._nodes)])
+            now_ms, flat = _milliseconds(replies[0]), replies[1]
+            told = (_member(name, value, now_ms) for name, value in zip(flat[::2], flat[1::2], strict=True))
+            return sorted(member for member in told if member is not None)
+
+        return await self._thread.call(ask)
 
     async def leave(self, instance: str, boot: str) -> None:
         command = run(scripts.LEAVE, [self._nodes], instance, boot)
@@ -55,7 +60,7 @@ class RedisBulletin:
     async def now(self) -> int:
         # With a key, so that all nodes ask the same server where there are several: the one that dates their beats.
         commands = [("TIME",), ("EXISTS", self._nodes)]
-        return _milliseconds((await self._thread.call(lambda link: link.call_all(commands)))[0])
+        return await self._thread.call(lambda link: _milliseconds(link.call_all(commands)[0]))
 
     async def publish(self, channel: str, message: bytes) -> None:
         await self._thread.call(lambda link: link.call("PUBLISH", self._channel + channel, message))
@@ -118,6 +123,10 @@ def _milliseconds(reply: list[bytes]) -> int:
     return int(reply[0]) * 1000 + int(reply[1]) // 1000
 
 
-def _member(instance: bytes, value: bytes, now_ms: int) -> Member:
-    boot, at_ms, info = value.split(b" ", 2)
-    return Member(instance.decode(), boot.decode(), abs(now_ms - int(at_ms)), info)
+def _member(instance: bytes, value: bytes, now_ms: int) -> Member | None:
+    """None: no node wrote this."""
+    try:
+        boot, at_ms, info = value.split(b" ", 2)
+        return Member(instance.decode(), boot.decode(), abs(now_ms - int(at_ms)), info)
+    except ValueError:
+        return None

@@ -6,6 +6,7 @@ that a look at the fences waits for neither.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
@@ -35,6 +36,7 @@ from gochat.cluster.ports import (
 READ_WAIT_S: Final = 1.0
 #: Offers that nobody withdraws are gone after a day.
 _OFFERS_KEPT_S: Final = 86_400
+_FENCE: Final = re.compile(rb"[0-9a-f]+ [0-9]{1,18}")
 
 
 class RedisLog:
@@ -78,8 +80,7 @@ class RedisLog:
 
     async def create(self, partition: int) -> Fence | None:
         command = run(scripts.CREATE, self._keys(partition), next_term(0, secrets.randbelow(TERM_STEP)))
-        reply = await self._other.call(lambda link: link.call(*command))
-        return None if reply is None else _fence(reply)
+        return await self._other.call(lambda link: None if (reply := link.call(*command)) is None else _fence(reply))
 
     async def append(self, batches: Sequence[Batch]) -> list[Position | Refusal]:
         for batch in batches:
@@ -119,16 +120,26 @@ class RedisLog:
 
     async def _ask_for_one(self, partitions: Collection[int], command: str, *bounds: str) -> dict[int, Position]:
         commands: list[Command] = [(command, self._streams[p], *bounds, "COUNT", 1) for p in partitions]
-        _, replies = await self._other.call(lambda link: link.call_primary(commands))
-        return {p: _position(reply[0][0]) for p, reply in zip(partitions, replies, strict=True) if reply}
+
+        def ask(link: Link) -> dict[int, Position]:
+            _, replies = link.call_primary(commands)
+            return {p: _position(reply[0][0]) for p, reply in zip(partitions, replies, strict=True) if reply}
+
+        return await self._other.call(ask)
 
     async def fences(self, partitions: Collection[int]) -> Fences:
         streams = [("EXISTS", self._streams[partition]) for partition in partitions]
         fences = [("GET", self._key(partition, "fence")) for partition in partitions]
-        servers, replies = await self._other.call(lambda link: link.call_primary([*streams, *fences]))
-        there, found = replies[: len(streams)], replies[len(streams) :]
-        by_partition = {p: _fence(f) for p, stream, f in zip(partitions, there, found, strict=True) if stream and f}
-        return Fences(dict(zip(partitions, servers, strict=False)), by_partition)
+
+        def look(link: Link) -> Fences:
+            servers, replies = link.call_primary([*streams, *fences])
+            there, found = replies[: len(streams)], replies[len(streams) :]
+            told = {
+                p: _fence(f) for p, stream, f in zip(partitions, there, found, strict=True) if stream and _is_fence(f)
+            }
+            return Fences(dict(zip(partitions, servers, strict=False)), told)
+
+        return await self._other.call(look)
 
     # ------------------------------------------------------------------------------------------ repairing, trimming
 
@@ -139,8 +150,7 @@ class RedisLog:
         history = [part for element in elements for part in (_id(element.position), element.data)]
         last = "" if previous is None else _id(previous)
         command = run(scripts.PUT_BACK, self._keys(partition), server, last, *history)
-        reply: bytes = await self._other.call(lambda link: link.call(*command))
-        outcome: PutBack = reply.decode()  # type: ignore[assignment]
+        outcome: PutBack = await self._other.call(lambda link: link.call(*command).decode())
         return outcome
 
     async def offer(self, partition: int, server: str, instance: str, end: Position) -> bool:
@@ -160,15 +170,19 @@ class RedisLog:
         command = run(
             scripts.SEAL, keys, server, need, self._offer_life_ms, TERM_STEP, salt, some, *sorted(counting or ())
         )
-        reply: bytes = await self._other.call(lambda link: link.call(*command))
-        if b" " in reply:
-            return _fence(reply)
-        unsealed: Unsealed = reply.decode()  # type: ignore[assignment]
-        return unsealed
+
+        def seal(link: Link) -> Fence | Unsealed:
+            reply = link.call(*command)
+            if b" " in reply:
+                return _fence(reply)
+            unsealed: Unsealed = reply.decode()
+            return unsealed
+
+        return await self._other.call(seal)
 
     async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
         command = run(scripts.TRIM, [self._streams[partition]], before.n, keep, cap)
-        return int(await self._other.call(lambda link: link.call(*command)))
+        return await self._other.call(lambda link: int(link.call(*command)))
 
 
 def _id(position: Position) -> str:
@@ -178,6 +192,11 @@ def _id(position: Position) -> str:
 def _position(reply: bytes) -> Position:
     term, _, n = reply.partition(b"-")
     return Position(int(term), int(n))
+
+
+def _is_fence(reply: bytes | None) -> bool:
+    """Anything else is as good as none: the partition is repaired."""
+    return reply is not None and _FENCE.fullmatch(reply) is not None
 
 
 def _fence(reply: bytes) -> Fence:

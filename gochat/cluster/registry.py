@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import msgspec
 import trio
 
+from gochat.cluster.beat import BeatCodec, Info
 from gochat.cluster.clock import PATIENCE_S, Clock
 from gochat.cluster.entry import SITE
 from gochat.cluster.inbox import Inbox
@@ -55,33 +55,6 @@ class RolledBack(GochatError):
     as a witness of what is lost here."""
 
 
-class Info(msgspec.Struct, array_like=True, frozen=True):
-    """A node's news of itself, told with each beat."""
-
-    name: str
-    url: str
-    reads: int
-    """The highest version of entries that it reads."""
-    seen: Mapping[int, tuple[int, int]]
-    """By partition, up to where it has recorded: term and n."""
-    ahead_ms: int = 0
-    """How far its clock is ahead of the server's."""
-    rules: str = ""
-    """Names the rules and limits of its settings."""
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Info).decode
-
-
-def info_of(member: Member) -> Info | None:
-    """The news that the node told; None where that can't be read."""
-    try:
-        return _decode(member.info)
-    except msgspec.MsgspecError:
-        return None
-
-
 class NodeRegistry:
     """`run` must be running."""
 
@@ -90,6 +63,7 @@ class NodeRegistry:
         self._inbox = inbox
         self._store = store
         self._version = version
+        self._codec = BeatCodec(shared.identity.cluster, shared.identity.secret)
         self.clock = Clock(shared.bulletin, _now_ms)
         self._others_rules: frozenset[str] = frozenset()
         """The nodes that were warned of."""
@@ -120,7 +94,7 @@ class NodeRegistry:
         ends = [self._inbox.end(p).n for p in range(PARTITIONS)]
         until = trio.current_time() + TAKE_S
         while (member := await self._own_member()) is not None:
-            info = info_of(member)
+            info = self._codec.decode(member)
             if info is None or all(info.seen.get(p, START)[1] <= end for p, end in enumerate(ends)):
                 return
             if member.age_ms > BEAT_LIFE_S * 1000:
@@ -204,14 +178,14 @@ class NodeRegistry:
     async def _beat(self) -> bool:
         who = self._shared.identity
         ends = {p: self._inbox.end(p) for p in range(PARTITIONS)}
-        info = _encode(
-            Info(self._shared.name, self._shared.url, self._version, ends, self.clock.ahead_ms, self._shared.rules)
-        )
-        return await self._shared.bulletin.beat(who.instance, who.boot, info, take=True)
+        name, url, rules = self._shared.name, self._shared.url, self._shared.rules
+        info = Info(name, url, self._version, ends, self.clock.ahead_ms, rules)
+        data = self._codec.encode(who.instance, who.boot, info)
+        return await self._shared.bulletin.beat(who.instance, who.boot, data, take=True)
 
     def _sight(self) -> None:
         for member in self.members:
-            info = info_of(member)
+            info = self._codec.decode(member)
             if info is not None:
                 self._names[member.instance] = info.name
             if member.age_ms <= BEAT_LIFE_S * 1000:
@@ -237,7 +211,7 @@ class NodeRegistry:
         """The news of the other nodes whose beats are fresh, as of the last beat."""
         found = []
         for member in self.members:
-            info = info_of(member) if member.instance != self._shared.identity.instance else None
+            info = self._codec.decode(member) if member.instance != self._shared.identity.instance else None
             if info is not None and member.age_ms <= BEAT_LIFE_S * 1000:
                 found.append(info)
         return found
@@ -249,7 +223,7 @@ class NodeRegistry:
         found = []
         here = {instance for of in self._inbox.partitions for instance in of.here}
         for member in self.members:
-            info = info_of(member) if member.instance != self._shared.identity.instance else None
+            info = self._codec.decode(member) if member.instance != self._shared.identity.instance else None
             fresh = member.age_ms <= BEAT_LIFE_S * 1000
             if info is not None and (fresh or member.instance in here):
                 found.append((member.instance, info.name, info.url))
@@ -259,7 +233,7 @@ class NodeRegistry:
     def urls(self) -> list[str]:
         """Where the other nodes are reached that had beaten and not left when the server was last heard."""
         mine = self._shared.identity.instance
-        infos = [info_of(member) for member in self.members if member.instance != mine]
+        infos = [self._codec.decode(member) for member in self.members if member.instance != mine]
         return [info.url for info in infos if info is not None and info.url]
 
     def silent(self, instances: Iterable[str]) -> list[str]:
@@ -284,7 +258,7 @@ class NodeRegistry:
             members = await self._shared.bulletin.members()
         except ServerAway:
             return True  # Nothing is known of it.
-        info = next((info_of(member) for member in members if member.instance == instance), None)
+        info = next((self._codec.decode(member) for member in members if member.instance == instance), None)
         seen: Mapping[int, tuple[int, int]] = {} if info is None else info.seen
         return any(seen.get(p, START)[0] < self._inbox.end(p).term for p in range(PARTITIONS))
 
@@ -292,7 +266,7 @@ class NodeRegistry:
         """How far the other nodes have recorded, as of their last beats."""
         found = {}
         for member in self.members:
-            info = info_of(member) if member.instance != self._shared.identity.instance else None
+            info = self._codec.decode(member) if member.instance != self._shared.identity.instance else None
             if info is not None:
                 found[member.instance] = Position(*info.seen.get(partition, START))
         return found

@@ -12,12 +12,18 @@ from typing import Final
 
 from redis.exceptions import InvalidResponse, ResponseError
 
-from gochat.cluster.ports import Element, Position
+from gochat.cluster.ports import MOST_BYTES, MOST_NUMBER, Element, Position
 
 _COUNT: Final = re.compile(rb"\*(-?\d+)\r\n")
 _STREAM: Final = re.compile(rb"\*2\r\n\$(\d+)\r\n")
 _ENTRY: Final = re.compile(rb"\*2\r\n\$\d+\r\n(\d+)-(\d+)\r\n\*2\r\n\$1\r\ne\r\n\$(\d+)\r\n")
 _ERROR: Final = re.compile(rb"-([^\r]*)\r\n")
+_TOO_MUCH: Final = (
+    "{0} has an entry {1}-{2} of {3} bytes, which no node wrote: somebody else did. Empty the server (FLUSHDB of this "
+    "database): the nodes put back what they have"
+)
+#: How many lines each has: with as many, and no match, nothing that is still to come makes it one.
+_LINES: Final = {_COUNT: 1, _STREAM: 2, _ENTRY: 7, _ERROR: 1}
 #: No head of a piece takes more bytes: what does not match then is of another form.
 _LONGEST_HEAD: Final = 200
 
@@ -38,7 +44,8 @@ class _Bytes:
                 if found is not None:
                     self.at = found.end()
                     return found
-            if len(self.data) - self.at > _LONGEST_HEAD:
+            come = self.data[self.at : self.at + _LONGEST_HEAD + 1]
+            if len(come) > _LONGEST_HEAD or come.count(b"\r\n") >= max(_LINES[pattern] for pattern in patterns):
                 raise InvalidResponse(f"no reply to XREAD: {self.data[self.at : self.at + 50]!r}")
             self._more()
 
@@ -70,6 +77,8 @@ def read_reply(receive: Callable[[], bytes]) -> dict[bytes, list[Element]]:
         key = source.take(int(source.match(_STREAM)[1]))
         elements = found[key] = []
         for _ in range(int(source.match(_COUNT)[1])):
-            term, n, length = source.match(_ENTRY).groups()
-            elements.append(Element(Position(int(term), int(n)), source.take(int(length))))
+            term, n, length = map(int, source.match(_ENTRY).groups())
+            if length > MOST_BYTES or term > MOST_NUMBER or n > MOST_NUMBER:
+                raise InvalidResponse(_TOO_MUCH.format(key.decode(errors="replace"), term, n, length))
+            elements.append(Element(Position(term, n), source.take(length)))
     return found

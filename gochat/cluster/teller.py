@@ -9,7 +9,7 @@ from typing import Final
 import trio
 
 from gochat.cluster.certifier import Certified
-from gochat.cluster.certify import Repeat, Valid, Void
+from gochat.cluster.certify import FORGED, Repeat, Valid, Void
 from gochat.cluster.counts import LogCounts
 from gochat.cluster.entry import Entry
 from gochat.cluster.identity import Identity
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 _VERDICTS: Final[Mapping[type, str]] = {Valid: "valid", Void: "void", DuplicateKeys: "duplicate", Repeat: "repeat"}
 _STANDING: Final = (Suspended, Revoked)
+#: The same of what is in the log and is no entry.
+_FORGED: Final = "forged"
+#: How often it is told of.
+COMPLAIN_AGAIN_S: Final = 60.0
 
 
 class Teller:
@@ -56,7 +60,8 @@ class Teller:
         self.stood: OnStanding = lambda entry: None
         self.clients_leave: Callable[[], None] = lambda: None
         """Called when all clients have to go and come again."""
-        self.verdicts = dict.fromkeys(_VERDICTS.values(), 0)
+        self.verdicts = dict.fromkeys((*_VERDICTS.values(), _FORGED), 0)
+        self._complained_at = float("-inf")
         self.repairs = 0
         self._naps = Naps()
         self.has_listeners: Callable[[], bool] = lambda: True
@@ -68,6 +73,9 @@ class Teller:
         entry, verdict = ruling.entry, ruling.verdict
         if entry is None and isinstance(verdict, Repeat):
             self.repairs += applied.place[1] > 1  # The first marker of a partition is that of its beginning.
+            return
+        if entry is None and verdict == FORGED:
+            self._complain(partition, applied.place[1])
             return
         self.verdicts[_VERDICTS[type(verdict)]] += 1
         if entry is None:
@@ -100,6 +108,20 @@ class Teller:
             )
             if self.heard(batch):
                 self._naps.concern()
+
+    def _complain(self, partition: int, n: int) -> None:
+        """Something that no node wrote stands in the log; it is void on all of them."""
+        self.verdicts[_FORGED] += 1
+        now = trio.current_time()
+        if now >= self._complained_at + COMPLAIN_AGAIN_S:
+            self._complained_at = now
+            log.error(
+                "entry %d of partition %d is void: nobody who knows cluster.secret wrote it, so that somebody else "
+                "writes to the cluster's server; %d so far",
+                n,
+                partition,
+                self.verdicts[_FORGED],
+            )
 
     def _own_of(self, entry: Entry, partition: int) -> Own | None:
         """The batch that waits for the entry, where that is this boot's. Another node's history is compared with this

@@ -17,7 +17,7 @@ from gochat.cluster.answers import Forget as ToForget
 from gochat.cluster.answers import Forgotten
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS
-from gochat.cluster.registry import RolledBack, info_of
+from gochat.cluster.registry import RolledBack
 from gochat.cluster.repair import Forked
 from gochat.cluster.serving import PUT_OUT
 from gochat.errors import GochatError
@@ -26,6 +26,7 @@ from gochat.sim.disk import empty_image, positions
 from gochat.sim.evidence import Evidence
 from gochat.sim.host import Host
 from gochat.sim.network import Gone
+from gochat.sim.shared import CODEC
 
 #: How often they look.
 LOOK_S: Final = 0.5
@@ -189,7 +190,7 @@ class Operators:
         """Where nobody knows that the node had more than it will have, it only loses its power: see docs/limits.md."""
         ends = positions(host.disk.image)
         members = self._server.primary.members()
-        info = next((info_of(member) for member in members if member.instance == host.instance), None)
+        info = next((CODEC.decode(member) for member in members if member.instance == host.instance), None)
         known = info is not None and any(n > ends.get(p, 0) for p, (_, n) in info.seen.items())
         if known:
             self._rolled_back.add(host.instance)

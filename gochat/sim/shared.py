@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import trio
 
+from gochat.cluster.beat import BeatCodec
 from gochat.cluster.identity import Identity
 from gochat.cluster.memory import MemoryBulletin, MemoryLog
 from gochat.cluster.memory_server import MemoryServer, Primary
@@ -19,6 +20,8 @@ T = TypeVar("T")
 #: No secret: nobody else is there.
 _SECRET: Final = "simulated-" * 4
 _CLUSTER: Final = "51" * 8
+#: Reads what nodes tell of themselves.
+CODEC: Final = BeatCodec(_CLUSTER, _SECRET)
 
 
 class _Log(MemoryLog):

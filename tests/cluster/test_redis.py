@@ -16,10 +16,11 @@ from redis.connection import Connection
 from redis.exceptions import RedisError
 
 from gochat.cluster.link import Command, LinkThread, connector, packed
-from gochat.cluster.ports import START, Batch, Position, ServerAway
+from gochat.cluster.ports import MOST_BYTES, START, Batch, Position, ServerAway, Unreadable
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog
 from tests.cluster.real import PATIENCE_S, RealServer
+from tests.cluster.three import PARTITIONS, three_nodes
 
 HASTY_S = 0.3
 
@@ -50,6 +51,8 @@ async def datas(log: RedisLog) -> list[bytes]:
         while True:
             try:
                 return [element.data for element in (await log.read({0: START}, 1000)).get(0, [])]
+            except Unreadable:
+                raise
             except ServerAway:
                 await trio.sleep(0.01)
 
@@ -312,3 +315,55 @@ def test_a_node_without_a_cluster_does_not_load_redis_py() -> None:
     program = f"import sys, {modules}; print('redis' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, timeout=PATIENCE_S)
     assert told.stdout.strip() == b"False"
+
+
+# ---------------------------------------------------------------------------------------------- what no node wrote
+
+
+async def test_a_fence_that_no_node_wrote_is_none_and_is_mended(redis: RealServer) -> None:
+    async with three_nodes(connector(redis.url)) as nodes:
+        await nodes.some_more()
+        for garbage in (b"\xff", b"abc", b"abc 1x", b"abc 99999999999999999999"):
+            for partition in PARTITIONS:
+                redis.command("SET", f"gc:{{{nodes.cluster}.{partition}}}:fence", garbage)
+            await nodes.some_more()
+
+
+async def test_signs_of_life_that_no_node_gave_are_passed_over(redis: RealServer) -> None:
+    bulletin = RedisBulletin("c", connector(redis.url))
+    await bulletin.beat("i", "b", b"info")
+    for instance, value in ((b"x", b""), (b"y", b"boot then info"), (b"\xff", b"b 1 i"), (b"z", b"\xff 1 i")):
+        redis.command("HSET", "gc:{c}:nodes", instance, value)
+    assert [member.instance for member in await bulletin.members()] == ["i"]
+    bulletin.close()
+
+
+@pytest.mark.parametrize(
+    "data", [(b"1-2", "e", b"x" * (MOST_BYTES + 1)), (b"%d-2" % (2**64 - 1), "e", b"x"), (b"1-2", "f", b"x")]
+)
+async def test_an_entry_that_no_node_can_have_written_is_told_of_and_not_recorded(
+    redis: RealServer, opened: Callable[..., RedisLog], data: tuple[bytes | str, ...]
+) -> None:
+    log = opened(redis)
+    await made(log)
+    (key,) = redis.command("KEYS", "gc:*:log")
+    redis.command("DEL", key)
+    redis.command("XADD", key, *data)
+    with trio.fail_after(PATIENCE_S), pytest.raises(Unreadable):
+        await datas(log)
+    with pytest.raises(Unreadable):
+        await log.read({0: START}, 10, wait=False)
+
+
+async def test_keys_of_another_kind_are_a_server_that_is_away(
+    redis: RealServer, opened: Callable[..., RedisLog]
+) -> None:
+    log = opened(redis)
+    await made(log)
+    for key in redis.command("KEYS", "gc:*"):
+        redis.command("DEL", key)
+        redis.command("LPUSH", key, "x")
+    for call in (log.fences([0]), log.ends([0]), log.begins([0]), log.read({0: START}, 10, wait=False)):
+        with pytest.raises(ServerAway):
+            await call
+    assert await log.append([Batch(0, 1, [b"x"])]) == ["unknown"]

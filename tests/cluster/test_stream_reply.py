@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from redis.exceptions import InvalidResponse, ResponseError
 
-from gochat.cluster.ports import Element, Position
+from gochat.cluster.ports import MOST_BYTES, MOST_NUMBER, Element, Position
 from gochat.cluster.stream_reply import read_reply
 
 LOG, OTHER = b"gc:{c.0}:log", b"gc:{c.1}:log"
@@ -65,6 +65,26 @@ def test_an_error() -> None:
 def test_another_reply(said: bytes) -> None:
     with pytest.raises(InvalidResponse):
         read_reply(pieces(said + b" " * 500))
+
+
+@pytest.mark.parametrize("field", [b"f", b"ee", b"e\r\n"])
+def test_an_entry_of_another_form_is_known_when_its_head_has_come(field: bytes) -> None:
+    said = b"*1\r\n*2\r\n" + bulk(LOG) + b"*1\r\n*2\r\n" + bulk(b"1-2") + b"*2\r\n" + bulk(field) + bulk(b"x")
+
+    def silent() -> bytes:
+        pytest.fail("it waits for more")
+
+    come = [said]
+    with pytest.raises(InvalidResponse):
+        read_reply(lambda: come.pop() if come else silent())
+
+
+@pytest.mark.parametrize(
+    "element", [Element(Position(1, 2), b"x" * (MOST_BYTES + 1)), Element(Position(MOST_NUMBER + 1, 2), b"x")]
+)
+def test_an_entry_out_of_bounds_is_no_entry(element: Element) -> None:
+    with pytest.raises(InvalidResponse, match="FLUSHDB"):
+        read_reply(pieces(reply({LOG: [element]})))
 
 
 def test_the_end() -> None:

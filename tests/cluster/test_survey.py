@@ -5,24 +5,24 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-import msgspec
 import pytest
 import trio
 
 from gochat import cli, clustering
+from gochat.cluster.beat import BeatCodec, Info
 from gochat.cluster.ports import PARTITIONS, Member, Position
-from gochat.cluster.registry import Info
 from gochat.commands.cluster import survey
 from gochat.commands.cluster.status import as_object, lines
 from gochat.commands.cluster.survey import Asked, Node, Survey
 from gochat.config import Limits, Policy, Settings
 
+CODEC = BeatCodec("c", "the secret of all nodes, of some length")
 ENDS = {p: Position(1, 10) for p in range(PARTITIONS)}
 
 
 def member(name: str, *, n: int = 10, rules: str = "r", age_ms: int = 100) -> Member:
     info = Info(name, f"http://{name}", 1, dict.fromkeys(range(PARTITIONS), (1, n)), 0, rules)
-    return Member(f"id-{name}", "b", age_ms, msgspec.msgpack.encode(info))
+    return Member(f"id-{name}", "b", age_ms, CODEC.encode(f"id-{name}", "b", info))
 
 
 def surveyed(*nodes: Node, broken: frozenset[int] = frozenset()) -> Survey:
@@ -30,14 +30,16 @@ def surveyed(*nodes: Node, broken: frozenset[int] = frozenset()) -> Survey:
 
 
 def test_a_node_is_told_with_how_far_it_is() -> None:
-    node = survey._node(member("one", n=7), ENDS)
+    node = survey._node(member("one", n=7), ENDS, CODEC)
     assert (node.name, node.url, node.missing, node.alive) == ("one", "http://one", 3 * PARTITIONS, True)
-    unread = survey._node(Member("id", "b", 9_000, b"later release"), ENDS)
+    unread = survey._node(Member("id", "b", 9_000, b"later release"), ENDS, CODEC)
     assert (unread.name, unread.missing, unread.alive) == ("?", None, False)
 
 
 def test_nodes_with_other_rules_are_named() -> None:
-    nodes = [survey._node(member(name, rules=rules), ENDS) for name, rules in (("a", "r"), ("b", "r"), ("c", "s"))]
+    nodes = [
+        survey._node(member(name, rules=rules), ENDS, CODEC) for name, rules in (("a", "r"), ("b", "r"), ("c", "s"))
+    ]
     assert [node.name for node in survey._with_other_rules(nodes)] == ["c"]
     assert survey._with_other_rules(nodes[:2]) == []
     assert survey._with_other_rules([*nodes[:2], nodes[2]._replace(age_ms=60_000)]) == []

@@ -15,7 +15,7 @@ from gochat.cluster.entry import SITE, partition_of
 from gochat.cluster.membership import Membership
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
-from gochat.cluster.ports import PARTITIONS
+from gochat.cluster.ports import PARTITIONS, Batch
 from gochat.cluster.registry import SecondBoot
 from gochat.cluster.repair import is_in_order
 from gochat.replication import NodeIs
@@ -223,3 +223,26 @@ async def test_a_forget_that_was_cut_short_by_a_death_gives_a_new_epoch_when_it_
         answer = await answers(journal, shared(server, "south"))["/internal/forget"](question)
         assert answer == b'{"new_epoch":true}'
         assert "west" not in journal.members and journal.epoch != before
+
+
+# ---------------------------------------------------------------------------------------------- who else writes
+
+
+async def test_what_no_node_wrote_is_void_and_told_of_once_in_a_while(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await new_log()
+    forger = MemoryLog(server, "forger")
+    async with joined_store(server, "north", inline()) as (store, _):
+        term = (await forger.fences([PARTITION])).by_partition[PARTITION].term
+        for _ in range(2):
+            await forger.append([Batch(PARTITION, term, [b"x" * 100, b"x"])])
+            await talk(store, 1)
+        verdicts = journal_of(store).verdicts
+        assert (verdicts["forged"], verdicts["void"]) == (4, 0)
+        assert (await store.journal.load(DM)).head == 2
+        (told,) = [record for record in caplog.messages if "nobody who knows cluster.secret wrote it" in record]
+        await trio.sleep(60)
+        await forger.append([Batch(PARTITION, term, [b"y"])])
+        await talk(store, 1)
+        assert caplog.messages[-1] != told and "5 so far" in caplog.messages[-1]

@@ -12,13 +12,13 @@ import msgspec
 import trio
 
 from gochat.cluster.access import link_maker
+from gochat.cluster.beat import BeatCodec
 from gochat.cluster.fitness import unfit
 from gochat.cluster.layout import find, unseal
 from gochat.cluster.peers import TIMEOUT_S, PeerAway, Peers
 from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Position, ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog
-from gochat.cluster.registry import info_of
 from gochat.cluster.repair import is_in_order
 from gochat.cluster.secret import cluster_secret
 from gochat.cluster.signing import Signer
@@ -92,7 +92,8 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
         log.close()
         bulletin.close()
     broken = frozenset(partition for partition in range(PARTITIONS) if not is_in_order(fences, partition))
-    nodes = sorted((_node(member, ends) for member in members), key=lambda node: (node.name, node.instance))
+    codec = BeatCodec(cluster, secret)
+    nodes = sorted((_node(member, ends, codec) for member in members), key=lambda node: (node.name, node.instance))
     state = (await ask_any(nodes, secret)).answer
     if broken:
         problems.append(f"{len(broken)} of {PARTITIONS} partitions are to be repaired")
@@ -153,8 +154,8 @@ async def ask_any(
         await peers.aclose()
 
 
-def _node(member: Member, ends: Mapping[int, Position]) -> Node:
-    told = info_of(member)
+def _node(member: Member, ends: Mapping[int, Position], codec: BeatCodec) -> Node:
+    told = codec.decode(member)
     if told is None:
         return Node(member.instance, "?", "", member.age_ms, None, None)
     missing = sum(max(0, end.n - told.seen.get(p, START)[1]) for p, end in ends.items())
