@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from gochat import cli
+from gochat.commands.exposed import exposed
 from gochat.config import (
     Address,
     Auth,
     Cluster,
     Http,
+    Node,
     Retention,
     Servers,
     Settings,
@@ -127,6 +129,29 @@ def test_text_that_travels_in_the_open_is_warned_of(url: str, warns: bool) -> No
     assert any("cluster.url is without TLS" in line for line in unencrypted(settings(url=url))) == warns
     ((line),) = unencrypted(settings(advertise="http://10.0.0.1:8080"))
     assert "cluster.advertise" in line
+
+
+@pytest.mark.parametrize(
+    ("url", "bind", "advertise", "warns"),
+    [
+        ("rediss://10.0.0.1", "127.0.0.1:8080", "", True),
+        ("rediss://10.0.0.1", "127.0.0.1:8080", "http://127.0.0.1:8080", False),
+        ("rediss://10.0.0.1", "10.0.0.2:8080", "", False),
+        ("unix:///run/redis.sock", "127.0.0.1:8080", "", False),
+        ("", "127.0.0.1:8080", "", False),
+        ("nonsense", "127.0.0.1:8080", "", False),
+    ],
+)
+def test_an_address_that_other_machines_do_not_reach_is_warned_of(
+    tmp_path: Path, url: str, bind: str, advertise: str, warns: bool
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    found = msgspec.structs.replace(
+        settings(url=url, advertise=advertise, secret=""), http=Http(bind=bind), node=Node(data=str(data)), auth=Auth()
+    )
+    told = [line for line in exposed(found, {}) if "cluster.advertise is not set" in line]
+    assert len(told) == warns
 
 
 def test_texts_do_not_expire_in_a_cluster_yet() -> None:

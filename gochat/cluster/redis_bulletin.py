@@ -37,13 +37,13 @@ class RedisBulletin:
 
     async def members(self) -> list[Member]:
 
-        def ask(link: Link) -> list[Member]:
+        def members(link: Link) -> list[Member]:
             replies = link.call_all([("TIME",), ("HGETALL", self._nodes)])
             now_ms, flat = _milliseconds(replies[0]), replies[1]
             told = (_member(name, value, now_ms) for name, value in zip(flat[::2], flat[1::2], strict=True))
             return sorted(member for member in told if member is not None)
 
-        return await self._thread.call(ask)
+        return await self._thread.call(members)
 
     async def leave(self, instance: str, boot: str) -> None:
         command = run(scripts.LEAVE, [self._nodes], instance, boot)

@@ -60,7 +60,7 @@ class RedisCluster:
         """Held while somebody asks where the slots are."""
         self._asked_at = float("-inf")
         self._map: SlotMap | None = None
-        """What was answered to the question of that time."""
+        """The answer to the question of that time."""
         self.timeout_s = timeout_s
         for seed in self._seeds:
             self.link_to(seed)  # Raises where an option is not known.

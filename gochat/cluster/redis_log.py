@@ -121,11 +121,11 @@ class RedisLog:
     async def _ask_for_one(self, partitions: Collection[int], command: str, *bounds: str) -> dict[int, Position]:
         commands: list[Command] = [(command, self._streams[p], *bounds, "COUNT", 1) for p in partitions]
 
-        def ask(link: Link) -> dict[int, Position]:
+        def look(link: Link) -> dict[int, Position]:
             _, replies = link.call_primary(commands)
             return {p: _position(reply[0][0]) for p, reply in zip(partitions, replies, strict=True) if reply}
 
-        return await self._other.call(ask)
+        return await self._other.call(look)
 
     async def fences(self, partitions: Collection[int]) -> Fences:
         streams = [("EXISTS", self._streams[partition]) for partition in partitions]

@@ -1,4 +1,5 @@
-"""Warnings at a node's start: secrets that other users can read, and text that travels in the open."""
+"""Warnings at a node's start: secrets that other users can read, text that travels in the open, and an address that
+other nodes do not reach."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from gochat.config import Settings, keys, unencrypted
+from gochat.config import Settings, keys, out_of_reach, unencrypted
 
 
 def exposed(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
@@ -29,6 +30,7 @@ def exposed(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
             " to private addresses, though not what: notify.push_private = false ends that"
         )
     yield from unencrypted(settings)
+    yield from out_of_reach(settings.cluster, settings.http.bind)
 
 
 def _value(settings: Settings, path: str) -> str:

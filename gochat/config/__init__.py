@@ -2,7 +2,7 @@
 
 from gochat.config.address import Address, is_loopback, parse_address
 from gochat.config.chat_sections import History, Limits, Log, Notify, Policy, Retention, Rooms, Session
-from gochat.config.cluster import Servers, parse_servers
+from gochat.config.cluster import Servers, out_of_reach, parse_servers
 from gochat.config.cluster_sections import Cluster
 from gochat.config.key import Key
 from gochat.config.node_sections import Auth, Http, Nng, Node, Tcp
@@ -33,6 +33,7 @@ __all__ = [
     "binds",
     "is_loopback",
     "keys",
+    "out_of_reach",
     "parse_address",
     "parse_servers",
     "problems",

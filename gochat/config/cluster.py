@@ -154,6 +154,22 @@ def _advertise_problems(advertise: str, http_bind: str) -> Iterator[tuple[str, s
         yield "cluster.advertise", "must be http://HOST:PORT or https://HOST:PORT, without a path"
 
 
+def out_of_reach(cluster: Cluster, http_bind: str) -> Iterator[str]:
+    """A warning where other nodes are told an address that is their own machine's. It may be so: all nodes may be on
+    this one."""
+    if not cluster.url or cluster.advertise:
+        return
+    try:
+        elsewhere = not parse_servers(cluster.url).local and parse_address(http_bind).loopback
+    except ValueError:
+        return  # That is a mistake, told as one.
+    if elsewhere:
+        yield (
+            "cluster.advertise is not set, and nodes on other machines do not reach this one at http.bind ="
+            f" {http_bind}: set it to where they do, such as http://10.0.0.5:8080"
+        )
+
+
 def in_the_open(cluster: Cluster) -> Iterator[str]:
     """A warning for each way on which others can read along, or write."""
     if not cluster.url:

@@ -1,4 +1,4 @@
-"""What a node tells of itself is believed where it is signed, for this start of this node, and within bounds."""
+"""News that a node tells of itself are believed where they are signed, for this start of this node, within bounds."""
 
 from __future__ import annotations
 
